@@ -1,0 +1,269 @@
+//! `training_config.json`: raw JSON in, a checked [`Config`] out, through one function.
+
+use crate::error::{Error, Result};
+use crate::symbol::{Market, Symbol, Timeframe};
+use chrono_tz::Tz;
+use serde_json::{Map, Value};
+use std::path::Path;
+
+/// When a write to the feedback store counts as done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// It survives a power failure: the log was synced. The default.
+    #[default]
+    Fsync,
+    /// It survives the end of the process, not of the machine.
+    Os,
+}
+
+/// How the signal generator sets stop, target and expiry; the training labels use the same.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SignalShape {
+    /// Distance of the stop from the entry in average true ranges (14 bars). Default 1.5.
+    pub stop_atr: f64,
+    /// Distance of the target in multiples of the stop's. Default 2.
+    pub reward_risk: f64,
+    /// Bars until the signal expires. Default 24.
+    pub expiry_bars: usize,
+}
+
+/// The checked configuration of a home.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Symbols to train and fetch. Default: nine liquid USDT pairs.
+    pub symbols: Vec<Symbol>,
+    /// Timeframes of each symbol. Default `1h`, `4h`.
+    pub timeframes: Vec<Timeframe>,
+    /// Train several models at once. Default true.
+    pub parallel_training: bool,
+    /// How many days of candles a first fetch asks for. Default 90.
+    pub history_days: u32,
+    /// Base URL of the exchange. Default Binance's public REST; `SIGNALLOOP_EXCHANGE_URL` goes before it.
+    pub exchange_url: String,
+    /// The zone of times that do not say theirs. Default UTC.
+    pub timezone: Tz,
+    /// Seed of everything random in training. Default 42.
+    pub seed: u64,
+    /// Trees per forest. Default 100.
+    pub trees: usize,
+    /// Costs of a round trip (entry and exit) in basis points of the price. Default 10.
+    pub fee_bps: f64,
+    /// When a write to the feedback store counts as done. Default `fsync`.
+    pub durability: Durability,
+    /// Stop, target and expiry. Defaults 1.5 ATR, 2:1, 24 bars.
+    pub signal: SignalShape,
+}
+
+const DEFAULT_SYMBOLS: [&str; 9] =
+    ["BTCUSDT", "ETHUSDT", "BNBUSDT", "SOLUSDT", "ADAUSDT", "XRPUSDT", "DOGEUSDT", "DOTUSDT", "AVAXUSDT"];
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            symbols: DEFAULT_SYMBOLS.iter().filter_map(|name| Symbol::parse(name).ok()).collect(),
+            timeframes: ["1h", "4h"].iter().filter_map(|name| Timeframe::parse(name).ok()).collect(),
+            parallel_training: true,
+            history_days: 90,
+            exchange_url: "https://api.binance.com".to_owned(),
+            timezone: Tz::UTC,
+            seed: 42,
+            trees: 100,
+            fee_bps: 10.0,
+            durability: Durability::default(),
+            signal: SignalShape { stop_atr: 1.5, reward_risk: 2.0, expiry_bars: 24 },
+        }
+    }
+}
+
+impl Config {
+    /// Every symbol at every timeframe, symbols first.
+    pub fn markets(&self) -> Vec<Market> {
+        let of = |symbol: &Symbol| {
+            let symbol = symbol.clone();
+            self.timeframes.iter().map(move |&timeframe| Market { symbol: symbol.clone(), timeframe })
+        };
+        self.symbols.iter().flat_map(of).collect()
+    }
+
+    /// Reads `file` if it exists, else takes the defaults. Also returns warnings about unknown keys.
+    pub fn load(file: &Path) -> Result<(Self, Vec<String>)> {
+        let text = match std::fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok((Self::default(), Vec::new())),
+            Err(e) => return Err(Error::io("read", file, e)),
+        };
+        let name = file.display().to_string();
+        match serde_json::from_str(&text) {
+            Ok(Value::Object(map)) => Self::default().merge(map, &name),
+            Ok(other) => Err(invalid(&name, "(whole file)", &other, "must be a JSON object")),
+            Err(e) => Err(invalid(&name, "(whole file)", &e.to_string().into(), "must be valid JSON")),
+        }
+    }
+
+    /// This configuration with the keys of `raw` (snake_case or camelCase) replaced. `file` names their source.
+    pub fn merge(mut self, raw: Map<String, Value>, file: &str) -> Result<(Self, Vec<String>)> {
+        let mut raw = Raw { file, prefix: "", map: snake_keys(raw) };
+        raw.list("symbols", "must be a list of pairs such as [\"BTCUSDT\"]", Symbol::parse, &mut self.symbols)?;
+        raw.list("timeframes", "must be a list such as [\"1h\", \"4h\"]", Timeframe::parse, &mut self.timeframes)?;
+        raw.set("parallel_training", "must be true or false", Value::as_bool, &mut self.parallel_training)?;
+        let days = |v: &Value| v.as_u64().filter(|d| (1..=3650).contains(d)).map(|d| d as u32);
+        raw.set("history_days", "must be a whole number of days, 1 to 3650", days, &mut self.history_days)?;
+        raw.set("exchange_url", "must be an http(s) URL", url, &mut self.exchange_url)?;
+        let zone = |v: &Value| v.as_str()?.parse().ok();
+        raw.set("timezone", "must be an IANA time zone such as \"Europe/Berlin\"", zone, &mut self.timezone)?;
+        raw.set("seed", "must be a whole number, 0 or more", Value::as_u64, &mut self.seed)?;
+        let trees = |v: &Value| v.as_u64().filter(|n| (10..=2000).contains(n)).map(|n| n as usize);
+        raw.set("trees", "must be a whole number, 10 to 2000", trees, &mut self.trees)?;
+        raw.set("fee_bps", "must be a number of basis points, 0 to 1000", within(0.0, 1000.0), &mut self.fee_bps)?;
+        let durability = |v: &Value| match v.as_str()? {
+            "fsync" => Some(Durability::Fsync),
+            "os" => Some(Durability::Os),
+            _ => None,
+        };
+        raw.set("durability", "must be \"fsync\" or \"os\"", durability, &mut self.durability)?;
+        let mut warnings = Vec::new();
+        match raw.map.shift_remove("signal") {
+            None => {}
+            Some(Value::Object(nested)) => {
+                let mut nested = Raw { file, prefix: "signal.", map: snake_keys(nested) };
+                let shape = &mut self.signal;
+                nested.set("stop_atr", "must be a number, 0.1 to 20", within(0.1, 20.0), &mut shape.stop_atr)?;
+                nested.set("reward_risk", "must be a number, 0.1 to 20", within(0.1, 20.0), &mut shape.reward_risk)?;
+                let bars = |v: &Value| v.as_u64().filter(|n| (1..=1000).contains(n)).map(|n| n as usize);
+                nested.set("expiry_bars", "must be a whole number of bars, 1 to 1000", bars, &mut shape.expiry_bars)?;
+                warnings.extend(nested.unknown());
+            }
+            Some(other) => return Err(invalid(file, "signal", &other, "must be an object")),
+        }
+        warnings.extend(raw.unknown());
+        Ok((self, warnings))
+    }
+}
+
+/// The keys not read yet, of one level of one source.
+struct Raw<'a> {
+    file: &'a str,
+    prefix: &'static str,
+    map: Map<String, Value>,
+}
+
+impl Raw<'_> {
+    /// Replaces `target` if `key` is there and `read` finds a right value in it.
+    fn set<T>(&mut self, key: &str, allowed: &str, read: impl Fn(&Value) -> Option<T>, target: &mut T) -> Result<()> {
+        if let Some(value) = self.map.shift_remove(key) {
+            let full = format!("{}{key}", self.prefix);
+            *target = read(&value).ok_or_else(|| invalid(self.file, &full, &value, allowed))?;
+        }
+        Ok(())
+    }
+
+    /// Replaces a list; duplicates are dropped, an empty list is an error.
+    fn list<T: PartialEq>(
+        &mut self,
+        key: &str,
+        allowed: &str,
+        parse: impl Fn(&str) -> Result<T>,
+        target: &mut Vec<T>,
+    ) -> Result<()> {
+        let read = |value: &Value| {
+            let mut items = Vec::new();
+            for item in value.as_array()? {
+                let item = parse(item.as_str()?).ok()?;
+                if !items.contains(&item) {
+                    items.push(item);
+                }
+            }
+            (!items.is_empty()).then_some(items)
+        };
+        self.set(key, allowed, read, target)
+    }
+
+    fn unknown(&self) -> Vec<String> {
+        self.map.keys().map(|key| format!("{}: unknown key `{}{key}` is ignored", self.file, self.prefix)).collect()
+    }
+}
+
+fn invalid(file: &str, key: &str, value: &Value, allowed: &str) -> Error {
+    Error::InvalidConfig {
+        file: file.to_owned(),
+        key: key.to_owned(),
+        value: value.to_string(),
+        allowed: allowed.to_owned(),
+    }
+}
+
+fn within(low: f64, high: f64) -> impl Fn(&Value) -> Option<f64> {
+    move |value| value.as_f64().filter(|number| (low..=high).contains(number))
+}
+
+fn url(value: &Value) -> Option<String> {
+    let text = value.as_str()?.trim().trim_end_matches('/');
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
+    (!host.is_empty()).then(|| text.to_owned())
+}
+
+/// `historyDays` → `history_days`; what is snake_case already stays.
+fn snake_keys(map: Map<String, Value>) -> Map<String, Value> {
+    let snake = |key: String| {
+        key.chars().fold(String::new(), |mut name, c| {
+            if c.is_ascii_uppercase() {
+                name.push('_');
+            }
+            name.push(c.to_ascii_lowercase());
+            name
+        })
+    };
+    map.into_iter().map(|(key, value)| (snake(key), value)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn merge(value: Value) -> Result<(Config, Vec<String>)> {
+        let Value::Object(map) = value else { panic!("not an object") };
+        Config::default().merge(map, "training_config.json")
+    }
+
+    #[test]
+    fn keys_in_both_spellings_and_defaults_for_the_rest() {
+        let raw =
+            json!({ "symbols": ["BTC/USDT", "BTCUSDT", "ETHUSDT"], "historyDays": 30, "signal": { "stop_atr": 2 } });
+        let (config, warnings) = merge(raw).unwrap();
+        assert_eq!(config.symbols.len(), 2);
+        assert_eq!((config.history_days, config.trees, config.signal.stop_atr), (30, 100, 2.0));
+        assert_eq!(warnings, Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_unknown_key_warns_by_its_full_name() {
+        let (_, warnings) = merge(json!({ "modle": 1, "signal": { "stp": 1 } })).unwrap();
+        assert_eq!(warnings.len(), 2);
+        assert!(warnings[0].contains("`signal.stp`") && warnings[1].contains("`modle`"), "{warnings:?}");
+    }
+
+    #[test]
+    fn a_wrong_value_names_key_value_and_what_is_allowed() {
+        let cases = [
+            json!({ "symbols": [] }),
+            json!({ "symbols": ["../x"] }),
+            json!({ "timeframes": ["7h"] }),
+            json!({ "history_days": 0 }),
+            json!({ "exchange_url": "ftp://x" }),
+            json!({ "timezone": "Mars/Base" }),
+            json!({ "trees": 3.5 }),
+            json!({ "fee_bps": -1 }),
+            json!({ "durability": "maybe" }),
+            json!({ "signal": { "expiry_bars": 0 } }),
+            json!({ "parallel_training": "yes" }),
+            json!({ "seed": -1 }),
+        ];
+        for raw in cases {
+            let error = merge(raw.clone()).unwrap_err();
+            assert_eq!(error.code(), "ERR_INVALID_CONFIG");
+            let key = raw.as_object().and_then(|map| map.keys().next()).unwrap();
+            assert!(error.to_string().contains(key.as_str()) && error.to_string().contains("must be"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! What can go wrong, each with a stable code. The code is the contract with JavaScript callers (`error.code`);
+//! the message names what was wrong, its value, and what to do.
+
+use std::path::{Path, PathBuf};
+
+/// The result of every fallible operation of the core.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Every error of the core.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// A signal handed in is missing a field or holds a value that cannot be right.
+    #[error("signal field `{field}` {problem}; got {value}")]
+    InvalidSignal {
+        /// The field as the caller spells it in camelCase.
+        field: &'static str,
+        /// What is allowed, phrased to follow the field's name.
+        problem: &'static str,
+        /// The offending value.
+        value: String,
+    },
+    /// Any other argument is missing or out of range.
+    #[error("argument `{argument}` {problem}; got {value}")]
+    InvalidArgument {
+        /// The argument's name.
+        argument: &'static str,
+        /// What is allowed, phrased to follow the argument's name.
+        problem: String,
+        /// The offending value.
+        value: String,
+    },
+    /// A configuration file or option holds a wrong value.
+    #[error("{file}: `{key}` {allowed}; got {value}")]
+    InvalidConfig {
+        /// The file the value came from, or `options`.
+        file: String,
+        /// The key, dotted where nested.
+        key: String,
+        /// The offending value.
+        value: String,
+        /// What is allowed, phrased to follow the key.
+        allowed: String,
+    },
+    /// Candles that contradict themselves: disorder, NaN, a low above the high.
+    #[error("candle {index}: `{field}` {problem}; got {value}")]
+    InvalidCandle {
+        /// Position in the array or file, from 0.
+        index: usize,
+        /// The candle's field.
+        field: &'static str,
+        /// What is allowed, phrased to follow the field.
+        problem: &'static str,
+        /// The offending value.
+        value: String,
+    },
+    /// The exchange refused, or could not be reached.
+    #[error("{0}")]
+    Exchange(String),
+    /// There are not enough candles to do what was asked.
+    #[error("{0}")]
+    NoData(String),
+    /// No model is in service for this symbol and timeframe.
+    #[error(
+        "no model for {symbol} {timeframe}: train one with `signalloop train --symbol {symbol} --timeframe {timeframe}`"
+    )]
+    NoModel {
+        /// The symbol asked for.
+        symbol: String,
+        /// The timeframe asked for.
+        timeframe: String,
+    },
+    /// A model file is damaged, foreign, or of another version.
+    #[error("model file {path}: {problem}", path = .path.display())]
+    ModelFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it and what to do.
+        problem: String,
+    },
+    /// The same signal id was recorded before with other content.
+    #[error(
+        "signal `{id}` was recorded before with another {field}; a signal is recorded once, give the new one its own id"
+    )]
+    SignalConflict {
+        /// The signal's id.
+        id: String,
+        /// The first field that differs.
+        field: &'static str,
+    },
+    /// The feedback store could not be read or written.
+    #[error("feedback store: {0}")]
+    Store(String),
+    /// A file could not be read or written.
+    #[error("cannot {action} {path}: {cause}", path = .path.display())]
+    Io {
+        /// What was tried: `read`, `write`, `create`.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The operating system's words.
+        cause: String,
+    },
+    /// The caller's abort signal fired, or the loop was closed meanwhile.
+    #[error("cancelled: {0}")]
+    Cancelled(String),
+    /// The loop was closed; nothing can be asked of it any more.
+    #[error("this signalloop was closed; create a new one with `new SignalLoop()`")]
+    Closed,
+    /// A defect of signalloop itself, caught before it could take the process down.
+    #[error("internal error, please report it: {0}")]
+    Internal(String),
+}
+
+impl Error {
+    /// The stable code, `ERR_…`, that JavaScript sees as `error.code`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::InvalidSignal { .. } => "ERR_INVALID_SIGNAL",
+            Self::InvalidArgument { .. } => "ERR_INVALID_ARGUMENT",
+            Self::InvalidConfig { .. } => "ERR_INVALID_CONFIG",
+            Self::InvalidCandle { .. } => "ERR_INVALID_CANDLE",
+            Self::Exchange(_) => "ERR_EXCHANGE",
+            Self::NoData(_) => "ERR_NO_DATA",
+            Self::NoModel { .. } => "ERR_NO_MODEL",
+            Self::ModelFile { .. } => "ERR_MODEL_FILE",
+            Self::SignalConflict { .. } => "ERR_SIGNAL_CONFLICT",
+            Self::Store(_) => "ERR_STORE",
+            Self::Io { .. } => "ERR_IO",
+            Self::Cancelled(_) => "ERR_CANCELLED",
+            Self::Closed => "ERR_CLOSED",
+            Self::Internal(_) => "ERR_INTERNAL",
+        }
+    }
+
+    /// A file operation that failed, with the path it failed on.
+    pub fn io(action: &'static str, path: &Path, cause: impl std::fmt::Display) -> Self {
+        Self::Io { action, path: path.to_owned(), cause: cause.to_string() }
+    }
+
+    /// A bad argument other than a signal, a candle or a configuration value.
+    pub fn argument(argument: &'static str, problem: impl Into<String>, value: impl std::fmt::Display) -> Self {
+        Self::InvalidArgument { argument, problem: problem.into(), value: value.to_string() }
+    }
+}
+
+/// Runs `work` and turns a panic in it into [`Error::Internal`], so that no defect takes Node down.
+pub fn guard<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic
+            .downcast_ref::<&str>()
+            .map(|s| (*s).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "panic without a message".to_owned());
+        Err(Error::Internal(text))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_an_error_with_its_message() {
+        let error = guard::<()>(|| panic!("index {} out of range", 7)).unwrap_err();
+        assert_eq!(error.code(), "ERR_INTERNAL");
+        assert!(error.to_string().contains("index 7 out of range"), "{error}");
+    }
+}

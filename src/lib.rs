@@ -1,0 +1,25 @@
+//! signalloop: a trading backend that learns from its own signals.
+//!
+//! # Words
+//! - **candle**: open time (UTC), open, high, low, close, volume of one closed interval.
+//! - **signal**: BUY, SELL or HOLD of a symbol at a time, with entry price, stop loss, take profit, confidence 0–100.
+//! - **outcome**: what became of a signal: `ACTIVE`, `TOOK_PROFIT`, `STOPPED_OUT`, and at expiry or by hand `SUCCESS`
+//!   or `FAILURE` by the sign of its profit.
+//! - **triple barrier**: take profit, stop loss, expiry: whichever is touched first closes the signal.
+//! - **label**: what a BUY, and what a SELL, at a bar would have come to, by the same triple barrier.
+//! - **champion**, **challenger**: the model in service, the newly trained one.
+//! - **home**: the folder that holds everything, `./ml` by default.
+//!
+//! # Units
+//! Times are UTC epoch milliseconds. Prices are finite positive `f64`. Percent is 0–100, a probability is 0–1.
+//!
+//! # Modules, each importing only from those above it
+
+pub mod barrier;
+pub mod config;
+pub mod error;
+pub mod files;
+pub mod market;
+pub mod signal;
+pub mod symbol;
+pub mod time;

@@ -1,0 +1,87 @@
+//! Times: UTC epoch milliseconds inside, ISO 8601 with `Z` outside.
+
+use chrono::{DateTime, MappedLocalTime, NaiveDateTime, SecondsFormat, TimeZone, Utc};
+use chrono_tz::Tz;
+
+/// The smallest number taken for milliseconds (1973-03-03): below it, the caller most likely passed seconds.
+pub const MIN_MILLIS: i64 = 100_000_000_000;
+/// The largest time accepted, the end of the year 9999.
+pub const MAX_MILLIS: i64 = 253_402_300_799_999;
+
+/// The system clock's time.
+pub fn now_ms() -> i64 {
+    Utc::now().timestamp_millis()
+}
+
+/// `2025-09-13T12:00:00.000Z`.
+pub fn format_iso(ms: i64) -> String {
+    match DateTime::<Utc>::from_timestamp_millis(ms) {
+        Some(time) => time.to_rfc3339_opts(SecondsFormat::Millis, true),
+        None => format!("{ms} ms"),
+    }
+}
+
+/// Parses ISO 8601 and its SQL-like cousins: with `Z` or an offset it is absolute, without either it is read in `zone`.
+/// A local time that a clock change skipped or doubled is read as the earlier of the two possible instants.
+/// `None` when it is not a time, or outside [`MIN_MILLIS`]`..=`[`MAX_MILLIS`].
+pub fn parse_time(text: &str, zone: Tz) -> Option<i64> {
+    let text = text.trim();
+    let absolute = DateTime::parse_from_rfc3339(text)
+        .or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%#z"))
+        .or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f%#z"))
+        .map(|t| t.timestamp_millis());
+    let ms = absolute.ok().or_else(|| parse_naive(text, zone))?;
+    (MIN_MILLIS..=MAX_MILLIS).contains(&ms).then_some(ms)
+}
+
+fn parse_naive(text: &str, zone: Tz) -> Option<i64> {
+    let naive = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"]
+        .iter()
+        .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())
+        .or_else(|| chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0))?;
+    match zone.from_local_datetime(&naive) {
+        MappedLocalTime::Single(time) | MappedLocalTime::Ambiguous(time, _) => Some(time.timestamp_millis()),
+        MappedLocalTime::None => {
+            // Skipped by the spring change: what a clock not yet put forward would show.
+            let before = zone.from_local_datetime(&(naive - chrono::Duration::hours(3))).earliest()?;
+            Some((before + chrono::Duration::hours(3)).timestamp_millis())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zones_and_offsets() {
+        let utc = parse_time("2025-09-13T12:00:00Z", Tz::UTC).unwrap();
+        assert_eq!(format_iso(utc), "2025-09-13T12:00:00.000Z");
+        for text in
+            ["2025-09-13 12:00:00", "2025-09-13T15:00:00+03:00", "2025-09-13 15:00:00+03:00", "2025-09-13T12:00"]
+        {
+            assert_eq!(parse_time(text, Tz::UTC), Some(utc), "{text}");
+        }
+        assert_eq!(parse_time("2025-09-13 14:00:00.000000", Tz::Europe__Berlin), Some(utc));
+    }
+
+    #[test]
+    fn clock_changes() {
+        // Berlin, 2025-10-26: 02:30 happened twice; 2025-03-30: 02:30 never happened.
+        assert_eq!(
+            format_iso(parse_time("2025-10-26 02:30:00", Tz::Europe__Berlin).unwrap()),
+            "2025-10-26T00:30:00.000Z"
+        );
+        assert_eq!(
+            format_iso(parse_time("2025-03-30 02:30:00", Tz::Europe__Berlin).unwrap()),
+            "2025-03-30T01:30:00.000Z"
+        );
+    }
+
+    #[test]
+    fn nonsense_is_not_a_time() {
+        for text in ["", "yesterday", "Invalid Date", "1970-01-01T00:00:00Z", "2025-13-01"] {
+            assert_eq!(parse_time(text, Tz::UTC), None, "{text}");
+        }
+    }
+}
