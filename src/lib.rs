@@ -16,10 +16,14 @@
 //! # Modules, each importing only from those above it
 
 pub mod barrier;
+pub mod cancel;
 pub mod config;
 pub mod error;
+pub mod features;
 pub mod files;
+pub mod learning;
 pub mod market;
+pub mod model;
 pub mod signal;
 pub mod symbol;
 pub mod time;

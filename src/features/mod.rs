@@ -1,0 +1,170 @@
+//! Scale-free features of a market: what a model sees of the candles.
+
+mod catalog;
+mod state;
+pub mod window;
+
+pub use catalog::{COUNT, FEATURES, Feature, VERSION};
+pub use state::{ATR_PERIOD, FeatureState, MAX_GAP_BARS, Missing, Row, WARM_UP};
+
+use crate::market::Candle;
+use std::collections::BTreeMap;
+
+/// The fewest candles that predictions are made from: [`WARM_UP`] rounded up.
+pub const MIN_CANDLES: usize = 100;
+
+/// The rows of a whole series.
+#[derive(Debug, Clone, Default)]
+pub struct FeatureTable {
+    /// One row per bar that has one.
+    pub rows: Vec<Row>,
+    /// For each row, the index of its candle.
+    pub bars: Vec<usize>,
+    /// For each row, the average true range (14 bars) in price units.
+    pub atr: Vec<f64>,
+    /// How many bars have no row, by cause.
+    pub missing: BTreeMap<Missing, usize>,
+}
+
+/// Computes the rows of `candles`, checked and oldest first, of `step_ms` each.
+pub fn compute(candles: &[Candle], step_ms: i64) -> FeatureTable {
+    let mut table = FeatureTable {
+        rows: Vec::with_capacity(candles.len()),
+        bars: Vec::with_capacity(candles.len()),
+        atr: Vec::with_capacity(candles.len()),
+        missing: BTreeMap::new(),
+    };
+    let mut state = FeatureState::new(step_ms);
+    for (bar, candle) in candles.iter().enumerate() {
+        match (state.next(candle), state.atr()) {
+            (Ok(row), Some(atr)) => {
+                table.rows.push(row);
+                table.bars.push(bar);
+                table.atr.push(atr);
+            }
+            (Err(cause), _) => *table.missing.entry(cause).or_default() += 1,
+            (Ok(_), None) => *table.missing.entry(Missing::WarmUp).or_default() += 1,
+        }
+    }
+    table
+}
+
+/// The row of the last candle and its average true range, or why there is none.
+pub fn latest(candles: &[Candle], step_ms: i64) -> Result<(Row, f64), Missing> {
+    let mut state = FeatureState::new(step_ms);
+    let mut row = Err(Missing::WarmUp);
+    for candle in candles {
+        row = state.next(candle);
+    }
+    row.and_then(|row| Ok((row, state.atr().ok_or(Missing::WarmUp)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    fn wave(bars: usize) -> Vec<Candle> {
+        (0..bars)
+            .map(|i| {
+                let x = i as f64;
+                let open = 100.0 + 5.0 * (x / 9.0).sin() + 2.0 * (x / 2.3).cos();
+                let close = 100.0 + 5.0 * ((x + 1.0) / 9.0).sin() + 2.0 * ((x + 1.0) / 2.3).cos();
+                let (top, bottom) = (open.max(close) + 0.3, open.min(close) - 0.2);
+                let volume = 50.0 + 20.0 * (x / 5.0).sin();
+                Candle {
+                    open_ms: 1_700_000_000_000 + i as i64 * 3_600_000,
+                    open,
+                    high: top,
+                    low: bottom,
+                    close,
+                    volume,
+                }
+            })
+            .collect()
+    }
+
+    fn column(name: &str) -> usize {
+        FEATURES.iter().position(|feature| feature.name == name).unwrap()
+    }
+
+    #[test]
+    fn names_are_unique_and_every_bar_is_accounted_for() {
+        assert_eq!(FEATURES.iter().map(|feature| feature.name).collect::<HashSet<_>>().len(), COUNT);
+        let table = compute(&wave(300), 3_600_000);
+        assert_eq!(table.bars[0], WARM_UP - 1);
+        assert_eq!(table.rows.len() + table.missing.values().sum::<usize>(), 300);
+        assert!(compute(&wave(MIN_CANDLES), 3_600_000).rows.len() == MIN_CANDLES - WARM_UP + 1);
+    }
+
+    #[test]
+    fn features_do_not_depend_on_the_price_scale() {
+        let candles = wave(200);
+        let scaled: Vec<_> = candles
+            .iter()
+            .map(|c| Candle {
+                open: c.open * 1024.0,
+                high: c.high * 1024.0,
+                low: c.low * 1024.0,
+                close: c.close * 1024.0,
+                ..*c
+            })
+            .collect();
+        let (a, b) = (latest(&candles, 3_600_000).unwrap().0, latest(&scaled, 3_600_000).unwrap().0);
+        for i in 0..COUNT {
+            assert!((a[i] - b[i]).abs() <= 1e-9 * a[i].abs().max(1.0), "{}: {} {}", FEATURES[i].name, a[i], b[i]);
+        }
+    }
+
+    #[test]
+    fn values_worked_from_their_definitions() {
+        let candles = wave(260);
+        let (row, atr) = latest(&candles, 3_600_000).unwrap();
+        let closes: Vec<f64> = candles.iter().map(|c| c.close).collect();
+        let last = closes.len() - 1;
+        let mean = |n: usize| closes[last + 1 - n..].iter().sum::<f64>() / n as f64;
+        let sd20 = (closes[last - 19..].iter().map(|c| (c - mean(20)).powi(2)).sum::<f64>() / 20.0).sqrt();
+        let highest = |n: usize| candles[last + 1 - n..].iter().map(|c| c.high).fold(f64::MIN, f64::max);
+        let lowest = |n: usize| candles[last + 1 - n..].iter().map(|c| c.low).fold(f64::MAX, f64::min);
+        let mean_volume = candles[last - 19..].iter().map(|c| c.volume).sum::<f64>() / 20.0;
+        // Wilder's RSI by its recursion, from the start of the series.
+        let (mut gain, mut loss) = (0.0, 0.0);
+        let moves: Vec<f64> =
+            std::iter::once(closes[0] - candles[0].open).chain(closes.windows(2).map(|w| w[1] - w[0])).collect();
+        for (i, m) in moves.iter().enumerate() {
+            let n = (i + 1).min(14) as f64;
+            gain += (m.max(0.0) - gain) / n;
+            loss += ((-m).max(0.0) - loss) / n;
+        }
+        let expected = [
+            ("rate_of_change_10", 100.0 * (closes[last] / closes[last - 10] - 1.0)),
+            ("bollinger_percent_b_20", (closes[last] - mean(20) + 2.0 * sd20) / (4.0 * sd20)),
+            ("sma_distance_50", (closes[last] - mean(50)) / atr),
+            ("stochastic_k_14", 100.0 * (closes[last] - lowest(14)) / (highest(14) - lowest(14))),
+            ("williams_r_28", 100.0 * (closes[last] - lowest(28)) / (highest(28) - lowest(28)) - 100.0),
+            ("high_distance_96", (highest(96) - closes[last]) / atr),
+            ("low_distance_24", (closes[last] - lowest(24)) / atr),
+            ("volume_ratio_20", candles[last].volume / mean_volume),
+            ("rsi_14", 100.0 * gain / (gain + loss)),
+        ];
+        for (name, value) in expected {
+            assert!((row[column(name)] - value).abs() < 1e-9, "{name}: {} instead of {value}", row[column(name)]);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_computed_names_its_cause() {
+        let flat: Vec<_> =
+            wave(200).iter().map(|c| Candle { open: 5.0, high: 5.0, low: 5.0, close: 5.0, ..*c }).collect();
+        assert_eq!(latest(&flat, 3_600_000), Err(Missing::FlatPrices));
+        let silent: Vec<_> = wave(200).iter().map(|c| Candle { volume: 0.0, ..*c }).collect();
+        assert_eq!(latest(&silent, 3_600_000), Err(Missing::NoVolume));
+        assert_eq!(latest(&wave(WARM_UP - 1), 3_600_000), Err(Missing::WarmUp));
+        let mut halted = wave(300);
+        for candle in &mut halted[250..] {
+            candle.open_ms += 8 * 3_600_000;
+        }
+        assert_eq!(latest(&halted, 3_600_000), Err(Missing::Gap));
+        assert_eq!(compute(&halted, 3_600_000).missing, [(Missing::WarmUp, 96), (Missing::Gap, 50)].into());
+    }
+}

@@ -1,0 +1,15 @@
+//! Learning: labels, weights, folds, training, and the decision that a model's probabilities lead to.
+
+mod decide;
+mod folds;
+mod labels;
+mod shrinkage;
+mod train;
+mod weights;
+
+pub use decide::{Abstention, Costs, choose};
+pub use folds::{Fold, walk_forward};
+pub use labels::{Ending, Label, label, levels_at};
+pub use shrinkage::{believe, shrink};
+pub use train::{MIN_ROWS, MIN_TRAINING_CANDLES, Step, train_market};
+pub use weights::{OLDEST_DECAY, average_uniqueness, time_decay};

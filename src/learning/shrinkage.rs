@@ -1,0 +1,70 @@
+//! Never worse than knowing nothing: probability = base rate + λ · (model − base rate).
+
+use crate::model::Held;
+
+/// One-sided 95 %: a model is believed as far as chance does not explain it.
+const CAUTION: f64 = 1.645;
+
+/// How far to believe a model, 0–1, from its raw held-out predictions.
+///
+/// The slope of what happened on how far the model departed from the constant is the λ that minimises the Brier score
+/// (least squares; Cox, *Two further applications of a model for binary regression*, 1958, calls it the calibration
+/// slope). We take the lower end of its confidence interval: a model without skill has a slope around 0 and gets exactly
+/// 0, a good one with enough evidence is believed nearly in full.
+pub fn believe(rows: &[Held]) -> f64 {
+    let (mut spread, mut agreement, mut total, mut variance) = (0.0, 0.0, 0.0, 0.0);
+    for row in rows {
+        let departure = row.probability - row.constant;
+        let surprise = f64::from(u8::from(row.happened)) - row.constant;
+        spread += row.weight * departure * departure;
+        agreement += row.weight * departure * surprise;
+        variance += row.weight * surprise * surprise;
+        total += row.weight;
+    }
+    if spread <= 0.0 || total <= 0.0 {
+        return 0.0;
+    }
+    let slope = agreement / spread;
+    // The weights add up to the number of independent labels, so the spread already counts each label once.
+    let standard_error = (variance / total / spread).sqrt();
+    (slope - CAUTION * standard_error).clamp(0.0, 1.0)
+}
+
+/// `constant + belief · (probability − constant)`.
+pub fn shrink(probability: f64, constant: f64, belief: f64) -> f64 {
+    constant + belief * (probability - constant)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    /// Rows whose true probability departs from 0.4 by `skill` times what the model says.
+    fn rows(count: usize, skill: f64, seed: u64) -> Vec<Held> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        (0..count)
+            .map(|_| {
+                let departure: f64 = rng.random_range(-0.2..0.2);
+                let happened = rng.random_bool(0.4 + skill * departure);
+                Held { happened, probability: 0.4 + departure, constant: 0.4, weight: 1.0 }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_model_without_skill_is_seldom_believed_and_then_little() {
+        let beliefs: Vec<f64> = (0..200).map(|seed| believe(&rows(300, 0.0, seed))).collect();
+        assert!(beliefs.iter().filter(|b| **b > 0.0).count() <= 20, "about one in twenty by chance");
+        assert!(beliefs.iter().sum::<f64>() / 200.0 < 0.01);
+    }
+
+    #[test]
+    fn skill_is_believed_as_evidence_grows() {
+        assert!(believe(&rows(20_000, 1.0, 1)) > 0.85);
+        assert!(believe(&rows(20_000, 0.5, 1)) < 0.55, "an overconfident model is pulled back");
+        assert_eq!(believe(&rows(20_000, -1.0, 1)), 0.0, "a model that is wrong is not turned around");
+        assert_eq!(believe(&[]), 0.0);
+    }
+}

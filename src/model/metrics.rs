@@ -1,0 +1,163 @@
+//! How good probabilities are, each figure beside what a constant would reach.
+
+use serde::{Deserialize, Serialize};
+
+/// Probabilities are kept this far from 0 and 1 in the log loss, so that one row cannot be infinitely wrong.
+const CLIP: f64 = 1e-6;
+
+/// One held-out prediction.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Held {
+    /// Whether the label came true.
+    pub happened: bool,
+    /// The model's probability.
+    pub probability: f64,
+    /// The base rate known when the model was trained: what the constant says.
+    pub constant: f64,
+    /// The row's weight: its label's uniqueness.
+    pub weight: f64,
+}
+
+/// Figures over held-out rows, weighted by uniqueness.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Scores {
+    /// Held-out rows.
+    pub rows: usize,
+    /// What they are worth: overlapping labels share their weight.
+    pub effective_rows: f64,
+    /// Share of rows whose label came true, 0–1.
+    pub base_rate: f64,
+    /// Mean −ln p of what happened.
+    pub log_loss: f64,
+    /// The same for the constant.
+    pub constant_log_loss: f64,
+    /// Mean (p − y)². Brier, *Verification of forecasts expressed in terms of probability*, 1950.
+    pub brier: f64,
+    /// The same for the constant.
+    pub constant_brier: f64,
+    /// Probability that a success ranks above a failure; the constant's is 0.5.
+    pub auc: f64,
+    /// Mean of sensitivity and specificity when p ≥ base rate is read as "yes"; the constant's is 0.5.
+    pub balanced_accuracy: f64,
+    /// Mean |p − frequency| over ten bins of equal count. Naeini et al., 2015.
+    pub calibration_error: f64,
+    /// |constant − frequency|.
+    pub constant_calibration_error: f64,
+}
+
+/// −ln of the probability given to what happened.
+pub fn log_loss(happened: bool, probability: f64) -> f64 {
+    let p = probability.clamp(CLIP, 1.0 - CLIP);
+    if happened { -p.ln() } else { -(1.0 - p).ln() }
+}
+
+impl Scores {
+    /// Scores `rows`; all zero when there are none.
+    pub fn of(rows: &[Held]) -> Self {
+        let total: f64 = rows.iter().map(|row| row.weight).sum();
+        if total <= 0.0 {
+            return Self::default();
+        }
+        let mean = |value: &dyn Fn(&Held) -> f64| rows.iter().map(|row| row.weight * value(row)).sum::<f64>() / total;
+        let y = |row: &Held| f64::from(u8::from(row.happened));
+        let base_rate = mean(&y);
+        let constant = mean(&|row| row.constant);
+        Self {
+            rows: rows.len(),
+            effective_rows: total,
+            base_rate,
+            log_loss: mean(&|row| log_loss(row.happened, row.probability)),
+            constant_log_loss: mean(&|row| log_loss(row.happened, row.constant)),
+            brier: mean(&|row| (row.probability - y(row)).powi(2)),
+            constant_brier: mean(&|row| (row.constant - y(row)).powi(2)),
+            auc: auc(rows),
+            balanced_accuracy: balanced_accuracy(rows),
+            calibration_error: calibration_error(rows, total),
+            constant_calibration_error: (constant - base_rate).abs(),
+        }
+    }
+}
+
+/// Weighted area under the ROC curve by ranks, ties counting half; 0.5 when only one kind is there.
+fn auc(rows: &[Held]) -> f64 {
+    let mut sorted: Vec<&Held> = rows.iter().collect();
+    sorted.sort_by(|a, b| a.probability.total_cmp(&b.probability));
+    let (mut below, mut won, mut yes, mut no) = (0.0, 0.0, 0.0, 0.0);
+    for tied in sorted.chunk_by(|a, b| a.probability == b.probability) {
+        let weight = |happened| tied.iter().filter(|row| row.happened == happened).map(|row| row.weight).sum::<f64>();
+        let (successes, failures) = (weight(true), weight(false));
+        won += successes * (below + failures / 2.0);
+        below += failures;
+        yes += successes;
+        no += failures;
+    }
+    if yes > 0.0 && no > 0.0 { won / (yes * no) } else { 0.5 }
+}
+
+/// 0.5 when only one kind is there, or when the model never departs from the constant.
+fn balanced_accuracy(rows: &[Held]) -> f64 {
+    let rate = |happened: bool| {
+        let (mut right, mut all) = (0.0, 0.0);
+        for row in rows.iter().filter(|row| row.happened == happened) {
+            // Equal to the constant is neither yes nor no.
+            let yes = match row.probability.total_cmp(&row.constant) {
+                std::cmp::Ordering::Greater => 1.0,
+                std::cmp::Ordering::Equal => 0.5,
+                std::cmp::Ordering::Less => 0.0,
+            };
+            right += row.weight * if happened { yes } else { 1.0 - yes };
+            all += row.weight;
+        }
+        if all > 0.0 { right / all } else { 0.5 }
+    };
+    (rate(true) + rate(false)) / 2.0
+}
+
+fn calibration_error(rows: &[Held], total: f64) -> f64 {
+    let mut sorted: Vec<&Held> = rows.iter().collect();
+    sorted.sort_by(|a, b| a.probability.total_cmp(&b.probability));
+    let bin = sorted.len().div_ceil(10).max(1);
+    sorted
+        .chunks(bin)
+        .map(|rows| {
+            rows.iter().map(|row| row.weight * (row.probability - f64::from(u8::from(row.happened)))).sum::<f64>().abs()
+        })
+        .sum::<f64>()
+        / total
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(happened: bool, probability: f64) -> Held {
+        Held { happened, probability, constant: 0.5, weight: 1.0 }
+    }
+
+    #[test]
+    fn worked_by_hand() {
+        let scores = Scores::of(&[held(true, 0.8), held(false, 0.2), held(true, 0.2), held(false, 0.8)]);
+        assert!((scores.log_loss - -(0.8f64.ln() + 0.2f64.ln()) / 2.0).abs() < 1e-12);
+        assert!((scores.brier - (0.04 + 0.64) / 2.0).abs() < 1e-12);
+        assert_eq!((scores.auc, scores.balanced_accuracy, scores.base_rate), (0.5, 0.5, 0.5));
+        let sharp = Scores::of(&[held(true, 0.9), held(true, 0.7), held(false, 0.6), held(false, 0.1)]);
+        assert_eq!((sharp.auc, sharp.balanced_accuracy), (1.0, 0.75));
+    }
+
+    #[test]
+    fn the_constant_scores_as_the_constant() {
+        let rows: Vec<Held> = (0..40).map(|i| held(i % 4 == 0, 0.5)).collect();
+        let scores = Scores::of(&rows);
+        assert_eq!(scores.log_loss, scores.constant_log_loss);
+        assert_eq!((scores.auc, scores.balanced_accuracy), (0.5, 0.5));
+        assert!((scores.constant_calibration_error - 0.25).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_weight_of_two_is_two_rows() {
+        let once = [held(true, 0.7), held(false, 0.4)];
+        let doubled = once.map(|row| Held { weight: 2.0, ..row });
+        let (a, b) = (Scores::of(&[once[0], once[0], once[1], once[1]]), Scores::of(&doubled));
+        assert!((a.log_loss - b.log_loss).abs() < 1e-12 && (a.auc - b.auc).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,9 @@
+//! Models: forests, how good they are, and their files.
+
+mod forest;
+mod metrics;
+mod served;
+
+pub use forest::{Forest, ForestParameters};
+pub use metrics::{Held, Scores, log_loss};
+pub use served::{Model, Probabilities, Record, Side};

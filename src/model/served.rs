@@ -1,0 +1,143 @@
+//! The model of one market as it is served: two forests, their base rates, how far each is believed, and its record.
+
+use super::forest::Forest;
+use super::metrics::Scores;
+use crate::barrier::Direction;
+use crate::config::SignalShape;
+use crate::features::Missing;
+use crate::symbol::Market;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Probabilities that a BUY, a SELL, or neither would succeed; they add up to 1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Probabilities {
+    /// A BUY succeeds.
+    pub buy: f64,
+    /// A SELL succeeds.
+    pub sell: f64,
+    /// Neither does.
+    pub hold: f64,
+}
+
+/// One direction's part of a model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Side {
+    /// Raw probabilities.
+    pub forest: Forest,
+    /// The weighted share of successes in training, 0–1.
+    pub base_rate: f64,
+    /// How far the forest is believed, 0–1; 0 means it showed no skill and the base rate is served.
+    pub belief: f64,
+}
+
+impl Side {
+    fn probability(&self, row: &[f64]) -> Option<f64> {
+        let raw = self.forest.predict(row)?;
+        Some(self.base_rate + self.belief * (raw - self.base_rate))
+    }
+}
+
+/// What a model was trained on, how, and how it did on rows it had not seen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The symbol and timeframe.
+    pub market: Market,
+    /// When it was trained, UTC epoch ms.
+    pub trained_ms: i64,
+    /// [`crate::features::VERSION`].
+    pub features_version: u32,
+    /// Stop, target and expiry that its labels used.
+    pub stop_atr: f64,
+    /// See [`SignalShape::reward_risk`].
+    pub reward_risk: f64,
+    /// See [`SignalShape::expiry_bars`].
+    pub expiry_bars: usize,
+    /// Candles read.
+    pub candles: usize,
+    /// Labelled rows trained on.
+    pub rows: usize,
+    /// The sum of their uniqueness: how many independent labels they are worth.
+    pub effective_rows: f64,
+    /// Bars without a feature row, by cause.
+    pub missing: BTreeMap<Missing, usize>,
+    /// Feature rows whose label is not decided yet, or fell into a gap.
+    pub unlabelled: usize,
+    /// Open time of the first row's candle, UTC epoch ms.
+    pub first_ms: i64,
+    /// Close time of the last candle that a label has seen: scoring may only use rows after it.
+    pub horizon_ms: i64,
+    /// Held-out figures of the BUY side.
+    pub buy: Scores,
+    /// Held-out figures of the SELL side.
+    pub sell: Scores,
+    /// Share of the held-out bars' profit: mean percent per signal the model would have given, after costs, and how many.
+    pub held_out_signals: usize,
+    /// Their mean profit in percent of the entry, after costs; `None` when it gave none.
+    pub held_out_profit: Option<f64>,
+    /// Features by importance, both sides averaged, best first, adding up to 1.
+    pub importances: Vec<(String, f64)>,
+    /// Trees per side.
+    pub trees: usize,
+    /// Seed of the training.
+    pub seed: u64,
+}
+
+impl Record {
+    /// Mean held-out log loss of both sides.
+    pub fn log_loss(&self) -> f64 {
+        (self.buy.log_loss + self.sell.log_loss) / 2.0
+    }
+
+    /// The same of the constants.
+    pub fn constant_log_loss(&self) -> f64 {
+        (self.buy.constant_log_loss + self.sell.constant_log_loss) / 2.0
+    }
+
+    /// Stop, target and expiry that its labels used.
+    pub fn shape(&self) -> SignalShape {
+        SignalShape { stop_atr: self.stop_atr, reward_risk: self.reward_risk, expiry_bars: self.expiry_bars }
+    }
+}
+
+/// A model in service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Model {
+    /// What it was trained on and how it did.
+    pub record: Record,
+    /// The BUY side.
+    pub buy: Side,
+    /// The SELL side.
+    pub sell: Side,
+}
+
+impl Model {
+    /// The side of a direction.
+    pub fn side(&self, direction: Direction) -> &Side {
+        match direction {
+            Direction::Buy => &self.buy,
+            Direction::Sell => &self.sell,
+        }
+    }
+
+    /// Whether either side showed skill. Without any, the probabilities are the base rates.
+    pub fn has_skill(&self) -> bool {
+        self.buy.belief > 0.0 || self.sell.belief > 0.0
+    }
+
+    /// Probabilities for one feature row; `None` for a row of another length or with a value that is not finite.
+    pub fn probabilities(&self, row: &[f64]) -> Option<Probabilities> {
+        let (buy, sell) = (self.buy.probability(row)?, self.sell.probability(row)?);
+        // Two forests know nothing of each other; together they may promise more than certainty.
+        let scale = (buy + sell).max(1.0);
+        let (buy, sell) = (buy / scale, sell / scale);
+        Some(Probabilities { buy, sell, hold: (1.0 - buy - sell).max(0.0) })
+    }
+
+    /// Whether every part is in range, so that no file can send a prediction astray.
+    pub fn is_sound(&self) -> bool {
+        [&self.buy, &self.sell].into_iter().all(|side| {
+            side.forest.is_sound() && (0.0..=1.0).contains(&side.base_rate) && (0.0..=1.0).contains(&side.belief)
+        })
+    }
+}
