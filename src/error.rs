@@ -53,6 +53,14 @@ pub enum Error {
         /// The offending value.
         value: String,
     },
+    /// A candle file or a source of candles holds one that cannot be used.
+    #[error("{place}: {problem}")]
+    BadCandle {
+        /// File and line, or market and open time.
+        place: String,
+        /// What is wrong with it, with the offending value.
+        problem: String,
+    },
     /// The exchange refused, or could not be reached.
     #[error("{0}")]
     Exchange(String),
@@ -118,7 +126,7 @@ impl Error {
             Self::InvalidSignal { .. } => "ERR_INVALID_SIGNAL",
             Self::InvalidArgument { .. } => "ERR_INVALID_ARGUMENT",
             Self::InvalidConfig { .. } => "ERR_INVALID_CONFIG",
-            Self::InvalidCandle { .. } => "ERR_INVALID_CANDLE",
+            Self::InvalidCandle { .. } | Self::BadCandle { .. } => "ERR_INVALID_CANDLE",
             Self::Exchange(_) => "ERR_EXCHANGE",
             Self::NoData(_) => "ERR_NO_DATA",
             Self::NoModel { .. } => "ERR_NO_MODEL",

@@ -1,0 +1,249 @@
+//! GET over HTTP(S) to one host: time-outs, retries, and errors in plain words.
+
+use backon::{ExponentialBuilder, Retryable};
+use parking_lot::Mutex;
+use reqwest::{Client, Response, StatusCode, Url, header};
+use serde_json::Value;
+use std::error::Error as _;
+use std::io;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// One GET with all its retries ends within this.
+const DEADLINE: Duration = Duration::from_secs(60);
+/// Retries after the first try, 0.2 s, 0.4 s and 0.8 s apart, each with as much as 0.2 s of jitter on top.
+const RETRIES: usize = 3;
+const FIRST_BACKOFF: Duration = Duration::from_millis(200);
+const RECONNECT_AFTER: Duration = Duration::from_millis(50);
+/// For so long a host that could not be reached is not tried again, so that being offline costs a `train` of twenty
+/// markets one failed connection, not twenty.
+const UNREACHABLE_FOR: Duration = Duration::from_secs(1);
+/// More than ten times the longest answer of an exchange.
+const MAX_BODY_BYTES: usize = 16 << 20;
+
+/// Why a GET brought nothing, after all retries.
+#[derive(Debug, Clone)]
+pub(super) enum Failure {
+    /// No connection: refused, no such host, no route, no TLS. Tried twice at most.
+    Unreachable(String),
+    /// Worth another try: the host is overloaded, the answer broke off or is not JSON. `wait` is its `Retry-After`.
+    Passing { problem: String, wait: Option<Duration> },
+    /// The host understood and said no, in these words. Trying again would not help.
+    Refused(String),
+    /// Anything else that another try would not change.
+    Lasting(String),
+}
+
+impl Failure {
+    pub(super) fn message(&self) -> &str {
+        match self {
+            Self::Unreachable(text) | Self::Refused(text) | Self::Lasting(text) => text,
+            Self::Passing { problem, .. } => problem,
+        }
+    }
+}
+
+/// One host, and the connections to it.
+#[derive(Debug)]
+pub(super) struct Host {
+    base: Url,
+    /// Host and port, for messages.
+    name: String,
+    /// Built at the first request: it loads the system's certificates.
+    client: OnceLock<std::result::Result<Client, Failure>>,
+    unreachable: Mutex<Option<(Instant, Failure)>>,
+}
+
+impl Host {
+    /// `None` when `base` is not an http(s) URL with a host.
+    pub(super) fn new(base: &str) -> Option<Self> {
+        let base = Url::parse(base.trim().trim_end_matches('/')).ok()?;
+        let name = match (base.scheme(), base.host_str()?, base.port()) {
+            ("http" | "https", host, Some(port)) => format!("{host}:{port}"),
+            ("http" | "https", host, None) => host.to_owned(),
+            _ => return None,
+        };
+        Some(Self { base, name, client: OnceLock::new(), unreachable: Mutex::default() })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The JSON that `path` answers, with retries as [`Failure`] says.
+    pub(super) async fn get(&self, path: &str, query: &[(&str, String)]) -> std::result::Result<Value, Failure> {
+        if let Some((since, failure)) = &*self.unreachable.lock()
+            && since.elapsed() < UNREACHABLE_FOR
+        {
+            return Err(failure.clone());
+        }
+        let started = Instant::now();
+        let mut reconnected = false;
+        let next_try = |failure: &Failure, backoff: Option<Duration>| {
+            let delay = match failure {
+                // What took long to fail, a time-out or a slow DNS, will take long again.
+                Failure::Unreachable(_) if started.elapsed() > UNREACHABLE_FOR => None,
+                Failure::Unreachable(_) => (!std::mem::replace(&mut reconnected, true)).then_some(RECONNECT_AFTER),
+                Failure::Passing { wait, .. } => backoff.map(|delay| wait.unwrap_or(delay)),
+                Failure::Refused(_) | Failure::Lasting(_) => None,
+            };
+            delay.filter(|delay| started.elapsed() + *delay < DEADLINE)
+        };
+        let backoff = ExponentialBuilder::default().with_min_delay(FIRST_BACKOFF).with_max_times(RETRIES).with_jitter();
+        let result = (|| self.try_once(path, query, DEADLINE.saturating_sub(started.elapsed())))
+            .retry(backoff)
+            .adjust(next_try)
+            .await;
+        *self.unreachable.lock() = match &result {
+            Err(failure @ Failure::Unreachable(_)) => Some((Instant::now(), failure.clone())),
+            _ => None,
+        };
+        result
+    }
+
+    async fn try_once(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        time_left: Duration,
+    ) -> std::result::Result<Value, Failure> {
+        let client = self.client.get_or_init(|| self.connect()).as_ref().map_err(Failure::clone)?;
+        let url = format!("{}{path}", self.base.as_str().trim_end_matches('/'));
+        let request = client.get(url).query(query).timeout(REQUEST_TIMEOUT.min(time_left));
+        let response = request.send().await.map_err(|e| self.broken(&e))?;
+        let (status, wait) = (response.status(), retry_after(&response));
+        let body = self.body(response).await;
+        if status.is_success() {
+            let body = body?;
+            return serde_json::from_slice(&body).map_err(|_| self.passing(not_json(&body), None));
+        }
+        // Of an error the status says enough where the body does not.
+        Err(self.refusal(status, wait, &body.unwrap_or_default()))
+    }
+
+    fn connect(&self) -> std::result::Result<Client, Failure> {
+        // An error here says that the process has a provider already, which serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("signalloop/", env!("CARGO_PKG_VERSION")));
+        if self.base.scheme() == "http" {
+            // No TLS, no certificates: they are not even there in a slim container.
+            builder = builder.tls_certs_only([]);
+        }
+        if self.base.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]") {
+            // A proxy's loopback is not ours.
+            builder = builder.no_proxy();
+        }
+        builder.build().map_err(|e| {
+            Failure::Lasting(format!(
+                "cannot prepare connections to {}: {} (are the system's certificates installed?)",
+                self.name,
+                cause(&e)
+            ))
+        })
+    }
+
+    async fn body(&self, mut response: Response) -> std::result::Result<Vec<u8>, Failure> {
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|e| self.broken(&e))? {
+            body.extend_from_slice(&chunk);
+            if body.len() > MAX_BODY_BYTES {
+                let problem = format!("{} sent more than {} MB", self.name, MAX_BODY_BYTES >> 20);
+                return Err(Failure::Lasting(problem));
+            }
+        }
+        Ok(body)
+    }
+
+    /// A request that got no whole answer.
+    fn broken(&self, error: &reqwest::Error) -> Failure {
+        if error.is_connect() {
+            let cause = match error.is_timeout() {
+                true => format!("no connection within {} s", CONNECT_TIMEOUT.as_secs()),
+                false => cause(error),
+            };
+            return Failure::Unreachable(format!(
+                "cannot reach the exchange at {}: {cause}; check the network, or set `exchange_url` \
+                 (SIGNALLOOP_EXCHANGE_URL) to a host that serves the same API",
+                self.name
+            ));
+        }
+        let problem = match error.is_timeout() {
+            true => "it did not answer in time".to_owned(),
+            false => format!("the connection broke before the whole answer was there ({})", cause(error)),
+        };
+        self.passing(problem, None)
+    }
+
+    /// An answer that is not the 200 hoped for.
+    fn refusal(&self, status: StatusCode, wait: Option<Duration>, body: &[u8]) -> Failure {
+        let code = status.as_u16();
+        match code {
+            429 | 418 => {
+                let asks = wait.map_or(String::new(), |wait| format!(", and asks to wait {} s", wait.as_secs()));
+                self.passing(format!("it limits how often it is asked (HTTP {code}){asks}"), wait)
+            }
+            500.. => self.passing(format!("it has a fault of its own (HTTP {code})"), wait),
+            403 | 451 => Failure::Lasting(format!(
+                "{} does not serve this region or address (HTTP {code}); set `exchange_url` (SIGNALLOOP_EXCHANGE_URL) to \
+                 another host, for Binance's market data https://data-api.binance.vision",
+                self.name
+            )),
+            300..=399 => Failure::Lasting(format!(
+                "{} redirects elsewhere (HTTP {code}), which is not followed; set `exchange_url` (SIGNALLOOP_EXCHANGE_URL) \
+                 to the host itself",
+                self.name
+            )),
+            _ => {
+                let said: Value = serde_json::from_slice(body).unwrap_or_default();
+                Failure::Refused(match (said["msg"].as_str(), said["code"].as_i64()) {
+                    (Some(message), Some(number)) => {
+                        format!("{} refused: {message} (HTTP {code}, code {number})", self.name)
+                    }
+                    _ => format!("{} refused (HTTP {code})", self.name),
+                })
+            }
+        }
+    }
+
+    fn passing(&self, problem: String, wait: Option<Duration>) -> Failure {
+        Failure::Passing {
+            problem: format!("no use from the exchange at {}: {problem}; try again later", self.name),
+            wait,
+        }
+    }
+}
+
+fn not_json(body: &[u8]) -> String {
+    let start: String = String::from_utf8_lossy(body).chars().take(60).collect();
+    format!("its answer is not JSON, it begins {start:?}")
+}
+
+/// `Retry-After` in seconds; its other form, a date, no exchange uses.
+fn retry_after(response: &Response) -> Option<Duration> {
+    let seconds = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+/// The innermost cause in plain words; the outer layers only say that something failed.
+fn cause(error: &reqwest::Error) -> String {
+    let mut deepest = error.to_string();
+    let mut next = error.source();
+    while let Some(inner) = next {
+        if let Some(error) = inner.downcast_ref::<io::Error>()
+            && error.kind() == io::ErrorKind::ConnectionRefused
+        {
+            return "connection refused".to_owned();
+        }
+        if inner.to_string() == "dns error" {
+            return "its name could not be resolved (DNS)".to_owned();
+        }
+        deepest = inner.to_string();
+        next = inner.source();
+    }
+    deepest
+}

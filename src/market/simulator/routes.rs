@@ -1,0 +1,159 @@
+//! Binance's public REST protocol, as far as signalloop uses it, in Binance's shapes.
+
+use super::path::open_time;
+use super::wire::Scissors;
+use super::{Fault, Shared};
+use crate::market::Candle;
+use crate::symbol::{Symbol, Timeframe};
+use axum::extract::{ConnectInfo, Query, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+type Parameters = Query<HashMap<String, String>>;
+
+pub(super) fn routes(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/api/v3/ping", get(|| async { Json(json!({})) }))
+        .route("/api/v3/time", get(server_time))
+        .route("/api/v3/klines", get(klines))
+        .route("/api/v3/ticker/price", get(ticker_price))
+        .layer(middleware::from_fn_with_state(shared.clone(), spoil))
+        .with_state(shared)
+}
+
+/// Counts the request, and spoils its answer if a fault is due.
+async fn spoil(
+    State(shared): State<Arc<Shared>>,
+    ConnectInfo(scissors): ConnectInfo<Scissors>,
+    request: Request,
+    next: Next,
+) -> Response {
+    shared.remember(request.uri().to_string());
+    let fault = shared.faults.lock().pop_front();
+    match fault {
+        Some(Fault::Status(code)) => {
+            StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR).into_response()
+        }
+        Some(Fault::RateLimited { retry_after_s }) => {
+            let problem = Refusal(StatusCode::TOO_MANY_REQUESTS, -1003, "Too many requests.".to_owned());
+            ([(header::RETRY_AFTER, retry_after_s.to_string())], problem).into_response()
+        }
+        Some(Fault::NotJson) => "<html><body>Please sign in</body></html>".into_response(),
+        Some(Fault::Truncated) => {
+            scissors.cut_in_body();
+            next.run(request).await
+        }
+        Some(Fault::Reset) => {
+            scissors.cut();
+            next.run(request).await
+        }
+        None => next.run(request).await,
+    }
+}
+
+/// How Binance says no: a status, its own code and a sentence.
+struct Refusal(StatusCode, i32, String);
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.0, Json(json!({ "code": self.1, "msg": self.2 }))).into_response()
+    }
+}
+
+type Answer = Result<Json<Value>, Refusal>;
+
+fn refuse<T>(code: i32, message: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal(StatusCode::BAD_REQUEST, code, message.into()))
+}
+
+async fn server_time(State(shared): State<Arc<Shared>>) -> Json<Value> {
+    Json(json!({ "serverTime": shared.now_ms() }))
+}
+
+async fn klines(State(shared): State<Arc<Shared>>, Query(parameters): Parameters) -> Answer {
+    let symbol = mandatory(&parameters, "symbol")?;
+    let interval = mandatory(&parameters, "interval")?;
+    let Some(timeframe) = Timeframe::parse(interval).ok().filter(|timeframe| timeframe.as_str() == interval) else {
+        return refuse(-1120, "Invalid interval.");
+    };
+    let limit = whole_number(&parameters, "limit")?.map_or(500, |limit| limit.clamp(1, 1000));
+    let now = shared.now_ms();
+    // Binance's end is inclusive.
+    let until = whole_number(&parameters, "endTime")?.unwrap_or(now).min(now).saturating_add(1);
+    let latest = open_time(timeframe, until - 1) - (limit - 1) * timeframe.millis();
+    let from = whole_number(&parameters, "startTime")?.unwrap_or(latest);
+    let mut path = path(&shared, symbol)?.lock();
+    let candles = path.candles(timeframe, from, until, now, limit as usize);
+    Ok(Json(candles.iter().map(|candle| kline(candle, timeframe)).collect()))
+}
+
+/// The 12 fields of a kline.
+fn kline(candle: &Candle, timeframe: Timeframe) -> Value {
+    let text = |number: f64| format!("{number:.8}");
+    let quote_volume = candle.volume * (candle.open + candle.close) / 2.0;
+    json!([
+        candle.open_ms,
+        text(candle.open),
+        text(candle.high),
+        text(candle.low),
+        text(candle.close),
+        text(candle.volume),
+        candle.open_ms + timeframe.millis() - 1,
+        text(quote_volume),
+        // Trades of 1000 USDT, half of them started by the buyer.
+        (quote_volume / 1000.0).ceil() as i64,
+        text(candle.volume / 2.0),
+        text(quote_volume / 2.0),
+        "0"
+    ])
+}
+
+async fn ticker_price(State(shared): State<Arc<Shared>>, Query(parameters): Parameters) -> Answer {
+    let now = shared.now_ms();
+    let price = |symbol: &str| {
+        let price = path(&shared, symbol)?.lock().price(now);
+        Ok(json!({ "symbol": symbol, "price": format!("{price:.8}") }))
+    };
+    let answer = match (parameters.get("symbol"), parameters.get("symbols")) {
+        (Some(_), Some(_)) => refuse(-1128, "Combination of optional parameters invalid."),
+        (Some(symbol), None) => price(symbol),
+        (None, Some(list)) => match serde_json::from_str::<Vec<String>>(list) {
+            Ok(symbols) => symbols.iter().map(|symbol| price(symbol)).collect(),
+            Err(_) => refuse(-1100, "Illegal characters found in parameter 'symbols'."),
+        },
+        (None, None) => shared.paths.keys().map(|symbol| price(symbol.as_str())).collect(),
+    };
+    answer.map(Json)
+}
+
+/// The path of a symbol in the exchange's own spelling.
+fn path<'a>(shared: &'a Shared, symbol: &str) -> Result<&'a parking_lot::Mutex<super::Path>, Refusal> {
+    let known = Symbol::parse(symbol).ok().filter(|parsed| parsed.as_str() == symbol);
+    match known.and_then(|symbol| shared.paths.get(&symbol)) {
+        Some(path) => Ok(path),
+        None => refuse(-1121, "Invalid symbol."),
+    }
+}
+
+fn mandatory<'a>(parameters: &'a HashMap<String, String>, name: &str) -> Result<&'a str, Refusal> {
+    match parameters.get(name).filter(|text| !text.is_empty()) {
+        Some(text) => Ok(text),
+        None => refuse(-1102, format!("Mandatory parameter '{name}' was not sent, was empty/null, or malformed.")),
+    }
+}
+
+fn whole_number(parameters: &HashMap<String, String>, name: &str) -> Result<Option<i64>, Refusal> {
+    match parameters.get(name).map(|text| text.parse::<i64>()) {
+        None => Ok(None),
+        Some(Ok(number)) if number >= 0 => Ok(Some(number)),
+        Some(_) => {
+            refuse(-1100, format!("Illegal characters found in parameter '{name}'; legal range is '^[0-9]{{1,20}}$'."))
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! The exchange client and the simulated exchange against each other, over real HTTP on loopback.
+
+use serde_json::{Value, json};
+use signalloop::error::Error;
+use signalloop::market::{
+    CandleSource, Clock, Exchange, Fault, Simulator, SimulatorOptions, candle_file, read_csv, update, write_csv,
+};
+use signalloop::symbol::{Market, Symbol};
+use std::time::{Duration, Instant};
+
+const HOUR: i64 = 3_600_000;
+const DAY: i64 = 24 * HOUR;
+/// 2025-01-01, the simulator's default start.
+const START: i64 = 1_735_689_600_000;
+
+fn simulator(symbols: &[&str], now_ms: i64) -> Simulator {
+    let symbols = symbols.iter().map(|name| Symbol::parse(name).unwrap()).collect();
+    Simulator::start(SimulatorOptions { symbols, clock: Clock::Standing(now_ms), ..Default::default() }).unwrap()
+}
+
+fn client(simulator: &Simulator) -> Exchange {
+    Exchange::new(simulator.url()).unwrap()
+}
+
+fn market(symbol: &str, timeframe: &str) -> Market {
+    Market::parse(symbol, timeframe).unwrap()
+}
+
+/// What a plain HTTP client sees.
+async fn get(simulator: &Simulator, path: &str) -> (u16, Value) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let url = format!("{}/api/v3/{path}", simulator.url());
+    let response = reqwest::Client::builder().no_proxy().build().unwrap().get(url).send().await.unwrap();
+    (response.status().as_u16(), response.json().await.unwrap())
+}
+
+#[tokio::test]
+async fn pages_until_done() {
+    let simulator = simulator(&["BTCUSDT"], START + 2600 * HOUR);
+    let btc = market("BTCUSDT", "1h");
+    let candles = client(&simulator).candles(&btc, START, START + 2500 * HOUR).await.unwrap();
+    assert_eq!(candles.len(), 2500);
+    assert_eq!(candles, simulator.candles(&btc, START, START + 2500 * HOUR).unwrap());
+    assert_eq!(simulator.request_count(), 3);
+}
+
+#[tokio::test]
+async fn an_update_asks_only_for_what_is_missing() {
+    let simulator = simulator(&["BTCUSDT"], START + 10 * DAY + 20 * 60_000);
+    let (exchange, home, btc) = (client(&simulator), tempfile::tempdir().unwrap(), market("BTCUSDT", "1h"));
+    let first = update(&exchange, home.path(), &btc, 5, simulator.now_ms()).await.unwrap();
+    assert_eq!((first.added, first.total), (119, 119), "five days less the hour that 00:20 has begun");
+    assert_eq!((first.first_ms, first.last_ms), (START + 5 * DAY + HOUR, START + 10 * DAY - HOUR));
+
+    let again = update(&exchange, home.path(), &btc, 5, simulator.now_ms()).await.unwrap();
+    assert_eq!((again.added, simulator.request_count()), (0, 1), "nothing new can be there");
+
+    simulator.set_now_ms(START + 10 * DAY + 3 * HOUR);
+    let later = update(&exchange, home.path(), &btc, 5, simulator.now_ms()).await.unwrap();
+    assert_eq!((later.added, later.total), (3, 122));
+    assert_eq!(simulator.request_count(), 2);
+    let asked = simulator.requests().pop().unwrap();
+    assert!(asked.contains(&format!("startTime={}&", START + 10 * DAY - HOUR)), "{asked}");
+    let expected = simulator.candles(&btc, later.first_ms, i64::MAX).unwrap();
+    assert_eq!(read_csv(&candle_file(home.path(), &btc)).unwrap(), expected);
+}
+
+#[tokio::test]
+async fn the_open_candle_is_served_and_not_stored() {
+    let now = START + 5 * HOUR + 30 * 60_000;
+    let simulator = simulator(&["BTCUSDT"], now);
+    let (exchange, btc) = (client(&simulator), market("BTCUSDT", "1h"));
+    let served = exchange.candles(&btc, START, now).await.unwrap();
+    assert_eq!(served.last().unwrap().open_ms, START + 5 * HOUR);
+    let home = tempfile::tempdir().unwrap();
+    let fetched = update(&exchange, home.path(), &btc, 1, now).await.unwrap();
+    assert_eq!(fetched.last_ms, START + 4 * HOUR);
+}
+
+#[tokio::test]
+async fn an_unknown_symbol_fails_alone_in_the_exchanges_words() {
+    let simulator = simulator(&["BTCUSDT", "ETHUSDT", "SOLUSDT"], START + DAY);
+    let (exchange, home) = (client(&simulator), tempfile::tempdir().unwrap());
+    let error = update(&exchange, home.path(), &market("MATICUSDT", "1h"), 1, START + DAY).await.unwrap_err();
+    assert_eq!(error.code(), "ERR_EXCHANGE");
+    assert!(error.to_string().contains("MATICUSDT 1h: 127.0.0.1:"), "{error}");
+    assert!(error.to_string().contains("refused: Invalid symbol. (HTTP 400, code -1121)"), "{error}");
+    assert_eq!(simulator.request_count(), 1, "a refusal is not tried again");
+
+    let names = ["BTCUSDT", "MATICUSDT", "ETHUSDT", "SOLUSDT"].map(|name| Symbol::parse(name).unwrap());
+    let prices = exchange.prices(&names).await.unwrap();
+    assert_eq!(prices.iter().map(|(symbol, _)| symbol.clone()).collect::<Vec<_>>(), names);
+    for (symbol, price) in prices {
+        match (symbol.as_str(), price) {
+            ("MATICUSDT", price) => assert!(price.unwrap_err().to_string().contains("Invalid symbol.")),
+            (_, price) => assert_eq!(price.unwrap(), simulator.price(&symbol).unwrap()),
+        }
+    }
+    assert_eq!(exchange.price(&names[0]).await.unwrap(), simulator.price(&names[0]).unwrap());
+}
+
+#[tokio::test]
+async fn offline_twenty_markets_fail_at_once_and_say_why() {
+    let url = simulator(&["BTCUSDT"], START).url().to_owned();
+    let (exchange, home, started) = (Exchange::new(&url).unwrap(), tempfile::tempdir().unwrap(), Instant::now());
+    for number in 0..20 {
+        let market = market(&format!("COIN{number}USDT"), "1h");
+        let error = update(&exchange, home.path(), &market, 90, START).await.unwrap_err().to_string();
+        for part in ["connection refused", &url[7..], "SIGNALLOOP_EXCHANGE_URL", &market.file_stem(), "does not exist"]
+        {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+    }
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_host_without_an_address_is_told_from_one_that_refuses() {
+    let exchange = Exchange::new("http://exchange.invalid").unwrap();
+    let error = exchange.price(&Symbol::parse("BTCUSDT").unwrap()).await.unwrap_err().to_string();
+    assert!(error.contains("exchange.invalid: its name could not be resolved (DNS)"), "{error}");
+}
+
+#[tokio::test]
+async fn what_may_pass_is_tried_again() {
+    let simulator = simulator(&["BTCUSDT"], START + DAY);
+    let (exchange, btc) = (client(&simulator), market("BTCUSDT", "1h"));
+    let faults =
+        [Fault::Status(500), Fault::Status(503), Fault::Truncated, Fault::NotJson, Fault::Reset, Fault::Status(418)];
+    for fault in faults {
+        let before = simulator.request_count();
+        simulator.fail_next(fault);
+        let candles = exchange.candles(&btc, START, START + DAY).await.unwrap();
+        assert_eq!((candles.len(), simulator.request_count() - before), (24, 2), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_fault_that_stays_is_reported_after_four_tries() {
+    let faults = [
+        (Fault::Status(502), "fault of its own (HTTP 502)"),
+        (Fault::Truncated, "broke before the whole answer"),
+        (Fault::NotJson, "not JSON, it begins \"<html>"),
+        (Fault::Reset, "broke before the whole answer"),
+    ];
+    let checks = faults.map(|(fault, expected)| {
+        tokio::spawn(async move {
+            let simulator = simulator(&["BTCUSDT"], START + DAY);
+            (0..9).for_each(|_| simulator.fail_next(fault));
+            let error = client(&simulator).candles(&market("BTCUSDT", "1h"), START, START + DAY).await.unwrap_err();
+            assert!(error.to_string().contains(expected), "{fault:?}: {error}");
+            assert_eq!(simulator.request_count(), 4, "{fault:?}");
+        })
+    });
+    for check in checks {
+        check.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_another_try_would_not_change_is_reported_at_once() {
+    let simulator = simulator(&["BTCUSDT"], START + DAY);
+    let exchange = client(&simulator);
+    let faults = [
+        (Fault::Status(403), "does not serve this region"),
+        (Fault::Status(451), "SIGNALLOOP_EXCHANGE_URL"),
+        (Fault::Status(302), "redirects elsewhere"),
+        (Fault::Status(404), "refused (HTTP 404)"),
+        (Fault::RateLimited { retry_after_s: 3600 }, "asks to wait 3600 s"),
+    ];
+    for (tries, (fault, expected)) in faults.into_iter().enumerate() {
+        simulator.fail_next(fault);
+        let error = exchange.price(&Symbol::parse("BTCUSDT").unwrap()).await.unwrap_err();
+        assert!(matches!(error, Error::Exchange(_)) && error.to_string().contains(expected), "{error}");
+        assert_eq!(simulator.request_count(), tries + 1, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn retry_after_is_respected() {
+    let simulator = simulator(&["BTCUSDT"], START + DAY);
+    simulator.fail_next(Fault::RateLimited { retry_after_s: 2 });
+    let started = Instant::now();
+    client(&simulator).price(&Symbol::parse("BTCUSDT").unwrap()).await.unwrap();
+    assert!(started.elapsed() >= Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn a_failed_update_leaves_the_file_as_it_was() {
+    let simulator = simulator(&["BTCUSDT"], START + 2 * DAY);
+    let (exchange, home, btc) = (client(&simulator), tempfile::tempdir().unwrap(), market("BTCUSDT", "1h"));
+    let path = candle_file(home.path(), &btc);
+    let stored = simulator.candles(&btc, START, START + DAY).unwrap();
+    write_csv(&path, &stored).unwrap();
+    simulator.fail_next(Fault::Status(451));
+    let error = update(&exchange, home.path(), &btc, 5, START + 2 * DAY).await.unwrap_err().to_string();
+    assert!(error.contains("HTTP 451") && !error.contains("does not exist"), "{error}");
+    assert_eq!(read_csv(&path).unwrap(), stored);
+    assert_eq!(update(&exchange, home.path(), &btc, 5, START + 2 * DAY).await.unwrap().total, 48);
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1, "no temporary file stays behind");
+}
+
+#[tokio::test]
+async fn the_simulator_speaks_binances_protocol() {
+    let now = START + DAY + 90_000;
+    let simulator = simulator(&["BTCUSDT", "ETHUSDT"], now);
+    assert_eq!(get(&simulator, "ping").await, (200, json!({})));
+    assert_eq!(get(&simulator, "time").await, (200, json!({ "serverTime": now })));
+
+    let (_, klines) = get(&simulator, "klines?symbol=BTCUSDT&interval=15m&limit=2").await;
+    let row = klines[1].as_array().unwrap();
+    assert_eq!((klines.as_array().unwrap().len(), row.len()), (2, 12));
+    assert_eq!((row[0].as_i64(), row[6].as_i64()), (Some(START + DAY), Some(START + DAY + 15 * 60_000 - 1)));
+    assert!(row[1].as_str().unwrap().split_once('.').is_some_and(|(_, decimals)| decimals.len() == 8), "{row:?}");
+    let (_, klines) = get(&simulator, &format!("klines?symbol=BTCUSDT&interval=1m&startTime={START}")).await;
+    assert_eq!(klines.as_array().unwrap().len(), 500);
+    let (_, klines) =
+        get(&simulator, &format!("klines?symbol=BTCUSDT&interval=1h&startTime={}&endTime={START}", START - 1)).await;
+    assert_eq!(klines.as_array().unwrap().len(), 1, "the end is inclusive");
+
+    let (_, price) = get(&simulator, "ticker/price?symbol=BTCUSDT").await;
+    assert_eq!(price["symbol"], "BTCUSDT");
+    let (_, both) = get(&simulator, "ticker/price?symbols=[%22BTCUSDT%22,%22ETHUSDT%22]").await;
+    assert_eq!(both[0], price);
+    assert_eq!(get(&simulator, "ticker/price").await.1, both);
+
+    let refusals = [
+        ("klines?symbol=NOPE&interval=1h", -1121),
+        ("klines?symbol=btcusdt&interval=1h", -1121),
+        ("klines?symbol=BTCUSDT&interval=7h", -1120),
+        ("klines?interval=1h", -1102),
+        ("klines?symbol=BTCUSDT", -1102),
+        ("klines?symbol=BTCUSDT&interval=1h&limit=x", -1100),
+        ("klines?symbol=BTCUSDT&interval=1h&startTime=-1", -1100),
+        ("ticker/price?symbols=[%22BTCUSDT%22,%22NOPE%22]", -1121),
+        ("ticker/price?symbols=BTCUSDT", -1100),
+        ("ticker/price?symbol=BTCUSDT&symbols=[]", -1128),
+    ];
+    for (path, code) in refusals {
+        let (status, answer) = get(&simulator, path).await;
+        assert_eq!((status, answer["code"].as_i64()), (400, Some(code)), "{path}");
+    }
+}
+
+#[test]
+fn a_simulator_stops_when_dropped_and_needs_no_runtime() {
+    let simulator = simulator(&["BTCUSDT"], START);
+    let address = simulator.url()[7..].to_owned();
+    assert!(std::net::TcpStream::connect(&address).is_ok());
+    drop(simulator);
+    assert!(std::net::TcpStream::connect(&address).is_err());
+}
