@@ -18,6 +18,7 @@
 pub mod barrier;
 pub mod config;
 pub mod error;
+pub mod feedback;
 pub mod files;
 pub mod market;
 pub mod signal;
