@@ -15,15 +15,16 @@
 //!
 //! # Modules, each importing only from those above it
 
-pub mod barrier;
-pub mod cancel;
-pub mod config;
 pub mod error;
-pub mod features;
 pub mod files;
-pub mod learning;
-pub mod market;
-pub mod model;
-pub mod signal;
-pub mod symbol;
 pub mod time;
+pub mod cancel;
+pub mod symbol;
+pub mod config;
+pub mod market;
+pub mod barrier;
+pub mod signal;
+pub mod features;
+pub mod model;
+pub mod learning;
+pub mod feedback;

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::symbol::{Symbol, Timeframe};
 use crate::time;
 use chrono_tz::Tz;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value, json};
 
 /// The longest signal id accepted, in bytes.
@@ -82,6 +83,22 @@ pub enum Source {
     Caller,
     /// From a file, maybe of the old system: what can be done without may be missing.
     File,
+}
+
+/// The keys that say how a signal was closed, in both spellings.
+const CLOSING_KEYS: [&str; 7] =
+    ["outcome", "exit_price", "exitPrice", "profit_loss_percent", "profitLossPercent", "closed_at", "closedAt"];
+
+/// How deep a caller's own objects may nest: far from the 128 levels at which the line could not be read back.
+const MAX_DEPTH: usize = 32;
+const TOO_DEEP: &str = "must not nest deeper than 32 levels";
+
+fn deeper_than(levels: usize, value: &Value) -> bool {
+    match value {
+        Value::Array(items) => levels == 0 || items.iter().any(|item| deeper_than(levels - 1, item)),
+        Value::Object(map) => levels == 0 || map.values().any(|item| deeper_than(levels - 1, item)),
+        _ => false,
+    }
 }
 
 fn wrong<T>(field: &'static str, problem: &'static str, value: impl std::fmt::Display) -> Result<T> {
@@ -194,6 +211,14 @@ impl Signal {
         let indicators = fields.object("indicators")?;
         // Features come from signalloop itself, by way of the file; ones it cannot read it does without.
         let features = fields.take(&["features"]).and_then(|value| serde_json::from_value(value).ok());
+        // What became of a signal is the store's to say: a caller's `outcome` must not stand in for it in the log.
+        fields.take(&CLOSING_KEYS);
+        if indicators.values().any(|value| deeper_than(MAX_DEPTH, value)) {
+            return wrong("indicators", TOO_DEEP, "more");
+        }
+        if fields.0.values().any(|value| deeper_than(MAX_DEPTH, value)) {
+            return wrong("other fields", TOO_DEEP, "more");
+        }
         Ok(Self {
             id,
             symbol,
@@ -316,17 +341,27 @@ impl Record {
         Ok(Self { signal, closing })
     }
 
-    /// The line's JSON object.
+    /// The line's JSON object, as [`Record`] serialises.
     pub fn to_json(&self) -> Map<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(map)) => map,
+            _ => Map::new(),
+        }
+    }
+}
+
+/// The keys of one line, in the order in which they are written: the outcome last, where the eye finds it.
+impl Serialize for Record {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         let signal = &self.signal;
-        let mut map = Map::new();
-        let mut put = |key: &str, value: Value| {
-            map.insert(key.to_owned(), value);
-        };
-        put("signal_id", json!(signal.id));
-        put("symbol", json!(signal.symbol));
-        put("timeframe", json!(signal.timeframe.as_str()));
-        put("signal_type", signal.direction.map_or_else(|| json!("HOLD"), |direction| json!(direction)));
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("signal_id", &signal.id)?;
+        map.serialize_entry("symbol", signal.symbol.as_str())?;
+        map.serialize_entry("timeframe", signal.timeframe.as_str())?;
+        match signal.direction {
+            Some(direction) => map.serialize_entry("signal_type", &direction)?,
+            None => map.serialize_entry("signal_type", "HOLD")?,
+        }
         let optional = [
             ("confidence", signal.confidence),
             ("entry_price", signal.entry_price),
@@ -334,30 +369,32 @@ impl Record {
             ("take_profit", signal.take_profit),
         ];
         for (key, value) in optional {
-            value.into_iter().for_each(|value| put(key, json!(value)));
+            if let Some(value) = value {
+                map.serialize_entry(key, &value)?;
+            }
         }
-        put("timestamp", json!(time::format_iso(signal.timestamp_ms)));
+        map.serialize_entry("timestamp", &time::format_iso(signal.timestamp_ms))?;
         if let Some(at) = signal.expires_ms {
-            put("expires_at", json!(time::format_iso(at)));
+            map.serialize_entry("expires_at", &time::format_iso(at))?;
         }
         if !signal.indicators.is_empty() {
-            put("indicators", Value::Object(signal.indicators.clone()));
+            map.serialize_entry("indicators", &signal.indicators)?;
         }
         if let Some(features) = &signal.features {
-            put("features", json!(features));
+            map.serialize_entry("features", features)?;
         }
         for (key, value) in &signal.extra {
-            put(key, value.clone());
+            map.serialize_entry(key, value)?;
         }
-        put("outcome", json!(self.closing.map_or(Outcome::Active, |closing| closing.outcome)));
+        map.serialize_entry("outcome", &self.closing.map_or(Outcome::Active, |closing| closing.outcome))?;
         if let Some(closing) = &self.closing {
             if let Some(price) = closing.exit_price {
-                put("exit_price", json!(price));
+                map.serialize_entry("exit_price", &price)?;
             }
-            put("profit_loss_percent", json!(closing.profit_percent));
-            put("closed_at", json!(time::format_iso(closing.closed_ms)));
+            map.serialize_entry("profit_loss_percent", &closing.profit_percent)?;
+            map.serialize_entry("closed_at", &time::format_iso(closing.closed_ms))?;
         }
-        map
+        map.end()
     }
 }
 
@@ -417,6 +454,21 @@ mod tests {
             let text = serde_json::to_string(&record.to_json()).unwrap();
             assert_eq!(Record::from_json(serde_json::from_str(&text).unwrap(), Tz::UTC).unwrap(), record);
         }
+    }
+
+    #[test]
+    fn a_signal_is_written_so_that_it_can_be_read_back_the_same() {
+        let mut value = good();
+        value["outcome"] = json!("TOOK_PROFIT");
+        value["exitPrice"] = json!("not a price");
+        value["crc"] = json!("00000000");
+        let signal = read(value).unwrap();
+        let record = Record { signal, closing: None };
+        assert_eq!(Record::from_json(record.to_json(), Tz::UTC).unwrap(), record);
+
+        let mut value = good();
+        value["deep"] = (0..200).fold(json!(1), |inner, _| json!([inner]));
+        assert!(read(value).unwrap_err().to_string().contains("32 levels"));
     }
 
     #[test]

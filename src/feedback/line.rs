@@ -1,0 +1,361 @@
+//! One line of the log: a record's JSON object whose last member is a checksum of everything before it.
+//!
+//! ```json
+//! {"signal_id":"s1","symbol":"BTCUSDT", … ,"outcome":"ACTIVE","crc":"1c291ca3"}
+//! ```
+//!
+//! The checksum is the CRC-32 (IEEE) of the line's bytes before `,"crc"`, as eight lower-case hexadecimal digits. To a
+//! reader that does not know it, it is one more key. A line without it is one of the old system's and is taken as it is.
+
+use crate::barrier::{Direction, Levels, Outcome};
+use crate::error::{Error, Result};
+use crate::signal::{Closing, Record, assumed_profit};
+use crate::symbol::{Symbol, Timeframe};
+use crate::time;
+use chrono_tz::Tz;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+
+/// The longest line written or read, in bytes.
+pub const MAX_LINE_BYTES: usize = 1 << 20;
+
+const SEAL_START: &[u8; 8] = b",\"crc\":\"";
+const SEAL_END: &[u8; 2] = b"\"}";
+const DIGITS: usize = 8;
+/// What follows the checksummed bytes: `,"crc":"xxxxxxxx"}`.
+pub(super) const SEAL_BYTES: usize = SEAL_START.len() + DIGITS + SEAL_END.len();
+
+/// The 128-bit FNV-1a hash of a signal's id: what memory keeps of it.
+///
+/// Source: Fowler, Noll, Vo, RFC 9923. Stable across versions, because the snapshot holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Key(pub u64, pub u64);
+
+impl Key {
+    pub fn of(id: &str) -> Self {
+        const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
+        const BASIS: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+        let hash = id.bytes().fold(BASIS, |hash, byte| (hash ^ u128::from(byte)).wrapping_mul(PRIME));
+        Self((hash >> 64) as u64, hash as u64)
+    }
+}
+
+/// A record's line, newline included.
+pub(super) fn encode(record: &Record) -> Result<Vec<u8>> {
+    let mut line = Vec::with_capacity(512);
+    serde_json::to_writer(&mut line, record)
+        .map_err(|e| Error::Internal(format!("a record cannot be written: {e}")))?;
+    line.pop();
+    let digits = hex(crc32fast::hash(&line));
+    line.extend_from_slice(SEAL_START);
+    line.extend_from_slice(&digits);
+    line.extend_from_slice(SEAL_END);
+    line.push(b'\n');
+    if line.len() > MAX_LINE_BYTES {
+        return Err(Error::InvalidSignal {
+            field: "other fields",
+            problem: "must not make the record longer than 1 MiB",
+            value: format!("{} bytes", line.len()),
+        });
+    }
+    Ok(line)
+}
+
+fn hex(crc: u32) -> [u8; DIGITS] {
+    std::array::from_fn(|at| b"0123456789abcdef"[(crc >> (28 - 4 * at)) as usize & 15])
+}
+
+/// Why a line cannot be believed.
+pub(super) type Reason = String;
+
+/// A line by what its seal says.
+enum Seal<'a> {
+    /// The checksum matches: these bytes, without the closing brace, are as they were written. The flag says that the
+    /// seal's own punctuation is intact too, so that the whole line is JSON.
+    Matches(&'a [u8], bool),
+    /// No seal: an old line.
+    None,
+}
+
+fn seal(line: &[u8]) -> std::result::Result<Seal<'_>, Reason> {
+    let Some(at) = line.len().checked_sub(SEAL_BYTES) else { return Ok(Seal::None) };
+    let (body, tail) = line.split_at(at);
+    let (start, rest) = tail.split_at(SEAL_START.len());
+    let (digits, end) = rest.split_at(DIGITS);
+    let wrong = |got: &[u8], expected: &[u8]| got.iter().zip(expected).filter(|(a, b)| a != b).count();
+    let wrong = wrong(start, SEAL_START) + wrong(end, SEAL_END);
+    // Hashing comes last: an old line is not hashed for nothing.
+    let is_hex = || digits.iter().all(|d| matches!(d, b'0'..=b'9' | b'a'..=b'f'));
+    if wrong > 0 && (wrong > 2 || !is_hex()) {
+        return Ok(Seal::None);
+    }
+    if digits == hex(crc32fast::hash(body)) {
+        Ok(Seal::Matches(body, wrong == 0))
+    } else {
+        Err("the checksum does not match".to_owned())
+    }
+}
+
+/// The JSON object of a line, the seal taken off. Naive times in it are still as they came.
+pub(super) fn object(line: &[u8]) -> std::result::Result<Map<String, Value>, Reason> {
+    let value = match seal(line)? {
+        Seal::Matches(body, _) => serde_json::from_slice(&[body, b"}"].concat()),
+        Seal::None => serde_json::from_slice(line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line)),
+    };
+    match value {
+        Ok(Value::Object(map)) => Ok(map),
+        Ok(_) => Err("not a JSON object".to_owned()),
+        Err(e) => Err(format!("not JSON: {e}")),
+    }
+}
+
+/// Reads a whole record.
+pub(super) fn decode(line: &[u8], zone: Tz) -> std::result::Result<Record, Reason> {
+    if line.len() > MAX_LINE_BYTES {
+        return Err("longer than 1 MiB".to_owned());
+    }
+    Record::from_json(object(line)?, zone).map_err(|e| e.to_string())
+}
+
+/// What memory keeps of a line.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Facts<'a> {
+    pub key: Key,
+    pub symbol: Cow<'a, str>,
+    pub timeframe: Timeframe,
+    /// `None` is HOLD.
+    pub direction: Option<Direction>,
+    pub confidence: Option<f64>,
+    pub timestamp_ms: i64,
+    /// `None` for a HOLD.
+    pub levels: Option<Levels>,
+    pub closing: Option<Closing>,
+}
+
+impl Facts<'_> {
+    pub fn of(record: &Record) -> Facts<'static> {
+        let signal = &record.signal;
+        Facts {
+            key: Key::of(&signal.id),
+            symbol: Cow::Owned(signal.symbol.as_str().to_owned()),
+            timeframe: signal.timeframe,
+            direction: signal.direction,
+            confidence: signal.confidence,
+            timestamp_ms: signal.timestamp_ms,
+            levels: signal.levels(),
+            closing: record.closing,
+        }
+    }
+}
+
+/// The keys of a sealed line that memory needs, borrowed from it.
+#[derive(Deserialize)]
+struct Lean<'a> {
+    #[serde(borrow)]
+    signal_id: Cow<'a, str>,
+    #[serde(borrow)]
+    symbol: Cow<'a, str>,
+    timeframe: &'a str,
+    signal_type: &'a str,
+    confidence: Option<f64>,
+    entry_price: Option<f64>,
+    stop_loss: Option<f64>,
+    take_profit: Option<f64>,
+    timestamp: &'a str,
+    expires_at: Option<&'a str>,
+    outcome: Outcome,
+    exit_price: Option<f64>,
+    profit_loss_percent: Option<f64>,
+    closed_at: Option<&'a str>,
+}
+
+/// Reads what memory keeps of a line. What a matching checksum vouches for was checked before it was written, so a
+/// sealed line is read the short way; every other line, and one that the short way cannot read, by [`decode`].
+pub(super) fn facts(line: &[u8], zone: Tz) -> std::result::Result<Facts<'_>, Reason> {
+    if let Seal::Matches(_, true) = seal(line)?
+        && let Some(facts) = serde_json::from_slice(line).ok().and_then(lean_facts)
+    {
+        return Ok(facts);
+    }
+    decode(line, zone).map(|record| Facts::of(&record))
+}
+
+fn lean_facts(lean: Lean<'_>) -> Option<Facts<'_>> {
+    let time = |text: &str| time::parse_time(text, Tz::UTC);
+    let direction = match lean.signal_type {
+        "BUY" => Some(Direction::Buy),
+        "SELL" => Some(Direction::Sell),
+        "HOLD" => None,
+        _ => return None,
+    };
+    let timestamp_ms = time(lean.timestamp)?;
+    let expires_ms = match lean.expires_at {
+        Some(text) => Some(time(text)?),
+        None => None,
+    };
+    let levels = match direction {
+        Some(direction) => Some(Levels {
+            direction,
+            entry: lean.entry_price?,
+            stop_loss: lean.stop_loss,
+            take_profit: lean.take_profit,
+            since_ms: timestamp_ms,
+            expires_ms,
+        }),
+        None => None,
+    };
+    let closing = match (lean.outcome, levels) {
+        (Outcome::Active, _) | (_, None) => None,
+        (outcome, Some(levels)) => Some(Closing {
+            outcome,
+            exit_price: lean.exit_price,
+            profit_percent: lean
+                .profit_loss_percent
+                .unwrap_or_else(|| assumed_profit(&levels, outcome, lean.exit_price)),
+            closed_ms: time(lean.closed_at?)?,
+        }),
+    };
+    Some(Facts {
+        key: Key::of(&lean.signal_id),
+        symbol: lean.symbol,
+        timeframe: Timeframe::parse(lean.timeframe).ok()?,
+        direction,
+        confidence: lean.confidence,
+        timestamp_ms,
+        levels,
+        closing,
+    })
+}
+
+/// The symbol of [`Facts`], checked again where it is first met.
+pub(super) fn symbol(facts: &Facts<'_>) -> std::result::Result<Symbol, Reason> {
+    Symbol::parse(&facts.symbol).map_err(|e| e.to_string())
+}
+
+/// The whole records in a damaged line, as ranges of it, in order.
+///
+/// A flipped newline joins two lines into one that is neither; each sealed record in it still proves itself by its
+/// checksum. What is left over is what was lost.
+pub(super) fn salvage(line: &[u8]) -> Vec<std::ops::Range<usize>> {
+    let mut found = Vec::new();
+    let mut start = 0;
+    let mut at = 0;
+    while let Some(step) = line[at..].windows(SEAL_START.len()).position(|w| w == SEAL_START) {
+        let end = at + step + SEAL_BYTES;
+        at += step + SEAL_START.len();
+        if end > line.len() {
+            break;
+        }
+        if let Ok(Seal::Matches(..)) = seal(&line[start..end]) {
+            found.push(start..end);
+            // The byte after it was the newline.
+            start = (end + 1).min(line.len());
+            at = start;
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::signal::{Signal, Source};
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    pub(in crate::feedback) const T0: i64 = 1_700_000_000_000;
+
+    /// A BUY at 100 with its stop at 95 and its target at 110.
+    pub(in crate::feedback) fn buy(id: &str) -> Signal {
+        let Value::Object(map) = json!({
+            "id": id, "symbol": "BTC/USDT", "signalType": "BUY", "confidence": 80, "entryPrice": 100, "stopLoss": 95,
+            "takeProfit": 110, "timestamp": T0, "indicators": { "rsi": 71.5 }, "note": "é \"quoted\" \\ \n",
+        }) else {
+            unreachable!()
+        };
+        Signal::from_json(map, Source::Caller, Tz::UTC).unwrap()
+    }
+
+    fn lines() -> Vec<Vec<u8>> {
+        let closing =
+            Closing { outcome: Outcome::StoppedOut, exit_price: Some(94.9), profit_percent: -5.1, closed_ms: T0 + 1 };
+        [None, Some(closing)]
+            .map(|closing| {
+                let mut line = encode(&Record { signal: buy("s1"), closing }).unwrap();
+                assert_eq!(line.pop(), Some(b'\n'));
+                line
+            })
+            .to_vec()
+    }
+
+    #[test]
+    fn an_old_reader_still_reads_a_sealed_line() {
+        for line in lines() {
+            let value: Value = serde_json::from_slice(&line).unwrap();
+            assert_eq!((&value["signal_id"], &value["entry_price"]), (&json!("s1"), &json!(100.0)));
+        }
+    }
+
+    #[test]
+    fn no_flipped_bit_changes_what_a_line_says() {
+        for line in lines() {
+            let (record, facts_before) = (decode(&line, Tz::UTC).unwrap(), facts(&line, Tz::UTC).unwrap());
+            for bit in 0..line.len() * 8 {
+                let mut bad = line.clone();
+                bad[bit / 8] ^= 1 << (bit % 8);
+                if let Ok(read) = decode(&bad, Tz::UTC) {
+                    assert_eq!(read, record, "bit {bit}");
+                }
+                if let Ok(read) = facts(&bad, Tz::UTC) {
+                    assert_eq!(read, facts_before, "bit {bit}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn joined_lines_come_apart_again() {
+        let [open, closed] = lines().try_into().unwrap();
+        let joined = [&open[..], b"J", &closed[..], b"J", b"{\"signal_id\":"].concat();
+        let ranges = salvage(&joined);
+        assert_eq!(ranges.iter().map(|r| &joined[r.clone()]).collect::<Vec<_>>(), [&open[..], &closed[..]]);
+        assert!(salvage(b"{\"crc\":\"").is_empty());
+    }
+
+    #[test]
+    fn a_line_that_only_resembles_a_sealed_one_is_an_old_line() {
+        let text = br#"{"signal_id":"o","symbol":"BTCUSDT","signal_type":"HOLD","timestamp":"2025-09-13T12:00:00","src":"binance1"}"#;
+        assert_eq!(decode(text, Tz::UTC).unwrap().signal.id, "o");
+    }
+
+    proptest! {
+        /// The short way and the long way of reading a sealed line agree.
+        #[test]
+        fn facts_are_those_of_the_whole_record(
+            id in ".{1,40}", entry in 1e-9..1e9f64, stop in proptest::option::of(0.1..0.99f64),
+            target in proptest::option::of(1.01..2.0f64), confidence in proptest::option::of(0.0..100.0f64),
+            at in T0..T0 * 2, expires in proptest::option::of(1i64..1_000_000_000), hold: bool,
+            closing in proptest::option::of((proptest::option::of(1e-9..1e9f64), -100.0..100.0f64, T0..T0 * 2)),
+        ) {
+            prop_assume!(!id.trim().is_empty());
+            let mut signal = buy(&id);
+            signal.direction = (!hold).then_some(Direction::Buy);
+            signal.entry_price = Some(entry);
+            signal.stop_loss = stop.map(|s| s * entry);
+            signal.take_profit = target.map(|t| t * entry);
+            signal.confidence = confidence;
+            signal.timestamp_ms = at;
+            signal.expires_ms = expires.map(|ms| at + ms);
+            let closing = closing.filter(|_| !hold).map(|(exit_price, profit_percent, closed_ms)| Closing {
+                outcome: Outcome::by_profit(profit_percent), exit_price, profit_percent, closed_ms,
+            });
+            let record = Record { signal, closing };
+            let line = encode(&record).unwrap();
+            let line = &line[..line.len() - 1];
+            prop_assert_eq!(&decode(line, Tz::UTC).unwrap(), &record);
+            prop_assert!(serde_json::from_slice(line).ok().and_then(lean_facts).is_some());
+            prop_assert_eq!(facts(line, Tz::UTC).unwrap(), Facts::of(&record));
+        }
+    }
+}

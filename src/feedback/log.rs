@@ -1,0 +1,403 @@
+//! The log file: locking it, reading what was appended to it since, repairing its end, appending to it.
+//!
+//! Everything that happens to the log happens under the lock of `signals.lock`, so that nobody ever reads a batch that is
+//! taken back later: writing under the exclusive lock, reading what others wrote under the shared one. The lock belongs to
+//! the open file and dies with its process.
+
+use super::line::{self, Facts};
+use super::quarantine::{self, Damaged};
+use super::scan::{self, Parsed};
+use super::state::{Applied, Place, State};
+use super::storage::{self, Lock, Storage, StoredFile};
+use crate::error::Error;
+use crate::signal::Record;
+use chrono_tz::Tz;
+use parking_lot::{Mutex, RwLock};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The files of a store.
+#[derive(Debug, Clone)]
+pub(super) struct Paths {
+    pub log: PathBuf,
+    pub lock: PathBuf,
+    pub quarantine: PathBuf,
+}
+
+impl Paths {
+    pub fn new(folder: &Path) -> Self {
+        let path = |name: &str| folder.join(name);
+        Self { log: path("signals.jsonl"), lock: path("signals.lock"), quarantine: path("signals.quarantine.jsonl") }
+    }
+}
+
+/// A file operation that failed, in words. Cloned to every caller whose operation it ended.
+#[derive(Debug, Clone)]
+pub(super) struct Fault(pub String);
+
+impl Fault {
+    pub fn of(action: &str, path: &Path, cause: &io::Error) -> Self {
+        Self(format!("cannot {action} {}: {cause}", path.display()))
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        Self::Store(fault.0)
+    }
+}
+
+/// What was found wrong with the log, and what was done about it, since the store was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Recovery {
+    /// Bytes of an unfinished last line that were cut off; a copy is in the quarantine.
+    pub cut_bytes: u64,
+    /// Whole last lines that only lacked their newline and got it.
+    pub completed: u64,
+    /// Damaged lines in the log, whether set aside now or at an earlier opening.
+    pub damaged: u64,
+    /// Lines that contradict an earlier one of the same signal; the earlier stands.
+    pub contradictions: u64,
+    /// Damaged or contradicting lines newly copied to `signals.quarantine.jsonl`.
+    pub set_aside: u64,
+}
+
+/// The part of the log that the state covers.
+pub(super) struct Covered {
+    pub file: Arc<dyn StoredFile>,
+    pub identity: u64,
+    /// All lines that end before this offset are in the state.
+    pub len: u64,
+    /// The last bytes before it: they tell whether what was read is still what is there.
+    pub last: Vec<u8>,
+    /// How far this process knows the file to be synced.
+    pub synced: u64,
+}
+
+/// Enough to hold the seal of the last line.
+const LAST_BYTES: usize = line::SEAL_BYTES + 1;
+
+/// The state and what of the log it covers; they change together.
+pub(super) struct View {
+    pub covered: Covered,
+    pub state: State,
+}
+
+/// The log of one open store.
+pub(super) struct Log {
+    pub paths: Paths,
+    pub storage: Arc<dyn Storage>,
+    pub zone: Tz,
+    pub view: RwLock<View>,
+    pub recovery: Mutex<Recovery>,
+    /// This store's writer holds the exclusive lock and has caught up: nobody else can have written.
+    pub writing: AtomicBool,
+    /// The readers' handle of the lock file; apart from the writer's, because a lock belongs to its handle.
+    reader: Mutex<Arc<dyn StoredFile>>,
+    /// Damage that was met under the shared lock, to be set aside under the next exclusive one.
+    unkept: Mutex<Vec<Damaged>>,
+}
+
+/// The lock, held until dropped.
+pub(super) struct Guard(Arc<dyn StoredFile>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // Nothing can be done about a failure; the lock then goes with its handle.
+        let _ = self.0.unlock();
+    }
+}
+
+impl Log {
+    /// Opens the log under the exclusive lock, reads it, and repairs its end.
+    pub fn open(folder: &Path, zone: Tz, storage: Arc<dyn Storage>) -> Result<(Arc<Self>, Arc<dyn StoredFile>), Error> {
+        crate::files::create_folder(folder)?;
+        let paths = Paths::new(folder);
+        let open = |path: &Path| storage.open(path).map_err(|e| Fault::of("open", path, &e));
+        let mut writer = open(&paths.lock)?;
+        let guard = acquire(&*storage, &paths, &mut writer, Lock::Exclusive)?;
+        let view = View { covered: cover(&*storage, &paths)?, state: State::default() };
+        // The name of a file just created must survive too, else a synced record is in a file that nobody finds.
+        storage.sync_folder(folder).map_err(|e| Fault::of("sync", folder, &e))?;
+        let log = Arc::new(Self {
+            reader: Mutex::new(open(&paths.lock)?),
+            paths,
+            storage,
+            zone,
+            view: RwLock::new(view),
+            recovery: Mutex::default(),
+            writing: AtomicBool::new(false),
+            unkept: Mutex::default(),
+        });
+        log.catch_up(Lock::Exclusive)?;
+        drop(guard);
+        Ok((log, writer))
+    }
+
+    /// Takes the exclusive lock for the writer.
+    pub fn lock(&self, handle: &mut Arc<dyn StoredFile>) -> Result<Guard, Fault> {
+        acquire(&*self.storage, &self.paths, handle, Lock::Exclusive)
+    }
+
+    /// Brings the state up to date with what other processes wrote. Costs one `stat` when they wrote nothing.
+    pub fn refresh(&self) -> Result<(), Fault> {
+        if self.writing.load(Ordering::Acquire) || self.is_current()? {
+            return Ok(());
+        }
+        let mut handle = self.reader.lock();
+        let _guard = acquire(&*self.storage, &self.paths, &mut handle, Lock::Shared)?;
+        self.catch_up(Lock::Shared)
+    }
+
+    fn is_current(&self) -> Result<bool, Fault> {
+        let path = &self.paths.log;
+        let stat = self.storage.stat(path).map_err(|e| Fault::of("find", path, &e))?;
+        let view = self.view.read();
+        Ok(stat.identity == view.covered.identity && stat.len == view.covered.len)
+    }
+
+    /// Reads what the state does not cover yet; the caller holds the lock. Under the exclusive lock a torn tail is cut
+    /// and damage set aside; under the shared one the tail is left alone.
+    pub fn catch_up(&self, lock: Lock) -> Result<(), Fault> {
+        let path = &self.paths.log;
+        if !self.is_current()? {
+            if !self.still_there()? {
+                self.reload()?;
+            }
+            let (file, from) = {
+                let view = self.view.read();
+                (view.covered.file.clone(), view.covered.len)
+            };
+            let tail = scan::lines(&*file, from, self.zone, |parsed| self.take_in(parsed))
+                .map_err(|e| Fault::of("read", path, &e))?;
+            if lock == Lock::Exclusive && !tail.is_empty() {
+                self.mend(&tail)?;
+            }
+        }
+        if lock == Lock::Exclusive {
+            self.keep_damaged()?;
+        }
+        Ok(())
+    }
+
+    /// Is what the state was read from still the beginning of the log?
+    fn still_there(&self) -> Result<bool, Fault> {
+        let path = &self.paths.log;
+        let stat = self.storage.stat(path).map_err(|e| Fault::of("find", path, &e))?;
+        let view = self.view.read();
+        let covered = &view.covered;
+        if stat.identity != covered.identity || stat.len < covered.len {
+            return Ok(false);
+        }
+        let mut last = vec![0; covered.last.len()];
+        let start = covered.len - last.len() as u64;
+        let read = storage::read_full(&*covered.file, &mut last, start).map_err(|e| Fault::of("read", path, &e))?;
+        Ok(read == last.len() && last == covered.last)
+    }
+
+    /// Starts over with the file that now has the log's name: a compaction replaced it.
+    fn reload(&self) -> Result<(), Fault> {
+        let covered = cover(&*self.storage, &self.paths)?;
+        let mut fresh = View { covered, state: State::default() };
+        {
+            let mut recovery = self.recovery.lock();
+            recovery.damaged = 0;
+            recovery.contradictions = 0;
+        }
+        // Read aside, so that nobody meets a half-read state.
+        let file = fresh.covered.file.clone();
+        scan::lines(&*file, 0, self.zone, |parsed| self.apply(&mut fresh, parsed))
+            .map_err(|e| Fault::of("read", &self.paths.log, &e))?;
+        let mut view = self.view.write();
+        fresh.state.inherit_clock(&view.state);
+        *view = fresh;
+        Ok(())
+    }
+
+    fn take_in(&self, parsed: &Parsed<'_>) {
+        self.apply(&mut self.view.write(), parsed);
+    }
+
+    /// Applies lines to a state and moves on what it covers.
+    fn apply(&self, view: &mut View, parsed: &Parsed<'_>) {
+        let mut found = Recovery::default();
+        let mut damaged = Vec::new();
+        for item in &parsed.items {
+            let applied = match &item.facts {
+                Ok(facts) => view.state.apply(facts, item.place),
+                Err(reason) => Err(reason.clone()),
+            };
+            let reason = match applied {
+                Ok(Applied::Changed | Applied::Known) => continue,
+                Ok(Applied::Contradiction(reason)) => {
+                    found.contradictions += 1;
+                    reason
+                }
+                Err(reason) => {
+                    found.damaged += 1;
+                    reason
+                }
+            };
+            let bytes = parsed.bytes_at(item.place).to_vec();
+            damaged.push(Damaged { offset: item.place.offset, reason, bytes });
+        }
+        view.covered.reach(parsed.bytes());
+        if !damaged.is_empty() {
+            let mut recovery = self.recovery.lock();
+            recovery.damaged += found.damaged;
+            recovery.contradictions += found.contradictions;
+            self.unkept.lock().append(&mut damaged);
+        }
+    }
+
+    /// Copies the damage met so far into the quarantine.
+    fn keep_damaged(&self) -> Result<(), Fault> {
+        let mut unkept = self.unkept.lock();
+        let new = quarantine::set_aside(&*self.storage, &self.paths, &unkept)?;
+        unkept.clear();
+        self.recovery.lock().set_aside += new;
+        Ok(())
+    }
+
+    /// Repairs the end of the log: a whole last line without its newline gets it, an unfinished one is cut off, after a
+    /// copy of it is safe in the quarantine. The caller holds the exclusive lock.
+    fn mend(&self, tail: &[u8]) -> Result<(), Fault> {
+        let path = &self.paths.log;
+        let (file, start) = {
+            let view = self.view.read();
+            (view.covered.file.clone(), view.covered.len)
+        };
+        let whole = match line::facts(tail, self.zone) {
+            Ok(_) => tail.len(),
+            Err(_) => line::salvage(tail).last().map_or(0, |range| range.end),
+        };
+        let torn = &tail[whole..];
+        if !torn.is_empty() {
+            let reason = "an unfinished last line, cut off".to_owned();
+            let damaged = Damaged { offset: start + whole as u64, reason, bytes: torn.to_vec() };
+            let new = quarantine::set_aside(&*self.storage, &self.paths, &[damaged])?;
+            file.set_len(start + whole as u64).map_err(|e| Fault::of("cut", path, &e))?;
+            let mut recovery = self.recovery.lock();
+            recovery.cut_bytes += torn.len() as u64;
+            recovery.set_aside += new;
+        }
+        if whole > 0 {
+            storage::append_all(&*file, b"\n").map_err(|e| Fault::of("append to", path, &e))?;
+            self.recovery.lock().completed += 1;
+        }
+        file.sync().map_err(|e| Fault::of("sync", path, &e))?;
+        scan::lines(&*file, start, self.zone, |parsed| self.take_in(parsed))
+            .map_err(|e| Fault::of("read", path, &e))?;
+        Ok(())
+    }
+
+    /// Appends lines, and syncs them if asked to; the caller holds the exclusive lock and has caught up. On failure the
+    /// log is cut back to what it was, and the fault says how far that is known to have worked.
+    pub fn append(&self, lines: &[u8], sync: bool) -> Result<(), Fault> {
+        let path = &self.paths.log;
+        let (file, base) = {
+            let view = self.view.read();
+            (view.covered.file.clone(), view.covered.len)
+        };
+        let done = storage::append_all(&*file, lines).map_err(|e| Fault::of("append to", path, &e));
+        let done = done.and_then(|()| if sync { self.sync(&*file) } else { Ok(()) });
+        done.map_err(|Fault(what)| {
+            Fault(match file.set_len(base) {
+                Err(e) => {
+                    format!("{what}; nor could the log be cut back ({e}): part of it may be found recorded later")
+                }
+                // A sync that failed may have dropped what it was to write; what was cut off is written anew next time.
+                Ok(()) if !sync => format!("{what}; nothing of it was recorded"),
+                Ok(()) => match file.sync() {
+                    Ok(()) => format!("{what}; nothing of it was recorded"),
+                    Err(_) => format!("{what}; it was taken back, but a power failure now might bring it back"),
+                },
+            })
+        })
+    }
+
+    fn sync(&self, file: &dyn StoredFile) -> Result<(), Fault> {
+        file.sync().map_err(|e| Fault::of("sync", &self.paths.log, &e))
+    }
+
+    /// Makes sure that what the state covers is synced, by whomever it was written.
+    pub fn sync_covered(&self) -> Result<(), Fault> {
+        let (file, len, synced) = {
+            let view = self.view.read();
+            (view.covered.file.clone(), view.covered.len, view.covered.synced)
+        };
+        if synced < len {
+            self.sync(&*file)?;
+            self.view.write().covered.synced = len;
+        }
+        Ok(())
+    }
+
+    /// Takes in what was just appended.
+    pub fn accept(&self, lines: &[u8], added: &[(Facts<'static>, Place)], synced: bool) -> Result<(), Fault> {
+        let mut view = self.view.write();
+        let stat = view.covered.file.stat().map_err(|e| Fault::of("find", &self.paths.log, &e))?;
+        if stat.len != view.covered.len + lines.len() as u64 {
+            // Someone who does not know the lock appended at the same time: the lines are there, but where?
+            drop(view);
+            return self.catch_up(Lock::Exclusive);
+        }
+        for (facts, place) in added {
+            // Both were checked against this very state; a refusal would be a defect, and the log is right all the same.
+            let _ = view.state.apply(facts, *place);
+        }
+        view.covered.reach(lines);
+        if synced {
+            view.covered.synced = view.covered.len;
+        }
+        Ok(())
+    }
+
+    /// Reads one record.
+    pub fn read(&self, file: &dyn StoredFile, place: Place) -> Result<Record, Fault> {
+        let path = &self.paths.log;
+        let mut line = vec![0; place.len as usize];
+        let read = storage::read_full(file, &mut line, place.offset).map_err(|e| Fault::of("read", path, &e))?;
+        line::decode(&line[..read], self.zone)
+            .map_err(|reason| Fault(format!("{} at byte {}: {reason}", path.display(), place.offset)))
+    }
+}
+
+impl Covered {
+    /// Moves on by these bytes.
+    fn reach(&mut self, bytes: &[u8]) {
+        self.len += bytes.len() as u64;
+        let new = &bytes[bytes.len().saturating_sub(LAST_BYTES)..];
+        let old = self.last.len().saturating_sub(LAST_BYTES - new.len());
+        self.last.drain(..old);
+        self.last.extend_from_slice(new);
+    }
+}
+
+/// Opens the log, none of it read yet.
+fn cover(storage: &dyn Storage, paths: &Paths) -> Result<Covered, Fault> {
+    let file = storage.open(&paths.log).map_err(|e| Fault::of("open", &paths.log, &e))?;
+    let stat = file.stat().map_err(|e| Fault::of("find", &paths.log, &e))?;
+    Ok(Covered { file, identity: stat.identity, len: 0, last: Vec::new(), synced: 0 })
+}
+
+/// Takes the lock. A lock file that was deleted meanwhile locks nobody out: then it is opened anew.
+fn acquire(storage: &dyn Storage, paths: &Paths, handle: &mut Arc<dyn StoredFile>, how: Lock) -> Result<Guard, Fault> {
+    let path = &paths.lock;
+    loop {
+        while let Err(e) = handle.lock(how) {
+            if e.kind() != io::ErrorKind::Interrupted {
+                return Err(Fault::of("lock", path, &e));
+            }
+        }
+        let guard = Guard(handle.clone());
+        let mine = handle.stat().map_err(|e| Fault::of("find", path, &e))?;
+        if storage.stat(path).is_ok_and(|there| there.identity == mine.identity) {
+            return Ok(guard);
+        }
+        drop(guard);
+        *handle = storage.open(path).map_err(|e| Fault::of("open", path, &e))?;
+    }
+}

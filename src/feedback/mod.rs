@@ -1,0 +1,431 @@
+//! The feedback store: every signal and what became of it, in an append-only log that several processes write at once.
+//!
+//! `docs/store.md` tells what a call that returned promises, the format of the files, and what is repaired how.
+
+mod index;
+mod line;
+mod log;
+mod quarantine;
+mod scan;
+mod state;
+mod stats;
+mod storage;
+mod writer;
+
+pub use log::Recovery;
+pub use stats::{Figures, Stats, StatsFilter, wilson};
+
+use crate::barrier::{Direction, Outcome};
+use crate::config::{Config, Durability};
+use crate::error::{Error, Result};
+use crate::market::Candle;
+use crate::signal::{Closing, Record, Signal};
+use crate::symbol::{Symbol, Timeframe};
+use crate::time::{MAX_MILLIS, MIN_MILLIS};
+use chrono_tz::Tz;
+use index::Hit;
+use log::Log;
+use parking_lot::Mutex;
+use state::Place;
+use std::path::Path;
+use std::sync::{Arc, mpsc};
+use storage::{Disk, Storage};
+use tokio::sync::{oneshot, watch};
+use writer::{Change, CloseRequest, Job, Verdict, Writer};
+
+/// How a store is opened.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StoreOptions {
+    /// When a write counts as done. Default `Fsync`.
+    pub durability: Durability,
+    /// The zone of times in old lines that do not say theirs. Default UTC.
+    pub timezone: Tz,
+    /// Costs of a round trip in basis points of the entry price, for [`Figures::expectancy`]. Default 10.
+    pub fee_bps: f64,
+}
+
+impl From<&Config> for StoreOptions {
+    fn from(config: &Config) -> Self {
+        Self { durability: config.durability, timezone: config.timezone, fee_bps: config.fee_bps }
+    }
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self::from(&Config::default())
+    }
+}
+
+/// A signal that was just closed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClosedSignal {
+    /// The signal's id.
+    pub id: String,
+    /// Its pair.
+    pub symbol: Symbol,
+    /// Its timeframe.
+    pub timeframe: Timeframe,
+    /// Which way it bet; a HOLD never closes.
+    pub direction: Direction,
+    /// Percent, 0–100, if it stated one.
+    pub confidence: Option<f64>,
+    /// As what it closed.
+    pub outcome: Outcome,
+    /// Its entry price.
+    pub entry_price: f64,
+    /// At which price it closed, if known.
+    pub exit_price: Option<f64>,
+    /// Profit in percent of the entry price, before costs.
+    pub profit_percent: f64,
+    /// When it was given, UTC epoch ms.
+    pub timestamp_ms: i64,
+    /// When it closed, UTC epoch ms.
+    pub closed_ms: i64,
+}
+
+impl ClosedSignal {
+    fn new(signal: &Signal, closing: &Closing) -> Self {
+        Self {
+            id: signal.id.clone(),
+            symbol: signal.symbol.clone(),
+            timeframe: signal.timeframe,
+            // Only signals with a direction and an entry price are ever open.
+            direction: signal.direction.unwrap_or(Direction::Buy),
+            confidence: signal.confidence,
+            outcome: closing.outcome,
+            entry_price: signal.entry_price.unwrap_or(f64::NAN),
+            exit_price: closing.exit_price,
+            profit_percent: closing.profit_percent,
+            timestamp_ms: signal.timestamp_ms,
+            closed_ms: closing.closed_ms,
+        }
+    }
+}
+
+/// One trade price.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tick<'a> {
+    /// The pair.
+    pub symbol: &'a Symbol,
+    /// Finite and above 0.
+    pub price: f64,
+    /// When, UTC epoch ms.
+    pub time_ms: i64,
+}
+
+/// A feedback folder, open. Cloning it gives another handle of the same store.
+///
+/// The reading methods and those that take a price look at the log's size first, so that they see what other processes
+/// wrote; that costs about a microsecond, and reading the new lines when there are some. They may wait for another
+/// process's write to finish. The async methods need no particular runtime; dropping their future does not undo a write
+/// that has begun.
+#[derive(Clone)]
+pub struct FeedbackStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    log: Arc<Log>,
+    options: StoreOptions,
+    /// `None` once closed. The writer ends when the sender is gone and the queue is empty.
+    jobs: Mutex<Option<mpsc::Sender<Job>>>,
+    /// Turns true, or loses its sender, when the writer has ended.
+    ended: watch::Receiver<bool>,
+}
+
+impl FeedbackStore {
+    /// Opens the store in `folder` (created if missing), reads its log and repairs its end.
+    ///
+    /// # Errors
+    /// [`Error::Store`] or [`Error::Io`] when the files cannot be read or written.
+    pub fn open(folder: &Path, options: StoreOptions) -> Result<Self> {
+        Self::open_on(Arc::new(Disk), folder, options)
+    }
+
+    fn open_on(storage: Arc<dyn Storage>, folder: &Path, options: StoreOptions) -> Result<Self> {
+        let (log, lock) = Log::open(folder, options.timezone, storage)?;
+        let (jobs, queue) = mpsc::channel();
+        let (end, ended) = watch::channel(false);
+        let writer = Writer::new(log.clone(), lock, options.durability);
+        std::thread::Builder::new()
+            .name("signalloop-store".to_owned())
+            .spawn(move || {
+                writer.run(&queue);
+                // Nobody may be waiting.
+                let _ = end.send(true);
+            })
+            .map_err(|e| Error::Store(format!("cannot start the writer thread: {e}")))?;
+        Ok(Self { inner: Arc::new(Inner { log, options, jobs: Mutex::new(Some(jobs)), ended }) })
+    }
+
+    /// What was found wrong with the log since it was opened, and what was done about it.
+    pub fn recovery(&self) -> Recovery {
+        *self.inner.log.recovery.lock()
+    }
+
+    /// Records a signal. `true` once it is safe at the store's durability; also when this very signal was recorded before.
+    ///
+    /// # Errors
+    /// [`Error::SignalConflict`] when its id was recorded with other content, [`Error::Store`] when it could not be
+    /// written (the message says what is known), [`Error::Closed`].
+    pub async fn record(&self, signal: Signal) -> Result<bool> {
+        let verdicts = self.send(vec![recording(signal)?])?.verdicts().await?;
+        verdicts.into_iter().next().map_or_else(|| Err(lost()), recorded)
+    }
+
+    /// Records many signals in one write: one result each, in order, as [`FeedbackStore::record`] would give it.
+    ///
+    /// # Errors
+    /// As a whole only when nothing of it was stored: the write failed, or a signal is too long to be one.
+    pub async fn record_all(&self, signals: Vec<Signal>) -> Result<Vec<Result<bool>>> {
+        let changes = signals.into_iter().map(recording).collect::<Result<Vec<_>>>()?;
+        let verdicts = self.send(changes)?.verdicts().await?;
+        Ok(verdicts.into_iter().map(recorded).collect())
+    }
+
+    /// Closes a signal by hand. `false` when it is unknown or closed already: the first closing stands.
+    ///
+    /// Without `profit_percent`, the profit is that of leaving at `exit_price`; without both, that of leaving at the
+    /// barrier the outcome names, else 0.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for an outcome of `ACTIVE` or an impossible number, [`Error::Store`], [`Error::Closed`].
+    pub async fn close_signal(
+        &self,
+        id: &str,
+        outcome: Outcome,
+        exit_price: Option<f64>,
+        profit_percent: Option<f64>,
+        now_ms: i64,
+    ) -> Result<bool> {
+        if outcome == Outcome::Active {
+            return Err(Error::argument("outcome", "must be TOOK_PROFIT, STOPPED_OUT, SUCCESS or FAILURE", "ACTIVE"));
+        }
+        if let Some(price) = exit_price {
+            check_price("exitPrice", price)?;
+        }
+        if let Some(profit) = profit_percent.filter(|profit| !profit.is_finite()) {
+            return Err(Error::argument("profitLossPercent", "must be a finite number", profit));
+        }
+        check_time(now_ms)?;
+        let request = CloseRequest { id: id.to_owned(), outcome, exit_price, profit_percent, now_ms };
+        let closed = self.send(vec![Change::Close(request)])?.closed().await?;
+        Ok(!closed.is_empty())
+    }
+
+    /// Closes and stores all that a price hits; returns them in order of recording.
+    ///
+    /// A price older than the newest that this process has seen of the symbol is ignored.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for an impossible price or time; [`Error::Store`] when the closings could not be
+    /// written: then the signals stay open, and the next price that hits them closes them.
+    pub async fn on_price(&self, symbol: &Symbol, price: f64, time_ms: i64) -> Result<Vec<ClosedSignal>> {
+        self.on_prices(&[Tick { symbol, price, time_ms }]).await
+    }
+
+    /// [`FeedbackStore::on_price`] for many prices, in order, in one write. All prices are checked before the first counts.
+    ///
+    /// # Errors
+    /// As [`FeedbackStore::on_price`].
+    pub async fn on_prices(&self, ticks: &[Tick<'_>]) -> Result<Vec<ClosedSignal>> {
+        for tick in ticks {
+            check_price("price", tick.price)?;
+            check_time(tick.time_ms)?;
+        }
+        let pending = self.close_hits(|state, hits| {
+            for tick in ticks {
+                let symbol = state.number_of(tick.symbol);
+                state.index.on_tick(symbol, tick.price, tick.time_ms, hits);
+            }
+        })?;
+        pending.closed().await
+    }
+
+    /// Closes and stores all that a closed candle of `candle_ms` milliseconds hits, by its high and low; returns them in
+    /// order of recording. [`crate::barrier::Levels::on_candle`] says at which price.
+    ///
+    /// A candle that ends before the newest that this process has seen of the symbol is ignored; one that ends before the
+    /// newest *price* is not, because candles make up for prices that were missed.
+    ///
+    /// # Errors
+    /// [`Error::InvalidCandle`]; else as [`FeedbackStore::on_price`].
+    pub async fn on_candle(&self, symbol: &Symbol, candle: &Candle, candle_ms: i64) -> Result<Vec<ClosedSignal>> {
+        candle.check(0)?;
+        check_time(candle.open_ms)?;
+        if !(1..=MIN_MILLIS).contains(&candle_ms) {
+            return Err(Error::argument("timeframe", "must be the length of a candle in milliseconds", candle_ms));
+        }
+        let pending = self.close_hits(|state, hits| {
+            let symbol = state.number_of(symbol);
+            state.index.on_candle(symbol, candle, candle_ms, hits);
+        })?;
+        pending.closed().await
+    }
+
+    /// A signal and its end, if it has one; `None` when the id is unknown.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when the log cannot be read, [`Error::Closed`].
+    pub fn get(&self, id: &str) -> Result<Option<Record>> {
+        self.refresh()?;
+        let log = &self.inner.log;
+        let (file, place) = {
+            let view = log.view.read();
+            match view.state.slot(line::Key::of(id)) {
+                None => return Ok(None),
+                Some(slot) => (view.covered.file.clone(), view.state.entry(slot).place()),
+            }
+        };
+        Ok(Some(log.read(&*file, place)?).filter(|record| record.signal.id == id))
+    }
+
+    /// The open signals of a symbol, or of all, in order of recording.
+    ///
+    /// # Errors
+    /// As [`FeedbackStore::get`].
+    pub fn open_signals(&self, symbol: Option<&Symbol>) -> Result<Vec<Signal>> {
+        let mut signals = Vec::new();
+        self.visit(|state| state.open_places(symbol), |record| signals.push(record.signal))?;
+        Ok(signals)
+    }
+
+    /// The figures of the signals that a filter asks for.
+    ///
+    /// # Errors
+    /// As [`FeedbackStore::get`].
+    pub fn stats(&self, filter: &StatsFilter) -> Result<Stats> {
+        self.refresh()?;
+        self.put_in_order();
+        Ok(self.inner.log.view.read().state.stats(filter, self.inner.options.fee_bps))
+    }
+
+    /// Visits the closed records that a filter asks for, in order of closing, reading them from the log one by one.
+    ///
+    /// # Errors
+    /// As [`FeedbackStore::get`].
+    pub fn closed_records(&self, filter: &StatsFilter, visit: impl FnMut(Record)) -> Result<()> {
+        self.visit(|state| state.closed_places(filter), visit)
+    }
+
+    /// Waits until all writes under way are done, and ends the writer. Later calls give [`Error::Closed`].
+    pub async fn close(&self) {
+        drop(self.inner.jobs.lock().take());
+        // An error means that the writer is gone.
+        let _ = self.inner.ended.clone().wait_for(|ended| *ended).await;
+    }
+
+    fn refresh(&self) -> Result<()> {
+        if self.inner.jobs.lock().is_none() {
+            return Err(Error::Closed);
+        }
+        Ok(self.inner.log.refresh()?)
+    }
+
+    /// Sees to it that the closed signals are in order of closing. They mostly are; not after old signals were closed late.
+    fn put_in_order(&self) {
+        let log = &self.inner.log;
+        if log.view.read().state.is_disordered() {
+            log.view.write().state.put_in_order();
+        }
+    }
+
+    fn visit(&self, places: impl FnOnce(&state::State) -> Vec<Place>, mut visit: impl FnMut(Record)) -> Result<()> {
+        self.refresh()?;
+        self.put_in_order();
+        let log = &self.inner.log;
+        // The file goes with its places: a compaction that replaces it leaves this one to be read to the end.
+        let (file, places) = {
+            let view = log.view.read();
+            (view.covered.file.clone(), places(&view.state))
+        };
+        for place in places {
+            visit(log.read(&*file, place)?);
+        }
+        Ok(())
+    }
+
+    /// Finds what prices hit and sends it off to be closed. Nothing lies between: what is hit is held back from further
+    /// prices until the writer has either closed it or put it back.
+    fn close_hits(&self, find: impl FnOnce(&mut state::State, &mut Vec<Hit>)) -> Result<Pending> {
+        self.refresh()?;
+        let mut hits = Vec::new();
+        find(&mut self.inner.log.view.write().state, &mut hits);
+        if hits.is_empty() {
+            return Ok(Pending(None));
+        }
+        self.send(hits.into_iter().map(Change::Hit).collect())
+    }
+
+    fn send(&self, changes: Vec<Change>) -> Result<Pending> {
+        let (reply, verdicts) = oneshot::channel();
+        let jobs = self.inner.jobs.lock();
+        let sent = jobs.as_ref().map(|jobs| jobs.send(Job { changes, reply }));
+        match sent {
+            Some(Ok(())) => Ok(Pending(Some(verdicts))),
+            _ => Err(Error::Closed),
+        }
+    }
+}
+
+/// A job under way; `None` when there was nothing to do.
+struct Pending(Option<oneshot::Receiver<Result<Vec<Verdict>>>>);
+
+impl Pending {
+    async fn verdicts(self) -> Result<Vec<Verdict>> {
+        match self.0 {
+            None => Ok(Vec::new()),
+            Some(reply) => reply.await.unwrap_or_else(|_| Err(lost())),
+        }
+    }
+
+    /// What the job closed. Signals that someone else closed first are left out.
+    async fn closed(self) -> Result<Vec<ClosedSignal>> {
+        let mut closed = Vec::new();
+        let mut refused = None;
+        for verdict in self.verdicts().await? {
+            match verdict {
+                Verdict::Closed(signal) => closed.push(*signal),
+                Verdict::Refused(error) => refused = Some(error),
+                Verdict::Recorded | Verdict::Known | Verdict::NotOpen => {}
+            }
+        }
+        // What did close must be told; an error is for when nothing did.
+        match refused {
+            Some(error) if closed.is_empty() => Err(error),
+            _ => Ok(closed),
+        }
+    }
+}
+
+fn lost() -> Error {
+    Error::Internal("the store's writer ended without an answer".to_owned())
+}
+
+fn recording(signal: Signal) -> Result<Change> {
+    let record = Record { signal, closing: None };
+    let line = line::encode(&record)?;
+    Ok(Change::Record(Box::new(record), line))
+}
+
+fn recorded(verdict: Verdict) -> Result<bool> {
+    match verdict {
+        Verdict::Recorded | Verdict::Known | Verdict::Closed(_) => Ok(true),
+        Verdict::NotOpen => Ok(false),
+        Verdict::Refused(error) => Err(error),
+    }
+}
+
+fn check_price(argument: &'static str, price: f64) -> Result<()> {
+    if price.is_finite() && price > 0.0 {
+        return Ok(());
+    }
+    Err(Error::argument(argument, "must be a finite price above 0", price))
+}
+
+fn check_time(time_ms: i64) -> Result<()> {
+    if (MIN_MILLIS..=MAX_MILLIS).contains(&time_ms) {
+        return Ok(());
+    }
+    Err(Error::argument("time", "must be epoch milliseconds between the years 1973 and 9999", time_ms))
+}

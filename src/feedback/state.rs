@@ -1,0 +1,312 @@
+//! What the store keeps in memory of its log: about a hundred bytes a signal, the levels of the open ones, and where in
+//! the log to find the rest.
+
+use super::index::{PriceIndex, Slot};
+use super::line::{self, Facts, Key, Reason};
+use super::stats::{Groups, Stats, StatsFilter};
+use crate::barrier::{Direction, Outcome};
+use crate::signal::Closing;
+use crate::symbol::{Symbol, Timeframe};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+const DAY_MS: i64 = 86_400_000;
+
+/// Where a line stands in the log, its newline not counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub offset: u64,
+    pub len: u32,
+}
+
+/// One signal.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry {
+    offset: u64,
+    pub timestamp_ms: i64,
+    /// 0 until closed.
+    pub closed_ms: i64,
+    pub profit_percent: f64,
+    len: u32,
+    /// NaN where the signal states none.
+    confidence: f32,
+    pub symbol: u32,
+    pub timeframe: Timeframe,
+    /// `None` is HOLD.
+    pub direction: Option<Direction>,
+    /// `Active` for a HOLD too.
+    pub outcome: Outcome,
+}
+
+impl Entry {
+    /// The line that holds the whole record.
+    pub fn place(&self) -> Place {
+        Place { offset: self.offset, len: self.len }
+    }
+
+    fn confidence(&self) -> Option<f64> {
+        Some(f64::from(self.confidence)).filter(|c| !c.is_nan())
+    }
+}
+
+/// What a line of the log did to the state.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Applied {
+    /// A new signal, or the closing of an open one.
+    Changed,
+    /// It says what is known already.
+    Known,
+    /// It contradicts what is known; the earlier line stands.
+    Contradiction(Reason),
+}
+
+/// The keys are hashes already.
+#[derive(Default)]
+struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+    fn write_u64(&mut self, part: u64) {
+        // The low half of an FNV hash mixes poorly upwards; the table looks at both ends.
+        self.0 = (self.0.rotate_left(32) ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+/// The signals of a log.
+#[derive(Default)]
+pub(super) struct State {
+    ids: HashMap<Key, Slot, BuildHasherDefault<KeyHasher>>,
+    entries: Vec<Entry>,
+    symbols: Vec<Symbol>,
+    symbol_numbers: HashMap<Symbol, u32>,
+    holds: Vec<Slot>,
+    /// The closed signals; in order of closing unless `disordered`.
+    closed: Vec<Slot>,
+    disordered: bool,
+    /// The sums of whole days, by day and what they were filtered by; a day is dropped when one more closes on it.
+    days: Mutex<HashMap<i64, Vec<(Group, Groups)>>>,
+    pub index: PriceIndex,
+}
+
+/// The part of a filter that is not a time.
+type Group = (Option<u32>, Option<Timeframe>);
+
+impl State {
+    pub fn slot(&self, key: Key) -> Option<Slot> {
+        self.ids.get(&key).copied()
+    }
+
+    pub fn entry(&self, slot: Slot) -> &Entry {
+        &self.entries[slot as usize]
+    }
+
+    pub fn symbol_number(&self, symbol: &Symbol) -> Option<usize> {
+        self.symbol_numbers.get(symbol).map(|number| *number as usize)
+    }
+
+    /// Takes in a line of the log. An error is a line that cannot be believed.
+    pub fn apply(&mut self, facts: &Facts<'_>, place: Place) -> Result<Applied, Reason> {
+        match self.slot(facts.key) {
+            None => self.insert(facts, place).map(|()| Applied::Changed),
+            Some(slot) => Ok(self.update(slot, facts, place)),
+        }
+    }
+
+    fn insert(&mut self, facts: &Facts<'_>, place: Place) -> Result<(), Reason> {
+        let symbol = self.number_of(&line::symbol(facts)?) as u32;
+        let slot = self.entries.len() as Slot;
+        self.entries.push(Entry {
+            offset: place.offset,
+            timestamp_ms: facts.timestamp_ms,
+            closed_ms: 0,
+            profit_percent: 0.0,
+            len: place.len,
+            confidence: facts.confidence.map_or(f32::NAN, |percent| percent as f32),
+            symbol,
+            timeframe: facts.timeframe,
+            direction: facts.direction,
+            outcome: Outcome::Active,
+        });
+        self.ids.insert(facts.key, slot);
+        match (facts.levels, &facts.closing) {
+            (None, _) => self.holds.push(slot),
+            (Some(_), Some(closing)) => self.close(slot, closing, place),
+            (Some(levels), None) => self.index.add(slot, facts.key, symbol as usize, levels),
+        }
+        Ok(())
+    }
+
+    fn update(&mut self, slot: Slot, facts: &Facts<'_>, place: Place) -> Applied {
+        let entry = self.entry(slot);
+        let same_signal = self.symbols[entry.symbol as usize].as_str() == facts.symbol
+            && entry.timeframe == facts.timeframe
+            && entry.direction == facts.direction
+            && entry.timestamp_ms == facts.timestamp_ms;
+        if !same_signal {
+            return Applied::Contradiction("another signal was recorded before under this id".to_owned());
+        }
+        match (&facts.closing, entry.outcome) {
+            (Some(closing), Outcome::Active) if entry.direction.is_some() => {
+                self.index.remove(slot);
+                self.close(slot, closing, place);
+                Applied::Changed
+            }
+            (Some(closing), outcome) if outcome != closing.outcome || entry.closed_ms != closing.closed_ms => {
+                Applied::Contradiction("the signal was closed before; the first closing stands".to_owned())
+            }
+            (None, Outcome::Active) if self.index.levels(slot) != facts.levels.as_ref() => {
+                Applied::Contradiction("the signal was recorded before with other levels".to_owned())
+            }
+            _ => Applied::Known,
+        }
+    }
+
+    fn close(&mut self, slot: Slot, closing: &Closing, place: Place) {
+        let last = self.closed.last().map(|last| (self.entry(*last).closed_ms, *last));
+        self.disordered |= last.is_some_and(|last| last > (closing.closed_ms, slot));
+        self.closed.push(slot);
+        let entry = &mut self.entries[slot as usize];
+        entry.offset = place.offset;
+        entry.len = place.len;
+        entry.outcome = closing.outcome;
+        entry.profit_percent = closing.profit_percent;
+        entry.closed_ms = closing.closed_ms;
+        self.days.get_mut().remove(&closing.closed_ms.div_euclid(DAY_MS));
+    }
+
+    /// The number of a symbol, given to it when it is first met.
+    pub fn number_of(&mut self, symbol: &Symbol) -> usize {
+        if let Some(number) = self.symbol_number(symbol) {
+            return number;
+        }
+        let number = self.symbols.len();
+        self.symbols.push(symbol.clone());
+        self.symbol_numbers.insert(symbol.clone(), number as u32);
+        number
+    }
+
+    /// Do the closed signals have to be put in order before they can be asked about?
+    pub fn is_disordered(&self) -> bool {
+        self.disordered
+    }
+
+    /// Puts the closed signals in order of closing; those that closed together in order of recording.
+    pub fn put_in_order(&mut self) {
+        let entries = &self.entries;
+        self.closed.sort_by_key(|slot| (entries[*slot as usize].closed_ms, *slot));
+        self.disordered = false;
+    }
+
+    /// Carries the newest prices over from the state that this one replaces.
+    pub fn inherit_clock(&mut self, old: &Self) {
+        for symbol in &self.symbols {
+            let number = self.symbol_numbers[symbol] as usize;
+            if let Some(clock) = old.symbol_number(symbol).and_then(|old_number| old.index.clock(old_number)) {
+                self.index.set_clock(number, clock);
+            }
+        }
+    }
+
+    /// What a filter asks for, besides its period; `None` when no signal of that symbol is known.
+    fn group(&self, filter: &StatsFilter) -> Option<Group> {
+        let symbol = match &filter.symbol {
+            Some(symbol) => Some(*self.symbol_numbers.get(symbol)?),
+            None => None,
+        };
+        Some((symbol, filter.timeframe))
+    }
+
+    fn closed_in(&self, filter: &StatsFilter) -> &[Slot] {
+        debug_assert!(!self.disordered);
+        let before = |time: i64| self.closed.partition_point(|slot| self.entry(*slot).closed_ms < time);
+        let start = filter.since_ms.map_or(0, before);
+        let end = filter.until_ms.map_or(self.closed.len(), before);
+        self.closed.get(start..end).unwrap_or_default()
+    }
+
+    /// Where to read the records that a filter asks for, in order of closing.
+    pub fn closed_places(&self, filter: &StatsFilter) -> Vec<Place> {
+        let Some(group) = self.group(filter) else { return Vec::new() };
+        let slots = self.closed_in(filter).iter().map(|slot| self.entry(*slot));
+        slots.filter(|entry| belongs(entry, group)).map(Entry::place).collect()
+    }
+
+    /// Where to read the open signals of a symbol, or of all, in order of recording.
+    pub fn open_places(&self, symbol: Option<&Symbol>) -> Vec<Place> {
+        let number = symbol.map(|symbol| self.symbol_number(symbol));
+        match number {
+            Some(None) => Vec::new(),
+            number => self.index.slots(number.flatten()).iter().map(|slot| self.entry(*slot).place()).collect(),
+        }
+    }
+
+    /// The figures that a filter asks for.
+    pub fn stats(&self, filter: &StatsFilter, fee_bps: f64) -> Stats {
+        let groups = self.group(filter).map_or_else(Groups::default, |group| self.groups(filter, group));
+        let figures = |summary: &super::stats::Summary| summary.figures(fee_bps);
+        let mut by_symbol: Vec<_> = groups
+            .by_symbol
+            .iter()
+            .map(|(number, summary)| (self.symbols[*number as usize].clone(), figures(summary)))
+            .collect();
+        by_symbol.sort_by(|a, b| a.0.cmp(&b.0));
+        Stats {
+            figures: figures(&groups.all),
+            by_symbol,
+            by_timeframe: groups.by_timeframe.iter().map(|(timeframe, s)| (*timeframe, figures(s))).collect(),
+            from_ms: filter.since_ms,
+            until_ms: filter.until_ms,
+        }
+    }
+
+    fn groups(&self, filter: &StatsFilter, group: Group) -> Groups {
+        let mut groups = Groups::default();
+        let mut rest = self.closed_in(filter);
+        while let Some(first) = rest.first() {
+            let day = self.entry(*first).closed_ms.div_euclid(DAY_MS);
+            let end = rest.partition_point(|slot| self.entry(*slot).closed_ms < (day + 1) * DAY_MS);
+            let (of_day, later) = rest.split_at(end);
+            rest = later;
+            let whole = filter.covers(day * DAY_MS) && filter.covers((day + 1) * DAY_MS - 1);
+            groups.then(&if whole { self.whole_day(day, group, of_day) } else { self.sum(group, of_day) });
+        }
+        let given =
+            |slot: &Slot| Some(self.entry(*slot)).filter(|e| belongs(e, group) && filter.covers(e.timestamp_ms));
+        for entry in self.index.slots(group.0.map(|number| number as usize)).iter().filter_map(given) {
+            groups.update(entry.symbol, entry.timeframe, |summary| summary.active += 1);
+        }
+        for entry in self.holds.iter().filter_map(given) {
+            groups.update(entry.symbol, entry.timeframe, |summary| summary.hold += 1);
+        }
+        groups
+    }
+
+    fn whole_day(&self, day: i64, group: Group, slots: &[Slot]) -> Groups {
+        if let Some((_, groups)) = self.days.lock().get(&day).and_then(|kept| kept.iter().find(|(g, _)| *g == group)) {
+            return groups.clone();
+        }
+        let groups = self.sum(group, slots);
+        self.days.lock().entry(day).or_default().push((group, groups.clone()));
+        groups
+    }
+
+    fn sum(&self, group: Group, slots: &[Slot]) -> Groups {
+        let mut groups = Groups::default();
+        for entry in slots.iter().map(|slot| self.entry(*slot)).filter(|entry| belongs(entry, group)) {
+            groups.update(entry.symbol, entry.timeframe, |summary| {
+                summary.add(entry.outcome, entry.profit_percent, entry.confidence());
+            });
+        }
+        groups
+    }
+}
+
+fn belongs(entry: &Entry, (symbol, timeframe): Group) -> bool {
+    symbol.is_none_or(|symbol| symbol == entry.symbol) && timeframe.is_none_or(|timeframe| timeframe == entry.timeframe)
+}

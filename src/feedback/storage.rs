@@ -1,0 +1,151 @@
+//! The few operations the store asks of a disk, behind a trait, so that tests can make each of them fail.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What a path or an open file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stat {
+    /// Tells a file from the one that later took its name. Systems without such a number give 0; there a replaced log
+    /// shows by its length and its last line.
+    pub identity: u64,
+    /// Length in bytes.
+    pub len: u64,
+}
+
+pub(super) trait Storage: Send + Sync {
+    /// Opens for reading and appending; creates the file if it is missing.
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn StoredFile>>;
+    fn stat(&self, path: &Path) -> io::Result<Stat>;
+    /// Replaces `to`.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Makes new names and renames in `folder` survive a power failure.
+    fn sync_folder(&self, folder: &Path) -> io::Result<()>;
+}
+
+pub(super) trait StoredFile: Send + Sync {
+    /// Like `pread`: may read less than asked, 0 at the end.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Writes at the end of the file; may write less than asked.
+    fn append(&self, bytes: &[u8]) -> io::Result<usize>;
+    fn set_len(&self, len: u64) -> io::Result<()>;
+    fn sync(&self) -> io::Result<()>;
+    fn stat(&self) -> io::Result<Stat>;
+    /// Waits for the lock of the whole file, shared or not. It goes with [`StoredFile::unlock`] or with the process.
+    fn lock(&self, how: Lock) -> io::Result<()>;
+    fn unlock(&self) -> io::Result<()>;
+}
+
+/// How a lock is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lock {
+    /// Keeps writers out.
+    Shared,
+    /// Keeps everyone out.
+    Exclusive,
+}
+
+/// Appends all of `bytes`.
+pub(super) fn append_all(file: &dyn StoredFile, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match file.append(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = &bytes[written..],
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+/// Fills `buffer` from `offset`, as far as the file reaches; returns how far.
+pub(super) fn read_full(file: &dyn StoredFile, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read_at(&mut buffer[filled..], offset + filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(filled)
+}
+
+/// The real disk.
+pub(super) struct Disk;
+
+impl Storage for Disk {
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn StoredFile>> {
+        let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+        Ok(Arc::new(file))
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<Stat> {
+        std::fs::metadata(path).map(|meta| stat_of(&meta))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        crate::files::sync_folder(folder).map_err(io::Error::other)
+    }
+}
+
+impl StoredFile for File {
+    #[cfg(unix)]
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        std::os::unix::fs::FileExt::read_at(self, buffer, offset)
+    }
+
+    #[cfg(windows)]
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        std::os::windows::fs::FileExt::seek_read(self, buffer, offset)
+    }
+
+    fn append(&self, bytes: &[u8]) -> io::Result<usize> {
+        io::Write::write(&mut &*self, bytes)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        File::set_len(self, len)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+
+    fn stat(&self) -> io::Result<Stat> {
+        self.metadata().map(|meta| stat_of(&meta))
+    }
+
+    fn lock(&self, how: Lock) -> io::Result<()> {
+        match how {
+            Lock::Shared => File::lock_shared(self),
+            Lock::Exclusive => File::lock(self),
+        }
+    }
+
+    fn unlock(&self) -> io::Result<()> {
+        File::unlock(self)
+    }
+}
+
+#[cfg(unix)]
+fn stat_of(meta: &std::fs::Metadata) -> Stat {
+    Stat { identity: std::os::unix::fs::MetadataExt::ino(meta), len: meta.len() }
+}
+
+#[cfg(not(unix))]
+fn stat_of(meta: &std::fs::Metadata) -> Stat {
+    Stat { identity: 0, len: meta.len() }
+}

@@ -1,0 +1,267 @@
+//! The one thread of an open store that writes: it takes what has queued up, checks it against the log as it is now, and
+//! appends it in one write and one sync. So a hundred callers share one sync.
+
+use super::ClosedSignal;
+use super::index::Hit;
+use super::line::{self, Facts, Key};
+use super::log::{Fault, Log};
+use super::state::Place;
+use super::storage::{Lock, StoredFile};
+use crate::barrier::Outcome;
+use crate::config::Durability;
+use crate::error::{self, Error, Result};
+use crate::signal::{Closing, Record, Signal, assumed_profit};
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
+use tokio::sync::oneshot;
+
+/// A batch stops growing here, so that its memory is bounded.
+const BATCH_BYTES: usize = 16 << 20;
+
+/// Something to be written, if what it rests on still holds when its turn comes.
+pub(super) enum Change {
+    /// A record, and its line. It may be closed already when it was imported.
+    Record(Box<Record>, Vec<u8>),
+    /// A price hit a signal.
+    Hit(Hit),
+    /// A caller closes a signal.
+    Close(CloseRequest),
+}
+
+/// What a caller says of a closing.
+pub(super) struct CloseRequest {
+    pub id: String,
+    pub outcome: Outcome,
+    pub exit_price: Option<f64>,
+    pub profit_percent: Option<f64>,
+    pub now_ms: i64,
+}
+
+/// What became of a change.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// A signal was recorded.
+    Recorded,
+    /// The log said so before.
+    Known,
+    /// A signal was closed.
+    Closed(Box<ClosedSignal>),
+    /// There is no such open signal.
+    NotOpen,
+    /// It contradicts the log, or the line it rests on cannot be read.
+    Refused(Error),
+}
+
+/// Changes and where to say what became of them.
+pub(super) struct Job {
+    pub changes: Vec<Change>,
+    pub reply: oneshot::Sender<Result<Vec<Verdict>>>,
+}
+
+impl Job {
+    fn bytes(&self) -> usize {
+        let of = |change: &Change| match change {
+            Change::Record(_, line) => line.len(),
+            _ => 512,
+        };
+        self.changes.iter().map(of).sum()
+    }
+}
+
+/// The thread's own things.
+pub(super) struct Writer {
+    log: Arc<Log>,
+    /// This thread's handle of the lock file.
+    lock: Arc<dyn StoredFile>,
+    durability: Durability,
+}
+
+/// Lines about to be appended, and what the log will say then.
+#[derive(Default)]
+struct Staged {
+    lines: Vec<u8>,
+    added: Vec<(Facts<'static>, Place)>,
+    records: HashMap<Key, Record>,
+    /// A caller is told that something old is safe, so it must be.
+    vouched: bool,
+}
+
+impl Staged {
+    fn add(&mut self, base: u64, record: Record, line: &[u8]) {
+        let facts = Facts::of(&record);
+        let place = Place { offset: base + self.lines.len() as u64, len: line.len() as u32 - 1 };
+        self.lines.extend_from_slice(line);
+        self.records.insert(facts.key, record);
+        self.added.push((facts, place));
+    }
+}
+
+impl Writer {
+    pub fn new(log: Arc<Log>, lock: Arc<dyn StoredFile>, durability: Durability) -> Self {
+        Self { log, lock, durability }
+    }
+
+    /// Works until the last sender is gone and the queue is empty.
+    pub fn run(mut self, jobs: &mpsc::Receiver<Job>) {
+        while let Ok(first) = jobs.recv() {
+            let mut bytes = first.bytes();
+            let mut batch = vec![first];
+            while bytes < BATCH_BYTES
+                && let Ok(job) = jobs.try_recv()
+            {
+                bytes += job.bytes();
+                batch.push(job);
+            }
+            self.serve(batch);
+        }
+    }
+
+    fn serve(&mut self, batch: Vec<Job>) {
+        let (changes, replies): (Vec<_>, Vec<_>) = batch.into_iter().map(|job| (job.changes, job.reply)).unzip();
+        let hits: Vec<Key> = changes
+            .iter()
+            .flatten()
+            .filter_map(|change| match change {
+                Change::Hit(hit) => Some(hit.key),
+                _ => None,
+            })
+            .collect();
+        let result = error::guard(|| self.commit(changes).map_err(Error::from));
+        self.log.writing.store(false, Ordering::Release);
+        // What was hit but not closed goes back to where the next price finds it. Those that closed are gone from there.
+        if !hits.is_empty() {
+            let mut view = self.log.view.write();
+            for key in hits {
+                if let Some(slot) = view.state.slot(key) {
+                    view.state.index.put_back(slot);
+                }
+            }
+        }
+        // A caller that no longer waits does not need its reply.
+        match result {
+            Ok(verdicts) => replies.into_iter().zip(verdicts).for_each(|(reply, verdicts)| {
+                let _ = reply.send(Ok(verdicts));
+            }),
+            Err(error) => replies.into_iter().for_each(|reply| {
+                let _ = reply.send(Err(error.clone()));
+            }),
+        }
+    }
+
+    /// One batch, under the lock: all of it is stored, or none of it.
+    fn commit(&mut self, jobs: Vec<Vec<Change>>) -> std::result::Result<Vec<Vec<Verdict>>, Fault> {
+        let log = self.log.clone();
+        let guard = log.lock(&mut self.lock)?;
+        log.catch_up(Lock::Exclusive)?;
+        log.writing.store(true, Ordering::Release);
+        let base = log.view.read().covered.len;
+        let mut staged = Staged::default();
+        let verdicts = jobs
+            .into_iter()
+            .map(|changes| changes.into_iter().map(|change| self.decide(change, base, &mut staged)).collect())
+            .collect();
+        let sync = self.durability == Durability::Fsync;
+        if staged.lines.is_empty() {
+            if sync && staged.vouched {
+                log.sync_covered()?;
+            }
+        } else {
+            log.append(&staged.lines, sync)?;
+            log.accept(&staged.lines, &staged.added, sync)?;
+        }
+        drop(guard);
+        Ok(verdicts)
+    }
+
+    fn decide(&self, change: Change, base: u64, staged: &mut Staged) -> Verdict {
+        let decided = match change {
+            Change::Record(record, line) => self.record(*record, &line, base, staged),
+            Change::Hit(hit) => self.close(hit.key, None, base, staged, |_| Closing {
+                outcome: hit.exit.outcome,
+                exit_price: Some(hit.exit.price),
+                profit_percent: hit.profit_percent,
+                closed_ms: hit.exit.time_ms,
+            }),
+            Change::Close(request) => self.close(Key::of(&request.id), Some(&request.id), base, staged, |signal| {
+                let assumed = || {
+                    let levels = signal.levels();
+                    levels.map_or(0.0, |levels| assumed_profit(&levels, request.outcome, request.exit_price))
+                };
+                Closing {
+                    outcome: request.outcome,
+                    exit_price: request.exit_price,
+                    profit_percent: request.profit_percent.unwrap_or_else(assumed),
+                    closed_ms: request.now_ms.max(signal.timestamp_ms),
+                }
+            }),
+        };
+        decided.unwrap_or_else(Verdict::Refused)
+    }
+
+    fn record(&self, record: Record, line: &[u8], base: u64, staged: &mut Staged) -> Result<Verdict> {
+        let Some(before) = self.find(Key::of(&record.signal.id), staged)? else {
+            staged.add(base, record, line);
+            return Ok(Verdict::Recorded);
+        };
+        let conflict = |field| Err(Error::SignalConflict { id: record.signal.id.clone(), field });
+        if let Some(field) = before.signal.first_difference(&record.signal) {
+            return conflict(field);
+        }
+        match (&before.closing, record.closing) {
+            (_, None) => {}
+            (None, Some(closing)) => {
+                let verdict = Verdict::Closed(Box::new(ClosedSignal::new(&record.signal, &closing)));
+                staged.add(base, record, line);
+                return Ok(verdict);
+            }
+            (Some(first), Some(second)) if first.outcome == second.outcome && first.closed_ms == second.closed_ms => {}
+            (Some(_), Some(_)) => return conflict("outcome"),
+        }
+        staged.vouched = true;
+        Ok(Verdict::Known)
+    }
+
+    fn close(
+        &self,
+        key: Key,
+        id: Option<&str>,
+        base: u64,
+        staged: &mut Staged,
+        closing: impl FnOnce(&Signal) -> Closing,
+    ) -> Result<Verdict> {
+        // What is known to be closed, or unknown, need not be read.
+        if !staged.records.contains_key(&key) {
+            let view = self.log.view.read();
+            if view.state.slot(key).is_none_or(|slot| view.state.index.levels(slot).is_none()) {
+                return Ok(Verdict::NotOpen);
+            }
+        }
+        let Some(mut record) = self.find(key, staged)? else { return Ok(Verdict::NotOpen) };
+        let other = id.is_some_and(|id| id != record.signal.id);
+        if other || record.closing.is_some() || record.signal.direction.is_none() {
+            return Ok(Verdict::NotOpen);
+        }
+        let closing = closing(&record.signal);
+        record.closing = Some(closing);
+        let line = line::encode(&record)?;
+        let closed = ClosedSignal::new(&record.signal, &closing);
+        staged.add(base, record, &line);
+        Ok(Verdict::Closed(Box::new(closed)))
+    }
+
+    /// The record of a signal as it will be once what is staged is written.
+    fn find(&self, key: Key, staged: &Staged) -> Result<Option<Record>> {
+        if let Some(record) = staged.records.get(&key) {
+            return Ok(Some(record.clone()));
+        }
+        let found = {
+            let view = self.log.view.read();
+            view.state.slot(key).map(|slot| (view.covered.file.clone(), view.state.entry(slot).place()))
+        };
+        match found {
+            None => Ok(None),
+            Some((file, place)) => Ok(Some(self.log.read(&*file, place)?)),
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! The life of a signal: recorded once, open until a price closes it, closed once, counted right.
+
+mod common;
+
+use common::{T0, btc, buy, log, object, open, signal};
+use proptest::prelude::*;
+use serde_json::json;
+use signalloop::barrier::Outcome;
+use signalloop::feedback::{FeedbackStore, StatsFilter, StoreOptions, Tick};
+use signalloop::market::Candle;
+use signalloop::symbol::Symbol;
+
+const HOUR: i64 = 3_600_000;
+
+#[tokio::test]
+async fn a_signal_is_recorded_once() {
+    let home = tempfile::tempdir().unwrap();
+    let store = open(home.path());
+    assert!(store.record(buy("a")).await.unwrap());
+    assert!(store.record(buy("a")).await.unwrap(), "the same again is not an error");
+    let error = store.record(signal(json!({ "id": "a", "stopLoss": 94 }))).await.unwrap_err();
+    assert_eq!(error.code(), "ERR_SIGNAL_CONFLICT");
+    assert!(error.to_string().contains("stopLoss"), "{error}");
+    assert_eq!(log(home.path()).lines().count(), 1);
+    assert_eq!(store.get("a").unwrap().unwrap().signal, buy("a"));
+    assert_eq!(store.get("b").unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_batch_tells_each_signal_its_own_result() {
+    let home = tempfile::tempdir().unwrap();
+    let store = open(home.path());
+    let twice = signal(json!({ "id": "a", "confidence": 10 }));
+    let results = store.record_all(vec![buy("a"), buy("b"), buy("a"), twice]).await.unwrap();
+    assert!(results[..3].iter().all(|r| matches!(r, Ok(true))));
+    assert_eq!(results[3].as_ref().unwrap_err().code(), "ERR_SIGNAL_CONFLICT");
+    assert_eq!(log(home.path()).lines().count(), 2);
+}
+
+#[tokio::test]
+async fn the_first_closing_stands() {
+    let home = tempfile::tempdir().unwrap();
+    let store = open(home.path());
+    store.record(buy("a")).await.unwrap();
+    assert!(store.close_signal("a", Outcome::Success, Some(103.0), None, T0 + 5).await.unwrap());
+    assert!(!store.close_signal("a", Outcome::Failure, Some(90.0), None, T0 + 6).await.unwrap());
+    assert!(!store.close_signal("unknown", Outcome::Failure, None, None, T0).await.unwrap());
+    assert!(store.on_price(&btc(), 90.0, T0 + 7).await.unwrap().is_empty());
+    let reopened = open(home.path());
+    for store in [store, reopened] {
+        let closing = store.get("a").unwrap().unwrap().closing.unwrap();
+        assert_eq!((closing.outcome, closing.exit_price, closing.closed_ms), (Outcome::Success, Some(103.0), T0 + 5));
+        assert!((closing.profit_percent - 3.0).abs() < 1e-9);
+        assert!(store.record(buy("a")).await.unwrap(), "recording a closed signal again does not open it");
+        assert!(store.open_signals(None).unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_closing_that_cannot_be_is_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let store = open(home.path());
+    store.record(buy("a")).await.unwrap();
+    let cases = [
+        (Outcome::Active, None, None, T0),
+        (Outcome::Success, Some(0.0), None, T0),
+        (Outcome::Success, Some(f64::NAN), None, T0),
+        (Outcome::Success, None, Some(f64::INFINITY), T0),
+        (Outcome::Success, None, None, 12),
+    ];
+    for (outcome, exit, profit, now) in cases {
+        assert_eq!(
+            store.close_signal("a", outcome, exit, profit, now).await.unwrap_err().code(),
+            "ERR_INVALID_ARGUMENT"
+        );
+    }
+    assert_eq!(store.on_price(&btc(), f64::NAN, T0).await.unwrap_err().code(), "ERR_INVALID_ARGUMENT");
+    assert_eq!(store.open_signals(None).unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn prices_close_what_they_hit_in_order_and_once() {
+    let home = tempfile::tempdir().unwrap();
+    let store = open(home.path());
+    let sell = signal(json!({ "id": "sell", "signalType": "SELL", "stopLoss": 105, "takeProfit": 90 }));
+    let eth = signal(json!({ "id": "eth", "symbol": "ETHUSDT" }));
+    let hold = signal(json!({ "id": "hold", "signalType": "HOLD" }));
+    store.record_all(vec![buy("a"), sell, buy("b"), eth, hold]).await.unwrap();
+    assert_eq!(store.open_signals(None).unwrap().len(), 4);
+    assert_eq!(store.open_signals(Some(&btc())).unwrap().len(), 3);
+
+    assert!(store.on_price(&btc(), 100.0, T0 + 1).await.unwrap().is_empty());
+    let closed = store.on_price(&btc(), 94.0, T0 + 2).await.unwrap();
+    let told: Vec<_> = closed.iter().map(|c| (c.id.as_str(), c.outcome, c.exit_price, c.closed_ms)).collect();
+    let stopped = |id| (id, Outcome::StoppedOut, Some(94.0), T0 + 2);
+    assert_eq!(told, [stopped("a"), stopped("b")]);
+    assert!((closed[0].profit_percent + 6.0).abs() < 1e-9);
+    assert!(store.on_price(&btc(), 94.0, T0 + 3).await.unwrap().is_empty());
+
+    let symbols = [btc(), Symbol::parse("ETHUSDT").unwrap()];
+    let ticks = [
+        Tick { symbol: &symbols[1], price: 111.0, time_ms: T0 + 4 },
+        Tick { symbol: &symbols[0], price: 89.0, time_ms: T0 + 4 },
+    ];
+    let closed = store.on_prices(&ticks).await.unwrap();
+    let told: Vec<_> = closed.iter().map(|c| (c.id.as_str(), c.outcome)).collect();
+    assert_eq!(told, [("eth", Outcome::TookProfit), ("sell", Outcome::TookProfit)]);
+    assert!(open(home.path()).open_signals(None).unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_stale_price_closes_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let store = open(home.path());
+    store.record(buy("a")).await.unwrap();
+    assert!(store.on_price(&btc(), 90.0, T0 - 1).await.unwrap().is_empty(), "from before the signal");
+    store.on_price(&btc(), 100.0, T0 + 10).await.unwrap();
+    assert!(store.on_price(&btc(), 90.0, T0 + 9).await.unwrap().is_empty(), "overtaken by a newer one");
+    assert_eq!(store.on_price(&btc(), 90.0, T0 + 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn candles_close_by_their_high_and_low_and_make_up_for_missed_prices() {
+    let home = tempfile::tempdir().unwrap();
+    let store = open(home.path());
+    let expiring = signal(json!({ "id": "b", "stopLoss": 80, "takeProfit": 200, "expiresAt": T0 + 2 * HOUR }));
+    store.record_all(vec![buy("a"), expiring]).await.unwrap();
+    // A price of now does not make the candles of the time before it stale.
+    store.on_price(&btc(), 100.0, T0 + HOUR + 1).await.unwrap();
+    let candle = Candle { open_ms: T0, open: 100.0, high: 111.0, low: 99.0, close: 101.0, volume: 1.0 };
+    let closed = store.on_candle(&btc(), &candle, HOUR).await.unwrap();
+    assert_eq!((closed[0].outcome, closed[0].exit_price), (Outcome::TookProfit, Some(110.0)));
+    let later = Candle { open_ms: T0 + HOUR, high: 102.0, ..candle };
+    let closed = store.on_candle(&btc(), &later, HOUR).await.unwrap();
+    assert_eq!((closed[0].id.as_str(), closed[0].outcome), ("b", Outcome::Success));
+    assert!(store.on_candle(&btc(), &Candle { low: 200.0, ..candle }, HOUR).await.is_err());
+}
+
+#[tokio::test]
+async fn figures_count_what_closed_in_the_period() {
+    let home = tempfile::tempdir().unwrap();
+    let options = StoreOptions { fee_bps: 50.0, ..StoreOptions::default() };
+    let store = FeedbackStore::open(home.path(), options).unwrap();
+    const DAY: i64 = 24 * HOUR;
+    let mut signals: Vec<_> =
+        (0..6).map(|n| signal(json!({ "id": n.to_string(), "timestamp": T0 + n * DAY }))).collect();
+    signals.push(signal(json!({ "id": "h", "signalType": "HOLD" })));
+    signals.push(signal(json!({ "id": "e", "symbol": "ETHUSDT", "timeframe": "4h" })));
+    store.record_all(signals).await.unwrap();
+    // Closed out of order: profits 3, -1, 2, -4 on days 1, 2, 3, 4.
+    for (id, profit, day) in [("2", 2.0, 3), ("0", 3.0, 1), ("3", -4.0, 4), ("1", -1.0, 2)] {
+        let outcome = Outcome::by_profit(profit);
+        assert!(store.close_signal(id, outcome, None, Some(profit), T0 + day * DAY).await.unwrap());
+    }
+    let all = store.stats(&StatsFilter::default()).unwrap();
+    let f = all.figures;
+    assert_eq!((f.total, f.active, f.closed, f.hold, f.successes), (7, 3, 4, 1, 2));
+    assert_eq!((f.success_rate, f.total_profit, f.max_drawdown, f.expectancy), (50.0, 0.0, 4.0, -0.5));
+    assert_eq!(
+        all.by_symbol.iter().map(|(s, f)| (s.as_str(), f.total)).collect::<Vec<_>>(),
+        [("BTCUSDT", 6), ("ETHUSDT", 1)]
+    );
+    assert_eq!(all.by_timeframe.len(), 2);
+
+    let period = StatsFilter { since_ms: Some(T0 + 2 * DAY), until_ms: Some(T0 + 4 * DAY), ..StatsFilter::default() };
+    let f = store.stats(&period).unwrap().figures;
+    assert_eq!((f.closed, f.total_profit, f.active, f.hold), (2, 1.0, 0, 0));
+    let eth = StatsFilter { symbol: Some(Symbol::parse("ETHUSDT").unwrap()), ..StatsFilter::default() };
+    assert_eq!(store.stats(&eth).unwrap().figures.total, 1);
+    let unknown = StatsFilter { symbol: Some(Symbol::parse("XRPUSDT").unwrap()), ..StatsFilter::default() };
+    assert_eq!(store.stats(&unknown).unwrap().figures.total, 0);
+
+    // A further closing on a day that was summed before.
+    store.close_signal("e", Outcome::Success, None, Some(10.0), T0 + 2 * DAY).await.unwrap();
+    assert_eq!(store.stats(&period).unwrap().figures.total_profit, 11.0);
+    let mut order = Vec::new();
+    store.closed_records(&StatsFilter::default(), |record| order.push(record.signal.id)).unwrap();
+    assert_eq!(order, ["0", "1", "e", "2", "3"]);
+}
+
+#[tokio::test]
+async fn fifty_records_and_fifty_closings_at_once_are_all_there() {
+    let home = tempfile::tempdir().unwrap();
+    let store = open(home.path());
+    let run = |work: Vec<tokio::task::JoinHandle<bool>>| async {
+        for task in work {
+            assert!(task.await.unwrap());
+        }
+    };
+    let records = (0..50).map(|n| {
+        let store = store.clone();
+        tokio::spawn(async move { store.record(buy(&n.to_string())).await.unwrap() })
+    });
+    run(records.collect()).await;
+    let closings = (0..50).map(|n| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            store.close_signal(&n.to_string(), Outcome::Success, Some(101.0), None, T0 + n).await.unwrap()
+        })
+    });
+    run(closings.collect()).await;
+    store.close().await;
+    let f = open(home.path()).stats(&StatsFilter::default()).unwrap().figures;
+    assert_eq!((f.closed, f.successes, f.active), (50, 50, 0));
+    assert_eq!(log(home.path()).lines().count(), 100);
+}
+
+#[tokio::test]
+async fn after_closing_every_call_says_so() {
+    let home = tempfile::tempdir().unwrap();
+    let store = open(home.path());
+    store.record(buy("a")).await.unwrap();
+    store.close().await;
+    store.close().await;
+    assert_eq!(store.record(buy("b")).await.unwrap_err().code(), "ERR_CLOSED");
+    assert_eq!(store.on_price(&btc(), 1.0, T0).await.unwrap_err().code(), "ERR_CLOSED");
+    assert_eq!(store.get("a").unwrap_err().code(), "ERR_CLOSED");
+    assert_eq!(store.stats(&StatsFilter::default()).unwrap_err().code(), "ERR_CLOSED");
+}
+
+#[tokio::test]
+async fn two_stores_on_one_folder_see_each_other() {
+    let home = tempfile::tempdir().unwrap();
+    let (one, two) = (open(home.path()), open(home.path()));
+    one.record(buy("a")).await.unwrap();
+    assert!(two.get("a").unwrap().is_some());
+    assert_eq!(
+        two.record(signal(json!({ "id": "a", "confidence": 1 }))).await.unwrap_err().code(),
+        "ERR_SIGNAL_CONFLICT"
+    );
+    // Both see the price; one of them closes it.
+    let (symbol, other) = (btc(), btc());
+    let (a, b) = tokio::join!(one.on_price(&symbol, 90.0, T0), two.on_price(&other, 90.0, T0));
+    assert_eq!(a.unwrap().len() + b.unwrap().len(), 1);
+    assert!(one.open_signals(None).unwrap().is_empty() && two.open_signals(None).unwrap().is_empty());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(30))]
+    /// Whatever a caller sends along is read back as it was sent.
+    #[test]
+    fn what_is_recorded_is_read_back(id in "\\PC{1,30}", key in "[a-z]{1,8}", text in ".{0,50}", number: f64) {
+        prop_assume!(!id.trim().is_empty());
+        let home = tempfile::tempdir().unwrap();
+        let sent = signal(json!({ "id": id, format!("x_{key}"): text, "indicators": { key: number, "nested": { "a": [1, null] } } }));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let store = open(home.path());
+            store.record(sent.clone()).await.unwrap();
+            assert!(store.record(sent.clone()).await.unwrap());
+        });
+        prop_assert_eq!(open(home.path()).get(&sent.id).unwrap().unwrap().signal, sent);
+        let line = log(home.path());
+        prop_assert!(object(serde_json::from_str(&line).unwrap()).contains_key("crc"));
+    }
+}
