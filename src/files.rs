@@ -47,6 +47,35 @@ pub fn sync_folder(_folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// What tells that a file was replaced or grew.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Stamp {
+    modified: Option<std::time::SystemTime>,
+    bytes: u64,
+    inode: u64,
+}
+
+impl Stamp {
+    /// The stamp of `path`; `None` when there is no such file.
+    pub fn of(path: &Path) -> Result<Option<Self>> {
+        match std::fs::metadata(path) {
+            Ok(meta) => Ok(Some(Self { modified: meta.modified().ok(), bytes: meta.len(), inode: inode(&meta) })),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(Error::io("read", path, e)),
+        }
+    }
+}
+
+#[cfg(unix)]
+fn inode(meta: &std::fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::ino(meta)
+}
+
+#[cfg(not(unix))]
+fn inode(_meta: &std::fs::Metadata) -> u64 {
+    0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -28,3 +28,8 @@ pub mod features;
 pub mod model;
 pub mod learning;
 pub mod feedback;
+pub mod engine;
+pub mod cli;
+
+#[cfg(feature = "node")]
+mod binding;

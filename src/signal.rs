@@ -105,6 +105,13 @@ fn wrong<T>(field: &'static str, problem: &'static str, value: impl std::fmt::Di
     Err(Error::InvalidSignal { field, problem, value: value.to_string() })
 }
 
+/// The prices of a signal as far as they are there.
+struct Prices {
+    entry: Option<f64>,
+    stop_loss: Option<f64>,
+    take_profit: Option<f64>,
+}
+
 /// Takes fields out of a JSON object by any of their spellings.
 struct Fields(Map<String, Value>);
 
@@ -123,6 +130,27 @@ impl Fields {
                 _ => wrong(field, "must be a finite price above 0", value),
             },
         }
+    }
+
+    fn direction(&mut self) -> Result<Option<Direction>> {
+        let value = self.take(&["signal_type", "signalType"]);
+        match value.as_ref().and_then(Value::as_str).map(|text| text.trim().to_ascii_uppercase()).as_deref() {
+            Some("BUY") => Ok(Some(Direction::Buy)),
+            Some("SELL") => Ok(Some(Direction::Sell)),
+            Some("HOLD") => Ok(None),
+            _ => wrong("signalType", "must be BUY, SELL or HOLD", show(&value)),
+        }
+    }
+
+    /// The prices of a signal, on their sides of the entry unless it is a HOLD.
+    fn prices(&mut self, direction: Option<Direction>) -> Result<Prices> {
+        let entry = self.price("entryPrice", &["entry_price", "entryPrice"])?;
+        let stop_loss = self.price("stopLoss", &["stop_loss", "stopLoss"])?;
+        let take_profit = self.price("takeProfit", &["take_profit", "takeProfit"])?;
+        if let Some(direction) = direction {
+            check_levels(direction, entry, stop_loss, take_profit)?;
+        }
+        Ok(Prices { entry, stop_loss, take_profit })
     }
 
     fn time(&mut self, field: &'static str, spellings: &[&str], zone: Tz) -> Result<Option<i64>> {
@@ -178,15 +206,7 @@ impl Signal {
             },
             Some(other) => return wrong("timeframe", "must be one of 1m … 12h, 1d, 3d, 1w", other),
         };
-        let direction = match fields.take(&["signal_type", "signalType"]) {
-            Some(Value::String(text)) => match text.trim().to_ascii_uppercase().as_str() {
-                "BUY" => Some(Direction::Buy),
-                "SELL" => Some(Direction::Sell),
-                "HOLD" => None,
-                _ => return wrong("signalType", "must be BUY, SELL or HOLD", json!(text)),
-            },
-            other => return wrong("signalType", "must be BUY, SELL or HOLD", show(&other)),
-        };
+        let direction = fields.direction()?;
         let confidence = match fields.take(&["confidence"]) {
             None if source == Source::File => None,
             None => return wrong("confidence", "must be a percentage, 0 to 100", "nothing"),
@@ -195,12 +215,7 @@ impl Signal {
                 _ => return wrong("confidence", "must be a percentage, 0 to 100", value),
             },
         };
-        let entry_price = fields.price("entryPrice", &["entry_price", "entryPrice"])?;
-        let stop_loss = fields.price("stopLoss", &["stop_loss", "stopLoss"])?;
-        let take_profit = fields.price("takeProfit", &["take_profit", "takeProfit"])?;
-        if let Some(direction) = direction {
-            check_levels(direction, entry_price, stop_loss, take_profit)?;
-        }
+        let prices = fields.prices(direction)?;
         let Some(timestamp_ms) = fields.time("timestamp", &["timestamp"], zone)? else {
             return wrong("timestamp", "must be a Date, an ISO 8601 string or epoch milliseconds", "nothing");
         };
@@ -225,15 +240,32 @@ impl Signal {
             timeframe,
             direction,
             confidence,
-            entry_price,
-            stop_loss,
-            take_profit,
+            entry_price: prices.entry,
+            stop_loss: prices.stop_loss,
+            take_profit: prices.take_profit,
             timestamp_ms,
             expires_ms,
             indicators,
             features,
             extra: fields.0,
         })
+    }
+
+    /// The levels of an object that need not be a whole signal: `signal_type`, `entry_price`, `stop_loss`, `take_profit`,
+    /// `expires_at`, in either spelling. `None` for a HOLD. Prices of any time may close them.
+    pub fn levels_of(object: Map<String, Value>) -> Result<Option<Levels>> {
+        let mut fields = Fields(object);
+        let Some(direction) = fields.direction()? else { return Ok(None) };
+        let prices = fields.prices(Some(direction))?;
+        let expires_ms = fields.time("expiresAt", &["expires_at", "expiresAt"], Tz::UTC)?;
+        Ok(prices.entry.map(|entry| Levels {
+            direction,
+            entry,
+            stop_loss: prices.stop_loss,
+            take_profit: prices.take_profit,
+            since_ms: i64::MIN,
+            expires_ms,
+        }))
     }
 
     /// The levels that close it; `None` for a HOLD.

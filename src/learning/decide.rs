@@ -17,6 +17,8 @@ pub enum Abstention {
     NoFeatures,
     /// The levels would not be prices: the range is as large as the price.
     NoLevels,
+    /// The stored candles are out of date and could not be brought up to date.
+    StaleCandles,
 }
 
 /// What a bet wins and loses, in units of the stop distance.
@@ -43,16 +45,17 @@ impl Costs {
     }
 }
 
-/// The better of the bets that the model has skill in (`skill`: BUY, SELL) and that is expected to earn more than it costs.
-pub fn choose(probabilities: &Probabilities, skill: [bool; 2], costs: &Costs) -> Result<Direction, Abstention> {
-    let bets = [(Direction::Buy, probabilities.buy, skill[0]), (Direction::Sell, probabilities.sell, skill[1])];
-    let skilled: Vec<_> = bets.into_iter().filter(|bet| bet.2).collect();
-    if skilled.is_empty() {
+/// The likelier of the bets that the model itself speaks for and that is expected to earn more than it costs.
+///
+/// `base` holds the base rates of BUY and SELL: a probability that equals its base rate says that the model knows nothing
+/// here, and one below it that the model speaks against the bet, however well the base rate alone would pay.
+pub fn choose(probabilities: &Probabilities, base: [f64; 2], costs: &Costs) -> Result<Direction, Abstention> {
+    let bets = [(Direction::Buy, probabilities.buy, base[0]), (Direction::Sell, probabilities.sell, base[1])];
+    if bets.iter().all(|(_, probability, base)| probability == base) {
         return Err(Abstention::NoSkill);
     }
-    skilled
-        .into_iter()
-        .filter(|bet| costs.expectancy(bet.1) > 0.0)
+    bets.into_iter()
+        .filter(|(_, probability, base)| probability > base && costs.expectancy(*probability) > 0.0)
         .max_by(|a, b| a.1.total_cmp(&b.1))
         .map(|bet| bet.0)
         .ok_or(Abstention::NoEdge)
@@ -76,10 +79,11 @@ mod tests {
     fn only_skill_with_an_edge_gives_a_signal() {
         let costs = Costs::new(&SHAPE, 0.01, 0.0);
         let likely = Probabilities { buy: 0.5, sell: 0.4, hold: 0.1 };
-        assert_eq!(choose(&likely, [true, true], &costs), Ok(Direction::Buy));
-        assert_eq!(choose(&likely, [false, true], &costs), Ok(Direction::Sell));
-        assert_eq!(choose(&likely, [false, false], &costs), Err(Abstention::NoSkill));
+        assert_eq!(choose(&likely, [0.4, 0.4], &costs), Ok(Direction::Buy));
+        assert_eq!(choose(&likely, [0.5, 0.35], &costs), Ok(Direction::Sell));
+        assert_eq!(choose(&likely, [0.55, 0.35], &costs), Ok(Direction::Sell), "against the BUY, however likely");
+        assert_eq!(choose(&likely, [0.5, 0.4], &costs), Err(Abstention::NoSkill));
         let unlikely = Probabilities { buy: 0.3, sell: 0.33, hold: 0.37 };
-        assert_eq!(choose(&unlikely, [true, true], &costs), Err(Abstention::NoEdge));
+        assert_eq!(choose(&unlikely, [0.2, 0.2], &costs), Err(Abstention::NoEdge));
     }
 }

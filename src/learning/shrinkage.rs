@@ -2,8 +2,10 @@
 
 use crate::model::Held;
 
-/// One-sided 95 %: a model is believed as far as chance does not explain it.
-const CAUTION: f64 = 1.645;
+/// Standard errors taken off: a model is believed as far as chance (one time in forty) does not explain it.
+const CAUTION: f64 = 2.0;
+/// Independent labels below which nothing is believed: the error of the slope cannot itself be known from fewer.
+const MIN_EVIDENCE: f64 = 30.0;
 
 /// How far to believe a model, 0–1, from its raw held-out predictions.
 ///
@@ -21,7 +23,7 @@ pub fn believe(rows: &[Held]) -> f64 {
         variance += row.weight * surprise * surprise;
         total += row.weight;
     }
-    if spread <= 0.0 || total <= 0.0 {
+    if spread <= 0.0 || total < MIN_EVIDENCE {
         return 0.0;
     }
     let slope = agreement / spread;

@@ -59,15 +59,22 @@ impl Targets {
     }
 
     /// Forest and weighted base rate of the rows at `positions`.
-    fn fit(&self, data: &Dataset, positions: &[usize], config: &Config, cancel: &Cancel) -> Result<(Forest, f64)> {
+    fn fit(
+        &self,
+        data: &Dataset,
+        positions: &[usize],
+        trees: usize,
+        seed: u64,
+        cancel: &Cancel,
+    ) -> Result<(Forest, f64)> {
         let pick = |values: &[f64]| positions.iter().map(|&i| values[i]).collect::<Vec<_>>();
         let (happened, weights) = (pick(&self.happened), pick(&self.weights));
         let parameters = ForestParameters {
-            trees: config.trees,
+            trees,
             max_depth: MAX_DEPTH,
             min_leaf: MIN_LEAF,
             // BUY and SELL draw different samples.
-            seed: config.seed.wrapping_mul(2).wrapping_add(u64::from(self.direction == Direction::Sell)),
+            seed: seed.wrapping_mul(2).wrapping_add(u64::from(self.direction == Direction::Sell)),
         };
         let rows = data.rows.select(Axis(0), positions);
         let forest = Forest::fit(rows.view(), &happened, &weights, parameters, cancel)?;
@@ -115,13 +122,14 @@ pub fn train_market(
     };
 
     // Walk forward: each block is predicted by a forest of earlier rows, believed as far as earlier blocks justify.
+    // Half the trees do for that: a smaller forest is a little noisier, so that the figures err on the modest side.
     let mut raw: [Vec<Held>; 2] = Default::default();
     let mut served: [Vec<Held>; 2] = Default::default();
     for fold in &folds {
         for (side, targets) in sides.iter().enumerate() {
             let belief = believe(&raw[side]);
             let first = raw[side].is_empty();
-            let (forest, constant) = targets.fit(&data, &fold.train, config, cancel)?;
+            let (forest, constant) = targets.fit(&data, &fold.train, config.trees.div_ceil(2), config.seed, cancel)?;
             for row in fold.test.clone() {
                 let probability = forest
                     .predict(data.rows.row(row).as_slice().unwrap_or_default())
@@ -147,7 +155,7 @@ pub fn train_market(
     let everything: Vec<usize> = (0..count).collect();
     let mut fitted = Vec::with_capacity(2);
     for (side, targets) in sides.iter().enumerate() {
-        let (forest, base_rate) = targets.fit(&data, &everything, config, cancel)?;
+        let (forest, base_rate) = targets.fit(&data, &everything, config.trees, config.seed, cancel)?;
         fitted.push(Side { forest, base_rate, belief: believe(&raw[side]) });
         advance();
     }
@@ -173,6 +181,7 @@ pub fn train_market(
         sell: Scores::of(&served[1]),
         held_out_signals,
         held_out_profit,
+        beliefs: [buy.belief, sell.belief],
         importances: importances(&buy.forest, &sell.forest),
         trees: config.trees,
         seed: config.seed,
@@ -210,10 +219,10 @@ fn trade(
     for (offset, (buy, sell)) in served[0].iter().zip(&served[1]).enumerate() {
         let row = from + offset;
         let probabilities = Probabilities { buy: buy.probability, sell: sell.probability, hold: 0.0 };
-        let skill = [buy.probability != buy.constant, sell.probability != sell.constant];
+        let base = [buy.constant, sell.constant];
         let entry = candles[data.bars[row]].close;
         let costs = Costs::new(&config.signal, data.atr[row] / entry, config.fee_bps);
-        if let Ok(direction) = choose(&probabilities, skill, &costs) {
+        if let Ok(direction) = choose(&probabilities, base, &costs) {
             profits.push(data.labels[row].of(direction).profit_percent - config.fee_bps / 100.0);
         }
     }

@@ -35,7 +35,8 @@ pub struct Scores {
     pub brier: f64,
     /// The same for the constant.
     pub constant_brier: f64,
-    /// Probability that a success ranks above a failure; the constant's is 0.5.
+    /// Probability that a success ranks above a failure by how far the model departs from the constant; the constant's
+    /// is 0.5. (Ranks of bare probabilities would mix in how the base rate moved between folds.)
     pub auc: f64,
     /// Mean of sensitivity and specificity when p ≥ base rate is read as "yes"; the constant's is 0.5.
     pub balanced_accuracy: f64,
@@ -78,12 +79,17 @@ impl Scores {
     }
 }
 
-/// Weighted area under the ROC curve by ranks, ties counting half; 0.5 when only one kind is there.
+/// How far the model departs from the constant.
+fn departure(row: &Held) -> f64 {
+    row.probability - row.constant
+}
+
+/// Weighted area under the ROC curve by ranks of departure, ties counting half; 0.5 when only one kind is there.
 fn auc(rows: &[Held]) -> f64 {
     let mut sorted: Vec<&Held> = rows.iter().collect();
-    sorted.sort_by(|a, b| a.probability.total_cmp(&b.probability));
+    sorted.sort_by(|a, b| departure(a).total_cmp(&departure(b)));
     let (mut below, mut won, mut yes, mut no) = (0.0, 0.0, 0.0, 0.0);
-    for tied in sorted.chunk_by(|a, b| a.probability == b.probability) {
+    for tied in sorted.chunk_by(|a, b| departure(a) == departure(b)) {
         let weight = |happened| tied.iter().filter(|row| row.happened == happened).map(|row| row.weight).sum::<f64>();
         let (successes, failures) = (weight(true), weight(false));
         won += successes * (below + failures / 2.0);
@@ -100,10 +106,10 @@ fn balanced_accuracy(rows: &[Held]) -> f64 {
         let (mut right, mut all) = (0.0, 0.0);
         for row in rows.iter().filter(|row| row.happened == happened) {
             // Equal to the constant is neither yes nor no.
-            let yes = match row.probability.total_cmp(&row.constant) {
-                std::cmp::Ordering::Greater => 1.0,
-                std::cmp::Ordering::Equal => 0.5,
-                std::cmp::Ordering::Less => 0.0,
+            let yes = match departure(row) {
+                up if up > 0.0 => 1.0,
+                down if down < 0.0 => 0.0,
+                _ => 0.5,
             };
             right += row.weight * if happened { yes } else { 1.0 - yes };
             all += row.weight;

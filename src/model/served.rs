@@ -71,10 +71,12 @@ pub struct Record {
     pub buy: Scores,
     /// Held-out figures of the SELL side.
     pub sell: Scores,
-    /// Share of the held-out bars' profit: mean percent per signal the model would have given, after costs, and how many.
+    /// How many signals the model would have given on the held-out rows, one for every row at most.
     pub held_out_signals: usize,
     /// Their mean profit in percent of the entry, after costs; `None` when it gave none.
     pub held_out_profit: Option<f64>,
+    /// How far each side is believed, BUY then SELL; see [`Side::belief`].
+    pub beliefs: [f64; 2],
     /// Features by importance, both sides averaged, best first, adding up to 1.
     pub importances: Vec<(String, f64)>,
     /// Trees per side.
@@ -92,6 +94,11 @@ impl Record {
     /// The same of the constants.
     pub fn constant_log_loss(&self) -> f64 {
         (self.buy.constant_log_loss + self.sell.constant_log_loss) / 2.0
+    }
+
+    /// Whether either side showed skill. Without any, the probabilities are the base rates.
+    pub fn has_skill(&self) -> bool {
+        self.beliefs.iter().any(|belief| *belief > 0.0)
     }
 
     /// Stop, target and expiry that its labels used.
@@ -118,11 +125,6 @@ impl Model {
             Direction::Buy => &self.buy,
             Direction::Sell => &self.sell,
         }
-    }
-
-    /// Whether either side showed skill. Without any, the probabilities are the base rates.
-    pub fn has_skill(&self) -> bool {
-        self.buy.belief > 0.0 || self.sell.belief > 0.0
     }
 
     /// Probabilities for one feature row; `None` for a row of another length or with a value that is not finite.

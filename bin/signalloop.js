@@ -1,0 +1,8 @@
+#!/usr/bin/env node
+'use strict'
+
+const { runCli } = require('../index.js')
+
+runCli(process.argv.slice(2)).then((code) => {
+  process.exitCode = code
+})

@@ -1,0 +1,26 @@
+// Builds the release addon for this machine. Runs on `npm install` in a checkout; the published package needs no build.
+import { spawnSync } from 'node:child_process'
+
+const MISSING = `
+signalloop is built from Rust sources here, and no Rust toolchain was found.
+Install one (https://rustup.rs, Rust 1.89 or newer), open a new terminal and run \`npm install\` again:
+
+    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh
+`
+
+const cargo = spawnSync('cargo', ['--version'], { encoding: 'utf8' })
+if (cargo.error || cargo.status !== 0) {
+  console.error(MISSING)
+  process.exit(1)
+}
+
+console.log(`Building signalloop with ${cargo.stdout.trim()}; the first time takes a few minutes.`)
+const build = spawnSync(
+  'napi',
+  ['build', '--platform', '--release', '--features', 'node', '--js', 'index.js', '--dts', 'index.d.ts', '--', '--locked'],
+  { stdio: 'inherit', shell: process.platform === 'win32' },
+)
+if (build.error) {
+  console.error(`Cannot start the build: ${build.error.message}. Was \`npm install\` run without its development dependencies?`)
+}
+process.exit(build.status ?? 1)

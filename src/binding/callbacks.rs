@@ -1,0 +1,120 @@
+//! JavaScript functions called from Rust, and signals that Rust listens to. None of them keeps Node alive.
+
+use super::values;
+use crate::cancel::Cancel;
+use crate::error::{Error, Result};
+use crate::market::{CandleFuture, CandleSource};
+use crate::symbol::Market;
+use napi::bindgen_prelude::{Env, FnArgs, Function, FunctionRef, JsObjectValue, Object, ObjectRef, Promise};
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use serde_json::{Value, json};
+
+/// News waiting for JavaScript; more are dropped, for the promise carries the results.
+const QUEUE: usize = 256;
+
+fn refused(name: &'static str) -> impl Fn(napi::Error) -> Error {
+    move |error| Error::argument(name, "must be a function", error.reason.clone())
+}
+
+/// A listener for news: weak, bounded, never waited for.
+pub struct Listener<T: 'static + napi::bindgen_prelude::ToNapiValue>(
+    ThreadsafeFunction<FnArgs<(T,)>, (), FnArgs<(T,)>, napi::Status, false, true, QUEUE>,
+);
+
+impl<T: 'static + napi::bindgen_prelude::ToNapiValue> Listener<T> {
+    /// Listens with a JavaScript function.
+    pub fn new(name: &'static str, function: Function<'_, FnArgs<(T,)>, ()>) -> Result<Self> {
+        let function = function.build_threadsafe_function::<FnArgs<(T,)>>().weak::<true>().max_queue_size::<QUEUE>();
+        function.build().map(Self).map_err(refused(name))
+    }
+
+    /// Tells the listener, unless its queue is full.
+    pub fn tell(&self, news: T) {
+        let _ = self.0.call(FnArgs { data: (news,) }, ThreadsafeFunctionCallMode::NonBlocking);
+    }
+}
+
+/// What a user's `fetchCandles` is asked, as one object.
+type Question = FnArgs<(Value,)>;
+
+/// Candles from a user's `fetchCandles` callback.
+pub struct Callback(ThreadsafeFunction<Question, Promise<Value>, Question, napi::Status, false, true>);
+
+impl Callback {
+    /// Asks a JavaScript function, which must return a promise.
+    pub fn new(function: Function<'_, Question, Promise<Value>>) -> Result<Self> {
+        let function = function.build_threadsafe_function::<Question>().weak::<true>();
+        function.build().map(Self).map_err(refused("fetchCandles"))
+    }
+}
+
+impl CandleSource for Callback {
+    fn candles<'a>(&'a self, market: &'a Market, from_ms: i64, until_ms: i64) -> CandleFuture<'a> {
+        Box::pin(async move {
+            let candle_ms = market.timeframe.millis();
+            let mut found = Vec::new();
+            let mut since = from_ms;
+            // A source may answer in pages, as ccxt does; it has no more when a page brings nothing newer.
+            while since < until_ms {
+                let question = json!({
+                    "symbol": market.symbol,
+                    "timeframe": market.timeframe,
+                    "since": since,
+                    "until": until_ms,
+                    "limit": 1000,
+                });
+                let failed = |e: napi::Error| Error::Exchange(format!("{market}: fetchCandles failed: {}", e.reason));
+                let promise = self.0.call_async(FnArgs { data: (question,) }).await.map_err(failed)?;
+                let answer = promise.await.map_err(failed)?;
+                if answer.as_array().is_some_and(Vec::is_empty) {
+                    break;
+                }
+                let page = values::candles("fetchCandles' answer", &answer, candle_ms)?;
+                let newest = page.last().map_or(since, |candle| candle.open_ms + candle_ms);
+                found.extend(page.into_iter().filter(|candle| candle.open_ms >= since && candle.open_ms < until_ms));
+                if newest <= since {
+                    break;
+                }
+                since = newest;
+            }
+            Ok(found)
+        })
+    }
+}
+
+/// An `AbortSignal` listened to. napi's own ignores a signal aborted beforehand and overwrites `onabort`.
+pub struct Abort {
+    signal: ObjectRef,
+    listener: FunctionRef<(), ()>,
+}
+
+impl Abort {
+    /// Fires `cancel` when `signal` does, or at once if it already has.
+    pub fn listen(env: &Env, signal: &Object<'_>, cancel: &Cancel) -> Result<Self> {
+        let wrong = |e: napi::Error| Error::argument("signal", "must be an AbortSignal", e.reason.clone());
+        if signal.get_named_property::<bool>("aborted").map_err(wrong)? {
+            cancel.cancel();
+        }
+        let cancel = cancel.clone();
+        let fire = env
+            .create_function_from_closure::<(), (), _>("abort", move |_| {
+                cancel.cancel();
+                Ok(())
+            })
+            .map_err(wrong)?;
+        let add: Function<'_, FnArgs<(&str, Function<'_, (), ()>)>, ()> =
+            signal.get_named_property("addEventListener").map_err(wrong)?;
+        let listener = fire.create_ref().map_err(wrong)?;
+        add.apply(signal, FnArgs { data: ("abort", fire) }).map_err(wrong)?;
+        Ok(Self { signal: signal.create_ref().map_err(wrong)?, listener })
+    }
+
+    /// Stops listening, so that a signal which outlives many trainings does not collect listeners.
+    pub fn detach(self, env: &Env) -> napi::Result<()> {
+        let signal = self.signal.get_value(env)?;
+        let remove: Function<'_, FnArgs<(&str, Function<'_, (), ()>)>, ()> =
+            signal.get_named_property("removeEventListener")?;
+        remove.apply(&signal, FnArgs { data: ("abort", self.listener.borrow_back(env)?) })?;
+        self.signal.unref(env)
+    }
+}

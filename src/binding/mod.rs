@@ -1,0 +1,10 @@
+//! All that knows Node: arguments in, promises and plain objects out. No rule of trading or learning lives here.
+
+mod callbacks;
+mod cli;
+mod errors;
+mod predictor;
+mod signal_loop;
+mod tracker;
+mod types;
+mod values;

@@ -1,0 +1,102 @@
+//! `MLPredictor`: the backend's old predictor service, drop-in.
+
+use super::errors::{Reply, promise};
+use super::types::{ActionProbabilities, Prediction};
+use super::values;
+use crate::engine::SignalLoop;
+use crate::error::{Error, Result};
+use crate::symbol::Market;
+use napi::bindgen_prelude::{Env, PromiseRaw, Unknown};
+use napi_derive::napi;
+use std::sync::Arc;
+
+/// The model's part of a prediction.
+#[napi(object)]
+pub struct MlPrediction {
+    /// The bet, or HOLD.
+    #[napi(ts_type = "SignalType")]
+    pub signal: String,
+    /// Percent, 0–100.
+    pub confidence: f64,
+    /// Percent, 0–100, adding up to 100; all 0 when there is no prediction.
+    pub probabilities: ActionProbabilities,
+}
+
+/// A prediction in the shape of the backend's old service. It always has this shape, also when there is none.
+#[napi(object)]
+pub struct PredictionResult {
+    /// There is a prediction. `false`: see `error`.
+    pub success: bool,
+    /// The bet, or HOLD.
+    #[napi(ts_type = "SignalType")]
+    pub signal_type: String,
+    /// Percent, 0–100.
+    pub confidence: f64,
+    /// The model's part.
+    pub ml_prediction: MlPrediction,
+    /// What speaks for it, or why it is a HOLD.
+    pub ai_rationale: String,
+    /// Why there is no prediction.
+    pub error: Option<String>,
+}
+
+impl From<Result<Prediction>> for PredictionResult {
+    fn from(result: Result<Prediction>) -> Self {
+        let nothing = || ActionProbabilities { sell: 0.0, hold: 0.0, buy: 0.0 };
+        let (signal, confidence, probabilities, rationale, error) = match result {
+            Ok(p) => (p.signal, p.confidence, p.probabilities, p.rationale, None),
+            Err(error) => {
+                ("HOLD".to_owned(), 0.0, nothing(), format!("no prediction: {error}"), Some(error.to_string()))
+            }
+        };
+        Self {
+            success: error.is_none(),
+            signal_type: signal.clone(),
+            confidence,
+            ml_prediction: MlPrediction { signal, confidence, probabilities },
+            ai_rationale: rationale,
+            error,
+        }
+    }
+}
+
+/// Predicts one market from candles that the caller has, and never rejects for want of data or of a model.
+#[napi]
+pub struct MLPredictor {
+    core: Arc<SignalLoop>,
+    market: Market,
+}
+
+impl MLPredictor {
+    pub fn of(core: Arc<SignalLoop>, symbol: Option<&str>, timeframe: Option<&str>) -> Result<Self> {
+        Ok(Self { core, market: Market::parse(symbol.unwrap_or("BTCUSDT"), timeframe.unwrap_or("1h"))? })
+    }
+}
+
+#[napi]
+impl MLPredictor {
+    /// Predicts from closed candles, oldest first, at least 100. Without times they are consecutive and end now.
+    /// Resolves with `success: false` and the whole shape when there is no model, too few candles or a wrong one.
+    #[napi(ts_args_type = "candles: CandleInput[]", ts_return_type = "Promise<PredictionResult>")]
+    pub fn predict<'env>(
+        &self,
+        env: &'env Env,
+        candles: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, Reply<PredictionResult>>> {
+        promise(env, || {
+            let candles = values::to_json(candles)
+                .and_then(|value| values::candles("candles", &value, self.market.timeframe.millis()));
+            let (core, market) = (self.core.clone(), self.market.clone());
+            Ok(async move {
+                let prediction = candles.and_then(|candles| core.predict(&market, Some(&candles)));
+                Ok(prediction.map(Prediction::from).into())
+            })
+        })
+    }
+
+    /// Whether a usable model is in service now, also one trained after this predictor was made.
+    #[napi]
+    pub fn is_model_available(&self) -> bool {
+        crate::error::guard(|| self.core.registry().get(&self.market)).is_ok()
+    }
+}

@@ -1,0 +1,310 @@
+//! `SignalLoop`: training, prediction, data and configuration of one home.
+
+use super::callbacks::{Abort, Callback, Listener};
+use super::errors::{Reply, Thrown, promise, sync};
+use super::predictor::MLPredictor;
+use super::tracker::FeedbackTracker;
+use super::types;
+use super::values;
+use crate::cancel::Cancel;
+use crate::engine::{self, Options, Risk, TrainMode, TrainRequest};
+use crate::error::{Error, Result};
+use crate::market::CandleSource;
+use crate::symbol::{Market, Symbol, Timeframe};
+use napi::ValueType;
+use napi::bindgen_prelude::{Env, FnArgs, FromNapiValue, Function, JsObjectValue, JsValue, Object, PromiseRaw, ToNapiValue, Unknown, sys};
+use napi_derive::napi;
+use parking_lot::Mutex;
+use serde_json::{Map, Value};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock};
+
+/// Loops shared by everything in this process that asks for the default of a home: modules loaded anew (as Jest does)
+/// and worker threads meet the same store. Keyed by home and exchange; gone after `close()`.
+static SHARED: LazyLock<Mutex<HashMap<Key, Arc<engine::SignalLoop>>>> = LazyLock::new(Mutex::default);
+
+type Key = (PathBuf, Option<String>);
+
+/// The loop of one home: feedback, training, prediction.
+///
+/// The functions at module level belong to a default loop, of the home `SIGNALLOOP_HOME`, else `./ml`. Make one of your
+/// own when a process needs several homes, or candles from elsewhere.
+#[napi]
+pub struct SignalLoop {
+    core: Arc<engine::SignalLoop>,
+    shared_as: Option<Key>,
+}
+
+/// The default loop of a home. `index.js` passes what `process.env` says where the caller runs, which native code cannot
+/// always see.
+#[napi(skip_typescript)]
+pub fn shared_loop(home: String, exchange_url: Option<String>) -> Thrown<SignalLoop> {
+    sync(|| {
+        let key = (std::path::absolute(&home).unwrap_or_else(|_| PathBuf::from(&home)), exchange_url.clone());
+        let mut shared = SHARED.lock();
+        let core = match shared.get(&key) {
+            Some(core) => core.clone(),
+            None => {
+                let options = Options { home: Some(key.0.clone()), exchange_url, ..Options::default() };
+                shared.entry(key.clone()).or_insert(Arc::new(engine::SignalLoop::open(options)?)).clone()
+            }
+        };
+        Ok(SignalLoop { core, shared_as: Some(key) })
+    })
+}
+
+#[napi]
+impl SignalLoop {
+    /// Opens a home; nothing is written yet.
+    ///
+    /// @throws `ERR_INVALID_CONFIG` for a wrong value in its `training_config.json`, `ERR_INVALID_ARGUMENT`
+    #[napi(constructor, ts_args_type = "options?: LoopOptions")]
+    pub fn new(options: Unknown<'_>) -> Thrown<Self> {
+        sync(|| {
+            let source = member(&options, "fetchCandles")?.map(callback).transpose()?;
+            let mut map = values::to_map("options", options)?;
+            let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+            let threads = |value: &Value| value.as_u64().filter(|n| (1..=1024).contains(n)).map(|n| n as usize);
+            let options = Options {
+                home: values::option(&mut map, "home", "must be a folder", text)?.map(PathBuf::from),
+                threads: values::option(&mut map, "threads", "must be a whole number, 1 to 1024", threads)?,
+                exchange_url: values::option(&mut map, "exchangeUrl", "must be an http(s) URL", text)?,
+                source,
+            };
+            values::no_more(&map)?;
+            Ok(Self { core: Arc::new(engine::SignalLoop::open(options)?), shared_as: None })
+        })
+    }
+
+    /// The home folder.
+    #[napi(getter)]
+    pub fn home(&self) -> String {
+        self.core.home().display().to_string()
+    }
+
+    /// Unknown keys of the configuration, by file and name.
+    #[napi(getter)]
+    pub fn warnings(&self) -> Vec<String> {
+        self.core.warnings()
+    }
+
+    /// Signals in, closings and statistics out.
+    #[napi(getter)]
+    pub fn feedback_tracker(&self) -> FeedbackTracker {
+        FeedbackTracker::of(self.core.clone())
+    }
+
+    /// The predictor of one market, in the shape of the backend's old service.
+    #[napi(ts_args_type = "symbol?: string, timeframe?: Timeframe", ts_return_type = "MLPredictor")]
+    pub fn predictor(&self, symbol: Option<String>, timeframe: Option<String>) -> Thrown<MLPredictor> {
+        sync(|| MLPredictor::of(self.core.clone(), symbol.as_deref(), timeframe.as_deref()))
+    }
+
+    /// Changes configuration keys of this loop in memory: `training_config.json`'s, in camelCase or snake_case.
+    ///
+    /// @throws `ERR_INVALID_CONFIG`; nothing changes then
+    #[napi(ts_args_type = "options: Configuration")]
+    pub fn configure(&self, options: Unknown<'_>) -> Thrown<()> {
+        sync(|| self.core.configure(values::to_map("options", options)?))
+    }
+
+    /// Trains models for all configured symbols and timeframes, each on its own, on threads of its own: candles are brought
+    /// up to date, a model is fitted and scored on rows it has not seen, and put into service. A market that fails leaves
+    /// the others, and its old model, alone; its error is in the results.
+    ///
+    /// Rejects with `ERR_INVALID_ARGUMENT`, or `ERR_CANCELLED` when `signal` aborts; models finished before stay.
+    #[napi(ts_args_type = "options?: TrainOptions", ts_return_type = "Promise<TrainingResults>")]
+    pub fn train<'env>(&self, env: &'env Env, options: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Reply<Trained>>> {
+        promise(env, || {
+            let listener = member(&options, "onProgress")?.map(|function| listener("onProgress", function)).transpose()?;
+            let cancel = Cancel::default();
+            let abort = member(&options, "signal")?.map(|signal| abort(env, signal, &cancel)).transpose()?;
+            let mut map = values::to_map("options", options)?;
+            map.shift_remove("signal");
+            let request = train_request(&mut map)?;
+            values::no_more(&map)?;
+            let core = self.core.clone();
+            Ok(async move {
+                let progress = move |news| listener.iter().for_each(|listener| listener.tell(types::TrainProgress::from(news)));
+                Ok(Trained { results: core.train(request, cancel, progress).await, abort })
+            })
+        })
+    }
+
+    /// What the model says of the time after the last candle: of `candles` (closed, oldest first, at least 100), or of the
+    /// stored ones. Never goes to the network; see `stale`.
+    ///
+    /// Rejects with `ERR_NO_MODEL`, `ERR_MODEL_FILE`, `ERR_NO_DATA`, `ERR_INVALID_CANDLE`, `ERR_INVALID_ARGUMENT`.
+    #[napi(ts_args_type = "options: PredictOptions", ts_return_type = "Promise<Prediction>")]
+    pub fn predict<'env>(&self, env: &'env Env, options: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Reply<types::Prediction>>> {
+        promise(env, || {
+            let mut map = values::to_map("options", options)?;
+            let market = values::market(&mut map)?;
+            let given = map.shift_remove("candles").filter(|value| !value.is_null());
+            let candles = given.map(|value| values::candles("candles", &value, market.timeframe.millis())).transpose()?;
+            values::no_more(&map)?;
+            let core = self.core.clone();
+            Ok(async move { core.predict(&market, candles.as_deref()).map(Into::into) })
+        })
+    }
+
+    /// Brings the candles of a market up to date and makes a signal of the prediction: entry at the last close, stop and
+    /// target from the average true range, 2:1. A HOLD when the model has nothing to say, with the reason. Records nothing.
+    ///
+    /// Rejects like `predict`.
+    #[napi(ts_args_type = "options: GenerateOptions", ts_return_type = "Promise<Signal>")]
+    pub fn generate_signal<'env>(&self, env: &'env Env, options: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Reply<types::Signal>>> {
+        promise(env, || {
+            let mut map = values::to_map("options", options)?;
+            let market = values::market(&mut map)?;
+            let risk = |value: &Value| match value.as_str()? {
+                "low" => Some(Risk::Low),
+                "medium" => Some(Risk::Medium),
+                "high" => Some(Risk::High),
+                _ => None,
+            };
+            let risk = values::option(&mut map, "riskTolerance", "must be low, medium or high", risk)?.unwrap_or_default();
+            values::no_more(&map)?;
+            let core = self.core.clone();
+            Ok(async move {
+                let signal = core.generate(&market, risk).await?;
+                Ok(types::Signal::new(signal.id(), signal))
+            })
+        })
+    }
+
+    /// Fetches what is missing of the candles of all configured markets, or of those named. One that fails leaves the
+    /// others alone; its error is in its result.
+    #[napi(ts_args_type = "options?: FetchOptions", ts_return_type = "Promise<FetchResult[]>")]
+    pub fn fetch_data<'env>(&self, env: &'env Env, options: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Reply<Vec<types::FetchResult>>>> {
+        promise(env, || {
+            let mut map = values::to_map("options", options)?;
+            let markets = self.markets(&mut map)?;
+            values::no_more(&map)?;
+            let core = self.core.clone();
+            Ok(async move { Ok(core.fetch(markets, |_| {}).await?.into_iter().map(Into::into).collect()) })
+        })
+    }
+
+    /// The models in service, and files that cannot be used.
+    #[napi(ts_return_type = "Promise<ModelEntry[]>")]
+    pub fn models<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Reply<Vec<types::ModelEntry>>>> {
+        promise(env, || {
+            let core = self.core.clone();
+            Ok(async move {
+                let entry = |(path, record): (PathBuf, Result<crate::model::Record>)| {
+                    let (model, error) = match record {
+                        Ok(record) => (Some(record.into()), None),
+                        Err(error) => (None, Some(error.into())),
+                    };
+                    types::ModelEntry { path: path.display().to_string(), model, error }
+                };
+                Ok(core.models()?.into_iter().map(entry).collect())
+            })
+        })
+    }
+
+    /// Ends the loop: what was acknowledged is safe, threads end, later calls to the store reject with `ERR_CLOSED`. The
+    /// default loop opens anew at its next use.
+    #[napi(ts_return_type = "Promise<void>")]
+    pub fn close<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Reply<()>>> {
+        promise(env, || {
+            let core = self.core.clone();
+            if let Some(key) = &self.shared_as {
+                let mut shared = SHARED.lock();
+                if shared.get(key).is_some_and(|current| Arc::ptr_eq(current, &core)) {
+                    shared.remove(key);
+                }
+            }
+            Ok(async move {
+                core.close().await;
+                Ok(())
+            })
+        })
+    }
+
+    fn markets(&self, map: &mut Map<String, Value>) -> Result<Vec<Market>> {
+        let symbols = values::list(map, "symbols", Symbol::parse)?;
+        let timeframes = values::list(map, "timeframes", Timeframe::parse)?;
+        Ok(self.core.markets(symbols, timeframes))
+    }
+}
+
+/// The end of a training; reading it also stops listening to the abort signal.
+pub struct Trained {
+    results: Result<engine::TrainingResults>,
+    abort: Option<Abort>,
+}
+
+impl ToNapiValue for Trained {
+    unsafe fn to_napi_value(env: sys::napi_env, trained: Self) -> napi::Result<sys::napi_value> {
+        if let Some(abort) = trained.abort {
+            abort.detach(&Env::from_raw(env))?;
+        }
+        let reply = Reply::from(trained.results.map(types::TrainingResults::from));
+        // SAFETY: napi calls this on the JavaScript thread with a live `env`, which is passed on as it is.
+        unsafe { Reply::to_napi_value(env, reply) }
+    }
+}
+
+fn train_request(map: &mut Map<String, Value>) -> Result<TrainRequest> {
+    let mode = |value: &Value| match value.as_str()? {
+        "all" => Some(TrainMode::All),
+        "symbol" => Some(TrainMode::Symbol),
+        "retrain" => Some(TrainMode::Retrain),
+        _ => None,
+    };
+    let mode = values::option(map, "mode", "must be all, symbol or retrain", mode)?.unwrap_or_default();
+    let fetch = values::option(map, "fetch", "must be true or false", Value::as_bool)?.unwrap_or(true);
+    Ok(TrainRequest {
+        mode,
+        symbols: values::list(map, "symbols", Symbol::parse)?,
+        timeframes: values::list(map, "timeframes", Timeframe::parse)?,
+        max_age_hours: values::option(map, "maxAgeHours", "must be a number of hours, 0 or more", Value::as_f64)?,
+        skip_fetch: !fetch,
+    })
+}
+
+/// A member of an options object, if it has one.
+fn member<'a>(options: &Unknown<'a>, name: &str) -> Result<Option<Unknown<'a>>> {
+    if !matches!(options.get_type(), Ok(ValueType::Object)) {
+        return Ok(None);
+    }
+    let unreadable = |e: napi::Error| Error::argument("options", "could not be read", e.reason.clone());
+    // SAFETY: its type was just checked, on the JavaScript thread it came on.
+    let object = unsafe { options.cast::<Object<'a>>() }.map_err(unreadable)?;
+    let value: Unknown<'a> = object.get_named_property(name).map_err(unreadable)?;
+    Ok((!values::is_missing(&value)).then_some(value))
+}
+
+/// A member that must be a function.
+fn function<'a, Args: napi::bindgen_prelude::JsValuesTupleIntoVec, Return: FromNapiValue>(
+    name: &'static str,
+    value: Unknown<'a>,
+) -> Result<Function<'a, Args, Return>> {
+    match value.get_type() {
+        // SAFETY: its type was just checked, on the JavaScript thread it came on.
+        Ok(ValueType::Function) => unsafe { value.cast() }
+            .map_err(|e: napi::Error| Error::argument(name, "must be a function", e.reason.clone())),
+        _ => Err(Error::argument(name, "must be a function", values::to_json(value)?)),
+    }
+}
+
+fn listener<T: ToNapiValue + 'static>(name: &'static str, value: Unknown<'_>) -> Result<Listener<T>> {
+    Listener::new(name, function::<FnArgs<(T,)>, ()>(name, value)?)
+}
+
+fn callback(value: Unknown<'_>) -> Result<Arc<dyn CandleSource>> {
+    Ok(Arc::new(Callback::new(function("fetchCandles", value)?)?))
+}
+
+fn abort(env: &Env, value: Unknown<'_>, cancel: &Cancel) -> Result<Abort> {
+    if !matches!(value.get_type(), Ok(ValueType::Object)) {
+        return Err(Error::argument("signal", "must be an AbortSignal", values::to_json(value)?));
+    }
+    // SAFETY: its type was just checked, on the JavaScript thread it came on.
+    let object = unsafe { value.cast::<Object<'_>>() }
+        .map_err(|e| Error::argument("signal", "must be an AbortSignal", e.reason.clone()))?;
+    Abort::listen(env, &object, cancel)
+}

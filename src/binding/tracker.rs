@@ -1,0 +1,222 @@
+//! `FeedbackTracker`: signals in, closings and statistics out.
+
+use super::errors::{Reply, Thrown, promise, sync};
+use super::types::{CloseDecision, ClosedSignal, PerformanceStats};
+use super::values;
+use crate::barrier::{Levels, Outcome};
+use crate::engine::{SignalLoop, should_close};
+use crate::error::{Error, Result};
+use crate::feedback::{StatsFilter, Tick};
+use crate::signal::{OUTCOMES, Signal, Source};
+use crate::symbol::{Symbol, Timeframe};
+use crate::time::now_ms;
+use napi::bindgen_prelude::{Env, JsObjectValue, JsValue, Object, PromiseRaw, Unknown};
+use napi_derive::napi;
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+/// Days that `getStats` covers by default.
+const STATS_DAYS: f64 = 30.0;
+const DAY_MS: f64 = 86_400_000.0;
+
+/// Records every signal, closes it by price, stores the outcome, gives statistics.
+///
+/// Every method that returns a promise rejects with an error that has a stable `code` (`ERR_INVALID_SIGNAL`, …) and a
+/// message that names the field and the value; nothing is written then.
+#[napi]
+pub struct FeedbackTracker {
+    core: Arc<SignalLoop>,
+}
+
+impl FeedbackTracker {
+    pub fn of(core: Arc<SignalLoop>) -> Self {
+        Self { core }
+    }
+
+    fn read(&self, signal: Value) -> Result<Signal> {
+        match signal {
+            Value::Object(map) => Signal::from_json(map, Source::Caller, self.core.config().timezone),
+            other => Err(Error::argument("signal", "must be an object", other)),
+        }
+    }
+}
+
+/// Members of a signal that decide whether it closes, read one by one: a tick must not pay for the rest of the object.
+fn levels(signal: &Object<'_>) -> Result<Option<Levels>> {
+    let get = |camel: &str, snake: &str| -> Result<Option<Value>> {
+        for name in [camel, snake] {
+            let value: Unknown<'_> = signal
+                .get_named_property(name)
+                .map_err(|e| Error::argument("signal", "could not be read", e.reason.clone()))?;
+            if !values::is_missing(&value) {
+                return values::to_json(value).map(Some);
+            }
+        }
+        Ok(None)
+    };
+    let mut map = Map::new();
+    let members = [
+        ("signal_type", get("signalType", "signal_type")?),
+        ("entry_price", get("entryPrice", "entry_price")?),
+        ("stop_loss", get("stopLoss", "stop_loss")?),
+        ("take_profit", get("takeProfit", "take_profit")?),
+        ("expires_at", get("expiresAt", "expires_at")?),
+    ];
+    for (name, value) in members {
+        if let Some(value) = value {
+            map.insert(name.to_owned(), value);
+        }
+    }
+    Signal::levels_of(map)
+}
+
+#[napi]
+impl FeedbackTracker {
+    /// Does `currentPrice`, now, close the signal, as what, and what is it worth there? Touching the stop loss or the take
+    /// profit closes it, and so does its `expiresAt`. Asks nothing of the store and changes nothing.
+    ///
+    /// @throws `ERR_INVALID_SIGNAL`, `ERR_INVALID_ARGUMENT`
+    #[napi(ts_args_type = "signal: SignalLevels, currentPrice: number")]
+    pub fn should_close_signal(signal: Unknown<'_>, current_price: Unknown<'_>) -> Thrown<CloseDecision> {
+        sync(|| {
+            let price = values::price("currentPrice", current_price)?;
+            let object = match signal.get_type() {
+                // SAFETY: its type was just checked, on the JavaScript thread it came on.
+                Ok(napi::ValueType::Object) => unsafe { signal.cast::<Object<'_>>() }
+                    .map_err(|e| Error::argument("signal", "could not be read", e.reason.clone()))?,
+                _ => return Err(Error::argument("signal", "must be an object", values::to_json(signal)?)),
+            };
+            Ok(should_close(levels(&object)?.as_ref(), price, now_ms()).into())
+        })
+    }
+
+    /// Records a signal, with the features of the market at its entry when its candles are stored. Resolves `true` once it
+    /// is safe at the configured durability, also when the same signal was recorded before.
+    ///
+    /// Rejects with `ERR_INVALID_SIGNAL`, or `ERR_SIGNAL_CONFLICT` when the id was recorded with other content.
+    #[napi(ts_args_type = "signal: SignalInput", ts_return_type = "Promise<boolean>")]
+    pub fn record_signal<'env>(&self, env: &'env Env, signal: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Reply<bool>>> {
+        promise(env, || {
+            let (core, signal) = (self.core.clone(), self.read(values::to_json(signal)?)?);
+            Ok(async move { core.record(vec![signal]).await.map(|()| true) })
+        })
+    }
+
+    /// Records many signals with one wait. All are checked before any is written. Resolves with how many there were.
+    ///
+    /// Rejects like `recordSignal`; after `ERR_SIGNAL_CONFLICT` the signals without a conflict are recorded.
+    #[napi(ts_args_type = "signals: SignalInput[]", ts_return_type = "Promise<number>")]
+    pub fn record_signals<'env>(&self, env: &'env Env, signals: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Reply<u32>>> {
+        promise(env, || {
+            let signals = match values::to_json(signals)? {
+                Value::Array(items) => items.into_iter().map(|item| self.read(item)).collect::<Result<Vec<_>>>()?,
+                other => return Err(Error::argument("signals", "must be an array of signals", other)),
+            };
+            let (core, count) = (self.core.clone(), signals.len() as u32);
+            Ok(async move { core.record(signals).await.map(|()| count) })
+        })
+    }
+
+    /// Closes a signal by hand. Resolves `false` when it is unknown or already closed: the first outcome stands.
+    /// Without `profitLossPercent` the profit follows from `exitPrice`, or from the barrier that the outcome names.
+    #[napi(ts_args_type = "update: OutcomeUpdate", ts_return_type = "Promise<boolean>")]
+    pub fn update_outcome<'env>(&self, env: &'env Env, update: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Reply<bool>>> {
+        promise(env, || {
+            let mut map = values::to_map("update", update)?;
+            let text = |value: &Value| value.as_str().filter(|id| !id.is_empty()).map(str::to_owned);
+            let id = values::option(&mut map, "signalId", "must be the id of a signal", text)?
+                .ok_or_else(|| Error::argument("signalId", "must be the id of a signal", "nothing"))?;
+            let outcome = values::option(&mut map, "outcome", OUTCOMES, |value| serde_json::from_value(value.clone()).ok())?
+                .ok_or_else(|| Error::argument("outcome", OUTCOMES, "nothing"))?;
+            if outcome == Outcome::Active {
+                return Err(Error::argument("outcome", "must be an end: TOOK_PROFIT, STOPPED_OUT, SUCCESS or FAILURE", "ACTIVE"));
+            }
+            let price = |value: &Value| value.as_f64().filter(|price| *price > 0.0);
+            let exit = values::option(&mut map, "exitPrice", "must be a finite price above 0", price)?;
+            let profit = values::option(&mut map, "profitLossPercent", "must be a finite number of percent", Value::as_f64)?;
+            values::no_more(&map)?;
+            let core = self.core.clone();
+            Ok(async move { core.store()?.close_signal(&id, outcome, exit, profit, now_ms()).await })
+        })
+    }
+
+    /// Closes and stores every open signal of `pair` that this price hits, and resolves with them in the order of their
+    /// ids' recording. `timeMs` (a Date, ISO string or milliseconds) defaults to now; a price older than one already seen
+    /// closes nothing.
+    #[napi(
+        ts_args_type = "pair: string, price: number, timeMs?: Date | string | number",
+        ts_return_type = "Promise<ClosedSignal[]>"
+    )]
+    pub fn on_price<'env>(
+        &self,
+        env: &'env Env,
+        pair: Unknown<'_>,
+        price: Unknown<'_>,
+        time_ms: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, Reply<Vec<ClosedSignal>>>> {
+        promise(env, || {
+            let symbol = Symbol::parse(&values::text("pair", pair)?)?;
+            let (price, time_ms) = (values::price("price", price)?, values::time_or_now("timeMs", time_ms)?);
+            let core = self.core.clone();
+            Ok(async move {
+                let closed = core.store()?.on_prices(&[Tick { symbol: &symbol, price, time_ms }]).await?;
+                Ok(closed.into_iter().map(Into::into).collect())
+            })
+        })
+    }
+
+    /// The same for a closed candle of `timeframe` (default 1h): its high and low count, not only its close. Where stop and
+    /// target both lie inside, the stop is taken to have come first.
+    #[napi(
+        ts_args_type = "pair: string, candle: CandleInput, timeframe?: Timeframe",
+        ts_return_type = "Promise<ClosedSignal[]>"
+    )]
+    pub fn on_candle<'env>(
+        &self,
+        env: &'env Env,
+        pair: Unknown<'_>,
+        candle: Unknown<'_>,
+        timeframe: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, Reply<Vec<ClosedSignal>>>> {
+        promise(env, || {
+            let symbol = Symbol::parse(&values::text("pair", pair)?)?;
+            let timeframe = if values::is_missing(&timeframe) {
+                Timeframe::H1
+            } else {
+                Timeframe::parse(&values::text("timeframe", timeframe)?)?
+            };
+            let candle_ms = timeframe.millis();
+            let candle = values::timed_candle("candle", &values::to_json(candle)?)?;
+            let core = self.core.clone();
+            Ok(async move {
+                let closed = core.store()?.on_candle(&symbol, &candle, candle_ms).await?;
+                Ok(closed.into_iter().map(Into::into).collect())
+            })
+        })
+    }
+
+    /// Statistics of the last `days` (default 30): signals given in that time, and closings of that time. A symbol or a
+    /// timeframe narrows them.
+    #[napi(
+        ts_args_type = "symbol?: string, timeframe?: Timeframe, days?: number",
+        ts_return_type = "Promise<PerformanceStats>"
+    )]
+    pub fn get_stats<'env>(
+        &self,
+        env: &'env Env,
+        symbol: Unknown<'_>,
+        timeframe: Unknown<'_>,
+        days: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, Reply<PerformanceStats>>> {
+        promise(env, || {
+            let optional = |name, value: Unknown<'_>| if values::is_missing(&value) { Ok(None) } else { values::text(name, value).map(Some) };
+            let symbol = optional("symbol", symbol)?.map(|text| Symbol::parse(&text)).transpose()?;
+            let timeframe = optional("timeframe", timeframe)?.map(|text| Timeframe::parse(&text)).transpose()?;
+            let days = if values::is_missing(&days) { STATS_DAYS } else { values::days("days", days)? };
+            let now = now_ms();
+            let filter = StatsFilter { symbol, timeframe, since_ms: Some(now - (days * DAY_MS) as i64), until_ms: None };
+            let core = self.core.clone();
+            Ok(async move { Ok(core.store()?.stats(&filter)?.into()) })
+        })
+    }
+}

@@ -1,0 +1,635 @@
+//! The shapes that JavaScript sees, converted from the core's with `From`. Types only, no rules.
+
+use crate::barrier::{Direction, Outcome};
+use crate::engine::{self, GeneratedSignal, Phase};
+use crate::error::Error;
+use crate::features::Missing;
+use crate::feedback::{self, Figures};
+use crate::learning::Abstention;
+use crate::model;
+use crate::time::format_iso;
+use napi_derive::napi;
+use std::collections::HashMap;
+
+fn word<T: serde::Serialize>(value: T) -> String {
+    // Unit variants always serialise to a string.
+    serde_json::to_value(value).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn action(direction: Option<Direction>) -> String {
+    direction.map_or_else(|| "HOLD".to_owned(), word)
+}
+
+fn outcome_word(outcome: Outcome) -> String {
+    word(outcome)
+}
+
+fn percent(probability: f64) -> f64 {
+    100.0 * probability
+}
+
+/// Whether a price closes a signal, and what it is worth there.
+#[napi(object)]
+pub struct CloseDecision {
+    /// The price closes the signal.
+    pub should_close: bool,
+    /// As what; `ACTIVE` while it does not close.
+    #[napi(ts_type = "Outcome")]
+    pub outcome: String,
+    /// Profit at this price in percent of the entry price, before costs; 0 for a HOLD.
+    pub profit_loss: f64,
+}
+
+impl From<engine::EvaluatedPrice> for CloseDecision {
+    fn from(price: engine::EvaluatedPrice) -> Self {
+        Self {
+            should_close: price.should_close,
+            outcome: outcome_word(price.outcome),
+            profit_loss: price.profit_percent,
+        }
+    }
+}
+
+/// Probabilities in percent; they add up to 100.
+#[napi(object)]
+pub struct ActionProbabilities {
+    /// A SELL would succeed.
+    #[napi(js_name = "SELL")]
+    pub sell: f64,
+    /// Neither would.
+    #[napi(js_name = "HOLD")]
+    pub hold: f64,
+    /// A BUY would succeed.
+    #[napi(js_name = "BUY")]
+    pub buy: f64,
+}
+
+impl From<model::Probabilities> for ActionProbabilities {
+    fn from(p: model::Probabilities) -> Self {
+        Self { sell: percent(p.sell), hold: percent(p.hold), buy: percent(p.buy) }
+    }
+}
+
+/// What a model says of the time after the last closed candle.
+#[napi(object)]
+pub struct Prediction {
+    /// The symbol, normalised: `BTCUSDT`.
+    pub symbol: String,
+    /// The timeframe.
+    pub timeframe: String,
+    /// The bet, or HOLD.
+    #[napi(ts_type = "SignalType")]
+    pub signal: String,
+    /// Percent, 0–100: the probability of what `signal` says.
+    pub confidence: f64,
+    /// Percent, 0–100, adding up to 100: that a BUY, a SELL, neither would succeed.
+    pub probabilities: ActionProbabilities,
+    /// The same without any knowledge, from the training rows.
+    pub base_rates: ActionProbabilities,
+    /// Why it is a HOLD; missing when it is not.
+    #[napi(ts_type = "Abstention")]
+    pub reason: Option<String>,
+    /// The same in words.
+    pub rationale: String,
+    /// Success probability in percent at which a bet earns nothing after costs; missing without features.
+    pub break_even: Option<f64>,
+    /// The last close.
+    pub price: f64,
+    /// Average true range over 14 bars in price units; missing without features.
+    pub atr: Option<f64>,
+    /// When the last candle closed, ISO 8601, UTC.
+    pub candles_until: String,
+    /// A newer candle has closed since: the market has moved on. Fetch before trading on this.
+    pub stale: bool,
+    /// When the model was trained, ISO 8601, UTC.
+    pub model_trained_at: String,
+}
+
+impl From<engine::Prediction> for Prediction {
+    fn from(p: engine::Prediction) -> Self {
+        let direction = p.decision.ok();
+        let confidence = match direction {
+            Some(Direction::Buy) => p.probabilities.buy,
+            Some(Direction::Sell) => p.probabilities.sell,
+            None => p.probabilities.hold,
+        };
+        let [buy, sell] = p.base_rates;
+        let base = model::Probabilities { buy, sell, hold: (1.0 - buy - sell).max(0.0) };
+        Self {
+            symbol: p.market.symbol.to_string(),
+            timeframe: p.market.timeframe.to_string(),
+            signal: action(direction),
+            confidence: percent(confidence),
+            probabilities: p.probabilities.into(),
+            base_rates: base.into(),
+            reason: p.decision.err().map(word::<Abstention>),
+            rationale: p.rationale(),
+            break_even: p.break_even.map(percent),
+            price: p.price,
+            atr: p.atr,
+            candles_until: format_iso(p.candle_close_ms),
+            stale: p.stale,
+            model_trained_at: format_iso(p.model.record.trained_ms),
+        }
+    }
+}
+
+/// A signal made of a prediction, ready for `recordSignal`.
+#[napi(object)]
+pub struct Signal {
+    /// A new unique id.
+    pub id: String,
+    /// The symbol, normalised.
+    pub pair: String,
+    /// The timeframe.
+    pub timeframe: String,
+    /// The bet, or HOLD.
+    #[napi(ts_type = "SignalType")]
+    pub signal_type: String,
+    /// Percent, 0–100.
+    pub confidence: f64,
+    /// The last close.
+    pub entry_price: f64,
+    /// Missing for a HOLD.
+    pub stop_loss: Option<f64>,
+    /// Missing for a HOLD.
+    pub take_profit: Option<f64>,
+    /// When it was made, ISO 8601, UTC.
+    pub timestamp: String,
+    /// When it closes by itself, ISO 8601, UTC; missing for a HOLD.
+    pub expires_at: Option<String>,
+    /// What speaks for it, or why it is a HOLD.
+    pub ai_rationale: String,
+    /// The prediction it rests on.
+    pub ml_prediction: Prediction,
+    /// The exchange's words when candles could not be brought up to date.
+    pub warning: Option<String>,
+}
+
+impl Signal {
+    /// The signal under `id`.
+    pub fn new(id: String, signal: GeneratedSignal) -> Self {
+        let prediction: Prediction = signal.prediction.into();
+        Self {
+            id,
+            pair: prediction.symbol.clone(),
+            timeframe: prediction.timeframe.clone(),
+            signal_type: prediction.signal.clone(),
+            confidence: prediction.confidence,
+            entry_price: prediction.price,
+            stop_loss: signal.stop_loss,
+            take_profit: signal.take_profit,
+            timestamp: format_iso(signal.timestamp_ms),
+            expires_at: signal.expires_ms.map(format_iso),
+            ai_rationale: prediction.rationale.clone(),
+            ml_prediction: prediction,
+            warning: signal.warning,
+        }
+    }
+}
+
+/// Held-out figures of one side of a model, each beside what the constant base rate reaches.
+#[napi(object)]
+pub struct Scores {
+    /// Held-out rows.
+    pub rows: u32,
+    /// What they are worth: labels that overlap in time share their weight.
+    pub effective_rows: f64,
+    /// Percent of rows whose label came true.
+    pub base_rate: f64,
+    /// Mean −ln p of what happened.
+    pub log_loss: f64,
+    /// The constant's.
+    pub constant_log_loss: f64,
+    /// Mean squared error of the probability.
+    pub brier: f64,
+    /// The constant's.
+    pub constant_brier: f64,
+    /// Probability that a success ranks above a failure, 0–1; the constant's is 0.5.
+    pub auc: f64,
+    /// Mean of sensitivity and specificity, 0–1; the constant's is 0.5.
+    pub balanced_accuracy: f64,
+    /// Mean |p − frequency| over ten bins, 0–1.
+    pub calibration_error: f64,
+    /// The constant's.
+    pub constant_calibration_error: f64,
+}
+
+impl From<model::Scores> for Scores {
+    fn from(s: model::Scores) -> Self {
+        Self {
+            rows: s.rows as u32,
+            effective_rows: s.effective_rows,
+            base_rate: percent(s.base_rate),
+            log_loss: s.log_loss,
+            constant_log_loss: s.constant_log_loss,
+            brier: s.brier,
+            constant_brier: s.constant_brier,
+            auc: s.auc,
+            balanced_accuracy: s.balanced_accuracy,
+            calibration_error: s.calibration_error,
+            constant_calibration_error: s.constant_calibration_error,
+        }
+    }
+}
+
+/// How much a feature lessened the variance.
+#[napi(object)]
+pub struct Importance {
+    /// The feature's name; `docs/features.md` defines it.
+    pub feature: String,
+    /// Its share, 0–1; all add up to 1.
+    pub share: f64,
+}
+
+/// What a model was trained on, and how it did on rows it had not seen.
+#[napi(object)]
+pub struct ModelInfo {
+    /// The symbol, normalised.
+    pub symbol: String,
+    /// The timeframe.
+    pub timeframe: String,
+    /// When it was trained, ISO 8601, UTC.
+    pub trained_at: String,
+    /// It beat the base rate on unseen rows, so that its probabilities depart from it.
+    pub has_skill: bool,
+    /// Candles read.
+    pub candles: u32,
+    /// Labelled rows trained on.
+    pub rows: u32,
+    /// How many independent labels they are worth.
+    pub effective_rows: f64,
+    /// Open time of the first row's candle, ISO 8601, UTC.
+    pub first_row: String,
+    /// Close time of the last candle that a label has seen, ISO 8601, UTC.
+    pub horizon: String,
+    /// Bars without a feature row, by cause: `warm_up`, `gap`, `flat_prices`, `no_volume`.
+    pub missing: HashMap<String, u32>,
+    /// Rows whose label is not decided yet, or fell into a gap.
+    pub unlabelled: u32,
+    /// Mean held-out log loss of both sides.
+    pub log_loss: f64,
+    /// The constants'.
+    pub constant_log_loss: f64,
+    /// The BUY side.
+    pub buy: Scores,
+    /// The SELL side.
+    pub sell: Scores,
+    /// Signals it would have given on the held-out rows; neighbouring ones overlap.
+    pub held_out_signals: u32,
+    /// Their mean profit in percent of the entry, after costs; missing when it gave none.
+    pub held_out_profit: Option<f64>,
+    /// Features by importance, best first.
+    pub importances: Vec<Importance>,
+}
+
+impl From<model::Record> for ModelInfo {
+    fn from(r: model::Record) -> Self {
+        Self {
+            symbol: r.market.symbol.to_string(),
+            timeframe: r.market.timeframe.to_string(),
+            trained_at: format_iso(r.trained_ms),
+            has_skill: r.has_skill(),
+            candles: r.candles as u32,
+            rows: r.rows as u32,
+            effective_rows: r.effective_rows,
+            first_row: format_iso(r.first_ms),
+            horizon: format_iso(r.horizon_ms),
+            missing: r.missing.iter().map(|(cause, count)| (word::<Missing>(*cause), *count as u32)).collect(),
+            unlabelled: r.unlabelled as u32,
+            log_loss: r.log_loss(),
+            constant_log_loss: r.constant_log_loss(),
+            buy: r.buy.into(),
+            sell: r.sell.into(),
+            held_out_signals: r.held_out_signals as u32,
+            held_out_profit: r.held_out_profit,
+            importances: r.importances.into_iter().map(|(feature, share)| Importance { feature, share }).collect(),
+        }
+    }
+}
+
+/// An error as data, where one market's failure must not reject for all.
+#[napi(object)]
+pub struct Failure {
+    /// The stable code, `ERR_…`.
+    pub code: String,
+    /// What happened, and what to do.
+    pub message: String,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { code: error.code().to_owned(), message: error.to_string() }
+    }
+}
+
+/// A model of `models()`.
+#[napi(object)]
+pub struct ModelEntry {
+    /// The file.
+    pub path: String,
+    /// Missing when the file is damaged.
+    pub model: Option<ModelInfo>,
+    /// Why the file cannot be used.
+    pub error: Option<Failure>,
+}
+
+/// What training one market came to.
+#[napi(object)]
+pub struct TrainResult {
+    /// The symbol, normalised.
+    pub symbol: String,
+    /// The timeframe.
+    pub timeframe: String,
+    /// A new model is in service.
+    pub success: bool,
+    /// The new model; missing when it failed.
+    pub model: Option<ModelInfo>,
+    /// Why it failed; the old model, if there was one, stays in service.
+    pub error: Option<Failure>,
+    /// Something to know besides.
+    pub warning: Option<String>,
+    /// How long it took, in milliseconds.
+    pub duration_ms: f64,
+}
+
+impl From<engine::TrainResult> for TrainResult {
+    fn from(r: engine::TrainResult) -> Self {
+        let (model, error) = match r.record {
+            Ok(model) => (Some(model.record.clone().into()), None),
+            Err(error) => (None, Some(error.into())),
+        };
+        Self {
+            symbol: r.market.symbol.to_string(),
+            timeframe: r.market.timeframe.to_string(),
+            success: model.is_some(),
+            model,
+            error,
+            warning: r.warning,
+            duration_ms: r.duration_ms as f64,
+        }
+    }
+}
+
+/// What a training came to.
+#[napi(object)]
+pub struct TrainingResults {
+    /// Models wanted.
+    pub total: u32,
+    /// Models trained and in service.
+    pub successful: u32,
+    /// Models that failed.
+    pub failed: u32,
+    /// Percent trained, 0–100; 100 when there was nothing to do.
+    pub success_rate: f64,
+    /// One per market, in the order asked for.
+    pub results: Vec<TrainResult>,
+    /// Markets left alone since their model is young enough (mode `retrain`): `BTCUSDT 1h`.
+    pub skipped: Vec<String>,
+    /// How long it took, in milliseconds.
+    pub duration_ms: f64,
+}
+
+impl From<engine::TrainingResults> for TrainingResults {
+    fn from(r: engine::TrainingResults) -> Self {
+        let (total, successful) = (r.results.len() as u32, r.succeeded() as u32);
+        Self {
+            total,
+            successful,
+            failed: total - successful,
+            success_rate: r.success_rate(),
+            skipped: r.skipped.iter().map(ToString::to_string).collect(),
+            duration_ms: r.duration_ms as f64,
+            results: r.results.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+/// News of a running training. Some may be left out when JavaScript is busy; the promise has everything.
+#[napi(object)]
+pub struct TrainProgress {
+    /// The symbol, normalised.
+    pub symbol: String,
+    /// The timeframe.
+    pub timeframe: String,
+    /// Where this market stands.
+    #[napi(ts_type = "'fetch' | 'train' | 'done' | 'failed'")]
+    pub phase: String,
+    /// Fits done for this market.
+    pub done: u32,
+    /// Fits needed for this market; 0 outside the phase `train`.
+    pub steps: u32,
+    /// Markets that have ended.
+    pub finished: u32,
+    /// Markets in all.
+    pub total: u32,
+}
+
+impl From<engine::TrainProgress> for TrainProgress {
+    fn from(p: engine::TrainProgress) -> Self {
+        let phase = match p.phase {
+            Phase::Fetch => "fetch",
+            Phase::Train => "train",
+            Phase::Done => "done",
+            Phase::Failed => "failed",
+        };
+        Self {
+            symbol: p.market.symbol.to_string(),
+            timeframe: p.market.timeframe.to_string(),
+            phase: phase.to_owned(),
+            done: p.step.done as u32,
+            steps: p.step.total as u32,
+            finished: p.finished as u32,
+            total: p.total as u32,
+        }
+    }
+}
+
+/// What fetching one market came to.
+#[napi(object)]
+pub struct FetchResult {
+    /// The symbol, normalised.
+    pub symbol: String,
+    /// The timeframe.
+    pub timeframe: String,
+    /// Its file is up to date.
+    pub success: bool,
+    /// Candles that were not stored before.
+    pub added: Option<u32>,
+    /// Candles stored now.
+    pub total: Option<u32>,
+    /// Open time of the first stored candle, ISO 8601, UTC.
+    pub from: Option<String>,
+    /// Open time of the last stored candle, ISO 8601, UTC.
+    pub until: Option<String>,
+    /// Why it failed.
+    pub error: Option<Failure>,
+}
+
+impl From<engine::FetchResult> for FetchResult {
+    fn from(r: engine::FetchResult) -> Self {
+        let (fetched, error) = match r.fetched {
+            Ok(fetched) => (Some(fetched), None),
+            Err(error) => (None, Some(error.into())),
+        };
+        Self {
+            symbol: r.market.symbol.to_string(),
+            timeframe: r.market.timeframe.to_string(),
+            success: fetched.is_some(),
+            added: fetched.as_ref().map(|f| f.added as u32),
+            total: fetched.as_ref().map(|f| f.total as u32),
+            from: fetched.as_ref().map(|f| format_iso(f.first_ms)),
+            until: fetched.as_ref().map(|f| format_iso(f.last_ms)),
+            error,
+        }
+    }
+}
+
+/// A signal that was just closed.
+#[napi(object)]
+pub struct ClosedSignal {
+    /// Its id.
+    pub id: String,
+    /// Its symbol, normalised.
+    pub symbol: String,
+    /// Its timeframe.
+    pub timeframe: String,
+    /// Which way it bet.
+    #[napi(ts_type = "'BUY' | 'SELL'")]
+    pub signal_type: String,
+    /// As what it closed.
+    #[napi(ts_type = "Exclude<Outcome, 'ACTIVE'>")]
+    pub outcome: String,
+    /// Its entry price.
+    pub entry_price: f64,
+    /// At which price it closed; missing when closed by hand without one.
+    pub exit_price: Option<f64>,
+    /// Profit in percent of the entry price, before costs.
+    pub profit_loss_percent: f64,
+    /// When it was given, ISO 8601, UTC.
+    pub timestamp: String,
+    /// When it closed, ISO 8601, UTC.
+    pub closed_at: String,
+}
+
+impl From<feedback::ClosedSignal> for ClosedSignal {
+    fn from(c: feedback::ClosedSignal) -> Self {
+        Self {
+            id: c.id,
+            symbol: c.symbol.to_string(),
+            timeframe: c.timeframe.to_string(),
+            signal_type: word(c.direction),
+            outcome: word(c.outcome),
+            entry_price: c.entry_price,
+            exit_price: c.exit_price,
+            profit_loss_percent: c.profit_percent,
+            timestamp: format_iso(c.timestamp_ms),
+            closed_at: format_iso(c.closed_ms),
+        }
+    }
+}
+
+/// Percent, 0-100.
+#[napi(object)]
+pub struct Interval {
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+}
+
+/// Figures of a set of signals. HOLDs are in `holdSignals` and nowhere else.
+#[napi(object)]
+pub struct Performance {
+    /// Signals given, open or closed.
+    pub total_signals: f64,
+    /// Open now.
+    pub active_signals: f64,
+    /// Closed.
+    pub closed_signals: f64,
+    /// HOLDs stored.
+    pub hold_signals: f64,
+    /// Closed as TOOK_PROFIT or SUCCESS.
+    pub successful_signals: f64,
+    /// Closed as STOPPED_OUT or FAILURE.
+    pub failed_signals: f64,
+    /// Closed as TOOK_PROFIT.
+    pub took_profit: f64,
+    /// Closed as STOPPED_OUT.
+    pub stopped_out: f64,
+    /// Percent of the closed that succeeded; 0 when none closed.
+    pub success_rate: f64,
+    /// Wilson's 95 % interval of the success rate, in percent.
+    pub success_interval: Interval,
+    /// Success rate in percent at which wins and losses of the average size cancel out; missing without both.
+    pub break_even_rate: Option<f64>,
+    /// Mean profit of the closed, percent of entry, before costs.
+    pub average_profit_loss: f64,
+    /// Mean profit of those with a profit.
+    pub average_profit: f64,
+    /// Mean profit (negative) of those without.
+    pub average_loss: f64,
+    /// Mean profit of the closed after costs (`fee_bps`), percent of entry.
+    pub expectancy: f64,
+    /// Sum of profits over sum of losses; missing when nothing was lost.
+    pub profit_factor: Option<f64>,
+    /// Sum of the profits, percent points, before costs.
+    pub total_profit_loss: f64,
+    /// Deepest fall of the running sum of profits, percent points.
+    pub max_drawdown: f64,
+    /// Best profit in percent.
+    pub best_profit_loss: Option<f64>,
+    /// Worst profit in percent.
+    pub worst_profit_loss: Option<f64>,
+    /// Mean stated confidence of the closed, percent.
+    pub average_confidence: f64,
+}
+
+impl From<Figures> for Performance {
+    fn from(f: Figures) -> Self {
+        Self {
+            total_signals: f.total as f64,
+            active_signals: f.active as f64,
+            closed_signals: f.closed as f64,
+            hold_signals: f.hold as f64,
+            successful_signals: f.successes as f64,
+            failed_signals: f.failures as f64,
+            took_profit: f.took_profit as f64,
+            stopped_out: f.stopped_out as f64,
+            success_rate: f.success_rate,
+            success_interval: Interval { low: f.success_interval.0, high: f.success_interval.1 },
+            break_even_rate: f.break_even_rate,
+            average_profit_loss: f.average_profit,
+            average_profit: f.average_win,
+            average_loss: f.average_loss,
+            expectancy: f.expectancy,
+            profit_factor: f.profit_factor,
+            total_profit_loss: f.total_profit,
+            max_drawdown: f.max_drawdown,
+            best_profit_loss: f.best,
+            worst_profit_loss: f.worst,
+            average_confidence: f.average_confidence,
+        }
+    }
+}
+
+/// What the signals of a period came to.
+#[napi(object)]
+pub struct PerformanceStats {
+    /// All of them.
+    pub overall: Performance,
+    /// By symbol, normalised.
+    pub by_symbol: HashMap<String, Performance>,
+    /// By timeframe.
+    pub by_timeframe: HashMap<String, Performance>,
+}
+
+impl From<feedback::Stats> for PerformanceStats {
+    fn from(s: feedback::Stats) -> Self {
+        Self {
+            overall: s.figures.into(),
+            by_symbol: s.by_symbol.into_iter().map(|(symbol, figures)| (symbol.to_string(), figures.into())).collect(),
+            by_timeframe: s.by_timeframe.into_iter().map(|(t, figures)| (t.to_string(), figures.into())).collect(),
+        }
+    }
+}

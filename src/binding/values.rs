@@ -1,0 +1,236 @@
+//! JavaScript values read with care: what napi would turn into a silent 0 is an error that names the argument.
+
+use crate::error::{Error, Result};
+use crate::market::Candle;
+use crate::symbol::{Market, Symbol, Timeframe};
+use crate::time;
+use napi::ValueType;
+use napi::bindgen_prelude::{FromNapiValue, JsObjectValue, JsValue, Object, Unknown};
+use serde_json::{Map, Value};
+
+/// Levels of nesting read of an object; deeper, or cyclic, is an error.
+const MAX_DEPTH: usize = 16;
+
+fn unreadable(error: napi::Error) -> Error {
+    Error::argument("value", "could not be read", error.reason.clone())
+}
+
+/// A JavaScript value as JSON. `undefined` members and functions are left out; a `Date` becomes its milliseconds;
+/// NaN, infinities and an Invalid Date become their names, so that whoever wanted a number refuses them by name.
+pub fn to_json(value: Unknown<'_>) -> Result<Value> {
+    json(value, MAX_DEPTH)
+}
+
+fn json(value: Unknown<'_>, depth: usize) -> Result<Value> {
+    if depth == 0 {
+        return Err(Error::argument("value", "must not be nested deeper than 16 levels, nor contain itself", "an object"));
+    }
+    Ok(match value.get_type().map_err(unreadable)? {
+        ValueType::Boolean => Value::Bool(read(value)?),
+        ValueType::Number => number(read(value)?),
+        ValueType::String => Value::String(read(value)?),
+        ValueType::BigInt => Value::String(value.coerce_to_string().and_then(|s| s.into_utf8()?.into_owned()).map_err(unreadable)?),
+        ValueType::Object if value.is_date().map_err(unreadable)? => date(value)?,
+        ValueType::Object => {
+            let object: Object<'_> = read(value)?;
+            if object.is_array().map_err(unreadable)? {
+                let length = object.get_array_length().map_err(unreadable)?;
+                let item = |i| json(object.get_element::<Unknown<'_>>(i).map_err(unreadable)?, depth - 1);
+                Value::Array((0..length).map(item).collect::<Result<_>>()?)
+            } else {
+                let mut map = Map::new();
+                for key in Object::keys(&object).map_err(unreadable)? {
+                    let member: Unknown<'_> = object.get_named_property(&key).map_err(unreadable)?;
+                    if !matches!(member.get_type(), Ok(ValueType::Undefined | ValueType::Function | ValueType::Symbol)) {
+                        map.insert(key, json(member, depth - 1)?);
+                    }
+                }
+                Value::Object(map)
+            }
+        }
+        _ => Value::Null,
+    })
+}
+
+fn read<T: FromNapiValue>(value: Unknown<'_>) -> Result<T> {
+    // SAFETY: the raw parts come from one live `Unknown`, on the JavaScript thread; the conversion checks the type.
+    unsafe { T::from_napi_value(value.value().env, value.raw()) }.map_err(unreadable)
+}
+
+fn number(x: f64) -> Value {
+    if x.fract() == 0.0 && x.abs() < 9_007_199_254_740_992.0 {
+        Value::from(x as i64)
+    } else {
+        serde_json::Number::from_f64(x).map_or_else(|| Value::String(name_of(x).to_owned()), Value::Number)
+    }
+}
+
+fn name_of(x: f64) -> &'static str {
+    match x {
+        x if x.is_nan() => "NaN",
+        x if x > 0.0 => "Infinity",
+        _ => "-Infinity",
+    }
+}
+
+fn date(value: Unknown<'_>) -> Result<Value> {
+    let ms = value.coerce_to_number().and_then(|number| number.get_double()).map_err(unreadable)?;
+    Ok(if ms.is_finite() { number(ms) } else { Value::String("Invalid Date".to_owned()) })
+}
+
+/// An object argument as a JSON map; `undefined` is an empty one.
+pub fn to_map(argument: &'static str, value: Unknown<'_>) -> Result<Map<String, Value>> {
+    match to_json(value)? {
+        Value::Object(map) => Ok(map),
+        Value::Null => Ok(Map::new()),
+        other => Err(Error::argument(argument, "must be an object", other)),
+    }
+}
+
+/// Whether an optional argument was left out.
+pub fn is_missing(value: &Unknown<'_>) -> bool {
+    matches!(value.get_type(), Ok(ValueType::Undefined | ValueType::Null))
+}
+
+/// A member of an options map, read by `parse`; `None` when it is missing.
+pub fn option<T>(
+    map: &mut Map<String, Value>,
+    name: &'static str,
+    allowed: &str,
+    parse: impl Fn(&Value) -> Option<T>,
+) -> Result<Option<T>> {
+    match map.shift_remove(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => parse(&value).map(Some).ok_or_else(|| Error::argument(name, allowed, &value)),
+    }
+}
+
+/// Refuses options that nothing reads: a misspelt one would otherwise be ignored in silence.
+pub fn no_more(map: &Map<String, Value>) -> Result<()> {
+    match map.iter().next() {
+        None => Ok(()),
+        Some((name, value)) => Err(Error::argument("options", format!("has no member `{name}`"), value)),
+    }
+}
+
+/// A required text argument.
+pub fn text(argument: &'static str, value: Unknown<'_>) -> Result<String> {
+    match to_json(value)? {
+        Value::String(text) => Ok(text),
+        other => Err(Error::argument(argument, "must be a string", other)),
+    }
+}
+
+/// A required finite price above 0.
+pub fn price(argument: &'static str, value: Unknown<'_>) -> Result<f64> {
+    match value.get_type() {
+        Ok(ValueType::Number) => {
+            let price: f64 = read(value)?;
+            if price.is_finite() && price > 0.0 {
+                Ok(price)
+            } else {
+                Err(Error::argument(argument, "must be a finite price above 0", price))
+            }
+        }
+        _ => Err(Error::argument(argument, "must be a finite price above 0", to_json(value)?)),
+    }
+}
+
+/// An optional time, a `Date`, an ISO string or milliseconds; now when it is missing.
+pub fn time_or_now(argument: &'static str, value: Unknown<'_>) -> Result<i64> {
+    if is_missing(&value) { Ok(time::now_ms()) } else { json_time(argument, &to_json(value)?) }
+}
+
+fn json_time(argument: &'static str, value: &Value) -> Result<i64> {
+    let ms = match value {
+        Value::String(text) => time::parse_time(text, chrono_tz::Tz::UTC),
+        other => other.as_f64().map(|ms| ms as i64).filter(|ms| (time::MIN_MILLIS..=time::MAX_MILLIS).contains(ms)),
+    };
+    ms.ok_or_else(|| Error::argument(argument, "must be a Date, an ISO 8601 string or epoch milliseconds", value))
+}
+
+/// `{ symbol, timeframe }` of an options map; the timeframe defaults to 1h.
+pub fn market(map: &mut Map<String, Value>) -> Result<Market> {
+    let spelling = |value: &Value| value.as_str().map(str::to_owned);
+    let symbol = option(map, "symbol", "must be a pair such as BTCUSDT", spelling)?
+        .ok_or_else(|| Error::argument("symbol", "must be a pair such as BTCUSDT", "nothing"))?;
+    let timeframe = option(map, "timeframe", "must be a timeframe such as 1h", spelling)?;
+    Ok(Market {
+        symbol: Symbol::parse(&symbol)?,
+        timeframe: timeframe.map_or(Ok(Timeframe::H1), |text| Timeframe::parse(&text))?,
+    })
+}
+
+/// A list of symbols or timeframes of an options map.
+pub fn list<T>(
+    map: &mut Map<String, Value>,
+    name: &'static str,
+    parse: impl Fn(&str) -> Result<T>,
+) -> Result<Option<Vec<T>>> {
+    let texts = |value: &Value| {
+        value.as_array()?.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
+    };
+    let found = option(map, name, "must be an array of strings", texts)?;
+    found.map(|texts| texts.iter().map(|text| parse(text)).collect()).transpose()
+}
+
+/// Candles as JSON: `[openMs, o, h, l, c, v]`, or objects of `time` (or `timestamp`, `openTime`), `open` … `volume`.
+/// Where none has a time they are consecutive, of `candle_ms` each, and the last has just closed.
+pub fn candles(argument: &'static str, value: &Value, candle_ms: i64) -> Result<Vec<Candle>> {
+    let items = match value.as_array() {
+        Some(items) if !items.is_empty() => items,
+        _ => return Err(Error::argument(argument, "must be an array of candles, oldest first", value)),
+    };
+    let timeless = items.iter().all(|item| time_of(item).is_none());
+    let first_ms = time::now_ms() - items.len() as i64 * candle_ms;
+    let read = |(index, item): (usize, &Value)| {
+        let wrong = |field, value: Option<&Value>| Error::InvalidCandle {
+            index,
+            field,
+            problem: "must be a number",
+            value: value.map_or_else(|| "nothing".to_owned(), Value::to_string),
+        };
+        let field = |position: usize, name: &'static str| {
+            let value = item.get(position).or_else(|| item.get(name));
+            value.and_then(Value::as_f64).ok_or_else(|| wrong(name, value))
+        };
+        let open_ms = match time_of(item) {
+            _ if timeless => first_ms + index as i64 * candle_ms,
+            Some(time) => json_time("time", time).map_err(|_| wrong("time", Some(time)))?,
+            None => return Err(wrong("time", None)),
+        };
+        Candle {
+            open_ms,
+            open: field(1, "open")?,
+            high: field(2, "high")?,
+            low: field(3, "low")?,
+            close: field(4, "close")?,
+            volume: field(5, "volume")?,
+        }
+        .check(index)
+    };
+    items.iter().enumerate().map(read).collect()
+}
+
+/// One candle that must say its time.
+pub fn timed_candle(argument: &'static str, value: &Value) -> Result<Candle> {
+    if time_of(value).is_none() {
+        return Err(Error::argument(argument, "must have a `time` (Date, ISO 8601 string or milliseconds)", value));
+    }
+    let single = candles(argument, &Value::Array(vec![value.clone()]), 0)?;
+    single.into_iter().next().ok_or_else(|| Error::argument(argument, "must be a candle", value))
+}
+
+/// A required number of days above 0.
+pub fn days(argument: &'static str, value: Unknown<'_>) -> Result<f64> {
+    let given = to_json(value)?;
+    given
+        .as_f64()
+        .filter(|days| *days > 0.0 && *days <= 36_500.0)
+        .ok_or_else(|| Error::argument(argument, "must be a number of days above 0, at most 36500", given))
+}
+
+fn time_of(item: &Value) -> Option<&Value> {
+    let keys = ["time", "timestamp", "openTime", "open_time"];
+    item.get(0).or_else(|| keys.iter().find_map(|key| item.get(key))).filter(|time| !time.is_null())
+}

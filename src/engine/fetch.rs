@@ -1,0 +1,54 @@
+//! Bringing candle files up to date.
+
+use super::SignalLoop;
+use crate::error::Result;
+use crate::market::{CandleSource, Fetched, update};
+use crate::symbol::Market;
+use crate::time::now_ms;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+/// Markets fetched at once.
+const PARALLEL: usize = 4;
+
+/// What fetching one market came to.
+#[derive(Debug, Clone)]
+pub struct FetchResult {
+    /// The market.
+    pub market: Market,
+    /// What is stored now, or why nothing was fetched. One market's failure never touches another.
+    pub fetched: Result<Fetched>,
+}
+
+impl SignalLoop {
+    /// Fetches what is missing of `markets`, several at once; the results come in their order. `progress` is told of each
+    /// as it ends.
+    pub async fn fetch(
+        self: &Arc<Self>,
+        markets: Vec<Market>,
+        progress: impl Fn(&FetchResult) + Send + Sync + 'static,
+    ) -> Result<Vec<FetchResult>> {
+        let source = self.source()?;
+        let (permits, progress) = (Arc::new(Semaphore::new(PARALLEL)), Arc::new(progress));
+        let mut tasks = JoinSet::new();
+        for (place, market) in markets.into_iter().enumerate() {
+            let (this, source, permits, progress) = (self.clone(), source.clone(), permits.clone(), progress.clone());
+            tasks.spawn(async move {
+                // The semaphore is never closed.
+                let _permit = permits.acquire().await;
+                let fetched = this.update(source.as_ref(), &market).await;
+                let result = FetchResult { market, fetched };
+                progress(&result);
+                (place, result)
+            });
+        }
+        let mut results = tasks.join_all().await;
+        results.sort_by_key(|(place, _)| *place);
+        Ok(results.into_iter().map(|(_, result)| result).collect())
+    }
+
+    pub(super) async fn update(&self, source: &dyn CandleSource, market: &Market) -> Result<Fetched> {
+        update(source, &self.data_folder(), market, self.config().history_days, now_ms()).await
+    }
+}

@@ -1,0 +1,223 @@
+//! The loop of one home: candles, models and feedback together. What the binding and the command line call.
+
+mod feedback;
+mod fetch;
+mod predict;
+mod train;
+
+pub use feedback::{EvaluatedPrice, should_close};
+pub use fetch::FetchResult;
+pub use predict::{GeneratedSignal, Prediction, Risk};
+pub use train::{Phase, TrainMode, TrainProgress, TrainRequest, TrainResult, TrainingResults};
+
+use crate::config::Config;
+use crate::error::{Error, Result, guard};
+use crate::feedback::{FeedbackStore, StoreOptions};
+use crate::files::Stamp;
+use crate::market::{Candle, CandleSource, Exchange, candle_file, read_csv};
+use crate::model::Registry;
+use crate::symbol::{Market, Symbol, Timeframe};
+use parking_lot::{Mutex, RwLock};
+use serde_json::{Map, Value};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The environment variable that names the default home.
+pub const HOME_VARIABLE: &str = "SIGNALLOOP_HOME";
+/// The environment variable that names the exchange, before `training_config.json` and after an option.
+pub const EXCHANGE_VARIABLE: &str = "SIGNALLOOP_EXCHANGE_URL";
+
+/// Candles kept in memory per market: enough that the longest smoothing has forgotten where it started.
+const TAIL: usize = 400;
+
+/// How to open a loop. `Default` is the default home with everything as configured there.
+#[derive(Default, Clone)]
+pub struct Options {
+    /// The home folder. Default: `SIGNALLOOP_HOME`, else `./ml`.
+    pub home: Option<PathBuf>,
+    /// Threads that train. Default: one less than the machine has cores, at least one, so that Node keeps its own.
+    pub threads: Option<usize>,
+    /// Base URL of the exchange. Default: `SIGNALLOOP_EXCHANGE_URL`, else `training_config.json`, else Binance.
+    pub exchange_url: Option<String>,
+    /// Candles from elsewhere than the exchange.
+    pub source: Option<Arc<dyn CandleSource>>,
+}
+
+/// The candles of one market in memory: the stamp of the file they came from, and its tail.
+type Tail = (Stamp, Arc<Vec<Candle>>);
+
+/// The loop of one home. Cheap to open: folders, threads and the store come with first use.
+pub struct SignalLoop {
+    home: PathBuf,
+    options: Options,
+    config: RwLock<(Arc<Config>, Vec<String>)>,
+    registry: Registry,
+    pool: Mutex<Option<Arc<rayon::ThreadPool>>>,
+    store: Mutex<StoreState>,
+    tails: RwLock<HashMap<Market, Tail>>,
+}
+
+enum StoreState {
+    Unopened,
+    Open(FeedbackStore),
+    Closed,
+}
+
+impl SignalLoop {
+    /// Opens a home and reads its configuration; nothing is written.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`] for a wrong value in `training_config.json`; [`Error::InvalidArgument`] for wrong options.
+    pub fn open(options: Options) -> Result<Self> {
+        if options.threads == Some(0) {
+            return Err(Error::argument("threads", "must be a whole number, 1 or more", 0));
+        }
+        let home = options.home.clone().unwrap_or_else(default_home);
+        let config = RwLock::new(read_config(&home, &options)?);
+        Ok(Self {
+            registry: Registry::new(home.join("models")),
+            home,
+            options,
+            config,
+            pool: Mutex::default(),
+            store: Mutex::new(StoreState::Unopened),
+            tails: RwLock::default(),
+        })
+    }
+
+    /// The home folder.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> Arc<Config> {
+        self.config.read().0.clone()
+    }
+
+    /// What was odd about the configuration: unknown keys, by file and name.
+    pub fn warnings(&self) -> Vec<String> {
+        self.config.read().1.clone()
+    }
+
+    /// Replaces the keys of `changes` in the configuration of this loop, in memory; nothing changes on an error.
+    /// Durability and time zone of a store already open stay as they were.
+    pub fn configure(&self, changes: Map<String, Value>) -> Result<()> {
+        let (config, warnings) = Config::clone(&self.config()).merge(changes, "configure()")?;
+        *self.config.write() = (Arc::new(config), warnings);
+        Ok(())
+    }
+
+    /// The models of this home.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The feedback store, opened at first use.
+    pub fn store(&self) -> Result<FeedbackStore> {
+        let mut state = self.store.lock();
+        match &*state {
+            StoreState::Open(store) => Ok(store.clone()),
+            StoreState::Closed => Err(Error::Closed),
+            StoreState::Unopened => {
+                let options = StoreOptions::from(&*self.config());
+                let store = FeedbackStore::open(&self.home.join("feedback"), options)?;
+                *state = StoreState::Open(store.clone());
+                Ok(store)
+            }
+        }
+    }
+
+    /// Ends the loop: what was acknowledged is safe, later calls to the store fail with [`Error::Closed`].
+    pub async fn close(&self) {
+        let before = std::mem::replace(&mut *self.store.lock(), StoreState::Closed);
+        if let StoreState::Open(store) = before {
+            store.close().await;
+        }
+        self.pool.lock().take();
+    }
+
+    /// Every symbol at every timeframe: those given, else the configured ones.
+    pub fn markets(&self, symbols: Option<Vec<Symbol>>, timeframes: Option<Vec<Timeframe>>) -> Vec<Market> {
+        let mut config = Config::clone(&self.config());
+        config.symbols = symbols.unwrap_or(config.symbols);
+        config.timeframes = timeframes.unwrap_or(config.timeframes);
+        config.markets()
+    }
+
+    fn data_folder(&self) -> PathBuf {
+        self.home.join("data")
+    }
+
+    fn source(&self) -> Result<Arc<dyn CandleSource>> {
+        match &self.options.source {
+            Some(source) => Ok(source.clone()),
+            None => Ok(Arc::new(Exchange::new(&self.config().exchange_url)?)),
+        }
+    }
+
+    /// The last [`TAIL`] stored candles of `market`, from memory while the file stays the same.
+    fn tail(&self, market: &Market) -> Result<Arc<Vec<Candle>>> {
+        let path = candle_file(&self.data_folder(), market);
+        let Some(stamp) = Stamp::of(&path)? else {
+            return Err(Error::NoData(format!(
+                "no candles of {market}: {} does not exist; fetch them with `signalloop fetch --symbol {} --timeframe {}`",
+                path.display(),
+                market.symbol,
+                market.timeframe
+            )));
+        };
+        if let Some((_, tail)) = self.tails.read().get(market).filter(|(known, _)| *known == stamp) {
+            return Ok(tail.clone());
+        }
+        let candles = read_csv(&path)?;
+        let tail = Arc::new(candles[candles.len().saturating_sub(TAIL)..].to_vec());
+        self.tails.write().insert(market.clone(), (stamp, tail.clone()));
+        Ok(tail)
+    }
+
+    fn threads(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        self.options.threads.unwrap_or_else(|| cores.saturating_sub(1).max(1))
+    }
+
+    fn pool(&self) -> Result<Arc<rayon::ThreadPool>> {
+        let mut pool = self.pool.lock();
+        if let Some(pool) = &*pool {
+            return Ok(pool.clone());
+        }
+        let built = rayon::ThreadPoolBuilder::new()
+            .num_threads(self.threads())
+            .thread_name(|i| format!("signalloop-{i}"))
+            .build()
+            .map_err(|e| Error::Internal(format!("cannot start training threads: {e}")))?;
+        Ok(pool.insert(Arc::new(built)).clone())
+    }
+
+    /// Runs CPU work on the loop's own threads; a panic in it becomes [`Error::Internal`].
+    async fn on_pool<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        self.pool()?.spawn(move || {
+            // The receiver is gone only when the caller stopped waiting.
+            let _ = reply.send(guard(work));
+        });
+        answer.await.map_err(|_| Error::Internal("a training thread ended early".to_owned()))?
+    }
+}
+
+/// `SIGNALLOOP_HOME`, else `./ml`.
+pub fn default_home() -> PathBuf {
+    std::env::var_os(HOME_VARIABLE).filter(|home| !home.is_empty()).map_or_else(|| PathBuf::from("ml"), PathBuf::from)
+}
+
+fn read_config(home: &Path, options: &Options) -> Result<(Arc<Config>, Vec<String>)> {
+    let (mut config, warnings) = Config::load(&home.join("training_config.json"))?;
+    let from_environment = || std::env::var(EXCHANGE_VARIABLE).ok().filter(|url| !url.is_empty());
+    if let Some(url) = options.exchange_url.clone().or_else(from_environment) {
+        let change = Map::from_iter([("exchange_url".to_owned(), Value::String(url))]);
+        let source = if options.exchange_url.is_some() { "options" } else { EXCHANGE_VARIABLE };
+        config = config.merge(change, source)?.0;
+    }
+    Ok((Arc::new(config), warnings))
+}

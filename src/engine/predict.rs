@@ -1,0 +1,202 @@
+//! What to do next: predictions and generated signals.
+
+use super::SignalLoop;
+use crate::barrier::Direction;
+use crate::error::{Error, Result};
+use crate::features::{self, MIN_CANDLES};
+use crate::learning::{Abstention, Costs, choose, levels_at};
+use crate::market::Candle;
+use crate::model::{Model, Probabilities};
+use crate::symbol::Market;
+use crate::time::now_ms;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+
+/// How far stop and target lie from the entry, relative to what the model was trained on; the ratio of the two stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Risk {
+    /// Two thirds of the distance.
+    Low,
+    /// The distance that the model's probabilities are about. The default.
+    #[default]
+    Medium,
+    /// Four thirds of the distance.
+    High,
+}
+
+impl Risk {
+    fn scale(self) -> f64 {
+        match self {
+            Self::Low => 2.0 / 3.0,
+            Self::Medium => 1.0,
+            Self::High => 4.0 / 3.0,
+        }
+    }
+}
+
+/// What a model says of the bar after the last candle.
+#[derive(Debug, Clone)]
+pub struct Prediction {
+    /// The market.
+    pub market: Market,
+    /// The bet, or why there is none.
+    pub decision: Result<Direction, Abstention>,
+    /// That a BUY, a SELL, neither would succeed.
+    pub probabilities: Probabilities,
+    /// What BUY and SELL would have without any knowledge.
+    pub base_rates: [f64; 2],
+    /// The success probability at which a bet earns nothing after costs; `None` without features.
+    pub break_even: Option<f64>,
+    /// The last close.
+    pub price: f64,
+    /// The average true range (14 bars) in price units; `None` without features.
+    pub atr: Option<f64>,
+    /// Close time of the last candle, UTC epoch ms.
+    pub candle_close_ms: i64,
+    /// The last candle closed more than one interval ago: the market has moved on since.
+    pub stale: bool,
+    /// The model that said so.
+    pub model: Arc<Model>,
+}
+
+impl Prediction {
+    /// Why there is no signal, in words; for a bet, what speaks for it.
+    pub fn rationale(&self) -> String {
+        let percent = |p: f64| format!("{:.1} %", 100.0 * p);
+        let odds = |name: &str, p: f64, base: f64| format!("a {name} succeeds with {} (base rate {})", percent(p), percent(base));
+        let Probabilities { buy, sell, .. } = self.probabilities;
+        match self.decision {
+            Ok(Direction::Buy) => odds("BUY", buy, self.base_rates[0]),
+            Ok(Direction::Sell) => odds("SELL", sell, self.base_rates[1]),
+            Err(Abstention::NoSkill) => {
+                "HOLD: on candles it had not seen, the model was no better than the base rate, so it has nothing to say".into()
+            }
+            Err(Abstention::NoEdge) => format!(
+                "HOLD: {} and {}; to earn its costs a bet needs {} and the model's own word",
+                odds("BUY", buy, self.base_rates[0]),
+                odds("SELL", sell, self.base_rates[1]),
+                percent(self.break_even.unwrap_or(f64::NAN)),
+            ),
+            Err(Abstention::NoFeatures) => "HOLD: the last candles give no features (flat prices or no volume)".into(),
+            Err(Abstention::NoLevels) => "HOLD: the range is as large as the price, so stop and target are no prices".into(),
+            Err(Abstention::StaleCandles) => "HOLD: the stored candles are out of date and could not be brought up to date".into(),
+        }
+    }
+}
+
+/// A prediction made into a signal.
+#[derive(Debug, Clone)]
+pub struct GeneratedSignal {
+    /// What it rests on; its decision is the signal's.
+    pub prediction: Prediction,
+    /// Stop loss; `None` for a HOLD.
+    pub stop_loss: Option<f64>,
+    /// Take profit; `None` for a HOLD.
+    pub take_profit: Option<f64>,
+    /// When it was made, UTC epoch ms.
+    pub timestamp_ms: i64,
+    /// When it expires, UTC epoch ms; `None` for a HOLD.
+    pub expires_ms: Option<i64>,
+    /// The exchange's words when candles could not be brought up to date.
+    pub warning: Option<String>,
+}
+
+impl GeneratedSignal {
+    /// A new unique id that tells market and time.
+    pub fn id(&self) -> String {
+        // The standard hasher is seeded anew from the system's randomness.
+        let random = RandomState::new().build_hasher().finish();
+        format!("{}-{}-{:08x}", self.prediction.market.file_stem(), self.timestamp_ms, random as u32)
+    }
+}
+
+impl SignalLoop {
+    /// Predicts from `candles` (oldest first, closed), or from the stored ones.
+    ///
+    /// # Errors
+    /// [`Error::NoModel`], [`Error::ModelFile`]; [`Error::NoData`] for fewer than [`MIN_CANDLES`];
+    /// [`Error::InvalidCandle`].
+    pub fn predict(&self, market: &Market, candles: Option<&[Candle]>) -> Result<Prediction> {
+        let stored;
+        let candles = match candles {
+            Some(given) => {
+                crate::market::check_series(given)?;
+                given
+            }
+            None => {
+                stored = self.tail(market)?;
+                &stored
+            }
+        };
+        let last = match candles.last() {
+            Some(last) if candles.len() >= MIN_CANDLES => last,
+            _ => {
+                return Err(Error::NoData(format!(
+                    "{market}: {} candles, a prediction needs at least {MIN_CANDLES}",
+                    candles.len()
+                )));
+            }
+        };
+        let model = self.registry.get(market)?;
+        let candle_ms = market.timeframe.millis();
+        let base_rates = [model.buy.base_rate, model.sell.base_rate];
+        let [buy, sell] = base_rates;
+        let mut prediction = Prediction {
+            market: market.clone(),
+            decision: Err(Abstention::NoFeatures),
+            probabilities: Probabilities { buy, sell, hold: (1.0 - buy - sell).max(0.0) },
+            base_rates,
+            break_even: None,
+            price: last.close,
+            atr: None,
+            candle_close_ms: last.open_ms + candle_ms,
+            stale: now_ms() >= last.open_ms + 2 * candle_ms,
+            model: model.clone(),
+        };
+        if let Ok((row, atr)) = features::latest(candles, candle_ms) {
+            let costs = Costs::new(&model.record.shape(), atr / last.close, self.config().fee_bps);
+            prediction.probabilities = model
+                .probabilities(&row)
+                .ok_or_else(|| Error::Internal(format!("the model of {market} cannot read a row of features")))?;
+            prediction.decision = choose(&prediction.probabilities, base_rates, &costs);
+            prediction.break_even = Some(costs.break_even());
+            prediction.atr = Some(atr);
+        }
+        Ok(prediction)
+    }
+
+    /// Brings the candles up to date and makes a signal of the prediction. With candles that stay out of date it is a
+    /// HOLD: an entry price of yesterday would be a lie.
+    pub async fn generate(&self, market: &Market, risk: Risk) -> Result<GeneratedSignal> {
+        let fetched = self.update(self.source()?.as_ref(), market).await;
+        let mut prediction = self.predict(market, None)?;
+        if prediction.stale {
+            prediction.decision = Err(Abstention::StaleCandles);
+        }
+        let shape = prediction.model.record.shape();
+        let entry = Candle {
+            open_ms: prediction.candle_close_ms - market.timeframe.millis(),
+            open: prediction.price,
+            high: prediction.price,
+            low: prediction.price,
+            close: prediction.price,
+            volume: 0.0,
+        };
+        let levels = prediction.decision.ok().zip(prediction.atr).map(|(direction, atr)| {
+            levels_at(&entry, market.timeframe.millis(), atr, direction, &shape, risk.scale())
+        });
+        if levels.is_some_and(|levels| levels.stop_loss.is_none() || levels.take_profit.is_none()) {
+            prediction.decision = Err(Abstention::NoLevels);
+        }
+        let levels = levels.filter(|_| prediction.decision.is_ok());
+        Ok(GeneratedSignal {
+            stop_loss: levels.and_then(|levels| levels.stop_loss),
+            take_profit: levels.and_then(|levels| levels.take_profit),
+            expires_ms: levels.and_then(|levels| levels.expires_ms),
+            timestamp_ms: now_ms(),
+            warning: fetched.err().map(|error| error.to_string()),
+            prediction,
+        })
+    }
+}

@@ -1,0 +1,277 @@
+//! Training many markets: fetch, train, promote, each on its own.
+
+use super::SignalLoop;
+use crate::cancel::Cancel;
+use crate::error::{Error, Result};
+use crate::files::write_atomically;
+use crate::learning::{Step, train_market};
+use crate::market::{CandleSource, candle_file, read_csv};
+use crate::model::{Model, Record};
+use crate::symbol::{Market, Symbol, Timeframe};
+use crate::time::{format_iso, now_ms};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+/// Which models to train.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TrainMode {
+    /// Every market asked for. The default.
+    #[default]
+    All,
+    /// The symbols given, which must be named.
+    Symbol,
+    /// Only those whose model is missing, damaged, or older than `max_age_hours`.
+    Retrain,
+}
+
+/// What to train.
+#[derive(Debug, Clone, Default)]
+pub struct TrainRequest {
+    /// Which models.
+    pub mode: TrainMode,
+    /// Default: the configured symbols.
+    pub symbols: Option<Vec<Symbol>>,
+    /// Default: the configured timeframes.
+    pub timeframes: Option<Vec<Timeframe>>,
+    /// For [`TrainMode::Retrain`]; default 24.
+    pub max_age_hours: Option<f64>,
+    /// Leave the candle files as they are instead of bringing them up to date first.
+    pub skip_fetch: bool,
+}
+
+/// Where the training of a market stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Candles are being fetched.
+    Fetch,
+    /// A model is being fitted and scored.
+    Train,
+    /// Its model is in service.
+    Done,
+    /// It failed; the result says why.
+    Failed,
+}
+
+/// One piece of news about a running training.
+#[derive(Debug, Clone)]
+pub struct TrainProgress {
+    /// The market it is about.
+    pub market: Market,
+    /// Where that market stands.
+    pub phase: Phase,
+    /// Fits done and needed for that market.
+    pub step: Step,
+    /// Markets that have ended.
+    pub finished: usize,
+    /// Markets in all.
+    pub total: usize,
+    /// The end of the market, in the phases that are one.
+    pub result: Option<TrainResult>,
+}
+
+/// What training one market came to.
+#[derive(Debug, Clone)]
+pub struct TrainResult {
+    /// The market.
+    pub market: Market,
+    /// The new model's record, or why there is none.
+    pub record: Result<Arc<Model>>,
+    /// Something to know besides, such as that the exchange did not answer and older candles were used.
+    pub warning: Option<String>,
+    /// How long it took.
+    pub duration_ms: u64,
+}
+
+/// What a training came to.
+#[derive(Debug, Clone)]
+pub struct TrainingResults {
+    /// In the order asked for.
+    pub results: Vec<TrainResult>,
+    /// Markets left alone because their model is young enough ([`TrainMode::Retrain`]).
+    pub skipped: Vec<Market>,
+    /// When it started, UTC epoch ms.
+    pub started_ms: i64,
+    /// How long it took.
+    pub duration_ms: u64,
+}
+
+impl TrainingResults {
+    /// Models trained.
+    pub fn succeeded(&self) -> usize {
+        self.results.iter().filter(|result| result.record.is_ok()).count()
+    }
+
+    /// Percent of models trained; 100 when there was nothing to do.
+    pub fn success_rate(&self) -> f64 {
+        if self.results.is_empty() { 100.0 } else { 100.0 * self.succeeded() as f64 / self.results.len() as f64 }
+    }
+
+    /// `models/training_results.json`: the old system's fields, and the figures of each model.
+    fn to_json(&self) -> Value {
+        let one = |result: &TrainResult| {
+            let mut entry = json!({
+                "symbol": result.market.symbol,
+                "timeframe": result.market.timeframe,
+                "success": result.record.is_ok(),
+                "duration_seconds": result.duration_ms as f64 / 1000.0,
+            });
+            match &result.record {
+                Ok(model) => entry["record"] = json!(model.record),
+                Err(error) => entry["error"] = json!({ "code": error.code(), "message": error.to_string() }),
+            }
+            if let Some(warning) = &result.warning {
+                entry["warning"] = json!(warning);
+            }
+            entry
+        };
+        json!({
+            "timestamp": format_iso(self.started_ms),
+            "total_models": self.results.len(),
+            "successful": self.succeeded(),
+            "failed": self.results.len() - self.succeeded(),
+            "success_rate": self.success_rate(),
+            "duration_seconds": self.duration_ms as f64 / 1000.0,
+            "skipped": self.skipped.iter().map(Market::to_string).collect::<Vec<_>>(),
+            "results": self.results.iter().map(one).collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// What the tasks of one training share.
+struct Run {
+    source: Option<Arc<dyn CandleSource>>,
+    /// As many trainings at once as there are threads, so that memory and stacks stay bounded.
+    permits: Semaphore,
+    fetches: Semaphore,
+    cancel: Cancel,
+    finished: AtomicUsize,
+    total: usize,
+    progress: Box<dyn Fn(TrainProgress) + Send + Sync>,
+}
+
+impl Run {
+    fn tell(&self, market: &Market, phase: Phase, step: Step, result: Option<TrainResult>) {
+        let finished = self.finished.load(Ordering::Relaxed);
+        (self.progress)(TrainProgress { market: market.clone(), phase, step, finished, total: self.total, result });
+    }
+}
+
+const NOT_BEGUN: Step = Step { done: 0, total: 0 };
+
+impl SignalLoop {
+    /// Trains the models asked for, each on its own: a market that fails leaves the others, and its old model, alone.
+    /// Writes `models/training_results.json`.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] when `cancel` fired (models finished before stay in service); a wrong request. A market's
+    /// failure is in its result, not here.
+    pub async fn train(
+        self: &Arc<Self>,
+        request: TrainRequest,
+        cancel: Cancel,
+        progress: impl Fn(TrainProgress) + Send + Sync + 'static,
+    ) -> Result<TrainingResults> {
+        let (started_ms, clock) = (now_ms(), Instant::now());
+        let (markets, skipped) = self.markets_to_train(&request, started_ms)?;
+        let config = self.config();
+        let run = Arc::new(Run {
+            source: if request.skip_fetch { None } else { Some(self.source()?) },
+            permits: Semaphore::new(if config.parallel_training { self.threads() } else { 1 }),
+            fetches: Semaphore::new(4),
+            cancel: cancel.clone(),
+            finished: AtomicUsize::new(0),
+            total: markets.len(),
+            progress: Box::new(progress),
+        });
+        let mut tasks = JoinSet::new();
+        for (place, market) in markets.into_iter().enumerate() {
+            let (this, run) = (self.clone(), run.clone());
+            tasks.spawn(async move { (place, this.train_one(market, &run).await) });
+        }
+        let mut results = tasks.join_all().await;
+        cancel.check()?;
+        results.sort_by_key(|(place, _)| *place);
+        let results = TrainingResults {
+            results: results.into_iter().map(|(_, result)| result).collect(),
+            skipped,
+            started_ms,
+            duration_ms: clock.elapsed().as_millis() as u64,
+        };
+        let text = serde_json::to_vec_pretty(&results.to_json())
+            .map_err(|e| Error::Internal(format!("cannot encode training results: {e}")))?;
+        write_atomically(&self.home.join("models/training_results.json"), &text)?;
+        Ok(results)
+    }
+
+    fn markets_to_train(&self, request: &TrainRequest, now_ms: i64) -> Result<(Vec<Market>, Vec<Market>)> {
+        if request.mode == TrainMode::Symbol && request.symbols.as_ref().is_none_or(Vec::is_empty) {
+            return Err(Error::argument("symbols", "must name at least one symbol in mode `symbol`", "nothing"));
+        }
+        let max_age_hours = request.max_age_hours.unwrap_or(24.0);
+        if !(max_age_hours.is_finite() && max_age_hours >= 0.0) {
+            return Err(Error::argument("maxAgeHours", "must be a number of hours, 0 or more", max_age_hours));
+        }
+        let young = |market: &Market| {
+            request.mode == TrainMode::Retrain
+                && self.registry.get(market).is_ok_and(|model| {
+                    (now_ms - model.record.trained_ms) as f64 <= max_age_hours * 3_600_000.0
+                })
+        };
+        let (skipped, wanted) = self.markets(request.symbols.clone(), request.timeframes.clone()).into_iter().partition(young);
+        Ok((wanted, skipped))
+    }
+
+    async fn train_one(self: Arc<Self>, market: Market, run: &Arc<Run>) -> TrainResult {
+        let clock = Instant::now();
+        let mut warning = None;
+        let record = self.clone().fetch_and_train(&market, run, &mut warning).await;
+        let phase = if record.is_ok() { Phase::Done } else { Phase::Failed };
+        let result = TrainResult { market, record, warning, duration_ms: clock.elapsed().as_millis() as u64 };
+        run.finished.fetch_add(1, Ordering::Relaxed);
+        run.tell(&result.market, phase, NOT_BEGUN, Some(result.clone()));
+        result
+    }
+
+    async fn fetch_and_train(
+        self: Arc<Self>,
+        market: &Market,
+        run: &Arc<Run>,
+        warning: &mut Option<String>,
+    ) -> Result<Arc<Model>> {
+        let path = candle_file(&self.data_folder(), market);
+        if let Some(source) = &run.source {
+            // The semaphores are never closed.
+            let _permit = run.fetches.acquire().await;
+            run.cancel.check()?;
+            run.tell(market, Phase::Fetch, NOT_BEGUN, None);
+            if let Err(error) = self.update(source.as_ref(), market).await {
+                if !path.exists() {
+                    return Err(error);
+                }
+                *warning = Some(format!("trained on stored candles only, for new ones could not be fetched: {error}"));
+            }
+        }
+        let _permit = run.permits.acquire().await;
+        run.cancel.check()?;
+        let (config, market, run) = (self.config(), market.clone(), run.clone());
+        let job = {
+            let this = self.clone();
+            move || {
+                let candles = read_csv(&path)?;
+                let step = |step: Step| run.tell(&market, Phase::Train, step, None);
+                let model = train_market(&market, &candles, &config, now_ms(), &run.cancel, &step)?;
+                this.registry.promote(model)
+            }
+        };
+        self.on_pool(job).await
+    }
+
+    /// The record of every model in service of this home, by file; damaged ones come as errors.
+    pub fn models(&self) -> Result<Vec<(std::path::PathBuf, Result<Record>)>> {
+        self.registry.list()
+    }
+}
