@@ -1,5 +1,7 @@
 //! The exchange client and the simulated exchange against each other, over real HTTP on loopback.
 
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is how a failure is reported, in its helpers too")]
+
 use serde_json::{Value, json};
 use signalloop::error::Error;
 use signalloop::market::{

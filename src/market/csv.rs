@@ -88,11 +88,19 @@ fn parse(text: &str) -> std::result::Result<Vec<Candle>, (usize, String)> {
 }
 
 fn parse_row(line: &str, index: usize) -> std::result::Result<Candle, String> {
+    let candle = plain_row(line.as_bytes()).map_or_else(|| any_row(line), Ok)?;
+    candle.check(index).map_err(|error| match error {
+        Error::InvalidCandle { field, problem, value, .. } => format!("`{field}` {problem}; got {value}"),
+        other => other.to_string(),
+    })
+}
+
+/// A row in any form that is understood, or what is wrong with it.
+fn any_row(line: &str) -> std::result::Result<Candle, String> {
     let mut fields = line.split(',');
     let mut field = |name: &str| fields.next().ok_or_else(|| format!("`{name}` is missing; got {line:?}"));
     let stamp = field("timestamp")?;
-    let open_ms = parse_stamp(stamp.as_bytes())
-        .or_else(|| time::parse_time(stamp, Tz::UTC))
+    let open_ms = time::parse_time(stamp, Tz::UTC)
         .ok_or_else(|| format!("`timestamp` must be a time such as 2025-09-13 12:00:00; got {stamp:?}"))?;
     let mut number = |name: &str| {
         let text = field(name)?;
@@ -100,18 +108,26 @@ fn parse_row(line: &str, index: usize) -> std::result::Result<Candle, String> {
     };
     let (open, high, low) = (number("open")?, number("high")?, number("low")?);
     let (close, volume) = (number("close")?, number("volume")?);
-    if fields.next().is_some() {
-        return Err(format!("a row has 6 fields; got {line:?}"));
+    match fields.next() {
+        None => Ok(Candle { open_ms, open, high, low, close, volume }),
+        Some(_) => Err(format!("a row has 6 fields; got {line:?}")),
     }
-    let candle = Candle { open_ms, open, high, low, close, volume };
-    candle.check(index).map_err(|error| match error {
-        Error::InvalidCandle { field, problem, value, .. } => format!("`{field}` {problem}; got {value}"),
-        other => other.to_string(),
-    })
 }
 
-/// `2025-09-13 12:00:00`, and nothing else, in a fraction of the time of a general parser: a file has 100 000 of them.
-fn parse_stamp(text: &[u8]) -> Option<i64> {
+/// A row in the form nearly all have, read in one pass: a file has 100 000 of them. `None` for any other.
+fn plain_row(line: &[u8]) -> Option<Candle> {
+    let (stamp, mut rest) = line.split_at_checked(19)?;
+    let open_ms = plain_time(stamp)?;
+    let mut numbers = [0.0; 5];
+    for number in &mut numbers {
+        (*number, rest) = plain_decimal(rest.strip_prefix(b",")?)?;
+    }
+    let [open, high, low, close, volume] = numbers;
+    rest.is_empty().then_some(Candle { open_ms, open, high, low, close, volume })
+}
+
+/// `2025-09-13 12:00:00`, and nothing else.
+fn plain_time(text: &[u8]) -> Option<i64> {
     let &[_, _, _, _, b'-', _, _, b'-', _, _, b' ', _, _, b':', _, _, b':', _, _] = text else { return None };
     let number = |from: usize, to: usize| {
         text[from..to].iter().try_fold(0u32, |sum, c| c.is_ascii_digit().then(|| sum * 10 + u32::from(c - b'0')))
@@ -123,6 +139,25 @@ fn parse_stamp(text: &[u8]) -> Option<i64> {
     }
     let ms = i64::from(date.to_epoch_days()) * DAY_MS + i64::from((hour * 60 + minute) * 60 + second) * 1000;
     (time::MIN_MILLIS..=time::MAX_MILLIS).contains(&ms).then_some(ms)
+}
+
+/// Digits, a point, digits, to the next comma or the end; and what follows. Exact: both the digits as a whole number and
+/// the power of ten fit an `f64`, and a quotient of two such is the nearest `f64` to the decimal.
+fn plain_decimal(text: &[u8]) -> Option<(f64, &[u8])> {
+    const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+    let (mut digits, mut point, mut end) = (0u64, None, 0usize);
+    for &byte in text {
+        match byte {
+            b'0'..=b'9' => digits = digits.wrapping_mul(10).wrapping_add(u64::from(byte - b'0')),
+            b'.' if point.is_none() => point = Some(end),
+            b',' => break,
+            _ => return None,
+        }
+        end += 1;
+    }
+    let decimals = end.checked_sub(point? + 1)?;
+    // 15 digits stay below 2^53; the point makes 16.
+    (end <= POWERS.len() && decimals > 0 && point? > 0).then(|| (digits as f64 / POWERS[decimals], &text[end..]))
 }
 
 fn write_time(text: &mut String, ms: i64) {
@@ -226,10 +261,18 @@ mod tests {
         }
 
         #[test]
+        fn the_fast_and_the_general_number_agree(text in "[0-9]{1,9}\\.[0-9]{1,9}") {
+            match plain_decimal(text.as_bytes()) {
+                Some((number, rest)) => prop_assert_eq!((number, rest), (text.parse().unwrap(), &b""[..])),
+                None => prop_assert!(text.len() > 16),
+            }
+        }
+
+        #[test]
         fn the_fast_and_the_general_time_agree(seconds in time::MIN_MILLIS / 1000..=time::MAX_MILLIS / 1000) {
             let mut text = String::new();
             write_time(&mut text, seconds * 1000);
-            prop_assert_eq!(parse_stamp(text.as_bytes()), Some(seconds * 1000));
+            prop_assert_eq!(plain_time(text.as_bytes()), Some(seconds * 1000));
             prop_assert_eq!(time::parse_time(&text, Tz::UTC), Some(seconds * 1000));
         }
     }

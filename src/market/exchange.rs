@@ -16,8 +16,8 @@ const SYMBOLS_A_REQUEST: usize = 100;
 /// other (redirects are not followed), and may be shared by any number of tasks.
 ///
 /// A connection may take 10 s, an answer 30 s, a request with its retries 60 s. Overload (HTTP 429, 418 and 5xx, with
-/// `Retry-After` respected), time-outs, and answers broken off or not JSON are tried up to four times; a host that cannot
-/// be reached twice, and then not again for a second; what the exchange refuses (other HTTP 4xx) once.
+/// `Retry-After` respected), time-outs, and answers broken off or not JSON are tried up to four times. A host that cannot
+/// be reached is tried twice, then left alone for a second. What the exchange refuses (other HTTP 4xx) is asked once.
 #[derive(Debug)]
 pub struct Exchange {
     host: Host,

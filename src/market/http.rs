@@ -204,7 +204,10 @@ impl Host {
                     (Some(message), Some(number)) => {
                         format!("{} refused: {message} (HTTP {code}, code {number})", self.name)
                     }
-                    _ => format!("{} refused (HTTP {code})", self.name),
+                    _ => format!(
+                        "{} refused (HTTP {code}), not in the way of an exchange; is `exchange_url` right?",
+                        self.name
+                    ),
                 })
             }
         }
@@ -212,7 +215,7 @@ impl Host {
 
     fn passing(&self, problem: String, wait: Option<Duration>) -> Failure {
         Failure::Passing {
-            problem: format!("no use from the exchange at {}: {problem}; try again later", self.name),
+            problem: format!("the exchange at {} gave no usable answer: {problem}; try again later", self.name),
             wait,
         }
     }

@@ -47,7 +47,7 @@ pub struct SimulatorOptions {
     pub clock: Clock,
     /// Drift of the hidden rule per hour, in hourly standard deviations, 0 to 2; 0 is a random walk without any rule.
     /// Default 0.25: with it a trade against the extreme RSI, stop 1.5 ATR, target 3 ATR, takes profit 55 times in 100
-    /// within 24 hours instead of 28, and some 7 hours in 100 are extreme.
+    /// within 24 hours instead of 28, and some 6 hours in 100 are extreme.
     pub rule_strength: f64,
     /// The port on loopback. Default 0: a free one.
     pub port: u16,
