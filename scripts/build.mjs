@@ -17,7 +17,7 @@ if (cargo.error || cargo.status !== 0) {
 console.log(`Building signalloop with ${cargo.stdout.trim()}; the first time takes a few minutes.`)
 const build = spawnSync(
   'napi',
-  ['build', '--platform', '--release', '--features', 'node', '--js', 'index.js', '--dts', 'index.d.ts', '--', '--locked'],
+  ['build', '--platform', '--release', '--features', 'node', '--js', 'native.js', '--dts', 'index.d.ts', '--no-dts-cache', '--', '--locked'],
   { stdio: 'inherit', shell: process.platform === 'win32' },
 )
 if (build.error) {

@@ -15,21 +15,21 @@
 //!
 //! # Modules, each importing only from those above it
 
-pub mod error;
-pub mod files;
-pub mod time;
-pub mod cancel;
-pub mod symbol;
-pub mod config;
-pub mod market;
 pub mod barrier;
-pub mod signal;
-pub mod features;
-pub mod model;
-pub mod learning;
-pub mod feedback;
-pub mod engine;
+pub mod cancel;
 pub mod cli;
+pub mod config;
+pub mod engine;
+pub mod error;
+pub mod features;
+pub mod feedback;
+pub mod files;
+pub mod learning;
+pub mod market;
+pub mod model;
+pub mod signal;
+pub mod symbol;
+pub mod time;
 
 #[cfg(feature = "node")]
 mod binding;

@@ -1,11 +1,8 @@
 //! Errors on their way to JavaScript: `error.code` is the core's stable code, whether thrown or rejected.
 
 use crate::error::{Error, Result, guard};
-use napi::bindgen_prelude::{Env, JsValue, PromiseRaw, ToNapiValue, Unknown, sys};
+use napi::bindgen_prelude::{Env, PromiseRaw, ToNapiValue, Unknown, sys};
 use std::future::Future;
-
-/// What a synchronous export throws.
-pub type Thrown<T> = std::result::Result<T, napi::Error<Code>>;
 
 /// A stable code as napi's error status, which becomes `error.code`.
 pub struct Code(&'static str);
@@ -22,7 +19,7 @@ pub fn thrown(error: Error) -> napi::Error<Code> {
 }
 
 /// Runs a synchronous export; errors, and panics, are thrown with their code.
-pub fn sync<T>(work: impl FnOnce() -> Result<T>) -> Thrown<T> {
+pub fn sync<T>(work: impl FnOnce() -> Result<T>) -> napi::Result<T, Code> {
     guard(work).map_err(thrown)
 }
 
@@ -66,7 +63,10 @@ unsafe fn error_object(env: sys::napi_env, error: &Error) -> napi::Result<napi::
 
 /// A promise of `work`. Reading the arguments (`prepare`) happens now, on the JavaScript thread; if that fails the promise
 /// rejects, and nothing is thrown.
-pub fn promise<'env, T, F>(env: &'env Env, prepare: impl FnOnce() -> Result<F>) -> napi::Result<PromiseRaw<'env, Reply<T>>>
+pub fn promise<'env, T, F>(
+    env: &'env Env,
+    prepare: impl FnOnce() -> Result<F>,
+) -> napi::Result<PromiseRaw<'env, Reply<T>>>
 where
     T: ToNapiValue + Send + 'static,
     F: Future<Output = Result<T>> + Send + 'static,

@@ -1,10 +1,10 @@
 //! `MLPredictor`: the backend's old predictor service, drop-in.
 
-use super::errors::{Reply, promise};
+use super::errors::{Code, Reply, promise, sync};
 use super::types::{ActionProbabilities, Prediction};
 use super::values;
 use crate::engine::SignalLoop;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::symbol::Market;
 use napi::bindgen_prelude::{Env, PromiseRaw, Unknown};
 use napi_derive::napi;
@@ -61,7 +61,7 @@ impl From<Result<Prediction>> for PredictionResult {
 }
 
 /// Predicts one market from candles that the caller has, and never rejects for want of data or of a model.
-#[napi]
+#[napi(js_name = "MLPredictor", skip_typescript)]
 pub struct MLPredictor {
     core: Arc<SignalLoop>,
     market: Market,
@@ -69,15 +69,26 @@ pub struct MLPredictor {
 
 impl MLPredictor {
     pub fn of(core: Arc<SignalLoop>, symbol: Option<&str>, timeframe: Option<&str>) -> Result<Self> {
-        Ok(Self { core, market: Market::parse(symbol.unwrap_or("BTCUSDT"), timeframe.unwrap_or("1h"))? })
+        Ok(Self { core, market: market(symbol, timeframe)? })
     }
 }
 
+/// Throws when there can be no predictor of this market.
+#[napi(skip_typescript)]
+pub fn check_market(symbol: Option<String>, timeframe: Option<String>) -> napi::Result<(), Code> {
+    sync(|| market(symbol.as_deref(), timeframe.as_deref()).map(|_| ()))
+}
+
+fn market(symbol: Option<&str>, timeframe: Option<&str>) -> Result<Market> {
+    Market::parse(symbol.unwrap_or("BTCUSDT"), timeframe.unwrap_or("1h"))
+}
+
+// Declared in header.d.ts, where its constructor is the one of index.js.
 #[napi]
 impl MLPredictor {
     /// Predicts from closed candles, oldest first, at least 100. Without times they are consecutive and end now.
     /// Resolves with `success: false` and the whole shape when there is no model, too few candles or a wrong one.
-    #[napi(ts_args_type = "candles: CandleInput[]", ts_return_type = "Promise<PredictionResult>")]
+    #[napi(skip_typescript)]
     pub fn predict<'env>(
         &self,
         env: &'env Env,
@@ -95,7 +106,7 @@ impl MLPredictor {
     }
 
     /// Whether a usable model is in service now, also one trained after this predictor was made.
-    #[napi]
+    #[napi(skip_typescript)]
     pub fn is_model_available(&self) -> bool {
         crate::error::guard(|| self.core.registry().get(&self.market)).is_ok()
     }

@@ -1,7 +1,7 @@
 //! `SignalLoop`: training, prediction, data and configuration of one home.
 
 use super::callbacks::{Abort, Callback, Listener};
-use super::errors::{Reply, Thrown, promise, sync};
+use super::errors::{Code, Reply, promise, sync};
 use super::predictor::MLPredictor;
 use super::tracker::FeedbackTracker;
 use super::types;
@@ -12,7 +12,9 @@ use crate::error::{Error, Result};
 use crate::market::CandleSource;
 use crate::symbol::{Market, Symbol, Timeframe};
 use napi::ValueType;
-use napi::bindgen_prelude::{Env, FnArgs, FromNapiValue, Function, JsObjectValue, JsValue, Object, PromiseRaw, ToNapiValue, Unknown, sys};
+use napi::bindgen_prelude::{
+    Env, FnArgs, FromNapiValue, Function, JsObjectValue, Object, PromiseRaw, ToNapiValue, Unknown, sys,
+};
 use napi_derive::napi;
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
@@ -39,7 +41,7 @@ pub struct SignalLoop {
 /// The default loop of a home. `index.js` passes what `process.env` says where the caller runs, which native code cannot
 /// always see.
 #[napi(skip_typescript)]
-pub fn shared_loop(home: String, exchange_url: Option<String>) -> Thrown<SignalLoop> {
+pub fn shared_loop(home: String, exchange_url: Option<String>) -> napi::Result<SignalLoop, Code> {
     sync(|| {
         let key = (std::path::absolute(&home).unwrap_or_else(|_| PathBuf::from(&home)), exchange_url.clone());
         let mut shared = SHARED.lock();
@@ -60,7 +62,7 @@ impl SignalLoop {
     ///
     /// @throws `ERR_INVALID_CONFIG` for a wrong value in its `training_config.json`, `ERR_INVALID_ARGUMENT`
     #[napi(constructor, ts_args_type = "options?: LoopOptions")]
-    pub fn new(options: Unknown<'_>) -> Thrown<Self> {
+    pub fn new(options: Unknown<'_>) -> napi::Result<Self, Code> {
         sync(|| {
             let source = member(&options, "fetchCandles")?.map(callback).transpose()?;
             let mut map = values::to_map("options", options)?;
@@ -97,7 +99,7 @@ impl SignalLoop {
 
     /// The predictor of one market, in the shape of the backend's old service.
     #[napi(ts_args_type = "symbol?: string, timeframe?: Timeframe", ts_return_type = "MLPredictor")]
-    pub fn predictor(&self, symbol: Option<String>, timeframe: Option<String>) -> Thrown<MLPredictor> {
+    pub fn predictor(&self, symbol: Option<String>, timeframe: Option<String>) -> napi::Result<MLPredictor, Code> {
         sync(|| MLPredictor::of(self.core.clone(), symbol.as_deref(), timeframe.as_deref()))
     }
 
@@ -105,7 +107,7 @@ impl SignalLoop {
     ///
     /// @throws `ERR_INVALID_CONFIG`; nothing changes then
     #[napi(ts_args_type = "options: Configuration")]
-    pub fn configure(&self, options: Unknown<'_>) -> Thrown<()> {
+    pub fn configure(&self, options: Unknown<'_>) -> napi::Result<(), Code> {
         sync(|| self.core.configure(values::to_map("options", options)?))
     }
 
@@ -117,7 +119,8 @@ impl SignalLoop {
     #[napi(ts_args_type = "options?: TrainOptions", ts_return_type = "Promise<TrainingResults>")]
     pub fn train<'env>(&self, env: &'env Env, options: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Reply<Trained>>> {
         promise(env, || {
-            let listener = member(&options, "onProgress")?.map(|function| listener("onProgress", function)).transpose()?;
+            let listener =
+                member(&options, "onProgress")?.map(|function| listener("onProgress", function)).transpose()?;
             let cancel = Cancel::default();
             let abort = member(&options, "signal")?.map(|signal| abort(env, signal, &cancel)).transpose()?;
             let mut map = values::to_map("options", options)?;
@@ -126,7 +129,11 @@ impl SignalLoop {
             values::no_more(&map)?;
             let core = self.core.clone();
             Ok(async move {
-                let progress = move |news| listener.iter().for_each(|listener| listener.tell(types::TrainProgress::from(news)));
+                let progress = move |news: engine::TrainProgress| {
+                    if let Some(listener) = &listener {
+                        listener.tell(types::TrainProgress::from(news));
+                    }
+                };
                 Ok(Trained { results: core.train(request, cancel, progress).await, abort })
             })
         })
@@ -137,12 +144,17 @@ impl SignalLoop {
     ///
     /// Rejects with `ERR_NO_MODEL`, `ERR_MODEL_FILE`, `ERR_NO_DATA`, `ERR_INVALID_CANDLE`, `ERR_INVALID_ARGUMENT`.
     #[napi(ts_args_type = "options: PredictOptions", ts_return_type = "Promise<Prediction>")]
-    pub fn predict<'env>(&self, env: &'env Env, options: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Reply<types::Prediction>>> {
+    pub fn predict<'env>(
+        &self,
+        env: &'env Env,
+        options: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, Reply<types::Prediction>>> {
         promise(env, || {
             let mut map = values::to_map("options", options)?;
             let market = values::market(&mut map)?;
             let given = map.shift_remove("candles").filter(|value| !value.is_null());
-            let candles = given.map(|value| values::candles("candles", &value, market.timeframe.millis())).transpose()?;
+            let candles =
+                given.map(|value| values::candles("candles", &value, market.timeframe.millis())).transpose()?;
             values::no_more(&map)?;
             let core = self.core.clone();
             Ok(async move { core.predict(&market, candles.as_deref()).map(Into::into) })
@@ -154,7 +166,11 @@ impl SignalLoop {
     ///
     /// Rejects like `predict`.
     #[napi(ts_args_type = "options: GenerateOptions", ts_return_type = "Promise<Signal>")]
-    pub fn generate_signal<'env>(&self, env: &'env Env, options: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Reply<types::Signal>>> {
+    pub fn generate_signal<'env>(
+        &self,
+        env: &'env Env,
+        options: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, Reply<types::Signal>>> {
         promise(env, || {
             let mut map = values::to_map("options", options)?;
             let market = values::market(&mut map)?;
@@ -164,7 +180,8 @@ impl SignalLoop {
                 "high" => Some(Risk::High),
                 _ => None,
             };
-            let risk = values::option(&mut map, "riskTolerance", "must be low, medium or high", risk)?.unwrap_or_default();
+            let risk =
+                values::option(&mut map, "riskTolerance", "must be low, medium or high", risk)?.unwrap_or_default();
             values::no_more(&map)?;
             let core = self.core.clone();
             Ok(async move {
@@ -177,7 +194,11 @@ impl SignalLoop {
     /// Fetches what is missing of the candles of all configured markets, or of those named. One that fails leaves the
     /// others alone; its error is in its result.
     #[napi(ts_args_type = "options?: FetchOptions", ts_return_type = "Promise<FetchResult[]>")]
-    pub fn fetch_data<'env>(&self, env: &'env Env, options: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Reply<Vec<types::FetchResult>>>> {
+    pub fn fetch_data<'env>(
+        &self,
+        env: &'env Env,
+        options: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, Reply<Vec<types::FetchResult>>>> {
         promise(env, || {
             let mut map = values::to_map("options", options)?;
             let markets = self.markets(&mut map)?;

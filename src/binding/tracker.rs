@@ -1,6 +1,6 @@
 //! `FeedbackTracker`: signals in, closings and statistics out.
 
-use super::errors::{Reply, Thrown, promise, sync};
+use super::errors::{Code, Reply, promise, sync};
 use super::types::{CloseDecision, ClosedSignal, PerformanceStats};
 use super::values;
 use crate::barrier::{Levels, Outcome};
@@ -10,7 +10,7 @@ use crate::feedback::{StatsFilter, Tick};
 use crate::signal::{OUTCOMES, Signal, Source};
 use crate::symbol::{Symbol, Timeframe};
 use crate::time::now_ms;
-use napi::bindgen_prelude::{Env, JsObjectValue, JsValue, Object, PromiseRaw, Unknown};
+use napi::bindgen_prelude::{Env, JsObjectValue, Object, PromiseRaw, Unknown};
 use napi_derive::napi;
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -70,6 +70,21 @@ fn levels(signal: &Object<'_>) -> Result<Option<Levels>> {
     Signal::levels_of(map)
 }
 
+/// The rule of [`FeedbackTracker::should_close_signal`], for which no loop is needed.
+#[napi(skip_typescript)]
+pub fn should_close_signal(signal: Unknown<'_>, current_price: Unknown<'_>) -> napi::Result<CloseDecision, Code> {
+    sync(|| {
+        let price = values::price("currentPrice", current_price)?;
+        let object = match signal.get_type() {
+            // SAFETY: its type was just checked, on the JavaScript thread it came on.
+            Ok(napi::ValueType::Object) => unsafe { signal.cast::<Object<'_>>() }
+                .map_err(|e| Error::argument("signal", "could not be read", e.reason.clone()))?,
+            _ => return Err(Error::argument("signal", "must be an object", values::to_json(signal)?)),
+        };
+        Ok(should_close(levels(&object)?.as_ref(), price, now_ms()).into())
+    })
+}
+
 #[napi]
 impl FeedbackTracker {
     /// Does `currentPrice`, now, close the signal, as what, and what is it worth there? Touching the stop loss or the take
@@ -77,17 +92,12 @@ impl FeedbackTracker {
     ///
     /// @throws `ERR_INVALID_SIGNAL`, `ERR_INVALID_ARGUMENT`
     #[napi(ts_args_type = "signal: SignalLevels, currentPrice: number")]
-    pub fn should_close_signal(signal: Unknown<'_>, current_price: Unknown<'_>) -> Thrown<CloseDecision> {
-        sync(|| {
-            let price = values::price("currentPrice", current_price)?;
-            let object = match signal.get_type() {
-                // SAFETY: its type was just checked, on the JavaScript thread it came on.
-                Ok(napi::ValueType::Object) => unsafe { signal.cast::<Object<'_>>() }
-                    .map_err(|e| Error::argument("signal", "could not be read", e.reason.clone()))?,
-                _ => return Err(Error::argument("signal", "must be an object", values::to_json(signal)?)),
-            };
-            Ok(should_close(levels(&object)?.as_ref(), price, now_ms()).into())
-        })
+    pub fn should_close_signal(
+        &self,
+        signal: Unknown<'_>,
+        current_price: Unknown<'_>,
+    ) -> napi::Result<CloseDecision, Code> {
+        should_close_signal(signal, current_price)
     }
 
     /// Records a signal, with the features of the market at its entry when its candles are stored. Resolves `true` once it
@@ -95,7 +105,11 @@ impl FeedbackTracker {
     ///
     /// Rejects with `ERR_INVALID_SIGNAL`, or `ERR_SIGNAL_CONFLICT` when the id was recorded with other content.
     #[napi(ts_args_type = "signal: SignalInput", ts_return_type = "Promise<boolean>")]
-    pub fn record_signal<'env>(&self, env: &'env Env, signal: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Reply<bool>>> {
+    pub fn record_signal<'env>(
+        &self,
+        env: &'env Env,
+        signal: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, Reply<bool>>> {
         promise(env, || {
             let (core, signal) = (self.core.clone(), self.read(values::to_json(signal)?)?);
             Ok(async move { core.record(vec![signal]).await.map(|()| true) })
@@ -106,7 +120,11 @@ impl FeedbackTracker {
     ///
     /// Rejects like `recordSignal`; after `ERR_SIGNAL_CONFLICT` the signals without a conflict are recorded.
     #[napi(ts_args_type = "signals: SignalInput[]", ts_return_type = "Promise<number>")]
-    pub fn record_signals<'env>(&self, env: &'env Env, signals: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Reply<u32>>> {
+    pub fn record_signals<'env>(
+        &self,
+        env: &'env Env,
+        signals: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, Reply<u32>>> {
         promise(env, || {
             let signals = match values::to_json(signals)? {
                 Value::Array(items) => items.into_iter().map(|item| self.read(item)).collect::<Result<Vec<_>>>()?,
@@ -120,20 +138,30 @@ impl FeedbackTracker {
     /// Closes a signal by hand. Resolves `false` when it is unknown or already closed: the first outcome stands.
     /// Without `profitLossPercent` the profit follows from `exitPrice`, or from the barrier that the outcome names.
     #[napi(ts_args_type = "update: OutcomeUpdate", ts_return_type = "Promise<boolean>")]
-    pub fn update_outcome<'env>(&self, env: &'env Env, update: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Reply<bool>>> {
+    pub fn update_outcome<'env>(
+        &self,
+        env: &'env Env,
+        update: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, Reply<bool>>> {
         promise(env, || {
             let mut map = values::to_map("update", update)?;
             let text = |value: &Value| value.as_str().filter(|id| !id.is_empty()).map(str::to_owned);
             let id = values::option(&mut map, "signalId", "must be the id of a signal", text)?
                 .ok_or_else(|| Error::argument("signalId", "must be the id of a signal", "nothing"))?;
-            let outcome = values::option(&mut map, "outcome", OUTCOMES, |value| serde_json::from_value(value.clone()).ok())?
-                .ok_or_else(|| Error::argument("outcome", OUTCOMES, "nothing"))?;
+            let outcome =
+                values::option(&mut map, "outcome", OUTCOMES, |value| serde_json::from_value(value.clone()).ok())?
+                    .ok_or_else(|| Error::argument("outcome", OUTCOMES, "nothing"))?;
             if outcome == Outcome::Active {
-                return Err(Error::argument("outcome", "must be an end: TOOK_PROFIT, STOPPED_OUT, SUCCESS or FAILURE", "ACTIVE"));
+                return Err(Error::argument(
+                    "outcome",
+                    "must be an end: TOOK_PROFIT, STOPPED_OUT, SUCCESS or FAILURE",
+                    "ACTIVE",
+                ));
             }
             let price = |value: &Value| value.as_f64().filter(|price| *price > 0.0);
             let exit = values::option(&mut map, "exitPrice", "must be a finite price above 0", price)?;
-            let profit = values::option(&mut map, "profitLossPercent", "must be a finite number of percent", Value::as_f64)?;
+            let profit =
+                values::option(&mut map, "profitLossPercent", "must be a finite number of percent", Value::as_f64)?;
             values::no_more(&map)?;
             let core = self.core.clone();
             Ok(async move { core.store()?.close_signal(&id, outcome, exit, profit, now_ms()).await })
@@ -209,12 +237,15 @@ impl FeedbackTracker {
         days: Unknown<'_>,
     ) -> napi::Result<PromiseRaw<'env, Reply<PerformanceStats>>> {
         promise(env, || {
-            let optional = |name, value: Unknown<'_>| if values::is_missing(&value) { Ok(None) } else { values::text(name, value).map(Some) };
+            let optional = |name, value: Unknown<'_>| {
+                if values::is_missing(&value) { Ok(None) } else { values::text(name, value).map(Some) }
+            };
             let symbol = optional("symbol", symbol)?.map(|text| Symbol::parse(&text)).transpose()?;
             let timeframe = optional("timeframe", timeframe)?.map(|text| Timeframe::parse(&text)).transpose()?;
             let days = if values::is_missing(&days) { STATS_DAYS } else { values::days("days", days)? };
             let now = now_ms();
-            let filter = StatsFilter { symbol, timeframe, since_ms: Some(now - (days * DAY_MS) as i64), until_ms: None };
+            let filter =
+                StatsFilter { symbol, timeframe, since_ms: Some(now - (days * DAY_MS) as i64), until_ms: None };
             let core = self.core.clone();
             Ok(async move { Ok(core.store()?.stats(&filter)?.into()) })
         })

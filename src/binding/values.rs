@@ -23,13 +23,19 @@ pub fn to_json(value: Unknown<'_>) -> Result<Value> {
 
 fn json(value: Unknown<'_>, depth: usize) -> Result<Value> {
     if depth == 0 {
-        return Err(Error::argument("value", "must not be nested deeper than 16 levels, nor contain itself", "an object"));
+        return Err(Error::argument(
+            "value",
+            "must not be nested deeper than 16 levels, nor contain itself",
+            "an object",
+        ));
     }
     Ok(match value.get_type().map_err(unreadable)? {
         ValueType::Boolean => Value::Bool(read(value)?),
         ValueType::Number => number(read(value)?),
         ValueType::String => Value::String(read(value)?),
-        ValueType::BigInt => Value::String(value.coerce_to_string().and_then(|s| s.into_utf8()?.into_owned()).map_err(unreadable)?),
+        ValueType::BigInt => {
+            Value::String(value.coerce_to_string().and_then(|s| s.into_utf8()?.into_owned()).map_err(unreadable)?)
+        }
         ValueType::Object if value.is_date().map_err(unreadable)? => date(value)?,
         ValueType::Object => {
             let object: Object<'_> = read(value)?;
@@ -41,7 +47,8 @@ fn json(value: Unknown<'_>, depth: usize) -> Result<Value> {
                 let mut map = Map::new();
                 for key in Object::keys(&object).map_err(unreadable)? {
                     let member: Unknown<'_> = object.get_named_property(&key).map_err(unreadable)?;
-                    if !matches!(member.get_type(), Ok(ValueType::Undefined | ValueType::Function | ValueType::Symbol)) {
+                    if !matches!(member.get_type(), Ok(ValueType::Undefined | ValueType::Function | ValueType::Symbol))
+                    {
                         map.insert(key, json(member, depth - 1)?);
                     }
                 }

@@ -13,6 +13,9 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
+/// A bet, or why there is none.
+pub type Decision = std::result::Result<Direction, Abstention>;
+
 /// How far stop and target lie from the entry, relative to what the model was trained on; the ratio of the two stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Risk {
@@ -41,7 +44,7 @@ pub struct Prediction {
     /// The market.
     pub market: Market,
     /// The bet, or why there is none.
-    pub decision: Result<Direction, Abstention>,
+    pub decision: Decision,
     /// That a BUY, a SELL, neither would succeed.
     pub probabilities: Probabilities,
     /// What BUY and SELL would have without any knowledge.
@@ -64,13 +67,16 @@ impl Prediction {
     /// Why there is no signal, in words; for a bet, what speaks for it.
     pub fn rationale(&self) -> String {
         let percent = |p: f64| format!("{:.1} %", 100.0 * p);
-        let odds = |name: &str, p: f64, base: f64| format!("a {name} succeeds with {} (base rate {})", percent(p), percent(base));
+        let odds = |name: &str, p: f64, base: f64| {
+            format!("a {name} succeeds with {} (base rate {})", percent(p), percent(base))
+        };
         let Probabilities { buy, sell, .. } = self.probabilities;
         match self.decision {
             Ok(Direction::Buy) => odds("BUY", buy, self.base_rates[0]),
             Ok(Direction::Sell) => odds("SELL", sell, self.base_rates[1]),
             Err(Abstention::NoSkill) => {
-                "HOLD: on candles it had not seen, the model was no better than the base rate, so it has nothing to say".into()
+                "HOLD: on candles it had not seen, the model was no better than the base rate, so it has nothing to say"
+                    .into()
             }
             Err(Abstention::NoEdge) => format!(
                 "HOLD: {} and {}; to earn its costs a bet needs {} and the model's own word",
@@ -79,8 +85,12 @@ impl Prediction {
                 percent(self.break_even.unwrap_or(f64::NAN)),
             ),
             Err(Abstention::NoFeatures) => "HOLD: the last candles give no features (flat prices or no volume)".into(),
-            Err(Abstention::NoLevels) => "HOLD: the range is as large as the price, so stop and target are no prices".into(),
-            Err(Abstention::StaleCandles) => "HOLD: the stored candles are out of date and could not be brought up to date".into(),
+            Err(Abstention::NoLevels) => {
+                "HOLD: the range is as large as the price, so stop and target are no prices".into()
+            }
+            Err(Abstention::StaleCandles) => {
+                "HOLD: the stored candles are out of date and could not be brought up to date".into()
+            }
         }
     }
 }
@@ -183,9 +193,10 @@ impl SignalLoop {
             close: prediction.price,
             volume: 0.0,
         };
-        let levels = prediction.decision.ok().zip(prediction.atr).map(|(direction, atr)| {
-            levels_at(&entry, market.timeframe.millis(), atr, direction, &shape, risk.scale())
-        });
+        let levels =
+            prediction.decision.ok().zip(prediction.atr).map(|(direction, atr)| {
+                levels_at(&entry, market.timeframe.millis(), atr, direction, &shape, risk.scale())
+            });
         if levels.is_some_and(|levels| levels.stop_loss.is_none() || levels.take_profit.is_none()) {
             prediction.decision = Err(Abstention::NoLevels);
         }

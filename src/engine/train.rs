@@ -217,11 +217,13 @@ impl SignalLoop {
         }
         let young = |market: &Market| {
             request.mode == TrainMode::Retrain
-                && self.registry.get(market).is_ok_and(|model| {
-                    (now_ms - model.record.trained_ms) as f64 <= max_age_hours * 3_600_000.0
-                })
+                && self
+                    .registry
+                    .get(market)
+                    .is_ok_and(|model| (now_ms - model.record.trained_ms) as f64 <= max_age_hours * 3_600_000.0)
         };
-        let (skipped, wanted) = self.markets(request.symbols.clone(), request.timeframes.clone()).into_iter().partition(young);
+        let (skipped, wanted) =
+            self.markets(request.symbols.clone(), request.timeframes.clone()).into_iter().partition(young);
         Ok((wanted, skipped))
     }
 

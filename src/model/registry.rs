@@ -127,7 +127,8 @@ fn read_file(path: &Path) -> Result<Model> {
         };
         return refuse(path, problem.to_owned());
     };
-    let body = rest.split_at_checked(9).filter(|(crc, body)| *crc == format!("{:08x}\n", crc32fast::hash(body)).as_bytes());
+    let body =
+        rest.split_at_checked(9).filter(|(crc, body)| *crc == format!("{:08x}\n", crc32fast::hash(body)).as_bytes());
     let Some((_, body)) = body else {
         return refuse(path, "it is damaged (checksum mismatch)".to_owned());
     };
