@@ -33,12 +33,13 @@ class FeedbackTracker {
 class MLPredictor {
   constructor(symbol, timeframe) {
     native.checkMarket(symbol, timeframe)
-    Object.assign(this, methodsOf(native.MLPredictor, () => defaultLoop().predictor(symbol, timeframe)))
+    Object.assign(this, methodsOf(native.Predictor, () => defaultLoop().predictor(symbol, timeframe)))
   }
 }
 
 module.exports.SignalLoop = native.SignalLoop
 module.exports.FeedbackTracker = FeedbackTracker
+module.exports.Predictor = native.Predictor
 module.exports.MLPredictor = MLPredictor
 module.exports.feedbackTracker = new FeedbackTracker()
 module.exports.mlPredictor = new MLPredictor()

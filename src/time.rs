@@ -2,6 +2,8 @@
 
 use chrono::{DateTime, MappedLocalTime, NaiveDateTime, SecondsFormat, TimeZone, Utc};
 use chrono_tz::Tz;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 /// The smallest number taken for milliseconds (1973-03-03): below it, the caller most likely passed seconds.
 pub const MIN_MILLIS: i64 = 100_000_000_000;
@@ -11,6 +13,38 @@ pub const MAX_MILLIS: i64 = 253_402_300_799_999;
 /// The system clock's time.
 pub fn now_ms() -> i64 {
     Utc::now().timestamp_millis()
+}
+
+/// What time it is: the system's, or one that is set by hand, for demonstrations and tests. Copies share it.
+#[derive(Debug, Clone, Default)]
+pub enum Clock {
+    /// The system's time.
+    #[default]
+    System,
+    /// A time that stands until it is set anew, UTC epoch milliseconds.
+    Standing(Arc<AtomicI64>),
+}
+
+impl Clock {
+    /// A clock that stands at `now_ms`.
+    pub fn standing(now_ms: i64) -> Self {
+        Self::Standing(Arc::new(AtomicI64::new(now_ms)))
+    }
+
+    /// The time it shows.
+    pub fn now_ms(&self) -> i64 {
+        match self {
+            Self::System => now_ms(),
+            Self::Standing(at) => at.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Sets a standing clock; the system's goes by itself.
+    pub fn set(&self, now_ms: i64) {
+        if let Self::Standing(at) = self {
+            at.store(now_ms, Ordering::Relaxed);
+        }
+    }
 }
 
 /// `2025-09-13T12:00:00.000Z`.

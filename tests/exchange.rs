@@ -5,9 +5,10 @@
 use serde_json::{Value, json};
 use signalloop::error::Error;
 use signalloop::market::{
-    CandleSource, Clock, Exchange, Fault, Simulator, SimulatorOptions, candle_file, read_csv, update, write_csv,
+    CandleSource, Exchange, Fault, Simulator, SimulatorOptions, candle_file, read_csv, update, write_csv,
 };
 use signalloop::symbol::{Market, Symbol};
+use signalloop::time::Clock;
 use std::time::{Duration, Instant};
 
 const HOUR: i64 = 3_600_000;
@@ -17,7 +18,7 @@ const START: i64 = 1_735_689_600_000;
 
 fn simulator(symbols: &[&str], now_ms: i64) -> Simulator {
     let symbols = symbols.iter().map(|name| Symbol::parse(name).unwrap()).collect();
-    Simulator::start(SimulatorOptions { symbols, clock: Clock::Standing(now_ms), ..Default::default() }).unwrap()
+    Simulator::start(SimulatorOptions { symbols, clock: Clock::standing(now_ms), ..Default::default() }).unwrap()
 }
 
 fn client(simulator: &Simulator) -> Exchange {
@@ -57,7 +58,7 @@ async fn an_update_asks_only_for_what_is_missing() {
     let again = update(&exchange, home.path(), &btc, 5, simulator.now_ms()).await.unwrap();
     assert_eq!((again.added, simulator.request_count()), (0, 1), "nothing new can be there");
 
-    simulator.set_now_ms(START + 10 * DAY + 3 * HOUR);
+    simulator.clock().set(START + 10 * DAY + 3 * HOUR);
     let later = update(&exchange, home.path(), &btc, 5, simulator.now_ms()).await.unwrap();
     assert_eq!((later.added, later.total), (3, 122));
     assert_eq!(simulator.request_count(), 2);

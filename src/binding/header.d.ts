@@ -172,7 +172,7 @@ export interface Configuration {
 }
 
 /** Predicts one market of the default loop from candles that the caller has, in the shape of the backend's old service. */
-export declare class MLPredictor {
+export declare class MLPredictor implements Predictor {
   /**
    * @param symbol default `BTCUSDT`
    * @param timeframe default `1h`

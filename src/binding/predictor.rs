@@ -1,4 +1,4 @@
-//! `MLPredictor`: the backend's old predictor service, drop-in.
+//! `Predictor`, and behind it `MLPredictor`: the backend's old predictor service, drop-in.
 
 use super::errors::{Code, Reply, promise, sync};
 use super::types::{ActionProbabilities, Prediction};
@@ -61,13 +61,13 @@ impl From<Result<Prediction>> for PredictionResult {
 }
 
 /// Predicts one market from candles that the caller has, and never rejects for want of data or of a model.
-#[napi(js_name = "MLPredictor", skip_typescript)]
-pub struct MLPredictor {
+#[napi]
+pub struct Predictor {
     core: Arc<SignalLoop>,
     market: Market,
 }
 
-impl MLPredictor {
+impl Predictor {
     pub fn of(core: Arc<SignalLoop>, symbol: Option<&str>, timeframe: Option<&str>) -> Result<Self> {
         Ok(Self { core, market: market(symbol, timeframe)? })
     }
@@ -83,12 +83,11 @@ fn market(symbol: Option<&str>, timeframe: Option<&str>) -> Result<Market> {
     Market::parse(symbol.unwrap_or("BTCUSDT"), timeframe.unwrap_or("1h"))
 }
 
-// Declared in header.d.ts, where its constructor is the one of index.js.
 #[napi]
-impl MLPredictor {
+impl Predictor {
     /// Predicts from closed candles, oldest first, at least 100. Without times they are consecutive and end now.
     /// Resolves with `success: false` and the whole shape when there is no model, too few candles or a wrong one.
-    #[napi(skip_typescript)]
+    #[napi(ts_args_type = "candles: readonly CandleInput[]", ts_return_type = "Promise<PredictionResult>")]
     pub fn predict<'env>(
         &self,
         env: &'env Env,
@@ -106,7 +105,7 @@ impl MLPredictor {
     }
 
     /// Whether a usable model is in service now, also one trained after this predictor was made.
-    #[napi(skip_typescript)]
+    #[napi]
     pub fn is_model_available(&self) -> bool {
         crate::error::guard(|| self.core.registry().get(&self.market)).is_ok()
     }

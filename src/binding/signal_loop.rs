@@ -2,7 +2,7 @@
 
 use super::callbacks::{Abort, Callback, Listener};
 use super::errors::{Code, Reply, promise, sync};
-use super::predictor::MLPredictor;
+use super::predictor::Predictor;
 use super::tracker::FeedbackTracker;
 use super::types;
 use super::values;
@@ -73,6 +73,7 @@ impl SignalLoop {
                 threads: values::option(&mut map, "threads", "must be a whole number, 1 to 1024", threads)?,
                 exchange_url: values::option(&mut map, "exchangeUrl", "must be an http(s) URL", text)?,
                 source,
+                ..Options::default()
             };
             values::no_more(&map)?;
             Ok(Self { core: Arc::new(engine::SignalLoop::open(options)?), shared_as: None })
@@ -98,9 +99,9 @@ impl SignalLoop {
     }
 
     /// The predictor of one market, in the shape of the backend's old service.
-    #[napi(ts_args_type = "symbol?: string, timeframe?: Timeframe", ts_return_type = "MLPredictor")]
-    pub fn predictor(&self, symbol: Option<String>, timeframe: Option<String>) -> napi::Result<MLPredictor, Code> {
-        sync(|| MLPredictor::of(self.core.clone(), symbol.as_deref(), timeframe.as_deref()))
+    #[napi(ts_args_type = "symbol?: string, timeframe?: Timeframe", ts_return_type = "Predictor")]
+    pub fn predictor(&self, symbol: Option<String>, timeframe: Option<String>) -> napi::Result<Predictor, Code> {
+        sync(|| Predictor::of(self.core.clone(), symbol.as_deref(), timeframe.as_deref()))
     }
 
     /// Changes configuration keys of this loop in memory: `training_config.json`'s, in camelCase or snake_case.

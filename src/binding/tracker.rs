@@ -164,7 +164,7 @@ impl FeedbackTracker {
                 values::option(&mut map, "profitLossPercent", "must be a finite number of percent", Value::as_f64)?;
             values::no_more(&map)?;
             let core = self.core.clone();
-            Ok(async move { core.store()?.close_signal(&id, outcome, exit, profit, now_ms()).await })
+            Ok(async move { core.store()?.close_signal(&id, outcome, exit, profit, core.now_ms()).await })
         })
     }
 
@@ -243,7 +243,7 @@ impl FeedbackTracker {
             let symbol = optional("symbol", symbol)?.map(|text| Symbol::parse(&text)).transpose()?;
             let timeframe = optional("timeframe", timeframe)?.map(|text| Timeframe::parse(&text)).transpose()?;
             let days = if values::is_missing(&days) { STATS_DAYS } else { values::days("days", days)? };
-            let now = now_ms();
+            let now = self.core.now_ms();
             let filter =
                 StatsFilter { symbol, timeframe, since_ms: Some(now - (days * DAY_MS) as i64), until_ms: None };
             let core = self.core.clone();

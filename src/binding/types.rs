@@ -108,18 +108,13 @@ pub struct Prediction {
 impl From<engine::Prediction> for Prediction {
     fn from(p: engine::Prediction) -> Self {
         let direction = p.decision.ok();
-        let confidence = match direction {
-            Some(Direction::Buy) => p.probabilities.buy,
-            Some(Direction::Sell) => p.probabilities.sell,
-            None => p.probabilities.hold,
-        };
         let [buy, sell] = p.base_rates;
         let base = model::Probabilities { buy, sell, hold: (1.0 - buy - sell).max(0.0) };
         Self {
             symbol: p.market.symbol.to_string(),
             timeframe: p.market.timeframe.to_string(),
             signal: action(direction),
-            confidence: percent(confidence),
+            confidence: percent(p.confidence()),
             probabilities: p.probabilities.into(),
             base_rates: base.into(),
             reason: p.decision.err().map(word::<Abstention>),

@@ -4,7 +4,6 @@ use super::SignalLoop;
 use crate::error::Result;
 use crate::market::{CandleSource, Fetched, update};
 use crate::symbol::Market;
-use crate::time::now_ms;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -49,6 +48,6 @@ impl SignalLoop {
     }
 
     pub(super) async fn update(&self, source: &dyn CandleSource, market: &Market) -> Result<Fetched> {
-        update(source, &self.data_folder(), market, self.config().history_days, now_ms()).await
+        update(source, &self.data_folder(), market, self.config().history_days, self.now_ms()).await
     }
 }

@@ -17,6 +17,7 @@ use crate::files::Stamp;
 use crate::market::{Candle, CandleSource, Exchange, candle_file, read_csv};
 use crate::model::Registry;
 use crate::symbol::{Market, Symbol, Timeframe};
+use crate::time::Clock;
 use parking_lot::{Mutex, RwLock};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -42,6 +43,8 @@ pub struct Options {
     pub exchange_url: Option<String>,
     /// Candles from elsewhere than the exchange.
     pub source: Option<Arc<dyn CandleSource>>,
+    /// What time it is. Default: the system's.
+    pub clock: Clock,
 }
 
 /// The candles of one market in memory: the stamp of the file they came from, and its tail.
@@ -89,6 +92,11 @@ impl SignalLoop {
     /// The home folder.
     pub fn home(&self) -> &Path {
         &self.home
+    }
+
+    /// The time that the loop goes by, UTC epoch ms.
+    pub fn now_ms(&self) -> i64 {
+        self.options.clock.now_ms()
     }
 
     /// The configuration in force.

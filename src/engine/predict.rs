@@ -4,11 +4,12 @@ use super::SignalLoop;
 use crate::barrier::Direction;
 use crate::error::{Error, Result};
 use crate::features::{self, MIN_CANDLES};
-use crate::learning::{Abstention, Costs, choose, levels_at};
+use crate::learning::{Abstention, Costs, Entry, choose, levels_at};
 use crate::market::Candle;
 use crate::model::{Model, Probabilities};
+use crate::signal::Signal;
 use crate::symbol::Market;
-use crate::time::now_ms;
+use serde_json::Map;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
@@ -64,6 +65,15 @@ pub struct Prediction {
 }
 
 impl Prediction {
+    /// The probability of what the decision says: of its bet, or that neither bet would succeed.
+    pub fn confidence(&self) -> f64 {
+        match self.decision {
+            Ok(Direction::Buy) => self.probabilities.buy,
+            Ok(Direction::Sell) => self.probabilities.sell,
+            Err(_) => self.probabilities.hold,
+        }
+    }
+
     /// Why there is no signal, in words; for a bet, what speaks for it.
     pub fn rationale(&self) -> String {
         let percent = |p: f64| format!("{:.1} %", 100.0 * p);
@@ -113,6 +123,47 @@ pub struct GeneratedSignal {
 }
 
 impl GeneratedSignal {
+    /// The signal of a prediction, given at `timestamp_ms`.
+    pub fn new(mut prediction: Prediction, risk: Risk, timestamp_ms: i64) -> Self {
+        let shape = prediction.model.record.shape();
+        let candle_ms = prediction.market.timeframe.millis();
+        let levels = prediction.decision.ok().zip(prediction.atr).map(|(direction, atr)| {
+            let entry = Entry { price: prediction.price, time_ms: prediction.candle_close_ms };
+            levels_at(entry, candle_ms, atr * risk.scale(), direction, &shape)
+        });
+        if levels.is_some_and(|levels| levels.stop_loss.is_none() || levels.take_profit.is_none()) {
+            prediction.decision = Err(Abstention::NoLevels);
+        }
+        let levels = levels.filter(|_| prediction.decision.is_ok());
+        Self {
+            stop_loss: levels.and_then(|levels| levels.stop_loss),
+            take_profit: levels.and_then(|levels| levels.take_profit),
+            expires_ms: levels.and_then(|levels| levels.expires_ms),
+            timestamp_ms,
+            warning: None,
+            prediction,
+        }
+    }
+
+    /// The same as the store records it.
+    pub fn to_signal(&self) -> Signal {
+        Signal {
+            id: self.id(),
+            symbol: self.prediction.market.symbol.clone(),
+            timeframe: self.prediction.market.timeframe,
+            direction: self.prediction.decision.ok(),
+            confidence: Some(100.0 * self.prediction.confidence()),
+            entry_price: Some(self.prediction.price),
+            stop_loss: self.stop_loss,
+            take_profit: self.take_profit,
+            timestamp_ms: self.timestamp_ms,
+            expires_ms: self.expires_ms,
+            indicators: Map::new(),
+            features: None,
+            extra: Map::new(),
+        }
+    }
+
     /// A new unique id that tells market and time.
     pub fn id(&self) -> String {
         // The standard hasher is seeded anew from the system's randomness.
@@ -161,7 +212,7 @@ impl SignalLoop {
             price: last.close,
             atr: None,
             candle_close_ms: last.open_ms + candle_ms,
-            stale: now_ms() >= last.open_ms + 2 * candle_ms,
+            stale: self.now_ms() >= last.open_ms + 2 * candle_ms,
             model: model.clone(),
         };
         if let Ok((row, atr)) = features::latest(candles, candle_ms) {
@@ -184,30 +235,7 @@ impl SignalLoop {
         if prediction.stale {
             prediction.decision = Err(Abstention::StaleCandles);
         }
-        let shape = prediction.model.record.shape();
-        let entry = Candle {
-            open_ms: prediction.candle_close_ms - market.timeframe.millis(),
-            open: prediction.price,
-            high: prediction.price,
-            low: prediction.price,
-            close: prediction.price,
-            volume: 0.0,
-        };
-        let levels =
-            prediction.decision.ok().zip(prediction.atr).map(|(direction, atr)| {
-                levels_at(&entry, market.timeframe.millis(), atr, direction, &shape, risk.scale())
-            });
-        if levels.is_some_and(|levels| levels.stop_loss.is_none() || levels.take_profit.is_none()) {
-            prediction.decision = Err(Abstention::NoLevels);
-        }
-        let levels = levels.filter(|_| prediction.decision.is_ok());
-        Ok(GeneratedSignal {
-            stop_loss: levels.and_then(|levels| levels.stop_loss),
-            take_profit: levels.and_then(|levels| levels.take_profit),
-            expires_ms: levels.and_then(|levels| levels.expires_ms),
-            timestamp_ms: now_ms(),
-            warning: fetched.err().map(|error| error.to_string()),
-            prediction,
-        })
+        let signal = GeneratedSignal::new(prediction, risk, self.now_ms());
+        Ok(GeneratedSignal { warning: fetched.err().map(|error| error.to_string()), ..signal })
     }
 }

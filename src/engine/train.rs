@@ -8,7 +8,7 @@ use crate::learning::{Step, train_market};
 use crate::market::{CandleSource, candle_file, read_csv};
 use crate::model::{Model, Record};
 use crate::symbol::{Market, Symbol, Timeframe};
-use crate::time::{format_iso, now_ms};
+use crate::time::format_iso;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -111,7 +111,7 @@ impl TrainingResults {
     }
 
     /// `models/training_results.json`: the old system's fields, and the figures of each model.
-    fn to_json(&self) -> Value {
+    pub fn to_json(&self) -> Value {
         let one = |result: &TrainResult| {
             let mut entry = json!({
                 "symbol": result.market.symbol,
@@ -175,7 +175,7 @@ impl SignalLoop {
         cancel: Cancel,
         progress: impl Fn(TrainProgress) + Send + Sync + 'static,
     ) -> Result<TrainingResults> {
-        let (started_ms, clock) = (now_ms(), Instant::now());
+        let (started_ms, clock) = (self.now_ms(), Instant::now());
         let (markets, skipped) = self.markets_to_train(&request, started_ms)?;
         let config = self.config();
         let run = Arc::new(Run {
@@ -265,7 +265,7 @@ impl SignalLoop {
             move || {
                 let candles = read_csv(&path)?;
                 let step = |step: Step| run.tell(&market, Phase::Train, step, None);
-                let model = train_market(&market, &candles, &config, now_ms(), &run.cancel, &step)?;
+                let model = train_market(&market, &candles, &config, this.now_ms(), &run.cancel, &step)?;
                 this.registry.promote(model)
             }
         };

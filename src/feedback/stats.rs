@@ -46,19 +46,27 @@ pub struct Stats {
 
 /// The figures of a set of signals. Profits are in percent of the entry price, before costs unless it says otherwise;
 /// a mean of nothing is 0.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// Serialised under the names of the JavaScript API.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Figures {
     /// `active + closed`.
+    #[serde(rename = "totalSignals")]
     pub total: u64,
     /// Still open.
+    #[serde(rename = "activeSignals")]
     pub active: u64,
     /// `successes + failures`.
+    #[serde(rename = "closedSignals")]
     pub closed: u64,
     /// HOLD signals; in no other figure.
+    #[serde(rename = "holdSignals")]
     pub hold: u64,
     /// Closed as `TOOK_PROFIT` or `SUCCESS`.
+    #[serde(rename = "successfulSignals")]
     pub successes: u64,
     /// Closed as `STOPPED_OUT` or `FAILURE`.
+    #[serde(rename = "failedSignals")]
     pub failures: u64,
     /// Closed as `TOOK_PROFIT`.
     pub took_profit: u64,
@@ -69,8 +77,10 @@ pub struct Figures {
     /// The 95 % Wilson score interval of the success rate, in percent; 0 to 100 while nothing is closed.
     pub success_interval: (f64, f64),
     /// Mean profit of the closed.
+    #[serde(rename = "averageProfitLoss")]
     pub average_profit: f64,
     /// Mean profit of those with a profit above 0.
+    #[serde(rename = "averageProfit")]
     pub average_win: f64,
     /// Mean profit of those with a profit below 0; not positive.
     pub average_loss: f64,
@@ -79,13 +89,16 @@ pub struct Figures {
     /// `Σ wins / |Σ losses|`; `None` without a loss.
     pub profit_factor: Option<f64>,
     /// Sum of the profits.
+    #[serde(rename = "totalProfitLoss")]
     pub total_profit: f64,
     /// The deepest fall of the running sum of profits below its highest point so far (0 at the start), in order of
     /// closing, in percentage points; not negative.
     pub max_drawdown: f64,
     /// Highest profit; `None` while nothing is closed.
+    #[serde(rename = "bestProfitLoss")]
     pub best: Option<f64>,
     /// Lowest profit; `None` while nothing is closed.
+    #[serde(rename = "worstProfitLoss")]
     pub worst: Option<f64>,
     /// Mean confidence of the closed that state one.
     pub average_confidence: f64,

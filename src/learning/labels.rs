@@ -40,34 +40,36 @@ pub struct Ending {
     pub bar: usize,
 }
 
-/// The levels of a signal given at the close of `candle`, as the signal generator sets them.
+/// Where a bet begins: the close of a candle.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Entry {
+    /// The close.
+    pub price: f64,
+    /// When the candle closed, UTC epoch ms.
+    pub time_ms: i64,
+}
+
+/// The levels of a bet, as the signal generator sets them.
 /// A level that would be zero or below, as a wide target of a SELL can be, is left out: no price reaches it.
-pub fn levels_at(
-    candle: &Candle,
-    candle_ms: i64,
-    atr: f64,
-    direction: Direction,
-    shape: &SignalShape,
-    stop_scale: f64,
-) -> Levels {
-    let stop = shape.stop_atr * stop_scale * atr;
-    let level = |distance: f64| Some(candle.close + direction.sign() * distance).filter(|price| *price > 0.0);
-    let since_ms = candle.open_ms + candle_ms;
+pub fn levels_at(entry: Entry, candle_ms: i64, atr: f64, direction: Direction, shape: &SignalShape) -> Levels {
+    let stop = shape.stop_atr * atr;
+    let level = |distance: f64| Some(entry.price + direction.sign() * distance).filter(|price| *price > 0.0);
     Levels {
         direction,
-        entry: candle.close,
+        entry: entry.price,
         stop_loss: level(-stop),
         take_profit: level(stop * shape.reward_risk),
-        since_ms,
-        expires_ms: Some(since_ms + shape.expiry_bars as i64 * candle_ms),
+        since_ms: entry.time_ms,
+        expires_ms: Some(entry.time_ms + shape.expiry_bars as i64 * candle_ms),
     }
 }
 
 /// The label of a signal given at the close of `candles[bar]`; `None` while the candles that decide it are missing,
 /// be it that they have not come yet or that they fell into a hole of more than [`MAX_GAP_BARS`].
 pub fn label(candles: &[Candle], bar: usize, candle_ms: i64, atr: f64, shape: &SignalShape) -> Option<Label> {
+    let entry = Entry { price: candles[bar].close, time_ms: candles[bar].open_ms + candle_ms };
     let end = |direction| {
-        let levels = levels_at(&candles[bar], candle_ms, atr, direction, shape, 1.0);
+        let levels = levels_at(entry, candle_ms, atr, direction, shape);
         let mut before = candles[bar].open_ms;
         for (offset, candle) in candles[bar + 1..].iter().enumerate() {
             if candle.open_ms - before > (MAX_GAP_BARS + 1) * candle_ms {

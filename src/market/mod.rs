@@ -10,5 +10,5 @@ mod source;
 pub use candle::{Candle, check_series};
 pub use csv::{candle_file, merge, read_csv, write_csv};
 pub use exchange::Exchange;
-pub use simulator::{Clock, Fault, Simulator, SimulatorOptions};
+pub use simulator::{Fault, Simulator, SimulatorOptions};
 pub use source::{CandleFuture, CandleSource, Fetched, update};

@@ -12,7 +12,7 @@ mod wire;
 use crate::error::{Error, Result};
 use crate::market::Candle;
 use crate::symbol::{Market, Symbol};
-use crate::time;
+use crate::time::{self, Clock};
 use parking_lot::Mutex;
 use path::Path;
 use std::collections::{BTreeMap, VecDeque};
@@ -25,15 +25,6 @@ use wire::{FragileListener, Scissors};
 /// The requests that [`Simulator::requests`] remembers: enough for any test, and little in a demonstration of weeks.
 const REQUESTS_KEPT: usize = 1000;
 
-/// The time in a simulated market.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Clock {
-    /// The system's time.
-    System,
-    /// This time, UTC epoch milliseconds, until it is set anew.
-    Standing(i64),
-}
-
 /// What [`Simulator::start`] simulates.
 #[derive(Debug, Clone)]
 pub struct SimulatorOptions {
@@ -43,7 +34,7 @@ pub struct SimulatorOptions {
     pub symbols: Vec<Symbol>,
     /// Open time of the first candle, UTC epoch milliseconds, rounded down to the hour. Default 2025-01-01.
     pub start_ms: i64,
-    /// The time at first. Default 120 days after the default start, standing.
+    /// The time in the market; a standing one may be set while it runs. Default 120 days after the default start, standing.
     pub clock: Clock,
     /// Drift of the hidden rule per hour, in hourly standard deviations, 0 to 2; 0 is a random walk without any rule.
     /// Default 0.25: with it a trade against the extreme RSI, stop 1.5 ATR, target 3 ATR, takes profit 55 times in 100
@@ -60,7 +51,7 @@ impl Default for SimulatorOptions {
             seed: 42,
             symbols: Symbol::parse("BTCUSDT").into_iter().collect(),
             start_ms,
-            clock: Clock::Standing(start_ms + 120 * 86_400_000),
+            clock: Clock::standing(start_ms + 120 * 86_400_000),
             rule_strength: 0.25,
             port: 0,
         }
@@ -98,7 +89,7 @@ pub struct Simulator {
 #[derive(Debug)]
 struct Shared {
     paths: BTreeMap<Symbol, Mutex<Path>>,
-    clock: Mutex<Clock>,
+    clock: Clock,
     faults: Mutex<VecDeque<Fault>>,
     requests: Mutex<(usize, VecDeque<String>)>,
 }
@@ -122,7 +113,7 @@ impl Simulator {
         };
         let shared = Arc::new(Shared {
             paths: symbols.into_iter().map(path).collect(),
-            clock: Mutex::new(clock),
+            clock,
             faults: Mutex::default(),
             requests: Mutex::default(),
         });
@@ -157,9 +148,9 @@ impl Simulator {
         self.shared.now_ms()
     }
 
-    /// Sets the time, where it then stands until it is set anew.
-    pub fn set_now_ms(&self, now_ms: i64) {
-        *self.shared.clock.lock() = Clock::Standing(now_ms);
+    /// The market's clock.
+    pub fn clock(&self) -> &Clock {
+        &self.shared.clock
     }
 
     /// The closed candles of `market` whose open times lie in `[from_ms, until_ms)`, without the way over HTTP.
@@ -212,10 +203,7 @@ impl Drop for Simulator {
 
 impl Shared {
     fn now_ms(&self) -> i64 {
-        match *self.clock.lock() {
-            Clock::System => time::now_ms(),
-            Clock::Standing(now_ms) => now_ms,
-        }
+        self.clock.now_ms()
     }
 
     fn remember(&self, request: String) {

@@ -1,0 +1,149 @@
+//! What can be asked on the command line.
+
+use crate::symbol::{Symbol, Timeframe};
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+/// A feedback loop for trading signals: it records them, closes them by price, learns, and predicts.
+#[derive(Debug, Parser)]
+#[command(
+    name = "signalloop",
+    version,
+    max_term_width = 100,
+    after_help = "Start with `signalloop demo`: everything on a simulated market, without network, in under a minute.\n\
+                  Exit codes: 0 all of it worked, 1 none of it, 2 the command was not understood, 3 some of it.",
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub struct Args {
+    /// The folder that holds everything [default: $SIGNALLOOP_HOME, else ./ml]
+    #[arg(long, global = true, value_name = "FOLDER")]
+    pub home: Option<PathBuf>,
+    /// Print one JSON document on standard output, for scripts
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print results only, no progress
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train a model for every configured symbol and timeframe, or for those named
+    Train(Train),
+    /// Train again the models that are missing, damaged or old
+    Retrain(Retrain),
+    /// Bring candles up to date from the exchange
+    Fetch(Markets),
+    /// Say what the model thinks of the time after the last stored candle
+    Predict(Predict),
+    /// Show what became of the recorded signals
+    Stats(Stats),
+    /// Show the models in service, and how good they are on candles they had not seen
+    Models,
+    /// See the whole loop at work on a simulated market, without network, in under a minute
+    Demo(Demo),
+    /// Serve a simulated exchange on this machine, to try things and to test against
+    Simulator(Simulator),
+}
+
+/// Which markets.
+#[derive(Debug, clap::Args)]
+pub struct Markets {
+    /// A symbol, BTCUSDT or BTC/USDT; may be given several times [default: the configured ones]
+    #[arg(long = "symbol", value_name = "SYMBOL", value_parser = Symbol::parse)]
+    pub symbols: Vec<Symbol>,
+    /// A timeframe, 1h; may be given several times [default: the configured ones]
+    #[arg(long = "timeframe", value_name = "TIMEFRAME", value_parser = Timeframe::parse)]
+    pub timeframes: Vec<Timeframe>,
+}
+
+/// What to train.
+#[derive(Debug, clap::Args)]
+pub struct Train {
+    /// Which markets.
+    #[command(flatten)]
+    pub markets: Markets,
+    /// Train on the candles already stored
+    #[arg(long)]
+    pub no_fetch: bool,
+}
+
+/// What to train again.
+#[derive(Debug, clap::Args)]
+pub struct Retrain {
+    /// What to train.
+    #[command(flatten)]
+    pub train: Train,
+    /// Leave models alone that are younger, in hours
+    #[arg(long, value_name = "HOURS", default_value_t = 24.0)]
+    pub max_age: f64,
+}
+
+/// What to predict.
+#[derive(Debug, clap::Args)]
+pub struct Predict {
+    /// The symbol, BTCUSDT or BTC/USDT
+    #[arg(long, value_parser = Symbol::parse)]
+    pub symbol: Symbol,
+    /// The timeframe
+    #[arg(long, value_parser = Timeframe::parse, default_value = "1h")]
+    pub timeframe: Timeframe,
+}
+
+/// Which signals to count.
+#[derive(Debug, clap::Args)]
+pub struct Stats {
+    /// Only this symbol
+    #[arg(long, value_parser = Symbol::parse)]
+    pub symbol: Option<Symbol>,
+    /// Only this timeframe
+    #[arg(long, value_parser = Timeframe::parse)]
+    pub timeframe: Option<Timeframe>,
+    /// How many days back
+    #[arg(long, default_value_t = 30.0, value_parser = days)]
+    pub days: f64,
+}
+
+/// How to demonstrate.
+#[derive(Debug, clap::Args)]
+pub struct Demo {
+    /// Another seed, another market
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+    /// Keep what the demonstration wrote, in a folder that must not exist yet
+    #[arg(long, value_name = "FOLDER")]
+    pub keep: Option<PathBuf>,
+    /// How many weeks to live through
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=52))]
+    pub weeks: u32,
+}
+
+/// What to simulate.
+#[derive(Debug, clap::Args)]
+pub struct Simulator {
+    /// Another seed, another market
+    #[arg(long, default_value_t = 42)]
+    pub seed: u64,
+    /// The port on this machine; 0 is any free one
+    #[arg(long, default_value_t = 0)]
+    pub port: u16,
+    /// The symbols traded, with commas between
+    #[arg(long, value_delimiter = ',', default_value = "BTCUSDT,ETHUSDT", value_parser = Symbol::parse)]
+    pub symbols: Vec<Symbol>,
+    /// How many days of history there are; the last candle is open now
+    #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=3650))]
+    pub days: u32,
+    /// Strength of the hidden rule, 0 to 2; 0 is a market without any
+    #[arg(long, default_value_t = 0.25)]
+    pub rule: f64,
+}
+
+fn days(text: &str) -> Result<f64, String> {
+    let days: f64 = text.parse().map_err(|_| "must be a number of days".to_owned())?;
+    if days > 0.0 && days <= 36_500.0 { Ok(days) } else { Err("must be above 0 and at most 36500".to_owned()) }
+}

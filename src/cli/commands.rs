@@ -1,0 +1,271 @@
+//! The commands, each a few lines over the engine.
+
+use super::args::{Args, Command, Markets, Predict, Simulator as SimulatorArgs, Stats, Train};
+use super::output::{Output, failure};
+use super::progress::{Progress, quality};
+use super::{FAILURE, PARTIAL, SUCCESS};
+use crate::cancel::Cancel;
+use crate::engine::{FetchResult, Options, SignalLoop, TrainMode, TrainRequest, TrainingResults};
+use crate::error::{Error, Result};
+use crate::feedback::{Figures, StatsFilter};
+use crate::market::{Simulator, SimulatorOptions};
+use crate::symbol::{Symbol, Timeframe};
+use crate::time::{Clock, format_iso, now_ms};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Runs a command that works on a home.
+pub async fn run(command: &Command, args: &Args, output: &Output) -> Result<i32> {
+    // There is no event loop to leave a core to.
+    let threads = std::thread::available_parallelism().ok().map(usize::from);
+    let core = Arc::new(SignalLoop::open(Options { home: args.home.clone(), threads, ..Options::default() })?);
+    core.warnings().iter().for_each(|warning| output.warning(warning));
+    let code = match command {
+        Command::Train(train) => self::train(&core, request(train, TrainMode::All, None), args, output).await,
+        Command::Retrain(retrain) => {
+            self::train(&core, request(&retrain.train, TrainMode::Retrain, Some(retrain.max_age)), args, output).await
+        }
+        Command::Fetch(markets) => fetch(&core, markets, output).await,
+        Command::Predict(predict) => self::predict(&core, predict, output),
+        Command::Stats(stats) => self::stats(&core, stats, output),
+        Command::Models => models(&core, output),
+        // These have no home; `super::run` takes them.
+        Command::Demo(_) | Command::Simulator(_) => Ok(FAILURE),
+    };
+    core.close().await;
+    code
+}
+
+fn given<T: Clone>(list: &[T]) -> Option<Vec<T>> {
+    (!list.is_empty()).then(|| list.to_vec())
+}
+
+fn request(train: &Train, mode: TrainMode, max_age_hours: Option<f64>) -> TrainRequest {
+    TrainRequest {
+        mode,
+        symbols: given(&train.markets.symbols),
+        timeframes: given(&train.markets.timeframes),
+        max_age_hours,
+        skip_fetch: train.no_fetch,
+    }
+}
+
+fn exit_code(succeeded: usize, total: usize) -> i32 {
+    match succeeded {
+        n if n == total => SUCCESS,
+        0 => FAILURE,
+        _ => PARTIAL,
+    }
+}
+
+async fn train(core: &Arc<SignalLoop>, request: TrainRequest, args: &Args, output: &Output) -> Result<i32> {
+    let markets = core.markets(request.symbols.clone(), request.timeframes.clone()).len();
+    output.news(format!("Training up to {markets} models in {}", core.home().display()));
+    let progress = Progress::new(Output::new(args.json, args.quiet), markets);
+    let results = core.train(request, Cancel::default(), move |news| progress.show(&news)).await?;
+    report(&results, output);
+    Ok(exit_code(results.succeeded(), results.results.len()))
+}
+
+/// The end of a training, for people and for scripts.
+pub fn report(results: &TrainingResults, output: &Output) {
+    if !results.skipped.is_empty() {
+        output.line(format!("{} models are young enough and were left alone", results.skipped.len()));
+    }
+    let mut warnings: Vec<&str> = results.results.iter().filter_map(|result| result.warning.as_deref()).collect();
+    // One exchange down is one piece of news, not twenty.
+    if let Some(first) = warnings.first() {
+        let more = warnings.len() - 1;
+        let others = if more > 0 { format!(" (and {more} more like it)") } else { String::new() };
+        output.warning(format!("{first}{others}"));
+        warnings.clear();
+    }
+    output.line(format!(
+        "Success: {}/{} models trained ({:.0}%)",
+        results.succeeded(),
+        results.results.len(),
+        results.success_rate()
+    ));
+    output.document(&results.to_json());
+}
+
+async fn fetch(core: &Arc<SignalLoop>, markets: &Markets, output: &Output) -> Result<i32> {
+    let markets = core.markets(given(&markets.symbols), given(&markets.timeframes));
+    let results = core.fetch(markets, |_| {}).await?;
+    for FetchResult { market, fetched } in &results {
+        output.line(match fetched {
+            Ok(fetched) => format!(
+                "{market:<15} {:>6} new, {:>7} stored, {} to {}",
+                fetched.added,
+                fetched.total,
+                format_iso(fetched.first_ms),
+                format_iso(fetched.last_ms)
+            ),
+            Err(error) => format!("{market:<15} failed   {error} [{}]", error.code()),
+        });
+    }
+    let entry = |result: &FetchResult| match &result.fetched {
+        Ok(fetched) => json!({
+            "symbol": result.market.symbol, "timeframe": result.market.timeframe, "success": true,
+            "added": fetched.added, "total": fetched.total,
+            "from": format_iso(fetched.first_ms), "until": format_iso(fetched.last_ms),
+        }),
+        Err(error) => json!({
+            "symbol": result.market.symbol, "timeframe": result.market.timeframe, "success": false,
+            "error": failure(error),
+        }),
+    };
+    output.document(&Value::from_iter(results.iter().map(entry)));
+    Ok(exit_code(results.iter().filter(|result| result.fetched.is_ok()).count(), results.len()))
+}
+
+fn predict(core: &SignalLoop, predict: &Predict, output: &Output) -> Result<i32> {
+    let market = crate::symbol::Market { symbol: predict.symbol.clone(), timeframe: predict.timeframe };
+    let prediction = core.predict(&market, None)?;
+    let p = prediction.probabilities;
+    let signal = match prediction.decision {
+        Ok(direction) => json!(direction),
+        Err(_) => json!("HOLD"),
+    };
+    output.line(format!("{market}: {}", signal.as_str().unwrap_or_default()));
+    output.line(format!("  {}", prediction.rationale()));
+    output.line(format!(
+        "  BUY {:.1} %   SELL {:.1} %   neither {:.1} %",
+        100.0 * p.buy,
+        100.0 * p.sell,
+        100.0 * p.hold
+    ));
+    output.line(format!(
+        "  from candles until {}, model of {}",
+        format_iso(prediction.candle_close_ms),
+        format_iso(prediction.model.record.trained_ms)
+    ));
+    if prediction.stale {
+        output.warning(format!(
+            "the candles end at {}; the market has moved on since. Run `signalloop fetch --symbol {} --timeframe {}`",
+            format_iso(prediction.candle_close_ms),
+            market.symbol,
+            market.timeframe
+        ));
+    }
+    output.document(&json!({
+        "symbol": market.symbol,
+        "timeframe": market.timeframe,
+        "signal": signal,
+        "confidence": 100.0 * prediction.confidence(),
+        "probabilities": { "SELL": 100.0 * p.sell, "HOLD": 100.0 * p.hold, "BUY": 100.0 * p.buy },
+        "baseRates": { "BUY": 100.0 * prediction.base_rates[0], "SELL": 100.0 * prediction.base_rates[1] },
+        "reason": prediction.decision.err(),
+        "rationale": prediction.rationale(),
+        "breakEven": prediction.break_even.map(|p| 100.0 * p),
+        "price": prediction.price,
+        "atr": prediction.atr,
+        "candlesUntil": format_iso(prediction.candle_close_ms),
+        "stale": prediction.stale,
+        "modelTrainedAt": format_iso(prediction.model.record.trained_ms),
+    }));
+    Ok(SUCCESS)
+}
+
+fn stats(core: &SignalLoop, args: &Stats, output: &Output) -> Result<i32> {
+    let since = core.now_ms() - (args.days * 86_400_000.0) as i64;
+    let filter =
+        StatsFilter { symbol: args.symbol.clone(), timeframe: args.timeframe, since_ms: Some(since), until_ms: None };
+    let stats = core.store()?.stats(&filter)?;
+    output.line(format!("The last {} days, in {}", args.days, core.home().display()));
+    figures_table(&stats.figures, &stats.by_symbol, &stats.by_timeframe, output);
+    output.document(&json!({
+        "overall": stats.figures,
+        "bySymbol": stats.by_symbol.iter().map(|(s, f)| (s.to_string(), json!(f))).collect::<serde_json::Map<_, _>>(),
+        "byTimeframe": stats.by_timeframe.iter().map(|(t, f)| (t.to_string(), json!(f))).collect::<serde_json::Map<_, _>>(),
+    }));
+    Ok(SUCCESS)
+}
+
+/// Figures in rows: all, then by symbol, then by timeframe.
+pub fn figures_table(
+    all: &Figures,
+    by_symbol: &[(Symbol, Figures)],
+    by_timeframe: &[(Timeframe, Figures)],
+    output: &Output,
+) {
+    if all.total + all.hold == 0 {
+        output.line("No signals yet. A backend records them with `feedbackTracker.recordSignal(signal)`.");
+        return;
+    }
+    output.line("                 closed  open   success (95 % interval)   break-even   mean profit   total");
+    let row = |name: &str, f: &Figures| {
+        if f.closed == 0 {
+            output.line(format!("{name:<15} {:>7} {:>5}   nothing closed yet", f.closed, f.active));
+            return;
+        }
+        let break_even = f.break_even_rate.map_or_else(|| "        –".to_owned(), |rate| format!("{rate:>7.1} %"));
+        output.line(format!(
+            "{name:<15} {:>7} {:>5}   {:>5.1} % ({:.1}–{:.1} %)      {break_even}   {:>+9.3} %  {:>+8.2} %",
+            f.closed,
+            f.active,
+            f.success_rate,
+            f.success_interval.0,
+            f.success_interval.1,
+            f.average_profit,
+            f.total_profit
+        ));
+    };
+    row("all", all);
+    by_symbol.iter().for_each(|(symbol, figures)| row(symbol.as_str(), figures));
+    if by_timeframe.len() > 1 {
+        by_timeframe.iter().for_each(|(timeframe, figures)| row(timeframe.as_str(), figures));
+    }
+    let costs = all.average_profit - all.expectancy;
+    output.line(format!(
+        "Profit in percent of the entry, before costs; after costs of {costs:.2} % a signal brings {:+.3} %.",
+        all.expectancy
+    ));
+}
+
+fn models(core: &SignalLoop, output: &Output) -> Result<i32> {
+    let models = core.models()?;
+    if models.is_empty() {
+        output.line("No models yet. Train them with `signalloop train`.");
+    }
+    for (path, record) in &models {
+        output.line(match record {
+            Ok(record) => {
+                let age_hours = (core.now_ms() - record.trained_ms) as f64 / 3_600_000.0;
+                format!("{:<15} {age_hours:>6.1} h old  {}", record.market, quality(record))
+            }
+            Err(error) => format!("{}: {error} [{}]", path.display(), error.code()),
+        });
+    }
+    let entry = |(path, record): &(std::path::PathBuf, Result<crate::model::Record>)| match record {
+        Ok(record) => json!({ "path": path, "record": record }),
+        Err(error) => json!({ "path": path, "error": failure(error) }),
+    };
+    output.document(&Value::from_iter(models.iter().map(entry)));
+    Ok(exit_code(models.iter().filter(|(_, record)| record.is_ok()).count(), models.len()))
+}
+
+/// Serves until the process ends; the first line says where.
+pub async fn simulator(args: &SimulatorArgs, output: &Output) -> Result<i32> {
+    let simulator = Simulator::start(SimulatorOptions {
+        seed: args.seed,
+        symbols: args.symbols.clone(),
+        start_ms: now_ms() - i64::from(args.days) * 86_400_000,
+        clock: Clock::System,
+        rule_strength: args.rule,
+        port: args.port,
+    })?;
+    let here = json!({ "url": simulator.url(), "nowMs": simulator.now_ms() });
+    if output.json {
+        output.document(&here);
+    } else {
+        output.line(here);
+        output.news(format!(
+            "A simulated exchange is served at {}; try: SIGNALLOOP_EXCHANGE_URL={} signalloop fetch",
+            simulator.url(),
+            simulator.url()
+        ));
+    }
+    std::future::pending::<()>().await;
+    Err(Error::Closed)
+}

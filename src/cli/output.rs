@@ -1,0 +1,63 @@
+//! What is printed where: results on standard output, progress and errors on standard error.
+
+use crate::error::Error;
+use serde_json::{Value, json};
+use std::io::{IsTerminal, Write};
+
+/// How to print.
+pub struct Output {
+    /// One JSON document instead of text.
+    pub json: bool,
+    quiet: bool,
+    /// Standard error is a terminal: bars may move.
+    pub bars: bool,
+}
+
+impl Output {
+    /// Looks at the terminal.
+    pub fn new(json: bool, quiet: bool) -> Self {
+        Self { json, quiet, bars: !json && !quiet && std::io::stderr().is_terminal() }
+    }
+
+    /// A line for people; nothing with `--json`.
+    pub fn line(&self, text: impl std::fmt::Display) {
+        if !self.json {
+            print(&mut std::io::stdout(), text);
+        }
+    }
+
+    /// A line that a quiet run leaves out.
+    pub fn news(&self, text: impl std::fmt::Display) {
+        if !self.quiet {
+            self.line(text);
+        }
+    }
+
+    /// Something to know that is not part of the result; on standard error, so that it never mixes with JSON.
+    pub fn warning(&self, text: impl std::fmt::Display) {
+        print(&mut std::io::stderr(), format!("warning: {text}"));
+    }
+
+    /// The result for scripts; nothing without `--json`.
+    pub fn document(&self, value: &Value) {
+        if self.json {
+            print(&mut std::io::stdout(), format!("{value:#}"));
+        }
+    }
+
+    /// What ended the command.
+    pub fn error(&self, error: &Error) {
+        self.document(&json!({ "error": failure(error) }));
+        print(&mut std::io::stderr(), format!("error: {error} [{}]", error.code()));
+    }
+}
+
+/// A reader that went away (`signalloop stats | head -1`) is no failure of the command.
+fn print(to: &mut dyn Write, text: impl std::fmt::Display) {
+    let _ = writeln!(to, "{text}").and_then(|()| to.flush());
+}
+
+/// An error as data.
+pub fn failure(error: &Error) -> Value {
+    json!({ "code": error.code(), "message": error.to_string() })
+}

@@ -1,0 +1,81 @@
+//! Progress of a training: bars on a terminal, a plain line per market anywhere else.
+
+use super::output::Output;
+use crate::engine::{Phase, TrainProgress, TrainResult};
+use crate::model::Record;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+
+/// Shows news of a training.
+pub struct Progress {
+    output: Output,
+    bars: MultiProgress,
+    all: ProgressBar,
+    running: Mutex<HashMap<String, ProgressBar>>,
+}
+
+impl Progress {
+    /// Of `markets` markets.
+    pub fn new(output: Output, markets: usize) -> Self {
+        let bars = MultiProgress::new();
+        let all = if output.bars { bars.add(ProgressBar::new(markets as u64)) } else { ProgressBar::hidden() };
+        all.set_style(style("{bar:30} {pos}/{len} models, {elapsed} elapsed, about {eta} left"));
+        Self { output, bars, all, running: Mutex::default() }
+    }
+
+    /// Shows one piece of news.
+    pub fn show(&self, news: &TrainProgress) {
+        let name = news.market.to_string();
+        match (&news.result, news.phase) {
+            (Some(result), _) => {
+                if let Some(bar) = self.running.lock().remove(&name) {
+                    bar.finish_and_clear();
+                }
+                self.all.set_position(news.finished as u64);
+                self.bars.suspend(|| self.output.line(summary(result)));
+                if news.finished == news.total {
+                    self.all.finish_and_clear();
+                }
+            }
+            (None, Phase::Train) if self.output.bars => {
+                let mut running = self.running.lock();
+                let bar = running.entry(name).or_insert_with_key(|name| {
+                    let bar = self.bars.insert_before(&self.all, ProgressBar::new(news.step.total as u64));
+                    bar.set_style(style("{bar:30} {pos}/{len} {msg}"));
+                    bar.with_message(name.clone())
+                });
+                bar.set_position(news.step.done as u64);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    // The templates are ours; a wrong one would show at once as the default bar.
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// One market's end in a line.
+pub fn summary(result: &TrainResult) -> String {
+    let seconds = result.duration_ms as f64 / 1000.0;
+    match &result.record {
+        Ok(model) => {
+            let stored = result.warning.as_ref().map_or("", |_| "  (stored candles only)");
+            format!("{:<15} trained  {}  {seconds:.1} s{stored}", result.market, quality(&model.record))
+        }
+        Err(error) => format!("{:<15} failed   {error} [{}]", result.market, error.code()),
+    }
+}
+
+/// How good a model is on rows it had not seen, in a few words.
+pub fn quality(record: &Record) -> String {
+    let skill = if record.has_skill() { "skill: departs from the base rate" } else { "no skill: says the base rate" };
+    format!(
+        "{:>6} rows  log loss {:.4} (constant {:.4})  {skill}",
+        record.rows,
+        record.log_loss(),
+        record.constant_log_loss()
+    )
+}
