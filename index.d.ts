@@ -171,6 +171,23 @@ export interface Configuration {
   }
 }
 
+/** Predicts one market of the default loop from candles that the caller has, in the shape of the backend's old service. */
+export declare class MLPredictor implements Predictor {
+  /**
+   * @param symbol default `BTCUSDT`
+   * @param timeframe default `1h`
+   * @throws `ERR_INVALID_ARGUMENT`
+   */
+  constructor(symbol?: string, timeframe?: Timeframe)
+  /**
+   * Predicts from closed candles, oldest first, at least 100. Without times they are consecutive and end now.
+   * Resolves with `success: false` and the whole shape when there is no model, too few candles or a wrong one.
+   */
+  predict(candles: readonly CandleInput[]): Promise<PredictionResult>
+  /** Whether a usable model is in service now, also one trained after this predictor was made. */
+  isModelAvailable(): boolean
+}
+
 /** The feedback of the default loop. Its methods may be taken off it and spied on. */
 export declare const feedbackTracker: FeedbackTracker
 /** The default loop's predictor of BTCUSDT 1h. */
@@ -250,12 +267,12 @@ export declare class FeedbackTracker {
 }
 
 /** Predicts one market from candles that the caller has, and never rejects for want of data or of a model. */
-export declare class MLPredictor {
+export declare class Predictor {
   /**
    * Predicts from closed candles, oldest first, at least 100. Without times they are consecutive and end now.
    * Resolves with `success: false` and the whole shape when there is no model, too few candles or a wrong one.
    */
-  predict(candles: CandleInput[]): Promise<PredictionResult>
+  predict(candles: readonly CandleInput[]): Promise<PredictionResult>
   /** Whether a usable model is in service now, also one trained after this predictor was made. */
   isModelAvailable(): boolean
 }
@@ -280,7 +297,7 @@ export declare class SignalLoop {
   /** Signals in, closings and statistics out. */
   get feedbackTracker(): FeedbackTracker
   /** The predictor of one market, in the shape of the backend's old service. */
-  predictor(symbol?: string, timeframe?: Timeframe): MLPredictor
+  predictor(symbol?: string, timeframe?: Timeframe): Predictor
   /**
    * Changes configuration keys of this loop in memory: `training_config.json`'s, in camelCase or snake_case.
    *

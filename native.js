@@ -836,5 +836,5 @@ function __napiStampBindingTarget(exportsObject, target) {
 module.exports.__napiBindingTarget = __napiStampBindingTarget(nativeBinding, __napiLoadedBindingTarget)
 module.exports = nativeBinding
 module.exports.FeedbackTracker = nativeBinding.FeedbackTracker
-module.exports.MLPredictor = nativeBinding.MLPredictor
+module.exports.Predictor = nativeBinding.Predictor
 module.exports.SignalLoop = nativeBinding.SignalLoop
