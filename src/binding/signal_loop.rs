@@ -13,7 +13,7 @@ use crate::market::CandleSource;
 use crate::symbol::{Market, Symbol, Timeframe};
 use napi::ValueType;
 use napi::bindgen_prelude::{
-    Env, FnArgs, FromNapiValue, Function, JsObjectValue, Object, PromiseRaw, ToNapiValue, Unknown, sys,
+    Env, FnArgs, FromNapiValue, Function, JsObjectValue, JsValue, Object, PromiseRaw, ToNapiValue, Unknown, sys,
 };
 use napi_derive::napi;
 use parking_lot::Mutex;
@@ -99,8 +99,8 @@ impl SignalLoop {
 
     /// The predictor of one market, in the shape of the backend's old service.
     #[napi(ts_args_type = "symbol?: string, timeframe?: Timeframe", ts_return_type = "MLPredictor")]
-    pub fn predictor(&self, symbol: Option<String>, timeframe: Option<String>) -> napi::Result<MLPredictor, Code> {
-        sync(|| MLPredictor::of(self.core.clone(), symbol.as_deref(), timeframe.as_deref()))
+    pub fn predictor(&self, symbol: Unknown<'_>, timeframe: Unknown<'_>) -> napi::Result<MLPredictor, Code> {
+        sync(|| MLPredictor::of(self.core.clone(), symbol, timeframe))
     }
 
     /// Changes configuration keys of this loop in memory: `training_config.json`'s, in camelCase or snake_case.
@@ -121,12 +121,14 @@ impl SignalLoop {
         promise(env, || {
             let listener =
                 member(&options, "onProgress")?.map(|function| listener("onProgress", function)).transpose()?;
-            let cancel = Cancel::default();
-            let abort = member(&options, "signal")?.map(|signal| abort(env, signal, &cancel)).transpose()?;
+            let signal = member(&options, "signal")?;
             let mut map = values::to_map("options", options)?;
             map.shift_remove("signal");
             let request = train_request(&mut map)?;
             values::no_more(&map)?;
+            // Listened to last: nothing after it can fail and leave the listener behind.
+            let cancel = Cancel::default();
+            let abort = signal.map(|signal| abort(env, signal, &cancel)).transpose()?;
             let core = self.core.clone();
             Ok(async move {
                 let progress = move |news: engine::TrainProgress| {
@@ -292,7 +294,8 @@ fn member<'a>(options: &Unknown<'a>, name: &str) -> Result<Option<Unknown<'a>>> 
     if !matches!(options.get_type(), Ok(ValueType::Object)) {
         return Ok(None);
     }
-    let unreadable = |e: napi::Error| Error::argument("options", "could not be read", e.reason.clone());
+    let env = options.value().env;
+    let unreadable = |e: napi::Error| values::unreadable(env, "options", &e);
     // SAFETY: its type was just checked, on the JavaScript thread it came on.
     let object = unsafe { options.cast::<Object<'a>>() }.map_err(unreadable)?;
     let value: Unknown<'a> = object.get_named_property(name).map_err(unreadable)?;

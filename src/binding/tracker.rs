@@ -10,7 +10,7 @@ use crate::feedback::{StatsFilter, Tick};
 use crate::signal::{OUTCOMES, Signal, Source};
 use crate::symbol::{Symbol, Timeframe};
 use crate::time::now_ms;
-use napi::bindgen_prelude::{Env, JsObjectValue, Object, PromiseRaw, Unknown};
+use napi::bindgen_prelude::{Env, JsObjectValue, JsValue, Object, PromiseRaw, Unknown};
 use napi_derive::napi;
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -47,7 +47,7 @@ fn levels(signal: &Object<'_>) -> Result<Option<Levels>> {
         for name in [camel, snake] {
             let value: Unknown<'_> = signal
                 .get_named_property(name)
-                .map_err(|e| Error::argument("signal", "could not be read", e.reason.clone()))?;
+                .map_err(|e| values::unreadable(signal.value().env, "signal", &e))?;
             if !values::is_missing(&value) {
                 return values::to_json(value).map(Some);
             }
@@ -119,7 +119,7 @@ impl FeedbackTracker {
     /// Records many signals with one wait. All are checked before any is written. Resolves with how many there were.
     ///
     /// Rejects like `recordSignal`; after `ERR_SIGNAL_CONFLICT` the signals without a conflict are recorded.
-    #[napi(ts_args_type = "signals: SignalInput[]", ts_return_type = "Promise<number>")]
+    #[napi(ts_args_type = "signals: readonly SignalInput[]", ts_return_type = "Promise<number>")]
     pub fn record_signals<'env>(
         &self,
         env: &'env Env,
@@ -237,11 +237,9 @@ impl FeedbackTracker {
         days: Unknown<'_>,
     ) -> napi::Result<PromiseRaw<'env, Reply<PerformanceStats>>> {
         promise(env, || {
-            let optional = |name, value: Unknown<'_>| {
-                if values::is_missing(&value) { Ok(None) } else { values::text(name, value).map(Some) }
-            };
-            let symbol = optional("symbol", symbol)?.map(|text| Symbol::parse(&text)).transpose()?;
-            let timeframe = optional("timeframe", timeframe)?.map(|text| Timeframe::parse(&text)).transpose()?;
+            let symbol = values::optional_text("symbol", symbol)?.map(|text| Symbol::parse(&text)).transpose()?;
+            let timeframe = values::optional_text("timeframe", timeframe)?;
+            let timeframe = timeframe.map(|text| Timeframe::parse(&text)).transpose()?;
             let days = if values::is_missing(&days) { STATS_DAYS } else { values::days("days", days)? };
             let now = now_ms();
             let filter =

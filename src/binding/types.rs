@@ -76,6 +76,7 @@ pub struct Prediction {
     /// The symbol, normalised: `BTCUSDT`.
     pub symbol: String,
     /// The timeframe.
+    #[napi(ts_type = "Timeframe")]
     pub timeframe: String,
     /// The bet, or HOLD.
     #[napi(ts_type = "SignalType")]
@@ -142,6 +143,7 @@ pub struct Signal {
     /// The symbol, normalised.
     pub pair: String,
     /// The timeframe.
+    #[napi(ts_type = "Timeframe")]
     pub timeframe: String,
     /// The bet, or HOLD.
     #[napi(ts_type = "SignalType")]
@@ -248,6 +250,7 @@ pub struct ModelInfo {
     /// The symbol, normalised.
     pub symbol: String,
     /// The timeframe.
+    #[napi(ts_type = "Timeframe")]
     pub timeframe: String,
     /// When it was trained, ISO 8601, UTC.
     pub trained_at: String,
@@ -340,6 +343,7 @@ pub struct TrainResult {
     /// The symbol, normalised.
     pub symbol: String,
     /// The timeframe.
+    #[napi(ts_type = "Timeframe")]
     pub timeframe: String,
     /// A new model is in service.
     pub success: bool,
@@ -411,6 +415,7 @@ pub struct TrainProgress {
     /// The symbol, normalised.
     pub symbol: String,
     /// The timeframe.
+    #[napi(ts_type = "Timeframe")]
     pub timeframe: String,
     /// Where this market stands.
     #[napi(ts_type = "'fetch' | 'train' | 'done' | 'failed'")]
@@ -451,6 +456,7 @@ pub struct FetchResult {
     /// The symbol, normalised.
     pub symbol: String,
     /// The timeframe.
+    #[napi(ts_type = "Timeframe")]
     pub timeframe: String,
     /// Its file is up to date.
     pub success: bool,
@@ -493,6 +499,7 @@ pub struct ClosedSignal {
     /// Its symbol, normalised.
     pub symbol: String,
     /// Its timeframe.
+    #[napi(ts_type = "Timeframe")]
     pub timeframe: String,
     /// Which way it bet.
     #[napi(ts_type = "'BUY' | 'SELL'")]
