@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import * as signalloop from '..'
 import { MLPredictor, SignalLoop, type ErrorCode } from '..'
 import { candles, storeCandles } from './helpers/candles'
 import { contents, failure, newHome, newLoop } from './helpers/home'
@@ -183,8 +184,7 @@ describe('a wrong training_config.json', () => {
     const before = process.env.SIGNALLOOP_HOME
     process.env.SIGNALLOOP_HOME = home
     try {
-      const { feedbackTracker, predict } = await import('..')
-      for (const call of [() => feedbackTracker.getStats(), () => predict({ symbol: 'BTCUSDT' })]) {
+      for (const call of [() => signalloop.feedbackTracker.getStats(), () => signalloop.predict({ symbol: 'BTCUSDT' })]) {
         const promise = call()
         expect((await failure(() => promise)).code).toBe('ERR_INVALID_CONFIG')
       }

@@ -51,7 +51,7 @@ const ODD = {
   buffer: Buffer.alloc(8),
   map: new Map([['id', 1]]),
   date: new Date(NaN),
-  hostileDate: Object.assign(new Date(), { [Symbol.toPrimitive]() { throw new Error('toPrimitive') } }),
+  hostileDate: Object.defineProperty(new Date(), Symbol.toPrimitive, { value() { throw new Error('toPrimitive') } }),
   promise: Promise.resolve(1),
   boxed: Object(5),
   error: new Error('odd'),
