@@ -106,7 +106,7 @@ impl Abort {
     pub fn listen(env: &Env, signal: &Object<'_>, cancel: &Cancel) -> Result<Self> {
         let wrong = |e: napi::Error| {
             let thrown = values::take_exception(env.raw());
-            Error::argument("signal", "must be an AbortSignal", thrown.unwrap_or_else(|| e.reason.to_string()))
+            Error::argument("signal", "must be an AbortSignal", thrown.unwrap_or_else(|| e.reason.clone()))
         };
         if signal.get_named_property::<bool>("aborted").map_err(wrong)? {
             cancel.cancel();

@@ -45,9 +45,8 @@ impl FeedbackTracker {
 fn levels(signal: &Object<'_>) -> Result<Option<Levels>> {
     let get = |camel: &str, snake: &str| -> Result<Option<Value>> {
         for name in [camel, snake] {
-            let value: Unknown<'_> = signal
-                .get_named_property(name)
-                .map_err(|e| values::unreadable(signal.value().env, "signal", &e))?;
+            let value: Unknown<'_> =
+                signal.get_named_property(name).map_err(|e| values::unreadable(signal.value().env, "signal", &e))?;
             if !values::is_missing(&value) {
                 return values::to_json(value).map(Some);
             }

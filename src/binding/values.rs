@@ -34,7 +34,7 @@ pub fn take_exception(env: sys::napi_env) -> Option<String> {
 /// An argument that could not be read, and why.
 pub fn unreadable(env: sys::napi_env, argument: &'static str, error: &napi::Error) -> Error {
     let thrown = take_exception(env);
-    Error::argument(argument, "could not be read", thrown.unwrap_or_else(|| error.reason.to_string()))
+    Error::argument(argument, "could not be read", thrown.unwrap_or_else(|| error.reason.clone()))
 }
 
 /// A JavaScript value as JSON. `undefined` members and functions are left out; a `Date` becomes its milliseconds;
