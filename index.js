@@ -38,7 +38,7 @@ const readable = (options) => {
   try {
     return completed(options)
   } catch (error) {
-    throw Object.assign(new TypeError(`argument \`options\` could not be read: ${error?.message ?? error}`), {
+    throw Object.assign(new TypeError(`argument \`options\` could not be read: ${String(error?.message ?? error)}`), {
       code: 'ERR_INVALID_ARGUMENT',
     })
   }

@@ -165,6 +165,16 @@ test('a closed loop refuses its store; the default loop opens anew', async () =>
   await signalloop.close()
 })
 
+// To do: a call takes its place before the store only once its task runs, so that close() may overtake it.
+test.failing('what was asked before close() is done', async () => {
+  // A race: one round in four shows it.
+  for (let round = 0; round < 40; round++) {
+    const loop = newLoop()
+    const recording = Array.from({ length: 50 }, (_, i) => loop.feedbackTracker.recordSignal(signal(`s${i}`)))
+    await Promise.all([...recording, loop.close()])
+  }
+})
+
 test('opening a loop and asking writes nothing', async () => {
   const home = join(newHome(), 'not', 'yet')
   const loop = newLoop({ home })

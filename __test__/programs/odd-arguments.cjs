@@ -58,7 +58,7 @@ const ODD = {
   regexp: /x/g,
 }
 
-const loop = new signalloop.SignalLoop({ exchangeUrl: 'http://127.0.0.1:9', threads: 1 })
+const loop = new signalloop.SignalLoop({ fetchCandles: async () => [], threads: 1 })
 const methods = (object, names) => names.map((name) => [name, (...args) => object[name](...args)])
 const TRACKER = ['shouldCloseSignal', 'recordSignal', 'recordSignals', 'updateOutcome', 'onPrice', 'onCandle', 'getStats']
 const LOOP = ['train', 'predict', 'generateSignal', 'fetchData', 'configure', 'predictor']
