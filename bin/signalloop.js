@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 'use strict'
 
-const { runCli } = require('../index.js')
+const { runCli } = require('../native.js')
 
 runCli(process.argv.slice(2)).then((code) => {
   process.exitCode = code

@@ -1,6 +1,6 @@
 //! `training_config.json`: raw JSON in, a checked [`Config`] out, through one function.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 use crate::symbol::{Market, Symbol, Timeframe};
 use chrono_tz::Tz;
 use serde_json::{Map, Value};
@@ -187,7 +187,7 @@ fn invalid(file: &str, key: &str, value: &Value, allowed: &str) -> Error {
     Error::InvalidConfig {
         file: file.to_owned(),
         key: key.to_owned(),
-        value: value.to_string(),
+        value: shown(value),
         allowed: allowed.to_owned(),
     }
 }

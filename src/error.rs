@@ -147,7 +147,17 @@ impl Error {
 
     /// A bad argument other than a signal, a candle or a configuration value.
     pub fn argument(argument: &'static str, problem: impl Into<String>, value: impl std::fmt::Display) -> Self {
-        Self::InvalidArgument { argument, problem: problem.into(), value: value.to_string() }
+        Self::InvalidArgument { argument, problem: problem.into(), value: shown(value) }
+    }
+}
+
+/// A value as an error shows it: the first 200 characters.
+pub fn shown(value: impl std::fmt::Display) -> String {
+    const MOST: usize = 200;
+    let text = value.to_string();
+    match text.char_indices().nth(MOST) {
+        Some((at, _)) => format!("{}… ({} characters)", &text[..at], text.chars().count()),
+        None => text,
     }
 }
 
@@ -166,6 +176,13 @@ pub fn guard<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_value_is_cut() {
+        assert_eq!(shown("short"), "short");
+        let cut = shown("ä".repeat(1_000_000));
+        assert!(cut.starts_with("ää") && cut.ends_with("… (1000000 characters)") && cut.len() < 500, "{cut}");
+    }
 
     #[test]
     fn a_panic_becomes_an_error_with_its_message() {

@@ -4,7 +4,7 @@
 //! came before); the snake_case one is written. Keys that mean nothing here are kept and written back as they came.
 
 use crate::barrier::{Direction, Levels, Outcome};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 use crate::symbol::{Symbol, Timeframe};
 use crate::time;
 use chrono_tz::Tz;
@@ -102,7 +102,7 @@ fn deeper_than(levels: usize, value: &Value) -> bool {
 }
 
 fn wrong<T>(field: &'static str, problem: &'static str, value: impl std::fmt::Display) -> Result<T> {
-    Err(Error::InvalidSignal { field, problem, value: value.to_string() })
+    Err(Error::InvalidSignal { field, problem, value: shown(value) })
 }
 
 /// The prices of a signal as far as they are there.

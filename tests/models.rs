@@ -60,7 +60,12 @@ fn a_planted_rule_is_found_and_used() {
     let model = train(&series, &Config { trees: 50, ..Config::default() });
     let record = &model.record;
     assert!(record.has_skill(), "{record:?}");
-    assert!(record.log_loss() < record.constant_log_loss() - 0.005, "{} {}", record.log_loss(), record.constant_log_loss());
+    assert!(
+        record.log_loss() < record.constant_log_loss() - 0.005,
+        "{} {}",
+        record.log_loss(),
+        record.constant_log_loss()
+    );
     assert!(record.buy.auc > 0.52 && record.sell.auc > 0.52, "{} {}", record.buy.auc, record.sell.auc);
     assert!(record.held_out_signals > 50 && record.held_out_profit.unwrap() > 0.0);
     // It is believed in the right direction: overbought speaks for SELL.
@@ -79,7 +84,10 @@ fn probabilities_add_up_and_odd_rows_have_none() {
     let model = train(&series, &small());
     for row in signalloop::features::compute(&series, HOUR).rows {
         let p = model.probabilities(&row).unwrap();
-        assert!((p.buy + p.sell + p.hold - 1.0).abs() < 1e-12 && p.buy >= 0.0 && p.sell >= 0.0 && p.hold >= 0.0, "{p:?}");
+        assert!(
+            (p.buy + p.sell + p.hold - 1.0).abs() < 1e-12 && p.buy >= 0.0 && p.sell >= 0.0 && p.hold >= 0.0,
+            "{p:?}"
+        );
     }
     assert_eq!(model.probabilities(&[f64::NAN; signalloop::features::COUNT]), None);
     assert_eq!(model.probabilities(&[0.0; 3]), None);
@@ -97,7 +105,8 @@ fn too_little_data_says_what_is_missing() {
 fn progress_counts_to_its_end_and_a_cancelled_training_stops() {
     let series = candles(900, 0.25, 1);
     let steps = Mutex::new(Vec::new());
-    train_market(&market(), &series, &small(), 0, &Cancel::default(), &|step| steps.lock().unwrap().push(step)).unwrap();
+    train_market(&market(), &series, &small(), 0, &Cancel::default(), &|step| steps.lock().unwrap().push(step))
+        .unwrap();
     let steps = steps.into_inner().unwrap();
     assert_eq!(steps.first(), Some(&Step { done: 1, total: 12 }));
     assert_eq!(steps.last(), Some(&Step { done: 12, total: 12 }));

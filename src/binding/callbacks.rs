@@ -5,7 +5,9 @@ use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::market::{CandleFuture, CandleSource};
 use crate::symbol::Market;
-use napi::bindgen_prelude::{Env, FnArgs, Function, FunctionRef, JsObjectValue, Object, ObjectRef, Promise};
+use napi::bindgen_prelude::{
+    Env, FnArgs, FromNapiValue, Function, FunctionRef, JsObjectValue, Object, ObjectRef, Promise, Unknown, sys,
+};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use serde_json::{Value, json};
 
@@ -37,12 +39,23 @@ impl<T: 'static + napi::bindgen_prelude::ToNapiValue> Listener<T> {
 /// What a user's `fetchCandles` is asked, as one object.
 type Question = FnArgs<(Value,)>;
 
+/// What it answers, read like every argument: a `Date` is a time, and NaN is refused by name.
+pub struct Answer(Value);
+
+impl FromNapiValue for Answer {
+    unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> napi::Result<Self> {
+        // SAFETY: napi calls this on the JavaScript thread with a live `env` and value, which are passed on as they are.
+        let value = unsafe { Unknown::from_napi_value(env, value)? };
+        values::to_json(value).map(Self).map_err(|error| napi::Error::from_reason(error.to_string()))
+    }
+}
+
 /// Candles from a user's `fetchCandles` callback.
-pub struct Callback(ThreadsafeFunction<Question, Promise<Value>, Question, napi::Status, false, true>);
+pub struct Callback(ThreadsafeFunction<Question, Promise<Answer>, Question, napi::Status, false, true>);
 
 impl Callback {
     /// Asks a JavaScript function, which must return a promise.
-    pub fn new(function: Function<'_, Question, Promise<Value>>) -> Result<Self> {
+    pub fn new(function: Function<'_, Question, Promise<Answer>>) -> Result<Self> {
         let function = function.build_threadsafe_function::<Question>().weak::<true>();
         function.build().map(Self).map_err(refused("fetchCandles"))
     }
@@ -65,7 +78,7 @@ impl CandleSource for Callback {
                 });
                 let failed = |e: napi::Error| Error::Exchange(format!("{market}: fetchCandles failed: {}", e.reason));
                 let promise = self.0.call_async(FnArgs { data: (question,) }).await.map_err(failed)?;
-                let answer = promise.await.map_err(failed)?;
+                let Answer(answer) = promise.await.map_err(failed)?;
                 if answer.as_array().is_some_and(Vec::is_empty) {
                     break;
                 }
@@ -84,14 +97,18 @@ impl CandleSource for Callback {
 
 /// An `AbortSignal` listened to. napi's own ignores a signal aborted beforehand and overwrites `onabort`.
 pub struct Abort {
-    signal: ObjectRef,
+    /// Not checked for leaks: a worker may be terminated with a training under way.
+    signal: ObjectRef<false>,
     listener: FunctionRef<(), ()>,
 }
 
 impl Abort {
     /// Fires `cancel` when `signal` does, or at once if it already has.
     pub fn listen(env: &Env, signal: &Object<'_>, cancel: &Cancel) -> Result<Self> {
-        let wrong = |e: napi::Error| Error::argument("signal", "must be an AbortSignal", e.reason.clone());
+        let wrong = |e: napi::Error| {
+            let thrown = values::take_exception(env.raw());
+            Error::argument("signal", "must be an AbortSignal", thrown.unwrap_or_else(|| e.reason.clone()))
+        };
         if signal.get_named_property::<bool>("aborted").map_err(wrong)? {
             cancel.cancel();
         }
@@ -106,7 +123,7 @@ impl Abort {
             signal.get_named_property("addEventListener").map_err(wrong)?;
         let listener = fire.create_ref().map_err(wrong)?;
         add.apply(signal, FnArgs { data: ("abort", fire) }).map_err(wrong)?;
-        Ok(Self { signal: signal.create_ref().map_err(wrong)?, listener })
+        Ok(Self { signal: signal.create_ref::<false>().map_err(wrong)?, listener })
     }
 
     /// Stops listening, so that a signal which outlives many trainings does not collect listeners.

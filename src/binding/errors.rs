@@ -1,5 +1,6 @@
 //! Errors on their way to JavaScript: `error.code` is the core's stable code, whether thrown or rejected.
 
+use crate::engine::SignalLoop;
 use crate::error::{Error, Result, guard};
 use napi::bindgen_prelude::{Env, PromiseRaw, ToNapiValue, Unknown, sys};
 use std::future::Future;
@@ -59,6 +60,25 @@ unsafe fn error_object(env: sys::napi_env, error: &Error) -> napi::Result<napi::
     }
     // SAFETY: `object` is a value of this env, just created.
     Ok(napi::Error::from(unsafe { Unknown::from_raw_unchecked(env, object) }))
+}
+
+/// A promise of work on a loop, which a `close()` that comes later waits for.
+pub fn call<'env, T, F>(
+    env: &'env Env,
+    core: &SignalLoop,
+    prepare: impl FnOnce() -> Result<F>,
+) -> napi::Result<PromiseRaw<'env, Reply<T>>>
+where
+    T: ToNapiValue + Send + 'static,
+    F: Future<Output = Result<T>> + Send + 'static,
+{
+    promise(env, || {
+        let (call, work) = (core.begin()?, prepare()?);
+        Ok(async move {
+            let _under_way = call;
+            work.await
+        })
+    })
 }
 
 /// A promise of `work`. Reading the arguments (`prepare`) happens now, on the JavaScript thread; if that fails the promise

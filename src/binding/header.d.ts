@@ -31,8 +31,16 @@ export type ErrorCode =
 /** A time: a `Date`, an ISO 8601 string (one without `Z` or offset is read in the configured `timezone`), or epoch milliseconds. */
 export type Time = Date | string | number
 
-/** What decides whether a signal closes. */
-export interface SignalLevels {
+/** What decides whether a signal closes. Other keys are ignored, so a whole signal will do. */
+export type SignalLevels = Open<CamelLevels> | Open<SnakeLevels>
+
+/** A signal to record, its keys in camelCase or in snake_case; keys not named here are kept with it. */
+export type SignalInput = Open<CamelLevels & SignalFacts> | Open<SnakeLevels & SignalFacts>
+
+/** `T`, an interface of the caller's that fits it, or an object with further keys. */
+type Open<T> = T | (T & Record<string, unknown>)
+
+interface CamelLevels {
   signalType: SignalType
   /** Finite and above 0; a HOLD may lack it. */
   entryPrice?: number
@@ -44,8 +52,19 @@ export interface SignalLevels {
   expiresAt?: Time | null
 }
 
-/** A signal to record. Every key may also be spelt in snake_case; keys not named here are kept with it. */
-export interface SignalInput extends SignalLevels {
+interface SnakeLevels {
+  signal_type: SignalType
+  /** Finite and above 0; a HOLD may lack it. */
+  entry_price?: number
+  /** Below the entry for a BUY, above it for a SELL. */
+  stop_loss?: number | null
+  /** Above the entry for a BUY, below it for a SELL. */
+  take_profit?: number | null
+  /** When it closes by itself. */
+  expires_at?: Time | null
+}
+
+interface SignalFacts {
   /** Unique, 1 to 256 bytes. */
   id: string
   /** `BTC/USDT` and `BTCUSDT` are one symbol. One of `pair` and `symbol` must be there. */
@@ -58,8 +77,7 @@ export interface SignalInput extends SignalLevels {
   /** Default `1h`. */
   timeframe?: Timeframe
   /** What the backend knew at entry; numbers (nested ones too) can be learned from, missing ones are fine. */
-  indicators?: Record<string, unknown> | null
-  [key: string]: unknown
+  indicators?: object | null
 }
 
 /** How a signal ended, told by hand. */
@@ -97,7 +115,7 @@ export interface LoopOptions {
   /** Base URL of the exchange. Default: `SIGNALLOOP_EXCHANGE_URL`, else `exchange_url` of `training_config.json`. */
   exchangeUrl?: string
   /** Candles from elsewhere than the exchange, from ccxt for instance; oldest first. */
-  fetchCandles?: (request: CandleRequest) => Promise<CandleInput[]>
+  fetchCandles?: (request: CandleRequest) => Promise<readonly CandleInput[]>
 }
 
 /** What to train. */
@@ -105,14 +123,17 @@ export interface TrainOptions {
   /** `all` (default): every market asked for. `symbol`: the `symbols` given. `retrain`: those older than `maxAgeHours`. */
   mode?: 'all' | 'symbol' | 'retrain'
   /** Default: the configured ones. */
-  symbols?: string[]
+  symbols?: readonly string[]
   /** Default: the configured ones. */
-  timeframes?: Timeframe[]
+  timeframes?: readonly Timeframe[]
   /** For mode `retrain`; default 24. */
   maxAgeHours?: number
   /** Bring candles up to date first. Default true. */
   fetch?: boolean
-  /** News of the training; some may be left out when JavaScript is busy. Does not keep the process alive. */
+  /**
+   * News of the training; some may be left out when JavaScript is busy. Does not keep the process alive. What it throws
+   * becomes a warning of the process.
+   */
   onProgress?: (progress: TrainProgress) => void
   /** Ends the training early. */
   signal?: AbortSignal
@@ -124,7 +145,7 @@ export interface PredictOptions {
   /** Default `1h`. */
   timeframe?: Timeframe
   /** Closed candles, oldest first, at least 100; without times they are consecutive and end now. Default: the stored ones. */
-  candles?: CandleInput[]
+  candles?: readonly CandleInput[]
 }
 
 /** What to make a signal for. */
@@ -138,14 +159,14 @@ export interface GenerateOptions {
 
 /** What to fetch. Default: all configured markets. */
 export interface FetchOptions {
-  symbols?: string[]
-  timeframes?: Timeframe[]
+  symbols?: readonly string[]
+  timeframes?: readonly Timeframe[]
 }
 
 /** The keys of `training_config.json`; there in snake_case. `docs/configuration.md` has the details. */
 export interface Configuration {
-  symbols?: string[]
-  timeframes?: Timeframe[]
+  symbols?: readonly string[]
+  timeframes?: readonly Timeframe[]
   /** Train several models at once. Default true. */
   parallelTraining?: boolean
   /** Days that a first fetch asks for. Default 90. */

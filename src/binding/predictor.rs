@@ -68,19 +68,21 @@ pub struct Predictor {
 }
 
 impl Predictor {
-    pub fn of(core: Arc<SignalLoop>, symbol: Option<&str>, timeframe: Option<&str>) -> Result<Self> {
+    pub fn of(core: Arc<SignalLoop>, symbol: Unknown<'_>, timeframe: Unknown<'_>) -> Result<Self> {
         Ok(Self { core, market: market(symbol, timeframe)? })
     }
 }
 
 /// Throws when there can be no predictor of this market.
 #[napi(skip_typescript)]
-pub fn check_market(symbol: Option<String>, timeframe: Option<String>) -> napi::Result<(), Code> {
-    sync(|| market(symbol.as_deref(), timeframe.as_deref()).map(|_| ()))
+pub fn check_market(symbol: Unknown<'_>, timeframe: Unknown<'_>) -> napi::Result<(), Code> {
+    sync(|| market(symbol, timeframe).map(|_| ()))
 }
 
-fn market(symbol: Option<&str>, timeframe: Option<&str>) -> Result<Market> {
-    Market::parse(symbol.unwrap_or("BTCUSDT"), timeframe.unwrap_or("1h"))
+fn market(symbol: Unknown<'_>, timeframe: Unknown<'_>) -> Result<Market> {
+    let symbol = values::optional_text("symbol", symbol)?;
+    let timeframe = values::optional_text("timeframe", timeframe)?;
+    Market::parse(symbol.as_deref().unwrap_or("BTCUSDT"), timeframe.as_deref().unwrap_or("1h"))
 }
 
 #[napi]

@@ -1,7 +1,7 @@
 //! `SignalLoop`: training, prediction, data and configuration of one home.
 
 use super::callbacks::{Abort, Callback, Listener};
-use super::errors::{Code, Reply, promise, sync};
+use super::errors::{Code, Reply, call, promise, sync};
 use super::predictor::Predictor;
 use super::tracker::FeedbackTracker;
 use super::types;
@@ -13,7 +13,7 @@ use crate::market::CandleSource;
 use crate::symbol::{Market, Symbol, Timeframe};
 use napi::ValueType;
 use napi::bindgen_prelude::{
-    Env, FnArgs, FromNapiValue, Function, JsObjectValue, Object, PromiseRaw, ToNapiValue, Unknown, sys,
+    Env, FnArgs, FromNapiValue, Function, JsObjectValue, JsValue, Object, PromiseRaw, ToNapiValue, Unknown, sys,
 };
 use napi_derive::napi;
 use parking_lot::Mutex;
@@ -100,8 +100,8 @@ impl SignalLoop {
 
     /// The predictor of one market, in the shape of the backend's old service.
     #[napi(ts_args_type = "symbol?: string, timeframe?: Timeframe", ts_return_type = "Predictor")]
-    pub fn predictor(&self, symbol: Option<String>, timeframe: Option<String>) -> napi::Result<Predictor, Code> {
-        sync(|| Predictor::of(self.core.clone(), symbol.as_deref(), timeframe.as_deref()))
+    pub fn predictor(&self, symbol: Unknown<'_>, timeframe: Unknown<'_>) -> napi::Result<Predictor, Code> {
+        sync(|| Predictor::of(self.core.clone(), symbol, timeframe))
     }
 
     /// Changes configuration keys of this loop in memory: `training_config.json`'s, in camelCase or snake_case.
@@ -119,15 +119,17 @@ impl SignalLoop {
     /// Rejects with `ERR_INVALID_ARGUMENT`, or `ERR_CANCELLED` when `signal` aborts; models finished before stay.
     #[napi(ts_args_type = "options?: TrainOptions", ts_return_type = "Promise<TrainingResults>")]
     pub fn train<'env>(&self, env: &'env Env, options: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Reply<Trained>>> {
-        promise(env, || {
+        call(env, &self.core, || {
             let listener =
                 member(&options, "onProgress")?.map(|function| listener("onProgress", function)).transpose()?;
-            let cancel = Cancel::default();
-            let abort = member(&options, "signal")?.map(|signal| abort(env, signal, &cancel)).transpose()?;
+            let signal = member(&options, "signal")?;
             let mut map = values::to_map("options", options)?;
             map.shift_remove("signal");
             let request = train_request(&mut map)?;
             values::no_more(&map)?;
+            // Listened to last: nothing after it can fail and leave the listener behind.
+            let cancel = Cancel::default();
+            let abort = signal.map(|signal| abort(env, signal, &cancel)).transpose()?;
             let core = self.core.clone();
             Ok(async move {
                 let progress = move |news: engine::TrainProgress| {
@@ -150,7 +152,7 @@ impl SignalLoop {
         env: &'env Env,
         options: Unknown<'_>,
     ) -> napi::Result<PromiseRaw<'env, Reply<types::Prediction>>> {
-        promise(env, || {
+        call(env, &self.core, || {
             let mut map = values::to_map("options", options)?;
             let market = values::market(&mut map)?;
             let given = map.shift_remove("candles").filter(|value| !value.is_null());
@@ -172,7 +174,7 @@ impl SignalLoop {
         env: &'env Env,
         options: Unknown<'_>,
     ) -> napi::Result<PromiseRaw<'env, Reply<types::Signal>>> {
-        promise(env, || {
+        call(env, &self.core, || {
             let mut map = values::to_map("options", options)?;
             let market = values::market(&mut map)?;
             let risk = |value: &Value| match value.as_str()? {
@@ -200,7 +202,7 @@ impl SignalLoop {
         env: &'env Env,
         options: Unknown<'_>,
     ) -> napi::Result<PromiseRaw<'env, Reply<Vec<types::FetchResult>>>> {
-        promise(env, || {
+        call(env, &self.core, || {
             let mut map = values::to_map("options", options)?;
             let markets = self.markets(&mut map)?;
             values::no_more(&map)?;
@@ -212,7 +214,7 @@ impl SignalLoop {
     /// The models in service, and files that cannot be used.
     #[napi(ts_return_type = "Promise<ModelEntry[]>")]
     pub fn models<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Reply<Vec<types::ModelEntry>>>> {
-        promise(env, || {
+        call(env, &self.core, || {
             let core = self.core.clone();
             Ok(async move {
                 let entry = |(path, record): (PathBuf, Result<crate::model::Record>)| {
@@ -293,7 +295,8 @@ fn member<'a>(options: &Unknown<'a>, name: &str) -> Result<Option<Unknown<'a>>> 
     if !matches!(options.get_type(), Ok(ValueType::Object)) {
         return Ok(None);
     }
-    let unreadable = |e: napi::Error| Error::argument("options", "could not be read", e.reason.clone());
+    let env = options.value().env;
+    let unreadable = |e: napi::Error| values::unreadable(env, "options", &e);
     // SAFETY: its type was just checked, on the JavaScript thread it came on.
     let object = unsafe { options.cast::<Object<'a>>() }.map_err(unreadable)?;
     let value: Unknown<'a> = object.get_named_property(name).map_err(unreadable)?;

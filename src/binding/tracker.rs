@@ -1,6 +1,6 @@
 //! `FeedbackTracker`: signals in, closings and statistics out.
 
-use super::errors::{Code, Reply, promise, sync};
+use super::errors::{Code, Reply, call, sync};
 use super::types::{CloseDecision, ClosedSignal, PerformanceStats};
 use super::values;
 use crate::barrier::{Levels, Outcome};
@@ -10,7 +10,7 @@ use crate::feedback::{StatsFilter, Tick};
 use crate::signal::{OUTCOMES, Signal, Source};
 use crate::symbol::{Symbol, Timeframe};
 use crate::time::now_ms;
-use napi::bindgen_prelude::{Env, JsObjectValue, Object, PromiseRaw, Unknown};
+use napi::bindgen_prelude::{Env, JsObjectValue, JsValue, Object, PromiseRaw, Unknown};
 use napi_derive::napi;
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -45,9 +45,8 @@ impl FeedbackTracker {
 fn levels(signal: &Object<'_>) -> Result<Option<Levels>> {
     let get = |camel: &str, snake: &str| -> Result<Option<Value>> {
         for name in [camel, snake] {
-            let value: Unknown<'_> = signal
-                .get_named_property(name)
-                .map_err(|e| Error::argument("signal", "could not be read", e.reason.clone()))?;
+            let value: Unknown<'_> =
+                signal.get_named_property(name).map_err(|e| values::unreadable(signal.value().env, "signal", &e))?;
             if !values::is_missing(&value) {
                 return values::to_json(value).map(Some);
             }
@@ -110,7 +109,7 @@ impl FeedbackTracker {
         env: &'env Env,
         signal: Unknown<'_>,
     ) -> napi::Result<PromiseRaw<'env, Reply<bool>>> {
-        promise(env, || {
+        call(env, &self.core, || {
             let (core, signal) = (self.core.clone(), self.read(values::to_json(signal)?)?);
             Ok(async move { core.record(vec![signal]).await.map(|()| true) })
         })
@@ -119,13 +118,13 @@ impl FeedbackTracker {
     /// Records many signals with one wait. All are checked before any is written. Resolves with how many there were.
     ///
     /// Rejects like `recordSignal`; after `ERR_SIGNAL_CONFLICT` the signals without a conflict are recorded.
-    #[napi(ts_args_type = "signals: SignalInput[]", ts_return_type = "Promise<number>")]
+    #[napi(ts_args_type = "signals: readonly SignalInput[]", ts_return_type = "Promise<number>")]
     pub fn record_signals<'env>(
         &self,
         env: &'env Env,
         signals: Unknown<'_>,
     ) -> napi::Result<PromiseRaw<'env, Reply<u32>>> {
-        promise(env, || {
+        call(env, &self.core, || {
             let signals = match values::to_json(signals)? {
                 Value::Array(items) => items.into_iter().map(|item| self.read(item)).collect::<Result<Vec<_>>>()?,
                 other => return Err(Error::argument("signals", "must be an array of signals", other)),
@@ -143,7 +142,7 @@ impl FeedbackTracker {
         env: &'env Env,
         update: Unknown<'_>,
     ) -> napi::Result<PromiseRaw<'env, Reply<bool>>> {
-        promise(env, || {
+        call(env, &self.core, || {
             let mut map = values::to_map("update", update)?;
             let text = |value: &Value| value.as_str().filter(|id| !id.is_empty()).map(str::to_owned);
             let id = values::option(&mut map, "signalId", "must be the id of a signal", text)?
@@ -182,7 +181,7 @@ impl FeedbackTracker {
         price: Unknown<'_>,
         time_ms: Unknown<'_>,
     ) -> napi::Result<PromiseRaw<'env, Reply<Vec<ClosedSignal>>>> {
-        promise(env, || {
+        call(env, &self.core, || {
             let symbol = Symbol::parse(&values::text("pair", pair)?)?;
             let (price, time_ms) = (values::price("price", price)?, values::time_or_now("timeMs", time_ms)?);
             let core = self.core.clone();
@@ -206,7 +205,7 @@ impl FeedbackTracker {
         candle: Unknown<'_>,
         timeframe: Unknown<'_>,
     ) -> napi::Result<PromiseRaw<'env, Reply<Vec<ClosedSignal>>>> {
-        promise(env, || {
+        call(env, &self.core, || {
             let symbol = Symbol::parse(&values::text("pair", pair)?)?;
             let timeframe = if values::is_missing(&timeframe) {
                 Timeframe::H1
@@ -236,12 +235,10 @@ impl FeedbackTracker {
         timeframe: Unknown<'_>,
         days: Unknown<'_>,
     ) -> napi::Result<PromiseRaw<'env, Reply<PerformanceStats>>> {
-        promise(env, || {
-            let optional = |name, value: Unknown<'_>| {
-                if values::is_missing(&value) { Ok(None) } else { values::text(name, value).map(Some) }
-            };
-            let symbol = optional("symbol", symbol)?.map(|text| Symbol::parse(&text)).transpose()?;
-            let timeframe = optional("timeframe", timeframe)?.map(|text| Timeframe::parse(&text)).transpose()?;
+        call(env, &self.core, || {
+            let symbol = values::optional_text("symbol", symbol)?.map(|text| Symbol::parse(&text)).transpose()?;
+            let timeframe = values::optional_text("timeframe", timeframe)?;
+            let timeframe = timeframe.map(|text| Timeframe::parse(&text)).transpose()?;
             let days = if values::is_missing(&days) { STATS_DAYS } else { values::days("days", days)? };
             let now = self.core.now_ms();
             let filter =

@@ -9,7 +9,7 @@ use crate::learning::Abstention;
 use crate::model;
 use crate::time::format_iso;
 use napi_derive::napi;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 fn word<T: serde::Serialize>(value: T) -> String {
     // Unit variants always serialise to a string.
@@ -76,6 +76,7 @@ pub struct Prediction {
     /// The symbol, normalised: `BTCUSDT`.
     pub symbol: String,
     /// The timeframe.
+    #[napi(ts_type = "Timeframe")]
     pub timeframe: String,
     /// The bet, or HOLD.
     #[napi(ts_type = "SignalType")]
@@ -137,6 +138,7 @@ pub struct Signal {
     /// The symbol, normalised.
     pub pair: String,
     /// The timeframe.
+    #[napi(ts_type = "Timeframe")]
     pub timeframe: String,
     /// The bet, or HOLD.
     #[napi(ts_type = "SignalType")]
@@ -243,6 +245,7 @@ pub struct ModelInfo {
     /// The symbol, normalised.
     pub symbol: String,
     /// The timeframe.
+    #[napi(ts_type = "Timeframe")]
     pub timeframe: String,
     /// When it was trained, ISO 8601, UTC.
     pub trained_at: String,
@@ -259,7 +262,7 @@ pub struct ModelInfo {
     /// Close time of the last candle that a label has seen, ISO 8601, UTC.
     pub horizon: String,
     /// Bars without a feature row, by cause: `warm_up`, `gap`, `flat_prices`, `no_volume`.
-    pub missing: HashMap<String, u32>,
+    pub missing: BTreeMap<String, u32>,
     /// Rows whose label is not decided yet, or fell into a gap.
     pub unlabelled: u32,
     /// Mean held-out log loss of both sides.
@@ -335,6 +338,7 @@ pub struct TrainResult {
     /// The symbol, normalised.
     pub symbol: String,
     /// The timeframe.
+    #[napi(ts_type = "Timeframe")]
     pub timeframe: String,
     /// A new model is in service.
     pub success: bool,
@@ -406,6 +410,7 @@ pub struct TrainProgress {
     /// The symbol, normalised.
     pub symbol: String,
     /// The timeframe.
+    #[napi(ts_type = "Timeframe")]
     pub timeframe: String,
     /// Where this market stands.
     #[napi(ts_type = "'fetch' | 'train' | 'done' | 'failed'")]
@@ -446,6 +451,7 @@ pub struct FetchResult {
     /// The symbol, normalised.
     pub symbol: String,
     /// The timeframe.
+    #[napi(ts_type = "Timeframe")]
     pub timeframe: String,
     /// Its file is up to date.
     pub success: bool,
@@ -488,6 +494,7 @@ pub struct ClosedSignal {
     /// Its symbol, normalised.
     pub symbol: String,
     /// Its timeframe.
+    #[napi(ts_type = "Timeframe")]
     pub timeframe: String,
     /// Which way it bet.
     #[napi(ts_type = "'BUY' | 'SELL'")]
@@ -614,9 +621,9 @@ pub struct PerformanceStats {
     /// All of them.
     pub overall: Performance,
     /// By symbol, normalised.
-    pub by_symbol: HashMap<String, Performance>,
+    pub by_symbol: BTreeMap<String, Performance>,
     /// By timeframe.
-    pub by_timeframe: HashMap<String, Performance>,
+    pub by_timeframe: BTreeMap<String, Performance>,
 }
 
 impl From<feedback::Stats> for PerformanceStats {

@@ -5,23 +5,53 @@ use crate::market::Candle;
 use crate::symbol::{Market, Symbol, Timeframe};
 use crate::time;
 use napi::ValueType;
-use napi::bindgen_prelude::{FromNapiValue, JsObjectValue, JsValue, Object, Unknown};
+use napi::bindgen_prelude::{FromNapiValue, JsObjectValue, JsValue, Object, Unknown, sys};
 use serde_json::{Map, Value};
 
+/// Values read of one argument; more would hold up the event loop, and a sparse array may claim billions.
+const MAX_VALUES: usize = 2_000_000;
 /// Levels of nesting read of an object; deeper, or cyclic, is an error.
 const MAX_DEPTH: usize = 16;
 
-fn unreadable(error: napi::Error) -> Error {
-    Error::argument("value", "could not be read", error.reason.clone())
+/// What a getter or a proxy of the caller's threw, taken out of the engine: left pending there, it would be thrown in
+/// place of our error, and past the promise.
+pub fn take_exception(env: sys::napi_env) -> Option<String> {
+    let clear = || {
+        let (mut pending, mut thrown) = (false, std::ptr::null_mut());
+        // SAFETY: `env` comes with a live value, on the JavaScript thread; both results are written on success.
+        unsafe {
+            let known = sys::napi_is_exception_pending(env, &mut pending) == sys::Status::napi_ok;
+            let taken = known && pending && {
+                sys::napi_get_and_clear_last_exception(env, &mut thrown) == sys::Status::napi_ok
+            };
+            taken.then(|| Unknown::from_raw_unchecked(env, thrown))
+        }
+    };
+    let text = clear()?.coerce_to_string().and_then(|text| text.into_utf8()?.into_owned());
+    // Making it a text may have thrown in turn.
+    clear();
+    Some(text.unwrap_or_else(|_| "an exception".to_owned()))
+}
+
+/// An argument that could not be read, and why.
+pub fn unreadable(env: sys::napi_env, argument: &'static str, error: &napi::Error) -> Error {
+    let thrown = take_exception(env);
+    Error::argument(argument, "could not be read", thrown.unwrap_or_else(|| error.reason.clone()))
+}
+
+fn spend(left: &mut usize, values: usize) -> Result<()> {
+    let too_many = || Error::argument("value", format!("must not hold more than {MAX_VALUES} values"), "more");
+    *left = left.checked_sub(values).ok_or_else(too_many)?;
+    Ok(())
 }
 
 /// A JavaScript value as JSON. `undefined` members and functions are left out; a `Date` becomes its milliseconds;
 /// NaN, infinities and an Invalid Date become their names, so that whoever wanted a number refuses them by name.
 pub fn to_json(value: Unknown<'_>) -> Result<Value> {
-    json(value, MAX_DEPTH)
+    json(value, MAX_DEPTH, &mut MAX_VALUES.clone())
 }
 
-fn json(value: Unknown<'_>, depth: usize) -> Result<Value> {
+fn json(value: Unknown<'_>, depth: usize, left: &mut usize) -> Result<Value> {
     if depth == 0 {
         return Err(Error::argument(
             "value",
@@ -29,6 +59,8 @@ fn json(value: Unknown<'_>, depth: usize) -> Result<Value> {
             "an object",
         ));
     }
+    let env = value.value().env;
+    let unreadable = |error: napi::Error| unreadable(env, "value", &error);
     Ok(match value.get_type().map_err(unreadable)? {
         ValueType::Boolean => Value::Bool(read(value)?),
         ValueType::Number => number(read(value)?),
@@ -41,15 +73,18 @@ fn json(value: Unknown<'_>, depth: usize) -> Result<Value> {
             let object: Object<'_> = read(value)?;
             if object.is_array().map_err(unreadable)? {
                 let length = object.get_array_length().map_err(unreadable)?;
-                let item = |i| json(object.get_element::<Unknown<'_>>(i).map_err(unreadable)?, depth - 1);
+                spend(left, length as usize)?;
+                let item = |i| json(object.get_element::<Unknown<'_>>(i).map_err(unreadable)?, depth - 1, left);
                 Value::Array((0..length).map(item).collect::<Result<_>>()?)
             } else {
                 let mut map = Map::new();
-                for key in Object::keys(&object).map_err(unreadable)? {
+                let keys = Object::keys(&object).map_err(unreadable)?;
+                spend(left, keys.len())?;
+                for key in keys {
                     let member: Unknown<'_> = object.get_named_property(&key).map_err(unreadable)?;
                     if !matches!(member.get_type(), Ok(ValueType::Undefined | ValueType::Function | ValueType::Symbol))
                     {
-                        map.insert(key, json(member, depth - 1)?);
+                        map.insert(key, json(member, depth - 1, left)?);
                     }
                 }
                 Value::Object(map)
@@ -61,7 +96,8 @@ fn json(value: Unknown<'_>, depth: usize) -> Result<Value> {
 
 fn read<T: FromNapiValue>(value: Unknown<'_>) -> Result<T> {
     // SAFETY: the raw parts come from one live `Unknown`, on the JavaScript thread; the conversion checks the type.
-    unsafe { T::from_napi_value(value.value().env, value.raw()) }.map_err(unreadable)
+    unsafe { T::from_napi_value(value.value().env, value.raw()) }
+        .map_err(|error| unreadable(value.value().env, "value", &error))
 }
 
 fn number(x: f64) -> Value {
@@ -81,15 +117,19 @@ fn name_of(x: f64) -> &'static str {
 }
 
 fn date(value: Unknown<'_>) -> Result<Value> {
-    let ms = value.coerce_to_number().and_then(|number| number.get_double()).map_err(unreadable)?;
+    let env = value.value().env;
+    let ms = value.coerce_to_number().and_then(|number| number.get_double());
+    let ms = ms.map_err(|error| unreadable(env, "value", &error))?;
     Ok(if ms.is_finite() { number(ms) } else { Value::String("Invalid Date".to_owned()) })
 }
 
-/// An object argument as a JSON map; `undefined` is an empty one.
+/// An object argument as a JSON map; a missing one is empty.
 pub fn to_map(argument: &'static str, value: Unknown<'_>) -> Result<Map<String, Value>> {
+    if is_missing(&value) {
+        return Ok(Map::new());
+    }
     match to_json(value)? {
         Value::Object(map) => Ok(map),
-        Value::Null => Ok(Map::new()),
         other => Err(Error::argument(argument, "must be an object", other)),
     }
 }
@@ -126,6 +166,11 @@ pub fn text(argument: &'static str, value: Unknown<'_>) -> Result<String> {
         Value::String(text) => Ok(text),
         other => Err(Error::argument(argument, "must be a string", other)),
     }
+}
+
+/// An optional text argument.
+pub fn optional_text(argument: &'static str, value: Unknown<'_>) -> Result<Option<String>> {
+    if is_missing(&value) { Ok(None) } else { text(argument, value).map(Some) }
 }
 
 /// A required finite price above 0.

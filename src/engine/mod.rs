@@ -10,6 +10,7 @@ pub use fetch::FetchResult;
 pub use predict::{GeneratedSignal, Prediction, Risk};
 pub use train::{Phase, TrainMode, TrainProgress, TrainRequest, TrainResult, TrainingResults};
 
+use crate::cancel::Cancel;
 use crate::config::Config;
 use crate::error::{Error, Result, guard};
 use crate::feedback::{FeedbackStore, StoreOptions};
@@ -59,7 +60,14 @@ pub struct SignalLoop {
     pool: Mutex<Option<Arc<rayon::ThreadPool>>>,
     store: Mutex<StoreState>,
     tails: RwLock<HashMap<Market, Tail>>,
+    /// Held for reading by every call under way, so that closing can wait for them.
+    calls: Arc<tokio::sync::RwLock<()>>,
+    /// Raised when the loop closes: long work ends early.
+    closing: Cancel,
 }
+
+/// A call under way; [`SignalLoop::close`] waits for it to be dropped.
+pub type Call = tokio::sync::OwnedRwLockReadGuard<()>;
 
 enum StoreState {
     Unopened,
@@ -86,6 +94,8 @@ impl SignalLoop {
             pool: Mutex::default(),
             store: Mutex::new(StoreState::Unopened),
             tails: RwLock::default(),
+            calls: Arc::default(),
+            closing: Cancel::default(),
         })
     }
 
@@ -137,8 +147,22 @@ impl SignalLoop {
         }
     }
 
-    /// Ends the loop: what was acknowledged is safe, later calls to the store fail with [`Error::Closed`].
+    /// Marks the beginning of a call that [`Self::close`] shall wait for.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] once closing has begun.
+    pub fn begin(&self) -> Result<Call> {
+        if self.closing.is_cancelled() {
+            return Err(Error::Closed);
+        }
+        self.calls.clone().try_read_owned().map_err(|_| Error::Closed)
+    }
+
+    /// Ends the loop: trainings stop early, calls begun before are finished, and what they acknowledged is safe; later
+    /// calls fail with [`Error::Closed`].
     pub async fn close(&self) {
+        self.closing.cancel();
+        let _no_more_calls = self.calls.write().await;
         let before = std::mem::replace(&mut *self.store.lock(), StoreState::Closed);
         if let StoreState::Open(store) = before {
             store.close().await;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinSet;
 
 /// Which models to train.
@@ -160,6 +160,10 @@ impl Run {
     }
 }
 
+async fn permit(semaphore: &Semaphore) -> Result<SemaphorePermit<'_>> {
+    semaphore.acquire().await.map_err(|_| Error::Internal("a training's semaphore was closed".to_owned()))
+}
+
 const NOT_BEGUN: Step = Step { done: 0, total: 0 };
 
 impl SignalLoop {
@@ -175,6 +179,7 @@ impl SignalLoop {
         cancel: Cancel,
         progress: impl Fn(TrainProgress) + Send + Sync + 'static,
     ) -> Result<TrainingResults> {
+        let cancel = cancel.within(&self.closing);
         let (started_ms, clock) = (self.now_ms(), Instant::now());
         let (markets, skipped) = self.markets_to_train(&request, started_ms)?;
         let config = self.config();
@@ -246,19 +251,17 @@ impl SignalLoop {
     ) -> Result<Arc<Model>> {
         let path = candle_file(&self.data_folder(), market);
         if let Some(source) = &run.source {
-            // The semaphores are never closed.
-            let _permit = run.fetches.acquire().await;
-            run.cancel.check()?;
+            let _permit = run.cancel.unless(permit(&run.fetches)).await?;
             run.tell(market, Phase::Fetch, NOT_BEGUN, None);
-            if let Err(error) = self.update(source.as_ref(), market).await {
+            if let Err(error) = run.cancel.unless(self.update(source.as_ref(), market)).await {
+                run.cancel.check()?;
                 if !path.exists() {
                     return Err(error);
                 }
                 *warning = Some(format!("trained on stored candles only, for new ones could not be fetched: {error}"));
             }
         }
-        let _permit = run.permits.acquire().await;
-        run.cancel.check()?;
+        let _permit = run.cancel.unless(permit(&run.permits)).await?;
         let (config, market, run) = (self.config(), market.clone(), run.clone());
         let job = {
             let this = self.clone();

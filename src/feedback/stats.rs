@@ -75,6 +75,7 @@ pub struct Figures {
     /// Percent of the closed: `100 · successes / closed`.
     pub success_rate: f64,
     /// The 95 % Wilson score interval of the success rate, in percent; 0 to 100 while nothing is closed.
+    #[serde(serialize_with = "low_and_high")]
     pub success_interval: (f64, f64),
     /// Mean profit of the closed.
     #[serde(rename = "averageProfitLoss")]
@@ -87,6 +88,7 @@ pub struct Figures {
     /// Mean profit after costs: `average_profit − fee_bps / 100`; 0 while nothing is closed.
     pub expectancy: f64,
     /// `Σ wins / |Σ losses|`; `None` without a loss.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub profit_factor: Option<f64>,
     /// Sum of the profits.
     #[serde(rename = "totalProfitLoss")]
@@ -95,16 +97,21 @@ pub struct Figures {
     /// closing, in percentage points; not negative.
     pub max_drawdown: f64,
     /// Highest profit; `None` while nothing is closed.
-    #[serde(rename = "bestProfitLoss")]
+    #[serde(rename = "bestProfitLoss", skip_serializing_if = "Option::is_none")]
     pub best: Option<f64>,
     /// Lowest profit; `None` while nothing is closed.
-    #[serde(rename = "worstProfitLoss")]
+    #[serde(rename = "worstProfitLoss", skip_serializing_if = "Option::is_none")]
     pub worst: Option<f64>,
     /// Mean confidence of the closed that state one.
     pub average_confidence: f64,
     /// The share of wins, in percent, at which wins and losses of the average size pay the costs:
     /// `100 · (fee − average_loss) / (average_win − average_loss)`; `None` before the first win and the first loss.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub break_even_rate: Option<f64>,
+}
+
+fn low_and_high<S: serde::Serializer>(interval: &(f64, f64), to: S) -> Result<S::Ok, S::Error> {
+    serde::Serialize::serialize(&serde_json::json!({ "low": interval.0, "high": interval.1 }), to)
 }
 
 /// What [`Figures`] are computed from.

@@ -1,0 +1,101 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { SignalLoop } from '..'
+import { HOUR, candles, storeCandles } from './helpers/candles'
+import { ROOT, runNode } from './helpers/child'
+import { NOWHERE, newHome } from './helpers/home'
+
+const YESTERDAY = Math.floor(Date.now() / HOUR - 24) * HOUR
+
+const signalloop = (home: string, ...args: string[]) =>
+  runNode([join(ROOT, 'bin', 'signalloop.js'), ...args], { env: { SIGNALLOOP_HOME: home, SIGNALLOOP_EXCHANGE_URL: NOWHERE } })
+
+/** A home configured for these symbols at 1h, with stored candles of those that have them. */
+function homeWith(symbols: string[], stored: string[]): string {
+  const home = newHome()
+  writeFileSync(join(home, 'training_config.json'), JSON.stringify({ symbols, timeframes: ['1h'], trees: 10 }))
+  for (const [seed, symbol] of stored.entries()) {
+    storeCandles(home, candles(700, { seed: seed + 1, end: YESTERDAY }), `${symbol.toLowerCase()}_1h`)
+  }
+  return home
+}
+
+test('train tells full, partial and total failure apart', async () => {
+  const cases = [
+    { stored: ['BTCUSDT', 'ETHUSDT'], code: 0, last: 'Success: 2/2 models trained (100%)' },
+    { stored: ['BTCUSDT'], code: 3, last: 'Success: 1/2 models trained (50%)' },
+    { stored: [], code: 1, last: 'Success: 0/2 models trained (0%)' },
+  ]
+  for (const { stored, code, last } of cases) {
+    const ended = await signalloop(homeWith(['BTCUSDT', 'ETHUSDT'], stored), 'train')
+    const lines = ended.stdout.trim().split('\n')
+    expect([ended.code, lines.at(-1)]).toEqual([code, last])
+    for (const symbol of ['BTCUSDT', 'ETHUSDT']) {
+      const line = lines.find((text) => text.startsWith(`${symbol} 1h`))!
+      if (stored.includes(symbol)) expect(line).toMatch(/trained .* log loss 0\.\d{4} \(constant 0\.\d{4}\)/)
+      else expect(line).toMatch(/failed .*connection refused.*_1h\.csv does not exist.*\[ERR_EXCHANGE\]/)
+    }
+    // No bar on what is not a terminal.
+    expect(ended.stderr).not.toMatch(/[█\u001b]/)
+  }
+})
+
+test('predict, models and stats answer as JSON that a script can read', async () => {
+  const home = homeWith(['BTCUSDT'], ['BTCUSDT'])
+  expect((await signalloop(home, 'train', '--json')).code).toBe(0)
+
+  const prediction = await signalloop(home, 'predict', '--symbol', 'BTC/USDT', '--timeframe', '1h', '--json')
+  const { probabilities, ...rest } = JSON.parse(prediction.stdout)
+  expect(probabilities.BUY + probabilities.SELL + probabilities.HOLD).toBeCloseTo(100, 9)
+  expect(rest).toMatchObject({ symbol: 'BTCUSDT', timeframe: '1h', stale: true })
+  expect(prediction.stderr).toContain('signalloop fetch --symbol BTCUSDT --timeframe 1h')
+
+  const [model] = JSON.parse((await signalloop(home, 'models', '--json')).stdout)
+  expect(model.record.market).toEqual({ symbol: 'BTCUSDT', timeframe: '1h' })
+
+  const loop = new SignalLoop({ home, exchangeUrl: NOWHERE })
+  const signal = { id: 'a', pair: 'BTCUSDT', confidence: 60, entryPrice: 100, stopLoss: 95, takeProfit: 110, timestamp: new Date() }
+  await loop.feedbackTracker.recordSignal({ ...signal, signalType: 'BUY' })
+  await loop.feedbackTracker.onPrice('BTCUSDT', 110)
+  const api = await loop.feedbackTracker.getStats()
+  await loop.close()
+  const stats = JSON.parse((await signalloop(home, 'stats', '--json')).stdout)
+  // The same figures under the same names as the API's.
+  expect(stats).toEqual(JSON.parse(JSON.stringify(api)))
+  expect((await signalloop(home, 'stats')).stdout).toMatch(/all +1 +0 +100\.0 %/)
+})
+
+test('retrain leaves young models alone', async () => {
+  const home = homeWith(['BTCUSDT'], ['BTCUSDT'])
+  await signalloop(home, 'train')
+  const again = await signalloop(home, 'retrain', '--max-age', '24')
+  expect(again.stdout).toContain('1 models are young enough')
+  expect(again.code).toBe(0)
+  expect((await signalloop(home, 'retrain', '--max-age', '0')).stdout).toContain('Success: 1/1 models trained (100%)')
+})
+
+test('a command that cannot be understood ends with 2, one that cannot be done with 1, and both say why', async () => {
+  const home = newHome()
+  for (const args of [['trian'], ['train', '--bogus'], ['predict'], ['stats', '--days', '0'], ['predict', '--symbol', '../x'], []]) {
+    const ended = await signalloop(home, ...args)
+    expect([args, ended.code]).toEqual([args, 2])
+    expect(ended.stderr).toMatch(/error:|Usage:/)
+  }
+  const failed = await signalloop(home, 'predict', '--symbol', 'BTCUSDT', '--json')
+  expect(failed.code).toBe(1)
+  expect(JSON.parse(failed.stdout)).toMatchObject({ error: { code: 'ERR_NO_DATA' } })
+  expect(failed.stderr).toContain('signalloop fetch --symbol BTCUSDT --timeframe 1h')
+
+  writeFileSync(join(home, 'training_config.json'), '{"history_days": "many", "modle": 1}')
+  const wrong = await signalloop(home, 'models')
+  expect(wrong.code).toBe(1)
+  expect(wrong.stderr).toMatch(/history_days.*must be a whole number of days, 1 to 3650; got "many".*\[ERR_INVALID_CONFIG\]/)
+})
+
+test('help is on standard output and names every command', async () => {
+  const { code, stdout, stderr } = await signalloop(newHome(), '--help')
+  expect([code, stderr]).toEqual([0, ''])
+  for (const command of ['train', 'retrain', 'fetch', 'predict', 'stats', 'models', 'demo', 'simulator']) {
+    expect(stdout).toMatch(new RegExp(`^ {2}${command} +\\w`, 'm'))
+  }
+})

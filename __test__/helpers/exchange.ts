@@ -1,0 +1,42 @@
+import { spawn } from 'node:child_process'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+
+const CLI = join(__dirname, '..', '..', 'bin', 'signalloop.js')
+
+/** A simulated exchange that serves Binance's REST protocol on this machine. */
+export interface Exchange {
+  url: string
+  /** The market's time. */
+  nowMs: number
+  stop(): Promise<void>
+}
+
+export interface ExchangeOptions {
+  seed?: number
+  symbols?: string[]
+  days?: number
+}
+
+/** Starts `signalloop simulator` and waits until it serves. */
+export async function startExchange({ seed = 1, symbols = ['BTCUSDT'], days = 60 }: ExchangeOptions = {}): Promise<Exchange> {
+  const args = [CLI, 'simulator', '--port', '0', '--seed', `${seed}`, '--symbols', symbols.join(','), '--days', `${days}`]
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+  let complaint = ''
+  child.stderr.on('data', (text) => (complaint += text))
+  const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
+  const first = new Promise<string>((resolve) => createInterface({ input: child.stdout }).once('line', resolve))
+  const line = await Promise.race([
+    first,
+    ended.then((code) => Promise.reject(new Error(`the simulator ended with ${code}: ${complaint}`))),
+  ])
+  const { url, nowMs } = JSON.parse(line) as { url: string; nowMs: number }
+  return {
+    url,
+    nowMs,
+    async stop() {
+      child.kill()
+      await ended
+    },
+  }
+}

@@ -1,0 +1,185 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { CandleInput, CandleRequest, PredictionResult } from '..'
+import { HOUR, candles, storeCandles, type Row } from './helpers/candles'
+import { failure, newLoop } from './helpers/home'
+
+const loop = newLoop()
+const rows = candles(600)
+const recent = rows.slice(-200)
+const object = ([time, open, high, low, close, volume]: Row) => ({ time, open, high, low, close, volume })
+
+beforeAll(async () => {
+  storeCandles(loop.home, rows)
+  expect(loop.predictor().isModelAvailable()).toBe(false)
+  await loop.train({ symbols: ['BTCUSDT'], timeframes: ['1h'], fetch: false })
+})
+
+const sum = ({ BUY, SELL, HOLD }: { BUY: number; SELL: number; HOLD: number }) => BUY + SELL + HOLD
+
+test('from stored candles', async () => {
+  const prediction = await loop.predict({ symbol: 'BTC/USDT' })
+  expect(prediction).toMatchObject({ symbol: 'BTCUSDT', timeframe: '1h', price: rows.at(-1)![4], stale: false })
+  expect(prediction.candlesUntil).toBe(new Date(rows.at(-1)![0] + HOUR).toISOString())
+  expect(sum(prediction.probabilities)).toBeCloseTo(100, 9)
+  expect(sum(prediction.baseRates)).toBeCloseTo(100, 9)
+  expect(prediction.confidence).toBe(prediction.probabilities[prediction.signal])
+  expect(prediction.breakEven).toBeGreaterThan(100 / 3)
+  expect(prediction.signal === 'HOLD').toBe(prediction.reason !== undefined)
+})
+
+test('from candles given as arrays, as objects, and without times', async () => {
+  const stored = await loop.predict({ symbol: 'BTCUSDT' })
+  const times: ((ms: number) => Date | string | number)[] = [(ms) => ms, (ms) => new Date(ms), (ms) => new Date(ms).toISOString()]
+  const series: CandleInput[][] = [recent, ...times.map((as) => recent.map((row) => ({ ...object(row), time: as(row[0]) })))]
+  for (const one of series) {
+    const prediction = await loop.predict({ symbol: 'BTCUSDT', timeframe: '1h', candles: one })
+    expect(prediction.candlesUntil).toBe(stored.candlesUntil)
+    expect(sum(prediction.probabilities)).toBeCloseTo(100, 9)
+    expect(prediction.probabilities.BUY).toBeCloseTo(stored.probabilities.BUY, 3)
+  }
+  const timeless = recent.map(({ 1: open, 2: high, 3: low, 4: close, 5: volume }) => ({ open, high, low, close, volume }))
+  const prediction = await loop.predict({ symbol: 'BTCUSDT', candles: timeless })
+  expect(prediction.price).toBe(stored.price)
+  expect(prediction.stale).toBe(false)
+  expect(Math.abs(Date.parse(prediction.candlesUntil) - Date.now())).toBeLessThan(10_000)
+})
+
+test('too little to predict from is told by its code', async () => {
+  expect((await failure(() => loop.predict({ symbol: 'BTCUSDT', candles: rows.slice(-99) }))).code).toBe('ERR_NO_DATA')
+  const none = await failure(() => loop.predict({ symbol: 'ETHUSDT', candles: recent }))
+  expect(none.code).toBe('ERR_NO_MODEL')
+  expect(none.message).toContain('signalloop train --symbol ETHUSDT --timeframe 1h')
+  expect((await failure(() => loop.predict({ symbol: 'ETHUSDT' }))).code).toBe('ERR_NO_DATA')
+})
+
+test('prices that never move give no features, and a HOLD that says so', async () => {
+  const flat = recent.map(([time]): Row => [time, 5, 5, 5, 5, 1])
+  expect(await loop.predict({ symbol: 'BTCUSDT', candles: flat })).toMatchObject({ signal: 'HOLD', reason: 'NO_FEATURES' })
+})
+
+describe('MLPredictor', () => {
+  const shape = (success: boolean): Record<keyof PredictionResult, unknown> => ({
+    success,
+    signalType: expect.stringMatching(/^(BUY|SELL|HOLD)$/),
+    confidence: expect.any(Number),
+    mlPrediction: {
+      signal: expect.stringMatching(/^(BUY|SELL|HOLD)$/),
+      confidence: expect.any(Number),
+      probabilities: { SELL: expect.any(Number), HOLD: expect.any(Number), BUY: expect.any(Number) },
+    },
+    aiRationale: expect.stringMatching(/.{10}/),
+    error: expect.any(String),
+  })
+
+  test('has the whole shape with a prediction', async () => {
+    const predictor = loop.predictor('BTCUSDT', '1h')
+    expect(predictor.isModelAvailable()).toBe(true)
+    const result = await predictor.predict(recent)
+    const { error: _, ...expected } = shape(true)
+    expect(result).toEqual(expected)
+    expect(sum(result.mlPrediction.probabilities)).toBeCloseTo(100, 9)
+    expect(result.signalType).toBe(result.mlPrediction.signal)
+    expect(result.confidence).toBe(result.mlPrediction.probabilities[result.signalType])
+  })
+
+  test.each<[string, string, unknown, RegExp]>([
+    ['too few candles', 'BTCUSDT', rows.slice(-99), /99 candles/],
+    ['no model', 'ETHUSDT', recent, /no model for ETHUSDT 1h/],
+    ['a wrong candle', 'BTCUSDT', recent.map((row, i) => (i === 5 ? { ...object(row), close: NaN } : row)), /candle 5.*close.*NaN/],
+    ['no candles', 'BTCUSDT', undefined, /candles/],
+  ])('has the whole shape with %s', async (_name, symbol, given, said) => {
+    const result = await loop.predictor(symbol).predict(given as CandleInput[])
+    expect(result).toEqual({ ...shape(false), signalType: 'HOLD', confidence: 0, error: expect.stringMatching(said) })
+    expect(sum(result.mlPrediction.probabilities)).toBe(0)
+  })
+
+  test('sees a model trained after it was made', async () => {
+    const later = newLoop()
+    const predictor = later.predictor('BTC/USDT')
+    expect(predictor.isModelAvailable()).toBe(false)
+    storeCandles(later.home, rows)
+    await later.train({ symbols: ['BTCUSDT'], timeframes: ['1h'], fetch: false })
+    expect(predictor.isModelAvailable()).toBe(true)
+    expect((await predictor.predict(recent)).success).toBe(true)
+  })
+})
+
+describe('generateSignal', () => {
+  test('makes a signal that recordSignal takes', async () => {
+    const signal = await loop.generateSignal({ symbol: 'BTCUSDT', riskTolerance: 'low' })
+    expect(signal).toMatchObject({ pair: 'BTCUSDT', timeframe: '1h', entryPrice: rows.at(-1)![4] })
+    expect(signal.mlPrediction.signal).toBe(signal.signalType)
+    expect(await loop.feedbackTracker.recordSignal(signal)).toBe(true)
+    expect((await loop.generateSignal({ symbol: 'BTCUSDT' })).id).not.toBe(signal.id)
+  })
+
+  test('is a HOLD with its reason when the candles are out of date and the exchange is away', async () => {
+    const offline = newLoop()
+    storeCandles(offline.home, candles(600, { end: Math.floor(Date.now() / HOUR - 10) * HOUR }))
+    await offline.train({ symbols: ['BTCUSDT'], timeframes: ['1h'], fetch: false })
+    const signal = await offline.generateSignal({ symbol: 'BTCUSDT' })
+    expect(signal).toMatchObject({ signalType: 'HOLD', mlPrediction: { signal: 'HOLD', reason: 'STALE_CANDLES', stale: true } })
+    expect(signal).not.toHaveProperty('stopLoss')
+    expect(signal).not.toHaveProperty('expiresAt')
+    expect(signal.warning).toContain('cannot reach the exchange')
+    expect(signal.aiRationale).toContain('out of date')
+  })
+
+  test('rejects without a model', async () => {
+    const empty = newLoop()
+    storeCandles(empty.home, rows)
+    expect((await failure(() => empty.generateSignal({ symbol: 'BTCUSDT' }))).code).toBe('ERR_NO_MODEL')
+  })
+})
+
+describe('fetchCandles', () => {
+  const BTC = { symbols: ['BTCUSDT'], timeframes: ['1h'] } as const
+  const history = candles(2300)
+  const page = ({ since, until, limit }: CandleRequest) => history.filter(([time]) => time >= since && time < until).slice(0, limit)
+
+  test('is asked page by page for what is missing, and its candles are stored', async () => {
+    const asked: CandleRequest[] = []
+    const own = newLoop({ fetchCandles: async (request) => (asked.push(request), page(request)) })
+    own.configure({ historyDays: 60 })
+    const [result] = await own.fetchData(BTC)
+    expect(result).toMatchObject({ symbol: 'BTCUSDT', timeframe: '1h', success: true })
+    expect(result!.until).toBe(new Date(history.at(-1)![0]).toISOString())
+    expect(asked[0]).toEqual({ symbol: 'BTCUSDT', timeframe: '1h', since: expect.any(Number), until: expect.any(Number), limit: 1000 })
+    expect(Math.abs(asked[0]!.since - (Date.now() - 60 * 24 * HOUR))).toBeLessThan(60_000)
+    expect(asked[0]!.until).toBeLessThanOrEqual(Date.now())
+    const stored = readFileSync(join(own.home, 'data', 'btcusdt_1h.csv'), 'utf8').trim().split('\n')
+    expect(stored[0]).toBe('timestamp,open,high,low,close,volume')
+    expect(stored).toHaveLength(1 + result!.total!)
+    const [time, open] = history.at(-1)!
+    expect(stored.at(-1)!.startsWith(`${new Date(time).toISOString().slice(0, 19).replace('T', ' ')},${open}`)).toBe(true)
+    // 60 days less the candle still open: a page of 1000, and the rest.
+    expect(result!.total).toBe(1439)
+    expect(asked[1]!.since).toBe(asked[0]!.since - (asked[0]!.since % HOUR) + HOUR + 1000 * HOUR)
+
+    const before = asked.length
+    const [again] = await own.fetchData(BTC)
+    expect(again).toMatchObject({ success: true, added: 0 })
+    expect(asked).toHaveLength(before)
+  })
+
+  test('may answer with dates, and at once', async () => {
+    const own = newLoop({
+      fetchCandles: ((request: CandleRequest) => page(request).map((row) => ({ ...object(row), time: new Date(row[0]) }))) as never,
+    })
+    expect(await own.fetchData(BTC)).toMatchObject([{ success: true, until: new Date(history.at(-1)![0]).toISOString() }])
+  })
+
+  test.each<[string, () => Promise<CandleInput[]>, string, RegExp]>([
+    ['rejects', () => Promise.reject(new Error('my exchange is down')), 'ERR_EXCHANGE', /my exchange is down/],
+    ['throws', () => { throw new Error('no such pair here') }, 'ERR_EXCHANGE', /no such pair here/],
+    ['answers nothing', async () => undefined as never, 'ERR_(EXCHANGE|INVALID_ARGUMENT)', /fetchCandles/],
+    ['answers with NaN', async () => [[Date.now() - 5 * HOUR, NaN, 1, 1, 1, 1]], 'ERR_INVALID_CANDLE', /open.*NaN/],
+    ['answers in seconds', async () => [[1_757_764_800, 1, 1, 1, 1, 1]], 'ERR_INVALID_CANDLE', /time.*1757764800/],
+    ['has no candles', async () => [], 'ERR_NO_DATA', /no closed candles/],
+  ])('that %s fails its market with its words', async (_name, fetchCandles, code, said) => {
+    const own = newLoop({ fetchCandles })
+    const [result] = await own.fetchData(BTC)
+    expect(result).toMatchObject({ success: false, error: { code: expect.stringMatching(new RegExp(`^${code}$`)), message: expect.stringMatching(said) } })
+  })
+})

@@ -1,0 +1,130 @@
+// Calls everything with every odd argument. Prints what answered with anything but an error of ours; ends with 0 alive.
+const signalloop = require('../..')
+
+const cyclic = { id: 'a' }
+cyclic.self = cyclic
+let deep = {}
+for (let i = 0; i < 10_000; i++) deep = { deep }
+const revoked = Proxy.revocable({}, {})
+revoked.revoke()
+const refusing = new Proxy({}, {
+  get() {
+    throw new Error('get trap')
+  },
+  ownKeys() {
+    throw new Error('ownKeys trap')
+  },
+})
+
+const ODD = {
+  undefined: undefined,
+  null: null,
+  NaN: NaN,
+  infinity: -Infinity,
+  text: 'x'.repeat(1000),
+  traversal: '../../x',
+  lone: '\ud800',
+  symbol: Symbol('odd'),
+  function: function odd() {},
+  class: class Odd {},
+  bigint: 10n ** 30n,
+  boolean: true,
+  array: [[]],
+  cyclic,
+  deep,
+  proxy: refusing,
+  arrayProxy: new Proxy([], {}),
+  revoked: revoked.proxy,
+  getter: {
+    get id() {
+      throw new TypeError('getter')
+    },
+    get symbol() {
+      throw undefined
+    },
+    get mode() {
+      throw Symbol('getter')
+    },
+  },
+  noPrototype: Object.create(null, { id: { get: () => BigInt(1), enumerable: true } }),
+  typed: new Float64Array(6),
+  buffer: Buffer.alloc(8),
+  map: new Map([['id', 1]]),
+  date: new Date(NaN),
+  hostileDate: Object.defineProperty(new Date(), Symbol.toPrimitive, { value() { throw new Error('toPrimitive') } }),
+  promise: Promise.resolve(1),
+  boxed: Object(5),
+  error: new Error('odd'),
+  regexp: /x/g,
+}
+
+const loop = new signalloop.SignalLoop({ fetchCandles: async () => [], threads: 1 })
+const methods = (object, names) => names.map((name) => [name, (...args) => object[name](...args)])
+const TRACKER = ['shouldCloseSignal', 'recordSignal', 'recordSignals', 'updateOutcome', 'onPrice', 'onCandle', 'getStats']
+const LOOP = ['train', 'predict', 'generateSignal', 'fetchData', 'configure', 'predictor']
+
+const targets = [
+  ...methods(signalloop.feedbackTracker, TRACKER),
+  ...methods(loop.feedbackTracker, TRACKER),
+  ...methods(signalloop, ['train', 'predict', 'generateSignal', 'fetchData', 'configure']),
+  ...methods(loop, LOOP),
+  ...methods(signalloop.mlPredictor, ['predict']),
+  ...methods(loop.predictor(), ['predict']),
+  ['new SignalLoop', (...args) => new signalloop.SignalLoop(...args).home],
+  ['new MLPredictor', (...args) => typeof new signalloop.MLPredictor(...args)],
+]
+
+// Members that some function reads, each in turn odd.
+const inside = (odd) => [
+  [{ id: 'a', pair: 'BTCUSDT', signalType: 'BUY', confidence: 5, entryPrice: 5, timestamp: odd }],
+  [{ id: 'a', pair: odd, signalType: 'BUY', confidence: odd, entryPrice: odd, timestamp: 1.7e12 }],
+  [{ id: 'odd', pair: 'BTCUSDT', signalType: 'HOLD', confidence: 5, timestamp: Date.now(), indicators: { odd } }],
+  [{ symbol: 'BTCUSDT', candles: odd }],
+  [{ symbol: 'BTCUSDT', candles: [odd, odd] }],
+  [{ mode: 'symbol', symbols: [], signal: odd, onProgress: odd }],
+  [{ symbols: [odd], timeframes: odd }],
+  [{ home: odd }],
+  [{ fetchCandles: odd, threads: odd }],
+  [{ signalId: odd, outcome: odd }],
+  ['BTCUSDT', odd, odd],
+  [[odd]],
+]
+
+const report = (name, kind, text) => console.log(`${name}(${kind}): ${text}`)
+
+// An asynchronous refusal must reject, not throw, and have a code of ours; an answer is fine.
+async function call(name, work, kind, args) {
+  const sync = /^new |shouldCloseSignal|configure|predictor/.test(name)
+  let promise
+  try {
+    promise = work(...args)
+  } catch (error) {
+    if (!sync) report(name, kind, 'threw where it promises')
+    if (!String(error?.code).startsWith('ERR_')) report(name, kind, `threw without a code: ${String(error)}`)
+    return
+  }
+  try {
+    await promise
+  } catch (error) {
+    if (!String(error?.code).startsWith('ERR_') || typeof error.message !== 'string') {
+      report(name, kind, `rejected without a code: ${String(error)}`)
+    }
+  }
+}
+
+async function main() {
+  // Nothing odd may turn into a training of everything over the network.
+  for (const one of [signalloop, loop]) one.configure({ symbols: ['BTCUSDT'], timeframes: ['1h'], historyDays: 1 })
+  for (const [name, work] of targets) {
+    for (const [kind, odd] of Object.entries(ODD)) {
+      for (const args of [[odd], [odd, odd], [odd, 5, odd], ...inside(odd)]) await call(name, work, kind, args)
+    }
+  }
+  await signalloop.close()
+  await loop.close()
+  console.log('alive')
+}
+
+process.on('unhandledRejection', (error) => report('process', 'unhandled', String(error)))
+process.on('uncaughtException', (error) => report('process', 'uncaught', String(error)))
+main()

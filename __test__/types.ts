@@ -1,0 +1,138 @@
+// Checked by tsc alone: what a TypeScript backend may write, and what it may not.
+import {
+  FeedbackTracker,
+  MLPredictor,
+  SignalLoop,
+  configure,
+  feedbackTracker,
+  generateSignal,
+  mlPredictor,
+  predict,
+  train,
+} from 'signalloop'
+import type * as signalloop from 'signalloop'
+
+/** Whether `any` can be reached from `T` by its members, results and arguments, to a depth that covers ours. */
+type HasAny<T, Depth extends unknown[] = []> = Depth['length'] extends 8
+  ? false
+  : 0 extends 1 & T
+    ? true
+    : T extends (...args: infer Args) => infer Result
+      ? HasAny<Args, [...Depth, 0]> | HasAny<Result, [...Depth, 0]>
+      : T extends Date | AbortSignal | string | number | boolean | null | undefined
+        ? false
+        : T extends readonly (infer Item)[]
+          ? HasAny<Item, [...Depth, 0]>
+          : T extends Promise<infer Value>
+            ? HasAny<Value, [...Depth, 0]>
+            : T extends object
+              ? { [Key in keyof T]-?: HasAny<T[Key], [...Depth, 0]> }[keyof T]
+              : false
+type IsFalse<T extends false> = T
+
+export type NoAny = [
+  IsFalse<HasAny<signalloop.FeedbackTracker>>,
+  IsFalse<HasAny<signalloop.MLPredictor>>,
+  IsFalse<HasAny<signalloop.SignalLoop>>,
+  IsFalse<HasAny<signalloop.LoopOptions>>,
+  IsFalse<HasAny<signalloop.TrainOptions>>,
+  IsFalse<HasAny<signalloop.TrainingResults>>,
+  IsFalse<HasAny<signalloop.Signal>>,
+  // @ts-expect-error the check itself finds an any
+  IsFalse<HasAny<{ deep: { down: () => Promise<{ value: any }[]> } }>>,
+]
+
+/** As a backend declares it: an interface, with fields of its own. */
+interface BackendSignal {
+  id: string
+  pair: string
+  signalType: 'BUY' | 'SELL' | 'HOLD'
+  confidence: number
+  entryPrice: number
+  stopLoss?: number
+  takeProfit?: number
+  timestamp: Date
+  timeframe: signalloop.Timeframe
+  indicators: BackendIndicators
+  aiRationale: string
+}
+
+interface BackendIndicators {
+  rsi: number
+  macd?: { histogram: number }
+}
+
+export async function right(signal: BackendSignal): Promise<void> {
+  const recorded: boolean = await feedbackTracker.recordSignal(signal)
+  await feedbackTracker.recordSignals([signal] as readonly BackendSignal[])
+  await feedbackTracker.recordSignal({ ...signal, strategy: 'breakout' })
+  await feedbackTracker.recordSignal({ id: 'a', pair: 'BTCUSDT', signalType: 'HOLD', confidence: 1, timestamp: 1, note: 'more' })
+  await feedbackTracker.recordSignal({ id: 'a', symbol: 'X', signal_type: 'BUY', entry_price: 1, confidence: 1, timestamp: '2025-01-01' })
+  const { shouldClose, outcome, profitLoss } = feedbackTracker.shouldCloseSignal(signal, 104)
+  const parts: [boolean, signalloop.Outcome, number] = [shouldClose, outcome, profitLoss]
+  const updated: boolean = await feedbackTracker.updateOutcome({ signalId: 'a', outcome: 'TOOK_PROFIT', exitPrice: 104 })
+  const closed: signalloop.ClosedSignal[] = await feedbackTracker.onPrice(signal.pair, 104, new Date())
+  await feedbackTracker.onCandle('BTCUSDT', [1, 2, 3, 4, 5, 6], '4h')
+  const stats: signalloop.PerformanceStats = await feedbackTracker.getStats('BTCUSDT', closed[0]?.timeframe, 7)
+  const rate: number | undefined = stats.bySymbol.BTCUSDT?.successRate
+
+  const made = await generateSignal({ symbol: 'BTCUSDT', riskTolerance: 'low' })
+  await feedbackTracker.recordSignal(made)
+  feedbackTracker.shouldCloseSignal(made, made.entryPrice)
+  const prediction: signalloop.Prediction = await predict({ symbol: 'BTCUSDT', candles: [{ open: 1, high: 1, low: 1, close: 1, volume: 1 }] })
+  await train({ timeframes: [prediction.timeframe], symbols: ['BTCUSDT'] as const, signal: AbortSignal.timeout(1000) })
+  const result = await train({ onProgress: ({ phase }) => void (phase satisfies 'fetch' | 'train' | 'done' | 'failed') })
+  const loss: number | undefined = result.results[0]?.model?.logLoss
+  const available: boolean = mlPredictor.isModelAvailable()
+  const other = new MLPredictor('ETH/USDT', '4h')
+  const buy: number = (await other.predict([])).mlPrediction.probabilities.BUY
+  configure({ trees: 10, signal: { rewardRisk: 3 } })
+
+  const loop = new SignalLoop({ fetchCandles: async ({ since }) => [[since, 1, 1, 1, 1, 1]] })
+  const tracker: FeedbackTracker = loop.feedbackTracker
+  const same: signalloop.FeedbackTracker = new FeedbackTracker()
+  const predictor: MLPredictor = loop.predictor('BTCUSDT')
+  const code: signalloop.ErrorCode = 'ERR_NO_MODEL'
+  use(recorded, parts, updated, rate, loss, available, buy, tracker, same, predictor, code)
+}
+
+export async function wrong(signal: BackendSignal, loop: SignalLoop): Promise<void> {
+  // @ts-expect-error no such outcome
+  await feedbackTracker.updateOutcome({ signalId: 'a', outcome: 'WON' })
+  // @ts-expect-error ACTIVE is no end
+  await feedbackTracker.updateOutcome({ signalId: 'a', outcome: 'ACTIVE' })
+  // @ts-expect-error a misspelt option
+  await feedbackTracker.updateOutcome({ signalId: 'a', outcome: 'SUCCESS', exitprice: 5 })
+  // @ts-expect-error no such type of signal
+  await feedbackTracker.recordSignal({ ...signal, signalType: 'LONG' })
+  // @ts-expect-error no confidence
+  await feedbackTracker.recordSignal({ id: 'a', pair: 'BTCUSDT', signalType: 'BUY', entryPrice: 1, timestamp: 1 })
+  // @ts-expect-error a price as text
+  feedbackTracker.shouldCloseSignal(signal, '104')
+  // @ts-expect-error neither spelling of the type
+  feedbackTracker.shouldCloseSignal({ entryPrice: 100 }, 104)
+  // @ts-expect-error no such timeframe
+  await feedbackTracker.getStats('BTCUSDT', '7h')
+  // @ts-expect-error a candle has six numbers
+  await feedbackTracker.onCandle('BTCUSDT', [1, 2, 3])
+  // @ts-expect-error a misspelt option
+  await train({ symbol: 'BTCUSDT' })
+  // @ts-expect-error no such mode
+  await train({ mode: 'some' })
+  // @ts-expect-error a symbol is needed
+  await predict({})
+  // @ts-expect-error no such risk
+  await generateSignal({ symbol: 'BTCUSDT', riskTolerance: 'wild' })
+  // @ts-expect-error no such key
+  configure({ tres: 10 })
+  // @ts-expect-error candles in a shape of their own
+  new SignalLoop({ fetchCandles: async () => [{ price: 5 }] })
+  // @ts-expect-error the home is not to be changed
+  loop.home = 'elsewhere'
+  // @ts-expect-error a prediction may have no reason
+  const reason: string = (await predict({ symbol: 'BTCUSDT' })).reason
+  use(reason)
+}
+
+/** Uses its arguments, as far as tsc is concerned. */
+declare function use(...values: unknown[]): void

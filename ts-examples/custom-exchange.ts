@@ -1,0 +1,45 @@
+/**
+ * Candles from elsewhere than Binance: `fetchCandles` has the shape of ccxt's `fetchOHLCV`.
+ *
+ *     npx tsx ts-examples/custom-exchange.ts
+ *
+ * With ccxt:
+ *
+ *     const exchange = new ccxt.kraken()
+ *     fetchCandles: ({ symbol, timeframe, since, limit }) => exchange.fetchOHLCV(pairOf(symbol), timeframe, since, limit)
+ *
+ * Pages may be as short as the exchange makes them: it is asked again from where a page ended.
+ */
+import { SignalLoop, type CandleInput, type CandleRequest } from 'signalloop'
+
+const HOUR = 3_600_000
+
+/** Stands in for an exchange: at most 500 candles at once, of a price that waves. */
+async function fetchCandles({ symbol, since, until }: CandleRequest): Promise<CandleInput[]> {
+  console.log(`asked for ${symbol} from ${new Date(since).toISOString()}`)
+  const candles: CandleInput[] = []
+  for (let time = Math.ceil(since / HOUR) * HOUR; time < until && candles.length < 500; time += HOUR) {
+    const at = (ms: number) => 100 + 5 * Math.sin(ms / (31 * HOUR)) + Math.sin(ms / (2.7 * HOUR))
+    const [open, close] = [at(time), at(time + HOUR)]
+    const volume = 1000 + 500 * Math.cos(time / (5 * HOUR))
+    candles.push([time, open, Math.max(open, close) + 0.2, Math.min(open, close) - 0.2, close, volume])
+  }
+  return candles
+}
+
+async function main(): Promise<void> {
+  const loop = new SignalLoop({ home: process.env.SIGNALLOOP_HOME ?? 'ml/example', fetchCandles })
+  loop.configure({ symbols: ['BTC/USD'], timeframes: ['1h'], historyDays: 30, trees: 10 })
+
+  const { results } = await loop.train()
+  for (const { symbol, timeframe, model, error } of results) {
+    if (model) console.log(`${symbol} ${timeframe}: trained on ${model.rows} rows`)
+    else console.log(`${symbol} ${timeframe}: ${error?.message}`)
+  }
+
+  const prediction = await loop.predict({ symbol: 'BTC/USD' })
+  console.log(`${prediction.signal}: ${prediction.rationale}`)
+  await loop.close()
+}
+
+void main()
