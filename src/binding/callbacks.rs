@@ -95,6 +95,9 @@ impl CandleSource for Callback {
     }
 }
 
+/// `addEventListener` and `removeEventListener`.
+type Listening<'a> = Function<'a, FnArgs<(&'static str, Function<'a, (), ()>)>, ()>;
+
 /// An `AbortSignal` listened to. napi's own ignores a signal aborted beforehand and overwrites `onabort`.
 pub struct Abort {
     /// Not checked for leaks: a worker may be terminated with a training under way.
@@ -119,8 +122,7 @@ impl Abort {
                 Ok(())
             })
             .map_err(wrong)?;
-        let add: Function<'_, FnArgs<(&str, Function<'_, (), ()>)>, ()> =
-            signal.get_named_property("addEventListener").map_err(wrong)?;
+        let add: Listening<'_> = signal.get_named_property("addEventListener").map_err(wrong)?;
         let listener = fire.create_ref().map_err(wrong)?;
         add.apply(signal, FnArgs { data: ("abort", fire) }).map_err(wrong)?;
         Ok(Self { signal: signal.create_ref::<false>().map_err(wrong)?, listener })
@@ -129,9 +131,8 @@ impl Abort {
     /// Stops listening, so that a signal which outlives many trainings does not collect listeners.
     pub fn detach(self, env: &Env) -> napi::Result<()> {
         let signal = self.signal.get_value(env)?;
-        let remove: Function<'_, FnArgs<(&str, Function<'_, (), ()>)>, ()> =
-            signal.get_named_property("removeEventListener")?;
-        remove.apply(&signal, FnArgs { data: ("abort", self.listener.borrow_back(env)?) })?;
+        let remove: Listening<'_> = signal.get_named_property("removeEventListener")?;
+        remove.apply(signal, FnArgs { data: ("abort", self.listener.borrow_back(env)?) })?;
         self.signal.unref(env)
     }
 }
