@@ -118,6 +118,14 @@ pub(super) fn decode(line: &[u8], zone: Tz) -> std::result::Result<Record, Reaso
     Record::from_json(object(line)?, zone).map_err(|e| e.to_string())
 }
 
+/// Is the line still what was written?
+pub(super) fn verify(line: &[u8], zone: Tz) -> std::result::Result<(), Reason> {
+    match seal(line)? {
+        Seal::Matches(..) => Ok(()),
+        Seal::None => decode(line, zone).map(|_| ()),
+    }
+}
+
 /// What memory keeps of a line.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Facts<'a> {

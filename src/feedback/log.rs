@@ -8,7 +8,7 @@ use super::line::{self, Facts};
 use super::quarantine::{self, Damaged};
 use super::scan::{self, Parsed};
 use super::state::{Applied, Place, State};
-use super::storage::{self, Lock, Storage, StoredFile};
+use super::storage::{self, Lock, Stat, Storage, StoredFile};
 use crate::error::Error;
 use crate::signal::Record;
 use chrono_tz::Tz;
@@ -24,12 +24,23 @@ pub(super) struct Paths {
     pub log: PathBuf,
     pub lock: PathBuf,
     pub quarantine: PathBuf,
+    /// The new log while a compaction writes it, and what keeps two from doing so at once.
+    pub compacting: PathBuf,
+    pub compact_lock: PathBuf,
+    folder: PathBuf,
 }
 
 impl Paths {
     pub fn new(folder: &Path) -> Self {
         let path = |name: &str| folder.join(name);
-        Self { log: path("signals.jsonl"), lock: path("signals.lock"), quarantine: path("signals.quarantine.jsonl") }
+        Self {
+            log: path("signals.jsonl"),
+            lock: path("signals.lock"),
+            quarantine: path("signals.quarantine.jsonl"),
+            compacting: path("signals.compacting"),
+            compact_lock: path("signals.compacting.lock"),
+            folder: folder.to_owned(),
+        }
     }
 }
 
@@ -73,7 +84,9 @@ pub(super) struct Covered {
     /// The last bytes before it: they tell whether what was read is still what is there.
     pub last: Vec<u8>,
     /// How far this process knows the file to be synced.
-    pub synced: u64,
+    synced: u64,
+    /// Does this process know its name to be synced? A record is not safe in a file that a power failure can rename back.
+    named: bool,
 }
 
 /// Enough to hold the seal of the last line.
@@ -83,6 +96,8 @@ const LAST_BYTES: usize = line::SEAL_BYTES + 1;
 pub(super) struct View {
     pub covered: Covered,
     pub state: State,
+    /// Counts the files that the log has been: places of another generation mean nothing.
+    pub generation: u64,
 }
 
 /// The log of one open store.
@@ -117,10 +132,8 @@ impl Log {
         let paths = Paths::new(folder);
         let open = |path: &Path| storage.open(path).map_err(|e| Fault::of("open", path, &e));
         let mut writer = open(&paths.lock)?;
-        let guard = acquire(&*storage, &paths, &mut writer, Lock::Exclusive)?;
-        let view = View { covered: cover(&*storage, &paths)?, state: State::default() };
-        // The name of a file just created must survive too, else a synced record is in a file that nobody finds.
-        storage.sync_folder(folder).map_err(|e| Fault::of("sync", folder, &e))?;
+        let guard = acquire(&*storage, &paths.lock, &mut writer, Lock::Exclusive)?;
+        let view = View { covered: cover(&*storage, &paths)?, state: State::default(), generation: 0 };
         let log = Arc::new(Self {
             reader: Mutex::new(open(&paths.lock)?),
             paths,
@@ -138,7 +151,7 @@ impl Log {
 
     /// Takes the exclusive lock for the writer.
     pub fn lock(&self, handle: &mut Arc<dyn StoredFile>) -> Result<Guard, Fault> {
-        acquire(&*self.storage, &self.paths, handle, Lock::Exclusive)
+        acquire(&*self.storage, &self.paths.lock, handle, Lock::Exclusive)
     }
 
     /// Brings the state up to date with what other processes wrote. Costs one `stat` when they wrote nothing.
@@ -147,7 +160,7 @@ impl Log {
             return Ok(());
         }
         let mut handle = self.reader.lock();
-        let _guard = acquire(&*self.storage, &self.paths, &mut handle, Lock::Shared)?;
+        let _guard = acquire(&*self.storage, &self.paths.lock, &mut handle, Lock::Shared)?;
         self.catch_up(Lock::Shared)
     }
 
@@ -200,7 +213,8 @@ impl Log {
     /// Starts over with the file that now has the log's name: a compaction replaced it.
     fn reload(&self) -> Result<(), Fault> {
         let covered = cover(&*self.storage, &self.paths)?;
-        let mut fresh = View { covered, state: State::default() };
+        let generation = self.view.read().generation + 1;
+        let mut fresh = View { covered, state: State::default(), generation };
         {
             let mut recovery = self.recovery.lock();
             recovery.damaged = 0;
@@ -303,6 +317,7 @@ impl Log {
         };
         let done = storage::append_all(&*file, lines).map_err(|e| Fault::of("append to", path, &e));
         let done = done.and_then(|()| if sync { self.sync(&*file) } else { Ok(()) });
+        let done = done.and_then(|()| if sync { self.sync_name() } else { Ok(()) });
         done.map_err(|Fault(what)| {
             Fault(match file.set_len(base) {
                 Err(e) => {
@@ -322,8 +337,18 @@ impl Log {
         file.sync().map_err(|e| Fault::of("sync", &self.paths.log, &e))
     }
 
+    fn sync_name(&self) -> Result<(), Fault> {
+        if !self.view.read().covered.named {
+            let folder = &self.paths.folder;
+            self.storage.sync_folder(folder).map_err(|e| Fault::of("sync", folder, &e))?;
+            self.view.write().covered.named = true;
+        }
+        Ok(())
+    }
+
     /// Makes sure that what the state covers is synced, by whomever it was written.
     pub fn sync_covered(&self) -> Result<(), Fault> {
+        self.sync_name()?;
         let (file, len, synced) = {
             let view = self.view.read();
             (view.covered.file.clone(), view.covered.len, view.covered.synced)
@@ -366,6 +391,15 @@ impl Log {
 }
 
 impl Covered {
+    /// A synced file whose every line the state is about to know.
+    pub fn at_end(file: Arc<dyn StoredFile>) -> io::Result<Self> {
+        let Stat { identity, len } = file.stat()?;
+        let mut last = vec![0; LAST_BYTES.min(len as usize)];
+        let start = len - last.len() as u64;
+        storage::read_full(&*file, &mut last, start)?;
+        Ok(Self { file, identity, len, last, synced: len, named: false })
+    }
+
     /// Moves on by these bytes.
     fn reach(&mut self, bytes: &[u8]) {
         self.len += bytes.len() as u64;
@@ -380,12 +414,16 @@ impl Covered {
 fn cover(storage: &dyn Storage, paths: &Paths) -> Result<Covered, Fault> {
     let file = storage.open(&paths.log).map_err(|e| Fault::of("open", &paths.log, &e))?;
     let stat = file.stat().map_err(|e| Fault::of("find", &paths.log, &e))?;
-    Ok(Covered { file, identity: stat.identity, len: 0, last: Vec::new(), synced: 0 })
+    Ok(Covered { file, identity: stat.identity, len: 0, last: Vec::new(), synced: 0, named: false })
 }
 
-/// Takes the lock. A lock file that was deleted meanwhile locks nobody out: then it is opened anew.
-fn acquire(storage: &dyn Storage, paths: &Paths, handle: &mut Arc<dyn StoredFile>, how: Lock) -> Result<Guard, Fault> {
-    let path = &paths.lock;
+/// Takes the lock of a lock file. A file that was deleted meanwhile locks nobody out: then it is opened anew.
+pub(super) fn acquire(
+    storage: &dyn Storage,
+    path: &Path,
+    handle: &mut Arc<dyn StoredFile>,
+    how: Lock,
+) -> Result<Guard, Fault> {
     loop {
         while let Err(e) = handle.lock(how) {
             if e.kind() != io::ErrorKind::Interrupted {

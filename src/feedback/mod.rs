@@ -2,6 +2,9 @@
 //!
 //! `docs/store.md` tells what a call that returned promises, the format of the files, and what is repaired how.
 
+mod compact;
+#[cfg(test)]
+mod faults;
 mod index;
 mod line;
 mod log;
@@ -12,12 +15,13 @@ mod stats;
 mod storage;
 mod writer;
 
+pub use compact::Compaction;
 pub use log::Recovery;
 pub use stats::{Figures, Stats, StatsFilter, wilson};
 
 use crate::barrier::{Direction, Outcome};
 use crate::config::{Config, Durability};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, guard};
 use crate::market::Candle;
 use crate::signal::{Closing, Record, Signal};
 use crate::symbol::{Symbol, Timeframe};
@@ -31,7 +35,7 @@ use std::path::Path;
 use std::sync::{Arc, mpsc};
 use storage::{Disk, Storage};
 use tokio::sync::{oneshot, watch};
-use writer::{Change, CloseRequest, Job, Verdict, Writer};
+use writer::{Change, Changes, CloseRequest, Job, Verdict, Writer};
 
 /// How a store is opened.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -308,6 +312,40 @@ impl FeedbackStore {
         self.visit(|state| state.closed_places(filter), visit)
     }
 
+    /// Rewrites the log with one line a signal, while this and other processes go on reading and writing.
+    ///
+    /// # Errors
+    /// [`Error::Store`]; the log is then what it was. [`Error::Closed`].
+    pub async fn compact(&self) -> Result<Compaction> {
+        self.refresh()?;
+        let store = self.clone();
+        self.in_background("signalloop-compact", move || {
+            compact::compact(&store.inner.log, |copy| {
+                let (reply, result) = mpsc::channel();
+                store.enqueue(Job::Swap(copy, reply))?;
+                result.recv().unwrap_or_else(|_| Err(lost()))
+            })
+        })
+        .await
+    }
+
+    /// Runs long work on a thread of its own, so that an async caller's thread is not held up.
+    async fn in_background<T: Send + 'static>(
+        &self,
+        name: &str,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (reply, result) = oneshot::channel();
+        std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || {
+                // Nobody may be waiting any more.
+                let _ = reply.send(guard(work));
+            })
+            .map_err(|e| Error::Store(format!("cannot start a thread: {e}")))?;
+        result.await.unwrap_or_else(|_| Err(lost()))
+    }
+
     /// Waits until all writes under way are done, and ends the writer. Later calls give [`Error::Closed`].
     pub async fn close(&self) {
         drop(self.inner.jobs.lock().take());
@@ -359,10 +397,13 @@ impl FeedbackStore {
 
     fn send(&self, changes: Vec<Change>) -> Result<Pending> {
         let (reply, verdicts) = oneshot::channel();
-        let jobs = self.inner.jobs.lock();
-        let sent = jobs.as_ref().map(|jobs| jobs.send(Job { changes, reply }));
-        match sent {
-            Some(Ok(())) => Ok(Pending(Some(verdicts))),
+        self.enqueue(Job::Changes(Changes { changes, reply }))?;
+        Ok(Pending(Some(verdicts)))
+    }
+
+    fn enqueue(&self, job: Job) -> Result<()> {
+        match self.inner.jobs.lock().as_ref().map(|jobs| jobs.send(job)) {
+            Some(Ok(())) => Ok(()),
             _ => Err(Error::Closed),
         }
     }

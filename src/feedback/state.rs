@@ -213,6 +213,22 @@ impl State {
         }
     }
 
+    /// Where the line of each signal is, in order of recording.
+    pub fn places(&self) -> Vec<Place> {
+        self.entries.iter().map(Entry::place).collect()
+    }
+
+    /// Moves on to a compacted log. Lines before the offset `of` have gone to `places`, in order of recording; those from
+    /// there on follow at `to`.
+    pub fn relocate(&mut self, places: &[Place], of: u64, to: u64) {
+        for (slot, entry) in self.entries.iter_mut().enumerate() {
+            entry.offset = match places.get(slot) {
+                Some(place) if entry.offset < of => place.offset,
+                _ => entry.offset - of + to,
+            };
+        }
+    }
+
     /// What a filter asks for, besides its period; `None` when no signal of that symbol is known.
     fn group(&self, filter: &StatsFilter) -> Option<Group> {
         let symbol = match &filter.symbol {

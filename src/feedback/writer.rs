@@ -2,9 +2,10 @@
 //! appends it in one write and one sync. So a hundred callers share one sync.
 
 use super::ClosedSignal;
+use super::compact::{self, Compaction};
 use super::index::Hit;
 use super::line::{self, Facts, Key};
-use super::log::{Fault, Log};
+use super::log::{Fault, Guard, Log};
 use super::state::Place;
 use super::storage::{Lock, StoredFile};
 use crate::barrier::Outcome;
@@ -53,13 +54,20 @@ pub(super) enum Verdict {
     Refused(Error),
 }
 
-/// Changes and where to say what became of them.
-pub(super) struct Job {
+/// Work for the writer, and where to say what became of it.
+pub(super) enum Job {
+    Changes(Changes),
+    /// Puts a compacted log in the place of the log.
+    Swap(compact::Copy, mpsc::Sender<Result<Option<Compaction>>>),
+}
+
+/// Changes that one caller waits for.
+pub(super) struct Changes {
     pub changes: Vec<Change>,
     pub reply: oneshot::Sender<Result<Vec<Verdict>>>,
 }
 
-impl Job {
+impl Changes {
     fn bytes(&self) -> usize {
         let of = |change: &Change| match change {
             Change::Record(_, line) => line.len(),
@@ -105,19 +113,42 @@ impl Writer {
     /// Works until the last sender is gone and the queue is empty.
     pub fn run(mut self, jobs: &mpsc::Receiver<Job>) {
         while let Ok(first) = jobs.recv() {
-            let mut bytes = first.bytes();
-            let mut batch = vec![first];
-            while bytes < BATCH_BYTES
-                && let Ok(job) = jobs.try_recv()
-            {
-                bytes += job.bytes();
-                batch.push(job);
+            let mut next = Some(first);
+            let mut batch = Vec::new();
+            let mut bytes = 0;
+            while let Some(Job::Changes(changes)) = next {
+                bytes += changes.bytes();
+                batch.push(changes);
+                next = if bytes < BATCH_BYTES { jobs.try_recv().ok() } else { None };
             }
-            self.serve(batch);
+            if !batch.is_empty() {
+                self.serve(batch);
+            }
+            if let Some(Job::Swap(copy, reply)) = next {
+                let result = error::guard(|| self.swap(copy).map_err(Error::from));
+                self.log.writing.store(false, Ordering::Release);
+                // A compaction that no longer waits was closed meanwhile.
+                let _ = reply.send(result);
+            }
         }
     }
 
-    fn serve(&mut self, batch: Vec<Job>) {
+    fn swap(&mut self, copy: compact::Copy) -> std::result::Result<Option<Compaction>, Fault> {
+        let guard = self.begin()?;
+        let result = compact::put_in_place(&self.log, copy);
+        drop(guard);
+        result
+    }
+
+    /// Takes the lock and catches up: until the guard goes, the state is the log.
+    fn begin(&mut self) -> std::result::Result<Guard, Fault> {
+        let guard = self.log.lock(&mut self.lock)?;
+        self.log.catch_up(Lock::Exclusive)?;
+        self.log.writing.store(true, Ordering::Release);
+        Ok(guard)
+    }
+
+    fn serve(&mut self, batch: Vec<Changes>) {
         let (changes, replies): (Vec<_>, Vec<_>) = batch.into_iter().map(|job| (job.changes, job.reply)).unzip();
         let hits: Vec<Key> = changes
             .iter()
@@ -152,9 +183,7 @@ impl Writer {
     /// One batch, under the lock: all of it is stored, or none of it.
     fn commit(&mut self, jobs: Vec<Vec<Change>>) -> std::result::Result<Vec<Vec<Verdict>>, Fault> {
         let log = self.log.clone();
-        let guard = log.lock(&mut self.lock)?;
-        log.catch_up(Lock::Exclusive)?;
-        log.writing.store(true, Ordering::Release);
+        let guard = self.begin()?;
         let base = log.view.read().covered.len;
         let mut staged = Staged::default();
         let verdicts = jobs

@@ -1,5 +1,5 @@
 //! What the store's tests share.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 use chrono_tz::Tz;
 use serde_json::{Map, Value, json};
@@ -41,6 +41,12 @@ pub fn btc() -> Symbol {
 
 pub fn open(folder: &Path) -> FeedbackStore {
     FeedbackStore::open(folder, StoreOptions::default()).unwrap()
+}
+
+/// A folder in memory where the system has one: for the many openings of a test that no power failure will interrupt.
+pub fn quick_home() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
 }
 
 /// The log's text.
