@@ -5,6 +5,7 @@
 mod compact;
 #[cfg(test)]
 mod faults;
+mod import;
 mod index;
 mod line;
 mod log;
@@ -16,6 +17,7 @@ mod storage;
 mod writer;
 
 pub use compact::Compaction;
+pub use import::{ImportReport, RefusedLine};
 pub use log::Recovery;
 pub use stats::{Figures, Stats, StatsFilter, wilson};
 

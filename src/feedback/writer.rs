@@ -22,8 +22,10 @@ const BATCH_BYTES: usize = 16 << 20;
 
 /// Something to be written, if what it rests on still holds when its turn comes.
 pub(super) enum Change {
-    /// A record, and its line. It may be closed already when it was imported.
+    /// A new signal, and its line.
     Record(Box<Record>, Vec<u8>),
+    /// A line of another log, anew. It may be the closing of a signal that the store knows.
+    Import(Box<Record>, Vec<u8>),
     /// A price hit a signal.
     Hit(Hit),
     /// A caller closes a signal.
@@ -70,7 +72,7 @@ pub(super) struct Changes {
 impl Changes {
     fn bytes(&self) -> usize {
         let of = |change: &Change| match change {
-            Change::Record(_, line) => line.len(),
+            Change::Record(_, line) | Change::Import(_, line) => line.len(),
             _ => 512,
         };
         self.changes.iter().map(of).sum()
@@ -206,6 +208,7 @@ impl Writer {
     fn decide(&self, change: Change, base: u64, staged: &mut Staged) -> Verdict {
         let decided = match change {
             Change::Record(record, line) => self.record(*record, &line, base, staged),
+            Change::Import(record, line) => self.import(*record, &line, base, staged),
             Change::Hit(hit) => self.close(hit.key, None, base, staged, |_| Closing {
                 outcome: hit.exit.outcome,
                 exit_price: Some(hit.exit.price),
@@ -237,18 +240,32 @@ impl Writer {
         if let Some(field) = before.signal.first_difference(&record.signal) {
             return conflict(field);
         }
-        match (&before.closing, record.closing) {
-            (_, None) => {}
-            (None, Some(closing)) => {
-                let verdict = Verdict::Closed(Box::new(ClosedSignal::new(&record.signal, &closing)));
-                staged.add(base, record, line);
-                return Ok(verdict);
-            }
-            (Some(first), Some(second)) if first.outcome == second.outcome && first.closed_ms == second.closed_ms => {}
-            (Some(_), Some(_)) => return conflict("outcome"),
-        }
         staged.vouched = true;
         Ok(Verdict::Known)
+    }
+
+    fn import(&self, record: Record, line: &[u8], base: u64, staged: &mut Staged) -> Result<Verdict> {
+        let (Some(before), Some(closing)) = (self.find(Key::of(&record.signal.id), staged)?, record.closing) else {
+            return self.record(record, line, base, staged);
+        };
+        let (old, new) = (&before.signal, &record.signal);
+        let conflict = |field| Err(Error::SignalConflict { id: new.id.clone(), field });
+        // The old system's closing lines carry keys that its records do not: what the price index knows must agree.
+        if (&old.symbol, old.timeframe, old.levels()) != (&new.symbol, new.timeframe, new.levels()) {
+            return conflict(old.first_difference(new).unwrap_or("levels"));
+        }
+        match before.closing {
+            None => {
+                let verdict = Verdict::Closed(Box::new(ClosedSignal::new(new, &closing)));
+                staged.add(base, record, line);
+                Ok(verdict)
+            }
+            Some(first) if first.outcome == closing.outcome && first.closed_ms == closing.closed_ms => {
+                staged.vouched = true;
+                Ok(Verdict::Known)
+            }
+            Some(_) => conflict("outcome"),
+        }
     }
 
     fn close(
