@@ -29,10 +29,9 @@ async fn doomed_process() {
                 say("recorded", &id);
                 match n % 3 {
                     0 => {
+                        let closed = store.close_signal(&id, Outcome::Success, None, Some(2.0), T0 + n).await.unwrap();
                         // Another task's price may have closed it first.
-                        if store.close_signal(&id, Outcome::Success, None, Some(2.0), T0 + n).await.unwrap() {
-                            say("closed", &id);
-                        }
+                        say(if closed { "closed" } else { "lost" }, &id);
                     }
                     1 => {
                         let signal = own(&id);
