@@ -16,6 +16,7 @@ use chrono_tz::Tz;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
+use std::hash::Hasher;
 
 /// The longest line written or read, in bytes.
 pub const MAX_LINE_BYTES: usize = 1 << 20;
@@ -38,6 +39,26 @@ impl Key {
         const BASIS: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
         let hash = id.bytes().fold(BASIS, |hash, byte| (hash ^ u128::from(byte)).wrapping_mul(PRIME));
         Self((hash >> 64) as u64, hash as u64)
+    }
+}
+
+/// Hashes what is a hash already, or a small number.
+#[derive(Default)]
+pub(super) struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+    fn write_u32(&mut self, number: u32) {
+        self.write_u64(u64::from(number));
+    }
+    fn write_u64(&mut self, part: u64) {
+        // The low half of an FNV hash mixes poorly upwards; the table looks at both ends.
+        self.0 = (self.0.rotate_left(32) ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 }
 

@@ -2,14 +2,14 @@
 //! the log to find the rest.
 
 use super::index::{PriceIndex, Slot};
-use super::line::{self, Facts, Key, Reason};
+use super::line::{self, Facts, Key, KeyHasher, Reason};
 use super::stats::{Groups, Stats, StatsFilter};
 use crate::barrier::{Direction, Outcome};
 use crate::signal::Closing;
 use crate::symbol::{Symbol, Timeframe};
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -61,30 +61,13 @@ pub(super) enum Applied {
     Contradiction(Reason),
 }
 
-/// The keys are hashes already.
-#[derive(Default)]
-struct KeyHasher(u64);
-
-impl Hasher for KeyHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
-    }
-    fn write_u64(&mut self, part: u64) {
-        // The low half of an FNV hash mixes poorly upwards; the table looks at both ends.
-        self.0 = (self.0.rotate_left(32) ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-}
-
 /// The signals of a log.
 #[derive(Default)]
 pub(super) struct State {
     ids: HashMap<Key, Slot, BuildHasherDefault<KeyHasher>>,
     entries: Vec<Entry>,
     symbols: Vec<Symbol>,
-    symbol_numbers: HashMap<Symbol, u32>,
+    symbol_numbers: HashMap<Box<str>, u32>,
     holds: Vec<Slot>,
     /// The closed signals; in order of closing unless `disordered`.
     closed: Vec<Slot>,
@@ -107,7 +90,7 @@ impl State {
     }
 
     pub fn symbol_number(&self, symbol: &Symbol) -> Option<usize> {
-        self.symbol_numbers.get(symbol).map(|number| *number as usize)
+        self.symbol_numbers.get(symbol.as_str()).map(|number| *number as usize)
     }
 
     /// Takes in a line of the log. An error is a line that cannot be believed.
@@ -119,7 +102,10 @@ impl State {
     }
 
     fn insert(&mut self, facts: &Facts<'_>, place: Place) -> Result<(), Reason> {
-        let symbol = self.number_of(&line::symbol(facts)?) as u32;
+        let symbol = match self.symbol_numbers.get(&*facts.symbol) {
+            Some(number) => *number,
+            None => self.number_of(&line::symbol(facts)?) as u32,
+        };
         let slot = self.entries.len() as Slot;
         self.entries.push(Entry {
             offset: place.offset,
@@ -187,7 +173,7 @@ impl State {
         }
         let number = self.symbols.len();
         self.symbols.push(symbol.clone());
-        self.symbol_numbers.insert(symbol.clone(), number as u32);
+        self.symbol_numbers.insert(symbol.as_str().into(), number as u32);
         number
     }
 
@@ -205,9 +191,8 @@ impl State {
 
     /// Carries the newest prices over from the state that this one replaces.
     pub fn inherit_clock(&mut self, old: &Self) {
-        for symbol in &self.symbols {
-            let number = self.symbol_numbers[symbol] as usize;
-            if let Some(clock) = old.symbol_number(symbol).and_then(|old_number| old.index.clock(old_number)) {
+        for (number, symbol) in self.symbols.iter().enumerate() {
+            if let Some(clock) = old.symbol_number(symbol).and_then(|number| old.index.clock(number)) {
                 self.index.set_clock(number, clock);
             }
         }
@@ -232,7 +217,7 @@ impl State {
     /// What a filter asks for, besides its period; `None` when no signal of that symbol is known.
     fn group(&self, filter: &StatsFilter) -> Option<Group> {
         let symbol = match &filter.symbol {
-            Some(symbol) => Some(*self.symbol_numbers.get(symbol)?),
+            Some(symbol) => Some(self.symbol_number(symbol)? as u32),
             None => None,
         };
         Some((symbol, filter.timeframe))

@@ -4,7 +4,7 @@
 use super::ClosedSignal;
 use super::compact::{self, Compaction};
 use super::index::Hit;
-use super::line::{self, Facts, Key};
+use super::line::{self, Facts, Key, KeyHasher};
 use super::log::{Fault, Guard, Log};
 use super::state::Place;
 use super::storage::{Lock, StoredFile};
@@ -13,6 +13,7 @@ use crate::config::Durability;
 use crate::error::{self, Error, Result};
 use crate::signal::{Closing, Record, Signal, assumed_profit};
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use tokio::sync::oneshot;
@@ -92,17 +93,18 @@ pub(super) struct Writer {
 struct Staged {
     lines: Vec<u8>,
     added: Vec<(Facts<'static>, Place)>,
-    records: HashMap<Key, Record>,
+    /// The newest line of each signal among them, as an index of `added`.
+    newest: HashMap<Key, usize, BuildHasherDefault<KeyHasher>>,
     /// A caller is told that something old is safe, so it must be.
     vouched: bool,
 }
 
 impl Staged {
-    fn add(&mut self, base: u64, record: Record, line: &[u8]) {
-        let facts = Facts::of(&record);
+    fn add(&mut self, base: u64, record: &Record, line: &[u8]) {
+        let facts = Facts::of(record);
         let place = Place { offset: base + self.lines.len() as u64, len: line.len() as u32 - 1 };
         self.lines.extend_from_slice(line);
-        self.records.insert(facts.key, record);
+        self.newest.insert(facts.key, self.added.len());
         self.added.push((facts, place));
     }
 }
@@ -232,8 +234,8 @@ impl Writer {
     }
 
     fn record(&self, record: Record, line: &[u8], base: u64, staged: &mut Staged) -> Result<Verdict> {
-        let Some(before) = self.find(Key::of(&record.signal.id), staged)? else {
-            staged.add(base, record, line);
+        let Some(before) = self.find(Key::of(&record.signal.id), base, staged)? else {
+            staged.add(base, &record, line);
             return Ok(Verdict::Recorded);
         };
         let conflict = |field| Err(Error::SignalConflict { id: record.signal.id.clone(), field });
@@ -245,7 +247,8 @@ impl Writer {
     }
 
     fn import(&self, record: Record, line: &[u8], base: u64, staged: &mut Staged) -> Result<Verdict> {
-        let (Some(before), Some(closing)) = (self.find(Key::of(&record.signal.id), staged)?, record.closing) else {
+        let (Some(before), Some(closing)) = (self.find(Key::of(&record.signal.id), base, staged)?, record.closing)
+        else {
             return self.record(record, line, base, staged);
         };
         let (old, new) = (&before.signal, &record.signal);
@@ -257,7 +260,7 @@ impl Writer {
         match before.closing {
             None => {
                 let verdict = Verdict::Closed(Box::new(ClosedSignal::new(new, &closing)));
-                staged.add(base, record, line);
+                staged.add(base, &record, line);
                 Ok(verdict)
             }
             Some(first) if first.outcome == closing.outcome && first.closed_ms == closing.closed_ms => {
@@ -277,13 +280,13 @@ impl Writer {
         closing: impl FnOnce(&Signal) -> Closing,
     ) -> Result<Verdict> {
         // What is known to be closed, or unknown, need not be read.
-        if !staged.records.contains_key(&key) {
+        if !staged.newest.contains_key(&key) {
             let view = self.log.view.read();
             if view.state.slot(key).is_none_or(|slot| view.state.index.levels(slot).is_none()) {
                 return Ok(Verdict::NotOpen);
             }
         }
-        let Some(mut record) = self.find(key, staged)? else { return Ok(Verdict::NotOpen) };
+        let Some(mut record) = self.find(key, base, staged)? else { return Ok(Verdict::NotOpen) };
         let other = id.is_some_and(|id| id != record.signal.id);
         if other || record.closing.is_some() || record.signal.direction.is_none() {
             return Ok(Verdict::NotOpen);
@@ -292,14 +295,17 @@ impl Writer {
         record.closing = Some(closing);
         let line = line::encode(&record)?;
         let closed = ClosedSignal::new(&record.signal, &closing);
-        staged.add(base, record, &line);
+        staged.add(base, &record, &line);
         Ok(Verdict::Closed(Box::new(closed)))
     }
 
     /// The record of a signal as it will be once what is staged is written.
-    fn find(&self, key: Key, staged: &Staged) -> Result<Option<Record>> {
-        if let Some(record) = staged.records.get(&key) {
-            return Ok(Some(record.clone()));
+    fn find(&self, key: Key, base: u64, staged: &Staged) -> Result<Option<Record>> {
+        if let Some(index) = staged.newest.get(&key) {
+            let place = staged.added[*index].1;
+            let start = (place.offset - base) as usize;
+            let line = &staged.lines[start..start + place.len as usize];
+            return line::decode(line, self.log.zone).map(Some).map_err(Error::Internal);
         }
         let found = {
             let view = self.log.view.read();
