@@ -107,6 +107,8 @@ async fn large(signals: usize) {
     told("end of the store", 1, start);
     drop(store);
     reopened(home.path(), signals, "opened").await;
+    let _ = std::fs::remove_file(home.path().join("signals.index"));
+    reopened(home.path(), signals, "opened without its index").await;
     let store = open(home.path(), Durability::Os);
     let start = Instant::now();
     println!("{:?}", store.compact().await.unwrap());
@@ -118,25 +120,37 @@ async fn large(signals: usize) {
     reopened(home.path(), signals, "opened after compaction, without its index").await;
 }
 
+/// Opens the store in a process of its own, so that its memory can be told.
 async fn reopened(folder: &Path, signals: usize, what: &str) {
+    let status = std::process::Command::new(std::env::current_exe().unwrap())
+        .env("SIGNALLOOP_OPEN", folder)
+        .env("SIGNALLOOP_SIGNALS", signals.to_string())
+        .env("SIGNALLOOP_WHAT", what)
+        .status();
+    assert!(status.unwrap().success());
+}
+
+async fn reopen(folder: &Path, signals: usize, what: &str) {
     let before = resident_bytes();
     let start = Instant::now();
     let store = open(folder, Durability::Os);
     told(what, signals, start);
-    println!("  {} bytes resident a signal", (resident_bytes().saturating_sub(before)) / signals);
     for _ in 0..2 {
         let start = Instant::now();
         let stats = store.stats(&StatsFilter::default()).unwrap();
         assert_eq!(stats.figures.took_profit, signals as u64);
         told("  figures of all", 1, start);
     }
-    assert!(!store.close_signal("sig-00000007-b7e2", Outcome::Failure, None, None, T0).await.unwrap());
+    println!("  {} bytes resident a signal", resident_bytes().saturating_sub(before) / signals);
     store.close().await;
 }
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
     let signals = std::env::var("SIGNALLOOP_SIGNALS").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000_000);
+    if let Some(folder) = std::env::var_os("SIGNALLOOP_OPEN") {
+        return reopen(Path::new(&folder), signals, &std::env::var("SIGNALLOOP_WHAT").unwrap()).await;
+    }
     writes(Durability::Fsync, 200).await;
     writes(Durability::Os, 3000).await;
     prices().await;

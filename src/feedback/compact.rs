@@ -24,8 +24,9 @@ pub struct Compaction {
 /// The copy of a log's beginning, ready to take its place.
 pub(super) struct Copy {
     file: Arc<dyn StoredFile>,
-    /// Its length.
+    /// Its length, and the CRC-32 of all of it.
     len: u64,
+    crc: crc32fast::Hasher,
     /// Where the line of each signal is in it, in order of recording.
     places: Vec<Place>,
     /// The length of the log that it stands for.
@@ -56,6 +57,7 @@ pub(super) fn compact(
             let _ = log.storage.remove(&log.paths.compacting);
         }
         if let Some(compaction) = result? {
+            log.save_snapshot();
             return Ok(compaction);
         }
     }
@@ -75,6 +77,7 @@ fn copy(log: &Log) -> Result<Option<Copy>, Fault> {
     let file = log.storage.open(path).map_err(|e| Fault::of("open", path, &e))?;
     file.set_len(0).map_err(fail)?;
     let mut len = 0;
+    let mut crc = crc32fast::Hasher::new();
     let mut places = Vec::with_capacity(old.len());
     let mut chunk = Vec::with_capacity(CHUNK_BYTES * 2);
     for place in old {
@@ -89,14 +92,16 @@ fn copy(log: &Log) -> Result<Option<Copy>, Fault> {
         places.push(Place { offset: len, len: place.len });
         len += u64::from(place.len) + 1;
         if chunk.len() >= CHUNK_BYTES {
+            crc.update(&chunk);
             storage::append_all(&*file, &chunk).map_err(fail)?;
             chunk.clear();
         }
     }
+    crc.update(&chunk);
     storage::append_all(&*file, &chunk).map_err(fail)?;
     // The long sync happens here, while others still write; the one under the lock is short.
     file.sync().map_err(fail)?;
-    Ok(Some(Copy { file, len, places, of, generation }))
+    Ok(Some(Copy { file, len, crc, places, of, generation }))
 }
 
 /// Completes the copy and gives it the log's name; the caller holds the exclusive lock and has caught up. `None` when the
@@ -110,6 +115,7 @@ pub(super) fn put_in_place(log: &Log, copy: Copy) -> Result<Option<Compaction>, 
         return Ok(None);
     }
     let fail = |e| Fault::of("write", &log.paths.compacting, &e);
+    let mut crc = copy.crc.clone();
     let mut chunk = vec![0; CHUNK_BYTES];
     let mut at = copy.of;
     while at < len {
@@ -118,13 +124,14 @@ pub(super) fn put_in_place(log: &Log, copy: Copy) -> Result<Option<Compaction>, 
         match read.map_err(|e| Fault::of("read", &log.paths.log, &e))? {
             0 => return Err(Fault(format!("{} ended while it was copied", log.paths.log.display()))),
             read => {
+                crc.update(&chunk[..read]);
                 storage::append_all(&*copy.file, &chunk[..read]).map_err(fail)?;
                 at += read as u64;
             }
         }
     }
     copy.file.sync().map_err(fail)?;
-    let covered = Covered::at_end(copy.file.clone()).map_err(fail)?;
+    let covered = Covered::all_of(copy.file.clone(), crc).map_err(fail)?;
     let bytes_after = covered.len;
     if bytes_after != copy.len + (len - copy.of) {
         return Err(Fault(format!("{} was written by someone else", log.paths.compacting.display())));
@@ -134,7 +141,6 @@ pub(super) fn put_in_place(log: &Log, copy: Copy) -> Result<Option<Compaction>, 
         .map_err(|e| Fault::of("rename", &log.paths.compacting, &e))?;
     let mut view = log.view.write();
     view.state.relocate(&copy.places, copy.of, copy.len);
-    view.covered = covered;
-    view.generation += 1;
+    Log::replaced(&mut view, covered);
     Ok(Some(Compaction { bytes_before: len, bytes_after }))
 }

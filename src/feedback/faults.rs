@@ -123,6 +123,12 @@ impl StoredFile for FaultyFile {
     }
 }
 
+/// In memory where the system has that: the faults are the plan's, and hundreds of real syncs take their time.
+fn home() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
+}
+
 /// What was acknowledged.
 #[derive(Default, Debug)]
 struct Told {
@@ -180,7 +186,7 @@ fn any_operation_may_fail_without_loss() {
             for durability in [Durability::Fsync, Durability::Os] {
                 for at in 0.. {
                     let plan = Plan { at, count, how };
-                    let home = tempfile::tempdir().unwrap();
+                    let home = home();
                     let done = Arc::new(AtomicUsize::new(0));
                     let mut told = Told::default();
                     let options = StoreOptions { durability, ..StoreOptions::default() };
@@ -220,7 +226,7 @@ fn an_open_store_goes_on_after_one_failure() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     for at in 8..40 {
         let plan = Plan { at, count: 1, how: How::Error(ENOSPC) };
-        let home = tempfile::tempdir().unwrap();
+        let home = home();
         let disk = Arc::new(Faulty { plan, done: Arc::default() });
         runtime.block_on(async {
             let store = FeedbackStore::open_on(disk, home.path(), StoreOptions::default()).unwrap();

@@ -7,6 +7,7 @@
 use super::line::{self, Facts};
 use super::quarantine::{self, Damaged};
 use super::scan::{self, Parsed};
+use super::snapshot::Snapshot;
 use super::state::{Applied, Place, State};
 use super::storage::{self, Lock, Stat, Storage, StoredFile};
 use crate::error::Error;
@@ -24,6 +25,7 @@ pub(super) struct Paths {
     pub log: PathBuf,
     pub lock: PathBuf,
     pub quarantine: PathBuf,
+    pub snapshot: PathBuf,
     /// The new log while a compaction writes it, and what keeps two from doing so at once.
     pub compacting: PathBuf,
     pub compact_lock: PathBuf,
@@ -37,6 +39,7 @@ impl Paths {
             log: path("signals.jsonl"),
             lock: path("signals.lock"),
             quarantine: path("signals.quarantine.jsonl"),
+            snapshot: path("signals.index"),
             compacting: path("signals.compacting"),
             compact_lock: path("signals.compacting.lock"),
             folder: folder.to_owned(),
@@ -76,11 +79,14 @@ pub struct Recovery {
 }
 
 /// The part of the log that the state covers.
+#[derive(Clone)]
 pub(super) struct Covered {
     pub file: Arc<dyn StoredFile>,
     pub identity: u64,
     /// All lines that end before this offset are in the state.
     pub len: u64,
+    /// The CRC-32 of all bytes before it.
+    pub crc: crc32fast::Hasher,
     /// The last bytes before it: they tell whether what was read is still what is there.
     pub last: Vec<u8>,
     /// How far this process knows the file to be synced.
@@ -98,7 +104,15 @@ pub(super) struct View {
     pub state: State,
     /// Counts the files that the log has been: places of another generation mean nothing.
     pub generation: u64,
+    /// How much of the log the snapshot is known to stand for.
+    snapshot_len: u64,
+    /// Damaged, and contradicting, lines of the log.
+    damaged: u64,
+    contradictions: u64,
 }
+
+/// A part of the log not worth a new snapshot: it is read in a tenth of a second.
+const SNAPSHOT_BYTES: u64 = 16 << 20;
 
 /// The log of one open store.
 pub(super) struct Log {
@@ -133,19 +147,21 @@ impl Log {
         let open = |path: &Path| storage.open(path).map_err(|e| Fault::of("open", path, &e));
         let mut writer = open(&paths.lock)?;
         let guard = acquire(&*storage, &paths.lock, &mut writer, Lock::Exclusive)?;
-        let view = View { covered: cover(&*storage, &paths)?, state: State::default(), generation: 0 };
+        let view = begin(&*storage, &paths, zone)?;
+        let recovery = Recovery { damaged: view.damaged, contradictions: view.contradictions, ..Recovery::default() };
         let log = Arc::new(Self {
             reader: Mutex::new(open(&paths.lock)?),
             paths,
             storage,
             zone,
             view: RwLock::new(view),
-            recovery: Mutex::default(),
+            recovery: Mutex::new(recovery),
             writing: AtomicBool::new(false),
             unkept: Mutex::default(),
         });
         log.catch_up(Lock::Exclusive)?;
         drop(guard);
+        log.save_snapshot();
         Ok((log, writer))
     }
 
@@ -212,17 +228,17 @@ impl Log {
 
     /// Starts over with the file that now has the log's name: a compaction replaced it.
     fn reload(&self) -> Result<(), Fault> {
-        let covered = cover(&*self.storage, &self.paths)?;
-        let generation = self.view.read().generation + 1;
-        let mut fresh = View { covered, state: State::default(), generation };
+        let mut fresh = begin(&*self.storage, &self.paths, self.zone)?;
+        fresh.generation = self.view.read().generation + 1;
         {
             let mut recovery = self.recovery.lock();
-            recovery.damaged = 0;
-            recovery.contradictions = 0;
+            recovery.damaged = fresh.damaged;
+            recovery.contradictions = fresh.contradictions;
         }
         // Read aside, so that nobody meets a half-read state.
         let file = fresh.covered.file.clone();
-        scan::lines(&*file, 0, self.zone, |parsed| self.apply(&mut fresh, parsed))
+        let from = fresh.covered.len;
+        scan::lines(&*file, from, self.zone, |parsed| self.apply(&mut fresh, parsed))
             .map_err(|e| Fault::of("read", &self.paths.log, &e))?;
         let mut view = self.view.write();
         fresh.state.inherit_clock(&view.state);
@@ -259,11 +275,44 @@ impl Log {
         }
         view.covered.reach(parsed.bytes());
         if !damaged.is_empty() {
+            view.damaged += found.damaged;
+            view.contradictions += found.contradictions;
             let mut recovery = self.recovery.lock();
             recovery.damaged += found.damaged;
             recovery.contradictions += found.contradictions;
             self.unkept.lock().append(&mut damaged);
         }
+    }
+
+    /// Writes a snapshot if it saves much reading at the next start. Nothing is lost when that fails: the log has it all.
+    pub fn save_snapshot(&self) {
+        let snapshot = {
+            let view = self.view.read();
+            // Damage that is not in the quarantine yet must be met again.
+            if view.covered.len < view.snapshot_len + SNAPSHOT_BYTES || !self.unkept.lock().is_empty() {
+                return;
+            }
+            Snapshot {
+                len: view.covered.len,
+                crc: view.covered.crc.clone().finalize(),
+                zone: self.zone.name().to_owned(),
+                damaged: view.damaged,
+                contradictions: view.contradictions,
+                ..view.state.to_snapshot()
+            }
+        };
+        if snapshot.write(&self.paths.snapshot).is_ok() {
+            self.view.write().snapshot_len = snapshot.len;
+        }
+    }
+
+    /// The log is another file now, with all lines of the state at new places.
+    pub fn replaced(view: &mut View, covered: Covered) {
+        view.covered = covered;
+        view.generation += 1;
+        view.snapshot_len = 0;
+        view.damaged = 0;
+        view.contradictions = 0;
     }
 
     /// Copies the damage met so far into the quarantine.
@@ -391,18 +440,33 @@ impl Log {
 }
 
 impl Covered {
-    /// A synced file whose every line the state is about to know.
-    pub fn at_end(file: Arc<dyn StoredFile>) -> io::Result<Self> {
+    /// A synced file whose every line the state is about to know, and the checksum of all its bytes.
+    pub fn all_of(file: Arc<dyn StoredFile>, crc: crc32fast::Hasher) -> io::Result<Self> {
         let Stat { identity, len } = file.stat()?;
         let mut last = vec![0; LAST_BYTES.min(len as usize)];
         let start = len - last.len() as u64;
         storage::read_full(&*file, &mut last, start)?;
-        Ok(Self { file, identity, len, last, synced: len, named: false })
+        Ok(Self { file, identity, len, crc, last, synced: len, named: false })
+    }
+
+    /// Moves on by reading the file up to this offset.
+    pub fn reach_to(&mut self, len: u64) -> io::Result<()> {
+        let mut chunk = vec![0; 1 << 20];
+        while self.len < len {
+            let wanted = chunk.len().min((len - self.len) as usize);
+            let read = storage::read_full(&*self.file, &mut chunk[..wanted], self.len)?;
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            self.reach(&chunk[..read]);
+        }
+        Ok(())
     }
 
     /// Moves on by these bytes.
     fn reach(&mut self, bytes: &[u8]) {
         self.len += bytes.len() as u64;
+        self.crc.update(bytes);
         let new = &bytes[bytes.len().saturating_sub(LAST_BYTES)..];
         let old = self.last.len().saturating_sub(LAST_BYTES - new.len());
         self.last.drain(..old);
@@ -410,11 +474,34 @@ impl Covered {
     }
 }
 
-/// Opens the log, none of it read yet.
-fn cover(storage: &dyn Storage, paths: &Paths) -> Result<Covered, Fault> {
-    let file = storage.open(&paths.log).map_err(|e| Fault::of("open", &paths.log, &e))?;
-    let stat = file.stat().map_err(|e| Fault::of("find", &paths.log, &e))?;
-    Ok(Covered { file, identity: stat.identity, len: 0, last: Vec::new(), synced: 0, named: false })
+/// Opens the log, and takes what its snapshot says as read. The caller holds the lock.
+fn begin(storage: &dyn Storage, paths: &Paths, zone: Tz) -> Result<View, Fault> {
+    let path = &paths.log;
+    let file = storage.open(path).map_err(|e| Fault::of("open", path, &e))?;
+    let stat = file.stat().map_err(|e| Fault::of("find", path, &e))?;
+    let covered = Covered {
+        file,
+        identity: stat.identity,
+        len: 0,
+        crc: crc32fast::Hasher::new(),
+        last: Vec::new(),
+        synced: 0,
+        named: false,
+    };
+    let state = State::default();
+    let mut view = View { covered, state, generation: 0, snapshot_len: 0, damaged: 0, contradictions: 0 };
+    if let Some(snapshot) = Snapshot::read(&paths.snapshot, zone.name())
+        && snapshot.len <= stat.len
+        && let Some(state) = State::from_snapshot(&snapshot)
+    {
+        let mut covered = view.covered.clone();
+        covered.reach_to(snapshot.len).map_err(|e| Fault::of("read", path, &e))?;
+        if covered.crc.clone().finalize() == snapshot.crc && covered.last.last() == Some(&b'\n') {
+            let Snapshot { len: snapshot_len, damaged, contradictions, .. } = snapshot;
+            view = View { covered, state, generation: 0, snapshot_len, damaged, contradictions };
+        }
+    }
+    Ok(view)
 }
 
 /// Takes the lock of a lock file. A file that was deleted meanwhile locks nobody out: then it is opened anew.

@@ -11,6 +11,7 @@ mod line;
 mod log;
 mod quarantine;
 mod scan;
+mod snapshot;
 mod state;
 mod stats;
 mod storage;

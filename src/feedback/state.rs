@@ -3,8 +3,9 @@
 
 use super::index::{PriceIndex, Slot};
 use super::line::{self, Facts, Key, KeyHasher, Reason};
+use super::snapshot::{OpenRow, Row, Snapshot};
 use super::stats::{Groups, Stats, StatsFilter};
-use crate::barrier::{Direction, Outcome};
+use crate::barrier::{Direction, Levels, Outcome};
 use crate::signal::Closing;
 use crate::symbol::{Symbol, Timeframe};
 use parking_lot::Mutex;
@@ -212,6 +213,93 @@ impl State {
                 _ => entry.offset - of + to,
             };
         }
+    }
+
+    /// The state as the rows of a snapshot; the rest of that is the log's to fill in.
+    pub fn to_snapshot(&self) -> Snapshot {
+        let mut keys = vec![Key(0, 0); self.entries.len()];
+        self.ids.iter().for_each(|(key, slot)| keys[*slot as usize] = *key);
+        let mut timeframes: Vec<Timeframe> = Vec::new();
+        let rows = self.entries.iter().zip(keys).map(|(entry, Key(high, low))| {
+            let timeframe = timeframes.iter().position(|known| *known == entry.timeframe).unwrap_or_else(|| {
+                timeframes.push(entry.timeframe);
+                timeframes.len() - 1
+            });
+            Row {
+                key: (high, low),
+                offset: entry.offset,
+                len: entry.len,
+                timestamp_ms: entry.timestamp_ms,
+                closed_ms: entry.closed_ms,
+                profit_percent: entry.profit_percent,
+                confidence: entry.confidence,
+                symbol: entry.symbol,
+                timeframe: timeframe as u8,
+                direction: entry.direction,
+                outcome: entry.outcome,
+            }
+        });
+        let rows = rows.collect();
+        let open = self.index.slots(None).into_iter().filter_map(|slot| {
+            let levels = self.index.levels(slot)?;
+            let (stop_loss, take_profit) = (levels.stop_loss, levels.take_profit);
+            Some(OpenRow { slot, entry: levels.entry, stop_loss, take_profit, expires_ms: levels.expires_ms })
+        });
+        Snapshot {
+            open: open.collect(),
+            symbols: self.symbols.iter().map(|symbol| symbol.as_str().to_owned()).collect(),
+            timeframes: timeframes.iter().map(|timeframe| timeframe.as_str().to_owned()).collect(),
+            rows,
+            ..Snapshot::default()
+        }
+    }
+
+    /// The state that a snapshot was made of; `None` when it does not make sense.
+    pub fn from_snapshot(snapshot: &Snapshot) -> Option<Self> {
+        let mut state = Self::default();
+        for symbol in &snapshot.symbols {
+            state.number_of(&Symbol::parse(symbol).ok()?);
+        }
+        let timeframes: Vec<_> =
+            snapshot.timeframes.iter().map(|text| Timeframe::parse(text).ok()).collect::<Option<_>>()?;
+        state.ids.reserve(snapshot.rows.len());
+        state.entries.reserve(snapshot.rows.len());
+        for (slot, row) in snapshot.rows.iter().enumerate() {
+            let Place { offset, len } = row.place();
+            state.symbols.get(row.symbol as usize)?;
+            state.entries.push(Entry {
+                offset,
+                timestamp_ms: row.timestamp_ms,
+                closed_ms: row.closed_ms,
+                profit_percent: row.profit_percent,
+                len,
+                confidence: row.confidence,
+                symbol: row.symbol,
+                timeframe: *timeframes.get(usize::from(row.timeframe))?,
+                direction: row.direction,
+                outcome: row.outcome,
+            });
+            state.ids.insert(row.key(), slot as Slot);
+            match (row.direction, row.outcome) {
+                (None, _) => state.holds.push(slot as Slot),
+                (Some(_), Outcome::Active) => {}
+                (Some(_), _) => state.closed.push(slot as Slot),
+            }
+        }
+        state.put_in_order();
+        for open in &snapshot.open {
+            let row = snapshot.rows.get(open.slot as usize)?;
+            let levels = Levels {
+                direction: row.direction?,
+                entry: open.entry,
+                stop_loss: open.stop_loss,
+                take_profit: open.take_profit,
+                since_ms: row.timestamp_ms,
+                expires_ms: open.expires_ms,
+            };
+            state.index.add(open.slot, row.key(), row.symbol as usize, levels);
+        }
+        (state.ids.len() == state.entries.len()).then_some(state)
     }
 
     /// What a filter asks for, besides its period; `None` when no signal of that symbol is known.

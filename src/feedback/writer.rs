@@ -109,6 +109,19 @@ impl Staged {
     }
 }
 
+/// The writer's turn at the log.
+struct Turn {
+    log: Arc<Log>,
+    _guard: Guard,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // Before the lock goes, which is dropped after this: from then on, others may write.
+        self.log.writing.store(false, Ordering::Release);
+    }
+}
+
 impl Writer {
     pub fn new(log: Arc<Log>, lock: Arc<dyn StoredFile>, durability: Durability) -> Self {
         Self { log, lock, durability }
@@ -130,11 +143,11 @@ impl Writer {
             }
             if let Some(Job::Swap(copy, reply)) = next {
                 let result = error::guard(|| self.swap(copy).map_err(Error::from));
-                self.log.writing.store(false, Ordering::Release);
                 // A compaction that no longer waits was closed meanwhile.
                 let _ = reply.send(result);
             }
         }
+        self.log.save_snapshot();
     }
 
     fn swap(&mut self, copy: compact::Copy) -> std::result::Result<Option<Compaction>, Fault> {
@@ -144,12 +157,12 @@ impl Writer {
         result
     }
 
-    /// Takes the lock and catches up: until the guard goes, the state is the log.
-    fn begin(&mut self) -> std::result::Result<Guard, Fault> {
+    /// Takes the lock and catches up: until the turn ends, the state is the log.
+    fn begin(&mut self) -> std::result::Result<Turn, Fault> {
         let guard = self.log.lock(&mut self.lock)?;
         self.log.catch_up(Lock::Exclusive)?;
         self.log.writing.store(true, Ordering::Release);
-        Ok(guard)
+        Ok(Turn { log: self.log.clone(), _guard: guard })
     }
 
     fn serve(&mut self, batch: Vec<Changes>) {
@@ -163,7 +176,6 @@ impl Writer {
             })
             .collect();
         let result = error::guard(|| self.commit(changes).map_err(Error::from));
-        self.log.writing.store(false, Ordering::Release);
         // What was hit but not closed goes back to where the next price finds it. Those that closed are gone from there.
         if !hits.is_empty() {
             let mut view = self.log.view.write();
