@@ -1,7 +1,7 @@
 //! Taking in signals from another log, maybe one of the old system, and giving closed ones out as CSV.
 
 use super::line;
-use super::writer::{Change, Verdict};
+use super::writer::{Change, NewLine, Verdict};
 use super::{FeedbackStore, StatsFilter};
 use crate::error::{Error, Result};
 use crate::files;
@@ -65,9 +65,9 @@ impl FeedbackStore {
                 }
                 report.lines += 1;
                 match self.importing(text.trim_ascii()) {
-                    Ok(change) => {
-                        batch.push(change);
-                        numbers.push(number);
+                    Ok(lines) => {
+                        numbers.resize(numbers.len() + lines.len(), number);
+                        batch.extend(lines.into_iter().map(Change::Import));
                     }
                     Err(reason) => report.refused.push(RefusedLine { line: number, reason }),
                 }
@@ -83,10 +83,9 @@ impl FeedbackStore {
         }
     }
 
-    fn importing(&self, text: &[u8]) -> std::result::Result<Change, String> {
+    fn importing(&self, text: &[u8]) -> std::result::Result<Vec<NewLine>, String> {
         let record = line::decode(text, self.inner.options.timezone)?;
-        let line = line::encode(&record).map_err(|e| e.to_string())?;
-        Ok(Change::Import(Box::new(record), line))
+        NewLine::all(std::iter::once(record)).map_err(|e| e.to_string())
     }
 
     /// Writes the closed signals to a CSV file, replacing it whole or not at all, in order of closing: the fields of the

@@ -235,6 +235,14 @@ impl PriceIndex {
         self.activate(symbol);
     }
 
+    /// Gives back the memory of signals that were open for a while as the log was read.
+    pub fn trim(&mut self) {
+        let open = &self.open;
+        self.unfiled.retain(|slot| open.contains_key(slot));
+        self.unfiled.shrink_to_fit();
+        self.open.shrink_to_fit();
+    }
+
     /// Puts what was added into the books.
     fn file(&mut self) {
         for slot in std::mem::take(&mut self.unfiled) {

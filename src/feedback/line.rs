@@ -65,22 +65,29 @@ impl Hasher for KeyHasher {
 /// A record's line, newline included.
 pub(super) fn encode(record: &Record) -> Result<Vec<u8>> {
     let mut line = Vec::with_capacity(512);
-    serde_json::to_writer(&mut line, record)
+    encode_onto(&mut line, record)?;
+    Ok(line)
+}
+
+/// Appends a record's line, newline included.
+pub(super) fn encode_onto(line: &mut Vec<u8>, record: &Record) -> Result<()> {
+    let start = line.len();
+    serde_json::to_writer(&mut *line, record)
         .map_err(|e| Error::Internal(format!("a record cannot be written: {e}")))?;
     line.pop();
-    let digits = hex(crc32fast::hash(&line));
+    let digits = hex(crc32fast::hash(&line[start..]));
     line.extend_from_slice(SEAL_START);
     line.extend_from_slice(&digits);
     line.extend_from_slice(SEAL_END);
     line.push(b'\n');
-    if line.len() > MAX_LINE_BYTES {
+    if line.len() - start > MAX_LINE_BYTES {
         return Err(Error::InvalidSignal {
             field: "other fields",
             problem: "must not make the record longer than 1 MiB",
-            value: format!("{} bytes", line.len()),
+            value: format!("{} bytes", line.len() - start),
         });
     }
-    Ok(line)
+    Ok(())
 }
 
 fn hex(crc: u32) -> [u8; DIGITS] {

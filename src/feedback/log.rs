@@ -161,6 +161,7 @@ impl Log {
         });
         log.catch_up(Lock::Exclusive)?;
         drop(guard);
+        log.view.write().state.index.trim();
         log.save_snapshot();
         Ok((log, writer))
     }
@@ -241,6 +242,7 @@ impl Log {
         scan::lines(&*file, from, self.zone, |parsed| self.apply(&mut fresh, parsed))
             .map_err(|e| Fault::of("read", &self.paths.log, &e))?;
         let mut view = self.view.write();
+        fresh.state.index.trim();
         fresh.state.inherit_clock(&view.state);
         *view = fresh;
         Ok(())

@@ -34,11 +34,12 @@ use index::Hit;
 use log::Log;
 use parking_lot::Mutex;
 use state::Place;
+use std::num::NonZero;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use storage::{Disk, Storage};
 use tokio::sync::{oneshot, watch};
-use writer::{Change, Changes, CloseRequest, Job, Verdict, Writer};
+use writer::{Change, Changes, CloseRequest, Job, NewLine, Verdict, Writer};
 
 /// How a store is opened.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -176,7 +177,7 @@ impl FeedbackStore {
     /// [`Error::SignalConflict`] when its id was recorded with other content, [`Error::Store`] when it could not be
     /// written (the message says what is known), [`Error::Closed`].
     pub async fn record(&self, signal: Signal) -> Result<bool> {
-        let verdicts = self.send(vec![recording(signal)?])?.verdicts().await?;
+        let verdicts = self.send(recording(vec![signal])?)?.verdicts().await?;
         verdicts.into_iter().next().map_or_else(|| Err(lost()), recorded)
     }
 
@@ -185,8 +186,7 @@ impl FeedbackStore {
     /// # Errors
     /// As a whole only when nothing of it was stored: the write failed, or a signal is too long to be one.
     pub async fn record_all(&self, signals: Vec<Signal>) -> Result<Vec<Result<bool>>> {
-        let changes = signals.into_iter().map(recording).collect::<Result<Vec<_>>>()?;
-        let verdicts = self.send(changes)?.verdicts().await?;
+        let verdicts = self.send(recording(signals)?)?.verdicts().await?;
         Ok(verdicts.into_iter().map(recorded).collect())
     }
 
@@ -446,11 +446,34 @@ fn lost() -> Error {
     Error::Internal("the store's writer ended without an answer".to_owned())
 }
 
-fn recording(signal: Signal) -> Result<Change> {
-    let record = Record { signal, closing: None };
-    let line = line::encode(&record)?;
-    Ok(Change::Record(Box::new(record), line))
+/// Makes the lines of signals, on all cores where there are many.
+fn recording(mut signals: Vec<Signal>) -> Result<Vec<Change>> {
+    let lines = |signals: Vec<Signal>| {
+        NewLine::all(signals.into_iter().map(|signal| Record { signal, closing: None }))
+            .map(|lines| lines.into_iter().map(Change::Record).collect::<Vec<_>>())
+    };
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(signals.len() / WORTH_A_THREAD + 1);
+    if threads == 1 {
+        return lines(signals);
+    }
+    let each = signals.len().div_ceil(threads);
+    std::thread::scope(|scope| {
+        let mut parts = Vec::new();
+        while !signals.is_empty() {
+            let rest = signals.split_off(each.min(signals.len()));
+            let part = std::mem::replace(&mut signals, rest);
+            parts.push(scope.spawn(|| lines(part)));
+        }
+        let mut changes = Vec::new();
+        for part in parts {
+            changes.append(&mut part.join().unwrap_or_else(|_| Err(lost()))?);
+        }
+        Ok(changes)
+    })
 }
+
+/// How many signals take longer to write down than a thread takes to start.
+const WORTH_A_THREAD: usize = 500;
 
 fn recorded(verdict: Verdict) -> Result<bool> {
     match verdict {

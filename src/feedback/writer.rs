@@ -14,6 +14,7 @@ use crate::error::{self, Error, Result};
 use crate::signal::{Closing, Record, Signal, assumed_profit};
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use tokio::sync::oneshot;
@@ -23,14 +24,42 @@ const BATCH_BYTES: usize = 16 << 20;
 
 /// Something to be written, if what it rests on still holds when its turn comes.
 pub(super) enum Change {
-    /// A new signal, and its line.
-    Record(Box<Record>, Vec<u8>),
+    /// A new signal.
+    Record(NewLine),
     /// A line of another log, anew. It may be the closing of a signal that the store knows.
-    Import(Box<Record>, Vec<u8>),
+    Import(NewLine),
     /// A price hit a signal.
     Hit(Hit),
     /// A caller closes a signal.
     Close(CloseRequest),
+}
+
+/// A line as the caller's thread made it, and what memory keeps of it. The record itself stays behind: that spares the
+/// writer the freeing of its many small parts.
+pub(super) struct NewLine {
+    facts: Facts<'static>,
+    /// The lines that were made together.
+    buffer: Arc<Vec<u8>>,
+    range: Range<usize>,
+}
+
+impl NewLine {
+    /// The lines of some records.
+    pub fn all(records: impl Iterator<Item = Record>) -> Result<Vec<Self>> {
+        let mut buffer = Vec::new();
+        let mut made = Vec::with_capacity(records.size_hint().0);
+        for record in records {
+            let start = buffer.len();
+            line::encode_onto(&mut buffer, &record)?;
+            made.push((Facts::of(&record), start..buffer.len()));
+        }
+        let buffer = Arc::new(buffer);
+        Ok(made.into_iter().map(|(facts, range)| Self { facts, buffer: buffer.clone(), range }).collect())
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.buffer[self.range.clone()]
+    }
 }
 
 /// What a caller says of a closing.
@@ -73,7 +102,7 @@ pub(super) struct Changes {
 impl Changes {
     fn bytes(&self) -> usize {
         let of = |change: &Change| match change {
-            Change::Record(_, line) | Change::Import(_, line) => line.len(),
+            Change::Record(line) | Change::Import(line) => line.range.len(),
             _ => 512,
         };
         self.changes.iter().map(of).sum()
@@ -100,8 +129,7 @@ struct Staged {
 }
 
 impl Staged {
-    fn add(&mut self, base: u64, record: &Record, line: &[u8]) {
-        let facts = Facts::of(record);
+    fn add(&mut self, base: u64, facts: Facts<'static>, line: &[u8]) {
         let place = Place { offset: base + self.lines.len() as u64, len: line.len() as u32 - 1 };
         self.lines.extend_from_slice(line);
         self.newest.insert(facts.key, self.added.len());
@@ -202,6 +230,9 @@ impl Writer {
         let guard = self.begin()?;
         let base = log.view.read().covered.len;
         let mut staged = Staged::default();
+        let count = jobs.iter().map(Vec::len).sum();
+        staged.newest.reserve(count);
+        staged.added.reserve(count);
         let verdicts = jobs
             .into_iter()
             .map(|changes| changes.into_iter().map(|change| self.decide(change, base, &mut staged)).collect())
@@ -221,8 +252,8 @@ impl Writer {
 
     fn decide(&self, change: Change, base: u64, staged: &mut Staged) -> Verdict {
         let decided = match change {
-            Change::Record(record, line) => self.record(*record, &line, base, staged),
-            Change::Import(record, line) => self.import(*record, &line, base, staged),
+            Change::Record(line) => self.record(line, base, staged),
+            Change::Import(line) => self.import(line, base, staged),
             Change::Hit(hit) => self.close(hit.key, None, base, staged, |_| Closing {
                 outcome: hit.exit.outcome,
                 exit_price: Some(hit.exit.price),
@@ -245,42 +276,45 @@ impl Writer {
         decided.unwrap_or_else(Verdict::Refused)
     }
 
-    fn record(&self, record: Record, line: &[u8], base: u64, staged: &mut Staged) -> Result<Verdict> {
-        let Some(before) = self.find(Key::of(&record.signal.id), base, staged)? else {
-            staged.add(base, &record, line);
+    fn record(&self, line: NewLine, base: u64, staged: &mut Staged) -> Result<Verdict> {
+        let Some(before) = self.find(line.facts.key, base, staged)? else {
+            let NewLine { facts, buffer, range } = line;
+            staged.add(base, facts, &buffer[range]);
             return Ok(Verdict::Recorded);
         };
-        let conflict = |field| Err(Error::SignalConflict { id: record.signal.id.clone(), field });
-        if let Some(field) = before.signal.first_difference(&record.signal) {
-            return conflict(field);
+        let signal = self.read_back(&line)?.signal;
+        if let Some(field) = before.signal.first_difference(&signal) {
+            return Err(Error::SignalConflict { id: signal.id, field });
         }
         staged.vouched = true;
         Ok(Verdict::Known)
     }
 
-    fn import(&self, record: Record, line: &[u8], base: u64, staged: &mut Staged) -> Result<Verdict> {
-        let (Some(before), Some(closing)) = (self.find(Key::of(&record.signal.id), base, staged)?, record.closing)
-        else {
-            return self.record(record, line, base, staged);
+    fn import(&self, line: NewLine, base: u64, staged: &mut Staged) -> Result<Verdict> {
+        let (Some(before), Some(closing)) = (self.find(line.facts.key, base, staged)?, line.facts.closing) else {
+            return self.record(line, base, staged);
         };
-        let (old, new) = (&before.signal, &record.signal);
-        let conflict = |field| Err(Error::SignalConflict { id: new.id.clone(), field });
+        let (old, new) = (&before.signal, self.read_back(&line)?.signal);
         // The old system's closing lines carry keys that its records do not: what the price index knows must agree.
         if (&old.symbol, old.timeframe, old.levels()) != (&new.symbol, new.timeframe, new.levels()) {
-            return conflict(old.first_difference(new).unwrap_or("levels"));
+            let field = old.first_difference(&new).unwrap_or("levels");
+            return Err(Error::SignalConflict { id: new.id, field });
         }
         match before.closing {
             None => {
-                let verdict = Verdict::Closed(Box::new(ClosedSignal::new(new, &closing)));
-                staged.add(base, &record, line);
-                Ok(verdict)
+                staged.add(base, line.facts.clone(), line.bytes());
+                Ok(Verdict::Closed(Box::new(ClosedSignal::new(&new, &closing))))
             }
             Some(first) if first.outcome == closing.outcome && first.closed_ms == closing.closed_ms => {
                 staged.vouched = true;
                 Ok(Verdict::Known)
             }
-            Some(_) => conflict("outcome"),
+            Some(_) => Err(Error::SignalConflict { id: new.id, field: "outcome" }),
         }
+    }
+
+    fn read_back(&self, line: &NewLine) -> Result<Record> {
+        line::decode(line.bytes().trim_ascii_end(), self.log.zone).map_err(Error::Internal)
     }
 
     fn close(
@@ -307,7 +341,7 @@ impl Writer {
         record.closing = Some(closing);
         let line = line::encode(&record)?;
         let closed = ClosedSignal::new(&record.signal, &closing);
-        staged.add(base, &record, &line);
+        staged.add(base, Facts::of(&record), &line);
         Ok(Verdict::Closed(Box::new(closed)))
     }
 
