@@ -4,9 +4,11 @@
 //! byte for byte, and the copy takes the log's name. A crash at any moment leaves the old log or the new one.
 
 use super::line;
-use super::log::{Covered, Fault, Log, acquire};
+use super::lock::acquire;
+use super::log::{Fault, Log};
 use super::state::Place;
 use super::storage::{self, Lock, StoredFile};
+use super::view::Covered;
 use std::sync::Arc;
 
 /// What is copied at a time.
@@ -31,7 +33,7 @@ pub(super) struct Copy {
     places: Vec<Place>,
     /// The length of the log that it stands for.
     of: u64,
-    /// The [`super::log::View::generation`] that it was made of.
+    /// The [`super::view::View::generation`] that it was made of.
     generation: u64,
 }
 
@@ -141,6 +143,6 @@ pub(super) fn put_in_place(log: &Log, copy: Copy) -> Result<Option<Compaction>, 
         .map_err(|e| Fault::of("rename", &log.paths.compacting, &e))?;
     let mut view = log.view.write();
     view.state.relocate(&copy.places, copy.of, copy.len);
-    Log::replaced(&mut view, covered);
+    view.moved_to(covered);
     Ok(Some(Compaction { bytes_before: len, bytes_after }))
 }

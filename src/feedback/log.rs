@@ -5,11 +5,13 @@
 //! the open file and dies with its process.
 
 use super::line::{self, Facts};
+use super::lock::{Guard, acquire};
 use super::quarantine::{self, Damaged};
 use super::scan::{self, Parsed};
 use super::snapshot::Snapshot;
-use super::state::{Applied, Place, State};
-use super::storage::{self, Lock, Stat, Storage, StoredFile};
+use super::state::{Applied, Place};
+use super::storage::{self, Lock, Storage, StoredFile};
+use super::view::View;
 use crate::error::Error;
 use crate::signal::Record;
 use chrono_tz::Tz;
@@ -78,39 +80,6 @@ pub struct Recovery {
     pub set_aside: u64,
 }
 
-/// The part of the log that the state covers.
-#[derive(Clone)]
-pub(super) struct Covered {
-    pub file: Arc<dyn StoredFile>,
-    pub identity: u64,
-    /// All lines that end before this offset are in the state.
-    pub len: u64,
-    /// The CRC-32 of all bytes before it.
-    pub crc: crc32fast::Hasher,
-    /// The last bytes before it: they tell whether what was read is still what is there.
-    pub last: Vec<u8>,
-    /// How far this process knows the file to be synced.
-    synced: u64,
-    /// Does this process know its name to be synced? A record is not safe in a file that a power failure can rename back.
-    named: bool,
-}
-
-/// Enough to hold the seal of the last line.
-const LAST_BYTES: usize = line::SEAL_BYTES + 1;
-
-/// The state and what of the log it covers; they change together.
-pub(super) struct View {
-    pub covered: Covered,
-    pub state: State,
-    /// Counts the files that the log has been: places of another generation mean nothing.
-    pub generation: u64,
-    /// How much of the log the snapshot is known to stand for.
-    snapshot_len: u64,
-    /// Damaged, and contradicting, lines of the log.
-    damaged: u64,
-    contradictions: u64,
-}
-
 /// A part of the log not worth a new snapshot: it is read in a tenth of a second.
 const SNAPSHOT_BYTES: u64 = 16 << 20;
 
@@ -129,16 +98,6 @@ pub(super) struct Log {
     unkept: Mutex<Vec<Damaged>>,
 }
 
-/// The lock, held until dropped.
-pub(super) struct Guard(Arc<dyn StoredFile>);
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        // Nothing can be done about a failure; the lock then goes with its handle.
-        let _ = self.0.unlock();
-    }
-}
-
 impl Log {
     /// Opens the log under the exclusive lock, reads it, and repairs its end.
     pub fn open(folder: &Path, zone: Tz, storage: Arc<dyn Storage>) -> Result<(Arc<Self>, Arc<dyn StoredFile>), Error> {
@@ -147,7 +106,7 @@ impl Log {
         let open = |path: &Path| storage.open(path).map_err(|e| Fault::of("open", path, &e));
         let mut writer = open(&paths.lock)?;
         let guard = acquire(&*storage, &paths.lock, &mut writer, Lock::Exclusive)?;
-        let view = begin(&*storage, &paths, zone)?;
+        let view = View::open(&*storage, &paths, zone)?;
         let recovery = Recovery { damaged: view.damaged, contradictions: view.contradictions, ..Recovery::default() };
         let log = Arc::new(Self {
             reader: Mutex::new(open(&paths.lock)?),
@@ -229,7 +188,7 @@ impl Log {
 
     /// Starts over with the file that now has the log's name: a compaction replaced it.
     fn reload(&self) -> Result<(), Fault> {
-        let mut fresh = begin(&*self.storage, &self.paths, self.zone)?;
+        let mut fresh = View::open(&*self.storage, &self.paths, self.zone)?;
         fresh.generation = self.view.read().generation + 1;
         {
             let mut recovery = self.recovery.lock();
@@ -306,15 +265,6 @@ impl Log {
         if snapshot.write(&self.paths.snapshot).is_ok() {
             self.view.write().snapshot_len = snapshot.len;
         }
-    }
-
-    /// The log is another file now, with all lines of the state at new places.
-    pub fn replaced(view: &mut View, covered: Covered) {
-        view.covered = covered;
-        view.generation += 1;
-        view.snapshot_len = 0;
-        view.damaged = 0;
-        view.contradictions = 0;
     }
 
     /// Copies the damage met so far into the quarantine.
@@ -412,13 +362,15 @@ impl Log {
     }
 
     /// Takes in what was just appended.
-    pub fn accept(&self, lines: &[u8], added: &[(Facts<'static>, Place)], synced: bool) -> Result<(), Fault> {
+    pub fn accept(&self, lines: &[u8], added: &[(Facts<'static>, Place)], synced: bool) {
         let mut view = self.view.write();
-        let stat = view.covered.file.stat().map_err(|e| Fault::of("find", &self.paths.log, &e))?;
-        if stat.len != view.covered.len + lines.len() as u64 {
-            // Someone who does not know the lock appended at the same time: the lines are there, but where?
+        let len = view.covered.len + lines.len() as u64;
+        if !view.covered.file.stat().is_ok_and(|stat| stat.len == len) {
+            // Someone who does not know the lock appended at the same time: the lines are there, but where? The state falls
+            // behind until the log can be read; what was promised stands.
             drop(view);
-            return self.catch_up(Lock::Exclusive);
+            let _ = self.catch_up(Lock::Exclusive);
+            return;
         }
         for (facts, place) in added {
             // Both were checked against this very state; a refusal would be a defect, and the log is right all the same.
@@ -428,7 +380,6 @@ impl Log {
         if synced {
             view.covered.synced = view.covered.len;
         }
-        Ok(())
     }
 
     /// Reads one record.
@@ -438,93 +389,5 @@ impl Log {
         let read = storage::read_full(file, &mut line, place.offset).map_err(|e| Fault::of("read", path, &e))?;
         line::decode(&line[..read], self.zone)
             .map_err(|reason| Fault(format!("{} at byte {}: {reason}", path.display(), place.offset)))
-    }
-}
-
-impl Covered {
-    /// A synced file whose every line the state is about to know, and the checksum of all its bytes.
-    pub fn all_of(file: Arc<dyn StoredFile>, crc: crc32fast::Hasher) -> io::Result<Self> {
-        let Stat { identity, len } = file.stat()?;
-        let mut last = vec![0; LAST_BYTES.min(len as usize)];
-        let start = len - last.len() as u64;
-        storage::read_full(&*file, &mut last, start)?;
-        Ok(Self { file, identity, len, crc, last, synced: len, named: false })
-    }
-
-    /// Moves on by reading the file up to this offset.
-    pub fn reach_to(&mut self, len: u64) -> io::Result<()> {
-        let mut chunk = vec![0; 1 << 20];
-        while self.len < len {
-            let wanted = chunk.len().min((len - self.len) as usize);
-            let read = storage::read_full(&*self.file, &mut chunk[..wanted], self.len)?;
-            if read == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            self.reach(&chunk[..read]);
-        }
-        Ok(())
-    }
-
-    /// Moves on by these bytes.
-    fn reach(&mut self, bytes: &[u8]) {
-        self.len += bytes.len() as u64;
-        self.crc.update(bytes);
-        let new = &bytes[bytes.len().saturating_sub(LAST_BYTES)..];
-        let old = self.last.len().saturating_sub(LAST_BYTES - new.len());
-        self.last.drain(..old);
-        self.last.extend_from_slice(new);
-    }
-}
-
-/// Opens the log, and takes what its snapshot says as read. The caller holds the lock.
-fn begin(storage: &dyn Storage, paths: &Paths, zone: Tz) -> Result<View, Fault> {
-    let path = &paths.log;
-    let file = storage.open(path).map_err(|e| Fault::of("open", path, &e))?;
-    let stat = file.stat().map_err(|e| Fault::of("find", path, &e))?;
-    let covered = Covered {
-        file,
-        identity: stat.identity,
-        len: 0,
-        crc: crc32fast::Hasher::new(),
-        last: Vec::new(),
-        synced: 0,
-        named: false,
-    };
-    let state = State::default();
-    let mut view = View { covered, state, generation: 0, snapshot_len: 0, damaged: 0, contradictions: 0 };
-    if let Some(snapshot) = Snapshot::read(&paths.snapshot, zone.name())
-        && snapshot.len <= stat.len
-        && let Some(state) = State::from_snapshot(&snapshot)
-    {
-        let mut covered = view.covered.clone();
-        covered.reach_to(snapshot.len).map_err(|e| Fault::of("read", path, &e))?;
-        if covered.crc.clone().finalize() == snapshot.crc && covered.last.last() == Some(&b'\n') {
-            let Snapshot { len: snapshot_len, damaged, contradictions, .. } = snapshot;
-            view = View { covered, state, generation: 0, snapshot_len, damaged, contradictions };
-        }
-    }
-    Ok(view)
-}
-
-/// Takes the lock of a lock file. A file that was deleted meanwhile locks nobody out: then it is opened anew.
-pub(super) fn acquire(
-    storage: &dyn Storage,
-    path: &Path,
-    handle: &mut Arc<dyn StoredFile>,
-    how: Lock,
-) -> Result<Guard, Fault> {
-    loop {
-        while let Err(e) = handle.lock(how) {
-            if e.kind() != io::ErrorKind::Interrupted {
-                return Err(Fault::of("lock", path, &e));
-            }
-        }
-        let guard = Guard(handle.clone());
-        let mine = handle.stat().map_err(|e| Fault::of("find", path, &e))?;
-        if storage.stat(path).is_ok_and(|there| there.identity == mine.identity) {
-            return Ok(guard);
-        }
-        drop(guard);
-        *handle = storage.open(path).map_err(|e| Fault::of("open", path, &e))?;
     }
 }
