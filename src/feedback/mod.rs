@@ -36,7 +36,6 @@ use chrono_tz::Tz;
 use log::Log;
 use parking_lot::Mutex;
 use state::Place;
-use std::num::NonZero;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use storage::{Disk, Storage};
@@ -381,7 +380,7 @@ fn recording(mut signals: Vec<Signal>) -> Result<Vec<Change>> {
         NewLine::all(signals.into_iter().map(|signal| Record { signal, closing: None }))
             .map(|lines| lines.into_iter().map(Change::Record).collect::<Vec<_>>())
     };
-    let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(signals.len() / WORTH_A_THREAD + 1);
+    let threads = scan::cores().min(signals.len() / WORTH_A_THREAD + 1);
     if threads == 1 {
         return lines(signals);
     }

@@ -47,7 +47,7 @@ pub(super) struct NewLine {
 impl NewLine {
     /// The lines of some records.
     pub fn all(records: impl Iterator<Item = Record>) -> Result<Vec<Self>> {
-        let mut buffer = Vec::new();
+        let mut buffer = Vec::with_capacity(512 * records.size_hint().0);
         let mut made = Vec::with_capacity(records.size_hint().0);
         for record in records {
             let start = buffer.len();
