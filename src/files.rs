@@ -1,17 +1,25 @@
 //! Files replaced whole or not at all.
 
 use crate::error::{Error, Result};
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 /// Writes `content` to `path` so that a reader, or a crash at any moment, meets either the old file or the new one:
 /// a temporary file in the same folder, synced, renamed over the old, and the folder synced.
 pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
+    write_atomically_with(path, |file| file.write_all(content).map_err(|e| Error::io("write", path, e)))
+}
+
+/// [`write_atomically`] for content that is written piece by piece. An error of `write` leaves the old file.
+pub fn write_atomically_with(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     create_folder(folder)?;
     let fail = |cause: std::io::Error| Error::io("write", path, cause);
-    let mut file = tempfile::Builder::new().prefix(".writing-").tempfile_in(folder).map_err(fail)?;
-    file.write_all(content).and_then(|()| file.as_file().sync_all()).map_err(fail)?;
+    let file = tempfile::Builder::new().prefix(".writing-").tempfile_in(folder).map_err(fail)?;
+    let mut buffered = BufWriter::new(file);
+    write(&mut buffered)?;
+    let file = buffered.into_inner().map_err(|e| fail(e.into_error()))?;
+    file.as_file().sync_all().map_err(fail)?;
     widen_permissions(file.as_file()).map_err(fail)?;
     file.persist(path).map_err(|e| fail(e.error))?;
     sync_folder(folder)

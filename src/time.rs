@@ -59,6 +59,9 @@ pub fn format_iso(ms: i64) -> String {
 /// A local time that a clock change skipped or doubled is read as the earlier of the two possible instants.
 /// `None` when it is not a time, or outside [`MIN_MILLIS`]`..=`[`MAX_MILLIS`].
 pub fn parse_time(text: &str, zone: Tz) -> Option<i64> {
+    if let Some(ms) = parse_own(text.as_bytes()) {
+        return Some(ms).filter(|ms| (MIN_MILLIS..=MAX_MILLIS).contains(ms));
+    }
     let text = text.trim();
     let absolute = DateTime::parse_from_rfc3339(text)
         .or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%#z"))
@@ -66,6 +69,20 @@ pub fn parse_time(text: &str, zone: Tz) -> Option<i64> {
         .map(|t| t.timestamp_millis());
     let ms = absolute.ok().or_else(|| parse_naive(text, zone))?;
     (MIN_MILLIS..=MAX_MILLIS).contains(&ms).then_some(ms)
+}
+
+/// The very form that [`format_iso`] writes, which is nearly every time that is ever read, a few times faster.
+fn parse_own(text: &[u8]) -> Option<i64> {
+    let fixed = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':'), (19, b'.'), (23, b'Z')];
+    if text.len() != 24 || fixed.iter().any(|(at, byte)| text[*at] != *byte) {
+        return None;
+    }
+    let number = |range: std::ops::Range<usize>| {
+        text[range].iter().try_fold(0u32, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + u32::from(byte - b'0')))
+    };
+    let date = chrono::NaiveDate::from_ymd_opt(number(0..4)? as i32, number(5..7)?, number(8..10)?)?;
+    let time = date.and_hms_milli_opt(number(11..13)?, number(14..16)?, number(17..19)?, number(20..23)?)?;
+    Some(time.and_utc().timestamp_millis())
 }
 
 fn parse_naive(text: &str, zone: Tz) -> Option<i64> {
@@ -91,6 +108,9 @@ mod tests {
     fn zones_and_offsets() {
         let utc = parse_time("2025-09-13T12:00:00Z", Tz::UTC).unwrap();
         assert_eq!(format_iso(utc), "2025-09-13T12:00:00.000Z");
+        for ms in [MIN_MILLIS, utc + 7, 1_709_164_799_999, MAX_MILLIS] {
+            assert_eq!(parse_time(&format_iso(ms), Tz::Europe__Berlin), Some(ms));
+        }
         for text in
             ["2025-09-13 12:00:00", "2025-09-13T15:00:00+03:00", "2025-09-13 15:00:00+03:00", "2025-09-13T12:00"]
         {

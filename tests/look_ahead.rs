@@ -1,6 +1,9 @@
 //! Protects against look-ahead: the future is changed, and every row, label and fold of the past must stay the same byte
 //! by byte.
 
+// A panic is how a test reports, in helpers too.
+#![allow(clippy::unwrap_used)]
+
 use proptest::prelude::*;
 use signalloop::config::Config;
 use signalloop::features::{FeatureState, FeatureTable, Row, WARM_UP, compute, latest};

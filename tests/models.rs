@@ -1,6 +1,9 @@
 //! Protects the models: trained the same by any number of threads, never flattering, kept in files that are refused when
 //! they are damaged while the old model stays in service.
 
+// A panic is how a test reports, in helpers too.
+#![allow(clippy::unwrap_used)]
+
 use signalloop::cancel::Cancel;
 use signalloop::config::Config;
 use signalloop::learning::{Step, train_market};

@@ -1,5 +1,7 @@
 //! The life of a signal: recorded once, open until a price closes it, closed once, counted right.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use common::{T0, btc, buy, log, object, open, signal};

@@ -3,10 +3,11 @@
 //!
 //! It only finds candidates. Whether one closes, as what and at which price, is [`Levels`]' to say.
 
-use super::line::Key;
+use super::line::{Key, KeyHasher};
 use crate::barrier::{Direction, Exit, Levels};
 use crate::market::Candle;
 use std::collections::{BTreeSet, HashMap};
+use std::hash::BuildHasherDefault;
 
 /// The number of an entry in the store's memory.
 pub(super) type Slot = u32;
@@ -25,15 +26,18 @@ struct Open {
     key: Key,
     levels: Levels,
     symbol: usize,
-    /// Hit, and on its way to the log: no further price finds it.
-    closing: bool,
+    /// Is it in its symbol's book? Not before a price comes that might look for it, and not once one has hit it and its
+    /// closing is on its way to the log.
+    filed: bool,
 }
 
 /// All open signals.
 #[derive(Default)]
 pub(super) struct PriceIndex {
-    open: HashMap<Slot, Open>,
+    open: HashMap<Slot, Open, BuildHasherDefault<KeyHasher>>,
     books: Vec<Book>,
+    /// Added, and not in a book yet. Most signals of a log that is read have closed by its end; those never get there.
+    unfiled: Vec<Slot>,
 }
 
 /// The open signals of one symbol.
@@ -147,14 +151,14 @@ impl Book {
 impl PriceIndex {
     /// Adds an open signal of the symbol with this number.
     pub fn add(&mut self, slot: Slot, key: Key, symbol: usize, levels: Levels) {
-        self.book(symbol).add(slot, &levels);
-        self.open.insert(slot, Open { key, levels, symbol, closing: false });
+        self.open.insert(slot, Open { key, levels, symbol, filed: false });
+        self.unfiled.push(slot);
     }
 
     /// Takes a closed signal out.
     pub fn remove(&mut self, slot: Slot) {
         if let Some(open) = self.open.remove(&slot)
-            && !open.closing
+            && open.filed
         {
             self.books[open.symbol].remove(slot, &open.levels);
         }
@@ -162,11 +166,7 @@ impl PriceIndex {
 
     /// Makes a signal findable again whose closing could not be stored.
     pub fn put_back(&mut self, slot: Slot) {
-        if let Some(open) = self.open.get_mut(&slot)
-            && std::mem::take(&mut open.closing)
-        {
-            self.books[open.symbol].add(slot, &open.levels);
-        }
+        self.unfiled.push(slot);
     }
 
     pub fn levels(&self, slot: Slot) -> Option<&Levels> {
@@ -235,7 +235,33 @@ impl PriceIndex {
         self.activate(symbol);
     }
 
+    /// Gives back the memory of signals that were open for a while as the log was read.
+    pub fn trim(&mut self) {
+        let open = &self.open;
+        self.unfiled.retain(|slot| open.contains_key(slot));
+        self.unfiled.shrink_to_fit();
+        self.open.shrink_to_fit();
+    }
+
+    /// Puts what was added into the books.
+    fn file(&mut self) {
+        for slot in std::mem::take(&mut self.unfiled) {
+            if let Some(open) = self.open.get_mut(&slot)
+                && !std::mem::replace(&mut open.filed, true)
+            {
+                if open.symbol >= self.books.len() {
+                    self.books.resize_with(open.symbol + 1, Book::default);
+                }
+                self.books[open.symbol].add(slot, &open.levels);
+            }
+        }
+    }
+
+    /// The book of a symbol, complete.
     fn book(&mut self, symbol: usize) -> &mut Book {
+        if !self.unfiled.is_empty() {
+            self.file();
+        }
         if symbol >= self.books.len() {
             self.books.resize_with(symbol + 1, Book::default);
         }
@@ -260,7 +286,7 @@ impl PriceIndex {
         for slot in candidates {
             let Some(open) = self.open.get_mut(&slot) else { continue };
             if let Some(exit) = decide(&open.levels) {
-                open.closing = true;
+                open.filed = false;
                 self.books[open.symbol].remove(slot, &open.levels);
                 let profit_percent = open.levels.profit_percent(exit.price);
                 hits.push(Hit { slot, key: open.key, exit, profit_percent });

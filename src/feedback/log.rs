@@ -5,10 +5,13 @@
 //! the open file and dies with its process.
 
 use super::line::{self, Facts};
+use super::lock::{Guard, acquire};
 use super::quarantine::{self, Damaged};
 use super::scan::{self, Parsed};
-use super::state::{Applied, Place, State};
+use super::snapshot::Snapshot;
+use super::state::{Applied, Place};
 use super::storage::{self, Lock, Storage, StoredFile};
+use super::view::View;
 use crate::error::Error;
 use crate::signal::Record;
 use chrono_tz::Tz;
@@ -24,12 +27,25 @@ pub(super) struct Paths {
     pub log: PathBuf,
     pub lock: PathBuf,
     pub quarantine: PathBuf,
+    pub snapshot: PathBuf,
+    /// The new log while a compaction writes it, and what keeps two from doing so at once.
+    pub compacting: PathBuf,
+    pub compact_lock: PathBuf,
+    folder: PathBuf,
 }
 
 impl Paths {
     pub fn new(folder: &Path) -> Self {
         let path = |name: &str| folder.join(name);
-        Self { log: path("signals.jsonl"), lock: path("signals.lock"), quarantine: path("signals.quarantine.jsonl") }
+        Self {
+            log: path("signals.jsonl"),
+            lock: path("signals.lock"),
+            quarantine: path("signals.quarantine.jsonl"),
+            snapshot: path("signals.index"),
+            compacting: path("signals.compacting"),
+            compact_lock: path("signals.compacting.lock"),
+            folder: folder.to_owned(),
+        }
     }
 }
 
@@ -64,26 +80,8 @@ pub struct Recovery {
     pub set_aside: u64,
 }
 
-/// The part of the log that the state covers.
-pub(super) struct Covered {
-    pub file: Arc<dyn StoredFile>,
-    pub identity: u64,
-    /// All lines that end before this offset are in the state.
-    pub len: u64,
-    /// The last bytes before it: they tell whether what was read is still what is there.
-    pub last: Vec<u8>,
-    /// How far this process knows the file to be synced.
-    pub synced: u64,
-}
-
-/// Enough to hold the seal of the last line.
-const LAST_BYTES: usize = line::SEAL_BYTES + 1;
-
-/// The state and what of the log it covers; they change together.
-pub(super) struct View {
-    pub covered: Covered,
-    pub state: State,
-}
+/// A part of the log not worth a new snapshot: it is read in a tenth of a second.
+const SNAPSHOT_BYTES: u64 = 16 << 20;
 
 /// The log of one open store.
 pub(super) struct Log {
@@ -100,16 +98,6 @@ pub(super) struct Log {
     unkept: Mutex<Vec<Damaged>>,
 }
 
-/// The lock, held until dropped.
-pub(super) struct Guard(Arc<dyn StoredFile>);
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        // Nothing can be done about a failure; the lock then goes with its handle.
-        let _ = self.0.unlock();
-    }
-}
-
 impl Log {
     /// Opens the log under the exclusive lock, reads it, and repairs its end.
     pub fn open(folder: &Path, zone: Tz, storage: Arc<dyn Storage>) -> Result<(Arc<Self>, Arc<dyn StoredFile>), Error> {
@@ -117,28 +105,29 @@ impl Log {
         let paths = Paths::new(folder);
         let open = |path: &Path| storage.open(path).map_err(|e| Fault::of("open", path, &e));
         let mut writer = open(&paths.lock)?;
-        let guard = acquire(&*storage, &paths, &mut writer, Lock::Exclusive)?;
-        let view = View { covered: cover(&*storage, &paths)?, state: State::default() };
-        // The name of a file just created must survive too, else a synced record is in a file that nobody finds.
-        storage.sync_folder(folder).map_err(|e| Fault::of("sync", folder, &e))?;
+        let guard = acquire(&*storage, &paths.lock, &mut writer, Lock::Exclusive)?;
+        let view = View::open(&*storage, &paths, zone)?;
+        let recovery = Recovery { damaged: view.damaged, contradictions: view.contradictions, ..Recovery::default() };
         let log = Arc::new(Self {
             reader: Mutex::new(open(&paths.lock)?),
             paths,
             storage,
             zone,
             view: RwLock::new(view),
-            recovery: Mutex::default(),
+            recovery: Mutex::new(recovery),
             writing: AtomicBool::new(false),
             unkept: Mutex::default(),
         });
         log.catch_up(Lock::Exclusive)?;
         drop(guard);
+        log.view.write().state.index.trim();
+        log.save_snapshot();
         Ok((log, writer))
     }
 
     /// Takes the exclusive lock for the writer.
     pub fn lock(&self, handle: &mut Arc<dyn StoredFile>) -> Result<Guard, Fault> {
-        acquire(&*self.storage, &self.paths, handle, Lock::Exclusive)
+        acquire(&*self.storage, &self.paths.lock, handle, Lock::Exclusive)
     }
 
     /// Brings the state up to date with what other processes wrote. Costs one `stat` when they wrote nothing.
@@ -147,7 +136,7 @@ impl Log {
             return Ok(());
         }
         let mut handle = self.reader.lock();
-        let _guard = acquire(&*self.storage, &self.paths, &mut handle, Lock::Shared)?;
+        let _guard = acquire(&*self.storage, &self.paths.lock, &mut handle, Lock::Shared)?;
         self.catch_up(Lock::Shared)
     }
 
@@ -199,18 +188,20 @@ impl Log {
 
     /// Starts over with the file that now has the log's name: a compaction replaced it.
     fn reload(&self) -> Result<(), Fault> {
-        let covered = cover(&*self.storage, &self.paths)?;
-        let mut fresh = View { covered, state: State::default() };
+        let mut fresh = View::open(&*self.storage, &self.paths, self.zone)?;
+        fresh.generation = self.view.read().generation + 1;
         {
             let mut recovery = self.recovery.lock();
-            recovery.damaged = 0;
-            recovery.contradictions = 0;
+            recovery.damaged = fresh.damaged;
+            recovery.contradictions = fresh.contradictions;
         }
         // Read aside, so that nobody meets a half-read state.
         let file = fresh.covered.file.clone();
-        scan::lines(&*file, 0, self.zone, |parsed| self.apply(&mut fresh, parsed))
+        let from = fresh.covered.len;
+        scan::lines(&*file, from, self.zone, |parsed| self.apply(&mut fresh, parsed))
             .map_err(|e| Fault::of("read", &self.paths.log, &e))?;
         let mut view = self.view.write();
+        fresh.state.index.trim();
         fresh.state.inherit_clock(&view.state);
         *view = fresh;
         Ok(())
@@ -245,10 +236,34 @@ impl Log {
         }
         view.covered.reach(parsed.bytes());
         if !damaged.is_empty() {
+            view.damaged += found.damaged;
+            view.contradictions += found.contradictions;
             let mut recovery = self.recovery.lock();
             recovery.damaged += found.damaged;
             recovery.contradictions += found.contradictions;
             self.unkept.lock().append(&mut damaged);
+        }
+    }
+
+    /// Writes a snapshot if it saves much reading at the next start. Nothing is lost when that fails: the log has it all.
+    pub fn save_snapshot(&self) {
+        let snapshot = {
+            let view = self.view.read();
+            // Damage that is not in the quarantine yet must be met again.
+            if view.covered.len < view.snapshot_len + SNAPSHOT_BYTES || !self.unkept.lock().is_empty() {
+                return;
+            }
+            Snapshot {
+                len: view.covered.len,
+                crc: view.covered.crc.clone().finalize(),
+                zone: self.zone.name().to_owned(),
+                damaged: view.damaged,
+                contradictions: view.contradictions,
+                ..view.state.to_snapshot()
+            }
+        };
+        if snapshot.write(&self.paths.snapshot).is_ok() {
+            self.view.write().snapshot_len = snapshot.len;
         }
     }
 
@@ -303,6 +318,7 @@ impl Log {
         };
         let done = storage::append_all(&*file, lines).map_err(|e| Fault::of("append to", path, &e));
         let done = done.and_then(|()| if sync { self.sync(&*file) } else { Ok(()) });
+        let done = done.and_then(|()| if sync { self.sync_name() } else { Ok(()) });
         done.map_err(|Fault(what)| {
             Fault(match file.set_len(base) {
                 Err(e) => {
@@ -322,8 +338,18 @@ impl Log {
         file.sync().map_err(|e| Fault::of("sync", &self.paths.log, &e))
     }
 
+    fn sync_name(&self) -> Result<(), Fault> {
+        if !self.view.read().covered.named {
+            let folder = &self.paths.folder;
+            self.storage.sync_folder(folder).map_err(|e| Fault::of("sync", folder, &e))?;
+            self.view.write().covered.named = true;
+        }
+        Ok(())
+    }
+
     /// Makes sure that what the state covers is synced, by whomever it was written.
     pub fn sync_covered(&self) -> Result<(), Fault> {
+        self.sync_name()?;
         let (file, len, synced) = {
             let view = self.view.read();
             (view.covered.file.clone(), view.covered.len, view.covered.synced)
@@ -336,13 +362,15 @@ impl Log {
     }
 
     /// Takes in what was just appended.
-    pub fn accept(&self, lines: &[u8], added: &[(Facts<'static>, Place)], synced: bool) -> Result<(), Fault> {
+    pub fn accept(&self, lines: &[u8], added: &[(Facts<'static>, Place)], synced: bool) {
         let mut view = self.view.write();
-        let stat = view.covered.file.stat().map_err(|e| Fault::of("find", &self.paths.log, &e))?;
-        if stat.len != view.covered.len + lines.len() as u64 {
-            // Someone who does not know the lock appended at the same time: the lines are there, but where?
+        let len = view.covered.len + lines.len() as u64;
+        if !view.covered.file.stat().is_ok_and(|stat| stat.len == len) {
+            // Someone who does not know the lock appended at the same time: the lines are there, but where? The state falls
+            // behind until the log can be read; what was promised stands.
             drop(view);
-            return self.catch_up(Lock::Exclusive);
+            let _ = self.catch_up(Lock::Exclusive);
+            return;
         }
         for (facts, place) in added {
             // Both were checked against this very state; a refusal would be a defect, and the log is right all the same.
@@ -352,7 +380,6 @@ impl Log {
         if synced {
             view.covered.synced = view.covered.len;
         }
-        Ok(())
     }
 
     /// Reads one record.
@@ -362,42 +389,5 @@ impl Log {
         let read = storage::read_full(file, &mut line, place.offset).map_err(|e| Fault::of("read", path, &e))?;
         line::decode(&line[..read], self.zone)
             .map_err(|reason| Fault(format!("{} at byte {}: {reason}", path.display(), place.offset)))
-    }
-}
-
-impl Covered {
-    /// Moves on by these bytes.
-    fn reach(&mut self, bytes: &[u8]) {
-        self.len += bytes.len() as u64;
-        let new = &bytes[bytes.len().saturating_sub(LAST_BYTES)..];
-        let old = self.last.len().saturating_sub(LAST_BYTES - new.len());
-        self.last.drain(..old);
-        self.last.extend_from_slice(new);
-    }
-}
-
-/// Opens the log, none of it read yet.
-fn cover(storage: &dyn Storage, paths: &Paths) -> Result<Covered, Fault> {
-    let file = storage.open(&paths.log).map_err(|e| Fault::of("open", &paths.log, &e))?;
-    let stat = file.stat().map_err(|e| Fault::of("find", &paths.log, &e))?;
-    Ok(Covered { file, identity: stat.identity, len: 0, last: Vec::new(), synced: 0 })
-}
-
-/// Takes the lock. A lock file that was deleted meanwhile locks nobody out: then it is opened anew.
-fn acquire(storage: &dyn Storage, paths: &Paths, handle: &mut Arc<dyn StoredFile>, how: Lock) -> Result<Guard, Fault> {
-    let path = &paths.lock;
-    loop {
-        while let Err(e) = handle.lock(how) {
-            if e.kind() != io::ErrorKind::Interrupted {
-                return Err(Fault::of("lock", path, &e));
-            }
-        }
-        let guard = Guard(handle.clone());
-        let mine = handle.stat().map_err(|e| Fault::of("find", path, &e))?;
-        if storage.stat(path).is_ok_and(|there| there.identity == mine.identity) {
-            return Ok(guard);
-        }
-        drop(guard);
-        *handle = storage.open(path).map_err(|e| Fault::of("open", path, &e))?;
     }
 }

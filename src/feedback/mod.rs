@@ -2,28 +2,37 @@
 //!
 //! `docs/store.md` tells what a call that returned promises, the format of the files, and what is repaired how.
 
+mod compact;
+#[cfg(test)]
+mod faults;
+mod import;
 mod index;
 mod line;
+mod lock;
 mod log;
+mod prices;
 mod quarantine;
 mod scan;
+mod snapshot;
 mod state;
 mod stats;
 mod storage;
+mod view;
 mod writer;
 
+pub use compact::Compaction;
+pub use import::{ImportReport, RefusedLine};
 pub use log::Recovery;
+pub use prices::Tick;
 pub use stats::{Figures, Stats, StatsFilter, wilson};
 
 use crate::barrier::{Direction, Outcome};
 use crate::config::{Config, Durability};
-use crate::error::{Error, Result};
-use crate::market::Candle;
+use crate::error::{Error, Result, guard};
 use crate::signal::{Closing, Record, Signal};
 use crate::symbol::{Symbol, Timeframe};
 use crate::time::{MAX_MILLIS, MIN_MILLIS};
 use chrono_tz::Tz;
-use index::Hit;
 use log::Log;
 use parking_lot::Mutex;
 use state::Place;
@@ -31,7 +40,7 @@ use std::path::Path;
 use std::sync::{Arc, mpsc};
 use storage::{Disk, Storage};
 use tokio::sync::{oneshot, watch};
-use writer::{Change, CloseRequest, Job, Verdict, Writer};
+use writer::{Change, Changes, CloseRequest, Job, NewLine, Verdict, Writer};
 
 /// How a store is opened.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -102,17 +111,6 @@ impl ClosedSignal {
     }
 }
 
-/// One trade price.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Tick<'a> {
-    /// The pair.
-    pub symbol: &'a Symbol,
-    /// Finite and above 0.
-    pub price: f64,
-    /// When, UTC epoch ms.
-    pub time_ms: i64,
-}
-
 /// A feedback folder, open. Cloning it gives another handle of the same store.
 ///
 /// The reading methods and those that take a price look at the log's size first, so that they see what other processes
@@ -169,7 +167,7 @@ impl FeedbackStore {
     /// [`Error::SignalConflict`] when its id was recorded with other content, [`Error::Store`] when it could not be
     /// written (the message says what is known), [`Error::Closed`].
     pub async fn record(&self, signal: Signal) -> Result<bool> {
-        let verdicts = self.send(vec![recording(signal)?])?.verdicts().await?;
+        let verdicts = self.send(recording(vec![signal])?)?.verdicts().await?;
         verdicts.into_iter().next().map_or_else(|| Err(lost()), recorded)
     }
 
@@ -178,8 +176,7 @@ impl FeedbackStore {
     /// # Errors
     /// As a whole only when nothing of it was stored: the write failed, or a signal is too long to be one.
     pub async fn record_all(&self, signals: Vec<Signal>) -> Result<Vec<Result<bool>>> {
-        let changes = signals.into_iter().map(recording).collect::<Result<Vec<_>>>()?;
-        let verdicts = self.send(changes)?.verdicts().await?;
+        let verdicts = self.send(recording(signals)?)?.verdicts().await?;
         Ok(verdicts.into_iter().map(recorded).collect())
     }
 
@@ -211,56 +208,6 @@ impl FeedbackStore {
         let request = CloseRequest { id: id.to_owned(), outcome, exit_price, profit_percent, now_ms };
         let closed = self.send(vec![Change::Close(request)])?.closed().await?;
         Ok(!closed.is_empty())
-    }
-
-    /// Closes and stores all that a price hits; returns them in order of recording.
-    ///
-    /// A price older than the newest that this process has seen of the symbol is ignored.
-    ///
-    /// # Errors
-    /// [`Error::InvalidArgument`] for an impossible price or time; [`Error::Store`] when the closings could not be
-    /// written: then the signals stay open, and the next price that hits them closes them.
-    pub async fn on_price(&self, symbol: &Symbol, price: f64, time_ms: i64) -> Result<Vec<ClosedSignal>> {
-        self.on_prices(&[Tick { symbol, price, time_ms }]).await
-    }
-
-    /// [`FeedbackStore::on_price`] for many prices, in order, in one write. All prices are checked before the first counts.
-    ///
-    /// # Errors
-    /// As [`FeedbackStore::on_price`].
-    pub async fn on_prices(&self, ticks: &[Tick<'_>]) -> Result<Vec<ClosedSignal>> {
-        for tick in ticks {
-            check_price("price", tick.price)?;
-            check_time(tick.time_ms)?;
-        }
-        let pending = self.close_hits(|state, hits| {
-            for tick in ticks {
-                let symbol = state.number_of(tick.symbol);
-                state.index.on_tick(symbol, tick.price, tick.time_ms, hits);
-            }
-        })?;
-        pending.closed().await
-    }
-
-    /// Closes and stores all that a closed candle of `candle_ms` milliseconds hits, by its high and low; returns them in
-    /// order of recording. [`crate::barrier::Levels::on_candle`] says at which price.
-    ///
-    /// A candle that ends before the newest that this process has seen of the symbol is ignored; one that ends before the
-    /// newest *price* is not, because candles make up for prices that were missed.
-    ///
-    /// # Errors
-    /// [`Error::InvalidCandle`]; else as [`FeedbackStore::on_price`].
-    pub async fn on_candle(&self, symbol: &Symbol, candle: &Candle, candle_ms: i64) -> Result<Vec<ClosedSignal>> {
-        candle.check(0)?;
-        check_time(candle.open_ms)?;
-        if !(1..=MIN_MILLIS).contains(&candle_ms) {
-            return Err(Error::argument("timeframe", "must be the length of a candle in milliseconds", candle_ms));
-        }
-        let pending = self.close_hits(|state, hits| {
-            let symbol = state.number_of(symbol);
-            state.index.on_candle(symbol, candle, candle_ms, hits);
-        })?;
-        pending.closed().await
     }
 
     /// A signal and its end, if it has one; `None` when the id is unknown.
@@ -308,6 +255,40 @@ impl FeedbackStore {
         self.visit(|state| state.closed_places(filter), visit)
     }
 
+    /// Rewrites the log with one line a signal, while this and other processes go on reading and writing.
+    ///
+    /// # Errors
+    /// [`Error::Store`]; the log is then what it was. [`Error::Closed`].
+    pub async fn compact(&self) -> Result<Compaction> {
+        self.refresh()?;
+        let store = self.clone();
+        self.in_background("signalloop-compact", move || {
+            compact::compact(&store.inner.log, |copy| {
+                let (reply, result) = mpsc::channel();
+                store.enqueue(Job::Swap(copy, reply))?;
+                result.recv().unwrap_or_else(|_| Err(lost()))
+            })
+        })
+        .await
+    }
+
+    /// Runs long work on a thread of its own, so that an async caller's thread is not held up.
+    async fn in_background<T: Send + 'static>(
+        &self,
+        name: &str,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (reply, result) = oneshot::channel();
+        std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || {
+                // Nobody may be waiting any more.
+                let _ = reply.send(guard(work));
+            })
+            .map_err(|e| Error::Store(format!("cannot start a thread: {e}")))?;
+        result.await.unwrap_or_else(|_| Err(lost()))
+    }
+
     /// Waits until all writes under way are done, and ends the writer. Later calls give [`Error::Closed`].
     pub async fn close(&self) {
         drop(self.inner.jobs.lock().take());
@@ -345,24 +326,15 @@ impl FeedbackStore {
         Ok(())
     }
 
-    /// Finds what prices hit and sends it off to be closed. Nothing lies between: what is hit is held back from further
-    /// prices until the writer has either closed it or put it back.
-    fn close_hits(&self, find: impl FnOnce(&mut state::State, &mut Vec<Hit>)) -> Result<Pending> {
-        self.refresh()?;
-        let mut hits = Vec::new();
-        find(&mut self.inner.log.view.write().state, &mut hits);
-        if hits.is_empty() {
-            return Ok(Pending(None));
-        }
-        self.send(hits.into_iter().map(Change::Hit).collect())
-    }
-
     fn send(&self, changes: Vec<Change>) -> Result<Pending> {
         let (reply, verdicts) = oneshot::channel();
-        let jobs = self.inner.jobs.lock();
-        let sent = jobs.as_ref().map(|jobs| jobs.send(Job { changes, reply }));
-        match sent {
-            Some(Ok(())) => Ok(Pending(Some(verdicts))),
+        self.enqueue(Job::Changes(Changes { changes, reply }))?;
+        Ok(Pending(Some(verdicts)))
+    }
+
+    fn enqueue(&self, job: Job) -> Result<()> {
+        match self.inner.jobs.lock().as_ref().map(|jobs| jobs.send(job)) {
+            Some(Ok(())) => Ok(()),
             _ => Err(Error::Closed),
         }
     }
@@ -402,11 +374,34 @@ fn lost() -> Error {
     Error::Internal("the store's writer ended without an answer".to_owned())
 }
 
-fn recording(signal: Signal) -> Result<Change> {
-    let record = Record { signal, closing: None };
-    let line = line::encode(&record)?;
-    Ok(Change::Record(Box::new(record), line))
+/// Makes the lines of signals, on all cores where there are many.
+fn recording(mut signals: Vec<Signal>) -> Result<Vec<Change>> {
+    let lines = |signals: Vec<Signal>| {
+        NewLine::all(signals.into_iter().map(|signal| Record { signal, closing: None }))
+            .map(|lines| lines.into_iter().map(Change::Record).collect::<Vec<_>>())
+    };
+    let threads = scan::cores().min(signals.len() / WORTH_A_THREAD + 1);
+    if threads == 1 {
+        return lines(signals);
+    }
+    let each = signals.len().div_ceil(threads);
+    std::thread::scope(|scope| {
+        let mut parts = Vec::new();
+        while !signals.is_empty() {
+            let rest = signals.split_off(each.min(signals.len()));
+            let part = std::mem::replace(&mut signals, rest);
+            parts.push(scope.spawn(|| lines(part)));
+        }
+        let mut changes = Vec::new();
+        for part in parts {
+            changes.append(&mut part.join().unwrap_or_else(|_| Err(lost()))?);
+        }
+        Ok(changes)
+    })
 }
+
+/// How many signals take longer to write down than a thread takes to start.
+const WORTH_A_THREAD: usize = 500;
 
 fn recorded(verdict: Verdict) -> Result<bool> {
     match verdict {

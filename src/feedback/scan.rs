@@ -6,11 +6,18 @@ use super::storage::{self, StoredFile};
 use chrono_tz::Tz;
 use std::io;
 use std::num::NonZero;
+use std::sync::OnceLock;
 
 /// What is read at a time. Bounds the memory of a scan to a small multiple of it, unless one line is longer.
 const BLOCK_BYTES: usize = 8 << 20;
 /// A smaller piece is not worth a thread.
 const PIECE_BYTES: usize = 256 << 10;
+
+/// How many threads can run at once. Asked once: the answer takes the system longer than a small write does.
+pub(super) fn cores() -> usize {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, NonZero::get))
+}
 
 /// A line, or what could be read of a damaged one.
 pub(super) struct Item<'a> {
@@ -80,7 +87,6 @@ pub(super) fn lines(
     zone: Tz,
     mut take_in: impl FnMut(&Parsed<'_>),
 ) -> io::Result<Vec<u8>> {
-    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     let mut start = from;
     let mut block = Vec::new();
     loop {
@@ -95,15 +101,15 @@ pub(super) fn lines(
         }
         let Some(last) = block.iter().rposition(|byte| *byte == b'\n') else { continue };
         let (whole, rest) = block.split_at(last + 1);
-        for_each_piece(whole, start, threads, zone, &mut take_in);
+        for_each_piece(whole, start, zone, &mut take_in);
         start += whole.len() as u64;
         block = rest.to_vec();
     }
 }
 
 /// Parses the pieces of a block each on a thread of its own, and takes them in, in order, as they become ready.
-fn for_each_piece(whole: &[u8], start: u64, threads: usize, zone: Tz, take_in: &mut impl FnMut(&Parsed<'_>)) {
-    let pieces = split(whole, (whole.len() / PIECE_BYTES).clamp(1, threads));
+fn for_each_piece(whole: &[u8], start: u64, zone: Tz, take_in: &mut impl FnMut(&Parsed<'_>)) {
+    let pieces = split(whole, (whole.len() / PIECE_BYTES).clamp(1, cores()));
     if let [piece] = pieces[..] {
         take_in(&Parsed::new(piece, start, zone));
         return;

@@ -2,14 +2,15 @@
 //! the log to find the rest.
 
 use super::index::{PriceIndex, Slot};
-use super::line::{self, Facts, Key, Reason};
+use super::line::{self, Facts, Key, KeyHasher, Reason};
+use super::snapshot::{OpenRow, Row, Snapshot};
 use super::stats::{Groups, Stats, StatsFilter};
-use crate::barrier::{Direction, Outcome};
+use crate::barrier::{Direction, Levels, Outcome};
 use crate::signal::Closing;
 use crate::symbol::{Symbol, Timeframe};
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -61,30 +62,13 @@ pub(super) enum Applied {
     Contradiction(Reason),
 }
 
-/// The keys are hashes already.
-#[derive(Default)]
-struct KeyHasher(u64);
-
-impl Hasher for KeyHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
-    }
-    fn write_u64(&mut self, part: u64) {
-        // The low half of an FNV hash mixes poorly upwards; the table looks at both ends.
-        self.0 = (self.0.rotate_left(32) ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-}
-
 /// The signals of a log.
 #[derive(Default)]
 pub(super) struct State {
     ids: HashMap<Key, Slot, BuildHasherDefault<KeyHasher>>,
     entries: Vec<Entry>,
     symbols: Vec<Symbol>,
-    symbol_numbers: HashMap<Symbol, u32>,
+    symbol_numbers: HashMap<Box<str>, u32>,
     holds: Vec<Slot>,
     /// The closed signals; in order of closing unless `disordered`.
     closed: Vec<Slot>,
@@ -107,7 +91,7 @@ impl State {
     }
 
     pub fn symbol_number(&self, symbol: &Symbol) -> Option<usize> {
-        self.symbol_numbers.get(symbol).map(|number| *number as usize)
+        self.symbol_numbers.get(symbol.as_str()).map(|number| *number as usize)
     }
 
     /// Takes in a line of the log. An error is a line that cannot be believed.
@@ -119,7 +103,10 @@ impl State {
     }
 
     fn insert(&mut self, facts: &Facts<'_>, place: Place) -> Result<(), Reason> {
-        let symbol = self.number_of(&line::symbol(facts)?) as u32;
+        let symbol = match self.symbol_numbers.get(&*facts.symbol) {
+            Some(number) => *number,
+            None => self.number_of(&line::symbol(facts)?) as u32,
+        };
         let slot = self.entries.len() as Slot;
         self.entries.push(Entry {
             offset: place.offset,
@@ -187,7 +174,7 @@ impl State {
         }
         let number = self.symbols.len();
         self.symbols.push(symbol.clone());
-        self.symbol_numbers.insert(symbol.clone(), number as u32);
+        self.symbol_numbers.insert(symbol.as_str().into(), number as u32);
         number
     }
 
@@ -205,18 +192,120 @@ impl State {
 
     /// Carries the newest prices over from the state that this one replaces.
     pub fn inherit_clock(&mut self, old: &Self) {
-        for symbol in &self.symbols {
-            let number = self.symbol_numbers[symbol] as usize;
-            if let Some(clock) = old.symbol_number(symbol).and_then(|old_number| old.index.clock(old_number)) {
+        for (number, symbol) in self.symbols.iter().enumerate() {
+            if let Some(clock) = old.symbol_number(symbol).and_then(|number| old.index.clock(number)) {
                 self.index.set_clock(number, clock);
             }
         }
     }
 
+    /// Where the line of each signal is, in order of recording.
+    pub fn places(&self) -> Vec<Place> {
+        self.entries.iter().map(Entry::place).collect()
+    }
+
+    /// Moves on to a compacted log. Lines before the offset `of` have gone to `places`, in order of recording; those from
+    /// there on follow at `to`.
+    pub fn relocate(&mut self, places: &[Place], of: u64, to: u64) {
+        for (slot, entry) in self.entries.iter_mut().enumerate() {
+            entry.offset = match places.get(slot) {
+                Some(place) if entry.offset < of => place.offset,
+                _ => entry.offset - of + to,
+            };
+        }
+    }
+
+    /// The state as the rows of a snapshot; the rest of that is the log's to fill in.
+    pub fn to_snapshot(&self) -> Snapshot {
+        let mut keys = vec![Key(0, 0); self.entries.len()];
+        self.ids.iter().for_each(|(key, slot)| keys[*slot as usize] = *key);
+        let mut timeframes: Vec<Timeframe> = Vec::new();
+        let rows = self.entries.iter().zip(keys).map(|(entry, Key(high, low))| {
+            let timeframe = timeframes.iter().position(|known| *known == entry.timeframe).unwrap_or_else(|| {
+                timeframes.push(entry.timeframe);
+                timeframes.len() - 1
+            });
+            Row {
+                key: (high, low),
+                offset: entry.offset,
+                len: entry.len,
+                timestamp_ms: entry.timestamp_ms,
+                closed_ms: entry.closed_ms,
+                profit_percent: entry.profit_percent,
+                confidence: entry.confidence,
+                symbol: entry.symbol,
+                timeframe: timeframe as u8,
+                direction: entry.direction,
+                outcome: entry.outcome,
+            }
+        });
+        let rows = rows.collect();
+        let open = self.index.slots(None).into_iter().filter_map(|slot| {
+            let levels = self.index.levels(slot)?;
+            let (stop_loss, take_profit) = (levels.stop_loss, levels.take_profit);
+            Some(OpenRow { slot, entry: levels.entry, stop_loss, take_profit, expires_ms: levels.expires_ms })
+        });
+        Snapshot {
+            open: open.collect(),
+            symbols: self.symbols.iter().map(|symbol| symbol.as_str().to_owned()).collect(),
+            timeframes: timeframes.iter().map(|timeframe| timeframe.as_str().to_owned()).collect(),
+            rows,
+            ..Snapshot::default()
+        }
+    }
+
+    /// The state that a snapshot was made of; `None` when it does not make sense.
+    pub fn from_snapshot(snapshot: &Snapshot) -> Option<Self> {
+        let mut state = Self::default();
+        for symbol in &snapshot.symbols {
+            state.number_of(&Symbol::parse(symbol).ok()?);
+        }
+        let timeframes: Vec<_> =
+            snapshot.timeframes.iter().map(|text| Timeframe::parse(text).ok()).collect::<Option<_>>()?;
+        state.ids.reserve(snapshot.rows.len());
+        state.entries.reserve(snapshot.rows.len());
+        for (slot, row) in snapshot.rows.iter().enumerate() {
+            let Place { offset, len } = row.place();
+            state.symbols.get(row.symbol as usize)?;
+            state.entries.push(Entry {
+                offset,
+                timestamp_ms: row.timestamp_ms,
+                closed_ms: row.closed_ms,
+                profit_percent: row.profit_percent,
+                len,
+                confidence: row.confidence,
+                symbol: row.symbol,
+                timeframe: *timeframes.get(usize::from(row.timeframe))?,
+                direction: row.direction,
+                outcome: row.outcome,
+            });
+            state.ids.insert(row.key(), slot as Slot);
+            match (row.direction, row.outcome) {
+                (None, _) => state.holds.push(slot as Slot),
+                (Some(_), Outcome::Active) => {}
+                (Some(_), _) => state.closed.push(slot as Slot),
+            }
+        }
+        state.put_in_order();
+        for open in &snapshot.open {
+            let row = snapshot.rows.get(open.slot as usize)?;
+            let levels = Levels {
+                direction: row.direction?,
+                entry: open.entry,
+                stop_loss: open.stop_loss,
+                take_profit: open.take_profit,
+                since_ms: row.timestamp_ms,
+                expires_ms: open.expires_ms,
+            };
+            state.index.add(open.slot, row.key(), row.symbol as usize, levels);
+        }
+        (state.ids.len() == state.entries.len()).then_some(state)
+    }
+
     /// What a filter asks for, besides its period; `None` when no signal of that symbol is known.
     fn group(&self, filter: &StatsFilter) -> Option<Group> {
         let symbol = match &filter.symbol {
-            Some(symbol) => Some(*self.symbol_numbers.get(symbol)?),
+            Some(symbol) => Some(self.symbol_number(symbol)? as u32),
             None => None,
         };
         Some((symbol, filter.timeframe))

@@ -2,8 +2,10 @@
 //! appends it in one write and one sync. So a hundred callers share one sync.
 
 use super::ClosedSignal;
+use super::compact::{self, Compaction};
 use super::index::Hit;
-use super::line::{self, Facts, Key};
+use super::line::{self, Facts, Key, KeyHasher};
+use super::lock::Guard;
 use super::log::{Fault, Log};
 use super::state::Place;
 use super::storage::{Lock, StoredFile};
@@ -12,6 +14,8 @@ use crate::config::Durability;
 use crate::error::{self, Error, Result};
 use crate::signal::{Closing, Record, Signal, assumed_profit};
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use tokio::sync::oneshot;
@@ -21,12 +25,42 @@ const BATCH_BYTES: usize = 16 << 20;
 
 /// Something to be written, if what it rests on still holds when its turn comes.
 pub(super) enum Change {
-    /// A record, and its line. It may be closed already when it was imported.
-    Record(Box<Record>, Vec<u8>),
+    /// A new signal.
+    Record(NewLine),
+    /// A line of another log, anew. It may be the closing of a signal that the store knows.
+    Import(NewLine),
     /// A price hit a signal.
     Hit(Hit),
     /// A caller closes a signal.
     Close(CloseRequest),
+}
+
+/// A line as the caller's thread made it, and what memory keeps of it. The record itself stays behind: that spares the
+/// writer the freeing of its many small parts.
+pub(super) struct NewLine {
+    facts: Facts<'static>,
+    /// The lines that were made together.
+    buffer: Arc<Vec<u8>>,
+    range: Range<usize>,
+}
+
+impl NewLine {
+    /// The lines of some records.
+    pub fn all(records: impl Iterator<Item = Record>) -> Result<Vec<Self>> {
+        let mut buffer = Vec::with_capacity(512 * records.size_hint().0);
+        let mut made = Vec::with_capacity(records.size_hint().0);
+        for record in records {
+            let start = buffer.len();
+            line::encode_onto(&mut buffer, &record)?;
+            made.push((Facts::of(&record), start..buffer.len()));
+        }
+        let buffer = Arc::new(buffer);
+        Ok(made.into_iter().map(|(facts, range)| Self { facts, buffer: buffer.clone(), range }).collect())
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.buffer[self.range.clone()]
+    }
 }
 
 /// What a caller says of a closing.
@@ -53,16 +87,23 @@ pub(super) enum Verdict {
     Refused(Error),
 }
 
-/// Changes and where to say what became of them.
-pub(super) struct Job {
+/// Work for the writer, and where to say what became of it.
+pub(super) enum Job {
+    Changes(Changes),
+    /// Puts a compacted log in the place of the log.
+    Swap(compact::Copy, mpsc::Sender<Result<Option<Compaction>>>),
+}
+
+/// Changes that one caller waits for.
+pub(super) struct Changes {
     pub changes: Vec<Change>,
     pub reply: oneshot::Sender<Result<Vec<Verdict>>>,
 }
 
-impl Job {
+impl Changes {
     fn bytes(&self) -> usize {
         let of = |change: &Change| match change {
-            Change::Record(_, line) => line.len(),
+            Change::Record(line) | Change::Import(line) => line.range.len(),
             _ => 512,
         };
         self.changes.iter().map(of).sum()
@@ -82,18 +123,31 @@ pub(super) struct Writer {
 struct Staged {
     lines: Vec<u8>,
     added: Vec<(Facts<'static>, Place)>,
-    records: HashMap<Key, Record>,
+    /// The newest line of each signal among them, as an index of `added`.
+    newest: HashMap<Key, usize, BuildHasherDefault<KeyHasher>>,
     /// A caller is told that something old is safe, so it must be.
     vouched: bool,
 }
 
 impl Staged {
-    fn add(&mut self, base: u64, record: Record, line: &[u8]) {
-        let facts = Facts::of(&record);
+    fn add(&mut self, base: u64, facts: Facts<'static>, line: &[u8]) {
         let place = Place { offset: base + self.lines.len() as u64, len: line.len() as u32 - 1 };
         self.lines.extend_from_slice(line);
-        self.records.insert(facts.key, record);
+        self.newest.insert(facts.key, self.added.len());
         self.added.push((facts, place));
+    }
+}
+
+/// The writer's turn at the log.
+struct Turn {
+    log: Arc<Log>,
+    _guard: Guard,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // Before the lock goes, which is dropped after this: from then on, others may write.
+        self.log.writing.store(false, Ordering::Release);
     }
 }
 
@@ -105,19 +159,42 @@ impl Writer {
     /// Works until the last sender is gone and the queue is empty.
     pub fn run(mut self, jobs: &mpsc::Receiver<Job>) {
         while let Ok(first) = jobs.recv() {
-            let mut bytes = first.bytes();
-            let mut batch = vec![first];
-            while bytes < BATCH_BYTES
-                && let Ok(job) = jobs.try_recv()
-            {
-                bytes += job.bytes();
-                batch.push(job);
+            let mut next = Some(first);
+            let mut batch = Vec::new();
+            let mut bytes = 0;
+            while let Some(Job::Changes(changes)) = next {
+                bytes += changes.bytes();
+                batch.push(changes);
+                next = if bytes < BATCH_BYTES { jobs.try_recv().ok() } else { None };
             }
-            self.serve(batch);
+            if !batch.is_empty() {
+                self.serve(batch);
+            }
+            if let Some(Job::Swap(copy, reply)) = next {
+                let result = error::guard(|| self.swap(copy).map_err(Error::from));
+                // A compaction that no longer waits was closed meanwhile.
+                let _ = reply.send(result);
+            }
         }
+        self.log.save_snapshot();
     }
 
-    fn serve(&mut self, batch: Vec<Job>) {
+    fn swap(&mut self, copy: compact::Copy) -> std::result::Result<Option<Compaction>, Fault> {
+        let guard = self.begin()?;
+        let result = compact::put_in_place(&self.log, copy);
+        drop(guard);
+        result
+    }
+
+    /// Takes the lock and catches up: until the turn ends, the state is the log.
+    fn begin(&mut self) -> std::result::Result<Turn, Fault> {
+        let guard = self.log.lock(&mut self.lock)?;
+        self.log.catch_up(Lock::Exclusive)?;
+        self.log.writing.store(true, Ordering::Release);
+        Ok(Turn { log: self.log.clone(), _guard: guard })
+    }
+
+    fn serve(&mut self, batch: Vec<Changes>) {
         let (changes, replies): (Vec<_>, Vec<_>) = batch.into_iter().map(|job| (job.changes, job.reply)).unzip();
         let hits: Vec<Key> = changes
             .iter()
@@ -128,7 +205,6 @@ impl Writer {
             })
             .collect();
         let result = error::guard(|| self.commit(changes).map_err(Error::from));
-        self.log.writing.store(false, Ordering::Release);
         // What was hit but not closed goes back to where the next price finds it. Those that closed are gone from there.
         if !hits.is_empty() {
             let mut view = self.log.view.write();
@@ -152,11 +228,12 @@ impl Writer {
     /// One batch, under the lock: all of it is stored, or none of it.
     fn commit(&mut self, jobs: Vec<Vec<Change>>) -> std::result::Result<Vec<Vec<Verdict>>, Fault> {
         let log = self.log.clone();
-        let guard = log.lock(&mut self.lock)?;
-        log.catch_up(Lock::Exclusive)?;
-        log.writing.store(true, Ordering::Release);
+        let guard = self.begin()?;
         let base = log.view.read().covered.len;
         let mut staged = Staged::default();
+        let count = jobs.iter().map(Vec::len).sum();
+        staged.newest.reserve(count);
+        staged.added.reserve(count);
         let verdicts = jobs
             .into_iter()
             .map(|changes| changes.into_iter().map(|change| self.decide(change, base, &mut staged)).collect())
@@ -168,7 +245,7 @@ impl Writer {
             }
         } else {
             log.append(&staged.lines, sync)?;
-            log.accept(&staged.lines, &staged.added, sync)?;
+            log.accept(&staged.lines, &staged.added, sync);
         }
         drop(guard);
         Ok(verdicts)
@@ -176,7 +253,8 @@ impl Writer {
 
     fn decide(&self, change: Change, base: u64, staged: &mut Staged) -> Verdict {
         let decided = match change {
-            Change::Record(record, line) => self.record(*record, &line, base, staged),
+            Change::Record(line) => self.record(line, base, staged),
+            Change::Import(line) => self.import(line, base, staged),
             Change::Hit(hit) => self.close(hit.key, None, base, staged, |_| Closing {
                 outcome: hit.exit.outcome,
                 exit_price: Some(hit.exit.price),
@@ -199,27 +277,45 @@ impl Writer {
         decided.unwrap_or_else(Verdict::Refused)
     }
 
-    fn record(&self, record: Record, line: &[u8], base: u64, staged: &mut Staged) -> Result<Verdict> {
-        let Some(before) = self.find(Key::of(&record.signal.id), staged)? else {
-            staged.add(base, record, line);
+    fn record(&self, line: NewLine, base: u64, staged: &mut Staged) -> Result<Verdict> {
+        let Some(before) = self.find(line.facts.key, base, staged)? else {
+            let NewLine { facts, buffer, range } = line;
+            staged.add(base, facts, &buffer[range]);
             return Ok(Verdict::Recorded);
         };
-        let conflict = |field| Err(Error::SignalConflict { id: record.signal.id.clone(), field });
-        if let Some(field) = before.signal.first_difference(&record.signal) {
-            return conflict(field);
-        }
-        match (&before.closing, record.closing) {
-            (_, None) => {}
-            (None, Some(closing)) => {
-                let verdict = Verdict::Closed(Box::new(ClosedSignal::new(&record.signal, &closing)));
-                staged.add(base, record, line);
-                return Ok(verdict);
-            }
-            (Some(first), Some(second)) if first.outcome == second.outcome && first.closed_ms == second.closed_ms => {}
-            (Some(_), Some(_)) => return conflict("outcome"),
+        let signal = self.read_back(&line)?.signal;
+        if let Some(field) = before.signal.first_difference(&signal) {
+            return Err(Error::SignalConflict { id: signal.id, field });
         }
         staged.vouched = true;
         Ok(Verdict::Known)
+    }
+
+    fn import(&self, line: NewLine, base: u64, staged: &mut Staged) -> Result<Verdict> {
+        let (Some(before), Some(closing)) = (self.find(line.facts.key, base, staged)?, line.facts.closing) else {
+            return self.record(line, base, staged);
+        };
+        let (old, new) = (&before.signal, self.read_back(&line)?.signal);
+        // The old system's closing lines carry keys that its records do not: what the price index knows must agree.
+        if (&old.symbol, old.timeframe, old.levels()) != (&new.symbol, new.timeframe, new.levels()) {
+            let field = old.first_difference(&new).unwrap_or("levels");
+            return Err(Error::SignalConflict { id: new.id, field });
+        }
+        match before.closing {
+            None => {
+                staged.add(base, line.facts.clone(), line.bytes());
+                Ok(Verdict::Closed(Box::new(ClosedSignal::new(&new, &closing))))
+            }
+            Some(first) if first.outcome == closing.outcome && first.closed_ms == closing.closed_ms => {
+                staged.vouched = true;
+                Ok(Verdict::Known)
+            }
+            Some(_) => Err(Error::SignalConflict { id: new.id, field: "outcome" }),
+        }
+    }
+
+    fn read_back(&self, line: &NewLine) -> Result<Record> {
+        line::decode(line.bytes().trim_ascii_end(), self.log.zone).map_err(Error::Internal)
     }
 
     fn close(
@@ -231,13 +327,13 @@ impl Writer {
         closing: impl FnOnce(&Signal) -> Closing,
     ) -> Result<Verdict> {
         // What is known to be closed, or unknown, need not be read.
-        if !staged.records.contains_key(&key) {
+        if !staged.newest.contains_key(&key) {
             let view = self.log.view.read();
             if view.state.slot(key).is_none_or(|slot| view.state.index.levels(slot).is_none()) {
                 return Ok(Verdict::NotOpen);
             }
         }
-        let Some(mut record) = self.find(key, staged)? else { return Ok(Verdict::NotOpen) };
+        let Some(mut record) = self.find(key, base, staged)? else { return Ok(Verdict::NotOpen) };
         let other = id.is_some_and(|id| id != record.signal.id);
         if other || record.closing.is_some() || record.signal.direction.is_none() {
             return Ok(Verdict::NotOpen);
@@ -246,14 +342,17 @@ impl Writer {
         record.closing = Some(closing);
         let line = line::encode(&record)?;
         let closed = ClosedSignal::new(&record.signal, &closing);
-        staged.add(base, record, &line);
+        staged.add(base, Facts::of(&record), &line);
         Ok(Verdict::Closed(Box::new(closed)))
     }
 
     /// The record of a signal as it will be once what is staged is written.
-    fn find(&self, key: Key, staged: &Staged) -> Result<Option<Record>> {
-        if let Some(record) = staged.records.get(&key) {
-            return Ok(Some(record.clone()));
+    fn find(&self, key: Key, base: u64, staged: &Staged) -> Result<Option<Record>> {
+        if let Some(index) = staged.newest.get(&key) {
+            let place = staged.added[*index].1;
+            let start = (place.offset - base) as usize;
+            let line = &staged.lines[start..start + place.len as usize];
+            return line::decode(line, self.log.zone).map(Some).map_err(Error::Internal);
         }
         let found = {
             let view = self.log.view.read();

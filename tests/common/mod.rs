@@ -1,5 +1,5 @@
 //! What the store's tests share.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 use chrono_tz::Tz;
 use serde_json::{Map, Value, json};
@@ -43,6 +43,12 @@ pub fn open(folder: &Path) -> FeedbackStore {
     FeedbackStore::open(folder, StoreOptions::default()).unwrap()
 }
 
+/// A folder in memory where the system has one: for the many openings of a test that no power failure will interrupt.
+pub fn quick_home() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
+}
+
 /// The log's text.
 pub fn log(folder: &Path) -> String {
     std::fs::read_to_string(folder.join("signals.jsonl")).unwrap()
@@ -52,4 +58,48 @@ pub fn log(folder: &Path) -> String {
 pub fn quarantine(folder: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(folder.join("signals.quarantine.jsonl")).unwrap_or_default();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// A BUY of its own: its levels and indicators follow from its id.
+pub fn own(id: &str) -> Signal {
+    let seed = id.bytes().fold(7u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(byte)));
+    let entry = 100.0 + (seed % 1000) as f64 / 7.0;
+    let changes = json!({
+        "id": id, "entryPrice": entry, "stopLoss": entry * 0.9, "takeProfit": entry * 1.1, "note": "x".repeat((seed % 300) as usize),
+    });
+    signal(changes)
+}
+
+/// This test binary again, to run only the test `name`, which is a child's part when `SIGNALLOOP_CHILD` is set.
+pub fn child(name: &str, home: &Path, number: usize) -> std::process::Command {
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command
+        .args([name, "--exact", "--nocapture", "--test-threads=1"])
+        .env("SIGNALLOOP_CHILD", number.to_string())
+        .env("SIGNALLOOP_CHILD_HOME", home)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::inherit());
+    command
+}
+
+/// The number and home that [`child`] gave, in a child.
+pub fn child_part() -> Option<(usize, std::path::PathBuf)> {
+    let number = std::env::var("SIGNALLOOP_CHILD").ok()?.parse().ok()?;
+    Some((number, std::env::var_os("SIGNALLOOP_CHILD_HOME")?.into()))
+}
+
+/// A number from the environment, for the longer runs of a test.
+pub fn setting(name: &str, default: usize) -> usize {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// How many lines of the log speak of each signal: open, and closed.
+pub fn lines_by_id(folder: &Path) -> std::collections::HashMap<String, (usize, usize)> {
+    let mut counts = std::collections::HashMap::<_, (usize, usize)>::new();
+    for line in log(folder).lines() {
+        let value: Value = serde_json::from_str(line).unwrap();
+        let count = counts.entry(value["signal_id"].as_str().unwrap().to_owned()).or_default();
+        *(if value["outcome"] == "ACTIVE" { &mut count.0 } else { &mut count.1 }) += 1;
+    }
+    counts
 }

@@ -1,0 +1,173 @@
+//! Taking in signals from another log, maybe one of the old system, and giving closed ones out as CSV.
+
+use super::line;
+use super::writer::{Change, NewLine, Verdict};
+use super::{FeedbackStore, StatsFilter};
+use crate::error::{Error, Result};
+use crate::files;
+use crate::signal::Record;
+use serde_json::Value;
+use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+
+/// Lines that are stored at a time.
+const BATCH: usize = 4096;
+
+/// What an import did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ImportReport {
+    /// Lines that are not blank.
+    pub lines: u64,
+    /// Signals that are new, closed ones among them.
+    pub imported: u64,
+    /// Open signals of the store, or of earlier lines, that a line closed.
+    pub closed: u64,
+    /// Lines that say what the store says already.
+    pub known: u64,
+    /// Lines that could not be taken in, in order.
+    pub refused: Vec<RefusedLine>,
+}
+
+/// A line that could not be taken in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedLine {
+    /// Its number in the file, from 1.
+    pub line: u64,
+    /// Why not.
+    pub reason: String,
+}
+
+impl FeedbackStore {
+    /// Takes in the signals of another log, of this or of the old system; times that do not say their zone are read in the
+    /// store's. Importing a file twice changes nothing. The file itself is only read.
+    ///
+    /// A line that cannot be read, or contradicts what the store knows, is listed in the report and stops nothing.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the file cannot be read, [`Error::Store`] when the store cannot be written; what was taken in
+    /// before stays. [`Error::Closed`].
+    pub async fn import(&self, file: &Path) -> Result<ImportReport> {
+        let mut reader = BufReader::new(File::open(file).map_err(|e| Error::io("read", file, e))?);
+        let mut report = ImportReport::default();
+        let mut number = 0;
+        loop {
+            let mut batch = Vec::new();
+            let mut numbers = Vec::new();
+            let mut ended = false;
+            while batch.len() < BATCH && !ended {
+                let mut text = Vec::new();
+                ended = reader.read_until(b'\n', &mut text).map_err(|e| Error::io("read", file, e))? == 0;
+                number += 1;
+                if text.trim_ascii().is_empty() {
+                    continue;
+                }
+                report.lines += 1;
+                match self.importing(text.trim_ascii()) {
+                    Ok(lines) => {
+                        numbers.resize(numbers.len() + lines.len(), number);
+                        batch.extend(lines.into_iter().map(Change::Import));
+                    }
+                    Err(reason) => report.refused.push(RefusedLine { line: number, reason }),
+                }
+            }
+            let verdicts = self.send(batch)?.verdicts().await?;
+            for (line, verdict) in numbers.into_iter().zip(verdicts) {
+                report.note(line, verdict);
+            }
+            if ended {
+                report.refused.sort_by_key(|refused| refused.line);
+                return Ok(report);
+            }
+        }
+    }
+
+    fn importing(&self, text: &[u8]) -> std::result::Result<Vec<NewLine>, String> {
+        let record = line::decode(text, self.inner.options.timezone)?;
+        NewLine::all(std::iter::once(record)).map_err(|e| e.to_string())
+    }
+
+    /// Writes the closed signals to a CSV file, replacing it whole or not at all, in order of closing: the fields of the
+    /// log by their names in it, then one column for each numeric indicator, `indicator_…`. Returns the number of rows.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the file cannot be written, [`Error::Store`] when the log cannot be read, [`Error::Closed`].
+    pub fn export_csv(&self, path: &Path) -> Result<u64> {
+        let everything = StatsFilter::default();
+        let mut names = BTreeSet::new();
+        self.closed_records(&everything, |record| {
+            names.extend(record.signal.numeric_indicators().into_iter().map(|(name, _)| name));
+        })?;
+        let names: Vec<String> = names.into_iter().collect();
+        let mut rows = 0;
+        files::write_atomically_with(path, |file| {
+            let header = COLUMNS.iter().map(|name| (*name).to_owned());
+            let indicators = names.iter().map(|name| format!("indicator_{name}"));
+            let fail = |e| Error::io("write", path, e);
+            write_row(file, header.chain(indicators)).map_err(fail)?;
+            let mut failed = None;
+            self.closed_records(&everything, |record| {
+                if failed.is_none() {
+                    rows += 1;
+                    failed = write_row(file, row(&record, &names)).err();
+                }
+            })?;
+            failed.map_or(Ok(()), |e| Err(fail(e)))
+        })?;
+        Ok(rows)
+    }
+}
+
+impl ImportReport {
+    fn note(&mut self, line: u64, verdict: Verdict) {
+        match verdict {
+            Verdict::Recorded => self.imported += 1,
+            Verdict::Closed(_) => self.closed += 1,
+            Verdict::Known => self.known += 1,
+            Verdict::NotOpen => self.refused.push(RefusedLine { line, reason: "the signal is not open".to_owned() }),
+            Verdict::Refused(error) => self.refused.push(RefusedLine { line, reason: error.to_string() }),
+        }
+    }
+}
+
+const COLUMNS: [&str; 14] = [
+    "signal_id",
+    "symbol",
+    "timeframe",
+    "signal_type",
+    "confidence",
+    "entry_price",
+    "stop_loss",
+    "take_profit",
+    "timestamp",
+    "expires_at",
+    "outcome",
+    "exit_price",
+    "profit_loss_percent",
+    "closed_at",
+];
+
+/// A record's cells. The fixed ones are those of its line in the log.
+fn row<'a>(record: &Record, names: &'a [String]) -> impl Iterator<Item = String> + use<'a> {
+    let line = record.to_json();
+    let fixed = COLUMNS.map(|name| match line.get(name) {
+        None => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    });
+    let indicators: HashMap<String, f64> = record.signal.numeric_indicators().into_iter().collect();
+    let cells = names.iter().map(move |name| indicators.get(name).map_or_else(String::new, f64::to_string));
+    fixed.into_iter().chain(cells)
+}
+
+/// Writes one line of CSV (RFC 4180).
+fn write_row(file: &mut dyn Write, cells: impl Iterator<Item = String>) -> std::io::Result<()> {
+    let cells: Vec<String> =
+        cells
+            .map(|cell| {
+                if cell.contains([',', '"', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
+            })
+            .collect();
+    writeln!(file, "{}", cells.join(","))
+}

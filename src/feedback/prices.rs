@@ -1,0 +1,85 @@
+//! Prices and candles: finding what they hit, and having it closed.
+
+use super::index::Hit;
+use super::state::State;
+use super::writer::Change;
+use super::{ClosedSignal, FeedbackStore, Pending, check_price, check_time};
+use crate::error::{Error, Result};
+use crate::market::Candle;
+use crate::symbol::Symbol;
+use crate::time::MIN_MILLIS;
+
+/// One trade price.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tick<'a> {
+    /// The pair.
+    pub symbol: &'a Symbol,
+    /// Finite and above 0.
+    pub price: f64,
+    /// When, UTC epoch ms.
+    pub time_ms: i64,
+}
+
+impl FeedbackStore {
+    /// Closes and stores all that a price hits; returns them in order of recording.
+    ///
+    /// A price older than the newest that this process has seen of the symbol is ignored.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for an impossible price or time; [`Error::Store`] when the closings could not be
+    /// written: then the signals stay open, and the next price that hits them closes them.
+    pub async fn on_price(&self, symbol: &Symbol, price: f64, time_ms: i64) -> Result<Vec<ClosedSignal>> {
+        self.on_prices(&[Tick { symbol, price, time_ms }]).await
+    }
+
+    /// [`FeedbackStore::on_price`] for many prices, in order, in one write. All prices are checked before the first counts.
+    ///
+    /// # Errors
+    /// As [`FeedbackStore::on_price`].
+    pub async fn on_prices(&self, ticks: &[Tick<'_>]) -> Result<Vec<ClosedSignal>> {
+        for tick in ticks {
+            check_price("price", tick.price)?;
+            check_time(tick.time_ms)?;
+        }
+        let pending = self.close_hits(|state, hits| {
+            for tick in ticks {
+                let symbol = state.number_of(tick.symbol);
+                state.index.on_tick(symbol, tick.price, tick.time_ms, hits);
+            }
+        })?;
+        pending.closed().await
+    }
+
+    /// Closes and stores all that a closed candle of `candle_ms` milliseconds hits, by its high and low; returns them in
+    /// order of recording. [`crate::barrier::Levels::on_candle`] says at which price.
+    ///
+    /// A candle that ends before the newest that this process has seen of the symbol is ignored; one that ends before the
+    /// newest *price* is not, because candles make up for prices that were missed.
+    ///
+    /// # Errors
+    /// [`Error::InvalidCandle`]; else as [`FeedbackStore::on_price`].
+    pub async fn on_candle(&self, symbol: &Symbol, candle: &Candle, candle_ms: i64) -> Result<Vec<ClosedSignal>> {
+        candle.check(0)?;
+        check_time(candle.open_ms)?;
+        if !(1..=MIN_MILLIS).contains(&candle_ms) {
+            return Err(Error::argument("timeframe", "must be the length of a candle in milliseconds", candle_ms));
+        }
+        let pending = self.close_hits(|state, hits| {
+            let symbol = state.number_of(symbol);
+            state.index.on_candle(symbol, candle, candle_ms, hits);
+        })?;
+        pending.closed().await
+    }
+
+    /// Finds what prices hit and sends it off to be closed. Nothing lies between: what is hit is held back from further
+    /// prices until the writer has either closed it or put it back.
+    fn close_hits(&self, find: impl FnOnce(&mut State, &mut Vec<Hit>)) -> Result<Pending> {
+        self.refresh()?;
+        let mut hits = Vec::new();
+        find(&mut self.inner.log.view.write().state, &mut hits);
+        if hits.is_empty() {
+            return Ok(Pending(None));
+        }
+        self.send(hits.into_iter().map(Change::Hit).collect())
+    }
+}

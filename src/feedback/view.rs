@@ -1,0 +1,119 @@
+//! The state, and which part of which file it was read from.
+
+use super::line;
+use super::log::{Fault, Paths};
+use super::snapshot::Snapshot;
+use super::state::State;
+use super::storage::{self, Stat, Storage, StoredFile};
+use chrono_tz::Tz;
+use std::io;
+use std::sync::Arc;
+
+/// The part of the log that the state covers.
+#[derive(Clone)]
+pub(super) struct Covered {
+    pub file: Arc<dyn StoredFile>,
+    pub identity: u64,
+    /// All lines that end before this offset are in the state.
+    pub len: u64,
+    /// The CRC-32 of all bytes before it.
+    pub crc: crc32fast::Hasher,
+    /// The last bytes before it: they tell whether what was read is still what is there.
+    pub last: Vec<u8>,
+    /// How far this process knows the file to be synced.
+    pub synced: u64,
+    /// Does this process know its name to be synced? A record is not safe in a file that a power failure can rename back.
+    pub named: bool,
+}
+
+/// Enough to hold the seal of the last line.
+const LAST_BYTES: usize = line::SEAL_BYTES + 1;
+
+/// The state and what of the log it covers; they change together.
+pub(super) struct View {
+    pub covered: Covered,
+    pub state: State,
+    /// Counts the files that the log has been: places of another generation mean nothing.
+    pub generation: u64,
+    /// How much of the log the snapshot is known to stand for.
+    pub snapshot_len: u64,
+    /// Damaged, and contradicting, lines of the log.
+    pub damaged: u64,
+    pub contradictions: u64,
+}
+
+impl Covered {
+    /// A synced file whose every line the state is about to know, and the checksum of all its bytes.
+    pub fn all_of(file: Arc<dyn StoredFile>, crc: crc32fast::Hasher) -> io::Result<Self> {
+        let Stat { identity, len } = file.stat()?;
+        let mut last = vec![0; LAST_BYTES.min(len as usize)];
+        let start = len - last.len() as u64;
+        storage::read_full(&*file, &mut last, start)?;
+        Ok(Self { file, identity, len, crc, last, synced: len, named: false })
+    }
+
+    /// Moves on by reading the file up to this offset.
+    fn reach_to(&mut self, len: u64) -> io::Result<()> {
+        let mut chunk = vec![0; 1 << 20];
+        while self.len < len {
+            let wanted = chunk.len().min((len - self.len) as usize);
+            let read = storage::read_full(&*self.file, &mut chunk[..wanted], self.len)?;
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            self.reach(&chunk[..read]);
+        }
+        Ok(())
+    }
+
+    /// Moves on by these bytes.
+    pub fn reach(&mut self, bytes: &[u8]) {
+        self.len += bytes.len() as u64;
+        self.crc.update(bytes);
+        let new = &bytes[bytes.len().saturating_sub(LAST_BYTES)..];
+        let old = self.last.len().saturating_sub(LAST_BYTES - new.len());
+        self.last.drain(..old);
+        self.last.extend_from_slice(new);
+    }
+}
+
+impl View {
+    /// Opens the log, and takes what its snapshot says as read. The caller holds the lock.
+    pub fn open(storage: &dyn Storage, paths: &Paths, zone: Tz) -> Result<Self, Fault> {
+        let path = &paths.log;
+        let file = storage.open(path).map_err(|e| Fault::of("open", path, &e))?;
+        let stat = file.stat().map_err(|e| Fault::of("find", path, &e))?;
+        let covered = Covered {
+            file,
+            identity: stat.identity,
+            len: 0,
+            crc: crc32fast::Hasher::new(),
+            last: Vec::new(),
+            synced: 0,
+            named: false,
+        };
+        let state = State::default();
+        let mut view = View { covered, state, generation: 0, snapshot_len: 0, damaged: 0, contradictions: 0 };
+        if let Some(snapshot) = Snapshot::read(&paths.snapshot, zone.name())
+            && snapshot.len <= stat.len
+            && let Some(state) = State::from_snapshot(&snapshot)
+        {
+            let mut covered = view.covered.clone();
+            covered.reach_to(snapshot.len).map_err(|e| Fault::of("read", path, &e))?;
+            if covered.crc.clone().finalize() == snapshot.crc && covered.last.last() == Some(&b'\n') {
+                let Snapshot { len: snapshot_len, damaged, contradictions, .. } = snapshot;
+                view = View { covered, state, generation: 0, snapshot_len, damaged, contradictions };
+            }
+        }
+        Ok(view)
+    }
+
+    /// The log is another file now, with all lines of the state at new places.
+    pub fn moved_to(&mut self, covered: Covered) {
+        self.covered = covered;
+        self.generation += 1;
+        self.snapshot_len = 0;
+        self.damaged = 0;
+        self.contradictions = 0;
+    }
+}

@@ -1,0 +1,111 @@
+//! Killed processes: what a process was told is safe is there afterwards, once and whole.
+//!
+//! `SIGNALLOOP_KILLS` sets how many processes are killed (default 15).
+#![allow(clippy::unwrap_used)]
+#![cfg(unix)]
+
+mod common;
+
+use common::{T0, child, child_part, lines_by_id, open, own, setting};
+use signalloop::barrier::Outcome;
+use std::collections::{BTreeSet, HashMap};
+use std::io::{BufRead, BufReader, Write};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// The part of a child: records and closes signals until it is killed, and says of each when it is safe.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn doomed_process() {
+    let Some((number, home)) = child_part() else { return };
+    let store = open(&home);
+    // One write to the pipe per line: what was read of it was said before the kill.
+    let say = |word: &str, id: &str| std::io::stdout().write_all(format!("\n{word} {id}\n").as_bytes()).unwrap();
+    let tasks = (0..8).map(|task| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            for n in 0.. {
+                let id = format!("{number}-{task}-{n}");
+                assert!(store.record(own(&id)).await.unwrap());
+                say("recorded", &id);
+                match n % 3 {
+                    0 => {
+                        let closed = store.close_signal(&id, Outcome::Success, None, Some(2.0), T0 + n).await.unwrap();
+                        // Another task's price may have closed it first.
+                        say(if closed { "closed" } else { "lost" }, &id);
+                    }
+                    1 => {
+                        let signal = own(&id);
+                        for hit in
+                            store.on_price(&signal.symbol, signal.entry_price.unwrap() * 2.0, T0 + 1).await.unwrap()
+                        {
+                            say("closed", &hit.id);
+                        }
+                    }
+                    _ => {}
+                }
+                if task == 0 && number % 3 == 0 && n % 20 == 19 {
+                    store.compact().await.unwrap();
+                }
+            }
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+}
+
+#[test]
+fn what_was_acknowledged_survives_sigkill() {
+    if child_part().is_some() {
+        return;
+    }
+    let kills = setting("SIGNALLOOP_KILLS", 15);
+    let home = tempfile::tempdir().unwrap();
+    let (told, said) = mpsc::channel::<String>();
+    let mut started = 0;
+    let mut random = 0x2545_f491_4f6c_dd1du64;
+    let mut running = Vec::new();
+    while started < kills || !running.is_empty() {
+        // Up to three at a time, so that one dies while others write.
+        while started < kills && running.len() < 3 {
+            let mut process = child("doomed_process", home.path(), started).spawn().unwrap();
+            started += 1;
+            let (output, told) = (process.stdout.take().unwrap(), told.clone());
+            let reader = std::thread::spawn(move || {
+                BufReader::new(output).split(b'\n').map_while(Result::ok).for_each(|line| {
+                    let _ = told.send(String::from_utf8_lossy(&line).into_owned());
+                });
+            });
+            running.push((process, reader));
+        }
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        std::thread::sleep(Duration::from_micros(random >> 32 & 0x3_ffff));
+        let (mut process, reader) = running.remove((random >> 60) as usize % running.len());
+        // SIGKILL: no destructor, no flush.
+        process.kill().unwrap();
+        let status = process.wait().unwrap();
+        assert!(status.code().is_none(), "a process ended by itself: {status}");
+        reader.join().unwrap();
+    }
+    drop(told);
+    let (mut recorded, mut closed) = (BTreeSet::new(), HashMap::<String, usize>::new());
+    for line in said {
+        match line.split_once(' ') {
+            Some(("recorded", id)) => assert!(recorded.insert(id.to_owned())),
+            Some(("closed", id)) => *closed.entry(id.to_owned()).or_default() += 1,
+            _ => {}
+        }
+    }
+    let store = open(home.path());
+    assert_eq!((store.recovery().damaged, store.recovery().contradictions), (0, 0));
+    for id in &recorded {
+        assert_eq!(store.get(id).unwrap().map(|record| record.signal), Some(own(id)), "{id} was recorded");
+    }
+    for (id, times) in &closed {
+        assert!(store.get(id).unwrap().is_some_and(|record| record.closing.is_some()), "{id} was closed");
+        assert_eq!(*times, 1, "{id} was closed once");
+    }
+    assert!(lines_by_id(home.path()).values().all(|(open, closed)| *open <= 1 && *closed <= 1));
+    assert!(recorded.len() > kills, "the children got something done: {}", recorded.len());
+    println!("{kills} kills, {} recorded, {} closed, {:?}", recorded.len(), closed.len(), store.recovery());
+}

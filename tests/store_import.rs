@@ -1,0 +1,93 @@
+//! Signals taken in from an old file, and given out as CSV.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use chrono_tz::Tz;
+use common::{T0, buy, open, quick_home, signal};
+use serde_json::json;
+use signalloop::barrier::Outcome;
+use signalloop::feedback::{FeedbackStore, StoreOptions};
+use signalloop::time::format_iso;
+
+const OLD: &str = r#"{"signal_id":"o1","symbol":"BTC/USDT","timeframe":"1h","signal_type":"BUY","confidence":71,"entry_price":100.0,"stop_loss":95.0,"take_profit":110.0,"timestamp":"2025-09-13T12:00:00.123456","outcome":"ACTIVE"}
+{"signal_id":"o2","symbol":"ETHUSDT","signal_type":"SELL","entry_price":3000.0,"stop_loss":3100.0,"timestamp":"2025-09-13T12:00:00Z","outcome":"STOPPED_OUT","exit_price":3110.0,"profit_loss_percent":-3.6667}
+{"signal_id":"o3","symbol":"ETHUSDT","signal_type":"HOLD","timestamp":"2025-09-13T12:00:00Z"}
+
+not json at all
+{"signal_id":"o4","symbol":"ETHUSDT","signal_type":"BUY","timestamp":"2025-09-13T12:00:00Z"}
+{"signal_id":"o1","symbol":"BTC/USDT","timeframe":"1h","signal_type":"BUY","confidence":71,"entry_price":100.0,"stop_loss":95.0,"take_profit":110.0,"timestamp":"2025-09-13T12:00:00.123456","outcome":"TOOK_PROFIT","exit_price":111.0,"closed_by":"tracker"}
+{"signal_id":"o2","symbol":"ETHUSDT","signal_type":"SELL","entry_price":2999.0,"stop_loss":3100.0,"timestamp":"2025-09-13T12:00:00Z","outcome":"ACTIVE"}
+{"signal_id":"o3","symbol":"ETHUSDT","signal_type":"HOLD","timestamp":"2025-09-13T12:00:00Z"}
+{"signal_id":"o5","symbol":"ETHUSDT","signal_type":"BUY","entry_price":1,"timestamp":"2025-09-13 12:00:00"}"#;
+
+#[tokio::test]
+async fn an_old_file_is_taken_in_as_it_is() {
+    let home = quick_home();
+    let file = home.path().join("old.jsonl");
+    std::fs::write(&file, OLD).unwrap();
+    let options = StoreOptions { timezone: Tz::Europe__Berlin, ..StoreOptions::default() };
+    let store = FeedbackStore::open(&home.path().join("feedback"), options).unwrap();
+    let report = store.import(&file).await.unwrap();
+    assert_eq!((report.lines, report.imported, report.closed, report.known), (9, 4, 1, 1), "{report:?}");
+    let refused: Vec<_> = report.refused.iter().map(|refused| refused.line).collect();
+    assert_eq!(refused, [5, 6, 8]);
+    assert!(report.refused[1].reason.contains("entryPrice") && report.refused[2].reason.contains("`o2`"), "{report:?}");
+
+    let first = store.get("o1").unwrap().unwrap();
+    assert_eq!(format_iso(first.signal.timestamp_ms), "2025-09-13T10:00:00.123Z");
+    let closing = first.closing.unwrap();
+    assert_eq!((closing.outcome, closing.exit_price), (Outcome::TookProfit, Some(111.0)));
+    assert!((closing.profit_percent - 11.0).abs() < 1e-9);
+    assert_eq!(store.stats(&Default::default()).unwrap().figures.hold, 1);
+
+    let again = store.import(&file).await.unwrap();
+    assert_eq!((again.imported, again.closed), (0, 0), "{again:?}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), OLD);
+    assert_eq!(store.import(&home.path().join("missing")).await.unwrap_err().code(), "ERR_IO");
+}
+
+#[tokio::test]
+async fn a_log_of_this_store_is_taken_in_by_another() {
+    let (one, two) = (quick_home(), quick_home());
+    let store = open(one.path());
+    store.record_all((0..5000).map(|n| buy(&n.to_string())).collect()).await.unwrap();
+    store.close_signal("7", Outcome::Success, Some(101.0), None, T0 + 1).await.unwrap();
+    let other = open(two.path());
+    let report = other.import(&one.path().join("signals.jsonl")).await.unwrap();
+    assert_eq!((report.lines, report.imported, report.closed, report.refused.len()), (5001, 5000, 1, 0));
+    assert_eq!(other.get("7").unwrap(), store.get("7").unwrap());
+}
+
+#[tokio::test]
+async fn closed_signals_are_given_out_as_csv() {
+    let home = quick_home();
+    let store = open(home.path());
+    store
+        .record(signal(json!({ "id": "a,\"1\"", "indicators": { "rsi": 71.5, "macd": { "line": -1 } } })))
+        .await
+        .unwrap();
+    store.record(signal(json!({ "id": "b", "indicators": { "adx": 20 } }))).await.unwrap();
+    store.record(buy("open")).await.unwrap();
+    store.close_signal("b", Outcome::Failure, Some(99.0), None, T0 + 2).await.unwrap();
+    store.close_signal("a,\"1\"", Outcome::Success, None, Some(2.5), T0 + 3).await.unwrap();
+    let path = home.path().join("training.csv");
+    assert_eq!(store.export_csv(&path).unwrap(), 2);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(
+        lines[0].ends_with(
+            "outcome,exit_price,profit_loss_percent,closed_at,indicator_adx,indicator_macd.line,indicator_rsi"
+        )
+    );
+    assert!(
+        lines[1].starts_with("b,BTCUSDT,1h,BUY,80")
+            && lines[1].ends_with("FAILURE,99.0,-1.0,2023-11-14T22:13:20.002Z,20,,"),
+        "{text}"
+    );
+    assert!(
+        lines[2].starts_with("\"a,\"\"1\"\"\",BTCUSDT")
+            && lines[2].ends_with("SUCCESS,,2.5,2023-11-14T22:13:20.003Z,,-1,71.5"),
+        "{text}"
+    );
+}
