@@ -1,7 +1,7 @@
 //! `FeedbackTracker`: signals in, closings and statistics out.
 
 use super::errors::{Code, Reply, call, sync};
-use super::types::{CloseDecision, ClosedSignal, PerformanceStats};
+use super::types::{CloseDecision, ClosedSignal, Compaction, ImportReport, PerformanceStats, Recovery};
 use super::values;
 use crate::barrier::{Levels, Outcome};
 use crate::engine::{SignalLoop, should_close};
@@ -13,6 +13,7 @@ use crate::time::now_ms;
 use napi::bindgen_prelude::{Env, JsObjectValue, JsValue, Object, PromiseRaw, Unknown};
 use napi_derive::napi;
 use serde_json::{Map, Value};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Days that `getStats` covers by default.
@@ -192,6 +193,30 @@ impl FeedbackTracker {
         })
     }
 
+    /// `onPrice` for many at once: `prices[i]` of `pairs[i]`, at `timesMs[i]` (epoch milliseconds; all now when left out), in
+    /// this order. One wait for all; the closed ones come in the order of the prices that closed them.
+    #[napi(
+        ts_args_type = "pairs: readonly string[], prices: Float64Array, timesMs?: Float64Array",
+        ts_return_type = "Promise<ClosedSignal[]>"
+    )]
+    pub fn on_prices<'env>(
+        &self,
+        env: &'env Env,
+        pairs: Unknown<'_>,
+        prices: Unknown<'_>,
+        times_ms: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, Reply<Vec<ClosedSignal>>>> {
+        call(env, &self.core, || {
+            let ticks = values::ticks(pairs, prices, times_ms)?;
+            let core = self.core.clone();
+            Ok(async move {
+                let ticks: Vec<Tick<'_>> = ticks.iter().collect();
+                let closed = core.store()?.on_prices(&ticks).await?;
+                Ok(closed.into_iter().map(Into::into).collect())
+            })
+        })
+    }
+
     /// The same for a closed candle of `timeframe` (default 1h): its high and low count, not only its close. Where stop and
     /// target both lie inside, the stop is taken to have come first.
     #[napi(
@@ -219,6 +244,52 @@ impl FeedbackTracker {
                 let closed = core.store()?.on_candle(&symbol, &candle, candle_ms).await?;
                 Ok(closed.into_iter().map(Into::into).collect())
             })
+        })
+    }
+
+    /// Writes all closed signals to a CSV file at `path`, one row each with its features at entry, to train something else
+    /// on. Resolves with the number of rows.
+    #[napi(ts_args_type = "path: string", ts_return_type = "Promise<number>")]
+    pub fn export_training_data<'env>(
+        &self,
+        env: &'env Env,
+        path: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, Reply<f64>>> {
+        call(env, &self.core, || {
+            let (core, path) = (self.core.clone(), PathBuf::from(values::text("path", path)?));
+            Ok(async move { Ok(core.store()?.export_csv(&path)? as f64) })
+        })
+    }
+
+    /// Takes in a `signals.jsonl` of the system that came before, or of another home. What is known already is left as it
+    /// is; lines that cannot be read are listed.
+    #[napi(ts_args_type = "path: string", ts_return_type = "Promise<ImportReport>")]
+    pub fn import_signals<'env>(
+        &self,
+        env: &'env Env,
+        path: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, Reply<ImportReport>>> {
+        call(env, &self.core, || {
+            let (core, path) = (self.core.clone(), PathBuf::from(values::text("path", path)?));
+            Ok(async move { Ok(core.store()?.import(&path).await?.into()) })
+        })
+    }
+
+    /// Rewrites the log with one line per signal, atomically, while this and other processes go on writing.
+    #[napi(ts_return_type = "Promise<Compaction>")]
+    pub fn compact<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Reply<Compaction>>> {
+        call(env, &self.core, || {
+            let core = self.core.clone();
+            Ok(async move { Ok(core.store()?.compact().await?.into()) })
+        })
+    }
+
+    /// What was found wrong with the log since it was opened, and what was done about it.
+    #[napi(ts_return_type = "Promise<Recovery>")]
+    pub fn recovery<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Reply<Recovery>>> {
+        call(env, &self.core, || {
+            let core = self.core.clone();
+            Ok(async move { Ok(core.store()?.recovery().into()) })
         })
     }
 

@@ -635,3 +635,82 @@ impl From<feedback::Stats> for PerformanceStats {
         }
     }
 }
+
+/// What taking in a log came to.
+#[napi(object)]
+pub struct ImportReport {
+    /// Lines that are not blank.
+    pub lines: f64,
+    /// Signals that are new, closed ones among them.
+    pub imported: f64,
+    /// Open signals that a line closed.
+    pub closed: f64,
+    /// Lines that say what the store says already.
+    pub known: f64,
+    /// Lines that could not be taken in, in order.
+    pub refused: Vec<RefusedLine>,
+}
+
+/// A line that could not be taken in.
+#[napi(object)]
+pub struct RefusedLine {
+    /// Its number in the file, from 1.
+    pub line: f64,
+    /// Why not.
+    pub reason: String,
+}
+
+impl From<feedback::ImportReport> for ImportReport {
+    fn from(r: feedback::ImportReport) -> Self {
+        let refused = |r: feedback::RefusedLine| RefusedLine { line: r.line as f64, reason: r.reason };
+        Self {
+            lines: r.lines as f64,
+            imported: r.imported as f64,
+            closed: r.closed as f64,
+            known: r.known as f64,
+            refused: r.refused.into_iter().map(refused).collect(),
+        }
+    }
+}
+
+/// What rewriting the log came to.
+#[napi(object)]
+pub struct Compaction {
+    /// Length of the log before, in bytes.
+    pub bytes_before: f64,
+    /// Length after; the same when there was nothing to leave out.
+    pub bytes_after: f64,
+}
+
+impl From<feedback::Compaction> for Compaction {
+    fn from(c: feedback::Compaction) -> Self {
+        Self { bytes_before: c.bytes_before as f64, bytes_after: c.bytes_after as f64 }
+    }
+}
+
+/// What was found wrong with the log, and what was done about it.
+#[napi(object)]
+pub struct Recovery {
+    /// Bytes of an unfinished last line that were cut off; a copy is in `signals.quarantine.jsonl`.
+    pub cut_bytes: f64,
+    /// Whole last lines that only lacked their newline and got it.
+    pub completed: f64,
+    /// Damaged lines in the log, whether set aside now or before.
+    pub damaged: f64,
+    /// Lines that contradict an earlier one of the same signal; the earlier stands.
+    pub contradictions: f64,
+    /// Damaged or contradicting lines newly copied to `signals.quarantine.jsonl`.
+    pub set_aside: f64,
+}
+
+impl From<feedback::Recovery> for Recovery {
+    fn from(r: feedback::Recovery) -> Self {
+        Self {
+            cut_bytes: r.cut_bytes as f64,
+            completed: r.completed as f64,
+            damaged: r.damaged as f64,
+            contradictions: r.contradictions as f64,
+            set_aside: r.set_aside as f64,
+        }
+    }
+}

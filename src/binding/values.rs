@@ -1,12 +1,14 @@
 //! JavaScript values read with care: what napi would turn into a silent 0 is an error that names the argument.
 
 use crate::error::{Error, Result};
+use crate::feedback::Tick;
 use crate::market::Candle;
 use crate::symbol::{Market, Symbol, Timeframe};
 use crate::time;
 use napi::ValueType;
-use napi::bindgen_prelude::{FromNapiValue, JsObjectValue, JsValue, Object, Unknown, sys};
+use napi::bindgen_prelude::{Float64ArraySlice, FromNapiValue, JsObjectValue, JsValue, Object, Unknown, sys};
 use serde_json::{Map, Value};
+use std::collections::HashMap;
 
 /// Values read of one argument; more would hold up the event loop, and a sparse array may claim billions.
 const MAX_VALUES: usize = 2_000_000;
@@ -199,6 +201,74 @@ fn json_time(argument: &'static str, value: &Value) -> Result<i64> {
         other => other.as_f64().map(|ms| ms as i64).filter(|ms| (time::MIN_MILLIS..=time::MAX_MILLIS).contains(ms)),
     };
     ms.ok_or_else(|| Error::argument(argument, "must be a Date, an ISO 8601 string or epoch milliseconds", value))
+}
+
+/// Prices of many pairs. A pair's name is normalised once, however often it comes.
+pub struct Ticks {
+    symbols: Vec<Symbol>,
+    /// Position in `symbols`, price, time.
+    ticks: Vec<(usize, f64, i64)>,
+}
+
+impl Ticks {
+    /// Each price, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Tick<'_>> {
+        self.ticks.iter().map(|&(symbol, price, time_ms)| Tick { symbol: &self.symbols[symbol], price, time_ms })
+    }
+}
+
+/// `pairs[i]` cost `prices[i]` at `timesMs[i]`, or now.
+pub fn ticks(pairs: Unknown<'_>, prices: Unknown<'_>, times_ms: Unknown<'_>) -> Result<Ticks> {
+    let prices = floats("prices", prices)?;
+    let times = if is_missing(&times_ms) { None } else { Some(floats("timesMs", times_ms)?) };
+    let wrong_length = |argument, length: usize| {
+        Err(Error::argument(argument, format!("must have one item for each of the {} prices", prices.len()), length))
+    };
+    if let Some(times) = times.as_ref().filter(|times| times.len() != prices.len()) {
+        return wrong_length("timesMs", times.len());
+    }
+    let env = pairs.value().env;
+    let failed = |error: napi::Error| unreadable(env, "pairs", &error);
+    let pairs: Object<'_> = match pairs.get_type() {
+        Ok(ValueType::Object) => read(pairs)?,
+        _ => return Err(Error::argument("pairs", "must be an array of strings", to_json(pairs)?)),
+    };
+    let length = if pairs.is_array().map_err(failed)? { pairs.get_array_length().map_err(failed)? } else { 0 };
+    if length as usize != prices.len() {
+        return wrong_length("pairs", length as usize);
+    }
+    let (mut symbols, mut known) = (Vec::new(), HashMap::new());
+    let mut ticks = Vec::with_capacity(prices.len());
+    let now = time::now_ms();
+    for (index, &price) in prices.iter().enumerate() {
+        if !(price.is_finite() && price > 0.0) {
+            return Err(Error::argument("prices", format!("must be finite prices above 0, at [{index}] too"), price));
+        }
+        let time_ms = match times.as_ref().map(|times| times[index]) {
+            None => now,
+            Some(ms) if (time::MIN_MILLIS as f64..=time::MAX_MILLIS as f64).contains(&ms) => ms as i64,
+            Some(ms) => {
+                return Err(Error::argument("timesMs", format!("must be epoch milliseconds, at [{index}] too"), ms));
+            }
+        };
+        let name = text("pairs", pairs.get_element(index as u32).map_err(failed)?)?;
+        let symbol = match known.get(&name) {
+            Some(&symbol) => symbol,
+            None => {
+                symbols.push(Symbol::parse(&name)?);
+                known.insert(name, symbols.len() - 1);
+                symbols.len() - 1
+            }
+        };
+        ticks.push((symbol, price, time_ms));
+    }
+    Ok(Ticks { symbols, ticks })
+}
+
+fn floats<'a>(argument: &'static str, value: Unknown<'a>) -> Result<Float64ArraySlice<'a>> {
+    // SAFETY: the raw parts come from one live `Unknown`, on the JavaScript thread; the conversion checks the type.
+    unsafe { Float64ArraySlice::from_napi_value(value.value().env, value.raw()) }
+        .map_err(|_| Error::argument(argument, "must be a Float64Array", "another type"))
 }
 
 /// `{ symbol, timeframe }` of an options map; the timeframe defaults to 1h.

@@ -45,6 +45,12 @@ pub enum Command {
     Stats(Stats),
     /// Show the models in service, and how good they are on candles they had not seen
     Models,
+    /// Take in a signals.jsonl of the system that came before, or of another home
+    Import(File),
+    /// Write all closed signals to a CSV file, with their features at entry
+    Export(File),
+    /// Rewrite the log of signals with one line per signal
+    Compact,
     /// See the whole loop at work on a simulated market, without network, in under a minute
     Demo(Demo),
     /// Serve a simulated exchange on this machine, to try things and to test against
@@ -107,6 +113,13 @@ pub struct Stats {
     /// How many days back
     #[arg(long, default_value_t = 30.0, value_parser = days)]
     pub days: f64,
+}
+
+/// A file to read or to write.
+#[derive(Debug, clap::Args)]
+pub struct File {
+    /// The file
+    pub file: PathBuf,
 }
 
 /// How to demonstrate.

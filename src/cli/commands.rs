@@ -12,6 +12,7 @@ use crate::market::{Simulator, SimulatorOptions};
 use crate::symbol::{Symbol, Timeframe};
 use crate::time::{Clock, format_iso, now_ms};
 use serde_json::{Value, json};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Runs a command that works on a home.
@@ -29,6 +30,9 @@ pub async fn run(command: &Command, args: &Args, output: &Output) -> Result<i32>
         Command::Predict(predict) => self::predict(&core, predict, output),
         Command::Stats(stats) => self::stats(&core, stats, output),
         Command::Models => models(&core, output),
+        Command::Import(file) => import(&core, &file.file, output).await,
+        Command::Export(file) => export(&core, &file.file, output),
+        Command::Compact => compact(&core, output).await,
         // These have no home; `super::run` takes them.
         Command::Demo(_) | Command::Simulator(_) => Ok(FAILURE),
     };
@@ -243,6 +247,44 @@ fn models(core: &SignalLoop, output: &Output) -> Result<i32> {
     };
     output.document(&Value::from_iter(models.iter().map(entry)));
     Ok(exit_code(models.iter().filter(|(_, record)| record.is_ok()).count(), models.len()))
+}
+
+async fn import(core: &SignalLoop, file: &Path, output: &Output) -> Result<i32> {
+    let report = core.store()?.import(file).await?;
+    output.line(format!(
+        "{} lines: {} signals taken in, {} closed, {} known already, {} refused",
+        report.lines,
+        report.imported,
+        report.closed,
+        report.known,
+        report.refused.len()
+    ));
+    for refused in &report.refused {
+        output.line(format!("  line {}: {}", refused.line, refused.reason));
+    }
+    output.document(&json!({
+        "lines": report.lines,
+        "imported": report.imported,
+        "closed": report.closed,
+        "known": report.known,
+        "refused": report.refused.iter().map(|r| json!({ "line": r.line, "reason": r.reason })).collect::<Vec<_>>(),
+    }));
+    let lines = report.lines as usize;
+    Ok(exit_code(lines - report.refused.len().min(lines), lines))
+}
+
+fn export(core: &SignalLoop, file: &Path, output: &Output) -> Result<i32> {
+    let rows = core.store()?.export_csv(file)?;
+    output.line(format!("{rows} closed signals written to {}", file.display()));
+    output.document(&json!({ "rows": rows, "path": file }));
+    Ok(SUCCESS)
+}
+
+async fn compact(core: &SignalLoop, output: &Output) -> Result<i32> {
+    let done = core.store()?.compact().await?;
+    output.line(format!("The log of signals went from {} to {} bytes", done.bytes_before, done.bytes_after));
+    output.document(&json!({ "bytesBefore": done.bytes_before, "bytesAfter": done.bytes_after }));
+    Ok(SUCCESS)
 }
 
 /// Serves until the process ends; the first line says where.

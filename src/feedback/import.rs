@@ -4,6 +4,7 @@ use super::line;
 use super::writer::{Change, NewLine, Verdict};
 use super::{FeedbackStore, StatsFilter};
 use crate::error::{Error, Result};
+use crate::features::{COUNT, FEATURES, VERSION};
 use crate::files;
 use crate::signal::Record;
 use serde_json::Value;
@@ -89,7 +90,8 @@ impl FeedbackStore {
     }
 
     /// Writes the closed signals to a CSV file, replacing it whole or not at all, in order of closing: the fields of the
-    /// log by their names in it, then one column for each numeric indicator, `indicator_…`. Returns the number of rows.
+    /// log by their names in it, one column for each numeric indicator, `indicator_…`, and one for each feature at entry,
+    /// `feature_…`. Returns the number of rows.
     ///
     /// # Errors
     /// [`Error::Io`] when the file cannot be written, [`Error::Store`] when the log cannot be read, [`Error::Closed`].
@@ -105,7 +107,8 @@ impl FeedbackStore {
             let header = COLUMNS.iter().map(|name| (*name).to_owned());
             let indicators = names.iter().map(|name| format!("indicator_{name}"));
             let fail = |e| Error::io("write", path, e);
-            write_row(file, header.chain(indicators)).map_err(fail)?;
+            let features = FEATURES.iter().map(|feature| format!("feature_{}", feature.name));
+            write_row(file, header.chain(indicators).chain(features)).map_err(fail)?;
             let mut failed = None;
             self.closed_records(&everything, |record| {
                 if failed.is_none() {
@@ -158,7 +161,11 @@ fn row<'a>(record: &Record, names: &'a [String]) -> impl Iterator<Item = String>
     });
     let indicators: HashMap<String, f64> = record.signal.numeric_indicators().into_iter().collect();
     let cells = names.iter().map(move |name| indicators.get(name).map_or_else(String::new, f64::to_string));
-    fixed.into_iter().chain(cells)
+    // Features of another version mean something else: their cells stay empty.
+    let entry = record.signal.features.clone().filter(|features| features.version == VERSION);
+    let feature =
+        move |at: usize| entry.as_ref().and_then(|f| f.values.get(at)).map_or_else(String::new, f64::to_string);
+    fixed.into_iter().chain(cells).chain((0..COUNT).map(feature))
 }
 
 /// Writes one line of CSV (RFC 4180).
