@@ -276,10 +276,29 @@ export declare class FeedbackTracker {
    */
   onPrice(pair: string, price: number, timeMs?: Date | string | number): Promise<ClosedSignal[]>
   /**
+   * `onPrice` for many at once: `prices[i]` of `pairs[i]`, at `timesMs[i]` (epoch milliseconds; all now when left out), in
+   * this order. One wait for all; the closed ones come in the order of the prices that closed them.
+   */
+  onPrices(pairs: readonly string[], prices: Float64Array, timesMs?: Float64Array): Promise<ClosedSignal[]>
+  /**
    * The same for a closed candle of `timeframe` (default 1h): its high and low count, not only its close. Where stop and
    * target both lie inside, the stop is taken to have come first.
    */
   onCandle(pair: string, candle: CandleInput, timeframe?: Timeframe): Promise<ClosedSignal[]>
+  /**
+   * Writes all closed signals to a CSV file at `path`, one row each with its features at entry, to train something else
+   * on. Resolves with the number of rows.
+   */
+  exportTrainingData(path: string): Promise<number>
+  /**
+   * Takes in a `signals.jsonl` of the system that came before, or of another home. What is known already is left as it
+   * is; lines that cannot be read are listed.
+   */
+  importSignals(path: string): Promise<ImportReport>
+  /** Rewrites the log with one line per signal, atomically, while this and other processes go on writing. */
+  compact(): Promise<Compaction>
+  /** What was found wrong with the log since it was opened, and what was done about it. */
+  recovery(): Promise<Recovery>
   /**
    * Statistics of the last `days` (default 30): signals given in that time, and closings of that time. A symbol or a
    * timeframe narrows them.
@@ -405,6 +424,14 @@ export interface ClosedSignal {
   closedAt: string
 }
 
+/** What rewriting the log came to. */
+export interface Compaction {
+  /** Length of the log before, in bytes. */
+  bytesBefore: number
+  /** Length after; the same when there was nothing to leave out. */
+  bytesAfter: number
+}
+
 /** An error as data, where one market's failure must not reject for all. */
 export interface Failure {
   /** The stable code, `ERR_…`. */
@@ -439,6 +466,20 @@ export interface Importance {
   feature: string
   /** Its share, 0–1; all add up to 1. */
   share: number
+}
+
+/** What taking in a log came to. */
+export interface ImportReport {
+  /** Lines that are not blank. */
+  lines: number
+  /** Signals that are new, closed ones among them. */
+  imported: number
+  /** Open signals that a line closed. */
+  closed: number
+  /** Lines that say what the store says already. */
+  known: number
+  /** Lines that could not be taken in, in order. */
+  refused: Array<RefusedLine>
 }
 
 /** Percent, 0-100. */
@@ -611,6 +652,28 @@ export interface PredictionResult {
   aiRationale: string
   /** Why there is no prediction. */
   error?: string
+}
+
+/** What was found wrong with the log, and what was done about it. */
+export interface Recovery {
+  /** Bytes of an unfinished last line that were cut off; a copy is in `signals.quarantine.jsonl`. */
+  cutBytes: number
+  /** Whole last lines that only lacked their newline and got it. */
+  completed: number
+  /** Damaged lines in the log, whether set aside now or before. */
+  damaged: number
+  /** Lines that contradict an earlier one of the same signal; the earlier stands. */
+  contradictions: number
+  /** Damaged or contradicting lines newly copied to `signals.quarantine.jsonl`. */
+  setAside: number
+}
+
+/** A line that could not be taken in. */
+export interface RefusedLine {
+  /** Its number in the file, from 1. */
+  line: number
+  /** Why not. */
+  reason: string
 }
 
 /** Held-out figures of one side of a model, each beside what the constant base rate reaches. */
