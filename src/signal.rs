@@ -183,6 +183,14 @@ fn read_time(field: &'static str, value: &Value, zone: Tz) -> Result<i64> {
 }
 
 impl Signal {
+    /// Reads and checks a caller's signal, which must be an object. Naive times are read in `zone`.
+    pub fn from_value(value: Value, zone: Tz) -> Result<Self> {
+        match value {
+            Value::Object(map) => Self::from_json(map, Source::Caller, zone),
+            other => Err(Error::argument("signal", "must be an object", other)),
+        }
+    }
+
     /// Reads and checks a signal. Naive times are read in `zone`.
     pub fn from_json(object: Map<String, Value>, source: Source, zone: Tz) -> Result<Self> {
         let mut fields = Fields(object);
@@ -258,14 +266,8 @@ impl Signal {
         let Some(direction) = fields.direction()? else { return Ok(None) };
         let prices = fields.prices(Some(direction))?;
         let expires_ms = fields.time("expiresAt", &["expires_at", "expiresAt"], Tz::UTC)?;
-        Ok(prices.entry.map(|entry| Levels {
-            direction,
-            entry,
-            stop_loss: prices.stop_loss,
-            take_profit: prices.take_profit,
-            since_ms: i64::MIN,
-            expires_ms,
-        }))
+        let levels = prices.entry.map(|entry| Levels::checked(direction, entry, prices.stop_loss, prices.take_profit));
+        Ok(levels.transpose()?.map(|levels| Levels { expires_ms, ..levels }))
     }
 
     /// The levels that close it; `None` for a HOLD.
@@ -305,6 +307,18 @@ impl Signal {
             ("other fields", self.extra != other.extra),
         ];
         differs.into_iter().find_map(|(field, differs)| differs.then_some(field))
+    }
+}
+
+impl Levels {
+    /// Levels that lie on their sides of the entry, without an expiry; prices of any time may close them. Prices must be
+    /// finite and above 0.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSignal`] naming the level on the wrong side.
+    pub fn checked(direction: Direction, entry: f64, stop_loss: Option<f64>, take_profit: Option<f64>) -> Result<Self> {
+        check_levels(direction, Some(entry), stop_loss, take_profit)?;
+        Ok(Self { direction, entry, stop_loss, take_profit, since_ms: i64::MIN, expires_ms: None })
     }
 }
 

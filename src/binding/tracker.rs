@@ -3,11 +3,11 @@
 use super::errors::{Code, Reply, call, sync};
 use super::types::{CloseDecision, ClosedSignal, Compaction, ImportReport, PerformanceStats, Recovery};
 use super::values;
-use crate::barrier::{Levels, Outcome};
+use crate::barrier::{Direction, Levels, Outcome};
 use crate::engine::{SignalLoop, should_close};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, guard};
 use crate::feedback::{StatsFilter, Tick};
-use crate::signal::{OUTCOMES, Signal, Source};
+use crate::signal::{OUTCOMES, Signal};
 use crate::symbol::{Symbol, Timeframe};
 use crate::time::now_ms;
 use napi::bindgen_prelude::{Env, JsObjectValue, JsValue, Object, PromiseRaw, Unknown};
@@ -35,15 +35,39 @@ impl FeedbackTracker {
     }
 
     fn read(&self, signal: Value) -> Result<Signal> {
-        match signal {
-            Value::Object(map) => Signal::from_json(map, Source::Caller, self.core.config().timezone),
-            other => Err(Error::argument("signal", "must be an object", other)),
+        Signal::from_value(signal, self.core.config().timezone)
+    }
+
+    fn read_all(&self, signals: Value) -> Result<Vec<Signal>> {
+        match signals {
+            Value::Array(items) => items.into_iter().map(|item| self.read(item)).collect(),
+            other => Err(Error::argument("signals", "must be an array of signals", other)),
         }
     }
 }
 
+/// The levels of a signal that has all of them as plain numbers in camelCase and no expiry, as nearly all have; `None`
+/// for any other, which [`levels`] reads with care. This is asked on every tick.
+fn plain_levels(signal: &Object<'_>) -> Option<Result<Levels>> {
+    let member = |name: &str| signal.get_named_property::<Unknown<'_>>(name).ok();
+    let direction = match values::plain_text(&member("signalType")?)?.as_str() {
+        "BUY" => Direction::Buy,
+        "SELL" => Direction::Sell,
+        _ => return None,
+    };
+    let price = |name: &str| values::plain_number(&member(name)?).filter(|price| price.is_finite() && *price > 0.0);
+    let (entry, stop, target) = (price("entryPrice")?, price("stopLoss")?, price("takeProfit")?);
+    if !(values::is_missing(&member("expiresAt")?) && values::is_missing(&member("expires_at")?)) {
+        return None;
+    }
+    Some(Levels::checked(direction, entry, Some(stop), Some(target)))
+}
+
 /// Members of a signal that decide whether it closes, read one by one: a tick must not pay for the rest of the object.
 fn levels(signal: &Object<'_>) -> Result<Option<Levels>> {
+    if let Some(levels) = plain_levels(signal) {
+        return levels.map(Some);
+    }
     let get = |camel: &str, snake: &str| -> Result<Option<Value>> {
         for name in [camel, snake] {
             let value: Unknown<'_> =
@@ -126,12 +150,18 @@ impl FeedbackTracker {
         signals: Unknown<'_>,
     ) -> napi::Result<PromiseRaw<'env, Reply<u32>>> {
         call(env, &self.core, || {
-            let signals = match values::to_json(signals)? {
-                Value::Array(items) => items.into_iter().map(|item| self.read(item)).collect::<Result<Vec<_>>>()?,
-                other => return Err(Error::argument("signals", "must be an array of signals", other)),
-            };
-            let (core, count) = (self.core.clone(), signals.len() as u32);
-            Ok(async move { core.record(signals).await.map(|()| count) })
+            let core = self.core.clone();
+            // Text crosses over in one piece and is parsed off the event loop. What it cannot say is read value by value.
+            let text = values::stringified(env, &signals);
+            let read = if text.is_some() { Vec::new() } else { self.read_all(values::to_json(signals)?)? };
+            Ok(async move {
+                let signals = match text {
+                    Some(text) => core.parse_signals(text).await?,
+                    None => read,
+                };
+                let count = signals.len() as u32;
+                core.record(signals).await.map(|()| count)
+            })
         })
     }
 
@@ -182,12 +212,20 @@ impl FeedbackTracker {
         price: Unknown<'_>,
         time_ms: Unknown<'_>,
     ) -> napi::Result<PromiseRaw<'env, Reply<Vec<ClosedSignal>>>> {
-        call(env, &self.core, || {
+        let tick = guard(|| {
             let symbol = Symbol::parse(&values::text("pair", pair)?)?;
-            let (price, time_ms) = (values::price("price", price)?, values::time_or_now("timeMs", time_ms)?);
-            let core = self.core.clone();
+            Ok((symbol, values::price("price", price)?, values::time_or_now("timeMs", time_ms)?))
+        });
+        // Nearly every price closes nothing. Where that can be told without waiting, no thread need be asked.
+        if let (Ok((symbol, price, time_ms)), Some(store)) = (&tick, self.core.open_store())
+            && store.closes_nothing(symbol, *price, *time_ms)
+        {
+            return PromiseRaw::resolve(env, Reply::from(Ok(Vec::new())));
+        }
+        call(env, &self.core, || {
+            let (core, (symbol, price, time_ms)) = (self.core.clone(), tick?);
             Ok(async move {
-                let closed = core.store()?.on_prices(&[Tick { symbol: &symbol, price, time_ms }]).await?;
+                let closed = core.store()?.on_price(&symbol, price, time_ms).await?;
                 Ok(closed.into_iter().map(Into::into).collect())
             })
         })

@@ -6,7 +6,9 @@ use crate::market::Candle;
 use crate::symbol::{Market, Symbol, Timeframe};
 use crate::time;
 use napi::ValueType;
-use napi::bindgen_prelude::{Float64ArraySlice, FromNapiValue, JsObjectValue, JsValue, Object, Unknown, sys};
+use napi::bindgen_prelude::{
+    Env, Float64ArraySlice, FromNapiValue, Function, JsObjectValue, JsValue, Object, Unknown, sys,
+};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 
@@ -125,6 +127,31 @@ fn date(value: Unknown<'_>) -> Result<Value> {
     Ok(if ms.is_finite() { number(ms) } else { Value::String("Invalid Date".to_owned()) })
 }
 
+/// JSON of an array of signals, by the engine's own `JSON.stringify`; `None` where it would hide something (NaN, an
+/// Invalid Date and an infinity become `null`, which for a stop loss means none) or cannot be made at all.
+const STRINGIFY: &str = "(signals) => {
+  try {
+    if (!Array.isArray(signals)) return undefined
+    const odd = (v) =>
+      typeof v === 'number' ? v - v !== 0 : typeof v === 'object' && v !== null && !(v.valueOf() - 0 >= 0)
+    for (const s of signals) {
+      if (typeof s !== 'object' || s === null || odd(s.confidence) || odd(s.timestamp)) return undefined
+      if (odd(s.entryPrice) || odd(s.stopLoss) || odd(s.takeProfit) || odd(s.expiresAt)) return undefined
+      if (odd(s.entry_price) || odd(s.stop_loss) || odd(s.take_profit) || odd(s.expires_at)) return undefined
+    }
+    return JSON.stringify(signals)
+  } catch {
+    return undefined
+  }
+}";
+
+/// See [`STRINGIFY`].
+pub fn stringified(env: &Env, signals: &Unknown<'_>) -> Option<String> {
+    let stringify: Function<'_, Unknown<'_>, Unknown<'_>> = env.run_script(STRINGIFY).ok()?;
+    let text = stringify.call(*signals).ok()?;
+    matches!(text.get_type(), Ok(ValueType::String)).then(|| read(text).ok()).flatten()
+}
+
 /// An object argument as a JSON map; a missing one is empty.
 pub fn to_map(argument: &'static str, value: Unknown<'_>) -> Result<Map<String, Value>> {
     if is_missing(&value) {
@@ -168,6 +195,16 @@ pub fn text(argument: &'static str, value: Unknown<'_>) -> Result<String> {
         Value::String(text) => Ok(text),
         other => Err(Error::argument(argument, "must be a string", other)),
     }
+}
+
+/// A plain number; `None` for anything else.
+pub fn plain_number(value: &Unknown<'_>) -> Option<f64> {
+    matches!(value.get_type(), Ok(ValueType::Number)).then(|| read(*value).ok()).flatten()
+}
+
+/// A plain string; `None` for anything else.
+pub fn plain_text(value: &Unknown<'_>) -> Option<String> {
+    matches!(value.get_type(), Ok(ValueType::String)).then(|| read(*value).ok()).flatten()
 }
 
 /// An optional text argument.

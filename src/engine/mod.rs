@@ -191,22 +191,27 @@ impl SignalLoop {
 
     /// The last [`TAIL`] stored candles of `market`, from memory while the file stays the same.
     fn tail(&self, market: &Market) -> Result<Arc<Vec<Candle>>> {
-        let path = candle_file(&self.data_folder(), market);
-        let Some(stamp) = Stamp::of(&path)? else {
-            return Err(Error::NoData(format!(
+        self.stored_tail(market)?.ok_or_else(|| {
+            Error::NoData(format!(
                 "no candles of {market}: {} does not exist; fetch them with `signalloop fetch --symbol {} --timeframe {}`",
-                path.display(),
+                candle_file(&self.data_folder(), market).display(),
                 market.symbol,
                 market.timeframe
-            )));
-        };
+            ))
+        })
+    }
+
+    /// [`Self::tail`], or `None` when none are stored.
+    fn stored_tail(&self, market: &Market) -> Result<Option<Arc<Vec<Candle>>>> {
+        let path = candle_file(&self.data_folder(), market);
+        let Some(stamp) = Stamp::of(&path)? else { return Ok(None) };
         if let Some((_, tail)) = self.tails.read().get(market).filter(|(known, _)| *known == stamp) {
-            return Ok(tail.clone());
+            return Ok(Some(tail.clone()));
         }
         let candles = read_csv(&path)?;
         let tail = Arc::new(candles[candles.len().saturating_sub(TAIL)..].to_vec());
         self.tails.write().insert(market.clone(), (stamp, tail.clone()));
-        Ok(tail)
+        Ok(Some(tail))
     }
 
     fn threads(&self) -> usize {

@@ -188,18 +188,25 @@ impl PriceIndex {
     /// Finds what a price closes, oldest record first, and holds it back from further prices.
     /// A price older than the newest seen of its symbol is ignored.
     pub fn on_tick(&mut self, symbol: usize, price: f64, time_ms: i64, hits: &mut Vec<Hit>) {
-        let book = self.book(symbol);
-        if time_ms < book.newest_ms {
+        if self.misses(symbol, price, time_ms) {
             return;
         }
-        book.newest_ms = time_ms;
-        let Edge { fall, rise, due_ms } = book.edge;
-        if price > fall && price < rise && time_ms < due_ms {
-            return;
-        }
+        self.books[symbol].newest_ms = time_ms;
         self.activate(symbol);
         let candidates = self.books[symbol].candidates(price, price, time_ms);
         self.take(candidates, |levels| levels.on_tick(price, time_ms), hits);
+    }
+
+    /// Whether a price closes nothing for sure; if so it counts as seen.
+    pub fn misses(&mut self, symbol: usize, price: f64, time_ms: i64) -> bool {
+        let book = self.book(symbol);
+        let Edge { fall, rise, due_ms } = book.edge;
+        let older = time_ms < book.newest_ms;
+        let missed = older || (price > fall && price < rise && time_ms < due_ms);
+        if missed {
+            book.newest_ms = book.newest_ms.max(time_ms);
+        }
+        missed
     }
 
     /// Finds what a closed candle closes, oldest record first, and holds it back from further prices.

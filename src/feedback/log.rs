@@ -140,6 +140,15 @@ impl Log {
         self.catch_up(Lock::Shared)
     }
 
+    /// Whether the state covers the whole log, as far as that can be told without waiting for anyone.
+    pub fn is_current_without_waiting(&self) -> bool {
+        let stat = self.storage.stat(&self.paths.log);
+        stat.is_ok_and(|stat| {
+            let view = self.view.try_read();
+            view.is_some_and(|view| stat.identity == view.covered.identity && stat.len == view.covered.len)
+        })
+    }
+
     fn is_current(&self) -> Result<bool, Fault> {
         let path = &self.paths.log;
         let stat = self.storage.stat(path).map_err(|e| Fault::of("find", path, &e))?;
