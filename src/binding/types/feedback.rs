@@ -1,0 +1,255 @@
+//! Signals, closings, statistics, and the state of the store.
+
+use super::word;
+use crate::engine;
+use crate::feedback::{self, Figures};
+use crate::time::format_iso;
+use napi_derive::napi;
+use std::collections::BTreeMap;
+
+/// Whether a price closes a signal, and what it is worth there.
+#[napi(object)]
+pub struct CloseDecision {
+    /// The price closes the signal.
+    pub should_close: bool,
+    /// As what; `ACTIVE` while it does not close.
+    #[napi(ts_type = "Outcome")]
+    pub outcome: String,
+    /// Profit at this price in percent of the entry price, before costs; 0 for a HOLD.
+    pub profit_loss: f64,
+}
+
+impl From<engine::EvaluatedPrice> for CloseDecision {
+    fn from(price: engine::EvaluatedPrice) -> Self {
+        Self { should_close: price.should_close, outcome: word(price.outcome), profit_loss: price.profit_percent }
+    }
+}
+
+/// A signal that was just closed.
+#[napi(object)]
+pub struct ClosedSignal {
+    /// Its id.
+    pub id: String,
+    /// Its symbol, normalised.
+    pub symbol: String,
+    /// Its timeframe.
+    #[napi(ts_type = "Timeframe")]
+    pub timeframe: String,
+    /// Which way it bet.
+    #[napi(ts_type = "'BUY' | 'SELL'")]
+    pub signal_type: String,
+    /// As what it closed.
+    #[napi(ts_type = "Exclude<Outcome, 'ACTIVE'>")]
+    pub outcome: String,
+    /// Its entry price.
+    pub entry_price: f64,
+    /// At which price it closed; missing when closed by hand without one.
+    pub exit_price: Option<f64>,
+    /// Profit in percent of the entry price, before costs.
+    pub profit_loss_percent: f64,
+    /// When it was given, ISO 8601, UTC.
+    pub timestamp: String,
+    /// When it closed, ISO 8601, UTC.
+    pub closed_at: String,
+}
+
+impl From<feedback::ClosedSignal> for ClosedSignal {
+    fn from(c: feedback::ClosedSignal) -> Self {
+        Self {
+            id: c.id,
+            symbol: c.symbol.to_string(),
+            timeframe: c.timeframe.to_string(),
+            signal_type: word(c.direction),
+            outcome: word(c.outcome),
+            entry_price: c.entry_price,
+            exit_price: c.exit_price,
+            profit_loss_percent: c.profit_percent,
+            timestamp: format_iso(c.timestamp_ms),
+            closed_at: format_iso(c.closed_ms),
+        }
+    }
+}
+
+/// Percent, 0-100.
+#[napi(object)]
+pub struct Interval {
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+}
+
+/// Figures of a set of signals. HOLDs are in `holdSignals` and nowhere else.
+#[napi(object)]
+pub struct Performance {
+    /// Signals given, open or closed.
+    pub total_signals: f64,
+    /// Open now.
+    pub active_signals: f64,
+    /// Closed.
+    pub closed_signals: f64,
+    /// HOLDs stored.
+    pub hold_signals: f64,
+    /// Closed as TOOK_PROFIT or SUCCESS.
+    pub successful_signals: f64,
+    /// Closed as STOPPED_OUT or FAILURE.
+    pub failed_signals: f64,
+    /// Closed as TOOK_PROFIT.
+    pub took_profit: f64,
+    /// Closed as STOPPED_OUT.
+    pub stopped_out: f64,
+    /// Percent of the closed that succeeded; 0 when none closed.
+    pub success_rate: f64,
+    /// Wilson's 95 % interval of the success rate, in percent.
+    pub success_interval: Interval,
+    /// Success rate in percent at which wins and losses of the average size cancel out; missing without both.
+    pub break_even_rate: Option<f64>,
+    /// Mean profit of the closed, percent of entry, before costs.
+    pub average_profit_loss: f64,
+    /// Mean profit of those with a profit.
+    pub average_profit: f64,
+    /// Mean profit (negative) of those without.
+    pub average_loss: f64,
+    /// Mean profit of the closed after costs (`fee_bps`), percent of entry.
+    pub expectancy: f64,
+    /// Sum of profits over sum of losses; missing when nothing was lost.
+    pub profit_factor: Option<f64>,
+    /// Sum of the profits, percent points, before costs.
+    pub total_profit_loss: f64,
+    /// Deepest fall of the running sum of profits, percent points.
+    pub max_drawdown: f64,
+    /// Best profit in percent.
+    pub best_profit_loss: Option<f64>,
+    /// Worst profit in percent.
+    pub worst_profit_loss: Option<f64>,
+    /// Mean stated confidence of the closed, percent.
+    pub average_confidence: f64,
+}
+
+impl From<Figures> for Performance {
+    fn from(f: Figures) -> Self {
+        Self {
+            total_signals: f.total as f64,
+            active_signals: f.active as f64,
+            closed_signals: f.closed as f64,
+            hold_signals: f.hold as f64,
+            successful_signals: f.successes as f64,
+            failed_signals: f.failures as f64,
+            took_profit: f.took_profit as f64,
+            stopped_out: f.stopped_out as f64,
+            success_rate: f.success_rate,
+            success_interval: Interval { low: f.success_interval.0, high: f.success_interval.1 },
+            break_even_rate: f.break_even_rate,
+            average_profit_loss: f.average_profit,
+            average_profit: f.average_win,
+            average_loss: f.average_loss,
+            expectancy: f.expectancy,
+            profit_factor: f.profit_factor,
+            total_profit_loss: f.total_profit,
+            max_drawdown: f.max_drawdown,
+            best_profit_loss: f.best,
+            worst_profit_loss: f.worst,
+            average_confidence: f.average_confidence,
+        }
+    }
+}
+
+/// What the signals of a period came to.
+#[napi(object)]
+pub struct PerformanceStats {
+    /// All of them.
+    pub overall: Performance,
+    /// By symbol, normalised.
+    pub by_symbol: BTreeMap<String, Performance>,
+    /// By timeframe.
+    pub by_timeframe: BTreeMap<String, Performance>,
+}
+
+impl From<feedback::Stats> for PerformanceStats {
+    fn from(s: feedback::Stats) -> Self {
+        Self {
+            overall: s.figures.into(),
+            by_symbol: s.by_symbol.into_iter().map(|(symbol, figures)| (symbol.to_string(), figures.into())).collect(),
+            by_timeframe: s.by_timeframe.into_iter().map(|(t, figures)| (t.to_string(), figures.into())).collect(),
+        }
+    }
+}
+
+/// What taking in a log came to.
+#[napi(object)]
+pub struct ImportReport {
+    /// Lines that are not blank.
+    pub lines: f64,
+    /// Signals that are new, closed ones among them.
+    pub imported: f64,
+    /// Open signals that a line closed.
+    pub closed: f64,
+    /// Lines that say what the store says already.
+    pub known: f64,
+    /// Lines that could not be taken in, in order.
+    pub refused: Vec<RefusedLine>,
+}
+
+/// A line that could not be taken in.
+#[napi(object)]
+pub struct RefusedLine {
+    /// Its number in the file, from 1.
+    pub line: f64,
+    /// Why not.
+    pub reason: String,
+}
+
+impl From<feedback::ImportReport> for ImportReport {
+    fn from(r: feedback::ImportReport) -> Self {
+        let refused = |r: feedback::RefusedLine| RefusedLine { line: r.line as f64, reason: r.reason };
+        Self {
+            lines: r.lines as f64,
+            imported: r.imported as f64,
+            closed: r.closed as f64,
+            known: r.known as f64,
+            refused: r.refused.into_iter().map(refused).collect(),
+        }
+    }
+}
+
+/// What rewriting the log came to.
+#[napi(object)]
+pub struct Compaction {
+    /// Length of the log before, in bytes.
+    pub bytes_before: f64,
+    /// Length after; the same when there was nothing to leave out.
+    pub bytes_after: f64,
+}
+
+impl From<feedback::Compaction> for Compaction {
+    fn from(c: feedback::Compaction) -> Self {
+        Self { bytes_before: c.bytes_before as f64, bytes_after: c.bytes_after as f64 }
+    }
+}
+
+/// What was found wrong with the log, and what was done about it.
+#[napi(object)]
+pub struct Recovery {
+    /// Bytes of an unfinished last line that were cut off; a copy is in `signals.quarantine.jsonl`.
+    pub cut_bytes: f64,
+    /// Whole last lines that only lacked their newline and got it.
+    pub completed: f64,
+    /// Damaged lines in the log, whether set aside now or before.
+    pub damaged: f64,
+    /// Lines that contradict an earlier one of the same signal; the earlier stands.
+    pub contradictions: f64,
+    /// Damaged or contradicting lines newly copied to `signals.quarantine.jsonl`.
+    pub set_aside: f64,
+}
+
+impl From<feedback::Recovery> for Recovery {
+    fn from(r: feedback::Recovery) -> Self {
+        Self {
+            cut_bytes: r.cut_bytes as f64,
+            completed: r.completed as f64,
+            damaged: r.damaged as f64,
+            contradictions: r.contradictions as f64,
+            set_aside: r.set_aside as f64,
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The shapes that JavaScript sees, converted from the core's with `From`. Types only, no rules.
+
+mod feedback;
+mod models;
+
+pub use feedback::{CloseDecision, ClosedSignal, Compaction, ImportReport, PerformanceStats, Recovery};
+pub use models::{ActionProbabilities, FetchResult, ModelEntry, Prediction, Signal, TrainProgress, TrainingResults};
+
+/// The word that a unit variant is spelt by.
+fn word<T: serde::Serialize>(value: T) -> String {
+    // Unit variants always serialise to a string.
+    serde_json::to_value(value).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+}
