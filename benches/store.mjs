@@ -6,7 +6,7 @@
 //     npm run bench:store -- --only prices       # writes, prices or opening
 //     npm run bench:store -- --write             # puts the table into docs/performance.md
 //     npm run bench:store -- --dir /mnt/disk     # on another disk than that of the temporary folder
-import { cpus, release, tmpdir, type } from 'node:os'
+import { cpus, loadavg, release, tmpdir, type } from 'node:os'
 import { parseArgs } from 'node:util'
 import { opening } from './store/opening.mjs'
 import { betterSqlite3 } from './store/peers.mjs'
@@ -25,11 +25,12 @@ const { values: options } = parseArgs({
 })
 const SIZES = options.quick
   ? { rounds: 3, ms: 300, bulk: 50_000, open: 100_000, ticks: 200_000, singles: 5_000, decisions: 50_000, closings: 10_000, logged: 100_000, openRounds: 3 }
-  : { rounds: 7, ms: 1_000, bulk: 200_000, open: 100_000, ticks: 1_000_000, singles: 20_000, decisions: 200_000, closings: 20_000, logged: 1_000_000, openRounds: 3 }
+  : { rounds: 5, ms: 1_000, bulk: 200_000, open: 100_000, ticks: 1_000_000, singles: 20_000, decisions: 200_000, closings: 20_000, logged: 1_000_000, openRounds: 3 }
 const SECTIONS = { writes: [durable, toTheSystem], prices: [quiet, hits], opening: [opening] }
 if (options.only && !(options.only in SECTIONS)) throw new Error(`--only must be one of ${Object.keys(SECTIONS).join(', ')}`)
 
 const begin = performance.now()
+const load = loadavg()[0]
 const peer = betterSqlite3()
 const rows = []
 for (const [name, measurements] of Object.entries(SECTIONS)) {
@@ -49,6 +50,7 @@ const machine = {
   sizes: options.quick ? 'quick' : 'full',
   rounds: SIZES.rounds,
   openRounds: SIZES.openRounds,
+  load: load.toFixed(1),
   seconds: Math.round((performance.now() - begin) / 1000),
 }
 console.log(options.json ? JSON.stringify({ machine, rows }, null, 2) : table(machine, rows))

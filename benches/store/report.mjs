@@ -44,7 +44,8 @@ const HEAD = ['', 'signalloop (lowest–highest)', 'against', 'ratio', 'target',
 
 const aboutMachine = (m) =>
   `${m.cpu}, ${m.system}, Node ${m.node}, better-sqlite3 ${m.betterSqlite3}; ${m.sizes} sizes, medians of ${m.rounds} rounds ` +
-  `(${m.openRounds} of openings), ${m.seconds} s in all. A ratio above 1 × is in signalloop's favour.`
+  `(${m.openRounds} of openings), ${m.seconds} s in all, load average ${m.load} ` +
+  `before. A ratio above 1 × is in signalloop's favour.`
 
 /** For a terminal. */
 export function table(machine, rows) {
