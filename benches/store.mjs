@@ -1,0 +1,57 @@
+// How fast is the feedback store, seen from Node, and how much faster than what one would write without it? Contenders take
+// turns in one run; figures are medians of the rounds, ratios the medians of the rounds' ratios.
+//
+//     npm run bench:store                        # about four minutes
+//     npm run bench:store -- --quick             # smaller sizes, fewer rounds
+//     npm run bench:store -- --only prices       # writes, prices or opening
+//     npm run bench:store -- --write             # puts the table into docs/performance.md
+//     npm run bench:store -- --dir /mnt/disk     # on another disk than that of the temporary folder
+import { cpus, loadavg, release, tmpdir, type } from 'node:os'
+import { parseArgs } from 'node:util'
+import { opening } from './store/opening.mjs'
+import { betterSqlite3 } from './store/peers.mjs'
+import { hits, quiet } from './store/prices.mjs'
+import { markdown, table, toFile, verdict } from './store/report.mjs'
+import { durable, toTheSystem } from './store/writes.mjs'
+
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    only: { type: 'string' },
+    write: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+    dir: { type: 'string', default: tmpdir() },
+  },
+})
+const SIZES = options.quick
+  ? { rounds: 3, ms: 300, bulk: 50_000, open: 100_000, ticks: 200_000, singles: 5_000, decisions: 50_000, closings: 10_000, logged: 100_000, openRounds: 3 }
+  : { rounds: 5, ms: 1_000, bulk: 200_000, open: 100_000, ticks: 1_000_000, singles: 20_000, decisions: 200_000, closings: 20_000, logged: 1_000_000, openRounds: 3 }
+const SECTIONS = { writes: [durable, toTheSystem], prices: [quiet, hits], opening: [opening] }
+if (options.only && !(options.only in SECTIONS)) throw new Error(`--only must be one of ${Object.keys(SECTIONS).join(', ')}`)
+
+const begin = performance.now()
+const load = loadavg()[0]
+const peer = betterSqlite3()
+const rows = []
+for (const [name, measurements] of Object.entries(SECTIONS)) {
+  if (options.only && options.only !== name) continue
+  for (const measure of measurements) {
+    console.error(`${measure.name} …`)
+    rows.push(...(await measure({ ...SIZES, folder: options.dir, peer })).map(verdict))
+  }
+}
+if (peer.missing) rows.push({ what: peer.missing })
+
+const machine = {
+  cpu: `${cpus().length} × ${cpus()[0].model}`,
+  system: `${type()} ${release()}`,
+  node: process.version,
+  betterSqlite3: peer.version ?? 'missing',
+  sizes: options.quick ? 'quick' : 'full',
+  rounds: SIZES.rounds,
+  openRounds: SIZES.openRounds,
+  load: load.toFixed(1),
+  seconds: Math.round((performance.now() - begin) / 1000),
+}
+console.log(options.json ? JSON.stringify({ machine, rows }, null, 2) : table(machine, rows))
+if (options.write) toFile(markdown(machine, rows))

@@ -1,0 +1,54 @@
+// Taking turns, medians, and where the files of a measurement go.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+
+export const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]
+
+/**
+ * Lets every contender (an async function that resolves with a figure) have one turn to warm up, then one in each round,
+ * every other round in reverse, so that nobody always comes after the same one. Returns the figures of all rounds by
+ * contender.
+ */
+export async function alternate(rounds, contenders, { warmUp = true } = {}) {
+  const entries = Object.entries(contenders).filter(([, turn]) => turn)
+  if (warmUp) for (const [, turn] of entries) await turn()
+  const figures = Object.fromEntries(entries.map(([name]) => [name, []]))
+  for (let round = 0; round < rounds; round++) {
+    for (const [name, turn] of round % 2 === 0 ? entries : entries.toReversed()) figures[name].push(await turn())
+  }
+  return figures
+}
+
+/** The median over the rounds of a's figure by b's: what slows a whole round down cancels out. */
+export const ratio = (a, b) => a && b && median(a.map((figure, round) => figure / b[round]))
+
+/** Runs `work(folder)` with an empty folder under `parent` and removes it. */
+export async function inFolder(parent, work) {
+  const folder = mkdtempSync(join(parent, 'signalloop-bench-'))
+  try {
+    return await work(folder)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/**
+ * Lets `callers` run `act` over and over for `ms` and returns how often it ran a second. A fifth more time goes before, not
+ * counted: what the one before left to be written is then on the disk.
+ */
+export async function perSecond(ms, callers, act) {
+  const run = async (ms) => {
+    let count = 0
+    const begin = performance.now()
+    const caller = async () => {
+      while (performance.now() - begin < ms) {
+        await act()
+        count++
+      }
+    }
+    await Promise.all(Array.from({ length: callers }, caller))
+    return (count / (performance.now() - begin)) * 1000
+  }
+  await run(ms / 5)
+  return run(ms)
+}

@@ -1,0 +1,70 @@
+// From the figures of the rounds to a table.
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { median, ratio } from './measure.mjs'
+
+const PAGE = fileURLToPath(new URL('../../docs/performance.md', import.meta.url))
+const [OPEN, CLOSE] = ['<!-- bench:store -->', '<!-- /bench:store -->']
+
+/** Medians, ratio (above 1: we are better), and whether the targets were reached; `undefined` where there is no target. */
+export function verdict({ ours, peer, lower = false, target, targetRatio, ...row }) {
+  const times = peer && (lower ? ratio(peer, ours) : ratio(ours, peer))
+  const figure = median(ours)
+  const judged = [
+    target === undefined ? undefined : lower ? figure < target : figure >= target,
+    targetRatio === undefined ? undefined : times === undefined ? null : times >= targetRatio,
+  ].filter((judgement) => judgement !== undefined)
+  const reached = judged.length === 0 ? undefined : judged.includes(false) ? false : judged.includes(null) ? null : true
+  return { ...row, lower, ours: figure, spread: [Math.min(...ours), Math.max(...ours)], peer: peer && median(peer), ratio: times, target, targetRatio, reached }
+}
+
+function number(x) {
+  if (x >= 1000) return Math.round(x).toLocaleString('en-US').replaceAll(',', ' ')
+  return x >= 100 ? x.toFixed(0) : x.toPrecision(3)
+}
+
+function cells(row) {
+  if (row.ours === undefined) return [row.what, '', '', '', '', '']
+  const targets = [
+    row.target !== undefined && `${row.lower ? '<' : '≥'} ${number(row.target)} ${row.unit}`,
+    row.targetRatio !== undefined && `≥ ${row.targetRatio} ×`,
+  ].filter(Boolean)
+  const reached = { true: 'yes', false: '**no**', null: 'not measured', undefined: '' }[row.reached]
+  return [
+    row.what,
+    `${number(row.ours)} ${row.unit} (${row.spread.map(number).join('–')})`,
+    row.peer ? `${number(row.peer)} ${row.unit} (${row.peerName})` : (row.peerName && row.targetRatio ? 'missing' : ''),
+    row.ratio ? `${number(row.ratio)} ×` : '',
+    targets.join(', '),
+    reached,
+  ]
+}
+
+const HEAD = ['', 'signalloop (lowest–highest)', 'against', 'ratio', 'target', 'reached']
+
+const aboutMachine = (m) =>
+  `${m.cpu}, ${m.system}, Node ${m.node}, better-sqlite3 ${m.betterSqlite3}; ${m.sizes} sizes, medians of ${m.rounds} rounds ` +
+  `(${m.openRounds} of openings), ${m.seconds} s in all, load average ${m.load} ` +
+  `before. A ratio above 1 × is in signalloop's favour.`
+
+/** For a terminal. */
+export function table(machine, rows) {
+  const lines = [HEAD, ...rows.map(cells)].map((line) => line.map((cell) => cell.replaceAll(/[`*]/g, '')))
+  const widths = HEAD.map((_, i) => Math.max(...lines.map((line) => line[i].length)))
+  const text = lines.map((line) => line.map((cell, i) => cell.padEnd(widths[i])).join('  ').trimEnd())
+  return [aboutMachine(machine), '', ...text].join('\n')
+}
+
+/** For the documentation. */
+export function markdown(machine, rows) {
+  const line = (cells) => `| ${cells.join(' | ')} |`
+  return [aboutMachine(machine), '', line(HEAD), line(HEAD.map(() => '---')), ...rows.map((row) => line(cells(row)))].join('\n')
+}
+
+/** Puts `text` between the markers of the page on performance. */
+export function toFile(text) {
+  const page = existsSync(PAGE) ? readFileSync(PAGE, 'utf8') : `# Performance\n\n${OPEN}\n${CLOSE}\n`
+  const [begin, end] = [page.indexOf(OPEN), page.indexOf(CLOSE)]
+  if (begin < 0 || end < begin) throw new Error(`${PAGE} lacks the markers ${OPEN} and ${CLOSE}`)
+  writeFileSync(PAGE, `${page.slice(0, begin + OPEN.length)}\n${text}\n${page.slice(end)}`)
+}

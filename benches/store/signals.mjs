@@ -1,0 +1,28 @@
+// The signals that are measured with: ten symbols, as a backend gives them.
+export const SYMBOLS = ['BTC', 'ETH', 'BNB', 'SOL', 'ADA', 'XRP', 'DOGE', 'DOT', 'AVAX', 'LINK'].map((coin) => `${coin}USDT`)
+const BEGIN = Date.UTC(2024, 0, 1)
+const MINUTE = 60_000
+
+/** The n-th signal: entries from 100 to 200, stops and targets out of reach of prices in between. */
+export function signal(n) {
+  const entryPrice = 100 + (n % 9973) / 100
+  const buy = n % 3 !== 0
+  return {
+    id: `sig-${n.toString().padStart(9, '0')}-b7e2`,
+    pair: SYMBOLS[n % SYMBOLS.length],
+    timeframe: '1h',
+    signalType: buy ? 'BUY' : 'SELL',
+    confidence: 71.5,
+    entryPrice,
+    stopLoss: entryPrice * (buy ? 0.5 : 2),
+    takeProfit: entryPrice * (buy ? 2 : 0.5),
+    timestamp: new Date(BEGIN + (n % 500_000) * MINUTE).toISOString(),
+    indicators: { rsi: 61.25, macd: 0.0021, atr: 1.75, volumeRatio: 1.13 },
+  }
+}
+
+/** A price at which no signal closes. */
+export const quietPrice = (n) => 120 + (n % 597) / 10
+
+/** `count` signals from the `first` on. */
+export const signals = (first, count) => Array.from({ length: count }, (_, i) => signal(first + i))
