@@ -208,3 +208,19 @@ async fn compaction_keeps_one_line_a_signal() {
     assert_eq!(store.on_price(&btc(), 90.0, T0 + 200).await.unwrap().len(), 10);
     assert_eq!(open(home.path()).stats(&Default::default()).unwrap().figures.closed, 22);
 }
+
+#[tokio::test]
+async fn a_closing_that_says_more_than_its_record_counts_the_same_after_compaction() {
+    let home = quick_home();
+    let old = concat!(
+        "{\"signal_id\":\"o1\",\"symbol\":\"BTCUSDT\",\"signal_type\":\"BUY\",\"entry_price\":100,\"timestamp\":\"2025-09-13T12:00:00Z\"}\n",
+        "{\"signal_id\":\"o1\",\"symbol\":\"BTCUSDT\",\"signal_type\":\"BUY\",\"confidence\":70,\"entry_price\":100,\"timestamp\":\"2025-09-13T12:00:00Z\",\"outcome\":\"SUCCESS\",\"exit_price\":101}\n",
+    );
+    write(home.path(), old.as_bytes());
+    let store = open(home.path());
+    let stats = store.stats(&Default::default()).unwrap();
+    assert_eq!(stats.figures.average_confidence, 70.0);
+    store.compact().await.unwrap();
+    assert_eq!(log(home.path()).lines().count(), 1);
+    assert_eq!(open(home.path()).stats(&Default::default()).unwrap(), stats);
+}

@@ -18,8 +18,12 @@ use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::hash::Hasher;
 
-/// The longest line written or read, in bytes.
-pub const MAX_LINE_BYTES: usize = 1 << 20;
+/// The longest line of an open signal, in bytes.
+const MAX_OPEN_BYTES: usize = 1 << 20;
+/// What a closing adds to it at most: four keys, two numbers, a time.
+const CLOSING_BYTES: usize = 256;
+/// The longest line written or read: every signal that was recorded can be closed.
+pub const MAX_LINE_BYTES: usize = MAX_OPEN_BYTES + CLOSING_BYTES;
 
 const SEAL_START: &[u8; 8] = b",\"crc\":\"";
 const SEAL_END: &[u8; 2] = b"\"}";
@@ -80,7 +84,8 @@ pub(super) fn encode_onto(line: &mut Vec<u8>, record: &Record) -> Result<()> {
     line.extend_from_slice(&digits);
     line.extend_from_slice(SEAL_END);
     line.push(b'\n');
-    if line.len() - start > MAX_LINE_BYTES {
+    let most = if record.closing.is_none() { MAX_OPEN_BYTES } else { MAX_LINE_BYTES };
+    if line.len() - start > most {
         return Err(Error::InvalidSignal {
             field: "other fields",
             problem: "must not make the record longer than 1 MiB",
@@ -269,28 +274,56 @@ pub(super) fn symbol(facts: &Facts<'_>) -> std::result::Result<Symbol, Reason> {
     Symbol::parse(&facts.symbol).map_err(|e| e.to_string())
 }
 
+/// How a line that this store wrote begins.
+const START: &[u8; 13] = b"{\"signal_id\":";
+
 /// The whole records in a damaged line, as ranges of it, in order.
 ///
-/// A flipped newline joins two lines into one that is neither; each sealed record in it still proves itself by its
-/// checksum. What is left over is what was lost.
+/// A damaged newline joins two lines into one that is neither; each sealed record in it still proves itself by its
+/// checksum. What is left over is what was lost. Each byte is hashed twice at most, however long the line.
 pub(super) fn salvage(line: &[u8]) -> Vec<std::ops::Range<usize>> {
     let mut found = Vec::new();
-    let mut start = 0;
+    // Where a record may begin, and the hash of what follows as far as it was looked at.
+    let (mut start, mut crc) = (0, crc32fast::Hasher::new());
     let mut at = 0;
     while let Some(step) = line[at..].windows(SEAL_START.len()).position(|w| w == SEAL_START) {
-        let end = at + step + SEAL_BYTES;
-        at += step + SEAL_START.len();
+        let body = at + step;
+        crc.update(&line[at.max(start)..body]);
+        at = body;
+        let end = body + SEAL_BYTES;
         if end > line.len() {
             break;
         }
-        if let Ok(Seal::Matches(..)) = seal(&line[start..end]) {
-            found.push(start..end);
-            // The byte after it was the newline.
-            start = (end + 1).min(line.len());
-            at = start;
+        let digits = &line[body + SEAL_START.len()..][..DIGITS];
+        let proves = |crc: crc32fast::Hasher| digits == hex(crc.finalize()) && line[..end].ends_with(SEAL_END);
+        let range = if proves(crc.clone()) {
+            Some(start..end)
+        } else {
+            // What begins before it is damaged. A record that another one holds as a value is not one of the log's: the
+            // other goes on after it.
+            let later = line[start..body].windows(START.len()).rposition(|w| w == START).map(|at| start + at);
+            later.filter(|later| stands_alone(line, end) && seal_matches(&line[*later..end])).map(|later| later..end)
+        };
+        if let Some(range) = range {
+            // The byte after it was the newline, unless that is missing.
+            start = if line[end..].starts_with(START) { end } else { (end + 1).min(line.len()) };
+            (at, crc) = (start, crc32fast::Hasher::new());
+            found.push(range);
+        } else {
+            at += SEAL_START.len();
+            crc.update(SEAL_START);
         }
     }
     found
+}
+
+/// Does what follows a record that ends here show that it is not a value inside another one?
+fn stands_alone(line: &[u8], end: usize) -> bool {
+    !matches!(line.get(end), Some(b',' | b'}' | b']'))
+}
+
+fn seal_matches(line: &[u8]) -> bool {
+    matches!(seal(line), Ok(Seal::Matches(..)))
 }
 
 #[cfg(test)]

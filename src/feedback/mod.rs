@@ -34,12 +34,13 @@ use crate::symbol::{Symbol, Timeframe};
 use crate::time::{MAX_MILLIS, MIN_MILLIS};
 use chrono_tz::Tz;
 use log::Log;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLockReadGuard, RwLockWriteGuard};
 use state::Place;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use storage::{Disk, Storage};
 use tokio::sync::{oneshot, watch};
+use view::View;
 use writer::{Change, Changes, CloseRequest, Job, NewLine, Verdict, Writer};
 
 /// How a store is opened.
@@ -243,8 +244,7 @@ impl FeedbackStore {
     /// As [`FeedbackStore::get`].
     pub fn stats(&self, filter: &StatsFilter) -> Result<Stats> {
         self.refresh()?;
-        self.put_in_order();
-        Ok(self.inner.log.view.read().state.stats(filter, self.inner.options.fee_bps))
+        Ok(self.ordered().state.stats(filter, self.inner.options.fee_bps))
     }
 
     /// Visits the closed records that a filter asks for, in order of closing, reading them from the log one by one.
@@ -303,25 +303,28 @@ impl FeedbackStore {
         Ok(self.inner.log.refresh()?)
     }
 
-    /// Sees to it that the closed signals are in order of closing. They mostly are; not after old signals were closed late.
-    fn put_in_order(&self) {
-        let log = &self.inner.log;
-        if log.view.read().state.is_disordered() {
-            log.view.write().state.put_in_order();
+    /// The view with its closed signals in order of closing, and staying so while it is looked at. They mostly are in
+    /// order; not after old signals were closed late.
+    fn ordered(&self) -> RwLockReadGuard<'_, View> {
+        let view = self.inner.log.view.read();
+        if !view.state.is_disordered() {
+            return view;
         }
+        drop(view);
+        let mut view = self.inner.log.view.write();
+        view.state.put_in_order();
+        RwLockWriteGuard::downgrade(view)
     }
 
     fn visit(&self, places: impl FnOnce(&state::State) -> Vec<Place>, mut visit: impl FnMut(Record)) -> Result<()> {
         self.refresh()?;
-        self.put_in_order();
-        let log = &self.inner.log;
         // The file goes with its places: a compaction that replaces it leaves this one to be read to the end.
         let (file, places) = {
-            let view = log.view.read();
+            let view = self.ordered();
             (view.covered.file.clone(), places(&view.state))
         };
         for place in places {
-            visit(log.read(&*file, place)?);
+            visit(self.inner.log.read(&*file, place)?);
         }
         Ok(())
     }

@@ -68,13 +68,17 @@ fn parse<'a>(text: &'a [u8], offset: u64, zone: Tz, items: &mut Vec<Item<'a>>) {
     match line::facts(text, zone) {
         Ok(facts) => push(0..text.len(), Ok(facts)),
         Err(reason) => {
-            let mut rest = 0;
+            let mut lost = 0;
             for range in line::salvage(text) {
-                push(range.clone(), line::facts(&text[range.clone()], zone));
-                rest = (range.end + 1).min(text.len());
+                // A single byte between two records was the newline.
+                if range.start > lost + 1 {
+                    push(lost..range.start, Err(reason.clone()));
+                }
+                lost = range.end;
+                push(range.clone(), line::facts(&text[range], zone));
             }
-            if rest < text.len() {
-                push(rest..text.len(), Err(reason));
+            if lost == 0 || text.len() > lost + 1 {
+                push(lost..text.len(), Err(reason));
             }
         }
     }

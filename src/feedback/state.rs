@@ -114,7 +114,7 @@ impl State {
             closed_ms: 0,
             profit_percent: 0.0,
             len: place.len,
-            confidence: facts.confidence.map_or(f32::NAN, |percent| percent as f32),
+            confidence: kept(facts.confidence),
             symbol,
             timeframe: facts.timeframe,
             direction: facts.direction,
@@ -141,6 +141,8 @@ impl State {
         match (&facts.closing, entry.outcome) {
             (Some(closing), Outcome::Active) if entry.direction.is_some() => {
                 self.index.remove(slot);
+                // The closing stands for the whole record from now on, and one of the old system may say more than it.
+                self.entries[slot as usize].confidence = kept(facts.confidence);
                 self.close(slot, closing, place);
                 Applied::Changed
             }
@@ -394,6 +396,11 @@ impl State {
         }
         groups
     }
+}
+
+/// A confidence as an entry keeps it.
+fn kept(confidence: Option<f64>) -> f32 {
+    confidence.map_or(f32::NAN, |percent| percent as f32)
 }
 
 fn belongs(entry: &Entry, (symbol, timeframe): Group) -> bool {
