@@ -287,3 +287,22 @@ test('naive times of an old log are read in the configured zone', async () => {
   const [closed] = await newLoop({ home }).feedbackTracker.onPrice('BTCUSDT', 104)
   expect(closed!.timestamp).toBe('2025-09-13T12:00:00.000Z')
 })
+
+test('prices count in the order they are given, awaited or not', async () => {
+  const { feedbackTracker } = newLoop()
+  const timestamp = Date.now() - 1_000_000
+  for (let i = 0; i < 150; i++) {
+    const pair = `P${i % 7}USDT`
+    const [id, at] = [`order-${i}`, timestamp + i * 100]
+    await feedbackTracker.recordSignal({
+      id, pair, signalType: 'BUY', confidence: 50, entryPrice: 100, stopLoss: 90, takeProfit: 110, timestamp: at,
+    })
+    // The first price touches the stop; the second, a moment later, does not, and must not be seen first.
+    const [stopped, later, candle] = await Promise.all([
+      feedbackTracker.onPrice(pair, 85, at + 1),
+      feedbackTracker.onPrice(pair, 100, at + 2),
+      feedbackTracker.onPrices([pair], Float64Array.of(101), Float64Array.of(at + 3)),
+    ])
+    expect([id, stopped.map((closed) => closed.id), later, candle]).toEqual([id, [id], [], []])
+  }
+})

@@ -217,15 +217,15 @@ impl FeedbackTracker {
             Ok((symbol, values::price("price", price)?, values::time_or_now("timeMs", time_ms)?))
         });
         // Nearly every price closes nothing. Where that can be told without waiting, no thread need be asked.
-        if let (Ok((symbol, price, time_ms)), Some(store)) = (&tick, self.core.open_store())
-            && store.closes_nothing(symbol, *price, *time_ms)
+        if let Ok((symbol, price, time_ms)) = &tick
+            && self.core.closes_nothing(symbol, *price, *time_ms)
         {
             return PromiseRaw::resolve(env, Reply::from(Ok(Vec::new())));
         }
         call(env, &self.core, || {
-            let (core, (symbol, price, time_ms)) = (self.core.clone(), tick?);
+            let (core, (symbol, price, time_ms), turn) = (self.core.clone(), tick?, self.core.turn());
             Ok(async move {
-                let closed = core.store()?.on_price(&symbol, price, time_ms).await?;
+                let closed = core.on_prices(turn, &[Tick { symbol: &symbol, price, time_ms }]).await?;
                 Ok(closed.into_iter().map(Into::into).collect())
             })
         })
@@ -246,10 +246,10 @@ impl FeedbackTracker {
     ) -> napi::Result<PromiseRaw<'env, Reply<Vec<ClosedSignal>>>> {
         call(env, &self.core, || {
             let ticks = values::ticks(pairs, prices, times_ms)?;
-            let core = self.core.clone();
+            let (core, turn) = (self.core.clone(), self.core.turn());
             Ok(async move {
                 let ticks: Vec<Tick<'_>> = ticks.iter().collect();
-                let closed = core.store()?.on_prices(&ticks).await?;
+                let closed = core.on_prices(turn, &ticks).await?;
                 Ok(closed.into_iter().map(Into::into).collect())
             })
         })
@@ -277,9 +277,9 @@ impl FeedbackTracker {
             };
             let candle_ms = timeframe.millis();
             let candle = values::timed_candle("candle", &values::to_json(candle)?)?;
-            let core = self.core.clone();
+            let (core, turn) = (self.core.clone(), self.core.turn());
             Ok(async move {
-                let closed = core.store()?.on_candle(&symbol, &candle, candle_ms).await?;
+                let closed = core.on_candle(turn, &symbol, &candle, candle_ms).await?;
                 Ok(closed.into_iter().map(Into::into).collect())
             })
         })

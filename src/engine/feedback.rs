@@ -66,7 +66,7 @@ impl SignalLoop {
     }
 
     /// The store if it is open already, without opening it or waiting.
-    pub fn open_store(&self) -> Option<FeedbackStore> {
+    pub(super) fn open_store(&self) -> Option<FeedbackStore> {
         self.store.try_lock().and_then(|state| match &*state {
             StoreState::Open(store) => Some(store.clone()),
             _ => None,

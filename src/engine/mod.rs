@@ -3,11 +3,13 @@
 mod feedback;
 mod fetch;
 mod predict;
+mod prices;
 mod train;
 
 pub use feedback::{EvaluatedPrice, should_close};
 pub use fetch::FetchResult;
 pub use predict::{GeneratedSignal, Prediction, Risk};
+pub use prices::{Turn, Turns};
 pub use train::{Phase, TrainMode, TrainProgress, TrainRequest, TrainResult, TrainingResults};
 
 use crate::cancel::Cancel;
@@ -60,6 +62,7 @@ pub struct SignalLoop {
     pool: Mutex<Option<Arc<rayon::ThreadPool>>>,
     store: Mutex<StoreState>,
     tails: RwLock<HashMap<Market, Tail>>,
+    turns: Turns,
     /// Held for reading by every call under way, so that closing can wait for them.
     calls: Arc<tokio::sync::RwLock<()>>,
     /// Raised when the loop closes: long work ends early.
@@ -94,6 +97,7 @@ impl SignalLoop {
             pool: Mutex::default(),
             store: Mutex::new(StoreState::Unopened),
             tails: RwLock::default(),
+            turns: Turns::default(),
             calls: Arc::default(),
             closing: Cancel::default(),
         })

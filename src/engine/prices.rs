@@ -1,0 +1,125 @@
+//! Prices on their way to the store, in the order they were given.
+
+use super::SignalLoop;
+use crate::error::Result;
+use crate::feedback::{ClosedSignal, Tick};
+use crate::market::Candle;
+use crate::symbol::Symbol;
+use parking_lot::Mutex;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+use tokio::sync::oneshot;
+
+/// The order of the prices of a loop.
+///
+/// A backend need not wait for one price before it gives the next, and tasks may run in any order. Yet a later price must
+/// not be seen first: the earlier one would then be out of date, and a stop loss that it touched would be missed.
+#[derive(Debug, Default)]
+pub struct Turns(Mutex<Option<oneshot::Receiver<()>>>);
+
+/// A place in the order. The next one begins when it is dropped.
+#[derive(Debug)]
+pub struct Turn {
+    before: Option<oneshot::Receiver<()>>,
+    _done: oneshot::Sender<()>,
+}
+
+impl Turns {
+    /// The next place.
+    pub fn take(&self) -> Turn {
+        let (done, next) = oneshot::channel();
+        Turn { before: self.0.lock().replace(next), _done: done }
+    }
+
+    /// Whether all that was given before has had its turn.
+    pub fn are_over(&self) -> bool {
+        let mut last = self.0.lock();
+        // Nothing is ever sent: an empty channel is a turn still held, a closed one is over, and must not be asked again.
+        if last.as_mut().is_some_and(|last| last.try_recv() == Err(oneshot::error::TryRecvError::Closed)) {
+            *last = None;
+        }
+        last.is_none()
+    }
+}
+
+impl Turn {
+    /// Begins `work` when its turn has come. The turn is over once the work waits for something, such as the disk: what the
+    /// prices hit has been decided then, and later prices may share the write.
+    async fn run<T>(mut self, work: impl Future<Output = T>) -> T {
+        if let Some(before) = self.before.take() {
+            // An error means that the one before is done: it never sends anything.
+            let _ = before.await;
+        }
+        let mut work = pin!(work);
+        let begun = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
+        drop(self);
+        match begun {
+            Poll::Ready(result) => result,
+            Poll::Pending => work.await,
+        }
+    }
+}
+
+impl SignalLoop {
+    /// A place in the order of prices: taken when a price is given, used when it is looked at.
+    pub fn turn(&self) -> Turn {
+        self.turns.take()
+    }
+
+    /// `true` when it can be told at once, without waiting for anyone, that a price closes nothing.
+    pub fn closes_nothing(&self, symbol: &Symbol, price: f64, time_ms: i64) -> bool {
+        self.turns.are_over() && self.open_store().is_some_and(|store| store.closes_nothing(symbol, price, time_ms))
+    }
+
+    /// Closes what prices hit, in their turn.
+    pub async fn on_prices(&self, turn: Turn, ticks: &[Tick<'_>]) -> Result<Vec<ClosedSignal>> {
+        turn.run(async { self.store()?.on_prices(ticks).await }).await
+    }
+
+    /// Closes what a closed candle of `candle_ms` milliseconds hits, in its turn.
+    pub async fn on_candle(
+        &self,
+        turn: Turn,
+        symbol: &Symbol,
+        candle: &Candle,
+        candle_ms: i64,
+    ) -> Result<Vec<ClosedSignal>> {
+        turn.run(async { self.store()?.on_candle(symbol, candle, candle_ms).await }).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn work_begins_in_the_order_of_the_turns_and_may_overlap_once_it_waits() {
+        for _ in 0..50 {
+            let (turns, begun) = (Turns::default(), Arc::new(Mutex::new(Vec::new())));
+            let (release, wait) = tokio::sync::watch::channel(false);
+            let mut tasks = tokio::task::JoinSet::new();
+            let places: Vec<Turn> = (0..20).map(|_| turns.take()).collect();
+            assert!(!turns.are_over());
+            // Started backwards; each waits for something once it has begun.
+            for (number, turn) in places.into_iter().enumerate().rev() {
+                let (begun, mut wait) = (begun.clone(), wait.clone());
+                tasks.spawn(turn.run(async move {
+                    begun.lock().push(number);
+                    let _ = wait.wait_for(|released| *released).await;
+                }));
+            }
+            while begun.lock().len() < 20 {
+                tokio::task::yield_now().await;
+            }
+            release.send_replace(true);
+            tasks.join_all().await;
+            assert_eq!(*begun.lock(), (0..20).collect::<Vec<_>>());
+            assert!(turns.are_over());
+            drop(turns.take());
+            assert!(turns.are_over() && turns.are_over(), "a turn given up is over too");
+            assert_eq!(turns.take().run(async { 7 }).await, 7, "and the next one begins at once");
+        }
+    }
+}
