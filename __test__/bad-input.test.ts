@@ -204,3 +204,19 @@ test('an unknown key warns by file and name', () => {
   expect(warnings.join()).toMatch(/training_config\.json: unknown key `signal\.stop`/)
   expect(warnings.join()).toMatch(/`tres`/)
 })
+
+test('a price or a candle from the future is refused: it would put all real prices out of date', async () => {
+  const { feedbackTracker } = newLoop()
+  const soon = Date.now() + 3_600_000
+  const open = Math.floor(Date.now() / 3_600_000) * 3_600_000
+  const candle = { time: open, open: 1, high: 1, low: 1, close: 1, volume: 1 }
+  for (const work of [
+    () => feedbackTracker.onPrice('BTCUSDT', 1, soon),
+    () => feedbackTracker.onPrices(['BTCUSDT'], Float64Array.of(1), Float64Array.of(soon)),
+    // The candle of this hour has not closed yet.
+    () => feedbackTracker.onCandle('BTCUSDT', { ...candle, time: open + 120_000 }, '1h'),
+  ]) {
+    expect(await failure(work)).toMatchObject({ code: 'ERR_INVALID_ARGUMENT', message: expect.stringContaining('in the future') })
+  }
+  expect(await feedbackTracker.onCandle('BTCUSDT', { ...candle, time: open - 3_600_000 }, '1h')).toEqual([])
+})

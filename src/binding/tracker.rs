@@ -214,7 +214,9 @@ impl FeedbackTracker {
     ) -> napi::Result<PromiseRaw<'env, Reply<Vec<ClosedSignal>>>> {
         let tick = guard(|| {
             let symbol = Symbol::parse(&values::text("pair", pair)?)?;
-            Ok((symbol, values::price("price", price)?, values::time_or_now("timeMs", time_ms)?))
+            let (price, time_ms) = (values::price("price", price)?, values::time_or_now("timeMs", time_ms)?);
+            self.core.check_not_ahead("timeMs", time_ms)?;
+            Ok((symbol, price, time_ms))
         });
         // Nearly every price closes nothing. Where that can be told without waiting, no thread need be asked.
         if let Ok((symbol, price, time_ms)) = &tick
@@ -246,6 +248,7 @@ impl FeedbackTracker {
     ) -> napi::Result<PromiseRaw<'env, Reply<Vec<ClosedSignal>>>> {
         call(env, &self.core, || {
             let ticks = values::ticks(pairs, prices, times_ms)?;
+            ticks.iter().try_for_each(|tick| self.core.check_not_ahead("timesMs", tick.time_ms))?;
             let (core, turn) = (self.core.clone(), self.core.turn());
             Ok(async move {
                 let ticks: Vec<Tick<'_>> = ticks.iter().collect();
@@ -277,6 +280,7 @@ impl FeedbackTracker {
             };
             let candle_ms = timeframe.millis();
             let candle = values::timed_candle("candle", &values::to_json(candle)?)?;
+            self.core.check_not_ahead("candle", candle.open_ms + candle_ms)?;
             let (core, turn) = (self.core.clone(), self.core.turn());
             Ok(async move {
                 let closed = core.on_candle(turn, &symbol, &candle, candle_ms).await?;

@@ -1,10 +1,11 @@
 //! Prices on their way to the store, in the order they were given.
 
 use super::SignalLoop;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::feedback::{ClosedSignal, Tick};
 use crate::market::Candle;
 use crate::symbol::Symbol;
+use crate::time::format_iso;
 use parking_lot::Mutex;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -61,7 +62,23 @@ impl Turn {
     }
 }
 
+/// How far a price may lie ahead of this machine's clock: as far as clocks differ.
+const CLOCK_TOLERANCE_MS: i64 = 60_000;
+
 impl SignalLoop {
+    /// Refuses what claims to come from the future, such as a candle that has not closed yet: all real prices until then
+    /// would count as out of date, and what they hit would be missed.
+    pub fn check_not_ahead(&self, argument: &'static str, time_ms: i64) -> Result<()> {
+        if time_ms <= self.now_ms() + CLOCK_TOLERANCE_MS {
+            return Ok(());
+        }
+        Err(Error::argument(
+            argument,
+            "must not end in the future: give prices as they come, candles once closed",
+            format_iso(time_ms),
+        ))
+    }
+
     /// A place in the order of prices: taken when a price is given, used when it is looked at.
     pub fn turn(&self) -> Turn {
         self.turns.take()
