@@ -52,7 +52,8 @@ fn spend(left: &mut usize, values: usize) -> Result<()> {
 /// A JavaScript value as JSON. `undefined` members and functions are left out; a `Date` becomes its milliseconds;
 /// NaN, infinities and an Invalid Date become their names, so that whoever wanted a number refuses them by name.
 pub fn to_json(value: Unknown<'_>) -> Result<Value> {
-    json(value, MAX_DEPTH, &mut MAX_VALUES.clone())
+    let mut left = MAX_VALUES;
+    json(value, MAX_DEPTH, &mut left)
 }
 
 fn json(value: Unknown<'_>, depth: usize, left: &mut usize) -> Result<Value> {

@@ -76,13 +76,12 @@ pub fn report(results: &TrainingResults, output: &Output) {
     if !results.skipped.is_empty() {
         output.line(format!("{} models are young enough and were left alone", results.skipped.len()));
     }
-    let mut warnings: Vec<&str> = results.results.iter().filter_map(|result| result.warning.as_deref()).collect();
+    let warnings: Vec<&str> = results.results.iter().filter_map(|result| result.warning.as_deref()).collect();
     // One exchange down is one piece of news, not twenty.
     if let Some(first) = warnings.first() {
         let more = warnings.len() - 1;
         let others = if more > 0 { format!(" (and {more} more like it)") } else { String::new() };
         output.warning(format!("{first}{others}"));
-        warnings.clear();
     }
     output.line(format!(
         "Success: {}/{} models trained ({:.0}%)",

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 /// Markets fetched at once.
-const PARALLEL: usize = 4;
+pub(super) const PARALLEL: usize = 4;
 
 /// What fetching one market came to.
 #[derive(Debug, Clone)]

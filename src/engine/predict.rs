@@ -206,7 +206,7 @@ impl SignalLoop {
         let mut prediction = Prediction {
             market: market.clone(),
             decision: Err(Abstention::NoFeatures),
-            probabilities: Probabilities { buy, sell, hold: (1.0 - buy - sell).max(0.0) },
+            probabilities: Probabilities::of(buy, sell),
             base_rates,
             break_even: None,
             price: last.close,

@@ -1,6 +1,7 @@
 //! Training many markets: fetch, train, promote, each on its own.
 
 use super::SignalLoop;
+use super::fetch::PARALLEL;
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
@@ -186,7 +187,7 @@ impl SignalLoop {
         let run = Arc::new(Run {
             source: if request.skip_fetch { None } else { Some(self.source()?) },
             permits: Semaphore::new(if config.parallel_training { self.threads() } else { 1 }),
-            fetches: Semaphore::new(4),
+            fetches: Semaphore::new(PARALLEL),
             cancel: cancel.clone(),
             finished: AtomicUsize::new(0),
             total: markets.len(),

@@ -10,6 +10,6 @@ mod weights;
 pub use decide::{Abstention, Costs, choose};
 pub use folds::{Fold, walk_forward};
 pub use labels::{Ending, Entry, Label, label, levels_at};
-pub use shrinkage::{believe, shrink};
-pub use train::{MIN_ROWS, MIN_TRAINING_CANDLES, Step, train_market};
+pub use shrinkage::believe;
+pub use train::{MIN_ROWS, Step, train_market};
 pub use weights::{OLDEST_DECAY, average_uniqueness, time_decay};

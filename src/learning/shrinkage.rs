@@ -32,11 +32,6 @@ pub fn believe(rows: &[Held]) -> f64 {
     (slope - CAUTION * standard_error).clamp(0.0, 1.0)
 }
 
-/// `constant + belief · (probability − constant)`.
-pub fn shrink(probability: f64, constant: f64, belief: f64) -> f64 {
-    constant + belief * (probability - constant)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

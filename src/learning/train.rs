@@ -3,15 +3,15 @@
 use super::decide::{Costs, choose};
 use super::folds::walk_forward;
 use super::labels::{Label, label};
-use super::shrinkage::{believe, shrink};
+use super::shrinkage::believe;
 use super::weights::{average_uniqueness, time_decay};
 use crate::barrier::Direction;
 use crate::cancel::Cancel;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::features::{self, COUNT, FEATURES, MIN_CANDLES};
+use crate::features::{self, COUNT, FEATURES};
 use crate::market::Candle;
-use crate::model::{Forest, ForestParameters, Held, Model, Probabilities, Record, Scores, Side};
+use crate::model::{Forest, ForestParameters, Held, Model, Probabilities, Record, Scores, Side, shrink};
 use crate::symbol::Market;
 use ndarray::{Array2, Axis};
 
@@ -237,6 +237,3 @@ fn importances(buy: &Forest, sell: &Forest) -> Vec<(String, f64)> {
     named.sort_by(|a, b| b.1.total_cmp(&a.1));
     named
 }
-
-/// Candles below which there is no use in trying: [`MIN_CANDLES`] to warm up, then [`MIN_ROWS`].
-pub const MIN_TRAINING_CANDLES: usize = MIN_CANDLES + MIN_ROWS;

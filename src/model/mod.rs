@@ -8,4 +8,4 @@ mod served;
 pub use forest::{Forest, ForestParameters};
 pub use metrics::{Held, Scores, log_loss};
 pub use registry::Registry;
-pub use served::{Model, Probabilities, Record, Side};
+pub use served::{Model, Probabilities, Record, Side, shrink};

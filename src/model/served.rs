@@ -20,6 +20,21 @@ pub struct Probabilities {
     pub hold: f64,
 }
 
+impl Probabilities {
+    /// Of a BUY and a SELL; neither is what remains. Two forests know nothing of each other: where together they promise
+    /// more than certainty, both give way.
+    pub fn of(buy: f64, sell: f64) -> Self {
+        let scale = (buy + sell).max(1.0);
+        let (buy, sell) = (buy / scale, sell / scale);
+        Self { buy, sell, hold: (1.0 - buy - sell).max(0.0) }
+    }
+}
+
+/// A probability as far as it is believed: `constant + belief · (probability − constant)`.
+pub fn shrink(probability: f64, constant: f64, belief: f64) -> f64 {
+    constant + belief * (probability - constant)
+}
+
 /// One direction's part of a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Side {
@@ -34,7 +49,7 @@ pub struct Side {
 impl Side {
     fn probability(&self, row: &[f64]) -> Option<f64> {
         let raw = self.forest.predict(row)?;
-        Some(self.base_rate + self.belief * (raw - self.base_rate))
+        Some(shrink(raw, self.base_rate, self.belief))
     }
 }
 
@@ -129,11 +144,7 @@ impl Model {
 
     /// Probabilities for one feature row; `None` for a row of another length or with a value that is not finite.
     pub fn probabilities(&self, row: &[f64]) -> Option<Probabilities> {
-        let (buy, sell) = (self.buy.probability(row)?, self.sell.probability(row)?);
-        // Two forests know nothing of each other; together they may promise more than certainty.
-        let scale = (buy + sell).max(1.0);
-        let (buy, sell) = (buy / scale, sell / scale);
-        Some(Probabilities { buy, sell, hold: (1.0 - buy - sell).max(0.0) })
+        Some(Probabilities::of(self.buy.probability(row)?, self.sell.probability(row)?))
     }
 
     /// Whether every part is in range, so that no file can send a prediction astray.

@@ -79,7 +79,7 @@ impl From<engine::Prediction> for Prediction {
     fn from(p: engine::Prediction) -> Self {
         let direction = p.decision.ok();
         let [buy, sell] = p.base_rates;
-        let base = model::Probabilities { buy, sell, hold: (1.0 - buy - sell).max(0.0) };
+        let base = model::Probabilities::of(buy, sell);
         Self {
             symbol: p.market.symbol.to_string(),
             timeframe: p.market.timeframe.to_string(),
