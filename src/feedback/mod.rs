@@ -2,6 +2,7 @@
 //!
 //! `docs/store.md` tells what a call that returned promises, the format of the files, and what is repaired how.
 
+mod closings;
 mod compact;
 #[cfg(test)]
 mod faults;
@@ -20,6 +21,7 @@ mod storage;
 mod view;
 mod writer;
 
+pub use closings::Given;
 pub use compact::Compaction;
 pub use import::{ImportReport, RefusedLine};
 pub use log::Recovery;

@@ -185,6 +185,11 @@ impl State {
         self.disordered
     }
 
+    /// The closed signals; in order of closing once they have been put so.
+    pub fn closed_slots(&self) -> &[Slot] {
+        &self.closed
+    }
+
     /// Puts the closed signals in order of closing; those that closed together in order of recording.
     pub fn put_in_order(&mut self) {
         let entries = &self.entries;
