@@ -114,9 +114,9 @@ impl StoredFile for FaultyFile {
     fn stat(&self) -> io::Result<Stat> {
         self.file.stat()
     }
-    fn lock(&self, how: Lock) -> io::Result<()> {
+    fn try_lock(&self, how: Lock) -> io::Result<bool> {
         // A lock that is taken but says that it was not would be held for ever; no system does that.
-        if self.plan.strikes(&self.done) { Err(self.plan.error()) } else { self.file.lock(how) }
+        if self.plan.strikes(&self.done) { Err(self.plan.error()) } else { self.file.try_lock(how) }
     }
     fn unlock(&self) -> io::Result<()> {
         self.file.unlock()

@@ -3,11 +3,10 @@
 //!
 //! It only finds candidates. Whether one closes, as what and at which price, is [`Levels`]' to say.
 
-use super::line::{Key, KeyHasher};
+use super::line::Key;
 use crate::barrier::{Direction, Exit, Levels};
 use crate::market::Candle;
-use std::collections::{BTreeSet, HashMap};
-use std::hash::BuildHasherDefault;
+use std::collections::BTreeSet;
 
 /// The number of an entry in the store's memory.
 pub(super) type Slot = u32;
@@ -23,6 +22,7 @@ pub(super) struct Hit {
 }
 
 struct Open {
+    slot: Slot,
     key: Key,
     levels: Levels,
     symbol: usize,
@@ -34,10 +34,68 @@ struct Open {
 /// All open signals.
 #[derive(Default)]
 pub(super) struct PriceIndex {
-    open: HashMap<Slot, Open, BuildHasherDefault<KeyHasher>>,
+    open: OpenSignals,
     books: Vec<Book>,
     /// Added, and not in a book yet. Most signals of a log that is read have closed by its end; those never get there.
     unfiled: Vec<Slot>,
+}
+
+/// The open signals by slot. Slots are given from 0 on, so that no hashing is needed: reading a log, most of the time goes
+/// into finding things in memory.
+#[derive(Default)]
+struct OpenSignals {
+    /// Where in `rooms` each slot's signal is; [`NOWHERE`] when it is not open.
+    places: Vec<u32>,
+    rooms: Vec<Option<Open>>,
+    /// The rooms that are empty.
+    vacant: Vec<u32>,
+}
+
+const NOWHERE: u32 = u32::MAX;
+
+impl OpenSignals {
+    fn insert(&mut self, open: Open) {
+        let slot = open.slot as usize;
+        if slot >= self.places.len() {
+            self.places.resize(slot + 1, NOWHERE);
+        }
+        let place = self.vacant.pop().unwrap_or_else(|| {
+            self.rooms.push(None);
+            (self.rooms.len() - 1) as u32
+        });
+        self.places[slot] = place;
+        self.rooms[place as usize] = Some(open);
+    }
+
+    fn remove(&mut self, slot: Slot) -> Option<Open> {
+        let place = std::mem::replace(self.places.get_mut(slot as usize)?, NOWHERE);
+        let open = self.rooms.get_mut(place as usize)?.take();
+        self.vacant.push(place);
+        open
+    }
+
+    fn get(&self, slot: Slot) -> Option<&Open> {
+        self.rooms.get(*self.places.get(slot as usize)? as usize)?.as_ref()
+    }
+
+    fn get_mut(&mut self, slot: Slot) -> Option<&mut Open> {
+        self.rooms.get_mut(*self.places.get(slot as usize)? as usize)?.as_mut()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Open> {
+        self.rooms.iter().flatten()
+    }
+
+    /// Gives back the memory of empty rooms.
+    fn trim(&mut self) {
+        self.rooms.retain(Option::is_some);
+        self.rooms.shrink_to_fit();
+        self.vacant = Vec::new();
+        for (place, open) in self.rooms.iter().flatten().enumerate() {
+            self.places[open.slot as usize] = place as u32;
+        }
+        self.places.shrink_to_fit();
+    }
 }
 
 /// The open signals of one symbol.
@@ -151,13 +209,13 @@ impl Book {
 impl PriceIndex {
     /// Adds an open signal of the symbol with this number.
     pub fn add(&mut self, slot: Slot, key: Key, symbol: usize, levels: Levels) {
-        self.open.insert(slot, Open { key, levels, symbol, filed: false });
+        self.open.insert(Open { slot, key, levels, symbol, filed: false });
         self.unfiled.push(slot);
     }
 
     /// Takes a closed signal out.
     pub fn remove(&mut self, slot: Slot) {
-        if let Some(open) = self.open.remove(&slot)
+        if let Some(open) = self.open.remove(slot)
             && open.filed
         {
             self.books[open.symbol].remove(slot, &open.levels);
@@ -170,7 +228,7 @@ impl PriceIndex {
     }
 
     pub fn levels(&self, slot: Slot) -> Option<&Levels> {
-        self.open.get(&slot).map(|open| &open.levels)
+        self.open.get(slot).map(|open| &open.levels)
     }
 
     /// The open signals of one symbol, or of all.
@@ -178,8 +236,8 @@ impl PriceIndex {
         let mut slots: Vec<Slot> = self
             .open
             .iter()
-            .filter(|(_, open)| symbol.is_none_or(|symbol| symbol == open.symbol))
-            .map(|(slot, _)| *slot)
+            .filter(|open| symbol.is_none_or(|symbol| symbol == open.symbol))
+            .map(|open| open.slot)
             .collect();
         slots.sort_unstable();
         slots
@@ -244,16 +302,15 @@ impl PriceIndex {
 
     /// Gives back the memory of signals that were open for a while as the log was read.
     pub fn trim(&mut self) {
-        let open = &self.open;
-        self.unfiled.retain(|slot| open.contains_key(slot));
+        self.unfiled.retain(|slot| self.open.get(*slot).is_some());
         self.unfiled.shrink_to_fit();
-        self.open.shrink_to_fit();
+        self.open.trim();
     }
 
     /// Puts what was added into the books.
     fn file(&mut self) {
         for slot in std::mem::take(&mut self.unfiled) {
-            if let Some(open) = self.open.get_mut(&slot)
+            if let Some(open) = self.open.get_mut(slot)
                 && !std::mem::replace(&mut open.filed, true)
             {
                 if open.symbol >= self.books.len() {
@@ -282,7 +339,7 @@ impl PriceIndex {
             && since_ms <= book.newest_ms
         {
             book.ahead.remove(&(since_ms, slot));
-            if let Some(open) = self.open.get(&slot) {
+            if let Some(open) = self.open.get(slot) {
                 book.add(slot, &open.levels);
             }
         }
@@ -291,7 +348,7 @@ impl PriceIndex {
 
     fn take(&mut self, candidates: Vec<Slot>, decide: impl Fn(&Levels) -> Option<Exit>, hits: &mut Vec<Hit>) {
         for slot in candidates {
-            let Some(open) = self.open.get_mut(&slot) else { continue };
+            let Some(open) = self.open.get_mut(slot) else { continue };
             if let Some(exit) = decide(&open.levels) {
                 open.filed = false;
                 self.books[open.symbol].remove(slot, &open.levels);
@@ -317,6 +374,7 @@ mod tests {
         /// The n-th hit so far could not be stored.
         PutBack(usize),
         Remove(Slot),
+        Trim,
     }
 
     fn levels() -> impl Strategy<Value = Levels> {
@@ -351,6 +409,7 @@ mod tests {
             2 => candle,
             1 => (0usize..20).prop_map(Step::PutBack),
             1 => (0u32..30).prop_map(Step::Remove),
+            1 => Just(Step::Trim),
         ];
         proptest::collection::vec(step, 1..60)
     }
@@ -414,6 +473,10 @@ mod tests {
                         }
                         Vec::new()
                     }
+                    Step::Trim => {
+                        index.trim();
+                        Vec::new()
+                    }
                     Step::Remove(slot) => {
                         index.remove(slot);
                         scan.open.retain(|(open, _)| *open != slot);
@@ -423,7 +486,7 @@ mod tests {
                 };
                 prop_assert_eq!(hits.iter().map(|h| (h.slot, h.exit)).collect::<Vec<_>>(), expected);
                 closing.extend(hits.iter().map(|h| h.slot));
-                prop_assert_eq!(index.open.len(), scan.open.len() + closing.len());
+                prop_assert_eq!(index.open.iter().count(), scan.open.len() + closing.len());
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The log file: locking it, reading what was appended to it since, repairing its end, appending to it.
 //!
-//! Everything that happens to the log happens under the lock of `signals.lock`, so that nobody ever reads a batch that is
+//! Everything that happens to the log happens under its lock, so that nobody ever reads a batch that is
 //! taken back later: writing under the exclusive lock, reading what others wrote under the shared one. The lock belongs to
 //! the open file and dies with its process.
 
@@ -16,15 +16,19 @@ use crate::error::Error;
 use crate::signal::Record;
 use chrono_tz::Tz;
 use parking_lot::{Mutex, RwLock};
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// The files of a store.
 #[derive(Debug, Clone)]
 pub(super) struct Paths {
     pub log: PathBuf,
+    /// What is locked: the log itself, so that there is no lock file that could be deleted at the wrong moment. Windows
+    /// keeps everyone from even reading what is locked; there it is an empty file beside the log.
     pub lock: PathBuf,
     pub quarantine: PathBuf,
     pub snapshot: PathBuf,
@@ -35,33 +39,65 @@ pub(super) struct Paths {
 }
 
 impl Paths {
-    pub fn new(folder: &Path) -> Self {
-        let path = |name: &str| folder.join(name);
-        Self {
-            log: path("signals.jsonl"),
-            lock: path("signals.lock"),
-            quarantine: path("signals.quarantine.jsonl"),
-            snapshot: path("signals.index"),
-            compacting: path("signals.compacting"),
-            compact_lock: path("signals.compacting.lock"),
-            folder: folder.to_owned(),
-        }
+    /// The files of the store in `folder`. Where its log is a symbolic link, all of them lie beside the file that it leads
+    /// to: a compaction then replaces that file and not the link, and two folders that link to one log share its lock.
+    pub fn of(folder: &Path) -> io::Result<Self> {
+        let log = folder.join("signals.jsonl");
+        let log = if log.is_symlink() { log.canonicalize()? } else { log };
+        let folder = log.parent().unwrap_or(Path::new("")).to_owned();
+        let stem = log.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let path = |end: &str| folder.join(format!("{stem}.{end}"));
+        Ok(Self {
+            lock: if cfg!(windows) { path("lock") } else { log.clone() },
+            quarantine: path("quarantine.jsonl"),
+            snapshot: path("index"),
+            compacting: path("compacting"),
+            compact_lock: path("compacting.lock"),
+            log,
+            folder,
+        })
     }
 }
 
-/// A file operation that failed, in words. Cloned to every caller whose operation it ended.
+/// What kept the store from doing something, in words. Cloned to every caller whose operation it ended.
 #[derive(Debug, Clone)]
-pub(super) struct Fault(pub String);
+pub(super) enum Fault {
+    /// A file operation failed.
+    Failed(String),
+    /// Someone else holds a lock.
+    Busy(String),
+}
 
 impl Fault {
     pub fn of(action: &str, path: &Path, cause: &io::Error) -> Self {
-        Self(format!("cannot {action} {}: {cause}", path.display()))
+        let advice = match cause.kind() {
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                "; let the user that runs this write there, or choose another home"
+            }
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; make room on that disk",
+            io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+                "; a file is where a folder must be: move it away, or choose another home"
+            }
+            io::ErrorKind::IsADirectory => "; a folder is where a file must be: move it away",
+            _ => "",
+        };
+        Self::Failed(format!("cannot {action} {}: {cause}{advice}", path.display()))
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Failed(what) | Self::Busy(what)) = self;
+        f.write_str(what)
     }
 }
 
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
-        Self::Store(fault.0)
+        match fault {
+            Fault::Failed(what) => Self::Store(what),
+            Fault::Busy(what) => Self::StoreBusy(what),
+        }
     }
 }
 
@@ -88,10 +124,14 @@ pub(super) struct Log {
     pub paths: Paths,
     pub storage: Arc<dyn Storage>,
     pub zone: Tz,
+    /// How long to wait for a lock that others hold.
+    pub patience: Duration,
     pub view: RwLock<View>,
     pub recovery: Mutex<Recovery>,
     /// This store's writer holds the exclusive lock and has caught up: nobody else can have written.
     pub writing: AtomicBool,
+    /// The store is being closed: long work on the side is to stop.
+    pub ending: AtomicBool,
     /// The readers' handle of the lock file; apart from the writer's, because a lock belongs to its handle.
     reader: Mutex<Arc<dyn StoredFile>>,
     /// Damage that was met under the shared lock, to be set aside under the next exclusive one.
@@ -100,12 +140,19 @@ pub(super) struct Log {
 
 impl Log {
     /// Opens the log under the exclusive lock, reads it, and repairs its end.
-    pub fn open(folder: &Path, zone: Tz, storage: Arc<dyn Storage>) -> Result<(Arc<Self>, Arc<dyn StoredFile>), Error> {
-        crate::files::create_folder(folder)?;
-        let paths = Paths::new(folder);
+    pub fn open(
+        folder: &Path,
+        zone: Tz,
+        patience: Duration,
+        storage: Arc<dyn Storage>,
+    ) -> Result<(Arc<Self>, Arc<dyn StoredFile>), Fault> {
+        std::fs::create_dir_all(folder).map_err(|e| Fault::of("create", folder, &e))?;
         let open = |path: &Path| storage.open(path).map_err(|e| Fault::of("open", path, &e));
+        // Creates what a link leads to, if that is missing.
+        open(&folder.join("signals.jsonl"))?;
+        let paths = Paths::of(folder).map_err(|e| Fault::of("find", folder, &e))?;
         let mut writer = open(&paths.lock)?;
-        let guard = acquire(&*storage, &paths.lock, &mut writer, Lock::Exclusive)?;
+        let guard = acquire(&*storage, &paths.lock, &mut writer, Lock::Exclusive, patience)?;
         let view = View::open(&*storage, &paths, zone)?;
         let recovery = Recovery { damaged: view.damaged, contradictions: view.contradictions, ..Recovery::default() };
         let log = Arc::new(Self {
@@ -113,21 +160,22 @@ impl Log {
             paths,
             storage,
             zone,
+            patience,
             view: RwLock::new(view),
             recovery: Mutex::new(recovery),
             writing: AtomicBool::new(false),
+            ending: AtomicBool::new(false),
             unkept: Mutex::default(),
         });
         log.catch_up(Lock::Exclusive)?;
         drop(guard);
         log.view.write().state.index.trim();
-        log.save_snapshot();
         Ok((log, writer))
     }
 
     /// Takes the exclusive lock for the writer.
     pub fn lock(&self, handle: &mut Arc<dyn StoredFile>) -> Result<Guard, Fault> {
-        acquire(&*self.storage, &self.paths.lock, handle, Lock::Exclusive)
+        acquire(&*self.storage, &self.paths.lock, handle, Lock::Exclusive, self.patience)
     }
 
     /// Brings the state up to date with what other processes wrote. Costs one `stat` when they wrote nothing.
@@ -136,7 +184,7 @@ impl Log {
             return Ok(());
         }
         let mut handle = self.reader.lock();
-        let _guard = acquire(&*self.storage, &self.paths.lock, &mut handle, Lock::Shared)?;
+        let _guard = acquire(&*self.storage, &self.paths.lock, &mut handle, Lock::Shared, self.patience)?;
         self.catch_up(Lock::Shared)
     }
 
@@ -224,6 +272,8 @@ impl Log {
     fn apply(&self, view: &mut View, parsed: &Parsed<'_>) {
         let mut found = Recovery::default();
         let mut damaged = Vec::new();
+        // A signal has a line, or two once it is closed.
+        view.state.reserve(parsed.to_come / 2);
         for item in &parsed.items {
             let applied = match &item.facts {
                 Ok(facts) => view.state.apply(facts, item.place),
@@ -243,7 +293,7 @@ impl Log {
             let bytes = parsed.bytes_at(item.place).to_vec();
             damaged.push(Damaged { offset: item.place.offset, reason, bytes });
         }
-        view.covered.reach(parsed.bytes());
+        view.covered.reach_summed(parsed.bytes(), &parsed.crc);
         if !damaged.is_empty() {
             view.damaged += found.damaged;
             view.contradictions += found.contradictions;
@@ -328,8 +378,8 @@ impl Log {
         let done = storage::append_all(&*file, lines).map_err(|e| Fault::of("append to", path, &e));
         let done = done.and_then(|()| if sync { self.sync(&*file) } else { Ok(()) });
         let done = done.and_then(|()| if sync { self.sync_name() } else { Ok(()) });
-        done.map_err(|Fault(what)| {
-            Fault(match file.set_len(base) {
+        done.map_err(|what| {
+            Fault::Failed(match file.set_len(base) {
                 Err(e) => {
                     format!("{what}; nor could the log be cut back ({e}): part of it may be found recorded later")
                 }
@@ -393,10 +443,15 @@ impl Log {
 
     /// Reads one record.
     pub fn read(&self, file: &dyn StoredFile, place: Place) -> Result<Record, Fault> {
-        let path = &self.paths.log;
+        line::decode(&self.read_line(file, place)?, self.zone)
+            .map_err(|reason| Fault::Failed(format!("{} at byte {}: {reason}", self.paths.log.display(), place.offset)))
+    }
+
+    /// Reads one line, as far as it is there.
+    pub fn read_line(&self, file: &dyn StoredFile, place: Place) -> Result<Vec<u8>, Fault> {
         let mut line = vec![0; place.len as usize];
-        let read = storage::read_full(file, &mut line, place.offset).map_err(|e| Fault::of("read", path, &e))?;
-        line::decode(&line[..read], self.zone)
-            .map_err(|reason| Fault(format!("{} at byte {}: {reason}", path.display(), place.offset)))
+        let read = storage::read_full(file, &mut line, place.offset);
+        line.truncate(read.map_err(|e| Fault::of("read", &self.paths.log, &e))?);
+        Ok(line)
     }
 }
