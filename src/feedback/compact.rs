@@ -10,6 +10,7 @@ use super::state::Place;
 use super::storage::{self, Lock, StoredFile};
 use super::view::Covered;
 use crate::error::Error;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -101,10 +102,8 @@ fn copy(log: &Log) -> Result<Option<Copy>, Error> {
         }
         (view.covered.file.clone(), view.covered.len, view.generation, view.state.places())
     };
-    let path = &log.paths.compacting;
-    let fail = |e| Fault::of("write", path, &e);
-    let file = log.storage.open(path).map_err(|e| Fault::of("open", path, &e))?;
-    file.set_len(0).map_err(fail)?;
+    let file = new_file(log)?;
+    let fail = |e| Fault::of("write", &log.paths.compacting, &e);
     let mut len = 0;
     let mut crc = crc32fast::Hasher::new();
     let mut places = Vec::with_capacity(old.len());
@@ -137,6 +136,19 @@ fn copy(log: &Log) -> Result<Option<Copy>, Error> {
     Ok(Some(Copy { file, len, crc, places, of, generation }))
 }
 
+/// An empty file for the copy. Never one that another compaction may be writing: should the file that keeps compactions
+/// apart have been deleted, one of them is to fail, and nothing to be lost. So this happens under the log's lock, as does
+/// [`put_in_place`].
+fn new_file(log: &Log) -> Result<Arc<dyn StoredFile>, Fault> {
+    let path = &log.paths.compacting;
+    let mut handle = log.storage.open(&log.paths.lock).map_err(|e| Fault::of("open", &log.paths.lock, &e))?;
+    let _guard = log.lock(&mut handle)?;
+    match log.storage.remove(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Fault::of("remove", path, &e)),
+        _ => log.storage.open(path).map_err(|e| Fault::of("open", path, &e)),
+    }
+}
+
 /// Completes the copy and gives it the log's name; the caller holds the exclusive lock and has caught up. `None` when the
 /// log is no longer the one that was copied.
 pub(super) fn put_in_place(log: &Log, copy: Copy) -> Result<Option<Compaction>, Fault> {
@@ -166,8 +178,9 @@ pub(super) fn put_in_place(log: &Log, copy: Copy) -> Result<Option<Compaction>, 
     copy.file.sync().map_err(fail)?;
     let covered = Covered::all_of(copy.file.clone(), crc).map_err(fail)?;
     let bytes_after = covered.len;
-    if bytes_after != copy.len + (len - copy.of) {
-        return Err(Fault::Failed(format!("{} was written by someone else", log.paths.compacting.display())));
+    let there = log.storage.stat(&log.paths.compacting).map_err(|e| Fault::of("find", &log.paths.compacting, &e))?;
+    if bytes_after != copy.len + (len - copy.of) || there.identity != covered.identity {
+        return Err(Fault::Busy(format!("another compaction took {}", log.paths.compacting.display())));
     }
     log.storage
         .rename(&log.paths.compacting, &log.paths.log)
