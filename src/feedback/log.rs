@@ -134,6 +134,8 @@ pub(super) struct Log {
     pub ending: AtomicBool,
     /// The readers' handle of the lock file; apart from the writer's, because a lock belongs to its handle.
     reader: Mutex<Arc<dyn StoredFile>>,
+    /// Held while a snapshot is made and written.
+    saving: Mutex<()>,
     /// Damage that was met under the shared lock, to be set aside under the next exclusive one.
     unkept: Mutex<Vec<Damaged>>,
 }
@@ -165,6 +167,7 @@ impl Log {
             recovery: Mutex::new(recovery),
             writing: AtomicBool::new(false),
             ending: AtomicBool::new(false),
+            saving: Mutex::default(),
             unkept: Mutex::default(),
         });
         log.catch_up(Lock::Exclusive)?;
@@ -273,7 +276,8 @@ impl Log {
         let mut found = Recovery::default();
         let mut damaged = Vec::new();
         // A signal has a line, or two once it is closed.
-        view.state.reserve(parsed.to_come / 2);
+        let keys = parsed.items.iter().filter_map(|item| item.facts.as_ref().ok()).map(|facts| facts.key);
+        view.state.reserve(view.state.count_new(keys) + parsed.to_come / 2);
         for item in &parsed.items {
             let applied = match &item.facts {
                 Ok(facts) => view.state.apply(facts, item.place),
@@ -306,23 +310,29 @@ impl Log {
 
     /// Writes a snapshot if it saves much reading at the next start. Nothing is lost when that fails: the log has it all.
     pub fn save_snapshot(&self) {
-        let snapshot = {
+        // One after the other, so that the newest is what stays.
+        let _saving = self.saving.lock();
+        let (snapshot, generation) = {
             let view = self.view.read();
             // Damage that is not in the quarantine yet must be met again.
             if view.covered.len < view.snapshot_len + SNAPSHOT_BYTES || !self.unkept.lock().is_empty() {
                 return;
             }
-            Snapshot {
+            let snapshot = Snapshot {
                 len: view.covered.len,
                 crc: view.covered.crc.clone().finalize(),
                 zone: self.zone.name().to_owned(),
                 damaged: view.damaged,
                 contradictions: view.contradictions,
                 ..view.state.to_snapshot()
-            }
+            };
+            (snapshot, view.generation)
         };
         if snapshot.write(&self.paths.snapshot).is_ok() {
-            self.view.write().snapshot_len = snapshot.len;
+            let mut view = self.view.write();
+            if view.generation == generation {
+                view.snapshot_len = snapshot.len;
+            }
         }
     }
 

@@ -143,11 +143,13 @@ impl<'a> Cursor<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
+    #[inline]
     fn literal(&mut self, expected: &str) -> Option<()> {
         self.text.as_bytes()[self.at..].starts_with(expected.as_bytes()).then(|| self.at += expected.len())
     }
 
     /// The value of a key that may be missing: `Some(None)` when it is, `None` when the value cannot be read.
+    #[inline]
     fn optional<T>(&mut self, key: &str, value: impl FnOnce(&mut Self) -> Option<T>) -> Option<Option<T>> {
         match self.literal(key) {
             None => Some(None),

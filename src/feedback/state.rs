@@ -90,6 +90,12 @@ impl State {
         self.entries.reserve(signals);
     }
 
+    /// How many of these are not known yet. Asked of many at once, the processor waits for memory once for several of them;
+    /// that leaves what [`State::apply`] needs of each in its cache.
+    pub fn count_new(&self, keys: impl Iterator<Item = Key>) -> usize {
+        keys.filter(|key| !self.ids.contains_key(key)).count()
+    }
+
     pub fn slot(&self, key: Key) -> Option<Slot> {
         self.ids.get(&key).copied()
     }
