@@ -1,7 +1,8 @@
 //! Reading back many lines of the log at once: in the order in which they stand there, neighbours in one read.
 
+use super::fault::Fault;
 use super::line::{Key, KeyHasher};
-use super::log::{Fault, Log};
+use super::log::Log;
 use super::state::Place;
 use super::storage;
 use std::collections::HashMap;

@@ -3,9 +3,10 @@
 //! What the log holds at the start is copied without its lock. Then, under the lock, what was appended meanwhile follows
 //! byte for byte, and the copy takes the log's name. A crash at any moment leaves the old log or the new one.
 
+use super::fault::Fault;
 use super::line;
 use super::lock::{Guard, acquire};
-use super::log::{Fault, Log};
+use super::log::Log;
 use super::state::Place;
 use super::storage::{self, Lock, StoredFile};
 use super::view::Covered;
@@ -144,7 +145,7 @@ fn new_file(log: &Log) -> Result<Arc<dyn StoredFile>, Fault> {
     let mut handle = log.storage.open(&log.paths.lock).map_err(|e| Fault::of("open", &log.paths.lock, &e))?;
     let _guard = log.lock(&mut handle)?;
     match log.storage.remove(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Fault::of("remove", path, &e)),
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Fault::of("remove", path, &e)),
         _ => log.storage.open(path).map_err(|e| Fault::of("open", path, &e)),
     }
 }

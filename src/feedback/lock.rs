@@ -1,6 +1,6 @@
 //! The lock between processes. It belongs to an open file and dies with its process.
 
-use super::log::Fault;
+use super::fault::Fault;
 use super::storage::{Lock, Storage, StoredFile};
 use std::io;
 use std::path::Path;

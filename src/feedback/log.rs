@@ -4,102 +4,23 @@
 //! taken back later: writing under the exclusive lock, reading what others wrote under the shared one. The lock belongs to
 //! the open file and dies with its process.
 
+use super::fault::Fault;
 use super::line::{self, Facts};
 use super::lock::{Guard, acquire};
+use super::paths::Paths;
 use super::quarantine::{self, Damaged};
 use super::scan::{self, Parsed};
 use super::snapshot::Snapshot;
 use super::state::{Applied, Place};
 use super::storage::{self, Lock, Storage, StoredFile};
 use super::view::View;
-use crate::error::Error;
 use crate::signal::Record;
 use chrono_tz::Tz;
 use parking_lot::{Mutex, RwLock};
-use std::fmt;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-
-/// The files of a store.
-#[derive(Debug, Clone)]
-pub(super) struct Paths {
-    pub log: PathBuf,
-    /// What is locked: the log itself, so that there is no lock file that could be deleted at the wrong moment. Windows
-    /// keeps everyone from even reading what is locked; there it is an empty file beside the log.
-    pub lock: PathBuf,
-    pub quarantine: PathBuf,
-    pub snapshot: PathBuf,
-    /// The new log while a compaction writes it, and what keeps two from doing so at once.
-    pub compacting: PathBuf,
-    pub compact_lock: PathBuf,
-    folder: PathBuf,
-}
-
-impl Paths {
-    /// The files of the store in `folder`. Where its log is a symbolic link, all of them lie beside the file that it leads
-    /// to: a compaction then replaces that file and not the link, and two folders that link to one log share its lock.
-    pub fn of(folder: &Path) -> io::Result<Self> {
-        let log = folder.join("signals.jsonl");
-        let log = if log.is_symlink() { log.canonicalize()? } else { log };
-        let folder = log.parent().unwrap_or(Path::new("")).to_owned();
-        let stem = log.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let path = |end: &str| folder.join(format!("{stem}.{end}"));
-        Ok(Self {
-            lock: if cfg!(windows) { path("lock") } else { log.clone() },
-            quarantine: path("quarantine.jsonl"),
-            snapshot: path("index"),
-            compacting: path("compacting"),
-            compact_lock: path("compacting.lock"),
-            log,
-            folder,
-        })
-    }
-}
-
-/// What kept the store from doing something, in words. Cloned to every caller whose operation it ended.
-#[derive(Debug, Clone)]
-pub(super) enum Fault {
-    /// A file operation failed.
-    Failed(String),
-    /// Someone else holds a lock.
-    Busy(String),
-}
-
-impl Fault {
-    pub fn of(action: &str, path: &Path, cause: &io::Error) -> Self {
-        let advice = match cause.kind() {
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                "; let the user that runs this write there, or choose another home"
-            }
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; make room on that disk",
-            io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
-                "; a file is where a folder must be: move it away, or choose another home"
-            }
-            io::ErrorKind::IsADirectory => "; a folder is where a file must be: move it away",
-            _ => "",
-        };
-        Self::Failed(format!("cannot {action} {}: {cause}{advice}", path.display()))
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Failed(what) | Self::Busy(what)) = self;
-        f.write_str(what)
-    }
-}
-
-impl From<Fault> for Error {
-    fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::Failed(what) => Self::Store(what),
-            Fault::Busy(what) => Self::StoreBusy(what),
-        }
-    }
-}
 
 /// What was found wrong with the log, and what was done about it, since the store was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

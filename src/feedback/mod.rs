@@ -4,6 +4,7 @@
 
 mod ahead;
 mod compact;
+mod fault;
 #[cfg(test)]
 mod faults;
 mod import;
@@ -11,7 +12,9 @@ mod index;
 mod line;
 mod lock;
 mod log;
+mod open;
 mod own;
+mod paths;
 mod prices;
 mod quarantine;
 mod scan;

@@ -1,8 +1,9 @@
 //! What the store keeps in memory of its log: about a hundred bytes a signal, the levels of the open ones, and where in
 //! the log to find the rest.
 
-use super::index::{PriceIndex, Slot};
+use super::index::PriceIndex;
 use super::line::{self, Facts, Key, KeyHasher, Reason};
+use super::open::Slot;
 use super::snapshot::{OpenRow, Row, Snapshot};
 use super::stats::{Groups, Stats, StatsFilter};
 use crate::barrier::{Direction, Levels, Outcome};

@@ -1,7 +1,8 @@
 //! The state, and which part of which file it was read from.
 
+use super::fault::Fault;
 use super::line;
-use super::log::{Fault, Paths};
+use super::paths::Paths;
 use super::snapshot::Snapshot;
 use super::state::State;
 use super::storage::{self, Stat, Storage, StoredFile};

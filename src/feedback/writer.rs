@@ -4,10 +4,11 @@
 use super::ClosedSignal;
 use super::ahead::Ahead;
 use super::compact::{self, Compaction};
+use super::fault::Fault;
 use super::index::Hit;
 use super::line::{self, Facts, Key, KeyHasher};
 use super::lock::Guard;
-use super::log::{Fault, Log};
+use super::log::Log;
 use super::state::Place;
 use super::storage::{Lock, StoredFile};
 use super::upkeep::Upkeep;
