@@ -76,6 +76,13 @@ async fn a_snapshot_that_does_not_match_is_passed_over_and_rebuilt() {
     same(home.path(), &stats).await;
     assert!(std::fs::read(&index).unwrap() == good, "written anew");
 
+    // What a process left that ended while it wrote one.
+    let aside = home.path().join("signals.index.writing");
+    std::fs::write(&aside, [&good[..], b"and more"].concat()).unwrap();
+    std::fs::remove_file(&index).unwrap();
+    same(home.path(), &stats).await;
+    assert!(std::fs::read(&index).unwrap() == good && !aside.exists());
+
     // A flipped bit of the log, deep inside what the snapshot stands for, is found all the same.
     let whole = std::fs::read(&log).unwrap();
     let mut bad = whole.clone();
