@@ -1,7 +1,7 @@
 //! Closed signals for a reader that wants each of them once, such as a learner.
 
 use super::FeedbackStore;
-use super::index::Slot;
+use super::open::Slot;
 use crate::error::Result;
 use crate::signal::Record;
 
