@@ -1,12 +1,13 @@
 //! `FeedbackTracker`: signals in, closings and statistics out.
 
-use super::errors::{Code, Reply, call, sync};
+use super::errors::{Code, sync};
+use super::promises::{Elsewhere, call, elsewhere, promise, spawned};
 use super::types::{CloseDecision, ClosedSignal, Compaction, ImportReport, PerformanceStats, Recovery};
 use super::values;
 use crate::barrier::{Direction, Levels, Outcome};
 use crate::engine::{SignalLoop, should_close};
 use crate::error::{Error, Result, guard};
-use crate::feedback::{StatsFilter, Tick};
+use crate::feedback::{Lines, StatsFilter, Tick};
 use crate::signal::{OUTCOMES, Signal};
 use crate::symbol::{Symbol, Timeframe};
 use crate::time::now_ms;
@@ -34,13 +35,33 @@ impl FeedbackTracker {
         Self { core }
     }
 
-    fn read(&self, signal: Value) -> Result<Signal> {
-        Signal::from_value(signal, self.core.config().timezone)
+    fn read(&self, env: &Env, signal: Unknown<'_>) -> Result<Signal> {
+        let zone = self.core.config().timezone;
+        let text = values::signal_text(env, &signal);
+        if let Some(signal) = text.and_then(|text| Signal::from_text(&text, zone).ok()) {
+            return Ok(signal);
+        }
+        // What is wrong with it is told of the value itself.
+        Signal::from_value(values::to_json(signal)?, zone)
+    }
+
+    /// The signals of an array written down on other threads, a slice on each; `None` when they have to be read one by one.
+    fn written(&self, env: &Env, signals: &Unknown<'_>) -> Result<Option<Vec<Elsewhere<Lines>>>> {
+        let Some(slices) = values::SignalTexts::of(env, signals) else { return Ok(None) };
+        let write = |text: String| {
+            let core = self.core.clone();
+            spawned(async move { core.write_down(&text) })
+        };
+        // Each slice is on its way while the next is being made into text.
+        Ok(slices.map(|text| text.map(write)).collect())
     }
 
     fn read_all(&self, signals: Value) -> Result<Vec<Signal>> {
         match signals {
-            Value::Array(items) => items.into_iter().map(|item| self.read(item)).collect(),
+            Value::Array(items) => {
+                let zone = self.core.config().timezone;
+                items.into_iter().map(|item| Signal::from_value(item, zone)).collect()
+            }
             other => Err(Error::argument("signals", "must be an array of signals", other)),
         }
     }
@@ -133,10 +154,20 @@ impl FeedbackTracker {
         &self,
         env: &'env Env,
         signal: Unknown<'_>,
-    ) -> napi::Result<PromiseRaw<'env, Reply<bool>>> {
-        call(env, &self.core, || {
-            let (core, signal) = (self.core.clone(), self.read(values::to_json(signal)?)?);
-            Ok(async move { core.record(vec![signal]).await.map(|()| true) })
+    ) -> napi::Result<PromiseRaw<'env, bool>> {
+        promise(env, || {
+            // Held until the writing has begun, which closing the store waits for.
+            let call = self.core.begin()?;
+            match self.core.try_record(self.read(env, signal)?) {
+                Ok(recorded) => Ok(Box::pin(recorded)),
+                Err(signal) => {
+                    let core = self.core.clone();
+                    Ok(elsewhere(async move {
+                        let _under_way = call;
+                        core.record(vec![*signal]).await.map(|()| true)
+                    }))
+                }
+            }
         })
     }
 
@@ -148,19 +179,22 @@ impl FeedbackTracker {
         &self,
         env: &'env Env,
         signals: Unknown<'_>,
-    ) -> napi::Result<PromiseRaw<'env, Reply<u32>>> {
+    ) -> napi::Result<PromiseRaw<'env, u32>> {
         call(env, &self.core, || {
             let core = self.core.clone();
-            // Text crosses over in one piece and is parsed off the event loop. What it cannot say is read value by value.
-            let text = values::stringified(env, &signals);
-            let read = if text.is_some() { Vec::new() } else { self.read_all(values::to_json(signals)?)? };
+            let written = self.written(env, &signals)?;
+            let read = if written.is_none() { self.read_all(values::to_json(signals)?)? } else { Vec::new() };
             Ok(async move {
-                let signals = match text {
-                    Some(text) => core.parse_signals(text).await?,
-                    None => read,
+                let Some(parts) = written else {
+                    let count = read.len() as u32;
+                    return core.record(read).await.map(|()| count);
                 };
-                let count = signals.len() as u32;
-                core.record(signals).await.map(|()| count)
+                let mut lines = Vec::with_capacity(parts.len());
+                for part in parts {
+                    lines.push(part.await?);
+                }
+                let count = lines.iter().map(Lines::count).sum::<usize>() as u32;
+                core.record_lines(lines).await.map(|()| count)
             })
         })
     }
@@ -172,8 +206,9 @@ impl FeedbackTracker {
         &self,
         env: &'env Env,
         update: Unknown<'_>,
-    ) -> napi::Result<PromiseRaw<'env, Reply<bool>>> {
-        call(env, &self.core, || {
+    ) -> napi::Result<PromiseRaw<'env, bool>> {
+        promise(env, || {
+            let call = self.core.begin()?;
             let mut map = values::to_map("update", update)?;
             let text = |value: &Value| value.as_str().filter(|id| !id.is_empty()).map(str::to_owned);
             let id = values::option(&mut map, "signalId", "must be the id of a signal", text)?
@@ -193,8 +228,14 @@ impl FeedbackTracker {
             let profit =
                 values::option(&mut map, "profitLossPercent", "must be a finite number of percent", Value::as_f64)?;
             values::no_more(&map)?;
+            if let Some(closed) = self.core.try_close_signal(&id, outcome, exit, profit) {
+                return Ok(Box::pin(closed));
+            }
             let core = self.core.clone();
-            Ok(async move { core.store()?.close_signal(&id, outcome, exit, profit, core.now_ms()).await })
+            Ok(elsewhere(async move {
+                let _under_way = call;
+                core.store()?.close_signal(&id, outcome, exit, profit, core.now_ms()).await
+            }))
         })
     }
 
@@ -211,7 +252,7 @@ impl FeedbackTracker {
         pair: Unknown<'_>,
         price: Unknown<'_>,
         time_ms: Unknown<'_>,
-    ) -> napi::Result<PromiseRaw<'env, Reply<Vec<ClosedSignal>>>> {
+    ) -> napi::Result<PromiseRaw<'env, Vec<ClosedSignal>>> {
         let tick = guard(|| {
             let symbol = Symbol::parse(&values::text("pair", pair)?)?;
             let (price, time_ms) = (values::price("price", price)?, values::time_or_now("timeMs", time_ms)?);
@@ -222,7 +263,7 @@ impl FeedbackTracker {
         if let Ok((symbol, price, time_ms)) = &tick
             && self.core.closes_nothing(symbol, *price, *time_ms)
         {
-            return PromiseRaw::resolve(env, Reply::from(Ok(Vec::new())));
+            return PromiseRaw::resolve(env, Vec::new());
         }
         call(env, &self.core, || {
             let (core, (symbol, price, time_ms), turn) = (self.core.clone(), tick?, self.core.turn());
@@ -245,7 +286,7 @@ impl FeedbackTracker {
         pairs: Unknown<'_>,
         prices: Unknown<'_>,
         times_ms: Unknown<'_>,
-    ) -> napi::Result<PromiseRaw<'env, Reply<Vec<ClosedSignal>>>> {
+    ) -> napi::Result<PromiseRaw<'env, Vec<ClosedSignal>>> {
         call(env, &self.core, || {
             let ticks = values::ticks(pairs, prices, times_ms)?;
             ticks.iter().try_for_each(|tick| self.core.check_not_ahead("timesMs", tick.time_ms))?;
@@ -270,7 +311,7 @@ impl FeedbackTracker {
         pair: Unknown<'_>,
         candle: Unknown<'_>,
         timeframe: Unknown<'_>,
-    ) -> napi::Result<PromiseRaw<'env, Reply<Vec<ClosedSignal>>>> {
+    ) -> napi::Result<PromiseRaw<'env, Vec<ClosedSignal>>> {
         call(env, &self.core, || {
             let symbol = Symbol::parse(&values::text("pair", pair)?)?;
             let timeframe = if values::is_missing(&timeframe) {
@@ -296,7 +337,7 @@ impl FeedbackTracker {
         &self,
         env: &'env Env,
         path: Unknown<'_>,
-    ) -> napi::Result<PromiseRaw<'env, Reply<f64>>> {
+    ) -> napi::Result<PromiseRaw<'env, f64>> {
         call(env, &self.core, || {
             let (core, path) = (self.core.clone(), PathBuf::from(values::text("path", path)?));
             Ok(async move { Ok(core.store()?.export_csv(&path)? as f64) })
@@ -310,7 +351,7 @@ impl FeedbackTracker {
         &self,
         env: &'env Env,
         path: Unknown<'_>,
-    ) -> napi::Result<PromiseRaw<'env, Reply<ImportReport>>> {
+    ) -> napi::Result<PromiseRaw<'env, ImportReport>> {
         call(env, &self.core, || {
             let (core, path) = (self.core.clone(), PathBuf::from(values::text("path", path)?));
             Ok(async move { Ok(core.store()?.import(&path).await?.into()) })
@@ -319,7 +360,7 @@ impl FeedbackTracker {
 
     /// Rewrites the log with one line per signal, atomically, while this and other processes go on writing.
     #[napi(ts_return_type = "Promise<Compaction>")]
-    pub fn compact<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Reply<Compaction>>> {
+    pub fn compact<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Compaction>> {
         call(env, &self.core, || {
             let core = self.core.clone();
             Ok(async move { Ok(core.store()?.compact().await?.into()) })
@@ -328,7 +369,7 @@ impl FeedbackTracker {
 
     /// What was found wrong with the log since it was opened, and what was done about it.
     #[napi(ts_return_type = "Promise<Recovery>")]
-    pub fn recovery<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Reply<Recovery>>> {
+    pub fn recovery<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Recovery>> {
         call(env, &self.core, || {
             let core = self.core.clone();
             Ok(async move { Ok(core.store()?.recovery().into()) })
@@ -347,7 +388,7 @@ impl FeedbackTracker {
         symbol: Unknown<'_>,
         timeframe: Unknown<'_>,
         days: Unknown<'_>,
-    ) -> napi::Result<PromiseRaw<'env, Reply<PerformanceStats>>> {
+    ) -> napi::Result<PromiseRaw<'env, PerformanceStats>> {
         call(env, &self.core, || {
             let symbol = values::optional_text("symbol", symbol)?.map(|text| Symbol::parse(&text)).transpose()?;
             let timeframe = values::optional_text("timeframe", timeframe)?;

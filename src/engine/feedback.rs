@@ -2,14 +2,12 @@
 
 use super::{SignalLoop, StoreState};
 use crate::barrier::Outcome;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::features;
-use crate::feedback::FeedbackStore;
+use crate::feedback::{FeedbackStore, Lines};
 use crate::market::Candle;
 use crate::signal::{EntryFeatures, Signal};
 use crate::symbol::Market;
-use rayon::prelude::*;
-use serde_json::value::RawValue;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -38,31 +36,66 @@ impl SignalLoop {
     /// Records signals, each with the features of the last candle closed before it, when that candle is stored.
     ///
     /// # Errors
-    /// [`crate::error::Error::SignalConflict`] of the first that contradicts an earlier signal; the others are recorded.
+    /// [`Error::SignalConflict`] of the first that contradicts an earlier signal; the others are recorded.
     pub async fn record(&self, mut signals: Vec<Signal>) -> Result<()> {
+        self.add_features(&mut signals);
+        none_refused(self.store()?.record_all(signals).await?)
+    }
+
+    /// Begins to record a signal at once, where that needs neither waiting nor computing: the store is open, and no candles
+    /// of its market are stored. Otherwise the signal comes back, for [`Self::record`].
+    pub fn try_record(
+        &self,
+        signal: Signal,
+    ) -> std::result::Result<impl Future<Output = Result<bool>> + Send + use<>, Box<Signal>> {
+        let market = Market { symbol: signal.symbol.clone(), timeframe: signal.timeframe };
+        match self.open_store() {
+            Some(store) if !self.has_candles(&market) => Ok(store.record(signal)),
+            _ => Err(Box::new(signal)),
+        }
+    }
+
+    /// Begins to close a signal at once, where that needs no waiting: the store is open. Arguments and errors are those of
+    /// [`FeedbackStore::close_signal`].
+    pub fn try_close_signal(
+        &self,
+        id: &str,
+        outcome: Outcome,
+        exit_price: Option<f64>,
+        profit_percent: Option<f64>,
+    ) -> Option<impl Future<Output = Result<bool>> + Send + use<>> {
+        let store = self.open_store()?;
+        Some(store.close_signal(id, outcome, exit_price, profit_percent, self.now_ms()))
+    }
+
+    /// Reads and checks a JSON array of signals, adds their features and writes them down, to be recorded with others by
+    /// [`Self::record_lines`].
+    ///
+    /// # Errors
+    /// [`Error::InvalidSignal`] or [`Error::InvalidArgument`] of the first that is wrong.
+    pub fn write_down(&self, text: &str) -> Result<Lines> {
+        let mut signals = Signal::array_from_text(text, self.config().timezone)?;
+        self.add_features(&mut signals);
+        Lines::of(signals)
+    }
+
+    /// Records what was written down.
+    ///
+    /// # Errors
+    /// As [`Self::record`].
+    pub async fn record_lines(&self, lines: Vec<Lines>) -> Result<()> {
+        none_refused(self.store()?.record_lines(lines).await?)
+    }
+
+    fn add_features(&self, signals: &mut [Signal]) {
         // Bulk recordings come from few markets; each one's candles are looked up once.
         let mut tails: HashMap<Market, Option<Arc<Vec<Candle>>>> = HashMap::new();
-        for signal in &mut signals {
+        for signal in signals {
             let market = Market { symbol: signal.symbol.clone(), timeframe: signal.timeframe };
             // Features are a gain: no signal is refused because candles cannot be read.
             let tail = tails.entry(market).or_insert_with_key(|market| self.stored_tail(market).ok().flatten());
             signal.features = tail.as_ref().and_then(|candles| entry_features(signal, candles));
         }
-        let results = self.store()?.record_all(signals).await?;
-        results.into_iter().try_for_each(|result| result.map(|_| ()))
-    }
-
-    /// Reads and checks a JSON array of signals on the loop's threads.
-    pub async fn parse_signals(&self, text: String) -> Result<Vec<Signal>> {
-        let zone = self.config().timezone;
-        self.on_pool(move || {
-            let unreadable = |e: serde_json::Error| Error::argument("signals", "must be an array of signals", e);
-            let items: Vec<&RawValue> = serde_json::from_str(&text).map_err(unreadable)?;
-            let read =
-                |item: &&RawValue| Signal::from_value(serde_json::from_str(item.get()).map_err(unreadable)?, zone);
-            items.par_iter().map(read).collect()
-        })
-        .await
     }
 
     /// The store if it is open already, without opening it or waiting.
@@ -72,6 +105,10 @@ impl SignalLoop {
             _ => None,
         })
     }
+}
+
+fn none_refused(results: Vec<Result<bool>>) -> Result<()> {
+    results.into_iter().try_for_each(|result| result.map(|_| ()))
 }
 
 /// The features of the last candle closed before the signal; `None` when it is not among these, or has none.

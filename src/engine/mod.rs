@@ -218,6 +218,11 @@ impl SignalLoop {
         Ok(Some(tail))
     }
 
+    /// Whether candles of `market` are stored, or may be.
+    fn has_candles(&self, market: &Market) -> bool {
+        !matches!(Stamp::of(&candle_file(&self.data_folder(), market)), Ok(None))
+    }
+
     fn threads(&self) -> usize {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         self.options.threads.unwrap_or_else(|| cores.saturating_sub(1).max(1))

@@ -63,6 +63,28 @@ impl NewLine {
     }
 }
 
+/// Signals written down, ready to be recorded by [`super::FeedbackStore::record_lines`].
+pub struct Lines(Vec<NewLine>);
+
+impl Lines {
+    /// Writes signals down.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSignal`] for one that is too long.
+    pub fn of(signals: Vec<Signal>) -> Result<Self> {
+        NewLine::all(signals.into_iter().map(|signal| Record { signal, closing: None })).map(Self)
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn into_changes(self) -> impl Iterator<Item = Change> {
+        self.0.into_iter().map(Change::Record)
+    }
+}
+
 /// What a caller says of a closing.
 pub(super) struct CloseRequest {
     pub id: String,

@@ -1,80 +1,14 @@
-//! A trading signal and what became of it, checked at the door, and their JSON form.
-//!
-//! Both spellings of every key are read (`entryPrice` from JavaScript, `entry_price` from the files of the system that
-//! came before); the snake_case one is written. Keys that mean nothing here are kept and written back as they came.
+//! Reading signals and records from JSON.
 
+use super::{Closing, MAX_ID_BYTES, OUTCOMES, Record, Signal, assumed_profit, check_levels, wrong};
 use crate::barrier::{Direction, Levels, Outcome};
-use crate::error::{Error, Result, shown};
+use crate::error::{Error, Result};
 use crate::symbol::{Symbol, Timeframe};
 use crate::time;
 use chrono_tz::Tz;
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value, json};
-
-/// The longest signal id accepted, in bytes.
-pub const MAX_ID_BYTES: usize = 256;
-
-/// A signal, checked: ids are not empty, prices are finite and positive, levels lie on their side of the entry.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Signal {
-    /// The caller's unique id.
-    pub id: String,
-    /// The pair.
-    pub symbol: Symbol,
-    /// The candle interval it was made from; `1h` when the caller does not say.
-    pub timeframe: Timeframe,
-    /// `None` is HOLD: stored, but never open nor counted.
-    pub direction: Option<Direction>,
-    /// Percent, 0–100. Old files may lack it.
-    pub confidence: Option<f64>,
-    /// Entry price; only a HOLD may lack it.
-    pub entry_price: Option<f64>,
-    /// Below the entry for a BUY, above it for a SELL.
-    pub stop_loss: Option<f64>,
-    /// Above the entry for a BUY, below it for a SELL.
-    pub take_profit: Option<f64>,
-    /// When it was given, UTC epoch ms.
-    pub timestamp_ms: i64,
-    /// When it closes by itself, UTC epoch ms.
-    pub expires_ms: Option<i64>,
-    /// The caller's indicators as they came; [`Signal::numeric_indicators`] are those that can be learned from.
-    pub indicators: Map<String, Value>,
-    /// The features of the market at entry, when candles were known.
-    pub features: Option<EntryFeatures>,
-    /// Everything else the caller sent.
-    pub extra: Map<String, Value>,
-}
-
-/// The feature row of the last closed candle before the signal.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct EntryFeatures {
-    /// [`crate::features::VERSION`] at the time: rows of another version are not mixed in.
-    pub version: u32,
-    /// One value per feature.
-    pub values: Vec<f64>,
-}
-
-/// How a signal was closed.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Closing {
-    /// As what; never `ACTIVE`.
-    pub outcome: Outcome,
-    /// At which price, if known.
-    pub exit_price: Option<f64>,
-    /// Profit in percent of the entry price, before costs.
-    pub profit_percent: f64,
-    /// When, UTC epoch ms.
-    pub closed_ms: i64,
-}
-
-/// A signal and its end, if it has one: what one line of the log says.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Record {
-    /// The signal.
-    pub signal: Signal,
-    /// `None` while it is open, and for ever for a HOLD.
-    pub closing: Option<Closing>,
-}
+use std::fmt;
 
 /// How strictly to read a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,10 +18,6 @@ pub enum Source {
     /// From a file, maybe of the old system: what can be done without may be missing.
     File,
 }
-
-/// The keys that say how a signal was closed, in both spellings.
-const CLOSING_KEYS: [&str; 7] =
-    ["outcome", "exit_price", "exitPrice", "profit_loss_percent", "profitLossPercent", "closed_at", "closedAt"];
 
 /// How deep a caller's own objects may nest: far from the 128 levels at which the line could not be read back.
 const MAX_DEPTH: usize = 32;
@@ -101,10 +31,6 @@ fn deeper_than(levels: usize, value: &Value) -> bool {
     }
 }
 
-fn wrong<T>(field: &'static str, problem: &'static str, value: impl std::fmt::Display) -> Result<T> {
-    Err(Error::InvalidSignal { field, problem, value: shown(value) })
-}
-
 /// The prices of a signal as far as they are there.
 struct Prices {
     entry: Option<f64>,
@@ -112,14 +38,100 @@ struct Prices {
     take_profit: Option<f64>,
 }
 
-/// Takes fields out of a JSON object by any of their spellings.
-struct Fields(Map<String, Value>);
+/// The keys that mean something, in every spelling.
+const KEYS: [&str; 27] = [
+    "id", "signalId", "signal_id", "pair", "symbol", "timeframe", "signalType", "signal_type", "confidence",
+    "entryPrice", "entry_price", "stopLoss", "stop_loss", "takeProfit", "take_profit", "timestamp", "expiresAt",
+    "expires_at", "indicators", "features", "outcome", "exit_price", "exitPrice", "profit_loss_percent",
+    "profitLossPercent", "closed_at", "closedAt",
+];
+
+/// A JSON object: what means something, to be taken by any spelling, and the rest.
+#[derive(Default)]
+struct Fields {
+    known: Vec<(&'static str, Value)>,
+    others: Map<String, Value>,
+}
+
+impl From<Map<String, Value>> for Fields {
+    fn from(map: Map<String, Value>) -> Self {
+        let mut fields = Self::default();
+        for (key, value) in map {
+            match known(&key) {
+                Some(key) => fields.known.push((key, value)),
+                None => drop(fields.others.insert(key, value)),
+            }
+        }
+        fields
+    }
+}
+
+fn known(key: &str) -> Option<&'static str> {
+    KEYS.into_iter().find(|known| *known == key)
+}
+
+/// Read straight from text: a map of all of it would cost more than everything else together.
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Fields;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> std::result::Result<Fields, A::Error> {
+                let mut fields = Fields { known: Vec::with_capacity(12), others: Map::new() };
+                while let Some(key) = members.next_key::<Key>()? {
+                    let value = members.next_value()?;
+                    match key {
+                        Key::Known(key) => fields.known.push((key, value)),
+                        Key::Other(key) => drop(fields.others.insert(key, value)),
+                    }
+                }
+                Ok(fields)
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
+/// A member's name.
+enum Key {
+    Known(&'static str),
+    Other(String),
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Name;
+        impl Visitor<'_> for Name {
+            type Value = Key;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a name")
+            }
+
+            fn visit_str<E>(self, name: &str) -> std::result::Result<Key, E> {
+                Ok(known(name).map_or_else(|| Key::Other(name.to_owned()), Key::Known))
+            }
+        }
+        deserializer.deserialize_str(Name)
+    }
+}
 
 impl Fields {
     fn take(&mut self, spellings: &[&str]) -> Option<Value> {
-        // All spellings are removed, so that none is left over in `extra`; the first one present wins.
-        let found: Vec<Value> = spellings.iter().filter_map(|key| self.0.shift_remove(*key)).collect();
-        found.into_iter().find(|value| !value.is_null())
+        // All spellings are removed; the first one present wins.
+        let mut first = None;
+        for spelling in spellings {
+            if let Some(at) = self.known.iter().position(|(key, _)| key == spelling) {
+                let (_, value) = self.known.swap_remove(at);
+                first = first.or(Some(value).filter(|value| !value.is_null()));
+            }
+        }
+        first
     }
 
     fn price(&mut self, field: &'static str, spellings: &[&str]) -> Result<Option<f64>> {
@@ -191,9 +203,32 @@ impl Signal {
         }
     }
 
+    /// Reads and checks the signals of a JSON array. Naive times are read in `zone`.
+    ///
+    /// # Errors
+    /// That of the first that is wrong.
+    pub fn array_from_text(text: &str, zone: Tz) -> Result<Vec<Self>> {
+        if let Ok(items) = serde_json::from_str::<Vec<Fields>>(text) {
+            return items.into_iter().map(|fields| Self::read(fields, Source::Caller, zone)).collect();
+        }
+        // Something in it is not an object: which, the long way tells.
+        let unreadable = |e: serde_json::Error| Error::argument("signals", "must be an array of signals", e);
+        let items: Vec<Value> = serde_json::from_str(text).map_err(unreadable)?;
+        items.into_iter().map(|item| Self::from_value(item, zone)).collect()
+    }
+
+    /// Reads and checks a caller's signal from the text of a JSON object. Naive times are read in `zone`.
+    pub fn from_text(text: &str, zone: Tz) -> Result<Self> {
+        let fields = serde_json::from_str(text).map_err(|e| Error::argument("signal", "must be an object", e))?;
+        Self::read(fields, Source::Caller, zone)
+    }
+
     /// Reads and checks a signal. Naive times are read in `zone`.
     pub fn from_json(object: Map<String, Value>, source: Source, zone: Tz) -> Result<Self> {
-        let mut fields = Fields(object);
+        Self::read(object.into(), source, zone)
+    }
+
+    fn read(mut fields: Fields, source: Source, zone: Tz) -> Result<Self> {
         let id = match fields.take(&["signal_id", "signalId", "id"]) {
             Some(Value::String(id)) if !id.trim().is_empty() && id.len() <= MAX_ID_BYTES => id,
             Some(Value::Number(id)) if id.is_u64() => id.to_string(),
@@ -234,12 +269,11 @@ impl Signal {
         let indicators = fields.object("indicators")?;
         // Features come from signalloop itself, by way of the file; ones it cannot read it does without.
         let features = fields.take(&["features"]).and_then(|value| serde_json::from_value(value).ok());
-        // What became of a signal is the store's to say: a caller's `outcome` must not stand in for it in the log.
-        fields.take(&CLOSING_KEYS);
+        // How it was closed, which is left in `fields`, is the store's to say: a caller's `outcome` must not stand in for it.
         if indicators.values().any(|value| deeper_than(MAX_DEPTH, value)) {
             return wrong("indicators", TOO_DEEP, "more");
         }
-        if fields.0.values().any(|value| deeper_than(MAX_DEPTH, value)) {
+        if fields.others.values().any(|value| deeper_than(MAX_DEPTH, value)) {
             return wrong("other fields", TOO_DEEP, "more");
         }
         Ok(Self {
@@ -255,70 +289,19 @@ impl Signal {
             expires_ms,
             indicators,
             features,
-            extra: fields.0,
+            extra: fields.others,
         })
     }
 
     /// The levels of an object that need not be a whole signal: `signal_type`, `entry_price`, `stop_loss`, `take_profit`,
     /// `expires_at`, in either spelling. `None` for a HOLD. Prices of any time may close them.
     pub fn levels_of(object: Map<String, Value>) -> Result<Option<Levels>> {
-        let mut fields = Fields(object);
+        let mut fields = Fields::from(object);
         let Some(direction) = fields.direction()? else { return Ok(None) };
         let prices = fields.prices(Some(direction))?;
         let expires_ms = fields.time("expiresAt", &["expires_at", "expiresAt"], Tz::UTC)?;
         let levels = prices.entry.map(|entry| Levels::checked(direction, entry, prices.stop_loss, prices.take_profit));
         Ok(levels.transpose()?.map(|levels| Levels { expires_ms, ..levels }))
-    }
-
-    /// The levels that close it; `None` for a HOLD.
-    pub fn levels(&self) -> Option<Levels> {
-        Some(Levels {
-            direction: self.direction?,
-            entry: self.entry_price?,
-            stop_loss: self.stop_loss,
-            take_profit: self.take_profit,
-            since_ms: self.timestamp_ms,
-            expires_ms: self.expires_ms,
-        })
-    }
-
-    /// The indicators that are numbers, nested ones by dotted name (`macd.histogram`); missing and non-finite ones left out.
-    pub fn numeric_indicators(&self) -> Vec<(String, f64)> {
-        let mut found = Vec::new();
-        collect_numbers("", &self.indicators, &mut found);
-        found
-    }
-
-    /// The first field, by its camelCase name, in which `other` says something else. Features at entry are signalloop's
-    /// own addition and do not count.
-    pub fn first_difference(&self, other: &Self) -> Option<&'static str> {
-        let differs = [
-            ("id", self.id != other.id),
-            ("symbol", self.symbol != other.symbol),
-            ("timeframe", self.timeframe != other.timeframe),
-            ("signalType", self.direction != other.direction),
-            ("confidence", self.confidence != other.confidence),
-            ("entryPrice", self.entry_price != other.entry_price),
-            ("stopLoss", self.stop_loss != other.stop_loss),
-            ("takeProfit", self.take_profit != other.take_profit),
-            ("timestamp", self.timestamp_ms != other.timestamp_ms),
-            ("expiresAt", self.expires_ms != other.expires_ms),
-            ("indicators", self.indicators != other.indicators),
-            ("other fields", self.extra != other.extra),
-        ];
-        differs.into_iter().find_map(|(field, differs)| differs.then_some(field))
-    }
-}
-
-impl Levels {
-    /// Levels that lie on their sides of the entry, without an expiry; prices of any time may close them. Prices must be
-    /// finite and above 0.
-    ///
-    /// # Errors
-    /// [`Error::InvalidSignal`] naming the level on the wrong side.
-    pub fn checked(direction: Direction, entry: f64, stop_loss: Option<f64>, take_profit: Option<f64>) -> Result<Self> {
-        check_levels(direction, Some(entry), stop_loss, take_profit)?;
-        Ok(Self { direction, entry, stop_loss, take_profit, since_ms: i64::MIN, expires_ms: None })
     }
 }
 
@@ -326,43 +309,10 @@ fn show(value: &Option<Value>) -> String {
     value.as_ref().map_or_else(|| "nothing".to_owned(), Value::to_string)
 }
 
-fn check_levels(direction: Direction, entry: Option<f64>, stop: Option<f64>, target: Option<f64>) -> Result<()> {
-    let Some(entry) = entry else {
-        return wrong("entryPrice", "must be a finite price above 0", "nothing");
-    };
-    if let Some(stop) = stop.filter(|stop| direction.sign() * (entry - stop) <= 0.0) {
-        let problem = match direction {
-            Direction::Buy => "must be below the entry price of a BUY",
-            Direction::Sell => "must be above the entry price of a SELL",
-        };
-        return wrong("stopLoss", problem, format!("{stop} at entry {entry}"));
-    }
-    if let Some(target) = target.filter(|target| direction.sign() * (target - entry) <= 0.0) {
-        let problem = match direction {
-            Direction::Buy => "must be above the entry price of a BUY",
-            Direction::Sell => "must be below the entry price of a SELL",
-        };
-        return wrong("takeProfit", problem, format!("{target} at entry {entry}"));
-    }
-    Ok(())
-}
-
-fn collect_numbers(prefix: &str, map: &Map<String, Value>, found: &mut Vec<(String, f64)>) {
-    for (name, value) in map {
-        let full = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
-        match value {
-            Value::Number(number) => found.extend(number.as_f64().filter(|v| v.is_finite()).map(|v| (full, v))),
-            Value::Bool(flag) => found.push((full, f64::from(u8::from(*flag)))),
-            Value::Object(nested) => collect_numbers(&full, nested, found),
-            _ => {}
-        }
-    }
-}
-
 impl Record {
     /// Reads one line of the log, new or old.
     pub fn from_json(object: Map<String, Value>, zone: Tz) -> Result<Self> {
-        let mut fields = Fields(object);
+        let mut fields = Fields::from(object);
         let outcome = match fields.take(&["outcome"]) {
             None => Outcome::Active,
             Some(value) => match serde_json::from_value(value.clone()) {
@@ -373,7 +323,7 @@ impl Record {
         let exit_price = fields.price("exitPrice", &["exit_price", "exitPrice"])?;
         let profit = fields.take(&["profit_loss_percent", "profitLossPercent"]).and_then(|value| value.as_f64());
         let closed_ms = fields.time("closedAt", &["closed_at", "closedAt"], zone)?;
-        let signal = Signal::from_json(fields.0, Source::File, zone)?;
+        let signal = Signal::read(fields, Source::File, zone)?;
         let closing = match (outcome, signal.levels()) {
             (Outcome::Active, _) | (_, None) => None,
             (outcome, Some(levels)) => Some(Closing {
@@ -386,75 +336,6 @@ impl Record {
         };
         Ok(Self { signal, closing })
     }
-
-    /// The line's JSON object, as [`Record`] serialises.
-    pub fn to_json(&self) -> Map<String, Value> {
-        match serde_json::to_value(self) {
-            Ok(Value::Object(map)) => map,
-            _ => Map::new(),
-        }
-    }
-}
-
-/// The keys of one line, in the order in which they are written: the outcome last, where the eye finds it.
-impl Serialize for Record {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        let signal = &self.signal;
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("signal_id", &signal.id)?;
-        map.serialize_entry("symbol", signal.symbol.as_str())?;
-        map.serialize_entry("timeframe", signal.timeframe.as_str())?;
-        match signal.direction {
-            Some(direction) => map.serialize_entry("signal_type", &direction)?,
-            None => map.serialize_entry("signal_type", "HOLD")?,
-        }
-        let optional = [
-            ("confidence", signal.confidence),
-            ("entry_price", signal.entry_price),
-            ("stop_loss", signal.stop_loss),
-            ("take_profit", signal.take_profit),
-        ];
-        for (key, value) in optional {
-            if let Some(value) = value {
-                map.serialize_entry(key, &value)?;
-            }
-        }
-        map.serialize_entry("timestamp", &time::format_iso(signal.timestamp_ms))?;
-        if let Some(at) = signal.expires_ms {
-            map.serialize_entry("expires_at", &time::format_iso(at))?;
-        }
-        if !signal.indicators.is_empty() {
-            map.serialize_entry("indicators", &signal.indicators)?;
-        }
-        if let Some(features) = &signal.features {
-            map.serialize_entry("features", features)?;
-        }
-        for (key, value) in &signal.extra {
-            map.serialize_entry(key, value)?;
-        }
-        map.serialize_entry("outcome", &self.closing.map_or(Outcome::Active, |closing| closing.outcome))?;
-        if let Some(closing) = &self.closing {
-            if let Some(price) = closing.exit_price {
-                map.serialize_entry("exit_price", &price)?;
-            }
-            map.serialize_entry("profit_loss_percent", &closing.profit_percent)?;
-            map.serialize_entry("closed_at", &time::format_iso(closing.closed_ms))?;
-        }
-        map.end()
-    }
-}
-
-/// What an outcome may be, phrased for an error.
-pub const OUTCOMES: &str = "must be one of TOOK_PROFIT, STOPPED_OUT, SUCCESS, FAILURE, ACTIVE";
-
-/// The profit of a closing that names neither profit nor exit: that of the barrier it names, else 0.
-pub fn assumed_profit(levels: &Levels, outcome: Outcome, exit_price: Option<f64>) -> f64 {
-    let barrier = match outcome {
-        Outcome::TookProfit => levels.take_profit,
-        Outcome::StoppedOut => levels.stop_loss,
-        _ => None,
-    };
-    exit_price.or(barrier).map_or(0.0, |exit| levels.profit_percent(exit))
 }
 
 #[cfg(test)]
