@@ -4,12 +4,16 @@
 //! one record. Here an environment (a Node thread, or a module loaded anew) has one threadsafe function for all its
 //! promises, the bell. Whatever completes rings it, unless it is ringing already, and the event loop then looks after
 //! everything that can go on at once. So the replies of a whole batch of the store's writer come with one wake-up.
+//!
+//! Likewise work begins in the next microtask, together with all that was asked for until then: the writer wakes up once
+//! for it, and writes it in one batch.
 
+use super::environment;
 use super::errors::error_object;
 use crate::engine::SignalLoop;
 use crate::error::{Error, Result, guard, panicked};
 use napi::bindgen_prelude::{
-    Env, FunctionCallContext, PromiseRaw, ToNapiValue, check_status, sys, within_runtime_if_available,
+    Env, Function, FunctionRef, PromiseRaw, ToNapiValue, check_status, sys, within_runtime_if_available,
 };
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use parking_lot::Mutex;
@@ -28,10 +32,22 @@ type Task = Pin<Box<dyn Future<Output = ()>>>;
 
 /// The promises of one environment.
 pub struct Promises {
+    /// What begins in the next microtask, in order.
+    fresh: RefCell<Vec<Task>>,
+    /// Asks for that microtask.
+    soon: FunctionRef<(), ()>,
     waiting: RefCell<HashMap<u64, Task>>,
     begun: Cell<u64>,
     bell: Arc<Bell>,
 }
+
+/// Makes a function that calls `begin` in a microtask.
+const SOON: &str = "(begin) => {
+  const now = Promise.resolve()
+  return () => {
+    now.then(begin)
+  }
+}";
 
 /// Wakes the event loop, from any thread.
 struct Bell {
@@ -62,20 +78,35 @@ impl Wake for Ringer {
 impl Promises {
     /// The promises of an environment that has none yet.
     pub fn new(env: &Env) -> napi::Result<Self> {
-        let answer = |context: FunctionCallContext<'_>| {
-            super::environment::of(context.env).map(|environment| environment.promises.answer(context.env))
+        let function = |act: fn(&Self, &Env)| {
+            env.create_function_from_closure::<(), (), _>("signalloop", move |context| {
+                environment::of(context.env).map(|environment| act(&environment.promises, context.env))
+            })
         };
-        let function = env.create_function_from_closure::<(), (), _>("signalloop", answer)?;
-        let function = function.build_threadsafe_function::<()>().weak::<true>().build()?;
-        let bell = Arc::new(Bell { ready: Mutex::default(), function });
-        Ok(Self { waiting: RefCell::default(), begun: Cell::new(0), bell })
+        let bell = function(Self::answer)?.build_threadsafe_function::<()>().weak::<true>().build()?;
+        let soon: Function<'_, Function<'_, (), ()>, Function<'_, (), ()>> = env.run_script(SOON)?;
+        Ok(Self {
+            fresh: RefCell::default(),
+            soon: soon.call(function(Self::begin)?)?.create_ref()?,
+            waiting: RefCell::default(),
+            begun: Cell::new(0),
+            bell: Arc::new(Bell { ready: Mutex::default(), function: bell }),
+        })
     }
 
-    fn begin(&self, env: &Env, task: Task) {
-        let number = self.begun.get();
-        self.begun.set(number + 1);
+    fn add(&self, env: &Env, task: Task) -> napi::Result<()> {
+        self.fresh.borrow_mut().push(task);
+        if self.fresh.borrow().len() == 1 { self.soon.borrow_back(env)?.call(()) } else { Ok(()) }
+    }
+
+    fn begin(&self, env: &Env) {
+        let fresh = self.fresh.take();
         let idle = self.waiting.borrow().is_empty();
-        self.poll(number, task);
+        for task in fresh {
+            let number = self.begun.get();
+            self.begun.set(number + 1);
+            self.poll(number, task);
+        }
         if idle && !self.waiting.borrow().is_empty() {
             // SAFETY: on the JavaScript thread, in a call from JavaScript: `env` is live, and so is its function.
             unsafe { sys::napi_ref_threadsafe_function(env.raw(), self.bell.function.raw()) };
@@ -111,18 +142,18 @@ pub fn promise<'env, T: ToNapiValue + 'static>(
     env: &'env Env,
     prepare: impl FnOnce() -> Result<Work<T>>,
 ) -> napi::Result<PromiseRaw<'env, T>> {
-    let environment = super::environment::of(env)?;
+    let environment = environment::of(env)?;
     let (deferred, promise) = deferred(env)?;
     let raw = env.raw();
     match guard(prepare) {
         Err(error) => settle::<T>(raw, deferred, Err(error)),
-        Ok(mut work) => environment.promises.begin(
-            env,
-            Box::pin(async move {
+        Ok(mut work) => {
+            let task = async move {
                 let result = std::future::poll_fn(|context| poll_guarded(&mut work, context)).await;
                 settle(raw, deferred, result);
-            }),
-        ),
+            };
+            environment.promises.add(env, Box::pin(task))?;
+        }
     }
     Ok(promise)
 }
@@ -182,7 +213,10 @@ fn poll_guarded<T>(work: &mut Work<T>, context: &mut Context<'_>) -> Poll<Result
 fn deferred<'env, T>(env: &'env Env) -> napi::Result<(sys::napi_deferred, PromiseRaw<'env, T>)> {
     let (mut deferred, mut promise) = (std::ptr::null_mut(), std::ptr::null_mut());
     // SAFETY: `env` is live, on its thread; both are written on success.
-    check_status!(unsafe { sys::napi_create_promise(env.raw(), &mut deferred, &mut promise) }, "Failed to make a promise")?;
+    check_status!(
+        unsafe { sys::napi_create_promise(env.raw(), &mut deferred, &mut promise) },
+        "Failed to make a promise"
+    )?;
     Ok((deferred, PromiseRaw::new(env.raw(), promise)))
 }
 

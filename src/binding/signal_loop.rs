@@ -2,8 +2,8 @@
 
 use super::callbacks::{Abort, Callback, Listener};
 use super::errors::{Code, error_object, sync};
-use super::promises::{call, elsewhere, promise};
 use super::predictor::Predictor;
+use super::promises::{call, elsewhere, promise};
 use super::tracker::FeedbackTracker;
 use super::types;
 use super::values;

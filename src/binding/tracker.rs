@@ -67,28 +67,8 @@ impl FeedbackTracker {
     }
 }
 
-/// The levels of a signal that has all of them as plain numbers in camelCase and no expiry, as nearly all have; `None`
-/// for any other, which [`levels`] reads with care. This is asked on every tick.
-fn plain_levels(signal: &Object<'_>) -> Option<Result<Levels>> {
-    let member = |name: &str| signal.get_named_property::<Unknown<'_>>(name).ok();
-    let direction = match values::plain_text(&member("signalType")?)?.as_str() {
-        "BUY" => Direction::Buy,
-        "SELL" => Direction::Sell,
-        _ => return None,
-    };
-    let price = |name: &str| values::plain_number(&member(name)?).filter(|price| price.is_finite() && *price > 0.0);
-    let (entry, stop, target) = (price("entryPrice")?, price("stopLoss")?, price("takeProfit")?);
-    if !(values::is_missing(&member("expiresAt")?) && values::is_missing(&member("expires_at")?)) {
-        return None;
-    }
-    Some(Levels::checked(direction, entry, Some(stop), Some(target)))
-}
-
 /// Members of a signal that decide whether it closes, read one by one: a tick must not pay for the rest of the object.
 fn levels(signal: &Object<'_>) -> Result<Option<Levels>> {
-    if let Some(levels) = plain_levels(signal) {
-        return levels.map(Some);
-    }
     let get = |camel: &str, snake: &str| -> Result<Option<Value>> {
         for name in [camel, snake] {
             let value: Unknown<'_> =
@@ -130,6 +110,23 @@ pub fn should_close_signal(signal: Unknown<'_>, current_price: Unknown<'_>) -> n
     })
 }
 
+/// [`should_close_signal`] of a signal without an expiry, by its direction and prices. `index.js` checked that they are
+/// finite and above 0.
+#[napi(skip_typescript)]
+pub fn should_close_levels(
+    buy: bool,
+    entry: f64,
+    stop: f64,
+    target: f64,
+    price: f64,
+) -> napi::Result<CloseDecision, Code> {
+    sync(|| {
+        let direction = if buy { Direction::Buy } else { Direction::Sell };
+        let levels = Levels::checked(direction, entry, Some(stop), Some(target))?;
+        Ok(should_close(Some(&levels), price, now_ms()).into())
+    })
+}
+
 #[napi]
 impl FeedbackTracker {
     /// Does `currentPrice`, now, close the signal, as what, and what is it worth there? Touching the stop loss or the take
@@ -150,24 +147,19 @@ impl FeedbackTracker {
     ///
     /// Rejects with `ERR_INVALID_SIGNAL`, or `ERR_SIGNAL_CONFLICT` when the id was recorded with other content.
     #[napi(ts_args_type = "signal: SignalInput", ts_return_type = "Promise<boolean>")]
-    pub fn record_signal<'env>(
-        &self,
-        env: &'env Env,
-        signal: Unknown<'_>,
-    ) -> napi::Result<PromiseRaw<'env, bool>> {
+    pub fn record_signal<'env>(&self, env: &'env Env, signal: Unknown<'_>) -> napi::Result<PromiseRaw<'env, bool>> {
         promise(env, || {
-            // Held until the writing has begun, which closing the store waits for.
             let call = self.core.begin()?;
-            match self.core.try_record(self.read(env, signal)?) {
-                Ok(recorded) => Ok(Box::pin(recorded)),
+            Ok(match self.core.try_record(self.read(env, signal)?)? {
+                Ok(recorded) => Box::pin(recorded),
                 Err(signal) => {
                     let core = self.core.clone();
-                    Ok(elsewhere(async move {
+                    elsewhere(async move {
                         let _under_way = call;
-                        core.record(vec![*signal]).await.map(|()| true)
-                    }))
+                        core.record(vec![signal]).await.map(|()| true)
+                    })
                 }
-            }
+            })
         })
     }
 
@@ -175,11 +167,7 @@ impl FeedbackTracker {
     ///
     /// Rejects like `recordSignal`; after `ERR_SIGNAL_CONFLICT` the signals without a conflict are recorded.
     #[napi(ts_args_type = "signals: readonly SignalInput[]", ts_return_type = "Promise<number>")]
-    pub fn record_signals<'env>(
-        &self,
-        env: &'env Env,
-        signals: Unknown<'_>,
-    ) -> napi::Result<PromiseRaw<'env, u32>> {
+    pub fn record_signals<'env>(&self, env: &'env Env, signals: Unknown<'_>) -> napi::Result<PromiseRaw<'env, u32>> {
         call(env, &self.core, || {
             let core = self.core.clone();
             let written = self.written(env, &signals)?;
@@ -202,11 +190,7 @@ impl FeedbackTracker {
     /// Closes a signal by hand. Resolves `false` when it is unknown or already closed: the first outcome stands.
     /// Without `profitLossPercent` the profit follows from `exitPrice`, or from the barrier that the outcome names.
     #[napi(ts_args_type = "update: OutcomeUpdate", ts_return_type = "Promise<boolean>")]
-    pub fn update_outcome<'env>(
-        &self,
-        env: &'env Env,
-        update: Unknown<'_>,
-    ) -> napi::Result<PromiseRaw<'env, bool>> {
+    pub fn update_outcome<'env>(&self, env: &'env Env, update: Unknown<'_>) -> napi::Result<PromiseRaw<'env, bool>> {
         promise(env, || {
             let call = self.core.begin()?;
             let mut map = values::to_map("update", update)?;
@@ -228,7 +212,7 @@ impl FeedbackTracker {
             let profit =
                 values::option(&mut map, "profitLossPercent", "must be a finite number of percent", Value::as_f64)?;
             values::no_more(&map)?;
-            if let Some(closed) = self.core.try_close_signal(&id, outcome, exit, profit) {
+            if let Some(closed) = self.core.try_close_signal(id.clone(), outcome, exit, profit)? {
                 return Ok(Box::pin(closed));
             }
             let core = self.core.clone();
@@ -333,11 +317,7 @@ impl FeedbackTracker {
     /// Writes all closed signals to a CSV file at `path`, one row each with its features at entry, to train something else
     /// on. Resolves with the number of rows.
     #[napi(ts_args_type = "path: string", ts_return_type = "Promise<number>")]
-    pub fn export_training_data<'env>(
-        &self,
-        env: &'env Env,
-        path: Unknown<'_>,
-    ) -> napi::Result<PromiseRaw<'env, f64>> {
+    pub fn export_training_data<'env>(&self, env: &'env Env, path: Unknown<'_>) -> napi::Result<PromiseRaw<'env, f64>> {
         call(env, &self.core, || {
             let (core, path) = (self.core.clone(), PathBuf::from(values::text("path", path)?));
             Ok(async move { Ok(core.store()?.export_csv(&path)? as f64) })

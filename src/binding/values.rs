@@ -145,15 +145,15 @@ const STRINGIFY: &str = "(value, from, to) => {
     return !(odd(s.entry_price) || odd(s.stop_loss) || odd(s.take_profit) || odd(s.expires_at))
   }
   try {
-    const part = from === undefined ? value : value.slice(from, to)
-    return (from === undefined ? plain(part) : part.every(plain)) ? JSON.stringify(part) : undefined
+    const part = from === null ? value : value.slice(from, to)
+    return (from === null ? plain(part) : part.every(plain)) ? JSON.stringify(part) : undefined
   } catch {
     return undefined
   }
 }";
 
-/// Signals that are written down by one thread at a time: some milliseconds' work.
-const SLICE: u32 = 500;
+/// Signals that a thread writes down at a time: less than a millisecond of work.
+const SLICE: u32 = 250;
 
 type Slice = FnArgs<(Unknown<'static>, Option<u32>, Option<u32>)>;
 
@@ -170,7 +170,8 @@ impl Stringify {
         let (from, to) = range.unzip();
         // SAFETY: the value lives as long as the call that it is passed to.
         let value = unsafe { Unknown::from_raw_unchecked(value.value().env, value.raw()) };
-        let text = self.0.borrow_back(env).and_then(|function| function.call(FnArgs { data: (value, from, to) })).ok()?;
+        let text =
+            self.0.borrow_back(env).and_then(|function| function.call(FnArgs { data: (value, from, to) })).ok()?;
         plain_text(&text)
     }
 }
@@ -259,13 +260,8 @@ pub fn text(argument: &'static str, value: Unknown<'_>) -> Result<String> {
     }
 }
 
-/// A plain number; `None` for anything else.
-pub fn plain_number(value: &Unknown<'_>) -> Option<f64> {
-    matches!(value.get_type(), Ok(ValueType::Number)).then(|| read(*value).ok()).flatten()
-}
-
 /// A plain string; `None` for anything else.
-pub fn plain_text(value: &Unknown<'_>) -> Option<String> {
+fn plain_text(value: &Unknown<'_>) -> Option<String> {
     matches!(value.get_type(), Ok(ValueType::String)).then(|| read(*value).ok()).flatten()
 }
 

@@ -5,11 +5,16 @@ use crate::barrier::Outcome;
 use crate::error::Result;
 use crate::features;
 use crate::feedback::{FeedbackStore, Lines};
-use crate::market::Candle;
+use crate::files::Stamp;
+use crate::market::{Candle, candle_file};
 use crate::signal::{EntryFeatures, Signal};
 use crate::symbol::Market;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long candles that another process stored may go unnoticed.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Whether a price closes a signal, and what it is worth there.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,43 +41,59 @@ impl SignalLoop {
     /// Records signals, each with the features of the last candle closed before it, when that candle is stored.
     ///
     /// # Errors
-    /// [`Error::SignalConflict`] of the first that contradicts an earlier signal; the others are recorded.
+    /// [`crate::error::Error::SignalConflict`] of the first that contradicts an earlier signal; the others are recorded.
     pub async fn record(&self, mut signals: Vec<Signal>) -> Result<()> {
         self.add_features(&mut signals);
         none_refused(self.store()?.record_all(signals).await?)
     }
 
-    /// Begins to record a signal at once, where that needs neither waiting nor computing: the store is open, and no candles
-    /// of its market are stored. Otherwise the signal comes back, for [`Self::record`].
+    /// Records a signal without a thread of its own, where that needs neither waiting nor computing: the store is open, and
+    /// no candles of its market are stored. Otherwise the signal comes back, for [`Self::record`].
+    ///
+    /// # Errors
+    /// [`crate::error::Error::InvalidSignal`] for one that is too long; those of the future are [`Self::record`]'s.
     pub fn try_record(
         &self,
         signal: Signal,
-    ) -> std::result::Result<impl Future<Output = Result<bool>> + Send + use<>, Box<Signal>> {
+    ) -> Result<std::result::Result<impl Future<Output = Result<bool>> + use<>, Signal>> {
         let market = Market { symbol: signal.symbol.clone(), timeframe: signal.timeframe };
         match self.open_store() {
-            Some(store) if !self.has_candles(&market) => Ok(store.record(signal)),
-            _ => Err(Box::new(signal)),
+            Some(store) if self.lacks_candles(market) => {
+                let (call, lines) = (self.begin()?, vec![Lines::of(vec![signal])?]);
+                Ok(Ok(async move {
+                    let recorded = store.record_lines(lines);
+                    // Closing the store waits for what its writer has got.
+                    drop(call);
+                    none_refused(recorded.await?).map(|()| true)
+                }))
+            }
+            _ => Ok(Err(signal)),
         }
     }
 
-    /// Begins to close a signal at once, where that needs no waiting: the store is open. Arguments and errors are those of
-    /// [`FeedbackStore::close_signal`].
+    /// Closes a signal by hand without a thread of its own, where that needs no waiting: the store is open. Arguments and
+    /// errors are those of [`FeedbackStore::close_signal`].
     pub fn try_close_signal(
         &self,
-        id: &str,
+        id: String,
         outcome: Outcome,
         exit_price: Option<f64>,
         profit_percent: Option<f64>,
-    ) -> Option<impl Future<Output = Result<bool>> + Send + use<>> {
-        let store = self.open_store()?;
-        Some(store.close_signal(id, outcome, exit_price, profit_percent, self.now_ms()))
+    ) -> Result<Option<impl Future<Output = Result<bool>> + use<>>> {
+        let Some(store) = self.open_store() else { return Ok(None) };
+        let (call, now_ms) = (self.begin()?, self.now_ms());
+        Ok(Some(async move {
+            let closed = store.close_signal(&id, outcome, exit_price, profit_percent, now_ms);
+            drop(call);
+            closed.await
+        }))
     }
 
     /// Reads and checks a JSON array of signals, adds their features and writes them down, to be recorded with others by
     /// [`Self::record_lines`].
     ///
     /// # Errors
-    /// [`Error::InvalidSignal`] or [`Error::InvalidArgument`] of the first that is wrong.
+    /// [`crate::error::Error::InvalidSignal`] or [`crate::error::Error::InvalidArgument`] of the first that is wrong.
     pub fn write_down(&self, text: &str) -> Result<Lines> {
         let mut signals = Signal::array_from_text(text, self.config().timezone)?;
         self.add_features(&mut signals);
@@ -96,6 +117,21 @@ impl SignalLoop {
             let tail = tails.entry(market).or_insert_with_key(|market| self.stored_tail(market).ok().flatten());
             signal.features = tail.as_ref().and_then(|candles| entry_features(signal, candles));
         }
+    }
+
+    /// Whether no candles of `market` are stored, looking no more than once a second: every record asks.
+    fn lacks_candles(&self, market: Market) -> bool {
+        let mut lacking = self.lacking.lock();
+        if lacking.get(&market).is_some_and(|since| since.elapsed() < LOOK_AGAIN) {
+            return true;
+        }
+        let none = matches!(Stamp::of(&candle_file(&self.data_folder(), &market)), Ok(None));
+        if none {
+            lacking.insert(market, Instant::now());
+        } else {
+            lacking.remove(&market);
+        }
+        none
     }
 
     /// The store if it is open already, without opening it or waiting.

@@ -26,6 +26,7 @@ use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The environment variable that names the default home.
 pub const HOME_VARIABLE: &str = "SIGNALLOOP_HOME";
@@ -62,6 +63,8 @@ pub struct SignalLoop {
     pool: Mutex<Option<Arc<rayon::ThreadPool>>>,
     store: Mutex<StoreState>,
     tails: RwLock<HashMap<Market, Tail>>,
+    /// Markets without candles, and when that was found.
+    lacking: Mutex<HashMap<Market, Instant>>,
     turns: Turns,
     /// Held for reading by every call under way, so that closing can wait for them.
     calls: Arc<tokio::sync::RwLock<()>>,
@@ -97,6 +100,7 @@ impl SignalLoop {
             pool: Mutex::default(),
             store: Mutex::new(StoreState::Unopened),
             tails: RwLock::default(),
+            lacking: Mutex::default(),
             turns: Turns::default(),
             calls: Arc::default(),
             closing: Cancel::default(),
@@ -216,11 +220,6 @@ impl SignalLoop {
         let tail = Arc::new(candles[candles.len().saturating_sub(TAIL)..].to_vec());
         self.tails.write().insert(market.clone(), (stamp, tail.clone()));
         Ok(Some(tail))
-    }
-
-    /// Whether candles of `market` are stored, or may be.
-    fn has_candles(&self, market: &Market) -> bool {
-        !matches!(Stamp::of(&candle_file(&self.data_folder(), market)), Ok(None))
     }
 
     fn threads(&self) -> usize {

@@ -164,17 +164,13 @@ impl FeedbackStore {
     }
 
     /// Records a signal. `true` once it is safe at the store's durability; also when this very signal was recorded before.
-    /// The writing begins at once, whether the future is polled or not.
     ///
     /// # Errors
     /// [`Error::SignalConflict`] when its id was recorded with other content, [`Error::Store`] when it could not be
     /// written (the message says what is known), [`Error::Closed`].
-    pub fn record(&self, signal: Signal) -> impl Future<Output = Result<bool>> + Send + use<> {
-        let sent = Lines::of(vec![signal]).and_then(|lines| self.send(lines.into_changes().collect()));
-        async move {
-            let verdicts = sent?.verdicts().await?;
-            verdicts.into_iter().next().map_or_else(|| Err(lost()), recorded)
-        }
+    pub async fn record(&self, signal: Signal) -> Result<bool> {
+        let results = self.record_lines(vec![Lines::of(vec![signal])?]).await?;
+        results.into_iter().next().unwrap_or_else(|| Err(lost()))
     }
 
     /// Records many signals in one write: one result each, in order, as [`FeedbackStore::record`] would give it.
@@ -185,14 +181,14 @@ impl FeedbackStore {
         self.record_lines(written(signals)?).await
     }
 
-    /// [`FeedbackStore::record_all`] of signals that were written down before, in order.
+    /// [`FeedbackStore::record_all`] of signals that were written down before, in order. The writing begins at once,
+    /// whether the future is polled or not.
     ///
     /// # Errors
     /// As [`FeedbackStore::record_all`].
-    pub async fn record_lines(&self, lines: Vec<Lines>) -> Result<Vec<Result<bool>>> {
-        let changes = lines.into_iter().flat_map(Lines::into_changes).collect();
-        let verdicts = self.send(changes)?.verdicts().await?;
-        Ok(verdicts.into_iter().map(recorded).collect())
+    pub fn record_lines(&self, lines: Vec<Lines>) -> impl Future<Output = Result<Vec<Result<bool>>>> + Send + use<> {
+        let sent = self.send(lines.into_iter().flat_map(Lines::into_changes).collect());
+        async move { Ok(sent?.verdicts().await?.into_iter().map(recorded).collect()) }
     }
 
     /// Closes a signal by hand. `false` when it is unknown or closed already: the first closing stands.

@@ -35,6 +35,16 @@ pub(super) enum Change {
     Close(CloseRequest),
 }
 
+impl Change {
+    /// About how long its line is.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Record(line) | Self::Import(line) => line.range.len(),
+            Self::Hit(_) | Self::Close(_) => 512,
+        }
+    }
+}
+
 /// A line as the caller's thread made it, and what memory keeps of it. The record itself stays behind: that spares the
 /// writer the freeing of its many small parts.
 pub(super) struct NewLine {
@@ -122,16 +132,6 @@ pub(super) struct Changes {
     pub reply: oneshot::Sender<Result<Vec<Verdict>>>,
 }
 
-impl Changes {
-    fn bytes(&self) -> usize {
-        let of = |change: &Change| match change {
-            Change::Record(line) | Change::Import(line) => line.range.len(),
-            _ => 512,
-        };
-        self.changes.iter().map(of).sum()
-    }
-}
-
 /// The thread's own things.
 pub(super) struct Writer {
     log: Arc<Log>,
@@ -185,7 +185,7 @@ impl Writer {
             let mut batch = Vec::new();
             let mut bytes = 0;
             while let Some(Job::Changes(changes)) = next {
-                bytes += changes.bytes();
+                bytes += changes.changes.iter().map(Change::bytes).sum::<usize>();
                 batch.push(changes);
                 next = if bytes < BATCH_BYTES { jobs.try_recv().ok() } else { None };
             }
@@ -256,6 +256,7 @@ impl Writer {
         let count = jobs.iter().map(Vec::len).sum();
         staged.newest.reserve(count);
         staged.added.reserve(count);
+        staged.lines.reserve(jobs.iter().flatten().map(Change::bytes).sum());
         let verdicts = jobs
             .into_iter()
             .map(|changes| changes.into_iter().map(|change| self.decide(change, base, &mut staged)).collect())

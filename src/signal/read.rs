@@ -6,8 +6,11 @@ use crate::error::{Error, Result};
 use crate::symbol::{Symbol, Timeframe};
 use crate::time;
 use chrono_tz::Tz;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::Deserialize;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 use std::fmt;
 
 /// How strictly to read a signal.
@@ -38,56 +41,140 @@ struct Prices {
     take_profit: Option<f64>,
 }
 
-/// The keys that mean something, in every spelling.
-const KEYS: [&str; 27] = [
-    "id", "signalId", "signal_id", "pair", "symbol", "timeframe", "signalType", "signal_type", "confidence",
-    "entryPrice", "entry_price", "stopLoss", "stop_loss", "takeProfit", "take_profit", "timestamp", "expiresAt",
-    "expires_at", "indicators", "features", "outcome", "exit_price", "exitPrice", "profit_loss_percent",
-    "profitLossPercent", "closed_at", "closedAt",
+/// What a key may mean.
+#[derive(Clone, Copy, PartialEq)]
+enum Name {
+    Id,
+    Symbol,
+    Timeframe,
+    SignalType,
+    Confidence,
+    EntryPrice,
+    StopLoss,
+    TakeProfit,
+    Timestamp,
+    ExpiresAt,
+    Indicators,
+    Features,
+    Outcome,
+    ExitPrice,
+    ProfitPercent,
+    ClosedAt,
+}
+
+/// The keys that mean something, in every spelling. Of several that mean the same, the first one here wins.
+const KEYS: [(&str, Name); 27] = [
+    ("signal_id", Name::Id),
+    ("signalId", Name::Id),
+    ("id", Name::Id),
+    ("symbol", Name::Symbol),
+    ("pair", Name::Symbol),
+    ("timeframe", Name::Timeframe),
+    ("signal_type", Name::SignalType),
+    ("signalType", Name::SignalType),
+    ("confidence", Name::Confidence),
+    ("entry_price", Name::EntryPrice),
+    ("entryPrice", Name::EntryPrice),
+    ("stop_loss", Name::StopLoss),
+    ("stopLoss", Name::StopLoss),
+    ("take_profit", Name::TakeProfit),
+    ("takeProfit", Name::TakeProfit),
+    ("timestamp", Name::Timestamp),
+    ("expires_at", Name::ExpiresAt),
+    ("expiresAt", Name::ExpiresAt),
+    ("indicators", Name::Indicators),
+    ("features", Name::Features),
+    ("outcome", Name::Outcome),
+    ("exit_price", Name::ExitPrice),
+    ("exitPrice", Name::ExitPrice),
+    ("profit_loss_percent", Name::ProfitPercent),
+    ("profitLossPercent", Name::ProfitPercent),
+    ("closed_at", Name::ClosedAt),
+    ("closedAt", Name::ClosedAt),
 ];
 
-/// A JSON object: what means something, to be taken by any spelling, and the rest.
+/// A JSON object: what means something, and the rest.
 #[derive(Default)]
-struct Fields {
-    known: Vec<(&'static str, Value)>,
+struct Fields<'a> {
+    /// By position in [`KEYS`].
+    known: Vec<(usize, Field<'a>)>,
     others: Map<String, Value>,
 }
 
-impl From<Map<String, Value>> for Fields {
+/// A value; most are texts and numbers, which need no memory of their own.
+enum Field<'a> {
+    Text(Cow<'a, str>),
+    Other(Value),
+}
+
+impl Field<'_> {
+    fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Other(_) => None,
+        }
+    }
+
+    fn as_f64(&self) -> Option<f64> {
+        match self {
+            Self::Text(_) => None,
+            Self::Other(value) => value.as_f64(),
+        }
+    }
+
+    fn into_value(self) -> Value {
+        match self {
+            Self::Text(text) => Value::String(text.into_owned()),
+            Self::Other(value) => value,
+        }
+    }
+}
+
+/// As JSON.
+impl fmt::Display for Field<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => json!(text).fmt(formatter),
+            Self::Other(value) => value.fmt(formatter),
+        }
+    }
+}
+
+impl From<Map<String, Value>> for Fields<'static> {
     fn from(map: Map<String, Value>) -> Self {
         let mut fields = Self::default();
         for (key, value) in map {
-            match known(&key) {
-                Some(key) => fields.known.push((key, value)),
-                None => drop(fields.others.insert(key, value)),
+            match (known(&key), value) {
+                (Some(key), Value::String(text)) => fields.known.push((key, Field::Text(Cow::Owned(text)))),
+                (Some(key), value) => fields.known.push((key, Field::Other(value))),
+                (None, value) => drop(fields.others.insert(key, value)),
             }
         }
         fields
     }
 }
 
-fn known(key: &str) -> Option<&'static str> {
-    KEYS.into_iter().find(|known| *known == key)
+fn known(key: &str) -> Option<usize> {
+    KEYS.iter().position(|(known, _)| *known == key)
 }
 
 /// Read straight from text: a map of all of it would cost more than everything else together.
-impl<'de> Deserialize<'de> for Fields {
+impl<'de> Deserialize<'de> for Fields<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         struct Object;
         impl<'de> Visitor<'de> for Object {
-            type Value = Fields;
+            type Value = Fields<'de>;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
                 formatter.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> std::result::Result<Fields, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> std::result::Result<Self::Value, A::Error> {
                 let mut fields = Fields { known: Vec::with_capacity(12), others: Map::new() };
-                while let Some(key) = members.next_key::<Key>()? {
-                    let value = members.next_value()?;
-                    match key {
-                        Key::Known(key) => fields.known.push((key, value)),
-                        Key::Other(key) => drop(fields.others.insert(key, value)),
+                while let Some(Text(key)) = members.next_key()? {
+                    match known(&key) {
+                        Some(key) => fields.known.push((key, members.next_value()?)),
+                        None => drop(fields.others.insert(key.into_owned(), members.next_value()?)),
                     }
                 }
                 Ok(fields)
@@ -97,45 +184,76 @@ impl<'de> Deserialize<'de> for Fields {
     }
 }
 
-/// A member's name.
-enum Key {
-    Known(&'static str),
-    Other(String),
-}
+/// A text, borrowed where it holds no escapes, which a bare `Cow` never is.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-impl<'de> Deserialize<'de> for Key {
+impl<'de> Deserialize<'de> for Field<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        struct Name;
-        impl Visitor<'_> for Name {
-            type Value = Key;
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = Field<'de>;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a name")
+                formatter.write_str("a value")
             }
 
-            fn visit_str<E>(self, name: &str) -> std::result::Result<Key, E> {
-                Ok(known(name).map_or_else(|| Key::Other(name.to_owned()), Key::Known))
+            fn visit_borrowed_str<E>(self, text: &'de str) -> std::result::Result<Self::Value, E> {
+                Ok(Field::Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> std::result::Result<Self::Value, E> {
+                Ok(Field::Text(Cow::Owned(text.to_owned())))
+            }
+
+            fn visit_bool<E>(self, flag: bool) -> std::result::Result<Self::Value, E> {
+                Ok(Field::Other(flag.into()))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> std::result::Result<Self::Value, E> {
+                Ok(Field::Other(number.into()))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> std::result::Result<Self::Value, E> {
+                Ok(Field::Other(number.into()))
+            }
+
+            fn visit_f64<E>(self, number: f64) -> std::result::Result<Self::Value, E> {
+                Ok(Field::Other(number.into()))
+            }
+
+            fn visit_unit<E>(self) -> std::result::Result<Self::Value, E> {
+                Ok(Field::Other(Value::Null))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> std::result::Result<Self::Value, A::Error> {
+                Value::deserialize(SeqAccessDeserializer::new(items)).map(Field::Other)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> std::result::Result<Self::Value, A::Error> {
+                Value::deserialize(MapAccessDeserializer::new(members)).map(Field::Other)
             }
         }
-        deserializer.deserialize_str(Name)
+        deserializer.deserialize_any(Any)
     }
 }
 
-impl Fields {
-    fn take(&mut self, spellings: &[&str]) -> Option<Value> {
-        // All spellings are removed; the first one present wins.
-        let mut first = None;
-        for spelling in spellings {
-            if let Some(at) = self.known.iter().position(|(key, _)| key == spelling) {
-                let (_, value) = self.known.swap_remove(at);
-                first = first.or(Some(value).filter(|value| !value.is_null()));
+impl<'a> Fields<'a> {
+    fn take(&mut self, name: Name) -> Option<Field<'a>> {
+        let mut first: Option<(usize, Field<'a>)> = None;
+        // All spellings are removed; a null counts as missing.
+        while let Some(at) = self.known.iter().position(|(key, _)| KEYS[*key].1 == name) {
+            let (key, field) = self.known.swap_remove(at);
+            let wins = first.as_ref().is_none_or(|(before, _)| key <= *before);
+            if wins && !matches!(field, Field::Other(Value::Null)) {
+                first = Some((key, field));
             }
         }
-        first
+        first.map(|(_, field)| field)
     }
 
-    fn price(&mut self, field: &'static str, spellings: &[&str]) -> Result<Option<f64>> {
-        match self.take(spellings) {
+    fn price(&mut self, field: &'static str, name: Name) -> Result<Option<f64>> {
+        match self.take(name) {
             None => Ok(None),
             Some(value) => match value.as_f64() {
                 Some(price) if price.is_finite() && price > 0.0 => Ok(Some(price)),
@@ -145,48 +263,49 @@ impl Fields {
     }
 
     fn direction(&mut self) -> Result<Option<Direction>> {
-        let value = self.take(&["signal_type", "signalType"]);
-        match value.as_ref().and_then(Value::as_str).map(|text| text.trim().to_ascii_uppercase()).as_deref() {
-            Some("BUY") => Ok(Some(Direction::Buy)),
-            Some("SELL") => Ok(Some(Direction::Sell)),
-            Some("HOLD") => Ok(None),
-            _ => wrong("signalType", "must be BUY, SELL or HOLD", show(&value)),
+        let value = self.take(Name::SignalType);
+        let text = value.as_ref().and_then(Field::as_str).unwrap_or_default().trim();
+        let is = |name: &str| text.eq_ignore_ascii_case(name);
+        match () {
+            () if is("BUY") => Ok(Some(Direction::Buy)),
+            () if is("SELL") => Ok(Some(Direction::Sell)),
+            () if is("HOLD") => Ok(None),
+            () => wrong("signalType", "must be BUY, SELL or HOLD", show(&value)),
         }
     }
 
     /// The prices of a signal, on their sides of the entry unless it is a HOLD.
     fn prices(&mut self, direction: Option<Direction>) -> Result<Prices> {
-        let entry = self.price("entryPrice", &["entry_price", "entryPrice"])?;
-        let stop_loss = self.price("stopLoss", &["stop_loss", "stopLoss"])?;
-        let take_profit = self.price("takeProfit", &["take_profit", "takeProfit"])?;
+        let entry = self.price("entryPrice", Name::EntryPrice)?;
+        let stop_loss = self.price("stopLoss", Name::StopLoss)?;
+        let take_profit = self.price("takeProfit", Name::TakeProfit)?;
         if let Some(direction) = direction {
             check_levels(direction, entry, stop_loss, take_profit)?;
         }
         Ok(Prices { entry, stop_loss, take_profit })
     }
 
-    fn time(&mut self, field: &'static str, spellings: &[&str], zone: Tz) -> Result<Option<i64>> {
-        self.take(spellings).map(|value| read_time(field, &value, zone)).transpose()
+    fn time(&mut self, field: &'static str, name: Name, zone: Tz) -> Result<Option<i64>> {
+        self.take(name).map(|value| read_time(field, &value, zone)).transpose()
     }
 
-    fn object(&mut self, field: &'static str) -> Result<Map<String, Value>> {
-        match self.take(&[field]) {
+    fn object(&mut self, field: &'static str, name: Name) -> Result<Map<String, Value>> {
+        match self.take(name) {
             None => Ok(Map::new()),
-            Some(Value::Object(map)) => Ok(map),
+            Some(Field::Other(Value::Object(map))) => Ok(map),
             Some(other) => wrong(field, "must be an object of names and numbers", other),
         }
     }
 }
 
-fn read_time(field: &'static str, value: &Value, zone: Tz) -> Result<i64> {
-    let ms = match value {
-        Value::String(text) => time::parse_time(text, zone),
+fn read_time(field: &'static str, value: &Field<'_>, zone: Tz) -> Result<i64> {
+    let ms = match value.as_str() {
+        Some(text) => time::parse_time(text, zone),
         // The cast is exact in the range checked.
-        Value::Number(number) => number
+        None => value
             .as_f64()
             .filter(|ms| (time::MIN_MILLIS as f64..=time::MAX_MILLIS as f64).contains(ms))
             .map(|ms| ms as i64),
-        _ => None,
     };
     match ms {
         Some(ms) => Ok(ms),
@@ -208,7 +327,7 @@ impl Signal {
     /// # Errors
     /// That of the first that is wrong.
     pub fn array_from_text(text: &str, zone: Tz) -> Result<Vec<Self>> {
-        if let Ok(items) = serde_json::from_str::<Vec<Fields>>(text) {
+        if let Ok(items) = serde_json::from_str::<Vec<Fields<'_>>>(text) {
             return items.into_iter().map(|fields| Self::read(fields, Source::Caller, zone)).collect();
         }
         // Something in it is not an object: which, the long way tells.
@@ -228,29 +347,29 @@ impl Signal {
         Self::read(object.into(), source, zone)
     }
 
-    fn read(mut fields: Fields, source: Source, zone: Tz) -> Result<Self> {
-        let id = match fields.take(&["signal_id", "signalId", "id"]) {
-            Some(Value::String(id)) if !id.trim().is_empty() && id.len() <= MAX_ID_BYTES => id,
-            Some(Value::Number(id)) if id.is_u64() => id.to_string(),
+    fn read(mut fields: Fields<'_>, source: Source, zone: Tz) -> Result<Self> {
+        let id = match fields.take(Name::Id) {
+            Some(Field::Text(id)) if !id.trim().is_empty() && id.len() <= MAX_ID_BYTES => id.into_owned(),
+            Some(Field::Other(Value::Number(id))) if id.is_u64() => id.to_string(),
             other => return wrong("id", "must be a text of 1 to 256 bytes that names this signal alone", show(&other)),
         };
-        let symbol = match fields.take(&["symbol", "pair"]) {
-            Some(Value::String(text)) => match Symbol::parse(&text) {
+        let symbol = match fields.take(Name::Symbol) {
+            Some(Field::Text(text)) => match Symbol::parse(&text) {
                 Ok(symbol) => symbol,
                 Err(_) => return wrong("symbol", "must be a pair of letters and digits such as BTC/USDT", json!(text)),
             },
             other => return wrong("symbol", "must be a pair such as BTC/USDT", show(&other)),
         };
-        let timeframe = match fields.take(&["timeframe"]) {
+        let timeframe = match fields.take(Name::Timeframe) {
             None => Timeframe::H1,
-            Some(Value::String(text)) => match Timeframe::parse(&text) {
+            Some(Field::Text(text)) => match Timeframe::parse(&text) {
                 Ok(timeframe) => timeframe,
                 Err(_) => return wrong("timeframe", "must be one of 1m … 12h, 1d, 3d, 1w", json!(text)),
             },
             Some(other) => return wrong("timeframe", "must be one of 1m … 12h, 1d, 3d, 1w", other),
         };
         let direction = fields.direction()?;
-        let confidence = match fields.take(&["confidence"]) {
+        let confidence = match fields.take(Name::Confidence) {
             None if source == Source::File => None,
             None => return wrong("confidence", "must be a percentage, 0 to 100", "nothing"),
             Some(value) => match value.as_f64() {
@@ -259,16 +378,16 @@ impl Signal {
             },
         };
         let prices = fields.prices(direction)?;
-        let Some(timestamp_ms) = fields.time("timestamp", &["timestamp"], zone)? else {
+        let Some(timestamp_ms) = fields.time("timestamp", Name::Timestamp, zone)? else {
             return wrong("timestamp", "must be a Date, an ISO 8601 string or epoch milliseconds", "nothing");
         };
-        let expires_ms = fields.time("expiresAt", &["expires_at", "expiresAt"], zone)?;
+        let expires_ms = fields.time("expiresAt", Name::ExpiresAt, zone)?;
         if expires_ms.is_some_and(|at| at <= timestamp_ms) {
             return wrong("expiresAt", "must be later than the timestamp", time::format_iso(expires_ms.unwrap_or(0)));
         }
-        let indicators = fields.object("indicators")?;
+        let indicators = fields.object("indicators", Name::Indicators)?;
         // Features come from signalloop itself, by way of the file; ones it cannot read it does without.
-        let features = fields.take(&["features"]).and_then(|value| serde_json::from_value(value).ok());
+        let features = fields.take(Name::Features).and_then(|value| serde_json::from_value(value.into_value()).ok());
         // How it was closed, which is left in `fields`, is the store's to say: a caller's `outcome` must not stand in for it.
         if indicators.values().any(|value| deeper_than(MAX_DEPTH, value)) {
             return wrong("indicators", TOO_DEEP, "more");
@@ -299,30 +418,30 @@ impl Signal {
         let mut fields = Fields::from(object);
         let Some(direction) = fields.direction()? else { return Ok(None) };
         let prices = fields.prices(Some(direction))?;
-        let expires_ms = fields.time("expiresAt", &["expires_at", "expiresAt"], Tz::UTC)?;
+        let expires_ms = fields.time("expiresAt", Name::ExpiresAt, Tz::UTC)?;
         let levels = prices.entry.map(|entry| Levels::checked(direction, entry, prices.stop_loss, prices.take_profit));
         Ok(levels.transpose()?.map(|levels| Levels { expires_ms, ..levels }))
     }
 }
 
-fn show(value: &Option<Value>) -> String {
-    value.as_ref().map_or_else(|| "nothing".to_owned(), Value::to_string)
+fn show(value: &Option<Field<'_>>) -> String {
+    value.as_ref().map_or_else(|| "nothing".to_owned(), Field::to_string)
 }
 
 impl Record {
     /// Reads one line of the log, new or old.
     pub fn from_json(object: Map<String, Value>, zone: Tz) -> Result<Self> {
         let mut fields = Fields::from(object);
-        let outcome = match fields.take(&["outcome"]) {
+        let outcome = match fields.take(Name::Outcome) {
             None => Outcome::Active,
-            Some(value) => match serde_json::from_value(value.clone()) {
-                Ok(outcome) => outcome,
-                Err(_) => return wrong("outcome", OUTCOMES, value),
+            Some(value) => match value.as_str().and_then(|text| serde_json::from_value(json!(text)).ok()) {
+                Some(outcome) => outcome,
+                None => return wrong("outcome", OUTCOMES, value),
             },
         };
-        let exit_price = fields.price("exitPrice", &["exit_price", "exitPrice"])?;
-        let profit = fields.take(&["profit_loss_percent", "profitLossPercent"]).and_then(|value| value.as_f64());
-        let closed_ms = fields.time("closedAt", &["closed_at", "closedAt"], zone)?;
+        let exit_price = fields.price("exitPrice", Name::ExitPrice)?;
+        let profit = fields.take(Name::ProfitPercent).and_then(|value| value.as_f64());
+        let closed_ms = fields.time("closedAt", Name::ClosedAt, zone)?;
         let signal = Signal::read(fields, Source::File, zone)?;
         let closing = match (outcome, signal.levels()) {
             (Outcome::Active, _) | (_, None) => None,
@@ -396,6 +515,47 @@ mod tests {
         let mut value = good();
         value["deep"] = (0..200).fold(json!(1), |inner, _| json!([inner]));
         assert!(read(value).unwrap_err().to_string().contains("32 levels"));
+    }
+
+    #[test]
+    fn text_is_read_as_the_value_it_stands_for() {
+        let odd =
+            json!({ "note": "\u{e9} \"quoted\" \\ \n", "deep": [{ "a": null }, 1.5e300, -7, u64::MAX, true], "": {} });
+        let mut value = good();
+        for (key, part) in object(odd) {
+            value[key] = part;
+        }
+        value["pair"] = json!("BTC\u{2f}USDT");
+        value["indicators"]["list"] = json!([1, "two", { "three": 3.25 }]);
+        let text = serde_json::to_string(&json!([value, good()])).unwrap();
+        let read = Signal::array_from_text(&text.replace("BTC/USDT", "BTC\\/USDT"), Tz::UTC).unwrap();
+        assert_eq!(read, [value, good()].map(|value| Signal::from_value(value, Tz::UTC).unwrap()));
+        for (text, expected) in [
+            ("[{\"id\":\"a\"},5]", "signal field `symbol` must be a pair such as BTC/USDT; got nothing"),
+            ("[5]", "argument `signal` must be an object; got 5"),
+            ("{}", "argument `signals` must be an array"),
+        ] {
+            let error = Signal::array_from_text(text, Tz::UTC).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn of_two_spellings_the_snake_case_one_wins_unless_it_is_null() {
+        for (own, other, expected) in [(json!(94), json!(93), 94.0), (json!(null), json!(93), 93.0)] {
+            for snake_first in [true, false] {
+                let mut map = object(good());
+                map.remove("stopLoss");
+                let mut pair = [("stop_loss", own.clone()), ("stopLoss", other.clone())];
+                if !snake_first {
+                    pair.reverse();
+                }
+                map.extend(pair.map(|(key, value)| (key.to_owned(), value)));
+                let text = serde_json::to_string(&map).unwrap();
+                assert_eq!(Signal::from_text(&text, Tz::UTC).unwrap().stop_loss, Some(expected));
+                assert_eq!(Signal::from_json(map, Source::Caller, Tz::UTC).unwrap().stop_loss, Some(expected));
+            }
+        }
     }
 
     #[test]
