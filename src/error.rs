@@ -167,14 +167,14 @@ pub fn shown(value: impl std::fmt::Display) -> String {
 
 /// Runs `work` and turns a panic in it into [`Error::Internal`], so that no defect takes Node down.
 pub fn guard<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let text = panic
-            .downcast_ref::<&str>()
-            .map(|s| (*s).to_owned())
-            .or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "panic without a message".to_owned());
-        Err(Error::Internal(text))
-    })
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(panicked(&*panic)))
+}
+
+/// A panic that was caught, as an error with its message.
+pub fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
+    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    Error::Internal(text.unwrap_or_else(|| "panic without a message".to_owned()))
 }
 
 #[cfg(test)]

@@ -2,8 +2,10 @@
 
 mod callbacks;
 mod cli;
+mod environment;
 mod errors;
 mod predictor;
+mod promises;
 mod signal_loop;
 mod tracker;
 mod types;

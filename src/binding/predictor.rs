@@ -1,6 +1,7 @@
 //! `Predictor`, and behind it `MLPredictor`: the backend's old predictor service, drop-in.
 
-use super::errors::{Code, Reply, promise, sync};
+use super::errors::{Code, sync};
+use super::promises::{elsewhere, promise};
 use super::types::{ActionProbabilities, Prediction};
 use super::values;
 use crate::engine::SignalLoop;
@@ -94,15 +95,15 @@ impl Predictor {
         &self,
         env: &'env Env,
         candles: Unknown<'_>,
-    ) -> napi::Result<PromiseRaw<'env, Reply<PredictionResult>>> {
+    ) -> napi::Result<PromiseRaw<'env, PredictionResult>> {
         promise(env, || {
             let candles = values::to_json(candles)
                 .and_then(|value| values::candles("candles", &value, self.market.timeframe.millis()));
             let (core, market) = (self.core.clone(), self.market.clone());
-            Ok(async move {
+            Ok(elsewhere(async move {
                 let prediction = candles.and_then(|candles| core.predict(&market, Some(&candles)));
                 Ok(prediction.map(Prediction::from).into())
-            })
+            }))
         })
     }
 

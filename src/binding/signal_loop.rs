@@ -1,8 +1,9 @@
 //! `SignalLoop`: training, prediction, data and configuration of one home.
 
 use super::callbacks::{Abort, Callback, Listener};
-use super::errors::{Code, Reply, call, promise, sync};
+use super::errors::{Code, error_object, sync};
 use super::predictor::Predictor;
+use super::promises::{call, elsewhere, promise};
 use super::tracker::FeedbackTracker;
 use super::types;
 use super::values;
@@ -118,7 +119,7 @@ impl SignalLoop {
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, or `ERR_CANCELLED` when `signal` aborts; models finished before stay.
     #[napi(ts_args_type = "options?: TrainOptions", ts_return_type = "Promise<TrainingResults>")]
-    pub fn train<'env>(&self, env: &'env Env, options: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Reply<Trained>>> {
+    pub fn train<'env>(&self, env: &'env Env, options: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Trained>> {
         call(env, &self.core, || {
             let listener =
                 member(&options, "onProgress")?.map(|function| listener("onProgress", function)).transpose()?;
@@ -151,7 +152,7 @@ impl SignalLoop {
         &self,
         env: &'env Env,
         options: Unknown<'_>,
-    ) -> napi::Result<PromiseRaw<'env, Reply<types::Prediction>>> {
+    ) -> napi::Result<PromiseRaw<'env, types::Prediction>> {
         call(env, &self.core, || {
             let mut map = values::to_map("options", options)?;
             let market = values::market(&mut map)?;
@@ -173,7 +174,7 @@ impl SignalLoop {
         &self,
         env: &'env Env,
         options: Unknown<'_>,
-    ) -> napi::Result<PromiseRaw<'env, Reply<types::Signal>>> {
+    ) -> napi::Result<PromiseRaw<'env, types::Signal>> {
         call(env, &self.core, || {
             let mut map = values::to_map("options", options)?;
             let market = values::market(&mut map)?;
@@ -201,7 +202,7 @@ impl SignalLoop {
         &self,
         env: &'env Env,
         options: Unknown<'_>,
-    ) -> napi::Result<PromiseRaw<'env, Reply<Vec<types::FetchResult>>>> {
+    ) -> napi::Result<PromiseRaw<'env, Vec<types::FetchResult>>> {
         call(env, &self.core, || {
             let mut map = values::to_map("options", options)?;
             let markets = self.markets(&mut map)?;
@@ -213,7 +214,7 @@ impl SignalLoop {
 
     /// The models in service, and files that cannot be used.
     #[napi(ts_return_type = "Promise<ModelEntry[]>")]
-    pub fn models<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Reply<Vec<types::ModelEntry>>>> {
+    pub fn models<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Vec<types::ModelEntry>>> {
         call(env, &self.core, || {
             let core = self.core.clone();
             Ok(async move {
@@ -232,7 +233,7 @@ impl SignalLoop {
     /// Ends the loop: what was acknowledged is safe, threads end, later calls to the store reject with `ERR_CLOSED`. The
     /// default loop opens anew at its next use.
     #[napi(ts_return_type = "Promise<void>")]
-    pub fn close<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Reply<()>>> {
+    pub fn close<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, ()>> {
         promise(env, || {
             let core = self.core.clone();
             if let Some(key) = &self.shared_as {
@@ -241,10 +242,10 @@ impl SignalLoop {
                     shared.remove(key);
                 }
             }
-            Ok(async move {
+            Ok(elsewhere(async move {
                 core.close().await;
                 Ok(())
-            })
+            }))
         })
     }
 
@@ -266,9 +267,11 @@ impl ToNapiValue for Trained {
         if let Some(abort) = trained.abort {
             abort.detach(&Env::from_raw(env))?;
         }
-        let reply = Reply::from(trained.results.map(types::TrainingResults::from));
         // SAFETY: napi calls this on the JavaScript thread with a live `env`, which is passed on as it is.
-        unsafe { Reply::to_napi_value(env, reply) }
+        unsafe {
+            let results = trained.results.map_err(|error| error_object(env, &error))?;
+            types::TrainingResults::to_napi_value(env, results.into())
+        }
     }
 }
 

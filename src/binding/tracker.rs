@@ -1,12 +1,13 @@
 //! `FeedbackTracker`: signals in, closings and statistics out.
 
-use super::errors::{Code, Reply, call, sync};
+use super::errors::{Code, sync};
+use super::promises::{Elsewhere, call, elsewhere, promise, spawned};
 use super::types::{CloseDecision, ClosedSignal, Compaction, ImportReport, PerformanceStats, Recovery};
 use super::values;
 use crate::barrier::{Direction, Levels, Outcome};
 use crate::engine::{SignalLoop, should_close};
 use crate::error::{Error, Result, guard};
-use crate::feedback::{StatsFilter, Tick};
+use crate::feedback::{Lines, StatsFilter, Tick};
 use crate::signal::{OUTCOMES, Signal};
 use crate::symbol::{Symbol, Timeframe};
 use crate::time::now_ms;
@@ -34,40 +35,40 @@ impl FeedbackTracker {
         Self { core }
     }
 
-    fn read(&self, signal: Value) -> Result<Signal> {
-        Signal::from_value(signal, self.core.config().timezone)
+    fn read(&self, env: &Env, signal: Unknown<'_>) -> Result<Signal> {
+        let zone = self.core.config().timezone;
+        let text = values::signal_text(env, &signal);
+        if let Some(signal) = text.and_then(|text| Signal::from_text(&text, zone).ok()) {
+            return Ok(signal);
+        }
+        // What is wrong with it is told of the value itself.
+        Signal::from_value(values::to_json(signal)?, zone)
+    }
+
+    /// The signals of an array written down on other threads, a slice on each; `None` when they have to be read one by one.
+    fn written(&self, env: &Env, signals: &Unknown<'_>) -> Result<Option<Vec<Elsewhere<Lines>>>> {
+        let Some(slices) = values::SignalTexts::of(env, signals) else { return Ok(None) };
+        let write = |text: String| {
+            let core = self.core.clone();
+            spawned(async move { core.write_down(&text) })
+        };
+        // Each slice is on its way while the next is being made into text.
+        Ok(slices.map(|text| text.map(write)).collect())
     }
 
     fn read_all(&self, signals: Value) -> Result<Vec<Signal>> {
         match signals {
-            Value::Array(items) => items.into_iter().map(|item| self.read(item)).collect(),
+            Value::Array(items) => {
+                let zone = self.core.config().timezone;
+                items.into_iter().map(|item| Signal::from_value(item, zone)).collect()
+            }
             other => Err(Error::argument("signals", "must be an array of signals", other)),
         }
     }
 }
 
-/// The levels of a signal that has all of them as plain numbers in camelCase and no expiry, as nearly all have; `None`
-/// for any other, which [`levels`] reads with care. This is asked on every tick.
-fn plain_levels(signal: &Object<'_>) -> Option<Result<Levels>> {
-    let member = |name: &str| signal.get_named_property::<Unknown<'_>>(name).ok();
-    let direction = match values::plain_text(&member("signalType")?)?.as_str() {
-        "BUY" => Direction::Buy,
-        "SELL" => Direction::Sell,
-        _ => return None,
-    };
-    let price = |name: &str| values::plain_number(&member(name)?).filter(|price| price.is_finite() && *price > 0.0);
-    let (entry, stop, target) = (price("entryPrice")?, price("stopLoss")?, price("takeProfit")?);
-    if !(values::is_missing(&member("expiresAt")?) && values::is_missing(&member("expires_at")?)) {
-        return None;
-    }
-    Some(Levels::checked(direction, entry, Some(stop), Some(target)))
-}
-
 /// Members of a signal that decide whether it closes, read one by one: a tick must not pay for the rest of the object.
 fn levels(signal: &Object<'_>) -> Result<Option<Levels>> {
-    if let Some(levels) = plain_levels(signal) {
-        return levels.map(Some);
-    }
     let get = |camel: &str, snake: &str| -> Result<Option<Value>> {
         for name in [camel, snake] {
             let value: Unknown<'_> =
@@ -109,6 +110,23 @@ pub fn should_close_signal(signal: Unknown<'_>, current_price: Unknown<'_>) -> n
     })
 }
 
+/// [`should_close_signal`] of a signal without an expiry, by its direction and prices. `index.js` checked that they are
+/// finite and above 0.
+#[napi(skip_typescript)]
+pub fn should_close_levels(
+    buy: bool,
+    entry: f64,
+    stop: f64,
+    target: f64,
+    price: f64,
+) -> napi::Result<CloseDecision, Code> {
+    sync(|| {
+        let direction = if buy { Direction::Buy } else { Direction::Sell };
+        let levels = Levels::checked(direction, entry, Some(stop), Some(target))?;
+        Ok(should_close(Some(&levels), price, now_ms()).into())
+    })
+}
+
 #[napi]
 impl FeedbackTracker {
     /// Does `currentPrice`, now, close the signal, as what, and what is it worth there? Touching the stop loss or the take
@@ -129,14 +147,19 @@ impl FeedbackTracker {
     ///
     /// Rejects with `ERR_INVALID_SIGNAL`, or `ERR_SIGNAL_CONFLICT` when the id was recorded with other content.
     #[napi(ts_args_type = "signal: SignalInput", ts_return_type = "Promise<boolean>")]
-    pub fn record_signal<'env>(
-        &self,
-        env: &'env Env,
-        signal: Unknown<'_>,
-    ) -> napi::Result<PromiseRaw<'env, Reply<bool>>> {
-        call(env, &self.core, || {
-            let (core, signal) = (self.core.clone(), self.read(values::to_json(signal)?)?);
-            Ok(async move { core.record(vec![signal]).await.map(|()| true) })
+    pub fn record_signal<'env>(&self, env: &'env Env, signal: Unknown<'_>) -> napi::Result<PromiseRaw<'env, bool>> {
+        promise(env, || {
+            let call = self.core.begin()?;
+            Ok(match self.core.try_record(self.read(env, signal)?)? {
+                Ok(recorded) => Box::pin(recorded),
+                Err(signal) => {
+                    let core = self.core.clone();
+                    elsewhere(async move {
+                        let _under_way = call;
+                        core.record(vec![signal]).await.map(|()| true)
+                    })
+                }
+            })
         })
     }
 
@@ -144,23 +167,22 @@ impl FeedbackTracker {
     ///
     /// Rejects like `recordSignal`; after `ERR_SIGNAL_CONFLICT` the signals without a conflict are recorded.
     #[napi(ts_args_type = "signals: readonly SignalInput[]", ts_return_type = "Promise<number>")]
-    pub fn record_signals<'env>(
-        &self,
-        env: &'env Env,
-        signals: Unknown<'_>,
-    ) -> napi::Result<PromiseRaw<'env, Reply<u32>>> {
+    pub fn record_signals<'env>(&self, env: &'env Env, signals: Unknown<'_>) -> napi::Result<PromiseRaw<'env, u32>> {
         call(env, &self.core, || {
             let core = self.core.clone();
-            // Text crosses over in one piece and is parsed off the event loop. What it cannot say is read value by value.
-            let text = values::stringified(env, &signals);
-            let read = if text.is_some() { Vec::new() } else { self.read_all(values::to_json(signals)?)? };
+            let written = self.written(env, &signals)?;
+            let read = if written.is_none() { self.read_all(values::to_json(signals)?)? } else { Vec::new() };
             Ok(async move {
-                let signals = match text {
-                    Some(text) => core.parse_signals(text).await?,
-                    None => read,
+                let Some(parts) = written else {
+                    let count = read.len() as u32;
+                    return core.record(read).await.map(|()| count);
                 };
-                let count = signals.len() as u32;
-                core.record(signals).await.map(|()| count)
+                let mut lines = Vec::with_capacity(parts.len());
+                for part in parts {
+                    lines.push(part.await?);
+                }
+                let count = lines.iter().map(Lines::count).sum::<usize>() as u32;
+                core.record_lines(lines).await.map(|()| count)
             })
         })
     }
@@ -168,12 +190,9 @@ impl FeedbackTracker {
     /// Closes a signal by hand. Resolves `false` when it is unknown or already closed: the first outcome stands.
     /// Without `profitLossPercent` the profit follows from `exitPrice`, or from the barrier that the outcome names.
     #[napi(ts_args_type = "update: OutcomeUpdate", ts_return_type = "Promise<boolean>")]
-    pub fn update_outcome<'env>(
-        &self,
-        env: &'env Env,
-        update: Unknown<'_>,
-    ) -> napi::Result<PromiseRaw<'env, Reply<bool>>> {
-        call(env, &self.core, || {
+    pub fn update_outcome<'env>(&self, env: &'env Env, update: Unknown<'_>) -> napi::Result<PromiseRaw<'env, bool>> {
+        promise(env, || {
+            let call = self.core.begin()?;
             let mut map = values::to_map("update", update)?;
             let text = |value: &Value| value.as_str().filter(|id| !id.is_empty()).map(str::to_owned);
             let id = values::option(&mut map, "signalId", "must be the id of a signal", text)?
@@ -193,8 +212,14 @@ impl FeedbackTracker {
             let profit =
                 values::option(&mut map, "profitLossPercent", "must be a finite number of percent", Value::as_f64)?;
             values::no_more(&map)?;
+            if let Some(closed) = self.core.try_close_signal(id.clone(), outcome, exit, profit)? {
+                return Ok(Box::pin(closed));
+            }
             let core = self.core.clone();
-            Ok(async move { core.store()?.close_signal(&id, outcome, exit, profit, core.now_ms()).await })
+            Ok(elsewhere(async move {
+                let _under_way = call;
+                core.store()?.close_signal(&id, outcome, exit, profit, core.now_ms()).await
+            }))
         })
     }
 
@@ -211,7 +236,7 @@ impl FeedbackTracker {
         pair: Unknown<'_>,
         price: Unknown<'_>,
         time_ms: Unknown<'_>,
-    ) -> napi::Result<PromiseRaw<'env, Reply<Vec<ClosedSignal>>>> {
+    ) -> napi::Result<PromiseRaw<'env, Vec<ClosedSignal>>> {
         let tick = guard(|| {
             let symbol = Symbol::parse(&values::text("pair", pair)?)?;
             let (price, time_ms) = (values::price("price", price)?, values::time_or_now("timeMs", time_ms)?);
@@ -222,7 +247,7 @@ impl FeedbackTracker {
         if let Ok((symbol, price, time_ms)) = &tick
             && self.core.closes_nothing(symbol, *price, *time_ms)
         {
-            return PromiseRaw::resolve(env, Reply::from(Ok(Vec::new())));
+            return PromiseRaw::resolve(env, Vec::new());
         }
         call(env, &self.core, || {
             let (core, (symbol, price, time_ms), turn) = (self.core.clone(), tick?, self.core.turn());
@@ -245,7 +270,7 @@ impl FeedbackTracker {
         pairs: Unknown<'_>,
         prices: Unknown<'_>,
         times_ms: Unknown<'_>,
-    ) -> napi::Result<PromiseRaw<'env, Reply<Vec<ClosedSignal>>>> {
+    ) -> napi::Result<PromiseRaw<'env, Vec<ClosedSignal>>> {
         call(env, &self.core, || {
             let ticks = values::ticks(pairs, prices, times_ms)?;
             ticks.iter().try_for_each(|tick| self.core.check_not_ahead("timesMs", tick.time_ms))?;
@@ -270,7 +295,7 @@ impl FeedbackTracker {
         pair: Unknown<'_>,
         candle: Unknown<'_>,
         timeframe: Unknown<'_>,
-    ) -> napi::Result<PromiseRaw<'env, Reply<Vec<ClosedSignal>>>> {
+    ) -> napi::Result<PromiseRaw<'env, Vec<ClosedSignal>>> {
         call(env, &self.core, || {
             let symbol = Symbol::parse(&values::text("pair", pair)?)?;
             let timeframe = if values::is_missing(&timeframe) {
@@ -292,11 +317,7 @@ impl FeedbackTracker {
     /// Writes all closed signals to a CSV file at `path`, one row each with its features at entry, to train something else
     /// on. Resolves with the number of rows.
     #[napi(ts_args_type = "path: string", ts_return_type = "Promise<number>")]
-    pub fn export_training_data<'env>(
-        &self,
-        env: &'env Env,
-        path: Unknown<'_>,
-    ) -> napi::Result<PromiseRaw<'env, Reply<f64>>> {
+    pub fn export_training_data<'env>(&self, env: &'env Env, path: Unknown<'_>) -> napi::Result<PromiseRaw<'env, f64>> {
         call(env, &self.core, || {
             let (core, path) = (self.core.clone(), PathBuf::from(values::text("path", path)?));
             Ok(async move { Ok(core.store()?.export_csv(&path)? as f64) })
@@ -310,7 +331,7 @@ impl FeedbackTracker {
         &self,
         env: &'env Env,
         path: Unknown<'_>,
-    ) -> napi::Result<PromiseRaw<'env, Reply<ImportReport>>> {
+    ) -> napi::Result<PromiseRaw<'env, ImportReport>> {
         call(env, &self.core, || {
             let (core, path) = (self.core.clone(), PathBuf::from(values::text("path", path)?));
             Ok(async move { Ok(core.store()?.import(&path).await?.into()) })
@@ -319,7 +340,7 @@ impl FeedbackTracker {
 
     /// Rewrites the log with one line per signal, atomically, while this and other processes go on writing.
     #[napi(ts_return_type = "Promise<Compaction>")]
-    pub fn compact<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Reply<Compaction>>> {
+    pub fn compact<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Compaction>> {
         call(env, &self.core, || {
             let core = self.core.clone();
             Ok(async move { Ok(core.store()?.compact().await?.into()) })
@@ -328,7 +349,7 @@ impl FeedbackTracker {
 
     /// What was found wrong with the log since it was opened, and what was done about it.
     #[napi(ts_return_type = "Promise<Recovery>")]
-    pub fn recovery<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Reply<Recovery>>> {
+    pub fn recovery<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Recovery>> {
         call(env, &self.core, || {
             let core = self.core.clone();
             Ok(async move { Ok(core.store()?.recovery().into()) })
@@ -347,7 +368,7 @@ impl FeedbackTracker {
         symbol: Unknown<'_>,
         timeframe: Unknown<'_>,
         days: Unknown<'_>,
-    ) -> napi::Result<PromiseRaw<'env, Reply<PerformanceStats>>> {
+    ) -> napi::Result<PromiseRaw<'env, PerformanceStats>> {
         call(env, &self.core, || {
             let symbol = values::optional_text("symbol", symbol)?.map(|text| Symbol::parse(&text)).transpose()?;
             let timeframe = values::optional_text("timeframe", timeframe)?;

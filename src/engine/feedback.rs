@@ -2,16 +2,19 @@
 
 use super::{SignalLoop, StoreState};
 use crate::barrier::Outcome;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::features;
-use crate::feedback::FeedbackStore;
-use crate::market::Candle;
+use crate::feedback::{FeedbackStore, Lines};
+use crate::files::Stamp;
+use crate::market::{Candle, candle_file};
 use crate::signal::{EntryFeatures, Signal};
 use crate::symbol::Market;
-use rayon::prelude::*;
-use serde_json::value::RawValue;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long candles that another process stored may go unnoticed.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Whether a price closes a signal, and what it is worth there.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -40,29 +43,95 @@ impl SignalLoop {
     /// # Errors
     /// [`crate::error::Error::SignalConflict`] of the first that contradicts an earlier signal; the others are recorded.
     pub async fn record(&self, mut signals: Vec<Signal>) -> Result<()> {
+        self.add_features(&mut signals);
+        none_refused(self.store()?.record_all(signals).await?)
+    }
+
+    /// Records a signal without a thread of its own, where that needs neither waiting nor computing: the store is open, and
+    /// no candles of its market are stored. Otherwise the signal comes back, for [`Self::record`].
+    ///
+    /// # Errors
+    /// [`crate::error::Error::InvalidSignal`] for one that is too long; those of the future are [`Self::record`]'s.
+    pub fn try_record(
+        &self,
+        signal: Signal,
+    ) -> Result<std::result::Result<impl Future<Output = Result<bool>> + use<>, Signal>> {
+        let market = Market { symbol: signal.symbol.clone(), timeframe: signal.timeframe };
+        match self.open_store() {
+            Some(store) if self.lacks_candles(market) => {
+                let (call, lines) = (self.begin()?, vec![Lines::of(vec![signal])?]);
+                Ok(Ok(async move {
+                    let recorded = store.record_lines(lines);
+                    // Closing the store waits for what its writer has got.
+                    drop(call);
+                    none_refused(recorded.await?).map(|()| true)
+                }))
+            }
+            _ => Ok(Err(signal)),
+        }
+    }
+
+    /// Closes a signal by hand without a thread of its own, where that needs no waiting: the store is open. Arguments and
+    /// errors are those of [`FeedbackStore::close_signal`].
+    pub fn try_close_signal(
+        &self,
+        id: String,
+        outcome: Outcome,
+        exit_price: Option<f64>,
+        profit_percent: Option<f64>,
+    ) -> Result<Option<impl Future<Output = Result<bool>> + use<>>> {
+        let Some(store) = self.open_store() else { return Ok(None) };
+        let (call, now_ms) = (self.begin()?, self.now_ms());
+        Ok(Some(async move {
+            let closed = store.close_signal(&id, outcome, exit_price, profit_percent, now_ms);
+            drop(call);
+            closed.await
+        }))
+    }
+
+    /// Reads and checks a JSON array of signals, adds their features and writes them down, to be recorded with others by
+    /// [`Self::record_lines`].
+    ///
+    /// # Errors
+    /// [`crate::error::Error::InvalidSignal`] or [`crate::error::Error::InvalidArgument`] of the first that is wrong.
+    pub fn write_down(&self, text: &str) -> Result<Lines> {
+        let mut signals = Signal::array_from_text(text, self.config().timezone)?;
+        self.add_features(&mut signals);
+        Lines::of(signals)
+    }
+
+    /// Records what was written down.
+    ///
+    /// # Errors
+    /// As [`Self::record`].
+    pub async fn record_lines(&self, lines: Vec<Lines>) -> Result<()> {
+        none_refused(self.store()?.record_lines(lines).await?)
+    }
+
+    fn add_features(&self, signals: &mut [Signal]) {
         // Bulk recordings come from few markets; each one's candles are looked up once.
         let mut tails: HashMap<Market, Option<Arc<Vec<Candle>>>> = HashMap::new();
-        for signal in &mut signals {
+        for signal in signals {
             let market = Market { symbol: signal.symbol.clone(), timeframe: signal.timeframe };
             // Features are a gain: no signal is refused because candles cannot be read.
             let tail = tails.entry(market).or_insert_with_key(|market| self.stored_tail(market).ok().flatten());
             signal.features = tail.as_ref().and_then(|candles| entry_features(signal, candles));
         }
-        let results = self.store()?.record_all(signals).await?;
-        results.into_iter().try_for_each(|result| result.map(|_| ()))
     }
 
-    /// Reads and checks a JSON array of signals on the loop's threads.
-    pub async fn parse_signals(&self, text: String) -> Result<Vec<Signal>> {
-        let zone = self.config().timezone;
-        self.on_pool(move || {
-            let unreadable = |e: serde_json::Error| Error::argument("signals", "must be an array of signals", e);
-            let items: Vec<&RawValue> = serde_json::from_str(&text).map_err(unreadable)?;
-            let read =
-                |item: &&RawValue| Signal::from_value(serde_json::from_str(item.get()).map_err(unreadable)?, zone);
-            items.par_iter().map(read).collect()
-        })
-        .await
+    /// Whether no candles of `market` are stored, looking no more than once a second: every record asks.
+    fn lacks_candles(&self, market: Market) -> bool {
+        let mut lacking = self.lacking.lock();
+        if lacking.get(&market).is_some_and(|since| since.elapsed() < LOOK_AGAIN) {
+            return true;
+        }
+        let none = matches!(Stamp::of(&candle_file(&self.data_folder(), &market)), Ok(None));
+        if none {
+            lacking.insert(market, Instant::now());
+        } else {
+            lacking.remove(&market);
+        }
+        none
     }
 
     /// The store if it is open already, without opening it or waiting.
@@ -72,6 +141,10 @@ impl SignalLoop {
             _ => None,
         })
     }
+}
+
+fn none_refused(results: Vec<Result<bool>>) -> Result<()> {
+    results.into_iter().try_for_each(|result| result.map(|_| ()))
 }
 
 /// The features of the last candle closed before the signal; `None` when it is not among these, or has none.

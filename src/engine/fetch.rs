@@ -48,6 +48,8 @@ impl SignalLoop {
     }
 
     pub(super) async fn update(&self, source: &dyn CandleSource, market: &Market) -> Result<Fetched> {
-        update(source, &self.data_folder(), market, self.config().history_days, self.now_ms()).await
+        let fetched = update(source, &self.data_folder(), market, self.config().history_days, self.now_ms()).await;
+        self.lacking.lock().remove(market);
+        fetched
     }
 }

@@ -28,6 +28,7 @@ use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The environment variable that names the default home.
 pub const HOME_VARIABLE: &str = "SIGNALLOOP_HOME";
@@ -64,6 +65,8 @@ pub struct SignalLoop {
     pool: Mutex<Option<Arc<rayon::ThreadPool>>>,
     store: Mutex<StoreState>,
     tails: RwLock<HashMap<Market, Tail>>,
+    /// Markets without candles, and when that was found.
+    lacking: Mutex<HashMap<Market, Instant>>,
     turns: Turns,
     learning: assess::Learning,
     /// Held for reading by every call under way, so that closing can wait for them.
@@ -100,6 +103,7 @@ impl SignalLoop {
             pool: Mutex::default(),
             store: Mutex::new(StoreState::Unopened),
             tails: RwLock::default(),
+            lacking: Mutex::default(),
             turns: Turns::default(),
             learning: assess::Learning::default(),
             calls: Arc::default(),

@@ -33,6 +33,7 @@ pub use import::{ImportReport, RefusedLine};
 pub use log::Recovery;
 pub use prices::Tick;
 pub use stats::{Figures, Stats, StatsFilter, wilson};
+pub use writer::Lines;
 
 use crate::barrier::{Direction, Levels, Outcome};
 use crate::config::{Config, Durability};
@@ -52,7 +53,7 @@ use storage::{Disk, Storage};
 use tokio::sync::{oneshot, watch};
 use upkeep::Upkeep;
 use view::View;
-use writer::{Change, Changes, CloseRequest, Job, NewLine, Verdict, Writer};
+use writer::{Change, Changes, CloseRequest, Job, Verdict, Writer};
 
 /// How a store is opened.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -207,8 +208,8 @@ impl FeedbackStore {
     /// [`Error::SignalConflict`] when its id was recorded with other content, [`Error::Store`] when it could not be
     /// written (the message says what is known), [`Error::Closed`].
     pub async fn record(&self, signal: Signal) -> Result<bool> {
-        let verdicts = self.send(recording(vec![signal])?)?.verdicts().await?;
-        verdicts.into_iter().next().map_or_else(|| Err(lost()), recorded)
+        let results = self.record_lines(vec![Lines::of(vec![signal])?]).await?;
+        results.into_iter().next().unwrap_or_else(|| Err(lost()))
     }
 
     /// Records many signals in one write: one result each, in order, as [`FeedbackStore::record`] would give it.
@@ -216,38 +217,37 @@ impl FeedbackStore {
     /// # Errors
     /// As a whole only when nothing of it was stored: the write failed, or a signal is too long to be one.
     pub async fn record_all(&self, signals: Vec<Signal>) -> Result<Vec<Result<bool>>> {
-        let verdicts = self.send(recording(signals)?)?.verdicts().await?;
-        Ok(verdicts.into_iter().map(recorded).collect())
+        self.record_lines(written(signals)?).await
+    }
+
+    /// [`FeedbackStore::record_all`] of signals that were written down before, in order. The writing begins at once,
+    /// whether the future is polled or not.
+    ///
+    /// # Errors
+    /// As [`FeedbackStore::record_all`].
+    pub fn record_lines(&self, lines: Vec<Lines>) -> impl Future<Output = Result<Vec<Result<bool>>>> + Send + use<> {
+        let sent = self.send(lines.into_iter().flat_map(Lines::into_changes).collect());
+        async move { Ok(sent?.verdicts().await?.into_iter().map(recorded).collect()) }
     }
 
     /// Closes a signal by hand. `false` when it is unknown or closed already: the first closing stands.
     ///
     /// Without `profit_percent`, the profit is that of leaving at `exit_price`; without both, that of leaving at the
-    /// barrier the outcome names, else 0.
+    /// barrier the outcome names, else 0. The writing begins at once, whether the future is polled or not.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for an outcome of `ACTIVE` or an impossible number, [`Error::Store`], [`Error::Closed`].
-    pub async fn close_signal(
+    pub fn close_signal(
         &self,
         id: &str,
         outcome: Outcome,
         exit_price: Option<f64>,
         profit_percent: Option<f64>,
         now_ms: i64,
-    ) -> Result<bool> {
-        if outcome == Outcome::Active {
-            return Err(Error::argument("outcome", "must be TOOK_PROFIT, STOPPED_OUT, SUCCESS or FAILURE", "ACTIVE"));
-        }
-        if let Some(price) = exit_price {
-            check_price("exitPrice", price)?;
-        }
-        if let Some(profit) = profit_percent.filter(|profit| !profit.is_finite()) {
-            return Err(Error::argument("profitLossPercent", "must be a finite number", profit));
-        }
-        check_time(now_ms)?;
+    ) -> impl Future<Output = Result<bool>> + Send + use<> {
         let request = CloseRequest { id: id.to_owned(), outcome, exit_price, profit_percent, now_ms };
-        let closed = self.send(vec![Change::Close(request)])?.closed().await?;
-        Ok(!closed.is_empty())
+        let sent = request.check().and_then(|()| self.send(vec![Change::Close(request)]));
+        async move { Ok(!sent?.closed().await?.is_empty()) }
     }
 
     /// A signal and its end, if it has one; `None` when the id is unknown.
@@ -385,6 +385,21 @@ fn swap(jobs: &Jobs, copy: compact::Copy) -> Result<Option<Compaction>> {
     result.recv().unwrap_or_else(|_| Err(lost()))
 }
 
+impl CloseRequest {
+    fn check(&self) -> Result<()> {
+        if self.outcome == Outcome::Active {
+            return Err(Error::argument("outcome", "must be TOOK_PROFIT, STOPPED_OUT, SUCCESS or FAILURE", "ACTIVE"));
+        }
+        if let Some(price) = self.exit_price {
+            check_price("exitPrice", price)?;
+        }
+        if let Some(profit) = self.profit_percent.filter(|profit| !profit.is_finite()) {
+            return Err(Error::argument("profitLossPercent", "must be a finite number", profit));
+        }
+        check_time(self.now_ms)
+    }
+}
+
 /// A job under way; `None` when there was nothing to do.
 struct Pending(Option<oneshot::Receiver<Result<Vec<Verdict>>>>);
 
@@ -419,15 +434,11 @@ fn lost() -> Error {
     Error::Internal("the store's writer ended without an answer".to_owned())
 }
 
-/// Makes the lines of signals, on all cores where there are many.
-fn recording(mut signals: Vec<Signal>) -> Result<Vec<Change>> {
-    let lines = |signals: Vec<Signal>| {
-        NewLine::all(signals.into_iter().map(|signal| Record { signal, closing: None }))
-            .map(|lines| lines.into_iter().map(Change::Record).collect::<Vec<_>>())
-    };
+/// Writes signals down, on all cores where there are many.
+fn written(mut signals: Vec<Signal>) -> Result<Vec<Lines>> {
     let threads = scan::cores().min(signals.len() / WORTH_A_THREAD + 1);
     if threads == 1 {
-        return lines(signals);
+        return Ok(vec![Lines::of(signals)?]);
     }
     let each = signals.len().div_ceil(threads);
     std::thread::scope(|scope| {
@@ -435,13 +446,9 @@ fn recording(mut signals: Vec<Signal>) -> Result<Vec<Change>> {
         while !signals.is_empty() {
             let rest = signals.split_off(each.min(signals.len()));
             let part = std::mem::replace(&mut signals, rest);
-            parts.push(scope.spawn(|| lines(part)));
+            parts.push(scope.spawn(|| Lines::of(part)));
         }
-        let mut changes = Vec::new();
-        for part in parts {
-            changes.append(&mut part.join().unwrap_or_else(|_| Err(lost()))?);
-        }
-        Ok(changes)
+        parts.into_iter().map(|part| part.join().unwrap_or_else(|_| Err(lost()))).collect()
     })
 }
 

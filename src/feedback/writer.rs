@@ -15,7 +15,7 @@ use super::upkeep::Upkeep;
 use crate::barrier::{Levels, Outcome};
 use crate::config::Durability;
 use crate::error::{self, Error, Result};
-use crate::signal::{Closing, Record, assumed_profit};
+use crate::signal::{Closing, Record, Signal, assumed_profit};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
@@ -47,6 +47,14 @@ impl Change {
             _ => None,
         }
     }
+
+    /// About how long its line is.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Record(line) | Self::Import(line) => line.range.len(),
+            Self::Hit(_) | Self::Close(_) => 512,
+        }
+    }
 }
 
 /// A line as the caller's thread made it, and what memory keeps of it. The record itself stays behind: that spares the
@@ -74,6 +82,28 @@ impl NewLine {
 
     fn bytes(&self) -> &[u8] {
         &self.buffer[self.range.clone()]
+    }
+}
+
+/// Signals written down, ready to be recorded by [`super::FeedbackStore::record_lines`].
+pub struct Lines(Vec<NewLine>);
+
+impl Lines {
+    /// Writes signals down.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSignal`] for one that is too long.
+    pub fn of(signals: Vec<Signal>) -> Result<Self> {
+        NewLine::all(signals.into_iter().map(|signal| Record { signal, closing: None })).map(Self)
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn into_changes(self) -> impl Iterator<Item = Change> {
+        self.0.into_iter().map(Change::Record)
     }
 }
 
@@ -112,16 +142,6 @@ pub(super) enum Job {
 pub(super) struct Changes {
     pub changes: Vec<Change>,
     pub reply: oneshot::Sender<Result<Vec<Verdict>>>,
-}
-
-impl Changes {
-    fn bytes(&self) -> usize {
-        let of = |change: &Change| match change {
-            Change::Record(line) | Change::Import(line) => line.range.len(),
-            _ => 512,
-        };
-        self.changes.iter().map(of).sum()
-    }
 }
 
 /// The thread's own things.
@@ -180,7 +200,7 @@ impl Writer {
             let mut batch = Vec::new();
             let mut bytes = 0;
             while let Some(Job::Changes(changes)) = next {
-                bytes += changes.bytes();
+                bytes += changes.changes.iter().map(Change::bytes).sum::<usize>();
                 batch.push(changes);
                 next = if bytes < BATCH_BYTES { jobs.try_recv().ok() } else { None };
             }
@@ -250,6 +270,7 @@ impl Writer {
         let count = jobs.iter().map(Vec::len).sum();
         staged.newest.reserve(count);
         staged.added.reserve(count);
+        staged.lines.reserve(jobs.iter().flatten().map(Change::bytes).sum());
         let verdicts = jobs
             .into_iter()
             .map(|changes| changes.into_iter().map(|change| self.decide(change, base, &mut staged)).collect())

@@ -1,0 +1,238 @@
+//! Promises, and the work behind them, which the event loop itself drives.
+//!
+//! napi's own futures cost a task on another thread and a threadsafe function for each promise: three threads wake up for
+//! one record. Here an environment (a Node thread, or a module loaded anew) has one threadsafe function for all its
+//! promises, the bell. Whatever completes rings it, unless it is ringing already, and the event loop then looks after
+//! everything that can go on at once. So the replies of a whole batch of the store's writer come with one wake-up.
+//!
+//! Likewise work begins in the next microtask, together with all that was asked for until then: the writer wakes up once
+//! for it, and writes it in one batch.
+
+use super::environment;
+use super::errors::error_object;
+use crate::engine::SignalLoop;
+use crate::error::{Error, Result, guard, panicked};
+use napi::bindgen_prelude::{
+    Env, Function, FunctionRef, PromiseRaw, ToNapiValue, check_status, sys, within_runtime_if_available,
+};
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use parking_lot::Mutex;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+
+/// What a promise waits for. It is polled on the event loop, so it must never compute for long, nor wait otherwise.
+pub type Work<T> = Pin<Box<dyn Future<Output = Result<T>>>>;
+
+/// Work with its promise: what settles it, once it is done.
+type Task = Pin<Box<dyn Future<Output = ()>>>;
+
+/// The promises of one environment.
+pub struct Promises {
+    /// What begins in the next microtask, in order.
+    fresh: RefCell<Vec<Task>>,
+    /// Asks for that microtask.
+    soon: FunctionRef<(), ()>,
+    waiting: RefCell<HashMap<u64, Task>>,
+    begun: Cell<u64>,
+    bell: Arc<Bell>,
+}
+
+/// Makes a function that calls `begin` in a microtask.
+const SOON: &str = "(begin) => {
+  const now = Promise.resolve()
+  return () => {
+    now.then(begin)
+  }
+}";
+
+/// Wakes the event loop, from any thread.
+struct Bell {
+    /// The tasks that can go on.
+    ready: Mutex<Vec<u64>>,
+    /// Weak while no task waits: then it does not keep Node alive.
+    function: ThreadsafeFunction<(), (), (), napi::Status, false, true>,
+}
+
+/// A task's way to the bell.
+struct Ringer {
+    bell: Arc<Bell>,
+    task: u64,
+}
+
+impl Wake for Ringer {
+    fn wake(self: Arc<Self>) {
+        let mut ready = self.bell.ready.lock();
+        ready.push(self.task);
+        // Whoever came first has rung, and nobody has answered yet.
+        if ready.len() == 1 {
+            // It fails when the environment has ended, and its promises with it.
+            let _ = self.bell.function.call((), ThreadsafeFunctionCallMode::NonBlocking);
+        }
+    }
+}
+
+impl Promises {
+    /// The promises of an environment that has none yet.
+    pub fn new(env: &Env) -> napi::Result<Self> {
+        let function = |act: fn(&Self, &Env)| {
+            env.create_function_from_closure::<(), (), _>("signalloop", move |context| {
+                environment::of(context.env).map(|environment| act(&environment.promises, context.env))
+            })
+        };
+        let bell = function(Self::answer)?.build_threadsafe_function::<()>().weak::<true>().build()?;
+        let soon: Function<'_, Function<'_, (), ()>, Function<'_, (), ()>> = env.run_script(SOON)?;
+        Ok(Self {
+            fresh: RefCell::default(),
+            soon: soon.call(function(Self::begin)?)?.create_ref()?,
+            waiting: RefCell::default(),
+            begun: Cell::new(0),
+            bell: Arc::new(Bell { ready: Mutex::default(), function: bell }),
+        })
+    }
+
+    fn add(&self, env: &Env, task: Task) -> napi::Result<()> {
+        self.fresh.borrow_mut().push(task);
+        if self.fresh.borrow().len() == 1 { self.soon.borrow_back(env)?.call(()) } else { Ok(()) }
+    }
+
+    fn begin(&self, env: &Env) {
+        let fresh = self.fresh.take();
+        let idle = self.waiting.borrow().is_empty();
+        for task in fresh {
+            let number = self.begun.get();
+            self.begun.set(number + 1);
+            self.poll(number, task);
+        }
+        if idle && !self.waiting.borrow().is_empty() {
+            // SAFETY: on the JavaScript thread, in a call from JavaScript: `env` is live, and so is its function.
+            unsafe { sys::napi_ref_threadsafe_function(env.raw(), self.bell.function.raw()) };
+        }
+    }
+
+    fn answer(&self, env: &Env) {
+        let ready = std::mem::take(&mut *self.bell.ready.lock());
+        for number in ready {
+            // It is gone when it was woken twice. Nothing is borrowed while it is polled: settling may call getters.
+            let task = self.waiting.borrow_mut().remove(&number);
+            if let Some(task) = task {
+                self.poll(number, task);
+            }
+        }
+        if self.waiting.borrow().is_empty() {
+            // SAFETY: as in `begin`; unreferencing twice does nothing.
+            unsafe { sys::napi_unref_threadsafe_function(env.raw(), self.bell.function.raw()) };
+        }
+    }
+
+    fn poll(&self, number: u64, mut task: Task) {
+        let waker = Waker::from(Arc::new(Ringer { bell: self.bell.clone(), task: number }));
+        if task.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+            self.waiting.borrow_mut().insert(number, task);
+        }
+    }
+}
+
+/// A promise of what `prepare` begins. That happens now, on the JavaScript thread; if it fails the promise rejects, and
+/// nothing is thrown.
+pub fn promise<'env, T: ToNapiValue + 'static>(
+    env: &'env Env,
+    prepare: impl FnOnce() -> Result<Work<T>>,
+) -> napi::Result<PromiseRaw<'env, T>> {
+    let environment = environment::of(env)?;
+    let (deferred, promise) = deferred(env)?;
+    let raw = env.raw();
+    match guard(prepare) {
+        Err(error) => settle::<T>(raw, deferred, Err(error)),
+        Ok(mut work) => {
+            let task = async move {
+                let result = std::future::poll_fn(|context| poll_guarded(&mut work, context)).await;
+                settle(raw, deferred, result);
+            };
+            environment.promises.add(env, Box::pin(task))?;
+        }
+    }
+    Ok(promise)
+}
+
+/// A promise of work on a loop, done on other threads, which a `close()` that comes later waits for.
+pub fn call<'env, T, F>(
+    env: &'env Env,
+    core: &SignalLoop,
+    prepare: impl FnOnce() -> Result<F>,
+) -> napi::Result<PromiseRaw<'env, T>>
+where
+    T: ToNapiValue + Send + 'static,
+    F: Future<Output = Result<T>> + Send + 'static,
+{
+    promise(env, || {
+        let (call, work) = (core.begin()?, prepare()?);
+        Ok(elsewhere(async move {
+            let _under_way = call;
+            work.await
+        }))
+    })
+}
+
+/// Work on its way on other threads.
+pub struct Elsewhere<T>(napi::tokio::task::JoinHandle<Result<T>>);
+
+impl<T> Future for Elsewhere<T> {
+    type Output = Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
+        Pin::new(&mut self.0).poll(context).map(|done| {
+            done.unwrap_or_else(|ended| match ended.try_into_panic() {
+                Ok(panic) => Err(panicked(&*panic)),
+                Err(_) => Err(Error::Internal("the work was dropped".to_owned())),
+            })
+        })
+    }
+}
+
+/// Begins work on other threads.
+pub fn spawned<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Elsewhere<T> {
+    Elsewhere(within_runtime_if_available(|| napi::tokio::spawn(work)))
+}
+
+/// Begins work on other threads, for a promise to wait for.
+pub fn elsewhere<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Work<T> {
+    Box::pin(spawned(work))
+}
+
+fn poll_guarded<T>(work: &mut Work<T>, context: &mut Context<'_>) -> Poll<Result<T>> {
+    match guard(|| Ok(work.as_mut().poll(context))) {
+        Ok(poll) => poll,
+        Err(panic) => Poll::Ready(Err(panic)),
+    }
+}
+
+fn deferred<'env, T>(env: &'env Env) -> napi::Result<(sys::napi_deferred, PromiseRaw<'env, T>)> {
+    let (mut deferred, mut promise) = (std::ptr::null_mut(), std::ptr::null_mut());
+    // SAFETY: `env` is live, on its thread; both are written on success.
+    check_status!(
+        unsafe { sys::napi_create_promise(env.raw(), &mut deferred, &mut promise) },
+        "Failed to make a promise"
+    )?;
+    Ok((deferred, PromiseRaw::new(env.raw(), promise)))
+}
+
+/// Settles a promise: with the value, or with an error that has the core's code.
+fn settle<T: ToNapiValue>(env: sys::napi_env, deferred: sys::napi_deferred, result: Result<T>) {
+    // SAFETY: promises are made and their work is polled on the JavaScript thread alone, from calls in which `env` is
+    // live. The deferred is settled once, here, for the work that owns it ends with this. When it fails, the environment
+    // is being ended and nobody sees the promise any more.
+    unsafe {
+        let value = match result {
+            Ok(value) => T::to_napi_value(env, value),
+            Err(error) => Err(error_object(env, &error)),
+        };
+        match value {
+            Ok(value) => sys::napi_resolve_deferred(env, deferred, value),
+            Err(error) => sys::napi_reject_deferred(env, deferred, napi::JsError::from(error).into_value(env)),
+        };
+    }
+}

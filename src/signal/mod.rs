@@ -1,0 +1,182 @@
+//! A trading signal and what became of it, checked at the door, and their JSON form.
+//!
+//! Both spellings of every key are read (`entryPrice` from JavaScript, `entry_price` from the files of the system that
+//! came before); the snake_case one is written. Keys that mean nothing here are kept and written back as they came.
+
+mod read;
+mod write;
+
+pub use read::Source;
+
+use crate::barrier::{Direction, Levels, Outcome};
+use crate::error::{Error, Result, shown};
+use crate::symbol::{Symbol, Timeframe};
+use serde_json::{Map, Value};
+
+/// The longest signal id accepted, in bytes.
+pub const MAX_ID_BYTES: usize = 256;
+
+/// A signal, checked: ids are not empty, prices are finite and positive, levels lie on their side of the entry.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Signal {
+    /// The caller's unique id.
+    pub id: String,
+    /// The pair.
+    pub symbol: Symbol,
+    /// The candle interval it was made from; `1h` when the caller does not say.
+    pub timeframe: Timeframe,
+    /// `None` is HOLD: stored, but never open nor counted.
+    pub direction: Option<Direction>,
+    /// Percent, 0–100. Old files may lack it.
+    pub confidence: Option<f64>,
+    /// Entry price; only a HOLD may lack it.
+    pub entry_price: Option<f64>,
+    /// Below the entry for a BUY, above it for a SELL.
+    pub stop_loss: Option<f64>,
+    /// Above the entry for a BUY, below it for a SELL.
+    pub take_profit: Option<f64>,
+    /// When it was given, UTC epoch ms.
+    pub timestamp_ms: i64,
+    /// When it closes by itself, UTC epoch ms.
+    pub expires_ms: Option<i64>,
+    /// The caller's indicators as they came; [`Signal::numeric_indicators`] are those that can be learned from.
+    pub indicators: Map<String, Value>,
+    /// The features of the market at entry, when candles were known.
+    pub features: Option<EntryFeatures>,
+    /// Everything else the caller sent.
+    pub extra: Map<String, Value>,
+}
+
+/// The feature row of the last closed candle before the signal.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct EntryFeatures {
+    /// [`crate::features::VERSION`] at the time: rows of another version are not mixed in.
+    pub version: u32,
+    /// One value per feature.
+    pub values: Vec<f64>,
+}
+
+/// How a signal was closed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Closing {
+    /// As what; never `ACTIVE`.
+    pub outcome: Outcome,
+    /// At which price, if known.
+    pub exit_price: Option<f64>,
+    /// Profit in percent of the entry price, before costs.
+    pub profit_percent: f64,
+    /// When, UTC epoch ms.
+    pub closed_ms: i64,
+}
+
+/// A signal and its end, if it has one: what one line of the log says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// The signal.
+    pub signal: Signal,
+    /// `None` while it is open, and for ever for a HOLD.
+    pub closing: Option<Closing>,
+}
+
+impl Signal {
+    /// The levels that close it; `None` for a HOLD.
+    pub fn levels(&self) -> Option<Levels> {
+        Some(Levels {
+            direction: self.direction?,
+            entry: self.entry_price?,
+            stop_loss: self.stop_loss,
+            take_profit: self.take_profit,
+            since_ms: self.timestamp_ms,
+            expires_ms: self.expires_ms,
+        })
+    }
+
+    /// The indicators that are numbers, nested ones by dotted name (`macd.histogram`); missing and non-finite ones left out.
+    pub fn numeric_indicators(&self) -> Vec<(String, f64)> {
+        let mut found = Vec::new();
+        collect_numbers("", &self.indicators, &mut found);
+        found
+    }
+
+    /// The first field, by its camelCase name, in which `other` says something else. Features at entry are signalloop's
+    /// own addition and do not count.
+    pub fn first_difference(&self, other: &Self) -> Option<&'static str> {
+        let differs = [
+            ("id", self.id != other.id),
+            ("symbol", self.symbol != other.symbol),
+            ("timeframe", self.timeframe != other.timeframe),
+            ("signalType", self.direction != other.direction),
+            ("confidence", self.confidence != other.confidence),
+            ("entryPrice", self.entry_price != other.entry_price),
+            ("stopLoss", self.stop_loss != other.stop_loss),
+            ("takeProfit", self.take_profit != other.take_profit),
+            ("timestamp", self.timestamp_ms != other.timestamp_ms),
+            ("expiresAt", self.expires_ms != other.expires_ms),
+            ("indicators", self.indicators != other.indicators),
+            ("other fields", self.extra != other.extra),
+        ];
+        differs.into_iter().find_map(|(field, differs)| differs.then_some(field))
+    }
+}
+
+impl Levels {
+    /// Levels that lie on their sides of the entry, without an expiry; prices of any time may close them. Prices must be
+    /// finite and above 0.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSignal`] naming the level on the wrong side.
+    pub fn checked(direction: Direction, entry: f64, stop_loss: Option<f64>, take_profit: Option<f64>) -> Result<Self> {
+        check_levels(direction, Some(entry), stop_loss, take_profit)?;
+        Ok(Self { direction, entry, stop_loss, take_profit, since_ms: i64::MIN, expires_ms: None })
+    }
+}
+
+fn wrong<T>(field: &'static str, problem: &'static str, value: impl std::fmt::Display) -> Result<T> {
+    Err(Error::InvalidSignal { field, problem, value: shown(value) })
+}
+
+fn check_levels(direction: Direction, entry: Option<f64>, stop: Option<f64>, target: Option<f64>) -> Result<()> {
+    let Some(entry) = entry else {
+        return wrong("entryPrice", "must be a finite price above 0", "nothing");
+    };
+    if let Some(stop) = stop.filter(|stop| direction.sign() * (entry - stop) <= 0.0) {
+        let problem = match direction {
+            Direction::Buy => "must be below the entry price of a BUY",
+            Direction::Sell => "must be above the entry price of a SELL",
+        };
+        return wrong("stopLoss", problem, format!("{stop} at entry {entry}"));
+    }
+    if let Some(target) = target.filter(|target| direction.sign() * (target - entry) <= 0.0) {
+        let problem = match direction {
+            Direction::Buy => "must be above the entry price of a BUY",
+            Direction::Sell => "must be below the entry price of a SELL",
+        };
+        return wrong("takeProfit", problem, format!("{target} at entry {entry}"));
+    }
+    Ok(())
+}
+
+fn collect_numbers(prefix: &str, map: &Map<String, Value>, found: &mut Vec<(String, f64)>) {
+    for (name, value) in map {
+        let full = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+        match value {
+            Value::Number(number) => found.extend(number.as_f64().filter(|v| v.is_finite()).map(|v| (full, v))),
+            Value::Bool(flag) => found.push((full, f64::from(u8::from(*flag)))),
+            Value::Object(nested) => collect_numbers(&full, nested, found),
+            _ => {}
+        }
+    }
+}
+
+/// What an outcome may be, phrased for an error.
+pub const OUTCOMES: &str = "must be one of TOOK_PROFIT, STOPPED_OUT, SUCCESS, FAILURE, ACTIVE";
+
+/// The profit of a closing that names neither profit nor exit: that of the barrier it names, else 0.
+pub fn assumed_profit(levels: &Levels, outcome: Outcome, exit_price: Option<f64>) -> f64 {
+    let barrier = match outcome {
+        Outcome::TookProfit => levels.take_profit,
+        Outcome::StoppedOut => levels.stop_loss,
+        _ => None,
+    };
+    exit_price.or(barrier).map_or(0.0, |exit| levels.profit_percent(exit))
+}

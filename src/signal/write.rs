@@ -1,0 +1,65 @@
+//! The JSON that a record is written as.
+
+use super::Record;
+use crate::barrier::Outcome;
+use crate::time;
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::{Map, Value};
+
+impl Record {
+    /// The line's JSON object, as [`Record`] serialises.
+    pub fn to_json(&self) -> Map<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(map)) => map,
+            _ => Map::new(),
+        }
+    }
+}
+
+/// The keys of one line, in the order in which they are written: the outcome last, where the eye finds it.
+impl Serialize for Record {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let signal = &self.signal;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("signal_id", &signal.id)?;
+        map.serialize_entry("symbol", signal.symbol.as_str())?;
+        map.serialize_entry("timeframe", signal.timeframe.as_str())?;
+        match signal.direction {
+            Some(direction) => map.serialize_entry("signal_type", &direction)?,
+            None => map.serialize_entry("signal_type", "HOLD")?,
+        }
+        let optional = [
+            ("confidence", signal.confidence),
+            ("entry_price", signal.entry_price),
+            ("stop_loss", signal.stop_loss),
+            ("take_profit", signal.take_profit),
+        ];
+        for (key, value) in optional {
+            if let Some(value) = value {
+                map.serialize_entry(key, &value)?;
+            }
+        }
+        map.serialize_entry("timestamp", &time::format_iso(signal.timestamp_ms))?;
+        if let Some(at) = signal.expires_ms {
+            map.serialize_entry("expires_at", &time::format_iso(at))?;
+        }
+        if !signal.indicators.is_empty() {
+            map.serialize_entry("indicators", &signal.indicators)?;
+        }
+        if let Some(features) = &signal.features {
+            map.serialize_entry("features", features)?;
+        }
+        for (key, value) in &signal.extra {
+            map.serialize_entry(key, value)?;
+        }
+        map.serialize_entry("outcome", &self.closing.map_or(Outcome::Active, |closing| closing.outcome))?;
+        if let Some(closing) = &self.closing {
+            if let Some(price) = closing.exit_price {
+                map.serialize_entry("exit_price", &price)?;
+            }
+            map.serialize_entry("profit_loss_percent", &closing.profit_percent)?;
+            map.serialize_entry("closed_at", &time::format_iso(closing.closed_ms))?;
+        }
+        map.end()
+    }
+}
