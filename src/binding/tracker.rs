@@ -194,7 +194,7 @@ impl FeedbackTracker {
                 values::option(&mut map, "profitLossPercent", "must be a finite number of percent", Value::as_f64)?;
             values::no_more(&map)?;
             let core = self.core.clone();
-            Ok(async move { core.store()?.close_signal(&id, outcome, exit, profit, core.now_ms()).await })
+            Ok(async move { core.close_signal(&id, outcome, exit, profit).await })
         })
     }
 
@@ -357,7 +357,7 @@ impl FeedbackTracker {
             let filter =
                 StatsFilter { symbol, timeframe, since_ms: Some(now - (days * DAY_MS) as i64), until_ms: None };
             let core = self.core.clone();
-            Ok(async move { Ok(core.store()?.stats(&filter)?.into()) })
+            Ok(async move { Ok(PerformanceStats::of(core.store()?.stats(&filter)?, core.conservative_mode(&filter)?)) })
         })
     }
 }

@@ -1,13 +1,18 @@
 //! The loop of one home: candles, models and feedback together. What the binding and the command line call.
 
+mod evaluate;
+mod events;
 mod feedback;
 mod fetch;
+mod performance;
 mod predict;
 mod prices;
 mod train;
 
+pub use events::{Event, EventListener, Events, ModelChange, Told};
 pub use feedback::{EvaluatedPrice, should_close};
 pub use fetch::FetchResult;
+pub use performance::ConservativeMode;
 pub use predict::{GeneratedSignal, Prediction, Risk};
 pub use prices::{Turn, Turns};
 pub use train::{Phase, TrainMode, TrainProgress, TrainRequest, TrainResult, TrainingResults};
@@ -63,6 +68,8 @@ pub struct SignalLoop {
     store: Mutex<StoreState>,
     tails: RwLock<HashMap<Market, Tail>>,
     turns: Turns,
+    events: Events,
+    checks: performance::Checks,
     /// Held for reading by every call under way, so that closing can wait for them.
     calls: Arc<tokio::sync::RwLock<()>>,
     /// Raised when the loop closes: long work ends early.
@@ -98,6 +105,8 @@ impl SignalLoop {
             store: Mutex::new(StoreState::Unopened),
             tails: RwLock::default(),
             turns: Turns::default(),
+            events: Events::default(),
+            checks: performance::Checks::default(),
             calls: Arc::default(),
             closing: Cancel::default(),
         })
@@ -172,6 +181,7 @@ impl SignalLoop {
             store.close().await;
         }
         self.pool.lock().take();
+        self.events.clear();
     }
 
     /// Every symbol at every timeframe: those given, else the configured ones.
