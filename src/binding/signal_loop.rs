@@ -115,11 +115,7 @@ impl SignalLoop {
     ///
     /// @throws `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`
     #[napi(ts_args_type = "listener: (event: LoopEvent) => void", ts_return_type = "() => void")]
-    pub fn on_event<'env>(
-        &self,
-        env: &'env Env,
-        listener: Unknown<'_>,
-    ) -> napi::Result<Function<'env, (), ()>, Code> {
+    pub fn on_event<'env>(&self, env: &'env Env, listener: Unknown<'_>) -> napi::Result<Function<'env, (), ()>, Code> {
         sync(|| {
             let _open = self.core.begin()?;
             let id = self.core.events().subscribe(Box::new(self::listener::<Value>("listener", listener)?));

@@ -64,16 +64,13 @@ pub(super) struct Checks {
 }
 
 /// Conservative mode as statistics tell it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConservativeMode {
     /// Some of what was asked for is in it.
     pub active: bool,
     /// Since when, UTC epoch ms, the first of them.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub since_ms: Option<i64>,
     /// The results that led to it, in words, of the first of them.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// What is in it: `home`, or a market, `BTCUSDT 1h`.
     pub scopes: Vec<String>,
@@ -83,7 +80,9 @@ pub struct ConservativeMode {
 pub fn in_words(evidence: &Evidence, rule: PoorRule) -> String {
     let Evidence { closed, successes, mean_profit, .. } = evidence;
     match rule {
-        PoorRule::Success => format!("{successes} of {closed} closed signals succeeded ({:.1} %)", evidence.success_rate()),
+        PoorRule::Success => {
+            format!("{successes} of {closed} closed signals succeeded ({:.1} %)", evidence.success_rate())
+        }
         PoorRule::Expectancy => format!("{closed} closed signals earned {mean_profit:+.3} % on average after costs"),
     }
 }
@@ -261,7 +260,8 @@ impl SignalLoop {
     fn entry_drift(&self, state: &mut DriftState, ended: &[Ended]) -> Result<Option<Event>> {
         let split = ended.partition_point(|one| one.closed_ms <= state.entries_ms);
         let Some(last) = ended.last().filter(|_| ended.len() - split >= RECENT) else { return Ok(None) };
-        let filter = StatsFilter { since_ms: Some(ended[split.saturating_sub(BEFORE)].closed_ms), ..of_market(&state.market) };
+        let filter =
+            StatsFilter { since_ms: Some(ended[split.saturating_sub(BEFORE)].closed_ms), ..of_market(&state.market) };
         let mut quantities = BTreeMap::<String, Samples>::new();
         let seen_ms = state.entries_ms;
         self.store()?.closed_records(&filter, |record| {

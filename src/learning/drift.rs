@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 /// By what factor the odds of success must have fallen for the chart to look for it: 60 % to 37 %, 37 % to 19 %.
 const ODDS_RATIO: f64 = 0.4;
-/// Where the sum raises the alarm. By simulation (see the tests): about 1.3 false alarms in 10 000 outcomes, and a fall
+/// Where the sum raises the alarm. By simulation (see the tests): about 1.2 false alarms in 10 000 outcomes, and a fall
 /// from 60 % to 30 % is found after about 30.
 const THRESHOLD: f64 = 7.0;
 /// Outcomes that teach the ordinary success rate before anything is compared with it.

@@ -146,7 +146,9 @@ impl Standing {
         let turn = match (self.conservative, verdict) {
             (None, Verdict::Poor) => Some(Turn::Entered),
             (Some(_), Verdict::Fine) => Some(Turn::Recovered),
-            (Some(mode), Verdict::Open) if evidence.closed < rule.min_signals && now_ms - mode.since_ms >= window_ms => {
+            (Some(mode), Verdict::Open)
+                if evidence.closed < rule.min_signals && now_ms - mode.since_ms >= window_ms =>
+            {
                 Some(Turn::Lapsed)
             }
             _ => None,
@@ -196,13 +198,7 @@ pub struct Change {
 
 impl Performance {
     /// Where the home stands after the `outcomes` of the window, in order of closing, and the modes that changed.
-    pub fn next(
-        &self,
-        outcomes: &[Ended],
-        rule: &PoorPerformance,
-        fee_bps: f64,
-        now_ms: i64,
-    ) -> (Self, Vec<Change>) {
+    pub fn next(&self, outcomes: &[Ended], rule: &PoorPerformance, fee_bps: f64, now_ms: i64) -> (Self, Vec<Change>) {
         let mut changes = Vec::new();
         let mut step = |scope: Option<&Market>, standing: &Standing, of_scope: &[&Ended]| {
             let (next, turn) = standing.next(of_scope, rule, fee_bps, now_ms);

@@ -170,7 +170,7 @@ pub struct PerformanceStats {
     pub conservative_mode: ConservativeMode,
 }
 
-/// Conservative mode: recent signals did poorly, so that bets need more until they recover. See `docs/performance-rules.md`.
+/// Conservative mode: recent signals did poorly, so that bets need more until they recover. See `docs/live-results.md`.
 #[napi(object)]
 pub struct ConservativeMode {
     /// The home, or a market that was asked for, is in it.

@@ -6,9 +6,7 @@ mod improvement;
 mod models;
 
 pub use events::event;
-pub use feedback::{
-    CloseDecision, ClosedSignal, Compaction, ImportReport, Interval, PerformanceStats, Recovery,
-};
+pub use feedback::{CloseDecision, ClosedSignal, Compaction, ImportReport, Interval, PerformanceStats, Recovery};
 pub use improvement::Improvement;
 pub use models::{ActionProbabilities, FetchResult, ModelEntry, Prediction, Signal, TrainProgress, TrainingResults};
 
