@@ -169,6 +169,44 @@ async fn a_poor_market_is_trained_anew_once_and_close_does_not_wait_for_the_end(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn in_conservative_mode_a_bet_needs_more() {
+    let home = tempfile::tempdir().unwrap();
+    let start_ms = 1_735_689_600_000;
+    let clock = Clock::standing(start_ms + 180 * DAY);
+    // A rule so strong that the model finds it, and bets.
+    let options =
+        SimulatorOptions { start_ms, seed: 5, rule_strength: 0.6, clock: clock.clone(), ..SimulatorOptions::default() };
+    let exchange = Simulator::start(options).unwrap();
+    let (core, heard) = open(home.path(), &clock, Some(&exchange));
+    let settings = json!({
+        "trees": 20, "history_days": 180, "symbols": ["BTCUSDT"], "timeframes": ["1h"],
+        "poor_performance": { "emergency_training": false, "conservative_margin": 50 },
+    });
+    core.configure(common::object(settings)).unwrap();
+    core.train(TrainRequest::default(), Cancel::default(), |_| {}).await.unwrap();
+    let windows: Vec<_> = (1..400)
+        .map(|hour| {
+            exchange.candles(&market(), clock.now_ms() - (200 + hour) * HOUR, clock.now_ms() - hour * HOUR).unwrap()
+        })
+        .collect();
+    let decisions = || -> Vec<_> {
+        windows.iter().map(|candles| core.predict(&market(), Some(candles)).unwrap().decision).collect()
+    };
+    let before = decisions();
+    live(&core, &clock, "a", "----------").await;
+    heard.wait(2, is_mode).await;
+    let bets = before.iter().filter(|decision| decision.is_ok()).count();
+    assert!(bets > 10, "{bets} bets");
+    for (before, after) in before.into_iter().zip(decisions()) {
+        assert_eq!(after, before.and(Err(Abstention::ConservativeMode)));
+    }
+    let bet = windows.iter().map(|candles| core.predict(&market(), Some(candles)).unwrap());
+    let refused = bet.filter(|made| made.decision == Err(Abstention::ConservativeMode)).map(|made| made.rationale());
+    assert!(refused.into_iter().all(|words| words.starts_with("HOLD: recent signals did poorly")));
+    core.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_state_is_told_of_and_begun_anew() {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("performance.json"), "{ not json").unwrap();
