@@ -208,20 +208,28 @@ fn improvement(market: &Market, found: &Improvement, output: &Output) {
     }
     let interval = |(low, high): (f64, f64)| json!({ "low": low, "high": high });
     let half = |half: &Half| {
-        json!({
+        present(json!({
             "closedSignals": half.closed, "successfulSignals": half.successes, "successRate": half.success_rate,
             "successInterval": interval(half.success_interval),
             "breakEvenRate": half.break_even.map(|even| even.rate),
             "breakEvenSource": half.break_even.map(|even| even.source),
             "expectancy": half.mean_profit,
             "from": half.from_ms.map(format_iso), "until": half.until_ms.map(format_iso),
-        })
+        }))
     };
-    output.document(&json!({
+    output.document(&present(json!({
         "symbol": market.symbol, "timeframe": market.timeframe, "early": half(early), "recent": half(recent),
         "successDifference": found.difference, "differenceInterval": found.interval.map(interval),
         "expectancyDifference": found.profit_difference, "verdict": found.verdict,
-    }));
+    })));
+}
+
+/// An object without the members that are missing, as the JavaScript API shows it.
+fn present(mut object: Value) -> Value {
+    if let Value::Object(map) = &mut object {
+        map.retain(|_, value| !value.is_null());
+    }
+    object
 }
 
 fn stats(core: &SignalLoop, args: &Stats, output: &Output) -> Result<i32> {
@@ -243,9 +251,9 @@ fn stats(core: &SignalLoop, args: &Stats, output: &Output) -> Result<i32> {
         "overall": stats.figures,
         "bySymbol": stats.by_symbol.iter().map(|(s, f)| (s.to_string(), json!(f))).collect::<serde_json::Map<_, _>>(),
         "byTimeframe": stats.by_timeframe.iter().map(|(t, f)| (t.to_string(), json!(f))).collect::<serde_json::Map<_, _>>(),
-        "conservativeMode": {
+        "conservativeMode": present(json!({
             "active": mode.active, "since": mode.since_ms.map(format_iso), "reason": mode.reason, "scopes": mode.scopes,
-        },
+        })),
     }));
     Ok(SUCCESS)
 }
