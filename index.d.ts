@@ -18,9 +18,10 @@ export type Timeframe =
 /**
  * Why there is no bet. `NO_SKILL`: on candles it had not seen, the model was no better than the base rate. `NO_EDGE`: no
  * bet is expected to earn more than it costs. `NO_FEATURES`: flat prices or no volume. `NO_LEVELS`: stop or target would
- * be no price. `STALE_CANDLES`: the candles are out of date and could not be brought up to date.
+ * be no price. `STALE_CANDLES`: the candles are out of date and could not be brought up to date. `CONSERVATIVE_MODE`: recent
+ * signals did poorly, and until they recover the bet is not good enough.
  */
-export type Abstention = 'NO_SKILL' | 'NO_EDGE' | 'NO_FEATURES' | 'NO_LEVELS' | 'STALE_CANDLES'
+export type Abstention = 'NO_SKILL' | 'NO_EDGE' | 'NO_FEATURES' | 'NO_LEVELS' | 'STALE_CANDLES' | 'CONSERVATIVE_MODE'
 
 /** The code of an error, as `error.code`. `docs/errors.md` says when each comes and what to do. */
 export type ErrorCode =
@@ -117,6 +118,62 @@ export interface LoopOptions {
   exchangeUrl?: string
   /** Candles from elsewhere than the exchange, from ccxt for instance; oldest first. */
   fetchCandles?: (request: CandleRequest) => Promise<readonly CandleInput[]>
+  /** Hears of what happens in the loop by itself; see {@link SignalLoop.onEvent}. */
+  onEvent?: (event: LoopEvent) => void
+}
+
+/** Something that happened in a loop by itself; `type` tells what. */
+export type LoopEvent = EventFacts & (
+  /** A signal closed through this loop, by price or by hand. */
+  | { type: 'signalClosed'; signal: ClosedSignal }
+  /** A model came into service, was found not good enough for it, or an earlier one came back. */
+  | { type: 'modelPromoted' | 'modelRefused' | 'modelRolledBack'; symbol: string; timeframe: Timeframe; version: number; reason: string }
+  /** The success rate of a market fell by more than chance explains; percent, before and since. */
+  | { type: 'drift'; scope: 'outcomes'; symbol: string; timeframe: Timeframe; since: string; successBefore: number; successSince: number }
+  /** Features or indicators at entry are distributed otherwise than before, the clearest first. */
+  | { type: 'drift'; scope: 'entries'; symbol: string; timeframe: Timeframe; since: string; quantities: DriftedQuantity[] }
+  /** Conservative mode of the home, or of a market (`BTCUSDT 1h`), began or ended. */
+  | {
+      type: 'conservativeMode'
+      active: boolean
+      scope: string
+      /** `entered`; `recovered`; `lapsed`: a whole window passed without enough closings to tell. */
+      cause: 'entered' | 'recovered' | 'lapsed'
+      reason: string
+      closedSignals: number
+      /** Percent. */
+      successRate: number
+      /** Mean profit after costs, percent of entry. */
+      expectancy: number
+    }
+  /** Models of these markets (`BTCUSDT 1h`) are being trained anew since their signals did poorly. */
+  | { type: 'emergencyTraining'; phase: 'started'; markets: string[] }
+  | { type: 'emergencyTraining'; phase: 'finished'; markets: string[]; trained: string[] }
+  /** Something went wrong in the background, where no promise could say so. */
+  | { type: 'warning'; message: string }
+)
+
+interface EventFacts {
+  /** When, ISO 8601, UTC. */
+  at: string
+  /** How many events before this one were left out since JavaScript was busy; missing when none were. */
+  dropped?: number
+}
+
+/** A feature (`features.rsi_14`) or indicator (`indicators.rsi`) whose distribution changed. */
+export interface DriftedQuantity {
+  name: string
+  /** Largest distance of the two distribution functions, 0–1 (Kolmogorov–Smirnov). */
+  distance: number
+  /** Probability of that by chance, corrected for the number of quantities (Holm). */
+  pValue: number
+}
+
+/** Whose signals to evaluate. */
+export interface EvaluateOptions {
+  symbol: string
+  /** Default `1h`. */
+  timeframe?: Timeframe
 }
 
 /** What to train. */
@@ -191,6 +248,23 @@ export interface Configuration {
     /** Bars until a signal expires. Default 24. */
     expiryBars?: number
   }
+  /** When live results count as poor, and what is done then. */
+  poorPerformance?: {
+    /** `success` (default): the success rate lies below the threshold. `expectancy`: the mean profit after costs is a loss. */
+    rule?: 'success' | 'expectancy'
+    /** Closed signals below which nothing is judged. Default 10. */
+    minSignals?: number
+    /** Default 7. */
+    windowDays?: number
+    /** Percent. Default 40. */
+    successThreshold?: number
+    /** Percentage points above break-even that a bet needs in conservative mode. Default 5. */
+    conservativeMargin?: number
+    /** Train the models concerned anew. Default true. */
+    emergencyTraining?: boolean
+    /** Between two such trainings of a market. Default 24. */
+    cooldownHours?: number
+  }
 }
 
 /** Predicts one market of the default loop from candles that the caller has, in the shape of the backend's old service. */
@@ -222,6 +296,10 @@ export declare const predict: SignalLoop['predict']
 export declare const generateSignal: SignalLoop['generateSignal']
 /** See {@link SignalLoop.fetchData}; of the default loop. */
 export declare const fetchData: SignalLoop['fetchData']
+/** See {@link SignalLoop.evaluate}; of the default loop. */
+export declare const evaluate: SignalLoop['evaluate']
+/** See {@link SignalLoop.onEvent}; of the default loop, until its `close()`. */
+export declare const onEvent: SignalLoop['onEvent']
 /** See {@link SignalLoop.models}; of the default loop. */
 export declare const models: SignalLoop['models']
 /** See {@link SignalLoop.configure}; of the default loop. */
@@ -340,6 +418,20 @@ export declare class SignalLoop {
   /** The predictor of one market, in the shape of the backend's old service. */
   predictor(symbol?: string, timeframe?: Timeframe): Predictor
   /**
+   * Listens to what happens in this loop by itself: closings, model changes, drift, conservative mode. Until `close()`, or
+   * until the function that it returns is called. Does not keep the process alive; when JavaScript is busy some events
+   * are left out, and the next one says how many (`dropped`). What the listener throws becomes a warning of the process.
+   *
+   * @throws `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`
+   */
+  onEvent(listener: (event: LoopEvent) => void): () => void
+  /**
+   * Compares the recent half of all closed signals of a market with the early half: did it get better?
+   *
+   * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`.
+   */
+  evaluate(options: EvaluateOptions): Promise<Improvement>
+  /**
    * Changes configuration keys of this loop in memory: `training_config.json`'s, in camelCase or snake_case.
    *
    * @throws `ERR_INVALID_CONFIG`; nothing changes then
@@ -433,6 +525,18 @@ export interface Compaction {
   bytesAfter: number
 }
 
+/** Conservative mode: recent signals did poorly, so that bets need more until they recover. See `docs/live-results.md`. */
+export interface ConservativeMode {
+  /** The home, or a market that was asked for, is in it. */
+  active: boolean
+  /** Since when, ISO 8601, UTC; of several, the first. */
+  since?: string
+  /** The results that led to it; of several, of the first. */
+  reason?: string
+  /** What is in it: `home`, or a market, `BTCUSDT 1h`. */
+  scopes: Array<string>
+}
+
 /** An error as data, where one market's failure must not reject for all. */
 export interface Failure {
   /** The stable code, `ERR_…`. */
@@ -481,6 +585,54 @@ export interface ImportReport {
   known: number
   /** Lines that could not be taken in, in order. */
   refused: Array<RefusedLine>
+}
+
+/** The recent half of a market's closed signals against the early half. */
+export interface Improvement {
+  /** The symbol, normalised. */
+  symbol: string
+  /** The timeframe. */
+  timeframe: Timeframe
+  /** The half that closed first; of an odd number, the smaller one. */
+  early: ImprovementHalf
+  /** The half that closed last. */
+  recent: ImprovementHalf
+  /** Success rate of the recent half less that of the early one, in percentage points. */
+  successDifference: number
+  /** Newcombe's 95 % interval of it, in percentage points; missing when a half is empty. */
+  differenceInterval?: Interval
+  /** Mean profit of the recent half less that of the early one, in percentage points. */
+  expectancyDifference: number
+  /**
+   * `improved`: the interval lies above 0, and the mean profit did not fall. `worse`: it lies below 0, and the mean
+   * profit did not rise. `not enough evidence`: fewer than 10 closed signals in a half.
+   */
+  verdict: 'improved' | 'worse' | 'no significant change' | 'not enough evidence'
+}
+
+/** One half of the closed signals of a market, in order of closing. */
+export interface ImprovementHalf {
+  /** Closed signals. */
+  closedSignals: number
+  /** Those that succeeded. */
+  successfulSignals: number
+  /** Percent that succeeded; 0 when there are none. */
+  successRate: number
+  /** Wilson's 95 % interval of it, in percent. */
+  successInterval: Interval
+  /** Success rate, in percent, at which these signals earn nothing after costs; missing while it is not known. */
+  breakEvenRate?: number
+  /**
+   * From where that is known: `levels`, the mean of (1 + fee) / (1 + reward/risk) of the signals' stops and targets;
+   * `realised`, the average win and loss, where no signal has both levels; `mixed`, each where it is known.
+   */
+  breakEvenSource?: 'levels' | 'realised' | 'mixed'
+  /** Mean profit after costs (`fee_bps`), percent of entry; 0 when there are none. */
+  expectancy: number
+  /** When the first closed, ISO 8601, UTC. */
+  from?: string
+  /** When the last closed, ISO 8601, UTC. */
+  until?: string
 }
 
 /** Percent, 0-100. */
@@ -573,7 +725,7 @@ export interface Performance {
   successRate: number
   /** Wilson's 95 % interval of the success rate, in percent. */
   successInterval: Interval
-  /** Success rate in percent at which wins and losses of the average size cancel out; missing without both. */
+  /** Success rate in percent at which wins and losses of the average realised size pay the costs; missing without both. */
   breakEvenRate?: number
   /** Mean profit of the closed, percent of entry, before costs. */
   averageProfitLoss: number
@@ -605,6 +757,8 @@ export interface PerformanceStats {
   bySymbol: Record<string, Performance>
   /** By timeframe. */
   byTimeframe: Record<string, Performance>
+  /** Whether what was asked for is in conservative mode now, whatever the period. */
+  conservativeMode: ConservativeMode
 }
 
 /** What a model says of the time after the last closed candle. */

@@ -48,18 +48,16 @@ const read = (complete, options) => {
   }
 }
 
-/** Training options with a listener whose exceptions become warnings: news must not end a backend that trains. */
-const listening = (options) => {
-  const listener = options?.onProgress
-  if (typeof listener !== 'function') return options
-  const onProgress = (news) => {
+/** A listener whose exceptions become warnings: news must not end a backend. What is no function stays as it is. */
+const harmless = (name, listener) => {
+  if (typeof listener !== 'function') return listener
+  return (news) => {
     try {
       listener(news)
     } catch (error) {
-      process.emitWarning(error instanceof Error ? error : new Error(`onProgress threw ${String(error)}`))
+      process.emitWarning(error instanceof Error ? error : new Error(`${name} threw ${String(error)}`))
     }
   }
-  return { ...options, onProgress }
 }
 
 const isPrice = (value) => typeof value === 'number' && value > 0 && value < Infinity
@@ -86,13 +84,28 @@ const plainLevels = ({ signalType, entryPrice, stopLoss, takeProfit, expiresAt, 
   return plain && (signalType === 'BUY' || signalType === 'SELL') && { buy: signalType === 'BUY', entryPrice, stopLoss, takeProfit }
 }
 
+/** Options with a harmless listener under `name`. */
+const listening = (name) => (options) =>
+  typeof options?.[name] === 'function' ? { ...options, [name]: harmless(name, options[name]) } : options
+
 class SignalLoop extends native.SignalLoop {
   constructor(options) {
-    super(read(completed, options))
+    super(read((given) => listening('onEvent')(completed(given)), options))
   }
 
   train(options) {
-    return promised(() => super.train(read(listening, options)))
+    return promised(() => super.train(read(listening('onProgress'), options)))
+  }
+
+  onEvent(listener) {
+    let wanted = true
+    const hear = harmless('onEvent', listener)
+    // Events may be on their way when the listener is taken off.
+    const unsubscribe = super.onEvent(typeof hear === 'function' ? (event) => wanted && hear(event) : hear)
+    return () => {
+      wanted = false
+      unsubscribe()
+    }
   }
 }
 
@@ -138,5 +151,7 @@ module.exports.predict = ofDefaultLoop('predict')
 module.exports.generateSignal = ofDefaultLoop('generateSignal')
 module.exports.fetchData = ofDefaultLoop('fetchData')
 module.exports.models = ofDefaultLoop('models')
+module.exports.evaluate = ofDefaultLoop('evaluate')
+module.exports.onEvent = (listener) => defaultLoop().onEvent(listener)
 module.exports.configure = (options) => defaultLoop().configure(options)
 module.exports.close = ofDefaultLoop('close')

@@ -10,11 +10,13 @@ const NAMES = [
   'SignalLoop',
   'close',
   'configure',
+  'evaluate',
   'feedbackTracker',
   'fetchData',
   'generateSignal',
   'mlPredictor',
   'models',
+  'onEvent',
   'predict',
   'train',
 ]

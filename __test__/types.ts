@@ -4,9 +4,11 @@ import {
   MLPredictor,
   SignalLoop,
   configure,
+  evaluate,
   feedbackTracker,
   generateSignal,
   mlPredictor,
+  onEvent,
   predict,
   train,
 } from 'signalloop'
@@ -35,6 +37,7 @@ export type NoAny = [
   IsFalse<HasAny<signalloop.MLPredictor>>,
   IsFalse<HasAny<signalloop.SignalLoop>>,
   IsFalse<HasAny<signalloop.LoopOptions>>,
+  IsFalse<HasAny<signalloop.LoopEvent>>,
   IsFalse<HasAny<signalloop.TrainOptions>>,
   IsFalse<HasAny<signalloop.TrainingResults>>,
   IsFalse<HasAny<signalloop.Signal>>,
@@ -75,6 +78,20 @@ export async function right(signal: BackendSignal): Promise<void> {
   await feedbackTracker.onCandle('BTCUSDT', [1, 2, 3, 4, 5, 6], '4h')
   const stats: signalloop.PerformanceStats = await feedbackTracker.getStats('BTCUSDT', closed[0]?.timeframe, 7)
   const rate: number | undefined = stats.bySymbol.BTCUSDT?.successRate
+
+  // An event is known by its type.
+  const off: () => void = onEvent((event) => {
+    if (event.type === 'signalClosed') use(event.signal.profitLossPercent)
+    else if (event.type === 'drift' && event.scope === 'entries') use(event.quantities[0]?.pValue, event.dropped)
+    // @ts-expect-error a warning has a message and no markets
+    else if (event.type === 'warning') use(event.markets)
+  })
+  off()
+  const { verdict, recent } = await evaluate({ symbol: 'BTCUSDT' })
+  use(verdict === 'improved', recent.breakEvenRate)
+  configure({ poorPerformance: { rule: 'expectancy', cooldownHours: 12 } })
+  // @ts-expect-error no such rule
+  configure({ poorPerformance: { rule: 'luck' } })
 
   const made = await generateSignal({ symbol: 'BTCUSDT', riskTolerance: 'low' })
   await feedbackTracker.recordSignal(made)

@@ -27,6 +27,49 @@ pub struct SignalShape {
     pub expiry_bars: usize,
 }
 
+/// By what live results are called poor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PoorRule {
+    /// The success rate lies below `success_threshold`. The default.
+    #[default]
+    Success,
+    /// The mean profit after costs lies below 0 by more than chance explains.
+    Expectancy,
+}
+
+/// When live results count as poor, and what is done then.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PoorPerformance {
+    /// By what they are judged. Default the success rate.
+    pub rule: PoorRule,
+    /// Closed signals below which nothing is judged. Default 10.
+    pub min_signals: u64,
+    /// Days that are looked back. Default 7.
+    pub window_days: u32,
+    /// Percent of successes below which they are poor. Default 40.
+    pub success_threshold: f64,
+    /// Percentage points above break-even that a bet needs in conservative mode. Default 5.
+    pub conservative_margin: f64,
+    /// Train the models concerned anew. Default true.
+    pub emergency_training: bool,
+    /// Hours between two such trainings of a market. Default 24.
+    pub cooldown_hours: f64,
+}
+
+impl Default for PoorPerformance {
+    fn default() -> Self {
+        Self {
+            rule: PoorRule::default(),
+            min_signals: 10,
+            window_days: 7,
+            success_threshold: 40.0,
+            conservative_margin: 5.0,
+            emergency_training: true,
+            cooldown_hours: 24.0,
+        }
+    }
+}
+
 /// The checked configuration of a home.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -52,6 +95,8 @@ pub struct Config {
     pub durability: Durability,
     /// Stop, target and expiry. Defaults 1.5 ATR, 2:1, 24 bars.
     pub signal: SignalShape,
+    /// When live results count as poor, and what is done then.
+    pub poor_performance: PoorPerformance,
 }
 
 const DEFAULT_SYMBOLS: [&str; 9] =
@@ -71,6 +116,7 @@ impl Default for Config {
             fee_bps: 10.0,
             durability: Durability::default(),
             signal: SignalShape { stop_atr: 1.5, reward_risk: 2.0, expiry_bars: 24 },
+            poor_performance: PoorPerformance::default(),
         }
     }
 }
@@ -122,21 +168,42 @@ impl Config {
         };
         raw.set("durability", "must be \"fsync\" or \"os\"", durability, &mut self.durability)?;
         let mut warnings = Vec::new();
-        match raw.map.shift_remove("signal") {
-            None => {}
-            Some(Value::Object(nested)) => {
-                let mut nested = Raw { file, prefix: "signal.", map: snake_keys(nested) };
-                let shape = &mut self.signal;
-                nested.set("stop_atr", "must be a number, 0.1 to 20", within(0.1, 20.0), &mut shape.stop_atr)?;
-                nested.set("reward_risk", "must be a number, 0.1 to 20", within(0.1, 20.0), &mut shape.reward_risk)?;
-                let bars = |v: &Value| v.as_u64().filter(|n| (1..=1000).contains(n)).map(|n| n as usize);
-                nested.set("expiry_bars", "must be a whole number of bars, 1 to 1000", bars, &mut shape.expiry_bars)?;
-                warnings.extend(nested.unknown());
-            }
-            Some(other) => return Err(invalid(file, "signal", &other, "must be an object")),
+        if let Some(mut nested) = raw.nested("signal", "signal.")? {
+            let shape = &mut self.signal;
+            nested.set("stop_atr", "must be a number, 0.1 to 20", within(0.1, 20.0), &mut shape.stop_atr)?;
+            nested.set("reward_risk", "must be a number, 0.1 to 20", within(0.1, 20.0), &mut shape.reward_risk)?;
+            let bars = |v: &Value| v.as_u64().filter(|n| (1..=1000).contains(n)).map(|n| n as usize);
+            nested.set("expiry_bars", "must be a whole number of bars, 1 to 1000", bars, &mut shape.expiry_bars)?;
+            warnings.extend(nested.unknown());
+        }
+        if let Some(mut nested) = raw.nested("poor_performance", "poor_performance.")? {
+            self.poor_performance.merge(&mut nested)?;
+            warnings.extend(nested.unknown());
         }
         warnings.extend(raw.unknown());
         Ok((self, warnings))
+    }
+}
+
+impl PoorPerformance {
+    fn merge(&mut self, raw: &mut Raw<'_>) -> Result<()> {
+        let rule = |v: &Value| match v.as_str()? {
+            "success" => Some(PoorRule::Success),
+            "expectancy" => Some(PoorRule::Expectancy),
+            _ => None,
+        };
+        raw.set("rule", "must be \"success\" or \"expectancy\"", rule, &mut self.rule)?;
+        let signals = |v: &Value| v.as_u64().filter(|n| (2..=10_000).contains(n));
+        raw.set("min_signals", "must be a whole number of signals, 2 to 10000", signals, &mut self.min_signals)?;
+        let days = |v: &Value| v.as_u64().filter(|d| (1..=365).contains(d)).map(|d| d as u32);
+        raw.set("window_days", "must be a whole number of days, 1 to 365", days, &mut self.window_days)?;
+        let percent = within(0.0, 100.0);
+        raw.set("success_threshold", "must be a number of percent, 0 to 100", percent, &mut self.success_threshold)?;
+        let points = "must be a number of percentage points, 0 to 50";
+        raw.set("conservative_margin", points, within(0.0, 50.0), &mut self.conservative_margin)?;
+        raw.set("emergency_training", "must be true or false", Value::as_bool, &mut self.emergency_training)?;
+        let hours = within(0.0, 8760.0);
+        raw.set("cooldown_hours", "must be a number of hours, 0 to 8760", hours, &mut self.cooldown_hours)
     }
 }
 
@@ -147,7 +214,16 @@ struct Raw<'a> {
     map: Map<String, Value>,
 }
 
-impl Raw<'_> {
+impl<'a> Raw<'a> {
+    /// The object at `key`, if there is one; its own keys are told with `prefix`.
+    fn nested(&mut self, key: &str, prefix: &'static str) -> Result<Option<Raw<'a>>> {
+        match self.map.shift_remove(key) {
+            None => Ok(None),
+            Some(Value::Object(nested)) => Ok(Some(Raw { file: self.file, prefix, map: snake_keys(nested) })),
+            Some(other) => Err(invalid(self.file, key, &other, "must be an object")),
+        }
+    }
+
     /// Replaces `target` if `key` is there and `read` finds a right value in it.
     fn set<T>(&mut self, key: &str, allowed: &str, read: impl Fn(&Value) -> Option<T>, target: &mut T) -> Result<()> {
         if let Some(value) = self.map.shift_remove(key) {
@@ -256,6 +332,12 @@ mod tests {
             json!({ "fee_bps": -1 }),
             json!({ "durability": "maybe" }),
             json!({ "signal": { "expiry_bars": 0 } }),
+            json!({ "signal": 5 }),
+            json!({ "poor_performance": { "rule": "luck" } }),
+            json!({ "poor_performance": { "min_signals": 1 } }),
+            json!({ "poor_performance": { "success_threshold": 101 } }),
+            json!({ "poor_performance": { "cooldown_hours": -1 } }),
+            json!({ "poor_performance": "off" }),
             json!({ "parallel_training": "yes" }),
             json!({ "seed": -1 }),
         ];

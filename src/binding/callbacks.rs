@@ -1,7 +1,8 @@
 //! JavaScript functions called from Rust, and signals that Rust listens to. None of them keeps Node alive.
 
-use super::values;
+use super::{types, values};
 use crate::cancel::Cancel;
+use crate::engine::{Event, EventListener, Told};
 use crate::error::{Error, Result};
 use crate::market::{CandleFuture, CandleSource};
 use crate::symbol::Market;
@@ -31,8 +32,19 @@ impl<T: 'static + napi::bindgen_prelude::ToNapiValue> Listener<T> {
     }
 
     /// Tells the listener, unless its queue is full.
-    pub fn tell(&self, news: T) {
-        let _ = self.0.call(FnArgs { data: (news,) }, ThreadsafeFunctionCallMode::NonBlocking);
+    pub fn tell(&self, news: T) -> Told {
+        match self.0.call(FnArgs { data: (news,) }, ThreadsafeFunctionCallMode::NonBlocking) {
+            napi::Status::Ok => Told::Taken,
+            napi::Status::QueueFull => Told::Full,
+            // Its thread has ended.
+            _ => Told::Gone,
+        }
+    }
+}
+
+impl EventListener for Listener<Value> {
+    fn tell(&self, event: &Event, at_ms: i64, dropped: u64) -> Told {
+        self.tell(types::event(event, at_ms, dropped))
     }
 }
 

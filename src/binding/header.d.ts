@@ -18,9 +18,10 @@ export type Timeframe =
 /**
  * Why there is no bet. `NO_SKILL`: on candles it had not seen, the model was no better than the base rate. `NO_EDGE`: no
  * bet is expected to earn more than it costs. `NO_FEATURES`: flat prices or no volume. `NO_LEVELS`: stop or target would
- * be no price. `STALE_CANDLES`: the candles are out of date and could not be brought up to date.
+ * be no price. `STALE_CANDLES`: the candles are out of date and could not be brought up to date. `CONSERVATIVE_MODE`: recent
+ * signals did poorly, and until they recover the bet is not good enough.
  */
-export type Abstention = 'NO_SKILL' | 'NO_EDGE' | 'NO_FEATURES' | 'NO_LEVELS' | 'STALE_CANDLES'
+export type Abstention = 'NO_SKILL' | 'NO_EDGE' | 'NO_FEATURES' | 'NO_LEVELS' | 'STALE_CANDLES' | 'CONSERVATIVE_MODE'
 
 /** The code of an error, as `error.code`. `docs/errors.md` says when each comes and what to do. */
 export type ErrorCode =
@@ -117,6 +118,62 @@ export interface LoopOptions {
   exchangeUrl?: string
   /** Candles from elsewhere than the exchange, from ccxt for instance; oldest first. */
   fetchCandles?: (request: CandleRequest) => Promise<readonly CandleInput[]>
+  /** Hears of what happens in the loop by itself; see {@link SignalLoop.onEvent}. */
+  onEvent?: (event: LoopEvent) => void
+}
+
+/** Something that happened in a loop by itself; `type` tells what. */
+export type LoopEvent = EventFacts & (
+  /** A signal closed through this loop, by price or by hand. */
+  | { type: 'signalClosed'; signal: ClosedSignal }
+  /** A model came into service, was found not good enough for it, or an earlier one came back. */
+  | { type: 'modelPromoted' | 'modelRefused' | 'modelRolledBack'; symbol: string; timeframe: Timeframe; version: number; reason: string }
+  /** The success rate of a market fell by more than chance explains; percent, before and since. */
+  | { type: 'drift'; scope: 'outcomes'; symbol: string; timeframe: Timeframe; since: string; successBefore: number; successSince: number }
+  /** Features or indicators at entry are distributed otherwise than before, the clearest first. */
+  | { type: 'drift'; scope: 'entries'; symbol: string; timeframe: Timeframe; since: string; quantities: DriftedQuantity[] }
+  /** Conservative mode of the home, or of a market (`BTCUSDT 1h`), began or ended. */
+  | {
+      type: 'conservativeMode'
+      active: boolean
+      scope: string
+      /** `entered`; `recovered`; `lapsed`: a whole window passed without enough closings to tell. */
+      cause: 'entered' | 'recovered' | 'lapsed'
+      reason: string
+      closedSignals: number
+      /** Percent. */
+      successRate: number
+      /** Mean profit after costs, percent of entry. */
+      expectancy: number
+    }
+  /** Models of these markets (`BTCUSDT 1h`) are being trained anew since their signals did poorly. */
+  | { type: 'emergencyTraining'; phase: 'started'; markets: string[] }
+  | { type: 'emergencyTraining'; phase: 'finished'; markets: string[]; trained: string[] }
+  /** Something went wrong in the background, where no promise could say so. */
+  | { type: 'warning'; message: string }
+)
+
+interface EventFacts {
+  /** When, ISO 8601, UTC. */
+  at: string
+  /** How many events before this one were left out since JavaScript was busy; missing when none were. */
+  dropped?: number
+}
+
+/** A feature (`features.rsi_14`) or indicator (`indicators.rsi`) whose distribution changed. */
+export interface DriftedQuantity {
+  name: string
+  /** Largest distance of the two distribution functions, 0–1 (Kolmogorov–Smirnov). */
+  distance: number
+  /** Probability of that by chance, corrected for the number of quantities (Holm). */
+  pValue: number
+}
+
+/** Whose signals to evaluate. */
+export interface EvaluateOptions {
+  symbol: string
+  /** Default `1h`. */
+  timeframe?: Timeframe
 }
 
 /** What to train. */
@@ -191,6 +248,23 @@ export interface Configuration {
     /** Bars until a signal expires. Default 24. */
     expiryBars?: number
   }
+  /** When live results count as poor, and what is done then. */
+  poorPerformance?: {
+    /** `success` (default): the success rate lies below the threshold. `expectancy`: the mean profit after costs is a loss. */
+    rule?: 'success' | 'expectancy'
+    /** Closed signals below which nothing is judged. Default 10. */
+    minSignals?: number
+    /** Default 7. */
+    windowDays?: number
+    /** Percent. Default 40. */
+    successThreshold?: number
+    /** Percentage points above break-even that a bet needs in conservative mode. Default 5. */
+    conservativeMargin?: number
+    /** Train the models concerned anew. Default true. */
+    emergencyTraining?: boolean
+    /** Between two such trainings of a market. Default 24. */
+    cooldownHours?: number
+  }
 }
 
 /** Predicts one market of the default loop from candles that the caller has, in the shape of the backend's old service. */
@@ -222,6 +296,10 @@ export declare const predict: SignalLoop['predict']
 export declare const generateSignal: SignalLoop['generateSignal']
 /** See {@link SignalLoop.fetchData}; of the default loop. */
 export declare const fetchData: SignalLoop['fetchData']
+/** See {@link SignalLoop.evaluate}; of the default loop. */
+export declare const evaluate: SignalLoop['evaluate']
+/** See {@link SignalLoop.onEvent}; of the default loop, until its `close()`. */
+export declare const onEvent: SignalLoop['onEvent']
 /** See {@link SignalLoop.models}; of the default loop. */
 export declare const models: SignalLoop['models']
 /** See {@link SignalLoop.configure}; of the default loop. */

@@ -204,7 +204,8 @@ pub fn elsewhere<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send
 }
 
 fn poll_guarded<T>(work: &mut Work<T>, context: &mut Context<'_>) -> Poll<Result<T>> {
-    match guard(|| Ok(work.as_mut().poll(context))) {
+    // Within the runtime, so that work may leave more to do behind for other threads.
+    match guard(|| Ok(within_runtime_if_available(|| work.as_mut().poll(context)))) {
         Ok(poll) => poll,
         Err(panic) => Poll::Ready(Err(panic)),
     }

@@ -66,6 +66,7 @@ impl SignalLoop {
     pub fn new(options: Unknown<'_>) -> napi::Result<Self, Code> {
         sync(|| {
             let source = member(&options, "fetchCandles")?.map(callback).transpose()?;
+            let events = member(&options, "onEvent")?.map(|value| listener("onEvent", value)).transpose()?;
             let mut map = values::to_map("options", options)?;
             let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
             let threads = |value: &Value| value.as_u64().filter(|n| (1..=1024).contains(n)).map(|n| n as usize);
@@ -77,7 +78,11 @@ impl SignalLoop {
                 ..Options::default()
             };
             values::no_more(&map)?;
-            Ok(Self { core: Arc::new(engine::SignalLoop::open(options)?), shared_as: None })
+            let core = Arc::new(engine::SignalLoop::open(options)?);
+            if let Some(listener) = events {
+                core.events().subscribe(Box::new(listener));
+            }
+            Ok(Self { core, shared_as: None })
         })
     }
 
@@ -103,6 +108,45 @@ impl SignalLoop {
     #[napi(ts_args_type = "symbol?: string, timeframe?: Timeframe", ts_return_type = "Predictor")]
     pub fn predictor(&self, symbol: Unknown<'_>, timeframe: Unknown<'_>) -> napi::Result<Predictor, Code> {
         sync(|| Predictor::of(self.core.clone(), symbol, timeframe))
+    }
+
+    /// Listens to what happens in this loop by itself: closings, model changes, drift, conservative mode. Until `close()`, or
+    /// until the function that it returns is called. Does not keep the process alive; when JavaScript is busy some events
+    /// are left out, and the next one says how many (`dropped`). What the listener throws becomes a warning of the process.
+    ///
+    /// @throws `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`
+    #[napi(ts_args_type = "listener: (event: LoopEvent) => void", ts_return_type = "() => void")]
+    pub fn on_event<'env>(&self, env: &'env Env, listener: Unknown<'_>) -> napi::Result<Function<'env, (), ()>, Code> {
+        sync(|| {
+            let _open = self.core.begin()?;
+            let id = self.core.events().subscribe(Box::new(self::listener::<Value>("listener", listener)?));
+            let core = Arc::downgrade(&self.core);
+            let unsubscribe = env.create_function_from_closure("unsubscribe", move |_| {
+                if let Some(core) = core.upgrade() {
+                    core.events().unsubscribe(id);
+                }
+                Ok(())
+            });
+            unsubscribe.map_err(|e| Error::Internal(format!("cannot make a function: {}", e.reason)))
+        })
+    }
+
+    /// Compares the recent half of all closed signals of a market with the early half: did it get better?
+    ///
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`.
+    #[napi(ts_args_type = "options: EvaluateOptions", ts_return_type = "Promise<Improvement>")]
+    pub fn evaluate<'env>(
+        &self,
+        env: &'env Env,
+        options: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, types::Improvement>> {
+        call(env, &self.core, || {
+            let mut map = values::to_map("options", options)?;
+            let market = values::market(&mut map)?;
+            values::no_more(&map)?;
+            let core = self.core.clone();
+            Ok(async move { Ok(types::Improvement::of(&market, core.evaluate(&market)?)) })
+        })
     }
 
     /// Changes configuration keys of this loop in memory: `training_config.json`'s, in camelCase or snake_case.

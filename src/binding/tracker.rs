@@ -218,7 +218,7 @@ impl FeedbackTracker {
             let core = self.core.clone();
             Ok(elsewhere(async move {
                 let _under_way = call;
-                core.store()?.close_signal(&id, outcome, exit, profit, core.now_ms()).await
+                core.close_signal(&id, outcome, exit, profit).await
             }))
         })
     }
@@ -378,7 +378,7 @@ impl FeedbackTracker {
             let filter =
                 StatsFilter { symbol, timeframe, since_ms: Some(now - (days * DAY_MS) as i64), until_ms: None };
             let core = self.core.clone();
-            Ok(async move { Ok(core.store()?.stats(&filter)?.into()) })
+            Ok(async move { Ok(PerformanceStats::of(core.store()?.stats(&filter)?, core.conservative_mode(&filter)?)) })
         })
     }
 }

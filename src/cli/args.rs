@@ -43,6 +43,8 @@ pub enum Command {
     Predict(Predict),
     /// Show what became of the recorded signals
     Stats(Stats),
+    /// Learn from what became of a market's signals: train it anew, or say whether its signals got better
+    Learn(Learn),
     /// Show the models in service, and how good they are on candles they had not seen
     Models,
     /// Take in a signals.jsonl of the system that came before, or of another home
@@ -90,7 +92,7 @@ pub struct Retrain {
     pub max_age: f64,
 }
 
-/// What to predict.
+/// One market.
 #[derive(Debug, clap::Args)]
 pub struct Predict {
     /// The symbol, BTCUSDT or BTC/USDT
@@ -99,6 +101,26 @@ pub struct Predict {
     /// The timeframe
     #[arg(long, value_parser = Timeframe::parse, default_value = "1h")]
     pub timeframe: Timeframe,
+}
+
+/// What to learn, and of what.
+#[derive(Debug, clap::Args)]
+pub struct Learn {
+    /// The market.
+    #[command(flatten)]
+    pub market: Predict,
+    /// How
+    #[arg(long, value_enum)]
+    pub mode: LearnMode,
+}
+
+/// How to learn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LearnMode {
+    /// Train a new model from all candles
+    Retrain,
+    /// Compare the recent half of the closed signals with the early half
+    Evaluate,
 }
 
 /// Which signals to count.

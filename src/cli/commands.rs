@@ -1,6 +1,6 @@
 //! The commands, each a few lines over the engine.
 
-use super::args::{Args, Command, Markets, Predict, Simulator as SimulatorArgs, Stats, Train};
+use super::args::{Args, Command, Learn, LearnMode, Markets, Predict, Simulator as SimulatorArgs, Stats, Train};
 use super::output::{Output, failure};
 use super::progress::{Progress, quality};
 use super::{FAILURE, PARTIAL, SUCCESS};
@@ -8,8 +8,9 @@ use crate::cancel::Cancel;
 use crate::engine::{FetchResult, Options, SignalLoop, TrainMode, TrainRequest, TrainingResults};
 use crate::error::{Error, Result};
 use crate::feedback::{Figures, StatsFilter};
+use crate::learning::improvement::{Half, Improvement};
 use crate::market::{Simulator, SimulatorOptions};
-use crate::symbol::{Symbol, Timeframe};
+use crate::symbol::{Market, Symbol, Timeframe};
 use crate::time::{Clock, format_iso, now_ms};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -29,6 +30,7 @@ pub async fn run(command: &Command, args: &Args, output: &Output) -> Result<i32>
         Command::Fetch(markets) => fetch(&core, markets, output).await,
         Command::Predict(predict) => self::predict(&core, predict, output),
         Command::Stats(stats) => self::stats(&core, stats, output),
+        Command::Learn(learn) => self::learn(&core, learn, args, output).await,
         Command::Models => models(&core, output),
         Command::Import(file) => import(&core, &file.file, output).await,
         Command::Export(file) => export(&core, &file.file, output),
@@ -123,7 +125,7 @@ async fn fetch(core: &Arc<SignalLoop>, markets: &Markets, output: &Output) -> Re
 }
 
 fn predict(core: &SignalLoop, predict: &Predict, output: &Output) -> Result<i32> {
-    let market = crate::symbol::Market { symbol: predict.symbol.clone(), timeframe: predict.timeframe };
+    let market = Market { symbol: predict.symbol.clone(), timeframe: predict.timeframe };
     let prediction = core.predict(&market, None)?;
     let p = prediction.probabilities;
     let signal = match prediction.decision {
@@ -170,17 +172,88 @@ fn predict(core: &SignalLoop, predict: &Predict, output: &Output) -> Result<i32>
     Ok(SUCCESS)
 }
 
+async fn learn(core: &Arc<SignalLoop>, learn: &Learn, args: &Args, output: &Output) -> Result<i32> {
+    let Predict { symbol, timeframe } = &learn.market;
+    match learn.mode {
+        LearnMode::Retrain => {
+            let request = TrainRequest {
+                mode: TrainMode::Symbol,
+                symbols: Some(vec![symbol.clone()]),
+                timeframes: Some(vec![*timeframe]),
+                ..TrainRequest::default()
+            };
+            train(core, request, args, output).await
+        }
+        LearnMode::Evaluate => {
+            let market = Market { symbol: symbol.clone(), timeframe: *timeframe };
+            improvement(&market, &core.evaluate(&market)?, output);
+            Ok(SUCCESS)
+        }
+    }
+}
+
+/// Whether a market's signals got better.
+fn improvement(market: &Market, found: &Improvement, output: &Output) {
+    let Improvement { early, recent, .. } = found;
+    output.line(format!("{market}: {}", json!(found.verdict).as_str().unwrap_or_default()));
+    for (name, half) in [("early half", early), ("recent half", recent)] {
+        let even = half.break_even.map_or_else(String::new, |even| format!(", break-even {:.1} %", even.rate));
+        output.line(format!(
+            "  {name:<12} {:>5} closed, {:.1} % succeeded ({:.1}–{:.1} %){even}, mean profit {:+.3} % after costs",
+            half.closed, half.success_rate, half.success_interval.0, half.success_interval.1, half.mean_profit
+        ));
+    }
+    if let Some((low, high)) = found.interval {
+        output.line(format!("  difference {:+.1} percentage points ({low:+.1} to {high:+.1})", found.difference));
+    }
+    let interval = |(low, high): (f64, f64)| json!({ "low": low, "high": high });
+    let half = |half: &Half| {
+        present(json!({
+            "closedSignals": half.closed, "successfulSignals": half.successes, "successRate": half.success_rate,
+            "successInterval": interval(half.success_interval),
+            "breakEvenRate": half.break_even.map(|even| even.rate),
+            "breakEvenSource": half.break_even.map(|even| even.source),
+            "expectancy": half.mean_profit,
+            "from": half.from_ms.map(format_iso), "until": half.until_ms.map(format_iso),
+        }))
+    };
+    output.document(&present(json!({
+        "symbol": market.symbol, "timeframe": market.timeframe, "early": half(early), "recent": half(recent),
+        "successDifference": found.difference, "differenceInterval": found.interval.map(interval),
+        "expectancyDifference": found.profit_difference, "verdict": found.verdict,
+    })));
+}
+
+/// An object without the members that are missing, as the JavaScript API shows it.
+fn present(mut object: Value) -> Value {
+    if let Value::Object(map) = &mut object {
+        map.retain(|_, value| !value.is_null());
+    }
+    object
+}
+
 fn stats(core: &SignalLoop, args: &Stats, output: &Output) -> Result<i32> {
     let since = core.now_ms() - (args.days * 86_400_000.0) as i64;
     let filter =
         StatsFilter { symbol: args.symbol.clone(), timeframe: args.timeframe, since_ms: Some(since), until_ms: None };
     let stats = core.store()?.stats(&filter)?;
+    let mode = core.conservative_mode(&filter)?;
     output.line(format!("The last {} days, in {}", args.days, core.home().display()));
     figures_table(&stats.figures, &stats.by_symbol, &stats.by_timeframe, output);
+    if let (Some(since_ms), Some(reason)) = (mode.since_ms, &mode.reason) {
+        output.line(format!(
+            "Conservative mode since {} ({}): {reason}.",
+            format_iso(since_ms),
+            mode.scopes.join(", ")
+        ));
+    }
     output.document(&json!({
         "overall": stats.figures,
         "bySymbol": stats.by_symbol.iter().map(|(s, f)| (s.to_string(), json!(f))).collect::<serde_json::Map<_, _>>(),
         "byTimeframe": stats.by_timeframe.iter().map(|(t, f)| (t.to_string(), json!(f))).collect::<serde_json::Map<_, _>>(),
+        "conservativeMode": present(json!({
+            "active": mode.active, "since": mode.since_ms.map(format_iso), "reason": mode.reason, "scopes": mode.scopes,
+        })),
     }));
     Ok(SUCCESS)
 }

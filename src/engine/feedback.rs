@@ -71,21 +71,40 @@ impl SignalLoop {
         }
     }
 
-    /// Closes a signal by hand without a thread of its own, where that needs no waiting: the store is open. Arguments and
-    /// errors are those of [`FeedbackStore::close_signal`].
+    /// Closes a signal by hand, see [`FeedbackStore::close_signal`].
+    pub async fn close_signal(
+        self: &Arc<Self>,
+        id: &str,
+        outcome: Outcome,
+        exit_price: Option<f64>,
+        profit_percent: Option<f64>,
+    ) -> Result<bool> {
+        let store = self.store()?;
+        let closed = store.close_signal(id, outcome, exit_price, profit_percent, self.now_ms()).await?;
+        if closed {
+            self.after_closing_by_hand(&store, id)?;
+        }
+        Ok(closed)
+    }
+
+    /// [`Self::close_signal`] without a thread of its own, where that needs no waiting: the store is open.
     pub fn try_close_signal(
-        &self,
+        self: &Arc<Self>,
         id: String,
         outcome: Outcome,
         exit_price: Option<f64>,
         profit_percent: Option<f64>,
     ) -> Result<Option<impl Future<Output = Result<bool>> + use<>>> {
         let Some(store) = self.open_store() else { return Ok(None) };
-        let (call, now_ms) = (self.begin()?, self.now_ms());
+        let (call, now_ms, core) = (self.begin()?, self.now_ms(), self.clone());
         Ok(Some(async move {
             let closed = store.close_signal(&id, outcome, exit_price, profit_percent, now_ms);
             drop(call);
-            closed.await
+            let closed = closed.await?;
+            if closed {
+                core.after_closing_by_hand(&store, &id)?;
+            }
+            Ok(closed)
         }))
     }
 

@@ -1,15 +1,20 @@
 //! The loop of one home: candles, models and feedback together. What the binding and the command line call.
 
 mod assess;
+mod evaluate;
+mod events;
 mod feedback;
 mod fetch;
+mod performance;
 mod predict;
 mod prices;
 mod train;
 
 pub use assess::Assessment;
+pub use events::{Event, EventListener, Events, ModelChange, Told};
 pub use feedback::{EvaluatedPrice, should_close};
 pub use fetch::FetchResult;
+pub use performance::ConservativeMode;
 pub use predict::{GeneratedSignal, Prediction, Risk};
 pub use prices::{Turn, Turns};
 pub use train::{Phase, TrainMode, TrainProgress, TrainRequest, TrainResult, TrainingResults};
@@ -69,6 +74,8 @@ pub struct SignalLoop {
     lacking: Mutex<HashMap<Market, Instant>>,
     turns: Turns,
     learning: assess::Learning,
+    events: Events,
+    checks: performance::Checks,
     /// Held for reading by every call under way, so that closing can wait for them.
     calls: Arc<tokio::sync::RwLock<()>>,
     /// Raised when the loop closes: long work ends early.
@@ -106,6 +113,8 @@ impl SignalLoop {
             lacking: Mutex::default(),
             turns: Turns::default(),
             learning: assess::Learning::default(),
+            events: Events::default(),
+            checks: performance::Checks::default(),
             calls: Arc::default(),
             closing: Cancel::default(),
         })
@@ -180,6 +189,7 @@ impl SignalLoop {
             store.close().await;
         }
         self.pool.lock().take();
+        self.events.clear();
     }
 
     /// Every symbol at every timeframe: those given, else the configured ones.

@@ -4,7 +4,7 @@ use super::SignalLoop;
 use crate::barrier::Direction;
 use crate::error::{Error, Result};
 use crate::features::{self, MIN_CANDLES};
-use crate::learning::{Abstention, Costs, Entry, choose, levels_at};
+use crate::learning::{Abstention, Costs, Entry, choose_with_margin, levels_at};
 use crate::market::Candle;
 use crate::model::{Model, Probabilities};
 use crate::signal::Signal;
@@ -52,6 +52,8 @@ pub struct Prediction {
     pub base_rates: [f64; 2],
     /// The success probability at which a bet earns nothing after costs; `None` without features.
     pub break_even: Option<f64>,
+    /// What a bet's probability needs above that: 0, but in conservative mode.
+    pub margin: f64,
     /// The last close.
     pub price: f64,
     /// The average true range (14 bars) in price units; `None` without features.
@@ -97,6 +99,15 @@ impl Prediction {
             Err(Abstention::NoFeatures) => "HOLD: the last candles give no features (flat prices or no volume)".into(),
             Err(Abstention::NoLevels) => {
                 "HOLD: the range is as large as the price, so stop and target are no prices".into()
+            }
+            Err(Abstention::ConservativeMode) => {
+                let required = self.break_even.map_or(f64::NAN, |p| p + self.margin);
+                format!(
+                    "HOLD: recent signals did poorly, so until they recover a bet needs {}; {} and {}",
+                    percent(required),
+                    odds("BUY", buy, self.base_rates[0]),
+                    odds("SELL", sell, self.base_rates[1]),
+                )
             }
             Err(Abstention::StaleCandles) => {
                 "HOLD: the stored candles are out of date and could not be brought up to date".into()
@@ -209,6 +220,7 @@ impl SignalLoop {
             probabilities: Probabilities::of(buy, sell),
             base_rates,
             break_even: None,
+            margin: self.conservative_margin(market)?,
             price: last.close,
             atr: None,
             candle_close_ms: last.open_ms + candle_ms,
@@ -220,7 +232,7 @@ impl SignalLoop {
             prediction.probabilities = model
                 .probabilities(&row)
                 .ok_or_else(|| Error::Internal(format!("the model of {market} cannot read a row of features")))?;
-            prediction.decision = choose(&prediction.probabilities, base_rates, &costs);
+            prediction.decision = choose_with_margin(&prediction.probabilities, base_rates, &costs, prediction.margin);
             prediction.break_even = Some(costs.break_even());
             prediction.atr = Some(atr);
         }

@@ -9,6 +9,7 @@ use crate::time::format_iso;
 use parking_lot::Mutex;
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use tokio::sync::oneshot;
 
@@ -90,26 +91,29 @@ impl SignalLoop {
     }
 
     /// Closes what prices hit, in their turn.
-    pub async fn on_prices(&self, turn: Turn, ticks: &[Tick<'_>]) -> Result<Vec<ClosedSignal>> {
-        turn.run(async { self.store()?.on_prices(ticks).await }).await
+    pub async fn on_prices(self: &Arc<Self>, turn: Turn, ticks: &[Tick<'_>]) -> Result<Vec<ClosedSignal>> {
+        let closed = turn.run(async { self.store()?.on_prices(ticks).await }).await?;
+        self.after_closing(&closed);
+        Ok(closed)
     }
 
     /// Closes what a closed candle of `candle_ms` milliseconds hits, in its turn.
     pub async fn on_candle(
-        &self,
+        self: &Arc<Self>,
         turn: Turn,
         symbol: &Symbol,
         candle: &Candle,
         candle_ms: i64,
     ) -> Result<Vec<ClosedSignal>> {
-        turn.run(async { self.store()?.on_candle(symbol, candle, candle_ms).await }).await
+        let closed = turn.run(async { self.store()?.on_candle(symbol, candle, candle_ms).await }).await?;
+        self.after_closing(&closed);
+        Ok(closed)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn work_begins_in_the_order_of_the_turns_and_may_overlap_once_it_waits() {

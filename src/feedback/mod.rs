@@ -32,7 +32,7 @@ pub use compact::Compaction;
 pub use import::{ImportReport, RefusedLine};
 pub use log::Recovery;
 pub use prices::Tick;
-pub use stats::{Figures, Stats, StatsFilter, wilson};
+pub use stats::{Ended, Figures, Stats, StatsFilter, newcombe, wilson};
 pub use writer::Lines;
 
 use crate::barrier::{Direction, Levels, Outcome};
@@ -110,7 +110,7 @@ pub struct ClosedSignal {
 }
 
 impl ClosedSignal {
-    fn of(own: &Own<'_>, levels: &Levels, closing: &Closing) -> Result<Self> {
+    fn of_own(own: &Own<'_>, levels: &Levels, closing: &Closing) -> Result<Self> {
         Ok(Self {
             id: own.id.to_owned(),
             symbol: Symbol::parse(own.symbol)?,
@@ -124,6 +124,11 @@ impl ClosedSignal {
             timestamp_ms: own.timestamp_ms,
             closed_ms: closing.closed_ms,
         })
+    }
+
+    /// A closed record; `None` while it is open.
+    pub fn of(record: &Record) -> Option<Self> {
+        record.closing.as_ref().map(|closing| Self::new(&record.signal, closing))
     }
 
     fn new(signal: &Signal, closing: &Closing) -> Self {
@@ -284,6 +289,15 @@ impl FeedbackStore {
     pub fn stats(&self, filter: &StatsFilter) -> Result<Stats> {
         self.refresh()?;
         Ok(self.ordered().state.stats(filter, self.inner.options.fee_bps))
+    }
+
+    /// What the signals that a filter asks for came to, in order of closing, without reading the log for it.
+    ///
+    /// # Errors
+    /// As [`FeedbackStore::get`].
+    pub fn ended(&self, filter: &StatsFilter) -> Result<Vec<Ended>> {
+        self.refresh()?;
+        Ok(self.ordered().state.ended(filter))
     }
 
     /// Visits the closed records that a filter asks for, in order of closing, reading them from the log one by one.

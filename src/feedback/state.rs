@@ -5,10 +5,10 @@ use super::index::PriceIndex;
 use super::line::{self, Facts, Key, KeyHasher, Reason};
 use super::open::Slot;
 use super::snapshot::{OpenRow, Row, Snapshot};
-use super::stats::{Groups, Stats, StatsFilter};
+use super::stats::{Ended, Groups, Stats, StatsFilter};
 use crate::barrier::{Direction, Levels, Outcome};
 use crate::signal::Closing;
-use crate::symbol::{Symbol, Timeframe};
+use crate::symbol::{Market, Symbol, Timeframe};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
@@ -353,6 +353,21 @@ impl State {
         let Some(group) = self.group(filter) else { return Vec::new() };
         let slots = self.closed_in(filter).iter().map(|slot| self.entry(*slot));
         slots.filter(|entry| belongs(entry, group)).map(Entry::place).collect()
+    }
+
+    /// What the signals that a filter asks for came to, in order of closing.
+    pub fn ended(&self, filter: &StatsFilter) -> Vec<Ended> {
+        let Some(group) = self.group(filter) else { return Vec::new() };
+        let slots = self.closed_in(filter).iter().map(|slot| self.entry(*slot));
+        let ended = |entry: &Entry| {
+            Some(Ended {
+                market: Market { symbol: self.symbols[entry.symbol as usize].clone(), timeframe: entry.timeframe },
+                succeeded: entry.outcome.succeeded()?,
+                profit_percent: entry.profit_percent,
+                closed_ms: entry.closed_ms,
+            })
+        };
+        slots.filter(|entry| belongs(entry, group)).filter_map(ended).collect()
     }
 
     /// Where to read the open signals of a symbol, or of all, in order of recording.

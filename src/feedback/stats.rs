@@ -4,7 +4,7 @@
 //! period is the combination of its days, and a day is summed only once.
 
 use crate::barrier::Outcome;
-use crate::symbol::{Symbol, Timeframe};
+use crate::symbol::{Market, Symbol, Timeframe};
 use std::collections::BTreeMap;
 
 /// Which signals to count. Empty: all of them.
@@ -108,6 +108,19 @@ pub struct Figures {
     /// `100 · (fee − average_loss) / (average_win − average_loss)`; `None` before the first win and the first loss.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub break_even_rate: Option<f64>,
+}
+
+/// What the rules about live results need to know of a closed signal.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ended {
+    /// Its market.
+    pub market: Market,
+    /// Closed as `TOOK_PROFIT` or `SUCCESS`.
+    pub succeeded: bool,
+    /// Profit in percent of the entry price, before costs.
+    pub profit_percent: f64,
+    /// When it closed, UTC epoch ms.
+    pub closed_ms: i64,
 }
 
 fn low_and_high<S: serde::Serializer>(interval: &(f64, f64), to: S) -> Result<S::Ok, S::Error> {
@@ -248,6 +261,18 @@ pub fn wilson(successes: u64, trials: u64) -> (f64, f64) {
     (((centre - half) * scale).max(0.0), ((centre + half) * scale).min(100.0))
 }
 
+/// The 95 % interval of the difference of two proportions, the second's less the first's, in percentage points. Each is
+/// `(successes, trials)` with at least one trial.
+///
+/// Source: R. G. Newcombe, *Interval estimation for the difference between independent proportions*, Statistics in
+/// Medicine 17 (1998), method 10: the hybrid of both Wilson intervals.
+pub fn newcombe(first: (u64, u64), second: (u64, u64)) -> (f64, f64) {
+    let rate = |(successes, trials): (u64, u64)| 100.0 * successes as f64 / trials as f64;
+    let (p1, p2) = (rate(first), rate(second));
+    let ((low1, high1), (low2, high2)) = (wilson(first.0, first.1), wilson(second.0, second.1));
+    (p2 - p1 - (p2 - low2).hypot(high1 - p1), p2 - p1 + (high2 - p2).hypot(p1 - low1))
+}
+
 /// Summaries of the same signals: all together, by symbol number, by timeframe.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Groups {
@@ -306,6 +331,16 @@ mod tests {
         assert!(close(f.break_even_rate.unwrap(), 26.5));
         // The interval for 2 of 5, from Wilson's formula.
         assert!((f.success_interval.0 - 11.762).abs() < 0.001 && (f.success_interval.1 - 76.928).abs() < 0.001);
+    }
+
+    #[test]
+    fn the_difference_of_proportions_of_newcombes_table() {
+        // Table II (a) of the source, method 10: 56/70 less 48/80.
+        let (low, high) = newcombe((48, 80), (56, 70));
+        assert!((low - 5.24).abs() < 0.005 && (high - 33.39).abs() < 0.005, "{low} {high}");
+        // (e): 5/56 less 0/29.
+        let (low, high) = newcombe((0, 29), (5, 56));
+        assert!((low + 3.81).abs() < 0.005 && (high - 19.26).abs() < 0.005, "{low} {high}");
     }
 
     #[test]

@@ -377,7 +377,7 @@ impl Writer {
             }
             let closing = closing(&levels);
             if let Some(spliced) = line::with_closing(&line, &closing)? {
-                let closed = ClosedSignal::of(&own, &levels, &closing)?;
+                let closed = ClosedSignal::of_own(&own, &levels, &closing)?;
                 let facts = Facts::from(own).into_owned();
                 staged.add(base, Facts { closing: Some(closing), ..facts }, &spliced);
                 return Ok(Verdict::Closed(Box::new(closed)));

@@ -19,6 +19,8 @@ pub enum Abstention {
     NoLevels,
     /// The stored candles are out of date and could not be brought up to date.
     StaleCandles,
+    /// A bet that would do otherwise does not while live results are poor.
+    ConservativeMode,
 }
 
 /// What a bet wins and loses, in units of the stop distance.
@@ -37,6 +39,12 @@ impl Costs {
     /// `stop_percent` is the distance of the stop in percent of the entry.
     pub fn of(reward_risk: f64, stop_percent: f64, fee_bps: f64) -> Self {
         Self { reward_risk, fee: fee_bps / 100.0 / stop_percent }
+    }
+
+    /// Of a signal's own levels, stop and target on their sides of the entry.
+    pub fn of_levels(entry: f64, stop_loss: f64, take_profit: f64, fee_bps: f64) -> Self {
+        let risk = (entry - stop_loss).abs();
+        Self { reward_risk: (take_profit - entry).abs() / risk, fee: fee_bps / 10_000.0 * entry / risk }
     }
 
     /// The success probability at which a bet earns nothing: (1 + fee) / (1 + reward/risk).
@@ -66,6 +74,22 @@ pub fn choose(probabilities: &Probabilities, base: [f64; 2], costs: &Costs) -> R
         .ok_or(Abstention::NoEdge)
 }
 
+/// [`choose`], but only a bet whose probability lies `margin` above break-even.
+pub fn choose_with_margin(
+    probabilities: &Probabilities,
+    base: [f64; 2],
+    costs: &Costs,
+    margin: f64,
+) -> Result<Direction, Abstention> {
+    // The bet chosen is the likelier one: where it does not reach the margin, the other does not either.
+    let direction = choose(probabilities, base, costs)?;
+    let probability = match direction {
+        Direction::Buy => probabilities.buy,
+        Direction::Sell => probabilities.sell,
+    };
+    if probability < costs.break_even() + margin { Err(Abstention::ConservativeMode) } else { Ok(direction) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,6 +102,25 @@ mod tests {
         let costs = Costs::new(&SHAPE, 0.01, 10.0);
         assert!((costs.break_even() - (1.0 + 1.0 / 15.0) / 3.0).abs() < 1e-12);
         assert!(costs.expectancy(costs.break_even()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn levels_of_the_same_shape_cost_the_same() {
+        let (a, b) = (Costs::of_levels(100.0, 98.5, 103.0, 10.0), Costs::new(&SHAPE, 0.01, 10.0));
+        assert!((a.break_even() - b.break_even()).abs() < 1e-12);
+        let sell = Costs::of_levels(100.0, 101.5, 97.0, 10.0);
+        assert!((sell.break_even() - b.break_even()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_margin_asks_for_more() {
+        let costs = Costs::new(&SHAPE, 0.01, 0.0);
+        let likely = Probabilities { buy: 0.42, sell: 0.3, hold: 0.28 };
+        let with = |margin| choose_with_margin(&likely, [0.4, 0.3], &costs, margin);
+        assert_eq!((with(0.0), with(0.08)), (Ok(Direction::Buy), Ok(Direction::Buy)));
+        assert_eq!(with(0.09), Err(Abstention::ConservativeMode));
+        let unlikely = Probabilities { buy: 0.32, ..likely };
+        assert_eq!(choose_with_margin(&unlikely, [0.3, 0.3], &costs, 0.5), Err(Abstention::NoEdge));
     }
 
     #[test]

@@ -27,6 +27,8 @@ impl From<engine::EvaluatedPrice> for CloseDecision {
 
 /// A signal that was just closed.
 #[napi(object)]
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ClosedSignal {
     /// Its id.
     pub id: String,
@@ -44,6 +46,7 @@ pub struct ClosedSignal {
     /// Its entry price.
     pub entry_price: f64,
     /// At which price it closed; missing when closed by hand without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_price: Option<f64>,
     /// Profit in percent of the entry price, before costs.
     pub profit_loss_percent: f64,
@@ -102,7 +105,7 @@ pub struct Performance {
     pub success_rate: f64,
     /// Wilson's 95 % interval of the success rate, in percent.
     pub success_interval: Interval,
-    /// Success rate in percent at which wins and losses of the average size cancel out; missing without both.
+    /// Success rate in percent at which wins and losses of the average realised size pay the costs; missing without both.
     pub break_even_rate: Option<f64>,
     /// Mean profit of the closed, percent of entry, before costs.
     pub average_profit_loss: f64,
@@ -163,14 +166,37 @@ pub struct PerformanceStats {
     pub by_symbol: BTreeMap<String, Performance>,
     /// By timeframe.
     pub by_timeframe: BTreeMap<String, Performance>,
+    /// Whether what was asked for is in conservative mode now, whatever the period.
+    pub conservative_mode: ConservativeMode,
 }
 
-impl From<feedback::Stats> for PerformanceStats {
-    fn from(s: feedback::Stats) -> Self {
+/// Conservative mode: recent signals did poorly, so that bets need more until they recover. See `docs/live-results.md`.
+#[napi(object)]
+pub struct ConservativeMode {
+    /// The home, or a market that was asked for, is in it.
+    pub active: bool,
+    /// Since when, ISO 8601, UTC; of several, the first.
+    pub since: Option<String>,
+    /// The results that led to it; of several, of the first.
+    pub reason: Option<String>,
+    /// What is in it: `home`, or a market, `BTCUSDT 1h`.
+    pub scopes: Vec<String>,
+}
+
+impl From<engine::ConservativeMode> for ConservativeMode {
+    fn from(mode: engine::ConservativeMode) -> Self {
+        Self { active: mode.active, since: mode.since_ms.map(format_iso), reason: mode.reason, scopes: mode.scopes }
+    }
+}
+
+impl PerformanceStats {
+    /// The figures, and the mode that goes with them.
+    pub fn of(s: feedback::Stats, mode: engine::ConservativeMode) -> Self {
         Self {
             overall: s.figures.into(),
             by_symbol: s.by_symbol.into_iter().map(|(symbol, figures)| (symbol.to_string(), figures.into())).collect(),
             by_timeframe: s.by_timeframe.into_iter().map(|(t, figures)| (t.to_string(), figures.into())).collect(),
+            conservative_mode: mode.into(),
         }
     }
 }

@@ -1,9 +1,13 @@
 //! The shapes that JavaScript sees, converted from the core's with `From`. Types only, no rules.
 
+mod events;
 mod feedback;
+mod improvement;
 mod models;
 
-pub use feedback::{CloseDecision, ClosedSignal, Compaction, ImportReport, PerformanceStats, Recovery};
+pub use events::event;
+pub use feedback::{CloseDecision, ClosedSignal, Compaction, ImportReport, Interval, PerformanceStats, Recovery};
+pub use improvement::Improvement;
 pub use models::{ActionProbabilities, FetchResult, ModelEntry, Prediction, Signal, TrainProgress, TrainingResults};
 
 /// The word that a unit variant is spelt by.

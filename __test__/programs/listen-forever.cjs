@@ -1,0 +1,23 @@
+// Listens to a loop, closes a signal, hears of it, and has nothing more to do.
+const { SignalLoop, onEvent, feedbackTracker } = require('../..')
+
+const heard = []
+const loop = new SignalLoop({ home: `${process.env.SIGNALLOOP_HOME}/own`, onEvent: (event) => heard.push(`own ${event.type}`) })
+onEvent((event) => heard.push(`default ${event.type}`))
+onEvent(() => {
+  throw new Error('a listener that throws')
+})
+process.on('warning', (warning) => heard.push(warning.message))
+
+const signal = { id: 'a', pair: 'BTCUSDT', signalType: 'BUY', confidence: 70, entryPrice: 100, timestamp: Date.now() - 1000 }
+
+async function main() {
+  for (const tracker of [loop.feedbackTracker, feedbackTracker]) {
+    await tracker.recordSignal(signal)
+    await tracker.updateOutcome({ signalId: 'a', outcome: 'SUCCESS', exitPrice: 101 })
+  }
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  console.log(JSON.stringify(heard.sort()))
+}
+
+main()

@@ -1,0 +1,62 @@
+//! Events, in the shapes of `LoopEvent` in `header.d.ts`.
+
+use super::{ClosedSignal, word};
+use crate::engine::{Event, ModelChange};
+use crate::learning::performance::Turn;
+use crate::symbol::Market;
+use crate::time::format_iso;
+use serde_json::{Value, json};
+
+/// An event as JavaScript sees it.
+pub fn event(event: &Event, at_ms: i64, dropped: u64) -> Value {
+    let mut told = match event {
+        Event::SignalClosed(signal) => json!({ "type": "signalClosed", "signal": ClosedSignal::from(signal.clone()) }),
+        Event::ModelPromoted(change) => model("modelPromoted", change),
+        Event::ModelRefused(change) => model("modelRefused", change),
+        Event::ModelRolledBack(change) => model("modelRolledBack", change),
+        Event::OutcomeDrift(market, drift) => json!({
+            "type": "drift", "scope": "outcomes", "symbol": market.symbol, "timeframe": market.timeframe,
+            "since": format_iso(drift.since_ms), "successBefore": drift.before, "successSince": drift.since,
+        }),
+        Event::EntryDrift { market, since_ms, quantities } => json!({
+            "type": "drift", "scope": "entries", "symbol": market.symbol, "timeframe": market.timeframe,
+            "since": format_iso(*since_ms),
+            "quantities": quantities.iter().map(|one| {
+                json!({ "name": one.name, "distance": one.distance, "pValue": one.p_value })
+            }).collect::<Vec<_>>(),
+        }),
+        Event::ConservativeMode { scope, turn, evidence, reason } => json!({
+            "type": "conservativeMode",
+            "active": *turn == Turn::Entered,
+            "scope": scope.as_ref().map_or_else(|| "home".to_owned(), Market::to_string),
+            "cause": word(turn),
+            "reason": reason,
+            "closedSignals": evidence.closed,
+            "successRate": evidence.success_rate(),
+            "expectancy": evidence.mean_profit,
+        }),
+        Event::EmergencyTrainingStarted(markets) => {
+            json!({ "type": "emergencyTraining", "phase": "started", "markets": names(markets) })
+        }
+        Event::EmergencyTrainingFinished { markets, trained } => json!({
+            "type": "emergencyTraining", "phase": "finished", "markets": names(markets), "trained": names(trained),
+        }),
+        Event::Warning(message) => json!({ "type": "warning", "message": message }),
+    };
+    told["at"] = json!(format_iso(at_ms));
+    if dropped > 0 {
+        told["dropped"] = json!(dropped);
+    }
+    told
+}
+
+fn model(kind: &str, change: &ModelChange) -> Value {
+    let ModelChange { market, version, reason } = change;
+    json!({
+        "type": kind, "symbol": market.symbol, "timeframe": market.timeframe, "version": version, "reason": reason,
+    })
+}
+
+fn names(markets: &[Market]) -> Vec<String> {
+    markets.iter().map(Market::to_string).collect()
+}

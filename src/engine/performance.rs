@@ -1,0 +1,400 @@
+//! What the loop says of its own live results: conservative mode, emergency training, drift. The rules are pure, in
+//! [`crate::learning::performance`] and [`crate::learning::drift`]; here they meet the store, the clock and the listeners.
+//!
+//! Nothing of this happens in a caller's path. A closing asks for a check, which runs in the background half a second
+//! later, once for all closings of that time.
+
+use super::{Event, SignalLoop, TrainMode, TrainRequest};
+use crate::cancel::Cancel;
+use crate::config::PoorRule;
+use crate::error::{Error, Result};
+use crate::features::{FEATURES, VERSION};
+use crate::feedback::{ClosedSignal, FeedbackStore, Ended, StatsFilter};
+use crate::files::{Stamp, create_folder, write_atomically};
+use crate::learning::drift::{OutcomeMonitor, Samples, entry_drift};
+use crate::learning::performance::{Change, Evidence, Performance, Turn};
+use crate::signal::Record;
+use crate::symbol::{Market, Timeframe};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+const DAY_MS: i64 = 86_400_000;
+/// Closings of this time share one check.
+const DEBOUNCE: Duration = Duration::from_millis(500);
+/// Recent signals that the entry test compares, and how many before them it compares with at most.
+const RECENT: usize = 50;
+const BEFORE: usize = 200;
+/// The chance of a false alarm of one entry test; small, for features of neighbouring signals resemble each other.
+const ALPHA: f64 = 0.001;
+
+/// `performance.json`: what the loop knows of its own live results.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+struct State {
+    performance: Performance,
+    /// What was told of drift, by market.
+    drift: Vec<DriftState>,
+}
+
+/// How far a market was looked at for drift.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct DriftState {
+    #[serde(flatten)]
+    market: Market,
+    /// Closings of later times are new to the outcome test.
+    outcomes_ms: i64,
+    /// And to the entry test.
+    entries_ms: i64,
+}
+
+/// What a loop keeps in memory for the checks.
+#[derive(Default)]
+pub(super) struct Checks {
+    /// A check is on its way.
+    asked: AtomicBool,
+    /// Held by the check that runs.
+    running: Mutex<()>,
+    /// Held by the emergency training that runs.
+    training: Arc<tokio::sync::Mutex<()>>,
+    known: Mutex<Option<(Stamp, Arc<State>)>>,
+}
+
+/// Conservative mode as statistics tell it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConservativeMode {
+    /// Some of what was asked for is in it.
+    pub active: bool,
+    /// Since when, UTC epoch ms, the first of them.
+    pub since_ms: Option<i64>,
+    /// The results that led to it, in words, of the first of them.
+    pub reason: Option<String>,
+    /// What is in it: `home`, or a market, `BTCUSDT 1h`.
+    pub scopes: Vec<String>,
+}
+
+/// Evidence in words.
+pub fn in_words(evidence: &Evidence, rule: PoorRule) -> String {
+    let Evidence { closed, successes, mean_profit, .. } = evidence;
+    match rule {
+        PoorRule::Success => {
+            format!("{successes} of {closed} closed signals succeeded ({:.1} %)", evidence.success_rate())
+        }
+        PoorRule::Expectancy => format!("{closed} closed signals earned {mean_profit:+.3} % on average after costs"),
+    }
+}
+
+impl SignalLoop {
+    /// Tells of a closing by hand, and has the performance checked soon.
+    pub(super) fn after_closing_by_hand(self: &Arc<Self>, store: &FeedbackStore, id: &str) -> Result<()> {
+        // The record is read again only for those who want to hear of it.
+        if !self.events.is_empty()
+            && let Some(signal) = store.get(id)?.as_ref().and_then(ClosedSignal::of)
+        {
+            self.emit(&Event::SignalClosed(signal));
+        }
+        self.ask_for_check();
+        Ok(())
+    }
+
+    /// Tells of closings by price, and has the performance checked soon.
+    pub(super) fn after_closing(self: &Arc<Self>, closed: &[ClosedSignal]) {
+        if closed.is_empty() {
+            return;
+        }
+        if !self.events.is_empty() {
+            closed.iter().for_each(|signal| self.emit(&Event::SignalClosed(signal.clone())));
+        }
+        self.ask_for_check();
+    }
+
+    fn ask_for_check(self: &Arc<Self>) {
+        if self.checks.asked.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let this = self.clone();
+        tokio::spawn(async move {
+            let wait = async {
+                tokio::time::sleep(DEBOUNCE).await;
+                Ok(())
+            };
+            // A loop that closes needs no check any more.
+            if this.closing.unless(wait).await.is_err() {
+                return;
+            }
+            let Ok(_call) = this.begin() else { return };
+            this.checks.asked.store(false, Ordering::Release);
+            let (core, now_ms) = (this.clone(), this.now_ms());
+            let checked = tokio::task::spawn_blocking(move || crate::error::guard(|| core.check_performance(now_ms)));
+            let failed = match checked.await {
+                Ok(Ok(())) | Ok(Err(Error::Closed)) => return,
+                Ok(Err(error)) => error.to_string(),
+                Err(panic) => panic.to_string(),
+            };
+            this.emit(&Event::Warning(format!("live results could not be checked: {failed}")));
+        });
+    }
+
+    /// Judges the live results up to `now_ms`: turns conservative mode on and off, begins emergency trainings in the
+    /// background, and tells of drift. What changed is in `performance.json` when it returns. Reads the store and may take
+    /// a while, so call it from a thread that may wait, inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`Error::Store`], [`Error::Io`] when files cannot be read or written, [`Error::Closed`].
+    pub fn check_performance(self: &Arc<Self>, now_ms: i64) -> Result<()> {
+        let _one_at_a_time = self.checks.running.lock();
+        let config = self.config();
+        let rule = &config.poor_performance;
+        let since_ms = now_ms - i64::from(rule.window_days) * DAY_MS;
+        let outcomes = self.store()?.ended(&StatsFilter { since_ms: Some(since_ms), ..StatsFilter::default() })?;
+        let (due, news) = {
+            let _between_processes = self.state_lock()?;
+            let before = self.state()?;
+            let mut state = State::clone(&before);
+            let (performance, changes) = state.performance.next(&outcomes, rule, config.fee_bps, now_ms);
+            state.performance = performance;
+            let mut news: Vec<Event> = changes.into_iter().map(|change| conservative(change, rule.rule)).collect();
+            news.extend(self.look_for_drift(&mut state.drift, &outcomes)?);
+            let due = self.begin_emergency(&mut state.performance, now_ms);
+            if state != *before {
+                self.write_state(&state)?;
+            }
+            (due, news)
+        };
+        news.iter().for_each(|event| self.emit(event));
+        if let Some((markets, running)) = due {
+            let this = self.clone();
+            tokio::spawn(async move {
+                this.emergency_training(markets).await;
+                drop(running);
+            });
+        }
+        Ok(())
+    }
+
+    /// What is to be trained anew now, noted as begun; `None` while a training of this kind runs already.
+    fn begin_emergency(
+        &self,
+        performance: &mut Performance,
+        now_ms: i64,
+    ) -> Option<(Vec<Market>, tokio::sync::OwnedMutexGuard<()>)> {
+        let config = self.config();
+        if !config.poor_performance.emergency_training {
+            return None;
+        }
+        let mut markets = performance.due(&config.poor_performance, now_ms);
+        // Retraining is for what was trained: signals of elsewhere need no model.
+        markets.retain(|market| self.registry.path(market).exists());
+        if markets.is_empty() {
+            return None;
+        }
+        let running = self.checks.training.clone().try_lock_owned().ok()?;
+        performance.begin_training(&markets, now_ms);
+        Some((markets, running))
+    }
+
+    async fn emergency_training(self: &Arc<Self>, markets: Vec<Market>) {
+        // Closing cancels a training and then waits for its end, as for any other call.
+        let Ok(_call) = self.begin() else { return };
+        self.emit(&Event::EmergencyTrainingStarted(markets.clone()));
+        let mut trained = Vec::new();
+        for (timeframe, symbols) in by_timeframe(&markets) {
+            let request = TrainRequest {
+                mode: TrainMode::Symbol,
+                symbols: Some(symbols),
+                timeframes: Some(vec![timeframe]),
+                ..TrainRequest::default()
+            };
+            match self.train(request, Cancel::default(), |_| {}).await {
+                Ok(results) => {
+                    for result in results.results {
+                        match result.record {
+                            Ok(_) => trained.push(result.market),
+                            Err(error) => self.emit(&Event::Warning(format!(
+                                "emergency training of {} failed: {error} [{}]",
+                                result.market,
+                                error.code()
+                            ))),
+                        }
+                    }
+                }
+                Err(error) => self.emit(&Event::Warning(format!("emergency training failed: {error}"))),
+            }
+        }
+        self.emit(&Event::EmergencyTrainingFinished { markets, trained });
+    }
+
+    /// Drift that was not told of yet, of the markets with closings in the window.
+    fn look_for_drift(&self, known: &mut Vec<DriftState>, recent: &[Ended]) -> Result<Vec<Event>> {
+        let mut found = Vec::new();
+        let mut markets: Vec<(&Market, i64)> = recent.iter().map(|one| (&one.market, one.closed_ms)).collect();
+        markets.sort_unstable();
+        // The first closing in the window of each market.
+        markets.dedup_by_key(|(market, _)| *market);
+        for (market, first_ms) in markets {
+            let place = known.iter().position(|state| state.market == *market).unwrap_or_else(|| {
+                known.push(DriftState { market: market.clone(), outcomes_ms: first_ms - 1, entries_ms: first_ms - 1 });
+                known.len() - 1
+            });
+            let ended = self.store()?.ended(&of_market(market))?;
+            found.extend(outcome_drift(&mut known[place], &ended));
+            found.extend(self.entry_drift(&mut known[place], &ended)?);
+        }
+        Ok(found)
+    }
+
+    /// Tests once [`RECENT`] signals closed since the last test, so that no signal is recent twice.
+    fn entry_drift(&self, state: &mut DriftState, ended: &[Ended]) -> Result<Option<Event>> {
+        let split = ended.partition_point(|one| one.closed_ms <= state.entries_ms);
+        let Some(last) = ended.last().filter(|_| ended.len() - split >= RECENT) else { return Ok(None) };
+        let filter =
+            StatsFilter { since_ms: Some(ended[split.saturating_sub(BEFORE)].closed_ms), ..of_market(&state.market) };
+        let mut quantities = BTreeMap::<String, Samples>::new();
+        let seen_ms = state.entries_ms;
+        self.store()?.closed_records(&filter, |record| {
+            let is_recent = record.closing.is_some_and(|closing| closing.closed_ms > seen_ms);
+            for (name, value) in known_at_entry(&record) {
+                let (before, recent) = quantities.entry(name).or_default();
+                if is_recent { recent.push(value) } else { before.push(value) }
+            }
+        })?;
+        quantities.retain(|_, (before, recent)| before.len() >= RECENT && recent.len() >= RECENT);
+        state.entries_ms = last.closed_ms;
+        let found = entry_drift(&quantities, ALPHA);
+        let (market, since_ms) = (state.market.clone(), ended[split].closed_ms);
+        Ok((!found.is_empty()).then_some(Event::EntryDrift { market, since_ms, quantities: found }))
+    }
+
+    /// Percentage points, as a probability, that a bet on `market` needs above break-even: 0, but in conservative mode.
+    pub(super) fn conservative_margin(&self, market: &Market) -> Result<f64> {
+        let conservative = self.state()?.performance.conservative(market).is_some();
+        Ok(if conservative { self.config().poor_performance.conservative_margin / 100.0 } else { 0.0 })
+    }
+
+    /// How strongly feedback weighs in a training of `market`: 0.3, and 0.5 in conservative mode.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when `performance.json` cannot be read.
+    pub fn feedback_strength(&self, market: &Market) -> Result<f64> {
+        Ok(self.state()?.performance.feedback_strength(market))
+    }
+
+    /// Conservative mode of what a filter asks for.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when `performance.json` cannot be read.
+    pub fn conservative_mode(&self, filter: &StatsFilter) -> Result<ConservativeMode> {
+        let state = self.state()?;
+        let rule = self.config().poor_performance.rule;
+        let performance = &state.performance;
+        let modes: Vec<_> = match (&filter.symbol, filter.timeframe) {
+            (Some(symbol), Some(timeframe)) => {
+                let market = Market { symbol: symbol.clone(), timeframe };
+                performance.conservative(&market).map(|mode| (market.to_string(), mode)).into_iter().collect()
+            }
+            (symbol, timeframe) => {
+                let asked = |market: &Market| {
+                    symbol.as_ref().is_none_or(|symbol| *symbol == market.symbol)
+                        && timeframe.is_none_or(|timeframe| timeframe == market.timeframe)
+                };
+                let own = performance.markets.iter().filter(|known| asked(&known.market));
+                let own = own.filter_map(|known| Some((known.market.to_string(), known.standing.conservative?)));
+                let home = performance.home.conservative.map(|mode| ("home".to_owned(), mode));
+                home.into_iter().chain(own).collect()
+            }
+        };
+        let first = modes.iter().map(|(_, mode)| mode).min_by_key(|mode| mode.since_ms);
+        Ok(ConservativeMode {
+            active: first.is_some(),
+            since_ms: first.map(|mode| mode.since_ms),
+            reason: first.map(|mode| in_words(&mode.evidence, rule)),
+            scopes: modes.into_iter().map(|(scope, _)| scope).collect(),
+        })
+    }
+
+    fn state_path(&self) -> PathBuf {
+        self.home.join("performance.json")
+    }
+
+    /// Excludes other processes from changing the state; over when dropped.
+    fn state_lock(&self) -> Result<std::fs::File> {
+        create_folder(&self.home)?;
+        let path = self.home.join("performance.lock");
+        let file = std::fs::File::options().create(true).truncate(false).write(true).open(&path);
+        let file = file.map_err(|e| Error::io("open", &path, e))?;
+        file.lock().map_err(|e| Error::io("lock", &path, e))?;
+        Ok(file)
+    }
+
+    /// The state, from memory while its file stays the same. A damaged file is told of, and then counts as none: it holds
+    /// nothing that the log of signals could not tell again.
+    fn state(&self) -> Result<Arc<State>> {
+        let path = self.state_path();
+        let Some(stamp) = Stamp::of(&path)? else { return Ok(Arc::default()) };
+        let mut known = self.checks.known.lock();
+        if let Some((_, state)) = known.as_ref().filter(|(of, _)| *of == stamp) {
+            return Ok(state.clone());
+        }
+        let text = std::fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
+        let state = Arc::new(serde_json::from_slice(&text).unwrap_or_else(|error| {
+            self.emit(&Event::Warning(format!("{} is damaged and begun anew: {error}", path.display())));
+            State::default()
+        }));
+        *known = Some((stamp, state.clone()));
+        Ok(state)
+    }
+
+    fn write_state(&self, state: &State) -> Result<()> {
+        let text = serde_json::to_vec_pretty(state)
+            .map_err(|e| Error::Internal(format!("cannot encode the state of performance: {e}")))?;
+        write_atomically(&self.state_path(), &text)
+    }
+}
+
+fn of_market(market: &Market) -> StatsFilter {
+    StatsFilter { symbol: Some(market.symbol.clone()), timeframe: Some(market.timeframe), ..StatsFilter::default() }
+}
+
+/// Alarms of a market that were not told of yet. The monitor keeps no state that a restart could lose: it hears all
+/// outcomes of the market anew.
+fn outcome_drift(state: &mut DriftState, ended: &[Ended]) -> Vec<Event> {
+    let mut monitor = OutcomeMonitor::default();
+    let alarms = ended.iter().filter_map(|one| monitor.next(one.succeeded, one.closed_ms));
+    let new = alarms.filter(|drift| drift.at_ms > state.outcomes_ms);
+    let found = new.map(|drift| Event::OutcomeDrift(state.market.clone(), drift)).collect();
+    state.outcomes_ms = ended.last().map_or(state.outcomes_ms, |one| one.closed_ms.max(state.outcomes_ms));
+    found
+}
+
+/// The numbers that were known when a signal was given, by name.
+fn known_at_entry(record: &Record) -> Vec<(String, f64)> {
+    let mut known = record.signal.numeric_indicators();
+    known.iter_mut().for_each(|(name, _)| name.insert_str(0, "indicators."));
+    if let Some(features) = record.signal.features.as_ref().filter(|features| features.version == VERSION) {
+        let named = FEATURES.iter().zip(&features.values);
+        known.extend(named.map(|(feature, value)| (format!("features.{}", feature.name), *value)));
+    }
+    known
+}
+
+fn conservative(change: Change, rule: PoorRule) -> Event {
+    let Change { scope, turn, evidence } = change;
+    let results = in_words(&evidence, rule);
+    let reason = match turn {
+        Turn::Entered => results,
+        Turn::Recovered => format!("since then {results}"),
+        Turn::Lapsed => format!("too few signals closed since then to tell ({})", evidence.closed),
+    };
+    Event::ConservativeMode { scope, turn, evidence, reason }
+}
+
+fn by_timeframe(markets: &[Market]) -> BTreeMap<Timeframe, Vec<crate::symbol::Symbol>> {
+    let mut groups = BTreeMap::<_, Vec<_>>::new();
+    for market in markets {
+        groups.entry(market.timeframe).or_default().push(market.symbol.clone());
+    }
+    groups
+}

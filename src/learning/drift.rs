@@ -1,0 +1,325 @@
+//! Drift: has the world changed? Two pure tests, one on the stream of outcomes, one on what was known at entry.
+
+use std::collections::BTreeMap;
+
+/// By what factor the odds of success must have fallen for the chart to look for it: 60 % to 37 %, 37 % to 19 %.
+const ODDS_RATIO: f64 = 0.4;
+/// Where the sum raises the alarm. By simulation (see the tests): about 1.2 false alarms in 10 000 outcomes, and a fall
+/// from 60 % to 30 % is found after about 30.
+const THRESHOLD: f64 = 7.0;
+/// Outcomes that teach the ordinary success rate before anything is compared with it.
+const REFERENCE: u64 = 30;
+
+/// A cumulative sum chart of outcomes, each against its own expected probability: rises with evidence that the odds of
+/// success are 0.4 of what is expected.
+///
+/// Input: whether it succeeded, and the probability expected beforehand, in (0, 1). State: one number. Cost: O(1).
+/// ADWIN (Bifet & Gavaldà, 2007) was weighed against it: its bound at δ = 0.002 needs more than a hundred outcomes for the
+/// fall that this finds in thirty.
+///
+/// Source: Steiner, Cook, Farewell & Treasure, *Monitoring surgical performance using risk-adjusted cumulative sum charts*,
+/// Biostatistics 1 (2000).
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Cusum {
+    sum: f64,
+}
+
+impl Cusum {
+    /// Takes in an outcome; `true` is the alarm, after which the chart begins anew.
+    pub fn next(&mut self, succeeded: bool, expected: f64) -> bool {
+        let ratio = if succeeded { ODDS_RATIO.ln() } else { 0.0 };
+        self.sum = (self.sum + ratio - (1.0 - expected + ODDS_RATIO * expected).ln()).max(0.0);
+        let alarm = self.sum > THRESHOLD;
+        if alarm {
+            self.sum = 0.0;
+        }
+        alarm
+    }
+
+    /// Nothing speaks for a fall now.
+    pub fn is_calm(&self) -> bool {
+        self.sum == 0.0
+    }
+}
+
+/// A fall of the success rate.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct OutcomeDrift {
+    /// When the outcome closed that raised the alarm, UTC epoch ms.
+    pub at_ms: i64,
+    /// When the first outcome closed that speaks for the fall, UTC epoch ms: the likeliest time of the change.
+    pub since_ms: i64,
+    /// Percent of successes before.
+    pub before: f64,
+    /// Percent of successes since.
+    pub since: f64,
+}
+
+/// Successes of a number of outcomes.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct Count {
+    outcomes: u64,
+    successes: u64,
+}
+
+impl Count {
+    fn add(&mut self, succeeded: bool) {
+        self.outcomes += 1;
+        self.successes += u64::from(succeeded);
+    }
+
+    fn percent(self) -> f64 {
+        100.0 * self.successes as f64 / self.outcomes.max(1) as f64
+    }
+}
+
+/// A [`Cusum`] that learns what to expect from the outcomes themselves: their success rate so far (Laplace's), without
+/// those that speak for a change just now. After an alarm it learns anew.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct OutcomeMonitor {
+    chart: Cusum,
+    before: Count,
+    suspicious: Count,
+    since_ms: i64,
+}
+
+impl OutcomeMonitor {
+    /// Takes in the next outcome in order of closing.
+    pub fn next(&mut self, succeeded: bool, at_ms: i64) -> Option<OutcomeDrift> {
+        if self.before.outcomes < REFERENCE {
+            self.before.add(succeeded);
+            return None;
+        }
+        if self.suspicious.outcomes == 0 {
+            self.since_ms = at_ms;
+        }
+        let expected = (self.before.successes as f64 + 1.0) / (self.before.outcomes as f64 + 2.0);
+        let alarm = self.chart.next(succeeded, expected);
+        self.suspicious.add(succeeded);
+        if alarm {
+            let (before, since) = (self.before.percent(), self.suspicious.percent());
+            let drift = OutcomeDrift { at_ms, since_ms: self.since_ms, before, since };
+            *self = Self::default();
+            return Some(drift);
+        }
+        if self.chart.is_calm() {
+            self.before.outcomes += self.suspicious.outcomes;
+            self.before.successes += self.suspicious.successes;
+            self.suspicious = Count::default();
+        }
+        None
+    }
+}
+
+/// Values of one quantity at entry: in the reference period, and recently.
+pub type Samples = (Vec<f64>, Vec<f64>);
+
+/// A quantity whose distribution changed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EntryDrift {
+    /// Its name.
+    pub name: String,
+    /// The largest distance of the two distribution functions, 0–1.
+    pub distance: f64,
+    /// Probability of such a distance by chance, corrected for the number of quantities.
+    pub p_value: f64,
+}
+
+/// The quantities whose recent values are not distributed as before, the clearest first: two-sample Kolmogorov–Smirnov
+/// tests, with Holm's correction so that the chance of *any* false alarm is `alpha`, however many quantities there are.
+///
+/// That chance holds for values that are independent. Signals a few bars apart share most of their features; then it is
+/// larger, so choose `alpha` small.
+///
+/// Source: S. Holm, *A simple sequentially rejective multiple test procedure*, Scandinavian Journal of Statistics 6 (1979).
+pub fn entry_drift(quantities: &BTreeMap<String, Samples>, alpha: f64) -> Vec<EntryDrift> {
+    let mut tests: Vec<EntryDrift> = quantities
+        .iter()
+        .map(|(name, (before, recent))| {
+            let distance = ks_distance(before, recent);
+            EntryDrift { name: name.clone(), distance, p_value: ks_p_value(distance, before.len(), recent.len()) }
+        })
+        .collect();
+    tests.sort_by(|a, b| a.p_value.total_cmp(&b.p_value));
+    let count = tests.len();
+    let mut highest: f64 = 0.0;
+    for (rank, test) in tests.iter_mut().enumerate() {
+        // Holm's corrected p-values never fall with the rank.
+        highest = highest.max((test.p_value * (count - rank) as f64).min(1.0));
+        test.p_value = highest;
+    }
+    tests.retain(|test| test.p_value < alpha);
+    tests
+}
+
+/// The largest distance between the empirical distribution functions of two samples; 0 when one is empty.
+fn ks_distance(a: &[f64], b: &[f64]) -> f64 {
+    let sorted = |values: &[f64]| {
+        let mut values = values.to_vec();
+        values.sort_by(f64::total_cmp);
+        values
+    };
+    let (a, b) = (sorted(a), sorted(b));
+    let (mut i, mut j, mut most) = (0, 0, 0.0f64);
+    while i < a.len() && j < b.len() {
+        let at = a[i].min(b[j]);
+        // All that are equal move on together.
+        i += a[i..].partition_point(|value| *value <= at);
+        j += b[j..].partition_point(|value| *value <= at);
+        most = most.max((i as f64 / a.len() as f64 - j as f64 / b.len() as f64).abs());
+    }
+    most
+}
+
+/// Probability of a distance at least as large when both samples are of one distribution.
+///
+/// Source: Kolmogorov's limit with M. A. Stephens' correction for small samples, *Use of the Kolmogorov-Smirnov, Cramér-von
+/// Mises and related statistics without extensive tables*, JRSS B 32 (1970).
+fn ks_p_value(distance: f64, n: usize, m: usize) -> f64 {
+    if n == 0 || m == 0 {
+        return 1.0;
+    }
+    let effective = ((n * m) as f64 / (n + m) as f64).sqrt();
+    let lambda = (effective + 0.12 + 0.11 / effective) * distance;
+    // Below, the series converges too slowly, and the probability is 1 to six digits.
+    if lambda < 0.3 {
+        return 1.0;
+    }
+    let term = |j: i32| {
+        let j = f64::from(j);
+        (-2.0 * j * j * lambda * lambda).exp()
+    };
+    let sum: f64 = (1..=100).map(|j| if j % 2 == 1 { term(j) } else { -term(j) }).sum();
+    (2.0 * sum).clamp(0.0, 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    #[test]
+    fn the_chart_by_hand() {
+        let mut chart = Cusum::default();
+        // A failure where 50 % was expected: −ln 0.7; a success: ln 0.4 − ln 0.7.
+        chart.next(false, 0.5);
+        assert!((chart.sum - 0.356_675).abs() < 1e-6);
+        chart.next(false, 0.5);
+        chart.next(true, 0.5);
+        assert!((chart.sum - 0.153_734).abs() < 1e-6, "{}", chart.sum);
+        chart.next(true, 0.5);
+        assert!(chart.is_calm());
+        // 7 / 0.356675 = 19.6: the twentieth failure in a row.
+        assert_eq!((1..).find(|_| chart.next(false, 0.5)), Some(20));
+        assert!(chart.is_calm(), "it begins anew");
+    }
+
+    fn alarms(rate: f64, outcomes: i64, seed: u64) -> usize {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut monitor = OutcomeMonitor::default();
+        (0..outcomes).filter(|at| monitor.next(rng.random_bool(rate), *at).is_some()).count()
+    }
+
+    #[test]
+    fn without_drift_alarms_are_rare() {
+        let mut total = 0;
+        for seed in 0..20 {
+            for rate in [0.35, 0.5, 0.6] {
+                let count = alarms(rate, 10_000, seed);
+                assert!(count <= 8, "{count} false alarms at {rate}, seed {seed}");
+                total += count;
+            }
+        }
+        let mean = f64::from(u32::try_from(total).unwrap()) / 60.0;
+        println!("false alarms in 10000 outcomes: {mean:.2}");
+        assert!(mean < 2.5, "{mean} false alarms in 10000 outcomes");
+    }
+
+    #[test]
+    fn a_fall_from_60_to_30_percent_is_found_within_about_forty_outcomes() {
+        let mut delays = Vec::new();
+        let mut errors = Vec::new();
+        for seed in 0..300 {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let mut monitor = OutcomeMonitor::default();
+            for at in 0..150 {
+                // An alarm here is a false one; the other test counts those.
+                let _ = monitor.next(rng.random_bool(0.6), at);
+            }
+            let found = (150..1000).find_map(|at| monitor.next(rng.random_bool(0.3), at));
+            if let Some(drift) = found {
+                assert!(drift.since < drift.before, "{drift:?}");
+                delays.push(drift.at_ms - 149);
+                errors.push((drift.since_ms - 150).abs());
+            }
+        }
+        assert!(delays.len() >= 290, "only {} of 300 found", delays.len());
+        delays.sort_unstable();
+        errors.sort_unstable();
+        let (median, ninety) = (delays[delays.len() / 2], delays[delays.len() * 9 / 10]);
+        println!("delay: median {median}, 90 % {ninety}; error of the time: median {}", errors[errors.len() / 2]);
+        assert!(median <= 35 && ninety <= 60, "median {median}, 90 % {ninety}");
+        assert!(errors[errors.len() / 2] <= 10, "the change is dated {} off", errors[errors.len() / 2]);
+    }
+
+    #[test]
+    fn ks_by_hand() {
+        assert_eq!(ks_distance(&[1.0, 2.0, 3.0], &[1.0, 2.0, 3.0]), 0.0);
+        assert_eq!(ks_distance(&[1.0, 2.0], &[3.0, 4.0]), 1.0);
+        // At 2: 2/4 of the one, none of the other.
+        assert_eq!(ks_distance(&[1.0, 2.0, 3.0, 4.0], &[2.5, 3.0, 4.0, 5.0]), 0.5);
+        assert_eq!(ks_distance(&[], &[1.0]), 0.0);
+        // Kolmogorov's distribution: Q(1.3581) = 0.05, Q(1.6276) = 0.01.
+        let at = |lambda: f64| {
+            let effective = 5000f64.sqrt();
+            ks_p_value(lambda / (effective + 0.12 + 0.11 / effective), 10_000, 10_000)
+        };
+        assert!((at(1.3581) - 0.05).abs() < 1e-4 && (at(1.6276) - 0.01).abs() < 1e-4);
+    }
+
+    fn samples(rng: &mut ChaCha8Rng, shift: f64) -> Samples {
+        let mut draw = |count: usize, shift: f64| (0..count).map(|_| rng.random::<f64>() + shift).collect::<Vec<_>>();
+        (draw(200, 0.0), draw(50, shift))
+    }
+
+    #[test]
+    fn of_fifty_quantities_the_one_that_moved_is_named_and_seldom_another() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut false_alarms = 0;
+        for _ in 0..200 {
+            let mut quantities: BTreeMap<String, Samples> =
+                (0..49).map(|i| (format!("still-{i}"), samples(&mut rng, 0.0))).collect();
+            quantities.insert("moved".to_owned(), samples(&mut rng, 0.4));
+            let found = entry_drift(&quantities, 0.05);
+            assert_eq!(found.first().map(|drift| drift.name.as_str()), Some("moved"));
+            false_alarms += usize::from(found.len() > 1);
+        }
+        println!("any false alarm among 49 still quantities: {false_alarms} of 200 at alpha 0.05");
+        assert!(false_alarms <= 20, "{false_alarms} of 200 at alpha 0.05");
+    }
+
+    proptest! {
+        #[test]
+        fn no_stream_upsets_the_monitor(wins in proptest::collection::vec(any::<bool>(), 0..300)) {
+            let mut monitor = OutcomeMonitor::default();
+            for (at, won) in wins.iter().enumerate() {
+                if let Some(drift) = monitor.next(*won, at as i64) {
+                    prop_assert!(drift.since_ms <= drift.at_ms);
+                    prop_assert!((0.0..=100.0).contains(&drift.before) && (0.0..=100.0).contains(&drift.since));
+                    prop_assert!(monitor == OutcomeMonitor::default());
+                }
+            }
+        }
+
+        #[test]
+        fn a_distance_is_symmetric_and_a_p_value_a_probability(a in proptest::collection::vec(-5i8..5, 1..40), b in proptest::collection::vec(-5i8..5, 1..40)) {
+            let values = |v: &[i8]| v.iter().map(|x| f64::from(*x)).collect::<Vec<_>>();
+            let (a, b) = (values(&a), values(&b));
+            let distance = ks_distance(&a, &b);
+            prop_assert!((0.0..=1.0).contains(&distance) && (distance - ks_distance(&b, &a)).abs() < 1e-12);
+            prop_assert!((0.0..=1.0).contains(&ks_p_value(distance, a.len(), b.len())));
+        }
+    }
+}

@@ -1,0 +1,424 @@
+//! Poor performance: when live results are so bad that a market turns conservative and is trained anew, and when it has
+//! recovered. Pure: standings and outcomes in, standings and changes out.
+//!
+//! A *scope* is a market, or the whole home. Each is judged by the signals that closed in the window **since its mode last
+//! changed**: so a retrained model is judged by its own results and not by its predecessor's, and at least `min_signals`
+//! closings lie between two changes. With fewer closings nothing is judged; but conservative mode, which makes signals
+//! rare, ends by itself after a whole window without enough of them.
+//!
+//! A home that does poorly makes all its markets conservative, but for those that by their own closings do well.
+
+use crate::config::{PoorPerformance, PoorRule};
+use crate::feedback::Ended;
+use crate::symbol::Market;
+use serde::{Deserialize, Serialize};
+
+const DAY_MS: i64 = 86_400_000;
+const HOUR_MS: f64 = 3_600_000.0;
+
+/// How strongly feedback weighs in training, ordinarily: weights of 1 ± 0.3.
+pub const FEEDBACK_STRENGTH: f64 = 0.3;
+/// And in conservative mode.
+pub const CONSERVATIVE_FEEDBACK_STRENGTH: f64 = 0.5;
+
+/// The results that led to a verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Closed signals.
+    pub closed: u64,
+    /// Those that succeeded.
+    pub successes: u64,
+    /// Mean profit in percent of the entry, after costs.
+    pub mean_profit: f64,
+    /// Closings of this and later times were counted, UTC epoch ms.
+    pub from_ms: i64,
+}
+
+impl Evidence {
+    /// Percent of the closed that succeeded; 0 when there are none.
+    pub fn success_rate(&self) -> f64 {
+        if self.closed == 0 { 0.0 } else { 100.0 * self.successes as f64 / self.closed as f64 }
+    }
+}
+
+/// What evidence says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Too few closings, or neither the one nor the other is shown.
+    #[default]
+    Open,
+    /// Poor.
+    Poor,
+    /// Good enough.
+    Fine,
+}
+
+/// Judges the outcomes of one scope.
+pub fn judge<'a>(
+    outcomes: impl Iterator<Item = &'a Ended>,
+    from_ms: i64,
+    rule: &PoorPerformance,
+    fee_bps: f64,
+) -> (Evidence, Verdict) {
+    let (mut closed, mut successes, mut sum, mut squares) = (0u64, 0u64, 0.0, 0.0);
+    for outcome in outcomes {
+        let profit = outcome.profit_percent - fee_bps / 100.0;
+        closed += 1;
+        successes += u64::from(outcome.succeeded);
+        sum += profit;
+        squares += profit * profit;
+    }
+    let n = closed as f64;
+    let mean_profit = if closed == 0 { 0.0 } else { sum / n };
+    let evidence = Evidence { closed, successes, mean_profit, from_ms };
+    let verdict = match rule.rule {
+        _ if closed < rule.min_signals => Verdict::Open,
+        PoorRule::Success if evidence.success_rate() < rule.success_threshold => Verdict::Poor,
+        PoorRule::Success => Verdict::Fine,
+        PoorRule::Expectancy if mean_profit >= 0.0 => Verdict::Fine,
+        PoorRule::Expectancy => {
+            let variance = ((squares - n * mean_profit * mean_profit) / (n - 1.0)).max(0.0);
+            let below = mean_profit + student_95(n - 1.0) * (variance / n).sqrt() < 0.0;
+            if below { Verdict::Poor } else { Verdict::Open }
+        }
+    };
+    (evidence, verdict)
+}
+
+/// The upper 5 % point of Student's t with `freedom` degrees of freedom; within 0.01 from 4 degrees on.
+///
+/// Source: Abramowitz & Stegun, *Handbook of Mathematical Functions*, 26.7.5.
+fn student_95(freedom: f64) -> f64 {
+    const Z: f64 = 1.644_853_626_951_472_7;
+    let (z3, z5, z7) = (Z.powi(3), Z.powi(5), Z.powi(7));
+    Z + (z3 + Z) / (4.0 * freedom)
+        + (5.0 * z5 + 16.0 * z3 + 3.0 * Z) / (96.0 * freedom.powi(2))
+        + (3.0 * z7 + 19.0 * z5 + 17.0 * z3 - 15.0 * Z) / (384.0 * freedom.powi(3))
+}
+
+/// Conservative mode of a scope: since when, and what led to it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Conservative {
+    /// Since when, UTC epoch ms.
+    pub since_ms: i64,
+    /// The results that led to it.
+    pub evidence: Evidence,
+}
+
+/// Where a scope stands.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Standing {
+    /// In conservative mode.
+    pub conservative: Option<Conservative>,
+    /// When the mode last changed, UTC epoch ms: closings up to then are no evidence any more.
+    pub changed_ms: Option<i64>,
+    /// What the closings since then say.
+    #[serde(default)]
+    pub verdict: Verdict,
+}
+
+/// That a scope entered conservative mode, or why it left it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Turn {
+    /// It did poorly.
+    Entered,
+    /// It did well enough since.
+    Recovered,
+    /// A whole window has passed without enough closings to tell.
+    Lapsed,
+}
+
+impl Standing {
+    /// Where the scope stands after its `outcomes` of the window, in order of closing, and whether its mode changed.
+    pub fn next(
+        &self,
+        outcomes: &[&Ended],
+        rule: &PoorPerformance,
+        fee_bps: f64,
+        now_ms: i64,
+    ) -> (Self, Option<(Turn, Evidence)>) {
+        let window_ms = i64::from(rule.window_days) * DAY_MS;
+        let from_ms = self.changed_ms.map_or(now_ms - window_ms, |changed| (changed + 1).max(now_ms - window_ms));
+        let fresh = || outcomes.iter().filter(|outcome| outcome.closed_ms >= from_ms).copied();
+        let (evidence, verdict) = judge(fresh(), from_ms, rule, fee_bps);
+        let turn = match (self.conservative, verdict) {
+            (None, Verdict::Poor) => Some(Turn::Entered),
+            (Some(_), Verdict::Fine) => Some(Turn::Recovered),
+            (Some(mode), Verdict::Open)
+                if evidence.closed < rule.min_signals && now_ms - mode.since_ms >= window_ms =>
+            {
+                Some(Turn::Lapsed)
+            }
+            _ => None,
+        };
+        let Some(turn) = turn else {
+            return (Self { verdict, ..*self }, None);
+        };
+        // A price may be dated a little ahead of this machine's clock; what was counted must not count again.
+        let changed = fresh().map(|outcome| outcome.closed_ms).max().unwrap_or(now_ms).max(now_ms);
+        let conservative = (turn == Turn::Entered).then_some(Conservative { since_ms: now_ms, evidence });
+        (Self { conservative, changed_ms: Some(changed), verdict }, Some((turn, evidence)))
+    }
+}
+
+/// A market's standing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MarketStanding {
+    /// The market.
+    #[serde(flatten)]
+    pub market: Market,
+    /// Where it stands.
+    #[serde(flatten)]
+    pub standing: Standing,
+    /// When an emergency training of it last began, UTC epoch ms.
+    pub trained_ms: Option<i64>,
+}
+
+/// Where a home stands.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Performance {
+    /// All markets together.
+    pub home: Standing,
+    /// Each market that closed signals, in alphabetical order.
+    pub markets: Vec<MarketStanding>,
+}
+
+/// A scope whose mode changed. `None` is the whole home.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// Whose.
+    pub scope: Option<Market>,
+    /// How.
+    pub turn: Turn,
+    /// By what.
+    pub evidence: Evidence,
+}
+
+impl Performance {
+    /// Where the home stands after the `outcomes` of the window, in order of closing, and the modes that changed.
+    pub fn next(&self, outcomes: &[Ended], rule: &PoorPerformance, fee_bps: f64, now_ms: i64) -> (Self, Vec<Change>) {
+        let mut changes = Vec::new();
+        let mut step = |scope: Option<&Market>, standing: &Standing, of_scope: &[&Ended]| {
+            let (next, turn) = standing.next(of_scope, rule, fee_bps, now_ms);
+            changes.extend(turn.map(|(turn, evidence)| Change { scope: scope.cloned(), turn, evidence }));
+            next
+        };
+        let home = step(None, &self.home, &outcomes.iter().collect::<Vec<_>>());
+        let mut markets: Vec<&Market> = outcomes.iter().map(|outcome| &outcome.market).collect();
+        markets.extend(self.markets.iter().map(|known| &known.market));
+        markets.sort_unstable();
+        markets.dedup();
+        let next = markets.into_iter().map(|market| {
+            let before = self.market(market);
+            let own: Vec<&Ended> = outcomes.iter().filter(|outcome| outcome.market == *market).collect();
+            let standing = step(Some(market), &before.map(|known| known.standing).unwrap_or_default(), &own);
+            MarketStanding { market: market.clone(), standing, trained_ms: before.and_then(|known| known.trained_ms) }
+        });
+        let markets = next.collect();
+        (Self { home, markets }, changes)
+    }
+
+    fn market(&self, market: &Market) -> Option<&MarketStanding> {
+        self.markets.iter().find(|known| known.market == *market)
+    }
+
+    /// The conservative mode that a market is in: its own, or the home's unless its own closings do well.
+    pub fn conservative(&self, market: &Market) -> Option<Conservative> {
+        let own = self.market(market).map(|known| known.standing).unwrap_or_default();
+        own.conservative.or(self.home.conservative.filter(|_| own.verdict != Verdict::Fine))
+    }
+
+    /// The markets to train anew now: those in conservative mode that were not trained since it began, or that still do
+    /// poorly, once their cool-down is over.
+    pub fn due(&self, rule: &PoorPerformance, now_ms: i64) -> Vec<Market> {
+        let due = |known: &&MarketStanding| {
+            let Some(mode) = self.conservative(&known.market) else { return false };
+            let poor = known.standing.verdict == Verdict::Poor || self.home.verdict == Verdict::Poor;
+            let rested = |at: i64| (now_ms - at) as f64 >= rule.cooldown_hours * HOUR_MS;
+            known.trained_ms.is_none_or(|at| (at < mode.since_ms || poor) && rested(at))
+        };
+        self.markets.iter().filter(due).map(|known| known.market.clone()).collect()
+    }
+
+    /// Notes that an emergency training of `markets` begins now.
+    pub fn begin_training(&mut self, markets: &[Market], now_ms: i64) {
+        for known in self.markets.iter_mut().filter(|known| markets.contains(&known.market)) {
+            known.trained_ms = Some(now_ms);
+        }
+    }
+
+    /// How strongly feedback weighs in a training of `market`.
+    pub fn feedback_strength(&self, market: &Market) -> f64 {
+        if self.conservative(market).is_some() { CONSERVATIVE_FEEDBACK_STRENGTH } else { FEEDBACK_STRENGTH }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const NOW: i64 = 1_750_000_000_000;
+    const MINUTE: i64 = 60_000;
+    const FEE_BPS: f64 = 10.0;
+
+    fn rule() -> PoorPerformance {
+        PoorPerformance::default()
+    }
+
+    fn market(symbol: &str) -> Market {
+        Market::parse(symbol, "1h").unwrap()
+    }
+
+    /// Outcomes of a market, one a minute from `from_ms` on: `+` wins 2 %, `-` loses 1 %.
+    fn ended(symbol: &str, from_ms: i64, pattern: &str) -> Vec<Ended> {
+        let one = |(i, c): (usize, char)| Ended {
+            market: market(symbol),
+            succeeded: c == '+',
+            profit_percent: if c == '+' { 2.0 } else { -1.0 },
+            closed_ms: from_ms + i as i64 * MINUTE,
+        };
+        pattern.chars().enumerate().map(one).collect()
+    }
+
+    fn turns(changes: &[Change]) -> Vec<(Option<String>, Turn)> {
+        changes.iter().map(|c| (c.scope.as_ref().map(|m| m.symbol.to_string()), c.turn)).collect()
+    }
+
+    #[test]
+    fn ten_signals_below_forty_percent_are_poor_and_nine_are_nothing() {
+        let judged = |pattern: &str| judge(ended("BTCUSDT", NOW, pattern).iter(), NOW, &rule(), FEE_BPS).1;
+        assert_eq!(judged("---------"), Verdict::Open);
+        assert_eq!(judged("+++-------"), Verdict::Poor);
+        assert_eq!(judged("++++------"), Verdict::Fine);
+    }
+
+    #[test]
+    fn by_expectancy_a_third_of_wins_at_two_to_one_is_not_poor() {
+        let rule = PoorPerformance { rule: PoorRule::Expectancy, ..rule() };
+        let judged = |pattern: &str, fee: f64| judge(ended("BTCUSDT", NOW, pattern).iter(), NOW, &rule, fee);
+        // 35 % of successes: poor by the success rate, yet 5 % of a percent are earned a signal.
+        let (evidence, verdict) = judged("+++++++-------------", 0.0);
+        assert_eq!((evidence.success_rate(), verdict), (35.0, Verdict::Fine));
+        assert!((evidence.mean_profit - 0.05).abs() < 1e-12);
+        // Costs of 0.1 % make it a loss of 0.05 %, which chance explains.
+        assert_eq!(judged("+++++++-------------", 10.0).1, Verdict::Open);
+        // Ten losses alike: no chance explains that; 2 of 12: mean −0.5, deviation 1.168, t = −1.48 against 1.796.
+        assert_eq!(judged("----------", 0.0).1, Verdict::Poor);
+        assert_eq!(judged("++----------", 0.0).1, Verdict::Open);
+        // 1 of 12: mean −0.75, deviation 0.866, t = −3.
+        assert_eq!(judged("+-----------", 0.0).1, Verdict::Poor);
+    }
+
+    #[test]
+    fn student_by_the_table() {
+        for (freedom, expected) in [(4.0, 2.132), (9.0, 1.833), (29.0, 1.699), (100.0, 1.660)] {
+            assert!((student_95(freedom) - expected).abs() < 0.01, "{freedom}");
+        }
+    }
+
+    #[test]
+    fn enters_recovers_by_fresh_closings_and_may_enter_again() {
+        let mut all = ended("BTCUSDT", NOW - 3_600_000, "+---------");
+        let (first, changes) = Performance::default().next(&all, &rule(), FEE_BPS, NOW);
+        let btc = market("BTCUSDT");
+        assert_eq!(turns(&changes), [(None, Turn::Entered), (Some("BTCUSDT".into()), Turn::Entered)]);
+        assert_eq!(first.conservative(&btc).unwrap().since_ms, NOW);
+        assert_eq!(first.feedback_strength(&btc), 0.5);
+        assert_eq!(first.feedback_strength(&market("ETHUSDT")), 0.5, "the home does poorly");
+
+        // Nine fresh wins lift the window to 10 of 19, but ten fresh ones are needed.
+        all.extend(ended("BTCUSDT", NOW + MINUTE, "+++++++++"));
+        let later = NOW + 3_600_000;
+        let (second, changes) = first.next(&all, &rule(), FEE_BPS, later);
+        assert_eq!(turns(&changes), []);
+        all.extend(ended("BTCUSDT", NOW + 20 * MINUTE, "-"));
+        let (third, changes) = second.next(&all, &rule(), FEE_BPS, later);
+        assert_eq!(turns(&changes), [(None, Turn::Recovered), (Some("BTCUSDT".into()), Turn::Recovered)]);
+        assert_eq!((third.conservative(&btc), third.feedback_strength(&btc)), (None, 0.3));
+
+        // What was judged is not judged again; ten new losses are.
+        let (fourth, changes) = third.next(&all, &rule(), FEE_BPS, later + MINUTE);
+        assert_eq!(turns(&changes), []);
+        all.extend(ended("BTCUSDT", later + MINUTE, "----------"));
+        let (_, changes) = fourth.next(&all, &rule(), FEE_BPS, later + 20 * MINUTE);
+        assert_eq!(turns(&changes).len(), 2);
+    }
+
+    #[test]
+    fn silence_ends_it_after_a_whole_window() {
+        let all = ended("BTCUSDT", NOW - 3_600_000, "----------");
+        let (first, _) = Performance::default().next(&all, &rule(), FEE_BPS, NOW);
+        let almost = NOW + 7 * DAY_MS - 1;
+        let (second, changes) = first.next(&[], &rule(), FEE_BPS, almost);
+        assert_eq!(turns(&changes), []);
+        let (third, changes) = second.next(&[], &rule(), FEE_BPS, almost + 1);
+        assert_eq!(turns(&changes), [(None, Turn::Lapsed), (Some("BTCUSDT".into()), Turn::Lapsed)]);
+        assert_eq!(third.conservative(&market("BTCUSDT")), None);
+    }
+
+    #[test]
+    fn a_market_that_does_well_is_spared_when_the_home_does_not() {
+        let mut all = ended("BTCUSDT", NOW - 7_200_000, "--------------------");
+        all.extend(ended("ETHUSDT", NOW - 3_600_000, "+++++-----"));
+        all.extend(ended("SOLUSDT", NOW - 1_800_000, "-"));
+        let (home, changes) = Performance::default().next(&all, &rule(), FEE_BPS, NOW);
+        assert_eq!(turns(&changes), [(None, Turn::Entered), (Some("BTCUSDT".into()), Turn::Entered)]);
+        let modes = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "ADAUSDT"].map(|s| home.conservative(&market(s)).is_some());
+        assert_eq!(modes, [true, false, true, true]);
+        assert_eq!(home.due(&rule(), NOW), [market("BTCUSDT"), market("SOLUSDT")]);
+    }
+
+    #[test]
+    fn an_emergency_training_comes_at_once_and_again_only_after_its_cool_down_while_results_stay_poor() {
+        let btc = market("BTCUSDT");
+        let mut all = ended("BTCUSDT", NOW - 3_600_000, "----------");
+        let (mut home, _) = Performance::default().next(&all, &rule(), FEE_BPS, NOW);
+        assert_eq!(home.due(&rule(), NOW), [btc.clone()]);
+        home.begin_training(&[btc.clone()], NOW);
+        assert_eq!(home.due(&rule(), NOW + 23 * 3_600_000), []);
+        let next_day = NOW + 24 * 3_600_000;
+        let (home, _) = home.next(&all, &rule(), FEE_BPS, next_day);
+        assert_eq!(home.due(&rule(), next_day), [], "nothing is known of the new model yet");
+        all.extend(ended("BTCUSDT", NOW + MINUTE, "----------"));
+        let (home, _) = home.next(&all, &rule(), FEE_BPS, next_day - 1);
+        assert_eq!(home.due(&rule(), next_day - 1), []);
+        assert_eq!(home.due(&rule(), next_day), [btc]);
+    }
+
+    #[test]
+    fn a_standing_survives_its_file() {
+        let all = ended("BTCUSDT", NOW - 3_600_000, "----------");
+        let (mut home, _) = Performance::default().next(&all, &rule(), FEE_BPS, NOW);
+        home.begin_training(&[market("BTCUSDT")], NOW);
+        let text = serde_json::to_string(&home).unwrap();
+        assert_eq!(serde_json::from_str::<Performance>(&text).unwrap(), home);
+    }
+
+    proptest! {
+        /// Between two changes of a mode lie at least `min_signals` closings or a whole window; looking again at the same
+        /// time changes nothing.
+        #[test]
+        fn a_mode_never_flaps(wins in proptest::collection::vec(any::<bool>(), 0..200), hours in proptest::collection::vec(0i64..60, 200)) {
+            let (mut standing, mut all, mut now) = (Standing::default(), Vec::<Ended>::new(), NOW);
+            let mut last: Option<(usize, i64)> = None;
+            for (i, won) in wins.iter().enumerate() {
+                now += 1 + hours[i] * 3_600_000;
+                all.extend(ended("BTCUSDT", now, if *won { "+" } else { "-" }));
+                let outcomes: Vec<&Ended> = all.iter().collect();
+                let (next, turn) = standing.next(&outcomes, &rule(), FEE_BPS, now);
+                if turn.is_some() {
+                    if let Some((at, when)) = last {
+                        prop_assert!(i - at >= 10 || now - when >= 7 * DAY_MS);
+                    }
+                    last = Some((i, now));
+                    prop_assert_eq!(next.conservative.is_some(), standing.conservative.is_none());
+                }
+                prop_assert_eq!(next.next(&outcomes, &rule(), FEE_BPS, now).1, None);
+                standing = next;
+            }
+        }
+    }
+}
