@@ -90,7 +90,7 @@ impl CandleSource for Callback {
                 }
                 since = newest;
             }
-            Ok(found)
+            Ok(found.into())
         })
     }
 }

@@ -1,11 +1,13 @@
 //! The loop of one home: candles, models and feedback together. What the binding and the command line call.
 
+mod data;
 mod feedback;
 mod fetch;
 mod predict;
 mod prices;
 mod train;
 
+pub use data::CheckedFile;
 pub use feedback::{EvaluatedPrice, should_close};
 pub use fetch::FetchResult;
 pub use predict::{GeneratedSignal, Prediction, Risk};
@@ -17,7 +19,7 @@ use crate::config::Config;
 use crate::error::{Error, Result, guard};
 use crate::feedback::{FeedbackStore, StoreOptions};
 use crate::files::Stamp;
-use crate::market::{Candle, CandleSource, Exchange, candle_file, read_csv};
+use crate::market::{Candle, CandleSource, Exchange, Reading, candle_file, read_candles};
 use crate::model::Registry;
 use crate::symbol::{Market, Symbol, Timeframe};
 use crate::time::Clock;
@@ -62,6 +64,8 @@ pub struct SignalLoop {
     pool: Mutex<Option<Arc<rayon::ThreadPool>>>,
     store: Mutex<StoreState>,
     tails: RwLock<HashMap<Market, Tail>>,
+    /// The client of the exchange and its URL: one for all, so that they share its connections and its budget.
+    exchange: Mutex<Option<(String, Arc<Exchange>)>>,
     turns: Turns,
     /// Held for reading by every call under way, so that closing can wait for them.
     calls: Arc<tokio::sync::RwLock<()>>,
@@ -97,6 +101,7 @@ impl SignalLoop {
             pool: Mutex::default(),
             store: Mutex::new(StoreState::Unopened),
             tails: RwLock::default(),
+            exchange: Mutex::default(),
             turns: Turns::default(),
             calls: Arc::default(),
             closing: Cancel::default(),
@@ -187,10 +192,17 @@ impl SignalLoop {
     }
 
     fn source(&self) -> Result<Arc<dyn CandleSource>> {
-        match &self.options.source {
-            Some(source) => Ok(source.clone()),
-            None => Ok(Arc::new(Exchange::new(&self.config().exchange_url)?)),
+        if let Some(source) = &self.options.source {
+            return Ok(source.clone());
         }
+        let url = &self.config().exchange_url;
+        let mut kept = self.exchange.lock();
+        if let Some((_, exchange)) = kept.as_ref().filter(|(known, _)| known == url) {
+            return Ok(exchange.clone());
+        }
+        let exchange = Arc::new(Exchange::new(url)?);
+        *kept = Some((url.clone(), exchange.clone()));
+        Ok(exchange)
     }
 
     /// The last [`TAIL`] stored candles of `market`, from memory while the file stays the same.
@@ -212,7 +224,12 @@ impl SignalLoop {
         if let Some((_, tail)) = self.tails.read().get(market).filter(|(known, _)| *known == stamp) {
             return Ok(Some(tail.clone()));
         }
-        let candles = read_csv(&path)?;
+        let (candles, findings) = read_candles(&path, market.timeframe, &Reading::default())?;
+        if findings.repaired() {
+            // A prediction has no place to say so; a fetch does.
+            let problem = format!("it must be put right first: {findings}. `signalloop fetch` does so");
+            return Err(Error::BadCandle { place: path.display().to_string(), problem });
+        }
         let tail = Arc::new(candles[candles.len().saturating_sub(TAIL)..].to_vec());
         self.tails.write().insert(market.clone(), (stamp, tail.clone()));
         Ok(Some(tail))

@@ -230,7 +230,7 @@ impl SignalLoop {
     /// Brings the candles up to date and makes a signal of the prediction. With candles that stay out of date it is a
     /// HOLD: an entry price of yesterday would be a lie.
     pub async fn generate(&self, market: &Market, risk: Risk) -> Result<GeneratedSignal> {
-        let fetched = self.update(self.source()?.as_ref(), market).await;
+        let fetched = self.update(self.source()?.as_ref(), market, None).await;
         let mut prediction = self.predict(market, None)?;
         if prediction.stale {
             prediction.decision = Err(Abstention::StaleCandles);
