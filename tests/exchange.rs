@@ -203,10 +203,10 @@ async fn a_failed_update_leaves_the_file_as_it_was() {
     let stored = simulator.candles(&btc, START, START + DAY).unwrap();
     write_csv(&path, &stored).unwrap();
     simulator.fail_next(Fault::Status(451));
-    let error = update(&exchange, home.path(), &btc, Begin::Days(5), START + 2 * DAY).await.unwrap_err().to_string();
+    let error = update(&exchange, home.path(), &btc, Begin::Days(2), START + 2 * DAY).await.unwrap_err().to_string();
     assert!(error.contains("HTTP 451") && !error.contains("does not exist"), "{error}");
     assert_eq!(read(&path), stored);
-    assert_eq!(update(&exchange, home.path(), &btc, Begin::Days(5), START + 2 * DAY).await.unwrap().total, 48);
+    assert_eq!(update(&exchange, home.path(), &btc, Begin::Days(2), START + 2 * DAY).await.unwrap().total, 48);
     assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1, "no temporary file stays behind");
 }
 
@@ -306,7 +306,11 @@ async fn candles_that_cannot_be_true_are_asked_for_again_and_never_stored() {
     assert!(error.to_string().contains("another coin under the same ticker"), "{error}");
     simulator.fail_next(Fault::Gap);
     let fetched = update(&exchange, home.path(), &btc, Begin::Days(1), START + DAY).await.unwrap();
-    assert_eq!((fetched.total, fetched.findings.count(Cause::GapFilled)), (24, 8), "missing candles are asked for again");
+    assert_eq!(
+        (fetched.total, fetched.findings.count(Cause::GapFilled)),
+        (24, 8),
+        "missing candles are asked for again"
+    );
 }
 
 #[tokio::test]

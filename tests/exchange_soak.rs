@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is how a failure is reported, in its helpers too")]
 
 use signalloop::error::Error;
-use signalloop::market::{Begin, Cause, Exchange, Fault, Findings, Pace, Simulator, SimulatorOptions, candle_file, update};
+use signalloop::market::{
+    Begin, Cause, Exchange, Fault, Findings, Pace, Simulator, SimulatorOptions, candle_file, update,
+};
 use signalloop::symbol::{Market, Symbol};
 use signalloop::time::Clock;
 use std::collections::BTreeMap;
@@ -83,7 +85,9 @@ async fn faults_leave_no_trace_in_the_candles() {
 
     let contents = |home: &Path| -> BTreeMap<String, Vec<u8>> {
         let entries = std::fs::read_dir(home).unwrap().map(|entry| entry.unwrap().path());
-        entries.map(|path| (path.file_name().unwrap().to_string_lossy().into(), std::fs::read(&path).unwrap())).collect()
+        entries
+            .map(|path| (path.file_name().unwrap().to_string_lossy().into(), std::fs::read(&path).unwrap()))
+            .collect()
     };
     assert!(contents(faulty.path()) == contents(faultless.path()), "no gap was taken for the exchange's own either");
     // That it was no easy ride: about one request in five was spoilt, half of them so that it had to be repeated.

@@ -387,8 +387,8 @@ mod tests {
             ("", "line 1: no column is named `timestamp`"),
             ("<html>\n", "line 1: no column"),
             (
-                &file(&[ROW, "2025-09-13 13:00:00,1,1,1,1,1", "2025-09-13 13:00:00,1,1,1,1,2"]),
-                "two candles that disagree",
+                &file(&[ROW, NEXT, &NEXT.replace("116000.0,0.0", "116001.0,0.0"), &NEXT.replace("13:00", "14:00")]),
+                "1 times have two candles that disagree, the first 2025-09-13T13:00:00.000Z with closes of 116000 and 116001",
             ),
             (&file(&["2025-02-30 11:00:00,1,1,1,1,1"]), "line 2: `timestamp` must be a time"),
             (&file(&["2025-09-13 25:00:00,1,1,1,1,1"]), "line 2: `timestamp` must be a time"),
