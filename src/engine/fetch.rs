@@ -37,7 +37,8 @@ impl SignalLoop {
             tasks.spawn(async move {
                 // The semaphore is never closed.
                 let _permit = permits.acquire().await;
-                let fetched = this.update(source.as_ref(), &market, since_ms).await;
+                let begin = since_ms.map_or_else(|| this.history(), Begin::Since);
+                let fetched = this.update(source.as_ref(), &market, begin).await;
                 let result = FetchResult { market, fetched };
                 progress(&result);
                 (place, result)
@@ -48,13 +49,12 @@ impl SignalLoop {
         Ok(results.into_iter().map(|(_, result)| result).collect())
     }
 
-    pub(super) async fn update(
-        &self,
-        source: &dyn CandleSource,
-        market: &Market,
-        since_ms: Option<i64>,
-    ) -> Result<Fetched> {
-        let begin = since_ms.map_or(Begin::Days(self.config().history_days), Begin::Since);
+    /// As far back as is configured.
+    pub(super) fn history(&self) -> Begin {
+        Begin::Days(self.config().history_days)
+    }
+
+    pub(super) async fn update(&self, source: &dyn CandleSource, market: &Market, begin: Begin) -> Result<Fetched> {
         update(source, &self.data_folder(), market, begin, self.now_ms()).await
     }
 }

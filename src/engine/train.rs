@@ -254,7 +254,7 @@ impl SignalLoop {
         if let Some(source) = &run.source {
             let _permit = run.cancel.unless(permit(&run.fetches)).await?;
             run.tell(market, Phase::Fetch, NOT_BEGUN, None);
-            match run.cancel.unless(self.update(source.as_ref(), market, None)).await {
+            match run.cancel.unless(self.update(source.as_ref(), market, self.history())).await {
                 Ok(fetched) if fetched.findings.repaired() => *warning = Some(fetched.findings.to_string()),
                 Ok(_) => {}
                 Err(error) => {

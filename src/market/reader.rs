@@ -383,6 +383,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_true_is_named_with_line_and_count() {
+        let unended = file(&[ROW, "2025-09-13 13:00:00,1,nan,1,1,1"]);
         let cases = [
             ("", "line 1: no column is named `timestamp`"),
             ("<html>\n", "line 1: no column"),
@@ -401,7 +402,7 @@ mod tests {
             (&file(&["2025-09-13 11:00:00,1,nan,1,1,1"]), "line 2: `high` must be a finite"),
             (&file(&["2025-09-13 11:00:00,1,1,1,1,-1"]), "line 2: `volume` must be finite"),
             (&file(&["2025-09-13 11:00:00,1,1,1,1"]), "line 2: a row has 6 fields"),
-            (&file(&[ROW, "2025-09-13 13:00:00,1,nan,1,1,1"]).trim_end().to_owned(), "line 3: `high` must be"),
+            (unended.trim_end(), "line 3: `high` must be"),
             (&file(&["", ROW]), "line 2: a row has 6 fields"),
             (&file(&[ROW, "2025-09-13 12:05:00,116002.91,116100.5,115900.0,116000.0,0.0"]), "no whole number of 1h"),
             (&file(&[ROW, "2025-09-13 13:00:00,1,1,1,1,1"]), "steps 116003-fold"),

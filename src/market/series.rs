@@ -109,7 +109,7 @@ pub(super) fn check_steps(candles: &[Candle], timeframe: Timeframe) -> Result<()
         if step >= MAX_STEP {
             let problem = format!(
                 "the price steps {step:.0}-fold, from {} to {}, {} after the candle before: another coin under the same \
-                 ticker, or a redenomination. To take only what came after it, give `--since {}`",
+                 ticker, a redenomination, or a false price. To take only what came after it, give `--since {}`",
                 last.close,
                 next.open,
                 words(distance),
@@ -146,10 +146,14 @@ pub(super) fn notice(candles: &[Candle], timeframe: Timeframe) -> Findings {
 pub(super) fn words(ms: i64) -> String {
     match ms {
         ms if ms >= 2 * 86_400_000 => format!("{:.0} days", ms as f64 / 86_400_000.0),
-        ms if ms >= 3_600_000 => format!("{} h", ms as f64 / 3_600_000.0),
-        ms if ms >= 60_000 => format!("{} min", ms as f64 / 60_000.0),
-        ms => format!("{} s", ms as f64 / 1000.0),
+        ms if ms >= 3_600_000 => short(ms as f64 / 3_600_000.0, "h"),
+        ms if ms >= 60_000 => short(ms as f64 / 60_000.0, "min"),
+        ms => short(ms as f64 / 1000.0, "s"),
     }
+}
+
+fn short(number: f64, unit: &str) -> String {
+    format!("{} {unit}", (10.0 * number).round() / 10.0)
 }
 
 #[cfg(test)]
@@ -205,7 +209,7 @@ mod tests {
         let mut shifted = hours(0..20);
         shifted[7..].iter_mut().for_each(|candle| candle.open_ms += 5 * 60_000);
         let (index, problem) = check_steps(&shifted, hour).unwrap_err();
-        assert!(index == 7 && problem.contains("1.0833333333333333 h after"), "{problem}");
+        assert!(index == 7 && problem.contains("1.1 h after"), "{problem}");
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub trait CandleSource: Send + Sync {
 /// How far back the candles of a market shall go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Begin {
-    /// So many days, and what is stored beyond that.
+    /// So many days, and what is stored beyond that; 0 is no further back than what is stored.
     Days(u32),
     /// This time, UTC epoch ms; what is stored from before it goes, for good.
     Since(i64),
