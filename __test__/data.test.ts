@@ -59,7 +59,7 @@ test('what cannot be trusted is refused with a reason, and changes nothing', asy
 })
 
 test('a callback that repeats itself and leaves out candles is borne with, and its findings are told', async () => {
-  const rows = candles(300, { end: END })
+  const rows = candles(300)
   const asked: number[] = []
   const holed = rows.filter((_, i) => i < 100 || i >= 110)
   const loop = newLoop({
@@ -74,7 +74,7 @@ test('a callback that repeats itself and leaves out candles is borne with, and i
   expect(first!.findings).toContainEqual({ cause: 'gap', repaired: false, count: 1, example: expect.stringContaining('10 h from') })
   const questions = asked.length
   expect((await loop.fetchData({ symbols: ['BTC/USDT:USDT'], timeframes: ['1h'] }))[0]!.findings).toEqual([])
-  expect(asked.slice(questions)).toHaveLength(1)
+  expect(asked.slice(questions)).toEqual([])
   expect(readFileSync(join(loop.home, 'data', 'btcusdt%3ausdt_1h.csv'), 'utf8').split('\n')).toHaveLength(292)
 
   const [since] = await loop.fetchData({ symbols: ['BTC/USDT:USDT'], timeframes: ['1h'], since: new Date(rows[200]![0]) })
