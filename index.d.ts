@@ -219,6 +219,8 @@ export interface GenerateOptions {
 export interface FetchOptions {
   symbols?: readonly string[]
   timeframes?: readonly Timeframe[]
+  /** Let the candles begin here, for good: what is stored from before goes. Default: `historyDays` ago. */
+  since?: Date | string | number
 }
 
 /** The keys of `training_config.json`; there in snake_case. `docs/configuration.md` has the details. */
@@ -227,7 +229,7 @@ export interface Configuration {
   timeframes?: readonly Timeframe[]
   /** Train several models at once. Default true. */
   parallelTraining?: boolean
-  /** Days that a first fetch asks for. Default 90. */
+  /** Days of candles to have. Default 90. */
   historyDays?: number
   exchangeUrl?: string
   /** IANA zone of times that do not say theirs. Default `UTC`. */
@@ -561,8 +563,22 @@ export interface FetchResult {
   from?: string
   /** Open time of the last stored candle, ISO 8601, UTC. */
   until?: string
+  /** What was put right, and what is worth knowing; missing when it failed. */
+  findings?: Array<Finding>
   /** Why it failed. */
   error?: Failure
+}
+
+/** What was found in candles on their way in. */
+export interface Finding {
+  /** The cause; `docs/data.md` says what each means. */
+  cause: string
+  /** Something was put right or left out, rather than only noticed. */
+  repaired: boolean
+  /** How often: candles, rows, holes or requests, as the cause says. */
+  count: number
+  /** The first of them: a time, a span, a name. */
+  example: string
 }
 
 /** How much a feature lessened the variance. */

@@ -79,7 +79,7 @@ pub struct Config {
     pub timeframes: Vec<Timeframe>,
     /// Train several models at once. Default true.
     pub parallel_training: bool,
-    /// How many days of candles a first fetch asks for. Default 90.
+    /// How many days of candles to have. Default 90.
     pub history_days: u32,
     /// Base URL of the exchange. Default Binance's public REST; `SIGNALLOOP_EXCHANGE_URL` goes before it.
     pub exchange_url: String,

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::fmt::{self, Write};
 
 /// A trading pair in the exchange's spelling: `BTC/USDT`, `btc-usdt` and `BTCUSDT` are all `BTCUSDT`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -13,13 +13,15 @@ impl Symbol {
     /// The longest symbol accepted, in characters, separators not counted.
     pub const MAX_CHARS: usize = 32;
 
-    /// Normalises `text`: the separators `/`, `-` and `_` go, letters become upper case.
-    /// Anything but letters and digits is refused, so that a symbol can safely name a file.
+    /// Normalises `text`: the separators `/`, `-` and `_` go, letters become upper case. A colon or a full stop between
+    /// letters or digits stays (`BTC/USDT:USDT`, `BRK.B`); anything else is refused.
     pub fn parse(text: &str) -> Result<Self> {
         let name: String =
             text.trim().chars().filter(|c| !matches!(c, '/' | '-' | '_')).flat_map(char::to_uppercase).collect();
         let chars = name.chars().count();
-        if chars == 0 || chars > Self::MAX_CHARS || !name.chars().all(char::is_alphanumeric) || text.contains("..") {
+        let parts_are_plain =
+            name.split([':', '.']).all(|part| !part.is_empty() && part.chars().all(char::is_alphanumeric));
+        if chars > Self::MAX_CHARS || !parts_are_plain || text.contains("..") {
             return Err(Error::argument(
                 "symbol",
                 "must be a pair of letters and digits such as BTCUSDT or BTC/USDT",
@@ -145,9 +147,32 @@ impl Market {
         Ok(Self { symbol: Symbol::parse(symbol)?, timeframe: Timeframe::parse(timeframe)? })
     }
 
-    /// The name of its files and folders: `btcusdt_1h`.
+    /// The name of its files and folders: `btcusdt_1h`. ASCII letters are written small; what a path cannot hold
+    /// everywhere, such as the colon of `BTCUSDT:USDT` or a letter beyond ASCII, as its bytes in hexadecimal: `%3a`. So
+    /// two symbols never share a name, not even where files differ by more than the case of letters.
     pub fn file_stem(&self) -> String {
-        format!("{}_{}", self.symbol.as_str().to_lowercase(), self.timeframe)
+        let mut stem = String::new();
+        for byte in self.symbol.as_str().bytes() {
+            match byte {
+                byte if byte.is_ascii_alphanumeric() => stem.push(char::from(byte.to_ascii_lowercase())),
+                // Writing to a String cannot fail.
+                byte => drop(write!(stem, "%{byte:02x}")),
+            }
+        }
+        format!("{stem}_{}", self.timeframe)
+    }
+
+    /// The market that [`Self::file_stem`] named; `None` for any other name.
+    pub fn from_file_stem(stem: &str) -> Option<Self> {
+        let (name, timeframe) = stem.rsplit_once('_')?;
+        let mut pieces = name.split('%');
+        let mut bytes = pieces.next()?.as_bytes().to_vec();
+        for piece in pieces {
+            bytes.push(u8::from_str_radix(piece.get(..2)?, 16).ok()?);
+            bytes.extend_from_slice(&piece.as_bytes()[2..]);
+        }
+        let market = Self::parse(&String::from_utf8(bytes).ok()?, timeframe).ok()?;
+        (market.file_stem() == stem).then_some(market)
     }
 }
 
@@ -170,8 +195,58 @@ mod tests {
 
     #[test]
     fn a_symbol_can_never_leave_its_folder() {
-        for text in ["", "../x", "../../x", "a\\b", "a:b", "x\0", "/", "..", "<script>", &"A".repeat(33)] {
+        let bad = [
+            "",
+            "../x",
+            "../../x",
+            "a\\b",
+            "C:",
+            ":",
+            "a::b",
+            ".",
+            "x.",
+            ".x",
+            "x\0",
+            "/",
+            "..",
+            "<script>",
+            &"A".repeat(33),
+        ];
+        for text in bad {
             assert_eq!(Symbol::parse(text).unwrap_err().code(), "ERR_INVALID_ARGUMENT", "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_name_holds_any_symbol_and_no_two_share_one() {
+        let names = [
+            ("BTC/USDT", "btcusdt_1h"),
+            ("BTC/USDT:USDT", "btcusdt%3ausdt_1h"),
+            ("brk.b", "brk%2eb_1h"),
+            ("BTCUSDTUSDT", "btcusdtusdt_1h"),
+            ("币安", "%e5%b8%81%e5%ae%89_1h"),
+            // The Kelvin sign, whose lower case is a k.
+            ("\u{212a}", "%e2%84%aa_1h"),
+            ("K", "k_1h"),
+        ];
+        for (symbol, stem) in names {
+            let market = Market::parse(symbol, "1h").unwrap();
+            assert_eq!(market.file_stem(), stem);
+            assert_eq!(Market::from_file_stem(stem), Some(market));
+        }
+        for stem in [
+            "btcusdt",
+            "btcusdt_7h",
+            "BTCUSDT_1h",
+            "btc%_1h",
+            "btc%zz_1h",
+            "%41_1h",
+            "%ff_1h",
+            "_1h",
+            "btc-usdt_1h",
+            "a%é_1h",
+        ] {
+            assert_eq!(Market::from_file_stem(stem), None, "{stem}");
         }
     }
 

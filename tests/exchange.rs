@@ -5,7 +5,8 @@
 use serde_json::{Value, json};
 use signalloop::error::Error;
 use signalloop::market::{
-    CandleSource, Exchange, Fault, Simulator, SimulatorOptions, candle_file, read_csv, update, write_csv,
+    Begin, Candle, CandleSource, Cause, Exchange, Fault, Pace, Reading, Simulator, SimulatorOptions, candle_file,
+    read_candles, update, write_csv,
 };
 use signalloop::symbol::{Market, Symbol};
 use signalloop::time::Clock;
@@ -29,6 +30,10 @@ fn market(symbol: &str, timeframe: &str) -> Market {
     Market::parse(symbol, timeframe).unwrap()
 }
 
+fn read(path: &std::path::Path) -> Vec<Candle> {
+    read_candles(path, signalloop::symbol::Timeframe::H1, &Reading::default()).unwrap().0
+}
+
 /// What a plain HTTP client sees.
 async fn get(simulator: &Simulator, path: &str) -> (u16, Value) {
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -41,7 +46,7 @@ async fn get(simulator: &Simulator, path: &str) -> (u16, Value) {
 async fn pages_until_done() {
     let simulator = simulator(&["BTCUSDT"], START + 2600 * HOUR);
     let btc = market("BTCUSDT", "1h");
-    let candles = client(&simulator).candles(&btc, START, START + 2500 * HOUR).await.unwrap();
+    let candles = client(&simulator).candles(&btc, START, START + 2500 * HOUR).await.unwrap().candles;
     assert_eq!(candles.len(), 2500);
     assert_eq!(candles, simulator.candles(&btc, START, START + 2500 * HOUR).unwrap());
     assert_eq!(simulator.request_count(), 3);
@@ -51,21 +56,21 @@ async fn pages_until_done() {
 async fn an_update_asks_only_for_what_is_missing() {
     let simulator = simulator(&["BTCUSDT"], START + 10 * DAY + 20 * 60_000);
     let (exchange, home, btc) = (client(&simulator), tempfile::tempdir().unwrap(), market("BTCUSDT", "1h"));
-    let first = update(&exchange, home.path(), &btc, 5, simulator.now_ms()).await.unwrap();
+    let first = update(&exchange, home.path(), &btc, Begin::Days(5), simulator.now_ms()).await.unwrap();
     assert_eq!((first.added, first.total), (119, 119), "five days less the hour that 00:20 has begun");
     assert_eq!((first.first_ms, first.last_ms), (START + 5 * DAY + HOUR, START + 10 * DAY - HOUR));
 
-    let again = update(&exchange, home.path(), &btc, 5, simulator.now_ms()).await.unwrap();
+    let again = update(&exchange, home.path(), &btc, Begin::Days(5), simulator.now_ms()).await.unwrap();
     assert_eq!((again.added, simulator.request_count()), (0, 1), "nothing new can be there");
 
     simulator.clock().set(START + 10 * DAY + 3 * HOUR);
-    let later = update(&exchange, home.path(), &btc, 5, simulator.now_ms()).await.unwrap();
+    let later = update(&exchange, home.path(), &btc, Begin::Days(5), simulator.now_ms()).await.unwrap();
     assert_eq!((later.added, later.total), (3, 122));
     assert_eq!(simulator.request_count(), 2);
     let asked = simulator.requests().pop().unwrap();
     assert!(asked.contains(&format!("startTime={}&", START + 10 * DAY - HOUR)), "{asked}");
     let expected = simulator.candles(&btc, later.first_ms, i64::MAX).unwrap();
-    assert_eq!(read_csv(&candle_file(home.path(), &btc)).unwrap(), expected);
+    assert_eq!(read(&candle_file(home.path(), &btc)), expected);
 }
 
 #[tokio::test]
@@ -73,10 +78,10 @@ async fn the_open_candle_is_served_and_not_stored() {
     let now = START + 5 * HOUR + 30 * 60_000;
     let simulator = simulator(&["BTCUSDT"], now);
     let (exchange, btc) = (client(&simulator), market("BTCUSDT", "1h"));
-    let served = exchange.candles(&btc, START, now).await.unwrap();
+    let served = exchange.candles(&btc, START, now).await.unwrap().candles;
     assert_eq!(served.last().unwrap().open_ms, START + 5 * HOUR);
     let home = tempfile::tempdir().unwrap();
-    let fetched = update(&exchange, home.path(), &btc, 1, now).await.unwrap();
+    let fetched = update(&exchange, home.path(), &btc, Begin::Days(1), now).await.unwrap();
     assert_eq!(fetched.last_ms, START + 4 * HOUR);
 }
 
@@ -84,7 +89,8 @@ async fn the_open_candle_is_served_and_not_stored() {
 async fn an_unknown_symbol_fails_alone_in_the_exchanges_words() {
     let simulator = simulator(&["BTCUSDT", "ETHUSDT", "SOLUSDT"], START + DAY);
     let (exchange, home) = (client(&simulator), tempfile::tempdir().unwrap());
-    let error = update(&exchange, home.path(), &market("MATICUSDT", "1h"), 1, START + DAY).await.unwrap_err();
+    let error =
+        update(&exchange, home.path(), &market("MATICUSDT", "1h"), Begin::Days(1), START + DAY).await.unwrap_err();
     assert_eq!(error.code(), "ERR_EXCHANGE");
     assert!(error.to_string().contains("MATICUSDT 1h: 127.0.0.1:"), "{error}");
     assert!(error.to_string().contains("refused: Invalid symbol. (HTTP 400, code -1121)"), "{error}");
@@ -108,7 +114,7 @@ async fn offline_twenty_markets_fail_at_once_and_say_why() {
     let (exchange, home, started) = (Exchange::new(&url).unwrap(), tempfile::tempdir().unwrap(), Instant::now());
     for number in 0..20 {
         let market = market(&format!("COIN{number}USDT"), "1h");
-        let error = update(&exchange, home.path(), &market, 90, START).await.unwrap_err().to_string();
+        let error = update(&exchange, home.path(), &market, Begin::Days(90), START).await.unwrap_err().to_string();
         for part in ["connection refused", &url[7..], "SIGNALLOOP_EXCHANGE_URL", &market.file_stem(), "does not exist"]
         {
             assert!(error.contains(part), "{part}: {error}");
@@ -133,8 +139,9 @@ async fn what_may_pass_is_tried_again() {
     for fault in faults {
         let before = simulator.request_count();
         simulator.fail_next(fault);
-        let candles = exchange.candles(&btc, START, START + DAY).await.unwrap();
-        assert_eq!((candles.len(), simulator.request_count() - before), (24, 2), "{fault:?}");
+        let found = exchange.candles(&btc, START, START + DAY).await.unwrap();
+        assert_eq!((found.candles.len(), simulator.request_count() - before), (24, 2), "{fault:?}");
+        assert_eq!(found.findings.count(Cause::Retried), 1);
     }
 }
 
@@ -196,10 +203,10 @@ async fn a_failed_update_leaves_the_file_as_it_was() {
     let stored = simulator.candles(&btc, START, START + DAY).unwrap();
     write_csv(&path, &stored).unwrap();
     simulator.fail_next(Fault::Status(451));
-    let error = update(&exchange, home.path(), &btc, 5, START + 2 * DAY).await.unwrap_err().to_string();
+    let error = update(&exchange, home.path(), &btc, Begin::Days(2), START + 2 * DAY).await.unwrap_err().to_string();
     assert!(error.contains("HTTP 451") && !error.contains("does not exist"), "{error}");
-    assert_eq!(read_csv(&path).unwrap(), stored);
-    assert_eq!(update(&exchange, home.path(), &btc, 5, START + 2 * DAY).await.unwrap().total, 48);
+    assert_eq!(read(&path), stored);
+    assert_eq!(update(&exchange, home.path(), &btc, Begin::Days(2), START + 2 * DAY).await.unwrap().total, 48);
     assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1, "no temporary file stays behind");
 }
 
@@ -252,4 +259,97 @@ fn a_simulator_stops_when_dropped_and_needs_no_runtime() {
     assert!(std::net::TcpStream::connect(&address).is_ok());
     drop(simulator);
     assert!(std::net::TcpStream::connect(&address).is_err());
+}
+
+#[tokio::test]
+async fn candles_that_are_only_written_oddly_are_read_and_counted() {
+    let simulator = simulator(&["BTCUSDT"], START + DAY);
+    let (exchange, btc) = (client(&simulator), market("BTCUSDT", "1h"));
+    let expected = exchange.candles(&btc, START, START + DAY).await.unwrap();
+    let odd = [
+        (Fault::Numbers, None),
+        (Fault::Microseconds, Some((Cause::TimeUnit, 24))),
+        (Fault::Duplicates, Some((Cause::Duplicate, 12))),
+        (Fault::Disorder, Some((Cause::Disorder, 23))),
+    ];
+    for (fault, cause) in odd {
+        simulator.fail_next(fault);
+        let found = exchange.candles(&btc, START, START + DAY).await.unwrap();
+        assert_eq!(found.candles, expected.candles, "{fault}");
+        let counted: Vec<_> = found.findings.list().iter().map(|finding| (finding.cause, finding.count)).collect();
+        let also_out_of_order = (fault == Fault::Duplicates).then_some((Cause::Disorder, 12));
+        assert_eq!(counted, also_out_of_order.into_iter().chain(cause).collect::<Vec<_>>(), "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn candles_that_cannot_be_true_are_asked_for_again_and_never_stored() {
+    let simulator = simulator(&["BTCUSDT"], START + DAY);
+    let pace = Pace { backoff: Duration::from_millis(1), ..Pace::default() };
+    let exchange = Exchange::with_pace(simulator.url(), pace).unwrap();
+    let (home, btc) = (tempfile::tempdir().unwrap(), market("BTCUSDT", "1h"));
+    let impossible = [
+        (Fault::BadOhlc, "must not be"),
+        (Fault::NotANumber, "must be a finite price above 0; got NaN"),
+        (Fault::NegativeVolume, "`volume` must be finite and not negative; got -1"),
+        (Fault::WrongInterval, "which is not 1h"),
+    ];
+    for (fault, expected) in impossible {
+        (0..4).for_each(|_| simulator.fail_next(fault));
+        let error = update(&exchange, home.path(), &btc, Begin::Days(1), START + DAY).await.unwrap_err().to_string();
+        assert!(error.contains("gave no usable answer") && error.contains(expected), "{fault}: {error}");
+        assert!(!candle_file(home.path(), &btc).exists(), "{fault}");
+    }
+    simulator.fail_next(Fault::ReusedTicker);
+    let error = update(&exchange, home.path(), &btc, Begin::Days(1), START + DAY).await.unwrap_err();
+    assert_eq!(error.code(), "ERR_INVALID_CANDLE");
+    assert!(error.to_string().contains("another coin under the same ticker"), "{error}");
+    simulator.fail_next(Fault::Gap);
+    let fetched = update(&exchange, home.path(), &btc, Begin::Days(1), START + DAY).await.unwrap();
+    assert_eq!(
+        (fetched.total, fetched.findings.count(Cause::GapFilled)),
+        (24, 8),
+        "missing candles are asked for again"
+    );
+}
+
+#[tokio::test]
+async fn a_slow_answer_is_given_up_and_asked_for_again() {
+    let simulator = simulator(&["BTCUSDT"], START + DAY);
+    let pace = Pace { answer: Duration::from_millis(500), deadline: Duration::from_secs(3), ..Pace::default() };
+    let exchange = Exchange::with_pace(simulator.url(), pace).unwrap();
+    let btc = Symbol::parse("BTCUSDT").unwrap();
+    simulator.fail_next(Fault::TimeOut);
+    assert_eq!(exchange.price(&btc).await.unwrap(), simulator.price(&btc).unwrap());
+    (0..9).for_each(|_| simulator.fail_next(Fault::TimeOut));
+    let started = Instant::now();
+    let error = exchange.price(&btc).await.unwrap_err().to_string();
+    assert!(error.contains("it did not answer in time"), "{error}");
+    assert!(started.elapsed() < Duration::from_secs(6), "the deadline holds: {:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn one_refusal_holds_up_all_symbols() {
+    let symbols = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "ADAUSDT"];
+    let simulator = simulator(&symbols, START + DAY);
+    let exchange = client(&simulator);
+    let names = symbols.map(|name| Symbol::parse(name).unwrap());
+    simulator.fail_next(Fault::Banned { retry_after_s: 600 });
+    assert!(exchange.price(&names[0]).await.unwrap_err().to_string().contains("asks to wait 600 s"));
+    let errors = tokio::join!(exchange.price(&names[1]), exchange.price(&names[2]), exchange.price(&names[3]));
+    for error in [errors.0, errors.1, errors.2] {
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("limits how often it is asked") && error.contains("asks to wait"), "{error}");
+    }
+    assert_eq!(simulator.request_count(), 1, "who goes on asking is banned for longer");
+}
+
+#[tokio::test]
+async fn a_symbol_listed_later_is_found_without_a_restart() {
+    let simulator = simulator(&["BTCUSDT"], START + DAY);
+    let (exchange, home) = (client(&simulator), tempfile::tempdir().unwrap());
+    let new = market("new/usdt", "15m");
+    assert!(update(&exchange, home.path(), &new, Begin::Days(1), START + DAY).await.is_err());
+    simulator.list(new.symbol.clone());
+    assert_eq!(update(&exchange, home.path(), &new, Begin::Days(1), START + DAY).await.unwrap().total, 96);
 }

@@ -102,7 +102,7 @@ impl CandleSource for Callback {
                 }
                 since = newest;
             }
-            Ok(found)
+            Ok(found.into())
         })
     }
 }

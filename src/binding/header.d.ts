@@ -219,6 +219,8 @@ export interface GenerateOptions {
 export interface FetchOptions {
   symbols?: readonly string[]
   timeframes?: readonly Timeframe[]
+  /** Let the candles begin here, for good: what is stored from before goes. Default: `historyDays` ago. */
+  since?: Date | string | number
 }
 
 /** The keys of `training_config.json`; there in snake_case. `docs/configuration.md` has the details. */
@@ -227,7 +229,7 @@ export interface Configuration {
   timeframes?: readonly Timeframe[]
   /** Train several models at once. Default true. */
   parallelTraining?: boolean
-  /** Days that a first fetch asks for. Default 90. */
+  /** Days of candles to have. Default 90. */
   historyDays?: number
   exchangeUrl?: string
   /** IANA zone of times that do not say theirs. Default `UTC`. */

@@ -250,9 +250,11 @@ impl SignalLoop {
         call(env, &self.core, || {
             let mut map = values::to_map("options", options)?;
             let markets = self.markets(&mut map)?;
+            let since = map.shift_remove("since").filter(|since| !since.is_null());
+            let since_ms = since.map(|since| values::json_time("since", &since)).transpose()?;
             values::no_more(&map)?;
             let core = self.core.clone();
-            Ok(async move { Ok(core.fetch(markets, |_| {}).await?.into_iter().map(Into::into).collect()) })
+            Ok(async move { Ok(core.fetch(markets, since_ms, |_| {}).await?.into_iter().map(Into::into).collect()) })
         })
     }
 

@@ -290,7 +290,7 @@ pub fn time_or_now(argument: &'static str, value: Unknown<'_>) -> Result<i64> {
     if is_missing(&value) { Ok(time::now_ms()) } else { json_time(argument, &to_json(value)?) }
 }
 
-fn json_time(argument: &'static str, value: &Value) -> Result<i64> {
+pub fn json_time(argument: &'static str, value: &Value) -> Result<i64> {
     let ms = match value {
         Value::String(text) => time::parse_time(text, chrono_tz::Tz::UTC),
         other => other.as_f64().map(|ms| ms as i64).filter(|ms| (time::MIN_MILLIS..=time::MAX_MILLIS).contains(ms)),

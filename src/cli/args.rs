@@ -1,6 +1,9 @@
 //! What can be asked on the command line.
 
+use crate::market::{Columns, Fault};
 use crate::symbol::{Symbol, Timeframe};
+use crate::time::parse_time;
+use chrono_tz::Tz;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -38,7 +41,10 @@ pub enum Command {
     /// Train again the models that are missing, damaged or old
     Retrain(Retrain),
     /// Bring candles up to date from the exchange
-    Fetch(Markets),
+    Fetch(Fetch),
+    /// Look at candle files, or take some in from elsewhere
+    #[command(subcommand)]
+    Data(Data),
     /// Say what the model thinks of the time after the last stored candle
     Predict(Predict),
     /// Show what became of the recorded signals
@@ -68,6 +74,68 @@ pub struct Markets {
     /// A timeframe, 1h; may be given several times [default: the configured ones]
     #[arg(long = "timeframe", value_name = "TIMEFRAME", value_parser = Timeframe::parse)]
     pub timeframes: Vec<Timeframe>,
+}
+
+/// What to fetch.
+#[derive(Debug, clap::Args)]
+pub struct Fetch {
+    /// Which markets.
+    #[command(flatten)]
+    pub markets: Markets,
+    /// Let the candles begin here, for good: what is stored from before goes [default: history_days ago]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub since: Option<i64>,
+}
+
+/// What to do with candle files.
+#[derive(Debug, Subcommand)]
+pub enum Data {
+    /// Say what is odd about candle files, and change nothing
+    Check(DataCheck),
+    /// Take the candles of files into those stored
+    Import(DataImport),
+}
+
+/// What to look at.
+#[derive(Debug, clap::Args)]
+pub struct DataCheck {
+    /// The files [default: all candle files of the home]
+    #[arg(requires = "timeframe")]
+    pub files: Vec<PathBuf>,
+    /// The timeframe of the files given
+    #[arg(long, value_parser = Timeframe::parse, requires = "files")]
+    pub timeframe: Option<Timeframe>,
+    /// How to read them.
+    #[command(flatten)]
+    pub reading: DataReading,
+}
+
+/// What to take in.
+#[derive(Debug, clap::Args)]
+pub struct DataImport {
+    /// The files, CSV or JSON
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+    /// The symbol of their candles, BTCUSDT or BTC/USDT
+    #[arg(long, value_parser = Symbol::parse)]
+    pub symbol: Symbol,
+    /// The timeframe of their candles
+    #[arg(long, value_parser = Timeframe::parse)]
+    pub timeframe: Timeframe,
+    /// How to read them.
+    #[command(flatten)]
+    pub reading: DataReading,
+}
+
+/// How to read a candle file.
+#[derive(Debug, clap::Args)]
+pub struct DataReading {
+    /// What the columns are, such as time,open,close,high,low,volume [default: what the header says, else Binance's order]
+    #[arg(long, value_name = "NAMES")]
+    pub columns: Option<Columns>,
+    /// Leave out what opens before this time, such as 2022-05-31T06:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub since: Option<i64>,
 }
 
 /// What to train.
@@ -176,6 +244,23 @@ pub struct Simulator {
     /// Strength of the hidden rule, 0 to 2; 0 is a market without any
     #[arg(long, default_value_t = 0.25)]
     pub rule: f64,
+    /// Spoil this share of the answers, as reset=0.05,http-503=0.1 or, for all kinds together, all=0.2
+    #[arg(long, value_name = "NAME=RATE", value_delimiter = ',', value_parser = fault_rate)]
+    pub faults: Vec<FaultRate>,
+}
+
+/// A kind of fault, or all of them, and the share of answers that it spoils.
+pub type FaultRate = (Option<Fault>, f64);
+
+fn fault_rate(text: &str) -> Result<FaultRate, String> {
+    let (name, rate) = text.split_once('=').ok_or("must be a name and a rate, such as reset=0.05")?;
+    let rate = rate.parse().map_err(|_| format!("`{rate}` must be a number, 0 to 1"))?;
+    Ok((if name == "all" { None } else { Some(name.parse()?) }, rate))
+}
+
+fn time(text: &str) -> Result<i64, String> {
+    parse_time(text, Tz::UTC)
+        .ok_or_else(|| "must be a time such as 2022-05-31T06:00:00Z, UTC unless it says".to_owned())
 }
 
 fn days(text: &str) -> Result<f64, String> {

@@ -1,15 +1,18 @@
 //! The commands, each a few lines over the engine.
 
-use super::args::{Args, Command, Learn, LearnMode, Markets, Predict, Simulator as SimulatorArgs, Stats, Train};
+use super::args::{
+    Args, Command, Data, FaultRate, Learn, LearnMode, Predict, Simulator as SimulatorArgs, Stats, Train,
+};
+use super::data;
 use super::output::{Output, failure};
 use super::progress::{Progress, quality};
 use super::{FAILURE, PARTIAL, SUCCESS};
 use crate::cancel::Cancel;
-use crate::engine::{FetchResult, Options, SignalLoop, TrainMode, TrainRequest, TrainingResults};
+use crate::engine::{Options, SignalLoop, TrainMode, TrainRequest, TrainingResults};
 use crate::error::{Error, Result};
 use crate::feedback::{Figures, StatsFilter};
 use crate::learning::improvement::{Half, Improvement};
-use crate::market::{Simulator, SimulatorOptions};
+use crate::market::{Fault, Simulator, SimulatorOptions};
 use crate::symbol::{Market, Symbol, Timeframe};
 use crate::time::{Clock, format_iso, now_ms};
 use serde_json::{Value, json};
@@ -27,7 +30,9 @@ pub async fn run(command: &Command, args: &Args, output: &Output) -> Result<i32>
         Command::Retrain(retrain) => {
             self::train(&core, request(&retrain.train, TrainMode::Retrain, Some(retrain.max_age)), args, output).await
         }
-        Command::Fetch(markets) => fetch(&core, markets, output).await,
+        Command::Fetch(fetch) => data::fetch(&core, fetch, output).await,
+        Command::Data(Data::Check(check)) => data::check(&core, check, output),
+        Command::Data(Data::Import(import)) => data::import(&core, import, output),
         Command::Predict(predict) => self::predict(&core, predict, output),
         Command::Stats(stats) => self::stats(&core, stats, output),
         Command::Learn(learn) => self::learn(&core, learn, args, output).await,
@@ -42,7 +47,7 @@ pub async fn run(command: &Command, args: &Args, output: &Output) -> Result<i32>
     code
 }
 
-fn given<T: Clone>(list: &[T]) -> Option<Vec<T>> {
+pub(super) fn given<T: Clone>(list: &[T]) -> Option<Vec<T>> {
     (!list.is_empty()).then(|| list.to_vec())
 }
 
@@ -56,7 +61,7 @@ fn request(train: &Train, mode: TrainMode, max_age_hours: Option<f64>) -> TrainR
     }
 }
 
-fn exit_code(succeeded: usize, total: usize) -> i32 {
+pub(super) fn exit_code(succeeded: usize, total: usize) -> i32 {
     match succeeded {
         n if n == total => SUCCESS,
         0 => FAILURE,
@@ -82,7 +87,7 @@ pub fn report(results: &TrainingResults, output: &Output) {
     // One exchange down is one piece of news, not twenty.
     if let Some(first) = warnings.first() {
         let more = warnings.len() - 1;
-        let others = if more > 0 { format!(" (and {more} more like it)") } else { String::new() };
+        let others = if more > 0 { format!(" (and {more} more)") } else { String::new() };
         output.warning(format!("{first}{others}"));
     }
     output.line(format!(
@@ -92,36 +97,6 @@ pub fn report(results: &TrainingResults, output: &Output) {
         results.success_rate()
     ));
     output.document(&results.to_json());
-}
-
-async fn fetch(core: &Arc<SignalLoop>, markets: &Markets, output: &Output) -> Result<i32> {
-    let markets = core.markets(given(&markets.symbols), given(&markets.timeframes));
-    let results = core.fetch(markets, |_| {}).await?;
-    for FetchResult { market, fetched } in &results {
-        output.line(match fetched {
-            Ok(fetched) => format!(
-                "{market:<15} {:>6} new, {:>7} stored, {} to {}",
-                fetched.added,
-                fetched.total,
-                format_iso(fetched.first_ms),
-                format_iso(fetched.last_ms)
-            ),
-            Err(error) => format!("{market:<15} failed   {error} [{}]", error.code()),
-        });
-    }
-    let entry = |result: &FetchResult| match &result.fetched {
-        Ok(fetched) => json!({
-            "symbol": result.market.symbol, "timeframe": result.market.timeframe, "success": true,
-            "added": fetched.added, "total": fetched.total,
-            "from": format_iso(fetched.first_ms), "until": format_iso(fetched.last_ms),
-        }),
-        Err(error) => json!({
-            "symbol": result.market.symbol, "timeframe": result.market.timeframe, "success": false,
-            "error": failure(error),
-        }),
-    };
-    output.document(&Value::from_iter(results.iter().map(entry)));
-    Ok(exit_code(results.iter().filter(|result| result.fetched.is_ok()).count(), results.len()))
 }
 
 fn predict(core: &SignalLoop, predict: &Predict, output: &Output) -> Result<i32> {
@@ -361,7 +336,12 @@ async fn compact(core: &SignalLoop, output: &Output) -> Result<i32> {
 
 /// Serves until the process ends; the first line says where.
 pub async fn simulator(args: &SimulatorArgs, output: &Output) -> Result<i32> {
+    let rates = |&(fault, rate): &FaultRate| match fault {
+        Some(fault) => vec![(fault, rate)],
+        None => Fault::ALL.iter().map(|fault| (*fault, rate / Fault::ALL.len() as f64)).collect(),
+    };
     let simulator = Simulator::start(SimulatorOptions {
+        faults: args.faults.iter().flat_map(rates).collect(),
         seed: args.seed,
         symbols: args.symbols.clone(),
         start_ms: now_ms() - i64::from(args.days) * 86_400_000,

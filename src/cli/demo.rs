@@ -46,7 +46,7 @@ pub async fn run(args: &Demo, output: &Output) -> Result<i32> {
         start_ms: START_MS,
         clock: clock.clone(),
         rule_strength: RULE_STRENGTH,
-        port: 0,
+        ..SimulatorOptions::default()
     })?;
     output.news("1. A market that exists only on this machine");
     output.news(format!("   {} trade on a simulated exchange at {}.", SYMBOLS.join(", "), simulator.url()));

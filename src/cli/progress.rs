@@ -62,8 +62,8 @@ pub fn summary(result: &TrainResult) -> String {
     let seconds = result.duration_ms as f64 / 1000.0;
     match &result.record {
         Ok(model) => {
-            let stored = result.warning.as_ref().map_or("", |_| "  (stored candles only)");
-            format!("{:<15} trained  {}  {seconds:.1} s{stored}", result.market, quality(&model.record))
+            let note = result.warning.as_ref().map_or("", |_| "  (see the warnings)");
+            format!("{:<15} trained  {}  {seconds:.1} s{note}", result.market, quality(&model.record))
         }
         Err(error) => format!("{:<15} failed   {error} [{}]", result.market, error.code()),
     }

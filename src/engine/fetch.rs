@@ -2,7 +2,7 @@
 
 use super::SignalLoop;
 use crate::error::Result;
-use crate::market::{CandleSource, Fetched, update};
+use crate::market::{Begin, CandleSource, Fetched, update};
 use crate::symbol::Market;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -21,11 +21,12 @@ pub struct FetchResult {
 }
 
 impl SignalLoop {
-    /// Fetches what is missing of `markets`, several at once; the results come in their order. `progress` is told of each
-    /// as it ends.
+    /// Fetches what is missing of `markets`, several at once; the results come in their order. `since_ms` lets their
+    /// candles begin there for good, instead of `history_days` ago. `progress` is told of each as it ends.
     pub async fn fetch(
         self: &Arc<Self>,
         markets: Vec<Market>,
+        since_ms: Option<i64>,
         progress: impl Fn(&FetchResult) + Send + Sync + 'static,
     ) -> Result<Vec<FetchResult>> {
         let source = self.source()?;
@@ -36,7 +37,8 @@ impl SignalLoop {
             tasks.spawn(async move {
                 // The semaphore is never closed.
                 let _permit = permits.acquire().await;
-                let fetched = this.update(source.as_ref(), &market).await;
+                let begin = since_ms.map_or_else(|| this.history(), Begin::Since);
+                let fetched = this.update(source.as_ref(), &market, begin).await;
                 let result = FetchResult { market, fetched };
                 progress(&result);
                 (place, result)
@@ -47,8 +49,13 @@ impl SignalLoop {
         Ok(results.into_iter().map(|(_, result)| result).collect())
     }
 
-    pub(super) async fn update(&self, source: &dyn CandleSource, market: &Market) -> Result<Fetched> {
-        let fetched = update(source, &self.data_folder(), market, self.config().history_days, self.now_ms()).await;
+    /// As far back as is configured.
+    pub(super) fn history(&self) -> Begin {
+        Begin::Days(self.config().history_days)
+    }
+
+    pub(super) async fn update(&self, source: &dyn CandleSource, market: &Market, begin: Begin) -> Result<Fetched> {
+        let fetched = update(source, &self.data_folder(), market, begin, self.now_ms()).await;
         self.lacking.lock().remove(market);
         fetched
     }

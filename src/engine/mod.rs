@@ -1,6 +1,7 @@
 //! The loop of one home: candles, models and feedback together. What the binding and the command line call.
 
 mod assess;
+mod data;
 mod evaluate;
 mod events;
 mod feedback;
@@ -11,6 +12,7 @@ mod prices;
 mod train;
 
 pub use assess::Assessment;
+pub use data::CheckedFile;
 pub use events::{Event, EventListener, Events, ModelChange, Told};
 pub use feedback::{EvaluatedPrice, should_close};
 pub use fetch::FetchResult;
@@ -24,7 +26,7 @@ use crate::config::Config;
 use crate::error::{Error, Result, guard};
 use crate::feedback::{FeedbackStore, StoreOptions};
 use crate::files::Stamp;
-use crate::market::{Candle, CandleSource, Exchange, candle_file, read_csv};
+use crate::market::{Candle, CandleSource, Exchange, Reading, candle_file, read_candles};
 use crate::model::Registry;
 use crate::symbol::{Market, Symbol, Timeframe};
 use crate::time::Clock;
@@ -72,6 +74,8 @@ pub struct SignalLoop {
     tails: RwLock<HashMap<Market, Tail>>,
     /// Markets without candles, and when that was found.
     lacking: Mutex<HashMap<Market, Instant>>,
+    /// The client of the exchange and its URL: one for all, so that they share its connections and its budget.
+    exchange: Mutex<Option<(String, Arc<Exchange>)>>,
     turns: Turns,
     learning: assess::Learning,
     events: Events,
@@ -111,6 +115,7 @@ impl SignalLoop {
             store: Mutex::new(StoreState::Unopened),
             tails: RwLock::default(),
             lacking: Mutex::default(),
+            exchange: Mutex::default(),
             turns: Turns::default(),
             learning: assess::Learning::default(),
             events: Events::default(),
@@ -205,10 +210,17 @@ impl SignalLoop {
     }
 
     fn source(&self) -> Result<Arc<dyn CandleSource>> {
-        match &self.options.source {
-            Some(source) => Ok(source.clone()),
-            None => Ok(Arc::new(Exchange::new(&self.config().exchange_url)?)),
+        if let Some(source) = &self.options.source {
+            return Ok(source.clone());
         }
+        let url = &self.config().exchange_url;
+        let mut kept = self.exchange.lock();
+        if let Some((_, exchange)) = kept.as_ref().filter(|(known, _)| known == url) {
+            return Ok(exchange.clone());
+        }
+        let exchange = Arc::new(Exchange::new(url)?);
+        *kept = Some((url.clone(), exchange.clone()));
+        Ok(exchange)
     }
 
     /// The last [`TAIL`] stored candles of `market`, from memory while the file stays the same.
@@ -230,7 +242,12 @@ impl SignalLoop {
         if let Some((_, tail)) = self.tails.read().get(market).filter(|(known, _)| *known == stamp) {
             return Ok(Some(tail.clone()));
         }
-        let candles = read_csv(&path)?;
+        let (candles, findings) = read_candles(&path, market.timeframe, &Reading::default())?;
+        if findings.repaired() {
+            // A prediction has no place to say so; a fetch does.
+            let problem = format!("it must be put right first: {findings}. `signalloop fetch` does so");
+            return Err(Error::BadCandle { place: path.display().to_string(), problem });
+        }
         let tail = Arc::new(candles[candles.len().saturating_sub(TAIL)..].to_vec());
         self.tails.write().insert(market.clone(), (stamp, tail.clone()));
         Ok(Some(tail))

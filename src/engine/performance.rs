@@ -9,7 +9,7 @@ use crate::cancel::Cancel;
 use crate::config::PoorRule;
 use crate::error::{Error, Result};
 use crate::features::{FEATURES, VERSION};
-use crate::feedback::{ClosedSignal, FeedbackStore, Ended, StatsFilter};
+use crate::feedback::{ClosedSignal, Ended, FeedbackStore, StatsFilter};
 use crate::files::{Stamp, create_folder, write_atomically};
 use crate::learning::drift::{OutcomeMonitor, Samples, entry_drift};
 use crate::learning::performance::{Change, Evidence, Performance, Turn};

@@ -5,7 +5,7 @@ use crate::barrier::Direction;
 use crate::error::{Error, Result};
 use crate::features::{self, MIN_CANDLES};
 use crate::learning::{Abstention, Costs, Entry, choose_with_margin, levels_at};
-use crate::market::Candle;
+use crate::market::{Begin, Candle, candle_file};
 use crate::model::{Model, Probabilities};
 use crate::signal::Signal;
 use crate::symbol::Market;
@@ -242,7 +242,10 @@ impl SignalLoop {
     /// Brings the candles up to date and makes a signal of the prediction. With candles that stay out of date it is a
     /// HOLD: an entry price of yesterday would be a lie.
     pub async fn generate(&self, market: &Market, risk: Risk) -> Result<GeneratedSignal> {
-        let fetched = self.update(self.source()?.as_ref(), market).await;
+        // Older candles can wait; a signal cannot.
+        let stored = candle_file(&self.data_folder(), market).exists();
+        let begin = if stored { Begin::Days(0) } else { self.history() };
+        let fetched = self.update(self.source()?.as_ref(), market, begin).await;
         let mut prediction = self.predict(market, None)?;
         if prediction.stale {
             prediction.decision = Err(Abstention::StaleCandles);

@@ -6,7 +6,7 @@ use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
 use crate::learning::{Step, train_market};
-use crate::market::{CandleSource, candle_file, read_csv};
+use crate::market::{CandleSource, Reading, candle_file, read_candles};
 use crate::model::{Model, Record};
 use crate::symbol::{Market, Symbol, Timeframe};
 use crate::time::format_iso;
@@ -254,26 +254,36 @@ impl SignalLoop {
         if let Some(source) = &run.source {
             let _permit = run.cancel.unless(permit(&run.fetches)).await?;
             run.tell(market, Phase::Fetch, NOT_BEGUN, None);
-            if let Err(error) = run.cancel.unless(self.update(source.as_ref(), market)).await {
-                run.cancel.check()?;
-                if !path.exists() {
-                    return Err(error);
+            match run.cancel.unless(self.update(source.as_ref(), market, self.history())).await {
+                Ok(fetched) if fetched.findings.repaired() => *warning = Some(fetched.findings.to_string()),
+                Ok(_) => {}
+                Err(error) => {
+                    run.cancel.check()?;
+                    if !path.exists() {
+                        return Err(error);
+                    }
+                    *warning =
+                        Some(format!("trained on stored candles only, for new ones could not be fetched: {error}"));
                 }
-                *warning = Some(format!("trained on stored candles only, for new ones could not be fetched: {error}"));
             }
         }
         let _permit = run.cancel.unless(permit(&run.permits)).await?;
         let (config, market, run) = (self.config(), market.clone(), run.clone());
         let job = {
-            let this = self.clone();
+            let (this, path) = (self.clone(), path.clone());
             move || {
-                let candles = read_csv(&path)?;
+                let (candles, findings) = read_candles(&path, market.timeframe, &Reading::default())?;
                 let step = |step: Step| run.tell(&market, Phase::Train, step, None);
                 let model = train_market(&market, &candles, &config, this.now_ms(), &run.cancel, &step)?;
-                this.registry.promote(model)
+                Ok((this.registry.promote(model)?, findings))
             }
         };
-        self.on_pool(job).await
+        let (model, findings) = self.on_pool(job).await?;
+        if findings.repaired() {
+            // A fetch would have put the file right; this one was not asked for, or failed for another reason.
+            warning.get_or_insert_with(|| format!("{}: {findings}", path.display()));
+        }
+        Ok(model)
     }
 
     /// The record of every model in service of this home, by file; damaged ones come as errors.

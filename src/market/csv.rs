@@ -4,36 +4,25 @@
 //! timestamp,open,high,low,close,volume
 //! 2025-09-13 12:00:00,115974.11,116060.0,115872.82,116002.91,204.03439
 //! ```
-//! The open time is UTC, written without a zone; rows ascend. Other forms of the time that [`time::parse_time`] knows are
-//! read too. A file is replaced whole, so a reader never meets half of one.
+//! The open time is UTC, written without a zone; rows ascend. [`super::reader`] reads this and other forms. A file is
+//! replaced whole, so a reader never meets half of one.
 
 use super::Candle;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::files;
 use crate::symbol::Market;
 use crate::time;
 use chrono::{DateTime, Datelike, NaiveDate, Timelike, Utc};
-use chrono_tz::Tz;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-const HEADER: &str = "timestamp,open,high,low,close,volume";
+/// The first line of a candle file.
+pub(super) const HEADER: &str = "timestamp,open,high,low,close,volume";
 const DAY_MS: i64 = 86_400_000;
 
 /// Where the candles of `market` are kept in `data_folder`.
 pub fn candle_file(data_folder: &Path, market: &Market) -> PathBuf {
     data_folder.join(format!("{}.csv", market.file_stem()))
-}
-
-/// Reads a candle file. A file of nothing but the header is an empty series.
-///
-/// # Errors
-/// [`Error::Io`] when it cannot be read; [`Error::BadCandle`] with file and line at a wrong header and at a row that does
-/// not parse, cannot be true, or is not later than the row before.
-pub fn read_csv(path: &Path) -> Result<Vec<Candle>> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
-    parse(&text)
-        .map_err(|(line, problem)| Error::BadCandle { place: format!("{} line {line}", path.display()), problem })
 }
 
 /// Replaces the file at `path` by `candles`, prices in the shortest form that reads back as the same number.
@@ -67,55 +56,8 @@ pub fn merge(old: &[Candle], new: &[Candle]) -> Vec<Candle> {
     all
 }
 
-/// The candles, or the number of the first bad line (from 1) and what is wrong with it.
-fn parse(text: &str) -> std::result::Result<Vec<Candle>, (usize, String)> {
-    let mut lines = text.lines();
-    match lines.next() {
-        Some(HEADER) => {}
-        other => return Err((1, format!("the header must be `{HEADER}`; got {:?}", other.unwrap_or("an empty file")))),
-    }
-    let mut candles: Vec<Candle> = Vec::with_capacity(text.len() / 50);
-    for (index, line) in lines.enumerate() {
-        let row = parse_row(line, index).and_then(|candle| match candles.last() {
-            Some(before) if candle.open_ms <= before.open_ms => {
-                Err(format!("the time must be later than the row before; got {line:?}"))
-            }
-            _ => Ok(candle),
-        });
-        candles.push(row.map_err(|problem| (index + 2, problem))?);
-    }
-    Ok(candles)
-}
-
-fn parse_row(line: &str, index: usize) -> std::result::Result<Candle, String> {
-    let candle = plain_row(line.as_bytes()).map_or_else(|| any_row(line), Ok)?;
-    candle.check(index).map_err(|error| match error {
-        Error::InvalidCandle { field, problem, value, .. } => format!("`{field}` {problem}; got {value}"),
-        other => other.to_string(),
-    })
-}
-
-/// A row in any form that is understood, or what is wrong with it.
-fn any_row(line: &str) -> std::result::Result<Candle, String> {
-    let mut fields = line.split(',');
-    let mut field = |name: &str| fields.next().ok_or_else(|| format!("`{name}` is missing; got {line:?}"));
-    let stamp = field("timestamp")?;
-    let open_ms = time::parse_time(stamp, Tz::UTC)
-        .ok_or_else(|| format!("`timestamp` must be a time such as 2025-09-13 12:00:00; got {stamp:?}"))?;
-    let mut number = |name: &str| {
-        let text = field(name)?;
-        text.trim().parse::<f64>().map_err(|_| format!("`{name}` must be a number; got {text:?}"))
-    };
-    let (open, high, low) = (number("open")?, number("high")?, number("low")?);
-    let (close, volume) = (number("close")?, number("volume")?);
-    match fields.next() {
-        None => Ok(Candle { open_ms, open, high, low, close, volume }),
-        Some(_) => Err(format!("a row has 6 fields; got {line:?}")),
-    }
-}
-
 /// A row in the form nearly all have, read in one pass: a file has 100 000 of them. `None` for any other.
-fn plain_row(line: &[u8]) -> Option<Candle> {
+pub(super) fn plain_row(line: &[u8]) -> Option<Candle> {
     let (stamp, mut rest) = line.split_at_checked(19)?;
     let open_ms = plain_time(stamp)?;
     let mut numbers = [0.0; 5];
@@ -173,66 +115,11 @@ fn write_time(text: &mut String, ms: i64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chrono_tz::Tz;
     use proptest::prelude::*;
-
-    const ROW: &str = "2025-09-13 12:00:00,115974.11,116060.0,115872.82,116002.91,204.03439";
-
-    fn file(rows: &[&str]) -> String {
-        format!("{HEADER}\n{}\n", rows.join("\n"))
-    }
 
     fn at(open_ms: i64, close: f64) -> Candle {
         Candle { open_ms, open: 1.0, high: 9.0, low: 0.5, close, volume: 0.0 }
-    }
-
-    #[test]
-    fn reads_and_writes_the_old_systems_bytes() {
-        let text = file(&[ROW, "2025-09-13 13:00:00,116002.91,116100.5,115900.0,116000.0,0.0"]);
-        let candles = parse(&text).unwrap();
-        assert_eq!(time::format_iso(candles[0].open_ms), "2025-09-13T12:00:00.000Z");
-        assert_eq!((candles[0].close, candles[1].volume), (116002.91, 0.0));
-        let home = tempfile::tempdir().unwrap();
-        let path = home.path().join("btcusdt_1h.csv");
-        write_csv(&path, &candles).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
-    }
-
-    #[test]
-    fn other_forms_of_time_and_line_ends() {
-        let text = file(&[&ROW.replace("12:00:00", "12:00:00+00:00"), "2025-09-13T13:00:00Z,1,1,1,1,1"]);
-        let candles = parse(&text.replace('\n', "\r\n")).unwrap();
-        assert_eq!(candles[1].open_ms - candles[0].open_ms, 3_600_000);
-        assert!(parse(&format!("{HEADER}\n")).unwrap().is_empty());
-    }
-
-    #[test]
-    fn a_bad_file_is_named_with_its_line() {
-        let home = tempfile::tempdir().unwrap();
-        let path = home.path().join("btcusdt_1h.csv");
-        let cases = [
-            ("", 1, "header"),
-            ("timestamp,open,close,high,low,volume\n", 1, "header"),
-            (&file(&[ROW, ROW]), 3, "later than"),
-            (&file(&[ROW, "2025-09-13 11:00:00,1,1,1,1,1"]), 3, "later than"),
-            (&file(&["2025-02-30 11:00:00,1,1,1,1,1"]), 2, "timestamp"),
-            (&file(&["1757764800000,1,1,1,1,1"]), 2, "timestamp"),
-            (&file(&["2025-09-13 25:00:00,1,1,1,1,1"]), 2, "timestamp"),
-            (&file(&["2025-09-13 11:00:00,1,1,x,1,1"]), 2, "`low` must be a number; got \"x\""),
-            (&file(&["2025-09-13 11:00:00,1,1,2,1,1"]), 2, "`low` must not be above"),
-            (&file(&["2025-09-13 11:00:00,1,nan,1,1,1"]), 2, "`high` must be a finite"),
-            (&file(&["2025-09-13 11:00:00,1,1,1,1"]), 2, "`volume` is missing"),
-            (&file(&["2025-09-13 11:00:00,1,1,1,1,1,1"]), 2, "6 fields"),
-            (&file(&["", ROW]), 2, "timestamp"),
-        ];
-        for (text, line, problem) in cases {
-            std::fs::write(&path, text).unwrap();
-            let error = read_csv(&path).unwrap_err();
-            let message = error.to_string();
-            assert_eq!(error.code(), "ERR_INVALID_CANDLE");
-            assert!(message.contains(&format!("btcusdt_1h.csv line {line}: ")), "{message}");
-            assert!(message.contains(problem), "{message}");
-        }
-        assert_eq!(read_csv(&home.path().join("none.csv")).unwrap_err().code(), "ERR_IO");
     }
 
     #[test]
@@ -243,23 +130,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn what_is_written_is_read_back(
-            rows in prop::collection::btree_map(time::MIN_MILLIS..=time::MAX_MILLIS, (1e-12..1e12f64, 0.0..1.0f64, 0.0..1e15f64), 0..40),
-        ) {
-            let candles: Vec<_> = rows
-                .into_iter()
-                .map(|(open_ms, (low, spread, volume))| {
-                    let high = low * (1.0 + spread);
-                    Candle { open_ms, open: low, high, low, close: high.min(low * 1.5), volume }
-                })
-                .collect();
-            let home = tempfile::tempdir().unwrap();
-            let path = home.path().join("x.csv");
-            write_csv(&path, &candles).unwrap();
-            prop_assert_eq!(read_csv(&path).unwrap(), candles);
-        }
-
         #[test]
         fn the_fast_and_the_general_number_agree(text in "[0-9]{1,9}\\.[0-9]{1,9}") {
             match plain_decimal(text.as_bytes()) {

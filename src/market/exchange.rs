@@ -1,8 +1,11 @@
 //! Binance's public REST API: candles and prices.
 
 use super::Candle;
-use super::http::{Failure, Host};
-use super::source::{CandleFuture, CandleSource};
+use super::findings::{Cause, Findings};
+use super::http::{Answered, Failure, Host, Pace};
+use super::kline::read_rows;
+use super::series::{RunEnds, settle};
+use super::source::{CandleFuture, CandleSource, Found};
 use crate::error::{Error, Result};
 use crate::symbol::{Market, Symbol};
 use serde_json::Value;
@@ -11,25 +14,36 @@ use serde_json::Value;
 const PAGE: usize = 1000;
 /// The most symbols put in one question for prices, so that the URL stays short.
 const SYMBOLS_A_REQUEST: usize = 100;
+/// What Binance counts for a page of candles, for the price of one symbol, and of several.
+const CANDLES_WEIGHT: u32 = 2;
+const PRICE_WEIGHT: u32 = 2;
+const PRICES_WEIGHT: u32 = 4;
 
 /// A client of an exchange that speaks Binance's public REST API. It needs no key, contacts the configured host and no
-/// other (redirects are not followed), and may be shared by any number of tasks.
+/// other (redirects are not followed), and may be shared by any number of tasks, which then share its budget of requests.
 ///
-/// A connection may take 10 s, an answer 30 s, a request with its retries 60 s. Overload (HTTP 429, 418 and 5xx, with
-/// `Retry-After` respected), time-outs, and answers broken off or not JSON are tried up to four times. A host that cannot
-/// be reached is tried twice, then left alone for a second. What the exchange refuses (other HTTP 4xx) is asked once.
+/// [`Pace`] says how long it waits and how much it asks. Overload (HTTP 429, 418 and 5xx), time-outs, and answers broken
+/// off, not JSON, or with candles that cannot be true are tried up to four times; `Retry-After` holds up all requests of
+/// the client. A host that cannot be reached is tried twice, then left alone for a second. What the exchange refuses
+/// (other HTTP 4xx) is asked once.
 #[derive(Debug)]
 pub struct Exchange {
     host: Host,
 }
 
 impl Exchange {
-    /// A client of the exchange at `base_url`, such as `https://api.binance.com`. Nothing is contacted yet.
+    /// A client of the exchange at `base_url`, such as `https://api.binance.com`, at the default [`Pace`]. Nothing is
+    /// contacted yet.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] when `base_url` is not an http(s) URL with a host.
     pub fn new(base_url: &str) -> Result<Self> {
-        let host = Host::new(base_url).ok_or_else(|| {
+        Self::with_pace(base_url, Pace::default())
+    }
+
+    /// [`Self::new`] at another pace.
+    pub fn with_pace(base_url: &str, pace: Pace) -> Result<Self> {
+        let host = Host::new(base_url, pace).ok_or_else(|| {
             Error::argument("exchange_url", "must be an http(s) URL such as https://api.binance.com", base_url)
         })?;
         Ok(Self { host })
@@ -40,9 +54,10 @@ impl Exchange {
     /// # Errors
     /// [`Error::Exchange`], with the exchange's own words when it refused.
     pub async fn price(&self, symbol: &Symbol) -> Result<f64> {
-        let answer = self.host.get("/api/v3/ticker/price", &[("symbol", symbol.to_string())]).await;
-        let answer = answer.map_err(|failure| error(symbol, failure.message()))?;
-        self.read_price(&answer, symbol)
+        let query = [("symbol", symbol.to_string())];
+        let read = |answer: Value| self.read_price(&answer);
+        let answered = self.host.get("/api/v3/ticker/price", &query, PRICE_WEIGHT, read).await;
+        answered.map(|answered| answered.answer).map_err(|failure| error(symbol, failure.message()))
     }
 
     /// The last prices of `symbols`, in their order, each with its own error: one that the exchange does not know
@@ -56,10 +71,16 @@ impl Exchange {
         let mut batches: Vec<&[Symbol]> = symbols.rchunks(SYMBOLS_A_REQUEST).collect();
         while let Some(batch) = batches.pop() {
             let names = Value::from_iter(batch.iter().map(Symbol::as_str)).to_string();
-            match self.host.get("/api/v3/ticker/price", &[("symbols", names)]).await {
-                Ok(answer) => prices.extend(batch.iter().map(|symbol| {
-                    let found = answer.as_array().into_iter().flatten().find(|item| item["symbol"] == symbol.as_str());
-                    (symbol.clone(), self.read_price(found.unwrap_or(&Value::Null), symbol))
+            let read = |answer: Value| match answer {
+                Value::Array(items) => Ok(items),
+                other => Err(format!("it sent no prices; got {}", shortened(&other))),
+            };
+            let asked = self.host.get("/api/v3/ticker/price", &[("symbols", names)], PRICES_WEIGHT, read).await;
+            match asked.map(|answered| answered.answer) {
+                Ok(items) => prices.extend(batch.iter().map(|symbol| {
+                    let found = items.iter().find(|item| item["symbol"] == symbol.as_str());
+                    let price = self.read_price(found.unwrap_or(&Value::Null));
+                    (symbol.clone(), price.map_err(|problem| error(symbol, &problem)))
                 })),
                 Err(Failure::Refused(said)) => match batch {
                     [symbol] => prices.push((symbol.clone(), Err(error(symbol, &said)))),
@@ -74,15 +95,18 @@ impl Exchange {
         Ok(prices)
     }
 
-    fn read_price(&self, answer: &Value, symbol: &Symbol) -> Result<f64> {
-        number(&answer["price"])
+    fn read_price(&self, answer: &Value) -> std::result::Result<f64, String> {
+        let price = &answer["price"];
+        price
+            .as_f64()
+            .or_else(|| price.as_str()?.parse().ok())
             .filter(|price| price.is_finite() && *price > 0.0)
-            .ok_or_else(|| error(symbol, &format!("{} sent no price; got {}", self.host.name(), shortened(answer))))
+            .ok_or_else(|| format!("{} sent no price; got {}", self.host.name(), shortened(answer)))
     }
 
     /// One page after the other, until there is nothing more before `until_ms`.
-    async fn fetch(&self, market: &Market, from_ms: i64, until_ms: i64) -> Result<Vec<Candle>> {
-        let mut candles: Vec<Candle> = Vec::new();
+    async fn fetch(&self, market: &Market, from_ms: i64, until_ms: i64) -> Result<Found> {
+        let mut found = Found::default();
         let mut from = from_ms;
         while from < until_ms {
             let query = [
@@ -92,26 +116,30 @@ impl Exchange {
                 ("endTime", (until_ms - 1).to_string()),
                 ("limit", PAGE.to_string()),
             ];
-            let answer = self.host.get("/api/v3/klines", &query).await;
-            let answer = answer.map_err(|failure| error(market, failure.message()))?;
-            let unreadable =
-                || error(market, &format!("{} sent no candles; got {}", self.host.name(), shortened(&answer)));
-            let page: Vec<Candle> = answer
-                .as_array()
-                .ok_or_else(unreadable)?
-                .iter()
-                .map(read_kline)
-                .collect::<Option<_>>()
-                .ok_or_else(unreadable)?;
+            let read = |answer: Value| read_page(&answer, market, from);
+            let answered = self.host.get("/api/v3/klines", &query, CANDLES_WEIGHT, read).await;
+            let Answered { answer: (page, findings), retries, problem } =
+                answered.map_err(|failure| error(market, failure.message()))?;
+            found.findings.merge(findings);
+            found.findings.add(Cause::Retried, retries, || problem.unwrap_or_default());
             let Some(last) = page.last() else { break };
-            if last.open_ms < from {
-                return Err(error(market, &format!("{} does not keep to `startTime`", self.host.name())));
-            }
             from = last.open_ms + market.timeframe.millis();
-            candles.extend(page.into_iter().filter(|candle| candle.open_ms < until_ms));
+            found.candles.extend(page);
         }
-        Ok(candles)
+        Ok(found)
     }
+}
+
+/// The candles of one answer, in order; an answer that is not to be trusted as a whole is an error, in words.
+fn read_page(answer: &Value, market: &Market, from_ms: i64) -> std::result::Result<(Vec<Candle>, Findings), String> {
+    let rows = answer.as_array().ok_or_else(|| format!("it sent no candles; got {}", shortened(answer)))?;
+    let (candles, mut findings) = read_rows(rows, market.timeframe)?;
+    let (candles, settled) = settle(candles, RunEnds::Sure)?;
+    findings.merge(settled);
+    if candles.last().is_some_and(|last| last.open_ms < from_ms) {
+        return Err("it does not keep to `startTime`".to_owned());
+    }
+    Ok((candles, findings))
 }
 
 impl CandleSource for Exchange {
@@ -124,23 +152,6 @@ fn error(what: impl std::fmt::Display, said: &str) -> Error {
     Error::Exchange(format!("{what}: {said}"))
 }
 
-/// `[open time, "open", "high", "low", "close", "volume", …]`.
-fn read_kline(row: &Value) -> Option<Candle> {
-    Some(Candle {
-        open_ms: row.get(0)?.as_i64()?,
-        open: number(row.get(1)?)?,
-        high: number(row.get(2)?)?,
-        low: number(row.get(3)?)?,
-        close: number(row.get(4)?)?,
-        volume: number(row.get(5)?)?,
-    })
-}
-
-/// Binance sends prices as strings, some of its kin as numbers.
-fn number(value: &Value) -> Option<f64> {
-    value.as_f64().or_else(|| value.as_str()?.parse().ok())
-}
-
 fn shortened(value: &Value) -> String {
     value.to_string().chars().take(80).collect()
 }
@@ -148,21 +159,6 @@ fn shortened(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn klines_with_strings_or_numbers() {
-        let expected =
-            Candle { open_ms: 1_700_000_000_000, open: 10.0, high: 12.5, low: 9.0, close: 11.0, volume: 0.5 };
-        let rest = json!([1_700_000_000_000i64, "10.0", "12.50000000", "9", "11", "0.5", 1_700_003_599_999i64, "0"]);
-        assert_eq!(read_kline(&rest), Some(expected));
-        assert_eq!(read_kline(&json!([1_700_000_000_000i64, 10, 12.5, 9, 11, 0.5])), Some(expected));
-        for bad in
-            [json!([]), json!({}), json!([1, "a", 1, 1, 1, 1]), json!(["x", 1, 1, 1, 1, 1]), json!([1, 1, 1, 1, 1])]
-        {
-            assert_eq!(read_kline(&bad), None, "{bad}");
-        }
-    }
 
     #[test]
     fn only_an_http_url_will_do() {

@@ -1,5 +1,6 @@
-//! GET over HTTP(S) to one host: time-outs, retries, and errors in plain words.
+//! GET over HTTP(S) to one host: its limits, time-outs, retries, and errors in plain words.
 
+use super::limits::Budget;
 use backon::{ExponentialBuilder, Retryable};
 use parking_lot::Mutex;
 use reqwest::{Client, Response, StatusCode, Url, header};
@@ -7,21 +8,46 @@ use serde_json::Value;
 use std::error::Error as _;
 use std::io;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// One GET with all its retries ends within this.
-const DEADLINE: Duration = Duration::from_secs(60);
-/// Retries after the first try, 0.2 s, 0.4 s and 0.8 s apart, each with as much as 0.2 s of jitter on top.
+/// Retries after the first try.
 const RETRIES: usize = 3;
-const FIRST_BACKOFF: Duration = Duration::from_millis(200);
 const RECONNECT_AFTER: Duration = Duration::from_millis(50);
 /// For so long a host that could not be reached is not tried again, so that being offline costs a `train` of twenty
 /// markets one failed connection, not twenty.
 const UNREACHABLE_FOR: Duration = Duration::from_secs(1);
 /// More than ten times the longest answer of an exchange.
 const MAX_BODY_BYTES: usize = 16 << 20;
+
+/// How patient a client is, and how much it asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// How long a connection may take. Default 10 s.
+    pub connect: Duration,
+    /// How long an answer may take. Default 30 s.
+    pub answer: Duration,
+    /// How long a request may take with all its retries. Default 60 s. Waiting for the minute's budget does not count.
+    pub deadline: Duration,
+    /// The time before the first retry; the second waits twice, the third four times as long, each with as much as this
+    /// of jitter on top. Default 0.2 s.
+    pub backoff: Duration,
+    /// The most request weight to use in a minute, as the host counts it. Default 3000, half of what Binance allows an
+    /// address, so that other programs on it have the rest.
+    pub weight_a_minute: u32,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            answer: Duration::from_secs(30),
+            deadline: Duration::from_secs(60),
+            backoff: Duration::from_millis(200),
+            weight_a_minute: 3000,
+        }
+    }
+}
 
 /// Why a GET brought nothing, after all retries.
 #[derive(Debug, Clone)]
@@ -54,32 +80,53 @@ pub(super) struct Host {
     /// Built at the first request: it loads the system's certificates.
     client: OnceLock<std::result::Result<Client, Failure>>,
     unreachable: Mutex<Option<(Instant, Failure)>>,
+    pace: Pace,
+    budget: Budget,
+}
+
+/// An answer, and what was wrong with those before it.
+pub(super) struct Answered<T> {
+    pub answer: T,
+    pub retries: usize,
+    pub problem: Option<String>,
 }
 
 impl Host {
     /// `None` when `base` is not an http(s) URL with a host.
-    pub(super) fn new(base: &str) -> Option<Self> {
+    pub(super) fn new(base: &str, pace: Pace) -> Option<Self> {
         let base = Url::parse(base.trim().trim_end_matches('/')).ok()?;
         let name = match (base.scheme(), base.host_str()?, base.port()) {
             ("http" | "https", host, Some(port)) => format!("{host}:{port}"),
             ("http" | "https", host, None) => host.to_owned(),
             _ => return None,
         };
-        Some(Self { base, name, client: OnceLock::new(), unreachable: Mutex::default() })
+        let budget = Budget::new(pace.weight_a_minute);
+        Some(Self { base, name, client: OnceLock::new(), unreachable: Mutex::default(), pace, budget })
     }
 
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// The JSON that `path` answers, with retries as [`Failure`] says.
-    pub(super) async fn get(&self, path: &str, query: &[(&str, String)]) -> std::result::Result<Value, Failure> {
+    /// What `read` makes of the JSON that `path` answers, with retries as [`Failure`] says; what `read` refuses, in words,
+    /// is asked for again. `weight` is what the host counts for the request.
+    pub(super) async fn get<T>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        weight: u32,
+        read: impl Fn(Value) -> std::result::Result<T, String>,
+    ) -> std::result::Result<Answered<T>, Failure> {
         if let Some((since, failure)) = &*self.unreachable.lock()
             && since.elapsed() < UNREACHABLE_FOR
         {
             return Err(failure.clone());
         }
+        while let Err(wait) = self.budget.take(Instant::now(), weight) {
+            tokio::time::sleep(wait).await;
+        }
         let started = Instant::now();
+        let time_left = || self.pace.deadline.saturating_sub(started.elapsed());
         let mut reconnected = false;
         let next_try = |failure: &Failure, backoff: Option<Duration>| {
             let delay = match failure {
@@ -89,18 +136,42 @@ impl Host {
                 Failure::Passing { wait, .. } => backoff.map(|delay| wait.unwrap_or(delay)),
                 Failure::Refused(_) | Failure::Lasting(_) => None,
             };
-            delay.filter(|delay| started.elapsed() + *delay < DEADLINE)
+            delay.filter(|delay| *delay < time_left())
         };
-        let backoff = ExponentialBuilder::default().with_min_delay(FIRST_BACKOFF).with_max_times(RETRIES).with_jitter();
-        let result = (|| self.try_once(path, query, DEADLINE.saturating_sub(started.elapsed())))
-            .retry(backoff)
-            .adjust(next_try)
-            .await;
+        let (retries, problem) = (AtomicUsize::new(0), Mutex::new(None));
+        let backoff =
+            ExponentialBuilder::default().with_min_delay(self.pace.backoff).with_max_times(RETRIES).with_jitter();
+        let result = (|| async {
+            self.wait_while_closed(time_left()).await?;
+            let answer = self.try_once(path, query, time_left()).await?;
+            read(answer).map_err(|problem| self.passing(problem, None))
+        })
+        .retry(backoff)
+        .notify(|failure, _| {
+            retries.fetch_add(1, Ordering::Relaxed);
+            problem.lock().get_or_insert_with(|| failure.message().to_owned());
+        })
+        .adjust(next_try)
+        .await;
         *self.unreachable.lock() = match &result {
             Err(failure @ Failure::Unreachable(_)) => Some((Instant::now(), failure.clone())),
             _ => None,
         };
-        result
+        let (retries, problem) = (retries.into_inner(), problem.into_inner());
+        result.map(|answer| Answered { answer, retries, problem })
+    }
+
+    /// Waits as long as the host asked somebody to wait, if there is time for it.
+    async fn wait_while_closed(&self, time_left: Duration) -> std::result::Result<(), Failure> {
+        while let Some(wait) = self.budget.closed(Instant::now()) {
+            if wait >= time_left {
+                let problem =
+                    format!("it limits how often it is asked, and asks to wait {} s", wait.as_secs_f64().ceil());
+                return Err(self.passing(problem, Some(wait)));
+            }
+            tokio::time::sleep(wait).await;
+        }
+        Ok(())
     }
 
     async fn try_once(
@@ -111,9 +182,13 @@ impl Host {
     ) -> std::result::Result<Value, Failure> {
         let client = self.client.get_or_init(|| self.connect()).as_ref().map_err(Failure::clone)?;
         let url = format!("{}{path}", self.base.as_str().trim_end_matches('/'));
-        let request = client.get(url).query(query).timeout(REQUEST_TIMEOUT.min(time_left));
+        let request = client.get(url).query(query).timeout(self.pace.answer.min(time_left));
         let response = request.send().await.map_err(|e| self.broken(&e))?;
         let (status, wait) = (response.status(), retry_after(&response));
+        self.budget.learn(Instant::now(), response.headers());
+        if let (429 | 418, Some(wait)) = (status.as_u16(), wait) {
+            self.budget.close(Instant::now(), wait);
+        }
         let body = self.body(response).await;
         if status.is_success() {
             let body = body?;
@@ -127,7 +202,7 @@ impl Host {
         // An error here says that the process has a provider already, which serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
+            .connect_timeout(self.pace.connect)
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("signalloop/", env!("CARGO_PKG_VERSION")));
         if self.base.scheme() == "http" {
@@ -163,7 +238,7 @@ impl Host {
     fn broken(&self, error: &reqwest::Error) -> Failure {
         if error.is_connect() {
             let cause = match error.is_timeout() {
-                true => format!("no connection within {} s", CONNECT_TIMEOUT.as_secs()),
+                true => format!("no connection within {} s", self.pace.connect.as_secs()),
                 false => cause(error),
             };
             return Failure::Unreachable(format!(

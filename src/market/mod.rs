@@ -3,12 +3,23 @@
 mod candle;
 mod csv;
 mod exchange;
+mod findings;
+mod gaps;
 mod http;
+mod import;
+mod kline;
+mod limits;
+mod reader;
+mod series;
 mod simulator;
 mod source;
 
 pub use candle::{Candle, check_series};
-pub use csv::{candle_file, merge, read_csv, write_csv};
+pub use csv::{candle_file, merge, write_csv};
 pub use exchange::Exchange;
+pub use findings::{Cause, Finding, Findings};
+pub use http::Pace;
+pub use import::{Checked, check_file, import, stored_markets};
+pub use reader::{Columns, Reading, read_candles};
 pub use simulator::{Fault, Simulator, SimulatorOptions};
-pub use source::{CandleFuture, CandleSource, Fetched, update};
+pub use source::{Begin, CandleFuture, CandleSource, Fetched, Found, update};

@@ -5,16 +5,21 @@
 //! learn: after an hour that closes overbought (14-hour RSI of 70 or more) the price drifts down for 12 hours, after an
 //! oversold one (30 or less) up, by [`SimulatorOptions::rule_strength`] of an hour's standard deviation per hour.
 
+mod faults;
 mod path;
 mod routes;
 mod wire;
+
+pub use faults::Fault;
 
 use crate::error::{Error, Result};
 use crate::market::Candle;
 use crate::symbol::{Market, Symbol};
 use crate::time::{self, Clock};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use path::Path;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
@@ -42,6 +47,9 @@ pub struct SimulatorOptions {
     pub rule_strength: f64,
     /// The port on loopback. Default 0: a free one.
     pub port: u16,
+    /// Kinds of faults, each with the share of answers that it spoils, 0 to 1, together at most 1. Which answers, `seed`
+    /// and their order determine. Default: none.
+    pub faults: Vec<(Fault, f64)>,
 }
 
 impl Default for SimulatorOptions {
@@ -54,26 +62,9 @@ impl Default for SimulatorOptions {
             clock: Clock::standing(start_ms + 120 * 86_400_000),
             rule_strength: 0.25,
             port: 0,
+            faults: Vec::new(),
         }
     }
-}
-
-/// What can go wrong with the answer to one request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// This HTTP status, without a body.
-    Status(u16),
-    /// HTTP 429 with `Retry-After`.
-    RateLimited {
-        /// Seconds asked to wait.
-        retry_after_s: u64,
-    },
-    /// The answer breaks off in its body.
-    Truncated,
-    /// HTTP 200 with a page of HTML, as a captive portal sends.
-    NotJson,
-    /// The connection closes without an answer.
-    Reset,
 }
 
 /// A running simulated exchange. It stops when dropped.
@@ -88,9 +79,16 @@ pub struct Simulator {
 /// What the server and its owner both hold.
 #[derive(Debug)]
 struct Shared {
-    paths: BTreeMap<Symbol, Mutex<Path>>,
+    seed: u64,
+    start_ms: i64,
+    rule_strength: f64,
+    paths: RwLock<BTreeMap<Symbol, Arc<Mutex<Path>>>>,
     clock: Clock,
+    /// Asked for by hand, each for one request.
     faults: Mutex<VecDeque<Fault>>,
+    fault_rates: Vec<(Fault, f64)>,
+    /// Draws faults by their rates.
+    dice: Mutex<ChaCha8Rng>,
     requests: Mutex<(usize, VecDeque<String>)>,
 }
 
@@ -100,23 +98,30 @@ impl Simulator {
     /// # Errors
     /// [`Error::InvalidArgument`] for a rule strength or start out of range; [`Error::Exchange`] when the port is taken.
     pub fn start(options: SimulatorOptions) -> Result<Self> {
-        let SimulatorOptions { seed, symbols, start_ms, clock, rule_strength, port } = options;
+        let SimulatorOptions { seed, symbols, start_ms, clock, rule_strength, port, faults } = options;
         if !(0.0..=2.0).contains(&rule_strength) {
             return Err(Error::argument("ruleStrength", "must be a number, 0 to 2", rule_strength));
         }
         if !(time::MIN_MILLIS..=time::MAX_MILLIS).contains(&start_ms) {
             return Err(Error::argument("start", "must be a time in epoch milliseconds", start_ms));
         }
-        let path = |symbol: Symbol| {
-            let path = Path::new(seed, &symbol, start_ms, rule_strength);
-            (symbol, Mutex::new(path))
-        };
+        let rates: f64 = faults.iter().map(|(_, rate)| rate).sum();
+        // One last bit of a sum of equal shares must not be too much.
+        if faults.iter().any(|(_, rate)| !(0.0..=1.0).contains(rate)) || rates > 1.0 + 1e-9 {
+            return Err(Error::argument("faults", "must have rates of 0 to 1, together at most 1", rates));
+        }
         let shared = Arc::new(Shared {
-            paths: symbols.into_iter().map(path).collect(),
+            seed,
+            start_ms,
+            rule_strength,
+            paths: RwLock::default(),
             clock,
             faults: Mutex::default(),
+            fault_rates: faults,
+            dice: Mutex::new(ChaCha8Rng::seed_from_u64(seed)),
             requests: Mutex::default(),
         });
+        symbols.into_iter().for_each(|symbol| shared.list(symbol));
         let fail =
             |e: std::io::Error| Error::Exchange(format!("cannot serve a simulated exchange on port {port}: {e}"));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(fail)?;
@@ -171,6 +176,11 @@ impl Simulator {
         Ok(self.path(symbol)?.lock().price(self.now_ms()))
     }
 
+    /// Begins to trade another symbol, as if it always had.
+    pub fn list(&self, symbol: Symbol) {
+        self.shared.list(symbol);
+    }
+
     /// Spoils the answer to the next request. Faults queue: one request each, in order.
     pub fn fail_next(&self, fault: Fault) {
         self.shared.faults.lock().push_back(fault);
@@ -186,9 +196,9 @@ impl Simulator {
         self.shared.requests.lock().1.iter().cloned().collect()
     }
 
-    fn path(&self, symbol: &Symbol) -> Result<&Mutex<Path>> {
+    fn path(&self, symbol: &Symbol) -> Result<Arc<Mutex<Path>>> {
         let unknown = || Error::Exchange(format!("{symbol}: the simulated exchange does not trade it"));
-        self.shared.paths.get(symbol).ok_or_else(unknown)
+        self.shared.path(symbol).ok_or_else(unknown)
     }
 }
 
@@ -204,6 +214,31 @@ impl Drop for Simulator {
 impl Shared {
     fn now_ms(&self) -> i64 {
         self.clock.now_ms()
+    }
+
+    fn list(&self, symbol: Symbol) {
+        let path = Path::new(self.seed, &symbol, self.start_ms, self.rule_strength);
+        self.paths.write().entry(symbol).or_insert_with(|| Arc::new(Mutex::new(path)));
+    }
+
+    fn path(&self, symbol: &Symbol) -> Option<Arc<Mutex<Path>>> {
+        self.paths.read().get(symbol).cloned()
+    }
+
+    /// The fault of the next answer, if it has one.
+    fn next_fault(&self) -> Option<Fault> {
+        if let Some(fault) = self.faults.lock().pop_front() {
+            return Some(fault);
+        }
+        if self.fault_rates.is_empty() {
+            return None;
+        }
+        let mut thrown = self.dice.lock().random::<f64>();
+        let drawn = self.fault_rates.iter().find(|(_, rate)| {
+            thrown -= rate;
+            thrown < 0.0
+        });
+        drawn.map(|(fault, _)| *fault)
     }
 
     fn remember(&self, request: String) {

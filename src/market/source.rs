@@ -1,7 +1,11 @@
 //! Where candles come from, and bringing a candle file up to date.
 
-use super::csv::{candle_file, merge, read_csv, write_csv};
-use super::{Candle, check_series};
+use super::Candle;
+use super::csv::{candle_file, merge, write_csv};
+use super::findings::{Cause, Findings};
+use super::gaps::{Hole, KnownGaps, groups, holes};
+use super::reader::{Reading, read_candles};
+use super::series::{RunEnds, check_steps, notice, settle};
 use crate::error::{Error, Result};
 use crate::symbol::Market;
 use crate::time::{MAX_MILLIS, MIN_MILLIS, format_iso};
@@ -10,14 +14,38 @@ use std::pin::Pin;
 
 const DAY_MS: i64 = 86_400_000;
 
-/// The candles that a [`CandleSource`] will have found.
-pub type CandleFuture<'a> = Pin<Box<dyn Future<Output = Result<Vec<Candle>>> + Send + 'a>>;
+/// What a [`CandleSource`] found: candles in any order, and what it put right itself.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Found {
+    /// The candles.
+    pub candles: Vec<Candle>,
+    /// What was put right.
+    pub findings: Findings,
+}
+
+impl From<Vec<Candle>> for Found {
+    fn from(candles: Vec<Candle>) -> Self {
+        Self { candles, findings: Findings::default() }
+    }
+}
+
+/// What a [`CandleSource`] will have found.
+pub type CandleFuture<'a> = Pin<Box<dyn Future<Output = Result<Found>> + Send + 'a>>;
 
 /// Something that has candles: the exchange, or a callback of the user's.
 pub trait CandleSource: Send + Sync {
-    /// The candles of `market` whose open times lie in `[from_ms, until_ms)`, oldest first.
-    /// [`update`] bears with a source that returns more than that, a candle still open included.
+    /// The candles of `market` whose open times lie in `[from_ms, until_ms)`. [`update`] bears with a source that returns
+    /// more than that, a candle still open included.
     fn candles<'a>(&'a self, market: &'a Market, from_ms: i64, until_ms: i64) -> CandleFuture<'a>;
+}
+
+/// How far back the candles of a market shall go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// So many days, and what is stored beyond that; 0 is no further back than what is stored.
+    Days(u32),
+    /// This time, UTC epoch ms; what is stored from before it goes, for good.
+    Since(i64),
 }
 
 /// What an [`update`] of one market came to.
@@ -33,48 +61,54 @@ pub struct Fetched {
     pub first_ms: i64,
     /// Open time of the last candle in the file.
     pub last_ms: i64,
+    /// What was put right in the file and in what came, and what is worth knowing of what came.
+    pub findings: Findings,
 }
 
-/// Brings the candle file of `market` in `data_folder` up to `now_ms`: asks `source` for what came since the last stored
-/// candle, the first time for `history_days` days, and replaces the file in one step. Closed candles only.
+/// Brings the candle file of `market` in `data_folder` up to `now_ms`: puts right what can be put right in the file, asks
+/// `source` for what came since the last stored candle, for what is missing back to `begin`, and once more for each hole
+/// found in between; what is missing still is remembered and not asked for again. Closed candles only; the file is
+/// replaced in one step.
 ///
 /// The last stored candle is asked for once more along with what is new. That costs no request, and heals a file whose
 /// last candle was stored before it closed, which the old system did and a clock running fast still does. When nothing
 /// can have come since, nothing is asked.
 ///
 /// # Errors
-/// The source's; [`Error::BadCandle`] when it returns a candle that cannot be true; [`Error::NoData`] when it has no candles
-/// and none are stored; [`Error::Io`] and [`Error::BadCandle`] of the file. The file then stays as it was.
+/// The source's; [`Error::BadCandle`] when it returns a candle that cannot be true or that does not follow the stored ones;
+/// [`Error::NoData`] when it has no candles and none are stored; [`Error::Io`] and [`Error::BadCandle`] of the file. The file
+/// then stays as it was, but for what was put right in it. A hole that could not be asked for again is a finding, not an
+/// error.
 pub async fn update(
     source: &dyn CandleSource,
     data_folder: &Path,
     market: &Market,
-    history_days: u32,
+    begin: Begin,
     now_ms: i64,
 ) -> Result<Fetched> {
     let path = candle_file(data_folder, market);
-    let stored = off_runtime({
-        let path = path.clone();
-        move || read_if_present(&path)
+    let Stored { mut candles, mut known, mut findings } = off_runtime({
+        let (folder, market) = (data_folder.to_owned(), market.clone());
+        move || read_stored(&folder, &market, begin, now_ms)
     })
     .await?;
-    let closed = |candle: &Candle| candle.open_ms + market.timeframe.millis() <= now_ms;
-    let mut kept = stored.clone();
-    if kept.last().is_some_and(|last| !closed(last)) {
-        kept.pop();
-    }
-    let from = kept.last().map_or(now_ms - i64::from(history_days) * DAY_MS, |last| last.open_ms);
+    let (stored, known_before) = (candles.clone(), known.clone());
+    let begin_ms = match begin {
+        Begin::Days(days) => known.begin_ms().max(now_ms - i64::from(days) * DAY_MS),
+        Begin::Since(since_ms) => since_ms,
+    };
+    let step = market.timeframe.millis();
+    let asking = Asking { source, market, now_ms };
     // The first open time of a candle that has not closed yet.
-    let until = now_ms - market.timeframe.millis() + 1;
-    let next = kept.last().map_or(from, |last| last.open_ms + market.timeframe.millis());
-    let mut fresh = Vec::new();
-    if next < until {
-        fresh = source.candles(market, from, until).await.map_err(|error| nothing_stored(error, &kept, &path))?;
-        check(&fresh, market)?;
-        fresh.retain(|candle| candle.open_ms >= from && closed(candle));
+    let until = now_ms - step + 1;
+    let from = candles.last().map_or(begin_ms, |last| last.open_ms);
+    if candles.last().map_or(from, |last| last.open_ms + step) < until {
+        let asked = asking.ask(Hole { from_ms: from, until_ms: until }, &mut findings).await;
+        let fresh = asked.map_err(|error| nothing_stored(error, &candles, &path))?;
+        findings.merge(notice(&fresh, market.timeframe).without(Cause::Gap));
+        candles = asking.join(&candles, &fresh)?;
     }
-    let merged = merge(&kept, &fresh);
-    let (Some(first), Some(last)) = (merged.first(), merged.last()) else {
+    let Some(head) = candles.first().map(|first| first.open_ms) else {
         return Err(Error::NoData(format!(
             "{market}: the source has no closed candles from {} to {}, and none are stored in {}",
             format_iso(from),
@@ -82,21 +116,150 @@ pub async fn update(
             path.display()
         )));
     };
+    let unfilled = candles.len();
+    let filled = asking.fill(&mut candles, begin_ms, &mut known, &mut findings).await;
+    let older = candles.partition_point(|candle| candle.open_ms < head);
+    findings.add(Cause::Backfilled, older, || format_iso(candles[0].open_ms));
+    let span = filled.iter().find(|span| span.until_ms > head);
+    findings.add(Cause::GapFilled, candles.len() - unfilled - older, || span.map_or_else(String::new, Hole::to_string));
     let fetched = Fetched {
         market: market.clone(),
-        added: merged.len() - kept.len(),
-        total: merged.len(),
-        first_ms: first.open_ms,
-        last_ms: last.open_ms,
+        added: candles.len() - stored.len(),
+        total: candles.len(),
+        first_ms: candles[0].open_ms,
+        last_ms: candles[candles.len() - 1].open_ms,
+        findings,
     };
-    if merged != stored {
-        off_runtime(move || write_csv(&path, &merged)).await?;
-    }
+    let (folder, market) = (data_folder.to_owned(), market.clone());
+    off_runtime(move || {
+        if candles != stored {
+            write_csv(&path, &candles)?;
+        }
+        if known != known_before { known.save(&folder, &market) } else { Ok(()) }
+    })
+    .await?;
     Ok(fetched)
 }
 
-fn read_if_present(path: &Path) -> Result<Vec<Candle>> {
-    if path.exists() { read_csv(path) } else { Ok(Vec::new()) }
+/// What is stored of a market.
+struct Stored {
+    candles: Vec<Candle>,
+    known: KnownGaps,
+    findings: Findings,
+}
+
+/// Reads what is stored. What had to be put right, or is not wanted any more, is written back at once: it does not depend
+/// on whether a source answers.
+fn read_stored(data_folder: &Path, market: &Market, begin: Begin, now_ms: i64) -> Result<Stored> {
+    let path = candle_file(data_folder, market);
+    let mut known = KnownGaps::load(data_folder, market)?;
+    let since_ms = match begin {
+        Begin::Since(since_ms) => Some(since_ms),
+        Begin::Days(_) => None,
+    };
+    let (mut candles, mut findings) = match path.exists() {
+        true => read_candles(&path, market.timeframe, &Reading { columns: None, since_ms })?,
+        false => Default::default(),
+    };
+    drop_open(&mut candles, market, now_ms, &mut findings);
+    if let Some(since_ms) = since_ms {
+        known.begin_at(since_ms);
+        known.save(data_folder, market)?;
+    }
+    if path.exists() && (findings.repaired() || since_ms.is_some()) {
+        write_csv(&path, &candles)?;
+    }
+    Ok(Stored { candles, known, findings })
+}
+
+/// Leaves out what has not closed at `now_ms`.
+pub(super) fn drop_open(candles: &mut Vec<Candle>, market: &Market, now_ms: i64, findings: &mut Findings) {
+    let closed = candles.partition_point(|candle| candle.open_ms + market.timeframe.millis() <= now_ms);
+    findings.add(Cause::StillOpen, candles.len() - closed, || format_iso(candles[closed].open_ms));
+    candles.truncate(closed);
+}
+
+/// A source, and what it is asked about.
+struct Asking<'a> {
+    source: &'a dyn CandleSource,
+    market: &'a Market,
+    now_ms: i64,
+}
+
+impl Asking<'_> {
+    /// The closed candles of a span, each checked.
+    async fn ask(&self, span: Hole, findings: &mut Findings) -> Result<Vec<Candle>> {
+        let Found { mut candles, findings: found } =
+            self.source.candles(self.market, span.from_ms, span.until_ms).await?;
+        check_each(&candles, self.market)?;
+        for candle in &candles {
+            let open = candle.open_ms + self.market.timeframe.millis() > self.now_ms;
+            findings.add(Cause::StillOpen, usize::from(open), || format_iso(candle.open_ms));
+        }
+        // A span ends before what is still open.
+        candles.retain(|candle| span.holds(candle.open_ms));
+        let (candles, settled) = settle(candles, RunEnds::Sure)
+            .map_err(|problem| Error::BadCandle { place: format!("{}, from the source", self.market), problem })?;
+        findings.merge(found);
+        findings.merge(settled);
+        Ok(candles)
+    }
+
+    /// `fresh` put to `candles`, if they are of one kind.
+    fn join(&self, candles: &[Candle], fresh: &[Candle]) -> Result<Vec<Candle>> {
+        let joined = merge(candles, fresh);
+        check_steps(&joined, self.market.timeframe)
+            .map_err(|(index, problem)| bad(&joined[index], self.market, problem))?;
+        Ok(joined)
+    }
+
+    /// Asks once more for each hole that is not known to be the source's own, remembers those that are, and returns the
+    /// spans that something was found in.
+    async fn fill(
+        &self,
+        candles: &mut Vec<Candle>,
+        begin_ms: i64,
+        known: &mut KnownGaps,
+        findings: &mut Findings,
+    ) -> Vec<Hole> {
+        let head = candles.first().map_or(begin_ms, |first| first.open_ms);
+        let unknown = |candles: &[Candle], known: &KnownGaps| {
+            let mut all = holes(candles, self.market.timeframe, Some(begin_ms));
+            all.retain(|hole| !known.covers(hole));
+            all
+        };
+        let mut filled = Vec::new();
+        let mut to_ask = groups(&unknown(candles, known), self.market.timeframe);
+        while let Some(span) = to_ask.pop() {
+            let answer = self.ask(span, findings).await.and_then(|fresh| self.join(candles, &fresh));
+            let joined = match answer {
+                Ok(joined) => joined,
+                // The others would fail the same way.
+                Err(error @ Error::Exchange(_)) => {
+                    findings.add(Cause::NotAsked, to_ask.len() + 1, || format!("{span}: {error}"));
+                    break;
+                }
+                Err(error) => {
+                    findings.add(Cause::NotAsked, 1, || format!("{span}: {error}"));
+                    continue;
+                }
+            };
+            let nothing_came = joined.len() == candles.len();
+            *candles = joined;
+            let left = unknown(candles, known).into_iter().filter(|hole| span.holds(hole.from_ms));
+            if nothing_came {
+                for hole in left.collect::<Vec<_>>() {
+                    findings.add(Cause::Gap, usize::from(hole.until_ms > head), || hole.to_string());
+                    known.add(hole);
+                }
+            } else {
+                filled.push(span);
+                // The answer may have left out some: only one that brings nothing at all says that there is nothing.
+                to_ask.extend(groups(&left.collect::<Vec<_>>(), self.market.timeframe));
+            }
+        }
+        filled
+    }
 }
 
 /// Neither the exchange nor a file: one error says both, since either would help.
@@ -110,19 +273,20 @@ fn nothing_stored(error: Error, kept: &[Candle], path: &Path) -> Error {
     }
 }
 
-/// An error that names the first candle that cannot be used.
-fn check(fresh: &[Candle], market: &Market) -> Result<()> {
-    let bad = |candle: &Candle, problem: String| Error::BadCandle {
-        place: format!("{market}, candle of {} from the source", format_iso(candle.open_ms)),
-        problem,
-    };
-    if let Some(candle) = fresh.iter().find(|candle| !(MIN_MILLIS..=MAX_MILLIS).contains(&candle.open_ms)) {
-        return Err(bad(candle, format!("its open time must be in UTC epoch milliseconds; got {}", candle.open_ms)));
+fn bad(candle: &Candle, market: &Market, problem: String) -> Error {
+    Error::BadCandle { place: format!("{market}, candle of {} from the source", format_iso(candle.open_ms)), problem }
+}
+
+/// An error that names the first candle that cannot be true.
+fn check_each(candles: &[Candle], market: &Market) -> Result<()> {
+    for (index, candle) in candles.iter().enumerate() {
+        if !(MIN_MILLIS..=MAX_MILLIS).contains(&candle.open_ms) {
+            let problem = format!("its open time must be in UTC epoch milliseconds; got {}", candle.open_ms);
+            return Err(bad(candle, market, problem));
+        }
+        candle.check(index).map_err(|error| bad(candle, market, error.to_string()))?;
     }
-    check_series(fresh).map_err(|error| match error {
-        Error::InvalidCandle { index, .. } => bad(&fresh[index], error.to_string()),
-        other => other,
-    })
+    Ok(())
 }
 
 /// Runs file work on a thread of its own: reading and syncing must not hold up the runtime's other tasks.
@@ -137,6 +301,8 @@ mod tests {
 
     const HOUR: i64 = 3_600_000;
     const NOON: i64 = 1_757_764_800_000;
+    /// No further back than what is stored.
+    const AS_STORED: Begin = Begin::Days(0);
 
     fn candle(open_ms: i64) -> Candle {
         Candle { open_ms, open: 10.0, high: 12.0, low: 9.0, close: 11.0, volume: 5.0 }
@@ -147,77 +313,189 @@ mod tests {
     }
 
     /// Returns the same whatever it is asked for, as a careless callback might, and writes down what it was asked.
-    struct Careless(Result<Vec<Candle>>, Mutex<Vec<(i64, i64)>>);
+    struct Careless(Mutex<Vec<Result<Vec<Candle>>>>, Mutex<Vec<(i64, i64)>>);
 
     impl CandleSource for Careless {
         fn candles<'a>(&'a self, _market: &'a Market, from_ms: i64, until_ms: i64) -> CandleFuture<'a> {
             self.1.lock().push((from_ms, until_ms));
-            Box::pin(async { self.0.clone() })
+            let answers = &mut *self.0.lock();
+            let answer = if answers.len() > 1 { answers.remove(0) } else { answers[0].clone() };
+            Box::pin(async move { answer.map(Into::into) })
         }
     }
 
     fn careless(candles: Vec<Candle>) -> Careless {
-        Careless(Ok(candles), Mutex::default())
+        answers(vec![Ok(candles)])
+    }
+
+    /// One after the other, the last again and again.
+    fn answers(answers: Vec<Result<Vec<Candle>>>) -> Careless {
+        Careless(Mutex::new(answers), Mutex::default())
+    }
+
+    impl Careless {
+        fn asked(&self) -> Vec<(i64, i64)> {
+            std::mem::take(&mut self.1.lock())
+        }
     }
 
     fn market() -> Market {
         Market::parse("BTCUSDT", "1h").unwrap()
     }
 
+    struct Home(tempfile::TempDir);
+
+    impl Home {
+        fn with(candles: &[Candle]) -> Self {
+            let home = Self(tempfile::tempdir().unwrap());
+            write_csv(&home.path(), candles).unwrap();
+            home
+        }
+
+        fn empty() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        fn path(&self) -> std::path::PathBuf {
+            candle_file(self.0.path(), &market())
+        }
+
+        fn stored(&self) -> Vec<Candle> {
+            let (candles, findings) = read_candles(&self.path(), market().timeframe, &Reading::default()).unwrap();
+            assert!(!findings.repaired(), "{findings}");
+            candles
+        }
+
+        async fn update(&self, source: &Careless, begin: Begin, now_ms: i64) -> Result<Fetched> {
+            update(source, self.0.path(), &market(), begin, now_ms).await
+        }
+    }
+
     #[tokio::test]
     async fn asks_only_from_the_last_stored_candle_and_heals_it() {
-        let home = tempfile::tempdir().unwrap();
-        let path = candle_file(home.path(), &market());
         let half = Candle { close: 9.5, ..candle(NOON) };
-        write_csv(&path, &[candle(NOON - HOUR), half]).unwrap();
+        let home = Home::with(&[candle(NOON - HOUR), half]);
         let source = careless(hours(NOON - 5 * HOUR, 9));
-        let fetched = update(&source, home.path(), &market(), 90, NOON + 3 * HOUR + 5).await.unwrap();
-        assert_eq!(*source.1.lock(), [(NOON, NOON + 2 * HOUR + 6)]);
+        let fetched = home.update(&source, AS_STORED, NOON + 3 * HOUR + 5).await.unwrap();
+        assert_eq!(source.asked(), [(NOON, NOON + 2 * HOUR + 6)]);
         assert_eq!((fetched.added, fetched.total, fetched.last_ms), (2, 4, NOON + 2 * HOUR));
-        assert_eq!(read_csv(&path).unwrap(), hours(NOON - HOUR, 4));
+        assert_eq!(fetched.findings.to_string(), "1 candles still open left out (2025-09-13T15:00:00.000Z)");
+        assert_eq!(home.stored(), hours(NOON - HOUR, 4));
 
-        update(&source, home.path(), &market(), 90, NOON + 4 * HOUR - 1).await.unwrap();
-        assert_eq!(source.1.lock().len(), 1, "nothing can have come since");
+        home.update(&source, AS_STORED, NOON + 4 * HOUR - 1).await.unwrap();
+        assert_eq!(source.asked(), [], "nothing can have come since");
     }
 
     #[tokio::test]
     async fn a_stored_candle_still_open_goes() {
-        let home = tempfile::tempdir().unwrap();
-        let path = candle_file(home.path(), &market());
-        write_csv(&path, &hours(NOON, 3)).unwrap();
-        let source = careless(hours(NOON, 3));
-        let fetched = update(&source, home.path(), &market(), 90, NOON + 3 * HOUR - 1).await.unwrap();
-        assert_eq!((fetched.added, fetched.total), (0, 2));
-        assert_eq!(read_csv(&path).unwrap(), hours(NOON, 2));
+        let home = Home::with(&hours(NOON, 3));
+        let fetched = home.update(&careless(hours(NOON, 2)), AS_STORED, NOON + 3 * HOUR - 1).await.unwrap();
+        assert_eq!((fetched.added, fetched.total, fetched.findings.count(Cause::StillOpen)), (0, 2, 1));
+        assert_eq!(home.stored(), hours(NOON, 2));
     }
 
     #[tokio::test]
     async fn a_bad_candle_is_named_and_the_file_stays() {
-        let home = tempfile::tempdir().unwrap();
-        let path = candle_file(home.path(), &market());
-        write_csv(&path, &hours(NOON, 2)).unwrap();
+        let home = Home::with(&hours(NOON, 2));
+        let other = Candle { close: 10.5, ..candle(NOON) };
+        let thousandfold = Candle { open: 1e4, high: 1e4, low: 1e4, close: 1e4, ..candle(NOON + 2 * HOUR) };
         let bad = [
             (vec![candle(NOON), Candle { low: f64::NAN, ..candle(NOON + HOUR) }], "13:00:00.000Z from the source"),
-            (vec![candle(NOON), candle(NOON)], "later than"),
+            (vec![candle(NOON + HOUR), Candle { open_ms: NOON + HOUR, ..other }], "two candles that disagree"),
             (vec![candle(NOON / 1000)], "milliseconds; got 1757764800"),
+            (vec![candle(NOON + HOUR), thousandfold], "steps 909-fold, from 11 to 10000"),
+            (vec![candle(NOON + HOUR), candle(NOON + HOUR + 60_000)], "no whole number of 1h"),
         ];
         for (candles, expected) in bad {
-            let error = update(&careless(candles), home.path(), &market(), 90, NOON + 9 * HOUR).await.unwrap_err();
+            let error = home.update(&careless(candles), AS_STORED, NOON + 9 * HOUR).await.unwrap_err();
             assert!(error.to_string().contains(expected), "{error}");
             assert_eq!(error.code(), "ERR_INVALID_CANDLE");
         }
-        assert_eq!(read_csv(&path).unwrap(), hours(NOON, 2));
+        assert_eq!(home.stored(), hours(NOON, 2));
     }
 
     #[tokio::test]
     async fn neither_network_nor_file() {
-        let home = tempfile::tempdir().unwrap();
-        let source = Careless(Err(Error::Exchange("cannot reach it".into())), Mutex::default());
-        let error = update(&source, home.path(), &market(), 90, NOON).await.unwrap_err().to_string();
+        let home = Home::empty();
+        let source = answers(vec![Err(Error::Exchange("cannot reach it".into()))]);
+        let error = home.update(&source, Begin::Days(90), NOON).await.unwrap_err().to_string();
         assert!(error.contains("cannot reach it; and ") && error.contains("btcusdt_1h.csv does not exist"), "{error}");
-        assert_eq!(*source.1.lock(), [(NOON - 90 * DAY_MS, NOON - HOUR + 1)]);
+        assert_eq!(source.asked(), [(NOON - 90 * DAY_MS, NOON - HOUR + 1)]);
 
-        let error = update(&careless(Vec::new()), home.path(), &market(), 90, NOON).await.unwrap_err();
+        let error = home.update(&careless(Vec::new()), Begin::Days(90), NOON).await.unwrap_err();
         assert_eq!(error.code(), "ERR_NO_DATA");
+    }
+
+    #[tokio::test]
+    async fn a_hole_is_asked_for_once_more_and_then_the_sources_own() {
+        let holed = [hours(NOON, 10), hours(NOON + 12 * HOUR, 10), hours(NOON + 25 * HOUR, 5)].concat();
+        let (home, source) = (Home::with(&holed[..1]), careless(holed.clone()));
+        let fetched = home.update(&source, AS_STORED, NOON + 30 * HOUR).await.unwrap();
+        assert_eq!(source.asked()[1..], [(NOON + 10 * HOUR, NOON + 25 * HOUR)], "both holes in one question");
+        assert_eq!(fetched.findings.to_string(), "2 holes in time (2 h from 2025-09-13T22:00:00.000Z)");
+        let again = home.update(&source, AS_STORED, NOON + 30 * HOUR).await.unwrap();
+        assert_eq!((source.asked(), again.findings), (vec![], Findings::default()), "remembered");
+
+        let home = Home::with(&holed[..1]);
+        let source = answers(vec![Ok(holed.clone()), Ok(hours(NOON, 22)), Ok(holed.clone())]);
+        let fetched = home.update(&source, AS_STORED, NOON + 30 * HOUR).await.unwrap();
+        assert_eq!(source.asked()[2..], [(NOON + 22 * HOUR, NOON + 25 * HOUR)], "the rest, once more");
+        let counts = [Cause::GapFilled, Cause::Gap].map(|cause| fetched.findings.count(cause));
+        assert_eq!((counts, fetched.total), ([2, 1], 27));
+    }
+
+    #[tokio::test]
+    async fn a_hole_that_cannot_be_asked_for_is_asked_for_next_time() {
+        let holed = [hours(NOON, 10), hours(NOON + 12 * HOUR, 10)].concat();
+        let home = Home::with(&holed);
+        let source = answers(vec![Err(Error::Exchange("down".into())), Ok(hours(NOON, 22))]);
+        let fetched = home.update(&source, AS_STORED, NOON + 22 * HOUR).await.unwrap();
+        let said = fetched.findings.to_string();
+        assert_eq!(said, "1 holes not asked for again (2 h from 2025-09-13T22:00:00.000Z: down)");
+        let fetched = home.update(&source, AS_STORED, NOON + 22 * HOUR).await.unwrap();
+        assert_eq!((fetched.added, home.stored()), (2, hours(NOON, 22)));
+    }
+
+    #[tokio::test]
+    async fn more_days_than_stored_are_filled_up_as_far_as_there_are_any() {
+        let home = Home::with(&hours(NOON, 10));
+        let listed = NOON - 20 * HOUR;
+        let source = careless(hours(listed, 30));
+        let fetched = home.update(&source, Begin::Days(2), NOON + 10 * HOUR).await.unwrap();
+        assert_eq!((fetched.added, fetched.first_ms), (20, listed));
+        assert_eq!(fetched.findings.to_string(), "20 older candles added (2025-09-12T16:00:00.000Z)");
+        assert_eq!(source.asked(), [(NOON - 38 * HOUR, NOON), (NOON - 38 * HOUR, listed)]);
+        home.update(&source, Begin::Days(2), NOON + 10 * HOUR).await.unwrap();
+        assert_eq!(source.asked(), [], "there was nothing before it was listed");
+        home.update(&source, Begin::Days(3), NOON + 10 * HOUR).await.unwrap();
+        assert_eq!(source.asked(), [(NOON - 62 * HOUR, listed)]);
+    }
+
+    #[tokio::test]
+    async fn after_a_redenomination_candles_begin_anew_for_good() {
+        let old = hours(NOON, 10);
+        let new: Vec<Candle> = hours(NOON + 14 * HOUR, 10)
+            .into_iter()
+            .map(|c| Candle { open: 1e4, high: 2e4, low: 1e4, close: 1e4, ..c })
+            .collect();
+        let home = Home::with(&old);
+        let source = careless([old.clone(), new.clone()].concat());
+        let now = NOON + 24 * HOUR;
+        let error = home.update(&source, Begin::Days(1), now).await.unwrap_err().to_string();
+        assert!(error.contains("--since 2025-09-14T02:00:00.000Z"), "{error}");
+        assert_eq!(home.stored(), old);
+        home.update(&source, Begin::Since(NOON + 13 * HOUR), now).await.unwrap();
+        assert_eq!(home.stored(), new);
+        source.asked();
+        let fetched = home.update(&source, Begin::Days(30), now).await.unwrap();
+        assert_eq!((fetched.total, source.asked()), (10, vec![]), "the old coin does not come back");
+    }
+
+    #[tokio::test]
+    async fn a_dirty_file_is_put_right_even_without_a_network() {
+        let home = Home::with(&[hours(NOON + 2 * HOUR, 3), hours(NOON, 3)].concat());
+        let source = answers(vec![Err(Error::Exchange("down".into()))]);
+        let error = home.update(&source, AS_STORED, NOON + 9 * HOUR).await.unwrap_err();
+        assert_eq!((error.code(), home.stored()), ("ERR_EXCHANGE", hours(NOON, 5)));
     }
 }

@@ -6,6 +6,7 @@ use crate::engine::{self, GeneratedSignal, Phase};
 use crate::error::Error;
 use crate::features::Missing;
 use crate::learning::Abstention;
+use crate::market;
 use crate::model;
 use crate::time::format_iso;
 use napi_derive::napi;
@@ -414,6 +415,25 @@ impl From<engine::TrainProgress> for TrainProgress {
     }
 }
 
+/// What was found in candles on their way in.
+#[napi(object)]
+pub struct Finding {
+    /// The cause; `docs/data.md` says what each means.
+    pub cause: String,
+    /// Something was put right or left out, rather than only noticed.
+    pub repaired: bool,
+    /// How often: candles, rows, holes or requests, as the cause says.
+    pub count: u32,
+    /// The first of them: a time, a span, a name.
+    pub example: String,
+}
+
+impl From<market::Finding> for Finding {
+    fn from(f: market::Finding) -> Self {
+        Self { cause: word::<market::Cause>(f.cause), repaired: f.repaired, count: f.count as u32, example: f.example }
+    }
+}
+
 /// What fetching one market came to.
 #[napi(object)]
 pub struct FetchResult {
@@ -432,6 +452,8 @@ pub struct FetchResult {
     pub from: Option<String>,
     /// Open time of the last stored candle, ISO 8601, UTC.
     pub until: Option<String>,
+    /// What was put right, and what is worth knowing; missing when it failed.
+    pub findings: Option<Vec<Finding>>,
     /// Why it failed.
     pub error: Option<Failure>,
 }
@@ -450,6 +472,7 @@ impl From<engine::FetchResult> for FetchResult {
             total: fetched.as_ref().map(|f| f.total as u32),
             from: fetched.as_ref().map(|f| format_iso(f.first_ms)),
             until: fetched.as_ref().map(|f| format_iso(f.last_ms)),
+            findings: fetched.as_ref().map(|f| f.findings.list().into_iter().map(Into::into).collect()),
             error,
         }
     }

@@ -10,10 +10,15 @@ use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// Longer than any client waits.
+const NO_ANSWER_FOR: Duration = Duration::from_secs(300);
 
 type Parameters = Query<HashMap<String, String>>;
 
@@ -31,20 +36,22 @@ pub(super) fn routes(shared: Arc<Shared>) -> Router {
 async fn spoil(
     State(shared): State<Arc<Shared>>,
     ConnectInfo(scissors): ConnectInfo<Scissors>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     shared.remember(request.uri().to_string());
-    let fault = shared.faults.lock().pop_front();
+    let fault = shared.next_fault();
     match fault {
         Some(Fault::Status(code)) => {
             StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR).into_response()
         }
-        Some(Fault::RateLimited { retry_after_s }) => {
-            let problem = Refusal(StatusCode::TOO_MANY_REQUESTS, -1003, "Too many requests.".to_owned());
-            ([(header::RETRY_AFTER, retry_after_s.to_string())], problem).into_response()
-        }
+        Some(Fault::RateLimited { retry_after_s }) => too_many(StatusCode::TOO_MANY_REQUESTS, retry_after_s),
+        Some(Fault::Banned { retry_after_s }) => too_many(StatusCode::IM_A_TEAPOT, retry_after_s),
         Some(Fault::NotJson) => "<html><body>Please sign in</body></html>".into_response(),
+        Some(Fault::TimeOut) => {
+            tokio::time::sleep(NO_ANSWER_FOR).await;
+            StatusCode::GATEWAY_TIMEOUT.into_response()
+        }
         Some(Fault::Truncated) => {
             scissors.cut_in_body();
             next.run(request).await
@@ -53,8 +60,18 @@ async fn spoil(
             scissors.cut();
             next.run(request).await
         }
+        // What is wrong with the candles themselves is done where they are made.
+        Some(fault) => {
+            request.extensions_mut().insert(fault);
+            next.run(request).await
+        }
         None => next.run(request).await,
     }
+}
+
+fn too_many(status: StatusCode, retry_after_s: u64) -> Response {
+    let problem = Refusal(status, -1003, "Too many requests.".to_owned());
+    ([(header::RETRY_AFTER, retry_after_s.to_string())], problem).into_response()
 }
 
 /// How Binance says no: a status, its own code and a sentence.
@@ -76,7 +93,11 @@ async fn server_time(State(shared): State<Arc<Shared>>) -> Json<Value> {
     Json(json!({ "serverTime": shared.now_ms() }))
 }
 
-async fn klines(State(shared): State<Arc<Shared>>, Query(parameters): Parameters) -> Answer {
+async fn klines(
+    State(shared): State<Arc<Shared>>,
+    Query(parameters): Parameters,
+    fault: Option<Extension<Fault>>,
+) -> Answer {
     let symbol = mandatory(&parameters, "symbol")?;
     let interval = mandatory(&parameters, "interval")?;
     let Some(timeframe) = Timeframe::parse(interval).ok().filter(|timeframe| timeframe.as_str() == interval) else {
@@ -88,9 +109,13 @@ async fn klines(State(shared): State<Arc<Shared>>, Query(parameters): Parameters
     let until = whole_number(&parameters, "endTime")?.unwrap_or(now).min(now).saturating_add(1);
     let latest = open_time(timeframe, until - 1) - (limit - 1) * timeframe.millis();
     let from = whole_number(&parameters, "startTime")?.unwrap_or(latest);
-    let mut path = path(&shared, symbol)?.lock();
-    let candles = path.candles(timeframe, from, until, now, limit as usize);
-    Ok(Json(candles.iter().map(|candle| kline(candle, timeframe)).collect()))
+    let path = path(&shared, symbol)?;
+    let candles = path.lock().candles(timeframe, from, until, now, limit as usize);
+    let mut rows = candles.iter().map(|candle| kline(candle, timeframe)).collect();
+    if let Some(Extension(fault)) = fault {
+        fault.spoil(&mut rows, timeframe.millis());
+    }
+    Ok(Json(Value::Array(rows)))
 }
 
 /// The 12 fields of a kline.
@@ -127,15 +152,18 @@ async fn ticker_price(State(shared): State<Arc<Shared>>, Query(parameters): Para
             Ok(symbols) => symbols.iter().map(|symbol| price(symbol)).collect(),
             Err(_) => refuse(-1100, "Illegal characters found in parameter 'symbols'."),
         },
-        (None, None) => shared.paths.keys().map(|symbol| price(symbol.as_str())).collect(),
+        (None, None) => {
+            let symbols: Vec<Symbol> = shared.paths.read().keys().cloned().collect();
+            symbols.iter().map(|symbol| price(symbol.as_str())).collect()
+        }
     };
     answer.map(Json)
 }
 
 /// The path of a symbol in the exchange's own spelling.
-fn path<'a>(shared: &'a Shared, symbol: &str) -> Result<&'a parking_lot::Mutex<super::Path>, Refusal> {
+fn path(shared: &Shared, symbol: &str) -> Result<Arc<Mutex<super::Path>>, Refusal> {
     let known = Symbol::parse(symbol).ok().filter(|parsed| parsed.as_str() == symbol);
-    match known.and_then(|symbol| shared.paths.get(&symbol)) {
+    match known.and_then(|symbol| shared.path(&symbol)) {
         Some(path) => Ok(path),
         None => refuse(-1121, "Invalid symbol."),
     }

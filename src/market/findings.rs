@@ -1,0 +1,171 @@
+//! What was found in candles on their way in: what was put right, and what a person should know.
+
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Why candles were changed, left out, or are worth a look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// Times in seconds, microseconds or nanoseconds, read as such: their magnitude leaves no doubt.
+    TimeUnit,
+    /// Times with an offset from UTC, converted.
+    Offset,
+    /// Rows that were not oldest first, sorted.
+    Disorder,
+    /// The same candle again, left out.
+    Duplicate,
+    /// The last candle of one download, still open then, replaced by the whole one of another.
+    Superseded,
+    /// A candle that has not closed yet, left out.
+    StillOpen,
+    /// The last row of an imported file, left out: nothing in the file says that it had closed.
+    LastRow,
+    /// A last line broken off in the middle, left out.
+    TornRow,
+    /// Candles missing at first, there when asked for again.
+    GapFilled,
+    /// Candles older than the stored ones that `history_days` asks for, added.
+    Backfilled,
+    /// Requests that had to be repeated.
+    Retried,
+    /// Holes that the source has no candles for.
+    Gap,
+    /// Candles that reach beyond 1.5 times their body, as on a test network; rare elsewhere.
+    Wick,
+    /// Candles without any trade.
+    NoTrades,
+    /// A file without a header: its columns were taken in the order that Binance uses.
+    NoHeader,
+    /// Columns that are not used.
+    IgnoredColumn,
+    /// Holes that could not be asked for again; the next fetch tries once more.
+    NotAsked,
+}
+
+impl Cause {
+    /// Whether something was put right or left out, rather than only noticed.
+    pub fn repaired(self) -> bool {
+        self <= Self::GapFilled
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::TimeUnit => "times in seconds, microseconds or nanoseconds read as such",
+            Self::Offset => "times with an offset converted to UTC",
+            Self::Disorder => "rows out of order sorted",
+            Self::Duplicate => "duplicates left out",
+            Self::Superseded => "candles cut short at the end of one download replaced by another's",
+            Self::StillOpen => "candles still open left out",
+            Self::LastRow => "last row left out, it may have been open when it was downloaded",
+            Self::TornRow => "broken last line left out",
+            Self::GapFilled => "missing candles found when asked for again",
+            Self::Backfilled => "older candles added",
+            Self::Retried => "requests repeated",
+            Self::Gap => "holes in time",
+            Self::Wick => "candles that reach beyond 1.5 times their body (as on a test network)",
+            Self::NoTrades => "candles without any trade",
+            Self::NoHeader => "file without a header, its columns taken as",
+            Self::IgnoredColumn => "columns not used",
+            Self::NotAsked => "holes not asked for again",
+        }
+    }
+}
+
+/// How often a cause was met, and an example of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// The cause.
+    pub cause: Cause,
+    /// Whether something was put right or left out, rather than only noticed.
+    pub repaired: bool,
+    /// How often: candles, rows, holes, columns or requests, as the cause says.
+    pub count: usize,
+    /// The first, or the largest, of them: a time, a span, a name.
+    pub example: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} ({})", self.count, self.cause.words(), self.example)
+    }
+}
+
+/// All findings about one series, one entry per cause.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Findings(BTreeMap<Cause, (usize, String)>);
+
+impl Findings {
+    /// Adds `count` of a cause; the example of the first stays. Nothing for a count of 0.
+    pub fn add(&mut self, cause: Cause, count: usize, example: impl FnOnce() -> String) {
+        if count > 0 {
+            self.0.entry(cause).or_insert_with(|| (0, example())).0 += count;
+        }
+    }
+
+    /// Adds another series' findings.
+    pub fn merge(&mut self, other: Self) {
+        for (cause, (count, example)) in other.0 {
+            self.add(cause, count, || example);
+        }
+    }
+
+    /// These without one cause, which is told elsewhere.
+    pub(super) fn without(mut self, cause: Cause) -> Self {
+        self.0.remove(&cause);
+        self
+    }
+
+    /// How often a cause was met.
+    pub fn count(&self, cause: Cause) -> usize {
+        self.0.get(&cause).map_or(0, |(count, _)| *count)
+    }
+
+    /// One per cause, repairs first.
+    pub fn list(&self) -> Vec<Finding> {
+        let finding = |(&cause, (count, example)): (&Cause, &(usize, String))| Finding {
+            cause,
+            repaired: cause.repaired(),
+            count: *count,
+            example: example.clone(),
+        };
+        self.0.iter().map(finding).collect()
+    }
+
+    /// Whether anything was put right or left out.
+    pub fn repaired(&self) -> bool {
+        self.0.keys().any(|cause| cause.repaired())
+    }
+}
+
+impl fmt::Display for Findings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let texts: Vec<String> = self.list().iter().map(Finding::to_string).collect();
+        f.write_str(&texts.join("; "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_add_up_and_the_first_example_stays() {
+        let mut all = Findings::default();
+        all.add(Cause::Gap, 1, || "b".into());
+        assert!(!all.repaired());
+        all.add(Cause::Duplicate, 2, || "first".into());
+        all.add(Cause::Disorder, 0, || "none".into());
+        let mut more = Findings::default();
+        more.add(Cause::Duplicate, 3, || "second".into());
+        all.merge(more);
+        assert!(all.repaired());
+        assert_eq!(all.to_string(), "5 duplicates left out (first); 1 holes in time (b)");
+        let json = serde_json::to_value(all.list()).unwrap();
+        assert_eq!(
+            json[0],
+            serde_json::json!({ "cause": "duplicate", "repaired": true, "count": 5, "example": "first" })
+        );
+    }
+}
