@@ -5,7 +5,7 @@
 
 use super::line;
 use super::lock::acquire;
-use super::log::{Fault, Log};
+use super::log::{Fault, Log, locking};
 use super::state::Place;
 use super::storage::{self, Lock, StoredFile};
 use super::view::Covered;
@@ -46,7 +46,7 @@ pub(super) fn compact(
 ) -> Result<Compaction, crate::error::Error> {
     let path = &log.paths.compact_lock;
     let mut handle = log.storage.open(path).map_err(|e| Fault::of("open", path, &e))?;
-    let _guard = acquire(&*log.storage, path, &mut handle, Lock::Exclusive)?;
+    let _guard = acquire(&*log.storage, path, &mut handle, Lock::Exclusive).map_err(locking(path))?;
     loop {
         log.refresh()?;
         let Some(copy) = copy(log)? else {

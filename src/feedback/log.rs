@@ -5,7 +5,7 @@
 //! the open file and dies with its process.
 
 use super::line::{self, Facts};
-use super::lock::{Guard, acquire};
+use super::lock::{Guard, Refusal, acquire};
 use super::quarantine::{self, Damaged};
 use super::scan::{self, Parsed};
 use super::snapshot::Snapshot;
@@ -59,6 +59,11 @@ impl Fault {
     }
 }
 
+/// A lock file's refusal as a fault.
+pub(super) fn locking(path: &Path) -> impl FnOnce(Refusal) -> Fault {
+    move |refusal| Fault::of(refusal.action, path, &refusal.cause)
+}
+
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
         Self::Store(fault.0)
@@ -105,7 +110,7 @@ impl Log {
         let paths = Paths::new(folder);
         let open = |path: &Path| storage.open(path).map_err(|e| Fault::of("open", path, &e));
         let mut writer = open(&paths.lock)?;
-        let guard = acquire(&*storage, &paths.lock, &mut writer, Lock::Exclusive)?;
+        let guard = acquire(&*storage, &paths.lock, &mut writer, Lock::Exclusive).map_err(locking(&paths.lock))?;
         let view = View::open(&*storage, &paths, zone)?;
         let recovery = Recovery { damaged: view.damaged, contradictions: view.contradictions, ..Recovery::default() };
         let log = Arc::new(Self {
@@ -127,7 +132,7 @@ impl Log {
 
     /// Takes the exclusive lock for the writer.
     pub fn lock(&self, handle: &mut Arc<dyn StoredFile>) -> Result<Guard, Fault> {
-        acquire(&*self.storage, &self.paths.lock, handle, Lock::Exclusive)
+        acquire(&*self.storage, &self.paths.lock, handle, Lock::Exclusive).map_err(locking(&self.paths.lock))
     }
 
     /// Brings the state up to date with what other processes wrote. Costs one `stat` when they wrote nothing.
@@ -136,7 +141,8 @@ impl Log {
             return Ok(());
         }
         let mut handle = self.reader.lock();
-        let _guard = acquire(&*self.storage, &self.paths.lock, &mut handle, Lock::Shared)?;
+        let _guard =
+            acquire(&*self.storage, &self.paths.lock, &mut handle, Lock::Shared).map_err(locking(&self.paths.lock))?;
         self.catch_up(Lock::Shared)
     }
 

@@ -1,13 +1,13 @@
 //! The lock between processes. It belongs to an open file and dies with its process.
 
-use super::log::Fault;
 use super::storage::{Lock, Storage, StoredFile};
+use crate::error::Error;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 /// The lock, held until dropped.
-pub(super) struct Guard(Arc<dyn StoredFile>);
+pub(crate) struct Guard(Arc<dyn StoredFile>);
 
 impl Drop for Guard {
     fn drop(&mut self) {
@@ -16,25 +16,40 @@ impl Drop for Guard {
     }
 }
 
+/// Why a lock could not be taken: what was tried, and the system's words.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub action: &'static str,
+    pub cause: io::Error,
+}
+
+impl Refusal {
+    /// As an error about the lock file `path`.
+    pub fn at(self, path: &Path) -> Error {
+        Error::io(self.action, path, self.cause)
+    }
+}
+
 /// Takes the lock of a lock file. A file that was deleted meanwhile locks nobody out: then it is opened anew.
-pub(super) fn acquire(
+pub(crate) fn acquire(
     storage: &dyn Storage,
     path: &Path,
     handle: &mut Arc<dyn StoredFile>,
     how: Lock,
-) -> Result<Guard, Fault> {
+) -> Result<Guard, Refusal> {
+    let refused = |action| move |cause| Refusal { action, cause };
     loop {
         while let Err(e) = handle.lock(how) {
             if e.kind() != io::ErrorKind::Interrupted {
-                return Err(Fault::of("lock", path, &e));
+                return Err(refused("lock")(e));
             }
         }
         let guard = Guard(handle.clone());
-        let mine = handle.stat().map_err(|e| Fault::of("find", path, &e))?;
+        let mine = handle.stat().map_err(refused("find"))?;
         if storage.stat(path).is_ok_and(|there| there.identity == mine.identity) {
             return Ok(guard);
         }
         drop(guard);
-        *handle = storage.open(path).map_err(|e| Fault::of("open", path, &e))?;
+        *handle = storage.open(path).map_err(refused("open"))?;
     }
 }
