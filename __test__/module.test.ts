@@ -16,6 +16,7 @@ const NAMES = [
   'mlPredictor',
   'models',
   'predict',
+  'rollback',
   'train',
 ]
 

@@ -2,15 +2,17 @@
 
 mod feedback;
 mod fetch;
+mod models;
 mod predict;
 mod prices;
 mod train;
 
 pub use feedback::{EvaluatedPrice, should_close};
 pub use fetch::FetchResult;
+pub use models::{LiveVerdict, MarketModels, Models};
 pub use predict::{GeneratedSignal, Prediction, Risk};
 pub use prices::{Turn, Turns};
-pub use train::{Phase, TrainMode, TrainProgress, TrainRequest, TrainResult, TrainingResults};
+pub use train::{Phase, TrainMode, TrainProgress, TrainRequest, TrainResult, Trained, TrainingResults};
 
 use crate::cancel::Cancel;
 use crate::config::Config;

@@ -1,15 +1,25 @@
-//! Learning: labels, weights, folds, training, and the decision that a model's probabilities lead to.
+//! Learning: labels, weights, folds, training, the gate between a new model and service, and the decision that a model's
+//! probabilities lead to.
 
+mod dataset;
 mod decide;
 mod folds;
+mod gate;
+#[cfg(test)]
+mod honesty;
+mod incremental;
 mod labels;
+mod live;
 mod shrinkage;
 mod train;
 mod weights;
 
+pub use dataset::MIN_ROWS;
 pub use decide::{Abstention, Costs, choose};
 pub use folds::{Fold, walk_forward};
+pub use incremental::{Continued, MIN_NEW_ROWS, cannot_continue, continue_market};
 pub use labels::{Ending, Entry, Label, label, levels_at};
+pub use live::{LEVEL, LiveOutcome, LiveRecord, MIN_CLOSED, weigh};
 pub use shrinkage::believe;
-pub use train::{MIN_ROWS, Step, train_market};
+pub use train::{Candidate, Step, train_market};
 pub use weights::{OLDEST_DECAY, average_uniqueness, time_decay};

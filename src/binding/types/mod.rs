@@ -2,9 +2,11 @@
 
 mod feedback;
 mod models;
+mod trials;
 
 pub use feedback::{CloseDecision, ClosedSignal, Compaction, ImportReport, PerformanceStats, Recovery};
-pub use models::{ActionProbabilities, FetchResult, ModelEntry, Prediction, Signal, TrainProgress, TrainingResults};
+pub use models::{ActionProbabilities, FetchResult, Prediction, Signal, TrainProgress, TrainingResults};
+pub use trials::{ModelEntry, Rollback};
 
 /// The word that a unit variant is spelt by.
 fn word<T: serde::Serialize>(value: T) -> String {
