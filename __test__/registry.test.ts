@@ -27,7 +27,7 @@ function swinging(count: number, end: number): Row[] {
 
 test('each training is a version, served by all loops of the home, and can be rolled back', async () => {
   const home = newHome()
-  storeCandles(home, candles(700))
+  storeCandles(home, candles(2000))
   const [loop, other] = [newLoop({ home }), newLoop({ home })]
   const first = (await loop.train(ONE)).results[0]!
   expect(first).toMatchObject({ success: true, promoted: true, trial: { version: 1, trial: 1, mode: 'full', decision: 'FIRST_MODEL' } })

@@ -93,7 +93,7 @@ pub fn report(results: &TrainingResults, output: &Output) {
     let kept = results.results.iter().filter(|result| result.trained.as_ref().is_ok_and(|trained| !trained.promoted()));
     let kept = match kept.count() {
         0 => String::new(),
-        kept => format!("; in {kept} markets the model so far stays in service"),
+        kept => format!("; {kept} of them not put into service"),
     };
     output.line(format!(
         "Success: {}/{} models trained ({:.0}%){kept}",

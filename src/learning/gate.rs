@@ -99,8 +99,8 @@ fn side_by_side(compared_on: ComparedOn, rows: &[Answers], block: usize, seed: u
     let total: f64 = rows.iter().map(Answers::weight).sum();
     let mean = |sum: f64, of: f64| if of > 0.0 { sum / of } else { 0.0 };
     let loss = |of: fn(&Answers) -> &HeldOut| mean(rows.iter().map(|row| row.loss(of(row))).sum(), total);
-    let profit =
-        |of: fn(&Answers) -> &HeldOut| mean(rows.iter().filter_map(|row| of(row).profit).sum(), rows.len() as f64);
+    let earned = |held: &HeldOut| held.profit.unwrap_or(0.0);
+    let profit = |of: fn(&Answers) -> &HeldOut| mean(rows.iter().map(|row| earned(of(row))).sum(), rows.len() as f64);
     let (log_loss, profit) = (
         Pair { challenger: loss(|row| &row.challenger), champion: loss(|row| &row.champion) },
         Pair { challenger: profit(|row| &row.challenger), champion: profit(|row| &row.champion) },
@@ -108,7 +108,6 @@ fn side_by_side(compared_on: ComparedOn, rows: &[Answers], block: usize, seed: u
     let intervals = (compared_on != ComparedOn::Short).then(|| {
         let excess: Vec<_> =
             rows.iter().map(|row| (row.loss(&row.challenger) - row.loss(&row.champion), row.weight())).collect();
-        let earned = |held: &HeldOut| held.profit.unwrap_or(0.0);
         let gain: Vec<_> = rows.iter().map(|row| (earned(&row.challenger) - earned(&row.champion), 1.0)).collect();
         [bootstrap(&excess, block, seed), bootstrap(&gain, block, seed)]
     });

@@ -134,7 +134,7 @@ pub struct Trial {
     pub held_out_signals: usize,
     /// Their mean profit in percent, after costs.
     pub held_out_profit: Option<f64>,
-    /// Trees per side and seed.
+    /// Trees per side.
     pub trees: usize,
     /// See [`Record::seed`].
     pub seed: u64,
@@ -204,7 +204,7 @@ pub struct Rollback {
     pub from: u64,
     /// The version back in service.
     pub to: u64,
-    /// Decided by [`crate::engine::SignalLoop::check_live`], not by a person.
+    /// Decided from live results, not by a person.
     pub automatic: bool,
     /// Why.
     pub reason: String,
