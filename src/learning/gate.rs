@@ -177,9 +177,9 @@ fn words(decision: Decision, challenger: &Record, champion: &Record, comparison:
         ComparedOn::Fresh => "that came after the champion's training",
         ComparedOn::HeldOut | ComparedOn::Short => "that neither had seen",
     };
-    let rows = format!("on {rows} rows ({effective_rows:.0} independent labels) {on}");
+    let rows = format!("{rows} rows ({effective_rows:.0} independent labels) {on}");
     let losses = format!(
-        "log loss {:.4} against {:.4} {rows}{}",
+        "log loss {:.4} against {:.4} on {rows}{}",
         log_loss.challenger,
         log_loss.champion,
         interval(comparison.excess)
@@ -194,13 +194,13 @@ fn words(decision: Decision, challenger: &Record, champion: &Record, comparison:
             champion.constant_log_loss()
         ),
         Decision::LessProfit => format!(
-            "its signals earn {:+.4} % a row after costs against {:+.4} % {rows}{}",
+            "its signals earn {:+.4} % a row after costs against {:+.4} % on {rows}{}",
             profit.challenger,
             profit.champion,
             interval(comparison.gain)
         ),
         Decision::ShortEvidence => {
-            format!("nothing speaks against it, but the evidence is short: {rows} too few to compare")
+            format!("nothing speaks against it, but the evidence is short: only {rows}")
         }
         _ => losses,
     }
