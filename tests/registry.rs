@@ -234,7 +234,7 @@ fn promoting_process() {
     loop {
         let version = promote(&registry, &model);
         submit(&registry, &model, Decision::WorseLogLoss);
-        if version % 3 == 0 {
+        if version.is_multiple_of(3) {
             // Another process may have gone on, or have left nothing to go back to.
             let _ = registry.rollback(&market(), version, "for the test", false, 0);
         }
