@@ -26,7 +26,7 @@ export type Abstention = 'NO_SKILL' | 'NO_EDGE' | 'NO_FEATURES' | 'NO_LEVELS' | 
 /** The code of an error, as `error.code`. `docs/errors.md` says when each comes and what to do. */
 export type ErrorCode =
   | 'ERR_INVALID_SIGNAL' | 'ERR_INVALID_ARGUMENT' | 'ERR_INVALID_CONFIG' | 'ERR_INVALID_CANDLE'
-  | 'ERR_EXCHANGE' | 'ERR_NO_DATA' | 'ERR_NO_MODEL' | 'ERR_MODEL_FILE'
+  | 'ERR_EXCHANGE' | 'ERR_NO_DATA' | 'ERR_NO_MODEL' | 'ERR_MODEL_FILE' | 'ERR_NO_PREDECESSOR'
   | 'ERR_SIGNAL_CONFLICT' | 'ERR_STORE' | 'ERR_STORE_BUSY' | 'ERR_IO' | 'ERR_CANCELLED' | 'ERR_CLOSED'
   | 'ERR_INTERNAL'
 
@@ -178,8 +178,12 @@ export interface EvaluateOptions {
 
 /** What to train. */
 export interface TrainOptions {
-  /** `all` (default): every market asked for. `symbol`: the `symbols` given. `retrain`: those older than `maxAgeHours`. */
-  mode?: 'all' | 'symbol' | 'retrain'
+  /**
+   * `all` (default): every market asked for. `symbol`: the `symbols` given. `retrain`: those older than `maxAgeHours`.
+   * `incremental`: every market asked for, by continuing its model with what came since: much faster. In full where that
+   * cannot be; `trial.fallback` of the result says why.
+   */
+  mode?: 'all' | 'symbol' | 'retrain' | 'incremental'
   /** Default: the configured ones. */
   symbols?: readonly string[]
   /** Default: the configured ones. */
@@ -214,6 +218,25 @@ export interface GenerateOptions {
   /** Stop and target at 2/3, 1 or 4/3 of the distance that the model was trained on. Default `medium`. */
   riskTolerance?: 'low' | 'medium' | 'high'
 }
+
+/** What to roll back. */
+export interface RollbackOptions {
+  symbol: string
+  /** Default `1h`. */
+  timeframe?: Timeframe
+  /** Why; it is written down. */
+  reason?: string
+}
+
+/**
+ * Why a newly trained model went into service: `FIRST_MODEL`, `CHAMPION_UNUSABLE` (the one so far cannot be read),
+ * `OTHER_SIGNAL_SHAPE` (stop, target or expiry are configured otherwise now), `NOT_WORSE`, `SHORT_EVIDENCE` (nothing speaks
+ * against it, but there is too little to compare). Why it did not: `WORSE_LOG_LOSS`, `LESS_PROFIT` (each beyond chance),
+ * `WORSE_THAN_CONSTANT`.
+ */
+export type TrialDecision =
+  | 'FIRST_MODEL' | 'CHAMPION_UNUSABLE' | 'OTHER_SIGNAL_SHAPE' | 'NOT_WORSE' | 'SHORT_EVIDENCE'
+  | 'WORSE_LOG_LOSS' | 'LESS_PROFIT' | 'WORSE_THAN_CONSTANT'
 
 /** What to fetch. Default: all configured markets. */
 export interface FetchOptions {
@@ -304,6 +327,8 @@ export declare const evaluate: SignalLoop['evaluate']
 export declare const onEvent: SignalLoop['onEvent']
 /** See {@link SignalLoop.models}; of the default loop. */
 export declare const models: SignalLoop['models']
+/** See {@link SignalLoop.rollback}; of the default loop. */
+export declare const rollback: SignalLoop['rollback']
 /** See {@link SignalLoop.configure}; of the default loop. */
 export declare const configure: SignalLoop['configure']
 /** See {@link SignalLoop.close}; of the default loop. */
@@ -441,8 +466,9 @@ export declare class SignalLoop {
   configure(options: Configuration): void
   /**
    * Trains models for all configured symbols and timeframes, each on its own, on threads of its own: candles are brought
-   * up to date, a model is fitted and scored on rows it has not seen, and put into service. A market that fails leaves
-   * the others, and its old model, alone; its error is in the results.
+   * up to date, a model is fitted and scored on rows it has not seen, and put into service unless it is worse than the
+   * one that is (see `promoted` and `reason`). A market that fails leaves the others, and its old model, alone; its error
+   * is in the results.
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, or `ERR_CANCELLED` when `signal` aborts; models finished before stay.
    */
@@ -466,8 +492,14 @@ export declare class SignalLoop {
    * others alone; its error is in its result.
    */
   fetchData(options?: FetchOptions): Promise<FetchResult[]>
-  /** The models in service, and files that cannot be used. */
+  /** The models in service with their history, and files that cannot be used. */
   models(): Promise<ModelEntry[]>
+  /**
+   * Puts the model before the one in service back into service, in all processes, and writes it down.
+   *
+   * Rejects with `ERR_NO_PREDECESSOR` when there is none, `ERR_NO_MODEL`, `ERR_MODEL_FILE`, `ERR_INVALID_ARGUMENT`.
+   */
+  rollback(options: RollbackOptions): Promise<Rollback>
   /**
    * Ends the loop: what was acknowledged is safe, threads end, later calls to the store reject with `ERR_CLOSED`. The
    * default loop opens anew at its next use.
@@ -537,6 +569,25 @@ export interface ConservativeMode {
   reason?: string
   /** What is in it: `home`, or a market, `BTCUSDT 1h`. */
   scopes: Array<string>
+/** A newly trained model and the one in service on the same rows, which neither had seen. */
+export interface Comparison {
+  /**
+   * `fresh`: rows after everything the champion was trained on. `held_out`: too few of those, so rows that both held out
+   * when they were trained. `short`: too few of either.
+   */
+  comparedOn: 'fresh' | 'held_out' | 'short'
+  /** How many. */
+  rows: number
+  /** How many independent labels they are worth. */
+  effectiveRows: number
+  /** Mean log loss of both sides. */
+  logLoss: Versus
+  /** The challenger's log loss less the champion's: above 0 it is worse. Missing when the evidence is short. */
+  excess?: Interval
+  /** Mean profit a row of the signals that each would have given, in percent of the entry after costs. */
+  profit: Versus
+  /** The challenger's profit less the champion's: below 0 it is worse. Missing when the evidence is short. */
+  gain?: Interval
 }
 
 /** An error as data, where one market's failure must not reject for all. */
@@ -659,6 +710,16 @@ export interface Interval {
   high: number
 }
 
+/** A mean and the interval that holds 95 % of its block bootstrap. */
+export interface Interval {
+  /** 2.5 % of the resamples lie below. */
+  low: number
+  /** Of the rows as they are. */
+  mean: number
+  /** 2.5 % lie above. */
+  high: number
+}
+
 /** The model's part of a prediction. */
 export interface MlPrediction {
   /** The bet, or HOLD. */
@@ -669,14 +730,30 @@ export interface MlPrediction {
   probabilities: ActionProbabilities
 }
 
-/** A model of `models()`. */
+/** A model of `models()`: the one in service of a market, and its history. */
 export interface ModelEntry {
   /** The file. */
   path: string
+  /** Its version; 0 is a file from before there were versions. */
+  version: number
   /** Missing when the file is damaged. */
   model?: ModelInfo
   /** Why the file cannot be used. */
   error?: Failure
+  /** Hours since it was trained; missing when the file is damaged. */
+  ageHours?: number
+  /** Why it is in service. */
+  reason: string
+  /** Since when, ISO 8601, UTC; missing for a file from before there were versions. */
+  since?: string
+  /** Versions that `rollback` can go back to, oldest first. */
+  predecessors: Array<number>
+  /** Every training there was, oldest first: promoted or refused, and why. */
+  trials: Array<Trial>
+  /** Every rollback there was, oldest first. */
+  rollbacks: Array<Rollback>
+  /** Lines of `models/ledger.jsonl`, of any market, that a crash tore and that cannot be read. */
+  damagedLines: number
 }
 
 /** What a model was trained on, and how it did on rows it had not seen. */
@@ -807,6 +884,8 @@ export interface Prediction {
   stale: boolean
   /** When the model was trained, ISO 8601, UTC. */
   modelTrainedAt: string
+  /** Its version; signals recorded with this prediction are counted for it. */
+  modelVersion: number
 }
 
 /** A prediction in the shape of the backend's old service. It always has this shape, also when there is none. */
@@ -844,6 +923,24 @@ export interface RefusedLine {
   /** Its number in the file, from 1. */
   line: number
   /** Why not. */
+  reason: string
+}
+
+/** A model taken out of service in favour of the one before it. */
+export interface Rollback {
+  /** The symbol, normalised. */
+  symbol: string
+  /** The timeframe. */
+  timeframe: Timeframe
+  /** When, ISO 8601, UTC. */
+  at: string
+  /** The version taken out of service. */
+  from: number
+  /** The version back in service. */
+  to: number
+  /** Decided from live results, not by a person. */
+  automatic: boolean
+  /** Why. */
   reason: string
 }
 
@@ -907,7 +1004,7 @@ export interface Signal {
 export interface TrainingResults {
   /** Models wanted. */
   total: number
-  /** Models trained and in service. */
+  /** Models trained; `promoted` of each says whether it is in service. */
   successful: number
   /** Models that failed. */
   failed: number
@@ -945,14 +1042,64 @@ export interface TrainResult {
   symbol: string
   /** The timeframe. */
   timeframe: Timeframe
-  /** A new model is in service. */
+  /** It was trained, or there was nothing new to learn. */
   success: boolean
-  /** The new model; missing when it failed. */
+  /** A new model is in service. `false`: the one so far stays; `reason` says why. */
+  promoted: boolean
+  /** Why a new model is in service, or is not; missing when the training failed. */
+  reason?: string
+  /** The new model, in service or not; the one in service when there was nothing new. Missing when it failed. */
   model?: ModelInfo
+  /** What was decided about it; missing when it failed or there was nothing new. */
+  trial?: Trial
   /** Why it failed; the old model, if there was one, stays in service. */
   error?: Failure
   /** Something to know besides. */
   warning?: string
   /** How long it took, in milliseconds. */
   durationMs: number
+}
+
+/** One training, and what was decided about its model. */
+export interface Trial {
+  /** When, ISO 8601, UTC. */
+  at: string
+  /** How it was trained. */
+  mode: 'full' | 'incremental'
+  /** Why it was trained in full although it was to continue the champion. */
+  fallback?: string
+  /** Its number, also when it was refused. */
+  version: number
+  /** How many trainings of this market there had been, this one included: of many, one looks good by chance. */
+  trial: number
+  /** It went into service. */
+  promoted: boolean
+  /** What was decided. */
+  decision: TrialDecision
+  /** The same in words, with its figures. */
+  reason: string
+  /** Labelled rows known to the training. */
+  rows: number
+  /** Close time of the last candle that a label has seen, ISO 8601, UTC. */
+  horizon: string
+  /** It departs from the base rate. */
+  hasSkill: boolean
+  /** Mean held-out log loss of both sides. */
+  logLoss: number
+  /** The constants'. */
+  constantLogLoss: number
+  /** The version that was in service. */
+  champion?: number
+  /** The two side by side; missing when there was none to compare with. */
+  comparison?: Comparison
+  /** How long the training took, in milliseconds. */
+  durationMs: number
+}
+
+/** The same figure of both. */
+export interface Versus {
+  /** The newly trained model's. */
+  challenger: number
+  /** The one's in service. */
+  champion: number
 }

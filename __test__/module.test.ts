@@ -18,6 +18,7 @@ const NAMES = [
   'models',
   'onEvent',
   'predict',
+  'rollback',
   'train',
 ]
 

@@ -22,7 +22,8 @@ fn benches(criterion: &mut Criterion) {
     let market = Market::parse("BTCUSDT", "1h").expect("a market");
     let series = candles(&market, 2160);
     let config = Config::default();
-    let train = || train_market(&market, &series, &config, 0, &Cancel::default(), &|_| {}).expect("enough candles");
+    let train =
+        || train_market(&market, &series, &config, 0, &Cancel::default(), &|_| {}).expect("enough candles").model;
 
     let mut state = FeatureState::new(HOUR_MS);
     series.iter().for_each(|candle| {

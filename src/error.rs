@@ -85,6 +85,14 @@ pub enum Error {
         /// What is wrong with it and what to do.
         problem: String,
     },
+    /// A rollback was asked for, and there is no earlier model that could serve.
+    #[error("no earlier model of {market} to roll back to: version {version} is the only one that can be read")]
+    NoPredecessor {
+        /// The symbol and timeframe.
+        market: String,
+        /// The version in service, which stays so.
+        version: u64,
+    },
     /// The same signal id was recorded before with other content.
     #[error(
         "signal `{id}` was recorded before with another {field}; a signal is recorded once, give the new one its own id"
@@ -134,6 +142,7 @@ impl Error {
             Self::NoData(_) => "ERR_NO_DATA",
             Self::NoModel { .. } => "ERR_NO_MODEL",
             Self::ModelFile { .. } => "ERR_MODEL_FILE",
+            Self::NoPredecessor { .. } => "ERR_NO_PREDECESSOR",
             Self::SignalConflict { .. } => "ERR_SIGNAL_CONFLICT",
             Self::Store(_) => "ERR_STORE",
             Self::StoreBusy(_) => "ERR_STORE_BUSY",

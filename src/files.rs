@@ -1,8 +1,15 @@
-//! Files replaced whole or not at all.
+//! Files replaced whole or not at all, and files that several processes share.
+
+pub(crate) mod fault;
+pub(crate) mod lock;
+pub(crate) mod storage;
 
 use crate::error::{Error, Result};
 use std::io::{BufWriter, Write};
 use std::path::Path;
+
+/// How the names of files begin that are still being written; a crash may leave one behind.
+pub(crate) const UNFINISHED: &str = ".writing-";
 
 /// Writes `content` to `path` so that a reader, or a crash at any moment, meets either the old file or the new one:
 /// a temporary file in the same folder, synced, renamed over the old, and the folder synced.
@@ -15,7 +22,7 @@ pub fn write_atomically_with(path: &Path, write: impl FnOnce(&mut dyn Write) -> 
     let folder = path.parent().unwrap_or(Path::new("."));
     create_folder(folder)?;
     let fail = |cause: std::io::Error| Error::io("write", path, cause);
-    let file = tempfile::Builder::new().prefix(".writing-").tempfile_in(folder).map_err(fail)?;
+    let file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder).map_err(fail)?;
     let mut buffered = BufWriter::new(file);
     write(&mut buffered)?;
     let file = buffered.into_inner().map_err(|e| fail(e.into_error()))?;

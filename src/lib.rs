@@ -8,6 +8,8 @@
 //! - **triple barrier**: take profit, stop loss, expiry: whichever is touched first closes the signal.
 //! - **label**: what a BUY, and what a SELL, at a bar would have come to, by the same triple barrier.
 //! - **champion**, **challenger**: the model in service, the newly trained one.
+//! - **horizon** of a model: the close of the last candle that any of its labels saw; only rows after it can score it.
+//! - **gate**: what decides whether a challenger becomes champion; **ledger**: where every such trial is written down.
 //! - **home**: the folder that holds everything, `./ml` by default.
 //!
 //! # Units

@@ -8,9 +8,9 @@ use signalloop::cancel::Cancel;
 use signalloop::config::Config;
 use signalloop::learning::{Step, train_market};
 use signalloop::market::{Candle, Simulator, SimulatorOptions};
-use signalloop::model::{Model, Registry};
+use signalloop::model::{Decision, Mode, Model, Registry, Trial, Verdict};
 use signalloop::symbol::Market;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 const HOUR: i64 = 3_600_000;
 
@@ -29,7 +29,14 @@ fn small() -> Config {
 }
 
 fn train(candles: &[Candle], config: &Config) -> Model {
-    train_market(&market(), candles, config, 1_750_000_000_000, &Cancel::default(), &|_| {}).unwrap()
+    train_market(&market(), candles, config, 1_750_000_000_000, &Cancel::default(), &|_| {}).unwrap().model
+}
+
+/// Puts a model into service whatever was there before.
+fn promote(registry: &Registry, model: &Model) -> Arc<Model> {
+    let verdict = Verdict { decision: Decision::NotWorse, reason: "for the test".to_owned(), comparison: None };
+    let trial = Trial::new(&model.record, Mode::Full, verdict, 0, 0);
+    registry.submit(model.clone(), trial, &registry.champion(&market()).unwrap()).unwrap().unwrap().0
 }
 
 #[test]
@@ -98,7 +105,8 @@ fn probabilities_add_up_and_odd_rows_have_none() {
 
 #[test]
 fn too_little_data_says_what_is_missing() {
-    let error = train_market(&market(), &candles(200, 0.25, 1), &small(), 0, &Cancel::default(), &|_| {}).unwrap_err();
+    let error =
+        train_market(&market(), &candles(200, 0.25, 1), &small(), 0, &Cancel::default(), &|_| {}).err().unwrap();
     assert_eq!(error.code(), "ERR_NO_DATA");
     let text = error.to_string();
     assert!(text.contains("200 candles") && text.contains("96 warm-up") && text.contains("needs 200"), "{text}");
@@ -120,7 +128,7 @@ fn progress_counts_to_its_end_and_a_cancelled_training_stops() {
             cancel.cancel();
         }
     };
-    let error = train_market(&market(), &series, &small(), 0, &cancel, &stop_at_three).unwrap_err();
+    let error = train_market(&market(), &series, &small(), 0, &cancel, &stop_at_three).err().unwrap();
     assert_eq!(error.code(), "ERR_CANCELLED");
 }
 
@@ -128,9 +136,10 @@ fn progress_counts_to_its_end_and_a_cancelled_training_stops() {
 fn a_file_comes_back_as_the_very_model() {
     let home = tempfile::tempdir().unwrap();
     let model = train(&candles(900, 0.6, 2), &small());
-    Registry::new(home.path().to_owned()).promote(model.clone()).unwrap();
+    let promoted = promote(&Registry::new(home.path().to_owned()), &model);
+    assert_eq!((promoted.version(), &promoted.record), (1, &model.record));
     let fresh = Registry::new(home.path().to_owned());
-    assert_eq!(*fresh.get(&market()).unwrap(), model);
+    assert_eq!(fresh.get(&market()).unwrap(), promoted);
     assert_eq!(fresh.list().unwrap().len(), 1);
     assert_eq!(fresh.get(&Market::parse("ETHUSDT", "1h").unwrap()).unwrap_err().code(), "ERR_NO_MODEL");
 }
@@ -140,8 +149,8 @@ fn damaged_and_foreign_files_are_refused_and_the_old_model_stays() {
     let home = tempfile::tempdir().unwrap();
     let model = train(&candles(900, 0.6, 2), &small());
     let serving = Registry::new(home.path().to_owned());
-    serving.promote(model.clone()).unwrap();
-    let path = serving.path(&market());
+    let model = promote(&serving, &model);
+    let path = serving.list().unwrap()[0].path.clone();
     let good = std::fs::read(&path).unwrap();
     let refused = |content: &[u8]| {
         std::fs::write(&path, content).unwrap();
@@ -149,7 +158,7 @@ fn damaged_and_foreign_files_are_refused_and_the_old_model_stays() {
         assert_eq!(error.code(), "ERR_MODEL_FILE");
         assert!(error.to_string().contains("signalloop train"), "{error}");
         // Who has the model in memory goes on serving it.
-        assert_eq!(*serving.get(&market()).unwrap(), model);
+        assert_eq!(serving.get(&market()).unwrap(), model);
     };
     // Cut anywhere, or with any byte changed.
     for at in (0..good.len()).step_by(good.len() / 60 + 1).chain([good.len() - 1]) {
@@ -160,7 +169,7 @@ fn damaged_and_foreign_files_are_refused_and_the_old_model_stays() {
     }
     refused(b"");
     refused(b"PK\x03\x04 something else");
-    let newer = [b"signalloop model 2\n", &good[19..]].concat();
+    let newer = [b"signalloop model 3\n", &good[19..]].concat();
     refused(&newer);
 
     // Another market's model under this name.
@@ -171,5 +180,5 @@ fn damaged_and_foreign_files_are_refused_and_the_old_model_stays() {
 
     // The good file again: in service again.
     std::fs::write(&path, &good).unwrap();
-    assert_eq!(*Registry::new(home.path().to_owned()).get(&market()).unwrap(), model);
+    assert_eq!(Registry::new(home.path().to_owned()).get(&market()).unwrap(), model);
 }

@@ -61,12 +61,12 @@ const ODD = {
 const loop = new signalloop.SignalLoop({ fetchCandles: async () => [], threads: 1 })
 const methods = (object, names) => names.map((name) => [name, (...args) => object[name](...args)])
 const TRACKER = ['shouldCloseSignal', 'recordSignal', 'recordSignals', 'updateOutcome', 'onPrice', 'onCandle', 'getStats']
-const LOOP = ['train', 'predict', 'generateSignal', 'fetchData', 'configure', 'predictor']
+const LOOP = ['train', 'predict', 'generateSignal', 'fetchData', 'rollback', 'configure', 'predictor']
 
 const targets = [
   ...methods(signalloop.feedbackTracker, TRACKER),
   ...methods(loop.feedbackTracker, TRACKER),
-  ...methods(signalloop, ['train', 'predict', 'generateSignal', 'fetchData', 'configure']),
+  ...methods(signalloop, ['train', 'predict', 'generateSignal', 'fetchData', 'rollback', 'configure']),
   ...methods(loop, LOOP),
   ...methods(signalloop.mlPredictor, ['predict']),
   ...methods(loop.predictor(), ['predict']),

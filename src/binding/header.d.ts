@@ -26,7 +26,7 @@ export type Abstention = 'NO_SKILL' | 'NO_EDGE' | 'NO_FEATURES' | 'NO_LEVELS' | 
 /** The code of an error, as `error.code`. `docs/errors.md` says when each comes and what to do. */
 export type ErrorCode =
   | 'ERR_INVALID_SIGNAL' | 'ERR_INVALID_ARGUMENT' | 'ERR_INVALID_CONFIG' | 'ERR_INVALID_CANDLE'
-  | 'ERR_EXCHANGE' | 'ERR_NO_DATA' | 'ERR_NO_MODEL' | 'ERR_MODEL_FILE'
+  | 'ERR_EXCHANGE' | 'ERR_NO_DATA' | 'ERR_NO_MODEL' | 'ERR_MODEL_FILE' | 'ERR_NO_PREDECESSOR'
   | 'ERR_SIGNAL_CONFLICT' | 'ERR_STORE' | 'ERR_STORE_BUSY' | 'ERR_IO' | 'ERR_CANCELLED' | 'ERR_CLOSED'
   | 'ERR_INTERNAL'
 
@@ -178,8 +178,12 @@ export interface EvaluateOptions {
 
 /** What to train. */
 export interface TrainOptions {
-  /** `all` (default): every market asked for. `symbol`: the `symbols` given. `retrain`: those older than `maxAgeHours`. */
-  mode?: 'all' | 'symbol' | 'retrain'
+  /**
+   * `all` (default): every market asked for. `symbol`: the `symbols` given. `retrain`: those older than `maxAgeHours`.
+   * `incremental`: every market asked for, by continuing its model with what came since: much faster. In full where that
+   * cannot be; `trial.fallback` of the result says why.
+   */
+  mode?: 'all' | 'symbol' | 'retrain' | 'incremental'
   /** Default: the configured ones. */
   symbols?: readonly string[]
   /** Default: the configured ones. */
@@ -214,6 +218,25 @@ export interface GenerateOptions {
   /** Stop and target at 2/3, 1 or 4/3 of the distance that the model was trained on. Default `medium`. */
   riskTolerance?: 'low' | 'medium' | 'high'
 }
+
+/** What to roll back. */
+export interface RollbackOptions {
+  symbol: string
+  /** Default `1h`. */
+  timeframe?: Timeframe
+  /** Why; it is written down. */
+  reason?: string
+}
+
+/**
+ * Why a newly trained model went into service: `FIRST_MODEL`, `CHAMPION_UNUSABLE` (the one so far cannot be read),
+ * `OTHER_SIGNAL_SHAPE` (stop, target or expiry are configured otherwise now), `NOT_WORSE`, `SHORT_EVIDENCE` (nothing speaks
+ * against it, but there is too little to compare). Why it did not: `WORSE_LOG_LOSS`, `LESS_PROFIT` (each beyond chance),
+ * `WORSE_THAN_CONSTANT`.
+ */
+export type TrialDecision =
+  | 'FIRST_MODEL' | 'CHAMPION_UNUSABLE' | 'OTHER_SIGNAL_SHAPE' | 'NOT_WORSE' | 'SHORT_EVIDENCE'
+  | 'WORSE_LOG_LOSS' | 'LESS_PROFIT' | 'WORSE_THAN_CONSTANT'
 
 /** What to fetch. Default: all configured markets. */
 export interface FetchOptions {
@@ -304,6 +327,8 @@ export declare const evaluate: SignalLoop['evaluate']
 export declare const onEvent: SignalLoop['onEvent']
 /** See {@link SignalLoop.models}; of the default loop. */
 export declare const models: SignalLoop['models']
+/** See {@link SignalLoop.rollback}; of the default loop. */
+export declare const rollback: SignalLoop['rollback']
 /** See {@link SignalLoop.configure}; of the default loop. */
 export declare const configure: SignalLoop['configure']
 /** See {@link SignalLoop.close}; of the default loop. */

@@ -158,8 +158,9 @@ impl SignalLoop {
     }
 
     /// Trains models for all configured symbols and timeframes, each on its own, on threads of its own: candles are brought
-    /// up to date, a model is fitted and scored on rows it has not seen, and put into service. A market that fails leaves
-    /// the others, and its old model, alone; its error is in the results.
+    /// up to date, a model is fitted and scored on rows it has not seen, and put into service unless it is worse than the
+    /// one that is (see `promoted` and `reason`). A market that fails leaves the others, and its old model, alone; its error
+    /// is in the results.
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, or `ERR_CANCELLED` when `signal` aborts; models finished before stay.
     #[napi(ts_args_type = "options?: TrainOptions", ts_return_type = "Promise<TrainingResults>")]
@@ -258,21 +259,32 @@ impl SignalLoop {
         })
     }
 
-    /// The models in service, and files that cannot be used.
+    /// The models in service with their history, and files that cannot be used.
     #[napi(ts_return_type = "Promise<ModelEntry[]>")]
     pub fn models<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Vec<types::ModelEntry>>> {
         call(env, &self.core, || {
             let core = self.core.clone();
-            Ok(async move {
-                let entry = |(path, record): (PathBuf, Result<crate::model::Record>)| {
-                    let (model, error) = match record {
-                        Ok(record) => (Some(record.into()), None),
-                        Err(error) => (None, Some(error.into())),
-                    };
-                    types::ModelEntry { path: path.display().to_string(), model, error }
-                };
-                Ok(core.models()?.into_iter().map(entry).collect())
-            })
+            Ok(async move { Ok(types::ModelEntry::all(core.models()?, core.now_ms())) })
+        })
+    }
+
+    /// Puts the model before the one in service back into service, in all processes, and writes it down.
+    ///
+    /// Rejects with `ERR_NO_PREDECESSOR` when there is none, `ERR_NO_MODEL`, `ERR_MODEL_FILE`, `ERR_INVALID_ARGUMENT`.
+    #[napi(ts_args_type = "options: RollbackOptions", ts_return_type = "Promise<Rollback>")]
+    pub fn rollback<'env>(
+        &self,
+        env: &'env Env,
+        options: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, types::Rollback>> {
+        call(env, &self.core, || {
+            let mut map = values::to_map("options", options)?;
+            let market = values::market(&mut map)?;
+            let text = |value: &Value| value.as_str().map(str::to_owned);
+            let reason = values::option(&mut map, "reason", "must be text", text)?;
+            values::no_more(&map)?;
+            let core = self.core.clone();
+            Ok(async move { core.rollback(&market, reason.as_deref()).map(Into::into) })
         })
     }
 
@@ -326,9 +338,10 @@ fn train_request(map: &mut Map<String, Value>) -> Result<TrainRequest> {
         "all" => Some(TrainMode::All),
         "symbol" => Some(TrainMode::Symbol),
         "retrain" => Some(TrainMode::Retrain),
+        "incremental" => Some(TrainMode::Incremental),
         _ => None,
     };
-    let mode = values::option(map, "mode", "must be all, symbol or retrain", mode)?.unwrap_or_default();
+    let mode = values::option(map, "mode", "must be all, symbol, retrain or incremental", mode)?.unwrap_or_default();
     let fetch = values::option(map, "fetch", "must be true or false", Value::as_bool)?.unwrap_or(true);
     Ok(TrainRequest {
         mode,

@@ -37,7 +37,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Train a model for every configured symbol and timeframe, or for those named
-    Train(Train),
+    Train(TrainNow),
     /// Train again the models that are missing, damaged or old
     Retrain(Retrain),
     /// Bring candles up to date from the exchange
@@ -53,6 +53,8 @@ pub enum Command {
     Learn(Learn),
     /// Show the models in service, and how good they are on candles they had not seen
     Models,
+    /// Put the model before the one in service back into service
+    Rollback(Rollback),
     /// Take in a signals.jsonl of the system that came before, or of another home
     Import(File),
     /// Write all closed signals to a CSV file, with their features at entry
@@ -149,6 +151,40 @@ pub struct Train {
     pub no_fetch: bool,
 }
 
+/// What to train, and how.
+#[derive(Debug, clap::Args)]
+pub struct TrainNow {
+    /// What to train.
+    #[command(flatten)]
+    pub train: Train,
+    /// From nothing, or by continuing the models in service with what came since they were trained
+    #[arg(long, value_enum, default_value_t = Mode::Full)]
+    pub mode: Mode,
+}
+
+/// How to train.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Mode {
+    /// On all rows, from nothing
+    Full,
+    /// The models in service with their oldest trees replaced; in full where that cannot be
+    Incremental,
+}
+
+/// What to roll back.
+#[derive(Debug, clap::Args)]
+pub struct Rollback {
+    /// The symbol, BTCUSDT or BTC/USDT
+    #[arg(long, value_parser = Symbol::parse)]
+    pub symbol: Symbol,
+    /// The timeframe
+    #[arg(long, value_parser = Timeframe::parse, default_value = "1h")]
+    pub timeframe: Timeframe,
+    /// Why; it is written down
+    #[arg(long)]
+    pub reason: Option<String>,
+}
+
 /// What to train again.
 #[derive(Debug, clap::Args)]
 pub struct Retrain {
@@ -187,6 +223,8 @@ pub struct Learn {
 pub enum LearnMode {
     /// Train a new model from all candles
     Retrain,
+    /// Continue the model with what came since
+    Incremental,
     /// Compare the recent half of the closed signals with the early half
     Evaluate,
 }

@@ -1,14 +1,14 @@
 //! The commands, each a few lines over the engine.
 
 use super::args::{
-    Args, Command, Data, FaultRate, Learn, LearnMode, Predict, Simulator as SimulatorArgs, Stats, Train,
+    Args, Command, Data, FaultRate, Learn, LearnMode, Mode, Predict, Rollback, Simulator as SimulatorArgs, Stats, Train,
 };
 use super::data;
 use super::output::{Output, failure};
 use super::progress::{Progress, quality};
 use super::{FAILURE, PARTIAL, SUCCESS};
 use crate::cancel::Cancel;
-use crate::engine::{Options, SignalLoop, TrainMode, TrainRequest, TrainingResults};
+use crate::engine::{MarketModels, Options, SignalLoop, TrainMode, TrainRequest, TrainingResults};
 use crate::error::{Error, Result};
 use crate::feedback::{Figures, StatsFilter};
 use crate::learning::improvement::{Half, Improvement};
@@ -26,7 +26,13 @@ pub async fn run(command: &Command, args: &Args, output: &Output) -> Result<i32>
     let core = Arc::new(SignalLoop::open(Options { home: args.home.clone(), threads, ..Options::default() })?);
     core.warnings().iter().for_each(|warning| output.warning(warning));
     let code = match command {
-        Command::Train(train) => self::train(&core, request(train, TrainMode::All, None), args, output).await,
+        Command::Train(now) => {
+            let mode = match now.mode {
+                Mode::Full => TrainMode::All,
+                Mode::Incremental => TrainMode::Incremental,
+            };
+            self::train(&core, request(&now.train, mode, None), args, output).await
+        }
         Command::Retrain(retrain) => {
             self::train(&core, request(&retrain.train, TrainMode::Retrain, Some(retrain.max_age)), args, output).await
         }
@@ -37,6 +43,7 @@ pub async fn run(command: &Command, args: &Args, output: &Output) -> Result<i32>
         Command::Stats(stats) => self::stats(&core, stats, output),
         Command::Learn(learn) => self::learn(&core, learn, args, output).await,
         Command::Models => models(&core, output),
+        Command::Rollback(rollback) => self::rollback(&core, rollback, output),
         Command::Import(file) => import(&core, &file.file, output).await,
         Command::Export(file) => export(&core, &file.file, output),
         Command::Compact => compact(&core, output).await,
@@ -90,8 +97,13 @@ pub fn report(results: &TrainingResults, output: &Output) {
         let others = if more > 0 { format!(" (and {more} more)") } else { String::new() };
         output.warning(format!("{first}{others}"));
     }
+    let kept = results.results.iter().filter(|result| result.trained.as_ref().is_ok_and(|trained| !trained.promoted()));
+    let kept = match kept.count() {
+        0 => String::new(),
+        kept => format!("; {kept} of them not put into service"),
+    };
     output.line(format!(
-        "Success: {}/{} models trained ({:.0}%)",
+        "Success: {}/{} models trained ({:.0}%){kept}",
         results.succeeded(),
         results.results.len(),
         results.success_rate()
@@ -116,8 +128,9 @@ fn predict(core: &SignalLoop, predict: &Predict, output: &Output) -> Result<i32>
         100.0 * p.hold
     ));
     output.line(format!(
-        "  from candles until {}, model of {}",
+        "  from candles until {}, model version {} of {}",
         format_iso(prediction.candle_close_ms),
+        prediction.model.version(),
         format_iso(prediction.model.record.trained_ms)
     ));
     if prediction.stale {
@@ -143,6 +156,7 @@ fn predict(core: &SignalLoop, predict: &Predict, output: &Output) -> Result<i32>
         "candlesUntil": format_iso(prediction.candle_close_ms),
         "stale": prediction.stale,
         "modelTrainedAt": format_iso(prediction.model.record.trained_ms),
+        "modelVersion": prediction.model.version(),
     }));
     Ok(SUCCESS)
 }
@@ -150,9 +164,10 @@ fn predict(core: &SignalLoop, predict: &Predict, output: &Output) -> Result<i32>
 async fn learn(core: &Arc<SignalLoop>, learn: &Learn, args: &Args, output: &Output) -> Result<i32> {
     let Predict { symbol, timeframe } = &learn.market;
     match learn.mode {
-        LearnMode::Retrain => {
+        LearnMode::Retrain | LearnMode::Incremental => {
+            let incremental = learn.mode == LearnMode::Incremental;
             let request = TrainRequest {
-                mode: TrainMode::Symbol,
+                mode: if incremental { TrainMode::Incremental } else { TrainMode::Symbol },
                 symbols: Some(vec![symbol.clone()]),
                 timeframes: Some(vec![*timeframe]),
                 ..TrainRequest::default()
@@ -276,24 +291,48 @@ pub fn figures_table(
 
 fn models(core: &SignalLoop, output: &Output) -> Result<i32> {
     let models = core.models()?;
+    if models.damaged_lines > 0 {
+        let lines = models.damaged_lines;
+        output.warning(format!("{lines} lines of models/ledger.jsonl cannot be read and are left out"));
+    }
+    let models = models.markets;
     if models.is_empty() {
         output.line("No models yet. Train them with `signalloop train`.");
     }
-    for (path, record) in &models {
-        output.line(match record {
+    for MarketModels { champion, trials, .. } in &models {
+        match &champion.record {
             Ok(record) => {
                 let age_hours = (core.now_ms() - record.trained_ms) as f64 / 3_600_000.0;
-                format!("{:<15} {age_hours:>6.1} h old  {}", record.market, quality(record))
+                output.line(format!("{:<15} {age_hours:>6.1} h old  {}", record.market, quality(record)));
+                output.line(format!("    version {} in service: {}", champion.version, champion.reason));
             }
-            Err(error) => format!("{}: {error} [{}]", path.display(), error.code()),
-        });
+            Err(error) => output.line(format!("{}: {error} [{}]", champion.path.display(), error.code())),
+        }
+        for refused in trials.iter().filter(|trial| trial.version > champion.version && !trial.promoted) {
+            output.line(format!("    version {} refused: {}", refused.version, refused.reason));
+        }
     }
-    let entry = |(path, record): &(std::path::PathBuf, Result<crate::model::Record>)| match record {
-        Ok(record) => json!({ "path": path, "record": record }),
-        Err(error) => json!({ "path": path, "error": failure(error) }),
+    let entry = |MarketModels { champion, trials, rollbacks }: &MarketModels| {
+        let mut entry = json!({
+            "path": champion.path, "version": champion.version, "reason": champion.reason,
+            "predecessors": champion.predecessors, "trials": trials, "rollbacks": rollbacks,
+        });
+        match &champion.record {
+            Ok(record) => entry["record"] = json!(record),
+            Err(error) => entry["error"] = failure(error),
+        }
+        entry
     };
     output.document(&Value::from_iter(models.iter().map(entry)));
-    Ok(exit_code(models.iter().filter(|(_, record)| record.is_ok()).count(), models.len()))
+    Ok(exit_code(models.iter().filter(|market| market.champion.record.is_ok()).count(), models.len()))
+}
+
+fn rollback(core: &SignalLoop, rollback: &Rollback, output: &Output) -> Result<i32> {
+    let market = crate::symbol::Market { symbol: rollback.symbol.clone(), timeframe: rollback.timeframe };
+    let done = core.rollback(&market, rollback.reason.as_deref())?;
+    output.line(format!("{market}: version {} is in service again, in place of {}", done.to, done.from));
+    output.document(&json!(done));
+    Ok(SUCCESS)
 }
 
 async fn import(core: &SignalLoop, file: &Path, output: &Output) -> Result<i32> {

@@ -172,5 +172,9 @@ impl Running<'_> {
 }
 
 fn skilled(trained: &TrainingResults) -> usize {
-    trained.results.iter().filter(|result| result.record.as_ref().is_ok_and(|model| model.record.has_skill())).count()
+    trained
+        .results
+        .iter()
+        .filter(|result| result.trained.as_ref().is_ok_and(|trained| trained.model().record.has_skill()))
+        .count()
 }

@@ -1,7 +1,7 @@
 //! Progress of a training: bars on a terminal, a plain line per market anywhere else.
 
 use super::output::Output;
-use crate::engine::{Phase, TrainProgress, TrainResult};
+use crate::engine::{Phase, TrainProgress, TrainResult, Trained};
 use crate::model::Record;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use parking_lot::Mutex;
@@ -60,10 +60,12 @@ fn style(template: &str) -> ProgressStyle {
 /// One market's end in a line.
 pub fn summary(result: &TrainResult) -> String {
     let seconds = result.duration_ms as f64 / 1000.0;
-    match &result.record {
-        Ok(model) => {
-            let note = result.warning.as_ref().map_or("", |_| "  (see the warnings)");
-            format!("{:<15} trained  {}  {seconds:.1} s{note}", result.market, quality(&model.record))
+    match &result.trained {
+        Ok(Trained::NothingNew { .. }) => format!("{:<15} kept     nothing new since it was trained", result.market),
+        Ok(trained) => {
+            let stored = result.warning.as_ref().map_or("", |_| "  (see the warnings)");
+            let kept = if trained.promoted() { String::new() } else { format!("  not promoted: {}", trained.reason()) };
+            format!("{:<15} trained  {}  {seconds:.1} s{stored}{kept}", result.market, quality(&trained.model().record))
         }
         Err(error) => format!("{:<15} failed   {error} [{}]", result.market, error.code()),
     }

@@ -187,7 +187,7 @@ impl SignalLoop {
         }
         let mut markets = performance.due(&config.poor_performance, now_ms);
         // Retraining is for what was trained: signals of elsewhere need no model.
-        markets.retain(|market| self.registry.path(market).exists());
+        markets.retain(|market| self.registry.champion_version(market).is_ok());
         if markets.is_empty() {
             return None;
         }
@@ -211,7 +211,7 @@ impl SignalLoop {
             match self.train(request, Cancel::default(), |_| {}).await {
                 Ok(results) => {
                     for result in results.results {
-                        match result.record {
+                        match result.trained {
                             Ok(_) => trained.push(result.market),
                             Err(error) => self.emit(&Event::Warning(format!(
                                 "emergency training of {} failed: {error} [{}]",

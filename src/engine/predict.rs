@@ -1,6 +1,7 @@
 //! What to do next: predictions and generated signals.
 
 use super::SignalLoop;
+use super::models::PREDICTION_KEY;
 use crate::barrier::Direction;
 use crate::error::{Error, Result};
 use crate::features::{self, MIN_CANDLES};
@@ -9,7 +10,7 @@ use crate::market::{Begin, Candle, candle_file};
 use crate::model::{Model, Probabilities};
 use crate::signal::Signal;
 use crate::symbol::Market;
-use serde_json::Map;
+use serde_json::{Map, json};
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
@@ -156,8 +157,14 @@ impl GeneratedSignal {
         }
     }
 
-    /// The same as the store records it.
+    /// The same as the store records it, with what the model promised, and which model it was.
     pub fn to_signal(&self) -> Signal {
+        let prediction = &self.prediction;
+        let promised = json!({
+            "signal": prediction.decision.map_or(json!("HOLD"), |direction| json!(direction)),
+            "confidence": 100.0 * prediction.confidence(),
+            "modelVersion": prediction.model.version(),
+        });
         Signal {
             id: self.id(),
             symbol: self.prediction.market.symbol.clone(),
@@ -171,7 +178,7 @@ impl GeneratedSignal {
             expires_ms: self.expires_ms,
             indicators: Map::new(),
             features: None,
-            extra: Map::new(),
+            extra: Map::from_iter([(PREDICTION_KEY.to_owned(), promised)]),
         }
     }
 

@@ -1,13 +1,14 @@
-//! Training many markets: fetch, train, promote, each on its own.
+//! Training many markets: fetch, train, compare with the model in service, promote; each on its own.
 
 use super::SignalLoop;
 use super::fetch::PARALLEL;
+use super::{Event, ModelChange};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
-use crate::learning::{Step, train_market};
-use crate::market::{CandleSource, Reading, candle_file, read_candles};
-use crate::model::{Model, Record};
+use crate::learning::{Candidate, Continued, MIN_NEW_ROWS, Step, cannot_continue, continue_market, train_market};
+use crate::market::{Candle, CandleSource, Reading, candle_file, read_candles};
+use crate::model::{Champion, Model, Trial};
 use crate::symbol::{Market, Symbol, Timeframe};
 use crate::time::format_iso;
 use serde_json::{Value, json};
@@ -27,6 +28,9 @@ pub enum TrainMode {
     Symbol,
     /// Only those whose model is missing, damaged, or older than `max_age_hours`.
     Retrain,
+    /// Every market asked for, by continuing the model in service with what came since it was trained: much faster. Where
+    /// that cannot be, in full, and the result says why.
+    Incremental,
 }
 
 /// What to train.
@@ -51,7 +55,7 @@ pub enum Phase {
     Fetch,
     /// A model is being fitted and scored.
     Train,
-    /// Its model is in service.
+    /// It was trained; the result says whether its model is in service.
     Done,
     /// It failed; the result says why.
     Failed,
@@ -74,13 +78,66 @@ pub struct TrainProgress {
     pub result: Option<TrainResult>,
 }
 
+/// A market that was trained.
+#[derive(Debug, Clone)]
+pub enum Trained {
+    /// A new model, in service or not.
+    Decided {
+        /// The new model.
+        model: Arc<Model>,
+        /// What was decided about it, as the ledger has it.
+        trial: Box<Trial>,
+    },
+    /// There was nothing new to continue the model with ([`TrainMode::Incremental`]).
+    NothingNew {
+        /// The model in service.
+        champion: Arc<Model>,
+        /// Decided rows that came since it was trained.
+        rows: usize,
+    },
+}
+
+impl Trained {
+    /// The new model; the one in service when there was nothing new.
+    pub fn model(&self) -> &Arc<Model> {
+        match self {
+            Self::Decided { model, .. } => model,
+            Self::NothingNew { champion, .. } => champion,
+        }
+    }
+
+    /// What was decided; `None` when there was nothing to decide.
+    pub fn trial(&self) -> Option<&Trial> {
+        match self {
+            Self::Decided { trial, .. } => Some(trial),
+            Self::NothingNew { .. } => None,
+        }
+    }
+
+    /// Whether a new model went into service.
+    pub fn promoted(&self) -> bool {
+        self.trial().is_some_and(|trial| trial.promoted)
+    }
+
+    /// Why it did, or did not.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Decided { trial, .. } => trial.reason.clone(),
+            Self::NothingNew { champion, rows } => format!(
+                "nothing new: {rows} decided rows came after {}, new trees need {MIN_NEW_ROWS}",
+                format_iso(champion.record.horizon_ms)
+            ),
+        }
+    }
+}
+
 /// What training one market came to.
 #[derive(Debug, Clone)]
 pub struct TrainResult {
     /// The market.
     pub market: Market,
-    /// The new model's record, or why there is none.
-    pub record: Result<Arc<Model>>,
+    /// The new model and whether it is in service, or why there is none.
+    pub trained: Result<Trained>,
     /// Something to know besides, such as that the exchange did not answer and older candles were used.
     pub warning: Option<String>,
     /// How long it took.
@@ -103,7 +160,7 @@ pub struct TrainingResults {
 impl TrainingResults {
     /// Models trained.
     pub fn succeeded(&self) -> usize {
-        self.results.iter().filter(|result| result.record.is_ok()).count()
+        self.results.iter().filter(|result| result.trained.is_ok()).count()
     }
 
     /// Percent of models trained; 100 when there was nothing to do.
@@ -117,11 +174,16 @@ impl TrainingResults {
             let mut entry = json!({
                 "symbol": result.market.symbol,
                 "timeframe": result.market.timeframe,
-                "success": result.record.is_ok(),
+                "success": result.trained.is_ok(),
                 "duration_seconds": result.duration_ms as f64 / 1000.0,
             });
-            match &result.record {
-                Ok(model) => entry["record"] = json!(model.record),
+            match &result.trained {
+                Ok(trained) => {
+                    entry["promoted"] = json!(trained.promoted());
+                    entry["reason"] = json!(trained.reason());
+                    entry["record"] = json!(trained.model().record);
+                    entry["trial"] = json!(trained.trial());
+                }
                 Err(error) => entry["error"] = json!({ "code": error.code(), "message": error.to_string() }),
             }
             if let Some(warning) = &result.warning {
@@ -149,6 +211,7 @@ struct Run {
     permits: Semaphore,
     fetches: Semaphore,
     cancel: Cancel,
+    mode: TrainMode,
     finished: AtomicUsize,
     total: usize,
     progress: Box<dyn Fn(TrainProgress) + Send + Sync>,
@@ -189,6 +252,7 @@ impl SignalLoop {
             permits: Semaphore::new(if config.parallel_training { self.threads() } else { 1 }),
             fetches: Semaphore::new(PARALLEL),
             cancel: cancel.clone(),
+            mode: request.mode,
             finished: AtomicUsize::new(0),
             total: markets.len(),
             progress: Box::new(progress),
@@ -236,9 +300,9 @@ impl SignalLoop {
     async fn train_one(self: Arc<Self>, market: Market, run: &Arc<Run>) -> TrainResult {
         let clock = Instant::now();
         let mut warning = None;
-        let record = self.clone().fetch_and_train(&market, run, &mut warning).await;
-        let phase = if record.is_ok() { Phase::Done } else { Phase::Failed };
-        let result = TrainResult { market, record, warning, duration_ms: clock.elapsed().as_millis() as u64 };
+        let trained = self.clone().fetch_and_train(&market, run, &mut warning).await;
+        let phase = if trained.is_ok() { Phase::Done } else { Phase::Failed };
+        let result = TrainResult { market, trained, warning, duration_ms: clock.elapsed().as_millis() as u64 };
         run.finished.fetch_add(1, Ordering::Relaxed);
         run.tell(&result.market, phase, NOT_BEGUN, Some(result.clone()));
         result
@@ -249,7 +313,7 @@ impl SignalLoop {
         market: &Market,
         run: &Arc<Run>,
         warning: &mut Option<String>,
-    ) -> Result<Arc<Model>> {
+    ) -> Result<Trained> {
         let path = candle_file(&self.data_folder(), market);
         if let Some(source) = &run.source {
             let _permit = run.cancel.unless(permit(&run.fetches)).await?;
@@ -268,26 +332,70 @@ impl SignalLoop {
             }
         }
         let _permit = run.cancel.unless(permit(&run.permits)).await?;
-        let (config, market, run) = (self.config(), market.clone(), run.clone());
         let job = {
-            let (this, path) = (self.clone(), path.clone());
+            let (market, run, this, path) = (market.clone(), run.clone(), self.clone(), path.clone());
             move || {
                 let (candles, findings) = read_candles(&path, market.timeframe, &Reading::default())?;
                 let step = |step: Step| run.tell(&market, Phase::Train, step, None);
-                let model = train_market(&market, &candles, &config, this.now_ms(), &run.cancel, &step)?;
-                Ok((this.registry.promote(model)?, findings))
+                Ok((this.train_on(&market, &candles, run.mode, &run.cancel, &step)?, findings))
             }
         };
-        let (model, findings) = self.on_pool(job).await?;
+        let (trained, findings) = self.on_pool(job).await?;
         if findings.repaired() {
             // A fetch would have put the file right; this one was not asked for, or failed for another reason.
             warning.get_or_insert_with(|| format!("{}: {findings}", path.display()));
         }
-        Ok(model)
+        Ok(trained)
     }
 
-    /// The record of every model in service of this home, by file; damaged ones come as errors.
-    pub fn models(&self) -> Result<Vec<(std::path::PathBuf, Result<Record>)>> {
-        self.registry.list()
+    /// Trains one market on these candles, and decides whether the new model goes into service.
+    fn train_on(
+        &self,
+        market: &Market,
+        candles: &[Candle],
+        mode: TrainMode,
+        cancel: &Cancel,
+        step: &(dyn Fn(Step) + Sync),
+    ) -> Result<Trained> {
+        let (clock, config, now) = (Instant::now(), self.config(), self.now_ms());
+        let mut fallback = None;
+        if mode == TrainMode::Incremental {
+            let refused = match self.registry.champion(market)? {
+                Champion::None => "there is no model to continue".to_owned(),
+                Champion::Unusable(error) => format!("the model so far cannot be used: {error}"),
+                Champion::Model(champion) => match cannot_continue(&champion, &config) {
+                    Some(reason) => reason.to_owned(),
+                    None => match continue_market(&champion, candles, &config, now, cancel, step)? {
+                        Continued::NothingNew(rows) => return Ok(Trained::NothingNew { champion, rows }),
+                        Continued::Trained(candidate) => return self.decide(&candidate, None, clock),
+                    },
+                },
+            };
+            fallback = Some(refused);
+        }
+        let candidate = train_market(market, candles, &config, now, cancel, step)?;
+        self.decide(&candidate, fallback, clock)
+    }
+
+    fn tell_of(&self, trial: &Trial) {
+        let change =
+            ModelChange { market: trial.market.clone(), version: trial.version, reason: trial.reason.clone() };
+        self.emit(&if trial.promoted { Event::ModelPromoted(change) } else { Event::ModelRefused(change) });
+    }
+
+    /// Compares a candidate with the model in service and submits the decision, until nobody came between the two.
+    fn decide(&self, candidate: &Candidate, fallback: Option<String>, clock: Instant) -> Result<Trained> {
+        let record = &candidate.model.record;
+        loop {
+            let champion = self.registry.champion(&record.market)?;
+            let verdict = candidate.judge(&champion, &self.config())?;
+            let duration_ms = clock.elapsed().as_millis() as u64;
+            let mut trial = Trial::new(record, candidate.mode, verdict, self.now_ms(), duration_ms);
+            trial.fallback = fallback.clone();
+            if let Some((model, trial)) = self.registry.submit(candidate.model.clone(), trial, &champion)? {
+                self.tell_of(&trial);
+                return Ok(Trained::Decided { model, trial: Box::new(trial) });
+            }
+        }
     }
 }

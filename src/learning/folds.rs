@@ -23,17 +23,25 @@ pub struct Fold {
 pub fn walk_forward(bars: &[usize], ends: &[usize]) -> Vec<Fold> {
     let rows = bars.len();
     let first = (rows as f64 * FIRST_TRAINING_SHARE) as usize;
-    let embargo = (rows as f64 * EMBARGO_SHARE).ceil() as usize;
     let edge = |block: usize| first + (rows - first) * block / BLOCKS;
     (0..BLOCKS)
         .map(|block| edge(block)..edge(block + 1))
         .filter(|test| !test.is_empty())
-        .map(|test| {
-            let begin = bars[test.start];
-            Fold { train: (0..test.start).filter(|&row| ends[row] + embargo < begin).collect(), test }
-        })
+        .map(|test| Fold { train: known_before(bars, ends, test.start), test })
         .filter(|fold| !fold.train.is_empty())
         .collect()
+}
+
+/// The rows that may be learned from when the rows from `test` on are to be predicted: those whose label was decided an
+/// embargo before.
+pub fn known_before(bars: &[usize], ends: &[usize], test: usize) -> Vec<usize> {
+    (0..test).filter(|&row| is_known(bars, ends, row, test)).collect()
+}
+
+/// Whether `row` is one of [`known_before`] `test`.
+pub fn is_known(bars: &[usize], ends: &[usize], row: usize, test: usize) -> bool {
+    let embargo = (bars.len() as f64 * EMBARGO_SHARE).ceil() as usize;
+    row < test && ends[row] + embargo < bars[test]
 }
 
 #[cfg(test)]

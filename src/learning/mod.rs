@@ -1,20 +1,29 @@
-//! Learning: labels, weights, folds, training, the decision that a model's probabilities lead to, and what live results
-//! say of it: poor performance, improvement, drift.
+//! Learning: labels, weights, folds, training, the gate between a new model and service, the decision that a model's
+//! probabilities lead to, what outcomes teach, and what live results say: poor performance, improvement, drift.
 
+mod dataset;
 mod decide;
 pub mod drift;
 mod folds;
+mod gate;
+#[cfg(test)]
+mod honesty;
 pub mod improvement;
+mod incremental;
 mod labels;
+mod live;
 pub mod outcomes;
 pub mod performance;
 mod shrinkage;
 mod train;
 mod weights;
 
+pub use dataset::MIN_ROWS;
 pub use decide::{Abstention, Costs, choose, choose_with_margin};
 pub use folds::{Fold, walk_forward};
+pub use incremental::{Continued, MIN_NEW_ROWS, cannot_continue, continue_market};
 pub use labels::{Ending, Entry, Label, label, levels_at};
+pub use live::{LEVEL, LiveOutcome, LiveRecord, MIN_CLOSED, weigh};
 pub use shrinkage::believe;
-pub use train::{MIN_ROWS, Step, train_market};
+pub use train::{Candidate, Step, train_market};
 pub use weights::{OLDEST_DECAY, average_uniqueness, time_decay};

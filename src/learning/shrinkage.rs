@@ -1,28 +1,20 @@
 //! Never worse than knowing nothing: probability = base rate + λ · (model − base rate).
 
-use crate::model::Held;
+use crate::model::Evidence;
 
 /// Standard errors taken off: a model is believed as far as chance (one time in forty) does not explain it.
 const CAUTION: f64 = 2.0;
 /// Independent labels below which nothing is believed: the error of the slope cannot itself be known from fewer.
-const MIN_EVIDENCE: f64 = 30.0;
+pub const MIN_EVIDENCE: f64 = 30.0;
 
-/// How far to believe a model, 0–1, from its raw held-out predictions.
+/// How far to believe a model, 0–1, from how its raw held-out predictions came true.
 ///
 /// The slope of what happened on how far the model departed from the constant is the λ that minimises the Brier score
 /// (least squares; Cox, *Two further applications of a model for binary regression*, 1958, calls it the calibration
 /// slope). We take the lower end of its confidence interval: a model without skill has a slope around 0 and gets exactly
 /// 0, a good one with enough evidence is believed nearly in full.
-pub fn believe(rows: &[Held]) -> f64 {
-    let (mut spread, mut agreement, mut total, mut variance) = (0.0, 0.0, 0.0, 0.0);
-    for row in rows {
-        let departure = row.probability - row.constant;
-        let surprise = f64::from(u8::from(row.happened)) - row.constant;
-        spread += row.weight * departure * departure;
-        agreement += row.weight * departure * surprise;
-        variance += row.weight * surprise * surprise;
-        total += row.weight;
-    }
+pub fn believe(evidence: &Evidence) -> f64 {
+    let Evidence { spread, agreement, variance, total } = *evidence;
     if spread <= 0.0 || total < MIN_EVIDENCE {
         return 0.0;
     }
@@ -35,19 +27,21 @@ pub fn believe(rows: &[Held]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Held;
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
     /// Rows whose true probability departs from 0.4 by `skill` times what the model says.
-    fn rows(count: usize, skill: f64, seed: u64) -> Vec<Held> {
+    fn rows(count: usize, skill: f64, seed: u64) -> Evidence {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        (0..count)
+        let rows: Vec<Held> = (0..count)
             .map(|_| {
                 let departure: f64 = rng.random_range(-0.2..0.2);
                 let happened = rng.random_bool(0.4 + skill * departure);
                 Held { happened, probability: 0.4 + departure, constant: 0.4, weight: 1.0 }
             })
-            .collect()
+            .collect();
+        Evidence::of(&rows)
     }
 
     #[test]
@@ -62,6 +56,6 @@ mod tests {
         assert!(believe(&rows(20_000, 1.0, 1)) > 0.85);
         assert!(believe(&rows(20_000, 0.5, 1)) < 0.55, "an overconfident model is pulled back");
         assert_eq!(believe(&rows(20_000, -1.0, 1)), 0.0, "a model that is wrong is not turned around");
-        assert_eq!(believe(&[]), 0.0);
+        assert_eq!(believe(&Evidence::default()), 0.0);
     }
 }

@@ -86,6 +86,14 @@ impl Forest {
         Ok(Self::join(fitted, features))
     }
 
+    /// This forest with its oldest trees replaced by those of `newer`. The importances are the mean by number of trees,
+    /// those of this forest standing for the trees that stay.
+    pub fn renewed(&self, newer: Self) -> Self {
+        let leaving = newer.trees.len().min(self.trees.len());
+        let kept = Self { trees: self.trees[leaving..].to_vec(), ..self.clone() };
+        Self::join(vec![kept, newer], self.features)
+    }
+
     /// One forest of the trees of several.
     fn join(parts: Vec<Self>, features: usize) -> Self {
         let total: usize = parts.iter().map(|part| part.trees.len()).sum();

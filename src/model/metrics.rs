@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 const CLIP: f64 = 1e-6;
 
 /// One held-out prediction.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Held {
     /// Whether the label came true.
     pub happened: bool,

@@ -1,11 +1,17 @@
-//! Models: forests, how good they are, and their files.
+//! Models: forests, how good they are, their files, and which of them is in service.
 
+mod file;
 mod forest;
+mod ledger;
+mod lineage;
 mod metrics;
 mod registry;
 mod served;
+mod state;
 
 pub use forest::{Forest, ForestParameters};
+pub use ledger::{ComparedOn, Comparison, Decision, Entry, Interval, Ledger, Mode, Pair, Rollback, Trial, Verdict};
+pub use lineage::{Evidence, HeldOut, Lineage};
 pub use metrics::{Held, Scores, log_loss};
-pub use registry::Registry;
+pub use registry::{Champion, Listed, Registry};
 pub use served::{Model, Probabilities, Record, Side, shrink};

@@ -1,6 +1,7 @@
 //! The model of one market as it is served: two forests, their base rates, how far each is believed, and its record.
 
 use super::forest::Forest;
+use super::lineage::Lineage;
 use super::metrics::Scores;
 use crate::barrier::Direction;
 use crate::config::SignalShape;
@@ -47,7 +48,8 @@ pub struct Side {
 }
 
 impl Side {
-    fn probability(&self, row: &[f64]) -> Option<f64> {
+    /// That a bet at this row succeeds, as far as the forest is believed; `None` for a row that cannot be read.
+    pub fn probability(&self, row: &[f64]) -> Option<f64> {
         let raw = self.forest.predict(row)?;
         Some(shrink(raw, self.base_rate, self.belief))
     }
@@ -131,9 +133,16 @@ pub struct Model {
     pub buy: Side,
     /// The SELL side.
     pub sell: Side,
+    /// Where it comes from, and what is needed to judge and to continue it.
+    pub lineage: Lineage,
 }
 
 impl Model {
+    /// Its number in the registry; 0 before it is stored, and for a file of the format that had no numbers.
+    pub fn version(&self) -> u64 {
+        self.lineage.version
+    }
+
     /// The side of a direction.
     pub fn side(&self, direction: Direction) -> &Side {
         match direction {

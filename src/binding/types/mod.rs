@@ -4,11 +4,13 @@ mod events;
 mod feedback;
 mod improvement;
 mod models;
+mod trials;
 
 pub use events::event;
 pub use feedback::{CloseDecision, ClosedSignal, Compaction, ImportReport, Interval, PerformanceStats, Recovery};
 pub use improvement::Improvement;
-pub use models::{ActionProbabilities, FetchResult, ModelEntry, Prediction, Signal, TrainProgress, TrainingResults};
+pub use models::{ActionProbabilities, FetchResult, Prediction, Signal, TrainProgress, TrainingResults};
+pub use trials::{ModelEntry, Rollback};
 
 /// The word that a unit variant is spelt by.
 fn word<T: serde::Serialize>(value: T) -> String {

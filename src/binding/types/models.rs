@@ -1,5 +1,6 @@
 //! Predictions, models, training and candles.
 
+use super::trials::Trial;
 use super::word;
 use crate::barrier::Direction;
 use crate::engine::{self, GeneratedSignal, Phase};
@@ -74,6 +75,8 @@ pub struct Prediction {
     pub stale: bool,
     /// When the model was trained, ISO 8601, UTC.
     pub model_trained_at: String,
+    /// Its version; signals recorded with this prediction are counted for it.
+    pub model_version: u32,
 }
 
 impl From<engine::Prediction> for Prediction {
@@ -96,6 +99,7 @@ impl From<engine::Prediction> for Prediction {
             candles_until: format_iso(p.candle_close_ms),
             stale: p.stale,
             model_trained_at: format_iso(p.model.record.trained_ms),
+            model_version: p.model.version() as u32,
         }
     }
 }
@@ -291,17 +295,6 @@ impl From<Error> for Failure {
     }
 }
 
-/// A model of `models()`.
-#[napi(object)]
-pub struct ModelEntry {
-    /// The file.
-    pub path: String,
-    /// Missing when the file is damaged.
-    pub model: Option<ModelInfo>,
-    /// Why the file cannot be used.
-    pub error: Option<Failure>,
-}
-
 /// What training one market came to.
 #[napi(object)]
 pub struct TrainResult {
@@ -310,10 +303,16 @@ pub struct TrainResult {
     /// The timeframe.
     #[napi(ts_type = "Timeframe")]
     pub timeframe: String,
-    /// A new model is in service.
+    /// It was trained, or there was nothing new to learn.
     pub success: bool,
-    /// The new model; missing when it failed.
+    /// A new model is in service. `false`: the one so far stays; `reason` says why.
+    pub promoted: bool,
+    /// Why a new model is in service, or is not; missing when the training failed.
+    pub reason: Option<String>,
+    /// The new model, in service or not; the one in service when there was nothing new. Missing when it failed.
     pub model: Option<ModelInfo>,
+    /// What was decided about it; missing when it failed or there was nothing new.
+    pub trial: Option<Trial>,
     /// Why it failed; the old model, if there was one, stays in service.
     pub error: Option<Failure>,
     /// Something to know besides.
@@ -324,15 +323,18 @@ pub struct TrainResult {
 
 impl From<engine::TrainResult> for TrainResult {
     fn from(r: engine::TrainResult) -> Self {
-        let (model, error) = match r.record {
-            Ok(model) => (Some(model.record.clone().into()), None),
+        let (trained, error) = match r.trained {
+            Ok(trained) => (Some(trained), None),
             Err(error) => (None, Some(error.into())),
         };
         Self {
             symbol: r.market.symbol.to_string(),
             timeframe: r.market.timeframe.to_string(),
-            success: model.is_some(),
-            model,
+            success: trained.is_some(),
+            promoted: trained.as_ref().is_some_and(engine::Trained::promoted),
+            reason: trained.as_ref().map(engine::Trained::reason),
+            model: trained.as_ref().map(|trained| trained.model().record.clone().into()),
+            trial: trained.as_ref().and_then(engine::Trained::trial).cloned().map(Into::into),
             error,
             warning: r.warning,
             duration_ms: r.duration_ms as f64,
@@ -345,7 +347,7 @@ impl From<engine::TrainResult> for TrainResult {
 pub struct TrainingResults {
     /// Models wanted.
     pub total: u32,
-    /// Models trained and in service.
+    /// Models trained; `promoted` of each says whether it is in service.
     pub successful: u32,
     /// Models that failed.
     pub failed: u32,

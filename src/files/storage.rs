@@ -1,4 +1,4 @@
-//! The few operations the store asks of a disk, behind a trait, so that tests can make each of them fail.
+//! The few operations that shared files need of a disk, behind a trait, so that tests can make each of them fail.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 /// What a path or an open file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stat {
+pub(crate) struct Stat {
     /// Tells a file from the one that later took its name. Systems without such a number give 0; there a replaced log
     /// shows by its length and its last line.
     pub identity: u64,
@@ -15,7 +15,7 @@ pub(super) struct Stat {
     pub len: u64,
 }
 
-pub(super) trait Storage: Send + Sync {
+pub(crate) trait Storage: Send + Sync {
     /// Opens for reading and appending; creates the file if it is missing.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn StoredFile>>;
     fn stat(&self, path: &Path) -> io::Result<Stat>;
@@ -26,7 +26,7 @@ pub(super) trait Storage: Send + Sync {
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
 }
 
-pub(super) trait StoredFile: Send + Sync {
+pub(crate) trait StoredFile: Send + Sync {
     /// Like `pread`: may read less than asked, 0 at the end.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Writes at the end of the file; may write less than asked.
@@ -42,7 +42,7 @@ pub(super) trait StoredFile: Send + Sync {
 
 /// How a lock is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lock {
+pub(crate) enum Lock {
     /// Keeps writers out.
     Shared,
     /// Keeps everyone out.
@@ -50,7 +50,7 @@ pub(super) enum Lock {
 }
 
 /// Appends all of `bytes`.
-pub(super) fn append_all(file: &dyn StoredFile, mut bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn append_all(file: &dyn StoredFile, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match file.append(bytes) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -63,7 +63,7 @@ pub(super) fn append_all(file: &dyn StoredFile, mut bytes: &[u8]) -> io::Result<
 }
 
 /// Fills `buffer` from `offset`, as far as the file reaches; returns how far.
-pub(super) fn read_full(file: &dyn StoredFile, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+pub(crate) fn read_full(file: &dyn StoredFile, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
         match file.read_at(&mut buffer[filled..], offset + filled as u64) {
@@ -77,7 +77,7 @@ pub(super) fn read_full(file: &dyn StoredFile, buffer: &mut [u8], offset: u64) -
 }
 
 /// The real disk.
-pub(super) struct Disk;
+pub(crate) struct Disk;
 
 impl Storage for Disk {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn StoredFile>> {

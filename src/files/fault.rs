@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// What kept the store from doing something, in words. Cloned to every caller whose operation it ended.
 #[derive(Debug, Clone)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// A file operation failed.
     Failed(String),
     /// Someone else holds a lock.

@@ -1,0 +1,227 @@
+//! The labelled rows of a market, what each counts, and forests fitted to some of them.
+
+use super::decide::{Costs, choose};
+use super::labels::{Label, label};
+use super::weights::{average_uniqueness, time_decay};
+use crate::barrier::Direction;
+use crate::cancel::Cancel;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::features::{self, COUNT, FEATURES, Missing};
+use crate::market::Candle;
+use crate::model::{Forest, ForestParameters, Held, HeldOut, Lineage, Model, Probabilities, Record, Scores, Side};
+use crate::symbol::Market;
+use ndarray::{Array2, Axis};
+use std::collections::BTreeMap;
+
+/// The fewest labelled rows a model is trained on.
+pub const MIN_ROWS: usize = 200;
+/// Levels of a tree at most.
+const MAX_DEPTH: u16 = 7;
+/// Rows in a leaf at least: labels of neighbouring bars overlap, so a leaf of few rows would be one event.
+pub(super) const MIN_LEAF: usize = 25;
+
+/// Labelled rows in order of time.
+pub(super) struct Dataset {
+    pub rows: Array2<f64>,
+    pub labels: Vec<Label>,
+    pub bars: Vec<usize>,
+    /// The bar at which both labels of a row are decided.
+    pub ends: Vec<usize>,
+    pub times_ms: Vec<i64>,
+    /// BUY, then SELL.
+    pub sides: [Targets; 2],
+    atr: Vec<f64>,
+    entries: Vec<f64>,
+    candles: usize,
+    horizon_ms: i64,
+    missing: BTreeMap<Missing, usize>,
+    unlabelled: usize,
+}
+
+/// A direction's targets and weights.
+pub(super) struct Targets {
+    direction: Direction,
+    /// 1 where the bet succeeded, else 0.
+    pub happened: Vec<f64>,
+    pub uniqueness: Vec<f64>,
+    weights: Vec<f64>,
+}
+
+impl Targets {
+    fn new(labels: &[Label], bars: &[usize], times_ms: &[i64], direction: Direction) -> Self {
+        let endings: Vec<_> = labels.iter().map(|label| label.of(direction)).collect();
+        let spans: Vec<_> = bars.iter().zip(&endings).map(|(&bar, ending)| (bar + 1, ending.bar)).collect();
+        let uniqueness = average_uniqueness(&spans);
+        let weights = uniqueness.iter().zip(time_decay(times_ms)).map(|(base, decay)| base * decay).collect();
+        let happened = endings.iter().map(|ending| f64::from(u8::from(ending.success))).collect();
+        Self { direction, happened, uniqueness, weights }
+    }
+
+    /// A forest of the rows at `positions`.
+    pub fn fit(&self, data: &Dataset, positions: &[usize], trees: usize, seed: u64, cancel: &Cancel) -> Result<Forest> {
+        let pick = |values: &[f64]| positions.iter().map(|&i| values[i]).collect::<Vec<_>>();
+        let parameters = ForestParameters {
+            trees,
+            max_depth: MAX_DEPTH,
+            min_leaf: MIN_LEAF,
+            // BUY and SELL draw different samples.
+            seed: seed.wrapping_mul(2).wrapping_add(u64::from(self.direction == Direction::Sell)),
+        };
+        let rows = data.rows.select(Axis(0), positions);
+        Forest::fit(rows.view(), &pick(&self.happened), &pick(&self.weights), parameters, cancel)
+    }
+
+    /// The weighted share of successes among the rows at `positions`.
+    pub fn base_rate(&self, positions: &[usize]) -> f64 {
+        let total: f64 = positions.iter().map(|&row| self.weights[row]).sum();
+        positions.iter().map(|&row| self.happened[row] * self.weights[row]).sum::<f64>() / total
+    }
+
+    /// A prediction of a row, to be scored.
+    pub fn held(&self, row: usize, probability: f64, constant: f64) -> Held {
+        Held { happened: self.happened[row] > 0.5, probability, constant, weight: self.uniqueness[row] }
+    }
+}
+
+impl Dataset {
+    /// Features and labels of all bars that have both.
+    ///
+    /// # Errors
+    /// [`Error::NoData`] with the counts when there are fewer than [`MIN_ROWS`].
+    pub fn new(market: &Market, candles: &[Candle], config: &Config) -> Result<Self> {
+        let candle_ms = market.timeframe.millis();
+        let table = features::compute(candles, candle_ms);
+        let mut values = Vec::with_capacity(table.rows.len() * COUNT);
+        let (mut labels, mut bars, mut atr) = (Vec::new(), Vec::new(), Vec::new());
+        for ((row, &bar), &range) in table.rows.iter().zip(&table.bars).zip(&table.atr) {
+            if let Some(label) = label(candles, bar, candle_ms, range, &config.signal) {
+                values.extend_from_slice(row);
+                labels.push(label);
+                bars.push(bar);
+                atr.push(range);
+            }
+        }
+        let unlabelled = table.rows.len() - bars.len();
+        if bars.len() < MIN_ROWS {
+            let causes: Vec<String> =
+                table.missing.iter().map(|(cause, n)| format!("{n} {}", cause.describe())).collect();
+            return Err(Error::NoData(format!(
+                "{market}: {} candles give {} labelled rows, training needs {MIN_ROWS} (bars left out: {}; \
+                 {unlabelled} not decided yet). Fetch a longer history: `history_days` in training_config.json",
+                candles.len(),
+                bars.len(),
+                if causes.is_empty() { "none".to_owned() } else { causes.join(", ") },
+            )));
+        }
+        let times_ms: Vec<i64> = bars.iter().map(|&bar| candles[bar].open_ms).collect();
+        let sides = [Direction::Buy, Direction::Sell].map(|side| Targets::new(&labels, &bars, &times_ms, side));
+        let ends: Vec<usize> = labels.iter().map(Label::last_bar).collect();
+        let last_bar = ends.iter().copied().max().unwrap_or_default();
+        Ok(Self {
+            // The length is rows × COUNT by construction.
+            rows: Array2::from_shape_vec((bars.len(), COUNT), values).unwrap_or_default(),
+            entries: bars.iter().map(|&bar| candles[bar].close).collect(),
+            candles: candles.len(),
+            horizon_ms: candles[last_bar].open_ms + candle_ms,
+            missing: table.missing,
+            unlabelled,
+            labels,
+            bars,
+            ends,
+            times_ms,
+            sides,
+            atr,
+        })
+    }
+
+    /// Labelled rows.
+    pub fn len(&self) -> usize {
+        self.bars.len()
+    }
+
+    /// The features of a row.
+    pub fn row(&self, row: usize) -> &[f64] {
+        // Rows are stored one after another, so each is a slice.
+        self.rows.row(row).to_slice().unwrap_or_default()
+    }
+
+    /// The first row that comes after everything `model` was trained on.
+    pub fn first_after(&self, model: &Model) -> usize {
+        self.times_ms.partition_point(|&time| time < model.record.horizon_ms)
+    }
+
+    /// How many independent labels rows are worth, the mean of both sides.
+    pub fn effective(&self, rows: std::ops::Range<usize>) -> f64 {
+        self.sides.iter().flat_map(|side| &side.uniqueness[rows.clone()]).sum::<f64>() / 2.0
+    }
+
+    /// Predictions of a row beside what became of it, with the profit of the signal that they would have led to.
+    pub fn held_out(&self, row: usize, buy: Held, sell: Held, config: &Config) -> HeldOut {
+        let probabilities = Probabilities { buy: buy.probability, sell: sell.probability, hold: 0.0 };
+        let costs = Costs::new(&config.signal, self.atr[row] / self.entries[row], config.fee_bps);
+        let direction = choose(&probabilities, [buy.constant, sell.constant], &costs).ok();
+        let profit = direction.map(|direction| self.labels[row].of(direction).profit_percent - config.fee_bps / 100.0);
+        HeldOut { time_ms: self.times_ms[row], buy, sell, profit }
+    }
+
+    /// What sides say of a row, as they would be served.
+    pub fn served(&self, row: usize, sides: [&Side; 2], config: &Config) -> Result<HeldOut> {
+        let say = |targets: &Targets, side: &Side| -> Result<Held> {
+            let probability = side.probability(self.row(row)).ok_or_else(lost)?;
+            Ok(targets.held(row, probability, side.base_rate))
+        };
+        let [buy, sell] = &self.sides;
+        Ok(self.held_out(row, say(buy, sides[0])?, say(sell, sides[1])?, config))
+    }
+
+    /// The model of these sides, whose held-out figures are those of `held_out`.
+    pub fn model(
+        &self,
+        market: &Market,
+        [buy, sell]: [Side; 2],
+        held_out: &[HeldOut],
+        lineage: Lineage,
+        config: &Config,
+        now_ms: i64,
+    ) -> Model {
+        let of = |side: fn(&HeldOut) -> Held| Scores::of(&held_out.iter().map(side).collect::<Vec<_>>());
+        let profits: Vec<f64> = held_out.iter().filter_map(|row| row.profit).collect();
+        let record = Record {
+            market: market.clone(),
+            trained_ms: now_ms,
+            features_version: features::VERSION,
+            stop_atr: config.signal.stop_atr,
+            reward_risk: config.signal.reward_risk,
+            expiry_bars: config.signal.expiry_bars,
+            candles: self.candles,
+            rows: self.len(),
+            effective_rows: self.effective(0..self.len()),
+            missing: self.missing.clone(),
+            unlabelled: self.unlabelled,
+            first_ms: self.times_ms[0],
+            horizon_ms: self.horizon_ms,
+            buy: of(|row| row.buy),
+            sell: of(|row| row.sell),
+            held_out_signals: profits.len(),
+            held_out_profit: (!profits.is_empty()).then(|| profits.iter().sum::<f64>() / profits.len() as f64),
+            beliefs: [buy.belief, sell.belief],
+            importances: importances(&buy.forest, &sell.forest),
+            trees: config.trees,
+            seed: config.seed,
+        };
+        Model { record, buy, sell, lineage }
+    }
+}
+
+pub(super) fn lost() -> Error {
+    Error::Internal("a feature row lost its values".to_owned())
+}
+
+fn importances(buy: &Forest, sell: &Forest) -> Vec<(String, f64)> {
+    let mean = |(a, b): (&f64, &f64)| (a + b) / 2.0;
+    let values = buy.importances().iter().zip(sell.importances()).map(mean);
+    let mut named: Vec<_> = FEATURES.iter().map(|feature| feature.name.to_owned()).zip(values).collect();
+    named.sort_by(|a, b| b.1.total_cmp(&a.1));
+    named
+}

@@ -1,0 +1,216 @@
+//! Protects the gate: no score knows its future, and a model that learned nonsense does not get past.
+
+use super::dataset::Dataset;
+use super::incremental::{Continued, extend};
+use super::train::{Candidate, train};
+use crate::cancel::Cancel;
+use crate::config::Config;
+use crate::market::{Candle, Simulator, SimulatorOptions};
+use crate::model::{Champion, ComparedOn, Decision, HeldOut, Model};
+use crate::symbol::Market;
+use crate::time::Clock;
+use proptest::prelude::*;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::sync::Arc;
+
+const HOUR: i64 = 3_600_000;
+
+fn market() -> Market {
+    Market::parse("BTCUSDT", "1h").unwrap()
+}
+
+fn candles(hours: i64, rule_strength: f64, seed: u64) -> Vec<Candle> {
+    let start = SimulatorOptions::default().start_ms;
+    let end = start + hours * HOUR;
+    let options = SimulatorOptions { seed, rule_strength, clock: Clock::standing(end), ..Default::default() };
+    Simulator::start(options).unwrap().candles(&market(), start, end).unwrap()
+}
+
+fn config(trees: usize) -> Config {
+    Config { trees, ..Config::default() }
+}
+
+fn data(candles: &[Candle]) -> Dataset {
+    Dataset::new(&market(), candles, &Config::default()).unwrap()
+}
+
+fn full(data: Dataset, config: &Config) -> Candidate {
+    train(data, &market(), config, 0, &Cancel::default(), &|_| {}).unwrap()
+}
+
+fn continued(champion: &Model, data: Dataset, config: &Config) -> Candidate {
+    match extend(champion, data, &market(), config, 0, &Cancel::default(), &|_| {}).unwrap() {
+        Continued::Trained(candidate) => *candidate,
+        Continued::NothingNew(rows) => panic!("{rows} new rows"),
+    }
+}
+
+/// The same rows with another future from `row` on: other features there, and the other label wherever it was decided there.
+fn with_another_future(mut data: Dataset, row: usize) -> Dataset {
+    let begins = data.bars[row];
+    data.rows.slice_mut(ndarray::s![row.., ..]).mapv_inplace(|value| 0.3 - value);
+    for side in &mut data.sides {
+        for (happened, _) in side.happened.iter_mut().zip(&data.ends).filter(|(_, end)| **end >= begins) {
+            *happened = 1.0 - *happened;
+        }
+    }
+    data
+}
+
+/// What was said, bit by bit, of the rows before `row`; and of those from it on.
+fn said(scored: &[(usize, HeldOut)], row: usize) -> [Vec<[u64; 4]>; 2] {
+    let bits = |held: &HeldOut| {
+        [held.buy.probability, held.buy.constant, held.sell.probability, held.sell.constant].map(f64::to_bits)
+    };
+    let middle = scored.partition_point(|(at, _)| *at < row);
+    [&scored[..middle], &scored[middle..]].map(|rows| rows.iter().map(|(_, held)| bits(held)).collect())
+}
+
+/// A candidate that learned from `learned`, scored on what really became of the rows.
+fn rescored(mut candidate: Candidate, truth: Dataset) -> Candidate {
+    let config = config(10);
+    for (row, held) in &mut candidate.scored {
+        let [buy, sell] = &truth.sides;
+        let buy = buy.held(*row, held.buy.probability, held.buy.constant);
+        let sell = sell.held(*row, held.sell.probability, held.sell.constant);
+        *held = truth.held_out(*row, buy, sell, &config);
+    }
+    candidate.data = truth;
+    candidate
+}
+
+fn shuffled(mut data: Dataset, seed: u64) -> Dataset {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    for last in (1..data.len()).rev() {
+        let other = random.random_range(0..=last);
+        data.sides.iter_mut().for_each(|side| side.happened.swap(last, other));
+    }
+    data
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn no_score_of_a_full_training_knows_its_future(seed in 0u64..100, at in 0.55..0.98f64) {
+        // A rule, so that some blocks are believed: how far is learned from labels too.
+        let series = candles(1100, 1.5, seed);
+        let before = data(&series);
+        let row = (at * before.len() as f64) as usize;
+        let changed = with_another_future(data(&series), row);
+        let [a, b] = [before, changed].map(|data| said(&full(data, &config(10)).scored, row));
+        prop_assert!(!a[0].is_empty() || at < 0.6);
+        prop_assert_eq!(&a[0], &b[0]);
+        prop_assert_ne!(&a[1], &b[1], "the change was real");
+    }
+
+    #[test]
+    fn no_score_of_a_continued_model_knows_its_future(seed in 0u64..100, at in 0.75..0.98f64) {
+        let series = candles(2200, 1.0, seed);
+        let champion = full(data(&series[..1000]), &config(12)).model;
+        let before = data(&series);
+        let row = (at * before.len() as f64) as usize;
+        let changed = with_another_future(data(&series), row);
+        let [a, b] = [before, changed].map(|data| said(&continued(&champion, data, &config(12)).scored, row));
+        prop_assert!(!a[1].is_empty());
+        prop_assert_eq!(&a[0], &b[0]);
+    }
+}
+
+#[test]
+fn fresh_rows_come_after_everything_the_champion_knew() {
+    let series = candles(2000, 0.6, 3);
+    let config = config(10);
+    let champion = full(data(&series[..1400]), &config).model;
+    let candidate = full(data(&series), &config);
+    let after = candidate.data.first_after(&champion);
+    let opens = candidate.data.times_ms[after];
+    let given = series[1390].open_ms..=series[1400].open_ms;
+    assert!(given.contains(&champion.record.horizon_ms), "labels saw the end of what it was given, and no more");
+    assert!(opens >= champion.record.horizon_ms && candidate.data.times_ms[after - 1] < champion.record.horizon_ms);
+    let verdict = candidate.judge(&Champion::Model(Arc::new(champion)), &config).unwrap();
+    let comparison = verdict.comparison.unwrap();
+    assert_eq!(comparison.compared_on, ComparedOn::Fresh);
+    assert_eq!(comparison.rows, candidate.data.len() - after);
+    // A champion that knows all of it has no fresh rows, and is compared on what both held out.
+    let same = full(data(&series), &config);
+    let verdict = candidate.judge(&Champion::Model(Arc::new(same.model)), &config).unwrap();
+    let comparison = verdict.comparison.unwrap();
+    assert_eq!((verdict.decision, comparison.compared_on), (Decision::NotWorse, ComparedOn::HeldOut));
+    assert_eq!(comparison.rows, candidate.scored.len());
+    let excess = comparison.excess.unwrap();
+    assert_eq!((excess.low, excess.high, comparison.log_loss.challenger), (0.0, 0.0, comparison.log_loss.champion));
+}
+
+#[test]
+fn a_model_of_shuffled_labels_is_refused_against_an_honest_champion() {
+    let config = config(40);
+    for seed in [5, 6] {
+        let series = candles(5200, 1.0, seed);
+        let champion = full(data(&series[..3200]), &config).model;
+        assert!(champion.record.has_skill());
+        let judge =
+            |candidate: &Candidate| candidate.judge(&Champion::Model(Arc::new(champion.clone())), &config).unwrap();
+        let honest = full(data(&series), &config);
+        let verdict = judge(&honest);
+        assert!(verdict.decision.promotes(), "{}", verdict.reason);
+        let nonsense = rescored(full(shuffled(data(&series), seed), &config), data(&series));
+        let verdict = judge(&nonsense);
+        assert_eq!(verdict.decision, Decision::WorseLogLoss, "{}", verdict.reason);
+        assert!(verdict.comparison.is_some_and(|c| c.compared_on == ComparedOn::Fresh));
+
+        // A routine training has no fresh rows to speak of; what both held out tells as much.
+        let champion = Champion::Model(Arc::new(honest.model));
+        let verdict = nonsense.judge(&champion, &config).unwrap();
+        assert_eq!(verdict.decision, Decision::WorseLogLoss, "{}", verdict.reason);
+        assert!(verdict.comparison.is_some_and(|c| c.compared_on == ComparedOn::HeldOut));
+
+        // Nor does continuing on nonsense get past, though the champion's belief is kept.
+        let Champion::Model(champion) = champion else { panic!() };
+        let grown = candles(7600, 1.0, seed);
+        let nonsense = rescored(continued(&champion, shuffled(data(&grown), seed), &config), data(&grown));
+        let verdict = nonsense.judge(&Champion::Model(champion.clone()), &config).unwrap();
+        assert!(!verdict.decision.promotes(), "{}", verdict.reason);
+        let comparison = verdict.comparison.unwrap();
+        assert_eq!(comparison.compared_on, ComparedOn::Fresh);
+        assert!(comparison.excess.is_some_and(|excess| excess.low > 0.0), "{comparison:?}");
+        let sound = continued(&champion, data(&grown), &config);
+        let verdict = sound.judge(&Champion::Model(champion), &config).unwrap();
+        assert!(verdict.decision.promotes(), "{}", verdict.reason);
+    }
+}
+
+#[test]
+fn a_model_worse_than_the_constant_does_not_replace_one_that_is_not() {
+    let series = candles(1500, 0.0, 1);
+    let config = config(10);
+    let champion = full(data(&series), &config).model;
+    let mut candidate = full(data(&series), &config);
+    candidate.model.record.beliefs = [0.5, 0.0];
+    candidate.model.record.buy.log_loss = candidate.model.record.buy.constant_log_loss + 0.01;
+    let verdict = candidate.judge(&Champion::Model(Arc::new(champion)), &config).unwrap();
+    assert_eq!(verdict.decision, Decision::WorseThanConstant);
+    assert!(!verdict.decision.promotes() && verdict.reason.contains("worse than the constant"), "{}", verdict.reason);
+    let first = candidate.judge(&Champion::None, &config).unwrap();
+    assert_eq!(first.decision, Decision::FirstModel);
+}
+
+#[test]
+fn the_same_continued_model_and_the_same_verdict_with_1_2_and_4_threads() {
+    let series = candles(2000, 0.6, 9);
+    let config = config(60);
+    let with = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let champion = full(data(&series[..1000]), &config).model;
+            let candidate = continued(&champion, data(&series), &config);
+            let verdict = candidate.judge(&Champion::Model(Arc::new(champion)), &config).unwrap();
+            (candidate.model, verdict)
+        })
+    };
+    let one = with(1);
+    assert_eq!(one, with(2));
+    assert_eq!(one, with(4));
+    assert_eq!(one.1.comparison.unwrap().compared_on, ComparedOn::Fresh);
+}
