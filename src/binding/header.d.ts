@@ -42,6 +42,13 @@ export type SignalInput = Open<CamelLevels & SignalFacts> | Open<SnakeLevels & S
 /** `T`, an interface of the caller's that fits it, or an object with further keys. */
 type Open<T> = T | (T & Record<string, unknown>)
 
+/** A signal to be assessed: as for `recordSignal`, but id, timestamp and confidence may be missing. */
+export type AssessInput =
+  | Open<CamelLevels & Omit<SignalFacts, Assumed> & Partial<Pick<SignalFacts, Assumed>>>
+  | Open<SnakeLevels & Omit<SignalFacts, Assumed> & Partial<Pick<SignalFacts, Assumed>>>
+
+type Assumed = 'id' | 'timestamp' | 'confidence'
+
 interface CamelLevels {
   signalType: SignalType
   /** Finite and above 0; a HOLD may lack it. */

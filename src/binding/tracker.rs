@@ -2,7 +2,9 @@
 
 use super::errors::{Code, sync};
 use super::promises::{Elsewhere, call, elsewhere, promise, spawned};
-use super::types::{CloseDecision, ClosedSignal, Compaction, ImportReport, PerformanceStats, Recovery};
+use super::types::{
+    Assessment, CloseDecision, ClosedSignal, Compaction, ImportReport, Pattern, PerformanceStats, Recovery,
+};
 use super::values;
 use crate::barrier::{Direction, Levels, Outcome};
 use crate::engine::{SignalLoop, should_close};
@@ -370,9 +372,7 @@ impl FeedbackTracker {
         days: Unknown<'_>,
     ) -> napi::Result<PromiseRaw<'env, PerformanceStats>> {
         call(env, &self.core, || {
-            let symbol = values::optional_text("symbol", symbol)?.map(|text| Symbol::parse(&text)).transpose()?;
-            let timeframe = values::optional_text("timeframe", timeframe)?;
-            let timeframe = timeframe.map(|text| Timeframe::parse(&text)).transpose()?;
+            let (symbol, timeframe) = market_filter(symbol, timeframe)?;
             let days = if values::is_missing(&days) { STATS_DAYS } else { values::days("days", days)? };
             let now = self.core.now_ms();
             let filter =
@@ -381,4 +381,38 @@ impl FeedbackTracker {
             Ok(async move { Ok(PerformanceStats::of(core.store()?.stats(&filter)?, core.conservative_mode(&filter)?)) })
         })
     }
+
+    /// The chances of a signal, learned from all signals that have closed, with the reasons. It need not be recorded; id,
+    /// timestamp and confidence may be missing. Its `indicators` may have any names, and any may be missing.
+    ///
+    /// Rejects with `ERR_INVALID_SIGNAL` (also for a HOLD, which bets on nothing), `ERR_STORE`.
+    #[napi(ts_args_type = "signal: AssessInput", ts_return_type = "Promise<Assessment>")]
+    pub fn assess<'env>(&self, env: &'env Env, signal: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Assessment>> {
+        call(env, &self.core, || {
+            let (core, signal) = (self.core.clone(), values::to_json(signal)?);
+            Ok(async move { core.assess(signal).await.map(Into::into) })
+        })
+    }
+
+    /// The rules found in the closed signals, the strongest first; of a symbol, a timeframe, or all. In data without any
+    /// pattern, chance alone brings about a rule in at most 5 % of cases.
+    #[napi(ts_args_type = "symbol?: string, timeframe?: Timeframe", ts_return_type = "Promise<Pattern[]>")]
+    pub fn patterns<'env>(
+        &self,
+        env: &'env Env,
+        symbol: Unknown<'_>,
+        timeframe: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, Vec<Pattern>>> {
+        call(env, &self.core, || {
+            let (core, (symbol, timeframe)) = (self.core.clone(), market_filter(symbol, timeframe)?);
+            Ok(async move { Ok(core.patterns(symbol, timeframe).await?.into_iter().map(Into::into).collect()) })
+        })
+    }
+}
+
+/// A symbol and a timeframe, each of which may be missing.
+fn market_filter(symbol: Unknown<'_>, timeframe: Unknown<'_>) -> Result<(Option<Symbol>, Option<Timeframe>)> {
+    let symbol = values::optional_text("symbol", symbol)?.map(|text| Symbol::parse(&text)).transpose()?;
+    let timeframe = values::optional_text("timeframe", timeframe)?.map(|text| Timeframe::parse(&text)).transpose()?;
+    Ok((symbol, timeframe))
 }

@@ -49,8 +49,10 @@ pub enum Command {
     Predict(Predict),
     /// Show what became of the recorded signals
     Stats(Stats),
-    /// Learn from what became of a market's signals: train it anew, or say whether its signals got better
+    /// Learn from what became of a market's signals: train or continue its model, or say whether its signals got better
     Learn(Learn),
+    /// Show the rules found in what succeeded and what failed
+    Patterns(Patterns),
     /// Show the models in service, and how good they are on candles they had not seen
     Models,
     /// Put the model before the one in service back into service
@@ -205,6 +207,17 @@ pub struct Predict {
     /// The timeframe
     #[arg(long, value_parser = Timeframe::parse, default_value = "1h")]
     pub timeframe: Timeframe,
+}
+
+/// Whose patterns.
+#[derive(Debug, clap::Args)]
+pub struct Patterns {
+    /// Only this symbol
+    #[arg(long, value_parser = Symbol::parse)]
+    pub symbol: Option<Symbol>,
+    /// Only this timeframe
+    #[arg(long, value_parser = Timeframe::parse)]
+    pub timeframe: Option<Timeframe>,
 }
 
 /// What to learn, and of what.

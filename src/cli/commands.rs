@@ -1,7 +1,8 @@
 //! The commands, each a few lines over the engine.
 
 use super::args::{
-    Args, Command, Data, FaultRate, Learn, LearnMode, Mode, Predict, Rollback, Simulator as SimulatorArgs, Stats, Train,
+    Args, Command, Data, FaultRate, Learn, LearnMode, Mode, Patterns, Predict, Rollback, Simulator as SimulatorArgs,
+    Stats, Train,
 };
 use super::data;
 use super::output::{Output, failure};
@@ -42,6 +43,7 @@ pub async fn run(command: &Command, args: &Args, output: &Output) -> Result<i32>
         Command::Predict(predict) => self::predict(&core, predict, output),
         Command::Stats(stats) => self::stats(&core, stats, output),
         Command::Learn(learn) => self::learn(&core, learn, args, output).await,
+        Command::Patterns(patterns) => self::patterns(&core, patterns, output).await,
         Command::Models => models(&core, output),
         Command::Rollback(rollback) => self::rollback(&core, rollback, output),
         Command::Import(file) => import(&core, &file.file, output).await,
@@ -180,6 +182,32 @@ async fn learn(core: &Arc<SignalLoop>, learn: &Learn, args: &Args, output: &Outp
             Ok(SUCCESS)
         }
     }
+}
+
+async fn patterns(core: &Arc<SignalLoop>, patterns: &Patterns, output: &Output) -> Result<i32> {
+    let found = core.patterns(patterns.symbol.clone(), patterns.timeframe).await?;
+    if found.is_empty() {
+        output.line("No rule stands out from what chance alone would show.");
+    }
+    for pattern in &found {
+        let (low, high) = pattern.tally.interval();
+        output.line(format!(
+            "{:.1} % of {} succeeded ({low:.1}–{high:.1} %, all: {:.1} %)  {}",
+            pattern.tally.success_rate(),
+            pattern.tally.count,
+            pattern.base_rate,
+            pattern.rule
+        ));
+    }
+    output.document(&Value::from_iter(found.iter().map(|pattern| {
+        let (low, high) = pattern.tally.interval();
+        json!({
+            "rule": pattern.rule, "count": pattern.tally.count, "successes": pattern.tally.successes,
+            "successRate": pattern.tally.success_rate(), "successInterval": { "low": low, "high": high },
+            "baseRate": pattern.base_rate, "pValue": pattern.p_value,
+        })
+    })));
+    Ok(SUCCESS)
 }
 
 /// Whether a market's signals got better.

@@ -23,7 +23,8 @@ pub struct Assessment {
     pub success_probability: f64,
     /// The same without a look at its indicators, 0–1.
     pub base_rate: f64,
-    /// The success probability at which it earns nothing after costs; one half where it lacks a stop or a target.
+    /// The success probability at which it earns nothing after costs, and more than that in conservative mode; one half
+    /// where it lacks a stop or a target.
     pub threshold: f64,
     /// Whether the probability reaches the threshold.
     pub take: bool,
@@ -57,8 +58,9 @@ impl SignalLoop {
             return Err(Error::InvalidSignal { field: "signalType", problem, value: "HOLD".to_owned() });
         };
         self.learn_closings().await?;
+        let margin = self.conservative_margin(&case.market)?;
         let learner = self.learning.learner.read();
-        Ok(assessment(&learner, &case, self.config().fee_bps))
+        Ok(assessment(&learner, &case, self.config().fee_bps, margin))
     }
 
     /// The rules found in the closed signals of a symbol, of a timeframe, or of all.
@@ -155,18 +157,18 @@ fn lesson(record: &Record) -> Option<Lesson> {
     })
 }
 
-fn assessment(learner: &Learner, case: &Case, fee_bps: f64) -> Assessment {
+fn assessment(learner: &Learner, case: &Case, fee_bps: f64, margin: f64) -> Assessment {
     let model = learner.model();
     let chances = model.chances(case);
     let costs = case.reward_risk.zip(case.stop_percent).map(|(ratio, stop)| Costs::of(ratio, stop, fee_bps));
-    let threshold = costs.map_or(0.5, |costs| costs.break_even());
+    let threshold = costs.map_or(0.5, |costs| costs.break_even()) + margin;
     let percent = |p: f64| format!("{:.1} %", 100.0 * p);
     let mut reasons = vec![match costs {
         Some(_) => format!(
             "succeeds with {} (base rate {}); to earn its costs it needs {}",
             percent(chances.probability),
             percent(chances.base_rate),
-            percent(threshold)
+            percent(threshold - margin)
         ),
         None => format!(
             "succeeds with {} (base rate {}); without stop loss and take profit, half is asked for",
@@ -178,6 +180,9 @@ fn assessment(learner: &Learner, case: &Case, fee_bps: f64) -> Assessment {
         reasons.push(
             "no signal has closed yet: the base rate is that of a price without drift at these levels".to_owned(),
         );
+    }
+    if margin > 0.0 {
+        reasons.push(format!("recent signals did poorly, so {} more than that is asked for", percent(margin)));
     }
     reasons.extend(model.reasons(case));
     Assessment {

@@ -114,7 +114,11 @@ impl SignalLoop {
 
     fn tell_of_rollback(&self, rollback: &Rollback) {
         let Rollback { market, to, reason, .. } = rollback;
-        self.emit(&Event::ModelRolledBack(ModelChange { market: market.clone(), version: *to, reason: reason.clone() }));
+        self.emit(&Event::ModelRolledBack(ModelChange {
+            market: market.clone(),
+            version: *to,
+            reason: reason.clone(),
+        }));
     }
 }
 

@@ -18,6 +18,7 @@ use crate::symbol::{Market, Timeframe};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -165,6 +166,16 @@ impl SignalLoop {
             (due, news)
         };
         news.iter().for_each(|event| self.emit(event));
+        let markets: BTreeSet<&Market> = outcomes.iter().map(|outcome| &outcome.market).collect();
+        for market in markets {
+            match self.check_live(market) {
+                // Signals of elsewhere need no model.
+                Ok(_) | Err(Error::NoModel { .. }) => {}
+                Err(error) => {
+                    self.emit(&Event::Warning(format!("the model of {market} could not be checked: {error}")))
+                }
+            }
+        }
         if let Some((markets, running)) = due {
             let this = self.clone();
             tokio::spawn(async move {

@@ -378,8 +378,7 @@ impl SignalLoop {
     }
 
     fn tell_of(&self, trial: &Trial) {
-        let change =
-            ModelChange { market: trial.market.clone(), version: trial.version, reason: trial.reason.clone() };
+        let change = ModelChange { market: trial.market.clone(), version: trial.version, reason: trial.reason.clone() };
         self.emit(&if trial.promoted { Event::ModelPromoted(change) } else { Event::ModelRefused(change) });
     }
 

@@ -3,12 +3,14 @@
 mod events;
 mod feedback;
 mod improvement;
+mod learning;
 mod models;
 mod trials;
 
 pub use events::event;
 pub use feedback::{CloseDecision, ClosedSignal, Compaction, ImportReport, Interval, PerformanceStats, Recovery};
 pub use improvement::Improvement;
+pub use learning::{Assessment, Pattern};
 pub use models::{ActionProbabilities, FetchResult, Prediction, Signal, TrainProgress, TrainingResults};
 pub use trials::{ModelEntry, Rollback};
 
