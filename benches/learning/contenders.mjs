@@ -41,7 +41,7 @@ function random({ seed }) {
 }
 
 export const CONTENDERS = {
-  signalloop,
+  signalloop: classWide,
   'no learning': baseRate,
   'class-wide weights': classWide,
   random,
