@@ -3,7 +3,7 @@
 // explains the method.
 //
 //     npm run bench:learning                      # 20 seeds
-//     npm run bench:learning -- --quick           # 3 seeds, fitted at the checkpoints only, no weeks
+//     npm run bench:learning -- --quick           # 3 seeds, peers fitted at the checkpoints only, no weeks
 //     npm run bench:learning -- --seeds 50
 //     npm run bench:learning -- --peers none      # without Python
 //     npm run bench:learning -- --jobs 4          # peers in so many processes; default: one a core

@@ -41,23 +41,24 @@ function random({ seed }) {
 }
 
 export const CONTENDERS = {
-  signalloop: classWide,
+  signalloop,
   'no learning': baseRate,
   'class-wide weights': classWide,
   random,
 }
 
 /**
- * Lets a contender live through a market. `daily`: its probabilities of all signals, each stated on the morning of its day
- * (only where the case asks for them); `fresh`: of the fresh signals, at each checkpoint; `seconds`: of all processors.
+ * Lets a contender live through a market. `daily`: its probabilities of all signals, each stated on the morning of its day,
+ * as a backend asks, whether or not the case looks at them; `fresh`: of the fresh signals, at each checkpoint; `seconds`: of
+ * all processors.
  */
-export async function play(name, { seed, signals, fresh, checkpoints, daily }) {
+export async function play(name, { seed, signals, fresh, checkpoints }) {
   const begin = process.cpuUsage()
   const contender = await CONTENDERS[name]({ seed })
   const stated = { daily: [], fresh: {} }
   for (let start = 0; start < signals.length; start += SIGNALS_A_DAY) {
     const today = signals.slice(start, start + SIGNALS_A_DAY)
-    if (daily) stated.daily.push(...(await contender.probabilities(today)))
+    stated.daily.push(...(await contender.probabilities(today)))
     await contender.learn(today)
     const known = start + SIGNALS_A_DAY
     if (checkpoints.includes(known)) stated.fresh[known] = await contender.probabilities(fresh)

@@ -137,7 +137,7 @@ export function report(figures, { complete }) {
 
 const aboutMachine = (m) =>
   `${m.cpu}, ${m.system}, Node ${m.node}; ${m.seeds} seeds, mean ± half a 95 % interval over them; ${m.peers}; ` +
-  `${m.seconds} s in all. CPU seconds are of one market of 910 signals${m.quick ? ', fitted at the checkpoints only' : ', fitted daily'}.`
+  `${m.seconds} s in all. CPU seconds are of one market of 910 signals${m.quick ? ', Python peers fitted at the checkpoints only' : ', all fitted daily'}.`
 
 export const table = (machine, { tables }) =>
   [aboutMachine(machine), ...tables.flatMap(({ title, lines }) => ['', title, '', text(lines)])].join('\n')
