@@ -79,7 +79,9 @@ try {
 }
 
 /** Every learner on every market, and on all together, is a trial. */
-const trials = Object.values(scores).flatMap((ofMarkets) => [...ofMarkets.map((score) => [score]), ofMarkets].map((set) => sharpe(daily(set))))
+const trials = Object.values(scores)
+  .flatMap((ofMarkets) => [...ofMarkets.map((score) => [score]), ofMarkets])
+  .map((set) => sharpe(daily(set)))
 
 function line(learner, what, set) {
   const trades = set.flatMap(({ trades }) => trades.map(({ profitPercent }) => profitPercent))
@@ -103,7 +105,10 @@ function line(learner, what, set) {
 
 const names = scores.signalloop.map(({ market }) => market)
 const lines = [
-  ['market', 'learner', 'constant\'s log loss', 'above it', '≤ 0.001', 'trades', 'mean profit, % net', 'sum, % of capital', 'Sharpe, a year', 'deflated'],
+  [
+    'market', 'learner', 'constant\'s log loss', 'above it', '≤ 0.001', 'trades', 'mean profit, % net', 'sum, % of capital',
+    'Sharpe, a year', 'deflated',
+  ],
   ...[...names.keys()].flatMap((i) => Object.keys(scores).map((learner) => line(learner, names[i], [scores[learner][i]]))),
   ...Object.keys(scores).map((learner) => line(learner, 'all', scores[learner])),
 ]

@@ -17,7 +17,8 @@ export function casesOf(seeds, quick) {
     Object.entries(CHECKPOINTS).map(([variant, checkpoints]) => {
       const { signals, fresh } = market(seed, variant)
       const asked = checkpoints.map((known) => [known, fresh(known / SIGNALS_A_DAY - 1, FRESH)])
-      return { variant, seed, signals, checkpoints, daily: variant === 'flip' && !quick, fresh: asked[0][1], truth: Object.fromEntries(asked) }
+      const daily = variant === 'flip' && !quick
+      return { variant, seed, signals, checkpoints, daily, fresh: asked[0][1], truth: Object.fromEntries(asked) }
     }),
   )
 }

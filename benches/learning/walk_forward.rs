@@ -170,14 +170,21 @@ fn answers(path: &Path) -> Result<BTreeMap<(String, i64), Answer>, Box<dyn Error
         .map(|line| {
             let [market, time, buy, sell, base_buy, base_sell] =
                 line.split(',').collect::<Vec<_>>().try_into().map_err(|_| format!("not six fields: {line}"))?;
-            let answer = Answer { stated: [buy.parse()?, sell.parse()?], base: [base_buy.parse()?, base_sell.parse()?] };
+            let answer =
+                Answer { stated: [buy.parse()?, sell.parse()?], base: [base_buy.parse()?, base_sell.parse()?] };
             Ok(((market.to_owned(), time.parse()?), answer))
         })
         .collect()
 }
 
 /// Log loss and trades of one market. One bet at a time: while it is open, no other is taken.
-fn score(market: &Market, candles: &[Candle], answers: &BTreeMap<(String, i64), Answer>, begin: i64, end: i64) -> serde_json::Value {
+fn score(
+    market: &Market,
+    candles: &[Candle],
+    answers: &BTreeMap<(String, i64), Answer>,
+    begin: i64,
+    end: i64,
+) -> serde_json::Value {
     let config = Config::default();
     let name = market.file_stem();
     let mut weeks = vec![(0.0, 0.0, 0usize); ((end - begin + WEEK_MS - 1) / WEEK_MS) as usize];
@@ -197,7 +204,9 @@ fn score(market: &Market, candles: &[Candle], answers: &BTreeMap<(String, i64), 
         if let (Ok(direction), true) = (bet, row.time_ms >= free_from) {
             let ending = row.label.of(direction);
             let closed_ms = candles[ending.bar].open_ms + market.timeframe.millis();
-            trades.push(json!({ "closedMs": closed_ms, "profitPercent": ending.profit_percent - config.fee_bps / 100.0 }));
+            trades.push(
+                json!({ "closedMs": closed_ms, "profitPercent": ending.profit_percent - config.fee_bps / 100.0 }),
+            );
             free_from = closed_ms;
         }
     }
