@@ -57,6 +57,9 @@ enum Task {
     Score { name: String },
 }
 
+/// A market and its candles, oldest first.
+type Series = (Market, Vec<Candle>);
+
 /// A bar with features and a decided label. Times are closes, UTC epoch ms.
 struct Row {
     time_ms: i64,
@@ -93,7 +96,7 @@ fn labelled(market: &Market, candles: &[Candle], config: &Config) -> Vec<Row> {
 }
 
 /// Markets of the timeframe that have a candle file in `data`, by name.
-fn markets(data: &Path, timeframe: &str) -> Result<Vec<(Market, Vec<Candle>)>, Box<dyn Error>> {
+fn markets(data: &Path, timeframe: &str) -> Result<Vec<Series>, Box<dyn Error>> {
     let ending = format!("_{timeframe}.csv");
     let mut found = Vec::new();
     for entry in fs::read_dir(data)? {
