@@ -98,6 +98,9 @@ pub enum Error {
     /// The feedback store could not be read or written.
     #[error("feedback store: {0}")]
     Store(String),
+    /// Another process holds the feedback store's lock and did not give it up in time. Nothing was changed: call again.
+    #[error("feedback store: {0}")]
+    StoreBusy(String),
     /// A file could not be read or written.
     #[error("cannot {action} {path}: {cause}", path = .path.display())]
     Io {
@@ -133,6 +136,7 @@ impl Error {
             Self::ModelFile { .. } => "ERR_MODEL_FILE",
             Self::SignalConflict { .. } => "ERR_SIGNAL_CONFLICT",
             Self::Store(_) => "ERR_STORE",
+            Self::StoreBusy(_) => "ERR_STORE_BUSY",
             Self::Io { .. } => "ERR_IO",
             Self::Cancelled(_) => "ERR_CANCELLED",
             Self::Closed => "ERR_CLOSED",

@@ -224,3 +224,42 @@ async fn a_closing_that_says_more_than_its_record_counts_the_same_after_compacti
     assert_eq!(log(home.path()).lines().count(), 1);
     assert_eq!(open(home.path()).stats(&Default::default()).unwrap(), stats);
 }
+
+/// A line with a right checksum was written as it is, but not by this version: what it says cannot be.
+#[tokio::test]
+async fn a_sealed_line_that_says_what_cannot_be_is_set_aside() {
+    let home = quick_home();
+    let whole = String::from_utf8(fill(home.path()).await).unwrap();
+    let lines: Vec<&str> = whole.lines().collect();
+    let sealed = |text: &str| format!("{text},\"crc\":\"{:08x}\"}}", crc32fast::hash(text.as_bytes()));
+    let body = |id: &str| lines[0].split(",\"crc\"").next().unwrap().replace("\"a\"", &format!("{id:?}"));
+    assert_eq!(sealed(&body("a")), lines[0]);
+    let refused = [
+        (body("x1").replace("\"stop_loss\":95.0", "\"stop_loss\":105.0"), "stopLoss"),
+        (body("x2").replace("\"entry_price\":100.0", "\"entry_price\":-100.0"), "entryPrice"),
+        (body("x3").replace("BTCUSDT", "../BTC"), "symbol"),
+        (body("x4").replace("ACTIVE", "WON"), "outcome"),
+        (body("x5").replace("\"confidence\":80.0", "\"confidence\":800.0"), "confidence"),
+    ];
+    let mut text = format!("{}\n", lines[0]);
+    let mut offsets = Vec::new();
+    for (bad, _) in &refused {
+        offsets.push(text.len() as u64);
+        text += &format!("{}\n", sealed(bad));
+    }
+    text += &lines[1..].iter().map(|line| format!("{line}\n")).collect::<String>();
+    write(home.path(), text.as_bytes());
+
+    let store = open(home.path());
+    assert!(records(&store).iter().all(Option::is_some));
+    assert_eq!((store.recovery().damaged, store.recovery().set_aside), (5, 5));
+    let kept = quarantine(home.path());
+    for ((kept, (bad, field)), offset) in kept.iter().zip(&refused).zip(offsets) {
+        assert_eq!((&kept["offset"], &kept["text"]), (&json!(offset), &json!(sealed(bad))));
+        assert!(kept["reason"].as_str().unwrap().contains(field), "{kept}");
+    }
+    assert_eq!(store.get("x1").unwrap(), None);
+    assert_eq!(open(home.path()).recovery().set_aside, 0);
+    store.compact().await.unwrap();
+    assert_eq!(log(home.path()).lines().count(), 3);
+}

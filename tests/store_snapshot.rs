@@ -39,6 +39,8 @@ async fn same(folder: &Path, stats: &Stats) {
     assert_eq!(store.get("44999").unwrap().unwrap().signal, own("44999"));
     assert!(store.get("1").unwrap().unwrap().closing.is_some() && store.get("2").unwrap().unwrap().closing.is_none());
     assert_eq!(store.recovery(), Default::default());
+    // A snapshot under way is finished.
+    store.close().await;
 }
 
 #[tokio::test]
@@ -68,10 +70,18 @@ async fn a_snapshot_that_does_not_match_is_passed_over_and_rebuilt() {
         bad[at] ^= 4;
         std::fs::write(&index, &bad).unwrap();
         same(home.path(), &stats).await;
-        assert_eq!(std::fs::read(&index).unwrap().len(), good.len(), "written anew");
+        assert!(std::fs::read(&index).unwrap() == good, "written anew");
     }
     std::fs::write(&index, &good[..good.len() / 2]).unwrap();
     same(home.path(), &stats).await;
+    assert!(std::fs::read(&index).unwrap() == good, "written anew");
+
+    // What a process left that ended while it wrote one.
+    let aside = home.path().join("signals.index.writing");
+    std::fs::write(&aside, [&good[..], b"and more"].concat()).unwrap();
+    std::fs::remove_file(&index).unwrap();
+    same(home.path(), &stats).await;
+    assert!(std::fs::read(&index).unwrap() == good && !aside.exists());
 
     // A flipped bit of the log, deep inside what the snapshot stands for, is found all the same.
     let whole = std::fs::read(&log).unwrap();
@@ -80,7 +90,7 @@ async fn a_snapshot_that_does_not_match_is_passed_over_and_rebuilt() {
     std::fs::write(&log, &bad).unwrap();
     let store = open(home.path());
     assert_eq!((store.recovery().damaged, store.recovery().set_aside), (1, 1));
-    drop(store);
+    store.close().await;
     // And told again at the next opening, which reads the new snapshot.
     assert_eq!((open(home.path()).recovery().damaged, open(home.path()).recovery().set_aside), (1, 0));
 

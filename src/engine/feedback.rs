@@ -75,7 +75,7 @@ impl SignalLoop {
 }
 
 /// The features of the last candle closed before the signal; `None` when it is not among these, or has none.
-fn entry_features(signal: &Signal, candles: &[Candle]) -> Option<EntryFeatures> {
+pub(super) fn entry_features(signal: &Signal, candles: &[Candle]) -> Option<EntryFeatures> {
     let candle_ms = signal.timeframe.millis();
     let closed = candles.partition_point(|candle| candle.open_ms + candle_ms <= signal.timestamp_ms);
     let last = candles[..closed].last()?;

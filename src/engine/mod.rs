@@ -1,11 +1,13 @@
 //! The loop of one home: candles, models and feedback together. What the binding and the command line call.
 
+mod assess;
 mod feedback;
 mod fetch;
 mod predict;
 mod prices;
 mod train;
 
+pub use assess::Assessment;
 pub use feedback::{EvaluatedPrice, should_close};
 pub use fetch::FetchResult;
 pub use predict::{GeneratedSignal, Prediction, Risk};
@@ -63,6 +65,7 @@ pub struct SignalLoop {
     store: Mutex<StoreState>,
     tails: RwLock<HashMap<Market, Tail>>,
     turns: Turns,
+    learning: assess::Learning,
     /// Held for reading by every call under way, so that closing can wait for them.
     calls: Arc<tokio::sync::RwLock<()>>,
     /// Raised when the loop closes: long work ends early.
@@ -98,6 +101,7 @@ impl SignalLoop {
             store: Mutex::new(StoreState::Unopened),
             tails: RwLock::default(),
             turns: Turns::default(),
+            learning: assess::Learning::default(),
             calls: Arc::default(),
             closing: Cancel::default(),
         })

@@ -114,9 +114,9 @@ impl StoredFile for FaultyFile {
     fn stat(&self) -> io::Result<Stat> {
         self.file.stat()
     }
-    fn lock(&self, how: Lock) -> io::Result<()> {
+    fn try_lock(&self, how: Lock) -> io::Result<bool> {
         // A lock that is taken but says that it was not would be held for ever; no system does that.
-        if self.plan.strikes(&self.done) { Err(self.plan.error()) } else { self.file.lock(how) }
+        if self.plan.strikes(&self.done) { Err(self.plan.error()) } else { self.file.try_lock(how) }
     }
     fn unlock(&self) -> io::Result<()> {
         self.file.unlock()
@@ -247,5 +247,104 @@ fn an_open_store_goes_on_after_one_failure() {
             assert!(failures <= 1, "{plan:?}: {failures} calls failed for one fault");
             assert!(store.open_signals(None).unwrap_or_default().is_empty());
         });
+    }
+}
+
+/// Processes killed at the very moment when a compaction gives the copy the log's name.
+#[cfg(unix)]
+mod killed {
+    use super::*;
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::{Command, Stdio};
+    use std::time::Duration;
+
+    const SIGNALS: usize = 20;
+
+    /// The real disk, whose renames come to a halt: before they happen, or right after.
+    struct Halting {
+        after: bool,
+    }
+
+    impl Storage for Halting {
+        fn open(&self, path: &Path) -> io::Result<Arc<dyn StoredFile>> {
+            Disk.open(path)
+        }
+        fn stat(&self, path: &Path) -> io::Result<Stat> {
+            Disk.stat(path)
+        }
+        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+            if self.after {
+                Disk.rename(from, to)?;
+            }
+            std::io::stdout().write_all(b"\nhalted\n")?;
+            loop {
+                std::thread::park();
+            }
+        }
+        fn remove(&self, path: &Path) -> io::Result<()> {
+            Disk.remove(path)
+        }
+        fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+            Disk.sync_folder(folder)
+        }
+    }
+
+    /// The part of a child: compacts, and never comes to its end.
+    #[test]
+    fn halting_process() {
+        let Some(home) = std::env::var_os("SIGNALLOOP_CHILD_HOME") else { return };
+        let disk =
+            Arc::new(Halting { after: std::env::var_os("SIGNALLOOP_CHILD").is_some_and(|when| when == "after") });
+        let store = FeedbackStore::open_on(disk, Path::new(&home), StoreOptions::default()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        panic!("it was not killed: {:?}", runtime.block_on(store.compact()));
+    }
+
+    fn id(n: usize) -> String {
+        n.to_string()
+    }
+
+    #[tokio::test]
+    async fn a_compaction_killed_at_its_rename_leaves_the_old_log_or_the_new_one() {
+        for when in ["before", "after"] {
+            let home = tempfile::tempdir().unwrap();
+            let options = StoreOptions { patience: Duration::from_millis(50), ..StoreOptions::default() };
+            let store = FeedbackStore::open(home.path(), options).unwrap();
+            store.record_all((0..SIGNALS).map(|n| buy(&id(n))).collect()).await.unwrap();
+            for n in 0..SIGNALS / 2 {
+                assert!(store.close_signal(&id(n), Outcome::Success, None, Some(1.0), T0 + 1).await.unwrap());
+            }
+            let lines = || std::fs::read_to_string(home.path().join("signals.jsonl")).unwrap().lines().count();
+            let mut process = Command::new(std::env::current_exe().unwrap())
+                .args(["feedback::faults::killed::halting_process", "--exact", "--nocapture"])
+                .env("SIGNALLOOP_CHILD", when)
+                .env("SIGNALLOOP_CHILD_HOME", home.path())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut output = BufReader::new(process.stdout.take().unwrap()).lines();
+            assert!(output.any(|line| line.unwrap() == "halted"), "{when}");
+            let renamed = when == "after";
+            assert_eq!(lines(), if renamed { SIGNALS } else { SIGNALS * 3 / 2 }, "{when}");
+            if !renamed {
+                // It holds the lock of what is still the log.
+                assert_eq!(store.record(buy("new")).await.unwrap_err().code(), "ERR_STORE_BUSY");
+            }
+            process.kill().unwrap();
+            process.wait().unwrap();
+
+            assert!(store.record(buy("new")).await.unwrap(), "{when}");
+            for store in [store, FeedbackStore::open(home.path(), options).unwrap()] {
+                for n in 0..SIGNALS {
+                    let record = store.get(&id(n)).unwrap().unwrap();
+                    assert_eq!((&record.signal, record.closing.is_some()), (&buy(&id(n)), n < SIGNALS / 2), "{when}");
+                }
+                assert!(store.get("new").unwrap().is_some(), "{when}");
+                assert_eq!(store.recovery(), Default::default(), "{when}");
+                store.compact().await.unwrap();
+                assert_eq!(lines(), SIGNALS + 1, "{when}");
+            }
+            assert!(!home.path().join("signals.compacting").exists(), "{when}");
+        }
     }
 }

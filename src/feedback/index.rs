@@ -3,14 +3,11 @@
 //!
 //! It only finds candidates. Whether one closes, as what and at which price, is [`Levels`]' to say.
 
-use super::line::{Key, KeyHasher};
+use super::line::Key;
+use super::open::{Open, OpenSignals, Slot};
 use crate::barrier::{Direction, Exit, Levels};
 use crate::market::Candle;
-use std::collections::{BTreeSet, HashMap};
-use std::hash::BuildHasherDefault;
-
-/// The number of an entry in the store's memory.
-pub(super) type Slot = u32;
+use std::collections::BTreeSet;
 
 /// A signal that a price closes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,19 +19,10 @@ pub(super) struct Hit {
     pub profit_percent: f64,
 }
 
-struct Open {
-    key: Key,
-    levels: Levels,
-    symbol: usize,
-    /// Is it in its symbol's book? Not before a price comes that might look for it, and not once one has hit it and its
-    /// closing is on its way to the log.
-    filed: bool,
-}
-
 /// All open signals.
 #[derive(Default)]
 pub(super) struct PriceIndex {
-    open: HashMap<Slot, Open, BuildHasherDefault<KeyHasher>>,
+    open: OpenSignals,
     books: Vec<Book>,
     /// Added, and not in a book yet. Most signals of a log that is read have closed by its end; those never get there.
     unfiled: Vec<Slot>,
@@ -151,13 +139,13 @@ impl Book {
 impl PriceIndex {
     /// Adds an open signal of the symbol with this number.
     pub fn add(&mut self, slot: Slot, key: Key, symbol: usize, levels: Levels) {
-        self.open.insert(slot, Open { key, levels, symbol, filed: false });
+        self.open.insert(Open { slot, key, levels, symbol, filed: false });
         self.unfiled.push(slot);
     }
 
     /// Takes a closed signal out.
     pub fn remove(&mut self, slot: Slot) {
-        if let Some(open) = self.open.remove(&slot)
+        if let Some(open) = self.open.remove(slot)
             && open.filed
         {
             self.books[open.symbol].remove(slot, &open.levels);
@@ -170,7 +158,7 @@ impl PriceIndex {
     }
 
     pub fn levels(&self, slot: Slot) -> Option<&Levels> {
-        self.open.get(&slot).map(|open| &open.levels)
+        self.open.get(slot).map(|open| &open.levels)
     }
 
     /// The open signals of one symbol, or of all.
@@ -178,8 +166,8 @@ impl PriceIndex {
         let mut slots: Vec<Slot> = self
             .open
             .iter()
-            .filter(|(_, open)| symbol.is_none_or(|symbol| symbol == open.symbol))
-            .map(|(slot, _)| *slot)
+            .filter(|open| symbol.is_none_or(|symbol| symbol == open.symbol))
+            .map(|open| open.slot)
             .collect();
         slots.sort_unstable();
         slots
@@ -244,16 +232,15 @@ impl PriceIndex {
 
     /// Gives back the memory of signals that were open for a while as the log was read.
     pub fn trim(&mut self) {
-        let open = &self.open;
-        self.unfiled.retain(|slot| open.contains_key(slot));
+        self.unfiled.retain(|slot| self.open.get(*slot).is_some());
         self.unfiled.shrink_to_fit();
-        self.open.shrink_to_fit();
+        self.open.trim();
     }
 
     /// Puts what was added into the books.
     fn file(&mut self) {
         for slot in std::mem::take(&mut self.unfiled) {
-            if let Some(open) = self.open.get_mut(&slot)
+            if let Some(open) = self.open.get_mut(slot)
                 && !std::mem::replace(&mut open.filed, true)
             {
                 if open.symbol >= self.books.len() {
@@ -282,7 +269,7 @@ impl PriceIndex {
             && since_ms <= book.newest_ms
         {
             book.ahead.remove(&(since_ms, slot));
-            if let Some(open) = self.open.get(&slot) {
+            if let Some(open) = self.open.get(slot) {
                 book.add(slot, &open.levels);
             }
         }
@@ -291,7 +278,7 @@ impl PriceIndex {
 
     fn take(&mut self, candidates: Vec<Slot>, decide: impl Fn(&Levels) -> Option<Exit>, hits: &mut Vec<Hit>) {
         for slot in candidates {
-            let Some(open) = self.open.get_mut(&slot) else { continue };
+            let Some(open) = self.open.get_mut(slot) else { continue };
             if let Some(exit) = decide(&open.levels) {
                 open.filed = false;
                 self.books[open.symbol].remove(slot, &open.levels);
@@ -317,6 +304,7 @@ mod tests {
         /// The n-th hit so far could not be stored.
         PutBack(usize),
         Remove(Slot),
+        Trim,
     }
 
     fn levels() -> impl Strategy<Value = Levels> {
@@ -351,6 +339,7 @@ mod tests {
             2 => candle,
             1 => (0usize..20).prop_map(Step::PutBack),
             1 => (0u32..30).prop_map(Step::Remove),
+            1 => Just(Step::Trim),
         ];
         proptest::collection::vec(step, 1..60)
     }
@@ -414,6 +403,10 @@ mod tests {
                         }
                         Vec::new()
                     }
+                    Step::Trim => {
+                        index.trim();
+                        Vec::new()
+                    }
                     Step::Remove(slot) => {
                         index.remove(slot);
                         scan.open.retain(|(open, _)| *open != slot);
@@ -423,7 +416,7 @@ mod tests {
                 };
                 prop_assert_eq!(hits.iter().map(|h| (h.slot, h.exit)).collect::<Vec<_>>(), expected);
                 closing.extend(hits.iter().map(|h| h.slot));
-                prop_assert_eq!(index.open.len(), scan.open.len() + closing.len());
+                prop_assert_eq!(index.open.iter().count(), scan.open.len() + closing.len());
             }
         }
     }

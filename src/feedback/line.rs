@@ -7,13 +7,14 @@
 //! The checksum is the CRC-32 (IEEE) of the line's bytes before `,"crc"`, as eight lower-case hexadecimal digits. To a
 //! reader that does not know it, it is one more key. A line without it is one of the old system's and is taken as it is.
 
+use super::own::{self, Own};
 use crate::barrier::{Direction, Levels, Outcome};
 use crate::error::{Error, Result};
-use crate::signal::{Closing, Record, assumed_profit};
+use crate::signal::{Closing, Record};
 use crate::symbol::{Symbol, Timeframe};
 use crate::time;
 use chrono_tz::Tz;
-use serde::Deserialize;
+use serde::Serialize;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::hash::Hasher;
@@ -46,7 +47,7 @@ impl Key {
     }
 }
 
-/// Hashes what is a hash already, or a small number.
+/// Hashes what is a hash already.
 #[derive(Default)]
 pub(super) struct KeyHasher(u64);
 
@@ -56,9 +57,6 @@ impl Hasher for KeyHasher {
     }
     fn write(&mut self, bytes: &[u8]) {
         bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
-    }
-    fn write_u32(&mut self, number: u32) {
-        self.write_u64(u64::from(number));
     }
     fn write_u64(&mut self, part: u64) {
         // The low half of an FNV hash mixes poorly upwards; the table looks at both ends.
@@ -76,14 +74,9 @@ pub(super) fn encode(record: &Record) -> Result<Vec<u8>> {
 /// Appends a record's line, newline included.
 pub(super) fn encode_onto(line: &mut Vec<u8>, record: &Record) -> Result<()> {
     let start = line.len();
-    serde_json::to_writer(&mut *line, record)
-        .map_err(|e| Error::Internal(format!("a record cannot be written: {e}")))?;
+    serde_json::to_writer(&mut *line, record).map_err(unwritable)?;
     line.pop();
-    let digits = hex(crc32fast::hash(&line[start..]));
-    line.extend_from_slice(SEAL_START);
-    line.extend_from_slice(&digits);
-    line.extend_from_slice(SEAL_END);
-    line.push(b'\n');
+    finish(line, start);
     let most = if record.closing.is_none() { MAX_OPEN_BYTES } else { MAX_LINE_BYTES };
     if line.len() - start > most {
         return Err(Error::InvalidSignal {
@@ -95,6 +88,48 @@ pub(super) fn encode_onto(line: &mut Vec<u8>, record: &Record) -> Result<()> {
     Ok(())
 }
 
+/// Seals the line that begins at `start`, whose closing brace is missing.
+fn finish(line: &mut Vec<u8>, start: usize) {
+    let digits = hex(crc32fast::hash(&line[start..]));
+    line.extend_from_slice(SEAL_START);
+    line.extend_from_slice(&digits);
+    line.extend_from_slice(SEAL_END);
+    line.push(b'\n');
+}
+
+fn unwritable(cause: serde_json::Error) -> Error {
+    Error::Internal(format!("a record cannot be written: {cause}"))
+}
+
+/// The last members of a closed record's line, as [`Record`] serialises them.
+#[derive(Serialize)]
+struct End {
+    outcome: Outcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_price: Option<f64>,
+    profit_loss_percent: f64,
+    closed_at: String,
+}
+
+/// The line of an open signal, which [`own`] can read, with its closing: byte for byte what [`encode`] makes of the whole
+/// record if it made the line. Newline included; `None` when it would be too long.
+pub(super) fn with_closing(line: &[u8], closing: &Closing) -> Result<Option<Vec<u8>>> {
+    let body = line.len().checked_sub(SEAL_BYTES).and_then(|at| line[..at].strip_suffix(b"\"outcome\":\"ACTIVE\""));
+    let Some(body) = body else { return Ok(None) };
+    let end = End {
+        outcome: closing.outcome,
+        exit_price: closing.exit_price,
+        profit_loss_percent: closing.profit_percent,
+        closed_at: time::format_iso(closing.closed_ms),
+    };
+    let mut closed = Vec::with_capacity(line.len() + CLOSING_BYTES);
+    closed.extend_from_slice(body);
+    let end = serde_json::to_vec(&end).map_err(unwritable)?;
+    closed.extend_from_slice(&end[1..end.len() - 1]);
+    finish(&mut closed, 0);
+    Ok(Some(closed).filter(|closed| closed.len() <= MAX_LINE_BYTES))
+}
+
 fn hex(crc: u32) -> [u8; DIGITS] {
     std::array::from_fn(|at| b"0123456789abcdef"[(crc >> (28 - 4 * at)) as usize & 15])
 }
@@ -104,9 +139,8 @@ pub(super) type Reason = String;
 
 /// A line by what its seal says.
 enum Seal<'a> {
-    /// The checksum matches: these bytes, without the closing brace, are as they were written. The flag says that the
-    /// seal's own punctuation is intact too, so that the whole line is JSON.
-    Matches(&'a [u8], bool),
+    /// The checksum matches: these bytes, without the closing brace, are as they were written.
+    Matches(&'a [u8]),
     /// No seal: an old line.
     None,
 }
@@ -124,16 +158,16 @@ fn seal(line: &[u8]) -> std::result::Result<Seal<'_>, Reason> {
         return Ok(Seal::None);
     }
     if digits == hex(crc32fast::hash(body)) {
-        Ok(Seal::Matches(body, wrong == 0))
+        Ok(Seal::Matches(body))
     } else {
         Err("the checksum does not match".to_owned())
     }
 }
 
 /// The JSON object of a line, the seal taken off. Naive times in it are still as they came.
-pub(super) fn object(line: &[u8]) -> std::result::Result<Map<String, Value>, Reason> {
-    let value = match seal(line)? {
-        Seal::Matches(body, _) => serde_json::from_slice(&[body, b"}"].concat()),
+fn object(line: &[u8], seal: Seal<'_>) -> std::result::Result<Map<String, Value>, Reason> {
+    let value = match seal {
+        Seal::Matches(body) => serde_json::from_slice(&[body, b"}"].concat()),
         Seal::None => serde_json::from_slice(line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line)),
     };
     match value {
@@ -145,10 +179,14 @@ pub(super) fn object(line: &[u8]) -> std::result::Result<Map<String, Value>, Rea
 
 /// Reads a whole record.
 pub(super) fn decode(line: &[u8], zone: Tz) -> std::result::Result<Record, Reason> {
+    decode_sealed(line, seal(line)?, zone)
+}
+
+fn decode_sealed(line: &[u8], seal: Seal<'_>, zone: Tz) -> std::result::Result<Record, Reason> {
     if line.len() > MAX_LINE_BYTES {
         return Err("longer than 1 MiB".to_owned());
     }
-    Record::from_json(object(line)?, zone).map_err(|e| e.to_string())
+    Record::from_json(object(line, seal)?, zone).map_err(|e| e.to_string())
 }
 
 /// Is the line still what was written?
@@ -174,7 +212,19 @@ pub(super) struct Facts<'a> {
     pub closing: Option<Closing>,
 }
 
+impl<'a> From<Own<'a>> for Facts<'a> {
+    fn from(own: Own<'a>) -> Self {
+        let Own { id, symbol, timeframe, direction, confidence, timestamp_ms, levels, closing } = own;
+        let (key, symbol) = (Key::of(id), Cow::Borrowed(symbol));
+        Self { key, symbol, timeframe, direction, confidence, timestamp_ms, levels, closing }
+    }
+}
+
 impl Facts<'_> {
+    pub fn into_owned(self) -> Facts<'static> {
+        Facts { symbol: Cow::Owned(self.symbol.into_owned()), ..self }
+    }
+
     pub fn of(record: &Record) -> Facts<'static> {
         let signal = &record.signal;
         Facts {
@@ -190,83 +240,24 @@ impl Facts<'_> {
     }
 }
 
-/// The keys of a sealed line that memory needs, borrowed from it.
-#[derive(Deserialize)]
-struct Lean<'a> {
-    #[serde(borrow)]
-    signal_id: Cow<'a, str>,
-    #[serde(borrow)]
-    symbol: Cow<'a, str>,
-    timeframe: &'a str,
-    signal_type: &'a str,
-    confidence: Option<f64>,
-    entry_price: Option<f64>,
-    stop_loss: Option<f64>,
-    take_profit: Option<f64>,
-    timestamp: &'a str,
-    expires_at: Option<&'a str>,
-    outcome: Outcome,
-    exit_price: Option<f64>,
-    profit_loss_percent: Option<f64>,
-    closed_at: Option<&'a str>,
-}
-
-/// Reads what memory keeps of a line. What a matching checksum vouches for was checked before it was written, so a
-/// sealed line is read the short way; every other line, and one that the short way cannot read, by [`decode`].
-pub(super) fn facts(line: &[u8], zone: Tz) -> std::result::Result<Facts<'_>, Reason> {
-    if let Seal::Matches(_, true) = seal(line)?
-        && let Some(facts) = serde_json::from_slice(line).ok().and_then(lean_facts)
-    {
-        return Ok(facts);
+/// Reads a sealed line that is written just as this store writes; `None` for any other, which [`decode`] may yet read.
+pub(super) fn own(line: &[u8], zone: Tz) -> Option<Own<'_>> {
+    match seal(line) {
+        Ok(Seal::Matches(body)) if line.len() <= MAX_LINE_BYTES => own::read(body, zone),
+        _ => None,
     }
-    decode(line, zone).map(|record| Facts::of(&record))
 }
 
-fn lean_facts(lean: Lean<'_>) -> Option<Facts<'_>> {
-    let time = |text: &str| time::parse_time(text, Tz::UTC);
-    let direction = match lean.signal_type {
-        "BUY" => Some(Direction::Buy),
-        "SELL" => Some(Direction::Sell),
-        "HOLD" => None,
-        _ => return None,
-    };
-    let timestamp_ms = time(lean.timestamp)?;
-    let expires_ms = match lean.expires_at {
-        Some(text) => Some(time(text)?),
-        None => None,
-    };
-    let levels = match direction {
-        Some(direction) => Some(Levels {
-            direction,
-            entry: lean.entry_price?,
-            stop_loss: lean.stop_loss,
-            take_profit: lean.take_profit,
-            since_ms: timestamp_ms,
-            expires_ms,
-        }),
-        None => None,
-    };
-    let closing = match (lean.outcome, levels) {
-        (Outcome::Active, _) | (_, None) => None,
-        (outcome, Some(levels)) => Some(Closing {
-            outcome,
-            exit_price: lean.exit_price,
-            profit_percent: lean
-                .profit_loss_percent
-                .unwrap_or_else(|| assumed_profit(&levels, outcome, lean.exit_price)),
-            closed_ms: time(lean.closed_at?)?,
-        }),
-    };
-    Some(Facts {
-        key: Key::of(&lean.signal_id),
-        symbol: lean.symbol,
-        timeframe: Timeframe::parse(lean.timeframe).ok()?,
-        direction,
-        confidence: lean.confidence,
-        timestamp_ms,
-        levels,
-        closing,
-    })
+/// Reads what memory keeps of a line.
+pub(super) fn facts(line: &[u8], zone: Tz) -> std::result::Result<Facts<'_>, Reason> {
+    let sealed = seal(line)?;
+    if let Seal::Matches(body) = sealed
+        && line.len() <= MAX_LINE_BYTES
+        && let Some(own) = own::read(body, zone)
+    {
+        return Ok(own.into());
+    }
+    decode_sealed(line, sealed, zone).map(|record| Facts::of(&record))
 }
 
 /// The symbol of [`Facts`], checked again where it is first met.
@@ -330,7 +321,6 @@ fn seal_matches(line: &[u8]) -> bool {
 pub(super) mod tests {
     use super::*;
     use crate::signal::{Signal, Source};
-    use proptest::prelude::*;
     use serde_json::json;
 
     pub(in crate::feedback) const T0: i64 = 1_700_000_000_000;
@@ -396,35 +386,5 @@ pub(super) mod tests {
     fn a_line_that_only_resembles_a_sealed_one_is_an_old_line() {
         let text = br#"{"signal_id":"o","symbol":"BTCUSDT","signal_type":"HOLD","timestamp":"2025-09-13T12:00:00","src":"binance1"}"#;
         assert_eq!(decode(text, Tz::UTC).unwrap().signal.id, "o");
-    }
-
-    proptest! {
-        /// The short way and the long way of reading a sealed line agree.
-        #[test]
-        fn facts_are_those_of_the_whole_record(
-            id in ".{1,40}", entry in 1e-9..1e9f64, stop in proptest::option::of(0.1..0.99f64),
-            target in proptest::option::of(1.01..2.0f64), confidence in proptest::option::of(0.0..100.0f64),
-            at in T0..T0 * 2, expires in proptest::option::of(1i64..1_000_000_000), hold: bool,
-            closing in proptest::option::of((proptest::option::of(1e-9..1e9f64), -100.0..100.0f64, T0..T0 * 2)),
-        ) {
-            prop_assume!(!id.trim().is_empty());
-            let mut signal = buy(&id);
-            signal.direction = (!hold).then_some(Direction::Buy);
-            signal.entry_price = Some(entry);
-            signal.stop_loss = stop.map(|s| s * entry);
-            signal.take_profit = target.map(|t| t * entry);
-            signal.confidence = confidence;
-            signal.timestamp_ms = at;
-            signal.expires_ms = expires.map(|ms| at + ms);
-            let closing = closing.filter(|_| !hold).map(|(exit_price, profit_percent, closed_ms)| Closing {
-                outcome: Outcome::by_profit(profit_percent), exit_price, profit_percent, closed_ms,
-            });
-            let record = Record { signal, closing };
-            let line = encode(&record).unwrap();
-            let line = &line[..line.len() - 1];
-            prop_assert_eq!(&decode(line, Tz::UTC).unwrap(), &record);
-            prop_assert!(serde_json::from_slice(line).ok().and_then(lean_facts).is_some());
-            prop_assert_eq!(facts(line, Tz::UTC).unwrap(), Facts::of(&record));
-        }
     }
 }

@@ -1,69 +1,26 @@
 //! The log file: locking it, reading what was appended to it since, repairing its end, appending to it.
 //!
-//! Everything that happens to the log happens under the lock of `signals.lock`, so that nobody ever reads a batch that is
+//! Everything that happens to the log happens under its lock, so that nobody ever reads a batch that is
 //! taken back later: writing under the exclusive lock, reading what others wrote under the shared one. The lock belongs to
 //! the open file and dies with its process.
 
+use super::fault::Fault;
 use super::line::{self, Facts};
 use super::lock::{Guard, acquire};
+use super::paths::Paths;
 use super::quarantine::{self, Damaged};
 use super::scan::{self, Parsed};
 use super::snapshot::Snapshot;
 use super::state::{Applied, Place};
 use super::storage::{self, Lock, Storage, StoredFile};
 use super::view::View;
-use crate::error::Error;
 use crate::signal::Record;
 use chrono_tz::Tz;
 use parking_lot::{Mutex, RwLock};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-/// The files of a store.
-#[derive(Debug, Clone)]
-pub(super) struct Paths {
-    pub log: PathBuf,
-    pub lock: PathBuf,
-    pub quarantine: PathBuf,
-    pub snapshot: PathBuf,
-    /// The new log while a compaction writes it, and what keeps two from doing so at once.
-    pub compacting: PathBuf,
-    pub compact_lock: PathBuf,
-    folder: PathBuf,
-}
-
-impl Paths {
-    pub fn new(folder: &Path) -> Self {
-        let path = |name: &str| folder.join(name);
-        Self {
-            log: path("signals.jsonl"),
-            lock: path("signals.lock"),
-            quarantine: path("signals.quarantine.jsonl"),
-            snapshot: path("signals.index"),
-            compacting: path("signals.compacting"),
-            compact_lock: path("signals.compacting.lock"),
-            folder: folder.to_owned(),
-        }
-    }
-}
-
-/// A file operation that failed, in words. Cloned to every caller whose operation it ended.
-#[derive(Debug, Clone)]
-pub(super) struct Fault(pub String);
-
-impl Fault {
-    pub fn of(action: &str, path: &Path, cause: &io::Error) -> Self {
-        Self(format!("cannot {action} {}: {cause}", path.display()))
-    }
-}
-
-impl From<Fault> for Error {
-    fn from(fault: Fault) -> Self {
-        Self::Store(fault.0)
-    }
-}
+use std::time::Duration;
 
 /// What was found wrong with the log, and what was done about it, since the store was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -88,24 +45,37 @@ pub(super) struct Log {
     pub paths: Paths,
     pub storage: Arc<dyn Storage>,
     pub zone: Tz,
+    /// How long to wait for a lock that others hold.
+    pub patience: Duration,
     pub view: RwLock<View>,
     pub recovery: Mutex<Recovery>,
     /// This store's writer holds the exclusive lock and has caught up: nobody else can have written.
     pub writing: AtomicBool,
+    /// The store is being closed: long work on the side is to stop.
+    pub ending: AtomicBool,
     /// The readers' handle of the lock file; apart from the writer's, because a lock belongs to its handle.
     reader: Mutex<Arc<dyn StoredFile>>,
+    /// Held while a snapshot is made and written.
+    saving: Mutex<()>,
     /// Damage that was met under the shared lock, to be set aside under the next exclusive one.
     unkept: Mutex<Vec<Damaged>>,
 }
 
 impl Log {
     /// Opens the log under the exclusive lock, reads it, and repairs its end.
-    pub fn open(folder: &Path, zone: Tz, storage: Arc<dyn Storage>) -> Result<(Arc<Self>, Arc<dyn StoredFile>), Error> {
-        crate::files::create_folder(folder)?;
-        let paths = Paths::new(folder);
+    pub fn open(
+        folder: &Path,
+        zone: Tz,
+        patience: Duration,
+        storage: Arc<dyn Storage>,
+    ) -> Result<(Arc<Self>, Arc<dyn StoredFile>), Fault> {
+        std::fs::create_dir_all(folder).map_err(|e| Fault::of("create", folder, &e))?;
         let open = |path: &Path| storage.open(path).map_err(|e| Fault::of("open", path, &e));
+        // Creates what a link leads to, if that is missing.
+        open(&folder.join("signals.jsonl"))?;
+        let paths = Paths::of(folder).map_err(|e| Fault::of("find", folder, &e))?;
         let mut writer = open(&paths.lock)?;
-        let guard = acquire(&*storage, &paths.lock, &mut writer, Lock::Exclusive)?;
+        let guard = acquire(&*storage, &paths.lock, &mut writer, Lock::Exclusive, patience)?;
         let view = View::open(&*storage, &paths, zone)?;
         let recovery = Recovery { damaged: view.damaged, contradictions: view.contradictions, ..Recovery::default() };
         let log = Arc::new(Self {
@@ -113,21 +83,23 @@ impl Log {
             paths,
             storage,
             zone,
+            patience,
             view: RwLock::new(view),
             recovery: Mutex::new(recovery),
             writing: AtomicBool::new(false),
+            ending: AtomicBool::new(false),
+            saving: Mutex::default(),
             unkept: Mutex::default(),
         });
         log.catch_up(Lock::Exclusive)?;
         drop(guard);
         log.view.write().state.index.trim();
-        log.save_snapshot();
         Ok((log, writer))
     }
 
     /// Takes the exclusive lock for the writer.
     pub fn lock(&self, handle: &mut Arc<dyn StoredFile>) -> Result<Guard, Fault> {
-        acquire(&*self.storage, &self.paths.lock, handle, Lock::Exclusive)
+        acquire(&*self.storage, &self.paths.lock, handle, Lock::Exclusive, self.patience)
     }
 
     /// Brings the state up to date with what other processes wrote. Costs one `stat` when they wrote nothing.
@@ -136,7 +108,7 @@ impl Log {
             return Ok(());
         }
         let mut handle = self.reader.lock();
-        let _guard = acquire(&*self.storage, &self.paths.lock, &mut handle, Lock::Shared)?;
+        let _guard = acquire(&*self.storage, &self.paths.lock, &mut handle, Lock::Shared, self.patience)?;
         self.catch_up(Lock::Shared)
     }
 
@@ -224,6 +196,9 @@ impl Log {
     fn apply(&self, view: &mut View, parsed: &Parsed<'_>) {
         let mut found = Recovery::default();
         let mut damaged = Vec::new();
+        // A signal has a line, or two once it is closed.
+        let keys = parsed.items.iter().filter_map(|item| item.facts.as_ref().ok()).map(|facts| facts.key);
+        view.state.reserve(view.state.count_new(keys) + parsed.to_come / 2);
         for item in &parsed.items {
             let applied = match &item.facts {
                 Ok(facts) => view.state.apply(facts, item.place),
@@ -243,7 +218,7 @@ impl Log {
             let bytes = parsed.bytes_at(item.place).to_vec();
             damaged.push(Damaged { offset: item.place.offset, reason, bytes });
         }
-        view.covered.reach(parsed.bytes());
+        view.covered.reach_summed(parsed.bytes(), &parsed.crc);
         if !damaged.is_empty() {
             view.damaged += found.damaged;
             view.contradictions += found.contradictions;
@@ -256,23 +231,29 @@ impl Log {
 
     /// Writes a snapshot if it saves much reading at the next start. Nothing is lost when that fails: the log has it all.
     pub fn save_snapshot(&self) {
-        let snapshot = {
+        // One after the other, so that the newest is what stays.
+        let _saving = self.saving.lock();
+        let (snapshot, generation) = {
             let view = self.view.read();
             // Damage that is not in the quarantine yet must be met again.
             if view.covered.len < view.snapshot_len + SNAPSHOT_BYTES || !self.unkept.lock().is_empty() {
                 return;
             }
-            Snapshot {
+            let snapshot = Snapshot {
                 len: view.covered.len,
                 crc: view.covered.crc.clone().finalize(),
                 zone: self.zone.name().to_owned(),
                 damaged: view.damaged,
                 contradictions: view.contradictions,
                 ..view.state.to_snapshot()
-            }
+            };
+            (snapshot, view.generation)
         };
         if snapshot.write(&self.paths.snapshot).is_ok() {
-            self.view.write().snapshot_len = snapshot.len;
+            let mut view = self.view.write();
+            if view.generation == generation {
+                view.snapshot_len = snapshot.len;
+            }
         }
     }
 
@@ -328,8 +309,8 @@ impl Log {
         let done = storage::append_all(&*file, lines).map_err(|e| Fault::of("append to", path, &e));
         let done = done.and_then(|()| if sync { self.sync(&*file) } else { Ok(()) });
         let done = done.and_then(|()| if sync { self.sync_name() } else { Ok(()) });
-        done.map_err(|Fault(what)| {
-            Fault(match file.set_len(base) {
+        done.map_err(|what| {
+            Fault::Failed(match file.set_len(base) {
                 Err(e) => {
                     format!("{what}; nor could the log be cut back ({e}): part of it may be found recorded later")
                 }
@@ -393,10 +374,15 @@ impl Log {
 
     /// Reads one record.
     pub fn read(&self, file: &dyn StoredFile, place: Place) -> Result<Record, Fault> {
-        let path = &self.paths.log;
+        line::decode(&self.read_line(file, place)?, self.zone)
+            .map_err(|reason| Fault::Failed(format!("{} at byte {}: {reason}", self.paths.log.display(), place.offset)))
+    }
+
+    /// Reads one line, as far as it is there.
+    pub fn read_line(&self, file: &dyn StoredFile, place: Place) -> Result<Vec<u8>, Fault> {
         let mut line = vec![0; place.len as usize];
-        let read = storage::read_full(file, &mut line, place.offset).map_err(|e| Fault::of("read", path, &e))?;
-        line::decode(&line[..read], self.zone)
-            .map_err(|reason| Fault(format!("{} at byte {}: {reason}", path.display(), place.offset)))
+        let read = storage::read_full(file, &mut line, place.offset);
+        line.truncate(read.map_err(|e| Fault::of("read", &self.paths.log, &e))?);
+        Ok(line)
     }
 }

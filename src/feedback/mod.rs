@@ -2,7 +2,10 @@
 //!
 //! `docs/store.md` tells what a call that returned promises, the format of the files, and what is repaired how.
 
+mod ahead;
+mod closings;
 mod compact;
+mod fault;
 #[cfg(test)]
 mod faults;
 mod import;
@@ -10,6 +13,9 @@ mod index;
 mod line;
 mod lock;
 mod log;
+mod open;
+mod own;
+mod paths;
 mod prices;
 mod quarantine;
 mod scan;
@@ -17,16 +23,18 @@ mod snapshot;
 mod state;
 mod stats;
 mod storage;
+mod upkeep;
 mod view;
 mod writer;
 
+pub use closings::Given;
 pub use compact::Compaction;
 pub use import::{ImportReport, RefusedLine};
 pub use log::Recovery;
 pub use prices::Tick;
 pub use stats::{Figures, Stats, StatsFilter, wilson};
 
-use crate::barrier::{Direction, Outcome};
+use crate::barrier::{Direction, Levels, Outcome};
 use crate::config::{Config, Durability};
 use crate::error::{Error, Result, guard};
 use crate::signal::{Closing, Record, Signal};
@@ -34,12 +42,15 @@ use crate::symbol::{Symbol, Timeframe};
 use crate::time::{MAX_MILLIS, MIN_MILLIS};
 use chrono_tz::Tz;
 use log::Log;
+use own::Own;
 use parking_lot::{Mutex, RwLockReadGuard, RwLockWriteGuard};
 use state::Place;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 use storage::{Disk, Storage};
 use tokio::sync::{oneshot, watch};
+use upkeep::Upkeep;
 use view::View;
 use writer::{Change, Changes, CloseRequest, Job, NewLine, Verdict, Writer};
 
@@ -52,11 +63,15 @@ pub struct StoreOptions {
     pub timezone: Tz,
     /// Costs of a round trip in basis points of the entry price, for [`Figures::expectancy`]. Default 10.
     pub fee_bps: f64,
+    /// How long to wait for another process that holds the log's lock before giving [`Error::StoreBusy`]. Default 30 s:
+    /// longer than any write or opening of an ordinary log takes.
+    pub patience: Duration,
 }
 
 impl From<&Config> for StoreOptions {
     fn from(config: &Config) -> Self {
-        Self { durability: config.durability, timezone: config.timezone, fee_bps: config.fee_bps }
+        let Config { durability, timezone, fee_bps, .. } = *config;
+        Self { durability, timezone, fee_bps, patience: Duration::from_secs(30) }
     }
 }
 
@@ -94,6 +109,22 @@ pub struct ClosedSignal {
 }
 
 impl ClosedSignal {
+    fn of(own: &Own<'_>, levels: &Levels, closing: &Closing) -> Result<Self> {
+        Ok(Self {
+            id: own.id.to_owned(),
+            symbol: Symbol::parse(own.symbol)?,
+            timeframe: own.timeframe,
+            direction: levels.direction,
+            confidence: own.confidence,
+            outcome: closing.outcome,
+            entry_price: levels.entry,
+            exit_price: closing.exit_price,
+            profit_percent: closing.profit_percent,
+            timestamp_ms: own.timestamp_ms,
+            closed_ms: closing.closed_ms,
+        })
+    }
+
     fn new(signal: &Signal, closing: &Closing) -> Self {
         Self {
             id: signal.id.clone(),
@@ -126,26 +157,34 @@ pub struct FeedbackStore {
 struct Inner {
     log: Arc<Log>,
     options: StoreOptions,
-    /// `None` once closed. The writer ends when the sender is gone and the queue is empty.
-    jobs: Mutex<Option<mpsc::Sender<Job>>>,
+    jobs: Arc<Jobs>,
     /// Turns true, or loses its sender, when the writer has ended.
     ended: watch::Receiver<bool>,
 }
+
+/// The writer's queue. `None` once closed: the writer ends when the sender is gone and the queue is empty.
+type Jobs = Mutex<Option<mpsc::Sender<Job>>>;
 
 impl FeedbackStore {
     /// Opens the store in `folder` (created if missing), reads its log and repairs its end.
     ///
     /// # Errors
-    /// [`Error::Store`] or [`Error::Io`] when the files cannot be read or written.
+    /// [`Error::Store`] when the files cannot be read or written, [`Error::StoreBusy`] when another process holds the lock.
     pub fn open(folder: &Path, options: StoreOptions) -> Result<Self> {
         Self::open_on(Arc::new(Disk), folder, options)
     }
 
     fn open_on(storage: Arc<dyn Storage>, folder: &Path, options: StoreOptions) -> Result<Self> {
-        let (log, lock) = Log::open(folder, options.timezone, storage)?;
+        let (log, lock) = Log::open(folder, options.timezone, options.patience, storage)?;
         let (jobs, queue) = mpsc::channel();
+        let jobs = Arc::new(Mutex::new(Some(jobs)));
+        let thread = |e| Error::Store(format!("cannot start a thread: {e}"));
+        // Weak, so that the writer ends with the last handle of the store.
+        let of = Arc::downgrade(&jobs);
+        let upkeep =
+            Upkeep::start(&log, move |copy| swap(&*of.upgrade().ok_or(Error::Closed)?, copy)).map_err(thread)?;
         let (end, ended) = watch::channel(false);
-        let writer = Writer::new(log.clone(), lock, options.durability);
+        let writer = Writer::new(log.clone(), lock, options.durability, upkeep);
         std::thread::Builder::new()
             .name("signalloop-store".to_owned())
             .spawn(move || {
@@ -153,8 +192,8 @@ impl FeedbackStore {
                 // Nobody may be waiting.
                 let _ = end.send(true);
             })
-            .map_err(|e| Error::Store(format!("cannot start the writer thread: {e}")))?;
-        Ok(Self { inner: Arc::new(Inner { log, options, jobs: Mutex::new(Some(jobs)), ended }) })
+            .map_err(thread)?;
+        Ok(Self { inner: Arc::new(Inner { log, options, jobs, ended }) })
     }
 
     /// What was found wrong with the log since it was opened, and what was done about it.
@@ -263,11 +302,7 @@ impl FeedbackStore {
         self.refresh()?;
         let store = self.clone();
         self.in_background("signalloop-compact", move || {
-            compact::compact(&store.inner.log, |copy| {
-                let (reply, result) = mpsc::channel();
-                store.enqueue(Job::Swap(copy, reply))?;
-                result.recv().unwrap_or_else(|_| Err(lost()))
-            })
+            compact::compact(&store.inner.log, |copy| swap(&store.inner.jobs, copy))
         })
         .await
     }
@@ -331,16 +366,23 @@ impl FeedbackStore {
 
     fn send(&self, changes: Vec<Change>) -> Result<Pending> {
         let (reply, verdicts) = oneshot::channel();
-        self.enqueue(Job::Changes(Changes { changes, reply }))?;
+        enqueue(&self.inner.jobs, Job::Changes(Changes { changes, reply }))?;
         Ok(Pending(Some(verdicts)))
     }
+}
 
-    fn enqueue(&self, job: Job) -> Result<()> {
-        match self.inner.jobs.lock().as_ref().map(|jobs| jobs.send(job)) {
-            Some(Ok(())) => Ok(()),
-            _ => Err(Error::Closed),
-        }
+fn enqueue(jobs: &Jobs, job: Job) -> Result<()> {
+    match jobs.lock().as_ref().map(|jobs| jobs.send(job)) {
+        Some(Ok(())) => Ok(()),
+        _ => Err(Error::Closed),
     }
+}
+
+/// Has the writer put a compacted log in the place of the log, and waits for it.
+fn swap(jobs: &Jobs, copy: compact::Copy) -> Result<Option<Compaction>> {
+    let (reply, result) = mpsc::channel();
+    enqueue(jobs, Job::Swap(copy, reply))?;
+    result.recv().unwrap_or_else(|_| Err(lost()))
 }
 
 /// A job under way; `None` when there was nothing to do.

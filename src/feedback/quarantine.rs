@@ -6,7 +6,8 @@
 //!
 //! `text` holds the bytes; where they are not UTF-8, `hex` does.
 
-use super::log::{Fault, Paths};
+use super::fault::Fault;
+use super::paths::Paths;
 use super::storage::{self, Storage, StoredFile};
 use crate::time;
 use serde::Deserialize;

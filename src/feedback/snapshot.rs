@@ -7,8 +7,10 @@
 use super::line::Key;
 use super::state::Place;
 use crate::barrier::{Direction, Outcome};
-use crate::files;
+use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::{self, Write};
 use std::path::Path;
 
 /// The last byte counts versions of the encoding and of what is encoded, [`Key`] included.
@@ -82,13 +84,19 @@ impl Snapshot {
         postcard::from_bytes::<Self>(body).ok().filter(|snapshot| snapshot.zone == zone)
     }
 
-    /// Replaces the snapshot at `path`.
-    pub fn write(&self, path: &Path) -> crate::error::Result<()> {
-        let body = postcard::to_stdvec(self).map_err(|e| crate::error::Error::Internal(e.to_string()))?;
+    /// Replaces the snapshot at `path`, whole or not at all. What a process that ended half-way leaves aside has a fixed
+    /// name, so that the next one takes its place.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let body = postcard::to_stdvec(self).map_err(|e| Error::Internal(e.to_string()))?;
         let crc = crc32fast::hash(&body).to_le_bytes();
-        files::write_atomically_with(path, |file| {
-            let written = [&MAGIC[..], &crc, &body].iter().try_for_each(|part| file.write_all(part));
-            written.map_err(|e| crate::error::Error::io("write", path, e))
-        })
+        let aside = path.with_extension("index.writing");
+        let fail = |e: io::Error| Error::io("write", &aside, e);
+        let mut file = File::options().write(true).create(true).truncate(false).open(&aside).map_err(fail)?;
+        // Another process is writing one.
+        file.try_lock().map_err(|e| fail(e.into()))?;
+        file.set_len(0).map_err(fail)?;
+        [&MAGIC[..], &crc, &body].iter().try_for_each(|part| file.write_all(part)).map_err(fail)?;
+        file.sync_all().map_err(fail)?;
+        std::fs::rename(&aside, path).map_err(fail)
     }
 }

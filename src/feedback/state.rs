@@ -1,8 +1,9 @@
 //! What the store keeps in memory of its log: about a hundred bytes a signal, the levels of the open ones, and where in
 //! the log to find the rest.
 
-use super::index::{PriceIndex, Slot};
+use super::index::PriceIndex;
 use super::line::{self, Facts, Key, KeyHasher, Reason};
+use super::open::Slot;
 use super::snapshot::{OpenRow, Row, Snapshot};
 use super::stats::{Groups, Stats, StatsFilter};
 use crate::barrier::{Direction, Levels, Outcome};
@@ -75,6 +76,8 @@ pub(super) struct State {
     disordered: bool,
     /// The sums of whole days, by day and what they were filtered by; a day is dropped when one more closes on it.
     days: Mutex<HashMap<i64, Vec<(Group, Groups)>>>,
+    /// How long a log is that holds just the lines of the entries.
+    needed_bytes: u64,
     pub index: PriceIndex,
 }
 
@@ -82,6 +85,18 @@ pub(super) struct State {
 type Group = (Option<u32>, Option<Timeframe>);
 
 impl State {
+    /// Makes room for so many signals more, so that reading a long log does not move what it has read again and again.
+    pub fn reserve(&mut self, signals: usize) {
+        self.ids.reserve(signals);
+        self.entries.reserve(signals);
+    }
+
+    /// How many of these are not known yet. Asked of many at once, the processor waits for memory once for several of them;
+    /// that leaves what [`State::apply`] needs of each in its cache.
+    pub fn count_new(&self, keys: impl Iterator<Item = Key>) -> usize {
+        keys.filter(|key| !self.ids.contains_key(key)).count()
+    }
+
     pub fn slot(&self, key: Key) -> Option<Slot> {
         self.ids.get(&key).copied()
     }
@@ -92,6 +107,11 @@ impl State {
 
     pub fn symbol_number(&self, symbol: &Symbol) -> Option<usize> {
         self.symbol_numbers.get(symbol.as_str()).map(|number| *number as usize)
+    }
+
+    /// How long a log is that holds one line a signal.
+    pub fn needed_bytes(&self) -> u64 {
+        self.needed_bytes
     }
 
     /// Takes in a line of the log. An error is a line that cannot be believed.
@@ -120,6 +140,7 @@ impl State {
             direction: facts.direction,
             outcome: Outcome::Active,
         });
+        self.needed_bytes += u64::from(place.len) + 1;
         self.ids.insert(facts.key, slot);
         match (facts.levels, &facts.closing) {
             (None, _) => self.holds.push(slot),
@@ -161,6 +182,7 @@ impl State {
         self.disordered |= last.is_some_and(|last| last > (closing.closed_ms, slot));
         self.closed.push(slot);
         let entry = &mut self.entries[slot as usize];
+        self.needed_bytes = self.needed_bytes - u64::from(entry.len) + u64::from(place.len);
         entry.offset = place.offset;
         entry.len = place.len;
         entry.outcome = closing.outcome;
@@ -183,6 +205,11 @@ impl State {
     /// Do the closed signals have to be put in order before they can be asked about?
     pub fn is_disordered(&self) -> bool {
         self.disordered
+    }
+
+    /// The closed signals; in order of closing once they have been put so.
+    pub fn closed_slots(&self) -> &[Slot] {
+        &self.closed
     }
 
     /// Puts the closed signals in order of closing; those that closed together in order of recording.
@@ -264,8 +291,7 @@ impl State {
         }
         let timeframes: Vec<_> =
             snapshot.timeframes.iter().map(|text| Timeframe::parse(text).ok()).collect::<Option<_>>()?;
-        state.ids.reserve(snapshot.rows.len());
-        state.entries.reserve(snapshot.rows.len());
+        state.reserve(snapshot.rows.len());
         for (slot, row) in snapshot.rows.iter().enumerate() {
             let Place { offset, len } = row.place();
             state.symbols.get(row.symbol as usize)?;
@@ -281,6 +307,7 @@ impl State {
                 direction: row.direction,
                 outcome: row.outcome,
             });
+            state.needed_bytes += u64::from(len) + 1;
             state.ids.insert(row.key(), slot as Slot);
             match (row.direction, row.outcome) {
                 (None, _) => state.holds.push(slot as Slot),

@@ -1,6 +1,6 @@
 //! The few operations the store asks of a disk, behind a trait, so that tests can make each of them fail.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -34,8 +34,9 @@ pub(super) trait StoredFile: Send + Sync {
     fn set_len(&self, len: u64) -> io::Result<()>;
     fn sync(&self) -> io::Result<()>;
     fn stat(&self) -> io::Result<Stat>;
-    /// Waits for the lock of the whole file, shared or not. It goes with [`StoredFile::unlock`] or with the process.
-    fn lock(&self, how: Lock) -> io::Result<()>;
+    /// Takes the lock of the whole file, shared or not; `false` when others hold it. It goes with [`StoredFile::unlock`] or
+    /// with the process.
+    fn try_lock(&self, how: Lock) -> io::Result<bool>;
     fn unlock(&self) -> io::Result<()>;
 }
 
@@ -128,10 +129,15 @@ impl StoredFile for File {
         self.metadata().map(|meta| stat_of(&meta))
     }
 
-    fn lock(&self, how: Lock) -> io::Result<()> {
-        match how {
-            Lock::Shared => File::lock_shared(self),
-            Lock::Exclusive => File::lock(self),
+    fn try_lock(&self, how: Lock) -> io::Result<bool> {
+        let taken = match how {
+            Lock::Shared => File::try_lock_shared(self),
+            Lock::Exclusive => File::try_lock(self),
+        };
+        match taken {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(e)) => Err(e),
         }
     }
 

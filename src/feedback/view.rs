@@ -1,7 +1,8 @@
 //! The state, and which part of which file it was read from.
 
+use super::fault::Fault;
 use super::line;
-use super::log::{Fault, Paths};
+use super::paths::Paths;
 use super::snapshot::Snapshot;
 use super::state::State;
 use super::storage::{self, Stat, Storage, StoredFile};
@@ -28,6 +29,9 @@ pub(super) struct Covered {
 
 /// Enough to hold the seal of the last line.
 const LAST_BYTES: usize = line::SEAL_BYTES + 1;
+
+/// A log shorter than this is compacted only when asked to: reading all of it takes a fraction of a second.
+const WORTH_COMPACTING: u64 = 64 << 20;
 
 /// The state and what of the log it covers; they change together.
 pub(super) struct View {
@@ -68,8 +72,18 @@ impl Covered {
 
     /// Moves on by these bytes.
     pub fn reach(&mut self, bytes: &[u8]) {
-        self.len += bytes.len() as u64;
         self.crc.update(bytes);
+        self.follow(bytes);
+    }
+
+    /// Moves on by these bytes, whose checksum is known.
+    pub fn reach_summed(&mut self, bytes: &[u8], crc: &crc32fast::Hasher) {
+        self.crc.combine(crc);
+        self.follow(bytes);
+    }
+
+    fn follow(&mut self, bytes: &[u8]) {
+        self.len += bytes.len() as u64;
         let new = &bytes[bytes.len().saturating_sub(LAST_BYTES)..];
         let old = self.last.len().saturating_sub(LAST_BYTES - new.len());
         self.last.drain(..old);
@@ -78,6 +92,12 @@ impl Covered {
 }
 
 impl View {
+    /// Is more than a third of a long log not needed any more: the records of what has closed, mostly? Each compaction then
+    /// frees at least half of what it copies, so that all of them together cost little beside the writing.
+    pub fn is_mostly_history(&self) -> bool {
+        self.covered.len > WORTH_COMPACTING && self.covered.len / 3 * 2 > self.state.needed_bytes()
+    }
+
     /// Opens the log, and takes what its snapshot says as read. The caller holds the lock.
     pub fn open(storage: &dyn Storage, paths: &Paths, zone: Tz) -> Result<Self, Fault> {
         let path = &paths.log;

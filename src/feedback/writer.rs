@@ -2,17 +2,21 @@
 //! appends it in one write and one sync. So a hundred callers share one sync.
 
 use super::ClosedSignal;
+use super::ahead::Ahead;
 use super::compact::{self, Compaction};
+use super::fault::Fault;
 use super::index::Hit;
 use super::line::{self, Facts, Key, KeyHasher};
 use super::lock::Guard;
-use super::log::{Fault, Log};
+use super::log::Log;
 use super::state::Place;
 use super::storage::{Lock, StoredFile};
-use crate::barrier::Outcome;
+use super::upkeep::Upkeep;
+use crate::barrier::{Levels, Outcome};
 use crate::config::Durability;
 use crate::error::{self, Error, Result};
-use crate::signal::{Closing, Record, Signal, assumed_profit};
+use crate::signal::{Closing, Record, assumed_profit};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::ops::Range;
@@ -33,6 +37,16 @@ pub(super) enum Change {
     Hit(Hit),
     /// A caller closes a signal.
     Close(CloseRequest),
+}
+
+impl Change {
+    /// The signal that a price hit.
+    fn hit(&self) -> Option<Key> {
+        match self {
+            Self::Hit(hit) => Some(hit.key),
+            _ => None,
+        }
+    }
 }
 
 /// A line as the caller's thread made it, and what memory keeps of it. The record itself stays behind: that spares the
@@ -116,6 +130,7 @@ pub(super) struct Writer {
     /// This thread's handle of the lock file.
     lock: Arc<dyn StoredFile>,
     durability: Durability,
+    upkeep: Upkeep,
 }
 
 /// Lines about to be appended, and what the log will say then.
@@ -127,6 +142,8 @@ struct Staged {
     newest: HashMap<Key, usize, BuildHasherDefault<KeyHasher>>,
     /// A caller is told that something old is safe, so it must be.
     vouched: bool,
+    /// The lines of what prices hit.
+    ahead: Ahead,
 }
 
 impl Staged {
@@ -152,8 +169,8 @@ impl Drop for Turn {
 }
 
 impl Writer {
-    pub fn new(log: Arc<Log>, lock: Arc<dyn StoredFile>, durability: Durability) -> Self {
-        Self { log, lock, durability }
+    pub fn new(log: Arc<Log>, lock: Arc<dyn StoredFile>, durability: Durability, upkeep: Upkeep) -> Self {
+        Self { log, lock, durability, upkeep }
     }
 
     /// Works until the last sender is gone and the queue is empty.
@@ -175,7 +192,10 @@ impl Writer {
                 // A compaction that no longer waits was closed meanwhile.
                 let _ = reply.send(result);
             }
+            self.upkeep.grown();
         }
+        self.log.ending.store(true, Ordering::Relaxed);
+        self.upkeep.end();
         self.log.save_snapshot();
     }
 
@@ -196,14 +216,7 @@ impl Writer {
 
     fn serve(&mut self, batch: Vec<Changes>) {
         let (changes, replies): (Vec<_>, Vec<_>) = batch.into_iter().map(|job| (job.changes, job.reply)).unzip();
-        let hits: Vec<Key> = changes
-            .iter()
-            .flatten()
-            .filter_map(|change| match change {
-                Change::Hit(hit) => Some(hit.key),
-                _ => None,
-            })
-            .collect();
+        let hits: Vec<Key> = changes.iter().flatten().filter_map(Change::hit).collect();
         let result = error::guard(|| self.commit(changes).map_err(Error::from));
         // What was hit but not closed goes back to where the next price finds it. Those that closed are gone from there.
         if !hits.is_empty() {
@@ -230,7 +243,10 @@ impl Writer {
         let log = self.log.clone();
         let guard = self.begin()?;
         let base = log.view.read().covered.len;
-        let mut staged = Staged::default();
+        let hits = jobs.iter().flatten().filter_map(Change::hit);
+        // What cannot be read at once is read one by one, and fails one by one.
+        let ahead = Ahead::read(&log, hits).unwrap_or_default();
+        let mut staged = Staged { ahead, ..Staged::default() };
         let count = jobs.iter().map(Vec::len).sum();
         staged.newest.reserve(count);
         staged.added.reserve(count);
@@ -261,16 +277,13 @@ impl Writer {
                 profit_percent: hit.profit_percent,
                 closed_ms: hit.exit.time_ms,
             }),
-            Change::Close(request) => self.close(Key::of(&request.id), Some(&request.id), base, staged, |signal| {
-                let assumed = || {
-                    let levels = signal.levels();
-                    levels.map_or(0.0, |levels| assumed_profit(&levels, request.outcome, request.exit_price))
-                };
+            Change::Close(request) => self.close(Key::of(&request.id), Some(&request.id), base, staged, |levels| {
+                let assumed = || assumed_profit(levels, request.outcome, request.exit_price);
                 Closing {
                     outcome: request.outcome,
                     exit_price: request.exit_price,
                     profit_percent: request.profit_percent.unwrap_or_else(assumed),
-                    closed_ms: request.now_ms.max(signal.timestamp_ms),
+                    closed_ms: request.now_ms.max(levels.since_ms),
                 }
             }),
         };
@@ -324,7 +337,7 @@ impl Writer {
         id: Option<&str>,
         base: u64,
         staged: &mut Staged,
-        closing: impl FnOnce(&Signal) -> Closing,
+        closing: impl Fn(&Levels) -> Closing,
     ) -> Result<Verdict> {
         // What is known to be closed, or unknown, need not be read.
         if !staged.newest.contains_key(&key) {
@@ -333,17 +346,52 @@ impl Writer {
                 return Ok(Verdict::NotOpen);
             }
         }
+        let Some(line) = self.line(key, base, staged)? else { return Ok(Verdict::NotOpen) };
+        // A line as this store writes it gets its closing put in; any other is read as a whole and written anew.
+        if let Some(own) = line::own(&line, self.log.zone)
+            && let Some(levels) = own.levels
+        {
+            if own.closing.is_some() || id.is_some_and(|id| id != own.id) {
+                return Ok(Verdict::NotOpen);
+            }
+            let closing = closing(&levels);
+            if let Some(spliced) = line::with_closing(&line, &closing)? {
+                let closed = ClosedSignal::of(&own, &levels, &closing)?;
+                let facts = Facts::from(own).into_owned();
+                staged.add(base, Facts { closing: Some(closing), ..facts }, &spliced);
+                return Ok(Verdict::Closed(Box::new(closed)));
+            }
+        }
         let Some(mut record) = self.find(key, base, staged)? else { return Ok(Verdict::NotOpen) };
         let other = id.is_some_and(|id| id != record.signal.id);
-        if other || record.closing.is_some() || record.signal.direction.is_none() {
+        let Some(levels) = record.signal.levels().filter(|_| !other && record.closing.is_none()) else {
             return Ok(Verdict::NotOpen);
-        }
-        let closing = closing(&record.signal);
+        };
+        let closing = closing(&levels);
         record.closing = Some(closing);
         let line = line::encode(&record)?;
         let closed = ClosedSignal::new(&record.signal, &closing);
         staged.add(base, Facts::of(&record), &line);
         Ok(Verdict::Closed(Box::new(closed)))
+    }
+
+    /// The newest line of a signal, its newline not counted.
+    fn line<'a>(&self, key: Key, base: u64, staged: &'a Staged) -> Result<Option<Cow<'a, [u8]>>> {
+        if let Some(index) = staged.newest.get(&key) {
+            let place = staged.added[*index].1;
+            let start = (place.offset - base) as usize;
+            return Ok(Some(Cow::Borrowed(&staged.lines[start..start + place.len as usize])));
+        }
+        if let Some(line) = staged.ahead.line(key) {
+            return Ok(Some(Cow::Borrowed(line)));
+        }
+        let Some((file, place)) = self.place(key) else { return Ok(None) };
+        Ok(Some(Cow::Owned(self.log.read_line(&*file, place)?)))
+    }
+
+    fn place(&self, key: Key) -> Option<(Arc<dyn StoredFile>, Place)> {
+        let view = self.log.view.read();
+        view.state.slot(key).map(|slot| (view.covered.file.clone(), view.state.entry(slot).place()))
     }
 
     /// The record of a signal as it will be once what is staged is written.
@@ -354,11 +402,7 @@ impl Writer {
             let line = &staged.lines[start..start + place.len as usize];
             return line::decode(line, self.log.zone).map(Some).map_err(Error::Internal);
         }
-        let found = {
-            let view = self.log.view.read();
-            view.state.slot(key).map(|slot| (view.covered.file.clone(), view.state.entry(slot).place()))
-        };
-        match found {
+        match self.place(key) {
             None => Ok(None),
             Some((file, place)) => Ok(Some(self.log.read(&*file, place)?)),
         }

@@ -31,7 +31,12 @@ pub struct Costs {
 impl Costs {
     /// `atr_ratio` is the average true range over the price, `fee_bps` the cost of a round trip.
     pub fn new(shape: &SignalShape, atr_ratio: f64, fee_bps: f64) -> Self {
-        Self { reward_risk: shape.reward_risk, fee: fee_bps / 10_000.0 / (shape.stop_atr * atr_ratio) }
+        Self::of(shape.reward_risk, 100.0 * shape.stop_atr * atr_ratio, fee_bps)
+    }
+
+    /// `stop_percent` is the distance of the stop in percent of the entry.
+    pub fn of(reward_risk: f64, stop_percent: f64, fee_bps: f64) -> Self {
+        Self { reward_risk, fee: fee_bps / 100.0 / stop_percent }
     }
 
     /// The success probability at which a bet earns nothing: (1 + fee) / (1 + reward/risk).

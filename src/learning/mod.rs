@@ -3,6 +3,7 @@
 mod decide;
 mod folds;
 mod labels;
+pub mod outcomes;
 mod shrinkage;
 mod train;
 mod weights;

@@ -1,0 +1,192 @@
+//! What a signal's chances are, from the signals that have closed.
+
+use super::SignalLoop;
+use super::feedback::entry_features;
+use crate::error::{Error, Result};
+use crate::feedback::Given;
+use crate::learning::Costs;
+use crate::learning::outcomes::{self, Case, Learner, Lesson, MAX_LESSONS, OutcomeModel, Pattern};
+use crate::signal::{Record, Signal, Source};
+use crate::symbol::{Market, Symbol, Timeframe};
+use parking_lot::{Mutex, RwLock};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Up to this many closed signals, a model that is due is waited for: it takes milliseconds. Beyond, the one in service
+/// answers, with the newest outcomes counted in, while the next one grows in the background.
+const WORTH_WAITING: usize = 2_000;
+
+/// What is known of a signal's chances.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assessment {
+    /// That it succeeds, 0–1.
+    pub success_probability: f64,
+    /// The same without a look at its indicators, 0–1.
+    pub base_rate: f64,
+    /// The success probability at which it earns nothing after costs; one half where it lacks a stop or a target.
+    pub threshold: f64,
+    /// Whether the probability reaches the threshold.
+    pub take: bool,
+    /// Why, in words.
+    pub reasons: Vec<String>,
+    /// Closed signals learned from.
+    pub closed: usize,
+    /// How many outcomes of today they are worth.
+    pub effective_sample_size: f64,
+}
+
+/// The learner of a loop.
+#[derive(Debug, Default)]
+pub(super) struct Learning {
+    learner: RwLock<Learner>,
+    /// Locked while the learner is brought up to date.
+    given: Mutex<Given>,
+    /// Held while a model grows: one at a time.
+    growing: tokio::sync::Mutex<()>,
+}
+
+impl SignalLoop {
+    /// The chances of a signal, from all signals that have closed. Id, timestamp and confidence may be missing.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSignal`] for a signal that is none, or a HOLD, which cannot succeed; [`Error::Store`].
+    pub async fn assess(self: &Arc<Self>, signal: Value) -> Result<Assessment> {
+        let signal = self.question(signal)?;
+        let Some(case) = Case::of(&signal) else {
+            let problem = "must be BUY or SELL: a HOLD bets on nothing";
+            return Err(Error::InvalidSignal { field: "signalType", problem, value: "HOLD".to_owned() });
+        };
+        self.learn_closings().await?;
+        let learner = self.learning.learner.read();
+        Ok(assessment(&learner, &case, self.config().fee_bps))
+    }
+
+    /// The rules found in the closed signals of a symbol, of a timeframe, or of all.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn patterns(
+        self: &Arc<Self>,
+        symbol: Option<Symbol>,
+        timeframe: Option<Timeframe>,
+    ) -> Result<Vec<Pattern>> {
+        self.learn_closings().await?;
+        let asked_for = |lesson: &&Arc<Lesson>| {
+            symbol.as_ref().is_none_or(|symbol| lesson.case.symbol() == symbol)
+                && timeframe.is_none_or(|timeframe| lesson.case.timeframe() == timeframe)
+        };
+        let lessons: Vec<Arc<Lesson>> =
+            self.learning.learner.read().lessons().iter().filter(asked_for).cloned().collect();
+        self.on_pool(move || Ok(outcomes::find_patterns(&lessons.iter().map(|lesson| &**lesson).collect::<Vec<_>>())))
+            .await
+    }
+
+    /// A signal to be assessed, with what the market looks like.
+    fn question(&self, signal: Value) -> Result<Signal> {
+        let Value::Object(mut object) = signal else {
+            return Err(Error::argument("signal", "must be an object", signal));
+        };
+        if !["id", "signal_id", "signalId"].iter().any(|key| object.contains_key(*key)) {
+            object.insert("id".to_owned(), json!("assessed"));
+        }
+        if object.get("timestamp").is_none_or(Value::is_null) {
+            object.insert("timestamp".to_owned(), json!(self.now_ms()));
+        }
+        let mut signal = Signal::from_json(object, Source::File, self.config().timezone)?;
+        let market = Market { symbol: signal.symbol.clone(), timeframe: signal.timeframe };
+        // Features are a gain: no signal is refused because candles cannot be read.
+        let tail = self.stored_tail(&market).ok().flatten();
+        signal.features = tail.and_then(|candles| entry_features(&signal, &candles));
+        Ok(signal)
+    }
+
+    /// Brings the learner up to date with the store: outcomes of this and of other processes.
+    async fn learn_closings(self: &Arc<Self>) -> Result<()> {
+        self.count_closings()?;
+        let (overdue, worth_waiting) = {
+            let learner = self.learning.learner.read();
+            (learner.is_overdue(), learner.lessons().len() <= WORTH_WAITING)
+        };
+        if !overdue {
+            return Ok(());
+        }
+        if worth_waiting {
+            return self.clone().grow().await;
+        }
+        if self.learning.growing.try_lock().is_ok() {
+            // Its failure leaves the model in service, and the next call tries again.
+            tokio::spawn(self.clone().grow());
+        }
+        Ok(())
+    }
+
+    fn count_closings(&self) -> Result<()> {
+        let mut given = self.learning.given.lock();
+        let records = self.store()?.new_closings(&mut given, MAX_LESSONS)?;
+        if !records.is_empty() {
+            let mut learner = self.learning.learner.write();
+            records.iter().filter_map(lesson).for_each(|lesson| learner.learn(lesson));
+        }
+        Ok(())
+    }
+
+    async fn grow(self: Arc<Self>) -> Result<()> {
+        let _one_at_a_time = self.learning.growing.lock().await;
+        let evidence = {
+            let learner = self.learning.learner.read();
+            if !learner.is_overdue() {
+                return Ok(());
+            }
+            learner.evidence()
+        };
+        let seed = self.config().seed;
+        let model = self.on_pool(move || Ok(OutcomeModel::grow(&evidence, seed))).await?;
+        self.learning.learner.write().adopt(model);
+        Ok(())
+    }
+}
+
+fn lesson(record: &Record) -> Option<Lesson> {
+    let closing = record.closing.as_ref()?;
+    Some(Lesson {
+        case: Case::of(&record.signal)?,
+        success: closing.outcome.succeeded()?,
+        closed_ms: closing.closed_ms,
+    })
+}
+
+fn assessment(learner: &Learner, case: &Case, fee_bps: f64) -> Assessment {
+    let model = learner.model();
+    let chances = model.chances(case);
+    let costs = case.reward_risk.zip(case.stop_percent).map(|(ratio, stop)| Costs::of(ratio, stop, fee_bps));
+    let threshold = costs.map_or(0.5, |costs| costs.break_even());
+    let percent = |p: f64| format!("{:.1} %", 100.0 * p);
+    let mut reasons = vec![match costs {
+        Some(_) => format!(
+            "succeeds with {} (base rate {}); to earn its costs it needs {}",
+            percent(chances.probability),
+            percent(chances.base_rate),
+            percent(threshold)
+        ),
+        None => format!(
+            "succeeds with {} (base rate {}); without stop loss and take profit, half is asked for",
+            percent(chances.probability),
+            percent(chances.base_rate)
+        ),
+    }];
+    if learner.lessons().is_empty() {
+        reasons.push(
+            "no signal has closed yet: the base rate is that of a price without drift at these levels".to_owned(),
+        );
+    }
+    reasons.extend(model.reasons(case));
+    Assessment {
+        success_probability: chances.probability,
+        base_rate: chances.base_rate,
+        threshold,
+        take: chances.probability >= threshold,
+        reasons,
+        closed: learner.lessons().len(),
+        effective_sample_size: model.effective(),
+    }
+}

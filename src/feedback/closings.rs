@@ -1,0 +1,66 @@
+//! Closed signals for a reader that wants each of them once, such as a learner.
+
+use super::FeedbackStore;
+use super::open::Slot;
+use crate::error::Result;
+use crate::signal::Record;
+
+/// Which closed signals a reader has been given.
+#[derive(Debug, Default)]
+pub struct Given {
+    /// One bit a signal, by its number in order of recording, which never changes.
+    words: Vec<u64>,
+    count: usize,
+}
+
+impl Given {
+    /// Marks a signal; whether it was new.
+    fn mark(&mut self, slot: Slot) -> bool {
+        let (word, bit) = (slot as usize / 64, 1 << (slot % 64));
+        if self.words.len() <= word {
+            self.words.resize(word + 1, 0);
+        }
+        let new = self.words[word] & bit == 0;
+        self.words[word] |= bit;
+        self.count += usize::from(new);
+        new
+    }
+}
+
+impl FeedbackStore {
+    /// The closed signals that this reader was not given yet, other processes' included, in order of closing: the newest
+    /// `most` of them, older ones count as given.
+    ///
+    /// # Errors
+    /// As [`FeedbackStore::get`]; nothing counts as given then.
+    pub fn new_closings(&self, given: &mut Given, most: usize) -> Result<Vec<Record>> {
+        self.refresh()?;
+        if self.inner.log.view.read().state.closed_slots().len() == given.count {
+            return Ok(Vec::new());
+        }
+        let (file, places, marked) = {
+            let view = self.ordered();
+            let slots = view.state.closed_slots();
+            let mut marked = Given { words: given.words.clone(), count: given.count };
+            // New ones are mostly the last to have closed, so that the search from the end is short.
+            let mut new: Vec<Slot> = Vec::new();
+            for &slot in slots.iter().rev() {
+                if marked.count == slots.len() {
+                    break;
+                }
+                if marked.mark(slot) {
+                    new.push(slot);
+                }
+            }
+            new.truncate(most);
+            let places: Vec<_> = new.iter().rev().map(|slot| view.state.entry(*slot).place()).collect();
+            (view.covered.file.clone(), places, marked)
+        };
+        let records = places
+            .into_iter()
+            .map(|place| self.inner.log.read(&*file, place))
+            .collect::<std::result::Result<_, _>>()?;
+        *given = marked;
+        Ok(records)
+    }
+}

@@ -1,0 +1,75 @@
+//! What the learner sees of a signal: facts known when it was given, nothing of what came after.
+
+use crate::barrier::Direction;
+use crate::features::{self, COUNT};
+use crate::signal::Signal;
+use crate::symbol::{Market, Symbol, Timeframe};
+
+/// Levels this far from certainty at most: no price is sure to reach a target.
+const IMPLIED_RANGE: (f64, f64) = (0.02, 0.98);
+
+/// A signal as evidence, or as the question.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Case {
+    /// Symbol and timeframe.
+    pub market: Market,
+    /// Which way it bets.
+    pub direction: Direction,
+    /// The probability that a price without drift reaches the target before the stop; 0.5 when it lacks either.
+    pub implied: f64,
+    /// Target distance over stop distance, when it has both.
+    pub reward_risk: Option<f64>,
+    /// Stop distance in percent of the entry.
+    pub stop_percent: Option<f64>,
+    /// The caller's confidence, percent.
+    pub confidence: Option<f64>,
+    /// The caller's indicators that are finite numbers, by name.
+    pub indicators: Vec<(String, f64)>,
+    /// The candle features at entry, of today's version.
+    pub features: Option<Vec<f64>>,
+}
+
+impl Case {
+    /// Of a signal; `None` for a HOLD, which bets on nothing.
+    pub fn of(signal: &Signal) -> Option<Self> {
+        let levels = signal.levels()?;
+        let distance = |level: Option<f64>| level.map(|level| (level - levels.entry).abs() / levels.entry * 100.0);
+        let (risk, reward) = (distance(levels.stop_loss), distance(levels.take_profit));
+        let both = risk.zip(reward).filter(|(risk, reward)| *risk > 0.0 && *reward > 0.0);
+        let known = |features: &&crate::signal::EntryFeatures| {
+            features.version == features::VERSION && features.values.len() == COUNT
+        };
+        Some(Self {
+            market: Market { symbol: signal.symbol.clone(), timeframe: signal.timeframe },
+            direction: levels.direction,
+            implied: both
+                .map_or(0.5, |(risk, reward)| (risk / (risk + reward)).clamp(IMPLIED_RANGE.0, IMPLIED_RANGE.1)),
+            reward_risk: both.map(|(risk, reward)| reward / risk),
+            stop_percent: risk,
+            confidence: signal.confidence,
+            indicators: signal.numeric_indicators(),
+            features: signal.features.as_ref().filter(known).map(|features| features.values.clone()),
+        })
+    }
+
+    /// Its symbol.
+    pub fn symbol(&self) -> &Symbol {
+        &self.market.symbol
+    }
+
+    /// Its timeframe.
+    pub fn timeframe(&self) -> Timeframe {
+        self.market.timeframe
+    }
+}
+
+/// A closed signal: a case and how it ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lesson {
+    /// What was known when it was given.
+    pub case: Case,
+    /// Whether it succeeded.
+    pub success: bool,
+    /// When it closed, UTC epoch ms.
+    pub closed_ms: i64,
+}

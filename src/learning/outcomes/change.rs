@@ -1,0 +1,92 @@
+//! Notices when the world has changed: what was learned predicts worse than something simpler.
+
+/// The statistic at which a change is called. Under a calibrated model the product of likelihood ratios is a martingale, so
+/// that a false alarm comes once in e^8 ≈ 3 000 outcomes or less (Lorden, *Procedures for reacting to a change in
+/// distribution*, 1971).
+const ALARM: f64 = 8.0;
+/// Outcomes that the recent rate looks back on, as a half-life.
+const HALF_LIFE: f64 = 15.0;
+
+/// A pair of cumulative sums (Page, *Continuous inspection schemes*, 1954) of the log likelihood ratio of each outcome: the
+/// base rate against what was predicted, and the recent rate against what was predicted.
+#[derive(Debug, Clone)]
+pub struct ChangeDetector {
+    sums: [f64; 2],
+    /// When each sum was last at zero: outcomes ago.
+    since: [usize; 2],
+    recent: f64,
+}
+
+impl Default for ChangeDetector {
+    fn default() -> Self {
+        Self { sums: [0.0; 2], since: [0; 2], recent: 0.5 }
+    }
+}
+
+impl ChangeDetector {
+    /// Takes an outcome, which had been given this probability and this base rate before. `Some(n)`: a change is called,
+    /// and its first sign was n outcomes ago.
+    pub fn observe(&mut self, probability: f64, base: f64, success: bool) -> Option<usize> {
+        let likelihood = |p: f64| if success { p } else { 1.0 - p };
+        // Departs from the prediction, not from the base, so that a calm market leaves it where it was.
+        let recent = self.recent.clamp(0.05, 0.95);
+        for (i, simple) in [base, recent].into_iter().enumerate() {
+            self.sums[i] += (likelihood(simple) / likelihood(probability)).ln();
+            self.since[i] += 1;
+            if self.sums[i] <= 0.0 {
+                self.sums[i] = 0.0;
+                self.since[i] = 0;
+            }
+        }
+        let keep = 0.5f64.powf(1.0 / HALF_LIFE);
+        self.recent = keep * self.recent + (1.0 - keep) * f64::from(u8::from(success));
+        let alarm = (0..2).find(|&i| self.sums[i] > ALARM)?;
+        let since = self.since[alarm];
+        *self = Self { recent: self.recent, ..Self::default() };
+        Some(since)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    /// Outcomes with these true probabilities, predicted as said; the places of the alarms, and what each reported.
+    fn alarms(seed: u64, outcomes: impl Iterator<Item = (f64, f64)>) -> Vec<(usize, usize)> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut detector = ChangeDetector::default();
+        let mut observe = |(predicted, truth): (f64, f64)| detector.observe(predicted, 0.6, rng.random_bool(truth));
+        outcomes.enumerate().filter_map(|(i, outcome)| Some((i, observe(outcome)?))).collect()
+    }
+
+    fn predicted(i: usize) -> f64 {
+        if i % 2 == 0 { 0.8 } else { 0.4 }
+    }
+
+    #[test]
+    fn false_alarms_are_rarer_than_one_in_three_thousand() {
+        let count: usize =
+            (0..20).map(|seed| alarms(seed, (0..3_000).map(|i| (predicted(i), predicted(i)))).len()).sum();
+        assert!(count <= 20, "{count} alarms in 60 000 outcomes");
+    }
+
+    #[test]
+    fn a_flip_is_found_soon_and_dated() {
+        for seed in 0..20 {
+            let flipped = |i: usize| (predicted(i), if i < 300 { predicted(i) } else { 1.2 - predicted(i) });
+            let alarms = alarms(seed, (0..400).map(flipped));
+            let (at, since) = *alarms.iter().find(|(at, _)| *at >= 300).expect("an alarm");
+            assert!(at < 400 && (at + 1 - since).abs_diff(300) <= 60, "{at} {since}");
+        }
+    }
+
+    #[test]
+    fn a_fall_of_the_success_rate_is_found() {
+        for seed in 0..20 {
+            let alarms = alarms(seed, (0..400).map(|i| (0.6, if i < 300 { 0.6 } else { 0.2 })));
+            assert!(alarms.iter().any(|(at, _)| (300..360).contains(at)), "{alarms:?}");
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The learner of a home: its evidence, its model, and how they keep up with each other.
+
+use super::base_rate::BaseRate;
+use super::calibration::{Calibration, Unseen};
+use super::case::{Case, Lesson};
+use super::change::ChangeDetector;
+use super::forest::{Growth, OutcomeForest, Table};
+use super::layout::Layout;
+use super::reasons::Reasons;
+use crate::learning::time_decay;
+use std::sync::Arc;
+
+/// Closed signals learned from at most: the newest.
+pub const MAX_LESSONS: usize = 10_000;
+/// Below this many there is nothing but the base rate to learn.
+const MIN_LESSONS: usize = 10;
+/// Trees are grown anew when the evidence has grown by one part in this many; in between they count along.
+const GROWTH: usize = 20;
+const TREES: usize = 75;
+/// Forests one after the other, each learning what those before left: with as many trees, they follow effects that add up
+/// better than one (Ghosal and Hooker, *Boosting random forests to reduce bias*, 2021). The same outcomes never serve twice:
+/// each forest learns what the one before left of the rows that its trees had not seen.
+const STAGES: u64 = 2;
+/// Splits tried at each node: few while there is little to tell good ones by.
+const TRIES: (usize, usize) = (16, 96);
+/// Lessons for which one more split is tried.
+const LESSONS_A_TRY: usize = 11;
+/// Post-change outcomes below which older ones cannot be judged by them.
+const MIN_RECENT: usize = 10;
+/// What lessons from before a change may count: the one under which the outcomes since are predicted best is taken.
+const DISCOUNTS: [f64; 3] = [1.0, 0.2, 0.0];
+
+/// What a signal's chances are, and what that rests on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chances {
+    /// That it succeeds, 0–1.
+    pub probability: f64,
+    /// The same without a look at its indicators, 0–1.
+    pub base_rate: f64,
+}
+
+/// The closed signals so far, in the order in which they were learned; cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Evidence {
+    lessons: Vec<Arc<Lesson>>,
+    /// Lessons before this one are from before the last change.
+    changed_at: usize,
+}
+
+/// Learns lessons one by one.
+#[derive(Debug, Default)]
+pub struct Learner {
+    evidence: Evidence,
+    model: OutcomeModel,
+    change: ChangeDetector,
+    overdue: bool,
+}
+
+impl Learner {
+    /// Counts an outcome, at once, in everything there is: microseconds, whatever has been learned before.
+    pub fn learn(&mut self, lesson: Lesson) {
+        let lesson = Arc::new(lesson);
+        let before = self.model.chances(&lesson.case);
+        let change = self.change.observe(before.probability, before.base_rate, lesson.success);
+        self.evidence.lessons.push(lesson.clone());
+        if let Some(outcomes) = change {
+            self.evidence.changed_at = self.evidence.lessons.len() - outcomes;
+            self.overdue = true;
+        }
+        self.model.count(&lesson);
+        let surplus = self.evidence.lessons.len().saturating_sub(MAX_LESSONS + MAX_LESSONS / GROWTH);
+        if surplus > 0 {
+            let dropped = self.evidence.lessons.len() - MAX_LESSONS;
+            self.evidence.lessons.drain(..dropped);
+            self.evidence.changed_at = self.evidence.changed_at.saturating_sub(dropped);
+            self.model.learned = self.model.learned.saturating_sub(dropped);
+        }
+    }
+
+    /// Is it time to grow the model anew?
+    pub fn is_overdue(&self) -> bool {
+        let new = self.evidence.lessons.len() - self.model.learned;
+        self.overdue || new > 0 && new >= self.model.learned / GROWTH
+    }
+
+    /// What a new model is grown from.
+    pub fn evidence(&self) -> Evidence {
+        self.evidence.clone()
+    }
+
+    /// Takes a model that was grown from earlier evidence, and counts what has come since.
+    pub fn adopt(&mut self, mut model: OutcomeModel) {
+        self.overdue = false;
+        for lesson in self.evidence.lessons.iter().skip(model.learned) {
+            model.count(lesson);
+        }
+        self.model = model;
+    }
+
+    /// The model in service.
+    pub fn model(&self) -> &OutcomeModel {
+        &self.model
+    }
+
+    /// Closed signals since the world was last seen to change; `None` when it was not.
+    pub fn since_change(&self) -> Option<usize> {
+        (self.evidence.changed_at > 0).then(|| self.evidence.lessons.len() - self.evidence.changed_at)
+    }
+
+    /// Closed signals learned from.
+    pub fn lessons(&self) -> &[Arc<Lesson>] {
+        &self.evidence.lessons
+    }
+}
+
+/// A base rate, a forest for what the base rate leaves open, and how far to believe it.
+#[derive(Debug, Clone, Default)]
+pub struct OutcomeModel {
+    layout: Layout,
+    base: BaseRate,
+    stages: Vec<OutcomeForest>,
+    calibration: Calibration,
+    reasons: Reasons,
+    /// Lessons that it was grown from; those since are counted only.
+    learned: usize,
+    /// The sum of their weights.
+    effective: f64,
+}
+
+impl OutcomeModel {
+    /// Grows a model, on the threads of the calling pool. The same evidence gives the same model, to the bit, whatever
+    /// their number.
+    pub fn grow(evidence: &Evidence, seed: u64) -> Self {
+        let recent = evidence.lessons.len() - evidence.changed_at;
+        if evidence.changed_at == 0 {
+            return Self::grow_with(evidence, 1.0, seed).0;
+        }
+        if recent < MIN_RECENT {
+            return Self::grow_with(evidence, 0.0, seed).0;
+        }
+        let grown = DISCOUNTS.map(|discount| Self::grow_with(evidence, discount, seed));
+        let best = grown.into_iter().min_by(|a, b| a.1.total_cmp(&b.1));
+        best.map(|(model, _)| model).unwrap_or_default()
+    }
+
+    /// A model for which lessons from before the change count `discount`, and its loss on unseen lessons since.
+    fn grow_with(evidence: &Evidence, discount: f64, seed: u64) -> (Self, f64) {
+        let decay = time_decay(&evidence.lessons.iter().map(|lesson| lesson.closed_ms).collect::<Vec<_>>());
+        let weigh = |(at, (lesson, decay)): (usize, (&'_ Arc<Lesson>, f64))| {
+            (lesson.clone(), if at < evidence.changed_at { discount * decay } else { decay })
+        };
+        let weighed: Vec<(Arc<Lesson>, f64)> =
+            evidence.lessons.iter().zip(decay).enumerate().map(weigh).filter(|(_, weight)| *weight > 0.0).collect();
+        let lessons: Vec<&Lesson> = weighed.iter().map(|(lesson, _)| &**lesson).collect();
+        let base = BaseRate::fit(weighed.iter().map(|(lesson, weight)| (&**lesson, *weight)));
+        let mut model = Self {
+            base,
+            learned: evidence.lessons.len(),
+            effective: weighed.iter().map(|(_, weight)| weight).sum(),
+            ..Self::default()
+        };
+        if lessons.len() < MIN_LESSONS {
+            return (model, 0.0);
+        }
+        model.layout = Layout::of(&lessons);
+        let residual = |lesson: &&Lesson| success(lesson) - model.base.of(&lesson.case) as f32;
+        let mut table = Table {
+            targets: lessons.iter().map(residual).collect(),
+            weights: weighed.iter().map(|(_, weight)| *weight as f32).collect(),
+            ..model.layout.table(&lessons)
+        };
+        let tries = (TRIES.0 + lessons.len() / LESSONS_A_TRY).min(TRIES.1);
+        let mut outside = vec![0.0; lessons.len()];
+        for stage in 0..STAGES {
+            let growth = Growth { trees: TREES, tries, seed: seed.wrapping_add(stage * TREES as u64) };
+            let (forest, left_out) = OutcomeForest::grow(&table, growth);
+            for ((target, sum), own) in table.targets.iter_mut().zip(&mut outside).zip(left_out) {
+                *target -= own as f32;
+                *sum += own;
+            }
+            model.stages.push(forest);
+        }
+        let unseen = |((lesson, weight), residual): (&(Arc<Lesson>, f64), f64)| Unseen {
+            base: model.base.of(&lesson.case),
+            residual,
+            success: lesson.success,
+            weight: *weight,
+        };
+        let unseen: Vec<Unseen> = weighed.iter().zip(outside).map(unseen).collect();
+        model.calibration = Calibration::fit(&unseen);
+        model.reasons = Reasons::of(&lessons, &model.layout);
+        let recent = evidence.lessons.len() - evidence.changed_at;
+        let loss = unseen.iter().rev().take(recent).map(|row| {
+            let p = model.calibration.probability(row.base, row.residual);
+            -(if row.success { p } else { 1.0 - p }).ln()
+        });
+        let loss = loss.sum();
+        (model, loss)
+    }
+
+    /// Counts an outcome in the trees that stand.
+    fn count(&mut self, lesson: &Lesson) {
+        let row = self.layout.row(&lesson.case);
+        let mut target = success(lesson) - self.base.of(&lesson.case) as f32;
+        for stage in &mut self.stages {
+            let known = stage.predict(&row) as f32;
+            stage.update(&row, target, 1.0);
+            target -= known;
+        }
+        self.effective += 1.0;
+    }
+
+    /// The chances of a signal.
+    pub fn chances(&self, case: &Case) -> Chances {
+        let base_rate = self.base.of(case);
+        let row = self.layout.row(case);
+        let residual = self.stages.iter().map(|stage| stage.predict(&row)).sum();
+        Chances { probability: self.calibration.probability(base_rate, residual), base_rate }
+    }
+
+    /// Why, in words: how signals like this one have fared.
+    pub fn reasons(&self, case: &Case) -> Vec<String> {
+        self.reasons.give(&self.layout.see(case), &self.layout)
+    }
+
+    /// How many outcomes of today the evidence is worth.
+    pub fn effective(&self) -> f64 {
+        self.effective
+    }
+}
+
+fn success(lesson: &Lesson) -> f32 {
+    f32::from(u8::from(lesson.success))
+}

@@ -1,0 +1,18 @@
+//! Learning from outcomes: the probability that a signal succeeds, from all signals that have closed.
+
+mod base_rate;
+mod calibration;
+mod case;
+mod change;
+mod forest;
+mod layout;
+mod learner;
+mod patterns;
+mod reasons;
+mod region;
+
+pub use case::{Case, Lesson};
+pub use forest::{Growth, OutcomeForest, Table};
+pub use learner::{Chances, Evidence, Learner, MAX_LESSONS, OutcomeModel};
+pub use patterns::{MIN_CLOSED, Pattern, find as find_patterns};
+pub use region::Tally;

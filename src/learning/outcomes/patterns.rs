@@ -1,0 +1,160 @@
+//! The rules found in what succeeded and what failed, with control of those that chance alone would show.
+//!
+//! Every candidate is counted with bits: which signals lie in the region, and which succeeded. The same is done with the
+//! outcomes shifted against the signals in time, which keeps both series as they are and breaks only what ties them: the
+//! strongest departure that any candidate shows there is what chance can do. A rule is reported when fewer than one in
+//! twenty of the shifted worlds shows one as strong (Westfall and Young, *Resampling-Based Multiple Testing*, 1993), so that
+//! in data without patterns any rule at all is reported in at most 5 % of cases.
+
+use super::case::Lesson;
+use super::layout::{Fact, Layout, Seen};
+use super::region::{Condition, DIRECTIONS, Region, Tally, singles, symbols, thresholds};
+use rayon::prelude::*;
+
+/// Closed signals below which no search is made: with fewer, too few shifts exist to know what chance can do.
+pub const MIN_CLOSED: usize = 40;
+/// Signals in a region at least, and outside of it.
+const MIN_COUNT: usize = 8;
+/// Shifted worlds looked at, at most.
+const WORLDS: usize = 199;
+/// How often chance alone may bring about any rule at all.
+const LEVEL: f64 = 0.05;
+/// Rules reported at most.
+const MAX_RULES: usize = 20;
+/// Two regions that share more than this part of their union are one finding.
+const SAME: f64 = 0.4;
+/// Standard errors by which a part of a reported region must depart from the whole to be worth a rule of its own.
+const APART: f64 = 2.5;
+/// Where thresholds are tried for each side of a pair: quantiles of an indicator.
+const PAIR_QUANTILES: [f64; 2] = [0.3, 0.7];
+
+/// A rule found in the outcomes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pattern {
+    /// In words.
+    pub rule: String,
+    /// Closed signals that it holds for.
+    pub tally: Tally,
+    /// The rate of all closed signals that were looked at, percent.
+    pub base_rate: f64,
+    /// How often chance alone would show anything as strong, 0–1, all candidates together.
+    pub p_value: f64,
+}
+
+struct Candidate {
+    region: Region,
+    members: Bits,
+    count: usize,
+}
+
+/// The rules in these lessons, oldest first, the strongest departure first.
+pub fn find(lessons: &[&Lesson]) -> Vec<Pattern> {
+    let n = lessons.len();
+    if n < MIN_CLOSED {
+        return Vec::new();
+    }
+    let layout = Layout::of(lessons);
+    let seen: Vec<Seen<'_>> = lessons.iter().map(|lesson| layout.see(&lesson.case)).collect();
+    let candidates = candidates(&seen, &layout);
+    let succeeded: Vec<bool> = lessons.iter().map(|lesson| lesson.success).collect();
+    let all = Tally { count: n, successes: succeeded.iter().filter(|success| **success).count() };
+    let strongest = |shift: usize| {
+        let world = Bits::of((0..n).map(|i| succeeded[(i + shift) % n]));
+        candidates.iter().map(|candidate| candidate.tally(&world).departure(&all).abs()).fold(0.0, f64::max)
+    };
+    let worlds = WORLDS.min(n - 1);
+    let chance: Vec<f64> = (1..=worlds).into_par_iter().map(|world| strongest(world * n / (worlds + 1))).collect();
+    let truth = Bits::of(succeeded.into_iter());
+    let p_value = |departure: f64| {
+        let as_strong = chance.iter().filter(|other| **other >= departure.abs()).count();
+        (1 + as_strong) as f64 / (1 + worlds) as f64
+    };
+    let mut found: Vec<(&Candidate, Tally, f64)> = candidates
+        .iter()
+        .map(|candidate| (candidate, candidate.tally(&truth)))
+        .map(|(candidate, tally)| (candidate, tally, tally.departure(&all)))
+        .filter(|(_, _, departure)| p_value(*departure) <= LEVEL)
+        .collect();
+    found.sort_by(|a, b| b.2.abs().total_cmp(&a.2.abs()));
+    let mut kept: Vec<(&Candidate, Tally, f64)> = Vec::new();
+    for new in found {
+        if kept.len() < MAX_RULES && kept.iter().all(|known| says_more(&new, known)) {
+            kept.push(new);
+        }
+    }
+    let pattern = |(candidate, tally, departure): (&Candidate, Tally, f64)| Pattern {
+        rule: candidate.region.words(&layout),
+        tally,
+        base_rate: all.success_rate(),
+        p_value: p_value(departure),
+    };
+    kept.into_iter().map(pattern).collect()
+}
+
+/// Whether a finding is one of its own beside a stronger one that is known.
+fn says_more(new: &(&Candidate, Tally, f64), known: &(&Candidate, Tally, f64)) -> bool {
+    let shared = new.0.members.shared(&known.0.members);
+    let union = new.0.count + known.0.count - shared;
+    if new.2.signum() != known.2.signum() {
+        // The other side of the same coin: what is not overbought succeeds because what is overbought fails.
+        return 5 * union <= 4 * new.0.members.len;
+    }
+    if shared as f64 > SAME * union as f64 {
+        return false;
+    }
+    // Mostly inside a known region: does it depart from that one, too?
+    2 * shared <= new.0.count || new.1.departure(&known.1).abs() > APART
+}
+
+impl Candidate {
+    fn tally(&self, succeeded: &Bits) -> Tally {
+        Tally { count: self.count, successes: self.members.shared(succeeded) }
+    }
+}
+
+/// The regions to look at: those of one condition, and those of two.
+fn candidates(seen: &[Seen<'_>], layout: &Layout) -> Vec<Candidate> {
+    let symbols = symbols(seen);
+    let mut regions = singles(seen, layout);
+    regions.extend(pairs(&symbols, &DIRECTIONS.map(Condition::Direction)));
+    let facts = layout.mirrored().filter(|(fact, _)| matches!(fact, Fact::Indicator(_)));
+    let coarse: Vec<Vec<Condition>> =
+        facts.map(|(fact, centre)| thresholds(fact, Some(centre), seen, &PAIR_QUANTILES)).collect();
+    for (i, first) in coarse.iter().enumerate() {
+        regions.extend(pairs(&symbols, first));
+        regions.extend(coarse[i + 1..].iter().flat_map(|second| pairs(first, second)));
+    }
+    let candidate = |region: Region| {
+        let members = Bits::of(seen.iter().map(|seen| region.contains(seen)));
+        Candidate { count: members.count(), region, members }
+    };
+    let enough = |candidate: &Candidate| (MIN_COUNT..=seen.len() - MIN_COUNT).contains(&candidate.count);
+    regions.into_par_iter().map(candidate).filter(enough).collect()
+}
+
+fn pairs(first: &[Condition], second: &[Condition]) -> Vec<Region> {
+    first.iter().flat_map(|a| second.iter().map(|b| Region(vec![a.clone(), b.clone()]))).collect()
+}
+
+/// A set of signals by their place in time.
+struct Bits {
+    words: Vec<u64>,
+    len: usize,
+}
+
+impl Bits {
+    fn of(items: impl ExactSizeIterator<Item = bool>) -> Self {
+        let len = items.len();
+        let mut words = vec![0; len.div_ceil(64)];
+        items.enumerate().filter(|(_, set)| *set).for_each(|(i, _)| words[i / 64] |= 1 << (i % 64));
+        Self { words, len }
+    }
+
+    fn count(&self) -> usize {
+        self.words.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
+    fn shared(&self, other: &Self) -> usize {
+        self.words.iter().zip(&other.words).map(|(a, b)| (a & b).count_ones() as usize).sum()
+    }
+}

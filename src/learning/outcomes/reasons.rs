@@ -1,0 +1,64 @@
+//! Why a signal is given its chances, in words: how signals like it have fared.
+
+use super::case::Lesson;
+use super::layout::{Layout, Seen};
+use super::region::{Region, Tally, singles};
+use rayon::prelude::*;
+
+/// Signals in a region at least, to be spoken of.
+const MIN_COUNT: usize = 5;
+/// Standard errors from the rest at least.
+const REMARKABLE: f64 = 1.5;
+/// Regions kept, and reasons given, at most.
+const KEPT: usize = 400;
+const GIVEN: usize = 3;
+
+/// The regions worth mentioning, the most remarkable first.
+#[derive(Debug, Clone, Default)]
+pub struct Reasons {
+    regions: Vec<(Region, Tally)>,
+    all: Tally,
+}
+
+impl Reasons {
+    /// Of these lessons.
+    pub fn of(lessons: &[&Lesson], layout: &Layout) -> Self {
+        let seen: Vec<Seen<'_>> = lessons.iter().map(|lesson| layout.see(&lesson.case)).collect();
+        let tally = |contains: &dyn Fn(&Seen<'_>) -> bool| {
+            let members = lessons.iter().zip(&seen).filter(|(_, seen)| contains(seen));
+            members.fold(Tally::default(), |tally, (lesson, _)| Tally {
+                count: tally.count + 1,
+                successes: tally.successes + usize::from(lesson.success),
+            })
+        };
+        let all = tally(&|_| true);
+        let judged = |region: Region| {
+            let tally = tally(&|seen| region.contains(seen));
+            (tally.count >= MIN_COUNT).then(|| (tally.departure(&all).abs(), region, tally))
+        };
+        let regions: Vec<Region> = singles(&seen, layout);
+        let mut judged: Vec<_> =
+            regions.into_par_iter().filter_map(judged).filter(|(departure, ..)| *departure >= REMARKABLE).collect();
+        judged.sort_by(|a, b| b.0.total_cmp(&a.0));
+        judged.truncate(KEPT);
+        Self { regions: judged.into_iter().map(|(_, region, tally)| (region, tally)).collect(), all }
+    }
+
+    /// For one signal: the regions that it lies in, each of another indicator.
+    pub fn give(&self, seen: &Seen<'_>, layout: &Layout) -> Vec<String> {
+        let mut spoken_of = Vec::new();
+        let mut reasons = Vec::new();
+        for (region, tally) in &self.regions {
+            let subject = region.subject();
+            if reasons.len() < GIVEN && !spoken_of.contains(&subject) && region.contains(seen) {
+                spoken_of.push(subject);
+                reasons.push(format!("{}: {} of {} succeeded", region.words(layout), tally.successes, tally.count));
+            }
+        }
+        if reasons.is_empty() && self.all.count > 0 {
+            let Tally { count, successes } = self.all;
+            reasons.push(format!("nothing about it stands out; of all {count} closed signals {successes} succeeded"));
+        }
+        reasons
+    }
+}
