@@ -11,7 +11,7 @@ import { parseArgs } from 'node:util'
 import { opening } from './store/opening.mjs'
 import { betterSqlite3 } from './store/peers.mjs'
 import { hits, quiet } from './store/prices.mjs'
-import { markdown, table, toFile, verdict } from './store/report.mjs'
+import { table, toFile, verdict } from './store/report.mjs'
 import { durable, toTheSystem } from './store/writes.mjs'
 
 const { values: options } = parseArgs({
@@ -54,4 +54,4 @@ const machine = {
   seconds: Math.round((performance.now() - begin) / 1000),
 }
 console.log(options.json ? JSON.stringify({ machine, rows }, null, 2) : table(machine, rows))
-if (options.write) toFile(markdown(machine, rows))
+if (options.write) toFile(machine, rows)

@@ -1,10 +1,6 @@
 // From the figures of the rounds to a table.
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
+import { intoPage, markdown, text } from '../page.mjs'
 import { median, ratio } from './measure.mjs'
-
-const PAGE = fileURLToPath(new URL('../../docs/performance.md', import.meta.url))
-const [OPEN, CLOSE] = ['<!-- bench:store -->', '<!-- /bench:store -->']
 
 /** Medians, ratio (above 1: we are better), and whether the targets were reached; `undefined` where there is no target. */
 export function verdict({ ours, peer, lower = false, target, targetRatio, ...row }) {
@@ -48,23 +44,9 @@ const aboutMachine = (m) =>
   `before. A ratio above 1 × is in signalloop's favour.`
 
 /** For a terminal. */
-export function table(machine, rows) {
-  const lines = [HEAD, ...rows.map(cells)].map((line) => line.map((cell) => cell.replaceAll(/[`*]/g, '')))
-  const widths = HEAD.map((_, i) => Math.max(...lines.map((line) => line[i].length)))
-  const text = lines.map((line) => line.map((cell, i) => cell.padEnd(widths[i])).join('  ').trimEnd())
-  return [aboutMachine(machine), '', ...text].join('\n')
-}
+export const table = (machine, rows) => [aboutMachine(machine), '', text([HEAD, ...rows.map(cells)])].join('\n')
 
-/** For the documentation. */
-export function markdown(machine, rows) {
-  const line = (cells) => `| ${cells.join(' | ')} |`
-  return [aboutMachine(machine), '', line(HEAD), line(HEAD.map(() => '---')), ...rows.map((row) => line(cells(row)))].join('\n')
-}
-
-/** Puts `text` between the markers of the page on performance. */
-export function toFile(text) {
-  const page = existsSync(PAGE) ? readFileSync(PAGE, 'utf8') : `# Performance\n\n${OPEN}\n${CLOSE}\n`
-  const [begin, end] = [page.indexOf(OPEN), page.indexOf(CLOSE)]
-  if (begin < 0 || end < begin) throw new Error(`${PAGE} lacks the markers ${OPEN} and ${CLOSE}`)
-  writeFileSync(PAGE, `${page.slice(0, begin + OPEN.length)}\n${text}\n${page.slice(end)}`)
+/** Puts the table into the page on performance. */
+export function toFile(machine, rows) {
+  intoPage('performance.md', 'bench:store', [aboutMachine(machine), '', markdown([HEAD, ...rows.map(cells)])].join('\n'))
 }
