@@ -42,6 +42,13 @@ export type SignalInput = Open<CamelLevels & SignalFacts> | Open<SnakeLevels & S
 /** `T`, an interface of the caller's that fits it, or an object with further keys. */
 type Open<T> = T | (T & Record<string, unknown>)
 
+/** A signal to be assessed: as for `recordSignal`, but id, timestamp and confidence may be missing. */
+export type AssessInput =
+  | Open<CamelLevels & Omit<SignalFacts, Assumed> & Partial<Pick<SignalFacts, Assumed>>>
+  | Open<SnakeLevels & Omit<SignalFacts, Assumed> & Partial<Pick<SignalFacts, Assumed>>>
+
+type Assumed = 'id' | 'timestamp' | 'confidence'
+
 interface CamelLevels {
   signalType: SignalType
   /** Finite and above 0; a HOLD may lack it. */
@@ -410,6 +417,18 @@ export declare class FeedbackTracker {
    * timeframe narrows them.
    */
   getStats(symbol?: string, timeframe?: Timeframe, days?: number): Promise<PerformanceStats>
+  /**
+   * The chances of a signal, learned from all signals that have closed, with the reasons. It need not be recorded; id,
+   * timestamp and confidence may be missing. Its `indicators` may have any names, and any may be missing.
+   *
+   * Rejects with `ERR_INVALID_SIGNAL` (also for a HOLD, which bets on nothing), `ERR_STORE`.
+   */
+  assess(signal: AssessInput): Promise<Assessment>
+  /**
+   * The rules found in the closed signals, the strongest first; of a symbol, a timeframe, or all. In data without any
+   * pattern, chance alone brings about a rule in at most 5 % of cases.
+   */
+  patterns(symbol?: string, timeframe?: Timeframe): Promise<Pattern[]>
 }
 
 /** Predicts one market from candles that the caller has, and never rejects for want of data or of a model. */
@@ -517,6 +536,30 @@ export interface ActionProbabilities {
   BUY: number
 }
 
+/** A signal's chances, from all signals that have closed. */
+export interface Assessment {
+  /** That it succeeds, 0–1. */
+  successProbability: number
+  /**
+   * The same without a look at its indicators, 0–1. With nothing closed yet, the chance that a price without drift has of
+   * reaching the take profit before the stop loss.
+   */
+  baseRate: number
+  /**
+   * The success probability at which it earns nothing after costs, 0–1, and more than that in conservative mode; one half
+   * where it lacks a stop loss or a take profit.
+   */
+  threshold: number
+  /** The probability reaches the threshold. */
+  take: boolean
+  /** Why, in words: how signals like it have fared. */
+  reasons: Array<string>
+  /** Closed signals learned from. */
+  closed: number
+  /** How many outcomes of today they are worth. */
+  effectiveSampleSize: number
+}
+
 /** Whether a price closes a signal, and what it is worth there. */
 export interface CloseDecision {
   /** The price closes the signal. */
@@ -559,16 +602,6 @@ export interface Compaction {
   bytesAfter: number
 }
 
-/** Conservative mode: recent signals did poorly, so that bets need more until they recover. See `docs/live-results.md`. */
-export interface ConservativeMode {
-  /** The home, or a market that was asked for, is in it. */
-  active: boolean
-  /** Since when, ISO 8601, UTC; of several, the first. */
-  since?: string
-  /** The results that led to it; of several, of the first. */
-  reason?: string
-  /** What is in it: `home`, or a market, `BTCUSDT 1h`. */
-  scopes: Array<string>
 /** A newly trained model and the one in service on the same rows, which neither had seen. */
 export interface Comparison {
   /**
@@ -588,6 +621,18 @@ export interface Comparison {
   profit: Versus
   /** The challenger's profit less the champion's: below 0 it is worse. Missing when the evidence is short. */
   gain?: Interval
+}
+
+/** Conservative mode: recent signals did poorly, so that bets need more until they recover. See `docs/live-results.md`. */
+export interface ConservativeMode {
+  /** The home, or a market that was asked for, is in it. */
+  active: boolean
+  /** Since when, ISO 8601, UTC; of several, the first. */
+  since?: string
+  /** The results that led to it; of several, of the first. */
+  reason?: string
+  /** What is in it: `home`, or a market, `BTCUSDT 1h`. */
+  scopes: Array<string>
 }
 
 /** An error as data, where one market's failure must not reject for all. */
@@ -794,6 +839,24 @@ export interface ModelInfo {
   heldOutProfit?: number
   /** Features by importance, best first. */
   importances: Array<Importance>
+}
+
+/** A rule found in what succeeded and what failed. */
+export interface Pattern {
+  /** In words: `BUY with rsi at or above 72`. */
+  rule: string
+  /** Closed signals that it holds for. */
+  count: number
+  /** Of which succeeded. */
+  successes: number
+  /** Percent of them that succeeded, 0–100. */
+  successRate: number
+  /** Its 95 % interval (Wilson). */
+  successInterval: Interval
+  /** Percent of all closed signals looked at that succeeded, 0–100. */
+  baseRate: number
+  /** How often chance alone would show anything as strong, 0–1, all rules looked at together. */
+  pValue: number
 }
 
 /** Figures of a set of signals. HOLDs are in `holdSignals` and nowhere else. */
