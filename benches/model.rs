@@ -4,7 +4,7 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use signalloop::cancel::Cancel;
 use signalloop::config::Config;
 use signalloop::features::{FeatureState, compute, latest};
-use signalloop::learning::train_market;
+use signalloop::learning::{Feedback, train_market};
 use signalloop::market::{Candle, Simulator, SimulatorOptions};
 use signalloop::symbol::Market;
 use std::hint::black_box;
@@ -22,8 +22,11 @@ fn benches(criterion: &mut Criterion) {
     let market = Market::parse("BTCUSDT", "1h").expect("a market");
     let series = candles(&market, 2160);
     let config = Config::default();
-    let train =
-        || train_market(&market, &series, &config, 0, &Cancel::default(), &|_| {}).expect("enough candles").model;
+    let train = || {
+        train_market(&market, &series, &Feedback::default(), &config, 0, &Cancel::default(), &|_| {})
+            .expect("enough candles")
+            .model
+    };
 
     let mut state = FeatureState::new(HOUR_MS);
     series.iter().for_each(|candle| {

@@ -6,7 +6,7 @@
 
 use signalloop::cancel::Cancel;
 use signalloop::config::Config;
-use signalloop::learning::{Step, train_market};
+use signalloop::learning::{Feedback, Step, train_market};
 use signalloop::market::{Candle, Simulator, SimulatorOptions};
 use signalloop::model::{Decision, Mode, Model, Registry, Trial, Verdict};
 use signalloop::symbol::Market;
@@ -29,7 +29,9 @@ fn small() -> Config {
 }
 
 fn train(candles: &[Candle], config: &Config) -> Model {
-    train_market(&market(), candles, config, 1_750_000_000_000, &Cancel::default(), &|_| {}).unwrap().model
+    train_market(&market(), candles, &Feedback::default(), config, 1_750_000_000_000, &Cancel::default(), &|_| {})
+        .unwrap()
+        .model
 }
 
 /// Puts a model into service whatever was there before.
@@ -106,7 +108,9 @@ fn probabilities_add_up_and_odd_rows_have_none() {
 #[test]
 fn too_little_data_says_what_is_missing() {
     let error =
-        train_market(&market(), &candles(200, 0.25, 1), &small(), 0, &Cancel::default(), &|_| {}).err().unwrap();
+        train_market(&market(), &candles(200, 0.25, 1), &Feedback::default(), &small(), 0, &Cancel::default(), &|_| {})
+            .err()
+            .unwrap();
     assert_eq!(error.code(), "ERR_NO_DATA");
     let text = error.to_string();
     assert!(text.contains("200 candles") && text.contains("96 warm-up") && text.contains("needs 200"), "{text}");
@@ -116,8 +120,10 @@ fn too_little_data_says_what_is_missing() {
 fn progress_counts_to_its_end_and_a_cancelled_training_stops() {
     let series = candles(900, 0.25, 1);
     let steps = Mutex::new(Vec::new());
-    train_market(&market(), &series, &small(), 0, &Cancel::default(), &|step| steps.lock().unwrap().push(step))
-        .unwrap();
+    train_market(&market(), &series, &Feedback::default(), &small(), 0, &Cancel::default(), &|step| {
+        steps.lock().unwrap().push(step)
+    })
+    .unwrap();
     let steps = steps.into_inner().unwrap();
     assert_eq!(steps.first(), Some(&Step { done: 1, total: 12 }));
     assert_eq!(steps.last(), Some(&Step { done: 12, total: 12 }));
@@ -128,7 +134,8 @@ fn progress_counts_to_its_end_and_a_cancelled_training_stops() {
             cancel.cancel();
         }
     };
-    let error = train_market(&market(), &series, &small(), 0, &cancel, &stop_at_three).err().unwrap();
+    let error =
+        train_market(&market(), &series, &Feedback::default(), &small(), 0, &cancel, &stop_at_three).err().unwrap();
     assert_eq!(error.code(), "ERR_CANCELLED");
 }
 

@@ -9,7 +9,7 @@ mod common;
 use common::{child, child_part, setting};
 use signalloop::cancel::Cancel;
 use signalloop::config::Config;
-use signalloop::learning::train_market;
+use signalloop::learning::{Feedback, train_market};
 use signalloop::market::{Candle, Simulator, SimulatorOptions};
 use signalloop::model::{Champion, ComparedOn, Decision, Entry, Mode, Model, Registry, Trial, Verdict};
 use signalloop::symbol::Market;
@@ -31,7 +31,17 @@ fn candles(hours: i64) -> Vec<Candle> {
 
 fn model(seed: u64) -> Model {
     let config = Config { trees: 10, seed, ..Config::default() };
-    train_market(&market(), &candles(400), &config, 1_750_000_000_000, &Cancel::default(), &|_| {}).unwrap().model
+    train_market(
+        &market(),
+        &candles(400),
+        &Feedback::default(),
+        &config,
+        1_750_000_000_000,
+        &Cancel::default(),
+        &|_| {},
+    )
+    .unwrap()
+    .model
 }
 
 /// The trial of a model that was decided about like this.

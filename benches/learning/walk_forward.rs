@@ -11,7 +11,7 @@ use signalloop::barrier::Direction;
 use signalloop::cancel::Cancel;
 use signalloop::config::Config;
 use signalloop::features::{FEATURES, compute};
-use signalloop::learning::{Costs, Label, choose, label, train_market};
+use signalloop::learning::{Costs, Feedback, Label, choose, label, train_market};
 use signalloop::market::{Candle, read_csv};
 use signalloop::model::{Probabilities, log_loss};
 use signalloop::symbol::Market;
@@ -151,7 +151,7 @@ impl Export {
         for &week in weeks {
             let known = |candle: &&Candle| candle.open_ms >= week - history_ms && candle.open_ms + step <= week;
             let known: Vec<Candle> = candles.iter().filter(known).copied().collect();
-            let model = train_market(market, &known, &config, week, &Cancel::default(), &|_| {})?;
+            let model = train_market(market, &known, &Feedback::default(), &config, week, &Cancel::default(), &|_| {})?;
             let base = SIDES.map(|side| model.side(side).base_rate);
             let first_ms = model.record.first_ms + step;
             writeln!(self.folds, "{name},{week},{first_ms},{},{}", base[0], base[1])?;

@@ -4,10 +4,12 @@ use super::{SignalLoop, StoreState};
 use crate::barrier::Outcome;
 use crate::error::Result;
 use crate::features;
-use crate::feedback::{FeedbackStore, Lines};
+use crate::feedback::{FeedbackStore, Lines, StatsFilter};
 use crate::files::Stamp;
+use crate::learning::outcomes::Case;
+use crate::learning::{Feedback, LiveRow};
 use crate::market::{Candle, candle_file};
-use crate::signal::{EntryFeatures, Signal};
+use crate::signal::{EntryFeatures, Record, Signal};
 use crate::symbol::Market;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,6 +17,9 @@ use std::time::{Duration, Instant};
 
 /// How long candles that another process stored may go unnoticed.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Live signals that a training takes in at most: the newest.
+const MAX_LIVE_ROWS: usize = 10_000;
 
 /// Whether a price closes a signal, and what it is worth there.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -153,6 +158,21 @@ impl SignalLoop {
         none
     }
 
+    /// What became of a market's signals, for its training: the newest [`MAX_LIVE_ROWS`] that closed.
+    pub(super) fn live_feedback(&self, market: &Market) -> Result<Feedback> {
+        let mut feedback = Feedback { rows: Vec::new(), strength: self.feedback_strength(market)? };
+        if self.open_store().is_none() && !self.home.join("feedback").exists() {
+            // Nothing was ever recorded here, and a training is no reason to begin.
+            return Ok(feedback);
+        }
+        let (symbol, timeframe) = (Some(market.symbol.clone()), Some(market.timeframe));
+        let filter = StatsFilter { symbol, timeframe, ..StatsFilter::default() };
+        self.store()?.closed_records(&filter, |record| feedback.rows.extend(live_row(record)))?;
+        let surplus = feedback.rows.len().saturating_sub(MAX_LIVE_ROWS);
+        feedback.rows.drain(..surplus);
+        Ok(feedback)
+    }
+
     /// The store if it is open already, without opening it or waiting.
     pub(super) fn open_store(&self) -> Option<FeedbackStore> {
         self.store.try_lock().and_then(|state| match &*state {
@@ -176,4 +196,17 @@ pub(super) fn entry_features(signal: &Signal, candles: &[Candle]) -> Option<Entr
     }
     let (row, _) = features::latest(&candles[..closed], candle_ms).ok()?;
     Some(EntryFeatures { version: features::VERSION, values: row.to_vec() })
+}
+
+/// A closed signal as a row; `None` without features of today's version at its entry.
+fn live_row(record: Record) -> Option<LiveRow> {
+    let (closing, case) = (record.closing?, Case::of(&record.signal)?);
+    Some(LiveRow {
+        direction: case.direction,
+        features: case.features?.try_into().ok()?,
+        success: closing.outcome.succeeded()?,
+        implied: case.implied,
+        given_ms: record.signal.timestamp_ms,
+        closed_ms: closing.closed_ms,
+    })
 }

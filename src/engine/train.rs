@@ -358,6 +358,7 @@ impl SignalLoop {
         step: &(dyn Fn(Step) + Sync),
     ) -> Result<Trained> {
         let (clock, config, now) = (Instant::now(), self.config(), self.now_ms());
+        let feedback = self.live_feedback(market)?;
         let mut fallback = None;
         if mode == TrainMode::Incremental {
             let refused = match self.registry.champion(market)? {
@@ -365,7 +366,7 @@ impl SignalLoop {
                 Champion::Unusable(error) => format!("the model so far cannot be used: {error}"),
                 Champion::Model(champion) => match cannot_continue(&champion, &config) {
                     Some(reason) => reason.to_owned(),
-                    None => match continue_market(&champion, candles, &config, now, cancel, step)? {
+                    None => match continue_market(&champion, candles, &feedback, &config, now, cancel, step)? {
                         Continued::NothingNew(rows) => return Ok(Trained::NothingNew { champion, rows }),
                         Continued::Trained(candidate) => return self.decide(&candidate, None, clock),
                     },
@@ -373,7 +374,7 @@ impl SignalLoop {
             };
             fallback = Some(refused);
         }
-        let candidate = train_market(market, candles, &config, now, cancel, step)?;
+        let candidate = train_market(market, candles, &feedback, &config, now, cancel, step)?;
         self.decide(&candidate, fallback, clock)
     }
 

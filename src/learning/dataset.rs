@@ -1,6 +1,7 @@
 //! The labelled rows of a market, what each counts, and forests fitted to some of them.
 
 use super::decide::{Costs, choose};
+use super::feedback::{Feedback, LiveRow};
 use super::labels::{Label, label};
 use super::weights::{average_uniqueness, time_decay};
 use crate::barrier::Direction;
@@ -11,7 +12,7 @@ use crate::features::{self, COUNT, FEATURES, Missing};
 use crate::market::Candle;
 use crate::model::{Forest, ForestParameters, Held, HeldOut, Lineage, Model, Probabilities, Record, Scores, Side};
 use crate::symbol::Market;
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, ArrayView1, Axis};
 use std::collections::BTreeMap;
 
 /// The fewest labelled rows a model is trained on.
@@ -31,6 +32,9 @@ pub(super) struct Dataset {
     pub times_ms: Vec<i64>,
     /// BUY, then SELL.
     pub sides: [Targets; 2],
+    /// What became of live signals of this market.
+    pub feedback: Feedback,
+    candle_ms: i64,
     atr: Vec<f64>,
     entries: Vec<f64>,
     candles: usize,
@@ -58,9 +62,28 @@ impl Targets {
         Self { direction, happened, uniqueness, weights }
     }
 
-    /// A forest of the rows at `positions`.
-    pub fn fit(&self, data: &Dataset, positions: &[usize], trees: usize, seed: u64, cancel: &Cancel) -> Result<Forest> {
-        let pick = |values: &[f64]| positions.iter().map(|&i| values[i]).collect::<Vec<_>>();
+    /// A forest of the rows at `positions`, weighed by what live signals had come to `until_ms`, and of those signals
+    /// themselves, each of which counts as far as no other was under way at its time.
+    pub fn fit(
+        &self,
+        data: &Dataset,
+        positions: &[usize],
+        until_ms: i64,
+        growth: (usize, u64),
+        cancel: &Cancel,
+    ) -> Result<Forest> {
+        let (trees, seed) = growth;
+        let known = data.feedback.until(until_ms);
+        let adjustment = data.feedback.adjustment(known, self.direction);
+        let mut happened: Vec<f64> = positions.iter().map(|&row| self.happened[row]).collect();
+        let weigh = |&row: &usize| self.weights[row] * adjustment.weight(data.row(row), self.happened[row] > 0.5);
+        let mut weights: Vec<f64> = positions.iter().map(weigh).collect();
+        let mut live: Vec<&LiveRow> = known.iter().filter(|row| row.direction == self.direction).collect();
+        live.sort_by_key(|row| (row.given_ms, row.closed_ms));
+        let bar = |time_ms: i64| (time_ms.div_euclid(data.candle_ms) - data.first_bar(&live)).max(0) as usize;
+        let spans: Vec<_> = live.iter().map(|row| (bar(row.given_ms), bar(row.closed_ms.max(row.given_ms)))).collect();
+        happened.extend(live.iter().map(|row| f64::from(u8::from(row.success))));
+        weights.extend(average_uniqueness(&spans));
         let parameters = ForestParameters {
             trees,
             max_depth: MAX_DEPTH,
@@ -68,8 +91,12 @@ impl Targets {
             // BUY and SELL draw different samples.
             seed: seed.wrapping_mul(2).wrapping_add(u64::from(self.direction == Direction::Sell)),
         };
-        let rows = data.rows.select(Axis(0), positions);
-        Forest::fit(rows.view(), &pick(&self.happened), &pick(&self.weights), parameters, cancel)
+        let mut rows = data.rows.select(Axis(0), positions);
+        for row in live {
+            rows.push_row(ArrayView1::from(&row.features))
+                .map_err(|e| Error::Internal(format!("a row does not fit: {e}")))?;
+        }
+        Forest::fit(rows.view(), &happened, &weights, parameters, cancel)
     }
 
     /// The weighted share of successes among the rows at `positions`.
@@ -132,7 +159,19 @@ impl Dataset {
             times_ms,
             sides,
             atr,
+            feedback: Feedback::default(),
+            candle_ms,
         })
+    }
+
+    /// The same rows with what became of live signals of the market.
+    pub fn with_feedback(self, feedback: &Feedback) -> Self {
+        Self { feedback: feedback.clone(), ..self }
+    }
+
+    /// The number of the bar at which the first of these was given.
+    fn first_bar(&self, live: &[&LiveRow]) -> i64 {
+        live.first().map_or(0, |row| row.given_ms.div_euclid(self.candle_ms))
     }
 
     /// Labelled rows.

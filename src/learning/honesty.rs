@@ -1,8 +1,10 @@
 //! Protects the gate: no score knows its future, and a model that learned nonsense does not get past.
 
 use super::dataset::Dataset;
+use super::feedback::{Feedback, LiveRow};
 use super::incremental::{Continued, extend};
 use super::train::{Candidate, train};
+use crate::barrier::Direction;
 use crate::cancel::Cancel;
 use crate::config::Config;
 use crate::market::{Candle, Simulator, SimulatorOptions};
@@ -213,4 +215,48 @@ fn the_same_continued_model_and_the_same_verdict_with_1_2_and_4_threads() {
     assert_eq!(one, with(2));
     assert_eq!(one, with(4));
     assert_eq!(one.1.comparison.unwrap().compared_on, ComparedOn::Fresh);
+}
+
+/// Live BUYs in the middle of the series, each given at one of its bars and closed ten bars on, all of which ended this way.
+fn live(data: &Dataset, bars: std::ops::Range<usize>, success: bool) -> Feedback {
+    let row = |row: usize| LiveRow {
+        direction: Direction::Buy,
+        features: data.row(row).try_into().unwrap(),
+        success,
+        implied: 1.0 / 3.0,
+        given_ms: data.times_ms[row] + HOUR,
+        closed_ms: data.times_ms[row] + 11 * HOUR,
+    };
+    Feedback { rows: bars.step_by(10).map(row).collect(), ..Feedback::default() }
+}
+
+#[test]
+fn what_live_signals_came_to_is_unknown_before_they_closed() {
+    let (config, series) = (config(10), candles(3000, 1.0, 3));
+    let rows = data(&series);
+    let feedback = live(&rows, rows.len() * 4 / 5..rows.len() - 20, false);
+    let closed = rows.times_ms.partition_point(|time| *time < feedback.rows[0].closed_ms);
+    let without = said(&full(data(&series), &config).scored, closed);
+    let with = said(&full(data(&series).with_feedback(&feedback), &config).scored, closed);
+    assert!(!without[0].is_empty(), "nothing was scored before the first closing");
+    assert!(without[0] == with[0], "a score knew its future");
+    assert!(without[1] != with[1], "the outcomes taught nothing");
+}
+
+#[test]
+fn live_outcomes_move_what_is_predicted_where_they_happened() {
+    let (config, series) = (config(40), candles(1500, 0.0, 3));
+    let rows = data(&series);
+    let overbought: Vec<usize> = (0..rows.len()).filter(|&row| rows.row(row)[8] > 65.0).collect();
+    let mean = |candidate: &Candidate, rows: &Dataset| {
+        let raw = |&row: &usize| candidate.model.buy.forest.predict(rows.row(row)).unwrap();
+        overbought.iter().map(raw).sum::<f64>() / overbought.len() as f64
+    };
+    let taught = |success: bool| {
+        let mut feedback = live(&rows, 0..0, success);
+        feedback.rows = overbought.iter().step_by(3).flat_map(|&row| live(&rows, row..row + 1, success).rows).collect();
+        mean(&full(data(&series).with_feedback(&feedback), &config), &rows)
+    };
+    let (failed, untaught, succeeded) = (taught(false), mean(&full(data(&series), &config), &rows), taught(true));
+    assert!(failed < untaught - 0.03 && succeeded > untaught + 0.03, "{failed} {untaught} {succeeded}");
 }

@@ -3,6 +3,7 @@
 //! before it knew them is the new evidence.
 
 use super::dataset::{Dataset, MIN_LEAF};
+use super::feedback::Feedback;
 use super::folds::known_before;
 use super::shrinkage::{MIN_EVIDENCE, believe};
 use super::train::{Candidate, Step};
@@ -47,13 +48,14 @@ pub fn cannot_continue(champion: &Model, config: &Config) -> Option<&'static str
 pub fn continue_market(
     champion: &Model,
     candles: &[Candle],
+    feedback: &Feedback,
     config: &Config,
     now_ms: i64,
     cancel: &Cancel,
     progress: &(dyn Fn(Step) + Sync),
 ) -> Result<Continued> {
     let market = &champion.record.market;
-    let data = Dataset::new(market, candles, config)?;
+    let data = Dataset::new(market, candles, config)?.with_feedback(feedback);
     extend(champion, data, market, config, now_ms, cancel, progress)
 }
 
@@ -77,14 +79,16 @@ pub(super) fn extend(
     let everything: Vec<usize> = (0..data.len()).collect();
     // A seed of its own for each stretch of time, or the new trees would draw what the old ones drew.
     let seed = config.seed ^ (champion.record.horizon_ms as u64).rotate_left(20);
-    let renew = |known: &[usize], beliefs: [f64; 2]| renewed(champion, &data, known, beliefs, seed, config, cancel);
+    let renew = |known: &[usize], until_ms: i64, beliefs: [f64; 2]| {
+        renewed(champion, &data, (known, until_ms), beliefs, (config.trees.div_ceil(SHARE), seed), cancel)
+    };
 
     // The same step taken on what was known earlier, to be scored on what was not.
     let scored = match probed_from {
         None => Vec::new(),
         Some(from) => {
             let known = known_before(&data.bars, &data.ends, from);
-            let [buy, sell] = renew(&known, champion.record.beliefs)?;
+            let [buy, sell] = renew(&known, data.times_ms[from], champion.record.beliefs)?;
             progress(Step { done: 1, total });
             let say = |row| Ok((row, data.served(row, [&buy, &sell], config)?));
             (from..data.len()).map(say).collect::<Result<_>>()?
@@ -99,7 +103,7 @@ pub(super) fn extend(
     }
     let said = |row| data.served(row, [&champion.buy, &champion.sell], config);
     lineage.hold((first_new..data.len()).map(said).collect::<Result<Vec<_>>>()?);
-    let sides = renew(&everything, lineage.evidence.map(|evidence| believe(&evidence)))?;
+    let sides = renew(&everything, i64::MAX, lineage.evidence.map(|evidence| believe(&evidence)))?;
     progress(Step { done: total, total });
     let held_out: Vec<HeldOut> = lineage.held_out.iter().copied().collect();
     let model = data.model(market, sides, &held_out, lineage, config, now_ms);
@@ -113,20 +117,18 @@ fn probed_from(data: &Dataset, first_new: usize) -> Option<usize> {
     [middle, first_new].into_iter().find(|&from| data.effective(from..data.len()) >= MIN_EVIDENCE)
 }
 
-/// The champion's sides with their oldest trees replaced by trees of the rows `known`.
+/// The champion's sides with their oldest trees replaced by trees of the rows `known`, and of live signals until a time.
 fn renewed(
     champion: &Model,
     data: &Dataset,
-    known: &[usize],
+    (known, until_ms): (&[usize], i64),
     beliefs: [f64; 2],
-    seed: u64,
-    config: &Config,
+    growth: (usize, u64),
     cancel: &Cancel,
 ) -> Result<[Side; 2]> {
     let sample = sample(known);
-    let trees = config.trees.div_ceil(SHARE);
     let newer: Vec<Forest> =
-        data.sides.par_iter().map(|side| side.fit(data, &sample, trees, seed, cancel)).collect::<Result<_>>()?;
+        data.sides.par_iter().map(|side| side.fit(data, &sample, until_ms, growth, cancel)).collect::<Result<_>>()?;
     let sides: Vec<Side> = [&champion.buy, &champion.sell]
         .into_iter()
         .zip(newer)

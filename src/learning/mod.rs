@@ -4,6 +4,7 @@
 mod dataset;
 mod decide;
 pub mod drift;
+mod feedback;
 mod folds;
 mod gate;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod weights;
 
 pub use dataset::MIN_ROWS;
 pub use decide::{Abstention, Costs, choose, choose_with_margin};
+pub use feedback::{Feedback, LiveRow};
 pub use folds::{Fold, walk_forward};
 pub use incremental::{Continued, MIN_NEW_ROWS, cannot_continue, continue_market};
 pub use labels::{Ending, Entry, Label, label, levels_at};

@@ -1,6 +1,7 @@
 //! Training the model of one market from nothing, and scoring it on rows it has not seen.
 
 use super::dataset::{Dataset, lost};
+use super::feedback::Feedback;
 use super::folds::{is_known, walk_forward};
 use super::shrinkage::believe;
 use crate::cancel::Cancel;
@@ -30,7 +31,7 @@ pub struct Candidate {
     pub(super) scored: Vec<(usize, HeldOut)>,
 }
 
-/// Trains the model of `market` on its candles (checked, oldest first). `now_ms` becomes its training time; `progress`
+/// Trains the model of `market` on its candles (checked, oldest first) and on what became of its live signals. `now_ms` becomes its training time; `progress`
 /// is told after each fit.
 ///
 /// # Errors
@@ -39,12 +40,13 @@ pub struct Candidate {
 pub fn train_market(
     market: &Market,
     candles: &[Candle],
+    feedback: &Feedback,
     config: &Config,
     now_ms: i64,
     cancel: &Cancel,
     progress: &(dyn Fn(Step) + Sync),
 ) -> Result<Candidate> {
-    train(Dataset::new(market, candles, config)?, market, config, now_ms, cancel, progress)
+    train(Dataset::new(market, candles, config)?.with_feedback(feedback), market, config, now_ms, cancel, progress)
 }
 
 /// [`train_market`] on rows that are there already.
@@ -74,7 +76,8 @@ pub(super) fn train(
             let start = fold.test.start;
             let known = raw[side].iter().filter(|(row, _)| is_known(&data.bars, &data.ends, *row, start));
             let belief = believe(&Evidence::of(known.map(|(_, held)| held)));
-            let forest = targets.fit(&data, &fold.train, config.trees.div_ceil(2), config.seed, cancel)?;
+            let growth = (config.trees.div_ceil(2), config.seed);
+            let forest = targets.fit(&data, &fold.train, data.times_ms[start], growth, cancel)?;
             let constant = targets.base_rate(&fold.train);
             for row in fold.test.clone() {
                 let probability = forest.predict(data.row(row)).ok_or_else(lost)?;
@@ -95,7 +98,7 @@ pub(super) fn train(
     let evidence = raw.map(|rows| Evidence::of(rows.iter().map(|(_, held)| held)));
     let mut fit = |side: usize| -> Result<Side> {
         let targets = &data.sides[side];
-        let forest = targets.fit(&data, &everything, config.trees, config.seed, cancel)?;
+        let forest = targets.fit(&data, &everything, i64::MAX, (config.trees, config.seed), cancel)?;
         advance();
         Ok(Side { forest, base_rate: targets.base_rate(&everything), belief: believe(&evidence[side]) })
     };

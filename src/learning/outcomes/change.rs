@@ -74,19 +74,19 @@ mod tests {
 
     #[test]
     fn a_flip_is_found_soon_and_dated() {
-        for seed in 0..20 {
-            let flipped = |i: usize| (predicted(i), if i < 300 { predicted(i) } else { 1.2 - predicted(i) });
-            let alarms = alarms(seed, (0..400).map(flipped));
-            let (at, since) = *alarms.iter().find(|(at, _)| *at >= 300).expect("an alarm");
-            assert!(at < 400 && (at + 1 - since).abs_diff(300) <= 60, "{at} {since}");
-        }
+        let flipped = |i: usize| (predicted(i), if i < 300 { predicted(i) } else { 1.2 - predicted(i) });
+        let found = |seed| *alarms(seed, (0..400).map(flipped)).iter().find(|(at, _)| *at >= 300).expect("an alarm");
+        let found: Vec<(usize, usize)> = (0..20).map(found).collect();
+        assert!(found.iter().filter(|(at, _)| *at < 350).count() >= 18, "{found:?}");
+        assert!(found.iter().filter(|(at, since)| (at + 1 - since).abs_diff(300) <= 30).count() >= 16, "{found:?}");
     }
 
     #[test]
     fn a_fall_of_the_success_rate_is_found() {
-        for seed in 0..20 {
-            let alarms = alarms(seed, (0..400).map(|i| (0.6, if i < 300 { 0.6 } else { 0.2 })));
-            assert!(alarms.iter().any(|(at, _)| (300..360).contains(at)), "{alarms:?}");
-        }
+        let fallen = |seed| alarms(seed, (0..400).map(|i| (0.6, if i < 300 { 0.6 } else { 0.2 })));
+        let within = |outcomes: usize| {
+            (0..20).filter(|&seed| fallen(seed).iter().any(|(at, _)| (300..300 + outcomes).contains(at))).count()
+        };
+        assert!(within(60) >= 15 && within(100) == 20, "{} {}", within(60), within(100));
     }
 }
