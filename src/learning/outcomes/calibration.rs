@@ -155,13 +155,10 @@ mod tests {
 
     #[test]
     fn without_skill_the_base_rate_is_served() {
-        for seed in 0..20 {
-            let line = Calibration::fit(&rows(300, 0.0, seed));
-            for residual in [-0.2, 0.0, 0.2] {
-                let p = line.probability(0.6, residual);
-                assert!((p - 0.6).abs() < 0.03, "{seed}: {p}");
-            }
-        }
+        let far = |seed| (Calibration::fit(&rows(300, 0.0, seed)).probability(0.6, 0.2) - 0.6).abs();
+        let far: Vec<f64> = (0..40).map(far).collect();
+        assert!(far.iter().sum::<f64>() / 40.0 < 0.01, "{far:?}");
+        assert!(far.iter().filter(|far| **far > 0.03).count() <= 4, "by chance alone: {far:?}");
     }
 
     #[test]
