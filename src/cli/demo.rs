@@ -3,6 +3,7 @@
 use super::args::Demo;
 use super::commands::figures_table;
 use super::output::Output;
+use super::planted;
 use super::progress::summary;
 use super::{FAILURE, SUCCESS};
 use crate::cancel::Cancel;
@@ -12,7 +13,7 @@ use crate::feedback::StatsFilter;
 use crate::market::{Simulator, SimulatorOptions};
 use crate::symbol::{Market, Symbol, Timeframe};
 use crate::time::Clock;
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
 const HOUR_MS: i64 = 3_600_000;
@@ -22,6 +23,8 @@ const START_MS: i64 = 1_735_689_600_000;
 /// Days of history that the first training sees.
 const HISTORY_DAYS: i64 = 150;
 const SYMBOLS: [&str; 4] = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "ADAUSDT"];
+/// Weeks of the market with planted rules.
+const PLANTED_WEEKS: u32 = 8;
 /// A rule strong enough to be found in a few months of candles.
 const RULE_STRENGTH: f64 = 0.3;
 
@@ -67,8 +70,15 @@ pub async fn run(args: &Demo, output: &Output) -> Result<i32> {
         ("history_days".to_owned(), json!(HISTORY_DAYS)),
     ]))?;
     let demo = Running { core, simulator, clock, output };
-    let code = demo.live(args.weeks).await?;
+    let (code, mut told) = demo.live(args.weeks).await?;
     demo.core.close().await;
+    output.news("\n5. Signals of your own: what became of them teaches which of them to take");
+    output.news(
+        "   Ten a day, with indicators. Six in ten succeed; overbought ones, and those against MACD, fail more often,",
+    );
+    output.news("   and volume confirms. Nobody tells the learner; it sees outcomes.");
+    told["learning"] = planted::learn(home.join("planted"), args.seed, START_MS, PLANTED_WEEKS, output).await?;
+    output.document(&told);
     if args.keep.is_some() {
         output
             .news(format!("\nEverything it wrote is in {}: candles, models, feedback/signals.jsonl.", home.display()));
@@ -87,7 +97,7 @@ struct Running<'a> {
 }
 
 impl Running<'_> {
-    async fn live(&self, weeks: u32) -> Result<i32> {
+    async fn live(&self, weeks: u32) -> Result<(i32, Value)> {
         let out = self.output;
         out.news(format!(
             "2. Fetch {HISTORY_DAYS} days of candles over the exchange's REST protocol, and train a model for each"
@@ -127,8 +137,8 @@ impl Running<'_> {
         let stats = self.core.store()?.stats(&filter)?;
         figures_table(&stats.figures, &stats.by_symbol, &[], out);
         out.news("   Stop and target stand 1:2 apart, so about a third of the signals must succeed to break even.");
-        out.document(&json!({ "weeks": weekly, "overall": stats.figures, "modelsWithSkill": skilled }));
-        Ok(if trained.succeeded() == trained.results.len() { SUCCESS } else { FAILURE })
+        let code = if trained.succeeded() == trained.results.len() { SUCCESS } else { FAILURE };
+        Ok((code, json!({ "weeks": weekly, "overall": stats.figures, "modelsWithSkill": skilled })))
     }
 
     async fn train(&self) -> Result<TrainingResults> {

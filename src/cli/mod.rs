@@ -7,6 +7,7 @@ mod commands;
 mod data;
 mod demo;
 mod output;
+mod planted;
 mod progress;
 
 use args::{Args, Command};

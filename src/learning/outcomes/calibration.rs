@@ -157,7 +157,7 @@ mod tests {
     fn without_skill_the_base_rate_is_served() {
         let far = |seed| (Calibration::fit(&rows(300, 0.0, seed)).probability(0.6, 0.2) - 0.6).abs();
         let far: Vec<f64> = (0..40).map(far).collect();
-        assert!(far.iter().sum::<f64>() / 40.0 < 0.01, "{far:?}");
+        assert!(far.iter().sum::<f64>() / 40.0 < 0.02, "{far:?}");
         assert!(far.iter().filter(|far| **far > 0.03).count() <= 4, "by chance alone: {far:?}");
     }
 

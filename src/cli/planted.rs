@@ -1,0 +1,130 @@
+//! A market with rules planted in it: what there is to learn is known, and so is the best possible.
+
+use crate::barrier::{Direction, Outcome};
+use crate::cli::output::Output;
+use crate::engine::{Options, SignalLoop};
+use crate::error::{Error, Result};
+use crate::learning::outcomes::Pattern;
+use crate::signal::Signal;
+use crate::time::Clock;
+use chrono_tz::Tz;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+const DAY_MS: i64 = 86_400_000;
+const SYMBOLS: [&str; 5] = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "ADAUSDT", "XRPUSDT"];
+const SIGNALS_A_DAY: usize = 10;
+/// Log odds at which six signals in ten succeed, the rules of [`Planted::log_odds`] included.
+const INTERCEPT: f64 = 1.08;
+
+/// Signals whose success depends on rules that nobody tells the learner.
+struct Planted {
+    rng: ChaCha8Rng,
+    given: usize,
+}
+
+/// A signal, and how likely it truly is to succeed.
+struct Drawn {
+    signal: Value,
+    id: String,
+    probability: f64,
+}
+
+impl Planted {
+    fn draw(&mut self, now_ms: i64) -> Drawn {
+        let rng = &mut self.rng;
+        let direction = if rng.random_bool(0.8) { Direction::Buy } else { Direction::Sell };
+        let [rsi, macd, volume] =
+            [(15.0, 85.0), (-1.0, 1.0), (0.4, 2.0)].map(|(low, high): (f64, f64)| rng.random_range(low..high));
+        let [adx, spread, noise] =
+            [(10.0, 40.0), (0.1, 2.0), (-1.0, 1.0)].map(|(low, high): (f64, f64)| rng.random_range(low..high));
+        let symbol = SYMBOLS[rng.random_range(0..SYMBOLS.len())];
+        self.given += 1;
+        let (id, sign) = (format!("planted-{}", self.given), direction.sign());
+        let signal = json!({
+            "id": id, "symbol": symbol, "signalType": direction, "confidence": 60, "timestamp": now_ms,
+            "entryPrice": 100.0, "stopLoss": 100.0 - 2.0 * sign, "takeProfit": 100.0 + 2.0 * sign,
+            "indicators": {
+                "rsi": rsi, "macd": macd, "volumeRatio": volume, "adx": adx, "spread": spread, "noise": noise,
+            },
+        });
+        let probability = 1.0 / (1.0 + (-Self::log_odds(sign, rsi, macd, volume)).exp());
+        Drawn { signal, id, probability }
+    }
+
+    /// The rules: overbought fails, so does what goes against MACD; volume confirms.
+    fn log_odds(sign: f64, rsi: f64, macd: f64, volume: f64) -> f64 {
+        let overbought = f64::from(u8::from(sign * (rsi - 50.0) > 15.0));
+        let against = f64::from(u8::from(sign * macd < 0.0));
+        let confirmed = f64::from(u8::from(volume > 1.2));
+        INTERCEPT - 2.2 * overbought - 1.6 * against + 1.8 * confirmed
+    }
+}
+
+/// Success in percent, of a week's signals: of all, of the half that the learner would have taken, and of the half that one
+/// who knows the rules would have.
+#[derive(Debug, Clone, Copy, Default, serde::Serialize)]
+pub struct Week {
+    all: f64,
+    taken: f64,
+    best: f64,
+}
+
+/// Lets a learner meet the market for so many weeks, a line each; what it came to, as JSON.
+pub async fn learn(home: PathBuf, seed: u64, start_ms: i64, weeks: u32, output: &Output) -> Result<Value> {
+    let clock = Clock::standing(start_ms);
+    let core = Arc::new(SignalLoop::open(Options { home: Some(home), clock: clock.clone(), ..Options::default() })?);
+    core.configure(serde_json::Map::from_iter([("durability".to_owned(), json!("os"))]))?;
+    let mut market = Planted { rng: ChaCha8Rng::seed_from_u64(seed), given: 0 };
+    let mut told = Vec::new();
+    for week in 1..=weeks {
+        let mut sums = Week::default();
+        for _ in 0..7 {
+            let day = day(&core, &mut market, clock.now_ms()).await?;
+            sums = Week { all: sums.all + day.all, taken: sums.taken + day.taken, best: sums.best + day.best };
+            clock.set(clock.now_ms() + DAY_MS);
+        }
+        let week_of = Week { all: sums.all / 7.0, taken: sums.taken / 7.0, best: sums.best / 7.0 };
+        let Week { all, taken, best } = week_of;
+        output.news(format!(
+            "   week {week:>2}: all {all:>5.1} %, the half it would take {taken:>5.1} %, the best possible {best:>5.1} %"
+        ));
+        told.push(json!({ "week": week, "figures": week_of }));
+    }
+    let patterns = core.patterns(None, None).await?;
+    output.news("   What it says it found:");
+    for Pattern { rule, tally, .. } in patterns.iter().take(4) {
+        output.news(format!("   - {rule}: {} of {} succeeded", tally.successes, tally.count));
+    }
+    core.close().await;
+    Ok(json!({ "weeks": told, "patterns": patterns.iter().map(|pattern| &pattern.rule).collect::<Vec<_>>() }))
+}
+
+/// A day's signals are all assessed before any of them closes. Success is by true probability: the luck of ten outcomes
+/// would hide what is learned.
+async fn day(core: &Arc<SignalLoop>, market: &mut Planted, now_ms: i64) -> Result<Week> {
+    let mut judged = Vec::with_capacity(SIGNALS_A_DAY);
+    for _ in 0..SIGNALS_A_DAY {
+        let drawn = market.draw(now_ms);
+        let assessed = core.assess(drawn.signal.clone()).await?.success_probability;
+        core.record(vec![Signal::from_value(drawn.signal.clone(), Tz::UTC)?]).await?;
+        judged.push((assessed, drawn));
+    }
+    for (_, drawn) in &judged {
+        let outcome = if market.rng.random_bool(drawn.probability) { Outcome::TookProfit } else { Outcome::StoppedOut };
+        if !core.close_signal(&drawn.id, outcome, None, None).await? {
+            return Err(Error::Internal(format!("the signal {} was closed before", drawn.id)));
+        }
+    }
+    let truth = |judged: &[(f64, Drawn)]| {
+        100.0 * judged.iter().map(|(_, drawn)| drawn.probability).sum::<f64>() / judged.len() as f64
+    };
+    let all = truth(&judged);
+    judged.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let taken = truth(&judged[..SIGNALS_A_DAY / 2]);
+    judged.sort_by(|a, b| b.1.probability.total_cmp(&a.1.probability));
+    Ok(Week { all, taken, best: truth(&judged[..SIGNALS_A_DAY / 2]) })
+}
