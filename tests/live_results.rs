@@ -144,7 +144,7 @@ async fn a_poor_market_is_trained_anew_once_and_close_does_not_wait_for_the_end(
         ..TrainRequest::default()
     };
     let before = core.train(one, Cancel::default(), |_| {}).await.unwrap();
-    let trained_ms = before.results[0].record.as_ref().unwrap().record.trained_ms;
+    let trained_ms = before.results[0].trained.as_ref().unwrap().model().record.trained_ms;
     clock.set(clock.now_ms() + HOUR);
     live(&core, &clock, "a", "----------").await;
     heard.wait(1, |event| matches!(event, Event::EmergencyTrainingFinished { .. })).await;

@@ -12,7 +12,7 @@ use signalloop::cancel::Cancel;
 use signalloop::config::Config;
 use signalloop::features::{FEATURES, compute};
 use signalloop::learning::{Costs, Feedback, Label, choose, label, train_market};
-use signalloop::market::{Candle, read_csv};
+use signalloop::market::{Candle, Reading, read_candles};
 use signalloop::model::{Probabilities, log_loss};
 use signalloop::symbol::Market;
 use signalloop::time::parse_time;
@@ -103,7 +103,9 @@ fn markets(data: &Path, timeframe: &str) -> Result<Vec<Series>, Box<dyn Error>> 
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if let Some(symbol) = name.strip_suffix(&ending) {
-            found.push((Market::parse(symbol, timeframe)?, read_csv(&path)?));
+            let market = Market::parse(symbol, timeframe)?;
+            let (candles, _) = read_candles(&path, market.timeframe, &Reading::default())?;
+            found.push((market, candles));
         }
     }
     found.sort_by(|a, b| a.0.cmp(&b.0));
@@ -151,7 +153,8 @@ impl Export {
         for &week in weeks {
             let known = |candle: &&Candle| candle.open_ms >= week - history_ms && candle.open_ms + step <= week;
             let known: Vec<Candle> = candles.iter().filter(known).copied().collect();
-            let model = train_market(market, &known, &Feedback::default(), &config, week, &Cancel::default(), &|_| {})?;
+            let nobody = &Cancel::default();
+            let model = train_market(market, &known, &Feedback::default(), &config, week, nobody, &|_| {})?.model;
             let base = SIDES.map(|side| model.side(side).base_rate);
             let first_ms = model.record.first_ms + step;
             writeln!(self.folds, "{name},{week},{first_ms},{},{}", base[0], base[1])?;

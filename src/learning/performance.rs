@@ -376,8 +376,8 @@ mod tests {
         let btc = market("BTCUSDT");
         let mut all = ended("BTCUSDT", NOW - 3_600_000, "----------");
         let (mut home, _) = Performance::default().next(&all, &rule(), FEE_BPS, NOW);
-        assert_eq!(home.due(&rule(), NOW), [btc.clone()]);
-        home.begin_training(&[btc.clone()], NOW);
+        assert_eq!(home.due(&rule(), NOW), std::slice::from_ref(&btc));
+        home.begin_training(std::slice::from_ref(&btc), NOW);
         assert_eq!(home.due(&rule(), NOW + 23 * 3_600_000), []);
         let next_day = NOW + 24 * 3_600_000;
         let (home, _) = home.next(&all, &rule(), FEE_BPS, next_day);

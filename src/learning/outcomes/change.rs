@@ -62,7 +62,7 @@ mod tests {
     }
 
     fn predicted(i: usize) -> f64 {
-        if i % 2 == 0 { 0.8 } else { 0.4 }
+        if i.is_multiple_of(2) { 0.8 } else { 0.4 }
     }
 
     #[test]
