@@ -1,6 +1,6 @@
 // The markets that are played, and what is measured of the answers.
 import { FLIP_DAY, SIGNALS_A_DAY, market } from './market.mjs'
-import { betterHalf, calibrationError, excessLogLoss, mean, share } from './measures.mjs'
+import { betterHalf, calibrationError, excessLogLoss, mean, reliability, share } from './measures.mjs'
 
 const FRESH = 1000
 /** Closed signals at the end of the last day before the flip. */
@@ -28,7 +28,11 @@ const successes = (signals) => signals.map(({ success }) => Number(success))
 
 function atCheckpoint(stated, truth, variant) {
   const known = probabilities(truth)
-  const measures = { excess: excessLogLoss(stated, known), calibration: calibrationError(stated, known) }
+  const measures = {
+    excess: excessLogLoss(stated, known),
+    calibration: calibrationError(stated, known),
+    reliability: reliability(stated, known),
+  }
   if (variant !== 'none') return { ...measures, share: share(stated, known) }
   // Nothing to gain, so what was taken can differ from the rest by chance alone; what was claimed of it need not.
   const base = mean(known)

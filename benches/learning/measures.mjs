@@ -33,6 +33,25 @@ export function calibrationError(stated, truth) {
   return bins.reduce((sum, bin) => sum + Math.abs(bin.reduce((sum, i) => sum + stated[i] - truth[i], 0)), 0) / order.length
 }
 
+/** Of each tenth of the range of probabilities: how far the stated ones lie above the true ones in sum, and how many there are. */
+export function reliability(stated, truth) {
+  const bins = Array.from({ length: 10 }, () => ({ excess: 0, count: 0 }))
+  stated.forEach((q, i) => {
+    const bin = bins[Math.min(9, Math.floor(10 * q))]
+    bin.excess += q - truth[i]
+    bin.count += 1
+  })
+  return bins
+}
+
+/** Expected calibration error of a learner in many markets: what is left when the luck of each market's outcomes averages out. */
+export function pooledCalibrationError(reliabilities) {
+  const sum = (what) => (bin) => reliabilities.reduce((sum, bins) => sum + bins[bin][what], 0)
+  const bins = [...reliabilities[0].keys()]
+  const count = bins.map(sum('count')).reduce((a, b) => a + b)
+  return bins.map(sum('excess')).reduce((total, excess) => total + Math.abs(excess), 0) / count
+}
+
 /** The 97.5 % quantile of Student's t (Abramowitz & Stegun 26.7.5); for two degrees of freedom 3 % too low, else nearer. */
 function student(freedom) {
   const z = 1.959964
