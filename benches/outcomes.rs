@@ -1,0 +1,75 @@
+//! What a question, an outcome and a new model cost the learner of outcomes, at 10 000 closed signals.
+//!
+//!     cargo bench --bench outcomes
+
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use signalloop::barrier::Direction;
+use signalloop::learning::outcomes::{Case, Learner, Lesson, MAX_LESSONS, OutcomeModel};
+use signalloop::symbol::Market;
+use std::hint::black_box;
+
+const NAMES: [&str; 12] = [
+    "rsi",
+    "macd",
+    "volumeRatio",
+    "adx",
+    "atrPercent",
+    "bbWidth",
+    "emaDistance",
+    "stochastic",
+    "obvSlope",
+    "funding",
+    "spread",
+    "noise",
+];
+const SYMBOLS: [&str; 5] = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "ADAUSDT", "XRPUSDT"];
+
+fn lesson(rng: &mut ChaCha8Rng, closed_ms: i64) -> Lesson {
+    let indicators: Vec<_> = NAMES.iter().map(|name| ((*name).to_owned(), rng.random_range(0.0..100.0))).collect();
+    let case = Case {
+        market: Market::parse(SYMBOLS[rng.random_range(0..5)], "1h").expect("a market"),
+        direction: if rng.random_bool(0.5) { Direction::Buy } else { Direction::Sell },
+        implied: 0.5,
+        reward_risk: Some(1.0),
+        stop_percent: Some(2.0),
+        confidence: Some(60.0),
+        features: None,
+        indicators,
+    };
+    let rate = if case.indicators[0].1 > 70.0 { 0.3 } else { 0.65 };
+    Lesson { success: rng.random_bool(rate), case, closed_ms }
+}
+
+fn outcomes(criterion: &mut Criterion) {
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut learner = Learner::default();
+    for i in 0..MAX_LESSONS as i64 {
+        learner.learn(lesson(&mut rng, i));
+    }
+    let evidence = learner.evidence();
+    learner.adopt(OutcomeModel::grow(&evidence, 7));
+    let asked = lesson(&mut rng, 0).case;
+    criterion.bench_function("assess, 10 000 closed signals", |bencher| {
+        bencher.iter(|| {
+            let model = learner.model();
+            (model.chances(black_box(&asked)), model.reasons(black_box(&asked)))
+        });
+    });
+    criterion.bench_function("an outcome more, 10 000 closed signals", |bencher| {
+        bencher.iter_batched(
+            || lesson(&mut rng, MAX_LESSONS as i64),
+            |lesson| learner.learn(lesson),
+            BatchSize::SmallInput,
+        );
+    });
+    let mut slow = criterion.benchmark_group("in the background");
+    slow.sample_size(10);
+    slow.bench_function("a new model, 10 000 closed signals", |bencher| {
+        bencher.iter(|| OutcomeModel::grow(black_box(&evidence), 7));
+    });
+}
+
+criterion_group!(benches, outcomes);
+criterion_main!(benches);
