@@ -46,6 +46,7 @@ pub async fn run(command: &Command, args: &Args, output: &Output) -> Result<i32>
         Command::Patterns(patterns) => self::patterns(&core, patterns, output).await,
         Command::Models => models(&core, output),
         Command::Rollback(rollback) => self::rollback(&core, rollback, output),
+        Command::Scheduler(command) => super::scheduler::scheduler(&core, command, output).await,
         Command::Import(file) => import(&core, &file.file, output).await,
         Command::Export(file) => export(&core, &file.file, output),
         Command::Compact => compact(&core, output).await,

@@ -8,6 +8,7 @@ mod data;
 mod demo;
 mod output;
 mod progress;
+mod scheduler;
 
 use args::{Args, Command};
 use clap::Parser;

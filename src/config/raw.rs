@@ -37,7 +37,13 @@ impl<'a> Raw<'a> {
     }
 
     /// Replaces `target` if `key` is there and `read` finds a right value in it.
-    pub(crate) fn set<T>(&mut self, key: &str, allowed: &str, read: impl Fn(&Value) -> Option<T>, target: &mut T) -> Result<()> {
+    pub(crate) fn set<T>(
+        &mut self,
+        key: &str,
+        allowed: &str,
+        read: impl Fn(&Value) -> Option<T>,
+        target: &mut T,
+    ) -> Result<()> {
         if let Some(value) = self.map.shift_remove(key) {
             let full = format!("{}{key}", self.prefix);
             *target = read(&value).ok_or_else(|| invalid(self.file, &full, &value, allowed))?;

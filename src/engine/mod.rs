@@ -11,6 +11,7 @@ mod performance;
 mod predict;
 mod prices;
 mod schedule;
+mod status;
 mod tasks;
 mod train;
 mod watch;
@@ -24,7 +25,7 @@ pub use models::{LiveVerdict, MarketModels, Models};
 pub use performance::ConservativeMode;
 pub use predict::{GeneratedSignal, Prediction, Risk};
 pub use prices::{Turn, Turns};
-pub use schedule::{SchedulerStatus, TaskStatus};
+pub use status::{SchedulerStatus, TaskStatus, run_to_json};
 pub use train::{Phase, TrainMode, TrainProgress, TrainRequest, TrainResult, Trained, TrainingResults};
 
 use crate::cancel::Cancel;

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 
 /// How often the scheduler looks: a dead leader is replaced, and what is due begins, within this time.
 const TICK: Duration = Duration::from_millis(500);
@@ -30,54 +30,23 @@ const WATCH_WRITTEN_MS: i64 = 60_000;
 /// The scheduling of a loop.
 #[derive(Default)]
 pub(super) struct Scheduling {
-    running: Mutex<Option<Arc<Running>>>,
+    pub(super) running: Mutex<Option<Arc<Running>>>,
     /// The tasks under way in this loop, by hand too.
-    active: Mutex<BTreeSet<Task>>,
+    pub(super) active: Mutex<BTreeSet<Task>>,
     /// Up to where the prices of each open signal are known, by its id.
     pub(super) watched: Mutex<HashMap<String, i64>>,
 }
 
 /// A scheduler that was started and not stopped.
-struct Running {
-    config: SchedulerConfig,
+pub(super) struct Running {
+    pub(super) config: SchedulerConfig,
+    pub(super) warnings: Vec<String>,
     stop: Cancel,
     ended: watch::Receiver<bool>,
     /// Why this process does not lead; `None` when it does.
-    standing_by: Mutex<Option<String>>,
+    pub(super) standing_by: Mutex<Option<String>>,
     /// What keeps a task from being run at all, such as a damaged record.
-    problems: Mutex<BTreeMap<Task, String>>,
-}
-
-/// How the scheduler of a home stands.
-#[derive(Debug, Clone)]
-pub struct SchedulerStatus {
-    /// It was started in this loop, and not stopped.
-    pub running: bool,
-    /// This loop runs the tasks of the home.
-    pub leader: bool,
-    /// Why it does not, such as the process that does; `None` when it does, or was not started.
-    pub standing_by: Option<String>,
-    /// The configuration in force.
-    pub config: SchedulerConfig,
-    /// Every task.
-    pub tasks: Vec<TaskStatus>,
-}
-
-/// How a task stands.
-#[derive(Debug, Clone)]
-pub struct TaskStatus {
-    /// Which.
-    pub task: Task,
-    /// When and how it is run.
-    pub plan: TaskPlan,
-    /// An attempt is under way, in this process or another.
-    pub running: bool,
-    /// When it is due, UTC epoch ms; `None` when it does not run by itself.
-    pub next_ms: Option<i64>,
-    /// What is remembered of it.
-    pub record: Record,
-    /// What keeps it from being run.
-    pub problem: Option<String>,
+    pub(super) problems: Mutex<BTreeMap<Task, String>>,
 }
 
 /// A task's timer, and its record as the disk has it.
@@ -97,18 +66,18 @@ struct Order {
 
 impl SignalLoop {
     /// Starts the scheduler, inside a tokio runtime; returns at once. `changes` go before `scheduler_config.json`. Nothing
-    /// happens when it is running already. Returns warnings about unknown keys.
+    /// happens when it is running already.
     ///
     /// # Errors
     /// [`Error::InvalidConfig`]; [`Error::InvalidArgument`] when it is running with another configuration;
     /// [`Error::Closed`].
-    pub fn start_scheduler(self: &Arc<Self>, changes: Map<String, Value>) -> Result<Vec<String>> {
+    pub fn start_scheduler(self: &Arc<Self>, changes: Map<String, Value>) -> Result<()> {
         let call = self.begin()?;
         let (config, warnings) = self.scheduler_config(changes)?;
         let mut running = self.scheduling.running.lock();
         if let Some(running) = running.as_ref().filter(|running| !running.stop.is_cancelled()) {
             return match running.config == config {
-                true => Ok(warnings),
+                true => Ok(()),
                 false => Err(Error::argument(
                     "options",
                     "must be those that the scheduler was started with: stop it first to change them",
@@ -117,11 +86,15 @@ impl SignalLoop {
             };
         }
         if let Some(rules) = &config.poor_performance {
-            self.change_config(Map::from_iter([("poor_performance".to_owned(), rules.clone())]), "scheduler_config.json")?;
+            self.change_config(
+                Map::from_iter([("poor_performance".to_owned(), rules.clone())]),
+                "scheduler_config.json",
+            )?;
         }
         let (end, ended) = watch::channel(false);
         let started = Arc::new(Running {
             config,
+            warnings,
             stop: Cancel::default(),
             ended,
             standing_by: Mutex::new(Some("it has just been started".to_owned())),
@@ -135,7 +108,7 @@ impl SignalLoop {
             // Nobody may be waiting.
             let _ = end.send(true);
         });
-        Ok(warnings)
+        Ok(())
     }
 
     /// Stops the scheduler: what is under way is cancelled and ends at its next step. Returns when it has.
@@ -167,42 +140,6 @@ impl SignalLoop {
         last.ok_or_else(|| Error::Internal(format!("{task} did not run")))
     }
 
-    /// How the scheduler stands, also when another process runs it.
-    ///
-    /// # Errors
-    /// [`Error::InvalidConfig`], [`Error::Io`].
-    pub fn scheduler_status(&self) -> Result<SchedulerStatus> {
-        let running = self.scheduling.running.lock().clone();
-        let config = match &running {
-            Some(running) => running.config.clone(),
-            None => self.scheduler_config(Map::new())?.0,
-        };
-        let standing_by = running.as_ref().and_then(|running| running.standing_by.lock().clone());
-        let problem = |task| running.as_ref().and_then(|running| running.problems.lock().get(&task).cloned());
-        let tasks = Task::ALL.into_iter().map(|task| self.task_status(task, &config, problem(task)));
-        Ok(SchedulerStatus {
-            running: running.is_some(),
-            leader: running.is_some() && standing_by.is_none(),
-            standing_by,
-            tasks: tasks.collect::<Result<_>>()?,
-            config,
-        })
-    }
-
-    fn task_status(&self, task: Task, config: &SchedulerConfig, problem: Option<String>) -> Result<TaskStatus> {
-        let (folder, plan, now) = (self.scheduler_folder(), config.plan(task), self.moment());
-        let (record, problem) = match Record::load(&folder, task) {
-            Ok(record) => (record, problem),
-            Err(error) => (Record::default(), Some(error.to_string())),
-        };
-        // An attempt without an end is under way, or was interrupted: its lock tells.
-        let running = self.scheduling.active.lock().contains(&task)
-            || (record.attempt > 0 && folder.is_dir() && matches!(hold(&folder, task.as_str()), Err(Error::TaskBusy(_))));
-        let by_itself = config.enabled && plan.enabled;
-        let next_ms = Timer::resume(plan.clone(), record.clone(), now).next_ms(now).filter(|_| by_itself);
-        Ok(TaskStatus { task, plan, running, next_ms, record, problem })
-    }
-
     /// The configuration of the scheduler, with `changes` before the file's.
     ///
     /// # Errors
@@ -218,7 +155,7 @@ impl SignalLoop {
         self.home.join("scheduler")
     }
 
-    fn moment(&self) -> Moment {
+    pub(super) fn moment(&self) -> Moment {
         Moment::now(self.now_ms())
     }
 
@@ -356,7 +293,12 @@ impl SignalLoop {
         let now_after = self.moment();
         let (last, remaining) = summed_up(ended, stopped, attempt, now.wall_ms, now_after.wall_ms);
         let before = slot.stored.last.clone();
-        slot.timer.end(last.clone(), remaining, now_after, f64::from(now_after.elapsed.subsec_micros() % 1000) / 1000.0);
+        slot.timer.end(
+            last.clone(),
+            remaining,
+            now_after,
+            f64::from(now_after.elapsed.subsec_micros() % 1000) / 1000.0,
+        );
         let changed = before.as_ref().is_none_or(|before| {
             before.outcome != last.outcome || (last.ended_ms - before.ended_ms).abs() >= WATCH_WRITTEN_MS
         });
@@ -466,7 +408,8 @@ fn summed_up(
     match ended {
         Ok(Done { count, message, failed }) => {
             let outcome = if failed.is_empty() { Outcome::Finished } else { Outcome::Failed };
-            let unfinished = failed.iter().map(|(market, error)| Unfinished { market: market.clone(), cause: error.into() });
+            let unfinished =
+                failed.iter().map(|(market, error)| Unfinished { market: market.clone(), cause: error.into() });
             let last = LastRun { outcome, done: count, message, failed: unfinished.collect(), ..empty };
             (last, failed.into_iter().map(|(market, _)| market).collect())
         }

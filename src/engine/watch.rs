@@ -57,12 +57,18 @@ impl SignalLoop {
             for (symbol, price) in &prices {
                 match price {
                     Ok(price) => ticks.push(Tick { symbol, price: *price, time_ms }),
-                    Err(error) => failed.push((Market { symbol: symbol.clone(), timeframe: minutes()? }, error.clone())),
+                    Err(error) => {
+                        failed.push((Market { symbol: symbol.clone(), timeframe: minutes()? }, error.clone()))
+                    }
                 }
             }
             count += self.on_prices(self.turn(), &ticks).await?.len();
         }
-        Ok(Done { count, message: format!("{count} signals closed, {symbols} symbols with open signals watched"), failed })
+        Ok(Done {
+            count,
+            message: format!("{count} signals closed, {symbols} symbols with open signals watched"),
+            failed,
+        })
     }
 
     /// The open signals by symbol.
@@ -145,7 +151,8 @@ impl Missed<'_> {
         if fine.timeframe != minutes()? || until_ms - from_ms <= LONG_MS {
             return self.pass(&fine, from_ms, until_ms).await;
         }
-        let (first_hour, last_hour) = (from_ms - from_ms.rem_euclid(HOUR_MS) + HOUR_MS, until_ms - until_ms.rem_euclid(HOUR_MS));
+        let (first_hour, last_hour) =
+            (from_ms - from_ms.rem_euclid(HOUR_MS) + HOUR_MS, until_ms - until_ms.rem_euclid(HOUR_MS));
         self.pass(&fine, from_ms, first_hour).await?;
         let coarse = Market { symbol: one.symbol.clone(), timeframe: Timeframe::H1 };
         for hour in candles(self.source, &coarse, first_hour, last_hour).await? {

@@ -226,7 +226,13 @@ mod tests {
 
     #[test]
     fn defaults_and_the_ways_to_say_when() {
-        let defaults = ["watch every 10 s", "fetch every 1 h", "retrain daily at 02:00", "update every 6 h", "evaluate every 12 h"];
+        let defaults = [
+            "watch every 10 s",
+            "fetch every 1 h",
+            "retrain daily at 02:00",
+            "update every 6 h",
+            "evaluate every 12 h",
+        ];
         assert_eq!(shown(&SchedulerConfig::default()), defaults);
         let (config, warnings) = merge(json!({
             "timezone": "Europe/Berlin", "catchUp": "skip",
@@ -234,8 +240,13 @@ mod tests {
             "update": { "cron": "0 */4 * * *", "enabled": false }, "evaluate": { "time": "12:00", "deadline_minutes": 5 },
         }))
         .unwrap();
-        let expected =
-            ["watch every 30 s", "fetch every 1800 s", "retrain every 2 days at 03:30", "update cron 0 */4 * * *", "evaluate daily at 12:00"];
+        let expected = [
+            "watch every 30 s",
+            "fetch every 1800 s",
+            "retrain every 2 days at 03:30",
+            "update cron 0 */4 * * *",
+            "evaluate daily at 12:00",
+        ];
         assert_eq!((shown(&config), warnings), (expected.map(str::to_owned).to_vec(), vec![]));
         let update = config.plan(Task::Update);
         assert_eq!((update.enabled, update.catch_up, update.zone), (false, CatchUp::Skip, Tz::Europe__Berlin));
@@ -251,12 +262,21 @@ mod tests {
             (json!({ "fetch": 5 }), "`fetch` must be an object; got 5"),
             (json!({ "fetch": { "interval_hours": 0 } }), "`fetch.interval_hours` must be a number of hours"),
             (json!({ "watch": { "interval_seconds": "10" } }), "`watch.interval_seconds` must be a number of seconds"),
-            (json!({ "retrain": { "time": "25:00" } }), "`retrain.time` must be a time of day such as \"02:00\"; got \"25:00\""),
-            (json!({ "retrain": { "interval_hours": 36, "time": "02:00" } }), "`retrain.interval_hours` must be 24 or a multiple"),
+            (
+                json!({ "retrain": { "time": "25:00" } }),
+                "`retrain.time` must be a time of day such as \"02:00\"; got \"25:00\"",
+            ),
+            (
+                json!({ "retrain": { "interval_hours": 36, "time": "02:00" } }),
+                "`retrain.interval_hours` must be 24 or a multiple",
+            ),
             (json!({ "retrain": { "cron": "0 2 * * *", "time": "02:00" } }), "`retrain` must say when in one way"),
             (json!({ "update": { "cron": "0 2 30 2 *" } }), "`update.cron` must be a cron pattern of five fields"),
             (json!({ "retry": { "attempts": -1 } }), "`retry.attempts` must be a whole number, 0 to 100; got -1"),
-            (json!({ "evaluate": { "deadline_minutes": 0 } }), "`evaluate.deadline_minutes` must be a number of minutes"),
+            (
+                json!({ "evaluate": { "deadline_minutes": 0 } }),
+                "`evaluate.deadline_minutes` must be a number of minutes",
+            ),
             (json!({ "poor_performance": 40 }), "`poor_performance` must be an object"),
         ];
         for (raw, expected) in cases {

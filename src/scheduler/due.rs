@@ -150,7 +150,10 @@ mod tests {
         assert_eq!(quarter, ["2025-10-26T00:00", "2025-10-26T00:30", "2025-10-26T02:00", "2025-10-26T02:30"]);
         let third = Schedule::Daily { at: NaiveTime::MIN, days: 3 };
         assert_eq!(due_times(&third, Tz::UTC, "2025-10-31T00:00:00Z", 2), ["2025-11-03T00:00", "2025-11-06T00:00"]);
-        assert_eq!(due_times(&Schedule::Every(Duration::from_secs(90)), Tz::UTC, "2025-10-31T00:00:00Z", 1), ["2025-10-31T00:01"]);
+        assert_eq!(
+            due_times(&Schedule::Every(Duration::from_secs(90)), Tz::UTC, "2025-10-31T00:00:00Z", 1),
+            ["2025-10-31T00:01"]
+        );
         for wrong in ["", "* * * *", "0 0 2 * * *", "61 * * * *", "0 0 30 2 *", "every day", "0 25 * * *"] {
             assert_eq!(Schedule::cron(wrong), None, "{wrong}");
         }
