@@ -54,6 +54,10 @@ impl CandleSource for Script {
                 *left -= 1;
                 return Err(signalloop::error::Error::Exchange(format!("{market}: not now")));
             }
+            if self.notes.is_some() {
+                // Without candles the next run asks again.
+                return Ok(Vec::new().into());
+            }
             let first = (from_ms + HOUR - 1).div_euclid(HOUR) * HOUR;
             let opens = (first..until_ms).step_by(HOUR as usize);
             let candle = |open_ms| Candle { open_ms, open: 100.0, high: 101.0, low: 99.0, close: 100.0, volume: 1.0 };
@@ -129,10 +133,8 @@ async fn what_failed_is_tried_again_and_only_that() {
     for (run, again) in failures {
         assert!(again && run.outcome == Outcome::Failed);
         assert_eq!((run.failed.len(), run.failed[0].market.to_string()), (1, "ETHUSDT 1h".to_owned()));
-        assert_eq!(
-            (run.failed[0].cause.code.as_str(), run.failed[0].cause.message.as_str()),
-            ("ERR_EXCHANGE", "ETHUSDT 1h: not now")
-        );
+        assert_eq!(run.failed[0].cause.code, "ERR_EXCHANGE");
+        assert!(run.failed[0].cause.message.starts_with("ETHUSDT 1h: not now"), "{run:?}");
     }
     let attempts: Vec<u32> = events
         .iter()

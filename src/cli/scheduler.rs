@@ -2,7 +2,7 @@
 
 use super::args::{Next, Scheduler};
 use super::output::Output;
-use super::{FAILURE, PARTIAL, SUCCESS};
+use super::{Ending, FAILURE, PARTIAL, SUCCESS};
 use crate::engine::{Event, EventListener, SchedulerStatus, SignalLoop, TaskStatus, Told, run_to_json};
 use crate::error::{Error, Result};
 use crate::scheduler::{LastRun, Outcome, Task};
@@ -15,9 +15,9 @@ use std::sync::Arc;
 const MOST_DUE_TIMES: usize = 100_000;
 
 /// Runs one of the scheduler's commands.
-pub async fn scheduler(core: &Arc<SignalLoop>, command: &Scheduler, output: &Output) -> Result<i32> {
+pub async fn scheduler(core: &Arc<SignalLoop>, command: &Scheduler, output: &Output, ending: &Ending) -> Result<i32> {
     match command {
-        Scheduler::Run => run(core, output).await,
+        Scheduler::Run => run(core, output, ending).await,
         Scheduler::Once(once) => {
             core.events().subscribe(Box::new(Lines { output: output.clone(), runs: false }));
             let run = core.run_once(once.task).await?;
@@ -41,45 +41,20 @@ pub async fn scheduler(core: &Arc<SignalLoop>, command: &Scheduler, output: &Out
 }
 
 /// Until the process is asked to end.
-async fn run(core: &Arc<SignalLoop>, output: &Output) -> Result<i32> {
+async fn run(core: &Arc<SignalLoop>, output: &Output, ending: &Ending) -> Result<i32> {
     let (config, warnings) = core.scheduler_config(Map::new())?;
     warnings.iter().for_each(|warning| output.warning(warning));
     if !config.enabled {
         output.warning("`enabled` is false in scheduler_config.json: there is nothing to run");
         return Ok(FAILURE);
     }
-    let ended = asked_to_end()?;
     core.events().subscribe(Box::new(Lines { output: output.clone(), runs: true }));
     core.start_scheduler(Map::new())?;
     output.news(format!("The scheduler of {} runs; end it with Ctrl-C or SIGTERM", core.home().display()));
-    ended.await;
+    ending.asked().await;
     output.news("Stopping");
     core.stop_scheduler().await;
     Ok(SUCCESS)
-}
-
-/// Listens from now on for the signals that ask a process to end.
-#[cfg(unix)]
-fn asked_to_end() -> Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let listen = |kind| signal(kind).map_err(|e| Error::Internal(format!("cannot listen to signals: {e}")));
-    let (mut term, mut int) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
-    Ok(async move {
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
-        }
-    })
-}
-
-#[cfg(not(unix))]
-fn asked_to_end() -> Result<impl Future<Output = ()>> {
-    Ok(async {
-        // An error means that Ctrl-C cannot be heard; then only the task manager ends it.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    })
 }
 
 /// Prints what happens, a line each; with `--json` nothing but the result.

@@ -5,8 +5,8 @@
 //! `<task>.lock` is held by whoever runs the task, also by hand. So no task ever runs twice at once, even while a leader
 //! changes; and since its record is read anew under its lock, nobody runs again what another has just done.
 
-use super::tasks::{Done, Hold, hold};
-use super::{Call, Event, SignalLoop};
+use super::tasks::{Done, Held, Hold, hold};
+use super::{Event, SignalLoop};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result, panicked};
 use crate::scheduler::{Cause, LastRun, Moment, Outcome, Record, SchedulerConfig, Task, TaskPlan, Timer, Unfinished};
@@ -270,7 +270,7 @@ impl SignalLoop {
         let Order { task, plan, due, stop } = order;
         let call = self.begin()?;
         let folder = self.scheduler_folder();
-        let lock = hold(&folder, task.as_str())?;
+        let held = Arc::new((call, hold(&folder, task.as_str())?));
         let (record, now, by_hand) = (Record::load(&folder, task)?, self.moment(), due.is_none());
         let mut slot = match due {
             Some(slot) if slot.stored == record => slot,
@@ -285,11 +285,11 @@ impl SignalLoop {
             slot.save(&folder, task)?;
         }
         let attempt = slot.timer.record().attempt;
-        let _active = Active::new(self, task);
+        let active = Active::new(self, task);
         if task != Task::Watch {
             self.emit(&Event::TaskStarted { task, attempt });
         }
-        let (ended, stopped) = self.bounded(task, scope, plan.deadline, &stop, (call, lock)).await;
+        let (ended, stopped) = self.bounded(task, scope, plan.deadline, &stop, held.clone()).await;
         let now_after = self.moment();
         let (last, remaining) = summed_up(ended, stopped, attempt, now.wall_ms, now_after.wall_ms);
         let before = slot.stored.last.clone();
@@ -305,6 +305,8 @@ impl SignalLoop {
         if task != Task::Watch || changed {
             slot.save(&folder, task)?;
         }
+        // Written down: now others may run it.
+        drop((active, held));
         self.tell_end(task, &last, before.as_ref(), &slot, now_after);
         Ok((slot, Some(last)))
     }
@@ -331,10 +333,9 @@ impl SignalLoop {
         scope: Vec<Market>,
         deadline: Duration,
         stop: &Cancel,
-        (call, lock): (Call, Hold),
+        held: Held,
     ) -> (Result<Done>, bool) {
         let cancel = Cancel::default();
-        let held = Arc::new((call, lock));
         let mut work = tokio::spawn(self.clone().perform(task, scope, cancel.clone(), held));
         let asked = stop.unless(self.closing.unless(std::future::pending::<Result<()>>()));
         let stopped = tokio::select! {
