@@ -143,6 +143,7 @@ class MLPredictor {
 module.exports.SignalLoop = SignalLoop
 module.exports.FeedbackTracker = FeedbackTracker
 module.exports.Predictor = native.Predictor
+module.exports.Scheduler = native.Scheduler
 module.exports.MLPredictor = MLPredictor
 module.exports.feedbackTracker = new FeedbackTracker()
 module.exports.mlPredictor = new MLPredictor()
@@ -153,6 +154,7 @@ module.exports.fetchData = ofDefaultLoop('fetchData')
 module.exports.models = ofDefaultLoop('models')
 module.exports.evaluate = ofDefaultLoop('evaluate')
 module.exports.onEvent = (listener) => defaultLoop().onEvent(listener)
+module.exports.startScheduler = (options) => defaultLoop().startScheduler(options)
 module.exports.rollback = ofDefaultLoop('rollback')
 module.exports.configure = (options) => defaultLoop().configure(options)
 module.exports.close = ofDefaultLoop('close')

@@ -837,4 +837,5 @@ module.exports.__napiBindingTarget = __napiStampBindingTarget(nativeBinding, __n
 module.exports = nativeBinding
 module.exports.FeedbackTracker = nativeBinding.FeedbackTracker
 module.exports.Predictor = nativeBinding.Predictor
+module.exports.Scheduler = nativeBinding.Scheduler
 module.exports.SignalLoop = nativeBinding.SignalLoop

@@ -19,6 +19,7 @@ const NAMES = [
   'onEvent',
   'predict',
   'rollback',
+  'startScheduler',
   'train',
 ]
 

@@ -1,8 +1,11 @@
 //! `training_config.json`: raw JSON in, a checked [`Config`] out, through one function.
 
-use crate::error::{Error, Result, shown};
+pub(crate) mod raw;
+
+use crate::error::Result;
 use crate::symbol::{Market, Symbol, Timeframe};
 use chrono_tz::Tz;
+use raw::{Raw, read_object, snake_keys, within};
 use serde_json::{Map, Value};
 use std::path::Path;
 
@@ -133,16 +136,9 @@ impl Config {
 
     /// Reads `file` if it exists, else takes the defaults. Also returns warnings about unknown keys.
     pub fn load(file: &Path) -> Result<(Self, Vec<String>)> {
-        let text = match std::fs::read_to_string(file) {
-            Ok(text) => text,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok((Self::default(), Vec::new())),
-            Err(e) => return Err(Error::io("read", file, e)),
-        };
-        let name = file.display().to_string();
-        match serde_json::from_str(&text) {
-            Ok(Value::Object(map)) => Self::default().merge(map, &name),
-            Ok(other) => Err(invalid(&name, "(whole file)", &other, "must be a JSON object")),
-            Err(e) => Err(invalid(&name, "(whole file)", &e.to_string().into(), "must be valid JSON")),
+        match read_object(file)? {
+            Some(map) => Self::default().merge(map, &file.display().to_string()),
+            None => Ok((Self::default(), Vec::new())),
         }
     }
 
@@ -207,89 +203,10 @@ impl PoorPerformance {
     }
 }
 
-/// The keys not read yet, of one level of one source.
-struct Raw<'a> {
-    file: &'a str,
-    prefix: &'static str,
-    map: Map<String, Value>,
-}
-
-impl<'a> Raw<'a> {
-    /// The object at `key`, if there is one; its own keys are told with `prefix`.
-    fn nested(&mut self, key: &str, prefix: &'static str) -> Result<Option<Raw<'a>>> {
-        match self.map.shift_remove(key) {
-            None => Ok(None),
-            Some(Value::Object(nested)) => Ok(Some(Raw { file: self.file, prefix, map: snake_keys(nested) })),
-            Some(other) => Err(invalid(self.file, key, &other, "must be an object")),
-        }
-    }
-
-    /// Replaces `target` if `key` is there and `read` finds a right value in it.
-    fn set<T>(&mut self, key: &str, allowed: &str, read: impl Fn(&Value) -> Option<T>, target: &mut T) -> Result<()> {
-        if let Some(value) = self.map.shift_remove(key) {
-            let full = format!("{}{key}", self.prefix);
-            *target = read(&value).ok_or_else(|| invalid(self.file, &full, &value, allowed))?;
-        }
-        Ok(())
-    }
-
-    /// Replaces a list; duplicates are dropped, an empty list is an error.
-    fn list<T: PartialEq>(
-        &mut self,
-        key: &str,
-        allowed: &str,
-        parse: impl Fn(&str) -> Result<T>,
-        target: &mut Vec<T>,
-    ) -> Result<()> {
-        let read = |value: &Value| {
-            let mut items = Vec::new();
-            for item in value.as_array()? {
-                let item = parse(item.as_str()?).ok()?;
-                if !items.contains(&item) {
-                    items.push(item);
-                }
-            }
-            (!items.is_empty()).then_some(items)
-        };
-        self.set(key, allowed, read, target)
-    }
-
-    fn unknown(&self) -> Vec<String> {
-        self.map.keys().map(|key| format!("{}: unknown key `{}{key}` is ignored", self.file, self.prefix)).collect()
-    }
-}
-
-fn invalid(file: &str, key: &str, value: &Value, allowed: &str) -> Error {
-    Error::InvalidConfig {
-        file: file.to_owned(),
-        key: key.to_owned(),
-        value: shown(value),
-        allowed: allowed.to_owned(),
-    }
-}
-
-fn within(low: f64, high: f64) -> impl Fn(&Value) -> Option<f64> {
-    move |value| value.as_f64().filter(|number| (low..=high).contains(number))
-}
-
 fn url(value: &Value) -> Option<String> {
     let text = value.as_str()?.trim().trim_end_matches('/');
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
     (!host.is_empty()).then(|| text.to_owned())
-}
-
-/// `historyDays` → `history_days`; what is snake_case already stays.
-fn snake_keys(map: Map<String, Value>) -> Map<String, Value> {
-    let snake = |key: String| {
-        key.chars().fold(String::new(), |mut name, c| {
-            if c.is_ascii_uppercase() {
-                name.push('_');
-            }
-            name.push(c.to_ascii_lowercase());
-            name
-        })
-    };
-    map.into_iter().map(|(key, value)| (snake(key), value)).collect()
 }
 
 #[cfg(test)]

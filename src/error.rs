@@ -119,6 +119,9 @@ pub enum Error {
         /// The operating system's words.
         cause: String,
     },
+    /// A task of the scheduler is under way already, here or in another process. Nothing was begun.
+    #[error("it is under way already: {0}")]
+    TaskBusy(String),
     /// The caller's abort signal fired, or the loop was closed meanwhile.
     #[error("cancelled: {0}")]
     Cancelled(String),
@@ -147,6 +150,7 @@ impl Error {
             Self::Store(_) => "ERR_STORE",
             Self::StoreBusy(_) => "ERR_STORE_BUSY",
             Self::Io { .. } => "ERR_IO",
+            Self::TaskBusy(_) => "ERR_TASK_BUSY",
             Self::Cancelled(_) => "ERR_CANCELLED",
             Self::Closed => "ERR_CLOSED",
             Self::Internal(_) => "ERR_INTERNAL",

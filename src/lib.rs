@@ -10,6 +10,8 @@
 //! - **champion**, **challenger**: the model in service, the newly trained one.
 //! - **horizon** of a model: the close of the last candle that any of its labels saw; only rows after it can score it.
 //! - **gate**: what decides whether a challenger becomes champion; **ledger**: where every such trial is written down.
+//! - **task**: what the scheduler runs: fetch, retrain, update, evaluate, watch; **leader**: the process of a home whose
+//!   scheduler runs them, while those of the others stand by.
 //! - **home**: the folder that holds everything, `./ml` by default.
 //!
 //! # Units
@@ -29,6 +31,7 @@ pub mod files;
 pub mod learning;
 pub mod market;
 pub mod model;
+pub mod scheduler;
 pub mod signal;
 pub mod symbol;
 pub mod time;

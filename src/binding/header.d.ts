@@ -27,7 +27,7 @@ export type Abstention = 'NO_SKILL' | 'NO_EDGE' | 'NO_FEATURES' | 'NO_LEVELS' | 
 export type ErrorCode =
   | 'ERR_INVALID_SIGNAL' | 'ERR_INVALID_ARGUMENT' | 'ERR_INVALID_CONFIG' | 'ERR_INVALID_CANDLE'
   | 'ERR_EXCHANGE' | 'ERR_NO_DATA' | 'ERR_NO_MODEL' | 'ERR_MODEL_FILE' | 'ERR_NO_PREDECESSOR'
-  | 'ERR_SIGNAL_CONFLICT' | 'ERR_STORE' | 'ERR_STORE_BUSY' | 'ERR_IO' | 'ERR_CANCELLED' | 'ERR_CLOSED'
+  | 'ERR_SIGNAL_CONFLICT' | 'ERR_STORE' | 'ERR_STORE_BUSY' | 'ERR_IO' | 'ERR_TASK_BUSY' | 'ERR_CANCELLED' | 'ERR_CLOSED'
   | 'ERR_INTERNAL'
 
 /** A time: a `Date`, an ISO 8601 string (one without `Z` or offset is read in the configured `timezone`), or epoch milliseconds. */
@@ -156,6 +156,14 @@ export type LoopEvent = EventFacts & (
   /** Models of these markets (`BTCUSDT 1h`) are being trained anew since their signals did poorly. */
   | { type: 'emergencyTraining'; phase: 'started'; markets: string[] }
   | { type: 'emergencyTraining'; phase: 'finished'; markets: string[]; trained: string[] }
+  /** A task of the scheduler began in this process. The watch, which runs every few seconds, tells only when it begins to fail, and when it works again. */
+  | { type: 'taskStarted'; task: TaskName; attempt: number }
+  /** A market of a task is dealt with. */
+  | { type: 'taskProgress'; task: TaskName; symbol: string; timeframe: Timeframe; done: number; total: number }
+  /** A task did all that it had to. */
+  | { type: 'taskFinished'; task: TaskName; run: TaskRun }
+  /** A task failed, for the markets in `run.failed` or as a whole, or was cancelled; `retryAt` is missing when it waits for its next due time. */
+  | { type: 'taskFailed'; task: TaskName; run: TaskRun; retryAt?: string }
   /** Something went wrong in the background, where no promise could say so. */
   | { type: 'warning'; message: string }
 )
@@ -174,6 +182,102 @@ export interface DriftedQuantity {
   distance: number
   /** Probability of that by chance, corrected for the number of quantities (Holm). */
   pValue: number
+}
+
+/**
+ * A task of the scheduler. `watch` closes open signals by candles missed and prices of now, `fetch` brings candles up to date,
+ * `retrain` trains all models from nothing, `update` continues them, `evaluate` judges live results.
+ */
+export type TaskName = 'watch' | 'fetch' | 'retrain' | 'update' | 'evaluate'
+
+/** What one run of a task came to. */
+export interface TaskRun {
+  /** ISO 8601, UTC. */
+  startedAt: string
+  /** ISO 8601, UTC. */
+  endedAt: string
+  /** `failed`: some or all of it. `cancelled`: the scheduler was stopped. */
+  outcome: 'finished' | 'failed' | 'cancelled'
+  /** From 1; above, it had failed before. */
+  attempt: number
+  /** Markets dealt with; of `watch`, signals closed. */
+  done: number
+  /** What it came to, in words. */
+  message: string
+  /** Markets that failed; the others went on. */
+  failed: { symbol: string; timeframe: Timeframe; code: ErrorCode; message: string }[]
+  /** Why the whole of it failed. */
+  error?: { code: ErrorCode; message: string }
+}
+
+/** How a task stands. */
+export interface TaskStatus {
+  task: TaskName
+  enabled: boolean
+  /** In words: `every 1 h`, `daily at 02:00`, `cron 0 2 * * *`. */
+  schedule: string
+  /** Under way, in this process or another. */
+  running: boolean
+  /** ISO 8601, UTC; missing when it does not run by itself. */
+  nextRun?: string
+  /** Attempts of a run that has not succeeded yet; 0 when there is none. */
+  attempt: number
+  lastRun?: TaskRun
+  /** What keeps it from being run at all. */
+  problem?: string
+}
+
+/** How the scheduler of a home stands. */
+export interface SchedulerStatus {
+  /** It was started here, and not stopped. */
+  running: boolean
+  /** This loop runs the tasks of the home. */
+  leader: boolean
+  /** Why it does not: who does, or what is wrong. */
+  standingBy?: string
+  enabled: boolean
+  timezone: string
+  /** Unknown keys of the configuration. */
+  warnings: string[]
+  tasks: TaskStatus[]
+}
+
+/** When a task runs: by `intervalHours`, `intervalSeconds`, `time`, `time` with `intervalHours` of whole days, or `cron`. */
+export interface TaskConfiguration {
+  /** By itself. Default true. */
+  enabled?: boolean
+  intervalHours?: number
+  intervalSeconds?: number
+  /** A local time of day, `02:00`. */
+  time?: string
+  /** Five fields: minute, hour, day of month, month, day of week; local time. */
+  cron?: string
+  /** After this long it is cancelled. */
+  deadlineMinutes?: number
+}
+
+/** The keys of `scheduler_config.json`; there in snake_case. `docs/scheduler.md` has the details. */
+export interface SchedulerConfiguration {
+  /** Default true. */
+  enabled?: boolean
+  /** IANA zone of times of day and patterns. Default `UTC`. */
+  timezone?: string
+  /** Due times that passed while nothing ran: one run (default), or none. */
+  catchUp?: 'once' | 'skip'
+  /** Default every 10 seconds. */
+  watch?: TaskConfiguration
+  /** Default every hour. */
+  fetch?: TaskConfiguration
+  /** Default daily at 02:00. */
+  retrain?: TaskConfiguration
+  /** Default every 6 hours. */
+  update?: TaskConfiguration
+  /** Default every 12 hours. */
+  evaluate?: TaskConfiguration
+  /** Defaults: 3 attempts more, after 60 seconds, doubled each time up to 3600; each pause is between half and all of that. */
+  retry?: { attempts?: number; baseSeconds?: number; longestSeconds?: number }
+  /** Replaces those of the training configuration. */
+  poorPerformance?: Configuration['poorPerformance']
 }
 
 /** Whose signals to evaluate. */
@@ -332,6 +436,8 @@ export declare const fetchData: SignalLoop['fetchData']
 export declare const evaluate: SignalLoop['evaluate']
 /** See {@link SignalLoop.onEvent}; of the default loop, until its `close()`. */
 export declare const onEvent: SignalLoop['onEvent']
+/** See {@link SignalLoop.startScheduler}; of the default loop, until its `close()`. */
+export declare const startScheduler: SignalLoop['startScheduler']
 /** See {@link SignalLoop.models}; of the default loop. */
 export declare const models: SignalLoop['models']
 /** See {@link SignalLoop.rollback}; of the default loop. */

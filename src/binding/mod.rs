@@ -6,6 +6,7 @@ mod environment;
 mod errors;
 mod predictor;
 mod promises;
+mod scheduler;
 mod signal_loop;
 mod tracker;
 mod types;

@@ -4,6 +4,7 @@ use super::callbacks::{Abort, Callback, Listener};
 use super::errors::{Code, error_object, sync};
 use super::predictor::Predictor;
 use super::promises::{call, elsewhere, promise};
+use super::scheduler::Scheduler;
 use super::tracker::FeedbackTracker;
 use super::types;
 use super::values;
@@ -129,6 +130,16 @@ impl SignalLoop {
             });
             unsubscribe.map_err(|e| Error::Internal(format!("cannot make a function: {}", e.reason)))
         })
+    }
+
+    /// Starts the scheduler: candles, training, evaluation and open signals are looked after by themselves, in one of the
+    /// processes of the home at a time. Returns at once, and does nothing when it is running. `options` are the keys of
+    /// `scheduler_config.json`, and go before them. Runs until `stop()`, or until the loop closes; keeps no process alive.
+    ///
+    /// @throws `ERR_INVALID_CONFIG`, `ERR_INVALID_ARGUMENT` when it is running with other options, `ERR_CLOSED`
+    #[napi(ts_args_type = "options?: SchedulerConfiguration", ts_return_type = "Scheduler")]
+    pub fn start_scheduler(&self, options: Unknown<'_>) -> napi::Result<Scheduler, Code> {
+        sync(|| Scheduler::start(self.core.clone(), values::to_map("options", options)?))
     }
 
     /// Compares the recent half of all closed signals of a market with the early half: did it get better?

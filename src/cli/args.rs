@@ -1,6 +1,7 @@
 //! What can be asked on the command line.
 
 use crate::market::{Columns, Fault};
+use crate::scheduler::Task;
 use crate::symbol::{Symbol, Timeframe};
 use crate::time::parse_time;
 use chrono_tz::Tz;
@@ -57,6 +58,9 @@ pub enum Command {
     Models,
     /// Put the model before the one in service back into service
     Rollback(Rollback),
+    /// Let the loop run by itself: candles, training, evaluation, open signals
+    #[command(subcommand)]
+    Scheduler(Scheduler),
     /// Take in a signals.jsonl of the system that came before, or of another home
     Import(File),
     /// Write all closed signals to a CSV file, with their features at entry
@@ -67,6 +71,41 @@ pub enum Command {
     Demo(Demo),
     /// Serve a simulated exchange on this machine, to try things and to test against
     Simulator(Simulator),
+}
+
+/// What to do with the scheduler.
+#[derive(Debug, Subcommand)]
+pub enum Scheduler {
+    /// Run what is due, until Ctrl-C or SIGTERM; stands by while another process of the home does
+    Run,
+    /// Run one task now
+    Once(Once),
+    /// Show when each task is due and what its last run came to
+    Status,
+    /// Print the due times of a span, as if each task had last run at its beginning
+    Next(Next),
+}
+
+/// Which task to run.
+#[derive(Debug, clap::Args)]
+pub struct Once {
+    /// fetch, retrain, update, evaluate or watch
+    #[arg(long, value_parser = task)]
+    pub task: Task,
+}
+
+/// Which due times to print.
+#[derive(Debug, clap::Args)]
+pub struct Next {
+    /// After this time, such as 2026-03-28T00:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub from: i64,
+    /// Before this time
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub until: i64,
+    /// Only of this task [default: all but watch]
+    #[arg(long, value_parser = task)]
+    pub task: Option<Task>,
 }
 
 /// Which markets.
@@ -307,6 +346,10 @@ fn fault_rate(text: &str) -> Result<FaultRate, String> {
     let (name, rate) = text.split_once('=').ok_or("must be a name and a rate, such as reset=0.05")?;
     let rate = rate.parse().map_err(|_| format!("`{rate}` must be a number, 0 to 1"))?;
     Ok((if name == "all" { None } else { Some(name.parse()?) }, rate))
+}
+
+fn task(name: &str) -> Result<Task, String> {
+    Task::parse(name).ok_or_else(|| format!("must be one of {}", Task::ALL.map(Task::as_str).join(", ")))
 }
 
 fn time(text: &str) -> Result<i64, String> {

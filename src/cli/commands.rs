@@ -7,7 +7,7 @@ use super::args::{
 use super::data;
 use super::output::{Output, failure};
 use super::progress::{Progress, quality};
-use super::{FAILURE, PARTIAL, SUCCESS};
+use super::{Ending, FAILURE, PARTIAL, SUCCESS};
 use crate::cancel::Cancel;
 use crate::engine::{MarketModels, Options, SignalLoop, TrainMode, TrainRequest, TrainingResults};
 use crate::error::{Error, Result};
@@ -21,7 +21,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Runs a command that works on a home.
-pub async fn run(command: &Command, args: &Args, output: &Output) -> Result<i32> {
+pub async fn run(command: &Command, args: &Args, output: &Output, ending: &Ending) -> Result<i32> {
     // There is no event loop to leave a core to.
     let threads = std::thread::available_parallelism().ok().map(usize::from);
     let core = Arc::new(SignalLoop::open(Options { home: args.home.clone(), threads, ..Options::default() })?);
@@ -46,6 +46,7 @@ pub async fn run(command: &Command, args: &Args, output: &Output) -> Result<i32>
         Command::Patterns(patterns) => self::patterns(&core, patterns, output).await,
         Command::Models => models(&core, output),
         Command::Rollback(rollback) => self::rollback(&core, rollback, output),
+        Command::Scheduler(command) => super::scheduler::scheduler(&core, command, output, ending).await,
         Command::Import(file) => import(&core, &file.file, output).await,
         Command::Export(file) => export(&core, &file.file, output),
         Command::Compact => compact(&core, output).await,

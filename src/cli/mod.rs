@@ -9,10 +9,15 @@ mod demo;
 mod output;
 mod planted;
 mod progress;
+mod scheduler;
 
+use crate::cancel::Cancel;
+use crate::error::Result;
 use args::{Args, Command};
 use clap::Parser;
 use output::Output;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// All of it worked.
 pub const SUCCESS: i32 = 0;
@@ -23,8 +28,30 @@ pub const USAGE: i32 = 2;
 /// Some of it worked.
 pub const PARTIAL: i32 = 3;
 
+/// How a command that runs until it is ended hears that it shall. The process hears the signals, for under Node they are
+/// Node's: a handler beside its own would be called by it again and again.
+#[derive(Debug, Clone, Default)]
+pub struct Ending {
+    asked: Cancel,
+    awaited: Arc<AtomicBool>,
+}
+
+impl Ending {
+    /// Asks the command to end; `false` when it does not listen, and the process may end as it is.
+    pub fn ask(&self) -> bool {
+        self.asked.cancel();
+        self.awaited.load(Ordering::SeqCst)
+    }
+
+    async fn asked(&self) {
+        self.awaited.store(true, Ordering::SeqCst);
+        // An error is what it waits for: that it was asked.
+        let _ = self.asked.unless(std::future::pending::<Result<()>>()).await;
+    }
+}
+
 /// Runs the command line with `args`, the program's name not included, and returns the exit code.
-pub async fn run(args: Vec<String>) -> i32 {
+pub async fn run(args: Vec<String>, ending: &Ending) -> i32 {
     let args = match Args::try_parse_from(std::iter::once("signalloop".to_owned()).chain(args)) {
         Ok(args) => args,
         Err(problem) => {
@@ -37,7 +64,7 @@ pub async fn run(args: Vec<String>) -> i32 {
     let outcome = match args.command {
         Command::Demo(ref demo) => demo::run(demo, &output).await,
         Command::Simulator(ref simulator) => commands::simulator(simulator, &output).await,
-        ref other => commands::run(other, &args, &output).await,
+        ref other => commands::run(other, &args, &output, ending).await,
     };
     outcome.unwrap_or_else(|error| {
         output.error(&error);

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use std::io::{IsTerminal, Write};
 
 /// How to print.
+#[derive(Clone)]
 pub struct Output {
     /// One JSON document instead of text.
     pub json: bool,

@@ -4,6 +4,7 @@ use super::SignalLoop;
 use crate::feedback::ClosedSignal;
 use crate::learning::drift::{EntryDrift, OutcomeDrift};
 use crate::learning::performance::{Evidence, Turn};
+use crate::scheduler::{LastRun, Task};
 use crate::symbol::Market;
 use parking_lot::RwLock;
 use std::sync::Arc;
@@ -50,6 +51,40 @@ pub enum Event {
         markets: Vec<Market>,
         /// Those whose new model came into service.
         trained: Vec<Market>,
+    },
+    /// A task of the scheduler began, in this process.
+    TaskStarted {
+        /// Which.
+        task: Task,
+        /// From 1; above, it had failed before.
+        attempt: u32,
+    },
+    /// A market of a task is dealt with.
+    TaskProgress {
+        /// Which.
+        task: Task,
+        /// The market.
+        market: Market,
+        /// Markets dealt with.
+        done: usize,
+        /// Markets in all.
+        total: usize,
+    },
+    /// A task did all that it had to.
+    TaskFinished {
+        /// Which.
+        task: Task,
+        /// What it came to.
+        run: LastRun,
+    },
+    /// A task failed, for some markets or all, or was cancelled.
+    TaskFailed {
+        /// Which.
+        task: Task,
+        /// What it came to.
+        run: LastRun,
+        /// When it is tried again, UTC epoch ms; `None` when only at its next due time.
+        retry_ms: Option<i64>,
     },
     /// Something went wrong in the background, where no promise could say so.
     Warning(String),

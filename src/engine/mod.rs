@@ -10,7 +10,11 @@ mod models;
 mod performance;
 mod predict;
 mod prices;
+mod schedule;
+mod status;
+mod tasks;
 mod train;
+mod watch;
 
 pub use assess::Assessment;
 pub use data::CheckedFile;
@@ -21,6 +25,7 @@ pub use models::{LiveVerdict, MarketModels, Models};
 pub use performance::ConservativeMode;
 pub use predict::{GeneratedSignal, Prediction, Risk};
 pub use prices::{Turn, Turns};
+pub use status::{SchedulerStatus, TaskStatus, run_to_json};
 pub use train::{Phase, TrainMode, TrainProgress, TrainRequest, TrainResult, Trained, TrainingResults};
 
 use crate::cancel::Cancel;
@@ -82,6 +87,7 @@ pub struct SignalLoop {
     learning: assess::Learning,
     events: Events,
     checks: performance::Checks,
+    scheduling: schedule::Scheduling,
     /// Held for reading by every call under way, so that closing can wait for them.
     calls: Arc<tokio::sync::RwLock<()>>,
     /// Raised when the loop closes: long work ends early.
@@ -122,6 +128,7 @@ impl SignalLoop {
             learning: assess::Learning::default(),
             events: Events::default(),
             checks: performance::Checks::default(),
+            scheduling: schedule::Scheduling::default(),
             calls: Arc::default(),
             closing: Cancel::default(),
         })
@@ -150,7 +157,12 @@ impl SignalLoop {
     /// Replaces the keys of `changes` in the configuration of this loop, in memory; nothing changes on an error.
     /// Durability and time zone of a store already open stay as they were.
     pub fn configure(&self, changes: Map<String, Value>) -> Result<()> {
-        let (config, warnings) = Config::clone(&self.config()).merge(changes, "configure()")?;
+        self.change_config(changes, "configure()")
+    }
+
+    /// [`Self::configure`]; `source` names where the changes come from.
+    fn change_config(&self, changes: Map<String, Value>, source: &str) -> Result<()> {
+        let (config, warnings) = Config::clone(&self.config()).merge(changes, source)?;
         *self.config.write() = (Arc::new(config), warnings);
         Ok(())
     }
@@ -186,10 +198,11 @@ impl SignalLoop {
         self.calls.clone().try_read_owned().map_err(|_| Error::Closed)
     }
 
-    /// Ends the loop: trainings stop early, calls begun before are finished, and what they acknowledged is safe; later
+    /// Ends the loop: its scheduler and trainings stop early, calls begun before are finished, and what they acknowledged is safe; later
     /// calls fail with [`Error::Closed`].
     pub async fn close(&self) {
         self.closing.cancel();
+        self.stop_scheduler().await;
         let _no_more_calls = self.calls.write().await;
         let before = std::mem::replace(&mut *self.store.lock(), StoreState::Closed);
         if let StoreState::Open(store) = before {
@@ -215,6 +228,10 @@ impl SignalLoop {
         if let Some(source) = &self.options.source {
             return Ok(source.clone());
         }
+        Ok(self.exchange()?)
+    }
+
+    fn exchange(&self) -> Result<Arc<Exchange>> {
         let url = &self.config().exchange_url;
         let mut kept = self.exchange.lock();
         if let Some((_, exchange)) = kept.as_ref().filter(|(known, _)| known == url) {

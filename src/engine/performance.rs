@@ -402,7 +402,7 @@ fn conservative(change: Change, rule: PoorRule) -> Event {
     Event::ConservativeMode { scope, turn, evidence, reason }
 }
 
-fn by_timeframe(markets: &[Market]) -> BTreeMap<Timeframe, Vec<crate::symbol::Symbol>> {
+pub(super) fn by_timeframe(markets: &[Market]) -> BTreeMap<Timeframe, Vec<crate::symbol::Symbol>> {
     let mut groups = BTreeMap::<_, Vec<_>>::new();
     for market in markets {
         groups.entry(market.timeframe).or_default().push(market.symbol.clone());

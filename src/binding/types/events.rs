@@ -1,7 +1,7 @@
 //! Events, in the shapes of `LoopEvent` in `header.d.ts`.
 
 use super::{ClosedSignal, word};
-use crate::engine::{Event, ModelChange};
+use crate::engine::{Event, ModelChange, run_to_json};
 use crate::learning::performance::Turn;
 use crate::symbol::Market;
 use crate::time::format_iso;
@@ -41,6 +41,19 @@ pub fn event(event: &Event, at_ms: i64, dropped: u64) -> Value {
         Event::EmergencyTrainingFinished { markets, trained } => json!({
             "type": "emergencyTraining", "phase": "finished", "markets": names(markets), "trained": names(trained),
         }),
+        Event::TaskStarted { task, attempt } => json!({ "type": "taskStarted", "task": task, "attempt": attempt }),
+        Event::TaskProgress { task, market, done, total } => json!({
+            "type": "taskProgress", "task": task, "symbol": market.symbol, "timeframe": market.timeframe,
+            "done": done, "total": total,
+        }),
+        Event::TaskFinished { task, run } => json!({ "type": "taskFinished", "task": task, "run": run_to_json(run) }),
+        Event::TaskFailed { task, run, retry_ms } => {
+            let mut failed = json!({ "type": "taskFailed", "task": task, "run": run_to_json(run) });
+            if let Some(retry_ms) = retry_ms {
+                failed["retryAt"] = json!(format_iso(*retry_ms));
+            }
+            failed
+        }
         Event::Warning(message) => json!({ "type": "warning", "message": message }),
     };
     told["at"] = json!(format_iso(at_ms));

@@ -1,0 +1,166 @@
+//! What the scheduler's tasks do.
+
+use super::performance::by_timeframe;
+use super::{Call, Event, SignalLoop, TrainMode, TrainProgress, TrainRequest};
+use crate::cancel::Cancel;
+use crate::error::{Error, Result, guard};
+use crate::files::create_folder;
+use crate::files::fault::Fault;
+use crate::files::lock::{self, Guard};
+use crate::files::storage::{Disk, Lock, Storage, StoredFile};
+use crate::learning::improvement::Verdict;
+use crate::scheduler::Task;
+use crate::symbol::Market;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// What a task came to.
+pub(super) struct Done {
+    /// Markets dealt with, or signals closed.
+    pub count: usize,
+    /// In words.
+    pub message: String,
+    /// What did not work; the others went on.
+    pub failed: Vec<(Market, Error)>,
+}
+
+/// A lock between the processes of a home, held until dropped; it dies with its process.
+pub(super) struct Hold {
+    path: PathBuf,
+    handle: Arc<dyn StoredFile>,
+    _guard: Guard,
+}
+
+impl Hold {
+    /// Whether the file that is locked still has its name: a deleted one locks nobody out.
+    pub fn is_in_place(&self) -> bool {
+        let (mine, there) = (self.handle.stat(), Disk.stat(&self.path));
+        mine.is_ok_and(|mine| there.is_ok_and(|there| mine.identity == there.identity))
+    }
+}
+
+/// Takes `<name>.lock` of the scheduler's folder, without waiting.
+///
+/// # Errors
+/// [`Error::TaskBusy`] when another holds it; [`Error::Io`].
+pub(super) fn hold(folder: &Path, name: &str) -> Result<Hold> {
+    create_folder(folder)?;
+    let path = folder.join(format!("{name}.lock"));
+    let mut handle = Disk.open(&path).map_err(|e| Error::io("open", &path, e))?;
+    match lock::acquire(&Disk, &path, &mut handle, Lock::Exclusive, Duration::ZERO) {
+        Ok(guard) => Ok(Hold { path, handle, _guard: guard }),
+        Err(Fault::Busy(who)) => Err(Error::TaskBusy(who)),
+        Err(Fault::Failed(why)) => Err(Error::io("lock", &path, why)),
+    }
+}
+
+/// What an attempt holds until its work has ended, even work that cannot be dropped.
+pub(super) type Held = Arc<(Call, Hold)>;
+
+impl SignalLoop {
+    /// Does the work of a task, for the markets of `scope`, or for all when it is empty.
+    pub(super) async fn perform(
+        self: Arc<Self>,
+        task: Task,
+        scope: Vec<Market>,
+        cancel: Cancel,
+        held: Held,
+    ) -> Result<Done> {
+        match task {
+            Task::Watch => cancel.unless(self.watch()).await,
+            Task::Fetch => cancel.unless(self.fetch_all(scope)).await,
+            Task::Retrain => self.train_all(task, TrainMode::All, scope, cancel).await,
+            Task::Update => self.train_all(task, TrainMode::Incremental, scope, cancel).await,
+            Task::Evaluate => {
+                let work = move || {
+                    let _until_it_ends = held;
+                    guard(|| self.evaluate_all(scope, &cancel))
+                };
+                tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))?
+            }
+        }
+    }
+
+    fn scope(&self, scope: Vec<Market>) -> Vec<Market> {
+        if scope.is_empty() { self.config().markets() } else { scope }
+    }
+
+    async fn fetch_all(self: &Arc<Self>, scope: Vec<Market>) -> Result<Done> {
+        let markets = self.scope(scope);
+        let (this, done, total) = (self.clone(), AtomicUsize::new(0), markets.len());
+        let results = self.fetch(markets, None, move |result| {
+            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+            this.emit(&Event::TaskProgress { task: Task::Fetch, market: result.market.clone(), done, total });
+        });
+        let (mut added, mut failed) = (0, Vec::new());
+        for result in results.await? {
+            match result.fetched {
+                Ok(fetched) => added += fetched.added,
+                Err(error) => failed.push((result.market, error)),
+            }
+        }
+        let count = total - failed.len();
+        Ok(Done { count, message: format!("{added} candles of {count} of {total} markets"), failed })
+    }
+
+    async fn train_all(
+        self: &Arc<Self>,
+        task: Task,
+        mode: TrainMode,
+        scope: Vec<Market>,
+        cancel: Cancel,
+    ) -> Result<Done> {
+        let markets = self.scope(scope);
+        let (mut promoted, mut failed) = (0, Vec::new());
+        let finished = Arc::new(AtomicUsize::new(0));
+        let total = markets.len();
+        for (timeframe, symbols) in by_timeframe(&markets) {
+            let request = TrainRequest {
+                mode,
+                symbols: Some(symbols),
+                timeframes: Some(vec![timeframe]),
+                ..TrainRequest::default()
+            };
+            let (this, finished) = (self.clone(), finished.clone());
+            let progress = move |news: TrainProgress| {
+                if news.result.is_some() {
+                    let done = finished.fetch_add(1, Ordering::Relaxed) + 1;
+                    this.emit(&Event::TaskProgress { task, market: news.market, done, total });
+                }
+            };
+            for result in self.train(request, cancel.clone(), progress).await?.results {
+                match result.trained {
+                    Ok(trained) => promoted += usize::from(trained.promoted()),
+                    Err(error) => failed.push((result.market, error)),
+                }
+            }
+        }
+        let count = total - failed.len();
+        let message = format!("{count} of {total} models trained, {promoted} put into service");
+        Ok(Done { count, message, failed })
+    }
+
+    /// Judges live results, and each market's. Reads the store, so it belongs on a thread that may wait.
+    fn evaluate_all(self: &Arc<Self>, scope: Vec<Market>, cancel: &Cancel) -> Result<Done> {
+        self.check_performance(self.now_ms())?;
+        let markets = self.scope(scope);
+        let (mut better, mut worse, mut failed) = (0, 0, Vec::new());
+        let total = markets.len();
+        for (done, market) in markets.into_iter().enumerate() {
+            cancel.check()?;
+            match self.evaluate(&market) {
+                Ok(found) => {
+                    better += usize::from(found.verdict == Verdict::Improved);
+                    worse += usize::from(found.verdict == Verdict::Worse);
+                }
+                Err(error) => failed.push((market.clone(), error)),
+            }
+            self.emit(&Event::TaskProgress { task: Task::Evaluate, market, done: done + 1, total });
+        }
+        let count = total - failed.len();
+        let message = format!("{count} of {total} markets compared: {better} got better, {worse} worse");
+        Ok(Done { count, message, failed })
+    }
+}

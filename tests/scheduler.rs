@@ -1,0 +1,300 @@
+//! Protects the scheduler where it meets the world: locks, files, processes that die, work that hangs or fails.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{child, child_part};
+use parking_lot::Mutex;
+use serde_json::{Map, Value, json};
+use signalloop::engine::{Event, EventListener, Options, SignalLoop, Told};
+use signalloop::market::{Candle, CandleFuture, CandleSource};
+use signalloop::scheduler::{Outcome, Task};
+use signalloop::symbol::Market;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const HOUR: i64 = 3_600_000;
+
+/// Candles of its own; it notes each request, hangs or fails as it is told.
+#[derive(Default)]
+struct Script {
+    asked: Mutex<Vec<String>>,
+    hangs: Mutex<bool>,
+    /// Symbols that fail, and how often still.
+    fails: Mutex<BTreeMap<String, usize>>,
+    /// Where to note begin and end of each request, and how long it takes.
+    notes: Option<(PathBuf, Duration)>,
+}
+
+impl Script {
+    fn note(&self, what: &str) {
+        if let Some((path, _)) = &self.notes {
+            let mut file = std::fs::File::options().append(true).create(true).open(path).unwrap();
+            file.write_all(format!("{what} {}\n", std::process::id()).as_bytes()).unwrap();
+        }
+    }
+}
+
+impl CandleSource for Script {
+    fn candles<'a>(&'a self, market: &'a Market, from_ms: i64, until_ms: i64) -> CandleFuture<'a> {
+        Box::pin(async move {
+            self.asked.lock().push(market.to_string());
+            if *self.hangs.lock() {
+                std::future::pending::<()>().await;
+            }
+            self.note("begin");
+            if let Some((_, time)) = self.notes {
+                tokio::time::sleep(time).await;
+            }
+            self.note("end");
+            if let Some(left) = self.fails.lock().get_mut(market.symbol.as_str()).filter(|left| **left > 0) {
+                *left -= 1;
+                return Err(signalloop::error::Error::Exchange(format!("{market}: not now")));
+            }
+            if self.notes.is_some() {
+                // Without candles the next run asks again.
+                return Ok(Vec::new().into());
+            }
+            let first = (from_ms + HOUR - 1).div_euclid(HOUR) * HOUR;
+            let opens = (first..until_ms).step_by(HOUR as usize);
+            let candle = |open_ms| Candle { open_ms, open: 100.0, high: 101.0, low: 99.0, close: 100.0, volume: 1.0 };
+            Ok(opens.map(candle).collect::<Vec<_>>().into())
+        })
+    }
+}
+
+/// Keeps all events.
+#[derive(Clone, Default)]
+struct Heard(Arc<Mutex<Vec<Event>>>);
+
+impl EventListener for Heard {
+    fn tell(&self, event: &Event, _at_ms: i64, _dropped: u64) -> Told {
+        self.0.lock().push(event.clone());
+        Told::Taken
+    }
+}
+
+fn map(value: Value) -> Map<String, Value> {
+    common::object(value)
+}
+
+fn open(home: &Path, script: &Arc<Script>) -> (Arc<SignalLoop>, Heard) {
+    let source: Arc<dyn CandleSource> = script.clone();
+    let options = Options { home: Some(home.to_owned()), source: Some(source), ..Options::default() };
+    let core = Arc::new(SignalLoop::open(options).unwrap());
+    core.configure(map(json!({ "symbols": ["BTCUSDT", "ETHUSDT"], "timeframes": ["1h"], "history_days": 5 }))).unwrap();
+    let heard = Heard::default();
+    core.events().subscribe(Box::new(heard.clone()));
+    (core, heard)
+}
+
+/// Only fetching runs by itself, every second.
+fn fetching(more: Value) -> Map<String, Value> {
+    let off = json!({ "enabled": false });
+    let mut config = map(json!({
+        "watch": off, "retrain": off, "update": off, "evaluate": off, "fetch": { "interval_seconds": 1 },
+        "retry": { "base_seconds": 0.2, "longest_seconds": 0.2 },
+    }));
+    config.extend(map(more));
+    config
+}
+
+async fn until(what: &str, seen: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !seen() {
+        assert!(begin.elapsed() < Duration::from_secs(20), "it did not come: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_failed_is_tried_again_and_only_that() {
+    let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(Script::default()));
+    script.fails.lock().insert("ETHUSDT".to_owned(), 2);
+    let (core, heard) = open(home.path(), &script);
+    core.start_scheduler(fetching(json!({ "fetch": { "interval_hours": 1 } }))).unwrap();
+    let finished = || heard.0.lock().iter().any(|event| matches!(event, Event::TaskFinished { .. }));
+    until("success", finished).await;
+    let asked = script.asked.lock().clone();
+    assert_eq!(asked.iter().filter(|market| *market == "BTCUSDT 1h").count(), 1, "{asked:?}");
+    assert_eq!(asked.iter().filter(|market| *market == "ETHUSDT 1h").count(), 3, "{asked:?}");
+    let events = heard.0.lock().clone();
+    let failures: Vec<_> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::TaskFailed { task: Task::Fetch, run, retry_ms } => Some((run.clone(), retry_ms.is_some())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(failures.len(), 2);
+    for (run, again) in failures {
+        assert!(again && run.outcome == Outcome::Failed);
+        assert_eq!((run.failed.len(), run.failed[0].market.to_string()), (1, "ETHUSDT 1h".to_owned()));
+        assert_eq!(run.failed[0].cause.code, "ERR_EXCHANGE");
+        assert!(run.failed[0].cause.message.starts_with("ETHUSDT 1h: not now"), "{run:?}");
+    }
+    let attempts: Vec<u32> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::TaskStarted { task: Task::Fetch, attempt } => Some(*attempt),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(attempts, [1, 2, 3]);
+    core.close().await;
+    assert!(!core.scheduler_status().unwrap().running, "closing the loop stops its scheduler");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_hangs_is_cancelled_at_its_deadline_and_stopping_does_not_wait_for_it() {
+    let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(Script::default()));
+    *script.hangs.lock() = true;
+    let (core, heard) = open(home.path(), &script);
+    let config = fetching(json!({ "fetch": { "interval_hours": 1, "deadline_minutes": 0.01 } }));
+    core.start_scheduler(config).unwrap();
+    let failed = || heard.0.lock().iter().any(|event| matches!(event, Event::TaskFailed { .. }));
+    until("the deadline", failed).await;
+    let fetch = || core.scheduler_status().unwrap().tasks.into_iter().find(|task| task.task == Task::Fetch).unwrap();
+    let last = fetch().record.last.unwrap();
+    assert_eq!((last.outcome, last.error.unwrap().code.as_str()), (Outcome::Failed, "ERR_CANCELLED"));
+    assert!(last.message.contains("deadline of 0.01 minutes"), "{}", last.message);
+    core.stop_scheduler().await;
+
+    // With a distant deadline it hangs until it is stopped.
+    heard.0.lock().clear();
+    core.start_scheduler(fetching(json!({ "fetch": { "interval_hours": 1 } }))).unwrap();
+    until("another attempt", || heard.0.lock().iter().any(|event| matches!(event, Event::TaskStarted { .. }))).await;
+    assert!(fetch().running);
+    let (elsewhere, _) = open(home.path(), &script);
+    assert_eq!(elsewhere.run_once(Task::Fetch).await.unwrap_err().code(), "ERR_TASK_BUSY");
+    let status = elsewhere.scheduler_status().unwrap();
+    assert!(!status.running && status.tasks.iter().any(|task| task.task == Task::Fetch && task.running));
+    let begin = Instant::now();
+    core.stop_scheduler().await;
+    assert!(begin.elapsed() < Duration::from_secs(3), "stopping took {:?}", begin.elapsed());
+    let stopped = fetch();
+    assert!(!stopped.running);
+    assert_eq!(stopped.record.last.unwrap().outcome, Outcome::Cancelled);
+    assert!(stopped.record.attempt > 1, "whoever goes on tries again");
+
+    *script.hangs.lock() = false;
+    let run = elsewhere.run_once(Task::Fetch).await.unwrap();
+    assert_eq!((run.outcome, run.done, run.failed.len()), (Outcome::Finished, 2, 0));
+    assert_eq!(fetch().record.attempt, 0);
+    core.close().await;
+    assert_eq!(core.run_once(Task::Fetch).await.unwrap_err().code(), "ERR_CLOSED");
+    elsewhere.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_of_two_loops_leads_and_starting_again_changes_nothing() {
+    let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(Script::default()));
+    let (first, _) = open(home.path(), &script);
+    let (second, _) = open(home.path(), &script);
+    first.start_scheduler(fetching(json!({}))).unwrap();
+    until("a leader", || first.scheduler_status().unwrap().leader).await;
+    second.start_scheduler(fetching(json!({}))).unwrap();
+    second.start_scheduler(fetching(json!({}))).unwrap();
+    let other = second.start_scheduler(fetching(json!({ "timezone": "Asia/Tokyo" }))).unwrap_err();
+    assert_eq!(other.code(), "ERR_INVALID_ARGUMENT");
+    let waits =
+        || second.scheduler_status().unwrap().standing_by.unwrap_or_default().contains("leader.lock is held by");
+    until("the other to stand by", waits).await;
+    assert!(!second.scheduler_status().unwrap().leader);
+    first.stop_scheduler().await;
+    until("the other to lead", || second.scheduler_status().unwrap().leader).await;
+
+    // A lock file that was deleted locks nobody out: its holder takes the new one, or stands by.
+    std::fs::remove_file(home.path().join("scheduler/leader.lock")).unwrap();
+    first.start_scheduler(fetching(json!({}))).unwrap();
+    let leaders = || [&first, &second].into_iter().filter(|core| core.scheduler_status().unwrap().leader).count();
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    until("one leader", || leaders() == 1).await;
+    first.close().await;
+    second.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_record_is_told_once_and_mended_by_deleting_it() {
+    let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(Script::default()));
+    let path = home.path().join("scheduler/fetch.json");
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, "{ \"attempt\": ").unwrap();
+    let (core, heard) = open(home.path(), &script);
+    core.start_scheduler(fetching(json!({}))).unwrap();
+    let warnings = || {
+        let heard = heard.0.lock();
+        heard.iter().filter(|event| matches!(event, Event::Warning(text) if text.contains("fetch.json"))).count()
+    };
+    until("the warning", || warnings() > 0).await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(warnings(), 1);
+    let problem = core.scheduler_status().unwrap().tasks.into_iter().find_map(|task| task.problem).unwrap();
+    assert!(problem.contains("delete it to begin anew"), "{problem}");
+    std::fs::remove_file(&path).unwrap();
+    until("a run", || heard.0.lock().iter().any(|event| matches!(event, Event::TaskFinished { .. }))).await;
+    core.close().await;
+}
+
+/// The part of a child: schedules until it is killed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scheduling_process() {
+    let Some((_, home)) = child_part() else { return };
+    let notes = Some((home.join("notes"), Duration::from_millis(150)));
+    let (core, _heard) = open(&home, &Arc::new(Script { notes, ..Script::default() }));
+    core.configure(map(json!({ "symbols": ["BTCUSDT"] }))).unwrap();
+    core.start_scheduler(fetching(json!({}))).unwrap();
+    std::future::pending::<()>().await;
+}
+
+/// The pids of each begin and end so far.
+fn notes(home: &Path) -> Vec<(String, u32)> {
+    let text = std::fs::read_to_string(home.join("notes")).unwrap_or_default();
+    let line = |line: &str| {
+        let (what, pid) = line.split_once(' ').unwrap();
+        (what.to_owned(), pid.parse().unwrap())
+    };
+    text.lines().map(line).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_leader_is_replaced_within_seconds_and_never_joined() {
+    let home = tempfile::tempdir().unwrap();
+    let start = |number| child("scheduling_process", home.path(), number).spawn().unwrap();
+    let mut children: Vec<std::process::Child> = (0..2).map(start).collect();
+    let mut slowest = Duration::ZERO;
+    for round in 0..4 {
+        let seen = notes(home.path()).len();
+        until("a run", || notes(home.path()).len() > seen + round).await;
+        let leader = notes(home.path()).last().unwrap().1;
+        let place = children.iter().position(|child| child.id() == leader).unwrap();
+        // kill -9, mostly in the midst of a run.
+        children[place].kill().unwrap();
+        children[place].wait().unwrap();
+        let killed = Instant::now();
+        until("another leader", || notes(home.path()).last().unwrap().1 != leader).await;
+        slowest = slowest.max(killed.elapsed());
+        children[place] = start(round + 2);
+    }
+    for child in &mut children {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    assert!(slowest < Duration::from_secs(5), "a leader was replaced only after {slowest:?}");
+    println!("the slowest take-over: {slowest:?}");
+    // Who has begun ends before another begins; only the killed leave a beginning without an end.
+    let notes = notes(home.path());
+    for (place, (what, pid)) in notes.iter().enumerate() {
+        if what == "begin" {
+            let next = notes[place + 1..].first();
+            let alone =
+                next.is_none_or(|(what, next)| (what == "end" && next == pid) || (what == "begin" && next != pid));
+            assert!(alone, "two runs at once: {notes:?}");
+            let later = notes[place + 1..].iter().skip_while(|(_, other)| other == pid).any(|(_, other)| other == pid);
+            assert!(!later, "{pid} went on after another took over: {notes:?}");
+        }
+    }
+}
