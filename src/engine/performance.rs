@@ -182,8 +182,29 @@ impl SignalLoop {
                 this.emergency_training(markets).await;
                 drop(running);
             });
+        } else {
+            self.update_what_drifts(&news);
         }
         Ok(())
+    }
+
+    /// Continues the models of markets that drift, in the background; not beside an emergency training, which does more.
+    fn update_what_drifts(self: &Arc<Self>, news: &[Event]) {
+        let drifting = news.iter().filter_map(|event| match event {
+            Event::OutcomeDrift(market, _) | Event::EntryDrift { market, .. } => Some(market),
+            _ => None,
+        });
+        let markets: BTreeSet<Market> =
+            drifting.filter(|market| self.registry.champion_version(market).is_ok()).cloned().collect();
+        if markets.is_empty() {
+            return;
+        }
+        let this = self.clone();
+        tokio::spawn(async move {
+            let Ok(_call) = this.begin() else { return };
+            let _one_at_a_time = this.checks.training.lock().await;
+            this.train_in_background(&markets.into_iter().collect::<Vec<_>>(), TrainMode::Incremental).await;
+        });
     }
 
     /// What is to be trained anew now, noted as begun; `None` while a training of this kind runs already.
@@ -211,10 +232,16 @@ impl SignalLoop {
         // Closing cancels a training and then waits for its end, as for any other call.
         let Ok(_call) = self.begin() else { return };
         self.emit(&Event::EmergencyTrainingStarted(markets.clone()));
+        let trained = self.train_in_background(&markets, TrainMode::Symbol).await;
+        self.emit(&Event::EmergencyTrainingFinished { markets, trained });
+    }
+
+    /// Trains these markets and tells of what fails; those that were trained.
+    async fn train_in_background(self: &Arc<Self>, markets: &[Market], mode: TrainMode) -> Vec<Market> {
         let mut trained = Vec::new();
-        for (timeframe, symbols) in by_timeframe(&markets) {
+        for (timeframe, symbols) in by_timeframe(markets) {
             let request = TrainRequest {
-                mode: TrainMode::Symbol,
+                mode,
                 symbols: Some(symbols),
                 timeframes: Some(vec![timeframe]),
                 ..TrainRequest::default()
@@ -225,17 +252,17 @@ impl SignalLoop {
                         match result.trained {
                             Ok(_) => trained.push(result.market),
                             Err(error) => self.emit(&Event::Warning(format!(
-                                "emergency training of {} failed: {error} [{}]",
+                                "training {} after poor or drifting results failed: {error} [{}]",
                                 result.market,
                                 error.code()
                             ))),
                         }
                     }
                 }
-                Err(error) => self.emit(&Event::Warning(format!("emergency training failed: {error}"))),
+                Err(error) => self.emit(&Event::Warning(format!("a training in the background failed: {error}"))),
             }
         }
-        self.emit(&Event::EmergencyTrainingFinished { markets, trained });
+        trained
     }
 
     /// Drift that was not told of yet, of the markets with closings in the window.
