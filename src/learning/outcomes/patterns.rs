@@ -1,22 +1,26 @@
 //! The rules found in what succeeded and what failed, with control of those that chance alone would show.
 //!
 //! Every candidate is counted with bits: which signals lie in the region, and which succeeded. The same is done with the
-//! outcomes shifted against the signals in time, which keeps both series as they are and breaks only what ties them: the
-//! strongest departure that any candidate shows there is what chance can do. A rule is reported when fewer than one in
-//! twenty of the shifted worlds shows one as strong (Westfall and Young, *Resampling-Based Multiple Testing*, 1993), so that
-//! in data without patterns any rule at all is reported in at most 5 % of cases.
+//! outcomes in another order, shuffled in blocks: neighbours stay together, since signals of one time share their fate, and only
+//! what ties outcomes to signals is broken. The strongest departure that any candidate shows there is what chance can do. A
+//! rule is reported when at most one in twenty of the shuffled worlds shows one as strong (Westfall and Young, *Resampling-Based
+//! Multiple Testing*, 1993; blocks of random lengths after Politis and Romano, *The stationary bootstrap*, 1994), so that in
+//! data without patterns any rule at all is reported in at most 5 % of cases.
 
 use super::case::Lesson;
 use super::layout::{Fact, Layout, Seen};
 use super::region::{Condition, DIRECTIONS, Region, Tally, singles, symbols, thresholds};
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-/// Closed signals below which no search is made: with fewer, too few shifts exist to know what chance can do.
+/// Closed signals below which no search is made: with fewer, too few blocks exist to know what chance can do.
 pub const MIN_CLOSED: usize = 40;
 /// Signals in a region at least, and outside of it.
 const MIN_COUNT: usize = 8;
-/// Shifted worlds looked at, at most.
-const WORLDS: usize = 199;
+/// Shuffled worlds looked at.
+const WORLDS: u64 = 199;
 /// How often chance alone may bring about any rule at all.
 const LEVEL: f64 = 0.05;
 /// Rules reported at most.
@@ -58,16 +62,15 @@ pub fn find(lessons: &[&Lesson]) -> Vec<Pattern> {
     let candidates = candidates(&seen, &layout);
     let succeeded: Vec<bool> = lessons.iter().map(|lesson| lesson.success).collect();
     let all = Tally { count: n, successes: succeeded.iter().filter(|success| **success).count() };
-    let strongest = |shift: usize| {
-        let world = Bits::of((0..n).map(|i| succeeded[(i + shift) % n]));
+    let strongest = |seed: u64| {
+        let world = Bits::of(shuffled(&succeeded, seed).into_iter());
         candidates.iter().map(|candidate| candidate.tally(&world).departure(&all).abs()).fold(0.0, f64::max)
     };
-    let worlds = WORLDS.min(n - 1);
-    let chance: Vec<f64> = (1..=worlds).into_par_iter().map(|world| strongest(world * n / (worlds + 1))).collect();
+    let chance: Vec<f64> = (0..WORLDS).into_par_iter().map(strongest).collect();
     let truth = Bits::of(succeeded.into_iter());
     let p_value = |departure: f64| {
         let as_strong = chance.iter().filter(|other| **other >= departure.abs()).count();
-        (1 + as_strong) as f64 / (1 + worlds) as f64
+        (1 + as_strong) as f64 / (1 + WORLDS) as f64
     };
     let mut found: Vec<(&Candidate, Tally, f64)> = candidates
         .iter()
@@ -89,6 +92,22 @@ pub fn find(lessons: &[&Lesson]) -> Vec<Pattern> {
         p_value: p_value(departure),
     };
     kept.into_iter().map(pattern).collect()
+}
+
+/// The same in blocks of geometric lengths, ∛n on the average, the blocks in random order.
+fn shuffled(succeeded: &[bool], seed: u64) -> Vec<bool> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let ends = 1.0 / (succeeded.len() as f64).cbrt();
+    let mut blocks: Vec<&[bool]> = Vec::new();
+    let mut begin = 0;
+    for end in 1..=succeeded.len() {
+        if end == succeeded.len() || rng.random_bool(ends) {
+            blocks.push(&succeeded[begin..end]);
+            begin = end;
+        }
+    }
+    blocks.shuffle(&mut rng);
+    blocks.concat()
 }
 
 /// Whether a finding is one of its own beside a stronger one that is known.
