@@ -92,12 +92,14 @@ impl SignalLoop {
             )?;
         }
         let (end, ended) = watch::channel(false);
+        let why =
+            if config.enabled { "it has just been started" } else { "`enabled` is false: nothing runs by itself" };
         let started = Arc::new(Running {
             config,
             warnings,
             stop: Cancel::default(),
             ended,
-            standing_by: Mutex::new(Some("it has just been started".to_owned())),
+            standing_by: Mutex::new(Some(why.to_owned())),
             problems: Mutex::default(),
         });
         *running = Some(started.clone());
