@@ -92,12 +92,14 @@ impl SignalLoop {
             )?;
         }
         let (end, ended) = watch::channel(false);
+        let why =
+            if config.enabled { "it has just been started" } else { "`enabled` is false: nothing runs by itself" };
         let started = Arc::new(Running {
             config,
             warnings,
             stop: Cancel::default(),
             ended,
-            standing_by: Mutex::new(Some("it has just been started".to_owned())),
+            standing_by: Mutex::new(Some(why.to_owned())),
             problems: Mutex::default(),
         });
         *running = Some(started.clone());
@@ -161,11 +163,14 @@ impl SignalLoop {
 
     /// Until it is stopped: leads if nobody else does, and runs what is due.
     async fn keep_schedule(self: Arc<Self>, running: &Running) {
+        if !running.config.enabled {
+            return;
+        }
         let mut leader: Option<Hold> = None;
         let mut slots = BTreeMap::<Task, Slot>::new();
         let mut jobs = JoinSet::<(Task, Result<Slot>)>::new();
         let mut busy = BTreeSet::new();
-        while running.config.enabled {
+        loop {
             let now = self.moment();
             leader = self.lead(leader, running);
             if leader.is_none() {
