@@ -1,6 +1,8 @@
 //! Protects what is learned from outcomes: it follows the evidence, says so when there is none, and finds no patterns where
 //! there are none.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
