@@ -1,7 +1,7 @@
 //! What a signal's chances are, from the signals that have closed.
 
-use super::SignalLoop;
 use super::feedback::entry_features;
+use super::{Event, SignalLoop};
 use crate::error::{Error, Result};
 use crate::feedback::Given;
 use crate::learning::Costs;
@@ -116,8 +116,14 @@ impl SignalLoop {
             return self.clone().grow().await;
         }
         if self.learning.growing.try_lock().is_ok() {
-            // Its failure leaves the model in service, and the next call tries again.
-            tokio::spawn(self.clone().grow());
+            let this = self.clone();
+            tokio::spawn(async move {
+                // The model in service stays, and the next call tries again; only a loop that closes need not tell.
+                match this.clone().grow().await {
+                    Ok(()) | Err(Error::Closed) => {}
+                    Err(error) => this.emit(&Event::Warning(format!("outcomes could not be learned from: {error}"))),
+                }
+            });
         }
         Ok(())
     }
