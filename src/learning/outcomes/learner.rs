@@ -68,13 +68,6 @@ impl Learner {
             self.overdue = true;
         }
         self.model.count(&lesson);
-        let surplus = self.evidence.lessons.len().saturating_sub(MAX_LESSONS + MAX_LESSONS / GROWTH);
-        if surplus > 0 {
-            let dropped = self.evidence.lessons.len() - MAX_LESSONS;
-            self.evidence.lessons.drain(..dropped);
-            self.evidence.changed_at = self.evidence.changed_at.saturating_sub(dropped);
-            self.model.learned = self.model.learned.saturating_sub(dropped);
-        }
     }
 
     /// Is it time to grow the model anew?
@@ -88,23 +81,23 @@ impl Learner {
         self.evidence.clone()
     }
 
-    /// Takes a model that was grown from earlier evidence, and counts what has come since.
+    /// Takes a model that was grown from earlier evidence, counts what has come since, and lets go of the oldest lessons
+    /// beyond [`MAX_LESSONS`]: here, where no other model is being grown that numbers them as they were.
     pub fn adopt(&mut self, mut model: OutcomeModel) {
         self.overdue = false;
         for lesson in self.evidence.lessons.iter().skip(model.learned) {
             model.count(lesson);
         }
+        let surplus = self.evidence.lessons.len().saturating_sub(MAX_LESSONS);
+        self.evidence.lessons.drain(..surplus);
+        self.evidence.changed_at = self.evidence.changed_at.saturating_sub(surplus);
+        model.learned = model.learned.saturating_sub(surplus);
         self.model = model;
     }
 
     /// The model in service.
     pub fn model(&self) -> &OutcomeModel {
         &self.model
-    }
-
-    /// Closed signals since the world was last seen to change; `None` when it was not.
-    pub fn since_change(&self) -> Option<usize> {
-        (self.evidence.changed_at > 0).then(|| self.evidence.lessons.len() - self.evidence.changed_at)
     }
 
     /// Closed signals learned from.

@@ -2,6 +2,7 @@
 
 use super::layout::{Fact, Layout, Seen};
 use crate::barrier::Direction;
+use crate::feedback::wilson;
 use crate::symbol::{Symbol, Timeframe};
 use std::collections::BTreeSet;
 
@@ -156,15 +157,9 @@ impl Tally {
         100.0 * self.successes as f64 / self.count.max(1) as f64
     }
 
-    /// 95 % interval of the rate, percent.
-    ///
-    /// Wilson, *Probable inference, the law of succession, and statistical inference*, 1927.
+    /// 95 % interval of the rate, percent, by [`wilson`].
     pub fn interval(&self) -> (f64, f64) {
-        let (n, z) = (self.count.max(1) as f64, 1.959_963_984_540_054_f64);
-        let p = self.successes as f64 / n;
-        let middle = (p + z * z / (2.0 * n)) / (1.0 + z * z / n);
-        let half = z / (1.0 + z * z / n) * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
-        (100.0 * (middle - half).max(0.0), 100.0 * (middle + half).min(1.0))
+        wilson(self.successes as u64, self.count as u64)
     }
 
     /// Standard errors by which it departs from what is left of `all` without it; 0 where either is empty.
