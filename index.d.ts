@@ -442,6 +442,8 @@ export declare const startScheduler: SignalLoop['startScheduler']
 export declare const models: SignalLoop['models']
 /** See {@link SignalLoop.rollback}; of the default loop. */
 export declare const rollback: SignalLoop['rollback']
+/** See {@link SignalLoop.metrics}; of the default loop. */
+export declare const metrics: SignalLoop['metrics']
 /** See {@link SignalLoop.configure}; of the default loop. */
 export declare const configure: SignalLoop['configure']
 /** See {@link SignalLoop.close}; of the default loop. */
@@ -656,6 +658,13 @@ export declare class SignalLoop {
    */
   rollback(options: RollbackOptions): Promise<Rollback>
   /**
+   * Signals, success, models, candles and the scheduler's tasks in Prometheus' text format (version 0.0.4), for a route
+   * that a scraper asks; `docs/operating.md` has them all. What other processes of the home did is in it.
+   *
+   * Rejects with `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_IO`, `ERR_INVALID_CONFIG`, `ERR_CLOSED`.
+   */
+  metrics(): Promise<string>
+  /**
    * Ends the loop: what was acknowledged is safe, threads end, later calls to the store reject with `ERR_CLOSED`. The
    * default loop opens anew at its next use.
    */
@@ -752,11 +761,11 @@ export interface Comparison {
   /** Mean log loss of both sides. */
   logLoss: Versus
   /** The challenger's log loss less the champion's: above 0 it is worse. Missing when the evidence is short. */
-  excess?: Interval
+  excess?: Estimate
   /** Mean profit a row of the signals that each would have given, in percent of the entry after costs. */
   profit: Versus
   /** The challenger's profit less the champion's: below 0 it is worse. Missing when the evidence is short. */
-  gain?: Interval
+  gain?: Estimate
 }
 
 /** Conservative mode: recent signals did poorly, so that bets need more until they recover. See `docs/live-results.md`. */
@@ -769,6 +778,16 @@ export interface ConservativeMode {
   reason?: string
   /** What is in it: `home`, or a market, `BTCUSDT 1h`. */
   scopes: Array<string>
+}
+
+/** A mean and the interval that holds 95 % of its block bootstrap. */
+export interface Estimate {
+  /** 2.5 % of the resamples lie below. */
+  low: number
+  /** Of the rows as they are. */
+  mean: number
+  /** 2.5 % lie above. */
+  high: number
 }
 
 /** An error as data, where one market's failure must not reject for all. */
@@ -888,16 +907,6 @@ export interface Interval {
   /** Lower end. */
   low: number
   /** Upper end. */
-  high: number
-}
-
-/** A mean and the interval that holds 95 % of its block bootstrap. */
-export interface Interval {
-  /** 2.5 % of the resamples lie below. */
-  low: number
-  /** Of the rows as they are. */
-  mean: number
-  /** 2.5 % lie above. */
   high: number
 }
 

@@ -442,6 +442,8 @@ export declare const startScheduler: SignalLoop['startScheduler']
 export declare const models: SignalLoop['models']
 /** See {@link SignalLoop.rollback}; of the default loop. */
 export declare const rollback: SignalLoop['rollback']
+/** See {@link SignalLoop.metrics}; of the default loop. */
+export declare const metrics: SignalLoop['metrics']
 /** See {@link SignalLoop.configure}; of the default loop. */
 export declare const configure: SignalLoop['configure']
 /** See {@link SignalLoop.close}; of the default loop. */

@@ -299,6 +299,18 @@ impl SignalLoop {
         })
     }
 
+    /// Signals, success, models, candles and the scheduler's tasks in Prometheus' text format (version 0.0.4), for a route
+    /// that a scraper asks; `docs/operating.md` has them all. What other processes of the home did is in it.
+    ///
+    /// Rejects with `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_IO`, `ERR_INVALID_CONFIG`, `ERR_CLOSED`.
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn metrics<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, String>> {
+        call(env, &self.core, || {
+            let core = self.core.clone();
+            Ok(async move { core.metrics() })
+        })
+    }
+
     /// Ends the loop: what was acknowledged is safe, threads end, later calls to the store reject with `ERR_CLOSED`. The
     /// default loop opens anew at its next use.
     #[napi(ts_return_type = "Promise<void>")]

@@ -7,6 +7,7 @@ use super::args::{
 use super::data;
 use super::output::{Output, failure};
 use super::progress::{Progress, quality};
+use super::table::Table;
 use super::{Ending, FAILURE, PARTIAL, SUCCESS};
 use crate::cancel::Cancel;
 use crate::engine::{MarketModels, Options, SignalLoop, TrainMode, TrainRequest, TrainingResults};
@@ -50,8 +51,9 @@ pub async fn run(command: &Command, args: &Args, output: &Output, ending: &Endin
         Command::Import(file) => import(&core, &file.file, output).await,
         Command::Export(file) => export(&core, &file.file, output),
         Command::Compact => compact(&core, output).await,
-        // These have no home; `super::run` takes them.
-        Command::Demo(_) | Command::Simulator(_) => Ok(FAILURE),
+        Command::Metrics => metrics(&core, output),
+        // These open no home, or one that may not be opened; `super::run` takes them.
+        Command::Demo(_) | Command::Simulator(_) | Command::Doctor => Ok(FAILURE),
     };
     core.close().await;
     code
@@ -190,15 +192,20 @@ async fn patterns(core: &Arc<SignalLoop>, patterns: &Patterns, output: &Output) 
     if found.is_empty() {
         output.line("No rule stands out from what chance alone would show.");
     }
+    let mut table = Table::new(&["rule", "count", "success", "95 % interval", "all", "by chance"]);
     for pattern in &found {
         let (low, high) = pattern.tally.interval();
-        output.line(format!(
-            "{:.1} % of {} succeeded ({low:.1}–{high:.1} %, all: {:.1} %)  {}",
-            pattern.tally.success_rate(),
-            pattern.tally.count,
-            pattern.base_rate,
-            pattern.rule
-        ));
+        table.row([
+            pattern.rule.to_string(),
+            pattern.tally.count.to_string(),
+            format!("{:.1} %", pattern.tally.success_rate()),
+            format!("{low:.1}–{high:.1} %"),
+            format!("{:.1} %", pattern.base_rate),
+            format!("{:.3}", pattern.p_value),
+        ]);
+    }
+    if !found.is_empty() {
+        output.table(&table);
     }
     output.document(&Value::from_iter(found.iter().map(|pattern| {
         let (low, high) = pattern.tally.interval();
@@ -288,29 +295,27 @@ pub fn figures_table(
         output.line("No signals yet. A backend records them with `feedbackTracker.recordSignal(signal)`.");
         return;
     }
-    output.line("                 closed  open   success (95 % interval)   break-even   mean profit   total");
-    let row = |name: &str, f: &Figures| {
-        if f.closed == 0 {
-            output.line(format!("{name:<15} {:>7} {:>5}   nothing closed yet", f.closed, f.active));
-            return;
-        }
-        let break_even = f.break_even_rate.map_or_else(|| "        –".to_owned(), |rate| format!("{rate:>7.1} %"));
-        output.line(format!(
-            "{name:<15} {:>7} {:>5}   {:>5.1} % ({:.1}–{:.1} %)      {break_even}   {:>+9.3} %  {:>+8.2} %",
-            f.closed,
-            f.active,
-            f.success_rate,
-            f.success_interval.0,
-            f.success_interval.1,
-            f.average_profit,
-            f.total_profit
-        ));
+    let heads = ["", "closed", "open", "success", "95 % interval", "break-even", "mean profit", "total"];
+    let mut table = Table::new(&heads);
+    let mut row = |name: &str, f: &Figures| {
+        let of_closed = |text: String| if f.closed == 0 { "–".to_owned() } else { text };
+        table.row([
+            name.to_owned(),
+            f.closed.to_string(),
+            f.active.to_string(),
+            of_closed(format!("{:.1} %", f.success_rate)),
+            of_closed(format!("{:.1}–{:.1} %", f.success_interval.0, f.success_interval.1)),
+            f.break_even_rate.map_or_else(|| "–".to_owned(), |rate| format!("{rate:.1} %")),
+            of_closed(format!("{:+.3} %", f.average_profit)),
+            of_closed(format!("{:+.2} %", f.total_profit)),
+        ]);
     };
     row("all", all);
     by_symbol.iter().for_each(|(symbol, figures)| row(symbol.as_str(), figures));
     if by_timeframe.len() > 1 {
         by_timeframe.iter().for_each(|(timeframe, figures)| row(timeframe.as_str(), figures));
     }
+    output.table(&table);
     let costs = all.average_profit - all.expectancy;
     output.line(format!(
         "Profit in percent of the entry, before costs; after costs of {costs:.2} % a signal brings {:+.3} %.",
@@ -399,6 +404,13 @@ async fn compact(core: &SignalLoop, output: &Output) -> Result<i32> {
     let done = core.store()?.compact().await?;
     output.line(format!("The log of signals went from {} to {} bytes", done.bytes_before, done.bytes_after));
     output.document(&json!({ "bytesBefore": done.bytes_before, "bytesAfter": done.bytes_after }));
+    Ok(SUCCESS)
+}
+
+fn metrics(core: &SignalLoop, output: &Output) -> Result<i32> {
+    let text = core.metrics()?;
+    output.line(text.trim_end());
+    output.document(&json!({ "metrics": text }));
     Ok(SUCCESS)
 }
 
