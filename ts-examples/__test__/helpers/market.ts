@@ -3,14 +3,15 @@ import type { AddressInfo } from 'node:net'
 
 const HOUR = 3_600_000
 
-/** An exchange of Binance's shapes whose price the test sets. */
+/** An exchange of Binance's shapes whose prices the test sets. */
 export interface Market {
   url: string
-  price: number
+  /** By symbol; the last close where there is none. */
+  prices: Record<string, number>
   stop(): Promise<void>
 }
 
-/** 200 and more hourly candles that wave around 100, and a price. */
+/** 200 and more hourly candles that wave around 100, and prices. */
 export async function startMarket(): Promise<Market> {
   const at = (time: number) => 100 + 3 * Math.sin(time / (7 * HOUR)) + Math.sin(time / (2.3 * HOUR))
   const lastOpen = () => Math.floor(Date.now() / HOUR) * HOUR
@@ -27,7 +28,10 @@ export async function startMarket(): Promise<Market> {
     const url = new URL(request.url!, 'http://localhost')
     const answers: Record<string, () => unknown> = {
       '/api/v3/klines': () => klines(Number(url.searchParams.get('limit'))),
-      '/api/v3/ticker/price': () => ({ symbol: url.searchParams.get('symbol'), price: String(market.price) }),
+      '/api/v3/ticker/price': () => {
+        const symbol = url.searchParams.get('symbol')!
+        return { symbol, price: String(market.prices[symbol] ?? at(lastOpen())) }
+      },
     }
     const answer = answers[url.pathname]
     response.writeHead(answer ? 200 : 404, { 'content-type': 'application/json' }).end(JSON.stringify(answer?.() ?? {}))
@@ -35,8 +39,7 @@ export async function startMarket(): Promise<Market> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const market: Market = {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    // The last close.
-    price: at(lastOpen()),
+    prices: {},
     stop: () => new Promise((resolve) => {
       server.close(() => resolve())
       server.closeAllConnections()

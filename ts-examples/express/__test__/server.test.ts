@@ -24,7 +24,7 @@ test('the backend generates signals, closes them from its price stream, serves s
     // The answer did not wait for the disk, but the signal gets there.
     await eventually(stats, ({ activeSignals }) => activeSignals === 1)
 
-    market.price = signal.takeProfit!
+    market.prices.BTCUSDT = signal.takeProfit!
     await eventually(stats, ({ closedSignals }) => closedSignals === 1)
     expect(await get('/api/feedback/stats?symbol=BTC/USDT&days=1')).toMatchObject({
       overall: { totalSignals: 1, tookProfit: 1, successRate: 100, averageProfitLoss: expect.closeTo(4, 6) },
@@ -34,7 +34,7 @@ test('the backend generates signals, closes them from its price stream, serves s
 
     const other: TradingSignal = (await post('/api/signals/generate', { pair: 'ETHUSDT', timeframe: '4h' })).body
     await eventually(stats, ({ totalSignals }) => totalSignals === 2)
-    market.price = other.stopLoss!
+    market.prices.ETHUSDT = other.stopLoss!
     expect(await eventually(stats, ({ closedSignals }) => closedSignals === 2)).toMatchObject({ stoppedOut: 1, successRate: 50 })
 
     const wrong = await fetch(`${backend.url}/api/feedback/stats?days=-1`)
