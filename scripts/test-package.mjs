@@ -1,9 +1,10 @@
 // Installs the package in an empty project, as a user does, and uses it there:
 //
-//     npm run test:package       # the tarball that `npm pack` makes
+//     npm run test:package       # the tarball that `npm pack` makes, alone, and as it is published: without an addon, beside
+//                                # the packages of the platforms
 //     npm run test:git           # a git dependency on this checkout's last commit; builds the addon anew, which takes minutes
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -14,7 +15,7 @@ const folder = mkdtempSync(join(tmpdir(), 'signalloop-package-'))
 const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
 
 function run(cwd, command, ...args) {
-  const { status, stdout, stderr, error } = spawnSync(command, args, { cwd, encoding: 'utf8', shell, env: { ...process.env, SIGNALLOOP_HOME: join(folder, 'ml') } })
+  const { status, stdout, stderr, error } = spawnSync(command, args, { cwd, encoding: 'utf8', shell, env: { ...process.env, SIGNALLOOP_HOME: join(cwd, 'ml') } })
   if (status !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${status}:\n${error?.message ?? stdout + stderr}`)
   return stdout
 }
@@ -48,18 +49,57 @@ console.log(typeof SignalLoop, (await feedbackTracker.getStats()).overall.tookPr
 await close()
 `
 
+/** Installs `dependencies` in an empty project and uses it there. */
+function use(name, dependencies, expected) {
+  console.log(`\n${name}`)
+  const project = join(folder, name.replaceAll(' ', '-'))
+  mkdirSync(project)
+  writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'empty', version: '1.0.0', private: true }))
+  run(project, 'npm', 'install', '--no-audit', '--no-fund', ...dependencies)
+  check('no other package came with it', readdirSync(join(project, 'node_modules')).filter((name) => !name.startsWith('.')).sort(), expected)
+  writeFileSync(join(project, 'use.cjs'), CJS)
+  writeFileSync(join(project, 'use.mjs'), ESM)
+  check('CommonJS records and closes', run(project, process.execPath, 'use.cjs').trim(), 'TOOK_PROFIT')
+  check('an ES module reads it', run(project, process.execPath, 'use.mjs').trim(), 'function 1')
+  check('the command is there', run(project, 'npx', 'signalloop', '--version').trim(), `signalloop ${version}`)
+  check('and works', JSON.parse(run(project, 'npx', 'signalloop', 'stats', '--json')).overall.closedSignals, 1)
+  return project
+}
+
+/** The package without an addon, and this platform's, which has nothing else: as the release publishes them. */
+function published(tarball) {
+  const [flow, unpacked] = [join(folder, 'flow'), join(folder, 'unpacked')]
+  mkdirSync(flow)
+  mkdirSync(unpacked)
+  cpSync(join(ROOT, 'package.json'), join(flow, 'package.json'))
+  run(flow, process.execPath, join(ROOT, 'node_modules', '@napi-rs', 'cli', 'dist', 'cli.js'), 'create-npm-dirs')
+  const platforms = readdirSync(join(flow, 'npm')).sort()
+  check('every platform has a package', platforms, [
+    'darwin-arm64', 'darwin-x64', 'linux-arm64-gnu', 'linux-arm64-musl', 'linux-x64-gnu', 'linux-x64-musl', 'win32-x64-msvc',
+  ])
+  const [addon] = readdirSync(ROOT).filter((name) => name.endsWith('.node'))
+  const own = join(flow, 'npm', addon.split('.')[1])
+  cpSync(join(ROOT, addon), join(own, addon))
+  run(unpacked, 'tar', '-xzf', tarball)
+  rmSync(join(unpacked, 'package', addon))
+  const pack = (cwd) => join(folder, JSON.parse(run(cwd, 'npm', 'pack', '--json', '--ignore-scripts', '--pack-destination', folder))[0].filename)
+  return { platform: pack(own), main: pack(join(unpacked, 'package')), name: JSON.parse(readFileSync(join(own, 'package.json'), 'utf8')).name }
+}
+
 try {
-  const git = process.argv.includes('--git')
-  const dependency = git ? `git+${pathToFileURL(ROOT)}#${run(ROOT, 'git', 'rev-parse', 'HEAD').trim()}` : packed()
-  writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'empty', version: '1.0.0', private: true }))
-  run(folder, 'npm', 'install', '--no-audit', '--no-fund', dependency)
-  check('no other package came with it', readdirSync(join(folder, 'node_modules')).filter((name) => !name.startsWith('.')), ['signalloop'])
-  writeFileSync(join(folder, 'use.cjs'), CJS)
-  writeFileSync(join(folder, 'use.mjs'), ESM)
-  check('CommonJS records and closes', run(folder, process.execPath, 'use.cjs').trim(), 'TOOK_PROFIT')
-  check('an ES module reads it', run(folder, process.execPath, 'use.mjs').trim(), 'function 1')
-  check('the command is there', run(folder, 'npx', 'signalloop', '--version').trim(), `signalloop ${version}`)
-  check('and works', JSON.parse(run(folder, 'npx', 'signalloop', 'stats', '--json')).overall.closedSignals, 1)
+  if (process.argv.includes('--git')) {
+    const commit = run(ROOT, 'git', 'rev-parse', 'HEAD').trim()
+    use('from git', [`git+${pathToFileURL(ROOT)}#${commit}`], ['signalloop'])
+  } else {
+    const tarball = packed()
+    use('the tarball', [tarball], ['signalloop'])
+    const { platform, main, name } = published(tarball)
+    const project = use('as published', [main, platform], ['signalloop', name].sort())
+    // Without the platform's package the command says what is missing and what to do.
+    rmSync(join(project, 'node_modules', name), { recursive: true })
+    const { status, stderr } = spawnSync('npx', ['signalloop', 'stats'], { cwd: project, encoding: 'utf8', shell })
+    check('without its addon it says so', [status, /cannot be loaded on Node\.js v[^]*--omit=optional/.test(stderr)], [1, true])
+  }
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }
