@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { appendFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
@@ -94,7 +96,7 @@ test('a home that does not exist yet is told, as is one that cannot be', async (
   }
 })
 
-type Harm = [name: string, harm: (home: string) => void | Promise<void>, expected: Partial<Finding> & { what: RegExp | string }]
+type Harm = [name: string, harm: (home: string) => void | Promise<void>, expected: Omit<Partial<Finding>, 'what'> & { what: RegExp | string }]
 const json = (home: string, name: string, content: object | string) =>
   writeFileSync(join(home, name), typeof content === 'string' ? content : JSON.stringify(content))
 const market = { symbols: ['BTCUSDT'], timeframes: ['1h'] }
@@ -143,4 +145,18 @@ test.each(HARMS)('%s is found', async (_name, harm, { what, ...expected }) => {
 test('an exchange that cannot be reached is named', async () => {
   const { code, faults } = await found(healthy, NOWHERE)
   expect([code, faults]).toMatchObject([1, [{ check: 'exchange', code: 'ERR_EXCHANGE', what: expect.stringContaining('127.0.0.1:9'), advice: expect.stringContaining('127.0.0.1:9') }]])
+})
+
+// Only Linux tells who holds a lock, and has the command that holds one.
+const onLinux = process.platform === 'linux' ? test : test.skip
+onLinux('a log that another process does not let go is told with its holder', async () => {
+  const log = join(healthy, 'feedback', 'signals.jsonl')
+  const holder = spawn('flock', ['--exclusive', log, 'sh', '-c', 'echo held; sleep 60'], { stdio: ['ignore', 'pipe', 'inherit'], detached: true })
+  try {
+    await once(holder.stdout, 'data')
+    const { code, faults } = await found(healthy, url())
+    expect([code, faults]).toMatchObject([1, [{ check: 'signals', code: 'ERR_STORE_BUSY', what: expect.stringContaining(`held by process ${holder.pid} (flock)`) }]])
+  } finally {
+    process.kill(-holder.pid!, 'SIGKILL')
+  }
 })

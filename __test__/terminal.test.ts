@@ -17,7 +17,10 @@ function home(): string {
 const TRAIN = [CLI, 'train', '--no-fetch']
 const env = (home: string, more: NodeJS.ProcessEnv = {}) => ({ SIGNALLOOP_HOME: home, SIGNALLOOP_EXCHANGE_URL: NOWHERE, TERM: 'xterm-256color', ...more })
 
-test('on a terminal: colours, and bars with rate and remaining time', async () => {
+// `script` of util-linux makes the terminal.
+const onLinux = process.platform === 'linux' ? test : test.skip
+
+onLinux('on a terminal: colours, and bars with rate and remaining time', async () => {
   const shown = await runOnTerminal(TRAIN, env(home()))
   expect(shown).toContain(`${ESCAPE}[33mwarning:${ESCAPE}[0m`)
   expect(shown).toMatch(/█+.* \d+\/\d+ fits of BTCUSDT 1h, [\d.,]+\/s, about \d+s left/)
@@ -25,7 +28,7 @@ test('on a terminal: colours, and bars with rate and remaining time', async () =
   expect(shown).toContain('Success: 1/1 models trained')
 })
 
-test('NO_COLOR takes the colours off, --quiet the bars, --json both', async () => {
+onLinux('NO_COLOR takes the colours off, --quiet the bars, --json both', async () => {
   const colour = new RegExp(`${ESCAPE}\\[[0-9;]*m`)
   expect(await runOnTerminal(TRAIN, env(home(), { NO_COLOR: '1' }))).not.toMatch(colour)
   const quiet = await runOnTerminal([...TRAIN, '--quiet'], env(home()))

@@ -253,6 +253,8 @@ impl SignalLoop {
 
     /// Fetches what is missing of the candles of all configured markets, or of those named. One that fails leaves the
     /// others alone; its error is in its result.
+    ///
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`.
     #[napi(ts_args_type = "options?: FetchOptions", ts_return_type = "Promise<FetchResult[]>")]
     pub fn fetch_data<'env>(
         &self,
@@ -271,6 +273,8 @@ impl SignalLoop {
     }
 
     /// The models in service with their history, and files that cannot be used.
+    ///
+    /// Rejects with `ERR_IO`, `ERR_CLOSED`. A file's own error is in its entry.
     #[napi(ts_return_type = "Promise<ModelEntry[]>")]
     pub fn models<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Vec<types::ModelEntry>>> {
         call(env, &self.core, || {
