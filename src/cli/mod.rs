@@ -11,6 +11,7 @@ mod output;
 mod planted;
 mod progress;
 mod scheduler;
+mod shown;
 mod table;
 
 use crate::cancel::Cancel;

@@ -81,7 +81,7 @@ pub fn summary(result: &TrainResult) -> String {
 }
 
 /// How good a model is on rows it had not seen, in a few words.
-pub fn quality(record: &Record) -> String {
+fn quality(record: &Record) -> String {
     let skill = if record.has_skill() { "skill: departs from the base rate" } else { "no skill: says the base rate" };
     format!(
         "{:>6} rows  log loss {:.4} (constant {:.4})  {skill}",

@@ -18,6 +18,11 @@ impl Table {
         self.rows.push(cells.into());
     }
 
+    /// Whether there is anything below the heads.
+    pub fn has_rows(&self) -> bool {
+        self.rows.len() > 1
+    }
+
     /// The heads, then the rows.
     pub fn lines(&self) -> Vec<String> {
         let columns = self.rows.first().map_or(0, Vec::len);

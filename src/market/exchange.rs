@@ -110,7 +110,7 @@ impl Exchange {
             answer["serverTime"].as_i64().ok_or_else(|| format!("it sent no time; got {}", shortened(&answer)))
         };
         let answered = self.host.get("/api/v3/time", &[], TIME_WEIGHT, read).await;
-        answered.map(|answered| answered.answer).map_err(|failure| error("its time", failure.message()))
+        answered.map(|answered| answered.answer).map_err(|failure| error("the exchange's time", failure.message()))
     }
 
     fn read_price(&self, answer: &Value) -> std::result::Result<f64, String> {
