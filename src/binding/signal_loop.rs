@@ -311,6 +311,7 @@ impl SignalLoop {
                     shared.remove(key);
                 }
             }
+            core.refuse_calls();
             Ok(elsewhere(async move {
                 core.close().await;
                 Ok(())
