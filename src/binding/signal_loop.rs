@@ -253,6 +253,8 @@ impl SignalLoop {
 
     /// Fetches what is missing of the candles of all configured markets, or of those named. One that fails leaves the
     /// others alone; its error is in its result.
+    ///
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`.
     #[napi(ts_args_type = "options?: FetchOptions", ts_return_type = "Promise<FetchResult[]>")]
     pub fn fetch_data<'env>(
         &self,
@@ -271,6 +273,8 @@ impl SignalLoop {
     }
 
     /// The models in service with their history, and files that cannot be used.
+    ///
+    /// Rejects with `ERR_IO`, `ERR_CLOSED`. A file's own error is in its entry.
     #[napi(ts_return_type = "Promise<ModelEntry[]>")]
     pub fn models<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Vec<types::ModelEntry>>> {
         call(env, &self.core, || {
@@ -296,6 +300,18 @@ impl SignalLoop {
             values::no_more(&map)?;
             let core = self.core.clone();
             Ok(async move { core.rollback(&market, reason.as_deref()).map(Into::into) })
+        })
+    }
+
+    /// Signals, success, models, candles and the scheduler's tasks in Prometheus' text format (version 0.0.4), for a route
+    /// that a scraper asks; `docs/operating.md` has them all. What other processes of the home did is in it.
+    ///
+    /// Rejects with `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_IO`, `ERR_INVALID_CONFIG`, `ERR_CLOSED`.
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn metrics<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, String>> {
+        call(env, &self.core, || {
+            let core = self.core.clone();
+            Ok(async move { core.metrics() })
         })
     }
 

@@ -61,6 +61,10 @@ pub enum Command {
     /// Let the loop run by itself: candles, training, evaluation, open signals
     #[command(subcommand)]
     Scheduler(Scheduler),
+    /// Say what is wrong with the home, its configuration, or the exchange, why it matters, and what to do
+    Doctor,
+    /// Print the state of the home in Prometheus' text format
+    Metrics,
     /// Take in a signals.jsonl of the system that came before, or of another home
     Import(File),
     /// Write all closed signals to a CSV file, with their features at entry

@@ -6,6 +6,7 @@ mod evaluate;
 mod events;
 mod feedback;
 mod fetch;
+mod metrics;
 mod models;
 mod performance;
 mod predict;
