@@ -9,6 +9,7 @@ mod demo;
 mod output;
 mod planted;
 mod progress;
+mod report;
 mod scheduler;
 
 use crate::cancel::Cancel;
