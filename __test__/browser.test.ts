@@ -42,11 +42,12 @@ inBrowser('the report draws its charts, shows values where one points, and asks 
   expect([errors, requests]).toEqual([[], [pathToFileURL(path).href]])
 
   // Names that would be programs are text.
+  await page.locator('details summary').first().click()
   const text = await page.locator('main').innerText()
   expect(text).toContain(`${EVIL} at or above`)
   expect(text).toContain('<script>document.title = "owned"<!--.csv')
   expect(await page.title()).toBe('signalloop report')
-  for (const part of ['120 closed signals', 'FIRST_MODEL'.toLowerCase().replace('_', ' '), '1, longest 21 h', 'evaluate']) expect(text).toContain(part)
+  for (const part of ['of 120 closed signals succeeded', 'first model', '1, longest 21 h', 'evaluate']) expect(text).toContain(part)
   await page.close()
 })
 
@@ -93,7 +94,7 @@ inBrowser('the live view follows signals as they close, and what was open stays 
     await page.locator('details summary').first().click()
     await loop.feedbackTracker.recordSignal({ id: 'new', pair: 'SOL/USDT', signalType: 'SELL', confidence: 60, entryPrice: 100, takeProfit: 99, timestamp: Date.now() - 1000 })
     await loop.feedbackTracker.onPrice('SOLUSDT', 99)
-    await page.getByText('121 closed signals').waitFor()
+    await page.getByText('of 121 closed signals succeeded').waitFor()
     expect(await page.locator('#latest tbody tr').first().innerText()).toContain('SOLUSDT')
     expect(await page.locator('details[open]').count()).toBe(1)
     expect(await drawnCharts(page)).toEqual({ drawn: 5, all: 5 })

@@ -41,7 +41,7 @@ test('report() writes what became of the signals, with the figures of getStats',
   expect(models.markets[0]).toMatchObject({ name: 'btcusdt_1h', version: 1, model: { rows: model!.model!.rows } })
   expect(models.markets[0].changes).toMatchObject([{ event: 'training', version: 1, promoted: true, decision: 'FIRST_MODEL' }])
   expect(models.calibration.length).toBeGreaterThan(0)
-  expect(coverage).toMatchObject([{ name: 'BTCUSDT 1h', candles: { holeCount: 1, expected: 500, count: 479 } }])
+  expect(coverage).toMatchObject({ files: [{ name: 'BTCUSDT 1h', candles: { holeCount: 1, expected: 500, count: 479 } }], lacking: [] })
 })
 
 test('a home with nothing in it has a report, and nothing else is written there', async () => {
@@ -50,7 +50,7 @@ test('a home with nothing in it has a report, and nothing else is written there'
   expect(figures).toEqual({ closedSignals: 0, activeSignals: 0, models: 0, problems: [] })
   expect(Object.keys(contents(home))).toEqual([path])
   expect(bytes).toBeLessThan(150_000)
-  expect(dataOf(path)).toMatchObject({ signals: null, coverage: [], models: { markets: [] }, runs: [] })
+  expect(dataOf(path)).toMatchObject({ signals: null, coverage: { files: [] }, models: { markets: [] }, runs: [] })
 })
 
 test('the report of the default loop, and a file of one\'s own', async () => {
@@ -83,7 +83,7 @@ test('a pair named <script> is refused at the door, and what else it names is te
   writeFileSync(join(home, 'data', '<script>alert(1)<!--.csv'), 'x')
   const { path } = await loop.report()
   expect(readFileSync(path, 'utf8')).not.toContain('<script>alert')
-  expect(dataOf(path).coverage[0]).toMatchObject({ name: '<script>alert(1)<!--.csv', problem: expect.stringContaining('says no market') })
+  expect(dataOf(path).coverage.files[0]).toMatchObject({ name: '<script>alert(1)<!--.csv', problem: expect.stringContaining('says no market') })
 })
 
 test('what cannot be looked at is told, and the rest is there', async () => {
@@ -95,7 +95,7 @@ test('what cannot be looked at is told, and the rest is there', async () => {
   const { path, problems } = JSON.parse(ended.stdout)
   expect([ended.code, problems]).toEqual([3, [expect.stringMatching(/ledger\.jsonl.*\[ERR_IO\]/)]])
   expect(ended.stderr).toContain('ledger.jsonl')
-  expect(dataOf(path)).toMatchObject({ problems: [{ part: 'models', code: 'ERR_IO' }], coverage: expect.arrayContaining([expect.objectContaining({ name: 'BTCUSDT 1h' })]) })
+  expect(dataOf(path)).toMatchObject({ problems: [{ part: 'models', code: 'ERR_IO' }], coverage: { files: [{ name: 'BTCUSDT 1h', candles: { count: 50 } }] } })
 })
 
 test('signalloop report says where it is, and opens it when asked', async () => {

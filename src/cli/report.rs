@@ -30,7 +30,12 @@ pub async fn report(core: &Arc<SignalLoop>, asked: &args::Report, output: &Outpu
 }
 
 /// Serves the live view until the process is asked to end.
-pub async fn dashboard(core: &Arc<SignalLoop>, asked: &args::Dashboard, output: &Output, ending: &Ending) -> Result<i32> {
+pub async fn dashboard(
+    core: &Arc<SignalLoop>,
+    asked: &args::Dashboard,
+    output: &Output,
+    ending: &Ending,
+) -> Result<i32> {
     let dashboard = Arc::new(Dashboard::new(core.clone()));
     let server = Server::listen(dashboard, asked.host, asked.port).await?;
     if !asked.host.is_loopback() {

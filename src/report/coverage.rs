@@ -1,24 +1,33 @@
 //! Which candles are stored, and which are missing.
 
-use crate::engine::SignalLoop;
+use crate::engine::{CheckedFile, SignalLoop};
 use crate::error::Result;
-use crate::market::{Checked, Hole};
+use crate::market::{Cause, Checked, Finding, Findings, Hole};
 use crate::symbol::{Market, Timeframe};
 use serde::Serialize;
 
 /// Holes listed of a market: the longest.
 const MAX_HOLES: usize = 40;
 
-/// The candles of one file, or of a configured market that has none.
+/// The candles of a home.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Coverage {
+    /// By file.
+    pub files: Vec<FilePart>,
+    /// Configured markets without a file.
+    pub lacking: Vec<String>,
+}
+
+/// The candles of one file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct CoveragePart {
+pub struct FilePart {
     /// `BTCUSDT 1h`, or the file's name where that says no market.
     pub name: String,
     /// The candles; missing where there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub candles: Option<Candles>,
-    /// Why they cannot be used, or that there are none.
+    /// Why they cannot be used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }
@@ -40,19 +49,17 @@ pub struct Candles {
     /// The longest of them, oldest first.
     pub holes: Vec<Hole>,
     /// What was found besides, in words.
-    pub findings: String,
+    pub findings: Vec<String>,
 }
 
 /// Looks at all candle files of the home and at what the configuration asks for.
 ///
 /// # Errors
 /// [`crate::error::Error::Io`] when the folder cannot be read.
-pub fn gather(core: &SignalLoop) -> Result<Vec<CoveragePart>> {
-    let mut parts = Vec::new();
+pub fn gather(core: &SignalLoop) -> Result<Coverage> {
     let mut lacking = core.markets(None, None);
-    for file in core.check_stored()? {
-        let stem = file.path.file_stem().unwrap_or_default().to_string_lossy();
-        let market = Market::from_file_stem(&stem);
+    let mut part = |file: CheckedFile| {
+        let market = Market::from_file_stem(&file.path.file_stem().unwrap_or_default().to_string_lossy());
         lacking.retain(|configured| Some(configured) != market.as_ref());
         let candles = match (&market, &file.checked) {
             (Some(market), Ok(checked)) => Candles::of(checked, market.timeframe),
@@ -63,22 +70,11 @@ pub fn gather(core: &SignalLoop) -> Result<Vec<CoveragePart>> {
             Ok(_) if candles.is_none() => Some("no candles in the file".to_owned()),
             Ok(_) => None,
         };
-        let name = market.map_or_else(
-            || file.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-            |market| market.to_string(),
-        );
-        parts.push(CoveragePart { name, candles, problem });
-    }
-    // A home that nothing was ever fetched for lacks nothing yet.
-    if !parts.is_empty() {
-        let none = |market: Market| CoveragePart {
-            name: market.to_string(),
-            candles: None,
-            problem: Some("configured, but no candles are stored".to_owned()),
-        };
-        parts.extend(lacking.into_iter().map(none));
-    }
-    Ok(parts)
+        let file_name = || file.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        FilePart { name: market.map_or_else(file_name, |market| market.to_string()), candles, problem }
+    };
+    let files: Vec<FilePart> = core.check_stored()?.into_iter().map(&mut part).collect();
+    Ok(Coverage { files, lacking: lacking.iter().map(Market::to_string).collect() })
 }
 
 impl Candles {
@@ -96,9 +92,14 @@ impl Candles {
             until_ms,
             hole_count: checked.holes.len(),
             holes,
-            findings: checked.findings.to_string(),
+            findings: words(&checked.findings),
         })
     }
+}
+
+/// Gaps are told apart from the rest.
+fn words(findings: &Findings) -> Vec<String> {
+    findings.list().iter().filter(|finding| finding.cause != Cause::Gap).map(Finding::to_string).collect()
 }
 
 #[cfg(test)]
@@ -111,19 +112,31 @@ mod tests {
     fn holes_what_is_lacking_and_files_of_no_market_are_told() {
         let home = tempfile::tempdir().unwrap();
         let data = home.path().join("data");
-        std::fs::write(home.path().join("training_config.json"), r#"{"symbols":["BTCUSDT","ETHUSDT"],"timeframes":["1h"]}"#)
-            .unwrap();
+        std::fs::write(
+            home.path().join("training_config.json"),
+            r#"{"symbols":["BTCUSDT","ETHUSDT"],"timeframes":["1h"]}"#,
+        )
+        .unwrap();
         let core = SignalLoop::open(Options { home: Some(home.path().to_owned()), ..Options::default() }).unwrap();
-        assert_eq!(gather(&core).unwrap(), []);
+        let lacking = ["BTCUSDT 1h", "ETHUSDT 1h"].map(str::to_owned);
+        assert_eq!(gather(&core).unwrap(), Coverage { files: Vec::new(), lacking: lacking.to_vec() });
 
         const START: i64 = 1_757_764_800_000;
         let hours = (0..60i64).filter(|hour| !(20..23).contains(hour) && *hour != 40);
-        let candle = |hour| Candle { open_ms: START + hour * 3_600_000, open: 9.0, high: 9.5, low: 8.5, close: 9.0, volume: 1.0 };
+        let candle = |hour| Candle {
+            open_ms: START + hour * 3_600_000,
+            open: 9.0,
+            high: 9.5,
+            low: 8.5,
+            close: 9.0,
+            volume: 1.0,
+        };
         let market = Market::parse("BTCUSDT", "1h").unwrap();
         write_csv(&candle_file(&data, &market), &hours.map(candle).collect::<Vec<_>>()).unwrap();
         std::fs::write(data.join("<script>.csv"), "x").unwrap();
 
-        let parts = gather(&core).unwrap();
+        let coverage = gather(&core).unwrap();
+        let parts = &coverage.files;
         let candles = parts[0].candles.as_ref().unwrap();
         assert_eq!((parts[0].name.as_str(), candles.count, candles.expected), ("BTCUSDT 1h", 56, 60));
         assert_eq!((candles.until_ms, candles.hole_count), (START + 60 * 3_600_000, 2));
@@ -131,7 +144,7 @@ mod tests {
         assert_eq!(spans, [3, 1]);
         assert_eq!((parts[1].name.as_str(), parts[1].candles.is_none()), ("<script>.csv", true));
         assert!(parts[1].problem.as_ref().unwrap().contains("says no market"));
-        assert_eq!((parts[2].name.as_str(), parts.len()), ("ETHUSDT 1h", 3));
-        assert!(parts[2].problem.as_ref().unwrap().contains("no candles are stored"));
+        assert_eq!((coverage.lacking.as_slice(), parts.len()), (&lacking[1..], 2));
+        assert_eq!(candles.findings, Vec::<String>::new(), "holes are told by themselves");
     }
 }

@@ -277,7 +277,11 @@ mod tests {
             (Request { origin: Some("http://evil.example".into()), ..get("/") }, true, true),
             (Request { origin: Some("null".into()), ..get("/") }, true, true),
         ] {
-            assert_eq!((request.is_from_elsewhere(false), request.is_from_elsewhere(true)), (page, data), "{request:?}");
+            assert_eq!(
+                (request.is_from_elsewhere(false), request.is_from_elsewhere(true)),
+                (page, data),
+                "{request:?}"
+            );
         }
     }
 

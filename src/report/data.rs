@@ -1,7 +1,7 @@
 //! The plain data of a report: what the page draws, and what the live view sends.
 
 use super::calibration::{Bin, Calibration};
-use super::coverage::{self, CoveragePart};
+use super::coverage::{self, Coverage};
 use super::models::{self, ModelsPart};
 use super::results::{Interval, Results};
 use super::revision::{Part, Revision};
@@ -34,7 +34,7 @@ pub struct Report {
     /// The models.
     pub models: ModelsPart,
     /// The candles.
-    pub coverage: Vec<CoveragePart>,
+    pub coverage: Coverage,
     /// The scheduler, as `scheduler.status()` tells it; null when that cannot be told.
     pub scheduler: Value,
     /// The newest runs of its tasks, the newest first; each as `lastRun` of the scheduler's status, and `task`.

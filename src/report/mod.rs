@@ -60,6 +60,10 @@ pub async fn write(core: &Arc<SignalLoop>, out: Option<&Path>) -> Result<Written
         closed: figures.map_or(0, |figures| figures.closed),
         open: figures.map_or(0, |figures| figures.active),
         models: report.models.markets.len(),
-        problems: report.problems.into_iter().map(|problem| format!("{} [{}]", problem.message, problem.code)).collect(),
+        problems: report
+            .problems
+            .into_iter()
+            .map(|problem| format!("{} [{}]", problem.message, problem.code))
+            .collect(),
     })
 }

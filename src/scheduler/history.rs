@@ -97,7 +97,10 @@ mod tests {
         assert_eq!(newest(home.path(), 2).unwrap(), [ran(399), ran(398)]);
         let kept = newest(home.path(), 1000).unwrap();
         assert!((100..400).contains(&kept.len()), "{}", kept.len());
-        assert!(kept.iter().rev().zip(400 - kept.len() as i64..).all(|(one, number)| *one == ran(number)), "whole lines");
+        assert!(
+            kept.iter().rev().zip(400 - kept.len() as i64..).all(|(one, number)| *one == ran(number)),
+            "whole lines"
+        );
         assert!(std::fs::metadata(path(home.path())).unwrap().len() <= MAX_BYTES);
     }
 

@@ -141,7 +141,7 @@ const drawSuccess = (box, { spans, weeksASpan }, breakEven) => {
     260,
     {
       label: 'Success rate by week with intervals, and the break-even line',
-      scales: { x: times(8 * week), y: { range: [0, 100] } },
+      scales: { x: times(2 * week), y: { range: [0, 100] } },
       axes: [timeAxis(), percentAxis(55)],
       series,
       plugins: [intervals, hovering(tip)],

@@ -31,7 +31,7 @@ const duration = (ms) => {
   if (ms >= 2 * DAY) return `${Math.round(ms / DAY)} days`
   if (ms >= 3_600_000) return `${Math.round(ms / 360_000) / 10} h`
   if (ms >= 60_000) return `${Math.round(ms / 60_000)} min`
-  return `${Math.round(ms / 1000)} s`
+  return ms < 1000 ? 'under 1 s' : `${Math.round(ms / 1000)} s`
 }
 
 /** An element with a class, attributes and children: elements or text. */

@@ -14,17 +14,22 @@ const DECISIONS = {
 
 const modelName = ({ market, name }) => (market ? `${market.symbol} ${market.timeframe}` : name)
 
+/** A model without skill says the base rate; one with skill may still have done no better than it where it was tested. */
+const standing = ({ hasSkill, logLoss, constantLogLoss }) => (!hasSkill ? 'base rate' : logLoss < constantLogLoss ? 'better' : 'no better')
+
+const STANDINGS = { 'base rate': ['base rate only', ''], better: ['better than it', 'good'], 'no better': ['departs, no better', 'warn'] }
+
 const skillOf = (markets) => {
-  const usable = markets.filter(({ model }) => model)
-  const skilled = usable.filter(({ model }) => model.hasSkill).length
-  if (skilled === 0) {
-    return usable.length === 1
-      ? 'The model finds nothing better than the base rate. It says so and gives no signal: that is the usual outcome on real markets, and better than an invented one.'
-      : `None of the ${usable.length} models finds anything better than the base rate. They say so and give no signals: that is the usual outcome on real markets, and better than invented ones.`
-  }
-  const not = usable.length - skilled
-  if (not === 0) return `${usable.length === 1 ? 'The model finds' : `All ${usable.length} models find`} something better than the base rate, on bars not seen in training.`
-  return `${not} of ${usable.length} models ${not === 1 ? 'finds' : 'find'} nothing better than the base rate and ${not === 1 ? 'gives' : 'give'} no signals; ${skilled === 1 ? 'one departs' : `${skilled} depart`} from it, as far as was justified on bars not seen in training.`
+  const standings = markets.filter(({ model }) => model).map(({ model }) => standing(model))
+  const all = standings.length
+  const [silent, better, worse] = ['base rate', 'better', 'no better'].map((kind) => standings.filter((one) => one === kind).length)
+  const verb = (n, one, many) => (n === 1 ? one : many)
+  const parts = [
+    silent > 0 && `${silent} of ${count(all, 'model')} ${verb(silent, 'finds', 'find')} nothing better than the base rate, ${verb(silent, 'says', 'say')} so and ${verb(silent, 'gives', 'give')} no signals: that is usual on real markets, and better than invented ones.`,
+    better > 0 && `${better} of ${count(all, 'model')} ${verb(better, 'does', 'do')} better than the base rate on bars not seen in training.`,
+    worse > 0 && `${worse} ${verb(worse, 'departs', 'depart')} from the base rate, but did no better than it on bars not seen in training.`,
+  ]
+  return parts.filter(Boolean).join(' ')
 }
 
 const change = (one) =>
@@ -66,7 +71,7 @@ const modelsSection = ({ markets, damagedLines, features }) => {
       modelName(market),
       `${version}`,
       sinceMs ? date(sinceMs) : date(model.trainedMs),
-      model.hasSkill ? badge('finds something', 'good') : badge('base rate only'),
+      badge(...STANDINGS[standing(model)]),
       model.hasSkill ? believed(model) : '–',
       model.logLoss.toFixed(4),
       model.constantLogLoss.toFixed(4),
@@ -78,7 +83,7 @@ const modelsSection = ({ markets, damagedLines, features }) => {
     'models',
     'Models',
     paragraph(skillOf(markets), 'verdict'),
-    table([['market', 'tight'], ['version', 'number'], ['in service since', 'tight'], ['knows'], ['believed', 'tight'], ['log loss', 'number'], ['base rate’s', 'number'], ['signals', 'number'], ['mean result', 'number']], markets.map(row)),
+    table([['market', 'tight'], ['version', 'number'], ['in service since', 'tight'], ['beside the base rate', 'tight'], ['believed', 'tight'], ['log loss', 'number'], ['base rate’s', 'number'], ['signals', 'number'], ['mean result', 'number']], markets.map(row)),
     paragraph('Log loss (lower is better) on bars not seen in training, beside that of always saying the base rate. “Believed” is how much of a model’s departure from the base rate is used. “Signals” and their mean result after costs are what the model would have given on those bars, at most one a bar.'),
     element('h3', {}, 'Lineage: what was trained, promoted, refused, and why'),
     markets.map(lineage),
@@ -96,8 +101,8 @@ const featureBars = ({ models, withSkill, list, others }) => {
     return [element('span', { title: formula }, name), made, element('span', { className: 'number' }, percent(share))]
   }
   const whose = withSkill
-    ? `Mean of the ${count(models, 'model')} that ${models === 1 ? 'finds' : 'find'} something.`
-    : `Mean of ${count(models, 'model')}, none of which finds anything: their predictions do not use these.`
+    ? `Mean of the ${count(models, 'model')} that ${models === 1 ? 'departs' : 'depart'} from the base rate.`
+    : `Mean of ${count(models, 'model')}, none of which departs from the base rate: predictions do not use these.`
   return [
     element('h3', {}, 'What the models look at'),
     element('div', { className: 'bars' }, list.flatMap(bar)),
@@ -107,9 +112,10 @@ const featureBars = ({ models, withSkill, list, others }) => {
 
 // Candles
 
-const candles = (coverage) => {
-  if (coverage.length === 0) return null
-  const known = coverage.filter((one) => one.candles).map((one) => one.candles)
+const candles = ({ files, lacking }) => {
+  // A home that nothing was ever fetched for lacks nothing yet.
+  if (files.length === 0) return null
+  const known = files.filter((one) => one.candles).map((one) => one.candles)
   const from = Math.min(...known.map((one) => one.fromMs))
   const until = Math.max(...known.map((one) => one.untilMs))
   const at = (ms) => (100 * (ms - from)) / Math.max(1, until - from)
@@ -130,16 +136,17 @@ const candles = (coverage) => {
           moment(stored.untilMs),
           whole(stored.count),
           stored.holeCount === 0 ? 'none' : `${whole(stored.holeCount)}, longest ${duration(longest(stored.holes))}`,
-          stored.findings,
+          stored.findings.join('; '),
         ]
-      : [name, badge('no candles', 'bad'), null, null, null, null, problem]
+      : [name, badge('cannot be used', 'bad'), null, null, null, null, problem]
   const gaps = known.reduce((sum, one) => sum + one.holeCount, 0)
   const about = gaps === 0 ? 'No candle is missing in between.' : `${count(gaps, 'gap')} in all, red in the strips.`
   return section(
     'candles',
     'Candles',
     paragraph(`${about} All strips have one time axis. Signals and models rest on these; features are not computed across gaps.`),
-    table([['market', 'tight'], ['coverage'], ['first (UTC)', 'tight'], ['until (UTC)', 'tight'], ['candles', 'number'], ['gaps', 'tight'], ['found', 'text']], coverage.map(row)),
+    table([['market', 'tight'], ['coverage'], ['first (UTC)', 'tight'], ['until (UTC)', 'tight'], ['candles', 'number'], ['gaps', 'tight'], ['found besides', 'text']], files.map(row)),
+    lacking.length > 0 ? paragraph(`Configured, but without candles: ${lacking.join(', ')}.`) : null,
   )
 }
 

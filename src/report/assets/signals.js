@@ -57,7 +57,7 @@ const resultsSection = (signals) => {
     tiles(signals),
     element('h3', {}, `Success by ${span}`),
     boxed((box) => drawSuccess(box, results, figures.breakEvenRate)),
-    paragraph(`A dot is the share of signals closed in a ${span} that succeeded; the upright line is its 95 % interval, long where few closed. The dashed line is the break-even of all closed signals: below it, wins do not pay for losses and costs.`),
+    paragraph(`A dot is the share of signals closed in a ${span} that succeeded; the upright line is its 95 % interval, long where few closed, and rather too short where signals given together share their fate. The dashed line is the break-even of all closed signals: below it, wins do not pay for losses and costs.`),
     element('h3', {}, 'Running sum of results, after costs'),
     legend,
     boxed((box) => drawCurve(box, legend, results.curve)),
