@@ -295,6 +295,7 @@ export interface DashboardRequest {
 
 /** What the live view needs of a response: that of `http`, and of what is built on it. */
 export interface DashboardResponse {
+  readonly headersSent: boolean
   writeHead(status: number, headers: Record<string, string>): unknown
   removeHeader(name: string): unknown
   end(body: string): unknown

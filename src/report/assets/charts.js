@@ -73,11 +73,11 @@ const chart = (box, height, options, data) => {
   const size = () => ({ width: Math.max(200, box.clientWidth), height })
   const plot = new uPlot(
     {
+      ...options,
       ...size(),
       legend: { show: false },
       cursor: { y: false, points: { size: 7 }, drag: { x: false, y: false }, ...options.cursor },
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), 'Etc/UTC'),
-      ...options,
     },
     data,
     box,
@@ -116,7 +116,12 @@ const timeAxis = () =>
       }),
   })
 
-const percentAxis = (size) => axis({ values: (_plot, ticks) => ticks.map((tick) => `${tick} %`), size })
+/** As wide as its longest number. */
+const percentAxis = () =>
+  axis({
+    values: (_plot, ticks) => ticks.map((tick) => `${tick.toLocaleString('en')} %`),
+    size: (_plot, values) => 22 + 7 * Math.max(3, ...(values ?? []).map((value) => value.length)),
+  })
 
 const drawSuccess = (box, { spans, weeksASpan }, breakEven) => {
   const week = 7 * 86_400
@@ -135,16 +140,19 @@ const drawSuccess = (box, { spans, weeksASpan }, breakEven) => {
       ['', `mean result ${signed(meanProfit, 3)} after costs`],
     ]
   }
-  const intervals = whiskers(spans.map((s) => s.successInterval.low), spans.map((s) => s.successInterval.high), 'c0')
+  const [lows, highs] = ['low', 'high'].map((end) => spans.map((span) => span.successInterval[end]))
+  // Whole tens that hold all intervals and the line.
+  const low = 10 * Math.floor(Math.min(...lows, breakEven ?? 100) / 10)
+  const high = 10 * Math.ceil(Math.max(...highs, breakEven ?? 0) / 10)
   chart(
     box,
     260,
     {
       label: 'Success rate by week with intervals, and the break-even line',
-      scales: { x: times(2 * week), y: { range: [0, 100] } },
-      axes: [timeAxis(), percentAxis(55)],
+      scales: { x: times(2 * week), y: { range: [low, high] } },
+      axes: [timeAxis(), percentAxis()],
       series,
-      plugins: [intervals, hovering(tip)],
+      plugins: [whiskers(lows, highs, 'c0'), hovering(tip)],
     },
     [seconds(spans.map((span) => span.fromMs)), ...lines],
   )
@@ -169,7 +177,7 @@ const drawCurve = (box, legend, { times: ends, total, drawdown, symbols }) => {
       label: 'Running sum of results after costs, of all signals and by symbol',
       scales: { x: times(DAY / 1000), y: {} },
       cursor: { sync: { key: 'results' } },
-      axes: [timeAxis(), percentAxis(65)],
+      axes: [timeAxis(), percentAxis()],
       series: [{}, line('ink', 2.5), ...symbols.map((_, at) => line(`c${at}`, 1.5))],
       plugins: [hovering(tip)],
     },
@@ -197,7 +205,7 @@ const drawDrawdown = (box, { times: ends, drawdown }) => {
       label: 'How far the running sum lies below its highest point so far',
       scales: { x: times(DAY / 1000), y: { range: (_plot, min) => [Math.min(min * 1.1, -1), 0] } },
       cursor: { sync: { key: 'results' } },
-      axes: [timeAxis(), percentAxis(65)],
+      axes: [timeAxis(), percentAxis()],
       series: [
         {},
         { stroke: colour('bad'), width: 1.5, fill: colour('bad-wash'), paths: uPlot.paths.stepped({ align: 1 }), points: { show: false } },
@@ -231,7 +239,7 @@ const drawCalibration = (box, bins, noun) => {
     {
       label: 'What was promised against what happened',
       scales: { x: { time: false, range: [low, high] }, y: { range: [low, high] } },
-      axes: [{ ...percentAxis(50), label: 'promised', labelSize: 18, labelFont: '12px system-ui, sans-serif' }, { ...percentAxis(55), label: 'happened', labelSize: 18, labelFont: '12px system-ui, sans-serif' }],
+      axes: [{ ...percentAxis(), label: 'promised', labelSize: 18, labelFont: '12px system-ui, sans-serif' }, { ...percentAxis(), label: 'happened', labelSize: 18, labelFont: '12px system-ui, sans-serif' }],
       series: [
         {},
         { stroke: colour('c0'), width: 1.5, points: { show: true, size: 8, fill: colour('c0') } },

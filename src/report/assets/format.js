@@ -6,14 +6,20 @@ const DAY = 86_400_000
 /** `1,234` */
 const whole = (n) => n.toLocaleString('en')
 
-/** `52.3 %`; `–` for what there is not. */
-const percent = (n, digits = 1) => (n == null ? '–' : `${n.toFixed(digits)} %`)
+/** With so many digits after the point; from a thousand on without. */
+const fixed = (n, digits) => {
+  const shown = Math.abs(n) < 1000 ? digits : 0
+  return n.toLocaleString('en', { minimumFractionDigits: shown, maximumFractionDigits: shown })
+}
+
+/** `52.3 %`; `–` for what there is not. The space does not break. */
+const percent = (n, digits = 1) => (n == null ? '–' : `${fixed(n, digits)}\u00a0%`)
 
 /** `+0.12 %` */
-const signed = (n, digits = 2) => (n == null ? '–' : `${n < 0 ? '−' : '+'}${Math.abs(n).toFixed(digits)} %`)
+const signed = (n, digits = 2) => (n == null ? '–' : `${n < 0 ? '−' : '+'}${percent(Math.abs(n), digits)}`)
 
 /** `38.7–78.1 %` */
-const range = ({ low, high }) => `${low.toFixed(1)}–${high.toFixed(1)} %`
+const range = ({ low, high }) => `${low.toFixed(1)}–${high.toFixed(1)}\u00a0%`
 
 /** `1 signal`, `2 signals` */
 const count = (n, noun, plural = `${noun}s`) => `${whole(n)} ${n === 1 ? noun : plural}`
