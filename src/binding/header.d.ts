@@ -297,6 +297,30 @@ export interface SchedulerConfiguration {
   poorPerformance?: Configuration['poorPerformance']
 }
 
+/** Where to write the report. */
+export interface ReportOptions {
+  /** The file. Default: `report.html` in the home. */
+  out?: string
+}
+
+/** What the live view needs of a request: that of `http`, and of what is built on it. */
+export interface DashboardRequest {
+  method?: string
+  url?: string
+  headers: { readonly [name: string]: string | string[] | undefined }
+}
+
+/** What the live view needs of a response: that of `http`, and of what is built on it. */
+export interface DashboardResponse {
+  readonly headersSent: boolean
+  writeHead(status: number, headers: Record<string, string>): unknown
+  removeHeader(name: string): unknown
+  end(body: string): unknown
+}
+
+/** Answers every request that it is given; mounted in Express, only those for the mount point itself. */
+export type DashboardHandler = (request: DashboardRequest, response: DashboardResponse, next?: () => void) => void
+
 /** Whose signals to evaluate. */
 export interface EvaluateOptions {
   /** `BTC/USDT` and `BTCUSDT` are one symbol. */
@@ -467,6 +491,10 @@ export declare const onEvent: SignalLoop['onEvent']
 export declare const startScheduler: SignalLoop['startScheduler']
 /** See {@link SignalLoop.models}; of the default loop. */
 export declare const models: SignalLoop['models']
+/** See {@link SignalLoop.report}; of the default loop. */
+export declare const report: SignalLoop['report']
+/** See {@link SignalLoop.dashboard}; of the default loop, as it is at each request. */
+export declare const dashboard: SignalLoop['dashboard']
 /** See {@link SignalLoop.rollback}; of the default loop. */
 export declare const rollback: SignalLoop['rollback']
 /** See {@link SignalLoop.metrics}; of the default loop. */

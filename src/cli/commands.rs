@@ -43,6 +43,8 @@ pub async fn run(command: &Command, args: &Args, output: &Output, ending: &Endin
         Command::Learn(learn) => self::learn(&core, learn, args, output).await,
         Command::Patterns(patterns) => shown::patterns(&core, patterns, output).await,
         Command::Models => shown::models(&core, output),
+        Command::Report(asked) => super::report::report(&core, asked, output).await,
+        Command::Dashboard(asked) => super::report::dashboard(&core, asked, output, ending).await,
         Command::Rollback(rollback) => self::rollback(&core, rollback, output),
         Command::Scheduler(command) => super::scheduler::scheduler(&core, command, output, ending).await,
         Command::Import(file) => import(&core, &file.file, output).await,
