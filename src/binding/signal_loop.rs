@@ -156,7 +156,7 @@ impl SignalLoop {
             let market = values::market(&mut map)?;
             values::no_more(&map)?;
             let core = self.core.clone();
-            Ok(async move { Ok(types::Improvement::of(&market, core.evaluate(&market)?)) })
+            Ok(async move { Ok(types::Improvement::of(&market, core.evaluate(&market, &Cancel::default())?)) })
         })
     }
 

@@ -167,7 +167,10 @@ impl SignalLoop {
         }
         let (symbol, timeframe) = (Some(market.symbol.clone()), Some(market.timeframe));
         let filter = StatsFilter { symbol, timeframe, ..StatsFilter::default() };
-        self.store()?.closed_records(&filter, |record| feedback.rows.extend(live_row(record)))?;
+        self.store()?.closed_records(&filter, |record| {
+            feedback.rows.extend(live_row(record));
+            Ok(())
+        })?;
         let surplus = feedback.rows.len().saturating_sub(MAX_LIVE_ROWS);
         feedback.rows.drain(..surplus);
         Ok(feedback)

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::scheduler::{LastRun, Record, SchedulerConfig, Task, TaskPlan, Timer};
 use crate::time::format_iso;
 use serde_json::{Map, Value, json};
+use std::time::Duration;
 
 /// How the scheduler of a home stands.
 #[derive(Debug, Clone)]
@@ -100,7 +101,10 @@ impl SignalLoop {
     pub fn scheduler_status(&self) -> Result<SchedulerStatus> {
         let running = self.scheduling.running.lock().clone();
         let (config, warnings) = match &running {
-            Some(running) => (running.config.clone(), running.warnings.clone()),
+            Some(running) => {
+                let rules = running.rules.lock();
+                (rules.config.clone(), rules.warnings.clone())
+            }
             None => self.scheduler_config(Map::new())?,
         };
         let standing_by = running.as_ref().and_then(|running| running.standing_by.lock().clone());
@@ -123,10 +127,10 @@ impl SignalLoop {
             Err(error) => (Record::default(), Some(error.to_string())),
         };
         // An attempt without an end is under way, or was interrupted: its lock tells.
-        let running = self.scheduling.active.lock().contains(&task)
+        let running = self.scheduling.active.borrow().contains(&task)
             || (record.attempt > 0
                 && folder.is_dir()
-                && matches!(hold(&folder, task.as_str()), Err(Error::TaskBusy(_))));
+                && matches!(hold(&folder, task.as_str(), Duration::ZERO), Err(Error::TaskBusy(_))));
         let by_itself = config.enabled && plan.enabled;
         let next_ms = Timer::resume(plan.clone(), record.clone(), now).next_ms(now).filter(|_| by_itself);
         Ok(TaskStatus { task, plan, running, next_ms, record, problem })

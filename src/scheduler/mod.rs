@@ -15,4 +15,4 @@ pub use due::Schedule;
 pub use moment::Moment;
 pub use record::{Cause, LastRun, Outcome, Record, Unfinished};
 pub use task::Task;
-pub use timer::Timer;
+pub use timer::{Due, Timer};
