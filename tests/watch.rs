@@ -249,11 +249,11 @@ async fn candles_of_the_users_own_close_signals_at_their_own_timeframe() {
         let candle = quarters(symbol)[n];
         let percent = [0.2, 1.0, 40.0][n % 3];
         // `given` dates it to a minute after the candle's opening.
-        let mut one = given(id, symbol, &candle, 14 * MINUTE + 20_000, percent, n % 2 == 0, hours);
+        let mut one = given(id, symbol, &candle, 14 * MINUTE + 20_000, percent, n.is_multiple_of(2), hours);
         one.timeframe = signalloop::symbol::Timeframe::parse("15m").unwrap();
         one
     };
-    let hours = |n: usize| (n % 4 == 0).then_some(5);
+    let hours = |n: usize| n.is_multiple_of(4).then_some(5);
     let signals: Vec<Signal> = (0..40).map(|n| signal_of(&format!("b{n}"), "BTCUSDT", n * 7, hours(n))).collect();
     let store = core.store().unwrap();
     store.record_all(signals.clone()).await.unwrap();
@@ -309,7 +309,7 @@ async fn a_hundred_thousand_open_signals_cost_as_many_questions_as_their_ten_sym
         let (symbol, candle) = (names[n % 10], &candles[n % 10]);
         match n < 10 {
             true => given(&format!("hit{n}"), symbol, candle, 0, 0.000_001, true, None),
-            false => given(&format!("s{n}"), symbol, candle, 0, 20.0 + (n % 25) as f64, n % 2 == 0, None),
+            false => given(&format!("s{n}"), symbol, candle, 0, 20.0 + (n % 25) as f64, n.is_multiple_of(2), None),
         }
     };
     let store = core.store().unwrap();

@@ -93,7 +93,7 @@ impl SignalLoop {
         self.core.home().display().to_string()
     }
 
-    /// Unknown keys of the configuration, by file and name.
+    /// Unknown keys of the configuration, by file and name; a changed file that cannot be used.
     #[napi(getter)]
     pub fn warnings(&self) -> Vec<String> {
         self.core.warnings()

@@ -142,14 +142,14 @@ struct Active<'a>(&'a SignalLoop, Task);
 
 impl<'a> Active<'a> {
     fn new(core: &'a SignalLoop, task: Task) -> Self {
-        core.scheduling.active.send_if_modified(|active| active.insert(task));
+        core.scheduling.active.lock().insert(task);
         Self(core, task)
     }
 }
 
 impl Drop for Active<'_> {
     fn drop(&mut self) {
-        self.0.scheduling.active.send_if_modified(|active| active.remove(&self.1));
+        self.0.scheduling.active.lock().remove(&self.1);
     }
 }
 

@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{RwLock, watch};
 use tokio::task::JoinSet;
 
 /// How often the scheduler looks: a dead leader is replaced, and what is due begins, within this time.
@@ -30,11 +30,18 @@ const TICK: Duration = Duration::from_millis(500);
 pub(super) struct Scheduling {
     pub(super) running: Mutex<Option<Arc<Running>>>,
     /// The tasks under way in this loop, by hand too.
-    pub(super) active: watch::Sender<BTreeSet<Task>>,
-    /// Stops those that are run by hand.
-    by_hand: Mutex<Cancel>,
+    pub(super) active: Mutex<BTreeSet<Task>>,
+    by_hand: Mutex<ByHand>,
     /// What the watch knows.
     pub(super) watched: Mutex<Known>,
+}
+
+/// The runs by hand since the last stop.
+#[derive(Default)]
+struct ByHand {
+    stop: Cancel,
+    /// Held for reading by each of them.
+    under_way: Arc<RwLock<()>>,
 }
 
 /// A scheduler that was started and not stopped.
@@ -85,9 +92,11 @@ impl SignalLoop {
         let call = self.begin()?;
         let file = Noticed::now(self.scheduler_file())?;
         let (config, warnings) = self.scheduler_config(changes.clone())?;
+        if let Some(running) = self.scheduling.running.lock().clone() {
+            self.reread_rules(&running);
+        }
         let mut running = self.scheduling.running.lock();
         if let Some(running) = running.as_ref().filter(|running| !running.stop.is_cancelled()) {
-            self.reread_rules(running);
             return match running.rules.lock().config == config {
                 true => Ok(()),
                 false => Err(Error::argument(
@@ -120,7 +129,8 @@ impl SignalLoop {
 
     /// Stops the scheduler: what is under way, by hand too, is cancelled and ends at its next step. Returns when it has.
     pub async fn stop_scheduler(&self) {
-        std::mem::take(&mut *self.scheduling.by_hand.lock()).cancel();
+        let by_hand = std::mem::take(&mut *self.scheduling.by_hand.lock());
+        by_hand.stop.cancel();
         let running = self.scheduling.running.lock().clone();
         if let Some(running) = running {
             running.stop.cancel();
@@ -131,8 +141,7 @@ impl SignalLoop {
                 *current = None;
             }
         }
-        // Those run by hand.
-        let _ = self.scheduling.active.subscribe().wait_for(BTreeSet::is_empty).await;
+        let _all_ended = by_hand.under_way.write().await;
     }
 
     /// Runs a task now, whoever leads, and returns what it came to; failed markets are in there.
@@ -149,7 +158,11 @@ impl SignalLoop {
             }
             None => self.scheduler_config(Map::new())?.0.plan(task),
         };
-        let stop = self.scheduling.by_hand.lock().clone();
+        let (stop, under_way) = {
+            let by_hand = self.scheduling.by_hand.lock();
+            (by_hand.stop.clone(), by_hand.under_way.clone())
+        };
+        let _until_it_ends = under_way.read().await;
         let (_, last) = self.attempt(Order { task, plan, due: None, stop }).await?;
         last.ok_or_else(|| Error::Internal(format!("{task} did not run")))
     }
@@ -187,20 +200,27 @@ impl SignalLoop {
     /// Reads `scheduler_config.json` again if it changed. One that cannot be used is told once, and what was in force stays
     /// so.
     fn reread_rules(&self, running: &Running) {
-        let rules = &mut *running.rules.lock();
-        let read = || {
-            let (config, warnings) = self.scheduler_config(running.options.clone())?;
-            self.take_thresholds(&config)?;
-            Ok((config, warnings))
-        };
-        match rules.file.read_if_changed(read) {
-            None => {}
-            Some(Ok((config, warnings))) => (rules.config, rules.warnings) = (config, warnings),
-            Some(Err(problem)) => {
-                self.emit(&Event::Warning(problem.clone()));
-                rules.warnings.push(problem);
+        let problem = {
+            let rules = &mut *running.rules.lock();
+            let read = || {
+                let (config, warnings) = self.scheduler_config(running.options.clone())?;
+                self.take_thresholds(&config)?;
+                Ok((config, warnings))
+            };
+            match rules.file.read_if_changed(read) {
+                None => return,
+                Some(Ok((config, warnings))) => {
+                    (rules.config, rules.warnings) = (config, warnings);
+                    return;
+                }
+                Some(Err(problem)) => {
+                    rules.warnings.push(problem.clone());
+                    problem
+                }
             }
-        }
+        };
+        // Told without the lock: a listener may ask how it stands.
+        self.emit(&Event::Warning(problem));
     }
 
     /// Until it is stopped: leads if nobody else does, and runs what is due.

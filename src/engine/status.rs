@@ -19,7 +19,7 @@ pub struct SchedulerStatus {
     pub standing_by: Option<String>,
     /// The configuration in force.
     pub config: SchedulerConfig,
-    /// Unknown keys of the configuration.
+    /// Unknown keys of the configuration; a changed file that cannot be used.
     pub warnings: Vec<String>,
     /// Every task.
     pub tasks: Vec<TaskStatus>,
@@ -127,7 +127,7 @@ impl SignalLoop {
             Err(error) => (Record::default(), Some(error.to_string())),
         };
         // An attempt without an end is under way, or was interrupted: its lock tells.
-        let running = self.scheduling.active.borrow().contains(&task)
+        let running = self.scheduling.active.lock().contains(&task)
             || (record.attempt > 0
                 && folder.is_dir()
                 && matches!(hold(&folder, task.as_str(), Duration::ZERO), Err(Error::TaskBusy(_))));

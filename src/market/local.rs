@@ -1,17 +1,65 @@
 //! Times of a candle file that say no offset, in a zone that was named.
 
 use super::Candle;
+use super::findings::{Cause, Findings};
+use super::kline::check_close;
+use crate::symbol::Timeframe;
 use crate::time::format_iso;
 use chrono::{DateTime, MappedLocalTime, TimeZone};
 use chrono_tz::Tz;
 use std::collections::BTreeMap;
+
+/// The rows whose times say no offset.
+#[derive(Default)]
+pub(super) struct LocalRows {
+    places: Vec<usize>,
+    lines: Vec<usize>,
+    /// Close times that do say theirs, by place among these.
+    closes: Vec<(usize, i64)>,
+}
+
+impl LocalRows {
+    /// A row that stands at `place` among all, on this line; and its close time, if that does say its offset.
+    pub fn add(&mut self, place: usize, line: usize, close_ms: Option<i64>) {
+        self.closes.extend(close_ms.map(|close_ms| (self.places.len(), close_ms)));
+        self.places.push(place);
+        self.lines.push(line);
+    }
+
+    /// Puts their times right by the zone that was named, or says that they were taken as UTC.
+    ///
+    /// # Errors
+    /// The line of a time that cannot be told, or that its close time contradicts, and why in words.
+    pub fn settle(
+        self,
+        zone: Option<Tz>,
+        rows: &mut [Candle],
+        timeframe: Timeframe,
+        findings: &mut Findings,
+    ) -> Result<(), (usize, String)> {
+        let (count, first) = (self.places.len(), self.places.first().map_or(0, |place| rows[*place].open_ms));
+        match zone {
+            Some(Tz::UTC) => {}
+            None => findings.add(Cause::TakenAsUtc, count, || format_iso(first)),
+            Some(zone) => {
+                to_utc(rows, &self.places, zone).map_err(|(place, problem)| (self.lines[place], problem))?;
+                findings.add(Cause::LocalTime, count, || zone.name().to_owned());
+            }
+        }
+        for (at, close_ms) in self.closes {
+            check_close(rows[self.places[at]].open_ms, close_ms, timeframe)
+                .map_err(|problem| (self.lines[at], problem))?;
+        }
+        Ok(())
+    }
+}
 
 /// Replaces the open times at `places`, read as if they were UTC, by what clocks in `zone` showed as that time. Of an hour
 /// that they showed twice the order of the rows tells which is which, if both are there.
 ///
 /// # Errors
 /// Which of the places has a time that cannot be told, and why in words. The rows are not to be used then.
-pub(super) fn to_utc(rows: &mut [Candle], places: &[usize], zone: Tz) -> Result<(), (usize, String)> {
+fn to_utc(rows: &mut [Candle], places: &[usize], zone: Tz) -> Result<(), (usize, String)> {
     let newest_first = places.first().zip(places.last()).is_some_and(|(&a, &b)| rows[a].open_ms > rows[b].open_ms);
     let mut twice = BTreeMap::<i64, Vec<usize>>::new();
     for (at, &place) in places.iter().enumerate() {

@@ -5,7 +5,7 @@ use super::Candle;
 use super::csv;
 use super::findings::{Cause, Findings};
 use super::kline::{check_close, epoch_ms, read_rows};
-use super::local::to_utc;
+use super::local::LocalRows;
 use super::series::{RunEnds, check_steps, settle};
 use crate::error::{Error, Result};
 use crate::symbol::Timeframe;
@@ -180,47 +180,6 @@ fn read_csv_text(
             let hint = if has_header { None } else { other_order(text) };
             Err((*line, format!("{problem}{more}{}", hint.unwrap_or_default())))
         }
-    }
-}
-
-/// The rows whose times say no offset.
-#[derive(Default)]
-struct LocalRows {
-    places: Vec<usize>,
-    lines: Vec<usize>,
-    /// Close times that do say theirs, by place among these.
-    closes: Vec<(usize, i64)>,
-}
-
-impl LocalRows {
-    fn add(&mut self, place: usize, line: usize, close_ms: Option<i64>) {
-        close_ms.map(|close_ms| self.closes.push((self.places.len(), close_ms)));
-        self.places.push(place);
-        self.lines.push(line);
-    }
-
-    /// Puts their times right, or says that they were taken as UTC.
-    fn settle(
-        self,
-        zone: Option<Tz>,
-        rows: &mut [Candle],
-        timeframe: Timeframe,
-        findings: &mut Findings,
-    ) -> std::result::Result<(), LineProblem> {
-        let (count, first) = (self.places.len(), self.places.first().map_or(0, |place| rows[*place].open_ms));
-        match zone {
-            Some(Tz::UTC) => {}
-            None => findings.add(Cause::TakenAsUtc, count, || time::format_iso(first)),
-            Some(zone) => {
-                to_utc(rows, &self.places, zone).map_err(|(place, problem)| (self.lines[place], problem))?;
-                findings.add(Cause::LocalTime, count, || zone.name().to_owned());
-            }
-        }
-        for (at, close_ms) in self.closes {
-            check_close(rows[self.places[at]].open_ms, close_ms, timeframe)
-                .map_err(|problem| (self.lines[at], problem))?;
-        }
-        Ok(())
     }
 }
 
