@@ -99,7 +99,7 @@ impl FeedbackStore {
         let everything = StatsFilter::default();
         let mut names = BTreeSet::new();
         self.closed_records(&everything, |record| {
-            names.extend(record.signal.numeric_indicators().into_iter().map(|(name, _)| name));
+            names.extend(record.signal.indicators.numbers().into_iter().map(|(name, _)| name));
             Ok(())
         })?;
         let names: Vec<String> = names.into_iter().collect();
@@ -156,7 +156,7 @@ fn row<'a>(record: &Record, names: &'a [String]) -> impl Iterator<Item = String>
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
     });
-    let indicators: HashMap<String, f64> = record.signal.numeric_indicators().into_iter().collect();
+    let indicators: HashMap<String, f64> = record.signal.indicators.numbers().into_iter().collect();
     let cells = names.iter().map(move |name| indicators.get(name).map_or_else(String::new, f64::to_string));
     // Features of another version mean something else: their cells stay empty.
     let entry = record.signal.features.clone().filter(|features| features.version == VERSION);
