@@ -170,7 +170,7 @@ export type LoopEvent = EventFacts & (
   | { type: 'taskProgress'; task: TaskName; symbol: string; timeframe: Timeframe; done: number; total: number }
   /** A task did all that it had to. */
   | { type: 'taskFinished'; task: TaskName; run: TaskRun }
-  /** A task failed, for the markets in `run.failed` or as a whole, or was cancelled; `retryAt` is missing when it waits for its next due time. */
+  /** A task failed, for the markets in `run.failed` or as a whole, or was cancelled; `retryAt` is when it is tried again, or due for all markets if that comes first; missing when it waits for its next due time. */
   | { type: 'taskFailed'; task: TaskName; run: TaskRun; retryAt?: string }
   /** Something went wrong in the background, where no promise could say so. */
   | { type: 'warning'; message: string }
@@ -251,7 +251,7 @@ export interface SchedulerStatus {
   enabled: boolean
   /** IANA zone of times of day and patterns. */
   timezone: string
-  /** Unknown keys of the configuration. */
+  /** Unknown keys of the configuration; a changed file that cannot be used. */
   warnings: string[]
   /** Every task. */
   tasks: TaskStatus[]
@@ -633,8 +633,8 @@ export declare class Predictor {
 /** The scheduler of a loop; {@link SignalLoop.startScheduler} starts it. It keeps no process alive. */
 export declare class Scheduler {
   /**
-   * Stops it: what is under way is cancelled and ends at its next step; whoever goes on does it again. Resolves when it has
-   * ended; at once when nothing runs.
+   * Stops it: what is under way, by `runOnce` too, is cancelled and ends at its next step; whoever goes on does it again.
+   * Resolves when it has ended; at once when nothing runs.
    */
   stop(): Promise<void>
   /**
@@ -667,7 +667,7 @@ export declare class SignalLoop {
   constructor(options?: LoopOptions)
   /** The home folder. */
   get home(): string
-  /** Unknown keys of the configuration, by file and name. */
+  /** Unknown keys of the configuration, by file and name; a changed file that cannot be used. */
   get warnings(): Array<string>
   /** Signals in, closings and statistics out. */
   get feedbackTracker(): FeedbackTracker

@@ -170,7 +170,7 @@ export type LoopEvent = EventFacts & (
   | { type: 'taskProgress'; task: TaskName; symbol: string; timeframe: Timeframe; done: number; total: number }
   /** A task did all that it had to. */
   | { type: 'taskFinished'; task: TaskName; run: TaskRun }
-  /** A task failed, for the markets in `run.failed` or as a whole, or was cancelled; `retryAt` is missing when it waits for its next due time. */
+  /** A task failed, for the markets in `run.failed` or as a whole, or was cancelled; `retryAt` is when it is tried again, or due for all markets if that comes first; missing when it waits for its next due time. */
   | { type: 'taskFailed'; task: TaskName; run: TaskRun; retryAt?: string }
   /** Something went wrong in the background, where no promise could say so. */
   | { type: 'warning'; message: string }
@@ -251,7 +251,7 @@ export interface SchedulerStatus {
   enabled: boolean
   /** IANA zone of times of day and patterns. */
   timezone: string
-  /** Unknown keys of the configuration. */
+  /** Unknown keys of the configuration; a changed file that cannot be used. */
   warnings: string[]
   /** Every task. */
   tasks: TaskStatus[]

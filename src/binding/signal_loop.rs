@@ -96,7 +96,7 @@ impl SignalLoop {
         self.core.home().display().to_string()
     }
 
-    /// Unknown keys of the configuration, by file and name.
+    /// Unknown keys of the configuration, by file and name; a changed file that cannot be used.
     #[napi(getter)]
     pub fn warnings(&self) -> Vec<String> {
         self.core.warnings()
@@ -159,7 +159,7 @@ impl SignalLoop {
             let market = values::market(&mut map)?;
             values::no_more(&map)?;
             let core = self.core.clone();
-            Ok(async move { Ok(types::Improvement::of(&market, core.evaluate(&market)?)) })
+            Ok(async move { Ok(types::Improvement::of(&market, core.evaluate(&market, &Cancel::default())?)) })
         })
     }
 

@@ -180,7 +180,7 @@ async fn learn(core: &Arc<SignalLoop>, learn: &Learn, args: &Args, output: &Outp
         }
         LearnMode::Evaluate => {
             let market = Market { symbol: symbol.clone(), timeframe: *timeframe };
-            shown::improvement(&market, &core.evaluate(&market)?, output);
+            shown::improvement(&market, &core.evaluate(&market, &Cancel::default())?, output);
             Ok(SUCCESS)
         }
     }
@@ -253,6 +253,7 @@ pub async fn simulator(args: &SimulatorArgs, output: &Output) -> Result<i32> {
         clock: Clock::System,
         rule_strength: args.rule,
         port: args.port,
+        ..SimulatorOptions::default()
     })?;
     let here = json!({ "url": simulator.url(), "nowMs": simulator.now_ms() });
     if output.json {
