@@ -170,7 +170,7 @@ export type LoopEvent = EventFacts & (
   | { type: 'taskProgress'; task: TaskName; symbol: string; timeframe: Timeframe; done: number; total: number }
   /** A task did all that it had to. */
   | { type: 'taskFinished'; task: TaskName; run: TaskRun }
-  /** A task failed, for the markets in `run.failed` or as a whole, or was cancelled; `retryAt` is missing when it waits for its next due time. */
+  /** A task failed, for the markets in `run.failed` or as a whole, or was cancelled; `retryAt` is when it is tried again, or due for all markets if that comes first; missing when it waits for its next due time. */
   | { type: 'taskFailed'; task: TaskName; run: TaskRun; retryAt?: string }
   /** Something went wrong in the background, where no promise could say so. */
   | { type: 'warning'; message: string }
@@ -251,7 +251,7 @@ export interface SchedulerStatus {
   enabled: boolean
   /** IANA zone of times of day and patterns. */
   timezone: string
-  /** Unknown keys of the configuration. */
+  /** Unknown keys of the configuration; a changed file that cannot be used. */
   warnings: string[]
   /** Every task. */
   tasks: TaskStatus[]
@@ -296,6 +296,30 @@ export interface SchedulerConfiguration {
   /** Replaces those of the training configuration. */
   poorPerformance?: Configuration['poorPerformance']
 }
+
+/** Where to write the report. */
+export interface ReportOptions {
+  /** The file. Default: `report.html` in the home. */
+  out?: string
+}
+
+/** What the live view needs of a request: that of `http`, and of what is built on it. */
+export interface DashboardRequest {
+  method?: string
+  url?: string
+  headers: { readonly [name: string]: string | string[] | undefined }
+}
+
+/** What the live view needs of a response: that of `http`, and of what is built on it. */
+export interface DashboardResponse {
+  readonly headersSent: boolean
+  writeHead(status: number, headers: Record<string, string>): unknown
+  removeHeader(name: string): unknown
+  end(body: string): unknown
+}
+
+/** Answers every request that it is given; mounted in Express, only those for the mount point itself. */
+export type DashboardHandler = (request: DashboardRequest, response: DashboardResponse, next?: () => void) => void
 
 /** Whose signals to evaluate. */
 export interface EvaluateOptions {
@@ -467,6 +491,10 @@ export declare const onEvent: SignalLoop['onEvent']
 export declare const startScheduler: SignalLoop['startScheduler']
 /** See {@link SignalLoop.models}; of the default loop. */
 export declare const models: SignalLoop['models']
+/** See {@link SignalLoop.report}; of the default loop. */
+export declare const report: SignalLoop['report']
+/** See {@link SignalLoop.dashboard}; of the default loop, as it is at each request. */
+export declare const dashboard: SignalLoop['dashboard']
 /** See {@link SignalLoop.rollback}; of the default loop. */
 export declare const rollback: SignalLoop['rollback']
 /** See {@link SignalLoop.metrics}; of the default loop. */
@@ -605,8 +633,8 @@ export declare class Predictor {
 /** The scheduler of a loop; {@link SignalLoop.startScheduler} starts it. It keeps no process alive. */
 export declare class Scheduler {
   /**
-   * Stops it: what is under way is cancelled and ends at its next step; whoever goes on does it again. Resolves when it has
-   * ended; at once when nothing runs.
+   * Stops it: what is under way, by `runOnce` too, is cancelled and ends at its next step; whoever goes on does it again.
+   * Resolves when it has ended; at once when nothing runs.
    */
   stop(): Promise<void>
   /**
@@ -639,7 +667,7 @@ export declare class SignalLoop {
   constructor(options?: LoopOptions)
   /** The home folder. */
   get home(): string
-  /** Unknown keys of the configuration, by file and name. */
+  /** Unknown keys of the configuration, by file and name; a changed file that cannot be used. */
   get warnings(): Array<string>
   /** Signals in, closings and statistics out. */
   get feedbackTracker(): FeedbackTracker
@@ -709,6 +737,18 @@ export declare class SignalLoop {
    * Rejects with `ERR_IO`, `ERR_CLOSED`. A file's own error is in its entry.
    */
   models(): Promise<ModelEntry[]>
+  /**
+   * Writes the report: one HTML file that needs no network, with results, probabilities, what was learned, models, candles
+   * and the scheduler. What cannot be looked at is told in it, and in `problems`.
+   *
+   * Rejects with `ERR_IO` when it cannot be written, `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`.
+   */
+  report(options?: ReportOptions): Promise<ReportResult>
+  /**
+   * The same as a live view to mount in a backend, for those who may see it: `app.use('/learning', loop.dashboard())`.
+   * Answers GET and HEAD only, and no other site. `docs/report.md` says how to mount it in Fastify and plain `http`.
+   */
+  dashboard(): DashboardHandler
   /**
    * Puts the model before the one in service back into service, in all processes, and writes it down.
    *
@@ -1190,6 +1230,22 @@ export interface RefusedLine {
   line: number
   /** Why not. */
   reason: string
+}
+
+/** A report that was written. */
+export interface ReportResult {
+  /** Its file, an absolute path. */
+  path: string
+  /** How long that is. */
+  bytes: number
+  /** Closed signals in it. */
+  closedSignals: number
+  /** Open signals. */
+  activeSignals: number
+  /** Models in service. */
+  models: number
+  /** What could not be looked at, in words; the rest is in the report. */
+  problems: Array<string>
 }
 
 /** A model taken out of service in favour of the one before it. */

@@ -95,7 +95,7 @@ test('a command that cannot be understood ends with 2, one that cannot be done w
 test('help is on standard output and names every command', async () => {
   const { code, stdout, stderr } = await signalloop(newHome(), '--help')
   expect([code, stderr]).toEqual([0, ''])
-  for (const command of ['train', 'retrain', 'fetch', 'predict', 'stats', 'models', 'rollback', 'import', 'export', 'compact', 'demo', 'simulator']) {
+  for (const command of ['train', 'retrain', 'fetch', 'predict', 'stats', 'models', 'report', 'dashboard', 'rollback', 'import', 'export', 'compact', 'demo', 'simulator']) {
     expect(stdout).toMatch(new RegExp(`^ {2}${command} +\\w`, 'm'))
   }
 })

@@ -32,6 +32,7 @@ pub mod files;
 pub mod learning;
 pub mod market;
 pub mod model;
+pub mod report;
 pub mod scheduler;
 pub mod signal;
 pub mod symbol;

@@ -170,7 +170,7 @@ export type LoopEvent = EventFacts & (
   | { type: 'taskProgress'; task: TaskName; symbol: string; timeframe: Timeframe; done: number; total: number }
   /** A task did all that it had to. */
   | { type: 'taskFinished'; task: TaskName; run: TaskRun }
-  /** A task failed, for the markets in `run.failed` or as a whole, or was cancelled; `retryAt` is missing when it waits for its next due time. */
+  /** A task failed, for the markets in `run.failed` or as a whole, or was cancelled; `retryAt` is when it is tried again, or due for all markets if that comes first; missing when it waits for its next due time. */
   | { type: 'taskFailed'; task: TaskName; run: TaskRun; retryAt?: string }
   /** Something went wrong in the background, where no promise could say so. */
   | { type: 'warning'; message: string }
@@ -251,7 +251,7 @@ export interface SchedulerStatus {
   enabled: boolean
   /** IANA zone of times of day and patterns. */
   timezone: string
-  /** Unknown keys of the configuration. */
+  /** Unknown keys of the configuration; a changed file that cannot be used. */
   warnings: string[]
   /** Every task. */
   tasks: TaskStatus[]
@@ -296,6 +296,30 @@ export interface SchedulerConfiguration {
   /** Replaces those of the training configuration. */
   poorPerformance?: Configuration['poorPerformance']
 }
+
+/** Where to write the report. */
+export interface ReportOptions {
+  /** The file. Default: `report.html` in the home. */
+  out?: string
+}
+
+/** What the live view needs of a request: that of `http`, and of what is built on it. */
+export interface DashboardRequest {
+  method?: string
+  url?: string
+  headers: { readonly [name: string]: string | string[] | undefined }
+}
+
+/** What the live view needs of a response: that of `http`, and of what is built on it. */
+export interface DashboardResponse {
+  readonly headersSent: boolean
+  writeHead(status: number, headers: Record<string, string>): unknown
+  removeHeader(name: string): unknown
+  end(body: string): unknown
+}
+
+/** Answers every request that it is given; mounted in Express, only those for the mount point itself. */
+export type DashboardHandler = (request: DashboardRequest, response: DashboardResponse, next?: () => void) => void
 
 /** Whose signals to evaluate. */
 export interface EvaluateOptions {
@@ -467,6 +491,10 @@ export declare const onEvent: SignalLoop['onEvent']
 export declare const startScheduler: SignalLoop['startScheduler']
 /** See {@link SignalLoop.models}; of the default loop. */
 export declare const models: SignalLoop['models']
+/** See {@link SignalLoop.report}; of the default loop. */
+export declare const report: SignalLoop['report']
+/** See {@link SignalLoop.dashboard}; of the default loop, as it is at each request. */
+export declare const dashboard: SignalLoop['dashboard']
 /** See {@link SignalLoop.rollback}; of the default loop. */
 export declare const rollback: SignalLoop['rollback']
 /** See {@link SignalLoop.metrics}; of the default loop. */

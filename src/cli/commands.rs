@@ -43,6 +43,8 @@ pub async fn run(command: &Command, args: &Args, output: &Output, ending: &Endin
         Command::Learn(learn) => self::learn(&core, learn, args, output).await,
         Command::Patterns(patterns) => shown::patterns(&core, patterns, output).await,
         Command::Models => shown::models(&core, output),
+        Command::Report(asked) => super::report::report(&core, asked, output).await,
+        Command::Dashboard(asked) => super::report::dashboard(&core, asked, output, ending).await,
         Command::Rollback(rollback) => self::rollback(&core, rollback, output),
         Command::Scheduler(command) => super::scheduler::scheduler(&core, command, output, ending).await,
         Command::Import(file) => import(&core, &file.file, output).await,
@@ -178,7 +180,7 @@ async fn learn(core: &Arc<SignalLoop>, learn: &Learn, args: &Args, output: &Outp
         }
         LearnMode::Evaluate => {
             let market = Market { symbol: symbol.clone(), timeframe: *timeframe };
-            shown::improvement(&market, &core.evaluate(&market)?, output);
+            shown::improvement(&market, &core.evaluate(&market, &Cancel::default())?, output);
             Ok(SUCCESS)
         }
     }
@@ -251,6 +253,7 @@ pub async fn simulator(args: &SimulatorArgs, output: &Output) -> Result<i32> {
         clock: Clock::System,
         rule_strength: args.rule,
         port: args.port,
+        ..SimulatorOptions::default()
     })?;
     let here = json!({ "url": simulator.url(), "nowMs": simulator.now_ms() });
     if output.json {

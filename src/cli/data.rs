@@ -82,7 +82,7 @@ pub fn check(core: &SignalLoop, args: &DataCheck, output: &Output) -> Result<i32
 
 impl From<&DataReading> for Reading {
     fn from(args: &DataReading) -> Self {
-        Self { columns: args.columns.clone(), since_ms: args.since }
+        Self { columns: args.columns.clone(), since_ms: args.since, timezone: args.timezone }
     }
 }
 

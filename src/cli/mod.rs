@@ -10,6 +10,7 @@ mod doctor;
 mod output;
 mod planted;
 mod progress;
+mod report;
 mod scheduler;
 mod shown;
 mod table;

@@ -6,7 +6,7 @@ use super::{Fault, Shared};
 use crate::market::Candle;
 use crate::symbol::{Symbol, Timeframe};
 use axum::extract::{ConnectInfo, Query, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderName, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -22,6 +22,8 @@ const QUOTES: [&str; 3] = ["USDT", "USDC", "BTC"];
 /// Longer than any client waits.
 const NO_ANSWER_FOR: Duration = Duration::from_secs(300);
 
+const USED_WEIGHT: HeaderName = HeaderName::from_static("x-mbx-used-weight-1m");
+
 type Parameters = Query<HashMap<String, String>>;
 
 pub(super) fn routes(shared: Arc<Shared>) -> Router {
@@ -32,17 +34,35 @@ pub(super) fn routes(shared: Arc<Shared>) -> Router {
         .route("/api/v3/klines", get(klines))
         .route("/api/v3/ticker/price", get(ticker_price))
         .layer(middleware::from_fn_with_state(shared.clone(), spoil))
+        .layer(middleware::from_fn_with_state(shared.clone(), weigh))
         .with_state(shared)
 }
 
-/// Counts the request, and spoils its answer if a fault is due.
+/// Weighs the request as Binance does: says in every answer what was used in this minute, and refuses what is too much.
+async fn weigh(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    shared.remember(request.uri().to_string());
+    let weight = match request.uri().path() {
+        "/api/v3/klines" => 2,
+        "/api/v3/ticker/price" if request.uri().query().is_some_and(|query| query.contains("symbol=")) => 2,
+        "/api/v3/ticker/price" => 4,
+        _ => 1,
+    };
+    let (used, minute_left_s) = shared.weigh(weight);
+    let mut answer = match used > shared.weight_a_minute {
+        true => too_many(StatusCode::TOO_MANY_REQUESTS, minute_left_s),
+        false => next.run(request).await,
+    };
+    answer.headers_mut().insert(USED_WEIGHT, used.into());
+    answer
+}
+
+/// Spoils the answer to a request if a fault is due.
 async fn spoil(
     State(shared): State<Arc<Shared>>,
     ConnectInfo(scissors): ConnectInfo<Scissors>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    shared.remember(request.uri().to_string());
     let fault = shared.next_fault();
     match fault {
         Some(Fault::Status(code)) => {
@@ -162,10 +182,15 @@ fn kline(candle: &Candle, timeframe: Timeframe) -> Value {
     ])
 }
 
-async fn ticker_price(State(shared): State<Arc<Shared>>, Query(parameters): Parameters) -> Answer {
+async fn ticker_price(
+    State(shared): State<Arc<Shared>>,
+    Query(parameters): Parameters,
+    fault: Option<Extension<Fault>>,
+) -> Answer {
     let now = shared.now_ms();
+    let factor = fault.map_or(1.0, |Extension(fault)| fault.factor());
     let price = |symbol: &str| {
-        let price = path(&shared, symbol)?.lock().price(now);
+        let price = factor * path(&shared, symbol)?.lock().price(now);
         Ok(json!({ "symbol": symbol, "price": format!("{price:.8}") }))
     };
     let answer = match (parameters.get("symbol"), parameters.get("symbols")) {
