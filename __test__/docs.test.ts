@@ -151,7 +151,7 @@ async function checkFile({ note, text }: Block): Promise<void> {
     mkdirSync(join(modules, '.bin'), { recursive: true })
     symlinkSync(ROOT, join(modules, 'signalloop'), 'dir')
     symlinkSync(join(ROOT, 'bin', 'signalloop.js'), join(modules, '.bin', 'signalloop'))
-    for (const name of ['express', 'tsx']) symlinkSync(join(ROOT, 'node_modules', name), join(modules, name), 'dir')
+    for (const name of ['express', 'fastify', 'tsx']) symlinkSync(join(ROOT, 'node_modules', name), join(modules, name), 'dir')
     writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'backend', type: 'module', private: true }))
   })
   afterAll(async () => {
