@@ -307,7 +307,7 @@ export interface ReportOptions {
 export interface DashboardRequest {
   /** `GET` or `HEAD`; anything else is refused. */
   method?: string
-  /** Path and query; the page is what has no query. */
+  /** Path and query; with the query `data` the answer is JSON, else the page. */
   url?: string
   /** By their names in lower case. */
   headers: { readonly [name: string]: string | string[] | undefined }
