@@ -5,6 +5,7 @@
 // The home comes from `process.env` here and not in native code: Jest gives each test file, and worker_threads each
 // worker, a `process.env` of its own that native code cannot see.
 
+const dashboardOf = require('./dashboard.js')
 const native = require('./native.js')
 
 const defaultLoop = () =>
@@ -97,6 +98,10 @@ class SignalLoop extends native.SignalLoop {
     return promised(() => super.train(read(listening('onProgress'), options)))
   }
 
+  dashboard() {
+    return dashboardOf((request) => promised(() => super.dashboard(request)))
+  }
+
   onEvent(listener) {
     let wanted = true
     const hear = harmless('onEvent', listener)
@@ -153,8 +158,12 @@ module.exports.generateSignal = ofDefaultLoop('generateSignal')
 module.exports.fetchData = ofDefaultLoop('fetchData')
 module.exports.models = ofDefaultLoop('models')
 module.exports.evaluate = ofDefaultLoop('evaluate')
+module.exports.report = ofDefaultLoop('report')
+// The default loop of each request: it may have been closed, and opened anew, since the one before.
+module.exports.dashboard = () => dashboardOf((request) => promised(() => native.SignalLoop.prototype.dashboard.call(defaultLoop(), request)))
 module.exports.onEvent = (listener) => defaultLoop().onEvent(listener)
 module.exports.startScheduler = (options) => defaultLoop().startScheduler(options)
 module.exports.rollback = ofDefaultLoop('rollback')
+module.exports.metrics = ofDefaultLoop('metrics')
 module.exports.configure = (options) => defaultLoop().configure(options)
 module.exports.close = ofDefaultLoop('close')

@@ -6,6 +6,7 @@ use crate::symbol::{Symbol, Timeframe};
 use crate::time::parse_time;
 use chrono_tz::Tz;
 use clap::{Parser, Subcommand};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// A feedback loop for trading signals: it records them, closes them by price, learns, and predicts.
@@ -56,11 +57,19 @@ pub enum Command {
     Patterns(Patterns),
     /// Show the models in service, and how good they are on candles they had not seen
     Models,
+    /// Write all of it into one HTML file, to look at in a browser
+    Report(Report),
+    /// Show the same live in a browser, on this machine
+    Dashboard(Dashboard),
     /// Put the model before the one in service back into service
     Rollback(Rollback),
     /// Let the loop run by itself: candles, training, evaluation, open signals
     #[command(subcommand)]
     Scheduler(Scheduler),
+    /// Say what is wrong with the home, its configuration, or the exchange, why it matters, and what to do
+    Doctor,
+    /// Print the state of the home in Prometheus' text format
+    Metrics,
     /// Take in a signals.jsonl of the system that came before, or of another home
     Import(File),
     /// Write all closed signals to a CSV file, with their features at entry
@@ -282,6 +291,31 @@ pub enum LearnMode {
     Incremental,
     /// Compare the recent half of the closed signals with the early half
     Evaluate,
+}
+
+/// Where to write the report.
+#[derive(Debug, clap::Args)]
+pub struct Report {
+    /// The file [default: report.html in the home]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Open it in the browser
+    #[arg(long)]
+    pub open: bool,
+}
+
+/// Where to serve the live view.
+#[derive(Debug, clap::Args)]
+pub struct Dashboard {
+    /// The port; 0 is any free one
+    #[arg(long, default_value_t = 4600)]
+    pub port: u16,
+    /// The address to listen on; any other than this machine's own lets others in without a password
+    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
+    pub host: IpAddr,
+    /// Open it in the browser
+    #[arg(long)]
+    pub open: bool,
 }
 
 /// Which signals to count.

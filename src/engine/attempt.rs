@@ -4,7 +4,9 @@ use super::tasks::{Done, Hold, hold};
 use super::{Call, Event, SignalLoop};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result, panicked};
-use crate::scheduler::{Cause, Due, LastRun, Moment, Outcome, Record, Task, TaskPlan, Timer, Unfinished};
+use crate::scheduler::{
+    Cause, Due, LastRun, Moment, Outcome, Ran, Record, Task, TaskPlan, Timer, Unfinished, append_history,
+};
 use crate::symbol::Market;
 use std::path::Path;
 use std::sync::Arc;
@@ -78,11 +80,14 @@ impl SignalLoop {
         Ok((slot, Some(last)))
     }
 
-    /// Tells of the end of an attempt; of the watch, only when it ends otherwise than before.
+    /// Tells, and writes down, the end of an attempt; of the watch, only when it ends otherwise than before.
     fn tell_end(&self, task: Task, last: &LastRun, before: Option<&LastRun>, slot: &Slot, now: Moment) {
         let news = before.map_or(Outcome::Finished, |before| before.outcome) != last.outcome;
         if task == Task::Watch && !news {
             return;
+        }
+        if let Err(error) = append_history(&self.scheduler_folder(), &Ran { task, run: last.clone() }) {
+            self.emit(&Event::Warning(format!("what {task} came to is missing in the scheduler's history: {error}")));
         }
         self.emit(&match last.outcome {
             Outcome::Finished => Event::TaskFinished { task, run: last.clone() },

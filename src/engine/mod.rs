@@ -7,6 +7,7 @@ mod evaluate;
 mod events;
 mod feedback;
 mod fetch;
+mod metrics;
 mod models;
 mod performance;
 mod predict;
@@ -177,10 +178,16 @@ impl SignalLoop {
         self.calls.clone().try_read_owned().map_err(|_| Error::Closed)
     }
 
-    /// Ends the loop: its scheduler and trainings stop early, calls begun before are finished, and what they acknowledged is safe; later
-    /// calls fail with [`Error::Closed`].
-    pub async fn close(&self) {
+    /// Begins to end the loop: trainings stop early, and later calls fail with [`Error::Closed`]. [`SignalLoop::close`] does
+    /// the rest.
+    pub fn refuse_calls(&self) {
         self.closing.cancel();
+    }
+
+    /// Ends the loop: its scheduler and trainings stop early, calls begun before are finished, and what they acknowledged is
+    /// safe; later calls fail with [`Error::Closed`].
+    pub async fn close(&self) {
+        self.refuse_calls();
         self.stop_scheduler().await;
         let _no_more_calls = self.calls.write().await;
         let before = std::mem::replace(&mut *self.store.lock(), StoreState::Closed);

@@ -3,7 +3,7 @@
 use super::SignalLoop;
 use super::tasks::hold;
 use crate::error::{Error, Result};
-use crate::scheduler::{LastRun, Record, SchedulerConfig, Task, TaskPlan, Timer};
+use crate::scheduler::{LastRun, Ran, Record, SchedulerConfig, Task, TaskPlan, Timer, newest_history};
 use crate::time::format_iso;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -118,6 +118,14 @@ impl SignalLoop {
             tasks: tasks.collect::<Result<_>>()?,
             config,
         })
+    }
+
+    /// The newest `most` runs of its tasks, the newest first, in whichever process they were.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn scheduler_history(&self, most: usize) -> Result<Vec<Ran>> {
+        newest_history(&self.scheduler_folder(), most)
     }
 
     fn task_status(&self, task: Task, config: &SchedulerConfig, problem: Option<String>) -> Result<TaskStatus> {

@@ -1,7 +1,7 @@
 //! One line of the log: a record's JSON object whose last member is a checksum of everything before it.
 //!
 //! ```json
-//! {"signal_id":"s1","symbol":"BTCUSDT", … ,"outcome":"ACTIVE","crc":"1c291ca3"}
+//! {"signal_id":"s1","symbol":"BTCUSDT", … ,"outcome":"ACTIVE","crc":"c5b31233"}
 //! ```
 //!
 //! The checksum is the CRC-32 (IEEE) of the line's bytes before `,"crc"`, as eight lower-case hexadecimal digits. To a

@@ -203,6 +203,11 @@ impl FeedbackStore {
         Ok(Self { inner: Arc::new(Inner { log, options, jobs, ended }) })
     }
 
+    /// Costs of a round trip in basis points of the entry price, which the figures after costs are computed with.
+    pub fn fee_bps(&self) -> f64 {
+        self.inner.options.fee_bps
+    }
+
     /// What was found wrong with the log since it was opened, and what was done about it.
     pub fn recovery(&self) -> Recovery {
         *self.inner.log.recovery.lock()

@@ -362,7 +362,10 @@ impl State {
         let ended = |entry: &Entry| {
             Some(Ended {
                 market: Market { symbol: self.symbols[entry.symbol as usize].clone(), timeframe: entry.timeframe },
+                direction: entry.direction?,
+                outcome: entry.outcome,
                 succeeded: entry.outcome.succeeded()?,
+                confidence: entry.confidence(),
                 profit_percent: entry.profit_percent,
                 closed_ms: entry.closed_ms,
             })

@@ -3,6 +3,7 @@
 use super::Candle;
 use super::csv::{candle_file, merge, write_csv};
 use super::findings::{Cause, Findings};
+use super::gaps::{Hole, holes};
 use super::reader::{Reading, read_candles};
 use super::series::{check_steps, conflict, notice};
 use super::source::{Fetched, drop_open};
@@ -18,6 +19,8 @@ pub struct Checked {
     pub candles: usize,
     /// Open times of the first and the last of them.
     pub span: Option<(i64, i64)>,
+    /// The holes between them, oldest first.
+    pub holes: Vec<Hole>,
     /// What would be put right, and what is worth knowing.
     pub findings: Findings,
 }
@@ -30,7 +33,8 @@ pub fn check_file(path: &Path, timeframe: Timeframe, reading: &Reading) -> Resul
     let (candles, mut findings) = read_candles(path, timeframe, reading)?;
     findings.merge(notice(&candles, timeframe));
     let span = candles.first().zip(candles.last()).map(|(first, last)| (first.open_ms, last.open_ms));
-    Ok(Checked { candles: candles.len(), span, findings })
+    let holes = holes(&candles, timeframe, None);
+    Ok(Checked { candles: candles.len(), span, holes, findings })
 }
 
 /// Takes the candles of a file into those stored of `market`. The last row is left out: nothing in a file says that it

@@ -19,6 +19,7 @@ pub use candle::{Candle, check_series};
 pub use csv::{candle_file, merge, write_csv};
 pub use exchange::Exchange;
 pub use findings::{Cause, Finding, Findings};
+pub use gaps::Hole;
 pub use http::Pace;
 pub use import::{Checked, check_file, import, stored_markets};
 pub use reader::{Columns, Reading, read_candles};

@@ -17,6 +17,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What a symbol may be quoted in.
+const QUOTES: [&str; 3] = ["USDT", "USDC", "BTC"];
 /// Longer than any client waits.
 const NO_ANSWER_FOR: Duration = Duration::from_secs(300);
 
@@ -28,6 +30,7 @@ pub(super) fn routes(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/api/v3/ping", get(|| async { Json(json!({})) }))
         .route("/api/v3/time", get(server_time))
+        .route("/api/v3/exchangeInfo", get(exchange_info))
         .route("/api/v3/klines", get(klines))
         .route("/api/v3/ticker/price", get(ticker_price))
         .layer(middleware::from_fn_with_state(shared.clone(), spoil))
@@ -111,6 +114,26 @@ fn refuse<T>(code: i32, message: impl Into<String>) -> Result<T, Refusal> {
 
 async fn server_time(State(shared): State<Arc<Shared>>) -> Json<Value> {
     Json(json!({ "serverTime": shared.now_ms() }))
+}
+
+/// The symbols traded, with what clients such as ccxt ask of them.
+async fn exchange_info(State(shared): State<Arc<Shared>>) -> Json<Value> {
+    let symbols: Vec<Symbol> = shared.paths.read().keys().cloned().collect();
+    let listed = symbols.iter().map(|symbol| {
+        let name = symbol.as_str();
+        let (base, quote) = QUOTES.iter().find_map(|quote| Some((name.strip_suffix(quote)?, *quote))).unwrap_or((name, ""));
+        json!({
+            "symbol": name, "status": "TRADING", "baseAsset": base, "baseAssetPrecision": 8,
+            "quoteAsset": quote, "quotePrecision": 8, "quoteAssetPrecision": 8,
+            "orderTypes": ["LIMIT", "MARKET"], "isSpotTradingAllowed": true, "isMarginTradingAllowed": false,
+            "filters": [{ "filterType": "PRICE_FILTER", "minPrice": "0.00000001", "maxPrice": "0", "tickSize": "0.00000001" }],
+            "permissions": ["SPOT"], "permissionSets": [["SPOT"]],
+        })
+    });
+    Json(json!({
+        "timezone": "UTC", "serverTime": shared.now_ms(), "rateLimits": [], "exchangeFilters": [],
+        "symbols": listed.collect::<Vec<Value>>(),
+    }))
 }
 
 async fn klines(
