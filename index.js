@@ -164,5 +164,6 @@ module.exports.dashboard = () => dashboardOf((request) => promised(() => native.
 module.exports.onEvent = (listener) => defaultLoop().onEvent(listener)
 module.exports.startScheduler = (options) => defaultLoop().startScheduler(options)
 module.exports.rollback = ofDefaultLoop('rollback')
+module.exports.metrics = ofDefaultLoop('metrics')
 module.exports.configure = (options) => defaultLoop().configure(options)
 module.exports.close = ofDefaultLoop('close')

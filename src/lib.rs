@@ -23,6 +23,7 @@ pub mod barrier;
 pub mod cancel;
 pub mod cli;
 pub mod config;
+pub mod doctor;
 pub mod engine;
 pub mod error;
 pub mod features;

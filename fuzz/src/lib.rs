@@ -78,7 +78,11 @@ impl Said {
     pub fn by<'a>(store: &FeedbackStore, ids: impl Iterator<Item = &'a str>) -> Self {
         let everything = StatsFilter::default();
         let mut closed = Vec::new();
-        store.closed_records(&everything, |record| closed.push(record)).expect("what counts can be read");
+        let visit = |record| {
+            closed.push(record);
+            Ok(())
+        };
+        store.closed_records(&everything, visit).expect("what counts can be read");
         let stats: Stats = store.stats(&everything).expect("figures");
         Self {
             closed,

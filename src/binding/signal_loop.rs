@@ -96,7 +96,7 @@ impl SignalLoop {
         self.core.home().display().to_string()
     }
 
-    /// Unknown keys of the configuration, by file and name.
+    /// Unknown keys of the configuration, by file and name; a changed file that cannot be used.
     #[napi(getter)]
     pub fn warnings(&self) -> Vec<String> {
         self.core.warnings()
@@ -159,7 +159,7 @@ impl SignalLoop {
             let market = values::market(&mut map)?;
             values::no_more(&map)?;
             let core = self.core.clone();
-            Ok(async move { Ok(types::Improvement::of(&market, core.evaluate(&market)?)) })
+            Ok(async move { Ok(types::Improvement::of(&market, core.evaluate(&market, &Cancel::default())?)) })
         })
     }
 
@@ -256,6 +256,8 @@ impl SignalLoop {
 
     /// Fetches what is missing of the candles of all configured markets, or of those named. One that fails leaves the
     /// others alone; its error is in its result.
+    ///
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`.
     #[napi(ts_args_type = "options?: FetchOptions", ts_return_type = "Promise<FetchResult[]>")]
     pub fn fetch_data<'env>(
         &self,
@@ -274,6 +276,8 @@ impl SignalLoop {
     }
 
     /// The models in service with their history, and files that cannot be used.
+    ///
+    /// Rejects with `ERR_IO`, `ERR_CLOSED`. A file's own error is in its entry.
     #[napi(ts_return_type = "Promise<ModelEntry[]>")]
     pub fn models<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Vec<types::ModelEntry>>> {
         call(env, &self.core, || {
@@ -352,6 +356,18 @@ impl SignalLoop {
         })
     }
 
+    /// Signals, success, models, candles and the scheduler's tasks in Prometheus' text format (version 0.0.4), for a route
+    /// that a scraper asks; `docs/operating.md` has them all. What other processes of the home did is in it.
+    ///
+    /// Rejects with `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_IO`, `ERR_INVALID_CONFIG`, `ERR_CLOSED`.
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn metrics<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, String>> {
+        call(env, &self.core, || {
+            let core = self.core.clone();
+            Ok(async move { core.metrics() })
+        })
+    }
+
     /// Ends the loop: what was acknowledged is safe, threads end, later calls to the store reject with `ERR_CLOSED`. The
     /// default loop opens anew at its next use.
     #[napi(ts_return_type = "Promise<void>")]
@@ -364,6 +380,7 @@ impl SignalLoop {
                     shared.remove(key);
                 }
             }
+            core.refuse_calls();
             Ok(elsewhere(async move {
                 core.close().await;
                 Ok(())

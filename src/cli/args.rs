@@ -66,6 +66,10 @@ pub enum Command {
     /// Let the loop run by itself: candles, training, evaluation, open signals
     #[command(subcommand)]
     Scheduler(Scheduler),
+    /// Say what is wrong with the home, its configuration, or the exchange, why it matters, and what to do
+    Doctor,
+    /// Print the state of the home in Prometheus' text format
+    Metrics,
     /// Take in a signals.jsonl of the system that came before, or of another home
     Import(File),
     /// Write all closed signals to a CSV file, with their features at entry
@@ -184,6 +188,9 @@ pub struct DataReading {
     /// Leave out what opens before this time, such as 2022-05-31T06:00:00Z
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub since: Option<i64>,
+    /// The zone of times that say no offset, such as Europe/Berlin [default: UTC, and reported]
+    #[arg(long, value_name = "ZONE", value_parser = zone)]
+    pub timezone: Option<Tz>,
 }
 
 /// What to train.
@@ -385,6 +392,10 @@ fn task(name: &str) -> Result<Task, String> {
 fn time(text: &str) -> Result<i64, String> {
     parse_time(text, Tz::UTC)
         .ok_or_else(|| "must be a time such as 2022-05-31T06:00:00Z, UTC unless it says".to_owned())
+}
+
+fn zone(text: &str) -> Result<Tz, String> {
+    text.parse().map_err(|_| "must be an IANA time zone such as Europe/Berlin".to_owned())
 }
 
 fn days(text: &str) -> Result<f64, String> {

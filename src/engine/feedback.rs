@@ -164,7 +164,10 @@ impl SignalLoop {
         let Some(store) = self.existing_store()? else { return Ok(feedback) };
         let (symbol, timeframe) = (Some(market.symbol.clone()), Some(market.timeframe));
         let filter = StatsFilter { symbol, timeframe, ..StatsFilter::default() };
-        store.closed_records(&filter, |record| feedback.rows.extend(live_row(record)))?;
+        store.closed_records(&filter, |record| {
+            feedback.rows.extend(live_row(record));
+            Ok(())
+        })?;
         let surplus = feedback.rows.len().saturating_sub(MAX_LIVE_ROWS);
         feedback.rows.drain(..surplus);
         Ok(feedback)

@@ -298,6 +298,7 @@ impl SignalLoop {
                 let (before, recent) = quantities.entry(name).or_default();
                 if is_recent { recent.push(value) } else { before.push(value) }
             }
+            Ok(())
         })?;
         quantities.retain(|_, (before, recent)| before.len() >= RECENT && recent.len() >= RECENT);
         state.entries_ms = last.closed_ms;

@@ -100,6 +100,7 @@ impl FeedbackStore {
         let mut names = BTreeSet::new();
         self.closed_records(&everything, |record| {
             names.extend(record.signal.indicators.numbers().into_iter().map(|(name, _)| name));
+            Ok(())
         })?;
         let names: Vec<String> = names.into_iter().collect();
         let mut rows = 0;
@@ -109,14 +110,10 @@ impl FeedbackStore {
             let fail = |e| Error::io("write", path, e);
             let features = FEATURES.iter().map(|feature| format!("feature_{}", feature.name));
             write_row(file, header.chain(indicators).chain(features)).map_err(fail)?;
-            let mut failed = None;
             self.closed_records(&everything, |record| {
-                if failed.is_none() {
-                    rows += 1;
-                    failed = write_row(file, row(&record, &names)).err();
-                }
-            })?;
-            failed.map_or(Ok(()), |e| Err(fail(e)))
+                rows += 1;
+                write_row(file, row(&record, &names)).map_err(fail)
+            })
         })?;
         Ok(rows)
     }

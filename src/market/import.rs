@@ -56,7 +56,7 @@ pub fn import(data_folder: &Path, market: &Market, file: &Path, reading: &Readin
     let path = candle_file(data_folder, market);
     let stored = match path.exists() {
         true => {
-            let (stored, repairs) = read_candles(&path, market.timeframe, &Reading::default())?;
+            let (stored, repairs) = read_candles(&path, market.timeframe, &Reading::stored())?;
             findings.merge(repairs);
             stored
         }
@@ -148,12 +148,12 @@ mod tests {
         fn import(&self, name: &str, candles: &[Candle]) -> Result<Fetched> {
             let file = self.0.path().join(name);
             write_csv(&file, candles).unwrap();
-            import(&self.0.path().join("data"), &market(), &file, &Reading::default(), NOW)
+            import(&self.0.path().join("data"), &market(), &file, &Reading::stored(), NOW)
         }
 
         fn stored(&self) -> Vec<Candle> {
             let path = candle_file(&self.0.path().join("data"), &market());
-            read_candles(&path, Timeframe::H1, &Reading::default()).unwrap().0
+            read_candles(&path, Timeframe::H1, &Reading::stored()).unwrap().0
         }
     }
 
@@ -221,7 +221,7 @@ mod tests {
         std::fs::write(data.join("notes.csv"), "x").unwrap();
         let (markets, others) = stored_markets(&data).unwrap();
         assert_eq!((markets.as_slice(), others.len()), ([market()].as_slice(), 1));
-        let looked = check_file(&candle_file(&data, &market()), Timeframe::H1, &Reading::default()).unwrap();
+        let looked = check_file(&candle_file(&data, &market()), Timeframe::H1, &Reading::stored()).unwrap();
         assert_eq!((looked.candles, looked.span), (19, Some((NOON, NOON + 18 * HOUR))));
         assert_eq!(stored_markets(&data.join("none")).unwrap(), Default::default());
     }

@@ -17,4 +17,4 @@ pub use history::{Ran, append as append_history, newest as newest_history};
 pub use moment::Moment;
 pub use record::{Cause, LastRun, Outcome, Record, Unfinished};
 pub use task::Task;
-pub use timer::Timer;
+pub use timer::{Due, Timer};
