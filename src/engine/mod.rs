@@ -116,6 +116,8 @@ impl SignalLoop {
             return Err(Error::argument("threads", "must be a whole number, 1 or more", 0));
         }
         let home = options.home.clone().unwrap_or_else(default_home);
+        // What a loop writes stays in one place, wherever its process goes afterwards.
+        let home = std::path::absolute(&home).map_err(|e| Error::io("find", &home, e))?;
         let settings = RwLock::new(Settings::read(&home, &options)?);
         Ok(Self {
             registry: Registry::new(home.join("models")),

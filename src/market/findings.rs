@@ -71,7 +71,7 @@ impl Cause {
             Self::Gap => "holes in time",
             Self::Wick => "candles that reach beyond 1.5 times their body (as on a test network)",
             Self::NoTrades => "candles without any trade",
-            Self::TakenAsUtc => "times without an offset taken as UTC, or name their zone with `--timezone`",
+            Self::TakenAsUtc => "times without an offset taken as UTC, for no `--timezone` was named",
             Self::NoHeader => "file without a header, its columns taken as",
             Self::IgnoredColumn => "columns not used",
             Self::NotAsked => "holes not asked for again",

@@ -17,14 +17,14 @@ const section = (id, title, ...children) => element('section', { id }, element('
 const verdict = ({ figures }) => {
   const { closedSignals: closed, activeSignals: open, successRate, successInterval: interval, breakEvenRate: even, expectancy } = figures
   if (closed === 0) return paragraph(`${count(open, 'signal is', 'signals are')} open; none has closed yet, so there is nothing to judge.`, 'verdict')
-  const said = `${whole(figures.successfulSignals)} of ${count(closed, 'closed signal')} succeeded: ${percent(successRate)}, with 95 % certainty between ${percent(interval.low)} and ${percent(interval.high)}.`
+  const said = `${whole(figures.successfulSignals)} of ${count(closed, 'closed signal')} succeeded: ${percent(successRate)}; the 95 % interval of so many is ${percent(interval.low)} to ${percent(interval.high)}, if each stood for itself.`
   const mean = ` A signal brought ${signed(expectancy, 3)} on the average, after costs.`
   if (even == null) return paragraph(`${said} Break-even cannot be told before there is a win and a loss.${mean}`, 'verdict')
   const [kind, words] =
     interval.low > even
-      ? ['good', `All of that lies above break-even (${percent(even)}): more than luck.`]
+      ? ['good', `All of that lies above break-even (${percent(even)}). Signals given together share their fate, so the evidence is weaker than it looks.`]
       : interval.high < even
-        ? ['bad', `All of that lies below break-even (${percent(even)}): these signals lose money.`]
+        ? ['bad', `All of that lies below break-even (${percent(even)}): these signals have lost money.`]
         : ['warn', `Break-even (${percent(even)}) lies within that, so this may be luck either way.`]
   return paragraph(`${said} ${words}${mean}`, `verdict ${kind}`)
 }
