@@ -3,12 +3,12 @@
 
 mod common;
 
-use chrono_tz::Tz;
 use common::{T0, buy, open, quick_home, signal};
 use serde_json::json;
 use signalloop::barrier::Outcome;
 use signalloop::features::FEATURES;
 use signalloop::feedback::{FeedbackStore, StoreOptions};
+use signalloop::time::Tz;
 use signalloop::time::format_iso;
 
 const OLD: &str = r#"{"signal_id":"o1","symbol":"BTC/USDT","timeframe":"1h","signal_type":"BUY","confidence":71,"entry_price":100.0,"stop_loss":95.0,"take_profit":110.0,"timestamp":"2025-09-13T12:00:00.123456","outcome":"ACTIVE"}

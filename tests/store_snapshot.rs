@@ -3,12 +3,12 @@
 
 mod common;
 
-use chrono_tz::Tz;
 use common::{T0, btc, open, own, quick_home, signal};
 use serde_json::json;
 use signalloop::barrier::Outcome;
 use signalloop::config::Durability;
 use signalloop::feedback::{FeedbackStore, Stats, StoreOptions};
+use signalloop::time::Tz;
 use std::path::Path;
 
 /// Enough for a snapshot to be worth it.

@@ -4,9 +4,9 @@
 pub mod import;
 pub mod log;
 
-use chrono_tz::Tz;
 use signalloop::feedback::{FeedbackStore, Stats, StatsFilter, StoreOptions};
 use signalloop::signal::Record;
+use signalloop::time::Tz;
 use std::path::Path;
 use tempfile::TempDir;
 

@@ -292,7 +292,7 @@ pub fn time_or_now(argument: &'static str, value: Unknown<'_>) -> Result<i64> {
 
 pub fn json_time(argument: &'static str, value: &Value) -> Result<i64> {
     let ms = match value {
-        Value::String(text) => time::parse_time(text, chrono_tz::Tz::UTC),
+        Value::String(text) => time::parse_time(text, crate::time::Tz::UTC),
         other => other.as_f64().map(|ms| ms as i64).filter(|ms| (time::MIN_MILLIS..=time::MAX_MILLIS).contains(ms)),
     };
     ms.ok_or_else(|| Error::argument(argument, "must be a Date, an ISO 8601 string or epoch milliseconds", value))
