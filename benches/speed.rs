@@ -53,7 +53,8 @@ fn train(market: &Market, candles: &[Candle]) -> Result<Model, Box<dyn Error>> {
 }
 
 fn walk(data: &Path, train_days: i64, predict_days: i64, windows: i64) -> Result<Value, Box<dyn Error>> {
-    let registry = Registry::new(tempfile::tempdir()?.path().join("models"));
+    let home = tempfile::tempdir()?;
+    let registry = Registry::new(home.path().join("models"));
     let config = Config::default();
     let (mut models, mut rows, mut loss, mut constant) = (0, 0, 0.0, 0.0);
     for entry in std::fs::read_dir(data)? {

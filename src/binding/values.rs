@@ -447,6 +447,27 @@ pub fn days(argument: &'static str, value: Unknown<'_>) -> Result<f64> {
         .ok_or_else(|| Error::argument(argument, "must be a number of days above 0, at most 36500", given))
 }
 
+/// Candles as numbers: open time, open, high, low, close, volume of each; where no time is a number, they are consecutive
+/// and end now.
+pub fn packed_candles(argument: &'static str, rows: Unknown<'_>, candle_ms: i64) -> Result<Vec<Candle>> {
+    let rows = floats(argument, rows)?;
+    let (rows, rest) = rows.as_chunks::<6>();
+    if rows.is_empty() || !rest.is_empty() {
+        return Err(Error::argument(argument, "must hold six numbers for each candle", rows.len() * 6 + rest.len()));
+    }
+    let timeless = rows.iter().all(|row| row[0].is_nan());
+    let first_ms = time::now_ms() - rows.len() as i64 * candle_ms;
+    let read = |(index, &[time, open, high, low, close, volume]): (usize, &[f64; 6])| {
+        let open_ms = if timeless { first_ms + index as i64 * candle_ms } else { time as i64 };
+        if !(time::MIN_MILLIS..=time::MAX_MILLIS).contains(&open_ms) {
+            let (field, problem, value) = ("time", "must be epoch milliseconds", time.to_string());
+            return Err(Error::InvalidCandle { index, field, problem, value });
+        }
+        Candle { open_ms, open, high, low, close, volume }.check(index)
+    };
+    rows.iter().enumerate().map(read).collect()
+}
+
 fn time_of(item: &Value) -> Option<&Value> {
     let keys = ["time", "timestamp", "openTime", "open_time"];
     item.get(0).or_else(|| keys.iter().find_map(|key| item.get(key))).filter(|time| !time.is_null())

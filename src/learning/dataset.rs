@@ -7,11 +7,10 @@ use super::weights::{average_uniqueness, time_decay};
 use crate::barrier::Direction;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::features::{self, COUNT, FEATURES, Missing};
+use crate::features::{self, FEATURES, Missing, Row};
 use crate::market::Candle;
 use crate::model::{Forest, Held, HeldOut, Lineage, Model, Probabilities, Record, Scores, Side};
 use crate::symbol::Market;
-use ndarray::Array2;
 use std::collections::BTreeMap;
 
 /// The fewest labelled rows a model is trained on.
@@ -21,7 +20,7 @@ pub(super) const MIN_LEAF: usize = 25;
 
 /// Labelled rows in order of time.
 pub(super) struct Dataset {
-    pub rows: Array2<f64>,
+    pub rows: Vec<Row>,
     pub labels: Vec<Label>,
     pub bars: Vec<usize>,
     /// The bar at which both labels of a row are decided.
@@ -79,17 +78,18 @@ impl Dataset {
     pub fn new(market: &Market, candles: &[Candle], config: &Config) -> Result<Self> {
         let candle_ms = market.timeframe.millis();
         let table = features::compute(candles, candle_ms);
-        let mut values = Vec::with_capacity(table.rows.len() * COUNT);
+        let mut rows = table.rows;
         let (mut labels, mut bars, mut atr) = (Vec::new(), Vec::new(), Vec::new());
-        for ((row, &bar), &range) in table.rows.iter().zip(&table.bars).zip(&table.atr) {
+        for (at, (&bar, &range)) in table.bars.iter().zip(&table.atr).enumerate() {
             if let Some(label) = label(candles, bar, candle_ms, range, &config.signal) {
-                values.extend_from_slice(row);
+                rows[bars.len()] = rows[at];
                 labels.push(label);
                 bars.push(bar);
                 atr.push(range);
             }
         }
-        let unlabelled = table.rows.len() - bars.len();
+        let unlabelled = rows.len() - bars.len();
+        rows.truncate(bars.len());
         if bars.len() < MIN_ROWS {
             let causes: Vec<String> =
                 table.missing.iter().map(|(cause, n)| format!("{n} {}", cause.describe())).collect();
@@ -106,8 +106,7 @@ impl Dataset {
         let ends: Vec<usize> = labels.iter().map(Label::last_bar).collect();
         let last_bar = ends.iter().copied().max().unwrap_or_default();
         Ok(Self {
-            // The length is rows × COUNT by construction.
-            rows: Array2::from_shape_vec((bars.len(), COUNT), values).unwrap_or_default(),
+            rows,
             entries: bars.iter().map(|&bar| candles[bar].close).collect(),
             candles: candles.len(),
             horizon_ms: candles[last_bar].open_ms + candle_ms,
@@ -136,8 +135,7 @@ impl Dataset {
 
     /// The features of a row.
     pub fn row(&self, row: usize) -> &[f64] {
-        // Rows are stored one after another, so each is a slice.
-        self.rows.row(row).to_slice().unwrap_or_default()
+        &self.rows[row]
     }
 
     /// The first row that comes after everything `model` was trained on.

@@ -80,8 +80,9 @@ pub(super) fn train(
             let belief = believe(&Evidence::of(decided.map(|(_, held)| held)));
             let forest = known.fit(targets, config.trees.div_ceil(2), config.seed, cancel)?;
             let constant = targets.base_rate(&fold.train);
-            for row in fold.test.clone() {
-                let probability = forest.predict(data.row(row)).ok_or_else(lost)?;
+            let asked: Vec<&[f64]> = fold.test.clone().map(|row| data.row(row)).collect();
+            let stated = forest.predict_all(&asked).ok_or_else(lost)?;
+            for (row, probability) in fold.test.clone().zip(stated) {
                 raw[side].push((row, targets.held(row, probability, constant)));
                 served[side].push(targets.held(row, shrink(probability, constant, belief), constant));
             }

@@ -238,6 +238,18 @@ mod tests {
     }
 
     #[test]
+    fn many_rows_are_predicted_as_one_by_one() {
+        let (bins, happened, weights) = sample();
+        let forest = Forest::fit(&bins, &happened, &weights, PARAMETERS, &Cancel::default()).unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        let rows: Vec<[f64; 5]> = (0..100).map(|_| std::array::from_fn(|_| rng.random_range(-1.0..1.0))).collect();
+        let rows: Vec<&[f64]> = rows.iter().map(|row| &row[..]).collect();
+        let one_by_one: Option<Vec<f64>> = rows.iter().map(|row| forest.predict(row)).collect();
+        assert_eq!(forest.predict_all(&rows), one_by_one);
+        assert_eq!(forest.predict_all(&[&[0.0; 5], &[0.0, 0.0, f64::INFINITY, 0.0, 0.0]]), None);
+    }
+
+    #[test]
     fn stops_when_cancelled() {
         let (rows, happened, weights) = sample();
         let cancel = Cancel::default();
