@@ -27,7 +27,7 @@ async fn an_old_file_is_taken_in_as_it_is() {
     let home = quick_home();
     let file = home.path().join("old.jsonl");
     std::fs::write(&file, OLD).unwrap();
-    let options = StoreOptions { timezone: Tz::Europe__Berlin, ..StoreOptions::default() };
+    let options = StoreOptions { timezone: "Europe/Berlin".parse::<Tz>().unwrap(), ..StoreOptions::default() };
     let store = FeedbackStore::open(&home.path().join("feedback"), options).unwrap();
     let report = store.import(&file).await.unwrap();
     assert_eq!((report.lines, report.imported, report.closed, report.known), (9, 4, 1, 1), "{report:?}");

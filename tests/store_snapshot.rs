@@ -120,7 +120,7 @@ async fn a_snapshot_of_another_zone_is_passed_over() {
         let filter = signalloop::feedback::StatsFilter { until_ms: Some(before), ..Default::default() };
         store.stats(&filter).unwrap().figures.active
     };
-    assert_eq!((given(Tz::UTC), given(Tz::Europe__Berlin), given(Tz::UTC)), (0, SIGNALS as u64, 0));
+    assert_eq!((given(Tz::UTC), given("Europe/Berlin".parse().unwrap()), given(Tz::UTC)), (0, SIGNALS as u64, 0));
 }
 
 #[tokio::test]
