@@ -50,6 +50,7 @@ export type AssessInput =
 type Assumed = 'id' | 'timestamp' | 'confidence'
 
 interface CamelLevels {
+  /** BUY and SELL bet, a HOLD is only recorded. */
   signalType: SignalType
   /** Finite and above 0; a HOLD may lack it. */
   entryPrice?: number
@@ -62,6 +63,7 @@ interface CamelLevels {
 }
 
 interface SnakeLevels {
+  /** BUY and SELL bet, a HOLD is only recorded. */
   signal_type: SignalType
   /** Finite and above 0; a HOLD may lack it. */
   entry_price?: number
@@ -78,6 +80,7 @@ interface SignalFacts {
   id: string
   /** `BTC/USDT` and `BTCUSDT` are one symbol. One of `pair` and `symbol` must be there. */
   pair?: string
+  /** Another name of `pair`; one of the two must be there. */
   symbol?: string
   /** Percent, 0–100. */
   confidence: number
@@ -91,7 +94,9 @@ interface SignalFacts {
 
 /** How a signal ended, told by hand. */
 export interface OutcomeUpdate {
+  /** As it was recorded. */
   signalId: string
+  /** As what it closes. */
   outcome: Exclude<Outcome, 'ACTIVE'>
   /** Finite and above 0. */
   exitPrice?: number
@@ -108,8 +113,11 @@ export type CandleInput =
 export interface CandleRequest {
   /** `BTCUSDT` */
   symbol: string
+  /** The interval of the candles wanted. */
   timeframe: Timeframe
+  /** The first open time wanted, epoch milliseconds. */
   since: number
+  /** Open times before this one are wanted, epoch milliseconds. */
   until: number
   /** The most that are of use at once; asked again from there while more come. */
   limit: number
@@ -162,7 +170,7 @@ export type LoopEvent = EventFacts & (
   | { type: 'taskProgress'; task: TaskName; symbol: string; timeframe: Timeframe; done: number; total: number }
   /** A task did all that it had to. */
   | { type: 'taskFinished'; task: TaskName; run: TaskRun }
-  /** A task failed, for the markets in `run.failed` or as a whole, or was cancelled; `retryAt` is missing when it waits for its next due time. */
+  /** A task failed, for the markets in `run.failed` or as a whole, or was cancelled; `retryAt` is when it is tried again, or due for all markets if that comes first; missing when it waits for its next due time. */
   | { type: 'taskFailed'; task: TaskName; run: TaskRun; retryAt?: string }
   /** Something went wrong in the background, where no promise could say so. */
   | { type: 'warning'; message: string }
@@ -177,6 +185,7 @@ interface EventFacts {
 
 /** A feature (`features.rsi_14`) or indicator (`indicators.rsi`) whose distribution changed. */
 export interface DriftedQuantity {
+  /** `features.rsi_14`, `indicators.rsi`. */
   name: string
   /** Largest distance of the two distribution functions, 0–1 (Kolmogorov–Smirnov). */
   distance: number
@@ -212,7 +221,9 @@ export interface TaskRun {
 
 /** How a task stands. */
 export interface TaskStatus {
+  /** Which. */
   task: TaskName
+  /** It runs by itself, while the scheduler is enabled. */
   enabled: boolean
   /** In words: `every 1 h`, `daily at 02:00`, `cron 0 2 * * *`. */
   schedule: string
@@ -222,6 +233,7 @@ export interface TaskStatus {
   nextRun?: string
   /** Attempts of a run that has not succeeded yet; 0 when there is none. */
   attempt: number
+  /** What its last run came to, in whichever process; missing when it never ran. */
   lastRun?: TaskRun
   /** What keeps it from being run at all. */
   problem?: string
@@ -235,10 +247,13 @@ export interface SchedulerStatus {
   leader: boolean
   /** Why it does not: who does, or what is wrong. */
   standingBy?: string
+  /** As configured; when not, nothing runs by itself. */
   enabled: boolean
+  /** IANA zone of times of day and patterns. */
   timezone: string
-  /** Unknown keys of the configuration. */
+  /** Unknown keys of the configuration; a changed file that cannot be used. */
   warnings: string[]
+  /** Every task. */
   tasks: TaskStatus[]
 }
 
@@ -246,7 +261,9 @@ export interface SchedulerStatus {
 export interface TaskConfiguration {
   /** By itself. Default true. */
   enabled?: boolean
+  /** Hours from one run's begin to the next, 0.001 to 8760. */
   intervalHours?: number
+  /** The same in seconds, 1 to 86400. */
   intervalSeconds?: number
   /** A local time of day, `02:00`. */
   time?: string
@@ -280,8 +297,33 @@ export interface SchedulerConfiguration {
   poorPerformance?: Configuration['poorPerformance']
 }
 
+/** Where to write the report. */
+export interface ReportOptions {
+  /** The file. Default: `report.html` in the home. */
+  out?: string
+}
+
+/** What the live view needs of a request: that of `http`, and of what is built on it. */
+export interface DashboardRequest {
+  method?: string
+  url?: string
+  headers: { readonly [name: string]: string | string[] | undefined }
+}
+
+/** What the live view needs of a response: that of `http`, and of what is built on it. */
+export interface DashboardResponse {
+  readonly headersSent: boolean
+  writeHead(status: number, headers: Record<string, string>): unknown
+  removeHeader(name: string): unknown
+  end(body: string): unknown
+}
+
+/** Answers every request that it is given; mounted in Express, only those for the mount point itself. */
+export type DashboardHandler = (request: DashboardRequest, response: DashboardResponse, next?: () => void) => void
+
 /** Whose signals to evaluate. */
 export interface EvaluateOptions {
+  /** `BTC/USDT` and `BTCUSDT` are one symbol. */
   symbol: string
   /** Default `1h`. */
   timeframe?: Timeframe
@@ -314,6 +356,7 @@ export interface TrainOptions {
 
 /** What to predict. */
 export interface PredictOptions {
+  /** `BTC/USDT` and `BTCUSDT` are one symbol. */
   symbol: string
   /** Default `1h`. */
   timeframe?: Timeframe
@@ -323,6 +366,7 @@ export interface PredictOptions {
 
 /** What to make a signal for. */
 export interface GenerateOptions {
+  /** `BTC/USDT` and `BTCUSDT` are one symbol. */
   symbol: string
   /** Default `1h`. */
   timeframe?: Timeframe
@@ -332,6 +376,7 @@ export interface GenerateOptions {
 
 /** What to roll back. */
 export interface RollbackOptions {
+  /** `BTC/USDT` and `BTCUSDT` are one symbol. */
   symbol: string
   /** Default `1h`. */
   timeframe?: Timeframe
@@ -351,7 +396,9 @@ export type TrialDecision =
 
 /** What to fetch. Default: all configured markets. */
 export interface FetchOptions {
+  /** Default: the configured ones. */
   symbols?: readonly string[]
+  /** Default: the configured ones. */
   timeframes?: readonly Timeframe[]
   /** Let the candles begin here, for good: what is stored from before goes. Default: `historyDays` ago. */
   since?: Date | string | number
@@ -359,15 +406,19 @@ export interface FetchOptions {
 
 /** The keys of `training_config.json`; there in snake_case. `docs/configuration.md` has the details. */
 export interface Configuration {
+  /** Pairs to train and fetch. Default: nine liquid USDT pairs. */
   symbols?: readonly string[]
+  /** Of each symbol. Default `1h` and `4h`. */
   timeframes?: readonly Timeframe[]
   /** Train several models at once. Default true. */
   parallelTraining?: boolean
   /** Days of candles to have. Default 90. */
   historyDays?: number
+  /** Base URL of the exchange. Default `https://api.binance.com`. */
   exchangeUrl?: string
   /** IANA zone of times that do not say theirs. Default `UTC`. */
   timezone?: string
+  /** Of everything random in training: same data, configuration and seed, same model. Default 42. */
   seed?: number
   /** Trees per forest, 10–2000. Default 100. */
   trees?: number
@@ -440,8 +491,14 @@ export declare const onEvent: SignalLoop['onEvent']
 export declare const startScheduler: SignalLoop['startScheduler']
 /** See {@link SignalLoop.models}; of the default loop. */
 export declare const models: SignalLoop['models']
+/** See {@link SignalLoop.report}; of the default loop. */
+export declare const report: SignalLoop['report']
+/** See {@link SignalLoop.dashboard}; of the default loop, as it is at each request. */
+export declare const dashboard: SignalLoop['dashboard']
 /** See {@link SignalLoop.rollback}; of the default loop. */
 export declare const rollback: SignalLoop['rollback']
+/** See {@link SignalLoop.metrics}; of the default loop. */
+export declare const metrics: SignalLoop['metrics']
 /** See {@link SignalLoop.configure}; of the default loop. */
 export declare const configure: SignalLoop['configure']
 /** See {@link SignalLoop.close}; of the default loop. */
@@ -474,7 +531,8 @@ export declare class FeedbackTracker {
    * Records a signal, with the features of the market at its entry when its candles are stored. Resolves `true` once it
    * is safe at the configured durability, also when the same signal was recorded before.
    *
-   * Rejects with `ERR_INVALID_SIGNAL`, or `ERR_SIGNAL_CONFLICT` when the id was recorded with other content.
+   * Rejects with `ERR_INVALID_SIGNAL`, `ERR_INVALID_ARGUMENT`, `ERR_SIGNAL_CONFLICT` when the id was recorded with other
+   * content, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
   recordSignal(signal: SignalInput): Promise<boolean>
   /**
@@ -486,53 +544,77 @@ export declare class FeedbackTracker {
   /**
    * Closes a signal by hand. Resolves `false` when it is unknown or already closed: the first outcome stands.
    * Without `profitLossPercent` the profit follows from `exitPrice`, or from the barrier that the outcome names.
+   *
+   * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
   updateOutcome(update: OutcomeUpdate): Promise<boolean>
   /**
    * Closes and stores every open signal of `pair` that this price hits, and resolves with them in the order of their
    * ids' recording. `timeMs` (a Date, ISO string or milliseconds) defaults to now; a price older than one already seen
    * closes nothing.
+   *
+   * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
   onPrice(pair: string, price: number, timeMs?: Date | string | number): Promise<ClosedSignal[]>
   /**
    * `onPrice` for many at once: `prices[i]` of `pairs[i]`, at `timesMs[i]` (epoch milliseconds; all now when left out), in
    * this order. One wait for all; the closed ones come in the order of the prices that closed them.
+   *
+   * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`; no price counts then.
    */
   onPrices(pairs: readonly string[], prices: Float64Array, timesMs?: Float64Array): Promise<ClosedSignal[]>
   /**
    * The same for a closed candle of `timeframe` (default 1h): its high and low count, not only its close. Where stop and
    * target both lie inside, the stop is taken to have come first.
+   *
+   * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_INVALID_CANDLE`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
   onCandle(pair: string, candle: CandleInput, timeframe?: Timeframe): Promise<ClosedSignal[]>
   /**
    * Writes all closed signals to a CSV file at `path`, one row each with its features at entry, to train something else
    * on. Resolves with the number of rows.
+   *
+   * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_IO`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
   exportTrainingData(path: string): Promise<number>
   /**
    * Takes in a `signals.jsonl` of the system that came before, or of another home. What is known already is left as it
    * is; lines that cannot be read are listed.
+   *
+   * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_IO`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
   importSignals(path: string): Promise<ImportReport>
-  /** Rewrites the log with one line per signal, atomically, while this and other processes go on writing. */
+  /**
+   * Rewrites the log with one line per signal, atomically, while this and other processes go on writing.
+   *
+   * Rejects with `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`; the log is as it was then.
+   */
   compact(): Promise<Compaction>
-  /** What was found wrong with the log since it was opened, and what was done about it. */
+  /**
+   * What was found wrong with the log since it was opened, and what was done about it.
+   *
+   * Rejects with `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+   */
   recovery(): Promise<Recovery>
   /**
    * Statistics of the last `days` (default 30): signals given in that time, and closings of that time. A symbol or a
    * timeframe narrows them.
+   *
+   * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
   getStats(symbol?: string, timeframe?: Timeframe, days?: number): Promise<PerformanceStats>
   /**
    * The chances of a signal, learned from all signals that have closed, with the reasons. It need not be recorded; id,
    * timestamp and confidence may be missing. Its `indicators` may have any names, and any may be missing.
    *
-   * Rejects with `ERR_INVALID_SIGNAL` (also for a HOLD, which bets on nothing), `ERR_STORE`.
+   * Rejects with `ERR_INVALID_SIGNAL` (also for a HOLD, which bets on nothing), `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
   assess(signal: AssessInput): Promise<Assessment>
   /**
    * The rules found in the closed signals, the strongest first; of a symbol, a timeframe, or all. In data without any
    * pattern, chance alone brings about a rule in at most 5 % of cases.
+   *
+   * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
   patterns(symbol?: string, timeframe?: Timeframe): Promise<Pattern[]>
 }
@@ -551,8 +633,8 @@ export declare class Predictor {
 /** The scheduler of a loop; {@link SignalLoop.startScheduler} starts it. It keeps no process alive. */
 export declare class Scheduler {
   /**
-   * Stops it: what is under way is cancelled and ends at its next step; whoever goes on does it again. Resolves when it has
-   * ended; at once when nothing runs.
+   * Stops it: what is under way, by `runOnce` too, is cancelled and ends at its next step; whoever goes on does it again.
+   * Resolves when it has ended; at once when nothing runs.
    */
   stop(): Promise<void>
   /**
@@ -585,7 +667,7 @@ export declare class SignalLoop {
   constructor(options?: LoopOptions)
   /** The home folder. */
   get home(): string
-  /** Unknown keys of the configuration, by file and name. */
+  /** Unknown keys of the configuration, by file and name; a changed file that cannot be used. */
   get warnings(): Array<string>
   /** Signals in, closings and statistics out. */
   get feedbackTracker(): FeedbackTracker
@@ -645,16 +727,41 @@ export declare class SignalLoop {
   /**
    * Fetches what is missing of the candles of all configured markets, or of those named. One that fails leaves the
    * others alone; its error is in its result.
+   *
+   * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`.
    */
   fetchData(options?: FetchOptions): Promise<FetchResult[]>
-  /** The models in service with their history, and files that cannot be used. */
+  /**
+   * The models in service with their history, and files that cannot be used.
+   *
+   * Rejects with `ERR_IO`, `ERR_CLOSED`. A file's own error is in its entry.
+   */
   models(): Promise<ModelEntry[]>
+  /**
+   * Writes the report: one HTML file that needs no network, with results, probabilities, what was learned, models, candles
+   * and the scheduler. What cannot be looked at is told in it, and in `problems`.
+   *
+   * Rejects with `ERR_IO` when it cannot be written, `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`.
+   */
+  report(options?: ReportOptions): Promise<ReportResult>
+  /**
+   * The same as a live view to mount in a backend, for those who may see it: `app.use('/learning', loop.dashboard())`.
+   * Answers GET and HEAD only, and no other site. `docs/report.md` says how to mount it in Fastify and plain `http`.
+   */
+  dashboard(): DashboardHandler
   /**
    * Puts the model before the one in service back into service, in all processes, and writes it down.
    *
    * Rejects with `ERR_NO_PREDECESSOR` when there is none, `ERR_NO_MODEL`, `ERR_MODEL_FILE`, `ERR_INVALID_ARGUMENT`.
    */
   rollback(options: RollbackOptions): Promise<Rollback>
+  /**
+   * Signals, success, models, candles and the scheduler's tasks in Prometheus' text format (version 0.0.4), for a route
+   * that a scraper asks; `docs/operating.md` has them all. What other processes of the home did is in it.
+   *
+   * Rejects with `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_IO`, `ERR_INVALID_CONFIG`, `ERR_CLOSED`.
+   */
+  metrics(): Promise<string>
   /**
    * Ends the loop: what was acknowledged is safe, threads end, later calls to the store reject with `ERR_CLOSED`. The
    * default loop opens anew at its next use.
@@ -752,11 +859,11 @@ export interface Comparison {
   /** Mean log loss of both sides. */
   logLoss: Versus
   /** The challenger's log loss less the champion's: above 0 it is worse. Missing when the evidence is short. */
-  excess?: Interval
+  excess?: Estimate
   /** Mean profit a row of the signals that each would have given, in percent of the entry after costs. */
   profit: Versus
   /** The challenger's profit less the champion's: below 0 it is worse. Missing when the evidence is short. */
-  gain?: Interval
+  gain?: Estimate
 }
 
 /** Conservative mode: recent signals did poorly, so that bets need more until they recover. See `docs/live-results.md`. */
@@ -769,6 +876,16 @@ export interface ConservativeMode {
   reason?: string
   /** What is in it: `home`, or a market, `BTCUSDT 1h`. */
   scopes: Array<string>
+}
+
+/** A mean and the interval that holds 95 % of its block bootstrap. */
+export interface Estimate {
+  /** 2.5 % of the resamples lie below. */
+  low: number
+  /** Of the rows as they are. */
+  mean: number
+  /** 2.5 % lie above. */
+  high: number
 }
 
 /** An error as data, where one market's failure must not reject for all. */
@@ -888,16 +1005,6 @@ export interface Interval {
   /** Lower end. */
   low: number
   /** Upper end. */
-  high: number
-}
-
-/** A mean and the interval that holds 95 % of its block bootstrap. */
-export interface Interval {
-  /** 2.5 % of the resamples lie below. */
-  low: number
-  /** Of the rows as they are. */
-  mean: number
-  /** 2.5 % lie above. */
   high: number
 }
 
@@ -1123,6 +1230,22 @@ export interface RefusedLine {
   line: number
   /** Why not. */
   reason: string
+}
+
+/** A report that was written. */
+export interface ReportResult {
+  /** Its file, an absolute path. */
+  path: string
+  /** How long that is. */
+  bytes: number
+  /** Closed signals in it. */
+  closedSignals: number
+  /** Open signals. */
+  activeSignals: number
+  /** Models in service. */
+  models: number
+  /** What could not be looked at, in words; the rest is in the report. */
+  problems: Array<string>
 }
 
 /** A model taken out of service in favour of the one before it. */

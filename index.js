@@ -5,6 +5,7 @@
 // The home comes from `process.env` here and not in native code: Jest gives each test file, and worker_threads each
 // worker, a `process.env` of its own that native code cannot see.
 
+const dashboardOf = require('./dashboard.js')
 const native = require('./native.js')
 
 const defaultLoop = () =>
@@ -93,9 +94,9 @@ const MOST_PACKED = 100_000
  * does it for all others, and reports what is wrong with them.
  */
 const packed = (candles) => {
-  if (!Array.isArray(candles) || candles.length === 0 || candles.length > MOST_PACKED) return undefined
-  const rows = new Float64Array(6 * candles.length)
   try {
+    if (!Array.isArray(candles) || candles.length === 0 || candles.length > MOST_PACKED) return undefined
+    const rows = new Float64Array(6 * candles.length)
     const timeless = timeOf(candles[0]) == null
     for (let i = 0; i < candles.length; i++) {
       const candle = candles[i]
@@ -114,7 +115,7 @@ const packed = (candles) => {
     }
     return rows
   } catch {
-    // A candle is null, or a getter threw: native code reads it again, and reports it.
+    // A candle is null, a getter threw, a proxy was revoked: native code reads it again, and reports it.
     return undefined
   }
 }
@@ -151,6 +152,10 @@ class SignalLoop extends native.SignalLoop {
       if (!rows) return super.predict(options)
       return super.predictPacked(Object.create(options, { candles: { value: undefined, enumerable: true } }), rows)
     })
+  }
+
+  dashboard() {
+    return dashboardOf((request) => promised(() => super.dashboard(request)))
   }
 
   onEvent(listener) {
@@ -209,8 +214,12 @@ module.exports.generateSignal = ofDefaultLoop('generateSignal')
 module.exports.fetchData = ofDefaultLoop('fetchData')
 module.exports.models = ofDefaultLoop('models')
 module.exports.evaluate = ofDefaultLoop('evaluate')
+module.exports.report = ofDefaultLoop('report')
+// The default loop of each request: it may have been closed, and opened anew, since the one before.
+module.exports.dashboard = () => dashboardOf((request) => promised(() => native.SignalLoop.prototype.dashboard.call(defaultLoop(), request)))
 module.exports.onEvent = (listener) => defaultLoop().onEvent(listener)
 module.exports.startScheduler = (options) => defaultLoop().startScheduler(options)
 module.exports.rollback = ofDefaultLoop('rollback')
+module.exports.metrics = ofDefaultLoop('metrics')
 module.exports.configure = (options) => defaultLoop().configure(options)
 module.exports.close = ofDefaultLoop('close')

@@ -1,9 +1,9 @@
 'use strict'
 
 module.exports = {
-  testMatch: ['<rootDir>/__test__/**/*.test.ts'],
-  testPathIgnorePatterns: ['/node_modules/', '/target/'],
-  modulePathIgnorePatterns: ['<rootDir>/target/'],
+  // The examples have a Jest, and packages, of their own.
+  roots: ['<rootDir>/__test__'],
+  testMatch: ['**/*.test.ts'],
   transform: {
     '^.+\\.ts$': ['@swc/jest', { jsc: { target: 'es2022', parser: { syntax: 'typescript' } }, module: { type: 'commonjs' } }],
   },

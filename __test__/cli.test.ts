@@ -95,7 +95,23 @@ test('a command that cannot be understood ends with 2, one that cannot be done w
 test('help is on standard output and names every command', async () => {
   const { code, stdout, stderr } = await signalloop(newHome(), '--help')
   expect([code, stderr]).toEqual([0, ''])
-  for (const command of ['train', 'retrain', 'fetch', 'predict', 'stats', 'models', 'rollback', 'import', 'export', 'compact', 'demo', 'simulator']) {
+  for (const command of ['train', 'retrain', 'fetch', 'predict', 'stats', 'models', 'report', 'dashboard', 'rollback', 'import', 'export', 'compact', 'demo', 'simulator']) {
     expect(stdout).toMatch(new RegExp(`^ {2}${command} +\\w`, 'm'))
   }
+})
+
+test('metrics are the same on the command line and from the API', async () => {
+  const home = homeWith(['BTCUSDT'], ['BTCUSDT'])
+  const loop = new SignalLoop({ home, exchangeUrl: NOWHERE })
+  await loop.train({ fetch: false })
+  const api = await loop.metrics()
+  await loop.close()
+  const { code, stdout } = await signalloop(home, 'metrics')
+  // What never ran is due now, whenever that is.
+  const settled = (text: string) => text.split('\n').filter((line) => !line.startsWith('signalloop_task_next_run_'))
+  expect([code, settled(stdout)]).toEqual([0, settled(api)])
+  expect(api).toMatch(/^# HELP signalloop_model_version .+\n# TYPE signalloop_model_version gauge\nsignalloop_model_version\{symbol="BTCUSDT",timeframe="1h"\} 1$/m)
+  expect(api).toContain(`signalloop_candles_until_timestamp_seconds{symbol="BTCUSDT",timeframe="1h"} ${YESTERDAY / 1000}\n`)
+  // Nothing closed, so there is no rate; a rate of 0 would be an alarm.
+  expect(api).not.toContain('signalloop_success_ratio')
 })

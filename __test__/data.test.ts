@@ -34,6 +34,30 @@ test('a file of another origin is looked at, taken in, and what was done to it i
   expect(imported).toEqual(written)
 })
 
+test('local times say their zone, or are told', async () => {
+  const home = newHome()
+  const clock = (time: number) => new Date(time).toISOString().slice(0, 19).replace('T', ' ')
+  const rows = candles(30, { end: END })
+  const file = join(home, 'local.csv')
+  // Two hours ahead of UTC, all year.
+  writeFileSync(file, ['date,open,high,low,close,volume', ...rows.map(([time, ...rest]) => [clock(time + 2 * HOUR), ...rest].join(',')), ''].join('\n'))
+  const check = async (...args: string[]) => {
+    const { stdout } = await signalloop(home, 'data', 'check', file, '--timeframe', '1h', '--json', ...args)
+    const [{ from, findings }] = JSON.parse(stdout)
+    return [from, findings]
+  }
+  const finding = (cause: string, repaired: boolean, example: string) => [{ cause, repaired, count: 30, example }]
+  const begin = rows[0]![0]
+  const ahead = new Date(begin + 2 * HOUR).toISOString()
+  expect(await check()).toEqual([ahead, finding('taken_as_utc', false, ahead)])
+  expect(await check('--timezone', 'Africa/Maputo')).toEqual([new Date(begin).toISOString(), finding('local_time', true, 'Africa/Maputo')])
+  const wrong = await signalloop(home, 'data', 'check', file, '--timeframe', '1h', '--timezone', 'Mars/Base')
+  expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringContaining('must be an IANA time zone')])
+  const taken = await signalloop(home, 'data', 'import', file, '--symbol', 'BTCUSDT', '--timeframe', '1h', '--timezone', 'Africa/Maputo')
+  expect(taken.code).toBe(0)
+  expect(stored(home).split('\n')[1]).toMatch(clock(begin))
+})
+
 test('what cannot be trusted is refused with a reason, and changes nothing', async () => {
   const home = newHome()
   const rows = candles(100, { end: END })

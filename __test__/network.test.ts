@@ -47,6 +47,7 @@ inNamespace(
        for i in 1 2 3 4 5 6 7 8 9 10; do ${cli} fetch --symbol BTCUSDT --timeframe 1h && break; sleep 0.5; done
        ${cli} train || test $? = 3
        ${cli} predict --symbol BTCUSDT
+       for task in watch fetch update evaluate; do ${cli} scheduler once --task $task || test $? = 3; done
        ${cli} stats; ${cli} models; ${cli} data check; ${cli} demo --weeks 1
        kill $server
        ${METER}`,

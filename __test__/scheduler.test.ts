@@ -3,10 +3,10 @@ import { once } from 'node:events'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { LoopEvent, SchedulerConfiguration, TaskName } from '..'
-import { HOUR, candles, storeCandles } from './helpers/candles'
+import { HOUR, candles, storeCandles, type Row } from './helpers/candles'
 import { ROOT, runNode } from './helpers/child'
 import { startExchange, type Exchange } from './helpers/exchange'
-import { NOWHERE, failure, newHome, newLoop } from './helpers/home'
+import { NOWHERE, failure, newHome, newLoop, records } from './helpers/home'
 
 const NAMES: TaskName[] = ['watch', 'fetch', 'retrain', 'update', 'evaluate']
 /** Nothing runs by itself. */
@@ -99,6 +99,30 @@ test('each task runs when asked for', async () => {
     expect(error).toMatchObject({ code: 'ERR_INVALID_ARGUMENT', message: expect.stringContaining('must be one of watch, fetch') as string })
   }
 }, 60_000)
+
+test('candles of a callback close open signals, and one that is missing closes none', async () => {
+  const end = Math.floor(Date.now() / HOUR) * HOUR
+  const rows: Row[] = [...Array(10).keys()].map((i) => [end - (10 - i) * HOUR, 100, 101, 99, 100, 5])
+  rows[6] = [rows[6]![0], 100, 101, 94, 96, 5]
+  const asked: string[] = []
+  let fails = true
+  const loop = newLoop({
+    fetchCandles: async ({ symbol, timeframe, since, until }) => {
+      asked.push(`${symbol} ${timeframe}`)
+      if (fails) throw new Error('the callback is tired')
+      return rows.filter(([time]) => time >= since && time < until)
+    },
+  })
+  const signal = { id: 'a', pair: 'BTCUSDT', signalType: 'BUY', confidence: 60, entryPrice: 100, stopLoss: 95, takeProfit: 110, timestamp: rows[2]![0] } as const
+  await loop.feedbackTracker.recordSignal(signal)
+  const scheduler = loop.startScheduler(IDLE)
+  const failed = await scheduler.runOnce('watch')
+  expect(failed).toMatchObject({ outcome: 'failed', done: 0, failed: [{ symbol: 'BTCUSDT', timeframe: '1h', message: expect.stringContaining('the callback is tired') as string }] })
+  fails = false
+  expect(await scheduler.runOnce('watch')).toMatchObject({ outcome: 'finished', done: 1 })
+  expect(new Set(asked)).toEqual(new Set(['BTCUSDT 1h']))
+  expect(records(loop.home).get('a')).toMatchObject({ outcome: 'STOPPED_OUT', exit_price: 95, closed_at: new Date(rows[7]![0]).toISOString() })
+})
 
 test('stopping ends a training that runs', async () => {
   const loop = newLoop()
@@ -206,5 +230,33 @@ describe('on the command line', () => {
     expect(stdout.trim().split('\n').at(-1)).toBe('Stopping')
     const record = JSON.parse(readFileSync(join(home, 'scheduler', 'fetch.json'), 'utf8'))
     expect(record).toMatchObject({ attempt: 0, last: { outcome: 'finished' } })
+  }, 60_000)
+
+  test('SIGTERM in the midst of a training ends it, writes that down, and frees its lock', async () => {
+    const off = { enabled: false }
+    const home = newHome()
+    // Half a minute of training, at once, with the stored candles.
+    writeFileSync(join(home, 'training_config.json'), JSON.stringify({ symbols: ['BTCUSDT'], timeframes: ['1h'], trees: 2000 }))
+    writeFileSync(join(home, 'scheduler_config.json'), JSON.stringify({ watch: off, fetch: off, update: off, evaluate: off, retrain: { interval_hours: 5 } }))
+    storeCandles(home, candles(6000))
+    const env = { ...process.env, SIGNALLOOP_HOME: home, SIGNALLOOP_EXCHANGE_URL: NOWHERE }
+    const child = spawn(process.execPath, [CLI, 'scheduler', 'run'], { env })
+    let [stdout, stderr] = ['', '']
+    child.stdout.on('data', (text) => (stdout += text))
+    child.stderr.on('data', (text) => (stderr += text))
+    await until(() => stdout.includes('retrain begins'))
+    const seen = JSON.parse((await runNode([CLI, 'scheduler', 'status', '--json'], { env })).stdout)
+    expect(seen.tasks[2]).toMatchObject({ task: 'retrain', running: true, attempt: 1 })
+    const busy = await runNode([CLI, 'scheduler', 'once', '--task', 'retrain', '--json'], { env })
+    expect([busy.code, busy.stdout + busy.stderr]).toEqual([1, expect.stringContaining('ERR_TASK_BUSY')])
+    const [closed, begin] = [once(child, 'close'), Date.now()]
+    child.kill('SIGTERM')
+    expect([await closed, stderr]).toEqual([[0, null], ''])
+    expect(Date.now() - begin).toBeLessThan(15_000)
+    expect(stdout).toContain('retrain cancelled: ')
+    const record = JSON.parse(readFileSync(join(home, 'scheduler', 'retrain.json'), 'utf8'))
+    expect(record).toMatchObject({ attempt: 1, last: { outcome: 'cancelled' } })
+    const after = JSON.parse((await runNode([CLI, 'scheduler', 'status', '--json'], { env })).stdout)
+    expect(after.tasks[2]).toMatchObject({ running: false, lastRun: { outcome: 'cancelled' } })
   }, 60_000)
 })

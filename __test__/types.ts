@@ -4,15 +4,20 @@ import {
   MLPredictor,
   SignalLoop,
   configure,
+  dashboard,
   evaluate,
   feedbackTracker,
   generateSignal,
   mlPredictor,
   onEvent,
   predict,
+  report,
   train,
 } from 'signalloop'
 import type * as signalloop from 'signalloop'
+import { createServer } from 'node:http'
+import express from 'express'
+import fastify from 'fastify'
 
 /** Whether `any` can be reached from `T` by its members, results and arguments, to a depth that covers ours. */
 type HasAny<T, Depth extends unknown[] = []> = Depth['length'] extends 8
@@ -104,6 +109,15 @@ export async function right(signal: BackendSignal): Promise<void> {
   const other = new MLPredictor('ETH/USDT', '4h')
   const buy: number = (await other.predict([])).mlPrediction.probabilities.BUY
   configure({ trees: 10, signal: { rewardRisk: 3 } })
+
+  const written: signalloop.ReportResult = await report({ out: 'x.html' })
+  use(written.path, written.problems[0])
+  createServer(dashboard())
+  express().use('/learning', dashboard())
+  const view = dashboard()
+  fastify().get('/learning', (request, reply) => view(request.raw, reply.hijack().raw))
+  // @ts-expect-error a misspelt option
+  await report({ file: 'x.html' })
 
   const loop = new SignalLoop({ fetchCandles: async ({ since }) => [[since, 1, 1, 1, 1, 1]] })
   const tracker: FeedbackTracker = loop.feedbackTracker

@@ -1,4 +1,5 @@
-// Builds the release addon for this machine. Runs on `npm install` in a checkout; the published package needs no build.
+// Builds the release addon for this machine, or as further arguments for `napi build` say (`-- --target …`). Runs on `npm install` in
+// a checkout; the published package needs no build.
 import { spawnSync } from 'node:child_process'
 
 const MISSING = `
@@ -17,7 +18,7 @@ if (cargo.error || cargo.status !== 0) {
 console.log(`Building signalloop with ${cargo.stdout.trim()}; the first time takes a few minutes.`)
 const build = spawnSync(
   'napi',
-  ['build', '--platform', '--release', '--features', 'node', '--js', 'native.js', '--dts', 'index.d.ts', '--no-dts-cache', '--', '--locked'],
+  ['build', '--platform', '--release', '--features', 'node', '--js', 'native.js', '--dts', 'index.d.ts', '--no-dts-cache', ...process.argv.slice(2), '--', '--locked'],
   { stdio: 'inherit', shell: process.platform === 'win32' },
 )
 if (build.error) {

@@ -63,7 +63,7 @@ pub fn sync_folder(_folder: &Path) -> Result<()> {
 }
 
 /// What tells that a file was replaced or grew.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub struct Stamp {
     modified: Option<std::time::SystemTime>,
     bytes: u64,

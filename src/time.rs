@@ -4,7 +4,7 @@ mod zone;
 
 pub use zone::Tz;
 
-use chrono::{DateTime, MappedLocalTime, NaiveDateTime, SecondsFormat, TimeZone, Utc};
+use chrono::{DateTime, Datelike, MappedLocalTime, NaiveDateTime, SecondsFormat, TimeZone, Timelike, Utc};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -53,9 +53,31 @@ impl Clock {
 /// `2025-09-13T12:00:00.000Z`.
 pub fn format_iso(ms: i64) -> String {
     match DateTime::<Utc>::from_timestamp_millis(ms) {
+        Some(time) if (0..=9999).contains(&time.year()) => iso_of(time),
         Some(time) => time.to_rfc3339_opts(SecondsFormat::Millis, true),
         None => format!("{ms} ms"),
     }
+}
+
+/// Digit by digit, a few times faster than by a format: every line of the log has a time or two.
+fn iso_of(time: DateTime<Utc>) -> String {
+    let mut text = *b"0000-00-00T00:00:00.000Z";
+    let mut put = |end: usize, mut number: u32| {
+        let mut at = end;
+        while number > 0 {
+            at -= 1;
+            text[at] = b'0' + (number % 10) as u8;
+            number /= 10;
+        }
+    };
+    put(4, time.year().unsigned_abs());
+    put(7, time.month());
+    put(10, time.day());
+    put(13, time.hour());
+    put(16, time.minute());
+    put(19, time.second());
+    put(23, time.timestamp_subsec_millis());
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// Parses ISO 8601 and its SQL-like cousins: with `Z` or an offset it is absolute, without either it is read in `zone`.
@@ -124,6 +146,14 @@ mod tests {
             assert_eq!(parse_time(text, Tz::UTC), Some(utc), "{text}");
         }
         assert_eq!(parse_time("2025-09-13 14:00:00.000000", berlin()), Some(utc));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn times_are_written_as_the_standard_has_them(ms in -99_999_999_999_999..999_999_999_999_999i64) {
+            let time = DateTime::<Utc>::from_timestamp_millis(ms).unwrap();
+            assert_eq!(format_iso(ms), time.to_rfc3339_opts(SecondsFormat::Millis, true));
+        }
     }
 
     #[test]

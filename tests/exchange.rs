@@ -31,7 +31,7 @@ fn market(symbol: &str, timeframe: &str) -> Market {
 }
 
 fn read(path: &std::path::Path) -> Vec<Candle> {
-    read_candles(path, signalloop::symbol::Timeframe::H1, &Reading::default()).unwrap().0
+    read_candles(path, signalloop::symbol::Timeframe::H1, &Reading::stored()).unwrap().0
 }
 
 /// What a plain HTTP client sees.
@@ -352,4 +352,62 @@ async fn a_symbol_listed_later_is_found_without_a_restart() {
     assert!(update(&exchange, home.path(), &new, Begin::Days(1), START + DAY).await.is_err());
     simulator.list(new.symbol.clone());
     assert_eq!(update(&exchange, home.path(), &new, Begin::Days(1), START + DAY).await.unwrap().total, 96);
+}
+
+/// Counting begins anew with the minute: none may begin within the test.
+async fn early_in_a_minute() {
+    if signalloop::time::now_ms().rem_euclid(60_000) > 54_000 {
+        tokio::time::sleep(Duration::from_secs(7)).await;
+    }
+}
+
+#[tokio::test]
+async fn the_simulator_counts_weight_as_binance_does() {
+    early_in_a_minute().await;
+    let options = SimulatorOptions { weight_a_minute: 9, ..Default::default() };
+    let simulator = Simulator::start(options).unwrap();
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let asked = async |path: &str| {
+        let answer = http.get(format!("{}/api/v3/{path}", simulator.url())).send().await.unwrap();
+        let header =
+            |name: &str| answer.headers().get(name).map(|value| value.to_str().unwrap().parse::<u32>().unwrap());
+        (answer.status().as_u16(), header("x-mbx-used-weight-1m").unwrap(), header("retry-after"))
+    };
+    assert_eq!(asked("ping").await, (200, 1, None));
+    assert_eq!(asked("klines?symbol=BTCUSDT&interval=1h").await, (200, 3, None));
+    assert_eq!(asked("ticker/price?symbol=BTCUSDT").await, (200, 5, None));
+    assert_eq!(asked("ticker/price?symbols=[%22BTCUSDT%22]").await, (200, 9, None));
+    let (status, used, wait) = asked("ping").await;
+    assert_eq!((status, used), (429, 10));
+    assert!((1..=60).contains(&wait.unwrap()), "{wait:?}");
+}
+
+#[tokio::test]
+async fn parallel_symbols_share_one_budget_and_what_other_programs_used_counts() {
+    early_in_a_minute().await;
+    let simulator = simulator(&["BTCUSDT"], START + DAY);
+    let btc = Symbol::parse("BTCUSDT").unwrap();
+    let pace = Pace { weight_a_minute: 10, ..Pace::default() };
+    let exchange = std::sync::Arc::new(Exchange::with_pace(simulator.url(), pace).unwrap());
+    let mut asking = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let (exchange, btc) = (exchange.clone(), btc.clone());
+        asking.spawn(async move { exchange.price(&btc).await });
+    }
+    let answered = async {
+        for _ in 0..5 {
+            asking.join_next().await.unwrap().unwrap().unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), answered).await.unwrap();
+    let sixth = tokio::time::timeout(Duration::from_millis(400), asking.join_next()).await;
+    assert!(sixth.is_err(), "the others wait for the next minute");
+    assert_eq!(simulator.request_count(), 5, "weight 10, and each asks for 2");
+
+    // Another client of this address finds the budget used up as soon as the host says so.
+    let other = Exchange::with_pace(simulator.url(), pace).unwrap();
+    other.price(&btc).await.unwrap();
+    assert!(tokio::time::timeout(Duration::from_millis(400), other.price(&btc)).await.is_err());
+    assert_eq!(simulator.request_count(), 6);
 }

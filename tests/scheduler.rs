@@ -60,7 +60,12 @@ impl CandleSource for Script {
             }
             let first = (from_ms + HOUR - 1).div_euclid(HOUR) * HOUR;
             let opens = (first..until_ms).step_by(HOUR as usize);
-            let candle = |open_ms| Candle { open_ms, open: 100.0, high: 101.0, low: 99.0, close: 100.0, volume: 1.0 };
+            // Waves, so that there is something to train on.
+            let price = |open_ms: i64| 100.0 + 5.0 * ((open_ms / HOUR) as f64 * 0.7).sin();
+            let candle = |open_ms| {
+                let (open, close) = (price(open_ms), price(open_ms + HOUR));
+                Candle { open_ms, open, high: open.max(close) + 1.0, low: open.min(close) - 1.0, close, volume: 1.0 }
+            };
             Ok(opens.map(candle).collect::<Vec<_>>().into())
         })
     }
@@ -239,6 +244,186 @@ async fn a_damaged_record_is_told_once_and_mended_by_deleting_it() {
     core.close().await;
 }
 
+/// Of the work that runs on threads of its own, each kind ends at its deadline and gives its lock back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_on_other_threads_ends_at_its_deadline_too() {
+    let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(Script::default()));
+    let (core, _) = open(home.path(), &script);
+    // A training of a minute, and an evaluation of a minute: a listener that takes its time for each market.
+    let symbols: Vec<String> = (0..60).map(|n| format!("COIN{n}USDT")).collect();
+    core.configure(map(json!({ "trees": 2000, "history_days": 150, "symbols": symbols }))).unwrap();
+    struct Slow;
+    impl EventListener for Slow {
+        fn tell(&self, event: &Event, _at_ms: i64, _dropped: u64) -> Told {
+            if matches!(event, Event::TaskProgress { task: Task::Evaluate, .. }) {
+                std::thread::sleep(Duration::from_millis(300));
+            }
+            Told::Taken
+        }
+    }
+    core.events().subscribe(Box::new(Slow));
+    let short = json!({ "deadline_minutes": 0.02, "enabled": false });
+    core.start_scheduler(fetching(json!({
+        "fetch": { "enabled": false }, "retrain": short, "update": short, "evaluate": short,
+    })))
+    .unwrap();
+    for task in [Task::Evaluate, Task::Retrain, Task::Update] {
+        let begin = Instant::now();
+        let run = core.run_once(task).await.unwrap();
+        assert!(begin.elapsed() < Duration::from_secs(15), "{task} took {:?}", begin.elapsed());
+        assert_eq!((run.outcome, run.done), (Outcome::Failed, 0), "{task}: {}", run.message);
+        assert!(run.message.contains("deadline of 0.02 minutes"), "{task}: {}", run.message);
+        // Its lock is free: nothing of it goes on.
+        let folder = home.path().join("scheduler");
+        let lock = std::fs::File::open(folder.join(format!("{task}.lock"))).unwrap();
+        assert!(lock.try_lock().is_ok(), "{task} goes on");
+    }
+    core.close().await;
+}
+
+#[tokio::test]
+async fn an_evaluation_that_was_cancelled_stops_in_the_midst_of_a_market() {
+    let home = tempfile::tempdir().unwrap();
+    let (core, _) = open(home.path(), &Arc::default());
+    let cancel = signalloop::cancel::Cancel::default();
+    let market = Market::parse("BTCUSDT", "1h").unwrap();
+    assert!(core.evaluate(&market, &cancel).is_ok());
+    cancel.cancel();
+    assert_eq!(core.evaluate(&market, &cancel).unwrap_err().code(), "ERR_CANCELLED");
+    core.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stopping_ends_what_was_run_by_hand_and_waits_for_it() {
+    let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(Script::default()));
+    *script.hangs.lock() = true;
+    let (core, _) = open(home.path(), &script);
+    for started in [true, false] {
+        if started {
+            core.start_scheduler(fetching(json!({ "fetch": { "enabled": false } }))).unwrap();
+        }
+        let by_hand = tokio::spawn({
+            let core = core.clone();
+            async move { core.run_once(Task::Fetch).await }
+        });
+        let runs = || core.scheduler_status().unwrap().tasks.iter().any(|task| task.running);
+        until("the run", runs).await;
+        core.stop_scheduler().await;
+        assert!(!runs(), "stopped, but not ended");
+        assert_eq!(by_hand.await.unwrap().unwrap().outcome, Outcome::Cancelled);
+    }
+    core.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changed_files_come_into_force_while_it_runs() {
+    let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(Script::default()));
+    let write = |name: &str, value: Value| std::fs::write(home.path().join(name), value.to_string()).unwrap();
+    write("training_config.json", json!({ "symbols": ["BTCUSDT"], "timeframes": ["1h"], "history_days": 5 }));
+    let seldom = json!({ "interval_hours": 5 });
+    let off = json!({ "enabled": false });
+    let rules = |fetch: &Value| json!({ "watch": off, "retrain": off, "update": off, "evaluate": off, "fetch": fetch });
+    write("scheduler_config.json", rules(&seldom));
+    let source: Arc<dyn CandleSource> = script.clone();
+    let options = Options { home: Some(home.path().to_owned()), source: Some(source), ..Options::default() };
+    let core = Arc::new(SignalLoop::open(options).unwrap());
+    let heard = Heard::default();
+    core.events().subscribe(Box::new(heard.clone()));
+    core.start_scheduler(Map::new()).unwrap();
+    let asked = |market: &str| script.asked.lock().iter().any(|asked| asked == market);
+    until("the first run", || asked("BTCUSDT 1h")).await;
+
+    // Markets of the training configuration: at the next run. How often that is: at once.
+    write(
+        "training_config.json",
+        json!({ "symbols": ["BTCUSDT", "new/usdt"], "timeframes": ["1h", "4h"], "history_days": 5 }),
+    );
+    write("scheduler_config.json", rules(&json!({ "interval_seconds": 1 })));
+    until("a new symbol and timeframe", || asked("NEWUSDT 4h")).await;
+    let schedule = || core.scheduler_status().unwrap().tasks[1].plan.schedule.to_string();
+    assert_eq!(schedule(), "every 1 s");
+
+    // What cannot be used is told once, and changes nothing.
+    write("scheduler_config.json", json!({ "fetch": { "interval_hours": -1 } }));
+    let warned = || {
+        let heard = heard.0.lock();
+        let warnings = heard.iter().filter_map(|event| match event {
+            Event::Warning(text) => Some(text.clone()),
+            _ => None,
+        });
+        warnings.collect::<Vec<_>>()
+    };
+    until("a warning", || !warned().is_empty()).await;
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    assert_eq!(warned().len(), 1, "{:?}", warned());
+    for part in ["scheduler_config.json changed and cannot be used", "`fetch.interval_hours` must be", "-1"] {
+        assert!(warned()[0].contains(part), "{part}: {:?}", warned());
+    }
+    assert_eq!((schedule(), core.scheduler_status().unwrap().warnings), ("every 1 s".to_owned(), warned()));
+
+    // Off and on again, without a restart.
+    write("scheduler_config.json", json!({ "enabled": false }));
+    let standing_by = || core.scheduler_status().unwrap().standing_by;
+    until("rest", || standing_by().is_some_and(|why| why.contains("`enabled` is false"))).await;
+    assert!(!core.scheduler_status().unwrap().leader);
+    write("scheduler_config.json", rules(&seldom));
+    until("work", || core.scheduler_status().unwrap().leader).await;
+    assert_eq!(core.scheduler_status().unwrap().warnings, Vec::<String>::new());
+    core.close().await;
+}
+
+/// Looking whether a task runs must not be in the way of who begins it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn asking_how_it_stands_disturbs_nobody() {
+    let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(Script::default()));
+    // With an attempt that failed before, the lock says whether another one is under way.
+    script.fails.lock().insert("BTCUSDT".to_owned(), 1000);
+    let (core, _) = open(home.path(), &script);
+    let (elsewhere, _) = open(home.path(), &script);
+    core.run_once(Task::Fetch).await.unwrap();
+    let over = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let asking = std::thread::spawn({
+        let over = over.clone();
+        move || {
+            let mut looks = 0;
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                elsewhere.scheduler_status().unwrap();
+                looks += 1;
+            }
+            looks
+        }
+    });
+    for _ in 0..50 {
+        assert_eq!(core.run_once(Task::Fetch).await.unwrap().outcome, Outcome::Failed);
+    }
+    over.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert!(asking.join().unwrap() > 50);
+    core.close().await;
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_home_under_several_names_has_one_leader() {
+    let (place, script) = (tempfile::tempdir().unwrap(), Arc::new(Script::default()));
+    let home = place.path().join("home");
+    std::fs::create_dir(&home).unwrap();
+    std::os::unix::fs::symlink(&home, place.path().join("link")).unwrap();
+    let names = [home.clone(), place.path().join("link"), home.join("../home/."), place.path().join("./link/../link")];
+    let cores: Vec<_> = names.iter().map(|name| open(name, &script).0).collect();
+    for core in &cores {
+        core.start_scheduler(fetching(json!({}))).unwrap();
+        core.start_scheduler(fetching(json!({}))).unwrap();
+    }
+    let leaders = || cores.iter().filter(|core| core.scheduler_status().unwrap().leader).count();
+    let waiting = |core: &Arc<SignalLoop>| {
+        core.scheduler_status().unwrap().standing_by.is_some_and(|why| why.contains("leader.lock is held by"))
+    };
+    until("one leader", || leaders() == 1 && cores.iter().filter(|core| waiting(core)).count() == 3).await;
+    for core in &cores {
+        core.close().await;
+    }
+}
+
 /// The part of a child: schedules until it is killed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn scheduling_process() {
@@ -297,4 +482,58 @@ async fn a_killed_leader_is_replaced_within_seconds_and_never_joined() {
             assert!(!later, "{pid} went on after another took over: {notes:?}");
         }
     }
+}
+
+#[cfg(target_os = "linux")]
+fn send(signal: &str, pid: u32) {
+    assert!(std::process::Command::new("kill").args([signal, &pid.to_string()]).status().unwrap().success());
+}
+
+/// A leader that is stopped, as by a debugger or a container that is paused, keeps its locks: nobody may go on in its place, for
+/// it may go on at any moment itself.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_is_stopped_for_a_while_stays_the_only_one() {
+    let home = tempfile::tempdir().unwrap();
+    let mut children: Vec<std::process::Child> =
+        (0..2).map(|number| child("scheduling_process", home.path(), number).spawn().unwrap()).collect();
+    until("a run", || notes(home.path()).len() > 3).await;
+    let leader = notes(home.path()).last().unwrap().1;
+    send("-STOP", leader);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let seen = notes(home.path());
+    // A third one says why it stands by.
+    let (core, _) = open(home.path(), &Arc::default());
+    core.start_scheduler(fetching(json!({}))).unwrap();
+    let why = || core.scheduler_status().unwrap().standing_by.unwrap_or_default();
+    until("the reason", || why().contains(&format!("process {leader}")) && why().contains("which is stopped")).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(notes(home.path()), seen, "somebody went on in its place");
+    core.close().await;
+    send("-CONT", leader);
+    until("the leader to go on", || notes(home.path()).len() > seen.len() + 3).await;
+    assert!(notes(home.path()).iter().all(|(_, pid)| *pid == leader), "{:?}", notes(home.path()));
+
+    // One whose lock file is gone locks nobody out: another takes over, and the old one notices once it goes on.
+    send("-STOP", leader);
+    let runs = |pid_is: &dyn Fn(u32) -> bool| notes(home.path()).iter().filter(|(_, pid)| pid_is(*pid)).count();
+    std::fs::remove_file(home.path().join("scheduler/leader.lock")).unwrap();
+    // Not while it was stopped in the midst of a run: that one's own lock is still there.
+    let in_a_run = notes(home.path()).last().unwrap().0 == "begin";
+    if !in_a_run {
+        until("another leader", || runs(&|pid| pid != leader) > 3).await;
+    }
+    send("-CONT", leader);
+    until("another leader", || runs(&|pid| pid != leader) > 3).await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let old = runs(&|pid| pid == leader);
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    assert_eq!(runs(&|pid| pid == leader), old, "the old leader goes on beside the new one");
+    for child in &mut children {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    // Each run began after the one before had ended, whoever's it was.
+    let whats: Vec<String> = notes(home.path()).into_iter().map(|(what, _)| what).collect();
+    assert!(whats.windows(2).all(|pair| pair[0] != pair[1]), "two runs at once: {whats:?}");
 }

@@ -176,7 +176,11 @@ async fn figures_count_what_closed_in_the_period() {
     store.close_signal("e", Outcome::Success, None, Some(10.0), T0 + 2 * DAY).await.unwrap();
     assert_eq!(store.stats(&period).unwrap().figures.total_profit, 11.0);
     let mut order = Vec::new();
-    store.closed_records(&StatsFilter::default(), |record| order.push(record.signal.id)).unwrap();
+    let visit = |record: signalloop::signal::Record| {
+        order.push(record.signal.id);
+        Ok(())
+    };
+    store.closed_records(&StatsFilter::default(), visit).unwrap();
     assert_eq!(order, ["0", "1", "e", "2", "3"]);
 }
 

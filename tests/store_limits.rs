@@ -124,7 +124,10 @@ async fn figures_are_right_while_old_signals_are_closed_late() {
                 assert!(figures.closed >= most && figures.closed + figures.active == SIGNALS as u64);
                 most = figures.closed;
                 let mut times = Vec::new();
-                let visit = |record: signalloop::signal::Record| times.push(record.closing.unwrap().closed_ms);
+                let visit = |record: signalloop::signal::Record| {
+                    times.push(record.closing.unwrap().closed_ms);
+                    Ok(())
+                };
                 store.closed_records(&Default::default(), visit).unwrap();
                 assert!(times.is_sorted() && times.len() as u64 >= most);
             }

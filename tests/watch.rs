@@ -5,16 +5,18 @@
 mod common;
 
 use common::signal;
+use parking_lot::Mutex;
 use serde_json::json;
 use signalloop::barrier::{Exit, Outcome};
 use signalloop::engine::{Options, SignalLoop};
-use signalloop::market::{Candle, Simulator, SimulatorOptions};
+use signalloop::market::{Candle, CandleFuture, CandleSource, Simulator, SimulatorOptions};
 use signalloop::scheduler::{Outcome as Ended, Task};
 use signalloop::signal::{Record, Signal};
 use signalloop::symbol::Market;
 use signalloop::time::Clock;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
@@ -195,4 +197,171 @@ async fn no_price_of_now_closes_what_waits_for_its_candles() {
 /// Watches once more; `true` while that fails.
 async fn exchange_is_spoilt(core: &Arc<SignalLoop>) -> bool {
     core.run_once(Task::Watch).await.unwrap().outcome != Ended::Finished
+}
+
+/// Candles of the user's own: what the simulated market did, but for what it is told to leave out or spoil.
+struct OwnCandles {
+    market: Simulator,
+    asked: Mutex<Vec<String>>,
+    /// A symbol whose questions fail.
+    fails: Mutex<Option<&'static str>>,
+}
+
+impl CandleSource for OwnCandles {
+    fn candles<'a>(&'a self, market: &'a Market, from_ms: i64, until_ms: i64) -> CandleFuture<'a> {
+        self.asked.lock().push(market.to_string());
+        let failing = self.fails.lock().is_some_and(|symbol| market.symbol.as_str() == symbol);
+        let found = match failing {
+            true => Err(signalloop::error::Error::Exchange(format!("{market}: not now"))),
+            // More than was asked for, newest first: a callback may.
+            false => {
+                self.market.candles(market, from_ms - 5 * market.timeframe.millis(), until_ms + HOUR).map(|mut all| {
+                    all.reverse();
+                    all.into()
+                })
+            }
+        };
+        Box::pin(async move { found })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn candles_of_the_users_own_close_signals_at_their_own_timeframe() {
+    let (home, market) = (tempfile::tempdir().unwrap(), exchange(&["BTCUSDT", "ETHUSDT"]));
+    let (now, clock) = (market.now_ms(), market.clock().clone());
+    let own = Arc::new(OwnCandles { market, asked: Mutex::default(), fails: Mutex::new(Some("ETHUSDT")) });
+    let source: Arc<dyn CandleSource> = own.clone();
+    // An exchange that nothing must be asked of.
+    let nowhere = Some("http://127.0.0.1:9".to_owned());
+    let options = Options {
+        home: Some(home.path().to_owned()),
+        source: Some(source),
+        exchange_url: nowhere,
+        clock,
+        ..Options::default()
+    };
+    let core = Arc::new(SignalLoop::open(options).unwrap());
+    let quarters = |symbol: &str| {
+        let market = Market::parse(symbol, "15m").unwrap();
+        own.market.candles(&market, now - 3 * 24 * HOUR, i64::MAX).unwrap()
+    };
+    let signal_of = |id: &str, symbol: &str, n: usize, hours| {
+        let candle = quarters(symbol)[n];
+        let percent = [0.2, 1.0, 40.0][n % 3];
+        // `given` dates it to a minute after the candle's opening.
+        let mut one = given(id, symbol, &candle, 14 * MINUTE + 20_000, percent, n.is_multiple_of(2), hours);
+        one.timeframe = signalloop::symbol::Timeframe::parse("15m").unwrap();
+        one
+    };
+    let hours = |n: usize| n.is_multiple_of(4).then_some(5);
+    let signals: Vec<Signal> = (0..40).map(|n| signal_of(&format!("b{n}"), "BTCUSDT", n * 7, hours(n))).collect();
+    let store = core.store().unwrap();
+    store.record_all(signals.clone()).await.unwrap();
+    store.record(signal_of("e", "ETHUSDT", 1, None)).await.unwrap();
+    let by_quarters = |signal: &Signal| {
+        let levels = signal.levels().unwrap();
+        quarters(signal.symbol.as_str()).iter().find_map(|candle| levels.on_candle(candle, 15 * MINUTE))
+    };
+
+    let run = core.run_once(Task::Watch).await.unwrap();
+    assert_eq!((run.outcome, run.failed.len()), (Ended::Failed, 1), "{run:?}");
+    assert_eq!((run.failed[0].market.to_string(), run.done > 10), ("ETHUSDT 15m".to_owned(), true));
+    assert_eq!(store.get("e").unwrap().unwrap().closing, None);
+    for step in 0..3 {
+        for signal in &signals {
+            check(&store.get(&signal.id).unwrap().unwrap(), by_quarters(signal));
+        }
+        // Nothing new can be there: nothing is asked. A quarter of an hour later, one question each.
+        *own.fails.lock() = None;
+        core.run_once(Task::Watch).await.unwrap();
+        own.asked.lock().clear();
+        core.run_once(Task::Watch).await.unwrap();
+        assert_eq!(*own.asked.lock(), Vec::<String>::new());
+        own.market.clock().set(now + (step + 1) * 15 * MINUTE + 5000);
+        let run = core.run_once(Task::Watch).await.unwrap();
+        assert_eq!(run.outcome, Ended::Finished, "{run:?}");
+        let asked = std::mem::take(&mut *own.asked.lock());
+        assert!(
+            !asked.is_empty() && asked.len() <= 2 && asked.iter().all(|market| market.ends_with("15m")),
+            "{asked:?}"
+        );
+    }
+    let late = store.get("e").unwrap().unwrap();
+    check(&late, by_quarters(&late.signal));
+    assert_eq!(own.market.request_count(), 0);
+    core.close().await;
+}
+
+/// A look costs what its symbols cost, not what its signals do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_thousand_open_signals_cost_as_many_questions_as_their_ten_symbols() {
+    const SIGNALS: usize = 100_000;
+    let symbols: Vec<String> = (0..10).map(|n| format!("COIN{n}USDT")).collect();
+    let names: Vec<&str> = symbols.iter().map(String::as_str).collect();
+    let (home, exchange) = (common::quick_home(), exchange(&names));
+    let core = open(home.path(), &exchange);
+    core.configure(common::object(json!({ "durability": "os" }))).unwrap();
+    let begin = exchange.now_ms();
+    let last = |symbol: &str| *exchange.candles(&minutes(symbol), begin - HOUR, begin).unwrap().last().unwrap();
+    let candles: Vec<Candle> = names.iter().map(|symbol| last(symbol)).collect();
+    // Levels that nothing reaches, but for one signal of each symbol, which any price closes.
+    let one = |n: usize| {
+        let (symbol, candle) = (names[n % 10], &candles[n % 10]);
+        match n < 10 {
+            true => given(&format!("hit{n}"), symbol, candle, 0, 0.000_001, true, None),
+            false => given(&format!("s{n}"), symbol, candle, 0, 20.0 + (n % 25) as f64, n.is_multiple_of(2), None),
+        }
+    };
+    let store = core.store().unwrap();
+    store.record_all((0..SIGNALS).map(one).collect()).await.unwrap();
+
+    let mut closed = 0;
+    let mut slowest = Duration::ZERO;
+    for minute in 0..4 {
+        exchange.clock().set(begin + minute * MINUTE + 30_000);
+        let (before, clock) = (exchange.request_count(), Instant::now());
+        let run = core.run_once(Task::Watch).await.unwrap();
+        slowest = slowest.max(clock.elapsed());
+        assert_eq!(run.outcome, Ended::Finished, "{run:?}");
+        closed += run.done;
+        // A question for the candles of each symbol at most, and one for all prices.
+        let questions = exchange.request_count() - before;
+        assert!(questions <= 11, "{questions} questions in minute {minute}");
+        let (again, clock) = (exchange.request_count(), Instant::now());
+        core.run_once(Task::Watch).await.unwrap();
+        slowest = slowest.max(clock.elapsed());
+        assert_eq!(exchange.request_count() - again, 1, "within a minute only the prices are asked for");
+    }
+    assert_eq!(closed, 10);
+    println!("the slowest look took {slowest:?}");
+    // Measured: 0.1 s in this build. Looking each signal up in a list would take minutes.
+    assert!(slowest < Duration::from_secs(5), "a look took {slowest:?}");
+    core.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_coin_under_the_same_ticker_closes_nothing() {
+    let (home, exchange) = (tempfile::tempdir().unwrap(), exchange(&["BTCUSDT"]));
+    let core = open(home.path(), &exchange);
+    let now = exchange.now_ms();
+    let candles = exchange.candles(&minutes("BTCUSDT"), now - HOUR, now).unwrap();
+    let store = core.store().unwrap();
+    store.record(given("open", "BTCUSDT", &candles[0], 0, 40.0, true, None)).await.unwrap();
+    // The later half of the candles a thousand times as high: beyond every target.
+    exchange.fail_next(signalloop::market::Fault::ReusedTicker);
+    let run = core.run_once(Task::Watch).await.unwrap();
+    assert_eq!((run.outcome, run.done), (Ended::Failed, 0), "{run:?}");
+    let cause = &run.failed[0].cause;
+    assert!(
+        cause.code == "ERR_INVALID_CANDLE" && cause.message.contains("another coin under the same ticker"),
+        "{cause:?}"
+    );
+    assert_eq!(store.get("open").unwrap().unwrap().closing, None);
+    assert_eq!(core.run_once(Task::Watch).await.unwrap().outcome, Ended::Finished);
+    // Now only the price is asked for, and that is the other coin's.
+    exchange.fail_next(signalloop::market::Fault::ReusedTicker);
+    let run = core.run_once(Task::Watch).await.unwrap();
+    assert!(run.done == 0 && run.failed[0].cause.message.contains("steps 1000-fold"), "{run:?}");
+    assert_eq!(store.get("open").unwrap().unwrap().closing, None);
+    core.close().await;
 }

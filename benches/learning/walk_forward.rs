@@ -104,7 +104,7 @@ fn markets(data: &Path, timeframe: &str) -> Result<Vec<Series>, Box<dyn Error>> 
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if let Some(symbol) = name.strip_suffix(&ending) {
             let market = Market::parse(symbol, timeframe)?;
-            let (candles, _) = read_candles(&path, market.timeframe, &Reading::default())?;
+            let (candles, _) = read_candles(&path, market.timeframe, &Reading::stored())?;
             found.push((market, candles));
         }
     }

@@ -19,11 +19,13 @@ pub fn folder() -> TempDir {
 
 /// The store of a folder, with old times read in a zone that changes its clocks.
 pub fn open(folder: &Path) -> FeedbackStore {
-    let options = StoreOptions { timezone: ZONE, ..StoreOptions::default() };
+    let options = StoreOptions { timezone: zone(), ..StoreOptions::default() };
     FeedbackStore::open(folder, options).expect("any log can be opened")
 }
 
-pub const ZONE: Tz = Tz::Europe__Berlin;
+pub fn zone() -> Tz {
+    "Europe/Berlin".parse().expect("a zone of the tz database")
+}
 
 pub fn wait<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(work)
@@ -61,7 +63,7 @@ fn good_record(line: &[u8]) -> Option<Record> {
         serde_json::Value::Object(object) => object,
         _ => return None,
     };
-    Record::from_json(object, ZONE).ok()
+    Record::from_json(object, zone()).ok()
 }
 
 /// All that a store says of its signals.
@@ -78,7 +80,11 @@ impl Said {
     pub fn by<'a>(store: &FeedbackStore, ids: impl Iterator<Item = &'a str>) -> Self {
         let everything = StatsFilter::default();
         let mut closed = Vec::new();
-        store.closed_records(&everything, |record| closed.push(record)).expect("what counts can be read");
+        let visit = |record| {
+            closed.push(record);
+            Ok(())
+        };
+        store.closed_records(&everything, visit).expect("what counts can be read");
         let stats: Stats = store.stats(&everything).expect("figures");
         Self {
             closed,

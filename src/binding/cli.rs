@@ -7,10 +7,11 @@ use std::sync::LazyLock;
 /// A process runs one command.
 static ENDING: LazyLock<Ending> = LazyLock::new(Ending::default);
 
-/// Runs the command line with `args` (without `node` and the script) and resolves with the exit code.
+/// Runs the command line with `args` (without `node` and the script) and resolves with the exit code; `host` is what
+/// `doctor` says that it runs on.
 #[napi(skip_typescript)]
-pub async fn run_cli(args: Vec<String>) -> i32 {
-    crate::cli::run(args, &ENDING).await
+pub async fn run_cli(args: Vec<String>, host: String) -> i32 {
+    crate::cli::run(args, &host, &ENDING).await
 }
 
 /// Asks the command to end; `false` when it does not listen.

@@ -50,6 +50,7 @@ export type AssessInput =
 type Assumed = 'id' | 'timestamp' | 'confidence'
 
 interface CamelLevels {
+  /** BUY and SELL bet, a HOLD is only recorded. */
   signalType: SignalType
   /** Finite and above 0; a HOLD may lack it. */
   entryPrice?: number
@@ -62,6 +63,7 @@ interface CamelLevels {
 }
 
 interface SnakeLevels {
+  /** BUY and SELL bet, a HOLD is only recorded. */
   signal_type: SignalType
   /** Finite and above 0; a HOLD may lack it. */
   entry_price?: number
@@ -78,6 +80,7 @@ interface SignalFacts {
   id: string
   /** `BTC/USDT` and `BTCUSDT` are one symbol. One of `pair` and `symbol` must be there. */
   pair?: string
+  /** Another name of `pair`; one of the two must be there. */
   symbol?: string
   /** Percent, 0–100. */
   confidence: number
@@ -91,7 +94,9 @@ interface SignalFacts {
 
 /** How a signal ended, told by hand. */
 export interface OutcomeUpdate {
+  /** As it was recorded. */
   signalId: string
+  /** As what it closes. */
   outcome: Exclude<Outcome, 'ACTIVE'>
   /** Finite and above 0. */
   exitPrice?: number
@@ -108,8 +113,11 @@ export type CandleInput =
 export interface CandleRequest {
   /** `BTCUSDT` */
   symbol: string
+  /** The interval of the candles wanted. */
   timeframe: Timeframe
+  /** The first open time wanted, epoch milliseconds. */
   since: number
+  /** Open times before this one are wanted, epoch milliseconds. */
   until: number
   /** The most that are of use at once; asked again from there while more come. */
   limit: number
@@ -162,7 +170,7 @@ export type LoopEvent = EventFacts & (
   | { type: 'taskProgress'; task: TaskName; symbol: string; timeframe: Timeframe; done: number; total: number }
   /** A task did all that it had to. */
   | { type: 'taskFinished'; task: TaskName; run: TaskRun }
-  /** A task failed, for the markets in `run.failed` or as a whole, or was cancelled; `retryAt` is missing when it waits for its next due time. */
+  /** A task failed, for the markets in `run.failed` or as a whole, or was cancelled; `retryAt` is when it is tried again, or due for all markets if that comes first; missing when it waits for its next due time. */
   | { type: 'taskFailed'; task: TaskName; run: TaskRun; retryAt?: string }
   /** Something went wrong in the background, where no promise could say so. */
   | { type: 'warning'; message: string }
@@ -177,6 +185,7 @@ interface EventFacts {
 
 /** A feature (`features.rsi_14`) or indicator (`indicators.rsi`) whose distribution changed. */
 export interface DriftedQuantity {
+  /** `features.rsi_14`, `indicators.rsi`. */
   name: string
   /** Largest distance of the two distribution functions, 0–1 (Kolmogorov–Smirnov). */
   distance: number
@@ -212,7 +221,9 @@ export interface TaskRun {
 
 /** How a task stands. */
 export interface TaskStatus {
+  /** Which. */
   task: TaskName
+  /** It runs by itself, while the scheduler is enabled. */
   enabled: boolean
   /** In words: `every 1 h`, `daily at 02:00`, `cron 0 2 * * *`. */
   schedule: string
@@ -222,6 +233,7 @@ export interface TaskStatus {
   nextRun?: string
   /** Attempts of a run that has not succeeded yet; 0 when there is none. */
   attempt: number
+  /** What its last run came to, in whichever process; missing when it never ran. */
   lastRun?: TaskRun
   /** What keeps it from being run at all. */
   problem?: string
@@ -235,10 +247,13 @@ export interface SchedulerStatus {
   leader: boolean
   /** Why it does not: who does, or what is wrong. */
   standingBy?: string
+  /** As configured; when not, nothing runs by itself. */
   enabled: boolean
+  /** IANA zone of times of day and patterns. */
   timezone: string
-  /** Unknown keys of the configuration. */
+  /** Unknown keys of the configuration; a changed file that cannot be used. */
   warnings: string[]
+  /** Every task. */
   tasks: TaskStatus[]
 }
 
@@ -246,7 +261,9 @@ export interface SchedulerStatus {
 export interface TaskConfiguration {
   /** By itself. Default true. */
   enabled?: boolean
+  /** Hours from one run's begin to the next, 0.001 to 8760. */
   intervalHours?: number
+  /** The same in seconds, 1 to 86400. */
   intervalSeconds?: number
   /** A local time of day, `02:00`. */
   time?: string
@@ -280,8 +297,33 @@ export interface SchedulerConfiguration {
   poorPerformance?: Configuration['poorPerformance']
 }
 
+/** Where to write the report. */
+export interface ReportOptions {
+  /** The file. Default: `report.html` in the home. */
+  out?: string
+}
+
+/** What the live view needs of a request: that of `http`, and of what is built on it. */
+export interface DashboardRequest {
+  method?: string
+  url?: string
+  headers: { readonly [name: string]: string | string[] | undefined }
+}
+
+/** What the live view needs of a response: that of `http`, and of what is built on it. */
+export interface DashboardResponse {
+  readonly headersSent: boolean
+  writeHead(status: number, headers: Record<string, string>): unknown
+  removeHeader(name: string): unknown
+  end(body: string): unknown
+}
+
+/** Answers every request that it is given; mounted in Express, only those for the mount point itself. */
+export type DashboardHandler = (request: DashboardRequest, response: DashboardResponse, next?: () => void) => void
+
 /** Whose signals to evaluate. */
 export interface EvaluateOptions {
+  /** `BTC/USDT` and `BTCUSDT` are one symbol. */
   symbol: string
   /** Default `1h`. */
   timeframe?: Timeframe
@@ -314,6 +356,7 @@ export interface TrainOptions {
 
 /** What to predict. */
 export interface PredictOptions {
+  /** `BTC/USDT` and `BTCUSDT` are one symbol. */
   symbol: string
   /** Default `1h`. */
   timeframe?: Timeframe
@@ -323,6 +366,7 @@ export interface PredictOptions {
 
 /** What to make a signal for. */
 export interface GenerateOptions {
+  /** `BTC/USDT` and `BTCUSDT` are one symbol. */
   symbol: string
   /** Default `1h`. */
   timeframe?: Timeframe
@@ -332,6 +376,7 @@ export interface GenerateOptions {
 
 /** What to roll back. */
 export interface RollbackOptions {
+  /** `BTC/USDT` and `BTCUSDT` are one symbol. */
   symbol: string
   /** Default `1h`. */
   timeframe?: Timeframe
@@ -351,7 +396,9 @@ export type TrialDecision =
 
 /** What to fetch. Default: all configured markets. */
 export interface FetchOptions {
+  /** Default: the configured ones. */
   symbols?: readonly string[]
+  /** Default: the configured ones. */
   timeframes?: readonly Timeframe[]
   /** Let the candles begin here, for good: what is stored from before goes. Default: `historyDays` ago. */
   since?: Date | string | number
@@ -359,15 +406,19 @@ export interface FetchOptions {
 
 /** The keys of `training_config.json`; there in snake_case. `docs/configuration.md` has the details. */
 export interface Configuration {
+  /** Pairs to train and fetch. Default: nine liquid USDT pairs. */
   symbols?: readonly string[]
+  /** Of each symbol. Default `1h` and `4h`. */
   timeframes?: readonly Timeframe[]
   /** Train several models at once. Default true. */
   parallelTraining?: boolean
   /** Days of candles to have. Default 90. */
   historyDays?: number
+  /** Base URL of the exchange. Default `https://api.binance.com`. */
   exchangeUrl?: string
   /** IANA zone of times that do not say theirs. Default `UTC`. */
   timezone?: string
+  /** Of everything random in training: same data, configuration and seed, same model. Default 42. */
   seed?: number
   /** Trees per forest, 10–2000. Default 100. */
   trees?: number
@@ -440,8 +491,14 @@ export declare const onEvent: SignalLoop['onEvent']
 export declare const startScheduler: SignalLoop['startScheduler']
 /** See {@link SignalLoop.models}; of the default loop. */
 export declare const models: SignalLoop['models']
+/** See {@link SignalLoop.report}; of the default loop. */
+export declare const report: SignalLoop['report']
+/** See {@link SignalLoop.dashboard}; of the default loop, as it is at each request. */
+export declare const dashboard: SignalLoop['dashboard']
 /** See {@link SignalLoop.rollback}; of the default loop. */
 export declare const rollback: SignalLoop['rollback']
+/** See {@link SignalLoop.metrics}; of the default loop. */
+export declare const metrics: SignalLoop['metrics']
 /** See {@link SignalLoop.configure}; of the default loop. */
 export declare const configure: SignalLoop['configure']
 /** See {@link SignalLoop.close}; of the default loop. */

@@ -27,8 +27,8 @@ impl Scheduler {
 
 #[napi]
 impl Scheduler {
-    /// Stops it: what is under way is cancelled and ends at its next step; whoever goes on does it again. Resolves when it has
-    /// ended; at once when nothing runs.
+    /// Stops it: what is under way, by `runOnce` too, is cancelled and ends at its next step; whoever goes on does it again.
+    /// Resolves when it has ended; at once when nothing runs.
     #[napi(ts_return_type = "Promise<void>")]
     pub fn stop<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, ()>> {
         promise(env, || {

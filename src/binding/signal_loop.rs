@@ -12,6 +12,7 @@ use crate::cancel::Cancel;
 use crate::engine::{self, Options, Risk, TrainMode, TrainRequest};
 use crate::error::{Error, Result};
 use crate::market::{Candle, CandleSource};
+use crate::report::{Answer, Dashboard, Request, failure};
 use crate::symbol::{Market, Symbol, Timeframe};
 use napi::ValueType;
 use napi::bindgen_prelude::{
@@ -19,14 +20,14 @@ use napi::bindgen_prelude::{
 };
 use napi_derive::napi;
 use parking_lot::Mutex;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
-/// Loops shared by everything in this process that asks for the default of a home: modules loaded anew (as Jest does)
-/// and worker threads meet the same store. Keyed by home and exchange; gone after `close()`.
-static SHARED: LazyLock<Mutex<HashMap<Key, Arc<engine::SignalLoop>>>> = LazyLock::new(Mutex::default);
+/// Loops, each with its live view, shared by everything in this process that asks for the default of a home: modules loaded
+/// anew (as Jest does) and worker threads meet the same store. Keyed by home and exchange; gone after `close()`.
+static SHARED: LazyLock<Mutex<HashMap<Key, Arc<Dashboard>>>> = LazyLock::new(Mutex::default);
 
 type Key = (PathBuf, Option<String>);
 
@@ -37,6 +38,7 @@ type Key = (PathBuf, Option<String>);
 #[napi]
 pub struct SignalLoop {
     core: Arc<engine::SignalLoop>,
+    dashboard: Arc<Dashboard>,
     shared_as: Option<Key>,
 }
 
@@ -47,14 +49,15 @@ pub fn shared_loop(home: String, exchange_url: Option<String>) -> napi::Result<S
     sync(|| {
         let key = (std::path::absolute(&home).unwrap_or_else(|_| PathBuf::from(&home)), exchange_url.clone());
         let mut shared = SHARED.lock();
-        let core = match shared.get(&key) {
-            Some(core) => core.clone(),
+        let dashboard = match shared.get(&key) {
+            Some(dashboard) => dashboard.clone(),
             None => {
                 let options = Options { home: Some(key.0.clone()), exchange_url, ..Options::default() };
-                shared.entry(key.clone()).or_insert(Arc::new(engine::SignalLoop::open(options)?)).clone()
+                let opened = Dashboard::new(Arc::new(engine::SignalLoop::open(options)?));
+                shared.entry(key.clone()).or_insert(Arc::new(opened)).clone()
             }
         };
-        Ok(SignalLoop { core, shared_as: Some(key) })
+        Ok(SignalLoop { core: dashboard.core().clone(), dashboard, shared_as: Some(key) })
     })
 }
 
@@ -83,7 +86,7 @@ impl SignalLoop {
             if let Some(listener) = events {
                 core.events().subscribe(Box::new(listener));
             }
-            Ok(Self { core, shared_as: None })
+            Ok(Self { dashboard: Arc::new(Dashboard::new(core.clone())), core, shared_as: None })
         })
     }
 
@@ -93,7 +96,7 @@ impl SignalLoop {
         self.core.home().display().to_string()
     }
 
-    /// Unknown keys of the configuration, by file and name.
+    /// Unknown keys of the configuration, by file and name; a changed file that cannot be used.
     #[napi(getter)]
     pub fn warnings(&self) -> Vec<String> {
         self.core.warnings()
@@ -156,7 +159,7 @@ impl SignalLoop {
             let market = values::market(&mut map)?;
             values::no_more(&map)?;
             let core = self.core.clone();
-            Ok(async move { Ok(types::Improvement::of(&market, core.evaluate(&market)?)) })
+            Ok(async move { Ok(types::Improvement::of(&market, core.evaluate(&market, &Cancel::default())?)) })
         })
     }
 
@@ -274,6 +277,8 @@ impl SignalLoop {
 
     /// Fetches what is missing of the candles of all configured markets, or of those named. One that fails leaves the
     /// others alone; its error is in its result.
+    ///
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`.
     #[napi(ts_args_type = "options?: FetchOptions", ts_return_type = "Promise<FetchResult[]>")]
     pub fn fetch_data<'env>(
         &self,
@@ -292,11 +297,63 @@ impl SignalLoop {
     }
 
     /// The models in service with their history, and files that cannot be used.
+    ///
+    /// Rejects with `ERR_IO`, `ERR_CLOSED`. A file's own error is in its entry.
     #[napi(ts_return_type = "Promise<ModelEntry[]>")]
     pub fn models<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Vec<types::ModelEntry>>> {
         call(env, &self.core, || {
             let core = self.core.clone();
             Ok(async move { Ok(types::ModelEntry::all(core.models()?, core.now_ms())) })
+        })
+    }
+
+    /// Writes the report: one HTML file that needs no network, with results, probabilities, what was learned, models, candles
+    /// and the scheduler. What cannot be looked at is told in it, and in `problems`.
+    ///
+    /// Rejects with `ERR_IO` when it cannot be written, `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`.
+    #[napi(ts_args_type = "options?: ReportOptions", ts_return_type = "Promise<ReportResult>")]
+    pub fn report<'env>(
+        &self,
+        env: &'env Env,
+        options: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, types::ReportResult>> {
+        call(env, &self.core, || {
+            let mut map = values::to_map("options", options)?;
+            let path = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(PathBuf::from);
+            let out = values::option(&mut map, "out", "must be a file", path)?;
+            values::no_more(&map)?;
+            let core = self.core.clone();
+            Ok(async move { crate::report::write(&core, out.as_deref()).await.map(Into::into) })
+        })
+    }
+
+    /// The same as a live view to mount in a backend, for those who may see it: `app.use('/learning', loop.dashboard())`.
+    /// Answers GET and HEAD only, and no other site. `docs/report.md` says how to mount it in Fastify and plain `http`.
+    // `index.js` makes the handler, of what this answers to `{ method, url, headers }`.
+    #[napi(ts_args_type = "", ts_return_type = "DashboardHandler")]
+    pub fn dashboard<'env>(&self, env: &'env Env, request: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Value>> {
+        call(env, &self.core, || {
+            let map = values::to_map("request", request)?;
+            let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
+            let header = |name: &str| text(map.get("headers").and_then(|headers| headers.get(name)));
+            let request = Request {
+                method: text(map.get("method")).unwrap_or_default(),
+                url: text(map.get("url")).unwrap_or_default(),
+                host: header("host"),
+                origin: header("origin"),
+                fetch_site: header("sec-fetch-site"),
+                fetch_mode: header("sec-fetch-mode"),
+                fetch_dest: header("sec-fetch-dest"),
+                if_none_match: header("if-none-match"),
+            };
+            let dashboard = self.dashboard.clone();
+            Ok(async move {
+                let Answer { status, headers, body } =
+                    dashboard.answer(&request).await.unwrap_or_else(|error| failure(&error));
+                let headers: Map<String, Value> =
+                    headers.into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect();
+                Ok(json!({ "status": status, "headers": headers, "body": body }))
+            })
         })
     }
 
@@ -320,6 +377,18 @@ impl SignalLoop {
         })
     }
 
+    /// Signals, success, models, candles and the scheduler's tasks in Prometheus' text format (version 0.0.4), for a route
+    /// that a scraper asks; `docs/operating.md` has them all. What other processes of the home did is in it.
+    ///
+    /// Rejects with `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_IO`, `ERR_INVALID_CONFIG`, `ERR_CLOSED`.
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn metrics<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, String>> {
+        call(env, &self.core, || {
+            let core = self.core.clone();
+            Ok(async move { core.metrics() })
+        })
+    }
+
     /// Ends the loop: what was acknowledged is safe, threads end, later calls to the store reject with `ERR_CLOSED`. The
     /// default loop opens anew at its next use.
     #[napi(ts_return_type = "Promise<void>")]
@@ -328,10 +397,11 @@ impl SignalLoop {
             let core = self.core.clone();
             if let Some(key) = &self.shared_as {
                 let mut shared = SHARED.lock();
-                if shared.get(key).is_some_and(|current| Arc::ptr_eq(current, &core)) {
+                if shared.get(key).is_some_and(|current| Arc::ptr_eq(current.core(), &core)) {
                     shared.remove(key);
                 }
             }
+            core.refuse_calls();
             Ok(elsewhere(async move {
                 core.close().await;
                 Ok(())

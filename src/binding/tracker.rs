@@ -147,7 +147,8 @@ impl FeedbackTracker {
     /// Records a signal, with the features of the market at its entry when its candles are stored. Resolves `true` once it
     /// is safe at the configured durability, also when the same signal was recorded before.
     ///
-    /// Rejects with `ERR_INVALID_SIGNAL`, or `ERR_SIGNAL_CONFLICT` when the id was recorded with other content.
+    /// Rejects with `ERR_INVALID_SIGNAL`, `ERR_INVALID_ARGUMENT`, `ERR_SIGNAL_CONFLICT` when the id was recorded with other
+    /// content, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(ts_args_type = "signal: SignalInput", ts_return_type = "Promise<boolean>")]
     pub fn record_signal<'env>(&self, env: &'env Env, signal: Unknown<'_>) -> napi::Result<PromiseRaw<'env, bool>> {
         promise(env, || {
@@ -191,6 +192,8 @@ impl FeedbackTracker {
 
     /// Closes a signal by hand. Resolves `false` when it is unknown or already closed: the first outcome stands.
     /// Without `profitLossPercent` the profit follows from `exitPrice`, or from the barrier that the outcome names.
+    ///
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(ts_args_type = "update: OutcomeUpdate", ts_return_type = "Promise<boolean>")]
     pub fn update_outcome<'env>(&self, env: &'env Env, update: Unknown<'_>) -> napi::Result<PromiseRaw<'env, bool>> {
         promise(env, || {
@@ -228,6 +231,8 @@ impl FeedbackTracker {
     /// Closes and stores every open signal of `pair` that this price hits, and resolves with them in the order of their
     /// ids' recording. `timeMs` (a Date, ISO string or milliseconds) defaults to now; a price older than one already seen
     /// closes nothing.
+    ///
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(
         ts_args_type = "pair: string, price: number, timeMs?: Date | string | number",
         ts_return_type = "Promise<ClosedSignal[]>"
@@ -262,6 +267,8 @@ impl FeedbackTracker {
 
     /// `onPrice` for many at once: `prices[i]` of `pairs[i]`, at `timesMs[i]` (epoch milliseconds; all now when left out), in
     /// this order. One wait for all; the closed ones come in the order of the prices that closed them.
+    ///
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`; no price counts then.
     #[napi(
         ts_args_type = "pairs: readonly string[], prices: Float64Array, timesMs?: Float64Array",
         ts_return_type = "Promise<ClosedSignal[]>"
@@ -287,6 +294,8 @@ impl FeedbackTracker {
 
     /// The same for a closed candle of `timeframe` (default 1h): its high and low count, not only its close. Where stop and
     /// target both lie inside, the stop is taken to have come first.
+    ///
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_INVALID_CANDLE`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(
         ts_args_type = "pair: string, candle: CandleInput, timeframe?: Timeframe",
         ts_return_type = "Promise<ClosedSignal[]>"
@@ -318,6 +327,8 @@ impl FeedbackTracker {
 
     /// Writes all closed signals to a CSV file at `path`, one row each with its features at entry, to train something else
     /// on. Resolves with the number of rows.
+    ///
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_IO`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(ts_args_type = "path: string", ts_return_type = "Promise<number>")]
     pub fn export_training_data<'env>(&self, env: &'env Env, path: Unknown<'_>) -> napi::Result<PromiseRaw<'env, f64>> {
         call(env, &self.core, || {
@@ -328,6 +339,8 @@ impl FeedbackTracker {
 
     /// Takes in a `signals.jsonl` of the system that came before, or of another home. What is known already is left as it
     /// is; lines that cannot be read are listed.
+    ///
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_IO`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(ts_args_type = "path: string", ts_return_type = "Promise<ImportReport>")]
     pub fn import_signals<'env>(
         &self,
@@ -341,6 +354,8 @@ impl FeedbackTracker {
     }
 
     /// Rewrites the log with one line per signal, atomically, while this and other processes go on writing.
+    ///
+    /// Rejects with `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`; the log is as it was then.
     #[napi(ts_return_type = "Promise<Compaction>")]
     pub fn compact<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Compaction>> {
         call(env, &self.core, || {
@@ -350,6 +365,8 @@ impl FeedbackTracker {
     }
 
     /// What was found wrong with the log since it was opened, and what was done about it.
+    ///
+    /// Rejects with `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(ts_return_type = "Promise<Recovery>")]
     pub fn recovery<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Recovery>> {
         call(env, &self.core, || {
@@ -360,6 +377,8 @@ impl FeedbackTracker {
 
     /// Statistics of the last `days` (default 30): signals given in that time, and closings of that time. A symbol or a
     /// timeframe narrows them.
+    ///
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(
         ts_args_type = "symbol?: string, timeframe?: Timeframe, days?: number",
         ts_return_type = "Promise<PerformanceStats>"
@@ -385,7 +404,7 @@ impl FeedbackTracker {
     /// The chances of a signal, learned from all signals that have closed, with the reasons. It need not be recorded; id,
     /// timestamp and confidence may be missing. Its `indicators` may have any names, and any may be missing.
     ///
-    /// Rejects with `ERR_INVALID_SIGNAL` (also for a HOLD, which bets on nothing), `ERR_STORE`.
+    /// Rejects with `ERR_INVALID_SIGNAL` (also for a HOLD, which bets on nothing), `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(ts_args_type = "signal: AssessInput", ts_return_type = "Promise<Assessment>")]
     pub fn assess<'env>(&self, env: &'env Env, signal: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Assessment>> {
         call(env, &self.core, || {
@@ -396,6 +415,8 @@ impl FeedbackTracker {
 
     /// The rules found in the closed signals, the strongest first; of a symbol, a timeframe, or all. In data without any
     /// pattern, chance alone brings about a rule in at most 5 % of cases.
+    ///
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(ts_args_type = "symbol?: string, timeframe?: Timeframe", ts_return_type = "Promise<Pattern[]>")]
     pub fn patterns<'env>(
         &self,

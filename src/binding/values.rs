@@ -396,7 +396,7 @@ pub fn list<T>(
 pub fn candles(argument: &'static str, value: &Value, candle_ms: i64) -> Result<Vec<Candle>> {
     let items = match value.as_array() {
         Some(items) if !items.is_empty() => items,
-        _ => return Err(Error::argument(argument, "must be an array of candles, oldest first", value)),
+        _ => return Err(Error::argument(argument, "must be an array of candles, oldest first, and not empty", value)),
     };
     let timeless = items.iter().all(|item| time_of(item).is_none());
     let first_ms = time::now_ms() - items.len() as i64 * candle_ms;

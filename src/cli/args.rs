@@ -6,6 +6,7 @@ use crate::symbol::{Symbol, Timeframe};
 use crate::time::Tz;
 use crate::time::parse_time;
 use clap::{Parser, Subcommand};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// A feedback loop for trading signals: it records them, closes them by price, learns, and predicts.
@@ -56,11 +57,19 @@ pub enum Command {
     Patterns(Patterns),
     /// Show the models in service, and how good they are on candles they had not seen
     Models,
+    /// Write all of it into one HTML file, to look at in a browser
+    Report(Report),
+    /// Show the same live in a browser, on this machine
+    Dashboard(Dashboard),
     /// Put the model before the one in service back into service
     Rollback(Rollback),
     /// Let the loop run by itself: candles, training, evaluation, open signals
     #[command(subcommand)]
     Scheduler(Scheduler),
+    /// Say what is wrong with the home, its configuration, or the exchange, why it matters, and what to do
+    Doctor,
+    /// Print the state of the home in Prometheus' text format
+    Metrics,
     /// Take in a signals.jsonl of the system that came before, or of another home
     Import(File),
     /// Write all closed signals to a CSV file, with their features at entry
@@ -179,6 +188,9 @@ pub struct DataReading {
     /// Leave out what opens before this time, such as 2022-05-31T06:00:00Z
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub since: Option<i64>,
+    /// The zone of times that say no offset, such as Europe/Berlin [default: UTC, and reported]
+    #[arg(long, value_name = "ZONE", value_parser = zone)]
+    pub timezone: Option<Tz>,
 }
 
 /// What to train.
@@ -281,6 +293,31 @@ pub enum LearnMode {
     Evaluate,
 }
 
+/// Where to write the report.
+#[derive(Debug, clap::Args)]
+pub struct Report {
+    /// The file [default: report.html in the home]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Open it in the browser
+    #[arg(long)]
+    pub open: bool,
+}
+
+/// Where to serve the live view.
+#[derive(Debug, clap::Args)]
+pub struct Dashboard {
+    /// The port; 0 is any free one
+    #[arg(long, default_value_t = 4600)]
+    pub port: u16,
+    /// The address to listen on; any other than this machine's own lets others in without a password
+    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
+    pub host: IpAddr,
+    /// Open it in the browser
+    #[arg(long)]
+    pub open: bool,
+}
+
 /// Which signals to count.
 #[derive(Debug, clap::Args)]
 pub struct Stats {
@@ -355,6 +392,10 @@ fn task(name: &str) -> Result<Task, String> {
 fn time(text: &str) -> Result<i64, String> {
     parse_time(text, Tz::UTC)
         .ok_or_else(|| "must be a time such as 2022-05-31T06:00:00Z, UTC unless it says".to_owned())
+}
+
+fn zone(text: &str) -> Result<Tz, String> {
+    text.parse().map_err(|_| "must be an IANA time zone such as Europe/Berlin".to_owned())
 }
 
 fn days(text: &str) -> Result<f64, String> {

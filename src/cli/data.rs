@@ -3,6 +3,7 @@
 use super::args::{DataCheck, DataImport, DataReading, Fetch};
 use super::commands::{exit_code, given};
 use super::output::{Output, failure};
+use super::progress::counter;
 use crate::engine::{CheckedFile, FetchResult, SignalLoop};
 use crate::error::{Error, Result};
 use crate::market::{Checked, Fetched, Findings, Reading};
@@ -14,7 +15,11 @@ use std::sync::Arc;
 /// `signalloop fetch`.
 pub async fn fetch(core: &Arc<SignalLoop>, args: &Fetch, output: &Output) -> Result<i32> {
     let markets = core.markets(given(&args.markets.symbols), given(&args.markets.timeframes));
-    let results = core.fetch(markets, args.since, |_| {}).await?;
+    let bar = counter(output, markets.len(), "markets");
+    let moved = bar.clone();
+    let results = core.fetch(markets, args.since, move |_| moved.inc(1)).await;
+    bar.finish_and_clear();
+    let results = results?;
     let mut entries = Vec::new();
     for FetchResult { market, fetched } in &results {
         let mut entry = match fetched {
@@ -77,7 +82,7 @@ pub fn check(core: &SignalLoop, args: &DataCheck, output: &Output) -> Result<i32
 
 impl From<&DataReading> for Reading {
     fn from(args: &DataReading) -> Self {
-        Self { columns: args.columns.clone(), since_ms: args.since }
+        Self { columns: args.columns.clone(), since_ms: args.since, timezone: args.timezone }
     }
 }
 

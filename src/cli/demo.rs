@@ -1,10 +1,10 @@
 //! The whole loop on a simulated market, told in words that a newcomer follows.
 
 use super::args::Demo;
-use super::commands::figures_table;
 use super::output::Output;
 use super::planted;
 use super::progress::summary;
+use super::shown::figures_table;
 use super::{FAILURE, SUCCESS};
 use crate::cancel::Cancel;
 use crate::engine::{GeneratedSignal, Options, Risk, SignalLoop, TrainMode, TrainRequest, TrainingResults};

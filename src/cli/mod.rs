@@ -6,10 +6,14 @@ mod args;
 mod commands;
 mod data;
 mod demo;
+mod doctor;
 mod output;
 mod planted;
 mod progress;
+mod report;
 mod scheduler;
+mod shown;
+mod table;
 
 use crate::cancel::Cancel;
 use crate::error::Result;
@@ -50,8 +54,9 @@ impl Ending {
     }
 }
 
-/// Runs the command line with `args`, the program's name not included, and returns the exit code.
-pub async fn run(args: Vec<String>, ending: &Ending) -> i32 {
+/// Runs the command line with `args`, the program's name not included, and returns the exit code. `host` says in words
+/// what it runs on.
+pub async fn run(args: Vec<String>, host: &str, ending: &Ending) -> i32 {
     let args = match Args::try_parse_from(std::iter::once("signalloop".to_owned()).chain(args)) {
         Ok(args) => args,
         Err(problem) => {
@@ -63,6 +68,7 @@ pub async fn run(args: Vec<String>, ending: &Ending) -> i32 {
     let output = Output::new(args.json, args.quiet);
     let outcome = match args.command {
         Command::Demo(ref demo) => demo::run(demo, &output).await,
+        Command::Doctor => Ok(doctor::doctor(args.home, host, &output).await),
         Command::Simulator(ref simulator) => commands::simulator(simulator, &output).await,
         ref other => commands::run(other, &args, &output, ending).await,
     };

@@ -1,6 +1,9 @@
-//! What is printed where: results on standard output, progress and errors on standard error.
+//! What is printed where: results on standard output, progress and errors on standard error. Colours only on a terminal,
+//! and not where `NO_COLOR` is set.
 
+use super::table::Table;
 use crate::error::Error;
+use console::{Color, Style};
 use serde_json::{Value, json};
 use std::io::{IsTerminal, Write};
 
@@ -36,7 +39,8 @@ impl Output {
 
     /// Something to know that is not part of the result; on standard error, so that it never mixes with JSON.
     pub fn warning(&self, text: impl std::fmt::Display) {
-        print(&mut std::io::stderr(), format!("warning: {text}"));
+        let word = Style::new().for_stderr().fg(Color::Yellow).apply_to("warning:");
+        print(&mut std::io::stderr(), format!("{word} {text}"));
     }
 
     /// The result for scripts; nothing without `--json`.
@@ -49,7 +53,17 @@ impl Output {
     /// What ended the command.
     pub fn error(&self, error: &Error) {
         self.document(&json!({ "error": failure(error) }));
-        print(&mut std::io::stderr(), format!("error: {error} [{}]", error.code()));
+        let word = Style::new().for_stderr().fg(Color::Red).bold().apply_to("error:");
+        print(&mut std::io::stderr(), format!("{word} {error} [{}]", error.code()));
+    }
+
+    /// A table for people: its heads in bold; nothing with `--json`.
+    pub fn table(&self, table: &Table) {
+        let mut lines = table.lines().into_iter();
+        if let Some(heads) = lines.next() {
+            self.line(Style::new().bold().apply_to(heads));
+        }
+        lines.for_each(|line| self.line(line));
     }
 }
 

@@ -19,8 +19,7 @@ impl Progress {
     /// Of `markets` markets.
     pub fn new(output: Output, markets: usize) -> Self {
         let bars = MultiProgress::new();
-        let all = if output.bars { bars.add(ProgressBar::new(markets as u64)) } else { ProgressBar::hidden() };
-        all.set_style(style("{bar:30} {pos}/{len} models, {elapsed} elapsed, about {eta} left"));
+        let all = bars.add(counter(&output, markets, "models"));
         Self { output, bars, all, running: Mutex::default() }
     }
 
@@ -42,7 +41,7 @@ impl Progress {
                 let mut running = self.running.lock();
                 let bar = running.entry(name).or_insert_with_key(|name| {
                     let bar = self.bars.insert_before(&self.all, ProgressBar::new(news.step.total as u64));
-                    bar.set_style(style("{bar:30} {pos}/{len} {msg}"));
+                    bar.set_style(style("{bar:30} {pos}/{len} fits of {msg}, {per_sec}, about {eta} left"));
                     bar.with_message(name.clone())
                 });
                 bar.set_position(news.step.done as u64);
@@ -50,6 +49,16 @@ impl Progress {
             _ => {}
         }
     }
+}
+
+/// A bar that counts what is done of `total` things of this name; hidden where nothing moves.
+pub fn counter(output: &Output, total: usize, name: &'static str) -> ProgressBar {
+    if !output.bars {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(total as u64).with_message(name);
+    bar.set_style(style("{bar:30} {pos}/{len} {msg}, {per_sec}, {elapsed} elapsed, about {eta} left"));
+    bar
 }
 
 fn style(template: &str) -> ProgressStyle {
@@ -72,7 +81,7 @@ pub fn summary(result: &TrainResult) -> String {
 }
 
 /// How good a model is on rows it had not seen, in a few words.
-pub fn quality(record: &Record) -> String {
+fn quality(record: &Record) -> String {
     let skill = if record.has_skill() { "skill: departs from the base rate" } else { "no skill: says the base rate" };
     format!(
         "{:>6} rows  log loss {:.4} (constant {:.4})  {skill}",

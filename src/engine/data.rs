@@ -37,7 +37,7 @@ impl SignalLoop {
         let (markets, others) = stored_markets(&self.data_folder())?;
         let known = markets.iter().map(|market| {
             let path = candle_file(&self.data_folder(), market);
-            self.check_candles(&path, market.timeframe, &Reading::default())
+            self.check_candles(&path, market.timeframe, &Reading::stored())
         });
         let unknown = others.into_iter().map(|path| {
             let problem = "its name says no market, such as btcusdt_1h.csv; it is never read".to_owned();

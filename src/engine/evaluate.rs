@@ -1,6 +1,7 @@
 //! Whether the signals of a market got better.
 
 use super::SignalLoop;
+use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::feedback::StatsFilter;
 use crate::learning::improvement::{Closed, Improvement, improvement};
@@ -10,8 +11,9 @@ impl SignalLoop {
     /// Compares the recent half of all closed signals of `market` with the early half.
     ///
     /// # Errors
-    /// [`crate::error::Error::Store`] when the log cannot be read, [`crate::error::Error::Closed`].
-    pub fn evaluate(&self, market: &Market) -> Result<Improvement> {
+    /// [`crate::error::Error::Store`] when the log cannot be read, [`crate::error::Error::Closed`],
+    /// [`crate::error::Error::Cancelled`].
+    pub fn evaluate(&self, market: &Market, cancel: &Cancel) -> Result<Improvement> {
         let fee_bps = self.config().fee_bps;
         let filter = StatsFilter {
             symbol: Some(market.symbol.clone()),
@@ -19,7 +21,11 @@ impl SignalLoop {
             ..StatsFilter::default()
         };
         let mut closed = Vec::new();
-        self.store()?.closed_records(&filter, |record| closed.extend(Closed::of(&record, fee_bps)))?;
+        self.store()?.closed_records(&filter, |record| {
+            closed.extend(Closed::of(&record, fee_bps));
+            cancel.check()
+        })?;
+        cancel.check()?;
         Ok(improvement(&closed, fee_bps))
     }
 }

@@ -161,16 +161,27 @@ impl SignalLoop {
     /// What became of a market's signals, for its training: the newest [`MAX_LIVE_ROWS`] that closed.
     pub(super) fn live_feedback(&self, market: &Market) -> Result<Feedback> {
         let mut feedback = Feedback { rows: Vec::new(), strength: self.feedback_strength(market)? };
-        if self.open_store().is_none() && !self.home.join("feedback").exists() {
-            // Nothing was ever recorded here, and a training is no reason to begin.
-            return Ok(feedback);
-        }
+        let Some(store) = self.existing_store()? else { return Ok(feedback) };
         let (symbol, timeframe) = (Some(market.symbol.clone()), Some(market.timeframe));
         let filter = StatsFilter { symbol, timeframe, ..StatsFilter::default() };
-        self.store()?.closed_records(&filter, |record| feedback.rows.extend(live_row(record)))?;
+        store.closed_records(&filter, |record| {
+            feedback.rows.extend(live_row(record));
+            Ok(())
+        })?;
         let surplus = feedback.rows.len().saturating_sub(MAX_LIVE_ROWS);
         feedback.rows.drain(..surplus);
         Ok(feedback)
+    }
+
+    /// The store, unless nothing was ever recorded here: reading is no reason to begin one.
+    ///
+    /// # Errors
+    /// As [`Self::store`].
+    pub fn existing_store(&self) -> Result<Option<FeedbackStore>> {
+        if self.open_store().is_none() && !self.home.join("feedback").exists() {
+            return Ok(None);
+        }
+        self.store().map(Some)
     }
 
     /// The store if it is open already, without opening it or waiting.

@@ -1,16 +1,19 @@
 //! The loop of one home: candles, models and feedback together. What the binding and the command line call.
 
 mod assess;
+mod attempt;
 mod data;
 mod evaluate;
 mod events;
 mod feedback;
 mod fetch;
+mod metrics;
 mod models;
 mod performance;
 mod predict;
 mod prices;
 mod schedule;
+mod settings;
 mod status;
 mod tasks;
 mod train;
@@ -38,7 +41,7 @@ use crate::model::Registry;
 use crate::symbol::{Market, Symbol, Timeframe};
 use crate::time::Clock;
 use parking_lot::{Mutex, RwLock};
-use serde_json::{Map, Value};
+use settings::Settings;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -74,7 +77,7 @@ type Tail = (Stamp, Arc<Vec<Candle>>);
 pub struct SignalLoop {
     home: PathBuf,
     options: Options,
-    config: RwLock<(Arc<Config>, Vec<String>)>,
+    settings: RwLock<Settings>,
     registry: Registry,
     pool: Mutex<Option<Arc<rayon::ThreadPool>>>,
     store: Mutex<StoreState>,
@@ -113,12 +116,14 @@ impl SignalLoop {
             return Err(Error::argument("threads", "must be a whole number, 1 or more", 0));
         }
         let home = options.home.clone().unwrap_or_else(default_home);
-        let config = RwLock::new(read_config(&home, &options)?);
+        // What a loop writes stays in one place, wherever its process goes afterwards.
+        let home = std::path::absolute(&home).map_err(|e| Error::io("find", &home, e))?;
+        let settings = RwLock::new(Settings::read(&home, &options)?);
         Ok(Self {
             registry: Registry::new(home.join("models")),
             home,
             options,
-            config,
+            settings,
             pool: Mutex::default(),
             store: Mutex::new(StoreState::Unopened),
             tails: RwLock::default(),
@@ -142,29 +147,6 @@ impl SignalLoop {
     /// The time that the loop goes by, UTC epoch ms.
     pub fn now_ms(&self) -> i64 {
         self.options.clock.now_ms()
-    }
-
-    /// The configuration in force.
-    pub fn config(&self) -> Arc<Config> {
-        self.config.read().0.clone()
-    }
-
-    /// What was odd about the configuration: unknown keys, by file and name.
-    pub fn warnings(&self) -> Vec<String> {
-        self.config.read().1.clone()
-    }
-
-    /// Replaces the keys of `changes` in the configuration of this loop, in memory; nothing changes on an error.
-    /// Durability and time zone of a store already open stay as they were.
-    pub fn configure(&self, changes: Map<String, Value>) -> Result<()> {
-        self.change_config(changes, "configure()")
-    }
-
-    /// [`Self::configure`]; `source` names where the changes come from.
-    fn change_config(&self, changes: Map<String, Value>, source: &str) -> Result<()> {
-        let (config, warnings) = Config::clone(&self.config()).merge(changes, source)?;
-        *self.config.write() = (Arc::new(config), warnings);
-        Ok(())
     }
 
     /// The models of this home.
@@ -198,10 +180,16 @@ impl SignalLoop {
         self.calls.clone().try_read_owned().map_err(|_| Error::Closed)
     }
 
-    /// Ends the loop: its scheduler and trainings stop early, calls begun before are finished, and what they acknowledged is safe; later
-    /// calls fail with [`Error::Closed`].
-    pub async fn close(&self) {
+    /// Begins to end the loop: trainings stop early, and later calls fail with [`Error::Closed`]. [`SignalLoop::close`] does
+    /// the rest.
+    pub fn refuse_calls(&self) {
         self.closing.cancel();
+    }
+
+    /// Ends the loop: its scheduler and trainings stop early, calls begun before are finished, and what they acknowledged is
+    /// safe; later calls fail with [`Error::Closed`].
+    pub async fn close(&self) {
+        self.refuse_calls();
         self.stop_scheduler().await;
         let _no_more_calls = self.calls.write().await;
         let before = std::mem::replace(&mut *self.store.lock(), StoreState::Closed);
@@ -212,8 +200,9 @@ impl SignalLoop {
         self.events.clear();
     }
 
-    /// Every symbol at every timeframe: those given, else the configured ones.
+    /// Every symbol at every timeframe: those given, else the configured ones, also by a file that changed meanwhile.
     pub fn markets(&self, symbols: Option<Vec<Symbol>>, timeframes: Option<Vec<Timeframe>>) -> Vec<Market> {
+        self.reread_config();
         let mut config = Config::clone(&self.config());
         config.symbols = symbols.unwrap_or(config.symbols);
         config.timeframes = timeframes.unwrap_or(config.timeframes);
@@ -261,7 +250,7 @@ impl SignalLoop {
         if let Some((_, tail)) = self.tails.read().get(market).filter(|(known, _)| *known == stamp) {
             return Ok(Some(tail.clone()));
         }
-        let (candles, findings) = read_candles(&path, market.timeframe, &Reading::default())?;
+        let (candles, findings) = read_candles(&path, market.timeframe, &Reading::stored())?;
         if findings.repaired() {
             // A prediction has no place to say so; a fetch does.
             let problem = format!("it must be put right first: {findings}. `signalloop fetch` does so");
@@ -304,15 +293,4 @@ impl SignalLoop {
 /// `SIGNALLOOP_HOME`, else `./ml`.
 pub fn default_home() -> PathBuf {
     std::env::var_os(HOME_VARIABLE).filter(|home| !home.is_empty()).map_or_else(|| PathBuf::from("ml"), PathBuf::from)
-}
-
-fn read_config(home: &Path, options: &Options) -> Result<(Arc<Config>, Vec<String>)> {
-    let (mut config, warnings) = Config::load(&home.join("training_config.json"))?;
-    let from_environment = || std::env::var(EXCHANGE_VARIABLE).ok().filter(|url| !url.is_empty());
-    if let Some(url) = options.exchange_url.clone().or_else(from_environment) {
-        let change = Map::from_iter([("exchange_url".to_owned(), Value::String(url))]);
-        let source = if options.exchange_url.is_some() { "options" } else { EXCHANGE_VARIABLE };
-        config = config.merge(change, source)?.0;
-    }
-    Ok((Arc::new(config), warnings))
 }

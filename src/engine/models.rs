@@ -92,7 +92,10 @@ impl SignalLoop {
             until_ms: None,
         };
         let mut outcomes = Vec::new();
-        self.store()?.closed_records(&filter, |record| outcomes.extend(live_outcome(&record, model.version())))?;
+        self.store()?.closed_records(&filter, |record| {
+            outcomes.extend(live_outcome(&record, model.version()));
+            Ok(())
+        })?;
         let mut verdict =
             LiveVerdict { market: market.clone(), version: model.version(), record: weigh(&outcomes), rollback: None };
         if verdict.record.is_broken {

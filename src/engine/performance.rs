@@ -298,6 +298,7 @@ impl SignalLoop {
                 let (before, recent) = quantities.entry(name).or_default();
                 if is_recent { recent.push(value) } else { before.push(value) }
             }
+            Ok(())
         })?;
         quantities.retain(|_, (before, recent)| before.len() >= RECENT && recent.len() >= RECENT);
         state.entries_ms = last.closed_ms;
@@ -409,7 +410,7 @@ fn outcome_drift(state: &mut DriftState, ended: &[Ended]) -> Vec<Event> {
 
 /// The numbers that were known when a signal was given, by name.
 fn known_at_entry(record: &Record) -> Vec<(String, f64)> {
-    let mut known = record.signal.numeric_indicators();
+    let mut known = record.signal.indicators.numbers();
     known.iter_mut().for_each(|(name, _)| name.insert_str(0, "indicators."));
     if let Some(features) = record.signal.features.as_ref().filter(|features| features.version == VERSION) {
         let named = FEATURES.iter().zip(&features.values);

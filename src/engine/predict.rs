@@ -8,7 +8,7 @@ use crate::features::{self, MIN_CANDLES};
 use crate::learning::{Abstention, Costs, Entry, choose_with_margin, levels_at};
 use crate::market::{Begin, Candle, candle_file};
 use crate::model::{Model, Probabilities};
-use crate::signal::Signal;
+use crate::signal::{Indicators, Signal};
 use crate::symbol::Market;
 use serde_json::{Map, json};
 use std::collections::hash_map::RandomState;
@@ -176,7 +176,7 @@ impl GeneratedSignal {
             take_profit: self.take_profit,
             timestamp_ms: self.timestamp_ms,
             expires_ms: self.expires_ms,
-            indicators: Map::new(),
+            indicators: Indicators::default(),
             features: None,
             extra: Map::from_iter([(PREDICTION_KEY.to_owned(), promised)]),
         }

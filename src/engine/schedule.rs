@@ -5,27 +5,25 @@
 //! `<task>.lock` is held by whoever runs the task, also by hand. So no task ever runs twice at once, even while a leader
 //! changes; and since its record is read anew under its lock, nobody runs again what another has just done.
 
-use super::tasks::{Done, Held, Hold, hold};
+use super::attempt::{Order, Slot};
+use super::settings::Noticed;
+use super::tasks::{Hold, hold};
+use super::watch::Known;
 use super::{Event, SignalLoop};
 use crate::cancel::Cancel;
-use crate::error::{Error, Result, panicked};
-use crate::scheduler::{Cause, LastRun, Moment, Outcome, Record, SchedulerConfig, Task, TaskPlan, Timer, Unfinished};
-use crate::symbol::Market;
+use crate::error::{Error, Result};
+use crate::scheduler::{LastRun, Moment, Record, SchedulerConfig, Task, TaskPlan, Timer};
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{RwLock, watch};
 use tokio::task::JoinSet;
 
 /// How often the scheduler looks: a dead leader is replaced, and what is due begins, within this time.
 const TICK: Duration = Duration::from_millis(500);
-/// How long cancelled work may take to end before it is left alone; it then keeps its task's lock until it does.
-const GRACE: Duration = Duration::from_secs(30);
-/// The watch, which runs every few seconds, is written down this often unless it ends otherwise than before.
-const WATCH_WRITTEN_MS: i64 = 60_000;
 
 /// The scheduling of a loop.
 #[derive(Default)]
@@ -33,14 +31,24 @@ pub(super) struct Scheduling {
     pub(super) running: Mutex<Option<Arc<Running>>>,
     /// The tasks under way in this loop, by hand too.
     pub(super) active: Mutex<BTreeSet<Task>>,
-    /// Up to where the prices of each open signal are known, by its id.
-    pub(super) watched: Mutex<HashMap<String, i64>>,
+    by_hand: Mutex<ByHand>,
+    /// What the watch knows.
+    pub(super) watched: Mutex<Known>,
+}
+
+/// The runs by hand since the last stop.
+#[derive(Default)]
+struct ByHand {
+    stop: Cancel,
+    /// Held for reading by each of them.
+    under_way: Arc<RwLock<()>>,
 }
 
 /// A scheduler that was started and not stopped.
 pub(super) struct Running {
-    pub(super) config: SchedulerConfig,
-    pub(super) warnings: Vec<String>,
+    /// What it was started with; goes before the file's.
+    options: Map<String, Value>,
+    pub(super) rules: Mutex<Rules>,
     stop: Cancel,
     ended: watch::Receiver<bool>,
     /// Why this process does not lead; `None` when it does.
@@ -49,19 +57,28 @@ pub(super) struct Running {
     pub(super) problems: Mutex<BTreeMap<Task, String>>,
 }
 
-/// A task's timer, and its record as the disk has it.
-struct Slot {
-    timer: Timer,
-    stored: Record,
+/// The configuration that a scheduler goes by.
+pub(super) struct Rules {
+    pub(super) config: SchedulerConfig,
+    /// What is odd about it: unknown keys, or a changed file that cannot be used.
+    pub(super) warnings: Vec<String>,
+    file: Noticed,
 }
 
-/// Who runs a task, and for what.
-struct Order {
-    task: Task,
-    plan: TaskPlan,
-    /// The timer that said it was due; `None` when it is run by hand.
-    due: Option<Slot>,
-    stop: Cancel,
+/// What the process that looks for what is due has at hand.
+#[derive(Default)]
+struct Desk {
+    leader: Option<Hold>,
+    slots: BTreeMap<Task, Slot>,
+    jobs: JoinSet<(Task, Result<Slot>)>,
+    busy: BTreeSet<Task>,
+}
+
+impl Desk {
+    /// The watch must not wait for a training; the others take turns, for they want the same candles and threads.
+    fn has_room_for(&self, task: Task) -> bool {
+        !self.busy.contains(&task) && (task == Task::Watch || self.busy.iter().all(|other| *other == Task::Watch))
+    }
 }
 
 impl SignalLoop {
@@ -73,10 +90,14 @@ impl SignalLoop {
     /// [`Error::Closed`].
     pub fn start_scheduler(self: &Arc<Self>, changes: Map<String, Value>) -> Result<()> {
         let call = self.begin()?;
-        let (config, warnings) = self.scheduler_config(changes)?;
+        let file = Noticed::now(self.scheduler_file())?;
+        let (config, warnings) = self.scheduler_config(changes.clone())?;
+        if let Some(running) = self.scheduling.running.lock().clone() {
+            self.reread_rules(&running);
+        }
         let mut running = self.scheduling.running.lock();
         if let Some(running) = running.as_ref().filter(|running| !running.stop.is_cancelled()) {
-            return match running.config == config {
+            return match running.rules.lock().config == config {
                 true => Ok(()),
                 false => Err(Error::argument(
                     "options",
@@ -85,21 +106,14 @@ impl SignalLoop {
                 )),
             };
         }
-        if let Some(rules) = &config.poor_performance {
-            self.change_config(
-                Map::from_iter([("poor_performance".to_owned(), rules.clone())]),
-                "scheduler_config.json",
-            )?;
-        }
+        self.take_thresholds(&config)?;
         let (end, ended) = watch::channel(false);
-        let why =
-            if config.enabled { "it has just been started" } else { "`enabled` is false: nothing runs by itself" };
         let started = Arc::new(Running {
-            config,
-            warnings,
+            options: changes,
+            rules: Mutex::new(Rules { config, warnings, file }),
             stop: Cancel::default(),
             ended,
-            standing_by: Mutex::new(Some(why.to_owned())),
+            standing_by: Mutex::new(Some("it has just been started".to_owned())),
             problems: Mutex::default(),
         });
         *running = Some(started.clone());
@@ -113,8 +127,10 @@ impl SignalLoop {
         Ok(())
     }
 
-    /// Stops the scheduler: what is under way is cancelled and ends at its next step. Returns when it has.
+    /// Stops the scheduler: what is under way, by hand too, is cancelled and ends at its next step. Returns when it has.
     pub async fn stop_scheduler(&self) {
+        let by_hand = std::mem::take(&mut *self.scheduling.by_hand.lock());
+        by_hand.stop.cancel();
         let running = self.scheduling.running.lock().clone();
         if let Some(running) = running {
             running.stop.cancel();
@@ -125,6 +141,7 @@ impl SignalLoop {
                 *current = None;
             }
         }
+        let _all_ended = by_hand.under_way.write().await;
     }
 
     /// Runs a task now, whoever leads, and returns what it came to; failed markets are in there.
@@ -134,10 +151,18 @@ impl SignalLoop {
     /// [`Error::Closed`].
     pub async fn run_once(self: &Arc<Self>, task: Task) -> Result<LastRun> {
         let running = self.scheduling.running.lock().clone();
-        let (plan, stop) = match running {
-            Some(running) => (running.config.plan(task), running.stop.clone()),
-            None => (self.scheduler_config(Map::new())?.0.plan(task), Cancel::default()),
+        let plan = match running {
+            Some(running) => {
+                self.reread_rules(&running);
+                running.rules.lock().config.plan(task)
+            }
+            None => self.scheduler_config(Map::new())?.0.plan(task),
         };
+        let (stop, under_way) = {
+            let by_hand = self.scheduling.by_hand.lock();
+            (by_hand.stop.clone(), by_hand.under_way.clone())
+        };
+        let _until_it_ends = under_way.read().await;
         let (_, last) = self.attempt(Order { task, plan, due: None, stop }).await?;
         last.ok_or_else(|| Error::Internal(format!("{task} did not run")))
     }
@@ -147,10 +172,14 @@ impl SignalLoop {
     /// # Errors
     /// [`Error::InvalidConfig`], [`Error::Io`].
     pub fn scheduler_config(&self, changes: Map<String, Value>) -> Result<(SchedulerConfig, Vec<String>)> {
-        let (config, mut warnings) = SchedulerConfig::load(&self.home.join("scheduler_config.json"))?;
+        let (config, mut warnings) = SchedulerConfig::load(&self.scheduler_file())?;
         let (config, more) = config.merge(changes, "startScheduler()")?;
         warnings.extend(more);
         Ok((config, warnings))
+    }
+
+    fn scheduler_file(&self) -> PathBuf {
+        self.home.join("scheduler_config.json")
     }
 
     pub(super) fn scheduler_folder(&self) -> PathBuf {
@@ -161,54 +190,57 @@ impl SignalLoop {
         Moment::now(self.now_ms())
     }
 
+    /// Puts the thresholds of a scheduler's configuration before those of `training_config.json`.
+    fn take_thresholds(&self, config: &SchedulerConfig) -> Result<()> {
+        let Some(rules) = &config.poor_performance else { return Ok(()) };
+        let changes = Map::from_iter([("poor_performance".to_owned(), rules.clone())]);
+        self.change_config(changes, "scheduler_config.json")
+    }
+
+    /// Reads `scheduler_config.json` again if it changed. One that cannot be used is told once, and what was in force stays
+    /// so.
+    fn reread_rules(&self, running: &Running) {
+        let problem = {
+            let rules = &mut *running.rules.lock();
+            let read = || {
+                let (config, warnings) = self.scheduler_config(running.options.clone())?;
+                self.take_thresholds(&config)?;
+                Ok((config, warnings))
+            };
+            match rules.file.read_if_changed(read) {
+                None => return,
+                Some(Ok((config, warnings))) => {
+                    (rules.config, rules.warnings) = (config, warnings);
+                    return;
+                }
+                Some(Err(problem)) => {
+                    rules.warnings.push(problem.clone());
+                    problem
+                }
+            }
+        };
+        // Told without the lock: a listener may ask how it stands.
+        self.emit(&Event::Warning(problem));
+    }
+
     /// Until it is stopped: leads if nobody else does, and runs what is due.
     async fn keep_schedule(self: Arc<Self>, running: &Running) {
-        if !running.config.enabled {
-            return;
-        }
-        let mut leader: Option<Hold> = None;
-        let mut slots = BTreeMap::<Task, Slot>::new();
-        let mut jobs = JoinSet::<(Task, Result<Slot>)>::new();
-        let mut busy = BTreeSet::new();
+        let mut desk = Desk::default();
         loop {
-            let now = self.moment();
-            leader = self.lead(leader, running);
-            if leader.is_none() {
-                slots.clear();
-            }
-            for task in Task::ALL.into_iter().filter(|_| leader.is_some()) {
-                let plan = running.config.plan(task);
-                // The watch must not wait for a training; the others take turns, for they want the same candles and threads.
-                let lane_is_free =
-                    !busy.contains(&task) && (task == Task::Watch || busy.iter().all(|other| *other == Task::Watch));
-                if !plan.enabled || !lane_is_free {
-                    continue;
-                }
-                let Some(mut slot) = self.slot(task, &plan, slots.remove(&task), running) else { continue };
-                if !slot.timer.is_due(now) {
-                    slots.insert(task, slot);
-                    continue;
-                }
-                let (this, stop) = (self.clone(), running.stop.clone());
-                jobs.spawn(async move {
-                    let ended = this.attempt(Order { task, plan, due: Some(slot), stop }).await;
-                    (task, ended.map(|(slot, _)| slot))
-                });
-                busy.insert(task);
-            }
+            self.look(running, &mut desk);
             let wait = async {
                 tokio::select! {
                     () = tokio::time::sleep(TICK) => {}
-                    Some(ended) = jobs.join_next() => match ended {
+                    Some(ended) = desk.jobs.join_next() => match ended {
                         Ok((task, ended)) => {
-                            busy.remove(&task);
+                            desk.busy.remove(&task);
                             if let Some(slot) = self.settle(task, ended, running) {
-                                slots.insert(task, slot);
+                                desk.slots.insert(task, slot);
                             }
                         }
                         Err(panic) => {
                             self.emit(&Event::Warning(format!("the scheduler met a defect, and goes on: {panic}")));
-                            busy.clear();
+                            desk.busy.clear();
                         }
                     },
                 }
@@ -220,13 +252,46 @@ impl SignalLoop {
         }
         running.stop.cancel();
         // They were cancelled, and end within their grace. The leader's lock goes only then.
-        while jobs.join_next().await.is_some() {}
-        drop(leader);
+        while desk.jobs.join_next().await.is_some() {}
+        drop(desk.leader);
+    }
+
+    /// Begins what is due, if this process leads.
+    fn look(self: &Arc<Self>, running: &Running, desk: &mut Desk) {
+        self.reread_config();
+        self.reread_rules(running);
+        desk.leader = self.lead(desk.leader.take(), running);
+        if desk.leader.is_none() {
+            desk.slots.clear();
+            return;
+        }
+        for task in Task::ALL {
+            let plan = running.rules.lock().config.plan(task);
+            if !plan.enabled || !desk.has_room_for(task) {
+                continue;
+            }
+            let Some(mut slot) = self.slot(task, &plan, desk.slots.remove(&task), running) else { continue };
+            if slot.timer.due(self.moment()).is_none() {
+                desk.slots.insert(task, slot);
+                continue;
+            }
+            let (this, stop) = (self.clone(), running.stop.clone());
+            desk.jobs.spawn(async move {
+                let ended = this.attempt(Order { task, plan, due: Some(slot), stop }).await;
+                (task, ended.map(|(slot, _)| slot))
+            });
+            desk.busy.insert(task);
+        }
     }
 
     /// Keeps the leader's lock, or tries to take it.
     fn lead(&self, leader: Option<Hold>, running: &Running) -> Option<Hold> {
-        let held = leader.filter(Hold::is_in_place).map_or_else(|| hold(&self.scheduler_folder(), "leader"), Ok);
+        if !running.rules.lock().config.enabled {
+            *running.standing_by.lock() = Some("`enabled` is false: nothing runs by itself".to_owned());
+            return None;
+        }
+        let take = || hold(&self.scheduler_folder(), "leader", Duration::ZERO);
+        let held = leader.filter(Hold::is_in_place).map_or_else(take, Ok);
         let (leader, reason) = match held {
             Ok(leader) => (Some(leader), None),
             Err(error) => (None, Some(error.to_string())),
@@ -235,11 +300,12 @@ impl SignalLoop {
         leader
     }
 
-    /// The timer of a task, from its record if this process has just begun to lead. `None` while that cannot be had.
+    /// The timer of a task, from its record if this process has just begun to lead, or if its plan was changed. `None` while
+    /// that cannot be had.
     fn slot(&self, task: Task, plan: &TaskPlan, slot: Option<Slot>, running: &Running) -> Option<Slot> {
         let read = || -> Result<Slot> {
             let folder = self.scheduler_folder();
-            let _nobody_else_writes = hold(&folder, task.as_str())?;
+            let _nobody_else_writes = hold(&folder, task.as_str(), Duration::ZERO)?;
             let record = Record::load(&folder, task)?;
             let timer = Timer::resume(plan.clone(), record.clone(), self.moment());
             if *timer.record() != record {
@@ -247,7 +313,7 @@ impl SignalLoop {
             }
             Ok(Slot { stored: timer.record().clone(), timer })
         };
-        slot.or_else(|| self.settle(task, read(), running))
+        slot.filter(|slot| slot.timer.plan() == plan).or_else(|| self.settle(task, read(), running))
     }
 
     /// A slot to go on with; what keeps a task from being run is told once.
@@ -266,162 +332,6 @@ impl SignalLoop {
                 }
                 None
             }
-        }
-    }
-
-    /// One attempt, from taking the task's lock to writing down what it came to. Nothing is run, and there is no run to
-    /// return, when its record shows that another process has done what was due.
-    async fn attempt(self: &Arc<Self>, order: Order) -> Result<(Slot, Option<LastRun>)> {
-        let Order { task, plan, due, stop } = order;
-        let call = self.begin()?;
-        let folder = self.scheduler_folder();
-        let held = Arc::new((call, hold(&folder, task.as_str())?));
-        let (record, now, by_hand) = (Record::load(&folder, task)?, self.moment(), due.is_none());
-        let mut slot = match due {
-            Some(slot) if slot.stored == record => slot,
-            _ => Slot { timer: Timer::resume(plan.clone(), record.clone(), now), stored: record },
-        };
-        if !by_hand && !slot.timer.is_due(now) {
-            return Ok((slot, None));
-        }
-        let scope = if by_hand { Vec::new() } else { slot.timer.record().remaining.clone() };
-        slot.timer.begin(now);
-        if task != Task::Watch {
-            slot.save(&folder, task)?;
-        }
-        let attempt = slot.timer.record().attempt;
-        let active = Active::new(self, task);
-        if task != Task::Watch {
-            self.emit(&Event::TaskStarted { task, attempt });
-        }
-        let (ended, stopped) = self.bounded(task, scope, plan.deadline, &stop, held.clone()).await;
-        let now_after = self.moment();
-        let (last, remaining) = summed_up(ended, stopped, attempt, now.wall_ms, now_after.wall_ms);
-        let before = slot.stored.last.clone();
-        slot.timer.end(
-            last.clone(),
-            remaining,
-            now_after,
-            f64::from(now_after.elapsed.subsec_micros() % 1000) / 1000.0,
-        );
-        let changed = before.as_ref().is_none_or(|before| {
-            before.outcome != last.outcome || (last.ended_ms - before.ended_ms).abs() >= WATCH_WRITTEN_MS
-        });
-        if task != Task::Watch || changed {
-            slot.save(&folder, task)?;
-        }
-        // Written down: now others may run it.
-        drop((active, held));
-        self.tell_end(task, &last, before.as_ref(), &slot, now_after);
-        Ok((slot, Some(last)))
-    }
-
-    /// Tells of the end of an attempt; of the watch, only when it ends otherwise than before.
-    fn tell_end(&self, task: Task, last: &LastRun, before: Option<&LastRun>, slot: &Slot, now: Moment) {
-        let news = before.map_or(Outcome::Finished, |before| before.outcome) != last.outcome;
-        if task == Task::Watch && !news {
-            return;
-        }
-        self.emit(&match last.outcome {
-            Outcome::Finished => Event::TaskFinished { task, run: last.clone() },
-            Outcome::Failed | Outcome::Cancelled => {
-                let again = last.outcome == Outcome::Failed && slot.timer.record().attempt > 0;
-                Event::TaskFailed { task, run: last.clone(), retry_ms: slot.timer.next_ms(now).filter(|_| again) }
-            }
-        });
-    }
-
-    /// Does the work, but no longer than until its deadline, or until it is stopped; `true` says that it was.
-    async fn bounded(
-        self: &Arc<Self>,
-        task: Task,
-        scope: Vec<Market>,
-        deadline: Duration,
-        stop: &Cancel,
-        held: Held,
-    ) -> (Result<Done>, bool) {
-        let cancel = Cancel::default();
-        let mut work = tokio::spawn(self.clone().perform(task, scope, cancel.clone(), held));
-        let asked = stop.unless(self.closing.unless(std::future::pending::<Result<()>>()));
-        let stopped = tokio::select! {
-            ended = &mut work => return (joined(ended), false),
-            _ = asked => true,
-            () = tokio::time::sleep(deadline) => false,
-        };
-        cancel.cancel();
-        let ended = tokio::time::timeout(GRACE, &mut work).await;
-        work.abort();
-        match ended.map(joined) {
-            Ok(Ok(done)) => (Ok(done), false),
-            _ if stopped => (Err(Error::Cancelled("the scheduler was stopped".to_owned())), true),
-            _ => {
-                let minutes = deadline.as_secs_f64() / 60.0;
-                (Err(Error::Cancelled(format!("it was cancelled at its deadline of {minutes} minutes"))), false)
-            }
-        }
-    }
-}
-
-impl Slot {
-    fn save(&mut self, folder: &std::path::Path, task: Task) -> Result<()> {
-        self.timer.record().save(folder, task)?;
-        self.stored = self.timer.record().clone();
-        Ok(())
-    }
-}
-
-/// Marks a task as under way until dropped.
-struct Active<'a>(&'a SignalLoop, Task);
-
-impl<'a> Active<'a> {
-    fn new(core: &'a SignalLoop, task: Task) -> Self {
-        core.scheduling.active.lock().insert(task);
-        Self(core, task)
-    }
-}
-
-impl Drop for Active<'_> {
-    fn drop(&mut self) {
-        self.0.scheduling.active.lock().remove(&self.1);
-    }
-}
-
-fn joined(ended: std::result::Result<Result<Done>, tokio::task::JoinError>) -> Result<Done> {
-    ended.unwrap_or_else(|ended| match ended.try_into_panic() {
-        Ok(panic) => Err(panicked(&*panic)),
-        Err(_) => Err(Error::Internal("the work was dropped".to_owned())),
-    })
-}
-
-/// What is written down of an attempt, and what the next one has to do.
-fn summed_up(
-    ended: Result<Done>,
-    stopped: bool,
-    attempt: u32,
-    started_ms: i64,
-    ended_ms: i64,
-) -> (LastRun, Vec<Market>) {
-    let empty = LastRun {
-        started_ms,
-        ended_ms,
-        outcome: Outcome::Failed,
-        attempt,
-        done: 0,
-        message: String::new(),
-        failed: Vec::new(),
-        error: None,
-    };
-    match ended {
-        Ok(Done { count, message, failed }) => {
-            let outcome = if failed.is_empty() { Outcome::Finished } else { Outcome::Failed };
-            let unfinished =
-                failed.iter().map(|(market, error)| Unfinished { market: market.clone(), cause: error.into() });
-            let last = LastRun { outcome, done: count, message, failed: unfinished.collect(), ..empty };
-            (last, failed.into_iter().map(|(market, _)| market).collect())
-        }
-        Err(error) => {
-            let outcome = if stopped { Outcome::Cancelled } else { Outcome::Failed };
-            (LastRun { outcome, message: error.to_string(), error: Some(Cause::from(&error)), ..empty }, Vec::new())
         }
     }
 }

@@ -3,9 +3,10 @@
 use super::SignalLoop;
 use super::tasks::hold;
 use crate::error::{Error, Result};
-use crate::scheduler::{LastRun, Record, SchedulerConfig, Task, TaskPlan, Timer};
+use crate::scheduler::{LastRun, Ran, Record, SchedulerConfig, Task, TaskPlan, Timer, newest_history};
 use crate::time::format_iso;
 use serde_json::{Map, Value, json};
+use std::time::Duration;
 
 /// How the scheduler of a home stands.
 #[derive(Debug, Clone)]
@@ -18,7 +19,7 @@ pub struct SchedulerStatus {
     pub standing_by: Option<String>,
     /// The configuration in force.
     pub config: SchedulerConfig,
-    /// Unknown keys of the configuration.
+    /// Unknown keys of the configuration; a changed file that cannot be used.
     pub warnings: Vec<String>,
     /// Every task.
     pub tasks: Vec<TaskStatus>,
@@ -100,7 +101,10 @@ impl SignalLoop {
     pub fn scheduler_status(&self) -> Result<SchedulerStatus> {
         let running = self.scheduling.running.lock().clone();
         let (config, warnings) = match &running {
-            Some(running) => (running.config.clone(), running.warnings.clone()),
+            Some(running) => {
+                let rules = running.rules.lock();
+                (rules.config.clone(), rules.warnings.clone())
+            }
             None => self.scheduler_config(Map::new())?,
         };
         let standing_by = running.as_ref().and_then(|running| running.standing_by.lock().clone());
@@ -116,6 +120,14 @@ impl SignalLoop {
         })
     }
 
+    /// The newest `most` runs of its tasks, the newest first, in whichever process they were.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn scheduler_history(&self, most: usize) -> Result<Vec<Ran>> {
+        newest_history(&self.scheduler_folder(), most)
+    }
+
     fn task_status(&self, task: Task, config: &SchedulerConfig, problem: Option<String>) -> Result<TaskStatus> {
         let (folder, plan, now) = (self.scheduler_folder(), config.plan(task), self.moment());
         let (record, problem) = match Record::load(&folder, task) {
@@ -126,7 +138,7 @@ impl SignalLoop {
         let running = self.scheduling.active.lock().contains(&task)
             || (record.attempt > 0
                 && folder.is_dir()
-                && matches!(hold(&folder, task.as_str()), Err(Error::TaskBusy(_))));
+                && matches!(hold(&folder, task.as_str(), Duration::ZERO), Err(Error::TaskBusy(_))));
         let by_itself = config.enabled && plan.enabled;
         let next_ms = Timer::resume(plan.clone(), record.clone(), now).next_ms(now).filter(|_| by_itself);
         Ok(TaskStatus { task, plan, running, next_ms, record, problem })

@@ -1,7 +1,7 @@
 //! What the scheduler's tasks do.
 
 use super::performance::by_timeframe;
-use super::{Call, Event, SignalLoop, TrainMode, TrainProgress, TrainRequest};
+use super::{Event, SignalLoop, TrainMode, TrainProgress, TrainRequest};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result, guard};
 use crate::files::create_folder;
@@ -41,50 +41,38 @@ impl Hold {
     }
 }
 
-/// Takes `<name>.lock` of the scheduler's folder, without waiting.
+/// Takes `<name>.lock` of the scheduler's folder, waiting no longer than `patience`.
 ///
 /// # Errors
 /// [`Error::TaskBusy`] when another holds it; [`Error::Io`].
-pub(super) fn hold(folder: &Path, name: &str) -> Result<Hold> {
+pub(super) fn hold(folder: &Path, name: &str, patience: Duration) -> Result<Hold> {
     create_folder(folder)?;
     let path = folder.join(format!("{name}.lock"));
     let mut handle = Disk.open(&path).map_err(|e| Error::io("open", &path, e))?;
-    match lock::acquire(&Disk, &path, &mut handle, Lock::Exclusive, Duration::ZERO) {
+    match lock::acquire(&Disk, &path, &mut handle, Lock::Exclusive, patience) {
         Ok(guard) => Ok(Hold { path, handle, _guard: guard }),
         Err(Fault::Busy(who)) => Err(Error::TaskBusy(who)),
         Err(Fault::Failed(why)) => Err(Error::io("lock", &path, why)),
     }
 }
 
-/// What an attempt holds until its work has ended, even work that cannot be dropped.
-pub(super) type Held = Arc<(Call, Hold)>;
-
 impl SignalLoop {
     /// Does the work of a task, for the markets of `scope`, or for all when it is empty.
-    pub(super) async fn perform(
-        self: Arc<Self>,
-        task: Task,
-        scope: Vec<Market>,
-        cancel: Cancel,
-        held: Held,
-    ) -> Result<Done> {
+    pub(super) async fn perform(self: Arc<Self>, task: Task, scope: Vec<Market>, cancel: Cancel) -> Result<Done> {
         match task {
             Task::Watch => cancel.unless(self.watch()).await,
             Task::Fetch => cancel.unless(self.fetch_all(scope)).await,
             Task::Retrain => self.train_all(task, TrainMode::All, scope, cancel).await,
             Task::Update => self.train_all(task, TrainMode::Incremental, scope, cancel).await,
             Task::Evaluate => {
-                let work = move || {
-                    let _until_it_ends = held;
-                    guard(|| self.evaluate_all(scope, &cancel))
-                };
+                let work = move || guard(|| self.evaluate_all(scope, &cancel));
                 tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))?
             }
         }
     }
 
     fn scope(&self, scope: Vec<Market>) -> Vec<Market> {
-        if scope.is_empty() { self.config().markets() } else { scope }
+        if scope.is_empty() { self.markets(None, None) } else { scope }
     }
 
     async fn fetch_all(self: &Arc<Self>, scope: Vec<Market>) -> Result<Done> {
@@ -149,8 +137,8 @@ impl SignalLoop {
         let (mut better, mut worse, mut failed) = (0, 0, Vec::new());
         let total = markets.len();
         for (done, market) in markets.into_iter().enumerate() {
-            cancel.check()?;
-            match self.evaluate(&market) {
+            match self.evaluate(&market, cancel) {
+                Err(error @ Error::Cancelled(_)) => return Err(error),
                 Ok(found) => {
                     better += usize::from(found.verdict == Verdict::Improved);
                     worse += usize::from(found.verdict == Verdict::Worse);

@@ -335,7 +335,7 @@ impl SignalLoop {
         let job = {
             let (market, run, this, path) = (market.clone(), run.clone(), self.clone(), path.clone());
             move || {
-                let (candles, findings) = read_candles(&path, market.timeframe, &Reading::default())?;
+                let (candles, findings) = read_candles(&path, market.timeframe, &Reading::stored())?;
                 let step = |step: Step| run.tell(&market, Phase::Train, step, None);
                 Ok((this.train_on(&market, &candles, run.mode, &run.cancel, &step)?, findings))
             }
@@ -368,14 +368,14 @@ impl SignalLoop {
                     Some(reason) => reason.to_owned(),
                     None => match continue_market(&champion, candles, &feedback, &config, now, cancel, step)? {
                         Continued::NothingNew(rows) => return Ok(Trained::NothingNew { champion, rows }),
-                        Continued::Trained(candidate) => return self.decide(&candidate, None, clock),
+                        Continued::Trained(candidate) => return self.decide(&candidate, None, clock, cancel),
                     },
                 },
             };
             fallback = Some(refused);
         }
         let candidate = train_market(market, candles, &feedback, &config, now, cancel, step)?;
-        self.decide(&candidate, fallback, clock)
+        self.decide(&candidate, fallback, clock, cancel)
     }
 
     fn tell_of(&self, trial: &Trial) {
@@ -384,9 +384,16 @@ impl SignalLoop {
     }
 
     /// Compares a candidate with the model in service and submits the decision, until nobody came between the two.
-    fn decide(&self, candidate: &Candidate, fallback: Option<String>, clock: Instant) -> Result<Trained> {
+    fn decide(
+        &self,
+        candidate: &Candidate,
+        fallback: Option<String>,
+        clock: Instant,
+        cancel: &Cancel,
+    ) -> Result<Trained> {
         let record = &candidate.model.record;
         loop {
+            cancel.check()?;
             let champion = self.registry.champion(&record.market)?;
             let verdict = candidate.judge(&champion, &self.config())?;
             let duration_ms = clock.elapsed().as_millis() as u64;

@@ -99,7 +99,8 @@ impl FeedbackStore {
         let everything = StatsFilter::default();
         let mut names = BTreeSet::new();
         self.closed_records(&everything, |record| {
-            names.extend(record.signal.numeric_indicators().into_iter().map(|(name, _)| name));
+            names.extend(record.signal.indicators.numbers().into_iter().map(|(name, _)| name));
+            Ok(())
         })?;
         let names: Vec<String> = names.into_iter().collect();
         let mut rows = 0;
@@ -109,14 +110,10 @@ impl FeedbackStore {
             let fail = |e| Error::io("write", path, e);
             let features = FEATURES.iter().map(|feature| format!("feature_{}", feature.name));
             write_row(file, header.chain(indicators).chain(features)).map_err(fail)?;
-            let mut failed = None;
             self.closed_records(&everything, |record| {
-                if failed.is_none() {
-                    rows += 1;
-                    failed = write_row(file, row(&record, &names)).err();
-                }
-            })?;
-            failed.map_or(Ok(()), |e| Err(fail(e)))
+                rows += 1;
+                write_row(file, row(&record, &names)).map_err(fail)
+            })
         })?;
         Ok(rows)
     }
@@ -159,7 +156,7 @@ fn row<'a>(record: &Record, names: &'a [String]) -> impl Iterator<Item = String>
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
     });
-    let indicators: HashMap<String, f64> = record.signal.numeric_indicators().into_iter().collect();
+    let indicators: HashMap<String, f64> = record.signal.indicators.numbers().into_iter().collect();
     let cells = names.iter().map(move |name| indicators.get(name).map_or_else(String::new, f64::to_string));
     // Features of another version mean something else: their cells stay empty.
     let entry = record.signal.features.clone().filter(|features| features.version == VERSION);

@@ -161,6 +161,11 @@ impl PriceIndex {
         self.open.get(slot).map(|open| &open.levels)
     }
 
+    /// The open signals, in no order.
+    pub fn open(&self) -> impl Iterator<Item = &Open> {
+        self.open.iter()
+    }
+
     /// The open signals of one symbol, or of all.
     pub fn slots(&self, symbol: Option<usize>) -> Vec<Slot> {
         let mut slots: Vec<Slot> = self

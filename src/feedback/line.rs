@@ -1,7 +1,7 @@
 //! One line of the log: a record's JSON object whose last member is a checksum of everything before it.
 //!
 //! ```json
-//! {"signal_id":"s1","symbol":"BTCUSDT", … ,"outcome":"ACTIVE","crc":"1c291ca3"}
+//! {"signal_id":"s1","symbol":"BTCUSDT", … ,"outcome":"ACTIVE","crc":"c5b31233"}
 //! ```
 //!
 //! The checksum is the CRC-32 (IEEE) of the line's bytes before `,"crc"`, as eight lower-case hexadecimal digits. To a
@@ -36,10 +36,10 @@ pub(super) const SEAL_BYTES: usize = SEAL_START.len() + DIGITS + SEAL_END.len();
 ///
 /// Source: Fowler, Noll, Vo, RFC 9923. Stable across versions, because the snapshot holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Key(pub u64, pub u64);
+pub struct Key(pub(super) u64, pub(super) u64);
 
 impl Key {
-    pub fn of(id: &str) -> Self {
+    pub(super) fn of(id: &str) -> Self {
         const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
         const BASIS: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
         let hash = id.bytes().fold(BASIS, |hash, byte| (hash ^ u128::from(byte)).wrapping_mul(PRIME));

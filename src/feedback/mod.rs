@@ -27,7 +27,9 @@ mod writer;
 pub use closings::Given;
 pub use compact::Compaction;
 pub use import::{ImportReport, RefusedLine};
+pub use line::Key as SignalKey;
 pub use log::Recovery;
+pub use open::OpenSignal;
 pub use prices::Tick;
 pub use stats::{Ended, Figures, Stats, StatsFilter, newcombe, wilson};
 pub use writer::Lines;
@@ -44,6 +46,7 @@ use log::Log;
 use own::Own;
 use parking_lot::{Mutex, RwLockReadGuard, RwLockWriteGuard};
 use state::Place;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -200,6 +203,11 @@ impl FeedbackStore {
         Ok(Self { inner: Arc::new(Inner { log, options, jobs, ended }) })
     }
 
+    /// Costs of a round trip in basis points of the entry price, which the figures after costs are computed with.
+    pub fn fee_bps(&self) -> f64 {
+        self.inner.options.fee_bps
+    }
+
     /// What was found wrong with the log since it was opened, and what was done about it.
     pub fn recovery(&self) -> Recovery {
         *self.inner.log.recovery.lock()
@@ -276,8 +284,37 @@ impl FeedbackStore {
     /// As [`FeedbackStore::get`].
     pub fn open_signals(&self, symbol: Option<&Symbol>) -> Result<Vec<Signal>> {
         let mut signals = Vec::new();
-        self.visit(|state| state.open_places(symbol), |record| signals.push(record.signal))?;
+        self.visit(
+            |state| state.open_places(symbol),
+            |record| {
+                signals.push(record.signal);
+                Ok(())
+            },
+        )?;
         Ok(signals)
+    }
+
+    /// The open signals of each symbol that has some, from memory, in no order.
+    ///
+    /// # Errors
+    /// As [`FeedbackStore::get`].
+    pub fn open_by_symbol(&self) -> Result<BTreeMap<Symbol, Vec<OpenSignal>>> {
+        self.refresh()?;
+        Ok(self.inner.log.view.read().state.open_by_symbol())
+    }
+
+    /// The id of a signal, read from the log.
+    ///
+    /// # Errors
+    /// As [`FeedbackStore::get`].
+    pub fn id_of(&self, key: SignalKey) -> Result<Option<String>> {
+        let mut id = None;
+        let places = |state: &state::State| state.slot(key).map(|slot| state.entry(slot).place()).into_iter().collect();
+        self.visit(places, |record| {
+            id = Some(record.signal.id);
+            Ok(())
+        })?;
+        Ok(id)
     }
 
     /// The figures of the signals that a filter asks for.
@@ -302,7 +339,7 @@ impl FeedbackStore {
     ///
     /// # Errors
     /// As [`FeedbackStore::get`].
-    pub fn closed_records(&self, filter: &StatsFilter, visit: impl FnMut(Record)) -> Result<()> {
+    pub fn closed_records(&self, filter: &StatsFilter, visit: impl FnMut(Record) -> Result<()>) -> Result<()> {
         self.visit(|state| state.closed_places(filter), visit)
     }
 
@@ -363,7 +400,11 @@ impl FeedbackStore {
         RwLockWriteGuard::downgrade(view)
     }
 
-    fn visit(&self, places: impl FnOnce(&state::State) -> Vec<Place>, mut visit: impl FnMut(Record)) -> Result<()> {
+    fn visit(
+        &self,
+        places: impl FnOnce(&state::State) -> Vec<Place>,
+        mut visit: impl FnMut(Record) -> Result<()>,
+    ) -> Result<()> {
         self.refresh()?;
         // The file goes with its places: a compaction that replaces it leaves this one to be read to the end.
         let (file, places) = {
@@ -371,7 +412,7 @@ impl FeedbackStore {
             (view.covered.file.clone(), places(&view.state))
         };
         for place in places {
-            visit(self.inner.log.read(&*file, place)?);
+            visit(self.inner.log.read(&*file, place)?)?;
         }
         Ok(())
     }

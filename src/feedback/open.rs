@@ -2,9 +2,21 @@
 
 use super::line::Key;
 use crate::barrier::Levels;
+use crate::symbol::Timeframe;
 
 /// The number of an entry in the store's memory.
 pub(super) type Slot = u32;
+
+/// An open signal as memory has it: all that a price needs to close it, and a key to find the rest.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct OpenSignal {
+    /// For [`super::FeedbackStore::id_of`].
+    pub key: Key,
+    /// Its timeframe.
+    pub timeframe: Timeframe,
+    /// What closes it.
+    pub levels: Levels,
+}
 
 /// An open signal.
 pub(super) struct Open {

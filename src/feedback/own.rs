@@ -274,7 +274,7 @@ mod tests {
     use super::super::line::tests::{T0, buy};
     use super::super::line::{self, Facts};
     use super::*;
-    use crate::signal::{EntryFeatures, Record};
+    use crate::signal::{EntryFeatures, Indicators, Record};
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
@@ -344,8 +344,8 @@ mod tests {
                 signal.timestamp_ms = times.0;
                 signal.expires_ms = times.1.map(|ms| times.0 + ms);
                 let (indicators, extra, features) = own;
-                if let Value::Object(map) = indicators {
-                    signal.indicators = map;
+                if indicators.is_object() {
+                    signal.indicators = Indicators::of_value(&indicators).ok()?;
                 }
                 signal.extra = extra.into_iter().filter(|(key, _)| !MEANINGFUL.contains(&key.as_str())).collect();
                 signal.features = features.map(|values| EntryFeatures { version: 1, values });

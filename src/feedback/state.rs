@@ -3,14 +3,14 @@
 
 use super::index::PriceIndex;
 use super::line::{self, Facts, Key, KeyHasher, Reason};
-use super::open::Slot;
+use super::open::{OpenSignal, Slot};
 use super::snapshot::{OpenRow, Row, Snapshot};
 use super::stats::{Ended, Groups, Stats, StatsFilter};
 use crate::barrier::{Direction, Levels, Outcome};
 use crate::signal::Closing;
 use crate::symbol::{Market, Symbol, Timeframe};
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasherDefault;
 
 const DAY_MS: i64 = 86_400_000;
@@ -362,12 +362,26 @@ impl State {
         let ended = |entry: &Entry| {
             Some(Ended {
                 market: Market { symbol: self.symbols[entry.symbol as usize].clone(), timeframe: entry.timeframe },
+                direction: entry.direction?,
+                outcome: entry.outcome,
                 succeeded: entry.outcome.succeeded()?,
+                confidence: entry.confidence(),
                 profit_percent: entry.profit_percent,
                 closed_ms: entry.closed_ms,
             })
         };
         slots.filter(|entry| belongs(entry, group)).filter_map(ended).collect()
+    }
+
+    /// The open signals of each symbol.
+    pub fn open_by_symbol(&self) -> BTreeMap<Symbol, Vec<OpenSignal>> {
+        let mut groups: Vec<Vec<OpenSignal>> = vec![Vec::new(); self.symbols.len()];
+        for open in self.index.open() {
+            let timeframe = self.entry(open.slot).timeframe;
+            groups[open.symbol].push(OpenSignal { key: open.key, timeframe, levels: open.levels });
+        }
+        let named = self.symbols.iter().cloned().zip(groups);
+        named.filter(|(_, open)| !open.is_empty()).collect()
     }
 
     /// Where to read the open signals of a symbol, or of all, in order of recording.

@@ -3,7 +3,7 @@
 //! A [`Summary`] is added to in order of closing, and two summaries of consecutive times combine into that of both; so a
 //! period is the combination of its days, and a day is summed only once.
 
-use crate::barrier::Outcome;
+use crate::barrier::{Direction, Outcome};
 use crate::symbol::{Market, Symbol, Timeframe};
 use std::collections::BTreeMap;
 
@@ -110,13 +110,19 @@ pub struct Figures {
     pub break_even_rate: Option<f64>,
 }
 
-/// What the rules about live results need to know of a closed signal.
+/// What is in memory of a closed signal: enough for rules and reports about live results.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ended {
     /// Its market.
     pub market: Market,
+    /// Which way it bet.
+    pub direction: Direction,
+    /// As what it closed.
+    pub outcome: Outcome,
     /// Closed as `TOOK_PROFIT` or `SUCCESS`.
     pub succeeded: bool,
+    /// Percent, 0–100, if it stated one.
+    pub confidence: Option<f64>,
     /// Profit in percent of the entry price, before costs.
     pub profit_percent: f64,
     /// When it closed, UTC epoch ms.

@@ -258,6 +258,7 @@ impl Performance {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::barrier::{Direction, Outcome};
     use proptest::prelude::*;
 
     const NOW: i64 = 1_750_000_000_000;
@@ -276,7 +277,10 @@ mod tests {
     fn ended(symbol: &str, from_ms: i64, pattern: &str) -> Vec<Ended> {
         let one = |(i, c): (usize, char)| Ended {
             market: market(symbol),
+            direction: Direction::Buy,
+            outcome: Outcome::by_profit(if c == '+' { 2.0 } else { -1.0 }),
             succeeded: c == '+',
+            confidence: None,
             profit_percent: if c == '+' { 2.0 } else { -1.0 },
             closed_ms: from_ms + i as i64 * MINUTE,
         };

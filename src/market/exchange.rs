@@ -14,8 +14,9 @@ use serde_json::Value;
 const PAGE: usize = 1000;
 /// The most symbols put in one question for prices, so that the URL stays short.
 const SYMBOLS_A_REQUEST: usize = 100;
-/// What Binance counts for a page of candles, for the price of one symbol, and of several.
+/// What Binance counts for a page of candles, for its time, for the price of one symbol, and of several.
 const CANDLES_WEIGHT: u32 = 2;
+const TIME_WEIGHT: u32 = 1;
 const PRICE_WEIGHT: u32 = 2;
 const PRICES_WEIGHT: u32 = 4;
 
@@ -93,6 +94,23 @@ impl Exchange {
             }
         }
         Ok(prices)
+    }
+
+    /// Host and port, as errors name it.
+    pub fn host(&self) -> &str {
+        self.host.name()
+    }
+
+    /// What time it is by the exchange's clock, UTC epoch ms.
+    ///
+    /// # Errors
+    /// [`Error::Exchange`].
+    pub async fn server_time(&self) -> Result<i64> {
+        let read = |answer: Value| {
+            answer["serverTime"].as_i64().ok_or_else(|| format!("it sent no time; got {}", shortened(&answer)))
+        };
+        let answered = self.host.get("/api/v3/time", &[], TIME_WEIGHT, read).await;
+        answered.map(|answered| answered.answer).map_err(|failure| error("the exchange's time", failure.message()))
     }
 
     fn read_price(&self, answer: &Value) -> std::result::Result<f64, String> {

@@ -12,6 +12,8 @@ pub enum Cause {
     TimeUnit,
     /// Times with an offset from UTC, converted.
     Offset,
+    /// Times that say no offset, read in the zone that was named.
+    LocalTime,
     /// Rows that were not oldest first, sorted.
     Disorder,
     /// The same candle again, left out.
@@ -36,6 +38,8 @@ pub enum Cause {
     Wick,
     /// Candles without any trade.
     NoTrades,
+    /// Times that say no offset, taken as UTC.
+    TakenAsUtc,
     /// A file without a header: its columns were taken in the order that Binance uses.
     NoHeader,
     /// Columns that are not used.
@@ -54,6 +58,7 @@ impl Cause {
         match self {
             Self::TimeUnit => "times in seconds, microseconds or nanoseconds read as such",
             Self::Offset => "times with an offset converted to UTC",
+            Self::LocalTime => "times without an offset converted to UTC from the zone named",
             Self::Disorder => "rows out of order sorted",
             Self::Duplicate => "duplicates left out",
             Self::Superseded => "candles cut short at the end of one download replaced by another's",
@@ -66,6 +71,7 @@ impl Cause {
             Self::Gap => "holes in time",
             Self::Wick => "candles that reach beyond 1.5 times their body (as on a test network)",
             Self::NoTrades => "candles without any trade",
+            Self::TakenAsUtc => "times without an offset taken as UTC, for no `--timezone` was named",
             Self::NoHeader => "file without a header, its columns taken as",
             Self::IgnoredColumn => "columns not used",
             Self::NotAsked => "holes not asked for again",

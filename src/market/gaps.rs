@@ -22,9 +22,12 @@ use std::path::{Path, PathBuf};
 const GROUP: i64 = 1000;
 
 /// The open times in `[from_ms, until_ms)` have no candles.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Hole {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hole {
+    /// Open time of the first candle missing, UTC epoch ms.
     pub from_ms: i64,
+    /// Open time of the first one there again, UTC epoch ms.
     pub until_ms: i64,
 }
 

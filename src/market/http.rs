@@ -148,6 +148,7 @@ impl Host {
         })
         .retry(backoff)
         .notify(|failure, _| {
+            self.budget.charge(weight);
             retries.fetch_add(1, Ordering::Relaxed);
             problem.lock().get_or_insert_with(|| failure.message().to_owned());
         })

@@ -3,6 +3,7 @@
 use super::Candle;
 use super::csv::{candle_file, merge, write_csv};
 use super::findings::{Cause, Findings};
+use super::gaps::{Hole, holes};
 use super::reader::{Reading, read_candles};
 use super::series::{check_steps, conflict, notice};
 use super::source::{Fetched, drop_open};
@@ -18,6 +19,8 @@ pub struct Checked {
     pub candles: usize,
     /// Open times of the first and the last of them.
     pub span: Option<(i64, i64)>,
+    /// The holes between them, oldest first.
+    pub holes: Vec<Hole>,
     /// What would be put right, and what is worth knowing.
     pub findings: Findings,
 }
@@ -30,7 +33,8 @@ pub fn check_file(path: &Path, timeframe: Timeframe, reading: &Reading) -> Resul
     let (candles, mut findings) = read_candles(path, timeframe, reading)?;
     findings.merge(notice(&candles, timeframe));
     let span = candles.first().zip(candles.last()).map(|(first, last)| (first.open_ms, last.open_ms));
-    Ok(Checked { candles: candles.len(), span, findings })
+    let holes = holes(&candles, timeframe, None);
+    Ok(Checked { candles: candles.len(), span, holes, findings })
 }
 
 /// Takes the candles of a file into those stored of `market`. The last row is left out: nothing in a file says that it
@@ -52,7 +56,7 @@ pub fn import(data_folder: &Path, market: &Market, file: &Path, reading: &Readin
     let path = candle_file(data_folder, market);
     let stored = match path.exists() {
         true => {
-            let (stored, repairs) = read_candles(&path, market.timeframe, &Reading::default())?;
+            let (stored, repairs) = read_candles(&path, market.timeframe, &Reading::stored())?;
             findings.merge(repairs);
             stored
         }
@@ -144,12 +148,12 @@ mod tests {
         fn import(&self, name: &str, candles: &[Candle]) -> Result<Fetched> {
             let file = self.0.path().join(name);
             write_csv(&file, candles).unwrap();
-            import(&self.0.path().join("data"), &market(), &file, &Reading::default(), NOW)
+            import(&self.0.path().join("data"), &market(), &file, &Reading::stored(), NOW)
         }
 
         fn stored(&self) -> Vec<Candle> {
             let path = candle_file(&self.0.path().join("data"), &market());
-            read_candles(&path, Timeframe::H1, &Reading::default()).unwrap().0
+            read_candles(&path, Timeframe::H1, &Reading::stored()).unwrap().0
         }
     }
 
@@ -217,7 +221,7 @@ mod tests {
         std::fs::write(data.join("notes.csv"), "x").unwrap();
         let (markets, others) = stored_markets(&data).unwrap();
         assert_eq!((markets.as_slice(), others.len()), ([market()].as_slice(), 1));
-        let looked = check_file(&candle_file(&data, &market()), Timeframe::H1, &Reading::default()).unwrap();
+        let looked = check_file(&candle_file(&data, &market()), Timeframe::H1, &Reading::stored()).unwrap();
         assert_eq!((looked.candles, looked.span), (19, Some((NOON, NOON + 18 * HOUR))));
         assert_eq!(stored_markets(&data.join("none")).unwrap(), Default::default());
     }

@@ -57,6 +57,12 @@ impl Budget {
         Ok(())
     }
 
+    /// Takes `weight` from the budget in any case: a request that is repeated.
+    pub(super) fn charge(&self, weight: u32) {
+        let state = &mut *self.state.lock();
+        state.used = state.used.saturating_add(weight);
+    }
+
     /// Corrects the budget by what the host counted.
     pub(super) fn learn(&self, now: Instant, headers: &HeaderMap) {
         let text = |name: &str| headers.get(name)?.to_str().ok();
@@ -92,6 +98,7 @@ mod tests {
             budget.take(now, 2).unwrap();
         }
         assert_eq!(budget.take(now + 20 * SECOND, 2), Err(40 * SECOND));
+        budget.charge(8);
         budget.take(now + 60 * SECOND, 2).unwrap();
     }
 

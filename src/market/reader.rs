@@ -5,6 +5,7 @@ use super::Candle;
 use super::csv;
 use super::findings::{Cause, Findings};
 use super::kline::{check_close, epoch_ms, read_rows};
+use super::local::LocalRows;
 use super::series::{RunEnds, check_steps, settle};
 use crate::error::{Error, Result};
 use crate::symbol::Timeframe;
@@ -68,6 +69,15 @@ pub struct Reading {
     pub columns: Option<Columns>,
     /// Leave out what opens before this time, UTC epoch ms. Default: nothing.
     pub since_ms: Option<i64>,
+    /// The zone of times that say no offset. Default: they are taken as UTC, which is reported.
+    pub timezone: Option<Tz>,
+}
+
+impl Reading {
+    /// A file of the home, whose times are UTC.
+    pub fn stored() -> Self {
+        Self { timezone: Some(Tz::UTC), ..Self::default() }
+    }
 }
 
 /// Reads a candle file, in order and each time once, with what had to be put right for that.
@@ -85,8 +95,7 @@ pub fn read_candles(path: &Path, timeframe: Timeframe, reading: &Reading) -> Res
     let (mut rows, mut findings) = if text.trim_start().starts_with(['[', '{']) {
         read_json(text, timeframe).map_err(whole)?
     } else {
-        let columns = reading.columns.as_ref();
-        read_csv_text(text, timeframe, columns).map_err(|(line, problem)| bad(format!(" line {line}"), problem))?
+        read_csv_text(text, timeframe, reading).map_err(|(line, problem)| bad(format!(" line {line}"), problem))?
     };
     rows.retain(|candle| reading.since_ms.is_none_or(|since_ms| candle.open_ms >= since_ms));
     let (candles, settled) = settle(rows, RunEnds::Unsure).map_err(whole)?;
@@ -108,9 +117,9 @@ type LineProblem = (usize, String);
 fn read_csv_text(
     text: &str,
     timeframe: Timeframe,
-    columns: Option<&Columns>,
+    reading: &Reading,
 ) -> std::result::Result<(Vec<Candle>, Findings), LineProblem> {
-    let mut findings = Findings::default();
+    let (mut findings, columns) = (Findings::default(), reading.columns.as_ref());
     let first = text.lines().next().unwrap_or_default();
     let has_header = read_time(unquoted(first.split(',').next().unwrap_or_default())).is_none();
     let canonical = first == csv::HEADER && columns.is_none();
@@ -130,15 +139,24 @@ fn read_csv_text(
     let ignored = &layout.ignored;
     findings.add(Cause::IgnoredColumn, ignored.len(), || ignored.join(", "));
     let mut rows = Vec::with_capacity(text.len() / 50);
+    let mut local = LocalRows::default();
     let mut bad: Vec<LineProblem> = Vec::new();
     let mut lines = text.lines().enumerate().skip(usize::from(has_header)).peekable();
     while let Some((index, line)) = lines.next() {
         let row = match csv::plain_row(line.as_bytes()).filter(|_| canonical) {
-            Some(candle) => candle.check(index).map_err(|error| plain_words(&error)),
+            Some(candle) => match candle.check(index) {
+                Ok(candle) => Ok(Row { candle, is_local: true, close_ms: None }),
+                Err(error) => Err(plain_words(&error)),
+            },
             None => layout.row(line, index, timeframe, &mut findings),
         };
         match row {
-            Ok(candle) => rows.push(candle),
+            Ok(Row { candle, is_local, close_ms }) => {
+                if is_local {
+                    local.add(rows.len(), index + 1, close_ms);
+                }
+                rows.push(candle);
+            }
             Err(_) if lines.peek().is_none() && !text.ends_with('\n') && layout.breaks_off(line) => {
                 findings.add(Cause::TornRow, 1, || line.chars().take(60).collect());
             }
@@ -149,7 +167,10 @@ fn read_csv_text(
         }
     }
     match bad.first() {
-        None => Ok((rows, findings)),
+        None => {
+            local.settle(reading.timezone, &mut rows, timeframe, &mut findings)?;
+            Ok((rows, findings))
+        }
         Some((line, problem)) => {
             let more = match bad.len() {
                 1 => String::new(),
@@ -201,7 +222,7 @@ impl Columns {
         index: usize,
         timeframe: Timeframe,
         findings: &mut Findings,
-    ) -> std::result::Result<Candle, String> {
+    ) -> std::result::Result<Row, String> {
         let fields: Vec<&str> = line.split(',').map(unquoted).collect();
         if fields.len() != self.count {
             return Err(format!("a row has {} fields; got {line:?}", self.count));
@@ -224,13 +245,24 @@ impl Columns {
             volume: number(self.volume, "volume")?,
         };
         let candle = candle.check(index).map_err(|error| plain_words(&error))?;
-        if let Some(at) = self.close_time {
-            check_close(candle.open_ms, time(at)?.ms, timeframe)?;
+        let closed = self.close_time.map(time).transpose()?;
+        let close_ms = closed.as_ref().filter(|closed| opened.local && !closed.local).map(|closed| closed.ms);
+        if let Some(closed) = closed.filter(|_| close_ms.is_none()) {
+            check_close(candle.open_ms, closed.ms, timeframe)?;
         }
         findings.add(Cause::TimeUnit, usize::from(opened.other_unit), || fields[self.time].to_owned());
         findings.add(Cause::Offset, usize::from(opened.offset), || fields[self.time].to_owned());
-        Ok(candle)
+        Ok(Row { candle, is_local: opened.local, close_ms })
     }
+}
+
+/// A row of a CSV file.
+struct Row {
+    candle: Candle,
+    /// Its time says no offset.
+    is_local: bool,
+    /// Its close time does, and is to be looked at once the open time is known.
+    close_ms: Option<i64>,
 }
 
 struct ReadTime {
@@ -239,18 +271,22 @@ struct ReadTime {
     other_unit: bool,
     /// A text with an offset that is not zero.
     offset: bool,
+    /// A text that says no offset, read as if it were UTC.
+    local: bool,
 }
 
-/// A time as a number or as text; text without an offset is UTC.
+/// A time as a number or as text.
 fn read_time(text: &str) -> Option<ReadTime> {
     if let Ok(number) = text.parse::<i64>() {
         let (ms, other_unit) = epoch_ms(number)?;
-        return Some(ReadTime { ms, other_unit, offset: false });
+        return Some(ReadTime { ms, other_unit, offset: false, local: false });
     }
     let ms = time::parse_time(text, Tz::UTC)?;
-    let zone = text.get(19..).and_then(|tail| tail.find(['+', '-']).map(|at| &tail[at..]));
+    // After the date.
+    let tail = text.get(10..).unwrap_or_default();
+    let zone = tail.find(['+', '-', 'Z', 'z']).map(|at| &tail[at..]);
     let offset = zone.is_some_and(|zone| zone.contains(|c: char| ('1'..='9').contains(&c)));
-    Some(ReadTime { ms, other_unit: false, offset })
+    Some(ReadTime { ms, other_unit: false, offset, local: zone.is_none() })
 }
 
 fn unquoted(field: &str) -> &str {
@@ -281,7 +317,7 @@ mod tests {
         let path = home.path().join("btcusdt_1h.csv");
         std::fs::write(&path, text).unwrap();
         let columns = columns.map(|text| text.parse().unwrap());
-        read_candles(&path, Timeframe::H1, &Reading { columns, since_ms: None })
+        read_candles(&path, Timeframe::H1, &Reading { columns, ..Reading::stored() })
     }
 
     fn read(text: &str) -> Result<(Vec<Candle>, Findings)> {
@@ -440,7 +476,7 @@ mod tests {
             let home = tempfile::tempdir().unwrap();
             let path = home.path().join("x.csv");
             write_csv(&path, &candles).unwrap();
-            let (read, found) = read_candles(&path, Timeframe::H1, &Reading::default()).unwrap();
+            let (read, found) = read_candles(&path, Timeframe::H1, &Reading::stored()).unwrap();
             prop_assert_eq!((read, found), (candles, Findings::default()));
         }
 

@@ -80,7 +80,7 @@ pub(super) fn settle(rows: Vec<Candle>, ends: RunEnds) -> Result<(Vec<Candle>, F
 pub(super) fn conflict(count: usize, one: &Candle, other: &Candle) -> String {
     format!(
         "{count} times have two candles that disagree, the first {} with closes of {} and {}: two downloads that differ, or \
-         local times without an offset, whose hour is doubled when clocks go back",
+         local times without an offset, whose hour is doubled when clocks go back (`--timezone` names their zone)",
         format_iso(one.open_ms),
         one.close,
         other.close
@@ -105,8 +105,7 @@ pub(super) fn check_steps(candles: &[Candle], timeframe: Timeframe) -> Result<()
             );
             return Err((index, problem));
         }
-        let step = (next.open / last.close).max(last.close / next.open);
-        if step >= MAX_STEP {
+        if let Some(step) = price_step(last.close, next.open) {
             let problem = format!(
                 "the price steps {step:.0}-fold, from {} to {}, {} after the candle before: another coin under the same \
                  ticker, a redenomination, or a false price. To take only what came after it, give `--since {}`",
@@ -125,6 +124,11 @@ pub(super) fn check_steps(candles: &[Candle], timeframe: Timeframe) -> Result<()
         ));
     }
     Ok(())
+}
+
+/// By which factor a price moved, up or down, from one close to the next open or price, if that cannot be the same asset.
+pub fn price_step(close: f64, next: f64) -> Option<f64> {
+    Some((next / close).max(close / next)).filter(|step| *step >= MAX_STEP)
 }
 
 /// What is true of the candles but a person should know: holes, wicks, candles without a trade.

@@ -50,6 +50,9 @@ pub struct SimulatorOptions {
     /// Kinds of faults, each with the share of answers that it spoils, 0 to 1, together at most 1. Which answers, `seed`
     /// and their order determine. Default: none.
     pub faults: Vec<(Fault, f64)>,
+    /// The request weight that it serves in a minute of the system's clock; what is more gets HTTP 429. Default 6000, as
+    /// Binance.
+    pub weight_a_minute: u32,
 }
 
 impl Default for SimulatorOptions {
@@ -63,6 +66,7 @@ impl Default for SimulatorOptions {
             rule_strength: 0.25,
             port: 0,
             faults: Vec::new(),
+            weight_a_minute: 6000,
         }
     }
 }
@@ -87,6 +91,9 @@ struct Shared {
     /// Asked for by hand, each for one request.
     faults: Mutex<VecDeque<Fault>>,
     fault_rates: Vec<(Fault, f64)>,
+    weight_a_minute: u32,
+    /// The minute since 1970 that is counted, and the weight used in it.
+    weight: Mutex<(i64, u32)>,
     /// Draws faults by their rates.
     dice: Mutex<ChaCha8Rng>,
     requests: Mutex<(usize, VecDeque<String>)>,
@@ -98,7 +105,7 @@ impl Simulator {
     /// # Errors
     /// [`Error::InvalidArgument`] for a rule strength or start out of range; [`Error::Exchange`] when the port is taken.
     pub fn start(options: SimulatorOptions) -> Result<Self> {
-        let SimulatorOptions { seed, symbols, start_ms, clock, rule_strength, port, faults } = options;
+        let SimulatorOptions { seed, symbols, start_ms, clock, rule_strength, port, faults, weight_a_minute } = options;
         if !(0.0..=2.0).contains(&rule_strength) {
             return Err(Error::argument("ruleStrength", "must be a number, 0 to 2", rule_strength));
         }
@@ -118,6 +125,8 @@ impl Simulator {
             clock,
             faults: Mutex::default(),
             fault_rates: faults,
+            weight_a_minute,
+            weight: Mutex::default(),
             dice: Mutex::new(ChaCha8Rng::seed_from_u64(seed)),
             requests: Mutex::default(),
         });
@@ -223,6 +232,17 @@ impl Shared {
 
     fn path(&self, symbol: &Symbol) -> Option<Arc<Mutex<Path>>> {
         self.paths.read().get(symbol).cloned()
+    }
+
+    /// Counts a request; the weight used in this minute, and how many seconds are left of it.
+    fn weigh(&self, weight: u32) -> (u32, u64) {
+        let seconds = time::now_ms().div_euclid(1000);
+        let (minute, used) = &mut *self.weight.lock();
+        if *minute != seconds.div_euclid(60) {
+            (*minute, *used) = (seconds.div_euclid(60), 0);
+        }
+        *used = used.saturating_add(weight);
+        (*used, 60 - seconds.rem_euclid(60).unsigned_abs())
     }
 
     /// The fault of the next answer, if it has one.

@@ -158,7 +158,7 @@ fn read_stored(data_folder: &Path, market: &Market, begin: Begin, now_ms: i64) -
         Begin::Days(_) => None,
     };
     let (mut candles, mut findings) = match path.exists() {
-        true => read_candles(&path, market.timeframe, &Reading { columns: None, since_ms })?,
+        true => read_candles(&path, market.timeframe, &Reading { since_ms, ..Reading::stored() })?,
         false => Default::default(),
     };
     drop_open(&mut candles, market, now_ms, &mut findings);
@@ -361,7 +361,7 @@ mod tests {
         }
 
         fn stored(&self) -> Vec<Candle> {
-            let (candles, findings) = read_candles(&self.path(), market().timeframe, &Reading::default()).unwrap();
+            let (candles, findings) = read_candles(&self.path(), market().timeframe, &Reading::stored()).unwrap();
             assert!(!findings.repaired(), "{findings}");
             candles
         }

@@ -1,8 +1,9 @@
-//! When tasks are due: schedules, what is remembered of runs, retries. Pure, but for the two files' reading and writing;
+//! When tasks are due: schedules, what is remembered of runs, retries. Pure, but for the files' reading and writing;
 //! [`crate::engine`] runs the tasks.
 
 mod config;
 mod due;
+mod history;
 mod moment;
 mod record;
 #[cfg(test)]
@@ -12,7 +13,8 @@ mod timer;
 
 pub use config::{CatchUp, Retry, SchedulerConfig, TaskPlan};
 pub use due::Schedule;
+pub use history::{Ran, append as append_history, newest as newest_history};
 pub use moment::Moment;
 pub use record::{Cause, LastRun, Outcome, Record, Unfinished};
 pub use task::Task;
-pub use timer::Timer;
+pub use timer::{Due, Timer};

@@ -3,9 +3,11 @@
 //! Both spellings of every key are read (`entryPrice` from JavaScript, `entry_price` from the files of the system that
 //! came before); the snake_case one is written. Keys that mean nothing here are kept and written back as they came.
 
+mod indicators;
 mod read;
 mod write;
 
+pub use indicators::Indicators;
 pub use read::Source;
 
 use crate::barrier::{Direction, Levels, Outcome};
@@ -39,8 +41,8 @@ pub struct Signal {
     pub timestamp_ms: i64,
     /// When it closes by itself, UTC epoch ms.
     pub expires_ms: Option<i64>,
-    /// The caller's indicators as they came; [`Signal::numeric_indicators`] are those that can be learned from.
-    pub indicators: Map<String, Value>,
+    /// The caller's indicators as they came; [`Indicators::numbers`] are those that can be learned from.
+    pub indicators: Indicators,
     /// The features of the market at entry, when candles were known.
     pub features: Option<EntryFeatures>,
     /// Everything else the caller sent.
@@ -89,13 +91,6 @@ impl Signal {
             since_ms: self.timestamp_ms,
             expires_ms: self.expires_ms,
         })
-    }
-
-    /// The indicators that are numbers, nested ones by dotted name (`macd.histogram`); missing and non-finite ones left out.
-    pub fn numeric_indicators(&self) -> Vec<(String, f64)> {
-        let mut found = Vec::new();
-        collect_numbers("", &self.indicators, &mut found);
-        found
     }
 
     /// The first field, by its camelCase name, in which `other` says something else. Features at entry are signalloop's
@@ -154,18 +149,6 @@ fn check_levels(direction: Direction, entry: Option<f64>, stop: Option<f64>, tar
         return wrong("takeProfit", problem, format!("{target} at entry {entry}"));
     }
     Ok(())
-}
-
-fn collect_numbers(prefix: &str, map: &Map<String, Value>, found: &mut Vec<(String, f64)>) {
-    for (name, value) in map {
-        let full = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
-        match value {
-            Value::Number(number) => found.extend(number.as_f64().filter(|v| v.is_finite()).map(|v| (full, v))),
-            Value::Bool(flag) => found.push((full, f64::from(u8::from(*flag)))),
-            Value::Object(nested) => collect_numbers(&full, nested, found),
-            _ => {}
-        }
-    }
 }
 
 /// What an outcome may be, phrased for an error.

@@ -1,5 +1,6 @@
 //! Reading signals and records from JSON.
 
+use super::indicators::{Indicators, MAX_DEPTH, Unfit};
 use super::{Closing, MAX_ID_BYTES, OUTCOMES, Record, Signal, assumed_profit, check_levels, wrong};
 use crate::barrier::{Direction, Levels, Outcome};
 use crate::error::{Error, Result};
@@ -9,6 +10,7 @@ use crate::time::Tz;
 use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 use std::fmt;
@@ -22,8 +24,6 @@ pub enum Source {
     File,
 }
 
-/// How deep a caller's own objects may nest: far from the 128 levels at which the line could not be read back.
-const MAX_DEPTH: usize = 32;
 const TOO_DEEP: &str = "must not nest deeper than 32 levels";
 
 fn deeper_than(levels: usize, value: &Value) -> bool {
@@ -96,14 +96,16 @@ const KEYS: [(&str, Name); 27] = [
 /// A JSON object: what means something, and the rest.
 #[derive(Default)]
 struct Fields<'a> {
-    /// By position in [`KEYS`].
-    known: Vec<(usize, Field<'a>)>,
+    /// By what they mean and, of several that mean the same, by their position in [`KEYS`].
+    known: Vec<(Name, usize, Field<'a>)>,
     others: Map<String, Value>,
 }
 
 /// A value; most are texts and numbers, which need no memory of their own.
 enum Field<'a> {
     Text(Cow<'a, str>),
+    /// The text of any value; only of indicators, which are kept as text.
+    Raw(&'a RawValue),
     Other(Value),
 }
 
@@ -111,20 +113,29 @@ impl Field<'_> {
     fn as_str(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
-            Self::Other(_) => None,
+            Self::Raw(_) | Self::Other(_) => None,
         }
     }
 
     fn as_f64(&self) -> Option<f64> {
         match self {
-            Self::Text(_) => None,
+            Self::Text(_) | Self::Raw(_) => None,
             Self::Other(value) => value.as_f64(),
+        }
+    }
+
+    fn is_null(&self) -> bool {
+        match self {
+            Self::Text(_) => false,
+            Self::Raw(text) => text.get() == "null",
+            Self::Other(value) => value.is_null(),
         }
     }
 
     fn into_value(self) -> Value {
         match self {
             Self::Text(text) => Value::String(text.into_owned()),
+            Self::Raw(text) => serde_json::from_str(text.get()).unwrap_or_default(),
             Self::Other(value) => value,
         }
     }
@@ -135,6 +146,7 @@ impl fmt::Display for Field<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => json!(text).fmt(formatter),
+            Self::Raw(text) => text.fmt(formatter),
             Self::Other(value) => value.fmt(formatter),
         }
     }
@@ -145,8 +157,8 @@ impl From<Map<String, Value>> for Fields<'static> {
         let mut fields = Self::default();
         for (key, value) in map {
             match (known(&key), value) {
-                (Some(key), Value::String(text)) => fields.known.push((key, Field::Text(Cow::Owned(text)))),
-                (Some(key), value) => fields.known.push((key, Field::Other(value))),
+                (Some((name, at)), Value::String(text)) => fields.known.push((name, at, Field::Text(Cow::Owned(text)))),
+                (Some((name, at)), value) => fields.known.push((name, at, Field::Other(value))),
                 (None, value) => drop(fields.others.insert(key, value)),
             }
         }
@@ -154,8 +166,8 @@ impl From<Map<String, Value>> for Fields<'static> {
     }
 }
 
-fn known(key: &str) -> Option<usize> {
-    KEYS.iter().position(|(known, _)| *known == key)
+fn known(key: &str) -> Option<(Name, usize)> {
+    KEYS.iter().position(|(known, _)| *known == key).map(|at| (KEYS[at].1, at))
 }
 
 /// Read straight from text: a map of all of it would cost more than everything else together.
@@ -173,7 +185,10 @@ impl<'de> Deserialize<'de> for Fields<'de> {
                 let mut fields = Fields { known: Vec::with_capacity(12), others: Map::new() };
                 while let Some(Text(key)) = members.next_key()? {
                     match known(&key) {
-                        Some(key) => fields.known.push((key, members.next_value()?)),
+                        Some((Name::Indicators, at)) => {
+                            fields.known.push((Name::Indicators, at, Field::Raw(members.next_value()?)));
+                        }
+                        Some((name, at)) => fields.known.push((name, at, members.next_value()?)),
                         None => drop(fields.others.insert(key.into_owned(), members.next_value()?)),
                     }
                 }
@@ -184,9 +199,40 @@ impl<'de> Deserialize<'de> for Fields<'de> {
     }
 }
 
+/// What `read` makes of the objects of a JSON array, one after the other.
+fn read_each<T>(
+    text: &str,
+    read: impl FnMut(Fields<'_>) -> Result<T>,
+) -> std::result::Result<Result<Vec<T>>, serde_json::Error> {
+    struct Array<F>(F);
+    impl<'de, T, F: FnMut(Fields<'_>) -> Result<T>> Visitor<'de> for Array<F> {
+        type Value = Result<Vec<T>>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("an array of objects")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> std::result::Result<Self::Value, A::Error> {
+            let mut made = Ok(Vec::new());
+            while let Some(fields) = items.next_element()? {
+                match (self.0(fields), &mut made) {
+                    (Ok(one), Ok(all)) => all.push(one),
+                    // The first error stands; what follows is read all the same, for it may not even be an object.
+                    (Err(error), Ok(_)) => made = Err(error),
+                    (_, Err(_)) => {}
+                }
+            }
+            Ok(made)
+        }
+    }
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let made = deserializer.deserialize_seq(Array(read))?;
+    deserializer.end().map(|()| made)
+}
+
 /// A text, borrowed where it holds no escapes, which a bare `Cow` never is.
 #[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+pub(super) struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Field<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
@@ -242,11 +288,11 @@ impl<'a> Fields<'a> {
     fn take(&mut self, name: Name) -> Option<Field<'a>> {
         let mut first: Option<(usize, Field<'a>)> = None;
         // All spellings are removed; a null counts as missing.
-        while let Some(at) = self.known.iter().position(|(key, _)| KEYS[*key].1 == name) {
-            let (key, field) = self.known.swap_remove(at);
-            let wins = first.as_ref().is_none_or(|(before, _)| key <= *before);
-            if wins && !matches!(field, Field::Other(Value::Null)) {
-                first = Some((key, field));
+        while let Some(index) = self.known.iter().position(|(means, ..)| *means == name) {
+            let (_, at, field) = self.known.swap_remove(index);
+            let wins = first.as_ref().is_none_or(|(before, _)| at <= *before);
+            if wins && !field.is_null() {
+                first = Some((at, field));
             }
         }
         first.map(|(_, field)| field)
@@ -289,12 +335,17 @@ impl<'a> Fields<'a> {
         self.take(name).map(|value| read_time(field, &value, zone)).transpose()
     }
 
-    fn object(&mut self, field: &'static str, name: Name) -> Result<Map<String, Value>> {
-        match self.take(name) {
-            None => Ok(Map::new()),
-            Some(Field::Other(Value::Object(map))) => Ok(map),
-            Some(other) => wrong(field, "must be an object of names and numbers", other),
-        }
+    fn indicators(&mut self) -> Result<Indicators> {
+        let Some(field) = self.take(Name::Indicators) else { return Ok(Indicators::default()) };
+        let read = match &field {
+            Field::Text(_) => Err(Unfit::NoObject),
+            Field::Raw(text) => Indicators::of_text(text),
+            Field::Other(value) => Indicators::of_value(value),
+        };
+        read.or_else(|unfit| match unfit {
+            Unfit::NoObject => wrong("indicators", "must be an object of names and numbers", field),
+            Unfit::TooDeep => wrong("indicators", TOO_DEEP, "more"),
+        })
     }
 }
 
@@ -327,8 +378,8 @@ impl Signal {
     /// # Errors
     /// That of the first that is wrong.
     pub fn array_from_text(text: &str, zone: Tz) -> Result<Vec<Self>> {
-        if let Ok(items) = serde_json::from_str::<Vec<Fields<'_>>>(text) {
-            return items.into_iter().map(|fields| Self::read(fields, Source::Caller, zone)).collect();
+        if let Ok(signals) = read_each(text, |fields| Self::read(fields, Source::Caller, zone)) {
+            return signals;
         }
         // Something in it is not an object: which, the long way tells.
         let unreadable = |e: serde_json::Error| Error::argument("signals", "must be an array of signals", e);
@@ -385,13 +436,10 @@ impl Signal {
         if expires_ms.is_some_and(|at| at <= timestamp_ms) {
             return wrong("expiresAt", "must be later than the timestamp", time::format_iso(expires_ms.unwrap_or(0)));
         }
-        let indicators = fields.object("indicators", Name::Indicators)?;
+        let indicators = fields.indicators()?;
         // Features come from signalloop itself, by way of the file; ones it cannot read it does without.
         let features = fields.take(Name::Features).and_then(|value| serde_json::from_value(value.into_value()).ok());
         // How it was closed, which is left in `fields`, is the store's to say: a caller's `outcome` must not stand in for it.
-        if indicators.values().any(|value| deeper_than(MAX_DEPTH, value)) {
-            return wrong("indicators", TOO_DEEP, "more");
-        }
         if fields.others.values().any(|value| deeper_than(MAX_DEPTH, value)) {
             return wrong("other fields", TOO_DEEP, "more");
         }
@@ -487,8 +535,10 @@ mod tests {
         assert_eq!(signal.symbol.as_str(), "BTCUSDT");
         assert_eq!(signal.timeframe, Timeframe::H1);
         assert_eq!(signal.extra.get("aiRationale"), Some(&json!("looks good")));
-        let names: Vec<_> = signal.numeric_indicators();
-        assert_eq!(names, [("rsi".into(), 71.5), ("macd.histogram".into(), -0.2), ("late".into(), 1.0)]);
+        assert_eq!(
+            signal.indicators.numbers(),
+            [("rsi".into(), 71.5), ("macd.histogram".into(), -0.2), ("late".into(), 1.0)]
+        );
         let closing = Closing {
             outcome: Outcome::StoppedOut,
             exit_price: Some(94.9),

@@ -5,6 +5,7 @@ mod feedback;
 mod improvement;
 mod learning;
 mod models;
+mod report;
 mod trials;
 
 pub use events::event;
@@ -12,6 +13,7 @@ pub use feedback::{CloseDecision, ClosedSignal, Compaction, ImportReport, Interv
 pub use improvement::Improvement;
 pub use learning::{Assessment, Pattern};
 pub use models::{ActionProbabilities, FetchResult, Prediction, Signal, TrainProgress, TrainingResults};
+pub use report::ReportResult;
 pub use trials::{ModelEntry, Rollback};
 
 /// The word that a unit variant is spelt by.

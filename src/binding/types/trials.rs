@@ -23,7 +23,7 @@ impl From<model::Pair> for Versus {
 
 /// A mean and the interval that holds 95 % of its block bootstrap.
 #[napi(object)]
-pub struct Interval {
+pub struct Estimate {
     /// 2.5 % of the resamples lie below.
     pub low: f64,
     /// Of the rows as they are.
@@ -32,7 +32,7 @@ pub struct Interval {
     pub high: f64,
 }
 
-impl From<model::Interval> for Interval {
+impl From<model::Interval> for Estimate {
     fn from(i: model::Interval) -> Self {
         Self { low: i.low, mean: i.mean, high: i.high }
     }
@@ -52,11 +52,11 @@ pub struct Comparison {
     /// Mean log loss of both sides.
     pub log_loss: Versus,
     /// The challenger's log loss less the champion's: above 0 it is worse. Missing when the evidence is short.
-    pub excess: Option<Interval>,
+    pub excess: Option<Estimate>,
     /// Mean profit a row of the signals that each would have given, in percent of the entry after costs.
     pub profit: Versus,
     /// The challenger's profit less the champion's: below 0 it is worse. Missing when the evidence is short.
-    pub gain: Option<Interval>,
+    pub gain: Option<Estimate>,
 }
 
 impl From<model::Comparison> for Comparison {

@@ -47,7 +47,7 @@ impl Case {
             reward_risk: both.map(|(risk, reward)| reward / risk),
             stop_percent: risk,
             confidence: signal.confidence,
-            indicators: signal.numeric_indicators(),
+            indicators: signal.indicators.numbers(),
             features: signal.features.as_ref().filter(known).map(|features| features.values.clone()),
         })
     }

@@ -225,3 +225,41 @@ impl OutcomeModel {
 fn success(lesson: &Lesson) -> f32 {
     f32::from(u8::from(lesson.success))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::barrier::Direction;
+    use crate::symbol::Market;
+
+    fn lesson(n: usize) -> Lesson {
+        let case = Case {
+            market: Market::parse("BTCUSDT", "1h").unwrap(),
+            direction: Direction::Buy,
+            implied: 0.5,
+            reward_risk: None,
+            stop_percent: None,
+            confidence: None,
+            indicators: Vec::new(),
+            features: None,
+        };
+        Lesson { case, success: n.is_multiple_of(2), closed_ms: n as i64 }
+    }
+
+    #[test]
+    fn the_oldest_lessons_go_when_a_model_comes_and_all_counts_follow() {
+        let mut learner = Learner::default();
+        (0..MAX_LESSONS + 30).for_each(|n| learner.learn(lesson(n)));
+        assert_eq!(learner.lessons().len(), MAX_LESSONS + 30, "not before: a model may be growing");
+        learner.evidence.changed_at = 70;
+        // Grown from all but the last twenty.
+        learner.adopt(OutcomeModel { learned: MAX_LESSONS + 10, ..OutcomeModel::default() });
+        assert_eq!(learner.lessons().len(), MAX_LESSONS);
+        assert_eq!(learner.lessons()[0].closed_ms, 30);
+        assert_eq!((learner.evidence.changed_at, learner.model.learned), (40, MAX_LESSONS - 20));
+        assert!((learner.model.effective() - 20.0).abs() < 1e-9, "those since are counted");
+        assert!(!learner.is_overdue());
+        (0..MAX_LESSONS / GROWTH).for_each(|n| learner.learn(lesson(n)));
+        assert!(learner.is_overdue());
+    }
+}

@@ -48,7 +48,7 @@ pub enum Fault {
     NegativeVolume,
     /// `wrong-interval`: candles four times as long.
     WrongInterval,
-    /// `reused-ticker`: the prices of the later half are 1000 times as high.
+    /// `reused-ticker`: the prices of the later half of the candles are 1000 times as high, and so is the price of now.
     ReusedTicker,
 }
 
@@ -81,6 +81,11 @@ impl Fault {
         ReusedTicker,
     ];
 
+    /// How many times as high the price of now is.
+    pub(super) fn factor(self) -> f64 {
+        if self == ReusedTicker { 1000.0 } else { 1.0 }
+    }
+
     /// Spoils the rows of a kline answer, `length` milliseconds each; nothing for a fault of the connection.
     pub(super) fn spoil(self, rows: &mut Vec<Value>, length: i64) {
         let (count, middle) = (rows.len(), rows.len() / 2);
@@ -108,7 +113,7 @@ impl Fault {
                 rows.iter_mut().for_each(|row| row[6] = json!(row[6].as_i64().unwrap_or_default() + 3 * length))
             }
             ReusedTicker => rows[middle..].iter_mut().for_each(|row| {
-                (1..5).for_each(|field| row[field] = json!(format!("{:.8}", 1000.0 * number(&row[field]))));
+                (1..5).for_each(|field| row[field] = json!(format!("{:.8}", self.factor() * number(&row[field]))));
             }),
             Status(_) | RateLimited { .. } | Banned { .. } | TimeOut | Reset | Truncated | NotJson => {}
         }

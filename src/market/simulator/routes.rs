@@ -6,7 +6,7 @@ use super::{Fault, Shared};
 use crate::market::Candle;
 use crate::symbol::{Symbol, Timeframe};
 use axum::extract::{ConnectInfo, Query, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderName, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -17,8 +17,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What a symbol may be quoted in.
+const QUOTES: [&str; 3] = ["USDT", "USDC", "BTC"];
 /// Longer than any client waits.
 const NO_ANSWER_FOR: Duration = Duration::from_secs(300);
+
+const USED_WEIGHT: HeaderName = HeaderName::from_static("x-mbx-used-weight-1m");
 
 type Parameters = Query<HashMap<String, String>>;
 
@@ -26,20 +30,39 @@ pub(super) fn routes(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/api/v3/ping", get(|| async { Json(json!({})) }))
         .route("/api/v3/time", get(server_time))
+        .route("/api/v3/exchangeInfo", get(exchange_info))
         .route("/api/v3/klines", get(klines))
         .route("/api/v3/ticker/price", get(ticker_price))
         .layer(middleware::from_fn_with_state(shared.clone(), spoil))
+        .layer(middleware::from_fn_with_state(shared.clone(), weigh))
         .with_state(shared)
 }
 
-/// Counts the request, and spoils its answer if a fault is due.
+/// Weighs the request as Binance does: says in every answer what was used in this minute, and refuses what is too much.
+async fn weigh(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    shared.remember(request.uri().to_string());
+    let weight = match request.uri().path() {
+        "/api/v3/klines" => 2,
+        "/api/v3/ticker/price" if request.uri().query().is_some_and(|query| query.contains("symbol=")) => 2,
+        "/api/v3/ticker/price" => 4,
+        _ => 1,
+    };
+    let (used, minute_left_s) = shared.weigh(weight);
+    let mut answer = match used > shared.weight_a_minute {
+        true => too_many(StatusCode::TOO_MANY_REQUESTS, minute_left_s),
+        false => next.run(request).await,
+    };
+    answer.headers_mut().insert(USED_WEIGHT, used.into());
+    answer
+}
+
+/// Spoils the answer to a request if a fault is due.
 async fn spoil(
     State(shared): State<Arc<Shared>>,
     ConnectInfo(scissors): ConnectInfo<Scissors>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    shared.remember(request.uri().to_string());
     let fault = shared.next_fault();
     match fault {
         Some(Fault::Status(code)) => {
@@ -93,6 +116,26 @@ async fn server_time(State(shared): State<Arc<Shared>>) -> Json<Value> {
     Json(json!({ "serverTime": shared.now_ms() }))
 }
 
+/// The symbols traded, with what clients such as ccxt ask of them.
+async fn exchange_info(State(shared): State<Arc<Shared>>) -> Json<Value> {
+    let symbols: Vec<Symbol> = shared.paths.read().keys().cloned().collect();
+    let listed = symbols.iter().map(|symbol| {
+        let name = symbol.as_str();
+        let (base, quote) = QUOTES.iter().find_map(|quote| Some((name.strip_suffix(quote)?, *quote))).unwrap_or((name, ""));
+        json!({
+            "symbol": name, "status": "TRADING", "baseAsset": base, "baseAssetPrecision": 8,
+            "quoteAsset": quote, "quotePrecision": 8, "quoteAssetPrecision": 8,
+            "orderTypes": ["LIMIT", "MARKET"], "isSpotTradingAllowed": true, "isMarginTradingAllowed": false,
+            "filters": [{ "filterType": "PRICE_FILTER", "minPrice": "0.00000001", "maxPrice": "0", "tickSize": "0.00000001" }],
+            "permissions": ["SPOT"], "permissionSets": [["SPOT"]],
+        })
+    });
+    Json(json!({
+        "timezone": "UTC", "serverTime": shared.now_ms(), "rateLimits": [], "exchangeFilters": [],
+        "symbols": listed.collect::<Vec<Value>>(),
+    }))
+}
+
 async fn klines(
     State(shared): State<Arc<Shared>>,
     Query(parameters): Parameters,
@@ -139,10 +182,15 @@ fn kline(candle: &Candle, timeframe: Timeframe) -> Value {
     ])
 }
 
-async fn ticker_price(State(shared): State<Arc<Shared>>, Query(parameters): Parameters) -> Answer {
+async fn ticker_price(
+    State(shared): State<Arc<Shared>>,
+    Query(parameters): Parameters,
+    fault: Option<Extension<Fault>>,
+) -> Answer {
     let now = shared.now_ms();
+    let factor = fault.map_or(1.0, |Extension(fault)| fault.factor());
     let price = |symbol: &str| {
-        let price = path(&shared, symbol)?.lock().price(now);
+        let price = factor * path(&shared, symbol)?.lock().price(now);
         Ok(json!({ "symbol": symbol, "price": format!("{price:.8}") }))
     };
     let answer = match (parameters.get("symbol"), parameters.get("symbols")) {

@@ -1,7 +1,7 @@
 /**
  * An npm script that retrains what is older than a day, with progress, and ends with 0 only when every model is young.
  *
- *     "retrain": "tsx ts-examples/retrain-script.ts"
+ *     "retrain": "tsx retraining/retrain.ts"
  *
  * Ctrl-C ends it early; the models in service stay.
  */

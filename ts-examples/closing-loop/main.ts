@@ -1,7 +1,7 @@
 /**
  * A backend's closing loop: every price goes to `onPrice`, which closes what it hits and stores the outcome.
  *
- *     npx tsx ts-examples/closing-loop.ts
+ *     npx tsx closing-loop/main.ts
  *
  * The prices are simulated here; in a backend they come from its price stream.
  */

@@ -1,12 +1,9 @@
 /**
  * Candles from elsewhere than Binance: `fetchCandles` has the shape of ccxt's `fetchOHLCV`.
  *
- *     npx tsx ts-examples/custom-exchange.ts
+ *     npx tsx custom-exchange/main.ts
  *
- * With ccxt:
- *
- *     const exchange = new ccxt.kraken()
- *     fetchCandles: ({ symbol, timeframe, since, limit }) => exchange.fetchOHLCV(pairOf(symbol), timeframe, since, limit)
+ * With ccxt: ../ccxt/candles.ts.
  *
  * Pages may be as short as the exchange makes them: it is asked again from where a page ended.
  */

@@ -1,0 +1,111 @@
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import express from 'express'
+import type { SignalLoop } from '..'
+import { drawnCharts, inBrowser, overhang, visit } from './helpers/browser'
+import { candles, storeCandles } from './helpers/candles'
+import { newHome, newLoop } from './helpers/home'
+import { EVIL, trade } from './helpers/traded'
+
+/** A home with everything that a report shows, and a file whose name is a program. */
+async function livedIn(): Promise<SignalLoop> {
+  const home = newHome()
+  storeCandles(home, candles(500).filter((_, i) => i < 200 || i > 220))
+  writeFileSync(join(home, 'data', '<script>document.title = "owned"<!--.csv'), '')
+  const loop = newLoop({ home })
+  loop.configure({ symbols: ['BTCUSDT'], timeframes: ['1h'] })
+  await trade(loop, 60)
+  await loop.train({ fetch: false })
+  await loop.startScheduler({ enabled: false }).runOnce('evaluate')
+  return loop
+}
+
+inBrowser('the report draws its charts, shows values where one points, and asks nobody for anything', async () => {
+  const { path } = await (await livedIn()).report()
+  const { page, errors, requests } = await visit(pathToFileURL(path).href)
+  // Success, results, drawdown, and the calibration of signals and of models.
+  expect(await drawnCharts(page)).toEqual({ drawn: 5, all: 5 })
+  const chart = page.locator('.chart').first()
+  await chart.scrollIntoViewIfNeeded()
+  await chart.hover({ position: { x: 300, y: 100 } })
+  await expect(chart.locator('.tip').innerText()).resolves.toMatch(/Week of .* 2025\s+\d+ of \d+ succeeded: [\d.]+\s% \([\d.]+–[\d.]+\s%\)/)
+  const curve = page.locator('.chart').nth(1)
+  await curve.hover({ position: { x: 500, y: 100 } })
+  await expect(curve.locator('.tip').innerText()).resolves.toMatch(/until .* 2025.*\s+all [+−][\d.]+\s%\s+BTCUSDT [+−][\d.]+\s%/)
+  await page.getByRole('button', { name: 'ETHUSDT' }).click()
+  await curve.hover({ position: { x: 510, y: 100 } })
+  await expect(curve.locator('.tip').innerText()).resolves.not.toContain('ETHUSDT')
+  expect([errors, requests]).toEqual([[], [pathToFileURL(path).href]])
+
+  // Names that would be programs are text.
+  await page.locator('details summary').first().click()
+  const text = await page.locator('main').innerText()
+  expect(text).toContain(`${EVIL} at or above`)
+  expect(text).toContain('<script>document.title = "owned"<!--.csv')
+  expect(await page.title()).toBe('signalloop report')
+  for (const part of ['of 120 closed signals succeeded', 'first model', '1, longest 21 h', 'evaluate']) expect(text).toContain(part)
+  await page.close()
+})
+
+inBrowser('it is dark where that is wished for, and fits a phone', async () => {
+  const { path } = await (await livedIn()).report()
+  const url = pathToFileURL(path).href
+  const dark = await visit(url, { dark: true })
+  const background = () => dark.page.evaluate(() => getComputedStyle(document.body).backgroundColor)
+  const pixels = () => dark.page.evaluate(() => document.querySelector('canvas')!.toDataURL())
+  const [darkness, drawing] = [await background(), await pixels()]
+  await dark.page.emulateMedia({ colorScheme: 'light' })
+  // The charts, too, are drawn in other colours.
+  expect(await background()).not.toBe(darkness)
+  expect(await pixels()).not.toBe(drawing)
+  expect(dark.errors).toEqual([])
+  await dark.page.close()
+
+  for (const width of [320, 390]) {
+    const phone = await visit(url, { width, height: 800 })
+    expect(await overhang(phone.page)).toBe(0)
+    expect(await drawnCharts(phone.page)).toEqual({ drawn: 5, all: 5 })
+    expect(phone.errors).toEqual([])
+    await phone.page.close()
+  }
+})
+
+inBrowser('a home without signals is told what to do', async () => {
+  const { path } = await newLoop().report()
+  const { page, errors } = await visit(pathToFileURL(path).href, { width: 390 })
+  await expect(page.locator('main').innerText()).resolves.toMatch(/No signals yet[\s\S]*recordSignal[\s\S]*npx signalloop train/)
+  expect([errors, await overhang(page)]).toEqual([[], 0])
+  await page.close()
+})
+
+inBrowser('the live view follows signals as they close, and what was open stays open', async () => {
+  const loop = await livedIn()
+  const app = express().use('/learning', loop.dashboard())
+  const server = createServer(app)
+  try {
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const { page, errors, requests } = await visit(`${origin}/learning`)
+    await page.getByText('live', { exact: true }).waitFor()
+    await page.locator('details summary').first().click()
+    await loop.feedbackTracker.recordSignal({ id: 'new', pair: 'SOL/USDT', signalType: 'SELL', confidence: 60, entryPrice: 100, takeProfit: 99, timestamp: Date.now() - 1000 })
+    await loop.feedbackTracker.onPrice('SOLUSDT', 99)
+    await page.getByText('of 121 closed signals succeeded').waitFor()
+    expect(await page.locator('#latest tbody tr').first().innerText()).toContain('SOLUSDT')
+    expect(await page.locator('details[open]').count()).toBe(1)
+    expect(await drawnCharts(page)).toEqual({ drawn: 5, all: 5 })
+    expect(errors).toEqual([])
+    expect(requests.filter((url) => url !== `${origin}/learning` && url !== `${origin}/learning?data`)).toEqual([])
+
+    server.closeAllConnections()
+    await new Promise((closed) => server.close(closed))
+    await page.getByText('no connection, trying again').waitFor()
+    await page.close()
+  } finally {
+    server.close()
+  }
+})

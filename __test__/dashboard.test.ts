@@ -1,0 +1,202 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer, request as ask, type IncomingHttpHeaders, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import express from 'express'
+import fastify from 'fastify'
+import { close, dashboard, feedbackTracker, type SignalLoop } from '..'
+import { ROOT, runNode } from './helpers/child'
+import { NOWHERE, contents, newHome, newLoop } from './helpers/home'
+import { trade } from './helpers/traded'
+
+const servers: Server[] = []
+
+afterEach(async () => {
+  await Promise.all(servers.splice(0).map((server) => new Promise((closed) => server.close(closed))))
+})
+
+async function listening(server: Server): Promise<number> {
+  servers.push(server)
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  return (server.address() as AddressInfo).port
+}
+
+interface Got {
+  status: number
+  headers: IncomingHttpHeaders
+  body: string
+}
+
+/** Not `fetch`: that forbids some of the headers asked with here. */
+const get = (port: number, path: string, headers: Record<string, string> = {}, method = 'GET'): Promise<Got> =>
+  new Promise((resolve, reject) => {
+    const asked = ask({ port, host: '127.0.0.1', path, method, headers: { connection: 'close', ...headers } }, (response) => {
+      let body = ''
+      response.setEncoding('utf8').on('data', (text) => (body += text))
+      response.on('end', () => resolve({ status: response.statusCode!, headers: response.headers, body }))
+    })
+    asked.once('error', reject).end()
+  })
+
+/** The live view as each kind of backend serves it, at `/learning`. */
+const BACKENDS: Record<string, (loop: SignalLoop) => Promise<number>> = {
+  express: (loop) => {
+    const app = express()
+    // As a backend that lets other sites read the rest of it.
+    app.use((_req, res, next) => {
+      res.setHeader('Access-Control-Allow-Origin', '*')
+      next()
+    })
+    app.use('/learning', loop.dashboard())
+    return listening(createServer(app))
+  },
+  http: (loop) => {
+    const view = loop.dashboard()
+    return listening(createServer((req, res) => (req.url!.startsWith('/learning') ? view(req, res) : res.writeHead(404).end())))
+  },
+  fastify: async (loop) => {
+    const view = loop.dashboard()
+    const app = fastify()
+    app.all('/learning', (request, reply) => {
+      reply.hijack()
+      view(request.raw, reply.raw)
+    })
+    await app.ready()
+    return listening(app.server)
+  },
+}
+
+describe.each(Object.keys(BACKENDS))('mounted in %s', (backend) => {
+  test('serves the page and its data, and tells when nothing is new', async () => {
+    const loop = newLoop()
+    await trade(loop, 3)
+    const port = await BACKENDS[backend]!(loop)
+    const page = await get(port, '/learning')
+    expect([page.status, page.headers['content-type']]).toEqual([200, 'text/html; charset=utf-8'])
+    expect(page.body).toContain('<body data-place="served">')
+
+    const data = await get(port, '/learning?data')
+    expect(data.headers['content-type']).toBe('application/json; charset=utf-8')
+    expect(JSON.parse(data.body).signals.figures.closedSignals).toBe(6)
+    const known = { 'if-none-match': data.headers.etag! }
+    expect(await get(port, '/learning?data', known)).toMatchObject({ status: 304, body: '' })
+
+    await loop.feedbackTracker.recordSignal({ id: 'new', pair: 'BTCUSDT', signalType: 'BUY', confidence: 60, entryPrice: 100, takeProfit: 101, timestamp: Date.now() - 1000 })
+    await loop.feedbackTracker.onPrice('BTCUSDT', 101)
+    let news = await get(port, '/learning?data', known)
+    for (let tries = 0; tries < 100 && news.status === 304; tries++) {
+      await new Promise((wait) => setTimeout(wait, 50))
+      news = await get(port, '/learning?data', known)
+    }
+    expect(JSON.parse(news.body).signals.figures.closedSignals).toBe(7)
+    expect((await get(port, '/elsewhere')).status).toBe(404)
+  })
+
+  test('is read only, for nobody else, and not to be framed', async () => {
+    const loop = newLoop()
+    const port = await BACKENDS[backend]!(loop)
+    const before = contents(loop.home)
+    for (const method of ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']) {
+      const { status, headers } = await get(port, '/learning', {}, method)
+      expect([method, status, headers.allow]).toEqual([method, 405, 'GET, HEAD'])
+    }
+    const { status, body, headers } = await get(port, '/learning', {}, 'HEAD')
+    expect([status, body]).toEqual([200, ''])
+    expect(headers).toMatchObject({
+      'content-security-policy': expect.stringMatching(/^default-src 'none'; script-src 'sha256-.*frame-ancestors 'none'$/),
+      'x-content-type-options': 'nosniff',
+      'x-frame-options': 'DENY',
+      'referrer-policy': 'no-referrer',
+      'cache-control': 'no-store',
+      'cross-origin-resource-policy': 'same-origin',
+    })
+    expect(headers['access-control-allow-origin']).toBeUndefined()
+    const elsewhere = { origin: 'https://evil.example' }
+    const script = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'no-cors', 'sec-fetch-dest': 'script' }
+    const frame = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'iframe' }
+    for (const from of [elsewhere, script, frame]) {
+      for (const path of ['/learning', '/learning?data']) {
+        const refused = await get(port, path, from)
+        expect([refused.status, refused.body]).toEqual([403, 'other sites may not read this\n'])
+      }
+    }
+    const link = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' }
+    expect((await get(port, '/learning', link)).status).toBe(200)
+    expect((await get(port, '/learning?data', { 'sec-fetch-site': 'same-origin' })).status).toBe(200)
+    expect(contents(loop.home)).toEqual(before)
+  })
+})
+
+test('in express, what lies below the mount point is left to others', async () => {
+  const app = express().use('/learning', newLoop().dashboard())
+  app.get('/learning/more', (_req, res) => void res.send('mine'))
+  const port = await listening(createServer(app))
+  expect((await get(port, '/learning/more')).body).toBe('mine')
+  expect((await get(port, '/learning/')).body).toContain('<!doctype html>')
+  expect((await get(port, '/learning/nothing')).status).toBe(404)
+})
+
+test('of the default loop, whichever that is at the moment', async () => {
+  const port = await listening(createServer(dashboard()))
+  const closed = async () => JSON.parse((await get(port, '/?data')).body).home
+  const [first, second] = [newHome(), newHome()]
+  process.env.SIGNALLOOP_HOME = first
+  expect(await closed()).toBe(first)
+  await feedbackTracker.getStats()
+  await close()
+  process.env.SIGNALLOOP_HOME = second
+  expect(await closed()).toBe(second)
+  await close()
+  delete process.env.SIGNALLOOP_HOME
+})
+
+test('a closed loop is told, and nothing crashes', async () => {
+  const loop = newLoop()
+  const port = await listening(createServer(loop.dashboard()))
+  await loop.close()
+  const { status, body } = await get(port, '/')
+  expect([status, body]).toEqual([503, expect.stringMatching(/was closed.*\[ERR_CLOSED\]/)])
+})
+
+test('many lookers share one report, and the event loop stays free', async () => {
+  const loop = newLoop()
+  await trade(loop, 30)
+  const port = await listening(createServer(loop.dashboard()))
+  const answers = await Promise.all(Array.from({ length: 50 }, () => get(port, '/?data')))
+  expect(new Set(answers.map(({ headers }) => headers.etag)).size).toBe(1)
+  expect(answers.every(({ status }) => status === 200)).toBe(true)
+})
+
+describe('signalloop dashboard', () => {
+  async function serve(...args: string[]) {
+    const env = { ...process.env, SIGNALLOOP_HOME: newHome(), SIGNALLOOP_EXCHANGE_URL: NOWHERE }
+    const child = spawn(process.execPath, [join(ROOT, 'bin', 'signalloop.js'), 'dashboard', '--port', '0', '--json', ...args], { env })
+    const ended = once(child, 'close')
+    let text = ''
+    for await (const line of createInterface({ input: child.stdout })) {
+      text += line
+      if (line === '}') break
+    }
+    return { child, ended, url: new URL(JSON.parse(text).url as string) }
+  }
+
+  test('serves on this machine only, by its address only, until it is told to end', async () => {
+    const { child, ended, url } = await serve()
+    try {
+      expect(url.hostname).toBe('127.0.0.1')
+      const port = Number(url.port)
+      expect((await get(port, '/')).body).toContain('data-place="served"')
+      expect((await get(port, '/?data', { host: `localhost:${port}` })).status).toBe(200)
+      expect((await get(port, '/', { host: `evil.example:${port}` })).status).toBe(421)
+      expect((await get(port, '/etc/passwd')).status).toBe(404)
+      expect((await get(port, '/', {}, 'POST')).status).toBe(405)
+      const taken = await runNode([join(ROOT, 'bin', 'signalloop.js'), 'dashboard', '--port', url.port], { env: { SIGNALLOOP_HOME: newHome() } })
+      expect([taken.code, taken.stderr]).toEqual([1, expect.stringMatching(/`port` must be one that can be listened on.*\[ERR_INVALID_ARGUMENT\]/)])
+    } finally {
+      child.kill('SIGTERM')
+      expect(await ended).toEqual([0, null])
+    }
+  })
+})

@@ -1,0 +1,191 @@
+// Every code block of the README and of docs/ is run, in a project that has signalloop installed, against the test exchange:
+//
+//   ts    a whole program. After `<!-- serves PATH -->` it is asked for that path, and ended.
+//   sh    commands. After `<!-- until Ctrl-C -->` they get a SIGINT once they run; after `<!-- in CI -->` they are those
+//         that .ci/run gives, and are looked for there.
+//   json  after `<!-- file: NAME -->`: such a file of a home, in which doctor must find nothing wrong.
+//   text  what is no code: output, layouts, drawings.
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { ROOT, runNode } from './helpers/child'
+import { startExchange, type Exchange } from './helpers/exchange'
+import { newHome, newLoop } from './helpers/home'
+
+interface Block {
+  language: string
+  /** The comment before it. */
+  note: string
+  text: string
+  place: string
+}
+
+const FILES = ['README.md', ...readdirSync(join(ROOT, 'docs')).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`)]
+const BLOCK = /(?:^<!-- (.*) -->\n+)?^```(.*)\n([\s\S]*?)^```$/gm
+
+const blocksOf = (file: string): Block[] =>
+  [...readFileSync(join(ROOT, file), 'utf8').matchAll(BLOCK)].map(({ 1: note = '', 2: language = '', 3: text = '' }, i) => {
+    return { note, language, text, place: `${file}, block ${i + 1} (${language})` }
+  })
+
+let exchange: Exchange
+let project: string
+
+const environment = (home: string): NodeJS.ProcessEnv => ({
+  ...process.env,
+  SIGNALLOOP_HOME: home,
+  SIGNALLOOP_EXCHANGE_URL: exchange.url,
+  PATH: `${join(project, 'node_modules', '.bin')}:${process.env.PATH}`,
+})
+
+/** A home of two markets with candles, two versions of each model, and, as `old.csv`, candles from elsewhere. */
+async function preparedHome(): Promise<string> {
+  const home = newHome()
+  writeFileSync(join(home, 'training_config.json'), JSON.stringify({ symbols: ['BTCUSDT', 'ETHUSDT'], timeframes: ['1h'], history_days: 60, trees: 10 }))
+  for (let version = 1; version <= 2; version++) {
+    const { code, stdout } = await runNode([join(ROOT, 'bin', 'signalloop.js'), 'train'], { env: environment(home) })
+    expect([code, stdout]).toEqual([0, expect.stringContaining('2/2')])
+  }
+  copyFileSync(join(home, 'data', 'btcusdt_1h.csv'), join(project, 'old.csv'))
+  const loop = newLoop({ home, exchangeUrl: exchange.url })
+  await loop.feedbackTracker.recordSignal({ id: 'before', pair: 'BTC/USDT', signalType: 'BUY', confidence: 60, entryPrice: 100, timestamp: Date.now() })
+  await loop.close()
+  return home
+}
+
+interface Running {
+  child: ChildProcess
+  output: () => string
+  ended: Promise<[number | null, NodeJS.Signals | null]>
+}
+
+function start(command: string, args: string[], env: NodeJS.ProcessEnv): Running {
+  const child = spawn(command, args, { cwd: project, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (output += text))
+  return { child, output: () => output, ended: once(child, 'close') as Running['ended'] }
+}
+
+/** To the whole group, as a terminal does it. */
+const signal = ({ child }: Running, name: NodeJS.Signals) => process.kill(-child.pid!, name)
+
+async function eventually<T>(running: Running, look: () => Promise<T | undefined>): Promise<T> {
+  for (const deadline = Date.now() + 20_000; Date.now() < deadline; ) {
+    const found = await look().catch(() => undefined)
+    if (found !== undefined) return found
+    if (running.child.exitCode !== null) throw new Error(`it ended with ${running.child.exitCode}: ${running.output()}`)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  signal(running, 'SIGKILL')
+  throw new Error(`nothing came of it: ${running.output()}`)
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  server.close()
+  return port
+}
+
+async function runProgram({ note, text }: Block, number: number, home: string): Promise<void> {
+  const file = join(project, `program-${number}.ts`)
+  writeFileSync(file, text)
+  const port = await freePort()
+  const running = start(process.execPath, ['--import', 'tsx', file], { ...environment(home), PORT: String(port) })
+  const path = /^serves (\/.*)$/.exec(note)?.[1]
+  if (path === undefined) {
+    expect([await running.ended, running.output()]).toEqual([[0, null], expect.not.stringMatching(/error/i)])
+    return
+  }
+  const answer = await eventually(running, async () => fetch(`http://127.0.0.1:${port}${path}`))
+  expect([answer.status, await answer.text()]).toEqual([200, expect.stringMatching(/./)])
+  signal(running, 'SIGKILL')
+  await running.ended
+}
+
+async function runCommands({ note, text }: Block, home: string): Promise<void> {
+  if (note === 'in CI') {
+    const ci = readFileSync(join(ROOT, '.ci', 'run'), 'utf8').split('\n')
+    for (const command of text.trim().split(/\n|&&/)) {
+      expect(ci.some((line) => line.startsWith(command.trim()))).toBe(true)
+    }
+    return
+  }
+  const running = start('bash', ['-euo', 'pipefail', '-c', text], environment(home))
+  if (note === 'until Ctrl-C') {
+    // Its first words: then it listens for the end.
+    await eventually(running, async () => (running.output().includes('\n') ? true : undefined))
+    signal(running, 'SIGINT')
+  }
+  const [code, by] = await running.ended
+  // npx and bash hand on a SIGINT that their child ended well after.
+  const well = code === 0 || (note === 'until Ctrl-C' && by === 'SIGINT')
+  expect([well, code, by, running.output()]).toEqual([true, code, by, expect.not.stringMatching(/^error/m)])
+}
+
+async function checkFile({ note, text }: Block): Promise<void> {
+  const name = /^file: ([\w./]+)$/.exec(note)?.[1]
+  if (name === undefined) throw new Error('a json block says which file it is: <!-- file: NAME -->')
+  const home = newHome()
+  mkdirSync(dirname(join(home, name)), { recursive: true })
+  writeFileSync(join(home, name), text)
+  const { stdout } = await runNode([join(ROOT, 'bin', 'signalloop.js'), 'doctor', '--json'], { env: environment(home) })
+  const { findings } = JSON.parse(stdout) as { findings: { check: string; state: string; what: string }[] }
+  const concerned = findings.filter(({ check }) => check === 'configuration' || check === 'signals')
+  expect(concerned.filter(({ state }) => state !== 'fine')).toEqual([])
+  if (name.endsWith('signals.jsonl')) {
+    expect(concerned).toContainEqual(expect.objectContaining({ check: 'signals', what: expect.stringMatching(/^[1-9]\d* signals/) }))
+  }
+}
+
+// The commands are written for a shell that Windows has not.
+(process.platform === 'win32' ? describe.skip : describe)('every code block runs', () => {
+  beforeAll(async () => {
+    exchange = await startExchange({ seed: 5, symbols: ['BTCUSDT', 'ETHUSDT', 'LUNAUSDT'], days: 70 })
+    project = mkdtempSync(join(tmpdir(), 'signalloop-docs-'))
+    const modules = join(project, 'node_modules')
+    mkdirSync(join(modules, '.bin'), { recursive: true })
+    symlinkSync(ROOT, join(modules, 'signalloop'), 'dir')
+    symlinkSync(join(ROOT, 'bin', 'signalloop.js'), join(modules, '.bin', 'signalloop'))
+    for (const name of ['express', 'tsx']) symlinkSync(join(ROOT, 'node_modules', name), join(modules, name), 'dir')
+    writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'backend', type: 'module', private: true }))
+  })
+  afterAll(async () => {
+    await exchange.stop()
+    rmSync(project, { recursive: true, force: true })
+  })
+
+  test.each(FILES.map((file) => [file, blocksOf(file)] as const).filter(([, blocks]) => blocks.length > 0))('%s', async (_file, blocks) => {
+    const home = blocks.some(({ language }) => language === 'sh') ? await preparedHome() : newHome()
+    for (const [number, block] of blocks.entries()) {
+      try {
+        if (block.language === 'ts') await runProgram(block, number, home)
+        else if (block.language === 'sh') await runCommands(block, home)
+        else if (block.language === 'json') await checkFile(block)
+        else expect(block.language).toBe('text')
+      } catch (error) {
+        throw new Error(`${block.place}: ${(error as Error).message}`)
+      }
+    }
+  }, 120_000)
+})
+
+test('the README comes to the first learned signal within two screens', () => {
+  const lines = readFileSync(join(ROOT, 'README.md'), 'utf8').split('\n')
+  const learned = lines.findIndex((line) => line.includes('feedbackTracker.assess('))
+  expect(learned).toBeGreaterThan(0)
+  expect(learned).toBeLessThan(100)
+})
+
+test('what a document links to is there', () => {
+  const targets = FILES.flatMap((file) => {
+    const links = readFileSync(join(ROOT, file), 'utf8').matchAll(/\]\((?!https?:)([^)#\s]+)(?:#[\w-]+)?\)/g)
+    return [...links].map(([, target]) => join(dirname(file), target!))
+  })
+  expect(targets.length).toBeGreaterThan(10)
+  expect(targets.filter((target) => !existsSync(join(ROOT, target)))).toEqual([])
+})

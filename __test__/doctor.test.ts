@@ -1,0 +1,162 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { appendFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { HOUR, candles, storeCandles } from './helpers/candles'
+import { ROOT, runNode } from './helpers/child'
+import { NOWHERE, contents, newHome, newLoop } from './helpers/home'
+
+interface Finding {
+  check: string
+  state: 'fine' | 'warning' | 'fault'
+  what: string
+  why?: string
+  advice?: string
+  code?: string
+}
+
+const CLI = join(ROOT, 'bin', 'signalloop.js')
+const HOST = /^Node\.js v\d+\.\d+\.\d+, \w+ \w+/
+
+/** What doctor finds in a home, besides what is fine. */
+async function found(home: string, url: string): Promise<{ code: number | null; faults: Finding[]; warnings: Finding[]; fine: string[] }> {
+  const { code, stdout, stderr } = await runNode([CLI, 'doctor', '--json', '--home', home], { env: { SIGNALLOOP_EXCHANGE_URL: url } })
+  expect(stderr).toBe('')
+  const { healthy, host, findings } = JSON.parse(stdout) as { healthy: boolean; host: string; findings: Finding[] }
+  expect(host).toMatch(HOST)
+  expect(healthy).toBe(code === 0)
+  const of = (state: Finding['state']) => findings.filter((finding) => finding.state === state)
+  for (const finding of [...of('fault'), ...of('warning')]) {
+    expect([finding, finding.why, finding.advice]).toEqual([finding, expect.stringMatching(/.{10}/), expect.stringMatching(/.{5}/)])
+  }
+  return { code, faults: of('fault'), warnings: of('warning'), fine: of('fine').map(({ check }) => check) }
+}
+
+/** An exchange whose clock is off by `aheadMs`, and that does not know some symbols. */
+let exchange: Server
+let aheadMs = 0
+beforeAll(async () => {
+  exchange = createServer((request, response) => {
+    const url = new URL(request.url!, 'http://localhost')
+    const send = (status: number, body: unknown) => response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+    if (url.pathname === '/api/v3/time') return send(200, { serverTime: Date.now() + aheadMs })
+    const symbols = JSON.parse(url.searchParams.get('symbols') ?? '[]') as string[]
+    if (symbols.some((symbol) => symbol.startsWith('NO'))) return send(400, { code: -1121, msg: 'Invalid symbol.' })
+    return send(200, symbols.map((symbol) => ({ symbol, price: '5' })))
+  })
+  await new Promise<void>((resolve) => exchange.listen(0, '127.0.0.1', resolve))
+})
+afterAll(() => {
+  exchange.closeAllConnections()
+  return new Promise((resolve) => exchange.close(resolve))
+})
+const url = () => `http://127.0.0.1:${(exchange.address() as AddressInfo).port}`
+
+/** A home with candles and a model of BTCUSDT 1h, which is all that is configured. */
+async function healthyHome(): Promise<string> {
+  const home = newHome()
+  writeFileSync(join(home, 'training_config.json'), JSON.stringify({ symbols: ['BTCUSDT'], timeframes: ['1h'], trees: 10 }))
+  storeCandles(home, candles(400))
+  const loop = newLoop({ home })
+  expect((await loop.train({ fetch: false })).successful).toBe(1)
+  await loop.feedbackTracker.recordSignal({ id: 'a', pair: 'BTCUSDT', signalType: 'BUY', confidence: 60, entryPrice: 100, timestamp: Date.now() })
+  await loop.close()
+  return home
+}
+let healthy: string
+beforeEach(async () => {
+  healthy = await healthyHome()
+  aheadMs = 0
+})
+
+test('a healthy home: nothing is wrong, and nothing is changed', async () => {
+  const before = contents(healthy)
+  const { code, faults, warnings, fine } = await found(healthy, url())
+  expect({ code, faults, warnings }).toEqual({ code: 0, faults: [], warnings: [] })
+  expect(fine).toEqual(['home', 'configuration', 'signals', 'candles', 'models', 'scheduler', 'exchange', 'clock'])
+  expect(contents(healthy)).toEqual(before)
+  const { stdout } = await runNode([CLI, 'doctor', '--home', healthy], { env: { SIGNALLOOP_EXCHANGE_URL: url() } })
+  expect(stdout).toMatch(/^signalloop \d.*Node\.js v/)
+  expect(stdout).toMatch(/\nok +signals +1 signals, 1 of them open/)
+  expect(stdout).toMatch(/\nNothing is wrong\.\n$/)
+})
+
+test('a home that does not exist yet is told, as is one that cannot be', async () => {
+  const nowhere = join(newHome(), 'mll')
+  const { code, warnings } = await found(nowhere, url())
+  expect([code, warnings[0]]).toMatchObject([0, { check: 'home', what: expect.stringContaining(nowhere) }])
+  expect(existsSync(nowhere)).toBe(false)
+
+  const file = join(newHome(), 'file')
+  writeFileSync(file, '')
+  for (const home of [file, join(file, 'below')]) {
+    expect(await found(home, url())).toMatchObject({ code: 1, faults: [{ check: 'home', code: 'ERR_IO', what: expect.stringContaining(file) }] })
+  }
+})
+
+type Harm = [name: string, harm: (home: string) => void | Promise<void>, expected: Omit<Partial<Finding>, 'what'> & { what: RegExp | string }]
+const json = (home: string, name: string, content: object | string) =>
+  writeFileSync(join(home, name), typeof content === 'string' ? content : JSON.stringify(content))
+const market = { symbols: ['BTCUSDT'], timeframes: ['1h'] }
+
+const HARMS: Harm[] = [
+  ['a wrong value', (home) => json(home, 'training_config.json', { ...market, trees: 3 }), { check: 'configuration', state: 'fault', code: 'ERR_INVALID_CONFIG', what: /`trees` must be .* 10 to 2000; got 3/ }],
+  ['broken JSON', (home) => json(home, 'training_config.json', '{ "symbols": ['), { check: 'configuration', state: 'fault', code: 'ERR_INVALID_CONFIG', what: /valid JSON/ }],
+  ['a misspelt key', (home) => json(home, 'training_config.json', { ...market, tres: 30 }), { check: 'configuration', state: 'warning', what: /unknown key `tres`/ }],
+  ['a wrong schedule', (home) => json(home, 'scheduler_config.json', { retrain: { time: '25:00' } }), { check: 'configuration', state: 'fault', code: 'ERR_INVALID_CONFIG', what: /25:00/ }],
+  ['a log that is a folder', (home) => {
+    rmSync(join(home, 'feedback'), { recursive: true })
+    mkdirSync(join(home, 'feedback', 'signals.jsonl'), { recursive: true })
+  }, { check: 'signals', state: 'fault', code: 'ERR_STORE', what: /signals\.jsonl/ }],
+  ['a torn log', (home) => appendFileSync(join(home, 'feedback', 'signals.jsonl'), '{"signal_id":"b","pai'), { check: 'signals', state: 'warning', what: /unfinished last line of 21 bytes/ }],
+  ['a damaged line', (home) => appendFileSync(join(home, 'feedback', 'signals.jsonl'), 'rubbish\n'), { check: 'signals', state: 'warning', what: /1 damaged lines/ }],
+  ['no candles', (home) => rmSync(join(home, 'data'), { recursive: true }), { check: 'candles', state: 'warning', what: '1 of 1 configured markets have no candles: BTCUSDT 1h' }],
+  ['old candles', (home) => storeCandles(home, candles(400, { end: Math.floor(Date.now() / HOUR) * HOUR - 5 * HOUR })), { check: 'candles', state: 'warning', what: /end in the past: BTCUSDT 1h \((5\.\d|6\.0) h ago\)/ }],
+  ['a hole in time', (home) => storeCandles(home, candles(400).filter((_, i) => i < 100 || i > 102)), { check: 'candles', state: 'warning', what: /have holes in time: BTCUSDT 1h \(1\)/ }],
+  ['candles that cannot be', (home) => appendFileSync(join(home, 'data', 'btcusdt_1h.csv'), '2099-01-01 00:00:00,100,90,110,100,5\n'), { check: 'candles', state: 'fault', code: 'ERR_INVALID_CANDLE', what: /btcusdt_1h\.csv/ }],
+  ['a file of no market', (home) => writeFileSync(join(home, 'data', 'old copy.csv'), ''), { check: 'candles', state: 'warning', what: /old copy\.csv/ }],
+  ['no model', (home) => rmSync(join(home, 'models'), { recursive: true }), { check: 'models', state: 'warning', what: '1 of 1 configured markets have no model: BTCUSDT 1h' }],
+  ['a damaged model', (home) => {
+    const [path] = Object.keys(contents(join(home, 'models'))).filter((name) => /btcusdt_1h\/.*\.model$/.test(name.replaceAll('\\', '/')))
+    appendFileSync(path!, 'more')
+  }, { check: 'models', state: 'fault', code: 'ERR_MODEL_FILE', what: /btcusdt_1h/ }],
+  ['a symbol that the exchange does not know', (home) => json(home, 'training_config.json', { symbols: ['BTCUSDT', 'NOUSDT'], timeframes: ['1h'] }), { check: 'exchange', state: 'fault', code: 'ERR_EXCHANGE', what: /NOUSDT: .*Invalid symbol/ }],
+  ['a clock that is ahead', () => void (aheadMs = -90_000), { check: 'clock', state: 'warning', what: /clock is (89\.\d|90\.0) s ahead of that of 127\.0\.0\.1/ }],
+  ['a clock that is behind', () => void (aheadMs = 5000), { check: 'clock', state: 'warning', what: /clock is [45]\.\d s behind/ }],
+  ['a folder that is none', (home) => {
+    rmSync(join(home, 'models'), { recursive: true })
+    writeFileSync(join(home, 'models'), '')
+  }, { check: 'home', state: 'fault', code: 'ERR_IO', what: /cannot write .*models/ }],
+  ['a task that failed', async (home) => {
+    rmSync(join(home, 'data'), { recursive: true })
+    await runNode([CLI, 'scheduler', 'once', '--task', 'fetch', '--home', home], { env: { SIGNALLOOP_EXCHANGE_URL: NOWHERE } })
+  }, { check: 'scheduler', state: 'warning', what: /fetch failed at .*\[ERR_EXCHANGE\]/ }],
+]
+
+test.each(HARMS)('%s is found', async (_name, harm, { what, ...expected }) => {
+  await harm(healthy)
+  const { code, faults, warnings } = await found(healthy, url())
+  expect([...faults, ...warnings]).toContainEqual(expect.objectContaining({ ...expected, what: expect.stringMatching(what) }))
+  expect(code).toBe(expected.state === 'fault' ? 1 : 0)
+})
+
+test('an exchange that cannot be reached is named', async () => {
+  const { code, faults } = await found(healthy, NOWHERE)
+  expect([code, faults]).toMatchObject([1, [{ check: 'exchange', code: 'ERR_EXCHANGE', what: expect.stringContaining('127.0.0.1:9'), advice: expect.stringContaining('127.0.0.1:9') }]])
+})
+
+// Only Linux tells who holds a lock, and has the command that holds one.
+const onLinux = process.platform === 'linux' ? test : test.skip
+onLinux('a log that another process does not let go is told with its holder', async () => {
+  const log = join(healthy, 'feedback', 'signals.jsonl')
+  const holder = spawn('flock', ['--exclusive', log, 'sh', '-c', 'echo held; sleep 60'], { stdio: ['ignore', 'pipe', 'inherit'], detached: true })
+  try {
+    await once(holder.stdout, 'data')
+    const { code, faults } = await found(healthy, url())
+    expect([code, faults]).toMatchObject([1, [{ check: 'signals', code: 'ERR_STORE_BUSY', what: expect.stringContaining(`held by process ${holder.pid} (flock)`) }]])
+  } finally {
+    process.kill(-holder.pid!, 'SIGKILL')
+  }
+})

@@ -1,0 +1,55 @@
+import { existsSync } from 'node:fs'
+import { chromium, type Browser, type Page } from 'playwright-core'
+
+/** The machine's Chromium; none is downloaded. */
+export const CHROMIUM = [process.env.CHROMIUM_PATH, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
+  (path) => path !== undefined && existsSync(path),
+)
+
+/** A test in a real browser; where there is none, one that says in its name that it did not run. */
+export const inBrowser = (name: string, work: () => Promise<void>): void => {
+  if (CHROMIUM) test(name, work)
+  else test.skip(`${name} (did not run: no Chromium here; apt-get install chromium, or set CHROMIUM_PATH)`, work)
+}
+
+/** What a page did: errors on its console, exceptions, and every address that it asked for. */
+export interface Visit {
+  page: Page
+  errors: string[]
+  requests: string[]
+}
+
+let browser: Browser | undefined
+
+afterAll(async () => {
+  await browser?.close()
+  browser = undefined
+})
+
+/** Opens an address in a window of its own. */
+export async function visit(url: string, { width = 1200, height = 900, dark = false } = {}): Promise<Visit> {
+  // Without its sandbox, which a root user of a container cannot have.
+  browser ??= await chromium.launch({ executablePath: CHROMIUM!, args: ['--no-sandbox'] })
+  const page = await browser.newPage({ viewport: { width, height }, colorScheme: dark ? 'dark' : 'light' })
+  const [errors, requests]: [string[], string[]] = [[], []]
+  page.on('console', (message) => message.type() === 'error' && errors.push(message.text()))
+  page.on('pageerror', (error) => errors.push(String(error)))
+  page.on('request', (request) => requests.push(request.url()))
+  await page.goto(url)
+  return { page, errors, requests }
+}
+
+/** How many of a page's charts have something drawn on them, and how many there are. */
+export const drawnCharts = (page: Page): Promise<{ drawn: number; all: number }> =>
+  page.evaluate(() => {
+    const canvases = [...document.querySelectorAll('canvas')]
+    const isDrawn = (canvas: HTMLCanvasElement) => {
+      const { data } = canvas.getContext('2d')!.getImageData(0, 0, canvas.width, canvas.height)
+      return new Set(new Uint32Array(data.buffer)).size > 5
+    }
+    return { drawn: canvases.filter(isDrawn).length, all: canvases.length }
+  })
+
+/** By how many pixels a page is wider than its window. */
+export const overhang = (page: Page): Promise<number> =>
+  page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)

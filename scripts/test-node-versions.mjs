@@ -1,0 +1,26 @@
+// Runs the tests of what is seen from Node under other versions of it, which npm's package `node` carries:
+//
+//     npm run test:node-versions                 # 22 and 24
+//     npm run test:node-versions -- 24 feedback  # one version, some files
+import { spawnSync } from 'node:child_process'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
+const args = process.argv.slice(2)
+const versions = args.filter((arg) => /^\d+$/.test(arg))
+const files = args.filter((arg) => !/^\d+$/.test(arg))
+const jest = join(ROOT, 'node_modules', 'jest', 'bin', 'jest.js')
+
+for (const version of versions.length > 0 ? versions : ['22', '24']) {
+  console.log(`\n== Node.js ${version}`)
+  const node = ['--yes', '--package', `node@${version}`, '--', 'node']
+  // A version that npx does not fetch would silently be the one in use.
+  const { stdout, stderr, status } = spawnSync('npx', [...node, '--version'], { cwd: ROOT, encoding: 'utf8', shell: process.platform === 'win32' })
+  if (status !== 0 || !stdout.startsWith(`v${version}.`)) {
+    console.error(`npx gave ${stdout.trim() || stderr} instead of Node.js ${version}`)
+    process.exit(1)
+  }
+  const ended = spawnSync('npx', [...node, jest, ...files], { cwd: ROOT, stdio: 'inherit', shell: process.platform === 'win32' })
+  if (ended.status !== 0) process.exit(ended.status ?? 1)
+}

@@ -1,0 +1,88 @@
+// Compiles what a TypeScript project writes against index.d.ts, with the TypeScript that this project uses and with the
+// newest, under every way of finding modules that backends use.
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
+const COMPILERS = ['typescript', 'typescript-newest']
+const STRICT = { strict: true, noUncheckedIndexedAccess: true, exactOptionalPropertyTypes: true, noImplicitOverride: true }
+// The first one checks index.d.ts itself too; the others need not do so again.
+const SETTINGS = {
+  'nodenext, ESM': { type: 'module', module: 'NodeNext', moduleResolution: 'NodeNext', skipLibCheck: false },
+  'nodenext, CommonJS, isolatedModules': { type: 'commonjs', module: 'NodeNext', moduleResolution: 'NodeNext', isolatedModules: true },
+  'nodenext, verbatimModuleSyntax': { type: 'module', module: 'NodeNext', moduleResolution: 'NodeNext', verbatimModuleSyntax: true },
+  'bundler': { type: 'module', module: 'ESNext', moduleResolution: 'Bundler' },
+}
+const PROGRAM = `
+import { feedbackTracker, mlPredictor, startScheduler, train, SignalLoop, FeedbackTracker, MLPredictor } from 'signalloop'
+import type { ErrorCode, LoopEvent, Outcome, Signal, SignalInput, TaskName, Timeframe } from 'signalloop'
+export { feedbackTracker as tracker } from 'signalloop'
+export type { PerformanceStats } from 'signalloop'
+
+export class Tracker extends FeedbackTracker {}
+export const predictor = new MLPredictor('ETHUSDT', '4h' satisfies Timeframe)
+
+/** Every event is dealt with, or this does not compile. */
+export function inWords(event: LoopEvent): string {
+  switch (event.type) {
+    case 'signalClosed': return event.signal.outcome
+    case 'modelPromoted': case 'modelRefused': case 'modelRolledBack': return event.reason
+    case 'drift': return event.scope === 'outcomes' ? String(event.successSince) : String(event.quantities.length)
+    case 'conservativeMode': return event.cause
+    case 'emergencyTraining': return event.phase === 'finished' ? event.trained.join() : event.markets.join()
+    case 'taskStarted': return event.task
+    case 'taskProgress': return String(event.done / event.total)
+    case 'taskFinished': return event.run.message
+    case 'taskFailed': return event.retryAt ?? event.run.outcome
+    case 'warning': return event.message
+    default: return event satisfies never
+  }
+}
+
+const outcome: Exclude<Outcome, 'ACTIVE'> = 'SUCCESS'
+const code: ErrorCode = 'ERR_NO_MODEL'
+const task: TaskName = 'fetch'
+export async function backend(signal: SignalInput, made: Signal): Promise<boolean> {
+  const loop = new SignalLoop({ onEvent: (event) => console.log(inWords(event)) })
+  await loop.feedbackTracker.recordSignal(made)
+  await train({ mode: 'incremental', symbols: ['BTCUSDT'] })
+  await startScheduler({ retrain: { time: '02:00' } }).runOnce(task)
+  console.log(code, mlPredictor.isModelAvailable())
+  return (await feedbackTracker.recordSignal(signal)) && feedbackTracker.updateOutcome({ signalId: signal.id, outcome })
+}
+// @ts-expect-error a bare string is no outcome
+await0(feedbackTracker.updateOutcome({ signalId: 'a', outcome: 'won' as string }))
+declare function await0(promise: Promise<boolean>): void
+`
+
+const require = createRequire(import.meta.url)
+const folder = mkdtempSync(join(tmpdir(), 'signalloop-types-'))
+let failed = 0
+try {
+  mkdirSync(join(folder, 'node_modules', '@types'), { recursive: true })
+  symlinkSync(ROOT, join(folder, 'node_modules', 'signalloop'), 'junction')
+  for (const name of ['node', 'undici-types']) {
+    const to = name === 'node' ? join('@types', 'node') : name
+    symlinkSync(join(ROOT, 'node_modules', to), join(folder, 'node_modules', to), 'junction')
+  }
+  writeFileSync(join(folder, 'program.ts'), PROGRAM)
+  for (const compiler of COMPILERS) {
+    const { version, bin } = require(`${compiler}/package.json`)
+    for (const [name, { type, ...options }] of Object.entries(SETTINGS)) {
+      writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, type }))
+      const compilerOptions = { ...STRICT, target: 'ES2023', skipLibCheck: true, noEmit: true, types: ['node'], ...options }
+      writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['program.ts'] }))
+      const tsc = join(dirname(require.resolve(`${compiler}/package.json`)), bin.tsc)
+      const { status, stdout, stderr, error } = spawnSync(process.execPath, [tsc, '-p', folder], { encoding: 'utf8' })
+      console.log(`TypeScript ${version}, ${name}: ${status === 0 ? 'compiles' : `fails\n${error?.message ?? stdout + stderr}`}`)
+      if (status !== 0) failed += 1
+    }
+  }
+} finally {
+  rmSync(folder, { recursive: true, force: true })
+}
+process.exit(failed === 0 ? 0 : 1)

@@ -1,0 +1,209 @@
+//! One attempt of a task: from taking its lock, through the work within its deadline, to writing down what it came to.
+
+use super::tasks::{Done, Hold, hold};
+use super::{Call, Event, SignalLoop};
+use crate::cancel::Cancel;
+use crate::error::{Error, Result, panicked};
+use crate::scheduler::{
+    Cause, Due, LastRun, Moment, Outcome, Ran, Record, Task, TaskPlan, Timer, Unfinished, append_history,
+};
+use crate::symbol::Market;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long cancelled work may take to end before it is left alone; it then keeps its task's lock until it does.
+const GRACE: Duration = Duration::from_secs(30);
+/// The watch, which runs every few seconds, is written down this often unless it ends otherwise than before.
+const WATCH_WRITTEN_MS: i64 = 60_000;
+/// How long others may hold a task's lock just to see whether it is held.
+const PROBE: Duration = Duration::from_millis(100);
+
+/// What an attempt holds until its work has ended.
+type Held = Arc<(Call, Hold)>;
+
+/// A task's timer, and its record as the disk has it.
+pub(super) struct Slot {
+    pub timer: Timer,
+    pub stored: Record,
+}
+
+/// Who runs a task, and for what.
+pub(super) struct Order {
+    pub task: Task,
+    pub plan: TaskPlan,
+    /// The timer that said it was due; `None` when it is run by hand.
+    pub due: Option<Slot>,
+    pub stop: Cancel,
+}
+
+impl SignalLoop {
+    /// One attempt, from taking the task's lock to writing down what it came to. Nothing is run, and there is no run to
+    /// return, when its record shows that another process has done what was due.
+    pub(super) async fn attempt(self: &Arc<Self>, order: Order) -> Result<(Slot, Option<LastRun>)> {
+        let Order { task, plan, due, stop } = order;
+        let call = self.begin()?;
+        let folder = self.scheduler_folder();
+        let locked = tokio::task::spawn_blocking({
+            let folder = folder.clone();
+            move || hold(&folder, task.as_str(), PROBE)
+        });
+        let held = Arc::new((call, locked.await.map_err(|e| Error::Internal(e.to_string()))??));
+        let (record, now, by_hand) = (Record::load(&folder, task)?, self.moment(), due.is_none());
+        let mut slot = match due {
+            Some(slot) if slot.stored == record => slot,
+            _ => Slot { timer: Timer::resume(plan.clone(), record.clone(), now), stored: record },
+        };
+        let why = if by_hand { Some(Due::Run) } else { slot.timer.due(now) };
+        let Some(why) = why else { return Ok((slot, None)) };
+        slot.timer.begin(why, now);
+        let scope = slot.timer.record().remaining.clone();
+        if task != Task::Watch {
+            slot.save(&folder, task)?;
+        }
+        let attempt = slot.timer.record().attempt;
+        let active = Active::new(self, task);
+        if task != Task::Watch {
+            self.emit(&Event::TaskStarted { task, attempt });
+        }
+        let (ended, stopped) = self.bounded(task, scope, plan.deadline, &stop, held.clone()).await;
+        let now_after = self.moment();
+        let (last, remaining) = summed_up(ended, stopped, attempt, now.wall_ms, now_after.wall_ms);
+        let before = slot.stored.last.clone();
+        slot.timer.end(last.clone(), remaining, now_after, dice(now_after));
+        if task != Task::Watch || before.as_ref().is_none_or(|before| is_worth_writing(before, &last)) {
+            slot.save(&folder, task)?;
+        }
+        // Written down: now others may run it.
+        drop((active, held));
+        self.tell_end(task, &last, before.as_ref(), &slot, now_after);
+        Ok((slot, Some(last)))
+    }
+
+    /// Tells, and writes down, the end of an attempt; of the watch, only when it ends otherwise than before.
+    fn tell_end(&self, task: Task, last: &LastRun, before: Option<&LastRun>, slot: &Slot, now: Moment) {
+        let news = before.map_or(Outcome::Finished, |before| before.outcome) != last.outcome;
+        if task == Task::Watch && !news {
+            return;
+        }
+        if let Err(error) = append_history(&self.scheduler_folder(), &Ran { task, run: last.clone() }) {
+            self.emit(&Event::Warning(format!("what {task} came to is missing in the scheduler's history: {error}")));
+        }
+        self.emit(&match last.outcome {
+            Outcome::Finished => Event::TaskFinished { task, run: last.clone() },
+            Outcome::Failed | Outcome::Cancelled => {
+                let again = last.outcome == Outcome::Failed && slot.timer.record().attempt > 0;
+                Event::TaskFailed { task, run: last.clone(), retry_ms: slot.timer.next_ms(now).filter(|_| again) }
+            }
+        });
+    }
+
+    /// Does the work, but no longer than until its deadline, or until it is stopped; `true` says that it was.
+    async fn bounded(
+        self: &Arc<Self>,
+        task: Task,
+        scope: Vec<Market>,
+        deadline: Duration,
+        stop: &Cancel,
+        held: Held,
+    ) -> (Result<Done>, bool) {
+        let cancel = Cancel::default();
+        let mut work = tokio::spawn({
+            let (this, cancel) = (self.clone(), cancel.clone());
+            async move {
+                let _until_it_ends = held;
+                this.perform(task, scope, cancel).await
+            }
+        });
+        let asked = stop.unless(self.closing.unless(std::future::pending::<Result<()>>()));
+        let stopped = tokio::select! {
+            ended = &mut work => return (joined(ended), false),
+            _ = asked => true,
+            () = tokio::time::sleep(deadline) => false,
+        };
+        cancel.cancel();
+        let ended = tokio::time::timeout(GRACE, &mut work).await;
+        match ended.map(joined) {
+            Ok(Ok(done)) => (Ok(done), false),
+            _ if stopped => (Err(Error::Cancelled("the scheduler was stopped".to_owned())), true),
+            _ => {
+                let minutes = deadline.as_secs_f64() / 60.0;
+                (Err(Error::Cancelled(format!("it was cancelled at its deadline of {minutes} minutes"))), false)
+            }
+        }
+    }
+}
+
+impl Slot {
+    fn save(&mut self, folder: &Path, task: Task) -> Result<()> {
+        self.timer.record().save(folder, task)?;
+        self.stored = self.timer.record().clone();
+        Ok(())
+    }
+}
+
+/// Marks a task as under way until dropped.
+struct Active<'a>(&'a SignalLoop, Task);
+
+impl<'a> Active<'a> {
+    fn new(core: &'a SignalLoop, task: Task) -> Self {
+        core.scheduling.active.lock().insert(task);
+        Self(core, task)
+    }
+}
+
+impl Drop for Active<'_> {
+    fn drop(&mut self) {
+        self.0.scheduling.active.lock().remove(&self.1);
+    }
+}
+
+/// What the clock shows below a millisecond: nobody else's is the same.
+fn dice(now: Moment) -> f64 {
+    f64::from(now.elapsed.subsec_micros() % 1000) / 1000.0
+}
+
+/// Whether a look of the watch is written down: most are like the one before.
+fn is_worth_writing(before: &LastRun, last: &LastRun) -> bool {
+    before.outcome != last.outcome || (last.ended_ms - before.ended_ms).abs() >= WATCH_WRITTEN_MS
+}
+
+fn joined(ended: std::result::Result<Result<Done>, tokio::task::JoinError>) -> Result<Done> {
+    ended.unwrap_or_else(|ended| match ended.try_into_panic() {
+        Ok(panic) => Err(panicked(&*panic)),
+        Err(_) => Err(Error::Internal("the work was dropped".to_owned())),
+    })
+}
+
+/// What is written down of an attempt, and what the next one has to do.
+fn summed_up(
+    ended: Result<Done>,
+    stopped: bool,
+    attempt: u32,
+    started_ms: i64,
+    ended_ms: i64,
+) -> (LastRun, Vec<Market>) {
+    let empty = LastRun {
+        started_ms,
+        ended_ms,
+        outcome: Outcome::Failed,
+        attempt,
+        done: 0,
+        message: String::new(),
+        failed: Vec::new(),
+        error: None,
+    };
+    match ended {
+        Ok(Done { count, message, failed }) => {
+            let outcome = if failed.is_empty() { Outcome::Finished } else { Outcome::Failed };
+            let unfinished =
+                failed.iter().map(|(market, error)| Unfinished { market: market.clone(), cause: error.into() });
+            let last = LastRun { outcome, done: count, message, failed: unfinished.collect(), ..empty };
+            (last, failed.into_iter().map(|(market, _)| market).collect())
+        }
+        Err(error) => {
+            let outcome = if stopped { Outcome::Cancelled } else { Outcome::Failed };
+            (LastRun { outcome, message: error.to_string(), error: Some(Cause::from(&error)), ..empty }, Vec::new())
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The configuration of a loop, and how changed files come into force while it runs.
+//!
+//! What is in force is made of layers: the defaults, `training_config.json`, the exchange that the environment or the
+//! options name, and what [`SignalLoop::configure`] was given. A file that changed is read again at the next look; one that
+//! cannot be used leaves what was in force.
+
+use super::{EXCHANGE_VARIABLE, Event, Options, SignalLoop};
+use crate::config::Config;
+use crate::config::raw::{read_object, snake_keys};
+use crate::error::Result;
+use crate::files::Stamp;
+use serde_json::{Map, Value};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A file whose changes are noticed.
+pub(super) struct Noticed {
+    path: PathBuf,
+    stamp: Option<Stamp>,
+}
+
+impl Noticed {
+    /// As it is now, or is missing. Changes after this are noticed.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Io`] when it cannot be looked at.
+    pub fn now(path: PathBuf) -> Result<Self> {
+        let stamp = Stamp::of(&path)?;
+        Ok(Self { path, stamp })
+    }
+
+    /// What `read` makes of it if it changed since the last time, or in words why that cannot be used; `None` when it is as it was.
+    pub fn read_if_changed<T>(&mut self, read: impl FnOnce() -> Result<T>) -> Option<std::result::Result<T, String>> {
+        // What cannot be looked at has not been seen to change.
+        let stamp = Stamp::of(&self.path).ok().filter(|stamp| *stamp != self.stamp)?;
+        self.stamp = stamp;
+        let kept = "what was in force stays so";
+        if stamp.is_none() {
+            return Some(Err(format!("{} was deleted: {kept}", self.path.display())));
+        }
+        Some(read().map_err(|error| format!("{} changed and cannot be used, {kept}: {error}", self.path.display())))
+    }
+}
+
+/// The configuration in force, and what it is made of.
+pub(super) struct Settings {
+    file: Noticed,
+    read: Map<String, Value>,
+    /// Where the exchange's URL comes from, and the URL, if not from the file.
+    exchange: Option<Exchange>,
+    /// What [`SignalLoop::configure`] was given, in all.
+    changes: Map<String, Value>,
+    config: Arc<Config>,
+    warnings: Vec<String>,
+}
+
+impl Settings {
+    /// Reads the configuration of a home.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::InvalidConfig`], [`crate::error::Error::Io`].
+    pub fn read(home: &Path, options: &Options) -> Result<Self> {
+        let from_environment = || std::env::var(EXCHANGE_VARIABLE).ok().filter(|url| !url.is_empty());
+        let exchange = match &options.exchange_url {
+            Some(url) => Some(("options", url.clone())),
+            None => from_environment().map(|url| (EXCHANGE_VARIABLE, url)),
+        };
+        let file = Noticed::now(home.join("training_config.json"))?;
+        let read = read_object(&file.path)?.unwrap_or_default();
+        let changes = Map::new();
+        let (config, warnings) = compose(&file.path, &read, exchange.as_ref(), &changes)?;
+        Ok(Self { file, read, exchange, changes, config, warnings })
+    }
+
+    /// Reads the file again if it changed; in words why it cannot be used.
+    fn reread(&mut self) -> Option<String> {
+        let Self { file, exchange, changes, .. } = self;
+        let path = file.path.clone();
+        let read = || {
+            let read = read_object(&path)?.unwrap_or_default();
+            let (config, warnings) = compose(&path, &read, exchange.as_ref(), changes)?;
+            Ok((read, config, warnings))
+        };
+        match file.read_if_changed(read)? {
+            Ok(news) => {
+                (self.read, self.config, self.warnings) = news;
+                None
+            }
+            Err(problem) => {
+                self.warnings.push(problem.clone());
+                Some(problem)
+            }
+        }
+    }
+
+    fn change(&mut self, changes: Map<String, Value>, source: &str) -> Result<()> {
+        // By itself first, so that an error names where it comes from.
+        Config::clone(&self.config).merge(changes.clone(), source)?;
+        let mut all = self.changes.clone();
+        overlay(&mut all, changes);
+        (self.config, self.warnings) = compose(&self.file.path, &self.read, self.exchange.as_ref(), &all)?;
+        self.changes = all;
+        Ok(())
+    }
+}
+
+type Exchange = (&'static str, String);
+
+/// Puts the layers together.
+fn compose(
+    path: &Path,
+    file: &Map<String, Value>,
+    exchange: Option<&Exchange>,
+    changes: &Map<String, Value>,
+) -> Result<(Arc<Config>, Vec<String>)> {
+    let (mut config, mut warnings) = Config::default().merge(file.clone(), &path.display().to_string())?;
+    if let Some((source, url)) = exchange {
+        let url = Map::from_iter([("exchange_url".to_owned(), Value::String(url.clone()))]);
+        config = config.merge(url, source)?.0;
+    }
+    let (config, more) = config.merge(changes.clone(), "configure()")?;
+    warnings.extend(more);
+    Ok((Arc::new(config), warnings))
+}
+
+impl SignalLoop {
+    /// The configuration in force.
+    pub fn config(&self) -> Arc<Config> {
+        self.settings.read().config.clone()
+    }
+
+    /// What was odd about the configuration: unknown keys, by file and name; a changed file that cannot be used.
+    pub fn warnings(&self) -> Vec<String> {
+        self.settings.read().warnings.clone()
+    }
+
+    /// Replaces the keys of `changes` in the configuration of this loop, in memory, also when the file changes later; nothing
+    /// changes on an error. Durability and time zone of a store already open stay as they were.
+    pub fn configure(&self, changes: Map<String, Value>) -> Result<()> {
+        self.change_config(changes, "configure()")
+    }
+
+    /// [`Self::configure`]; `source` names where the changes come from.
+    pub(super) fn change_config(&self, changes: Map<String, Value>, source: &str) -> Result<()> {
+        self.settings.write().change(changes, source)
+    }
+
+    /// Reads `training_config.json` again if it changed. One that cannot be used is told once, as an event and in
+    /// [`Self::warnings`].
+    pub(super) fn reread_config(&self) {
+        let problem = self.settings.write().reread();
+        problem.into_iter().for_each(|problem| self.emit(&Event::Warning(problem)));
+    }
+}
+
+/// Puts `later` over `earlier`, objects key by key.
+fn overlay(earlier: &mut Map<String, Value>, later: Map<String, Value>) {
+    for (key, value) in snake_keys(later) {
+        match value {
+            Value::Object(nested) => {
+                let place = earlier.entry(key).or_insert_with(|| Map::new().into());
+                match place {
+                    Value::Object(before) => overlay(before, nested),
+                    other => *other = snake_keys(nested).into(),
+                }
+            }
+            value => drop(earlier.insert(key, value)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn map(value: Value) -> Map<String, Value> {
+        value.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn what_is_said_later_goes_before_what_was_said_earlier_key_by_key() {
+        let mut all = map(json!({ "trees": 10, "signal": { "stop_atr": 2 } }));
+        overlay(&mut all, map(json!({ "historyDays": 5, "signal": { "rewardRisk": 3 }, "trees": 20 })));
+        assert_eq!(
+            Value::from(all),
+            json!({ "trees": 20, "signal": { "stop_atr": 2, "reward_risk": 3 }, "history_days": 5 })
+        );
+    }
+
+    #[test]
+    fn a_changed_file_comes_into_force_below_what_was_configured() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("training_config.json");
+        std::fs::write(&path, r#"{ "symbols": ["BTCUSDT"], "trees": 50 }"#).unwrap();
+        let core = SignalLoop::open(Options { home: Some(home.path().to_owned()), ..Options::default() }).unwrap();
+        core.configure(map(json!({ "trees": 30 }))).unwrap();
+        std::fs::write(&path, r#"{ "symbols": ["BTCUSDT", "SOL/USDT"], "timeframes": ["15m"], "trees": 70 }"#).unwrap();
+        core.reread_config();
+        let markets = || core.config().markets().iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!((markets(), core.config().trees), (vec!["BTCUSDT 15m".to_owned(), "SOLUSDT 15m".to_owned()], 30));
+        assert_eq!(core.warnings(), Vec::<String>::new());
+        // Half of it is there, a value is wrong, it is gone: each is told once, and nothing changes.
+        for (text, problem) in [
+            (Some(r#"{ "symbols": ["ETHUSDT"#), "must be valid JSON"),
+            (Some(r#"{ "symbols": ["ETHUSDT"], "trees": 1 }"#), "`trees` must be a whole number, 10 to 2000; got 1"),
+            (None, "was deleted"),
+        ] {
+            match text {
+                Some(text) => std::fs::write(&path, text).unwrap(),
+                None => std::fs::remove_file(&path).unwrap(),
+            }
+            let before = core.warnings().len();
+            (0..3).for_each(|_| core.reread_config());
+            let warnings = core.warnings();
+            assert_eq!(warnings.len(), before + 1, "{warnings:?}");
+            assert!(
+                warnings[before].contains("training_config.json") && warnings[before].contains(problem),
+                "{warnings:?}"
+            );
+            assert_eq!(markets().len(), 2);
+        }
+        std::fs::write(&path, r#"{ "symbols": ["ETHUSDT"], "timeframes": ["4h"] }"#).unwrap();
+        core.reread_config();
+        assert_eq!((markets(), core.warnings()), (vec!["ETHUSDT 4h".to_owned()], Vec::new()));
+    }
+}

@@ -1,0 +1,252 @@
+
+// Charts: uPlot with hovering values, intervals, and the colours of the page's theme.
+
+/** The value of a colour of the style sheet. */
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim()
+
+/** Every chart on the page, to be drawn anew when the theme changes, and left when its data does. */
+let charts = []
+
+const clearCharts = () => {
+  charts.forEach(({ plot, observer }) => {
+    observer.disconnect()
+    plot.destroy()
+  })
+  charts = []
+}
+
+/** Shows `lines(index)` beside the cursor: the first is a heading, others are `[colour, text]`. */
+const hovering = (lines) => {
+  const tip = element('div', { className: 'tip', hidden: '' })
+  const show = (plot) => {
+    const { idx, left, top } = plot.cursor
+    tip.hidden = idx == null || left < 0
+    if (tip.hidden) return
+    const [heading, ...rest] = lines(idx, plot)
+    const line = ([swatch, text]) => {
+      const square = element('span', { className: 'swatch' })
+      square.style.background = swatch ? colour(swatch) : 'transparent'
+      return element('div', {}, square, text)
+    }
+    tip.replaceChildren(element('b', {}, heading), ...rest.map(line))
+    const { clientWidth: width, clientHeight: height } = plot.over
+    const right = left + 14 + tip.offsetWidth > width
+    tip.style.left = `${right ? Math.max(-30, left - 14 - tip.offsetWidth) : left + 14}px`
+    tip.style.top = `${Math.max(0, Math.min(top + 10, height - tip.offsetHeight))}px`
+  }
+  return { hooks: { init: (plot) => plot.over.append(tip), setCursor: show } }
+}
+
+/** Draws an upright line from `low[i]` to `high[i]` at each point of a series. */
+const whiskers = (low, high, stroke) => ({
+  hooks: {
+    drawSeries: (plot, at) => {
+      if (at !== 1) return
+      const { ctx } = plot
+      ctx.save()
+      ctx.strokeStyle = colour(stroke)
+      ctx.globalAlpha = 0.45
+      ctx.lineWidth = Math.max(1, 2 * uPlot.pxRatio)
+      ctx.beginPath()
+      plot.data[0].forEach((x, i) => {
+        if (low[i] == null) return
+        const px = Math.round(plot.valToPos(x, 'x', true))
+        ctx.moveTo(px, plot.valToPos(low[i], 'y', true))
+        ctx.lineTo(px, plot.valToPos(high[i], 'y', true))
+      })
+      ctx.stroke()
+      ctx.restore()
+    },
+  },
+})
+
+const axis = (more) => ({
+  stroke: colour('soft'),
+  grid: { stroke: colour('grid'), width: 1 },
+  ticks: { stroke: colour('grid'), width: 1 },
+  font: '12px system-ui, sans-serif',
+  ...more,
+})
+
+/** Puts a chart into a box as wide as the page lets it be. */
+const chart = (box, height, options, data) => {
+  const size = () => ({ width: Math.max(200, box.clientWidth), height })
+  const plot = new uPlot(
+    {
+      ...options,
+      ...size(),
+      legend: { show: false },
+      cursor: { y: false, points: { size: 7 }, drag: { x: false, y: false }, ...options.cursor },
+      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), 'Etc/UTC'),
+    },
+    data,
+    box,
+  )
+  plot.root.setAttribute('role', 'img')
+  plot.root.setAttribute('aria-label', options.label)
+  const observer = new ResizeObserver(() => {
+    if (Math.abs(plot.width - size().width) > 1) plot.setSize(size())
+  })
+  observer.observe(box)
+  charts.push({ plot, observer })
+  return plot
+}
+
+const seconds = (times) => times.map((ms) => ms / 1000)
+
+/** Keeps a single point, or a short history, from being stretched to the edges. */
+const roomy = (least) => (_plot, min, max) => {
+  const room = Math.max((max - min) * 0.03, (least - (max - min)) / 2, 0)
+  return [min - room, max + room]
+}
+
+const times = (least) => ({ time: true, range: roomy(least) })
+
+/** Days and, where they begin, years; hours in a history of a few days. */
+const timeAxis = () =>
+  axis({
+    space: 70,
+    values: (_plot, ticks, _axis, _space, step) =>
+      ticks.map((tick, at) => {
+        const time = new Date(1000 * tick)
+        const day = time.toLocaleDateString('en-GB', { day: 'numeric', month: 'short', timeZone: 'UTC' })
+        const isNew = at === 0 || new Date(1000 * ticks[at - 1]).getUTCFullYear() !== time.getUTCFullYear()
+        if (step < DAY / 1000) return `${time.toISOString().slice(11, 16)}\n${day}`
+        return isNew ? `${day}\n${time.getUTCFullYear()}` : day
+      }),
+  })
+
+/** As wide as its longest number. */
+const percentAxis = () =>
+  axis({
+    values: (_plot, ticks) => ticks.map((tick) => `${tick.toLocaleString('en')} %`),
+    size: (_plot, values) => 22 + 7 * Math.max(3, ...(values ?? []).map((value) => value.length)),
+  })
+
+const drawSuccess = (box, { spans, weeksASpan }, breakEven) => {
+  const week = 7 * 86_400
+  const lines = [spans.map((span) => span.successRate)]
+  const series = [{}, { stroke: colour('c0'), width: 1.5, points: { show: true, size: 7, fill: colour('c0') } }]
+  if (breakEven != null) {
+    lines.push(spans.map(() => breakEven))
+    series.push({ stroke: colour('c1'), width: 1.5, dash: [6, 5], points: { show: false } })
+  }
+  const tip = (i) => {
+    const { fromMs, closed, successes, successRate, successInterval, meanProfit } = spans[i]
+    return [
+      weeksASpan === 1 ? `Week of ${date(fromMs)}` : `${weeksASpan} weeks from ${date(fromMs)}`,
+      ['c0', `${successes} of ${closed} succeeded: ${percent(successRate)} (${range(successInterval)})`],
+      ...(breakEven == null ? [] : [['c1', `break-even ${percent(breakEven)}`]]),
+      ['', `mean result ${signed(meanProfit, 3)} after costs`],
+    ]
+  }
+  const [lows, highs] = ['low', 'high'].map((end) => spans.map((span) => span.successInterval[end]))
+  // Whole tens that hold all intervals and the line.
+  const low = 10 * Math.floor(Math.min(...lows, breakEven ?? 100) / 10)
+  const high = 10 * Math.ceil(Math.max(...highs, breakEven ?? 0) / 10)
+  chart(
+    box,
+    260,
+    {
+      label: 'Success rate by week with intervals, and the break-even line',
+      scales: { x: times(2 * week), y: { range: [low, high] } },
+      axes: [timeAxis(), percentAxis()],
+      series,
+      plugins: [whiskers(lows, highs, 'c0'), hovering(tip)],
+    },
+    [seconds(spans.map((span) => span.fromMs)), ...lines],
+  )
+}
+
+const nameOf = ({ symbol }) => symbol ?? 'other symbols'
+
+/** The curves share a crosshair with the chart of drawdown under them. */
+const drawCurve = (box, legend, { times: ends, total, drawdown, symbols }) => {
+  const held = uPlot.paths.stepped({ align: 1 })
+  const line = (stroke, width) => ({ stroke: colour(stroke), width, paths: held, points: { show: false } })
+  const tip = (i, plot) => [
+    `until ${moment(ends[i])}`,
+    ['ink', `all ${signed(total[i])}`],
+    ...symbols.flatMap((one, at) => (plot.series[at + 2].show ? [[`c${at}`, `${nameOf(one)} ${signed(one.values[i])}`]] : [])),
+    ['bad', `below its peak by ${percent(0 - drawdown[i], 2)}`],
+  ]
+  const plot = chart(
+    box,
+    300,
+    {
+      label: 'Running sum of results after costs, of all signals and by symbol',
+      scales: { x: times(DAY / 1000), y: {} },
+      cursor: { sync: { key: 'results' } },
+      axes: [timeAxis(), percentAxis()],
+      series: [{}, line('ink', 2.5), ...symbols.map((_, at) => line(`c${at}`, 1.5))],
+      plugins: [hovering(tip)],
+    },
+    [seconds(ends), total, ...symbols.map(({ values }) => values)],
+  )
+  const toggle = (name, swatch, at) => {
+    const square = element('span', { className: 'swatch' })
+    square.style.background = colour(swatch)
+    const button = element('button', { type: 'button', 'aria-pressed': 'true' }, square, name)
+    button.addEventListener('click', () => {
+      const show = !plot.series[at].show
+      plot.setSeries(at, { show })
+      button.setAttribute('aria-pressed', String(show))
+    })
+    return button
+  }
+  legend.replaceChildren(toggle('all', 'ink', 1), ...symbols.map((one, at) => toggle(nameOf(one), `c${at}`, at + 2)))
+}
+
+const drawDrawdown = (box, { times: ends, drawdown }) => {
+  chart(
+    box,
+    150,
+    {
+      label: 'How far the running sum lies below its highest point so far',
+      scales: { x: times(DAY / 1000), y: { range: (_plot, min) => [Math.min(min * 1.1, -1), 0] } },
+      cursor: { sync: { key: 'results' } },
+      axes: [timeAxis(), percentAxis()],
+      series: [
+        {},
+        { stroke: colour('bad'), width: 1.5, fill: colour('bad-wash'), paths: uPlot.paths.stepped({ align: 1 }), points: { show: false } },
+      ],
+      plugins: [hovering((i) => [`until ${moment(ends[i])}`, ['bad', `below its peak by ${percent(0 - drawdown[i], 2)}`]])],
+    },
+    [seconds(ends), drawdown],
+  )
+}
+
+/** Promised against happened; on the dashed line both agree. */
+const drawCalibration = (box, bins, noun) => {
+  const ends = bins.flatMap(({ promised, interval }) => [promised, interval.low, interval.high])
+  const [low, high] = [Math.max(0, Math.min(...ends) - 3), Math.min(100, Math.max(...ends) + 3)]
+  const tip = (i) => {
+    // The ends of the diagonal are no bins.
+    const bin = bins[i - 1]
+    if (!bin) return ['promise kept exactly']
+    return [
+      `promised ${percent(bin.promised)}`,
+      ['c0', `happened ${percent(bin.happened)} (${range(bin.interval)})`],
+      ['', `${count(bin.count, noun)}${Math.round(bin.worth) < bin.count ? `, worth ${whole(Math.round(bin.worth))} independent ones` : ''}`],
+    ]
+  }
+  const within = (values) => [null, ...values, null]
+  const promised = [low, ...bins.map((bin) => bin.promised), high]
+  const intervals = whiskers(within(bins.map((b) => b.interval.low)), within(bins.map((b) => b.interval.high)), 'c0')
+  chart(
+    box,
+    300,
+    {
+      label: 'What was promised against what happened',
+      scales: { x: { time: false, range: [low, high] }, y: { range: [low, high] } },
+      axes: [{ ...percentAxis(), label: 'promised', labelSize: 18, labelFont: '12px system-ui, sans-serif' }, { ...percentAxis(), label: 'happened', labelSize: 18, labelFont: '12px system-ui, sans-serif' }],
+      series: [
+        {},
+        { stroke: colour('c0'), width: 1.5, points: { show: true, size: 8, fill: colour('c0') } },
+        { stroke: colour('soft'), width: 1.5, dash: [6, 5], points: { show: false } },
+      ],
+      plugins: [intervals, hovering(tip)],
+    },
+    [promised, within(bins.map((bin) => bin.happened)), promised],
+  )
+}

@@ -1,0 +1,79 @@
+
+// Numbers, times and elements. Text always goes in as text, never as HTML.
+
+const DAY = 86_400_000
+
+/** `1,234` */
+const whole = (n) => n.toLocaleString('en')
+
+/** With so many digits after the point; from a thousand on without. */
+const fixed = (n, digits) => {
+  const shown = Math.abs(n) < 1000 ? digits : 0
+  return n.toLocaleString('en', { minimumFractionDigits: shown, maximumFractionDigits: shown })
+}
+
+/** `52.3 %`; `–` for what there is not. The space does not break. */
+const percent = (n, digits = 1) => (n == null ? '–' : `${fixed(n, digits)}\u00a0%`)
+
+/** `+0.12 %` */
+const signed = (n, digits = 2) => (n == null ? '–' : `${n < 0 ? '−' : '+'}${percent(Math.abs(n), digits)}`)
+
+/** `38.7–78.1 %` */
+const range = ({ low, high }) => `${low.toFixed(1)}–${high.toFixed(1)}\u00a0%`
+
+/** `1 signal`, `2 signals` */
+const count = (n, noun, plural = `${noun}s`) => `${whole(n)} ${n === 1 ? noun : plural}`
+
+/** `15 Sep 2025`, UTC */
+const date = (ms) =>
+  new Date(ms).toLocaleDateString('en-GB', { day: 'numeric', month: 'short', year: 'numeric', timeZone: 'UTC' })
+
+/** `15 Sep 2025, 14:00`, UTC */
+const moment = (ms) =>
+  `${date(ms)}, ${new Date(ms).toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit', timeZone: 'UTC' })}`
+
+/** `3 h`, `2 days`: a length of time as a person says it. */
+const duration = (ms) => {
+  if (ms >= 2 * DAY) return `${Math.round(ms / DAY)} days`
+  if (ms >= 3_600_000) return `${Math.round(ms / 360_000) / 10} h`
+  if (ms >= 60_000) return `${Math.round(ms / 60_000)} min`
+  return ms < 1000 ? 'under 1 s' : `${Math.round(ms / 1000)} s`
+}
+
+/** An element with a class, attributes and children: elements or text. */
+const element = (tag, { className = '', ...attributes } = {}, ...children) => {
+  const made = document.createElement(tag)
+  if (className) made.className = className
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value)
+  made.append(...children.flat().filter((child) => child != null && child !== ''))
+  return made
+}
+
+/** A paragraph; what stands between backticks is code. */
+const paragraph = (text, className = 'caption') =>
+  element('p', { className }, text.split('`').map((part, at) => (at % 2 === 1 ? element('code', {}, part) : part)))
+
+const badge = (text, kind = '') => element('span', { className: `badge ${kind}` }, text)
+
+/** A number that is good above zero and bad below. */
+const result = (n, digits) =>
+  element('span', { className: n > 0 ? 'good-text' : n < 0 ? 'bad-text' : '' }, signed(n, digits))
+
+/**
+ * A table that scrolls sideways by itself where it does not fit. A column is `[heading, kind]`, the kind being `number`, `text`,
+ * `tight` or nothing; a cell is text, an element, or nothing.
+ */
+const table = (columns, rows) => {
+  const heads = columns.map(([heading, kind]) => element('th', { className: kind ?? '', scope: 'col' }, heading))
+  const cell = (content, at) => element('td', { className: columns[at][1] ?? '' }, content ?? '–')
+  const body = rows.map((row) => element('tr', {}, row.map(cell)))
+  const made = element('table', {}, element('thead', {}, element('tr', {}, heads)), element('tbody', {}, body))
+  return element('div', { className: 'scroll', tabindex: '0' }, made)
+}
+
+/** Places an element between two points of its track, both percent of the track's width. */
+const placed = (made, from, to) => {
+  made.style.left = `${from}%`
+  if (to !== undefined) made.style.width = `${Math.max(0, to - from)}%`
+  return made
+}

@@ -1,0 +1,86 @@
+
+// The page: its sections in order, drawn anew when the theme changes, and when a server has news.
+
+const welcome = ({ models }) =>
+  section(
+    'results',
+    'No signals yet',
+    paragraph('As soon as your backend records signals, this page shows what becomes of them: success by week beside break-even, results after costs, whether probabilities come true, and what was learned.'),
+    element('pre', {}, "import { feedbackTracker } from 'signalloop'\n\nawait feedbackTracker.recordSignal(signal)          // each signal, as it is given\nawait feedbackTracker.onPrice('BTCUSDT', 64250.5)   // each price: closes what it hits"),
+    models.markets.length === 0
+      ? paragraph('No model is trained yet either: `npx signalloop train` fetches candles and trains one for each market. To see all of it on a simulated market, without network: `npx signalloop demo --keep demo`, then `npx signalloop report --home demo`.')
+      : null,
+  )
+
+const problems = (list) =>
+  list.length === 0
+    ? null
+    : section('problems', 'What could not be looked at', list.map(({ part, code, message }) => paragraph(`${part}: ${message} [${code}]`, 'verdict bad')))
+
+const titles = { results: 'Results', symbols: 'By symbol', latest: 'Closed last', probabilities: 'Probabilities', learned: 'Learned', models: 'Models', candles: 'Candles', scheduler: 'Scheduler' }
+
+const draw = (report) => {
+  const { signals } = report
+  const closed = signals?.figures.closedSignals > 0
+  const open = new Set([...document.querySelectorAll('details[open]')].map(({ id }) => id))
+  clearCharts()
+  later = []
+  const sections = [
+    problems(report.problems),
+    signals ? resultsSection(signals) : welcome(report),
+    signals && bySymbol(signals),
+    closed && latest(signals),
+    probabilities(report),
+    closed && patterns(signals),
+    modelsSection(report.models),
+    candles(report.coverage),
+    scheduler(report.scheduler, report.runs),
+  ].filter(Boolean)
+  document.getElementById('main').replaceChildren(...sections)
+  open.forEach((id) => document.getElementById(id)?.setAttribute('open', ''))
+  later.forEach((drawn) => drawn())
+  const links = sections.filter(({ id }) => titles[id]).map(({ id }) => element('a', { href: `#${id}` }, titles[id]))
+  document.getElementById('contents').replaceChildren(...(links.length > 1 ? links : []))
+  document.getElementById('about').textContent = `${report.home}, ${moment(report.generatedMs)} UTC`
+  document.getElementById('footer').textContent = `signalloop ${report.version}. Past results promise nothing. Plots: uPlot, MIT licence, © Leon Sorokin.`
+}
+
+let report = JSON.parse(document.getElementById('data').textContent)
+draw(report)
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => draw(report))
+
+// Served, it asks for news, which is answered with a word as long as there are none.
+
+const EVERY_MS = 2000
+
+const watch = () => {
+  const live = document.getElementById('live')
+  let tag
+  const tell = (text, lost) => {
+    live.textContent = text
+    live.classList.toggle('lost', lost)
+    live.hidden = false
+  }
+  const ask = async () => {
+    // Nobody looks: nothing is asked.
+    if (document.hidden) return
+    try {
+      const answer = await fetch('?data', { headers: tag ? { 'If-None-Match': tag } : {}, cache: 'no-store' })
+      if (answer.status === 200) {
+        tag = answer.headers.get('ETag')
+        const news = await answer.json()
+        if (news.generatedMs !== report.generatedMs) draw((report = news))
+      } else if (answer.status !== 304) {
+        throw new Error(`the server answered ${answer.status}`)
+      }
+      tell('live', false)
+    } catch (error) {
+      tell(`no connection, trying again (${error.message})`, true)
+    }
+  }
+  const forever = () => ask().finally(() => setTimeout(forever, EVERY_MS))
+  forever()
+  document.addEventListener('visibilitychange', ask)
+}
+
+if (document.body.dataset.place === 'served') watch()

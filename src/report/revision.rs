@@ -1,0 +1,120 @@
+//! Whether anything of a home has changed, told by sizes and times of its files without reading them.
+
+use crate::files::Stamp;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+
+/// A part of a report, made of files of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    /// The log of signals, and what is remembered of live results.
+    Signals,
+    /// The models and their ledger.
+    Models,
+    /// The candles.
+    Candles,
+    /// The scheduler's configuration and records.
+    Scheduler,
+}
+
+/// One number for each part of a report; another number, another state of its files. 0 is of nothing yet.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Revision {
+    /// Of the log of signals, and of what is remembered of live results.
+    pub signals: u64,
+    /// Of the models and their ledger.
+    pub models: u64,
+    /// Of the candles.
+    pub candles: u64,
+    /// Of the scheduler's configuration and records, but for the watch, which is written every few seconds.
+    pub scheduler: u64,
+}
+
+impl Revision {
+    /// Of a home as it is now. What cannot be looked at is as if it were not there: whoever reads the part tells why.
+    pub fn of(home: &Path) -> Self {
+        let models = home.join("models");
+        let mut champions: Vec<PathBuf> = entries(&models).iter().map(|folder| folder.join("champion.json")).collect();
+        champions.push(models.join("ledger.jsonl"));
+        let mut scheduler = entries(&home.join("scheduler"));
+        scheduler.retain(|path| path.extension().is_some_and(|e| e == "json" || e == "jsonl"));
+        scheduler.retain(|path| !path.ends_with("watch.json"));
+        scheduler.push(home.join("scheduler_config.json"));
+        Self {
+            signals: stamp(vec![home.join("feedback/signals.jsonl"), home.join("performance.json")]),
+            models: stamp(champions),
+            candles: stamp(entries(&home.join("data"))),
+            scheduler: stamp(scheduler),
+        }
+    }
+
+    /// Nothing is known of a part any more.
+    pub fn forget(&mut self, part: Part) {
+        match part {
+            Part::Signals => self.signals = 0,
+            Part::Models => self.models = 0,
+            Part::Candles => self.candles = 0,
+            Part::Scheduler => self.scheduler = 0,
+        }
+    }
+
+    /// All of it as text, for an `ETag`.
+    pub fn tag(&self) -> String {
+        format!("{:x}-{:x}-{:x}-{:x}", self.signals, self.models, self.candles, self.scheduler)
+    }
+}
+
+fn stamp(mut files: Vec<PathBuf>) -> u64 {
+    files.sort();
+    let mut hasher = DefaultHasher::new();
+    for file in files {
+        if let Ok(Some(stamp)) = Stamp::of(&file) {
+            (file, stamp).hash(&mut hasher);
+        }
+    }
+    hasher.finish().max(1)
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(folder)
+        .map_or_else(|_| Vec::new(), |entries| entries.flatten().map(|entry| entry.path()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_follows_its_own_files() {
+        let home = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = home.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        let differs = |a: &Revision, b: &Revision| {
+            [a.signals != b.signals, a.models != b.models, a.candles != b.candles, a.scheduler != b.scheduler]
+        };
+        let mut before = Revision::of(home.path());
+        assert_eq!(Revision::of(home.path()), before, "nothing changed");
+        let changes = [
+            ("feedback/signals.jsonl", [true, false, false, false]),
+            ("performance.json", [true, false, false, false]),
+            ("models/btcusdt_1h/champion.json", [false, true, false, false]),
+            ("models/ledger.jsonl", [false, true, false, false]),
+            ("data/btcusdt_1h.csv", [false, false, true, false]),
+            ("scheduler/fetch.json", [false, false, false, true]),
+            ("scheduler/watch.json", [false, false, false, false]),
+            ("scheduler/fetch.lock", [false, false, false, false]),
+            ("scheduler_config.json", [false, false, false, true]),
+        ];
+        for (name, expected) in changes {
+            write(name, "x");
+            let after = Revision::of(home.path());
+            assert_eq!(differs(&before, &after), expected, "{name}");
+            assert_eq!(before.tag() == after.tag(), expected == [false; 4], "{name}");
+            before = after;
+        }
+    }
+}

@@ -1,0 +1,42 @@
+import express, { type ErrorRequestHandler, type Express } from 'express'
+import type { Timeframe } from 'signalloop'
+import { feedbackTracker } from './services/feedbackTracker'
+import { MLPredictor } from './services/mlPredictor'
+import { generateSignal } from './services/signalGenerator'
+
+/** The backend's routes; nothing listens yet. */
+export function createApp(): Express {
+  const app = express()
+  app.use(express.json())
+
+  app.post('/api/signals/generate', async (req, res) => {
+    res.status(201).json(await generateSignal(req.body.pair, req.body.timeframe ?? '1h'))
+  })
+  app.post('/api/signals/:id/outcome', async (req, res) => {
+    const known = await feedbackTracker.updateOutcome({ ...req.body, signalId: req.params.id })
+    res.status(known ? 200 : 404).json({ updated: known })
+  })
+  app.get('/api/feedback/stats', async (req, res) => {
+    const { symbol, timeframe, days } = req.query as { symbol?: string; timeframe?: Timeframe; days?: string }
+    res.json(await feedbackTracker.getStats(symbol, timeframe, days === undefined ? undefined : Number(days)))
+  })
+  app.get('/api/ml/:symbol/:timeframe', (req, res) => {
+    const { symbol, timeframe } = req.params
+    res.json({ available: new MLPredictor(symbol, timeframe as Timeframe).isModelAvailable() })
+  })
+
+  app.use(explain)
+  return app
+}
+
+/** The caller's mistakes are 400, an id used twice is 409, the exchange's absence is 502; anything else is ours. */
+const STATUS: Record<string, number> = {
+  ERR_INVALID_SIGNAL: 400,
+  ERR_INVALID_ARGUMENT: 400,
+  ERR_SIGNAL_CONFLICT: 409,
+  ERR_EXCHANGE: 502,
+}
+
+const explain: ErrorRequestHandler = ({ code, message }: { code?: string; message: string }, _req, res, _next) => {
+  res.status(STATUS[code ?? ''] ?? 500).json({ code, message })
+}

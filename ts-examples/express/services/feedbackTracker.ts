@@ -1,0 +1,1 @@
+export { FeedbackTracker, feedbackTracker } from 'signalloop'

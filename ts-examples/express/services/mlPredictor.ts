@@ -1,0 +1,1 @@
+export { MLPredictor, mlPredictor } from 'signalloop'
