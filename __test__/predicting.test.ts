@@ -37,6 +37,8 @@ test('from candles given as arrays, as objects, and without times', async () => 
     expect(prediction.candlesUntil).toBe(stored.candlesUntil)
     expect(sum(prediction.probabilities)).toBeCloseTo(100, 9)
     expect(prediction.probabilities.BUY).toBeCloseTo(stored.probabilities.BUY, 3)
+    // Numbers cross over packed, other times are read one by one: to the same prediction.
+    expect(prediction).toEqual(await loop.predict({ symbol: 'BTCUSDT', candles: recent }))
   }
   const timeless = recent.map(({ 1: open, 2: high, 3: low, 4: close, 5: volume }) => ({ open, high, low, close, volume }))
   const prediction = await loop.predict({ symbol: 'BTCUSDT', candles: timeless })

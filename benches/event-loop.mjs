@@ -1,42 +1,17 @@
 // Does training disturb the event loop? Measures the delay of timers with `monitorEventLoopDelay`, idle and during a full
 // training, alternating in one run. The delay includes what the machine's other processes cost, hence the idle control.
 //
-//     npm run bench:event-loop                  # trains 18 models on a simulated market
-//     npm run bench:event-loop -- --home ./ml   # trains the models of a home, on its stored candles
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { cpus, tmpdir } from 'node:os'
-import { join } from 'node:path'
+//     npm run bench:event-loop                      # trains 18 models on a simulated market
+//     npm run bench:event-loop -- --data FOLDER     # on real candles
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import { SignalLoop } from '../index.js'
+import { candles } from './shared/data.mjs'
+import { median } from './shared/measure.mjs'
+import { alone } from './shared/run.mjs'
 
-const { values: options } = parseArgs({
-  options: { home: { type: 'string' }, rounds: { type: 'string', default: '3' }, json: { type: 'boolean', default: false } },
-})
-const SYMBOLS = ['BTCUSDT', 'ETHUSDT', 'BNBUSDT', 'SOLUSDT', 'ADAUSDT', 'XRPUSDT', 'DOGEUSDT', 'DOTUSDT', 'AVAXUSDT']
-const CLI = fileURLToPath(new URL('../bin/signalloop.js', import.meta.url))
-
-async function simulatedHome() {
-  const home = mkdtempSync(join(tmpdir(), 'signalloop-bench-'))
-  writeFileSync(join(home, 'training_config.json'), JSON.stringify({ symbols: SYMBOLS, timeframes: ['1h', '4h'] }))
-  const simulator = spawn(process.execPath, [CLI, 'simulator', '--days', '91', '--symbols', SYMBOLS.join(',')])
-  try {
-    const [line] = await once(createInterface({ input: simulator.stdout }), 'line')
-    const loop = new SignalLoop({ home, exchangeUrl: JSON.parse(line).url })
-    const failed = (await loop.fetchData()).filter((result) => !result.success)
-    if (failed.length > 0) throw new Error(`cannot fetch: ${failed[0].error.message}`)
-    await loop.close()
-  } finally {
-    simulator.kill()
-    await once(simulator, 'exit')
-  }
-  return home
-}
+/** A training is over in a second; this many one after another show what is rare. */
+const TRAININGS = 5
 
 /** Runs `work` and returns the delays of timers meanwhile, in milliseconds. */
 async function delays(work) {
@@ -47,40 +22,34 @@ async function delays(work) {
   const seconds = (performance.now() - begin) / 1000
   histogram.disable()
   const ms = (nanoseconds) => nanoseconds / 1e6
-  return { seconds, p50: ms(histogram.percentile(50)), p99: ms(histogram.percentile(99)), max: ms(histogram.max) }
+  return { seconds, p99: ms(histogram.percentile(99)), max: ms(histogram.max) }
 }
 
-const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]
-
-const home = options.home ?? (await simulatedHome())
-const loop = new SignalLoop({ home })
-const rounds = []
-try {
-  for (let round = 0; round < Number(options.rounds); round++) {
-    let results
-    const training = await delays(async () => {
-      results = await loop.train({ fetch: false, onProgress: () => {} })
-    })
-    const idle = await delays(() => sleep(training.seconds * 1000))
-    rounds.push({ models: results.successful, training, idle })
+async function measure({ folder, data, quick, rounds }) {
+  const kind = await candles(folder, { data, timeframes: ['1h', '4h'], days: 90 })
+  const loop = new SignalLoop({ home: folder })
+  const played = { training: [], idle: [] }
+  let models
+  try {
+    for (let round = 0; round < rounds; round++) {
+      const training = await delays(async () => {
+        for (let i = 0; i < (quick ? 1 : TRAININGS); i++) models = (await loop.train({ fetch: false, onProgress: () => {} })).successful
+      })
+      played.training.push(training)
+      played.idle.push(await delays(() => sleep(training.seconds * 1000)))
+    }
+  } finally {
+    await loop.close()
   }
-} finally {
-  await loop.close()
-  if (!options.home) rmSync(home, { recursive: true, force: true })
+  const row = (what, key, allowed) => {
+    const [ours, peer] = [played.training, played.idle].map((list) => list.map((delay) => delay[key]))
+    return { what, unit: 'ms', lower: true, ours, peer, peerName: `idle; + ${allowed} ms allowed`, target: median(peer) + allowed }
+  }
+  return [
+    row(`event loop during the training of ${models} models, ${kind}: p99 delay`, 'p99', 2),
+    row('the same: longest delay', 'max', 20),
+  ]
 }
 
-const of = (kind) =>
-  Object.fromEntries(['seconds', 'p50', 'p99', 'max'].map((key) => [key, median(rounds.map((r) => r[kind][key]))]))
-const [idle, training] = [of('idle'), of('training')]
-const machine = { node: process.version, cores: cpus().length, cpu: cpus()[0].model }
-if (options.json) {
-  console.log(JSON.stringify({ ...machine, rounds: rounds.length, models: rounds[0].models, idle, training }))
-} else {
-  const row = (name, { p50, p99, max }) =>
-    console.log(`${name.padEnd(10)} p50 ${p50.toFixed(2)} ms   p99 ${p99.toFixed(2)} ms   max ${max.toFixed(2)} ms`)
-  console.log(`Delay of the event loop, median of ${rounds.length} rounds; Node ${machine.node}, ${machine.cores} × ${machine.cpu}`)
-  row('idle', idle)
-  row('training', training)
-  const above = (training.p99 - idle.p99).toFixed(2)
-  console.log(`${rounds[0].models} models in ${training.seconds.toFixed(1)} s; p99 is ${above} ms above idle`)
-}
+export const eventLoop = { name: 'event-loop', measure }
+await alone(eventLoop, import.meta.url)

@@ -12,8 +12,9 @@ import { availableParallelism, cpus, release, type } from 'node:os'
 import { parseArgs } from 'node:util'
 import { casesOf, measured } from './learning/cases.mjs'
 import { CONTENDERS, play } from './learning/contenders.mjs'
-import { playPeers, python } from './learning/peers.mjs'
+import { playPeers } from './learning/peers.mjs'
 import { report, table, toFile } from './learning/report.mjs'
+import { python } from './shared/peers.mjs'
 
 const { values: options } = parseArgs({
   options: {

@@ -6,12 +6,13 @@
 //     npm run bench:store -- --only prices       # writes, prices or opening
 //     npm run bench:store -- --write             # puts the table into docs/performance.md
 //     npm run bench:store -- --dir /mnt/disk     # on another disk than that of the temporary folder
-import { cpus, loadavg, release, tmpdir, type } from 'node:os'
+import { tmpdir } from 'node:os'
 import { parseArgs } from 'node:util'
+import { aboutMachine } from './shared/machine.mjs'
+import { table, toFile, verdict } from './shared/report.mjs'
 import { opening } from './store/opening.mjs'
 import { betterSqlite3 } from './store/peers.mjs'
 import { hits, quiet } from './store/prices.mjs'
-import { table, toFile, verdict } from './store/report.mjs'
 import { durable, toTheSystem } from './store/writes.mjs'
 
 const { values: options } = parseArgs({
@@ -30,7 +31,7 @@ const SECTIONS = { writes: [durable, toTheSystem], prices: [quiet, hits], openin
 if (options.only && !(options.only in SECTIONS)) throw new Error(`--only must be one of ${Object.keys(SECTIONS).join(', ')}`)
 
 const begin = performance.now()
-const load = loadavg()[0]
+const before = aboutMachine()
 const peer = betterSqlite3()
 const rows = []
 for (const [name, measurements] of Object.entries(SECTIONS)) {
@@ -42,16 +43,8 @@ for (const [name, measurements] of Object.entries(SECTIONS)) {
 }
 if (peer.missing) rows.push({ what: peer.missing })
 
-const machine = {
-  cpu: `${cpus().length} × ${cpus()[0].model}`,
-  system: `${type()} ${release()}`,
-  node: process.version,
-  betterSqlite3: peer.version ?? 'missing',
-  sizes: options.quick ? 'quick' : 'full',
-  rounds: SIZES.rounds,
-  openRounds: SIZES.openRounds,
-  load: load.toFixed(1),
-  seconds: Math.round((performance.now() - begin) / 1000),
-}
-console.log(options.json ? JSON.stringify({ machine, rows }, null, 2) : table(machine, rows))
-if (options.write) toFile(machine, rows)
+const about =
+  `${before}, better-sqlite3 ${peer.version ?? 'missing'}; ${options.quick ? 'quick' : 'full'} sizes, medians of ${SIZES.rounds} rounds ` +
+  `(${SIZES.openRounds} of openings), ${Math.round((performance.now() - begin) / 1000)} s in all.`
+console.log(options.json ? JSON.stringify({ about, rows }, null, 2) : table(about, rows))
+if (options.write) toFile('bench:store', about, [{ rows }])

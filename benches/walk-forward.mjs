@@ -13,9 +13,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { mean, overSeeds } from './learning/measures.mjs'
-import { python } from './learning/peers.mjs'
+import { python } from './shared/peers.mjs'
 import { deflatedSharpe, sharpe } from './learning/sharpe.mjs'
-import { intoPage, markdown, text } from './page.mjs'
+import { intoPage, markdown, text } from './shared/page.mjs'
 
 const { values: options } = parseArgs({
   options: {

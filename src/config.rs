@@ -4,7 +4,7 @@ pub(crate) mod raw;
 
 use crate::error::Result;
 use crate::symbol::{Market, Symbol, Timeframe};
-use chrono_tz::Tz;
+use crate::time::Tz;
 use raw::{Raw, read_object, snake_keys, within};
 use serde_json::{Map, Value};
 use std::path::Path;

@@ -14,7 +14,7 @@ const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
 fn ms(text: &str) -> i64 {
-    parse_time(text, chrono_tz::Tz::UTC).unwrap()
+    parse_time(text, signalloop::time::Tz::UTC).unwrap()
 }
 
 /// Open, high, low, close, volume of the n-th candle; each opens where the one before closed.
@@ -152,14 +152,14 @@ fn local_times_without_an_offset_need_their_zone_or_are_told() {
     assert_eq!(found(&checked), [(Cause::TakenAsUtc, 10)]);
     assert_eq!(checked.span.unwrap().0, begin + 2 * HOUR);
 
-    let berlin = Reading { timezone: Some(chrono_tz::Tz::Europe__Berlin), ..Reading::default() };
+    let berlin = Reading { timezone: "Europe/Berlin".parse().ok(), ..Reading::default() };
     let checked = place.check(&text(48), "1h", &berlin).unwrap();
     assert_eq!((found(&checked), checked.span), (vec![(Cause::LocalTime, 48)], Some((begin, begin + 47 * HOUR))));
     place.import(&text(48), &berlin).unwrap();
     let expected: Vec<_> = (0..47).map(|n| (begin + n * HOUR, prices(n)[3])).collect();
     assert_eq!(place.stored(), expected);
     // Clocks elsewhere went back in another night.
-    let new_york = Reading { timezone: Some(chrono_tz::Tz::America__New_York), ..Reading::default() };
+    let new_york = Reading { timezone: "America/New_York".parse().ok(), ..Reading::default() };
     refused(place.check(&text(48), "1h", &new_york), &["1 times have two candles that disagree"]);
 }
 
@@ -173,7 +173,7 @@ fn a_zone_that_contradicts_the_close_times_is_refused() {
         writeln!(text, "{},{},{}", clock(open_ms, 0), row(prices(n)), open_ms + HOUR - 1).unwrap();
     }
     assert_eq!(found(&place.check(&text, "1h", &Reading::default()).unwrap()), [(Cause::TakenAsUtc, 20)]);
-    let berlin = Reading { timezone: Some(chrono_tz::Tz::Europe__Berlin), ..Reading::default() };
+    let berlin = Reading { timezone: "Europe/Berlin".parse().ok(), ..Reading::default() };
     refused(place.check(&text, "1h", &berlin), &["line 2", "which is not 1h"]);
 }
 

@@ -135,7 +135,7 @@ fn signal(id: &str, rsi: f64) -> Value {
 }
 
 async fn live(core: &Arc<SignalLoop>, name: &str, rsi: f64, outcome: Outcome, count: usize) {
-    let zone = chrono_tz::Tz::UTC;
+    let zone = signalloop::time::Tz::UTC;
     let ids: Vec<String> = (0..count).map(|i| format!("{name}-{i}")).collect();
     let signals =
         ids.iter().enumerate().map(|(i, id)| Signal::from_value(signal(id, rsi + i as f64 / 10.0), zone).unwrap());

@@ -3,12 +3,12 @@
 
 mod common;
 
-use chrono_tz::Tz;
 use common::{T0, buy, open, quick_home, signal};
 use serde_json::json;
 use signalloop::barrier::Outcome;
 use signalloop::features::FEATURES;
 use signalloop::feedback::{FeedbackStore, StoreOptions};
+use signalloop::time::Tz;
 use signalloop::time::format_iso;
 
 const OLD: &str = r#"{"signal_id":"o1","symbol":"BTC/USDT","timeframe":"1h","signal_type":"BUY","confidence":71,"entry_price":100.0,"stop_loss":95.0,"take_profit":110.0,"timestamp":"2025-09-13T12:00:00.123456","outcome":"ACTIVE"}
@@ -27,7 +27,7 @@ async fn an_old_file_is_taken_in_as_it_is() {
     let home = quick_home();
     let file = home.path().join("old.jsonl");
     std::fs::write(&file, OLD).unwrap();
-    let options = StoreOptions { timezone: Tz::Europe__Berlin, ..StoreOptions::default() };
+    let options = StoreOptions { timezone: "Europe/Berlin".parse::<Tz>().unwrap(), ..StoreOptions::default() };
     let store = FeedbackStore::open(&home.path().join("feedback"), options).unwrap();
     let report = store.import(&file).await.unwrap();
     assert_eq!((report.lines, report.imported, report.closed, report.known), (9, 4, 1, 1), "{report:?}");

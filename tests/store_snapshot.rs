@@ -3,12 +3,12 @@
 
 mod common;
 
-use chrono_tz::Tz;
 use common::{T0, btc, open, own, quick_home, signal};
 use serde_json::json;
 use signalloop::barrier::Outcome;
 use signalloop::config::Durability;
 use signalloop::feedback::{FeedbackStore, Stats, StoreOptions};
+use signalloop::time::Tz;
 use std::path::Path;
 
 /// Enough for a snapshot to be worth it.
@@ -120,7 +120,7 @@ async fn a_snapshot_of_another_zone_is_passed_over() {
         let filter = signalloop::feedback::StatsFilter { until_ms: Some(before), ..Default::default() };
         store.stats(&filter).unwrap().figures.active
     };
-    assert_eq!((given(Tz::UTC), given(Tz::Europe__Berlin), given(Tz::UTC)), (0, SIGNALS as u64, 0));
+    assert_eq!((given(Tz::UTC), given("Europe/Berlin".parse().unwrap()), given(Tz::UTC)), (0, SIGNALS as u64, 0));
 }
 
 #[tokio::test]

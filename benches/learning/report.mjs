@@ -1,5 +1,5 @@
 // From the figures of all seeds to tables.
-import { intoPage, markdown, text } from '../page.mjs'
+import { intoPage, markdown, text } from '../shared/page.mjs'
 import { AFTER_FLIP, BEFORE_FLIP, CHECKPOINTS } from './cases.mjs'
 import { overSeeds, pooledCalibrationError } from './measures.mjs'
 

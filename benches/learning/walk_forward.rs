@@ -230,7 +230,7 @@ fn score(
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
-    let day = |text: &str| parse_time(text, chrono_tz::Tz::UTC).ok_or(format!("{text:?} is no date"));
+    let day = |text: &str| parse_time(text, signalloop::time::Tz::UTC).ok_or(format!("{text:?} is no date"));
     let (begin, end) = (day(&arguments.from)?, day(&arguments.until)?);
     let markets = markets(&arguments.data, &arguments.timeframe)?;
     match arguments.task {

@@ -4,7 +4,7 @@ import { readFileSync, readdirSync, renameSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { SignalLoop } from '../../index.js'
-import { alternate, inFolder } from './measure.mjs'
+import { alternate, inFolder } from '../shared/measure.mjs'
 import { SYMBOLS, signals } from './signals.mjs'
 
 const OPENER = fileURLToPath(new URL('opener.mjs', import.meta.url))

@@ -1,36 +1,16 @@
-// better-sqlite3, installed on demand into benches/peers, and signals in a table of it.
-import { spawnSync } from 'node:child_process'
-import { createRequire } from 'node:module'
+// better-sqlite3, and signals in a table of it.
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-
-const FOLDER = fileURLToPath(new URL('../peers/', import.meta.url))
-const load = createRequire(join(FOLDER, 'package.json'))
-
-function attempt() {
-  const Database = load('better-sqlite3')
-  const database = new Database(':memory:')
-  const { sqlite } = database.prepare('SELECT sqlite_version() AS sqlite').get()
-  database.close()
-  return { Database, version: `${load('better-sqlite3/package.json').version} (SQLite ${sqlite})` }
-}
+import { npmPeer } from '../shared/peers.mjs'
 
 /** `{ Database, version }`, or `{ missing }` with the reason why there is none. */
 export function betterSqlite3() {
-  try {
-    return attempt()
-  } catch {
-    // Not installed yet, or for another version of Node.
-  }
-  console.error('installing better-sqlite3 into benches/peers …')
-  const shell = process.platform === 'win32'
-  const npm = spawnSync('npm', ['install', '--no-audit', '--no-fund'], { cwd: FOLDER, encoding: 'utf8', shell })
-  try {
-    return attempt()
-  } catch (error) {
-    const said = npm.stderr?.split('\n').find((line) => /error/i.test(line))
-    return { missing: `better-sqlite3 cannot be installed: ${said ?? npm.error?.message ?? error.message}` }
-  }
+  let sqlite
+  const { module: Database, version, missing } = npmPeer('better-sqlite3', (Database) => {
+    const database = new Database(':memory:')
+    sqlite = database.prepare('SELECT sqlite_version() AS version').get().version
+    database.close()
+  })
+  return missing ? { missing } : { Database, version: `${version} (SQLite ${sqlite})` }
 }
 
 const COLUMNS = 'id, symbol, timeframe, signal_type, entry_price, stop_loss, take_profit, timestamp, outcome, json'

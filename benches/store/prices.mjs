@@ -1,6 +1,6 @@
 // The tick path: prices against many open signals, with and without hits.
 import { SignalLoop } from '../../index.js'
-import { alternate, inFolder } from './measure.mjs'
+import { alternate, inFolder } from '../shared/measure.mjs'
 import { SYMBOLS, quietPrice, signal, signals } from './signals.mjs'
 
 const CHUNK = 10_000

@@ -2,7 +2,7 @@
 import { closeSync, fdatasyncSync, fsyncSync, openSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { SignalLoop } from '../../index.js'
-import { alternate, inFolder, perSecond } from './measure.mjs'
+import { alternate, inFolder, perSecond } from '../shared/measure.mjs'
 import { SqliteSignals } from './peers.mjs'
 import { signal, signals } from './signals.mjs'
 

@@ -4,9 +4,9 @@
 pub mod import;
 pub mod log;
 
-use chrono_tz::Tz;
 use signalloop::feedback::{FeedbackStore, Stats, StatsFilter, StoreOptions};
 use signalloop::signal::Record;
+use signalloop::time::Tz;
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -19,11 +19,13 @@ pub fn folder() -> TempDir {
 
 /// The store of a folder, with old times read in a zone that changes its clocks.
 pub fn open(folder: &Path) -> FeedbackStore {
-    let options = StoreOptions { timezone: ZONE, ..StoreOptions::default() };
+    let options = StoreOptions { timezone: zone(), ..StoreOptions::default() };
     FeedbackStore::open(folder, options).expect("any log can be opened")
 }
 
-pub const ZONE: Tz = Tz::Europe__Berlin;
+pub fn zone() -> Tz {
+    "Europe/Berlin".parse().expect("a zone of the tz database")
+}
 
 pub fn wait<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(work)
@@ -61,7 +63,7 @@ fn good_record(line: &[u8]) -> Option<Record> {
         serde_json::Value::Object(object) => object,
         _ => return None,
     };
-    Record::from_json(object, ZONE).ok()
+    Record::from_json(object, zone()).ok()
 }
 
 /// All that a store says of its signals.

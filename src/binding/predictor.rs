@@ -6,6 +6,7 @@ use super::types::{ActionProbabilities, Prediction};
 use super::values;
 use crate::engine::SignalLoop;
 use crate::error::Result;
+use crate::market::Candle;
 use crate::symbol::Market;
 use napi::bindgen_prelude::{Env, PromiseRaw, Unknown};
 use napi_derive::napi;
@@ -96,9 +97,29 @@ impl Predictor {
         env: &'env Env,
         candles: Unknown<'_>,
     ) -> napi::Result<PromiseRaw<'env, PredictionResult>> {
+        let candle_ms = self.market.timeframe.millis();
+        let read = || values::to_json(candles).and_then(|value| values::candles("candles", &value, candle_ms));
+        self.predict_from(env, read)
+    }
+
+    /// [`Self::predict`] from candles as `index.js` packs them where they are nothing but numbers: six for each, in a
+    /// `Float64Array`. Reading them one by one from here would take longer than all the rest.
+    #[napi(skip_typescript)]
+    pub fn predict_packed<'env>(
+        &self,
+        env: &'env Env,
+        rows: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, PredictionResult>> {
+        self.predict_from(env, || values::packed_candles("candles", rows, self.market.timeframe.millis()))
+    }
+
+    fn predict_from<'env>(
+        &self,
+        env: &'env Env,
+        candles: impl FnOnce() -> Result<Vec<Candle>>,
+    ) -> napi::Result<PromiseRaw<'env, PredictionResult>> {
         promise(env, || {
-            let candles = values::to_json(candles)
-                .and_then(|value| values::candles("candles", &value, self.market.timeframe.millis()));
+            let candles = candles();
             let (core, market) = (self.core.clone(), self.market.clone());
             Ok(elsewhere(async move {
                 let prediction = candles.and_then(|candles| core.predict(&market, Some(&candles)));

@@ -11,7 +11,7 @@ use super::values;
 use crate::cancel::Cancel;
 use crate::engine::{self, Options, Risk, TrainMode, TrainRequest};
 use crate::error::{Error, Result};
-use crate::market::CandleSource;
+use crate::market::{Candle, CandleSource};
 use crate::report::{Answer, Dashboard, Request, failure};
 use crate::symbol::{Market, Symbol, Timeframe};
 use napi::ValueType;
@@ -212,12 +212,33 @@ impl SignalLoop {
         env: &'env Env,
         options: Unknown<'_>,
     ) -> napi::Result<PromiseRaw<'env, types::Prediction>> {
+        self.predict_from(env, options, |candle_ms, given| {
+            given.map(|value| values::candles("candles", &value, candle_ms)).transpose()
+        })
+    }
+
+    /// [`Self::predict`] from candles that `index.js` took out of the options and packed: see [`Predictor::predict_packed`].
+    #[napi(skip_typescript)]
+    pub fn predict_packed<'env>(
+        &self,
+        env: &'env Env,
+        options: Unknown<'_>,
+        rows: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, types::Prediction>> {
+        self.predict_from(env, options, |candle_ms, _| values::packed_candles("candles", rows, candle_ms).map(Some))
+    }
+
+    fn predict_from<'env>(
+        &self,
+        env: &'env Env,
+        options: Unknown<'_>,
+        candles: impl FnOnce(i64, Option<Value>) -> Result<Option<Vec<Candle>>>,
+    ) -> napi::Result<PromiseRaw<'env, types::Prediction>> {
         call(env, &self.core, || {
             let mut map = values::to_map("options", options)?;
             let market = values::market(&mut map)?;
             let given = map.shift_remove("candles").filter(|value| !value.is_null());
-            let candles =
-                given.map(|value| values::candles("candles", &value, market.timeframe.millis())).transpose()?;
+            let candles = candles(market.timeframe.millis(), given)?;
             values::no_more(&map)?;
             let core = self.core.clone();
             Ok(async move { core.predict(&market, candles.as_deref()).map(Into::into) })

@@ -292,7 +292,7 @@ pub fn time_or_now(argument: &'static str, value: Unknown<'_>) -> Result<i64> {
 
 pub fn json_time(argument: &'static str, value: &Value) -> Result<i64> {
     let ms = match value {
-        Value::String(text) => time::parse_time(text, chrono_tz::Tz::UTC),
+        Value::String(text) => time::parse_time(text, crate::time::Tz::UTC),
         other => other.as_f64().map(|ms| ms as i64).filter(|ms| (time::MIN_MILLIS..=time::MAX_MILLIS).contains(ms)),
     };
     ms.ok_or_else(|| Error::argument(argument, "must be a Date, an ISO 8601 string or epoch milliseconds", value))
@@ -445,6 +445,27 @@ pub fn days(argument: &'static str, value: Unknown<'_>) -> Result<f64> {
         .as_f64()
         .filter(|days| *days > 0.0 && *days <= 36_500.0)
         .ok_or_else(|| Error::argument(argument, "must be a number of days above 0, at most 36500", given))
+}
+
+/// Candles as numbers: open time, open, high, low, close, volume of each; where no time is a number, they are consecutive
+/// and end now.
+pub fn packed_candles(argument: &'static str, rows: Unknown<'_>, candle_ms: i64) -> Result<Vec<Candle>> {
+    let rows = floats(argument, rows)?;
+    let (rows, rest) = rows.as_chunks::<6>();
+    if rows.is_empty() || !rest.is_empty() {
+        return Err(Error::argument(argument, "must hold six numbers for each candle", rows.len() * 6 + rest.len()));
+    }
+    let timeless = rows.iter().all(|row| row[0].is_nan());
+    let first_ms = time::now_ms() - rows.len() as i64 * candle_ms;
+    let read = |(index, &[time, open, high, low, close, volume]): (usize, &[f64; 6])| {
+        let open_ms = if timeless { first_ms + index as i64 * candle_ms } else { time as i64 };
+        if !(time::MIN_MILLIS..=time::MAX_MILLIS).contains(&open_ms) {
+            let (field, problem, value) = ("time", "must be epoch milliseconds", time.to_string());
+            return Err(Error::InvalidCandle { index, field, problem, value });
+        }
+        Candle { open_ms, open, high, low, close, volume }.check(index)
+    };
+    rows.iter().enumerate().map(read).collect()
 }
 
 fn time_of(item: &Value) -> Option<&Value> {

@@ -3,8 +3,8 @@
 use crate::market::{Columns, Fault};
 use crate::scheduler::Task;
 use crate::symbol::{Symbol, Timeframe};
+use crate::time::Tz;
 use crate::time::parse_time;
-use chrono_tz::Tz;
 use clap::{Parser, Subcommand};
 use std::net::IpAddr;
 use std::path::PathBuf;

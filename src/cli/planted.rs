@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::learning::outcomes::Pattern;
 use crate::signal::Signal;
 use crate::time::Clock;
-use chrono_tz::Tz;
+use crate::time::Tz;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};

@@ -51,12 +51,11 @@ pub fn compute(candles: &[Candle], step_ms: i64) -> FeatureTable {
 
 /// The row of the last candle and its average true range, or why there is none.
 pub fn latest(candles: &[Candle], step_ms: i64) -> Result<(Row, f64), Missing> {
+    let (last, before) = candles.split_last().ok_or(Missing::WarmUp)?;
     let mut state = FeatureState::new(step_ms);
-    let mut row = Err(Missing::WarmUp);
-    for candle in candles {
-        row = state.next(candle);
-    }
-    row.and_then(|row| Ok((row, state.atr().ok_or(Missing::WarmUp)?)))
+    before.iter().for_each(|candle| state.skip(candle));
+    let row = state.next(last)?;
+    Ok((row, state.atr().ok_or(Missing::WarmUp)?))
 }
 
 #[cfg(test)]
@@ -95,6 +94,17 @@ mod tests {
         assert_eq!(table.bars[0], WARM_UP - 1);
         assert_eq!(table.rows.len() + table.missing.values().sum::<usize>(), 300);
         assert!(compute(&wave(MIN_CANDLES), 3_600_000).rows.len() == MIN_CANDLES - WARM_UP + 1);
+    }
+
+    #[test]
+    fn the_latest_row_is_the_last_of_all() {
+        let candles = wave(300);
+        for end in WARM_UP..=300 {
+            let table = compute(&candles[..end], 3_600_000);
+            let last = (table.rows[end - WARM_UP], table.atr[end - WARM_UP]);
+            assert_eq!(latest(&candles[..end], 3_600_000), Ok(last), "to the bit");
+        }
+        assert_eq!(latest(&[], 3_600_000), Err(Missing::WarmUp));
     }
 
     #[test]

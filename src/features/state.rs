@@ -81,6 +81,40 @@ pub struct FeatureState {
     streak: f64,
 }
 
+/// What a candle moved, to make a row of: a statistic is there once its window is full, and of what may divide by zero the
+/// inner `None` says that it would.
+struct Parts {
+    atr: Option<f64>,
+    long_range: Spread,
+    past: [Option<f64>; 7],
+    short_return: Spread,
+    long_return: Spread,
+    past_close: Option<f64>,
+    rsi: (Option<Option<f64>>, Option<Option<f64>>),
+    stochastic: Option<Option<f64>>,
+    stochastic_d: Spread,
+    williams: Option<Option<f64>>,
+    macd: f64,
+    macd_signal: f64,
+    typical_price: f64,
+    typical: Spread,
+    bollinger: Spread,
+    trend: Spread,
+    volume: (Spread, Spread),
+    on_balance: (Option<f64>, Option<f64>),
+    money_flow: (Option<f64>, Option<f64>),
+    day: Extremes,
+    week: Extremes,
+    di: Option<(f64, f64)>,
+    adx: Option<f64>,
+}
+
+/// A mean and a standard deviation.
+type Spread = Option<(f64, f64)>;
+
+/// A highest and a negated lowest, each with its age.
+type Extremes = (Option<(f64, usize)>, Option<(f64, usize)>);
+
 fn extremes(period: usize) -> (Highest, Highest) {
     (Highest::new(period), Highest::new(period))
 }
@@ -127,25 +161,36 @@ impl FeatureState {
 
     /// Takes the next closed candle and returns its row, or why there is none.
     pub fn next(&mut self, candle: &Candle) -> Result<Row, Missing> {
-        if self.last.is_some_and(|last| candle.open_ms - last.open_ms > (MAX_GAP_BARS + 1) * self.step_ms) {
-            *self = Self { after_gap: true, ..Self::new(self.step_ms) };
+        let parts = self.take(candle);
+        if self.bars < WARM_UP {
+            return Err(if self.after_gap { Missing::Gap } else { Missing::WarmUp });
         }
-        let row = self.advance(candle);
-        self.last = Some(*candle);
-        self.bars += 1;
-        match row {
-            _ if self.bars < WARM_UP => Err(if self.after_gap { Missing::Gap } else { Missing::WarmUp }),
-            Err(cause) => Err(cause),
-            Ok(row) if row.iter().all(|value| value.is_finite()) => Ok(row),
+        match self.row(candle, &parts)? {
+            row if row.iter().all(|value| value.is_finite()) => Ok(row),
             // Finite inputs overflow only where prices jump by hundreds of orders of magnitude.
-            Ok(_) => Err(Missing::FlatPrices),
+            _ => Err(Missing::FlatPrices),
         }
     }
 
+    /// Takes the next closed candle whose row nobody asks for: a row costs more than moving the windows.
+    pub fn skip(&mut self, candle: &Candle) {
+        self.take(candle);
+    }
+
+    fn take(&mut self, candle: &Candle) -> Parts {
+        if self.last.is_some_and(|last| candle.open_ms - last.open_ms > (MAX_GAP_BARS + 1) * self.step_ms) {
+            *self = Self { after_gap: true, ..Self::new(self.step_ms) };
+        }
+        let parts = self.advance(candle);
+        self.last = Some(*candle);
+        self.bars += 1;
+        parts
+    }
+
     /// Moves every window forward, whether or not a row comes of it.
-    #[allow(clippy::too_many_lines)] // One indicator after another; splitting them would hide that all of them move.
-    fn advance(&mut self, candle: &Candle) -> Result<Row, Missing> {
-        let Candle { open, high, low, close, volume, open_ms } = *candle;
+    #[inline]
+    fn advance(&mut self, candle: &Candle) -> Parts {
+        let Candle { open, high, low, close, volume, .. } = *candle;
         let last = self.last.unwrap_or(Candle { high: open, low: open, close: open, ..*candle });
         let change = close - last.close;
         let log_return = (close / last.close).ln();
@@ -208,34 +253,65 @@ impl FeatureState {
         }
         .clamp(-10.0, 10.0);
 
-        // Everything has moved; from here on a missing value means there is no row.
+        Parts {
+            atr,
+            long_range,
+            past,
+            short_return,
+            long_return,
+            past_close,
+            rsi: (rsi_fast, rsi_14),
+            stochastic,
+            stochastic_d,
+            williams,
+            macd,
+            macd_signal,
+            typical_price,
+            typical,
+            bollinger,
+            trend,
+            volume: (volume_short, volume_long),
+            on_balance,
+            money_flow: (money_in, money_out),
+            day,
+            week,
+            di,
+            adx,
+        }
+    }
+
+    /// The row of a candle that has just moved the windows; a part that is missing means that there is none.
+    #[allow(clippy::too_many_lines)] // One feature after another, in the order of the catalogue.
+    fn row(&self, candle: &Candle, parts: &Parts) -> Result<Row, Missing> {
+        let Candle { open, high, low, close, volume, open_ms } = *candle;
+        let Parts { stochastic_d, macd, macd_signal, typical_price, past_close, adx, .. } = *parts;
         let warm = Missing::WarmUp;
         let flat = |value: f64| if value > 0.0 { Ok(value) } else { Err(Missing::FlatPrices) };
-        let atr = flat(atr.ok_or(warm)?)?;
-        let (_, sigma) = long_return.ok_or(warm)?;
+        let atr = flat(parts.atr.ok_or(warm)?)?;
+        let (_, sigma) = parts.long_return.ok_or(warm)?;
         let sigma = flat(sigma)?;
-        let (_, sigma_short) = short_return.ok_or(warm)?;
-        let (long_range, _) = long_range.ok_or(warm)?;
-        let (band_mean, band_sd) = bollinger.ok_or(warm)?;
+        let (_, sigma_short) = parts.short_return.ok_or(warm)?;
+        let (long_range, _) = parts.long_range.ok_or(warm)?;
+        let (band_mean, band_sd) = parts.bollinger.ok_or(warm)?;
         let band_sd = flat(band_sd)?;
-        let (trend_mean, _) = trend.ok_or(warm)?;
-        let (typical_mean, _) = typical.ok_or(warm)?;
+        let (trend_mean, _) = parts.trend.ok_or(warm)?;
+        let (typical_mean, _) = parts.typical.ok_or(warm)?;
         let deviation = flat(self.typical.mean_deviation().ok_or(warm)?)?;
-        let (volume_mean, _) = volume_short.ok_or(warm)?;
-        let (volume_mean_long, volume_sd) = volume_long.ok_or(warm)?;
-        let (up_volume, down_volume) = on_balance.0.zip(on_balance.1).ok_or(warm)?;
-        let (money_in, money_out) = money_in.zip(money_out).ok_or(warm)?;
+        let (volume_mean, _) = parts.volume.0.ok_or(warm)?;
+        let (volume_mean_long, volume_sd) = parts.volume.1.ok_or(warm)?;
+        let (up_volume, down_volume) = parts.on_balance.0.zip(parts.on_balance.1).ok_or(warm)?;
+        let (money_in, money_out) = parts.money_flow.0.zip(parts.money_flow.1).ok_or(warm)?;
         if !(volume_mean > 0.0 && volume_sd > 0.0 && up_volume + down_volume > 0.0 && money_in + money_out > 0.0) {
             return Err(Missing::NoVolume);
         }
-        let ((day_high, _), (day_low, _)) = day.0.zip(day.1).ok_or(warm)?;
-        let ((week_high, high_age), (week_low, low_age)) = week.0.zip(week.1).ok_or(warm)?;
-        let (plus_di, minus_di) = di.ok_or(warm)?;
+        let ((day_high, _), (day_low, _)) = parts.day.0.zip(parts.day.1).ok_or(warm)?;
+        let ((week_high, high_age), (week_low, low_age)) = parts.week.0.zip(parts.week.1).ok_or(warm)?;
+        let (plus_di, minus_di) = parts.di.ok_or(warm)?;
         let hour = TAU * (open_ms.rem_euclid(86_400_000) as f64) / 86_400_000.0;
         // The epoch was a Thursday; which day is 0 does not matter for a cycle.
         let weekday = TAU * (open_ms.rem_euclid(7 * 86_400_000) as f64) / (7.0 * 86_400_000.0);
         let momentum = |i: usize| -> Result<f64, Missing> {
-            let then = past[i].ok_or(warm)?;
+            let then = parts.past[i].ok_or(warm)?;
             Ok((close / then).ln() / (sigma * (RETURNS[i] as f64).sqrt()))
         };
         Ok([
@@ -246,11 +322,11 @@ impl FeatureState {
             momentum(4)?,
             momentum(5)?,
             momentum(6)?,
-            rsi_fast.ok_or(warm)?.ok_or(Missing::FlatPrices)?,
-            rsi_14.ok_or(warm)?.ok_or(Missing::FlatPrices)?,
-            stochastic.ok_or(warm)?.ok_or(Missing::FlatPrices)?,
+            parts.rsi.0.ok_or(warm)?.ok_or(Missing::FlatPrices)?,
+            parts.rsi.1.ok_or(warm)?.ok_or(Missing::FlatPrices)?,
+            parts.stochastic.ok_or(warm)?.ok_or(Missing::FlatPrices)?,
             stochastic_d.ok_or(warm)?.0,
-            williams.ok_or(warm)?.ok_or(Missing::FlatPrices)? - 100.0,
+            parts.williams.ok_or(warm)?.ok_or(Missing::FlatPrices)? - 100.0,
             macd / atr,
             macd_signal / atr,
             (macd - macd_signal) / atr,

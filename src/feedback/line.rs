@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::signal::{Closing, Record};
 use crate::symbol::{Symbol, Timeframe};
 use crate::time;
-use chrono_tz::Tz;
+use crate::time::Tz;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::borrow::Cow;

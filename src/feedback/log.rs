@@ -15,7 +15,7 @@ use super::state::{Applied, Place};
 use super::storage::{self, Lock, Storage, StoredFile};
 use super::view::View;
 use crate::signal::Record;
-use chrono_tz::Tz;
+use crate::time::Tz;
 use parking_lot::{Mutex, RwLock};
 use std::path::Path;
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use crate::barrier::{Direction, Levels, Outcome};
 use crate::signal::{Closing, MAX_ID_BYTES};
 use crate::symbol::{Symbol, Timeframe};
 use crate::time;
-use chrono_tz::Tz;
+use crate::time::Tz;
 
 /// What a line says of a signal, borrowed from it; indicators, features and a caller's own keys are passed over.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -293,7 +293,7 @@ mod tests {
 
     /// Where the short reader answers, the long one says the same.
     fn agree(body: &[u8]) -> bool {
-        let zone = Tz::Europe__Berlin;
+        let zone = "Europe/Berlin".parse().unwrap();
         let Some(own) = read(body, zone) else { return false };
         assert_eq!(Ok(own.into()), by_json(body, zone), "{}", String::from_utf8_lossy(body));
         true

@@ -3,7 +3,7 @@
 use super::line::{self, Facts, Reason};
 use super::state::Place;
 use super::storage::{self, StoredFile};
-use chrono_tz::Tz;
+use crate::time::Tz;
 use memchr::{memchr, memchr_iter, memrchr};
 use parking_lot::{Condvar, Mutex};
 use std::io;

@@ -6,7 +6,7 @@ use super::paths::Paths;
 use super::snapshot::Snapshot;
 use super::state::State;
 use super::storage::{self, Stat, Storage, StoredFile};
-use chrono_tz::Tz;
+use crate::time::Tz;
 use std::io;
 use std::sync::Arc;
 

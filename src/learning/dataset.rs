@@ -1,30 +1,26 @@
 //! The labelled rows of a market, what each counts, and forests fitted to some of them.
 
 use super::decide::{Costs, choose};
-use super::feedback::{Feedback, LiveRow};
+use super::feedback::Feedback;
 use super::labels::{Label, label};
 use super::weights::{average_uniqueness, time_decay};
 use crate::barrier::Direction;
-use crate::cancel::Cancel;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::features::{self, COUNT, FEATURES, Missing};
+use crate::features::{self, FEATURES, Missing, Row};
 use crate::market::Candle;
-use crate::model::{Forest, ForestParameters, Held, HeldOut, Lineage, Model, Probabilities, Record, Scores, Side};
+use crate::model::{Forest, Held, HeldOut, Lineage, Model, Probabilities, Record, Scores, Side};
 use crate::symbol::Market;
-use ndarray::{Array2, ArrayView1, Axis};
 use std::collections::BTreeMap;
 
 /// The fewest labelled rows a model is trained on.
 pub const MIN_ROWS: usize = 200;
-/// Levels of a tree at most.
-const MAX_DEPTH: u16 = 7;
 /// Rows in a leaf at least: labels of neighbouring bars overlap, so a leaf of few rows would be one event.
 pub(super) const MIN_LEAF: usize = 25;
 
 /// Labelled rows in order of time.
 pub(super) struct Dataset {
-    pub rows: Array2<f64>,
+    pub rows: Vec<Row>,
     pub labels: Vec<Label>,
     pub bars: Vec<usize>,
     /// The bar at which both labels of a row are decided.
@@ -34,7 +30,7 @@ pub(super) struct Dataset {
     pub sides: [Targets; 2],
     /// What became of live signals of this market.
     pub feedback: Feedback,
-    candle_ms: i64,
+    pub candle_ms: i64,
     atr: Vec<f64>,
     entries: Vec<f64>,
     candles: usize,
@@ -45,11 +41,11 @@ pub(super) struct Dataset {
 
 /// A direction's targets and weights.
 pub(super) struct Targets {
-    direction: Direction,
+    pub direction: Direction,
     /// 1 where the bet succeeded, else 0.
     pub happened: Vec<f64>,
     pub uniqueness: Vec<f64>,
-    weights: Vec<f64>,
+    pub weights: Vec<f64>,
 }
 
 impl Targets {
@@ -60,43 +56,6 @@ impl Targets {
         let weights = uniqueness.iter().zip(time_decay(times_ms)).map(|(base, decay)| base * decay).collect();
         let happened = endings.iter().map(|ending| f64::from(u8::from(ending.success))).collect();
         Self { direction, happened, uniqueness, weights }
-    }
-
-    /// A forest of the rows at `positions`, weighed by what live signals had come to `until_ms`, and of those signals
-    /// themselves, each of which counts as far as no other was under way at its time.
-    pub fn fit(
-        &self,
-        data: &Dataset,
-        positions: &[usize],
-        until_ms: i64,
-        growth: (usize, u64),
-        cancel: &Cancel,
-    ) -> Result<Forest> {
-        let (trees, seed) = growth;
-        let known = data.feedback.until(until_ms);
-        let adjustment = data.feedback.adjustment(known, self.direction);
-        let mut happened: Vec<f64> = positions.iter().map(|&row| self.happened[row]).collect();
-        let weigh = |&row: &usize| self.weights[row] * adjustment.weight(data.row(row), self.happened[row] > 0.5);
-        let mut weights: Vec<f64> = positions.iter().map(weigh).collect();
-        let mut live: Vec<&LiveRow> = known.iter().filter(|row| row.direction == self.direction).collect();
-        live.sort_by_key(|row| (row.given_ms, row.closed_ms));
-        let bar = |time_ms: i64| (time_ms.div_euclid(data.candle_ms) - data.first_bar(&live)).max(0) as usize;
-        let spans: Vec<_> = live.iter().map(|row| (bar(row.given_ms), bar(row.closed_ms.max(row.given_ms)))).collect();
-        happened.extend(live.iter().map(|row| f64::from(u8::from(row.success))));
-        weights.extend(average_uniqueness(&spans));
-        let parameters = ForestParameters {
-            trees,
-            max_depth: MAX_DEPTH,
-            min_leaf: MIN_LEAF,
-            // BUY and SELL draw different samples.
-            seed: seed.wrapping_mul(2).wrapping_add(u64::from(self.direction == Direction::Sell)),
-        };
-        let mut rows = data.rows.select(Axis(0), positions);
-        for row in live {
-            rows.push_row(ArrayView1::from(&row.features))
-                .map_err(|e| Error::Internal(format!("a row does not fit: {e}")))?;
-        }
-        Forest::fit(rows.view(), &happened, &weights, parameters, cancel)
     }
 
     /// The weighted share of successes among the rows at `positions`.
@@ -119,17 +78,18 @@ impl Dataset {
     pub fn new(market: &Market, candles: &[Candle], config: &Config) -> Result<Self> {
         let candle_ms = market.timeframe.millis();
         let table = features::compute(candles, candle_ms);
-        let mut values = Vec::with_capacity(table.rows.len() * COUNT);
+        let mut rows = table.rows;
         let (mut labels, mut bars, mut atr) = (Vec::new(), Vec::new(), Vec::new());
-        for ((row, &bar), &range) in table.rows.iter().zip(&table.bars).zip(&table.atr) {
+        for (at, (&bar, &range)) in table.bars.iter().zip(&table.atr).enumerate() {
             if let Some(label) = label(candles, bar, candle_ms, range, &config.signal) {
-                values.extend_from_slice(row);
+                rows[bars.len()] = rows[at];
                 labels.push(label);
                 bars.push(bar);
                 atr.push(range);
             }
         }
-        let unlabelled = table.rows.len() - bars.len();
+        let unlabelled = rows.len() - bars.len();
+        rows.truncate(bars.len());
         if bars.len() < MIN_ROWS {
             let causes: Vec<String> =
                 table.missing.iter().map(|(cause, n)| format!("{n} {}", cause.describe())).collect();
@@ -146,8 +106,7 @@ impl Dataset {
         let ends: Vec<usize> = labels.iter().map(Label::last_bar).collect();
         let last_bar = ends.iter().copied().max().unwrap_or_default();
         Ok(Self {
-            // The length is rows × COUNT by construction.
-            rows: Array2::from_shape_vec((bars.len(), COUNT), values).unwrap_or_default(),
+            rows,
             entries: bars.iter().map(|&bar| candles[bar].close).collect(),
             candles: candles.len(),
             horizon_ms: candles[last_bar].open_ms + candle_ms,
@@ -169,11 +128,6 @@ impl Dataset {
         Self { feedback: feedback.clone(), ..self }
     }
 
-    /// The number of the bar at which the first of these was given.
-    fn first_bar(&self, live: &[&LiveRow]) -> i64 {
-        live.first().map_or(0, |row| row.given_ms.div_euclid(self.candle_ms))
-    }
-
     /// Labelled rows.
     pub fn len(&self) -> usize {
         self.bars.len()
@@ -181,8 +135,7 @@ impl Dataset {
 
     /// The features of a row.
     pub fn row(&self, row: usize) -> &[f64] {
-        // Rows are stored one after another, so each is a slice.
-        self.rows.row(row).to_slice().unwrap_or_default()
+        &self.rows[row]
     }
 
     /// The first row that comes after everything `model` was trained on.

@@ -51,7 +51,7 @@ fn continued(champion: &Model, data: Dataset, config: &Config) -> Candidate {
 /// The same rows with another future from `row` on: other features there, and the other label wherever it was decided there.
 fn with_another_future(mut data: Dataset, row: usize) -> Dataset {
     let begins = data.bars[row];
-    data.rows.slice_mut(ndarray::s![row.., ..]).mapv_inplace(|value| 0.3 - value);
+    data.rows[row..].iter_mut().flatten().for_each(|value| *value = 0.3 - *value);
     for side in &mut data.sides {
         for (happened, _) in side.happened.iter_mut().zip(&data.ends).filter(|(_, end)| **end >= begins) {
             *happened = 1.0 - *happened;

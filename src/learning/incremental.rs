@@ -5,6 +5,7 @@
 use super::dataset::{Dataset, MIN_LEAF};
 use super::feedback::Feedback;
 use super::folds::known_before;
+use super::known::Known;
 use super::shrinkage::{MIN_EVIDENCE, believe};
 use super::train::{Candidate, Step};
 use crate::cancel::Cancel;
@@ -13,7 +14,6 @@ use crate::error::{Error, Result};
 use crate::market::Candle;
 use crate::model::{Evidence, Forest, Held, HeldOut, Lineage, Mode, Model, Side};
 use crate::symbol::Market;
-use rayon::prelude::*;
 
 /// One in so many trees is replaced.
 const SHARE: usize = 4;
@@ -123,12 +123,13 @@ fn renewed(
     data: &Dataset,
     (known, until_ms): (&[usize], i64),
     beliefs: [f64; 2],
-    growth: (usize, u64),
+    (trees, seed): (usize, u64),
     cancel: &Cancel,
 ) -> Result<[Side; 2]> {
     let sample = sample(known);
+    let rows = Known::new(data, &sample, until_ms);
     let newer: Vec<Forest> =
-        data.sides.par_iter().map(|side| side.fit(data, &sample, until_ms, growth, cancel)).collect::<Result<_>>()?;
+        data.sides.iter().map(|side| rows.fit(side, trees, seed, cancel)).collect::<Result<_>>()?;
     let sides: Vec<Side> = [&champion.buy, &champion.sell]
         .into_iter()
         .zip(newer)

@@ -11,6 +11,7 @@ mod gate;
 mod honesty;
 pub mod improvement;
 mod incremental;
+mod known;
 mod labels;
 mod live;
 pub mod outcomes;

@@ -3,6 +3,7 @@
 use super::dataset::{Dataset, lost};
 use super::feedback::Feedback;
 use super::folds::{is_known, walk_forward};
+use super::known::Known;
 use super::shrinkage::believe;
 use crate::cancel::Cancel;
 use crate::config::Config;
@@ -72,15 +73,16 @@ pub(super) fn train(
     let mut scored = Vec::new();
     for (block, fold) in folds.iter().enumerate() {
         let mut served: [Vec<Held>; 2] = Default::default();
+        let known = Known::new(&data, &fold.train, data.times_ms[fold.test.start]);
         for (side, targets) in data.sides.iter().enumerate() {
             let start = fold.test.start;
-            let known = raw[side].iter().filter(|(row, _)| is_known(&data.bars, &data.ends, *row, start));
-            let belief = believe(&Evidence::of(known.map(|(_, held)| held)));
-            let growth = (config.trees.div_ceil(2), config.seed);
-            let forest = targets.fit(&data, &fold.train, data.times_ms[start], growth, cancel)?;
+            let decided = raw[side].iter().filter(|(row, _)| is_known(&data.bars, &data.ends, *row, start));
+            let belief = believe(&Evidence::of(decided.map(|(_, held)| held)));
+            let forest = known.fit(targets, config.trees.div_ceil(2), config.seed, cancel)?;
             let constant = targets.base_rate(&fold.train);
-            for row in fold.test.clone() {
-                let probability = forest.predict(data.row(row)).ok_or_else(lost)?;
+            let asked: Vec<&[f64]> = fold.test.clone().map(|row| data.row(row)).collect();
+            let stated = forest.predict_all(&asked).ok_or_else(lost)?;
+            for (row, probability) in fold.test.clone().zip(stated) {
                 raw[side].push((row, targets.held(row, probability, constant)));
                 served[side].push(targets.held(row, shrink(probability, constant, belief), constant));
             }
@@ -95,10 +97,11 @@ pub(super) fn train(
     }
 
     let everything: Vec<usize> = (0..data.len()).collect();
+    let known = Known::new(&data, &everything, i64::MAX);
     let evidence = raw.map(|rows| Evidence::of(rows.iter().map(|(_, held)| held)));
     let mut fit = |side: usize| -> Result<Side> {
         let targets = &data.sides[side];
-        let forest = targets.fit(&data, &everything, i64::MAX, (config.trees, config.seed), cancel)?;
+        let forest = known.fit(targets, config.trees, config.seed, cancel)?;
         advance();
         Ok(Side { forest, base_rate: targets.base_rate(&everything), belief: believe(&evidence[side]) })
     };

@@ -115,7 +115,7 @@ fn write_time(text: &mut String, ms: i64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chrono_tz::Tz;
+    use crate::time::Tz;
     use proptest::prelude::*;
 
     fn at(open_ms: i64, close: f64) -> Candle {

@@ -13,8 +13,8 @@ use super::series::words;
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
 use crate::symbol::{Market, Timeframe};
+use crate::time::Tz;
 use crate::time::{MIN_MILLIS, format_iso, parse_time};
-use chrono_tz::Tz;
 use std::fmt;
 use std::path::{Path, PathBuf};
 

@@ -4,9 +4,9 @@ use super::Candle;
 use super::findings::{Cause, Findings};
 use super::kline::check_close;
 use crate::symbol::Timeframe;
+use crate::time::Tz;
 use crate::time::format_iso;
 use chrono::{DateTime, MappedLocalTime, TimeZone};
-use chrono_tz::Tz;
 use std::collections::BTreeMap;
 
 /// The rows whose times say no offset.
@@ -39,7 +39,7 @@ impl LocalRows {
     ) -> Result<(), (usize, String)> {
         let (count, first) = (self.places.len(), self.places.first().map_or(0, |place| rows[*place].open_ms));
         match zone {
-            Some(Tz::UTC) => {}
+            Some(zone) if zone == Tz::UTC => {}
             None => findings.add(Cause::TakenAsUtc, count, || format_iso(first)),
             Some(zone) => {
                 to_utc(rows, &self.places, zone).map_err(|(place, problem)| (self.lines[place], problem))?;
@@ -115,7 +115,9 @@ mod tests {
     use proptest::prelude::*;
 
     const HOUR: i64 = 3_600_000;
-    const BERLIN: Tz = Tz::Europe__Berlin;
+    fn berlin() -> Tz {
+        "Europe/Berlin".parse().unwrap()
+    }
 
     fn ms(text: &str) -> i64 {
         parse_time(text, Tz::UTC).unwrap()
@@ -141,22 +143,22 @@ mod tests {
     fn clock_changes_by_hand() {
         let night = ["2025-10-26 01:00", "2025-10-26 02:00", "2025-10-26 02:00", "2025-10-26 03:00"];
         let utc = ["2025-10-25T23", "2025-10-26T00", "2025-10-26T01", "2025-10-26T02"];
-        assert_eq!(read(&rows(&night), BERLIN).unwrap(), utc);
+        assert_eq!(read(&rows(&night), berlin()).unwrap(), utc);
         let mut newest_first = rows(&night);
         newest_first.reverse();
         let mut reversed = utc;
         reversed.reverse();
-        assert_eq!(read(&newest_first, BERLIN).unwrap(), reversed);
-        let (place, problem) = read(&rows(&[night[0], night[1], night[3]]), BERLIN).unwrap_err();
+        assert_eq!(read(&newest_first, berlin()).unwrap(), reversed);
+        let (place, problem) = read(&rows(&[night[0], night[1], night[3]]), berlin()).unwrap_err();
         assert!(
             place == 1 && problem.contains("showed 2025-10-26T02:00:00.000 twice, and the file has it 1 times"),
             "{problem}"
         );
         let mut same = rows(&night);
         same[2].close = same[1].close;
-        assert!(read(&same, BERLIN).unwrap_err().1.contains("written twice"));
+        assert!(read(&same, berlin()).unwrap_err().1.contains("written twice"));
         let spring = rows(&["2025-03-30 01:00", "2025-03-30 02:00", "2025-03-30 03:00"]);
-        let (place, problem) = read(&spring, BERLIN).unwrap_err();
+        let (place, problem) = read(&spring, berlin()).unwrap_err();
         assert!(place == 1 && problem.contains("Europe/Berlin never showed 2025-03-30T02:00:00.000"), "{problem}");
         assert!(read(&spring, Tz::UTC).is_ok());
     }
@@ -164,9 +166,9 @@ mod tests {
     proptest! {
         #[test]
         fn what_a_wall_clock_showed_is_read_back(
-            zone in 0..chrono_tz::TZ_VARIANTS.len(), day in 0i64..365, count in 2usize..100, newest_first: bool,
+            zone in 0..Tz::names().len(), day in 0i64..365, count in 2usize..100, newest_first: bool,
         ) {
-            let zone = chrono_tz::TZ_VARIANTS[zone];
+            let zone: Tz = Tz::names()[zone].parse().unwrap();
             // From midday UTC, and to the whole of a day: no hour that is shown twice is cut in two in most zones.
             let begin = ms("2025-01-01T12:00:00Z") + 24 * day * HOUR;
             let mut truth: Vec<Candle> = (0..count as i64).map(|i| row(begin + i * HOUR, 1.0 + i as f64)).collect();

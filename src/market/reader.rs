@@ -10,7 +10,7 @@ use super::series::{RunEnds, check_steps, settle};
 use crate::error::{Error, Result};
 use crate::symbol::Timeframe;
 use crate::time;
-use chrono_tz::Tz;
+use crate::time::Tz;
 use serde_json::Value;
 use std::path::Path;
 use std::str::FromStr;

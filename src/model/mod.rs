@@ -1,7 +1,9 @@
 //! Models: forests, how good they are, their files, and which of them is in service.
 
+mod bins;
 mod file;
 mod forest;
+mod grow;
 mod ledger;
 mod lineage;
 mod metrics;
@@ -9,6 +11,7 @@ mod registry;
 mod served;
 mod state;
 
+pub use bins::{Bins, MAX_BINS};
 pub use forest::{Forest, ForestParameters};
 pub use ledger::{ComparedOn, Comparison, Decision, Entry, Interval, Ledger, Mode, Pair, Rollback, Trial, Verdict};
 pub use lineage::{Evidence, HeldOut, Lineage};

@@ -3,8 +3,8 @@
 use super::{Schedule, Task};
 use crate::config::raw::{Raw, invalid, read_object, snake_keys, within};
 use crate::error::Result;
+use crate::time::Tz;
 use chrono::NaiveTime;
-use chrono_tz::Tz;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -249,7 +249,10 @@ mod tests {
         ];
         assert_eq!((shown(&config), warnings), (expected.map(str::to_owned).to_vec(), vec![]));
         let update = config.plan(Task::Update);
-        assert_eq!((update.enabled, update.catch_up, update.zone), (false, CatchUp::Skip, Tz::Europe__Berlin));
+        assert_eq!(
+            (update.enabled, update.catch_up, update.zone),
+            (false, CatchUp::Skip, "Europe/Berlin".parse().unwrap())
+        );
         assert_eq!(config.plan(Task::Evaluate).deadline, Duration::from_secs(300));
     }
 

@@ -2,8 +2,8 @@
 //! drift, and leaders that change. The seeds replay exactly.
 
 use super::{LastRun, Moment, Outcome, Record, Schedule, SchedulerConfig, Task, Timer};
+use crate::time::Tz;
 use chrono::{DateTime, NaiveDate};
-use chrono_tz::Tz;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
@@ -144,7 +144,8 @@ fn process(life: u64) -> Option<Process> {
 }
 
 fn zone(dice: &mut impl Rng) -> Tz {
-    chrono_tz::TZ_VARIANTS[dice.random_range(0..chrono_tz::TZ_VARIANTS.len())]
+    let names = Tz::names();
+    names[dice.random_range(0..names.len())].parse().unwrap()
 }
 
 /// Without trouble: exactly one retraining a local day, and every interval kept.

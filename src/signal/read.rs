@@ -6,7 +6,7 @@ use crate::barrier::{Direction, Levels, Outcome};
 use crate::error::{Error, Result};
 use crate::symbol::{Symbol, Timeframe};
 use crate::time;
-use chrono_tz::Tz;
+use crate::time::Tz;
 use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
@@ -649,7 +649,7 @@ mod tests {
             "signal_id": "o1", "symbol": "ETHUSDT", "signal_type": "SELL", "entry_price": 3000.0, "stop_loss": 3100.0,
             "timestamp": "2025-09-13T12:00:00.123456", "outcome": "STOPPED_OUT",
         });
-        let record = Record::from_json(object(old), Tz::Europe__Berlin).unwrap();
+        let record = Record::from_json(object(old), "Europe/Berlin".parse().unwrap()).unwrap();
         assert_eq!(time::format_iso(record.signal.timestamp_ms), "2025-09-13T10:00:00.123Z");
         let closing = record.closing.unwrap();
         assert!((closing.profit_percent - -100.0 / 30.0).abs() < 1e-12);

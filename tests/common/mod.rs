@@ -1,11 +1,11 @@
 //! What the store's tests share.
 #![allow(dead_code, clippy::unwrap_used)]
 
-use chrono_tz::Tz;
 use serde_json::{Map, Value, json};
 use signalloop::feedback::{FeedbackStore, StoreOptions};
 use signalloop::signal::{Signal, Source};
 use signalloop::symbol::Symbol;
+use signalloop::time::Tz;
 use std::path::Path;
 
 /// When the signals of the tests are given, UTC epoch ms.

@@ -17,7 +17,7 @@ export function markdown([head, ...lines]) {
 
 /** Puts `content` between the markers `mark` of a page of `docs`. */
 export function intoPage(name, mark, content) {
-  const path = fileURLToPath(new URL(`../docs/${name}`, import.meta.url))
+  const path = fileURLToPath(new URL(`../../docs/${name}`, import.meta.url))
   const [open, close] = [`<!-- ${mark} -->`, `<!-- /${mark} -->`]
   const page = readFileSync(path, 'utf8')
   const [begin, end] = [page.indexOf(open), page.indexOf(close)]

@@ -1,5 +1,5 @@
 // From the figures of the rounds to a table.
-import { intoPage, markdown, text } from '../page.mjs'
+import { intoPage, markdown, text } from './page.mjs'
 import { median, ratio } from './measure.mjs'
 
 /** Medians, ratio (above 1: we are better), and whether the targets were reached; `undefined` where there is no target. */
@@ -7,7 +7,7 @@ export function verdict({ ours, peer, lower = false, target, targetRatio, ...row
   const times = peer && (lower ? ratio(peer, ours) : ratio(ours, peer))
   const figure = median(ours)
   const judged = [
-    target === undefined ? undefined : lower ? figure < target : figure >= target,
+    target === undefined ? undefined : lower ? figure <= target : figure >= target,
     targetRatio === undefined ? undefined : times === undefined ? null : times >= targetRatio,
   ].filter((judgement) => judgement !== undefined)
   const reached = judged.length === 0 ? undefined : judged.includes(false) ? false : judged.includes(null) ? null : true
@@ -22,7 +22,7 @@ function number(x) {
 function cells(row) {
   if (row.ours === undefined) return [row.what, '', '', '', '', '']
   const targets = [
-    row.target !== undefined && `${row.lower ? '<' : '≥'} ${number(row.target)} ${row.unit}`,
+    row.target !== undefined && `${row.lower ? '≤' : '≥'} ${number(row.target)} ${row.unit}`,
     row.targetRatio !== undefined && `≥ ${row.targetRatio} ×`,
   ].filter(Boolean)
   const reached = { true: 'yes', false: '**no**', null: 'not measured', undefined: '' }[row.reached]
@@ -38,15 +38,14 @@ function cells(row) {
 
 const HEAD = ['', 'signalloop (lowest–highest)', 'against', 'ratio', 'target', 'reached']
 
-const aboutMachine = (m) =>
-  `${m.cpu}, ${m.system}, Node ${m.node}, better-sqlite3 ${m.betterSqlite3}; ${m.sizes} sizes, medians of ${m.rounds} rounds ` +
-  `(${m.openRounds} of openings), ${m.seconds} s in all, load average ${m.load} ` +
-  `before. A ratio above 1 × is in signalloop's favour.`
+/** What a figure means, for under every table. */
+export const LEGEND = "A ratio above 1 × is in signalloop's favour."
 
 /** For a terminal. */
-export const table = (machine, rows) => [aboutMachine(machine), '', text([HEAD, ...rows.map(cells)])].join('\n')
+export const table = (about, rows) => [`${about} ${LEGEND}`, '', text([HEAD, ...rows.map(cells)])].join('\n')
 
-/** Puts the table into the page on performance. */
-export function toFile(machine, rows) {
-  intoPage('performance.md', 'bench:store', [aboutMachine(machine), '', markdown([HEAD, ...rows.map(cells)])].join('\n'))
+/** Puts tables into the page on performance, between its markers of this name. Each is `{ title, rows }`; a title may be missing. */
+export function toFile(mark, about, tables) {
+  const parts = tables.map(({ title, rows }) => [title && `### ${title}`, markdown([HEAD, ...rows.map(cells)])].filter(Boolean).join('\n\n'))
+  intoPage('performance.md', mark, [`${about} ${LEGEND}`, ...parts].join('\n\n'))
 }

@@ -1,0 +1,45 @@
+// How much CPU does training and evaluating one model of 130 000 rows take, beside other learners on the same rows, labels,
+// weights and folds?
+//
+//     node benches/large-training.mjs [--data FOLDER] [--quick]
+import { cpSync } from 'node:fs'
+import { join } from 'node:path'
+import { figures, nodeFigures, pythonFile } from './shared/children.mjs'
+import { candles } from './shared/data.mjs'
+import { alternate, inFolder, median } from './shared/measure.mjs'
+import { python } from './shared/peers.mjs'
+import { alone } from './shared/run.mjs'
+import { LEARNERS, meanLoss, sameTask } from './training/figures.mjs'
+
+async function measure({ folder, data, quick, rounds }) {
+  const kind = await candles(folder, { data, symbols: ['BTCUSDT'], timeframes: ['5m'], days: quick ? 60 : 458 })
+  const peer = python()
+  const last = {}
+  const turn = (name, play) => async () => (last[name] = await inFolder(folder, play)).cpuSeconds
+  const ours = turn('signalloop', (home) => {
+    for (const part of ['data', 'training_config.json']) cpSync(join(folder, part), join(home, part), { recursive: true })
+    return nodeFigures('training/ours.mjs', home)
+  })
+  const learners = peer.missing ? [] : ['lightgbm', 'histogram_boosting', 'forest']
+  const theirs = (learner) => turn(learner, (models) => figures(peer.python, pythonFile('training.py'), join(folder, 'data'), learner, models))
+  const played = await alternate(Math.min(rounds, 2), { ours, ...Object.fromEntries(learners.map((name) => [name, theirs(name)])) }, { warmUp: false })
+
+  const own = { unit: 'CPU s', lower: true, ours: played.ours }
+  const what = `a model of ${last.signalloop.candles} candles of 5m, ${kind}`
+  const fastest = learners.toSorted((a, b) => median(played[a]) - median(played[b]))[0]
+  const rows = learners.flatMap((name) => {
+    sameTask(last.signalloop, last[name])
+    return [
+      { ...own, what, peer: played[name], peerName: LEARNERS[name], targetRatio: name === fastest ? 1 : undefined },
+      {
+        what: `its held-out log loss (constant ${meanLoss(last.signalloop, 'constant').toFixed(4)})`,
+        unit: '', lower: true, ours: [meanLoss(last.signalloop)], peer: [meanLoss(last[name])], peerName: LEARNERS[name], targetRatio: 1,
+      },
+      { what: 'its peak memory', unit: 'MB', lower: true, ours: [last.signalloop.peakBytes / 1e6], peer: [last[name].peakBytes / 1e6], peerName: LEARNERS[name] },
+    ]
+  })
+  return peer.missing ? [{ ...own, what }, { what: peer.missing }] : rows
+}
+
+export const largeTraining = { name: 'large-training', measure }
+await alone(largeTraining, import.meta.url)

@@ -1,0 +1,222 @@
+//! Time zones by their IANA name, from the tz database that the addon brings along.
+//!
+//! jiff has it in two hundred kilobytes; as tables of chrono-tz, one per zone, it was two megabytes of the addon.
+
+use chrono::{
+    Datelike, FixedOffset, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone, Timelike, Utc,
+};
+use jiff::Timestamp;
+use jiff::civil;
+use jiff::tz::{self, AmbiguousOffset, TimeZoneDatabase};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::LazyLock;
+
+static DATABASE: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
+static UTC: tz::TimeZone = tz::TimeZone::UTC;
+/// The zones asked for so far. There are six hundred names, so what is kept for ever stays small.
+static KNOWN: LazyLock<Mutex<HashMap<String, Tz>>> = LazyLock::new(Mutex::default);
+
+/// A time zone.
+#[derive(Clone, Copy)]
+pub struct Tz {
+    name: &'static str,
+    zone: &'static tz::TimeZone,
+}
+
+impl Tz {
+    /// Coordinated universal time.
+    pub const UTC: Self = Self { name: "UTC", zone: &UTC };
+
+    /// Its IANA name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The names of all zones.
+    pub fn names() -> Vec<String> {
+        DATABASE.available().map(|name| name.to_string()).collect()
+    }
+}
+
+impl FromStr for Tz {
+    type Err = String;
+
+    /// Reads an IANA name, spelled as the tz database does: `Europe/Berlin`.
+    fn from_str(name: &str) -> Result<Self, String> {
+        if name == Self::UTC.name {
+            return Ok(Self::UTC);
+        }
+        let mut known = KNOWN.lock();
+        if let Some(zone) = known.get(name) {
+            return Ok(*zone);
+        }
+        let zone = DATABASE.get(name).ok().filter(|zone| zone.iana_name() == Some(name));
+        let zone = zone.ok_or_else(|| format!("{name:?} is not a time zone of the tz database"))?;
+        let kept = Self { name: String::leak(name.to_owned()), zone: Box::leak(Box::new(zone)) };
+        known.insert(name.to_owned(), kept);
+        Ok(kept)
+    }
+}
+
+impl PartialEq for Tz {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Tz {}
+
+impl fmt::Display for Tz {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl fmt::Debug for Tz {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// How far a zone is from UTC at a time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct TzOffset {
+    zone: Tz,
+    fixed: FixedOffset,
+}
+
+impl Offset for TzOffset {
+    fn fix(&self) -> FixedOffset {
+        self.fixed
+    }
+}
+
+impl fmt::Display for TzOffset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fixed.fmt(f)
+    }
+}
+
+impl fmt::Debug for TzOffset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.fixed, f)
+    }
+}
+
+impl Tz {
+    fn offset(self, offset: tz::Offset) -> Option<TzOffset> {
+        Some(TzOffset { zone: self, fixed: FixedOffset::east_opt(offset.seconds())? })
+    }
+
+    fn offsets_of(self, local: &NaiveDateTime) -> Option<MappedLocalTime<TzOffset>> {
+        let number = |x: u32| i8::try_from(x).ok();
+        let date = civil::Date::new(i16::try_from(local.year()).ok()?, number(local.month())?, number(local.day())?);
+        let clock = civil::Time::new(number(local.hour())?, number(local.minute())?, number(local.second())?, 0);
+        let local = civil::DateTime::from_parts(date.ok()?, clock.ok()?);
+        Some(match self.zone.to_ambiguous_timestamp(local).offset() {
+            AmbiguousOffset::Unambiguous { offset } => MappedLocalTime::Single(self.offset(offset)?),
+            AmbiguousOffset::Fold { before, after } => {
+                MappedLocalTime::Ambiguous(self.offset(before)?, self.offset(after)?)
+            }
+            AmbiguousOffset::Gap { .. } => MappedLocalTime::None,
+        })
+    }
+}
+
+impl TimeZone for Tz {
+    type Offset = TzOffset;
+
+    fn from_offset(offset: &TzOffset) -> Self {
+        offset.zone
+    }
+
+    fn offset_from_local_date(&self, local: &NaiveDate) -> MappedLocalTime<TzOffset> {
+        self.offset_from_local_datetime(&local.and_time(NaiveTime::MIN))
+    }
+
+    /// `None` where the clocks skip this time, and beyond the years −9999 to 9999.
+    fn offset_from_local_datetime(&self, local: &NaiveDateTime) -> MappedLocalTime<TzOffset> {
+        self.offsets_of(local).unwrap_or(MappedLocalTime::None)
+    }
+
+    fn offset_from_utc_date(&self, utc: &NaiveDate) -> TzOffset {
+        self.offset_from_utc_datetime(&utc.and_time(NaiveTime::MIN))
+    }
+
+    /// Beyond the years −9999 to 9999, the offset of the epoch.
+    fn offset_from_utc_datetime(&self, utc: &NaiveDateTime) -> TzOffset {
+        let second = Timestamp::from_second(utc.and_utc().timestamp()).unwrap_or(Timestamp::UNIX_EPOCH);
+        // Offsets of the tz database are less than a day, as chrono wants them.
+        let utc = TzOffset { zone: *self, fixed: Utc.fix() };
+        self.offset(self.zone.to_offset(second)).unwrap_or(utc)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::DateTime;
+    use proptest::prelude::*;
+
+    #[test]
+    fn names_are_read_as_the_database_spells_them() {
+        let berlin: Tz = "Europe/Berlin".parse().unwrap();
+        assert_eq!(
+            (berlin.name(), berlin, "UTC".parse()),
+            ("Europe/Berlin", "Europe/Berlin".parse().unwrap(), Ok(Tz::UTC))
+        );
+        assert!(Tz::names().len() > 400);
+        for wrong in ["Europe/Nowhere", "europe/berlin", "", "+02:00"] {
+            assert!(wrong.parse::<Tz>().is_err(), "{wrong}");
+        }
+    }
+
+    /// Local times of a day around each change of the clocks, in both libraries.
+    #[test]
+    fn clocks_change_as_in_chrono_tz() {
+        let (mut zones, mut skipped, mut doubled) = (0, 0, 0);
+        for other in chrono_tz::TZ_VARIANTS {
+            let Ok(ours) = other.name().parse::<Tz>() else { continue };
+            zones += 1;
+            for day in 0..3653 {
+                let noon = DateTime::from_timestamp(1_420_113_600 + day * 86_400, 0).unwrap().naive_utc();
+                let at = |utc: &NaiveDateTime| {
+                    (ours.offset_from_utc_datetime(utc).fix(), other.offset_from_utc_datetime(utc).fix())
+                };
+                let (today, tomorrow) = (at(&noon), at(&(noon + chrono::Duration::days(1))));
+                assert_eq!(today.0, today.1, "{} {noon}", other.name());
+                if today.0 == tomorrow.0 {
+                    continue;
+                }
+                for quarter in 0..96 {
+                    let local = noon + chrono::Duration::minutes(15 * quarter);
+                    let (a, b) = (ours.offset_from_local_datetime(&local), other.offset_from_local_datetime(&local));
+                    skipped += usize::from(a == MappedLocalTime::None);
+                    doubled += usize::from(matches!(a, MappedLocalTime::Ambiguous(..)));
+                    let fixed = |offset: TzOffset| offset.fix();
+                    assert_eq!(a.map(fixed), b.map(|offset| offset.fix()), "{} {local}", other.name());
+                }
+            }
+        }
+        assert!(
+            zones >= 400 && skipped > 1000 && doubled > 1000,
+            "{zones} zones, {skipped} skipped, {doubled} doubled"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_time_is_too_far_away(seconds in i64::MIN / 1_000_000..i64::MAX / 1_000_000) {
+            let zone: Tz = "America/New_York".parse().unwrap();
+            if let Some(time) = DateTime::from_timestamp(seconds, 0) {
+                let utc = time.naive_utc();
+                let offset = zone.offset_from_utc_datetime(&utc).fix().local_minus_utc();
+                prop_assert!((-86_400..86_400).contains(&offset));
+                let _ = zone.offset_from_local_datetime(&utc);
+            }
+        }
+    }
+}
