@@ -31,7 +31,7 @@ enum Task {
         #[arg(long)]
         windows: i64,
     },
-    /// Train and evaluate a model of so many simulated candles of a minute.
+    /// Train and evaluate a model of so many simulated candles of five minutes.
     Growth { candles: i64 },
     /// Compute the features of a candle file, and of one more candle.
     Features { file: PathBuf },
@@ -94,7 +94,7 @@ fn walk(data: &Path, train_days: i64, predict_days: i64, windows: i64) -> Result
 }
 
 fn growth(count: i64) -> Result<Value, Box<dyn Error>> {
-    let market = Market::parse("BTCUSDT", "1m")?;
+    let market = Market::parse("BTCUSDT", "5m")?;
     let options = SimulatorOptions::default();
     let start = options.start_ms;
     let candles = Simulator::start(options)?.candles(&market, start, start + count * market.timeframe.millis())?;
