@@ -12,6 +12,7 @@ use signalloop::learning::{Feedback, label, train_market};
 use signalloop::market::{Candle, Reading, Simulator, SimulatorOptions, read_candles};
 use signalloop::model::{Model, Registry, Trial, log_loss};
 use signalloop::symbol::Market;
+use signalloop::time::Clock;
 use std::error::Error;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -95,9 +96,10 @@ fn walk(data: &Path, train_days: i64, predict_days: i64, windows: i64) -> Result
 
 fn growth(count: i64) -> Result<Value, Box<dyn Error>> {
     let market = Market::parse("BTCUSDT", "5m")?;
-    let options = SimulatorOptions::default();
-    let start = options.start_ms;
-    let candles = Simulator::start(options)?.candles(&market, start, start + count * market.timeframe.millis())?;
+    let start = SimulatorOptions::default().start_ms;
+    let end = start + count * market.timeframe.millis();
+    let options = SimulatorOptions { clock: Clock::standing(end), ..Default::default() };
+    let candles = Simulator::start(options)?.candles(&market, start, end)?;
     let before = cpu_seconds();
     let model = train(&market, &candles)?;
     Ok(json!({

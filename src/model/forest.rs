@@ -47,9 +47,6 @@ impl Node {
 /// Marks a leaf.
 const LEAF: u16 = u16::MAX;
 
-/// Walks done at the same time.
-const ABREAST: usize = 8;
-
 /// A fitted forest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Forest {
@@ -127,9 +124,7 @@ impl Forest {
         if self.trees.is_empty() || !self.fits(row) {
             return None;
         }
-        let (groups, rest) = self.trees.as_chunks::<ABREAST>();
-        let together = groups.iter().flat_map(|trees| leaves_of(trees.each_ref().map(|tree| (&tree[..], row))));
-        let sum: f64 = together.chain(rest.iter().map(|tree| leaf_of(tree, row))).sum();
+        let sum: f64 = self.trees.iter().map(|tree| leaf_of(tree, row)).sum();
         Some(sum / self.trees.len() as f64)
     }
 
@@ -141,10 +136,7 @@ impl Forest {
         }
         let mut sums = vec![0.0; rows.len()];
         for tree in &self.trees {
-            let (groups, rest) = rows.as_chunks::<ABREAST>();
-            let together = groups.iter().flat_map(|rows| leaves_of(rows.map(|row| (&tree[..], row))));
-            let leaves = together.chain(rest.iter().map(|row| leaf_of(tree, row)));
-            sums.iter_mut().zip(leaves).for_each(|(sum, leaf)| *sum += leaf);
+            sums.iter_mut().zip(rows).for_each(|(sum, row)| *sum += leaf_of(tree, row));
         }
         sums.iter_mut().for_each(|sum| *sum /= self.trees.len() as f64);
         Some(sums)
@@ -188,24 +180,6 @@ fn add_shares(shares: &mut [f64], amounts: &[f64]) {
     if sum > 0.0 {
         shares.iter_mut().zip(amounts).for_each(|(share, amount)| *share += amount / sum);
     }
-}
-
-/// Walks several trees, or one tree for several rows, abreast: each step waits for the one before it in the same tree, and
-/// meanwhile the processor takes those of the others.
-fn leaves_of(walks: [(&[Node], &[f64]); ABREAST]) -> [f64; ABREAST] {
-    let mut at = [0; ABREAST];
-    let mut walking = true;
-    while walking {
-        walking = false;
-        for ((tree, row), at) in walks.iter().zip(&mut at) {
-            let node = &tree[*at];
-            if node.feature != LEAF {
-                *at = if row[usize::from(node.feature)] <= node.value { *at + 1 } else { node.right as usize };
-                walking = true;
-            }
-        }
-    }
-    std::array::from_fn(|walk| walks[walk].0[at[walk]].value)
 }
 
 fn leaf_of(tree: &[Node], row: &[f64]) -> f64 {

@@ -173,16 +173,12 @@ impl Tree<'_> {
             }
             let mut left = Tally::default();
             for (bin, tally) in tallies.iter().enumerate().take(bins.cuts(feature).len()) {
-                // Of a small node most bins are empty, and part the rows as the bin before does.
-                if tally.count == 0 {
-                    continue;
-                }
                 left.add(*tally);
                 let right = total.without(left);
                 if right.count < self.nursery.min_leaf {
                     break;
                 }
-                if left.count < self.nursery.min_leaf {
+                if tally.count == 0 || left.count < self.nursery.min_leaf {
                     continue;
                 }
                 let gain = gain(left, right);
