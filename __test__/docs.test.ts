@@ -4,7 +4,7 @@
 //   sh    commands. After `<!-- until Ctrl-C -->` they get a SIGINT once they run; after `<!-- in CI -->` they are those
 //         that .ci/run gives, and are looked for there.
 //   json  after `<!-- file: NAME -->`: such a file of a home, in which doctor must find nothing wrong.
-//   text  what is no code: output, layouts, drawings.
+//   text  what is no code: layouts, drawings. After `<!-- printed by it -->` it is what the program before it prints.
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -91,7 +91,9 @@ async function freePort(): Promise<number> {
   return port
 }
 
-async function runProgram({ note, text }: Block, number: number, home: string): Promise<void> {
+/** What it prints, in an empty home; nothing for one that serves. */
+async function runProgram({ note, text }: Block, number: number): Promise<string> {
+  const home = newHome()
   const file = join(project, `program-${number}.ts`)
   writeFileSync(file, text)
   const port = await freePort()
@@ -99,12 +101,13 @@ async function runProgram({ note, text }: Block, number: number, home: string): 
   const path = /^serves (\/.*)$/.exec(note)?.[1]
   if (path === undefined) {
     expect([await running.ended, running.output()]).toEqual([[0, null], expect.not.stringMatching(/error/i)])
-    return
+    return running.output()
   }
   const answer = await eventually(running, async () => fetch(`http://127.0.0.1:${port}${path}`))
   expect([answer.status, await answer.text()]).toEqual([200, expect.stringMatching(/./)])
   signal(running, 'SIGKILL')
   await running.ended
+  return ''
 }
 
 async function runCommands({ note, text }: Block, home: string): Promise<void> {
@@ -151,7 +154,7 @@ async function checkFile({ note, text }: Block): Promise<void> {
     mkdirSync(join(modules, '.bin'), { recursive: true })
     symlinkSync(ROOT, join(modules, 'signalloop'), 'dir')
     symlinkSync(join(ROOT, 'bin', 'signalloop.js'), join(modules, '.bin', 'signalloop'))
-    for (const name of ['express', 'tsx']) symlinkSync(join(ROOT, 'node_modules', name), join(modules, name), 'dir')
+    for (const name of ['express', 'fastify', 'tsx']) symlinkSync(join(ROOT, 'node_modules', name), join(modules, name), 'dir')
     writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'backend', type: 'module', private: true }))
   })
   afterAll(async () => {
@@ -160,13 +163,17 @@ async function checkFile({ note, text }: Block): Promise<void> {
   })
 
   test.each(FILES.map((file) => [file, blocksOf(file)] as const).filter(([, blocks]) => blocks.length > 0))('%s', async (_file, blocks) => {
-    const home = blocks.some(({ language }) => language === 'sh') ? await preparedHome() : newHome()
+    const home = blocks.some(({ language }) => language === 'sh') ? await preparedHome() : ''
+    let printed = ''
     for (const [number, block] of blocks.entries()) {
       try {
-        if (block.language === 'ts') await runProgram(block, number, home)
+        if (block.language === 'ts') printed = await runProgram(block, number)
         else if (block.language === 'sh') await runCommands(block, home)
         else if (block.language === 'json') await checkFile(block)
-        else expect(block.language).toBe('text')
+        else {
+          expect(block.language).toBe('text')
+          if (block.note === 'printed by it') expect(printed).toBe(block.text)
+        }
       } catch (error) {
         throw new Error(`${block.place}: ${(error as Error).message}`)
       }

@@ -305,16 +305,23 @@ export interface ReportOptions {
 
 /** What the live view needs of a request: that of `http`, and of what is built on it. */
 export interface DashboardRequest {
+  /** `GET` or `HEAD`; anything else is refused. */
   method?: string
+  /** Path and query; with the query `data` the answer is JSON, else the page. */
   url?: string
+  /** By their names in lower case. */
   headers: { readonly [name: string]: string | string[] | undefined }
 }
 
 /** What the live view needs of a response: that of `http`, and of what is built on it. */
 export interface DashboardResponse {
+  /** Something was sent already: then nothing more is. */
   readonly headersSent: boolean
+  /** Sends status and headers. */
   writeHead(status: number, headers: Record<string, string>): unknown
+  /** Takes a header off that was set before. */
   removeHeader(name: string): unknown
+  /** Sends the body, and ends it. */
   end(body: string): unknown
 }
 
