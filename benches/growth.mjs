@@ -1,4 +1,4 @@
-// How does training grow from 2 000 to 500 000 rows, in CPU time and in memory? On simulated candles of a minute.
+// How does training grow from 2 000 to 500 000 rows, in CPU time and in memory? On simulated candles of five minutes.
 //
 //     node benches/growth.mjs [--quick]
 import { coreFigures } from './shared/children.mjs'

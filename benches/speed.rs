@@ -12,6 +12,7 @@ use signalloop::learning::{Feedback, label, train_market};
 use signalloop::market::{Candle, Reading, Simulator, SimulatorOptions, read_candles};
 use signalloop::model::{Model, Registry, Trial, log_loss};
 use signalloop::symbol::Market;
+use signalloop::time::Clock;
 use std::error::Error;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -31,7 +32,7 @@ enum Task {
         #[arg(long)]
         windows: i64,
     },
-    /// Train and evaluate a model of so many simulated candles of a minute.
+    /// Train and evaluate a model of so many simulated candles of five minutes.
     Growth { candles: i64 },
     /// Compute the features of a candle file, and of one more candle.
     Features { file: PathBuf },
@@ -94,10 +95,11 @@ fn walk(data: &Path, train_days: i64, predict_days: i64, windows: i64) -> Result
 }
 
 fn growth(count: i64) -> Result<Value, Box<dyn Error>> {
-    let market = Market::parse("BTCUSDT", "1m")?;
-    let options = SimulatorOptions::default();
-    let start = options.start_ms;
-    let candles = Simulator::start(options)?.candles(&market, start, start + count * market.timeframe.millis())?;
+    let market = Market::parse("BTCUSDT", "5m")?;
+    let start = SimulatorOptions::default().start_ms;
+    let end = start + count * market.timeframe.millis();
+    let options = SimulatorOptions { clock: Clock::standing(end), ..Default::default() };
+    let candles = Simulator::start(options)?.candles(&market, start, end)?;
     let before = cpu_seconds();
     let model = train(&market, &candles)?;
     Ok(json!({
