@@ -7,6 +7,7 @@
 //     npm run bench -- --only training,predict   # some sections; each also runs alone: node benches/training.mjs
 //     npm run bench -- --write                   # puts the tables into docs/performance.md
 import { parseArgs } from 'node:util'
+import { assess } from './assess.mjs'
 import { eventLoop } from './event-loop.mjs'
 import { footprint } from './footprint.mjs'
 import { freqai } from './freqai.mjs'
@@ -20,7 +21,7 @@ import { table, toFile } from './shared/report.mjs'
 import { OPTIONS, rowsOf } from './shared/run.mjs'
 import { training } from './training.mjs'
 
-const SECTIONS = [footprint, eventLoop, prediction, indicators, training, largeTraining, growth, freqai]
+const SECTIONS = [footprint, eventLoop, assess, prediction, indicators, training, largeTraining, growth, freqai]
 const TITLES = {
   training: 'Training 18 models',
   'large-training': 'Training on 130 000 rows',
@@ -28,6 +29,7 @@ const TITLES = {
   freqai: 'FreqAI\'s way',
   indicators: 'Features',
   predict: 'Prediction',
+  assess: 'What outcomes teach',
   'event-loop': 'The event loop during a training',
   footprint: 'What the addon costs',
 }
