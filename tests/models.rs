@@ -54,15 +54,20 @@ fn the_same_model_to_the_bit_with_1_2_and_4_threads() {
 }
 
 #[test]
-fn a_market_without_a_rule_is_left_at_the_base_rate() {
-    for seed in 0..6 {
+fn markets_without_a_rule_are_left_at_the_base_rate() {
+    let mut excesses = Vec::new();
+    for seed in 0..40 {
         let record = train(&candles(1500, 0.0, seed), &small()).record;
         for (name, side) in [("BUY", record.buy), ("SELL", record.sell)] {
             assert!(side.rows > 500 && side.log_loss.is_finite() && side.constant_log_loss > 0.3, "{name}: {side:?}");
-            let excess = side.log_loss - side.constant_log_loss;
-            assert!(excess <= 0.005, "seed {seed} {name}: {excess} above the constant");
+            excesses.push(side.log_loss - side.constant_log_loss);
         }
     }
+    // Chance makes one in a hundred look as if it had a rule, until its next weeks tell otherwise.
+    let fooled = excesses.iter().filter(|excess| **excess > 0.001).count();
+    assert!(fooled <= 3, "{fooled} of {}: {excesses:?}", excesses.len());
+    let mean = excesses.iter().sum::<f64>() / excesses.len() as f64;
+    assert!(mean <= 0.0005, "{mean} above the constant on the average");
 }
 
 #[test]
