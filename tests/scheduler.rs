@@ -64,7 +64,9 @@ impl CandleSource for Script {
             let price = |open_ms: i64| 100.0 + 5.0 * ((open_ms / HOUR) as f64 * 0.7).sin();
             let candle = |open_ms| {
                 let (open, close) = (price(open_ms), price(open_ms + HOUR));
-                Candle { open_ms, open, high: open.max(close) + 1.0, low: open.min(close) - 1.0, close, volume: 1.0 }
+                // A volume that never changes leaves a bar without features.
+                let volume = 1.0 + (open_ms / HOUR % 7) as f64;
+                Candle { open_ms, open, high: open.max(close) + 1.0, low: open.min(close) - 1.0, close, volume }
             };
             Ok(opens.map(candle).collect::<Vec<_>>().into())
         })
