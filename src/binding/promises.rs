@@ -17,7 +17,7 @@ use napi::bindgen_prelude::{
 };
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use parking_lot::Mutex;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -38,7 +38,9 @@ pub struct Promises {
     soon: FunctionRef<(), ()>,
     waiting: RefCell<HashMap<u64, Task>>,
     begun: Cell<u64>,
-    bell: Arc<Bell>,
+    /// Made in the first of those microtasks, in which nothing of the caller is under way: Jest would take it for a handle
+    /// that a test left open.
+    bell: OnceCell<Arc<Bell>>,
 }
 
 /// Makes a function that calls `begin` in a microtask.
@@ -78,20 +80,22 @@ impl Wake for Ringer {
 impl Promises {
     /// The promises of an environment that has none yet.
     pub fn new(env: &Env) -> napi::Result<Self> {
-        let function = |act: fn(&Self, &Env)| {
-            env.create_function_from_closure::<(), (), _>("signalloop", move |context| {
-                environment::of(context.env).map(|environment| act(&environment.promises, context.env))
-            })
-        };
-        let bell = function(Self::answer)?.build_threadsafe_function::<()>().weak::<true>().build()?;
         let soon: Function<'_, Function<'_, (), ()>, Function<'_, (), ()>> = env.run_script(SOON)?;
         Ok(Self {
             fresh: RefCell::default(),
-            soon: soon.call(function(Self::begin)?)?.create_ref()?,
+            soon: soon.call(function(env, Self::begin)?)?.create_ref()?,
             waiting: RefCell::default(),
             begun: Cell::new(0),
-            bell: Arc::new(Bell { ready: Mutex::default(), function: bell }),
+            bell: OnceCell::new(),
         })
+    }
+
+    fn bell(&self, env: &Env) -> napi::Result<&Arc<Bell>> {
+        if let Some(bell) = self.bell.get() {
+            return Ok(bell);
+        }
+        let function = function(env, Self::answer)?.build_threadsafe_function::<()>().weak::<true>().build()?;
+        Ok(self.bell.get_or_init(|| Arc::new(Bell { ready: Mutex::default(), function })))
     }
 
     fn add(&self, env: &Env, task: Task) -> napi::Result<()> {
@@ -99,41 +103,52 @@ impl Promises {
         if self.fresh.borrow().len() == 1 { self.soon.borrow_back(env)?.call(()) } else { Ok(()) }
     }
 
-    fn begin(&self, env: &Env) {
+    fn begin(&self, env: &Env) -> napi::Result<()> {
+        let bell = self.bell(env)?;
         let fresh = self.fresh.take();
         let idle = self.waiting.borrow().is_empty();
         for task in fresh {
             let number = self.begun.get();
             self.begun.set(number + 1);
-            self.poll(number, task);
+            self.poll(bell, number, task);
         }
         if idle && !self.waiting.borrow().is_empty() {
             // SAFETY: on the JavaScript thread, in a call from JavaScript: `env` is live, and so is its function.
-            unsafe { sys::napi_ref_threadsafe_function(env.raw(), self.bell.function.raw()) };
+            unsafe { sys::napi_ref_threadsafe_function(env.raw(), bell.function.raw()) };
         }
+        Ok(())
     }
 
-    fn answer(&self, env: &Env) {
-        let ready = std::mem::take(&mut *self.bell.ready.lock());
+    fn answer(&self, env: &Env) -> napi::Result<()> {
+        let bell = self.bell(env)?;
+        let ready = std::mem::take(&mut *bell.ready.lock());
         for number in ready {
             // It is gone when it was woken twice. Nothing is borrowed while it is polled: settling may call getters.
             let task = self.waiting.borrow_mut().remove(&number);
             if let Some(task) = task {
-                self.poll(number, task);
+                self.poll(bell, number, task);
             }
         }
         if self.waiting.borrow().is_empty() {
             // SAFETY: as in `begin`; unreferencing twice does nothing.
-            unsafe { sys::napi_unref_threadsafe_function(env.raw(), self.bell.function.raw()) };
+            unsafe { sys::napi_unref_threadsafe_function(env.raw(), bell.function.raw()) };
         }
+        Ok(())
     }
 
-    fn poll(&self, number: u64, mut task: Task) {
-        let waker = Waker::from(Arc::new(Ringer { bell: self.bell.clone(), task: number }));
+    fn poll(&self, bell: &Arc<Bell>, number: u64, mut task: Task) {
+        let waker = Waker::from(Arc::new(Ringer { bell: bell.clone(), task: number }));
         if task.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
             self.waiting.borrow_mut().insert(number, task);
         }
     }
+}
+
+/// A function that acts on the promises of the environment it is called in.
+fn function(env: &Env, act: fn(&Promises, &Env) -> napi::Result<()>) -> napi::Result<Function<'_, (), ()>> {
+    env.create_function_from_closure::<(), (), _>("signalloop", move |context| {
+        act(&environment::of(context.env)?.promises, context.env)
+    })
 }
 
 /// A promise of what `prepare` begins. That happens now, on the JavaScript thread; if it fails the promise rejects, and
