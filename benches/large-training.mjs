@@ -2,27 +2,19 @@
 // weights and folds?
 //
 //     node benches/large-training.mjs [--data FOLDER] [--quick]
-import { cpSync } from 'node:fs'
-import { join } from 'node:path'
-import { figures, nodeFigures, pythonFile } from './shared/children.mjs'
 import { candles } from './shared/data.mjs'
-import { alternate, inFolder, median } from './shared/measure.mjs'
+import { alternate, median } from './shared/measure.mjs'
 import { python } from './shared/peers.mjs'
 import { alone } from './shared/run.mjs'
+import { contenders } from './training/contenders.mjs'
 import { LEARNERS, meanLoss, sameTask } from './training/figures.mjs'
 
 async function measure({ folder, data, quick, rounds }) {
   const kind = await candles(folder, { data, symbols: ['BTCUSDT'], timeframes: ['5m'], days: quick ? 60 : 458 })
   const peer = python()
-  const last = {}
-  const turn = (name, play) => async () => (last[name] = await inFolder(folder, play)).cpuSeconds
-  const ours = turn('signalloop', (home) => {
-    for (const part of ['data', 'training_config.json']) cpSync(join(folder, part), join(home, part), { recursive: true })
-    return nodeFigures('training/ours.mjs', home)
-  })
   const learners = peer.missing ? [] : ['lightgbm', 'histogram_boosting', 'forest']
-  const theirs = (learner) => turn(learner, (models) => figures(peer.python, pythonFile('training.py'), join(folder, 'data'), learner, models))
-  const played = await alternate(Math.min(rounds, 2), { ours, ...Object.fromEntries(learners.map((name) => [name, theirs(name)])) }, { warmUp: false })
+  const { turns, last } = contenders(folder, peer, learners)
+  const played = await alternate(Math.min(rounds, 2), turns, { warmUp: false })
 
   const own = { unit: 'CPU s', lower: true, ours: played.ours }
   const what = `a model of ${last.signalloop.candles} candles of 5m, ${kind}`

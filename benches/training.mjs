@@ -2,28 +2,19 @@
 // same features, labels, weights and folds (benches/python/task.py), learners from PyPI, models saved by joblib.
 //
 //     node benches/training.mjs [--data FOLDER] [--quick]
-import { cpSync, mkdirSync } from 'node:fs'
-import { join } from 'node:path'
 import { candles } from './shared/data.mjs'
-import { figures, nodeFigures, pythonFile } from './shared/children.mjs'
-import { alternate, inFolder, median } from './shared/measure.mjs'
+import { alternate, median } from './shared/measure.mjs'
 import { python } from './shared/peers.mjs'
 import { alone } from './shared/run.mjs'
+import { contenders } from './training/contenders.mjs'
 import { LEARNERS, meanLoss, sameTask } from './training/figures.mjs'
 
 async function measure({ folder, data, quick, rounds }) {
   const kind = await candles(folder, { data, timeframes: quick ? ['4h'] : ['1h', '4h'], days: 90 })
   const peer = python()
-  const last = {}
-  const turn = (name, play) => async () => (last[name] = await inFolder(folder, play)).cpuSeconds
-  const ours = turn('signalloop', (home) => {
-    for (const part of ['data', 'training_config.json']) cpSync(join(folder, part), join(home, part), { recursive: true })
-    return nodeFigures('training/ours.mjs', home)
-  })
-  const theirs = (learner) =>
-    turn(learner, (models) => figures(peer.python, pythonFile('training.py'), join(folder, 'data'), learner, models))
   const learners = peer.missing ? [] : ['lightgbm', 'forest']
-  const played = await alternate(Math.min(rounds, 3), { ours, ...Object.fromEntries(learners.map((name) => [name, theirs(name)])) }, { warmUp: false })
+  const { turns, last } = contenders(folder, peer, learners)
+  const played = await alternate(Math.min(rounds, 3), turns, { warmUp: false })
 
   const count = Object.keys(last.signalloop.markets).length
   const what = `training, evaluating and saving ${count} models, ${kind}`

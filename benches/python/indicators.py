@@ -5,13 +5,13 @@ The only argument is the file. Writes one JSON object to standard output: millis
 
 import json
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import talib
 
 from task import mean_deviation, read, rsi, wilder
+from timing import seconds
 
 
 def with_talib(o, h, l, c, v):
@@ -48,16 +48,6 @@ def with_pandas(o, h, l, c, v):
     ]  # fmt: skip
 
 
-def milliseconds(act, times):
-    """The best of some runs, as what disturbs only makes slower."""
-    best = float("inf")
-    for _ in range(times):
-        begin = time.perf_counter()
-        act()
-        best = min(best, time.perf_counter() - begin)
-    return 1000 * best
-
-
 def main():
     candles, _ = read(Path(sys.argv[1]))
     columns = [candles[name].astype(float) for name in ("open", "high", "low", "close", "volume")]
@@ -65,9 +55,9 @@ def main():
     recent = [array[-200:] for array in arrays]
     figures = dict(
         count=len(with_talib(*arrays)),
-        talibMs=milliseconds(lambda: with_talib(*arrays), 5),
-        pandasMs=milliseconds(lambda: with_pandas(*columns), 1),
-        oneMoreUs=1000 * milliseconds(lambda: with_talib(*recent), 200),
+        talibMs=1000 * seconds(lambda: with_talib(*arrays), 5),
+        pandasMs=1000 * seconds(lambda: with_pandas(*columns), 1),
+        oneMoreUs=1e6 * seconds(lambda: with_talib(*recent), 200),
     )
     print(json.dumps(figures))
 

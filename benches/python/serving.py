@@ -6,7 +6,6 @@ signalloop's model, and `rows.f32`, 10 000 rows of features; and one JSON object
 
 import json
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,19 +13,10 @@ from skl2onnx import to_onnx
 from sklearn.ensemble import RandomForestRegressor
 
 from task import Task
+from timing import seconds
 from training import MAX_DEPTH, MIN_LEAF, TREES, lightgbm
 
 ROWS = 10_000
-
-
-def microseconds(act, times):
-    """The best of some runs, as what disturbs only makes slower."""
-    best = float("inf")
-    for _ in range(times):
-        begin = time.perf_counter()
-        act()
-        best = min(best, time.perf_counter() - begin)
-    return 1e6 * best
 
 
 def main():
@@ -40,8 +30,8 @@ def main():
     one = rows[:1]
     figures = dict(
         features=rows.shape[1],
-        oneUs=microseconds(lambda: booster.predict(one), 300),
-        batchUs=microseconds(lambda: booster.predict(rows), 10),
+        oneUs=1e6 * seconds(lambda: booster.predict(one), 300),
+        batchUs=1e6 * seconds(lambda: booster.predict(rows), 10),
     )
     print(json.dumps(figures))
 
