@@ -8,6 +8,10 @@ use chrono::{DateTime, Datelike, MappedLocalTime, NaiveDateTime, SecondsFormat, 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+/// An hour, in milliseconds.
+pub const HOUR_MS: i64 = 3_600_000;
+/// A day, in milliseconds.
+pub const DAY_MS: i64 = 24 * HOUR_MS;
 /// The smallest number taken for milliseconds (1973-03-03): below it, the caller most likely passed seconds.
 pub const MIN_MILLIS: i64 = 100_000_000_000;
 /// The largest time accepted, the end of the year 9999.

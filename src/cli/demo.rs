@@ -12,12 +12,10 @@ use crate::error::{Error, Result};
 use crate::feedback::StatsFilter;
 use crate::market::{Simulator, SimulatorOptions};
 use crate::symbol::{Market, Symbol, Timeframe};
-use crate::time::Clock;
+use crate::time::{Clock, DAY_MS, HOUR_MS};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
-const HOUR_MS: i64 = 3_600_000;
-const DAY_MS: i64 = 24 * HOUR_MS;
 /// 2025-01-01: the first candle of the simulated market.
 const START_MS: i64 = 1_735_689_600_000;
 /// Days of history that the first training sees.

@@ -6,15 +6,13 @@ use crate::engine::{Options, SignalLoop};
 use crate::error::{Error, Result};
 use crate::learning::outcomes::Pattern;
 use crate::signal::Signal;
-use crate::time::Clock;
-use crate::time::Tz;
+use crate::time::{Clock, DAY_MS, Tz};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-const DAY_MS: i64 = 86_400_000;
 const SYMBOLS: [&str; 5] = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "ADAUSDT", "XRPUSDT"];
 const SIGNALS_A_DAY: usize = 10;
 /// Log odds at which six signals in ten succeed, the rules of [`Planted::log_odds`] included.

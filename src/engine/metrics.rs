@@ -6,11 +6,11 @@ use crate::error::{Error, Result};
 use crate::feedback::{Figures, StatsFilter};
 use crate::scheduler::Outcome;
 use crate::symbol::Market;
+use crate::time::DAY_MS;
 use prometheus::{CounterVec, GaugeVec, Opts, Registry, TextEncoder};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-const DAY_MS: i64 = 86_400_000;
 /// The span of the rates, in days; that of `getStats` by default.
 const RATE_DAYS: i64 = 30;
 

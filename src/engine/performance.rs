@@ -15,6 +15,7 @@ use crate::learning::drift::{OutcomeMonitor, Samples, entry_drift};
 use crate::learning::performance::{Change, Evidence, Performance, Turn};
 use crate::signal::Record;
 use crate::symbol::{Market, Timeframe};
+use crate::time::DAY_MS;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -24,7 +25,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-const DAY_MS: i64 = 86_400_000;
 /// Closings of this time share one check.
 const DEBOUNCE: Duration = Duration::from_millis(500);
 /// Recent signals that the entry test compares, and how many before them it compares with at most.

@@ -12,13 +12,13 @@ use crate::error::{Error, Result};
 use crate::feedback::{ClosedSignal, SignalKey, Tick};
 use crate::market::{Candle, CandleSource, price_step};
 use crate::symbol::{Market, Symbol, Timeframe};
+use crate::time::HOUR_MS;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 const MINUTE_MS: i64 = 60_000;
-const HOUR_MS: i64 = 60 * MINUTE_MS;
 /// An absence longer than this is looked at hour by hour first.
 const LONG_MS: i64 = 3 * HOUR_MS;
 

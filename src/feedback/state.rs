@@ -9,11 +9,10 @@ use super::stats::{Ended, Groups, Stats, StatsFilter};
 use crate::barrier::{Direction, Levels, Outcome};
 use crate::signal::Closing;
 use crate::symbol::{Market, Symbol, Timeframe};
+use crate::time::DAY_MS;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasherDefault;
-
-const DAY_MS: i64 = 86_400_000;
 
 /// Where a line stands in the log, its newline not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

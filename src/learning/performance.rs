@@ -11,9 +11,9 @@
 use crate::config::{PoorPerformance, PoorRule};
 use crate::feedback::Ended;
 use crate::symbol::Market;
+use crate::time::DAY_MS;
 use serde::{Deserialize, Serialize};
 
-const DAY_MS: i64 = 86_400_000;
 const HOUR_MS: f64 = 3_600_000.0;
 
 /// How strongly feedback weighs in training, ordinarily: weights of 1 ± 0.3.

@@ -11,14 +11,13 @@ use super::Candle;
 use crate::error::Result;
 use crate::files;
 use crate::symbol::Market;
-use crate::time;
+use crate::time::{self, DAY_MS};
 use chrono::{DateTime, Datelike, NaiveDate, Timelike, Utc};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 /// The first line of a candle file.
 pub(super) const HEADER: &str = "timestamp,open,high,low,close,volume";
-const DAY_MS: i64 = 86_400_000;
 
 /// Where the candles of `market` are kept in `data_folder`.
 pub fn candle_file(data_folder: &Path, market: &Market) -> PathBuf {

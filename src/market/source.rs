@@ -8,11 +8,9 @@ use super::reader::{Reading, read_candles};
 use super::series::{RunEnds, check_steps, notice, settle};
 use crate::error::{Error, Result};
 use crate::symbol::Market;
-use crate::time::{MAX_MILLIS, MIN_MILLIS, format_iso};
+use crate::time::{DAY_MS, MAX_MILLIS, MIN_MILLIS, format_iso};
 use std::path::Path;
 use std::pin::Pin;
-
-const DAY_MS: i64 = 86_400_000;
 
 /// What a [`CandleSource`] found: candles in any order, and what it put right itself.
 #[derive(Debug, Clone, Default, PartialEq)]

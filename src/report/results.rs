@@ -3,11 +3,10 @@
 use crate::barrier::{Direction, Outcome};
 use crate::feedback::{Ended, wilson};
 use crate::symbol::{Symbol, Timeframe};
+use crate::time::{DAY_MS, HOUR_MS};
 use serde::Serialize;
 use std::collections::HashMap;
 
-const HOUR_MS: i64 = 3_600_000;
-const DAY_MS: i64 = 24 * HOUR_MS;
 const WEEK_MS: i64 = 7 * DAY_MS;
 /// The epoch was a Thursday; weeks begin on Monday, 00:00 UTC.
 const FIRST_MONDAY_MS: i64 = 4 * DAY_MS;

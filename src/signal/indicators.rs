@@ -60,10 +60,11 @@ impl Indicators {
 /// The same values, whatever their spelling.
 impl PartialEq for Indicators {
     fn eq(&self, other: &Self) -> bool {
-        let text = |indicators: &Self| indicators.0.as_deref().map_or("{}", RawValue::get).to_owned();
-        let value = |text: &str| serde_json::from_str::<Value>(text).ok();
-        let (mine, others) = (text(self), text(other));
-        mine == others || value(&mine) == value(&others)
+        fn text(indicators: &Indicators) -> &str {
+            indicators.0.as_deref().map_or("{}", RawValue::get)
+        }
+        let value = |indicators| serde_json::from_str::<Value>(text(indicators)).ok();
+        text(self) == text(other) || value(self) == value(other)
     }
 }
 
