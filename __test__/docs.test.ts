@@ -62,11 +62,15 @@ interface Running {
   ended: Promise<[number | null, NodeJS.Signals | null]>
 }
 
+/** With its whole group it is killed after a minute: what hangs would keep Jest alive for good. */
 function start(command: string, args: string[], env: NodeJS.ProcessEnv): Running {
   const child = spawn(command, args, { cwd: project, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (output += text))
-  return { child, output: () => output, ended: once(child, 'close') as Running['ended'] }
+  const running = { child, output: () => output, ended: once(child, 'close') as Running['ended'] }
+  const deadline = setTimeout(() => signal(running, 'SIGKILL'), 60_000)
+  child.once('close', () => clearTimeout(deadline))
+  return running
 }
 
 /** To the whole group, as a terminal does it. */
@@ -120,8 +124,8 @@ async function runCommands({ note, text }: Block, home: string): Promise<void> {
   }
   const running = start('bash', ['-euo', 'pipefail', '-c', text], environment(home))
   if (note === 'until Ctrl-C') {
-    // Its first words: then it listens for the end.
-    await eventually(running, async () => (running.output().includes('\n') ? true : undefined))
+    // Once it offers that, it listens. A signal that comes while npx starts it is lost now and then, in npx.
+    await eventually(running, async () => (running.output().includes('Ctrl-C') ? true : undefined))
     signal(running, 'SIGINT')
   }
   const [code, by] = await running.ended
