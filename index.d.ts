@@ -678,7 +678,11 @@ export declare class SignalLoop {
   get warnings(): Array<string>
   /** Signals in, closings and statistics out. */
   get feedbackTracker(): FeedbackTracker
-  /** The predictor of one market, in the shape of the backend's old service. */
+  /**
+   * The predictor of one market, in the shape of the backend's old service. Default: BTCUSDT 1h.
+   *
+   * @throws `ERR_INVALID_ARGUMENT`
+   */
   predictor(symbol?: string, timeframe?: Timeframe): Predictor
   /**
    * Listens to what happens in this loop by itself: closings, model changes, drift, conservative mode. Until `close()`, or
@@ -699,7 +703,7 @@ export declare class SignalLoop {
   /**
    * Compares the recent half of all closed signals of a market with the early half: did it get better?
    *
-   * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`.
+   * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
   evaluate(options: EvaluateOptions): Promise<Improvement>
   /**
@@ -714,19 +718,20 @@ export declare class SignalLoop {
    * one that is (see `promoted` and `reason`). A market that fails leaves the others, and its old model, alone; its error
    * is in the results.
    *
-   * Rejects with `ERR_INVALID_ARGUMENT`, or `ERR_CANCELLED` when `signal` aborts; models finished before stay.
+   * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`, or `ERR_CANCELLED` when `signal` aborts; models finished before stay.
    */
   train(options?: TrainOptions): Promise<TrainingResults>
   /**
    * What the model says of the time after the last candle: of `candles` (closed, oldest first, at least 100), or of the
    * stored ones. Never goes to the network; see `stale`.
    *
-   * Rejects with `ERR_NO_MODEL`, `ERR_MODEL_FILE`, `ERR_NO_DATA`, `ERR_INVALID_CANDLE`, `ERR_INVALID_ARGUMENT`.
+   * Rejects with `ERR_NO_MODEL`, `ERR_MODEL_FILE`, `ERR_NO_DATA`, `ERR_INVALID_CANDLE`, `ERR_INVALID_ARGUMENT`,
+   * `ERR_CLOSED`.
    */
   predict(options: PredictOptions): Promise<Prediction>
   /**
    * Brings the candles of a market up to date and makes a signal of the prediction: entry at the last close, stop and
-   * target from the average true range, 2:1. A HOLD when the model has nothing to say, with the reason. Records nothing.
+   * target from the average true range, 2:1 unless configured. A HOLD when the model has nothing to say, with the reason. Records nothing.
    *
    * Rejects like `predict`.
    */
@@ -759,7 +764,8 @@ export declare class SignalLoop {
   /**
    * Puts the model before the one in service back into service, in all processes, and writes it down.
    *
-   * Rejects with `ERR_NO_PREDECESSOR` when there is none, `ERR_NO_MODEL`, `ERR_MODEL_FILE`, `ERR_INVALID_ARGUMENT`.
+   * Rejects with `ERR_NO_PREDECESSOR` when there is none, `ERR_NO_MODEL`, `ERR_MODEL_FILE`, `ERR_INVALID_ARGUMENT`,
+   * `ERR_CLOSED`.
    */
   rollback(options: RollbackOptions): Promise<Rollback>
   /**
@@ -897,8 +903,8 @@ export interface Estimate {
 
 /** An error as data, where one market's failure must not reject for all. */
 export interface Failure {
-  /** The stable code, `ERR_…`. */
-  code: string
+  /** The stable code. */
+  code: ErrorCode
   /** What happened, and what to do. */
   message: string
 }

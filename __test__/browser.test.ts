@@ -56,12 +56,12 @@ inBrowser('it is dark where that is wished for, and fits a phone', async () => {
   const url = pathToFileURL(path).href
   const dark = await visit(url, { dark: true })
   const background = () => dark.page.evaluate(() => getComputedStyle(document.body).backgroundColor)
-  const pixels = () => dark.page.evaluate(() => document.querySelector('canvas')!.toDataURL())
-  const [darkness, drawing] = [await background(), await pixels()]
+  const darkness = await background()
+  const drawing = await dark.page.evaluate(() => document.querySelector('canvas')!.toDataURL())
   await dark.page.emulateMedia({ colorScheme: 'light' })
-  // The charts, too, are drawn in other colours.
   expect(await background()).not.toBe(darkness)
-  expect(await pixels()).not.toBe(drawing)
+  // The charts, too, are drawn in other colours, as soon as the page hears of it.
+  await dark.page.waitForFunction((before) => document.querySelector('canvas')!.toDataURL() !== before, drawing)
   expect(dark.errors).toEqual([])
   await dark.page.close()
 
@@ -69,6 +69,10 @@ inBrowser('it is dark where that is wished for, and fits a phone', async () => {
     const phone = await visit(url, { width, height: 800 })
     expect(await overhang(phone.page)).toBe(0)
     expect(await drawnCharts(phone.page)).toEqual({ drawn: 5, all: 5 })
+    // Why a model went into service can be read without moving the table aside.
+    await phone.page.locator('details summary').first().click()
+    const why = await phone.page.getByText('first model: the first model of BTCUSDT 1h').boundingBox()
+    expect(why!.x + why!.width).toBeLessThanOrEqual(width)
     expect(phone.errors).toEqual([])
     await phone.page.close()
   }

@@ -138,6 +138,37 @@ test('in express, what lies below the mount point is left to others', async () =
   expect((await get(port, '/learning/nothing')).status).toBe(404)
 })
 
+/** Ways to mount it under a prefix that the handler itself never hears of, and the addresses at which it is to answer. */
+const PREFIXED: [string, string[], (loop: SignalLoop) => Promise<number>][] = [
+  ['a router of express within another', ['/api/learning', '/api/learning/'], (loop) => {
+    const api = express.Router().use('/learning', loop.dashboard())
+    return listening(createServer(express().use('/api', api)))
+  }],
+  ['a route of express', ['/learning', '/learning/'], (loop) => listening(createServer(express().get('/learning', loop.dashboard())))],
+  ['a plugin of fastify', ['/api/learning', '/api/learning/'], async (loop) => {
+    const [app, view] = [fastify(), loop.dashboard()]
+    app.register(async (plugin) => void plugin.get('/', (request, reply) => view(request.raw, reply.hijack().raw)), { prefix: '/api/learning' })
+    await app.ready()
+    return listening(app.server)
+  }],
+]
+
+test.each(PREFIXED)('under a prefix, by %s', async (_how, addresses, mount) => {
+  const port = await mount(newLoop())
+  for (const address of addresses) {
+    const page = await get(port, address)
+    expect([address, page.status, page.body.slice(0, 15)]).toEqual([address, 200, '<!doctype html>'])
+    const head = await get(port, address, {}, 'HEAD')
+    expect([head.status, head.body, head.headers['content-length']]).toEqual([200, '', `${Buffer.byteLength(page.body)}`])
+    // The page asks for `?data`, relative to its own address.
+    const { headers, body } = await get(port, `${address}?data`)
+    expect(JSON.parse(body)).toMatchObject({ signals: null })
+    // A proxy that compresses makes the tag a weak one.
+    expect((await get(port, `${address}?data`, { 'if-none-match': `W/${headers.etag}` })).status).toBe(304)
+    expect((await get(port, address, { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'cors' })).status).toBe(403)
+  }
+})
+
 test('of the default loop, whichever that is at the moment', async () => {
   const port = await listening(createServer(dashboard()))
   const closed = async () => JSON.parse((await get(port, '/?data')).body).home

@@ -41,6 +41,8 @@ test('what rejects or throws names its codes, and every code that is named is on
     for (const member of statement.members.filter(ts.isMethodDeclaration)) {
       const comment = ts.getJSDocCommentsAndTags(member).map((one) => one.getText()).join('')
       const promises = member.type?.getText().startsWith('Promise') ?? false
+      // One that takes nothing has nothing to refuse.
+      if (!promises && member.parameters.length > 0 && !/@throws `ERR_/.test(comment)) silent.push(nameOf(member))
       if (promises && !/ERR_\w+|[Rr]ejects|Never rejects|`success: false`|Resolves when it has/.test(comment)) silent.push(nameOf(member))
     }
   }

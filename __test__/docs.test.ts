@@ -192,6 +192,24 @@ test('the README comes to the first learned signal within two screens', () => {
   expect(learned).toBeLessThan(100)
 })
 
+test('the picture of the learning curve is of the figures beside it', async () => {
+  const input = `
+    import { readFileSync } from 'node:fs'
+    import { curve } from './benches/learning/curve.mjs'
+    process.stdout.write(curve(readFileSync('docs/learning.md', 'utf8')))
+  `
+  const { code, stdout, stderr } = await runNode(['--input-type=module', '-'], { input })
+  expect([code, stderr]).toEqual([0, ''])
+  expect(stdout).toBe(readFileSync(join(ROOT, 'docs', 'learning-curve.svg'), 'utf8'))
+})
+
+test('every module is in the drawing of the architecture', () => {
+  const modules = [...readFileSync(join(ROOT, 'src', 'lib.rs'), 'utf8').matchAll(/^(?:pub )?mod (\w+);/gm)].map(([, name]) => name!)
+  const drawing = /```text\n([^]*?)```/.exec(readFileSync(join(ROOT, 'docs', 'architecture.md'), 'utf8'))![1]!
+  expect(modules.length).toBeGreaterThan(15)
+  expect(modules.filter((name) => !new RegExp(`\\b${name}\\b`).test(drawing))).toEqual([])
+})
+
 test('what a document links to is there', () => {
   const targets = FILES.flatMap((file) => {
     const links = readFileSync(join(ROOT, file), 'utf8').matchAll(/\]\((?!https?:)([^)#\s]+)(?:#[\w-]+)?\)/g)

@@ -25,6 +25,53 @@ test('the codes of the type are those of the sources', () => {
   expect(unique(read('src/error.rs'))).toEqual(declared)
 })
 
+test('what a closed loop answers stands in the comment of each method', async () => {
+  const loop = newLoop()
+  const [scheduler, market] = [loop.startScheduler({ enabled: false }), { symbol: 'BTCUSDT' }]
+  const signal = { id: 'a', pair: 'BTCUSDT', signalType: 'BUY' as const, confidence: 1, entryPrice: 100, timestamp: Date.now() }
+  const tracker = loop.feedbackTracker
+  await loop.close()
+  const calls: Record<string, () => unknown> = {
+    onEvent: () => loop.onEvent(() => {}),
+    startScheduler: () => loop.startScheduler(),
+    evaluate: () => loop.evaluate(market),
+    train: () => loop.train(),
+    predict: () => loop.predict(market),
+    generateSignal: () => loop.generateSignal(market),
+    fetchData: () => loop.fetchData(),
+    models: () => loop.models(),
+    report: () => loop.report(),
+    rollback: () => loop.rollback(market),
+    metrics: () => loop.metrics(),
+    runOnce: () => scheduler.runOnce('evaluate'),
+    recordSignal: () => tracker.recordSignal(signal),
+    recordSignals: () => tracker.recordSignals([signal]),
+    updateOutcome: () => tracker.updateOutcome({ signalId: 'a', outcome: 'SUCCESS' }),
+    onPrice: () => tracker.onPrice('BTCUSDT', 1),
+    onPrices: () => tracker.onPrices(['BTCUSDT'], new Float64Array([1])),
+    onCandle: () => tracker.onCandle('BTCUSDT', [Date.now() - 7_200_000, 1, 1, 1, 1, 1]),
+    exportTrainingData: () => tracker.exportTrainingData('x.csv'),
+    importSignals: () => tracker.importSignals('x.jsonl'),
+    compact: () => tracker.compact(),
+    recovery: () => tracker.recovery(),
+    getStats: () => tracker.getStats(),
+    assess: () => tracker.assess(signal),
+    patterns: () => tracker.patterns(),
+  }
+  const declarations = read('index.d.ts')
+  const comment = (name: string): string => {
+    const said = new RegExp(`/\\*\\*((?:(?!\\*/)[^])*)\\*/\\n  ${name}\\(`, 'g')
+    // The class `SignalLoop` comes last: `predict` of another has the same name.
+    const text = [...declarations.matchAll(said)].at(-1)![1]!
+    const like = /Rejects like `(\w+)`/.exec(text)?.[1]
+    return like ? text + comment(like) : text
+  }
+  for (const [name, call] of Object.entries(calls)) {
+    expect([name, (await failure(call)).code]).toEqual([name, 'ERR_CLOSED'])
+    expect([name, comment(name)]).toEqual([name, expect.stringContaining('`ERR_CLOSED`')])
+  }
+})
+
 test('the example messages are the ones that come', async () => {
   const loop = newLoop()
   const { feedbackTracker } = loop

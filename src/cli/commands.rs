@@ -190,7 +190,10 @@ fn rollback(core: &SignalLoop, rollback: &Rollback, output: &Output) -> Result<i
     let market = crate::symbol::Market { symbol: rollback.symbol.clone(), timeframe: rollback.timeframe };
     let done = core.rollback(&market, rollback.reason.as_deref())?;
     output.line(format!("{market}: version {} is in service again, in place of {}", done.to, done.from));
-    output.document(&json!(done));
+    output.document(&json!({
+        "symbol": market.symbol, "timeframe": market.timeframe, "at": format_iso(done.at_ms), "from": done.from, "to": done.to,
+        "automatic": done.automatic, "reason": done.reason,
+    }));
     Ok(SUCCESS)
 }
 

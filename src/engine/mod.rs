@@ -233,14 +233,16 @@ impl SignalLoop {
 
     /// The last [`TAIL`] stored candles of `market`, from memory while the file stays the same.
     fn tail(&self, market: &Market) -> Result<Arc<Vec<Candle>>> {
-        self.stored_tail(market)?.ok_or_else(|| {
-            Error::NoData(format!(
-                "no candles of {market}: {} does not exist; fetch them with `signalloop fetch --symbol {} --timeframe {}`",
-                candle_file(&self.data_folder(), market).display(),
-                market.symbol,
-                market.timeframe
-            ))
-        })
+        self.stored_tail(market)?.ok_or_else(|| self.no_candles(market))
+    }
+
+    fn no_candles(&self, market: &Market) -> Error {
+        Error::NoData(format!(
+            "no candles of {market}: {} does not exist; fetch them with `signalloop fetch --symbol {} --timeframe {}`",
+            candle_file(&self.data_folder(), market).display(),
+            market.symbol,
+            market.timeframe
+        ))
     }
 
     /// [`Self::tail`], or `None` when none are stored.

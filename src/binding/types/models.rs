@@ -283,7 +283,8 @@ impl From<model::Record> for ModelInfo {
 /// An error as data, where one market's failure must not reject for all.
 #[napi(object)]
 pub struct Failure {
-    /// The stable code, `ERR_…`.
+    /// The stable code.
+    #[napi(ts_type = "ErrorCode")]
     pub code: String,
     /// What happened, and what to do.
     pub message: String,

@@ -93,7 +93,7 @@ const OUTCOMES = {
   TOOK_PROFIT: ['took profit', 'good'],
   SUCCESS: ['closed with a profit', 'good'],
   STOPPED_OUT: ['stopped out', 'bad'],
-  FAILURE: ['closed without one', 'bad'],
+  FAILURE: ['closed without profit', 'bad'],
 }
 
 const latest = ({ results }) =>
