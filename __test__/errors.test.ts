@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { candles as rows, storeCandles } from './helpers/candles'
 import { ROOT } from './helpers/child'
 import { failure, newLoop } from './helpers/home'
 
@@ -78,6 +79,8 @@ test('the example messages are the ones that come', async () => {
   const signal = { id: 's1', pair: 'BTCUSDT', signalType: 'BUY' as const, confidence: 1, entryPrice: 100, timestamp: Date.now() }
   await feedbackTracker.recordSignal(signal)
   const candles = Array.from({ length: 99 }, () => ({ open: 1, high: 1, low: 1, close: 1, volume: 1 }))
+  storeCandles(loop.home, rows(500))
+  await loop.train({ symbols: ['BTCUSDT'], timeframes: ['1h'], fetch: false })
   const errors = [
     await failure(() => feedbackTracker.recordSignal({ ...signal, stopLoss: 101 })),
     await failure(() => feedbackTracker.recordSignal({ ...signal, entryPrice: 99 })),
@@ -85,6 +88,8 @@ test('the example messages are the ones that come', async () => {
     await failure(() => loop.configure({ trees: 3 })),
     await failure(() => loop.predict({ symbol: 'BTCUSDT', candles })),
     await failure(() => loop.predict({ symbol: 'ETHUSDT', candles: [...candles, candles[0]!] })),
+    await failure(() => loop.predict({ symbol: 'BTCUSDT', candles: candles.map((one, i) => (i === 7 ? { ...one, close: NaN } : one)) })),
+    await failure(() => loop.rollback({ symbol: 'BTCUSDT' })),
     await failure(() => loop.train({ signal: AbortSignal.abort() })),
     await loop.close().then(() => failure(() => feedbackTracker.getStats())),
   ]
