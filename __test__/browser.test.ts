@@ -78,6 +78,10 @@ inBrowser('it is dark where that is wished for, and fits a phone', async () => {
     const phone = await visit(url, { width, height: 800 })
     expect(await overhang(phone.page)).toBe(0)
     expect(await drawnCharts(phone.page)).toEqual({ drawn: 5, all: 5 })
+    for (const place of ['#symbols', '#latest']) {
+      const result = await phone.page.locator(`${place} tbody td.number span`).first().boundingBox()
+      expect(result!.x + result!.width).toBeLessThanOrEqual(width)
+    }
     // Why a model went into service can be read without moving the table aside.
     await phone.page.locator('details summary').first().click()
     const why = await phone.page.getByText('first model: the first model of BTCUSDT 1h').boundingBox()
