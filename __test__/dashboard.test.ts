@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer, request as ask, type IncomingHttpHeaders, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -7,7 +6,7 @@ import { createInterface } from 'node:readline'
 import express from 'express'
 import fastify from 'fastify'
 import { close, dashboard, feedbackTracker, type SignalLoop } from '..'
-import { ROOT, runNode } from './helpers/child'
+import { ROOT, runNode, spawnKept } from './helpers/child'
 import { NOWHERE, contents, newHome, newLoop } from './helpers/home'
 import { trade } from './helpers/traded'
 
@@ -203,7 +202,7 @@ test('many lookers share one report, and the event loop stays free', async () =>
 describe('signalloop dashboard', () => {
   async function serve(...args: string[]) {
     const env = { ...process.env, SIGNALLOOP_HOME: newHome(), SIGNALLOOP_EXCHANGE_URL: NOWHERE }
-    const child = spawn(process.execPath, [join(ROOT, 'bin', 'signalloop.js'), 'dashboard', '--port', '0', '--json', ...args], { env })
+    const child = spawnKept(process.execPath, [join(ROOT, 'bin', 'signalloop.js'), 'dashboard', '--port', '0', '--json', ...args], { env })
     const ended = once(child, 'close')
     let text = ''
     for await (const line of createInterface({ input: child.stdout })) {

@@ -5,13 +5,13 @@
 //         that .ci/run gives, and are looked for there.
 //   json  after `<!-- file: NAME -->`: such a file of a home, in which doctor must find nothing wrong.
 //   text  what is no code: layouts, drawings. After `<!-- printed by it -->` it is what the program before it prints.
-import { spawn, type ChildProcess } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { ROOT, runNode } from './helpers/child'
+import { ROOT, runNode, spawnKept } from './helpers/child'
 import { startExchange, type Exchange } from './helpers/exchange'
 import { newHome, newLoop } from './helpers/home'
 
@@ -64,7 +64,7 @@ interface Running {
 
 /** With its whole group it is killed after a minute: what hangs would keep Jest alive for good. */
 function start(command: string, args: string[], env: NodeJS.ProcessEnv): Running {
-  const child = spawn(command, args, { cwd: project, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawnKept(command, args, { cwd: project, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (output += text))
   const running = { child, output: () => output, ended: once(child, 'close') as Running['ended'] }
