@@ -6,6 +6,7 @@
 //! values did. Several walks then go abreast, without a branch that depends on the row: a leaf leads to itself.
 
 use super::forest::Node;
+use std::hint::select_unpredictable;
 
 /// Walks that fill each other's waits.
 const ABREAST: usize = 8;
@@ -171,7 +172,7 @@ impl Walks {
         for _ in 0..depth {
             for (at, ranks) in at.iter_mut().zip(ranks) {
                 let Step { bound, feature, right } = self.steps[*at as usize];
-                *at = if ranks[usize::from(feature)] >= bound { right } else { *at + 1 };
+                *at = select_unpredictable(ranks[usize::from(feature)] >= bound, right, *at + 1);
             }
         }
         at
