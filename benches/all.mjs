@@ -1,4 +1,4 @@
-// The whole system beside what people use instead, in one run on the same data: contenders take turns, losing rows stay in.
+// The whole system beside what people use instead, on the same data: the contenders of a table take turns, losing rows stay in.
 // Peers are installed on demand into benches/peers. docs/performance.md explains the rows.
 //
 //     npm run bench                              # on simulated candles
@@ -15,41 +15,24 @@ import { growth } from './growth.mjs'
 import { indicators } from './indicators.mjs'
 import { largeTraining } from './large-training.mjs'
 import { prediction } from './predict.mjs'
-import { aboutMachine } from './shared/machine.mjs'
-import { python } from './shared/peers.mjs'
 import { table, toFile } from './shared/report.mjs'
-import { OPTIONS, rowsOf } from './shared/run.mjs'
+import { OPTIONS, figuresOf } from './shared/run.mjs'
 import { training } from './training.mjs'
 
-const SECTIONS = [footprint, eventLoop, assess, prediction, indicators, training, largeTraining, growth, freqai]
-const TITLES = {
-  training: 'Training 18 models',
-  'large-training': 'Training on 130 000 rows',
-  growth: 'How training grows',
-  freqai: 'FreqAI\'s way',
-  indicators: 'Features',
-  predict: 'Prediction',
-  assess: 'What outcomes teach',
-  'event-loop': 'The event loop during a training',
-  footprint: 'What the addon costs',
-}
+const SECTIONS = [footprint, eventLoop, assess, prediction, indicators, training, freqai, growth, largeTraining]
 
 const { values: options } = parseArgs({ options: { ...OPTIONS, only: { type: 'string' }, write: { type: 'boolean', default: false } } })
-const wanted = options.only?.split(',') ?? SECTIONS.map(({ name }) => name)
-const unknown = wanted.filter((name) => !(name in TITLES))
-if (unknown.length > 0) throw new Error(`--only must name some of ${Object.keys(TITLES).join(', ')}; got ${unknown.join(', ')}`)
+const names = SECTIONS.map(({ name }) => name)
+const wanted = options.only?.split(',') ?? names
+const unknown = wanted.filter((name) => !names.includes(name))
+if (unknown.length > 0) throw new Error(`--only must name some of ${names.join(', ')}; got ${unknown.join(', ')}`)
 
-const begin = performance.now()
-const before = aboutMachine()
-const tables = []
+const measured = []
 for (const section of SECTIONS.filter(({ name }) => wanted.includes(name))) {
-  tables.push({ title: TITLES[section.name], rows: await rowsOf(section, options) })
+  const figures = await figuresOf(section, options)
+  measured.push({ name: section.name, ...figures })
+  if (!options.json) console.log(`\n${table(figures)}`)
+  // Each as soon as it is there: what is measured later may be given up.
+  if (options.write) toFile(`bench:${section.name}`, figures)
 }
-const peers = [python(), python('-freqai')].map(({ versions, missing }) => versions ?? missing).join(', ')
-const seconds = Math.round((performance.now() - begin) / 1000)
-const about =
-  `${before}; Python peers ${peers}; ${options.quick ? 'quick, ' : ''}${options.data === undefined ? 'simulated' : 'real'} candles; ` +
-  `medians of the rounds, lowest and highest in brackets; ${seconds} s in all.`
-if (options.json) console.log(JSON.stringify({ about, tables }, null, 2))
-else for (const { title, rows } of tables) console.log(`\n${title}\n${table(about, rows)}`)
-if (options.write) toFile('bench', about, tables)
+if (options.json) console.log(JSON.stringify(measured, null, 2))

@@ -9,12 +9,13 @@ import { alone } from './shared/run.mjs'
 import { contenders } from './training/contenders.mjs'
 import { LEARNERS, meanLoss, sameTask } from './training/figures.mjs'
 
-async function measure({ folder, data, quick, rounds }) {
+async function measure({ folder, data, quick }) {
   const kind = await candles(folder, { data, symbols: ['BTCUSDT'], timeframes: ['5m'], days: quick ? 60 : 458 })
   const peer = python()
   const learners = peer.missing ? [] : ['lightgbm', 'histogram_boosting', 'forest']
   const { turns, last } = contenders(folder, peer, learners)
-  const played = await alternate(Math.min(rounds, 2), turns, { warmUp: false })
+  // One round: the peers' takes minutes.
+  const played = await alternate(1, turns, { warmUp: false })
 
   const own = { unit: 'CPU s', lower: true, ours: played.ours }
   const what = `a model of ${last.signalloop.candles} candles of 5m, ${kind}`

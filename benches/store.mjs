@@ -46,5 +46,5 @@ if (peer.missing) rows.push({ what: peer.missing })
 const about =
   `${before}, better-sqlite3 ${peer.version ?? 'missing'}; ${options.quick ? 'quick' : 'full'} sizes, medians of ${SIZES.rounds} rounds ` +
   `(${SIZES.openRounds} of openings), ${Math.round((performance.now() - begin) / 1000)} s in all.`
-console.log(options.json ? JSON.stringify({ about, rows }, null, 2) : table(about, rows))
-if (options.write) toFile('bench:store', about, [{ rows }])
+console.log(options.json ? JSON.stringify({ about, rows }, null, 2) : table({ about, rows }))
+if (options.write) toFile('bench:store', { about, rows })

@@ -9,6 +9,14 @@ const FOLDER = fileURLToPath(new URL('../peers/', import.meta.url))
 const WINDOWS = process.platform === 'win32'
 const load = createRequire(join(FOLDER, 'package.json'))
 
+let used = new Set()
+/** The peers asked for since this was called last, with their versions or why they are missing. */
+export function peersUsed() {
+  const peers = [...used]
+  used = new Set()
+  return peers
+}
+
 /** Runs a command; the end of its complaint where it fails, nothing where it does not. */
 function complaint(command, ...args) {
   const { status, error, stderr } = spawnSync(command, args, { cwd: FOLDER, encoding: 'utf8' })
@@ -34,6 +42,7 @@ export function npmPeer(name, works = () => {}) {
     const module = load(name)
     works(module)
     const { version } = JSON.parse(readFileSync(join(FOLDER, 'node_modules', name, 'package.json'), 'utf8'))
+    used.add(`${name} ${version}`)
     return { module, version }
   }
   try {
@@ -55,7 +64,9 @@ const environments = {}
  * `{ missing }` with the reason why there is none.
  */
 export function python(suffix = '') {
-  return (environments[suffix] ??= makeEnvironment(`.venv${suffix}`, `requirements${suffix}.txt`))
+  const made = (environments[suffix] ??= makeEnvironment(`.venv${suffix}`, `requirements${suffix}.txt`))
+  used.add(made.versions ?? made.missing)
+  return made
 }
 
 function makeEnvironment(name, requirements) {

@@ -42,10 +42,9 @@ const HEAD = ['', 'signalloop (lowest–highest)', 'against', 'ratio', 'target',
 export const LEGEND = "A ratio above 1 × is in signalloop's favour."
 
 /** For a terminal. */
-export const table = (about, rows) => [`${about} ${LEGEND}`, '', text([HEAD, ...rows.map(cells)])].join('\n')
+export const table = ({ about, rows }) => [`${about} ${LEGEND}`, '', text([HEAD, ...rows.map(cells)])].join('\n')
 
-/** Puts tables into the page on performance, between its markers of this name. Each is `{ title, rows }`; a title may be missing. */
-export function toFile(mark, about, tables) {
-  const parts = tables.map(({ title, rows }) => [title && `### ${title}`, markdown([HEAD, ...rows.map(cells)])].filter(Boolean).join('\n\n'))
-  intoPage('performance.md', mark, [`${about} ${LEGEND}`, ...parts].join('\n\n'))
+/** Puts a table into the page on performance, between its markers of this name. */
+export function toFile(mark, { about, rows }) {
+  intoPage('performance.md', mark, [`${about} ${LEGEND}`, markdown([HEAD, ...rows.map(cells)])].join('\n\n'))
 }
