@@ -221,6 +221,11 @@ impl<'a> From<Own<'a>> for Facts<'a> {
 }
 
 impl Facts<'_> {
+    /// The same, borrowed.
+    pub fn borrowed(&self) -> Facts<'_> {
+        Facts { symbol: Cow::Borrowed(&self.symbol), ..*self }
+    }
+
     pub fn into_owned(self) -> Facts<'static> {
         Facts { symbol: Cow::Owned(self.symbol.into_owned()), ..self }
     }

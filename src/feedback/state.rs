@@ -100,6 +100,11 @@ impl State {
         self.ids.get(&key).copied()
     }
 
+    /// Where the record of a signal is.
+    pub fn place(&self, key: Key) -> Option<Place> {
+        self.slot(key).map(|slot| self.entry(slot).place())
+    }
+
     pub fn entry(&self, slot: Slot) -> &Entry {
         &self.entries[slot as usize]
     }
