@@ -129,11 +129,11 @@ impl Turns for FolderTurns {
         Ok(true)
     }
 
-    fn vouch(&mut self) -> Result<()> {
-        match self.durability {
-            Durability::Fsync => Ok(self.log.sync_covered()?),
-            Durability::Os => Ok(()),
+    fn confirm(&mut self, vouched: bool) -> Result<bool> {
+        if vouched && self.durability == Durability::Fsync {
+            self.log.sync_covered()?;
         }
+        Ok(true)
     }
 
     fn end(&mut self) {

@@ -68,8 +68,9 @@ pub(super) trait Turns: Send {
     /// first: the state says now what, and all has to be decided again.
     fn append(&mut self, staged: &Staged<'_>) -> Result<bool>;
 
-    /// Makes sure that what the state says is as durable as what is appended.
-    fn vouch(&mut self) -> Result<()>;
+    /// Whether what was decided is still so, where nothing is to be appended; `false` as for [`Self::append`]. If something
+    /// old is `vouched` for, it must be as durable as what is appended.
+    fn confirm(&mut self, vouched: bool) -> Result<bool>;
 
     /// Ends the turn, however it went.
     fn end(&mut self);

@@ -22,6 +22,8 @@ mod scan;
 mod snapshot;
 mod state;
 mod stats;
+#[cfg(feature = "postgres")]
+mod table;
 mod upkeep;
 mod view;
 mod writer;
@@ -38,6 +40,8 @@ pub use writer::Lines;
 
 use crate::barrier::{Direction, Levels, Outcome};
 use crate::config::{Config, Durability};
+#[cfg(feature = "postgres")]
+use crate::database::StoreUrl;
 use crate::error::{Error, Result, guard};
 use crate::files::{fault, lock, storage};
 use crate::signal::{Closing, Record, Signal};
@@ -194,6 +198,18 @@ impl FeedbackStore {
             Upkeep::start(&log, move |copy| swap(&*of.upgrade().ok_or(Error::Closed)?, copy)).map_err(no_thread)?;
         let turns = FolderTurns::new(log.clone(), lock, options.durability, upkeep);
         Self::start(log, Box::new(turns), jobs, queue, options)
+    }
+
+    /// Opens the store in a database: the same signals for all who open the same one. Its tables are made if missing.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when it cannot be reached or used.
+    #[cfg(feature = "postgres")]
+    pub fn open_database(url: StoreUrl, options: StoreOptions) -> Result<Self> {
+        let table = table::Table::open(url, options.timezone, options.patience)?;
+        let (jobs, queue) = mpsc::channel();
+        let turns = table::TableTurns::new(table.clone());
+        Self::start(table, Box::new(turns), Arc::new(Mutex::new(Some(jobs))), queue, options)
     }
 
     fn start(

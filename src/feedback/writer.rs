@@ -152,7 +152,7 @@ pub(super) struct Staged<'a> {
     /// What memory keeps of each line, and where it is among them, its newline not counted.
     pub added: Vec<(Facts<'a>, Range<usize>)>,
     /// The newest line of each signal, as an index of `added`.
-    pub newest: HashMap<Key, usize, BuildHasherDefault<KeyHasher>>,
+    newest: HashMap<Key, usize, BuildHasherDefault<KeyHasher>>,
     /// A caller is told that something old is safe, so it must be.
     vouched: bool,
     /// The lines of what prices hit.
@@ -167,8 +167,10 @@ impl<'a> Staged<'a> {
         self.added.push((facts, start..self.lines.len() - 1));
     }
 
-    fn line(&self, key: Key) -> Option<&[u8]> {
-        self.newest.get(&key).map(|index| &self.lines[self.added[*index].1.clone()])
+    /// The newest line of a signal among them, and what memory keeps of it.
+    pub fn newest(&self, key: Key) -> Option<(&Facts<'a>, &[u8])> {
+        let (facts, range) = &self.added[*self.newest.get(&key)?];
+        Some((facts, &self.lines[range.clone()]))
     }
 }
 
@@ -234,13 +236,11 @@ impl Writer {
             let mut staged = self.stage(jobs);
             let mut decide = |change| self.decide(change, &mut staged).unwrap_or_else(Verdict::Refused);
             let verdicts = jobs.iter().map(|changes| changes.iter().map(&mut decide).collect()).collect();
-            if staged.lines.is_empty() {
-                if staged.vouched {
-                    self.turns.vouch()?;
-                }
-                return Ok(verdicts);
-            }
-            if self.turns.append(&staged)? {
+            let done = match staged.lines.is_empty() {
+                true => self.turns.confirm(staged.vouched)?,
+                false => self.turns.append(&staged)?,
+            };
+            if done {
                 return Ok(verdicts);
             }
         }
@@ -372,7 +372,7 @@ impl Writer {
 
     /// The newest line of a signal, its newline not counted.
     fn line<'a>(&self, key: Key, staged: &'a Staged<'_>) -> Result<Option<Cow<'a, [u8]>>> {
-        if let Some(line) = staged.line(key).or_else(|| staged.ahead.line(key)) {
+        if let Some(line) = staged.newest(key).map(|(_, line)| line).or_else(|| staged.ahead.line(key)) {
             return Ok(Some(Cow::Borrowed(line)));
         }
         let (place, source) = {
@@ -384,7 +384,7 @@ impl Writer {
 
     /// The record of a signal as it will be once what is staged is written.
     fn find(&self, key: Key, staged: &Staged<'_>) -> Result<Option<Record>> {
-        if let Some(line) = staged.line(key) {
+        if let Some((_, line)) = staged.newest(key) {
             return line::decode(line, self.zone).map(Some).map_err(Error::Internal);
         }
         let (place, source) = {

@@ -1,6 +1,10 @@
 //! What the store's tests share.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod home;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+
 use serde_json::{Map, Value, json};
 use signalloop::feedback::{FeedbackStore, StoreOptions};
 use signalloop::signal::{Signal, Source};
