@@ -24,6 +24,9 @@ pub struct Args {
     /// The folder that holds everything [default: $SIGNALLOOP_HOME, else ./ml]
     #[arg(long, global = true, value_name = "FOLDER")]
     pub home: Option<PathBuf>,
+    /// Where the signals are: postgres://…, or `files` for the home [default: $SIGNALLOOP_STORE, else files]
+    #[arg(long, global = true, value_name = "URL")]
+    pub store: Option<String>,
     /// Print one JSON document on standard output, for scripts
     #[arg(long, global = true)]
     pub json: bool,

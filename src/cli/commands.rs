@@ -22,7 +22,8 @@ use std::sync::Arc;
 pub async fn run(command: &Command, args: &Args, output: &Output, ending: &Ending) -> Result<i32> {
     // There is no event loop to leave a core to.
     let threads = std::thread::available_parallelism().ok().map(usize::from);
-    let core = Arc::new(SignalLoop::open(Options { home: args.home.clone(), threads, ..Options::default() })?);
+    let (home, store) = (args.home.clone(), args.store.clone());
+    let core = Arc::new(SignalLoop::open(Options { home, store, threads, ..Options::default() })?);
     core.warnings().iter().for_each(|warning| output.warning(warning));
     let code = match command {
         Command::Train(now) => {

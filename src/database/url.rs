@@ -22,7 +22,7 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// Where a database is. Shows itself without its password.
 #[derive(Clone)]
 pub struct StoreUrl {
-    pub(super) config: Config,
+    pub(super) config: Box<Config>,
     /// `None`: the connection is not encrypted, because the URL says so or it stays in the machine.
     pub(super) tls: Option<Arc<ClientConfig>>,
     shown: String,
@@ -36,7 +36,8 @@ impl StoreUrl {
     /// # Errors
     /// [`Error::InvalidArgument`], never with the password; [`Error::Io`] when certificates cannot be read.
     pub fn parse(text: &str) -> Result<Self> {
-        let wrong = |problem: &str| Error::argument("store", problem, "a URL that is not repeated: it may hold a password");
+        let wrong =
+            |problem: &str| Error::argument("store", problem, "a URL that is not repeated: it may hold a password");
         if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
             return Err(wrong(FORM));
         }
@@ -78,7 +79,7 @@ impl StoreUrl {
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
         let shown = shown(&config);
-        Ok(Self { config, tls, shown })
+        Ok(Self { config: Box::new(config), tls, shown })
     }
 }
 
@@ -97,8 +98,7 @@ impl fmt::Debug for StoreUrl {
 /// A pair of a query, its escapes resolved.
 fn decoded(pair: &str) -> Option<(String, String)> {
     let url = reqwest::Url::parse(&format!("query://host/?{pair}")).ok()?;
-    let decoded = url.query_pairs().next().map(|(key, value)| (key.into_owned(), value.into_owned()));
-    decoded
+    url.query_pairs().map(|(key, value)| (key.into_owned(), value.into_owned())).next()
 }
 
 /// User, hosts and database, as a person writes them.

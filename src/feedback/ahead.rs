@@ -51,6 +51,7 @@ impl Ahead {
     }
 
     /// Adds a line.
+    #[cfg(feature = "postgres")]
     pub fn add(&mut self, key: Key, line: &[u8]) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(line);

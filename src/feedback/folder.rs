@@ -2,7 +2,6 @@
 
 use super::ahead::Ahead;
 use super::compact::{self, Compaction, Copy};
-use super::fault::Fault;
 use super::journal::{Journal, Source, StateRead, StateWrite, Turns};
 use super::line::{self, Key};
 use super::lock::Guard;
@@ -79,7 +78,8 @@ impl Source for FileSource<'_> {
     }
 
     fn ahead(&self, wanted: Vec<(Place, Key)>) -> Result<Ahead> {
-        Ok(Ahead::read(&*self.file, wanted).map_err(|e| Fault::of("read", &self.log.paths.log, &e))?)
+        // What cannot be read at once is read one by one, and fails one by one.
+        Ok(Ahead::read(&*self.file, wanted).unwrap_or_default())
     }
 }
 

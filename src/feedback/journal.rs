@@ -55,7 +55,7 @@ pub(super) trait Source {
     /// One record's line, its newline not counted, as far as it can be read.
     fn line(&self, place: Place) -> Result<Vec<u8>>;
 
-    /// The lines of many signals at once.
+    /// The lines of many signals at once; those that are missing are read by [`Self::line`].
     fn ahead(&self, wanted: Vec<(Place, Key)>) -> Result<Ahead>;
 }
 

@@ -26,6 +26,7 @@ mod stats;
 mod table;
 mod upkeep;
 mod view;
+mod whereabouts;
 mod writer;
 
 pub use closings::Given;
@@ -36,6 +37,7 @@ pub use log::Recovery;
 pub use open::OpenSignal;
 pub use prices::Tick;
 pub use stats::{Ended, Figures, Stats, StatsFilter, newcombe, wilson};
+pub use whereabouts::{FILES, Whereabouts};
 pub use writer::Lines;
 
 use crate::barrier::{Direction, Levels, Outcome};
@@ -416,7 +418,7 @@ impl FeedbackStore {
 
     fn refresh(&self) -> Result<()> {
         self.check_open()?;
-        Ok(self.inner.journal.refresh()?)
+        self.inner.journal.refresh()
     }
 
     /// The state with its closed signals in order of closing, and staying so while it is looked at. They mostly are in

@@ -233,7 +233,7 @@ impl Writer {
     fn commit(&mut self, jobs: &[Vec<Change>]) -> Result<Vec<Vec<Verdict>>> {
         self.turns.begin()?;
         loop {
-            let mut staged = self.stage(jobs);
+            let mut staged = self.stage(jobs)?;
             let mut decide = |change| self.decide(change, &mut staged).unwrap_or_else(Verdict::Refused);
             let verdicts = jobs.iter().map(|changes| changes.iter().map(&mut decide).collect()).collect();
             let done = match staged.lines.is_empty() {
@@ -247,7 +247,7 @@ impl Writer {
     }
 
     /// Room for what these changes will add, and the lines of what prices hit.
-    fn stage<'a>(&self, jobs: &'a [Vec<Change>]) -> Staged<'a> {
+    fn stage<'a>(&self, jobs: &'a [Vec<Change>]) -> Result<Staged<'a>> {
         let (wanted, source) = {
             let (state, source) = self.journal.look();
             let hits = jobs.iter().flatten().filter_map(Change::hit);
@@ -255,14 +255,12 @@ impl Writer {
             let wanted: Vec<_> = hits.filter_map(|key| Some((state.entry(open(key)?).place(), key))).collect();
             (wanted, source)
         };
-        // What cannot be read at once is read one by one, and fails one by one.
-        let ahead = source.ahead(wanted).unwrap_or_default();
-        let mut staged = Staged { ahead, ..Staged::default() };
+        let mut staged = Staged { ahead: source.ahead(wanted)?, ..Staged::default() };
         let count = jobs.iter().map(Vec::len).sum();
         staged.newest.reserve(count);
         staged.added.reserve(count);
         staged.lines.reserve(jobs.iter().flatten().map(Change::bytes).sum());
-        staged
+        Ok(staged)
     }
 
     fn decide<'a>(&self, change: &'a Change, staged: &mut Staged<'a>) -> Result<Verdict> {

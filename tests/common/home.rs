@@ -67,7 +67,7 @@ macro_rules! on_both {
     ($($name:ident),* $(,)?) => {
         mod in_a_folder {
             $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
                 async fn $name() {
                     super::$name($crate::common::home::Home::folder()).await;
                 }
@@ -77,7 +77,7 @@ macro_rules! on_both {
         #[cfg(feature = "postgres")]
         mod in_a_database {
             $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
                 async fn $name() {
                     if let Some(schema) = $crate::common::postgres::schema(stringify!($name)) {
                         super::$name($crate::common::home::Home::Database(schema)).await;

@@ -56,7 +56,7 @@ struct Shared {
     wake: Notify,
     /// The writer has ended.
     ended: AtomicBool,
-    /// What went wrong last, for whoever waits in vain.
+    /// What keeps us from the table, until it was looked at again.
     trouble: Mutex<Option<String>>,
 }
 
@@ -124,7 +124,7 @@ impl Shared {
     /// Is the state the table, as far as is known here?
     fn is_current(&self, position: i64) -> bool {
         let fresh = self.looked.lock().is_some_and(|at| at.elapsed() < FRESH);
-        fresh && self.told.load(Ordering::Acquire) <= position
+        fresh && self.trouble.lock().is_none() && self.told.load(Ordering::Acquire) <= position
     }
 
     /// What a caller hears that waited in vain.
@@ -154,14 +154,19 @@ impl Table {
         });
         let session = Arc::new(tokio::sync::Mutex::new(Session::new(shared.clone())));
         let table = Self { database: Database::new()?, shared, session, reader: Arc::default() };
-        table.in_session(|mut session, _| async move { session.refresh(Instant::now() + READING).await })?;
+        table.in_session(
+            |mut session, deadline| async move { session.read(deadline, Instant::now() + READING).await },
+        )?;
         table.shared.view.write().state.index.trim();
         table.database.spawn(follow(table.shared.clone(), table.session.clone()))?;
         Ok(Arc::new(table))
     }
 
     /// Has the session do something, within the time that a call has.
-    fn in_session<T, F>(&self, act: impl FnOnce(tokio::sync::OwnedMutexGuard<Session>, Instant) -> F + Send + 'static) -> Result<T>
+    fn in_session<T, F>(
+        &self,
+        act: impl FnOnce(tokio::sync::OwnedMutexGuard<Session>, Instant) -> F + Send + 'static,
+    ) -> Result<T>
     where
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send,
@@ -334,7 +339,8 @@ impl Turns for TableTurns {
         let rows = Arc::new(rows);
         let sent = rows.clone();
         self.holding = true;
-        let written = self.table.in_session(|mut session, deadline| async move { session.write(&sent, deadline).await })?;
+        let written =
+            self.table.in_session(|mut session, deadline| async move { session.write(&sent, deadline).await })?;
         if !written {
             return self.begin().map(|()| false);
         }

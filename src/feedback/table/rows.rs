@@ -162,7 +162,8 @@ impl Rows {
 /// What a signal says beside its columns, as JSON text.
 fn rest(signal: &Signal) -> Result<String> {
     let mut rest = Map::new();
-    let value = |json: serde_json::Result<Value>| json.map_err(|e| Error::Internal(format!("a record cannot be written: {e}")));
+    let value =
+        |json: serde_json::Result<Value>| json.map_err(|e| Error::Internal(format!("a record cannot be written: {e}")));
     if !signal.indicators.is_empty() {
         rest.insert("indicators".to_owned(), value(serde_json::to_value(&signal.indicators))?);
     }

@@ -52,10 +52,15 @@ impl Session {
     /// # Errors
     /// [`Error::Store`] when the database did not answer until the deadline, or refused.
     pub async fn refresh(&mut self, deadline: Instant) -> Result<()> {
+        self.read(deadline, deadline).await
+    }
+
+    /// [`Self::refresh`] that tries until one time, and in a try that goes well waits until another.
+    pub async fn read(&mut self, deadline: Instant, patient: Instant) -> Result<()> {
         let begun = Instant::now();
         let mut pause = SHORTEST_PAUSE;
         loop {
-            let failure = match timeout_at(deadline, self.catch_up(None)).await {
+            let failure = match timeout_at(patient, self.catch_up(None)).await {
                 Ok(Ok(_)) => return Ok(()),
                 Ok(Err(failure)) => failure,
                 Err(_) => Failure::Lost(self.silence(begun)),
@@ -102,8 +107,7 @@ impl Session {
         let open = self.connected().await?;
         let (to, count) = (rows.to(), rows.count() as i64);
         let columns = rows.columns();
-        let mut parameters: Vec<&(dyn ToSql + Sync)> =
-            vec![&rows.from, &to, &rows.batch, &open.channel];
+        let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&rows.from, &to, &rows.batch, &open.channel];
         parameters.extend(columns);
         *sent = true;
         let client = &open.link.client;
@@ -276,15 +280,16 @@ async fn connect(shared: &Arc<Shared>) -> std::result::Result<Open, Failure> {
     let link = Link::open(&shared.url, notified).await?;
     link.migrate(&shared.url).await?;
     let client = &link.client;
-    // Whatever is said at most as long as anyone waits for it.
-    let (most, idle) = (shared.patience.as_millis(), MOST_IDLE.as_millis());
+    // The server gives up a little before whoever waits here does, so that it can say why.
+    let (most, idle) = (shared.patience.as_millis() * 4 / 5, MOST_IDLE.as_millis());
     client
-        .batch_execute(&format!(
-            "SET statement_timeout = {most}; SET lock_timeout = {most}; SET idle_in_transaction_session_timeout = {idle}"
-        ))
+        .batch_execute(&format!("SET lock_timeout = {most}; SET idle_in_transaction_session_timeout = {idle}"))
         .await?;
     let place = client
-        .query_one("SELECT pg_backend_pid(), 'signalloop_' || oid FROM pg_namespace WHERE nspname = current_schema()", &[])
+        .query_one(
+            "SELECT pg_backend_pid(), 'signalloop_' || oid FROM pg_namespace WHERE nspname = current_schema()",
+            &[],
+        )
         .await?;
     own.store(place.get(0), Ordering::Relaxed);
     let channel: String = place.get(1);
