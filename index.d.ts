@@ -52,11 +52,11 @@ type Assumed = 'id' | 'timestamp' | 'confidence'
 interface CamelLevels {
   /** BUY and SELL bet, a HOLD is only recorded. */
   signalType: SignalType
-  /** Finite and above 0; a HOLD may lack it. */
+  /** A price, finite and above 0; a HOLD may lack it. */
   entryPrice?: number
-  /** Below the entry for a BUY, above it for a SELL. */
+  /** A price: below the entry for a BUY, above it for a SELL. */
   stopLoss?: number | null
-  /** Above the entry for a BUY, below it for a SELL. */
+  /** A price: above the entry for a BUY, below it for a SELL. */
   takeProfit?: number | null
   /** When it closes by itself. */
   expiresAt?: Time | null
@@ -65,11 +65,11 @@ interface CamelLevels {
 interface SnakeLevels {
   /** BUY and SELL bet, a HOLD is only recorded. */
   signal_type: SignalType
-  /** Finite and above 0; a HOLD may lack it. */
+  /** A price, finite and above 0; a HOLD may lack it. */
   entry_price?: number
-  /** Below the entry for a BUY, above it for a SELL. */
+  /** A price: below the entry for a BUY, above it for a SELL. */
   stop_loss?: number | null
-  /** Above the entry for a BUY, below it for a SELL. */
+  /** A price: above the entry for a BUY, below it for a SELL. */
   take_profit?: number | null
   /** When it closes by itself. */
   expires_at?: Time | null
@@ -98,13 +98,13 @@ export interface OutcomeUpdate {
   signalId: string
   /** As what it closes. */
   outcome: Exclude<Outcome, 'ACTIVE'>
-  /** Finite and above 0. */
+  /** A price, finite and above 0. */
   exitPrice?: number
-  /** Percent of the entry price. */
+  /** Percent of the entry price, before costs; negative for a loss. */
   profitLossPercent?: number
 }
 
-/** A closed candle: `[openMs, open, high, low, close, volume]`, or an object; `volume` in the base asset. */
+/** A closed candle: `[openMs, open, high, low, close, volume]`, or an object. Prices finite and above 0, `volume` in the base asset. */
 export type CandleInput =
   | readonly [openMs: number, open: number, high: number, low: number, close: number, volume: number]
   | { time?: Time; timestamp?: Time; openTime?: Time; open: number; high: number; low: number; close: number; volume: number }
@@ -136,7 +136,7 @@ export interface LoopOptions {
   threads?: number
   /** Base URL of the exchange. Default: `SIGNALLOOP_EXCHANGE_URL`, else `exchange_url` of `training_config.json`. */
   exchangeUrl?: string
-  /** Candles from elsewhere than the exchange, from ccxt for instance; oldest first. */
+  /** Candles from elsewhere than the exchange, from ccxt for instance; oldest first. Default: the exchange. */
   fetchCandles?: (request: CandleRequest) => Promise<readonly CandleInput[]>
   /** Hears of what happens in the loop by itself; see {@link SignalLoop.onEvent}. */
   onEvent?: (event: LoopEvent) => void
@@ -159,9 +159,11 @@ export type LoopEvent = EventFacts & (
       scope: string
       /** `entered`; `recovered`; `lapsed`: a whole window passed without enough closings to tell. */
       cause: 'entered' | 'recovered' | 'lapsed'
+      /** In words. */
       reason: string
+      /** Closed signals that it was judged by. */
       closedSignals: number
-      /** Percent. */
+      /** Percent of them that succeeded. */
       successRate: number
       /** Mean profit after costs, percent of entry. */
       expectancy: number
@@ -274,7 +276,7 @@ export interface TaskConfiguration {
   time?: string
   /** Five fields: minute, hour, day of month, month, day of week; local time. */
   cron?: string
-  /** After this long it is cancelled. */
+  /** After so many minutes it is cancelled, 0.01 to 10080. Default: `watch` 10, `fetch` 30, `retrain` 360, `update` 120, `evaluate` 30. */
   deadlineMinutes?: number
 }
 
@@ -353,7 +355,7 @@ export interface TrainOptions {
   symbols?: readonly string[]
   /** Default: the configured ones. */
   timeframes?: readonly Timeframe[]
-  /** For mode `retrain`; default 24. */
+  /** For mode `retrain`: hours since a model was trained. Default 24. */
   maxAgeHours?: number
   /** Bring candles up to date first. Default true. */
   fetch?: boolean
@@ -392,7 +394,7 @@ export interface RollbackOptions {
   symbol: string
   /** Default `1h`. */
   timeframe?: Timeframe
-  /** Why; it is written down. */
+  /** Why; it is written down. Default: `asked for by hand`. */
   reason?: string
 }
 
@@ -453,7 +455,7 @@ export interface Configuration {
     rule?: 'success' | 'expectancy'
     /** Closed signals below which nothing is judged. Default 10. */
     minSignals?: number
-    /** Default 7. */
+    /** Days of closings that are judged. Default 7. */
     windowDays?: number
     /** Percent. Default 40. */
     successThreshold?: number
@@ -461,7 +463,7 @@ export interface Configuration {
     conservativeMargin?: number
     /** Train the models concerned anew. Default true. */
     emergencyTraining?: boolean
-    /** Between two such trainings of a market. Default 24. */
+    /** Hours between two such trainings of a market. Default 24. */
     cooldownHours?: number
   }
 }
@@ -683,7 +685,11 @@ export declare class SignalLoop {
   get warnings(): Array<string>
   /** Signals in, closings and statistics out. */
   get feedbackTracker(): FeedbackTracker
-  /** The predictor of one market, in the shape of the backend's old service. */
+  /**
+   * The predictor of one market, in the shape of the backend's old service. Default: BTCUSDT 1h.
+   *
+   * @throws `ERR_INVALID_ARGUMENT`
+   */
   predictor(symbol?: string, timeframe?: Timeframe): Predictor
   /**
    * Listens to what happens in this loop by itself: closings, model changes, drift, conservative mode. Until `close()`, or
@@ -704,7 +710,7 @@ export declare class SignalLoop {
   /**
    * Compares the recent half of all closed signals of a market with the early half: did it get better?
    *
-   * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`.
+   * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
   evaluate(options: EvaluateOptions): Promise<Improvement>
   /**
@@ -719,19 +725,20 @@ export declare class SignalLoop {
    * one that is (see `promoted` and `reason`). A market that fails leaves the others, and its old model, alone; its error
    * is in the results.
    *
-   * Rejects with `ERR_INVALID_ARGUMENT`, or `ERR_CANCELLED` when `signal` aborts; models finished before stay.
+   * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`, or `ERR_CANCELLED` when `signal` aborts; models finished before stay.
    */
   train(options?: TrainOptions): Promise<TrainingResults>
   /**
    * What the model says of the time after the last candle: of `candles` (closed, oldest first, at least 100), or of the
    * stored ones. Never goes to the network; see `stale`.
    *
-   * Rejects with `ERR_NO_MODEL`, `ERR_MODEL_FILE`, `ERR_NO_DATA`, `ERR_INVALID_CANDLE`, `ERR_INVALID_ARGUMENT`.
+   * Rejects with `ERR_NO_MODEL`, `ERR_MODEL_FILE`, `ERR_NO_DATA`, `ERR_INVALID_CANDLE`, `ERR_INVALID_ARGUMENT`,
+   * `ERR_CLOSED`.
    */
   predict(options: PredictOptions): Promise<Prediction>
   /**
    * Brings the candles of a market up to date and makes a signal of the prediction: entry at the last close, stop and
-   * target from the average true range, 2:1. A HOLD when the model has nothing to say, with the reason. Records nothing.
+   * target from the average true range, 2:1 unless configured. A HOLD when the model has nothing to say, with the reason. Records nothing.
    *
    * Rejects like `predict`.
    */
@@ -764,7 +771,8 @@ export declare class SignalLoop {
   /**
    * Puts the model before the one in service back into service, in all processes, and writes it down.
    *
-   * Rejects with `ERR_NO_PREDECESSOR` when there is none, `ERR_NO_MODEL`, `ERR_MODEL_FILE`, `ERR_INVALID_ARGUMENT`.
+   * Rejects with `ERR_NO_PREDECESSOR` when there is none, `ERR_NO_MODEL`, `ERR_MODEL_FILE`, `ERR_INVALID_ARGUMENT`,
+   * `ERR_CLOSED`.
    */
   rollback(options: RollbackOptions): Promise<Rollback>
   /**
@@ -783,11 +791,11 @@ export declare class SignalLoop {
 
 /** Probabilities in percent; they add up to 100. */
 export interface ActionProbabilities {
-  /** A SELL would succeed. */
+  /** Percent, 0–100: a SELL would succeed. */
   SELL: number
-  /** Neither would. */
+  /** Percent, 0–100: neither would. */
   HOLD: number
-  /** A BUY would succeed. */
+  /** Percent, 0–100: a BUY would succeed. */
   BUY: number
 }
 
@@ -902,8 +910,8 @@ export interface Estimate {
 
 /** An error as data, where one market's failure must not reject for all. */
 export interface Failure {
-  /** The stable code, `ERR_…`. */
-  code: string
+  /** The stable code. */
+  code: ErrorCode
   /** What happened, and what to do. */
   message: string
 }
@@ -1140,9 +1148,9 @@ export interface Performance {
   breakEvenRate?: number
   /** Mean profit of the closed, percent of entry, before costs. */
   averageProfitLoss: number
-  /** Mean profit of those with a profit. */
+  /** Mean profit of those with a profit, percent of entry, before costs; 0 when there are none. */
   averageProfit: number
-  /** Mean profit (negative) of those without. */
+  /** Mean profit (negative) of those without, percent of entry, before costs; 0 when there are none. */
   averageLoss: number
   /** Mean profit of the closed after costs (`fee_bps`), percent of entry. */
   expectancy: number
@@ -1318,9 +1326,9 @@ export interface Signal {
   confidence: number
   /** The last close. */
   entryPrice: number
-  /** Missing for a HOLD. */
+  /** A price; missing for a HOLD. */
   stopLoss?: number
-  /** Missing for a HOLD. */
+  /** A price; missing for a HOLD. */
   takeProfit?: number
   /** When it was made, ISO 8601, UTC. */
   timestamp: string

@@ -202,6 +202,7 @@ class MLPredictor {
   }
 }
 
+module.exports.__napiBindingTarget = native.__napiBindingTarget
 module.exports.SignalLoop = SignalLoop
 module.exports.FeedbackTracker = FeedbackTracker
 module.exports.Predictor = native.Predictor

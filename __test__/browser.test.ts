@@ -36,6 +36,15 @@ inBrowser('the report draws its charts, shows values where one points, and asks 
   const curve = page.locator('.chart').nth(1)
   await curve.hover({ position: { x: 500, y: 100 } })
   await expect(curve.locator('.tip').innerText()).resolves.toMatch(/until .* 2025.*\s+all [+−][\d.]+\s%\s+BTCUSDT [+−][\d.]+\s%/)
+  const drawdown = page.locator('.chart').nth(2)
+  await drawdown.hover({ position: { x: 500, y: 60 } })
+  await expect(drawdown.locator('.tip').innerText()).resolves.toMatch(/until .* 2025.*\s+below its peak by [\d.]+\s%/)
+  const calibration = page.locator('.chart').nth(3)
+  // Two confidences were stated: where the mouse is, the nearest shows.
+  await calibration.hover({ position: { x: 400, y: 100 } })
+  await expect(calibration.locator('.tip').innerText()).resolves.toMatch(/promised 80.0\s%\s+happened [\d.]+\s% \([\d.]+–[\d.]+\s%\)\s+\d+ closed signals/)
+  await expect(page.locator('.strip b').first().getAttribute('title')).resolves.toMatch(/^21 h from .* 2\d{3}, /)
+  await expect(page.locator('.bars span[title]').count()).resolves.toBeGreaterThan(3)
   await page.getByRole('button', { name: 'ETHUSDT' }).click()
   await curve.hover({ position: { x: 510, y: 100 } })
   await expect(curve.locator('.tip').innerText()).resolves.not.toContain('ETHUSDT')
@@ -56,12 +65,12 @@ inBrowser('it is dark where that is wished for, and fits a phone', async () => {
   const url = pathToFileURL(path).href
   const dark = await visit(url, { dark: true })
   const background = () => dark.page.evaluate(() => getComputedStyle(document.body).backgroundColor)
-  const pixels = () => dark.page.evaluate(() => document.querySelector('canvas')!.toDataURL())
-  const [darkness, drawing] = [await background(), await pixels()]
+  const darkness = await background()
+  const drawing = await dark.page.evaluate(() => document.querySelector('canvas')!.toDataURL())
   await dark.page.emulateMedia({ colorScheme: 'light' })
-  // The charts, too, are drawn in other colours.
   expect(await background()).not.toBe(darkness)
-  expect(await pixels()).not.toBe(drawing)
+  // The charts, too, are drawn in other colours, as soon as the page hears of it.
+  await dark.page.waitForFunction((before) => document.querySelector('canvas')!.toDataURL() !== before, drawing)
   expect(dark.errors).toEqual([])
   await dark.page.close()
 
@@ -69,6 +78,14 @@ inBrowser('it is dark where that is wished for, and fits a phone', async () => {
     const phone = await visit(url, { width, height: 800 })
     expect(await overhang(phone.page)).toBe(0)
     expect(await drawnCharts(phone.page)).toEqual({ drawn: 5, all: 5 })
+    for (const place of ['#symbols', '#latest']) {
+      const result = await phone.page.locator(`${place} tbody td.number span`).first().boundingBox()
+      expect(result!.x + result!.width).toBeLessThanOrEqual(width)
+    }
+    // Why a model went into service can be read without moving the table aside.
+    await phone.page.locator('details summary').first().click()
+    const why = await phone.page.getByText('first model: the first model of BTCUSDT 1h').boundingBox()
+    expect(why!.x + why!.width).toBeLessThanOrEqual(width)
     expect(phone.errors).toEqual([])
     await phone.page.close()
   }

@@ -92,6 +92,52 @@ test('a command that cannot be understood ends with 2, one that cannot be done w
   expect(wrong.stderr).toMatch(/history_days.*must be a whole number of days, 1 to 3650; got "many".*\[ERR_INVALID_CONFIG\]/)
 })
 
+test('with --json every command prints one JSON document, also one that cannot be done or understood', async () => {
+  const home = homeWith(['BTCUSDT'], ['BTCUSDT'])
+  const loop = new SignalLoop({ home, exchangeUrl: NOWHERE })
+  await loop.feedbackTracker.recordSignal({ id: 'a', pair: 'BTCUSDT', signalType: 'HOLD', confidence: 60, timestamp: new Date() })
+  await loop.close()
+  const market = ['--symbol', 'BTCUSDT', '--timeframe', '1h']
+  const span = ['--from', '2026-03-28T00:00:00Z', '--until', '2026-03-29T00:00:00Z']
+  const commands: [string[], number, string[]][] = [
+    [['train', '--no-fetch'], 0, ['successful', 'results']],
+    [['retrain', '--max-age', '0', '--no-fetch'], 0, ['successful', 'results']],
+    [['fetch'], 1, []],
+    [['data', 'check'], 0, []],
+    [['data', 'import', join(home, 'data', 'btcusdt_1h.csv'), '--symbol', 'ETHUSDT', '--timeframe', '1h'], 0, []],
+    [['predict', ...market], 0, ['signal', 'probabilities']],
+    [['stats'], 0, ['overall']],
+    [['learn', ...market, '--mode', 'evaluate'], 0, ['verdict']],
+    [['patterns'], 0, []],
+    [['models'], 0, []],
+    [['report'], 0, ['path']],
+    [['rollback', ...market], 0, ['symbol', 'timeframe', 'at', 'from', 'to', 'automatic', 'reason']],
+    [['scheduler', 'once', '--task', 'evaluate'], 0, ['outcome']],
+    [['scheduler', 'status'], 0, ['tasks']],
+    [['scheduler', 'next', ...span], 0, ['dueTimes']],
+    [['doctor'], 1, ['findings']],
+    [['metrics'], 0, ['metrics']],
+    [['import', join(home, 'feedback', 'signals.jsonl')], 0, ['known']],
+    [['export', join(home, 'rows.csv')], 0, ['rows', 'path']],
+    [['compact'], 0, ['bytesBefore', 'bytesAfter']],
+    [['demo', '--weeks', '1'], 0, ['overall']],
+    [['predict', '--symbol', 'XRPUSDT'], 1, ['error']],
+    [['predict'], 2, ['error']],
+    [['trian'], 2, ['error']],
+  ]
+  for (const [args, code, keys] of commands) {
+    const ended = await signalloop(home, ...args, '--json')
+    const document = JSON.parse(ended.stdout) as Record<string, unknown>
+    expect([args, ended.code, keys.filter((key) => !(key in document))]).toEqual([args, code, []])
+    if (code === 2) expect(document.error).toMatchObject({ code: 'ERR_INVALID_ARGUMENT', message: expect.stringContaining(args.length > 0 && args[0] === 'predict' ? '--symbol' : 'trian') })
+  }
+}, 60_000)
+
+test('a market without candles says how to get them, also when nothing is to be fetched', async () => {
+  const { results } = JSON.parse((await signalloop(homeWith(['BTCUSDT'], []), 'train', '--no-fetch', '--json')).stdout)
+  expect(JSON.stringify(results)).toMatch(/ERR_NO_DATA.*no candles of BTCUSDT 1h: .*does not exist; fetch them with `signalloop fetch --symbol BTCUSDT --timeframe 1h`|no candles of BTCUSDT 1h.*ERR_NO_DATA/)
+})
+
 test('help is on standard output and names every command', async () => {
   const { code, stdout, stderr } = await signalloop(newHome(), '--help')
   expect([code, stderr]).toEqual([0, ''])

@@ -1,15 +1,14 @@
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { ROOT, runNode } from './helpers/child'
+import { ROOT, runNode, spawnKept } from './helpers/child'
 import { newHome, newLoop, records } from './helpers/home'
 
 const program = (name: string) => join(__dirname, 'programs', name)
 
 /** A process that reads the statistics until `end()`, which gives what it read last. */
 async function startReader(env: NodeJS.ProcessEnv) {
-  const child = spawn(process.execPath, [program('read-stats.cjs')], { env: { ...process.env, ...env }, stdio: ['pipe', 'pipe', 'inherit'] })
+  const child = spawnKept(process.execPath, [program('read-stats.cjs')], { env: { ...process.env, ...env }, stdio: ['pipe', 'pipe', 'inherit'] })
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   expect((await lines.next()).value).toBe('open')
   return {

@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer, request as ask, type IncomingHttpHeaders, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -7,7 +6,7 @@ import { createInterface } from 'node:readline'
 import express from 'express'
 import fastify from 'fastify'
 import { close, dashboard, feedbackTracker, type SignalLoop } from '..'
-import { ROOT, runNode } from './helpers/child'
+import { ROOT, runNode, spawnKept } from './helpers/child'
 import { NOWHERE, contents, newHome, newLoop } from './helpers/home'
 import { trade } from './helpers/traded'
 
@@ -138,6 +137,37 @@ test('in express, what lies below the mount point is left to others', async () =
   expect((await get(port, '/learning/nothing')).status).toBe(404)
 })
 
+/** Ways to mount it under a prefix that the handler itself never hears of, and the addresses at which it is to answer. */
+const PREFIXED: [string, string[], (loop: SignalLoop) => Promise<number>][] = [
+  ['a router of express within another', ['/api/learning', '/api/learning/'], (loop) => {
+    const api = express.Router().use('/learning', loop.dashboard())
+    return listening(createServer(express().use('/api', api)))
+  }],
+  ['a route of express', ['/learning', '/learning/'], (loop) => listening(createServer(express().get('/learning', loop.dashboard())))],
+  ['a plugin of fastify', ['/api/learning', '/api/learning/'], async (loop) => {
+    const [app, view] = [fastify(), loop.dashboard()]
+    app.register(async (plugin) => void plugin.get('/', (request, reply) => view(request.raw, reply.hijack().raw)), { prefix: '/api/learning' })
+    await app.ready()
+    return listening(app.server)
+  }],
+]
+
+test.each(PREFIXED)('under a prefix, by %s', async (_how, addresses, mount) => {
+  const port = await mount(newLoop())
+  for (const address of addresses) {
+    const page = await get(port, address)
+    expect([address, page.status, page.body.slice(0, 15)]).toEqual([address, 200, '<!doctype html>'])
+    const head = await get(port, address, {}, 'HEAD')
+    expect([head.status, head.body, head.headers['content-length']]).toEqual([200, '', `${Buffer.byteLength(page.body)}`])
+    // The page asks for `?data`, relative to its own address.
+    const { headers, body } = await get(port, `${address}?data`)
+    expect(JSON.parse(body)).toMatchObject({ signals: null })
+    // A proxy that compresses makes the tag a weak one.
+    expect((await get(port, `${address}?data`, { 'if-none-match': `W/${headers.etag}` })).status).toBe(304)
+    expect((await get(port, address, { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'cors' })).status).toBe(403)
+  }
+})
+
 test('of the default loop, whichever that is at the moment', async () => {
   const port = await listening(createServer(dashboard()))
   const closed = async () => JSON.parse((await get(port, '/?data')).body).home
@@ -172,7 +202,7 @@ test('many lookers share one report, and the event loop stays free', async () =>
 describe('signalloop dashboard', () => {
   async function serve(...args: string[]) {
     const env = { ...process.env, SIGNALLOOP_HOME: newHome(), SIGNALLOOP_EXCHANGE_URL: NOWHERE }
-    const child = spawn(process.execPath, [join(ROOT, 'bin', 'signalloop.js'), 'dashboard', '--port', '0', '--json', ...args], { env })
+    const child = spawnKept(process.execPath, [join(ROOT, 'bin', 'signalloop.js'), 'dashboard', '--port', '0', '--json', ...args], { env })
     const ended = once(child, 'close')
     let text = ''
     for await (const line of createInterface({ input: child.stdout })) {

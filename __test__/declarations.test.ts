@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import ts from 'typescript'
+import * as signalloop from '..'
 import { ROOT } from './helpers/child'
 
 const text = readFileSync(join(ROOT, 'index.d.ts'), 'utf8')
@@ -41,10 +42,21 @@ test('what rejects or throws names its codes, and every code that is named is on
     for (const member of statement.members.filter(ts.isMethodDeclaration)) {
       const comment = ts.getJSDocCommentsAndTags(member).map((one) => one.getText()).join('')
       const promises = member.type?.getText().startsWith('Promise') ?? false
+      // One that takes nothing has nothing to refuse.
+      if (!promises && member.parameters.length > 0 && !/@throws `ERR_/.test(comment)) silent.push(nameOf(member))
       if (promises && !/ERR_\w+|[Rr]ejects|Never rejects|`success: false`|Resolves when it has/.test(comment)) silent.push(nameOf(member))
     }
   }
   expect(silent).toEqual([])
+})
+
+test('what is declared to be there is there, and nothing besides', () => {
+  const declared = source.statements.flatMap((one) => {
+    if (ts.isVariableStatement(one)) return one.declarationList.declarations.map(({ name }) => name.getText())
+    return ts.isClassDeclaration(one) || ts.isFunctionDeclaration(one) ? [nameOf(one)] : []
+  })
+  const interop = ['default', '__esModule']
+  expect(declared.sort()).toEqual(Object.keys(signalloop).filter((name) => !interop.includes(name)).sort())
 })
 
 test('there is no any, and no name that is declared twice and so merges', () => {

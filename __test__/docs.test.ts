@@ -5,13 +5,13 @@
 //         that .ci/run gives, and are looked for there.
 //   json  after `<!-- file: NAME -->`: such a file of a home, in which doctor must find nothing wrong.
 //   text  what is no code: layouts, drawings. After `<!-- printed by it -->` it is what the program before it prints.
-import { spawn, type ChildProcess } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { ROOT, runNode } from './helpers/child'
+import { ROOT, runNode, spawnKept } from './helpers/child'
 import { startExchange, type Exchange } from './helpers/exchange'
 import { newHome, newLoop } from './helpers/home'
 
@@ -64,7 +64,7 @@ interface Running {
 
 /** With its whole group it is killed after a minute: what hangs would keep Jest alive for good. */
 function start(command: string, args: string[], env: NodeJS.ProcessEnv): Running {
-  const child = spawn(command, args, { cwd: project, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawnKept(command, args, { cwd: project, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (output += text))
   const running = { child, output: () => output, ended: once(child, 'close') as Running['ended'] }
@@ -190,6 +190,24 @@ test('the README comes to the first learned signal within two screens', () => {
   const learned = lines.findIndex((line) => line.includes('feedbackTracker.assess('))
   expect(learned).toBeGreaterThan(0)
   expect(learned).toBeLessThan(100)
+})
+
+test('the picture of the learning curve is of the figures beside it', async () => {
+  const input = `
+    import { readFileSync } from 'node:fs'
+    import { curve } from './benches/learning/curve.mjs'
+    process.stdout.write(curve(readFileSync('docs/learning.md', 'utf8')))
+  `
+  const { code, stdout, stderr } = await runNode(['--input-type=module', '-'], { input })
+  expect([code, stderr]).toEqual([0, ''])
+  expect(stdout).toBe(readFileSync(join(ROOT, 'docs', 'learning-curve.svg'), 'utf8'))
+})
+
+test('every module is in the drawing of the architecture', () => {
+  const modules = [...readFileSync(join(ROOT, 'src', 'lib.rs'), 'utf8').matchAll(/^(?:pub )?mod (\w+);/gm)].map(([, name]) => name!)
+  const drawing = /```text\n([^]*?)```/.exec(readFileSync(join(ROOT, 'docs', 'architecture.md'), 'utf8'))![1]!
+  expect(modules.length).toBeGreaterThan(15)
+  expect(modules.filter((name) => !new RegExp(`\\b${name}\\b`).test(drawing))).toEqual([])
 })
 
 test('what a document links to is there', () => {

@@ -1,11 +1,10 @@
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { appendFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { HOUR, candles, storeCandles } from './helpers/candles'
-import { ROOT, runNode } from './helpers/child'
+import { ROOT, runNode, spawnKept } from './helpers/child'
 import { NOWHERE, contents, newHome, newLoop } from './helpers/home'
 
 interface Finding {
@@ -151,12 +150,14 @@ test('an exchange that cannot be reached is named', async () => {
 const onLinux = process.platform === 'linux' ? test : test.skip
 onLinux('a log that another process does not let go is told with its holder', async () => {
   const log = join(healthy, 'feedback', 'signals.jsonl')
-  const holder = spawn('flock', ['--exclusive', log, 'sh', '-c', 'echo held; sleep 60'], { stdio: ['ignore', 'pipe', 'inherit'], detached: true })
+  const holder = spawnKept('flock', ['--exclusive', log, 'sh', '-c', 'echo held; sleep 60'], { stdio: ['ignore', 'pipe', 'inherit'], detached: true })
   try {
     await once(holder.stdout, 'data')
     const { code, faults } = await found(healthy, url())
     expect([code, faults]).toMatchObject([1, [{ check: 'signals', code: 'ERR_STORE_BUSY', what: expect.stringContaining(`held by process ${holder.pid} (flock)`) }]])
   } finally {
+    const ended = once(holder, 'close')
     process.kill(-holder.pid!, 'SIGKILL')
+    await ended
   }
 })

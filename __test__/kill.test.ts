@@ -1,14 +1,14 @@
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { newHome, newLoop } from './helpers/home'
+import { spawnKept } from './helpers/child'
 
 test.each([1, 2, 3])('kill -9 loses no acknowledged signal, round %i', async () => {
   const home = newHome()
   const env = { ...process.env, SIGNALLOOP_HOME: home }
-  const child = spawn(process.execPath, [join(__dirname, 'programs', 'record-forever.cjs')], { env, stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawnKept(process.execPath, [join(__dirname, 'programs', 'record-forever.cjs')], { env, stdio: ['ignore', 'pipe', 'inherit'] })
   const acknowledged: string[] = []
   const lines = createInterface({ input: child.stdout })
   lines.on('line', (id) => acknowledged.push(id))

@@ -44,6 +44,8 @@ inNamespace(
     const cli = `${process.execPath} bin/signalloop.js`
     const out = isolated(
       `${cli} simulator --port 8899 --days 70 & server=$!
+       # Whatever fails below: what goes on holds the pipe that is waited for.
+       trap 'kill $server 2>/dev/null || true' EXIT
        for i in 1 2 3 4 5 6 7 8 9 10; do ${cli} fetch --symbol BTCUSDT --timeframe 1h && break; sleep 0.5; done
        ${cli} train || test $? = 3
        ${cli} predict --symbol BTCUSDT

@@ -1,10 +1,9 @@
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { LoopEvent, SchedulerConfiguration, TaskName } from '..'
 import { HOUR, candles, storeCandles, type Row } from './helpers/candles'
-import { ROOT, runNode } from './helpers/child'
+import { ROOT, runNode, spawnKept } from './helpers/child'
 import { startExchange, type Exchange } from './helpers/exchange'
 import { NOWHERE, failure, newHome, newLoop, records } from './helpers/home'
 
@@ -218,7 +217,7 @@ describe('on the command line', () => {
   test.each(['SIGTERM', 'SIGINT'] as const)('run works until %s, and then ends gracefully', async (signal) => {
     // Only fetching: a training under way would have its own last word.
     const home = configured({ update: { enabled: false }, evaluate: { enabled: false }, retrain: { enabled: false } })
-    const child = spawn(process.execPath, [CLI, 'scheduler', 'run'], {
+    const child = spawnKept(process.execPath, [CLI, 'scheduler', 'run'], {
       env: { ...process.env, SIGNALLOOP_HOME: home, SIGNALLOOP_EXCHANGE_URL: exchange.url },
     })
     let stdout = ''
@@ -240,7 +239,7 @@ describe('on the command line', () => {
     writeFileSync(join(home, 'scheduler_config.json'), JSON.stringify({ watch: off, fetch: off, update: off, evaluate: off, retrain: { interval_hours: 5 } }))
     storeCandles(home, candles(6000))
     const env = { ...process.env, SIGNALLOOP_HOME: home, SIGNALLOOP_EXCHANGE_URL: NOWHERE }
-    const child = spawn(process.execPath, [CLI, 'scheduler', 'run'], { env })
+    const child = spawnKept(process.execPath, [CLI, 'scheduler', 'run'], { env })
     let [stdout, stderr] = ['', '']
     child.stdout.on('data', (text) => (stdout += text))
     child.stderr.on('data', (text) => (stderr += text))

@@ -10,7 +10,7 @@ const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 const args = process.argv.slice(2)
 const versions = args.filter((arg) => /^\d+$/.test(arg))
 const files = args.filter((arg) => !/^\d+$/.test(arg))
-const jest = join(ROOT, 'node_modules', 'jest', 'bin', 'jest.js')
+const jest = join(ROOT, 'scripts', 'jest.mjs')
 
 for (const version of versions.length > 0 ? versions : ['22', '24']) {
   console.log(`\n== Node.js ${version}`)

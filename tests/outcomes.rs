@@ -8,13 +8,17 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 use signalloop::barrier::{Direction, Outcome};
 use signalloop::engine::{Options, SignalLoop};
+use signalloop::error::Error;
 use signalloop::learning::outcomes::{Case, Learner, Lesson, OutcomeModel, Pattern, find_patterns};
-use signalloop::signal::Signal;
+use signalloop::signal::{Signal, Source};
 use signalloop::symbol::Market;
+use signalloop::time::Tz;
 use std::path::Path;
 use std::sync::Arc;
 
 const SYMBOLS: [&str; 4] = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "ADAUSDT"];
+
+const QUESTION: Source = Source::Question { now_ms: 1_700_000_000_000 };
 
 fn case(rng: &mut ChaCha8Rng) -> Case {
     let names = ["rsi", "macd", "volumeRatio", "adx", "noise"];
@@ -134,11 +138,14 @@ fn signal(id: &str, rsi: f64) -> Value {
     })
 }
 
+fn read(signal: Value, source: Source) -> Result<Signal, Error> {
+    Signal::from_value(signal, source, Tz::UTC)
+}
+
 async fn live(core: &Arc<SignalLoop>, name: &str, rsi: f64, outcome: Outcome, count: usize) {
-    let zone = signalloop::time::Tz::UTC;
     let ids: Vec<String> = (0..count).map(|i| format!("{name}-{i}")).collect();
     let signals =
-        ids.iter().enumerate().map(|(i, id)| Signal::from_value(signal(id, rsi + i as f64 / 10.0), zone).unwrap());
+        ids.iter().enumerate().map(|(i, id)| read(signal(id, rsi + i as f64 / 10.0), Source::Caller).unwrap());
     core.record(signals.collect()).await.unwrap();
     for id in &ids {
         assert!(core.close_signal(id, outcome, None, None).await.unwrap());
@@ -150,9 +157,11 @@ async fn another_process_of_the_home_learns_the_same() {
     let home = tempfile::tempdir().unwrap();
     let (here, there) = (open(home.path()), open(home.path()));
     let asked = |rsi: f64| {
-        json!({ "pair": "BTCUSDT", "signalType": "BUY", "entryPrice": 100.0, "stopLoss": 98.0,
-        "takeProfit": 104.0, "indicators": { "rsi": rsi } })
+        let asked = json!({ "pair": "BTCUSDT", "signalType": "BUY", "entryPrice": 100.0, "stopLoss": 98.0,
+            "takeProfit": 104.0, "indicators": { "rsi": rsi } });
+        read(asked, QUESTION).unwrap()
     };
+    assert!(there.try_assess(asked(80.0)).unwrap().is_err(), "the store is not open");
     let empty = here.assess(asked(80.0)).await.unwrap();
     assert_eq!((empty.closed, empty.effective_sample_size), (0, 0.0));
     // Stop 2, target 4: a price without drift reaches the target one time in three. Costs of 0.1 % on a risk of 2 %.
@@ -162,18 +171,22 @@ async fn another_process_of_the_home_learns_the_same() {
 
     live(&here, "hot", 75.0, Outcome::StoppedOut, 60).await;
     live(&here, "calm", 40.0, Outcome::TookProfit, 60).await;
+    assert!(there.try_assess(asked(78.0)).unwrap().is_err(), "outcomes of another process are to be learned");
     let (hot, calm) = (there.assess(asked(78.0)).await.unwrap(), there.assess(asked(43.0)).await.unwrap());
     assert_eq!(hot.closed, 120);
     assert!(hot.success_probability < 0.25 && !hot.take, "{hot:?}");
     assert!(calm.success_probability > 0.6 && calm.take, "{calm:?}");
     assert_eq!(there.assess(asked(78.0)).await.unwrap(), hot, "asking changes nothing");
+    assert_eq!(there.try_assess(asked(78.0)).unwrap().unwrap(), hot, "nothing is waited for");
     assert_eq!(here.assess(asked(78.0)).await.unwrap(), hot, "both learned the same");
     let found = there.patterns(None, None).await.unwrap();
     assert!(found.iter().any(|pattern| pattern.rule.contains("rsi")), "{found:?}");
     assert_eq!(there.patterns(Some(signalloop::symbol::Symbol::parse("ETHUSDT").unwrap()), None).await.unwrap(), []);
     let hold = json!({ "pair": "BTCUSDT", "signalType": "HOLD" });
+    let hold = read(hold, QUESTION).unwrap();
+    assert_eq!(here.try_assess(hold.clone()).unwrap_err().code(), "ERR_INVALID_SIGNAL");
     assert_eq!(here.assess(hold).await.unwrap_err().code(), "ERR_INVALID_SIGNAL");
-    assert_eq!(here.assess(json!([])).await.unwrap_err().code(), "ERR_INVALID_ARGUMENT");
+    assert_eq!(read(json!([]), QUESTION).unwrap_err().code(), "ERR_INVALID_ARGUMENT");
     here.close().await;
     there.close().await;
 }

@@ -26,6 +26,7 @@ not json at all
 on_both!(
     an_old_file_is_taken_in_as_it_is,
     a_log_of_this_store_is_taken_in_by_another,
+    a_copy_there_and_back_loses_nothing,
     closed_signals_are_given_out_as_csv
 );
 
@@ -89,4 +90,41 @@ async fn closed_signals_are_given_out_as_csv(home: Home) {
     assert!(rows[0].ends_with("FAILURE,99.0,-1.0,2023-11-14T22:13:20.002Z,20,,"), "{text}");
     assert!(rows[1].starts_with("\"a,\"\"1\"\"\",BTCUSDT"), "{text}");
     assert!(rows[1].ends_with("SUCCESS,,2.5,2023-11-14T22:13:20.003Z,,-1,71.5"), "{text}");
+}
+
+/// From a folder to the home of the test and on to another folder, begun twice.
+async fn a_copy_there_and_back_loses_nothing(middle: Home) {
+    let (one, three) = (quick_home(), quick_home());
+    let first = open(one.path());
+    const SIGNALS: usize = 4_500;
+    let sent =
+        |n: usize| signal(json!({ "id": n.to_string(), "indicators": { "rsi": n, "x": 1e16 }, "note": "\u{0}" }));
+    first.record_all((0..SIGNALS).map(sent).collect()).await.unwrap();
+    for n in (0..SIGNALS).step_by(100) {
+        first.close_signal(&n.to_string(), Outcome::Success, Some(101.5), None, T0 + 1 + n as i64).await.unwrap();
+    }
+    let (second, third) = (middle.open(), open(three.path()));
+    // A copy that was interrupted left some of it behind, and a signal has closed since.
+    second.record_all((0..2_500).map(sent).collect()).await.unwrap();
+    let report = second.copy_from(&first, |_| {}).await.unwrap();
+    assert_eq!((report.imported, report.closed, report.known, report.refused.len()), (2_000, 25, 2_475, 0));
+    let again = second.copy_from(&first, |_| {}).await.unwrap();
+    assert_eq!((again.lines, again.known), (SIGNALS as u64, SIGNALS as u64));
+    let back = third.copy_from(&second, |_| {}).await.unwrap();
+    assert_eq!((back.imported, back.refused.len()), (SIGNALS as u64, 0));
+    let stats = first.stats(&Default::default()).unwrap();
+    assert_eq!(
+        (second.stats(&Default::default()).unwrap(), third.stats(&Default::default()).unwrap()),
+        (stats.clone(), stats)
+    );
+    let all = |store: &signalloop::feedback::FeedbackStore| {
+        let mut all = Vec::new();
+        let keep = |record: signalloop::signal::Record| {
+            all.push(record);
+            Ok(())
+        };
+        store.closed_records(&Default::default(), keep).unwrap();
+        (all, store.open_signals(None).unwrap())
+    };
+    assert!(all(&first) == all(&second) && all(&first) == all(&third));
 }

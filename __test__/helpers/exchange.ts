@@ -1,6 +1,6 @@
-import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { spawnKept } from './child'
 
 const CLI = join(__dirname, '..', '..', 'bin', 'signalloop.js')
 
@@ -21,7 +21,7 @@ export interface ExchangeOptions {
 /** Starts `signalloop simulator` and waits until it serves. */
 export async function startExchange({ seed = 1, symbols = ['BTCUSDT'], days = 60 }: ExchangeOptions = {}): Promise<Exchange> {
   const args = [CLI, 'simulator', '--port', '0', '--seed', `${seed}`, '--symbols', symbols.join(','), '--days', `${days}`]
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawnKept(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   let complaint = ''
   child.stderr.on('data', (text) => (complaint += text))
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve))

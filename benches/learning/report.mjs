@@ -1,6 +1,7 @@
 // From the figures of all seeds to tables.
 import { intoPage, markdown, text } from '../shared/page.mjs'
 import { AFTER_FLIP, BEFORE_FLIP, CHECKPOINTS } from './cases.mjs'
+import { draw } from './curve.mjs'
 import { overSeeds, pooledCalibrationError } from './measures.mjs'
 
 const OURS = 'signalloop'
@@ -149,9 +150,8 @@ const aboutMachine = (m) =>
 export const table = (machine, { tables }) =>
   [aboutMachine(machine), ...tables.flatMap(({ title, lines }) => ['', title, '', text(lines)])].join('\n')
 
-export const toFile = (machine, { tables }) =>
-  intoPage(
-    'learning.md',
-    'bench:learning',
-    [aboutMachine(machine), ...tables.flatMap(({ title, lines }) => ['', `### ${title}`, '', markdown(lines)])].join('\n'),
-  )
+export function toFile(machine, { tables }) {
+  const sections = tables.flatMap(({ title, lines }) => ['', `### ${title}`, '', markdown(lines)])
+  intoPage('learning.md', 'bench:learning', [aboutMachine(machine), ...sections].join('\n'))
+  draw()
+}

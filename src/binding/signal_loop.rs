@@ -114,7 +114,9 @@ impl SignalLoop {
         FeedbackTracker::of(self.core.clone())
     }
 
-    /// The predictor of one market, in the shape of the backend's old service.
+    /// The predictor of one market, in the shape of the backend's old service. Default: BTCUSDT 1h.
+    ///
+    /// @throws `ERR_INVALID_ARGUMENT`
     #[napi(ts_args_type = "symbol?: string, timeframe?: Timeframe", ts_return_type = "Predictor")]
     pub fn predictor(&self, symbol: Unknown<'_>, timeframe: Unknown<'_>) -> napi::Result<Predictor, Code> {
         sync(|| Predictor::of(self.core.clone(), symbol, timeframe))
@@ -153,7 +155,7 @@ impl SignalLoop {
 
     /// Compares the recent half of all closed signals of a market with the early half: did it get better?
     ///
-    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`.
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(ts_args_type = "options: EvaluateOptions", ts_return_type = "Promise<Improvement>")]
     pub fn evaluate<'env>(
         &self,
@@ -182,7 +184,7 @@ impl SignalLoop {
     /// one that is (see `promoted` and `reason`). A market that fails leaves the others, and its old model, alone; its error
     /// is in the results.
     ///
-    /// Rejects with `ERR_INVALID_ARGUMENT`, or `ERR_CANCELLED` when `signal` aborts; models finished before stay.
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`, or `ERR_CANCELLED` when `signal` aborts; models finished before stay.
     #[napi(ts_args_type = "options?: TrainOptions", ts_return_type = "Promise<TrainingResults>")]
     pub fn train<'env>(&self, env: &'env Env, options: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Trained>> {
         call(env, &self.core, || {
@@ -211,7 +213,8 @@ impl SignalLoop {
     /// What the model says of the time after the last candle: of `candles` (closed, oldest first, at least 100), or of the
     /// stored ones. Never goes to the network; see `stale`.
     ///
-    /// Rejects with `ERR_NO_MODEL`, `ERR_MODEL_FILE`, `ERR_NO_DATA`, `ERR_INVALID_CANDLE`, `ERR_INVALID_ARGUMENT`.
+    /// Rejects with `ERR_NO_MODEL`, `ERR_MODEL_FILE`, `ERR_NO_DATA`, `ERR_INVALID_CANDLE`, `ERR_INVALID_ARGUMENT`,
+    /// `ERR_CLOSED`.
     #[napi(ts_args_type = "options: PredictOptions", ts_return_type = "Promise<Prediction>")]
     pub fn predict<'env>(
         &self,
@@ -252,7 +255,7 @@ impl SignalLoop {
     }
 
     /// Brings the candles of a market up to date and makes a signal of the prediction: entry at the last close, stop and
-    /// target from the average true range, 2:1. A HOLD when the model has nothing to say, with the reason. Records nothing.
+    /// target from the average true range, 2:1 unless configured. A HOLD when the model has nothing to say, with the reason. Records nothing.
     ///
     /// Rejects like `predict`.
     #[napi(ts_args_type = "options: GenerateOptions", ts_return_type = "Promise<Signal>")]
@@ -365,7 +368,8 @@ impl SignalLoop {
 
     /// Puts the model before the one in service back into service, in all processes, and writes it down.
     ///
-    /// Rejects with `ERR_NO_PREDECESSOR` when there is none, `ERR_NO_MODEL`, `ERR_MODEL_FILE`, `ERR_INVALID_ARGUMENT`.
+    /// Rejects with `ERR_NO_PREDECESSOR` when there is none, `ERR_NO_MODEL`, `ERR_MODEL_FILE`, `ERR_INVALID_ARGUMENT`,
+    /// `ERR_CLOSED`.
     #[napi(ts_args_type = "options: RollbackOptions", ts_return_type = "Promise<Rollback>")]
     pub fn rollback<'env>(
         &self,

@@ -10,7 +10,7 @@ use crate::barrier::{Direction, Levels, Outcome};
 use crate::engine::{SignalLoop, should_close};
 use crate::error::{Error, Result, guard};
 use crate::feedback::{Lines, StatsFilter, Tick};
-use crate::signal::{OUTCOMES, Signal};
+use crate::signal::{OUTCOMES, Signal, Source};
 use crate::symbol::{Symbol, Timeframe};
 use crate::time::now_ms;
 use napi::bindgen_prelude::{Env, JsObjectValue, JsValue, Object, PromiseRaw, Unknown};
@@ -37,14 +37,14 @@ impl FeedbackTracker {
         Self { core }
     }
 
-    fn read(&self, env: &Env, signal: Unknown<'_>) -> Result<Signal> {
+    fn read(&self, env: &Env, signal: Unknown<'_>, source: Source) -> Result<Signal> {
         let zone = self.core.config().timezone;
         let text = values::signal_text(env, &signal);
-        if let Some(signal) = text.and_then(|text| Signal::from_text(&text, zone).ok()) {
+        if let Some(signal) = text.and_then(|text| Signal::from_text(&text, source, zone).ok()) {
             return Ok(signal);
         }
         // What is wrong with it is told of the value itself.
-        Signal::from_value(values::to_json(signal)?, zone)
+        Signal::from_value(values::to_json(signal)?, source, zone)
     }
 
     /// The signals of an array written down on other threads, a slice on each; `None` when they have to be read one by one.
@@ -62,7 +62,7 @@ impl FeedbackTracker {
         match signals {
             Value::Array(items) => {
                 let zone = self.core.config().timezone;
-                items.into_iter().map(|item| Signal::from_value(item, zone)).collect()
+                items.into_iter().map(|item| Signal::from_value(item, Source::Caller, zone)).collect()
             }
             other => Err(Error::argument("signals", "must be an array of signals", other)),
         }
@@ -153,7 +153,7 @@ impl FeedbackTracker {
     pub fn record_signal<'env>(&self, env: &'env Env, signal: Unknown<'_>) -> napi::Result<PromiseRaw<'env, bool>> {
         promise(env, || {
             let call = self.core.begin()?;
-            Ok(match self.core.try_record(self.read(env, signal)?)? {
+            Ok(match self.core.try_record(self.read(env, signal, Source::Caller)?)? {
                 Ok(recorded) => Box::pin(recorded),
                 Err(signal) => {
                     let core = self.core.clone();
@@ -407,9 +407,19 @@ impl FeedbackTracker {
     /// Rejects with `ERR_INVALID_SIGNAL` (also for a HOLD, which bets on nothing), `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(ts_args_type = "signal: AssessInput", ts_return_type = "Promise<Assessment>")]
     pub fn assess<'env>(&self, env: &'env Env, signal: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Assessment>> {
-        call(env, &self.core, || {
-            let (core, signal) = (self.core.clone(), values::to_json(signal)?);
-            Ok(async move { core.assess(signal).await.map(Into::into) })
+        promise(env, || {
+            let call = self.core.begin()?;
+            let question = self.read(env, signal, Source::Question { now_ms: self.core.now_ms() })?;
+            Ok(match self.core.try_assess(question)? {
+                Ok(assessment) => Box::pin(std::future::ready(Ok(assessment.into()))),
+                Err(question) => {
+                    let core = self.core.clone();
+                    elsewhere(async move {
+                        let _under_way = call;
+                        core.assess(question).await.map(Into::into)
+                    })
+                }
+            })
         })
     }
 

@@ -77,6 +77,9 @@ pub enum Command {
     Import(File),
     /// Write all closed signals to a CSV file, with their features at entry
     Export(File),
+    /// See to the place where the signals are kept
+    #[command(subcommand)]
+    Store(Store),
     /// Rewrite the log of signals with one line per signal
     Compact,
     /// See the whole loop at work on a simulated market, without network, in under a minute
@@ -333,6 +336,27 @@ pub struct Stats {
     /// How many days back
     #[arg(long, default_value_t = 30.0, value_parser = days)]
     pub days: f64,
+}
+
+/// What to do with the place where the signals are kept.
+#[derive(Debug, Subcommand)]
+pub enum Store {
+    /// Make the tables of a database, or bring them up to date; loops do so themselves, where they may
+    Migrate,
+    /// Copy all signals from one place to another: out of the home's files into a database, or back. Goes on where it was
+    /// interrupted when it is begun again
+    Copy(CopySignals),
+}
+
+/// From where to where to copy.
+#[derive(Debug, clap::Args)]
+pub struct CopySignals {
+    /// postgres://…, or `files` for the home
+    #[arg(long, value_name = "URL")]
+    pub from: String,
+    /// postgres://…, or `files` for the home
+    #[arg(long, value_name = "URL")]
+    pub to: String,
 }
 
 /// A file to read or to write.

@@ -57,12 +57,18 @@ impl Ending {
 /// Runs the command line with `args`, the program's name not included, and returns the exit code. `host` says in words
 /// what it runs on.
 pub async fn run(args: Vec<String>, host: &str, ending: &Ending) -> i32 {
+    // Nobody knows where a command that is not understood ends, but a script that asks for JSON gets it.
+    let wants_json = args.iter().any(|arg| arg == "--json");
     let args = match Args::try_parse_from(std::iter::once("signalloop".to_owned()).chain(args)) {
         Ok(args) => args,
         Err(problem) => {
             // `--help` and `--version` come this way too; clap knows which stream and which code each deserves.
             let _ = problem.print();
-            return if problem.use_stderr() { USAGE } else { SUCCESS };
+            if !problem.use_stderr() {
+                return SUCCESS;
+            }
+            Output::new(wants_json, false).misunderstood(&problem.to_string());
+            return USAGE;
         }
     };
     let output = Output::new(args.json, args.quiet);

@@ -57,6 +57,12 @@ impl Output {
         print(&mut std::io::stderr(), format!("{word} {error} [{}]", error.code()));
     }
 
+    /// Why the command was not understood, for scripts; people have been told.
+    pub fn misunderstood(&self, why: &str) {
+        let message = why.trim().trim_start_matches("error: ");
+        self.document(&json!({ "error": { "code": "ERR_INVALID_ARGUMENT", "message": message } }));
+    }
+
     /// A table for people: its heads in bold; nothing with `--json`.
     pub fn table(&self, table: &Table) {
         let mut lines = table.lines().into_iter();

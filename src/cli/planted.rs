@@ -6,7 +6,7 @@ use crate::engine::{Options, SignalLoop};
 use crate::error::{Error, Result};
 use crate::feedback::FILES;
 use crate::learning::outcomes::Pattern;
-use crate::signal::Signal;
+use crate::signal::{Signal, Source};
 use crate::time::{Clock, DAY_MS, Tz};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -113,8 +113,9 @@ async fn day(core: &Arc<SignalLoop>, market: &mut Planted, now_ms: i64) -> Resul
     let mut judged = Vec::with_capacity(SIGNALS_A_DAY);
     for _ in 0..SIGNALS_A_DAY {
         let drawn = market.draw(now_ms);
-        let assessed = core.assess(drawn.signal.clone()).await?.success_probability;
-        core.record(vec![Signal::from_value(drawn.signal.clone(), Tz::UTC)?]).await?;
+        let signal = Signal::from_value(drawn.signal.clone(), Source::Caller, Tz::UTC)?;
+        let assessed = core.assess(signal.clone()).await?.success_probability;
+        core.record(vec![signal]).await?;
         judged.push((assessed, drawn));
     }
     for (_, drawn) in &judged {

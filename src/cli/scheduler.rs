@@ -113,7 +113,11 @@ fn word(value: impl serde::Serialize) -> String {
 
 /// What a run came to, and its first failures.
 fn failures(run: &LastRun) -> String {
-    let named = run.failed.iter().take(3).map(|one| format!("; {} {}", one.market, one.cause.message));
+    let named = run.failed.iter().take(3).map(|one| {
+        let (market, message) = (one.market.to_string(), &one.cause.message);
+        // What the exchange refused names its market itself.
+        if message.starts_with(&market) { format!("; {message}") } else { format!("; {market}: {message}") }
+    });
     let more = run.failed.len().saturating_sub(3);
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };
     format!("{}{}{more}", run.message, named.collect::<String>())

@@ -1,15 +1,13 @@
 //! What a signal's chances are, from the signals that have closed.
 
-use super::feedback::entry_features;
 use super::{Event, SignalLoop};
 use crate::error::{Error, Result};
 use crate::feedback::Given;
 use crate::learning::Costs;
 use crate::learning::outcomes::{self, Case, Learner, Lesson, MAX_LESSONS, OutcomeModel, Pattern};
-use crate::signal::{Record, Signal, Source};
+use crate::signal::{Record, Signal};
 use crate::symbol::{Market, Symbol, Timeframe};
 use parking_lot::{Mutex, RwLock};
-use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Up to this many closed signals, a model that is due is waited for: it takes milliseconds. Beyond, the one in service
@@ -50,17 +48,30 @@ impl SignalLoop {
     /// The chances of a signal, from all signals that have closed. Id, timestamp and confidence may be missing.
     ///
     /// # Errors
-    /// [`Error::InvalidSignal`] for a signal that is none, or a HOLD, which cannot succeed; [`Error::Store`].
-    pub async fn assess(self: &Arc<Self>, signal: Value) -> Result<Assessment> {
-        let signal = self.question(signal)?;
-        let Some(case) = Case::of(&signal) else {
-            let problem = "must be BUY or SELL: a HOLD bets on nothing";
-            return Err(Error::InvalidSignal { field: "signalType", problem, value: "HOLD".to_owned() });
-        };
+    /// [`Error::InvalidSignal`] for a HOLD, which cannot succeed; [`Error::Store`].
+    pub async fn assess(self: &Arc<Self>, mut signal: Signal) -> Result<Assessment> {
+        let market = Market { symbol: signal.symbol.clone(), timeframe: signal.timeframe };
+        // Features are a gain: no signal is refused because candles cannot be read.
+        let tail = self.stored_tail(&market).ok().flatten();
+        signal.features = tail.and_then(|tail| tail.entry_features(&signal));
+        let case = question(&signal)?;
         self.learn_closings().await?;
-        let margin = self.conservative_margin(&case.market)?;
-        let learner = self.learning.learner.read();
-        Ok(assessment(&learner, &case, self.config().fee_bps, margin))
+        self.assessment(&self.learning.learner.read(), &case)
+    }
+
+    /// [`Self::assess`] at once, where nothing need be waited for: no other thread, no file to be read. That is so for nearly
+    /// every call between two outcomes. Otherwise the signal comes back, for [`Self::assess`].
+    ///
+    /// # Errors
+    /// As [`Self::assess`].
+    pub fn try_assess(&self, mut signal: Signal) -> Result<std::result::Result<Assessment, Signal>> {
+        let market = Market { symbol: signal.symbol.clone(), timeframe: signal.timeframe };
+        let given = self.learning.given.try_lock();
+        let up_to_date = self.open_store().zip(given).is_some_and(|(store, given)| store.has_no_new_closings(&given));
+        let learner = self.learning.learner.try_read().filter(|learner| up_to_date && !learner.is_overdue());
+        let (Some(learner), Some(tail)) = (learner, self.tail_in_memory(&market)) else { return Ok(Err(signal)) };
+        signal.features = tail.and_then(|tail| tail.entry_features(&signal));
+        self.assessment(&learner, &question(&signal)?).map(Ok)
     }
 
     /// The rules found in the closed signals of a symbol, of a timeframe, or of all.
@@ -83,23 +94,9 @@ impl SignalLoop {
             .await
     }
 
-    /// A signal to be assessed, with what the market looks like.
-    fn question(&self, signal: Value) -> Result<Signal> {
-        let Value::Object(mut object) = signal else {
-            return Err(Error::argument("signal", "must be an object", signal));
-        };
-        if !["id", "signal_id", "signalId"].iter().any(|key| object.contains_key(*key)) {
-            object.insert("id".to_owned(), json!("assessed"));
-        }
-        if object.get("timestamp").is_none_or(Value::is_null) {
-            object.insert("timestamp".to_owned(), json!(self.now_ms()));
-        }
-        let mut signal = Signal::from_json(object, Source::File, self.config().timezone)?;
-        let market = Market { symbol: signal.symbol.clone(), timeframe: signal.timeframe };
-        // Features are a gain: no signal is refused because candles cannot be read.
-        let tail = self.stored_tail(&market).ok().flatten();
-        signal.features = tail.and_then(|candles| entry_features(&signal, &candles));
-        Ok(signal)
+    fn assessment(&self, learner: &Learner, case: &Case) -> Result<Assessment> {
+        let margin = self.conservative_margin(&case.market)?;
+        Ok(assessment(learner, case, self.config().fee_bps, margin))
     }
 
     /// Brings the learner up to date with the store: outcomes of this and of other processes.
@@ -161,6 +158,11 @@ fn lesson(record: &Record) -> Option<Lesson> {
         success: closing.outcome.succeeded()?,
         closed_ms: closing.closed_ms,
     })
+}
+
+fn question(signal: &Signal) -> Result<Case> {
+    let problem = "must be BUY or SELL: a HOLD bets on nothing";
+    Case::of(signal).ok_or_else(|| Error::InvalidSignal { field: "signalType", problem, value: "HOLD".to_owned() })
 }
 
 fn assessment(learner: &Learner, case: &Case, fee_bps: f64, margin: f64) -> Assessment {

@@ -1,22 +1,16 @@
 //! The feedback store with what the loop knows of the market.
 
+use super::tails::Tail;
 use super::{SignalLoop, StoreState};
 use crate::barrier::Outcome;
 use crate::error::Result;
-use crate::features;
 use crate::feedback::{FeedbackStore, Lines, StatsFilter};
-use crate::files::Stamp;
 use crate::learning::outcomes::Case;
 use crate::learning::{Feedback, LiveRow};
-use crate::market::{Candle, candle_file};
-use crate::signal::{EntryFeatures, Record, Signal};
+use crate::signal::{Record, Signal};
 use crate::symbol::Market;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// How long candles that another process stored may go unnoticed.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Live signals that a training takes in at most: the newest.
 const MAX_LIVE_ROWS: usize = 10_000;
@@ -52,18 +46,19 @@ impl SignalLoop {
         none_refused(self.store()?.record_all(signals).await?)
     }
 
-    /// Records a signal without a thread of its own, where that needs neither waiting nor computing: the store is open, and
-    /// no candles of its market are stored. Otherwise the signal comes back, for [`Self::record`].
+    /// Records a signal without a thread of its own, where that needs no waiting: the store is open, and the candles of its
+    /// market are in memory, or not stored at all. Otherwise the signal comes back, for [`Self::record`].
     ///
     /// # Errors
     /// [`crate::error::Error::InvalidSignal`] for one that is too long; those of the future are [`Self::record`]'s.
     pub fn try_record(
         &self,
-        signal: Signal,
+        mut signal: Signal,
     ) -> Result<std::result::Result<impl Future<Output = Result<bool>> + use<>, Signal>> {
         let market = Market { symbol: signal.symbol.clone(), timeframe: signal.timeframe };
-        match self.open_store() {
-            Some(store) if self.lacks_candles(market) => {
+        match (self.open_store(), self.tail_in_memory(&market)) {
+            (Some(store), Some(tail)) => {
+                signal.features = tail.and_then(|tail| tail.entry_features(&signal));
                 let (call, lines) = (self.begin()?, vec![Lines::of(vec![signal])?]);
                 Ok(Ok(async move {
                     let recorded = store.record_lines(lines);
@@ -134,28 +129,13 @@ impl SignalLoop {
 
     fn add_features(&self, signals: &mut [Signal]) {
         // Bulk recordings come from few markets; each one's candles are looked up once.
-        let mut tails: HashMap<Market, Option<Arc<Vec<Candle>>>> = HashMap::new();
+        let mut tails: HashMap<Market, Option<Arc<Tail>>> = HashMap::new();
         for signal in signals {
             let market = Market { symbol: signal.symbol.clone(), timeframe: signal.timeframe };
             // Features are a gain: no signal is refused because candles cannot be read.
             let tail = tails.entry(market).or_insert_with_key(|market| self.stored_tail(market).ok().flatten());
-            signal.features = tail.as_ref().and_then(|candles| entry_features(signal, candles));
+            signal.features = tail.as_ref().and_then(|tail| tail.entry_features(signal));
         }
-    }
-
-    /// Whether no candles of `market` are stored, looking no more than once a second: every record asks.
-    fn lacks_candles(&self, market: Market) -> bool {
-        let mut lacking = self.lacking.lock();
-        if lacking.get(&market).is_some_and(|since| since.elapsed() < LOOK_AGAIN) {
-            return true;
-        }
-        let none = matches!(Stamp::of(&candle_file(&self.data_folder(), &market)), Ok(None));
-        if none {
-            lacking.insert(market, Instant::now());
-        } else {
-            lacking.remove(&market);
-        }
-        none
     }
 
     /// What became of a market's signals, for its training: the newest [`MAX_LIVE_ROWS`] that closed.
@@ -195,18 +175,6 @@ impl SignalLoop {
 
 fn none_refused(results: Vec<Result<bool>>) -> Result<()> {
     results.into_iter().try_for_each(|result| result.map(|_| ()))
-}
-
-/// The features of the last candle closed before the signal; `None` when it is not among these, or has none.
-pub(super) fn entry_features(signal: &Signal, candles: &[Candle]) -> Option<EntryFeatures> {
-    let candle_ms = signal.timeframe.millis();
-    let closed = candles.partition_point(|candle| candle.open_ms + candle_ms <= signal.timestamp_ms);
-    let last = candles[..closed].last()?;
-    if signal.timestamp_ms >= last.open_ms + 2 * candle_ms {
-        return None;
-    }
-    let (row, _) = features::latest(&candles[..closed], candle_ms).ok()?;
-    Some(EntryFeatures { version: features::VERSION, values: row.to_vec() })
 }
 
 /// A closed signal as a row; `None` without features of today's version at its entry.

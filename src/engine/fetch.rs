@@ -56,7 +56,7 @@ impl SignalLoop {
 
     pub(super) async fn update(&self, source: &dyn CandleSource, market: &Market, begin: Begin) -> Result<Fetched> {
         let fetched = update(source, &self.data_folder(), market, begin, self.now_ms()).await;
-        self.lacking.lock().remove(market);
+        self.may_have_candles(market);
         fetched
     }
 }

@@ -15,6 +15,7 @@ mod prices;
 mod schedule;
 mod settings;
 mod status;
+mod tails;
 mod tasks;
 mod train;
 mod watch;
@@ -35,17 +36,15 @@ use crate::cancel::Cancel;
 use crate::config::Config;
 use crate::error::{Error, Result, guard};
 use crate::feedback::{FeedbackStore, StoreOptions, Whereabouts};
-use crate::files::Stamp;
-use crate::market::{Candle, CandleSource, Exchange, Reading, candle_file, read_candles};
+use crate::market::{CandleSource, Exchange};
 use crate::model::Registry;
 use crate::symbol::{Market, Symbol, Timeframe};
 use crate::time::Clock;
 use parking_lot::{Mutex, RwLock};
 use settings::Settings;
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use tails::Tails;
 
 /// The environment variable that names the default home.
 pub const HOME_VARIABLE: &str = "SIGNALLOOP_HOME";
@@ -54,9 +53,6 @@ pub const EXCHANGE_VARIABLE: &str = "SIGNALLOOP_EXCHANGE_URL";
 
 /// The environment variable that names where the signals are kept, after an option.
 pub const STORE_VARIABLE: &str = "SIGNALLOOP_STORE";
-
-/// Candles kept in memory per market: enough that the longest smoothing has forgotten where it started.
-const TAIL: usize = 400;
 
 /// How to open a loop. `Default` is the default home with everything as configured there.
 #[derive(Default, Clone)]
@@ -76,9 +72,6 @@ pub struct Options {
     pub clock: Clock,
 }
 
-/// The candles of one market in memory: the stamp of the file they came from, and its tail.
-type Tail = (Stamp, Arc<Vec<Candle>>);
-
 /// The loop of one home. Cheap to open: folders, threads and the store come with first use.
 pub struct SignalLoop {
     home: PathBuf,
@@ -88,9 +81,7 @@ pub struct SignalLoop {
     pool: Mutex<Option<Arc<rayon::ThreadPool>>>,
     whereabouts: Whereabouts,
     store: Mutex<StoreState>,
-    tails: RwLock<HashMap<Market, Tail>>,
-    /// Markets without candles, and when that was found.
-    lacking: Mutex<HashMap<Market, Instant>>,
+    tails: Tails,
     /// The client of the exchange and its URL: one for all, so that they share its connections and its budget.
     exchange: Mutex<Option<(String, Arc<Exchange>)>>,
     turns: Turns,
@@ -136,8 +127,7 @@ impl SignalLoop {
             settings,
             pool: Mutex::default(),
             store: Mutex::new(StoreState::Unopened),
-            tails: RwLock::default(),
-            lacking: Mutex::default(),
+            tails: Tails::default(),
             exchange: Mutex::default(),
             turns: Turns::default(),
             learning: assess::Learning::default(),
@@ -244,36 +234,6 @@ impl SignalLoop {
         let exchange = Arc::new(Exchange::new(url)?);
         *kept = Some((url.clone(), exchange.clone()));
         Ok(exchange)
-    }
-
-    /// The last [`TAIL`] stored candles of `market`, from memory while the file stays the same.
-    fn tail(&self, market: &Market) -> Result<Arc<Vec<Candle>>> {
-        self.stored_tail(market)?.ok_or_else(|| {
-            Error::NoData(format!(
-                "no candles of {market}: {} does not exist; fetch them with `signalloop fetch --symbol {} --timeframe {}`",
-                candle_file(&self.data_folder(), market).display(),
-                market.symbol,
-                market.timeframe
-            ))
-        })
-    }
-
-    /// [`Self::tail`], or `None` when none are stored.
-    fn stored_tail(&self, market: &Market) -> Result<Option<Arc<Vec<Candle>>>> {
-        let path = candle_file(&self.data_folder(), market);
-        let Some(stamp) = Stamp::of(&path)? else { return Ok(None) };
-        if let Some((_, tail)) = self.tails.read().get(market).filter(|(known, _)| *known == stamp) {
-            return Ok(Some(tail.clone()));
-        }
-        let (candles, findings) = read_candles(&path, market.timeframe, &Reading::stored())?;
-        if findings.repaired() {
-            // A prediction has no place to say so; a fetch does.
-            let problem = format!("it must be put right first: {findings}. `signalloop fetch` does so");
-            return Err(Error::BadCandle { place: path.display().to_string(), problem });
-        }
-        let tail = Arc::new(candles[candles.len().saturating_sub(TAIL)..].to_vec());
-        self.tails.write().insert(market.clone(), (stamp, tail.clone()));
-        Ok(Some(tail))
     }
 
     fn threads(&self) -> usize {

@@ -197,17 +197,9 @@ impl SignalLoop {
     /// [`Error::NoModel`], [`Error::ModelFile`]; [`Error::NoData`] for fewer than [`MIN_CANDLES`];
     /// [`Error::InvalidCandle`].
     pub fn predict(&self, market: &Market, candles: Option<&[Candle]>) -> Result<Prediction> {
-        let stored;
-        let candles = match candles {
-            Some(given) => {
-                crate::market::check_series(given)?;
-                given
-            }
-            None => {
-                stored = self.tail(market)?;
-                &stored
-            }
-        };
+        let tail = if candles.is_none() { Some(self.tail(market)?) } else { None };
+        candles.map_or(Ok(()), crate::market::check_series)?;
+        let candles = candles.or(tail.as_deref().map(|tail| &**tail)).unwrap_or_default();
         let last = match candles.last() {
             Some(last) if candles.len() >= MIN_CANDLES => last,
             _ => {
@@ -234,7 +226,11 @@ impl SignalLoop {
             stale: self.now_ms() >= last.open_ms + 2 * candle_ms,
             model: model.clone(),
         };
-        if let Ok((row, atr)) = features::latest(candles, candle_ms) {
+        let latest = match &tail {
+            Some(tail) => tail.latest(candles.len()),
+            None => features::latest(candles, candle_ms),
+        };
+        if let Ok((row, atr)) = latest {
             let costs = Costs::new(&model.record.shape(), atr / last.close, self.config().fee_bps);
             prediction.probabilities = model
                 .probabilities(&row)

@@ -335,6 +335,9 @@ impl SignalLoop {
         let job = {
             let (market, run, this, path) = (market.clone(), run.clone(), self.clone(), path.clone());
             move || {
+                if !path.exists() {
+                    return Err(this.no_candles(&market));
+                }
                 let (candles, findings) = read_candles(&path, market.timeframe, &Reading::stored())?;
                 let step = |step: Step| run.tell(&market, Phase::Train, step, None);
                 Ok((this.train_on(&market, &candles, run.mode, &run.cancel, &step)?, findings))

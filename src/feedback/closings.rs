@@ -28,6 +28,11 @@ impl Given {
 }
 
 impl FeedbackStore {
+    /// Whether this reader is known to have been given all that has closed; `false` also when telling would mean to wait.
+    pub fn has_no_new_closings(&self, given: &Given) -> bool {
+        self.inner.journal.current_state().is_some_and(|state| state.closed_slots().len() == given.count)
+    }
+
     /// The closed signals that this reader was not given yet, other processes' included, in order of closing: the newest
     /// `most` of them, older ones count as given.
     ///

@@ -130,16 +130,14 @@ fn renewed(
     let rows = Known::new(data, &sample, until_ms);
     let newer: Vec<Forest> =
         data.sides.iter().map(|side| rows.fit(side, trees, seed, cancel)).collect::<Result<_>>()?;
-    let sides: Vec<Side> = [&champion.buy, &champion.sell]
+    let sides: Vec<_> = [&champion.buy, &champion.sell]
         .into_iter()
         .zip(newer)
         .zip(data.sides.iter().zip(beliefs))
-        .map(|((old, newer), (targets, belief))| Side {
-            forest: old.forest.renewed(newer),
-            base_rate: targets.base_rate(known),
-            belief,
+        .map(|((old, newer), (targets, belief))| {
+            Ok(Side { forest: old.forest.renewed(&newer)?, base_rate: targets.base_rate(known), belief })
         })
-        .collect();
+        .collect::<Result<_>>()?;
     sides.try_into().map_err(|_| Error::Internal("a side was not fitted".to_owned()))
 }
 

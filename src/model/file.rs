@@ -78,7 +78,7 @@ fn decode(bytes: &[u8], path: &Path) -> Result<Model> {
             refuse(path, format!("it was trained on features of version {}", model.record.features_version))
         }
         Ok(model) if model.is_sound() => Ok(model),
-        Ok(_) => refuse(path, "its trees are not sound".to_owned()),
+        Ok(_) => refuse(path, "its rates are not between 0 and 1".to_owned()),
         Err(e) => refuse(path, format!("it cannot be decoded ({e})")),
     }
 }

@@ -1,10 +1,10 @@
-//! A random forest: grown on binned rows, served from a compact layout.
+//! A random forest: grown on binned rows, served from [`Walks`].
 //!
-//! A tree regresses on 0 and 1, so that the mean of a leaf is a probability. Trees lie depth first, 16 bytes a node: one row
-//! is predicted in microseconds.
+//! A tree regresses on 0 and 1, so that the mean of a leaf is a probability.
 
 use super::bins::Bins;
 use super::grow::{Grown, Nursery};
+use super::walks::Walks;
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use rayon::prelude::*;
@@ -23,7 +23,7 @@ pub struct ForestParameters {
     pub seed: u64,
 }
 
-/// One node; of a leaf, `value` is the prediction, else the threshold: `x[feature] <= value` goes to the next node,
+/// One node of a tree, whose nodes lie depth first; of a leaf, `value` is the prediction, else the threshold: `x[feature] <= value` goes to the next node,
 /// anything else to `right`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct Node {
@@ -42,6 +42,11 @@ impl Node {
     pub fn split(feature: usize, threshold: f64) -> Self {
         Self { value: threshold, right: 0, feature: feature as u16 }
     }
+
+    /// Whether it is a leaf.
+    pub fn is_leaf(&self) -> bool {
+        self.feature == LEAF
+    }
 }
 
 /// Marks a leaf.
@@ -49,10 +54,35 @@ const LEAF: u16 = u16::MAX;
 
 /// A fitted forest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(into = "Stored", try_from = "Stored")]
 pub struct Forest {
+    features: usize,
+    walks: Walks,
+    importances: Vec<f64>,
+}
+
+/// A forest as a file has it.
+#[derive(Serialize, Deserialize)]
+struct Stored {
     features: usize,
     trees: Vec<Vec<Node>>,
     importances: Vec<f64>,
+}
+
+impl From<Forest> for Stored {
+    fn from(forest: Forest) -> Self {
+        Self { features: forest.features, trees: forest.walks.trees(), importances: forest.importances }
+    }
+}
+
+impl TryFrom<Stored> for Forest {
+    type Error = &'static str;
+
+    /// Refuses what would send [`Forest::predict`] astray.
+    fn try_from(Stored { features, trees, importances }: Stored) -> std::result::Result<Self, Self::Error> {
+        let walks = Walks::of(&trees, features).filter(|walks| walks.count() > 0 && importances.len() == features);
+        Ok(Self { features, walks: walks.ok_or("its trees are not sound")?, importances })
+    }
 }
 
 impl Forest {
@@ -95,51 +125,42 @@ impl Forest {
         let shares = importances;
         let mut importances = vec![0.0; features];
         add_shares(&mut importances, &shares);
-        Ok(Self { features, trees: grown.into_iter().map(|tree| tree.nodes).collect(), importances })
+        Self::of(grown.into_iter().map(|tree| tree.nodes).collect(), importances)
+    }
+
+    fn of(trees: Vec<Vec<Node>>, importances: Vec<f64>) -> Result<Self> {
+        let stored = Stored { features: importances.len(), trees, importances };
+        stored.try_into().map_err(|problem| Error::Internal(format!("a forest was grown, but {problem}")))
     }
 
     /// This forest with its oldest trees replaced by those of `newer`. The importances are the mean by number of trees,
     /// those of this forest standing for the trees that stay.
-    pub fn renewed(&self, newer: Self) -> Self {
-        let leaving = newer.trees.len().min(self.trees.len());
-        let kept = Self { trees: self.trees[leaving..].to_vec(), ..self.clone() };
-        Self::join(vec![kept, newer], self.features)
-    }
-
-    /// One forest of the trees of several.
-    fn join(parts: Vec<Self>, features: usize) -> Self {
-        let total: usize = parts.iter().map(|part| part.trees.len()).sum();
-        let mut joined = Self { features, trees: Vec::with_capacity(total), importances: vec![0.0; features] };
-        for part in parts {
-            let share = part.trees.len() as f64 / total as f64;
-            joined.importances.iter_mut().zip(&part.importances).for_each(|(sum, x)| *sum += share * x);
-            joined.trees.extend(part.trees);
-        }
-        joined
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for forests of different features.
+    pub fn renewed(&self, newer: &Self) -> Result<Self> {
+        let leaving = newer.trees().min(self.trees());
+        let mut trees = self.walks.trees().split_off(leaving);
+        let share = trees.len() as f64 / (trees.len() + newer.trees()) as f64;
+        trees.extend(newer.walks.trees());
+        let mean = |(old, new): (&f64, &f64)| share * old + (1.0 - share) * new;
+        Self::of(trees, self.importances.iter().zip(&newer.importances).map(mean).collect())
     }
 
     /// The mean of the trees' leaves for one row. A row of the wrong length or with a value that is not finite has no
     /// prediction.
     pub fn predict(&self, row: &[f64]) -> Option<f64> {
-        if self.trees.is_empty() || !self.fits(row) {
-            return None;
-        }
-        let sum: f64 = self.trees.iter().map(|tree| leaf_of(tree, row)).sum();
-        Some(sum / self.trees.len() as f64)
+        self.fits(row).then(|| self.walks.sum(row) / self.trees() as f64)
     }
 
-    /// [`Self::predict`] of many rows, to the bit, in less time: the rows go through one tree after another, which then stays
-    /// in the processor's cache.
+    /// [`Self::predict`] of many rows, to the bit, in less time.
     pub fn predict_all(&self, rows: &[&[f64]]) -> Option<Vec<f64>> {
-        if self.trees.is_empty() || rows.iter().any(|row| !self.fits(row)) {
+        if !rows.iter().all(|row| self.fits(row)) {
             return None;
         }
-        let mut sums = vec![0.0; rows.len()];
-        for tree in &self.trees {
-            sums.iter_mut().zip(rows).for_each(|(sum, row)| *sum += leaf_of(tree, row));
-        }
-        sums.iter_mut().for_each(|sum| *sum /= self.trees.len() as f64);
-        Some(sums)
+        let mut means = self.walks.sums(rows);
+        means.iter_mut().for_each(|mean| *mean /= self.trees() as f64);
+        Some(means)
     }
 
     fn fits(&self, row: &[f64]) -> bool {
@@ -153,24 +174,7 @@ impl Forest {
 
     /// Number of trees.
     pub fn trees(&self) -> usize {
-        self.trees.len()
-    }
-
-    /// Whether every reference inside is in range, so that no file can send [`Self::predict`] astray.
-    pub fn is_sound(&self) -> bool {
-        self.importances.len() == self.features
-            && !self.trees.is_empty()
-            && self.trees.iter().all(|tree| {
-                !tree.is_empty()
-                    && tree.iter().enumerate().all(|(at, node)| {
-                        node.value.is_finite()
-                            && (node.feature == LEAF
-                                || (usize::from(node.feature) < self.features
-                                    && at + 1 < tree.len()
-                                    && (node.right as usize) < tree.len()
-                                    && node.right as usize > at))
-                    })
-            })
+        self.walks.count()
     }
 }
 
@@ -179,17 +183,6 @@ fn add_shares(shares: &mut [f64], amounts: &[f64]) {
     let sum: f64 = amounts.iter().sum();
     if sum > 0.0 {
         shares.iter_mut().zip(amounts).for_each(|(share, amount)| *share += amount / sum);
-    }
-}
-
-fn leaf_of(tree: &[Node], row: &[f64]) -> f64 {
-    let mut at = 0;
-    loop {
-        let node = &tree[at];
-        if node.feature == LEAF {
-            return node.value;
-        }
-        at = if row[usize::from(node.feature)] <= node.value { at + 1 } else { node.right as usize };
     }
 }
 

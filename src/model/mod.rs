@@ -10,6 +10,7 @@ mod metrics;
 mod registry;
 mod served;
 mod state;
+mod walks;
 
 pub use bins::{Bins, MAX_BINS};
 pub use forest::{Forest, ForestParameters};

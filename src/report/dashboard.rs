@@ -99,7 +99,7 @@ impl Dashboard {
         } else {
             ("text/html; charset=utf-8", format!("\"page-{tag}\""))
         };
-        let known = request.if_none_match.as_deref().is_some_and(|tags| tags.split(',').any(|one| one.trim() == tag));
+        let known = request.knows(&tag);
         let headers = vec![("Content-Type", kind.to_owned()), ("ETag", tag)];
         if known {
             return Ok(Answer::new(304, headers, String::new()));
@@ -132,6 +132,12 @@ impl Request {
     fn wants_data(&self) -> bool {
         let query = self.url.split_once('?').map_or("", |(_, query)| query);
         query.split('&').any(|one| one == "data" || one.starts_with("data="))
+    }
+
+    /// Whether the asker has the answer of this tag. A proxy that compresses makes a weak tag of ours; here both mean the same.
+    fn knows(&self, tag: &str) -> bool {
+        let is_it = |one: &str| matches!(one.trim(), "*") || one.trim().trim_start_matches("W/") == tag;
+        self.if_none_match.as_deref().is_some_and(|tags| tags.split(',').any(is_it))
     }
 
     /// Whether another site asks. Following a link to the page is no reading of it; everything else that a browser says comes
@@ -229,6 +235,23 @@ mod tests {
         let news = dashboard.answer(&again).await.unwrap();
         assert_eq!((news.status, header(&news, "ETag") == Some(tag.as_str())), (200, false));
         assert!(news.body.contains("says no market"));
+    }
+
+    #[test]
+    fn a_tag_is_known_weak_or_strong_and_among_others() {
+        for (sent, known) in [
+            ("\"a-1\"", true),
+            ("W/\"a-1\"", true),
+            ("\"b\", W/\"a-1\"", true),
+            ("*", true),
+            ("\"page-a-1\"", false),
+            ("a-1", false),
+            ("", false),
+        ] {
+            let request = Request { if_none_match: Some(sent.into()), ..get("/") };
+            assert_eq!(request.knows("\"a-1\""), known, "{sent}");
+        }
+        assert!(!get("/").knows("\"a-1\""));
     }
 
     #[tokio::test]

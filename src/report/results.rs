@@ -278,10 +278,10 @@ mod tests {
     }
 
     #[test]
-    fn years_of_signals_are_a_small_file() {
+    fn a_million_signals_of_years_are_a_small_file() {
         let name = |i: i64| ["BTCUSDT", "ETHUSDT", "SOLUSDT"][(i % 3) as usize];
         let closed: Vec<_> =
-            (0..100_000).map(|i| ended(name(i), MONDAY + i * 1_800_000, if i % 5 < 2 { 2.0 } else { -1.03 })).collect();
+            (0..1_000_000).map(|i| ended(name(i), MONDAY + i * 180_000, if i % 5 < 2 { 2.0 } else { -1.03 })).collect();
         let results = Results::of(&closed, 10.0);
         assert_eq!((results.weeks_a_span, results.curve.step_ms), (4, 8 * DAY_MS), "of nearly six years");
         let json = serde_json::to_string(&results).unwrap();

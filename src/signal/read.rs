@@ -22,7 +22,15 @@ pub enum Source {
     Caller,
     /// From a file, maybe of the old system: what can be done without may be missing.
     File,
+    /// From a caller who asks about it: it needs no id and no confidence, and was given now unless it says otherwise.
+    Question {
+        /// UTC epoch ms.
+        now_ms: i64,
+    },
 }
+
+/// The id of a signal that is only asked about.
+const NO_ID: &str = "assessed";
 
 const TOO_DEEP: &str = "must not nest deeper than 32 levels";
 
@@ -365,10 +373,10 @@ fn read_time(field: &'static str, value: &Field<'_>, zone: Tz) -> Result<i64> {
 }
 
 impl Signal {
-    /// Reads and checks a caller's signal, which must be an object. Naive times are read in `zone`.
-    pub fn from_value(value: Value, zone: Tz) -> Result<Self> {
+    /// Reads and checks a signal, which must be an object. Naive times are read in `zone`.
+    pub fn from_value(value: Value, source: Source, zone: Tz) -> Result<Self> {
         match value {
-            Value::Object(map) => Self::from_json(map, Source::Caller, zone),
+            Value::Object(map) => Self::from_json(map, source, zone),
             other => Err(Error::argument("signal", "must be an object", other)),
         }
     }
@@ -384,13 +392,13 @@ impl Signal {
         // Something in it is not an object: which, the long way tells.
         let unreadable = |e: serde_json::Error| Error::argument("signals", "must be an array of signals", e);
         let items: Vec<Value> = serde_json::from_str(text).map_err(unreadable)?;
-        items.into_iter().map(|item| Self::from_value(item, zone)).collect()
+        items.into_iter().map(|item| Self::from_value(item, Source::Caller, zone)).collect()
     }
 
-    /// Reads and checks a caller's signal from the text of a JSON object. Naive times are read in `zone`.
-    pub fn from_text(text: &str, zone: Tz) -> Result<Self> {
+    /// Reads and checks a signal from the text of a JSON object. Naive times are read in `zone`.
+    pub fn from_text(text: &str, source: Source, zone: Tz) -> Result<Self> {
         let fields = serde_json::from_str(text).map_err(|e| Error::argument("signal", "must be an object", e))?;
-        Self::read(fields, Source::Caller, zone)
+        Self::read(fields, source, zone)
     }
 
     /// Reads and checks a signal. Naive times are read in `zone`.
@@ -402,6 +410,7 @@ impl Signal {
         let id = match fields.take(Name::Id) {
             Some(Field::Text(id)) if !id.trim().is_empty() && id.len() <= MAX_ID_BYTES => id.into_owned(),
             Some(Field::Other(Value::Number(id))) if id.is_u64() => id.to_string(),
+            None if matches!(source, Source::Question { .. }) => NO_ID.to_owned(),
             other => return wrong("id", "must be a text of 1 to 256 bytes that names this signal alone", show(&other)),
         };
         let symbol = match fields.take(Name::Symbol) {
@@ -421,7 +430,7 @@ impl Signal {
         };
         let direction = fields.direction()?;
         let confidence = match fields.take(Name::Confidence) {
-            None if source == Source::File => None,
+            None if source != Source::Caller => None,
             None => return wrong("confidence", "must be a percentage, 0 to 100", "nothing"),
             Some(value) => match value.as_f64() {
                 Some(percent) if (0.0..=100.0).contains(&percent) => Some(percent),
@@ -429,8 +438,12 @@ impl Signal {
             },
         };
         let prices = fields.prices(direction)?;
-        let Some(timestamp_ms) = fields.time("timestamp", Name::Timestamp, zone)? else {
-            return wrong("timestamp", "must be a Date, an ISO 8601 string or epoch milliseconds", "nothing");
+        let timestamp_ms = match (fields.time("timestamp", Name::Timestamp, zone)?, source) {
+            (Some(timestamp_ms), _) => timestamp_ms,
+            (None, Source::Question { now_ms }) => now_ms,
+            (None, _) => {
+                return wrong("timestamp", "must be a Date, an ISO 8601 string or epoch milliseconds", "nothing");
+            }
         };
         let expires_ms = fields.time("expiresAt", Name::ExpiresAt, zone)?;
         if expires_ms.is_some_and(|at| at <= timestamp_ms) {
@@ -579,7 +592,7 @@ mod tests {
         value["indicators"]["list"] = json!([1, "two", { "three": 3.25 }]);
         let text = serde_json::to_string(&json!([value, good()])).unwrap();
         let read = Signal::array_from_text(&text.replace("BTC/USDT", "BTC\\/USDT"), Tz::UTC).unwrap();
-        assert_eq!(read, [value, good()].map(|value| Signal::from_value(value, Tz::UTC).unwrap()));
+        assert_eq!(read, [value, good()].map(|value| Signal::from_value(value, Source::Caller, Tz::UTC).unwrap()));
         for (text, expected) in [
             ("[{\"id\":\"a\"},5]", "signal field `symbol` must be a pair such as BTC/USDT; got nothing"),
             ("[5]", "argument `signal` must be an object; got 5"),
@@ -602,7 +615,7 @@ mod tests {
                 }
                 map.extend(pair.map(|(key, value)| (key.to_owned(), value)));
                 let text = serde_json::to_string(&map).unwrap();
-                assert_eq!(Signal::from_text(&text, Tz::UTC).unwrap().stop_loss, Some(expected));
+                assert_eq!(Signal::from_text(&text, Source::Caller, Tz::UTC).unwrap().stop_loss, Some(expected));
                 assert_eq!(Signal::from_json(map, Source::Caller, Tz::UTC).unwrap().stop_loss, Some(expected));
             }
         }

@@ -109,9 +109,9 @@ pub struct Performance {
     pub break_even_rate: Option<f64>,
     /// Mean profit of the closed, percent of entry, before costs.
     pub average_profit_loss: f64,
-    /// Mean profit of those with a profit.
+    /// Mean profit of those with a profit, percent of entry, before costs; 0 when there are none.
     pub average_profit: f64,
-    /// Mean profit (negative) of those without.
+    /// Mean profit (negative) of those without, percent of entry, before costs; 0 when there are none.
     pub average_loss: f64,
     /// Mean profit of the closed after costs (`fee_bps`), percent of entry.
     pub expectancy: f64,

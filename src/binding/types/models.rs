@@ -24,13 +24,13 @@ fn percent(probability: f64) -> f64 {
 /// Probabilities in percent; they add up to 100.
 #[napi(object)]
 pub struct ActionProbabilities {
-    /// A SELL would succeed.
+    /// Percent, 0–100: a SELL would succeed.
     #[napi(js_name = "SELL")]
     pub sell: f64,
-    /// Neither would.
+    /// Percent, 0–100: neither would.
     #[napi(js_name = "HOLD")]
     pub hold: f64,
-    /// A BUY would succeed.
+    /// Percent, 0–100: a BUY would succeed.
     #[napi(js_name = "BUY")]
     pub buy: f64,
 }
@@ -121,9 +121,9 @@ pub struct Signal {
     pub confidence: f64,
     /// The last close.
     pub entry_price: f64,
-    /// Missing for a HOLD.
+    /// A price; missing for a HOLD.
     pub stop_loss: Option<f64>,
-    /// Missing for a HOLD.
+    /// A price; missing for a HOLD.
     pub take_profit: Option<f64>,
     /// When it was made, ISO 8601, UTC.
     pub timestamp: String,
@@ -283,7 +283,8 @@ impl From<model::Record> for ModelInfo {
 /// An error as data, where one market's failure must not reject for all.
 #[napi(object)]
 pub struct Failure {
-    /// The stable code, `ERR_…`.
+    /// The stable code.
+    #[napi(ts_type = "ErrorCode")]
     pub code: String,
     /// What happened, and what to do.
     pub message: String,

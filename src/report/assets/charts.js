@@ -116,12 +116,23 @@ const timeAxis = () =>
       }),
   })
 
-/** As wide as its longest number. */
-const percentAxis = () =>
+const onAxis = (number) => `${number.toLocaleString('en')} %`
+
+/** As wide as its longest number, and at least as one of so many characters. */
+const percentAxis = (characters = 3) =>
   axis({
-    values: (_plot, ticks) => ticks.map((tick) => `${tick.toLocaleString('en')} %`),
-    size: (_plot, values) => 22 + 7 * Math.max(3, ...(values ?? []).map((value) => value.length)),
+    values: (_plot, ticks) => ticks.map(onAxis),
+    size: (_plot, values) => 22 + 7 * Math.max(characters, ...(values ?? []).map((value) => value.length)),
   })
+
+/** Ticks where spans begin: at each, or at every second, third, … as there is room. */
+const atSpans = (spans, length) => (plot, _axis, min, max) => {
+  const stride = length * Math.max(1, Math.ceil((80 * (max - min)) / length / plot.width))
+  const first = spans[0].fromMs / 1000
+  const ticks = []
+  for (let tick = first + stride * Math.ceil((min - first) / stride); tick <= max; tick += stride) ticks.push(tick)
+  return ticks
+}
 
 const drawSuccess = (box, { spans, weeksASpan }, breakEven) => {
   const week = 7 * 86_400
@@ -150,7 +161,7 @@ const drawSuccess = (box, { spans, weeksASpan }, breakEven) => {
     {
       label: 'Success rate by week with intervals, and the break-even line',
       scales: { x: times(2 * week), y: { range: [low, high] } },
-      axes: [timeAxis(), percentAxis()],
+      axes: [{ ...timeAxis(), splits: atSpans(spans, week * weeksASpan) }, percentAxis()],
       series,
       plugins: [whiskers(lows, highs, 'c0'), hovering(tip)],
     },
@@ -160,8 +171,15 @@ const drawSuccess = (box, { spans, weeksASpan }, breakEven) => {
 
 const nameOf = ({ symbol }) => symbol ?? 'other symbols'
 
+/** So many characters has the axis of the curves, and of the drawdown: below each other, a day is in the same place on both. */
+const charactersOf = ({ total, drawdown, symbols }) => {
+  const all = [total, drawdown, ...symbols.map(({ values }) => values)].flat()
+  return Math.max(...[Math.min(...all), Math.max(...all)].map((end) => onAxis(Math.round(end)).length))
+}
+
 /** The curves share a crosshair with the chart of drawdown under them. */
-const drawCurve = (box, legend, { times: ends, total, drawdown, symbols }) => {
+const drawCurve = (box, legend, curve) => {
+  const { times: ends, total, drawdown, symbols } = curve
   const held = uPlot.paths.stepped({ align: 1 })
   const line = (stroke, width) => ({ stroke: colour(stroke), width, paths: held, points: { show: false } })
   const tip = (i, plot) => [
@@ -177,7 +195,7 @@ const drawCurve = (box, legend, { times: ends, total, drawdown, symbols }) => {
       label: 'Running sum of results after costs, of all signals and by symbol',
       scales: { x: times(DAY / 1000), y: {} },
       cursor: { sync: { key: 'results' } },
-      axes: [timeAxis(), percentAxis()],
+      axes: [timeAxis(), percentAxis(charactersOf(curve))],
       series: [{}, line('ink', 2.5), ...symbols.map((_, at) => line(`c${at}`, 1.5))],
       plugins: [hovering(tip)],
     },
@@ -197,7 +215,8 @@ const drawCurve = (box, legend, { times: ends, total, drawdown, symbols }) => {
   legend.replaceChildren(toggle('all', 'ink', 1), ...symbols.map((one, at) => toggle(nameOf(one), `c${at}`, at + 2)))
 }
 
-const drawDrawdown = (box, { times: ends, drawdown }) => {
+const drawDrawdown = (box, curve) => {
+  const { times: ends, drawdown } = curve
   chart(
     box,
     150,
@@ -205,7 +224,7 @@ const drawDrawdown = (box, { times: ends, drawdown }) => {
       label: 'How far the running sum lies below its highest point so far',
       scales: { x: times(DAY / 1000), y: { range: (_plot, min) => [Math.min(min * 1.1, -1), 0] } },
       cursor: { sync: { key: 'results' } },
-      axes: [timeAxis(), percentAxis()],
+      axes: [timeAxis(), percentAxis(charactersOf(curve))],
       series: [
         {},
         { stroke: colour('bad'), width: 1.5, fill: colour('bad-wash'), paths: uPlot.paths.stepped({ align: 1 }), points: { show: false } },

@@ -60,14 +60,16 @@ const result = (n, digits) =>
   element('span', { className: n > 0 ? 'good-text' : n < 0 ? 'bad-text' : '' }, signed(n, digits))
 
 /**
- * A table that scrolls sideways by itself where it does not fit. A column is `[heading, kind]`, the kind being `number`, `text`,
- * `tight` or nothing; a cell is text, an element, or nothing.
+ * A table that scrolls sideways by itself where it does not fit; one with text in it, which would be out of sight on a phone, puts
+ * the cells of a row below each other there. A column is `[heading, kind]`, the kind being `number`, `text`, `tight` or nothing;
+ * a cell is text, an element, or nothing.
  */
 const table = (columns, rows) => {
   const heads = columns.map(([heading, kind]) => element('th', { className: kind ?? '', scope: 'col' }, heading))
-  const cell = (content, at) => element('td', { className: columns[at][1] ?? '' }, content ?? '–')
+  const cell = (content, at) => element('td', { className: columns[at][1] ?? '', 'data-heading': columns[at][0] }, element('div', {}, content ?? '–'))
   const body = rows.map((row) => element('tr', {}, row.map(cell)))
-  const made = element('table', {}, element('thead', {}, element('tr', {}, heads)), element('tbody', {}, body))
+  const className = columns.some(([, kind]) => kind === 'text') ? 'stacks' : ''
+  const made = element('table', { className }, element('thead', {}, element('tr', {}, heads)), element('tbody', {}, body))
   return element('div', { className: 'scroll', tabindex: '0' }, made)
 }
 

@@ -154,7 +154,14 @@ const candles = ({ files, lacking }) => {
 
 const ENDS = { finished: ['finished', 'good'], failed: ['failed', 'bad'], cancelled: ['cancelled', 'warn'] }
 
-const failures = ({ failed = [], error }) => [...failed.map((one) => `${one.symbol} ${one.timeframe}: ${one.message}`), ...(error ? [error.message] : [])]
+const failures = ({ failed = [], error }) => {
+  const named = ({ symbol, timeframe, message }) => {
+    const market = `${symbol} ${timeframe}`
+    // What the exchange refused names its market itself.
+    return message.startsWith(market) ? message : `${market}: ${message}`
+  }
+  return [...failed.map(named), ...(error ? [error.message] : [])]
+}
 
 const scheduler = (status, runs) => {
   if (!status) return null

@@ -70,15 +70,16 @@ const resultsSection = (signals) => {
 }
 
 const bySymbol = ({ bySymbol: rows, byTimeframe, moreSymbols, feePercent }) => {
+  // What comes first can be seen on a phone.
   const row = ({ name, ...f }) => [
     name,
     whole(f.closedSignals),
-    whole(f.activeSignals),
     ...(f.closedSignals === 0
       ? ['–', '–', '–', '–', '–']
-      : [percent(f.successRate), range(f.successInterval), percent(f.breakEvenRate), result(f.expectancy, 3), result(f.totalProfitLoss - f.closedSignals * feePercent)]),
+      : [result(f.totalProfitLoss - f.closedSignals * feePercent), percent(f.successRate), result(f.expectancy, 3), range(f.successInterval), percent(f.breakEvenRate)]),
+    whole(f.activeSignals),
   ]
-  const columns = (first) => [[first, 'tight'], ['closed', 'number'], ['open', 'number'], ['success', 'number'], ['95 % interval', 'number'], ['break-even', 'number'], ['mean result', 'number'], ['sum', 'number']]
+  const columns = (first) => [[first, 'tight'], ['closed', 'number'], ['sum', 'number'], ['success', 'number'], ['mean result', 'number'], ['95 % interval', 'number'], ['break-even', 'number'], ['open', 'number']]
   return section(
     'symbols',
     'By symbol',
@@ -93,7 +94,7 @@ const OUTCOMES = {
   TOOK_PROFIT: ['took profit', 'good'],
   SUCCESS: ['closed with a profit', 'good'],
   STOPPED_OUT: ['stopped out', 'bad'],
-  FAILURE: ['closed without one', 'bad'],
+  FAILURE: ['closed without profit', 'bad'],
 }
 
 const latest = ({ results }) =>
@@ -101,8 +102,8 @@ const latest = ({ results }) =>
     'latest',
     'Closed last',
     table(
-      [['closed (UTC)', 'tight'], ['symbol', 'tight'], ['timeframe'], ['signal'], ['outcome'], ['result', 'number']],
-      results.latest.map((one) => [moment(one.atMs), one.symbol, one.timeframe, one.signalType, badge(...OUTCOMES[one.outcome]), result(one.profit)]),
+      [['closed (UTC)', 'tight'], ['symbol', 'tight'], ['result', 'number'], ['outcome'], ['signal'], ['timeframe']],
+      results.latest.map((one) => [moment(one.atMs), one.symbol, result(one.profit), badge(...OUTCOMES[one.outcome]), one.signalType, one.timeframe]),
     ),
   )
 

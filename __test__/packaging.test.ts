@@ -1,0 +1,40 @@
+// What is told in several files about building, testing and releasing, held together.
+import { readFileSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { ROOT } from './helpers/child'
+
+const read = (path: string) => readFileSync(join(ROOT, path), 'utf8')
+const manifest = JSON.parse(read('package.json')) as {
+  version: string
+  engines: { node: string }
+  napi: { targets: string[] }
+  scripts: Record<string, string>
+}
+const workflow = read('.github/workflows/ci.yml')
+const found = (text: string, what: RegExp) => [...text.matchAll(what)].map(([, one]) => one!)
+
+test('every npm script that is spoken of is there', () => {
+  const docs = readdirSync(join(ROOT, 'docs')).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`)
+  const files = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', '.ci/run', '.github/workflows/ci.yml', ...docs]
+  const named = files.flatMap((file) => found(read(file), /\bnpm run ([\w:-]+)/g))
+  expect(new Set(named).size).toBeGreaterThan(10)
+  expect(named.filter((name) => !(name in manifest.scripts))).toEqual([])
+})
+
+test('the workflow builds every target that packages are published for, and tests on every Node.js that is promised', () => {
+  const build = workflow.slice(workflow.indexOf('\n  build:'), workflow.indexOf('\n  test:'))
+  expect(found(build, /target: ([\w-]+),/g).sort()).toEqual([...manifest.napi.targets].sort())
+  for (const line of found(workflow, /^ +node: \[(.*)\]$/gm)) expect(line).toBe('20, 22, 24')
+  expect(manifest.engines.node).toBe('>=20')
+  const needed = found(workflow, /needs: \[(.*)\]/g).flatMap((list) => list.split(', '))
+  expect(needed.sort()).toEqual(['check', 'dependencies', 'oldest-glibc', 'test', 'test-musl'])
+  for (const job of needed) expect(workflow).toContain(`\n  ${job}:\n`)
+})
+
+test('versions agree', () => {
+  const cargo = read('Cargo.toml')
+  expect(/^version = "(.*)"/m.exec(cargo)![1]).toBe(manifest.version)
+  const rust = /^rust-version = "(.*)"/m.exec(cargo)![1]!
+  for (const file of ['README.md', 'scripts/build.mjs']) expect(read(file)).toContain(`${rust} or newer`)
+  expect(read('CHANGELOG.md')).toContain(`## ${manifest.version}`)
+})
