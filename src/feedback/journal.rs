@@ -55,6 +55,11 @@ pub(super) trait Source {
     /// One record's line, its newline not counted, as far as it can be read.
     fn line(&self, place: Place) -> Result<Vec<u8>>;
 
+    /// Is every look there a journey, so that all that may be needed is better fetched at once?
+    fn is_far(&self) -> bool {
+        false
+    }
+
     /// The lines of many signals at once; those that are missing are read by [`Self::line`].
     fn ahead(&self, wanted: Vec<(Place, Key)>) -> Result<Ahead>;
 }

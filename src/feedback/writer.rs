@@ -155,7 +155,7 @@ pub(super) struct Staged<'a> {
     newest: HashMap<Key, usize, BuildHasherDefault<KeyHasher>>,
     /// A caller is told that something old is safe, so it must be.
     vouched: bool,
-    /// The lines of what prices hit.
+    /// Lines that were read before they are asked for.
     ahead: Ahead,
 }
 
@@ -246,13 +246,21 @@ impl Writer {
         }
     }
 
-    /// Room for what these changes will add, and the lines of what prices hit.
+    /// Room for what these changes will add, and the lines that they are about, as far as those are better read at once.
     fn stage<'a>(&self, jobs: &'a [Vec<Change>]) -> Result<Staged<'a>> {
         let (wanted, source) = {
             let (state, source) = self.journal.look();
-            let hits = jobs.iter().flatten().filter_map(Change::hit);
             let open = |key| state.slot(key).filter(|slot| state.index.levels(*slot).is_some());
-            let wanted: Vec<_> = hits.filter_map(|key| Some((state.entry(open(key)?).place(), key))).collect();
+            let wanted = |change: &Change| match change {
+                Change::Hit(hit) => Some((state.entry(open(hit.key)?).place(), hit.key)),
+                _ if !source.is_far() => None,
+                Change::Record(line) | Change::Import(line) => Some((state.place(line.facts.key)?, line.facts.key)),
+                Change::Close(request) => {
+                    let key = Key::of(&request.id);
+                    Some((state.entry(open(key)?).place(), key))
+                }
+            };
+            let wanted: Vec<_> = jobs.iter().flatten().filter_map(wanted).collect();
             (wanted, source)
         };
         let mut staged = Staged { ahead: source.ahead(wanted)?, ..Staged::default() };
@@ -382,7 +390,7 @@ impl Writer {
 
     /// The record of a signal as it will be once what is staged is written.
     fn find(&self, key: Key, staged: &Staged<'_>) -> Result<Option<Record>> {
-        if let Some((_, line)) = staged.newest(key) {
+        if let Some(line) = staged.newest(key).map(|(_, line)| line).or_else(|| staged.ahead.line(key)) {
             return line::decode(line, self.zone).map(Some).map_err(Error::Internal);
         }
         let (place, source) = {

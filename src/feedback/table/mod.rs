@@ -295,6 +295,10 @@ impl Source for &Table {
         found.map(|(_, line)| line).ok_or_else(|| gone(number))
     }
 
+    fn is_far(&self) -> bool {
+        true
+    }
+
     fn ahead(&self, wanted: Vec<(Place, Key)>) -> Result<Ahead> {
         let mut ahead = Ahead::default();
         for wanted in wanted.chunks(PAGE) {
