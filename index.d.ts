@@ -127,6 +127,11 @@ export interface CandleRequest {
 export interface LoopOptions {
   /** The home folder. Default: `SIGNALLOOP_HOME`, else `./ml`. */
   home?: string
+  /**
+   * Where the signals are kept: `postgres://user:password@host/database` for a PostgreSQL that instances on several machines
+   * share, `'files'` for the home. Default: `SIGNALLOOP_STORE`, else the home. Models and the scheduler stay in the home.
+   */
+  store?: string
   /** Threads that train. Default: one less than the machine has cores, at least 1. */
   threads?: number
   /** Base URL of the exchange. Default: `SIGNALLOOP_EXCHANGE_URL`, else `exchange_url` of `training_config.json`. */

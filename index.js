@@ -10,7 +10,7 @@ const native = require('./native.js')
 
 const defaultLoop = () =>
   Object.setPrototypeOf(
-    native.sharedLoop(process.env.SIGNALLOOP_HOME || 'ml', process.env.SIGNALLOOP_EXCHANGE_URL || undefined),
+    native.sharedLoop(process.env.SIGNALLOOP_HOME || 'ml', process.env.SIGNALLOOP_EXCHANGE_URL || undefined, process.env.SIGNALLOOP_STORE || undefined),
     SignalLoop.prototype,
   )
 
@@ -28,11 +28,12 @@ const ofDefaultLoop = (name) => (...args) => promised(() => defaultLoop()[name](
 /** Options with the home and the exchange that the caller's `process.env` names, and a callback that never throws. */
 const completed = (options) => {
   if (typeof (options ?? {}) !== 'object' || Array.isArray(options)) return options
-  const { home = process.env.SIGNALLOOP_HOME || 'ml', exchangeUrl, fetchCandles, ...others } = options ?? {}
+  const { home = process.env.SIGNALLOOP_HOME || 'ml', exchangeUrl, store, fetchCandles, ...others } = options ?? {}
   return {
     ...others,
     home,
     exchangeUrl: exchangeUrl ?? (process.env.SIGNALLOOP_EXCHANGE_URL || undefined),
+    store: store ?? (process.env.SIGNALLOOP_STORE || undefined),
     // Native code would end the process at a callback that throws, or that returns no promise.
     fetchCandles: typeof fetchCandles === 'function' ? async (request) => fetchCandles(request) : fetchCandles,
   }

@@ -17,6 +17,19 @@ pub enum Direction {
 }
 
 impl Direction {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Buy => "BUY",
+            Self::Sell => "SELL",
+        }
+    }
+
+    /// The direction that is written so; `None` for HOLD and anything else.
+    pub fn named(text: &str) -> Option<Self> {
+        [Self::Buy, Self::Sell].into_iter().find(|direction| direction.as_str() == text)
+    }
+
     /// +1 for a BUY, −1 for a SELL.
     pub fn sign(self) -> f64 {
         match self {
@@ -43,6 +56,23 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "ACTIVE",
+            Self::TookProfit => "TOOK_PROFIT",
+            Self::StoppedOut => "STOPPED_OUT",
+            Self::Success => "SUCCESS",
+            Self::Failure => "FAILURE",
+        }
+    }
+
+    /// The outcome that is written so.
+    pub fn named(text: &str) -> Option<Self> {
+        let all = [Self::Active, Self::TookProfit, Self::StoppedOut, Self::Success, Self::Failure];
+        all.into_iter().find(|outcome| outcome.as_str() == text)
+    }
+
     /// `Some(true)` for the two good ends, `Some(false)` for the two bad ones, `None` while active.
     pub fn succeeded(self) -> Option<bool> {
         match self {

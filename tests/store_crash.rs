@@ -6,8 +6,10 @@
 
 mod common;
 
-use common::{T0, child, child_part, lines_by_id, open, own, setting};
+use common::home::{Home, on_both, open_named};
+use common::{T0, child, child_part, lines_by_id, own, setting};
 use signalloop::barrier::Outcome;
+use signalloop::feedback::StoreOptions;
 use std::collections::{BTreeSet, HashMap};
 use std::io::{BufRead, BufReader, Write};
 use std::sync::mpsc;
@@ -17,7 +19,7 @@ use std::time::Duration;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn doomed_process() {
     let Some((number, home)) = child_part() else { return };
-    let store = open(&home);
+    let store = open_named(home.to_str().unwrap(), StoreOptions::default());
     // One write to the pipe per line: what was read of it was said before the kill.
     let say = |word: &str, id: &str| std::io::stdout().write_all(format!("\n{word} {id}\n").as_bytes()).unwrap();
     let tasks = (0..8).map(|task| {
@@ -54,13 +56,10 @@ async fn doomed_process() {
     }
 }
 
-#[test]
-fn what_was_acknowledged_survives_sigkill() {
-    if child_part().is_some() {
-        return;
-    }
+on_both!(what_was_acknowledged_survives_sigkill);
+
+async fn what_was_acknowledged_survives_sigkill(home: Home) {
     let kills = setting("SIGNALLOOP_KILLS", 15);
-    let home = tempfile::tempdir().unwrap();
     let (told, said) = mpsc::channel::<String>();
     let mut started = 0;
     let mut random = 0x2545_f491_4f6c_dd1du64;
@@ -68,7 +67,7 @@ fn what_was_acknowledged_survives_sigkill() {
     while started < kills || !running.is_empty() {
         // Up to three at a time, so that one dies while others write.
         while started < kills && running.len() < 3 {
-            let mut process = child("doomed_process", home.path(), started).spawn().unwrap();
+            let mut process = child("doomed_process", home.name(), started).spawn().unwrap();
             started += 1;
             let (output, told) = (process.stdout.take().unwrap(), told.clone());
             let reader = std::thread::spawn(move || {
@@ -96,7 +95,7 @@ fn what_was_acknowledged_survives_sigkill() {
             _ => {}
         }
     }
-    let store = open(home.path());
+    let store = home.open();
     assert_eq!((store.recovery().damaged, store.recovery().contradictions), (0, 0));
     for id in &recorded {
         assert_eq!(store.get(id).unwrap().map(|record| record.signal), Some(own(id)), "{id} was recorded");
@@ -105,7 +104,9 @@ fn what_was_acknowledged_survives_sigkill() {
         assert!(store.get(id).unwrap().is_some_and(|record| record.closing.is_some()), "{id} was closed");
         assert_eq!(*times, 1, "{id} was closed once");
     }
-    assert!(lines_by_id(home.path()).values().all(|(open, closed)| *open <= 1 && *closed <= 1));
+    if let Home::Folder(folder) = &home {
+        assert!(lines_by_id(folder.path()).values().all(|(open, closed)| *open <= 1 && *closed <= 1));
+    }
     assert!(recorded.len() > kills, "the children got something done: {}", recorded.len());
     println!("{kills} kills, {} recorded, {} closed, {:?}", recorded.len(), closed.len(), store.recovery());
 }

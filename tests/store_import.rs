@@ -3,11 +3,12 @@
 
 mod common;
 
+use common::home::{Home, on_both};
 use common::{T0, buy, open, quick_home, signal};
 use serde_json::json;
 use signalloop::barrier::Outcome;
 use signalloop::features::FEATURES;
-use signalloop::feedback::{FeedbackStore, StoreOptions};
+use signalloop::feedback::StoreOptions;
 use signalloop::time::Tz;
 use signalloop::time::format_iso;
 
@@ -22,13 +23,19 @@ not json at all
 {"signal_id":"o3","symbol":"ETHUSDT","signal_type":"HOLD","timestamp":"2025-09-13T12:00:00Z"}
 {"signal_id":"o5","symbol":"ETHUSDT","signal_type":"BUY","entry_price":1,"timestamp":"2025-09-13 12:00:00"}"#;
 
-#[tokio::test]
-async fn an_old_file_is_taken_in_as_it_is() {
-    let home = quick_home();
-    let file = home.path().join("old.jsonl");
+on_both!(
+    an_old_file_is_taken_in_as_it_is,
+    a_log_of_this_store_is_taken_in_by_another,
+    a_copy_there_and_back_loses_nothing,
+    closed_signals_are_given_out_as_csv
+);
+
+async fn an_old_file_is_taken_in_as_it_is(home: Home) {
+    let folder = quick_home();
+    let file = folder.path().join("old.jsonl");
     std::fs::write(&file, OLD).unwrap();
     let options = StoreOptions { timezone: "Europe/Berlin".parse::<Tz>().unwrap(), ..StoreOptions::default() };
-    let store = FeedbackStore::open(&home.path().join("feedback"), options).unwrap();
+    let store = home.open_with(options);
     let report = store.import(&file).await.unwrap();
     assert_eq!((report.lines, report.imported, report.closed, report.known), (9, 4, 1, 1), "{report:?}");
     let refused: Vec<_> = report.refused.iter().map(|refused| refused.line).collect();
@@ -45,25 +52,23 @@ async fn an_old_file_is_taken_in_as_it_is() {
     let again = store.import(&file).await.unwrap();
     assert_eq!((again.imported, again.closed), (0, 0), "{again:?}");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), OLD);
-    assert_eq!(store.import(&home.path().join("missing")).await.unwrap_err().code(), "ERR_IO");
+    assert_eq!(store.import(&folder.path().join("missing")).await.unwrap_err().code(), "ERR_IO");
 }
 
-#[tokio::test]
-async fn a_log_of_this_store_is_taken_in_by_another() {
-    let (one, two) = (quick_home(), quick_home());
+async fn a_log_of_this_store_is_taken_in_by_another(two: Home) {
+    let one = quick_home();
     let store = open(one.path());
     store.record_all((0..5000).map(|n| buy(&n.to_string())).collect()).await.unwrap();
     store.close_signal("7", Outcome::Success, Some(101.0), None, T0 + 1).await.unwrap();
-    let other = open(two.path());
+    let other = two.open();
     let report = other.import(&one.path().join("signals.jsonl")).await.unwrap();
     assert_eq!((report.lines, report.imported, report.closed, report.refused.len()), (5001, 5000, 1, 0));
     assert_eq!(other.get("7").unwrap(), store.get("7").unwrap());
 }
 
-#[tokio::test]
-async fn closed_signals_are_given_out_as_csv() {
-    let home = quick_home();
-    let store = open(home.path());
+async fn closed_signals_are_given_out_as_csv(home: Home) {
+    let folder = quick_home();
+    let store = home.open();
     store
         .record(signal(json!({ "id": "a,\"1\"", "indicators": { "rsi": 71.5, "macd": { "line": -1 } } })))
         .await
@@ -72,7 +77,7 @@ async fn closed_signals_are_given_out_as_csv() {
     store.record(buy("open")).await.unwrap();
     store.close_signal("b", Outcome::Failure, Some(99.0), None, T0 + 2).await.unwrap();
     store.close_signal("a,\"1\"", Outcome::Success, None, Some(2.5), T0 + 3).await.unwrap();
-    let path = home.path().join("training.csv");
+    let path = folder.path().join("training.csv");
     assert_eq!(store.export_csv(&path).unwrap(), 2);
     let text = std::fs::read_to_string(&path).unwrap();
     // The features at entry come last; these signals had none.
@@ -85,4 +90,41 @@ async fn closed_signals_are_given_out_as_csv() {
     assert!(rows[0].ends_with("FAILURE,99.0,-1.0,2023-11-14T22:13:20.002Z,20,,"), "{text}");
     assert!(rows[1].starts_with("\"a,\"\"1\"\"\",BTCUSDT"), "{text}");
     assert!(rows[1].ends_with("SUCCESS,,2.5,2023-11-14T22:13:20.003Z,,-1,71.5"), "{text}");
+}
+
+/// From a folder to the home of the test and on to another folder, begun twice.
+async fn a_copy_there_and_back_loses_nothing(middle: Home) {
+    let (one, three) = (quick_home(), quick_home());
+    let first = open(one.path());
+    const SIGNALS: usize = 4_500;
+    let sent =
+        |n: usize| signal(json!({ "id": n.to_string(), "indicators": { "rsi": n, "x": 1e16 }, "note": "\u{0}" }));
+    first.record_all((0..SIGNALS).map(sent).collect()).await.unwrap();
+    for n in (0..SIGNALS).step_by(100) {
+        first.close_signal(&n.to_string(), Outcome::Success, Some(101.5), None, T0 + 1 + n as i64).await.unwrap();
+    }
+    let (second, third) = (middle.open(), open(three.path()));
+    // A copy that was interrupted left some of it behind, and a signal has closed since.
+    second.record_all((0..2_500).map(sent).collect()).await.unwrap();
+    let report = second.copy_from(&first, |_| {}).await.unwrap();
+    assert_eq!((report.imported, report.closed, report.known, report.refused.len()), (2_000, 25, 2_475, 0));
+    let again = second.copy_from(&first, |_| {}).await.unwrap();
+    assert_eq!((again.lines, again.known), (SIGNALS as u64, SIGNALS as u64));
+    let back = third.copy_from(&second, |_| {}).await.unwrap();
+    assert_eq!((back.imported, back.refused.len()), (SIGNALS as u64, 0));
+    let stats = first.stats(&Default::default()).unwrap();
+    assert_eq!(
+        (second.stats(&Default::default()).unwrap(), third.stats(&Default::default()).unwrap()),
+        (stats.clone(), stats)
+    );
+    let all = |store: &signalloop::feedback::FeedbackStore| {
+        let mut all = Vec::new();
+        let keep = |record: signalloop::signal::Record| {
+            all.push(record);
+            Ok(())
+        };
+        store.closed_records(&Default::default(), keep).unwrap();
+        (all, store.open_signals(None).unwrap())
+    };
+    assert!(all(&first) == all(&second) && all(&first) == all(&third));
 }

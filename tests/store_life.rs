@@ -4,51 +4,66 @@
 
 mod common;
 
-use common::{T0, btc, buy, log, object, open, signal};
+use common::home::{Home, on_both};
+use common::{T0, btc, buy, log, object, signal};
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 use serde_json::json;
 use signalloop::barrier::Outcome;
-use signalloop::feedback::{FeedbackStore, StatsFilter, StoreOptions, Tick};
+use signalloop::feedback::{StatsFilter, StoreOptions, Tick};
 use signalloop::market::Candle;
+use signalloop::signal::Signal;
 use signalloop::symbol::Symbol;
+use std::collections::BTreeMap;
 
 const HOUR: i64 = 3_600_000;
 
-#[tokio::test]
-async fn a_signal_is_recorded_once() {
-    let home = tempfile::tempdir().unwrap();
-    let store = open(home.path());
+on_both!(
+    a_signal_is_recorded_once,
+    a_batch_tells_each_signal_its_own_result,
+    the_first_closing_stands,
+    a_closing_that_cannot_be_is_refused,
+    prices_close_what_they_hit_in_order_and_once,
+    a_stale_price_closes_nothing,
+    candles_close_by_their_high_and_low_and_make_up_for_missed_prices,
+    figures_count_what_closed_in_the_period,
+    fifty_records_and_fifty_closings_at_once_are_all_there,
+    after_closing_every_call_says_so,
+    two_stores_in_one_place_see_each_other,
+    what_is_odd_is_read_back,
+    what_is_recorded_is_read_back,
+);
+
+async fn a_signal_is_recorded_once(home: Home) {
+    let store = home.open();
     assert!(store.record(buy("a")).await.unwrap());
     assert!(store.record(buy("a")).await.unwrap(), "the same again is not an error");
     let error = store.record(signal(json!({ "id": "a", "stopLoss": 94 }))).await.unwrap_err();
     assert_eq!(error.code(), "ERR_SIGNAL_CONFLICT");
     assert!(error.to_string().contains("stopLoss"), "{error}");
-    assert_eq!(log(home.path()).lines().count(), 1);
+    assert_eq!(home.changes(), 1);
     assert_eq!(store.get("a").unwrap().unwrap().signal, buy("a"));
     assert_eq!(store.get("b").unwrap(), None);
 }
 
-#[tokio::test]
-async fn a_batch_tells_each_signal_its_own_result() {
-    let home = tempfile::tempdir().unwrap();
-    let store = open(home.path());
+async fn a_batch_tells_each_signal_its_own_result(home: Home) {
+    let store = home.open();
     let twice = signal(json!({ "id": "a", "confidence": 10 }));
     let results = store.record_all(vec![buy("a"), buy("b"), buy("a"), twice]).await.unwrap();
     assert!(results[..3].iter().all(|r| matches!(r, Ok(true))));
     assert_eq!(results[3].as_ref().unwrap_err().code(), "ERR_SIGNAL_CONFLICT");
-    assert_eq!(log(home.path()).lines().count(), 2);
+    assert_eq!(home.changes(), 2);
 }
 
-#[tokio::test]
-async fn the_first_closing_stands() {
-    let home = tempfile::tempdir().unwrap();
-    let store = open(home.path());
+async fn the_first_closing_stands(home: Home) {
+    let store = home.open();
     store.record(buy("a")).await.unwrap();
     assert!(store.close_signal("a", Outcome::Success, Some(103.0), None, T0 + 5).await.unwrap());
     assert!(!store.close_signal("a", Outcome::Failure, Some(90.0), None, T0 + 6).await.unwrap());
     assert!(!store.close_signal("unknown", Outcome::Failure, None, None, T0).await.unwrap());
     assert!(store.on_price(&btc(), 90.0, T0 + 7).await.unwrap().is_empty());
-    let reopened = open(home.path());
+    let reopened = home.open();
     for store in [store, reopened] {
         let closing = store.get("a").unwrap().unwrap().closing.unwrap();
         assert_eq!((closing.outcome, closing.exit_price, closing.closed_ms), (Outcome::Success, Some(103.0), T0 + 5));
@@ -58,10 +73,8 @@ async fn the_first_closing_stands() {
     }
 }
 
-#[tokio::test]
-async fn a_closing_that_cannot_be_is_refused() {
-    let home = tempfile::tempdir().unwrap();
-    let store = open(home.path());
+async fn a_closing_that_cannot_be_is_refused(home: Home) {
+    let store = home.open();
     store.record(buy("a")).await.unwrap();
     let cases = [
         (Outcome::Active, None, None, T0),
@@ -80,10 +93,8 @@ async fn a_closing_that_cannot_be_is_refused() {
     assert_eq!(store.open_signals(None).unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn prices_close_what_they_hit_in_order_and_once() {
-    let home = tempfile::tempdir().unwrap();
-    let store = open(home.path());
+async fn prices_close_what_they_hit_in_order_and_once(home: Home) {
+    let store = home.open();
     let sell = signal(json!({ "id": "sell", "signalType": "SELL", "stopLoss": 105, "takeProfit": 90 }));
     let eth = signal(json!({ "id": "eth", "symbol": "ETHUSDT" }));
     let hold = signal(json!({ "id": "hold", "signalType": "HOLD" }));
@@ -107,13 +118,11 @@ async fn prices_close_what_they_hit_in_order_and_once() {
     let closed = store.on_prices(&ticks).await.unwrap();
     let told: Vec<_> = closed.iter().map(|c| (c.id.as_str(), c.outcome)).collect();
     assert_eq!(told, [("eth", Outcome::TookProfit), ("sell", Outcome::TookProfit)]);
-    assert!(open(home.path()).open_signals(None).unwrap().is_empty());
+    assert!(home.open().open_signals(None).unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn a_stale_price_closes_nothing() {
-    let home = tempfile::tempdir().unwrap();
-    let store = open(home.path());
+async fn a_stale_price_closes_nothing(home: Home) {
+    let store = home.open();
     store.record(buy("a")).await.unwrap();
     assert!(store.on_price(&btc(), 90.0, T0 - 1).await.unwrap().is_empty(), "from before the signal");
     store.on_price(&btc(), 100.0, T0 + 10).await.unwrap();
@@ -121,10 +130,8 @@ async fn a_stale_price_closes_nothing() {
     assert_eq!(store.on_price(&btc(), 90.0, T0 + 10).await.unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn candles_close_by_their_high_and_low_and_make_up_for_missed_prices() {
-    let home = tempfile::tempdir().unwrap();
-    let store = open(home.path());
+async fn candles_close_by_their_high_and_low_and_make_up_for_missed_prices(home: Home) {
+    let store = home.open();
     let expiring = signal(json!({ "id": "b", "stopLoss": 80, "takeProfit": 200, "expiresAt": T0 + 2 * HOUR }));
     store.record_all(vec![buy("a"), expiring]).await.unwrap();
     // A price of now does not make the candles of the time before it stale.
@@ -138,11 +145,9 @@ async fn candles_close_by_their_high_and_low_and_make_up_for_missed_prices() {
     assert!(store.on_candle(&btc(), &Candle { low: 200.0, ..candle }, HOUR).await.is_err());
 }
 
-#[tokio::test]
-async fn figures_count_what_closed_in_the_period() {
-    let home = tempfile::tempdir().unwrap();
+async fn figures_count_what_closed_in_the_period(home: Home) {
     let options = StoreOptions { fee_bps: 50.0, ..StoreOptions::default() };
-    let store = FeedbackStore::open(home.path(), options).unwrap();
+    let store = home.open_with(options);
     const DAY: i64 = 24 * HOUR;
     let mut signals: Vec<_> =
         (0..6).map(|n| signal(json!({ "id": n.to_string(), "timestamp": T0 + n * DAY }))).collect();
@@ -184,10 +189,8 @@ async fn figures_count_what_closed_in_the_period() {
     assert_eq!(order, ["0", "1", "e", "2", "3"]);
 }
 
-#[tokio::test]
-async fn fifty_records_and_fifty_closings_at_once_are_all_there() {
-    let home = tempfile::tempdir().unwrap();
-    let store = open(home.path());
+async fn fifty_records_and_fifty_closings_at_once_are_all_there(home: Home) {
+    let store = home.open();
     let run = |work: Vec<tokio::task::JoinHandle<bool>>| async {
         for task in work {
             assert!(task.await.unwrap());
@@ -206,15 +209,13 @@ async fn fifty_records_and_fifty_closings_at_once_are_all_there() {
     });
     run(closings.collect()).await;
     store.close().await;
-    let f = open(home.path()).stats(&StatsFilter::default()).unwrap().figures;
+    let f = home.open().stats(&StatsFilter::default()).unwrap().figures;
     assert_eq!((f.closed, f.successes, f.active), (50, 50, 0));
-    assert_eq!(log(home.path()).lines().count(), 100);
+    assert_eq!(home.changes(), 100);
 }
 
-#[tokio::test]
-async fn after_closing_every_call_says_so() {
-    let home = tempfile::tempdir().unwrap();
-    let store = open(home.path());
+async fn after_closing_every_call_says_so(home: Home) {
+    let store = home.open();
     store.record(buy("a")).await.unwrap();
     store.close().await;
     store.close().await;
@@ -224,10 +225,8 @@ async fn after_closing_every_call_says_so() {
     assert_eq!(store.stats(&StatsFilter::default()).unwrap_err().code(), "ERR_CLOSED");
 }
 
-#[tokio::test]
-async fn two_stores_on_one_folder_see_each_other() {
-    let home = tempfile::tempdir().unwrap();
-    let (one, two) = (open(home.path()), open(home.path()));
+async fn two_stores_in_one_place_see_each_other(home: Home) {
+    let (one, two) = (home.open(), home.open());
     one.record(buy("a")).await.unwrap();
     assert!(two.get("a").unwrap().is_some());
     assert_eq!(
@@ -241,22 +240,68 @@ async fn two_stores_on_one_folder_see_each_other() {
     assert!(one.open_signals(None).unwrap().is_empty() && two.open_signals(None).unwrap().is_empty());
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(30))]
-    /// Whatever a caller sends along is read back as it was sent.
-    #[test]
-    fn what_is_recorded_is_read_back(id in "\\PC{1,30}", key in "[a-z]{1,8}", text in ".{0,50}", number: f64) {
-        prop_assume!(!id.trim().is_empty());
-        let home = tempfile::tempdir().unwrap();
-        let sent = signal(json!({ "id": id, format!("x_{key}"): text, "indicators": { key: number, "nested": { "a": [1, null] } } }));
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(async {
-            let store = open(home.path());
-            store.record(sent.clone()).await.unwrap();
-            assert!(store.record(sent.clone()).await.unwrap());
-        });
-        prop_assert_eq!(open(home.path()).get(&sent.id).unwrap().unwrap().signal, sent);
-        let line = log(home.path());
-        prop_assert!(object(serde_json::from_str(&line).unwrap()).contains_key("crc"));
+/// Whatever a caller sends along.
+fn sent() -> impl Strategy<Value = Signal> {
+    let own = ("[a-z]{1,8}", ".{0,50}", any::<f64>(), any::<i64>());
+    ("\\PC{1,30}", own).prop_filter_map("an id", |(id, (key, text, number, whole))| {
+        let indicators = json!({ &key: number, "nested": { "a": [1, null, whole] } });
+        let changes = json!({ "id": id, format!("x_{key}"): text, "large": number, "indicators": indicators });
+        (!id.trim().is_empty()).then(|| signal(changes))
+    })
+}
+
+/// Each is read back as it was sent, by whoever opens the store next, and once it is closed, too.
+async fn are_read_back(home: &Home, all: &[Signal]) {
+    let store = home.open();
+    for sent in all {
+        assert!(store.record(sent.clone()).await.unwrap());
+        assert!(store.record(sent.clone()).await.unwrap());
     }
+    for store in [&store, &home.open()] {
+        for sent in all {
+            assert_eq!(store.get(&sent.id).unwrap().unwrap().signal, *sent);
+            assert!(store.record(sent.clone()).await.unwrap());
+        }
+    }
+    for sent in all {
+        assert!(store.close_signal(&sent.id, Outcome::Failure, None, Some(-0.0), T0 + 1).await.unwrap());
+        assert_eq!(store.get(&sent.id).unwrap().unwrap().signal, *sent);
+    }
+}
+
+/// Times, texts and numbers that a database would rather write otherwise.
+fn odd() -> Vec<Signal> {
+    let changes = [
+        json!({ "id": "nul\u{0}", "note": "a\u{0}b", "k\u{0}": 1 }),
+        json!({ "id": "nul\u{fffd}" }),
+        json!({ "id": "numbers", "a": 1e16, "b": -0.0, "c": 1e300, "d": 5e-324, "e": u64::MAX, "f": 0.1, "g": 1e16 as u64 }),
+        json!({ "id": "quotes ' \" \\ $1 %s ;--", "note": "\\u0000 \u{1f600} 'x'" }),
+        json!({ "id": "late", "timestamp": 253_402_300_799_998i64, "expiresAt": 253_402_300_799_999i64 }),
+        json!({ "id": "early", "timestamp": 100_000_000_001i64 }),
+        json!({ "id": "prices", "entryPrice": 1e-300, "stopLoss": 5e-324, "takeProfit": f64::MAX }),
+        json!({ "id": "empty", "indicators": {}, "note": null, "list": [], "object": {} }),
+    ];
+    changes.into_iter().map(signal).collect()
+}
+
+async fn what_is_odd_is_read_back(home: Home) {
+    are_read_back(&home, &odd()).await;
+}
+
+async fn what_is_recorded_is_read_back(home: Home) {
+    let mut runner = TestRunner::default();
+    let mut all: BTreeMap<String, Signal> = BTreeMap::new();
+    for _ in 0..60 {
+        let signal = sent().new_tree(&mut runner).unwrap().current();
+        all.insert(signal.id.clone(), signal);
+    }
+    are_read_back(&home, &all.into_values().collect::<Vec<_>>()).await;
+}
+
+#[tokio::test]
+async fn every_line_of_the_log_is_sealed() {
+    let home = Home::folder();
+    home.open().record(buy("a")).await.unwrap();
+    let line = log(home.path());
+    assert!(object(serde_json::from_str(&line).unwrap()).contains_key("crc"));
 }

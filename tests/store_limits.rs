@@ -4,10 +4,10 @@
 
 mod common;
 
+use common::home::{Home, on_both};
 use common::{T0, btc, buy, log, open, quarantine, quick_home, signal};
 use serde_json::json;
 use signalloop::barrier::Outcome;
-use signalloop::feedback::{FeedbackStore, StoreOptions};
 use std::time::{Duration, Instant};
 
 /// A BUY whose line in the log is this long, its newline included.
@@ -19,11 +19,11 @@ async fn as_long_as(id: &str, bytes: usize) -> signalloop::signal::Signal {
     signal(json!({ "id": id, "note": "x".repeat(room) }))
 }
 
-#[tokio::test]
-async fn the_longest_record_can_be_closed_and_read_back() {
+on_both!(the_longest_record_can_be_closed_and_read_back, figures_are_right_while_old_signals_are_closed_late);
+
+async fn the_longest_record_can_be_closed_and_read_back(home: Home) {
     const LONGEST: usize = 1 << 20;
-    let home = quick_home();
-    let store = open(home.path());
+    let store = home.open();
     for id in ["hand", "price"] {
         assert!(store.record(as_long_as(id, LONGEST).await).await.unwrap());
     }
@@ -32,14 +32,14 @@ async fn the_longest_record_can_be_closed_and_read_back() {
     let profit = Some(-1.797_693_134_862_315_7e308);
     assert!(store.close_signal("hand", Outcome::TookProfit, Some(5e-324), profit, T0 + 1).await.unwrap());
     assert_eq!(store.on_price(&btc(), 94.1, T0 + 2).await.unwrap().len(), 1);
-    let reopened = open(home.path());
+    let reopened = home.open();
     assert_eq!(reopened.recovery(), Default::default());
     for store in [&store, &reopened] {
         assert!(["hand", "price"].iter().all(|id| store.get(id).unwrap().unwrap().closing.is_some()));
         assert!(store.open_signals(None).unwrap().is_empty());
     }
     reopened.compact().await.unwrap();
-    assert_eq!(open(home.path()).stats(&Default::default()).unwrap().figures.closed, 2);
+    assert_eq!(home.open().stats(&Default::default()).unwrap().figures.closed, 2);
 }
 
 #[tokio::test]
@@ -98,11 +98,9 @@ async fn a_record_inside_a_damaged_record_is_not_one_of_the_log() {
     assert_eq!(store.recovery().damaged, 1);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn figures_are_right_while_old_signals_are_closed_late() {
+async fn figures_are_right_while_old_signals_are_closed_late(home: Home) {
     const SIGNALS: i64 = 400;
-    let home = quick_home();
-    let store = FeedbackStore::open(home.path(), StoreOptions::default()).unwrap();
+    let store = home.open();
     let ids = (0..SIGNALS).map(|n| n.to_string());
     store.record_all(ids.clone().map(|id| buy(&id)).collect()).await.unwrap();
     let closing = {

@@ -5,10 +5,11 @@
 
 mod common;
 
-use common::{T0, child, child_part, lines_by_id, open, own, quarantine, setting};
+use common::home::{Home, on_both, open_named};
+use common::{T0, child, child_part, lines_by_id, own, quarantine, setting};
 use signalloop::barrier::Outcome;
 use signalloop::config::Durability;
-use signalloop::feedback::{FeedbackStore, StoreOptions};
+use signalloop::feedback::StoreOptions;
 use signalloop::signal::Signal;
 use signalloop::symbol::Symbol;
 use std::io::Read;
@@ -30,7 +31,7 @@ fn eth() -> Symbol {
 async fn writer_process() {
     let Some((number, home)) = child_part() else { return };
     let options = StoreOptions { durability: Durability::Os, ..StoreOptions::default() };
-    let store = FeedbackStore::open(&home, options).unwrap();
+    let store = open_named(home.to_str().unwrap(), options);
     let tasks = (0..4).map(|task| {
         let store = store.clone();
         tokio::spawn(async move {
@@ -59,18 +60,15 @@ async fn writer_process() {
     println!("\nwon {won} hits {hits}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn eight_writers_and_a_compaction_lose_and_double_nothing() {
-    if child_part().is_some() {
-        return;
-    }
-    let home = tempfile::tempdir().unwrap();
-    let store = open(home.path());
+on_both!(eight_writers_and_a_compaction_lose_and_double_nothing);
+
+async fn eight_writers_and_a_compaction_lose_and_double_nothing(home: Home) {
+    let store = home.open();
     let priced = |n| Signal { symbol: eth(), ..own(&format!("priced-{n}")) };
     let shared = (0..CONTESTED).flat_map(|n| [own(&format!("contested-{n}")), priced(n)]);
     store.record_all(shared.collect()).await.unwrap();
     let mut children: Vec<_> =
-        (0..PROCESSES).map(|n| child("writer_process", home.path(), n).spawn().unwrap()).collect();
+        (0..PROCESSES).map(|n| child("writer_process", home.name(), n).spawn().unwrap()).collect();
     let mut compactions = 0;
     while children.iter_mut().any(|child| child.try_wait().unwrap().is_none()) {
         store.compact().await.unwrap();
@@ -90,7 +88,7 @@ async fn eight_writers_and_a_compaction_lose_and_double_nothing() {
     }
     assert_eq!((won, hits), (CONTESTED, CONTESTED), "each contested signal was closed by one process");
     assert!(compactions > 1);
-    for store in [store, open(home.path())] {
+    for store in [store, home.open()] {
         for process in 0..PROCESSES {
             for n in 0..per_process() {
                 let id = format!("{process}-{n}");
@@ -103,6 +101,8 @@ async fn eight_writers_and_a_compaction_lose_and_double_nothing() {
         assert_eq!(figures.total as usize, PROCESSES * per_process() + 2 * CONTESTED);
         assert_eq!(store.recovery(), Default::default());
     }
-    assert!(lines_by_id(home.path()).values().all(|(open, closed)| *open <= 1 && *closed <= 1));
-    assert!(quarantine(home.path()).is_empty());
+    if let Home::Folder(folder) = &home {
+        assert!(lines_by_id(folder.path()).values().all(|(open, closed)| *open <= 1 && *closed <= 1));
+        assert!(quarantine(folder.path()).is_empty());
+    }
 }

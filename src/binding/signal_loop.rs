@@ -26,10 +26,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
 /// Loops, each with its live view, shared by everything in this process that asks for the default of a home: modules loaded
-/// anew (as Jest does) and worker threads meet the same store. Keyed by home and exchange; gone after `close()`.
+/// anew (as Jest does) and worker threads meet the same store. Keyed by home, exchange and store; gone after `close()`.
 static SHARED: LazyLock<Mutex<HashMap<Key, Arc<Dashboard>>>> = LazyLock::new(Mutex::default);
 
-type Key = (PathBuf, Option<String>);
+type Key = (PathBuf, Option<String>, Option<String>);
 
 /// The loop of one home: feedback, training, prediction.
 ///
@@ -45,14 +45,19 @@ pub struct SignalLoop {
 /// The default loop of a home. `index.js` passes what `process.env` says where the caller runs, which native code cannot
 /// always see.
 #[napi(skip_typescript)]
-pub fn shared_loop(home: String, exchange_url: Option<String>) -> napi::Result<SignalLoop, Code> {
+pub fn shared_loop(
+    home: String,
+    exchange_url: Option<String>,
+    store: Option<String>,
+) -> napi::Result<SignalLoop, Code> {
     sync(|| {
-        let key = (std::path::absolute(&home).unwrap_or_else(|_| PathBuf::from(&home)), exchange_url.clone());
+        let key =
+            (std::path::absolute(&home).unwrap_or_else(|_| PathBuf::from(&home)), exchange_url.clone(), store.clone());
         let mut shared = SHARED.lock();
         let dashboard = match shared.get(&key) {
             Some(dashboard) => dashboard.clone(),
             None => {
-                let options = Options { home: Some(key.0.clone()), exchange_url, ..Options::default() };
+                let options = Options { home: Some(key.0.clone()), exchange_url, store, ..Options::default() };
                 let opened = Dashboard::new(Arc::new(engine::SignalLoop::open(options)?));
                 shared.entry(key.clone()).or_insert(Arc::new(opened)).clone()
             }
@@ -77,6 +82,7 @@ impl SignalLoop {
             let options = Options {
                 home: values::option(&mut map, "home", "must be a folder", text)?.map(PathBuf::from),
                 threads: values::option(&mut map, "threads", "must be a whole number, 1 to 1024", threads)?,
+                store: values::option(&mut map, "store", "must be a URL postgres://…, or 'files'", text)?,
                 exchange_url: values::option(&mut map, "exchangeUrl", "must be an http(s) URL", text)?,
                 source,
                 ..Options::default()

@@ -24,6 +24,9 @@ pub struct Args {
     /// The folder that holds everything [default: $SIGNALLOOP_HOME, else ./ml]
     #[arg(long, global = true, value_name = "FOLDER")]
     pub home: Option<PathBuf>,
+    /// Where the signals are: postgres://…, or `files` for the home [default: $SIGNALLOOP_STORE, else files]
+    #[arg(long, global = true, value_name = "URL")]
+    pub store: Option<String>,
     /// Print one JSON document on standard output, for scripts
     #[arg(long, global = true)]
     pub json: bool,
@@ -74,6 +77,9 @@ pub enum Command {
     Import(File),
     /// Write all closed signals to a CSV file, with their features at entry
     Export(File),
+    /// See to the place where the signals are kept
+    #[command(subcommand)]
+    Store(Store),
     /// Rewrite the log of signals with one line per signal
     Compact,
     /// See the whole loop at work on a simulated market, without network, in under a minute
@@ -330,6 +336,27 @@ pub struct Stats {
     /// How many days back
     #[arg(long, default_value_t = 30.0, value_parser = days)]
     pub days: f64,
+}
+
+/// What to do with the place where the signals are kept.
+#[derive(Debug, Subcommand)]
+pub enum Store {
+    /// Make the tables of a database, or bring them up to date; loops do so themselves, where they may
+    Migrate,
+    /// Copy all signals from one place to another: out of the home's files into a database, or back. Goes on where it was
+    /// interrupted when it is begun again
+    Copy(CopySignals),
+}
+
+/// From where to where to copy.
+#[derive(Debug, clap::Args)]
+pub struct CopySignals {
+    /// postgres://…, or `files` for the home
+    #[arg(long, value_name = "URL")]
+    pub from: String,
+    /// postgres://…, or `files` for the home
+    #[arg(long, value_name = "URL")]
+    pub to: String,
 }
 
 /// A file to read or to write.

@@ -1,7 +1,8 @@
 //! The commands, each a few lines over the engine.
 
 use super::args::{
-    Args, Command, Data, FaultRate, Learn, LearnMode, Mode, Predict, Rollback, Simulator as SimulatorArgs, Train,
+    Args, Command, CopySignals, Data, FaultRate, Learn, LearnMode, Mode, Predict, Rollback, Simulator as SimulatorArgs,
+    Store, Train,
 };
 use super::data;
 use super::output::Output;
@@ -11,6 +12,7 @@ use super::{Ending, FAILURE, PARTIAL, SUCCESS};
 use crate::cancel::Cancel;
 use crate::engine::{Options, SignalLoop, TrainMode, TrainRequest, TrainingResults};
 use crate::error::{Error, Result};
+use crate::feedback::{ImportReport, StatsFilter, StoreOptions, Whereabouts};
 use crate::market::{Fault, Simulator, SimulatorOptions};
 use crate::symbol::Market;
 use crate::time::{Clock, format_iso, now_ms};
@@ -22,7 +24,8 @@ use std::sync::Arc;
 pub async fn run(command: &Command, args: &Args, output: &Output, ending: &Ending) -> Result<i32> {
     // There is no event loop to leave a core to.
     let threads = std::thread::available_parallelism().ok().map(usize::from);
-    let core = Arc::new(SignalLoop::open(Options { home: args.home.clone(), threads, ..Options::default() })?);
+    let (home, store) = (args.home.clone(), args.store.clone());
+    let core = Arc::new(SignalLoop::open(Options { home, store, threads, ..Options::default() })?);
     core.warnings().iter().for_each(|warning| output.warning(warning));
     let code = match command {
         Command::Train(now) => {
@@ -48,6 +51,8 @@ pub async fn run(command: &Command, args: &Args, output: &Output, ending: &Endin
         Command::Rollback(rollback) => self::rollback(&core, rollback, output),
         Command::Scheduler(command) => super::scheduler::scheduler(&core, command, output, ending).await,
         Command::Import(file) => import(&core, &file.file, output).await,
+        Command::Store(Store::Migrate) => migrate(&core, output),
+        Command::Store(Store::Copy(asked)) => copy(&core, asked, output).await,
         Command::Export(file) => export(&core, &file.file, output),
         Command::Compact => compact(&core, output).await,
         Command::Metrics => metrics(&core, output),
@@ -198,7 +203,28 @@ fn rollback(core: &SignalLoop, rollback: &Rollback, output: &Output) -> Result<i
 }
 
 async fn import(core: &SignalLoop, file: &Path, output: &Output) -> Result<i32> {
-    let report = core.store()?.import(file).await?;
+    taken_in(&core.store()?.import(file).await?, output)
+}
+
+fn migrate(core: &SignalLoop, output: &Output) -> Result<i32> {
+    let signals = core.store()?.stats(&StatsFilter::default())?.figures.total;
+    let place = core.whereabouts().to_string();
+    output.line(format!("{place} is ready; it holds {signals} signals"));
+    output.document(&json!({ "store": place, "signals": signals }));
+    Ok(SUCCESS)
+}
+
+async fn copy(core: &SignalLoop, copy: &CopySignals, output: &Output) -> Result<i32> {
+    let options = StoreOptions::from(&*core.config());
+    let open = |text: &str| Whereabouts::of(Some(text), core.home().join("feedback"))?.open(options);
+    let (from, to) = (open(&copy.from)?, open(&copy.to)?);
+    let copied = to.copy_from(&from, |through| output.news(format!("{through} signals are through"))).await;
+    to.close().await;
+    taken_in(&copied?, output)
+}
+
+/// Tells what an import did.
+fn taken_in(report: &ImportReport, output: &Output) -> Result<i32> {
     output.line(format!(
         "{} lines: {} signals taken in, {} closed, {} known already, {} refused",
         report.lines,

@@ -9,7 +9,7 @@ use super::{FAILURE, SUCCESS};
 use crate::cancel::Cancel;
 use crate::engine::{GeneratedSignal, Options, Risk, SignalLoop, TrainMode, TrainRequest, TrainingResults};
 use crate::error::{Error, Result};
-use crate::feedback::StatsFilter;
+use crate::feedback::{FILES, StatsFilter};
 use crate::market::{Simulator, SimulatorOptions};
 use crate::symbol::{Market, Symbol, Timeframe};
 use crate::time::{Clock, DAY_MS, HOUR_MS};
@@ -57,6 +57,8 @@ pub async fn run(args: &Demo, output: &Output) -> Result<i32> {
     let threads = std::thread::available_parallelism().ok().map(usize::from);
     let core = Arc::new(SignalLoop::open(Options {
         home: Some(home.clone()),
+        // What is played here is nobody's signal.
+        store: Some(FILES.to_owned()),
         threads,
         exchange_url: Some(simulator.url().to_owned()),
         clock: clock.clone(),

@@ -74,7 +74,7 @@ pub async fn run(args: Vec<String>, host: &str, ending: &Ending) -> i32 {
     let output = Output::new(args.json, args.quiet);
     let outcome = match args.command {
         Command::Demo(ref demo) => demo::run(demo, &output).await,
-        Command::Doctor => Ok(doctor::doctor(args.home, host, &output).await),
+        Command::Doctor => Ok(doctor::doctor(args.home, args.store, host, &output).await),
         Command::Simulator(ref simulator) => commands::simulator(simulator, &output).await,
         ref other => commands::run(other, &args, &output, ending).await,
     };

@@ -4,6 +4,7 @@ use crate::barrier::{Direction, Outcome};
 use crate::cli::output::Output;
 use crate::engine::{Options, SignalLoop};
 use crate::error::{Error, Result};
+use crate::feedback::FILES;
 use crate::learning::outcomes::Pattern;
 use crate::signal::{Signal, Source};
 use crate::time::{Clock, DAY_MS, Tz};
@@ -74,7 +75,12 @@ pub struct Week {
 /// Lets a learner meet the market for so many weeks, a line each; what it came to, as JSON.
 pub async fn learn(home: PathBuf, seed: u64, start_ms: i64, weeks: u32, output: &Output) -> Result<Value> {
     let clock = Clock::standing(start_ms);
-    let core = Arc::new(SignalLoop::open(Options { home: Some(home), clock: clock.clone(), ..Options::default() })?);
+    let core = Arc::new(SignalLoop::open(Options {
+        home: Some(home),
+        store: Some(FILES.to_owned()),
+        clock: clock.clone(),
+        ..Options::default()
+    })?);
     core.configure(serde_json::Map::from_iter([("durability".to_owned(), json!("os"))]))?;
     let mut market = Planted { rng: ChaCha8Rng::seed_from_u64(seed), given: 0 };
     let mut told = Vec::new();

@@ -3,7 +3,7 @@
 use super::{Check, Finding};
 use crate::engine::{MarketModels, SignalLoop};
 use crate::error::{Error, Result};
-use crate::feedback::{FeedbackStore, StatsFilter, StoreOptions};
+use crate::feedback::{StatsFilter, StoreOptions};
 use crate::scheduler::Outcome;
 use crate::symbol::Market;
 use crate::time::format_iso;
@@ -60,12 +60,12 @@ fn writable(folder: &Path) -> Result<()> {
 /// The log of signals.
 pub(super) fn signals(core: &SignalLoop) -> Vec<Finding> {
     let folder = core.home().join("feedback");
-    let log = folder.join("signals.jsonl");
-    if !log.exists() {
+    let place = core.whereabouts();
+    if !place.may_hold_signals() {
         return vec![Finding::fine(Check::Signals, "none were recorded yet")];
     }
     let options = StoreOptions { patience: PATIENCE, ..StoreOptions::from(&*core.config()) };
-    let store = FeedbackStore::open(&folder, options).and_then(|store| {
+    let store = place.open(options).and_then(|store| {
         let figures = store.stats(&StatsFilter::default())?.figures;
         Ok((store.recovery(), figures))
     });
@@ -88,7 +88,7 @@ pub(super) fn signals(core: &SignalLoop) -> Vec<Finding> {
         found.push(Finding::warning(Check::Signals, what, why, format!("a copy is in {}", quarantine(&folder))));
     }
     if recovery.damaged > 0 {
-        let what = format!("{} damaged lines in {}", recovery.damaged, log.display());
+        let what = format!("{} damaged lines in {place}", recovery.damaged);
         let why = "they are not counted; the disk, a copy or an editor changed them";
         let advice =
             format!("look at the copies in {}, then `signalloop compact` leaves them out", quarantine(&folder));
@@ -99,7 +99,7 @@ pub(super) fn signals(core: &SignalLoop) -> Vec<Finding> {
         let why = "the first outcome stands; another program may be writing to the log";
         found.push(Finding::warning(Check::Signals, what, why, format!("look at {}", quarantine(&folder))));
     }
-    let what = format!("{} signals, {} of them open, in {}", figures.total, figures.active, log.display());
+    let what = format!("{} signals, {} of them open, in {}", figures.total, figures.active, place);
     found.push(Finding::fine(Check::Signals, what));
     found
 }

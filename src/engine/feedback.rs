@@ -158,7 +158,7 @@ impl SignalLoop {
     /// # Errors
     /// As [`Self::store`].
     pub fn existing_store(&self) -> Result<Option<FeedbackStore>> {
-        if self.open_store().is_none() && !self.home.join("feedback").exists() {
+        if self.open_store().is_none() && !self.whereabouts.may_hold_signals() {
             return Ok(None);
         }
         self.store().map(Some)

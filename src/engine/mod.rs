@@ -35,7 +35,7 @@ pub use train::{Phase, TrainMode, TrainProgress, TrainRequest, TrainResult, Trai
 use crate::cancel::Cancel;
 use crate::config::Config;
 use crate::error::{Error, Result, guard};
-use crate::feedback::{FeedbackStore, StoreOptions};
+use crate::feedback::{FeedbackStore, StoreOptions, Whereabouts};
 use crate::market::{CandleSource, Exchange};
 use crate::model::Registry;
 use crate::symbol::{Market, Symbol, Timeframe};
@@ -51,11 +51,17 @@ pub const HOME_VARIABLE: &str = "SIGNALLOOP_HOME";
 /// The environment variable that names the exchange, before `training_config.json` and after an option.
 pub const EXCHANGE_VARIABLE: &str = "SIGNALLOOP_EXCHANGE_URL";
 
+/// The environment variable that names where the signals are kept, after an option.
+pub const STORE_VARIABLE: &str = "SIGNALLOOP_STORE";
+
 /// How to open a loop. `Default` is the default home with everything as configured there.
 #[derive(Default, Clone)]
 pub struct Options {
     /// The home folder. Default: `SIGNALLOOP_HOME`, else `./ml`.
     pub home: Option<PathBuf>,
+    /// Where the signals are kept: `postgres://…` for a database that several machines share, [`crate::feedback::FILES`] for
+    /// the home. Default: `SIGNALLOOP_STORE`, else the home.
+    pub store: Option<String>,
     /// Threads that train. Default: one less than the machine has cores, at least one, so that Node keeps its own.
     pub threads: Option<usize>,
     /// Base URL of the exchange. Default: `SIGNALLOOP_EXCHANGE_URL`, else `training_config.json`, else Binance.
@@ -73,6 +79,7 @@ pub struct SignalLoop {
     settings: RwLock<Settings>,
     registry: Registry,
     pool: Mutex<Option<Arc<rayon::ThreadPool>>>,
+    whereabouts: Whereabouts,
     store: Mutex<StoreState>,
     tails: Tails,
     /// The client of the exchange and its URL: one for all, so that they share its connections and its budget.
@@ -110,7 +117,10 @@ impl SignalLoop {
         // What a loop writes stays in one place, wherever its process goes afterwards.
         let home = std::path::absolute(&home).map_err(|e| Error::io("find", &home, e))?;
         let settings = RwLock::new(Settings::read(&home, &options)?);
+        let from_environment = || std::env::var(STORE_VARIABLE).ok().filter(|store| !store.is_empty());
+        let store = options.store.clone().or_else(from_environment);
         Ok(Self {
+            whereabouts: Whereabouts::of(store.as_deref(), home.join("feedback"))?,
             registry: Registry::new(home.join("models")),
             home,
             options,
@@ -144,6 +154,11 @@ impl SignalLoop {
         &self.registry
     }
 
+    /// Where the signals are kept.
+    pub fn whereabouts(&self) -> &Whereabouts {
+        &self.whereabouts
+    }
+
     /// The feedback store, opened at first use.
     pub fn store(&self) -> Result<FeedbackStore> {
         let mut state = self.store.lock();
@@ -152,7 +167,7 @@ impl SignalLoop {
             StoreState::Closed => Err(Error::Closed),
             StoreState::Unopened => {
                 let options = StoreOptions::from(&*self.config());
-                let store = FeedbackStore::open(&self.home.join("feedback"), options)?;
+                let store = self.whereabouts.open(options)?;
                 *state = StoreState::Open(store.clone());
                 Ok(store)
             }

@@ -1,12 +1,11 @@
 //! Reading back many lines of the log at once: in the order in which they stand there, neighbours in one read.
 
-use super::fault::Fault;
 use super::line::{Key, KeyHasher};
-use super::log::Log;
 use super::state::Place;
-use super::storage;
+use super::storage::{self, StoredFile};
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
+use std::io;
 use std::ops::Range;
 
 /// Bytes between two lines that are cheaper to read than to leave out.
@@ -23,15 +22,9 @@ pub(super) struct Ahead {
 }
 
 impl Ahead {
-    /// Reads the lines of those of these signals that are open.
-    pub fn read(log: &Log, keys: impl Iterator<Item = Key>) -> Result<Self, Fault> {
+    /// Reads lines of a log.
+    pub fn read(file: &dyn StoredFile, mut wanted: Vec<(Place, Key)>) -> io::Result<Self> {
         let mut ahead = Self::default();
-        let (file, mut wanted): (_, Vec<(Place, Key)>) = {
-            let view = log.view.read();
-            let open = |key| view.state.slot(key).filter(|slot| view.state.index.levels(*slot).is_some());
-            let wanted = keys.filter_map(|key| Some((view.state.entry(open(key)?).place(), key)));
-            (view.covered.file.clone(), wanted.collect())
-        };
         wanted.sort_unstable_by_key(|(place, _)| place.offset);
         let mut rest = &wanted[..];
         while let [(first, _), ..] = rest
@@ -47,15 +40,22 @@ impl Ahead {
             rest = later;
             let start = ahead.bytes.len();
             ahead.bytes.resize(start + (end - first.offset) as usize, 0);
-            let read = storage::read_full(&*file, &mut ahead.bytes[start..], first.offset);
             // A line that ends too early will not prove itself by its checksum.
-            read.map_err(|e| Fault::of("read", &log.paths.log, &e))?;
+            storage::read_full(file, &mut ahead.bytes[start..], first.offset)?;
             for (place, key) in run {
                 let at = start + (place.offset - first.offset) as usize;
                 ahead.lines.insert(*key, at..at + place.len as usize);
             }
         }
         Ok(ahead)
+    }
+
+    /// Adds a line.
+    #[cfg(feature = "postgres")]
+    pub fn add(&mut self, key: Key, line: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(line);
+        self.lines.insert(key, start..self.bytes.len());
     }
 
     /// The line of a signal, if it was read.

@@ -30,9 +30,7 @@ impl Given {
 impl FeedbackStore {
     /// Whether this reader is known to have been given all that has closed; `false` also when telling would mean to wait.
     pub fn has_no_new_closings(&self, given: &Given) -> bool {
-        let log = &self.inner.log;
-        let current = log.is_current_without_waiting();
-        log.view.try_read().is_some_and(|view| current && view.state.closed_slots().len() == given.count)
+        self.inner.journal.current_state().is_some_and(|state| state.closed_slots().len() == given.count)
     }
 
     /// The closed signals that this reader was not given yet, other processes' included, in order of closing: the newest
@@ -42,12 +40,12 @@ impl FeedbackStore {
     /// As [`FeedbackStore::get`]; nothing counts as given then.
     pub fn new_closings(&self, given: &mut Given, most: usize) -> Result<Vec<Record>> {
         self.refresh()?;
-        if self.inner.log.view.read().state.closed_slots().len() == given.count {
+        if self.inner.journal.state().closed_slots().len() == given.count {
             return Ok(Vec::new());
         }
-        let (file, places, marked) = {
-            let view = self.ordered();
-            let slots = view.state.closed_slots();
+        let (source, places, marked) = {
+            let (state, source) = self.ordered();
+            let slots = state.closed_slots();
             let mut marked = Given { words: given.words.clone(), count: given.count };
             // New ones are mostly the last to have closed, so that the search from the end is short.
             let mut new: Vec<Slot> = Vec::new();
@@ -60,13 +58,14 @@ impl FeedbackStore {
                 }
             }
             new.truncate(most);
-            let places: Vec<_> = new.iter().rev().map(|slot| view.state.entry(*slot).place()).collect();
-            (view.covered.file.clone(), places, marked)
+            let places: Vec<_> = new.iter().rev().map(|slot| state.entry(*slot).place()).collect();
+            (source, places, marked)
         };
-        let records = places
-            .into_iter()
-            .map(|place| self.inner.log.read(&*file, place))
-            .collect::<std::result::Result<_, _>>()?;
+        let mut records = Vec::with_capacity(places.len());
+        source.records(&places, &mut |record| {
+            records.push(record);
+            Ok(())
+        })?;
         *given = marked;
         Ok(records)
     }

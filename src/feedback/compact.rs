@@ -101,7 +101,7 @@ fn copy(log: &Log) -> Result<Option<Copy>, Error> {
         if view.state.needed_bytes() == view.covered.len {
             return Ok(None);
         }
-        (view.covered.file.clone(), view.covered.len, view.generation, view.state.places())
+        (view.covered.file.clone(), view.covered.len, view.generation, view.state.places().collect::<Vec<_>>())
     };
     let file = new_file(log)?;
     let fail = |e| Fault::of("write", &log.paths.compacting, &e);

@@ -84,6 +84,44 @@ impl FeedbackStore {
         }
     }
 
+    /// Takes in all signals of another store, in their order. What is known already is passed over, so a copy that was
+    /// interrupted goes on when it is begun again; `line` of what is refused is its number in that order. `progress` is
+    /// told how many are through.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when one of the stores cannot be read or written; what was taken in before stays. [`Error::Closed`].
+    pub async fn copy_from(&self, other: &Self, mut progress: impl FnMut(u64)) -> Result<ImportReport> {
+        other.refresh()?;
+        let mut report = ImportReport::default();
+        loop {
+            let records = other.recorded(report.lines as usize, BATCH)?;
+            if records.is_empty() {
+                return Ok(report);
+            }
+            let changes = NewLine::all(records.into_iter())?.into_iter().map(Change::Import).collect();
+            for verdict in self.send(changes)?.verdicts().await? {
+                report.lines += 1;
+                report.note(report.lines, verdict);
+            }
+            progress(report.lines);
+        }
+    }
+
+    /// Signals in order of recording, which never changes, from this one on.
+    fn recorded(&self, from: usize, most: usize) -> Result<Vec<Record>> {
+        self.check_open()?;
+        let (places, source) = {
+            let (state, source) = self.inner.journal.look();
+            (state.places().skip(from).take(most).collect::<Vec<_>>(), source)
+        };
+        let mut records = Vec::with_capacity(places.len());
+        source.records(&places, &mut |record| {
+            records.push(record);
+            Ok(())
+        })?;
+        Ok(records)
+    }
+
     fn importing(&self, text: &[u8]) -> std::result::Result<Vec<NewLine>, String> {
         let record = line::decode(text, self.inner.options.timezone)?;
         NewLine::all(std::iter::once(record)).map_err(|e| e.to_string())

@@ -17,6 +17,7 @@ use crate::time::Tz;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
+use std::fmt;
 use std::hash::Hasher;
 
 /// The longest line of an open signal, in bytes.
@@ -37,6 +38,12 @@ pub(super) const SEAL_BYTES: usize = SEAL_START.len() + DIGITS + SEAL_END.len();
 /// Source: Fowler, Noll, Vo, RFC 9923. Stable across versions, because the snapshot holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key(pub(super) u64, pub(super) u64);
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}{:016x}", self.0, self.1)
+    }
+}
 
 impl Key {
     pub(super) fn of(id: &str) -> Self {
@@ -221,6 +228,11 @@ impl<'a> From<Own<'a>> for Facts<'a> {
 }
 
 impl Facts<'_> {
+    /// The same, borrowed.
+    pub fn borrowed(&self) -> Facts<'_> {
+        Facts { symbol: Cow::Borrowed(&self.symbol), ..*self }
+    }
+
     pub fn into_owned(self) -> Facts<'static> {
         Facts { symbol: Cow::Owned(self.symbol.into_owned()), ..self }
     }

@@ -5,7 +5,7 @@
 //! the open file and dies with its process.
 
 use super::fault::Fault;
-use super::line::{self, Facts};
+use super::line;
 use super::lock::{Guard, acquire};
 use super::paths::Paths;
 use super::quarantine::{self, Damaged};
@@ -14,7 +14,7 @@ use super::snapshot::Snapshot;
 use super::state::{Applied, Place};
 use super::storage::{self, Lock, Storage, StoredFile};
 use super::view::View;
-use crate::signal::Record;
+use super::writer::Staged;
 use crate::time::Tz;
 use parking_lot::{Mutex, RwLock};
 use std::path::Path;
@@ -352,9 +352,10 @@ impl Log {
     }
 
     /// Takes in what was just appended.
-    pub fn accept(&self, lines: &[u8], added: &[(Facts<'static>, Place)], synced: bool) {
+    pub fn accept(&self, staged: &Staged<'_>, synced: bool) {
         let mut view = self.view.write();
-        let len = view.covered.len + lines.len() as u64;
+        let base = view.covered.len;
+        let len = base + staged.lines.len() as u64;
         if !view.covered.file.stat().is_ok_and(|stat| stat.len == len) {
             // Someone who does not know the lock appended at the same time: the lines are there, but where? The state falls
             // behind until the log can be read; what was promised stands.
@@ -362,20 +363,15 @@ impl Log {
             let _ = self.catch_up(Lock::Exclusive);
             return;
         }
-        for (facts, place) in added {
+        for (facts, range) in &staged.added {
+            let place = Place { offset: base + range.start as u64, len: range.len() as u32 };
             // Both were checked against this very state; a refusal would be a defect, and the log is right all the same.
-            let _ = view.state.apply(facts, *place);
+            let _ = view.state.apply(facts, place);
         }
-        view.covered.reach(lines);
+        view.covered.reach(&staged.lines);
         if synced {
             view.covered.synced = view.covered.len;
         }
-    }
-
-    /// Reads one record.
-    pub fn read(&self, file: &dyn StoredFile, place: Place) -> Result<Record, Fault> {
-        line::decode(&self.read_line(file, place)?, self.zone)
-            .map_err(|reason| Fault::Failed(format!("{} at byte {}: {reason}", self.paths.log.display(), place.offset)))
     }
 
     /// Reads one line, as far as it is there.

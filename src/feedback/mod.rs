@@ -7,8 +7,10 @@ mod closings;
 mod compact;
 #[cfg(test)]
 mod faults;
+mod folder;
 mod import;
 mod index;
+mod journal;
 mod line;
 mod log;
 mod open;
@@ -20,8 +22,11 @@ mod scan;
 mod snapshot;
 mod state;
 mod stats;
+#[cfg(feature = "postgres")]
+mod table;
 mod upkeep;
 mod view;
+mod whereabouts;
 mod writer;
 
 pub use closings::Given;
@@ -32,19 +37,24 @@ pub use log::Recovery;
 pub use open::OpenSignal;
 pub use prices::Tick;
 pub use stats::{Ended, Figures, Stats, StatsFilter, newcombe, wilson};
+pub use whereabouts::{FILES, Whereabouts};
 pub use writer::Lines;
 
 use crate::barrier::{Direction, Levels, Outcome};
 use crate::config::{Config, Durability};
+#[cfg(feature = "postgres")]
+use crate::database::StoreUrl;
 use crate::error::{Error, Result, guard};
 use crate::files::{fault, lock, storage};
 use crate::signal::{Closing, Record, Signal};
 use crate::symbol::{Symbol, Timeframe};
 use crate::time::Tz;
 use crate::time::{MAX_MILLIS, MIN_MILLIS};
+use folder::FolderTurns;
+use journal::{Journal, Source, StateRead, Turns};
 use log::Log;
 use own::Own;
-use parking_lot::{Mutex, RwLockReadGuard, RwLockWriteGuard};
+use parking_lot::Mutex;
 use state::Place;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -53,7 +63,6 @@ use std::time::Duration;
 use storage::{Disk, Storage};
 use tokio::sync::{oneshot, watch};
 use upkeep::Upkeep;
-use view::View;
 use writer::{Change, Changes, CloseRequest, Job, Verdict, Writer};
 
 /// How a store is opened.
@@ -162,7 +171,7 @@ pub struct FeedbackStore {
 }
 
 struct Inner {
-    log: Arc<Log>,
+    journal: Arc<dyn Journal>,
     options: StoreOptions,
     jobs: Arc<Jobs>,
     /// Turns true, or loses its sender, when the writer has ended.
@@ -185,13 +194,35 @@ impl FeedbackStore {
         let (log, lock) = Log::open(folder, options.timezone, options.patience, storage)?;
         let (jobs, queue) = mpsc::channel();
         let jobs = Arc::new(Mutex::new(Some(jobs)));
-        let thread = |e| Error::Store(format!("cannot start a thread: {e}"));
         // Weak, so that the writer ends with the last handle of the store.
         let of = Arc::downgrade(&jobs);
         let upkeep =
-            Upkeep::start(&log, move |copy| swap(&*of.upgrade().ok_or(Error::Closed)?, copy)).map_err(thread)?;
+            Upkeep::start(&log, move |copy| swap(&*of.upgrade().ok_or(Error::Closed)?, copy)).map_err(no_thread)?;
+        let turns = FolderTurns::new(log.clone(), lock, options.durability, upkeep);
+        Self::start(log, Box::new(turns), jobs, queue, options)
+    }
+
+    /// Opens the store in a database: the same signals for all who open the same one. Its tables are made if missing.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when it cannot be reached or used.
+    #[cfg(feature = "postgres")]
+    pub fn open_database(url: StoreUrl, options: StoreOptions) -> Result<Self> {
+        let table = table::Table::open(url, options.timezone, options.patience)?;
+        let (jobs, queue) = mpsc::channel();
+        let turns = table::TableTurns::new(table.clone());
+        Self::start(table, Box::new(turns), Arc::new(Mutex::new(Some(jobs))), queue, options)
+    }
+
+    fn start(
+        journal: Arc<dyn Journal>,
+        turns: Box<dyn Turns>,
+        jobs: Arc<Jobs>,
+        queue: mpsc::Receiver<Job>,
+        options: StoreOptions,
+    ) -> Result<Self> {
         let (end, ended) = watch::channel(false);
-        let writer = Writer::new(log.clone(), lock, options.durability, upkeep);
+        let writer = Writer::new(journal.clone(), turns, options.timezone);
         std::thread::Builder::new()
             .name("signalloop-store".to_owned())
             .spawn(move || {
@@ -199,8 +230,8 @@ impl FeedbackStore {
                 // Nobody may be waiting.
                 let _ = end.send(true);
             })
-            .map_err(thread)?;
-        Ok(Self { inner: Arc::new(Inner { log, options, jobs, ended }) })
+            .map_err(no_thread)?;
+        Ok(Self { inner: Arc::new(Inner { journal, options, jobs, ended }) })
     }
 
     /// Costs of a round trip in basis points of the entry price, which the figures after costs are computed with.
@@ -210,7 +241,7 @@ impl FeedbackStore {
 
     /// What was found wrong with the log since it was opened, and what was done about it.
     pub fn recovery(&self) -> Recovery {
-        *self.inner.log.recovery.lock()
+        self.inner.journal.recovery()
     }
 
     /// Records a signal. `true` once it is safe at the store's durability; also when this very signal was recorded before.
@@ -266,16 +297,15 @@ impl FeedbackStore {
     /// # Errors
     /// [`Error::Store`] when the log cannot be read, [`Error::Closed`].
     pub fn get(&self, id: &str) -> Result<Option<Record>> {
-        self.refresh()?;
-        let log = &self.inner.log;
-        let (file, place) = {
-            let view = log.view.read();
-            match view.state.slot(line::Key::of(id)) {
-                None => return Ok(None),
-                Some(slot) => (view.covered.file.clone(), view.state.entry(slot).place()),
-            }
-        };
-        Ok(Some(log.read(&*file, place)?).filter(|record| record.signal.id == id))
+        let mut found = None;
+        self.visit(
+            |state| state.place(SignalKey::of(id)).into_iter().collect(),
+            |record| {
+                found = Some(record).filter(|record| record.signal.id == id);
+                Ok(())
+            },
+        )?;
+        Ok(found)
     }
 
     /// The open signals of a symbol, or of all, in order of recording.
@@ -300,7 +330,7 @@ impl FeedbackStore {
     /// As [`FeedbackStore::get`].
     pub fn open_by_symbol(&self) -> Result<BTreeMap<Symbol, Vec<OpenSignal>>> {
         self.refresh()?;
-        Ok(self.inner.log.view.read().state.open_by_symbol())
+        Ok(self.inner.journal.state().open_by_symbol())
     }
 
     /// The id of a signal, read from the log.
@@ -309,11 +339,13 @@ impl FeedbackStore {
     /// As [`FeedbackStore::get`].
     pub fn id_of(&self, key: SignalKey) -> Result<Option<String>> {
         let mut id = None;
-        let places = |state: &state::State| state.slot(key).map(|slot| state.entry(slot).place()).into_iter().collect();
-        self.visit(places, |record| {
-            id = Some(record.signal.id);
-            Ok(())
-        })?;
+        self.visit(
+            |state| state.place(key).into_iter().collect(),
+            |record| {
+                id = Some(record.signal.id);
+                Ok(())
+            },
+        )?;
         Ok(id)
     }
 
@@ -323,7 +355,7 @@ impl FeedbackStore {
     /// As [`FeedbackStore::get`].
     pub fn stats(&self, filter: &StatsFilter) -> Result<Stats> {
         self.refresh()?;
-        Ok(self.ordered().state.stats(filter, self.inner.options.fee_bps))
+        Ok(self.ordered().0.stats(filter, self.inner.options.fee_bps))
     }
 
     /// What the signals that a filter asks for came to, in order of closing, without reading the log for it.
@@ -332,7 +364,7 @@ impl FeedbackStore {
     /// As [`FeedbackStore::get`].
     pub fn ended(&self, filter: &StatsFilter) -> Result<Vec<Ended>> {
         self.refresh()?;
-        Ok(self.ordered().state.ended(filter))
+        Ok(self.ordered().0.ended(filter))
     }
 
     /// Visits the closed records that a filter asks for, in order of closing, reading them from the log one by one.
@@ -351,7 +383,7 @@ impl FeedbackStore {
         self.refresh()?;
         let store = self.clone();
         self.in_background("signalloop-compact", move || {
-            compact::compact(&store.inner.log, |copy| swap(&store.inner.jobs, copy))
+            store.inner.journal.compact(&|copy| swap(&store.inner.jobs, copy))
         })
         .await
     }
@@ -369,7 +401,7 @@ impl FeedbackStore {
                 // Nobody may be waiting any more.
                 let _ = reply.send(guard(work));
             })
-            .map_err(|e| Error::Store(format!("cannot start a thread: {e}")))?;
+            .map_err(no_thread)?;
         result.await.unwrap_or_else(|_| Err(lost()))
     }
 
@@ -380,24 +412,26 @@ impl FeedbackStore {
         let _ = self.inner.ended.clone().wait_for(|ended| *ended).await;
     }
 
-    fn refresh(&self) -> Result<()> {
-        if self.inner.jobs.lock().is_none() {
-            return Err(Error::Closed);
-        }
-        Ok(self.inner.log.refresh()?)
+    fn check_open(&self) -> Result<()> {
+        if self.inner.jobs.lock().is_none() { Err(Error::Closed) } else { Ok(()) }
     }
 
-    /// The view with its closed signals in order of closing, and staying so while it is looked at. They mostly are in
+    fn refresh(&self) -> Result<()> {
+        self.check_open()?;
+        self.inner.journal.refresh()
+    }
+
+    /// The state with its closed signals in order of closing, and staying so while it is looked at. They mostly are in
     /// order; not after old signals were closed late.
-    fn ordered(&self) -> RwLockReadGuard<'_, View> {
-        let view = self.inner.log.view.read();
-        if !view.state.is_disordered() {
-            return view;
+    fn ordered(&self) -> (StateRead<'_>, Box<dyn Source + '_>) {
+        loop {
+            let (state, source) = self.inner.journal.look();
+            if !state.is_disordered() {
+                return (state, source);
+            }
+            drop(state);
+            self.inner.journal.state_mut().put_in_order();
         }
-        drop(view);
-        let mut view = self.inner.log.view.write();
-        view.state.put_in_order();
-        RwLockWriteGuard::downgrade(view)
     }
 
     fn visit(
@@ -406,15 +440,11 @@ impl FeedbackStore {
         mut visit: impl FnMut(Record) -> Result<()>,
     ) -> Result<()> {
         self.refresh()?;
-        // The file goes with its places: a compaction that replaces it leaves this one to be read to the end.
-        let (file, places) = {
-            let view = self.ordered();
-            (view.covered.file.clone(), places(&view.state))
+        let (places, source) = {
+            let (state, source) = self.ordered();
+            (places(&state), source)
         };
-        for place in places {
-            visit(self.inner.log.read(&*file, place)?)?;
-        }
-        Ok(())
+        source.records(&places, &mut visit)
     }
 
     fn send(&self, changes: Vec<Change>) -> Result<Pending> {
@@ -481,6 +511,10 @@ impl Pending {
             _ => Ok(closed),
         }
     }
+}
+
+fn no_thread(cause: std::io::Error) -> Error {
+    Error::Store(format!("cannot start a thread: {cause}"))
 }
 
 fn lost() -> Error {

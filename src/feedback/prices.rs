@@ -36,15 +36,12 @@ impl FeedbackStore {
     /// something, or when telling would mean to wait for anyone: then ask [`FeedbackStore::on_price`]. Never blocks, so
     /// that a backend may ask on its event loop; costs about two microseconds.
     pub fn closes_nothing(&self, symbol: &Symbol, price: f64, time_ms: i64) -> bool {
-        let log = &self.inner.log;
         if self.inner.jobs.try_lock().is_none_or(|jobs| jobs.is_none()) {
             return false;
         }
-        let current = log.is_current_without_waiting();
-        let view = log.view.try_write().filter(|_| current);
-        view.is_some_and(|mut view| {
-            let number = view.state.symbol_number(symbol);
-            number.is_none_or(|number| view.state.index.misses(number, price, time_ms))
+        self.inner.journal.current_state().is_some_and(|mut state| {
+            let number = state.symbol_number(symbol);
+            number.is_none_or(|number| state.index.misses(number, price, time_ms))
         })
     }
 
@@ -90,9 +87,10 @@ impl FeedbackStore {
     /// Finds what prices hit and sends it off to be closed. Nothing lies between: what is hit is held back from further
     /// prices until the writer has either closed it or put it back.
     fn close_hits(&self, find: impl FnOnce(&mut State, &mut Vec<Hit>)) -> Result<Pending> {
-        self.refresh()?;
+        self.check_open()?;
+        self.inner.journal.refresh_for_price()?;
         let mut hits = Vec::new();
-        find(&mut self.inner.log.view.write().state, &mut hits);
+        find(&mut self.inner.journal.state_mut(), &mut hits);
         if hits.is_empty() {
             return Ok(Pending(None));
         }

@@ -100,6 +100,11 @@ impl State {
         self.ids.get(&key).copied()
     }
 
+    /// Where the record of a signal is.
+    pub fn place(&self, key: Key) -> Option<Place> {
+        self.slot(key).map(|slot| self.entry(slot).place())
+    }
+
     pub fn entry(&self, slot: Slot) -> &Entry {
         &self.entries[slot as usize]
     }
@@ -228,8 +233,8 @@ impl State {
     }
 
     /// Where the line of each signal is, in order of recording.
-    pub fn places(&self) -> Vec<Place> {
-        self.entries.iter().map(Entry::place).collect()
+    pub fn places(&self) -> impl Iterator<Item = Place> {
+        self.entries.iter().map(Entry::place)
     }
 
     /// Moves on to a compacted log. Lines before the offset `of` have gone to `places`, in order of recording; those from

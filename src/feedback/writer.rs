@@ -4,23 +4,17 @@
 use super::ClosedSignal;
 use super::ahead::Ahead;
 use super::compact::{self, Compaction};
-use super::fault::Fault;
 use super::index::Hit;
+use super::journal::{Journal, Turns};
 use super::line::{self, Facts, Key, KeyHasher};
-use super::lock::Guard;
-use super::log::Log;
-use super::state::Place;
-use super::storage::{Lock, StoredFile};
-use super::upkeep::Upkeep;
 use crate::barrier::{Levels, Outcome};
-use crate::config::Durability;
 use crate::error::{self, Error, Result};
 use crate::signal::{Closing, Record, Signal, assumed_profit};
+use crate::time::Tz;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::ops::Range;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use tokio::sync::oneshot;
 
@@ -146,51 +140,43 @@ pub(super) struct Changes {
 
 /// The thread's own things.
 pub(super) struct Writer {
-    log: Arc<Log>,
-    /// This thread's handle of the lock file.
-    lock: Arc<dyn StoredFile>,
-    durability: Durability,
-    upkeep: Upkeep,
+    journal: Arc<dyn Journal>,
+    turns: Box<dyn Turns>,
+    zone: Tz,
 }
 
-/// Lines about to be appended, and what the log will say then.
+/// Lines about to be appended, and what the journal will say then.
 #[derive(Default)]
-struct Staged {
-    lines: Vec<u8>,
-    added: Vec<(Facts<'static>, Place)>,
-    /// The newest line of each signal among them, as an index of `added`.
+pub(super) struct Staged<'a> {
+    pub lines: Vec<u8>,
+    /// What memory keeps of each line, and where it is among them, its newline not counted.
+    pub added: Vec<(Facts<'a>, Range<usize>)>,
+    /// The newest line of each signal, as an index of `added`.
     newest: HashMap<Key, usize, BuildHasherDefault<KeyHasher>>,
     /// A caller is told that something old is safe, so it must be.
     vouched: bool,
-    /// The lines of what prices hit.
+    /// Lines that were read before they are asked for.
     ahead: Ahead,
 }
 
-impl Staged {
-    fn add(&mut self, base: u64, facts: Facts<'static>, line: &[u8]) {
-        let place = Place { offset: base + self.lines.len() as u64, len: line.len() as u32 - 1 };
+impl<'a> Staged<'a> {
+    fn add(&mut self, facts: Facts<'a>, line: &[u8]) {
+        let start = self.lines.len();
         self.lines.extend_from_slice(line);
         self.newest.insert(facts.key, self.added.len());
-        self.added.push((facts, place));
+        self.added.push((facts, start..self.lines.len() - 1));
     }
-}
 
-/// The writer's turn at the log.
-struct Turn {
-    log: Arc<Log>,
-    _guard: Guard,
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        // Before the lock goes, which is dropped after this: from then on, others may write.
-        self.log.writing.store(false, Ordering::Release);
+    /// The newest line of a signal among them, and what memory keeps of it.
+    pub fn newest(&self, key: Key) -> Option<(&Facts<'a>, &[u8])> {
+        let (facts, range) = &self.added[*self.newest.get(&key)?];
+        Some((facts, &self.lines[range.clone()]))
     }
 }
 
 impl Writer {
-    pub fn new(log: Arc<Log>, lock: Arc<dyn StoredFile>, durability: Durability, upkeep: Upkeep) -> Self {
-        Self { log, lock, durability, upkeep }
+    pub fn new(journal: Arc<dyn Journal>, turns: Box<dyn Turns>, zone: Tz) -> Self {
+        Self { journal, turns, zone }
     }
 
     /// Works until the last sender is gone and the queue is empty.
@@ -208,42 +194,27 @@ impl Writer {
                 self.serve(batch);
             }
             if let Some(Job::Swap(copy, reply)) = next {
-                let result = error::guard(|| self.swap(copy).map_err(Error::from));
+                let result = error::guard(|| self.turns.swap(copy));
+                self.turns.end();
                 // A compaction that no longer waits was closed meanwhile.
                 let _ = reply.send(result);
             }
-            self.upkeep.grown();
+            self.turns.grown();
         }
-        self.log.ending.store(true, Ordering::Relaxed);
-        self.upkeep.end();
-        self.log.save_snapshot();
-    }
-
-    fn swap(&mut self, copy: compact::Copy) -> std::result::Result<Option<Compaction>, Fault> {
-        let guard = self.begin()?;
-        let result = compact::put_in_place(&self.log, copy);
-        drop(guard);
-        result
-    }
-
-    /// Takes the lock and catches up: until the turn ends, the state is the log.
-    fn begin(&mut self) -> std::result::Result<Turn, Fault> {
-        let guard = self.log.lock(&mut self.lock)?;
-        self.log.catch_up(Lock::Exclusive)?;
-        self.log.writing.store(true, Ordering::Release);
-        Ok(Turn { log: self.log.clone(), _guard: guard })
+        self.turns.finish();
     }
 
     fn serve(&mut self, batch: Vec<Changes>) {
         let (changes, replies): (Vec<_>, Vec<_>) = batch.into_iter().map(|job| (job.changes, job.reply)).unzip();
         let hits: Vec<Key> = changes.iter().flatten().filter_map(Change::hit).collect();
-        let result = error::guard(|| self.commit(changes).map_err(Error::from));
+        let result = error::guard(|| self.commit(&changes));
+        self.turns.end();
         // What was hit but not closed goes back to where the next price finds it. Those that closed are gone from there.
         if !hits.is_empty() {
-            let mut view = self.log.view.write();
+            let mut state = self.journal.state_mut();
             for key in hits {
-                if let Some(slot) = view.state.slot(key) {
-                    view.state.index.put_back(slot);
+                if let Some(slot) = state.slot(key) {
+                    state.index.put_back(slot);
                 }
             }
         }
@@ -258,47 +229,59 @@ impl Writer {
         }
     }
 
-    /// One batch, under the lock: all of it is stored, or none of it.
-    fn commit(&mut self, jobs: Vec<Vec<Change>>) -> std::result::Result<Vec<Vec<Verdict>>, Fault> {
-        let log = self.log.clone();
-        let guard = self.begin()?;
-        let base = log.view.read().covered.len;
-        let hits = jobs.iter().flatten().filter_map(Change::hit);
-        // What cannot be read at once is read one by one, and fails one by one.
-        let ahead = Ahead::read(&log, hits).unwrap_or_default();
-        let mut staged = Staged { ahead, ..Staged::default() };
+    /// One batch in one turn: all of it is stored, or none of it.
+    fn commit(&mut self, jobs: &[Vec<Change>]) -> Result<Vec<Vec<Verdict>>> {
+        self.turns.begin()?;
+        loop {
+            let mut staged = self.stage(jobs)?;
+            let mut decide = |change| self.decide(change, &mut staged).unwrap_or_else(Verdict::Refused);
+            let verdicts = jobs.iter().map(|changes| changes.iter().map(&mut decide).collect()).collect();
+            let done = match staged.lines.is_empty() {
+                true => self.turns.confirm(staged.vouched)?,
+                false => self.turns.append(&staged)?,
+            };
+            if done {
+                return Ok(verdicts);
+            }
+        }
+    }
+
+    /// Room for what these changes will add, and the lines that they are about, as far as those are better read at once.
+    fn stage<'a>(&self, jobs: &'a [Vec<Change>]) -> Result<Staged<'a>> {
+        let (wanted, source) = {
+            let (state, source) = self.journal.look();
+            let open = |key| state.slot(key).filter(|slot| state.index.levels(*slot).is_some());
+            let wanted = |change: &Change| match change {
+                Change::Hit(hit) => Some((state.entry(open(hit.key)?).place(), hit.key)),
+                _ if !source.is_far() => None,
+                Change::Record(line) | Change::Import(line) => Some((state.place(line.facts.key)?, line.facts.key)),
+                Change::Close(request) => {
+                    let key = Key::of(&request.id);
+                    Some((state.entry(open(key)?).place(), key))
+                }
+            };
+            let wanted: Vec<_> = jobs.iter().flatten().filter_map(wanted).collect();
+            (wanted, source)
+        };
+        let mut staged = Staged { ahead: source.ahead(wanted)?, ..Staged::default() };
         let count = jobs.iter().map(Vec::len).sum();
         staged.newest.reserve(count);
         staged.added.reserve(count);
         staged.lines.reserve(jobs.iter().flatten().map(Change::bytes).sum());
-        let verdicts = jobs
-            .into_iter()
-            .map(|changes| changes.into_iter().map(|change| self.decide(change, base, &mut staged)).collect())
-            .collect();
-        let sync = self.durability == Durability::Fsync;
-        if staged.lines.is_empty() {
-            if sync && staged.vouched {
-                log.sync_covered()?;
-            }
-        } else {
-            log.append(&staged.lines, sync)?;
-            log.accept(&staged.lines, &staged.added, sync);
-        }
-        drop(guard);
-        Ok(verdicts)
+        Ok(staged)
     }
 
-    fn decide(&self, change: Change, base: u64, staged: &mut Staged) -> Verdict {
-        let decided = match change {
-            Change::Record(line) => self.record(line, base, staged),
-            Change::Import(line) => self.import(line, base, staged),
-            Change::Hit(hit) => self.close(hit.key, None, base, staged, |_| Closing {
+    fn decide<'a>(&self, change: &'a Change, staged: &mut Staged<'a>) -> Result<Verdict> {
+        match change {
+            Change::Record(line) => self.record(line, staged),
+            Change::Import(line) => self.import(line, staged),
+            Change::Hit(hit) => self.close(hit.key, None, staged, |_| Closing {
                 outcome: hit.exit.outcome,
                 exit_price: Some(hit.exit.price),
                 profit_percent: hit.profit_percent,
                 closed_ms: hit.exit.time_ms,
             }),
-            Change::Close(request) => self.close(Key::of(&request.id), Some(&request.id), base, staged, |levels| {
+            Change::Close(request) => self.close(Key::of(&request.id), Some(&request.id), staged, |levels| {
                 let assumed = || assumed_profit(levels, request.outcome, request.exit_price);
                 Closing {
                     outcome: request.outcome,
@@ -307,17 +290,15 @@ impl Writer {
                     closed_ms: request.now_ms.max(levels.since_ms),
                 }
             }),
-        };
-        decided.unwrap_or_else(Verdict::Refused)
+        }
     }
 
-    fn record(&self, line: NewLine, base: u64, staged: &mut Staged) -> Result<Verdict> {
-        let Some(before) = self.find(line.facts.key, base, staged)? else {
-            let NewLine { facts, buffer, range } = line;
-            staged.add(base, facts, &buffer[range]);
+    fn record<'a>(&self, line: &'a NewLine, staged: &mut Staged<'a>) -> Result<Verdict> {
+        let Some(before) = self.find(line.facts.key, staged)? else {
+            staged.add(line.facts.borrowed(), line.bytes());
             return Ok(Verdict::Recorded);
         };
-        let signal = self.read_back(&line)?.signal;
+        let signal = self.read_back(line)?.signal;
         if let Some(field) = before.signal.first_difference(&signal) {
             return Err(Error::SignalConflict { id: signal.id, field });
         }
@@ -325,11 +306,11 @@ impl Writer {
         Ok(Verdict::Known)
     }
 
-    fn import(&self, line: NewLine, base: u64, staged: &mut Staged) -> Result<Verdict> {
-        let (Some(before), Some(closing)) = (self.find(line.facts.key, base, staged)?, line.facts.closing) else {
-            return self.record(line, base, staged);
+    fn import<'a>(&self, line: &'a NewLine, staged: &mut Staged<'a>) -> Result<Verdict> {
+        let (Some(before), Some(closing)) = (self.find(line.facts.key, staged)?, line.facts.closing) else {
+            return self.record(line, staged);
         };
-        let (old, new) = (&before.signal, self.read_back(&line)?.signal);
+        let (old, new) = (&before.signal, self.read_back(line)?.signal);
         // The old system's closing lines carry keys that its records do not: what the price index knows must agree.
         if (&old.symbol, old.timeframe, old.levels()) != (&new.symbol, new.timeframe, new.levels()) {
             let field = old.first_difference(&new).unwrap_or("levels");
@@ -337,7 +318,7 @@ impl Writer {
         }
         match before.closing {
             None => {
-                staged.add(base, line.facts.clone(), line.bytes());
+                staged.add(line.facts.borrowed(), line.bytes());
                 Ok(Verdict::Closed(Box::new(ClosedSignal::new(&new, &closing))))
             }
             Some(first) if first.outcome == closing.outcome && first.closed_ms == closing.closed_ms => {
@@ -349,27 +330,26 @@ impl Writer {
     }
 
     fn read_back(&self, line: &NewLine) -> Result<Record> {
-        line::decode(line.bytes().trim_ascii_end(), self.log.zone).map_err(Error::Internal)
+        line::decode(line.bytes().trim_ascii_end(), self.zone).map_err(Error::Internal)
     }
 
     fn close(
         &self,
         key: Key,
         id: Option<&str>,
-        base: u64,
-        staged: &mut Staged,
+        staged: &mut Staged<'_>,
         closing: impl Fn(&Levels) -> Closing,
     ) -> Result<Verdict> {
         // What is known to be closed, or unknown, need not be read.
         if !staged.newest.contains_key(&key) {
-            let view = self.log.view.read();
-            if view.state.slot(key).is_none_or(|slot| view.state.index.levels(slot).is_none()) {
+            let state = self.journal.state();
+            if state.slot(key).is_none_or(|slot| state.index.levels(slot).is_none()) {
                 return Ok(Verdict::NotOpen);
             }
         }
-        let Some(line) = self.line(key, base, staged)? else { return Ok(Verdict::NotOpen) };
+        let Some(line) = self.line(key, staged)? else { return Ok(Verdict::NotOpen) };
         // A line as this store writes it gets its closing put in; any other is read as a whole and written anew.
-        if let Some(own) = line::own(&line, self.log.zone)
+        if let Some(own) = line::own(&line, self.zone)
             && let Some(levels) = own.levels
         {
             if own.closing.is_some() || id.is_some_and(|id| id != own.id) {
@@ -379,11 +359,11 @@ impl Writer {
             if let Some(spliced) = line::with_closing(&line, &closing)? {
                 let closed = ClosedSignal::of_own(&own, &levels, &closing)?;
                 let facts = Facts::from(own).into_owned();
-                staged.add(base, Facts { closing: Some(closing), ..facts }, &spliced);
+                staged.add(Facts { closing: Some(closing), ..facts }, &spliced);
                 return Ok(Verdict::Closed(Box::new(closed)));
             }
         }
-        let Some(mut record) = self.find(key, base, staged)? else { return Ok(Verdict::NotOpen) };
+        let Some(mut record) = self.find(key, staged)? else { return Ok(Verdict::NotOpen) };
         let other = id.is_some_and(|id| id != record.signal.id);
         let Some(levels) = record.signal.levels().filter(|_| !other && record.closing.is_none()) else {
             return Ok(Verdict::NotOpen);
@@ -392,40 +372,36 @@ impl Writer {
         record.closing = Some(closing);
         let line = line::encode(&record)?;
         let closed = ClosedSignal::new(&record.signal, &closing);
-        staged.add(base, Facts::of(&record), &line);
+        staged.add(Facts::of(&record), &line);
         Ok(Verdict::Closed(Box::new(closed)))
     }
 
     /// The newest line of a signal, its newline not counted.
-    fn line<'a>(&self, key: Key, base: u64, staged: &'a Staged) -> Result<Option<Cow<'a, [u8]>>> {
-        if let Some(index) = staged.newest.get(&key) {
-            let place = staged.added[*index].1;
-            let start = (place.offset - base) as usize;
-            return Ok(Some(Cow::Borrowed(&staged.lines[start..start + place.len as usize])));
-        }
-        if let Some(line) = staged.ahead.line(key) {
+    fn line<'a>(&self, key: Key, staged: &'a Staged<'_>) -> Result<Option<Cow<'a, [u8]>>> {
+        if let Some(line) = staged.newest(key).map(|(_, line)| line).or_else(|| staged.ahead.line(key)) {
             return Ok(Some(Cow::Borrowed(line)));
         }
-        let Some((file, place)) = self.place(key) else { return Ok(None) };
-        Ok(Some(Cow::Owned(self.log.read_line(&*file, place)?)))
-    }
-
-    fn place(&self, key: Key) -> Option<(Arc<dyn StoredFile>, Place)> {
-        let view = self.log.view.read();
-        view.state.slot(key).map(|slot| (view.covered.file.clone(), view.state.entry(slot).place()))
+        let (place, source) = {
+            let (state, source) = self.journal.look();
+            (state.place(key), source)
+        };
+        Ok(place.map(|place| source.line(place)).transpose()?.map(Cow::Owned))
     }
 
     /// The record of a signal as it will be once what is staged is written.
-    fn find(&self, key: Key, base: u64, staged: &Staged) -> Result<Option<Record>> {
-        if let Some(index) = staged.newest.get(&key) {
-            let place = staged.added[*index].1;
-            let start = (place.offset - base) as usize;
-            let line = &staged.lines[start..start + place.len as usize];
-            return line::decode(line, self.log.zone).map(Some).map_err(Error::Internal);
+    fn find(&self, key: Key, staged: &Staged<'_>) -> Result<Option<Record>> {
+        if let Some(line) = staged.newest(key).map(|(_, line)| line).or_else(|| staged.ahead.line(key)) {
+            return line::decode(line, self.zone).map(Some).map_err(Error::Internal);
         }
-        match self.place(key) {
-            None => Ok(None),
-            Some((file, place)) => Ok(Some(self.log.read(&*file, place)?)),
-        }
+        let (place, source) = {
+            let (state, source) = self.journal.look();
+            (state.place(key), source)
+        };
+        let mut found = None;
+        source.records(place.as_slice(), &mut |record| {
+            found = Some(record);
+            Ok(())
+        })?;
+        Ok(found)
     }
 }

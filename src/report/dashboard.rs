@@ -319,6 +319,7 @@ mod tests {
     async fn a_closed_loop_says_so() {
         let home = tempfile::tempdir().unwrap();
         std::fs::create_dir(home.path().join("feedback")).unwrap();
+        std::fs::write(home.path().join("feedback/signals.jsonl"), "").unwrap();
         let dashboard = dashboard(home.path());
         dashboard.core().close().await;
         let error = dashboard.answer(&get("/")).await.unwrap_err();

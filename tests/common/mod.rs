@@ -1,6 +1,10 @@
 //! What the store's tests share.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod home;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+
 use serde_json::{Map, Value, json};
 use signalloop::feedback::{FeedbackStore, StoreOptions};
 use signalloop::signal::{Signal, Source};
@@ -71,7 +75,7 @@ pub fn own(id: &str) -> Signal {
 }
 
 /// This test binary again, to run only the test `name`, which is a child's part when `SIGNALLOOP_CHILD` is set.
-pub fn child(name: &str, home: &Path, number: usize) -> std::process::Command {
+pub fn child(name: &str, home: impl AsRef<std::ffi::OsStr>, number: usize) -> std::process::Command {
     let mut command = std::process::Command::new(std::env::current_exe().unwrap());
     command
         .args([name, "--exact", "--nocapture", "--test-threads=1"])

@@ -1,0 +1,74 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { SignalLoop } from '..'
+import { ROOT, runNode } from './helpers/child'
+import { newHome, newLoop, NOWHERE } from './helpers/home'
+import { startPostgres, type Postgres } from './helpers/postgres'
+
+let postgres: Postgres | undefined
+
+beforeAll(async () => {
+  postgres = await startPostgres()
+})
+afterAll(() => postgres?.stop())
+
+/** A test against the database; it says that it did not run where there is none. */
+const withPostgres = (name: string, run: (url: string) => Promise<void>) =>
+  test(name, async () => {
+    if (!postgres) return console.warn(`did not run: ${name}: there is no PostgreSQL`)
+    await run(postgres.url)
+  })
+
+const signal = (id: string) => ({
+  id, pair: 'BTC/USDT', signalType: 'BUY' as const, confidence: 60, entryPrice: 100, stopLoss: 95, takeProfit: 110, timestamp: Date.now() - 60_000,
+})
+
+const signalloop = (args: string[], env: NodeJS.ProcessEnv) =>
+  runNode([join(ROOT, 'bin', 'signalloop.js'), ...args], { env: { SIGNALLOOP_EXCHANGE_URL: NOWHERE, ...env } })
+
+withPostgres('two homes share the signals of a database, and a price closes each once', async (url) => {
+  const homes = [newHome(), newHome()]
+  const [one, two] = homes.map((home) => newLoop({ home, store: url }).feedbackTracker)
+  await Promise.all(Array.from({ length: 100 }, (_, n) => (n % 2 ? one : two).recordSignal(signal(`shared-${n}`))))
+  expect((await one.getStats()).overall).toMatchObject({ totalSignals: 100, activeSignals: 100 })
+  await expect(two.recordSignal({ ...signal('shared-1'), confidence: 1 })).rejects.toMatchObject({ code: 'ERR_SIGNAL_CONFLICT' })
+  const closed = (await Promise.all([one.onPrice('BTC/USDT', 111), two.onPrice('BTC/USDT', 111)])).flat()
+  expect(new Set(closed.map(({ id }) => id)).size).toBe(100)
+  expect(closed).toHaveLength(100)
+  expect((await two.getStats()).overall).toMatchObject({ closedSignals: 100, tookProfit: 100 })
+  expect(homes.some((home) => existsSync(join(home, 'feedback')))).toBe(false)
+})
+
+withPostgres('the command line copies a home into a database and back, and finds it by its environment', async (url) => {
+  const home = newHome()
+  const own = newLoop({ home, store: 'files' })
+  await own.feedbackTracker.recordSignals([signal('copied-1'), signal('copied-2')])
+  const place = `${url}&options=-c%20search_path%3Dpublic`
+  const copy = (from: string, to: string, at: string) => signalloop(['store', 'copy', '--from', from, '--to', to, '--json'], { SIGNALLOOP_HOME: at })
+  const there = await copy('files', place, home)
+  expect([there.code, JSON.parse(there.stdout)]).toEqual([0, expect.objectContaining({ imported: 2, refused: [] })])
+  expect(JSON.parse((await copy('files', place, home)).stdout)).toMatchObject({ imported: 0, known: 2 })
+  const other = newHome()
+  const stats = await signalloop(['stats', '--json'], { SIGNALLOOP_HOME: other, SIGNALLOOP_STORE: place })
+  const total = JSON.parse(stats.stdout).overall.totalSignals
+  expect(total).toBeGreaterThanOrEqual(2)
+  expect(JSON.parse((await copy(place, 'files', other)).stdout)).toMatchObject({ imported: total, refused: [] })
+  const doctor = await signalloop(['doctor', '--home', other, '--store', place], {})
+  expect(doctor.stdout).toMatch(/postgres:\/\/signalloop@127\.0\.0\.1:\d+\/postgres/)
+  expect(doctor.stdout + doctor.stderr).not.toContain('of%2F')
+})
+
+test('a database that is not there rejects without the password, and a wrong URL is refused', async () => {
+  const loop = newLoop({ store: 'postgres://me:hunter2@127.0.0.1:9/x?sslmode=disable' })
+  const failed = loop.feedbackTracker.getStats()
+  let ticks = 0
+  const timer = setInterval(() => (ticks += 1), 20)
+  await expect(failed).rejects.toMatchObject({ code: 'ERR_STORE', message: expect.stringContaining('postgres://me@127.0.0.1:9/x') })
+  clearInterval(timer)
+  // The event loop went on meanwhile.
+  expect(ticks).toBeGreaterThan(50)
+  await expect(failed).rejects.not.toMatchObject({ message: expect.stringContaining('hunter2') })
+  for (const store of ['mysql://me:hunter2@x/y', 'hunter2', 'postgres://me:hunter2@x/y?sslmode=prefer']) {
+    expect(() => new SignalLoop({ home: newHome(), store })).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARGUMENT', message: expect.not.stringContaining('hunter2') }))
+  }
+})

@@ -1,0 +1,93 @@
+//! One connection, and what becomes of it.
+
+use super::StoreUrl;
+use crate::error::Error;
+use std::error::Error as _;
+use std::future::poll_fn;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::JoinHandle;
+use tokio_postgres::error::{Severity, SqlState};
+use tokio_postgres::{AsyncMessage, Client, Connection, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// Why something could not be done.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The connection is of no use any more, or the server asks for another try: what was said last was done, or not.
+    Lost(String),
+    /// The server refused; nothing was done, and trying again would not change that.
+    Refused(Error),
+}
+
+impl Failure {
+    /// What went wrong, in words that never hold the password.
+    fn of(action: &str, error: &tokio_postgres::Error) -> Self {
+        let Some(said) = error.as_db_error() else {
+            let cause = error.source().map(|source| format!(": {source}")).unwrap_or_default();
+            return Self::Lost(format!("{action}: {error}{cause}"));
+        };
+        // The server's detail may repeat a row; its message does not.
+        let text = format!("{action}: {} (SQLSTATE {})", said.message(), said.code().code());
+        let class = &said.code().code()[..2];
+        let fatal = matches!(said.parsed_severity(), Some(Severity::Fatal | Severity::Panic));
+        match said.code() {
+            &SqlState::QUERY_CANCELED | &SqlState::LOCK_NOT_AVAILABLE => Self::Refused(Error::StoreBusy(text)),
+            // 40: another transaction came between. A server that can only be read may be one that is no longer, or not
+            // yet, the one that counts.
+            &SqlState::READ_ONLY_SQL_TRANSACTION => Self::Lost(text),
+            // 28: who one is. 3D: there is no such database.
+            _ if fatal && class != "28" && class != "3D" => Self::Lost(text),
+            _ if class == "40" => Self::Lost(text),
+            _ => Self::Refused(Error::Store(text)),
+        }
+    }
+}
+
+impl From<tokio_postgres::Error> for Failure {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::of("the database", &error)
+    }
+}
+
+/// A connection; ends when dropped.
+pub(crate) struct Link {
+    pub client: Client,
+    driver: JoinHandle<()>,
+}
+
+impl Link {
+    /// Connects. `notified` is told who notified, by the number of its server process, and what.
+    pub async fn open(url: &StoreUrl, notified: impl Fn(i32, &str) + Send + 'static) -> Result<Self, Failure> {
+        let failed = |e| Failure::of(&format!("cannot connect to {url}"), &e);
+        match &url.tls {
+            None => {
+                let (client, connection) = url.config.connect(NoTls).await.map_err(failed)?;
+                Ok(Self { client, driver: tokio::spawn(drive(connection, notified)) })
+            }
+            Some(tls) => {
+                let tls = MakeRustlsConnect::new((**tls).clone());
+                let (client, connection) = url.config.connect(tls).await.map_err(failed)?;
+                Ok(Self { client, driver: tokio::spawn(drive(connection, notified)) })
+            }
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+/// Carries what is said over a connection until it ends; whoever waits for an answer then hears why.
+async fn drive<S, T>(mut connection: Connection<S, T>, notified: impl Fn(i32, &str))
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+        if let AsyncMessage::Notification(notification) = message {
+            notified(notification.process_id(), notification.payload());
+        }
+    }
+}

@@ -1,0 +1,395 @@
+//! The journal in a database: readers and the writer of the table `signals`.
+//!
+//! One connection writes, catches up and listens; another reads records. `docs/postgres.md` has the rest.
+
+mod rows;
+mod session;
+
+use super::ahead::Ahead;
+use super::compact::{Compaction, Copy};
+use super::journal::{Journal, Source, StateRead, StateWrite, Turns};
+use super::line::{self, Key};
+use super::log::Recovery;
+use super::state::{Applied, Place, State};
+use super::writer::Staged;
+use crate::database::{Database, Failure, Link, PATIENCE, StoreUrl};
+use crate::error::{Error, Result};
+use crate::signal::Record;
+use crate::time::Tz;
+use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use rows::{Known, Rows};
+use session::Session;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout_at};
+
+/// How long reading a whole table may take.
+const READING: Duration = Duration::from_secs(600);
+/// How often the table is looked at unasked: a lost notification is made good so soon.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// Prices are told by a state that is at most so old.
+const FRESH: Duration = Duration::from_secs(3);
+/// How many records are read at a time.
+const PAGE: usize = 1_000;
+
+/// The journal.
+pub(super) struct Table {
+    database: Database,
+    shared: Arc<Shared>,
+    session: Arc<tokio::sync::Mutex<Session>>,
+    reader: Arc<tokio::sync::Mutex<Option<Arc<Link>>>>,
+}
+
+/// What the tasks of a table share.
+struct Shared {
+    url: StoreUrl,
+    zone: Tz,
+    patience: Duration,
+    view: RwLock<View>,
+    /// The newest position that others told of.
+    told: AtomicI64,
+    /// When the state was last known to be the table.
+    looked: Mutex<Option<Instant>>,
+    wake: Notify,
+    /// The writer has ended.
+    ended: AtomicBool,
+    /// What keeps us from the table, until it was looked at again.
+    trouble: Mutex<Option<String>>,
+}
+
+/// The state, and the position that it stands for; they change together.
+#[derive(Default)]
+struct View {
+    state: State,
+    position: i64,
+    contradictions: u64,
+    damaged: u64,
+}
+
+impl Shared {
+    fn position(&self) -> i64 {
+        self.view.read().position
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.patience
+    }
+
+    /// Takes rows into the state.
+    fn take_in(&self, rows: Vec<Known>) {
+        let mut view = self.view.write();
+        view.state.reserve(rows.len());
+        for row in rows {
+            let place = row.place();
+            match row.facts.and_then(|facts| view.state.apply(&facts, place)) {
+                Ok(Applied::Changed | Applied::Known) => {}
+                Ok(Applied::Contradiction(_)) => view.contradictions += 1,
+                Err(_) => view.damaged += 1,
+            }
+        }
+    }
+
+    /// The state covers all up to here.
+    fn reached(&self, position: i64) {
+        let mut view = self.view.write();
+        view.position = view.position.max(position);
+    }
+
+    fn looked(&self) {
+        *self.looked.lock() = Some(Instant::now());
+        *self.trouble.lock() = None;
+    }
+
+    fn trouble(&self, what: &str) {
+        *self.trouble.lock() = Some(what.to_owned());
+    }
+
+    fn notified(&self, position: i64) {
+        self.told.fetch_max(position, Ordering::AcqRel);
+        self.wake.notify_one();
+    }
+
+    /// Forgets all but the newest prices: the table is another one than it was.
+    fn start_over(&self) {
+        let mut view = self.view.write();
+        let mut fresh = View::default();
+        fresh.state.inherit_clock(&view.state);
+        *view = fresh;
+        self.told.store(0, Ordering::Release);
+    }
+
+    /// Is the state the table, as far as is known here?
+    fn is_current(&self, position: i64) -> bool {
+        let fresh = self.looked.lock().is_some_and(|at| at.elapsed() < FRESH);
+        fresh && self.trouble.lock().is_none() && self.told.load(Ordering::Acquire) <= position
+    }
+
+    /// What a caller hears that waited in vain.
+    fn in_vain(&self) -> Error {
+        let trouble = self.trouble.lock().clone();
+        let what = trouble.unwrap_or_else(|| format!("{} is busy with earlier calls", self.url));
+        Error::Store(format!("{what}; nothing was changed"))
+    }
+}
+
+impl Table {
+    /// Connects, brings the tables up to date, and reads what memory keeps of all signals.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when the database cannot be reached or used, [`Error::InvalidArgument`] for a wrong URL.
+    pub fn open(url: StoreUrl, zone: Tz, patience: Duration) -> Result<Arc<Self>> {
+        let shared = Arc::new(Shared {
+            url,
+            zone,
+            patience: patience.min(PATIENCE),
+            view: RwLock::default(),
+            told: AtomicI64::new(0),
+            looked: Mutex::default(),
+            wake: Notify::new(),
+            ended: AtomicBool::new(false),
+            trouble: Mutex::default(),
+        });
+        let session = Arc::new(tokio::sync::Mutex::new(Session::new(shared.clone())));
+        let table = Self { database: Database::new()?, shared, session, reader: Arc::default() };
+        table.in_session(
+            |mut session, deadline| async move { session.read(deadline, Instant::now() + READING).await },
+        )?;
+        table.shared.view.write().state.index.trim();
+        table.database.spawn(follow(table.shared.clone(), table.session.clone()))?;
+        Ok(Arc::new(table))
+    }
+
+    /// Has the session do something, within the time that a call has.
+    fn in_session<T, F>(
+        &self,
+        act: impl FnOnce(tokio::sync::OwnedMutexGuard<Session>, Instant) -> F + Send + 'static,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send,
+    {
+        let (shared, session, deadline) = (self.shared.clone(), self.session.clone(), self.shared.deadline());
+        self.database.wait(async move {
+            match timeout_at(deadline, session.lock_owned()).await {
+                Ok(session) => act(session, deadline).await,
+                Err(_) => Err(shared.in_vain()),
+            }
+        })
+    }
+
+    /// Reads the lines of rows, in no order.
+    fn lines(&self, numbers: Vec<i64>) -> Result<Vec<(i64, Vec<u8>)>> {
+        let (shared, reader, deadline) = (self.shared.clone(), self.reader.clone(), self.shared.deadline());
+        self.database.wait(async move {
+            let mut pause = Duration::from_millis(20);
+            loop {
+                let failure = match timeout_at(deadline, read(&shared, &reader, &numbers)).await {
+                    Ok(Ok(lines)) => return Ok(lines),
+                    Ok(Err(Failure::Refused(error))) => return Err(error),
+                    Ok(Err(Failure::Lost(what))) => what,
+                    Err(_) => format!("{} did not answer in time", shared.url),
+                };
+                *reader.lock().await = None;
+                if Instant::now() + pause >= deadline {
+                    return Err(Error::Store(format!("{failure}; nothing was changed")));
+                }
+                sleep(pause).await;
+                pause *= 2;
+            }
+        })
+    }
+}
+
+/// Keeps the state up to date: when others tell that they wrote, and every now and then.
+async fn follow(shared: Arc<Shared>, session: Arc<tokio::sync::Mutex<Session>>) {
+    loop {
+        // Woken or not, what matters is whether the table was looked at.
+        let _ = tokio::time::timeout(LOOK_AGAIN, shared.wake.notified()).await;
+        if shared.ended.load(Ordering::Acquire) {
+            return;
+        }
+        let mut session = session.lock().await;
+        let recent = shared.looked.lock().is_some_and(|at| at.elapsed() < LOOK_AGAIN);
+        if !(recent && shared.is_current(shared.position())) {
+            // What fails now is told to the next caller that cannot wait for better times, and tried again.
+            let _ = session.refresh(Instant::now() + LOOK_AGAIN * 5).await;
+        }
+    }
+}
+
+async fn read(
+    shared: &Arc<Shared>,
+    reader: &tokio::sync::Mutex<Option<Arc<Link>>>,
+    numbers: &[i64],
+) -> std::result::Result<Vec<(i64, Vec<u8>)>, Failure> {
+    let link = {
+        let mut reader = reader.lock().await;
+        match reader.clone().filter(|link| !link.client.is_closed()) {
+            Some(link) => link,
+            None => reader.insert(Arc::new(Link::open(&shared.url, |_, _| {}).await?)).clone(),
+        }
+    };
+    let sql = format!("SELECT {} FROM signals WHERE number = ANY($1)", rows::WHOLE);
+    let rows = link.client.query(&sql, &[&numbers]).await?;
+    let zone = shared.zone;
+    rows.iter().map(|row| rows::line_of(row, zone)).collect::<Result<_>>().map_err(Failure::Refused)
+}
+
+impl Journal for Table {
+    fn state(&self) -> StateRead<'_> {
+        RwLockReadGuard::map(self.shared.view.read(), |view| &view.state)
+    }
+
+    fn state_mut(&self) -> StateWrite<'_> {
+        RwLockWriteGuard::map(self.shared.view.write(), |view| &mut view.state)
+    }
+
+    fn current_state(&self) -> Option<StateWrite<'_>> {
+        let view = self.shared.view.try_write().filter(|view| self.shared.is_current(view.position))?;
+        Some(RwLockWriteGuard::map(view, |view| &mut view.state))
+    }
+
+    fn look(&self) -> (StateRead<'_>, Box<dyn Source + '_>) {
+        (self.state(), Box::new(self))
+    }
+
+    fn refresh(&self) -> Result<()> {
+        self.in_session(|mut session, deadline| async move { session.refresh(deadline).await })
+    }
+
+    fn refresh_for_price(&self) -> Result<()> {
+        if self.shared.is_current(self.shared.position()) { Ok(()) } else { Journal::refresh(self) }
+    }
+
+    fn recovery(&self) -> Recovery {
+        let view = self.shared.view.read();
+        Recovery { damaged: view.damaged, contradictions: view.contradictions, ..Recovery::default() }
+    }
+
+    /// The database's own vacuum does it; this only says how large the table is.
+    fn compact(&self, _swap: &dyn Fn(Copy) -> Result<Option<Compaction>>) -> Result<Compaction> {
+        let bytes = self.in_session(|mut session, deadline| async move { session.size(deadline).await })?;
+        Ok(Compaction { bytes_before: bytes, bytes_after: bytes })
+    }
+}
+
+impl Source for &Table {
+    fn records(&self, places: &[Place], visit: &mut dyn FnMut(Record) -> Result<()>) -> Result<()> {
+        for places in places.chunks(PAGE) {
+            let numbers: Vec<i64> = places.iter().map(|place| place.offset as i64).collect();
+            let lines: HashMap<i64, Vec<u8>> = self.lines(numbers.clone())?.into_iter().collect();
+            for number in numbers {
+                let line = lines.get(&number).ok_or_else(|| gone(number))?;
+                visit(line::decode(line, self.shared.zone).map_err(Error::Store)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn line(&self, place: Place) -> Result<Vec<u8>> {
+        let number = place.offset as i64;
+        let found = self.lines(vec![number])?.into_iter().next();
+        found.map(|(_, line)| line).ok_or_else(|| gone(number))
+    }
+
+    fn is_far(&self) -> bool {
+        true
+    }
+
+    fn ahead(&self, wanted: Vec<(Place, Key)>) -> Result<Ahead> {
+        let mut ahead = Ahead::default();
+        for wanted in wanted.chunks(PAGE) {
+            let keys: HashMap<i64, Key> = wanted.iter().map(|(place, key)| (place.offset as i64, *key)).collect();
+            for (number, line) in self.lines(keys.keys().copied().collect())? {
+                ahead.add(keys[&number], &line);
+            }
+        }
+        Ok(ahead)
+    }
+}
+
+fn gone(number: i64) -> Error {
+    Error::Store(format!("row {number} is gone from the table signals: something else than signalloop deleted it"))
+}
+
+/// The writer's hold on a table.
+pub(super) struct TableTurns {
+    table: Arc<Table>,
+    /// The position at which the turn's changes are decided.
+    position: i64,
+    /// The session may hold the table's lock.
+    holding: bool,
+}
+
+impl TableTurns {
+    pub fn new(table: Arc<Table>) -> Self {
+        Self { table, position: 0, holding: false }
+    }
+}
+
+impl Turns for TableTurns {
+    fn begin(&mut self) -> Result<()> {
+        // What is decided by a state that moves on meanwhile is not written.
+        self.position = self.table.shared.position();
+        Ok(())
+    }
+
+    fn append(&mut self, staged: &Staged<'_>) -> Result<bool> {
+        let shared = self.table.shared.clone();
+        let rows = Rows::of(staged, &shared.view.read().state, self.position, shared.zone)?;
+        let rows = Arc::new(rows);
+        let sent = rows.clone();
+        self.holding = true;
+        let written =
+            self.table.in_session(|mut session, deadline| async move { session.write(&sent, deadline).await })?;
+        if !written {
+            return self.begin().map(|()| false);
+        }
+        self.holding = false;
+        let mut view = shared.view.write();
+        for (key, number) in rows.keys.iter().zip(rows.numbers()) {
+            if let Some((facts, _)) = staged.newest(*key) {
+                // It was decided by this very state; a refusal would be a defect, and the table is right all the same.
+                let _ = view.state.apply(facts, Place { offset: *number as u64, len: 0 });
+            }
+        }
+        view.position = view.position.max(rows.to());
+        Ok(true)
+    }
+
+    /// What the state says was committed; but others may have committed more.
+    fn confirm(&mut self, _vouched: bool) -> Result<bool> {
+        Journal::refresh(&*self.table)?;
+        let decided = self.position;
+        self.begin()?;
+        Ok(self.position == decided)
+    }
+
+    fn end(&mut self) {
+        if std::mem::take(&mut self.holding) {
+            let released = self.table.in_session(|mut session, _| async move {
+                session.release().await;
+                Ok(())
+            });
+            // It waits for its turn in vain only behind a session that has lost its connection, and the lock with it.
+            drop(released);
+        }
+    }
+
+    fn finish(self: Box<Self>) {
+        let Table { database, shared, session, reader } = &*self.table;
+        shared.ended.store(true, Ordering::Release);
+        shared.wake.notify_one();
+        let (session, reader) = (session.clone(), reader.clone());
+        let closed = database.wait(async move {
+            session.lock().await.close();
+            *reader.lock().await = None;
+            Ok(())
+        });
+        // Whatever is left ends with the thread of the database.
+        drop(closed);
+    }
+}

@@ -1,0 +1,317 @@
+//! Rows of the table `signals`: what a record is written as, and how it is read back, the same to the bit.
+
+use super::super::line::{self, Facts, Key, Reason};
+use super::super::state::{Place, State};
+use super::super::writer::Staged;
+use crate::barrier::{Direction, Levels, Outcome};
+use crate::error::{Error, Result};
+use crate::signal::{Closing, Record, Signal};
+use crate::symbol::Timeframe;
+use crate::time::{Tz, format_iso};
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio_postgres::Row;
+use tokio_postgres::types::{FromSql, ToSql};
+
+/// What memory keeps of a row, by position in [`Known::read`]; `exact` is nearly always null.
+pub(super) const KNOWN: &str = "number, change, batch, id, symbol, timeframe, direction, confidence, entry_price, \
+    stop_loss, take_profit, given_at, expires_at, outcome, exit_price, profit_percent, closed_at, exact";
+
+/// Writes rows in their turn: nothing of it if the position is not `$1` any more. A row that is there already is closed.
+pub(super) const WRITE: &str = "\
+    WITH turn AS (UPDATE signals_position SET position = $2 WHERE position = $1 RETURNING position), \
+    written AS ( \
+      INSERT INTO signals AS s (number, change, batch, id, symbol, timeframe, direction, confidence, entry_price, \
+        stop_loss, take_profit, given_at, expires_at, outcome, exit_price, profit_percent, closed_at, rest, exact) \
+      SELECT new.number, new.change, $3, new.id, new.symbol, new.timeframe, new.direction, new.confidence, \
+        new.entry_price, new.stop_loss, new.take_profit, new.given_at, new.expires_at, new.outcome, new.exit_price, \
+        new.profit_percent, new.closed_at, new.rest::jsonb, new.exact \
+      FROM turn, unnest($5::bigint[], $6::bigint[], $7::text[], $8::text[], $9::text[], $10::text[], \
+        $11::float8[], $12::float8[], $13::float8[], $14::float8[], $15::timestamptz[], $16::timestamptz[], \
+        $17::text[], $18::float8[], $19::float8[], $20::timestamptz[], $21::text[], $22::text[]) \
+        AS new(number, change, id, symbol, timeframe, direction, confidence, entry_price, stop_loss, take_profit, \
+          given_at, expires_at, outcome, exit_price, profit_percent, closed_at, rest, exact) \
+      ON CONFLICT (number) DO UPDATE SET change = excluded.change, batch = excluded.batch, \
+        confidence = excluded.confidence, outcome = excluded.outcome, exit_price = excluded.exit_price, \
+        profit_percent = excluded.profit_percent, closed_at = excluded.closed_at, rest = excluded.rest, \
+        exact = excluded.exact \
+      WHERE s.outcome = 'ACTIVE' \
+      RETURNING 1) \
+    SELECT (SELECT count(*) FROM written), pg_notify($4, position::text) FROM turn";
+
+/// Rows about to be written, column by column.
+#[derive(Default)]
+pub(super) struct Rows {
+    /// The position that they were decided at.
+    pub from: i64,
+    /// Tells this batch from all others.
+    pub batch: i64,
+    /// Whose they are.
+    pub keys: Vec<Key>,
+    number: Vec<i64>,
+    change: Vec<i64>,
+    id: Vec<String>,
+    symbol: Vec<String>,
+    timeframe: Vec<&'static str>,
+    direction: Vec<&'static str>,
+    confidence: Vec<Option<f64>>,
+    entry_price: Vec<Option<f64>>,
+    stop_loss: Vec<Option<f64>>,
+    take_profit: Vec<Option<f64>>,
+    given_at: Vec<SystemTime>,
+    expires_at: Vec<Option<SystemTime>>,
+    outcome: Vec<&'static str>,
+    exit_price: Vec<Option<f64>>,
+    profit_percent: Vec<Option<f64>>,
+    closed_at: Vec<Option<SystemTime>>,
+    rest: Vec<String>,
+    exact: Vec<Option<String>>,
+}
+
+impl Rows {
+    /// The rows of what was decided by a state at this position.
+    ///
+    /// # Errors
+    /// [`Error::Internal`]: a line that this store made cannot be read.
+    pub fn of(staged: &Staged<'_>, state: &State, from: i64, zone: Tz) -> Result<Self> {
+        let mut rows = Self { from, batch: rand::random::<i64>(), ..Self::default() };
+        let mut seen = HashSet::with_capacity(staged.added.len());
+        for (facts, _) in &staged.added {
+            // A signal that is recorded and closed in one batch has one row.
+            if seen.insert(facts.key)
+                && let Some((_, line)) = staged.newest(facts.key)
+            {
+                let change = from + seen.len() as i64;
+                let number = state.place(facts.key).map_or(change, |place| place.offset as i64);
+                let record = line::decode(line, zone).map_err(Error::Internal)?;
+                rows.add(number, change, &record, facts.key, line)?;
+            }
+        }
+        Ok(rows)
+    }
+
+    fn add(&mut self, number: i64, change: i64, record: &Record, key: Key, line: &[u8]) -> Result<()> {
+        let signal = &record.signal;
+        let rest = rest(signal)?;
+        let exact = !is_kept(&signal.id, &rest);
+        self.keys.push(key);
+        self.number.push(number);
+        self.change.push(change);
+        self.id.push(if exact { readable(&signal.id, key) } else { signal.id.clone() });
+        self.symbol.push(signal.symbol.as_str().to_owned());
+        self.timeframe.push(signal.timeframe.as_str());
+        self.direction.push(signal.direction.map_or("HOLD", Direction::as_str));
+        self.confidence.push(signal.confidence);
+        self.entry_price.push(signal.entry_price);
+        self.stop_loss.push(signal.stop_loss);
+        self.take_profit.push(signal.take_profit);
+        self.given_at.push(time(signal.timestamp_ms));
+        self.expires_at.push(signal.expires_ms.map(time));
+        let closing = record.closing.as_ref();
+        self.outcome.push(closing.map_or(Outcome::Active, |closing| closing.outcome).as_str());
+        self.exit_price.push(closing.and_then(|closing| closing.exit_price));
+        self.profit_percent.push(closing.map(|closing| closing.profit_percent));
+        self.closed_at.push(closing.map(|closing| time(closing.closed_ms)));
+        self.rest.push(rest.replace("\\u0000", "\\ufffd"));
+        self.exact.push(exact.then(|| String::from_utf8_lossy(line).into_owned()));
+        Ok(())
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.number.len()
+    }
+
+    /// The position that the table will be at.
+    pub fn to(&self) -> i64 {
+        self.from + self.count() as i64
+    }
+
+    /// The parameters of [`WRITE`] from `$3` on, but for the channel's name, which is `$4`.
+    pub fn columns(&self) -> [&(dyn ToSql + Sync); 18] {
+        [
+            &self.number,
+            &self.change,
+            &self.id,
+            &self.symbol,
+            &self.timeframe,
+            &self.direction,
+            &self.confidence,
+            &self.entry_price,
+            &self.stop_loss,
+            &self.take_profit,
+            &self.given_at,
+            &self.expires_at,
+            &self.outcome,
+            &self.exit_price,
+            &self.profit_percent,
+            &self.closed_at,
+            &self.rest,
+            &self.exact,
+        ]
+    }
+
+    /// The number of the row of each signal, in the order of its first line.
+    pub fn numbers(&self) -> &[i64] {
+        &self.number
+    }
+}
+
+/// What a signal says beside its columns, as JSON text.
+fn rest(signal: &Signal) -> Result<String> {
+    let mut rest = Map::new();
+    let value =
+        |json: serde_json::Result<Value>| json.map_err(|e| Error::Internal(format!("a record cannot be written: {e}")));
+    if !signal.indicators.is_empty() {
+        rest.insert("indicators".to_owned(), value(serde_json::to_value(&signal.indicators))?);
+    }
+    if let Some(features) = &signal.features {
+        rest.insert("features".to_owned(), value(serde_json::to_value(features))?);
+    }
+    rest.extend(signal.extra.iter().map(|(key, value)| (key.clone(), value.clone())));
+    Ok(Value::Object(rest).to_string())
+}
+
+/// Do text columns and JSONB give back what they are given? When in doubt, no: a NUL, a number with an exponent (JSONB
+/// makes an integer of 1e16), or a negative zero.
+fn is_kept(id: &str, rest: &str) -> bool {
+    let doubtful = |pair: &[u8]| matches!(pair, [b'-', b'0'] | [b'0'..=b'9', b'e' | b'E']);
+    !id.contains('\0') && !rest.contains("\\u0000") && !rest.as_bytes().windows(2).any(doubtful)
+}
+
+/// An id that a text column can hold, and still its own.
+fn readable(id: &str, key: Key) -> String {
+    if id.contains('\0') { format!("{} ({key})", id.replace('\0', "\u{fffd}")) } else { id.to_owned() }
+}
+
+/// All times of records lie after 1973.
+fn time(ms: i64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(ms.unsigned_abs())
+}
+
+fn millis(at: SystemTime) -> i64 {
+    at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}
+
+/// A value of a row, by the position of its column.
+fn column<'a, T: FromSql<'a>>(row: &'a Row, at: usize) -> Result<T> {
+    row.try_get(at).map_err(|e| {
+        let name = row.columns().get(at).map_or("?", |column| column.name());
+        Error::Store(format!("column {name} of the table signals cannot be read: {e}"))
+    })
+}
+
+/// A row of [`KNOWN`], as the state takes it.
+pub(super) struct Known {
+    pub number: i64,
+    pub change: i64,
+    pub batch: i64,
+    pub facts: std::result::Result<Facts<'static>, Reason>,
+}
+
+impl Known {
+    /// # Errors
+    /// [`Error::Store`] when the columns are not those of this schema.
+    pub fn read(row: &Row, zone: Tz) -> Result<Self> {
+        let facts = match column::<Option<&str>>(row, 17)? {
+            Some(line) => line::facts(line.as_bytes(), zone).map(Facts::into_owned),
+            None => facts(row)?.map_err(|e| e.to_string()),
+        };
+        Ok(Self { number: column(row, 0)?, change: column(row, 1)?, batch: column(row, 2)?, facts })
+    }
+
+    pub fn place(&self) -> Place {
+        Place { offset: self.number as u64, len: 0 }
+    }
+}
+
+/// The outer error is a column of another type, the inner one a value that cannot be.
+fn facts(row: &Row) -> Result<Result<Facts<'static>>> {
+    let at = |at| column::<Option<SystemTime>>(row, at).map(|at| at.map(millis));
+    let (timestamp_ms, expires_ms, closed_ms) = (millis(column(row, 11)?), at(12)?, at(16)?);
+    let [entry, stop_loss, take_profit] = [column::<Option<f64>>(row, 8)?, column(row, 9)?, column(row, 10)?];
+    let (timeframe, direction, outcome): (&str, &str, &str) = (column(row, 5)?, column(row, 6)?, column(row, 13)?);
+    let closing = (column(row, 14)?, column::<Option<f64>>(row, 15)?, closed_ms);
+    let mut facts = Facts {
+        key: Key::of(column(row, 3)?),
+        symbol: Cow::Owned(column(row, 4)?),
+        timeframe: Timeframe::H1,
+        direction: None,
+        confidence: column(row, 7)?,
+        timestamp_ms,
+        levels: None,
+        closing: None,
+    };
+    let mut complete = || {
+        facts.timeframe = Timeframe::parse(timeframe)?;
+        facts.direction = Direction::named(direction);
+        facts.levels = match (facts.direction, entry) {
+            (None, _) => None,
+            (Some(direction), entry) => {
+                let levels = Levels::checked(direction, entry.unwrap_or(f64::NAN), stop_loss, take_profit)?;
+                Some(Levels { since_ms: timestamp_ms, expires_ms, ..levels })
+            }
+        };
+        facts.closing = match (Outcome::named(outcome), closing) {
+            (Some(Outcome::Active), _) => None,
+            (Some(outcome), (exit_price, Some(profit_percent), Some(closed_ms))) => {
+                Some(Closing { outcome, exit_price, profit_percent, closed_ms })
+            }
+            _ => return Err(Error::Store(format!("{outcome} is no outcome, or lacks its profit or its time"))),
+        };
+        Ok(())
+    };
+    let completed = complete();
+    Ok(completed.map(|()| facts))
+}
+
+/// What a record's line is made of.
+pub(super) const WHOLE: &str = "number, exact, id, symbol, timeframe, direction, confidence, entry_price, stop_loss, \
+    take_profit, given_at, expires_at, outcome, exit_price, profit_percent, closed_at, rest::text";
+
+/// The number of a row of [`WHOLE`], and its line as the log would have it, the newline not counted.
+///
+/// # Errors
+/// [`Error::Store`] when it is no record.
+pub(super) fn line_of(row: &Row, zone: Tz) -> Result<(i64, Vec<u8>)> {
+    let number = column(row, 0)?;
+    if let Some(line) = column::<Option<&str>>(row, 1)? {
+        return Ok((number, line.as_bytes().to_vec()));
+    }
+    let unfit = |what: &dyn std::fmt::Display| Error::Store(format!("row {number} of the table signals: {what}"));
+    let mut object = Map::new();
+    for (at, key) in ["signal_id", "symbol", "timeframe", "signal_type"].into_iter().enumerate() {
+        object.insert(key.to_owned(), Value::from(column::<&str>(row, 2 + at)?));
+    }
+    for (at, key) in NUMBERS {
+        if let Some(value) = column::<Option<f64>>(row, at)? {
+            object.insert(key.to_owned(), Value::from(value));
+        }
+    }
+    for (at, key) in [(10, "timestamp"), (11, "expires_at"), (15, "closed_at")] {
+        if let Some(value) = column::<Option<SystemTime>>(row, at)? {
+            object.insert(key.to_owned(), Value::from(format_iso(millis(value))));
+        }
+    }
+    object.insert("outcome".to_owned(), Value::from(column::<&str>(row, 12)?));
+    match serde_json::from_str(column(row, 16)?) {
+        Ok(Value::Object(rest)) => object.extend(rest),
+        Ok(_) => return Err(unfit(&"its rest is no object")),
+        Err(e) => return Err(unfit(&e)),
+    }
+    let mut line = line::encode(&Record::from_json(object, zone).map_err(|e| unfit(&e))?)?;
+    line.pop();
+    Ok((number, line))
+}
+
+/// The numbers among [`WHOLE`], and their keys in a line.
+const NUMBERS: [(usize, &str); 6] = [
+    (6, "confidence"),
+    (7, "entry_price"),
+    (8, "stop_loss"),
+    (9, "take_profit"),
+    (13, "exit_price"),
+    (14, "profit_loss_percent"),
+];

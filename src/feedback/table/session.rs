@@ -1,0 +1,307 @@
+//! The connection that the store's changes go over, and its turns at the table.
+//!
+//! All changes have one order, that of `signals_position`: whoever writes takes that row's lock first, so that changes
+//! become visible in their order and "what came since" has no gaps. A batch is first tried by what is known here, in one
+//! statement, which does nothing if others were first. Then a transaction takes the lock, catches up, and all is decided
+//! again while nobody else can write.
+
+use super::Shared;
+use super::rows::{KNOWN, Known, Rows, WRITE};
+use crate::database::{Failure, Link};
+use crate::error::{Error, Result};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, Statement};
+
+/// How many rows are asked for at a time.
+const PAGE: i64 = 5_000;
+/// An instance that holds the lock and says nothing for so long loses its connection: it was stopped, or cut off.
+const MOST_IDLE: Duration = Duration::from_secs(5);
+/// Pauses between two attempts to connect.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// The connection; there may be none at the moment.
+pub(super) struct Session {
+    shared: Arc<Shared>,
+    open: Option<Open>,
+}
+
+struct Open {
+    link: Link,
+    channel: String,
+    /// Its transaction holds the lock.
+    locked: bool,
+    position: Statement,
+    lock: Statement,
+    first: Statement,
+    since: Statement,
+    write: Statement,
+}
+
+impl Session {
+    pub fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, open: None }
+    }
+
+    /// Brings the state up to date.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when the database did not answer until the deadline, or refused.
+    pub async fn refresh(&mut self, deadline: Instant) -> Result<()> {
+        self.read(deadline, deadline).await
+    }
+
+    /// [`Self::refresh`] that tries until one time, and in a try that goes well waits until another.
+    pub async fn read(&mut self, deadline: Instant, patient: Instant) -> Result<()> {
+        let begun = Instant::now();
+        let mut pause = SHORTEST_PAUSE;
+        loop {
+            let failure = match timeout_at(patient, self.catch_up(None)).await {
+                Ok(Ok(_)) => return Ok(()),
+                Ok(Err(failure)) => failure,
+                Err(_) => Failure::Lost(self.silence(begun)),
+            };
+            self.lost(failure, "nothing was changed", &mut pause, deadline).await?;
+        }
+    }
+
+    /// Writes rows. `false` when others wrote first: then the state says what, and nobody else can write until the next
+    /// attempt, or [`Self::release`].
+    ///
+    /// # Errors
+    /// As [`Self::refresh`]; the message says whether the rows may have been written all the same.
+    pub async fn write(&mut self, rows: &Rows, deadline: Instant) -> Result<bool> {
+        let begun = Instant::now();
+        let mut pause = SHORTEST_PAUSE;
+        let mut sent = false;
+        loop {
+            let failure = match timeout_at(deadline, self.attempt(rows, &mut sent)).await {
+                Ok(Ok(written)) => return Ok(written),
+                Ok(Err(failure)) => failure,
+                Err(_) => Failure::Lost(self.silence(begun)),
+            };
+            let known = if sent { "part of it may be found recorded later" } else { "nothing of it was recorded" };
+            self.lost(failure, known, &mut pause, deadline).await?;
+        }
+    }
+
+    /// One attempt. `sent` says whether an earlier one may have succeeded without our hearing of it, and is set when this
+    /// one may.
+    async fn attempt(&mut self, rows: &Rows, sent: &mut bool) -> std::result::Result<bool, Failure> {
+        if *sent {
+            // Under the lock, so that an earlier attempt that is still under way comes to its end first.
+            if self.take_lock(Some(rows.batch)).await? {
+                self.release().await;
+                return Ok(true);
+            }
+            *sent = false;
+            if self.shared.position() != rows.from {
+                return Ok(false);
+            }
+        }
+        let shared = self.shared.clone();
+        let open = self.connected().await?;
+        let (to, count) = (rows.to(), rows.count() as i64);
+        let columns = rows.columns();
+        let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&rows.from, &to, &rows.batch, &open.channel];
+        parameters.extend(columns);
+        *sent = true;
+        let client = &open.link.client;
+        let written = if open.locked {
+            let commit = async { client.batch_execute("COMMIT").await };
+            let (written, committed) = tokio::join!(client.query_opt(&open.write, &parameters), commit);
+            open.locked = false;
+            written.and_then(|row| committed.map(|()| row))
+        } else {
+            client.query_opt(&open.write, &parameters).await
+        };
+        match written {
+            Ok(Some(row)) if row.get::<_, i64>(0) == count => {
+                shared.looked();
+                Ok(true)
+            }
+            Ok(Some(_)) => Err(Failure::Refused(Error::Store(
+                "the table signals was changed by something else than signalloop: a signal is closed there that was open"
+                    .to_owned(),
+            ))),
+            Ok(None) => {
+                *sent = false;
+                self.take_lock(None).await?;
+                Ok(false)
+            }
+            Err(error) => {
+                let failure = Failure::from(error);
+                *sent = matches!(failure, Failure::Lost(_));
+                Err(failure)
+            }
+        }
+    }
+
+    /// Begins a transaction that holds the lock, and catches up; whether a batch was found written.
+    async fn take_lock(&mut self, batch: Option<i64>) -> std::result::Result<bool, Failure> {
+        let open = self.connected().await?;
+        if !open.locked {
+            open.link.client.batch_execute("BEGIN").await?;
+            open.locked = true;
+        }
+        self.catch_up(batch).await
+    }
+
+    /// Ends a transaction that holds the lock without having written.
+    pub async fn release(&mut self) {
+        if let Some(open) = &mut self.open
+            && std::mem::take(&mut open.locked)
+            && open.link.client.batch_execute("ROLLBACK").await.is_err()
+        {
+            // The server ends the transaction with the connection.
+            self.open = None;
+        }
+    }
+
+    /// How many bytes the table takes, its indexes included.
+    ///
+    /// # Errors
+    /// As [`Self::refresh`].
+    pub async fn size(&mut self, deadline: Instant) -> Result<u64> {
+        self.refresh(deadline).await?;
+        let size = async {
+            let open = self.connected().await?;
+            Ok(open.link.client.query_one("SELECT pg_total_relation_size('signals')", &[]).await?.get::<_, i64>(0))
+        };
+        match timeout_at(deadline, size).await {
+            Ok(Ok(size)) => Ok(size.unsigned_abs()),
+            Ok(Err(Failure::Refused(error))) => Err(error),
+            Ok(Err(Failure::Lost(what))) => Err(Error::Store(what)),
+            Err(_) => Err(self.shared.in_vain()),
+        }
+    }
+
+    /// Ends the connection.
+    pub fn close(&mut self) {
+        self.open = None;
+    }
+
+    /// Reads what came since, and whether a batch is among it.
+    async fn catch_up(&mut self, batch: Option<i64>) -> std::result::Result<bool, Failure> {
+        let shared = self.shared.clone();
+        let open = self.connected().await?;
+        let client = &open.link.client;
+        let known = shared.position();
+        // In one go: the position is read first, so that what is read after it covers it.
+        let position = client.query_one(if open.locked { &open.lock } else { &open.position }, &[]);
+        let after: [&(dyn ToSql + Sync); 2] = [&known, &PAGE];
+        let page = client.query(if known == 0 { &open.first } else { &open.since }, &after);
+        let (position, page) = tokio::join!(position, page);
+        let (position, mut page): (i64, Vec<Row>) = (position?.get(0), page?);
+        if position < known {
+            // A restored backup, or a standby that had not heard of all of it.
+            shared.start_over();
+            return Box::pin(self.catch_up(batch)).await;
+        }
+        let mut found = false;
+        let mut reached = position;
+        let mut came = Vec::new();
+        loop {
+            let full = page.len() as i64 == PAGE;
+            let rows = page.iter().map(|row| Known::read(row, shared.zone)).collect::<Result<Vec<_>>>();
+            let rows = rows.map_err(Failure::Refused)?;
+            found |= rows.iter().any(|row| Some(row.batch) == batch);
+            let (number, change) = rows.last().map_or((0, 0), |row| (row.number, row.change));
+            if known == 0 {
+                shared.take_in(rows);
+            } else {
+                reached = reached.max(change);
+                came.extend(rows);
+            }
+            if !full {
+                break;
+            }
+            page = match known {
+                0 => client.query(&open.first, &[&number, &PAGE]).await?,
+                _ => client.query(&open.since, &[&change, &PAGE]).await?,
+            };
+        }
+        // In order of recording, as it is for whoever starts now.
+        came.sort_unstable_by_key(|row| row.number);
+        shared.take_in(came);
+        shared.reached(reached);
+        shared.looked();
+        Ok(found)
+    }
+
+    /// The connection, made if there is none.
+    async fn connected(&mut self) -> std::result::Result<&mut Open, Failure> {
+        if self.open.as_ref().is_none_or(|open| open.link.client.is_closed()) {
+            self.open = None;
+            self.open = Some(connect(&self.shared).await?);
+        }
+        self.open.as_mut().ok_or_else(|| Failure::Lost("there is no connection".to_owned()))
+    }
+
+    /// Gives up the connection and waits a little, unless it is time to tell the caller.
+    async fn lost(&mut self, failure: Failure, known: &str, pause: &mut Duration, deadline: Instant) -> Result<()> {
+        match failure {
+            Failure::Refused(Error::Store(what)) => Err(Error::Store(format!("{what}; {known}"))),
+            Failure::Refused(error) => Err(error),
+            Failure::Lost(what) => {
+                self.open = None;
+                self.shared.trouble(&what);
+                if Instant::now() + *pause >= deadline {
+                    return Err(Error::Store(format!("{what}; {known}")));
+                }
+                sleep(*pause).await;
+                *pause = (*pause * 2).min(LONGEST_PAUSE);
+                Ok(())
+            }
+        }
+    }
+
+    fn silence(&self, begun: Instant) -> String {
+        format!("{} did not answer within {:.0} s", self.shared.url, begun.elapsed().as_secs_f64())
+    }
+}
+
+/// Connects, brings the tables up to date, and listens for what others write.
+async fn connect(shared: &Arc<Shared>) -> std::result::Result<Open, Failure> {
+    let own = Arc::new(std::sync::atomic::AtomicI32::new(0));
+    let (of, by) = (Arc::downgrade(shared), own.clone());
+    let notified = move |process: i32, position: &str| {
+        // What one wrote oneself one knows.
+        if process != by.load(Ordering::Relaxed)
+            && let Some(shared) = of.upgrade()
+        {
+            shared.notified(position.parse().unwrap_or(i64::MAX));
+        }
+    };
+    let link = Link::open(&shared.url, notified).await?;
+    link.migrate(&shared.url).await?;
+    let client = &link.client;
+    // The server gives up a little before whoever waits here does, so that it can say why.
+    let (most, idle) = (shared.patience.as_millis() * 4 / 5, MOST_IDLE.as_millis());
+    client
+        .batch_execute(&format!("SET lock_timeout = {most}; SET idle_in_transaction_session_timeout = {idle}"))
+        .await?;
+    let place = client
+        .query_one(
+            "SELECT pg_backend_pid(), 'signalloop_' || oid FROM pg_namespace WHERE nspname = current_schema()",
+            &[],
+        )
+        .await?;
+    own.store(place.get(0), Ordering::Relaxed);
+    let channel: String = place.get(1);
+    client.batch_execute(&format!("LISTEN {channel}")).await?;
+    let first = format!("SELECT {KNOWN} FROM signals WHERE number > $1 ORDER BY number LIMIT $2");
+    let since = format!("SELECT {KNOWN} FROM signals WHERE change > $1 ORDER BY change LIMIT $2");
+    let (position, lock, first, since, write) = tokio::try_join!(
+        client.prepare("SELECT position FROM signals_position"),
+        client.prepare("SELECT position FROM signals_position FOR UPDATE"),
+        client.prepare(&first),
+        client.prepare(&since),
+        client.prepare(WRITE),
+    )?;
+    Ok(Open { link, channel, locked: false, position, lock, first, since, write })
+}

@@ -1,0 +1,91 @@
+//! Where a test keeps its signals: what behaves the same everywhere is tested in a folder and in a database.
+
+use signalloop::feedback::{FeedbackStore, StoreOptions};
+use std::path::Path;
+
+/// A place of its own for one test; gone when dropped.
+pub enum Home {
+    Folder(tempfile::TempDir),
+    #[cfg(feature = "postgres")]
+    Database(super::postgres::Schema),
+}
+
+impl Home {
+    /// A folder.
+    pub fn folder() -> Self {
+        Self::Folder(tempfile::tempdir().unwrap())
+    }
+
+    /// The folder of a home in one.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Folder(folder) => folder.path(),
+            #[cfg(feature = "postgres")]
+            Self::Database(_) => panic!("no folder"),
+        }
+    }
+
+    /// What a child of the test is told of it.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Folder(folder) => folder.path().display().to_string(),
+            #[cfg(feature = "postgres")]
+            Self::Database(schema) => schema.url.clone(),
+        }
+    }
+
+    pub fn open(&self) -> FeedbackStore {
+        self.open_with(StoreOptions::default())
+    }
+
+    pub fn open_with(&self, options: StoreOptions) -> FeedbackStore {
+        open_named(&self.name(), options)
+    }
+
+    /// How many changes were written.
+    pub fn changes(&self) -> usize {
+        match self {
+            Self::Folder(folder) => super::log(folder.path()).lines().count(),
+            #[cfg(feature = "postgres")]
+            Self::Database(schema) => schema.number("SELECT position FROM signals_position") as usize,
+        }
+    }
+}
+
+/// Opens the store of a [`Home`] of this name.
+pub fn open_named(name: &str, options: StoreOptions) -> FeedbackStore {
+    #[cfg(feature = "postgres")]
+    if name.starts_with("postgres:") {
+        return super::postgres::open(name, options);
+    }
+    FeedbackStore::open(Path::new(name), options).unwrap()
+}
+
+/// Makes two tests of each function: one for a folder, one for a database.
+#[allow(unused_macros)]
+macro_rules! on_both {
+    ($($name:ident),* $(,)?) => {
+        mod in_a_folder {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $name() {
+                    super::$name($crate::common::home::Home::folder()).await;
+                }
+            )*
+        }
+
+        #[cfg(feature = "postgres")]
+        mod in_a_database {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $name() {
+                    if let Some(schema) = $crate::common::postgres::schema(stringify!($name)) {
+                        super::$name($crate::common::home::Home::Database(schema)).await;
+                    }
+                }
+            )*
+        }
+    };
+}
+#[allow(unused_imports)]
+pub(crate) use on_both;

@@ -1,0 +1,360 @@
+//! What only a database can do to a store: be made by several at once, be newer, slow, read-only, cut off or gone.
+#![allow(clippy::unwrap_used)]
+#![cfg(feature = "postgres")]
+
+mod common;
+
+use common::postgres::{self, Schema, schema};
+use common::{T0, btc, buy, signal};
+use serde_json::json;
+use signalloop::barrier::Outcome;
+use signalloop::database::StoreUrl;
+use signalloop::error::Error;
+use signalloop::feedback::{FeedbackStore, StoreOptions};
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// What calls may take where they are to fail.
+const PATIENCE: Duration = Duration::from_millis(1_500);
+
+fn impatient(url: &str) -> FeedbackStore {
+    postgres::open(url, StoreOptions { patience: PATIENCE, ..StoreOptions::default() })
+}
+
+fn refused(url: &str) -> Error {
+    let options = StoreOptions { patience: PATIENCE, ..StoreOptions::default() };
+    StoreUrl::parse(url).and_then(|url| FeedbackStore::open_database(url, options)).err().unwrap()
+}
+
+/// Waits until something is so, but not for long.
+async fn soon(what: &str, mut so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !so() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "{what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// What a proxy does with what it is given.
+#[derive(Clone, Copy, PartialEq, Debug)]
+#[repr(u8)]
+enum Mood {
+    Passes,
+    /// Keeps everything to itself, both ways.
+    Swallows,
+    /// Passes on what is written and swallows the answer: it is done, and nobody hears of it.
+    Mute,
+    /// Takes no connections.
+    Refuses,
+}
+
+/// A proxy before the server.
+struct Proxy {
+    url: String,
+    mood: Arc<AtomicU8>,
+    open: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Proxy {
+    fn of(schema: &Schema) -> Self {
+        let start = schema.url.find('@').unwrap() + 1;
+        let end = start + schema.url[start..].find('/').unwrap();
+        let server = schema.url[start..end].to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("{}{}{}", &schema.url[..start], listener.local_addr().unwrap(), &schema.url[end..]);
+        let (mood, open) = (Arc::new(AtomicU8::new(Mood::Passes as u8)), Arc::new(Mutex::new(Vec::new())));
+        let (of, all) = (mood.clone(), open.clone());
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                if of.load(Ordering::SeqCst) == Mood::Refuses as u8 {
+                    continue;
+                }
+                let Ok(server) = TcpStream::connect(&server) else { continue };
+                all.lock().unwrap().extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
+                let wrote = Arc::new(AtomicBool::new(false));
+                let ways = [(client.try_clone().unwrap(), server.try_clone().unwrap(), false), (server, client, true)];
+                for (from, to, answers) in ways {
+                    let (of, wrote) = (of.clone(), wrote.clone());
+                    std::thread::spawn(move || pass(from, to, answers, &of, &wrote));
+                }
+            }
+        });
+        Self { url, mood, open }
+    }
+
+    fn be(&self, mood: Mood) {
+        self.mood.store(mood as u8, Ordering::SeqCst);
+    }
+
+    /// Cuts every connection.
+    fn cut(&self) {
+        for stream in self.open.lock().unwrap().drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+fn pass(mut from: TcpStream, mut to: TcpStream, answers: bool, mood: &AtomicU8, wrote: &AtomicBool) {
+    let mut bytes = [0; 16 << 10];
+    while let Ok(read @ 1..) = from.read(&mut bytes) {
+        let mood = mood.load(Ordering::SeqCst);
+        // A write names the channel that it notifies.
+        if mood == Mood::Mute as u8 && !answers && bytes[..read].windows(11).any(|part| part == b"signalloop_") {
+            wrote.store(true, Ordering::SeqCst);
+        }
+        let kept = mood == Mood::Swallows as u8 || (answers && wrote.load(Ordering::SeqCst));
+        if !kept && to.write_all(&bytes[..read]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Both);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_that_start_at_once_make_the_tables_once() {
+    let Some(schema) = schema("many_that_start_at_once_make_the_tables_once") else { return };
+    let url = schema.url.clone();
+    let starts = (0..8).map(|n| {
+        let url = url.clone();
+        tokio::task::spawn_blocking(move || (n, postgres::open(&url, StoreOptions::default())))
+    });
+    for start in starts.collect::<Vec<_>>() {
+        let (n, store) = start.await.unwrap();
+        assert!(store.record(buy(&n.to_string())).await.unwrap());
+    }
+    assert_eq!(schema.number("SELECT count(*) FROM signals"), 8);
+    assert_eq!(schema.number("SELECT count(*) FROM signalloop_schema"), 1);
+}
+
+#[test]
+fn newer_tables_are_refused() {
+    let Some(schema) = schema("newer_tables_are_refused") else { return };
+    drop(impatient(&schema.url));
+    schema.ask("UPDATE signalloop_schema SET version = 1000");
+    let error = refused(&schema.url);
+    assert_eq!(error.code(), "ERR_STORE");
+    assert!(error.to_string().contains("have version 1000"), "{error}");
+    assert_eq!(schema.number("SELECT version FROM signalloop_schema"), 1000);
+}
+
+#[test]
+fn errors_say_who_and_where_but_not_the_password() {
+    let Some(schema) = schema("errors_say_who_and_where_but_not_the_password") else { return };
+    let wrong = schema.url.replace("of%2Fthe%3Atest%3F", "hunter2");
+    for (url, said) in [
+        (wrong.clone(), "password authentication failed for user \"signalloop\""),
+        (wrong.replace("sslmode=disable", "sslmode=verify-full"), "certificate"),
+        (schema.url.replace("/postgres?", "/nothing?"), "database \"nothing\" does not exist"),
+        ("postgres://me:hunter2@127.0.0.1:1/x?sslmode=disable".to_owned(), "postgres://me@127.0.0.1:1/x"),
+    ] {
+        let error = refused(&url);
+        assert_eq!(error.code(), "ERR_STORE");
+        let text = format!("{error} {error:?}");
+        assert!(text.contains(said), "{text}");
+        assert!(!text.contains("hunter2") && !text.contains("of/the") && !text.contains("of%2F"), "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_is_verified() {
+    let name = "tls_is_verified";
+    let (Some(schema), Some(tls)) = (schema(name), postgres::url("tlsUrl", name)) else { return };
+    let (_, options) = schema.url.split_once('&').unwrap();
+    let store = impatient(&format!("{tls}&{options}"));
+    assert!(store.record(buy("a")).await.unwrap());
+    assert_eq!(
+        schema
+            .number(
+                "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+        WHERE application_name = 'signalloop' AND ssl AND query LIKE '%signals%'"
+            )
+            .min(1),
+        1
+    );
+    // The certificate is for localhost and 127.0.0.1.
+    let error = refused(&format!("{}&{options}", tls.replace("@127.0.0.1:", "@127.0.0.2:")));
+    assert_eq!(error.code(), "ERR_STORE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_may_only_read_insert_and_update_is_enough() {
+    let Some(schema) = schema("a_role_that_may_only_read_insert_and_update_is_enough") else { return };
+    drop(impatient(&schema.url));
+    let name = schema.ask("SELECT current_schema()").remove(0);
+    schema.ask(&format!(
+        "CREATE ROLE {name}_app LOGIN PASSWORD 'app'; GRANT USAGE ON SCHEMA {name} TO {name}_app; \
+         GRANT SELECT ON signalloop_schema TO {name}_app; GRANT SELECT, INSERT, UPDATE ON signals TO {name}_app; \
+         GRANT SELECT, UPDATE ON signals_position TO {name}_app"
+    ));
+    let store = impatient(&schema.url.replace("signalloop:of%2Fthe%3Atest%3F@", &format!("{name}_app:app@")));
+    assert!(store.record(buy("a")).await.unwrap());
+    assert_eq!(store.on_price(&btc(), 94.0, T0 + 1).await.unwrap().len(), 1);
+    drop(store);
+    schema.ask(&format!("DROP OWNED BY {name}_app; DROP ROLE {name}_app"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_committed_unheard_is_neither_lost_nor_done_twice() {
+    let Some(schema) = schema("what_was_committed_unheard_is_neither_lost_nor_done_twice") else { return };
+    let proxy = Proxy::of(&schema);
+    let store = impatient(&proxy.url);
+    store.record(buy("before")).await.unwrap();
+    for n in 0..5 {
+        proxy.be(Mood::Mute);
+        let (of, id) = (store.clone(), n.to_string());
+        let recorded = tokio::spawn(async move { of.record(buy(&id)).await });
+        let sql = format!("SELECT count(*) FROM signals WHERE id = '{n}'");
+        soon("it is committed", || schema.number(&sql) == 1).await;
+        proxy.be(Mood::Passes);
+        proxy.cut();
+        assert!(recorded.await.unwrap().unwrap());
+
+        proxy.be(Mood::Mute);
+        let (of, at) = (store.clone(), T0 + 1 + n);
+        let closed = tokio::spawn(async move { of.on_price(&btc(), 94.0, at).await });
+        soon("it is closed", || schema.number("SELECT count(*) FROM signals WHERE outcome = 'ACTIVE'") == 0).await;
+        proxy.be(Mood::Passes);
+        proxy.cut();
+        let closed: Vec<_> = closed.await.unwrap().unwrap().into_iter().map(|closed| closed.id).collect();
+        let expected: &[String] = if n == 0 { &["before".to_owned(), "0".to_owned()] } else { &[n.to_string()] };
+        assert_eq!(closed, expected, "the price that closed it is told so, though its answer was lost");
+    }
+    assert_eq!(schema.number("SELECT position FROM signals_position"), 12, "each was done once");
+    assert_eq!(store.stats(&Default::default()).unwrap().figures.closed, 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_gone_or_silent_fails_calls_in_time_and_is_found_again() {
+    let Some(schema) = schema("a_database_that_is_gone_or_silent_fails_calls_in_time_and_is_found_again") else {
+        return;
+    };
+    let proxy = Proxy::of(&schema);
+    let store = impatient(&proxy.url);
+    store.record(buy("open")).await.unwrap();
+    for (n, mood) in [Mood::Refuses, Mood::Swallows].into_iter().enumerate() {
+        proxy.be(mood);
+        if mood == Mood::Refuses {
+            proxy.cut();
+        }
+        let id = format!("{mood:?}");
+        let (begun, symbol) = (Instant::now(), btc());
+        let (recorded, closed) = tokio::join!(store.record(buy(&id)), store.on_price(&symbol, 94.0, T0 + 1 + n as i64));
+        let read = store.stats(&Default::default());
+        assert!(begun.elapsed() < PATIENCE * 4, "{mood:?}: {:?}", begun.elapsed());
+        for error in [recorded.unwrap_err(), closed.unwrap_err(), read.unwrap_err()] {
+            assert_eq!(error.code(), "ERR_STORE", "{mood:?}: {error}");
+            assert!(!error.to_string().contains("of/the"), "{error}");
+        }
+        assert!(!store.closes_nothing(&btc(), 100.0, T0 + 2 + n as i64), "what is not known is not told");
+        proxy.be(Mood::Passes);
+        // Without being asked to: by the next call.
+        assert!(store.record(buy(&id)).await.unwrap());
+        assert_eq!(store.open_signals(None).unwrap().len(), 2 + n);
+    }
+    assert_eq!(store.on_price(&btc(), 94.0, T0 + 9).await.unwrap().len(), 3, "what was hit in vain is still open");
+    assert_eq!(schema.number("SELECT count(*) FROM signals"), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_only_database_refuses_to_record_and_can_be_written_again() {
+    let Some(schema) = schema("a_read_only_database_refuses_to_record_and_can_be_written_again") else { return };
+    let name = schema.ask("SELECT current_schema()").remove(0);
+    schema.ask(&format!("CREATE DATABASE {name}"));
+    let url = schema.url.replace("/postgres?", &format!("/{name}?")).split("&options").next().unwrap().to_owned();
+    let store = impatient(&url);
+    store.record(buy("a")).await.unwrap();
+    schema.ask(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on"));
+    let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+    schema.ask(&end);
+    let error = store.record(buy("b")).await.unwrap_err();
+    assert_eq!(error.code(), "ERR_STORE", "{error}");
+    schema.ask(&format!("ALTER DATABASE {name} SET default_transaction_read_only = off"));
+    assert!(store.record(buy("b")).await.unwrap());
+    assert_eq!(store.open_signals(None).unwrap().len(), 2);
+    store.close().await;
+    schema.ask(&format!("DROP DATABASE {name} WITH (FORCE)"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_holds_the_lock_is_waited_for_and_then_told_of() {
+    let Some(schema) = schema("one_that_holds_the_lock_is_waited_for_and_then_told_of") else { return };
+    let store = impatient(&schema.url);
+    store.record(buy("a")).await.unwrap();
+    let url = schema.url.clone();
+    let holder = std::thread::spawn(move || {
+        postgres::ask(&url, "BEGIN; SELECT position FROM signals_position FOR UPDATE; SELECT pg_sleep(2.5); COMMIT")
+    });
+    soon("it is locked", || {
+        schema.number(
+            "SELECT count(*) FROM pg_locks WHERE mode = 'RowShareLock' \
+        AND relation = 'signals_position'::regclass AND granted",
+        ) > 0
+    })
+    .await;
+    let error = store.record(buy("b")).await.unwrap_err();
+    assert_eq!(error.code(), "ERR_STORE_BUSY", "{error}");
+    assert_eq!(store.open_signals(None).unwrap().len(), 1, "reading needs no lock");
+    holder.join().unwrap();
+    assert!(store.record(buy("b")).await.unwrap());
+}
+
+/// What another instance records is known here before anyone asks: by its notification at once, without one within a second.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_notification_loses_nothing() {
+    let Some(schema) = schema("a_lost_notification_loses_nothing") else { return };
+    let (one, two) = (impatient(&schema.url), impatient(&schema.url));
+    assert!(two.closes_nothing(&btc(), 94.0, T0 + 1));
+    one.record(buy("told")).await.unwrap();
+    soon("the notification arrives", || !two.closes_nothing(&btc(), 94.0, T0 + 2)).await;
+    assert_eq!(two.on_price(&btc(), 94.0, T0 + 3).await.unwrap().len(), 1);
+    soon("two is current again", || one.closes_nothing(&btc(), 94.0, T0 + 4)).await;
+    soon("two is current again", || two.closes_nothing(&btc(), 94.0, T0 + 4)).await;
+    // As an instance whose notification gets lost.
+    schema.ask(
+        "BEGIN; UPDATE signals_position SET position = position + 1; \
+         INSERT INTO signals (number, change, batch, id, symbol, timeframe, direction, confidence, entry_price, stop_loss, \
+           take_profit, given_at, outcome, rest) \
+         SELECT position, position, 0, 'untold', 'BTCUSDT', '1h', 'BUY', 80, 100, 95, 110, to_timestamp(1700000000), \
+           'ACTIVE', '{\"note\": 1}' FROM signals_position; COMMIT",
+    );
+    let begun = Instant::now();
+    soon("the table is looked at", || !two.closes_nothing(&btc(), 94.0, T0 + 5)).await;
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    assert_eq!(two.on_price(&btc(), 94.0, T0 + 6).await.unwrap()[0].id, "untold");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_backup_is_read_anew() {
+    let Some(schema) = schema("a_restored_backup_is_read_anew") else { return };
+    let store = impatient(&schema.url);
+    store.record_all((0..10).map(|n| buy(&n.to_string())).collect()).await.unwrap();
+    schema.ask("DELETE FROM signals WHERE number > 4; UPDATE signals_position SET position = 4");
+    assert_eq!(store.open_signals(None).unwrap().len(), 4);
+    assert!(store.record(buy("9")).await.unwrap());
+    assert_eq!(schema.number("SELECT count(*) FROM signals"), 5);
+}
+
+/// A person finds plain columns.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_says_in_plain_columns_what_a_signal_is() {
+    let Some(schema) = schema("a_row_says_in_plain_columns_what_a_signal_is") else { return };
+    let store = impatient(&schema.url);
+    let sent = signal(
+        json!({ "id": "a", "signalType": "SELL", "stopLoss": 105, "takeProfit": 90, "expiresAt": T0 + 3_600_000 }),
+    );
+    store.record(sent).await.unwrap();
+    store.close_signal("a", Outcome::TookProfit, Some(89.5), None, T0 + 60_000).await.unwrap();
+    let row = schema.ask(
+        "SET timezone = 'UTC'; SELECT concat_ws(' ', number, change, id, symbol, timeframe, direction, confidence, entry_price, \
+         stop_loss, take_profit, given_at, expires_at, outcome, exit_price, profit_percent, closed_at, \
+         rest->'indicators'->>'rsi', exact) FROM signals",
+    );
+    assert_eq!(
+        row,
+        ["1 2 a BTCUSDT 1h SELL 80 100 105 90 2023-11-14 22:13:20+00 2023-11-14 23:13:20+00 TOOK_PROFIT 89.5 10.5 \
+          2023-11-14 22:14:20+00 71.5"]
+    );
+}
