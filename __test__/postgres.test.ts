@@ -27,8 +27,8 @@ const signalloop = (args: string[], env: NodeJS.ProcessEnv) =>
   runNode([join(ROOT, 'bin', 'signalloop.js'), ...args], { env: { SIGNALLOOP_EXCHANGE_URL: NOWHERE, ...env } })
 
 withPostgres('two homes share the signals of a database, and a price closes each once', async (url) => {
-  const homes = [newHome(), newHome()]
-  const [one, two] = homes.map((home) => newLoop({ home, store: url }).feedbackTracker)
+  const homes = [newHome(), newHome()] as const
+  const [one, two] = [newLoop({ home: homes[0], store: url }).feedbackTracker, newLoop({ home: homes[1], store: url }).feedbackTracker]
   await Promise.all(Array.from({ length: 100 }, (_, n) => (n % 2 ? one : two).recordSignal(signal(`shared-${n}`))))
   expect((await one.getStats()).overall).toMatchObject({ totalSignals: 100, activeSignals: 100 })
   await expect(two.recordSignal({ ...signal('shared-1'), confidence: 1 })).rejects.toMatchObject({ code: 'ERR_SIGNAL_CONFLICT' })
