@@ -6,7 +6,7 @@ use crate::feedback::Given;
 use crate::learning::Costs;
 use crate::learning::outcomes::{self, Case, Learner, Lesson, MAX_LESSONS, OutcomeModel, Pattern};
 use crate::signal::{Record, Signal};
-use crate::symbol::{Market, Symbol, Timeframe};
+use crate::symbol::{Symbol, Timeframe};
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ impl SignalLoop {
     /// # Errors
     /// [`Error::InvalidSignal`] for a HOLD, which cannot succeed; [`Error::Store`].
     pub async fn assess(self: &Arc<Self>, mut signal: Signal) -> Result<Assessment> {
-        let market = Market { symbol: signal.symbol.clone(), timeframe: signal.timeframe };
+        let market = signal.market();
         // Features are a gain: no signal is refused because candles cannot be read.
         let tail = self.stored_tail(&market).ok().flatten();
         signal.features = tail.and_then(|tail| tail.entry_features(&signal));
@@ -65,7 +65,7 @@ impl SignalLoop {
     /// # Errors
     /// As [`Self::assess`].
     pub fn try_assess(&self, mut signal: Signal) -> Result<std::result::Result<Assessment, Signal>> {
-        let market = Market { symbol: signal.symbol.clone(), timeframe: signal.timeframe };
+        let market = signal.market();
         let given = self.learning.given.try_lock();
         let up_to_date = self.open_store().zip(given).is_some_and(|(store, given)| store.has_no_new_closings(&given));
         let learner = self.learning.learner.try_read().filter(|learner| up_to_date && !learner.is_overdue());

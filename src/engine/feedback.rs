@@ -55,7 +55,7 @@ impl SignalLoop {
         &self,
         mut signal: Signal,
     ) -> Result<std::result::Result<impl Future<Output = Result<bool>> + use<>, Signal>> {
-        let market = Market { symbol: signal.symbol.clone(), timeframe: signal.timeframe };
+        let market = signal.market();
         match (self.open_store(), self.tail_in_memory(&market)) {
             (Some(store), Some(tail)) => {
                 signal.features = tail.and_then(|tail| tail.entry_features(&signal));
@@ -131,7 +131,7 @@ impl SignalLoop {
         // Bulk recordings come from few markets; each one's candles are looked up once.
         let mut tails: HashMap<Market, Option<Arc<Tail>>> = HashMap::new();
         for signal in signals {
-            let market = Market { symbol: signal.symbol.clone(), timeframe: signal.timeframe };
+            let market = signal.market();
             // Features are a gain: no signal is refused because candles cannot be read.
             let tail = tails.entry(market).or_insert_with_key(|market| self.stored_tail(market).ok().flatten());
             signal.features = tail.as_ref().and_then(|tail| tail.entry_features(signal));

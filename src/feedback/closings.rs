@@ -61,11 +61,7 @@ impl FeedbackStore {
             let places: Vec<_> = new.iter().rev().map(|slot| state.entry(*slot).place()).collect();
             (source, places, marked)
         };
-        let mut records = Vec::with_capacity(places.len());
-        source.records(&places, &mut |record| {
-            records.push(record);
-            Ok(())
-        })?;
+        let records = source.all(&places)?;
         *given = marked;
         Ok(records)
     }

@@ -114,12 +114,7 @@ impl FeedbackStore {
             let (state, source) = self.inner.journal.look();
             (state.places().skip(from).take(most).collect::<Vec<_>>(), source)
         };
-        let mut records = Vec::with_capacity(places.len());
-        source.records(&places, &mut |record| {
-            records.push(record);
-            Ok(())
-        })?;
-        Ok(records)
+        source.all(&places)
     }
 
     fn importing(&self, text: &[u8]) -> std::result::Result<Vec<NewLine>, String> {

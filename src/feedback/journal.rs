@@ -52,6 +52,16 @@ pub(super) trait Source {
     /// Visits the records at these places, one by one, in this order.
     fn records(&self, places: &[Place], visit: &mut dyn FnMut(Record) -> Result<()>) -> Result<()>;
 
+    /// The records at these places, in this order.
+    fn all(&self, places: &[Place]) -> Result<Vec<Record>> {
+        let mut records = Vec::with_capacity(places.len());
+        self.records(places, &mut |record| {
+            records.push(record);
+            Ok(())
+        })?;
+        Ok(records)
+    }
+
     /// One record's line, its newline not counted, as far as it can be read.
     fn line(&self, place: Place) -> Result<Vec<u8>>;
 

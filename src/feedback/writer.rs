@@ -397,11 +397,6 @@ impl Writer {
             let (state, source) = self.journal.look();
             (state.place(key), source)
         };
-        let mut found = None;
-        source.records(place.as_slice(), &mut |record| {
-            found = Some(record);
-            Ok(())
-        })?;
-        Ok(found)
+        Ok(source.all(place.as_slice())?.pop())
     }
 }

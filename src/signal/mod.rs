@@ -12,7 +12,7 @@ pub use read::Source;
 
 use crate::barrier::{Direction, Levels, Outcome};
 use crate::error::{Error, Result, shown};
-use crate::symbol::{Symbol, Timeframe};
+use crate::symbol::{Market, Symbol, Timeframe};
 use serde_json::{Map, Value};
 
 /// The longest signal id accepted, in bytes.
@@ -81,6 +81,11 @@ pub struct Record {
 }
 
 impl Signal {
+    /// What it was given for.
+    pub fn market(&self) -> Market {
+        Market { symbol: self.symbol.clone(), timeframe: self.timeframe }
+    }
+
     /// The levels that close it; `None` for a HOLD.
     pub fn levels(&self) -> Option<Levels> {
         Some(Levels {

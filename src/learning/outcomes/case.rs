@@ -40,7 +40,7 @@ impl Case {
             features.version == features::VERSION && features.values.len() == COUNT
         };
         Some(Self {
-            market: Market { symbol: signal.symbol.clone(), timeframe: signal.timeframe },
+            market: signal.market(),
             direction: levels.direction,
             implied: both
                 .map_or(0.5, |(risk, reward)| (risk / (risk + reward)).clamp(IMPLIED_RANGE.0, IMPLIED_RANGE.1)),
