@@ -45,7 +45,7 @@ impl Scheduler {
     /// @throws `ERR_INVALID_CONFIG`, `ERR_IO`
     #[napi(ts_return_type = "SchedulerStatus")]
     pub fn status(&self) -> napi::Result<Value, Code> {
-        sync(|| Ok(self.core.scheduler_status()?.to_json()))
+        sync(|| Ok(self.core.scheduler_glance()?.to_json()))
     }
 
     /// Runs a task now, also in a process that does not lead. Markets that failed are in what it resolves to.

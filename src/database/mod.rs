@@ -2,10 +2,12 @@
 //!
 //! `docs/postgres.md` tells what a person needs to know.
 
+mod leases;
 mod link;
 mod schema;
 mod url;
 
+pub(crate) use leases::{Lease, Leases, Parameter};
 pub(crate) use link::{Failure, Link};
 pub use url::StoreUrl;
 
@@ -37,7 +39,7 @@ impl Database {
         Ok(Self { runtime: Some(runtime) })
     }
 
-    fn handle(&self) -> Result<&Handle> {
+    pub(super) fn handle(&self) -> Result<&Handle> {
         self.runtime.as_ref().map(Runtime::handle).ok_or(Error::Closed)
     }
 

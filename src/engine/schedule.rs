@@ -1,18 +1,19 @@
-//! The scheduler of a loop: runs tasks when they are due, in one process of the home at a time.
+//! The scheduler of a loop: runs tasks when they are due, in one process of the home, or of the database, at a time.
 //!
-//! The rules of due times are pure, in [`crate::scheduler`]. Here they meet locks, files and the tasks themselves. Two locks
-//! keep order between processes, and both die with their process: `leader.lock` says who runs what is due, and
-//! `<task>.lock` is held by whoever runs the task, also by hand. So no task ever runs twice at once, even while a leader
-//! changes; and since its record is read anew under its lock, nobody runs again what another has just done.
+//! The rules of due times are pure, in [`crate::scheduler`]. Here they meet the [`super::office`] and the tasks themselves. Two
+//! places keep order between processes: the leader's is of whoever runs what is due, and a task's of whoever runs it, also by
+//! hand. So no task ever runs twice at once, even while a leader changes; and since its record is read anew in its place,
+//! nobody runs again what another has just done. In a folder a place is a lock, which dies with its process; in a database it
+//! is a lease, and what a former holder writes is refused.
 
 use super::attempt::{Order, Slot};
+use super::office::{Hold, Place};
 use super::settings::Noticed;
-use super::tasks::{Hold, hold};
 use super::watch::Known;
 use super::{Event, SignalLoop};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
-use crate::scheduler::{LastRun, Moment, Record, SchedulerConfig, Task, TaskPlan, Timer};
+use crate::scheduler::{LastRun, Moment, SchedulerConfig, Task, TaskPlan, Timer};
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +21,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{RwLock, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 /// How often the scheduler looks: a dead leader is replaced, and what is due begins, within this time.
 const TICK: Duration = Duration::from_millis(500);
@@ -55,6 +56,8 @@ pub(super) struct Running {
     pub(super) standing_by: Mutex<Option<String>>,
     /// What keeps a task from being run at all, such as a damaged record.
     pub(super) problems: Mutex<BTreeMap<Task, String>>,
+    /// What keeps this process from working on trainings that another leads.
+    cannot_help: Mutex<Option<String>>,
 }
 
 /// The configuration that a scheduler goes by.
@@ -68,10 +71,12 @@ pub(super) struct Rules {
 /// What the process that looks for what is due has at hand.
 #[derive(Default)]
 struct Desk {
-    leader: Option<Hold>,
+    leader: Option<Arc<dyn Hold>>,
     slots: BTreeMap<Task, Slot>,
     jobs: JoinSet<(Task, Result<Slot>)>,
     busy: BTreeSet<Task>,
+    /// The work on trainings that another leads.
+    helping: JoinSet<Result<()>>,
 }
 
 impl Desk {
@@ -115,6 +120,7 @@ impl SignalLoop {
             ended,
             standing_by: Mutex::new(Some("it has just been started".to_owned())),
             problems: Mutex::default(),
+            cannot_help: Mutex::default(),
         });
         *running = Some(started.clone());
         let this = self.clone();
@@ -182,12 +188,8 @@ impl SignalLoop {
         self.home.join("scheduler_config.json")
     }
 
-    pub(super) fn scheduler_folder(&self) -> PathBuf {
-        self.home.join("scheduler")
-    }
-
     pub(super) fn moment(&self) -> Moment {
-        Moment::now(self.now_ms())
+        self.office.moment(self.now_ms())
     }
 
     /// Puts the thresholds of a scheduler's configuration before those of `training_config.json`.
@@ -224,7 +226,7 @@ impl SignalLoop {
     }
 
     /// Until it is stopped: leads if nobody else does, and runs what is due.
-    async fn keep_schedule(self: Arc<Self>, running: &Running) {
+    async fn keep_schedule(self: Arc<Self>, running: &Arc<Running>) {
         let mut desk = Desk::default();
         loop {
             self.look(running, &mut desk);
@@ -243,6 +245,7 @@ impl SignalLoop {
                             desk.busy.clear();
                         }
                     },
+                    Some(helped) = desk.helping.join_next() => self.after_helping(helped, running),
                 }
                 Ok(())
             };
@@ -253,19 +256,25 @@ impl SignalLoop {
         running.stop.cancel();
         // They were cancelled, and end within their grace. The leader's lock goes only then.
         while desk.jobs.join_next().await.is_some() {}
+        while desk.helping.join_next().await.is_some() {}
         drop(desk.leader);
     }
 
     /// Begins what is due, if this process leads.
-    fn look(self: &Arc<Self>, running: &Running, desk: &mut Desk) {
+    fn look(self: &Arc<Self>, running: &Arc<Running>, desk: &mut Desk) {
         self.reread_config();
         self.reread_rules(running);
         desk.leader = self.lead(desk.leader.take(), running);
         if desk.leader.is_none() {
             desk.slots.clear();
+            self.help(running, &mut desk.helping);
             return;
         }
         for task in Task::ALL {
+            // Each may have to wait for a database.
+            if running.stop.is_cancelled() {
+                return;
+            }
             let plan = running.rules.lock().config.plan(task);
             if !plan.enabled || !desk.has_room_for(task) {
                 continue;
@@ -284,14 +293,39 @@ impl SignalLoop {
         }
     }
 
-    /// Keeps the leader's lock, or tries to take it.
-    fn lead(&self, leader: Option<Hold>, running: &Running) -> Option<Hold> {
+    /// Works on what another leads, beside doing nothing: an instance that runs no tasks helps with the trainings of others.
+    fn help(self: &Arc<Self>, running: &Arc<Running>, helping: &mut JoinSet<Result<()>>) {
+        if !running.rules.lock().config.enabled || self.office.board().is_none() || !helping.is_empty() {
+            return;
+        }
+        let (this, running) = (self.clone(), running.clone());
+        helping.spawn(async move {
+            let stands_by = || running.standing_by.lock().is_some();
+            this.work_for_others(&running.stop, &stands_by).await
+        });
+    }
+
+    /// What keeps this process from helping is told once, as long as it stays the same.
+    fn after_helping(&self, helped: std::result::Result<Result<()>, JoinError>, running: &Running) {
+        let problem = match helped {
+            Ok(Ok(()) | Err(Error::Closed)) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(panic) => Some(panic.to_string()),
+        };
+        let before = std::mem::replace(&mut *running.cannot_help.lock(), problem.clone());
+        if let Some(problem) = problem.filter(|problem| before.as_ref() != Some(problem)) {
+            self.emit(&Event::Warning(format!("no training can be shared: {problem}")));
+        }
+    }
+
+    /// Keeps the leader's place, or tries to take it.
+    fn lead(&self, leader: Option<Arc<dyn Hold>>, running: &Running) -> Option<Arc<dyn Hold>> {
         if !running.rules.lock().config.enabled {
             *running.standing_by.lock() = Some("`enabled` is false: nothing runs by itself".to_owned());
             return None;
         }
-        let take = || hold(&self.scheduler_folder(), "leader", Duration::ZERO);
-        let held = leader.filter(Hold::is_in_place).map_or_else(take, Ok);
+        let take = || self.office.take(Place::Leader, Duration::ZERO);
+        let held = leader.filter(|leader| leader.is_in_place()).map_or_else(take, Ok);
         let (leader, reason) = match held {
             Ok(leader) => (Some(leader), None),
             Err(error) => (None, Some(error.to_string())),
@@ -304,14 +338,14 @@ impl SignalLoop {
     /// that cannot be had.
     fn slot(&self, task: Task, plan: &TaskPlan, slot: Option<Slot>, running: &Running) -> Option<Slot> {
         let read = || -> Result<Slot> {
-            let folder = self.scheduler_folder();
-            let _nobody_else_writes = hold(&folder, task.as_str(), Duration::ZERO)?;
-            let record = Record::load(&folder, task)?;
+            let nobody_else_writes = self.office.take(Place::Task(task), Duration::ZERO)?;
+            let record = self.office.record(task)?;
             let timer = Timer::resume(plan.clone(), record.clone(), self.moment());
-            if *timer.record() != record {
-                timer.record().save(&folder, task)?;
+            let mut slot = Slot { timer, stored: record };
+            if *slot.timer.record() != slot.stored {
+                slot.save(&*self.office, &*nobody_else_writes, task, self.moment())?;
             }
-            Ok(Slot { stored: timer.record().clone(), timer })
+            Ok(slot)
         };
         slot.filter(|slot| slot.timer.plan() == plan).or_else(|| self.settle(task, read(), running))
     }
