@@ -52,8 +52,10 @@ pub(super) struct Running {
     pub(super) rules: Mutex<Rules>,
     stop: Cancel,
     ended: watch::Receiver<bool>,
+    /// The leader's place, while this process has it.
+    leader: Mutex<Option<Arc<dyn Hold>>>,
     /// Why this process does not lead; `None` when it does.
-    pub(super) standing_by: Mutex<Option<String>>,
+    standing_by: Mutex<Option<String>>,
     /// What keeps a task from being run at all, such as a damaged record.
     pub(super) problems: Mutex<BTreeMap<Task, String>>,
     /// What keeps this process from working on trainings that another leads.
@@ -68,10 +70,23 @@ pub(super) struct Rules {
     file: Noticed,
 }
 
+impl Running {
+    /// Whether this process leads, for certain.
+    pub(super) fn leads(&self) -> bool {
+        self.leader.lock().as_ref().is_some_and(|leader| leader.is_in_place())
+    }
+
+    /// Why it does not; `None` when it does.
+    pub(super) fn standing_by(&self) -> Option<String> {
+        let ended = || "the leader's place was lost; it is about to be asked for again".to_owned();
+        let reason = || self.standing_by.lock().clone().unwrap_or_else(ended);
+        (!self.leads()).then(reason)
+    }
+}
+
 /// What the process that looks for what is due has at hand.
 #[derive(Default)]
 struct Desk {
-    leader: Option<Arc<dyn Hold>>,
     slots: BTreeMap<Task, Slot>,
     jobs: JoinSet<(Task, Result<Slot>)>,
     busy: BTreeSet<Task>,
@@ -118,6 +133,7 @@ impl SignalLoop {
             rules: Mutex::new(Rules { config, warnings, file }),
             stop: Cancel::default(),
             ended,
+            leader: Mutex::default(),
             standing_by: Mutex::new(Some("it has just been started".to_owned())),
             problems: Mutex::default(),
             cannot_help: Mutex::default(),
@@ -257,15 +273,14 @@ impl SignalLoop {
         // They were cancelled, and end within their grace. The leader's lock goes only then.
         while desk.jobs.join_next().await.is_some() {}
         while desk.helping.join_next().await.is_some() {}
-        drop(desk.leader);
+        *running.leader.lock() = None;
     }
 
     /// Begins what is due, if this process leads.
     fn look(self: &Arc<Self>, running: &Arc<Running>, desk: &mut Desk) {
         self.reread_config();
         self.reread_rules(running);
-        desk.leader = self.lead(desk.leader.take(), running);
-        if desk.leader.is_none() {
+        if !self.lead(running) {
             desk.slots.clear();
             self.help(running, &mut desk.helping);
             return;
@@ -300,7 +315,7 @@ impl SignalLoop {
         }
         let (this, running) = (self.clone(), running.clone());
         helping.spawn(async move {
-            let stands_by = || running.standing_by.lock().is_some();
+            let stands_by = || !running.leads();
             this.work_for_others(&running.stop, &stands_by).await
         });
     }
@@ -318,20 +333,21 @@ impl SignalLoop {
         }
     }
 
-    /// Keeps the leader's place, or tries to take it.
-    fn lead(&self, leader: Option<Arc<dyn Hold>>, running: &Running) -> Option<Arc<dyn Hold>> {
-        if !running.rules.lock().config.enabled {
-            *running.standing_by.lock() = Some("`enabled` is false: nothing runs by itself".to_owned());
-            return None;
-        }
-        let take = || self.office.take(Place::Leader, Duration::ZERO);
-        let held = leader.filter(|leader| leader.is_in_place()).map_or_else(take, Ok);
-        let (leader, reason) = match held {
+    /// Keeps the leader's place, or tries to take it; whether this process has it.
+    fn lead(&self, running: &Running) -> bool {
+        let taken = match running.rules.lock().config.enabled {
+            false => Err("`enabled` is false: nothing runs by itself".to_owned()),
+            true if running.leads() => return true,
+            true => self.office.take(Place::Leader, Duration::ZERO).map_err(|error| error.to_string()),
+        };
+        let (leader, reason) = match taken {
             Ok(leader) => (Some(leader), None),
-            Err(error) => (None, Some(error.to_string())),
+            Err(reason) => (None, Some(reason)),
         };
         *running.standing_by.lock() = reason;
-        leader
+        let leads = leader.is_some();
+        *running.leader.lock() = leader;
+        leads
     }
 
     /// The timer of a task, from its record if this process has just begun to lead, or if its plan was changed. `None` while

@@ -4,6 +4,8 @@
 pub mod home;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(feature = "postgres")]
+pub mod proxy;
 
 use serde_json::{Map, Value, json};
 use signalloop::feedback::{FeedbackStore, StoreOptions};

@@ -1,0 +1,100 @@
+//! A proxy between a test and its PostgreSQL, which cuts, swallows and refuses.
+
+use super::postgres::Schema;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// What a proxy does with what it is given.
+#[derive(Clone, Copy, PartialEq, Debug)]
+#[repr(u8)]
+pub enum Mood {
+    Passes,
+    /// Keeps everything to itself, both ways.
+    Swallows,
+    /// Passes on what is written and swallows the answer: it is done, and nobody hears of it.
+    Mute,
+    /// Takes no connections.
+    Refuses,
+}
+
+/// A proxy before the server.
+pub struct Proxy {
+    pub url: String,
+    mood: Arc<AtomicU8>,
+    /// What shows that something is a write.
+    writes: Arc<Mutex<Vec<u8>>>,
+    open: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Proxy {
+    pub fn of(schema: &Schema) -> Self {
+        let start = schema.url.find('@').unwrap() + 1;
+        let end = start + schema.url[start..].find('/').unwrap();
+        let server = schema.url[start..end].to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("{}{}{}", &schema.url[..start], listener.local_addr().unwrap(), &schema.url[end..]);
+        let (mood, open) = (Arc::new(AtomicU8::new(Mood::Passes as u8)), Arc::new(Mutex::new(Vec::new())));
+        // A write of signals names the channel that it notifies.
+        let writes = Arc::new(Mutex::new(b"signalloop_".to_vec()));
+        let (of, all, sign) = (mood.clone(), open.clone(), writes.clone());
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                if of.load(Ordering::SeqCst) == Mood::Refuses as u8 {
+                    continue;
+                }
+                let Ok(server) = TcpStream::connect(&server) else { continue };
+                all.lock().unwrap().extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
+                let wrote = Arc::new(AtomicBool::new(false));
+                let ways = [(client.try_clone().unwrap(), server.try_clone().unwrap(), false), (server, client, true)];
+                for (from, to, answers) in ways {
+                    let (of, wrote, sign) = (of.clone(), wrote.clone(), sign.clone());
+                    std::thread::spawn(move || pass(from, to, answers, &of, &wrote, &sign));
+                }
+            }
+        });
+        Self { url, mood, writes, open }
+    }
+
+    pub fn be(&self, mood: Mood) {
+        self.mood.store(mood as u8, Ordering::SeqCst);
+    }
+
+    /// Swallows the answers to what has these bytes in it, and all after them.
+    pub fn mute(&self, writes: &str) {
+        *self.writes.lock().unwrap() = writes.as_bytes().to_vec();
+        self.be(Mood::Mute);
+    }
+
+    /// Cuts every connection.
+    pub fn cut(&self) {
+        for stream in self.open.lock().unwrap().drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+fn pass(
+    mut from: TcpStream,
+    mut to: TcpStream,
+    answers: bool,
+    mood: &AtomicU8,
+    wrote: &AtomicBool,
+    writes: &Mutex<Vec<u8>>,
+) {
+    let mut bytes = [0; 16 << 10];
+    while let Ok(read @ 1..) = from.read(&mut bytes) {
+        let mood = mood.load(Ordering::SeqCst);
+        let sign = writes.lock().unwrap().clone();
+        if mood == Mood::Mute as u8 && !answers && bytes[..read].windows(sign.len()).any(|part| part == sign) {
+            wrote.store(true, Ordering::SeqCst);
+        }
+        let kept = mood == Mood::Swallows as u8 || (answers && wrote.load(Ordering::SeqCst));
+        if !kept && to.write_all(&bytes[..read]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Both);
+}
+
