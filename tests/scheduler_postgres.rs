@@ -7,7 +7,6 @@ mod common;
 use common::postgres::{Schema, schema};
 use common::proxy::{Mood, Proxy};
 use common::{child, child_part, object};
-use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 use signalloop::engine::{Event, EventListener, Options, SignalLoop, Told};
 use signalloop::market::{Candle, CandleFuture, CandleSource};
@@ -30,6 +29,8 @@ struct Script {
     time: Duration,
     /// Never answers for this symbol.
     hangs: Option<&'static str>,
+    /// Has no candles, so that it is asked again by every run.
+    empty: bool,
 }
 
 impl Script {
@@ -48,6 +49,9 @@ impl CandleSource for Script {
             }
             tokio::time::sleep(self.time).await;
             self.note("end", market);
+            if self.empty {
+                return Ok(Vec::new().into());
+            }
             let first = (from_ms + HOUR - 1).div_euclid(HOUR) * HOUR;
             // Waves, so that there is something to train on.
             let price = |open_ms: i64| 100.0 + 5.0 * ((open_ms / HOUR) as f64 * 0.7).sin();
@@ -86,6 +90,7 @@ struct Setup<'a> {
     markets: usize,
     time: Duration,
     hangs: Option<&'static str>,
+    empty: bool,
     clock: Clock,
     lease: Duration,
 }
@@ -93,12 +98,12 @@ struct Setup<'a> {
 impl<'a> Setup<'a> {
     fn of(url: &'a str, folder: &'a Path) -> Self {
         let (time, clock) = (Duration::from_millis(100), Clock::System);
-        Self { url, folder, markets: 1, time, hangs: None, clock, lease: LEASE }
+        Self { url, folder, markets: 1, time, hangs: None, empty: false, clock, lease: LEASE }
     }
 
     fn open(self) -> Instance {
         let home = tempfile::tempdir().unwrap();
-        let source = Script { notes: self.folder.join("notes"), time: self.time, hangs: self.hangs };
+        let source = Script { notes: self.folder.join("notes"), time: self.time, hangs: self.hangs, empty: self.empty };
         let core = SignalLoop::open(Options {
             home: Some(home.path().to_owned()),
             store: Some(self.url.to_owned()),
@@ -172,7 +177,7 @@ async fn scheduling_process() {
     let url = std::fs::read_to_string(place.join("url")).unwrap();
     let hangs = (number == 2).then_some("COIN3USDT");
     let time = Duration::from_millis(if number == 0 { 400 } else { 250 });
-    let instance = Setup { hangs, time, ..Setup::of(&url, &place) }.open();
+    let instance = Setup { hangs, time, empty: number == 0, ..Setup::of(&url, &place) }.open();
     instance.core.start_scheduler(if number == 0 { fetching(1) } else { idle() }).unwrap();
     std::future::pending::<()>().await;
 }
@@ -183,6 +188,8 @@ struct Children(Vec<Child>);
 impl Children {
     fn start(schema: &Schema, folder: &Path, numbers: &[usize]) -> Self {
         std::fs::write(folder.join("url"), &schema.url).unwrap();
+        // The tables are there when a test looks into them.
+        assert_eq!(Setup::of(&schema.url, folder).open().core.scheduler_history(1).unwrap(), []);
         Self(numbers.iter().map(|number| child("scheduling_process", folder, *number).spawn().unwrap()).collect())
     }
 
@@ -221,7 +228,7 @@ async fn one_of_three_leads_while_leaders_stop_and_are_cut_off() {
     let instances: Vec<Instance> = proxies
         .iter()
         .zip(0..)
-        .map(|(proxy, n)| Setup { clock: clock(n), ..Setup::of(&proxy.url, folder.path()) }.open())
+        .map(|(proxy, n)| Setup { clock: clock(n), empty: true, ..Setup::of(&proxy.url, folder.path()) }.open())
         .collect();
     for instance in &instances {
         instance.core.start_scheduler(fetching(2)).unwrap();
@@ -277,9 +284,14 @@ async fn one_of_three_leads_while_leaders_stop_and_are_cut_off() {
         lag(outcome) OVER (ORDER BY started_at) AS before FROM signalloop_history) AS run \
         WHERE apart < interval '1.9 s' AND before = 'finished'";
     assert_eq!(schema.number(early), 0);
-    let off = "SELECT count(*) FROM signalloop_history WHERE abs(extract(epoch FROM clock_timestamp() - started_at)) > 300";
+    let off =
+        "SELECT count(*) FROM signalloop_history WHERE abs(extract(epoch FROM clock_timestamp() - started_at)) > 300";
     assert_eq!(schema.number(off), 0);
-    assert_eq!(schema.number("SELECT count(*) FROM signalloop_leases WHERE until > clock_timestamp()"), 0, "all given up");
+    assert_eq!(
+        schema.number("SELECT count(*) FROM signalloop_leases WHERE until > clock_timestamp()"),
+        0,
+        "all given up"
+    );
 }
 
 /// The processes that began and ended, in order; nobody begins before another's end unless that one was `lost` meanwhile.
@@ -330,9 +342,11 @@ async fn what_a_former_leader_writes_is_refused() {
     let by_former = format!("SELECT count(*) FROM signalloop_history WHERE written_by LIKE '% process {former} %'");
     let (before, runs) = (schema.number(&by_former), schema.number("SELECT count(*) FROM signalloop_history"));
     send("-CONT", former);
-    let refused = || warnings(folder.path()).lines().any(|line| {
-        line.starts_with(&format!("warning {former} ")) && line.contains("was taken over from us")
-    });
+    let refused = || {
+        warnings(folder.path())
+            .lines()
+            .any(|line| line.starts_with(&format!("warning {former} ")) && line.contains("was taken over from us"))
+    };
     until("the refusal", refused).await;
     until("more runs", || schema.number("SELECT count(*) FROM signalloop_history") > runs + 2).await;
     assert_eq!(schema.number(&by_former), before, "nothing of it came after it was replaced");
@@ -390,14 +404,17 @@ async fn the_job_of_a_killed_worker_is_taken_over_and_done_once() {
     let core = instance.core.clone();
     let run = tokio::spawn(async move { core.run_once(Task::Retrain).await });
     let worker = children.0[0].id();
-    let hangs = |(what, pid, symbol): &(String, u32, String)| what == "begin" && *pid == worker && symbol == "COIN3USDT";
+    let hangs =
+        |(what, pid, symbol): &(String, u32, String)| what == "begin" && *pid == worker && symbol == "COIN3USDT";
     until("it hangs", || notes(folder.path()).iter().any(hangs)).await;
     children.kill(worker);
     let last = run.await.unwrap().unwrap();
     assert_eq!(done(&last), (Outcome::Finished, 4, 0), "{last:?}");
-    let row = schema.ask("SELECT concat_ws(' ', status, claims, token) FROM signalloop_jobs WHERE symbol = 'COIN3USDT'");
+    let row =
+        schema.ask("SELECT concat_ws(' ', status, claims, token) FROM signalloop_jobs WHERE symbol = 'COIN3USDT'");
     assert_eq!(row, ["done 2 2"], "begun twice, by right of another token");
-    let ends = notes(folder.path()).into_iter().filter(|(what, _, symbol)| what == "end" && symbol == "COIN3USDT").count();
+    let ends =
+        notes(folder.path()).into_iter().filter(|(what, _, symbol)| what == "end" && symbol == "COIN3USDT").count();
     assert_eq!(ends, 1);
     instance.core.close().await;
 }
@@ -431,8 +448,9 @@ async fn a_run_whose_leader_was_lost_is_completed_without_repeating_what_was_don
     // Of those that the first had ended, none was begun again.
     let twice = schema.number("SELECT count(*) FROM signalloop_jobs WHERE claims > 1");
     assert!(twice <= 1, "{twice} were begun twice");
-    let begins = notes(folder.path()).iter().filter(|(what, ..)| what == "begin").count();
-    assert_eq!(begins as i64, 6 + twice);
+    let begins = notes(folder.path()).iter().filter(|(what, ..)| what == "begin").count() as i64;
+    // The first may not have heard that it got its last one.
+    assert!((6..=6 + twice).contains(&begins), "{begins} begun, {twice} twice");
     first.core.close().await;
     second.core.close().await;
 }
@@ -444,10 +462,14 @@ async fn an_answer_that_is_lost_makes_nothing_happen_twice() {
     let lease = Duration::from_secs(4);
     let instance = Setup { markets: 2, lease, ..Setup::of(&proxy.url, folder.path()) }.open();
     // Each statement that names the task, or a job, is one of: take, remember, put up, claim, finish, sum up, give up.
-    for (round, (task, sign)) in
-        [(Task::Fetch, "task/fetch"), (Task::Retrain, "task/retrain"), (Task::Retrain, "job/retrain"), (Task::Retrain, "process")]
-            .into_iter()
-            .enumerate()
+    for (round, (task, sign)) in [
+        (Task::Fetch, "task/fetch"),
+        (Task::Retrain, "task/retrain"),
+        (Task::Retrain, "job/retrain"),
+        (Task::Retrain, "process"),
+    ]
+    .into_iter()
+    .enumerate()
     {
         let core = instance.core.clone();
         let seen = notes(folder.path()).len();
@@ -515,7 +537,8 @@ async fn the_rights_that_are_documented_are_enough() {
     // As they stand in the document.
     let text = include_str!("../docs/postgres.md");
     let grants = text.lines().filter(|line| line.starts_with("GRANT "));
-    let grants: Vec<String> = grants.map(|line| line.replace("public", &name).replace("TO app;", &format!("TO {role};"))).collect();
+    let grants: Vec<String> =
+        grants.map(|line| line.replace("public", &name).replace("TO app;", &format!("TO {role};"))).collect();
     assert!(grants.len() > 4, "{grants:?}");
     schema.ask(&grants.join(" "));
     let url = schema.url.replace("signalloop:of%2Fthe%3Atest%3F@", &format!("{role}:app@"));

@@ -19,6 +19,7 @@ use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{RwLock, watch};
 use tokio::task::{JoinError, JoinSet};
@@ -58,8 +59,10 @@ pub(super) struct Running {
     standing_by: Mutex<Option<String>>,
     /// What keeps a task from being run at all, such as a damaged record.
     pub(super) problems: Mutex<BTreeMap<Task, String>>,
-    /// What keeps this process from working on trainings that another leads.
+    /// What keeps this process from working on trainings that were begun elsewhere.
     cannot_help: Mutex<Option<String>>,
+    /// A task of its own waits until it has done so.
+    wanted: AtomicBool,
 }
 
 /// The configuration that a scheduler goes by.
@@ -90,7 +93,7 @@ struct Desk {
     slots: BTreeMap<Task, Slot>,
     jobs: JoinSet<(Task, Result<Slot>)>,
     busy: BTreeSet<Task>,
-    /// The work on trainings that another leads.
+    /// The work on trainings that were begun elsewhere.
     helping: JoinSet<Result<()>>,
 }
 
@@ -137,6 +140,7 @@ impl SignalLoop {
             standing_by: Mutex::new(Some("it has just been started".to_owned())),
             problems: Mutex::default(),
             cannot_help: Mutex::default(),
+            wanted: AtomicBool::new(false),
         });
         *running = Some(started.clone());
         let this = self.clone();
@@ -276,16 +280,22 @@ impl SignalLoop {
         *running.leader.lock() = None;
     }
 
-    /// Begins what is due, if this process leads.
+    /// Begins what is due, if this process leads; helps with trainings that were begun elsewhere, if it has nothing to do.
     fn look(self: &Arc<Self>, running: &Arc<Running>, desk: &mut Desk) {
         self.reread_config();
         self.reread_rules(running);
-        if !self.lead(running) {
+        if self.lead(running) {
+            self.begin_what_is_due(running, desk);
+        } else {
             desk.slots.clear();
-            self.help(running, &mut desk.helping);
-            return;
         }
+        self.help(running, desk);
+    }
+
+    fn begin_what_is_due(self: &Arc<Self>, running: &Arc<Running>, desk: &mut Desk) {
         for task in Task::ALL {
+            // So that `status()` can tell it without waiting.
+            self.office.glance(task);
             // Each may have to wait for a database.
             if running.stop.is_cancelled() {
                 return;
@@ -295,7 +305,13 @@ impl SignalLoop {
                 continue;
             }
             let Some(mut slot) = self.slot(task, &plan, desk.slots.remove(&task), running) else { continue };
-            if slot.timer.due(self.moment()).is_none() {
+            let due = slot.timer.due(self.moment()).is_some();
+            let waits = due && task != Task::Watch && !desk.helping.is_empty();
+            if waits {
+                // It begins once the jobs in hand are done.
+                running.wanted.store(true, Ordering::Relaxed);
+            }
+            if !due || waits {
                 desk.slots.insert(task, slot);
                 continue;
             }
@@ -308,15 +324,18 @@ impl SignalLoop {
         }
     }
 
-    /// Works on what another leads, beside doing nothing: an instance that runs no tasks helps with the trainings of others.
-    fn help(self: &Arc<Self>, running: &Arc<Running>, helping: &mut JoinSet<Result<()>>) {
-        if !running.rules.lock().config.enabled || self.office.board().is_none() || !helping.is_empty() {
+    /// Takes jobs of trainings that were begun elsewhere, unless there is something to do here: tasks take turns with that, too.
+    fn help(self: &Arc<Self>, running: &Arc<Running>, desk: &mut Desk) {
+        let only_watches = |tasks: &BTreeSet<Task>| tasks.iter().all(|task| *task == Task::Watch);
+        let free = desk.helping.is_empty() && only_watches(&desk.busy) && only_watches(&self.scheduling.active.lock());
+        if !free || !running.rules.lock().config.enabled || self.office.board().is_none() {
             return;
         }
+        running.wanted.store(false, Ordering::Relaxed);
         let (this, running) = (self.clone(), running.clone());
-        helping.spawn(async move {
-            let stands_by = || !running.leads();
-            this.work_for_others(&running.stop, &stands_by).await
+        desk.helping.spawn(async move {
+            let is_free = || !running.wanted.load(Ordering::Relaxed);
+            this.work_for_others(&running.stop, &is_free).await
         });
     }
 

@@ -79,16 +79,16 @@ impl SignalLoop {
         }
     }
 
-    /// Takes jobs of trainings that others lead, as long as there are some and this process stands by.
+    /// Takes jobs of trainings that were begun elsewhere, as long as there are some and this process is free for them.
     pub(super) async fn work_for_others(
         self: &Arc<Self>,
         stop: &Cancel,
-        stands_by: &(dyn Fn() -> bool + Sync),
+        is_free: &(dyn Fn() -> bool + Sync),
     ) -> Result<()> {
         let _call = self.begin()?;
         let mut hands = Hands::new(self, stop);
         let filled = loop {
-            let filled = if stands_by() && !stop.is_cancelled() { hands.fill() } else { Ok(()) };
+            let filled = if is_free() && !stop.is_cancelled() { hands.fill() } else { Ok(()) };
             if hands.at_work.is_empty() {
                 break filled;
             }

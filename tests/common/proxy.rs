@@ -97,4 +97,3 @@ fn pass(
     }
     let _ = to.shutdown(Shutdown::Both);
 }
-

@@ -51,7 +51,7 @@ CREATE TABLE signalloop_jobs (
   status text NOT NULL,
   -- The attempt of the run that asked for it last
   attempt integer NOT NULL,
-  -- How often it was begun in this attempt; more than once: who had it died
+  -- How many had it in this attempt; more than one: who had it before died
   claims integer NOT NULL DEFAULT 0,
   -- Of the lease of whoever has it, or had it
   holder text,

@@ -40,7 +40,7 @@ const POST: &str = concat!(
      SELECT number FROM run"
 );
 
-/// What was taken here without our hearing of it ($3 is all that we know of) is taken again.
+/// What was taken here without our hearing of it ($3 is all that we know of) is taken again; nobody died of that.
 const CLAIM: &str = concat!(
     "WITH free AS (SELECT job.task, job.run, job.symbol, job.timeframe, ",
     name!(),
@@ -54,7 +54,8 @@ const CLAIM: &str = concat!(
        ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, token = lease.token + 1, until = excluded.until \
        WHERE lease.until <= clock_timestamp() OR (lease.holder = excluded.holder AND lease.name <> ALL ($3)) \
        RETURNING name, token) \
-     UPDATE signalloop_jobs AS job SET status = 'claimed', claims = job.claims + 1, holder = $1, token = taken.token, \
+     UPDATE signalloop_jobs AS job SET status = 'claimed', holder = $1, token = taken.token, \
+       claims = job.claims + (job.status = 'waiting' OR job.holder <> $1)::integer, \
        claimed_at = clock_timestamp() \
      FROM free JOIN taken USING (name) \
      WHERE job.task = free.task AND job.run = free.run AND job.symbol = free.symbol AND job.timeframe = free.timeframe \

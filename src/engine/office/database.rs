@@ -31,7 +31,7 @@ pub(in crate::engine) struct DatabaseOffice {
 struct Sight {
     asked: Option<Instant>,
     /// `None` before anything was.
-    tasks: Option<Result<BTreeMap<String, (Result<Record>, bool)>>>,
+    tasks: Option<Result<BTreeMap<String, Seen>>>,
 }
 
 impl DatabaseOffice {
@@ -73,7 +73,7 @@ impl DatabaseOffice {
     fn remember(&self, task: Task, record: &Record) {
         if let Some(Ok(tasks)) = &mut self.seen.lock().tasks {
             // Only who has the task's place reads or writes its record alone, so nobody else runs it.
-            tasks.insert(task.as_str().to_owned(), (Ok(record.clone()), false));
+            tasks.insert(task.as_str().to_owned(), Seen { record: Ok(record.clone()), running: false });
         }
     }
 }
@@ -220,7 +220,7 @@ impl Sight {
                 let task: String = row.get(0);
                 let record = decode::<Record>(&task, row.get(1));
                 let running = row.get::<_, bool>(2) && record.as_ref().is_ok_and(|record| record.attempt > 0);
-                (task, (record, running))
+                (task, Seen { record, running })
             };
             rows.iter().map(one).collect()
         });
@@ -229,10 +229,10 @@ impl Sight {
 
     fn of(&self, task: Task) -> Seen {
         match &self.tasks {
-            Some(Ok(tasks)) => match tasks.get(task.as_str()) {
-                Some((record, running)) => Seen { record: record.clone(), running: *running },
-                None => Seen { record: Ok(Record::default()), running: false },
-            },
+            Some(Ok(tasks)) => {
+                let never_run = || Seen { record: Ok(Record::default()), running: false };
+                tasks.get(task.as_str()).cloned().unwrap_or_else(never_run)
+            }
             Some(Err(error)) => Seen { record: Err(error.clone()), running: false },
             None => Seen { record: Err(Error::Store("the database has not answered yet".to_owned())), running: false },
         }
