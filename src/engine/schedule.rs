@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{RwLock, watch};
 use tokio::task::{JoinError, JoinSet};
 
@@ -95,6 +95,8 @@ struct Desk {
     busy: BTreeSet<Task>,
     /// The work on trainings that were begun elsewhere.
     helping: JoinSet<Result<()>>,
+    /// When it was last looked for such work.
+    offered: Option<Instant>,
 }
 
 impl Desk {
@@ -328,9 +330,11 @@ impl SignalLoop {
     fn help(self: &Arc<Self>, running: &Arc<Running>, desk: &mut Desk) {
         let only_watches = |tasks: &BTreeSet<Task>| tasks.iter().all(|task| *task == Task::Watch);
         let free = desk.helping.is_empty() && only_watches(&desk.busy) && only_watches(&self.scheduling.active.lock());
-        if !free || !running.rules.lock().config.enabled || self.office.board().is_none() {
+        let soon = desk.offered.is_some_and(|at| at.elapsed() < TICK);
+        if !free || soon || !running.rules.lock().config.enabled || self.office.board().is_none() {
             return;
         }
+        desk.offered = Some(Instant::now());
         running.wanted.store(false, Ordering::Relaxed);
         let (this, running) = (self.clone(), running.clone());
         desk.helping.spawn(async move {
