@@ -114,6 +114,17 @@ impl Registry {
         model
     }
 
+    /// The model in service if it is in memory, and nothing need be read or waited for to know so.
+    pub fn in_memory(&self, market: &Market) -> Option<Arc<Model>> {
+        let folder = self.folder_of(market);
+        let stamp = match Stamp::of(&folder.join(POINTER)).ok()? {
+            Some(stamp) => stamp,
+            None => Stamp::of(&folder.join(UNVERSIONED)).ok()??,
+        };
+        let loaded = self.loaded.try_read()?;
+        loaded.get(market).filter(|loaded| loaded.stamp == stamp)?.model.clone().ok()
+    }
+
     /// What is in service, to compare a challenger with.
     pub fn champion(&self, market: &Market) -> Result<Champion> {
         match self.champion_version(market).and_then(|_| self.get(market)) {
