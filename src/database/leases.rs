@@ -7,7 +7,8 @@
 //! Each statement is a transaction of its own, and each may be sent twice: a connection that is cut between commit and answer
 //! does no harm.
 
-use super::{Database, Failure, Link, PATIENCE, StoreUrl};
+use super::statements::{Parameter, Statements};
+use super::{Database, PATIENCE, StoreUrl};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::time::elapsed;
@@ -18,14 +19,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
 
-/// Pauses between two attempts to reach the database, or to take what another holds.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
-
-/// A value that a statement is given.
-pub(crate) type Parameter = Box<dyn ToSql + Sync + Send>;
+/// The pause between two attempts to take what another holds.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The leases of one loop.
 pub(crate) struct Leases {
@@ -34,12 +30,11 @@ pub(crate) struct Leases {
 }
 
 struct Shared {
-    url: StoreUrl,
+    statements: Statements,
     /// How long a lease lasts without being renewed.
     length: Duration,
     /// Machine, process and loop.
     holder: String,
-    link: tokio::sync::Mutex<Option<Arc<Link>>>,
     /// What is held here, or just being taken.
     held: Mutex<HashMap<String, Option<Arc<Term>>>>,
     /// The database's clock and ours, read together, UTC epoch ms.
@@ -79,10 +74,9 @@ impl Leases {
     pub fn new(url: StoreUrl, length: Duration) -> Result<Self> {
         let holder = format!("{} process {} ({:08x})", machine(), std::process::id(), rand::random::<u32>());
         let shared = Arc::new(Shared {
-            url,
+            statements: Statements::new(url, patience(length)),
             length,
             holder,
-            link: tokio::sync::Mutex::default(),
             held: Mutex::default(),
             clocks: Mutex::default(),
             parting: Mutex::default(),
@@ -119,7 +113,7 @@ impl Leases {
         self.database.wait(async move {
             loop {
                 match take(&shared, &name).await {
-                    Err(Error::TaskBusy(_)) if begun.elapsed() < patience => sleep(SHORTEST_PAUSE).await,
+                    Err(Error::TaskBusy(_)) if begun.elapsed() < patience => sleep(PAUSE).await,
                     taken => return taken,
                 }
             }
@@ -148,7 +142,7 @@ impl Leases {
     /// [`Error::Store`] when the database does not answer in `patience`, or refuses; [`Error::StoreBusy`].
     pub fn ask(&self, sql: &'static str, parameters: Vec<Parameter>, patience: Duration) -> Result<Vec<Row>> {
         let shared = self.shared.clone();
-        self.database.wait(async move { rows(&shared, sql, &parameters, Instant::now() + patience).await })
+        self.database.wait(async move { shared.statements.rows(sql, &parameters, Instant::now() + patience).await })
     }
 
     /// [`Self::ask`] that does not wait: `then` is told the answer, on the database's thread.
@@ -162,7 +156,7 @@ impl Leases {
         then: impl FnOnce(Result<Vec<Row>>) + Send + 'static,
     ) -> Result<()> {
         let shared = self.shared.clone();
-        self.database.spawn(async move { then(rows(&shared, sql, &[], Instant::now() + patience).await) })
+        self.database.spawn(async move { then(shared.statements.rows(sql, &[], Instant::now() + patience).await) })
     }
 
     /// Waits until the database knows of what was given up, a few seconds at most.
@@ -234,8 +228,10 @@ impl Drop for Lease {
         *shared.parting.lock() += 1;
         self.runtime.spawn(async move {
             // Unheard of, it ends by itself a little later.
-            let _ =
-                rows(&shared, RELEASE, &[Box::new(name), Box::new(token)], Instant::now() + shared.patience()).await;
+            let _ = shared
+                .statements
+                .rows(RELEASE, &[Box::new(name), Box::new(token)], Instant::now() + shared.patience())
+                .await;
             *shared.parting.lock() -= 1;
             shared.parted.notify_waiters();
         });
@@ -262,10 +258,14 @@ const RENEW: &str = "UPDATE signalloop_leases AS lease SET until = clock_timesta
     WHERE lease.name = mine.name AND lease.token = mine.token AND lease.until > clock_timestamp() \
     RETURNING lease.name, (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
+/// How long one question about leases may take: a holder must be able to ask twice before its lease ends.
+fn patience(length: Duration) -> Duration {
+    (length / 2).min(PATIENCE)
+}
+
 impl Shared {
-    /// How long one question about leases may take: a holder must be able to ask twice before its lease ends.
     fn patience(&self) -> Duration {
-        (self.length / 2).min(PATIENCE)
+        patience(self.length)
     }
 
     fn length_ms(&self) -> Parameter {
@@ -277,7 +277,7 @@ impl Shared {
     }
 
     fn busy(&self, name: &str, holder: &str) -> Error {
-        Error::TaskBusy(format!("`{name}` of {} is held by {holder}; nothing was begun", self.url))
+        Error::TaskBusy(format!("`{name}` of {} is held by {holder}; nothing was begun", self.statements.url()))
     }
 }
 
@@ -305,7 +305,7 @@ async fn take(shared: &Arc<Shared>, name: &str) -> Result<Lease> {
     let deadline = Instant::now() + shared.patience();
     let parameters: [Parameter; 3] = [Box::new(name.to_owned()), Box::new(shared.holder.clone()), shared.length_ms()];
     let mut sent = Duration::ZERO;
-    let found = timed(shared, TAKE, &parameters, deadline, &mut sent).await?;
+    let found = shared.statements.timed(TAKE, &parameters, deadline, &mut sent).await?;
     let Some(row) = found.first() else { return Err(shared.busy(name, "another instance")) };
     shared.heard_clock(row.get(2));
     let Some(token) = row.get::<_, Option<i64>>(0) else { return Err(shared.busy(name, row.get(1))) };
@@ -330,7 +330,7 @@ async fn renew(shared: Arc<Shared>) {
         let tokens: Vec<i64> = terms.iter().map(|(_, term)| term.token).collect();
         let parameters: [Parameter; 3] = [Box::new(names), Box::new(tokens), shared.length_ms()];
         let mut sent = Duration::ZERO;
-        let renewed = timed(&shared, RENEW, &parameters, Instant::now() + shared.length / 3, &mut sent).await;
+        let renewed = shared.statements.timed(RENEW, &parameters, Instant::now() + shared.length / 3, &mut sent).await;
         // Without an answer, what is held goes on until it ends by our own clock; it is asked again before that.
         let Ok(renewed) = renewed else { continue };
         renewed.iter().for_each(|row| shared.heard_clock(row.get(1)));
@@ -346,63 +346,6 @@ async fn renew(shared: Arc<Shared>) {
             }
         }
     }
-}
-
-/// Runs a statement until it is answered, refused, or its time is over.
-async fn rows(shared: &Shared, sql: &str, parameters: &[Parameter], deadline: Instant) -> Result<Vec<Row>> {
-    let mut sent = Duration::ZERO;
-    timed(shared, sql, parameters, deadline, &mut sent).await
-}
-
-/// [`rows`], and when the attempt that was answered was sent, by [`elapsed`].
-async fn timed(
-    shared: &Shared,
-    sql: &str,
-    parameters: &[Parameter],
-    deadline: Instant,
-    sent: &mut Duration,
-) -> Result<Vec<Row>> {
-    let (begun, mut pause) = (Instant::now(), SHORTEST_PAUSE);
-    let parameters: Vec<&(dyn ToSql + Sync)> = parameters.iter().map(|one| &**one as &(dyn ToSql + Sync)).collect();
-    loop {
-        let mut used = None;
-        let attempt = async {
-            let link = connected(shared).await?;
-            used = Some(link.clone());
-            *sent = elapsed();
-            Ok(link.client.query(sql, &parameters).await?)
-        };
-        let failure = match timeout_at(deadline, attempt).await {
-            Ok(Ok(rows)) => return Ok(rows),
-            Ok(Err(Failure::Refused(error))) => return Err(error),
-            Ok(Err(Failure::Lost(what))) => what,
-            Err(_) => format!("{} did not answer within {:.1} s", shared.url, begun.elapsed().as_secs_f64()),
-        };
-        let mut link = shared.link.lock().await;
-        if link.as_ref().zip(used.as_ref()).is_some_and(|(link, used)| Arc::ptr_eq(link, used)) {
-            *link = None;
-        }
-        drop(link);
-        if Instant::now() + pause >= deadline {
-            return Err(Error::Store(failure));
-        }
-        sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
-    }
-}
-
-/// The connection, made if there is none.
-async fn connected(shared: &Shared) -> std::result::Result<Arc<Link>, Failure> {
-    let mut link = shared.link.lock().await;
-    if let Some(link) = link.as_ref().filter(|link| !link.client.is_closed()) {
-        return Ok(link.clone());
-    }
-    let fresh = Link::open(&shared.url, |_, _| {}).await?;
-    fresh.migrate(&shared.url).await?;
-    // The server gives up a little before whoever waits here does, so that it can say why.
-    let most = shared.patience().as_millis() * 4 / 5;
-    fresh.client.batch_execute(&format!("SET lock_timeout = {most}")).await?;
-    Ok(link.insert(Arc::new(fresh)).clone())
 }
 
 /// This machine's name, as far as it can be told.

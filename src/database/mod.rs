@@ -5,10 +5,12 @@
 mod leases;
 mod link;
 mod schema;
+mod statements;
 mod url;
 
-pub(crate) use leases::{Lease, Leases, Parameter};
+pub(crate) use leases::{Lease, Leases};
 pub(crate) use link::{Failure, Link};
+pub(crate) use statements::Parameter;
 pub use url::StoreUrl;
 
 use crate::error::{Error, Result};

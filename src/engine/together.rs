@@ -1,7 +1,7 @@
 //! Trainings that instances share: whoever leads puts up a job a market, everyone takes jobs, and the leader sums up.
 
 use super::attempt::Turn;
-use super::office::{Board, Job, Stage};
+use super::office::{Board, Job};
 use super::tasks::{Done, trained};
 use super::train::results_json;
 use super::{Event, SignalLoop, TrainMode, TrainResult};
@@ -58,10 +58,9 @@ impl SignalLoop {
     ) -> Result<()> {
         let (total, mut told) = (markets.len(), Vec::new());
         loop {
-            match hands.fill().and_then(|()| self.board()?.stages(&*turn.hold, turn.task, run)) {
-                Ok(stages) => {
-                    let ended = stages.into_iter().filter(|(_, stage)| *stage == Stage::Ended);
-                    for (market, _) in ended.filter(|(market, _)| markets.contains(market)) {
+            match hands.fill().and_then(|()| self.board()?.ended(&*turn.hold, turn.task, run)) {
+                Ok(ended) => {
+                    for market in ended.into_iter().filter(|market| markets.contains(market)) {
                         if !told.contains(&market) {
                             told.push(market.clone());
                             self.emit(&Event::TaskProgress { task: turn.task, market, done: told.len(), total });

@@ -1,7 +1,7 @@
 //! The jobs of shared trainings: a row each, taken with `FOR UPDATE SKIP LOCKED` together with a lease of its own.
 
 use super::database::{DatabaseOffice, Leased, encode};
-use super::{Board, Hold, Job, Stage};
+use super::{Board, Hold, Job};
 use crate::database::{PATIENCE, Parameter};
 use crate::error::{Error, Result};
 use crate::scheduler::Task;
@@ -75,7 +75,7 @@ const GIVE_BACK: &str = "WITH held AS (SELECT FROM signalloop_leases WHERE name 
     RETURNING job.run";
 
 /// Gives up what killed its workers; the next look shows it so.
-const STAGES: &str = concat!(
+const ENDED: &str = concat!(
     "WITH held AS (SELECT FROM signalloop_leases WHERE name = $1 AND token = $2 FOR SHARE), \
      dead AS (UPDATE signalloop_jobs AS job SET status = 'failed', ended_at = clock_timestamp(), \
        result = json_build_object('symbol', job.symbol, 'timeframe', job.timeframe, 'success', false, \
@@ -152,13 +152,10 @@ impl Board for DatabaseOffice {
         self.write_of(GIVE_BACK, job, Vec::new())
     }
 
-    fn stages(&self, hold: &dyn Hold, task: Task, run: i64) -> Result<Vec<(Market, Stage)>> {
+    fn ended(&self, hold: &dyn Hold, task: Task, run: i64) -> Result<Vec<Market>> {
         let parameters: Vec<Parameter> = vec![Box::new(task.as_str()), Box::new(run), Box::new(MOST_CLAIMS)];
-        let stage = |row: &Row| {
-            let ended: bool = row.get(2);
-            Ok((market(row)?, if ended { Stage::Ended } else { Stage::Open }))
-        };
-        self.write(STAGES, hold, parameters)?.iter().map(stage).collect()
+        let rows = self.write(ENDED, hold, parameters)?;
+        rows.iter().filter(|row| row.get(2)).map(market).collect()
     }
 
     fn results(&self, task: Task, run: i64) -> Result<Vec<(Market, Value)>> {

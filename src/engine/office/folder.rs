@@ -84,6 +84,7 @@ impl Hold for Locked {
         Box::pin(std::future::pending())
     }
 
+    #[cfg(feature = "postgres")]
     fn lease(&self) -> Option<(&str, i64)> {
         None
     }

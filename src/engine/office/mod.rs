@@ -46,6 +46,7 @@ pub(super) trait Hold: Send + Sync {
     fn lost(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
     /// Name and token of its lease, by which a database refuses what a former holder writes; `None` where the system itself
     /// takes a place away only with its process.
+    #[cfg(feature = "postgres")]
     fn lease(&self) -> Option<(&str, i64)>;
 }
 
@@ -108,23 +109,16 @@ pub(super) trait Office: Send + Sync {
 
 /// A market to be trained, taken from the board.
 pub(super) struct Job {
-    /// The task that asked for it, and by its number the run.
+    /// The task that asked for it.
     pub task: Task,
+    /// The number of its run.
+    #[cfg(feature = "postgres")]
     pub run: i64,
     pub market: Market,
     /// Of this job.
     pub hold: Arc<dyn Hold>,
     /// How long it may take.
     pub time: Duration,
-}
-
-/// How a job stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// Nobody has it, or somebody works on it.
-    Open,
-    /// There is a result, of success or failure.
-    Ended,
 }
 
 /// Trainings that instances share: a job a market, each done once. Calls wait, on the caller's thread.
@@ -154,11 +148,12 @@ pub(super) trait Board: Send + Sync {
     /// As [`Office::save`].
     fn give_back(&self, job: &Job) -> Result<()>;
 
-    /// How the jobs of a run stand, by right of the task's place.
+    /// The markets of a run that have a result, of success or failure. By right of the task's place, what killed all who worked
+    /// on it is given up.
     ///
     /// # Errors
     /// As [`Office::save`].
-    fn stages(&self, hold: &dyn Hold, task: Task, run: i64) -> Result<Vec<(Market, Stage)>>;
+    fn ended(&self, hold: &dyn Hold, task: Task, run: i64) -> Result<Vec<Market>>;
 
     /// What the jobs of a run came to.
     ///
