@@ -291,13 +291,15 @@ impl SignalLoop {
         } else {
             desk.slots.clear();
         }
-        self.help(running, desk);
+        if self.office.board().is_some() {
+            // So that `status()` has what it tells without waiting.
+            self.office.glance(Task::Watch);
+            self.help(running, desk);
+        }
     }
 
     fn begin_what_is_due(self: &Arc<Self>, running: &Arc<Running>, desk: &mut Desk) {
         for task in Task::ALL {
-            // So that `status()` can tell it without waiting.
-            self.office.glance(task);
             // Each may have to wait for a database.
             if running.stop.is_cancelled() {
                 return;
@@ -331,7 +333,7 @@ impl SignalLoop {
         let only_watches = |tasks: &BTreeSet<Task>| tasks.iter().all(|task| *task == Task::Watch);
         let free = desk.helping.is_empty() && only_watches(&desk.busy) && only_watches(&self.scheduling.active.lock());
         let soon = desk.offered.is_some_and(|at| at.elapsed() < TICK);
-        if !free || soon || !running.rules.lock().config.enabled || self.office.board().is_none() {
+        if !free || soon || !running.rules.lock().config.enabled {
             return;
         }
         desk.offered = Some(Instant::now());
@@ -358,7 +360,9 @@ impl SignalLoop {
 
     /// Keeps the leader's place, or tries to take it; whether this process has it.
     fn lead(&self, running: &Running) -> bool {
-        let taken = match running.rules.lock().config.enabled {
+        // Not within the `match`, for `status()` must not wait while the place is asked for.
+        let enabled = running.rules.lock().config.enabled;
+        let taken = match enabled {
             false => Err("`enabled` is false: nothing runs by itself".to_owned()),
             true if running.leads() => return true,
             true => self.office.take(Place::Leader, Duration::ZERO).map_err(|error| error.to_string()),
