@@ -371,7 +371,6 @@ async fn three_processes_share_a_training_and_each_job_is_done_once() {
     let instance = Setup { markets: 12, ..Setup::of(&schema.url, folder.path()) }.open();
     let _children = Children::start(&schema, folder.path(), &[1, 1]);
     until("the others", || schema.number(LEADER) == 1).await;
-    // A model of each other's run keeps nobody from the next one.
     for run in 1..=2 {
         let last = instance.core.run_once(Task::Retrain).await.unwrap();
         assert_eq!(done(&last), (Outcome::Finished, 12, 0), "{last:?}");
@@ -386,9 +385,8 @@ async fn three_processes_share_a_training_and_each_job_is_done_once() {
     let results: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((&results["total_models"], &results["successful"]), (&json!(12), &json!(12)));
     assert!(results["results"].as_array().unwrap().iter().all(|entry| entry["record"]["rows"].is_number()), "{text}");
-    // What fails is named, and the others stand.
-    let (last, _) = (instance.core.scheduler_status().unwrap(), instance.core.close().await);
-    assert_eq!(last.tasks[2].record.last.as_ref().unwrap().done, 12);
+    assert_eq!(instance.core.scheduler_status().unwrap().tasks[2].record.last.as_ref().unwrap().done, 12);
+    instance.core.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -397,10 +395,9 @@ async fn the_job_of_a_killed_worker_is_taken_over_and_done_once() {
     let folder = tempfile::tempdir().unwrap();
     let time = Duration::from_millis(700);
     let instance = Setup { markets: 4, time, ..Setup::of(&schema.url, folder.path()) }.open();
-    // It hangs on the last of the jobs; with four markets, it has that one while the instance works on the others.
     let mut children = Children::start(&schema, folder.path(), &[2]);
     until("the worker", || schema.number(LEADER) == 1).await;
-    // Jobs are taken in order; the instance is slow, so the worker comes to the fourth at the latest when it is the only one.
+    // It hangs on the fourth. Jobs are taken in order, and the instance is slow: the worker comes to that one first.
     let core = instance.core.clone();
     let run = tokio::spawn(async move { core.run_once(Task::Retrain).await });
     let worker = children.0[0].id();
@@ -416,6 +413,37 @@ async fn the_job_of_a_killed_worker_is_taken_over_and_done_once() {
     let ends =
         notes(folder.path()).into_iter().filter(|(what, _, symbol)| what == "end" && symbol == "COIN3USDT").count();
     assert_eq!(ends, 1);
+    instance.core.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_killed_three_workers_is_left_and_only_that_is_tried_again() {
+    let Some(schema) = schema("what_killed_three_workers_is_left_and_only_that_is_tried_again") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let time = Duration::from_millis(500);
+    let instance = Setup { markets: 3, time, ..Setup::of(&schema.url, folder.path()) }.open();
+    let mut config = idle();
+    config["retrain"] = json!({ "interval_hours": 5 });
+    instance.core.start_scheduler(config).unwrap();
+    until("the first job", || !notes(folder.path()).is_empty()).await;
+    // As it is left by the third of those that died of it.
+    schema.ask(
+        "UPDATE signalloop_jobs SET status = 'claimed', claims = 3, holder = 'one that died', token = 3 \
+         WHERE symbol = 'COIN2USDT' AND status = 'waiting'",
+    );
+    let ended =
+        |outcome: &str| schema.number(&format!("SELECT count(*) FROM signalloop_history WHERE outcome = '{outcome}'"));
+    until("both attempts", || ended("finished") == 1).await;
+    assert_eq!(ended("failed"), 1);
+    let history = instance.core.scheduler_history(9).unwrap();
+    let [second, first] = &history[..] else { panic!("{history:?}") };
+    assert_eq!((done(&first.run), done(&second.run)), ((Outcome::Failed, 2, 1), (Outcome::Finished, 1, 0)));
+    assert_eq!(
+        (first.run.failed[0].market.to_string(), first.run.failed[0].cause.code.as_str()),
+        ("COIN2USDT 1h".to_owned(), "ERR_INTERNAL")
+    );
+    assert_eq!(jobs(&schema), ["done 3"]);
+    assert_eq!(notes(folder.path()).iter().filter(|(what, ..)| what == "begin").count(), 3);
     instance.core.close().await;
 }
 
