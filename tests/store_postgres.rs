@@ -358,3 +358,44 @@ async fn a_row_says_in_plain_columns_what_a_signal_is() {
           2023-11-14 22:14:20+00 71.5"]
     );
 }
+
+/// A failover that loses what the standby had not heard of, and goes on from there: as many changes, and more, but others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_that_takes_over_without_all_commits_is_read_anew() {
+    let Some(pair) = postgres::pair("a_standby_that_takes_over_without_all_commits_is_read_anew") else { return };
+    let ids = |store: &FeedbackStore| {
+        let mut ids: Vec<String> = store.open_signals(None).unwrap().into_iter().map(|signal| signal.id).collect();
+        ids.sort();
+        ids
+    };
+    let [host, other] = [&pair.primary, &pair.standby].map(|url| url[url.find('@').unwrap() + 1..].to_owned());
+    let both = pair.primary.replace(&host, &format!("{},{other}", host.split('/').next().unwrap()));
+    let store = postgres::open(&both, StoreOptions::default());
+    store.record_all(vec![buy("kept 1"), buy("kept 2")]).await.unwrap();
+    let written = postgres::ask(&pair.primary, "SELECT pg_current_wal_flush_lsn()").remove(0);
+    let heard = format!("SELECT pg_last_wal_replay_lsn() >= '{written}'");
+    soon("the standby follows", || postgres::ask(&pair.standby, &heard) == ["t"]).await;
+
+    // From here on it hears nothing any more, and the primary does not wait for it.
+    for sql in ["ALTER SYSTEM SET primary_conninfo = ''", "SELECT pg_reload_conf()"] {
+        postgres::ask(&pair.standby, sql);
+    }
+    soon("the standby is deaf", || postgres::ask(&pair.standby, "SELECT count(*) FROM pg_stat_wal_receiver") == ["0"])
+        .await;
+    store.record_all(vec![buy("lost 1"), buy("lost 2"), buy("lost 3")]).await.unwrap();
+    assert_eq!(ids(&store).len(), 5);
+    for sql in ["ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()"] {
+        postgres::ask(&pair.primary, sql);
+    }
+    assert_eq!(postgres::ask(&pair.standby, "SELECT pg_promote()"), ["t"]);
+    let new = postgres::open(&pair.standby, StoreOptions::default());
+    // As many changes as the store knows: by their number alone it would not notice.
+    new.record_all(vec![buy("new 1"), buy("new 2"), buy("new 3")]).await.unwrap();
+
+    assert!(store.record(buy("after")).await.unwrap());
+    let expected = ["after", "kept 1", "kept 2", "new 1", "new 2", "new 3"];
+    assert_eq!((ids(&store), ids(&new)), (expected.map(str::to_owned).into(), expected.map(str::to_owned).into()));
+    assert!(store.record(buy("lost 1")).await.unwrap(), "what was lost can be recorded again");
+    store.close().await;
+    new.close().await;
+}
