@@ -114,7 +114,9 @@ pub(super) fn models(core: &SignalLoop) -> Vec<Finding> {
         Ok(models) => models,
         Err(error) => {
             let (why, advice) = match error {
-                Error::Store(_) => ("models cannot be trained; those in memory stay in service", "make the database answer"),
+                Error::Store(_) => {
+                    ("models cannot be trained; those in memory stay in service", "make the database answer")
+                }
                 _ => ("nothing can be predicted", "make the folder readable"),
             };
             return vec![Finding::fault(Check::Models, &error, why, advice)];

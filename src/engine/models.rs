@@ -104,10 +104,11 @@ impl SignalLoop {
                 "of {closed} live signals {succeeded} succeeded where its probabilities promised {expected:.1}; that is \
                  {against:.0} times likelier if they promise too much"
             );
-            verdict.rollback = match self.registry().rollback(market, model.version(), &reason, true, self.now_ms(), None) {
-                Err(Error::NoPredecessor { .. }) => None,
-                rollback => rollback?,
-            };
+            verdict.rollback =
+                match self.registry().rollback(market, model.version(), &reason, true, self.now_ms(), None) {
+                    Err(Error::NoPredecessor { .. }) => None,
+                    rollback => rollback?,
+                };
             if let Some(rollback) = &verdict.rollback {
                 self.tell_of_rollback(rollback);
             }

@@ -1,7 +1,7 @@
 //! Taking the models and the ledger of one registry into another.
 
-use super::shelf::Next;
 use super::Registry;
+use super::shelf::Next;
 use crate::error::{Error, Result};
 use crate::model::ledger::Entry;
 use crate::model::state::State;

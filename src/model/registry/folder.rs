@@ -46,11 +46,8 @@ impl Folder {
     /// What a market's folder says; `None` when it says nothing.
     fn state(&self, market: &Market) -> Result<Option<State>> {
         let folder = self.of(market);
-        let from_before = || State {
-            champion: Some(0),
-            reason: "from before there were versions".to_owned(),
-            ..State::default()
-        };
+        let from_before =
+            || State { champion: Some(0), reason: "from before there were versions".to_owned(), ..State::default() };
         Ok(State::read(&folder.join(POINTER))?.or_else(|| folder.join(UNVERSIONED).is_file().then(from_before)))
     }
 }

@@ -15,9 +15,9 @@ use super::file;
 use super::ledger::{Entry, Ledger, Rollback, Trial};
 use super::served::{Model, Record};
 use super::state::State;
+use crate::database::Fence;
 #[cfg(feature = "postgres")]
 use crate::database::StoreUrl;
-use crate::database::Fence;
 use crate::error::{Error, Result};
 use crate::symbol::Market;
 use folder::Folder;

@@ -105,9 +105,7 @@ impl Shared {
     /// Of these markets the model in service is asked for, and was another.
     fn wanted_anew(&self, market: &Market, head: &Head) -> bool {
         let heads = self.heads.read();
-        heads
-            .get(market)
-            .is_some_and(|slot| slot.wanted.load(Ordering::Relaxed) && slot.head.served != head.served)
+        heads.get(market).is_some_and(|slot| slot.wanted.load(Ordering::Relaxed) && slot.head.served != head.served)
     }
 
     fn has_looked(&self) -> bool {
@@ -387,8 +385,7 @@ impl Shelf for Table {
 
 impl Table {
     fn state(&self, market: &Market, text: &str) -> Result<State> {
-        serde_json::from_str(text)
-            .or_else(|e| file::refuse(&self.path(market, None), format!("it is damaged ({e})")))
+        serde_json::from_str(text).or_else(|e| file::refuse(&self.path(market, None), format!("it is damaged ({e})")))
     }
 }
 

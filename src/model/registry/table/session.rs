@@ -258,7 +258,8 @@ async fn write_versions(client: &impl GenericClient, change: &Prepared) -> std::
     let new: Vec<i64> = change.next.versions.iter().map(|(version, _)| *version as i64).collect();
     client.execute(delete, &[&symbol, &timeframe, &new]).await?;
     for (version, bytes) in &change.next.versions {
-        let sql = "INSERT INTO signalloop_models (symbol, timeframe, version, checksum, bytes) VALUES ($1, $2, $3, $4, $5)";
+        let sql =
+            "INSERT INTO signalloop_models (symbol, timeframe, version, checksum, bytes) VALUES ($1, $2, $3, $4, $5)";
         let sum = checksum(bytes);
         client.execute(sql, &[&symbol, &timeframe, &(*version as i64), &sum.as_slice(), bytes]).await?;
     }
@@ -313,10 +314,8 @@ async fn current(client: &impl GenericClient, market: &Market) -> std::result::R
 
 fn head(row: &Row) -> std::result::Result<Head, Failure> {
     let (champion, sum): (Option<i64>, Option<&[u8]>) = (column(row, 3)?, column(row, 4)?);
-    let served = champion.map(|version| Served {
-        version: version.unsigned_abs(),
-        checksum: sum.and_then(|sum| sum.try_into().ok()),
-    });
+    let served = champion
+        .map(|version| Served { version: version.unsigned_abs(), checksum: sum.and_then(|sum| sum.try_into().ok()) });
     Ok(Head { batch: column(row, 2)?, served })
 }
 
