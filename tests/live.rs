@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 use signalloop::barrier::Outcome;
 use signalloop::cancel::Cancel;
 use signalloop::engine::{GeneratedSignal, Options, Risk, SignalLoop, TrainRequest};
-use signalloop::market::{Simulator, SimulatorOptions, candle_file, write_csv};
+use signalloop::market::{Candle, Reading, Simulator, SimulatorOptions, candle_file, read_candles, write_csv};
 use signalloop::signal::Signal;
 use signalloop::symbol::Market;
 use signalloop::time::Clock;
+use std::path::Path;
 use std::sync::Arc;
 
 const HOUR: i64 = 3_600_000;
@@ -20,14 +21,21 @@ fn market() -> Market {
     Market::parse("BTCUSDT", "1h").unwrap()
 }
 
+fn opened(home: &Path, now_ms: i64) -> Options {
+    Options { home: Some(home.to_owned()), clock: Clock::standing(now_ms), ..Options::default() }
+}
+
+fn stored(home: &Path) -> Vec<Candle> {
+    read_candles(&candle_file(&home.join("data"), &market()), market().timeframe, &Reading::stored()).unwrap().0
+}
+
 /// A loop with a number of versions of one model.
-async fn trained(home: &std::path::Path, times: usize) -> Arc<SignalLoop> {
+async fn trained(home: &Path, times: usize) -> Arc<SignalLoop> {
     let options = SimulatorOptions::default();
     let (start, end) = (options.start_ms, options.start_ms + 500 * HOUR);
     let candles = Simulator::start(options).unwrap().candles(&market(), start, end).unwrap();
     write_csv(&candle_file(&home.join("data"), &market()), &candles).unwrap();
-    let options = Options { home: Some(home.to_owned()), clock: Clock::standing(end), ..Options::default() };
-    let core = Arc::new(SignalLoop::open(options).unwrap());
+    let core = Arc::new(SignalLoop::open(opened(home, end)).unwrap());
     let Value::Object(small) = json!({ "trees": 10 }) else { panic!() };
     core.configure(small).unwrap();
     for _ in 0..times {
@@ -105,4 +113,37 @@ async fn a_generated_signal_says_whose_it_is() {
     assert_eq!((&promised["modelVersion"], &promised["signal"]), (&json!(1), &json!("HOLD")));
     assert_eq!(promised["confidence"], json!(recorded.confidence.unwrap()));
     core.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_predicted_at_once_is_what_is_predicted_and_never_of_a_model_that_is_gone() {
+    let home = tempfile::tempdir().unwrap();
+    let core = trained(home.path(), 2).await;
+    let said = |core: &SignalLoop, candles| format!("{:?}", core.predict(&market(), candles).unwrap());
+    let at_once =
+        |core: &SignalLoop, candles| core.try_predict(&market(), candles).unwrap().map(|made| format!("{made:?}"));
+    // One that has read nothing yet must read, whatever it is asked.
+    let other = SignalLoop::open(opened(home.path(), core.now_ms())).unwrap();
+    let candles = stored(home.path());
+    let given = Some(&candles[300..]);
+    assert_eq!((at_once(&other, None), at_once(&other, given)), (None, None));
+    for candles in [None, given] {
+        let expected = said(&other, candles);
+        assert_eq!(at_once(&other, candles), Some(expected));
+    }
+    assert_eq!(at_once(&other, Some(&candles)), Some(said(&other, Some(&candles))));
+    let long: Vec<_> = (0..600).map(|n| Candle { open_ms: n * HOUR, ..candles[n as usize % 500] }).collect();
+    assert_eq!(at_once(&other, Some(&long)), None, "a long series is for another thread");
+    // What cannot be predicted from is refused in the same words.
+    for wrong in [&candles[..50], &[candles[1], candles[0]].repeat(60)[..]] {
+        let refused = other.predict(&market(), Some(wrong)).unwrap_err().to_string();
+        assert_eq!(other.try_predict(&market(), Some(wrong)).unwrap_err().to_string(), refused);
+    }
+    // Another process rolled back.
+    core.rollback(&market(), None).unwrap();
+    assert_eq!(at_once(&other, given), None);
+    assert_eq!(other.predict(&market(), given).unwrap().model.version(), 1);
+    assert_eq!(other.try_predict(&market(), given).unwrap().unwrap().model.version(), 1);
+    core.close().await;
+    other.close().await;
 }

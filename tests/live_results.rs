@@ -197,8 +197,9 @@ async fn in_conservative_mode_a_bet_needs_more() {
     heard.wait(2, is_mode).await;
     let bets = before.iter().filter(|decision| decision.is_ok()).count();
     assert!(bets > 10, "{bets} bets");
-    for (before, after) in before.into_iter().zip(decisions()) {
+    for ((before, after), candles) in before.into_iter().zip(decisions()).zip(&windows) {
         assert_eq!(after, before.and(Err(Abstention::ConservativeMode)));
+        assert_eq!(core.try_predict(&market(), Some(candles)).unwrap().unwrap().decision, after);
     }
     let bet = windows.iter().map(|candles| core.predict(&market(), Some(candles)).unwrap());
     let refused = bet.filter(|made| made.decision == Err(Abstention::ConservativeMode)).map(|made| made.rationale());

@@ -1,7 +1,7 @@
 //! `Predictor`, and behind it `MLPredictor`: the backend's old predictor service, drop-in.
 
 use super::errors::{Code, sync};
-use super::promises::{elsewhere, promise};
+use super::promises::{done, elsewhere, promise};
 use super::types::{ActionProbabilities, Prediction};
 use super::values;
 use crate::engine::SignalLoop;
@@ -119,12 +119,17 @@ impl Predictor {
         candles: impl FnOnce() -> Result<Vec<Candle>>,
     ) -> napi::Result<PromiseRaw<'env, PredictionResult>> {
         promise(env, || {
-            let candles = candles();
-            let (core, market) = (self.core.clone(), self.market.clone());
-            Ok(elsewhere(async move {
-                let prediction = candles.and_then(|candles| core.predict(&market, Some(&candles)));
-                Ok(prediction.map(Prediction::from).into())
-            }))
+            let candles = match candles() {
+                Ok(candles) => candles,
+                Err(error) => return Ok(done(Err(error).into())),
+            };
+            match self.core.try_predict(&self.market, Some(&candles)).transpose() {
+                Some(prediction) => Ok(done(prediction.map(Prediction::from).into())),
+                None => {
+                    let (core, market) = (self.core.clone(), self.market.clone());
+                    Ok(elsewhere(async move { Ok(core.predict(&market, Some(&candles)).map(Prediction::from).into()) }))
+                }
+            }
         })
     }
 

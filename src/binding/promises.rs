@@ -213,6 +213,11 @@ pub fn spawned<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send +
     Elsewhere(within_runtime_if_available(|| napi::tokio::spawn(work)))
 }
 
+/// What was known at once.
+pub fn done<T: 'static>(value: T) -> Work<T> {
+    Box::pin(std::future::ready(Ok(value)))
+}
+
 /// Begins work on other threads, for a promise to wait for.
 pub fn elsewhere<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Work<T> {
     Box::pin(spawned(work))

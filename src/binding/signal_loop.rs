@@ -3,7 +3,7 @@
 use super::callbacks::{Abort, Callback, Listener};
 use super::errors::{Code, error_object, sync};
 use super::predictor::Predictor;
-use super::promises::{call, elsewhere, promise};
+use super::promises::{call, done, elsewhere, promise};
 use super::scheduler::Scheduler;
 use super::tracker::FeedbackTracker;
 use super::types;
@@ -243,14 +243,23 @@ impl SignalLoop {
         options: Unknown<'_>,
         candles: impl FnOnce(i64, Option<Value>) -> Result<Option<Vec<Candle>>>,
     ) -> napi::Result<PromiseRaw<'env, types::Prediction>> {
-        call(env, &self.core, || {
+        promise(env, || {
+            let call = self.core.begin()?;
             let mut map = values::to_map("options", options)?;
             let market = values::market(&mut map)?;
             let given = map.shift_remove("candles").filter(|value| !value.is_null());
             let candles = candles(market.timeframe.millis(), given)?;
             values::no_more(&map)?;
-            let core = self.core.clone();
-            Ok(async move { core.predict(&market, candles.as_deref()).map(Into::into) })
+            Ok(match self.core.try_predict(&market, candles.as_deref())? {
+                Some(prediction) => done(prediction.into()),
+                None => {
+                    let core = self.core.clone();
+                    elsewhere(async move {
+                        let _under_way = call;
+                        core.predict(&market, candles.as_deref()).map(Into::into)
+                    })
+                }
+            })
         })
     }
 

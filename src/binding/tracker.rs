@@ -1,7 +1,7 @@
 //! `FeedbackTracker`: signals in, closings and statistics out.
 
 use super::errors::{Code, sync};
-use super::promises::{Elsewhere, call, elsewhere, promise, spawned};
+use super::promises::{Elsewhere, call, done, elsewhere, promise, spawned};
 use super::types::{
     Assessment, CloseDecision, ClosedSignal, Compaction, ImportReport, Pattern, PerformanceStats, Recovery,
 };
@@ -411,7 +411,7 @@ impl FeedbackTracker {
             let call = self.core.begin()?;
             let question = self.read(env, signal, Source::Question { now_ms: self.core.now_ms() })?;
             Ok(match self.core.try_assess(question)? {
-                Ok(assessment) => Box::pin(std::future::ready(Ok(assessment.into()))),
+                Ok(assessment) => done(assessment.into()),
                 Err(question) => {
                     let core = self.core.clone();
                     elsewhere(async move {

@@ -309,8 +309,25 @@ impl SignalLoop {
 
     /// Percentage points, as a probability, that a bet on `market` needs above break-even: 0, but in conservative mode.
     pub(super) fn conservative_margin(&self, market: &Market) -> Result<f64> {
-        let conservative = self.state()?.performance.conservative(market).is_some();
-        Ok(if conservative { self.config().poor_performance.conservative_margin / 100.0 } else { 0.0 })
+        Ok(self.margin(market, &*self.state()?))
+    }
+
+    /// [`Self::conservative_margin`], where it is known without reading the file; `None` where that must be read.
+    pub(super) fn margin_in_memory(&self, market: &Market) -> Option<f64> {
+        match Stamp::of(&self.state_path()).ok()? {
+            None => Some(0.0),
+            Some(stamp) => {
+                let known = self.checks.known.try_lock()?;
+                known.as_ref().filter(|(of, _)| *of == stamp).map(|(_, state)| self.margin(market, state))
+            }
+        }
+    }
+
+    fn margin(&self, market: &Market, state: &State) -> f64 {
+        match state.performance.conservative(market) {
+            Some(_) => self.config().poor_performance.conservative_margin / 100.0,
+            None => 0.0,
+        }
     }
 
     /// How strongly feedback weighs in a training of `market`: 0.3, and 0.5 in conservative mode.

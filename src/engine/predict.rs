@@ -2,6 +2,7 @@
 
 use super::SignalLoop;
 use super::models::PREDICTION_KEY;
+use super::tails::{Latest, Tail};
 use crate::barrier::Direction;
 use crate::error::{Error, Result};
 use crate::features::{self, MIN_CANDLES};
@@ -14,6 +15,9 @@ use serde_json::{Map, json};
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
+
+/// Candles whose features are computed where the call comes from: a tenth of a millisecond at most.
+const AT_ONCE: usize = 500;
 
 /// A bet, or why there is none.
 pub type Decision = std::result::Result<Direction, Abstention>;
@@ -190,6 +194,46 @@ impl GeneratedSignal {
     }
 }
 
+/// The candles that a prediction is made from.
+struct Basis<'a> {
+    candles: Candles<'a>,
+    last: Candle,
+}
+
+enum Candles<'a> {
+    Given(&'a [Candle]),
+    /// Whose features are kept for whoever asks next.
+    Stored(Arc<Tail>),
+}
+
+impl<'a> Basis<'a> {
+    fn given(market: &Market, candles: &'a [Candle]) -> Result<Self> {
+        crate::market::check_series(candles)?;
+        Ok(Self { last: last_of(market, candles)?, candles: Candles::Given(candles) })
+    }
+
+    fn stored(market: &Market, tail: Arc<Tail>) -> Result<Self> {
+        Ok(Self { last: last_of(market, &tail)?, candles: Candles::Stored(tail) })
+    }
+
+    /// The features of the last candle and its average true range.
+    fn latest(&self, candle_ms: i64) -> Latest {
+        match &self.candles {
+            Candles::Given(candles) => features::latest(candles, candle_ms),
+            Candles::Stored(tail) => tail.latest(tail.len()),
+        }
+    }
+}
+
+/// The last of candles that are enough.
+fn last_of(market: &Market, candles: &[Candle]) -> Result<Candle> {
+    let last = candles.last().filter(|_| candles.len() >= MIN_CANDLES);
+    last.copied().ok_or_else(|| {
+        let count = candles.len();
+        Error::NoData(format!("{market}: {count} candles, a prediction needs at least {MIN_CANDLES}"))
+    })
+}
+
 impl SignalLoop {
     /// Predicts from `candles` (oldest first, closed), or from the stored ones.
     ///
@@ -197,40 +241,50 @@ impl SignalLoop {
     /// [`Error::NoModel`], [`Error::ModelFile`]; [`Error::NoData`] for fewer than [`MIN_CANDLES`];
     /// [`Error::InvalidCandle`].
     pub fn predict(&self, market: &Market, candles: Option<&[Candle]>) -> Result<Prediction> {
-        let tail = if candles.is_none() { Some(self.tail(market)?) } else { None };
-        candles.map_or(Ok(()), crate::market::check_series)?;
-        let candles = candles.or(tail.as_deref().map(|tail| &**tail)).unwrap_or_default();
-        let last = match candles.last() {
-            Some(last) if candles.len() >= MIN_CANDLES => last,
-            _ => {
-                return Err(Error::NoData(format!(
-                    "{market}: {} candles, a prediction needs at least {MIN_CANDLES}",
-                    candles.len()
-                )));
-            }
+        let basis = match candles {
+            Some(candles) => Basis::given(market, candles)?,
+            None => Basis::stored(market, self.tail(market)?)?,
         };
-        let model = self.registry.get(market)?;
+        self.prediction(market, &basis, self.registry.get(market)?, self.conservative_margin(market)?)
+    }
+
+    /// [`Self::predict`] at once, where nothing need be waited for: no other thread, no file to be read, no long series. That
+    /// is so for nearly every call between two models. `None`: ask [`Self::predict`], on another thread.
+    ///
+    /// # Errors
+    /// As [`Self::predict`].
+    pub fn try_predict(&self, market: &Market, candles: Option<&[Candle]>) -> Result<Option<Prediction>> {
+        let basis = match candles {
+            Some(candles) if candles.len() > AT_ONCE => return Ok(None),
+            Some(candles) => Basis::given(market, candles)?,
+            None => match self.tail_in_memory(market) {
+                Some(Some(tail)) => Basis::stored(market, tail)?,
+                _ => return Ok(None),
+            },
+        };
+        let known = self.registry.in_memory(market).zip(self.margin_in_memory(market));
+        known.map(|(model, margin)| self.prediction(market, &basis, model, margin)).transpose()
+    }
+
+    fn prediction(&self, market: &Market, basis: &Basis<'_>, model: Arc<Model>, margin: f64) -> Result<Prediction> {
         let candle_ms = market.timeframe.millis();
         let base_rates = [model.buy.base_rate, model.sell.base_rate];
         let [buy, sell] = base_rates;
+        let last = basis.last;
         let mut prediction = Prediction {
             market: market.clone(),
             decision: Err(Abstention::NoFeatures),
             probabilities: Probabilities::of(buy, sell),
             base_rates,
             break_even: None,
-            margin: self.conservative_margin(market)?,
+            margin,
             price: last.close,
             atr: None,
             candle_close_ms: last.open_ms + candle_ms,
             stale: self.now_ms() >= last.open_ms + 2 * candle_ms,
             model: model.clone(),
         };
-        let latest = match &tail {
-            Some(tail) => tail.latest(candles.len()),
-            None => features::latest(candles, candle_ms),
-        };
-        if let Ok((row, atr)) = latest {
+        if let Ok((row, atr)) = basis.latest(candle_ms) {
             let costs = Costs::new(&model.record.shape(), atr / last.close, self.config().fee_bps);
             prediction.probabilities = model
                 .probabilities(&row)

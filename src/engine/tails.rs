@@ -29,7 +29,7 @@ pub(super) struct Tail {
 }
 
 /// Features and the average true range, or why there are none.
-type Latest = std::result::Result<(Row, f64), Missing>;
+pub(super) type Latest = std::result::Result<(Row, f64), Missing>;
 
 /// The tails of a loop.
 #[derive(Debug, Default)]
