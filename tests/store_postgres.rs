@@ -4,19 +4,18 @@
 
 mod common;
 
-use common::postgres::{self, Schema, schema};
+use common::postgres::{self, schema};
+use common::proxy::{Mood, Proxy};
 use common::{T0, btc, buy, signal};
 use serde_json::json;
 use signalloop::barrier::Outcome;
 use signalloop::database::StoreUrl;
 use signalloop::error::Error;
 use signalloop::feedback::{FeedbackStore, StoreOptions};
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+/// A write names the channel that it notifies.
+const CHANNEL: &str = "signalloop_";
 /// What calls may take where they are to fail.
 const PATIENCE: Duration = Duration::from_millis(1_500);
 
@@ -36,81 +35,6 @@ async fn soon(what: &str, mut so: impl FnMut() -> bool) {
         assert!(begun.elapsed() < Duration::from_secs(10), "{what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-}
-
-/// What a proxy does with what it is given.
-#[derive(Clone, Copy, PartialEq, Debug)]
-#[repr(u8)]
-enum Mood {
-    Passes,
-    /// Keeps everything to itself, both ways.
-    Swallows,
-    /// Passes on what is written and swallows the answer: it is done, and nobody hears of it.
-    Mute,
-    /// Takes no connections.
-    Refuses,
-}
-
-/// A proxy before the server.
-struct Proxy {
-    url: String,
-    mood: Arc<AtomicU8>,
-    open: Arc<Mutex<Vec<TcpStream>>>,
-}
-
-impl Proxy {
-    fn of(schema: &Schema) -> Self {
-        let start = schema.url.find('@').unwrap() + 1;
-        let end = start + schema.url[start..].find('/').unwrap();
-        let server = schema.url[start..end].to_owned();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("{}{}{}", &schema.url[..start], listener.local_addr().unwrap(), &schema.url[end..]);
-        let (mood, open) = (Arc::new(AtomicU8::new(Mood::Passes as u8)), Arc::new(Mutex::new(Vec::new())));
-        let (of, all) = (mood.clone(), open.clone());
-        std::thread::spawn(move || {
-            for client in listener.incoming().map_while(Result::ok) {
-                if of.load(Ordering::SeqCst) == Mood::Refuses as u8 {
-                    continue;
-                }
-                let Ok(server) = TcpStream::connect(&server) else { continue };
-                all.lock().unwrap().extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
-                let wrote = Arc::new(AtomicBool::new(false));
-                let ways = [(client.try_clone().unwrap(), server.try_clone().unwrap(), false), (server, client, true)];
-                for (from, to, answers) in ways {
-                    let (of, wrote) = (of.clone(), wrote.clone());
-                    std::thread::spawn(move || pass(from, to, answers, &of, &wrote));
-                }
-            }
-        });
-        Self { url, mood, open }
-    }
-
-    fn be(&self, mood: Mood) {
-        self.mood.store(mood as u8, Ordering::SeqCst);
-    }
-
-    /// Cuts every connection.
-    fn cut(&self) {
-        for stream in self.open.lock().unwrap().drain(..) {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-    }
-}
-
-fn pass(mut from: TcpStream, mut to: TcpStream, answers: bool, mood: &AtomicU8, wrote: &AtomicBool) {
-    let mut bytes = [0; 16 << 10];
-    while let Ok(read @ 1..) = from.read(&mut bytes) {
-        let mood = mood.load(Ordering::SeqCst);
-        // A write names the channel that it notifies.
-        if mood == Mood::Mute as u8 && !answers && bytes[..read].windows(11).any(|part| part == b"signalloop_") {
-            wrote.store(true, Ordering::SeqCst);
-        }
-        let kept = mood == Mood::Swallows as u8 || (answers && wrote.load(Ordering::SeqCst));
-        if !kept && to.write_all(&bytes[..read]).is_err() {
-            break;
-        }
-    }
-    let _ = to.shutdown(Shutdown::Both);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -199,7 +123,7 @@ async fn a_role_that_may_only_read_insert_and_update_is_enough() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_committed_unheard_is_neither_lost_nor_done_twice() {
     let Some(schema) = schema("what_was_committed_unheard_is_neither_lost_nor_done_twice") else { return };
-    let proxy = Proxy::of(&schema);
+    let proxy = Proxy::of(&schema, CHANNEL);
     let store = impatient(&proxy.url);
     store.record(buy("before")).await.unwrap();
     for n in 0..5 {
@@ -231,7 +155,7 @@ async fn a_database_that_is_gone_or_silent_fails_calls_in_time_and_is_found_agai
     let Some(schema) = schema("a_database_that_is_gone_or_silent_fails_calls_in_time_and_is_found_again") else {
         return;
     };
-    let proxy = Proxy::of(&schema);
+    let proxy = Proxy::of(&schema, CHANNEL);
     let store = impatient(&proxy.url);
     store.record(buy("open")).await.unwrap();
     for (n, mood) in [Mood::Refuses, Mood::Swallows].into_iter().enumerate() {

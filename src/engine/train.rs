@@ -402,7 +402,7 @@ impl SignalLoop {
             let duration_ms = clock.elapsed().as_millis() as u64;
             let mut trial = Trial::new(record, candidate.mode, verdict, self.now_ms(), duration_ms);
             trial.fallback = fallback.clone();
-            if let Some((model, trial)) = self.registry.submit(candidate.model.clone(), trial, &champion)? {
+            if let Some((model, trial)) = self.registry.submit(candidate.model.clone(), trial, &champion, None)? {
                 self.tell_of(&trial);
                 return Ok(Trained::Decided { model, trial: Box::new(trial) });
             }

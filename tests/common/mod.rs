@@ -4,6 +4,9 @@
 pub mod home;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(feature = "postgres")]
+pub mod proxy;
+pub mod trained;
 
 use serde_json::{Map, Value, json};
 use signalloop::feedback::{FeedbackStore, StoreOptions};

@@ -10,7 +10,6 @@ use super::rows::{KNOWN, Known, Rows, WRITE};
 use crate::database::{Failure, Link};
 use crate::error::{Error, Result};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_postgres::types::ToSql;
@@ -18,8 +17,6 @@ use tokio_postgres::{Row, Statement};
 
 /// How many rows are asked for at a time.
 const PAGE: i64 = 5_000;
-/// An instance that holds the lock and says nothing for so long loses its connection: it was stopped, or cut off.
-const MOST_IDLE: Duration = Duration::from_secs(5);
 /// Pauses between two attempts to connect.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
@@ -267,33 +264,14 @@ impl Session {
 
 /// Connects, brings the tables up to date, and listens for what others write.
 async fn connect(shared: &Arc<Shared>) -> std::result::Result<Open, Failure> {
-    let own = Arc::new(std::sync::atomic::AtomicI32::new(0));
-    let (of, by) = (Arc::downgrade(shared), own.clone());
-    let notified = move |process: i32, position: &str| {
-        // What one wrote oneself one knows.
-        if process != by.load(Ordering::Relaxed)
-            && let Some(shared) = of.upgrade()
-        {
+    let of = Arc::downgrade(shared);
+    let heard = move |position: &str| {
+        if let Some(shared) = of.upgrade() {
             shared.notified(position.parse().unwrap_or(i64::MAX));
         }
     };
-    let link = Link::open(&shared.url, notified).await?;
-    link.migrate(&shared.url).await?;
+    let (link, channel) = Link::listening(&shared.url, "signalloop", shared.patience, heard).await?;
     let client = &link.client;
-    // The server gives up a little before whoever waits here does, so that it can say why.
-    let (most, idle) = (shared.patience.as_millis() * 4 / 5, MOST_IDLE.as_millis());
-    client
-        .batch_execute(&format!("SET lock_timeout = {most}; SET idle_in_transaction_session_timeout = {idle}"))
-        .await?;
-    let place = client
-        .query_one(
-            "SELECT pg_backend_pid(), 'signalloop_' || oid FROM pg_namespace WHERE nspname = current_schema()",
-            &[],
-        )
-        .await?;
-    own.store(place.get(0), Ordering::Relaxed);
-    let channel: String = place.get(1);
-    client.batch_execute(&format!("LISTEN {channel}")).await?;
     let first = format!("SELECT {KNOWN} FROM signals WHERE number > $1 ORDER BY number LIMIT $2");
     let since = format!("SELECT {KNOWN} FROM signals WHERE change > $1 ORDER BY change LIMIT $2");
     let (position, lock, first, since, write) = tokio::try_join!(

@@ -1,0 +1,83 @@
+//! A proxy before a database that drops, swallows and cuts what goes through it.
+
+use super::postgres::Schema;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// What a proxy does with what it is given.
+#[derive(Clone, Copy, PartialEq, Debug)]
+#[repr(u8)]
+pub enum Mood {
+    Passes,
+    /// Keeps everything to itself, both ways.
+    Swallows,
+    /// Passes on what is written and swallows the answer: it is done, and nobody hears of it.
+    Mute,
+    /// Takes no connections.
+    Refuses,
+}
+
+/// A proxy before the server.
+pub struct Proxy {
+    pub url: String,
+    mood: Arc<AtomicU8>,
+    open: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Proxy {
+    /// `write` tells a message that changes something.
+    pub fn of(schema: &Schema, write: &'static str) -> Self {
+        let start = schema.url.find('@').unwrap() + 1;
+        let end = start + schema.url[start..].find('/').unwrap();
+        let server = schema.url[start..end].to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("{}{}{}", &schema.url[..start], listener.local_addr().unwrap(), &schema.url[end..]);
+        let (mood, open) = (Arc::new(AtomicU8::new(Mood::Passes as u8)), Arc::new(Mutex::new(Vec::new())));
+        let (of, all) = (mood.clone(), open.clone());
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                if of.load(Ordering::SeqCst) == Mood::Refuses as u8 {
+                    continue;
+                }
+                let Ok(server) = TcpStream::connect(&server) else { continue };
+                all.lock().unwrap().extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
+                let wrote = Arc::new(AtomicBool::new(false));
+                let ways = [(client.try_clone().unwrap(), server.try_clone().unwrap(), false), (server, client, true)];
+                for (from, to, answers) in ways {
+                    let (of, wrote) = (of.clone(), wrote.clone());
+                    std::thread::spawn(move || pass(from, to, answers, write, &of, &wrote));
+                }
+            }
+        });
+        Self { url, mood, open }
+    }
+
+    pub fn be(&self, mood: Mood) {
+        self.mood.store(mood as u8, Ordering::SeqCst);
+    }
+
+    /// Cuts every connection.
+    pub fn cut(&self) {
+        for stream in self.open.lock().unwrap().drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+fn pass(mut from: TcpStream, mut to: TcpStream, answers: bool, write: &str, mood: &AtomicU8, wrote: &AtomicBool) {
+    let mut bytes = [0; 16 << 10];
+    while let Ok(read @ 1..) = from.read(&mut bytes) {
+        let mood = mood.load(Ordering::SeqCst);
+        let writes = || bytes[..read].windows(write.len()).any(|part| part == write.as_bytes());
+        if mood == Mood::Mute as u8 && !answers && writes() {
+            wrote.store(true, Ordering::SeqCst);
+        }
+        let kept = mood == Mood::Swallows as u8 || (answers && wrote.load(Ordering::SeqCst));
+        if !kept && to.write_all(&bytes[..read]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Both);
+}
