@@ -311,7 +311,11 @@ async fn a_standby_that_takes_over_without_all_commits_is_read_anew() {
     for sql in ["ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()"] {
         postgres::ask(&pair.primary, sql);
     }
+    let read_only = "SHOW default_transaction_read_only";
+    soon("the primary takes no more", || postgres::ask(&pair.primary, read_only) == ["on"]).await;
     assert_eq!(postgres::ask(&pair.standby, "SELECT pg_promote()"), ["t"]);
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'signalloop'";
+    postgres::ask(&pair.primary, end);
     let new = postgres::open(&pair.standby, StoreOptions::default());
     // As many changes as the store knows: by their number alone it would not notice.
     new.record_all(vec![buy("new 1"), buy("new 2"), buy("new 3")]).await.unwrap();

@@ -109,6 +109,19 @@ impl Link {
         link.client.batch_execute(&format!("LISTEN {channel}")).await?;
         Ok((link, channel))
     }
+
+    /// Which of the server's histories it goes on with: another one whenever a standby took over, which may not have heard of
+    /// the last commits. `None` where it cannot be told, as by servers that only speak PostgreSQL's protocol.
+    pub async fn timeline(&self) -> Result<Option<String>, Failure> {
+        // The name of a file of the write-ahead log begins with it.
+        let sql = "SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8)";
+        match self.client.query_one(sql, &[]).await {
+            Ok(row) => Ok(row.get(0)),
+            // A standby has no log of its own (55000).
+            Err(e) if e.as_db_error().is_some() => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
 }
 
 impl Drop for Link {

@@ -25,6 +25,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 pub(super) struct Session {
     shared: Arc<Shared>,
     open: Option<Open>,
+    /// The history that the state was read from.
+    timeline: Option<String>,
 }
 
 struct Open {
@@ -41,7 +43,7 @@ struct Open {
 
 impl Session {
     pub fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, open: None }
+        Self { shared, open: None, timeline: None }
     }
 
     /// Brings the state up to date.
@@ -96,11 +98,13 @@ impl Session {
                 return Ok(true);
             }
             *sent = false;
-            if self.shared.position() != rows.from {
-                return Ok(false);
-            }
         }
         let shared = self.shared.clone();
+        self.connected().await?;
+        if shared.position() != rows.from {
+            self.take_lock(None).await?;
+            return Ok(false);
+        }
         let open = self.connected().await?;
         let (to, count) = (rows.to(), rows.count() as i64);
         let columns = rows.columns();
@@ -234,7 +238,14 @@ impl Session {
     async fn connected(&mut self) -> std::result::Result<&mut Open, Failure> {
         if self.open.as_ref().is_none_or(|open| open.link.client.is_closed()) {
             self.open = None;
-            self.open = Some(connect(&self.shared).await?);
+            let open = connect(&self.shared).await?;
+            let timeline = open.link.timeline().await?;
+            if timeline.is_some() && self.timeline.is_some() && timeline != self.timeline {
+                // A standby took over. It may lack what was known here, whatever its numbers say.
+                self.shared.start_over();
+            }
+            self.timeline = timeline.or(self.timeline.take());
+            self.open = Some(open);
         }
         self.open.as_mut().ok_or_else(|| Failure::Lost("there is no connection".to_owned()))
     }
