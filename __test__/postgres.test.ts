@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { SignalLoop } from '..'
+import { SignalLoop, type LoopEvent } from '..'
 import { candles, storeCandles } from './helpers/candles'
 import { ROOT, runNode } from './helpers/child'
 import { newHome, newLoop, NOWHERE } from './helpers/home'
@@ -69,8 +69,10 @@ withPostgres('the command line copies a home into a database and back, and finds
 
 withPostgres('of two schedulers one leads, both train, and status never waits', async (url) => {
   const place = `${url}&options=-c%20search_path%3Dpublic`
-  const loops = [0, 1].map(() => {
-    const loop = newLoop({ store: place, threads: 1 })
+  const trained = [0, 0]
+  const loops = [0, 1].map((n) => {
+    const onEvent = (event: LoopEvent) => (trained[n]! += event.type === 'modelPromoted' ? 1 : 0)
+    const loop = newLoop({ store: place, threads: 1, onEvent })
     const symbols = Array.from({ length: 6 }, (_, n) => `COIN${n}USDT`)
     loop.configure({ symbols, timeframes: ['1h'], trees: 300 })
     for (const symbol of symbols) storeCandles(loop.home, candles(3000), `${symbol.toLowerCase()}_1h`)
@@ -85,8 +87,7 @@ withPostgres('of two schedulers one leads, both train, and status never waits', 
   // By the one that leads, so that the other is free to help.
   const run = schedulers[leader]!.runOnce('retrain')
   await expect(run).resolves.toMatchObject({ outcome: 'finished', done: 6, failed: [] })
-  const trained = await Promise.all(loops.map(async (loop) => (await loop.models()).length))
-  expect(trained[0]! + trained[1]!).toBe(6)
+  await until(() => trained[0]! + trained[1]! === 6)
   expect(Math.min(...trained)).toBeGreaterThan(0)
   await until(() => schedulers[1 - leader]!.status().tasks.find(({ task }) => task === 'retrain')!.lastRun?.done === 6)
   await schedulers[leader]!.stop()
@@ -106,6 +107,34 @@ test('a scheduler without its database stands by and says why, and holds nothing
   await expect(scheduler.runOnce('fetch')).rejects.toMatchObject({ code: 'ERR_STORE', message: expect.not.stringContaining('hunter2') })
   await scheduler.stop()
 }, 30_000)
+
+withPostgres('a model trained on one home is served by another, rolled back there, and copied back', async (url) => {
+  const place = `${url}&options=-c%20search_path%3Dpublic`
+  const market = { symbol: 'BTCUSDT', timeframe: '1h' } as const
+  const [home, other] = [newHome(), newHome()]
+  storeCandles(home, candles(2000))
+  storeCandles(other, candles(2000))
+  const [one, two] = [newLoop({ home, store: place }), newLoop({ home: other, store: place })]
+  const train = async () => (await one.train({ symbols: ['BTCUSDT'], timeframes: ['1h'], fetch: false })).results[0]
+  const served = async (version: number) => {
+    const begun = Date.now()
+    while ((await two.predict(market)).modelVersion !== version) expect(Date.now() - begun).toBeLessThan(1000)
+  }
+  expect(await train()).toMatchObject({ promoted: true, trial: { version: 1 } })
+  expect((await two.predict(market)).modelVersion).toBe(1)
+  expect(await train()).toMatchObject({ promoted: true, trial: { version: 2 } })
+  await served(2)
+  expect(await one.rollback(market)).toMatchObject({ from: 2, to: 1 })
+  await served(1)
+  const [entry] = await two.models()
+  expect(entry).toMatchObject({ version: 1, trials: [{ version: 1 }, { version: 2 }], rollbacks: [{ to: 1 }] })
+  expect(entry!.path).toMatch(/^postgres:.*signalloop_models\/btcusdt_1h\/v000001\.model$/)
+  expect((await two.report()).problems).toEqual([])
+  expect(existsSync(join(home, 'models', 'btcusdt_1h'))).toBe(false)
+  const copied = await signalloop(['store', 'copy', '--from', place, '--to', 'files', '--json'], { SIGNALLOOP_HOME: other })
+  expect(JSON.parse(copied.stdout).models).toEqual({ copied: ['btcusdt_1h'], known: [], refused: [] })
+  expect((await newLoop({ home: other, store: 'files' }).predict(market)).modelVersion).toBe(1)
+})
 
 test('a database that is not there rejects without the password, and a wrong URL is refused', async () => {
   const loop = newLoop({ store: 'postgres://me:hunter2@127.0.0.1:9/x?sslmode=disable' })

@@ -73,7 +73,7 @@ fn walk(data: &Path, train_days: i64, predict_days: i64, windows: i64) -> Result
             let champion = registry.champion(&market)?;
             let verdict = candidate.judge(&champion, &config)?;
             let trial = Trial::new(&candidate.model.record, candidate.mode, verdict, begin, 0);
-            registry.submit(candidate.model.clone(), trial, &champion)?;
+            registry.submit(candidate.model.clone(), trial, &champion, None)?;
             models += 1;
             let until = begin + predict_days * DAY_MS;
             for ((row, &bar), &atr) in table.rows.iter().zip(&table.bars).zip(&table.atr) {

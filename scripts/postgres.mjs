@@ -4,8 +4,11 @@
 //   node scripts/postgres.mjs                 prints one line of JSON, runs until its stdin ends or Ctrl+C
 //   node scripts/postgres.mjs -- command …    runs a command with SIGNALLOOP_TEST_POSTGRES set to that line, then ends
 //
-// The line: { url, tlsUrl, ca }: a URL without TLS, one that verifies the server's certificate (missing where there is no
-// openssl), and the file of the authority that signed it. The user may do everything there. Exit code 3: no PostgreSQL here.
+// With --standby first, a second server follows the first one as a hot standby, asynchronously.
+//
+// The line: { url, tlsUrl, ca, standbyUrl }: a URL without TLS, one that verifies the server's certificate (missing where there is
+// no openssl), the file of the authority that signed it, and the standby's URL. The user may do everything there. Exit code 3: no
+// PostgreSQL here.
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -59,9 +62,37 @@ function certificate(folder) {
   }
 }
 
-async function start(bin) {
+/** Starts a server on existing data; resolves when it takes connections. */
+async function serve(bin, as, data, settings) {
+  const folder = path.dirname(data)
+  const all = { listen_addresses: '127.0.0.1', unix_socket_directories: folder, fsync: 'on', synchronous_commit: 'on', ...settings }
+  const server = spawn(
+    path.join(bin, 'postgres'),
+    ['-D', data, ...Object.entries(all).flatMap(([key, value]) => ['-c', `${key}=${value}`])],
+    { ...as, cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] },
+  )
+  await new Promise((resolve, reject) => {
+    let said = ''
+    server.stderr.on('data', (text) => {
+      said += text
+      if (/ready to accept (read-only )?connections/.test(said)) resolve()
+    })
+    server.on('error', reject)
+    server.on('exit', () => reject(new Error(`PostgreSQL did not start: ${said}`)))
+  })
+  return server
+}
+
+async function start(bin, { standby }) {
   const folder = mkdtempSync(path.join(tmpdir(), 'signalloop-postgres-'))
   const as = owner()
+  const servers = []
+  const stop = async () => {
+    const ended = servers.map((server) => new Promise((resolve) => server.once('exit', resolve)))
+    servers.forEach((server) => server.kill('SIGQUIT'))
+    await Promise.all(ended)
+    rmSync(folder, { recursive: true, force: true })
+  }
   try {
     const data = path.join(folder, 'data')
     mkdirSync(data, { mode: 0o700 })
@@ -70,40 +101,25 @@ async function start(bin) {
     if (as.uid !== undefined) {
       for (const name of ['', ...readdirSync(folder)]) chownSync(path.join(folder, name), as.uid, as.gid)
     }
-    const options = { ...as, cwd: folder, encoding: 'utf8' }
-    const made = spawnSync(
-      path.join(bin, 'initdb'),
-      ['--no-sync', '-D', data, '-U', 'signalloop', '--auth=scram-sha-256', `--pwfile=${folder}/password`, '-E', 'UTF8', '--locale=C.UTF-8'],
-      options,
-    )
-    if (made.status !== 0) throw new Error(`initdb failed: ${made.stderr || made.error}`)
+    const run = (program, ...args) => {
+      const env = { ...process.env, PGPASSWORD: PASSWORD }
+      const done = spawnSync(path.join(bin, program), args, { ...as, cwd: folder, encoding: 'utf8', env })
+      if (done.status !== 0) throw new Error(`${program} failed: ${done.stderr || done.error}`)
+    }
+    run('initdb', '--no-sync', '-D', data, '-U', 'signalloop', '--auth=scram-sha-256', `--pwfile=${folder}/password`, '-E', 'UTF8', '--locale=C.UTF-8')
     const port = await freePort()
-    const settings = { port, listen_addresses: '127.0.0.1', unix_socket_directories: folder, fsync: 'on', synchronous_commit: 'on' }
-    if (tls) Object.assign(settings, { ssl: 'on', ssl_cert_file: tls.cert, ssl_key_file: tls.key })
-    const server = spawn(
-      path.join(bin, 'postgres'),
-      ['-D', data, ...Object.entries(settings).flatMap(([key, value]) => ['-c', `${key}=${value}`])],
-      { ...as, cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] },
-    )
-    await new Promise((resolve, reject) => {
-      let said = ''
-      server.stderr.on('data', (text) => {
-        said += text
-        if (/ready to accept connections/.test(said)) resolve()
-      })
-      server.on('error', reject)
-      server.on('exit', () => reject(new Error(`PostgreSQL did not start: ${said}`)))
-    })
-    const at = `postgres://signalloop:${encodeURIComponent(PASSWORD)}@127.0.0.1:${port}/postgres`
-    const line = { url: `${at}?sslmode=disable`, ...(tls && { tlsUrl: `${at}?sslrootcert=${tls.ca}`, ca: tls.ca }) }
-    const stop = () =>
-      new Promise((resolve) => {
-        server.once('exit', resolve)
-        server.kill('SIGQUIT')
-      }).then(() => rmSync(folder, { recursive: true, force: true }))
+    servers.push(await serve(bin, as, data, { port, ...(tls && { ssl: 'on', ssl_cert_file: tls.cert, ssl_key_file: tls.key }) }))
+    const at = (port) => `postgres://signalloop:${encodeURIComponent(PASSWORD)}@127.0.0.1:${port}/postgres`
+    const line = { url: `${at(port)}?sslmode=disable`, ...(tls && { tlsUrl: `${at(port)}?sslrootcert=${tls.ca}`, ca: tls.ca }) }
+    if (standby) {
+      const [copy, port2] = [path.join(folder, 'standby'), await freePort()]
+      run('pg_basebackup', '-h', '127.0.0.1', '-p', String(port), '-U', 'signalloop', '-D', copy, '-R', '-X', 'stream', '-c', 'fast', '--no-sync')
+      servers.push(await serve(bin, as, copy, { port: port2 }))
+      line.standbyUrl = `${at(port2)}?sslmode=disable`
+    }
     return { line: JSON.stringify(line), stop }
   } catch (error) {
-    rmSync(folder, { recursive: true, force: true })
+    await stop()
     throw error
   }
 }
@@ -113,16 +129,17 @@ if (!bin) {
   console.error('no PostgreSQL here: install it with `apt-get install postgresql`, or your system\'s package')
   process.exit(3)
 }
-const server = await start(bin)
+const args = process.argv.slice(2)
+const server = await start(bin, { standby: args[0] === '--standby' && args.shift() })
 const end = async (code) => {
   await server.stop()
   process.exit(code)
 }
-if (process.argv[2] === '--') {
+if (args[0] === '--') {
   // It gets the signals of the terminal itself, and the server ends after it.
   for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => {})
-  const [command, ...args] = process.argv.slice(3)
-  const child = spawn(command, args, { stdio: 'inherit', env: { ...process.env, SIGNALLOOP_TEST_POSTGRES: server.line } })
+  const [command, ...rest] = args.slice(1)
+  const child = spawn(command, rest, { stdio: 'inherit', env: { ...process.env, SIGNALLOOP_TEST_POSTGRES: server.line } })
   child.on('error', (error) => {
     console.error(error.message)
     void end(1)

@@ -109,6 +109,9 @@ pub enum Error {
     /// Another process holds the feedback store's lock and did not give it up in time. Nothing was changed: call again.
     #[error("feedback store: {0}")]
     StoreBusy(String),
+    /// Another instance has taken over what this one did; nothing of it was written.
+    #[error("another instance has taken over `{0}`; nothing was changed")]
+    LeaseLost(String),
     /// A file could not be read or written.
     #[error("cannot {action} {path}: {cause}", path = .path.display())]
     Io {
@@ -149,6 +152,7 @@ impl Error {
             Self::SignalConflict { .. } => "ERR_SIGNAL_CONFLICT",
             Self::Store(_) => "ERR_STORE",
             Self::StoreBusy(_) => "ERR_STORE_BUSY",
+            Self::LeaseLost(_) => "ERR_LEASE_LOST",
             Self::Io { .. } => "ERR_IO",
             Self::TaskBusy(_) => "ERR_TASK_BUSY",
             Self::Cancelled(_) => "ERR_CANCELLED",

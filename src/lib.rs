@@ -25,7 +25,6 @@ pub mod barrier;
 pub mod cancel;
 pub mod cli;
 pub mod config;
-#[cfg(feature = "postgres")]
 pub mod database;
 pub mod doctor;
 pub mod engine;

@@ -38,7 +38,7 @@ fn train(candles: &[Candle], config: &Config) -> Model {
 fn promote(registry: &Registry, model: &Model) -> Arc<Model> {
     let verdict = Verdict { decision: Decision::NotWorse, reason: "for the test".to_owned(), comparison: None };
     let trial = Trial::new(&model.record, Mode::Full, verdict, 0, 0);
-    registry.submit(model.clone(), trial, &registry.champion(&market()).unwrap()).unwrap().unwrap().0
+    registry.submit(model.clone(), trial, &registry.champion(&market()).unwrap(), None).unwrap().unwrap().0
 }
 
 #[test]

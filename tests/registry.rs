@@ -6,64 +6,12 @@
 
 mod common;
 
+use common::trained::{market, model, promote, submit, trial, versions};
 use common::{child, child_part, setting};
-use signalloop::cancel::Cancel;
-use signalloop::config::Config;
-use signalloop::learning::{Feedback, train_market};
-use signalloop::market::{Candle, Simulator, SimulatorOptions};
-use signalloop::model::{Champion, ComparedOn, Decision, Entry, Mode, Model, Registry, Trial, Verdict};
-use signalloop::symbol::Market;
+use signalloop::model::{Champion, ComparedOn, Decision, Entry, Registry};
 use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
-
-const HOUR: i64 = 3_600_000;
-
-fn market() -> Market {
-    Market::parse("BTCUSDT", "1h").unwrap()
-}
-
-fn candles(hours: i64) -> Vec<Candle> {
-    let options = SimulatorOptions { seed: 3, rule_strength: 0.6, ..Default::default() };
-    let start = options.start_ms;
-    Simulator::start(options).unwrap().candles(&market(), start, start + hours * HOUR).unwrap()
-}
-
-fn model(seed: u64) -> Model {
-    let config = Config { trees: 10, seed, ..Config::default() };
-    train_market(
-        &market(),
-        &candles(400),
-        &Feedback::default(),
-        &config,
-        1_750_000_000_000,
-        &Cancel::default(),
-        &|_| {},
-    )
-    .unwrap()
-    .model
-}
-
-/// The trial of a model that was decided about like this.
-fn trial(model: &Model, decision: Decision, at_ms: i64) -> Trial {
-    let verdict = Verdict { decision, reason: "for the test".to_owned(), comparison: None };
-    Trial::new(&model.record, Mode::Full, verdict, at_ms, 1)
-}
-
-/// Submits until nobody came between; gives the version.
-fn submit(registry: &Registry, model: &Model, decision: Decision) -> u64 {
-    loop {
-        let champion = registry.champion(&market()).unwrap();
-        let trial = trial(model, decision, 1_750_000_000_000);
-        if let Some((_, trial)) = registry.submit(model.clone(), trial, &champion).unwrap() {
-            return trial.version;
-        }
-    }
-}
-
-fn promote(registry: &Registry, model: &Model) -> u64 {
-    submit(registry, model, Decision::NotWorse)
-}
 
 fn files(home: &Path) -> Vec<String> {
     let folder = home.join("btcusdt_1h");
@@ -71,15 +19,6 @@ fn files(home: &Path) -> Vec<String> {
         std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
-}
-
-/// Versions of the ledger's trainings, in order.
-fn versions(registry: &Registry) -> Vec<u64> {
-    let of = |entry: &Entry| match entry {
-        Entry::Training(trial) => Some(trial.version),
-        Entry::Rollback(_) => None,
-    };
-    registry.ledger().unwrap().entries.iter().filter_map(of).collect()
 }
 
 #[test]
@@ -100,7 +39,7 @@ fn a_home_of_the_format_without_versions_is_read_served_and_rolled_back_to() {
     let new = model(1);
     assert_eq!(promote(&registry, &new), 1);
     assert_eq!(registry.get(&market()).unwrap().record, new.record);
-    let rollback = registry.rollback(&market(), 1, "worse", false, 7).unwrap().unwrap();
+    let rollback = registry.rollback(&market(), 1, "worse", false, 7, None).unwrap().unwrap();
     assert_eq!((rollback.from, rollback.to), (1, 0));
     assert_eq!(*registry.get(&market()).unwrap(), *old);
     assert_eq!(promote(&registry, &new), 2, "a number is not used twice");
@@ -133,10 +72,10 @@ fn a_decision_about_a_model_no_longer_in_service_is_not_carried_out() {
     assert!(matches!(found, Champion::None));
     promote(&registry, &model(1));
     let (new, trial) = (model(2), trial(&model(2), Decision::FirstModel, 0));
-    assert!(registry.submit(new, trial, &found).unwrap().is_none());
+    assert!(registry.submit(new, trial, &found, None).unwrap().is_none());
     assert_eq!(registry.get(&market()).unwrap().version(), 1);
     assert_eq!(versions(&registry), [1]);
-    assert_eq!(registry.rollback(&market(), 7, "", false, 0).unwrap(), None);
+    assert_eq!(registry.rollback(&market(), 7, "", false, 0, None).unwrap(), None);
 }
 
 #[test]
@@ -146,7 +85,7 @@ fn rollback_goes_back_step_by_step_and_then_says_that_there_is_no_more() {
     (1..=3).for_each(|seed| assert_eq!(promote(&registry, &model(seed)), seed));
     // A predecessor that cannot be read is no way back.
     std::fs::write(home.path().join("btcusdt_1h/v000002.model"), b"torn").unwrap();
-    let rollback = registry.rollback(&market(), 3, "live results fell", true, 9).unwrap().unwrap();
+    let rollback = registry.rollback(&market(), 3, "live results fell", true, 9, None).unwrap().unwrap();
     assert_eq!((rollback.from, rollback.to, rollback.automatic), (3, 1, true));
     for registry in [&registry, &Registry::new(home.path().to_owned())] {
         assert_eq!(registry.get(&market()).unwrap().record.seed, 1);
@@ -154,7 +93,7 @@ fn rollback_goes_back_step_by_step_and_then_says_that_there_is_no_more() {
         assert_eq!((listed.version, listed.since_ms), (1, Some(9)));
         assert!(listed.reason.contains("rolled back from version 3: live results fell"), "{}", listed.reason);
     }
-    let error = registry.rollback(&market(), 1, "", false, 0).unwrap_err();
+    let error = registry.rollback(&market(), 1, "", false, 0, None).unwrap_err();
     assert_eq!(error.code(), "ERR_NO_PREDECESSOR");
     assert!(error.to_string().contains("BTCUSDT 1h") && error.to_string().contains("version 1"), "{error}");
     assert_eq!(registry.ledger().unwrap().entries.last(), Some(&Entry::Rollback(rollback)));
@@ -170,7 +109,7 @@ fn old_versions_go_but_not_those_that_can_be_rolled_back_to() {
     let kept: Vec<String> = (5..=9).map(|version| format!("v{version:06}.model")).collect();
     assert_eq!(files(home.path()), [&["champion.json".to_owned()], &kept[..]].concat());
     for version in (5..=8).rev() {
-        registry.rollback(&market(), version + 1, "", false, 0).unwrap().unwrap();
+        registry.rollback(&market(), version + 1, "", false, 0, None).unwrap().unwrap();
         assert_eq!(registry.get(&market()).unwrap().version(), version);
     }
     assert_eq!(promote(&registry, &model), 10);
@@ -246,7 +185,7 @@ fn promoting_process() {
         submit(&registry, &model, Decision::WorseLogLoss);
         if version.is_multiple_of(3) {
             // Another process may have gone on, or have left nothing to go back to.
-            let _ = registry.rollback(&market(), version, "for the test", false, 0);
+            let _ = registry.rollback(&market(), version, "for the test", false, 0, None);
         }
     }
 }

@@ -14,6 +14,8 @@ use signalloop::error::Error;
 use signalloop::feedback::{FeedbackStore, StoreOptions};
 use std::time::{Duration, Instant};
 
+/// A write names the channel that it notifies.
+const CHANNEL: &str = "signalloop_";
 /// What calls may take where they are to fail.
 const PATIENCE: Duration = Duration::from_millis(1_500);
 
@@ -121,7 +123,7 @@ async fn a_role_that_may_only_read_insert_and_update_is_enough() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_committed_unheard_is_neither_lost_nor_done_twice() {
     let Some(schema) = schema("what_was_committed_unheard_is_neither_lost_nor_done_twice") else { return };
-    let proxy = Proxy::of(&schema);
+    let proxy = Proxy::of(&schema, CHANNEL);
     let store = impatient(&proxy.url);
     store.record(buy("before")).await.unwrap();
     for n in 0..5 {
@@ -153,7 +155,7 @@ async fn a_database_that_is_gone_or_silent_fails_calls_in_time_and_is_found_agai
     let Some(schema) = schema("a_database_that_is_gone_or_silent_fails_calls_in_time_and_is_found_again") else {
         return;
     };
-    let proxy = Proxy::of(&schema);
+    let proxy = Proxy::of(&schema, CHANNEL);
     let store = impatient(&proxy.url);
     store.record(buy("open")).await.unwrap();
     for (n, mood) in [Mood::Refuses, Mood::Swallows].into_iter().enumerate() {
@@ -279,4 +281,49 @@ async fn a_row_says_in_plain_columns_what_a_signal_is() {
         ["1 2 a BTCUSDT 1h SELL 80 100 105 90 2023-11-14 22:13:20+00 2023-11-14 23:13:20+00 TOOK_PROFIT 89.5 10.5 \
           2023-11-14 22:14:20+00 71.5"]
     );
+}
+
+/// A failover that loses what the standby had not heard of, and goes on from there: as many changes, and more, but others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_that_takes_over_without_all_commits_is_read_anew() {
+    let Some(pair) = postgres::pair("a_standby_that_takes_over_without_all_commits_is_read_anew") else { return };
+    let ids = |store: &FeedbackStore| {
+        let mut ids: Vec<String> = store.open_signals(None).unwrap().into_iter().map(|signal| signal.id).collect();
+        ids.sort();
+        ids
+    };
+    let [host, other] = [&pair.primary, &pair.standby].map(|url| url[url.find('@').unwrap() + 1..].to_owned());
+    let both = pair.primary.replace(&host, &format!("{},{other}", host.split('/').next().unwrap()));
+    let store = postgres::open(&both, StoreOptions::default());
+    store.record_all(vec![buy("kept 1"), buy("kept 2")]).await.unwrap();
+    let written = postgres::ask(&pair.primary, "SELECT pg_current_wal_flush_lsn()").remove(0);
+    let heard = format!("SELECT pg_last_wal_replay_lsn() >= '{written}'");
+    soon("the standby follows", || postgres::ask(&pair.standby, &heard) == ["t"]).await;
+
+    // From here on it hears nothing any more, and the primary does not wait for it.
+    for sql in ["ALTER SYSTEM SET primary_conninfo = ''", "SELECT pg_reload_conf()"] {
+        postgres::ask(&pair.standby, sql);
+    }
+    soon("the standby is deaf", || postgres::ask(&pair.standby, "SELECT count(*) FROM pg_stat_wal_receiver") == ["0"])
+        .await;
+    store.record_all(vec![buy("lost 1"), buy("lost 2"), buy("lost 3")]).await.unwrap();
+    assert_eq!(ids(&store).len(), 5);
+    for sql in ["ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()"] {
+        postgres::ask(&pair.primary, sql);
+    }
+    let read_only = "SHOW default_transaction_read_only";
+    soon("the primary takes no more", || postgres::ask(&pair.primary, read_only) == ["on"]).await;
+    assert_eq!(postgres::ask(&pair.standby, "SELECT pg_promote()"), ["t"]);
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'signalloop'";
+    postgres::ask(&pair.primary, end);
+    let new = postgres::open(&pair.standby, StoreOptions::default());
+    // As many changes as the store knows: by their number alone it would not notice.
+    new.record_all(vec![buy("new 1"), buy("new 2"), buy("new 3")]).await.unwrap();
+
+    assert!(store.record(buy("after")).await.unwrap());
+    let expected = ["after", "kept 1", "kept 2", "new 1", "new 2", "new 3"];
+    assert_eq!((ids(&store), ids(&new)), (expected.map(str::to_owned).into(), expected.map(str::to_owned).into()));
+    assert!(store.record(buy("lost 1")).await.unwrap(), "what was lost can be recorded again");
+    store.close().await;
+    new.close().await;
 }

@@ -343,7 +343,7 @@ pub struct Stats {
 pub enum Store {
     /// Make the tables of a database, or bring them up to date; loops do so themselves, where they may
     Migrate,
-    /// Copy all signals from one place to another: out of the home's files into a database, or back. Goes on where it was
+    /// Copy all signals and models from one place to another: out of the home's files into a database, or back. Goes on where it was
     /// interrupted when it is begun again
     Copy(CopySignals),
 }

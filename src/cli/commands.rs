@@ -14,9 +14,10 @@ use crate::engine::{Options, SignalLoop, TrainMode, TrainRequest, TrainingResult
 use crate::error::{Error, Result};
 use crate::feedback::{ImportReport, StatsFilter, StoreOptions, Whereabouts};
 use crate::market::{Fault, Simulator, SimulatorOptions};
+use crate::model::{CopiedModels, RefusedModels};
 use crate::symbol::Market;
 use crate::time::{Clock, format_iso, now_ms};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -203,7 +204,7 @@ fn rollback(core: &SignalLoop, rollback: &Rollback, output: &Output) -> Result<i
 }
 
 async fn import(core: &SignalLoop, file: &Path, output: &Output) -> Result<i32> {
-    taken_in(&core.store()?.import(file).await?, output)
+    taken_in(&core.store()?.import(file).await?, None, output)
 }
 
 fn migrate(core: &SignalLoop, output: &Output) -> Result<i32> {
@@ -216,15 +217,32 @@ fn migrate(core: &SignalLoop, output: &Output) -> Result<i32> {
 
 async fn copy(core: &SignalLoop, copy: &CopySignals, output: &Output) -> Result<i32> {
     let options = StoreOptions::from(&*core.config());
-    let open = |text: &str| Whereabouts::of(Some(text), core.home().join("feedback"))?.open(options);
-    let (from, to) = (open(&copy.from)?, open(&copy.to)?);
+    let place = |text: &str| Whereabouts::of(Some(text), core.home().join("feedback"));
+    let (from, to) = (place(&copy.from)?, place(&copy.to)?);
+    let models = core.registry_in(&to).copy_from(&core.registry_in(&from))?;
+    for market in &models.copied {
+        output.line(format!("models of {market}: taken over"));
+    }
+    for refused in &models.refused {
+        output.line(format!("models of {}: not taken over: {}", refused.market, refused.reason));
+    }
+    let (from, to) = (from.open(options)?, to.open(options)?);
     let copied = to.copy_from(&from, |through| output.news(format!("{through} signals are through"))).await;
     to.close().await;
-    taken_in(&copied?, output)
+    taken_in(&copied?, Some(&models), output)
+}
+
+fn copied_to_json(models: &CopiedModels) -> Value {
+    let refused = |one: &RefusedModels| json!({ "market": one.market.file_stem(), "reason": one.reason });
+    json!({
+        "copied": models.copied.iter().map(Market::file_stem).collect::<Vec<_>>(),
+        "known": models.known.iter().map(Market::file_stem).collect::<Vec<_>>(),
+        "refused": models.refused.iter().map(refused).collect::<Vec<_>>(),
+    })
 }
 
 /// Tells what an import did.
-fn taken_in(report: &ImportReport, output: &Output) -> Result<i32> {
+fn taken_in(report: &ImportReport, models: Option<&CopiedModels>, output: &Output) -> Result<i32> {
     output.line(format!(
         "{} lines: {} signals taken in, {} closed, {} known already, {} refused",
         report.lines,
@@ -236,15 +254,22 @@ fn taken_in(report: &ImportReport, output: &Output) -> Result<i32> {
     for refused in &report.refused {
         output.line(format!("  line {}: {}", refused.line, refused.reason));
     }
-    output.document(&json!({
+    let mut document = json!({
         "lines": report.lines,
         "imported": report.imported,
         "closed": report.closed,
         "known": report.known,
         "refused": report.refused.iter().map(|r| json!({ "line": r.line, "reason": r.reason })).collect::<Vec<_>>(),
-    }));
+    });
     let lines = report.lines as usize;
-    Ok(exit_code(lines - report.refused.len().min(lines), lines))
+    let (mut done, mut all) = (lines - report.refused.len().min(lines), lines);
+    if let Some(models) = models {
+        document["models"] = copied_to_json(models);
+        done += models.copied.len() + models.known.len();
+        all += models.copied.len() + models.known.len() + models.refused.len();
+    }
+    output.document(&document);
+    Ok(exit_code(done, all))
 }
 
 fn export(core: &SignalLoop, file: &Path, output: &Output) -> Result<i32> {

@@ -4,11 +4,17 @@ use super::StoreUrl;
 use crate::error::Error;
 use std::error::Error as _;
 use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 use tokio_postgres::error::{Severity, SqlState};
 use tokio_postgres::{AsyncMessage, Client, Connection, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// An instance that holds a lock and says nothing for so long loses its connection: it was stopped, or cut off.
+const MOST_IDLE: Duration = Duration::from_secs(5);
 
 /// Why something could not be done.
 #[derive(Debug)]
@@ -69,6 +75,51 @@ impl Link {
                 let (client, connection) = url.config.connect(tls).await.map_err(failed)?;
                 Ok(Self { client, driver: tokio::spawn(drive(connection, notified)) })
             }
+        }
+    }
+}
+
+impl Link {
+    /// Connects, brings the tables up to date, and listens to a channel that each schema has for itself; its name comes
+    /// back. `heard` is told what others notify. No lock is waited for much longer than `patience`.
+    pub async fn listening(
+        url: &StoreUrl,
+        channel: &str,
+        patience: Duration,
+        heard: impl Fn(&str) + Send + 'static,
+    ) -> Result<(Self, String), Failure> {
+        let own = Arc::new(AtomicI32::new(0));
+        let by = own.clone();
+        let notified = move |process: i32, what: &str| {
+            // What one wrote oneself one knows.
+            if process != by.load(Ordering::Relaxed) {
+                heard(what);
+            }
+        };
+        let link = Self::open(url, notified).await?;
+        link.migrate(url).await?;
+        // The server gives up a little before whoever waits here does, so that it can say why.
+        let (most, idle) = (patience.as_millis() * 4 / 5, MOST_IDLE.as_millis());
+        let limits = format!("SET lock_timeout = {most}; SET idle_in_transaction_session_timeout = {idle}");
+        link.client.batch_execute(&limits).await?;
+        let place = "SELECT pg_backend_pid(), oid FROM pg_namespace WHERE nspname = current_schema()";
+        let place = link.client.query_one(place, &[]).await?;
+        own.store(place.get(0), Ordering::Relaxed);
+        let channel = format!("{channel}_{}", place.get::<_, u32>(1));
+        link.client.batch_execute(&format!("LISTEN {channel}")).await?;
+        Ok((link, channel))
+    }
+
+    /// Which of the server's histories it goes on with: another one whenever a standby took over, which may not have heard of
+    /// the last commits. `None` where it cannot be told, as by servers that only speak PostgreSQL's protocol.
+    pub async fn timeline(&self) -> Result<Option<String>, Failure> {
+        // The name of a file of the write-ahead log begins with it.
+        let sql = "SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8)";
+        match self.client.query_one(sql, &[]).await {
+            Ok(row) => Ok(row.get(0)),
+            // A standby has no log of its own (55000).
+            Err(e) if e.as_db_error().is_some() => Ok(None),
+            Err(e) => Err(e.into()),
         }
     }
 }

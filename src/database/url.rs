@@ -81,6 +81,13 @@ impl StoreUrl {
         let shown = shown(&config);
         Ok(Self { config: Box::new(config), tls, shown })
     }
+
+    /// Tells this place, its schema included, from others, in 16 characters that a file's name can hold.
+    pub(crate) fn short_name(&self) -> String {
+        let place = format!("{} {}", self.shown, self.config.get_options().unwrap_or_default());
+        let digest = ring::digest::digest(&ring::digest::SHA256, place.as_bytes());
+        digest.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 impl fmt::Display for StoreUrl {

@@ -113,8 +113,13 @@ pub(super) fn models(core: &SignalLoop) -> Vec<Finding> {
     let models = match core.models() {
         Ok(models) => models,
         Err(error) => {
-            let why = "nothing can be predicted";
-            return vec![Finding::fault(Check::Models, &error, why, "make the folder readable")];
+            let (why, advice) = match error {
+                Error::Store(_) => {
+                    ("models cannot be trained; those in memory stay in service", "make the database answer")
+                }
+                _ => ("nothing can be predicted", "make the folder readable"),
+            };
+            return vec![Finding::fault(Check::Models, &error, why, advice)];
         }
     };
     let mut found = Vec::new();
@@ -128,7 +133,7 @@ pub(super) fn models(core: &SignalLoop) -> Vec<Finding> {
         }
     }
     if models.damaged_lines > 0 {
-        let what = format!("{} lines of models/ledger.jsonl cannot be read", models.damaged_lines);
+        let what = format!("{} lines of the ledger of models cannot be read", models.damaged_lines);
         let why = "a crash tore them; the trials they told of are missing from `signalloop models`";
         found.push(Finding::warning(Check::Models, what, why, "nothing: models in service are not concerned"));
     }

@@ -96,7 +96,7 @@ pub struct SignalLoop {
     exchange: Mutex<Option<(String, Arc<Exchange>)>>,
     turns: Turns,
     learning: assess::Learning,
-    events: Events,
+    events: Arc<Events>,
     checks: performance::Checks,
     scheduling: schedule::Scheduling,
     office: Arc<dyn Office>,
@@ -131,10 +131,11 @@ impl SignalLoop {
         let from_environment = || std::env::var(STORE_VARIABLE).ok().filter(|store| !store.is_empty());
         let store = options.store.clone().or_else(from_environment);
         let whereabouts = Whereabouts::of(store.as_deref(), home.join("feedback"))?;
+        let events = Arc::<Events>::default();
         Ok(Self {
+            registry: registry_in(&whereabouts, &home, &events, &options.clock),
             office: office::of(&whereabouts, home.join("scheduler"), options.lease.unwrap_or(LEASE)),
             whereabouts,
-            registry: Registry::new(home.join("models")),
             home,
             options,
             settings,
@@ -144,7 +145,7 @@ impl SignalLoop {
             exchange: Mutex::default(),
             turns: Turns::default(),
             learning: assess::Learning::default(),
-            events: Events::default(),
+            events,
             checks: performance::Checks::default(),
             scheduling: schedule::Scheduling::default(),
             calls: Arc::default(),
@@ -162,9 +163,14 @@ impl SignalLoop {
         self.options.clock.now_ms()
     }
 
-    /// The models of this home.
+    /// The models of this home, or of the database that its signals are in.
     pub fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// The models that belong to signals that are kept there.
+    pub fn registry_in(&self, place: &Whereabouts) -> Registry {
+        registry_in(place, &self.home, &self.events, &self.options.clock)
     }
 
     /// Where the signals are kept.
@@ -217,6 +223,7 @@ impl SignalLoop {
         let office = self.office.clone();
         // A panic in it would leave leases that end by themselves.
         let _ = tokio::task::spawn_blocking(move || office.close()).await;
+        self.registry.close();
         self.pool.lock().take();
         self.events.clear();
     }
@@ -278,6 +285,20 @@ impl SignalLoop {
             let _ = reply.send(guard(work));
         });
         answer.await.map_err(|_| Error::Internal("a training thread ended early".to_owned()))?
+    }
+}
+
+/// Models are where the signals are: in the home, or in the same database.
+#[cfg_attr(not(feature = "postgres"), expect(unused_variables))]
+fn registry_in(place: &Whereabouts, home: &Path, events: &Arc<Events>, clock: &Clock) -> Registry {
+    match place {
+        Whereabouts::Folder(_) => Registry::new(home.join("models")),
+        #[cfg(feature = "postgres")]
+        Whereabouts::Database(url) => {
+            let (events, clock) = (events.clone(), clock.clone());
+            let warn = move |text| events.emit(&Event::Warning(text), clock.now_ms());
+            Registry::database(url.clone(), home.join("cache").join(url.short_name()), warn)
+        }
     }
 }
 

@@ -69,7 +69,7 @@ impl SignalLoop {
         loop {
             let from = self.registry().champion_version(market)?;
             let reason = reason.unwrap_or("asked for by hand");
-            if let Some(rollback) = self.registry().rollback(market, from, reason, false, self.now_ms())? {
+            if let Some(rollback) = self.registry().rollback(market, from, reason, false, self.now_ms(), None)? {
                 self.tell_of_rollback(&rollback);
                 return Ok(rollback);
             }
@@ -104,10 +104,11 @@ impl SignalLoop {
                 "of {closed} live signals {succeeded} succeeded where its probabilities promised {expected:.1}; that is \
                  {against:.0} times likelier if they promise too much"
             );
-            verdict.rollback = match self.registry().rollback(market, model.version(), &reason, true, self.now_ms()) {
-                Err(Error::NoPredecessor { .. }) => None,
-                rollback => rollback?,
-            };
+            verdict.rollback =
+                match self.registry().rollback(market, model.version(), &reason, true, self.now_ms(), None) {
+                    Err(Error::NoPredecessor { .. }) => None,
+                    rollback => rollback?,
+                };
             if let Some(rollback) = &verdict.rollback {
                 self.tell_of_rollback(rollback);
             }

@@ -26,13 +26,12 @@ pub(super) fn encode(model: &Model) -> Result<Vec<u8>> {
     Ok(file)
 }
 
-/// Reads the model of `market`; its number is `version` whatever the file says.
+/// The model of `market` whose file `path` holds these bytes; its number is `version` whatever the file says.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::ModelFile`] when the file is damaged, foreign, or of another version.
-pub(super) fn read(path: &Path, market: &Market, version: u64) -> Result<Model> {
-    let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
-    let mut model = decode(&bytes, path)?;
+/// [`Error::ModelFile`] when the file is damaged, foreign, or of another version.
+pub(super) fn decode(bytes: &[u8], path: &Path, market: &Market, version: u64) -> Result<Model> {
+    let mut model = decode_any(bytes, path)?;
     if model.record.market != *market {
         return refuse(path, format!("it is a model of {}, not of {market}", model.record.market));
     }
@@ -45,7 +44,7 @@ pub(super) fn refuse<T>(path: &Path, problem: String) -> Result<T> {
     Err(Error::ModelFile { path: path.to_owned(), problem })
 }
 
-fn decode(bytes: &[u8], path: &Path) -> Result<Model> {
+fn decode_any(bytes: &[u8], path: &Path) -> Result<Model> {
     let (rest, has_lineage) = match (bytes.strip_prefix(MAGIC), bytes.strip_prefix(MAGIC_1)) {
         (Some(rest), _) => (rest, true),
         (None, Some(rest)) => (rest, false),

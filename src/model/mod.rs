@@ -17,5 +17,5 @@ pub use forest::{Forest, ForestParameters};
 pub use ledger::{ComparedOn, Comparison, Decision, Entry, Interval, Ledger, Mode, Pair, Rollback, Trial, Verdict};
 pub use lineage::{Evidence, HeldOut, Lineage};
 pub use metrics::{Held, Scores, log_loss};
-pub use registry::{Champion, Listed, Registry};
+pub use registry::{Champion, CopiedModels, Listed, RefusedModels, Registry};
 pub use served::{Model, Probabilities, Record, Side, shrink};

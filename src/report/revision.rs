@@ -32,18 +32,15 @@ pub struct Revision {
 }
 
 impl Revision {
-    /// Of a home as it is now. What cannot be looked at is as if it were not there: whoever reads the part tells why.
-    pub fn of(home: &Path) -> Self {
-        let models = home.join("models");
-        let mut champions: Vec<PathBuf> = entries(&models).iter().map(|folder| folder.join("champion.json")).collect();
-        champions.push(models.join("ledger.jsonl"));
+    /// Of a home as it is now, with the revision of its models. What cannot be looked at is as if it were not there: whoever reads the part tells why.
+    pub fn of(home: &Path, models: u64) -> Self {
         let mut scheduler = entries(&home.join("scheduler"));
         scheduler.retain(|path| path.extension().is_some_and(|e| e == "json" || e == "jsonl"));
         scheduler.retain(|path| !path.ends_with("watch.json"));
         scheduler.push(home.join("scheduler_config.json"));
         Self {
             signals: stamp(vec![home.join("feedback/signals.jsonl"), home.join("performance.json")]),
-            models: stamp(champions),
+            models: models.max(1),
             candles: stamp(entries(&home.join("data"))),
             scheduler: stamp(scheduler),
         }
@@ -84,6 +81,7 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Registry;
 
     #[test]
     fn each_part_follows_its_own_files() {
@@ -96,8 +94,9 @@ mod tests {
         let differs = |a: &Revision, b: &Revision| {
             [a.signals != b.signals, a.models != b.models, a.candles != b.candles, a.scheduler != b.scheduler]
         };
-        let mut before = Revision::of(home.path());
-        assert_eq!(Revision::of(home.path()), before, "nothing changed");
+        let of = |home: &Path| Revision::of(home, Registry::new(home.join("models")).revision());
+        let mut before = of(home.path());
+        assert_eq!(of(home.path()), before, "nothing changed");
         let changes = [
             ("feedback/signals.jsonl", [true, false, false, false]),
             ("performance.json", [true, false, false, false]),
@@ -111,7 +110,7 @@ mod tests {
         ];
         for (name, expected) in changes {
             write(name, "x");
-            let after = Revision::of(home.path());
+            let after = of(home.path());
             assert_eq!(differs(&before, &after), expected, "{name}");
             assert_eq!(before.tag() == after.tag(), expected == [false; 4], "{name}");
             before = after;

@@ -6,6 +6,7 @@ pub mod home;
 pub mod postgres;
 #[cfg(feature = "postgres")]
 pub mod proxy;
+pub mod trained;
 
 use serde_json::{Map, Value, json};
 use signalloop::feedback::{FeedbackStore, StoreOptions};

@@ -19,15 +19,19 @@ struct Server {
 
 fn server() -> Option<&'static Server> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
-    SERVER.get_or_init(start).as_ref()
+    SERVER.get_or_init(given).as_ref()
 }
 
-fn start() -> Option<Server> {
-    if let Ok(line) = std::env::var("SIGNALLOOP_TEST_POSTGRES") {
-        return Some(Server { line: serde_json::from_str(&line).unwrap(), _process: None });
+fn given() -> Option<Server> {
+    match std::env::var("SIGNALLOOP_TEST_POSTGRES") {
+        Ok(line) => Some(Server { line: serde_json::from_str(&line).unwrap(), _process: None }),
+        Err(_) => start(&[]),
     }
+}
+
+fn start(arguments: &[&str]) -> Option<Server> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres.mjs");
-    let process = Command::new("node").arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let process = Command::new("node").arg(script).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let mut process = process.ok()?;
     let mut line = String::new();
     BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -37,6 +41,23 @@ fn start() -> Option<Server> {
         return None;
     }
     Some(Server { line: serde_json::from_str(&line).unwrap(), _process: Some(process) })
+}
+
+/// A server and its standby.
+pub struct Pair {
+    pub primary: String,
+    pub standby: String,
+    _server: Server,
+}
+
+/// A server with a standby that follows it; `None`, told to whoever looks, when there is no PostgreSQL.
+pub fn pair(test: &str) -> Option<Pair> {
+    let Some(server) = start(&["--standby"]) else {
+        let _ = writeln!(std::io::stderr(), "{test} did not run: there is no PostgreSQL");
+        return None;
+    };
+    let url = |which: &str| server.line[which].as_str().unwrap().to_owned();
+    Some(Pair { primary: url("url"), standby: url("standbyUrl"), _server: server })
 }
 
 /// One of the URLs of the server, `url` or `tlsUrl`; `None`, told to whoever looks, when there is none.

@@ -1,6 +1,7 @@
 //! The office in the home's folder `scheduler/`: locks of files, which die with their process, and small files.
 
 use super::{Board, Hold, Office, Place, Seen};
+use crate::database::Fence;
 use crate::error::{Error, Result};
 use crate::files::create_folder;
 use crate::files::fault::Fault;
@@ -84,8 +85,7 @@ impl Hold for Locked {
         Box::pin(std::future::pending())
     }
 
-    #[cfg(feature = "postgres")]
-    fn lease(&self) -> Option<(&str, i64)> {
+    fn fence(&self) -> Option<&Fence> {
         None
     }
 }

@@ -10,7 +10,6 @@ use super::rows::{KNOWN, Known, Rows, WRITE};
 use crate::database::{Failure, Link};
 use crate::error::{Error, Result};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_postgres::types::ToSql;
@@ -18,8 +17,6 @@ use tokio_postgres::{Row, Statement};
 
 /// How many rows are asked for at a time.
 const PAGE: i64 = 5_000;
-/// An instance that holds the lock and says nothing for so long loses its connection: it was stopped, or cut off.
-const MOST_IDLE: Duration = Duration::from_secs(5);
 /// Pauses between two attempts to connect.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
@@ -28,6 +25,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 pub(super) struct Session {
     shared: Arc<Shared>,
     open: Option<Open>,
+    /// The history that the state was read from.
+    timeline: Option<String>,
 }
 
 struct Open {
@@ -44,7 +43,7 @@ struct Open {
 
 impl Session {
     pub fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, open: None }
+        Self { shared, open: None, timeline: None }
     }
 
     /// Brings the state up to date.
@@ -99,11 +98,13 @@ impl Session {
                 return Ok(true);
             }
             *sent = false;
-            if self.shared.position() != rows.from {
-                return Ok(false);
-            }
         }
         let shared = self.shared.clone();
+        self.connected().await?;
+        if shared.position() != rows.from {
+            self.take_lock(None).await?;
+            return Ok(false);
+        }
         let open = self.connected().await?;
         let (to, count) = (rows.to(), rows.count() as i64);
         let columns = rows.columns();
@@ -237,7 +238,14 @@ impl Session {
     async fn connected(&mut self) -> std::result::Result<&mut Open, Failure> {
         if self.open.as_ref().is_none_or(|open| open.link.client.is_closed()) {
             self.open = None;
-            self.open = Some(connect(&self.shared).await?);
+            let open = connect(&self.shared).await?;
+            let timeline = open.link.timeline().await?;
+            if timeline.is_some() && self.timeline.is_some() && timeline != self.timeline {
+                // A standby took over. It may lack what was known here, whatever its numbers say.
+                self.shared.start_over();
+            }
+            self.timeline = timeline.or(self.timeline.take());
+            self.open = Some(open);
         }
         self.open.as_mut().ok_or_else(|| Failure::Lost("there is no connection".to_owned()))
     }
@@ -267,33 +275,14 @@ impl Session {
 
 /// Connects, brings the tables up to date, and listens for what others write.
 async fn connect(shared: &Arc<Shared>) -> std::result::Result<Open, Failure> {
-    let own = Arc::new(std::sync::atomic::AtomicI32::new(0));
-    let (of, by) = (Arc::downgrade(shared), own.clone());
-    let notified = move |process: i32, position: &str| {
-        // What one wrote oneself one knows.
-        if process != by.load(Ordering::Relaxed)
-            && let Some(shared) = of.upgrade()
-        {
+    let of = Arc::downgrade(shared);
+    let heard = move |position: &str| {
+        if let Some(shared) = of.upgrade() {
             shared.notified(position.parse().unwrap_or(i64::MAX));
         }
     };
-    let link = Link::open(&shared.url, notified).await?;
-    link.migrate(&shared.url).await?;
+    let (link, channel) = Link::listening(&shared.url, "signalloop", shared.patience, heard).await?;
     let client = &link.client;
-    // The server gives up a little before whoever waits here does, so that it can say why.
-    let (most, idle) = (shared.patience.as_millis() * 4 / 5, MOST_IDLE.as_millis());
-    client
-        .batch_execute(&format!("SET lock_timeout = {most}; SET idle_in_transaction_session_timeout = {idle}"))
-        .await?;
-    let place = client
-        .query_one(
-            "SELECT pg_backend_pid(), 'signalloop_' || oid FROM pg_namespace WHERE nspname = current_schema()",
-            &[],
-        )
-        .await?;
-    own.store(place.get(0), Ordering::Relaxed);
-    let channel: String = place.get(1);
-    client.batch_execute(&format!("LISTEN {channel}")).await?;
     let first = format!("SELECT {KNOWN} FROM signals WHERE number > $1 ORDER BY number LIMIT $2");
     let since = format!("SELECT {KNOWN} FROM signals WHERE change > $1 ORDER BY change LIMIT $2");
     let (position, lock, first, since, write) = tokio::try_join!(

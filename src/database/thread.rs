@@ -1,0 +1,67 @@
+//! The thread that all is done on that is said to a database, and how callers wait for it.
+
+use crate::error::{Error, Result};
+use std::time::Duration;
+use tokio::runtime::{Handle, Runtime, RuntimeFlavor};
+
+/// How long a call waits for the database in all, whatever happens to it meanwhile.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A database, with a thread of its own for all that is said to it.
+pub(crate) struct Database {
+    /// `None` only while it is dropped.
+    runtime: Option<Runtime>,
+}
+
+impl Database {
+    /// Starts the thread; nothing is said yet.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when there is no thread to be had.
+    pub fn new() -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("signalloop-postgres")
+            .enable_all()
+            .build()
+            .map_err(|e| Error::Store(format!("cannot start a thread: {e}")))?;
+        Ok(Self { runtime: Some(runtime) })
+    }
+
+    pub(super) fn handle(&self) -> Result<&Handle> {
+        self.runtime.as_ref().map(Runtime::handle).ok_or(Error::Closed)
+    }
+
+    /// Begins work that nobody waits for; it ends with the database.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> Result<()> {
+        self.handle()?.spawn(work);
+        Ok(())
+    }
+
+    /// Waits for work, on the caller's thread. A caller that is a task of a runtime leaves its thread's other tasks to
+    /// another one.
+    pub fn wait<T: Send + 'static>(&self, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+        let (reply, answer) = std::sync::mpsc::sync_channel(1);
+        self.handle()?.spawn(async move {
+            // The caller is still there: it waits.
+            let _ = reply.send(work.await);
+        });
+        let wait = || {
+            let lost = |_| Err(Error::Internal("the thread of the database ended without an answer".to_owned()));
+            answer.recv().unwrap_or_else(lost)
+        };
+        match Handle::try_current().map(|current| current.runtime_flavor()) {
+            Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(wait),
+            _ => wait(),
+        }
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // Waiting for its end would not be allowed in a task of another runtime.
+            runtime.shutdown_background();
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Taking the models and the ledger of one registry into another.
+
+use super::Registry;
+use super::shelf::Next;
+use crate::error::{Error, Result};
+use crate::model::ledger::Entry;
+use crate::model::state::State;
+use crate::symbol::Market;
+
+/// What a copy did, market by market.
+#[derive(Debug, Clone, Default)]
+pub struct CopiedModels {
+    /// Markets whose models, what is in service and ledger were taken over, or brought up to date.
+    pub copied: Vec<Market>,
+    /// Markets of which the other registry knows nothing new.
+    pub known: Vec<Market>,
+    /// Markets that were not taken over.
+    pub refused: Vec<RefusedModels>,
+}
+
+/// A market that was not taken over.
+#[derive(Debug, Clone)]
+pub struct RefusedModels {
+    /// Which.
+    pub market: Market,
+    /// Why not.
+    pub reason: String,
+}
+
+/// What came of one market.
+enum Taken {
+    Copied,
+    Known,
+    Refused(String),
+}
+
+impl Registry {
+    /// Takes over the models of another registry: versions, what is in service, its predecessors and the ledger, market by
+    /// market, each all or not at all. A market that both know is brought up to date where one ledger goes on from the
+    /// other; where both went their own ways, this registry's stays, and the report says so. A copy that was interrupted goes
+    /// on when it is begun again.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Store`]: one of them cannot be read or written; what was taken over before stays.
+    pub fn copy_from(&self, other: &Self) -> Result<CopiedModels> {
+        let (states, ledger) = (other.shelf.states()?, other.ledger()?);
+        let mut report = CopiedModels::default();
+        for (market, state) in states {
+            let entries = ledger.entries.iter().filter(|entry| *entry.market() == market).cloned().collect();
+            let taken = match state {
+                Ok(state) => self.take_over(other, &market, state, entries)?,
+                Err(error @ Error::ModelFile { .. }) => Taken::Refused(error.to_string()),
+                Err(error) => return Err(error),
+            };
+            match taken {
+                Taken::Copied => report.copied.push(market),
+                Taken::Known => report.known.push(market),
+                Taken::Refused(reason) => report.refused.push(RefusedModels { market, reason }),
+            }
+        }
+        Ok(report)
+    }
+
+    fn take_over(&self, other: &Self, market: &Market, mut state: State, mut entries: Vec<Entry>) -> Result<Taken> {
+        // A line that a crash kept from the ledger.
+        entries.extend(state.unwritten.take().filter(|entry| !entries.contains(entry)));
+        loop {
+            let change = self.shelf.change(market)?;
+            let own = match change.state() {
+                Ok(own) => own,
+                Err(error @ Error::ModelFile { .. }) => return Ok(Taken::Refused(error.to_string())),
+                Err(error) => return Err(error),
+            };
+            let ledger = self.ledger()?.entries;
+            let known: Vec<&Entry> = ledger.iter().filter(|entry| entry.market() == market).collect();
+            let common = known.iter().zip(&entries).take_while(|(own, others)| **own == *others).count();
+            let is_same = own.as_ref() == Some(&state);
+            if common == entries.len() && (is_same || known.len() > common) {
+                return Ok(Taken::Known);
+            }
+            // Without a ledger nothing tells that one goes on from the other.
+            let follows = common == known.len() && (common > 0 || own.is_none());
+            if !follows {
+                let reason = "its trainings and rollbacks are others there; what is there stays".to_owned();
+                return Ok(Taken::Refused(reason));
+            }
+            let versions = self.missing(other, market, &state)?;
+            let next = Next { state: state.clone(), versions, entries: entries.split_off(common), fence: None };
+            let rest = next.entries.clone();
+            if change.commit(next)?.is_some() {
+                return Ok(Taken::Copied);
+            }
+            entries.extend(rest);
+        }
+    }
+
+    /// The versions that a state speaks of, as far as they are there and not here.
+    fn missing(&self, other: &Self, market: &Market, state: &State) -> Result<Vec<(u64, Vec<u8>)>> {
+        let mut versions = Vec::new();
+        for version in state.predecessors.iter().copied().chain(state.champion) {
+            // One that is gone, or damaged, is no better elsewhere.
+            let bytes = match other.shelf.bytes(market, version) {
+                Ok(Some(bytes)) => bytes,
+                Ok(None) | Err(Error::ModelFile { .. }) => continue,
+                Err(error) => return Err(error),
+            };
+            let is_there = match self.shelf.bytes(market, version) {
+                Ok(own) => own.as_ref() == Some(&bytes),
+                Err(Error::ModelFile { .. }) => false,
+                Err(error) => return Err(error),
+            };
+            if !is_there {
+                versions.push((version, bytes));
+            }
+        }
+        Ok(versions)
+    }
+}

@@ -1,0 +1,365 @@
+//! The models of a home: which version of each market is in service, and the copies in memory that all callers share.
+//!
+//! The rules are here; [`shelf`] is the seam to where versions, what is in service and the ledger are kept: [`folder`] in the
+//! files of a home, `table` in a database that several machines share.
+
+mod copy;
+mod folder;
+mod shelf;
+#[cfg(feature = "postgres")]
+mod table;
+
+pub use copy::{CopiedModels, RefusedModels};
+
+use super::file;
+use super::ledger::{Entry, Ledger, Rollback, Trial};
+use super::served::{Model, Record};
+use super::state::State;
+use crate::database::Fence;
+#[cfg(feature = "postgres")]
+use crate::database::StoreUrl;
+use crate::error::{Error, Result};
+use crate::symbol::Market;
+use folder::Folder;
+use parking_lot::RwLock;
+use shelf::{Change, Mark, Next, Served, Shelf};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+struct Loaded {
+    mark: Mark,
+    /// Which model it is, where it is one that can be read.
+    served: Option<Served>,
+    model: Result<Arc<Model>>,
+}
+
+/// What was in service when a training began to compare.
+#[derive(Debug, Clone)]
+pub enum Champion {
+    /// Nothing yet.
+    None,
+    /// Something that cannot be read.
+    Unusable(Error),
+    /// This model.
+    Model(Arc<Model>),
+}
+
+/// One market of [`Registry::list`].
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Name of its folder, `btcusdt_1h`.
+    pub stem: String,
+    /// File of the model in service, or where in a database it is.
+    pub path: PathBuf,
+    /// Its version.
+    pub version: u64,
+    /// Its record, or why it cannot be used.
+    pub record: Result<Record>,
+    /// Since when it is in service, UTC epoch ms; `None` where the format without versions did not say.
+    pub since_ms: Option<i64>,
+    /// Why it is in service.
+    pub reason: String,
+    /// Versions that it can be rolled back to, oldest first.
+    pub predecessors: Vec<u64>,
+}
+
+/// The models under `home/models`, or in a database.
+pub struct Registry {
+    shelf: Box<dyn Shelf>,
+    loaded: RwLock<HashMap<Market, Loaded>>,
+}
+
+impl Registry {
+    /// The registry of a folder, which need not exist yet.
+    pub fn new(folder: PathBuf) -> Self {
+        Self { shelf: Box::new(Folder::new(folder)), loaded: RwLock::default() }
+    }
+
+    /// The registry of a database, which is first asked when it is needed. Below `cache` the models in service are kept as
+    /// files, so that they need not be fetched again; while the database is out of reach they are what is served, and
+    /// `warn` is told so.
+    #[cfg(feature = "postgres")]
+    pub fn database(url: StoreUrl, cache: PathBuf, warn: impl Fn(String) + Send + Sync + 'static) -> Self {
+        Self { shelf: Box::new(table::Table::new(url, cache, Box::new(warn))), loaded: RwLock::default() }
+    }
+
+    /// The model in service. What another process put into service is read at the next call; while it cannot be read, the
+    /// one in memory stays in service. In a database, the next call after news of it have come: within a second.
+    ///
+    /// # Errors
+    /// [`Error::NoModel`] when there is none, [`Error::ModelFile`] when the file is damaged and nothing is in memory;
+    /// [`Error::Store`] when a database is out of reach and nothing is known of it.
+    pub fn get(&self, market: &Market) -> Result<Arc<Model>> {
+        let Some(mark) = self.shelf.mark(market)? else {
+            self.loaded.write().remove(market);
+            return Err(no_model(market));
+        };
+        if let Some(loaded) = self.loaded.read().get(market).filter(|loaded| loaded.mark == mark) {
+            return loaded.model.clone();
+        }
+        let fresh = self.read_champion(market, mark);
+        let mut all = self.loaded.write();
+        let loaded = match (fresh, all.get(market)) {
+            (Ok((served, model)), _) => Loaded { mark, served: Some(served), model: Ok(model) },
+            (Err(Error::NoModel { .. }), _) => Loaded { mark, served: None, model: Err(no_model(market)) },
+            // It may be within reach again at any moment.
+            (Err(error), Some(Loaded { model: Ok(old), .. })) if is_passing(&error) => return Ok(old.clone()),
+            (Err(error), _) if is_passing(&error) => return Err(error),
+            (Err(_), Some(Loaded { model: Ok(old), served, .. })) => {
+                Loaded { mark, served: *served, model: Ok(old.clone()) }
+            }
+            (Err(error), _) => Loaded { mark, served: None, model: Err(error) },
+        };
+        let model = loaded.model.clone();
+        all.insert(market.clone(), loaded);
+        model
+    }
+
+    /// The model in service if it is in memory, and nothing need be read or waited for to know so.
+    pub fn in_memory(&self, market: &Market) -> Option<Arc<Model>> {
+        let mark = self.shelf.mark_at_once(market)?;
+        let loaded = self.loaded.try_read()?;
+        loaded.get(market).filter(|loaded| loaded.mark == mark)?.model.clone().ok()
+    }
+
+    /// What is in service, to compare a challenger with.
+    pub fn champion(&self, market: &Market) -> Result<Champion> {
+        match self.champion_version(market).and_then(|_| self.get(market)) {
+            Ok(model) => Ok(Champion::Model(model)),
+            Err(Error::NoModel { .. }) => Ok(Champion::None),
+            Err(damaged @ Error::ModelFile { .. }) => Ok(Champion::Unusable(damaged)),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// The version in service, whoever put it there.
+    ///
+    /// # Errors
+    /// [`Error::NoModel`]; [`Error::ModelFile`] when `champion.json` is damaged; [`Error::Store`] when a database does not
+    /// answer.
+    pub fn champion_version(&self, market: &Market) -> Result<u64> {
+        self.shelf.refresh()?;
+        let served = match self.shelf.mark(market)? {
+            Some(mark) => self.shelf.served(market, &mark)?,
+            None => None,
+        };
+        served.map(|served| served.version).ok_or_else(|| no_model(market))
+    }
+
+    /// Writes a trial down and, if it was decided so, puts its model into service for all callers and processes. Both come
+    /// back with their number. `None`, and nothing happens, when another model than `against` is in service by now: the
+    /// decision has to be made anew. With a `fence`, only its holder may do so.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Store`], [`Error::LeaseLost`]; the model in service is the same as before then, unless an
+    /// [`Error::Store`] says that it may be another.
+    pub fn submit(
+        &self,
+        mut model: Model,
+        mut trial: Trial,
+        against: &Champion,
+        fence: Option<&Fence>,
+    ) -> Result<Option<(Arc<Model>, Trial)>> {
+        let market = model.record.market.clone();
+        let change = self.shelf.change(&market)?;
+        let mut state = self.state_to_change(&market, &*change)?;
+        let expected = match against {
+            Champion::None => None,
+            Champion::Unusable(_) => state.champion,
+            Champion::Model(model) => Some(model.version()),
+        };
+        if state.champion != expected {
+            return Ok(None);
+        }
+        (trial.version, trial.champion) = (state.next, state.champion);
+        model.lineage.version = state.next;
+        state.next += 1;
+        state.trials += 1;
+        trial.trial = state.trials;
+        let mut versions = Vec::new();
+        if trial.promoted {
+            versions.push((trial.version, file::encode(&model)?));
+            state.promote(trial.version, trial.at_ms, &trial.reason);
+        }
+        let entries = vec![Entry::Training(Box::new(trial.clone()))];
+        let Some(mark) = change.commit(Next { state, versions, entries, fence: fence.cloned() })? else {
+            return Ok(None);
+        };
+        let model = Arc::new(model);
+        if trial.promoted {
+            self.serve(&market, mark, model.clone());
+        }
+        Ok(Some((model, trial)))
+    }
+
+    /// Takes version `from` out of service, in favour of the newest of its predecessors that can be read. `None`, and
+    /// nothing happens, when another version is in service by now, or somebody else changed something meanwhile. With a
+    /// `fence`, only its holder may do so.
+    ///
+    /// # Errors
+    /// [`Error::NoPredecessor`] when there is none; as [`Self::submit`].
+    pub fn rollback(
+        &self,
+        market: &Market,
+        from: u64,
+        reason: &str,
+        automatic: bool,
+        at_ms: i64,
+        fence: Option<&Fence>,
+    ) -> Result<Option<Rollback>> {
+        let change = self.shelf.change(market)?;
+        let mut state = self.state_to_change(market, &*change)?;
+        if state.champion != Some(from) {
+            return Ok(None);
+        }
+        let (to, model) = loop {
+            let Some(to) = state.predecessors.pop() else {
+                return Err(Error::NoPredecessor { market: market.to_string(), version: from });
+            };
+            match self.read(market, to) {
+                Ok(Some(model)) => break (to, model),
+                // It is there, only out of reach.
+                Err(error) if is_passing(&error) => return Err(error),
+                Ok(None) | Err(_) => {}
+            }
+        };
+        let rollback = Rollback { at_ms, market: market.clone(), from, to, automatic, reason: reason.to_owned() };
+        state.champion = Some(to);
+        (state.since_ms, state.reason) = (at_ms, format!("rolled back from version {from}: {reason}"));
+        let entries = vec![Entry::Rollback(rollback.clone())];
+        let next = Next { state, versions: Vec::new(), entries, fence: fence.cloned() };
+        let Some(mark) = change.commit(next)? else { return Ok(None) };
+        self.serve(market, mark, Arc::new(model));
+        Ok(Some(rollback))
+    }
+
+    /// Every market that has a model in service; damaged files come as errors.
+    pub fn list(&self) -> Result<Vec<Listed>> {
+        let states = self.shelf.states()?;
+        Ok(states.into_iter().filter_map(|(market, state)| self.list_one(&market, state)).collect())
+    }
+
+    /// Every trial and rollback.
+    pub fn ledger(&self) -> Result<Ledger> {
+        self.shelf.ledger()
+    }
+
+    /// A number that changes with what is in service and with the ledger, as far as is known without asking a database.
+    pub fn revision(&self) -> u64 {
+        self.shelf.revision()
+    }
+
+    /// Why models may be out of date: the database that they are in is out of reach. `None` for a folder.
+    pub fn trouble(&self) -> Option<String> {
+        self.shelf.trouble()
+    }
+
+    /// Ends what goes on in the background. What is in memory stays there; a database is asked no more.
+    pub fn close(&self) {
+        self.shelf.close();
+    }
+
+    /// Reads the model in service; one that was replaced and purged meanwhile sends us to its successor.
+    fn read_champion(&self, market: &Market, mark: Mark) -> Result<(Served, Arc<Model>)> {
+        let mut served = self.shelf.served(market, &mark)?.ok_or_else(|| no_model(market))?;
+        loop {
+            // A refusal changes the mark too, but not what is in service. What has no version may have been replaced.
+            if let Some(Loaded { model: Ok(model), served: Some(loaded), .. }) = self.loaded.read().get(market)
+                && served.version > 0
+                && *loaded == served
+            {
+                return Ok((served, model.clone()));
+            }
+            if let Some(model) = self.read(market, served.version)? {
+                return Ok((served, Arc::new(model)));
+            }
+            self.shelf.refresh()?;
+            let mark = self.shelf.mark(market)?.ok_or_else(|| no_model(market))?;
+            let now = self.shelf.served(market, &mark)?.ok_or_else(|| no_model(market))?;
+            if now == served {
+                let path = self.shelf.path(market, Some(served.version));
+                return file::refuse(&path, "it is missing, though it is said to be in service".to_owned());
+            }
+            served = now;
+        }
+    }
+
+    /// A version; `None` when it is not there.
+    fn read(&self, market: &Market, version: u64) -> Result<Option<Model>> {
+        let bytes = self.shelf.bytes(market, version)?;
+        bytes.map(|bytes| file::decode(&bytes, &self.shelf.path(market, Some(version)), market, version)).transpose()
+    }
+
+    /// A market's state, counting on from all numbers that were ever given.
+    fn state_to_change(&self, market: &Market, change: &dyn Change) -> Result<State> {
+        let mut state = match change.state() {
+            Ok(state) => state.unwrap_or_default(),
+            // What it said is lost: the versions are still there, but none is known to be good.
+            Err(Error::ModelFile { .. }) => State::default(),
+            Err(other) => return Err(other),
+        };
+        if state.next == 0 {
+            let ledger = self.shelf.ledger()?;
+            let of_market = ledger.entries.iter().filter_map(|entry| match entry {
+                Entry::Training(trial) if trial.market == *market => Some(trial.version),
+                _ => None,
+            });
+            let (trials, newest) = of_market.fold((0, 0), |(count, newest), version| (count + 1, version.max(newest)));
+            (state.trials, state.next) = (trials, newest + 1);
+        }
+        // A crash may have left the file of a version that was never put into service: its number is not used again.
+        let newest = change.versions()?.last().copied().unwrap_or(0);
+        state.next = state.next.max(newest + 1);
+        Ok(state)
+    }
+
+    /// Hands a model that was just put into service to the callers of this process.
+    fn serve(&self, market: &Market, mark: Mark, model: Arc<Model>) {
+        let served = self.shelf.served(market, &mark).ok().flatten().filter(|now| now.version == model.version());
+        if served.is_some() {
+            self.loaded.write().insert(market.clone(), Loaded { mark, served, model: Ok(model) });
+        }
+    }
+
+    /// The model in service of a market; `None` when it has none.
+    fn list_one(&self, market: &Market, state: Result<State>) -> Option<Listed> {
+        let stem = market.file_stem();
+        let state = match state {
+            Ok(state) => state,
+            Err(error) => {
+                return Some(Listed {
+                    stem,
+                    path: self.shelf.path(market, None),
+                    version: 0,
+                    record: Err(error),
+                    since_ms: None,
+                    reason: String::new(),
+                    predecessors: Vec::new(),
+                });
+            }
+        };
+        let version = state.champion?;
+        let path = self.shelf.path(market, Some(version));
+        let missing = || file::refuse(&path, "it is missing, though it is said to be in service".to_owned());
+        let record = self.read(market, version).and_then(|model| model.map_or_else(missing, |model| Ok(model.record)));
+        Some(Listed {
+            stem,
+            record,
+            path,
+            version,
+            since_ms: (state.since_ms > 0).then_some(state.since_ms),
+            reason: state.reason,
+            predecessors: state.predecessors,
+        })
+    }
+}
+
+/// It says nothing of the model: only that a database could not be asked.
+fn is_passing(error: &Error) -> bool {
+    matches!(error, Error::Store(_) | Error::StoreBusy(_) | Error::Closed)
+}
+
+fn no_model(market: &Market) -> Error {
+    Error::NoModel { symbol: market.symbol.to_string(), timeframe: market.timeframe.to_string() }
+}

@@ -1,0 +1,71 @@
+//! Models of a database as files, so that a restart fetches nothing anew and needs no database for what was last in service.
+//!
+//! Of each market the model in service: `{market}/v000012.model`, and `{market}/champion.json`, which says that it is. Rubbish
+//! at any time: what does not have the checksum that it should is as if it were not there.
+
+use super::super::folder::file_name;
+use super::super::shelf::{Checksum, Head, Served};
+use super::checksum;
+use crate::error::{Error, Result};
+use crate::files::write_atomically;
+use crate::symbol::Market;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// What is in service.
+const POINTER: &str = "champion.json";
+
+/// The cache of one database.
+pub(super) struct Cache {
+    folder: PathBuf,
+}
+
+/// What `champion.json` says.
+#[derive(Serialize, Deserialize)]
+struct Pointer {
+    version: u64,
+    checksum: Checksum,
+}
+
+impl Cache {
+    pub fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    fn of(&self, market: &Market) -> PathBuf {
+        self.folder.join(market.file_stem())
+    }
+
+    /// What was last known to be in service.
+    pub fn head(&self, market: &Market) -> Option<Head> {
+        let bytes = std::fs::read(self.of(market).join(POINTER)).ok()?;
+        let Pointer { version, checksum } = serde_json::from_slice(&bytes).ok()?;
+        Some(Head { batch: 0, served: Some(Served { version, checksum: Some(checksum) }) })
+    }
+
+    /// The model of a version, if it is here and the right one.
+    pub fn bytes(&self, market: &Market, version: u64, expected: Checksum) -> Option<Vec<u8>> {
+        let bytes = std::fs::read(self.of(market).join(file_name(version))).ok()?;
+        (checksum(&bytes) == expected).then_some(bytes)
+    }
+
+    /// Keeps the model in service in place of the one before.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: it will have to be fetched again.
+    pub fn keep(&self, market: &Market, version: u64, bytes: &[u8]) -> Result<()> {
+        let folder = self.of(market);
+        write_atomically(&folder.join(file_name(version)), bytes)?;
+        let pointer = serde_json::to_vec(&Pointer { version, checksum: checksum(bytes) })
+            .map_err(|e| Error::Internal(format!("cannot encode which model is in service: {e}")))?;
+        write_atomically(&folder.join(POINTER), &pointer)?;
+        let entries = std::fs::read_dir(&folder).map_err(|e| Error::io("read", &folder, e))?;
+        for path in entries.flatten().map(|entry| entry.path()) {
+            if path.extension().is_some_and(|e| e == "model") && !path.ends_with(file_name(version)) {
+                // What cannot be deleted now, as on Windows while it is read, the next one deletes.
+                let _ = std::fs::remove_file(path);
+            }
+        }
+        Ok(())
+    }
+}

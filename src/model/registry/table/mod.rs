@@ -1,0 +1,450 @@
+//! Models in a database that several machines share: the tables `signalloop_markets`, `signalloop_models` and
+//! `signalloop_ledger`. `docs/postgres.md` tells what a person needs to know.
+//!
+//! What is in service is known here without asking: whoever changes it notifies, and it is looked at twice a second besides.
+//! The model of a market that somebody asks for is fetched before it is told that it is in service, so no prediction waits
+//! for the database.
+
+mod cache;
+mod session;
+
+use super::folder::file_name;
+use super::shelf::{Change, Checksum, Head, Mark, Next, Served, Shelf};
+use crate::database::{Database, Failure, PATIENCE, StoreUrl};
+use crate::error::{Error, Result};
+use crate::model::file;
+use crate::model::ledger::Ledger;
+use crate::model::state::State;
+use crate::symbol::Market;
+use cache::Cache;
+use parking_lot::{Mutex, RwLock};
+use session::{Attempt, Fetched, Found, Open, Prepared, Session};
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::{Notify, OwnedMutexGuard, watch};
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// How often the tables are looked at unasked: a lost notification is made good so soon.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// How long a look may take.
+const LOOKING: Duration = Duration::from_secs(5);
+/// How long a start waits for the database where it knows what was last in service.
+const HURRY: Duration = Duration::from_secs(1);
+
+/// Tells somebody of what goes wrong in the background.
+type Warn = Box<dyn Fn(String) + Send + Sync>;
+
+/// The shelf.
+pub(super) struct Table {
+    shared: Arc<Shared>,
+    running: Mutex<Running>,
+}
+
+enum Running {
+    NotYet,
+    Yes(Arc<Connection>),
+    Closed,
+}
+
+struct Connection {
+    database: Database,
+    session: Arc<tokio::sync::Mutex<Session>>,
+}
+
+/// What the tasks of a table share.
+struct Shared {
+    url: StoreUrl,
+    patience: Duration,
+    cache: Cache,
+    warn: Warn,
+    heads: RwLock<HashMap<Market, Slot>>,
+    /// The tables were looked at.
+    looked: watch::Sender<bool>,
+    wake: Notify,
+    ended: AtomicBool,
+    /// A start waited for the database in vain.
+    gave_up: AtomicBool,
+    /// What keeps us from the tables, until they were looked at again.
+    trouble: Mutex<Option<String>>,
+    /// Somebody was told of it.
+    warned: AtomicBool,
+}
+
+/// What is known of a market.
+struct Slot {
+    head: Head,
+    /// Somebody asks for its model.
+    wanted: AtomicBool,
+}
+
+impl Shared {
+    fn head(&self, market: &Market) -> Option<Head> {
+        self.heads.read().get(market).map(|slot| slot.head)
+    }
+
+    /// What is known of a market whose model somebody asks for.
+    fn wanted(&self, market: &Market) -> Option<Head> {
+        let heads = self.heads.read();
+        let slot = heads.get(market)?;
+        slot.wanted.store(true, Ordering::Relaxed);
+        Some(slot.head)
+    }
+
+    fn publish(&self, market: &Market, head: Head) {
+        let mut heads = self.heads.write();
+        match heads.get_mut(market) {
+            Some(slot) => slot.head = head,
+            None => _ = heads.insert(market.clone(), Slot { head, wanted: AtomicBool::new(false) }),
+        }
+    }
+
+    /// Of these markets the model in service is asked for, and was another.
+    fn wanted_anew(&self, market: &Market, head: &Head) -> bool {
+        let heads = self.heads.read();
+        heads.get(market).is_some_and(|slot| slot.wanted.load(Ordering::Relaxed) && slot.head.served != head.served)
+    }
+
+    fn has_looked(&self) -> bool {
+        *self.looked.borrow()
+    }
+
+    fn trouble(&self, what: &str) {
+        *self.trouble.lock() = Some(what.to_owned());
+    }
+
+    /// What a caller hears that waited in vain.
+    fn in_vain(&self) -> Error {
+        let trouble = self.trouble.lock().clone();
+        let what = trouble.unwrap_or_else(|| format!("{} is busy with earlier calls", self.url));
+        Error::Store(format!("{what}; nothing was changed"))
+    }
+
+    /// Keeps the model in service as a file.
+    fn keep(&self, market: &Market, version: u64, bytes: &[u8]) {
+        if let Err(error) = self.cache.keep(market, version, bytes) {
+            (self.warn)(format!("the model of {market} will have to be fetched again: {error}"));
+        }
+    }
+
+    /// Looks at what is in service; fetches what is asked for before it is told of.
+    async fn look(&self, open: &Open) -> std::result::Result<(), Failure> {
+        let heads = open.heads().await?;
+        for (market, head) in &heads {
+            if let Some(Served { version, checksum: Some(expected) }) = head.served
+                && self.wanted_anew(market, head)
+                && self.cache.bytes(market, version, expected).is_none()
+                && let Some(Fetched::Sound(bytes)) = open.bytes(market, version).await?
+            {
+                self.keep(market, version, &bytes);
+            }
+            self.publish(market, *head);
+        }
+        self.heads.write().retain(|market, _| heads.contains_key(market));
+        *self.trouble.lock() = None;
+        self.looked.send_replace(true);
+        Ok(())
+    }
+}
+
+impl Session {
+    /// Brings what is known up to date.
+    async fn refresh(&mut self, shared: &Arc<Shared>, deadline: Instant) -> Result<()> {
+        let shared = shared.clone();
+        let look = self.ask(deadline, unchanged, move |open| {
+            let shared = shared.clone();
+            Box::pin(async move { shared.look(open).await })
+        });
+        look.await
+    }
+}
+
+impl Table {
+    /// Connects when it is first asked.
+    pub fn new(url: StoreUrl, cache: PathBuf, warn: Warn) -> Self {
+        let shared = Arc::new(Shared {
+            url,
+            patience: PATIENCE,
+            cache: Cache::new(cache),
+            warn,
+            heads: RwLock::default(),
+            looked: watch::Sender::new(false),
+            wake: Notify::new(),
+            ended: AtomicBool::new(false),
+            gave_up: AtomicBool::new(false),
+            trouble: Mutex::default(),
+            warned: AtomicBool::new(false),
+        });
+        Self { shared, running: Mutex::new(Running::NotYet) }
+    }
+
+    /// The connection, and what follows the tables; begun at the first call.
+    fn connection(&self) -> Result<Arc<Connection>> {
+        let mut running = self.running.lock();
+        match &*running {
+            Running::Yes(connection) => Ok(connection.clone()),
+            Running::Closed => Err(Error::Closed),
+            Running::NotYet => {
+                let session = Arc::new(tokio::sync::Mutex::new(Session::new(self.shared.clone())));
+                let connection = Arc::new(Connection { database: Database::new()?, session });
+                connection.database.spawn(follow(self.shared.clone(), connection.session.clone()))?;
+                *running = Running::Yes(connection.clone());
+                Ok(connection)
+            }
+        }
+    }
+
+    /// Has the session do something, within the time that a call has.
+    fn in_session<T, F>(&self, act: impl FnOnce(OwnedMutexGuard<Session>, Instant) -> F + Send + 'static) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send,
+    {
+        let (connection, shared) = (self.connection()?, self.shared.clone());
+        let (session, deadline) = (connection.session.clone(), Instant::now() + shared.patience);
+        connection.database.wait(async move {
+            match timeout_at(deadline, session.lock_owned()).await {
+                Ok(session) => act(session, deadline).await,
+                Err(_) => Err(shared.in_vain()),
+            }
+        })
+    }
+
+    /// Asks for something that changes nothing.
+    fn ask<T: Send + 'static>(
+        &self,
+        act: impl for<'a> Fn(&'a mut Open) -> Attempt<'a, T> + Send + Sync + 'static,
+    ) -> Result<T> {
+        self.in_session(|mut session, deadline| async move { session.ask(deadline, unchanged, act).await })
+    }
+
+    /// Waits until the tables were looked at once.
+    fn first_look(&self, patience: Duration) -> Result<()> {
+        let (connection, shared) = (self.connection()?, self.shared.clone());
+        if shared.has_looked() {
+            return Ok(());
+        }
+        if shared.gave_up.load(Ordering::Relaxed) {
+            return Err(shared.in_vain());
+        }
+        connection.database.wait(async move {
+            let mut looked = shared.looked.subscribe();
+            match timeout(patience, looked.wait_for(|looked| *looked)).await {
+                Ok(_) => Ok(()),
+                Err(_) => {
+                    shared.gave_up.store(true, Ordering::Relaxed);
+                    Err(shared.in_vain())
+                }
+            }
+        })
+    }
+}
+
+/// Keeps what is known up to date: when others tell that they changed something, and every now and then.
+async fn follow(shared: Arc<Shared>, session: Arc<tokio::sync::Mutex<Session>>) {
+    loop {
+        if shared.ended.load(Ordering::Acquire) {
+            return;
+        }
+        let looked = session.lock().await.refresh(&shared, Instant::now() + LOOKING).await;
+        match looked {
+            Ok(()) => shared.warned.store(false, Ordering::Relaxed),
+            Err(error) => {
+                shared.trouble(&error.to_string());
+                if !shared.warned.swap(true, Ordering::Relaxed) {
+                    (shared.warn)(format!("models stay as they were last known, until the database answers: {error}"));
+                }
+            }
+        }
+        // Woken or not, what matters is that the tables are looked at.
+        let _ = timeout(LOOK_AGAIN, shared.wake.notified()).await;
+    }
+}
+
+impl Shelf for Table {
+    fn mark(&self, market: &Market) -> Result<Option<Mark>> {
+        let mut head = self.shared.wanted(market);
+        if head.is_none() && !self.shared.has_looked() {
+            let cached = self.shared.cache.head(market);
+            let looked = self.first_look(if cached.is_some() { HURRY } else { self.shared.patience });
+            match (looked, cached) {
+                (Ok(()), _) => {}
+                (Err(_), Some(cached)) if !self.shared.has_looked() => self.shared.publish(market, cached),
+                (Err(error), None) => return Err(error),
+                (Err(_), Some(_)) => {}
+            }
+            head = self.shared.wanted(market);
+        }
+        Ok(head.filter(|head| head.served.is_some()).map(Mark::Row))
+    }
+
+    fn mark_at_once(&self, market: &Market) -> Option<Mark> {
+        self.shared.wanted(market).filter(|head| head.served.is_some()).map(Mark::Row)
+    }
+
+    fn refresh(&self) -> Result<()> {
+        let shared = self.shared.clone();
+        self.in_session(|mut session, deadline| async move { session.refresh(&shared, deadline).await })
+    }
+
+    fn served(&self, _market: &Market, mark: &Mark) -> Result<Option<Served>> {
+        match mark {
+            Mark::Row(head) => Ok(head.served),
+            Mark::File(_) => Ok(None),
+        }
+    }
+
+    fn path(&self, market: &Market, version: Option<u64>) -> PathBuf {
+        let (url, stem) = (&self.shared.url, market.file_stem());
+        PathBuf::from(match version {
+            Some(version) => format!("{url}/signalloop_models/{stem}/{}", file_name(version)),
+            None => format!("{url}/signalloop_markets/{stem}"),
+        })
+    }
+
+    fn bytes(&self, market: &Market, version: u64) -> Result<Option<Vec<u8>>> {
+        let served = self.shared.head(market).and_then(|head| head.served);
+        let expected = served.filter(|served| served.version == version).and_then(|served| served.checksum);
+        if let Some(bytes) = expected.and_then(|expected| self.shared.cache.bytes(market, version, expected)) {
+            return Ok(Some(bytes));
+        }
+        let of = market.clone();
+        let fetched = self.ask(move |open| {
+            let of = of.clone();
+            Box::pin(async move { open.bytes(&of, version).await })
+        });
+        match fetched? {
+            None => Ok(None),
+            Some(Fetched::Damaged) => {
+                file::refuse(&self.path(market, Some(version)), "it is damaged (checksum mismatch)".to_owned())
+            }
+            Some(Fetched::Sound(bytes)) => {
+                if expected == Some(checksum(&bytes)) {
+                    self.shared.keep(market, version, &bytes);
+                }
+                Ok(Some(bytes))
+            }
+        }
+    }
+
+    fn states(&self) -> Result<Vec<(Market, Result<State>)>> {
+        let rows = self.ask(|open| Box::pin(async move { open.states().await }))?;
+        let mut states: Vec<_> = rows
+            .into_iter()
+            .map(|(market, text)| {
+                let state = self.state(&market, &text);
+                (market, state)
+            })
+            .collect();
+        states.sort_by_cached_key(|(market, _)| market.file_stem());
+        Ok(states)
+    }
+
+    fn ledger(&self) -> Result<Ledger> {
+        let mut ledger = Ledger::default();
+        for line in self.ask(|open| Box::pin(async move { open.ledger().await }))? {
+            match serde_json::from_str(&line) {
+                Ok(entry) => ledger.entries.push(entry),
+                Err(_) => ledger.damaged += 1,
+            }
+        }
+        Ok(ledger)
+    }
+
+    fn change<'a>(&'a self, market: &Market) -> Result<Box<dyn Change + 'a>> {
+        let of = market.clone();
+        let found = self.ask(move |open| {
+            let of = of.clone();
+            Box::pin(async move { open.find(&of).await })
+        })?;
+        Ok(Box::new(Changing { table: self, market: market.clone(), found }))
+    }
+
+    fn revision(&self) -> u64 {
+        let heads = self.shared.heads.read();
+        let of = |(market, slot): (&Market, &Slot)| {
+            let mut hasher = DefaultHasher::new();
+            (market, slot.head.batch).hash(&mut hasher);
+            hasher.finish()
+        };
+        heads.iter().map(of).fold(0, u64::wrapping_add)
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.shared.trouble.lock().clone()
+    }
+
+    fn close(&self) {
+        self.shared.ended.store(true, Ordering::Release);
+        *self.running.lock() = Running::Closed;
+    }
+}
+
+impl Table {
+    fn state(&self, market: &Market, text: &str) -> Result<State> {
+        serde_json::from_str(text).or_else(|e| file::refuse(&self.path(market, None), format!("it is damaged ({e})")))
+    }
+}
+
+/// A change, decided by what was found: it is written only if that is still so then.
+struct Changing<'a> {
+    table: &'a Table,
+    market: Market,
+    found: Found,
+}
+
+impl Change for Changing<'_> {
+    fn state(&self) -> Result<Option<State>> {
+        self.found.state.as_ref().map(|text| self.table.state(&self.market, text)).transpose()
+    }
+
+    fn versions(&self) -> Result<Vec<u64>> {
+        Ok(self.found.versions.clone())
+    }
+
+    fn commit(self: Box<Self>, next: Next) -> Result<Option<Mark>> {
+        let Self { table, market, found } = *self;
+        let change = Arc::new(Prepared {
+            market,
+            next,
+            upon: found.batch,
+            batch: rand::random::<i64>(),
+            sent: AtomicBool::new(false),
+        });
+        let shared = table.shared.clone();
+        let head = table.in_session(|mut session, deadline| async move {
+            let known = || {
+                let sent = change.sent.load(Ordering::Relaxed);
+                if sent { "it may have happened all the same" } else { "nothing was changed" }
+            };
+            let written = session.ask(deadline, known, |open| {
+                let change = change.clone();
+                Box::pin(async move { open.write(&change).await })
+            });
+            let head = written.await?;
+            if let Some(head) = head {
+                let champion = change.next.state.champion;
+                if let Some((version, bytes)) = change.next.versions.iter().find(|new| Some(new.0) == champion) {
+                    shared.keep(&change.market, *version, bytes);
+                }
+                shared.publish(&change.market, head);
+            }
+            Ok(head)
+        })?;
+        Ok(head.map(Mark::Row))
+    }
+}
+
+fn unchanged() -> &'static str {
+    "nothing was changed"
+}
+
+fn checksum(bytes: &[u8]) -> Checksum {
+    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+    let mut sum = Checksum::default();
+    sum.copy_from_slice(digest.as_ref());
+    sum
+}
