@@ -67,6 +67,34 @@ withPostgres('the command line copies a home into a database and back, and finds
   expect(doctor.stdout + doctor.stderr).not.toContain('of%2F')
 })
 
+withPostgres('a model trained on one home is served by another, rolled back there, and copied back', async (url) => {
+  const place = `${url}&options=-c%20search_path%3Dpublic`
+  const market = { symbol: 'BTCUSDT', timeframe: '1h' } as const
+  const [home, other] = [newHome(), newHome()]
+  storeCandles(home, candles(2000))
+  storeCandles(other, candles(2000))
+  const [one, two] = [newLoop({ home, store: place }), newLoop({ home: other, store: place })]
+  const train = async () => (await one.train({ symbols: ['BTCUSDT'], timeframes: ['1h'], fetch: false })).results[0]
+  const served = async (version: number) => {
+    const begun = Date.now()
+    while ((await two.predict(market)).modelVersion !== version) expect(Date.now() - begun).toBeLessThan(1000)
+  }
+  expect(await train()).toMatchObject({ promoted: true, trial: { version: 1 } })
+  expect((await two.predict(market)).modelVersion).toBe(1)
+  expect(await train()).toMatchObject({ promoted: true, trial: { version: 2 } })
+  await served(2)
+  expect(await one.rollback(market)).toMatchObject({ from: 2, to: 1 })
+  await served(1)
+  const [entry] = await two.models()
+  expect(entry).toMatchObject({ version: 1, trials: [{ version: 1 }, { version: 2 }], rollbacks: [{ to: 1 }] })
+  expect(entry!.path).toMatch(/^postgres:.*signalloop_models\/btcusdt_1h\/v000001\.model$/)
+  expect((await two.report()).problems).toEqual([])
+  expect(existsSync(join(home, 'models', 'btcusdt_1h'))).toBe(false)
+  const copied = await signalloop(['store', 'copy', '--from', place, '--to', 'files', '--json'], { SIGNALLOOP_HOME: other })
+  expect(JSON.parse(copied.stdout).models).toEqual({ copied: ['btcusdt_1h'], known: [], refused: [] })
+  expect((await newLoop({ home: other, store: 'files' }).predict(market)).modelVersion).toBe(1)
+})
+
 withPostgres('of two schedulers one leads, both train, and status never waits', async (url) => {
   const place = `${url}&options=-c%20search_path%3Dpublic`
   const trained = [0, 0]
@@ -107,34 +135,6 @@ test('a scheduler without its database stands by and says why, and holds nothing
   await expect(scheduler.runOnce('fetch')).rejects.toMatchObject({ code: 'ERR_STORE', message: expect.not.stringContaining('hunter2') })
   await scheduler.stop()
 }, 30_000)
-
-withPostgres('a model trained on one home is served by another, rolled back there, and copied back', async (url) => {
-  const place = `${url}&options=-c%20search_path%3Dpublic`
-  const market = { symbol: 'BTCUSDT', timeframe: '1h' } as const
-  const [home, other] = [newHome(), newHome()]
-  storeCandles(home, candles(2000))
-  storeCandles(other, candles(2000))
-  const [one, two] = [newLoop({ home, store: place }), newLoop({ home: other, store: place })]
-  const train = async () => (await one.train({ symbols: ['BTCUSDT'], timeframes: ['1h'], fetch: false })).results[0]
-  const served = async (version: number) => {
-    const begun = Date.now()
-    while ((await two.predict(market)).modelVersion !== version) expect(Date.now() - begun).toBeLessThan(1000)
-  }
-  expect(await train()).toMatchObject({ promoted: true, trial: { version: 1 } })
-  expect((await two.predict(market)).modelVersion).toBe(1)
-  expect(await train()).toMatchObject({ promoted: true, trial: { version: 2 } })
-  await served(2)
-  expect(await one.rollback(market)).toMatchObject({ from: 2, to: 1 })
-  await served(1)
-  const [entry] = await two.models()
-  expect(entry).toMatchObject({ version: 1, trials: [{ version: 1 }, { version: 2 }], rollbacks: [{ to: 1 }] })
-  expect(entry!.path).toMatch(/^postgres:.*signalloop_models\/btcusdt_1h\/v000001\.model$/)
-  expect((await two.report()).problems).toEqual([])
-  expect(existsSync(join(home, 'models', 'btcusdt_1h'))).toBe(false)
-  const copied = await signalloop(['store', 'copy', '--from', place, '--to', 'files', '--json'], { SIGNALLOOP_HOME: other })
-  expect(JSON.parse(copied.stdout).models).toEqual({ copied: ['btcusdt_1h'], known: [], refused: [] })
-  expect((await newLoop({ home: other, store: 'files' }).predict(market)).modelVersion).toBe(1)
-})
 
 test('a database that is not there rejects without the password, and a wrong URL is refused', async () => {
   const loop = newLoop({ store: 'postgres://me:hunter2@127.0.0.1:9/x?sslmode=disable' })
