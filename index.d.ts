@@ -129,7 +129,7 @@ export interface LoopOptions {
   home?: string
   /**
    * Where the signals are kept: `postgres://user:password@host/database` for a PostgreSQL that instances on several machines
-   * share, `'files'` for the home. Default: `SIGNALLOOP_STORE`, else the home. Models and the scheduler stay in the home.
+   * share, `'files'` for the home. Default: `SIGNALLOOP_STORE`, else the home. Models stay in the home; the scheduler is shared like the signals.
    */
   store?: string
   /** Threads that train. Default: one less than the machine has cores, at least 1. */
@@ -250,7 +250,7 @@ export interface TaskStatus {
 export interface SchedulerStatus {
   /** It was started here, and not stopped. */
   running: boolean
-  /** This loop runs the tasks of the home. */
+  /** This loop runs the tasks of the home, or of the database. */
   leader: boolean
   /** Why it does not: who does, or what is wrong. */
   standingBy?: string
@@ -653,6 +653,7 @@ export declare class Scheduler {
   stop(): Promise<void>
   /**
    * How it stands: whether it leads, when each task is due, what the last run came to, in whichever process that was.
+   * It never waits: of a database it tells what was heard last, a second ago at most while it runs.
    *
    * @throws `ERR_INVALID_CONFIG`, `ERR_IO`
    */
@@ -660,8 +661,8 @@ export declare class Scheduler {
   /**
    * Runs a task now, also in a process that does not lead. Markets that failed are in what it resolves to.
    *
-   * Rejects with `ERR_TASK_BUSY` while the task runs already, in any process of the home; with `ERR_INVALID_ARGUMENT`,
-   * `ERR_INVALID_CONFIG`, `ERR_IO`, `ERR_CLOSED`.
+   * Rejects with `ERR_TASK_BUSY` while the task runs already, in any process of the home, or of the database; with
+   * `ERR_INVALID_ARGUMENT`, `ERR_INVALID_CONFIG`, `ERR_IO`, `ERR_STORE`, `ERR_CLOSED`.
    */
   runOnce(task: TaskName): Promise<TaskRun>
 }

@@ -10,8 +10,10 @@
 //! - **champion**, **challenger**: the model in service, the newly trained one.
 //! - **horizon** of a model: the close of the last candle that any of its labels saw; only rows after it can score it.
 //! - **gate**: what decides whether a challenger becomes champion; **ledger**: where every such trial is written down.
-//! - **task**: what the scheduler runs: fetch, retrain, update, evaluate, watch; **leader**: the process of a home whose
-//!   scheduler runs them, while those of the others stand by.
+//! - **task**: what the scheduler runs: fetch, retrain, update, evaluate, watch; **leader**: the process of a home, or of
+//!   a database, whose scheduler runs them, while those of the others stand by.
+//! - **lease**: a place, such as the leader's, that a database gives for a while; its **token** grows with each new holder, and
+//!   what is written with an older one is refused. **job**: a market of a training that instances share.
 //! - **home**: the folder that holds everything, `./ml` by default.
 //!
 //! # Units

@@ -1,7 +1,9 @@
 //! Times: UTC epoch milliseconds inside, ISO 8601 with `Z` outside.
 
+mod elapsed;
 mod zone;
 
+pub use elapsed::elapsed;
 pub use zone::Tz;
 
 use chrono::{DateTime, Datelike, MappedLocalTime, NaiveDateTime, SecondsFormat, TimeZone, Timelike, Utc};

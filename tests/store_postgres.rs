@@ -15,7 +15,6 @@ use signalloop::feedback::{FeedbackStore, StoreOptions};
 use std::time::{Duration, Instant};
 
 /// A write names the channel that it notifies.
-const CHANNEL: &str = "signalloop_";
 /// What calls may take where they are to fail.
 const PATIENCE: Duration = Duration::from_millis(1_500);
 
@@ -123,7 +122,7 @@ async fn a_role_that_may_only_read_insert_and_update_is_enough() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_committed_unheard_is_neither_lost_nor_done_twice() {
     let Some(schema) = schema("what_was_committed_unheard_is_neither_lost_nor_done_twice") else { return };
-    let proxy = Proxy::of(&schema, CHANNEL);
+    let proxy = Proxy::of(&schema);
     let store = impatient(&proxy.url);
     store.record(buy("before")).await.unwrap();
     for n in 0..5 {
@@ -155,7 +154,7 @@ async fn a_database_that_is_gone_or_silent_fails_calls_in_time_and_is_found_agai
     let Some(schema) = schema("a_database_that_is_gone_or_silent_fails_calls_in_time_and_is_found_again") else {
         return;
     };
-    let proxy = Proxy::of(&schema, CHANNEL);
+    let proxy = Proxy::of(&schema);
     let store = impatient(&proxy.url);
     store.record(buy("open")).await.unwrap();
     for (n, mood) in [Mood::Refuses, Mood::Swallows].into_iter().enumerate() {

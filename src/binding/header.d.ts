@@ -130,7 +130,7 @@ export interface LoopOptions {
   home?: string
   /**
    * Where the signals are kept: `postgres://user:password@host/database` for a PostgreSQL that instances on several machines
-   * share, `'files'` for the home. Default: `SIGNALLOOP_STORE`, else the home. Models and the scheduler stay in the home.
+   * share, `'files'` for the home. Default: `SIGNALLOOP_STORE`, else the home. Models stay in the home; the scheduler is shared like the signals.
    */
   store?: string
   /** Threads that train. Default: one less than the machine has cores, at least 1. */
@@ -251,7 +251,7 @@ export interface TaskStatus {
 export interface SchedulerStatus {
   /** It was started here, and not stopped. */
   running: boolean
-  /** This loop runs the tasks of the home. */
+  /** This loop runs the tasks of the home, or of the database. */
   leader: boolean
   /** Why it does not: who does, or what is wrong. */
   standingBy?: string

@@ -41,17 +41,18 @@ impl Scheduler {
     }
 
     /// How it stands: whether it leads, when each task is due, what the last run came to, in whichever process that was.
+    /// It never waits: of a database it tells what was heard last, a second ago at most while it runs.
     ///
     /// @throws `ERR_INVALID_CONFIG`, `ERR_IO`
     #[napi(ts_return_type = "SchedulerStatus")]
     pub fn status(&self) -> napi::Result<Value, Code> {
-        sync(|| Ok(self.core.scheduler_status()?.to_json()))
+        sync(|| Ok(self.core.scheduler_glance()?.to_json()))
     }
 
     /// Runs a task now, also in a process that does not lead. Markets that failed are in what it resolves to.
     ///
-    /// Rejects with `ERR_TASK_BUSY` while the task runs already, in any process of the home; with `ERR_INVALID_ARGUMENT`,
-    /// `ERR_INVALID_CONFIG`, `ERR_IO`, `ERR_CLOSED`.
+    /// Rejects with `ERR_TASK_BUSY` while the task runs already, in any process of the home, or of the database; with
+    /// `ERR_INVALID_ARGUMENT`, `ERR_INVALID_CONFIG`, `ERR_IO`, `ERR_STORE`, `ERR_CLOSED`.
     #[napi(ts_args_type = "task: TaskName", ts_return_type = "Promise<TaskRun>")]
     pub fn run_once<'env>(&self, env: &'env Env, task: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Value>> {
         call(env, &self.core, || {

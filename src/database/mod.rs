@@ -4,9 +4,13 @@
 
 mod fence;
 #[cfg(feature = "postgres")]
+mod leases;
+#[cfg(feature = "postgres")]
 mod link;
 #[cfg(feature = "postgres")]
 mod schema;
+#[cfg(feature = "postgres")]
+mod statements;
 #[cfg(feature = "postgres")]
 mod thread;
 #[cfg(feature = "postgres")]
@@ -14,7 +18,11 @@ mod url;
 
 pub use fence::Fence;
 #[cfg(feature = "postgres")]
+pub(crate) use leases::{Lease, Leases};
+#[cfg(feature = "postgres")]
 pub(crate) use link::{Failure, Link};
+#[cfg(feature = "postgres")]
+pub(crate) use statements::Parameter;
 #[cfg(feature = "postgres")]
 pub(crate) use thread::{Database, PATIENCE};
 #[cfg(feature = "postgres")]

@@ -28,7 +28,7 @@ impl Database {
         Ok(Self { runtime: Some(runtime) })
     }
 
-    fn handle(&self) -> Result<&Handle> {
+    pub(super) fn handle(&self) -> Result<&Handle> {
         self.runtime.as_ref().map(Runtime::handle).ok_or(Error::Closed)
     }
 

@@ -1,14 +1,12 @@
 //! One attempt of a task: from taking its lock, through the work within its deadline, to writing down what it came to.
 
-use super::tasks::{Done, Hold, hold};
+use super::office::{Hold, Office, Place};
+use super::tasks::Done;
 use super::{Call, Event, SignalLoop};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result, panicked};
-use crate::scheduler::{
-    Cause, Due, LastRun, Moment, Outcome, Ran, Record, Task, TaskPlan, Timer, Unfinished, append_history,
-};
+use crate::scheduler::{Cause, Due, LastRun, Moment, Outcome, Ran, Record, Task, TaskPlan, Timer};
 use crate::symbol::Market;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,12 +18,25 @@ const WATCH_WRITTEN_MS: i64 = 60_000;
 const PROBE: Duration = Duration::from_millis(100);
 
 /// What an attempt holds until its work has ended.
-type Held = Arc<(Call, Hold)>;
+type Held = Arc<(Call, Arc<dyn Hold>)>;
 
-/// A task's timer, and its record as the disk has it.
+/// A task's timer, and its record as it was written down.
 pub(super) struct Slot {
     pub timer: Timer,
     pub stored: Record,
+}
+
+/// An attempt's work.
+pub(super) struct Turn {
+    pub task: Task,
+    /// All markets when it is empty.
+    pub scope: Vec<Market>,
+    /// Which attempt of its run it is, from 1.
+    pub attempt: u32,
+    /// How long it may take.
+    pub time: Duration,
+    /// The task's place.
+    pub hold: Arc<dyn Hold>,
 }
 
 /// Who runs a task, and for what.
@@ -43,13 +54,11 @@ impl SignalLoop {
     pub(super) async fn attempt(self: &Arc<Self>, order: Order) -> Result<(Slot, Option<LastRun>)> {
         let Order { task, plan, due, stop } = order;
         let call = self.begin()?;
-        let folder = self.scheduler_folder();
-        let locked = tokio::task::spawn_blocking({
-            let folder = folder.clone();
-            move || hold(&folder, task.as_str(), PROBE)
-        });
-        let held = Arc::new((call, locked.await.map_err(|e| Error::Internal(e.to_string()))??));
-        let (record, now, by_hand) = (Record::load(&folder, task)?, self.moment(), due.is_none());
+        let office = self.office.clone();
+        let taken = tokio::task::spawn_blocking(move || office.take(Place::Task(task), PROBE));
+        let hold = taken.await.map_err(|e| Error::Internal(e.to_string()))??;
+        let held = Arc::new((call, hold.clone()));
+        let (record, now, by_hand) = (self.office.record(task)?, self.moment(), due.is_none());
         let mut slot = match due {
             Some(slot) if slot.stored == record => slot,
             _ => Slot { timer: Timer::resume(plan.clone(), record.clone(), now), stored: record },
@@ -59,36 +68,41 @@ impl SignalLoop {
         slot.timer.begin(why, now);
         let scope = slot.timer.record().remaining.clone();
         if task != Task::Watch {
-            slot.save(&folder, task)?;
+            slot.save(&*self.office, &*hold, task, now)?;
         }
         let attempt = slot.timer.record().attempt;
         let active = Active::new(self, task);
         if task != Task::Watch {
             self.emit(&Event::TaskStarted { task, attempt });
         }
-        let (ended, stopped) = self.bounded(task, scope, plan.deadline, &stop, held.clone()).await;
+        let turn = Turn { task, scope, attempt, time: plan.deadline, hold: hold.clone() };
+        let (ended, stopped) = self.bounded(turn, &stop, held.clone()).await;
         let now_after = self.moment();
         let (last, remaining) = summed_up(ended, stopped, attempt, now.wall_ms, now_after.wall_ms);
         let before = slot.stored.last.clone();
         slot.timer.end(last.clone(), remaining, now_after, dice(now_after));
         if task != Task::Watch || before.as_ref().is_none_or(|before| is_worth_writing(before, &last)) {
-            slot.save(&folder, task)?;
+            slot.save(&*self.office, &*hold, task, now_after).inspect_err(|error| {
+                self.emit(&Event::Warning(format!("what {task} came to is not written down: {error}")));
+            })?;
         }
+        // Of the watch, only what is otherwise than before is news.
+        let news = task != Task::Watch || before.map_or(Outcome::Finished, |before| before.outcome) != last.outcome;
+        let ran = Ran { task, run: last.clone() };
+        let kept = if news { self.office.append(&*hold, &ran) } else { Ok(()) };
         // Written down: now others may run it.
-        drop((active, held));
-        self.tell_end(task, &last, before.as_ref(), &slot, now_after);
+        drop((active, held, hold));
+        if let Err(error) = kept {
+            self.emit(&Event::Warning(format!("what {task} came to is missing in the scheduler's history: {error}")));
+        }
+        if news {
+            self.tell_end(task, &last, &slot, now_after);
+        }
         Ok((slot, Some(last)))
     }
 
-    /// Tells, and writes down, the end of an attempt; of the watch, only when it ends otherwise than before.
-    fn tell_end(&self, task: Task, last: &LastRun, before: Option<&LastRun>, slot: &Slot, now: Moment) {
-        let news = before.map_or(Outcome::Finished, |before| before.outcome) != last.outcome;
-        if task == Task::Watch && !news {
-            return;
-        }
-        if let Err(error) = append_history(&self.scheduler_folder(), &Ran { task, run: last.clone() }) {
-            self.emit(&Event::Warning(format!("what {task} came to is missing in the scheduler's history: {error}")));
-        }
+    /// Tells the end of an attempt.
+    fn tell_end(&self, task: Task, last: &LastRun, slot: &Slot, now: Moment) {
         self.emit(&match last.outcome {
             Outcome::Finished => Event::TaskFinished { task, run: last.clone() },
             Outcome::Failed | Outcome::Cancelled => {
@@ -98,45 +112,38 @@ impl SignalLoop {
         });
     }
 
-    /// Does the work, but no longer than until its deadline, or until it is stopped; `true` says that it was.
-    async fn bounded(
-        self: &Arc<Self>,
-        task: Task,
-        scope: Vec<Market>,
-        deadline: Duration,
-        stop: &Cancel,
-        held: Held,
-    ) -> (Result<Done>, bool) {
-        let cancel = Cancel::default();
+    /// Does the work, but no longer than until its deadline, until its place is lost, or until it is stopped; `true` says that
+    /// it was.
+    async fn bounded(self: &Arc<Self>, turn: Turn, stop: &Cancel, held: Held) -> (Result<Done>, bool) {
+        let (cancel, deadline, hold) = (Cancel::default(), turn.time, turn.hold.clone());
         let mut work = tokio::spawn({
             let (this, cancel) = (self.clone(), cancel.clone());
             async move {
                 let _until_it_ends = held;
-                this.perform(task, scope, cancel).await
+                this.perform(turn, cancel).await
             }
         });
         let asked = stop.unless(self.closing.unless(std::future::pending::<Result<()>>()));
-        let stopped = tokio::select! {
+        let minutes = deadline.as_secs_f64() / 60.0;
+        let (stopped, why) = tokio::select! {
             ended = &mut work => return (joined(ended), false),
-            _ = asked => true,
-            () = tokio::time::sleep(deadline) => false,
+            _ = asked => (true, "the scheduler was stopped".to_owned()),
+            () = hold.lost() => (false, "its lease ended before it could be renewed".to_owned()),
+            () = tokio::time::sleep(deadline) => (false, format!("it was cancelled at its deadline of {minutes} minutes")),
         };
         cancel.cancel();
         let ended = tokio::time::timeout(GRACE, &mut work).await;
         match ended.map(joined) {
             Ok(Ok(done)) => (Ok(done), false),
-            _ if stopped => (Err(Error::Cancelled("the scheduler was stopped".to_owned())), true),
-            _ => {
-                let minutes = deadline.as_secs_f64() / 60.0;
-                (Err(Error::Cancelled(format!("it was cancelled at its deadline of {minutes} minutes"))), false)
-            }
+            _ => (Err(Error::Cancelled(why)), stopped),
         }
     }
 }
 
 impl Slot {
-    fn save(&mut self, folder: &Path, task: Task) -> Result<()> {
-        self.timer.record().save(folder, task)?;
+    /// Writes the record down, by right of the task's place.
+    pub fn save(&mut self, office: &dyn Office, hold: &dyn Hold, task: Task, now: Moment) -> Result<()> {
+        office.save(hold, task, self.timer.record(), self.timer.next_ms(now))?;
         self.stored = self.timer.record().clone();
         Ok(())
     }
@@ -196,10 +203,8 @@ fn summed_up(
     match ended {
         Ok(Done { count, message, failed }) => {
             let outcome = if failed.is_empty() { Outcome::Finished } else { Outcome::Failed };
-            let unfinished =
-                failed.iter().map(|(market, error)| Unfinished { market: market.clone(), cause: error.into() });
-            let last = LastRun { outcome, done: count, message, failed: unfinished.collect(), ..empty };
-            (last, failed.into_iter().map(|(market, _)| market).collect())
+            let remaining = failed.iter().map(|one| one.market.clone()).collect();
+            (LastRun { outcome, done: count, message, failed, ..empty }, remaining)
         }
         Err(error) => {
             let outcome = if stopped { Outcome::Cancelled } else { Outcome::Failed };

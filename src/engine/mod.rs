@@ -9,6 +9,7 @@ mod feedback;
 mod fetch;
 mod metrics;
 mod models;
+mod office;
 mod performance;
 mod predict;
 mod prices;
@@ -17,6 +18,7 @@ mod settings;
 mod status;
 mod tails;
 mod tasks;
+mod together;
 mod train;
 mod watch;
 
@@ -40,11 +42,17 @@ use crate::market::{CandleSource, Exchange};
 use crate::model::Registry;
 use crate::symbol::{Market, Symbol, Timeframe};
 use crate::time::Clock;
+use office::Office;
 use parking_lot::{Mutex, RwLock};
 use settings::Settings;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tails::Tails;
+
+/// How long a lease of the scheduler lasts: long enough for a pause or a failover of some seconds, and no longer than the watch
+/// waits between two looks.
+const LEASE: Duration = Duration::from_secs(10);
 
 /// The environment variable that names the default home.
 pub const HOME_VARIABLE: &str = "SIGNALLOOP_HOME";
@@ -70,6 +78,8 @@ pub struct Options {
     pub source: Option<Arc<dyn CandleSource>>,
     /// What time it is. Default: the system's.
     pub clock: Clock,
+    /// How long a lease of the scheduler lasts without being renewed, where a database keeps them. Default: 10 seconds.
+    pub lease: Option<Duration>,
 }
 
 /// The loop of one home. Cheap to open: folders, threads and the store come with first use.
@@ -89,6 +99,7 @@ pub struct SignalLoop {
     events: Arc<Events>,
     checks: performance::Checks,
     scheduling: schedule::Scheduling,
+    office: Arc<dyn Office>,
     /// Held for reading by every call under way, so that closing can wait for them.
     calls: Arc<tokio::sync::RwLock<()>>,
     /// Raised when the loop closes: long work ends early.
@@ -122,6 +133,7 @@ impl SignalLoop {
         let whereabouts = Whereabouts::of(store.as_deref(), home.join("feedback"))?;
         let events = Arc::<Events>::default();
         Ok(Self {
+            office: office::of(&whereabouts, home.join("scheduler"), options.lease.unwrap_or(LEASE)),
             registry: registry_in(&whereabouts, &home, &events, &options.clock),
             whereabouts,
             home,
@@ -209,6 +221,9 @@ impl SignalLoop {
             store.close().await;
         }
         self.registry.close();
+        let office = self.office.clone();
+        // A panic in it would leave leases that end by themselves.
+        let _ = tokio::task::spawn_blocking(move || office.close()).await;
         self.pool.lock().take();
         self.events.clear();
     }

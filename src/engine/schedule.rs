@@ -1,26 +1,28 @@
-//! The scheduler of a loop: runs tasks when they are due, in one process of the home at a time.
+//! The scheduler of a loop: runs tasks when they are due, in one process of the home, or of the database, at a time.
 //!
-//! The rules of due times are pure, in [`crate::scheduler`]. Here they meet locks, files and the tasks themselves. Two locks
-//! keep order between processes, and both die with their process: `leader.lock` says who runs what is due, and
-//! `<task>.lock` is held by whoever runs the task, also by hand. So no task ever runs twice at once, even while a leader
-//! changes; and since its record is read anew under its lock, nobody runs again what another has just done.
+//! The rules of due times are pure, in [`crate::scheduler`]. Here they meet the [`super::office`] and the tasks themselves. Two
+//! places keep order between processes: the leader's is of whoever runs what is due, and a task's of whoever runs it, also by
+//! hand. So no task ever runs twice at once, even while a leader changes; and since its record is read anew in its place,
+//! nobody runs again what another has just done. In a folder a place is a lock, which dies with its process; in a database it
+//! is a lease, and what a former holder writes is refused.
 
 use super::attempt::{Order, Slot};
+use super::office::{Hold, Place};
 use super::settings::Noticed;
-use super::tasks::{Hold, hold};
 use super::watch::Known;
 use super::{Event, SignalLoop};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
-use crate::scheduler::{LastRun, Moment, Record, SchedulerConfig, Task, TaskPlan, Timer};
+use crate::scheduler::{LastRun, Moment, SchedulerConfig, Task, TaskPlan, Timer};
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 use tokio::sync::{RwLock, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 /// How often the scheduler looks: a dead leader is replaced, and what is due begins, within this time.
 const TICK: Duration = Duration::from_millis(500);
@@ -51,10 +53,16 @@ pub(super) struct Running {
     pub(super) rules: Mutex<Rules>,
     stop: Cancel,
     ended: watch::Receiver<bool>,
+    /// The leader's place, while this process has it.
+    leader: Mutex<Option<Arc<dyn Hold>>>,
     /// Why this process does not lead; `None` when it does.
-    pub(super) standing_by: Mutex<Option<String>>,
+    standing_by: Mutex<Option<String>>,
     /// What keeps a task from being run at all, such as a damaged record.
     pub(super) problems: Mutex<BTreeMap<Task, String>>,
+    /// What keeps this process from working on trainings that were begun elsewhere.
+    cannot_help: Mutex<Option<String>>,
+    /// A task of its own waits until it has done so.
+    wanted: AtomicBool,
 }
 
 /// The configuration that a scheduler goes by.
@@ -65,13 +73,30 @@ pub(super) struct Rules {
     file: Noticed,
 }
 
+impl Running {
+    /// Whether this process leads, for certain.
+    pub(super) fn leads(&self) -> bool {
+        self.leader.lock().as_ref().is_some_and(|leader| leader.is_in_place())
+    }
+
+    /// Why it does not; `None` when it does.
+    pub(super) fn standing_by(&self) -> Option<String> {
+        let ended = || "the leader's place was lost; it is about to be asked for again".to_owned();
+        let reason = || self.standing_by.lock().clone().unwrap_or_else(ended);
+        (!self.leads()).then(reason)
+    }
+}
+
 /// What the process that looks for what is due has at hand.
 #[derive(Default)]
 struct Desk {
-    leader: Option<Hold>,
     slots: BTreeMap<Task, Slot>,
     jobs: JoinSet<(Task, Result<Slot>)>,
     busy: BTreeSet<Task>,
+    /// The work on trainings that were begun elsewhere.
+    helping: JoinSet<Result<()>>,
+    /// When it was last looked for such work.
+    offered: Option<Instant>,
 }
 
 impl Desk {
@@ -113,8 +138,11 @@ impl SignalLoop {
             rules: Mutex::new(Rules { config, warnings, file }),
             stop: Cancel::default(),
             ended,
+            leader: Mutex::default(),
             standing_by: Mutex::new(Some("it has just been started".to_owned())),
             problems: Mutex::default(),
+            cannot_help: Mutex::default(),
+            wanted: AtomicBool::new(false),
         });
         *running = Some(started.clone());
         let this = self.clone();
@@ -182,12 +210,8 @@ impl SignalLoop {
         self.home.join("scheduler_config.json")
     }
 
-    pub(super) fn scheduler_folder(&self) -> PathBuf {
-        self.home.join("scheduler")
-    }
-
     pub(super) fn moment(&self) -> Moment {
-        Moment::now(self.now_ms())
+        self.office.moment(self.now_ms())
     }
 
     /// Puts the thresholds of a scheduler's configuration before those of `training_config.json`.
@@ -224,7 +248,7 @@ impl SignalLoop {
     }
 
     /// Until it is stopped: leads if nobody else does, and runs what is due.
-    async fn keep_schedule(self: Arc<Self>, running: &Running) {
+    async fn keep_schedule(self: Arc<Self>, running: &Arc<Running>) {
         let mut desk = Desk::default();
         loop {
             self.look(running, &mut desk);
@@ -243,6 +267,7 @@ impl SignalLoop {
                             desk.busy.clear();
                         }
                     },
+                    Some(helped) = desk.helping.join_next() => self.after_helping(helped, running),
                 }
                 Ok(())
             };
@@ -253,25 +278,44 @@ impl SignalLoop {
         running.stop.cancel();
         // They were cancelled, and end within their grace. The leader's lock goes only then.
         while desk.jobs.join_next().await.is_some() {}
-        drop(desk.leader);
+        while desk.helping.join_next().await.is_some() {}
+        *running.leader.lock() = None;
     }
 
-    /// Begins what is due, if this process leads.
-    fn look(self: &Arc<Self>, running: &Running, desk: &mut Desk) {
+    /// Begins what is due, if this process leads; helps with trainings that were begun elsewhere, if it has nothing to do.
+    fn look(self: &Arc<Self>, running: &Arc<Running>, desk: &mut Desk) {
         self.reread_config();
         self.reread_rules(running);
-        desk.leader = self.lead(desk.leader.take(), running);
-        if desk.leader.is_none() {
+        if self.lead(running) {
+            self.begin_what_is_due(running, desk);
+        } else {
             desk.slots.clear();
-            return;
         }
+        if self.office.board().is_some() {
+            // So that `status()` has what it tells without waiting.
+            self.office.glance(Task::Watch);
+            self.help(running, desk);
+        }
+    }
+
+    fn begin_what_is_due(self: &Arc<Self>, running: &Arc<Running>, desk: &mut Desk) {
         for task in Task::ALL {
+            // Each may have to wait for a database.
+            if running.stop.is_cancelled() {
+                return;
+            }
             let plan = running.rules.lock().config.plan(task);
             if !plan.enabled || !desk.has_room_for(task) {
                 continue;
             }
             let Some(mut slot) = self.slot(task, &plan, desk.slots.remove(&task), running) else { continue };
-            if slot.timer.due(self.moment()).is_none() {
+            let due = slot.timer.due(self.moment()).is_some();
+            let waits = due && task != Task::Watch && !desk.helping.is_empty();
+            if waits {
+                // It begins once the jobs in hand are done.
+                running.wanted.store(true, Ordering::Relaxed);
+            }
+            if !due || waits {
                 desk.slots.insert(task, slot);
                 continue;
             }
@@ -284,34 +328,67 @@ impl SignalLoop {
         }
     }
 
-    /// Keeps the leader's lock, or tries to take it.
-    fn lead(&self, leader: Option<Hold>, running: &Running) -> Option<Hold> {
-        if !running.rules.lock().config.enabled {
-            *running.standing_by.lock() = Some("`enabled` is false: nothing runs by itself".to_owned());
-            return None;
+    /// Takes jobs of trainings that were begun elsewhere, unless there is something to do here: tasks take turns with that, too.
+    fn help(self: &Arc<Self>, running: &Arc<Running>, desk: &mut Desk) {
+        let only_watches = |tasks: &BTreeSet<Task>| tasks.iter().all(|task| *task == Task::Watch);
+        let free = desk.helping.is_empty() && only_watches(&desk.busy) && only_watches(&self.scheduling.active.lock());
+        let soon = desk.offered.is_some_and(|at| at.elapsed() < TICK);
+        if !free || soon || !running.rules.lock().config.enabled {
+            return;
         }
-        let take = || hold(&self.scheduler_folder(), "leader", Duration::ZERO);
-        let held = leader.filter(Hold::is_in_place).map_or_else(take, Ok);
-        let (leader, reason) = match held {
+        desk.offered = Some(Instant::now());
+        running.wanted.store(false, Ordering::Relaxed);
+        let (this, running) = (self.clone(), running.clone());
+        desk.helping.spawn(async move {
+            let is_free = || !running.wanted.load(Ordering::Relaxed);
+            this.work_for_others(&running.stop, &is_free).await
+        });
+    }
+
+    /// What keeps this process from helping is told once, as long as it stays the same.
+    fn after_helping(&self, helped: std::result::Result<Result<()>, JoinError>, running: &Running) {
+        let problem = match helped {
+            Ok(Ok(()) | Err(Error::Closed)) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(panic) => Some(panic.to_string()),
+        };
+        let before = std::mem::replace(&mut *running.cannot_help.lock(), problem.clone());
+        if let Some(problem) = problem.filter(|problem| before.as_ref() != Some(problem)) {
+            self.emit(&Event::Warning(format!("no training can be shared: {problem}")));
+        }
+    }
+
+    /// Keeps the leader's place, or tries to take it; whether this process has it.
+    fn lead(&self, running: &Running) -> bool {
+        // Not within the `match`, for `status()` must not wait while the place is asked for.
+        let enabled = running.rules.lock().config.enabled;
+        let taken = match enabled {
+            false => Err("`enabled` is false: nothing runs by itself".to_owned()),
+            true if running.leads() => return true,
+            true => self.office.take(Place::Leader, Duration::ZERO).map_err(|error| error.to_string()),
+        };
+        let (leader, reason) = match taken {
             Ok(leader) => (Some(leader), None),
-            Err(error) => (None, Some(error.to_string())),
+            Err(reason) => (None, Some(reason)),
         };
         *running.standing_by.lock() = reason;
-        leader
+        let leads = leader.is_some();
+        *running.leader.lock() = leader;
+        leads
     }
 
     /// The timer of a task, from its record if this process has just begun to lead, or if its plan was changed. `None` while
     /// that cannot be had.
     fn slot(&self, task: Task, plan: &TaskPlan, slot: Option<Slot>, running: &Running) -> Option<Slot> {
         let read = || -> Result<Slot> {
-            let folder = self.scheduler_folder();
-            let _nobody_else_writes = hold(&folder, task.as_str(), Duration::ZERO)?;
-            let record = Record::load(&folder, task)?;
+            let nobody_else_writes = self.office.take(Place::Task(task), Duration::ZERO)?;
+            let record = self.office.record(task)?;
             let timer = Timer::resume(plan.clone(), record.clone(), self.moment());
-            if *timer.record() != record {
-                timer.record().save(&folder, task)?;
+            let mut slot = Slot { timer, stored: record };
+            if *slot.timer.record() != slot.stored {
+                slot.save(&*self.office, &*nobody_else_writes, task, self.moment())?;
             }
-            Ok(Slot { stored: timer.record().clone(), timer })
+            Ok(slot)
         };
         slot.filter(|slot| slot.timer.plan() == plan).or_else(|| self.settle(task, read(), running))
     }

@@ -1,12 +1,11 @@
 //! How the scheduler stands, for people and for scripts.
 
 use super::SignalLoop;
-use super::tasks::hold;
-use crate::error::{Error, Result};
-use crate::scheduler::{LastRun, Ran, Record, SchedulerConfig, Task, TaskPlan, Timer, newest_history};
+use super::office::Seen;
+use crate::error::Result;
+use crate::scheduler::{LastRun, Ran, Record, SchedulerConfig, Task, TaskPlan, Timer};
 use crate::time::format_iso;
 use serde_json::{Map, Value, json};
-use std::time::Duration;
 
 /// How the scheduler of a home stands.
 #[derive(Debug, Clone)]
@@ -94,11 +93,24 @@ fn present(mut object: Value) -> Value {
 }
 
 impl SignalLoop {
-    /// How the scheduler stands, also when another process runs it.
+    /// How the scheduler stands, also when another process runs it. May wait for a database.
     ///
     /// # Errors
-    /// [`Error::InvalidConfig`], [`Error::Io`].
+    /// [`crate::error::Error::InvalidConfig`], [`crate::error::Error::Io`].
     pub fn scheduler_status(&self) -> Result<SchedulerStatus> {
+        self.status_by(&|task| self.office.look(task))
+    }
+
+    /// [`Self::scheduler_status`] that never waits for a database: it tells what was heard from it last, and asks it anew for the
+    /// next time.
+    ///
+    /// # Errors
+    /// As [`Self::scheduler_status`].
+    pub fn scheduler_glance(&self) -> Result<SchedulerStatus> {
+        self.status_by(&|task| self.office.glance(task))
+    }
+
+    fn status_by(&self, see: &dyn Fn(Task) -> Seen) -> Result<SchedulerStatus> {
         let running = self.scheduling.running.lock().clone();
         let (config, warnings) = match &running {
             Some(running) => {
@@ -107,15 +119,15 @@ impl SignalLoop {
             }
             None => self.scheduler_config(Map::new())?,
         };
-        let standing_by = running.as_ref().and_then(|running| running.standing_by.lock().clone());
+        let standing_by = running.as_ref().and_then(|running| running.standing_by());
         let problem = |task| running.as_ref().and_then(|running| running.problems.lock().get(&task).cloned());
-        let tasks = Task::ALL.into_iter().map(|task| self.task_status(task, &config, problem(task)));
+        let tasks = Task::ALL.into_iter().map(|task| self.task_status(task, see(task), &config, problem(task)));
         Ok(SchedulerStatus {
             running: running.is_some(),
             leader: running.is_some() && standing_by.is_none(),
             standing_by,
             warnings,
-            tasks: tasks.collect::<Result<_>>()?,
+            tasks: tasks.collect(),
             config,
         })
     }
@@ -123,24 +135,20 @@ impl SignalLoop {
     /// The newest `most` runs of its tasks, the newest first, in whichever process they were.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`crate::error::Error::Io`]; [`crate::error::Error::Store`] where a database has it.
     pub fn scheduler_history(&self, most: usize) -> Result<Vec<Ran>> {
-        newest_history(&self.scheduler_folder(), most)
+        self.office.newest(most)
     }
 
-    fn task_status(&self, task: Task, config: &SchedulerConfig, problem: Option<String>) -> Result<TaskStatus> {
-        let (folder, plan, now) = (self.scheduler_folder(), config.plan(task), self.moment());
-        let (record, problem) = match Record::load(&folder, task) {
+    fn task_status(&self, task: Task, seen: Seen, config: &SchedulerConfig, problem: Option<String>) -> TaskStatus {
+        let (plan, now) = (config.plan(task), self.moment());
+        let (record, problem) = match seen.record {
             Ok(record) => (record, problem),
             Err(error) => (Record::default(), Some(error.to_string())),
         };
-        // An attempt without an end is under way, or was interrupted: its lock tells.
-        let running = self.scheduling.active.lock().contains(&task)
-            || (record.attempt > 0
-                && folder.is_dir()
-                && matches!(hold(&folder, task.as_str(), Duration::ZERO), Err(Error::TaskBusy(_))));
+        let running = self.scheduling.active.lock().contains(&task) || seen.running;
         let by_itself = config.enabled && plan.enabled;
         let next_ms = Timer::resume(plan.clone(), record.clone(), now).next_ms(now).filter(|_| by_itself);
-        Ok(TaskStatus { task, plan, running, next_ms, record, problem })
+        TaskStatus { task, plan, running, next_ms, record, problem }
     }
 }

@@ -1,20 +1,15 @@
 //! What the scheduler's tasks do.
 
+use super::attempt::Turn;
 use super::performance::by_timeframe;
 use super::{Event, SignalLoop, TrainMode, TrainProgress, TrainRequest};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result, guard};
-use crate::files::create_folder;
-use crate::files::fault::Fault;
-use crate::files::lock::{self, Guard};
-use crate::files::storage::{Disk, Lock, Storage, StoredFile};
 use crate::learning::improvement::Verdict;
-use crate::scheduler::Task;
+use crate::scheduler::{Task, Unfinished};
 use crate::symbol::Market;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 /// What a task came to.
 pub(super) struct Done {
@@ -23,47 +18,31 @@ pub(super) struct Done {
     /// In words.
     pub message: String,
     /// What did not work; the others went on.
-    pub failed: Vec<(Market, Error)>,
+    pub failed: Vec<Unfinished>,
 }
 
-/// A lock between the processes of a home, held until dropped; it dies with its process.
-pub(super) struct Hold {
-    path: PathBuf,
-    handle: Arc<dyn StoredFile>,
-    _guard: Guard,
+/// What training `total` markets came to.
+pub(super) fn trained(total: usize, promoted: usize, failed: Vec<Unfinished>) -> Done {
+    let count = total - failed.len();
+    Done { count, message: format!("{count} of {total} models trained, {promoted} put into service"), failed }
 }
 
-impl Hold {
-    /// Whether the file that is locked still has its name: a deleted one locks nobody out.
-    pub fn is_in_place(&self) -> bool {
-        let (mine, there) = (self.handle.stat(), Disk.stat(&self.path));
-        mine.is_ok_and(|mine| there.is_ok_and(|there| mine.identity == there.identity))
-    }
-}
-
-/// Takes `<name>.lock` of the scheduler's folder, waiting no longer than `patience`.
-///
-/// # Errors
-/// [`Error::TaskBusy`] when another holds it; [`Error::Io`].
-pub(super) fn hold(folder: &Path, name: &str, patience: Duration) -> Result<Hold> {
-    create_folder(folder)?;
-    let path = folder.join(format!("{name}.lock"));
-    let mut handle = Disk.open(&path).map_err(|e| Error::io("open", &path, e))?;
-    match lock::acquire(&Disk, &path, &mut handle, Lock::Exclusive, patience) {
-        Ok(guard) => Ok(Hold { path, handle, _guard: guard }),
-        Err(Fault::Busy(who)) => Err(Error::TaskBusy(who)),
-        Err(Fault::Failed(why)) => Err(Error::io("lock", &path, why)),
-    }
+/// A market that failed.
+pub(super) fn unfinished(market: Market, error: &Error) -> Unfinished {
+    Unfinished { market, cause: error.into() }
 }
 
 impl SignalLoop {
-    /// Does the work of a task, for the markets of `scope`, or for all when it is empty.
-    pub(super) async fn perform(self: Arc<Self>, task: Task, scope: Vec<Market>, cancel: Cancel) -> Result<Done> {
+    /// Does the work of an attempt.
+    pub(super) async fn perform(self: Arc<Self>, turn: Turn, cancel: Cancel) -> Result<Done> {
+        if self.office.board().is_some() && TrainMode::of(turn.task).is_some() {
+            return self.train_together(turn, cancel).await;
+        }
+        let Turn { task, scope, .. } = turn;
         match task {
             Task::Watch => cancel.unless(self.watch()).await,
             Task::Fetch => cancel.unless(self.fetch_all(scope)).await,
-            Task::Retrain => self.train_all(task, TrainMode::All, scope, cancel).await,
-            Task::Update => self.train_all(task, TrainMode::Incremental, scope, cancel).await,
+            Task::Retrain | Task::Update => self.train_all(task, scope, cancel).await,
             Task::Evaluate => {
                 let work = move || guard(|| self.evaluate_all(scope, &cancel));
                 tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))?
@@ -71,7 +50,7 @@ impl SignalLoop {
         }
     }
 
-    fn scope(&self, scope: Vec<Market>) -> Vec<Market> {
+    pub(super) fn scope(&self, scope: Vec<Market>) -> Vec<Market> {
         if scope.is_empty() { self.markets(None, None) } else { scope }
     }
 
@@ -86,20 +65,15 @@ impl SignalLoop {
         for result in results.await? {
             match result.fetched {
                 Ok(fetched) => added += fetched.added,
-                Err(error) => failed.push((result.market, error)),
+                Err(error) => failed.push(unfinished(result.market, &error)),
             }
         }
         let count = total - failed.len();
         Ok(Done { count, message: format!("{added} candles of {count} of {total} markets"), failed })
     }
 
-    async fn train_all(
-        self: &Arc<Self>,
-        task: Task,
-        mode: TrainMode,
-        scope: Vec<Market>,
-        cancel: Cancel,
-    ) -> Result<Done> {
+    async fn train_all(self: &Arc<Self>, task: Task, scope: Vec<Market>, cancel: Cancel) -> Result<Done> {
+        let mode = TrainMode::of(task).unwrap_or_default();
         let markets = self.scope(scope);
         let (mut promoted, mut failed) = (0, Vec::new());
         let finished = Arc::new(AtomicUsize::new(0));
@@ -121,13 +95,11 @@ impl SignalLoop {
             for result in self.train(request, cancel.clone(), progress).await?.results {
                 match result.trained {
                     Ok(trained) => promoted += usize::from(trained.promoted()),
-                    Err(error) => failed.push((result.market, error)),
+                    Err(error) => failed.push(unfinished(result.market, &error)),
                 }
             }
         }
-        let count = total - failed.len();
-        let message = format!("{count} of {total} models trained, {promoted} put into service");
-        Ok(Done { count, message, failed })
+        Ok(trained(total, promoted, failed))
     }
 
     /// Judges live results, and each market's. Reads the store, so it belongs on a thread that may wait.
@@ -143,7 +115,7 @@ impl SignalLoop {
                     better += usize::from(found.verdict == Verdict::Improved);
                     worse += usize::from(found.verdict == Verdict::Worse);
                 }
-                Err(error) => failed.push((market.clone(), error)),
+                Err(error) => failed.push(unfinished(market.clone(), &error)),
             }
             self.emit(&Event::TaskProgress { task: Task::Evaluate, market, done: done + 1, total });
         }

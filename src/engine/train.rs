@@ -2,6 +2,7 @@
 
 use super::SignalLoop;
 use super::fetch::PARALLEL;
+use super::office::Hold;
 use super::{Event, ModelChange};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
@@ -9,6 +10,7 @@ use crate::files::write_atomically;
 use crate::learning::{Candidate, Continued, MIN_NEW_ROWS, Step, cannot_continue, continue_market, train_market};
 use crate::market::{Candle, CandleSource, Reading, candle_file, read_candles};
 use crate::model::{Champion, Model, Trial};
+use crate::scheduler::Task;
 use crate::symbol::{Market, Symbol, Timeframe};
 use crate::time::format_iso;
 use serde_json::{Value, json};
@@ -31,6 +33,17 @@ pub enum TrainMode {
     /// Every market asked for, by continuing the model in service with what came since it was trained: much faster. Where
     /// that cannot be, in full, and the result says why.
     Incremental,
+}
+
+impl TrainMode {
+    /// How a task of the scheduler trains; `None` for those that do not.
+    pub(super) fn of(task: Task) -> Option<Self> {
+        match task {
+            Task::Retrain => Some(Self::All),
+            Task::Update => Some(Self::Incremental),
+            Task::Watch | Task::Fetch | Task::Evaluate => None,
+        }
+    }
 }
 
 /// What to train.
@@ -165,47 +178,63 @@ impl TrainingResults {
 
     /// Percent of models trained; 100 when there was nothing to do.
     pub fn success_rate(&self) -> f64 {
-        if self.results.is_empty() { 100.0 } else { 100.0 * self.succeeded() as f64 / self.results.len() as f64 }
+        success_rate(self.succeeded(), self.results.len())
     }
 
     /// `models/training_results.json`: the old system's fields, and the figures of each model.
     pub fn to_json(&self) -> Value {
-        let one = |result: &TrainResult| {
-            let mut entry = json!({
-                "symbol": result.market.symbol,
-                "timeframe": result.market.timeframe,
-                "success": result.trained.is_ok(),
-                "duration_seconds": result.duration_ms as f64 / 1000.0,
-            });
-            match &result.trained {
-                Ok(trained) => {
-                    entry["promoted"] = json!(trained.promoted());
-                    entry["reason"] = json!(trained.reason());
-                    entry["record"] = json!(trained.model().record);
-                    entry["trial"] = json!(trained.trial());
-                }
-                Err(error) => entry["error"] = json!({ "code": error.code(), "message": error.to_string() }),
-            }
-            if let Some(warning) = &result.warning {
-                entry["warning"] = json!(warning);
-            }
-            entry
-        };
-        json!({
-            "timestamp": format_iso(self.started_ms),
-            "total_models": self.results.len(),
-            "successful": self.succeeded(),
-            "failed": self.results.len() - self.succeeded(),
-            "success_rate": self.success_rate(),
-            "duration_seconds": self.duration_ms as f64 / 1000.0,
-            "skipped": self.skipped.iter().map(Market::to_string).collect::<Vec<_>>(),
-            "results": self.results.iter().map(one).collect::<Vec<_>>(),
-        })
+        let entries = self.results.iter().map(TrainResult::to_json).collect();
+        results_json(entries, &self.skipped, self.started_ms, self.duration_ms)
     }
 }
 
+impl TrainResult {
+    /// Its entry in `models/training_results.json`.
+    pub(super) fn to_json(&self) -> Value {
+        let mut entry = json!({
+            "symbol": self.market.symbol,
+            "timeframe": self.market.timeframe,
+            "success": self.trained.is_ok(),
+            "duration_seconds": self.duration_ms as f64 / 1000.0,
+        });
+        match &self.trained {
+            Ok(trained) => {
+                entry["promoted"] = json!(trained.promoted());
+                entry["reason"] = json!(trained.reason());
+                entry["record"] = json!(trained.model().record);
+                entry["trial"] = json!(trained.trial());
+            }
+            Err(error) => entry["error"] = json!({ "code": error.code(), "message": error.to_string() }),
+        }
+        if let Some(warning) = &self.warning {
+            entry["warning"] = json!(warning);
+        }
+        entry
+    }
+}
+
+/// `models/training_results.json`, of an entry a market.
+pub(super) fn results_json(entries: Vec<Value>, skipped: &[Market], started_ms: i64, duration_ms: u64) -> Value {
+    let successful = entries.iter().filter(|entry| entry["success"] == true).count();
+    json!({
+        "timestamp": format_iso(started_ms),
+        "total_models": entries.len(),
+        "successful": successful,
+        "failed": entries.len() - successful,
+        "success_rate": success_rate(successful, entries.len()),
+        "duration_seconds": duration_ms as f64 / 1000.0,
+        "skipped": skipped.iter().map(Market::to_string).collect::<Vec<_>>(),
+        "results": entries,
+    })
+}
+
+/// Percent of models trained; 100 when there was nothing to do.
+fn success_rate(successful: usize, of: usize) -> f64 {
+    if of == 0 { 100.0 } else { 100.0 * successful as f64 / of as f64 }
+}
+
 /// What the tasks of one training share.
-struct Run {
+pub(super) struct Run {
     source: Option<Arc<dyn CandleSource>>,
     /// As many trainings at once as there are threads, so that memory and stacks stay bounded.
     permits: Semaphore,
@@ -214,6 +243,8 @@ struct Run {
     mode: TrainMode,
     finished: AtomicUsize,
     total: usize,
+    /// What a model has to be put into service by right of, where instances share the training.
+    hold: Option<Arc<dyn Hold>>,
     progress: Box<dyn Fn(TrainProgress) + Send + Sync>,
 }
 
@@ -246,15 +277,15 @@ impl SignalLoop {
         let cancel = cancel.within(&self.closing);
         let (started_ms, clock) = (self.now_ms(), Instant::now());
         let (markets, skipped) = self.markets_to_train(&request, started_ms)?;
-        let config = self.config();
         let run = Arc::new(Run {
             source: if request.skip_fetch { None } else { Some(self.source()?) },
-            permits: Semaphore::new(if config.parallel_training { self.threads() } else { 1 }),
+            permits: Semaphore::new(self.trainings_at_once()),
             fetches: Semaphore::new(PARALLEL),
             cancel: cancel.clone(),
             mode: request.mode,
             finished: AtomicUsize::new(0),
             total: markets.len(),
+            hold: None,
             progress: Box::new(progress),
         });
         let mut tasks = JoinSet::new();
@@ -271,10 +302,41 @@ impl SignalLoop {
             started_ms,
             duration_ms: clock.elapsed().as_millis() as u64,
         };
-        let text = serde_json::to_vec_pretty(&results.to_json())
-            .map_err(|e| Error::Internal(format!("cannot encode training results: {e}")))?;
-        write_atomically(&self.home.join("models/training_results.json"), &text)?;
+        self.write_training_results(&results.to_json())?;
         Ok(results)
+    }
+
+    pub(super) fn write_training_results(&self, results: &Value) -> Result<()> {
+        let text = serde_json::to_vec_pretty(results)
+            .map_err(|e| Error::Internal(format!("cannot encode training results: {e}")))?;
+        write_atomically(&self.home.join("models/training_results.json"), &text)
+    }
+
+    /// How many markets are trained at once.
+    pub(super) fn trainings_at_once(&self) -> usize {
+        if self.config().parallel_training { self.threads() } else { 1 }
+    }
+
+    /// Trains one market by right of `hold`.
+    pub(super) async fn train_by_right(
+        self: Arc<Self>,
+        market: Market,
+        mode: TrainMode,
+        hold: Arc<dyn Hold>,
+        cancel: Cancel,
+    ) -> Result<TrainResult> {
+        let run = Run {
+            source: Some(self.source()?),
+            permits: Semaphore::new(1),
+            fetches: Semaphore::new(1),
+            cancel: cancel.within(&self.closing),
+            mode,
+            finished: AtomicUsize::new(0),
+            total: 1,
+            hold: Some(hold),
+            progress: Box::new(|_| {}),
+        };
+        Ok(self.train_one(market, &Arc::new(run)).await)
     }
 
     fn markets_to_train(&self, request: &TrainRequest, now_ms: i64) -> Result<(Vec<Market>, Vec<Market>)> {
@@ -340,7 +402,7 @@ impl SignalLoop {
                 }
                 let (candles, findings) = read_candles(&path, market.timeframe, &Reading::stored())?;
                 let step = |step: Step| run.tell(&market, Phase::Train, step, None);
-                Ok((this.train_on(&market, &candles, run.mode, &run.cancel, &step)?, findings))
+                Ok((this.train_on(&market, &candles, &run, &step)?, findings))
             }
         };
         let (trained, findings) = self.on_pool(job).await?;
@@ -356,14 +418,14 @@ impl SignalLoop {
         &self,
         market: &Market,
         candles: &[Candle],
-        mode: TrainMode,
-        cancel: &Cancel,
+        run: &Run,
         step: &(dyn Fn(Step) + Sync),
     ) -> Result<Trained> {
+        let cancel = &run.cancel;
         let (clock, config, now) = (Instant::now(), self.config(), self.now_ms());
         let feedback = self.live_feedback(market)?;
         let mut fallback = None;
-        if mode == TrainMode::Incremental {
+        if run.mode == TrainMode::Incremental {
             let refused = match self.registry.champion(market)? {
                 Champion::None => "there is no model to continue".to_owned(),
                 Champion::Unusable(error) => format!("the model so far cannot be used: {error}"),
@@ -371,14 +433,14 @@ impl SignalLoop {
                     Some(reason) => reason.to_owned(),
                     None => match continue_market(&champion, candles, &feedback, &config, now, cancel, step)? {
                         Continued::NothingNew(rows) => return Ok(Trained::NothingNew { champion, rows }),
-                        Continued::Trained(candidate) => return self.decide(&candidate, None, clock, cancel),
+                        Continued::Trained(candidate) => return self.decide(&candidate, None, clock, run),
                     },
                 },
             };
             fallback = Some(refused);
         }
         let candidate = train_market(market, candles, &feedback, &config, now, cancel, step)?;
-        self.decide(&candidate, fallback, clock, cancel)
+        self.decide(&candidate, fallback, clock, run)
     }
 
     fn tell_of(&self, trial: &Trial) {
@@ -387,22 +449,25 @@ impl SignalLoop {
     }
 
     /// Compares a candidate with the model in service and submits the decision, until nobody came between the two.
-    fn decide(
-        &self,
-        candidate: &Candidate,
-        fallback: Option<String>,
-        clock: Instant,
-        cancel: &Cancel,
-    ) -> Result<Trained> {
+    fn decide(&self, candidate: &Candidate, fallback: Option<String>, clock: Instant, run: &Run) -> Result<Trained> {
         let record = &candidate.model.record;
+        let fence = run.hold.as_ref().and_then(|hold| hold.fence());
         loop {
-            cancel.check()?;
+            run.cancel.check()?;
+            if run.hold.as_ref().is_some_and(|hold| !hold.is_in_place()) {
+                return Err(Error::Cancelled(format!(
+                    "the training of {} was taken over by another instance",
+                    record.market
+                )));
+            }
             let champion = self.registry.champion(&record.market)?;
             let verdict = candidate.judge(&champion, &self.config())?;
             let duration_ms = clock.elapsed().as_millis() as u64;
             let mut trial = Trial::new(record, candidate.mode, verdict, self.now_ms(), duration_ms);
             trial.fallback = fallback.clone();
-            if let Some((model, trial)) = self.registry.submit(candidate.model.clone(), trial, &champion, None)? {
+            if let Some((model, trial)) =
+                self.registry.submit(candidate.model.clone(), trial, &champion, fence.as_ref())?
+            {
                 self.tell_of(&trial);
                 return Ok(Trained::Decided { model, trial: Box::new(trial) });
             }

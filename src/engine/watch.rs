@@ -6,7 +6,7 @@
 
 use super::SignalLoop;
 use super::fetch::PARALLEL;
-use super::tasks::Done;
+use super::tasks::{Done, unfinished};
 use crate::barrier::{Exit, Levels};
 use crate::error::{Error, Result};
 use crate::feedback::{ClosedSignal, SignalKey, Tick};
@@ -61,7 +61,7 @@ impl SignalLoop {
                     current.push(market.symbol);
                 }
                 // A price of now must not close what an earlier one may have closed: it waits for its candles.
-                Err(error) => failed.push((market, error)),
+                Err(error) => failed.push(unfinished(market, &error)),
             }
         }
         if self.options.source.is_none() && !current.is_empty() {
@@ -71,7 +71,9 @@ impl SignalLoop {
             for (symbol, price) in &prices {
                 match price.clone().and_then(|price| self.same_asset(symbol, price)) {
                     Ok(price) => ticks.push(Tick { symbol, price, time_ms }),
-                    Err(error) => failed.push((Market { symbol: symbol.clone(), timeframe: minutes()? }, error)),
+                    Err(error) => {
+                        failed.push(unfinished(Market { symbol: symbol.clone(), timeframe: minutes()? }, &error))
+                    }
                 }
             }
             count += self.on_prices(self.turn(), &ticks).await?.len();

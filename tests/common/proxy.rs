@@ -1,4 +1,4 @@
-//! A proxy before a database that drops, swallows and cuts what goes through it.
+//! A proxy between a test and its PostgreSQL, which cuts, swallows and refuses.
 
 use super::postgres::Schema;
 use std::io::{Read, Write};
@@ -23,19 +23,22 @@ pub enum Mood {
 pub struct Proxy {
     pub url: String,
     mood: Arc<AtomicU8>,
+    /// What shows that something is a write.
+    writes: Arc<Mutex<Vec<u8>>>,
     open: Arc<Mutex<Vec<TcpStream>>>,
 }
 
 impl Proxy {
-    /// `write` tells a message that changes something.
-    pub fn of(schema: &Schema, write: &'static str) -> Self {
+    pub fn of(schema: &Schema) -> Self {
         let start = schema.url.find('@').unwrap() + 1;
         let end = start + schema.url[start..].find('/').unwrap();
         let server = schema.url[start..end].to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("{}{}{}", &schema.url[..start], listener.local_addr().unwrap(), &schema.url[end..]);
         let (mood, open) = (Arc::new(AtomicU8::new(Mood::Passes as u8)), Arc::new(Mutex::new(Vec::new())));
-        let (of, all) = (mood.clone(), open.clone());
+        // A write of signals names the channel that it notifies.
+        let writes = Arc::new(Mutex::new(b"signalloop_".to_vec()));
+        let (of, all, sign) = (mood.clone(), open.clone(), writes.clone());
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 if of.load(Ordering::SeqCst) == Mood::Refuses as u8 {
@@ -46,16 +49,22 @@ impl Proxy {
                 let wrote = Arc::new(AtomicBool::new(false));
                 let ways = [(client.try_clone().unwrap(), server.try_clone().unwrap(), false), (server, client, true)];
                 for (from, to, answers) in ways {
-                    let (of, wrote) = (of.clone(), wrote.clone());
-                    std::thread::spawn(move || pass(from, to, answers, write, &of, &wrote));
+                    let (of, wrote, sign) = (of.clone(), wrote.clone(), sign.clone());
+                    std::thread::spawn(move || pass(from, to, answers, &of, &wrote, &sign));
                 }
             }
         });
-        Self { url, mood, open }
+        Self { url, mood, writes, open }
     }
 
     pub fn be(&self, mood: Mood) {
         self.mood.store(mood as u8, Ordering::SeqCst);
+    }
+
+    /// Swallows the answers to what has these bytes in it, and all after them.
+    pub fn mute(&self, writes: &str) {
+        *self.writes.lock().unwrap() = writes.as_bytes().to_vec();
+        self.be(Mood::Mute);
     }
 
     /// Cuts every connection.
@@ -66,12 +75,19 @@ impl Proxy {
     }
 }
 
-fn pass(mut from: TcpStream, mut to: TcpStream, answers: bool, write: &str, mood: &AtomicU8, wrote: &AtomicBool) {
+fn pass(
+    mut from: TcpStream,
+    mut to: TcpStream,
+    answers: bool,
+    mood: &AtomicU8,
+    wrote: &AtomicBool,
+    writes: &Mutex<Vec<u8>>,
+) {
     let mut bytes = [0; 16 << 10];
     while let Ok(read @ 1..) = from.read(&mut bytes) {
         let mood = mood.load(Ordering::SeqCst);
-        let writes = || bytes[..read].windows(write.len()).any(|part| part == write.as_bytes());
-        if mood == Mood::Mute as u8 && !answers && writes() {
+        let sign = writes.lock().unwrap().clone();
+        if mood == Mood::Mute as u8 && !answers && bytes[..read].windows(sign.len()).any(|part| part == sign) {
             wrote.store(true, Ordering::SeqCst);
         }
         let kept = mood == Mood::Swallows as u8 || (answers && wrote.load(Ordering::SeqCst));

@@ -1,0 +1,95 @@
+//! Single statements over one connection: each a transaction of its own, and each sent again until it is answered.
+
+use super::{Failure, Link, StoreUrl};
+use crate::error::{Error, Result};
+use crate::time::elapsed;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+/// Pauses between two attempts to reach the database.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// A value that a statement is given.
+pub(crate) type Parameter = Box<dyn ToSql + Sync + Send>;
+
+/// A connection for statements that may be sent twice; there may be none at the moment.
+pub(super) struct Statements {
+    url: StoreUrl,
+    /// How long the server waits for a lock.
+    patience: Duration,
+    link: tokio::sync::Mutex<Option<Arc<Link>>>,
+}
+
+impl Statements {
+    pub fn new(url: StoreUrl, patience: Duration) -> Self {
+        Self { url, patience, link: tokio::sync::Mutex::default() }
+    }
+
+    /// Where they are sent.
+    pub fn url(&self) -> &StoreUrl {
+        &self.url
+    }
+
+    /// Runs a statement until it is answered, refused, or its time is over.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when it was not answered in time, or refused; [`Error::StoreBusy`] when someone holds a lock.
+    pub async fn rows(&self, sql: &str, parameters: &[Parameter], deadline: Instant) -> Result<Vec<Row>> {
+        let mut sent = Duration::ZERO;
+        self.timed(sql, parameters, deadline, &mut sent).await
+    }
+
+    /// [`Self::rows`], and when the attempt that was answered was sent, by [`elapsed`].
+    pub async fn timed(
+        &self,
+        sql: &str,
+        parameters: &[Parameter],
+        deadline: Instant,
+        sent: &mut Duration,
+    ) -> Result<Vec<Row>> {
+        let (begun, mut pause) = (Instant::now(), SHORTEST_PAUSE);
+        let parameters: Vec<&(dyn ToSql + Sync)> = parameters.iter().map(|one| &**one as &(dyn ToSql + Sync)).collect();
+        loop {
+            let mut used = None;
+            let attempt = async {
+                let link = self.connected().await?;
+                used = Some(link.clone());
+                *sent = elapsed();
+                Ok(link.client.query(sql, &parameters).await?)
+            };
+            let failure = match timeout_at(deadline, attempt).await {
+                Ok(Ok(rows)) => return Ok(rows),
+                Ok(Err(Failure::Refused(error))) => return Err(error),
+                Ok(Err(Failure::Lost(what))) => what,
+                Err(_) => format!("{} did not answer within {:.1} s", self.url, begun.elapsed().as_secs_f64()),
+            };
+            // Whoever has the lock makes a new one.
+            if let Ok(mut link) = self.link.try_lock() {
+                link.take_if(|link| used.as_ref().is_some_and(|used| Arc::ptr_eq(link, used)));
+            }
+            if Instant::now() + pause >= deadline {
+                return Err(Error::Store(failure));
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// The connection, made if there is none.
+    async fn connected(&self) -> std::result::Result<Arc<Link>, Failure> {
+        let mut link = self.link.lock().await;
+        if let Some(link) = link.as_ref().filter(|link| !link.client.is_closed()) {
+            return Ok(link.clone());
+        }
+        let fresh = Link::open(&self.url, |_, _| {}).await?;
+        fresh.migrate(&self.url).await?;
+        // The server gives up a little before whoever waits here does, so that it can say why.
+        let most = self.patience.as_millis() * 4 / 5;
+        fresh.client.batch_execute(&format!("SET lock_timeout = {most}")).await?;
+        Ok(link.insert(Arc::new(fresh)).clone())
+    }
+}

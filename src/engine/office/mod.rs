@@ -1,0 +1,163 @@
+//! Where the scheduler's places are given out, and what it remembers is kept: in the home's folder, for the processes of one
+//! machine, or in a database, for those of many. What is done with it is the same, in [`super::schedule`].
+
+#[cfg(feature = "postgres")]
+mod board;
+#[cfg(feature = "postgres")]
+mod database;
+mod folder;
+
+use crate::database::Fence;
+use crate::error::Result;
+use crate::feedback::Whereabouts;
+use crate::scheduler::{Moment, Ran, Record, Task};
+use crate::symbol::Market;
+use serde_json::Value;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The office beside the signals: in the database that has them, else in this folder. A lease of a database lasts for `lease`.
+pub(super) fn of(whereabouts: &Whereabouts, folder: PathBuf, lease: Duration) -> Arc<dyn Office> {
+    match whereabouts {
+        #[cfg(feature = "postgres")]
+        Whereabouts::Database(url) => Arc::new(database::DatabaseOffice::new(url.clone(), lease)),
+        Whereabouts::Folder(_) => {
+            let _of_databases = lease;
+            Arc::new(folder::FolderOffice::new(folder))
+        }
+    }
+}
+
+/// A place that one holds at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Of whoever runs what is due.
+    Leader,
+    /// Of whoever runs this task, also by hand.
+    Task(Task),
+}
+
+/// A place that is held, until dropped.
+pub(super) trait Hold: Send + Sync {
+    /// Whether it still is, for certain.
+    fn is_in_place(&self) -> bool;
+    /// Returns when it was lost to others, or cannot be told from lost: what is done by right of it has to end.
+    fn lost(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+    /// Name and token of its lease, by which a database refuses what a former holder writes; `None` where the system itself
+    /// takes a place away only with its process.
+    fn fence(&self) -> Option<Fence>;
+}
+
+/// How a task was last seen.
+#[derive(Debug, Clone)]
+pub(super) struct Seen {
+    /// What is remembered of it.
+    pub record: Result<Record>,
+    /// An attempt is under way somewhere.
+    pub running: bool,
+}
+
+/// What the processes of a scheduler share. Calls wait, on the caller's thread, but for [`Self::glance`].
+pub(super) trait Office: Send + Sync {
+    /// Takes a place, waiting no longer than `patience` for whoever holds it.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::TaskBusy`], which names the holder; whatever keeps it from being taken.
+    fn take(&self, place: Place, patience: Duration) -> Result<Arc<dyn Hold>>;
+
+    /// What is remembered of a task; one that was never run has an empty record.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is damaged.
+    fn record(&self, task: Task) -> Result<Record>;
+
+    /// Writes it down, by right of the task's place. `next_ms` is when the task is due next.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::TaskBusy`] when the place was lost: nothing was written. When it cannot be written.
+    fn save(&self, hold: &dyn Hold, task: Task, record: &Record, next_ms: Option<i64>) -> Result<()>;
+
+    /// Adds an attempt that ended to the history, by right of the task's place.
+    ///
+    /// # Errors
+    /// As [`Self::save`].
+    fn append(&self, hold: &dyn Hold, ran: &Ran) -> Result<()>;
+
+    /// The newest `most` attempts, the newest first.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn newest(&self, most: usize) -> Result<Vec<Ran>>;
+
+    /// How a task stands.
+    fn look(&self, task: Task) -> Seen;
+
+    /// [`Self::look`] without waiting for another machine: it may be what was seen last.
+    fn glance(&self, task: Task) -> Seen;
+
+    /// Now, by the clock that all of its processes go by; `own_ms` is what this one's shows.
+    fn moment(&self, own_ms: i64) -> Moment;
+
+    /// Where a training is shared out; `None` where whoever runs it does all of it.
+    fn board(&self) -> Option<&dyn Board>;
+
+    /// Waits, a few seconds at most, until all that was held is free for others.
+    fn close(&self);
+}
+
+/// A market to be trained, taken from the board.
+pub(super) struct Job {
+    /// The task that asked for it.
+    pub task: Task,
+    /// The number of its run.
+    #[cfg(feature = "postgres")]
+    pub run: i64,
+    pub market: Market,
+    /// Of this job.
+    pub hold: Arc<dyn Hold>,
+    /// How long it may take.
+    pub time: Duration,
+}
+
+/// Trainings that instances share: a job a market, each done once. Calls wait, on the caller's thread.
+pub(super) trait Board: Send + Sync {
+    /// Puts up a run, by right of the task's place; its number. The first attempt begins a new run, and ends what was left of
+    /// the one before. A later one goes on with it: what was done stays so, what failed is to be done again.
+    ///
+    /// # Errors
+    /// As [`Office::save`].
+    fn post(&self, hold: &dyn Hold, task: Task, attempt: u32, markets: &[Market], time: Duration) -> Result<i64>;
+
+    /// Takes a job that nobody works on, if there is one.
+    ///
+    /// # Errors
+    /// When the board cannot be reached.
+    fn claim(&self) -> Result<Option<Job>>;
+
+    /// Writes down what a job came to, by right of it.
+    ///
+    /// # Errors
+    /// As [`Office::save`].
+    fn finish(&self, job: &Job, done: bool, result: &Value) -> Result<()>;
+
+    /// Leaves a job to others.
+    ///
+    /// # Errors
+    /// As [`Office::save`].
+    fn give_back(&self, job: &Job) -> Result<()>;
+
+    /// The markets of a run that have a result, of success or failure. By right of the task's place, what killed all who worked
+    /// on it is given up.
+    ///
+    /// # Errors
+    /// As [`Office::save`].
+    fn ended(&self, hold: &dyn Hold, task: Task, run: i64) -> Result<Vec<Market>>;
+
+    /// What the jobs of a run came to.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn results(&self, task: Task, run: i64) -> Result<Vec<(Market, Value)>>;
+}

@@ -1,0 +1,580 @@
+//! The scheduler across machines: one leader by lease, tasks run once, trainings shared, whatever dies, stalls or is cut off.
+#![allow(clippy::unwrap_used)]
+#![cfg(feature = "postgres")]
+
+mod common;
+
+use common::postgres::{Schema, schema};
+use common::proxy::{Mood, Proxy};
+use common::{child, child_part, object};
+use serde_json::{Map, Value, json};
+use signalloop::engine::{Event, EventListener, Options, SignalLoop, Told};
+use signalloop::market::{Candle, CandleFuture, CandleSource};
+use signalloop::scheduler::{LastRun, Outcome, Task};
+use signalloop::symbol::Market;
+use signalloop::time::{Clock, now_ms};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const HOUR: i64 = 3_600_000;
+/// Long enough for a busy machine, short enough for a test.
+const LEASE: Duration = Duration::from_millis(1_500);
+
+/// Candles of its own, each request noted in a file that all processes of a test share.
+struct Script {
+    notes: PathBuf,
+    time: Duration,
+    /// Never answers for this symbol.
+    hangs: Option<&'static str>,
+    /// Has no candles, so that it is asked again by every run.
+    empty: bool,
+}
+
+impl Script {
+    fn note(&self, what: &str, market: &Market) {
+        let mut file = std::fs::File::options().append(true).create(true).open(&self.notes).unwrap();
+        file.write_all(format!("{what} {} {}\n", std::process::id(), market.symbol).as_bytes()).unwrap();
+    }
+}
+
+impl CandleSource for Script {
+    fn candles<'a>(&'a self, market: &'a Market, from_ms: i64, until_ms: i64) -> CandleFuture<'a> {
+        Box::pin(async move {
+            self.note("begin", market);
+            if self.hangs == Some(market.symbol.as_str()) {
+                std::future::pending::<()>().await;
+            }
+            tokio::time::sleep(self.time).await;
+            self.note("end", market);
+            if self.empty {
+                return Ok(Vec::new().into());
+            }
+            let first = (from_ms + HOUR - 1).div_euclid(HOUR) * HOUR;
+            // Waves, so that there is something to train on.
+            let price = |open_ms: i64| 100.0 + 5.0 * ((open_ms / HOUR) as f64 * 0.7).sin();
+            let candle = |open_ms| {
+                let (open, close) = (price(open_ms), price(open_ms + HOUR));
+                let volume = 1.0 + (open_ms / HOUR % 7) as f64;
+                Candle { open_ms, open, high: open.max(close) + 1.0, low: open.min(close) - 1.0, close, volume }
+            };
+            Ok((first..until_ms).step_by(HOUR as usize).map(candle).collect::<Vec<_>>().into())
+        })
+    }
+}
+
+/// Notes warnings.
+struct Warnings(PathBuf);
+
+impl EventListener for Warnings {
+    fn tell(&self, event: &Event, _at_ms: i64, _dropped: u64) -> Told {
+        if let Event::Warning(text) = event {
+            let mut file = std::fs::File::options().append(true).create(true).open(&self.0).unwrap();
+            file.write_all(format!("warning {} {text}\n", std::process::id()).as_bytes()).unwrap();
+        }
+        Told::Taken
+    }
+}
+
+/// An instance with a home of its own, as on a machine of its own.
+struct Instance {
+    core: Arc<SignalLoop>,
+    _home: tempfile::TempDir,
+}
+
+struct Setup<'a> {
+    url: &'a str,
+    folder: &'a Path,
+    markets: usize,
+    time: Duration,
+    hangs: Option<&'static str>,
+    empty: bool,
+    clock: Clock,
+    lease: Duration,
+}
+
+impl<'a> Setup<'a> {
+    fn of(url: &'a str, folder: &'a Path) -> Self {
+        let (time, clock) = (Duration::from_millis(100), Clock::System);
+        Self { url, folder, markets: 1, time, hangs: None, empty: false, clock, lease: LEASE }
+    }
+
+    fn open(self) -> Instance {
+        let home = tempfile::tempdir().unwrap();
+        let source = Script { notes: self.folder.join("notes"), time: self.time, hangs: self.hangs, empty: self.empty };
+        let core = SignalLoop::open(Options {
+            home: Some(home.path().to_owned()),
+            store: Some(self.url.to_owned()),
+            source: Some(Arc::new(source)),
+            lease: Some(self.lease),
+            clock: self.clock,
+            threads: Some(1),
+            ..Options::default()
+        });
+        let core = Arc::new(core.unwrap());
+        let symbols: Vec<String> = (0..self.markets).map(|n| format!("COIN{n}USDT")).collect();
+        let config = json!({ "symbols": symbols, "timeframes": ["1h"], "history_days": 20, "trees": 10 });
+        core.configure(object(config)).unwrap();
+        core.events().subscribe(Box::new(Warnings(self.folder.join("warnings"))));
+        Instance { core, _home: home }
+    }
+}
+
+impl Instance {
+    fn leads(&self) -> bool {
+        self.core.scheduler_glance().unwrap().leader
+    }
+
+    fn standing_by(&self) -> String {
+        self.core.scheduler_glance().unwrap().standing_by.unwrap_or_default()
+    }
+}
+
+/// Only fetching runs by itself, every so many seconds.
+fn fetching(seconds: u32) -> Map<String, Value> {
+    let off = json!({ "enabled": false });
+    object(json!({
+        "watch": off, "retrain": off, "update": off, "evaluate": off, "fetch": { "interval_seconds": seconds },
+        "retry": { "base_seconds": 0.2, "longest_seconds": 0.2 },
+    }))
+}
+
+/// Nothing runs by itself.
+fn idle() -> Map<String, Value> {
+    let mut config = fetching(1);
+    config["fetch"] = json!({ "enabled": false });
+    config
+}
+
+async fn until(what: &str, seen: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !seen() {
+        assert!(begin.elapsed() < Duration::from_secs(30), "it did not come: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Begins and ends so far: what, by which process, for which symbol.
+fn notes(folder: &Path) -> Vec<(String, u32, String)> {
+    let text = std::fs::read_to_string(folder.join("notes")).unwrap_or_default();
+    let line = |line: &str| {
+        let words: Vec<&str> = line.split(' ').collect();
+        (words[0].to_owned(), words[1].parse().unwrap(), words[2].to_owned())
+    };
+    text.lines().map(line).collect()
+}
+
+fn warnings(folder: &Path) -> String {
+    std::fs::read_to_string(folder.join("warnings")).unwrap_or_default()
+}
+
+/// A process with an instance: number 0 fetches every second, the others only help; number 2 hangs on one symbol.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scheduling_process() {
+    let Some((number, place)) = child_part() else { return };
+    let url = std::fs::read_to_string(place.join("url")).unwrap();
+    let hangs = (number == 2).then_some("COIN3USDT");
+    let time = Duration::from_millis(if number == 0 { 400 } else { 250 });
+    let instance = Setup { hangs, time, empty: number == 0, ..Setup::of(&url, &place) }.open();
+    instance.core.start_scheduler(if number == 0 { fetching(1) } else { idle() }).unwrap();
+    std::future::pending::<()>().await;
+}
+
+/// Processes that are killed at the end at the latest.
+struct Children(Vec<Child>);
+
+impl Children {
+    fn start(schema: &Schema, folder: &Path, numbers: &[usize]) -> Self {
+        std::fs::write(folder.join("url"), &schema.url).unwrap();
+        // The tables are there when a test looks into them.
+        assert_eq!(Setup::of(&schema.url, folder).open().core.scheduler_history(1).unwrap(), []);
+        Self(numbers.iter().map(|number| child("scheduling_process", folder, *number).spawn().unwrap()).collect())
+    }
+
+    fn kill(&mut self, pid: u32) {
+        let child = self.0.iter_mut().find(|child| child.id() == pid).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
+impl Drop for Children {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            // One that was killed before cannot be killed again.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+const LEADER: &str = "SELECT count(*) FROM signalloop_leases WHERE name = 'leader' AND until > clock_timestamp()";
+
+/// Two passes: who says so in both led in between, so that two of them led at once.
+fn leaders(instances: &[Instance]) -> usize {
+    let first: Vec<bool> = instances.iter().map(Instance::leads).collect();
+    first.iter().zip(instances).filter(|(led, instance)| **led && instance.leads()).count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_of_three_leads_while_leaders_stop_and_are_cut_off() {
+    let Some(schema) = schema("one_of_three_leads_while_leaders_stop_and_are_cut_off") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let proxies: Vec<Proxy> = (0..3).map(|_| Proxy::of(&schema)).collect();
+    // Clocks minutes apart: only the database's counts.
+    let clock = |n: i64| Clock::standing(now_ms() + (n - 1) * 7 * 60_000);
+    let instances: Vec<Instance> = proxies
+        .iter()
+        .zip(0..)
+        .map(|(proxy, n)| Setup { clock: clock(n), empty: true, ..Setup::of(&proxy.url, folder.path()) }.open())
+        .collect();
+    for instance in &instances {
+        instance.core.start_scheduler(fetching(2)).unwrap();
+    }
+    let one_leads = async |what: &str, but: Option<usize>| {
+        let begin = Instant::now();
+        loop {
+            assert!(leaders(&instances) <= 1, "two lead: {what}");
+            if let Some(place) = instances.iter().position(Instance::leads).filter(|place| Some(*place) != but) {
+                return (place, begin.elapsed());
+            }
+            assert!(begin.elapsed() < Duration::from_secs(20), "nobody leads: {what}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    for round in 0..6 {
+        let (leader, _) = one_leads("at first", None).await;
+        until("the others say who", || {
+            instances.iter().zip(0..).all(|(one, place)| place == leader || one.standing_by().contains("is held by"))
+        })
+        .await;
+        let (proxy, core) = (&proxies[leader], &instances[leader].core);
+        match round % 3 {
+            0 => core.stop_scheduler().await,
+            1 => proxy.be(Mood::Swallows),
+            _ => {
+                proxy.be(Mood::Refuses);
+                proxy.cut();
+            }
+        }
+        let (next, took) = one_leads("after it", Some(leader)).await;
+        assert!(next != leader && took < LEASE * 3, "replaced after {took:?}");
+        if round % 3 == 0 {
+            core.start_scheduler(fetching(2)).unwrap();
+        } else {
+            until("it says why", || instances[leader].standing_by().contains("127.0.0.1")).await;
+            assert!(!instances[leader].standing_by().contains("of/the"), "{}", instances[leader].standing_by());
+            proxy.be(Mood::Passes);
+        }
+        let begin = Instant::now();
+        while begin.elapsed() < LEASE {
+            assert!(leaders(&instances) <= 1 && schema.number(LEADER) <= 1);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    for instance in &instances {
+        instance.core.close().await;
+    }
+    // Runs followed each other, and by the database's clock: no leader's own clock made one early.
+    let whats: Vec<String> = notes(folder.path()).into_iter().map(|(what, ..)| what).collect();
+    assert!(whats.len() > 8, "{whats:?}");
+    let early = "SELECT count(*) FROM (SELECT started_at - lag(started_at) OVER (ORDER BY started_at) AS apart, outcome, \
+        lag(outcome) OVER (ORDER BY started_at) AS before FROM signalloop_history) AS run \
+        WHERE apart < interval '1.9 s' AND before = 'finished'";
+    assert_eq!(schema.number(early), 0);
+    let off =
+        "SELECT count(*) FROM signalloop_history WHERE abs(extract(epoch FROM clock_timestamp() - started_at)) > 300";
+    assert_eq!(schema.number(off), 0);
+    assert_eq!(
+        schema.number("SELECT count(*) FROM signalloop_leases WHERE until > clock_timestamp()"),
+        0,
+        "all given up"
+    );
+}
+
+/// The processes that began and ended, in order; nobody begins before another's end unless that one was `lost` meanwhile.
+fn alone(notes: &[(String, u32, String)]) {
+    for (place, (what, pid, _)) in notes.iter().enumerate() {
+        if let Some((next, other, _)) = notes.get(place + 1).filter(|_| what == "begin") {
+            let ended = next == "end" && other == pid;
+            assert!(ended || (next == "begin" && other != pid), "two runs at once: {notes:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_leader_is_replaced_when_its_lease_ends() {
+    let Some(schema) = schema("a_killed_leader_is_replaced_when_its_lease_ends") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let mut children = Children::start(&schema, folder.path(), &[0, 0, 0]);
+    let mut slowest = Duration::ZERO;
+    for round in 0..2 {
+        until("runs", || notes(folder.path()).len() > 2 + 4 * round).await;
+        let leader = notes(folder.path()).last().unwrap().1;
+        children.kill(leader);
+        let killed = Instant::now();
+        until("another's run", || notes(folder.path()).last().unwrap().1 != leader).await;
+        slowest = slowest.max(killed.elapsed());
+    }
+    println!("the slowest take-over: {slowest:?}");
+    // The lease, a look, the task's own lease, and what a machine with much to do adds.
+    assert!(slowest < LEASE * 2 + Duration::from_secs(3), "{slowest:?}");
+    drop(children);
+    alone(&notes(folder.path()));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_former_leader_writes_is_refused() {
+    let Some(schema) = schema("what_a_former_leader_writes_is_refused") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let children = Children::start(&schema, folder.path(), &[0, 0]);
+    let send = |signal: &str, pid: u32| {
+        assert!(std::process::Command::new("kill").args([signal, &pid.to_string()]).status().unwrap().success());
+    };
+    // In the midst of a run.
+    until("a run", || notes(folder.path()).len() > 2 && notes(folder.path()).last().unwrap().0 == "begin").await;
+    let former = notes(folder.path()).last().unwrap().1;
+    send("-STOP", former);
+    until("another leader", || notes(folder.path()).iter().filter(|(_, pid, _)| *pid != former).count() > 3).await;
+    let by_former = format!("SELECT count(*) FROM signalloop_history WHERE written_by LIKE '% process {former} %'");
+    let (before, runs) = (schema.number(&by_former), schema.number("SELECT count(*) FROM signalloop_history"));
+    send("-CONT", former);
+    let refused = || {
+        warnings(folder.path())
+            .lines()
+            .any(|line| line.starts_with(&format!("warning {former} ")) && line.contains("was taken over from us"))
+    };
+    until("the refusal", refused).await;
+    until("more runs", || schema.number("SELECT count(*) FROM signalloop_history") > runs + 2).await;
+    assert_eq!(schema.number(&by_former), before, "nothing of it came after it was replaced");
+    let record = schema.ask("SELECT written_by FROM signalloop_tasks WHERE task = 'fetch'");
+    assert!(!record[0].contains(&format!(" process {former} ")), "{record:?}");
+    drop(children);
+}
+
+/// Jobs by state, as `done 9`.
+fn jobs(schema: &Schema) -> Vec<String> {
+    schema.ask("SELECT status || ' ' || count(*) FROM signalloop_jobs GROUP BY status ORDER BY status")
+}
+
+fn done(run: &LastRun) -> (Outcome, usize, usize) {
+    (run.outcome, run.done, run.failed.len())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_processes_share_a_training_and_each_job_is_done_once() {
+    let Some(schema) = schema("three_processes_share_a_training_and_each_job_is_done_once") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let instance = Setup { markets: 12, ..Setup::of(&schema.url, folder.path()) }.open();
+    let _children = Children::start(&schema, folder.path(), &[1, 1]);
+    until("the others", || schema.number(LEADER) == 1).await;
+    for run in 1..=2 {
+        let last = instance.core.run_once(Task::Retrain).await.unwrap();
+        assert_eq!(done(&last), (Outcome::Finished, 12, 0), "{last:?}");
+        assert_eq!(last.message, "12 of 12 models trained, 12 put into service");
+        assert_eq!(jobs(&schema), ["done 12"]);
+        assert_eq!(schema.number("SELECT count(DISTINCT holder) FROM signalloop_jobs"), 3, "all had some");
+        assert_eq!(schema.number("SELECT max(claims) FROM signalloop_jobs"), 1);
+        assert_eq!(schema.number("SELECT count(*) FROM signalloop_history"), run);
+    }
+    assert_eq!(schema.number("SELECT count(*) FROM signalloop_leases WHERE name LIKE 'job/%'"), 12, "the last run's");
+    let text = std::fs::read_to_string(instance.core.home().join("models/training_results.json")).unwrap();
+    let results: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&results["total_models"], &results["successful"]), (&json!(12), &json!(12)));
+    assert!(results["results"].as_array().unwrap().iter().all(|entry| entry["record"]["rows"].is_number()), "{text}");
+    assert_eq!(instance.core.scheduler_status().unwrap().tasks[2].record.last.as_ref().unwrap().done, 12);
+    instance.core.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_job_of_a_killed_worker_is_taken_over_and_done_once() {
+    let Some(schema) = schema("the_job_of_a_killed_worker_is_taken_over_and_done_once") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let time = Duration::from_millis(700);
+    let instance = Setup { markets: 4, time, ..Setup::of(&schema.url, folder.path()) }.open();
+    let mut children = Children::start(&schema, folder.path(), &[2]);
+    until("the worker", || schema.number(LEADER) == 1).await;
+    // It hangs on the fourth. Jobs are taken in order, and the instance is slow: the worker comes to that one first.
+    let core = instance.core.clone();
+    let run = tokio::spawn(async move { core.run_once(Task::Retrain).await });
+    let worker = children.0[0].id();
+    let hangs =
+        |(what, pid, symbol): &(String, u32, String)| what == "begin" && *pid == worker && symbol == "COIN3USDT";
+    until("it hangs", || notes(folder.path()).iter().any(hangs)).await;
+    children.kill(worker);
+    let last = run.await.unwrap().unwrap();
+    assert_eq!(done(&last), (Outcome::Finished, 4, 0), "{last:?}");
+    let row =
+        schema.ask("SELECT concat_ws(' ', status, claims, token) FROM signalloop_jobs WHERE symbol = 'COIN3USDT'");
+    assert_eq!(row, ["done 2 2"], "begun twice, by right of another token");
+    let ends =
+        notes(folder.path()).into_iter().filter(|(what, _, symbol)| what == "end" && symbol == "COIN3USDT").count();
+    assert_eq!(ends, 1);
+    instance.core.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_killed_three_workers_is_left_and_only_that_is_tried_again() {
+    let Some(schema) = schema("what_killed_three_workers_is_left_and_only_that_is_tried_again") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let time = Duration::from_millis(500);
+    let instance = Setup { markets: 3, time, ..Setup::of(&schema.url, folder.path()) }.open();
+    let mut config = idle();
+    config["retrain"] = json!({ "interval_hours": 5 });
+    instance.core.start_scheduler(config).unwrap();
+    until("the first job", || !notes(folder.path()).is_empty()).await;
+    // As it is left by the third of those that died of it.
+    schema.ask(
+        "UPDATE signalloop_jobs SET status = 'claimed', claims = 3, holder = 'one that died', token = 3 \
+         WHERE symbol = 'COIN2USDT' AND status = 'waiting'",
+    );
+    let ended =
+        |outcome: &str| schema.number(&format!("SELECT count(*) FROM signalloop_history WHERE outcome = '{outcome}'"));
+    until("both attempts", || ended("finished") == 1).await;
+    assert_eq!(ended("failed"), 1);
+    let history = instance.core.scheduler_history(9).unwrap();
+    let [second, first] = &history[..] else { panic!("{history:?}") };
+    assert_eq!((done(&first.run), done(&second.run)), ((Outcome::Failed, 2, 1), (Outcome::Finished, 1, 0)));
+    assert_eq!(
+        (first.run.failed[0].market.to_string(), first.run.failed[0].cause.code.as_str()),
+        ("COIN2USDT 1h".to_owned(), "ERR_INTERNAL")
+    );
+    assert_eq!(jobs(&schema), ["done 3"]);
+    assert_eq!(notes(folder.path()).iter().filter(|(what, ..)| what == "begin").count(), 3);
+    instance.core.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_whose_leader_was_lost_is_completed_without_repeating_what_was_done() {
+    let name = "a_run_whose_leader_was_lost_is_completed_without_repeating_what_was_done";
+    let Some(schema) = schema(name) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let proxy = Proxy::of(&schema);
+    let time = Duration::from_millis(300);
+    let first = Setup { markets: 6, time, ..Setup::of(&proxy.url, folder.path()) }.open();
+    let mut config = idle();
+    config["retrain"] = json!({ "interval_hours": 5 });
+    config.insert("retry".to_owned(), json!({ "attempts": 3, "base_seconds": 0.5, "longest_seconds": 0.5 }));
+    first.core.start_scheduler(config.clone()).unwrap();
+    let ended = || schema.number("SELECT count(*) FROM signalloop_jobs WHERE status = 'done'");
+    until("half of it", || first.leads() && ended() >= 2).await;
+    // It loses the database in the midst of it, and the other goes on.
+    proxy.be(Mood::Swallows);
+    let second = Setup { markets: 6, time, ..Setup::of(&schema.url, folder.path()) }.open();
+    second.core.start_scheduler(config).unwrap();
+    until("the end", || schema.number("SELECT count(*) FROM signalloop_tasks WHERE outcome = 'finished'") == 1).await;
+    proxy.be(Mood::Passes);
+    assert_eq!(jobs(&schema), ["done 6"]);
+    let status = second.core.scheduler_status().unwrap();
+    let record = &status.tasks[2].record;
+    assert_eq!((done(record.last.as_ref().unwrap()), record.attempt), ((Outcome::Finished, 6, 0), 0));
+    assert_eq!(record.last.as_ref().unwrap().attempt, 2, "an attempt was lost with its leader");
+    assert_eq!(schema.number("SELECT count(DISTINCT run) FROM signalloop_jobs"), 1);
+    // Of those that the first had ended, none was begun again.
+    let twice = schema.number("SELECT count(*) FROM signalloop_jobs WHERE claims > 1");
+    assert!(twice <= 1, "{twice} were begun twice");
+    let begins = notes(folder.path()).iter().filter(|(what, ..)| what == "begin").count() as i64;
+    // The first may not have heard that it got its last one.
+    assert!((6..=6 + twice).contains(&begins), "{begins} begun, {twice} twice");
+    first.core.close().await;
+    second.core.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_answer_that_is_lost_makes_nothing_happen_twice() {
+    let Some(schema) = schema("an_answer_that_is_lost_makes_nothing_happen_twice") else { return };
+    let (folder, proxy) = (tempfile::tempdir().unwrap(), Proxy::of(&schema));
+    let lease = Duration::from_secs(4);
+    let instance = Setup { markets: 2, lease, ..Setup::of(&proxy.url, folder.path()) }.open();
+    // Each statement that names the task, or a job, is one of: take, remember, put up, claim, finish, sum up, give up.
+    for (round, (task, sign)) in [
+        (Task::Fetch, "task/fetch"),
+        (Task::Retrain, "task/retrain"),
+        (Task::Retrain, "job/retrain"),
+        (Task::Retrain, "process"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let core = instance.core.clone();
+        let seen = notes(folder.path()).len();
+        let run = tokio::spawn(async move { core.run_once(task).await });
+        let mut cuts = 0;
+        while !run.is_finished() && cuts < 8 {
+            proxy.mute(sign);
+            tokio::time::sleep(Duration::from_millis(250)).await;
+            proxy.be(Mood::Passes);
+            proxy.cut();
+            tokio::time::sleep(Duration::from_millis(60)).await;
+            cuts += 1;
+        }
+        let last = run.await.unwrap().unwrap();
+        assert_eq!(done(&last), (Outcome::Finished, 2, 0), "{sign}: {last:?}");
+        assert!(cuts > 2, "{sign}: cut {cuts} times only");
+        assert_eq!(schema.number("SELECT count(*) FROM signalloop_history"), round as i64 + 1, "{sign}");
+        // A fetch of what is there asks for the newest candle only, if for any: once a market at most.
+        let notes = notes(folder.path())[seen..].to_vec();
+        let begins = |symbol: &str| notes.iter().filter(|(what, _, of)| what == "begin" && of == symbol).count();
+        assert!(begins("COIN0USDT") <= 1 && begins("COIN1USDT") <= 1, "{sign}: {notes:?}");
+    }
+    assert_eq!(jobs(&schema), ["done 2"]);
+    assert_eq!(warnings(folder.path()), "");
+    instance.core.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_runs_once_at_a_time_and_says_who_has_it() {
+    let Some(schema) = schema("a_task_runs_once_at_a_time_and_says_who_has_it") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let time = Duration::from_millis(800);
+    let instances: Vec<Instance> =
+        (0..2).map(|_| Setup { time, ..Setup::of(&schema.url, folder.path()) }.open()).collect();
+    let first = instances[0].core.clone();
+    let run = tokio::spawn(async move { first.run_once(Task::Fetch).await });
+    until("it runs", || !notes(folder.path()).is_empty()).await;
+    for instance in &instances {
+        let error = instance.core.run_once(Task::Fetch).await.unwrap_err();
+        assert_eq!(error.code(), "ERR_TASK_BUSY");
+        let text = error.to_string();
+        assert!(text.contains(&format!("process {}", std::process::id())) && text.contains("`task/fetch`"), "{text}");
+        assert!(!text.contains("of/the") && !text.contains("of%2F"), "{text}");
+        let fetch = instance.core.scheduler_status().unwrap().tasks.remove(1);
+        assert!(fetch.running && fetch.problem.is_none(), "{fetch:?}");
+    }
+    assert_eq!(run.await.unwrap().unwrap().outcome, Outcome::Finished);
+    // At once: the lease was given up, not left to end.
+    assert_eq!(instances[1].core.run_once(Task::Fetch).await.unwrap().outcome, Outcome::Finished);
+    assert_eq!(instances[0].core.scheduler_history(9).unwrap().len(), 2);
+    assert!(!instances[0].core.home().join("scheduler").exists(), "nothing of it is in the home");
+    for instance in &instances {
+        instance.core.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rights_that_are_documented_are_enough() {
+    let Some(schema) = schema("the_rights_that_are_documented_are_enough") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    Setup::of(&schema.url, folder.path()).open().core.store().unwrap();
+    let name = schema.ask("SELECT current_schema()").remove(0);
+    let role = format!("{name}_app");
+    schema.ask(&format!("CREATE ROLE {role} LOGIN PASSWORD 'app'"));
+    // As they stand in the document.
+    let text = include_str!("../docs/postgres.md");
+    let grants = text.lines().filter(|line| line.starts_with("GRANT "));
+    let grants: Vec<String> =
+        grants.map(|line| line.replace("public", &name).replace("TO app;", &format!("TO {role};"))).collect();
+    assert!(grants.len() > 4, "{grants:?}");
+    schema.ask(&grants.join(" "));
+    let url = schema.url.replace("signalloop:of%2Fthe%3Atest%3F@", &format!("{role}:app@"));
+    let instance = Setup::of(&url, folder.path()).open();
+    for task in [Task::Fetch, Task::Retrain, Task::Retrain] {
+        assert_eq!(done(&instance.core.run_once(task).await.unwrap()), (Outcome::Finished, 1, 0), "{task}");
+    }
+    assert_eq!(instance.core.scheduler_history(9).unwrap().len(), 3);
+    instance.core.close().await;
+    schema.ask(&format!("DROP OWNED BY {role}; DROP ROLE {role}"));
+}
