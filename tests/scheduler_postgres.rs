@@ -487,7 +487,8 @@ async fn a_run_whose_leader_was_lost_is_completed_without_repeating_what_was_don
 async fn an_answer_that_is_lost_makes_nothing_happen_twice() {
     let Some(schema) = schema("an_answer_that_is_lost_makes_nothing_happen_twice") else { return };
     let (folder, proxy) = (tempfile::tempdir().unwrap(), Proxy::of(&schema));
-    let lease = Duration::from_secs(4);
+    // A call has half of it: more than all the cuts take.
+    let lease = Duration::from_secs(10);
     let instance = Setup { markets: 2, lease, ..Setup::of(&proxy.url, folder.path()) }.open();
     // Each statement that names the task, or a job, is one of: take, remember, put up, claim, finish, sum up, give up.
     for (round, (task, sign)) in [
@@ -508,7 +509,7 @@ async fn an_answer_that_is_lost_makes_nothing_happen_twice() {
             tokio::time::sleep(Duration::from_millis(250)).await;
             proxy.be(Mood::Passes);
             proxy.cut();
-            tokio::time::sleep(Duration::from_millis(60)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
             cuts += 1;
         }
         let last = run.await.unwrap().unwrap();
