@@ -27,7 +27,8 @@ export type Abstention = 'NO_SKILL' | 'NO_EDGE' | 'NO_FEATURES' | 'NO_LEVELS' | 
 export type ErrorCode =
   | 'ERR_INVALID_SIGNAL' | 'ERR_INVALID_ARGUMENT' | 'ERR_INVALID_CONFIG' | 'ERR_INVALID_CANDLE'
   | 'ERR_EXCHANGE' | 'ERR_NO_DATA' | 'ERR_NO_MODEL' | 'ERR_MODEL_FILE' | 'ERR_NO_PREDECESSOR'
-  | 'ERR_SIGNAL_CONFLICT' | 'ERR_STORE' | 'ERR_STORE_BUSY' | 'ERR_IO' | 'ERR_TASK_BUSY' | 'ERR_CANCELLED' | 'ERR_CLOSED'
+  | 'ERR_SIGNAL_CONFLICT' | 'ERR_STORE' | 'ERR_STORE_BUSY' | 'ERR_LEASE_LOST' | 'ERR_IO' | 'ERR_TASK_BUSY' | 'ERR_CANCELLED'
+  | 'ERR_CLOSED'
   | 'ERR_INTERNAL'
 
 /** A time: a `Date`, an ISO 8601 string (one without `Z` or offset is read in the configured `timezone`), or epoch milliseconds. */
@@ -640,7 +641,10 @@ export declare class Predictor {
    * Resolves with `success: false` and the whole shape when there is no model, too few candles or a wrong one.
    */
   predict(candles: readonly CandleInput[]): Promise<PredictionResult>
-  /** Whether a usable model is in service now, also one trained after this predictor was made. */
+  /**
+   * Whether a usable model is in service now, also one trained after this predictor was made. Where models are in a database,
+   * `false` until that was asked: this begins it, and waits for nothing.
+   */
   isModelAvailable(): boolean
 }
 

@@ -80,6 +80,10 @@ withPostgres('a model trained on one home is served by another, rolled back ther
     while ((await two.predict(market)).modelVersion !== version) expect(Date.now() - begun).toBeLessThan(1000)
   }
   expect(await train()).toMatchObject({ promoted: true, trial: { version: 1 } })
+  // Asked, it never waits; soon it knows.
+  const predictor = newLoop({ home: newHome(), store: place }).predictor('BTCUSDT', '1h')
+  expect(predictor.isModelAvailable()).toBe(false)
+  await until(() => predictor.isModelAvailable())
   expect((await two.predict(market)).modelVersion).toBe(1)
   expect(await train()).toMatchObject({ promoted: true, trial: { version: 2 } })
   await served(2)

@@ -45,6 +45,7 @@ use crate::time::Clock;
 use office::Office;
 use parking_lot::{Mutex, RwLock};
 use settings::Settings;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,6 +93,8 @@ pub struct SignalLoop {
     whereabouts: Whereabouts,
     store: Mutex<StoreState>,
     tails: Tails,
+    /// The markets whose model a database is being asked for.
+    asking: Mutex<HashSet<Market>>,
     /// The client of the exchange and its URL: one for all, so that they share its connections and its budget.
     exchange: Mutex<Option<(String, Arc<Exchange>)>>,
     turns: Turns,
@@ -142,6 +145,7 @@ impl SignalLoop {
             pool: Mutex::default(),
             store: Mutex::new(StoreState::Unopened),
             tails: Tails::default(),
+            asking: Mutex::default(),
             exchange: Mutex::default(),
             turns: Turns::default(),
             learning: assess::Learning::default(),
