@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { SignalLoop } from '..'
+import { SignalLoop, type LoopEvent } from '..'
 import { candles, storeCandles } from './helpers/candles'
 import { ROOT, runNode } from './helpers/child'
 import { newHome, newLoop, NOWHERE } from './helpers/home'
@@ -26,7 +26,7 @@ const withPostgres = (name: string, run: (url: string) => Promise<void>) =>
   test(name, async () => {
     if (!postgres) return console.warn(`did not run: ${name}: there is no PostgreSQL`)
     await run(postgres.url)
-  })
+  }, 60_000)
 
 const signal = (id: string) => ({
   id, pair: 'BTC/USDT', signalType: 'BUY' as const, confidence: 60, entryPrice: 100, stopLoss: 95, takeProfit: 110, timestamp: Date.now() - 60_000,
@@ -67,6 +67,47 @@ withPostgres('the command line copies a home into a database and back, and finds
   expect(doctor.stdout + doctor.stderr).not.toContain('of%2F')
 })
 
+withPostgres('of two schedulers one leads, both train, and status never waits', async (url) => {
+  const place = `${url}&options=-c%20search_path%3Dpublic`
+  const trained = [0, 0]
+  const loops = [0, 1].map((n) => {
+    const onEvent = (event: LoopEvent) => (trained[n]! += event.type === 'modelPromoted' ? 1 : 0)
+    const loop = newLoop({ store: place, threads: 1, onEvent })
+    const symbols = Array.from({ length: 6 }, (_, n) => `COIN${n}USDT`)
+    loop.configure({ symbols, timeframes: ['1h'], trees: 300 })
+    for (const symbol of symbols) storeCandles(loop.home, candles(3000), `${symbol.toLowerCase()}_1h`)
+    return loop
+  })
+  const off = { enabled: false }
+  const idle = { watch: off, fetch: off, retrain: off, update: off, evaluate: off }
+  const schedulers = loops.map((loop) => loop.startScheduler(idle))
+  await until(() => schedulers.filter((scheduler) => scheduler.status().leader).length === 1)
+  await until(() => schedulers.some((scheduler) => /is held by .* process \d+/.test(scheduler.status().standingBy ?? '')))
+  const leader = schedulers.findIndex((scheduler) => scheduler.status().leader)
+  // By the one that leads, so that the other is free to help.
+  const run = schedulers[leader]!.runOnce('retrain')
+  await expect(run).resolves.toMatchObject({ outcome: 'finished', done: 6, failed: [] })
+  await until(() => trained[0]! + trained[1]! === 6)
+  expect(Math.min(...trained)).toBeGreaterThan(0)
+  await until(() => schedulers[1 - leader]!.status().tasks.find(({ task }) => task === 'retrain')!.lastRun?.done === 6)
+  await schedulers[leader]!.stop()
+  await until(() => schedulers[1 - leader]!.status().leader)
+})
+
+test('a scheduler without its database stands by and says why, and holds nothing up', async () => {
+  const loop = newLoop({ store: 'postgres://me:hunter2@127.0.0.1:9/x?sslmode=disable' })
+  const scheduler = loop.startScheduler()
+  await until(() => /127\.0\.0\.1:9/.test(scheduler.status().standingBy ?? ''))
+  const begin = performance.now()
+  for (let n = 0; n < 20; n++) {
+    expect(scheduler.status()).toMatchObject({ running: true, leader: false })
+    expect(JSON.stringify(scheduler.status())).not.toContain('hunter2')
+  }
+  expect(performance.now() - begin).toBeLessThan(500)
+  await expect(scheduler.runOnce('fetch')).rejects.toMatchObject({ code: 'ERR_STORE', message: expect.not.stringContaining('hunter2') })
+  await scheduler.stop()
+}, 30_000)
+
 withPostgres('a model trained on one home is served by another, rolled back there, and copied back', async (url) => {
   const place = `${url}&options=-c%20search_path%3Dpublic`
   const market = { symbol: 'BTCUSDT', timeframe: '1h' } as const
@@ -98,46 +139,6 @@ withPostgres('a model trained on one home is served by another, rolled back ther
   expect(JSON.parse(copied.stdout).models).toEqual({ copied: ['btcusdt_1h'], known: [], refused: [] })
   expect((await newLoop({ home: other, store: 'files' }).predict(market)).modelVersion).toBe(1)
 })
-
-withPostgres('of two schedulers one leads, both train, and status never waits', async (url) => {
-  const place = `${url}&options=-c%20search_path%3Dpublic`
-  const loops = [0, 1].map(() => {
-    const loop = newLoop({ store: place, threads: 1 })
-    const symbols = Array.from({ length: 6 }, (_, n) => `COIN${n}USDT`)
-    loop.configure({ symbols, timeframes: ['1h'], trees: 300 })
-    for (const symbol of symbols) storeCandles(loop.home, candles(3000), `${symbol.toLowerCase()}_1h`)
-    return loop
-  })
-  const off = { enabled: false }
-  const idle = { watch: off, fetch: off, retrain: off, update: off, evaluate: off }
-  const schedulers = loops.map((loop) => loop.startScheduler(idle))
-  await until(() => schedulers.filter((scheduler) => scheduler.status().leader).length === 1)
-  await until(() => schedulers.some((scheduler) => /is held by .* process \d+/.test(scheduler.status().standingBy ?? '')))
-  const leader = schedulers.findIndex((scheduler) => scheduler.status().leader)
-  // By the one that leads, so that the other is free to help.
-  const run = schedulers[leader]!.runOnce('retrain')
-  await expect(run).resolves.toMatchObject({ outcome: 'finished', done: 6, failed: [] })
-  const trained = await Promise.all(loops.map(async (loop) => (await loop.models()).length))
-  expect(trained[0]! + trained[1]!).toBe(6)
-  expect(Math.min(...trained)).toBeGreaterThan(0)
-  await until(() => schedulers[1 - leader]!.status().tasks.find(({ task }) => task === 'retrain')!.lastRun?.done === 6)
-  await schedulers[leader]!.stop()
-  await until(() => schedulers[1 - leader]!.status().leader)
-}, 60_000)
-
-test('a scheduler without its database stands by and says why, and holds nothing up', async () => {
-  const loop = newLoop({ store: 'postgres://me:hunter2@127.0.0.1:9/x?sslmode=disable' })
-  const scheduler = loop.startScheduler()
-  await until(() => /127\.0\.0\.1:9/.test(scheduler.status().standingBy ?? ''))
-  const begin = performance.now()
-  for (let n = 0; n < 20; n++) {
-    expect(scheduler.status()).toMatchObject({ running: true, leader: false })
-    expect(JSON.stringify(scheduler.status())).not.toContain('hunter2')
-  }
-  expect(performance.now() - begin).toBeLessThan(500)
-  await expect(scheduler.runOnce('fetch')).rejects.toMatchObject({ code: 'ERR_STORE', message: expect.not.stringContaining('hunter2') })
-  await scheduler.stop()
-}, 30_000)
 
 test('a database that is not there rejects without the password, and a wrong URL is refused', async () => {
   const loop = newLoop({ store: 'postgres://me:hunter2@127.0.0.1:9/x?sslmode=disable' })

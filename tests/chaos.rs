@@ -171,7 +171,7 @@ fn nothing_acknowledged_is_lost_and_nothing_happens_twice() {
     let caches = tempfile::tempdir().unwrap();
     let (told, said) = mpsc::channel::<String>();
     let mut instances: [Instance; INSTANCES] =
-        std::array::from_fn(|_| Instance { proxy: Proxy::of(&schema), running: None });
+        std::array::from_fn(|_| Instance { proxy: Proxy::of(&schema, "signalloop_"), running: None });
     for (number, instance) in instances.iter_mut().enumerate() {
         instance.start(number, caches.path(), &told);
     }

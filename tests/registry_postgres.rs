@@ -146,12 +146,12 @@ fn of_decisions_about_the_same_champion_one_is_carried_out() {
 #[test]
 fn a_change_committed_unheard_happened_once() {
     let Some(place) = Place::of("a_change_committed_unheard_happened_once") else { return };
-    let proxy = Proxy::of(&place.schema);
+    let proxy = Proxy::of(&place.schema, "COMMIT");
     let registry = Arc::new(instance(&proxy.url, &place.cache("a")));
     for version in 1..=3 {
         // So that the connection, whose making commits too, is there.
         let champion = registry.champion(&market()).unwrap();
-        proxy.mute("COMMIT");
+        proxy.be(Mood::Mute);
         let of = registry.clone();
         let submitted = std::thread::spawn(move || {
             of.submit(model(version), trial(&model(version), Decision::NotWorse, 0), &champion, None)
@@ -196,7 +196,7 @@ fn damaged_bytes_are_refused_and_the_good_model_stays() {
 #[test]
 fn without_the_database_what_was_last_in_service_is_served() {
     let Some(place) = Place::of("without_the_database_what_was_last_in_service_is_served") else { return };
-    let proxy = Proxy::of(&place.schema);
+    let proxy = Proxy::of(&place.schema, "COMMIT");
     let serving = instance(&proxy.url, &place.cache("a"));
     promote(&place.instance("other"), &model(1));
     assert!(serves(&serving, 1));
@@ -254,11 +254,7 @@ fn a_former_holder_of_a_lease_changes_nothing() {
     let Some(place) = Place::of("a_former_holder_of_a_lease_changes_nothing") else { return };
     let registry = place.instance("a");
     (1..=2).for_each(|seed| assert_eq!(promote(&registry, &model(seed)), seed));
-    place.schema.ask(
-        "CREATE TABLE IF NOT EXISTS signalloop_leases (name text PRIMARY KEY, holder text NOT NULL, \
-           token bigint NOT NULL, until timestamptz NOT NULL); \
-         INSERT INTO signalloop_leases VALUES ('leader', 'somebody', 5, now())",
-    );
+    place.schema.ask("INSERT INTO signalloop_leases VALUES ('leader', 'somebody', 5, now())");
     let before = registry.ledger().unwrap();
     let champion = registry.champion(&market()).unwrap();
     let new = || (model(3), trial(&model(3), Decision::NotWorse, 0));

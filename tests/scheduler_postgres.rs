@@ -222,7 +222,7 @@ fn leaders(instances: &[Instance]) -> usize {
 async fn one_of_three_leads_while_leaders_stop_and_are_cut_off() {
     let Some(schema) = schema("one_of_three_leads_while_leaders_stop_and_are_cut_off") else { return };
     let folder = tempfile::tempdir().unwrap();
-    let proxies: Vec<Proxy> = (0..3).map(|_| Proxy::of(&schema)).collect();
+    let proxies: Vec<Proxy> = (0..3).map(|_| Proxy::of(&schema, "signalloop_")).collect();
     // Clocks minutes apart: only the database's counts.
     let clock = |n: i64| Clock::standing(now_ms() + (n - 1) * 7 * 60_000);
     let instances: Vec<Instance> = proxies
@@ -343,9 +343,10 @@ async fn what_a_former_leader_writes_is_refused() {
     let (before, runs) = (schema.number(&by_former), schema.number("SELECT count(*) FROM signalloop_history"));
     send("-CONT", former);
     let refused = || {
-        warnings(folder.path())
-            .lines()
-            .any(|line| line.starts_with(&format!("warning {former} ")) && line.contains("was taken over from us"))
+        warnings(folder.path()).lines().any(|line| {
+            line.starts_with(&format!("warning {former} "))
+                && line.contains("another instance has taken over `task/fetch`")
+        })
     };
     until("the refusal", refused).await;
     until("more runs", || schema.number("SELECT count(*) FROM signalloop_history") > runs + 2).await;
@@ -379,6 +380,7 @@ async fn three_processes_share_a_training_and_each_job_is_done_once() {
         assert_eq!(schema.number("SELECT count(DISTINCT holder) FROM signalloop_jobs"), 3, "all had some");
         assert_eq!(schema.number("SELECT max(claims) FROM signalloop_jobs"), 1);
         assert_eq!(schema.number("SELECT count(*) FROM signalloop_history"), run);
+        assert_eq!(schema.number("SELECT count(*) FROM signalloop_ledger"), 12 * run, "each was trained once");
     }
     assert_eq!(schema.number("SELECT count(*) FROM signalloop_leases WHERE name LIKE 'job/%'"), 12, "the last run's");
     let text = std::fs::read_to_string(instance.core.home().join("models/training_results.json")).unwrap();
@@ -413,6 +415,7 @@ async fn the_job_of_a_killed_worker_is_taken_over_and_done_once() {
     let ends =
         notes(folder.path()).into_iter().filter(|(what, _, symbol)| what == "end" && symbol == "COIN3USDT").count();
     assert_eq!(ends, 1);
+    assert_eq!(schema.number("SELECT count(*) FROM signalloop_ledger"), 4);
     instance.core.close().await;
 }
 
@@ -452,7 +455,7 @@ async fn a_run_whose_leader_was_lost_is_completed_without_repeating_what_was_don
     let name = "a_run_whose_leader_was_lost_is_completed_without_repeating_what_was_done";
     let Some(schema) = schema(name) else { return };
     let folder = tempfile::tempdir().unwrap();
-    let proxy = Proxy::of(&schema);
+    let proxy = Proxy::of(&schema, "signalloop_");
     let time = Duration::from_millis(300);
     let first = Setup { markets: 6, time, ..Setup::of(&proxy.url, folder.path()) }.open();
     let mut config = idle();
@@ -473,6 +476,7 @@ async fn a_run_whose_leader_was_lost_is_completed_without_repeating_what_was_don
     assert_eq!((done(record.last.as_ref().unwrap()), record.attempt), ((Outcome::Finished, 6, 0), 0));
     assert_eq!(record.last.as_ref().unwrap().attempt, 2, "an attempt was lost with its leader");
     assert_eq!(schema.number("SELECT count(DISTINCT run) FROM signalloop_jobs"), 1);
+    assert_eq!(schema.number("SELECT count(*) FROM signalloop_ledger"), 6, "each was trained once");
     // Of those that the first had ended, none was begun again.
     let twice = schema.number("SELECT count(*) FROM signalloop_jobs WHERE claims > 1");
     assert!(twice <= 1, "{twice} were begun twice");
@@ -486,7 +490,7 @@ async fn a_run_whose_leader_was_lost_is_completed_without_repeating_what_was_don
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_answer_that_is_lost_makes_nothing_happen_twice() {
     let Some(schema) = schema("an_answer_that_is_lost_makes_nothing_happen_twice") else { return };
-    let (folder, proxy) = (tempfile::tempdir().unwrap(), Proxy::of(&schema));
+    let (folder, proxy) = (tempfile::tempdir().unwrap(), Proxy::of(&schema, "signalloop_"));
     // A call has half of it: more than all the cuts take.
     let lease = Duration::from_secs(10);
     let instance = Setup { markets: 2, lease, ..Setup::of(&proxy.url, folder.path()) }.open();
@@ -514,7 +518,7 @@ async fn an_answer_that_is_lost_makes_nothing_happen_twice() {
         }
         let last = run.await.unwrap().unwrap();
         assert_eq!(done(&last), (Outcome::Finished, 2, 0), "{sign}: {last:?}");
-        assert!(cuts > 2, "{sign}: cut {cuts} times only");
+        assert!(cuts > 1, "{sign}: cut {cuts} times only");
         assert_eq!(schema.number("SELECT count(*) FROM signalloop_history"), round as i64 + 1, "{sign}");
         // A fetch of what is there asks for the newest candle only, if for any: once a market at most.
         let notes = notes(folder.path())[seen..].to_vec();

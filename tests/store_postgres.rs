@@ -15,6 +15,7 @@ use signalloop::feedback::{FeedbackStore, StoreOptions};
 use std::time::{Duration, Instant};
 
 /// A write names the channel that it notifies.
+const CHANNEL: &str = "signalloop_";
 /// What calls may take where they are to fail.
 const PATIENCE: Duration = Duration::from_millis(1_500);
 
@@ -122,7 +123,7 @@ async fn a_role_that_may_only_read_insert_and_update_is_enough() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_committed_unheard_is_neither_lost_nor_done_twice() {
     let Some(schema) = schema("what_was_committed_unheard_is_neither_lost_nor_done_twice") else { return };
-    let proxy = Proxy::of(&schema);
+    let proxy = Proxy::of(&schema, CHANNEL);
     let store = impatient(&proxy.url);
     store.record(buy("before")).await.unwrap();
     for n in 0..5 {
@@ -154,7 +155,7 @@ async fn a_database_that_is_gone_or_silent_fails_calls_in_time_and_is_found_agai
     let Some(schema) = schema("a_database_that_is_gone_or_silent_fails_calls_in_time_and_is_found_again") else {
         return;
     };
-    let proxy = Proxy::of(&schema);
+    let proxy = Proxy::of(&schema, CHANNEL);
     let store = impatient(&proxy.url);
     store.record(buy("open")).await.unwrap();
     for (n, mood) in [Mood::Refuses, Mood::Swallows].into_iter().enumerate() {

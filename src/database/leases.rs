@@ -2,13 +2,13 @@
 //!
 //! A lease lasts until a time of the database's own clock, and is renewed long before. Its holder counts from before it asked,
 //! by a clock that nobody sets, and so stops first. Whoever takes it over gets the next number, its token; what a holder writes,
-//! it writes in a statement that checks its token ([`Lease::token`]), so that a former one, however late, writes nothing.
+//! it writes in a statement that checks its token ([`Lease::fence`]), so that a former one, however late, writes nothing.
 //!
 //! Each statement is a transaction of its own, and each may be sent twice: a connection that is cut between commit and answer
 //! does no harm.
 
 use super::statements::{Parameter, Statements};
-use super::{Database, PATIENCE, StoreUrl};
+use super::{Database, Fence, PATIENCE, StoreUrl};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::time::elapsed;
@@ -60,7 +60,7 @@ impl Term {
 
 /// A lease, renewed by itself and given up when dropped.
 pub(crate) struct Lease {
-    name: String,
+    fence: Fence,
     term: Arc<Term>,
     shared: Arc<Shared>,
     runtime: tokio::runtime::Handle,
@@ -125,10 +125,7 @@ impl Leases {
     /// # Errors
     /// [`Error::Closed`].
     pub fn adopt(&self, name: String, token: i64, sent: Duration) -> Result<Lease> {
-        let term = Arc::new(Term { token, until: Mutex::new(sent + self.shared.length), lost: Cancel::default() });
-        self.shared.held.lock().insert(name.clone(), Some(term.clone()));
-        let runtime = self.database.handle()?.clone();
-        Ok(Lease { name, term, shared: self.shared.clone(), runtime })
+        Ok(Lease::begin(&self.shared, Fence { name, token }, sent, self.database.handle()?.clone()))
     }
 
     /// The names of all leases that are held here.
@@ -177,14 +174,17 @@ impl Leases {
 }
 
 impl Lease {
-    /// Its name.
-    pub fn name(&self) -> &str {
-        &self.name
+    /// One that was asked for at `sent`, by [`elapsed`].
+    fn begin(shared: &Arc<Shared>, fence: Fence, sent: Duration, runtime: tokio::runtime::Handle) -> Self {
+        let until = Mutex::new(sent + shared.length);
+        let term = Arc::new(Term { token: fence.token, until, lost: Cancel::default() });
+        shared.held.lock().insert(fence.name.clone(), Some(term.clone()));
+        Self { fence, term, shared: shared.clone(), runtime }
     }
 
     /// What a statement checks before it writes anything in the name of the holder.
-    pub fn token(&self) -> i64 {
-        self.term.token
+    pub fn fence(&self) -> &Fence {
+        &self.fence
     }
 
     /// Whether it is held for certain.
@@ -214,17 +214,17 @@ impl Drop for Lease {
         let known = {
             let mut held = self.shared.held.lock();
             let own = held
-                .get(&self.name)
+                .get(&self.fence.name)
                 .is_some_and(|term| term.as_ref().is_some_and(|term| Arc::ptr_eq(term, &self.term)));
             if own {
-                held.remove(&self.name);
+                held.remove(&self.fence.name);
             }
             own
         };
         if !known || self.term.is_over() {
             return;
         }
-        let (shared, name, token) = (self.shared.clone(), std::mem::take(&mut self.name), self.term.token);
+        let (shared, Fence { name, token }) = (self.shared.clone(), self.fence.clone());
         *shared.parting.lock() += 1;
         self.runtime.spawn(async move {
             // Unheard of, it ends by itself a little later.
@@ -309,9 +309,8 @@ async fn take(shared: &Arc<Shared>, name: &str) -> Result<Lease> {
     let Some(row) = found.first() else { return Err(shared.busy(name, "another instance")) };
     shared.heard_clock(row.get(2));
     let Some(token) = row.get::<_, Option<i64>>(0) else { return Err(shared.busy(name, row.get(1))) };
-    let term = Arc::new(Term { token, until: Mutex::new(sent + shared.length), lost: Cancel::default() });
-    shared.held.lock().insert(name.to_owned(), Some(term.clone()));
-    Ok(Lease { name: name.to_owned(), term, shared: shared.clone(), runtime: tokio::runtime::Handle::current() })
+    let fence = Fence { name: name.to_owned(), token };
+    Ok(Lease::begin(shared, fence, sent, tokio::runtime::Handle::current()))
 }
 
 /// Renews what is held, three times before it would end.

@@ -401,7 +401,7 @@ impl SignalLoop {
                 problems.remove(&task);
                 Some(slot)
             }
-            Err(Error::TaskBusy(_) | Error::Closed) => None,
+            Err(Error::TaskBusy(_) | Error::LeaseLost(_) | Error::Closed) => None,
             Err(error) => {
                 let problem = error.to_string();
                 if problems.insert(task, problem.clone()).is_none_or(|before| before != problem) {

@@ -454,20 +454,12 @@ impl SignalLoop {
         let fence = run.hold.as_ref().and_then(|hold| hold.fence());
         loop {
             run.cancel.check()?;
-            if run.hold.as_ref().is_some_and(|hold| !hold.is_in_place()) {
-                return Err(Error::Cancelled(format!(
-                    "the training of {} was taken over by another instance",
-                    record.market
-                )));
-            }
             let champion = self.registry.champion(&record.market)?;
             let verdict = candidate.judge(&champion, &self.config())?;
             let duration_ms = clock.elapsed().as_millis() as u64;
             let mut trial = Trial::new(record, candidate.mode, verdict, self.now_ms(), duration_ms);
             trial.fallback = fallback.clone();
-            if let Some((model, trial)) =
-                self.registry.submit(candidate.model.clone(), trial, &champion, fence.as_ref())?
-            {
+            if let Some((model, trial)) = self.registry.submit(candidate.model.clone(), trial, &champion, fence)? {
                 self.tell_of(&trial);
                 return Ok(Trained::Decided { model, trial: Box::new(trial) });
             }

@@ -29,15 +29,15 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    pub fn of(schema: &Schema) -> Self {
+    /// `write` tells a message that changes something.
+    pub fn of(schema: &Schema, write: &str) -> Self {
         let start = schema.url.find('@').unwrap() + 1;
         let end = start + schema.url[start..].find('/').unwrap();
         let server = schema.url[start..end].to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("{}{}{}", &schema.url[..start], listener.local_addr().unwrap(), &schema.url[end..]);
         let (mood, open) = (Arc::new(AtomicU8::new(Mood::Passes as u8)), Arc::new(Mutex::new(Vec::new())));
-        // A write of signals names the channel that it notifies.
-        let writes = Arc::new(Mutex::new(b"signalloop_".to_vec()));
+        let writes = Arc::new(Mutex::new(write.as_bytes().to_vec()));
         let (of, all, sign) = (mood.clone(), open.clone(), writes.clone());
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {

@@ -57,15 +57,12 @@ impl DatabaseOffice {
     /// did.
     pub(super) fn write(&self, sql: &'static str, hold: &dyn Hold, rest: Vec<Parameter>) -> Result<Vec<Row>> {
         let no_lease = || Error::Internal("a lock of a folder was taken to a database".to_owned());
-        let Fence { name, token } = hold.fence().ok_or_else(no_lease)?;
-        let mut parameters: Vec<Parameter> = vec![Box::new(name.to_owned()), Box::new(token)];
+        let fence = hold.fence().ok_or_else(no_lease)?;
+        let mut parameters: Vec<Parameter> = vec![Box::new(fence.name.clone()), Box::new(fence.token)];
         parameters.extend(rest);
         let written = self.leases()?.ask(sql, parameters, PATIENCE)?;
         if written.is_empty() {
-            let url = &self.url;
-            return Err(Error::TaskBusy(format!(
-                "`{name}` of {url} was taken over from us, token {token}; nothing was written"
-            )));
+            return Err(Error::LeaseLost(fence.name.clone()));
         }
         Ok(written)
     }
@@ -90,8 +87,8 @@ impl Hold for Leased {
         Box::pin(self.0.lost())
     }
 
-    fn fence(&self) -> Option<Fence> {
-        Some(Fence { name: self.0.name().to_owned(), token: self.0.token() })
+    fn fence(&self) -> Option<&Fence> {
+        Some(self.0.fence())
     }
 }
 

@@ -85,7 +85,7 @@ impl Hold for Locked {
         Box::pin(std::future::pending())
     }
 
-    fn fence(&self) -> Option<Fence> {
+    fn fence(&self) -> Option<&Fence> {
         None
     }
 }

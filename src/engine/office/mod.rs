@@ -45,9 +45,9 @@ pub(super) trait Hold: Send + Sync {
     fn is_in_place(&self) -> bool;
     /// Returns when it was lost to others, or cannot be told from lost: what is done by right of it has to end.
     fn lost(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
-    /// Name and token of its lease, by which a database refuses what a former holder writes; `None` where the system itself
-    /// takes a place away only with its process.
-    fn fence(&self) -> Option<Fence>;
+    /// By which a database refuses what a former holder writes; `None` where the system itself takes a place away only with
+    /// its process.
+    fn fence(&self) -> Option<&Fence>;
 }
 
 /// How a task was last seen.
@@ -76,7 +76,7 @@ pub(super) trait Office: Send + Sync {
     /// Writes it down, by right of the task's place. `next_ms` is when the task is due next.
     ///
     /// # Errors
-    /// [`crate::error::Error::TaskBusy`] when the place was lost: nothing was written. When it cannot be written.
+    /// [`crate::error::Error::LeaseLost`] when the place was lost: nothing was written. When it cannot be written.
     fn save(&self, hold: &dyn Hold, task: Task, record: &Record, next_ms: Option<i64>) -> Result<()>;
 
     /// Adds an attempt that ended to the history, by right of the task's place.
