@@ -641,7 +641,10 @@ export declare class Predictor {
    * Resolves with `success: false` and the whole shape when there is no model, too few candles or a wrong one.
    */
   predict(candles: readonly CandleInput[]): Promise<PredictionResult>
-  /** Whether a usable model is in service now, also one trained after this predictor was made. */
+  /**
+   * Whether a usable model is in service now, also one trained after this predictor was made. Where models are in a database,
+   * `false` until that was asked: this begins it, and waits for nothing.
+   */
   isModelAvailable(): boolean
 }
 

@@ -26,7 +26,7 @@ const withPostgres = (name: string, run: (url: string) => Promise<void>) =>
   test(name, async () => {
     if (!postgres) return console.warn(`did not run: ${name}: there is no PostgreSQL`)
     await run(postgres.url)
-  })
+  }, 60_000)
 
 const signal = (id: string) => ({
   id, pair: 'BTC/USDT', signalType: 'BUY' as const, confidence: 60, entryPrice: 100, stopLoss: 95, takeProfit: 110, timestamp: Date.now() - 60_000,
@@ -80,6 +80,10 @@ withPostgres('a model trained on one home is served by another, rolled back ther
     while ((await two.predict(market)).modelVersion !== version) expect(Date.now() - begun).toBeLessThan(1000)
   }
   expect(await train()).toMatchObject({ promoted: true, trial: { version: 1 } })
+  // Asked, it never waits; soon it knows.
+  const predictor = newLoop({ home: newHome(), store: place }).predictor('BTCUSDT', '1h')
+  expect(predictor.isModelAvailable()).toBe(false)
+  await until(() => predictor.isModelAvailable())
   expect((await two.predict(market)).modelVersion).toBe(1)
   expect(await train()).toMatchObject({ promoted: true, trial: { version: 2 } })
   await served(2)
@@ -120,7 +124,7 @@ withPostgres('of two schedulers one leads, both train, and status never waits', 
   await until(() => schedulers[1 - leader]!.status().tasks.find(({ task }) => task === 'retrain')!.lastRun?.done === 6)
   await schedulers[leader]!.stop()
   await until(() => schedulers[1 - leader]!.status().leader)
-}, 60_000)
+})
 
 test('a scheduler without its database stands by and says why, and holds nothing up', async () => {
   const loop = newLoop({ store: 'postgres://me:hunter2@127.0.0.1:9/x?sslmode=disable' })

@@ -29,8 +29,8 @@ const { values: options } = parseArgs({
   },
 })
 const SIZES = options.quick
-  ? { rounds: 3, ms: 300, bulk: 50_000, open: 100_000, ticks: 200_000, singles: 5_000, decisions: 50_000, closings: 10_000, logged: 100_000, openRounds: 3 }
-  : { rounds: 5, ms: 1_000, bulk: 200_000, open: 100_000, ticks: 1_000_000, singles: 20_000, decisions: 200_000, closings: 20_000, logged: 1_000_000, openRounds: 3 }
+  ? { rounds: 3, ms: 300, bulk: 50_000, open: 100_000, ticks: 200_000, singles: 5_000, decisions: 50_000, closings: 10_000, logged: 100_000, openRounds: 3, days: 60 }
+  : { rounds: 5, ms: 1_000, bulk: 200_000, open: 100_000, ticks: 1_000_000, singles: 20_000, decisions: 200_000, closings: 20_000, logged: 1_000_000, openRounds: 3, days: 400 }
 const SECTIONS = options.postgres ? { postgres: [postgres] } : { writes: [durable, toTheSystem], prices: [quiet, hits], opening: [opening] }
 if (options.only && !(options.only in SECTIONS)) throw new Error(`--only must be one of ${Object.keys(SECTIONS).join(', ')}`)
 
@@ -43,7 +43,7 @@ for (const [name, measurements] of Object.entries(SECTIONS)) {
   if (options.only && options.only !== name) continue
   for (const measure of measurements) {
     console.error(`${measure.name} …`)
-    rows.push(...(await measure({ ...SIZES, folder: options.dir, peer })).map(verdict))
+    rows.push(...(await measure({ ...SIZES, quick: options.quick, folder: options.dir, peer })).map(verdict))
   }
 }
 if (peer.missing) rows.push({ what: peer.missing })

@@ -1,16 +1,22 @@
 // Signals in PostgreSQL: recording, beside node-postgres with hand-written SQL that does the same, and prices that hit nothing,
-// beside the same in files. The server is a real one of its own, synced as in production, without TLS.
+// beside the same in files; a full training by three processes, beside one. The server is a real one of its own, synced as in production, without TLS.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
+import { cpSync, readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { SignalLoop } from '../../index.js'
+import { output } from '../shared/children.mjs'
+import { candles } from '../shared/data.mjs'
 import { alternate, inFolder, perSecond } from '../shared/measure.mjs'
 import { SYMBOLS, quietPrice, signal, signals } from './signals.mjs'
 
 const CALLERS = 64
 const CHUNK = 10_000
-const SERVER = fileURLToPath(new URL('../../scripts/postgres.mjs', import.meta.url))
+const ROOT = fileURLToPath(new URL('../../', import.meta.url))
+const SERVER = join(ROOT, 'scripts', 'postgres.mjs')
+const INSTANCE = join(ROOT, 'benches', 'store', 'instance.mjs')
 
 /** Runs `work(url)` with a server of its own; `undefined` where there is no PostgreSQL. */
 async function withPostgres(work) {
@@ -111,13 +117,52 @@ async function quiet({ url, home, rounds, open, ticks }) {
   }
 }
 
+/** Instances with homes of their own, which share a database; `work(train)` is given what has the first one train. */
+async function withInstances(homes, url, work) {
+  const all = homes.map((home) => spawn(process.execPath, [INSTANCE, home, url], { stdio: ['pipe', 'pipe', 'inherit'] }))
+  const ended = all.map((instance) => once(instance, 'exit'))
+  try {
+    const lines = all.map((instance) => createInterface({ input: instance.stdout })[Symbol.asyncIterator]())
+    for (const line of lines) await line.next()
+    return await work(async () => {
+      all[0].stdin.write('train\n')
+      const { done, failed, seconds } = JSON.parse((await lines[0].next()).value)
+      if (failed.length > 0) throw new Error(`${failed.length} of ${done} trainings failed: ${failed[0].message}`)
+      return seconds
+    })
+  } finally {
+    all.forEach((instance) => instance.stdin.end())
+    await Promise.all(ended)
+  }
+}
+
+async function retraining({ url, home, rounds, days }) {
+  const homes = [0, 1, 2].map((n) => join(home, `instance-${n}`))
+  await candles(homes[0], { timeframes: ['1h', '4h'], days })
+  for (const other of homes.slice(1)) cpSync(homes[0], other, { recursive: true })
+  const turn = (count) => () => withInstances(homes.slice(0, count), url, (train) => train())
+  const figures = await alternate(Math.min(rounds, 3), { three: turn(3), one: turn(1) })
+  return [{ what: `a full training of 18 markets, ${days} days, by three processes of one thread`, unit: 's', lower: true, ours: figures.three, peer: figures.one, peerName: 'by one of them alone' }]
+}
+
+/** How large the addon is with the client, and without: built for it, which takes minutes. */
+function size({ quick }) {
+  if (quick) return []
+  console.error('building the addon without the client …')
+  const target = join(process.env.CARGO_TARGET_DIR ?? join(ROOT, 'target'), 'without-postgres')
+  output('cargo', 'build', '--manifest-path', join(ROOT, 'Cargo.toml'), '--locked', '--release', '--quiet', '--lib', '--no-default-features', '--features', 'node', '--target-dir', target)
+  const bytes = (folder, name) => statSync(join(folder, readdirSync(folder).find((file) => name.test(file)))).size / 1e6
+  const without = bytes(join(target, 'release'), /signalloop\.(so|dylib|dll)$/)
+  return [{ what: 'size of the `.node`', unit: 'MB', lower: true, ours: [bytes(ROOT, /\.node$/)], peer: [without], peerName: 'without the feature `postgres`' }]
+}
+
 /** The rows of the table, which says so where there is no PostgreSQL. */
 export async function postgres(settings) {
   const rows = []
-  for (const measure of [recording, quiet]) {
+  for (const measure of [recording, quiet, retraining]) {
     const measured = await withPostgres((url) => inFolder(settings.folder, (home) => measure({ ...settings, url, home })))
     if (!measured) return [{ what: 'PostgreSQL is not installed here: `apt-get install postgresql`' }]
     rows.push(...measured)
   }
-  return rows
+  return [...rows, ...size(settings)]
 }

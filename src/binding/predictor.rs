@@ -5,7 +5,7 @@ use super::promises::{done, elsewhere, promise};
 use super::types::{ActionProbabilities, Prediction};
 use super::values;
 use crate::engine::SignalLoop;
-use crate::error::Result;
+use crate::error::{Result, guard};
 use crate::market::Candle;
 use crate::symbol::Market;
 use napi::bindgen_prelude::{Env, PromiseRaw, Unknown};
@@ -133,9 +133,10 @@ impl Predictor {
         })
     }
 
-    /// Whether a usable model is in service now, also one trained after this predictor was made.
+    /// Whether a usable model is in service now, also one trained after this predictor was made. Where models are in a database,
+    /// `false` until that was asked: this begins it, and waits for nothing.
     #[napi]
     pub fn is_model_available(&self) -> bool {
-        crate::error::guard(|| self.core.registry().get(&self.market)).is_ok()
+        guard(|| Ok(self.core.has_model(&self.market))).unwrap_or(false)
     }
 }

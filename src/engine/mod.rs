@@ -45,6 +45,7 @@ use crate::time::Clock;
 use office::Office;
 use parking_lot::{Mutex, RwLock};
 use settings::Settings;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,6 +93,8 @@ pub struct SignalLoop {
     whereabouts: Whereabouts,
     store: Mutex<StoreState>,
     tails: Tails,
+    /// The markets whose model a database is being asked for.
+    asking: Mutex<HashSet<Market>>,
     /// The client of the exchange and its URL: one for all, so that they share its connections and its budget.
     exchange: Mutex<Option<(String, Arc<Exchange>)>>,
     turns: Turns,
@@ -133,8 +136,8 @@ impl SignalLoop {
         let whereabouts = Whereabouts::of(store.as_deref(), home.join("feedback"))?;
         let events = Arc::<Events>::default();
         Ok(Self {
-            registry: registry_in(&whereabouts, &home, &events, &options.clock),
             office: office::of(&whereabouts, home.join("scheduler"), options.lease.unwrap_or(LEASE)),
+            registry: registry_in(&whereabouts, &home, &events, &options.clock),
             whereabouts,
             home,
             options,
@@ -142,6 +145,7 @@ impl SignalLoop {
             pool: Mutex::default(),
             store: Mutex::new(StoreState::Unopened),
             tails: Tails::default(),
+            asking: Mutex::default(),
             exchange: Mutex::default(),
             turns: Turns::default(),
             learning: assess::Learning::default(),
@@ -220,10 +224,10 @@ impl SignalLoop {
         if let StoreState::Open(store) = before {
             store.close().await;
         }
+        self.registry.close();
         let office = self.office.clone();
         // A panic in it would leave leases that end by themselves.
         let _ = tokio::task::spawn_blocking(move || office.close()).await;
-        self.registry.close();
         self.pool.lock().take();
         self.events.clear();
     }

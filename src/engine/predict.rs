@@ -4,8 +4,9 @@ use super::SignalLoop;
 use super::models::PREDICTION_KEY;
 use super::tails::{Latest, Tail};
 use crate::barrier::Direction;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, guard};
 use crate::features::{self, MIN_CANDLES};
+use crate::feedback::Whereabouts;
 use crate::learning::{Abstention, Costs, Entry, choose_with_margin, levels_at};
 use crate::market::{Begin, Candle, candle_file};
 use crate::model::{Model, Probabilities};
@@ -264,6 +265,26 @@ impl SignalLoop {
         };
         let known = self.registry.in_memory(market).zip(self.margin_in_memory(market));
         known.map(|(model, margin)| self.prediction(market, &basis, model, margin)).transpose()
+    }
+
+    /// Whether a usable model is in service. Never waits for a database: where that was not asked yet, the answer is `false`, and
+    /// it is asked in the background.
+    pub fn has_model(self: &Arc<Self>, market: &Market) -> bool {
+        if self.registry.in_memory(market).is_some() {
+            return true;
+        }
+        if matches!(self.whereabouts, Whereabouts::Folder(_)) {
+            return self.registry.get(market).is_ok();
+        }
+        if self.asking.lock().insert(market.clone()) {
+            let (this, market) = (self.clone(), market.clone());
+            std::thread::spawn(move || {
+                // What is wrong with it is told to whoever predicts.
+                let _ = guard(|| this.registry.get(&market));
+                this.asking.lock().remove(&market);
+            });
+        }
+        false
     }
 
     fn prediction(&self, market: &Market, basis: &Basis<'_>, model: Arc<Model>, margin: f64) -> Result<Prediction> {
