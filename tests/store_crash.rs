@@ -104,8 +104,8 @@ async fn what_was_acknowledged_survives_sigkill(home: Home) {
         assert!(store.get(id).unwrap().is_some_and(|record| record.closing.is_some()), "{id} was closed");
         assert_eq!(*times, 1, "{id} was closed once");
     }
-    if let Home::Folder(folder) = &home {
-        assert!(lines_by_id(folder.path()).values().all(|(open, closed)| *open <= 1 && *closed <= 1));
+    if let Some(folder) = home.as_folder() {
+        assert!(lines_by_id(folder).values().all(|(open, closed)| *open <= 1 && *closed <= 1));
     }
     assert!(recorded.len() > kills, "the children got something done: {}", recorded.len());
     println!("{kills} kills, {} recorded, {} closed, {:?}", recorded.len(), closed.len(), store.recovery());

@@ -101,8 +101,8 @@ async fn eight_writers_and_a_compaction_lose_and_double_nothing(home: Home) {
         assert_eq!(figures.total as usize, PROCESSES * per_process() + 2 * CONTESTED);
         assert_eq!(store.recovery(), Default::default());
     }
-    if let Home::Folder(folder) = &home {
-        assert!(lines_by_id(folder.path()).values().all(|(open, closed)| *open <= 1 && *closed <= 1));
-        assert!(quarantine(folder.path()).is_empty());
+    if let Some(folder) = home.as_folder() {
+        assert!(lines_by_id(folder).values().all(|(open, closed)| *open <= 1 && *closed <= 1));
+        assert!(quarantine(folder).is_empty());
     }
 }

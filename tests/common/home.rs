@@ -18,10 +18,15 @@ impl Home {
 
     /// The folder of a home in one.
     pub fn path(&self) -> &Path {
+        self.as_folder().expect("a folder")
+    }
+
+    /// The folder, if it is one.
+    pub fn as_folder(&self) -> Option<&Path> {
         match self {
-            Self::Folder(folder) => folder.path(),
+            Self::Folder(folder) => Some(folder.path()),
             #[cfg(feature = "postgres")]
-            Self::Database(_) => panic!("no folder"),
+            Self::Database(_) => None,
         }
     }
 

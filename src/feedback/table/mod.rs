@@ -58,6 +58,8 @@ struct Shared {
     ended: AtomicBool,
     /// What keeps us from the table, until it was looked at again.
     trouble: Mutex<Option<String>>,
+    /// All of the table has to be read anew, which may take longer than a call has.
+    forgot: AtomicBool,
 }
 
 /// The state, and the position that it stands for; they change together.
@@ -101,6 +103,7 @@ impl Shared {
     fn looked(&self) {
         *self.looked.lock() = Some(Instant::now());
         *self.trouble.lock() = None;
+        self.forgot.store(false, Ordering::Release);
     }
 
     fn trouble(&self, what: &str) {
@@ -119,6 +122,7 @@ impl Shared {
         fresh.state.inherit_clock(&view.state);
         *view = fresh;
         self.told.store(0, Ordering::Release);
+        self.forgot.store(true, Ordering::Release);
     }
 
     /// Is the state the table, as far as is known here?
@@ -151,6 +155,7 @@ impl Table {
             wake: Notify::new(),
             ended: AtomicBool::new(false),
             trouble: Mutex::default(),
+            forgot: AtomicBool::new(false),
         });
         let session = Arc::new(tokio::sync::Mutex::new(Session::new(shared.clone())));
         let table = Self { database: Database::new()?, shared, session, reader: Arc::default() };
@@ -214,8 +219,10 @@ async fn follow(shared: Arc<Shared>, session: Arc<tokio::sync::Mutex<Session>>) 
         let mut session = session.lock().await;
         let recent = shared.looked.lock().is_some_and(|at| at.elapsed() < LOOK_AGAIN);
         if !(recent && shared.is_current(shared.position())) {
+            let soon = Instant::now() + LOOK_AGAIN * 5;
+            let patient = if shared.forgot.load(Ordering::Acquire) { Instant::now() + READING } else { soon };
             // What fails now is told to the next caller that cannot wait for better times, and tried again.
-            let _ = session.refresh(Instant::now() + LOOK_AGAIN * 5).await;
+            let _ = session.read(soon, patient).await;
         }
     }
 }
