@@ -7,6 +7,7 @@
 
 mod common;
 
+use common::doomed::{Doomed, Promised, say};
 use common::postgres::{self, schema};
 use common::proxy::{Mood, Proxy};
 use common::trained::{market, model, trial, versions};
@@ -17,20 +18,13 @@ use signalloop::error::{Error, Result};
 use signalloop::feedback::StoreOptions;
 use signalloop::model::{Decision, Registry};
 use signalloop::time::now_ms;
-use std::collections::{BTreeSet, HashMap};
-use std::io::{BufRead, BufReader, Write};
+use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Child;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 const INSTANCES: usize = 3;
 const PATIENCE: Duration = Duration::from_millis(1_500);
-
-/// Says that something is safe. One write to the pipe: what was read of it was said before a kill.
-fn say(word: &str, what: &str) {
-    std::io::stdout().write_all(format!("\n{word} {what}\n").as_bytes()).unwrap();
-}
 
 /// What an instance that is cut off may hear; anything else is a defect.
 fn heard<T>(result: Result<T>) -> Option<T> {
@@ -119,34 +113,21 @@ impl Dice {
     }
 }
 
-/// An instance, its way to the database, and who reads what it says.
+/// An instance, and its way to the database.
 struct Instance {
     proxy: Proxy,
-    running: Option<(Child, std::thread::JoinHandle<()>)>,
+    running: Option<Doomed>,
 }
 
 impl Instance {
     fn start(&mut self, number: usize, caches: &Path, told: &mpsc::Sender<String>) {
-        let mut process = child("doomed_instance", &self.proxy.url, number)
-            .env("SIGNALLOOP_CHILD_CACHE", caches.join((number % INSTANCES).to_string()))
-            .spawn()
-            .unwrap();
-        let (output, told) = (process.stdout.take().unwrap(), told.clone());
-        let reader = std::thread::spawn(move || {
-            BufReader::new(output).split(b'\n').map_while(std::result::Result::ok).for_each(|line| {
-                let _ = told.send(String::from_utf8_lossy(&line).into_owned());
-            });
-        });
-        self.running = Some((process, reader));
+        let mut command = child("doomed_instance", &self.proxy.url, number);
+        command.env("SIGNALLOOP_CHILD_CACHE", caches.join((number % INSTANCES).to_string()));
+        self.running = Some(Doomed::start(&mut command, told));
     }
 
-    /// SIGKILL: no destructor, no flush.
     fn kill(&mut self) {
-        let (mut process, reader) = self.running.take().unwrap();
-        process.kill().unwrap();
-        let status = process.wait().unwrap();
-        assert!(status.code().is_none(), "an instance ended by itself: {status}");
-        reader.join().unwrap();
+        self.running.take().unwrap().kill();
     }
 
     /// Has the way to the database be bad for a while; then every connection ends.
@@ -196,24 +177,10 @@ fn nothing_acknowledged_is_lost_and_nothing_happens_twice() {
     instances.iter_mut().for_each(Instance::kill);
     drop(told);
 
-    let (mut recorded, mut closed, mut promoted) = (BTreeSet::new(), HashMap::<String, usize>::new(), BTreeSet::new());
-    for line in said {
-        match line.split_once(' ') {
-            Some(("recorded", id)) => assert!(recorded.insert(id.to_owned())),
-            Some(("closed", id)) => *closed.entry(id.to_owned()).or_default() += 1,
-            Some(("promoted", version)) => assert!(promoted.insert(version.parse::<u64>().unwrap()), "{version} twice"),
-            _ => {}
-        }
-    }
-    let store = postgres::open(&schema.url, StoreOptions::default());
-    assert_eq!((store.recovery().damaged, store.recovery().contradictions), (0, 0));
-    for id in &recorded {
-        assert_eq!(store.get(id).unwrap().map(|record| record.signal), Some(own(id)), "{id} was recorded");
-    }
-    for (id, times) in &closed {
-        assert!(store.get(id).unwrap().is_some_and(|record| record.closing.is_some()), "{id} was closed");
-        assert_eq!(*times, 1, "{id} was closed once");
-    }
+    let all = Promised::of(said);
+    all.assert_kept(&postgres::open(&schema.url, StoreOptions::default()));
+    let Promised { recorded, closed, promoted } = all;
+    assert_eq!(promoted.iter().collect::<BTreeSet<_>>().len(), promoted.len(), "a version was given twice");
     let registry = Registry::database(StoreUrl::parse(&schema.url).unwrap(), caches.path().join("last"), |_| {});
     let ledger = versions(&registry);
     assert_eq!(ledger, (1..=ledger.len() as u64).collect::<Vec<_>>(), "each version once, in order");

@@ -6,12 +6,11 @@
 
 mod common;
 
+use common::doomed::{Doomed, Promised, say};
 use common::home::{Home, on_both, open_named};
 use common::{T0, child, child_part, lines_by_id, own, setting};
 use signalloop::barrier::Outcome;
 use signalloop::feedback::StoreOptions;
-use std::collections::{BTreeSet, HashMap};
-use std::io::{BufRead, BufReader, Write};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -20,8 +19,6 @@ use std::time::Duration;
 async fn doomed_process() {
     let Some((number, home)) = child_part() else { return };
     let store = open_named(home.to_str().unwrap(), StoreOptions::default());
-    // One write to the pipe per line: what was read of it was said before the kill.
-    let say = |word: &str, id: &str| std::io::stdout().write_all(format!("\n{word} {id}\n").as_bytes()).unwrap();
     let tasks = (0..8).map(|task| {
         let store = store.clone();
         tokio::spawn(async move {
@@ -67,46 +64,21 @@ async fn what_was_acknowledged_survives_sigkill(home: Home) {
     while started < kills || !running.is_empty() {
         // Up to three at a time, so that one dies while others write.
         while started < kills && running.len() < 3 {
-            let mut process = child("doomed_process", home.name(), started).spawn().unwrap();
+            running.push(Doomed::start(&mut child("doomed_process", home.name(), started), &told));
             started += 1;
-            let (output, told) = (process.stdout.take().unwrap(), told.clone());
-            let reader = std::thread::spawn(move || {
-                BufReader::new(output).split(b'\n').map_while(Result::ok).for_each(|line| {
-                    let _ = told.send(String::from_utf8_lossy(&line).into_owned());
-                });
-            });
-            running.push((process, reader));
         }
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         std::thread::sleep(Duration::from_micros(random >> 32 & 0x3_ffff));
-        let (mut process, reader) = running.remove((random >> 60) as usize % running.len());
-        // SIGKILL: no destructor, no flush.
-        process.kill().unwrap();
-        let status = process.wait().unwrap();
-        assert!(status.code().is_none(), "a process ended by itself: {status}");
-        reader.join().unwrap();
+        running.remove((random >> 60) as usize % running.len()).kill();
     }
     drop(told);
-    let (mut recorded, mut closed) = (BTreeSet::new(), HashMap::<String, usize>::new());
-    for line in said {
-        match line.split_once(' ') {
-            Some(("recorded", id)) => assert!(recorded.insert(id.to_owned())),
-            Some(("closed", id)) => *closed.entry(id.to_owned()).or_default() += 1,
-            _ => {}
-        }
-    }
+    let promised = Promised::of(said);
     let store = home.open();
-    assert_eq!((store.recovery().damaged, store.recovery().contradictions), (0, 0));
-    for id in &recorded {
-        assert_eq!(store.get(id).unwrap().map(|record| record.signal), Some(own(id)), "{id} was recorded");
-    }
-    for (id, times) in &closed {
-        assert!(store.get(id).unwrap().is_some_and(|record| record.closing.is_some()), "{id} was closed");
-        assert_eq!(*times, 1, "{id} was closed once");
-    }
+    promised.assert_kept(&store);
     if let Some(folder) = home.as_folder() {
         assert!(lines_by_id(folder).values().all(|(open, closed)| *open <= 1 && *closed <= 1));
     }
+    let Promised { recorded, closed, .. } = promised;
     assert!(recorded.len() > kills, "the children got something done: {}", recorded.len());
     println!("{kills} kills, {} recorded, {} closed, {:?}", recorded.len(), closed.len(), store.recovery());
 }

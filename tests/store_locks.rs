@@ -4,14 +4,13 @@
 
 mod common;
 
+use common::doomed::{Doomed, Promised, say};
 use common::{btc, buy, child, child_part, lines_by_id, log, open, own, quarantine};
 use signalloop::feedback::{FeedbackStore, StoreOptions};
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::Command;
 use std::sync::mpsc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_millis(400);
@@ -20,7 +19,7 @@ fn impatient(folder: &Path) -> signalloop::error::Result<FeedbackStore> {
     FeedbackStore::open(folder, StoreOptions { patience: PATIENCE, ..StoreOptions::default() })
 }
 
-fn send(signal: &str, process: &Child) {
+fn send(signal: &str, process: &Doomed) {
     let status = Command::new("kill").args([signal, &process.id().to_string()]).status().unwrap();
     assert!(status.success());
 }
@@ -36,8 +35,7 @@ async fn recording_process() {
             for n in 0.. {
                 let id = format!("{number}-{task}-{n}");
                 assert!(store.record(own(&id)).await.unwrap());
-                // One write to the pipe a line.
-                std::io::stdout().write_all(format!("\nrecorded {id}\n").as_bytes()).unwrap();
+                say("recorded", &id);
                 if number % 2 == 1 && task == 0 && n % 10 == 9 {
                     // Refused when the files of another compaction were deleted under it, and this one's taken.
                     match store.compact().await {
@@ -53,39 +51,17 @@ async fn recording_process() {
     }
 }
 
-/// A [`recording_process`], and a thread that hears what it says.
-fn recorder(home: &Path, number: usize, told: &mpsc::Sender<String>) -> (Child, JoinHandle<()>) {
-    let mut process = child("recording_process", home, number).spawn().unwrap();
-    let (output, told) = (process.stdout.take().unwrap(), told.clone());
-    let hearing = std::thread::spawn(move || {
-        for line in BufReader::new(output).lines().map_while(Result::ok) {
-            if let Some(id) = line.strip_prefix("recorded ") {
-                // The test may have failed meanwhile.
-                let _ = told.send(id.to_owned());
-            }
-        }
-    });
-    (process, hearing)
+fn recorder(home: &Path, number: usize, told: &mpsc::Sender<String>) -> Doomed {
+    Doomed::start(&mut child("recording_process", home, number), told)
 }
 
 /// Ends the children and checks that all they said is in the log, once and whole.
-fn end_and_check(children: Vec<(Child, JoinHandle<()>)>, said: &mpsc::Receiver<String>, home: &Path) -> usize {
-    for (mut process, hearing) in children {
-        assert_eq!(process.try_wait().unwrap(), None, "a process ended by itself");
-        process.kill().unwrap();
-        process.wait().unwrap();
-        hearing.join().unwrap();
-    }
-    let store = open(home);
-    let recovery = store.recovery();
-    assert_eq!((recovery.damaged, recovery.contradictions), (0, 0));
-    let mut count = 0;
-    for id in said.try_iter() {
-        assert_eq!(store.get(&id).unwrap().map(|record| record.signal), Some(own(&id)), "{id} was recorded");
-        count += 1;
-    }
+fn end_and_check(children: Vec<Doomed>, said: &mpsc::Receiver<String>, home: &Path) -> usize {
+    children.into_iter().for_each(Doomed::kill);
+    let promised = Promised::of(said.try_iter());
+    promised.assert_kept(&open(home));
     assert!(lines_by_id(home).values().all(|(open, closed)| *open <= 1 && *closed <= 1));
-    count
+    promised.recorded.len()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -98,17 +74,22 @@ async fn a_stopped_process_that_holds_the_lock_is_named_and_loses_nothing() {
     store.record(buy("before")).await.unwrap();
     let (told, said) = mpsc::channel();
     let recorder = recorder(home.path(), 0, &told);
-    let first = said.recv_timeout(Duration::from_secs(60)).unwrap();
+    let first = loop {
+        let line = said.recv_timeout(Duration::from_secs(60)).unwrap();
+        if let Some(id) = line.strip_prefix("recorded ") {
+            break id.to_owned();
+        }
+    };
     // Stop it until it happens to be stopped with the lock in its hands.
     let file = File::open(home.path().join("signals.jsonl")).unwrap();
     loop {
-        send("-STOP", &recorder.0);
+        send("-STOP", &recorder);
         std::thread::sleep(Duration::from_millis(5));
         if file.try_lock_shared().is_err() {
             break;
         }
         file.unlock().unwrap();
-        send("-CONT", &recorder.0);
+        send("-CONT", &recorder);
         std::thread::sleep(Duration::from_millis(3));
     }
     let begin = Instant::now();
@@ -117,7 +98,7 @@ async fn a_stopped_process_that_holds_the_lock_is_named_and_loses_nothing() {
     assert!(waited >= PATIENCE && waited < PATIENCE * 10, "{waited:?}");
     assert_eq!(error.code(), "ERR_STORE_BUSY");
     if cfg!(target_os = "linux") {
-        let holder = format!("process {} (", recorder.0.id());
+        let holder = format!("process {} (", recorder.id());
         let text = error.to_string();
         assert!(text.contains(&holder) && text.contains("stopped") && text.contains("kill -CONT"), "{text}");
     }
@@ -126,7 +107,7 @@ async fn a_stopped_process_that_holds_the_lock_is_named_and_loses_nothing() {
     assert_eq!(closing.unwrap_err().code(), "ERR_STORE_BUSY");
     assert_eq!(impatient(home.path()).err().map(|error| error.code()), Some("ERR_STORE_BUSY"));
 
-    send("-CONT", &recorder.0);
+    send("-CONT", &recorder);
     assert!(store.record(buy("after")).await.unwrap());
     let closed = store.on_price(&btc(), 90.0, common::T0 + 1).await.unwrap();
     assert!(closed.iter().any(|signal| signal.id == "before"), "the price that could not close it closes it now");

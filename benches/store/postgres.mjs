@@ -10,10 +10,9 @@ import { SignalLoop } from '../../index.js'
 import { output } from '../shared/children.mjs'
 import { candles } from '../shared/data.mjs'
 import { alternate, inFolder, perSecond } from '../shared/measure.mjs'
-import { SYMBOLS, quietPrice, signal, signals } from './signals.mjs'
+import { CHUNK, SYMBOLS, quietPrice, recordedPerSecond, signal, signals } from './signals.mjs'
 
 const CALLERS = 64
-const CHUNK = 10_000
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const SERVER = join(ROOT, 'scripts', 'postgres.mjs')
 const INSTANCE = join(ROOT, 'benches', 'store', 'instance.mjs')
@@ -67,12 +66,9 @@ async function recording({ url, home, rounds, ms, bulk, peer }) {
     let n = 0
     const ours = (callers) => () => perSecond(ms, callers, () => tracker.recordSignal(signal(n++)))
     const theirs = (pool, callers) => pool && (() => perSecond(ms, callers, () => pool.insert(signal(n++))))
-    const inBulk = (record) => async () => {
-      const chunks = Array.from({ length: bulk / CHUNK }, (_, i) => signals(n + i * CHUNK, CHUNK))
+    const inBulk = (record) => () => {
       n += bulk
-      const begin = performance.now()
-      for (const chunk of chunks) await record(chunk)
-      return (bulk / (performance.now() - begin)) * 1000
+      return recordedPerSecond(n - bulk, bulk, record)
     }
     const figures = await alternate(rounds, {
       ours64: ours(CALLERS), ten: theirs(pools[0], CALLERS), all: theirs(pools[1], CALLERS),

@@ -4,10 +4,9 @@ import { join } from 'node:path'
 import { SignalLoop } from '../../index.js'
 import { alternate, inFolder, perSecond } from '../shared/measure.mjs'
 import { SqliteSignals } from './peers.mjs'
-import { signal, signals } from './signals.mjs'
+import { CHUNK, recordedPerSecond, signal } from './signals.mjs'
 
 const CALLERS = 64
-const CHUNK = 10_000
 
 async function withStores({ folder, peer }, durability, work) {
   return inFolder(folder, async (home) => {
@@ -70,12 +69,9 @@ export async function toTheSystem(settings) {
       ours1: () => perSecond(ms, 1, () => tracker.recordSignal(signal(n++))),
       theirs1: sqlite && (() => perSecond(ms, 1, async () => sqlite.insert(signal(n++)))),
     })
-    const inBulk = (record) => async () => {
-      const chunks = Array.from({ length: bulk / CHUNK }, (_, i) => signals(n + i * CHUNK, CHUNK))
+    const inBulk = (record) => () => {
       n += bulk
-      const begin = performance.now()
-      for (const chunk of chunks) await record(chunk)
-      return (bulk / (performance.now() - begin)) * 1000
+      return recordedPerSecond(n - bulk, bulk, record)
     }
     const many = await alternate(rounds, {
       ours: inBulk((chunk) => tracker.recordSignals(chunk)),

@@ -129,8 +129,8 @@ export interface LoopOptions {
   /** The home folder. Default: `SIGNALLOOP_HOME`, else `./ml`. */
   home?: string
   /**
-   * Where the signals are kept: `postgres://user:password@host/database` for a PostgreSQL that instances on several machines
-   * share, `'files'` for the home. Default: `SIGNALLOOP_STORE`, else the home. Models stay in the home; the scheduler is shared like the signals.
+   * Where signals, models and the scheduler's state are kept: `postgres://user:password@host/database` for a PostgreSQL that
+   * instances on several machines share, `'files'` for the home. Default: `SIGNALLOOP_STORE`, else the home.
    */
   store?: string
   /** Threads that train. Default: one less than the machine has cores, at least 1. */

@@ -97,6 +97,11 @@ impl Leases {
         self.shared.length
     }
 
+    /// How long one question may take of which a lease, or somebody who looks, waits.
+    pub fn patience(&self) -> Duration {
+        self.shared.patience()
+    }
+
     /// The database's clock, as far as it was heard of, UTC epoch ms.
     pub fn now_ms(&self) -> Option<i64> {
         let (there_ms, here) = (*self.shared.clocks.lock())?;

@@ -77,11 +77,24 @@ impl Link {
             }
         }
     }
-}
 
-impl Link {
-    /// Connects, brings the tables up to date, and listens to a channel that each schema has for itself; its name comes
-    /// back. `heard` is told what others notify. No lock is waited for much longer than `patience`.
+    /// [`Self::open`], and brings the tables up to date. No lock is waited for much longer than `patience`.
+    pub async fn ready(
+        url: &StoreUrl,
+        patience: Duration,
+        notified: impl Fn(i32, &str) + Send + 'static,
+    ) -> Result<Self, Failure> {
+        let link = Self::open(url, notified).await?;
+        link.migrate(url).await?;
+        // The server gives up a little before whoever waits here does, so that it can say why.
+        let (most, idle) = (patience.as_millis() * 4 / 5, MOST_IDLE.as_millis());
+        let limits = format!("SET lock_timeout = {most}; SET idle_in_transaction_session_timeout = {idle}");
+        link.client.batch_execute(&limits).await?;
+        Ok(link)
+    }
+
+    /// [`Self::ready`], and listens to a channel that each schema has for itself; its name comes back. `heard` is told what
+    /// others notify.
     pub async fn listening(
         url: &StoreUrl,
         channel: &str,
@@ -96,12 +109,7 @@ impl Link {
                 heard(what);
             }
         };
-        let link = Self::open(url, notified).await?;
-        link.migrate(url).await?;
-        // The server gives up a little before whoever waits here does, so that it can say why.
-        let (most, idle) = (patience.as_millis() * 4 / 5, MOST_IDLE.as_millis());
-        let limits = format!("SET lock_timeout = {most}; SET idle_in_transaction_session_timeout = {idle}");
-        link.client.batch_execute(&limits).await?;
+        let link = Self::ready(url, patience, notified).await?;
         let place = "SELECT pg_backend_pid(), oid FROM pg_namespace WHERE nspname = current_schema()";
         let place = link.client.query_one(place, &[]).await?;
         own.store(place.get(0), Ordering::Relaxed);

@@ -8,6 +8,8 @@ mod leases;
 #[cfg(feature = "postgres")]
 mod link;
 #[cfg(feature = "postgres")]
+mod pauses;
+#[cfg(feature = "postgres")]
 mod schema;
 #[cfg(feature = "postgres")]
 mod statements;
@@ -21,6 +23,8 @@ pub use fence::Fence;
 pub(crate) use leases::{Lease, Leases};
 #[cfg(feature = "postgres")]
 pub(crate) use link::{Failure, Link};
+#[cfg(feature = "postgres")]
+pub(crate) use pauses::Pauses;
 #[cfg(feature = "postgres")]
 pub(crate) use statements::Parameter;
 #[cfg(feature = "postgres")]

@@ -1,17 +1,13 @@
 //! Single statements over one connection: each a transaction of its own, and each sent again until it is answered.
 
-use super::{Failure, Link, StoreUrl};
+use super::{Failure, Link, Pauses, StoreUrl};
 use crate::error::{Error, Result};
 use crate::time::elapsed;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
-
-/// Pauses between two attempts to reach the database.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// A value that a statement is given.
 pub(crate) type Parameter = Box<dyn ToSql + Sync + Send>;
@@ -51,7 +47,7 @@ impl Statements {
         deadline: Instant,
         sent: &mut Duration,
     ) -> Result<Vec<Row>> {
-        let (begun, mut pause) = (Instant::now(), SHORTEST_PAUSE);
+        let (begun, mut pauses) = (Instant::now(), Pauses::until(deadline));
         let parameters: Vec<&(dyn ToSql + Sync)> = parameters.iter().map(|one| &**one as &(dyn ToSql + Sync)).collect();
         loop {
             let mut used = None;
@@ -71,11 +67,9 @@ impl Statements {
             if let Ok(mut link) = self.link.try_lock() {
                 link.take_if(|link| used.as_ref().is_some_and(|used| Arc::ptr_eq(link, used)));
             }
-            if Instant::now() + pause >= deadline {
+            if !pauses.next().await {
                 return Err(Error::Store(failure));
             }
-            sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
@@ -85,11 +79,7 @@ impl Statements {
         if let Some(link) = link.as_ref().filter(|link| !link.client.is_closed()) {
             return Ok(link.clone());
         }
-        let fresh = Link::open(&self.url, |_, _| {}).await?;
-        fresh.migrate(&self.url).await?;
-        // The server gives up a little before whoever waits here does, so that it can say why.
-        let most = self.patience.as_millis() * 4 / 5;
-        fresh.client.batch_execute(&format!("SET lock_timeout = {most}")).await?;
+        let fresh = Link::ready(&self.url, self.patience, |_, _| {}).await?;
         Ok(link.insert(Arc::new(fresh)).clone())
     }
 }

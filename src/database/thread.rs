@@ -1,8 +1,11 @@
 //! The thread that all is done on that is said to a database, and how callers wait for it.
 
 use crate::error::{Error, Result};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::{Handle, Runtime, RuntimeFlavor};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::time::{Instant, timeout_at};
 
 /// How long a call waits for the database in all, whatever happens to it meanwhile.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -54,6 +57,29 @@ impl Database {
             Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(wait),
             _ => wait(),
         }
+    }
+
+    /// [`Self::wait`] for work with something that one at a time may have. If it is not to be had by `deadline`, nothing is
+    /// done, and `late` says why.
+    pub fn wait_with<S, T, F>(
+        &self,
+        shared: &Arc<Mutex<S>>,
+        deadline: Instant,
+        work: impl FnOnce(OwnedMutexGuard<S>, Instant) -> F + Send + 'static,
+        late: impl FnOnce() -> Error + Send + 'static,
+    ) -> Result<T>
+    where
+        S: Send + 'static,
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send,
+    {
+        let shared = shared.clone();
+        self.wait(async move {
+            match timeout_at(deadline, shared.lock_owned()).await {
+                Ok(own) => work(own, deadline).await,
+                Err(_) => Err(late()),
+            }
+        })
     }
 }
 

@@ -255,26 +255,29 @@ impl SignalLoop {
     /// # Errors
     /// As [`Self::predict`].
     pub fn try_predict(&self, market: &Market, candles: Option<&[Candle]>) -> Result<Option<Prediction>> {
+        if candles.is_some_and(|candles| candles.len() > AT_ONCE) {
+            return Ok(None);
+        }
+        let known = self.registry.in_memory(market).zip(self.margin_in_memory(market));
+        let Some((model, margin)) = known else { return Ok(None) };
         let basis = match candles {
-            Some(candles) if candles.len() > AT_ONCE => return Ok(None),
             Some(candles) => Basis::given(market, candles)?,
             None => match self.tail_in_memory(market) {
                 Some(Some(tail)) => Basis::stored(market, tail)?,
                 _ => return Ok(None),
             },
         };
-        let known = self.registry.in_memory(market).zip(self.margin_in_memory(market));
-        known.map(|(model, margin)| self.prediction(market, &basis, model, margin)).transpose()
+        self.prediction(market, &basis, model, margin).map(Some)
     }
 
     /// Whether a usable model is in service. Never waits for a database: where that was not asked yet, the answer is `false`, and
     /// it is asked in the background.
     pub fn has_model(self: &Arc<Self>, market: &Market) -> bool {
-        if self.registry.in_memory(market).is_some() {
-            return true;
-        }
         if matches!(self.whereabouts, Whereabouts::Folder(_)) {
             return self.registry.get(market).is_ok();
+        }
+        if self.registry.in_memory(market).is_some() {
+            return true;
         }
         if self.asking.lock().insert(market.clone()) {
             let (this, market) = (self.clone(), market.clone());

@@ -130,7 +130,7 @@ impl Board for DatabaseOffice {
             Box::new(MOST_CLAIMS),
         ];
         let sent = elapsed();
-        let found = leases.ask(CLAIM, parameters, self.short())?;
+        let found = leases.ask(CLAIM, parameters, leases.patience())?;
         let Some(row) = found.first() else { return Ok(None) };
         let task: &str = row.get(2);
         let unknown = || Error::Store(format!("the table signalloop_jobs has a task `{task}`, which there is not"));

@@ -48,11 +48,6 @@ impl DatabaseOffice {
         Ok(self.leases.get_or_init(|| made))
     }
 
-    /// How long a question may take that only asks how things stand.
-    pub(super) fn short(&self) -> Duration {
-        (self.lease / 2).min(PATIENCE)
-    }
-
     /// Runs a statement whose first two parameters are the lease by right of which it writes, and which returns a row when it
     /// did.
     pub(super) fn write(&self, sql: &'static str, hold: &dyn Hold, rest: Vec<Parameter>) -> Result<Vec<Row>> {
@@ -127,7 +122,8 @@ impl Office for DatabaseOffice {
     }
 
     fn record(&self, task: Task) -> Result<Record> {
-        let found = self.leases()?.ask(RECORD, vec![Box::new(task.as_str())], self.short())?;
+        let leases = self.leases()?;
+        let found = leases.ask(RECORD, vec![Box::new(task.as_str())], leases.patience())?;
         let record = found.first().map_or_else(|| Ok(Record::default()), |row| decode(task.as_str(), row.get(0)))?;
         self.remember(task, &record);
         Ok(record)
@@ -173,7 +169,7 @@ impl Office for DatabaseOffice {
     fn look(&self, task: Task) -> Seen {
         let fresh = self.seen.lock().asked.is_some_and(|at| at.elapsed() < FRESH / 10);
         if !fresh {
-            let found = self.leases().and_then(|leases| leases.ask(LOOK, Vec::new(), self.short()));
+            let found = self.leases().and_then(|leases| leases.ask(LOOK, Vec::new(), leases.patience()));
             self.seen.lock().take_in(found);
         }
         self.seen.lock().of(task)
@@ -184,9 +180,8 @@ impl Office for DatabaseOffice {
         if sight.asked.is_none_or(|at| at.elapsed() >= FRESH) {
             sight.asked = Some(Instant::now());
             let seen = self.seen.clone();
-            let asked = self
-                .leases()
-                .and_then(|leases| leases.ask_later(LOOK, self.short(), move |found| seen.lock().take_in(found)));
+            let then = move |found| seen.lock().take_in(found);
+            let asked = self.leases().and_then(|leases| leases.ask_later(LOOK, leases.patience(), then));
             if let Err(error) = asked {
                 sight.take_in(Err(error));
             }

@@ -12,7 +12,7 @@ use super::line::{self, Key};
 use super::log::Recovery;
 use super::state::{Applied, Place, State};
 use super::writer::Staged;
-use crate::database::{Database, Failure, Link, PATIENCE, StoreUrl};
+use crate::database::{Database, Failure, Link, PATIENCE, Pauses, StoreUrl};
 use crate::error::{Error, Result};
 use crate::signal::Record;
 use crate::time::Tz;
@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 /// How long reading a whole table may take.
 const READING: Duration = Duration::from_secs(600);
@@ -176,20 +176,15 @@ impl Table {
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send,
     {
-        let (shared, session, deadline) = (self.shared.clone(), self.session.clone(), self.shared.deadline());
-        self.database.wait(async move {
-            match timeout_at(deadline, session.lock_owned()).await {
-                Ok(session) => act(session, deadline).await,
-                Err(_) => Err(shared.in_vain()),
-            }
-        })
+        let (shared, deadline) = (self.shared.clone(), self.shared.deadline());
+        self.database.wait_with(&self.session, deadline, act, move || shared.in_vain())
     }
 
     /// Reads the lines of rows, in no order.
     fn lines(&self, numbers: Vec<i64>) -> Result<Vec<(i64, Vec<u8>)>> {
         let (shared, reader, deadline) = (self.shared.clone(), self.reader.clone(), self.shared.deadline());
         self.database.wait(async move {
-            let mut pause = Duration::from_millis(20);
+            let mut pauses = Pauses::until(deadline);
             loop {
                 let failure = match timeout_at(deadline, read(&shared, &reader, &numbers)).await {
                     Ok(Ok(lines)) => return Ok(lines),
@@ -198,11 +193,9 @@ impl Table {
                     Err(_) => format!("{} did not answer in time", shared.url),
                 };
                 *reader.lock().await = None;
-                if Instant::now() + pause >= deadline {
+                if !pauses.next().await {
                     return Err(Error::Store(format!("{failure}; nothing was changed")));
                 }
-                sleep(pause).await;
-                pause *= 2;
             }
         })
     }

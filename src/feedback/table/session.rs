@@ -7,19 +7,15 @@
 
 use super::Shared;
 use super::rows::{KNOWN, Known, Rows, WRITE};
-use crate::database::{Failure, Link};
+use crate::database::{Failure, Link, Pauses};
 use crate::error::{Error, Result};
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 
 /// How many rows are asked for at a time.
 const PAGE: i64 = 5_000;
-/// Pauses between two attempts to connect.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// The connection; there may be none at the moment.
 pub(super) struct Session {
@@ -56,15 +52,14 @@ impl Session {
 
     /// [`Self::refresh`] that tries until one time, and in a try that goes well waits until another.
     pub async fn read(&mut self, deadline: Instant, patient: Instant) -> Result<()> {
-        let begun = Instant::now();
-        let mut pause = SHORTEST_PAUSE;
+        let (begun, mut pauses) = (Instant::now(), Pauses::until(deadline));
         loop {
             let failure = match timeout_at(patient, self.catch_up(None)).await {
                 Ok(Ok(_)) => return Ok(()),
                 Ok(Err(failure)) => failure,
                 Err(_) => Failure::Lost(self.silence(begun)),
             };
-            self.lost(failure, "nothing was changed", &mut pause, deadline).await?;
+            self.lost(failure, "nothing was changed", &mut pauses).await?;
         }
     }
 
@@ -74,8 +69,7 @@ impl Session {
     /// # Errors
     /// As [`Self::refresh`]; the message says whether the rows may have been written all the same.
     pub async fn write(&mut self, rows: &Rows, deadline: Instant) -> Result<bool> {
-        let begun = Instant::now();
-        let mut pause = SHORTEST_PAUSE;
+        let (begun, mut pauses) = (Instant::now(), Pauses::until(deadline));
         let mut sent = false;
         loop {
             let failure = match timeout_at(deadline, self.attempt(rows, &mut sent)).await {
@@ -84,7 +78,7 @@ impl Session {
                 Err(_) => Failure::Lost(self.silence(begun)),
             };
             let known = if sent { "part of it may be found recorded later" } else { "nothing of it was recorded" };
-            self.lost(failure, known, &mut pause, deadline).await?;
+            self.lost(failure, known, &mut pauses).await?;
         }
     }
 
@@ -251,19 +245,14 @@ impl Session {
     }
 
     /// Gives up the connection and waits a little, unless it is time to tell the caller.
-    async fn lost(&mut self, failure: Failure, known: &str, pause: &mut Duration, deadline: Instant) -> Result<()> {
+    async fn lost(&mut self, failure: Failure, known: &str, pauses: &mut Pauses) -> Result<()> {
         match failure {
             Failure::Refused(Error::Store(what)) => Err(Error::Store(format!("{what}; {known}"))),
             Failure::Refused(error) => Err(error),
             Failure::Lost(what) => {
                 self.open = None;
                 self.shared.trouble(&what);
-                if Instant::now() + *pause >= deadline {
-                    return Err(Error::Store(format!("{what}; {known}")));
-                }
-                sleep(*pause).await;
-                *pause = (*pause * 2).min(LONGEST_PAUSE);
-                Ok(())
+                if pauses.next().await { Ok(()) } else { Err(Error::Store(format!("{what}; {known}"))) }
             }
         }
     }

@@ -84,7 +84,7 @@ impl Registry {
                 let reason = "its trainings and rollbacks are others there; what is there stays".to_owned();
                 return Ok(Taken::Refused(reason));
             }
-            let versions = self.missing(other, market, &state)?;
+            let versions = self.versions_not_here(other, market, &state)?;
             let next = Next { state: state.clone(), versions, entries: entries.split_off(common), fence: None };
             let rest = next.entries.clone();
             if change.commit(next)?.is_some() {
@@ -95,7 +95,7 @@ impl Registry {
     }
 
     /// The versions that a state speaks of, as far as they are there and not here.
-    fn missing(&self, other: &Self, market: &Market, state: &State) -> Result<Vec<(u64, Vec<u8>)>> {
+    fn versions_not_here(&self, other: &Self, market: &Market, state: &State) -> Result<Vec<(u64, Vec<u8>)>> {
         let mut versions = Vec::new();
         for version in state.predecessors.iter().copied().chain(state.champion) {
             // One that is gone, or damaged, is no better elsewhere.

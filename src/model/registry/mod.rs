@@ -278,8 +278,7 @@ impl Registry {
             let mark = self.shelf.mark(market)?.ok_or_else(|| no_model(market))?;
             let now = self.shelf.served(market, &mark)?.ok_or_else(|| no_model(market))?;
             if now == served {
-                let path = self.shelf.path(market, Some(served.version));
-                return file::refuse(&path, "it is missing, though it is said to be in service".to_owned());
+                return self.missing(market, served.version);
             }
             served = now;
         }
@@ -289,6 +288,12 @@ impl Registry {
     fn read(&self, market: &Market, version: u64) -> Result<Option<Model>> {
         let bytes = self.shelf.bytes(market, version)?;
         bytes.map(|bytes| file::decode(&bytes, &self.shelf.path(market, Some(version)), market, version)).transpose()
+    }
+
+    /// That a version in service is not there.
+    fn missing<T>(&self, market: &Market, version: u64) -> Result<T> {
+        let problem = "it is missing, though it is said to be in service".to_owned();
+        file::refuse(&self.shelf.path(market, Some(version)), problem)
     }
 
     /// A market's state, counting on from all numbers that were ever given.
@@ -341,7 +346,7 @@ impl Registry {
         };
         let version = state.champion?;
         let path = self.shelf.path(market, Some(version));
-        let missing = || file::refuse(&path, "it is missing, though it is said to be in service".to_owned());
+        let missing = || self.missing(market, version);
         let record = self.read(market, version).and_then(|model| model.map_or_else(missing, |model| Ok(model.record)));
         Some(Listed {
             stem,

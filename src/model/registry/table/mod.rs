@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedMutexGuard, watch};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 
 /// How often the tables are looked at unasked: a lost notification is made good so soon.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -204,13 +204,8 @@ impl Table {
         F: Future<Output = Result<T>> + Send,
     {
         let (connection, shared) = (self.connection()?, self.shared.clone());
-        let (session, deadline) = (connection.session.clone(), Instant::now() + shared.patience);
-        connection.database.wait(async move {
-            match timeout_at(deadline, session.lock_owned()).await {
-                Ok(session) => act(session, deadline).await,
-                Err(_) => Err(shared.in_vain()),
-            }
-        })
+        let deadline = Instant::now() + shared.patience;
+        connection.database.wait_with(&connection.session, deadline, act, move || shared.in_vain())
     }
 
     /// Asks for something that changes nothing.

@@ -2,7 +2,7 @@
 
 use super::super::shelf::{Head, Next, Served, superfluous};
 use super::checksum;
-use crate::database::{Failure, Link};
+use crate::database::{Failure, Link, Pauses};
 use crate::error::{Error, Result};
 use crate::model::ledger::Entry;
 use crate::symbol::Market;
@@ -11,12 +11,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tokio_postgres::{GenericClient, Row};
-
-/// Pauses between two attempts.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// What is in service, by position in [`head`].
 const HEADS: &str = "SELECT m.symbol, m.timeframe, m.batch, m.champion, v.checksum FROM signalloop_markets m \
@@ -73,8 +69,7 @@ impl Session {
         known: impl Fn() -> &'static str,
         act: impl for<'a> Fn(&'a mut Open) -> Attempt<'a, T>,
     ) -> Result<T> {
-        let begun = Instant::now();
-        let mut pause = SHORTEST_PAUSE;
+        let (begun, mut pauses) = (Instant::now(), Pauses::until(deadline));
         loop {
             let attempt = async { act(self.connected().await?).await };
             let what = match timeout_at(deadline, attempt).await {
@@ -91,11 +86,9 @@ impl Session {
             };
             self.open = None;
             self.shared.trouble(&what);
-            if Instant::now() + pause >= deadline {
+            if !pauses.next().await {
                 return Err(Error::Store(format!("{what}; {}", known())));
             }
-            sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
