@@ -221,7 +221,7 @@ pub(super) struct Facts<'a> {
 
 impl<'a> From<Own<'a>> for Facts<'a> {
     fn from(own: Own<'a>) -> Self {
-        let Own { id, symbol, timeframe, direction, confidence, timestamp_ms, levels, closing } = own;
+        let Own { id, symbol, timeframe, direction, confidence, timestamp_ms, levels, closing, rest: _ } = own;
         let (key, symbol) = (Key::of(id), Cow::Borrowed(symbol));
         Self { key, symbol, timeframe, direction, confidence, timestamp_ms, levels, closing }
     }

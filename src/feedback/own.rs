@@ -9,7 +9,7 @@ use crate::symbol::{Symbol, Timeframe};
 use crate::time;
 use crate::time::Tz;
 
-/// What a line says of a signal, borrowed from it; indicators, features and a caller's own keys are passed over.
+/// What a line says of a signal, borrowed from it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Own<'a> {
     pub id: &'a str,
@@ -22,6 +22,8 @@ pub(super) struct Own<'a> {
     /// `None` for a HOLD.
     pub levels: Option<Levels>,
     pub closing: Option<Closing>,
+    /// Indicators, features and a caller's own keys, which are passed over: the members of an object, as JSON.
+    pub rest: &'a str,
 }
 
 /// Objects and arrays that nest deeper are left to the other reader, which knows how deep is too deep.
@@ -82,20 +84,22 @@ pub(super) fn read(body: &[u8], zone: Tz) -> Option<Own<'_>> {
     rest.literal(",\"timestamp\":")?;
     let timestamp_ms = rest.time(zone)?;
     let expires_ms = rest.optional(",\"expires_at\":", |rest| rest.time(zone).filter(|at| *at > timestamp_ms))?;
+    let passed_over = rest.at;
     rest.optional(",\"indicators\":", |rest| if rest.next()? == b'{' { rest.skip(DEPTH) } else { None })?;
     rest.optional(",\"features\":", |rest| rest.skip(DEPTH))?;
-    loop {
+    let members = loop {
+        let members = &rest.text[passed_over..rest.at];
         rest.literal(",")?;
         let key = rest.string()?;
         rest.literal(":")?;
         if key == "outcome" {
-            break;
+            break members.strip_prefix(',').unwrap_or_default();
         }
         if MEANINGFUL.contains(&key) {
             return None;
         }
         rest.skip(DEPTH)?;
-    }
+    };
     let levels = match direction {
         None => None,
         Some(direction) => {
@@ -123,7 +127,7 @@ pub(super) fn read(body: &[u8], zone: Tz) -> Option<Own<'_>> {
         }
     };
     let whole = rest.at == rest.text.len();
-    whole.then_some(Own { id, symbol, timeframe, direction, confidence, timestamp_ms, levels, closing })
+    whole.then_some(Own { id, symbol, timeframe, direction, confidence, timestamp_ms, levels, closing, rest: members })
 }
 
 /// Is it a symbol in the only spelling that [`Symbol::parse`] leaves as it is?

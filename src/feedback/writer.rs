@@ -12,7 +12,7 @@ use crate::error::{self, Error, Result};
 use crate::signal::{Closing, Record, Signal, assumed_profit};
 use crate::time::Tz;
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasherDefault;
 use std::ops::Range;
 use std::sync::{Arc, mpsc};
@@ -174,6 +174,20 @@ impl<'a> Staged<'a> {
     }
 }
 
+/// The changes that are first in the queue, those of at most so many callers; none if something else is first.
+fn next_batch(waiting: &mut VecDeque<Job>, most: usize) -> Vec<Changes> {
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    while batch.len() < most
+        && bytes < BATCH_BYTES
+        && matches!(waiting.front(), Some(Job::Changes(_)))
+        && let Some(Job::Changes(changes)) = waiting.pop_front()
+    {
+        bytes += changes.changes.iter().map(Change::bytes).sum::<usize>();
+        batch.push(changes);
+    }
+    batch
+}
+
 impl Writer {
     pub fn new(journal: Arc<dyn Journal>, turns: Box<dyn Turns>, zone: Tz) -> Self {
         Self { journal, turns, zone }
@@ -181,19 +195,21 @@ impl Writer {
 
     /// Works until the last sender is gone and the queue is empty.
     pub fn run(mut self, jobs: &mpsc::Receiver<Job>) {
-        while let Ok(first) = jobs.recv() {
-            let mut next = Some(first);
-            let mut batch = Vec::new();
-            let mut bytes = 0;
-            while let Some(Job::Changes(changes)) = next {
-                bytes += changes.changes.iter().map(Change::bytes).sum::<usize>();
-                batch.push(changes);
-                next = if bytes < BATCH_BYTES { jobs.try_recv().ok() } else { None };
+        let mut waiting = VecDeque::new();
+        let mut served = 0;
+        loop {
+            if waiting.is_empty() {
+                let Ok(first) = jobs.recv() else { break };
+                waiting.push_back(first);
             }
+            waiting.extend(jobs.try_iter());
+            // Of callers that come again as soon as they are served, half: they work while the others wait for the store.
+            let share = (served + waiting.len()).div_ceil(2);
+            let batch = next_batch(&mut waiting, share);
+            served = batch.len();
             if !batch.is_empty() {
                 self.serve(batch);
-            }
-            if let Some(Job::Swap(copy, reply)) = next {
+            } else if let Some(Job::Swap(copy, reply)) = waiting.pop_front() {
                 let result = error::guard(|| self.turns.swap(copy));
                 self.turns.end();
                 // A compaction that no longer waits was closed meanwhile.

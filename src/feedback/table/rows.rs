@@ -1,6 +1,7 @@
 //! Rows of the table `signals`: what a record is written as, and how it is read back, the same to the bit.
 
 use super::super::line::{self, Facts, Key, Reason};
+use super::super::own::Own;
 use super::super::state::{Place, State};
 use super::super::writer::Staged;
 use crate::barrier::{Direction, Levels, Outcome};
@@ -19,27 +20,37 @@ use tokio_postgres::types::{FromSql, ToSql};
 pub(super) const KNOWN: &str = "number, change, batch, id, symbol, timeframe, direction, confidence, entry_price, \
     stop_loss, take_profit, given_at, expires_at, outcome, exit_price, profit_percent, closed_at, exact";
 
-/// Writes rows in their turn: nothing of it if the position is not `$1` any more. A row that is there already is closed.
-pub(super) const WRITE: &str = "\
-    WITH turn AS (UPDATE signals_position SET position = $2 WHERE position = $1 RETURNING position), \
-    written AS ( \
-      INSERT INTO signals AS s (number, change, batch, id, symbol, timeframe, direction, confidence, entry_price, \
-        stop_loss, take_profit, given_at, expires_at, outcome, exit_price, profit_percent, closed_at, rest, exact) \
-      SELECT new.number, new.change, $3, new.id, new.symbol, new.timeframe, new.direction, new.confidence, \
-        new.entry_price, new.stop_loss, new.take_profit, new.given_at, new.expires_at, new.outcome, new.exit_price, \
-        new.profit_percent, new.closed_at, new.rest::jsonb, new.exact \
-      FROM turn, unnest($5::bigint[], $6::bigint[], $7::text[], $8::text[], $9::text[], $10::text[], \
-        $11::float8[], $12::float8[], $13::float8[], $14::float8[], $15::timestamptz[], $16::timestamptz[], \
-        $17::text[], $18::float8[], $19::float8[], $20::timestamptz[], $21::text[], $22::text[]) \
-        AS new(number, change, id, symbol, timeframe, direction, confidence, entry_price, stop_loss, take_profit, \
-          given_at, expires_at, outcome, exit_price, profit_percent, closed_at, rest, exact) \
-      ON CONFLICT (number) DO UPDATE SET change = excluded.change, batch = excluded.batch, \
-        confidence = excluded.confidence, outcome = excluded.outcome, exit_price = excluded.exit_price, \
-        profit_percent = excluded.profit_percent, closed_at = excluded.closed_at, rest = excluded.rest, \
-        exact = excluded.exact \
-      WHERE s.outcome = 'ACTIVE' \
-      RETURNING 1) \
-    SELECT (SELECT count(*) FROM written), pg_notify($4, position::text) FROM turn";
+/// Closes a row that is there already, and open.
+const CLOSE: &str = "\
+    ON CONFLICT (number) DO UPDATE SET change = excluded.change, batch = excluded.batch, \
+      confidence = excluded.confidence, outcome = excluded.outcome, exit_price = excluded.exit_price, \
+      profit_percent = excluded.profit_percent, closed_at = excluded.closed_at, rest = excluded.rest, \
+      exact = excluded.exact \
+    WHERE s.outcome = 'ACTIVE' \
+    RETURNING 1";
+
+/// Writes rows in their turn, and says how many: nothing of it if the position is not `$1` any more. Where all of them are
+/// new, none is looked for to be closed.
+///
+/// The arrays are unnested side by side in the list of what is selected: as tables to select from, each of them would be
+/// stored before it is read.
+pub(super) fn write(all_new: bool) -> String {
+    let (close, count) =
+        if all_new { ("", "cardinality($5)::bigint") } else { (CLOSE, "(SELECT count(*) FROM written)") };
+    format!(
+        "WITH turn AS (UPDATE signals_position SET position = $2 WHERE position = $1 RETURNING position), \
+        written AS ( \
+          INSERT INTO signals AS s (number, change, batch, id, symbol, timeframe, direction, confidence, entry_price, \
+            stop_loss, take_profit, given_at, expires_at, outcome, exit_price, profit_percent, closed_at, rest, exact) \
+          SELECT unnest($5::bigint[]), unnest($6::bigint[]), $3, unnest($7::text[]), unnest($8::text[]), \
+            unnest($9::text[]), unnest($10::text[]), unnest($11::float8[]), unnest($12::float8[]), unnest($13::float8[]), \
+            unnest($14::float8[]), unnest($15::timestamptz[]), unnest($16::timestamptz[]), unnest($17::text[]), \
+            unnest($18::float8[]), unnest($19::float8[]), unnest($20::timestamptz[]), unnest($21::text[])::jsonb, \
+            unnest($22::text[]) \
+          FROM turn {close}) \
+        SELECT {count}, pg_notify($4, position::text) FROM turn"
+    )
+}
 
 /// Rows about to be written, column by column.
 #[derive(Default)]
@@ -85,38 +96,40 @@ impl Rows {
             {
                 let change = from + seen.len() as i64;
                 let number = state.place(facts.key).map_or(change, |place| place.offset as i64);
-                let record = line::decode(line, zone).map_err(Error::Internal)?;
-                rows.add(number, change, &record, facts.key, line)?;
+                rows.number.push(number);
+                rows.change.push(change);
+                match line::own(line, zone).and_then(Columns::of_own) {
+                    Some(columns) => rows.add(columns, facts.key, line),
+                    None => {
+                        let record = line::decode(line, zone).map_err(Error::Internal)?;
+                        rows.add(Columns::of(&record)?, facts.key, line);
+                    }
+                }
             }
         }
         Ok(rows)
     }
 
-    fn add(&mut self, number: i64, change: i64, record: &Record, key: Key, line: &[u8]) -> Result<()> {
-        let signal = &record.signal;
-        let rest = rest(signal)?;
-        let exact = !is_kept(&signal.id, &rest);
+    fn add(&mut self, columns: Columns<'_>, key: Key, line: &[u8]) {
+        let Columns { id, rest, closing, .. } = columns;
+        let exact = !is_kept(id, &rest);
         self.keys.push(key);
-        self.number.push(number);
-        self.change.push(change);
-        self.id.push(if exact { readable(&signal.id, key) } else { signal.id.clone() });
-        self.symbol.push(signal.symbol.as_str().to_owned());
-        self.timeframe.push(signal.timeframe.as_str());
-        self.direction.push(signal.direction.map_or("HOLD", Direction::as_str));
-        self.confidence.push(signal.confidence);
-        self.entry_price.push(signal.entry_price);
-        self.stop_loss.push(signal.stop_loss);
-        self.take_profit.push(signal.take_profit);
-        self.given_at.push(time(signal.timestamp_ms));
-        self.expires_at.push(signal.expires_ms.map(time));
-        let closing = record.closing.as_ref();
+        self.id.push(if exact { readable(id, key) } else { id.to_owned() });
+        self.symbol.push(columns.symbol.to_owned());
+        self.timeframe.push(columns.timeframe.as_str());
+        self.direction.push(columns.direction.map_or("HOLD", Direction::as_str));
+        self.confidence.push(columns.confidence);
+        self.entry_price.push(columns.entry_price);
+        self.stop_loss.push(columns.stop_loss);
+        self.take_profit.push(columns.take_profit);
+        self.given_at.push(time(columns.timestamp_ms));
+        self.expires_at.push(columns.expires_ms.map(time));
         self.outcome.push(closing.map_or(Outcome::Active, |closing| closing.outcome).as_str());
         self.exit_price.push(closing.and_then(|closing| closing.exit_price));
         self.profit_percent.push(closing.map(|closing| closing.profit_percent));
         self.closed_at.push(closing.map(|closing| time(closing.closed_ms)));
-        self.rest.push(rest.replace("\\u0000", "\\ufffd"));
+        self.rest.push(if exact { rest.replace("\\u0000", "\\ufffd") } else { rest });
         self.exact.push(exact.then(|| String::from_utf8_lossy(line).into_owned()));
-        Ok(())
     }
 
     /// How many there are.
@@ -124,12 +137,17 @@ impl Rows {
         self.number.len()
     }
 
+    /// Is none of them there already?
+    pub fn all_new(&self) -> bool {
+        self.number == self.change
+    }
+
     /// The position that the table will be at.
     pub fn to(&self) -> i64 {
         self.from + self.count() as i64
     }
 
-    /// The parameters of [`WRITE`] from `$3` on, but for the channel's name, which is `$4`.
+    /// The parameters of [`write`] from `$3` on, but for the channel's name, which is `$4`.
     pub fn columns(&self) -> [&(dyn ToSql + Sync); 18] {
         [
             &self.number,
@@ -156,6 +174,62 @@ impl Rows {
     /// The number of the row of each signal, in the order of its first line.
     pub fn numbers(&self) -> &[i64] {
         &self.number
+    }
+}
+
+/// What a record says, column by column.
+struct Columns<'a> {
+    id: &'a str,
+    symbol: &'a str,
+    timeframe: Timeframe,
+    direction: Option<Direction>,
+    confidence: Option<f64>,
+    entry_price: Option<f64>,
+    stop_loss: Option<f64>,
+    take_profit: Option<f64>,
+    timestamp_ms: i64,
+    expires_ms: Option<i64>,
+    closing: Option<Closing>,
+    /// What it says beside its columns, as JSON text.
+    rest: String,
+}
+
+impl<'a> Columns<'a> {
+    fn of(record: &'a Record) -> Result<Self> {
+        let Record { signal, closing } = record;
+        Ok(Self {
+            id: &signal.id,
+            symbol: signal.symbol.as_str(),
+            timeframe: signal.timeframe,
+            direction: signal.direction,
+            confidence: signal.confidence,
+            entry_price: signal.entry_price,
+            stop_loss: signal.stop_loss,
+            take_profit: signal.take_profit,
+            timestamp_ms: signal.timestamp_ms,
+            expires_ms: signal.expires_ms,
+            closing: *closing,
+            rest: rest(signal)?,
+        })
+    }
+
+    /// The same without reading all of the line; `None` for a HOLD, whose prices are passed over.
+    fn of_own(own: Own<'a>) -> Option<Self> {
+        let levels = own.levels?;
+        Some(Self {
+            id: own.id,
+            symbol: own.symbol,
+            timeframe: own.timeframe,
+            direction: own.direction,
+            confidence: own.confidence,
+            entry_price: Some(levels.entry),
+            stop_loss: levels.stop_loss,
+            take_profit: levels.take_profit,
+            timestamp_ms: own.timestamp_ms,
+            expires_ms: levels.expires_ms,
+            closing: own.closing,
+            rest: format!("{{{}}}", own.rest),
+        })
     }
 }
 

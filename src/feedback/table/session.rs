@@ -6,7 +6,7 @@
 //! again while nobody else can write.
 
 use super::Shared;
-use super::rows::{KNOWN, Known, Rows, WRITE};
+use super::rows::{self, KNOWN, Known, Rows};
 use crate::database::{Failure, Link, Pauses};
 use crate::error::{Error, Result};
 use std::sync::Arc;
@@ -34,6 +34,7 @@ struct Open {
     lock: Statement,
     first: Statement,
     since: Statement,
+    record: Statement,
     write: Statement,
 }
 
@@ -106,13 +107,14 @@ impl Session {
         parameters.extend(columns);
         *sent = true;
         let client = &open.link.client;
+        let write = if rows.all_new() { &open.record } else { &open.write };
         let written = if open.locked {
             let commit = async { client.batch_execute("COMMIT").await };
-            let (written, committed) = tokio::join!(client.query_opt(&open.write, &parameters), commit);
+            let (written, committed) = tokio::join!(client.query_opt(write, &parameters), commit);
             open.locked = false;
             written.and_then(|row| committed.map(|()| row))
         } else {
-            client.query_opt(&open.write, &parameters).await
+            client.query_opt(write, &parameters).await
         };
         match written {
             Ok(Some(row)) if row.get::<_, i64>(0) == count => {
@@ -274,12 +276,14 @@ async fn connect(shared: &Arc<Shared>) -> std::result::Result<Open, Failure> {
     let client = &link.client;
     let first = format!("SELECT {KNOWN} FROM signals WHERE number > $1 ORDER BY number LIMIT $2");
     let since = format!("SELECT {KNOWN} FROM signals WHERE change > $1 ORDER BY change LIMIT $2");
-    let (position, lock, first, since, write) = tokio::try_join!(
+    let (record, write) = (rows::write(true), rows::write(false));
+    let (position, lock, first, since, record, write) = tokio::try_join!(
         client.prepare("SELECT position FROM signals_position"),
         client.prepare("SELECT position FROM signals_position FOR UPDATE"),
         client.prepare(&first),
         client.prepare(&since),
-        client.prepare(WRITE),
+        client.prepare(&record),
+        client.prepare(&write),
     )?;
-    Ok(Open { link, channel, locked: false, position, lock, first, since, write })
+    Ok(Open { link, channel, locked: false, position, lock, first, since, record, write })
 }
