@@ -52,8 +52,14 @@ impl Heard {
 }
 
 fn open(home: &Path, clock: &Clock, exchange: Option<&Simulator>) -> (Arc<SignalLoop>, Heard) {
+    open_in(None, home, clock, exchange)
+}
+
+/// With its signals in a database.
+fn open_in(store: Option<&str>, home: &Path, clock: &Clock, exchange: Option<&Simulator>) -> (Arc<SignalLoop>, Heard) {
     let options = Options {
         home: Some(home.to_owned()),
+        store: store.map(str::to_owned),
         threads: Some(1),
         clock: clock.clone(),
         exchange_url: Some(exchange.map_or("http://127.0.0.1:9", |exchange| exchange.url()).to_owned()),
@@ -166,6 +172,64 @@ async fn a_poor_market_is_trained_anew_once_and_close_does_not_wait_for_the_end(
     let clock = std::time::Instant::now();
     core.close().await;
     assert!(clock.elapsed() < Duration::from_secs(20), "{:?}", clock.elapsed());
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread")]
+async fn instances_of_a_database_know_together_and_train_once() {
+    let name = "instances_of_a_database_know_together_and_train_once";
+    let Some(schema) = common::postgres::schema(name) else { return };
+    let homes = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let start_ms = 1_735_689_600_000;
+    let clock = Clock::standing(start_ms + 60 * DAY);
+    let options = SimulatorOptions { start_ms, clock: clock.clone(), ..SimulatorOptions::default() };
+    let exchange = Simulator::start(options).unwrap();
+    let [(a, at_a), (b, at_b), (c, at_c)] =
+        homes.each_ref().map(|home| open_in(Some(&schema.url), home.path(), &clock, Some(&exchange)));
+    let request = || {
+        let (symbols, timeframes) = (Some(vec![market().symbol]), Some(vec![market().timeframe]));
+        TrainRequest { symbols, timeframes, ..TrainRequest::default() }
+    };
+    assert!(a.train(request(), Cancel::default(), |_| {}).await.unwrap().results[0].trained.is_ok());
+    clock.set(clock.now_ms() + HOUR);
+    live(&a, &clock, "a", "----------").await;
+
+    // The same signals are judged by two at once: one of them tells, and trains.
+    let now_ms = clock.now_ms();
+    let judges = [&a, &b].map(|core| {
+        let core = core.clone();
+        tokio::task::spawn_blocking(move || core.check_performance(now_ms))
+    });
+    for judge in judges {
+        judge.await.unwrap().unwrap();
+    }
+    let all = |wanted: fn(&Event) -> bool| [&at_a, &at_b, &at_c].iter().map(|heard| heard.count(wanted)).sum::<usize>();
+    let finished = |event: &Event| matches!(event, Event::EmergencyTrainingFinished { .. });
+    for _ in 0..300 {
+        if all(finished) > 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // Longer than the check takes that the closings themselves asked for.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let started = |event: &Event| matches!(event, Event::EmergencyTrainingStarted(_));
+    assert_eq!((all(started), all(finished), all(is_mode)), (1, 1, 2));
+
+    // One that closed nothing and judged nothing hears of it.
+    let filter = StatsFilter::default();
+    for _ in 0..100 {
+        if c.conservative_mode(&filter).unwrap().active {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(c.conservative_mode(&filter).unwrap().active);
+    assert_eq!(c.conservative_mode(&filter).unwrap(), a.conservative_mode(&filter).unwrap());
+    for core in [a, b, c] {
+        core.close().await;
+    }
+    assert_eq!(schema.ask("SELECT state LIKE '%BTCUSDT%' FROM signalloop_performance"), ["t"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

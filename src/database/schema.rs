@@ -5,7 +5,12 @@ use crate::error::Error;
 use tokio_postgres::error::SqlState;
 
 /// The steps that made the schema what it is; never changed, only added to. The version is how many were taken.
-const STEPS: [&str; 3] = [include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
+const STEPS: [&str; 4] = [
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+    include_str!("schema/4.sql"),
+];
 
 /// The version that this program works with.
 const VERSION: i32 = STEPS.len() as i32;

@@ -15,6 +15,7 @@ mod predict;
 mod prices;
 mod schedule;
 mod settings;
+mod standing;
 mod status;
 mod tails;
 mod tasks;

@@ -4,23 +4,21 @@
 //! Nothing of this happens in a caller's path. A closing asks for a check, which runs in the background half a second
 //! later, once for all closings of that time.
 
+use super::standing::{DriftState, Kept, Standing};
 use super::{Event, SignalLoop, TrainMode, TrainRequest};
 use crate::cancel::Cancel;
 use crate::config::PoorRule;
 use crate::error::{Error, Result};
 use crate::features::{FEATURES, VERSION};
 use crate::feedback::{ClosedSignal, Ended, FeedbackStore, StatsFilter};
-use crate::files::{Stamp, create_folder, write_atomically};
 use crate::learning::drift::{OutcomeMonitor, Samples, entry_drift};
 use crate::learning::performance::{Change, Evidence, Performance, Turn};
 use crate::signal::Record;
 use crate::symbol::{Market, Timeframe};
 use crate::time::DAY_MS;
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -33,25 +31,6 @@ const BEFORE: usize = 200;
 /// The chance of a false alarm of one entry test; small, for features of neighbouring signals resemble each other.
 const ALPHA: f64 = 0.001;
 
-/// `performance.json`: what the loop knows of its own live results.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-struct State {
-    performance: Performance,
-    /// What was told of drift, by market.
-    drift: Vec<DriftState>,
-}
-
-/// How far a market was looked at for drift.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct DriftState {
-    #[serde(flatten)]
-    market: Market,
-    /// Closings of later times are new to the outcome test.
-    outcomes_ms: i64,
-    /// And to the entry test.
-    entries_ms: i64,
-}
-
 /// What a loop keeps in memory for the checks.
 #[derive(Default)]
 pub(super) struct Checks {
@@ -61,7 +40,7 @@ pub(super) struct Checks {
     running: Mutex<()>,
     /// Held by the emergency training that runs.
     training: Arc<tokio::sync::Mutex<()>>,
-    known: Mutex<Option<(Stamp, Arc<State>)>>,
+    pub(super) kept: Kept,
 }
 
 /// Conservative mode as statistics tell it.
@@ -151,20 +130,13 @@ impl SignalLoop {
         let rule = &config.poor_performance;
         let since_ms = now_ms - i64::from(rule.window_days) * DAY_MS;
         let outcomes = self.store()?.ended(&StatsFilter { since_ms: Some(since_ms), ..StatsFilter::default() })?;
-        let (due, news) = {
-            let _between_processes = self.state_lock()?;
-            let before = self.state()?;
-            let mut state = State::clone(&before);
-            let (performance, changes) = state.performance.next(&outcomes, rule, config.fee_bps, now_ms);
-            state.performance = performance;
+        let (due, news) = self.change_standing(|standing| {
+            let (performance, changes) = standing.performance.next(&outcomes, rule, config.fee_bps, now_ms);
+            standing.performance = performance;
             let mut news: Vec<Event> = changes.into_iter().map(|change| conservative(change, rule.rule)).collect();
-            news.extend(self.look_for_drift(&mut state.drift, &outcomes)?);
-            let due = self.begin_emergency(&mut state.performance, now_ms);
-            if state != *before {
-                self.write_state(&state)?;
-            }
-            (due, news)
-        };
+            news.extend(self.look_for_drift(&mut standing.drift, &outcomes)?);
+            Ok((self.begin_emergency(&mut standing.performance, now_ms), news))
+        })?;
         news.iter().for_each(|event| self.emit(event));
         let markets: BTreeSet<&Market> = outcomes.iter().map(|outcome| &outcome.market).collect();
         for market in markets {
@@ -309,22 +281,16 @@ impl SignalLoop {
 
     /// Percentage points, as a probability, that a bet on `market` needs above break-even: 0, but in conservative mode.
     pub(super) fn conservative_margin(&self, market: &Market) -> Result<f64> {
-        Ok(self.margin(market, &*self.state()?))
+        Ok(self.margin(market, &*self.standing()?))
     }
 
     /// [`Self::conservative_margin`], where it is known without reading the file; `None` where that must be read.
     pub(super) fn margin_in_memory(&self, market: &Market) -> Option<f64> {
-        match Stamp::of(&self.state_path()).ok()? {
-            None => Some(0.0),
-            Some(stamp) => {
-                let known = self.checks.known.try_lock()?;
-                known.as_ref().filter(|(of, _)| *of == stamp).map(|(_, state)| self.margin(market, state))
-            }
-        }
+        Some(self.margin(market, &*self.standing_in_memory()?))
     }
 
-    fn margin(&self, market: &Market, state: &State) -> f64 {
-        match state.performance.conservative(market) {
+    fn margin(&self, market: &Market, standing: &Standing) -> f64 {
+        match standing.performance.conservative(market) {
             Some(_) => self.config().poor_performance.conservative_margin / 100.0,
             None => 0.0,
         }
@@ -335,7 +301,7 @@ impl SignalLoop {
     /// # Errors
     /// [`Error::Io`] when `performance.json` cannot be read.
     pub fn feedback_strength(&self, market: &Market) -> Result<f64> {
-        Ok(self.state()?.performance.feedback_strength(market))
+        Ok(self.standing()?.performance.feedback_strength(market))
     }
 
     /// Conservative mode of what a filter asks for.
@@ -343,9 +309,9 @@ impl SignalLoop {
     /// # Errors
     /// [`Error::Io`] when `performance.json` cannot be read.
     pub fn conservative_mode(&self, filter: &StatsFilter) -> Result<ConservativeMode> {
-        let state = self.state()?;
+        let standing = self.standing()?;
         let rule = self.config().poor_performance.rule;
-        let performance = &state.performance;
+        let performance = &standing.performance;
         let modes: Vec<_> = match (&filter.symbol, filter.timeframe) {
             (Some(symbol), Some(timeframe)) => {
                 let market = Market { symbol: symbol.clone(), timeframe };
@@ -369,44 +335,6 @@ impl SignalLoop {
             reason: first.map(|mode| in_words(&mode.evidence, rule)),
             scopes: modes.into_iter().map(|(scope, _)| scope).collect(),
         })
-    }
-
-    fn state_path(&self) -> PathBuf {
-        self.home.join("performance.json")
-    }
-
-    /// Excludes other processes from changing the state; over when dropped.
-    fn state_lock(&self) -> Result<std::fs::File> {
-        create_folder(&self.home)?;
-        let path = self.home.join("performance.lock");
-        let file = std::fs::File::options().create(true).truncate(false).write(true).open(&path);
-        let file = file.map_err(|e| Error::io("open", &path, e))?;
-        file.lock().map_err(|e| Error::io("lock", &path, e))?;
-        Ok(file)
-    }
-
-    /// The state, from memory while its file stays the same. A damaged file is told of, and then counts as none: it holds
-    /// nothing that the log of signals could not tell again.
-    fn state(&self) -> Result<Arc<State>> {
-        let path = self.state_path();
-        let Some(stamp) = Stamp::of(&path)? else { return Ok(Arc::default()) };
-        let mut known = self.checks.known.lock();
-        if let Some((_, state)) = known.as_ref().filter(|(of, _)| *of == stamp) {
-            return Ok(state.clone());
-        }
-        let text = std::fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
-        let state = Arc::new(serde_json::from_slice(&text).unwrap_or_else(|error| {
-            self.emit(&Event::Warning(format!("{} is damaged and begun anew: {error}", path.display())));
-            State::default()
-        }));
-        *known = Some((stamp, state.clone()));
-        Ok(state)
-    }
-
-    fn write_state(&self, state: &State) -> Result<()> {
-        let text = serde_json::to_vec_pretty(state)
-            .map_err(|e| Error::Internal(format!("cannot encode the state of performance: {e}")))?;
-        write_atomically(&self.state_path(), &text)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The office in a database: leases, and a row a task. Each write is one statement that checks the lease of whoever writes.
 
-use super::{Board, Hold, Office, Place, Seen};
+use super::{Board, Hold, Memo, Office, Place, Seen};
 use crate::database::{Fence, Lease, Leases, PATIENCE, Parameter, StoreUrl};
 use crate::error::{Error, Result};
 use crate::scheduler::{Moment, Ran, Record, Task};
@@ -194,6 +194,10 @@ impl Office for DatabaseOffice {
     }
 
     fn board(&self) -> Option<&dyn Board> {
+        Some(self)
+    }
+
+    fn memo(&self) -> Option<&dyn Memo> {
         Some(self)
     }
 

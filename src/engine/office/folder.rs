@@ -1,6 +1,6 @@
 //! The office in the home's folder `scheduler/`: locks of files, which die with their process, and small files.
 
-use super::{Board, Hold, Office, Place, Seen};
+use super::{Board, Hold, Memo, Office, Place, Seen};
 use crate::database::Fence;
 use crate::error::{Error, Result};
 use crate::files::create_folder;
@@ -61,6 +61,10 @@ impl Office for FolderOffice {
     }
 
     fn board(&self) -> Option<&dyn Board> {
+        None
+    }
+
+    fn memo(&self) -> Option<&dyn Memo> {
         None
     }
 

@@ -6,6 +6,8 @@ mod board;
 #[cfg(feature = "postgres")]
 mod database;
 mod folder;
+#[cfg(feature = "postgres")]
+mod memo;
 
 use crate::database::Fence;
 use crate::error::Result;
@@ -103,6 +105,9 @@ pub(super) trait Office: Send + Sync {
     /// Where a training is shared out; `None` where whoever runs it does all of it.
     fn board(&self) -> Option<&dyn Board>;
 
+    /// What is known together of live results; `None` where the home's own file is all there is.
+    fn memo(&self) -> Option<&dyn Memo>;
+
     /// Waits, a few seconds at most, until all that was held is free for others.
     fn close(&self);
 }
@@ -160,4 +165,25 @@ pub(super) trait Board: Send + Sync {
     /// # Errors
     /// When it cannot be read.
     fn results(&self, task: Task, run: i64) -> Result<Vec<(Market, Value)>>;
+}
+
+/// Is told a version and its text.
+pub(super) type Heard = Box<dyn FnOnce(i64, &str) + Send>;
+
+/// One text that instances share, and its version, which everyone raises who changes it.
+pub(super) trait Memo: Send + Sync {
+    /// Version and text; there is no text before the first change. Waits, on the caller's thread.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    fn read(&self) -> Result<(i64, Option<String>)>;
+
+    /// Puts another text in the place of that of this version; `false` when it is of another version by now. Waits.
+    ///
+    /// # Errors
+    /// When the database does not answer: it may be replaced all the same.
+    fn replace(&self, version: i64, text: &str) -> Result<bool>;
+
+    /// Reads without waiting; `then` is told on another thread, if there is a text to be had.
+    fn read_later(&self, then: Heard);
 }
