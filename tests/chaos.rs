@@ -1,5 +1,6 @@
-//! Three instances on one database, killed, cut off, silenced and refused while they record, close and promote, with clocks ten
-//! minutes apart: nothing acknowledged is lost, nothing closes twice, no version is given twice.
+//! Three instances on one database, each in a network of its own where that is permitted, killed, cut off, unplugged, silenced and
+//! refused while they record, close and promote, with clocks ten minutes apart: nothing acknowledged is lost, nothing closes twice,
+//! no version is given twice.
 //!
 //! `SIGNALLOOP_CHAOS_SECONDS` sets how long it goes on (default 8).
 #![allow(clippy::unwrap_used)]
@@ -7,8 +8,9 @@
 
 mod common;
 
+use common::cable::Cable;
 use common::doomed::{Doomed, Promised, say};
-use common::postgres::{self, schema};
+use common::postgres::{self, Schema, schema};
 use common::proxy::{Mood, Proxy};
 use common::trained::{market, model, trial, versions};
 use common::{child, child_part, own, setting};
@@ -20,6 +22,7 @@ use signalloop::model::{Decision, Registry};
 use signalloop::time::now_ms;
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -115,28 +118,44 @@ impl Dice {
 
 /// An instance, and its way to the database.
 struct Instance {
+    cable: Option<Cable>,
     proxy: Proxy,
     running: Option<Doomed>,
 }
 
 impl Instance {
+    fn on(schema: &Schema) -> Self {
+        let cable = Cable::lay();
+        let address = cable.as_ref().map_or("127.0.0.1", |cable| &cable.address);
+        let proxy = Proxy::at(address, schema, "signalloop_");
+        Self { cable, proxy, running: None }
+    }
+
     fn start(&mut self, number: usize, caches: &Path, told: &mpsc::Sender<String>) {
         let mut command = child("doomed_instance", &self.proxy.url, number);
         command.env("SIGNALLOOP_CHILD_CACHE", caches.join((number % INSTANCES).to_string()));
-        self.running = Some(Doomed::start(&mut command, told));
+        if let Some(cable) = &self.cable {
+            command = cable.beyond(&command);
+        }
+        self.running = Some(Doomed::start(command.stdout(Stdio::piped()), told));
     }
 
     fn kill(&mut self) {
         self.running.take().unwrap().kill();
     }
 
-    /// Has the way to the database be bad for a while; then every connection ends.
+    /// Has the way to the database be bad for a while. Then every connection ends, but those of a cable that was pulled.
     fn trouble(&self, how: u64, time: Duration) {
-        match how {
-            0 => {}
-            1 => self.proxy.mute("signalloop_"),
-            2 => self.proxy.mute("COMMIT"),
-            3 => self.proxy.be(Mood::Swallows),
+        match (how, &self.cable) {
+            (0, Some(cable)) => {
+                cable.pull();
+                std::thread::sleep(time);
+                return cable.plug();
+            }
+            (0 | 1, _) => {}
+            (2, _) => self.proxy.mute("signalloop_"),
+            (3, _) => self.proxy.mute("COMMIT"),
+            (4, _) => self.proxy.be(Mood::Swallows),
             _ => self.proxy.be(Mood::Refuses),
         }
         std::thread::sleep(time);
@@ -151,8 +170,7 @@ fn nothing_acknowledged_is_lost_and_nothing_happens_twice() {
     let time = Duration::from_secs(setting("SIGNALLOOP_CHAOS_SECONDS", 8) as u64);
     let caches = tempfile::tempdir().unwrap();
     let (told, said) = mpsc::channel::<String>();
-    let mut instances: [Instance; INSTANCES] =
-        std::array::from_fn(|_| Instance { proxy: Proxy::of(&schema, "signalloop_"), running: None });
+    let mut instances: [Instance; INSTANCES] = std::array::from_fn(|_| Instance::on(&schema));
     for (number, instance) in instances.iter_mut().enumerate() {
         instance.start(number, caches.path(), &told);
     }
@@ -161,8 +179,8 @@ fn nothing_acknowledged_is_lost_and_nothing_happens_twice() {
     while begun.elapsed() < time {
         std::thread::sleep(dice.moment(300));
         let slot = dice.below(INSTANCES as u64) as usize;
-        match dice.below(7) {
-            how @ 0..5 => {
+        match dice.below(8) {
+            how @ 0..6 => {
                 troubles += 1;
                 instances[slot].trouble(how, dice.moment(700));
             }

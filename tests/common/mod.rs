@@ -1,6 +1,8 @@
 //! What the store's tests share.
 #![allow(dead_code, clippy::unwrap_used)]
 
+#[cfg(feature = "postgres")]
+pub mod cable;
 #[cfg(unix)]
 pub mod doomed;
 pub mod home;

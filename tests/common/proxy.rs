@@ -31,10 +31,15 @@ pub struct Proxy {
 impl Proxy {
     /// `write` tells a message that changes something.
     pub fn of(schema: &Schema, write: &str) -> Self {
+        Self::at("127.0.0.1", schema, write)
+    }
+
+    /// At another address of this machine.
+    pub fn at(address: &str, schema: &Schema, write: &str) -> Self {
         let start = schema.url.find('@').unwrap() + 1;
         let end = start + schema.url[start..].find('/').unwrap();
         let server = schema.url[start..end].to_owned();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = TcpListener::bind((address, 0)).unwrap();
         let url = format!("{}{}{}", &schema.url[..start], listener.local_addr().unwrap(), &schema.url[end..]);
         let (mood, open) = (Arc::new(AtomicU8::new(Mood::Passes as u8)), Arc::new(Mutex::new(Vec::new())));
         let writes = Arc::new(Mutex::new(write.as_bytes().to_vec()));
