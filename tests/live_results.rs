@@ -192,7 +192,17 @@ async fn instances_of_a_database_know_together_and_train_once() {
     };
     assert!(a.train(request(), Cancel::default(), |_| {}).await.unwrap().results[0].trained.is_ok());
     clock.set(clock.now_ms() + HOUR);
+    b.store().unwrap();
+    let before = b.elsewhere();
+    assert_eq!(b.elsewhere(), before, "nothing changed");
     live(&a, &clock, "a", "----------").await;
+    for _ in 0..100 {
+        if b.elsewhere().signals != before.signals {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_ne!(b.elsewhere().signals, before.signals, "a page of it would not be drawn anew");
 
     // The same signals are judged by two at once: one of them tells, and trains.
     let now_ms = clock.now_ms();

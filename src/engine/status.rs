@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::scheduler::{LastRun, Ran, Record, SchedulerConfig, Task, TaskPlan, Timer};
 use crate::time::format_iso;
 use serde_json::{Map, Value, json};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// How the scheduler of a home stands.
 #[derive(Debug, Clone)]
@@ -22,6 +23,15 @@ pub struct SchedulerStatus {
     pub warnings: Vec<String>,
     /// Every task.
     pub tasks: Vec<TaskStatus>,
+}
+
+/// What a database has that a home without one has in files: a number each, and another number for another state. 0 is of nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Elsewhere {
+    /// Of the signals.
+    pub signals: u64,
+    /// Of what is remembered of the scheduler's tasks, but for the watch.
+    pub scheduler: u64,
 }
 
 /// How a task stands.
@@ -130,6 +140,20 @@ impl SignalLoop {
             tasks: tasks.collect(),
             config,
         })
+    }
+
+    /// What is known here of what a database has, without asking it.
+    pub fn elsewhere(&self) -> Elsewhere {
+        if self.office.board().is_none() {
+            return Elsewhere::default();
+        }
+        let mut records = DefaultHasher::new();
+        for task in Task::ALL.into_iter().filter(|task| *task != Task::Watch) {
+            format!("{:?}", self.office.glance(task).record).hash(&mut records);
+        }
+        let mut signals = DefaultHasher::new();
+        self.open_store().map(|store| store.extent()).hash(&mut signals);
+        Elsewhere { signals: signals.finish(), scheduler: records.finish() }
     }
 
     /// The newest `most` runs of its tasks, the newest first, in whichever process they were.

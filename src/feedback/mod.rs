@@ -349,6 +349,11 @@ impl FeedbackStore {
         Ok(id)
     }
 
+    /// How many signals, and how many closed ones, are known here without looking whether others added to them.
+    pub(crate) fn extent(&self) -> (usize, usize) {
+        self.inner.journal.state().extent()
+    }
+
     /// The figures of the signals that a filter asks for.
     ///
     /// # Errors

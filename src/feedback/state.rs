@@ -248,6 +248,11 @@ impl State {
         }
     }
 
+    /// How many signals there are, and how many of them are closed.
+    pub fn extent(&self) -> (usize, usize) {
+        (self.entries.len(), self.closed.len())
+    }
+
     /// The state as the rows of a snapshot; the rest of that is the log's to fill in.
     pub fn to_snapshot(&self) -> Snapshot {
         let mut keys = vec![Key(0, 0); self.entries.len()];

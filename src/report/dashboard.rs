@@ -111,7 +111,7 @@ impl Dashboard {
     /// The report as it is now, or as it was a moment ago where making it takes long.
     async fn view(&self) -> Result<View> {
         let mut kept = self.kept.lock().await;
-        let revision = Revision::of(self.core.home(), self.core.registry().revision());
+        let revision = Revision::of(&self.core);
         if let Some(view) = &kept.view
             && (*kept.gatherer.made_of() == revision || view.made.elapsed() < PACE * view.cost)
         {

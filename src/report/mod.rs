@@ -49,7 +49,7 @@ pub struct Written {
 pub async fn write(core: &Arc<SignalLoop>, out: Option<&Path>) -> Result<Written> {
     let path = out.map_or_else(|| core.home().join("report.html"), Path::to_owned);
     let path = std::path::absolute(&path).unwrap_or(path);
-    let revision = Revision::of(core.home(), core.registry().revision());
+    let revision = Revision::of(core);
     let report = Gatherer::default().gather(core, revision).await?;
     let page = render(&to_json(&report)?, Place::File);
     write_atomically(&path, page.as_bytes())?;

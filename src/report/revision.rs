@@ -1,5 +1,7 @@
-//! Whether anything of a home has changed, told by sizes and times of its files without reading them.
+//! Whether anything of a home has changed, told by sizes and times of its files without reading them, and by what is known of a
+//! database without asking it.
 
+use crate::engine::{Elsewhere, SignalLoop};
 use crate::files::Stamp;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -32,17 +34,21 @@ pub struct Revision {
 }
 
 impl Revision {
-    /// Of a home as it is now, with the revision of its models. What cannot be looked at is as if it were not there: whoever reads the part tells why.
-    pub fn of(home: &Path, models: u64) -> Self {
+    /// Of what a loop knows now. What cannot be looked at is as if it were not there: whoever reads the part tells why.
+    pub fn of(core: &SignalLoop) -> Self {
+        Self::of_parts(core.home(), core.registry().revision(), core.elsewhere())
+    }
+
+    fn of_parts(home: &Path, models: u64, elsewhere: Elsewhere) -> Self {
         let mut scheduler = entries(&home.join("scheduler"));
         scheduler.retain(|path| path.extension().is_some_and(|e| e == "json" || e == "jsonl"));
         scheduler.retain(|path| !path.ends_with("watch.json"));
         scheduler.push(home.join("scheduler_config.json"));
         Self {
-            signals: stamp(vec![home.join("feedback/signals.jsonl"), home.join("performance.json")]),
+            signals: stamp(vec![home.join("feedback/signals.jsonl"), home.join("performance.json")], elsewhere.signals),
             models: models.max(1),
-            candles: stamp(entries(&home.join("data"))),
-            scheduler: stamp(scheduler),
+            candles: stamp(entries(&home.join("data")), 0),
+            scheduler: stamp(scheduler, elsewhere.scheduler),
         }
     }
 
@@ -62,9 +68,10 @@ impl Revision {
     }
 }
 
-fn stamp(mut files: Vec<PathBuf>) -> u64 {
+fn stamp(mut files: Vec<PathBuf>, elsewhere: u64) -> u64 {
     files.sort();
     let mut hasher = DefaultHasher::new();
+    elsewhere.hash(&mut hasher);
     for file in files {
         if let Ok(Some(stamp)) = Stamp::of(&file) {
             (file, stamp).hash(&mut hasher);
@@ -94,9 +101,12 @@ mod tests {
         let differs = |a: &Revision, b: &Revision| {
             [a.signals != b.signals, a.models != b.models, a.candles != b.candles, a.scheduler != b.scheduler]
         };
-        let of = |home: &Path| Revision::of(home, Registry::new(home.join("models")).revision());
-        let mut before = of(home.path());
-        assert_eq!(of(home.path()), before, "nothing changed");
+        let of_parts = |elsewhere| {
+            Revision::of_parts(home.path(), Registry::new(home.path().join("models")).revision(), elsewhere)
+        };
+        let now = || of_parts(Elsewhere::default());
+        let mut before = now();
+        assert_eq!(now(), before, "nothing changed");
         let changes = [
             ("feedback/signals.jsonl", [true, false, false, false]),
             ("performance.json", [true, false, false, false]),
@@ -110,10 +120,14 @@ mod tests {
         ];
         for (name, expected) in changes {
             write(name, "x");
-            let after = of(home.path());
+            let after = now();
             assert_eq!(differs(&before, &after), expected, "{name}");
             assert_eq!(before.tag() == after.tag(), expected == [false; 4], "{name}");
             before = after;
         }
+        let signals = of_parts(Elsewhere { signals: 1, scheduler: 0 });
+        assert_eq!(differs(&before, &signals), [true, false, false, false]);
+        let scheduler = of_parts(Elsewhere { signals: 0, scheduler: 1 });
+        assert_eq!(differs(&before, &scheduler), [false, false, false, true]);
     }
 }
