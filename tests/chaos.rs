@@ -22,7 +22,6 @@ use signalloop::model::{Decision, Registry};
 use signalloop::time::now_ms;
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Stdio;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -137,7 +136,7 @@ impl Instance {
         if let Some(cable) = &self.cable {
             command = cable.beyond(&command);
         }
-        self.running = Some(Doomed::start(command.stdout(Stdio::piped()), told));
+        self.running = Some(Doomed::start(&mut command, told));
     }
 
     fn kill(&mut self) {

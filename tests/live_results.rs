@@ -76,6 +76,12 @@ fn market() -> Market {
     Market::parse("BTCUSDT", "1h").unwrap()
 }
 
+/// Of this market alone.
+fn of_market() -> TrainRequest {
+    let (symbols, timeframes) = (Some(vec![market().symbol]), Some(vec![market().timeframe]));
+    TrainRequest { symbols, timeframes, ..TrainRequest::default() }
+}
+
 /// Records signals at `now` and has the price close them: `+` at the target (10 %), `-` at the stop (5 %).
 async fn live(core: &Arc<SignalLoop>, clock: &Clock, name: &str, pattern: &str) {
     for (i, c) in pattern.chars().enumerate() {
@@ -144,12 +150,7 @@ async fn a_poor_market_is_trained_anew_once_and_close_does_not_wait_for_the_end(
     let options = SimulatorOptions { start_ms, clock: clock.clone(), ..SimulatorOptions::default() };
     let exchange = Simulator::start(options).unwrap();
     let (core, heard) = open(home.path(), &clock, Some(&exchange));
-    let one = TrainRequest {
-        symbols: Some(vec![market().symbol]),
-        timeframes: Some(vec![market().timeframe]),
-        ..TrainRequest::default()
-    };
-    let before = core.train(one, Cancel::default(), |_| {}).await.unwrap();
+    let before = core.train(of_market(), Cancel::default(), |_| {}).await.unwrap();
     let trained_ms = before.results[0].trained.as_ref().unwrap().model().record.trained_ms;
     clock.set(clock.now_ms() + HOUR);
     live(&core, &clock, "a", "----------").await;
@@ -186,23 +187,14 @@ async fn instances_of_a_database_know_together_and_train_once() {
     let exchange = Simulator::start(options).unwrap();
     let [(a, at_a), (b, at_b), (c, at_c)] =
         homes.each_ref().map(|home| open_in(Some(&schema.url), home.path(), &clock, Some(&exchange)));
-    let request = || {
-        let (symbols, timeframes) = (Some(vec![market().symbol]), Some(vec![market().timeframe]));
-        TrainRequest { symbols, timeframes, ..TrainRequest::default() }
-    };
-    assert!(a.train(request(), Cancel::default(), |_| {}).await.unwrap().results[0].trained.is_ok());
+    assert!(a.train(of_market(), Cancel::default(), |_| {}).await.unwrap().results[0].trained.is_ok());
     clock.set(clock.now_ms() + HOUR);
     b.store().unwrap();
     let before = b.elsewhere();
     assert_eq!(b.elsewhere(), before, "nothing changed");
     live(&a, &clock, "a", "----------").await;
-    for _ in 0..100 {
-        if b.elsewhere().signals != before.signals {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    assert_ne!(b.elsewhere().signals, before.signals, "a page of it would not be drawn anew");
+    let five_seconds = Duration::from_secs(5);
+    common::within(five_seconds, "a page of it is drawn anew", || b.elsewhere().signals != before.signals).await;
 
     // The same signals are judged by two at once: one of them tells, and trains.
     let now_ms = clock.now_ms();
@@ -215,12 +207,7 @@ async fn instances_of_a_database_know_together_and_train_once() {
     }
     let all = |wanted: fn(&Event) -> bool| [&at_a, &at_b, &at_c].iter().map(|heard| heard.count(wanted)).sum::<usize>();
     let finished = |event: &Event| matches!(event, Event::EmergencyTrainingFinished { .. });
-    for _ in 0..300 {
-        if all(finished) > 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    common::within(Duration::from_secs(30), "a training ends", || all(finished) > 0).await;
     // Longer than the check takes that the closings themselves asked for.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let started = |event: &Event| matches!(event, Event::EmergencyTrainingStarted(_));
@@ -228,13 +215,7 @@ async fn instances_of_a_database_know_together_and_train_once() {
 
     // One that closed nothing and judged nothing hears of it.
     let filter = StatsFilter::default();
-    for _ in 0..100 {
-        if c.conservative_mode(&filter).unwrap().active {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    assert!(c.conservative_mode(&filter).unwrap().active);
+    common::within(five_seconds, "it is conservative, too", || c.conservative_mode(&filter).unwrap().active).await;
     assert_eq!(c.conservative_mode(&filter).unwrap(), a.conservative_mode(&filter).unwrap());
     for core in [a, b, c] {
         core.close().await;

@@ -6,7 +6,7 @@ mod common;
 
 use common::postgres::{Schema, schema};
 use common::proxy::{Mood, Proxy};
-use common::{child, child_part, object};
+use common::{child, child_part, object, within};
 use serde_json::{Map, Value, json};
 use signalloop::engine::{Event, EventListener, Options, SignalLoop, Told};
 use signalloop::market::{Candle, CandleFuture, CandleSource};
@@ -149,11 +149,7 @@ fn idle() -> Map<String, Value> {
 }
 
 async fn until(what: &str, seen: impl Fn() -> bool) {
-    let begin = Instant::now();
-    while !seen() {
-        assert!(begin.elapsed() < Duration::from_secs(30), "it did not come: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    within(Duration::from_secs(30), what, seen).await;
 }
 
 /// Begins and ends so far: what, by which process, for which symbol.

@@ -6,7 +6,7 @@ mod common;
 
 use common::postgres::{self, schema};
 use common::proxy::{Mood, Proxy};
-use common::{T0, btc, buy, signal};
+use common::{T0, btc, buy, signal, within};
 use serde_json::json;
 use signalloop::barrier::Outcome;
 use signalloop::database::StoreUrl;
@@ -29,12 +29,8 @@ fn refused(url: &str) -> Error {
 }
 
 /// Waits until something is so, but not for long.
-async fn soon(what: &str, mut so: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !so() {
-        assert!(begun.elapsed() < Duration::from_secs(10), "{what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+async fn soon(what: &str, so: impl FnMut() -> bool) {
+    within(Duration::from_secs(10), what, so).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -39,10 +39,13 @@ pub(super) struct DriftState {
     pub entries_ms: i64,
 }
 
+/// What a file said, and which file that was.
+type Known = Option<(Stamp, Arc<Standing>)>;
+
 /// What of it is in memory.
 #[derive(Default)]
 pub(super) struct Kept {
-    known: Mutex<Option<(Stamp, Arc<Standing>)>>,
+    known: Mutex<Known>,
     /// When the database was last asked whether it has another one.
     asked: Mutex<Option<Instant>>,
 }
@@ -55,11 +58,15 @@ impl SignalLoop {
     /// [`Error::Io`] when the file cannot be read.
     pub(super) fn standing(&self) -> Result<Arc<Standing>> {
         self.copy_soon();
+        self.standing_of_file()
+    }
+
+    fn standing_of_file(&self) -> Result<Arc<Standing>> {
         let path = self.standing_path();
         let Some(stamp) = Stamp::of(&path)? else { return Ok(Arc::default()) };
         let mut known = self.checks.kept.known.lock();
-        if let Some((_, standing)) = known.as_ref().filter(|(of, _)| *of == stamp) {
-            return Ok(standing.clone());
+        if let Some(standing) = of_stamp(&known, &stamp) {
+            return Ok(standing);
         }
         let text = std::fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
         let standing = Arc::new(self.decoded(&text, &path.display().to_string()));
@@ -72,10 +79,7 @@ impl SignalLoop {
         self.copy_soon();
         match Stamp::of(&self.standing_path()).ok()? {
             None => Some(Arc::default()),
-            Some(stamp) => {
-                let known = self.checks.kept.known.try_lock()?;
-                known.as_ref().filter(|(of, _)| *of == stamp).map(|(_, standing)| standing.clone())
-            }
+            Some(stamp) => of_stamp(&*self.checks.kept.known.try_lock()?, &stamp),
         }
     }
 
@@ -86,16 +90,17 @@ impl SignalLoop {
     /// [`Error::Io`], [`Error::Store`] when it cannot be read or written: nothing was changed then. Those of `next`.
     pub(super) fn change_standing<T>(&self, mut next: impl FnMut(&mut Standing) -> Result<T>) -> Result<T> {
         let _between_processes = self.standing_lock()?;
+        let memo = self.office.memo();
         loop {
-            let copy = self.standing()?;
-            let before = match self.office.memo() {
+            let copy = self.standing_of_file()?;
+            let before = match memo {
                 None => copy.clone(),
                 Some(memo) => Arc::new(self.of_database(memo)?),
             };
             let mut standing = Standing::clone(&before);
             let told = next(&mut standing)?;
             if standing != *before
-                && let Some(memo) = self.office.memo()
+                && let Some(memo) = memo
             {
                 let version = before.version.unwrap_or_default();
                 standing.version = Some(version + 1);
@@ -156,6 +161,11 @@ impl SignalLoop {
         file.lock().map_err(|e| Error::io("lock", &path, e))?;
         Ok(file)
     }
+}
+
+/// What is known, if it is of this file.
+fn of_stamp(known: &Known, stamp: &Stamp) -> Option<Arc<Standing>> {
+    known.as_ref().filter(|(of, _)| of == stamp).map(|(_, standing)| standing.clone())
 }
 
 fn encode(standing: &Standing) -> Result<String> {

@@ -4,7 +4,7 @@ use super::own;
 use signalloop::feedback::FeedbackStore;
 use std::collections::{BTreeSet, HashMap};
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 
@@ -21,7 +21,7 @@ pub struct Doomed {
 
 impl Doomed {
     pub fn start(command: &mut Command, told: &Sender<String>) -> Self {
-        let mut process = command.spawn().unwrap();
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let (output, told) = (process.stdout.take().unwrap(), told.clone());
         let reader = std::thread::spawn(move || {
             BufReader::new(output).split(b'\n').map_while(Result::ok).for_each(|line| {

@@ -18,6 +18,7 @@ use signalloop::signal::{Signal, Source};
 use signalloop::symbol::Symbol;
 use signalloop::time::Tz;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// When the signals of the tests are given, UTC epoch ms.
 pub const T0: i64 = 1_700_000_000_000;
@@ -97,6 +98,15 @@ pub fn child(name: &str, home: impl AsRef<std::ffi::OsStr>, number: usize) -> st
 pub fn child_part() -> Option<(usize, std::path::PathBuf)> {
     let number = std::env::var("SIGNALLOOP_CHILD").ok()?.parse().ok()?;
     Some((number, std::env::var_os("SIGNALLOOP_CHILD_HOME")?.into()))
+}
+
+/// Waits until it is so, no longer than this.
+pub async fn within(time: Duration, what: &str, mut so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !so() {
+        assert!(begun.elapsed() < time, "it did not come in {time:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// A number from the environment, for the longer runs of a test.

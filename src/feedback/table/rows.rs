@@ -96,24 +96,26 @@ impl Rows {
             {
                 let change = from + seen.len() as i64;
                 let number = state.place(facts.key).map_or(change, |place| place.offset as i64);
-                rows.number.push(number);
-                rows.change.push(change);
-                match line::own(line, zone).and_then(Columns::of_own) {
-                    Some(columns) => rows.add(columns, facts.key, line),
+                let record;
+                let columns = match line::own(line, zone).and_then(Columns::of_own) {
+                    Some(columns) => columns,
                     None => {
-                        let record = line::decode(line, zone).map_err(Error::Internal)?;
-                        rows.add(Columns::of(&record)?, facts.key, line);
+                        record = line::decode(line, zone).map_err(Error::Internal)?;
+                        Columns::of(&record)?
                     }
-                }
+                };
+                rows.add(number, change, columns, facts.key, line);
             }
         }
         Ok(rows)
     }
 
-    fn add(&mut self, columns: Columns<'_>, key: Key, line: &[u8]) {
+    fn add(&mut self, number: i64, change: i64, columns: Columns<'_>, key: Key, line: &[u8]) {
         let Columns { id, rest, closing, .. } = columns;
         let exact = !is_kept(id, &rest);
         self.keys.push(key);
+        self.number.push(number);
+        self.change.push(change);
         self.id.push(if exact { readable(id, key) } else { id.to_owned() });
         self.symbol.push(columns.symbol.to_owned());
         self.timeframe.push(columns.timeframe.as_str());
