@@ -104,7 +104,9 @@ proptest! {
         let [a, b] = [before, changed].map(|data| said(&full(data, &config(10)).scored, row));
         prop_assert!(!a[0].is_empty() || at < 0.6);
         prop_assert_eq!(&a[0], &b[0]);
-        prop_assert_ne!(&a[1], &b[1], "the change was real");
+        // Where no model is believed, the constant is said whatever the features are.
+        let unbelieved = a[1].iter().all(|[buy, buys, sell, sells]| buy == buys && sell == sells);
+        prop_assert!(unbelieved || a[1] != b[1], "the change was real");
     }
 
     #[test]
@@ -147,7 +149,7 @@ fn fresh_rows_come_after_everything_the_champion_knew() {
 
 #[test]
 fn a_model_of_shuffled_labels_is_refused_against_an_honest_champion() {
-    let config = config(40);
+    let config = config(100);
     for seed in [5, 6] {
         let series = candles(5200, 1.0, seed);
         let champion = full(data(&series[..3200]), &config).model;

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::model::{Bins, Forest, ForestParameters};
 
 /// Levels of a tree at most.
-const MAX_DEPTH: u16 = 7;
+const MAX_DEPTH: u16 = 6;
 
 /// Rows to learn from; both directions share them.
 pub(super) struct Known<'a> {

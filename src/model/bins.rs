@@ -2,11 +2,11 @@
 //!
 //! Source: Ke et al., *LightGBM: A Highly Efficient Gradient Boosting Decision Tree*, 2017, section 2.1.
 
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
 /// Bins of a column at most; the number of one fits a byte.
 pub const MAX_BINS: usize = 128;
-
-/// Rows that the cuts are chosen by at most, spread evenly: quantiles of more would hardly be others.
-const SAMPLE: usize = 20_000;
 
 /// The rows that trees are grown from, each value as the number of its bin.
 pub struct Bins {
@@ -18,18 +18,19 @@ pub struct Bins {
 }
 
 impl Bins {
-    /// Cuts each column where its rows are parted evenly. `rows` are of one length and finite.
+    /// Cuts each column between the values of some rows, which is even enough: which of neighbouring cuts a tree draws is chance
+    /// anyway. `rows` are of one length and finite.
     pub fn new(rows: &[&[f64]]) -> Self {
         let features = rows.first().map_or(0, |row| row.len());
-        let every = rows.len().div_ceil(SAMPLE).max(1);
-        let mut sample = Vec::with_capacity(rows.len().div_ceil(every));
+        let sampled = sample_of(rows.len());
+        let mut sample = Vec::with_capacity(sampled.len());
         let mut cuts = Vec::with_capacity(features);
         let mut codes = Vec::with_capacity(features * rows.len());
         for feature in 0..features {
             sample.clear();
-            sample.extend(rows.iter().step_by(every).map(|row| row[feature]));
+            sample.extend(sampled.iter().map(|&row| rows[row][feature]));
             sample.sort_unstable_by(f64::total_cmp);
-            let edges = cuts_of(&sample);
+            let edges: Vec<f64> = sample.windows(2).filter(|w| w[0] < w[1]).map(|w| between(w[0], w[1])).collect();
             codes.extend(rows.iter().map(|row| edges.partition_point(|cut| *cut < row[feature]) as u8));
             cuts.push(edges);
         }
@@ -57,19 +58,13 @@ impl Bins {
     }
 }
 
-/// Cuts that part `sorted` evenly, where equal values stay together.
-fn cuts_of(sorted: &[f64]) -> Vec<f64> {
-    let mut cuts: Vec<f64> = Vec::with_capacity(MAX_BINS - 1);
-    let mut last = 0;
-    for bin in 1..MAX_BINS {
-        let Some(&above) = sorted.get(bin * sorted.len() / MAX_BINS) else { break };
-        let first = sorted.partition_point(|value| *value < above);
-        if first > last {
-            cuts.push(between(sorted[first - 1], above));
-            last = first;
-        }
-    }
-    cuts
+/// One row of each of [`MAX_BINS`] stretches of equal length; all when they are fewer. Where in its stretch it lies is drawn, the
+/// same each time: at equal distances, one hour of the day might come up more often than another.
+fn sample_of(rows: usize) -> Vec<usize> {
+    let stretches = rows.min(MAX_BINS);
+    let edge = |stretch: usize| stretch * rows / stretches;
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    (0..stretches).map(|stretch| rng.random_range(edge(stretch)..edge(stretch + 1))).collect()
 }
 
 /// The middle, or `below` itself where rounding would reach `above`: `below` lies within the cut, `above` does not.
@@ -108,11 +103,24 @@ mod tests {
         }
 
         #[test]
-        fn no_bin_holds_many_more_than_its_share(values in prop::collection::vec(-1e6..1e6f64, 300..3000)) {
+        fn no_bin_is_empty_or_holds_much(values in prop::collection::vec(-1e6..1e6f64, 300..3000)) {
             let rows: Vec<&[f64]> = values.iter().map(std::slice::from_ref).collect();
             let mut counts = [0; MAX_BINS];
             Bins::new(&rows).codes(0).iter().for_each(|code| counts[usize::from(*code)] += 1);
-            prop_assert!(counts.iter().all(|count| *count <= values.len().div_ceil(MAX_BINS)));
+            // Each holds a row of the sample; a stretch without one is 20 times as long as on average once in 10^7.
+            prop_assert!(counts.iter().all(|count| (1..=20 * values.len().div_ceil(MAX_BINS)).contains(count)));
+        }
+
+        #[test]
+        fn a_sample_is_spread_evenly_and_over_all_hours(rows in 1usize..100_000) {
+            let sample = sample_of(rows);
+            prop_assert_eq!(sample.len(), rows.min(MAX_BINS));
+            for (stretch, row) in sample.iter().enumerate() {
+                let edge = |stretch: usize| stretch * rows / sample.len();
+                prop_assert!((edge(stretch)..edge(stretch + 1)).contains(row));
+            }
+            let hours: std::collections::HashSet<usize> = sample.iter().map(|row| row % 24).collect();
+            prop_assert!(hours.len() >= rows.min(18), "{} hours", hours.len());
         }
     }
 }

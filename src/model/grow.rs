@@ -1,12 +1,18 @@
 //! Growing one regression tree on a weighted bootstrap of binned rows.
 //!
-//! Sources: Breiman, *Random Forests*, 2001; the bootstrap by Poisson counts, Oza and Russell, *Online Bagging and Boosting*,
-//! 2001, which draws each row by itself instead of searching for the place of every draw.
+//! Sources: Breiman, *Random Forests*, 2001; cuts drawn at random instead of searched, Geurts, Ernst and Wehenkel, *Extremely
+//! Randomized Trees*, 2006, here at the value of a row of the node, so that only the order of values counts; the bootstrap by
+//! Poisson counts, Oza and Russell, *Online Bagging and Boosting*, 2001, which draws each row by itself instead of searching
+//! for the place of every draw.
 
-use super::bins::{Bins, MAX_BINS};
+use super::bins::Bins;
 use super::forest::Node;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+
+/// How often a row of average weight is drawn on average. Half a sample does as well as a whole one (Bühlmann and Yu,
+/// *Analyzing Bagging*, 2002, of samples without replacement), here better on short series; figures in `docs/decisions.md`.
+const SHARE: f64 = 0.5;
 
 /// A row is drawn at most this often on average, however much it weighs.
 const MAX_RATE: f64 = 100.0;
@@ -15,11 +21,12 @@ const MAX_RATE: f64 = 100.0;
 pub struct Nursery<'a> {
     bins: &'a Bins,
     happened: &'a [bool],
-    /// How often each row is drawn on average, and the probability that it is not.
-    rates: Vec<(f64, f64)>,
+    /// Of each row.
+    rates: Vec<Rate>,
     /// Features tried at each split.
     tries: usize,
     max_depth: u16,
+    /// Draws in a leaf.
     min_leaf: u32,
 }
 
@@ -37,51 +44,100 @@ struct Drawn {
     successes: u16,
 }
 
-/// Draws, and how many of them succeeded.
+/// Draws, and how many of them succeeded: the lower and the upper half of one number, so that both are added at once.
 #[derive(Clone, Copy, Default)]
-struct Tally {
-    count: u32,
-    successes: u32,
-}
+struct Tally(u64);
 
 impl Tally {
+    fn of(drawn: Drawn) -> Self {
+        Self(u64::from(drawn.successes) << 32 | u64::from(drawn.times))
+    }
+
+    fn count(self) -> u32 {
+        self.0 as u32
+    }
+
+    fn successes(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
     fn add(&mut self, draws: Tally) {
-        self.count += draws.count;
-        self.successes += draws.successes;
+        self.0 += draws.0;
     }
 
     fn without(self, part: Tally) -> Tally {
-        Tally { count: self.count - part.count, successes: self.successes - part.successes }
+        Tally(self.0 - part.0)
     }
 
     fn mean(self) -> f64 {
-        f64::from(self.successes) / f64::from(self.count)
+        f64::from(self.successes()) / f64::from(self.count())
     }
 }
 
-/// The best way to part a node.
+/// The smaller counts of a Poisson distribution, which nearly all rows draw.
+const LIKELY: usize = 4;
+
+/// One more than the largest number that a draw is made of.
+const DRAWS: f64 = 4_294_967_296.0;
+
+/// How often a row is drawn.
+struct Rate {
+    mean: f64,
+    /// From which number on it is more than 0, 1, 2 and 3 times.
+    limits: [u32; LIKELY],
+}
+
+impl Rate {
+    fn new(mean: f64) -> Self {
+        let mut terms = cumulated(mean);
+        Self { mean, limits: std::array::from_fn(|_| (terms.next().unwrap_or(1.0) * DRAWS).ceil() as u32) }
+    }
+
+    /// The count whose cumulated probability first exceeds the one that `number` stands for.
+    fn times(&self, number: u32) -> u16 {
+        if number < self.limits[LIKELY - 1] {
+            // Without a jump, which nobody could predict.
+            return self.limits.iter().map(|&limit| u16::from(number >= limit)).sum();
+        }
+        let at = f64::from(number) / DRAWS;
+        cumulated(self.mean).take_while(|&cumulated| at >= cumulated).count() as u16
+    }
+}
+
+/// The probabilities of at most 0, 1, 2, … events of a Poisson distribution, as long as one more is possible in a float.
+fn cumulated(mean: f64) -> impl Iterator<Item = f64> {
+    let never = (-mean).exp();
+    let terms = std::iter::successors(Some((0, never, never)), move |&(count, probability, cumulated)| {
+        let probability = probability * (mean / f64::from(count + 1));
+        (probability > 0.0).then_some((count + 1, probability, cumulated + probability))
+    });
+    terms.map(|(_, _, cumulated)| cumulated)
+}
+
+/// A way to part a node: rows up to a bin of a feature go to the left, and come to `left`.
+#[derive(Clone, Copy, Default)]
 struct Split {
     feature: usize,
     bin: u8,
-    gain: f64,
+    left: Tally,
 }
 
+/// Splits that are counted in one pass over the rows: as many as processors have room for.
+const ABREAST: usize = 3;
+
 impl<'a> Nursery<'a> {
-    /// `happened` and `weights` are one for each row.
+    /// `happened` and `weights` are one for each row; a leaf stands for `min_leaf` rows of average weight at least.
     pub fn new(bins: &'a Bins, happened: &'a [bool], weights: &[f64], max_depth: u16, min_leaf: usize) -> Self {
         let counting = weights.iter().filter(|weight| **weight > 0.0).count();
         let mean = weights.iter().sum::<f64>() / counting as f64;
-        let rate = |weight: &f64| {
-            let rate = (weight / mean).min(MAX_RATE);
-            (rate, (-rate).exp())
-        };
+        let rate = |weight: &f64| Rate::new((SHARE * weight / mean).min(MAX_RATE));
         Self {
             bins,
             happened,
             rates: weights.iter().map(rate).collect(),
             tries: (bins.features() as f64).sqrt() as usize,
             max_depth,
-            min_leaf: min_leaf as u32,
+            min_leaf: (SHARE * min_leaf as f64).ceil().max(1.0) as u32,
         }
     }
 
@@ -96,31 +152,24 @@ impl<'a> Nursery<'a> {
             aside: vec![Drawn::default(); drawn.len()],
             grown: Grown { nodes: Vec::new(), gains: vec![0.0; self.bins.features()] },
         };
-        tree.branch(&mut drawn, 0);
+        let mut total = Tally::default();
+        drawn.iter().for_each(|d| total.add(Tally::of(*d)));
+        tree.branch(&mut drawn, total, 0);
         tree.grown
     }
 
     fn draw(&self, rng: &mut impl Rng) -> Vec<Drawn> {
-        let mut drawn = Vec::with_capacity(self.rates.len());
-        for (row, (&(rate, never), &happened)) in self.rates.iter().zip(self.happened).enumerate() {
-            let times = poisson(rate, never, rng.random());
-            if times > 0 {
-                drawn.push(Drawn { row: row as u32, times, successes: if happened { times } else { 0 } });
-            }
+        let mut drawn = vec![Drawn::default(); self.rates.len()];
+        let mut count = 0;
+        for (row, (rate, &happened)) in self.rates.iter().zip(self.happened).enumerate() {
+            let times = rate.times(rng.next_u32());
+            // Written in any case and kept where it counts: whether a row is drawn cannot be predicted either.
+            drawn[count] = Drawn { row: row as u32, times, successes: times * u16::from(happened) };
+            count += usize::from(times > 0);
         }
+        drawn.truncate(count);
         drawn
     }
-}
-
-/// The count whose cumulated probability first exceeds `at`; `never` is e^-rate.
-fn poisson(rate: f64, never: f64, at: f64) -> u16 {
-    let (mut count, mut probability, mut cumulated) = (0, never, never);
-    while at >= cumulated && probability > 0.0 {
-        count += 1;
-        probability *= rate / f64::from(count);
-        cumulated += probability;
-    }
-    count
 }
 
 /// A tree as it grows.
@@ -135,59 +184,77 @@ struct Tree<'a> {
 }
 
 impl Tree<'_> {
-    /// Grows the branch of these rows, depth first: the left child comes right behind its parent.
-    fn branch(&mut self, drawn: &mut [Drawn], level: u16) {
-        let mut total = Tally::default();
-        drawn.iter().for_each(|d| total.add(Tally { count: d.times.into(), successes: d.successes.into() }));
-        let may_split = level < self.nursery.max_depth && total.count >= 2 * self.nursery.min_leaf;
-        let Some(split) = may_split.then(|| self.best_split(drawn, total)).flatten() else {
-            let value = if total.count > 0 { total.mean() } else { 0.0 };
+    /// Grows the branch of these rows, which come to `total`, depth first: the left child comes right behind its parent.
+    fn branch(&mut self, drawn: &mut [Drawn], total: Tally, level: u16) {
+        let Some((split, gain)) = self.may_split(total, level).then(|| self.best_split(drawn, total)).flatten() else {
+            let value = if total.count() > 0 { total.mean() } else { 0.0 };
             return self.grown.nodes.push(Node::leaf(value));
         };
-        self.grown.gains[split.feature] += split.gain / f64::from(total.count);
+        self.grown.gains[split.feature] += gain / f64::from(total.count());
         let at = self.grown.nodes.len();
         let threshold = self.nursery.bins.cuts(split.feature)[usize::from(split.bin)];
         self.grown.nodes.push(Node::split(split.feature, threshold));
-        let middle = self.part(drawn, &split);
+        let children = [split.left, total.without(split.left)];
+        // Leaves need no rows.
+        let middle =
+            if children.iter().any(|child| self.may_split(*child, level + 1)) { self.part(drawn, &split) } else { 0 };
         let (left, right) = drawn.split_at_mut(middle);
-        self.branch(left, level + 1);
+        self.branch(left, children[0], level + 1);
         self.grown.nodes[at].right = self.grown.nodes.len() as u32;
-        self.branch(right, level + 1);
+        self.branch(right, children[1], level + 1);
     }
 
-    /// The split of some features, drawn at random, that lessens the variance most; `None` when none lessens it and leaves
-    /// enough rows on both sides.
-    fn best_split(&mut self, drawn: &[Drawn], total: Tally) -> Option<Split> {
-        let bins = self.nursery.bins;
-        let mut best: Option<Split> = None;
-        for tried in 0..self.nursery.tries {
-            let other = self.rng.random_range(tried..self.features.len());
-            self.features.swap(tried, other);
-            let feature = self.features[tried];
-            let codes = bins.codes(feature);
-            let mut tallies = [Tally::default(); MAX_BINS];
-            for d in drawn {
-                let tally = &mut tallies[usize::from(codes[d.row as usize]) % MAX_BINS];
-                tally.count += u32::from(d.times);
-                tally.successes += u32::from(d.successes);
-            }
-            let mut left = Tally::default();
-            for (bin, tally) in tallies.iter().enumerate().take(bins.cuts(feature).len()) {
-                left.add(*tally);
-                let right = total.without(left);
-                if right.count < self.nursery.min_leaf {
-                    break;
-                }
-                if tally.count == 0 || left.count < self.nursery.min_leaf {
+    /// Whether a node may be parted as far as depth and size go.
+    fn may_split(&self, total: Tally, level: u16) -> bool {
+        level < self.nursery.max_depth && total.count() >= 2 * self.nursery.min_leaf
+    }
+
+    /// Of some splits, drawn at random, the one that lessens the variance most, and by how much; `None` when none lessens it
+    /// and leaves enough rows on both sides.
+    fn best_split(&mut self, drawn: &[Drawn], total: Tally) -> Option<(Split, f64)> {
+        let Nursery { tries, min_leaf, .. } = *self.nursery;
+        let mut best = None;
+        for first in (0..tries).step_by(ABREAST) {
+            let mut splits = [Split::default(); ABREAST];
+            splits.iter_mut().zip(first..tries).for_each(|(split, tried)| *split = self.draw_split(drawn, tried));
+            self.count(drawn, &mut splits);
+            for (split, _) in splits.iter().zip(first..tries) {
+                let right = total.without(split.left);
+                if split.left.count() < min_leaf || right.count() < min_leaf {
                     continue;
                 }
-                let gain = gain(left, right);
-                if gain > best.as_ref().map_or(0.0, |best| best.gain) {
-                    best = Some(Split { feature, bin: bin as u8, gain });
+                let gain = gain(split.left, right);
+                if gain > best.map_or(0.0, |(_, best)| best) {
+                    best = Some((*split, gain));
                 }
             }
         }
         best
+    }
+
+    /// A split of a feature that was not among the first `tried`, at the value of some row.
+    fn draw_split(&mut self, drawn: &[Drawn], tried: usize) -> Split {
+        let other = self.rng.random_range(tried..self.features.len());
+        self.features.swap(tried, other);
+        let feature = self.features[tried];
+        let row = drawn[self.rng.random_range(0..drawn.len())].row;
+        Split { feature, bin: self.nursery.bins.codes(feature)[row as usize], left: Tally::default() }
+    }
+
+    /// Counts what goes to the left.
+    fn count(&self, drawn: &[Drawn], splits: &mut [Split; ABREAST]) {
+        let codes = splits.map(|split| self.nursery.bins.codes(split.feature));
+        let bins = splits.map(|split| i64::from(split.bin));
+        let mut left = [Tally::default(); ABREAST];
+        for d in drawn {
+            let tally = Tally::of(*d);
+            for ((left, codes), bin) in left.iter_mut().zip(&codes).zip(bins) {
+                // All ones where it goes left: a jump here would be guessed wrong every other time.
+                let goes_left = (i64::from(codes[d.row as usize]) - bin - 1) >> 63;
+                left.add(Tally(tally.0 & goes_left as u64));
+            }
+        }
+        splits.iter_mut().zip(left).for_each(|(split, left)| split.left = left);
     }
 
     /// Moves the rows of the left branch to the front, in order, and returns how many they are.
@@ -210,8 +277,8 @@ impl Tree<'_> {
 
 /// By how much parting lessens the sum of squares, times the number of draws parted.
 fn gain(left: Tally, right: Tally) -> f64 {
-    let (n, m) = (f64::from(left.count), f64::from(right.count));
-    let difference = f64::from(left.successes) * m - f64::from(right.successes) * n;
+    let (n, m) = (f64::from(left.count()), f64::from(right.count()));
+    let difference = f64::from(left.successes()) * m - f64::from(right.successes()) * n;
     difference * difference / (n * m)
 }
 
@@ -222,11 +289,14 @@ mod tests {
 
     #[test]
     fn poisson_counts_by_hand() {
-        // Of rate 1: 0 with 0.3679, 1 up to 0.7358, 2 up to 0.9197.
-        let count = |at| poisson(1.0, (-1.0f64).exp(), at);
+        // Of rate 1: 0 with 0.3679, 1 up to 0.7358, 2 up to 0.9197,
+        // 3 up to 0.98101, 4 up to 0.99634, 5 up to 0.99941.
+        let rate = Rate::new(1.0);
+        let count = |at: f64| rate.times((at * DRAWS) as u32);
         assert_eq!([0.0, 0.36, 0.37, 0.73, 0.74, 0.91, 0.92].map(count), [0, 0, 1, 1, 2, 2, 3]);
-        assert_eq!(poisson(0.0, 1.0, 0.999), 0, "what weighs nothing is never drawn");
-        assert!(poisson(MAX_RATE, (-MAX_RATE).exp(), 1.0 - f64::EPSILON / 2.0) < 1000, "it ends");
+        assert_eq!([0.98, 0.982, 0.996, 0.997, 0.9995].map(count), [3, 4, 4, 5, 6]);
+        assert_eq!(Rate::new(0.0).times(u32::MAX), 0, "what weighs nothing is never drawn");
+        assert!(Rate::new(MAX_RATE).times(u32::MAX) < 1000, "it ends");
     }
 
     proptest! {
@@ -243,7 +313,7 @@ mod tests {
             }
             let mean = weights.iter().sum::<f64>() / weights.len() as f64;
             for (count, weight) in counts.iter().zip(&weights) {
-                let rate = weight / mean;
+                let rate = SHARE * weight / mean;
                 // Five standard errors.
                 prop_assert!((count - rate).abs() < 5.0 * (rate / 4000.0).sqrt(), "{count} instead of {rate}");
             }
@@ -251,39 +321,41 @@ mod tests {
 
         /// Against every possible split of every feature, counted one by one.
         #[test]
-        fn the_root_parts_where_it_lessens_the_variance_most(
-            rows in prop::collection::vec((prop::array::uniform4(0u8..12), any::<bool>()), 20..80), seed in 0u64..50
+        fn a_node_parts_where_a_value_of_its_rows_lessens_the_variance(
+            rows in prop::collection::vec((prop::array::uniform4(0u8..6), any::<bool>()), 40..120), tries in 1usize..=4
         ) {
             let values: Vec<Vec<f64>> = rows.iter().map(|(x, _)| x.iter().map(|v| f64::from(*v)).collect()).collect();
             let bins = Bins::new(&values.iter().map(Vec::as_slice).collect::<Vec<_>>());
             let happened: Vec<bool> = rows.iter().map(|(_, y)| *y).collect();
-            let nursery = Nursery { tries: 4, ..Nursery::new(&bins, &happened, &vec![1.0; rows.len()], 1, 3) };
-            let drawn = nursery.draw(&mut ChaCha8Rng::seed_from_u64(seed));
-            let tally = |keep: &dyn Fn(u32) -> bool| {
-                let mut sum = Tally::default();
-                for d in drawn.iter().filter(|d| keep(d.row)) {
-                    sum.add(Tally { count: d.times.into(), successes: d.successes.into() });
-                }
-                sum
-            };
-            let mut best = None;
-            for feature in 0..4 {
-                for threshold in 0..12 {
-                    let left = tally(&|row| rows[row as usize].0[feature] <= threshold);
-                    let right = tally(&|row| rows[row as usize].0[feature] > threshold);
-                    if left.count >= 3 && right.count >= 3 && gain(left, right) > 0.0 {
-                        best = best.max(Some((gain(left, right) * 1e6) as u64));
-                    }
-                }
+            let nursery = Nursery { tries, ..Nursery::new(&bins, &happened, &vec![1.0; rows.len()], 1, 6) };
+            let mut reached = 0;
+            for seed in 0..100 {
+                let drawn = nursery.draw(&mut ChaCha8Rng::seed_from_u64(seed));
+                let tally = |keep: &dyn Fn(u32) -> bool| {
+                    let mut sum = Tally::default();
+                    drawn.iter().filter(|d| keep(d.row)).for_each(|d| sum.add(Tally::of(*d)));
+                    sum
+                };
+                let parted = |feature: usize, threshold: f64| {
+                    [true, false].map(|left| tally(&|row| (values[row as usize][feature] <= threshold) == left))
+                };
+                let good = |parts: [Tally; 2]| parts.iter().all(|part| part.count() >= 3) && gain(parts[0], parts[1]) > 0.0;
+                let possible = (0..4).flat_map(|feature| (0..6).map(move |at| parted(feature, f64::from(at))));
+                let best = possible.filter(|parts| good(*parts)).map(|[left, right]| gain(left, right)).reduce(f64::max);
+                let tree = nursery.grow(seed).nodes;
+                let [root, left, right] = &tree[..] else {
+                    prop_assert_eq!(tree.len(), 1);
+                    continue;
+                };
+                let parts = parted(usize::from(root.feature), root.value);
+                prop_assert!(good(parts));
+                prop_assert_eq!((left.value, right.value, root.right), (parts[0].mean(), parts[1].mean(), 2));
+                let gain = gain(parts[0], parts[1]);
+                prop_assert!(best.is_some_and(|best| gain <= best));
+                reached += usize::from(Some(gain) == best);
             }
-            let tree = nursery.grow(seed).nodes;
-            prop_assert_eq!(tree.len(), if best.is_some() { 3 } else { 1 });
-            if let (Some(best), [root, left, right]) = (best, &tree[..]) {
-                let goes_left = |row: u32| values[row as usize][usize::from(root.feature)] <= root.value;
-                let (yes, no) = (tally(&goes_left), tally(&|row| !goes_left(row)));
-                prop_assert_eq!((gain(yes, no) * 1e6) as u64, best);
-                prop_assert_eq!((left.value, right.value, root.right), (yes.mean(), no.mean(), 2));
-            }
+            // Drawn at random, the best of 20 is among those tried now and then, and the more often the more are tried.
+            prop_assert!(reached >= tries / 2, "{reached} of 100");
         }
     }
 }
