@@ -19,7 +19,7 @@ pub struct ForestParameters {
     pub max_depth: u16,
     /// Rows in a leaf at least.
     pub min_leaf: usize,
-    /// Seed of the bootstrap and of the features tried.
+    /// Seed of the bootstrap and of the splits tried.
     pub seed: u64,
 }
 

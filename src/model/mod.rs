@@ -12,7 +12,7 @@ mod served;
 mod state;
 mod walks;
 
-pub use bins::{Bins, MAX_BINS};
+pub use bins::Bins;
 pub use forest::{Forest, ForestParameters};
 pub use ledger::{ComparedOn, Comparison, Decision, Entry, Interval, Ledger, Mode, Pair, Rollback, Trial, Verdict};
 pub use lineage::{Evidence, HeldOut, Lineage};
