@@ -21,6 +21,9 @@ use tokio::sync::oneshot;
 /// A batch stops growing here, so that its memory is bounded.
 const BATCH_BYTES: usize = 16 << 20;
 
+/// Room for lines that is kept from one batch to the next: fresh memory costs as much as what is written into it.
+const KEPT_BYTES: usize = 4 << 20;
+
 /// Something to be written, if what it rests on still holds when its turn comes.
 pub(super) enum Change {
     /// A new signal.
@@ -143,6 +146,8 @@ pub(super) struct Writer {
     journal: Arc<dyn Journal>,
     turns: Box<dyn Turns>,
     zone: Tz,
+    /// The lines of the batch before, empty.
+    room: Vec<u8>,
 }
 
 /// Lines about to be appended, and what the journal will say then.
@@ -190,7 +195,7 @@ fn next_batch(waiting: &mut VecDeque<Job>, most: usize) -> Vec<Changes> {
 
 impl Writer {
     pub fn new(journal: Arc<dyn Journal>, turns: Box<dyn Turns>, zone: Tz) -> Self {
-        Self { journal, turns, zone }
+        Self { journal, turns, zone, room: Vec::new() }
     }
 
     /// Works until the last sender is gone and the queue is empty.
@@ -249,21 +254,26 @@ impl Writer {
     fn commit(&mut self, jobs: &[Vec<Change>]) -> Result<Vec<Vec<Verdict>>> {
         self.turns.begin()?;
         loop {
-            let mut staged = self.stage(jobs)?;
+            let room = std::mem::take(&mut self.room);
+            let mut staged = self.stage(jobs, room)?;
             let mut decide = |change| self.decide(change, &mut staged).unwrap_or_else(Verdict::Refused);
             let verdicts = jobs.iter().map(|changes| changes.iter().map(&mut decide).collect()).collect();
             let done = match staged.lines.is_empty() {
                 true => self.turns.confirm(staged.vouched)?,
                 false => self.turns.append(&staged)?,
             };
+            if staged.lines.capacity() <= KEPT_BYTES {
+                self.room = staged.lines;
+                self.room.clear();
+            }
             if done {
                 return Ok(verdicts);
             }
         }
     }
 
-    /// Room for what these changes will add, and the lines that they are about, as far as those are better read at once.
-    fn stage<'a>(&self, jobs: &'a [Vec<Change>]) -> Result<Staged<'a>> {
+    /// `room` for what these changes will add, and the lines that they are about, as far as those are better read at once.
+    fn stage<'a>(&self, jobs: &'a [Vec<Change>], room: Vec<u8>) -> Result<Staged<'a>> {
         let (wanted, source) = {
             let (state, source) = self.journal.look();
             let open = |key| state.slot(key).filter(|slot| state.index.levels(*slot).is_some());
@@ -279,7 +289,7 @@ impl Writer {
             let wanted: Vec<_> = jobs.iter().flatten().filter_map(wanted).collect();
             (wanted, source)
         };
-        let mut staged = Staged { ahead: source.ahead(wanted)?, ..Staged::default() };
+        let mut staged = Staged { lines: room, ahead: source.ahead(wanted)?, ..Staged::default() };
         let count = jobs.iter().map(Vec::len).sum();
         staged.newest.reserve(count);
         staged.added.reserve(count);

@@ -70,6 +70,9 @@ enum Name {
     ClosedAt,
 }
 
+/// How many meanings there are.
+const NAMES: usize = Name::ClosedAt as usize + 1;
+
 /// The keys that mean something, in every spelling. Of several that mean the same, the first one here wins.
 const KEYS: [(&str, Name); 27] = [
     ("signal_id", Name::Id),
@@ -104,8 +107,10 @@ const KEYS: [(&str, Name); 27] = [
 /// A JSON object: what means something, and the rest.
 #[derive(Default)]
 struct Fields<'a> {
-    /// By what they mean and, of several that mean the same, by their position in [`KEYS`].
-    known: Vec<(Name, usize, Field<'a>)>,
+    /// One value for each meaning, never null, and the position of its key in [`KEYS`].
+    known: Vec<(usize, Field<'a>)>,
+    /// Where in `known` the value of each meaning is, counted from 1; 0 where there is none.
+    places: [u8; NAMES],
     others: Map<String, Value>,
 }
 
@@ -115,6 +120,12 @@ enum Field<'a> {
     /// The text of any value; only of indicators, which are kept as text.
     Raw(&'a RawValue),
     Other(Value),
+}
+
+impl Default for Field<'_> {
+    fn default() -> Self {
+        Self::Other(Value::Null)
+    }
 }
 
 impl Field<'_> {
@@ -165,8 +176,8 @@ impl From<Map<String, Value>> for Fields<'static> {
         let mut fields = Self::default();
         for (key, value) in map {
             match (known(&key), value) {
-                (Some((name, at)), Value::String(text)) => fields.known.push((name, at, Field::Text(Cow::Owned(text)))),
-                (Some((name, at)), value) => fields.known.push((name, at, Field::Other(value))),
+                (Some((name, at)), Value::String(text)) => fields.keep(name, at, Field::Text(Cow::Owned(text))),
+                (Some((name, at)), value) => fields.keep(name, at, Field::Other(value)),
                 (None, value) => drop(fields.others.insert(key, value)),
             }
         }
@@ -190,13 +201,13 @@ impl<'de> Deserialize<'de> for Fields<'de> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> std::result::Result<Self::Value, A::Error> {
-                let mut fields = Fields { known: Vec::with_capacity(12), others: Map::new() };
+                let mut fields = Fields { known: Vec::with_capacity(12), ..Fields::default() };
                 while let Some(Text(key)) = members.next_key()? {
                     match known(&key) {
                         Some((Name::Indicators, at)) => {
-                            fields.known.push((Name::Indicators, at, Field::Raw(members.next_value()?)));
+                            fields.keep(Name::Indicators, at, Field::Raw(members.next_value()?));
                         }
-                        Some((name, at)) => fields.known.push((name, at, members.next_value()?)),
+                        Some((name, at)) => fields.keep(name, at, members.next_value()?),
                         None => drop(fields.others.insert(key.into_owned(), members.next_value()?)),
                     }
                 }
@@ -293,17 +304,24 @@ impl<'de> Deserialize<'de> for Field<'de> {
 }
 
 impl<'a> Fields<'a> {
-    fn take(&mut self, name: Name) -> Option<Field<'a>> {
-        let mut first: Option<(usize, Field<'a>)> = None;
-        // All spellings are removed; a null counts as missing.
-        while let Some(index) = self.known.iter().position(|(means, ..)| *means == name) {
-            let (_, at, field) = self.known.swap_remove(index);
-            let wins = first.as_ref().is_none_or(|(before, _)| at <= *before);
-            if wins && !field.is_null() {
-                first = Some((at, field));
+    /// Keeps the value of a key. A null counts as missing; of several keys that mean the same, the first in [`KEYS`] stands.
+    fn keep(&mut self, name: Name, at: usize, field: Field<'a>) {
+        let place = &mut self.places[name as usize];
+        match usize::from(*place).checked_sub(1).and_then(|index| self.known.get_mut(index)) {
+            _ if field.is_null() => {}
+            None => {
+                self.known.push((at, field));
+                *place = self.known.len() as u8;
             }
+            Some(kept) if at <= kept.0 => *kept = (at, field),
+            Some(_) => {}
         }
-        first.map(|(_, field)| field)
+    }
+
+    fn take(&mut self, name: Name) -> Option<Field<'a>> {
+        let place = std::mem::take(&mut self.places[name as usize]);
+        let (_, field) = self.known.get_mut(usize::from(place).checked_sub(1)?)?;
+        Some(std::mem::take(field))
     }
 
     fn price(&mut self, field: &'static str, name: Name) -> Result<Option<f64>> {
