@@ -153,8 +153,10 @@ describe('an AbortSignal', () => {
     const controller = new AbortController()
     const training = loop.train({ ...ONE, fetch: true, signal: controller.signal })
     setTimeout(() => controller.abort(), 50)
-    const late = new Promise((resolve) => setTimeout(resolve, 3_000, 'still waiting'))
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise((resolve) => (timer = setTimeout(resolve, 3_000, 'still waiting')))
     expect(await Promise.race([training.catch((error) => error.code), late])).toBe('ERR_CANCELLED')
+    clearTimeout(timer)
   })
 })
 
