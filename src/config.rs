@@ -24,10 +24,18 @@ pub enum Durability {
 pub struct SignalShape {
     /// Distance of the stop from the entry in average true ranges (14 bars). Default 1.5.
     pub stop_atr: f64,
-    /// Distance of the target in multiples of the stop's. Default 2.
+    /// Distance of the target in multiples of the stop's, at least 1: a BUY and a SELL of one bar could both succeed if the
+    /// targets were nearer than the stops. Default 2.
     pub reward_risk: f64,
     /// Bars until the signal expires. Default 24.
     pub expiry_bars: usize,
+}
+
+impl SignalShape {
+    /// Distance of the stop in percent of the entry, where the average true range is this share of the price.
+    pub fn stop_percent(&self, atr_ratio: f64) -> f64 {
+        100.0 * self.stop_atr * atr_ratio
+    }
 }
 
 /// By what live results are called poor.
@@ -167,7 +175,7 @@ impl Config {
         if let Some(mut nested) = raw.nested("signal", "signal.")? {
             let shape = &mut self.signal;
             nested.set("stop_atr", "must be a number, 0.1 to 20", within(0.1, 20.0), &mut shape.stop_atr)?;
-            nested.set("reward_risk", "must be a number, 0.1 to 20", within(0.1, 20.0), &mut shape.reward_risk)?;
+            nested.set("reward_risk", "must be a number, 1 to 20", within(1.0, 20.0), &mut shape.reward_risk)?;
             let bars = |v: &Value| v.as_u64().filter(|n| (1..=1000).contains(n)).map(|n| n as usize);
             nested.set("expiry_bars", "must be a whole number of bars, 1 to 1000", bars, &mut shape.expiry_bars)?;
             warnings.extend(nested.unknown());

@@ -181,7 +181,7 @@ fn damaged_and_foreign_files_are_refused_and_the_old_model_stays() {
     }
     refused(b"");
     refused(b"PK\x03\x04 something else");
-    let newer = [b"signalloop model 3\n", &good[19..]].concat();
+    let newer = [b"signalloop model 4\n", &good[19..]].concat();
     refused(&newer);
 
     // Another market's model under this name.

@@ -8,7 +8,7 @@ mod common;
 
 use common::trained::{market, model, promote, submit, trial, versions};
 use common::{child, child_part, setting};
-use signalloop::model::{Champion, ComparedOn, Decision, Entry, Registry};
+use signalloop::model::{Champion, ComparedOn, Decision, Entry, Payoff, Registry};
 use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
@@ -43,6 +43,20 @@ fn a_home_of_the_format_without_versions_is_read_served_and_rolled_back_to() {
     assert_eq!((rollback.from, rollback.to), (1, 0));
     assert_eq!(*registry.get(&market()).unwrap(), *old);
     assert_eq!(promote(&registry, &new), 2, "a number is not used twice");
+}
+
+#[test]
+fn a_model_of_the_format_without_payoffs_is_served_as_if_its_bets_ended_at_their_levels() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("btcusdt_1h");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("champion.model"), include_bytes!("fixtures/format-2.model")).unwrap();
+    let old = Registry::new(home.path().to_owned()).get(&market()).unwrap();
+    assert_eq!((old.record.rows, old.record.trees), (306, 10));
+    // What the loop that wrote the file said of the last of its candles.
+    assert!((100.0 * old.buy.base_rate - 43.78703888420017).abs() < 1e-12);
+    assert_eq!([old.buy.payoff, old.sell.payoff], [Payoff::at_levels(2.0); 2]);
+    assert_eq!(old.lineage.held_out.len(), 148);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use signalloop::config::Config;
 use signalloop::features::{FEATURES, compute};
 use signalloop::learning::{Costs, Feedback, Label, choose, label, train_market};
 use signalloop::market::{Candle, Reading, read_candles};
-use signalloop::model::{Probabilities, log_loss};
+use signalloop::model::{Payoff, log_loss};
 use signalloop::symbol::Market;
 use signalloop::time::parse_time;
 use std::collections::BTreeMap;
@@ -205,8 +205,10 @@ fn score(
             week.1 += log_loss(happened, base[side]) / 2.0;
         }
         week.2 += 1;
-        let costs = Costs::new(&config.signal, row.atr_ratio, config.fee_bps);
-        let bet = choose(&Probabilities::of(stated[0], stated[1]), *base, &costs);
+        // Nobody's answers say what bets come to: as if all ended at their levels.
+        let payoff = Payoff::at_levels(config.signal.reward_risk);
+        let costs = Costs::new(payoff, config.signal.stop_percent(row.atr_ratio), config.fee_bps);
+        let bet = choose(*stated, *base, &[costs; 2], 0.0);
         if let (Ok(direction), true) = (bet, row.time_ms >= free_from) {
             let ending = row.label.of(direction);
             let closed_ms = candles[ending.bar].open_ms + market.timeframe.millis();

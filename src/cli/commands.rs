@@ -160,7 +160,7 @@ fn predict(core: &SignalLoop, predict: &Predict, output: &Output) -> Result<i32>
         "baseRates": { "BUY": 100.0 * prediction.base_rates[0], "SELL": 100.0 * prediction.base_rates[1] },
         "reason": prediction.decision.err(),
         "rationale": prediction.rationale(),
-        "breakEven": prediction.break_even.map(|p| 100.0 * p),
+        "breakEven": prediction.break_even().map(|p| 100.0 * p),
         "price": prediction.price,
         "atr": prediction.atr,
         "candlesUntil": format_iso(prediction.candle_close_ms),

@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::feedback::Given;
 use crate::learning::Costs;
 use crate::learning::outcomes::{self, Case, Learner, Lesson, MAX_LESSONS, OutcomeModel, Pattern};
+use crate::model::Payoff;
 use crate::signal::{Record, Signal};
 use crate::symbol::{Symbol, Timeframe};
 use parking_lot::{Mutex, RwLock};
@@ -168,7 +169,10 @@ fn question(signal: &Signal) -> Result<Case> {
 fn assessment(learner: &Learner, case: &Case, fee_bps: f64, margin: f64) -> Assessment {
     let model = learner.model();
     let chances = model.chances(case);
-    let costs = case.reward_risk.zip(case.stop_percent).map(|(ratio, stop)| Costs::of(ratio, stop, fee_bps));
+    let costs = case
+        .reward_risk
+        .zip(case.stop_percent)
+        .map(|(ratio, stop)| Costs::new(Payoff::at_levels(ratio), stop, fee_bps));
     let threshold = costs.map_or(0.5, |costs| costs.break_even()) + margin;
     let percent = |p: f64| format!("{:.1} %", 100.0 * p);
     let mut reasons = vec![match costs {

@@ -7,7 +7,7 @@ use crate::barrier::Direction;
 use crate::error::{Error, Result, guard};
 use crate::features::{self, MIN_CANDLES};
 use crate::feedback::Whereabouts;
-use crate::learning::{Abstention, Costs, Entry, choose_with_margin, levels_at};
+use crate::learning::{Abstention, Costs, Entry, choose, levels_at};
 use crate::market::{Begin, Candle, candle_file};
 use crate::model::{Model, Probabilities};
 use crate::signal::{Indicators, Signal};
@@ -56,8 +56,8 @@ pub struct Prediction {
     pub probabilities: Probabilities,
     /// What BUY and SELL would have without any knowledge.
     pub base_rates: [f64; 2],
-    /// The success probability at which a bet earns nothing after costs; `None` without features.
-    pub break_even: Option<f64>,
+    /// What the model says of a BUY and a SELL here, and what they win and lose; `None` without features.
+    pub bets: Option<([f64; 2], [Costs; 2])>,
     /// What a bet's probability needs above that: 0, but in conservative mode.
     pub margin: f64,
     /// The last close.
@@ -82,6 +82,25 @@ impl Prediction {
         }
     }
 
+    /// The success probability at which a bet earns nothing after costs: the one decided on, for a HOLD the one that would be
+    /// expected to earn more. `None` without features.
+    pub fn break_even(&self) -> Option<f64> {
+        let (_, [buy, sell]) = self.bets?;
+        let Probabilities { buy: p, sell: q, .. } = self.probabilities;
+        let is_buy = self.decision.map_or(buy.expectancy(p) >= sell.expectancy(q), |bet| bet == Direction::Buy);
+        Some(if is_buy { buy.break_even() } else { sell.break_even() })
+    }
+
+    /// The same of levels that are as near, or as far, as `risk` has them: costs weigh more on near ones.
+    fn at(mut self, risk: Risk) -> Self {
+        if let Some((stated, costs)) = self.bets {
+            let costs = costs.map(|costs| costs.scaled(risk.scale()));
+            self.bets = Some((stated, costs));
+            self.decision = choose(stated, self.base_rates, &costs, self.margin);
+        }
+        self
+    }
+
     /// Why there is no signal, in words; for a bet, what speaks for it.
     pub fn rationale(&self) -> String {
         let percent = |p: f64| format!("{:.1} %", 100.0 * p);
@@ -89,6 +108,7 @@ impl Prediction {
             format!("a {name} succeeds with {} (base rate {})", percent(p), percent(base))
         };
         let Probabilities { buy, sell, .. } = self.probabilities;
+        let [buy_needs, sell_needs] = self.bets.map_or([f64::NAN; 2], |(_, costs)| costs.map(|of| of.break_even()));
         match self.decision {
             Ok(Direction::Buy) => odds("BUY", buy, self.base_rates[0]),
             Ok(Direction::Sell) => odds("SELL", sell, self.base_rates[1]),
@@ -97,24 +117,23 @@ impl Prediction {
                     .into()
             }
             Err(Abstention::NoEdge) => format!(
-                "HOLD: {} and {}; to earn its costs a bet needs {} and the model's own word",
+                "HOLD: {} and {}; to earn its costs a BUY needs {}, a SELL {}, and the model's own word",
                 odds("BUY", buy, self.base_rates[0]),
                 odds("SELL", sell, self.base_rates[1]),
-                percent(self.break_even.unwrap_or(f64::NAN)),
+                percent(buy_needs),
+                percent(sell_needs),
             ),
             Err(Abstention::NoFeatures) => "HOLD: the last candles give no features (flat prices or no volume)".into(),
             Err(Abstention::NoLevels) => {
                 "HOLD: the range is as large as the price, so stop and target are no prices".into()
             }
-            Err(Abstention::ConservativeMode) => {
-                let required = self.break_even.map_or(f64::NAN, |p| p + self.margin);
-                format!(
-                    "HOLD: recent signals did poorly, so until they recover a bet needs {}; {} and {}",
-                    percent(required),
-                    odds("BUY", buy, self.base_rates[0]),
-                    odds("SELL", sell, self.base_rates[1]),
-                )
-            }
+            Err(Abstention::ConservativeMode) => format!(
+                "HOLD: recent signals did poorly, so until they recover a BUY needs {}, a SELL {}; {} and {}",
+                percent(buy_needs + self.margin),
+                percent(sell_needs + self.margin),
+                odds("BUY", buy, self.base_rates[0]),
+                odds("SELL", sell, self.base_rates[1]),
+            ),
             Err(Abstention::StaleCandles) => {
                 "HOLD: the stored candles are out of date and could not be brought up to date".into()
             }
@@ -208,8 +227,8 @@ enum Candles<'a> {
 }
 
 impl<'a> Basis<'a> {
-    fn given(market: &Market, candles: &'a [Candle]) -> Result<Self> {
-        crate::market::check_series(candles)?;
+    fn given(market: &Market, candles: &'a [Candle], now_ms: i64) -> Result<Self> {
+        let candles = crate::market::check_given(candles, market, now_ms)?;
         Ok(Self { last: last_of(market, candles)?, candles: Candles::Given(candles) })
     }
 
@@ -236,14 +255,14 @@ fn last_of(market: &Market, candles: &[Candle]) -> Result<Candle> {
 }
 
 impl SignalLoop {
-    /// Predicts from `candles` (oldest first, closed), or from the stored ones.
+    /// Predicts from `candles` (oldest first; a last one that is still open is left out), or from the stored ones.
     ///
     /// # Errors
     /// [`Error::NoModel`], [`Error::ModelFile`]; [`Error::NoData`] for fewer than [`MIN_CANDLES`];
     /// [`Error::InvalidCandle`].
     pub fn predict(&self, market: &Market, candles: Option<&[Candle]>) -> Result<Prediction> {
         let basis = match candles {
-            Some(candles) => Basis::given(market, candles)?,
+            Some(candles) => Basis::given(market, candles, self.now_ms())?,
             None => Basis::stored(market, self.tail(market)?)?,
         };
         self.prediction(market, &basis, self.registry.get(market)?, self.conservative_margin(market)?)
@@ -261,7 +280,7 @@ impl SignalLoop {
         let known = self.registry.in_memory(market).zip(self.margin_in_memory(market));
         let Some((model, margin)) = known else { return Ok(None) };
         let basis = match candles {
-            Some(candles) => Basis::given(market, candles)?,
+            Some(candles) => Basis::given(market, candles, self.now_ms())?,
             None => match self.tail_in_memory(market) {
                 Some(Some(tail)) => Basis::stored(market, tail)?,
                 _ => return Ok(None),
@@ -300,7 +319,7 @@ impl SignalLoop {
             decision: Err(Abstention::NoFeatures),
             probabilities: Probabilities::of(buy, sell),
             base_rates,
-            break_even: None,
+            bets: None,
             margin,
             price: last.close,
             atr: None,
@@ -309,12 +328,14 @@ impl SignalLoop {
             model: model.clone(),
         };
         if let Ok((row, atr)) = basis.latest(candle_ms) {
-            let costs = Costs::new(&model.record.shape(), atr / last.close, self.config().fee_bps);
-            prediction.probabilities = model
-                .probabilities(&row)
+            let stop = model.record.shape().stop_percent(atr / last.close);
+            let costs = [&model.buy, &model.sell].map(|side| Costs::new(side.payoff, stop, self.config().fee_bps));
+            let stated = model
+                .stated(&row)
                 .ok_or_else(|| Error::Internal(format!("the model of {market} cannot read a row of features")))?;
-            prediction.decision = choose_with_margin(&prediction.probabilities, base_rates, &costs, prediction.margin);
-            prediction.break_even = Some(costs.break_even());
+            prediction.probabilities = Probabilities::of(stated[0], stated[1]);
+            prediction.decision = choose(stated, base_rates, &costs, margin);
+            prediction.bets = Some((stated, costs));
             prediction.atr = Some(atr);
         }
         Ok(prediction)
@@ -327,7 +348,7 @@ impl SignalLoop {
         let stored = candle_file(&self.data_folder(), market).exists();
         let begin = if stored { Begin::Days(0) } else { self.history() };
         let fetched = self.update(self.source()?.as_ref(), market, begin).await;
-        let mut prediction = self.predict(market, None)?;
+        let mut prediction = self.predict(market, None)?.at(risk);
         if prediction.stale {
             prediction.decision = Err(Abstention::StaleCandles);
         }

@@ -102,7 +102,7 @@ struct Desk {
 impl Desk {
     /// The watch must not wait for a training; the others take turns, for they want the same candles and threads.
     fn has_room_for(&self, task: Task) -> bool {
-        !self.busy.contains(&task) && (task == Task::Watch || self.busy.iter().all(|other| *other == Task::Watch))
+        task == Task::Watch || self.busy.iter().all(|other| *other == Task::Watch)
     }
 }
 
@@ -305,7 +305,7 @@ impl SignalLoop {
                 return;
             }
             let plan = running.rules.lock().config.plan(task);
-            if !plan.enabled || !desk.has_room_for(task) {
+            if !plan.enabled || desk.busy.contains(&task) {
                 continue;
             }
             let Some(mut slot) = self.slot(task, &plan, desk.slots.remove(&task), running) else { continue };
@@ -315,7 +315,8 @@ impl SignalLoop {
                 // It begins once the jobs in hand are done.
                 running.wanted.store(true, Ordering::Relaxed);
             }
-            if !due || waits {
+            // What is due and has no room yet was seen in time: it is late, and not missed.
+            if !due || waits || !desk.has_room_for(task) {
                 desk.slots.insert(task, slot);
                 continue;
             }

@@ -5,11 +5,11 @@ use super::feedback::Feedback;
 use super::labels::{Label, label};
 use super::weights::{average_uniqueness, time_decay};
 use crate::barrier::Direction;
-use crate::config::Config;
+use crate::config::{Config, SignalShape};
 use crate::error::{Error, Result};
 use crate::features::{self, FEATURES, Missing, Row};
 use crate::market::Candle;
-use crate::model::{Forest, Held, HeldOut, Lineage, Model, Probabilities, Record, Scores, Side};
+use crate::model::{Forest, Held, HeldOut, Lineage, Model, Payoff, Record, Scores, Side};
 use crate::symbol::Market;
 use std::collections::BTreeMap;
 
@@ -148,11 +148,31 @@ impl Dataset {
         self.sides.iter().flat_map(|side| &side.uniqueness[rows.clone()]).sum::<f64>() / 2.0
     }
 
+    fn stop_percent(&self, row: usize, shape: &SignalShape) -> f64 {
+        shape.stop_percent(self.atr[row] / self.entries[row])
+    }
+
+    /// What a side's bets at the rows at `positions` came to, weighted as those rows.
+    pub fn payoff(&self, targets: &Targets, positions: &[usize], shape: &SignalShape) -> Payoff {
+        let mean = |success: bool| {
+            let (mut sum, mut total) = (0.0, 0.0);
+            for &row in positions.iter().filter(|&&row| (targets.happened[row] > 0.5) == success) {
+                let profit = self.labels[row].of(targets.direction).profit_percent;
+                sum += targets.weights[row] * profit / self.stop_percent(row, shape);
+                total += targets.weights[row];
+            }
+            (total > 0.0).then(|| sum / total)
+        };
+        let levels = Payoff::at_levels(shape.reward_risk);
+        Payoff { win: mean(true).unwrap_or(levels.win), loss: mean(false).map_or(levels.loss, |loss| -loss) }
+    }
+
     /// Predictions of a row beside what became of it, with the profit of the signal that they would have led to.
-    pub fn held_out(&self, row: usize, buy: Held, sell: Held, config: &Config) -> HeldOut {
-        let probabilities = Probabilities { buy: buy.probability, sell: sell.probability, hold: 0.0 };
-        let costs = Costs::new(&config.signal, self.atr[row] / self.entries[row], config.fee_bps);
-        let direction = choose(&probabilities, [buy.constant, sell.constant], &costs).ok();
+    pub fn held_out(&self, row: usize, buy: Held, sell: Held, payoffs: [Payoff; 2], config: &Config) -> HeldOut {
+        let stop = self.stop_percent(row, &config.signal);
+        let costs = payoffs.map(|payoff| Costs::new(payoff, stop, config.fee_bps));
+        let stated = [buy.probability, sell.probability];
+        let direction = choose(stated, [buy.constant, sell.constant], &costs, 0.0).ok();
         let profit = direction.map(|direction| self.labels[row].of(direction).profit_percent - config.fee_bps / 100.0);
         HeldOut { time_ms: self.times_ms[row], buy, sell, profit }
     }
@@ -164,7 +184,7 @@ impl Dataset {
             Ok(targets.held(row, probability, side.base_rate))
         };
         let [buy, sell] = &self.sides;
-        Ok(self.held_out(row, say(buy, sides[0])?, say(sell, sides[1])?, config))
+        Ok(self.held_out(row, say(buy, sides[0])?, say(sell, sides[1])?, sides.map(|side| side.payoff), config))
     }
 
     /// The model of these sides, whose held-out figures are those of `held_out`.

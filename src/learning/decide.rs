@@ -1,8 +1,7 @@
 //! From probabilities to a decision: BUY, SELL, or HOLD with the reason.
 
 use crate::barrier::Direction;
-use crate::config::SignalShape;
-use crate::model::Probabilities;
+use crate::model::Payoff;
 use serde::{Deserialize, Serialize};
 
 /// Why there is no signal.
@@ -26,87 +25,86 @@ pub enum Abstention {
 /// What a bet wins and loses, in units of the stop distance.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Costs {
-    reward_risk: f64,
+    payoff: Payoff,
     fee: f64,
 }
 
 impl Costs {
-    /// `atr_ratio` is the average true range over the price, `fee_bps` the cost of a round trip.
-    pub fn new(shape: &SignalShape, atr_ratio: f64, fee_bps: f64) -> Self {
-        Self::of(shape.reward_risk, 100.0 * shape.stop_atr * atr_ratio, fee_bps)
+    /// `stop_percent` is the distance of the stop in percent of the entry, `fee_bps` the cost of a round trip.
+    pub fn new(payoff: Payoff, stop_percent: f64, fee_bps: f64) -> Self {
+        Self { payoff, fee: fee_bps / 100.0 / stop_percent }
     }
 
-    /// `stop_percent` is the distance of the stop in percent of the entry.
-    pub fn of(reward_risk: f64, stop_percent: f64, fee_bps: f64) -> Self {
-        Self { reward_risk, fee: fee_bps / 100.0 / stop_percent }
-    }
-
-    /// Of a signal's own levels, stop and target on their sides of the entry.
+    /// Of a signal's own levels, stop and target on their sides of the entry, as if it ended at one of them.
     pub fn of_levels(entry: f64, stop_loss: f64, take_profit: f64, fee_bps: f64) -> Self {
         let risk = (entry - stop_loss).abs();
-        Self { reward_risk: (take_profit - entry).abs() / risk, fee: fee_bps / 10_000.0 * entry / risk }
+        Self::new(Payoff::at_levels((take_profit - entry).abs() / risk), 100.0 * risk / entry, fee_bps)
     }
 
-    /// The success probability at which a bet earns nothing: (1 + fee) / (1 + reward/risk).
+    /// Of the same bet with its levels that many times as far away.
+    pub fn scaled(self, distance: f64) -> Self {
+        Self { fee: self.fee / distance, ..self }
+    }
+
+    /// The success probability at which a bet earns nothing: (loss + fee) / (win + loss).
     pub fn break_even(&self) -> f64 {
-        (1.0 + self.fee) / (1.0 + self.reward_risk)
+        let Payoff { win, loss } = self.payoff;
+        (loss + self.fee) / (win + loss)
     }
 
     /// Expected profit of a bet, in stop distances.
     pub fn expectancy(&self, probability: f64) -> f64 {
-        probability * self.reward_risk - (1.0 - probability) - self.fee
+        probability * self.payoff.win - (1.0 - probability) * self.payoff.loss - self.fee
     }
 }
 
-/// The likelier of the bets that the model itself speaks for and that is expected to earn more than it costs.
+/// Of the bets that the model itself speaks for, and whose probability lies more than `margin` above break-even, the one that is
+/// expected to earn more. BUY comes before SELL in each array.
 ///
-/// `base` holds the base rates of BUY and SELL: a probability that equals its base rate says that the model knows nothing
-/// here, and one below it that the model speaks against the bet, however well the base rate alone would pay.
-pub fn choose(probabilities: &Probabilities, base: [f64; 2], costs: &Costs) -> Result<Direction, Abstention> {
-    let bets = [(Direction::Buy, probabilities.buy, base[0]), (Direction::Sell, probabilities.sell, base[1])];
-    if bets.iter().all(|(_, probability, base)| probability == base) {
+/// A probability that equals its `base` rate says that the model knows nothing here, and one below it that the model speaks
+/// against the bet, however well the base rate alone would pay.
+pub fn choose(stated: [f64; 2], base: [f64; 2], costs: &[Costs; 2], margin: f64) -> Result<Direction, Abstention> {
+    if stated == base {
         return Err(Abstention::NoSkill);
     }
-    bets.into_iter()
-        .filter(|(_, probability, base)| probability > base && costs.expectancy(*probability) > 0.0)
-        .max_by(|a, b| a.1.total_cmp(&b.1))
-        .map(|bet| bet.0)
-        .ok_or(Abstention::NoEdge)
-}
-
-/// [`choose`], but only a bet whose probability lies `margin` above break-even.
-pub fn choose_with_margin(
-    probabilities: &Probabilities,
-    base: [f64; 2],
-    costs: &Costs,
-    margin: f64,
-) -> Result<Direction, Abstention> {
-    // The bet chosen is the likelier one: where it does not reach the margin, the other does not either.
-    let direction = choose(probabilities, base, costs)?;
-    let probability = match direction {
-        Direction::Buy => probabilities.buy,
-        Direction::Sell => probabilities.sell,
-    };
-    if probability < costs.break_even() + margin { Err(Abstention::ConservativeMode) } else { Ok(direction) }
+    let paying = [Direction::Buy, Direction::Sell]
+        .into_iter()
+        .zip(stated.into_iter().zip(base).zip(costs))
+        .filter(|(_, ((stated, base), costs))| stated > base && costs.expectancy(*stated) > 0.0);
+    let mut paying = paying.peekable();
+    paying.peek().ok_or(Abstention::NoEdge)?;
+    paying
+        .map(|(direction, ((stated, _), costs))| (direction, stated, costs))
+        .filter(|(_, stated, costs)| *stated >= costs.break_even() + margin)
+        .max_by(|(_, a, of_a), (_, b, of_b)| of_a.expectancy(*a).total_cmp(&of_b.expectancy(*b)))
+        .map(|(direction, ..)| direction)
+        .ok_or(Abstention::ConservativeMode)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const SHAPE: SignalShape = SignalShape { stop_atr: 1.5, reward_risk: 2.0, expiry_bars: 24 };
+    /// Stop 1.5 ATR of 1 %, target twice as far.
+    fn costs(fee_bps: f64) -> Costs {
+        Costs::new(Payoff::at_levels(2.0), 1.5, fee_bps)
+    }
 
     #[test]
     fn break_even_by_hand() {
-        // Stop 1.5 ATR of 1 % = 1.5 %, fee 0.1 %: a fifteenth of the risk.
-        let costs = Costs::new(&SHAPE, 0.01, 10.0);
+        // Fee 0.1 %: a fifteenth of the risk of 1.5 %.
+        let costs = costs(10.0);
         assert!((costs.break_even() - (1.0 + 1.0 / 15.0) / 3.0).abs() < 1e-12);
+        assert!(costs.expectancy(costs.break_even()).abs() < 1e-12);
+        // Some expire: the mean win is 1.6 stops, the mean loss 0.9.
+        let costs = Costs::new(Payoff { win: 1.6, loss: 0.9 }, 1.5, 10.0);
+        assert!((costs.break_even() - (0.9 + 1.0 / 15.0) / 2.5).abs() < 1e-12);
         assert!(costs.expectancy(costs.break_even()).abs() < 1e-12);
     }
 
     #[test]
     fn levels_of_the_same_shape_cost_the_same() {
-        let (a, b) = (Costs::of_levels(100.0, 98.5, 103.0, 10.0), Costs::new(&SHAPE, 0.01, 10.0));
+        let (a, b) = (Costs::of_levels(100.0, 98.5, 103.0, 10.0), costs(10.0));
         assert!((a.break_even() - b.break_even()).abs() < 1e-12);
         let sell = Costs::of_levels(100.0, 101.5, 97.0, 10.0);
         assert!((sell.break_even() - b.break_even()).abs() < 1e-12);
@@ -114,24 +112,30 @@ mod tests {
 
     #[test]
     fn a_margin_asks_for_more() {
-        let costs = Costs::new(&SHAPE, 0.01, 0.0);
-        let likely = Probabilities { buy: 0.42, sell: 0.3, hold: 0.28 };
-        let with = |margin| choose_with_margin(&likely, [0.4, 0.3], &costs, margin);
+        let costs = [costs(0.0); 2];
+        let with = |margin| choose([0.42, 0.3], [0.4, 0.3], &costs, margin);
         assert_eq!((with(0.0), with(0.08)), (Ok(Direction::Buy), Ok(Direction::Buy)));
         assert_eq!(with(0.09), Err(Abstention::ConservativeMode));
-        let unlikely = Probabilities { buy: 0.32, ..likely };
-        assert_eq!(choose_with_margin(&unlikely, [0.3, 0.3], &costs, 0.5), Err(Abstention::NoEdge));
+        assert_eq!(choose([0.32, 0.3], [0.3, 0.3], &costs, 0.5), Err(Abstention::NoEdge));
     }
 
     #[test]
     fn only_skill_with_an_edge_gives_a_signal() {
-        let costs = Costs::new(&SHAPE, 0.01, 0.0);
-        let likely = Probabilities { buy: 0.5, sell: 0.4, hold: 0.1 };
-        assert_eq!(choose(&likely, [0.4, 0.4], &costs), Ok(Direction::Buy));
-        assert_eq!(choose(&likely, [0.5, 0.35], &costs), Ok(Direction::Sell));
-        assert_eq!(choose(&likely, [0.55, 0.35], &costs), Ok(Direction::Sell), "against the BUY, however likely");
-        assert_eq!(choose(&likely, [0.5, 0.4], &costs), Err(Abstention::NoSkill));
-        let unlikely = Probabilities { buy: 0.3, sell: 0.33, hold: 0.37 };
-        assert_eq!(choose(&unlikely, [0.2, 0.2], &costs), Err(Abstention::NoEdge));
+        let costs = [costs(0.0); 2];
+        let choose = |stated, base| choose(stated, base, &costs, 0.0);
+        assert_eq!(choose([0.5, 0.4], [0.4, 0.4]), Ok(Direction::Buy));
+        assert_eq!(choose([0.5, 0.4], [0.5, 0.35]), Ok(Direction::Sell));
+        assert_eq!(choose([0.5, 0.4], [0.55, 0.35]), Ok(Direction::Sell), "against the BUY, however likely");
+        assert_eq!(choose([0.5, 0.4], [0.5, 0.4]), Err(Abstention::NoSkill));
+        assert_eq!(choose([0.3, 0.33], [0.2, 0.2]), Err(Abstention::NoEdge));
+    }
+
+    #[test]
+    fn a_side_is_judged_by_what_its_own_bets_come_to() {
+        // SELLs win less: 0.42 pays for a BUY (a third), and not for a SELL (0.45).
+        let costs = [costs(0.0), Costs::new(Payoff { win: 1.1, loss: 0.9 }, 1.5, 0.0)];
+        assert_eq!(choose([0.42, 0.44], [0.4, 0.4], &costs, 0.0), Ok(Direction::Buy), "the likelier one does not pay");
+        assert_eq!(choose([0.39, 0.44], [0.4, 0.4], &costs, 0.0), Err(Abstention::NoEdge));
+        assert_eq!(choose([0.4, 0.6], [0.39, 0.4], &costs, 0.0), Ok(Direction::Sell), "0.3 stops expected against 0.2");
     }
 }

@@ -8,7 +8,7 @@ use crate::barrier::Direction;
 use crate::cancel::Cancel;
 use crate::config::Config;
 use crate::market::{Candle, Simulator, SimulatorOptions};
-use crate::model::{Champion, ComparedOn, Decision, HeldOut, Model};
+use crate::model::{Champion, ComparedOn, Decision, HeldOut, Model, Payoff};
 use crate::symbol::Market;
 use crate::time::Clock;
 use proptest::prelude::*;
@@ -76,7 +76,7 @@ fn rescored(mut candidate: Candidate, truth: Dataset) -> Candidate {
         let [buy, sell] = &truth.sides;
         let buy = buy.held(*row, held.buy.probability, held.buy.constant);
         let sell = sell.held(*row, held.sell.probability, held.sell.constant);
-        *held = truth.held_out(*row, buy, sell, &config);
+        *held = truth.held_out(*row, buy, sell, [Payoff::at_levels(config.signal.reward_risk); 2], &config);
     }
     candidate.data = truth;
     candidate

@@ -135,7 +135,8 @@ fn renewed(
         .zip(newer)
         .zip(data.sides.iter().zip(beliefs))
         .map(|((old, newer), (targets, belief))| {
-            Ok(Side { forest: old.forest.renewed(&newer)?, base_rate: targets.base_rate(known), belief })
+            let payoff = data.payoff(targets, known, &champion.record.shape());
+            Ok(Side { forest: old.forest.renewed(&newer)?, base_rate: targets.base_rate(known), belief, payoff })
         })
         .collect::<Result<_>>()?;
     sides.try_into().map_err(|_| Error::Internal("a side was not fitted".to_owned()))

@@ -21,7 +21,7 @@ mod train;
 mod weights;
 
 pub use dataset::MIN_ROWS;
-pub use decide::{Abstention, Costs, choose, choose_with_margin};
+pub use decide::{Abstention, Costs, choose};
 pub use feedback::{Feedback, LiveRow};
 pub use folds::{Fold, walk_forward};
 pub use incremental::{Continued, MIN_NEW_ROWS, cannot_continue, continue_market};

@@ -143,6 +143,11 @@ impl Standing {
         let from_ms = self.changed_ms.map_or(now_ms - window_ms, |changed| (changed + 1).max(now_ms - window_ms));
         let fresh = || outcomes.iter().filter(|outcome| outcome.closed_ms >= from_ms).copied();
         let (evidence, verdict) = judge(fresh(), from_ms, rule, fee_bps);
+        // The closings by which it recovered are no evidence any more, but it still did well by them: until later ones tell.
+        let did_well = self.verdict == Verdict::Fine
+            && evidence.closed < rule.min_signals
+            && self.changed_ms.is_some_and(|changed| now_ms - changed < window_ms);
+        let verdict = if did_well { Verdict::Fine } else { verdict };
         let turn = match (self.conservative, verdict) {
             (None, Verdict::Poor) => Some(Turn::Entered),
             (Some(_), Verdict::Fine) => Some(Turn::Recovered),
@@ -361,6 +366,31 @@ mod tests {
         let (third, changes) = second.next(&[], &rule(), FEE_BPS, almost + 1);
         assert_eq!(turns(&changes), [(None, Turn::Lapsed), (Some("BTCUSDT".into()), Turn::Lapsed)]);
         assert_eq!(third.conservative(&market("BTCUSDT")), None);
+    }
+
+    #[test]
+    fn a_market_that_recovered_stays_spared_until_its_later_closings_tell_otherwise() {
+        const HOUR: i64 = 3_600_000;
+        let mut all = ended("BTCUSDT", NOW - 20 * HOUR, "----------");
+        all.extend(ended("ETHUSDT", NOW - 19 * HOUR, "--------------------"));
+        let (poor, _) = Performance::default().next(&all, &rule(), FEE_BPS, NOW - 18 * HOUR);
+        assert!(poor.conservative(&market("BTCUSDT")).is_some());
+        all.extend(ended("BTCUSDT", NOW - 10 * HOUR, "++++++++++--"));
+        let (recovered, changes) = poor.next(&all, &rule(), FEE_BPS, NOW - 9 * HOUR);
+        assert_eq!(turns(&changes), [(Some("BTCUSDT".into()), Turn::Recovered)]);
+        // The home is still poor; nothing of BTCUSDT closed since.
+        all.extend(ended("ETHUSDT", NOW - 8 * HOUR, "-"));
+        let (later, _) = recovered.next(&all, &rule(), FEE_BPS, NOW - 7 * HOUR);
+        let modes = ["BTCUSDT", "ETHUSDT"].map(|symbol| later.conservative(&market(symbol)).is_some());
+        assert_eq!(modes, [false, true]);
+        // Later closings tell otherwise.
+        all.extend(ended("BTCUSDT", NOW - 6 * HOUR, "----------"));
+        let (worse, changes) = later.next(&all, &rule(), FEE_BPS, NOW - 5 * HOUR);
+        assert_eq!(turns(&changes), [(Some("BTCUSDT".into()), Turn::Entered)]);
+        assert!(worse.conservative(&market("BTCUSDT")).is_some());
+        // And a window without any says nothing any more.
+        let (silent, _) = recovered.next(&[], &rule(), FEE_BPS, NOW + 8 * 24 * HOUR);
+        assert_eq!(silent.markets[0].standing.verdict, Verdict::Open);
     }
 
     #[test]

@@ -91,8 +91,9 @@ pub(super) fn train(
         // The first block only teaches how far to believe; nothing could have been believed in it.
         if block > 0 {
             let [buy, sell] = &served;
+            let payoffs = data.sides.each_ref().map(|side| data.payoff(side, &fold.train, &config.signal));
             let rows = fold.test.clone().zip(buy).zip(sell);
-            scored.extend(rows.map(|((row, &buy), &sell)| (row, data.held_out(row, buy, sell, config))));
+            scored.extend(rows.map(|((row, &buy), &sell)| (row, data.held_out(row, buy, sell, payoffs, config))));
         }
     }
 
@@ -103,7 +104,8 @@ pub(super) fn train(
         let targets = &data.sides[side];
         let forest = known.fit(targets, config.trees, config.seed, cancel)?;
         advance();
-        Ok(Side { forest, base_rate: targets.base_rate(&everything), belief: believe(&evidence[side]) })
+        let payoff = data.payoff(targets, &everything, &config.signal);
+        Ok(Side { forest, base_rate: targets.base_rate(&everything), belief: believe(&evidence[side]), payoff })
     };
     let sides = [fit(0)?, fit(1)?];
     let held_out: Vec<HeldOut> = scored.iter().map(|(_, held)| *held).collect();

@@ -25,4 +25,4 @@ pub use import::{Checked, check_file, import, stored_markets};
 pub use reader::{Columns, Reading, read_candles};
 pub use series::price_step;
 pub use simulator::{Fault, Simulator, SimulatorOptions};
-pub use source::{Begin, CandleFuture, CandleSource, Fetched, Found, update};
+pub use source::{Begin, CandleFuture, CandleSource, Fetched, Found, check_given, update};

@@ -1,6 +1,6 @@
 //! Where candles come from, and bringing a candle file up to date.
 
-use super::Candle;
+use super::candle::{Candle, check_series};
 use super::csv::{candle_file, merge, write_csv};
 use super::findings::{Cause, Findings};
 use super::gaps::{Hole, KnownGaps, groups, holes};
@@ -168,6 +168,29 @@ fn read_stored(data_folder: &Path, market: &Market, begin: Begin, now_ms: i64) -
         write_csv(&path, &candles)?;
     }
     Ok(Stored { candles, known, findings })
+}
+
+/// Candles that a caller hands in, checked as those of every other source; without the last one where it is still open.
+///
+/// # Errors
+/// [`Error::InvalidCandle`], [`Error::BadCandle`]: disorder, another timeframe, another asset, times to come.
+pub fn check_given<'a>(candles: &'a [Candle], market: &Market, now_ms: i64) -> Result<&'a [Candle]> {
+    check_series(candles)?;
+    let steps = check_steps(candles, market.timeframe);
+    steps.map_err(|(index, problem)| {
+        let place = format!("{market}, candle of {}", format_iso(candles[index].open_ms));
+        Error::BadCandle { place, problem }
+    })?;
+    let closed = candles.partition_point(|candle| candle.open_ms + market.timeframe.millis() <= now_ms);
+    match candles.len() - closed {
+        0 | 1 => Ok(&candles[..closed]),
+        _ => Err(Error::InvalidCandle {
+            index: closed + 1,
+            field: "time",
+            problem: "must not lie in the future",
+            value: format_iso(candles[closed + 1].open_ms),
+        }),
+    }
 }
 
 /// Leaves out what has not closed at `now_ms`.

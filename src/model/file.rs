@@ -1,18 +1,41 @@
 //! The file of a model: three lines of text and a body, so that `head -3` shows what it is.
 //!
-//! `signalloop model 2` · the CRC-32 of all that follows, in hex · the record as JSON · the model in postcard.
-//! Files of format 1, whose models have no lineage, are read too.
+//! `signalloop model 3` · the CRC-32 of all that follows, in hex · the record as JSON · the model in postcard.
+//! Files of format 2, whose sides have no payoff, and of format 1, whose models have no lineage either, are read too.
 
+use super::forest::Forest;
 use super::lineage::Lineage;
-use super::served::{Model, Record, Side};
+use super::served::{Model, Payoff, Record, Side};
 use crate::error::{Error, Result};
 use crate::symbol::Market;
+use serde::Deserialize;
 use std::path::Path;
 
 /// First line of every model file; the number is the format's version.
-const MAGIC: &[u8] = b"signalloop model 2\n";
+const MAGIC: &[u8] = b"signalloop model 3\n";
+const MAGIC_2: &[u8] = b"signalloop model 2\n";
 const MAGIC_1: &[u8] = b"signalloop model 1\n";
 const MAGIC_ANY: &[u8] = b"signalloop model ";
+
+/// A side as formats 1 and 2 have it.
+#[derive(Deserialize)]
+struct OldSide {
+    forest: Forest,
+    base_rate: f64,
+    belief: f64,
+}
+
+impl OldSide {
+    /// Its bets are taken to have ended at their levels, as they were judged then.
+    fn of(self, record: &Record) -> Side {
+        let Self { forest, base_rate, belief } = self;
+        Side { forest, base_rate, belief, payoff: Payoff::at_levels(record.reward_risk) }
+    }
+}
+
+fn of_old((record, buy, sell): (Record, OldSide, OldSide), lineage: Lineage) -> Model {
+    Model { buy: buy.of(&record), sell: sell.of(&record), record, lineage }
+}
 
 /// A model as the bytes of its file.
 pub(super) fn encode(model: &Model) -> Result<Vec<u8>> {
@@ -45,16 +68,14 @@ pub(super) fn refuse<T>(path: &Path, problem: String) -> Result<T> {
 }
 
 fn decode_any(bytes: &[u8], path: &Path) -> Result<Model> {
-    let (rest, has_lineage) = match (bytes.strip_prefix(MAGIC), bytes.strip_prefix(MAGIC_1)) {
-        (Some(rest), _) => (rest, true),
-        (None, Some(rest)) => (rest, false),
-        (None, None) => {
-            let problem = match bytes.strip_prefix(MAGIC_ANY) {
-                Some(_) => "it has another format version than 1 and 2, which this signalloop reads",
-                None => "it is not a signalloop model",
-            };
-            return refuse(path, problem.to_owned());
-        }
+    let formats = [(MAGIC, 3), (MAGIC_2, 2), (MAGIC_1, 1)];
+    let known = formats.iter().find_map(|(magic, format)| Some((bytes.strip_prefix(*magic)?, *format)));
+    let Some((rest, format)) = known else {
+        let problem = match bytes.strip_prefix(MAGIC_ANY) {
+            Some(_) => "it has another format version than 1 to 3, which this signalloop reads",
+            None => "it is not a signalloop model",
+        };
+        return refuse(path, problem.to_owned());
     };
     let body =
         rest.split_at_checked(9).filter(|(crc, body)| *crc == format!("{:08x}\n", crc32fast::hash(body)).as_bytes());
@@ -62,15 +83,12 @@ fn decode_any(bytes: &[u8], path: &Path) -> Result<Model> {
         return refuse(path, "it is damaged (checksum mismatch)".to_owned());
     };
     let start = body.iter().position(|byte| *byte == b'\n').map_or(body.len(), |at| at + 1);
-    let decoded = if has_lineage {
-        postcard::from_bytes(&body[start..])
-    } else {
-        postcard::from_bytes::<(Record, Side, Side)>(&body[start..]).map(|(record, buy, sell)| Model {
-            record,
-            buy,
-            sell,
-            lineage: Lineage::default(),
-        })
+    let body = &body[start..];
+    let decoded = match format {
+        3 => postcard::from_bytes(body),
+        2 => postcard::from_bytes::<((Record, OldSide, OldSide), Lineage)>(body)
+            .map(|(old, lineage)| of_old(old, lineage)),
+        _ => postcard::from_bytes(body).map(|old| of_old(old, Lineage::default())),
     };
     match decoded {
         Ok(model) if model.record.features_version != crate::features::VERSION => {

@@ -62,7 +62,6 @@ impl Scores {
         let mean = |value: &dyn Fn(&Held) -> f64| rows.iter().map(|row| row.weight * value(row)).sum::<f64>() / total;
         let y = |row: &Held| f64::from(u8::from(row.happened));
         let base_rate = mean(&y);
-        let constant = mean(&|row| row.constant);
         Self {
             rows: rows.len(),
             effective_rows: total,
@@ -73,8 +72,8 @@ impl Scores {
             constant_brier: mean(&|row| (row.constant - y(row)).powi(2)),
             auc: auc(rows),
             balanced_accuracy: balanced_accuracy(rows),
-            calibration_error: calibration_error(rows, total),
-            constant_calibration_error: (constant - base_rate).abs(),
+            calibration_error: calibration_error(rows, total, |row| row.probability),
+            constant_calibration_error: calibration_error(rows, total, |row| row.constant),
         }
     }
 }
@@ -119,17 +118,22 @@ fn balanced_accuracy(rows: &[Held]) -> f64 {
     (rate(true) + rate(false)) / 2.0
 }
 
-fn calibration_error(rows: &[Held], total: f64) -> f64 {
+/// Over ten bins of about as many rows. Rows of which the same is `stated` share a bin: a constant has one, and not ten of ten
+/// stretches of time.
+fn calibration_error(rows: &[Held], total: f64, stated: impl Fn(&Held) -> f64) -> f64 {
     let mut sorted: Vec<&Held> = rows.iter().collect();
-    sorted.sort_by(|a, b| a.probability.total_cmp(&b.probability));
+    sorted.sort_by(|a, b| stated(a).total_cmp(&stated(b)));
     let bin = sorted.len().div_ceil(10).max(1);
-    sorted
-        .chunks(bin)
-        .map(|rows| {
-            rows.iter().map(|row| row.weight * (row.probability - f64::from(u8::from(row.happened)))).sum::<f64>().abs()
-        })
-        .sum::<f64>()
-        / total
+    let (mut error, mut gap, mut count) = (0.0, 0.0, 0);
+    for tied in sorted.chunk_by(|a, b| stated(a) == stated(b)) {
+        gap += tied.iter().map(|row| row.weight * (stated(row) - f64::from(u8::from(row.happened)))).sum::<f64>();
+        count += tied.len();
+        if count >= bin {
+            error += f64::abs(gap);
+            (gap, count) = (0.0, 0);
+        }
+    }
+    (error + f64::abs(gap)) / total
 }
 
 #[cfg(test)]
@@ -157,6 +161,25 @@ mod tests {
         assert_eq!(scores.log_loss, scores.constant_log_loss);
         assert_eq!((scores.auc, scores.balanced_accuracy), (0.5, 0.5));
         assert!((scores.constant_calibration_error - 0.25).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_model_that_is_the_constant_is_as_calibrated_as_the_constant() {
+        // All that succeeds comes first, and what is stated changes once.
+        let rows: Vec<Held> =
+            (0..40).map(|i| Held { happened: i < 10, probability: 0.3, constant: 0.3, weight: 1.0 }).collect();
+        let scores = Scores::of(&rows);
+        assert_eq!(scores.calibration_error, scores.constant_calibration_error);
+        assert!((scores.calibration_error - 0.05).abs() < 1e-12);
+        let moved: Vec<Held> = rows
+            .iter()
+            .enumerate()
+            .map(|(i, row)| if i < 20 { Held { probability: 0.4, constant: 0.4, ..*row } } else { *row })
+            .collect();
+        let scores = Scores::of(&moved);
+        assert_eq!(scores.calibration_error, scores.constant_calibration_error);
+        // 20 of 0.3, of which none succeeds, and 20 of 0.4, of which half do.
+        assert!((scores.calibration_error - (20.0 * 0.3 + 20.0 * 0.1) / 40.0).abs() < 1e-12);
     }
 
     #[test]

@@ -18,4 +18,4 @@ pub use ledger::{ComparedOn, Comparison, Decision, Entry, Interval, Ledger, Mode
 pub use lineage::{Evidence, HeldOut, Lineage};
 pub use metrics::{Held, Scores, log_loss};
 pub use registry::{Champion, CopiedModels, Listed, RefusedModels, Registry};
-pub use served::{Model, Probabilities, Record, Side, shrink};
+pub use served::{Model, Payoff, Probabilities, Record, Side, shrink};

@@ -31,6 +31,22 @@ impl Probabilities {
     }
 }
 
+/// What bets come to before costs, in distances of their stops.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Payoff {
+    /// The mean of those that succeed: less than the target's distance, as some expire before they reach it.
+    pub win: f64,
+    /// The mean of those that fail, as a positive number.
+    pub loss: f64,
+}
+
+impl Payoff {
+    /// Of bets that all end at their stop or their target.
+    pub fn at_levels(reward_risk: f64) -> Self {
+        Self { win: reward_risk, loss: 1.0 }
+    }
+}
+
 /// A probability as far as it is believed: `constant + belief · (probability − constant)`.
 pub fn shrink(probability: f64, constant: f64, belief: f64) -> f64 {
     constant + belief * (probability - constant)
@@ -45,6 +61,8 @@ pub struct Side {
     pub base_rate: f64,
     /// How far the forest is believed, 0–1; 0 means it showed no skill and the base rate is served.
     pub belief: f64,
+    /// What its bets came to in training.
+    pub payoff: Payoff,
 }
 
 impl Side {
@@ -151,15 +169,23 @@ impl Model {
         }
     }
 
-    /// Probabilities for one feature row; `None` for a row of another length or with a value that is not finite.
-    pub fn probabilities(&self, row: &[f64]) -> Option<Probabilities> {
-        Some(Probabilities::of(self.buy.probability(row)?, self.sell.probability(row)?))
+    /// What each side says of one feature row, BUY then SELL; `None` for a row of another length or with a value that is not
+    /// finite.
+    pub fn stated(&self, row: &[f64]) -> Option<[f64; 2]> {
+        Some([self.buy.probability(row)?, self.sell.probability(row)?])
     }
 
-    /// Whether its rates are rates.
+    /// [`Self::stated`] as a distribution.
+    pub fn probabilities(&self, row: &[f64]) -> Option<Probabilities> {
+        self.stated(row).map(|[buy, sell]| Probabilities::of(buy, sell))
+    }
+
+    /// Whether its rates are rates, and its bets win and lose.
     pub fn is_sound(&self) -> bool {
-        [&self.buy, &self.sell]
-            .into_iter()
-            .all(|side| (0.0..=1.0).contains(&side.base_rate) && (0.0..=1.0).contains(&side.belief))
+        [&self.buy, &self.sell].into_iter().all(|side| {
+            let Payoff { win, loss } = side.payoff;
+            let rates = [side.base_rate, side.belief].iter().all(|rate| (0.0..=1.0).contains(rate));
+            rates && win.is_finite() && loss.is_finite() && win > 0.0 && loss >= 0.0
+        })
     }
 }

@@ -5,7 +5,8 @@ use super::{CatchUp, LastRun, Moment, Outcome, Record, Schedule, TaskPlan};
 use crate::symbol::Market;
 use std::time::Duration;
 
-/// A due time later than this was missed, for [`CatchUp::Skip`]; a machine that is merely busy is never so late.
+/// A due time that nobody looked for within this was missed, for [`CatchUp::Skip`]; a machine that is merely busy is never so
+/// late. One that was seen in time and had to wait for another task is not missed.
 const GRACE: Duration = Duration::from_secs(300);
 /// A clock set back by less than this does not bring due times again; one set back further had been wrong.
 const SET_BACK_MS: i64 = 24 * 3_600_000;
@@ -19,6 +20,8 @@ pub struct Timer {
     /// When an attempt that did not succeed is made again, by the clock that nobody sets. The next due time does not wait for
     /// it, and takes its place.
     retry: Option<Duration>,
+    /// When it was last asked whether it is due.
+    looked: Option<Moment>,
 }
 
 /// Why a task is to run.
@@ -41,7 +44,7 @@ enum Next {
 impl Timer {
     /// Goes on from what is remembered. A task that has never run is due at once, unless it has a time of day.
     pub fn resume(plan: TaskPlan, record: Record, now: Moment) -> Self {
-        let mut timer = Self { plan, record, next: Next::Wall, retry: None };
+        let mut timer = Self { plan, record, next: Next::Wall, retry: None, looked: None };
         timer.next = timer.regular(now);
         if timer.record.attempt > timer.plan.retry.attempts {
             // A run that took its process with it each time.
@@ -88,17 +91,19 @@ impl Timer {
 
     /// Whether, and why, it is due. What is skipped, is so from then on.
     pub fn due(&mut self, now: Moment) -> Option<Due> {
-        if self.is_time(now) {
+        let looked = self.looked.replace(now);
+        if self.is_time(now, looked) {
             return Some(Due::Run);
         }
         self.retry.filter(|at| *at <= now.elapsed).map(|_| Due::Retry)
     }
 
-    fn is_time(&mut self, now: Moment) -> bool {
+    fn is_time(&mut self, now: Moment, looked: Option<Moment>) -> bool {
         let skip = self.plan.catch_up == CatchUp::Skip;
+        let seen = |since: &dyn Fn(Moment) -> bool| looked.is_some_and(since);
         match self.next {
             Next::Elapsed(at) if now.elapsed < at => false,
-            Next::Elapsed(at) if skip && now.elapsed - at > GRACE => {
+            Next::Elapsed(at) if skip && now.elapsed - at > GRACE && !seen(&|look| look.elapsed >= at) => {
                 if let Schedule::Every(interval) = self.plan.schedule {
                     self.next = Next::Elapsed(now.elapsed + interval);
                 }
@@ -110,7 +115,8 @@ impl Timer {
                     self.record.since_ms = Some(now.wall_ms);
                 }
                 let Some(due_ms) = self.regular_ms(now).filter(|due_ms| *due_ms <= now.wall_ms) else { return false };
-                if skip && now.wall_ms - due_ms > GRACE.as_millis() as i64 {
+                let late = now.wall_ms - due_ms > GRACE.as_millis() as i64;
+                if skip && late && !seen(&|look| look.wall_ms >= due_ms) {
                     self.record.since_ms = Some(now.wall_ms);
                     return false;
                 }
@@ -237,6 +243,26 @@ mod tests {
             }
         }
         assert_eq!(runs, 60, "every ten seconds");
+    }
+
+    #[test]
+    fn with_skip_what_waits_for_another_task_is_not_missed_and_what_nobody_saw_is() {
+        for (task, first) in [(Task::Update, Some(360)), (Task::Retrain, None)] {
+            let config = json!({ "update": { "catch_up": "skip" }, "retrain": { "catch_up": "skip" } });
+            let begun = Record { since_ms: Some(at(0).wall_ms), ..Record::default() };
+            let timer = Timer::resume(plan(task, config), begun, at(0));
+            let due = first.unwrap_or_else(|| {
+                let mut looking = timer.clone();
+                (0..=24 * 60).find(|minute| looking.due(at(*minute)).is_some()).unwrap()
+            });
+            // Looked for all along, but with no room to run: still due 16 minutes later.
+            let mut busy = timer.clone();
+            let seen: Vec<_> = (due - 2..due + 16).map(|minute| busy.due(at(minute)).is_some()).collect();
+            assert_eq!(seen, [[false; 2].as_slice(), &[true; 16]].concat(), "{task:?}");
+            // Asleep over it.
+            let mut asleep = timer;
+            assert_eq!((asleep.due(at(due - 2)), asleep.due(at(due + 16))), (None, None), "{task:?}");
+        }
     }
 
     #[test]

@@ -63,7 +63,8 @@ pub struct Prediction {
     pub reason: Option<String>,
     /// The same in words.
     pub rationale: String,
-    /// Success probability in percent at which a bet earns nothing after costs; missing without features.
+    /// Success probability in percent at which a bet earns nothing after costs, by what such bets won and lost in training: of the
+    /// bet that `signal` names; for a HOLD, of the one that is nearer to earning something. Missing without features.
     pub break_even: Option<f64>,
     /// The last close.
     pub price: f64,
@@ -93,7 +94,7 @@ impl From<engine::Prediction> for Prediction {
             base_rates: base.into(),
             reason: p.decision.err().map(word::<Abstention>),
             rationale: p.rationale(),
-            break_even: p.break_even.map(percent),
+            break_even: p.break_even().map(percent),
             price: p.price,
             atr: p.atr,
             candles_until: format_iso(p.candle_close_ms),
