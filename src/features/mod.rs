@@ -9,7 +9,7 @@ pub use catalog::{COUNT, FEATURES, Feature, VERSION};
 pub use state::{ATR_PERIOD, FeatureState, MAX_GAP_BARS, Missing, Row, WARM_UP};
 
 use crate::market::Candle;
-use cycles::cycles;
+use cycles::KnownCycles;
 use std::collections::BTreeMap;
 
 /// The fewest candles that predictions are made from: [`WARM_UP`] rounded up.
@@ -33,10 +33,11 @@ pub fn compute(candles: &[Candle], step_ms: i64) -> FeatureTable {
     let mut rows = vec![[0.0; COUNT]; candles.len()];
     let (mut bars, mut atr) = (Vec::with_capacity(candles.len()), Vec::with_capacity(candles.len()));
     let mut missing: BTreeMap<Missing, usize> = BTreeMap::new();
+    let mut cycles = KnownCycles::new(step_ms);
     let mut state = FeatureState::new(step_ms);
     let room: &mut [Row] = &mut rows;
     for (bar, candle) in candles.iter().enumerate() {
-        match (state.write(candle, cycles, &mut room[bars.len()]), state.atr()) {
+        match (state.write(candle, |time_ms| cycles.of(time_ms), &mut room[bars.len()]), state.atr()) {
             (Ok(()), Some(range)) => {
                 bars.push(bar);
                 atr.push(range);
