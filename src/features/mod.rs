@@ -2,10 +2,12 @@
 
 mod catalog;
 mod cycles;
+mod rows;
 mod state;
 pub mod window;
 
 pub use catalog::{COUNT, FEATURES, Feature, VERSION};
+pub use rows::Rows;
 pub use state::{ATR_PERIOD, FeatureState, MAX_GAP_BARS, Missing, Row, WARM_UP};
 
 use crate::market::Candle;
@@ -16,10 +18,10 @@ use std::collections::BTreeMap;
 pub const MIN_CANDLES: usize = 100;
 
 /// The rows of a whole series.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug)]
 pub struct FeatureTable {
     /// One row per bar that has one.
-    pub rows: Vec<Row>,
+    pub rows: Rows,
     /// For each row, the index of its candle.
     pub bars: Vec<usize>,
     /// For each row, the average true range (14 bars) in price units.
@@ -30,7 +32,7 @@ pub struct FeatureTable {
 
 /// Computes the rows of `candles`, checked and oldest first, of `step_ms` each.
 pub fn compute(candles: &[Candle], step_ms: i64) -> FeatureTable {
-    let mut rows = vec![[0.0; COUNT]; candles.len()];
+    let mut rows = Rows::zeros(candles.len());
     let (mut bars, mut atr) = (Vec::with_capacity(candles.len()), Vec::with_capacity(candles.len()));
     let mut missing: BTreeMap<Missing, usize> = BTreeMap::new();
     let mut cycles = KnownCycles::new(step_ms);
