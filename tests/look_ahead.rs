@@ -24,7 +24,7 @@ fn bytes(row: &Row) -> Vec<u8> {
 }
 
 fn rows_until(table: &FeatureTable, bar: usize) -> Vec<(usize, Vec<u8>, u64)> {
-    let all = table.bars.iter().zip(&table.rows).zip(&table.atr);
+    let all = table.bars.iter().zip(table.rows.iter()).zip(&table.atr);
     all.filter(|((at, _), _)| **at <= bar).map(|((at, row), atr)| (*at, bytes(row), atr.to_bits())).collect()
 }
 

@@ -99,8 +99,8 @@ fn a_planted_rule_is_found_and_used() {
 fn probabilities_add_up_and_odd_rows_have_none() {
     let series = candles(900, 0.6, 2);
     let model = train(&series, &small());
-    for row in signalloop::features::compute(&series, HOUR).rows {
-        let p = model.probabilities(&row).unwrap();
+    for row in signalloop::features::compute(&series, HOUR).rows.iter() {
+        let p = model.probabilities(row).unwrap();
         assert!(
             (p.buy + p.sell + p.hold - 1.0).abs() < 1e-12 && p.buy >= 0.0 && p.sell >= 0.0 && p.hold >= 0.0,
             "{p:?}"

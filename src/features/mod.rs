@@ -1,23 +1,27 @@
 //! Scale-free features of a market: what a model sees of the candles.
 
 mod catalog;
+mod cycles;
+mod rows;
 mod state;
 pub mod window;
 
 pub use catalog::{COUNT, FEATURES, Feature, VERSION};
+pub use rows::Rows;
 pub use state::{ATR_PERIOD, FeatureState, MAX_GAP_BARS, Missing, Row, WARM_UP};
 
 use crate::market::Candle;
+use cycles::KnownCycles;
 use std::collections::BTreeMap;
 
 /// The fewest candles that predictions are made from: [`WARM_UP`] rounded up.
 pub const MIN_CANDLES: usize = 100;
 
 /// The rows of a whole series.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug)]
 pub struct FeatureTable {
     /// One row per bar that has one.
-    pub rows: Vec<Row>,
+    pub rows: Rows,
     /// For each row, the index of its candle.
     pub bars: Vec<usize>,
     /// For each row, the average true range (14 bars) in price units.
@@ -28,25 +32,24 @@ pub struct FeatureTable {
 
 /// Computes the rows of `candles`, checked and oldest first, of `step_ms` each.
 pub fn compute(candles: &[Candle], step_ms: i64) -> FeatureTable {
-    let mut table = FeatureTable {
-        rows: Vec::with_capacity(candles.len()),
-        bars: Vec::with_capacity(candles.len()),
-        atr: Vec::with_capacity(candles.len()),
-        missing: BTreeMap::new(),
-    };
+    let mut rows = Rows::zeros(candles.len());
+    let (mut bars, mut atr) = (Vec::with_capacity(candles.len()), Vec::with_capacity(candles.len()));
+    let mut missing: BTreeMap<Missing, usize> = BTreeMap::new();
+    let mut cycles = KnownCycles::new(step_ms);
     let mut state = FeatureState::new(step_ms);
+    let room: &mut [Row] = &mut rows;
     for (bar, candle) in candles.iter().enumerate() {
-        match (state.next(candle), state.atr()) {
-            (Ok(row), Some(atr)) => {
-                table.rows.push(row);
-                table.bars.push(bar);
-                table.atr.push(atr);
+        match (state.write(candle, |time_ms| cycles.of(time_ms), &mut room[bars.len()]), state.atr()) {
+            (Ok(()), Some(range)) => {
+                bars.push(bar);
+                atr.push(range);
             }
-            (Err(cause), _) => *table.missing.entry(cause).or_default() += 1,
-            (Ok(_), None) => *table.missing.entry(Missing::WarmUp).or_default() += 1,
+            (Err(cause), _) => *missing.entry(cause).or_default() += 1,
+            (Ok(()), None) => *missing.entry(Missing::WarmUp).or_default() += 1,
         }
     }
-    table
+    rows.truncate(bars.len());
+    FeatureTable { rows, bars, atr, missing }
 }
 
 /// The row of the last candle and its average true range, or why there is none.

@@ -1,128 +1,156 @@
-//! Rolling state: one value in, one value out, O(1) amortised.
+//! Rolling state: one bar in, one value out, O(1) amortised.
 //!
-//! Each type follows one pattern: `next(x)` takes the newest value and returns the statistic of the last `period`
-//! values, or `None` until there are that many.
+//! [`Past`] holds the last bars. A window holds its statistic alone and moves on by `next(&past, value)` after each bar, where
+//! `value` says of what in a bar it is; so all windows look back at one ring. What smooths without a window takes its value by
+//! `next(x)`. A statistic means something once there are as many bars as its window is long.
 
-/// A ring of the last `period` values.
+/// The last `LENGTH` bars; `LENGTH` is a power of two, so that finding one takes no branch.
 #[derive(Debug, Clone)]
-pub struct Ring {
-    values: Box<[f64]>,
-    next: usize,
-    filled: bool,
+pub struct Past<T, const LENGTH: usize> {
+    bars: [T; LENGTH],
+    count: usize,
 }
 
-impl Ring {
-    /// An empty ring of `period` values; `period` is at least 1.
-    pub fn new(period: usize) -> Self {
-        Self { values: vec![0.0; period.max(1)].into(), next: 0, filled: false }
+/// Before the first bar.
+impl<T: Copy + Default, const LENGTH: usize> Default for Past<T, LENGTH> {
+    fn default() -> Self {
+        const { assert!(LENGTH.is_power_of_two()) };
+        Self { bars: [T::default(); LENGTH], count: 0 }
+    }
+}
+
+impl<T, const LENGTH: usize> Past<T, LENGTH> {
+    /// Puts the newest bar in, over the oldest.
+    pub fn push(&mut self, bar: T) {
+        self.bars[self.count % LENGTH] = bar;
+        self.count += 1;
     }
 
-    /// Puts `x` in and returns the value it pushed out, once the ring is full.
-    pub fn push(&mut self, x: f64) -> Option<f64> {
-        let old = std::mem::replace(&mut self.values[self.next], x);
-        let was_full = self.filled;
-        self.next += 1;
-        if self.next == self.values.len() {
-            self.next = 0;
-            self.filled = true;
+    /// Bars so far.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The bar `steps` before the newest; `steps` is below `LENGTH`.
+    pub fn ago(&self, steps: usize) -> &T {
+        &self.bars[self.count.wrapping_sub(1 + steps) % LENGTH]
+    }
+
+    /// The last `count` bars, oldest first.
+    pub fn last(&self, count: usize) -> impl Iterator<Item = &T> {
+        (0..count).rev().map(|steps| self.ago(steps))
+    }
+
+    /// Whether a window of `period` bars is to be computed anew: as soon as it is full, and then once every `period` bars, so
+    /// that rounding cannot build up. In between, what comes in and what goes out change its statistic.
+    fn begins_anew(&self, period: usize) -> bool {
+        self.count.is_multiple_of(period)
+    }
+}
+
+/// Sliding mean over `PERIOD` bars.
+#[derive(Debug, Clone, Default)]
+pub struct Mean<const PERIOD: usize> {
+    mean: f64,
+}
+
+impl<const PERIOD: usize> Mean<PERIOD> {
+    /// Moves on to the newest bar of `past`, which is longer than the window.
+    pub fn next<T, const LENGTH: usize>(&mut self, past: &Past<T, LENGTH>, value: impl Fn(&T) -> f64) {
+        if past.begins_anew(PERIOD) {
+            self.mean = past.last(PERIOD).map(value).sum::<f64>() / PERIOD as f64;
+        } else {
+            self.mean += (value(past.ago(0)) - value(past.ago(PERIOD))) / PERIOD as f64;
         }
-        was_full.then_some(old)
     }
 
-    /// All values, in no particular order, once the ring is full.
-    pub fn full(&self) -> Option<&[f64]> {
-        self.filled.then_some(&self.values)
-    }
-
-    /// True right after the slot numbered 0 became the oldest: once every `period` pushes.
-    fn at_start(&self) -> bool {
-        self.next == 0
+    /// The mean.
+    pub fn value(&self) -> f64 {
+        self.mean
     }
 }
 
-/// Sliding mean and variance (population, as Bollinger defines his bands).
-///
-/// Welford's update for a window; recomputed from the ring once every `period` values, so that rounding cannot build up.
-#[derive(Debug, Clone)]
-pub struct Moments {
-    ring: Ring,
+/// Sliding mean and deviation (population, as Bollinger defines his bands) over `PERIOD` bars, by Welford's update for a window.
+#[derive(Debug, Clone, Default)]
+pub struct Moments<const PERIOD: usize> {
     mean: f64,
     squares: f64,
 }
 
-impl Moments {
-    /// Moments of the last `period` values.
-    pub fn new(period: usize) -> Self {
-        Self { ring: Ring::new(period), mean: 0.0, squares: 0.0 }
+impl<const PERIOD: usize> Moments<PERIOD> {
+    /// Moves on to the newest bar of `past`, which is longer than the window.
+    pub fn next<T, const LENGTH: usize>(&mut self, past: &Past<T, LENGTH>, value: impl Fn(&T) -> f64) {
+        if past.begins_anew(PERIOD) {
+            self.mean = past.last(PERIOD).map(&value).sum::<f64>() / PERIOD as f64;
+            self.squares = past.last(PERIOD).map(value).map(|v| (v - self.mean) * (v - self.mean)).sum();
+        } else {
+            let (x, old, before) = (value(past.ago(0)), value(past.ago(PERIOD)), self.mean);
+            self.mean += (x - old) / PERIOD as f64;
+            self.squares += (x - old) * (x - self.mean + old - before);
+        }
     }
 
-    /// Mean and standard deviation.
-    pub fn next(&mut self, x: f64) -> Option<(f64, f64)> {
-        let old = self.ring.push(x);
-        let values = self.ring.full()?;
-        let n = values.len() as f64;
-        match old {
-            Some(old) if !self.ring.at_start() => {
-                let before = self.mean;
-                self.mean += (x - old) / n;
-                self.squares += (x - old) * (x - self.mean + old - before);
-            }
-            _ => {
-                self.mean = values.iter().sum::<f64>() / n;
-                self.squares = values.iter().map(|v| (v - self.mean) * (v - self.mean)).sum();
-            }
-        }
+    /// The mean.
+    pub fn mean(&self) -> f64 {
+        self.mean
+    }
+
+    /// The standard deviation.
+    pub fn deviation(&self) -> f64 {
+        let n = PERIOD as f64;
         // What is left of a constant window is rounding noise of the update, relative to the mean squared.
         let floor = self.mean * self.mean * n * 1e-24;
         let variance = if self.squares > floor { self.squares / n } else { 0.0 };
-        Some((self.mean, variance.sqrt()))
-    }
-
-    /// Mean absolute deviation from `mean`, once the window is full; O(period).
-    pub fn mean_deviation(&self) -> Option<f64> {
-        let values = self.ring.full()?;
-        Some(values.iter().map(|v| (v - self.mean).abs()).sum::<f64>() / values.len() as f64)
+        variance.sqrt()
     }
 }
 
-/// Sliding sum of values that are not negative.
+/// Mean absolute deviation of the last `PERIOD` values, O(`PERIOD`).
 #[derive(Debug, Clone)]
-pub struct Sum {
-    ring: Ring,
+pub struct MeanDeviation<const PERIOD: usize> {
+    ring: [f64; PERIOD],
+    next: usize,
+}
+
+/// Before the first value.
+impl<const PERIOD: usize> Default for MeanDeviation<PERIOD> {
+    fn default() -> Self {
+        Self { ring: [0.0; PERIOD], next: 0 }
+    }
+}
+
+impl<const PERIOD: usize> MeanDeviation<PERIOD> {
+    /// Takes the newest value.
+    pub fn next(&mut self, x: f64) {
+        self.ring[self.next] = x;
+        self.next = if self.next + 1 == PERIOD { 0 } else { self.next + 1 };
+    }
+
+    /// The mean absolute deviation from `mean`.
+    pub fn around(&self, mean: f64) -> f64 {
+        self.ring.iter().map(|v| (v - mean).abs()).sum::<f64>() / PERIOD as f64
+    }
+}
+
+/// Sliding sum over `PERIOD` bars of values that are not negative.
+#[derive(Debug, Clone, Default)]
+pub struct Sum<const PERIOD: usize> {
     sum: f64,
 }
 
-impl Sum {
-    /// Sum of the last `period` values.
-    pub fn new(period: usize) -> Self {
-        Self { ring: Ring::new(period), sum: 0.0 }
-    }
-
-    /// The sum. Recomputed once every `period` values, so that rounding cannot build up.
-    pub fn next(&mut self, x: f64) -> Option<f64> {
-        let old = self.ring.push(x);
-        let values = self.ring.full()?;
-        match old {
-            Some(old) if !self.ring.at_start() => self.sum += x - old,
-            _ => self.sum = values.iter().sum(),
+impl<const PERIOD: usize> Sum<PERIOD> {
+    /// Moves on to the newest bar of `past`, which is longer than the window.
+    pub fn next<T, const LENGTH: usize>(&mut self, past: &Past<T, LENGTH>, value: impl Fn(&T) -> f64) {
+        if past.begins_anew(PERIOD) {
+            self.sum = past.last(PERIOD).map(value).sum();
+        } else {
+            self.sum += value(past.ago(0)) - value(past.ago(PERIOD));
         }
-        Some(self.sum)
-    }
-}
-
-/// The value `period` steps ago.
-#[derive(Debug, Clone)]
-pub struct Lag(Ring);
-
-impl Lag {
-    /// Looks back `period` steps.
-    pub fn new(period: usize) -> Self {
-        Self(Ring::new(period))
     }
 
-    /// Takes the newest value, returns the one `period` steps before it.
-    pub fn next(&mut self, x: f64) -> Option<f64> {
-        self.0.push(x)
+    /// The sum.
+    pub fn value(&self) -> f64 {
+        self.sum
     }
 }
 
@@ -139,7 +167,7 @@ impl Ema {
         Self { alpha: 2.0 / (period as f64 + 1.0), value: None }
     }
 
-    /// The average so far.
+    /// Takes the newest value and returns the average so far.
     pub fn next(&mut self, x: f64) -> f64 {
         let value = self.value.map_or(x, |v| v + self.alpha * (x - v));
         self.value = Some(value);
@@ -147,55 +175,86 @@ impl Ema {
     }
 }
 
-/// Wilder's smoothing: the mean of the first `period` values, then α = 1 / period.
+/// Wilder's smoothing of `N` values side by side: the mean of the first `period` values, then α = 1 / period.
 /// Source: J. Welles Wilder, *New Concepts in Technical Trading Systems*, 1978.
 #[derive(Debug, Clone)]
-pub struct Wilder {
+pub struct Wilder<const N: usize> {
     period: f64,
     seen: f64,
-    value: f64,
+    values: [f64; N],
 }
 
-impl Wilder {
+impl<const N: usize> Wilder<N> {
     /// Wilder's smoothing over `period`.
     pub fn new(period: usize) -> Self {
-        Self { period: period as f64, seen: 0.0, value: 0.0 }
+        Self { period: period as f64, seen: 0.0, values: [0.0; N] }
     }
 
-    /// The smoothed value, once `period` values were seen.
-    pub fn next(&mut self, x: f64) -> Option<f64> {
+    /// Takes the newest values and returns the smoothed ones, once `period` were seen.
+    pub fn next(&mut self, x: [f64; N]) -> Option<[f64; N]> {
         self.seen = (self.seen + 1.0).min(self.period);
-        self.value += (x - self.value) / self.seen;
-        (self.seen >= self.period).then_some(self.value)
+        for (value, x) in self.values.iter_mut().zip(x) {
+            *value += (x - *value) / self.seen;
+        }
+        (self.seen >= self.period).then_some(self.values)
+    }
+
+    /// The smoothed values.
+    pub fn values(&self) -> [f64; N] {
+        self.values
     }
 }
 
-/// Sliding maximum and how many steps ago it was, by a monotonic queue. Feed it `-x` for the minimum.
+/// Values that any window's maximum is looked for in, newest last.
+const QUEUE: usize = 128;
+
+/// Sliding maxima over `N` windows and how many steps ago they were, by one monotonic queue: what a later and higher value
+/// puts out of question for the longest window, it does for all. Feed it `-x` for minima.
 #[derive(Debug, Clone)]
-pub struct Highest {
-    period: usize,
+pub struct Highest<const N: usize> {
+    /// Ascending, each shorter than [`QUEUE`].
+    periods: [usize; N],
+    /// Descending values, each with the number of its step.
+    values: [f64; QUEUE],
+    steps: [usize; QUEUE],
+    /// Where in the queue each window's maximum is.
+    heads: [usize; N],
+    end: usize,
     seen: usize,
-    queue: std::collections::VecDeque<(usize, f64)>,
 }
 
-impl Highest {
-    /// Maximum of the last `period` values.
-    pub fn new(period: usize) -> Self {
-        Self { period, seen: 0, queue: std::collections::VecDeque::with_capacity(period + 1) }
+impl<const N: usize> Highest<N> {
+    /// Maxima of the last values, as many as each of the ascending `periods` says.
+    pub fn new(periods: [usize; N]) -> Self {
+        debug_assert!(periods.is_sorted() && periods[N - 1] < QUEUE);
+        Self { periods, values: [0.0; QUEUE], steps: [0; QUEUE], heads: [0; N], end: 0, seen: 0 }
     }
 
-    /// The maximum and its age in steps (0 = the newest value; of equal values, the newest).
-    pub fn next(&mut self, x: f64) -> Option<(f64, usize)> {
-        while self.queue.back().is_some_and(|&(_, value)| value <= x) {
-            self.queue.pop_back();
+    /// Takes the newest value.
+    pub fn next(&mut self, x: f64) {
+        let longest = self.heads[N - 1];
+        while self.end > longest && self.values[(self.end - 1) % QUEUE] <= x {
+            self.end -= 1;
         }
-        self.queue.push_back((self.seen, x));
+        self.values[self.end % QUEUE] = x;
+        self.steps[self.end % QUEUE] = self.seen;
+        for (head, period) in self.heads.iter_mut().zip(self.periods) {
+            *head = (*head).min(self.end);
+            // One step leaves a window with each that comes in.
+            *head += usize::from(self.steps[*head % QUEUE] + period <= self.seen);
+        }
+        self.end += 1;
         self.seen += 1;
-        while self.queue.front().is_some_and(|&(at, _)| at + self.period < self.seen) {
-            self.queue.pop_front();
-        }
-        let &(at, value) = self.queue.front()?;
-        (self.seen >= self.period).then_some((value, self.seen - 1 - at))
+    }
+
+    /// The maximum of a window.
+    pub fn value(&self, window: usize) -> f64 {
+        self.values[self.heads[window] % QUEUE]
+    }
+
+    /// The age of a window's maximum in steps (0 = the newest value; of equal values, the newest).
+    pub fn age(&self, window: usize) -> usize {
+        self.seen - 1 - self.steps[self.heads[window] % QUEUE]
     }
 }
 
@@ -207,45 +266,76 @@ mod tests {
     #[test]
     fn wilder_and_ema_by_hand() {
         let mut wilder = Wilder::new(3);
-        let got: Vec<_> = [3.0, 6.0, 9.0, 12.0].map(|x| wilder.next(x)).into();
-        assert_eq!(got, [None, None, Some(6.0), Some(8.0)]);
+        let got: Vec<_> = [3.0, 6.0, 9.0, 12.0].map(|x| wilder.next([x, -x])).into();
+        assert_eq!(got, [None, None, Some([6.0, -6.0]), Some([8.0, -8.0])]);
         let mut ema = Ema::new(3);
         assert_eq!([2.0, 4.0, 4.0].map(|x| ema.next(x)), [2.0, 3.0, 3.5]);
     }
 
     #[test]
     fn a_constant_window_has_no_deviation_whatever_came_before() {
-        let mut moments = Moments::new(5);
-        let mut last = None;
+        let (mut past, mut moments) = (Past::<f64, 8>::default(), Moments::<5>::default());
         for x in [1e6, 3.3, 7.7, 1e5, 2.2, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1] {
-            last = moments.next(x);
+            past.push(x);
+            moments.next(&past, |x| *x);
         }
-        assert_eq!(last.unwrap().1, 0.0);
+        assert_eq!(moments.deviation(), 0.0);
+    }
+
+    /// All windows of one length, compared with their definitions once they are full, up to 120 values.
+    fn windows_of<const PERIOD: usize>(values: &[f64]) -> Result<(), TestCaseError> {
+        let mut past = Past::<f64, 32>::default();
+        let (mut mean, mut moments, mut sum) =
+            (Mean::<PERIOD>::default(), Moments::<PERIOD>::default(), Sum::<PERIOD>::default());
+        let mut absolute = MeanDeviation::<PERIOD>::default();
+        for (i, &x) in values.iter().enumerate() {
+            past.push(x);
+            mean.next(&past, |x| *x);
+            moments.next(&past, |x| *x);
+            sum.next(&past, |x| *x);
+            absolute.next(x);
+            if i + 1 < PERIOD {
+                continue;
+            }
+            let window = &values[i + 1 - PERIOD..=i];
+            prop_assert_eq!(past.last(PERIOD).copied().collect::<Vec<_>>(), window);
+            let n = PERIOD as f64;
+            let centre = window.iter().sum::<f64>() / n;
+            let sd = (window.iter().map(|v| (v - centre).powi(2)).sum::<f64>() / n).sqrt();
+            prop_assert!((mean.value() - centre).abs() < 1e-9 && mean.value() == moments.mean());
+            prop_assert!((moments.deviation() - sd).abs() < 1e-6);
+            prop_assert!((sum.value() - window.iter().sum::<f64>()).abs() < 1e-8);
+            let mad = window.iter().map(|v| (v - centre).abs()).sum::<f64>() / n;
+            prop_assert!((absolute.around(mean.value()) - mad).abs() < 1e-8);
+        }
+        Ok(())
     }
 
     proptest! {
         #[test]
-        fn windows_equal_their_definition(values in prop::collection::vec(0.01..1000.0f64, 1..120), period in 1usize..20) {
-            let (mut moments, mut sum, mut highest, mut lag) =
-                (Moments::new(period), Sum::new(period), Highest::new(period), Lag::new(period));
+        fn windows_equal_their_definition(values in prop::collection::vec(0.01..1000.0f64, 1..120)) {
+            windows_of::<1>(&values)?;
+            windows_of::<2>(&values)?;
+            windows_of::<3>(&values)?;
+            windows_of::<14>(&values)?;
+            windows_of::<19>(&values)?;
+        }
+
+        #[test]
+        fn one_queue_has_the_highest_of_all_windows(
+            values in prop::collection::vec(prop_oneof![-1000.0..1000.0f64, (0u8..6).prop_map(f64::from)], 1..400),
+            first in 1usize..30, more in 1usize..60, most in 1usize..30,
+        ) {
+            let periods = [first, first + more, first + more + most];
+            let mut highest = Highest::new(periods);
             for (i, &x) in values.iter().enumerate() {
-                let got = (moments.next(x), sum.next(x), highest.next(x), lag.next(x));
-                prop_assert_eq!(got.3, (i >= period).then(|| values[i - period]));
-                if i + 1 < period {
-                    prop_assert!(got.0.is_none() && got.1.is_none() && got.2.is_none());
-                    continue;
+                highest.next(x);
+                for (window, period) in periods.into_iter().enumerate() {
+                    let seen = &values[(i + 1).saturating_sub(period)..=i];
+                    let max = seen.iter().copied().fold(f64::MIN, f64::max);
+                    let age = seen.iter().rev().position(|&v| v == max).unwrap();
+                    prop_assert_eq!((highest.value(window), highest.age(window)), (max, age));
                 }
-                let window = &values[i + 1 - period..=i];
-                let mean = window.iter().sum::<f64>() / period as f64;
-                let sd = (window.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / period as f64).sqrt();
-                let (got_mean, got_sd) = got.0.unwrap();
-                prop_assert!((got_mean - mean).abs() < 1e-9 && (got_sd - sd).abs() < 1e-6);
-                prop_assert!((got.1.unwrap() - window.iter().sum::<f64>()).abs() < 1e-8);
-                let max = window.iter().copied().fold(f64::MIN, f64::max);
-                let age = window.iter().rev().position(|&v| v == max).unwrap();
-                prop_assert_eq!(got.2.unwrap(), (max, age));
-                let mad = window.iter().map(|v| (v - mean).abs()).sum::<f64>() / period as f64;
-                prop_assert!((moments.mean_deviation().unwrap() - mad).abs() < 1e-8);
             }
         }
     }

@@ -7,7 +7,7 @@ use super::weights::{average_uniqueness, time_decay};
 use crate::barrier::Direction;
 use crate::config::{Config, SignalShape};
 use crate::error::{Error, Result};
-use crate::features::{self, FEATURES, Missing, Row};
+use crate::features::{self, FEATURES, Missing, Row, Rows};
 use crate::market::Candle;
 use crate::model::{Forest, Held, HeldOut, Lineage, Model, Payoff, Record, Scores, Side};
 use crate::symbol::Market;
@@ -20,7 +20,7 @@ pub(super) const MIN_LEAF: usize = 25;
 
 /// Labelled rows in order of time.
 pub(super) struct Dataset {
-    pub rows: Vec<Row>,
+    pub rows: Rows,
     pub labels: Vec<Label>,
     pub bars: Vec<usize>,
     /// The bar at which both labels of a row are decided.
@@ -79,10 +79,11 @@ impl Dataset {
         let candle_ms = market.timeframe.millis();
         let table = features::compute(candles, candle_ms);
         let mut rows = table.rows;
+        let kept: &mut [Row] = &mut rows;
         let (mut labels, mut bars, mut atr) = (Vec::new(), Vec::new(), Vec::new());
         for (at, (&bar, &range)) in table.bars.iter().zip(&table.atr).enumerate() {
             if let Some(label) = label(candles, bar, candle_ms, range, &config.signal) {
-                rows[bars.len()] = rows[at];
+                kept[bars.len()] = kept[at];
                 labels.push(label);
                 bars.push(bar);
                 atr.push(range);
