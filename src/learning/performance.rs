@@ -375,7 +375,8 @@ mod tests {
         all.extend(ended("ETHUSDT", NOW - 19 * HOUR, "--------------------"));
         let (poor, _) = Performance::default().next(&all, &rule(), FEE_BPS, NOW - 18 * HOUR);
         assert!(poor.conservative(&market("BTCUSDT")).is_some());
-        all.extend(ended("BTCUSDT", NOW - 10 * HOUR, "++++++++++--"));
+        all.extend(ended("BTCUSDT", NOW - 11 * HOUR, "++++++++++--"));
+        all.extend(ended("ETHUSDT", NOW - 10 * HOUR, "--------------------"));
         let (recovered, changes) = poor.next(&all, &rule(), FEE_BPS, NOW - 9 * HOUR);
         assert_eq!(turns(&changes), [(Some("BTCUSDT".into()), Turn::Recovered)]);
         // The home is still poor; nothing of BTCUSDT closed since.

@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn with_skip_what_waits_for_another_task_is_not_missed_and_what_nobody_saw_is() {
         for (task, first) in [(Task::Update, Some(360)), (Task::Retrain, None)] {
-            let config = json!({ "update": { "catch_up": "skip" }, "retrain": { "catch_up": "skip" } });
+            let config = json!({ "catch_up": "skip" });
             let begun = Record { since_ms: Some(at(0).wall_ms), ..Record::default() };
             let timer = Timer::resume(plan(task, config), begun, at(0));
             let due = first.unwrap_or_else(|| {
