@@ -39,6 +39,7 @@ pub mod report;
 pub mod scheduler;
 pub mod signal;
 pub mod symbol;
+mod threads;
 pub mod time;
 
 #[cfg(feature = "node")]

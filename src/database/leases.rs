@@ -11,6 +11,7 @@ use super::statements::{Parameter, Statements};
 use super::{Database, Fence, PATIENCE, StoreUrl};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
+use crate::threads;
 use crate::time::elapsed;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -231,7 +232,7 @@ impl Drop for Lease {
         }
         let (shared, Fence { name, token }) = (self.shared.clone(), self.fence.clone());
         *shared.parting.lock() += 1;
-        self.runtime.spawn(async move {
+        threads::spawn_on(&self.runtime, async move {
             // Unheard of, it ends by itself a little later.
             let _ = shared
                 .statements

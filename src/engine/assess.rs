@@ -7,6 +7,7 @@ use crate::learning::Costs;
 use crate::learning::outcomes::{self, Case, Learner, Lesson, MAX_LESSONS, OutcomeModel, Pattern};
 use crate::signal::{Record, Signal};
 use crate::symbol::{Symbol, Timeframe};
+use crate::threads;
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
 
@@ -114,7 +115,7 @@ impl SignalLoop {
         }
         if self.learning.growing.try_lock().is_ok() {
             let this = self.clone();
-            tokio::spawn(async move {
+            threads::spawn(async move {
                 // The model in service stays, and the next call tries again; only a loop that closes need not tell.
                 match this.clone().grow().await {
                     Ok(()) | Err(Error::Closed) => {}

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::feedback::{ClosedSignal, SignalKey, Tick};
 use crate::market::{Candle, CandleSource, price_step};
 use crate::symbol::{Market, Symbol, Timeframe};
+use crate::threads;
 use crate::time::HOUR_MS;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -96,8 +97,7 @@ impl SignalLoop {
     /// The open signals by symbol.
     async fn watched(self: &Arc<Self>) -> Result<Vec<Watched>> {
         let this = self.clone();
-        let open = tokio::task::spawn_blocking(move || this.store()?.open_by_symbol()).await;
-        let open = open.map_err(|e| Error::Internal(e.to_string()))??;
+        let open = threads::blocking(move || this.store()?.open_by_symbol()).await?;
         let own_candles = self.options.source.is_some();
         let known = &mut *self.scheduling.watched.lock();
         let mut still_open = HashMap::with_capacity(known.until_ms.len());

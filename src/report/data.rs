@@ -10,6 +10,7 @@ use crate::error::{Error, Result, guard};
 use crate::feedback::{FeedbackStore, Figures, StatsFilter};
 use crate::learning::outcomes::{MAX_LESSONS, MIN_CLOSED, Pattern};
 use crate::scheduler::Ran;
+use crate::threads;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -137,7 +138,7 @@ impl Gatherer {
                 Ok(report)
             })
         };
-        let report = tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))??;
+        let report = threads::blocking(work).await?;
         if report.problems.iter().any(|problem| problem.code == Error::Closed.code()) {
             return Err(Error::Closed);
         }
