@@ -25,7 +25,7 @@ use tokio_postgres::Row;
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// The leases of one loop.
-pub(crate) struct Leases {
+pub struct Leases {
     database: Database,
     shared: Arc<Shared>,
 }
@@ -60,7 +60,7 @@ impl Term {
 }
 
 /// A lease, renewed by itself and given up when dropped.
-pub(crate) struct Lease {
+pub struct Lease {
     fence: Fence,
     term: Arc<Term>,
     shared: Arc<Shared>,

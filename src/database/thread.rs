@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::{Instant, timeout_at};
 
 /// How long a call waits for the database in all, whatever happens to it meanwhile.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A database, with a thread of its own for all that is said to it.
 pub(crate) struct Database {

@@ -84,7 +84,7 @@ impl StoreUrl {
     }
 
     /// Tells this place, its schema included, from others, in 16 characters that a file's name can hold.
-    pub(crate) fn short_name(&self) -> String {
+    pub fn short_name(&self) -> String {
         let place = format!("{} {}", self.shown, self.config.get_options().unwrap_or_default());
         let digest = ring::digest::digest(&ring::digest::SHA256, place.as_bytes());
         digest.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect()

@@ -13,6 +13,7 @@ use crate::features::{FEATURES, VERSION};
 use crate::feedback::{ClosedSignal, Ended, FeedbackStore, StatsFilter};
 use crate::learning::drift::{OutcomeMonitor, Samples, entry_drift};
 use crate::learning::performance::{Change, Evidence, Performance, Turn};
+use crate::order;
 use crate::signal::Record;
 use crate::symbol::{Market, Timeframe};
 use crate::threads;
@@ -242,7 +243,7 @@ impl SignalLoop {
     fn look_for_drift(&self, known: &mut Vec<DriftState>, recent: &[Ended]) -> Result<Vec<Event>> {
         let mut found = Vec::new();
         let mut markets: Vec<(&Market, i64)> = recent.iter().map(|one| (&one.market, one.closed_ms)).collect();
-        markets.sort_unstable();
+        order::sort(&mut markets);
         // The first closing in the window of each market.
         markets.dedup_by_key(|(market, _)| *market);
         for (market, first_ms) in markets {
