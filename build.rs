@@ -1,5 +1,5 @@
-//! Sets the linker flags of a build for Node, and packs what the report's page brings along: a third of its bytes then, which are
-//! bytes of the addon.
+//! Packs what the report's page brings along: a third of its bytes then, which are bytes of the addon. For Node, has the binding
+//! compiled anew where `napi build` lacks the types that compiling it writes; the linker flags are `addon/build.rs`.
 
 use std::path::Path;
 use std::{env, fs, io};
@@ -17,9 +17,12 @@ fn main() -> io::Result<()> {
         script += &asset(name)?;
     }
     pack("page.js", &script)?;
-    // Without the `node` feature there is nothing for Node to link.
     if env::var_os("CARGO_FEATURE_NODE").is_some() {
-        napi_build::setup();
+        println!("cargo::rerun-if-env-changed=NAPI_TYPE_DEF_TMP_FOLDER");
+        println!("cargo::rerun-if-env-changed=NAPI_FORCE_BUILD_SIGNALLOOP");
+        // What napi's macros ask of the target.
+        println!("cargo::rustc-check-cfg=cfg(napi_wasi_threads)");
+        println!("cargo::rustc-check-cfg=cfg(napi_wasi_no_heap_sync)");
     }
     Ok(())
 }
