@@ -44,6 +44,8 @@ pub mod feedback {
     mod whereabouts;
 
     pub use signalloop_core::feedback::*;
+    #[cfg(feature = "postgres")]
+    pub use table::open_database;
     pub use whereabouts::{FILES, Whereabouts};
 }
 

@@ -40,7 +40,7 @@ const PAGE: usize = 1_000;
 ///
 /// # Errors
 /// [`Error::Store`] when it cannot be reached or used.
-pub(super) fn open(url: StoreUrl, options: StoreOptions) -> Result<FeedbackStore> {
+pub fn open_database(url: StoreUrl, options: StoreOptions) -> Result<FeedbackStore> {
     let table = Table::open(url, options.timezone, options.patience)?;
     let turns = TableTurns::new(table.clone());
     FeedbackStore::open_journal(table, Box::new(turns), options)
