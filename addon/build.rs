@@ -1,4 +1,4 @@
-//! Sets the linker flags of a Node addon.
+//! Sets the linker flags of an addon for Node.
 
 fn main() {
     napi_build::setup();
