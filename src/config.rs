@@ -1,6 +1,6 @@
 //! `training_config.json`: raw JSON in, a checked [`Config`] out, through one function.
 
-pub(crate) mod raw;
+pub mod raw;
 
 use crate::error::Result;
 use crate::symbol::{Market, Symbol, Timeframe};

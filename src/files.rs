@@ -1,15 +1,15 @@
 //! Files replaced whole or not at all, and files that several processes share.
 
-pub(crate) mod fault;
-pub(crate) mod lock;
-pub(crate) mod storage;
+pub mod fault;
+pub mod lock;
+pub mod storage;
 
 use crate::error::{Error, Result};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
 /// How the names of files begin that are still being written; a crash may leave one behind.
-pub(crate) const UNFINISHED: &str = ".writing-";
+pub const UNFINISHED: &str = ".writing-";
 
 /// Writes `content` to `path` so that a reader, or a crash at any moment, meets either the old file or the new one:
 /// a temporary file in the same folder, synced, renamed over the old, and the folder synced.

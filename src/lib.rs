@@ -20,26 +20,59 @@
 //! Times are UTC epoch milliseconds. Prices are finite positive `f64`. Percent is 0–100, a probability is 0–1.
 //!
 //! # Modules, each importing only from those above it
+//! Those of `core.rs` are a crate of their own, compiled for speed: the feedback store, the features, models and what they need.
+//! The rest is compiled for size.
 
-pub mod barrier;
-pub mod cancel;
 pub mod cli;
-pub mod config;
 pub mod database;
 pub mod doctor;
 pub mod engine;
-pub mod error;
-pub mod features;
-pub mod feedback;
-pub mod files;
-pub mod learning;
-pub mod market;
-pub mod model;
 pub mod report;
 pub mod scheduler;
-pub mod signal;
-pub mod symbol;
-pub mod time;
 
 #[cfg(feature = "node")]
 mod binding;
+
+pub use signalloop_core::{barrier, cancel, config, error, features, files, learning, signal, symbol, time};
+use signalloop_core::{order, threads};
+
+pub mod feedback {
+    //! The feedback store, and where it is kept.
+
+    #[cfg(feature = "postgres")]
+    mod table;
+    mod whereabouts;
+
+    pub use signalloop_core::feedback::*;
+    #[cfg(feature = "postgres")]
+    pub use table::open_database;
+    pub use whereabouts::{FILES, Whereabouts};
+}
+
+pub mod market {
+    //! Candles: what they are, where they come from, how they are kept.
+
+    mod exchange;
+    mod http;
+    mod import;
+    mod limits;
+    mod simulator;
+    mod source;
+
+    pub use exchange::Exchange;
+    pub use http::Pace;
+    pub use import::{Checked, check_file, import, stored_markets};
+    pub use signalloop_core::market::*;
+    pub use simulator::{Fault, Simulator, SimulatorOptions};
+    pub use source::{Begin, CandleFuture, CandleSource, Fetched, Found, check_given, update};
+}
+
+pub mod model {
+    //! Models: forests, how good they are, their files, and which of them is in service.
+
+    mod registry;
+    mod state;
+
+    pub use registry::{CopiedModels, Listed, RefusedModels, Registry};
+    pub use signalloop_core::model::*;
+}

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::fmt::{self, Write};
 
 /// A trading pair in the exchange's spelling: `BTC/USDT`, `btc-usdt` and `BTCUSDT` are all `BTCUSDT`.
@@ -179,6 +180,34 @@ impl Market {
 impl fmt::Display for Market {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&format!("{} {}", self.symbol, self.timeframe))
+    }
+}
+
+/// Symbols by their spellings: each spelling is read once, however often it comes.
+#[derive(Debug, Default)]
+pub struct Spellings {
+    symbols: Vec<Symbol>,
+    known: HashMap<String, usize>,
+}
+
+impl Spellings {
+    /// The place of a spelling's symbol in [`Self::into_symbols`].
+    ///
+    /// # Errors
+    /// As [`Symbol::parse`].
+    pub fn number(&mut self, spelling: String) -> Result<usize> {
+        if let Some(&known) = self.known.get(&spelling) {
+            return Ok(known);
+        }
+        let number = self.symbols.len();
+        self.symbols.push(Symbol::parse(&spelling)?);
+        self.known.insert(spelling, number);
+        Ok(number)
+    }
+
+    /// The symbols, one a spelling.
+    pub fn into_symbols(self) -> Vec<Symbol> {
+        self.symbols
     }
 }
 

@@ -64,8 +64,7 @@ async fn doomed_instance() {
     // The database may be out of reach at the start, too.
     let options = StoreOptions { patience: PATIENCE, ..StoreOptions::default() };
     let store = loop {
-        let opened =
-            StoreUrl::parse(&url).and_then(|url| signalloop::feedback::FeedbackStore::open_database(url, options));
+        let opened = StoreUrl::parse(&url).and_then(|url| signalloop::feedback::open_database(url, options));
         if let Some(store) = heard(opened) {
             break store;
         }

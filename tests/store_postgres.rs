@@ -11,7 +11,7 @@ use serde_json::json;
 use signalloop::barrier::Outcome;
 use signalloop::database::StoreUrl;
 use signalloop::error::Error;
-use signalloop::feedback::{FeedbackStore, StoreOptions};
+use signalloop::feedback::{FeedbackStore, StoreOptions, open_database};
 use std::time::{Duration, Instant};
 
 /// A write names the channel that it notifies.
@@ -25,7 +25,7 @@ fn impatient(url: &str) -> FeedbackStore {
 
 fn refused(url: &str) -> Error {
     let options = StoreOptions { patience: PATIENCE, ..StoreOptions::default() };
-    StoreUrl::parse(url).and_then(|url| FeedbackStore::open_database(url, options)).err().unwrap()
+    StoreUrl::parse(url).and_then(|url| open_database(url, options)).err().unwrap()
 }
 
 /// Waits until something is so, but not for long.

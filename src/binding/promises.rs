@@ -12,6 +12,7 @@ use super::environment;
 use super::errors::error_object;
 use crate::engine::SignalLoop;
 use crate::error::{Error, Result, guard, panicked};
+use crate::threads::{self, Spawned};
 use napi::bindgen_prelude::{
     Env, Function, FunctionRef, PromiseRaw, ToNapiValue, check_status, sys, within_runtime_if_available,
 };
@@ -193,9 +194,9 @@ where
 }
 
 /// Work on its way on other threads.
-pub struct Elsewhere<T>(napi::tokio::task::JoinHandle<Result<T>>);
+pub struct Elsewhere<T>(Spawned<Result<T>>);
 
-impl<T> Future for Elsewhere<T> {
+impl<T: 'static> Future for Elsewhere<T> {
     type Output = Result<T>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
@@ -210,7 +211,7 @@ impl<T> Future for Elsewhere<T> {
 
 /// Begins work on other threads.
 pub fn spawned<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Elsewhere<T> {
-    Elsewhere(within_runtime_if_available(|| napi::tokio::spawn(work)))
+    Elsewhere(within_runtime_if_available(|| threads::spawn(work)))
 }
 
 /// What was known at once.

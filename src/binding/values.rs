@@ -4,14 +4,13 @@ use super::environment::{self, Environment};
 use crate::error::{Error, Result};
 use crate::feedback::Tick;
 use crate::market::Candle;
-use crate::symbol::{Market, Symbol, Timeframe};
+use crate::symbol::{Market, Spellings, Symbol, Timeframe};
 use crate::time;
 use napi::ValueType;
 use napi::bindgen_prelude::{
     Env, Float64ArraySlice, FnArgs, FromNapiValue, Function, FunctionRef, JsObjectValue, JsValue, Object, Unknown, sys,
 };
 use serde_json::{Map, Value};
-use std::collections::HashMap;
 use std::rc::Rc;
 
 /// Values read of one argument; more would hold up the event loop, and a sparse array may claim billions.
@@ -332,7 +331,7 @@ pub fn ticks(pairs: Unknown<'_>, prices: Unknown<'_>, times_ms: Unknown<'_>) -> 
     if length as usize != prices.len() {
         return wrong_length("pairs", length as usize);
     }
-    let (mut symbols, mut known) = (Vec::new(), HashMap::new());
+    let mut symbols = Spellings::default();
     let mut ticks = Vec::with_capacity(prices.len());
     let now = time::now_ms();
     for (index, &price) in prices.iter().enumerate() {
@@ -347,17 +346,9 @@ pub fn ticks(pairs: Unknown<'_>, prices: Unknown<'_>, times_ms: Unknown<'_>) -> 
             }
         };
         let name = text("pairs", pairs.get_element(index as u32).map_err(failed)?)?;
-        let symbol = match known.get(&name) {
-            Some(&symbol) => symbol,
-            None => {
-                symbols.push(Symbol::parse(&name)?);
-                known.insert(name, symbols.len() - 1);
-                symbols.len() - 1
-            }
-        };
-        ticks.push((symbol, price, time_ms));
+        ticks.push((symbols.number(name)?, price, time_ms));
     }
-    Ok(Ticks { symbols, ticks })
+    Ok(Ticks { symbols: symbols.into_symbols(), ticks })
 }
 
 fn floats<'a>(argument: &'static str, value: Unknown<'a>) -> Result<Float64ArraySlice<'a>> {

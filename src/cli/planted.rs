@@ -6,6 +6,7 @@ use crate::engine::{Options, SignalLoop};
 use crate::error::{Error, Result};
 use crate::feedback::FILES;
 use crate::learning::outcomes::Pattern;
+use crate::order;
 use crate::signal::{Signal, Source};
 use crate::time::{Clock, DAY_MS, Tz};
 use rand::{RngExt, SeedableRng};
@@ -128,8 +129,8 @@ async fn day(core: &Arc<SignalLoop>, market: &mut Planted, now_ms: i64) -> Resul
         100.0 * judged.iter().map(|(_, drawn)| drawn.probability).sum::<f64>() / judged.len() as f64
     };
     let all = truth(&judged);
-    judged.sort_by(|a, b| b.0.total_cmp(&a.0));
+    order::sort_by(&mut judged, |a, b| b.0.total_cmp(&a.0));
     let taken = truth(&judged[..SIGNALS_A_DAY / 2]);
-    judged.sort_by(|a, b| b.1.probability.total_cmp(&a.1.probability));
+    order::sort_by(&mut judged, |a, b| b.1.probability.total_cmp(&a.1.probability));
     Ok(Week { all, taken, best: truth(&judged[..SIGNALS_A_DAY / 2]) })
 }

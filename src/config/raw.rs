@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use std::path::Path;
 
 /// The JSON object in `file`; `None` when there is no such file.
-pub(crate) fn read_object(file: &Path) -> Result<Option<Map<String, Value>>> {
+pub fn read_object(file: &Path) -> Result<Option<Map<String, Value>>> {
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -20,15 +20,18 @@ pub(crate) fn read_object(file: &Path) -> Result<Option<Map<String, Value>>> {
 }
 
 /// The keys not read yet, of one level of one source.
-pub(crate) struct Raw<'a> {
+pub struct Raw<'a> {
+    /// The file, or what else they are of, for errors.
     pub file: &'a str,
+    /// What leads to this level, for errors.
     pub prefix: &'static str,
+    /// The keys, in snake_case, and their values.
     pub map: Map<String, Value>,
 }
 
 impl<'a> Raw<'a> {
     /// The object at `key`, if there is one; its own keys are told with `prefix`.
-    pub(crate) fn nested(&mut self, key: &str, prefix: &'static str) -> Result<Option<Raw<'a>>> {
+    pub fn nested(&mut self, key: &str, prefix: &'static str) -> Result<Option<Raw<'a>>> {
         match self.map.shift_remove(key) {
             None => Ok(None),
             Some(Value::Object(nested)) => Ok(Some(Raw { file: self.file, prefix, map: snake_keys(nested) })),
@@ -37,7 +40,7 @@ impl<'a> Raw<'a> {
     }
 
     /// Replaces `target` if `key` is there and `read` finds a right value in it.
-    pub(crate) fn set<T>(
+    pub fn set<T>(
         &mut self,
         key: &str,
         allowed: &str,
@@ -52,7 +55,7 @@ impl<'a> Raw<'a> {
     }
 
     /// Replaces a list; duplicates are dropped, an empty list is an error.
-    pub(crate) fn list<T: PartialEq>(
+    pub fn list<T: PartialEq>(
         &mut self,
         key: &str,
         allowed: &str,
@@ -72,12 +75,14 @@ impl<'a> Raw<'a> {
         self.set(key, allowed, read, target)
     }
 
-    pub(crate) fn unknown(&self) -> Vec<String> {
+    /// A warning for each key that nobody read.
+    pub fn unknown(&self) -> Vec<String> {
         self.map.keys().map(|key| format!("{}: unknown key `{}{key}` is ignored", self.file, self.prefix)).collect()
     }
 }
 
-pub(crate) fn invalid(file: &str, key: &str, value: &Value, allowed: &str) -> Error {
+/// The error of a value that is not allowed.
+pub fn invalid(file: &str, key: &str, value: &Value, allowed: &str) -> Error {
     Error::InvalidConfig {
         file: file.to_owned(),
         key: key.to_owned(),
@@ -86,12 +91,13 @@ pub(crate) fn invalid(file: &str, key: &str, value: &Value, allowed: &str) -> Er
     }
 }
 
-pub(crate) fn within(low: f64, high: f64) -> impl Fn(&Value) -> Option<f64> {
+/// Reads a number of a range, its ends included.
+pub fn within(low: f64, high: f64) -> impl Fn(&Value) -> Option<f64> {
     move |value| value.as_f64().filter(|number| (low..=high).contains(number))
 }
 
 /// `historyDays` → `history_days`; what is snake_case already stays.
-pub(crate) fn snake_keys(map: Map<String, Value>) -> Map<String, Value> {
+pub fn snake_keys(map: Map<String, Value>) -> Map<String, Value> {
     let snake = |key: String| {
         key.chars().fold(String::new(), |mut name, c| {
             if c.is_ascii_uppercase() {

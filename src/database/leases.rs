@@ -11,6 +11,7 @@ use super::statements::{Parameter, Statements};
 use super::{Database, Fence, PATIENCE, StoreUrl};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
+use crate::threads;
 use crate::time::elapsed;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -24,7 +25,7 @@ use tokio_postgres::Row;
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// The leases of one loop.
-pub(crate) struct Leases {
+pub struct Leases {
     database: Database,
     shared: Arc<Shared>,
 }
@@ -59,7 +60,7 @@ impl Term {
 }
 
 /// A lease, renewed by itself and given up when dropped.
-pub(crate) struct Lease {
+pub struct Lease {
     fence: Fence,
     term: Arc<Term>,
     shared: Arc<Shared>,
@@ -231,7 +232,7 @@ impl Drop for Lease {
         }
         let (shared, Fence { name, token }) = (self.shared.clone(), self.fence.clone());
         *shared.parting.lock() += 1;
-        self.runtime.spawn(async move {
+        threads::spawn_on(&self.runtime, async move {
             // Unheard of, it ends by itself a little later.
             let _ = shared
                 .statements

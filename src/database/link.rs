@@ -2,15 +2,15 @@
 
 use super::StoreUrl;
 use crate::error::Error;
+use crate::threads::{self, Spawned};
 use std::error::Error as _;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::task::JoinHandle;
 use tokio_postgres::error::{Severity, SqlState};
-use tokio_postgres::{AsyncMessage, Client, Connection, NoTls};
+use tokio_postgres::{AsyncMessage, Client, Connection};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// An instance that holds a lock and says nothing for so long loses its connection: it was stopped, or cut off.
@@ -58,24 +58,17 @@ impl From<tokio_postgres::Error> for Failure {
 /// A connection; ends when dropped.
 pub(crate) struct Link {
     pub client: Client,
-    driver: JoinHandle<()>,
+    driver: Spawned<()>,
 }
 
 impl Link {
     /// Connects. `notified` is told who notified, by the number of its server process, and what.
     pub async fn open(url: &StoreUrl, notified: impl Fn(i32, &str) + Send + 'static) -> Result<Self, Failure> {
         let failed = |e| Failure::of(&format!("cannot connect to {url}"), &e);
-        match &url.tls {
-            None => {
-                let (client, connection) = url.config.connect(NoTls).await.map_err(failed)?;
-                Ok(Self { client, driver: tokio::spawn(drive(connection, notified)) })
-            }
-            Some(tls) => {
-                let tls = MakeRustlsConnect::new((**tls).clone());
-                let (client, connection) = url.config.connect(tls).await.map_err(failed)?;
-                Ok(Self { client, driver: tokio::spawn(drive(connection, notified)) })
-            }
-        }
+        // One way for both, since each brings the whole client along: without TLS, `sslmode` keeps it from being asked for.
+        let tls = MakeRustlsConnect::new((*url.tls).clone());
+        let (client, connection) = url.config.connect(tls).await.map_err(failed)?;
+        Ok(Self { client, driver: threads::spawn(drive(connection, notified)) })
     }
 
     /// [`Self::open`], and brings the tables up to date. No lock is waited for much longer than `patience`.

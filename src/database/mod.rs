@@ -20,14 +20,16 @@ mod url;
 
 pub use fence::Fence;
 #[cfg(feature = "postgres")]
-pub(crate) use leases::{Lease, Leases};
+pub use leases::{Lease, Leases};
 #[cfg(feature = "postgres")]
 pub(crate) use link::{Failure, Link};
 #[cfg(feature = "postgres")]
 pub(crate) use pauses::Pauses;
 #[cfg(feature = "postgres")]
-pub(crate) use statements::Parameter;
+pub use statements::Parameter;
 #[cfg(feature = "postgres")]
-pub(crate) use thread::{Database, PATIENCE};
+pub(crate) use thread::Database;
+#[cfg(feature = "postgres")]
+pub use thread::PATIENCE;
 #[cfg(feature = "postgres")]
 pub use url::StoreUrl;

@@ -10,7 +10,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 /// A value that a statement is given.
-pub(crate) type Parameter = Box<dyn ToSql + Sync + Send>;
+pub type Parameter = Box<dyn ToSql + Sync + Send>;
 
 /// A connection for statements that may be sent twice; there may be none at the moment.
 pub(super) struct Statements {

@@ -1,6 +1,8 @@
 //! The thread that all is done on that is said to a database, and how callers wait for it.
 
 use crate::error::{Error, Result};
+use crate::threads;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::{Handle, Runtime, RuntimeFlavor};
@@ -8,7 +10,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::{Instant, timeout_at};
 
 /// How long a call waits for the database in all, whatever happens to it meanwhile.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A database, with a thread of its own for all that is said to it.
 pub(crate) struct Database {
@@ -37,22 +39,31 @@ impl Database {
 
     /// Begins work that nobody waits for; it ends with the database.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> Result<()> {
-        self.handle()?.spawn(work);
+        threads::spawn_on(self.handle()?, work);
         Ok(())
     }
 
     /// Waits for work, on the caller's thread. A caller that is a task of a runtime leaves its thread's other tasks to
     /// another one.
     pub fn wait<T: Send + 'static>(&self, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+        let answer = Arc::new(parking_lot::Mutex::new(None));
+        let place = answer.clone();
+        self.wait_until_done(Box::pin(async move {
+            let done = work.await;
+            *place.lock() = Some(done);
+        }))?;
+        answer.lock().take().unwrap_or_else(lost)
+    }
+
+    /// What of [`Self::wait`] is the same for all work.
+    fn wait_until_done(&self, work: Pin<Box<dyn Future<Output = ()> + Send>>) -> Result<()> {
         let (reply, answer) = std::sync::mpsc::sync_channel(1);
-        self.handle()?.spawn(async move {
+        threads::spawn_on(self.handle()?, async move {
+            work.await;
             // The caller is still there: it waits.
-            let _ = reply.send(work.await);
+            let _ = reply.send(());
         });
-        let wait = || {
-            let lost = |_| Err(Error::Internal("the thread of the database ended without an answer".to_owned()));
-            answer.recv().unwrap_or_else(lost)
-        };
+        let wait = || answer.recv().or_else(|_| lost());
         match Handle::try_current().map(|current| current.runtime_flavor()) {
             Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(wait),
             _ => wait(),
@@ -81,6 +92,10 @@ impl Database {
             }
         })
     }
+}
+
+fn lost<T>() -> Result<T> {
+    Err(Error::Internal("the thread of the database ended without an answer".to_owned()))
 }
 
 impl Drop for Database {

@@ -23,8 +23,8 @@ const SILENCE: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct StoreUrl {
     pub(super) config: Box<Config>,
-    /// `None`: the connection is not encrypted, because the URL says so or it stays in the machine.
-    pub(super) tls: Option<Arc<ClientConfig>>,
+    /// Not asked for where the URL says so, or the connection stays in the machine.
+    pub(super) tls: Arc<ClientConfig>,
     shown: String,
 }
 
@@ -66,8 +66,9 @@ impl StoreUrl {
             Some(_) => return Err(wrong("must have an sslmode of verify-full or disable")),
         };
         let outside = config.get_hosts().iter().any(|host| matches!(host, Host::Tcp(_)));
-        let tls = if encrypted && outside { Some(verifying(authority)?) } else { None };
-        config.ssl_mode(if tls.is_some() { SslMode::Require } else { SslMode::Disable });
+        let encrypted = encrypted && outside;
+        let tls = tls(if encrypted { Some(authority) } else { None })?;
+        config.ssl_mode(if encrypted { SslMode::Require } else { SslMode::Disable });
         if config.get_application_name().is_none() {
             config.application_name("signalloop");
         }
@@ -83,7 +84,7 @@ impl StoreUrl {
     }
 
     /// Tells this place, its schema included, from others, in 16 characters that a file's name can hold.
-    pub(crate) fn short_name(&self) -> String {
+    pub fn short_name(&self) -> String {
         let place = format!("{} {}", self.shown, self.config.get_options().unwrap_or_default());
         let digest = ring::digest::digest(&ring::digest::SHA256, place.as_bytes());
         digest.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
@@ -129,15 +130,17 @@ fn shown(config: &Config) -> String {
     format!("postgres://{user}{}{database}", hosts.join(","))
 }
 
-/// TLS that believes only who proves to be the named host, to the system's authorities or to those of a file.
-fn verifying(authority: Option<PathBuf>) -> Result<Arc<ClientConfig>> {
+/// TLS that believes only who proves to be the named host, to the system's authorities or to those of a file; without either,
+/// nobody.
+fn tls(trusted: Option<Option<PathBuf>>) -> Result<Arc<ClientConfig>> {
     let unusable = |e: rustls::Error| Error::Store(format!("cannot prepare TLS: {e}"));
     let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(unusable)?;
-    let config = match authority {
-        None => builder.with_platform_verifier().map_err(unusable)?.with_no_client_auth(),
-        Some(path) => {
+    let builder = match trusted {
+        None => builder.with_root_certificates(RootCertStore::empty()),
+        Some(None) => builder.with_platform_verifier().map_err(unusable)?,
+        Some(Some(path)) => {
             let unreadable = |e: &dyn fmt::Display| Error::io("read", &path, e);
             let mut roots = RootCertStore::empty();
             for certificate in CertificateDer::pem_file_iter(&path).map_err(|e| unreadable(&e))? {
@@ -146,10 +149,10 @@ fn verifying(authority: Option<PathBuf>) -> Result<Arc<ClientConfig>> {
             if roots.is_empty() {
                 return Err(unreadable(&"it holds no certificate"));
             }
-            builder.with_root_certificates(roots).with_no_client_auth()
+            builder.with_root_certificates(roots)
         }
     };
-    Ok(Arc::new(config))
+    Ok(Arc::new(builder.with_no_client_auth()))
 }
 
 #[cfg(test)]
@@ -163,12 +166,11 @@ mod tests {
         assert_eq!(format!("{url:?}"), url.to_string());
         assert_eq!(url.config.get_password(), Some(&b"se/cret"[..]));
         assert_eq!(url.config.get_ssl_mode(), SslMode::Require);
-        assert!(url.tls.is_some());
         assert_eq!(url.config.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
         let plain = StoreUrl::parse("postgresql://me@localhost/signals?sslmode=disable").unwrap();
-        assert!(plain.tls.is_none());
         assert_eq!(plain.config.get_ssl_mode(), SslMode::Disable);
-        assert!(StoreUrl::parse("postgres://me@%2Fvar%2Frun%2Fpostgresql/signals").unwrap().tls.is_none());
+        let here = StoreUrl::parse("postgres://me@%2Fvar%2Frun%2Fpostgresql/signals").unwrap();
+        assert_eq!(here.config.get_ssl_mode(), SslMode::Disable);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::learning::outcomes::{self, Case, Learner, Lesson, MAX_LESSONS, Outcom
 use crate::model::Payoff;
 use crate::signal::{Record, Signal};
 use crate::symbol::{Symbol, Timeframe};
+use crate::threads;
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
 
@@ -115,7 +116,7 @@ impl SignalLoop {
         }
         if self.learning.growing.try_lock().is_ok() {
             let this = self.clone();
-            tokio::spawn(async move {
+            threads::spawn(async move {
                 // The model in service stays, and the next call tries again; only a loop that closes need not tell.
                 match this.clone().grow().await {
                     Ok(()) | Err(Error::Closed) => {}

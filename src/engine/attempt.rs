@@ -7,6 +7,7 @@ use crate::cancel::Cancel;
 use crate::error::{Error, Result, panicked};
 use crate::scheduler::{Cause, Due, LastRun, Moment, Outcome, Ran, Record, Task, TaskPlan, Timer};
 use crate::symbol::Market;
+use crate::threads;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,8 +56,7 @@ impl SignalLoop {
         let Order { task, plan, due, stop } = order;
         let call = self.begin()?;
         let office = self.office.clone();
-        let taken = tokio::task::spawn_blocking(move || office.take(Place::Task(task), PROBE));
-        let hold = taken.await.map_err(|e| Error::Internal(e.to_string()))??;
+        let hold = threads::blocking(move || office.take(Place::Task(task), PROBE)).await?;
         let held = Arc::new((call, hold.clone()));
         let (record, now, by_hand) = (self.office.record(task)?, self.moment(), due.is_none());
         let mut slot = match due {
@@ -116,7 +116,7 @@ impl SignalLoop {
     /// it was.
     async fn bounded(self: &Arc<Self>, turn: Turn, stop: &Cancel, held: Held) -> (Result<Done>, bool) {
         let (cancel, deadline, hold) = (Cancel::default(), turn.time, turn.hold.clone());
-        let mut work = tokio::spawn({
+        let mut work = threads::spawn({
             let (this, cancel) = (self.clone(), cancel.clone());
             async move {
                 let _until_it_ends = held;

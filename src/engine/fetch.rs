@@ -3,6 +3,7 @@
 use super::SignalLoop;
 use crate::error::Result;
 use crate::market::{Begin, CandleSource, Fetched, update};
+use crate::order;
 use crate::symbol::Market;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -45,7 +46,7 @@ impl SignalLoop {
             });
         }
         let mut results = tasks.join_all().await;
-        results.sort_by_key(|(place, _)| *place);
+        order::sort_by_key(&mut results, |(place, _)| *place);
         Ok(results.into_iter().map(|(_, result)| result).collect())
     }
 

@@ -42,6 +42,7 @@ use crate::feedback::{FeedbackStore, StoreOptions, Whereabouts};
 use crate::market::{CandleSource, Exchange};
 use crate::model::Registry;
 use crate::symbol::{Market, Symbol, Timeframe};
+use crate::threads;
 use crate::time::Clock;
 use office::Office;
 use parking_lot::{Mutex, RwLock};
@@ -228,7 +229,7 @@ impl SignalLoop {
         self.registry.close();
         let office = self.office.clone();
         // A panic in it would leave leases that end by themselves.
-        let _ = tokio::task::spawn_blocking(move || office.close()).await;
+        let _ = threads::spawn_blocking(move || office.close()).await;
         self.pool.lock().take();
         self.events.clear();
     }
@@ -285,10 +286,12 @@ impl SignalLoop {
     /// Runs CPU work on the loop's own threads; a panic in it becomes [`Error::Internal`].
     async fn on_pool<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
         let (reply, answer) = tokio::sync::oneshot::channel();
-        self.pool()?.spawn(move || {
+        // Boxed, so that rayon's side of it is compiled once.
+        let work: Box<dyn FnOnce() + Send> = Box::new(move || {
             // The receiver is gone only when the caller stopped waiting.
             let _ = reply.send(guard(work));
         });
+        self.pool()?.spawn(work);
         answer.await.map_err(|_| Error::Internal("a training thread ended early".to_owned()))?
     }
 }

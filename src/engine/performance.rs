@@ -13,8 +13,10 @@ use crate::features::{FEATURES, VERSION};
 use crate::feedback::{ClosedSignal, Ended, FeedbackStore, StatsFilter};
 use crate::learning::drift::{OutcomeMonitor, Samples, entry_drift};
 use crate::learning::performance::{Change, Evidence, Performance, Turn};
+use crate::order;
 use crate::signal::Record;
 use crate::symbol::{Market, Timeframe};
+use crate::threads;
 use crate::time::DAY_MS;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -96,7 +98,7 @@ impl SignalLoop {
             return;
         }
         let this = self.clone();
-        tokio::spawn(async move {
+        threads::spawn(async move {
             let wait = async {
                 tokio::time::sleep(DEBOUNCE).await;
                 Ok(())
@@ -108,7 +110,7 @@ impl SignalLoop {
             let Ok(_call) = this.begin() else { return };
             this.checks.asked.store(false, Ordering::Release);
             let (core, now_ms) = (this.clone(), this.now_ms());
-            let checked = tokio::task::spawn_blocking(move || crate::error::guard(|| core.check_performance(now_ms)));
+            let checked = threads::spawn_blocking(move || crate::error::guard(|| core.check_performance(now_ms)));
             let failed = match checked.await {
                 Ok(Ok(())) | Ok(Err(Error::Closed)) => return,
                 Ok(Err(error)) => error.to_string(),
@@ -150,7 +152,7 @@ impl SignalLoop {
         }
         if let Some((markets, running)) = due {
             let this = self.clone();
-            tokio::spawn(async move {
+            threads::spawn(async move {
                 this.emergency_training(markets).await;
                 drop(running);
             });
@@ -172,7 +174,7 @@ impl SignalLoop {
             return;
         }
         let this = self.clone();
-        tokio::spawn(async move {
+        threads::spawn(async move {
             let Ok(_call) = this.begin() else { return };
             let _one_at_a_time = this.checks.training.lock().await;
             this.train_in_background(&markets.into_iter().collect::<Vec<_>>(), TrainMode::Incremental).await;
@@ -241,7 +243,7 @@ impl SignalLoop {
     fn look_for_drift(&self, known: &mut Vec<DriftState>, recent: &[Ended]) -> Result<Vec<Event>> {
         let mut found = Vec::new();
         let mut markets: Vec<(&Market, i64)> = recent.iter().map(|one| (&one.market, one.closed_ms)).collect();
-        markets.sort_unstable();
+        order::sort(&mut markets);
         // The first closing in the window of each market.
         markets.dedup_by_key(|(market, _)| *market);
         for (market, first_ms) in markets {

@@ -14,6 +14,7 @@ use super::{Event, SignalLoop};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::scheduler::{LastRun, Moment, SchedulerConfig, Task, TaskPlan, Timer};
+use crate::threads;
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -146,7 +147,7 @@ impl SignalLoop {
         });
         *running = Some(started.clone());
         let this = self.clone();
-        tokio::spawn(async move {
+        threads::spawn(async move {
             drop(call);
             this.keep_schedule(&started).await;
             // Nobody may be waiting.

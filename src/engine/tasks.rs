@@ -8,6 +8,7 @@ use crate::error::{Error, Result, guard};
 use crate::learning::improvement::Verdict;
 use crate::scheduler::{Task, Unfinished};
 use crate::symbol::Market;
+use crate::threads;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -43,10 +44,7 @@ impl SignalLoop {
             Task::Watch => cancel.unless(self.watch()).await,
             Task::Fetch => cancel.unless(self.fetch_all(scope)).await,
             Task::Retrain | Task::Update => self.train_all(task, scope, cancel).await,
-            Task::Evaluate => {
-                let work = move || guard(|| self.evaluate_all(scope, &cancel));
-                tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))?
-            }
+            Task::Evaluate => threads::blocking(move || guard(|| self.evaluate_all(scope, &cancel))).await,
         }
     }
 

@@ -10,6 +10,7 @@ use crate::files::write_atomically;
 use crate::learning::{Candidate, Continued, MIN_NEW_ROWS, Step, cannot_continue, continue_market, train_market};
 use crate::market::{Candle, CandleSource, Reading, candle_file, read_candles};
 use crate::model::{Champion, Model, Trial};
+use crate::order;
 use crate::scheduler::Task;
 use crate::symbol::{Market, Symbol, Timeframe};
 use crate::time::format_iso;
@@ -295,7 +296,7 @@ impl SignalLoop {
         }
         let mut results = tasks.join_all().await;
         cancel.check()?;
-        results.sort_by_key(|(place, _)| *place);
+        order::sort_by_key(&mut results, |(place, _)| *place);
         let results = TrainingResults {
             results: results.into_iter().map(|(_, result)| result).collect(),
             skipped,

@@ -11,7 +11,9 @@ use crate::barrier::{Exit, Levels};
 use crate::error::{Error, Result};
 use crate::feedback::{ClosedSignal, SignalKey, Tick};
 use crate::market::{Candle, CandleSource, price_step};
+use crate::order;
 use crate::symbol::{Market, Symbol, Timeframe};
+use crate::threads;
 use crate::time::HOUR_MS;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -96,8 +98,7 @@ impl SignalLoop {
     /// The open signals by symbol.
     async fn watched(self: &Arc<Self>) -> Result<Vec<Watched>> {
         let this = self.clone();
-        let open = tokio::task::spawn_blocking(move || this.store()?.open_by_symbol()).await;
-        let open = open.map_err(|e| Error::Internal(e.to_string()))??;
+        let open = threads::blocking(move || this.store()?.open_by_symbol()).await?;
         let own_candles = self.options.source.is_some();
         let known = &mut *self.scheduling.watched.lock();
         let mut still_open = HashMap::with_capacity(known.until_ms.len());
@@ -137,7 +138,7 @@ impl SignalLoop {
         while let Some(ended) = tasks.join_next().await {
             results.push(ended.map_err(|e| Error::Internal(e.to_string()))?);
         }
-        results.sort_by(|(one, _), (other, _)| one.cmp(other));
+        order::sort_by(&mut results, |(one, _), (other, _)| one.cmp(other));
         Ok(results)
     }
 
@@ -253,7 +254,7 @@ async fn candles(source: &dyn CandleSource, market: &Market, from_ms: i64, until
     let step = market.timeframe.millis();
     let mut found = source.candles(market, from_ms - step, until_ms).await?.candles;
     found.retain(|candle| candle.open_ms >= from_ms - step && candle.open_ms + step <= until_ms);
-    found.sort_by_key(|candle| candle.open_ms);
+    order::sort_by_key(&mut found, |candle| candle.open_ms);
     for (index, candle) in found.iter().enumerate() {
         candle.check(index)?;
         if let Some(before) = index.checked_sub(1) {

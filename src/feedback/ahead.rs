@@ -16,7 +16,7 @@ const MOST_BYTES: usize = 32 << 20;
 
 /// Lines of open signals.
 #[derive(Default)]
-pub(super) struct Ahead {
+pub struct Ahead {
     bytes: Vec<u8>,
     lines: HashMap<Key, Range<usize>, BuildHasherDefault<KeyHasher>>,
 }
@@ -51,7 +51,7 @@ impl Ahead {
     }
 
     /// Adds a line.
-    #[cfg(feature = "postgres")]
+    /// Keeps a line.
     pub fn add(&mut self, key: Key, line: &[u8]) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(line);

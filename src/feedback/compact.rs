@@ -29,7 +29,7 @@ pub struct Compaction {
 }
 
 /// The copy of a log's beginning, ready to take its place.
-pub(super) struct Copy {
+pub struct Copy {
     file: Arc<dyn StoredFile>,
     /// Its length, and the CRC-32 of all of it.
     len: u64,
@@ -45,20 +45,14 @@ pub(super) struct Copy {
 /// Compacts the log; `swap` has the writer run [`put_in_place`].
 ///
 /// Runs for as long as it takes to copy the log: not for a thread that others wait for.
-pub(super) fn compact(
-    log: &Log,
-    swap: impl Fn(Copy) -> Result<Option<Compaction>, Error>,
-) -> Result<Compaction, Error> {
+pub fn compact(log: &Log, swap: impl Fn(Copy) -> Result<Option<Compaction>, Error>) -> Result<Compaction, Error> {
     let _guard = lock(log, log.patience)?;
     log.refresh()?;
     run(log, swap)
 }
 
 /// [`compact`] where much of the log is history and nobody else is compacting it.
-pub(super) fn compact_if_worth_it(
-    log: &Log,
-    swap: impl Fn(Copy) -> Result<Option<Compaction>, Error>,
-) -> Result<(), Error> {
+pub fn compact_if_worth_it(log: &Log, swap: impl Fn(Copy) -> Result<Option<Compaction>, Error>) -> Result<(), Error> {
     let _guard = lock(log, Duration::ZERO)?;
     log.refresh()?;
     // Another process may just have done it.
@@ -152,7 +146,7 @@ fn new_file(log: &Log) -> Result<Arc<dyn StoredFile>, Fault> {
 
 /// Completes the copy and gives it the log's name; the caller holds the exclusive lock and has caught up. `None` when the
 /// log is no longer the one that was copied.
-pub(super) fn put_in_place(log: &Log, copy: Copy) -> Result<Option<Compaction>, Fault> {
+pub fn put_in_place(log: &Log, copy: Copy) -> Result<Option<Compaction>, Fault> {
     let (source, len, generation) = {
         let view = log.view.read();
         (view.covered.file.clone(), view.covered.len, view.generation)

@@ -84,7 +84,7 @@ impl Source for FileSource<'_> {
 }
 
 /// The writer's hold on a log.
-pub(super) struct FolderTurns {
+pub struct FolderTurns {
     log: Arc<Log>,
     /// The writer's handle of the lock file.
     lock: Arc<dyn StoredFile>,

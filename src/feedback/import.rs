@@ -6,6 +6,7 @@ use super::{FeedbackStore, StatsFilter};
 use crate::error::{Error, Result};
 use crate::features::{COUNT, FEATURES, VERSION};
 use crate::files;
+use crate::order;
 use crate::signal::Record;
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
@@ -78,7 +79,7 @@ impl FeedbackStore {
                 report.note(line, verdict);
             }
             if ended {
-                report.refused.sort_by_key(|refused| refused.line);
+                order::sort_by_key(&mut report.refused, |refused| refused.line);
                 return Ok(report);
             }
         }

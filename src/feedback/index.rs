@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 /// A signal that a price closes.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Hit {
+pub struct Hit {
     pub slot: Slot,
     pub key: Key,
     pub exit: Exit,
@@ -21,7 +21,7 @@ pub(super) struct Hit {
 
 /// All open signals.
 #[derive(Default)]
-pub(super) struct PriceIndex {
+pub struct PriceIndex {
     open: OpenSignals,
     books: Vec<Book>,
     /// Added, and not in a book yet. Most signals of a log that is read have closed by its end; those never get there.

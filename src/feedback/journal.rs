@@ -15,12 +15,12 @@ use crate::signal::Record;
 use parking_lot::{MappedRwLockReadGuard, MappedRwLockWriteGuard};
 
 /// The state, for reading.
-pub(super) type StateRead<'a> = MappedRwLockReadGuard<'a, State>;
+pub type StateRead<'a> = MappedRwLockReadGuard<'a, State>;
 /// The state, for writing.
-pub(super) type StateWrite<'a> = MappedRwLockWriteGuard<'a, State>;
+pub type StateWrite<'a> = MappedRwLockWriteGuard<'a, State>;
 
 /// What readers ask of a journal.
-pub(super) trait Journal: Send + Sync {
+pub trait Journal: Send + Sync {
     /// What the journal says, as far as it was read.
     fn state(&self) -> StateRead<'_>;
 
@@ -48,7 +48,7 @@ pub(super) trait Journal: Send + Sync {
 }
 
 /// Reads records where a state says they are.
-pub(super) trait Source {
+pub trait Source {
     /// Visits the records at these places, one by one, in this order.
     fn records(&self, places: &[Place], visit: &mut dyn FnMut(Record) -> Result<()>) -> Result<()>;
 
@@ -75,7 +75,7 @@ pub(super) trait Source {
 }
 
 /// What the writer asks of a journal: turns in which it decides by the state as it is, and appends.
-pub(super) trait Turns: Send {
+pub trait Turns: Send {
     /// Begins a turn.
     fn begin(&mut self) -> Result<()>;
 

@@ -31,13 +31,13 @@ const SEAL_START: &[u8; 8] = b",\"crc\":\"";
 const SEAL_END: &[u8; 2] = b"\"}";
 const DIGITS: usize = 8;
 /// What follows the checksummed bytes: `,"crc":"xxxxxxxx"}`.
-pub(super) const SEAL_BYTES: usize = SEAL_START.len() + DIGITS + SEAL_END.len();
+pub const SEAL_BYTES: usize = SEAL_START.len() + DIGITS + SEAL_END.len();
 
 /// The 128-bit FNV-1a hash of a signal's id: what memory keeps of it.
 ///
 /// Source: Fowler, Noll, Vo, RFC 9923. Stable across versions, because the snapshot holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Key(pub(super) u64, pub(super) u64);
+pub struct Key(pub u64, pub u64);
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -46,7 +46,7 @@ impl fmt::Display for Key {
 }
 
 impl Key {
-    pub(super) fn of(id: &str) -> Self {
+    pub fn of(id: &str) -> Self {
         const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
         const BASIS: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
         let hash = id.bytes().fold(BASIS, |hash, byte| (hash ^ u128::from(byte)).wrapping_mul(PRIME));
@@ -56,7 +56,7 @@ impl Key {
 
 /// Hashes what is a hash already.
 #[derive(Default)]
-pub(super) struct KeyHasher(u64);
+pub struct KeyHasher(u64);
 
 impl Hasher for KeyHasher {
     fn finish(&self) -> u64 {
@@ -72,14 +72,14 @@ impl Hasher for KeyHasher {
 }
 
 /// A record's line, newline included.
-pub(super) fn encode(record: &Record) -> Result<Vec<u8>> {
+pub fn encode(record: &Record) -> Result<Vec<u8>> {
     let mut line = Vec::with_capacity(512);
     encode_onto(&mut line, record)?;
     Ok(line)
 }
 
 /// Appends a record's line, newline included.
-pub(super) fn encode_onto(line: &mut Vec<u8>, record: &Record) -> Result<()> {
+pub fn encode_onto(line: &mut Vec<u8>, record: &Record) -> Result<()> {
     let start = line.len();
     serde_json::to_writer(&mut *line, record).map_err(unwritable)?;
     line.pop();
@@ -120,7 +120,7 @@ struct End {
 
 /// The line of an open signal, which [`own`] can read, with its closing: byte for byte what [`encode`] makes of the whole
 /// record if it made the line. Newline included; `None` when it would be too long.
-pub(super) fn with_closing(line: &[u8], closing: &Closing) -> Result<Option<Vec<u8>>> {
+pub fn with_closing(line: &[u8], closing: &Closing) -> Result<Option<Vec<u8>>> {
     let body = line.len().checked_sub(SEAL_BYTES).and_then(|at| line[..at].strip_suffix(b"\"outcome\":\"ACTIVE\""));
     let Some(body) = body else { return Ok(None) };
     let end = End {
@@ -142,7 +142,7 @@ fn hex(crc: u32) -> [u8; DIGITS] {
 }
 
 /// Why a line cannot be believed.
-pub(super) type Reason = String;
+pub type Reason = String;
 
 /// A line by what its seal says.
 enum Seal<'a> {
@@ -185,7 +185,7 @@ fn object(line: &[u8], seal: Seal<'_>) -> std::result::Result<Map<String, Value>
 }
 
 /// Reads a whole record.
-pub(super) fn decode(line: &[u8], zone: Tz) -> std::result::Result<Record, Reason> {
+pub fn decode(line: &[u8], zone: Tz) -> std::result::Result<Record, Reason> {
     decode_sealed(line, seal(line)?, zone)
 }
 
@@ -197,7 +197,7 @@ fn decode_sealed(line: &[u8], seal: Seal<'_>, zone: Tz) -> std::result::Result<R
 }
 
 /// Is the line still what was written?
-pub(super) fn verify(line: &[u8], zone: Tz) -> std::result::Result<(), Reason> {
+pub fn verify(line: &[u8], zone: Tz) -> std::result::Result<(), Reason> {
     match seal(line)? {
         Seal::Matches(..) => Ok(()),
         Seal::None => decode(line, zone).map(|_| ()),
@@ -206,7 +206,7 @@ pub(super) fn verify(line: &[u8], zone: Tz) -> std::result::Result<(), Reason> {
 
 /// What memory keeps of a line.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Facts<'a> {
+pub struct Facts<'a> {
     pub key: Key,
     pub symbol: Cow<'a, str>,
     pub timeframe: Timeframe,
@@ -253,7 +253,7 @@ impl Facts<'_> {
 }
 
 /// Reads a sealed line that is written just as this store writes; `None` for any other, which [`decode`] may yet read.
-pub(super) fn own(line: &[u8], zone: Tz) -> Option<Own<'_>> {
+pub fn own(line: &[u8], zone: Tz) -> Option<Own<'_>> {
     match seal(line) {
         Ok(Seal::Matches(body)) if line.len() <= MAX_LINE_BYTES => own::read(body, zone),
         _ => None,
@@ -261,7 +261,7 @@ pub(super) fn own(line: &[u8], zone: Tz) -> Option<Own<'_>> {
 }
 
 /// Reads what memory keeps of a line.
-pub(super) fn facts(line: &[u8], zone: Tz) -> std::result::Result<Facts<'_>, Reason> {
+pub fn facts(line: &[u8], zone: Tz) -> std::result::Result<Facts<'_>, Reason> {
     let sealed = seal(line)?;
     if let Seal::Matches(body) = sealed
         && line.len() <= MAX_LINE_BYTES
@@ -273,7 +273,7 @@ pub(super) fn facts(line: &[u8], zone: Tz) -> std::result::Result<Facts<'_>, Rea
 }
 
 /// The symbol of [`Facts`], checked again where it is first met.
-pub(super) fn symbol(facts: &Facts<'_>) -> std::result::Result<Symbol, Reason> {
+pub fn symbol(facts: &Facts<'_>) -> std::result::Result<Symbol, Reason> {
     Symbol::parse(&facts.symbol).map_err(|e| e.to_string())
 }
 
@@ -284,7 +284,7 @@ const START: &[u8; 13] = b"{\"signal_id\":";
 ///
 /// A damaged newline joins two lines into one that is neither; each sealed record in it still proves itself by its
 /// checksum. What is left over is what was lost. Each byte is hashed twice at most, however long the line.
-pub(super) fn salvage(line: &[u8]) -> Vec<std::ops::Range<usize>> {
+pub fn salvage(line: &[u8]) -> Vec<std::ops::Range<usize>> {
     let mut found = Vec::new();
     // Where a record may begin, and the hash of what follows as far as it was looked at.
     let (mut start, mut crc) = (0, crc32fast::Hasher::new());
@@ -330,7 +330,7 @@ fn seal_matches(line: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub mod tests {
     use super::*;
     use crate::signal::{Signal, Source};
     use serde_json::json;

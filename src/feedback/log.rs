@@ -41,7 +41,7 @@ pub struct Recovery {
 const SNAPSHOT_BYTES: u64 = 16 << 20;
 
 /// The log of one open store.
-pub(super) struct Log {
+pub struct Log {
     pub paths: Paths,
     pub storage: Arc<dyn Storage>,
     pub zone: Tz,

@@ -2,32 +2,37 @@
 //!
 //! `docs/store.md` tells what a call that returned promises, the format of the files, and what is repaired how.
 
-mod ahead;
+#[doc(hidden)]
+pub mod ahead;
 mod closings;
-mod compact;
+#[doc(hidden)]
+pub mod compact;
 #[cfg(test)]
 mod faults;
 mod folder;
 mod import;
 mod index;
-mod journal;
-mod line;
-mod log;
+#[doc(hidden)]
+pub mod journal;
+#[doc(hidden)]
+pub mod line;
+#[doc(hidden)]
+pub mod log;
 mod open;
-mod own;
+#[doc(hidden)]
+pub mod own;
 mod paths;
 mod prices;
 mod quarantine;
 mod scan;
 mod snapshot;
-mod state;
+#[doc(hidden)]
+pub mod state;
 mod stats;
-#[cfg(feature = "postgres")]
-mod table;
 mod upkeep;
 mod view;
-mod whereabouts;
-mod writer;
+#[doc(hidden)]
+pub mod writer;
 
 pub use closings::Given;
 pub use compact::Compaction;
@@ -37,13 +42,10 @@ pub use log::Recovery;
 pub use open::OpenSignal;
 pub use prices::Tick;
 pub use stats::{Ended, Figures, Stats, StatsFilter, newcombe, wilson};
-pub use whereabouts::{FILES, Whereabouts};
 pub use writer::Lines;
 
 use crate::barrier::{Direction, Levels, Outcome};
 use crate::config::{Config, Durability};
-#[cfg(feature = "postgres")]
-use crate::database::StoreUrl;
 use crate::error::{Error, Result, guard};
 use crate::files::{fault, lock, storage};
 use crate::signal::{Closing, Record, Signal};
@@ -202,16 +204,14 @@ impl FeedbackStore {
         Self::start(log, Box::new(turns), jobs, queue, options)
     }
 
-    /// Opens the store in a database: the same signals for all who open the same one. Its tables are made if missing.
+    /// Opens a store that is kept elsewhere than in a folder.
     ///
     /// # Errors
-    /// [`Error::Store`] when it cannot be reached or used.
-    #[cfg(feature = "postgres")]
-    pub fn open_database(url: StoreUrl, options: StoreOptions) -> Result<Self> {
-        let table = table::Table::open(url, options.timezone, options.patience)?;
+    /// [`Error::Store`] when there is no thread to be had.
+    #[doc(hidden)]
+    pub fn open_journal(journal: Arc<dyn Journal>, turns: Box<dyn Turns>, options: StoreOptions) -> Result<Self> {
         let (jobs, queue) = mpsc::channel();
-        let turns = table::TableTurns::new(table.clone());
-        Self::start(table, Box::new(turns), Arc::new(Mutex::new(Some(jobs))), queue, options)
+        Self::start(journal, turns, Arc::new(Mutex::new(Some(jobs))), queue, options)
     }
 
     fn start(
@@ -350,7 +350,7 @@ impl FeedbackStore {
     }
 
     /// How many signals, and how many closed ones, are known here without looking whether others added to them.
-    pub(crate) fn extent(&self) -> (usize, usize) {
+    pub fn extent(&self) -> (usize, usize) {
         self.inner.journal.state().extent()
     }
 

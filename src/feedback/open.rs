@@ -5,7 +5,7 @@ use crate::barrier::Levels;
 use crate::symbol::Timeframe;
 
 /// The number of an entry in the store's memory.
-pub(super) type Slot = u32;
+pub type Slot = u32;
 
 /// An open signal as memory has it: all that a price needs to close it, and a key to find the rest.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -19,7 +19,7 @@ pub struct OpenSignal {
 }
 
 /// An open signal.
-pub(super) struct Open {
+pub struct Open {
     pub slot: Slot,
     pub key: Key,
     pub levels: Levels,
@@ -33,7 +33,7 @@ pub(super) struct Open {
 /// The open signals by slot. Slots are given from 0 on, so that no hashing is needed: reading a log, most of the time goes
 /// into finding things in memory.
 #[derive(Default)]
-pub(super) struct OpenSignals {
+pub struct OpenSignals {
     /// Where in `rooms` each slot's signal is; [`NOWHERE`] when it is not open.
     places: Vec<u32>,
     rooms: Vec<Option<Open>>,

@@ -11,7 +11,7 @@ use crate::time::Tz;
 
 /// What a line says of a signal, borrowed from it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Own<'a> {
+pub struct Own<'a> {
     pub id: &'a str,
     pub symbol: &'a str,
     pub timeframe: Timeframe,
@@ -62,7 +62,7 @@ const MEANINGFUL: [&str; 27] = [
 ];
 
 /// Reads a line without its seal and closing brace; `None` when it is not written just as this store writes.
-pub(super) fn read(body: &[u8], zone: Tz) -> Option<Own<'_>> {
+pub fn read(body: &[u8], zone: Tz) -> Option<Own<'_>> {
     let mut rest = Cursor { text: std::str::from_utf8(body).ok()?, at: 0 };
     rest.literal("{\"signal_id\":")?;
     let id = rest.string().filter(|id| id.len() <= MAX_ID_BYTES && !id.trim().is_empty())?;

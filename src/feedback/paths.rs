@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The files of a store.
 #[derive(Debug, Clone)]
-pub(super) struct Paths {
+pub struct Paths {
     pub log: PathBuf,
     /// What is locked: the log itself, so that there is no lock file that could be deleted at the wrong moment. Windows
     /// keeps everyone from even reading what is locked; there it is an empty file beside the log.

@@ -17,7 +17,7 @@ use std::io;
 
 /// Bytes of the log that cannot be believed.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Damaged {
+pub struct Damaged {
     /// Where they begin in the log.
     pub offset: u64,
     pub reason: String,
@@ -26,7 +26,7 @@ pub(super) struct Damaged {
 
 /// Copies damaged bytes into the quarantine, those that are there already left out, and syncs it; returns how many were
 /// new. The caller holds the log's exclusive lock.
-pub(super) fn set_aside(storage: &dyn Storage, paths: &Paths, damaged: &[Damaged]) -> Result<u64, Fault> {
+pub fn set_aside(storage: &dyn Storage, paths: &Paths, damaged: &[Damaged]) -> Result<u64, Fault> {
     if damaged.is_empty() {
         return Ok(0);
     }

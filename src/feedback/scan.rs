@@ -17,19 +17,19 @@ const CHUNK_BYTES: u64 = 512 << 10;
 const TAIL_BYTES: u64 = 4 << 10;
 
 /// How many threads can run at once. Asked once: the answer takes the system longer than a small write does.
-pub(super) fn cores() -> usize {
+pub fn cores() -> usize {
     static CORES: OnceLock<usize> = OnceLock::new();
     *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, NonZero::get))
 }
 
 /// A line, or what could be read of a damaged one.
-pub(super) struct Item<'a> {
+pub struct Item<'a> {
     pub place: Place,
     pub facts: Result<Facts<'a>, Reason>,
 }
 
 /// A piece of the log, parsed.
-pub(super) struct Parsed<'a> {
+pub struct Parsed<'a> {
     /// Whole lines.
     bytes: &'a [u8],
     /// Where they begin.
@@ -96,7 +96,7 @@ fn parse<'a>(text: &'a [u8], offset: u64, zone: Tz, items: &mut Vec<Item<'a>>) {
 /// Hands all whole lines from offset `from` on to `take_in`, in order; returns what follows the last newline.
 ///
 /// `take_in` is called by one thread at a time, but not always by the same.
-pub(super) fn lines(
+pub fn lines(
     file: &dyn StoredFile,
     from: u64,
     zone: Tz,

@@ -18,7 +18,7 @@ const MAGIC: &[u8; 8] = b"SLINDEX\x01";
 
 /// A beginning of the log, and what it says.
 #[derive(Default, Serialize, Deserialize)]
-pub(super) struct Snapshot {
+pub struct Snapshot {
     /// How many bytes of the log it stands for.
     pub len: u64,
     /// Their CRC-32.
@@ -39,7 +39,7 @@ pub(super) struct Snapshot {
 
 /// A signal as [`super::state::State`] keeps it.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Row {
+pub struct Row {
     pub key: (u64, u64),
     pub offset: u64,
     pub len: u32,
@@ -55,7 +55,7 @@ pub(super) struct Row {
 
 /// The levels of an open signal; the rest of them is in its row.
 #[derive(Serialize, Deserialize)]
-pub(super) struct OpenRow {
+pub struct OpenRow {
     pub slot: u32,
     pub entry: f64,
     pub stop_loss: Option<f64>,

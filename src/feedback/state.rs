@@ -7,6 +7,7 @@ use super::open::{OpenSignal, Slot};
 use super::snapshot::{OpenRow, Row, Snapshot};
 use super::stats::{Ended, Groups, Stats, StatsFilter};
 use crate::barrier::{Direction, Levels, Outcome};
+use crate::order;
 use crate::signal::Closing;
 use crate::symbol::{Market, Symbol, Timeframe};
 use crate::time::DAY_MS;
@@ -16,14 +17,14 @@ use std::hash::BuildHasherDefault;
 
 /// Where a line stands in the log, its newline not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub struct Place {
     pub offset: u64,
     pub len: u32,
 }
 
 /// One signal.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Entry {
+pub struct Entry {
     offset: u64,
     pub timestamp_ms: i64,
     /// 0 until closed.
@@ -53,7 +54,7 @@ impl Entry {
 
 /// What a line of the log did to the state.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Applied {
+pub enum Applied {
     /// A new signal, or the closing of an open one.
     Changed,
     /// It says what is known already.
@@ -64,7 +65,7 @@ pub(super) enum Applied {
 
 /// The signals of a log.
 #[derive(Default)]
-pub(super) struct State {
+pub struct State {
     ids: HashMap<Key, Slot, BuildHasherDefault<KeyHasher>>,
     entries: Vec<Entry>,
     symbols: Vec<Symbol>,
@@ -411,7 +412,7 @@ impl State {
             .iter()
             .map(|(number, summary)| (self.symbols[*number as usize].clone(), figures(summary)))
             .collect();
-        by_symbol.sort_by(|a, b| a.0.cmp(&b.0));
+        order::sort_by(&mut by_symbol, |a, b| a.0.cmp(&b.0));
         Stats {
             figures: figures(&groups.all),
             by_symbol,

@@ -135,7 +135,7 @@ fn low_and_high<S: serde::Serializer>(interval: &(f64, f64), to: S) -> Result<S:
 
 /// What [`Figures`] are computed from.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(super) struct Summary {
+pub struct Summary {
     pub active: u64,
     pub hold: u64,
     took_profit: u64,
@@ -281,7 +281,7 @@ pub fn newcombe(first: (u64, u64), second: (u64, u64)) -> (f64, f64) {
 
 /// Summaries of the same signals: all together, by symbol number, by timeframe.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Groups {
+pub struct Groups {
     pub all: Summary,
     pub by_symbol: BTreeMap<u32, Summary>,
     pub by_timeframe: BTreeMap<Timeframe, Summary>,

@@ -8,7 +8,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 /// The thread, and what wakes it.
-pub(super) struct Upkeep {
+pub struct Upkeep {
     log: Arc<Log>,
     wake: mpsc::SyncSender<()>,
     thread: JoinHandle<()>,

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// The part of the log that the state covers.
 #[derive(Clone)]
-pub(super) struct Covered {
+pub struct Covered {
     pub file: Arc<dyn StoredFile>,
     pub identity: u64,
     /// All lines that end before this offset are in the state.
@@ -34,7 +34,7 @@ const LAST_BYTES: usize = line::SEAL_BYTES + 1;
 const WORTH_COMPACTING: u64 = 64 << 20;
 
 /// The state and what of the log it covers; they change together.
-pub(super) struct View {
+pub struct View {
     pub covered: Covered,
     pub state: State,
     /// Counts the files that the log has been: places of another generation mean nothing.

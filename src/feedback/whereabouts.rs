@@ -55,7 +55,7 @@ impl Whereabouts {
         match self {
             Self::Folder(folder) => FeedbackStore::open(folder, options),
             #[cfg(feature = "postgres")]
-            Self::Database(url) => FeedbackStore::open_database(url.clone(), options),
+            Self::Database(url) => super::open_database(url.clone(), options),
         }
     }
 

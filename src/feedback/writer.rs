@@ -25,7 +25,7 @@ const BATCH_BYTES: usize = 16 << 20;
 const KEPT_BYTES: usize = 4 << 20;
 
 /// Something to be written, if what it rests on still holds when its turn comes.
-pub(super) enum Change {
+pub enum Change {
     /// A new signal.
     Record(NewLine),
     /// A line of another log, anew. It may be the closing of a signal that the store knows.
@@ -56,7 +56,7 @@ impl Change {
 
 /// A line as the caller's thread made it, and what memory keeps of it. The record itself stays behind: that spares the
 /// writer the freeing of its many small parts.
-pub(super) struct NewLine {
+pub struct NewLine {
     facts: Facts<'static>,
     /// The lines that were made together.
     buffer: Arc<Vec<u8>>,
@@ -99,13 +99,13 @@ impl Lines {
         self.0.len()
     }
 
-    pub(super) fn into_changes(self) -> impl Iterator<Item = Change> {
+    pub fn into_changes(self) -> impl Iterator<Item = Change> {
         self.0.into_iter().map(Change::Record)
     }
 }
 
 /// What a caller says of a closing.
-pub(super) struct CloseRequest {
+pub struct CloseRequest {
     pub id: String,
     pub outcome: Outcome,
     pub exit_price: Option<f64>,
@@ -115,7 +115,7 @@ pub(super) struct CloseRequest {
 
 /// What became of a change.
 #[derive(Debug)]
-pub(super) enum Verdict {
+pub enum Verdict {
     /// A signal was recorded.
     Recorded,
     /// The log said so before.
@@ -129,20 +129,20 @@ pub(super) enum Verdict {
 }
 
 /// Work for the writer, and where to say what became of it.
-pub(super) enum Job {
+pub enum Job {
     Changes(Changes),
     /// Puts a compacted log in the place of the log.
     Swap(compact::Copy, mpsc::Sender<Result<Option<Compaction>>>),
 }
 
 /// Changes that one caller waits for.
-pub(super) struct Changes {
+pub struct Changes {
     pub changes: Vec<Change>,
     pub reply: oneshot::Sender<Result<Vec<Verdict>>>,
 }
 
 /// The thread's own things.
-pub(super) struct Writer {
+pub struct Writer {
     journal: Arc<dyn Journal>,
     turns: Box<dyn Turns>,
     zone: Tz,
@@ -152,7 +152,7 @@ pub(super) struct Writer {
 
 /// Lines about to be appended, and what the journal will say then.
 #[derive(Default)]
-pub(super) struct Staged<'a> {
+pub struct Staged<'a> {
     pub lines: Vec<u8>,
     /// What memory keeps of each line, and where it is among them, its newline not counted.
     pub added: Vec<(Facts<'a>, Range<usize>)>,

@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// What kept the store from doing something, in words. Cloned to every caller whose operation it ended.
 #[derive(Debug, Clone)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// A file operation failed.
     Failed(String),
     /// Someone else holds a lock.
@@ -15,6 +15,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
+    /// What kept the file operation `action` from working, and what can be done about it.
     pub fn of(action: &str, path: &Path, cause: &io::Error) -> Self {
         let advice = match cause.kind() {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {

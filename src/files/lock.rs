@@ -12,7 +12,7 @@ const SHORTEST_PAUSE: Duration = Duration::from_micros(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(1);
 
 /// The lock, held until dropped.
-pub(crate) struct Guard(Arc<dyn StoredFile>);
+pub struct Guard(Arc<dyn StoredFile>);
 
 impl Drop for Guard {
     fn drop(&mut self) {
@@ -26,7 +26,7 @@ impl Drop for Guard {
 ///
 /// # Errors
 /// [`Fault::Busy`], naming the holder where the system tells, when the lock was not to be had in time.
-pub(crate) fn acquire(
+pub fn acquire(
     storage: &dyn Storage,
     path: &Path,
     handle: &mut Arc<dyn StoredFile>,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 /// What a path or an open file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Stat {
+pub struct Stat {
     /// Tells a file from the one that later took its name. Systems without such a number give 0; there a replaced log
     /// shows by its length and its last line.
     pub identity: u64,
@@ -15,34 +15,42 @@ pub(crate) struct Stat {
     pub len: u64,
 }
 
-pub(crate) trait Storage: Send + Sync {
+/// Where files are: a disk, or in tests one that fails.
+pub trait Storage: Send + Sync {
     /// Opens for reading and appending; creates the file if it is missing.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn StoredFile>>;
+    /// What is at a path.
     fn stat(&self, path: &Path) -> io::Result<Stat>;
     /// Replaces `to`.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Deletes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Makes new names and renames in `folder` survive a power failure.
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
 }
 
-pub(crate) trait StoredFile: Send + Sync {
+/// An open file.
+pub trait StoredFile: Send + Sync {
     /// Like `pread`: may read less than asked, 0 at the end.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Writes at the end of the file; may write less than asked.
     fn append(&self, bytes: &[u8]) -> io::Result<usize>;
+    /// Cuts the file off, or fills it up with zeros.
     fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Makes what was written survive a power failure.
     fn sync(&self) -> io::Result<()>;
+    /// What is open.
     fn stat(&self) -> io::Result<Stat>;
     /// Takes the lock of the whole file, shared or not; `false` when others hold it. It goes with [`StoredFile::unlock`] or
     /// with the process.
     fn try_lock(&self, how: Lock) -> io::Result<bool>;
+    /// Gives the lock back.
     fn unlock(&self) -> io::Result<()>;
 }
 
 /// How a lock is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lock {
+pub enum Lock {
     /// Keeps writers out.
     Shared,
     /// Keeps everyone out.
@@ -50,7 +58,7 @@ pub(crate) enum Lock {
 }
 
 /// Appends all of `bytes`.
-pub(crate) fn append_all(file: &dyn StoredFile, mut bytes: &[u8]) -> io::Result<()> {
+pub fn append_all(file: &dyn StoredFile, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match file.append(bytes) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -63,7 +71,7 @@ pub(crate) fn append_all(file: &dyn StoredFile, mut bytes: &[u8]) -> io::Result<
 }
 
 /// Fills `buffer` from `offset`, as far as the file reaches; returns how far.
-pub(crate) fn read_full(file: &dyn StoredFile, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+pub fn read_full(file: &dyn StoredFile, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
         match file.read_at(&mut buffer[filled..], offset + filled as u64) {
@@ -77,7 +85,7 @@ pub(crate) fn read_full(file: &dyn StoredFile, buffer: &mut [u8], offset: u64) -
 }
 
 /// The real disk.
-pub(crate) struct Disk;
+pub struct Disk;
 
 impl Storage for Disk {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn StoredFile>> {

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::features::{self, FEATURES, Missing, Row, Rows};
 use crate::market::Candle;
 use crate::model::{Forest, Held, HeldOut, Lineage, Model, Payoff, Record, Scores, Side};
+use crate::order;
 use crate::symbol::Market;
 use std::collections::BTreeMap;
 
@@ -235,6 +236,6 @@ fn importances(buy: &Forest, sell: &Forest) -> Vec<(String, f64)> {
     let mean = |(a, b): (&f64, &f64)| (a + b) / 2.0;
     let values = buy.importances().iter().zip(sell.importances()).map(mean);
     let mut named: Vec<_> = FEATURES.iter().map(|feature| feature.name.to_owned()).zip(values).collect();
-    named.sort_by(|a, b| b.1.total_cmp(&a.1));
+    order::sort_by(&mut named, |a, b| b.1.total_cmp(&a.1));
     named
 }

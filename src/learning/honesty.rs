@@ -7,10 +7,10 @@ use super::train::{Candidate, train};
 use crate::barrier::Direction;
 use crate::cancel::Cancel;
 use crate::config::Config;
-use crate::market::{Candle, Simulator, SimulatorOptions};
+use crate::market::Candle;
+use crate::market::path::Path;
 use crate::model::{Champion, ComparedOn, Decision, HeldOut, Model, Payoff};
 use crate::symbol::Market;
-use crate::time::Clock;
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -23,10 +23,9 @@ fn market() -> Market {
 }
 
 fn candles(hours: i64, rule_strength: f64, seed: u64) -> Vec<Candle> {
-    let start = SimulatorOptions::default().start_ms;
+    let (Market { symbol, timeframe }, start) = (market(), 1_735_689_600_000);
     let end = start + hours * HOUR;
-    let options = SimulatorOptions { seed, rule_strength, clock: Clock::standing(end), ..Default::default() };
-    Simulator::start(options).unwrap().candles(&market(), start, end).unwrap()
+    Path::new(seed, &symbol, start, rule_strength).candles(timeframe, start, end - HOUR + 1, end, usize::MAX)
 }
 
 fn config(trees: usize) -> Config {

@@ -10,6 +10,7 @@
 
 use crate::config::{PoorPerformance, PoorRule};
 use crate::feedback::Ended;
+use crate::order;
 use crate::symbol::Market;
 use crate::time::DAY_MS;
 use serde::{Deserialize, Serialize};
@@ -213,7 +214,7 @@ impl Performance {
         let home = step(None, &self.home, &outcomes.iter().collect::<Vec<_>>());
         let mut markets: Vec<&Market> = outcomes.iter().map(|outcome| &outcome.market).collect();
         markets.extend(self.markets.iter().map(|known| &known.market));
-        markets.sort_unstable();
+        order::sort(&mut markets);
         markets.dedup();
         let next = markets.into_iter().map(|market| {
             let before = self.market(market);

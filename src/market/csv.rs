@@ -10,6 +10,7 @@
 use super::Candle;
 use crate::error::Result;
 use crate::files;
+use crate::order;
 use crate::symbol::Market;
 use crate::time::{self, DAY_MS};
 use chrono::{DateTime, Datelike, NaiveDate, Timelike, Utc};
@@ -17,7 +18,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 /// The first line of a candle file.
-pub(super) const HEADER: &str = "timestamp,open,high,low,close,volume";
+pub const HEADER: &str = "timestamp,open,high,low,close,volume";
 
 /// Where the candles of `market` are kept in `data_folder`.
 pub fn candle_file(data_folder: &Path, market: &Market) -> PathBuf {
@@ -44,7 +45,7 @@ pub fn write_csv(path: &Path, candles: &[Candle]) -> Result<()> {
 pub fn merge(old: &[Candle], new: &[Candle]) -> Vec<Candle> {
     let mut all = [old, new].concat();
     // Stable: of two candles of one time, the newer download stays behind the older.
-    all.sort_by_key(|candle| candle.open_ms);
+    order::sort_by_key(&mut all, |candle| candle.open_ms);
     all.dedup_by(|later, kept| {
         let same = later.open_ms == kept.open_ms;
         if same {
@@ -56,7 +57,7 @@ pub fn merge(old: &[Candle], new: &[Candle]) -> Vec<Candle> {
 }
 
 /// A row in the form nearly all have, read in one pass: a file has 100 000 of them. `None` for any other.
-pub(super) fn plain_row(line: &[u8]) -> Option<Candle> {
+pub fn plain_row(line: &[u8]) -> Option<Candle> {
     let (stamp, mut rest) = line.split_at_checked(19)?;
     let open_ms = plain_time(stamp)?;
     let mut numbers = [0.0; 5];

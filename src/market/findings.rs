@@ -118,7 +118,7 @@ impl Findings {
     }
 
     /// These without one cause, which is told elsewhere.
-    pub(super) fn without(mut self, cause: Cause) -> Self {
+    pub fn without(mut self, cause: Cause) -> Self {
         self.0.remove(&cause);
         self
     }

@@ -32,7 +32,7 @@ pub struct Hole {
 }
 
 impl Hole {
-    pub(super) fn holds(self, open_ms: i64) -> bool {
+    pub fn holds(self, open_ms: i64) -> bool {
         (self.from_ms..self.until_ms).contains(&open_ms)
     }
 }
@@ -44,7 +44,7 @@ impl fmt::Display for Hole {
 }
 
 /// The holes of a series, oldest first; with `begin_ms`, also what is missing from there to its first candle.
-pub(super) fn holes(candles: &[Candle], timeframe: Timeframe, begin_ms: Option<i64>) -> Vec<Hole> {
+pub fn holes(candles: &[Candle], timeframe: Timeframe, begin_ms: Option<i64>) -> Vec<Hole> {
     let length = timeframe.millis();
     let head = begin_ms.zip(candles.first()).map(|(begin, first)| Hole {
         from_ms: first.open_ms - (first.open_ms - begin).max(0) / length * length,
@@ -56,7 +56,7 @@ pub(super) fn holes(candles: &[Candle], timeframe: Timeframe, begin_ms: Option<i
 }
 
 /// Spans that cover `holes`, neighbours together as long as a page of the exchange holds them.
-pub(super) fn groups(holes: &[Hole], timeframe: Timeframe) -> Vec<Hole> {
+pub fn groups(holes: &[Hole], timeframe: Timeframe) -> Vec<Hole> {
     let mut groups: Vec<Hole> = Vec::new();
     for hole in holes {
         match groups.last_mut() {
@@ -71,11 +71,11 @@ pub(super) fn groups(holes: &[Hole], timeframe: Timeframe) -> Vec<Hole> {
 
 /// The holes that the source itself has, oldest first, none touching another.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct KnownGaps(Vec<Hole>);
+pub struct KnownGaps(Vec<Hole>);
 
 impl KnownGaps {
     /// Reads the memory of a market; none yet is an empty one.
-    pub(super) fn load(data_folder: &Path, market: &Market) -> Result<Self> {
+    pub fn load(data_folder: &Path, market: &Market) -> Result<Self> {
         let path = file(data_folder, market);
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
@@ -98,19 +98,19 @@ impl KnownGaps {
     }
 
     /// Replaces the memory of a market.
-    pub(super) fn save(&self, data_folder: &Path, market: &Market) -> Result<()> {
+    pub fn save(&self, data_folder: &Path, market: &Market) -> Result<()> {
         let line = |hole: &Hole| format!("[\"{}\", \"{}\"]", format_iso(hole.from_ms), format_iso(hole.until_ms));
         let lines: Vec<String> = self.0.iter().map(line).collect();
         write_atomically(&file(data_folder, market), format!("[{}]\n", lines.join(",\n ")).as_bytes())
     }
 
     /// The time from which on candles are wanted, as [`Self::begin_at`] set it.
-    pub(super) fn begin_ms(&self) -> i64 {
+    pub fn begin_ms(&self) -> i64 {
         self.0.first().filter(|hole| hole.from_ms == MIN_MILLIS).map_or(MIN_MILLIS, |hole| hole.until_ms)
     }
 
     /// Nothing is wanted from before `since_ms`, whatever `history_days` says.
-    pub(super) fn begin_at(&mut self, since_ms: i64) {
+    pub fn begin_at(&mut self, since_ms: i64) {
         self.0.retain(|hole| hole.from_ms != MIN_MILLIS);
         if since_ms > MIN_MILLIS {
             self.add(Hole { from_ms: MIN_MILLIS, until_ms: since_ms });
@@ -118,13 +118,13 @@ impl KnownGaps {
     }
 
     /// Whether the whole of `hole` is known to be missing.
-    pub(super) fn covers(&self, hole: &Hole) -> bool {
+    pub fn covers(&self, hole: &Hole) -> bool {
         let after = self.0.partition_point(|known| known.from_ms <= hole.from_ms);
         after > 0 && hole.until_ms <= self.0[after - 1].until_ms
     }
 
     /// Remembers a hole, as one with those that it touches.
-    pub(super) fn add(&mut self, mut hole: Hole) {
+    pub fn add(&mut self, mut hole: Hole) {
         if self.0.last().is_none_or(|last| last.until_ms < hole.from_ms) {
             return self.0.push(hole);
         }

@@ -8,6 +8,7 @@ use super::reader::{Reading, read_candles};
 use super::series::{check_steps, conflict, notice};
 use super::source::{Fetched, drop_open};
 use crate::error::{Error, Result};
+use crate::order;
 use crate::symbol::{Market, Timeframe};
 use crate::time::format_iso;
 use std::path::{Path, PathBuf};
@@ -117,8 +118,8 @@ pub fn stored_markets(data_folder: &Path) -> Result<(Vec<Market>, Vec<PathBuf>)>
             None => others.push(path),
         }
     }
-    markets.sort();
-    others.sort();
+    order::sort(&mut markets);
+    order::sort(&mut others);
     Ok((markets, others))
 }
 

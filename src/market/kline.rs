@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// Milliseconds since 1970 from a whole number of seconds, milliseconds, microseconds or nanoseconds. Which it is, the
 /// magnitude says without a doubt between the years 1973 and 5138. Also whether it was another unit than milliseconds.
-pub(super) fn epoch_ms(number: i64) -> Option<(i64, bool)> {
+pub fn epoch_ms(number: i64) -> Option<(i64, bool)> {
     match number {
         100_000_000..100_000_000_000 => Some((number * 1000, true)),
         100_000_000_000..100_000_000_000_000 => Some((number, false)),
@@ -23,7 +23,7 @@ pub(super) fn epoch_ms(number: i64) -> Option<(i64, bool)> {
 ///
 /// # Errors
 /// What is wrong with the first row that cannot be a candle, in words.
-pub(super) fn read_rows(rows: &[Value], timeframe: Timeframe) -> Result<(Vec<Candle>, Findings), String> {
+pub fn read_rows(rows: &[Value], timeframe: Timeframe) -> Result<(Vec<Candle>, Findings), String> {
     let mut findings = Findings::default();
     let mut candles = Vec::with_capacity(rows.len());
     for (index, row) in rows.iter().enumerate() {
@@ -56,7 +56,7 @@ pub(super) fn read_rows(rows: &[Value], timeframe: Timeframe) -> Result<(Vec<Can
 }
 
 /// Whether a candle is as long as it should be; exchanges give the last millisecond of it, or the next one's open time.
-pub(super) fn check_close(open_ms: i64, close_ms: i64, timeframe: Timeframe) -> Result<(), String> {
+pub fn check_close(open_ms: i64, close_ms: i64, timeframe: Timeframe) -> Result<(), String> {
     let end = open_ms + timeframe.millis();
     // Some give the last second.
     if (end - 1000..=end).contains(&close_ms) {

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 /// The rows whose times say no offset.
 #[derive(Default)]
-pub(super) struct LocalRows {
+pub struct LocalRows {
     places: Vec<usize>,
     lines: Vec<usize>,
     /// Close times that do say theirs, by place among these.

@@ -3,6 +3,7 @@
 
 use super::Candle;
 use super::findings::{Cause, Findings};
+use crate::order;
 use crate::symbol::Timeframe;
 use crate::time::format_iso;
 
@@ -19,7 +20,7 @@ const ROWS_THAT_TELL: usize = 10;
 /// Whether the end of an ascending run of rows may have been open when it was downloaded, so that another download's candle
 /// of that time goes before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RunEnds {
+pub enum RunEnds {
     /// Yes: a file, which people put together from several downloads.
     Unsure,
     /// No: one answer of a source.
@@ -30,7 +31,7 @@ pub(super) enum RunEnds {
 ///
 /// # Errors
 /// In words: two different candles of one time, of which neither is known to be the better.
-pub(super) fn settle(rows: Vec<Candle>, ends: RunEnds) -> Result<(Vec<Candle>, Findings), String> {
+pub fn settle(rows: Vec<Candle>, ends: RunEnds) -> Result<(Vec<Candle>, Findings), String> {
     let mut findings = Findings::default();
     if rows.windows(2).all(|pair| pair[0].open_ms < pair[1].open_ms) {
         return Ok((rows, findings));
@@ -46,7 +47,7 @@ pub(super) fn settle(rows: Vec<Candle>, ends: RunEnds) -> Result<(Vec<Candle>, F
     let unsure =
         |i: usize| ends == RunEnds::Unsure && rows.get(i + 1).is_none_or(|next| next.open_ms < rows[i].open_ms);
     let mut order: Vec<usize> = (0..rows.len()).collect();
-    order.sort_by_key(|&i| rows[i].open_ms);
+    crate::order::sort_by_key(&mut order, |&i| rows[i].open_ms);
     let mut kept: Vec<usize> = Vec::with_capacity(rows.len());
     let mut conflicts = Vec::new();
     for i in order {
@@ -77,7 +78,7 @@ pub(super) fn settle(rows: Vec<Candle>, ends: RunEnds) -> Result<(Vec<Candle>, F
 }
 
 /// Two candles claim one time.
-pub(super) fn conflict(count: usize, one: &Candle, other: &Candle) -> String {
+pub fn conflict(count: usize, one: &Candle, other: &Candle) -> String {
     format!(
         "{count} times have two candles that disagree, the first {} with closes of {} and {}: two downloads that differ, or \
          local times without an offset, whose hour is doubled when clocks go back (`--timezone` names their zone)",
@@ -91,7 +92,7 @@ pub(super) fn conflict(count: usize, one: &Candle, other: &Candle) -> String {
 ///
 /// # Errors
 /// The index of the first candle that does not fit, and what is wrong in words.
-pub(super) fn check_steps(candles: &[Candle], timeframe: Timeframe) -> Result<(), (usize, String)> {
+pub fn check_steps(candles: &[Candle], timeframe: Timeframe) -> Result<(), (usize, String)> {
     let length = timeframe.millis();
     let mut closest = i64::MAX;
     for (before, pair) in candles.windows(2).enumerate() {
@@ -132,10 +133,10 @@ pub fn price_step(close: f64, next: f64) -> Option<f64> {
 }
 
 /// What is true of the candles but a person should know: holes, wicks, candles without a trade.
-pub(super) fn notice(candles: &[Candle], timeframe: Timeframe) -> Findings {
+pub fn notice(candles: &[Candle], timeframe: Timeframe) -> Findings {
     let mut findings = Findings::default();
     let mut holes = super::gaps::holes(candles, timeframe, None);
-    holes.sort_by_key(|hole| hole.from_ms - hole.until_ms);
+    order::sort_by_key(&mut holes, |hole| hole.from_ms - hole.until_ms);
     findings.add(Cause::Gap, holes.len(), || holes[0].to_string());
     for candle in candles {
         let at = || format_iso(candle.open_ms);
@@ -147,7 +148,7 @@ pub(super) fn notice(candles: &[Candle], timeframe: Timeframe) -> Findings {
 }
 
 /// A length of time as a person says it.
-pub(super) fn words(ms: i64) -> String {
+pub fn words(ms: i64) -> String {
     match ms {
         ms if ms >= 2 * 86_400_000 => format!("{:.0} days", ms as f64 / 86_400_000.0),
         ms if ms >= 3_600_000 => short(ms as f64 / 3_600_000.0, "h"),

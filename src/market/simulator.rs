@@ -6,7 +6,6 @@
 //! oversold one (30 or less) up, by [`SimulatorOptions::rule_strength`] of an hour's standard deviation per hour.
 
 mod faults;
-mod path;
 mod routes;
 mod wire;
 
@@ -14,10 +13,11 @@ pub use faults::Fault;
 
 use crate::error::{Error, Result};
 use crate::market::Candle;
+use crate::market::path::Path;
 use crate::symbol::{Market, Symbol};
 use crate::time::{self, Clock};
 use parking_lot::{Mutex, RwLock};
-use path::Path;
+
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::{BTreeMap, VecDeque};

@@ -1,13 +1,14 @@
 //! Where candles come from, and bringing a candle file up to date.
 
-use super::candle::{Candle, check_series};
 use super::csv::{candle_file, merge, write_csv};
 use super::findings::{Cause, Findings};
 use super::gaps::{Hole, KnownGaps, groups, holes};
 use super::reader::{Reading, read_candles};
 use super::series::{RunEnds, check_steps, notice, settle};
+use super::{Candle, check_series};
 use crate::error::{Error, Result};
 use crate::symbol::Market;
+use crate::threads;
 use crate::time::{DAY_MS, MAX_MILLIS, MIN_MILLIS, format_iso};
 use std::path::Path;
 use std::pin::Pin;
@@ -85,7 +86,7 @@ pub async fn update(
     now_ms: i64,
 ) -> Result<Fetched> {
     let path = candle_file(data_folder, market);
-    let Stored { mut candles, mut known, mut findings } = off_runtime({
+    let Stored { mut candles, mut known, mut findings } = threads::blocking({
         let (folder, market) = (data_folder.to_owned(), market.clone());
         move || read_stored(&folder, &market, begin, now_ms)
     })
@@ -129,7 +130,7 @@ pub async fn update(
         findings,
     };
     let (folder, market) = (data_folder.to_owned(), market.clone());
-    off_runtime(move || {
+    threads::blocking(move || {
         if candles != stored {
             write_csv(&path, &candles)?;
         }
@@ -308,11 +309,6 @@ fn check_each(candles: &[Candle], market: &Market) -> Result<()> {
         candle.check(index).map_err(|error| bad(candle, market, error.to_string()))?;
     }
     Ok(())
-}
-
-/// Runs file work on a thread of its own: reading and syncing must not hold up the runtime's other tasks.
-async fn off_runtime<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Err(Error::Internal(e.to_string())))
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ fn of_old((record, buy, sell): (Record, OldSide, OldSide), lineage: Lineage) -> 
 }
 
 /// A model as the bytes of its file.
-pub(super) fn encode(model: &Model) -> Result<Vec<u8>> {
+pub fn encode(model: &Model) -> Result<Vec<u8>> {
     let internal = |e: &dyn std::fmt::Display| Error::Internal(format!("cannot encode a model: {e}"));
     let mut body = serde_json::to_vec(&model.record).map_err(|e| internal(&e))?;
     body.push(b'\n');
@@ -53,7 +53,7 @@ pub(super) fn encode(model: &Model) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// [`Error::ModelFile`] when the file is damaged, foreign, or of another version.
-pub(super) fn decode(bytes: &[u8], path: &Path, market: &Market, version: u64) -> Result<Model> {
+pub fn decode(bytes: &[u8], path: &Path, market: &Market, version: u64) -> Result<Model> {
     let mut model = decode_any(bytes, path)?;
     if model.record.market != *market {
         return refuse(path, format!("it is a model of {}, not of {market}", model.record.market));
@@ -62,7 +62,7 @@ pub(super) fn decode(bytes: &[u8], path: &Path, market: &Market, version: u64) -
     Ok(model)
 }
 
-pub(super) fn refuse<T>(path: &Path, problem: String) -> Result<T> {
+pub fn refuse<T>(path: &Path, problem: String) -> Result<T> {
     let problem = format!("{problem}; train it anew with `signalloop train`");
     Err(Error::ModelFile { path: path.to_owned(), problem })
 }

@@ -241,7 +241,7 @@ pub struct Ledger {
 
 /// Reads a ledger, which need not exist. A last line without its newline is one being written, or torn: only the latter
 /// counts as damaged, once something follows it.
-pub(super) fn read(path: &Path) -> Result<Ledger> {
+pub fn read(path: &Path) -> Result<Ledger> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Ledger::default()),
@@ -258,7 +258,7 @@ pub(super) fn read(path: &Path) -> Result<Ledger> {
 }
 
 /// Appends a line and syncs it; the caller holds the lock. After a torn line it begins a new one.
-pub(super) fn append(path: &Path, entry: &Entry) -> Result<()> {
+pub fn append(path: &Path, entry: &Entry) -> Result<()> {
     let failed = |e: std::io::Error| Error::io("write", path, e);
     let mut line = serde_json::to_vec(entry).map_err(|e| Error::Internal(format!("cannot encode a trial: {e}")))?;
     line.push(b'\n');

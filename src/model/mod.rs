@@ -1,15 +1,16 @@
 //! Models: forests, how good they are, their files, and which of them is in service.
 
 mod bins;
-mod file;
+#[doc(hidden)]
+pub mod file;
 mod forest;
 mod grow;
-mod ledger;
+#[doc(hidden)]
+pub mod ledger;
 mod lineage;
 mod metrics;
-mod registry;
-mod served;
-mod state;
+#[doc(hidden)]
+pub mod served;
 mod walks;
 
 pub use bins::Bins;
@@ -17,5 +18,4 @@ pub use forest::{Forest, ForestParameters};
 pub use ledger::{ComparedOn, Comparison, Decision, Entry, Interval, Ledger, Mode, Pair, Rollback, Trial, Verdict};
 pub use lineage::{Evidence, HeldOut, Lineage};
 pub use metrics::{Held, Scores, log_loss};
-pub use registry::{Champion, CopiedModels, Listed, RefusedModels, Registry};
-pub use served::{Model, Payoff, Probabilities, Record, Side, shrink};
+pub use served::{Champion, Model, Payoff, Probabilities, Record, Side, shrink};

@@ -5,10 +5,12 @@ use super::lineage::Lineage;
 use super::metrics::Scores;
 use crate::barrier::Direction;
 use crate::config::SignalShape;
+use crate::error::Error;
 use crate::features::Missing;
 use crate::symbol::Market;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Probabilities that a BUY, a SELL, or neither would succeed; they add up to 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -153,6 +155,17 @@ pub struct Model {
     pub sell: Side,
     /// Where it comes from, and what is needed to judge and to continue it.
     pub lineage: Lineage,
+}
+
+/// What was in service when a training began to compare.
+#[derive(Debug, Clone)]
+pub enum Champion {
+    /// Nothing yet.
+    None,
+    /// Something that cannot be read.
+    Unusable(Error),
+    /// This model.
+    Model(Arc<Model>),
 }
 
 impl Model {

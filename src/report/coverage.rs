@@ -3,6 +3,7 @@
 use crate::engine::{CheckedFile, SignalLoop};
 use crate::error::Result;
 use crate::market::{Cause, Checked, Finding, Findings, Hole};
+use crate::order;
 use crate::symbol::{Market, Timeframe};
 use serde::Serialize;
 
@@ -82,9 +83,9 @@ impl Candles {
         let (first, last) = checked.span?;
         let until_ms = last + timeframe.millis();
         let mut holes = checked.holes.clone();
-        holes.sort_by_key(|hole| std::cmp::Reverse(hole.until_ms - hole.from_ms));
+        order::sort_by_key(&mut holes, |hole| std::cmp::Reverse(hole.until_ms - hole.from_ms));
         holes.truncate(MAX_HOLES);
-        holes.sort_by_key(|hole| hole.from_ms);
+        order::sort_by_key(&mut holes, |hole| hole.from_ms);
         Some(Self {
             count: checked.candles,
             expected: (until_ms - first) / timeframe.millis(),

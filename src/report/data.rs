@@ -9,7 +9,9 @@ use crate::engine::{SignalLoop, run_to_json};
 use crate::error::{Error, Result, guard};
 use crate::feedback::{FeedbackStore, Figures, StatsFilter};
 use crate::learning::outcomes::{MAX_LESSONS, MIN_CLOSED, Pattern};
+use crate::order;
 use crate::scheduler::Ran;
+use crate::threads;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -137,7 +139,7 @@ impl Gatherer {
                 Ok(report)
             })
         };
-        let report = tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))??;
+        let report = threads::blocking(work).await?;
         if report.problems.iter().any(|problem| problem.code == Error::Closed.code()) {
             return Err(Error::Closed);
         }
@@ -219,7 +221,7 @@ fn signals(core: &SignalLoop, patterns: Vec<Pattern>) -> Result<Option<SignalsPa
     let (results, calibration) = over_time(&store)?;
     let row = |name: String, figures| Row { name, figures };
     let mut by_symbol: Vec<Row> = stats.by_symbol.into_iter().map(|(symbol, f)| row(symbol.into(), f)).collect();
-    by_symbol.sort_by_key(|row| std::cmp::Reverse(row.figures.closed));
+    order::sort_by_key(&mut by_symbol, |row| std::cmp::Reverse(row.figures.closed));
     let more_symbols = by_symbol.len().saturating_sub(MAX_SYMBOLS);
     by_symbol.truncate(MAX_SYMBOLS);
     let mode = core.conservative_mode(&all)?;

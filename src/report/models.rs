@@ -6,6 +6,7 @@ use crate::engine::{MarketModels, Models, SignalLoop};
 use crate::error::{Error, Result};
 use crate::features::FEATURES;
 use crate::model::{Decision, Mode, Record, Rollback, Scores, Trial};
+use crate::order;
 use crate::symbol::Market;
 use serde::Serialize;
 
@@ -179,7 +180,7 @@ impl From<MarketModels> for MarketPart {
             trials.into_iter().map(Change::from).chain(rollbacks.into_iter().map(Change::from)).collect();
         // Stable: of one moment, what was written last comes first.
         changes.reverse();
-        changes.sort_by_key(|change| std::cmp::Reverse(change.at_ms()));
+        order::sort_by_key(&mut changes, |change| std::cmp::Reverse(change.at_ms()));
         let earlier_changes = changes.len().saturating_sub(MAX_CHANGES);
         changes.truncate(MAX_CHANGES);
         let (market, model, error) = match champion.record {
@@ -269,7 +270,7 @@ impl Features {
             })
             .filter(|feature| feature.share > 0.0)
             .collect();
-        list.sort_by(|a, b| b.share.total_cmp(&a.share));
+        order::sort_by(&mut list, |a, b| b.share.total_cmp(&a.share));
         let others = list.iter().skip(MAX_FEATURES).map(|feature| feature.share).sum();
         list.truncate(MAX_FEATURES);
         Self { models: counted.len(), with_skill, list, others: rounded(others) }

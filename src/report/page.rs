@@ -8,20 +8,15 @@ use ring::digest::{SHA256, digest};
 use std::sync::LazyLock;
 
 const TEMPLATE: &str = include_str!("assets/page.html");
-/// uPlot 1.6.32, MIT, Leon Sorokin: <https://github.com/leeoniya/uPlot>. Its licence is beside it and in the page.
-const STYLE: &str = concat!(include_str!("assets/uplot/uPlot.min.css"), include_str!("assets/page.css"));
-const SCRIPT: &str = concat!(
-    "'use strict'\n/* uPlot 1.6.32\n",
-    include_str!("assets/uplot/LICENSE"),
-    "*/\n",
-    include_str!("assets/uplot/uPlot.iife.min.js"),
-    "\n",
-    include_str!("assets/format.js"),
-    include_str!("assets/charts.js"),
-    include_str!("assets/signals.js"),
-    include_str!("assets/home.js"),
-    include_str!("assets/page.js"),
-);
+/// With uPlot 1.6.32, MIT, Leon Sorokin: <https://github.com/leeoniya/uPlot>. Its licence is beside it and in the page.
+static STYLE: LazyLock<String> = LazyLock::new(|| unpacked(include_bytes!(concat!(env!("OUT_DIR"), "/page.css"))));
+static SCRIPT: LazyLock<String> = LazyLock::new(|| unpacked(include_bytes!(concat!(env!("OUT_DIR"), "/page.js"))));
+
+/// What `build.rs` packed.
+fn unpacked(packed: &[u8]) -> String {
+    let bytes = miniz_oxide::inflate::decompress_to_vec(packed).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
 
 /// Where a page is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +36,8 @@ pub fn policy(place: Place) -> &'static str {
             format!(
                 "default-src 'none'; script-src {}; style-src {}; img-src data:; connect-src {connect}; base-uri 'none'; \
                  form-action 'none'",
-                hash(SCRIPT),
-                hash(STYLE)
+                hash(&SCRIPT),
+                hash(&STYLE)
             )
         };
         [policy("'none'"), policy("'self'")]
@@ -55,7 +50,7 @@ pub fn render(json: &str, place: Place) -> String {
     let data = embedded(json);
     let live = if place == Place::Served { "served" } else { "file" };
     let parts: [(&str, &str); 5] =
-        [("policy", policy(place)), ("style", STYLE), ("place", live), ("data", &data), ("script", SCRIPT)];
+        [("policy", policy(place)), ("style", &STYLE), ("place", live), ("data", &data), ("script", &SCRIPT)];
     let mut page = String::with_capacity(TEMPLATE.len() + STYLE.len() + SCRIPT.len() + data.len());
     let mut rest = TEMPLATE;
     // In one pass, so that no part is looked at for the names of others.

@@ -3,6 +3,7 @@
 
 use crate::engine::{Elsewhere, SignalLoop};
 use crate::files::Stamp;
+use crate::order;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
@@ -69,7 +70,7 @@ impl Revision {
 }
 
 fn stamp(mut files: Vec<PathBuf>, elsewhere: u64) -> u64 {
-    files.sort();
+    order::sort(&mut files);
     let mut hasher = DefaultHasher::new();
     elsewhere.hash(&mut hasher);
     for file in files {

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 use signalloop::database::StoreUrl;
-use signalloop::feedback::{FeedbackStore, StoreOptions};
+use signalloop::feedback::{FeedbackStore, StoreOptions, open_database};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -124,5 +124,5 @@ pub fn ask(url: &str, sql: &str) -> Vec<String> {
 
 /// Opens the store at a URL.
 pub fn open(url: &str, options: StoreOptions) -> FeedbackStore {
-    FeedbackStore::open_database(StoreUrl::parse(url).unwrap(), options).unwrap()
+    open_database(StoreUrl::parse(url).unwrap(), options).unwrap()
 }

@@ -12,6 +12,7 @@ use super::line::{self, Key};
 use super::log::Recovery;
 use super::state::{Applied, Place, State};
 use super::writer::Staged;
+use super::{FeedbackStore, StoreOptions};
 use crate::database::{Database, Failure, Link, PATIENCE, Pauses, StoreUrl};
 use crate::error::{Error, Result};
 use crate::signal::Record;
@@ -35,8 +36,18 @@ const FRESH: Duration = Duration::from_secs(3);
 /// How many records are read at a time.
 const PAGE: usize = 1_000;
 
+/// Opens the store in a database: the same signals for all who open the same one. Its tables are made if missing.
+///
+/// # Errors
+/// [`Error::Store`] when it cannot be reached or used.
+pub fn open_database(url: StoreUrl, options: StoreOptions) -> Result<FeedbackStore> {
+    let table = Table::open(url, options.timezone, options.patience)?;
+    let turns = TableTurns::new(table.clone());
+    FeedbackStore::open_journal(table, Box::new(turns), options)
+}
+
 /// The journal.
-pub(super) struct Table {
+struct Table {
     database: Database,
     shared: Arc<Shared>,
     session: Arc<tokio::sync::Mutex<Session>>,
@@ -316,7 +327,7 @@ fn gone(number: i64) -> Error {
 }
 
 /// The writer's hold on a table.
-pub(super) struct TableTurns {
+struct TableTurns {
     table: Arc<Table>,
     /// The position at which the turn's changes are decided.
     position: i64,
@@ -325,7 +336,7 @@ pub(super) struct TableTurns {
 }
 
 impl TableTurns {
-    pub fn new(table: Arc<Table>) -> Self {
+    fn new(table: Arc<Table>) -> Self {
         Self { table, position: 0, holding: false }
     }
 }

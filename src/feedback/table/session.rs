@@ -9,6 +9,7 @@ use super::Shared;
 use super::rows::{self, KNOWN, Known, Rows};
 use crate::database::{Failure, Link, Pauses};
 use crate::error::{Error, Result};
+use crate::order;
 use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::types::ToSql;
@@ -223,7 +224,7 @@ impl Session {
             };
         }
         // In order of recording, as it is for whoever starts now.
-        came.sort_unstable_by_key(|row| row.number);
+        order::sort_by_key(&mut came, |row| row.number);
         shared.take_in(came);
         shared.reached(reached);
         shared.looked();

@@ -10,6 +10,7 @@ use super::case::{Case, Lesson};
 use super::forest::{Kind, Table};
 use crate::barrier::Direction;
 use crate::features::FEATURES;
+use crate::order;
 use std::collections::HashMap;
 
 /// Indicators a home may use; the rest are left out, the least frequent first.
@@ -249,10 +250,10 @@ fn frequent_names(lessons: &[&Lesson]) -> Vec<String> {
         *counts.entry(name).or_default() += 1;
     }
     let mut names: Vec<_> = counts.into_iter().collect();
-    names.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+    order::sort_by(&mut names, |a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
     names.truncate(MAX_INDICATORS);
     let mut names: Vec<String> = names.into_iter().map(|(name, _)| name.to_owned()).collect();
-    names.sort();
+    order::sort(&mut names);
     names
 }
 

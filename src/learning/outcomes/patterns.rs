@@ -10,6 +10,7 @@
 use super::case::Lesson;
 use super::layout::{Fact, Layout, Seen};
 use super::region::{Condition, DIRECTIONS, Region, Tally, singles, symbols, thresholds};
+use crate::order;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -78,7 +79,7 @@ pub fn find(lessons: &[&Lesson]) -> Vec<Pattern> {
         .map(|(candidate, tally)| (candidate, tally, tally.departure(&all)))
         .filter(|(_, _, departure)| p_value(*departure) <= LEVEL)
         .collect();
-    found.sort_by(|a, b| b.2.abs().total_cmp(&a.2.abs()));
+    order::sort_by(&mut found, |a, b| b.2.abs().total_cmp(&a.2.abs()));
     let mut kept: Vec<(&Candidate, Tally, f64)> = Vec::new();
     for new in found {
         if kept.len() < MAX_RULES && kept.iter().all(|known| says_more(&new, known)) {

@@ -3,6 +3,7 @@
 use super::case::Lesson;
 use super::layout::{Layout, Seen};
 use super::region::{Region, Tally, singles};
+use crate::order;
 use rayon::prelude::*;
 
 /// Signals in a region at least, to be spoken of.
@@ -39,7 +40,7 @@ impl Reasons {
         let regions: Vec<Region> = singles(&seen, layout);
         let mut judged: Vec<_> =
             regions.into_par_iter().filter_map(judged).filter(|(departure, ..)| *departure >= REMARKABLE).collect();
-        judged.sort_by(|a, b| b.0.total_cmp(&a.0));
+        order::sort_by(&mut judged, |a, b| b.0.total_cmp(&a.0));
         judged.truncate(KEPT);
         Self { regions: judged.into_iter().map(|(_, region, tally)| (region, tally)).collect(), all }
     }

@@ -1,9 +1,9 @@
 //! Binance's public REST protocol, as far as signalloop uses it, in Binance's shapes.
 
-use super::path::open_time;
 use super::wire::Scissors;
 use super::{Fault, Shared};
 use crate::market::Candle;
+use crate::market::path::open_time;
 use crate::symbol::{Symbol, Timeframe};
 use axum::extract::{ConnectInfo, Query, Request, State};
 use axum::http::{HeaderName, StatusCode, header};

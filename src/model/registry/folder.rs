@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::files::lock::{Guard, acquire};
 use crate::files::storage::{Disk, Lock, Storage};
 use crate::files::{Stamp, UNFINISHED, create_folder, write_atomically};
+use crate::order;
 use crate::symbol::Market;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -99,7 +100,7 @@ impl Shelf for Folder {
                 found.push((market, state));
             }
         }
-        found.sort_by_cached_key(|(market, _)| market.file_stem());
+        order::sort_by_key(&mut found, |(market, _)| market.file_stem());
         Ok(found)
     }
 
@@ -129,7 +130,7 @@ impl Shelf for Folder {
         let mut files: Vec<PathBuf> = entries(&self.folder).unwrap_or_default();
         files.iter_mut().for_each(|folder| folder.push(POINTER));
         files.push(self.ledger_path());
-        files.sort();
+        order::sort(&mut files);
         let mut hasher = DefaultHasher::new();
         for file in files {
             if let Ok(Some(stamp)) = Stamp::of(&file) {
@@ -208,7 +209,7 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
 /// The versions whose files are there, oldest first.
 fn versions(folder: &Path) -> Result<Vec<u64>> {
     let mut found: Vec<u64> = entries(folder)?.iter().filter_map(|path| version_of(path)).collect();
-    found.sort_unstable();
+    order::sort(&mut found);
     Ok(found)
 }
 

@@ -13,7 +13,7 @@ pub use copy::{CopiedModels, RefusedModels};
 
 use super::file;
 use super::ledger::{Entry, Ledger, Rollback, Trial};
-use super::served::{Model, Record};
+use super::served::{Champion, Model, Record};
 use super::state::State;
 use crate::database::Fence;
 #[cfg(feature = "postgres")]
@@ -32,17 +32,6 @@ struct Loaded {
     /// Which model it is, where it is one that can be read.
     served: Option<Served>,
     model: Result<Arc<Model>>,
-}
-
-/// What was in service when a training began to compare.
-#[derive(Debug, Clone)]
-pub enum Champion {
-    /// Nothing yet.
-    None,
-    /// Something that cannot be read.
-    Unusable(Error),
-    /// This model.
-    Model(Arc<Model>),
 }
 
 /// One market of [`Registry::list`].

@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::model::file;
 use crate::model::ledger::Ledger;
 use crate::model::state::State;
+use crate::order;
 use crate::symbol::Market;
 use cache::Cache;
 use parking_lot::{Mutex, RwLock};
@@ -334,7 +335,7 @@ impl Shelf for Table {
                 (market, state)
             })
             .collect();
-        states.sort_by_cached_key(|(market, _)| market.file_stem());
+        order::sort_by_key(&mut states, |(market, _)| market.file_stem());
         Ok(states)
     }
 

@@ -10,7 +10,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 const MINUTE: i64 = 60_000;
-pub(super) const HOUR: i64 = 60 * MINUTE;
+pub const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 /// Weekly candles open on Monday; the epoch was a Thursday.
 const FIRST_MONDAY: i64 = 4 * DAY;
@@ -65,7 +65,7 @@ impl Bar {
 
 /// The path of one symbol, drawn as far as it was asked for.
 #[derive(Debug)]
-pub(super) struct Path {
+pub struct Path {
     seed: [u8; 32],
     first_ms: i64,
     rule_strength: f64,
@@ -83,7 +83,7 @@ pub(super) struct Path {
 
 impl Path {
     /// A path whose first candle opens at `first_ms`, rounded down to the hour.
-    pub(super) fn new(seed: u64, symbol: &Symbol, first_ms: i64, rule_strength: f64) -> Self {
+    pub fn new(seed: u64, symbol: &Symbol, first_ms: i64, rule_strength: f64) -> Self {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         bytes[8..12].copy_from_slice(&crc32fast::hash(symbol.as_str().as_bytes()).to_le_bytes());
@@ -102,7 +102,7 @@ impl Path {
     }
 
     /// The price at `now_ms`: the close of the last whole minute.
-    pub(super) fn price(&mut self, now_ms: i64) -> f64 {
+    pub fn price(&mut self, now_ms: i64) -> f64 {
         let last = now_ms.div_euclid(MINUTE) * MINUTE;
         match self.sum(last - MINUTE, last) {
             Some(bar) => bar.close,
@@ -112,14 +112,7 @@ impl Path {
 
     /// The candles whose open times lie in `[from, until)` and that have begun at `now_ms`, at most `limit`, oldest
     /// first. The last may still be open: it holds the whole minutes so far.
-    pub(super) fn candles(
-        &mut self,
-        timeframe: Timeframe,
-        from: i64,
-        until: i64,
-        now_ms: i64,
-        limit: usize,
-    ) -> Vec<Candle> {
+    pub fn candles(&mut self, timeframe: Timeframe, from: i64, until: i64, now_ms: i64, limit: usize) -> Vec<Candle> {
         if from >= until {
             return Vec::new();
         }
@@ -245,7 +238,7 @@ impl Path {
 }
 
 /// When the candle of `timeframe` opened that `ms` lies in.
-pub(super) fn open_time(timeframe: Timeframe, ms: i64) -> i64 {
+pub fn open_time(timeframe: Timeframe, ms: i64) -> i64 {
     let length = timeframe.millis();
     let offset = if length == 7 * DAY { FIRST_MONDAY } else { 0 };
     (ms - offset).div_euclid(length) * length + offset

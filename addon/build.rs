@@ -1,0 +1,5 @@
+//! Sets the linker flags of an addon for Node.
+
+fn main() {
+    napi_build::setup();
+}
