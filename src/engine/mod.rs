@@ -235,13 +235,15 @@ impl SignalLoop {
         self.events.clear();
     }
 
-    /// Every symbol at every timeframe: those given, else the configured ones, also by a file that changed meanwhile.
+    /// Every symbol at every timeframe, each once: those given, else the configured ones, also by a file that changed meanwhile.
     pub fn markets(&self, symbols: Option<Vec<Symbol>>, timeframes: Option<Vec<Timeframe>>) -> Vec<Market> {
         self.reread_config();
         let mut config = Config::clone(&self.config());
         config.symbols = symbols.unwrap_or(config.symbols);
         config.timeframes = timeframes.unwrap_or(config.timeframes);
-        config.markets()
+        let (mut markets, mut known) = (config.markets(), HashSet::new());
+        markets.retain(|market| known.insert(market.clone()));
+        markets
     }
 
     fn data_folder(&self) -> PathBuf {
