@@ -207,6 +207,18 @@ impl SignalLoop {
         let Ok(_call) = self.begin() else { return };
         self.emit(&Event::EmergencyTrainingStarted(markets.clone()));
         let trained = self.train_in_background(&markets, TrainMode::Symbol).await;
+        let (this, ended) = (self.clone(), trained.clone());
+        let noted = threads::blocking(move || {
+            this.change_standing(|standing| {
+                standing.performance.end_training(&ended);
+                Ok(())
+            })
+        });
+        if let Err(error) = noted.await {
+            let text =
+                format!("that {} markets were trained after poor results is not written down: {error}", trained.len());
+            self.emit(&Event::Warning(text));
+        }
         self.emit(&Event::EmergencyTrainingFinished { markets, trained });
     }
 
