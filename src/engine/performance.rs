@@ -36,7 +36,7 @@ const ALPHA: f64 = 0.001;
 /// What a loop keeps in memory for the checks.
 #[derive(Default)]
 pub(super) struct Checks {
-    /// A check is on its way.
+    /// A check is on its way, and has not begun to look.
     asked: AtomicBool,
     /// Held by the check that runs.
     running: Mutex<()>,
@@ -108,7 +108,6 @@ impl SignalLoop {
                 return;
             }
             let Ok(_call) = this.begin() else { return };
-            this.checks.asked.store(false, Ordering::Release);
             let (core, now_ms) = (this.clone(), this.now_ms());
             let checked = threads::spawn_blocking(move || crate::error::guard(|| core.check_performance(now_ms)));
             let failed = match checked.await {
@@ -128,6 +127,8 @@ impl SignalLoop {
     /// [`Error::Store`], [`Error::Io`] when files cannot be read or written, [`Error::Closed`].
     pub fn check_performance(self: &Arc<Self>, now_ms: i64) -> Result<()> {
         let _one_at_a_time = self.checks.running.lock();
+        // Only now: while one check waits for another, closings need no third.
+        self.checks.asked.store(false, Ordering::Release);
         let config = self.config();
         let rule = &config.poor_performance;
         let since_ms = now_ms - i64::from(rule.window_days) * DAY_MS;
