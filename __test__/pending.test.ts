@@ -1,7 +1,10 @@
 import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import * as signalloop from '..'
+import type { LoopOptions } from '..'
 import { runNode } from './helpers/child'
 import { NOWHERE, failure, newHome, newLoop, records } from './helpers/home'
 
@@ -52,6 +55,38 @@ test('what was asked before close() in the same turn is done, what comes after i
   expect(await Promise.all(before)).toEqual(before.map(() => true))
   expect(await closed).toBe(true)
   expect(records(loop.home).size).toBe(101)
+})
+
+describe('close() while candles are awaited', () => {
+  const market = { symbols: ['BTCUSDT'], timeframes: ['1h'] } as const
+  const ends = async (options: LoopOptions, asked: Promise<unknown>) => {
+    const loop = newLoop(options)
+    const calls = [loop.generateSignal({ symbol: 'BTCUSDT' }), loop.fetchData(market), loop.train(market)].map((call) => failure(() => call))
+    const recorded = loop.feedbackTracker.recordSignal(signal('kept'))
+    await asked
+    const began = Date.now()
+    await loop.close()
+    expect(Date.now() - began).toBeLessThan(3_000)
+    expect((await Promise.all(calls)).map((error) => error.code)).toEqual(['ERR_CANCELLED', 'ERR_CANCELLED', 'ERR_CANCELLED'])
+    expect(await recorded).toBe(true)
+    expect([...records(loop.home).keys()]).toEqual(['kept'])
+  }
+
+  test('of a callback that never answers', async () => {
+    let ask = () => {}
+    const asked = new Promise<void>((resolve) => (ask = resolve))
+    await ends({ fetchCandles: () => (ask(), new Promise(() => {})) }, asked)
+  })
+
+  test('of an exchange that never answers', async () => {
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    await ends({ exchangeUrl: `http://127.0.0.1:${port}` }, once(server, 'request'))
+    server.closeAllConnections()
+    server.close()
+    await once(server, 'close')
+  })
 })
 
 test('workers that are terminated while records are pending harm neither this thread nor the store they share', async () => {

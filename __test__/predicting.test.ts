@@ -165,6 +165,18 @@ describe('fetchCandles', () => {
     expect(asked).toHaveLength(before)
   })
 
+  test('that answers the newest first is asked no more often', async () => {
+    const asked: number[] = []
+    const own = newLoop({
+      fetchCandles: async (request) => (asked.push(request.since), page({ ...request, limit: Infinity }).toReversed()),
+    })
+    own.configure({ historyDays: 30 })
+    const [result] = await own.fetchData({ symbols: ['BTCUSDT', 'BTC/USDT'], timeframes: ['1h', '1h'] })
+    expect(result).toMatchObject({ success: true, total: 719 })
+    expect(asked).toHaveLength(1)
+    expect(result!.findings).toEqual([expect.objectContaining({ cause: 'disorder', count: 719 })])
+  })
+
   test('may answer with dates, and at once', async () => {
     const own = newLoop({
       fetchCandles: ((request: CandleRequest) => page(request).map((row) => ({ ...object(row), time: new Date(row[0]) }))) as never,

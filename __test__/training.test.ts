@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events'
-import { readFileSync, truncateSync } from 'node:fs'
+import { mkdirSync, readFileSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
-import type { TrainProgress } from '..'
+import type { LoopEvent, TrainProgress } from '..'
 import { HOUR, candles, storeCandles, type Row } from './helpers/candles'
 import { failure, newHome, newLoop } from './helpers/home'
 
@@ -88,6 +88,8 @@ test('one market fails alone, and says what would help', async () => {
   expect(missing!.error!.message).toContain('dogeusdt_1h.csv does not exist')
   expect(short).toMatchObject({ symbol: 'ETHUSDT', success: false, error: { code: 'ERR_NO_DATA' } })
   expect(short!.error!.message).toContain('150 candles')
+  // It was not trained at all.
+  expect(short!.warning).toMatch(/^stored candles only: new ones could not be fetched: /)
   const written = JSON.parse(readFileSync(join(loop.home, 'models', 'training_results.json'), 'utf8'))
   expect(written).toMatchObject({ total_models: 3, successful: 1, failed: 2 })
   expect(written.results[1].error.code).toBe('ERR_EXCHANGE')
@@ -98,7 +100,7 @@ test('stored candles serve when the exchange does not, with a warning', async ()
   storeCandles(loop.home, candles(400, { end: Math.floor(Date.now() / HOUR - 5) * HOUR }))
   const { results } = await loop.train({ ...ONE, fetch: true })
   expect(results[0]).toMatchObject({ success: true })
-  expect(results[0]!.warning).toContain('trained on stored candles only')
+  expect(results[0]!.warning).toContain('stored candles only: new ones could not be fetched')
 })
 
 test('retrain leaves young models alone', async () => {
@@ -158,6 +160,18 @@ describe('an AbortSignal', () => {
     expect(await Promise.race([training.catch((error) => error.code), late])).toBe('ERR_CANCELLED')
     clearTimeout(timer)
   })
+})
+
+test('results that cannot be written down are returned, with a warning and an event', async () => {
+  const loop = ready()
+  const heard: LoopEvent[] = []
+  loop.onEvent((event) => heard.push(event))
+  mkdirSync(join(loop.home, 'models', 'training_results.json'), { recursive: true })
+  // A market is trained once, however often and however it is named.
+  const results = await loop.train({ symbols: ['BTCUSDT', 'BTC/USDT', 'btcusdt'], timeframes: ['1h', '1h'], fetch: false })
+  expect(results).toMatchObject({ total: 1, successful: 1, warning: expect.stringContaining('training_results.json') })
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  expect(heard).toContainEqual(expect.objectContaining({ type: 'warning', message: results.warning }))
 })
 
 test('a damaged model file is told, and does not touch a loop that has the model in memory', async () => {

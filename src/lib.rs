@@ -56,12 +56,14 @@ pub mod market {
     mod http;
     mod import;
     mod limits;
+    mod pages;
     mod simulator;
     mod source;
 
     pub use exchange::Exchange;
     pub use http::Pace;
     pub use import::{Checked, check_file, import, stored_markets};
+    pub use pages::{PAGE_TIME, all_pages};
     pub use signalloop_core::market::*;
     pub use simulator::{Fault, Simulator, SimulatorOptions};
     pub use source::{Begin, CandleFuture, CandleSource, Fetched, Found, check_given, update};

@@ -29,6 +29,16 @@ fn stored(home: &Path) -> Vec<Candle> {
     read_candles(&candle_file(&home.join("data"), &market()), market().timeframe, &Reading::stored()).unwrap().0
 }
 
+/// Of this market alone, named so often.
+fn of_market(times: usize) -> TrainRequest {
+    TrainRequest {
+        symbols: Some(vec![market().symbol; times]),
+        timeframes: Some(vec![market().timeframe; times]),
+        skip_fetch: true,
+        ..TrainRequest::default()
+    }
+}
+
 /// A loop with a number of versions of one model.
 async fn trained(home: &Path, times: usize) -> Arc<SignalLoop> {
     let options = SimulatorOptions::default();
@@ -39,13 +49,7 @@ async fn trained(home: &Path, times: usize) -> Arc<SignalLoop> {
     let Value::Object(small) = json!({ "trees": 10 }) else { panic!() };
     core.configure(small).unwrap();
     for _ in 0..times {
-        let request = TrainRequest {
-            symbols: Some(vec![market().symbol]),
-            timeframes: Some(vec![market().timeframe]),
-            skip_fetch: true,
-            ..TrainRequest::default()
-        };
-        let results = core.train(request, Cancel::default(), |_| {}).await.unwrap();
+        let results = core.train(of_market(1), Cancel::default(), |_| {}).await.unwrap();
         assert!(results.results[0].trained.as_ref().unwrap().promoted());
     }
     core
@@ -146,4 +150,23 @@ async fn what_is_predicted_at_once_is_what_is_predicted_and_never_of_a_model_tha
     assert_eq!(other.try_predict(&market(), given).unwrap().unwrap().model.version(), 1);
     core.close().await;
     other.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_market_named_twice_is_one_and_results_that_cannot_be_written_are_returned_with_a_warning() {
+    let home = tempfile::tempdir().unwrap();
+    let core = trained(home.path(), 1).await;
+    let results = core.train(of_market(3), Cancel::default(), |_| {}).await.unwrap();
+    assert_eq!((results.results.len(), results.warning), (1, None));
+    assert_eq!(core.registry().ledger().unwrap().entries.len(), 2, "one trial more");
+
+    let file = home.path().join("models/training_results.json");
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    let results = core.train(of_market(1), Cancel::default(), |_| {}).await.unwrap();
+    assert!(results.results[0].trained.is_ok());
+    let warning = results.warning.clone().unwrap();
+    assert!(warning.contains("training_results.json"), "{warning}");
+    assert_eq!(results.to_json()["warning"], json!(warning));
+    core.close().await;
 }

@@ -170,9 +170,17 @@ async fn a_poor_market_is_trained_anew_once_and_close_does_not_wait_for_the_end(
     clock.set(clock.now_ms() + DAY);
     core.check_performance(clock.now_ms()).unwrap();
     heard.wait(2, started).await;
-    let clock = std::time::Instant::now();
+    let begin = std::time::Instant::now();
     core.close().await;
-    assert!(clock.elapsed() < Duration::from_secs(20), "{:?}", clock.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
+
+    // What closing ended came to nothing: it is due again in an hour, not in a day.
+    let (core, heard) = open(home.path(), &clock, Some(&exchange));
+    core.check_performance(clock.now_ms() + HOUR - 1).unwrap();
+    core.check_performance(clock.now_ms() + HOUR).unwrap();
+    heard.wait(1, finished).await;
+    assert_eq!(heard.count(started), 1);
+    core.close().await;
 }
 
 #[cfg(feature = "postgres")]

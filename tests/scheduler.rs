@@ -6,13 +6,16 @@ mod common;
 use common::{child, child_part};
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
-use signalloop::engine::{Event, EventListener, Options, SignalLoop, Told};
+use signalloop::cancel::Cancel;
+use signalloop::engine::{Event, EventListener, Options, Risk, SignalLoop, Told, TrainRequest};
+use signalloop::error::Error;
 use signalloop::market::{Candle, CandleFuture, CandleSource};
 use signalloop::scheduler::{Outcome, Task};
 use signalloop::symbol::Market;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -153,6 +156,38 @@ async fn what_failed_is_tried_again_and_only_that() {
     assert_eq!(attempts, [1, 2, 3]);
     core.close().await;
     assert!(!core.scheduler_status().unwrap().running, "closing the loop stops its scheduler");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn closing_ends_whatever_waits_for_candles_and_waits_for_none() {
+    let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(Script::default()));
+    *script.hangs.lock() = true;
+    let (core, heard) = open(home.path(), &script);
+    core.start_scheduler(fetching(json!({}))).unwrap();
+    let market = |symbol| Market::parse(symbol, "1h").unwrap();
+    let begun = |work: Pin<Box<dyn Future<Output = Option<Error>> + Send>>| {
+        let call = core.begin().unwrap();
+        tokio::spawn(async move {
+            let _under_way = call;
+            work.await.map(|error| error.code())
+        })
+    };
+    let (a, b, c) = (core.clone(), core.clone(), core.clone());
+    let calls = [
+        begun(Box::pin(async move { a.generate(&market("SOLUSDT"), Risk::Medium).await.err() })),
+        begun(Box::pin(async move { b.fetch(b.markets(None, None), None, |_| {}).await.err() })),
+        begun(Box::pin(async move { c.train(TrainRequest::default(), Cancel::default(), |_| {}).await.err() })),
+    ];
+    // Of the scheduler, and of each call.
+    until("questions", || script.asked.lock().len() >= 7).await;
+    let begin = Instant::now();
+    core.close().await;
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    for call in calls {
+        assert_eq!(call.await.unwrap(), Some("ERR_CANCELLED"));
+    }
+    let failed = |event: &Event| matches!(event, Event::TaskFailed { run, .. } if run.outcome == Outcome::Failed);
+    assert!(!heard.0.lock().iter().any(failed), "what was stopped has not failed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

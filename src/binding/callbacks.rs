@@ -4,7 +4,7 @@ use super::{types, values};
 use crate::cancel::Cancel;
 use crate::engine::{Event, EventListener, Told};
 use crate::error::{Error, Result};
-use crate::market::{CandleFuture, CandleSource};
+use crate::market::{CandleFuture, CandleSource, PAGE_TIME, all_pages};
 use crate::symbol::Market;
 use napi::bindgen_prelude::{
     Env, FnArgs, FromNapiValue, Function, FunctionRef, JsObjectValue, Object, ObjectRef, Promise, Unknown, sys,
@@ -76,11 +76,7 @@ impl Callback {
 impl CandleSource for Callback {
     fn candles<'a>(&'a self, market: &'a Market, from_ms: i64, until_ms: i64) -> CandleFuture<'a> {
         Box::pin(async move {
-            let candle_ms = market.timeframe.millis();
-            let mut found = Vec::new();
-            let mut since = from_ms;
-            // A source may answer in pages, as ccxt does; it has no more when a page brings nothing newer.
-            while since < until_ms {
+            let page = move |since: i64| async move {
                 let question = json!({
                     "symbol": market.symbol,
                     "timeframe": market.timeframe,
@@ -92,17 +88,11 @@ impl CandleSource for Callback {
                 let promise = self.0.call_async(FnArgs { data: (question,) }).await.map_err(failed)?;
                 let Answer(answer) = promise.await.map_err(failed)?;
                 if answer.as_array().is_some_and(Vec::is_empty) {
-                    break;
+                    return Ok(Vec::new());
                 }
-                let page = values::candles("fetchCandles' answer", &answer, candle_ms)?;
-                let newest = page.last().map_or(since, |candle| candle.open_ms + candle_ms);
-                found.extend(page.into_iter().filter(|candle| candle.open_ms >= since && candle.open_ms < until_ms));
-                if newest <= since {
-                    break;
-                }
-                since = newest;
-            }
-            Ok(found.into())
+                values::candles("fetchCandles' answer", &answer, market.timeframe.millis())
+            };
+            Ok(all_pages(market, from_ms, until_ms, PAGE_TIME, page).await?.into())
         })
     }
 }

@@ -137,7 +137,10 @@ export interface LoopOptions {
   threads?: number
   /** Base URL of the exchange. Default: `SIGNALLOOP_EXCHANGE_URL`, else `exchange_url` of `training_config.json`. */
   exchangeUrl?: string
-  /** Candles from elsewhere than the exchange, from ccxt for instance; oldest first. Default: the exchange. */
+  /**
+   * Candles from elsewhere than the exchange, from ccxt for instance; oldest first. Default: the exchange. An answer that does
+   * not come within 60 seconds is an `ERR_EXCHANGE` of its market.
+   */
   fetchCandles?: (request: CandleRequest) => Promise<readonly CandleInput[]>
   /** Hears of what happens in the loop by itself; see {@link SignalLoop.onEvent}. */
   onEvent?: (event: LoopEvent) => void

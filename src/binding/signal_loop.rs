@@ -184,7 +184,8 @@ impl SignalLoop {
     /// one that is (see `promoted` and `reason`). A market that fails leaves the others, and its old model, alone; its error
     /// is in the results.
     ///
-    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`, or `ERR_CANCELLED` when `signal` aborts; models finished before stay.
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`, or `ERR_CANCELLED` when `signal` aborts or the loop is closed meanwhile;
+    /// models finished before stay.
     #[napi(ts_args_type = "options?: TrainOptions", ts_return_type = "Promise<TrainingResults>")]
     pub fn train<'env>(&self, env: &'env Env, options: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Trained>> {
         call(env, &self.core, || {
@@ -266,7 +267,7 @@ impl SignalLoop {
     /// Brings the candles of a market up to date and makes a signal of the prediction: entry at the last close, stop and
     /// target from the average true range, 2:1 unless configured. A HOLD when the model has nothing to say, with the reason. Records nothing.
     ///
-    /// Rejects like `predict`.
+    /// Rejects like `predict`, and with `ERR_CANCELLED` when the loop is closed while candles are awaited.
     #[napi(ts_args_type = "options: GenerateOptions", ts_return_type = "Promise<Signal>")]
     pub fn generate_signal<'env>(
         &self,
@@ -296,7 +297,7 @@ impl SignalLoop {
     /// Fetches what is missing of the candles of all configured markets, or of those named. One that fails leaves the
     /// others alone; its error is in its result.
     ///
-    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`.
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`, or `ERR_CANCELLED` when the loop is closed meanwhile.
     #[napi(ts_args_type = "options?: FetchOptions", ts_return_type = "Promise<FetchResult[]>")]
     pub fn fetch_data<'env>(
         &self,
@@ -408,8 +409,8 @@ impl SignalLoop {
         })
     }
 
-    /// Ends the loop: what was acknowledged is safe, threads end, later calls to the store reject with `ERR_CLOSED`. The
-    /// default loop opens anew at its next use.
+    /// Ends the loop: what was acknowledged is safe, threads end, later calls to the store reject with `ERR_CLOSED`. Trainings, and
+    /// what waits for candles, reject with `ERR_CANCELLED`: no answer is waited for. The default loop opens anew at its next use.
     #[napi(ts_return_type = "Promise<void>")]
     pub fn close<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, ()>> {
         promise(env, || {

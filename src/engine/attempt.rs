@@ -126,8 +126,10 @@ impl SignalLoop {
         let asked = stop.unless(self.closing.unless(std::future::pending::<Result<()>>()));
         let minutes = deadline.as_secs_f64() / 60.0;
         let (stopped, why) = tokio::select! {
-            ended = &mut work => return (joined(ended), false),
+            // First: work that ends because the loop closes has not failed.
+            biased;
             _ = asked => (true, "the scheduler was stopped".to_owned()),
+            ended = &mut work => return (joined(ended), false),
             () = hold.lost() => (false, "its lease ended before it could be renewed".to_owned()),
             () = tokio::time::sleep(deadline) => (false, format!("it was cancelled at its deadline of {minutes} minutes")),
         };

@@ -1,8 +1,9 @@
 //! Bringing candle files up to date.
 
 use super::SignalLoop;
+use crate::cancel::Cancel;
 use crate::error::Result;
-use crate::market::{Begin, CandleSource, Fetched, update};
+use crate::market::{Begin, CandleFuture, CandleSource, Fetched, update};
 use crate::order;
 use crate::symbol::Market;
 use std::sync::Arc;
@@ -21,9 +22,24 @@ pub struct FetchResult {
     pub fetched: Result<Fetched>,
 }
 
+/// Candles of a source for as long as the loop is open: closing waits for no answer, but what came is still written.
+pub(super) struct UntilClosed {
+    pub source: Arc<dyn CandleSource>,
+    pub closing: Cancel,
+}
+
+impl CandleSource for UntilClosed {
+    fn candles<'a>(&'a self, market: &'a Market, from_ms: i64, until_ms: i64) -> CandleFuture<'a> {
+        Box::pin(self.closing.unless(self.source.candles(market, from_ms, until_ms)))
+    }
+}
+
 impl SignalLoop {
     /// Fetches what is missing of `markets`, several at once; the results come in their order. `since_ms` lets their
     /// candles begin there for good, instead of `history_days` ago. `progress` is told of each as it ends.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Cancelled`] when the loop was closed meanwhile. A market's failure is in its result, not here.
     pub async fn fetch(
         self: &Arc<Self>,
         markets: Vec<Market>,
@@ -46,6 +62,7 @@ impl SignalLoop {
             });
         }
         let mut results = tasks.join_all().await;
+        self.closing.check()?;
         order::sort_by_key(&mut results, |(place, _)| *place);
         Ok(results.into_iter().map(|(_, result)| result).collect())
     }

@@ -44,6 +44,7 @@ use crate::model::Registry;
 use crate::symbol::{Market, Symbol, Timeframe};
 use crate::threads;
 use crate::time::Clock;
+use fetch::UntilClosed;
 use office::Office;
 use parking_lot::{Mutex, RwLock};
 use settings::Settings;
@@ -107,7 +108,7 @@ pub struct SignalLoop {
     office: Arc<dyn Office>,
     /// Held for reading by every call under way, so that closing can wait for them.
     calls: Arc<tokio::sync::RwLock<()>>,
-    /// Raised when the loop closes: long work ends early.
+    /// Raised when the loop closes: long work, and waiting for candles, ends early.
     closing: Cancel,
 }
 
@@ -216,8 +217,8 @@ impl SignalLoop {
         self.closing.cancel();
     }
 
-    /// Ends the loop: its scheduler and trainings stop early, calls begun before are finished, and what they acknowledged is
-    /// safe; later calls fail with [`Error::Closed`].
+    /// Ends the loop: its scheduler, trainings and whatever waits for candles stop early, other calls begun before are finished,
+    /// and what they acknowledged is safe; later calls fail with [`Error::Closed`].
     pub async fn close(&self) {
         self.refuse_calls();
         self.stop_scheduler().await;
@@ -234,13 +235,15 @@ impl SignalLoop {
         self.events.clear();
     }
 
-    /// Every symbol at every timeframe: those given, else the configured ones, also by a file that changed meanwhile.
+    /// Every symbol at every timeframe, each once: those given, else the configured ones, also by a file that changed meanwhile.
     pub fn markets(&self, symbols: Option<Vec<Symbol>>, timeframes: Option<Vec<Timeframe>>) -> Vec<Market> {
         self.reread_config();
         let mut config = Config::clone(&self.config());
         config.symbols = symbols.unwrap_or(config.symbols);
         config.timeframes = timeframes.unwrap_or(config.timeframes);
-        config.markets()
+        let (mut markets, mut known) = (config.markets(), HashSet::new());
+        markets.retain(|market| known.insert(market.clone()));
+        markets
     }
 
     fn data_folder(&self) -> PathBuf {
@@ -248,10 +251,11 @@ impl SignalLoop {
     }
 
     fn source(&self) -> Result<Arc<dyn CandleSource>> {
-        if let Some(source) = &self.options.source {
-            return Ok(source.clone());
-        }
-        Ok(self.exchange()?)
+        let source = match &self.options.source {
+            Some(source) => source.clone(),
+            None => self.exchange()?,
+        };
+        Ok(Arc::new(UntilClosed { source, closing: self.closing.clone() }))
     }
 
     fn exchange(&self) -> Result<Arc<Exchange>> {

@@ -36,7 +36,7 @@ const ALPHA: f64 = 0.001;
 /// What a loop keeps in memory for the checks.
 #[derive(Default)]
 pub(super) struct Checks {
-    /// A check is on its way.
+    /// A check is on its way, and has not begun to look.
     asked: AtomicBool,
     /// Held by the check that runs.
     running: Mutex<()>,
@@ -108,7 +108,6 @@ impl SignalLoop {
                 return;
             }
             let Ok(_call) = this.begin() else { return };
-            this.checks.asked.store(false, Ordering::Release);
             let (core, now_ms) = (this.clone(), this.now_ms());
             let checked = threads::spawn_blocking(move || crate::error::guard(|| core.check_performance(now_ms)));
             let failed = match checked.await {
@@ -128,6 +127,8 @@ impl SignalLoop {
     /// [`Error::Store`], [`Error::Io`] when files cannot be read or written, [`Error::Closed`].
     pub fn check_performance(self: &Arc<Self>, now_ms: i64) -> Result<()> {
         let _one_at_a_time = self.checks.running.lock();
+        // Only now: while one check waits for another, closings need no third.
+        self.checks.asked.store(false, Ordering::Release);
         let config = self.config();
         let rule = &config.poor_performance;
         let since_ms = now_ms - i64::from(rule.window_days) * DAY_MS;
@@ -207,6 +208,18 @@ impl SignalLoop {
         let Ok(_call) = self.begin() else { return };
         self.emit(&Event::EmergencyTrainingStarted(markets.clone()));
         let trained = self.train_in_background(&markets, TrainMode::Symbol).await;
+        let (this, ended) = (self.clone(), trained.clone());
+        let noted = threads::blocking(move || {
+            this.change_standing(|standing| {
+                standing.performance.end_training(&ended);
+                Ok(())
+            })
+        });
+        if let Err(error) = noted.await {
+            let text =
+                format!("that {} markets were trained after poor results is not written down: {error}", trained.len());
+            self.emit(&Event::Warning(text));
+        }
         self.emit(&Event::EmergencyTrainingFinished { markets, trained });
     }
 

@@ -343,11 +343,17 @@ impl SignalLoop {
 
     /// Brings the candles up to date and makes a signal of the prediction. With candles that stay out of date it is a
     /// HOLD: an entry price of yesterday would be a lie.
+    ///
+    /// # Errors
+    /// As [`Self::predict`]; [`Error::Cancelled`] when the loop was closed meanwhile.
     pub async fn generate(&self, market: &Market, risk: Risk) -> Result<GeneratedSignal> {
         // Older candles can wait; a signal cannot.
         let stored = candle_file(&self.data_folder(), market).exists();
         let begin = if stored { Begin::Days(0) } else { self.history() };
         let fetched = self.update(self.source()?.as_ref(), market, begin).await;
+        if let Err(error @ Error::Cancelled(_)) = fetched {
+            return Err(error);
+        }
         let mut prediction = self.predict(market, None)?.at(risk);
         if prediction.stale {
             prediction.decision = Err(Abstention::StaleCandles);

@@ -5,6 +5,9 @@
 use super::office::Memo;
 use super::{Event, SignalLoop};
 use crate::error::{Error, Result};
+use crate::files::fault::Fault;
+use crate::files::lock::{self, Guard};
+use crate::files::storage::{Disk, Lock, Storage};
 use crate::files::{Stamp, create_folder, write_atomically};
 use crate::learning::performance::Performance;
 use crate::symbol::Market;
@@ -16,6 +19,9 @@ use std::time::{Duration, Instant};
 
 /// So old may a copy be before the database is asked for a newer one.
 const FRESH: Duration = Duration::from_secs(1);
+
+/// How long other processes are waited for, which read the signals meanwhile.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// `performance.json`: what the loop knows of its own live results.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -87,7 +93,8 @@ impl SignalLoop {
     /// database.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Store`] when it cannot be read or written: nothing was changed then. Those of `next`.
+    /// [`Error::Io`], [`Error::Store`] when it cannot be read or written, [`Error::StoreBusy`] when another process does not let
+    /// it go: nothing was changed then. Those of `next`.
     pub(super) fn change_standing<T>(&self, mut next: impl FnMut(&mut Standing) -> Result<T>) -> Result<T> {
         let _between_processes = self.standing_lock()?;
         let memo = self.office.memo();
@@ -153,13 +160,14 @@ impl SignalLoop {
     }
 
     /// Excludes other processes from changing it; over when dropped.
-    fn standing_lock(&self) -> Result<std::fs::File> {
+    fn standing_lock(&self) -> Result<Guard> {
         create_folder(&self.home)?;
         let path = self.home.join("performance.lock");
-        let file = std::fs::File::options().create(true).truncate(false).write(true).open(&path);
-        let file = file.map_err(|e| Error::io("open", &path, e))?;
-        file.lock().map_err(|e| Error::io("lock", &path, e))?;
-        Ok(file)
+        let mut handle = Disk.open(&path).map_err(|e| Error::io("open", &path, e))?;
+        lock::acquire(&Disk, &path, &mut handle, Lock::Exclusive, PATIENCE).map_err(|fault| match fault {
+            Fault::Failed(why) => Error::io("lock", &path, why),
+            busy => busy.into(),
+        })
     }
 }
 

@@ -43,7 +43,7 @@ impl SignalLoop {
         });
         let promoted = entries.iter().filter(|entry| entry["promoted"] == true).count();
         let done = trained(markets.len(), promoted, failed.collect());
-        self.write_training_results(&results_json(entries, &[], started_ms, clock.elapsed().as_millis() as u64))?;
+        self.write_training_results(&results_json(entries, &[], started_ms, clock.elapsed().as_millis() as u64));
         Ok(done)
     }
 

@@ -169,6 +169,8 @@ pub struct TrainingResults {
     pub started_ms: i64,
     /// How long it took.
     pub duration_ms: u64,
+    /// Why `models/training_results.json` has not this in it.
+    pub warning: Option<String>,
 }
 
 impl TrainingResults {
@@ -185,7 +187,11 @@ impl TrainingResults {
     /// `models/training_results.json`: the old system's fields, and the figures of each model.
     pub fn to_json(&self) -> Value {
         let entries = self.results.iter().map(TrainResult::to_json).collect();
-        results_json(entries, &self.skipped, self.started_ms, self.duration_ms)
+        let mut json = results_json(entries, &self.skipped, self.started_ms, self.duration_ms);
+        if let Some(warning) = &self.warning {
+            json["warning"] = json!(warning);
+        }
+        json
     }
 }
 
@@ -297,20 +303,26 @@ impl SignalLoop {
         let mut results = tasks.join_all().await;
         cancel.check()?;
         order::sort_by_key(&mut results, |(place, _)| *place);
-        let results = TrainingResults {
+        let mut results = TrainingResults {
             results: results.into_iter().map(|(_, result)| result).collect(),
             skipped,
             started_ms,
             duration_ms: clock.elapsed().as_millis() as u64,
+            warning: None,
         };
-        self.write_training_results(&results.to_json())?;
+        results.warning = self.write_training_results(&results.to_json());
         Ok(results)
     }
 
-    pub(super) fn write_training_results(&self, results: &Value) -> Result<()> {
-        let text = serde_json::to_vec_pretty(results)
-            .map_err(|e| Error::Internal(format!("cannot encode training results: {e}")))?;
-        write_atomically(&self.home.join("models/training_results.json"), &text)
+    /// Writes down what a training came to. The models are in service whether that works or not: what keeps it from working is
+    /// told as an event, and returned.
+    pub(super) fn write_training_results(&self, results: &Value) -> Option<String> {
+        let written = serde_json::to_vec_pretty(results)
+            .map_err(|e| Error::Internal(format!("cannot encode training results: {e}")))
+            .and_then(|text| write_atomically(&self.home.join("models/training_results.json"), &text));
+        let warning = format!("the results of a training are not written down: {}", written.err()?);
+        self.emit(&Event::Warning(warning.clone()));
+        Some(warning)
     }
 
     /// How many markets are trained at once.
@@ -389,8 +401,7 @@ impl SignalLoop {
                     if !path.exists() {
                         return Err(error);
                     }
-                    *warning =
-                        Some(format!("trained on stored candles only, for new ones could not be fetched: {error}"));
+                    *warning = Some(format!("stored candles only: new ones could not be fetched: {error}"));
                 }
             }
         }

@@ -138,6 +138,7 @@ impl SignalLoop {
         while let Some(ended) = tasks.join_next().await {
             results.push(ended.map_err(|e| Error::Internal(e.to_string()))?);
         }
+        self.closing.check()?;
         order::sort_by(&mut results, |(one, _), (other, _)| one.cmp(other));
         Ok(results)
     }

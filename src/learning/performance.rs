@@ -16,6 +16,8 @@ use crate::time::DAY_MS;
 use serde::{Deserialize, Serialize};
 
 const HOUR_MS: f64 = 3_600_000.0;
+/// How long after its begin an emergency training that came to nothing is due again, unless the cool-down is shorter.
+const BACK_OFF_HOURS: f64 = 1.0;
 
 /// How strongly feedback weighs in training, ordinarily: weights of 1 ± 0.3.
 pub const FEEDBACK_STRENGTH: f64 = 0.3;
@@ -180,6 +182,9 @@ pub struct MarketStanding {
     pub standing: Standing,
     /// When an emergency training of it last began, UTC epoch ms.
     pub trained_ms: Option<i64>,
+    /// It came to a model: it neither failed nor was interrupted.
+    #[serde(default)]
+    pub trained: bool,
 }
 
 /// Where a home stands.
@@ -220,7 +225,12 @@ impl Performance {
             let before = self.market(market);
             let own: Vec<&Ended> = outcomes.iter().filter(|outcome| outcome.market == *market).collect();
             let standing = step(Some(market), &before.map(|known| known.standing).unwrap_or_default(), &own);
-            MarketStanding { market: market.clone(), standing, trained_ms: before.and_then(|known| known.trained_ms) }
+            MarketStanding {
+                market: market.clone(),
+                standing,
+                trained_ms: before.and_then(|known| known.trained_ms),
+                trained: before.is_some_and(|known| known.trained),
+            }
         });
         let markets = next.collect();
         (Self { home, markets }, changes)
@@ -237,13 +247,15 @@ impl Performance {
     }
 
     /// The markets to train anew now: those in conservative mode that were not trained since it began, or that still do
-    /// poorly, once their cool-down is over.
+    /// poorly, once their cool-down is over; and those whose training came to nothing, after a while.
     pub fn due(&self, rule: &PoorPerformance, now_ms: i64) -> Vec<Market> {
         let due = |known: &&MarketStanding| {
             let Some(mode) = self.conservative(&known.market) else { return false };
             let poor = known.standing.verdict == Verdict::Poor || self.home.verdict == Verdict::Poor;
-            let rested = |at: i64| (now_ms - at) as f64 >= rule.cooldown_hours * HOUR_MS;
-            known.trained_ms.is_none_or(|at| (at < mode.since_ms || poor) && rested(at))
+            let cooldown = rule.cooldown_hours;
+            let rest = if known.trained { cooldown } else { cooldown.min(BACK_OFF_HOURS) };
+            let rested = |at: i64| (now_ms - at) as f64 >= rest * HOUR_MS;
+            known.trained_ms.is_none_or(|at| (at < mode.since_ms || poor || !known.trained) && rested(at))
         };
         self.markets.iter().filter(due).map(|known| known.market.clone()).collect()
     }
@@ -251,7 +263,14 @@ impl Performance {
     /// Notes that an emergency training of `markets` begins now.
     pub fn begin_training(&mut self, markets: &[Market], now_ms: i64) {
         for known in self.markets.iter_mut().filter(|known| markets.contains(&known.market)) {
-            known.trained_ms = Some(now_ms);
+            (known.trained_ms, known.trained) = (Some(now_ms), false);
+        }
+    }
+
+    /// Notes that the emergency training of `markets` came to a model each.
+    pub fn end_training(&mut self, markets: &[Market]) {
+        for known in self.markets.iter_mut().filter(|known| markets.contains(&known.market)) {
+            known.trained = true;
         }
     }
 
@@ -414,6 +433,7 @@ mod tests {
         let (mut home, _) = Performance::default().next(&all, &rule(), FEE_BPS, NOW);
         assert_eq!(home.due(&rule(), NOW), std::slice::from_ref(&btc));
         home.begin_training(std::slice::from_ref(&btc), NOW);
+        home.end_training(std::slice::from_ref(&btc));
         assert_eq!(home.due(&rule(), NOW + 23 * 3_600_000), []);
         let next_day = NOW + 24 * 3_600_000;
         let (home, _) = home.next(&all, &rule(), FEE_BPS, next_day);
@@ -422,6 +442,24 @@ mod tests {
         let (home, _) = home.next(&all, &rule(), FEE_BPS, next_day - 1);
         assert_eq!(home.due(&rule(), next_day - 1), []);
         assert_eq!(home.due(&rule(), next_day), [btc]);
+    }
+
+    #[test]
+    fn an_emergency_training_that_came_to_nothing_is_due_again_after_an_hour_or_a_shorter_cool_down() {
+        const HOUR: i64 = 3_600_000;
+        let btc = [market("BTCUSDT")];
+        let all = ended("BTCUSDT", NOW - HOUR, "----------");
+        let (mut home, _) = Performance::default().next(&all, &rule(), FEE_BPS, NOW);
+        home.begin_training(&btc, NOW);
+        // Whether it still does poorly is not known any more: the closings were evidence for the mode.
+        let (mut home, _) = home.next(&all, &rule(), FEE_BPS, NOW + MINUTE);
+        assert_eq!(home.due(&rule(), NOW + HOUR - 1), []);
+        assert_eq!(home.due(&rule(), NOW + HOUR), btc);
+        let short = PoorPerformance { cooldown_hours: 0.5, ..rule() };
+        assert_eq!(home.due(&short, NOW + HOUR / 2), btc);
+        home.begin_training(&btc, NOW + HOUR);
+        home.end_training(&btc);
+        assert_eq!(home.due(&rule(), NOW + 48 * HOUR), [], "nothing is known of the new model yet");
     }
 
     #[test]

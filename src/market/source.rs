@@ -257,7 +257,7 @@ impl Asking<'_> {
             let joined = match answer {
                 Ok(joined) => joined,
                 // The others would fail the same way.
-                Err(error @ Error::Exchange(_)) => {
+                Err(error @ (Error::Exchange(_) | Error::Cancelled(_))) => {
                     findings.add(Cause::NotAsked, to_ask.len() + 1, || format!("{span}: {error}"));
                     break;
                 }

@@ -361,6 +361,8 @@ pub struct TrainingResults {
     pub skipped: Vec<String>,
     /// How long it took, in milliseconds.
     pub duration_ms: f64,
+    /// Why `models/training_results.json` has not this in it, where it could not be written.
+    pub warning: Option<String>,
 }
 
 impl From<engine::TrainingResults> for TrainingResults {
@@ -373,6 +375,7 @@ impl From<engine::TrainingResults> for TrainingResults {
             success_rate: r.success_rate(),
             skipped: r.skipped.iter().map(ToString::to_string).collect(),
             duration_ms: r.duration_ms as f64,
+            warning: r.warning,
             results: r.results.into_iter().map(Into::into).collect(),
         }
     }
