@@ -4,16 +4,18 @@
 mod common;
 
 use common::signal;
-use serde_json::{Value, json};
+use serde_json::json;
 use signalloop::barrier::Outcome;
 use signalloop::cancel::Cancel;
-use signalloop::engine::{GeneratedSignal, Options, Risk, SignalLoop, TrainRequest};
+use signalloop::engine::{GeneratedSignal, Options, Risk, SignalLoop, TrainRequest, Trained};
 use signalloop::market::{Candle, Reading, Simulator, SimulatorOptions, candle_file, read_candles, write_csv};
+use signalloop::model::Decision;
 use signalloop::signal::Signal;
 use signalloop::symbol::Market;
 use signalloop::time::Clock;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 const HOUR: i64 = 3_600_000;
 
@@ -36,19 +38,21 @@ async fn trained(home: &Path, times: usize) -> Arc<SignalLoop> {
     let candles = Simulator::start(options).unwrap().candles(&market(), start, end).unwrap();
     write_csv(&candle_file(&home.join("data"), &market()), &candles).unwrap();
     let core = Arc::new(SignalLoop::open(opened(home, end)).unwrap());
-    let Value::Object(small) = json!({ "trees": 10 }) else { panic!() };
-    core.configure(small).unwrap();
+    core.configure(common::object(json!({ "trees": 10 }))).unwrap();
     for _ in 0..times {
-        let request = TrainRequest {
-            symbols: Some(vec![market().symbol]),
-            timeframes: Some(vec![market().timeframe]),
-            skip_fetch: true,
-            ..TrainRequest::default()
-        };
-        let results = core.train(request, Cancel::default(), |_| {}).await.unwrap();
-        assert!(results.results[0].trained.as_ref().unwrap().promoted());
+        assert!(train(&core).await.promoted());
     }
     core
+}
+
+/// Of this market alone, on the candles that are there.
+fn of_market() -> TrainRequest {
+    let (symbols, timeframes) = (Some(vec![market().symbol]), Some(vec![market().timeframe]));
+    TrainRequest { symbols, timeframes, skip_fetch: true, ..TrainRequest::default() }
+}
+
+async fn train(core: &Arc<SignalLoop>) -> Trained {
+    core.train(of_market(), Cancel::default(), |_| {}).await.unwrap().results.remove(0).trained.unwrap()
 }
 
 /// Records and closes signals of a version that promised a success of one half; every `nth` succeeds.
@@ -101,6 +105,32 @@ async fn a_broken_promise_rolls_back_and_a_kept_one_does_not() {
     assert!(verdict.record.is_broken && verdict.rollback.is_none());
     assert_eq!(core.registry().get(&market()).unwrap().version(), 1);
     core.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_training_beside_a_champion_that_cannot_be_read_ends_and_serving_goes_on() {
+    let home = tempfile::tempdir().unwrap();
+    let core = trained(home.path(), 1).await;
+    assert_eq!(core.predict(&market(), None).unwrap().model.version(), 1);
+    // A newer signalloop has trained.
+    let other = Arc::new(SignalLoop::open(opened(home.path(), core.now_ms())).unwrap());
+    other.configure(common::object(json!({ "trees": 10 }))).unwrap();
+    assert_eq!(train(&other).await.model().version(), 2);
+    std::fs::write(home.path().join("models/btcusdt_1h/v000002.model"), b"signalloop model 3\n").unwrap();
+    assert_eq!(core.predict(&market(), None).unwrap().model.version(), 1);
+    let cancel = Cancel::default();
+    let training = core.train(of_market(), cancel.clone(), |_| {});
+    let Ok(results) = tokio::time::timeout(Duration::from_secs(60), training).await else {
+        cancel.cancel();
+        panic!("it judges again and again");
+    };
+    let results = results.unwrap();
+    let trained = results.results[0].trained.as_ref().unwrap();
+    assert_eq!(trained.trial().unwrap().decision, Decision::ChampionUnusable);
+    assert!(trained.promoted() && trained.reason().contains("another format version"), "{}", trained.reason());
+    assert_eq!(core.predict(&market(), None).unwrap().model.version(), 3);
+    core.close().await;
+    other.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

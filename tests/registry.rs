@@ -152,9 +152,37 @@ fn a_damaged_pointer_or_a_missing_file_is_told_and_the_next_promotion_heals_it()
     assert_eq!(fresh().get(&market()).unwrap_err().code(), "ERR_MODEL_FILE");
     assert_eq!(fresh().list().unwrap()[0].record.as_ref().unwrap_err().code(), "ERR_MODEL_FILE");
     assert_eq!(serving.get(&market()).unwrap().version(), 2, "who has it in memory goes on serving it");
-    assert!(matches!(serving.champion(&market()).unwrap(), Champion::Unusable(_)));
+    assert!(matches!(serving.champion(&market()).unwrap(), Champion::Unusable { .. }));
     assert_eq!(promote(&serving, &model(3)), 3, "counting on from the ledger");
     assert_eq!(fresh().get(&market()).unwrap().version(), 3);
+}
+
+/// Puts a model into service that only another signalloop can read.
+fn promote_unreadable(home: &Path, seed: u64) -> u64 {
+    let version = promote(&Registry::new(home.to_owned()), &model(seed));
+    std::fs::write(home.join(format!("btcusdt_1h/v{version:06}.model")), b"signalloop model 3\n").unwrap();
+    version
+}
+
+#[test]
+fn a_champion_of_another_process_that_cannot_be_read_is_decided_about_as_unusable() {
+    let home = tempfile::tempdir().unwrap();
+    let serving = Registry::new(home.path().to_owned());
+    promote(&serving, &model(1));
+    assert_eq!(promote_unreadable(home.path(), 2), 2);
+    assert_eq!(serving.get(&market()).unwrap().version(), 1, "who has one in memory goes on serving it");
+    let found = serving.champion(&market()).unwrap();
+    let Champion::Unusable { version: Some(2), error } = &found else { panic!("{found:?}") };
+    assert!(error.code() == "ERR_MODEL_FILE" && error.to_string().contains("another format version"), "{error}");
+    // What was decided about it says nothing of its successor.
+    assert_eq!(promote_unreadable(home.path(), 3), 3);
+    let trial = || trial(&model(4), Decision::ChampionUnusable, 0);
+    assert!(serving.submit(model(4), trial(), &found, None).unwrap().is_none());
+    assert_eq!(serving.get(&market()).unwrap().version(), 1);
+    let found = serving.champion(&market()).unwrap();
+    let (promoted, trial) = serving.submit(model(4), trial(), &found, None).unwrap().unwrap();
+    assert_eq!((promoted.version(), trial.champion), (4, Some(3)));
+    assert_eq!(serving.get(&market()).unwrap().version(), 4);
 }
 
 #[test]

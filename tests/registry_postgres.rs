@@ -182,7 +182,7 @@ fn damaged_bytes_are_refused_and_the_good_model_stays() {
         assert_eq!(error.code(), "ERR_MODEL_FILE", "{damage}");
         assert!(error.to_string().contains("signalloop train") && !error.to_string().contains("of%2F"), "{error}");
         assert_eq!(other.list().unwrap()[0].record.as_ref().unwrap_err().code(), "ERR_MODEL_FILE");
-        assert!(matches!(other.champion(&market()).unwrap(), Champion::Unusable(_)));
+        assert!(matches!(other.champion(&market()).unwrap(), Champion::Unusable { .. }));
         assert!(serves(&serving, 3), "who has it in memory goes on serving it");
     }
     // A predecessor that cannot be read is no way back.
@@ -191,6 +191,38 @@ fn damaged_bytes_are_refused_and_the_good_model_stays() {
     let fresh = tempfile::tempdir().unwrap();
     let error = instance(&place.schema.url, fresh.path()).get(&market()).unwrap_err();
     assert!(error.code() == "ERR_MODEL_FILE" && error.to_string().contains("it is missing"), "{error}");
+}
+
+#[test]
+fn a_champion_or_a_state_that_cannot_be_read_is_decided_about_as_what_it_is() {
+    let Some(place) = Place::of("a_champion_or_a_state_that_cannot_be_read_is_decided_about_as_what_it_is") else {
+        return;
+    };
+    let serving = place.instance("serving");
+    promote(&serving, &model(1));
+    // Another instance promotes what only a newer signalloop reads.
+    place.schema.ask(
+        "INSERT INTO signalloop_models (symbol, timeframe, version, checksum, bytes) \
+         SELECT symbol, timeframe, 2, sha256('newer'), 'newer' FROM signalloop_models",
+    );
+    place.schema.ask(
+        "UPDATE signalloop_markets SET champion = 2, batch = batch + 1, \
+         state = (state::jsonb || '{\"champion\": 2, \"predecessors\": [1], \"next\": 3}')::text::json",
+    );
+    let found = serving.champion(&market()).unwrap();
+    assert!(matches!(found, Champion::Unusable { version: Some(2), .. }), "{found:?}");
+    assert!(serves(&serving, 1), "who has one in memory goes on serving it");
+    let of = |seed| trial(&model(seed), Decision::ChampionUnusable, 0);
+    assert_eq!(serving.submit(model(3), of(3), &found, None).unwrap().unwrap().1.champion, Some(2));
+    assert!(serves(&serving, 3));
+
+    // The columns say what is in service, the state says nothing any more.
+    place.schema.ask("UPDATE signalloop_markets SET state = '{}', batch = batch + 1");
+    let error = serving.rollback(&market(), 3, "", false, 0, None).unwrap_err();
+    assert_eq!(error.code(), "ERR_MODEL_FILE");
+    let found = serving.champion(&market()).unwrap();
+    assert_eq!(serving.submit(model(4), of(4), &found, None).unwrap().unwrap().1.version, 4);
+    assert!(serves(&serving, 4));
 }
 
 #[test]

@@ -48,7 +48,7 @@ impl Candidate {
         let knowledge = if record.has_skill() { "" } else { "; it found nothing and says the base rate" };
         match champion {
             Champion::None => without(Decision::FirstModel, format!("the first model of {}{knowledge}", record.market)),
-            Champion::Unusable(error) => {
+            Champion::Unusable { error, .. } => {
                 without(Decision::ChampionUnusable, format!("the model so far cannot be used: {error}"))
             }
             Champion::Model(champion) if champion.record.shape() != record.shape() => without(

@@ -40,7 +40,12 @@ pub enum Champion {
     /// Nothing yet.
     None,
     /// Something that cannot be read.
-    Unusable(Error),
+    Unusable {
+        /// Which version; `None` when that cannot be read either.
+        version: Option<u64>,
+        /// Why not.
+        error: Error,
+    },
     /// This model.
     Model(Arc<Model>),
 }
@@ -123,12 +128,26 @@ impl Registry {
         loaded.get(market).filter(|loaded| loaded.mark == mark)?.model.clone().ok()
     }
 
-    /// What is in service, to compare a challenger with.
+    /// What is in service, to compare a challenger with: never what [`Self::get`] serves in its place while it cannot be read.
     pub fn champion(&self, market: &Market) -> Result<Champion> {
-        match self.champion_version(market).and_then(|_| self.get(market)) {
+        let version = match self.champion_version(market) {
+            Ok(version) => version,
+            Err(Error::NoModel { .. }) => return Ok(Champion::None),
+            Err(error @ Error::ModelFile { .. }) => return Ok(Champion::Unusable { version: None, error }),
+            Err(other) => return Err(other),
+        };
+        let model = match self.get(market) {
+            Ok(other) if other.version() != version => match self.read(market, version) {
+                Ok(Some(model)) => Ok(Arc::new(model)),
+                Ok(None) => self.missing(market, version),
+                Err(error) => Err(error),
+            },
+            model => model,
+        };
+        match model {
             Ok(model) => Ok(Champion::Model(model)),
             Err(Error::NoModel { .. }) => Ok(Champion::None),
-            Err(damaged @ Error::ModelFile { .. }) => Ok(Champion::Unusable(damaged)),
+            Err(error @ Error::ModelFile { .. }) => Ok(Champion::Unusable { version: Some(version), error }),
             Err(other) => Err(other),
         }
     }
@@ -166,10 +185,11 @@ impl Registry {
         let mut state = self.state_to_change(&market, &*change)?;
         let expected = match against {
             Champion::None => None,
-            Champion::Unusable(_) => state.champion,
+            Champion::Unusable { version, .. } => *version,
             Champion::Model(model) => Some(model.version()),
         };
-        if state.champion != expected {
+        // What is lost stands against nothing, or nobody could ever put it right.
+        if state.champion != expected && change.state().is_ok() {
             return Ok(None);
         }
         (trial.version, trial.champion) = (state.next, state.champion);
@@ -198,7 +218,8 @@ impl Registry {
     /// `fence`, only its holder may do so.
     ///
     /// # Errors
-    /// [`Error::NoPredecessor`] when there is none; as [`Self::submit`].
+    /// [`Error::NoPredecessor`] when there is none; [`Error::ModelFile`] when it cannot be told which there are; as
+    /// [`Self::submit`].
     pub fn rollback(
         &self,
         market: &Market,
@@ -209,6 +230,8 @@ impl Registry {
         fence: Option<&Fence>,
     ) -> Result<Option<Rollback>> {
         let change = self.shelf.change(market)?;
+        // Where what it said is lost, nothing is known that could be gone back to.
+        change.state()?;
         let mut state = self.state_to_change(market, &*change)?;
         if state.champion != Some(from) {
             return Ok(None);
