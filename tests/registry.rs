@@ -106,7 +106,8 @@ fn old_versions_go_but_not_those_that_can_be_rolled_back_to() {
     let registry = Registry::new(home.path().to_owned());
     let model = model(1);
     (1..=9).for_each(|version| assert_eq!(promote(&registry, &model), version));
-    let kept: Vec<String> = (5..=9).map(|version| format!("v{version:06}.model")).collect();
+    // Four to go back to step by step, and an older one.
+    let kept: Vec<String> = [1, 5, 6, 7, 8, 9].map(|version| format!("v{version:06}.model")).to_vec();
     assert_eq!(files(home.path()), [&["champion.json".to_owned()], &kept[..]].concat());
     for version in (5..=8).rev() {
         registry.rollback(&market(), version + 1, "", false, 0, None).unwrap().unwrap();
@@ -114,6 +115,35 @@ fn old_versions_go_but_not_those_that_can_be_rolled_back_to() {
     }
     assert_eq!(promote(&registry, &model), 10);
     assert!(files(home.path()).contains(&"v000005.model".to_owned()), "the way back from here");
+}
+
+#[test]
+fn broken_promises_go_back_before_they_began_and_are_weighed_anew() {
+    let home = tempfile::tempdir().unwrap();
+    let registry = Registry::new(home.path().to_owned());
+    assert_eq!(registry.weighed_since(&market()).unwrap_err().code(), "ERR_NO_MODEL");
+    let submit_at = |decision, at_ms| {
+        let (model, champion) = (model(1), registry.champion(&market()).unwrap());
+        registry.submit(model.clone(), trial(&model, decision, at_ms), &champion, None).unwrap().unwrap();
+        registry.weighed_since(&market()).unwrap()
+    };
+    assert_eq!(submit_at(Decision::FirstModel, 10), (1, 10));
+    assert_eq!(submit_at(Decision::NotWorse, 20), (2, 10), "compared with the one before: what was said goes on counting");
+    assert_eq!(submit_at(Decision::WorseLogLoss, 30), (2, 10));
+    assert_eq!(submit_at(Decision::ShortEvidence, 40), (4, 10));
+    let before = |from, run| registry.rollback_before(&market(), from, run, "broken", 50);
+    assert_eq!(before(4, 1).unwrap_err().code(), "ERR_NO_PREDECESSOR");
+    assert_eq!(registry.weighed_since(&market()).unwrap(), (4, 10), "what is refused changes nothing");
+    let rollback = before(4, 2).unwrap().unwrap();
+    assert_eq!((rollback.from, rollback.to, rollback.automatic), (4, 1, true));
+    assert_eq!(registry.weighed_since(&market()).unwrap(), (1, 50));
+    assert_eq!(submit_at(Decision::NotWorse, 60), (5, 50));
+    assert_eq!(submit_at(Decision::OtherSignalShape, 70), (6, 70));
+    registry.weigh_anew(&market(), 5, 80).unwrap();
+    assert_eq!(registry.weighed_since(&market()).unwrap(), (6, 70), "that one is no longer in service");
+    registry.weigh_anew(&market(), 6, 80).unwrap();
+    assert_eq!(registry.weighed_since(&market()).unwrap(), (6, 80));
+    assert_eq!(Registry::new(home.path().to_owned()).get(&market()).unwrap().version(), 6);
 }
 
 #[test]

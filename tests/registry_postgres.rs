@@ -82,19 +82,23 @@ fn promotions_refusals_and_rollbacks_go_by_the_rules_of_a_folder() {
         let listed = registry.list().unwrap().remove(0);
         let list = (listed.stem, listed.version, listed.record.unwrap(), listed.since_ms, listed.reason);
         let predecessors = listed.predecessors;
-        for to in (5..=8).rev() {
-            let back = registry.rollback(&market, to + 1, "", false, 0, None).unwrap().unwrap();
+        // Four step by step, and an older one.
+        for (from, to) in [(9, 8), (8, 7), (7, 6), (6, 5), (5, 1)] {
+            let back = registry.rollback(&market, from, "", false, 0, None).unwrap().unwrap();
             assert_eq!((back.to, serves(&registry, to)), (to, true));
         }
-        let error = registry.rollback(&market, 5, "", false, 0, None).unwrap_err();
+        let error = registry.rollback(&market, 1, "", false, 0, None).unwrap_err();
         assert_eq!(error.code(), "ERR_NO_PREDECESSOR");
-        told.push((list, predecessors, registry.ledger().unwrap().entries));
+        registry.weigh_anew(&market, 1, 1_750_000_000_010).unwrap();
+        let weighed = registry.weighed_since(&market).unwrap();
+        told.push((list, predecessors, weighed, registry.ledger().unwrap().entries));
     }
     assert_eq!(told[0], told[1]);
-    let Entry::Training(odd) = &told[1].2[5] else { panic!("{:?}", told[1].2[5]) };
+    assert_eq!(told[1].2, (1, 1_750_000_000_010));
+    let Entry::Training(odd) = &told[1].3[5] else { panic!("{:?}", told[1].3[5]) };
     assert!(odd.log_loss.is_sign_negative() && odd.constant_log_loss == 1e16);
     // The champion and the newest three.
-    assert_eq!(place.schema.ask("SELECT version FROM signalloop_models ORDER BY version"), ["5", "7", "8", "9"]);
+    assert_eq!(place.schema.ask("SELECT version FROM signalloop_models ORDER BY version"), ["1", "7", "8", "9"]);
     let row = place.schema.ask(
         "SELECT concat_ws(' ', number, symbol, timeframe, kind, version, promoted, reason) FROM signalloop_ledger LIMIT 5",
     );

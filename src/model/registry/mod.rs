@@ -200,7 +200,7 @@ impl Registry {
         let mut versions = Vec::new();
         if trial.promoted {
             versions.push((trial.version, file::encode(&model)?));
-            state.promote(trial.version, trial.at_ms, &trial.reason);
+            state.promote(trial.version, trial.at_ms, &trial.reason, trial.decision.compares());
         }
         let entries = vec![Entry::Training(Box::new(trial.clone()))];
         let Some(mark) = change.commit(Next { state, versions, entries, fence: fence.cloned() })? else {
@@ -229,31 +229,90 @@ impl Registry {
         at_ms: i64,
         fence: Option<&Fence>,
     ) -> Result<Option<Rollback>> {
+        let rollback = Rollback { at_ms, market: market.clone(), from, to: 0, automatic, reason: reason.to_owned() };
+        self.take_back(rollback, |_| true, fence)
+    }
+
+    /// [`Self::rollback`] by live results, to a version that was in service before version `run` was: from that one on
+    /// promises were broken.
+    ///
+    /// # Errors
+    /// As [`Self::rollback`].
+    pub fn rollback_before(
+        &self,
+        market: &Market,
+        from: u64,
+        run: u64,
+        reason: &str,
+        at_ms: i64,
+    ) -> Result<Option<Rollback>> {
+        let rollback =
+            Rollback { at_ms, market: market.clone(), from, to: 0, automatic: true, reason: reason.to_owned() };
+        self.take_back(rollback, |version| version < run, None)
+    }
+
+    /// The version in service, and from when on live outcomes say something of it and of those that led to it, UTC epoch ms.
+    ///
+    /// # Errors
+    /// [`Error::NoModel`]; [`Error::ModelFile`] when it cannot be told which is in service; [`Error::Store`].
+    pub fn weighed_since(&self, market: &Market) -> Result<(u64, i64)> {
+        let state = self.shelf.state(market)?.unwrap_or_default();
+        state.champion.map(|version| (version, state.weighed_since_ms())).ok_or_else(|| no_model(market))
+    }
+
+    /// Begins to weigh live outcomes anew, at `at_ms`, while version `champion` is in service: what they said led to all that
+    /// it can lead to.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Store`].
+    pub fn weigh_anew(&self, market: &Market, champion: u64, at_ms: i64) -> Result<()> {
         let change = self.shelf.change(market)?;
+        let mut state = self.state_to_change(market, &*change)?;
+        if state.champion == Some(champion) {
+            state.weighed_since_ms = Some(at_ms);
+            change.commit(Next { state, versions: Vec::new(), entries: Vec::new(), fence: None })?;
+        }
+        Ok(())
+    }
+
+    /// Carries out a rollback to the newest predecessor that `may_serve`, and says which that is.
+    fn take_back(
+        &self,
+        mut rollback: Rollback,
+        may_serve: impl Fn(u64) -> bool,
+        fence: Option<&Fence>,
+    ) -> Result<Option<Rollback>> {
+        let market = rollback.market.clone();
+        let change = self.shelf.change(&market)?;
         // Where what it said is lost, nothing is known that could be gone back to.
         change.state()?;
-        let mut state = self.state_to_change(market, &*change)?;
-        if state.champion != Some(from) {
+        let mut state = self.state_to_change(&market, &*change)?;
+        if state.champion != Some(rollback.from) {
             return Ok(None);
         }
-        let (to, model) = loop {
+        let model = loop {
             let Some(to) = state.predecessors.pop() else {
-                return Err(Error::NoPredecessor { market: market.to_string(), version: from });
+                return Err(Error::NoPredecessor { market: market.to_string(), version: rollback.from });
             };
-            match self.read(market, to) {
-                Ok(Some(model)) => break (to, model),
+            if !may_serve(to) {
+                continue;
+            }
+            rollback.to = to;
+            match self.read(&market, to) {
+                Ok(Some(model)) => break model,
                 // It is there, only out of reach.
                 Err(error) if is_passing(&error) => return Err(error),
                 Ok(None) | Err(_) => {}
             }
         };
-        let rollback = Rollback { at_ms, market: market.clone(), from, to, automatic, reason: reason.to_owned() };
-        state.champion = Some(to);
-        (state.since_ms, state.reason) = (at_ms, format!("rolled back from version {from}: {reason}"));
+        state.champion = Some(rollback.to);
+        state.since_ms = rollback.at_ms;
+        state.reason = format!("rolled back from version {}: {}", rollback.from, rollback.reason);
+        state.weighed_since_ms = Some(rollback.at_ms);
         let entries = vec![Entry::Rollback(rollback.clone())];
         let next = Next { state, versions: Vec::new(), entries, fence: fence.cloned() };
         let Some(mark) = change.commit(next)? else { return Ok(None) };
-        self.serve(market, mark, Arc::new(model));
+        self.serve(&market, mark, Arc::new(model));
         Ok(Some(rollback))
     }
 
