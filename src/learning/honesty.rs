@@ -246,6 +246,26 @@ fn what_live_signals_came_to_is_unknown_before_they_closed() {
 }
 
 #[test]
+fn no_model_knows_what_live_signals_came_to_after_the_horizon_of_its_candles() {
+    let (config, series) = (config(12), candles(2200, 1.0, 3));
+    let champion = full(data(&series[..1000]), &config).model;
+    let horizon_ms = data(&series).horizon_ms;
+    // The newest outcomes closed while no candles could be fetched any more; or at the last moment that there are candles of.
+    let trained = |closed_ms: i64, success: bool| {
+        let rows = data(&series);
+        let mut feedback = live(&rows, 0..rows.len() - 400, true);
+        let mut newest = live(&rows, rows.len() - 400..rows.len(), success).rows;
+        newest.iter_mut().for_each(|row| row.closed_ms = closed_ms);
+        feedback.rows.append(&mut newest);
+        let continued = continued(&champion, data(&series).with_feedback(&feedback), &config).model;
+        [full(rows.with_feedback(&feedback), &config).model, continued]
+    };
+    assert!(trained(horizon_ms + 1, false) == trained(horizon_ms + 1, true), "a model knew what came after its candles");
+    let (failed, succeeded) = (trained(horizon_ms, false), trained(horizon_ms, true));
+    assert!(failed[0] != succeeded[0] && failed[1] != succeeded[1], "the outcomes taught nothing");
+}
+
+#[test]
 fn live_outcomes_move_what_is_predicted_where_they_happened() {
     let (config, series) = (config(40), candles(1500, 0.0, 3));
     let rows = data(&series);

@@ -103,7 +103,7 @@ pub(super) fn extend(
     }
     let said = |row| data.served(row, [&champion.buy, &champion.sell], config);
     lineage.hold((first_new..data.len()).map(said).collect::<Result<Vec<_>>>()?);
-    let sides = renew(&everything, i64::MAX, lineage.evidence.map(|evidence| believe(&evidence)))?;
+    let sides = renew(&everything, data.horizon_ms, lineage.evidence.map(|evidence| believe(&evidence)))?;
     progress(Step { done: total, total });
     let held_out: Vec<HeldOut> = lineage.held_out.iter().copied().collect();
     let model = data.model(market, sides, &held_out, lineage, config, now_ms);
