@@ -128,7 +128,11 @@ fn broken_promises_go_back_before_they_began_and_are_weighed_anew() {
         registry.weighed_since(&market()).unwrap()
     };
     assert_eq!(submit_at(Decision::FirstModel, 10), (1, 10));
-    assert_eq!(submit_at(Decision::NotWorse, 20), (2, 10), "compared with the one before: what was said goes on counting");
+    assert_eq!(
+        submit_at(Decision::NotWorse, 20),
+        (2, 10),
+        "compared with the one before: what was said goes on counting"
+    );
     assert_eq!(submit_at(Decision::WorseLogLoss, 30), (2, 10));
     assert_eq!(submit_at(Decision::ShortEvidence, 40), (4, 10));
     let before = |from, run| registry.rollback_before(&market(), from, run, "broken", 50);
@@ -202,7 +206,7 @@ fn a_champion_of_another_process_that_cannot_be_read_is_decided_about_as_unusabl
     assert_eq!(promote_unreadable(home.path(), 2), 2);
     assert_eq!(serving.get(&market()).unwrap().version(), 1, "who has one in memory goes on serving it");
     let found = serving.champion(&market()).unwrap();
-    let Champion::Unusable { version: Some(2), error } = &found else { panic!("{found:?}") };
+    let Champion::Unusable { version: Some(2), error } = &found else { panic!("that is the model in memory") };
     assert!(error.code() == "ERR_MODEL_FILE" && error.to_string().contains("another format version"), "{error}");
     // What was decided about it says nothing of its successor.
     assert_eq!(promote_unreadable(home.path(), 3), 3);

@@ -434,6 +434,7 @@ impl SignalLoop {
                     None => match continue_market(&champion, candles, &feedback, &config, now, cancel, step)? {
                         Continued::NothingNew(rows) => return Ok(Trained::NothingNew { champion, rows }),
                         Continued::Trained(candidate) => return self.decide(&candidate, None, clock, run),
+                        Continued::Worse(reason) => reason,
                     },
                 },
             };

@@ -1,6 +1,7 @@
 //! The file of a model: three lines of text and a body, so that `head -3` shows what it is.
 //!
-//! `signalloop model 2` · the CRC-32 of all that follows, in hex · the record as JSON · the model in postcard.
+//! `signalloop model 2` · the CRC-32 of all that follows, in hex · the record as JSON · the model in postcard, and behind it,
+//! also in postcard, since when it was continued, which files of before do not have.
 //! Files of format 1, whose models have no lineage, are read too.
 
 use super::lineage::Lineage;
@@ -20,6 +21,7 @@ pub(super) fn encode(model: &Model) -> Result<Vec<u8>> {
     let mut body = serde_json::to_vec(&model.record).map_err(|e| internal(&e))?;
     body.push(b'\n');
     let body = postcard::to_extend(model, body).map_err(|e| internal(&e))?;
+    let body = postcard::to_extend(&model.lineage.full_ms, body).map_err(|e| internal(&e))?;
     let mut file = MAGIC.to_vec();
     file.extend_from_slice(format!("{:08x}\n", crc32fast::hash(&body)).as_bytes());
     file.extend_from_slice(&body);
@@ -63,7 +65,12 @@ fn decode_any(bytes: &[u8], path: &Path) -> Result<Model> {
     };
     let start = body.iter().position(|byte| *byte == b'\n').map_or(body.len(), |at| at + 1);
     let decoded = if has_lineage {
-        postcard::from_bytes(&body[start..])
+        postcard::take_from_bytes::<Model>(&body[start..]).and_then(|(mut model, rest)| {
+            if !rest.is_empty() {
+                model.lineage.full_ms = postcard::from_bytes(rest)?;
+            }
+            Ok(model)
+        })
     } else {
         postcard::from_bytes::<(Record, Side, Side)>(&body[start..]).map(|(record, buy, sell)| Model {
             record,
@@ -79,5 +86,29 @@ fn decode_any(bytes: &[u8], path: &Path) -> Result<Model> {
         Ok(model) if model.is_sound() => Ok(model),
         Ok(_) => refuse(path, "its rates are not between 0 and 1".to_owned()),
         Err(e) => refuse(path, format!("it cannot be decoded ({e})")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn since_when_a_model_was_continued_is_behind_what_files_had_before() {
+        let path = Path::new("v000007.model");
+        let market = Market::parse("BTCUSDT", "1h").unwrap();
+        let mut model = decode(include_bytes!("../../tests/fixtures/champion.model"), path, &market, 7).unwrap();
+        model.lineage.full_ms = Some(1_750_000_000_000);
+        let file = encode(&model).unwrap();
+        assert_eq!(decode(&file, path, &market, 7).unwrap(), model);
+        // As those who know nothing of it read it, and as they write it.
+        let body = &file[MAGIC.len() + 9..];
+        let start = body.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+        let known: Model = postcard::from_bytes(&body[start..]).unwrap();
+        model.lineage.full_ms = None;
+        assert_eq!(known, model);
+        let body = [&body[..start], &postcard::to_allocvec(&model).unwrap()].concat();
+        let head = format!("{:08x}\n", crc32fast::hash(&body)).into_bytes();
+        assert_eq!(decode(&[MAGIC, &head, &body].concat(), path, &market, 7).unwrap(), model);
     }
 }
