@@ -1,19 +1,23 @@
-//! Protects the automatic way back: a model whose live signals break its promise is rolled back, one that keeps it is not.
+//! Protects the automatic way back: models whose live signals break their promises are rolled back, those that keep them are
+//! not.
 #![allow(clippy::unwrap_used)]
 
 mod common;
 
 use common::signal;
-use serde_json::{Value, json};
+use serde_json::json;
 use signalloop::barrier::Outcome;
 use signalloop::cancel::Cancel;
-use signalloop::engine::{GeneratedSignal, Options, Risk, SignalLoop, TrainRequest};
+use signalloop::engine::{GeneratedSignal, LiveVerdict, Options, Risk, SignalLoop, TrainRequest, Trained};
+use signalloop::learning::LiveRecord;
 use signalloop::market::{Candle, Reading, Simulator, SimulatorOptions, candle_file, read_candles, write_csv};
+use signalloop::model::Decision;
 use signalloop::signal::Signal;
 use signalloop::symbol::Market;
 use signalloop::time::Clock;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 const HOUR: i64 = 3_600_000;
 
@@ -29,7 +33,22 @@ fn stored(home: &Path) -> Vec<Candle> {
     read_candles(&candle_file(&home.join("data"), &market()), market().timeframe, &Reading::stored()).unwrap().0
 }
 
-/// Of this market alone, named so often.
+/// A loop with a number of versions of one model, and its clock.
+async fn trained(home: &Path, times: usize) -> (Arc<SignalLoop>, Clock) {
+    let options = SimulatorOptions::default();
+    let (start, end) = (options.start_ms, options.start_ms + 500 * HOUR);
+    let candles = Simulator::start(options).unwrap().candles(&market(), start, end).unwrap();
+    write_csv(&candle_file(&home.join("data"), &market()), &candles).unwrap();
+    let clock = Clock::standing(end);
+    let core = Arc::new(SignalLoop::open(Options { clock: clock.clone(), ..opened(home, end) }).unwrap());
+    core.configure(common::object(json!({ "trees": 10 }))).unwrap();
+    for _ in 0..times {
+        assert!(train(&core).await.promoted());
+    }
+    (core, clock)
+}
+
+/// Of this market alone, named so often, on the candles that are there.
 fn of_market(times: usize) -> TrainRequest {
     TrainRequest {
         symbols: Some(vec![market().symbol; times]),
@@ -39,78 +58,148 @@ fn of_market(times: usize) -> TrainRequest {
     }
 }
 
-/// A loop with a number of versions of one model.
-async fn trained(home: &Path, times: usize) -> Arc<SignalLoop> {
-    let options = SimulatorOptions::default();
-    let (start, end) = (options.start_ms, options.start_ms + 500 * HOUR);
-    let candles = Simulator::start(options).unwrap().candles(&market(), start, end).unwrap();
-    write_csv(&candle_file(&home.join("data"), &market()), &candles).unwrap();
-    let core = Arc::new(SignalLoop::open(opened(home, end)).unwrap());
-    let Value::Object(small) = json!({ "trees": 10 }) else { panic!() };
-    core.configure(small).unwrap();
-    for _ in 0..times {
-        let results = core.train(of_market(1), Cancel::default(), |_| {}).await.unwrap();
-        assert!(results.results[0].trained.as_ref().unwrap().promoted());
-    }
-    core
+async fn train(core: &Arc<SignalLoop>) -> Trained {
+    core.train(of_market(1), Cancel::default(), |_| {}).await.unwrap().results.remove(0).trained.unwrap()
 }
 
 /// Records and closes signals of a version that promised a success of one half; every `nth` succeeds.
-async fn live(core: &SignalLoop, version: u64, count: usize, nth: usize) {
+async fn live(core: &SignalLoop, clock: &Clock, version: u64, count: usize, nth: usize) {
     let store = core.store().unwrap();
-    let now = core.now_ms();
     for n in 0..count {
-        let id = format!("{version}-{n}");
+        let now = clock.now_ms() + 1000;
+        clock.set(now);
+        let id = format!("{version} {now}");
+        // Either spelling is read.
+        let key = if n % 2 == 0 { "mlPrediction" } else { "ml_prediction" };
         let promised = json!({ "signal": "BUY", "confidence": 50.0, "modelVersion": version });
-        store.record(signal(json!({ "id": id, "timestamp": now, "mlPrediction": promised }))).await.unwrap();
+        store.record(signal(json!({ "id": id, "timestamp": now, key: promised }))).await.unwrap();
         let outcome = if n % nth == 0 { Outcome::Success } else { Outcome::Failure };
         assert!(store.close_signal(&id, outcome, None, Some(1.0), now + 1).await.unwrap());
     }
 }
 
+/// What live signals say: closed, succeeded, expected.
+fn weighed(core: &Arc<SignalLoop>) -> (LiveVerdict, (usize, usize, f64)) {
+    let verdict = core.check_live(&market()).unwrap();
+    let LiveRecord { closed, succeeded, expected, .. } = verdict.record;
+    (verdict, (closed, succeeded, expected))
+}
+
+fn serves(core: &SignalLoop) -> u64 {
+    core.registry().get(&market()).unwrap().version()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broken_promise_rolls_back_and_a_kept_one_does_not() {
     let home = tempfile::tempdir().unwrap();
-    let core = trained(home.path(), 2).await;
-    let verdict = core.check_live(&market()).unwrap();
-    assert_eq!((verdict.version, verdict.record.closed, verdict.rollback), (2, 0, None));
+    let (core, clock) = trained(home.path(), 2).await;
+    let (verdict, found) = weighed(&core);
+    assert_eq!((verdict.version, found, verdict.rollback), (2, (0, 0, 0.0), None));
 
-    // Half of its signals succeed, as promised; those of the other version, and of none, are not its own.
-    live(&core, 2, 60, 2).await;
-    live(&core, 1, 10, 100).await;
+    // Half of its signals succeed, as promised; those of nobody's are not weighed.
+    live(&core, &clock, 2, 60, 2).await;
     core.store().unwrap().record(signal(json!({ "id": "by hand", "timestamp": core.now_ms() }))).await.unwrap();
-    let verdict = core.check_live(&market()).unwrap();
-    assert_eq!((verdict.record.closed, verdict.record.succeeded, verdict.record.expected), (60, 30, 30.0));
+    let (verdict, found) = weighed(&core);
+    assert_eq!(found, (60, 30, 30.0));
     assert!(!verdict.record.is_broken && verdict.rollback.is_none());
     core.close().await;
 
     let home = tempfile::tempdir().unwrap();
-    let core = trained(home.path(), 2).await;
-    live(&core, 2, 29, 10).await;
-    assert!(core.check_live(&market()).unwrap().rollback.is_none(), "29 are too few");
-    let store = core.store().unwrap();
-    let promised = json!({ "signal": "BUY", "confidence": 50.0, "modelVersion": 2 });
-    store.record(signal(json!({ "id": "30", "timestamp": core.now_ms(), "ml_prediction": promised }))).await.unwrap();
-    store.close_signal("30", Outcome::StoppedOut, None, None, core.now_ms() + 1).await.unwrap();
-    let verdict = core.check_live(&market()).unwrap();
-    assert_eq!((verdict.record.closed, verdict.record.succeeded, verdict.record.expected), (30, 3, 15.0));
+    let (core, clock) = trained(home.path(), 2).await;
+    live(&core, &clock, 2, 29, 10).await;
+    assert!(weighed(&core).0.rollback.is_none(), "29 are too few");
+    live(&core, &clock, 2, 1, 10).await;
+    let (verdict, found) = weighed(&core);
+    assert_eq!(found, (30, 4, 15.0));
     let rollback = verdict.rollback.unwrap();
     assert_eq!((rollback.from, rollback.to, rollback.automatic), (2, 1, true));
-    assert!(rollback.reason.contains("of 30 live signals 3 succeeded"), "{}", rollback.reason);
-    assert_eq!(core.registry().get(&market()).unwrap().version(), 1);
+    // The first of them succeeded, and speaks for nothing.
+    let expected = "of 29 live signals 3 succeeded where the probabilities of version 2 promised 14.5";
+    assert!(rollback.reason.contains(expected), "{}", rollback.reason);
+    assert_eq!(serves(&core), 1);
     // The version before has no signals of its own yet, and no predecessor should they turn out badly.
-    assert_eq!(core.check_live(&market()).unwrap().record.closed, 0);
-    live(&core, 1, 40, 100).await;
-    let verdict = core.check_live(&market()).unwrap();
+    assert_eq!(weighed(&core).1.0, 0);
+    live(&core, &clock, 1, 40, 100).await;
+    let verdict = weighed(&core).0;
     assert!(verdict.record.is_broken && verdict.rollback.is_none());
-    assert_eq!(core.registry().get(&market()).unwrap().version(), 1);
+    assert_eq!((serves(&core), weighed(&core).1.0), (1, 0), "it is said once");
     core.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn promises_of_versions_that_change_every_day_are_weighed_together() {
+    let home = tempfile::tempdir().unwrap();
+    let (core, clock) = trained(home.path(), 1).await;
+    for version in 1..=3 {
+        live(&core, &clock, version, 24, 2).await;
+        assert!(!weighed(&core).0.record.is_broken);
+        assert!(train(&core).await.promoted());
+    }
+    assert_eq!(weighed(&core).1, (72, 36, 36.0));
+    // From here on promises are broken. The version that shows it is not the first that broke them.
+    live(&core, &clock, 4, 24, 10).await;
+    assert!(!weighed(&core).0.record.is_broken, "24 do not prove it");
+    assert!(train(&core).await.promoted());
+    live(&core, &clock, 5, 24, 10).await;
+    let rollback = weighed(&core).0.rollback.unwrap();
+    assert_eq!((rollback.from, rollback.to), (5, 3), "{rollback:?}");
+    assert!(rollback.reason.contains("the probabilities of versions 4 to 5 promised"), "{}", rollback.reason);
+    assert_eq!(serves(&core), 3);
+    // What the candles' gate promotes from here on has a new start; what is left of those before says nothing of it.
+    clock.set(clock.now_ms() + 1000);
+    assert!(train(&core).await.promoted());
+    assert_eq!(weighed(&core).1.0, 0);
+    live(&core, &clock, 6, 24, 2).await;
+    assert_eq!((weighed(&core).1.0, serves(&core)), (24, 6));
+    core.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_model_does_not_pay_for_promises_that_no_way_back_leads_past() {
+    let home = tempfile::tempdir().unwrap();
+    let (core, clock) = trained(home.path(), 1).await;
+    live(&core, &clock, 1, 25, 100).await;
+    assert!(train(&core).await.promoted());
+    live(&core, &clock, 2, 5, 100).await;
+    let verdict = weighed(&core).0;
+    assert!(verdict.record.is_broken && verdict.rollback.is_none(), "{verdict:?}");
+    assert_eq!((serves(&core), weighed(&core).1.0), (2, 0));
+    // Its own signals prove its own promise broken.
+    live(&core, &clock, 2, 40, 100).await;
+    assert_eq!(weighed(&core).0.rollback.map(|rollback| rollback.to), Some(1));
+    core.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_training_beside_a_champion_that_cannot_be_read_ends_and_serving_goes_on() {
+    let home = tempfile::tempdir().unwrap();
+    let (core, _) = trained(home.path(), 1).await;
+    assert_eq!(core.predict(&market(), None).unwrap().model.version(), 1);
+    // A newer signalloop has trained.
+    let other = Arc::new(SignalLoop::open(opened(home.path(), core.now_ms())).unwrap());
+    other.configure(common::object(json!({ "trees": 10 }))).unwrap();
+    assert_eq!(train(&other).await.model().version(), 2);
+    std::fs::write(home.path().join("models/btcusdt_1h/v000002.model"), b"signalloop model 3\n").unwrap();
+    assert_eq!(core.predict(&market(), None).unwrap().model.version(), 1);
+    let cancel = Cancel::default();
+    let training = core.train(of_market(1), cancel.clone(), |_| {});
+    let Ok(results) = tokio::time::timeout(Duration::from_secs(60), training).await else {
+        cancel.cancel();
+        panic!("it judges again and again");
+    };
+    let results = results.unwrap();
+    let trained = results.results[0].trained.as_ref().unwrap();
+    assert_eq!(trained.trial().unwrap().decision, Decision::ChampionUnusable);
+    assert!(trained.promoted() && trained.reason().contains("another format version"), "{}", trained.reason());
+    assert_eq!(core.predict(&market(), None).unwrap().model.version(), 3);
+    core.close().await;
+    other.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_generated_signal_says_whose_it_is() {
     let home = tempfile::tempdir().unwrap();
-    let core = trained(home.path(), 1).await;
+    let (core, _) = trained(home.path(), 1).await;
     let generated = GeneratedSignal::new(core.predict(&market(), None).unwrap(), Risk::Medium, core.now_ms());
     let recorded: Signal = generated.to_signal();
     let promised = &recorded.extra["mlPrediction"];
@@ -122,7 +211,7 @@ async fn a_generated_signal_says_whose_it_is() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_predicted_at_once_is_what_is_predicted_and_never_of_a_model_that_is_gone() {
     let home = tempfile::tempdir().unwrap();
-    let core = trained(home.path(), 2).await;
+    let (core, _) = trained(home.path(), 2).await;
     let said = |core: &SignalLoop, candles| format!("{:?}", core.predict(&market(), candles).unwrap());
     let at_once =
         |core: &SignalLoop, candles| core.try_predict(&market(), candles).unwrap().map(|made| format!("{made:?}"));
@@ -155,7 +244,7 @@ async fn what_is_predicted_at_once_is_what_is_predicted_and_never_of_a_model_tha
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_market_named_twice_is_one_and_results_that_cannot_be_written_are_returned_with_a_warning() {
     let home = tempfile::tempdir().unwrap();
-    let core = trained(home.path(), 1).await;
+    let (core, _) = trained(home.path(), 1).await;
     let results = core.train(of_market(3), Cancel::default(), |_| {}).await.unwrap();
     assert_eq!((results.results.len(), results.warning), (1, None));
     assert_eq!(core.registry().ledger().unwrap().entries.len(), 2, "one trial more");

@@ -13,6 +13,7 @@ use signalloop::cancel::Cancel;
 use signalloop::engine::{Event, EventListener, Options, SignalLoop, Told, TrainRequest};
 use signalloop::feedback::{StatsFilter, Tick};
 use signalloop::learning::Abstention;
+use signalloop::learning::drift::OutcomeMonitor;
 use signalloop::market::{Simulator, SimulatorOptions};
 use signalloop::symbol::Market;
 use signalloop::time::Clock;
@@ -328,6 +329,35 @@ async fn drift_of_outcomes_and_of_indicators_is_told_once() {
         _ => false,
     });
     assert!(entries >= 1, "{:?}", heard.0.lock().unwrap());
+    core.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drift_is_told_when_closings_of_its_millisecond_were_known_before() {
+    let home = tempfile::tempdir().unwrap();
+    let clock = Clock::standing(T0);
+    let (core, heard) = open(home.path(), &clock, None);
+    let succeeds = |i: i64| i < 100 && i % 2 == 0;
+    let mut monitor = OutcomeMonitor::default();
+    let alarm = (0..200).find(|&i| monitor.next(succeeds(i), i).is_some()).unwrap();
+    let told = || heard.count(|event| matches!(event, Event::OutcomeDrift(..)));
+    for i in 0..=alarm {
+        // The last two close at the same time.
+        let at_ms = T0 + 60_000 * i.min(alarm - 1);
+        clock.set(at_ms + 1);
+        let id = format!("s{i}");
+        core.record(vec![signal(json!({ "id": id, "timestamp": at_ms }))]).await.unwrap();
+        if i == alarm {
+            core.check_performance(clock.now_ms()).unwrap();
+            assert_eq!(told(), 0);
+        }
+        let outcome = if succeeds(i) { Outcome::TookProfit } else { Outcome::StoppedOut };
+        assert!(core.close_signal(&id, outcome, None, None).await.unwrap());
+    }
+    for _ in 0..2 {
+        core.check_performance(clock.now_ms()).unwrap();
+        assert_eq!(told(), 1, "told, and once");
+    }
     core.close().await;
 }
 

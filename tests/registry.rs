@@ -120,7 +120,8 @@ fn old_versions_go_but_not_those_that_can_be_rolled_back_to() {
     let registry = Registry::new(home.path().to_owned());
     let model = model(1);
     (1..=9).for_each(|version| assert_eq!(promote(&registry, &model), version));
-    let kept: Vec<String> = (5..=9).map(|version| format!("v{version:06}.model")).collect();
+    // Four to go back to step by step, and an older one.
+    let kept: Vec<String> = [1, 5, 6, 7, 8, 9].map(|version| format!("v{version:06}.model")).to_vec();
     assert_eq!(files(home.path()), [&["champion.json".to_owned()], &kept[..]].concat());
     for version in (5..=8).rev() {
         registry.rollback(&market(), version + 1, "", false, 0, None).unwrap().unwrap();
@@ -128,6 +129,39 @@ fn old_versions_go_but_not_those_that_can_be_rolled_back_to() {
     }
     assert_eq!(promote(&registry, &model), 10);
     assert!(files(home.path()).contains(&"v000005.model".to_owned()), "the way back from here");
+}
+
+#[test]
+fn broken_promises_go_back_before_they_began_and_are_weighed_anew() {
+    let home = tempfile::tempdir().unwrap();
+    let registry = Registry::new(home.path().to_owned());
+    assert_eq!(registry.weighed_since(&market()).unwrap_err().code(), "ERR_NO_MODEL");
+    let submit_at = |decision, at_ms| {
+        let (model, champion) = (model(1), registry.champion(&market()).unwrap());
+        registry.submit(model.clone(), trial(&model, decision, at_ms), &champion, None).unwrap().unwrap();
+        registry.weighed_since(&market()).unwrap()
+    };
+    assert_eq!(submit_at(Decision::FirstModel, 10), (1, 10));
+    assert_eq!(
+        submit_at(Decision::NotWorse, 20),
+        (2, 10),
+        "compared with the one before: what was said goes on counting"
+    );
+    assert_eq!(submit_at(Decision::WorseLogLoss, 30), (2, 10));
+    assert_eq!(submit_at(Decision::ShortEvidence, 40), (4, 10));
+    let before = |from, run| registry.rollback_before(&market(), from, run, "broken", 50);
+    assert_eq!(before(4, 1).unwrap_err().code(), "ERR_NO_PREDECESSOR");
+    assert_eq!(registry.weighed_since(&market()).unwrap(), (4, 10), "what is refused changes nothing");
+    let rollback = before(4, 2).unwrap().unwrap();
+    assert_eq!((rollback.from, rollback.to, rollback.automatic), (4, 1, true));
+    assert_eq!(registry.weighed_since(&market()).unwrap(), (1, 50));
+    assert_eq!(submit_at(Decision::NotWorse, 60), (5, 50));
+    assert_eq!(submit_at(Decision::OtherSignalShape, 70), (6, 70));
+    registry.weigh_anew(&market(), 5, 80).unwrap();
+    assert_eq!(registry.weighed_since(&market()).unwrap(), (6, 70), "that one is no longer in service");
+    registry.weigh_anew(&market(), 6, 80).unwrap();
+    assert_eq!(registry.weighed_since(&market()).unwrap(), (6, 80));
+    assert_eq!(Registry::new(home.path().to_owned()).get(&market()).unwrap().version(), 6);
 }
 
 #[test]
@@ -166,9 +200,37 @@ fn a_damaged_pointer_or_a_missing_file_is_told_and_the_next_promotion_heals_it()
     assert_eq!(fresh().get(&market()).unwrap_err().code(), "ERR_MODEL_FILE");
     assert_eq!(fresh().list().unwrap()[0].record.as_ref().unwrap_err().code(), "ERR_MODEL_FILE");
     assert_eq!(serving.get(&market()).unwrap().version(), 2, "who has it in memory goes on serving it");
-    assert!(matches!(serving.champion(&market()).unwrap(), Champion::Unusable(_)));
+    assert!(matches!(serving.champion(&market()).unwrap(), Champion::Unusable { .. }));
     assert_eq!(promote(&serving, &model(3)), 3, "counting on from the ledger");
     assert_eq!(fresh().get(&market()).unwrap().version(), 3);
+}
+
+/// Puts a model into service that only another signalloop can read.
+fn promote_unreadable(home: &Path, seed: u64) -> u64 {
+    let version = promote(&Registry::new(home.to_owned()), &model(seed));
+    std::fs::write(home.join(format!("btcusdt_1h/v{version:06}.model")), b"signalloop model 3\n").unwrap();
+    version
+}
+
+#[test]
+fn a_champion_of_another_process_that_cannot_be_read_is_decided_about_as_unusable() {
+    let home = tempfile::tempdir().unwrap();
+    let serving = Registry::new(home.path().to_owned());
+    promote(&serving, &model(1));
+    assert_eq!(promote_unreadable(home.path(), 2), 2);
+    assert_eq!(serving.get(&market()).unwrap().version(), 1, "who has one in memory goes on serving it");
+    let found = serving.champion(&market()).unwrap();
+    let Champion::Unusable { version: Some(2), error } = &found else { panic!("that is the model in memory") };
+    assert!(error.code() == "ERR_MODEL_FILE" && error.to_string().contains("another format version"), "{error}");
+    // What was decided about it says nothing of its successor.
+    assert_eq!(promote_unreadable(home.path(), 3), 3);
+    let trial = || trial(&model(4), Decision::ChampionUnusable, 0);
+    assert!(serving.submit(model(4), trial(), &found, None).unwrap().is_none());
+    assert_eq!(serving.get(&market()).unwrap().version(), 1);
+    let found = serving.champion(&market()).unwrap();
+    let (promoted, trial) = serving.submit(model(4), trial(), &found, None).unwrap().unwrap();
+    assert_eq!((promoted.version(), trial.champion), (4, Some(3)));
+    assert_eq!(serving.get(&market()).unwrap().version(), 4);
 }
 
 #[test]

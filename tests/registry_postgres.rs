@@ -82,19 +82,23 @@ fn promotions_refusals_and_rollbacks_go_by_the_rules_of_a_folder() {
         let listed = registry.list().unwrap().remove(0);
         let list = (listed.stem, listed.version, listed.record.unwrap(), listed.since_ms, listed.reason);
         let predecessors = listed.predecessors;
-        for to in (5..=8).rev() {
-            let back = registry.rollback(&market, to + 1, "", false, 0, None).unwrap().unwrap();
+        // Four step by step, and an older one.
+        for (from, to) in [(9, 8), (8, 7), (7, 6), (6, 5), (5, 1)] {
+            let back = registry.rollback(&market, from, "", false, 0, None).unwrap().unwrap();
             assert_eq!((back.to, serves(&registry, to)), (to, true));
         }
-        let error = registry.rollback(&market, 5, "", false, 0, None).unwrap_err();
+        let error = registry.rollback(&market, 1, "", false, 0, None).unwrap_err();
         assert_eq!(error.code(), "ERR_NO_PREDECESSOR");
-        told.push((list, predecessors, registry.ledger().unwrap().entries));
+        registry.weigh_anew(&market, 1, 1_750_000_000_010).unwrap();
+        let weighed = registry.weighed_since(&market).unwrap();
+        told.push((list, predecessors, weighed, registry.ledger().unwrap().entries));
     }
     assert_eq!(told[0], told[1]);
-    let Entry::Training(odd) = &told[1].2[5] else { panic!("{:?}", told[1].2[5]) };
+    assert_eq!(told[1].2, (1, 1_750_000_000_010));
+    let Entry::Training(odd) = &told[1].3[5] else { panic!("{:?}", told[1].3[5]) };
     assert!(odd.log_loss.is_sign_negative() && odd.constant_log_loss == 1e16);
     // The champion and the newest three.
-    assert_eq!(place.schema.ask("SELECT version FROM signalloop_models ORDER BY version"), ["5", "7", "8", "9"]);
+    assert_eq!(place.schema.ask("SELECT version FROM signalloop_models ORDER BY version"), ["1", "7", "8", "9"]);
     let row = place.schema.ask(
         "SELECT concat_ws(' ', number, symbol, timeframe, kind, version, promoted, reason) FROM signalloop_ledger LIMIT 5",
     );
@@ -182,7 +186,7 @@ fn damaged_bytes_are_refused_and_the_good_model_stays() {
         assert_eq!(error.code(), "ERR_MODEL_FILE", "{damage}");
         assert!(error.to_string().contains("signalloop train") && !error.to_string().contains("of%2F"), "{error}");
         assert_eq!(other.list().unwrap()[0].record.as_ref().unwrap_err().code(), "ERR_MODEL_FILE");
-        assert!(matches!(other.champion(&market()).unwrap(), Champion::Unusable(_)));
+        assert!(matches!(other.champion(&market()).unwrap(), Champion::Unusable { .. }));
         assert!(serves(&serving, 3), "who has it in memory goes on serving it");
     }
     // A predecessor that cannot be read is no way back.
@@ -191,6 +195,38 @@ fn damaged_bytes_are_refused_and_the_good_model_stays() {
     let fresh = tempfile::tempdir().unwrap();
     let error = instance(&place.schema.url, fresh.path()).get(&market()).unwrap_err();
     assert!(error.code() == "ERR_MODEL_FILE" && error.to_string().contains("it is missing"), "{error}");
+}
+
+#[test]
+fn a_champion_or_a_state_that_cannot_be_read_is_decided_about_as_what_it_is() {
+    let Some(place) = Place::of("a_champion_or_a_state_that_cannot_be_read_is_decided_about_as_what_it_is") else {
+        return;
+    };
+    let serving = place.instance("serving");
+    promote(&serving, &model(1));
+    // Another instance promotes what only a newer signalloop reads.
+    place.schema.ask(
+        "INSERT INTO signalloop_models (symbol, timeframe, version, checksum, bytes) \
+         SELECT symbol, timeframe, 2, sha256('newer'), 'newer' FROM signalloop_models",
+    );
+    place.schema.ask(
+        "UPDATE signalloop_markets SET champion = 2, batch = batch + 1, \
+         state = (state::jsonb || '{\"champion\": 2, \"predecessors\": [1], \"next\": 3}')::text::json",
+    );
+    let found = serving.champion(&market()).unwrap();
+    assert!(matches!(found, Champion::Unusable { version: Some(2), .. }));
+    assert!(serves(&serving, 1), "who has one in memory goes on serving it");
+    let of = |seed| trial(&model(seed), Decision::ChampionUnusable, 0);
+    assert_eq!(serving.submit(model(3), of(3), &found, None).unwrap().unwrap().1.champion, Some(2));
+    assert!(serves(&serving, 3));
+
+    // The columns say what is in service, the state says nothing any more.
+    place.schema.ask("UPDATE signalloop_markets SET state = '{}', batch = batch + 1");
+    let error = serving.rollback(&market(), 3, "", false, 0, None).unwrap_err();
+    assert_eq!(error.code(), "ERR_MODEL_FILE");
+    let found = serving.champion(&market()).unwrap();
+    assert_eq!(serving.submit(model(4), of(4), &found, None).unwrap().unwrap().1.version, 4);
+    assert!(serves(&serving, 4));
 }
 
 #[test]

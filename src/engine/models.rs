@@ -29,17 +29,17 @@ pub struct Models {
     pub damaged_lines: usize,
 }
 
-/// What the closed signals of the model in service say of it.
+/// What the closed signals of a market's models say of them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LiveVerdict {
     /// The symbol and timeframe.
     pub market: Market,
     /// The version that was in service.
     pub version: u64,
-    /// What its signals came to.
+    /// What its signals came to, and those of the versions that led to it.
     pub record: LiveRecord,
-    /// The rollback that followed. `None` when the promise is kept, and also when it is broken but there is no predecessor,
-    /// or another model went into service meanwhile.
+    /// The rollback that followed. `None` when promises are kept, and also when they are broken but there is no model to go
+    /// back to, or another one went into service meanwhile.
     pub rollback: Option<Rollback>,
 }
 
@@ -76,44 +76,70 @@ impl SignalLoop {
         }
     }
 
-    /// Weighs the closed signals of the model in service against the probabilities that it gave them, and rolls it back
-    /// when its promise is broken ([`weigh`] says when that is). A signal counts for the version that its `mlPrediction`
-    /// names, as those of `generateSignal` do.
+    /// Weighs closed signals against the probabilities that models gave them, and rolls back when those promises are broken
+    /// ([`weigh`] says when that is). Weighed are the signals of all versions given since the last rollback, or since a model
+    /// was put into service without a comparison with the one before: a version trained every night has too few of its own. A
+    /// signal counts for the version that its `mlPrediction` names, as those of `generateSignal` do.
+    ///
+    /// Back in service comes the newest version from before the run of broken promises. Where none of those can be read, the
+    /// newest of all, but only if the signals of the model in service prove its own promise broken. Whatever came of it, the
+    /// weighing then begins anew.
     ///
     /// # Errors
     /// [`Error::NoModel`], [`Error::ModelFile`]; [`Error::Store`].
     pub fn check_live(&self, market: &Market) -> Result<LiveVerdict> {
-        let model = self.registry().get(market)?;
-        let filter = StatsFilter {
-            symbol: Some(market.symbol.clone()),
-            timeframe: Some(market.timeframe),
-            // What was trained later gave none of those that closed before.
-            since_ms: Some(model.record.trained_ms),
-            until_ms: None,
-        };
+        let (version, since_ms) = self.registry().weighed_since(market)?;
+        let outcomes = self.live_outcomes(market, since_ms)?;
+        let record = weigh(&outcomes);
+        let rollback = if record.is_broken { self.go_back(market, version, &outcomes, &record)? } else { None };
+        Ok(LiveVerdict { market: market.clone(), version, record, rollback })
+    }
+
+    /// The outcomes of a market's bets that were given after a time, in order of closing.
+    fn live_outcomes(&self, market: &Market, since_ms: i64) -> Result<Vec<LiveOutcome>> {
+        let (symbol, timeframe) = (Some(market.symbol.clone()), Some(market.timeframe));
+        // What was given later closed later.
+        let filter = StatsFilter { symbol, timeframe, since_ms: Some(since_ms), until_ms: None };
         let mut outcomes = Vec::new();
         self.store()?.closed_records(&filter, |record| {
-            outcomes.extend(live_outcome(&record, model.version()));
+            outcomes.extend(live_outcome(&record).filter(|_| record.signal.timestamp_ms > since_ms));
             Ok(())
         })?;
-        let mut verdict =
-            LiveVerdict { market: market.clone(), version: model.version(), record: weigh(&outcomes), rollback: None };
-        if verdict.record.is_broken {
-            let LiveRecord { closed, succeeded, expected, against, .. } = verdict.record;
-            let reason = format!(
-                "of {closed} live signals {succeeded} succeeded where its probabilities promised {expected:.1}; that is \
-                 {against:.0} times likelier if they promise too much"
-            );
-            verdict.rollback =
-                match self.registry().rollback(market, model.version(), &reason, true, self.now_ms(), None) {
-                    Err(Error::NoPredecessor { .. }) => None,
-                    rollback => rollback?,
-                };
-            if let Some(rollback) = &verdict.rollback {
-                self.tell_of_rollback(rollback);
+        Ok(outcomes)
+    }
+
+    /// What follows from broken promises.
+    fn go_back(
+        &self,
+        market: &Market,
+        version: u64,
+        outcomes: &[LiveOutcome],
+        record: &LiveRecord,
+    ) -> Result<Option<Rollback>> {
+        let (registry, now_ms) = (self.registry(), self.now_ms());
+        let run = &outcomes[record.kept..];
+        let first = run.iter().map(|outcome| outcome.version).min().unwrap_or(version);
+        let mut rollback = registry.rollback_before(market, version, first, &broken(run, record), now_ms);
+        if let Err(Error::NoPredecessor { .. }) = rollback {
+            let own: Vec<LiveOutcome> = outcomes.iter().filter(|outcome| outcome.version == version).copied().collect();
+            let record = weigh(&own);
+            if record.is_broken {
+                rollback = registry.rollback(market, version, &broken(&own, &record), true, now_ms, None);
             }
         }
-        Ok(verdict)
+        match rollback {
+            Err(Error::NoPredecessor { .. }) => {
+                registry.weigh_anew(market, version, now_ms)?;
+                let found = broken(run, record);
+                self.emit(&Event::Warning(format!("{market}: {found}; there is no model from before to go back to")));
+                Ok(None)
+            }
+            rollback => {
+                let rollback = rollback?;
+                rollback.iter().for_each(|rollback| self.tell_of_rollback(rollback));
+                Ok(rollback)
+            }
+        }
     }
 
     fn tell_of_rollback(&self, rollback: &Rollback) {
@@ -126,14 +152,31 @@ impl SignalLoop {
     }
 }
 
-/// The outcome of a closed signal if it is one of this version's bets.
-fn live_outcome(record: &Record, version: u64) -> Option<LiveOutcome> {
+/// Broken promises in words.
+fn broken(run: &[LiveOutcome], record: &LiveRecord) -> String {
+    let versions = || run.iter().map(|outcome| outcome.version);
+    let whose = match (versions().min(), versions().max()) {
+        (Some(first), Some(last)) if first < last => format!("versions {first} to {last}"),
+        (first, _) => format!("version {}", first.unwrap_or_default()),
+    };
+    let succeeded = run.iter().filter(|outcome| outcome.succeeded).count();
+    let expected: f64 = run.iter().map(|outcome| outcome.promised).sum();
+    format!(
+        "of {} live signals {succeeded} succeeded where the probabilities of {whose} promised {expected:.1}; that is {:.0} \
+         times likelier if they promise too much",
+        run.len(),
+        record.against
+    )
+}
+
+/// The outcome of a closed signal if it is a model's bet.
+fn live_outcome(record: &Record) -> Option<LiveOutcome> {
     let prediction = [PREDICTION_KEY, "ml_prediction"].iter().find_map(|key| record.signal.extra.get(*key))?;
-    let of_version = prediction.get("modelVersion").and_then(Value::as_u64) == Some(version);
+    let version = prediction.get("modelVersion").and_then(Value::as_u64)?;
     let direction = serde_json::to_value(record.signal.direction?).ok()?;
     let promised = prediction.get("confidence").and_then(Value::as_f64).filter(|p| (0.0..=100.0).contains(p))? / 100.0;
-    let succeeded = record.closing?.outcome.succeeded()?;
-    (of_version && prediction.get("signal") == Some(&direction)).then_some(LiveOutcome { promised, succeeded })
+    let succeeded = record.closing.as_ref()?.outcome.succeeded()?;
+    (prediction.get("signal") == Some(&direction)).then_some(LiveOutcome { version, promised, succeeded })
 }
 
 /// Under which key a signal carries the prediction that it was made of.

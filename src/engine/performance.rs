@@ -11,7 +11,7 @@ use crate::config::PoorRule;
 use crate::error::{Error, Result};
 use crate::features::{FEATURES, VERSION};
 use crate::feedback::{ClosedSignal, Ended, FeedbackStore, StatsFilter};
-use crate::learning::drift::{OutcomeMonitor, Samples, entry_drift};
+use crate::learning::drift::{OutcomeDrift, OutcomeMonitor, Samples, entry_drift};
 use crate::learning::performance::{Change, Evidence, Performance, Turn};
 use crate::order;
 use crate::signal::Record;
@@ -261,7 +261,8 @@ impl SignalLoop {
         markets.dedup_by_key(|(market, _)| *market);
         for (market, first_ms) in markets {
             let place = known.iter().position(|state| state.market == *market).unwrap_or_else(|| {
-                known.push(DriftState { market: market.clone(), outcomes_ms: first_ms - 1, entries_ms: first_ms - 1 });
+                let (outcomes_ms, entries_ms) = (first_ms - 1, first_ms - 1);
+                known.push(DriftState { market: market.clone(), outcomes_ms, alarm_ms: None, entries_ms });
                 known.len() - 1
             });
             let ended = self.store()?.ended(&of_market(market))?;
@@ -362,10 +363,12 @@ fn of_market(market: &Market) -> StatsFilter {
 fn outcome_drift(state: &mut DriftState, ended: &[Ended]) -> Vec<Event> {
     let mut monitor = OutcomeMonitor::default();
     let alarms = ended.iter().filter_map(|one| monitor.next(one.succeeded, one.closed_ms));
-    let new = alarms.filter(|drift| drift.at_ms > state.outcomes_ms);
-    let found = new.map(|drift| Event::OutcomeDrift(state.market.clone(), drift)).collect();
+    // The closings of one candle share their millisecond, and need not all be known at once.
+    let is_new = |drift: &OutcomeDrift| drift.at_ms >= state.outcomes_ms && Some(drift.at_ms) != state.alarm_ms;
+    let found: Vec<OutcomeDrift> = alarms.filter(is_new).collect();
+    state.alarm_ms = found.last().map(|drift| drift.at_ms).or(state.alarm_ms);
     state.outcomes_ms = ended.last().map_or(state.outcomes_ms, |one| one.closed_ms.max(state.outcomes_ms));
-    found
+    found.into_iter().map(|drift| Event::OutcomeDrift(state.market.clone(), drift)).collect()
 }
 
 /// The numbers that were known when a signal was given, by name.

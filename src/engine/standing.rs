@@ -39,9 +39,12 @@ pub(super) struct Standing {
 pub(super) struct DriftState {
     #[serde(flatten)]
     pub market: Market,
-    /// Closings of later times are new to the outcome test.
+    /// Closings of earlier times are known to the outcome test.
     pub outcomes_ms: i64,
-    /// And to the entry test.
+    /// When the outcome closed that raised the last alarm told: others of the same millisecond may not have been there yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alarm_ms: Option<i64>,
+    /// Closings of later times are new to the entry test.
     pub entries_ms: i64,
 }
 

@@ -440,12 +440,13 @@ impl SignalLoop {
         if run.mode == TrainMode::Incremental {
             let refused = match self.registry.champion(market)? {
                 Champion::None => "there is no model to continue".to_owned(),
-                Champion::Unusable(error) => format!("the model so far cannot be used: {error}"),
+                Champion::Unusable { error, .. } => format!("the model so far cannot be used: {error}"),
                 Champion::Model(champion) => match cannot_continue(&champion, &config) {
                     Some(reason) => reason.to_owned(),
                     None => match continue_market(&champion, candles, &feedback, &config, now, cancel, step)? {
                         Continued::NothingNew(rows) => return Ok(Trained::NothingNew { champion, rows }),
                         Continued::Trained(candidate) => return self.decide(&candidate, None, clock, run),
+                        Continued::Worse(reason) => reason,
                     },
                 },
             };

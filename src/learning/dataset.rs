@@ -35,7 +35,8 @@ pub(super) struct Dataset {
     atr: Vec<f64>,
     entries: Vec<f64>,
     candles: usize,
-    horizon_ms: i64,
+    /// Close of the last candle that a label saw, UTC epoch ms: nothing later is known.
+    pub horizon_ms: i64,
     missing: BTreeMap<Missing, usize>,
     unlabelled: usize,
 }

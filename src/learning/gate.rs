@@ -8,7 +8,7 @@ use super::train::Candidate;
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::{
-    Champion, ComparedOn, Comparison, Decision, HeldOut, Interval, Model, Pair, Record, Verdict, log_loss,
+    Champion, ComparedOn, Comparison, Decision, Held, HeldOut, Interval, Model, Pair, Record, Verdict, log_loss,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -48,7 +48,7 @@ impl Candidate {
         let knowledge = if record.has_skill() { "" } else { "; it found nothing and says the base rate" };
         match champion {
             Champion::None => without(Decision::FirstModel, format!("the first model of {}{knowledge}", record.market)),
-            Champion::Unusable(error) => {
+            Champion::Unusable { error, .. } => {
                 without(Decision::ChampionUnusable, format!("the model so far cannot be used: {error}"))
             }
             Champion::Model(champion) if champion.record.shape() != record.shape() => without(
@@ -121,6 +121,32 @@ fn side_by_side(compared_on: ComparedOn, rows: &[Answers], block: usize, seed: u
         profit,
         gain: intervals.map(|[_, gain]| gain),
     }
+}
+
+/// That what was said of these rows, in order of time, is worse than the constants beyond chance, in words; `None` where it is
+/// not, or where the rows are too few to tell.
+pub(super) fn worse_than_constant(rows: &[HeldOut], config: &Config) -> Option<String> {
+    let block = config.signal.expiry_bars;
+    let loss = |held: &Held, probability: f64| held.weight * log_loss(held.happened, probability);
+    let excess: Vec<(f64, f64)> = rows
+        .iter()
+        .map(|row| {
+            let of = |held: &Held| loss(held, held.probability) - loss(held, held.constant);
+            (of(&row.buy) + of(&row.sell), row.buy.weight + row.sell.weight)
+        })
+        .collect();
+    let effective = excess.iter().map(|(_, weight)| weight).sum::<f64>() / 2.0;
+    if rows.len() < MIN_BLOCKS * block || effective < MIN_EVIDENCE {
+        return None;
+    }
+    let Interval { low, mean, high } = bootstrap(&excess, block, config.seed);
+    (low > 0.0).then(|| {
+        format!(
+            "since its last full training it was worse than the constant: log loss {mean:+.5} (95 %: {low:+.5} to {high:+.5}) \
+             on {} rows ({effective:.0} independent labels) before it knew them",
+            rows.len()
+        )
+    })
 }
 
 /// The interval of Σ value / Σ weight over rows `(value, weight)` in order of time, by resampling blocks of neighbouring

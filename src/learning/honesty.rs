@@ -44,6 +44,7 @@ fn continued(champion: &Model, data: Dataset, config: &Config) -> Candidate {
     match extend(champion, data, &market(), config, 0, &Cancel::default(), &|_| {}).unwrap() {
         Continued::Trained(candidate) => *candidate,
         Continued::NothingNew(rows) => panic!("{rows} new rows"),
+        Continued::Worse(reason) => panic!("{reason}"),
     }
 }
 
@@ -185,6 +186,41 @@ fn a_model_of_shuffled_labels_is_refused_against_an_honest_champion() {
 }
 
 #[test]
+fn a_chain_of_short_updates_ends_where_it_was_worse_than_the_constant() {
+    // Each update is too short for the gate.
+    let (config, series) = (config(40), candles(4400, 1.0, 5));
+    let champion = full(data(&series[..3000]), &config).model;
+    assert!(champion.record.has_skill() && champion.lineage.full_ms.is_none());
+    let full_ms = champion.record.horizon_ms;
+    let ended = |turned: bool| {
+        let mut champion = champion.clone();
+        (3150..=4400).step_by(150).find_map(|hours| {
+            let mut data = data(&series[..hours]);
+            let first = data.times_ms.partition_point(|time| *time < full_ms);
+            // The rule is turned round: what succeeded fails.
+            for side in data.sides.iter_mut().filter(|_| turned) {
+                let rate = side.happened[first..].iter().sum::<f64>() / (side.happened.len() - first) as f64;
+                let mut random = ChaCha8Rng::seed_from_u64(7);
+                for happened in &mut side.happened[first..] {
+                    let keeps = random.random_bool((rate / (1.0 - rate)).min(1.0));
+                    *happened = if *happened > 0.5 || !keeps { 0.0 } else { 1.0 };
+                }
+            }
+            match extend(&champion, data, &market(), &config, 0, &Cancel::default(), &|_| {}).unwrap() {
+                Continued::Trained(candidate) => champion = candidate.model,
+                Continued::NothingNew(rows) => panic!("{rows} new rows"),
+                Continued::Worse(reason) => return Some(reason),
+            }
+            assert_eq!(champion.lineage.full_ms, Some(full_ms));
+            None
+        })
+    };
+    let reason = ended(true).expect("nobody looked at the chain");
+    assert!(reason.contains("worse than the constant"), "{reason}");
+    assert_eq!(ended(false), None);
+}
+
+#[test]
 fn a_model_worse_than_the_constant_does_not_replace_one_that_is_not() {
     let series = candles(1500, 0.0, 1);
     let config = config(10);
@@ -242,6 +278,29 @@ fn what_live_signals_came_to_is_unknown_before_they_closed() {
     assert!(!without[0].is_empty(), "nothing was scored before the first closing");
     assert!(without[0] == with[0], "a score knew its future");
     assert!(without[1] != with[1], "the outcomes taught nothing");
+}
+
+#[test]
+fn no_model_knows_what_live_signals_came_to_after_the_horizon_of_its_candles() {
+    let (config, series) = (config(12), candles(2200, 1.0, 3));
+    let champion = full(data(&series[..1000]), &config).model;
+    let horizon_ms = data(&series).horizon_ms;
+    // The newest outcomes closed while no candles could be fetched any more; or at the last moment that there are candles of.
+    let trained = |closed_ms: i64, success: bool| {
+        let rows = data(&series);
+        let mut feedback = live(&rows, 0..rows.len() - 400, true);
+        let mut newest = live(&rows, rows.len() - 400..rows.len(), success).rows;
+        newest.iter_mut().for_each(|row| row.closed_ms = closed_ms);
+        feedback.rows.append(&mut newest);
+        let continued = continued(&champion, data(&series).with_feedback(&feedback), &config).model;
+        [full(rows.with_feedback(&feedback), &config).model, continued]
+    };
+    assert!(
+        trained(horizon_ms + 1, false) == trained(horizon_ms + 1, true),
+        "a model knew what came after its candles"
+    );
+    let (failed, succeeded) = (trained(horizon_ms, false), trained(horizon_ms, true));
+    assert!(failed[0] != succeeded[0] && failed[1] != succeeded[1], "the outcomes taught nothing");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 use super::dataset::{Dataset, MIN_LEAF};
 use super::feedback::Feedback;
 use super::folds::known_before;
+use super::gate::worse_than_constant;
 use super::known::Known;
 use super::shrinkage::{MIN_EVIDENCE, believe};
 use super::train::{Candidate, Step};
@@ -28,6 +29,8 @@ pub enum Continued {
     Trained(Box<Candidate>),
     /// So few decided rows came since the model was trained that there is nothing to learn yet.
     NothingNew(usize),
+    /// What was continued so far is not worth continuing, and why: it is to be trained in full.
+    Worse(String),
 }
 
 /// Why `champion` cannot be continued under this configuration; `None` when it can.
@@ -74,6 +77,22 @@ pub(super) fn extend(
     if new < MIN_NEW_ROWS {
         return Ok(Continued::NothingNew(new));
     }
+    let mut lineage = Lineage { continues: Some(champion.version()), ..champion.lineage.clone() };
+    if lineage.full_ms.is_none() && champion.lineage.continues.is_none() {
+        lineage.full_ms = Some(champion.record.horizon_ms);
+    }
+    for (side, (targets, old)) in data.sides.iter().zip([&champion.buy, &champion.sell]).enumerate() {
+        let raw = |row| Some(targets.held(row, old.forest.predict(data.row(row))?, old.base_rate));
+        let raw: Vec<Held> = (first_new..data.len()).filter_map(raw).collect();
+        lineage.evidence[side] = lineage.evidence[side] + Evidence::of(&raw);
+    }
+    let said = |row| data.served(row, [&champion.buy, &champion.sell], config);
+    lineage.hold((first_new..data.len()).map(said).collect::<Result<Vec<_>>>()?);
+    // A single update has too few new rows for the gate, so the whole chain of them is judged by all of its own.
+    if let Some(reason) = worse_than_constant(&lineage.since_full(), config) {
+        return Ok(Continued::Worse(reason));
+    }
+
     let probed_from = probed_from(&data, first_new);
     let total = if probed_from.is_some() { 2 } else { 1 };
     let everything: Vec<usize> = (0..data.len()).collect();
@@ -95,15 +114,7 @@ pub(super) fn extend(
         }
     };
 
-    let mut lineage = Lineage { continues: Some(champion.version()), ..champion.lineage.clone() };
-    for (side, (targets, old)) in data.sides.iter().zip([&champion.buy, &champion.sell]).enumerate() {
-        let raw = |row| Some(targets.held(row, old.forest.predict(data.row(row))?, old.base_rate));
-        let raw: Vec<Held> = (first_new..data.len()).filter_map(raw).collect();
-        lineage.evidence[side] = lineage.evidence[side] + Evidence::of(&raw);
-    }
-    let said = |row| data.served(row, [&champion.buy, &champion.sell], config);
-    lineage.hold((first_new..data.len()).map(said).collect::<Result<Vec<_>>>()?);
-    let sides = renew(&everything, i64::MAX, lineage.evidence.map(|evidence| believe(&evidence)))?;
+    let sides = renew(&everything, data.horizon_ms, lineage.evidence.map(|evidence| believe(&evidence)))?;
     progress(Step { done: total, total });
     let held_out: Vec<HeldOut> = lineage.held_out.iter().copied().collect();
     let model = data.model(market, sides, &held_out, lineage, config, now_ms);

@@ -1,64 +1,103 @@
-//! Whether a model in service keeps what its held-out figures promised.
+//! Whether the models of a market keep what their held-out figures promised.
 
 use serde::{Deserialize, Serialize};
 
 /// Closed signals below which nothing is decided.
 pub const MIN_CLOSED: usize = 30;
-/// A model that keeps its promise is called broken at most one time in a hundred, however often it is looked at.
+/// Promises that are kept are called broken at most one time in a hundred, however often it is looked at.
 pub const LEVEL: f64 = 0.01;
 /// The alternatives that the evidence is weighed for: the true probability is this share of the promised one.
 const SHORTFALLS: [f64; 4] = [0.9, 0.75, 0.5, 0.25];
+/// Ratios beyond this say no more than this, and products of them stay in the range of f64.
+const MOST: f64 = 1e300;
 
 /// One closed signal of a model.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LiveOutcome {
-    /// The probability of success that the model gave it, 0–1.
+    /// The version that gave it.
+    pub version: u64,
+    /// The probability of success that this version gave it, 0–1.
     pub promised: f64,
     /// Whether it succeeded.
     pub succeeded: bool,
 }
 
-/// What live outcomes say of a model.
+/// What live outcomes say of the models that gave the signals.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LiveRecord {
     /// Closed signals.
     pub closed: usize,
     /// How many succeeded.
     pub succeeded: usize,
-    /// How many should have, by the model's own probabilities.
+    /// How many should have, by the models' own probabilities.
     pub expected: f64,
-    /// How many times likelier the outcomes are at their best under a shortfall than under the promise.
+    /// How many times likelier the outcomes are at their best under a shortfall than under the promises.
     pub against: f64,
-    /// The promise is broken.
+    /// The promises are broken.
     pub is_broken: bool,
+    /// How many outcomes came before the run of broken promises, where that most likely begins.
+    pub kept: usize,
 }
 
-/// Weighs outcomes, in order of time, against what was promised.
+/// The evidence for one shortfall.
+#[derive(Debug, Clone, Copy, Default)]
+struct Course {
+    /// Σ over all beginnings of their weight · the likelihood ratio since.
+    sum: f64,
+    /// The likelihood ratio since the likeliest beginning.
+    best: f64,
+    /// The outcomes before that one.
+    kept: usize,
+}
+
+impl Course {
+    /// Takes in the outcome that `before` others precede, and its likelihood ratio.
+    fn next(&mut self, before: usize, ratio: f64) {
+        self.sum = ((self.sum + weight(before)) * ratio).min(MOST);
+        if self.best <= 1.0 {
+            (self.best, self.kept) = (1.0, before);
+        }
+        self.best = (self.best * ratio).min(MOST);
+    }
+}
+
+/// What a beginning that `before` outcomes precede counts: one half, one sixth, one twelfth; 1 for all together.
+fn weight(before: usize) -> f64 {
+    1.0 / ((before as f64 + 1.0) * (before as f64 + 2.0))
+}
+
+/// Weighs outcomes, in order of time, against what was promised. They may be of several versions: each brings the promise of
+/// its own.
 ///
-/// For each shortfall θ the likelihood ratio Π (θp or 1 − θp) / (p or 1 − p) is a martingale when p is right and shrinks
-/// when success is likelier still. The mean of several is one too, so it ever reaches 1/[`LEVEL`] with a probability of at
-/// most [`LEVEL`] (Ville, *Étude critique de la notion de collectif*, 1939; Wald's sequential test, with a mixture of
-/// alternatives). So looking after each closed signal costs no confidence, which it would with a test of fixed size. What
-/// was proven once stays proven: the highest value counts.
+/// For each shortfall θ and each beginning the likelihood ratio Π (θp or 1 − θp) / (p or 1 − p) of the outcomes since is a
+/// martingale when each p is right, whichever model stated it, and shrinks when success is likelier still. The mean of several
+/// is one too, so it ever reaches 1/[`LEVEL`] with a probability of at most [`LEVEL`] (Ville, *Étude critique de la notion de
+/// collectif*, 1939; Wald's sequential test, with a mixture of alternatives). So looking after each closed signal costs no
+/// confidence, which it would with a test of fixed size. Without a choice of beginnings, what was kept for months would have to
+/// be made up for by a run of broken promises as long. What was proven once stays proven: the highest value counts.
 pub fn weigh(outcomes: &[LiveOutcome]) -> LiveRecord {
-    // Logarithms: the products of a few hundred outcomes leave the range of f64.
-    let mut ratios = [0.0f64; SHORTFALLS.len()];
-    let mut highest = 0.0f64;
+    let mut courses = [Course::default(); SHORTFALLS.len()];
     let (mut succeeded, mut expected) = (0, 0.0);
-    for (closed, outcome) in outcomes.iter().enumerate() {
+    let (mut highest, mut kept) = (0.0f64, 0);
+    for (before, outcome) in outcomes.iter().enumerate() {
         // A promise of certainty would be broken beyond repair by one failure.
         let p = outcome.promised.clamp(0.0, 0.999);
         expected += outcome.promised;
         succeeded += usize::from(outcome.succeeded);
-        for (ratio, theta) in ratios.iter_mut().zip(SHORTFALLS) {
-            *ratio += if outcome.succeeded { theta.ln() } else { ((1.0 - theta * p) / (1.0 - p)).ln() };
+        for (course, theta) in courses.iter_mut().zip(SHORTFALLS) {
+            course.next(before, if outcome.succeeded { theta } else { (1.0 - theta * p) / (1.0 - p) });
         }
-        if closed + 1 >= MIN_CLOSED {
-            let mean = ratios.iter().map(|ratio| ratio.min(700.0).exp()).sum::<f64>() / SHORTFALLS.len() as f64;
-            highest = highest.max(mean);
+        let closed = before + 1;
+        // Beginnings yet to come say nothing so far: their ratio is 1.
+        let to_come = 1.0 / (closed as f64 + 1.0);
+        let mean = courses.iter().map(|course| course.sum).sum::<f64>() / courses.len() as f64 + to_come;
+        if closed >= MIN_CLOSED && mean > highest {
+            highest = mean;
+            kept = courses.iter().max_by(|a, b| a.best.total_cmp(&b.best)).map_or(0, |course| course.kept);
         }
     }
-    LiveRecord { closed: outcomes.len(), succeeded, expected, against: highest, is_broken: highest >= 1.0 / LEVEL }
+    let is_broken = highest >= 1.0 / LEVEL;
+    LiveRecord { closed: outcomes.len(), succeeded, expected, against: highest, is_broken, kept }
 }
 
 #[cfg(test)]
@@ -67,31 +106,43 @@ mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
-    /// `count` outcomes promised at about 0.45 that come true at `share` of it.
+    /// `count` outcomes that come true at `share` of what was promised, which each version does otherwise; a new version serves
+    /// after every 24.
     fn outcomes(count: usize, share: f64, seed: u64) -> Vec<LiveOutcome> {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
-        (0..count)
-            .map(|_| {
-                let promised = random.random_range(0.35..0.55);
-                LiveOutcome { promised, succeeded: random.random_bool(share * promised) }
-            })
-            .collect()
+        let mut usual = 0.0;
+        let one = |n| {
+            if n % 24 == 0 {
+                usual = random.random_range(0.3..0.5);
+            }
+            let promised = usual + random.random_range(0.0..0.1);
+            LiveOutcome { version: 1 + n as u64 / 24, promised, succeeded: random.random_bool(share * promised) }
+        };
+        (0..count).map(one).collect()
     }
 
     #[test]
     fn worked_by_hand() {
-        // 30 failures promised at one half: each ratio is (1 − θ/2)³⁰ / ½³⁰.
-        let got = weigh(&[LiveOutcome { promised: 0.5, succeeded: false }; 30]);
-        let ratio = |theta: f64| ((1.0 - theta / 2.0) * 2.0).powi(30);
-        let mean = (ratio(0.9) + ratio(0.75) + ratio(0.5) + ratio(0.25)) / 4.0;
+        // 30 failures promised at one half: each counts (1 − θ/2) / ½, and n of them are the likelier the earlier one begins.
+        let failed = LiveOutcome { version: 1, promised: 0.5, succeeded: false };
+        let got = weigh(&[failed; 30]);
+        let ratio = |theta: f64| {
+            let begun_at = |n: f64| ((1.0 - theta / 2.0) * 2.0).powf(31.0 - n) / (n * (n + 1.0));
+            (1..=30).map(|n| begun_at(f64::from(n))).sum::<f64>()
+        };
+        let mean = (ratio(0.9) + ratio(0.75) + ratio(0.5) + ratio(0.25)) / 4.0 + 1.0 / 31.0;
         assert!((got.against / mean - 1.0).abs() < 1e-9 && got.is_broken);
-        assert_eq!((got.closed, got.succeeded, got.expected), (30, 0, 15.0));
-        let early = weigh(&[LiveOutcome { promised: 0.5, succeeded: false }; 29]);
+        assert_eq!((got.closed, got.succeeded, got.expected, got.kept), (30, 0, 15.0, 0));
+        let early = weigh(&[failed; 29]);
         assert!(!early.is_broken && early.against == 0.0, "29 are too few, whatever they say");
+        // All beginnings together count as one.
+        assert!(((0..1000).map(weight).sum::<f64>() + 1.0 / 1001.0 - 1.0).abs() < 1e-12);
+        let forever = weigh(&[failed; 5000]);
+        assert!(forever.against.is_finite() && forever.is_broken, "{forever:?}");
     }
 
     #[test]
-    fn a_kept_promise_is_seldom_called_broken_though_it_is_looked_at_each_time() {
+    fn kept_promises_are_seldom_called_broken_though_they_are_looked_at_each_time() {
         // What `weigh` says of 400 outcomes is whether it would have said so after any number of them.
         let broken = |share| (0..1000).filter(|&seed| weigh(&outcomes(400, share, seed)).is_broken).count();
         let kept = broken(1.0);
@@ -99,5 +150,23 @@ mod tests {
         assert!(broken(1.2) <= 2, "more successes than promised are no breach");
         let halved = broken(0.5);
         assert!(halved >= 990, "half of what was promised: {halved} of 1000 found");
+        let of_a_day = (0..1000).filter(|&seed| weigh(&outcomes(24, 0.5, seed)).is_broken).count();
+        assert_eq!(of_a_day, 0, "no version alone has closed enough");
+    }
+
+    #[test]
+    fn after_long_good_service_broken_promises_are_found_no_later_and_dated() {
+        let mut begun: Vec<i64> = (0..300)
+            .filter_map(|seed| {
+                let mut all = outcomes(1000, 1.0, seed);
+                all.extend(outcomes(250, 0.5, seed + 1000));
+                let record = weigh(&all);
+                record.is_broken.then(|| record.kept as i64 - 1000)
+            })
+            .collect();
+        assert!(begun.len() >= 290, "{} of 300 found within 250", begun.len());
+        begun.sort_unstable();
+        let [early, middle, late] = [1, 10, 19].map(|part| begun[begun.len() * part / 20]);
+        assert!(early > -60 && middle.abs() <= 12 && late < 60, "{early} {middle} {late}");
     }
 }

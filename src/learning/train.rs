@@ -98,7 +98,7 @@ pub(super) fn train(
     }
 
     let everything: Vec<usize> = (0..data.len()).collect();
-    let known = Known::new(&data, &everything, i64::MAX);
+    let known = Known::new(&data, &everything, data.horizon_ms);
     let evidence = raw.map(|rows| Evidence::of(rows.iter().map(|(_, held)| held)));
     let mut fit = |side: usize| -> Result<Side> {
         let targets = &data.sides[side];

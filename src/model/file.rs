@@ -1,7 +1,8 @@
 //! The file of a model: three lines of text and a body, so that `head -3` shows what it is.
 //!
-//! `signalloop model 3` · the CRC-32 of all that follows, in hex · the record as JSON · the model in postcard.
-//! Files of format 2, whose sides have no payoff, and of format 1, whose models have no lineage either, are read too.
+//! `signalloop model 3` · the CRC-32 of all that follows, in hex · the record as JSON · the model in postcard, and behind it,
+//! also in postcard, since when it was continued. Files of format 2, whose sides have no payoff and which do not say that, and of
+//! format 1, whose models have no lineage either, are read too.
 
 use super::forest::Forest;
 use super::lineage::Lineage;
@@ -43,6 +44,7 @@ pub fn encode(model: &Model) -> Result<Vec<u8>> {
     let mut body = serde_json::to_vec(&model.record).map_err(|e| internal(&e))?;
     body.push(b'\n');
     let body = postcard::to_extend(model, body).map_err(|e| internal(&e))?;
+    let body = postcard::to_extend(&model.lineage.full_ms, body).map_err(|e| internal(&e))?;
     let mut file = MAGIC.to_vec();
     file.extend_from_slice(format!("{:08x}\n", crc32fast::hash(&body)).as_bytes());
     file.extend_from_slice(&body);
@@ -85,7 +87,10 @@ fn decode_any(bytes: &[u8], path: &Path) -> Result<Model> {
     let start = body.iter().position(|byte| *byte == b'\n').map_or(body.len(), |at| at + 1);
     let body = &body[start..];
     let decoded = match format {
-        3 => postcard::from_bytes(body),
+        3 => postcard::from_bytes::<(Model, _)>(body).map(|(mut model, full_ms)| {
+            model.lineage.full_ms = full_ms;
+            model
+        }),
         2 => postcard::from_bytes::<((Record, OldSide, OldSide), Lineage)>(body)
             .map(|(old, lineage)| of_old(old, lineage)),
         _ => postcard::from_bytes(body).map(|old| of_old(old, Lineage::default())),
@@ -97,5 +102,20 @@ fn decode_any(bytes: &[u8], path: &Path) -> Result<Model> {
         Ok(model) if model.is_sound() => Ok(model),
         Ok(_) => refuse(path, "its rates are not between 0 and 1".to_owned()),
         Err(e) => refuse(path, format!("it cannot be decoded ({e})")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_says_since_when_a_model_was_continued() {
+        let path = Path::new("v000007.model");
+        let market = Market::parse("BTCUSDT", "1h").unwrap();
+        let mut model = decode(include_bytes!("../../tests/fixtures/champion.model"), path, &market, 7).unwrap();
+        model.lineage.full_ms = Some(1_750_000_000_000);
+        let file = encode(&model).unwrap();
+        assert_eq!(decode(&file, path, &market, 7).unwrap(), model);
     }
 }

@@ -96,6 +96,11 @@ pub enum Decision {
 }
 
 impl Decision {
+    /// Whether it rests on a comparison with the champion.
+    pub fn compares(self) -> bool {
+        !matches!(self, Self::FirstModel | Self::ChampionUnusable | Self::OtherSignalShape)
+    }
+
     /// Whether the challenger goes into service.
     pub fn promotes(self) -> bool {
         !matches!(self, Self::WorseLogLoss | Self::LessProfit | Self::WorseThanConstant)

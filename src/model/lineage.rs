@@ -75,6 +75,10 @@ pub struct Lineage {
     pub evidence: [Evidence; 2],
     /// The newest held-out predictions, oldest first, each made by a forest of rows decided before.
     pub held_out: VecDeque<HeldOut>,
+    /// The horizon of the full training that it continues, UTC epoch ms; `None` for a full training, and where the signalloop
+    /// that continued it first knew of no such thing. It stands behind the rest in a file, where that one passes over it.
+    #[serde(skip)]
+    pub full_ms: Option<i64>,
 }
 
 impl Lineage {
@@ -83,6 +87,12 @@ impl Lineage {
         self.held_out.extend(rows);
         let over = self.held_out.len().saturating_sub(KEPT);
         self.held_out.drain(..over);
+    }
+
+    /// The held-out rows of bars since the full training, oldest first; none where that is not known.
+    pub fn since_full(&self) -> Vec<HeldOut> {
+        let of = |full_ms| self.held_out.iter().filter(move |row| row.time_ms >= full_ms).copied();
+        self.full_ms.into_iter().flat_map(of).collect()
     }
 
     /// The held-out row of a bar.

@@ -163,7 +163,12 @@ pub enum Champion {
     /// Nothing yet.
     None,
     /// Something that cannot be read.
-    Unusable(Error),
+    Unusable {
+        /// Which version; `None` when that cannot be read either.
+        version: Option<u64>,
+        /// Why not.
+        error: Error,
+    },
     /// This model.
     Model(Arc<Model>),
 }

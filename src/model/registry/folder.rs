@@ -43,14 +43,6 @@ impl Folder {
     fn ledger_path(&self) -> PathBuf {
         self.folder.join("ledger.jsonl")
     }
-
-    /// What a market's folder says; `None` when it says nothing.
-    fn state(&self, market: &Market) -> Result<Option<State>> {
-        let folder = self.of(market);
-        let from_before =
-            || State { champion: Some(0), reason: "from before there were versions".to_owned(), ..State::default() };
-        Ok(State::read(&folder.join(POINTER))?.or_else(|| folder.join(UNVERSIONED).is_file().then(from_before)))
-    }
 }
 
 impl Shelf for Folder {
@@ -88,6 +80,13 @@ impl Shelf for Folder {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(Error::io("read", &path, e)),
         }
+    }
+
+    fn state(&self, market: &Market) -> Result<Option<State>> {
+        let folder = self.of(market);
+        let from_before =
+            || State { champion: Some(0), reason: "from before there were versions".to_owned(), ..State::default() };
+        Ok(State::read(&folder.join(POINTER))?.or_else(|| folder.join(UNVERSIONED).is_file().then(from_before)))
     }
 
     fn states(&self) -> Result<Vec<(Market, Result<State>)>> {

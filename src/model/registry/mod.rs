@@ -112,12 +112,26 @@ impl Registry {
         loaded.get(market).filter(|loaded| loaded.mark == mark)?.model.clone().ok()
     }
 
-    /// What is in service, to compare a challenger with.
+    /// What is in service, to compare a challenger with: never what [`Self::get`] serves in its place while it cannot be read.
     pub fn champion(&self, market: &Market) -> Result<Champion> {
-        match self.champion_version(market).and_then(|_| self.get(market)) {
+        let version = match self.champion_version(market) {
+            Ok(version) => version,
+            Err(Error::NoModel { .. }) => return Ok(Champion::None),
+            Err(error @ Error::ModelFile { .. }) => return Ok(Champion::Unusable { version: None, error }),
+            Err(other) => return Err(other),
+        };
+        let model = match self.get(market) {
+            Ok(other) if other.version() != version => match self.read(market, version) {
+                Ok(Some(model)) => Ok(Arc::new(model)),
+                Ok(None) => self.missing(market, version),
+                Err(error) => Err(error),
+            },
+            model => model,
+        };
+        match model {
             Ok(model) => Ok(Champion::Model(model)),
             Err(Error::NoModel { .. }) => Ok(Champion::None),
-            Err(damaged @ Error::ModelFile { .. }) => Ok(Champion::Unusable(damaged)),
+            Err(error @ Error::ModelFile { .. }) => Ok(Champion::Unusable { version: Some(version), error }),
             Err(other) => Err(other),
         }
     }
@@ -155,10 +169,11 @@ impl Registry {
         let mut state = self.state_to_change(&market, &*change)?;
         let expected = match against {
             Champion::None => None,
-            Champion::Unusable(_) => state.champion,
+            Champion::Unusable { version, .. } => *version,
             Champion::Model(model) => Some(model.version()),
         };
-        if state.champion != expected {
+        // What is lost stands against nothing, or nobody could ever put it right.
+        if state.champion != expected && change.state().is_ok() {
             return Ok(None);
         }
         (trial.version, trial.champion) = (state.next, state.champion);
@@ -169,7 +184,7 @@ impl Registry {
         let mut versions = Vec::new();
         if trial.promoted {
             versions.push((trial.version, file::encode(&model)?));
-            state.promote(trial.version, trial.at_ms, &trial.reason);
+            state.promote(trial.version, trial.at_ms, &trial.reason, trial.decision.compares());
         }
         let entries = vec![Entry::Training(Box::new(trial.clone()))];
         let Some(mark) = change.commit(Next { state, versions, entries, fence: fence.cloned() })? else {
@@ -187,7 +202,8 @@ impl Registry {
     /// `fence`, only its holder may do so.
     ///
     /// # Errors
-    /// [`Error::NoPredecessor`] when there is none; as [`Self::submit`].
+    /// [`Error::NoPredecessor`] when there is none; [`Error::ModelFile`] when it cannot be told which there are; as
+    /// [`Self::submit`].
     pub fn rollback(
         &self,
         market: &Market,
@@ -197,29 +213,90 @@ impl Registry {
         at_ms: i64,
         fence: Option<&Fence>,
     ) -> Result<Option<Rollback>> {
+        let rollback = Rollback { at_ms, market: market.clone(), from, to: 0, automatic, reason: reason.to_owned() };
+        self.take_back(rollback, |_| true, fence)
+    }
+
+    /// [`Self::rollback`] by live results, to a version that was in service before version `run` was: from that one on
+    /// promises were broken.
+    ///
+    /// # Errors
+    /// As [`Self::rollback`].
+    pub fn rollback_before(
+        &self,
+        market: &Market,
+        from: u64,
+        run: u64,
+        reason: &str,
+        at_ms: i64,
+    ) -> Result<Option<Rollback>> {
+        let rollback =
+            Rollback { at_ms, market: market.clone(), from, to: 0, automatic: true, reason: reason.to_owned() };
+        self.take_back(rollback, |version| version < run, None)
+    }
+
+    /// The version in service, and from when on live outcomes say something of it and of those that led to it, UTC epoch ms.
+    ///
+    /// # Errors
+    /// [`Error::NoModel`]; [`Error::ModelFile`] when it cannot be told which is in service; [`Error::Store`].
+    pub fn weighed_since(&self, market: &Market) -> Result<(u64, i64)> {
+        let state = self.shelf.state(market)?.unwrap_or_default();
+        state.champion.map(|version| (version, state.weighed_since_ms())).ok_or_else(|| no_model(market))
+    }
+
+    /// Begins to weigh live outcomes anew, at `at_ms`, while version `champion` is in service: what they said led to all that
+    /// it can lead to.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Store`].
+    pub fn weigh_anew(&self, market: &Market, champion: u64, at_ms: i64) -> Result<()> {
         let change = self.shelf.change(market)?;
         let mut state = self.state_to_change(market, &*change)?;
-        if state.champion != Some(from) {
+        if state.champion == Some(champion) {
+            state.weighed_since_ms = Some(at_ms);
+            change.commit(Next { state, versions: Vec::new(), entries: Vec::new(), fence: None })?;
+        }
+        Ok(())
+    }
+
+    /// Carries out a rollback to the newest predecessor that `may_serve`, and says which that is.
+    fn take_back(
+        &self,
+        mut rollback: Rollback,
+        may_serve: impl Fn(u64) -> bool,
+        fence: Option<&Fence>,
+    ) -> Result<Option<Rollback>> {
+        let market = rollback.market.clone();
+        let change = self.shelf.change(&market)?;
+        // Where what it said is lost, nothing is known that could be gone back to.
+        change.state()?;
+        let mut state = self.state_to_change(&market, &*change)?;
+        if state.champion != Some(rollback.from) {
             return Ok(None);
         }
-        let (to, model) = loop {
+        let model = loop {
             let Some(to) = state.predecessors.pop() else {
-                return Err(Error::NoPredecessor { market: market.to_string(), version: from });
+                return Err(Error::NoPredecessor { market: market.to_string(), version: rollback.from });
             };
-            match self.read(market, to) {
-                Ok(Some(model)) => break (to, model),
+            if !may_serve(to) {
+                continue;
+            }
+            rollback.to = to;
+            match self.read(&market, to) {
+                Ok(Some(model)) => break model,
                 // It is there, only out of reach.
                 Err(error) if is_passing(&error) => return Err(error),
                 Ok(None) | Err(_) => {}
             }
         };
-        let rollback = Rollback { at_ms, market: market.clone(), from, to, automatic, reason: reason.to_owned() };
-        state.champion = Some(to);
-        (state.since_ms, state.reason) = (at_ms, format!("rolled back from version {from}: {reason}"));
+        state.champion = Some(rollback.to);
+        state.since_ms = rollback.at_ms;
+        state.reason = format!("rolled back from version {}: {}", rollback.from, rollback.reason);
+        state.weighed_since_ms = Some(rollback.at_ms);
         let entries = vec![Entry::Rollback(rollback.clone())];
         let next = Next { state, versions: Vec::new(), entries, fence: fence.cloned() };
         let Some(mark) = change.commit(next)? else { return Ok(None) };
-        self.serve(market, mark, Arc::new(model));
+        self.serve(&market, mark, Arc::new(model));
         Ok(Some(rollback))
     }
 

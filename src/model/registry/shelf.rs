@@ -62,6 +62,9 @@ pub(super) trait Shelf: Send + Sync {
     /// A version as the bytes of its file; `None` when it is not there.
     fn bytes(&self, market: &Market, version: u64) -> Result<Option<Vec<u8>>>;
 
+    /// What a market's state says; `None` where there is none.
+    fn state(&self, market: &Market) -> Result<Option<State>>;
+
     /// Every market that has a state, by name.
     fn states(&self) -> Result<Vec<(Market, Result<State>)>>;
 

@@ -326,12 +326,17 @@ impl Shelf for Table {
         }
     }
 
+    fn state(&self, market: &Market) -> Result<Option<State>> {
+        let found = self.find(market)?;
+        found.state.map(|text| self.decoded(market, &text)).transpose()
+    }
+
     fn states(&self) -> Result<Vec<(Market, Result<State>)>> {
         let rows = self.ask(|open| Box::pin(async move { open.states().await }))?;
         let mut states: Vec<_> = rows
             .into_iter()
             .map(|(market, text)| {
-                let state = self.state(&market, &text);
+                let state = self.decoded(&market, &text);
                 (market, state)
             })
             .collect();
@@ -351,12 +356,7 @@ impl Shelf for Table {
     }
 
     fn change<'a>(&'a self, market: &Market) -> Result<Box<dyn Change + 'a>> {
-        let of = market.clone();
-        let found = self.ask(move |open| {
-            let of = of.clone();
-            Box::pin(async move { open.find(&of).await })
-        })?;
-        Ok(Box::new(Changing { table: self, market: market.clone(), found }))
+        Ok(Box::new(Changing { table: self, market: market.clone(), found: self.find(market)? }))
     }
 
     fn revision(&self) -> u64 {
@@ -380,7 +380,15 @@ impl Shelf for Table {
 }
 
 impl Table {
-    fn state(&self, market: &Market, text: &str) -> Result<State> {
+    fn find(&self, market: &Market) -> Result<Found> {
+        let of = market.clone();
+        self.ask(move |open| {
+            let of = of.clone();
+            Box::pin(async move { open.find(&of).await })
+        })
+    }
+
+    fn decoded(&self, market: &Market, text: &str) -> Result<State> {
         serde_json::from_str(text).or_else(|e| file::refuse(&self.path(market, None), format!("it is damaged ({e})")))
     }
 }
@@ -394,7 +402,7 @@ struct Changing<'a> {
 
 impl Change for Changing<'_> {
     fn state(&self) -> Result<Option<State>> {
-        self.found.state.as_ref().map(|text| self.table.state(&self.market, text)).transpose()
+        self.found.state.as_ref().map(|text| self.table.decoded(&self.market, text)).transpose()
     }
 
     fn versions(&self) -> Result<Vec<u64>> {
