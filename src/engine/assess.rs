@@ -158,6 +158,7 @@ fn lesson(record: &Record) -> Option<Lesson> {
     Some(Lesson {
         case: Case::of(&record.signal)?,
         success: closing.outcome.succeeded()?,
+        given_ms: record.signal.timestamp_ms,
         closed_ms: closing.closed_ms,
     })
 }

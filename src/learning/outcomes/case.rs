@@ -70,6 +70,8 @@ pub struct Lesson {
     pub case: Case,
     /// Whether it succeeded.
     pub success: bool,
+    /// When it was given, UTC epoch ms.
+    pub given_ms: i64,
     /// When it closed, UTC epoch ms.
     pub closed_ms: i64,
 }

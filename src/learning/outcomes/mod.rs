@@ -7,6 +7,9 @@ mod change;
 mod forest;
 mod layout;
 mod learner;
+mod lives;
+#[cfg(test)]
+mod overlap;
 mod patterns;
 mod reasons;
 mod region;
