@@ -75,3 +75,11 @@ pub struct Lesson {
     /// When it closed, UTC epoch ms.
     pub closed_ms: i64,
 }
+
+impl Lesson {
+    /// Sorts lessons by when they closed. What closed together goes by what is known of it, so that it does not matter which
+    /// one was learned first.
+    pub fn order(&self) -> impl Ord + use<'_> {
+        (self.closed_ms, self.given_ms, self.case.symbol().as_str(), self.case.timeframe().millis())
+    }
+}

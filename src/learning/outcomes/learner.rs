@@ -144,10 +144,11 @@ struct Row<'a> {
     old: bool,
 }
 
-/// The evidence in the order in which it was learned.
+/// The evidence in order of closing, whatever the order in which it was learned.
 fn rows(evidence: &Evidence) -> Vec<Row<'_>> {
     let learned = evidence.lessons.iter().enumerate();
-    let dated: Vec<(&Lesson, bool)> = learned.map(|(at, lesson)| (&**lesson, at < evidence.changed_at)).collect();
+    let mut dated: Vec<(&Lesson, bool)> = learned.map(|(at, lesson)| (&**lesson, at < evidence.changed_at)).collect();
+    dated.sort_by_key(|(lesson, _)| lesson.order());
     let lessons: Vec<&Lesson> = dated.iter().map(|(lesson, _)| *lesson).collect();
     let unique = lives::uniqueness(&lessons);
     let blocks = lives::blocks(&lessons, &unique);
