@@ -91,7 +91,8 @@ impl Learner {
     /// Takes a model that was grown from earlier evidence, counts what has come since, and lets go of the oldest lessons
     /// beyond [`MAX_LESSONS`]: here, where no other model is being grown that numbers them as they were.
     pub fn adopt(&mut self, mut model: OutcomeModel) {
-        self.overdue = false;
+        // A change called meanwhile asks for another one.
+        self.overdue = model.changed_at != self.evidence.changed_at;
         for (lesson, weight) in self.evidence.lessons.iter().zip(&self.counted).skip(model.learned) {
             model.count(lesson, *weight);
         }
@@ -127,6 +128,8 @@ pub struct OutcomeModel {
     reasons: Reasons,
     /// Lessons that it was grown from; those since are counted only.
     learned: usize,
+    /// Which of them were from before the last change.
+    changed_at: usize,
     /// The sum of their weights.
     effective: f64,
 }
@@ -170,7 +173,7 @@ impl OutcomeModel {
         };
         let grown = discounts.iter().map(|discount| Self::grow_with(&rows, *discount, seed));
         let best = grown.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(model, _)| model).unwrap_or_default();
-        Self { learned: rows.len(), ..best }
+        Self { learned: rows.len(), changed_at: evidence.changed_at, ..best }
     }
 
     /// A model for which lessons from before the change count `discount`, and its loss on unseen lessons since.
@@ -287,7 +290,7 @@ mod tests {
         assert_eq!(learner.lessons().len(), MAX_LESSONS + 30, "not before: a model may be growing");
         learner.evidence.changed_at = 70;
         // Grown from all but the last twenty.
-        learner.adopt(OutcomeModel { learned: MAX_LESSONS + 10, ..OutcomeModel::default() });
+        learner.adopt(OutcomeModel { learned: MAX_LESSONS + 10, changed_at: 70, ..OutcomeModel::default() });
         assert_eq!(learner.lessons().len(), MAX_LESSONS);
         assert_eq!(learner.lessons()[0].given_ms, 30 * HOUR_MS);
         assert_eq!((learner.evidence.changed_at, learner.model.learned), (40, MAX_LESSONS - 20));
@@ -295,5 +298,19 @@ mod tests {
         assert!(!learner.is_overdue());
         (0..MAX_LESSONS / GROWTH).for_each(|n| learner.learn(lesson(n)));
         assert!(learner.is_overdue());
+    }
+
+    #[test]
+    fn a_change_called_while_a_model_grew_asks_for_another() {
+        let mut learner = Learner::default();
+        (0..100).for_each(|n| learner.learn(lesson(n)));
+        let growing = learner.evidence();
+        learner.evidence.changed_at = 90;
+        learner.overdue = true;
+        learner.adopt(OutcomeModel::grow(&growing, 7));
+        assert!(learner.is_overdue(), "it knows nothing of the change");
+        learner.adopt(OutcomeModel::grow(&learner.evidence(), 7));
+        assert!(!learner.is_overdue());
+        assert!(learner.model().effective() <= 10.0, "{}", learner.model().effective());
     }
 }
