@@ -9,6 +9,7 @@ use super::layout::Layout;
 use super::lives::{self, Lives};
 use super::reasons::Reasons;
 use crate::learning::time_decay;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Closed signals learned from at most: the newest.
@@ -75,6 +76,24 @@ impl Learner {
             self.overdue = true;
         }
         self.model.count(&lesson, weight);
+    }
+
+    /// Learns from the front of a backlog as much as the model in service may judge. What it leaves comes once a new model is
+    /// grown: so a backlog teaches what the same outcomes would have taught one by one.
+    ///
+    /// A model that was never grown departs from everything, and one that a change has overtaken departs from all that
+    /// follows; the test for a change would take either for one more change.
+    pub fn learn_some(&mut self, backlog: &mut VecDeque<Lesson>) {
+        while self.may_judge(backlog.len()) {
+            let Some(lesson) = backlog.pop_front() else { return };
+            self.learn(lesson);
+        }
+    }
+
+    fn may_judge(&self, waiting: usize) -> bool {
+        let learned = self.model.learned;
+        let many = waiting > learned / GROWTH;
+        self.evidence.lessons.len() - learned < learned.max(MIN_LESSONS) && !(self.overdue && many)
     }
 
     /// Is it time to grow the model anew?

@@ -13,6 +13,8 @@ mod overlap;
 mod patterns;
 mod reasons;
 mod region;
+#[cfg(test)]
+mod replay;
 
 pub use case::{Case, Lesson};
 pub use forest::{Growth, OutcomeForest, Table};
