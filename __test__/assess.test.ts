@@ -2,24 +2,26 @@ import { SignalLoop, type Assessment, type Pattern } from '..'
 import { runNode } from './helpers/child'
 import { newHome } from './helpers/home'
 
+const HOUR = 3_600_000
+
 const levels = { pair: 'BTC/USDT', signalType: 'BUY', entryPrice: 100, stopLoss: 98, takeProfit: 104 } as const
 
 async function learned(home: string) {
   const loop = new SignalLoop({ home })
-  const at = Date.now() - 3_600_000
+  // One after the other: what is under way at the same time would not be worth so many.
+  const first = Date.now() - 121 * HOUR
   const signals = Array.from({ length: 120 }, (_, i) => ({
     ...levels,
     id: `s${i}`,
     confidence: 70,
-    timestamp: at,
+    timestamp: first + i * HOUR,
     indicators: { rsi: i % 2 === 0 ? 75 + (i % 10) : 40 + (i % 10), 'my own': i % 7 },
   }))
-  await loop.feedbackTracker.recordSignals(signals)
-  await Promise.all(
-    signals.map(({ id, indicators }) =>
-      loop.feedbackTracker.updateOutcome({ signalId: id, outcome: indicators.rsi > 70 ? 'STOPPED_OUT' : 'TOOK_PROFIT' }),
-    ),
-  )
+  for (const signal of signals) {
+    await loop.feedbackTracker.recordSignal(signal)
+    const price = signal.indicators.rsi > 70 ? signal.stopLoss : signal.takeProfit
+    expect(await loop.feedbackTracker.onPrice(signal.pair, price, signal.timestamp + HOUR)).toHaveLength(1)
+  }
   return loop
 }
 

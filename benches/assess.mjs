@@ -11,11 +11,16 @@ const NAMES = ['rsi', 'macd', 'volumeRatio', 'adx', 'atr', 'obv', 'cci', 'mfi', 
 /** How long a model may take to be grown from all outcomes, on a thread of its own, before what it serves is measured. */
 const PATIENCE_MS = 120_000
 
-const signal = (n, timestamp) => {
+/** One after the other: signals of one time would not be worth so many. */
+const HOUR = 3_600_000
+const FIRST = Date.UTC(2020, 0, 1)
+const givenAt = (n) => FIRST + n * HOUR
+
+const signal = (n) => {
   const buy = n % 2 === 0
   const indicators = Object.fromEntries(NAMES.map((name, at) => [name, (n * 7919 * (at + 3)) % 101]))
   return {
-    id: `s${n}`, pair: SYMBOLS[n % SYMBOLS.length], signalType: buy ? 'BUY' : 'SELL', confidence: 60, timestamp, indicators,
+    id: `s${n}`, pair: SYMBOLS[n % SYMBOLS.length], signalType: buy ? 'BUY' : 'SELL', confidence: 60, timestamp: givenAt(n), indicators,
     entryPrice: 100, stopLoss: buy ? 98 : 102, takeProfit: buy ? 104 : 96,
   }
 }
@@ -35,15 +40,17 @@ async function measure({ folder, quick, rounds }) {
   const loop = new SignalLoop({ home: folder })
   loop.configure({ durability: 'os' })
   const tracker = loop.feedbackTracker
-  const timestamp = Date.now() - 3_600_000
-  const close = (n) => tracker.updateOutcome({ signalId: `s${n}`, outcome: signal(n).indicators.rsi > 60 ? 'STOPPED_OUT' : 'TOOK_PROFIT' })
+  const close = (n) => {
+    const { pair, stopLoss, takeProfit, indicators } = signal(n)
+    return tracker.onPrice(pair, indicators.rsi > 60 ? stopLoss : takeProfit, givenAt(n) + HOUR)
+  }
   const calls = quick ? 300 : 3_000
   const outcomes = quick ? 30 : 100
   try {
-    await tracker.recordSignals(Array.from({ length: CLOSED + rounds * outcomes }, (_, n) => signal(n, timestamp)))
+    await tracker.recordSignals(Array.from({ length: CLOSED + rounds * outcomes }, (_, n) => signal(n)))
     await Promise.all(Array.from({ length: CLOSED }, (_, n) => close(n)))
     // Its rsi is 9: once all outcomes are learned, it is known to succeed.
-    const asked = signal(5, timestamp)
+    const asked = signal(5)
     const knows = ({ closed, successProbability, baseRate }) => closed === CLOSED && successProbability > baseRate + 0.2
     for (const begin = performance.now(); !knows(await tracker.assess(asked)); ) {
       if (performance.now() - begin > PATIENCE_MS) throw new Error('no model was grown in time')
@@ -51,7 +58,7 @@ async function measure({ folder, quick, rounds }) {
     }
     const [assessing, learning] = [[], []]
     for (let round = 0; round < rounds; round++) {
-      assessing.push(median(await each(calls, (n) => tracker.assess(signal(n, timestamp)))))
+      assessing.push(median(await each(calls, (n) => tracker.assess(signal(n)))))
       const first = CLOSED + round * outcomes
       const learned = await each(outcomes, async (n) => {
         await close(first + n)

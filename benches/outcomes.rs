@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use signalloop::barrier::Direction;
 use signalloop::learning::outcomes::{Case, Learner, Lesson, MAX_LESSONS, OutcomeModel};
 use signalloop::symbol::Market;
+use signalloop::time::HOUR_MS;
 use std::hint::black_box;
 
 const NAMES: [&str; 12] = [
@@ -26,7 +27,7 @@ const NAMES: [&str; 12] = [
 ];
 const SYMBOLS: [&str; 5] = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "ADAUSDT", "XRPUSDT"];
 
-fn lesson(rng: &mut ChaCha8Rng, closed_ms: i64) -> Lesson {
+fn lesson(rng: &mut ChaCha8Rng, hour: i64) -> Lesson {
     let indicators: Vec<_> = NAMES.iter().map(|name| ((*name).to_owned(), rng.random_range(0.0..100.0))).collect();
     let case = Case {
         market: Market::parse(SYMBOLS[rng.random_range(0..5)], "1h").expect("a market"),
@@ -39,7 +40,8 @@ fn lesson(rng: &mut ChaCha8Rng, closed_ms: i64) -> Lesson {
         indicators,
     };
     let rate = if case.indicators[0].1 > 70.0 { 0.3 } else { 0.65 };
-    Lesson { success: rng.random_bool(rate), case, closed_ms }
+    let given_ms = hour * HOUR_MS;
+    Lesson { success: rng.random_bool(rate), case, given_ms, closed_ms: given_ms + HOUR_MS }
 }
 
 fn outcomes(criterion: &mut Criterion) {

@@ -12,7 +12,7 @@ use signalloop::error::Error;
 use signalloop::learning::outcomes::{Case, Learner, Lesson, OutcomeModel, Pattern, find_patterns};
 use signalloop::signal::{Signal, Source};
 use signalloop::symbol::Market;
-use signalloop::time::Tz;
+use signalloop::time::{Clock, HOUR_MS, Tz};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -46,7 +46,8 @@ fn lessons(count: usize, overbought_rate: f64, seed: u64) -> Vec<Lesson> {
     let mut lesson = |i: usize| {
         let case = case(&mut rng);
         let success = rng.random_bool(if overbought(&case) { overbought_rate } else { 0.6 });
-        Lesson { case, success, closed_ms: 1_700_000_000_000 + i as i64 * 3_600_000 }
+        let given_ms = 1_700_000_000_000 + i as i64 * HOUR_MS;
+        Lesson { case, success, given_ms, closed_ms: given_ms + HOUR_MS }
     };
     (0..count).map(&mut lesson).collect()
 }
@@ -94,8 +95,9 @@ fn without_evidence_the_levels_speak_and_outcomes_count_at_once() {
     assert!((chances.probability - 0.3).abs() < 1e-12 && (chances.base_rate - 0.3).abs() < 1e-12);
     learner = learned(lessons(300, 0.6, 2));
     let before = learner.model().chances(&asked).probability;
-    for _ in 0..5 {
-        learner.learn(Lesson { case: asked.clone(), success: false, closed_ms: 1_800_000_000_000 });
+    for i in 0..5 {
+        let given_ms = 1_800_000_000_000 + i * HOUR_MS;
+        learner.learn(Lesson { case: asked.clone(), success: false, given_ms, closed_ms: given_ms + HOUR_MS });
     }
     assert!(!learner.is_overdue(), "the trees stand");
     assert!(learner.model().chances(&asked).probability < before, "and yet count five losses of the very same signal");
@@ -127,13 +129,14 @@ fn reasons_name_the_record_of_signals_like_it() {
     assert!(reasons.iter().all(|reason| reason.contains(" succeeded")), "{reasons:?}");
 }
 
-fn open(home: &Path) -> Arc<SignalLoop> {
-    Arc::new(SignalLoop::open(Options { home: Some(home.to_owned()), ..Options::default() }).unwrap())
+fn open(home: &Path, clock: &Clock) -> Arc<SignalLoop> {
+    let options = Options { home: Some(home.to_owned()), clock: clock.clone(), ..Options::default() };
+    Arc::new(SignalLoop::open(options).unwrap())
 }
 
-fn signal(id: &str, rsi: f64) -> Value {
+fn signal(id: &str, rsi: f64, given_ms: i64) -> Value {
     json!({
-        "id": id, "pair": "BTC/USDT", "signalType": "BUY", "confidence": 70, "timestamp": 1_700_000_000_000_i64,
+        "id": id, "pair": "BTC/USDT", "signalType": "BUY", "confidence": 70, "timestamp": given_ms,
         "entryPrice": 100.0, "stopLoss": 98.0, "takeProfit": 104.0, "indicators": { "rsi": rsi },
     })
 }
@@ -142,20 +145,22 @@ fn read(signal: Value, source: Source) -> Result<Signal, Error> {
     Signal::from_value(signal, source, Tz::UTC)
 }
 
-async fn live(core: &Arc<SignalLoop>, name: &str, rsi: f64, outcome: Outcome, count: usize) {
-    let ids: Vec<String> = (0..count).map(|i| format!("{name}-{i}")).collect();
-    let signals =
-        ids.iter().enumerate().map(|(i, id)| read(signal(id, rsi + i as f64 / 10.0), Source::Caller).unwrap());
-    core.record(signals.collect()).await.unwrap();
-    for id in &ids {
-        assert!(core.close_signal(id, outcome, None, None).await.unwrap());
+/// Signals one after the other, each closed an hour after it was given.
+async fn live(core: &Arc<SignalLoop>, clock: &Clock, name: &str, rsi: f64, outcome: Outcome, count: usize) {
+    for i in 0..count {
+        let id = format!("{name}-{i}");
+        let signal = signal(&id, rsi + i as f64 / 10.0, clock.now_ms());
+        core.record(vec![read(signal, Source::Caller).unwrap()]).await.unwrap();
+        clock.set(clock.now_ms() + HOUR_MS);
+        assert!(core.close_signal(&id, outcome, None, None).await.unwrap());
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_process_of_the_home_learns_the_same() {
     let home = tempfile::tempdir().unwrap();
-    let (here, there) = (open(home.path()), open(home.path()));
+    let clock = Clock::standing(1_700_000_000_000);
+    let (here, there) = (open(home.path(), &clock), open(home.path(), &clock));
     let asked = |rsi: f64| {
         let asked = json!({ "pair": "BTCUSDT", "signalType": "BUY", "entryPrice": 100.0, "stopLoss": 98.0,
             "takeProfit": 104.0, "indicators": { "rsi": rsi } });
@@ -169,8 +174,8 @@ async fn another_process_of_the_home_learns_the_same() {
     assert!((empty.threshold - (1.0 + 0.05) / 3.0).abs() < 1e-9 && !empty.take);
     assert!(empty.reasons.iter().any(|reason| reason.contains("no signal has closed yet")), "{:?}", empty.reasons);
 
-    live(&here, "hot", 75.0, Outcome::StoppedOut, 60).await;
-    live(&here, "calm", 40.0, Outcome::TookProfit, 60).await;
+    live(&here, &clock, "hot", 75.0, Outcome::StoppedOut, 60).await;
+    live(&here, &clock, "calm", 40.0, Outcome::TookProfit, 60).await;
     assert!(there.try_assess(asked(78.0)).unwrap().is_err(), "outcomes of another process are to be learned");
     let (hot, calm) = (there.assess(asked(78.0)).await.unwrap(), there.assess(asked(43.0)).await.unwrap());
     assert_eq!(hot.closed, 120);
@@ -179,6 +184,8 @@ async fn another_process_of_the_home_learns_the_same() {
     assert_eq!(there.assess(asked(78.0)).await.unwrap(), hot, "asking changes nothing");
     assert_eq!(there.try_assess(asked(78.0)).unwrap().unwrap(), hot, "nothing is waited for");
     assert_eq!(here.assess(asked(78.0)).await.unwrap(), hot, "both learned the same");
+    let worth = hot.effective_sample_size;
+    assert!((100.0..=120.0).contains(&worth), "one after the other, and none forgotten: {worth}");
     let found = there.patterns(None, None).await.unwrap();
     assert!(found.iter().any(|pattern| pattern.rule.contains("rsi")), "{found:?}");
     assert_eq!(there.patterns(Some(signalloop::symbol::Symbol::parse("ETHUSDT").unwrap()), None).await.unwrap(), []);

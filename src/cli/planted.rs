@@ -8,7 +8,7 @@ use crate::feedback::FILES;
 use crate::learning::outcomes::Pattern;
 use crate::order;
 use crate::signal::{Signal, Source};
-use crate::time::{Clock, DAY_MS, Tz};
+use crate::time::{Clock, DAY_MS, HOUR_MS, Tz};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
@@ -88,9 +88,10 @@ pub async fn learn(home: PathBuf, seed: u64, start_ms: i64, weeks: u32, output: 
     for week in 1..=weeks {
         let mut sums = Week::default();
         for _ in 0..7 {
-            let day = day(&core, &mut market, clock.now_ms()).await?;
+            let begin_ms = clock.now_ms();
+            let day = day(&core, &mut market, &clock).await?;
             sums = Week { all: sums.all + day.all, taken: sums.taken + day.taken, best: sums.best + day.best };
-            clock.set(clock.now_ms() + DAY_MS);
+            clock.set(begin_ms + DAY_MS);
         }
         let week_of = Week { all: sums.all / 7.0, taken: sums.taken / 7.0, best: sums.best / 7.0 };
         let Week { all, taken, best } = week_of;
@@ -108,18 +109,22 @@ pub async fn learn(home: PathBuf, seed: u64, start_ms: i64, weeks: u32, output: 
     Ok(json!({ "weeks": told, "patterns": patterns.iter().map(|pattern| &pattern.rule).collect::<Vec<_>>() }))
 }
 
-/// A day's signals are all assessed before any of them closes. Success is by true probability: the luck of ten outcomes
-/// would hide what is learned.
-async fn day(core: &Arc<SignalLoop>, market: &mut Planted, now_ms: i64) -> Result<Week> {
+/// A day's signals are all assessed before any of them closes; then each is given and closes before the next. Success is by
+/// true probability: the luck of ten outcomes would hide what is learned.
+async fn day(core: &Arc<SignalLoop>, market: &mut Planted, clock: &Clock) -> Result<Week> {
+    let begin_ms = clock.now_ms();
+    let given_at = |place: usize| begin_ms + 2 * HOUR_MS * place as i64;
     let mut judged = Vec::with_capacity(SIGNALS_A_DAY);
-    for _ in 0..SIGNALS_A_DAY {
-        let drawn = market.draw(now_ms);
+    for place in 0..SIGNALS_A_DAY {
+        let drawn = market.draw(given_at(place));
         let signal = Signal::from_value(drawn.signal.clone(), Source::Caller, Tz::UTC)?;
-        let assessed = core.assess(signal.clone()).await?.success_probability;
-        core.record(vec![signal]).await?;
+        let assessed = core.assess(signal).await?.success_probability;
         judged.push((assessed, drawn));
     }
-    for (_, drawn) in &judged {
+    for (place, (_, drawn)) in judged.iter().enumerate() {
+        clock.set(given_at(place));
+        core.record(vec![Signal::from_value(drawn.signal.clone(), Source::Caller, Tz::UTC)?]).await?;
+        clock.set(given_at(place) + HOUR_MS);
         let outcome = if market.rng.random_bool(drawn.probability) { Outcome::TookProfit } else { Outcome::StoppedOut };
         if !core.close_signal(&drawn.id, outcome, None, None).await? {
             return Err(Error::Internal(format!("the signal {} was closed before", drawn.id)));

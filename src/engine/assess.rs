@@ -10,6 +10,7 @@ use crate::signal::{Record, Signal};
 use crate::symbol::{Symbol, Timeframe};
 use crate::threads;
 use parking_lot::{Mutex, RwLock};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Up to this many closed signals, a model that is due is waited for: it takes milliseconds. Beyond, the one in service
@@ -41,9 +42,18 @@ pub struct Assessment {
 pub(super) struct Learning {
     learner: RwLock<Learner>,
     /// Locked while the learner is brought up to date.
-    given: Mutex<Given>,
+    incoming: Mutex<Incoming>,
     /// Held while a model grows: one at a time.
     growing: tokio::sync::Mutex<()>,
+}
+
+/// What has closed and was not learned yet.
+#[derive(Debug, Default)]
+struct Incoming {
+    /// What the store has given.
+    given: Given,
+    /// Of that, what waits until the model in service may judge it.
+    backlog: VecDeque<Lesson>,
 }
 
 impl SignalLoop {
@@ -68,8 +78,11 @@ impl SignalLoop {
     /// As [`Self::assess`].
     pub fn try_assess(&self, mut signal: Signal) -> Result<std::result::Result<Assessment, Signal>> {
         let market = signal.market();
-        let given = self.learning.given.try_lock();
-        let up_to_date = self.open_store().zip(given).is_some_and(|(store, given)| store.has_no_new_closings(&given));
+        let incoming = self.learning.incoming.try_lock();
+        let up_to_date = self
+            .open_store()
+            .zip(incoming)
+            .is_some_and(|(store, incoming)| incoming.backlog.is_empty() && store.has_no_new_closings(&incoming.given));
         let learner = self.learning.learner.try_read().filter(|learner| up_to_date && !learner.is_overdue());
         let (Some(learner), Some(tail)) = (learner, self.tail_in_memory(&market)) else { return Ok(Err(signal)) };
         signal.features = tail.and_then(|tail| tail.entry_features(&signal));
@@ -103,7 +116,10 @@ impl SignalLoop {
 
     /// Brings the learner up to date with the store: outcomes of this and of other processes.
     async fn learn_closings(self: &Arc<Self>) -> Result<()> {
-        self.count_closings()?;
+        // A long backlog, as after a restart, in stages, each judged by a model of the ones before.
+        while self.count_closings()? {
+            self.clone().grow().await?;
+        }
         let (overdue, worth_waiting) = {
             let learner = self.learning.learner.read();
             (learner.is_overdue(), learner.lessons().len() <= WORTH_WAITING)
@@ -127,14 +143,16 @@ impl SignalLoop {
         Ok(())
     }
 
-    fn count_closings(&self) -> Result<()> {
-        let mut given = self.learning.given.lock();
-        let records = self.store()?.new_closings(&mut given, MAX_LESSONS)?;
-        if !records.is_empty() {
-            let mut learner = self.learning.learner.write();
-            records.iter().filter_map(lesson).for_each(|lesson| learner.learn(lesson));
+    /// Counts what has closed, as far as the model in service may judge it; whether some of it waits for the next one.
+    fn count_closings(&self) -> Result<bool> {
+        let mut incoming = self.learning.incoming.lock();
+        let Incoming { given, backlog } = &mut *incoming;
+        let records = self.store()?.new_closings(given, MAX_LESSONS)?;
+        backlog.extend(records.iter().filter_map(lesson));
+        if !backlog.is_empty() {
+            self.learning.learner.write().learn_some(backlog);
         }
-        Ok(())
+        Ok(!backlog.is_empty())
     }
 
     async fn grow(self: Arc<Self>) -> Result<()> {
@@ -158,6 +176,7 @@ fn lesson(record: &Record) -> Option<Lesson> {
     Some(Lesson {
         case: Case::of(&record.signal)?,
         success: closing.outcome.succeeded()?,
+        given_ms: record.signal.timestamp_ms,
         closed_ms: closing.closed_ms,
     })
 }

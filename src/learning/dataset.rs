@@ -53,7 +53,8 @@ pub(super) struct Targets {
 impl Targets {
     fn new(labels: &[Label], bars: &[usize], times_ms: &[i64], direction: Direction) -> Self {
         let endings: Vec<_> = labels.iter().map(|label| label.of(direction)).collect();
-        let spans: Vec<_> = bars.iter().zip(&endings).map(|(&bar, ending)| (bar + 1, ending.bar)).collect();
+        let spans: Vec<_> =
+            bars.iter().zip(&endings).map(|(&bar, ending)| (bar as i64 + 1, ending.bar as i64 + 1)).collect();
         let uniqueness = average_uniqueness(&spans);
         let weights = uniqueness.iter().zip(time_decay(times_ms)).map(|(base, decay)| base * decay).collect();
         let happened = endings.iter().map(|ending| f64::from(u8::from(ending.success))).collect();

@@ -7,7 +7,6 @@ use crate::barrier::Direction;
 use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::model::{Bins, Forest, ForestParameters};
-use crate::order;
 
 /// Levels of a tree at most.
 const MAX_DEPTH: u16 = 6;
@@ -50,13 +49,11 @@ impl<'a> Known<'a> {
 
     /// What each live signal counts in a direction: as far as no other of it was under way at its time, nothing in the other.
     fn live_weights(&self, direction: Direction) -> Vec<f64> {
-        let mut own: Vec<usize> = (0..self.live.len()).filter(|&i| self.live[i].direction == direction).collect();
-        order::sort_by_key(&mut own, |&i| (self.live[i].given_ms, self.live[i].closed_ms));
+        let own: Vec<usize> = (0..self.live.len()).filter(|&i| self.live[i].direction == direction).collect();
         let bar = |time_ms: i64| time_ms.div_euclid(self.data.candle_ms);
-        let first = own.first().map_or(0, |&i| bar(self.live[i].given_ms));
         let span = |&i: &usize| {
             let LiveRow { given_ms, closed_ms, .. } = self.live[i];
-            ((bar(given_ms) - first) as usize, (bar(closed_ms.max(given_ms)) - first) as usize)
+            (bar(given_ms), bar(closed_ms.max(given_ms)) + 1)
         };
         let uniqueness = average_uniqueness(&own.iter().map(span).collect::<Vec<_>>());
         let mut weights = vec![0.0; self.live.len()];

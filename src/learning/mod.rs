@@ -29,4 +29,4 @@ pub use labels::{Ending, Entry, Label, label, levels_at};
 pub use live::{LEVEL, LiveOutcome, LiveRecord, MIN_CLOSED, weigh};
 pub use shrinkage::believe;
 pub use train::{Candidate, Step, train_market};
-pub use weights::{OLDEST_DECAY, average_uniqueness, time_decay};
+pub use weights::{OLDEST_DECAY, average_uniqueness, proportional_uniqueness, time_decay};

@@ -3,25 +3,45 @@
 /// Decay of the oldest row; the newest has 1.
 pub const OLDEST_DECAY: f64 = 0.8;
 
-/// Average uniqueness of labels that overlap in time: at each bar a label counts 1 / (labels alive there), averaged over
-/// its life. `spans[i]` is the first and the last bar of label i, both included, ascending by first bar.
+/// Average uniqueness of labels that overlap in time: at each moment a label counts 1 / (labels alive there), averaged over
+/// its life. `lives[i]` is when label i begins and when it has ended, in bars or any other unit, the end after the begin.
 ///
 /// Source: López de Prado, *Advances in Financial Machine Learning*, 2018, chapter 4.4.
-pub fn average_uniqueness(spans: &[(usize, usize)]) -> Vec<f64> {
-    let bars = spans.iter().map(|&(_, last)| last + 1).max().unwrap_or(0);
-    let mut alive = vec![0i64; bars + 1];
-    for &(first, last) in spans {
-        alive[first] += 1;
-        alive[last + 1] -= 1;
+pub fn average_uniqueness(lives: &[(i64, i64)]) -> Vec<f64> {
+    shares(lives, |_| 1.0)
+}
+
+/// The same for lives of unlike lengths: at each moment a label counts in proportion to 1 / (its length), since an hour's
+/// price decides much of what lasts an hour and little of what lasts a month. Among equally long ones it is
+/// [`average_uniqueness`]; ten that follow one another lose next to nothing by one that lasts as long as all of them.
+pub fn proportional_uniqueness(lives: &[(i64, i64)]) -> Vec<f64> {
+    shares(lives, |(begin, end)| 1.0 / (end - begin) as f64)
+}
+
+/// The share of each in the presence of all, averaged over its life.
+fn shares(lives: &[(i64, i64)], presence: impl Fn((i64, i64)) -> f64) -> Vec<f64> {
+    let begins = lives.iter().map(|&life| (life.0, 1, presence(life)));
+    let ends = lives.iter().map(|&life| (life.1, -1, -presence(life)));
+    let mut changes: Vec<(i64, i64, f64)> = begins.chain(ends).collect();
+    changes.sort_by_key(|&(at, ..)| at);
+    // Moments at which something changes, and the integral of 1 / (presence of all) up to each.
+    let mut moments = Vec::with_capacity(changes.len());
+    let mut integral = Vec::with_capacity(changes.len());
+    let (mut sum, mut alive, mut present) = (0.0, 0, 0.0);
+    for (at, more, change) in changes {
+        if let Some(&before) = moments.last()
+            && alive > 0
+        {
+            sum += (at - before) as f64 / present;
+        }
+        moments.push(at);
+        integral.push(sum);
+        alive += more;
+        // Nothing of what was rounded stays when nobody is left.
+        present = if alive > 0 { present + change } else { 0.0 };
     }
-    // share[b] = sum over bars before b of 1 / labels alive.
-    let mut share = vec![0.0; bars + 1];
-    let mut now = 0;
-    for bar in 0..bars {
-        now += alive[bar];
-        share[bar + 1] = share[bar] + if now > 0 { 1.0 / now as f64 } else { 0.0 };
-    }
-    spans.iter().map(|&(first, last)| (share[last + 1] - share[first]) / (last + 1 - first) as f64).collect()
+    let until = |at: i64| integral[moments.partition_point(|&moment| moment < at)];
+    lives.iter().map(|&life| presence(life) * (until(life.1) - until(life.0)) / (life.1 - life.0) as f64).collect()
 }
 
 /// Linear in time from [`OLDEST_DECAY`] at the oldest to 1 at the newest; all 1 when they are of one time.
@@ -38,12 +58,19 @@ pub fn time_decay(times_ms: &[i64]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    fn close(got: &[f64], expected: &[f64]) {
+        assert_eq!(got.len(), expected.len());
+        assert!(got.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-9), "{got:?} {expected:?}");
+    }
 
     #[test]
     fn worked_by_hand() {
         // Two labels share bars 2 and 3; the third lives alone.
-        let got = average_uniqueness(&[(0, 3), (2, 3), (5, 6)]);
-        assert_eq!(got, [(1.0 + 1.0 + 0.5 + 0.5) / 4.0, 0.5, 1.0]);
+        close(&average_uniqueness(&[(0, 4), (2, 4), (5, 7)]), &[(1.0 + 1.0 + 0.5 + 0.5) / 4.0, 0.5, 1.0]);
+        // The longer one has 1 : 2 of what they share.
+        close(&proportional_uniqueness(&[(0, 4), (2, 4), (5, 7)]), &[(2.0 + 2.0 / 3.0) / 4.0, 2.0 / 3.0, 1.0]);
         assert_eq!(average_uniqueness(&[]), Vec::<f64>::new());
         assert_eq!(time_decay(&[100, 150, 200]), [0.8, 0.9, 1.0]);
         assert_eq!(time_decay(&[100]), [1.0]);
@@ -51,7 +78,32 @@ mod tests {
 
     #[test]
     fn twins_are_worth_one() {
-        let sum: f64 = average_uniqueness(&[(3, 9); 10]).iter().sum();
+        let sum: f64 = average_uniqueness(&[(3, 10); 10]).iter().sum();
         assert!((sum - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_lasts_long_takes_little_from_what_is_soon_over() {
+        let mut lives: Vec<(i64, i64)> = (0..90).map(|day| (day, day + 1)).collect();
+        lives.extend([(0, 90); 10]);
+        let short = |shares: Vec<f64>| shares[..90].iter().sum::<f64>();
+        assert!((short(average_uniqueness(&lives)) - 90.0 / 11.0).abs() < 1e-9);
+        assert!((short(proportional_uniqueness(&lives)) - 81.0).abs() < 1e-9);
+    }
+
+    proptest! {
+        #[test]
+        fn a_share_is_one_alone_and_never_more(
+            lives in proptest::collection::vec((-500i64..500, 1i64..300), 1..40),
+        ) {
+            let lives: Vec<(i64, i64)> = lives.into_iter().map(|(begin, length)| (begin, begin + length)).collect();
+            for shares in [average_uniqueness(&lives), proportional_uniqueness(&lives)] {
+                prop_assert!(shares.iter().all(|share| (0.0..=1.0 + 1e-9).contains(share)), "{shares:?}");
+            }
+            let equal: Vec<(i64, i64)> = lives.iter().map(|life| (life.0, life.0 + 24)).collect();
+            for (a, b) in average_uniqueness(&equal).into_iter().zip(proportional_uniqueness(&equal)) {
+                prop_assert!((a - b).abs() < 1e-9);
+            }
+        }
     }
 }

@@ -115,7 +115,7 @@ mod tests {
             indicators: Vec::new(),
             features: None,
         };
-        Lesson { case, success, closed_ms: 0 }
+        Lesson { case, success, given_ms: 0, closed_ms: 0 }
     }
 
     fn fit(lessons: &[Lesson]) -> BaseRate {

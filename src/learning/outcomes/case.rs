@@ -70,6 +70,16 @@ pub struct Lesson {
     pub case: Case,
     /// Whether it succeeded.
     pub success: bool,
+    /// When it was given, UTC epoch ms.
+    pub given_ms: i64,
     /// When it closed, UTC epoch ms.
     pub closed_ms: i64,
+}
+
+impl Lesson {
+    /// Sorts lessons by when they closed. What closed together goes by what is known of it, so that it does not matter which
+    /// one was learned first.
+    pub fn order(&self) -> impl Ord + use<'_> {
+        (self.closed_ms, self.given_ms, self.case.symbol().as_str(), self.case.timeframe().millis())
+    }
 }

@@ -24,21 +24,21 @@ impl Default for ChangeDetector {
 }
 
 impl ChangeDetector {
-    /// Takes an outcome, which had been given this probability and this base rate before. `Some(n)`: a change is called,
-    /// and its first sign was n outcomes ago.
-    pub fn observe(&mut self, probability: f64, base: f64, success: bool) -> Option<usize> {
+    /// Takes an outcome that counts `weight`, and had been given this probability and this base rate before. `Some(n)`: a
+    /// change is called, and its first sign was n outcomes ago.
+    pub fn observe(&mut self, probability: f64, base: f64, success: bool, weight: f64) -> Option<usize> {
         let likelihood = |p: f64| if success { p } else { 1.0 - p };
         // Departs from the prediction, not from the base, so that a calm market leaves it where it was.
         let recent = self.recent.clamp(0.05, 0.95);
         for (i, simple) in [base, recent].into_iter().enumerate() {
-            self.sums[i] += (likelihood(simple) / likelihood(probability)).ln();
+            self.sums[i] += weight * (likelihood(simple) / likelihood(probability)).ln();
             self.since[i] += 1;
             if self.sums[i] <= 0.0 {
                 self.sums[i] = 0.0;
                 self.since[i] = 0;
             }
         }
-        let keep = 0.5f64.powf(1.0 / HALF_LIFE);
+        let keep = 0.5f64.powf(weight / HALF_LIFE);
         self.recent = keep * self.recent + (1.0 - keep) * f64::from(u8::from(success));
         let alarm = (0..2).find(|&i| self.sums[i] > ALARM)?;
         let since = self.since[alarm];
@@ -57,7 +57,8 @@ mod tests {
     fn alarms(seed: u64, outcomes: impl Iterator<Item = (f64, f64)>) -> Vec<(usize, usize)> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut detector = ChangeDetector::default();
-        let mut observe = |(predicted, truth): (f64, f64)| detector.observe(predicted, 0.6, rng.random_bool(truth));
+        let mut observe =
+            |(predicted, truth): (f64, f64)| detector.observe(predicted, 0.6, rng.random_bool(truth), 1.0);
         outcomes.enumerate().filter_map(|(i, outcome)| Some((i, observe(outcome)?))).collect()
     }
 
@@ -79,6 +80,15 @@ mod tests {
         let found: Vec<(usize, usize)> = (0..20).map(found).collect();
         assert!(found.iter().filter(|(at, _)| *at < 350).count() >= 18, "{found:?}");
         assert!(found.iter().filter(|(at, since)| (at + 1 - since).abs_diff(300) <= 30).count() >= 16, "{found:?}");
+    }
+
+    #[test]
+    fn what_counts_nothing_says_nothing() {
+        let mut detector = ChangeDetector::default();
+        assert!((0..1_000).all(|_| detector.observe(0.9, 0.6, false, 0.0).is_none()));
+        let found = (1..).find(|_| detector.observe(0.9, 0.6, false, 0.25).is_some());
+        let whole = (1..).find(|_| detector.observe(0.9, 0.6, false, 1.0).is_some());
+        assert!(found.zip(whole).is_some_and(|(quarters, whole)| quarters > 3 * whole), "{found:?} {whole:?}");
     }
 
     #[test]

@@ -16,7 +16,7 @@ const MIN_LEAF: f32 = 4.0;
 const MAX_DEPTH: usize = 9;
 /// Trees that a prediction walks at a time.
 const ABREAST: usize = 8;
-/// Share of the rows that each tree is grown from; the others test it.
+/// Share of the blocks of rows that each tree is grown from; the others test it.
 const BAG: f64 = 0.7;
 
 /// How the values of a column are told apart.
@@ -41,6 +41,9 @@ pub struct Table {
     pub targets: Vec<f32>,
     /// What each row counts.
     pub weights: Vec<f32>,
+    /// The block that each row belongs to, numbered from 0: a tree sees all of its rows or none, so that no row is tested by
+    /// trees that saw its twin.
+    pub blocks: Vec<u32>,
 }
 
 /// How to grow.
@@ -96,12 +99,14 @@ impl OutcomeForest {
     /// all did). The same whatever the number of threads.
     pub fn grow(table: &Table, growth: Growth) -> (Self, Vec<f64>) {
         let rows = table.targets.len();
+        let blocks = table.blocks.iter().max().map_or(0, |last| last + 1);
         let cumulated = cumulate(&table.chances);
         let grown: Vec<(Tree, Vec<bool>)> = (0..growth.trees)
             .into_par_iter()
             .map(|number| {
                 let mut rng = ChaCha8Rng::seed_from_u64(growth.seed.wrapping_add(number as u64));
-                let bagged: Vec<bool> = (0..rows).map(|_| rng.random_bool(BAG)).collect();
+                let drawn: Vec<bool> = (0..blocks).map(|_| rng.random_bool(BAG)).collect();
+                let bagged: Vec<bool> = table.blocks.iter().map(|&block| drawn[block as usize]).collect();
                 let members = (0..rows as u32).filter(|&row| bagged[row as usize]).collect();
                 (Grower { table, cumulated: &cumulated, tries: growth.tries, rng }.grow(members), bagged)
             })
@@ -301,6 +306,7 @@ mod tests {
             chances: vec![1.0],
             targets: targets.to_vec(),
             weights: vec![1.0; targets.len()],
+            blocks: (0..targets.len() as u32).collect(),
         }
     }
 

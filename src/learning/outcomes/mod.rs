@@ -7,9 +7,14 @@ mod change;
 mod forest;
 mod layout;
 mod learner;
+mod lives;
+#[cfg(test)]
+mod overlap;
 mod patterns;
 mod reasons;
 mod region;
+#[cfg(test)]
+mod replay;
 
 pub use case::{Case, Lesson};
 pub use forest::{Growth, OutcomeForest, Table};

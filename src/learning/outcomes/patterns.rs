@@ -52,13 +52,16 @@ struct Candidate {
     count: usize,
 }
 
-/// The rules in these lessons, oldest first, the strongest departure first.
+/// The rules in these lessons, the strongest departure first.
 pub fn find(lessons: &[&Lesson]) -> Vec<Pattern> {
     let n = lessons.len();
     if n < MIN_CLOSED {
         return Vec::new();
     }
-    let layout = Layout::of(lessons);
+    // Neighbours are those of one time, whatever the order in which they were learned.
+    let mut lessons = lessons.to_vec();
+    lessons.sort_by_key(|lesson| lesson.order());
+    let layout = Layout::of(&lessons);
     let seen: Vec<Seen<'_>> = lessons.iter().map(|lesson| layout.see(&lesson.case)).collect();
     let candidates = candidates(&seen, &layout);
     let succeeded: Vec<bool> = lessons.iter().map(|lesson| lesson.success).collect();
