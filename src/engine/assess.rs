@@ -216,12 +216,20 @@ fn assessment(learner: &Learner, case: &Case, fee_bps: f64, margin: f64) -> Asse
     if margin > 0.0 {
         reasons.push(format!("recent signals did poorly, so {} more than that is asked for", percent(margin)));
     }
+    // Where less than the least probability that is ever told would do, that one proves nothing.
+    let beyond = threshold < outcomes::PROBABILITY_RANGE.0;
+    if beyond {
+        reasons.push(format!(
+            "so far a target is beyond what is told: nothing below {}",
+            percent(outcomes::PROBABILITY_RANGE.0)
+        ));
+    }
     reasons.extend(model.reasons(case));
     Assessment {
         success_probability: chances.probability,
         base_rate: chances.base_rate,
         threshold,
-        take: chances.probability >= threshold,
+        take: chances.probability >= threshold && !beyond,
         reasons,
         closed: learner.lessons().len(),
         effective_sample_size: model.effective(),

@@ -13,8 +13,9 @@ pub struct Assessment {
     /// The same without a look at its indicators, 0–1. With nothing closed yet, the chance that a price without drift has of
     /// reaching the take profit before the stop loss.
     pub base_rate: f64,
-    /// The success probability at which it earns nothing after costs, 0–1, and more than that in conservative mode; one half
-    /// where it lacks a stop loss or a take profit.
+    /// The success probability at which it earns nothing after costs, and more than that in conservative mode; above 1 where the
+    /// costs exceed what it can win; one half where it lacks a stop loss or a take profit. Below 0.02, the least probability that
+    /// is ever told, nothing is taken.
     pub threshold: f64,
     /// The probability reaches the threshold.
     pub take: bool,

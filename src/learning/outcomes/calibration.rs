@@ -16,7 +16,8 @@ const LEAST_SLOPE: f64 = 0.02;
 /// A little is always believed, so that the order of signals is kept.
 const LEAST_BELIEF: f64 = 0.02;
 const STEPS: usize = 10;
-const PROBABILITY_RANGE: (f64, f64) = (0.02, 0.98);
+/// What is told lies in it: of rarer things, outcomes as few as these know nothing.
+pub const PROBABILITY_RANGE: (f64, f64) = (0.02, 0.98);
 
 /// `log odds = log odds of the base rate + a + b · d + c · tanh(d / ½) + e · (1 − tanh²(d / ½))`, d being how far the forests
 /// depart from the base rate; averaged with the base rate by how likely the curve is, given what happened.

@@ -1,12 +1,10 @@
 //! What the learner sees of a signal: facts known when it was given, nothing of what came after.
 
+use super::calibration::PROBABILITY_RANGE;
 use crate::barrier::Direction;
 use crate::features::{self, COUNT};
 use crate::signal::Signal;
 use crate::symbol::{Market, Symbol, Timeframe};
-
-/// Levels this far from certainty at most: no price is sure to reach a target.
-const IMPLIED_RANGE: (f64, f64) = (0.02, 0.98);
 
 /// A signal as evidence, or as the question.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,7 +41,7 @@ impl Case {
             market: signal.market(),
             direction: levels.direction,
             implied: both
-                .map_or(0.5, |(risk, reward)| (risk / (risk + reward)).clamp(IMPLIED_RANGE.0, IMPLIED_RANGE.1)),
+                .map_or(0.5, |(risk, reward)| (risk / (risk + reward)).clamp(PROBABILITY_RANGE.0, PROBABILITY_RANGE.1)),
             reward_risk: both.map(|(risk, reward)| reward / risk),
             stop_percent: risk,
             confidence: signal.confidence,

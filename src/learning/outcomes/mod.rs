@@ -16,6 +16,7 @@ mod region;
 #[cfg(test)]
 mod replay;
 
+pub use calibration::PROBABILITY_RANGE;
 pub use case::{Case, Lesson};
 pub use forest::{Growth, OutcomeForest, Table};
 pub use learner::{Chances, Evidence, Learner, MAX_LESSONS, OutcomeModel};
