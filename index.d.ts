@@ -137,7 +137,10 @@ export interface LoopOptions {
   threads?: number
   /** Base URL of the exchange. Default: `SIGNALLOOP_EXCHANGE_URL`, else `exchange_url` of `training_config.json`. */
   exchangeUrl?: string
-  /** Candles from elsewhere than the exchange, from ccxt for instance; oldest first. Default: the exchange. */
+  /**
+   * Candles from elsewhere than the exchange, from ccxt for instance; oldest first. Default: the exchange. An answer that does
+   * not come within 60 seconds is an `ERR_EXCHANGE` of its market.
+   */
   fetchCandles?: (request: CandleRequest) => Promise<readonly CandleInput[]>
   /** Hears of what happens in the loop by itself; see {@link SignalLoop.onEvent}. */
   onEvent?: (event: LoopEvent) => void
@@ -730,7 +733,8 @@ export declare class SignalLoop {
    * one that is (see `promoted` and `reason`). A market that fails leaves the others, and its old model, alone; its error
    * is in the results.
    *
-   * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`, or `ERR_CANCELLED` when `signal` aborts; models finished before stay.
+   * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`, or `ERR_CANCELLED` when `signal` aborts or the loop is closed meanwhile;
+   * models finished before stay.
    */
   train(options?: TrainOptions): Promise<TrainingResults>
   /**
@@ -745,14 +749,14 @@ export declare class SignalLoop {
    * Brings the candles of a market up to date and makes a signal of the prediction: entry at the last close, stop and
    * target from the average true range, 2:1 unless configured. A HOLD when the model has nothing to say, with the reason. Records nothing.
    *
-   * Rejects like `predict`.
+   * Rejects like `predict`, and with `ERR_CANCELLED` when the loop is closed while candles are awaited.
    */
   generateSignal(options: GenerateOptions): Promise<Signal>
   /**
    * Fetches what is missing of the candles of all configured markets, or of those named. One that fails leaves the
    * others alone; its error is in its result.
    *
-   * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`.
+   * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`, or `ERR_CANCELLED` when the loop is closed meanwhile.
    */
   fetchData(options?: FetchOptions): Promise<FetchResult[]>
   /**
@@ -788,8 +792,8 @@ export declare class SignalLoop {
    */
   metrics(): Promise<string>
   /**
-   * Ends the loop: what was acknowledged is safe, threads end, later calls to the store reject with `ERR_CLOSED`. The
-   * default loop opens anew at its next use.
+   * Ends the loop: what was acknowledged is safe, threads end, later calls to the store reject with `ERR_CLOSED`. Trainings, and
+   * what waits for candles, reject with `ERR_CANCELLED`: no answer is waited for. The default loop opens anew at its next use.
    */
   close(): Promise<void>
 }
@@ -1366,6 +1370,8 @@ export interface TrainingResults {
   skipped: Array<string>
   /** How long it took, in milliseconds. */
   durationMs: number
+  /** Why `models/training_results.json` has not this in it, where it could not be written. */
+  warning?: string
 }
 
 /** News of a running training. Some may be left out when JavaScript is busy; the promise has everything. */
