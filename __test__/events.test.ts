@@ -36,6 +36,20 @@ test('closings by price and by hand are told, whole', async () => {
   expect(heard[0]).not.toHaveProperty('dropped')
 })
 
+test('an async listener that rejects is a warning of the process, and ends nothing', async () => {
+  const warnings: string[] = []
+  const warned = (warning: Error) => void warnings.push(warning.message)
+  process.on('warning', warned)
+  const loop = newLoop({ onEvent: async () => Promise.reject(new Error('the own one')) })
+  loop.onEvent(async () => Promise.reject('the added one'))
+  await loop.feedbackTracker.recordSignal(buy('a'))
+  await loop.feedbackTracker.updateOutcome({ signalId: 'a', outcome: 'SUCCESS', exitPrice: 101 })
+  await until(() => warnings.length >= 2)
+  process.off('warning', warned)
+  expect(warnings.join()).toContain('the own one')
+  expect(warnings.join()).toContain("onEvent threw 'the added one'")
+})
+
 test('a listener can be taken off, and several listen', async () => {
   const loop = newLoop()
   const heard: string[] = []
