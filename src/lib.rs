@@ -32,6 +32,7 @@ pub mod error;
 pub mod features;
 pub mod feedback;
 pub mod files;
+pub mod home;
 pub mod learning;
 pub mod market;
 pub mod model;
