@@ -138,7 +138,7 @@ fn verifying(authority: Option<PathBuf>) -> Result<Arc<ClientConfig>> {
     let config = match authority {
         None => builder.with_platform_verifier().map_err(unusable)?.with_no_client_auth(),
         Some(path) => {
-            let unreadable = |e: &dyn fmt::Display| Error::io("read", &path, e);
+            let unreadable = |e: &dyn fmt::Display| Error::io("read", &path, std::io::Error::other(e.to_string()));
             let mut roots = RootCertStore::empty();
             for certificate in CertificateDer::pem_file_iter(&path).map_err(|e| unreadable(&e))? {
                 roots.add(certificate.map_err(|e| unreadable(&e))?).map_err(|e| unreadable(&e))?;
