@@ -31,6 +31,17 @@ impl Symbol {
         Ok(Self(name.into()))
     }
 
+    /// [`Self::parse`] of what a caller says; logs may hold anything. A number is not a pair but a value of another type, and so
+    /// is one that is none: from JavaScript, `NaN` comes by that name.
+    pub fn given(text: &str) -> Result<Self> {
+        let symbol = Self::parse(text)?;
+        let is_number = matches!(symbol.as_str(), "NAN" | "INFINITY") || !text.contains(char::is_alphabetic);
+        if is_number {
+            return Err(Error::argument("symbol", "must be a pair such as BTCUSDT, not a number", format!("{text:?}")));
+        }
+        Ok(symbol)
+    }
+
     /// The normalised name.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -185,6 +196,15 @@ impl fmt::Display for Market {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_is_no_pair_that_a_caller_may_give() {
+        for number in ["NaN", "Infinity", "-Infinity", "12345"] {
+            assert!(Symbol::given(number).is_err(), "{number}");
+            assert!(Symbol::parse(number).is_ok(), "a log may hold it");
+        }
+        assert_eq!(Symbol::given("1inch/usdt").unwrap().as_str(), "1INCHUSDT");
+    }
 
     #[test]
     fn the_spellings_of_a_pair_are_one_symbol() {
