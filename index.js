@@ -5,7 +5,7 @@
 // The home comes from `process.env` here and not in native code: Jest gives each test file, and worker_threads each
 // worker, a `process.env` of its own that native code cannot see.
 
-const { inspect } = require('node:util')
+const { inspect, types } = require('node:util')
 
 const dashboardOf = require('./dashboard.js')
 const native = require('./native.js')
@@ -58,7 +58,11 @@ const read = (complete, options) => {
  */
 const harmless = (name, listener) => {
   if (typeof listener !== 'function') return listener
-  const warn = (error) => process.emitWarning(error instanceof Error ? error : new Error(`${name} threw ${inspect(error)}`))
+  // As text: Node itself throws at an error of another realm, such as that of a Jest test.
+  const warn = (error) => {
+    if (!types.isNativeError(error)) return process.emitWarning(`${name} threw ${inspect(error)}`)
+    process.emitWarning(`${error.message}`, { type: `${error.name}`, detail: `${error.stack}` })
+  }
   return (news) => {
     try {
       const result = listener(news)

@@ -176,7 +176,7 @@ test('a price older than one already seen closes nothing', async () => {
 
 test('of two spellings of a level the snake_case one counts, as when it is recorded', async () => {
   const { feedbackTracker } = newLoop()
-  const both = { ...buy('both'), stopLoss: 98, stop_loss: 90, signal_type: null }
+  const both: SignalInput = buy('both', { stopLoss: 98, stop_loss: 90 })
   expect(feedbackTracker.shouldCloseSignal(both, 95).shouldClose).toBe(false)
   expect(feedbackTracker.shouldCloseSignal({ ...both, stop_loss: null }, 95).shouldClose).toBe(true)
   await feedbackTracker.recordSignal(both)
