@@ -1210,7 +1210,10 @@ export interface Prediction {
   reason?: Abstention
   /** The same in words. */
   rationale: string
-  /** Success probability in percent at which a bet earns nothing after costs; missing without features. */
+  /**
+   * Success probability in percent at which a bet earns nothing after costs, by what such bets won and lost in training: of the
+   * bet that `signal` names; for a HOLD, of the one that is nearer to earning something. Missing without features.
+   */
   breakEven?: number
   /** The last close. */
   price: number
