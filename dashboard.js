@@ -18,4 +18,6 @@ module.exports = (answer) => (request, response, next) => {
       response.writeHead(status, names)
       response.end(body)
     })
+    // A response that cannot be written to, such as one that a middleware wrapped, must not end the backend.
+    .catch((error) => (next ? next(error) : response.destroy?.(error)))
 }

@@ -97,11 +97,15 @@ interface SignalFacts {
 export interface OutcomeUpdate {
   /** As it was recorded. */
   signalId: string
-  /** As what it closes. */
+  /**
+   * As what it closes. `SUCCESS` goes with a profit above 0, `FAILURE` with none, `TOOK_PROFIT` with no loss; a stop may have
+   * been trailed into profit. Without price and profit, `SUCCESS` and `FAILURE` are stored with a profit of 0, the other two
+   * with that of the level they name, which the signal must have.
+   */
   outcome: Exclude<Outcome, 'ACTIVE'>
   /** A price, finite and above 0. */
   exitPrice?: number
-  /** Percent of the entry price, before costs; negative for a loss. */
+  /** Percent of the entry price, before costs; negative for a loss. It must not contradict `exitPrice`. */
   profitLossPercent?: number
 }
 
@@ -317,9 +321,9 @@ export interface ReportOptions {
 /** What the live view needs of a request: that of `http`, and of what is built on it. */
 export interface DashboardRequest {
   /** `GET` or `HEAD`; anything else is refused. */
-  method?: string
+  method?: string | undefined
   /** Path and query; with the query `data` the answer is JSON, else the page. */
-  url?: string
+  url?: string | undefined
   /** By their names in lower case. */
   headers: { readonly [name: string]: string | string[] | undefined }
 }
@@ -563,7 +567,7 @@ export declare class FeedbackTracker {
    * Closes a signal by hand. Resolves `false` when it is unknown or already closed: the first outcome stands.
    * Without `profitLossPercent` the profit follows from `exitPrice`, or from the barrier that the outcome names.
    *
-   * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+   * Rejects with `ERR_INVALID_ARGUMENT`, also for what contradicts itself (see {@link OutcomeUpdate}), `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
   updateOutcome(update: OutcomeUpdate): Promise<boolean>
   /**
@@ -592,12 +596,13 @@ export declare class FeedbackTracker {
    * Writes all closed signals to a CSV file at `path`, one row each with its features at entry, to train something else
    * on. Resolves with the number of rows.
    *
-   * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_IO`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+   * Rejects with `ERR_INVALID_ARGUMENT`, also where `path` leads to a file of signalloop's own, `ERR_IO`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
   exportTrainingData(path: string): Promise<number>
   /**
    * Takes in a `signals.jsonl` of the system that came before, or of another home. What is known already is left as it
-   * is; lines that cannot be read are listed.
+   * is; lines that cannot be read are listed. What is new gets the features of the market at its entry, when its candles
+   * are stored.
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_IO`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
@@ -684,7 +689,8 @@ export declare class SignalLoop {
   /**
    * Opens a home; nothing is written yet.
    *
-   * @throws `ERR_INVALID_CONFIG` for a wrong value in its `training_config.json`, `ERR_INVALID_ARGUMENT`
+   * @throws `ERR_INVALID_CONFIG` for a wrong value in its `training_config.json`, `ERR_INVALID_ARGUMENT`, `ERR_STORE` where the
+   * home is a file, `ERR_IO` where its configuration cannot be read
    */
   constructor(options?: LoopOptions)
   /** The home folder. */
@@ -769,7 +775,8 @@ export declare class SignalLoop {
    * Writes the report: one HTML file that needs no network, with results, probabilities, what was learned, models, candles
    * and the scheduler. What cannot be looked at is told in it, and in `problems`.
    *
-   * Rejects with `ERR_IO` when it cannot be written, `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`.
+   * Rejects with `ERR_IO` when it cannot be written, `ERR_INVALID_ARGUMENT`, also where `out` leads to a file of signalloop's
+   * own, `ERR_CLOSED`.
    */
   report(options?: ReportOptions): Promise<ReportResult>
   /**

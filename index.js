@@ -5,6 +5,8 @@
 // The home comes from `process.env` here and not in native code: Jest gives each test file, and worker_threads each
 // worker, a `process.env` of its own that native code cannot see.
 
+const { inspect, types } = require('node:util')
+
 const dashboardOf = require('./dashboard.js')
 const native = require('./native.js')
 
@@ -50,14 +52,23 @@ const read = (complete, options) => {
   }
 }
 
-/** A listener whose exceptions become warnings: news must not end a backend. What is no function stays as it is. */
+/**
+ * A listener whose exceptions, and rejections where it is async, become warnings: news must not end a backend. What is no
+ * function stays as it is.
+ */
 const harmless = (name, listener) => {
   if (typeof listener !== 'function') return listener
+  // As text: Node itself throws at an error of another realm, such as that of a Jest test.
+  const warn = (error) => {
+    if (!types.isNativeError(error)) return process.emitWarning(`${name} threw ${inspect(error)}`)
+    process.emitWarning(`${error.message}`, { type: `${error.name}`, detail: `${error.stack}` })
+  }
   return (news) => {
     try {
-      listener(news)
+      const result = listener(news)
+      if (typeof result?.then === 'function') Promise.resolve(result).catch(warn)
     } catch (error) {
-      process.emitWarning(error instanceof Error ? error : new Error(`${name} threw ${String(error)}`))
+      warn(error)
     }
   }
 }
@@ -65,8 +76,8 @@ const harmless = (name, listener) => {
 const isPrice = (value) => typeof value === 'number' && value > 0 && value < Infinity
 
 /**
- * Asked on every tick: the levels of a signal cross over as numbers where it has all of them and no expiry, as nearly all
- * have. That takes half as long as reading the object from native code, which does it for every other signal.
+ * Asked on every tick: the levels of a signal cross over as numbers where it has all of them, in one spelling, and no expiry,
+ * as nearly all have. That takes half as long as reading the object from native code, which does it for every other signal.
  */
 const shouldCloseSignal = (signal, currentPrice) => {
   if (isPrice(currentPrice) && typeof signal === 'object' && signal !== null) {
@@ -81,9 +92,12 @@ const shouldCloseSignal = (signal, currentPrice) => {
   return native.shouldCloseSignal(signal, currentPrice)
 }
 
-const plainLevels = ({ signalType, entryPrice, stopLoss, takeProfit, expiresAt, expires_at }) => {
-  const plain = isPrice(entryPrice) && isPrice(stopLoss) && isPrice(takeProfit) && expiresAt == null && expires_at == null
-  return plain && (signalType === 'BUY' || signalType === 'SELL') && { buy: signalType === 'BUY', entryPrice, stopLoss, takeProfit }
+const plainLevels = (signal) => {
+  const { signalType, entryPrice, stopLoss, takeProfit } = signal
+  const plain = isPrice(entryPrice) && isPrice(stopLoss) && isPrice(takeProfit) && signal.expiresAt == null
+  // Which of two spellings counts is not decided here.
+  const other = signal.signal_type ?? signal.entry_price ?? signal.stop_loss ?? signal.take_profit ?? signal.expires_at
+  return plain && other == null && (signalType === 'BUY' || signalType === 'SELL') && { buy: signalType === 'BUY', entryPrice, stopLoss, takeProfit }
 }
 
 /** The most candles that are packed; more are the native code's to refuse. */

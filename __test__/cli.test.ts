@@ -76,7 +76,7 @@ test('retrain leaves young models alone', async () => {
 
 test('a command that cannot be understood ends with 2, one that cannot be done with 1, and both say why', async () => {
   const home = newHome()
-  for (const args of [['trian'], ['train', '--bogus'], ['predict'], ['stats', '--days', '0'], ['predict', '--symbol', '../x'], []]) {
+  for (const args of [['trian'], ['train', '--bogus'], ['predict'], ['stats', '--days', '0'], ['retrain', '--max-age', 'NaN'], ['predict', '--symbol', '../x'], []]) {
     const ended = await signalloop(home, ...args)
     expect([args, ended.code]).toEqual([args, 2])
     expect(ended.stderr).toMatch(/error:|Usage:/)

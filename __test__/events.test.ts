@@ -86,10 +86,12 @@ test('a flood neither grows nor lies: what is left out is counted', async () => 
   expect(dropped).toBeGreaterThan(0)
 })
 
-test('listeners keep no process alive, and one that throws ends none', async () => {
+test('listeners keep no process alive, and one that throws, or rejects where it is async, ends none', async () => {
   const env = { SIGNALLOOP_HOME: newHome(), SIGNALLOOP_EXCHANGE_URL: NOWHERE }
   const { code, stdout, ms } = await runNode([join(__dirname, 'programs', 'listen-forever.cjs')], { env })
   expect(code).toBe(0)
-  expect(JSON.parse(stdout)).toEqual(['a listener that throws', 'default signalClosed', 'own signalClosed'])
+  expect(JSON.parse(stdout)).toEqual([
+    'a listener that rejects', 'a listener that throws', 'default signalClosed', "onEvent threw 'a text'", 'own signalClosed',
+  ])
   expect(ms).toBeLessThan(10_000)
 })

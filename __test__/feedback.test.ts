@@ -174,6 +174,44 @@ test('a price older than one already seen closes nothing', async () => {
   expect(await feedbackTracker.onPrice('BTCUSDT', 104, NOW + 1)).toHaveLength(1)
 })
 
+test('of two spellings of a level the snake_case one counts, as when it is recorded', async () => {
+  const { feedbackTracker } = newLoop()
+  const both: SignalInput = buy('both', { stopLoss: 98, stop_loss: 90 })
+  expect(feedbackTracker.shouldCloseSignal(both, 95).shouldClose).toBe(false)
+  expect(feedbackTracker.shouldCloseSignal({ ...both, stop_loss: null }, 95).shouldClose).toBe(true)
+  await feedbackTracker.recordSignal(both)
+  expect(await feedbackTracker.onPrice('BTCUSDT', 95)).toEqual([])
+  expect(await feedbackTracker.onPrice('BTCUSDT', 90)).toMatchObject([{ id: 'both', outcome: 'STOPPED_OUT' }])
+})
+
+test('a closing that contradicts itself is refused, and the signal stays open', async () => {
+  const { feedbackTracker } = newLoop()
+  await feedbackTracker.recordSignal(buy('a'))
+  const wrong = [
+    [{ outcome: 'SUCCESS', exitPrice: 90 }, 'exitPrice'],
+    [{ outcome: 'SUCCESS', profitLossPercent: -200 }, 'profitLossPercent'],
+    [{ outcome: 'FAILURE', exitPrice: 101 }, 'exitPrice'],
+    [{ outcome: 'TOOK_PROFIT', profitLossPercent: -1 }, 'profitLossPercent'],
+    [{ outcome: 'STOPPED_OUT', exitPrice: 99, profitLossPercent: 1 }, 'profitLossPercent'],
+  ] as const
+  for (const [said, named] of wrong) {
+    const error = await failure(() => feedbackTracker.updateOutcome({ signalId: 'a', ...said }))
+    expect([error.code, error.message.includes(`\`${named}\``)]).toEqual(['ERR_INVALID_ARGUMENT', true])
+  }
+  expect(await feedbackTracker.updateOutcome({ signalId: 'a', outcome: 'STOPPED_OUT', exitPrice: 101 })).toBe(true)
+})
+
+test('nothing is exported over the log', async () => {
+  const { feedbackTracker, home } = newLoop()
+  await feedbackTracker.recordSignal(buy('a'))
+  for (const path of ['feedback/signals.jsonl', 'data/rows.csv', 'training_config.json']) {
+    const error = await failure(() => feedbackTracker.exportTrainingData(join(home, path)))
+    expect([error.code, error.message.includes(path)]).toEqual(['ERR_INVALID_ARGUMENT', true])
+  }
+  expect(records(home).size).toBe(1)
+  expect(await feedbackTracker.exportTrainingData(join(home, 'rows.csv'))).toBe(0)
+})
+
 test('every spelling of a signal is one record', async () => {
   const loop = newLoop()
   const iso = new Date(AGO).toISOString()

@@ -69,6 +69,8 @@ test('wrong options are refused by name', async () => {
     const error = await failure(() => loop.report(options))
     expect([error.code, error.message.includes(`\`${named}\``)]).toEqual(['ERR_INVALID_ARGUMENT', true])
   }
+  const kept = await failure(() => loop.report({ out: join(loop.home, 'feedback', 'signals.jsonl') }))
+  expect([kept.code, kept.message.includes('`out`')]).toEqual(['ERR_INVALID_ARGUMENT', true])
   const blocked = join(newHome(), 'file')
   writeFileSync(blocked, '')
   expect((await failure(() => loop.report({ out: join(blocked, 'x.html') }))).code).toBe('ERR_IO')

@@ -88,6 +88,10 @@ impl Outcome {
     }
 }
 
+/// The largest profit or loss, in percent: beyond what any price pair of a market makes, and so far from the largest number
+/// that sums stay finite.
+pub const MOST_PERCENT: f64 = 1e100;
+
 /// The levels that close a signal.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Levels {
@@ -117,9 +121,18 @@ pub struct Exit {
 }
 
 impl Levels {
-    /// Profit of leaving at `exit`, in percent of the entry price, before costs.
+    /// Profit of leaving at `exit`, in percent of the entry price, before costs; at most [`MOST_PERCENT`].
     pub fn profit_percent(&self, exit: f64) -> f64 {
-        self.direction.sign() * (exit - self.entry) / self.entry * 100.0
+        (self.direction.sign() * (exit - self.entry) / self.entry * 100.0).clamp(-MOST_PERCENT, MOST_PERCENT)
+    }
+
+    /// The price that an outcome names, if the signal has it.
+    pub fn level_of(&self, outcome: Outcome) -> Option<f64> {
+        match outcome {
+            Outcome::TookProfit => self.take_profit,
+            Outcome::StoppedOut => self.stop_loss,
+            Outcome::Active | Outcome::Success | Outcome::Failure => None,
+        }
     }
 
     /// Does a trade at `price` close the signal? The exit is at that price: a jump over the stop costs what it costs.
@@ -253,6 +266,13 @@ mod tests {
         // The first candle after a missed expiry closes at its open, whatever came later in it.
         let exit = buy().on_candle(&candle(T0 + 20 * HOUR, 101.0, 120.0, 50.0, 60.0), HOUR).unwrap();
         assert_eq!((exit.outcome, exit.price), (Outcome::Success, 101.0));
+    }
+
+    #[test]
+    fn no_price_makes_a_profit_without_end() {
+        let levels = Levels { entry: 1e-300, ..buy() };
+        assert_eq!(levels.profit_percent(1e308), MOST_PERCENT);
+        assert_eq!(Levels { direction: Direction::Sell, ..levels }.profit_percent(1e308), -MOST_PERCENT);
     }
 
     #[test]

@@ -5,7 +5,7 @@ pub mod raw;
 use crate::error::Result;
 use crate::symbol::{Market, Symbol, Timeframe};
 use crate::time::Tz;
-use raw::{Raw, read_object, snake_keys, within};
+use raw::{Raw, read_object, within};
 use serde_json::{Map, Value};
 use std::path::Path;
 
@@ -152,7 +152,7 @@ impl Config {
 
     /// This configuration with the keys of `raw` (snake_case or camelCase) replaced. `file` names their source.
     pub fn merge(mut self, raw: Map<String, Value>, file: &str) -> Result<(Self, Vec<String>)> {
-        let mut raw = Raw { file, prefix: "", map: snake_keys(raw) };
+        let mut raw = Raw::new(file, "", raw);
         raw.list("symbols", "must be a list of pairs such as [\"BTCUSDT\"]", Symbol::parse, &mut self.symbols)?;
         raw.list("timeframes", "must be a list such as [\"1h\", \"4h\"]", Timeframe::parse, &mut self.timeframes)?;
         raw.set("parallel_training", "must be true or false", Value::as_bool, &mut self.parallel_training)?;
@@ -178,13 +178,13 @@ impl Config {
             nested.set("reward_risk", "must be a number, 1 to 20", within(1.0, 20.0), &mut shape.reward_risk)?;
             let bars = |v: &Value| v.as_u64().filter(|n| (1..=1000).contains(n)).map(|n| n as usize);
             nested.set("expiry_bars", "must be a whole number of bars, 1 to 1000", bars, &mut shape.expiry_bars)?;
-            warnings.extend(nested.unknown());
+            warnings.extend(nested.warnings());
         }
         if let Some(mut nested) = raw.nested("poor_performance", "poor_performance.")? {
             self.poor_performance.merge(&mut nested)?;
-            warnings.extend(nested.unknown());
+            warnings.extend(nested.warnings());
         }
-        warnings.extend(raw.unknown());
+        warnings.extend(raw.warnings());
         Ok((self, warnings))
     }
 }

@@ -1,6 +1,7 @@
 //! What can go wrong, each with a stable code. The code is the contract with JavaScript callers (`error.code`);
 //! the message names what was wrong, its value, and what to do.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// The result of every fallible operation of the core.
@@ -86,7 +87,7 @@ pub enum Error {
         problem: String,
     },
     /// A rollback was asked for, and there is no earlier model that could serve.
-    #[error("no earlier model of {market} to roll back to: version {version} is the only one that can be read")]
+    #[error("no model of {market} older than version {version} can be read, so there is none to roll back to")]
     NoPredecessor {
         /// The symbol and timeframe.
         market: String,
@@ -119,7 +120,7 @@ pub enum Error {
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// The operating system's words.
+        /// The operating system's words, and what to do.
         cause: String,
     },
     /// A task of the scheduler is under way already, here or in another process. Nothing was begun.
@@ -161,14 +162,29 @@ impl Error {
         }
     }
 
-    /// A file operation that failed, with the path it failed on.
-    pub fn io(action: &'static str, path: &Path, cause: impl std::fmt::Display) -> Self {
-        Self::Io { action, path: path.to_owned(), cause: cause.to_string() }
+    /// A file operation that failed, with the path it failed on, and what to do.
+    pub fn io(action: &'static str, path: &Path, cause: std::io::Error) -> Self {
+        Self::Io { action, path: path.to_owned(), cause: format!("{cause}{}", advice(&cause)) }
     }
 
     /// A bad argument other than a signal, a candle or a configuration value.
     pub fn argument(argument: &'static str, problem: impl Into<String>, value: impl std::fmt::Display) -> Self {
         Self::InvalidArgument { argument, problem: problem.into(), value: shown(value) }
+    }
+}
+
+/// What to do about a file operation that failed, to follow the operating system's words; empty where they say it all.
+pub fn advice(cause: &std::io::Error) -> &'static str {
+    match cause.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            "; let the user that runs this write there, or choose another place"
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "; make room on that disk",
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
+            "; a file is where a folder must be: move it away, or choose another place"
+        }
+        ErrorKind::IsADirectory => "; a folder is where a file must be: move it away, or choose another place",
+        _ => "",
     }
 }
 

@@ -27,6 +27,7 @@ pub mod cli;
 pub mod database;
 pub mod doctor;
 pub mod engine;
+pub mod home;
 pub mod report;
 pub mod scheduler;
 

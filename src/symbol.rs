@@ -32,6 +32,17 @@ impl Symbol {
         Ok(Self(name.into()))
     }
 
+    /// [`Self::parse`] of what a caller says; logs may hold anything. A number is not a pair but a value of another type, and so
+    /// is one that is none: from JavaScript, `NaN` comes by that name.
+    pub fn given(text: &str) -> Result<Self> {
+        let symbol = Self::parse(text)?;
+        let is_number = matches!(symbol.as_str(), "NAN" | "INFINITY") || !text.contains(char::is_alphabetic);
+        if is_number {
+            return Err(Error::argument("symbol", "must be a pair such as BTCUSDT, not a number", format!("{text:?}")));
+        }
+        Ok(symbol)
+    }
+
     /// The normalised name.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -194,13 +205,13 @@ impl Spellings {
     /// The place of a spelling's symbol in [`Self::into_symbols`].
     ///
     /// # Errors
-    /// As [`Symbol::parse`].
+    /// As [`Symbol::given`].
     pub fn number(&mut self, spelling: String) -> Result<usize> {
         if let Some(&known) = self.known.get(&spelling) {
             return Ok(known);
         }
         let number = self.symbols.len();
-        self.symbols.push(Symbol::parse(&spelling)?);
+        self.symbols.push(Symbol::given(&spelling)?);
         self.known.insert(spelling, number);
         Ok(number)
     }
@@ -214,6 +225,15 @@ impl Spellings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_is_no_pair_that_a_caller_may_give() {
+        for number in ["NaN", "Infinity", "-Infinity", "12345"] {
+            assert!(Symbol::given(number).is_err(), "{number}");
+            assert!(Symbol::parse(number).is_ok(), "a log may hold it");
+        }
+        assert_eq!(Symbol::given("1inch/usdt").unwrap().as_str(), "1INCHUSDT");
+    }
 
     #[test]
     fn the_spellings_of_a_pair_are_one_symbol() {

@@ -74,7 +74,7 @@ async fn live(core: &SignalLoop, clock: &Clock, version: u64, count: usize, nth:
         let promised = json!({ "signal": "BUY", "confidence": 50.0, "modelVersion": version });
         store.record(signal(json!({ "id": id, "timestamp": now, key: promised }))).await.unwrap();
         let outcome = if n % nth == 0 { Outcome::Success } else { Outcome::Failure };
-        assert!(store.close_signal(&id, outcome, None, Some(1.0), now + 1).await.unwrap());
+        assert!(store.close_signal(&id, outcome, None, None, now + 1).await.unwrap());
     }
 }
 

@@ -36,7 +36,7 @@ async fn an_old_file_is_taken_in_as_it_is(home: Home) {
     std::fs::write(&file, OLD).unwrap();
     let options = StoreOptions { timezone: "Europe/Berlin".parse::<Tz>().unwrap(), ..StoreOptions::default() };
     let store = home.open_with(options);
-    let report = store.import(&file).await.unwrap();
+    let report = store.import(&file, |_| ()).await.unwrap();
     assert_eq!((report.lines, report.imported, report.closed, report.known), (9, 4, 1, 1), "{report:?}");
     let refused: Vec<_> = report.refused.iter().map(|refused| refused.line).collect();
     assert_eq!(refused, [5, 6, 8]);
@@ -49,10 +49,10 @@ async fn an_old_file_is_taken_in_as_it_is(home: Home) {
     assert!((closing.profit_percent - 11.0).abs() < 1e-9);
     assert_eq!(store.stats(&Default::default()).unwrap().figures.hold, 1);
 
-    let again = store.import(&file).await.unwrap();
+    let again = store.import(&file, |_| ()).await.unwrap();
     assert_eq!((again.imported, again.closed), (0, 0), "{again:?}");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), OLD);
-    assert_eq!(store.import(&folder.path().join("missing")).await.unwrap_err().code(), "ERR_IO");
+    assert_eq!(store.import(&folder.path().join("missing"), |_| ()).await.unwrap_err().code(), "ERR_IO");
 }
 
 async fn a_log_of_this_store_is_taken_in_by_another(two: Home) {
@@ -61,7 +61,7 @@ async fn a_log_of_this_store_is_taken_in_by_another(two: Home) {
     store.record_all((0..5000).map(|n| buy(&n.to_string())).collect()).await.unwrap();
     store.close_signal("7", Outcome::Success, Some(101.0), None, T0 + 1).await.unwrap();
     let other = two.open();
-    let report = other.import(&one.path().join("signals.jsonl")).await.unwrap();
+    let report = other.import(&one.path().join("signals.jsonl"), |_| ()).await.unwrap();
     assert_eq!((report.lines, report.imported, report.closed, report.refused.len()), (5001, 5000, 1, 0));
     assert_eq!(other.get("7").unwrap(), store.get("7").unwrap());
 }

@@ -82,7 +82,7 @@ fn a_read_only_home_is_refused_and_left_alone() {
     let Some(_immutable) = Immutable::make(home.path()) else { return };
     let error = failure(&home.path().join("feedback"));
     assert_eq!(error.code(), "ERR_STORE");
-    assert!(error.to_string().contains("choose another home"), "{error}");
+    assert!(error.to_string().contains("choose another place"), "{error}");
     assert!(content(home.path()).is_empty());
 }
 

@@ -7,6 +7,10 @@ onEvent((event) => heard.push(`default ${event.type}`))
 onEvent(() => {
   throw new Error('a listener that throws')
 })
+onEvent(async () => {
+  throw new Error('a listener that rejects')
+})
+loop.onEvent(() => Promise.reject('a text'))
 process.on('warning', (warning) => heard.push(warning.message))
 
 const signal = { id: 'a', pair: 'BTCUSDT', signalType: 'BUY', confidence: 70, entryPrice: 100, timestamp: Date.now() - 1000 }

@@ -10,13 +10,13 @@ pub fn run(bytes: &[u8]) {
     let text = sealed(bytes);
     std::fs::write(&file, &text).expect("a file");
     let store = open(&feedback);
-    let report = wait(store.import(&file)).expect("any file can be imported");
+    let report = wait(store.import(&file, |_| ())).expect("any file can be imported");
     let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).count();
     assert_eq!(report.lines, lines as u64);
     assert_eq!(accounted(&report), report.lines, "{report:?}");
     let said = Said::by(&store, std::iter::empty());
 
-    let again = wait(store.import(&file)).expect("any file can be imported");
+    let again = wait(store.import(&file, |_| ())).expect("any file can be imported");
     assert_eq!((again.imported, again.closed), (0, 0), "{again:?}");
     assert_eq!(accounted(&again), again.lines, "{again:?}");
     assert_eq!(Said::by(&store, std::iter::empty()), said, "imported again");

@@ -97,11 +97,15 @@ interface SignalFacts {
 export interface OutcomeUpdate {
   /** As it was recorded. */
   signalId: string
-  /** As what it closes. */
+  /**
+   * As what it closes. `SUCCESS` goes with a profit above 0, `FAILURE` with none, `TOOK_PROFIT` with no loss; a stop may have
+   * been trailed into profit. Without price and profit, `SUCCESS` and `FAILURE` are stored with a profit of 0, the other two
+   * with that of the level they name, which the signal must have.
+   */
   outcome: Exclude<Outcome, 'ACTIVE'>
   /** A price, finite and above 0. */
   exitPrice?: number
-  /** Percent of the entry price, before costs; negative for a loss. */
+  /** Percent of the entry price, before costs; negative for a loss. It must not contradict `exitPrice`. */
   profitLossPercent?: number
 }
 
@@ -317,9 +321,9 @@ export interface ReportOptions {
 /** What the live view needs of a request: that of `http`, and of what is built on it. */
 export interface DashboardRequest {
   /** `GET` or `HEAD`; anything else is refused. */
-  method?: string
+  method?: string | undefined
   /** Path and query; with the query `data` the answer is JSON, else the page. */
-  url?: string
+  url?: string | undefined
   /** By their names in lower case. */
   headers: { readonly [name: string]: string | string[] | undefined }
 }

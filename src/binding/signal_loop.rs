@@ -70,13 +70,14 @@ pub fn shared_loop(
 impl SignalLoop {
     /// Opens a home; nothing is written yet.
     ///
-    /// @throws `ERR_INVALID_CONFIG` for a wrong value in its `training_config.json`, `ERR_INVALID_ARGUMENT`
+    /// @throws `ERR_INVALID_CONFIG` for a wrong value in its `training_config.json`, `ERR_INVALID_ARGUMENT`, `ERR_STORE` where the
+    /// home is a file, `ERR_IO` where its configuration cannot be read
     #[napi(constructor, ts_args_type = "options?: LoopOptions")]
     pub fn new(options: Unknown<'_>) -> napi::Result<Self, Code> {
         sync(|| {
             let source = member(&options, "fetchCandles")?.map(callback).transpose()?;
             let events = member(&options, "onEvent")?.map(|value| listener("onEvent", value)).transpose()?;
-            let mut map = values::to_map("options", options)?;
+            let mut map = values::to_map("options", options, &["fetchCandles", "onEvent"])?;
             let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
             let threads = |value: &Value| value.as_u64().filter(|n| (1..=1024).contains(n)).map(|n| n as usize);
             let options = Options {
@@ -150,7 +151,7 @@ impl SignalLoop {
     /// @throws `ERR_INVALID_CONFIG`, `ERR_INVALID_ARGUMENT` when it is running with other options, `ERR_CLOSED`
     #[napi(ts_args_type = "options?: SchedulerConfiguration", ts_return_type = "Scheduler")]
     pub fn start_scheduler(&self, options: Unknown<'_>) -> napi::Result<Scheduler, Code> {
-        sync(|| Scheduler::start(self.core.clone(), values::to_map("options", options)?))
+        sync(|| Scheduler::start(self.core.clone(), values::to_map("options", options, &[])?))
     }
 
     /// Compares the recent half of all closed signals of a market with the early half: did it get better?
@@ -163,7 +164,7 @@ impl SignalLoop {
         options: Unknown<'_>,
     ) -> napi::Result<PromiseRaw<'env, types::Improvement>> {
         call(env, &self.core, || {
-            let mut map = values::to_map("options", options)?;
+            let mut map = values::to_map("options", options, &[])?;
             let market = values::market(&mut map)?;
             values::no_more(&map)?;
             let core = self.core.clone();
@@ -176,7 +177,7 @@ impl SignalLoop {
     /// @throws `ERR_INVALID_CONFIG`; nothing changes then
     #[napi(ts_args_type = "options: Configuration")]
     pub fn configure(&self, options: Unknown<'_>) -> napi::Result<(), Code> {
-        sync(|| self.core.configure(values::to_map("options", options)?))
+        sync(|| self.core.configure(values::to_map("options", options, &[])?))
     }
 
     /// Trains models for all configured symbols and timeframes, each on its own, on threads of its own: candles are brought
@@ -192,7 +193,7 @@ impl SignalLoop {
             let listener =
                 member(&options, "onProgress")?.map(|function| listener("onProgress", function)).transpose()?;
             let signal = member(&options, "signal")?;
-            let mut map = values::to_map("options", options)?;
+            let mut map = values::to_map("options", options, &["onProgress"])?;
             map.shift_remove("signal");
             let request = train_request(&mut map)?;
             values::no_more(&map)?;
@@ -246,7 +247,7 @@ impl SignalLoop {
     ) -> napi::Result<PromiseRaw<'env, types::Prediction>> {
         promise(env, || {
             let call = self.core.begin()?;
-            let mut map = values::to_map("options", options)?;
+            let mut map = values::to_map("options", options, &[])?;
             let market = values::market(&mut map)?;
             let given = map.shift_remove("candles").filter(|value| !value.is_null());
             let candles = candles(market.timeframe.millis(), given)?;
@@ -275,7 +276,7 @@ impl SignalLoop {
         options: Unknown<'_>,
     ) -> napi::Result<PromiseRaw<'env, types::Signal>> {
         call(env, &self.core, || {
-            let mut map = values::to_map("options", options)?;
+            let mut map = values::to_map("options", options, &[])?;
             let market = values::market(&mut map)?;
             let risk = |value: &Value| match value.as_str()? {
                 "low" => Some(Risk::Low),
@@ -305,7 +306,7 @@ impl SignalLoop {
         options: Unknown<'_>,
     ) -> napi::Result<PromiseRaw<'env, Vec<types::FetchResult>>> {
         call(env, &self.core, || {
-            let mut map = values::to_map("options", options)?;
+            let mut map = values::to_map("options", options, &[])?;
             let markets = self.markets(&mut map)?;
             let since = map.shift_remove("since").filter(|since| !since.is_null());
             let since_ms = since.map(|since| values::json_time("since", &since)).transpose()?;
@@ -329,7 +330,8 @@ impl SignalLoop {
     /// Writes the report: one HTML file that needs no network, with results, probabilities, what was learned, models, candles
     /// and the scheduler. What cannot be looked at is told in it, and in `problems`.
     ///
-    /// Rejects with `ERR_IO` when it cannot be written, `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`.
+    /// Rejects with `ERR_IO` when it cannot be written, `ERR_INVALID_ARGUMENT`, also where `out` leads to a file of signalloop's
+    /// own, `ERR_CLOSED`.
     #[napi(ts_args_type = "options?: ReportOptions", ts_return_type = "Promise<ReportResult>")]
     pub fn report<'env>(
         &self,
@@ -337,7 +339,7 @@ impl SignalLoop {
         options: Unknown<'_>,
     ) -> napi::Result<PromiseRaw<'env, types::ReportResult>> {
         call(env, &self.core, || {
-            let mut map = values::to_map("options", options)?;
+            let mut map = values::to_map("options", options, &[])?;
             let path = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(PathBuf::from);
             let out = values::option(&mut map, "out", "must be a file", path)?;
             values::no_more(&map)?;
@@ -352,7 +354,7 @@ impl SignalLoop {
     #[napi(ts_args_type = "", ts_return_type = "DashboardHandler")]
     pub fn dashboard<'env>(&self, env: &'env Env, request: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Value>> {
         call(env, &self.core, || {
-            let map = values::to_map("request", request)?;
+            let map = values::to_map("request", request, &[])?;
             let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
             let header = |name: &str| text(map.get("headers").and_then(|headers| headers.get(name)));
             let request = Request {
@@ -387,7 +389,7 @@ impl SignalLoop {
         options: Unknown<'_>,
     ) -> napi::Result<PromiseRaw<'env, types::Rollback>> {
         call(env, &self.core, || {
-            let mut map = values::to_map("options", options)?;
+            let mut map = values::to_map("options", options, &[])?;
             let market = values::market(&mut map)?;
             let text = |value: &Value| value.as_str().map(str::to_owned);
             let reason = values::option(&mut map, "reason", "must be text", text)?;
@@ -430,7 +432,7 @@ impl SignalLoop {
     }
 
     fn markets(&self, map: &mut Map<String, Value>) -> Result<Vec<Market>> {
-        let symbols = values::list(map, "symbols", Symbol::parse)?;
+        let symbols = values::list(map, "symbols", Symbol::given)?;
         let timeframes = values::list(map, "timeframes", Timeframe::parse)?;
         Ok(self.core.markets(symbols, timeframes))
     }
@@ -467,7 +469,7 @@ fn train_request(map: &mut Map<String, Value>) -> Result<TrainRequest> {
     let fetch = values::option(map, "fetch", "must be true or false", Value::as_bool)?.unwrap_or(true);
     Ok(TrainRequest {
         mode,
-        symbols: values::list(map, "symbols", Symbol::parse)?,
+        symbols: values::list(map, "symbols", Symbol::given)?,
         timeframes: values::list(map, "timeframes", Timeframe::parse)?,
         max_age_hours: values::option(map, "maxAgeHours", "must be a number of hours, 0 or more", Value::as_f64)?,
         skip_fetch: !fetch,

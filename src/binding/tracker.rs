@@ -7,7 +7,7 @@ use super::types::{
 };
 use super::values;
 use crate::barrier::{Direction, Levels, Outcome};
-use crate::engine::{SignalLoop, should_close};
+use crate::engine::{Histories, SignalLoop, should_close};
 use crate::error::{Error, Result, guard};
 use crate::feedback::{Lines, StatsFilter, Tick};
 use crate::signal::{OUTCOMES, Signal, Source};
@@ -50,9 +50,10 @@ impl FeedbackTracker {
     /// The signals of an array written down on other threads, a slice on each; `None` when they have to be read one by one.
     fn written(&self, env: &Env, signals: &Unknown<'_>) -> Result<Option<Vec<Elsewhere<Lines>>>> {
         let Some(slices) = values::SignalTexts::of(env, signals) else { return Ok(None) };
+        let histories = Arc::new(Histories::default());
         let write = |text: String| {
-            let core = self.core.clone();
-            spawned(async move { core.write_down(&text) })
+            let (core, histories) = (self.core.clone(), histories.clone());
+            spawned(async move { core.write_down(&text, &histories) })
         };
         // Each slice is on its way while the next is being made into text.
         Ok(slices.map(|text| text.map(write)).collect())
@@ -71,27 +72,12 @@ impl FeedbackTracker {
 
 /// Members of a signal that decide whether it closes, read one by one: a tick must not pay for the rest of the object.
 fn levels(signal: &Object<'_>) -> Result<Option<Levels>> {
-    let get = |camel: &str, snake: &str| -> Result<Option<Value>> {
-        for name in [camel, snake] {
-            let value: Unknown<'_> =
-                signal.get_named_property(name).map_err(|e| values::unreadable(signal.value().env, "signal", &e))?;
-            if !values::is_missing(&value) {
-                return values::to_json(value).map(Some);
-            }
-        }
-        Ok(None)
-    };
     let mut map = Map::new();
-    let members = [
-        ("signal_type", get("signalType", "signal_type")?),
-        ("entry_price", get("entryPrice", "entry_price")?),
-        ("stop_loss", get("stopLoss", "stop_loss")?),
-        ("take_profit", get("takeProfit", "take_profit")?),
-        ("expires_at", get("expiresAt", "expires_at")?),
-    ];
-    for (name, value) in members {
-        if let Some(value) = value {
-            map.insert(name.to_owned(), value);
+    for name in Signal::LEVEL_KEYS {
+        let value: Unknown<'_> =
+            signal.get_named_property(name).map_err(|e| values::unreadable(signal.value().env, "signal", &e))?;
+        if !values::is_missing(&value) {
+            map.insert(name.to_owned(), values::to_json(value)?);
         }
     }
     Signal::levels_of(map)
@@ -193,12 +179,12 @@ impl FeedbackTracker {
     /// Closes a signal by hand. Resolves `false` when it is unknown or already closed: the first outcome stands.
     /// Without `profitLossPercent` the profit follows from `exitPrice`, or from the barrier that the outcome names.
     ///
-    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+    /// Rejects with `ERR_INVALID_ARGUMENT`, also for what contradicts itself (see {@link OutcomeUpdate}), `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(ts_args_type = "update: OutcomeUpdate", ts_return_type = "Promise<boolean>")]
     pub fn update_outcome<'env>(&self, env: &'env Env, update: Unknown<'_>) -> napi::Result<PromiseRaw<'env, bool>> {
         promise(env, || {
             let call = self.core.begin()?;
-            let mut map = values::to_map("update", update)?;
+            let mut map = values::to_map("update", update, &[])?;
             let text = |value: &Value| value.as_str().filter(|id| !id.is_empty()).map(str::to_owned);
             let id = values::option(&mut map, "signalId", "must be the id of a signal", text)?
                 .ok_or_else(|| Error::argument("signalId", "must be the id of a signal", "nothing"))?;
@@ -245,7 +231,7 @@ impl FeedbackTracker {
         time_ms: Unknown<'_>,
     ) -> napi::Result<PromiseRaw<'env, Vec<ClosedSignal>>> {
         let tick = guard(|| {
-            let symbol = Symbol::parse(&values::text("pair", pair)?)?;
+            let symbol = Symbol::given(&values::text("pair", pair)?)?;
             let (price, time_ms) = (values::price("price", price)?, values::time_or_now("timeMs", time_ms)?);
             self.core.check_not_ahead("timeMs", time_ms)?;
             Ok((symbol, price, time_ms))
@@ -311,7 +297,7 @@ impl FeedbackTracker {
         timeframe: Unknown<'_>,
     ) -> napi::Result<PromiseRaw<'env, Vec<ClosedSignal>>> {
         call(env, &self.core, || {
-            let symbol = Symbol::parse(&values::text("pair", pair)?)?;
+            let symbol = Symbol::given(&values::text("pair", pair)?)?;
             let timeframe = if values::is_missing(&timeframe) {
                 Timeframe::H1
             } else {
@@ -331,17 +317,18 @@ impl FeedbackTracker {
     /// Writes all closed signals to a CSV file at `path`, one row each with its features at entry, to train something else
     /// on. Resolves with the number of rows.
     ///
-    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_IO`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+    /// Rejects with `ERR_INVALID_ARGUMENT`, also where `path` leads to a file of signalloop's own, `ERR_IO`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(ts_args_type = "path: string", ts_return_type = "Promise<number>")]
     pub fn export_training_data<'env>(&self, env: &'env Env, path: Unknown<'_>) -> napi::Result<PromiseRaw<'env, f64>> {
         call(env, &self.core, || {
             let (core, path) = (self.core.clone(), PathBuf::from(values::text("path", path)?));
-            Ok(async move { Ok(core.store()?.export_csv(&path)? as f64) })
+            Ok(async move { Ok(core.export_training_data(&path)? as f64) })
         })
     }
 
     /// Takes in a `signals.jsonl` of the system that came before, or of another home. What is known already is left as it
-    /// is; lines that cannot be read are listed.
+    /// is; lines that cannot be read are listed. What is new gets the features of the market at its entry, when its candles
+    /// are stored.
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_IO`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(ts_args_type = "path: string", ts_return_type = "Promise<ImportReport>")]
@@ -352,7 +339,7 @@ impl FeedbackTracker {
     ) -> napi::Result<PromiseRaw<'env, ImportReport>> {
         call(env, &self.core, || {
             let (core, path) = (self.core.clone(), PathBuf::from(values::text("path", path)?));
-            Ok(async move { Ok(core.store()?.import(&path).await?.into()) })
+            Ok(async move { Ok(core.import_signals(&path).await?.into()) })
         })
     }
 
@@ -446,7 +433,7 @@ impl FeedbackTracker {
 
 /// A symbol and a timeframe, each of which may be missing.
 fn market_filter(symbol: Unknown<'_>, timeframe: Unknown<'_>) -> Result<(Option<Symbol>, Option<Timeframe>)> {
-    let symbol = values::optional_text("symbol", symbol)?.map(|text| Symbol::parse(&text)).transpose()?;
+    let symbol = values::optional_text("symbol", symbol)?.map(|text| Symbol::given(&text)).transpose()?;
     let timeframe = values::optional_text("timeframe", timeframe)?.map(|text| Timeframe::parse(&text)).transpose()?;
     Ok((symbol, timeframe))
 }

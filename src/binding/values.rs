@@ -83,21 +83,33 @@ fn json(value: Unknown<'_>, depth: usize, left: &mut usize) -> Result<Value> {
                 let item = |i| json(object.get_element::<Unknown<'_>>(i).map_err(unreadable)?, depth - 1, left);
                 Value::Array((0..length).map(item).collect::<Result<_>>()?)
             } else {
-                let mut map = Map::new();
-                let keys = Object::keys(&object).map_err(unreadable)?;
-                spend(left, keys.len())?;
-                for key in keys {
-                    let member: Unknown<'_> = object.get_named_property(&key).map_err(unreadable)?;
-                    if !matches!(member.get_type(), Ok(ValueType::Undefined | ValueType::Function | ValueType::Symbol))
-                    {
-                        map.insert(key, json(member, depth - 1, left)?);
-                    }
-                }
-                Value::Object(map)
+                Value::Object(members(&object, depth, left, |_| Ok(()))?)
             }
         }
         _ => Value::Null,
     })
+}
+
+/// The members of an object as JSON; `valueless` is told the names of those that are functions and symbols.
+fn members(
+    object: &Object<'_>,
+    depth: usize,
+    left: &mut usize,
+    valueless: impl Fn(&str) -> Result<()>,
+) -> Result<Map<String, Value>> {
+    let unreadable = |error: napi::Error| unreadable(object.value().env, "value", &error);
+    let mut map = Map::new();
+    let keys = Object::keys(object).map_err(unreadable)?;
+    spend(left, keys.len())?;
+    for key in keys {
+        let member: Unknown<'_> = object.get_named_property(&key).map_err(unreadable)?;
+        match member.get_type().map_err(unreadable)? {
+            ValueType::Undefined => {}
+            ValueType::Function | ValueType::Symbol => valueless(&key)?,
+            _ => drop(map.insert(key, json(member, depth - 1, left)?)),
+        }
+    }
+    Ok(map)
 }
 
 fn read<T: FromNapiValue>(value: Unknown<'_>) -> Result<T> {
@@ -214,15 +226,25 @@ impl Iterator for SignalTexts<'_> {
     }
 }
 
-/// An object argument as a JSON map; a missing one is empty.
-pub fn to_map(argument: &'static str, value: Unknown<'_>) -> Result<Map<String, Value>> {
+/// An object argument as a JSON map; a missing one is empty. Only members of these names may be functions, which are left
+/// out: elsewhere one would count as missing.
+pub fn to_map(argument: &'static str, value: Unknown<'_>, functions: &[&str]) -> Result<Map<String, Value>> {
     if is_missing(&value) {
         return Ok(Map::new());
     }
-    match to_json(value)? {
-        Value::Object(map) => Ok(map),
-        other => Err(Error::argument(argument, "must be an object", other)),
+    let unreadable = |error: napi::Error| unreadable(value.value().env, "value", &error);
+    let is_map = matches!(value.get_type(), Ok(ValueType::Object))
+        && !value.is_array().map_err(unreadable)?
+        && !value.is_date().map_err(unreadable)?;
+    if !is_map {
+        return Err(Error::argument(argument, "must be an object", to_json(value)?));
     }
+    members(&read(value)?, MAX_DEPTH, &mut MAX_VALUES.clone(), |name| {
+        if functions.contains(&name) {
+            return Ok(());
+        }
+        Err(Error::argument(argument, format!("must have a value as `{name}`"), "a function or a symbol"))
+    })
 }
 
 /// Whether an optional argument was left out.
@@ -253,9 +275,9 @@ pub fn no_more(map: &Map<String, Value>) -> Result<()> {
 
 /// A required text argument.
 pub fn text(argument: &'static str, value: Unknown<'_>) -> Result<String> {
-    match to_json(value)? {
-        Value::String(text) => Ok(text),
-        other => Err(Error::argument(argument, "must be a string", other)),
+    match value.get_type() {
+        Ok(ValueType::String) => read(value),
+        _ => Err(Error::argument(argument, "must be a string", to_json(value)?)),
     }
 }
 
@@ -294,8 +316,10 @@ pub fn json_time(argument: &'static str, value: &Value) -> Result<i64> {
         Value::String(text) => time::parse_time(text, crate::time::Tz::UTC),
         other => other.as_f64().map(|ms| ms as i64).filter(|ms| (time::MIN_MILLIS..=time::MAX_MILLIS).contains(ms)),
     };
-    ms.ok_or_else(|| Error::argument(argument, "must be a Date, an ISO 8601 string or epoch milliseconds", value))
+    ms.ok_or_else(|| Error::argument(argument, TIME, value))
 }
+
+const TIME: &str = "must be a Date, an ISO 8601 string or epoch milliseconds";
 
 /// Prices of many pairs. A pair's name is normalised once, however often it comes.
 pub struct Ticks {
@@ -364,7 +388,7 @@ pub fn market(map: &mut Map<String, Value>) -> Result<Market> {
         .ok_or_else(|| Error::argument("symbol", "must be a pair such as BTCUSDT", "nothing"))?;
     let timeframe = option(map, "timeframe", "must be a timeframe such as 1h", spelling)?;
     Ok(Market {
-        symbol: Symbol::parse(&symbol)?,
+        symbol: Symbol::given(&symbol)?,
         timeframe: timeframe.map_or(Ok(Timeframe::H1), |text| Timeframe::parse(&text))?,
     })
 }
@@ -395,7 +419,7 @@ pub fn candles(argument: &'static str, value: &Value, candle_ms: i64) -> Result<
         let wrong = |field, value: Option<&Value>| Error::InvalidCandle {
             index,
             field,
-            problem: "must be a number",
+            problem: if field == "time" { TIME } else { "must be a number" },
             value: value.map_or_else(|| "nothing".to_owned(), Value::to_string),
         };
         let field = |position: usize, name: &'static str| {

@@ -251,7 +251,7 @@ pub struct Retrain {
     #[command(flatten)]
     pub train: Train,
     /// Leave models alone that are younger, in hours
-    #[arg(long, value_name = "HOURS", default_value_t = 24.0)]
+    #[arg(long, value_name = "HOURS", value_parser = hours, default_value = "24")]
     pub max_age: f64,
 }
 
@@ -423,6 +423,11 @@ fn time(text: &str) -> Result<i64, String> {
 
 fn zone(text: &str) -> Result<Tz, String> {
     text.parse().map_err(|_| "must be an IANA time zone such as Europe/Berlin".to_owned())
+}
+
+fn hours(text: &str) -> Result<f64, String> {
+    let hours = text.parse().ok().filter(|hours: &f64| hours.is_finite() && *hours >= 0.0);
+    hours.ok_or_else(|| "must be a number of hours, 0 or more".to_owned())
 }
 
 fn days(text: &str) -> Result<f64, String> {

@@ -204,7 +204,7 @@ fn rollback(core: &SignalLoop, rollback: &Rollback, output: &Output) -> Result<i
 }
 
 async fn import(core: &SignalLoop, file: &Path, output: &Output) -> Result<i32> {
-    taken_in(&core.store()?.import(file).await?, None, output)
+    taken_in(&core.import_signals(file).await?, None, output)
 }
 
 fn migrate(core: &SignalLoop, output: &Output) -> Result<i32> {
@@ -273,7 +273,7 @@ fn taken_in(report: &ImportReport, models: Option<&CopiedModels>, output: &Outpu
 }
 
 fn export(core: &SignalLoop, file: &Path, output: &Output) -> Result<i32> {
-    let rows = core.store()?.export_csv(file)?;
+    let rows = core.export_training_data(file)?;
     output.line(format!("{rows} closed signals written to {}", file.display()));
     output.document(&json!({ "rows": rows, "path": file }));
     Ok(SUCCESS)

@@ -145,6 +145,9 @@ pub fn figures_table(
         by_timeframe.iter().for_each(|(timeframe, figures)| row(timeframe.as_str(), figures));
     }
     output.table(&table);
+    if all.closed == 0 {
+        return;
+    }
     let costs = all.average_profit - all.expectancy;
     output.line(format!(
         "Profit in percent of the entry, before costs; after costs of {costs:.2} % a signal brings {:+.3} %.",

@@ -141,7 +141,7 @@ fn tls(trusted: Option<Option<PathBuf>>) -> Result<Arc<ClientConfig>> {
         None => builder.with_root_certificates(RootCertStore::empty()),
         Some(None) => builder.with_platform_verifier().map_err(unusable)?,
         Some(Some(path)) => {
-            let unreadable = |e: &dyn fmt::Display| Error::io("read", &path, e);
+            let unreadable = |e: &dyn fmt::Display| Error::io("read", &path, std::io::Error::other(e.to_string()));
             let mut roots = RootCertStore::empty();
             for certificate in CertificateDer::pem_file_iter(&path).map_err(|e| unreadable(&e))? {
                 roots.add(certificate.map_err(|e| unreadable(&e))?).map_err(|e| unreadable(&e))?;

@@ -1,16 +1,22 @@
 //! The feedback store with what the loop knows of the market.
 
-use super::tails::Tail;
+use super::tails::{Histories, Tail};
 use super::{SignalLoop, StoreState};
 use crate::barrier::Outcome;
-use crate::error::Result;
-use crate::feedback::{FeedbackStore, Lines, StatsFilter};
+use crate::error::{Error, Result};
+use crate::feedback::{FeedbackStore, ImportReport, Lines, StatsFilter};
+use crate::home;
 use crate::learning::outcomes::Case;
 use crate::learning::{Feedback, LiveRow};
 use crate::signal::{Record, Signal};
 use crate::symbol::Market;
+use crate::time::{DAY_MS, format_iso};
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
+
+/// How far a signal may lie ahead of this machine's clock: as far as clocks and zones that were mistaken differ.
+const MOST_AHEAD_MS: i64 = DAY_MS;
 
 /// Live signals that a training takes in at most: the newest.
 const MAX_LIVE_ROWS: usize = 10_000;
@@ -40,23 +46,26 @@ impl SignalLoop {
     /// Records signals, each with the features of the last candle closed before it, when that candle is stored.
     ///
     /// # Errors
-    /// [`crate::error::Error::SignalConflict`] of the first that contradicts an earlier signal; the others are recorded.
+    /// [`Error::SignalConflict`] of the first that contradicts an earlier signal; the others are recorded.
     pub async fn record(&self, mut signals: Vec<Signal>) -> Result<()> {
-        self.add_features(&mut signals);
+        self.check_given(&signals)?;
+        self.add_features(signals.iter_mut(), &Histories::default());
         none_refused(self.store()?.record_all(signals).await?)
     }
 
-    /// Records a signal without a thread of its own, where that needs no waiting: the store is open, and the candles of its
-    /// market are in memory, or not stored at all. Otherwise the signal comes back, for [`Self::record`].
+    /// Records a signal without a thread of its own, where that needs no waiting: the store is open, and the candles before it
+    /// are in memory, or not stored at all. Otherwise the signal comes back, for [`Self::record`].
     ///
     /// # Errors
-    /// [`crate::error::Error::InvalidSignal`] for one that is too long; those of the future are [`Self::record`]'s.
+    /// [`Error::InvalidSignal`] for one that is too long; those of the future are [`Self::record`]'s.
     pub fn try_record(
         &self,
         mut signal: Signal,
     ) -> Result<std::result::Result<impl Future<Output = Result<bool>> + use<>, Signal>> {
-        let market = signal.market();
-        match (self.open_store(), self.tail_in_memory(&market)) {
+        self.check_given(std::slice::from_ref(&signal))?;
+        let in_memory = self.tail_in_memory(&signal.market());
+        let enough = in_memory.filter(|tail| tail.as_ref().is_none_or(|tail| !tail.is_too_short_for(&signal)));
+        match (self.open_store(), enough) {
             (Some(store), Some(tail)) => {
                 signal.features = tail.and_then(|tail| tail.entry_features(&signal));
                 let (call, lines) = (self.begin()?, vec![Lines::of(vec![signal])?]);
@@ -109,13 +118,14 @@ impl SignalLoop {
     }
 
     /// Reads and checks a JSON array of signals, adds their features and writes them down, to be recorded with others by
-    /// [`Self::record_lines`].
+    /// [`Self::record_lines`]. `histories` are those of all that are recorded together.
     ///
     /// # Errors
-    /// [`crate::error::Error::InvalidSignal`] or [`crate::error::Error::InvalidArgument`] of the first that is wrong.
-    pub fn write_down(&self, text: &str) -> Result<Lines> {
+    /// [`Error::InvalidSignal`] or [`Error::InvalidArgument`] of the first that is wrong.
+    pub fn write_down(&self, text: &str, histories: &Histories) -> Result<Lines> {
         let mut signals = Signal::array_from_text(text, self.config().timezone)?;
-        self.add_features(&mut signals);
+        self.check_given(&signals)?;
+        self.add_features(signals.iter_mut(), histories);
         Lines::of(signals)
     }
 
@@ -127,14 +137,60 @@ impl SignalLoop {
         none_refused(self.store()?.record_lines(lines).await?)
     }
 
-    fn add_features(&self, signals: &mut [Signal]) {
+    /// Takes in the signals of another log, see [`FeedbackStore::import`], those without features with the features of the
+    /// last candle closed before them, when that candle is stored.
+    ///
+    /// # Errors
+    /// As [`FeedbackStore::import`].
+    pub async fn import_signals(&self, file: &Path) -> Result<ImportReport> {
+        let histories = Histories::default();
+        let complete = |records: &mut [Record]| {
+            let signals = records.iter_mut().map(|record| &mut record.signal);
+            self.add_features(signals.filter(|signal| signal.features.is_none()), &histories);
+        };
+        self.store()?.import(file, complete).await
+    }
+
+    /// Writes the closed signals to a CSV file, see [`FeedbackStore::export_csv`].
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] where the path leads to a file of signalloop's own; else as
+    /// [`FeedbackStore::export_csv`].
+    pub fn export_training_data(&self, path: &Path) -> Result<u64> {
+        home::check_output(self.home(), "path", path)?;
+        self.store()?.export_csv(path)
+    }
+
+    /// Refuses signals of the future: until then no price would close them.
+    fn check_given(&self, signals: &[Signal]) -> Result<()> {
+        let latest = self.now_ms() + MOST_AHEAD_MS;
+        match signals.iter().find(|signal| signal.timestamp_ms > latest) {
+            None => Ok(()),
+            Some(signal) => Err(Error::InvalidSignal {
+                field: "timestamp",
+                problem: "must not lie in the future",
+                value: format_iso(signal.timestamp_ms),
+            }),
+        }
+    }
+
+    fn add_features<'a>(&self, signals: impl Iterator<Item = &'a mut Signal>, histories: &Histories) {
         // Bulk recordings come from few markets; each one's candles are looked up once.
         let mut tails: HashMap<Market, Option<Arc<Tail>>> = HashMap::new();
+        let mut older: HashMap<Market, Vec<&mut Signal>> = HashMap::new();
         for signal in signals {
             let market = signal.market();
             // Features are a gain: no signal is refused because candles cannot be read.
-            let tail = tails.entry(market).or_insert_with_key(|market| self.stored_tail(market).ok().flatten());
-            signal.features = tail.as_ref().and_then(|tail| tail.entry_features(signal));
+            let tail = tails.entry(market.clone()).or_insert_with_key(|market| self.stored_tail(market).ok().flatten());
+            match tail {
+                Some(tail) if tail.is_too_short_for(signal) => older.entry(market).or_default().push(signal),
+                tail => signal.features = tail.as_ref().and_then(|tail| tail.entry_features(signal)),
+            }
+        }
+        for (market, signals) in older {
+            let times: Vec<i64> = signals.iter().map(|signal| signal.timestamp_ms).collect();
+            let features = histories.entry_features(self, &market, &times);
+            signals.into_iter().zip(features).for_each(|(signal, features)| signal.features = features);
         }
     }
 

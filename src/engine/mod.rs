@@ -33,6 +33,7 @@ pub use performance::ConservativeMode;
 pub use predict::{GeneratedSignal, Prediction, Risk};
 pub use prices::{Turn, Turns};
 pub use status::{Elsewhere, SchedulerStatus, TaskStatus, run_to_json};
+pub use tails::Histories;
 pub use train::{Phase, TrainMode, TrainProgress, TrainRequest, TrainResult, Trained, TrainingResults};
 
 use crate::cancel::Cancel;

@@ -6,9 +6,10 @@
 
 use super::{EXCHANGE_VARIABLE, Event, Options, SignalLoop};
 use crate::config::Config;
-use crate::config::raw::{read_object, snake_keys};
+use crate::config::raw::{read_object, snake};
 use crate::error::Result;
 use crate::files::Stamp;
+use crate::files::fault::Fault;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -58,8 +59,12 @@ impl Settings {
     /// Reads the configuration of a home.
     ///
     /// # Errors
-    /// [`crate::error::Error::InvalidConfig`], [`crate::error::Error::Io`].
+    /// [`crate::error::Error::InvalidConfig`]; [`crate::error::Error::Store`] where the home is a file;
+    /// [`crate::error::Error::Io`].
     pub fn read(home: &Path, options: &Options) -> Result<Self> {
+        if home.is_file() {
+            return Err(Fault::of("open", home, &std::io::ErrorKind::NotADirectory.into()).into());
+        }
         let from_environment = || std::env::var(EXCHANGE_VARIABLE).ok().filter(|url| !url.is_empty());
         let exchange = match &options.exchange_url {
             Some(url) => Some(("options", url.clone())),
@@ -155,16 +160,12 @@ impl SignalLoop {
 
 /// Puts `later` over `earlier`, objects key by key.
 fn overlay(earlier: &mut Map<String, Value>, later: Map<String, Value>) {
-    for (key, value) in snake_keys(later) {
-        match value {
-            Value::Object(nested) => {
-                let place = earlier.entry(key).or_insert_with(|| Map::new().into());
-                match place {
-                    Value::Object(before) => overlay(before, nested),
-                    other => *other = snake_keys(nested).into(),
-                }
-            }
-            value => drop(earlier.insert(key, value)),
+    for (key, value) in later {
+        let place = earlier.iter_mut().find(|(known, _)| snake(known) == snake(&key));
+        match (place.map(|(_, place)| place), value) {
+            (Some(Value::Object(before)), Value::Object(nested)) => overlay(before, nested),
+            (Some(place), value) => *place = value,
+            (None, value) => drop(earlier.insert(key, value)),
         }
     }
 }
@@ -179,12 +180,24 @@ mod tests {
     }
 
     #[test]
+    fn a_home_that_is_a_file_says_what_to_do() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("ml");
+        std::fs::write(&file, "").unwrap();
+        for (home, code) in [(file.clone(), "ERR_STORE"), (file.join("ml"), "ERR_IO")] {
+            let error = Settings::read(&home, &Options::default()).err().unwrap();
+            assert_eq!(error.code(), code);
+            assert!(error.to_string().contains("a file is where a folder must be"), "{error}");
+        }
+    }
+
+    #[test]
     fn what_is_said_later_goes_before_what_was_said_earlier_key_by_key() {
         let mut all = map(json!({ "trees": 10, "signal": { "stop_atr": 2 } }));
         overlay(&mut all, map(json!({ "historyDays": 5, "signal": { "rewardRisk": 3 }, "trees": 20 })));
         assert_eq!(
             Value::from(all),
-            json!({ "trees": 20, "signal": { "stop_atr": 2, "reward_risk": 3 }, "history_days": 5 })
+            json!({ "trees": 20, "signal": { "stop_atr": 2, "rewardRisk": 3 }, "historyDays": 5 })
         );
     }
 

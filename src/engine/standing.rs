@@ -168,7 +168,7 @@ impl SignalLoop {
         let path = self.home.join("performance.lock");
         let mut handle = Disk.open(&path).map_err(|e| Error::io("open", &path, e))?;
         lock::acquire(&Disk, &path, &mut handle, Lock::Exclusive, PATIENCE).map_err(|fault| match fault {
-            Fault::Failed(why) => Error::io("lock", &path, why),
+            Fault::Failed(why) => Error::io("lock", &path, std::io::Error::other(why)),
             busy => busy.into(),
         })
     }

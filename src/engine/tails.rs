@@ -13,8 +13,11 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Candles kept in memory per market: enough that the longest smoothing has forgotten where it started.
+/// Candles kept in memory per market: [`SETTLED`], and a hundred more for signals that were not given just now.
 const TAIL: usize = 400;
+
+/// From so many candles on, the longest smoothing has forgotten where it started.
+const SETTLED: usize = 300;
 
 /// How long candles of a market that had none may go unnoticed by whoever cannot wait.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -24,6 +27,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 pub(super) struct Tail {
     candles: Vec<Candle>,
     candle_ms: i64,
+    /// Older candles are stored, too.
+    is_cut: bool,
     /// The features asked for last, and after how many candles: most ask for those of now.
     latest: Mutex<Option<(usize, Latest)>>,
 }
@@ -49,8 +54,8 @@ impl Deref for Tail {
 
 impl Tail {
     fn of(candles: &[Candle], candle_ms: i64) -> Self {
-        let candles = candles[candles.len().saturating_sub(TAIL)..].to_vec();
-        Self { candles, candle_ms, latest: Mutex::default() }
+        let cut = candles.len().saturating_sub(TAIL);
+        Self { candles: candles[cut..].to_vec(), candle_ms, is_cut: cut > 0, latest: Mutex::default() }
     }
 
     /// [`features::latest`] of the first `count` candles.
@@ -64,14 +69,66 @@ impl Tail {
 
     /// The features of the last candle closed before the signal; `None` when it is not among these, or has none.
     pub fn entry_features(&self, signal: &Signal) -> Option<EntryFeatures> {
-        let closed = self.candles.partition_point(|candle| candle.open_ms + self.candle_ms <= signal.timestamp_ms);
-        let last = self.candles[..closed].last()?;
-        if signal.timestamp_ms >= last.open_ms + 2 * self.candle_ms {
+        let closed = closed_by(&self.candles, self.candle_ms, signal.timestamp_ms);
+        if !follows(&self.candles[..closed], self.candle_ms, signal.timestamp_ms) {
             return None;
         }
-        let (row, _) = self.latest(closed).ok()?;
-        Some(EntryFeatures { version: features::VERSION, values: row.to_vec() })
+        self.latest(closed).ok().map(|(row, _)| entry(&row))
     }
+
+    /// Whether the features at the entry of the signal take older candles than these, which are stored.
+    pub fn is_too_short_for(&self, signal: &Signal) -> bool {
+        self.is_cut && closed_by(&self.candles, self.candle_ms, signal.timestamp_ms) < SETTLED
+    }
+}
+
+/// How many candles had closed by `time_ms`: what a signal of that time may know.
+fn closed_by(candles: &[Candle], candle_ms: i64, time_ms: i64) -> usize {
+    candles.partition_point(|candle| candle.open_ms + candle_ms <= time_ms)
+}
+
+/// Whether the last of these candles is the newest that can have closed by `time_ms`: after a hole they say nothing of it.
+fn follows(closed: &[Candle], candle_ms: i64, time_ms: i64) -> bool {
+    closed.last().is_some_and(|last| time_ms < last.open_ms + 2 * candle_ms)
+}
+
+fn entry(row: &Row) -> EntryFeatures {
+    EntryFeatures { version: features::VERSION, values: row.to_vec() }
+}
+
+/// All stored candles of the markets that one call is about, each file read once: for signals older than a [`Tail`].
+#[derive(Debug, Default)]
+pub struct Histories(Mutex<HashMap<Market, Option<Arc<[Candle]>>>>);
+
+impl Histories {
+    /// The features at the entry of signals of `market` given at these times. Features are a gain: candles that cannot be
+    /// read count as missing.
+    pub(super) fn entry_features(
+        &self,
+        core: &SignalLoop,
+        market: &Market,
+        times_ms: &[i64],
+    ) -> Vec<Option<EntryFeatures>> {
+        let read = |market: &Market| core.stored_candles(market).ok().flatten().map(|(_, candles)| candles.into());
+        let candles = self.0.lock().entry(market.clone()).or_insert_with_key(read).clone();
+        candles.map_or_else(|| vec![None; times_ms.len()], |all| entries(&all, market.timeframe.millis(), times_ms))
+    }
+}
+
+/// The features of the last candle closed by each of these times; `None` after a hole, or where it has none.
+fn entries(candles: &[Candle], candle_ms: i64, times_ms: &[i64]) -> Vec<Option<EntryFeatures>> {
+    let closed: Vec<usize> = times_ms.iter().map(|&time_ms| closed_by(candles, candle_ms, time_ms)).collect();
+    let first = closed.iter().min().map_or(0, |first| first.saturating_sub(TAIL));
+    let last = closed.iter().max().map_or(0, |last| *last);
+    let table = features::compute(&candles[first..last], candle_ms);
+    let of = |(&closed, &time_ms): (&usize, &i64)| {
+        if !follows(&candles[..closed], candle_ms, time_ms) {
+            return None;
+        }
+        let at = table.bars.binary_search(&(closed - 1 - first)).ok()?;
+        Some(entry(&table.rows[at]))
+    };
+    closed.iter().zip(times_ms).map(of).collect()
 }
 
 impl SignalLoop {
@@ -103,15 +160,26 @@ impl SignalLoop {
         if let Some((_, tail)) = self.tails.known.read().get(market).filter(|(known, _)| *known == stamp) {
             return Ok(Some(tail.clone()));
         }
+        let Some((stamp, candles)) = self.stored_candles(market)? else { return Ok(None) };
+        let tail = Arc::new(Tail::of(&candles, market.timeframe.millis()));
+        self.tails.known.write().insert(market.clone(), (stamp, tail.clone()));
+        Ok(Some(tail))
+    }
+
+    /// All stored candles of `market`, read from their file, and its stamp.
+    ///
+    /// # Errors
+    /// As [`Self::stored_tail`].
+    fn stored_candles(&self, market: &Market) -> Result<Option<(Stamp, Vec<Candle>)>> {
+        let path = candle_file(&self.data_folder(), market);
+        let Some(stamp) = Stamp::of(&path)? else { return Ok(None) };
         let (candles, findings) = read_candles(&path, market.timeframe, &Reading::stored())?;
         if findings.repaired() {
             // A prediction has no place to say so; a fetch does.
             let problem = format!("it must be put right first: {findings}. `signalloop fetch` does so");
             return Err(Error::BadCandle { place: path.display().to_string(), problem });
         }
-        let tail = Arc::new(Tail::of(&candles, market.timeframe.millis()));
-        self.tails.known.write().insert(market.clone(), (stamp, tail.clone()));
-        Ok(Some(tail))
+        Ok(Some((stamp, candles)))
     }
 
     /// Has candles of a market that had none be looked for at once.
@@ -136,5 +204,119 @@ impl SignalLoop {
                 known.get(market).filter(|(known, _)| *known == stamp).map(|(_, tail)| Some(tail.clone()))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Options;
+    use crate::market::write_csv;
+    use crate::signal::{Record, Source};
+    use crate::time::Tz;
+    use serde_json::{Value, json};
+
+    const HOUR: i64 = 3_600_000;
+    const FIRST: i64 = 1_700_002_800_000;
+    const STORED: usize = 1000;
+
+    fn candles() -> Vec<Candle> {
+        let candle = |i: usize| {
+            let (x, open_ms) = (i as f64, FIRST + i as i64 * HOUR + if i >= 600 { 50 * HOUR } else { 0 });
+            let (open, close) = (100.0 + (x / 7.0).sin(), 100.0 + ((x + 1.0) / 7.0).sin());
+            let (high, low) = (open.max(close) + 0.3, open.min(close) - 0.2);
+            Candle { open_ms, open, high, low, close, volume: 50.0 + 20.0 * (x / 5.0).sin() }
+        };
+        (0..STORED).map(candle).collect()
+    }
+
+    fn loop_with_candles(home: &std::path::Path) -> SignalLoop {
+        let core = SignalLoop::open(Options { home: Some(home.to_owned()), ..Options::default() }).unwrap();
+        let market = Market::parse("BTCUSDT", "1h").unwrap();
+        write_csv(&candle_file(&core.data_folder(), &market), &candles()).unwrap();
+        core
+    }
+
+    fn signal(id: &str, timestamp_ms: i64) -> Value {
+        json!({ "id": id, "pair": "BTCUSDT", "signalType": "BUY", "confidence": 60, "entryPrice": 100, "timestamp": timestamp_ms })
+    }
+
+    /// Times of a signal by how many candles have closed then, with the features that these candles give.
+    fn expected() -> Vec<(String, i64, Option<Vec<f64>>)> {
+        let all = candles();
+        let row = |closed: usize| {
+            let from = closed.saturating_sub(TAIL);
+            features::latest(&all[from..closed], HOUR).ok().map(|(row, _)| row.to_vec())
+        };
+        let mut times: Vec<_> = [50usize, 97, 300, 599, 650, 700, 980, 1000]
+            .map(|closed| (format!("c{closed}"), all[closed - 1].open_ms + HOUR + 1, row(closed)))
+            .into();
+        assert!(times.iter().filter(|(.., row)| row.is_some()).count() == 6);
+        // In the hole, and at the very moment before a candle closes.
+        times.push(("hole".to_owned(), all[599].open_ms + 5 * HOUR, None));
+        times.push(("before".to_owned(), all[400].open_ms + HOUR - 1, row(400)));
+        times
+    }
+
+    fn check(record: &Record, expected: Option<&Vec<f64>>) {
+        let id = &record.signal.id;
+        match (record.signal.features.as_ref(), expected) {
+            (None, None) => {}
+            (Some(found), Some(expected)) => {
+                assert_eq!(found.version, features::VERSION);
+                for (a, b) in found.values.iter().zip(expected) {
+                    assert!((a - b).abs() <= 1e-3 * b.abs().max(1.0), "{id}: {a} instead of {b}");
+                }
+            }
+            (found, _) => panic!("{id}: features {}", found.is_some()),
+        }
+    }
+
+    #[tokio::test]
+    async fn signals_of_any_age_get_the_features_of_their_entry() {
+        let home = tempfile::tempdir().unwrap();
+        let core = loop_with_candles(home.path());
+        let given =
+            |(id, at, _): &(String, i64, _)| Signal::from_value(signal(id, *at), Source::Caller, Tz::UTC).unwrap();
+        core.record(expected().iter().map(given).collect()).await.unwrap();
+        for (id, _, row) in expected() {
+            check(&core.store().unwrap().get(&id).unwrap().unwrap(), row.as_ref());
+        }
+        // One for which older candles are needed is not for the event loop.
+        let old = Signal::from_value(signal("old", FIRST + 300 * HOUR), Source::Caller, Tz::UTC).unwrap();
+        let new = Signal::from_value(signal("new", FIRST + 1049 * HOUR), Source::Caller, Tz::UTC).unwrap();
+        assert!(core.try_record(old).unwrap().is_err() && core.try_record(new).unwrap().is_ok());
+        core.close().await;
+    }
+
+    #[tokio::test]
+    async fn imported_signals_do_too_unless_they_bring_their_own() {
+        let home = tempfile::tempdir().unwrap();
+        let core = loop_with_candles(home.path());
+        let mut own = signal("own", FIRST + 300 * HOUR);
+        own["features"] = json!({ "version": 1, "values": [7.0] });
+        let lines: Vec<String> = expected().iter().map(|(id, at, _)| signal(id, *at).to_string()).collect();
+        let file = home.path().join("other.jsonl");
+        std::fs::write(&file, format!("{}\n{own}\n", lines.join("\n"))).unwrap();
+        assert_eq!(core.import_signals(&file).await.unwrap().imported, lines.len() as u64 + 1);
+        for (id, _, row) in expected() {
+            check(&core.store().unwrap().get(&id).unwrap().unwrap(), row.as_ref());
+        }
+        let kept = core.store().unwrap().get("own").unwrap().unwrap().signal.features.unwrap();
+        assert_eq!(kept.values, [7.0]);
+        core.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_signal_of_the_future_is_refused() {
+        let home = tempfile::tempdir().unwrap();
+        let core = SignalLoop::open(Options { home: Some(home.path().to_owned()), ..Options::default() }).unwrap();
+        let at = |hours: i64| {
+            Signal::from_value(signal("a", core.now_ms() + hours * HOUR), Source::Caller, Tz::UTC).unwrap()
+        };
+        assert_eq!(core.record(vec![at(25)]).await.unwrap_err().code(), "ERR_INVALID_SIGNAL");
+        assert!(core.try_record(at(25)).is_err());
+        core.record(vec![at(23)]).await.unwrap();
+        core.close().await;
     }
 }

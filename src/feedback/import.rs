@@ -43,20 +43,20 @@ pub struct RefusedLine {
 
 impl FeedbackStore {
     /// Takes in the signals of another log, of this or of the old system; times that do not say their zone are read in the
-    /// store's. Importing a file twice changes nothing. The file itself is only read.
+    /// store's. Importing a file twice changes nothing. The file itself is only read. `complete` may add features to what
+    /// was read.
     ///
     /// A line that cannot be read, or contradicts what the store knows, is listed in the report and stops nothing.
     ///
     /// # Errors
     /// [`Error::Io`] when the file cannot be read, [`Error::Store`] when the store cannot be written; what was taken in
     /// before stays. [`Error::Closed`].
-    pub async fn import(&self, file: &Path) -> Result<ImportReport> {
+    pub async fn import(&self, file: &Path, mut complete: impl FnMut(&mut [Record])) -> Result<ImportReport> {
         let mut reader = BufReader::new(File::open(file).map_err(|e| Error::io("read", file, e))?);
         let mut report = ImportReport::default();
         let mut number = 0;
         loop {
-            let mut batch = Vec::new();
-            let mut numbers = Vec::new();
+            let (mut batch, mut numbers) = (Vec::new(), Vec::new());
             let mut ended = false;
             while batch.len() < BATCH && !ended {
                 let mut text = Vec::new();
@@ -66,16 +66,27 @@ impl FeedbackStore {
                     continue;
                 }
                 report.lines += 1;
-                match self.importing(text.trim_ascii()) {
-                    Ok(lines) => {
-                        numbers.resize(numbers.len() + lines.len(), number);
-                        batch.extend(lines.into_iter().map(Change::Import));
+                match line::decode(text.trim_ascii(), self.inner.options.timezone) {
+                    Ok(record) => {
+                        batch.push(record);
+                        numbers.push(number);
                     }
                     Err(reason) => report.refused.push(RefusedLine { line: number, reason }),
                 }
             }
-            let verdicts = self.send(batch)?.verdicts().await?;
-            for (line, verdict) in numbers.into_iter().zip(verdicts) {
+            complete(&mut batch);
+            let (mut changes, mut changing) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
+            for (record, line) in batch.into_iter().zip(numbers) {
+                match NewLine::all(std::iter::once(record)) {
+                    Ok(lines) => {
+                        changing.resize(changing.len() + lines.len(), line);
+                        changes.extend(lines.into_iter().map(Change::Import));
+                    }
+                    Err(error) => report.refused.push(RefusedLine { line, reason: error.to_string() }),
+                }
+            }
+            let verdicts = self.send(changes)?.verdicts().await?;
+            for (line, verdict) in changing.into_iter().zip(verdicts) {
                 report.note(line, verdict);
             }
             if ended {
@@ -116,11 +127,6 @@ impl FeedbackStore {
             (state.places().skip(from).take(most).collect::<Vec<_>>(), source)
         };
         source.all(&places)
-    }
-
-    fn importing(&self, text: &[u8]) -> std::result::Result<Vec<NewLine>, String> {
-        let record = line::decode(text, self.inner.options.timezone)?;
-        NewLine::all(std::iter::once(record)).map_err(|e| e.to_string())
     }
 
     /// Writes the closed signals to a CSV file, replacing it whole or not at all, in order of closing: the fields of the

@@ -4,6 +4,7 @@
 
 #[doc(hidden)]
 pub mod ahead;
+mod by_hand;
 mod closings;
 #[doc(hidden)]
 pub mod compact;
@@ -40,6 +41,7 @@ pub use import::{ImportReport, RefusedLine};
 pub use line::Key as SignalKey;
 pub use log::Recovery;
 pub use open::OpenSignal;
+pub use paths::files_in;
 pub use prices::Tick;
 pub use stats::{Ended, Figures, Stats, StatsFilter, newcombe, wilson};
 pub use writer::Lines;
@@ -52,6 +54,7 @@ use crate::signal::{Closing, Record, Signal};
 use crate::symbol::{Symbol, Timeframe};
 use crate::time::Tz;
 use crate::time::{MAX_MILLIS, MIN_MILLIS};
+use by_hand::CloseRequest;
 use folder::FolderTurns;
 use journal::{Journal, Source, StateRead, Turns};
 use log::Log;
@@ -65,7 +68,7 @@ use std::time::Duration;
 use storage::{Disk, Storage};
 use tokio::sync::{oneshot, watch};
 use upkeep::Upkeep;
-use writer::{Change, Changes, CloseRequest, Job, Verdict, Writer};
+use writer::{Change, Changes, Job, Verdict, Writer};
 
 /// How a store is opened.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -278,7 +281,8 @@ impl FeedbackStore {
     /// barrier the outcome names, else 0. The writing begins at once, whether the future is polled or not.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for an outcome of `ACTIVE` or an impossible number, [`Error::Store`], [`Error::Closed`].
+    /// [`Error::InvalidArgument`] for an outcome of `ACTIVE`, an impossible number, or what contradicts itself, such as a
+    /// success with a loss; [`Error::Store`], [`Error::Closed`].
     pub fn close_signal(
         &self,
         id: &str,
@@ -471,21 +475,6 @@ fn swap(jobs: &Jobs, copy: compact::Copy) -> Result<Option<Compaction>> {
     let (reply, result) = mpsc::channel();
     enqueue(jobs, Job::Swap(copy, reply))?;
     result.recv().unwrap_or_else(|_| Err(lost()))
-}
-
-impl CloseRequest {
-    fn check(&self) -> Result<()> {
-        if self.outcome == Outcome::Active {
-            return Err(Error::argument("outcome", "must be TOOK_PROFIT, STOPPED_OUT, SUCCESS or FAILURE", "ACTIVE"));
-        }
-        if let Some(price) = self.exit_price {
-            check_price("exitPrice", price)?;
-        }
-        if let Some(profit) = self.profit_percent.filter(|profit| !profit.is_finite()) {
-            return Err(Error::argument("profitLossPercent", "must be a finite number", profit));
-        }
-        check_time(self.now_ms)
-    }
 }
 
 /// A job under way; `None` when there was nothing to do.

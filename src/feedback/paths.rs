@@ -18,6 +18,14 @@ pub struct Paths {
     pub folder: PathBuf,
 }
 
+/// Every file of the store in `folder`, also where links lead elsewhere.
+pub fn files_in(folder: &Path) -> Vec<PathBuf> {
+    let Ok(Paths { log, lock, quarantine, snapshot, compacting, compact_lock, folder: _ }) = Paths::of(folder) else {
+        return Vec::new();
+    };
+    vec![log, lock, quarantine, snapshot, compacting, compact_lock]
+}
+
 impl Paths {
     /// The files of the store in `folder`. Where its log is a symbolic link, all of them lie beside the file that it leads
     /// to: a compaction then replaces that file and not the link, and two folders that link to one log share its lock.

@@ -3,7 +3,7 @@
 //! A [`Summary`] is added to in order of closing, and two summaries of consecutive times combine into that of both; so a
 //! period is the combination of its days, and a day is summed only once.
 
-use crate::barrier::{Direction, Outcome};
+use crate::barrier::{Direction, MOST_PERCENT, Outcome};
 use crate::symbol::{Market, Symbol, Timeframe};
 use std::collections::BTreeMap;
 
@@ -167,6 +167,8 @@ impl Summary {
             Outcome::Failure => self.failure += 1,
             Outcome::Active => return,
         }
+        // A log may say anything.
+        let profit = profit.clamp(-MOST_PERCENT, MOST_PERCENT);
         if profit > 0.0 {
             self.wins += 1;
             self.win_sum += profit;
@@ -264,7 +266,10 @@ pub fn wilson(successes: u64, trials: u64) -> (f64, f64) {
     let centre = p + Z * Z / (2.0 * n);
     let half = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
     let scale = 100.0 / (1.0 + Z * Z / n);
-    (((centre - half) * scale).max(0.0), ((centre + half) * scale).min(100.0))
+    // Where all or none succeeded the formula ends at 0 and 100, which rounding misses.
+    let low = if successes == 0 { 0.0 } else { ((centre - half) * scale).max(0.0) };
+    let high = if successes == trials { 100.0 } else { ((centre + half) * scale).min(100.0) };
+    (low, high)
 }
 
 /// The 95 % interval of the difference of two proportions, the second's less the first's, in percentage points. Each is
@@ -314,6 +319,23 @@ mod tests {
 
     fn close(a: f64, b: f64) -> bool {
         (a - b).abs() < 1e-9
+    }
+
+    #[test]
+    fn intervals_end_where_percentages_end() {
+        for trials in 1..2000 {
+            assert_eq!((wilson(0, trials).0, wilson(trials, trials).1), (0.0, 100.0), "{trials}");
+        }
+    }
+
+    #[test]
+    fn figures_stay_finite_whatever_a_log_says() {
+        let mut summary = Summary::default();
+        for profit in [f64::MAX, f64::MAX, -f64::MAX, -f64::MAX, -f64::MAX] {
+            summary.add(Outcome::by_profit(profit), profit, None);
+        }
+        let f = summary.figures(10.0);
+        assert!([f.total_profit, f.max_drawdown, f.expectancy, f.average_win].iter().all(|figure| figure.is_finite()));
     }
 
     #[test]

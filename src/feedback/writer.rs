@@ -3,13 +3,14 @@
 
 use super::ClosedSignal;
 use super::ahead::Ahead;
+use super::by_hand::CloseRequest;
 use super::compact::{self, Compaction};
 use super::index::Hit;
 use super::journal::{Journal, Turns};
 use super::line::{self, Facts, Key, KeyHasher};
-use crate::barrier::{Levels, Outcome};
+use crate::barrier::Levels;
 use crate::error::{self, Error, Result};
-use crate::signal::{Closing, Record, Signal, assumed_profit};
+use crate::signal::{Closing, Record, Signal};
 use crate::time::Tz;
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
@@ -102,15 +103,6 @@ impl Lines {
     pub fn into_changes(self) -> impl Iterator<Item = Change> {
         self.0.into_iter().map(Change::Record)
     }
-}
-
-/// What a caller says of a closing.
-pub struct CloseRequest {
-    pub id: String,
-    pub outcome: Outcome,
-    pub exit_price: Option<f64>,
-    pub profit_percent: Option<f64>,
-    pub now_ms: i64,
 }
 
 /// What became of a change.
@@ -301,21 +293,17 @@ impl Writer {
         match change {
             Change::Record(line) => self.record(line, staged),
             Change::Import(line) => self.import(line, staged),
-            Change::Hit(hit) => self.close(hit.key, None, staged, |_| Closing {
-                outcome: hit.exit.outcome,
-                exit_price: Some(hit.exit.price),
-                profit_percent: hit.profit_percent,
-                closed_ms: hit.exit.time_ms,
+            Change::Hit(hit) => self.close(hit.key, None, staged, |_| {
+                Ok(Closing {
+                    outcome: hit.exit.outcome,
+                    exit_price: Some(hit.exit.price),
+                    profit_percent: hit.profit_percent,
+                    closed_ms: hit.exit.time_ms,
+                })
             }),
-            Change::Close(request) => self.close(Key::of(&request.id), Some(&request.id), staged, |levels| {
-                let assumed = || assumed_profit(levels, request.outcome, request.exit_price);
-                Closing {
-                    outcome: request.outcome,
-                    exit_price: request.exit_price,
-                    profit_percent: request.profit_percent.unwrap_or_else(assumed),
-                    closed_ms: request.now_ms.max(levels.since_ms),
-                }
-            }),
+            Change::Close(request) => {
+                self.close(Key::of(&request.id), Some(&request.id), staged, |levels| request.closing(levels))
+            }
         }
     }
 
@@ -364,7 +352,7 @@ impl Writer {
         key: Key,
         id: Option<&str>,
         staged: &mut Staged<'_>,
-        closing: impl Fn(&Levels) -> Closing,
+        closing: impl Fn(&Levels) -> Result<Closing>,
     ) -> Result<Verdict> {
         // What is known to be closed, or unknown, need not be read.
         if !staged.newest.contains_key(&key) {
@@ -381,7 +369,7 @@ impl Writer {
             if own.closing.is_some() || id.is_some_and(|id| id != own.id) {
                 return Ok(Verdict::NotOpen);
             }
-            let closing = closing(&levels);
+            let closing = closing(&levels)?;
             if let Some(spliced) = line::with_closing(&line, &closing)? {
                 let closed = ClosedSignal::of_own(&own, &levels, &closing)?;
                 let facts = Facts::from(own).into_owned();
@@ -394,7 +382,7 @@ impl Writer {
         let Some(levels) = record.signal.levels().filter(|_| !other && record.closing.is_none()) else {
             return Ok(Verdict::NotOpen);
         };
-        let closing = closing(&levels);
+        let closing = closing(&levels)?;
         record.closing = Some(closing);
         let line = line::encode(&record)?;
         let closed = ClosedSignal::new(&record.signal, &closing);

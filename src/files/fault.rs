@@ -1,6 +1,6 @@
 //! What goes wrong with files and locks, told so that one knows what to do.
 
-use crate::error::Error;
+use crate::error::{Error, advice};
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -17,18 +17,7 @@ pub enum Fault {
 impl Fault {
     /// What kept the file operation `action` from working, and what can be done about it.
     pub fn of(action: &str, path: &Path, cause: &io::Error) -> Self {
-        let advice = match cause.kind() {
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                "; let the user that runs this write there, or choose another home"
-            }
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; make room on that disk",
-            io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
-                "; a file is where a folder must be: move it away, or choose another home"
-            }
-            io::ErrorKind::IsADirectory => "; a folder is where a file must be: move it away",
-            _ => "",
-        };
-        Self::Failed(format!("cannot {action} {}: {cause}{advice}", path.display()))
+        Self::Failed(format!("cannot {action} {}: {cause}{}", path.display(), advice(cause)))
     }
 }
 

@@ -143,6 +143,9 @@ fn read_csv_text(
     let mut bad: Vec<LineProblem> = Vec::new();
     let mut lines = text.lines().enumerate().skip(usize::from(has_header)).peekable();
     while let Some((index, line)) = lines.next() {
+        if line.trim().is_empty() && lines.clone().all(|(_, line)| line.trim().is_empty()) {
+            break;
+        }
         let row = match csv::plain_row(line.as_bytes()).filter(|_| canonical) {
             Some(candle) => match candle.check(index) {
                 Ok(candle) => Ok(Row { candle, is_local: true, close_ms: None }),
@@ -322,6 +325,16 @@ mod tests {
 
     fn read(text: &str) -> Result<(Vec<Candle>, Findings)> {
         read_as(text, None)
+    }
+
+    #[test]
+    fn blank_lines_at_the_end_are_nothing() {
+        for end in ["\n", "\r\n \r\n", "  ", "\n\n\n"] {
+            let (candles, findings) = read(&format!("{}{end}", file(&[ROW, NEXT]))).unwrap();
+            assert_eq!((candles.len(), findings.repaired()), (2, false), "{end:?}");
+        }
+        let error = read(&file(&[ROW, "", NEXT])).unwrap_err().to_string();
+        assert!(error.contains("line 3"), "{error}");
     }
 
     fn file(rows: &[&str]) -> String {

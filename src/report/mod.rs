@@ -21,6 +21,7 @@ pub use server::Server;
 use crate::engine::SignalLoop;
 use crate::error::Result;
 use crate::files::write_atomically;
+use crate::home;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -44,11 +45,13 @@ pub struct Written {
 /// Writes the report of a loop as one HTML file, to `out` or else to `report.html` of its home.
 ///
 /// # Errors
-/// [`crate::error::Error::Io`] when it cannot be written, [`crate::error::Error::Closed`]. What cannot be looked at is told in
+/// [`crate::error::Error::InvalidArgument`] where `out` leads to a file of signalloop's own, [`crate::error::Error::Io`] when it
+/// cannot be written, [`crate::error::Error::Closed`]. What cannot be looked at is told in
 /// the report.
 pub async fn write(core: &Arc<SignalLoop>, out: Option<&Path>) -> Result<Written> {
     let path = out.map_or_else(|| core.home().join("report.html"), Path::to_owned);
     let path = std::path::absolute(&path).unwrap_or(path);
+    home::check_output(core.home(), "out", &path)?;
     let revision = Revision::of(core);
     let report = Gatherer::default().gather(core, revision).await?;
     let page = render(&to_json(&report)?, Place::File);

@@ -1,7 +1,7 @@
 //! `scheduler_config.json`: raw JSON in, a checked [`SchedulerConfig`] out.
 
 use super::{Schedule, Task};
-use crate::config::raw::{Raw, invalid, read_object, snake_keys, within};
+use crate::config::raw::{Raw, invalid, read_object, within};
 use crate::error::Result;
 use crate::time::Tz;
 use chrono::NaiveTime;
@@ -120,7 +120,7 @@ impl SchedulerConfig {
     /// # Errors
     /// As [`Self::load`].
     pub fn merge(mut self, raw: Map<String, Value>, file: &str) -> Result<(Self, Vec<String>)> {
-        let mut raw = Raw { file, prefix: "", map: snake_keys(raw) };
+        let mut raw = Raw::new(file, "", raw);
         raw.set("enabled", "must be true or false", Value::as_bool, &mut self.enabled)?;
         let zone = |v: &Value| v.as_str()?.parse().ok();
         raw.set("timezone", "must be an IANA time zone such as \"Europe/Berlin\"", zone, &mut self.timezone)?;
@@ -140,7 +140,7 @@ impl SchedulerConfig {
             let allowed = "must be a number of seconds, 0.01 to 86400";
             nested.set("base_seconds", allowed, seconds(0.01, 86_400.0), &mut retry.base)?;
             nested.set("longest_seconds", allowed, seconds(0.01, 86_400.0), &mut retry.longest)?;
-            warnings.extend(nested.unknown());
+            warnings.extend(nested.warnings());
         }
         for (task, (enabled, schedule, deadline)) in &mut self.tasks {
             let Some(mut nested) = raw.nested(task.as_str(), prefix(*task))? else { continue };
@@ -151,9 +151,9 @@ impl SchedulerConfig {
             if let Some(given) = read_schedule(&mut nested)? {
                 *schedule = given;
             }
-            warnings.extend(nested.unknown());
+            warnings.extend(nested.warnings());
         }
-        warnings.extend(raw.unknown());
+        warnings.extend(raw.warnings());
         Ok((self, warnings))
     }
 }
@@ -174,10 +174,8 @@ fn seconds(low: f64, high: f64) -> impl Fn(&Value) -> Option<Duration> {
 
 /// The schedule that a task's keys give; those of one way to say it replace the others.
 fn read_schedule(raw: &mut Raw<'_>) -> Result<Option<Schedule>> {
-    let given: Vec<&str> = ["interval_seconds", "interval_hours", "time", "cron"]
-        .into_iter()
-        .filter(|key| raw.map.contains_key(*key))
-        .collect();
+    let given: Vec<&str> =
+        ["interval_seconds", "interval_hours", "time", "cron"].into_iter().filter(|key| raw.has(key)).collect();
     let (mut short, mut hours, mut time, mut cron) = (None, None, None, None);
     let allowed = "must be a number of seconds, 1 to 86400";
     raw.set("interval_seconds", allowed, |v| seconds(1.0, 86_400.0)(v).map(Some), &mut short)?;

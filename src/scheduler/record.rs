@@ -94,7 +94,8 @@ impl Record {
             Err(e) => return Err(Error::io("read", &path, e)),
         };
         serde_json::from_slice(&text)
-            .map_err(|e| Error::io("read", &path, format!("it is damaged ({e}); delete it to begin anew")))
+            .map_err(|e| format!("it is damaged ({e}); delete it to begin anew"))
+            .map_err(|damage| Error::io("read", &path, std::io::Error::other(damage)))
     }
 
     /// Writes it down.

@@ -161,10 +161,5 @@ pub const OUTCOMES: &str = "must be one of TOOK_PROFIT, STOPPED_OUT, SUCCESS, FA
 
 /// The profit of a closing that names neither profit nor exit: that of the barrier it names, else 0.
 pub fn assumed_profit(levels: &Levels, outcome: Outcome, exit_price: Option<f64>) -> f64 {
-    let barrier = match outcome {
-        Outcome::TookProfit => levels.take_profit,
-        Outcome::StoppedOut => levels.stop_loss,
-        _ => None,
-    };
-    exit_price.or(barrier).map_or(0.0, |exit| levels.profit_percent(exit))
+    exit_price.or(levels.level_of(outcome)).map_or(0.0, |exit| levels.profit_percent(exit))
 }

@@ -391,6 +391,20 @@ fn read_time(field: &'static str, value: &Field<'_>, zone: Tz) -> Result<i64> {
 }
 
 impl Signal {
+    /// The keys that [`Self::levels_of`] reads.
+    pub const LEVEL_KEYS: [&str; 10] = [
+        "signal_type",
+        "signalType",
+        "entry_price",
+        "entryPrice",
+        "stop_loss",
+        "stopLoss",
+        "take_profit",
+        "takeProfit",
+        "expires_at",
+        "expiresAt",
+    ];
+
     /// Reads and checks a signal, which must be an object. Naive times are read in `zone`.
     pub fn from_value(value: Value, source: Source, zone: Tz) -> Result<Self> {
         match value {
@@ -426,13 +440,18 @@ impl Signal {
 
     fn read(mut fields: Fields<'_>, source: Source, zone: Tz) -> Result<Self> {
         let id = match fields.take(Name::Id) {
+            // All that is no Unicode reads as one and the same character: such ids would be each other's.
+            Some(Field::Text(id)) if source != Source::File && id.contains(char::REPLACEMENT_CHARACTER) => {
+                return wrong("id", "must be Unicode text, without lone surrogates", id);
+            }
             Some(Field::Text(id)) if !id.trim().is_empty() && id.len() <= MAX_ID_BYTES => id.into_owned(),
             Some(Field::Other(Value::Number(id))) if id.is_u64() => id.to_string(),
             None if matches!(source, Source::Question { .. }) => NO_ID.to_owned(),
             other => return wrong("id", "must be a text of 1 to 256 bytes that names this signal alone", show(&other)),
         };
+        let parse_symbol = if source == Source::File { Symbol::parse } else { Symbol::given };
         let symbol = match fields.take(Name::Symbol) {
-            Some(Field::Text(text)) => match Symbol::parse(&text) {
+            Some(Field::Text(text)) => match parse_symbol(&text) {
                 Ok(symbol) => symbol,
                 Err(_) => return wrong("symbol", "must be a pair of letters and digits such as BTC/USDT", json!(text)),
             },
@@ -491,8 +510,8 @@ impl Signal {
         })
     }
 
-    /// The levels of an object that need not be a whole signal: `signal_type`, `entry_price`, `stop_loss`, `take_profit`,
-    /// `expires_at`, in either spelling. `None` for a HOLD. Prices of any time may close them.
+    /// The levels of an object that need not be a whole signal, by [`Self::LEVEL_KEYS`]. `None` for a HOLD. Prices of any
+    /// time may close them.
     pub fn levels_of(object: Map<String, Value>) -> Result<Option<Levels>> {
         let mut fields = Fields::from(object);
         let Some(direction) = fields.direction()? else { return Ok(None) };
@@ -645,6 +664,9 @@ mod tests {
             ("id", json!(null)),
             ("id", json!("")),
             ("id", json!("x".repeat(257))),
+            ("id", json!("a\u{fffd}")),
+            ("symbol", json!("NaN")),
+            ("symbol", json!("12345")),
             ("symbol", json!("../../x")),
             ("signalType", json!("LONG")),
             ("confidence", json!(101)),

@@ -105,6 +105,6 @@ fn take(folder: &Path, place: Place, patience: Duration) -> Result<Locked> {
     match lock::acquire(&Disk, &path, &mut handle, Lock::Exclusive, patience) {
         Ok(guard) => Ok(Locked { path, handle, _guard: guard }),
         Err(Fault::Busy(who)) => Err(Error::TaskBusy(who)),
-        Err(Fault::Failed(why)) => Err(Error::io("lock", &path, why)),
+        Err(Fault::Failed(why)) => Err(Error::io("lock", &path, std::io::Error::other(why))),
     }
 }
