@@ -173,6 +173,13 @@ fn a_model_of_shuffled_labels_is_refused_against_an_honest_champion() {
         // Nor does continuing on nonsense get past, though the champion's belief is kept.
         let Champion::Model(champion) = champion else { panic!() };
         let grown = candles(7600, 1.0, seed);
+        let nonsense = shuffled(data(&grown), seed);
+        let ended = extend(&champion, nonsense, &market(), &config, 0, &Cancel::default(), &|_| {}).unwrap();
+        assert!(matches!(ended, Continued::Worse(_)));
+        // And where it is not known since when it is continued, the gate is there.
+        let mut champion = Model::clone(&champion);
+        champion.lineage.continues = Some(1);
+        let champion = Arc::new(champion);
         let nonsense = rescored(continued(&champion, shuffled(data(&grown), seed), &config), data(&grown));
         let verdict = nonsense.judge(&Champion::Model(champion.clone()), &config).unwrap();
         assert!(!verdict.decision.promotes(), "{}", verdict.reason);
