@@ -825,8 +825,9 @@ export interface Assessment {
    */
   baseRate: number
   /**
-   * The success probability at which it earns nothing after costs, 0–1, and more than that in conservative mode; one half
-   * where it lacks a stop loss or a take profit.
+   * The success probability at which it earns nothing after costs, and more than that in conservative mode; above 1 where the
+   * costs exceed what it can win; one half where it lacks a stop loss or a take profit. Below 0.02, the least probability that
+   * is ever told, nothing is taken.
    */
   threshold: number
   /** The probability reaches the threshold. */

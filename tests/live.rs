@@ -179,7 +179,7 @@ async fn a_training_beside_a_champion_that_cannot_be_read_ends_and_serving_goes_
     let other = Arc::new(SignalLoop::open(opened(home.path(), core.now_ms())).unwrap());
     other.configure(common::object(json!({ "trees": 10 }))).unwrap();
     assert_eq!(train(&other).await.model().version(), 2);
-    std::fs::write(home.path().join("models/btcusdt_1h/v000002.model"), b"signalloop model 3\n").unwrap();
+    std::fs::write(home.path().join("models/btcusdt_1h/v000002.model"), b"signalloop model 4\n").unwrap();
     assert_eq!(core.predict(&market(), None).unwrap().model.version(), 1);
     let cancel = Cancel::default();
     let training = core.train(of_market(1), cancel.clone(), |_| {});

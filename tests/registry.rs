@@ -208,7 +208,7 @@ fn a_damaged_pointer_or_a_missing_file_is_told_and_the_next_promotion_heals_it()
 /// Puts a model into service that only another signalloop can read.
 fn promote_unreadable(home: &Path, seed: u64) -> u64 {
     let version = promote(&Registry::new(home.to_owned()), &model(seed));
-    std::fs::write(home.join(format!("btcusdt_1h/v{version:06}.model")), b"signalloop model 3\n").unwrap();
+    std::fs::write(home.join(format!("btcusdt_1h/v{version:06}.model")), b"signalloop model 4\n").unwrap();
     version
 }
 

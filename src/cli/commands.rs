@@ -100,6 +100,9 @@ pub fn report(results: &TrainingResults, output: &Output) {
     if !results.skipped.is_empty() {
         output.line(format!("{} models are young enough and were left alone", results.skipped.len()));
     }
+    if let Some(warning) = &results.warning {
+        output.warning(warning);
+    }
     let warnings: Vec<&str> = results.results.iter().filter_map(|result| result.warning.as_deref()).collect();
     // One exchange down is one piece of news, not twenty.
     if let Some(first) = warnings.first() {
