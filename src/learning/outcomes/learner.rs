@@ -9,6 +9,7 @@ use super::layout::Layout;
 use super::lives::{self, Lives};
 use super::reasons::Reasons;
 use crate::learning::time_decay;
+use crate::order;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -170,7 +171,7 @@ struct Row<'a> {
 fn rows(evidence: &Evidence) -> Vec<Row<'_>> {
     let learned = evidence.lessons.iter().enumerate();
     let mut dated: Vec<(&Lesson, bool)> = learned.map(|(at, lesson)| (&**lesson, at < evidence.changed_at)).collect();
-    dated.sort_by_key(|(lesson, _)| lesson.order());
+    order::sort_by_key(&mut dated, |(lesson, _)| lesson.order());
     let lessons: Vec<&Lesson> = dated.iter().map(|(lesson, _)| *lesson).collect();
     let unique = lives::uniqueness(&lessons);
     let blocks = lives::blocks(&lessons, &unique);

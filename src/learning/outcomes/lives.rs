@@ -4,6 +4,7 @@
 
 use super::case::Lesson;
 use crate::learning::proportional_uniqueness;
+use crate::order;
 use crate::symbol::Symbol;
 use std::collections::{BTreeMap, HashMap};
 
@@ -38,7 +39,7 @@ pub fn blocks(lessons: &[&Lesson], uniqueness: &[f64]) -> Vec<u32> {
     // The lesson that each one's block begins with.
     let mut first = vec![0; lessons.len()];
     for mut members in by_symbol(lessons).into_values() {
-        members.sort_by_key(|&at| (life(lessons[at]), at));
+        order::sort_by_key(&mut members, |&at| (life(lessons[at]), at));
         let (mut begin, mut until, mut worth) = (0, i64::MIN, 0.0);
         for at in members {
             let (given_ms, closed_ms) = life(lessons[at]);

@@ -60,7 +60,7 @@ pub fn find(lessons: &[&Lesson]) -> Vec<Pattern> {
     }
     // Neighbours are those of one time, whatever the order in which they were learned.
     let mut lessons = lessons.to_vec();
-    lessons.sort_by_key(|lesson| lesson.order());
+    order::sort_by_key(&mut lessons, |lesson| lesson.order());
     let layout = Layout::of(&lessons);
     let seen: Vec<Seen<'_>> = lessons.iter().map(|lesson| layout.see(&lesson.case)).collect();
     let candidates = candidates(&seen, &layout);

@@ -35,12 +35,12 @@ fn grow(learner: &mut Learner) {
     learner.adopt(model);
 }
 
-/// As a backend that asks after every tenth outcome.
+/// As a backend that asks after every hundredth outcome.
 fn running(lessons: Vec<Lesson>) -> Learner {
     let mut learner = Learner::default();
     for (number, lesson) in lessons.into_iter().enumerate() {
         learner.learn(lesson);
-        if number % 10 == 9 && learner.is_overdue() {
+        if number % 100 == 99 && learner.is_overdue() {
             grow(&mut learner);
         }
     }
