@@ -76,7 +76,8 @@ test('the same candles, configuration and seed give the same model, whatever the
 
 test('one market fails alone, and says what would help', async () => {
   const loop = ready()
-  storeCandles(loop.home, candles(150), 'ethusdt_1h')
+  // Some candles old, so that newer ones are asked for.
+  storeCandles(loop.home, candles(150, { end: Math.floor(Date.now() / HOUR - 5) * HOUR }), 'ethusdt_1h')
   const results = await loop.train({ symbols: ['BTCUSDT', 'DOGEUSDT', 'ETHUSDT'], timeframes: ['1h'] })
   expect(results).toMatchObject({ total: 3, successful: 1, failed: 2 })
   expect(results.successRate).toBeCloseTo(100 / 3, 9)
