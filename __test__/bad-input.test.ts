@@ -49,6 +49,7 @@ const signals: Case[] = [
   ['an empty id', record({ id: '' }), 'ERR_INVALID_SIGNAL', 'id', '""'],
   ['an id of 300 bytes', record({ id: 'x'.repeat(300) }), 'ERR_INVALID_SIGNAL', 'id', '256'],
   ['an id that is no Unicode', record({ id: '\ud800' }), 'ERR_INVALID_SIGNAL', 'id'],
+  ['one such id of many', () => feedbackTracker.recordSignals(any([good, { ...good, id: '\ud801' }])), 'ERR_INVALID_SIGNAL', 'id'],
   ['a time in the year 9999', record({ timestamp: '9999-01-01T00:00:00Z' }), 'ERR_INVALID_SIGNAL', 'timestamp', '9999'],
   ['a pair of NaN', record({ pair: NaN }), 'ERR_INVALID_SIGNAL', 'symbol', 'NaN'],
   ['a BigInt for a pair', record({ pair: 5n }), 'ERR_INVALID_SIGNAL', 'symbol', '5'],

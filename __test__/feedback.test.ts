@@ -184,6 +184,12 @@ test('of two spellings of a level the snake_case one counts, as when it is recor
   expect(await feedbackTracker.onPrice('BTCUSDT', 90)).toMatchObject([{ id: 'both', outcome: 'STOPPED_OUT' }])
 })
 
+test('half a surrogate pair in a note is no reason to refuse a signal, alone or among many', async () => {
+  const { feedbackTracker } = newLoop()
+  expect(await feedbackTracker.recordSignal(buy('a', { note: 'cut \ud83d' }))).toBe(true)
+  expect(await feedbackTracker.recordSignals([buy('b', { note: 'cut \ud83d' }), buy('c')])).toBe(2)
+})
+
 test('a closing that contradicts itself is refused, and the signal stays open', async () => {
   const { feedbackTracker } = newLoop()
   await feedbackTracker.recordSignal(buy('a'))

@@ -8,11 +8,11 @@ use super::types::{
 use super::values;
 use crate::barrier::{Direction, Levels, Outcome};
 use crate::engine::{Histories, SignalLoop, should_close};
-use crate::error::{Error, Result, guard};
+use crate::error::{Error, Result, guard, shown};
 use crate::feedback::{Lines, StatsFilter, Tick};
 use crate::signal::{OUTCOMES, Signal, Source};
 use crate::symbol::{Symbol, Timeframe};
-use crate::time::now_ms;
+use crate::time::{Tz, now_ms};
 use napi::bindgen_prelude::{Env, JsObjectValue, JsValue, Object, PromiseRaw, Unknown};
 use napi_derive::napi;
 use serde_json::{Map, Value};
@@ -44,7 +44,7 @@ impl FeedbackTracker {
             return Ok(signal);
         }
         // What is wrong with it is told of the value itself.
-        Signal::from_value(values::to_json(signal)?, source, zone)
+        told(values::to_json(signal)?, source, zone)
     }
 
     /// The signals of an array written down on other threads, a slice on each; `None` when they have to be read one by one.
@@ -63,11 +63,22 @@ impl FeedbackTracker {
         match signals {
             Value::Array(items) => {
                 let zone = self.core.config().timezone;
-                items.into_iter().map(|item| Signal::from_value(item, Source::Caller, zone)).collect()
+                items.into_iter().map(|item| told(item, Source::Caller, zone)).collect()
             }
             other => Err(Error::argument("signals", "must be an array of signals", other)),
         }
     }
+}
+
+/// A signal that was read value by value. All in it that is no Unicode has become the same character: ids of which two would be
+/// one are refused.
+fn told(value: Value, source: Source, zone: Tz) -> Result<Signal> {
+    let signal = Signal::from_value(value, source, zone)?;
+    if signal.id.contains(char::REPLACEMENT_CHARACTER) {
+        let (field, problem) = ("id", "must be Unicode text, without lone surrogates");
+        return Err(Error::InvalidSignal { field, problem, value: shown(&signal.id) });
+    }
+    Ok(signal)
 }
 
 /// Members of a signal that decide whether it closes, read one by one: a tick must not pay for the rest of the object.

@@ -143,7 +143,8 @@ fn date(value: Unknown<'_>) -> Result<Value> {
 
 /// JSON of a signal, or of a part of an array of them, by the engine's own `JSON.stringify`, which is several times faster
 /// than reading value by value. `undefined` where it would hide something (NaN, an Invalid Date and an infinity become
-/// `null`, which for a stop loss means none; what is inherited is left out) or cannot be made at all.
+/// `null`, which for a stop loss means none; what is inherited is left out), cannot be made at all, or says what no text in Rust
+/// can: half of a surrogate pair, which it escapes.
 const STRINGIFY: &str = "(value, from, to) => {
   const odd = (v) =>
     typeof v === 'number' ? v - v !== 0 : typeof v === 'object' && v !== null && !(v.valueOf() - 0 >= 0)
@@ -157,7 +158,8 @@ const STRINGIFY: &str = "(value, from, to) => {
   }
   try {
     const part = from === null ? value : value.slice(from, to)
-    return (from === null ? plain(part) : part.every(plain)) ? JSON.stringify(part) : undefined
+    const text = (from === null ? plain(part) : part.every(plain)) ? JSON.stringify(part) : undefined
+    return text?.includes('\\\\ud') ? undefined : text
   } catch {
     return undefined
   }

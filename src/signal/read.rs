@@ -440,10 +440,6 @@ impl Signal {
 
     fn read(mut fields: Fields<'_>, source: Source, zone: Tz) -> Result<Self> {
         let id = match fields.take(Name::Id) {
-            // All that is no Unicode reads as one and the same character: such ids would be each other's.
-            Some(Field::Text(id)) if source != Source::File && id.contains(char::REPLACEMENT_CHARACTER) => {
-                return wrong("id", "must be Unicode text, without lone surrogates", id);
-            }
             Some(Field::Text(id)) if !id.trim().is_empty() && id.len() <= MAX_ID_BYTES => id.into_owned(),
             Some(Field::Other(Value::Number(id))) if id.is_u64() => id.to_string(),
             None if matches!(source, Source::Question { .. }) => NO_ID.to_owned(),
@@ -664,7 +660,6 @@ mod tests {
             ("id", json!(null)),
             ("id", json!("")),
             ("id", json!("x".repeat(257))),
-            ("id", json!("a\u{fffd}")),
             ("symbol", json!("NaN")),
             ("symbol", json!("12345")),
             ("symbol", json!("../../x")),
