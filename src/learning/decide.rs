@@ -67,18 +67,17 @@ pub fn choose(stated: [f64; 2], base: [f64; 2], costs: &[Costs; 2], margin: f64)
     if stated == base {
         return Err(Abstention::NoSkill);
     }
-    let paying = [Direction::Buy, Direction::Sell]
+    [Direction::Buy, Direction::Sell]
         .into_iter()
         .zip(stated.into_iter().zip(base).zip(costs))
-        .filter(|(_, ((stated, base), costs))| stated > base && costs.expectancy(*stated) > 0.0);
-    let mut paying = paying.peekable();
-    paying.peek().ok_or(Abstention::NoEdge)?;
-    paying
-        .map(|(direction, ((stated, _), costs))| (direction, stated, costs))
-        .filter(|(_, stated, costs)| *stated >= costs.break_even() + margin)
-        .max_by(|(_, a, of_a), (_, b, of_b)| of_a.expectancy(*a).total_cmp(&of_b.expectancy(*b)))
-        .map(|(direction, ..)| direction)
-        .ok_or(Abstention::ConservativeMode)
+        .filter(|(_, ((stated, base), _))| stated > base)
+        .map(|(direction, ((stated, _), costs))| {
+            (stated >= costs.break_even() + margin, costs.expectancy(stated), direction)
+        })
+        .filter(|(_, earns, _)| *earns > 0.0)
+        .max_by(|(one, a, _), (other, b, _)| one.cmp(other).then(a.total_cmp(b)))
+        .ok_or(Abstention::NoEdge)
+        .and_then(|(is_enough, _, direction)| if is_enough { Ok(direction) } else { Err(Abstention::ConservativeMode) })
 }
 
 #[cfg(test)]

@@ -100,21 +100,9 @@ pub fn logistic(log_odds: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::barrier::Direction;
-    use crate::symbol::Symbol;
 
     fn lesson(symbol: &str, implied: f64, success: bool) -> Lesson {
-        let market = Market { symbol: Symbol::parse(symbol).unwrap(), timeframe: Timeframe::H1 };
-        let case = Case {
-            market,
-            direction: Direction::Buy,
-            implied,
-            reward_risk: None,
-            stop_percent: None,
-            confidence: None,
-            indicators: Vec::new(),
-            features: None,
-        };
+        let case = Case { implied, ..Case::bare(symbol) };
         Lesson { case, success, given_ms: 0, closed_ms: 0 }
     }
 

@@ -28,6 +28,21 @@ pub struct Case {
 }
 
 impl Case {
+    /// A BUY of which nothing else is known, for tests.
+    #[cfg(test)]
+    pub(super) fn bare(symbol: &str) -> Self {
+        Self {
+            market: Market { symbol: Symbol::parse(symbol).unwrap(), timeframe: Timeframe::H1 },
+            direction: Direction::Buy,
+            implied: 0.5,
+            reward_risk: None,
+            stop_percent: None,
+            confidence: None,
+            indicators: Vec::new(),
+            features: None,
+        }
+    }
+
     /// Of a signal; `None` for a HOLD, which bets on nothing.
     pub fn of(signal: &Signal) -> Option<Self> {
         let levels = signal.levels()?;

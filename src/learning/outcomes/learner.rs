@@ -284,22 +284,11 @@ fn success(lesson: &Lesson) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::barrier::Direction;
-    use crate::symbol::Market;
 
     const HOUR_MS: i64 = 3_600_000;
 
     fn lesson(n: usize) -> Lesson {
-        let case = Case {
-            market: Market::parse("BTCUSDT", "1h").unwrap(),
-            direction: Direction::Buy,
-            implied: 0.5,
-            reward_risk: None,
-            stop_percent: None,
-            confidence: None,
-            indicators: Vec::new(),
-            features: None,
-        };
+        let case = Case::bare("BTCUSDT");
         Lesson { case, success: n.is_multiple_of(2), given_ms: n as i64 * HOUR_MS, closed_ms: (n as i64 + 1) * HOUR_MS }
     }
 

@@ -100,23 +100,12 @@ impl Lives {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::barrier::Direction;
     use crate::learning::outcomes::Case;
-    use crate::symbol::Market;
 
     const HOUR_MS: i64 = 3_600_000;
 
     fn lesson((symbol, given, closed): (&str, i64, i64)) -> Lesson {
-        let case = Case {
-            market: Market::parse(symbol, "1h").unwrap(),
-            direction: Direction::Buy,
-            implied: 0.5,
-            reward_risk: None,
-            stop_percent: None,
-            confidence: None,
-            indicators: Vec::new(),
-            features: None,
-        };
+        let case = Case::bare(symbol);
         Lesson { case, success: true, given_ms: given * HOUR_MS, closed_ms: closed * HOUR_MS }
     }
 
