@@ -65,6 +65,14 @@ pub enum Error {
     /// The exchange refused, or could not be reached.
     #[error("{0}")]
     Exchange(String),
+    /// The exchange does not trade this symbol: it is misspelt, or it was delisted. Asking again does not help.
+    #[error("{said}; {symbol} is misspelt or not traded any more: correct it, or remove it from `symbols`")]
+    NotTraded {
+        /// The symbol asked for.
+        symbol: String,
+        /// Of what the exchange said it, and its words.
+        said: String,
+    },
     /// There are not enough candles to do what was asked.
     #[error("{0}")]
     NoData(String),
@@ -145,7 +153,7 @@ impl Error {
             Self::InvalidArgument { .. } => "ERR_INVALID_ARGUMENT",
             Self::InvalidConfig { .. } => "ERR_INVALID_CONFIG",
             Self::InvalidCandle { .. } | Self::BadCandle { .. } => "ERR_INVALID_CANDLE",
-            Self::Exchange(_) => "ERR_EXCHANGE",
+            Self::Exchange(_) | Self::NotTraded { .. } => "ERR_EXCHANGE",
             Self::NoData(_) => "ERR_NO_DATA",
             Self::NoModel { .. } => "ERR_NO_MODEL",
             Self::ModelFile { .. } => "ERR_MODEL_FILE",
@@ -160,6 +168,11 @@ impl Error {
             Self::Closed => "ERR_CLOSED",
             Self::Internal(_) => "ERR_INTERNAL",
         }
+    }
+
+    /// Whether it says that a symbol is not traded, which concerns that symbol alone and for good.
+    pub fn is_not_traded(&self) -> bool {
+        matches!(self, Self::NotTraded { .. })
     }
 
     /// A file operation that failed, with the path it failed on, and what to do.

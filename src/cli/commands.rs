@@ -10,7 +10,7 @@ use super::progress::Progress;
 use super::shown;
 use super::{Ending, FAILURE, PARTIAL, SUCCESS};
 use crate::cancel::Cancel;
-use crate::engine::{Options, SignalLoop, TrainMode, TrainRequest, TrainingResults};
+use crate::engine::{Options, SignalLoop, TrainMode, TrainRequest, TrainResult, TrainingResults};
 use crate::error::{Error, Result};
 use crate::feedback::{ImportReport, StatsFilter, StoreOptions, Whereabouts};
 use crate::market::{Fault, Simulator, SimulatorOptions};
@@ -30,14 +30,16 @@ pub async fn run(command: &Command, args: &Args, output: &Output, ending: &Endin
     core.warnings().iter().for_each(|warning| output.warning(warning));
     let code = match command {
         Command::Train(now) => {
-            let mode = match now.mode {
-                Mode::Full => TrainMode::All,
+            let mode = match now.mode.unwrap_or(Mode::Full) {
+                Mode::Full | Mode::All => TrainMode::All,
                 Mode::Incremental => TrainMode::Incremental,
+                Mode::Retrain => TrainMode::Retrain,
+                Mode::Symbol => TrainMode::Symbol,
             };
-            self::train(&core, request(&now.train, mode, None), args, output).await
+            self::train(&core, request(&now.train, mode, now.max_age), args, output).await
         }
         Command::Retrain(retrain) => {
-            self::train(&core, request(&retrain.train, TrainMode::Retrain, Some(retrain.max_age)), args, output).await
+            self::train(&core, request(&retrain.train, TrainMode::Retrain, retrain.max_age), args, output).await
         }
         Command::Fetch(fetch) => data::fetch(&core, fetch, output).await,
         Command::Data(Data::Check(check)) => data::check(&core, check, output),
@@ -50,7 +52,11 @@ pub async fn run(command: &Command, args: &Args, output: &Output, ending: &Endin
         Command::Report(asked) => super::report::report(&core, asked, output).await,
         Command::Dashboard(asked) => super::report::dashboard(&core, asked, output, ending).await,
         Command::Rollback(rollback) => self::rollback(&core, rollback, output),
-        Command::Scheduler(command) => super::scheduler::scheduler(&core, command, output, ending).await,
+        Command::Scheduler(asked) => match asked.command() {
+            Ok(command) => super::scheduler::scheduler(&core, &command, output, ending).await,
+            // `Args::consistent` has refused it.
+            Err(problem) => Err(Error::argument("scheduler", problem, "nothing")),
+        },
         Command::Import(file) => import(&core, &file.file, output).await,
         Command::Store(Store::Migrate) => migrate(&core, output),
         Command::Store(Store::Copy(asked)) => copy(&core, asked, output).await,
@@ -87,12 +93,24 @@ pub(super) fn exit_code(succeeded: usize, total: usize) -> i32 {
 }
 
 async fn train(core: &Arc<SignalLoop>, request: TrainRequest, args: &Args, output: &Output) -> Result<i32> {
-    let markets = core.markets(request.symbols.clone(), request.timeframes.clone()).len();
-    output.news(format!("Training up to {markets} models in {}", core.home().display()));
-    let progress = Progress::new(Output::new(args.json, args.quiet), markets);
+    let markets = core.markets(request.symbols.clone(), request.timeframes.clone());
+    output.news(format!("Training up to {} models in {}", markets.len(), core.home().display()));
+    if !request.skip_fetch {
+        core.longer_history(&markets).iter().for_each(|text| output.news(text));
+    }
+    let asked_for = request.symbols.clone();
+    let progress = Progress::new(Output::new(args.json, args.quiet), markets.len());
     let results = core.train(request, Cancel::default(), move |news| progress.show(&news)).await?;
     report(&results, output);
+    if asked_for.is_none() {
+        let failed = results.results.iter().filter(|result| is_not_traded(result)).map(|one| &one.market.symbol);
+        core.advice_on_not_traded(failed, None).iter().for_each(|advice| output.warning(advice));
+    }
     Ok(exit_code(results.succeeded(), results.results.len()))
+}
+
+fn is_not_traded(result: &TrainResult) -> bool {
+    result.trained.as_ref().is_err_and(Error::is_not_traded)
 }
 
 /// The end of a training, for people and for scripts.

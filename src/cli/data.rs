@@ -15,6 +15,9 @@ use std::sync::Arc;
 /// `signalloop fetch`.
 pub async fn fetch(core: &Arc<SignalLoop>, args: &Fetch, output: &Output) -> Result<i32> {
     let markets = core.markets(given(&args.markets.symbols), given(&args.markets.timeframes));
+    if args.since.is_none() {
+        core.longer_history(&markets).iter().for_each(|text| output.news(text));
+    }
     let bar = counter(output, markets.len(), "markets");
     let moved = bar.clone();
     let results = core.fetch(markets, args.since, move |_| moved.inc(1)).await;

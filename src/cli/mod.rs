@@ -59,7 +59,8 @@ impl Ending {
 pub async fn run(args: Vec<String>, host: &str, ending: &Ending) -> i32 {
     // Nobody knows where a command that is not understood ends, but a script that asks for JSON gets it.
     let wants_json = args.iter().any(|arg| arg == "--json");
-    let args = match Args::try_parse_from(std::iter::once("signalloop".to_owned()).chain(args)) {
+    let parsed = Args::try_parse_from(std::iter::once("signalloop".to_owned()).chain(args));
+    let args = match parsed.and_then(Args::consistent) {
         Ok(args) => args,
         Err(problem) => {
             // `--help` and `--version` come this way too; clap knows which stream and which code each deserves.

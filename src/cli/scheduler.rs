@@ -7,6 +7,7 @@ use crate::engine::{Event, EventListener, SchedulerStatus, SignalLoop, TaskStatu
 use crate::error::{Error, Result};
 use crate::order;
 use crate::scheduler::{LastRun, Outcome, Task};
+use crate::symbol::Symbol;
 use crate::time::format_iso;
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Map, Value, json};
@@ -114,12 +115,14 @@ fn word(value: impl serde::Serialize) -> String {
 
 /// What a run came to, and its first failures.
 fn failures(run: &LastRun) -> String {
-    let named = run.failed.iter().take(3).map(|one| {
+    // What is to be done about symbols that are not traded any more is in the message.
+    let failed: Vec<_> = run.failed.iter().filter(|one| !one.not_traded).collect();
+    let named = failed.iter().take(3).map(|one| {
         let (market, message) = (one.market.to_string(), &one.cause.message);
         // What the exchange refused names its market itself.
         if message.starts_with(&market) { format!("; {message}") } else { format!("; {market}: {message}") }
     });
-    let more = run.failed.len().saturating_sub(3);
+    let more = failed.len().saturating_sub(3);
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };
     format!("{}{}{more}", run.message, named.collect::<String>())
 }
@@ -136,7 +139,9 @@ fn show(status: &SchedulerStatus, output: &Output) {
             (false, Some(next_ms)) => format!("due {}", format_iso(*next_ms)),
             (false, None) => "off".to_owned(),
         };
-        output.line(format!("{task:<9} {:<22} {next}", plan.schedule.to_string()));
+        let own = plan.symbols.iter().map(|own| own.iter().map(Symbol::as_str).collect::<Vec<_>>().join(", "));
+        let own: String = own.map(|symbols| format!("  only {symbols}")).collect();
+        output.line(format!("{task:<9} {:<22} {next}{own}", plan.schedule.to_string()));
         if let Some(run) = &record.last {
             output.line(format!("          {} {}: {}", format_iso(run.ended_ms), word(run.outcome), failures(run)));
         }

@@ -6,7 +6,7 @@ use super::{Call, Event, SignalLoop};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result, panicked};
 use crate::scheduler::{Cause, Due, LastRun, Moment, Outcome, Ran, Record, Task, TaskPlan, Timer};
-use crate::symbol::Market;
+use crate::symbol::{Market, Symbol};
 use crate::threads;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,8 +30,10 @@ pub(super) struct Slot {
 /// An attempt's work.
 pub(super) struct Turn {
     pub task: Task,
-    /// All markets when it is empty.
+    /// What an attempt before left to be done; empty is all of `symbols`.
     pub scope: Vec<Market>,
+    /// Those of the task; `None` is all that are configured.
+    pub symbols: Option<Vec<Symbol>>,
     /// Which attempt of its run it is, from 1.
     pub attempt: u32,
     /// How long it may take.
@@ -75,8 +77,10 @@ impl SignalLoop {
         if task != Task::Watch {
             self.emit(&Event::TaskStarted { task, attempt });
         }
-        let turn = Turn { task, scope, attempt, time: plan.deadline, hold: hold.clone() };
+        let symbols = plan.symbols.clone();
+        let turn = Turn { task, scope, symbols, attempt, time: plan.deadline, hold: hold.clone() };
         let (ended, stopped) = self.bounded(turn, &stop, held.clone()).await;
+        let ended = ended.map(|done| self.with_advice(done, task, &plan));
         let now_after = self.moment();
         let (last, remaining) = summed_up(ended, stopped, attempt, now.wall_ms, now_after.wall_ms);
         let before = slot.stored.last.clone();
@@ -99,6 +103,16 @@ impl SignalLoop {
             self.tell_end(task, &last, &slot, now_after);
         }
         Ok((slot, Some(last)))
+    }
+
+    /// Adds to what a task came to what is to be done about symbols that are not traded any more.
+    fn with_advice(&self, mut done: Done, task: Task, plan: &TaskPlan) -> Done {
+        let symbols = done.failed.iter().filter(|one| one.not_traded).map(|one| &one.market.symbol);
+        let own = plan.symbols.as_ref().map(|_| task);
+        if let Some(advice) = self.advice_on_not_traded(symbols, own) {
+            done.message = format!("{}; {advice}", done.message);
+        }
+        done
     }
 
     /// Tells the end of an attempt.
@@ -203,9 +217,10 @@ fn summed_up(
         error: None,
     };
     match ended {
-        Ok(Done { count, message, failed }) => {
-            let outcome = if failed.is_empty() { Outcome::Finished } else { Outcome::Failed };
-            let remaining = failed.iter().map(|one| one.market.clone()).collect();
+        Ok(done) => {
+            let outcome = if done.worked() { Outcome::Finished } else { Outcome::Failed };
+            let remaining = done.remaining().map(|one| one.market.clone()).collect();
+            let Done { count, message, failed } = done;
             (LastRun { outcome, done: count, message, failed, ..empty }, remaining)
         }
         Err(error) => {

@@ -37,7 +37,7 @@ pub use tails::Histories;
 pub use train::{Phase, TrainMode, TrainProgress, TrainRequest, TrainResult, Trained, TrainingResults};
 
 use crate::cancel::Cancel;
-use crate::config::Config;
+use crate::config::{Config, ParallelTraining};
 use crate::error::{Error, Result, guard};
 use crate::feedback::{FeedbackStore, StoreOptions, Whereabouts};
 use crate::market::{CandleSource, Exchange};
@@ -75,7 +75,8 @@ pub struct Options {
     /// Where the signals are kept: `postgres://…` for a database that several machines share, [`crate::feedback::FILES`] for
     /// the home. Default: `SIGNALLOOP_STORE`, else the home.
     pub store: Option<String>,
-    /// Threads that train. Default: one less than the machine has cores, at least one, so that Node keeps its own.
+    /// Threads that train, and more where `parallel_training` is a higher number. Default: one less than the machine has cores,
+    /// at least one, so that Node keeps its own.
     pub threads: Option<usize>,
     /// Base URL of the exchange. Default: `SIGNALLOOP_EXCHANGE_URL`, else `training_config.json`, else Binance.
     pub exchange_url: Option<String>,
@@ -111,6 +112,8 @@ pub struct SignalLoop {
     calls: Arc<tokio::sync::RwLock<()>>,
     /// Raised when the loop closes: long work, and waiting for candles, ends early.
     closing: Cancel,
+    /// What was told of histories longer than configured.
+    told_of_history: Mutex<HashSet<String>>,
 }
 
 /// A call under way; [`SignalLoop::close`] waits for it to be dropped.
@@ -158,6 +161,7 @@ impl SignalLoop {
             scheduling: schedule::Scheduling::default(),
             calls: Arc::default(),
             closing: Cancel::default(),
+            told_of_history: Mutex::default(),
         })
     }
 
@@ -272,16 +276,21 @@ impl SignalLoop {
 
     fn threads(&self) -> usize {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        self.options.threads.unwrap_or_else(|| cores.saturating_sub(1).max(1))
+        let threads = self.options.threads.unwrap_or_else(|| cores.saturating_sub(1).max(1));
+        match self.config().parallel_training {
+            ParallelTraining::Threads => threads,
+            ParallelTraining::Number(trainings) => threads.max(trainings),
+        }
     }
 
     fn pool(&self) -> Result<Arc<rayon::ThreadPool>> {
-        let mut pool = self.pool.lock();
-        if let Some(pool) = &*pool {
+        let (threads, mut pool) = (self.threads(), self.pool.lock());
+        // One of another size goes once what it has begun is done.
+        if let Some(pool) = pool.as_ref().filter(|pool| pool.current_num_threads() == threads) {
             return Ok(pool.clone());
         }
         let built = rayon::ThreadPoolBuilder::new()
-            .num_threads(self.threads())
+            .num_threads(threads)
             .thread_name(|i| format!("signalloop-{i}"))
             .build()
             .map_err(|e| Error::Internal(format!("cannot start training threads: {e}")))?;

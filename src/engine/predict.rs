@@ -349,7 +349,7 @@ impl SignalLoop {
     pub async fn generate(&self, market: &Market, risk: Risk) -> Result<GeneratedSignal> {
         // Older candles can wait; a signal cannot.
         let stored = candle_file(&self.data_folder(), market).exists();
-        let begin = if stored { Begin::Days(0) } else { self.history() };
+        let begin = if stored { Begin::Days(0) } else { self.history(market.timeframe) };
         let fetched = self.update(self.source()?.as_ref(), market, begin).await;
         if let Err(error @ Error::Cancelled(_)) = fetched {
             return Err(error);

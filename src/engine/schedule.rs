@@ -217,8 +217,10 @@ impl SignalLoop {
 
     /// Puts the thresholds of a scheduler's configuration before those of `training_config.json`.
     fn take_thresholds(&self, config: &SchedulerConfig) -> Result<()> {
-        let Some(rules) = &config.poor_performance else { return Ok(()) };
-        let changes = Map::from_iter([("poor_performance".to_owned(), rules.clone())]);
+        if config.poor_performance.is_empty() {
+            return Ok(());
+        }
+        let changes = Map::from_iter([("poor_performance".to_owned(), config.poor_performance.clone().into())]);
         self.change_config(changes, "scheduler_config.json")
     }
 

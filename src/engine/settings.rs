@@ -5,12 +5,15 @@
 //! cannot be used leaves what was in force.
 
 use super::{EXCHANGE_VARIABLE, Event, Options, SignalLoop};
-use crate::config::Config;
-use crate::config::raw::{read_object, snake};
+use crate::config::raw::read_object;
+use crate::config::{Config, setting_name};
 use crate::error::Result;
 use crate::files::Stamp;
 use crate::files::fault::Fault;
+use crate::scheduler::Task;
+use crate::symbol::Symbol;
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -150,6 +153,26 @@ impl SignalLoop {
         self.settings.write().change(changes, source)
     }
 
+    /// What to do about symbols that are not traded any more, in a sentence: where they are to be removed. Of those that a task
+    /// names for itself, that is its own list. `None` where there are none.
+    pub fn advice_on_not_traded<'a>(
+        &self,
+        symbols: impl IntoIterator<Item = &'a Symbol>,
+        own: Option<Task>,
+    ) -> Option<String> {
+        let symbols: BTreeSet<&str> = symbols.into_iter().map(Symbol::as_str).collect();
+        let settings = self.settings.read();
+        let (names, file) = (symbols.iter().copied().collect::<Vec<_>>().join(", "), settings.file.path.display());
+        let has = |map: &Map<String, Value>| map.keys().any(|key| setting_name(key) == "symbols");
+        let remove = match own {
+            Some(task) => format!("remove it from the `symbols` of `{task}` in scheduler_config.json"),
+            None if has(&settings.changes) => "remove it from the `symbols` given to configure()".to_owned(),
+            None if has(&settings.read) => format!("remove it from `symbols` in {file}"),
+            None => format!("it is one of the default `symbols`; list the others in {file}"),
+        };
+        (!symbols.is_empty()).then(|| format!("{names} is not traded at the exchange: {remove}"))
+    }
+
     /// Reads `training_config.json` again if it changed. One that cannot be used is told once, as an event and in
     /// [`Self::warnings`].
     pub(super) fn reread_config(&self) {
@@ -158,13 +181,19 @@ impl SignalLoop {
     }
 }
 
-/// Puts `later` over `earlier`, objects key by key.
+/// Puts `later` over `earlier`, objects key by key; each setting stays there once, whatever its spellings.
 fn overlay(earlier: &mut Map<String, Value>, later: Map<String, Value>) {
     for (key, value) in later {
-        let place = earlier.iter_mut().find(|(known, _)| snake(known) == snake(&key));
+        let name = setting_name(&key);
+        let place = earlier.iter_mut().find(|(known, _)| setting_name(known) == name);
         match (place.map(|(_, place)| place), value) {
             (Some(Value::Object(before)), Value::Object(nested)) => overlay(before, nested),
             (Some(place), value) => *place = value,
+            (None, Value::Object(nested)) => {
+                let mut level = Map::new();
+                overlay(&mut level, nested);
+                earlier.insert(key, level.into());
+            }
             (None, value) => drop(earlier.insert(key, value)),
         }
     }
@@ -193,12 +222,15 @@ mod tests {
 
     #[test]
     fn what_is_said_later_goes_before_what_was_said_earlier_key_by_key() {
-        let mut all = map(json!({ "trees": 10, "signal": { "stop_atr": 2 } }));
-        overlay(&mut all, map(json!({ "historyDays": 5, "signal": { "rewardRisk": 3 }, "trees": 20 })));
-        assert_eq!(
-            Value::from(all),
-            json!({ "trees": 20, "signal": { "stop_atr": 2, "rewardRisk": 3 }, "historyDays": 5 })
-        );
+        let mut all = Map::new();
+        for changes in [
+            json!({ "trees": 10, "signal": { "stop_atr": 2, "stopAtr": 2 }, "history_days": 3, "historyDays": 3 }),
+            json!({ "daysHistory": 5, "signal": { "rewardRisk": 3, "stopAtr": 1 }, "trees": 20 }),
+        ] {
+            overlay(&mut all, map(changes));
+        }
+        let expected = json!({ "trees": 20, "signal": { "stop_atr": 1, "rewardRisk": 3 }, "history_days": 5 });
+        assert_eq!(Value::from(all), expected);
     }
 
     #[test]

@@ -72,6 +72,7 @@ impl TaskStatus {
             "task": self.task,
             "enabled": self.plan.enabled,
             "schedule": self.plan.schedule.to_string(),
+            "symbols": self.plan.symbols,
             "running": self.running,
             "nextRun": self.next_ms.map(format_iso),
             "attempt": self.record.attempt,

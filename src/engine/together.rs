@@ -22,7 +22,7 @@ impl SignalLoop {
     /// Trains the markets of an attempt together with all instances that are there, and sums up once every one has a result.
     pub(super) async fn train_together(self: &Arc<Self>, turn: Turn, cancel: Cancel) -> Result<Done> {
         let (started_ms, clock) = (self.moment().wall_ms, Instant::now());
-        let markets = self.scope(turn.scope.clone());
+        let markets = self.scope(&turn);
         if markets.is_empty() {
             return Ok(trained(0, 0, Vec::new()));
         }
@@ -39,7 +39,7 @@ impl SignalLoop {
             let error = entry.get("error")?;
             let text = |key: &str| error[key].as_str().unwrap_or_default().to_owned();
             let cause = Cause { code: text("code"), message: text("message") };
-            Some(Unfinished { market: market.clone(), cause })
+            Some(Unfinished { market: market.clone(), cause, not_traded: error["not_traded"] == true })
         });
         let promoted = entries.iter().filter(|entry| entry["promoted"] == true).count();
         let done = trained(markets.len(), promoted, failed.collect());

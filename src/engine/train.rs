@@ -5,6 +5,7 @@ use super::fetch::PARALLEL;
 use super::office::Hold;
 use super::{Event, ModelChange};
 use crate::cancel::Cancel;
+use crate::config::ParallelTraining;
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
 use crate::learning::{Candidate, Continued, MIN_NEW_ROWS, Step, cannot_continue, continue_market, train_market};
@@ -56,7 +57,7 @@ pub struct TrainRequest {
     pub symbols: Option<Vec<Symbol>>,
     /// Default: the configured timeframes.
     pub timeframes: Option<Vec<Timeframe>>,
-    /// For [`TrainMode::Retrain`]; default 24.
+    /// For [`TrainMode::Retrain`]; default `retrain_interval_hours` of the configuration.
     pub max_age_hours: Option<f64>,
     /// Leave the candle files as they are instead of bringing them up to date first.
     pub skip_fetch: bool,
@@ -211,7 +212,12 @@ impl TrainResult {
                 entry["record"] = json!(trained.model().record);
                 entry["trial"] = json!(trained.trial());
             }
-            Err(error) => entry["error"] = json!({ "code": error.code(), "message": error.to_string() }),
+            Err(error) => {
+                entry["error"] = json!({ "code": error.code(), "message": error.to_string() });
+                if error.is_not_traded() {
+                    entry["error"]["not_traded"] = json!(true);
+                }
+            }
         }
         if let Some(warning) = &self.warning {
             entry["warning"] = json!(warning);
@@ -243,7 +249,7 @@ fn success_rate(successful: usize, of: usize) -> f64 {
 /// What the tasks of one training share.
 pub(super) struct Run {
     source: Option<Arc<dyn CandleSource>>,
-    /// As many trainings at once as there are threads, so that memory and stacks stay bounded.
+    /// Never more trainings at once than there are threads, so that memory and stacks stay bounded.
     permits: Semaphore,
     fetches: Semaphore,
     cancel: Cancel,
@@ -284,6 +290,9 @@ impl SignalLoop {
         let cancel = cancel.within(&self.closing);
         let (started_ms, clock) = (self.now_ms(), Instant::now());
         let (markets, skipped) = self.markets_to_train(&request, started_ms)?;
+        if !request.skip_fetch {
+            self.tell_of_longer_history(&markets);
+        }
         let run = Arc::new(Run {
             source: if request.skip_fetch { None } else { Some(self.source()?) },
             permits: Semaphore::new(self.trainings_at_once()),
@@ -327,7 +336,10 @@ impl SignalLoop {
 
     /// How many markets are trained at once.
     pub(super) fn trainings_at_once(&self) -> usize {
-        if self.config().parallel_training { self.threads() } else { 1 }
+        match self.config().parallel_training {
+            ParallelTraining::Threads => self.threads(),
+            ParallelTraining::Number(trainings) => trainings,
+        }
     }
 
     /// Trains one market by right of `hold`.
@@ -356,7 +368,9 @@ impl SignalLoop {
         if request.mode == TrainMode::Symbol && request.symbols.as_ref().is_none_or(Vec::is_empty) {
             return Err(Error::argument("symbols", "must name at least one symbol in mode `symbol`", "nothing"));
         }
-        let max_age_hours = request.max_age_hours.unwrap_or(24.0);
+        let markets = self.markets(request.symbols.clone(), request.timeframes.clone());
+        let by_default = || self.config().retrain_interval.as_secs_f64() / 3600.0;
+        let max_age_hours = request.max_age_hours.unwrap_or_else(by_default);
         if !(max_age_hours.is_finite() && max_age_hours >= 0.0) {
             return Err(Error::argument("maxAgeHours", "must be a number of hours, 0 or more", max_age_hours));
         }
@@ -367,8 +381,7 @@ impl SignalLoop {
                     .get(market)
                     .is_ok_and(|model| (now_ms - model.record.trained_ms) as f64 <= max_age_hours * 3_600_000.0)
         };
-        let (skipped, wanted) =
-            self.markets(request.symbols.clone(), request.timeframes.clone()).into_iter().partition(young);
+        let (skipped, wanted) = markets.into_iter().partition(young);
         Ok((wanted, skipped))
     }
 
@@ -393,12 +406,13 @@ impl SignalLoop {
         if let Some(source) = &run.source {
             let _permit = run.cancel.unless(permit(&run.fetches)).await?;
             run.tell(market, Phase::Fetch, NOT_BEGUN, None);
-            match run.cancel.unless(self.update(source.as_ref(), market, self.history())).await {
+            match run.cancel.unless(self.update(source.as_ref(), market, self.history(market.timeframe))).await {
                 Ok(fetched) if fetched.findings.repaired() => *warning = Some(fetched.findings.to_string()),
                 Ok(_) => {}
                 Err(error) => {
                     run.cancel.check()?;
-                    if !path.exists() {
+                    // Nobody can act on what a model says of a market that is gone.
+                    if error.is_not_traded() || !path.exists() {
                         return Err(error);
                     }
                     *warning = Some(format!("stored candles only: new ones could not be fetched: {error}"));

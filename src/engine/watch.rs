@@ -51,9 +51,9 @@ impl Watched {
 
 impl SignalLoop {
     /// Closes what the candles missed and the prices of now hit, of the symbols with open signals. A symbol that fails is
-    /// left as it is, and the others go on.
-    pub(super) async fn watch(self: &Arc<Self>) -> Result<Done> {
-        let watched = self.watched().await?;
+    /// left as it is, and the others go on. `only` names the symbols to look at; `None` is all.
+    pub(super) async fn watch(self: &Arc<Self>, only: Option<&[Symbol]>) -> Result<Done> {
+        let watched = self.watched(only).await?;
         let symbols = watched.len();
         let (mut count, mut failed, mut current) = (0, Vec::new(), Vec::new());
         for (market, closed) in self.catch_all_up(watched).await? {
@@ -96,9 +96,10 @@ impl SignalLoop {
     }
 
     /// The open signals by symbol.
-    async fn watched(self: &Arc<Self>) -> Result<Vec<Watched>> {
+    async fn watched(self: &Arc<Self>, only: Option<&[Symbol]>) -> Result<Vec<Watched>> {
         let this = self.clone();
-        let open = threads::blocking(move || this.store()?.open_by_symbol()).await?;
+        let mut open = threads::blocking(move || this.store()?.open_by_symbol()).await?;
+        open.retain(|symbol, _| only.is_none_or(|only| only.contains(symbol)));
         let own_candles = self.options.source.is_some();
         let known = &mut *self.scheduling.watched.lock();
         let mut still_open = HashMap::with_capacity(known.until_ms.len());

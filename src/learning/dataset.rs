@@ -7,7 +7,7 @@ use super::weights::{average_uniqueness, time_decay};
 use crate::barrier::Direction;
 use crate::config::{Config, SignalShape};
 use crate::error::{Error, Result};
-use crate::features::{self, FEATURES, Missing, Row, Rows};
+use crate::features::{self, FEATURES, Missing, Row, Rows, WARM_UP};
 use crate::market::Candle;
 use crate::model::{Forest, Held, HeldOut, Lineage, Model, Payoff, Record, Scores, Side};
 use crate::order;
@@ -16,6 +16,11 @@ use std::collections::BTreeMap;
 
 /// The fewest labelled rows a model is trained on.
 pub const MIN_ROWS: usize = 200;
+/// Candles that are enough for [`MIN_ROWS`] where bets expire after so many bars: the first have no features yet, the last no
+/// outcome yet, and a tenth may be lost to holes.
+pub fn candles_needed(expiry_bars: usize) -> usize {
+    (WARM_UP + MIN_ROWS + expiry_bars) * 11 / 10
+}
 /// Rows in a leaf at least: labels of neighbouring bars overlap, so a leaf of few rows would be one event.
 pub(super) const MIN_LEAF: usize = 25;
 

@@ -5,7 +5,7 @@ use super::findings::{Cause, Findings};
 use super::http::{Answered, Failure, Host, Pace};
 use super::kline::read_rows;
 use super::series::{RunEnds, settle};
-use super::source::{CandleFuture, CandleSource, Found};
+use super::source::{CandleFuture, CandleSource, Found, ListingFuture};
 use crate::error::{Error, Result};
 use crate::symbol::{Market, Symbol};
 use serde_json::Value;
@@ -17,6 +17,7 @@ const SYMBOLS_A_REQUEST: usize = 100;
 /// What Binance counts for a page of candles, for its time, for the price of one symbol, and of several.
 const CANDLES_WEIGHT: u32 = 2;
 const TIME_WEIGHT: u32 = 1;
+const LISTING_WEIGHT: u32 = 20;
 const PRICE_WEIGHT: u32 = 2;
 const PRICES_WEIGHT: u32 = 4;
 
@@ -58,7 +59,7 @@ impl Exchange {
         let query = [("symbol", symbol.to_string())];
         let read = |answer: Value| self.read_price(&answer);
         let answered = self.host.get("/api/v3/ticker/price", &query, PRICE_WEIGHT, read).await;
-        answered.map(|answered| answered.answer).map_err(|failure| error(symbol, failure.message()))
+        answered.map(|answered| answered.answer).map_err(|failure| symbol_error(symbol, symbol, &failure))
     }
 
     /// The last prices of `symbols`, in their order, each with its own error: one that the exchange does not know
@@ -83,8 +84,8 @@ impl Exchange {
                     let price = self.read_price(found.unwrap_or(&Value::Null));
                     (symbol.clone(), price.map_err(|problem| error(symbol, &problem)))
                 })),
-                Err(Failure::Refused(said)) => match batch {
-                    [symbol] => prices.push((symbol.clone(), Err(error(symbol, &said)))),
+                Err(failure @ (Failure::Refused(_) | Failure::UnknownSymbol(_))) => match batch {
+                    [symbol] => prices.push((symbol.clone(), Err(symbol_error(symbol, symbol, &failure)))),
                     _ => {
                         let (first, second) = batch.split_at(batch.len() / 2);
                         batches.extend([second, first]);
@@ -113,6 +114,25 @@ impl Exchange {
         answered.map(|answered| answered.answer).map_err(|failure| error("the exchange's time", failure.message()))
     }
 
+    /// Whether trade in `symbol` has ended, in words; `None` when it has not.
+    async fn is_delisted(&self, symbol: &Symbol) -> Result<Option<String>> {
+        let query = [("symbol", symbol.to_string())];
+        let read = |answer: Value| {
+            let symbols = answer["symbols"].as_array();
+            let listed = symbols.and_then(|all| all.iter().find(|one| one["symbol"] == symbol.as_str()));
+            let status = listed.and_then(|listed| listed["status"].as_str()).map(str::to_owned);
+            status.ok_or_else(|| format!("it sent no status of {symbol}; got {}", shortened(&answer)))
+        };
+        match self.host.get("/api/v3/exchangeInfo", &query, LISTING_WEIGHT, read).await {
+            Ok(Answered { answer, .. }) if answer == "BREAK" => {
+                Ok(Some(format!("{} has ended the trade in it (status BREAK)", self.host.name())))
+            }
+            Ok(_) => Ok(None),
+            Err(Failure::UnknownSymbol(said)) => Ok(Some(said)),
+            Err(failure) => Err(error(symbol, failure.message())),
+        }
+    }
+
     fn read_price(&self, answer: &Value) -> std::result::Result<f64, String> {
         let price = &answer["price"];
         price
@@ -137,7 +157,7 @@ impl Exchange {
             let read = |answer: Value| read_page(&answer, market, from);
             let answered = self.host.get("/api/v3/klines", &query, CANDLES_WEIGHT, read).await;
             let Answered { answer: (page, findings), retries, problem } =
-                answered.map_err(|failure| error(market, failure.message()))?;
+                answered.map_err(|failure| symbol_error(market, &market.symbol, &failure))?;
             found.findings.merge(findings);
             found.findings.add(Cause::Retried, retries, || problem.unwrap_or_default());
             let Some(last) = page.last() else { break };
@@ -163,6 +183,20 @@ fn read_page(answer: &Value, market: &Market, from_ms: i64) -> std::result::Resu
 impl CandleSource for Exchange {
     fn candles<'a>(&'a self, market: &'a Market, from_ms: i64, until_ms: i64) -> CandleFuture<'a> {
         Box::pin(self.fetch(market, from_ms, until_ms))
+    }
+
+    fn delisted<'a>(&'a self, symbol: &'a Symbol) -> ListingFuture<'a> {
+        Box::pin(self.is_delisted(symbol))
+    }
+}
+
+/// What came of a question about one symbol.
+fn symbol_error(what: impl std::fmt::Display, symbol: &Symbol, failure: &Failure) -> Error {
+    match failure {
+        Failure::UnknownSymbol(said) => {
+            Error::NotTraded { symbol: symbol.to_string(), said: format!("{what}: {said}") }
+        }
+        other => error(what, other.message()),
     }
 }
 

@@ -17,6 +17,8 @@ const RECONNECT_AFTER: Duration = Duration::from_millis(50);
 /// For so long a host that could not be reached is not tried again, so that being offline costs a `train` of twenty
 /// markets one failed connection, not twenty.
 const UNREACHABLE_FOR: Duration = Duration::from_secs(1);
+/// Binance's own code for a symbol that it does not know.
+const UNKNOWN_SYMBOL: i64 = -1121;
 /// More than ten times the longest answer of an exchange.
 const MAX_BODY_BYTES: usize = 16 << 20;
 
@@ -58,6 +60,8 @@ pub(super) enum Failure {
     Passing { problem: String, wait: Option<Duration> },
     /// The host understood and said no, in these words. Trying again would not help.
     Refused(String),
+    /// The host does not know the symbol that it was asked for.
+    UnknownSymbol(String),
     /// Anything else that another try would not change.
     Lasting(String),
 }
@@ -65,7 +69,7 @@ pub(super) enum Failure {
 impl Failure {
     pub(super) fn message(&self) -> &str {
         match self {
-            Self::Unreachable(text) | Self::Refused(text) | Self::Lasting(text) => text,
+            Self::Unreachable(text) | Self::Refused(text) | Self::UnknownSymbol(text) | Self::Lasting(text) => text,
             Self::Passing { problem, .. } => problem,
         }
     }
@@ -134,7 +138,7 @@ impl Host {
                 Failure::Unreachable(_) if started.elapsed() > UNREACHABLE_FOR => None,
                 Failure::Unreachable(_) => (!std::mem::replace(&mut reconnected, true)).then_some(RECONNECT_AFTER),
                 Failure::Passing { wait, .. } => backoff.map(|delay| wait.unwrap_or(delay)),
-                Failure::Refused(_) | Failure::Lasting(_) => None,
+                Failure::Refused(_) | Failure::UnknownSymbol(_) | Failure::Lasting(_) => None,
             };
             delay.filter(|delay| *delay < time_left())
         };
@@ -276,15 +280,14 @@ impl Host {
             )),
             _ => {
                 let said: Value = serde_json::from_slice(body).unwrap_or_default();
-                Failure::Refused(match (said["msg"].as_str(), said["code"].as_i64()) {
-                    (Some(message), Some(number)) => {
-                        format!("{} refused: {message} (HTTP {code}, code {number})", self.name)
-                    }
-                    _ => format!(
+                let (Some(message), Some(number)) = (said["msg"].as_str(), said["code"].as_i64()) else {
+                    return Failure::Refused(format!(
                         "{} refused (HTTP {code}), not in the way of an exchange; is `exchange_url` right?",
                         self.name
-                    ),
-                })
+                    ));
+                };
+                let text = format!("{} refused: {message} (HTTP {code}, code {number})", self.name);
+                if number == UNKNOWN_SYMBOL { Failure::UnknownSymbol(text) } else { Failure::Refused(text) }
             }
         }
     }
