@@ -220,7 +220,10 @@ export interface TaskRun {
   startedAt: string
   /** ISO 8601, UTC. */
   endedAt: string
-  /** `failed`: some or all of it. `cancelled`: the scheduler was stopped. */
+  /**
+   * `finished`: all of it, but for symbols that are not traded any more (`notTraded`), unless there are no others. `failed`: some
+   * or all of it. `cancelled`: the scheduler was stopped.
+   */
   outcome: 'finished' | 'failed' | 'cancelled'
   /** From 1; above, it had failed before. */
   attempt: number
@@ -228,8 +231,8 @@ export interface TaskRun {
   done: number
   /** What it came to, in words. */
   message: string
-  /** Markets that failed; the others went on. */
-  failed: { symbol: string; timeframe: Timeframe; code: ErrorCode; message: string }[]
+  /** Markets that failed; the others went on. `notTraded`: the exchange does not trade the symbol; `message` of the run says where to remove it. */
+  failed: { symbol: string; timeframe: Timeframe; code: ErrorCode; message: string; notTraded?: true }[]
   /** Why the whole of it failed. */
   error?: { code: ErrorCode; message: string }
 }
@@ -242,6 +245,8 @@ export interface TaskStatus {
   enabled: boolean
   /** In words: `every 1 h`, `daily at 02:00`, `cron 0 2 * * *`. */
   schedule: string
+  /** The symbols that it works on; missing when these are all that are configured. */
+  symbols?: string[]
   /** Under way, in this process or another. */
   running: boolean
   /** ISO 8601, UTC; missing when it does not run by itself. */
@@ -272,20 +277,24 @@ export interface SchedulerStatus {
   tasks: TaskStatus[]
 }
 
-/** When a task runs: by `intervalHours`, `intervalSeconds`, `time`, `time` with `intervalHours` of whole days, or `cron`. */
+/** When a task runs, and on what: by `interval`, `time`, `time` with an `interval` of whole days, or `cron`. */
 export interface TaskConfiguration {
   /** By itself. Default true. */
   enabled?: boolean
-  /** Hours from one run's begin to the next, 0.001 to 8760. */
-  intervalHours?: number
+  /** The symbols that it works on; of `watch`, whose open signals. Default: all that are configured; of `watch`, all. */
+  symbols?: readonly string[]
+  /** From one run's begin to the next: `90s`, `30m`, `1h`, `7d`. Spans elsewhere may be said so, too. */
+  interval?: string
+  /** The same in hours, 0.001 to 8760. */
+  intervalHours?: number | string
   /** The same in seconds, 1 to 86400. */
-  intervalSeconds?: number
+  intervalSeconds?: number | string
   /** A local time of day, `02:00`. */
   time?: string
   /** Five fields: minute, hour, day of month, month, day of week; local time. */
   cron?: string
   /** After so many minutes it is cancelled, 0.01 to 10080. Default: `watch` 10, `fetch` 30, `retrain` 360, `update` 120, `evaluate` 30. */
-  deadlineMinutes?: number
+  deadlineMinutes?: number | string
 }
 
 /** The keys of `scheduler_config.json`; there in snake_case. `docs/scheduler.md` has the details. */
@@ -307,9 +316,24 @@ export interface SchedulerConfiguration {
   /** Default every 12 hours. */
   evaluate?: TaskConfiguration
   /** Defaults: 3 attempts more, after 60 seconds, doubled each time up to 3600; each pause is between half and all of that. */
-  retry?: { attempts?: number; baseSeconds?: number; longestSeconds?: number }
+  retry?: { attempts?: number; baseSeconds?: number | string; longestSeconds?: number | string }
   /** Replaces those of the training configuration. */
   poorPerformance?: Configuration['poorPerformance']
+  /** `emergencyTraining` of it, by its name in the system before. */
+  autoRetrainOnPoorPerformance?: boolean
+  /** `successThreshold` of it, by its name in the system before. */
+  poorPerformanceThreshold?: number
+  /** The tasks by their names in the system before. */
+  schedules?: {
+    /** `fetch` */
+    fetchData?: TaskConfiguration
+    /** `retrain` */
+    retrainFull?: TaskConfiguration
+    /** `update` */
+    incrementalUpdate?: TaskConfiguration
+    /** `evaluate` */
+    evaluatePerformance?: TaskConfiguration
+  }
 }
 
 /** Where to write the report. */
@@ -363,7 +387,7 @@ export interface TrainOptions {
   symbols?: readonly string[]
   /** Default: the configured ones. */
   timeframes?: readonly Timeframe[]
-  /** For mode `retrain`: hours since a model was trained. Default 24. */
+  /** For mode `retrain`: hours since a model was trained. Default: `retrainIntervalHours` of the configuration, 24. */
   maxAgeHours?: number
   /** Bring candles up to date first. Default true. */
   fetch?: boolean
@@ -428,14 +452,18 @@ export interface FetchOptions {
 
 /** The keys of `training_config.json`; there in snake_case. `docs/configuration.md` has the details. */
 export interface Configuration {
-  /** Pairs to train and fetch. Default: nine liquid USDT pairs. */
+  /** Pairs to train and fetch. Default: ten USDT pairs. */
   symbols?: readonly string[]
   /** Of each symbol. Default `1h` and `4h`. */
   timeframes?: readonly Timeframe[]
-  /** Train several models at once. Default true. */
-  parallelTraining?: boolean
-  /** Days of candles to have. Default 90. */
+  /** Trainings at once: `true`, as many as there are threads (default); `false`, one; or a number, 1 to 64. */
+  parallelTraining?: boolean | number
+  /** Days of candles to have, and more where a timeframe needs more to be trained on. Default 90. */
   historyDays?: number
+  /** The same, by its name in the system before. */
+  daysHistory?: number
+  /** Hours after which a model is old: what `maxAgeHours` is by default, 0 to 8760. Default 24. */
+  retrainIntervalHours?: number | string
   /** Base URL of the exchange. Default `https://api.binance.com`. */
   exchangeUrl?: string
   /** IANA zone of times that do not say theirs. Default `UTC`. */
@@ -472,7 +500,7 @@ export interface Configuration {
     /** Train the models concerned anew. Default true. */
     emergencyTraining?: boolean
     /** Hours between two such trainings of a market. Default 24. */
-    cooldownHours?: number
+    cooldownHours?: number | string
   }
 }
 

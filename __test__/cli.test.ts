@@ -31,9 +31,9 @@ test('train tells full, partial and total failure apart', async () => {
     const lines = ended.stdout.trim().split('\n')
     expect([ended.code, lines.at(-1)]).toEqual([code, last])
     for (const symbol of ['BTCUSDT', 'ETHUSDT']) {
-      const line = lines.find((text) => text.startsWith(`${symbol} 1h`))!
-      if (stored.includes(symbol)) expect(line).toMatch(/trained .* log loss 0\.\d{4} \(constant 0\.\d{4}\)/)
-      else expect(line).toMatch(/failed .*connection refused.*_1h\.csv does not exist.*\[ERR_EXCHANGE\]/)
+      const line = lines.find((text) => text.startsWith(`Training ${symbol} 1h...`))!
+      if (stored.includes(symbol)) expect(line).toMatch(/\.\.\. ✓ \d+ rows .* log loss 0\.\d{4} \(constant 0\.\d{4}\)/)
+      else expect(line).toMatch(/\.\.\. ✗ .*connection refused.*_1h\.csv does not exist.*\[ERR_EXCHANGE\]/)
     }
     // No bar on what is not a terminal.
     expect(ended.stderr).not.toMatch(/[█\u001b]/)

@@ -19,6 +19,11 @@ async function until(seen: () => boolean, ms = 15_000): Promise<void> {
   }
 }
 
+/** Stores a candle that cannot be true, so that its market fails. */
+function storeImpossible(home: string, market: string): void {
+  storeCandles(home, [[Math.floor(Date.now() / HOUR - 2) * HOUR, 100, 90, 99, 95, 1]], market)
+}
+
 let exchange: Exchange
 beforeAll(async () => {
   exchange = await startExchange({ symbols: ['BTCUSDT', 'ETHUSDT'], days: 40 })
@@ -50,7 +55,8 @@ test('it starts at once, is one however often it is started, and stops', async (
 test('a fresh home gets its candles by itself, and events say so', async () => {
   const heard: LoopEvent[] = []
   const loop = newLoop({ exchangeUrl: exchange.url, onEvent: (event) => heard.push(event) })
-  loop.configure({ symbols: ['BTCUSDT', 'NOPEUSDT'], timeframes: ['1h'], historyDays: 20 })
+  loop.configure({ symbols: ['BTCUSDT', 'ETHUSDT'], timeframes: ['1h'], historyDays: 20 })
+  storeImpossible(loop.home, 'ethusdt_1h')
   const scheduler = loop.startScheduler({ ...IDLE, fetch: { intervalHours: 1 }, retry: { attempts: 1, baseSeconds: 0.1 } })
   const failures = () => heard.filter((event) => event.type === 'taskFailed')
   await until(() => failures().length === 2)
@@ -58,7 +64,7 @@ test('a fresh home gets its candles by itself, and events say so', async () => {
     'taskStarted', 'taskProgress', 'taskProgress', 'taskFailed', 'taskStarted', 'taskProgress', 'taskFailed',
   ])
   const [first, second] = failures().map((event) => (event.type === 'taskFailed' ? event : undefined)!)
-  expect(first).toMatchObject({ task: 'fetch', run: { outcome: 'failed', attempt: 1, done: 1, failed: [{ symbol: 'NOPEUSDT', timeframe: '1h', code: 'ERR_EXCHANGE' }] } })
+  expect(first).toMatchObject({ task: 'fetch', run: { outcome: 'failed', attempt: 1, done: 1, failed: [{ symbol: 'ETHUSDT', timeframe: '1h', code: 'ERR_INVALID_CANDLE' }] } })
   expect(Date.parse(first!.retryAt!)).toBeGreaterThan(Date.parse(first!.run.startedAt))
   // The second, of the one that failed only, was the last until it is due again.
   expect(second).toMatchObject({ run: { attempt: 2, done: 0 } })
@@ -204,9 +210,15 @@ describe('on the command line', () => {
     expect(running).toBe(false)
     expect(tasks[1]).toMatchObject({ task: 'fetch', lastRun: { outcome: 'finished', done: 1 } })
     expect((await run(home, 'status')).stdout).toMatch(/fetch +every 1 h +due 20.*\n.* finished: 4\d\d candles/)
-    writeFileSync(join(home, 'training_config.json'), JSON.stringify({ symbols: ['BTCUSDT', 'NOPEUSDT'], timeframes: ['1h'], history_days: 20 }))
+    const configure = (...symbols: string[]) => writeFileSync(join(home, 'training_config.json'), JSON.stringify({ symbols, timeframes: ['1h'], history_days: 20 }))
+    configure('BTCUSDT', 'ETHUSDT')
+    storeImpossible(home, 'ethusdt_1h')
     expect((await run(home, 'once', '--task', 'fetch')).code).toBe(3)
-    writeFileSync(join(home, 'training_config.json'), JSON.stringify({ symbols: ['NOPEUSDT'], timeframes: ['1h'] }))
+    // A symbol that is not traded is left out, unless there is no other.
+    configure('BTCUSDT', 'NOPEUSDT')
+    const without = await run(home, 'once', '--task', 'fetch')
+    expect([without.code, without.stdout]).toEqual([0, expect.stringMatching(/^fetch finished: 0 candles of 1 of 2 markets; NOPEUSDT is not traded .*training_config\.json$/m)])
+    configure('NOPEUSDT')
     expect((await run(home, 'once', '--task', 'fetch', '--json')).code).toBe(1)
     expect((await run(home, 'once', '--task', 'sleep')).code).toBe(2)
     writeFileSync(join(home, 'scheduler_config.json'), JSON.stringify({ enabled: false }))

@@ -7,12 +7,12 @@ use common::{child, child_part};
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 use signalloop::cancel::Cancel;
-use signalloop::engine::{Event, EventListener, Options, Risk, SignalLoop, Told, TrainRequest};
+use signalloop::engine::{Event, EventListener, Options, Phase, Risk, SignalLoop, Told, TrainProgress, TrainRequest};
 use signalloop::error::Error;
-use signalloop::market::{Candle, CandleFuture, CandleSource};
+use signalloop::market::{Candle, CandleFuture, CandleSource, ListingFuture};
 use signalloop::scheduler::{Outcome, Task};
-use signalloop::symbol::Market;
-use std::collections::BTreeMap;
+use signalloop::symbol::{Market, Symbol};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -28,6 +28,8 @@ struct Script {
     hangs: Mutex<bool>,
     /// Symbols that fail, and how often still.
     fails: Mutex<BTreeMap<String, usize>>,
+    /// Symbols whose trade has ended, and which have no new candles.
+    delisted: Mutex<BTreeSet<String>>,
     /// Where to note begin and end of each request, and how long it takes.
     notes: Option<(PathBuf, Duration)>,
 }
@@ -57,7 +59,7 @@ impl CandleSource for Script {
                 *left -= 1;
                 return Err(signalloop::error::Error::Exchange(format!("{market}: not now")));
             }
-            if self.notes.is_some() {
+            if self.notes.is_some() || self.delisted.lock().contains(market.symbol.as_str()) {
                 // Without candles the next run asks again.
                 return Ok(Vec::new().into());
             }
@@ -73,6 +75,11 @@ impl CandleSource for Script {
             };
             Ok(opens.map(candle).collect::<Vec<_>>().into())
         })
+    }
+
+    fn delisted<'a>(&'a self, symbol: &'a Symbol) -> ListingFuture<'a> {
+        let delisted = self.delisted.lock().contains(symbol.as_str());
+        Box::pin(std::future::ready(Ok(delisted.then(|| "its trade has ended".to_owned()))))
     }
 }
 
@@ -156,6 +163,100 @@ async fn what_failed_is_tried_again_and_only_that() {
     assert_eq!(attempts, [1, 2, 3]);
     core.close().await;
     assert!(!core.scheduler_status().unwrap().running, "closing the loop stops its scheduler");
+}
+
+/// As Binance has it: a symbol that it ended the trade in stays known, and has no new candles.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delisted_symbol_is_left_out_and_its_candles_stay() {
+    let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(Script::default()));
+    let (core, heard) = open(home.path(), &script);
+    core.configure(map(json!({ "trees": 10 }))).unwrap();
+    for symbol in ["ETHUSDT", "SOLUSDT"] {
+        script.delisted.lock().insert(symbol.to_owned());
+    }
+    // Of one there are candles of before, of the other none.
+    core.configure(map(json!({ "symbols": ["BTCUSDT", "ETHUSDT", "SOLUSDT"] }))).unwrap();
+    let candle = |hour: i64| format!("{},100,101,99,100,{}\n", (1_750_000_000_000 / HOUR + hour) * HOUR, 1 + hour % 7);
+    let stored: String = "timestamp,open,high,low,close,volume\n"
+        .chars()
+        .chain((0..500).flat_map(|h| candle(h).chars().collect::<Vec<_>>()))
+        .collect();
+    let path = home.path().join("data/ethusdt_1h.csv");
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, &stored).unwrap();
+    let before = core.check_candles(&path, Market::parse("ETHUSDT", "1h").unwrap().timeframe, &Default::default());
+    for task in [Task::Fetch, Task::Retrain] {
+        let run = core.run_once(task).await.unwrap();
+        assert_eq!((run.outcome, run.done, run.attempt), (Outcome::Finished, 1, 1), "{run:?}");
+        assert!(
+            run.message.ends_with(
+                "; ETHUSDT, SOLUSDT is not traded at the exchange: remove it from the `symbols` given to configure()"
+            ),
+            "{run:?}"
+        );
+        assert!(
+            run.failed.len() == 2 && run.failed.iter().all(|one| one.not_traded && one.cause.code == "ERR_EXCHANGE")
+        );
+        assert!(run.failed[0].cause.message.contains("ETHUSDT 1h: its trade has ended"), "{run:?}");
+    }
+    let after = core.check_candles(&path, Market::parse("ETHUSDT", "1h").unwrap().timeframe, &Default::default());
+    assert_eq!(before.checked.unwrap().candles, after.checked.unwrap().candles);
+    assert!(!heard.0.lock().iter().any(|event| matches!(event, Event::TaskFailed { .. })));
+    // What fails otherwise is tried again, and that alone.
+    script.fails.lock().insert("BTCUSDT".to_owned(), 1);
+    std::fs::remove_file(home.path().join("data/btcusdt_1h.csv")).unwrap();
+    let run = core.run_once(Task::Fetch).await.unwrap();
+    assert_eq!((run.outcome, run.done), (Outcome::Failed, 0));
+    let record = core.scheduler_status().unwrap().tasks.into_iter().find(|one| one.task == Task::Fetch).unwrap().record;
+    assert_eq!(record.remaining.iter().map(Market::to_string).collect::<Vec<_>>(), ["BTCUSDT 1h"]);
+    core.close().await;
+}
+
+/// Each market waits at its first step until as many are under way as there shall be, and is then looked at whether there are more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_many_trainings_at_once_as_are_configured() {
+    for (parallel, threads, expected) in [(json!(3), 1, 3), (json!(false), 2, 1), (json!(true), 2, 2), (json!(1), 2, 1)]
+    {
+        let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(Script::default()));
+        let source: Arc<dyn CandleSource> = script.clone();
+        let options = Options {
+            home: Some(home.path().to_owned()),
+            source: Some(source),
+            threads: Some(threads),
+            ..Options::default()
+        };
+        let core = Arc::new(SignalLoop::open(options).unwrap());
+        let symbols: Vec<String> = (0..6).map(|n| format!("COIN{n}USDT")).collect();
+        core.configure(map(
+            json!({ "symbols": symbols, "timeframes": ["1h"], "trees": 10, "parallel_training": parallel }),
+        ))
+        .unwrap();
+        let at_once = Arc::new(Mutex::new((BTreeSet::new(), 0, 0)));
+        let seen = at_once.clone();
+        let results = core.train(TrainRequest::default(), Cancel::default(), move |news: TrainProgress| {
+            let under_way = |seen: &Mutex<(BTreeSet<Market>, usize, usize)>| seen.lock().0.len();
+            if news.phase == Phase::Done || news.phase == Phase::Failed {
+                let mut seen = seen.lock();
+                seen.0.remove(&news.market);
+                seen.2 += 1;
+                return;
+            }
+            if news.phase != Phase::Train || !seen.lock().0.insert(news.market) {
+                return;
+            }
+            let begin = Instant::now();
+            // The last markets find no company.
+            while under_way(&seen) < expected && seen.lock().2 == 0 && begin.elapsed() < Duration::from_secs(10) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            std::thread::sleep(Duration::from_millis(30));
+            let mut seen = seen.lock();
+            seen.1 = seen.1.max(seen.0.len());
+        });
+        assert_eq!(results.await.unwrap().succeeded(), 6);
+        assert_eq!(at_once.lock().1, expected, "{parallel}");
+        core.close().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
