@@ -118,18 +118,35 @@ describe('both configuration files, as they were printed', () => {
     // Three of ten succeeded: below 40 %, and not below 20 %.
     for (const [threshold, active] of [[40, true], [20, false]] as const) {
       const home = homeWith(TRAINING_CONFIG, SCHEDULER_CONFIG.replace('threshold": 40', `threshold": ${threshold}`))
+      // Also in a backend that starts no scheduler.
       const loop = newLoop({ home, exchangeUrl: exchange.url })
-      loop.startScheduler()
       const tracker = loop.feedbackTracker
       for (let i = 0; i < 10; i++) {
         const signal = { id: `s${i}`, pair: 'BTCUSDT', signalType: 'BUY', confidence: 60, entryPrice: 100, timestamp: Date.now() } as const
         await tracker.recordSignal(signal)
         await tracker.updateOutcome({ signalId: signal.id, outcome: i < 3 ? 'SUCCESS' : 'FAILURE', exitPrice: i < 3 ? 101 : 99 })
       }
-      await loop.startScheduler().runOnce('evaluate')
+      await loop.startScheduler({ enabled: false }).runOnce('evaluate')
       expect([threshold, (await tracker.getStats()).conservativeMode.active]).toEqual([threshold, active])
       await loop.close()
     }
+  }, 60_000)
+
+  test('every task may have symbols of its own', async () => {
+    const symbols = ['ETHUSDT']
+    const loop = newLoop({ home: quickHome(), exchangeUrl: exchange.url })
+    const signal = { pair: 'BTCUSDT', signalType: 'BUY', confidence: 60, entryPrice: 1e9, stopLoss: 9e8, timestamp: exchange.nowMs - 2 * 3_600_000 } as const
+    await loop.feedbackTracker.recordSignal({ id: 'a', ...signal })
+    await loop.feedbackTracker.recordSignal({ id: 'b', ...signal, pair: 'ETHUSDT' })
+    for (const [own, closed, trained] of [[{ symbols }, 1, 2], [{}, 1, 10]] as const) {
+      const scheduler = loop.startScheduler({ enabled: false, watch: own, retrain: own, update: own, evaluate: own })
+      expect(await scheduler.runOnce('watch')).toMatchObject({ outcome: 'finished', done: closed })
+      for (const task of ['retrain', 'update', 'evaluate'] as const) {
+        expect(await scheduler.runOnce(task)).toMatchObject({ outcome: 'finished', done: trained })
+      }
+      await scheduler.stop()
+    }
+    await loop.close()
   }, 60_000)
 
   test('two spellings of one setting with different values are refused by both names', async () => {
@@ -169,7 +186,7 @@ describe('both configuration files, as they were printed', () => {
 
 describe('ten symbols by default, of which one is not traded any more', () => {
   const ADVICE = (home: string) =>
-    `MATICUSDT is not traded at the exchange: it is one of the default \`symbols\`; list the others in ${join(home, 'training_config.json')}`
+    `MATICUSDT is not traded at the exchange: write \`symbols\` without it into ${join(home, 'training_config.json')}`
 
   test('18 of 20 are trained, and one line says what to remove', async () => {
     const home = homeWith('{ "trees": 10 }')
@@ -227,6 +244,20 @@ test('1d works by default: what a model needs is fetched, and one line says so',
   await loop.train({ symbols: ['BTCUSDT'] })
   expect(heard).toEqual(['30 days of history are too few to train on: fetched are 59 days of 4h, 353 days of 1d'])
 }, 60_000)
+
+test('docs/migration.md has each word of both files and a test for each of its lines', () => {
+  const migration = readFileSync(join(ROOT, 'docs', 'migration.md'), 'utf8')
+  const section = migration.slice(migration.indexOf('## Word by word'), migration.indexOf('\n## ', migration.indexOf('## Word by word') + 5))
+  const rows = section.split('\n').filter((line) => /^\| (?!before|---)/.test(line))
+  expect(rows.length).toBeGreaterThan(35)
+  for (const row of rows) {
+    const tests = [...row.split('|').at(-2)!.matchAll(/`([\w.-]+)`/g)].map(([, name]) => name!)
+    expect([row, tests.length > 0, tests.filter((name) => !existsSync(join(ROOT, '__test__', name)))]).toEqual([row, true, []])
+  }
+  const keys = `${TRAINING_CONFIG}${SCHEDULER_CONFIG}`.match(/"[a-z_]+"(?=:)/g)!.map((key) => key.slice(1, -1))
+  expect(keys.length).toBeGreaterThan(12)
+  expect(keys.filter((key) => !new RegExp(`[\`.]${key}\``).test(section))).toEqual(['schedules'])
+})
 
 describe('the commands', () => {
   const MARKET = ['--symbol', 'BTCUSDT', '--timeframe', '1h']

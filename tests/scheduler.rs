@@ -9,9 +9,9 @@ use serde_json::{Map, Value, json};
 use signalloop::cancel::Cancel;
 use signalloop::engine::{Event, EventListener, Options, Phase, Risk, SignalLoop, Told, TrainProgress, TrainRequest};
 use signalloop::error::Error;
-use signalloop::market::{Candle, CandleFuture, CandleSource, ListingFuture};
+use signalloop::market::{Candle, CandleFuture, CandleSource, Listing, ListingFuture, Reading};
 use signalloop::scheduler::{Outcome, Task};
-use signalloop::symbol::{Market, Symbol};
+use signalloop::symbol::Market;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -77,9 +77,12 @@ impl CandleSource for Script {
         })
     }
 
-    fn delisted<'a>(&'a self, symbol: &'a Symbol) -> ListingFuture<'a> {
-        let delisted = self.delisted.lock().contains(symbol.as_str());
-        Box::pin(std::future::ready(Ok(delisted.then(|| "its trade has ended".to_owned()))))
+    fn listing<'a>(&'a self, market: &'a Market) -> ListingFuture<'a> {
+        let delisted = self.delisted.lock().contains(market.symbol.as_str());
+        Box::pin(std::future::ready(match delisted {
+            true => Listing::Not("its trade has ended".to_owned()),
+            false => Listing::Traded,
+        }))
     }
 }
 
@@ -102,7 +105,8 @@ fn open(home: &Path, script: &Arc<Script>) -> (Arc<SignalLoop>, Heard) {
     let source: Arc<dyn CandleSource> = script.clone();
     let options = Options { home: Some(home.to_owned()), source: Some(source), ..Options::default() };
     let core = Arc::new(SignalLoop::open(options).unwrap());
-    core.configure(map(json!({ "symbols": ["BTCUSDT", "ETHUSDT"], "timeframes": ["1h"], "history_days": 5 }))).unwrap();
+    core.configure(map(json!({ "symbols": ["BTCUSDT", "ETHUSDT"], "timeframes": ["1h"], "history_days": 60 })))
+        .unwrap();
     let heard = Heard::default();
     core.events().subscribe(Box::new(heard.clone()));
     (core, heard)
@@ -170,43 +174,40 @@ async fn what_failed_is_tried_again_and_only_that() {
 async fn a_delisted_symbol_is_left_out_and_its_candles_stay() {
     let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(Script::default()));
     let (core, heard) = open(home.path(), &script);
-    core.configure(map(json!({ "trees": 10 }))).unwrap();
-    for symbol in ["ETHUSDT", "SOLUSDT"] {
-        script.delisted.lock().insert(symbol.to_owned());
-    }
+    core.configure(map(json!({ "trees": 10, "symbols": ["BTCUSDT", "ETHUSDT", "SOLUSDT"] }))).unwrap();
+    script.delisted.lock().extend(["ETHUSDT", "SOLUSDT"].map(str::to_owned));
     // Of one there are candles of before, of the other none.
-    core.configure(map(json!({ "symbols": ["BTCUSDT", "ETHUSDT", "SOLUSDT"] }))).unwrap();
-    let candle = |hour: i64| format!("{},100,101,99,100,{}\n", (1_750_000_000_000 / HOUR + hour) * HOUR, 1 + hour % 7);
-    let stored: String = "timestamp,open,high,low,close,volume\n"
-        .chars()
-        .chain((0..500).flat_map(|h| candle(h).chars().collect::<Vec<_>>()))
-        .collect();
     let path = home.path().join("data/ethusdt_1h.csv");
+    let row = |hour: i64| format!("{},100,101,99,100,{}\n", (1_750_000_000_000 / HOUR + hour) * HOUR, 1 + hour % 7);
+    let rows: String = (0..500).map(row).collect();
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(&path, &stored).unwrap();
-    let before = core.check_candles(&path, Market::parse("ETHUSDT", "1h").unwrap().timeframe, &Default::default());
-    for task in [Task::Fetch, Task::Retrain] {
+    std::fs::write(&path, format!("timestamp,open,high,low,close,volume\n{rows}")).unwrap();
+    let stored = || {
+        let timeframe = Market::parse("ETHUSDT", "1h").unwrap().timeframe;
+        core.check_candles(&path, timeframe, &Reading::default()).checked.unwrap().candles
+    };
+    let advice = [
+        (Task::Fetch, 2, "; SOLUSDT is not traded at the exchange: remove it from the `symbols` given to configure()"),
+        (
+            Task::Retrain,
+            1,
+            "; ETHUSDT, SOLUSDT are not traded at the exchange: remove them from the `symbols` given to configure()",
+        ),
+    ];
+    for (task, done, advice) in advice {
         let run = core.run_once(task).await.unwrap();
-        assert_eq!((run.outcome, run.done, run.attempt), (Outcome::Finished, 1, 1), "{run:?}");
-        assert!(
-            run.message.ends_with(
-                "; ETHUSDT, SOLUSDT is not traded at the exchange: remove it from the `symbols` given to configure()"
-            ),
-            "{run:?}"
-        );
-        assert!(
-            run.failed.len() == 2 && run.failed.iter().all(|one| one.not_traded && one.cause.code == "ERR_EXCHANGE")
-        );
-        assert!(run.failed[0].cause.message.contains("ETHUSDT 1h: its trade has ended"), "{run:?}");
+        assert_eq!((run.outcome, run.done, run.failed.len()), (Outcome::Finished, done, 3 - done), "{run:?}");
+        assert!(run.message.ends_with(advice), "{run:?}");
+        assert!(run.failed.iter().all(|one| one.not_traded && one.cause.code == "ERR_EXCHANGE"), "{run:?}");
+        assert!(run.failed[0].cause.message.contains("USDT 1h: its trade has ended"), "{run:?}");
     }
-    let after = core.check_candles(&path, Market::parse("ETHUSDT", "1h").unwrap().timeframe, &Default::default());
-    assert_eq!(before.checked.unwrap().candles, after.checked.unwrap().candles);
+    assert_eq!(stored(), 500);
     assert!(!heard.0.lock().iter().any(|event| matches!(event, Event::TaskFailed { .. })));
     // What fails otherwise is tried again, and that alone.
     script.fails.lock().insert("BTCUSDT".to_owned(), 1);
     std::fs::remove_file(home.path().join("data/btcusdt_1h.csv")).unwrap();
     let run = core.run_once(Task::Fetch).await.unwrap();
-    assert_eq!((run.outcome, run.done), (Outcome::Failed, 0));
+    assert_eq!((run.outcome, run.done), (Outcome::Failed, 1));
     let record = core.scheduler_status().unwrap().tasks.into_iter().find(|one| one.task == Task::Fetch).unwrap().record;
     assert_eq!(record.remaining.iter().map(Market::to_string).collect::<Vec<_>>(), ["BTCUSDT 1h"]);
     core.close().await;
@@ -457,7 +458,7 @@ async fn stopping_ends_what_was_run_by_hand_and_waits_for_it() {
 async fn changed_files_come_into_force_while_it_runs() {
     let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(Script::default()));
     let write = |name: &str, value: Value| std::fs::write(home.path().join(name), value.to_string()).unwrap();
-    write("training_config.json", json!({ "symbols": ["BTCUSDT"], "timeframes": ["1h"], "history_days": 5 }));
+    write("training_config.json", json!({ "symbols": ["BTCUSDT"], "timeframes": ["1h"], "history_days": 60 }));
     let seldom = json!({ "interval_hours": 5 });
     let off = json!({ "enabled": false });
     let rules = |fetch: &Value| json!({ "watch": off, "retrain": off, "update": off, "evaluate": off, "fetch": fetch });
@@ -474,7 +475,7 @@ async fn changed_files_come_into_force_while_it_runs() {
     // Markets of the training configuration: at the next run. How often that is: at once.
     write(
         "training_config.json",
-        json!({ "symbols": ["BTCUSDT", "new/usdt"], "timeframes": ["1h", "4h"], "history_days": 5 }),
+        json!({ "symbols": ["BTCUSDT", "new/usdt"], "timeframes": ["1h", "4h"], "history_days": 60 }),
     );
     write("scheduler_config.json", rules(&json!({ "interval_seconds": 1 })));
     until("a new symbol and timeframe", || asked("NEWUSDT 4h")).await;

@@ -82,7 +82,7 @@ impl SignalLoop {
         let (ended, stopped) = self.bounded(turn, &stop, held.clone()).await;
         let ended = ended.map(|done| self.with_advice(done, task, &plan));
         let now_after = self.moment();
-        let (last, remaining) = summed_up(ended, stopped, attempt, now.wall_ms, now_after.wall_ms);
+        let (last, remaining) = summed_up(task, ended, stopped, attempt, now.wall_ms, now_after.wall_ms);
         let before = slot.stored.last.clone();
         slot.timer.end(last.clone(), remaining, now_after, dice(now_after));
         if task != Task::Watch || before.as_ref().is_none_or(|before| is_worth_writing(before, &last)) {
@@ -108,7 +108,7 @@ impl SignalLoop {
     /// Adds to what a task came to what is to be done about symbols that are not traded any more.
     fn with_advice(&self, mut done: Done, task: Task, plan: &TaskPlan) -> Done {
         let symbols = done.failed.iter().filter(|one| one.not_traded).map(|one| &one.market.symbol);
-        let own = plan.symbols.as_ref().map(|_| task);
+        let own = plan.symbols.as_ref().map(|_| task).or_else(|| Some(task).filter(|task| *task == Task::Watch));
         if let Some(advice) = self.advice_on_not_traded(symbols, own) {
             done.message = format!("{}; {advice}", done.message);
         }
@@ -200,6 +200,7 @@ fn joined(ended: std::result::Result<Result<Done>, tokio::task::JoinError>) -> R
 
 /// What is written down of an attempt, and what the next one has to do.
 fn summed_up(
+    task: Task,
     ended: Result<Done>,
     stopped: bool,
     attempt: u32,
@@ -218,7 +219,7 @@ fn summed_up(
     };
     match ended {
         Ok(done) => {
-            let outcome = if done.worked() { Outcome::Finished } else { Outcome::Failed };
+            let outcome = if done.worked(task) { Outcome::Finished } else { Outcome::Failed };
             let remaining = done.remaining().map(|one| one.market.clone()).collect();
             let Done { count, message, failed } = done;
             (LastRun { outcome, done: count, message, failed, ..empty }, remaining)

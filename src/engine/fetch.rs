@@ -4,15 +4,17 @@ use super::{Event, SignalLoop};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::learning::candles_needed;
-use crate::market::{Begin, CandleFuture, CandleSource, Fetched, ListingFuture, update};
+use crate::market::{Begin, CandleFuture, CandleSource, Fetched, Listing, ListingFuture, update};
 use crate::order;
-use crate::symbol::{Market, Symbol, Timeframe};
-use crate::time::{DAY_MS, HOUR_MS};
+use crate::symbol::{Market, Timeframe};
+use crate::time::DAY_MS;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+/// After so long without a candle it is asked whether a market is still traded.
+const QUIET_MS: i64 = 2 * DAY_MS;
 /// Markets fetched at once.
 pub(super) const PARALLEL: usize = 4;
 
@@ -36,8 +38,8 @@ impl CandleSource for UntilClosed {
         Box::pin(self.closing.unless(self.source.candles(market, from_ms, until_ms)))
     }
 
-    fn delisted<'a>(&'a self, symbol: &'a Symbol) -> ListingFuture<'a> {
-        Box::pin(self.closing.unless(self.source.delisted(symbol)))
+    fn listing<'a>(&'a self, market: &'a Market) -> ListingFuture<'a> {
+        self.source.listing(market)
     }
 }
 
@@ -91,47 +93,52 @@ impl SignalLoop {
 
     /// Of which timeframes of `markets` more is fetched than `history_days` says, in a sentence; `None` where there is none.
     pub fn longer_history(&self, markets: &[Market]) -> Option<String> {
-        let days = self.config().history_days;
-        let timeframes: BTreeSet<Timeframe> = markets.iter().map(|market| market.timeframe).collect();
-        let longer: Vec<String> = timeframes
-            .into_iter()
-            .map(|timeframe| (timeframe, self.days_needed(timeframe)))
-            .filter(|(_, needed)| *needed > days)
-            .map(|(timeframe, needed)| format!("{needed} days of {timeframe}"))
-            .collect();
-        let all = longer.join(", ");
-        (!longer.is_empty()).then(|| format!("{days} days of history are too few to train on: fetched are {all}"))
+        self.history_of(&self.longer_timeframes(markets))
     }
 
-    /// Tells [`Self::longer_history`] as an event, each sentence once.
+    /// Tells [`Self::longer_history`] as an event, of each timeframe once.
     pub(super) fn tell_of_longer_history(&self, markets: &[Market]) {
-        if let Some(text) = self.longer_history(markets)
-            && self.told_of_history.lock().insert(text.clone())
-        {
-            self.emit(&Event::Warning(text));
-        }
+        let mut timeframes = self.longer_timeframes(markets);
+        timeframes.retain(|timeframe| self.told_of_history.lock().insert(*timeframe));
+        self.history_of(&timeframes).into_iter().for_each(|text| self.emit(&Event::Warning(text)));
     }
 
-    /// Brings the candles of `market` up to date. A symbol that is not traded any more is an error, whatever is stored of it.
+    fn longer_timeframes(&self, markets: &[Market]) -> BTreeSet<Timeframe> {
+        let days = self.config().history_days;
+        markets.iter().map(|market| market.timeframe).filter(|one| self.days_needed(*one) > days).collect()
+    }
+
+    fn history_of(&self, longer: &BTreeSet<Timeframe>) -> Option<String> {
+        let days = self.config().history_days;
+        let of = |timeframe: &Timeframe| format!("{} days of {timeframe}", self.days_needed(*timeframe));
+        let all = longer.iter().map(of).collect::<Vec<_>>().join(", ");
+        (!all.is_empty()).then(|| format!("{days} days of history are too few to train on: fetched are {all}"))
+    }
+
+    /// Brings the candles of `market` up to date. That there are none of a symbol which is not traded any more is said so.
     pub(super) async fn update(&self, source: &dyn CandleSource, market: &Market, begin: Begin) -> Result<Fetched> {
         let fetched = update(source, &self.data_folder(), market, begin, self.now_ms()).await;
         self.may_have_candles(market);
-        let is_quiet = match &fetched {
-            Ok(fetched) => {
-                let closed_ms = fetched.last_ms + market.timeframe.millis();
-                self.now_ms() - closed_ms > HOUR_MS.max(2 * market.timeframe.millis())
-            }
-            Err(error) => matches!(error, Error::NoData(_)),
-        };
-        if !is_quiet {
-            return fetched;
+        if matches!(fetched, Err(Error::NoData(_))) {
+            is_traded(source, market).await?;
         }
-        match source.delisted(&market.symbol).await {
-            Ok(Some(said)) => {
-                Err(Error::NotTraded { symbol: market.symbol.to_string(), said: format!("{market}: {said}") })
-            }
-            // A host that does not say it leaves it open; what became of the candles stands.
-            Ok(None) | Err(_) => fetched,
+        fetched
+    }
+
+    /// Fails where `market` has been silent for long because it is not traded any more.
+    pub(super) async fn is_alive(&self, source: &dyn CandleSource, fetched: &Fetched) -> Result<()> {
+        let step = fetched.market.timeframe.millis();
+        let silent_ms = self.now_ms() - fetched.last_ms - step;
+        if silent_ms < QUIET_MS.max(3 * step) { Ok(()) } else { is_traded(source, &fetched.market).await }
+    }
+}
+
+/// Fails where the source says that the market is not traded any more.
+async fn is_traded(source: &dyn CandleSource, market: &Market) -> Result<()> {
+    match source.listing(market).await {
+        Listing::Not(why) => {
+            Err(Error::NotTraded { symbol: market.symbol.to_string(), said: format!("{market}: {why}") })
         }
+        Listing::Traded | Listing::Unknown => Ok(()),
     }
 }

@@ -112,8 +112,8 @@ pub struct SignalLoop {
     calls: Arc<tokio::sync::RwLock<()>>,
     /// Raised when the loop closes: long work, and waiting for candles, ends early.
     closing: Cancel,
-    /// What was told of histories longer than configured.
-    told_of_history: Mutex<HashSet<String>>,
+    /// The timeframes that need a longer history than is configured, and of which that was told.
+    told_of_history: Mutex<HashSet<Timeframe>>,
 }
 
 /// A call under way; [`SignalLoop::close`] waits for it to be dropped.

@@ -132,7 +132,7 @@ impl SignalLoop {
                 )),
             };
         }
-        self.take_thresholds(&config)?;
+        self.take_thresholds(changes.clone())?;
         let (end, ended) = watch::channel(false);
         let started = Arc::new(Running {
             options: changes,
@@ -215,13 +215,14 @@ impl SignalLoop {
         self.office.moment(self.now_ms())
     }
 
-    /// Puts the thresholds of a scheduler's configuration before those of `training_config.json`.
-    fn take_thresholds(&self, config: &SchedulerConfig) -> Result<()> {
+    /// Puts the thresholds that the scheduler is started with before those of the files.
+    fn take_thresholds(&self, options: Map<String, Value>) -> Result<()> {
+        let (config, _) = SchedulerConfig::default().merge(options, "startScheduler()")?;
         if config.poor_performance.is_empty() {
             return Ok(());
         }
         let changes = Map::from_iter([("poor_performance".to_owned(), config.poor_performance.clone().into())]);
-        self.change_config(changes, "scheduler_config.json")
+        self.change_config(changes, "startScheduler()")
     }
 
     /// Reads `scheduler_config.json` again if it changed. One that cannot be used is told once, and what was in force stays
@@ -229,12 +230,7 @@ impl SignalLoop {
     fn reread_rules(&self, running: &Running) {
         let problem = {
             let rules = &mut *running.rules.lock();
-            let read = || {
-                let (config, warnings) = self.scheduler_config(running.options.clone())?;
-                self.take_thresholds(&config)?;
-                Ok((config, warnings))
-            };
-            match rules.file.read_if_changed(read) {
+            match rules.file.read_if_changed(|| self.scheduler_config(running.options.clone())) {
                 None => return,
                 Some(Ok((config, warnings))) => {
                     (rules.config, rules.warnings) = (config, warnings);

@@ -28,9 +28,10 @@ impl Done {
         self.failed.iter().filter(|one| !one.not_traded)
     }
 
-    /// Whether it worked. Symbols that are not traded any more do not count, unless there are no others.
-    pub fn worked(&self) -> bool {
-        self.remaining().next().is_none() && (self.count > 0 || self.failed.is_empty())
+    /// Whether it worked. Symbols that are not traded any more do not count, unless they are all that is configured; the watch
+    /// has them from open signals.
+    pub fn worked(&self, task: Task) -> bool {
+        self.remaining().next().is_none() && (self.count > 0 || self.failed.is_empty() || task == Task::Watch)
     }
 }
 

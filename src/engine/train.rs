@@ -406,12 +406,16 @@ impl SignalLoop {
         if let Some(source) = &run.source {
             let _permit = run.cancel.unless(permit(&run.fetches)).await?;
             run.tell(market, Phase::Fetch, NOT_BEGUN, None);
-            match run.cancel.unless(self.update(source.as_ref(), market, self.history(market.timeframe))).await {
+            let fetched = async {
+                let fetched = self.update(source.as_ref(), market, self.history(market.timeframe)).await?;
+                // Nobody can act on what a model says of a market that is gone.
+                self.is_alive(source.as_ref(), &fetched).await.map(|()| fetched)
+            };
+            match run.cancel.unless(fetched).await {
                 Ok(fetched) if fetched.findings.repaired() => *warning = Some(fetched.findings.to_string()),
                 Ok(_) => {}
                 Err(error) => {
                     run.cancel.check()?;
-                    // Nobody can act on what a model says of a market that is gone.
                     if error.is_not_traded() || !path.exists() {
                         return Err(error);
                     }

@@ -5,7 +5,7 @@ use super::findings::{Cause, Findings};
 use super::http::{Answered, Failure, Host, Pace};
 use super::kline::read_rows;
 use super::series::{RunEnds, settle};
-use super::source::{CandleFuture, CandleSource, Found, ListingFuture};
+use super::source::{CandleFuture, CandleSource, Found, Listing, ListingFuture};
 use crate::error::{Error, Result};
 use crate::symbol::{Market, Symbol};
 use serde_json::Value;
@@ -17,9 +17,9 @@ const SYMBOLS_A_REQUEST: usize = 100;
 /// What Binance counts for a page of candles, for its time, for the price of one symbol, and of several.
 const CANDLES_WEIGHT: u32 = 2;
 const TIME_WEIGHT: u32 = 1;
-const LISTING_WEIGHT: u32 = 20;
 const PRICE_WEIGHT: u32 = 2;
 const PRICES_WEIGHT: u32 = 4;
+const LISTING_WEIGHT: u32 = 20;
 
 /// A client of an exchange that speaks Binance's public REST API. It needs no key, contacts the configured host and no
 /// other (redirects are not followed), and may be shared by any number of tasks, which then share its budget of requests.
@@ -97,6 +97,20 @@ impl Exchange {
         Ok(prices)
     }
 
+    async fn halted_of(&self, symbols: &[Symbol]) -> std::result::Result<Vec<(Symbol, String)>, Failure> {
+        let names = Value::from_iter(symbols.iter().map(Symbol::as_str)).to_string();
+        let read = |mut answer: Value| match answer["symbols"].take() {
+            Value::Array(items) => Ok(items),
+            other => Err(format!("it sent no symbols; got {}", shortened(&other))),
+        };
+        let listed = self.host.get("/api/v3/exchangeInfo", &[("symbols", names)], LISTING_WEIGHT, read).await?.answer;
+        let status = |symbol: &Symbol| {
+            let entry = listed.iter().find(|entry| entry["symbol"] == symbol.as_str())?;
+            entry["status"].as_str().filter(|status| *status != "TRADING").map(str::to_owned)
+        };
+        Ok(symbols.iter().filter_map(|symbol| Some((symbol.clone(), status(symbol)?))).collect())
+    }
+
     /// Host and port, as errors name it.
     pub fn host(&self) -> &str {
         self.host.name()
@@ -112,25 +126,6 @@ impl Exchange {
         };
         let answered = self.host.get("/api/v3/time", &[], TIME_WEIGHT, read).await;
         answered.map(|answered| answered.answer).map_err(|failure| error("the exchange's time", failure.message()))
-    }
-
-    /// Whether trade in `symbol` has ended, in words; `None` when it has not.
-    async fn is_delisted(&self, symbol: &Symbol) -> Result<Option<String>> {
-        let query = [("symbol", symbol.to_string())];
-        let read = |answer: Value| {
-            let symbols = answer["symbols"].as_array();
-            let listed = symbols.and_then(|all| all.iter().find(|one| one["symbol"] == symbol.as_str()));
-            let status = listed.and_then(|listed| listed["status"].as_str()).map(str::to_owned);
-            status.ok_or_else(|| format!("it sent no status of {symbol}; got {}", shortened(&answer)))
-        };
-        match self.host.get("/api/v3/exchangeInfo", &query, LISTING_WEIGHT, read).await {
-            Ok(Answered { answer, .. }) if answer == "BREAK" => {
-                Ok(Some(format!("{} has ended the trade in it (status BREAK)", self.host.name())))
-            }
-            Ok(_) => Ok(None),
-            Err(Failure::UnknownSymbol(said)) => Ok(Some(said)),
-            Err(failure) => Err(error(symbol, failure.message())),
-        }
     }
 
     fn read_price(&self, answer: &Value) -> std::result::Result<f64, String> {
@@ -185,8 +180,17 @@ impl CandleSource for Exchange {
         Box::pin(self.fetch(market, from_ms, until_ms))
     }
 
-    fn delisted<'a>(&'a self, symbol: &'a Symbol) -> ListingFuture<'a> {
-        Box::pin(self.is_delisted(symbol))
+    fn listing<'a>(&'a self, market: &'a Market) -> ListingFuture<'a> {
+        Box::pin(async move {
+            match self.halted_of(std::slice::from_ref(&market.symbol)).await {
+                Ok(halted) => halted.first().map_or(Listing::Traded, |(_, status)| {
+                    Listing::Not(format!("{} says that its status is {status}", self.host.name()))
+                }),
+                Err(Failure::UnknownSymbol(said)) => Listing::Not(said),
+                // A host that serves candles alone.
+                Err(_) => Listing::Unknown,
+            }
+        })
     }
 }
 
@@ -211,6 +215,43 @@ fn shortened(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What Binance says of symbols that it trades, that it ended the trade in, and that it does not know.
+    #[tokio::test]
+    async fn a_market_is_traded_or_not_as_the_exchange_says() {
+        use std::io::{Read, Write};
+        let status = |status: &str| format!(r#"{{ "symbols": [{{ "symbol": "XUSDT", "status": "{status}" }}] }}"#);
+        let unknown = r#"{ "code": -1121, "msg": "Invalid symbol." }"#.to_owned();
+        let answers = [
+            (200, status("TRADING")),
+            (200, status("BREAK")),
+            (400, unknown.clone()),
+            (404, "nothing here".to_owned()),
+            (400, unknown),
+        ];
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = std::thread::spawn(move || {
+            for (code, body) in answers {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut request = [0; 4096];
+                assert!(stream.read(&mut request).unwrap() > 0);
+                let head = format!("HTTP/1.1 {code} X\r\ncontent-length: {}\r\nconnection: close", body.len());
+                stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).unwrap();
+            }
+        });
+        let (exchange, market) = (Exchange::new(&url).unwrap(), Market::parse("XUSDT", "1h").unwrap());
+        assert_eq!(exchange.listing(&market).await, Listing::Traded);
+        for words in ["status is BREAK", "Invalid symbol"] {
+            let Listing::Not(why) = exchange.listing(&market).await else { panic!("it is not traded") };
+            assert!(why.contains(words), "{why}");
+        }
+        assert_eq!(exchange.listing(&market).await, Listing::Unknown, "a host that serves candles alone");
+        let error = exchange.candles(&market, 0, 1_757_764_800_000).await.unwrap_err();
+        assert!(error.is_not_traded() && error.code() == "ERR_EXCHANGE", "{error}");
+        assert!(error.to_string().starts_with("XUSDT 1h: 127.0.0.1:"), "{error}");
+        server.join().unwrap();
+    }
 
     #[test]
     fn only_an_http_url_will_do() {

@@ -7,7 +7,7 @@ use super::reader::{Reading, read_candles};
 use super::series::{RunEnds, check_steps, notice, settle};
 use super::{Candle, check_series};
 use crate::error::{Error, Result};
-use crate::symbol::{Market, Symbol};
+use crate::symbol::Market;
 use crate::threads;
 use crate::time::{DAY_MS, MAX_MILLIS, MIN_MILLIS, format_iso};
 use std::path::Path;
@@ -31,8 +31,19 @@ impl From<Vec<Candle>> for Found {
 /// What a [`CandleSource`] will have found.
 pub type CandleFuture<'a> = Pin<Box<dyn Future<Output = Result<Found>> + Send + 'a>>;
 
-/// What a [`CandleSource`] will have said of a symbol's listing.
-pub type ListingFuture<'a> = Pin<Box<dyn Future<Output = Result<Option<String>>> + Send + 'a>>;
+/// Whether a source still has new candles of a market.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listing {
+    /// It is traded.
+    Traded,
+    /// It is not, and why in words.
+    Not(String),
+    /// The source cannot say.
+    Unknown,
+}
+
+/// What a [`CandleSource`] will say of a market.
+pub type ListingFuture<'a> = Pin<Box<dyn Future<Output = Listing> + Send + 'a>>;
 
 /// Something that has candles: the exchange, or a callback of the user's.
 pub trait CandleSource: Send + Sync {
@@ -40,9 +51,9 @@ pub trait CandleSource: Send + Sync {
     /// more than that, a candle still open included.
     fn candles<'a>(&'a self, market: &'a Market, from_ms: i64, until_ms: i64) -> CandleFuture<'a>;
 
-    /// Why `symbol` is not traded any more, in words; `None` when it is, or when nobody knows.
-    fn delisted<'a>(&'a self, _symbol: &'a Symbol) -> ListingFuture<'a> {
-        Box::pin(std::future::ready(Ok(None)))
+    /// Whether there will be more candles of a market that has had none for long.
+    fn listing<'a>(&'a self, _market: &'a Market) -> ListingFuture<'a> {
+        Box::pin(std::future::ready(Listing::Unknown))
     }
 }
 

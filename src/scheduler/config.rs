@@ -72,7 +72,7 @@ pub struct SchedulerConfig {
     pub catch_up: CatchUp,
     /// What is done about failures.
     pub retry: Retry,
-    /// What replaces keys of `poor_performance` of the training configuration while the scheduler runs; checked.
+    /// What replaces keys of `poor_performance` of the training configuration; checked.
     pub poor_performance: Map<String, Value>,
     tasks: BTreeMap<Task, Own>,
 }
