@@ -138,7 +138,7 @@ const options: Case[] = [
   ['three trees', () => loop.configure({ trees: 3 }), 'ERR_INVALID_CONFIG', 'trees', '3'],
   ['a zone on Mars', () => loop.configure({ timezone: 'Mars/Base' }), 'ERR_INVALID_CONFIG', 'timezone', 'Mars/Base'],
   ['no symbols', () => loop.configure({ symbols: [] }), 'ERR_INVALID_CONFIG', 'symbols', '[]'],
-  ['a stop of 0 ranges', () => loop.configure({ signal: { stopAtr: 0 } }), 'ERR_INVALID_CONFIG', 'signal.stop_atr', '0'],
+  ['a stop of 0 ranges', () => loop.configure({ signal: { stopAtr: 0 } }), 'ERR_INVALID_CONFIG', 'signal.stopAtr', '0'],
   ['a text for a configuration', () => loop.configure(any('x')), 'ERR_INVALID_ARGUMENT', 'options', '"x"'],
   ['a function for a configuration', () => loop.configure(any(() => {})), 'ERR_INVALID_ARGUMENT', 'options'],
 ]

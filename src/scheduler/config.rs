@@ -227,7 +227,7 @@ fn read_schedule(raw: &mut Raw<'_>) -> Result<Option<Schedule>> {
     raw.set(&["cron"], allowed, pattern, &mut cron)?;
     let whole_days = |interval: Duration| {
         let days = interval.as_millis() / DAY.as_millis();
-        (days > 0 && interval.as_millis() % DAY.as_millis() == 0).then_some(days as u32)
+        (days > 0 && interval.as_millis().is_multiple_of(DAY.as_millis())).then_some(days as u32)
     };
     Ok(match (interval, time, cron) {
         (None, None, None) => None,
