@@ -1,21 +1,23 @@
 //! Taking in signals from another log, maybe one of the old system, and giving closed ones out as CSV.
 
-use super::line;
+use super::line::{self, MAX_LINE_BYTES};
 use super::writer::{Change, NewLine, Verdict};
 use super::{FeedbackStore, StatsFilter};
 use crate::error::{Error, Result};
 use crate::features::{COUNT, FEATURES, VERSION};
-use crate::files;
+use crate::files::{self, lines::Lines};
 use crate::order;
 use crate::signal::Record;
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
-use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::Path;
 
 /// Lines that are stored at a time.
 const BATCH: usize = 4096;
+
+/// Lines that may be refused before the file is taken for something else than a log.
+const MOST_REFUSED: usize = 100_000;
 
 /// What an import did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -46,22 +48,24 @@ impl FeedbackStore {
     /// store's. Importing a file twice changes nothing. The file itself is only read. `complete` may add features to what
     /// was read.
     ///
-    /// A line that cannot be read, or contradicts what the store knows, is listed in the report and stops nothing.
+    /// A line that cannot be read, or contradicts what the store knows, is listed in the report and stops nothing, unless there
+    /// are more than 100 000 of them.
     ///
     /// # Errors
-    /// [`Error::Io`] when the file cannot be read, [`Error::Store`] when the store cannot be written; what was taken in
+    /// [`Error::Io`] when the file cannot be read, or is no log, [`Error::Store`] when the store cannot be written; what was taken in
     /// before stays. [`Error::Closed`].
     pub async fn import(&self, file: &Path, mut complete: impl FnMut(&mut [Record])) -> Result<ImportReport> {
-        let mut reader = BufReader::new(File::open(file).map_err(|e| Error::io("read", file, e))?);
+        let mut lines = Lines::open(file, MAX_LINE_BYTES)?;
         let mut report = ImportReport::default();
-        let mut number = 0;
+        let mut text = Vec::new();
         loop {
             let (mut batch, mut numbers) = (Vec::new(), Vec::new());
             let mut ended = false;
-            while batch.len() < BATCH && !ended {
-                let mut text = Vec::new();
-                ended = reader.read_until(b'\n', &mut text).map_err(|e| Error::io("read", file, e))? == 0;
-                number += 1;
+            while batch.len() < BATCH {
+                let Some(number) = lines.next(&mut text)? else {
+                    ended = true;
+                    break;
+                };
                 if text.trim_ascii().is_empty() {
                     continue;
                 }
@@ -72,6 +76,9 @@ impl FeedbackStore {
                         numbers.push(number);
                     }
                     Err(reason) => report.refused.push(RefusedLine { line: number, reason }),
+                }
+                if report.refused.len() > MOST_REFUSED {
+                    return Err(no_log(file, &report));
                 }
             }
             complete(&mut batch);
@@ -157,6 +164,14 @@ impl FeedbackStore {
         })?;
         Ok(rows)
     }
+}
+
+/// Why a file is not read to its end.
+fn no_log(file: &Path, report: &ImportReport) -> Error {
+    let first = report.refused.iter().min_by_key(|refused| refused.line);
+    let first = first.map_or_else(String::new, |refused| format!("; line {}: {}", refused.line, refused.reason));
+    let cause = format!("more than {MOST_REFUSED} of its lines are no signals, so it is no log of them{first}");
+    Error::Io { action: "read", path: file.to_owned(), cause }
 }
 
 impl ImportReport {

@@ -8,12 +8,16 @@ use super::kline::{check_close, epoch_ms, read_rows};
 use super::local::LocalRows;
 use super::series::{RunEnds, check_steps, settle};
 use crate::error::{Error, Result};
+use crate::files::lines::read_text;
 use crate::symbol::Timeframe;
 use crate::time;
 use crate::time::Tz;
 use serde_json::Value;
 use std::path::Path;
 use std::str::FromStr;
+
+/// A candle file may have so many bytes: 40 years of 1m.
+const LONGEST_FILE: u64 = 2 << 30;
 
 /// Which column holds what. Parsed from names with commas between, such as `time,open,close,high,low,volume`; a column
 /// of any other name is not used.
@@ -86,11 +90,10 @@ impl Reading {
 /// [`Error::Io`]; [`Error::BadCandle`] with file, line and the number of such rows at rows that cannot be true, at two
 /// candles of one time that disagree, at a wrong interval, and where the price steps as if to another coin.
 pub fn read_candles(path: &Path, timeframe: Timeframe, reading: &Reading) -> Result<(Vec<Candle>, Findings)> {
-    let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
     let bad =
         |place: String, problem: String| Error::BadCandle { place: format!("{}{place}", path.display()), problem };
     let whole = |problem: String| bad(String::new(), problem);
-    let text = std::str::from_utf8(&bytes).map_err(|_| whole("it is not text (UTF-8)".to_owned()))?;
+    let text = read_text(path, LONGEST_FILE, whole)?;
     let text = text.trim_start_matches('\u{feff}');
     let (mut rows, mut findings) = if text.trim_start().starts_with(['[', '{']) {
         read_json(text, timeframe).map_err(whole)?
