@@ -2,8 +2,8 @@
 
 use super::attempt::Turn;
 use super::office::{Board, Job};
+use super::results;
 use super::tasks::{Done, trained};
-use super::train::results_json;
 use super::{Event, SignalLoop, TrainMode, TrainResult};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
@@ -31,9 +31,9 @@ impl SignalLoop {
         let ended = self.until_all_ended(&turn, run, &markets, &mut hands, &cancel).await;
         hands.rest().await;
         ended?;
-        let mut results: BTreeMap<Market, Value> = self.board()?.results(turn.task, run)?.into_iter().collect();
+        let mut found: BTreeMap<Market, Value> = self.board()?.results(turn.task, run)?.into_iter().collect();
         let lost = |market: &Market| Error::Store(format!("the result of {market} is gone from signalloop_jobs"));
-        let entries = markets.iter().map(|market| results.remove(market).ok_or_else(|| lost(market)));
+        let entries = markets.iter().map(|market| found.remove(market).ok_or_else(|| lost(market)));
         let entries = entries.collect::<Result<Vec<Value>>>()?;
         let failed = markets.iter().zip(&entries).filter_map(|(market, entry)| {
             let error = entry.get("error")?;
@@ -43,7 +43,7 @@ impl SignalLoop {
         });
         let promoted = entries.iter().filter(|entry| entry["promoted"] == true).count();
         let done = trained(markets.len(), promoted, failed.collect());
-        self.write_training_results(&results_json(entries, &[], started_ms, clock.elapsed().as_millis() as u64));
+        self.write_training_results(results::to_json(entries, &[], started_ms, clock.elapsed().as_millis() as u64));
         Ok(done)
     }
 

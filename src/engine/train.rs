@@ -3,10 +3,10 @@
 use super::SignalLoop;
 use super::fetch::PARALLEL;
 use super::office::Hold;
+use super::results;
 use super::{Event, ModelChange};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
-use crate::files::write_atomically;
 use crate::learning::{Candidate, Continued, MIN_NEW_ROWS, Step, cannot_continue, continue_market, train_market};
 use crate::market::{Candle, CandleSource, Reading, candle_file, read_candles};
 use crate::model::{Champion, Model, Trial};
@@ -169,7 +169,7 @@ pub struct TrainingResults {
     pub started_ms: i64,
     /// How long it took.
     pub duration_ms: u64,
-    /// Why `models/training_results.json` has not this in it.
+    /// Why `models/training_results.json` has not this in it, or why it was begun anew.
     pub warning: Option<String>,
 }
 
@@ -181,13 +181,13 @@ impl TrainingResults {
 
     /// Percent of models trained; 100 when there was nothing to do.
     pub fn success_rate(&self) -> f64 {
-        success_rate(self.succeeded(), self.results.len())
+        results::success_rate(self.succeeded(), self.results.len())
     }
 
-    /// `models/training_results.json`: the old system's fields, and the figures of each model.
+    /// The old system's fields, and the figures of each model.
     pub fn to_json(&self) -> Value {
         let entries = self.results.iter().map(TrainResult::to_json).collect();
-        let mut json = results_json(entries, &self.skipped, self.started_ms, self.duration_ms);
+        let mut json = results::to_json(entries, &self.skipped, self.started_ms, self.duration_ms);
         if let Some(warning) = &self.warning {
             json["warning"] = json!(warning);
         }
@@ -206,9 +206,14 @@ impl TrainResult {
         });
         match &self.trained {
             Ok(trained) => {
+                let record = &trained.model().record;
                 entry["promoted"] = json!(trained.promoted());
                 entry["reason"] = json!(trained.reason());
-                entry["record"] = json!(trained.model().record);
+                entry["rows"] = json!(record.rows);
+                entry["log_loss"] = json!(record.log_loss());
+                entry["constant_log_loss"] = json!(record.constant_log_loss());
+                entry["has_skill"] = json!(record.has_skill());
+                entry["record"] = json!(record);
                 entry["trial"] = json!(trained.trial());
             }
             Err(error) => entry["error"] = json!({ "code": error.code(), "message": error.to_string() }),
@@ -218,26 +223,6 @@ impl TrainResult {
         }
         entry
     }
-}
-
-/// `models/training_results.json`, of an entry a market.
-pub(super) fn results_json(entries: Vec<Value>, skipped: &[Market], started_ms: i64, duration_ms: u64) -> Value {
-    let successful = entries.iter().filter(|entry| entry["success"] == true).count();
-    json!({
-        "timestamp": format_iso(started_ms),
-        "total_models": entries.len(),
-        "successful": successful,
-        "failed": entries.len() - successful,
-        "success_rate": success_rate(successful, entries.len()),
-        "duration_seconds": duration_ms as f64 / 1000.0,
-        "skipped": skipped.iter().map(Market::to_string).collect::<Vec<_>>(),
-        "results": entries,
-    })
-}
-
-/// Percent of models trained; 100 when there was nothing to do.
-fn success_rate(successful: usize, of: usize) -> f64 {
-    if of == 0 { 100.0 } else { 100.0 * successful as f64 / of as f64 }
 }
 
 /// What the tasks of one training share.
@@ -310,19 +295,8 @@ impl SignalLoop {
             duration_ms: clock.elapsed().as_millis() as u64,
             warning: None,
         };
-        results.warning = self.write_training_results(&results.to_json());
+        results.warning = self.write_training_results(results.to_json());
         Ok(results)
-    }
-
-    /// Writes down what a training came to. The models are in service whether that works or not: what keeps it from working is
-    /// told as an event, and returned.
-    pub(super) fn write_training_results(&self, results: &Value) -> Option<String> {
-        let written = serde_json::to_vec_pretty(results)
-            .map_err(|e| Error::Internal(format!("cannot encode training results: {e}")))
-            .and_then(|text| write_atomically(&self.home.join("models/training_results.json"), &text));
-        let warning = format!("the results of a training are not written down: {}", written.err()?);
-        self.emit(&Event::Warning(warning.clone()));
-        Some(warning)
     }
 
     /// How many markets are trained at once.

@@ -361,7 +361,8 @@ pub struct TrainingResults {
     pub skipped: Vec<String>,
     /// How long it took, in milliseconds.
     pub duration_ms: f64,
-    /// Why `models/training_results.json` has not this in it, where it could not be written.
+    /// Why `models/training_results.json` has not this in it, where it could not be written; or where a damaged one is kept, in
+    /// whose place a new one was begun.
     pub warning: Option<String>,
 }
 
