@@ -8,7 +8,7 @@
 const { inspect, types } = require('node:util')
 
 const dashboardOf = require('./dashboard.js')
-const native = require('./native.js')
+const native = require('./loading.js').load()
 
 const defaultLoop = () =>
   Object.setPrototypeOf(

@@ -138,7 +138,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// The stable code, `ERR_…`, that JavaScript sees as `error.code`.
+    /// The stable code, `ERR_…`, that JavaScript sees as `error.code`. One more is `loading.js`'s own, where there is no native
+    /// part to be had: `ERR_NO_ADDON`.
     pub fn code(&self) -> &'static str {
         match self {
             Self::InvalidSignal { .. } => "ERR_INVALID_SIGNAL",
