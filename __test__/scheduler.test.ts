@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type { LoopEvent, SchedulerConfiguration, TaskName } from '..'
 import { HOUR, candles, storeCandles, type Row } from './helpers/candles'
@@ -32,13 +33,15 @@ test('it starts at once, is one however often it is started, and stops', async (
   expect((await failure(() => loop.startScheduler({ timezone: 'Asia/Tokyo' }))).code).toBe('ERR_INVALID_ARGUMENT')
   await until(() => scheduler.status().leader)
   const { tasks, ...status } = scheduler.status()
-  expect(status).toEqual({ running: true, leader: true, enabled: true, timezone: 'UTC', warnings: [] })
+  const ledBy = { process: process.pid, host: hostname(), since: expect.stringMatching(/^2\d{3}-.*Z$/) }
+  expect(status).toEqual({ running: true, leader: true, ledBy, enabled: true, timezone: 'UTC', warnings: [] })
   expect(tasks.map(({ task, schedule }) => `${task} ${schedule}`)).toEqual([
     'watch every 10 s', 'fetch every 1 h', 'retrain daily at 02:00', 'update every 6 h', 'evaluate every 12 h',
   ])
   await scheduler.stop()
   await scheduler.stop()
   expect(scheduler.status()).toMatchObject({ running: false, leader: false })
+  expect(scheduler.status()).not.toHaveProperty('ledBy')
   // With other options after it was stopped.
   const again = loop.startScheduler({ ...IDLE, timezone: 'Asia/Tokyo', fech: {} } as SchedulerConfiguration)
   expect(again.status().warnings).toEqual(['startScheduler(): unknown key `fech` is ignored'])
@@ -203,7 +206,7 @@ describe('on the command line', () => {
     const { tasks, running } = JSON.parse((await run(home, 'status', '--json')).stdout)
     expect(running).toBe(false)
     expect(tasks[1]).toMatchObject({ task: 'fetch', lastRun: { outcome: 'finished', done: 1 } })
-    expect((await run(home, 'status')).stdout).toMatch(/fetch +every 1 h +due 20.*\n.* finished: 4\d\d candles/)
+    expect((await run(home, 'status')).stdout).toMatch(/watch +every 10 s +as soon as a scheduler runs\nfetch +every 1 h +at 20.*Z, if a scheduler runs then\n.* finished: 4\d\d candles/)
     writeFileSync(join(home, 'training_config.json'), JSON.stringify({ symbols: ['BTCUSDT', 'NOPEUSDT'], timeframes: ['1h'], history_days: 20 }))
     expect((await run(home, 'once', '--task', 'fetch')).code).toBe(3)
     writeFileSync(join(home, 'training_config.json'), JSON.stringify({ symbols: ['NOPEUSDT'], timeframes: ['1h'] }))
@@ -245,6 +248,9 @@ describe('on the command line', () => {
     child.stderr.on('data', (text) => (stderr += text))
     await until(() => stdout.includes('retrain begins'))
     const seen = JSON.parse((await runNode([CLI, 'scheduler', 'status', '--json'], { env })).stdout)
+    expect(seen).toMatchObject({ running: false, ledBy: { process: child.pid, host: hostname(), since: expect.stringMatching(/Z$/) } })
+    const { since } = seen.ledBy
+    expect((await runNode([CLI, 'scheduler', 'status'], { env })).stdout).toContain(`Runs in process ${child.pid} on ${hostname()} since ${since}\n`)
     expect(seen.tasks[2]).toMatchObject({ task: 'retrain', running: true, attempt: 1 })
     const busy = await runNode([CLI, 'scheduler', 'once', '--task', 'retrain', '--json'], { env })
     expect([busy.code, busy.stdout + busy.stderr]).toEqual([1, expect.stringContaining('ERR_TASK_BUSY')])
@@ -257,5 +263,10 @@ describe('on the command line', () => {
     expect(record).toMatchObject({ attempt: 1, last: { outcome: 'cancelled' } })
     const after = JSON.parse((await runNode([CLI, 'scheduler', 'status', '--json'], { env })).stdout)
     expect(after.tasks[2]).toMatchObject({ running: false, lastRun: { outcome: 'cancelled' } })
+    expect(after).not.toHaveProperty('ledBy')
+    const told = (await runNode([CLI, 'scheduler', 'status'], { env })).stdout
+    expect(told).toMatch(/^No scheduler is running, .*`signalloop scheduler run`/)
+    expect(told).toMatch(/^retrain +every 5 h +(at 2\d{3}-.*Z, if a scheduler runs then|as soon as a scheduler runs)$/m)
+    expect(told).not.toMatch(/\bdue\b/)
   }, 60_000)
 })

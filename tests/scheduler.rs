@@ -246,8 +246,13 @@ async fn one_of_two_loops_leads_and_starting_again_changes_nothing() {
         || second.scheduler_status().unwrap().standing_by.unwrap_or_default().contains("leader.lock is held by");
     until("the other to stand by", waits).await;
     assert!(!second.scheduler_status().unwrap().leader);
+    for core in [&first, &second] {
+        let led_by = core.scheduler_status().unwrap().led_by.unwrap();
+        assert_eq!((led_by.process, led_by.since.is_some()), (std::process::id(), true), "{led_by:?}");
+    }
     first.stop_scheduler().await;
     until("the other to lead", || second.scheduler_status().unwrap().leader).await;
+    assert!(first.scheduler_status().unwrap().led_by.is_some());
 
     // A lock file that was deleted locks nobody out: its holder takes the new one, or stands by.
     std::fs::remove_file(home.path().join("scheduler/leader.lock")).unwrap();
@@ -255,6 +260,10 @@ async fn one_of_two_loops_leads_and_starting_again_changes_nothing() {
     let leaders = || [&first, &second].into_iter().filter(|core| core.scheduler_status().unwrap().leader).count();
     tokio::time::sleep(Duration::from_millis(1500)).await;
     until("one leader", || leaders() == 1).await;
+    assert!(first.scheduler_status().unwrap().led_by.is_some());
+    first.stop_scheduler().await;
+    second.stop_scheduler().await;
+    assert_eq!(first.scheduler_status().unwrap().led_by, None);
     first.close().await;
     second.close().await;
 }
@@ -501,10 +510,16 @@ async fn a_killed_leader_is_replaced_within_seconds_and_never_joined() {
         slowest = slowest.max(killed.elapsed());
         children[place] = start(round + 2);
     }
+    let (looking, _) = open(home.path(), &Arc::default());
+    let led_by = || looking.scheduler_status().unwrap().led_by.map(|leader| leader.process);
+    let leader = notes(home.path()).last().unwrap().1;
+    until("who leads", || led_by() == Some(leader)).await;
     for child in &mut children {
         child.kill().unwrap();
         child.wait().unwrap();
     }
+    assert_eq!(led_by(), None, "what a killed leader left behind says nothing");
+    looking.close().await;
     assert!(slowest < Duration::from_secs(5), "a leader was replaced only after {slowest:?}");
     println!("the slowest take-over: {slowest:?}");
     // Who has begun ends before another begins; only the killed leave a beginning without an end.
@@ -551,17 +566,22 @@ async fn a_leader_that_is_stopped_for_a_while_stays_the_only_one() {
     until("the leader to go on", || notes(home.path()).len() > seen.len() + 3).await;
     assert!(notes(home.path()).iter().all(|(_, pid)| *pid == leader), "{:?}", notes(home.path()));
 
-    // One whose lock file is gone locks nobody out: another takes over, and the old one notices once it goes on.
-    send("-STOP", leader);
+    // One whose lock file is gone locks nobody out: another takes over, and the old one notices once it goes on. It is not stopped
+    // in the midst of a run, whose own locks it keeps, from before it notes the begin until after the end.
+    let held = |name: &str| std::fs::File::open(home.path().join("scheduler").join(name)).unwrap().try_lock().is_err();
+    loop {
+        send("-STOP", leader);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        if !held("fetch.lock") && !held("history.lock") {
+            break;
+        }
+        send("-CONT", leader);
+        tokio::time::sleep(Duration::from_millis(70)).await;
+    }
     let runs = |pid_is: &dyn Fn(u32) -> bool| notes(home.path()).iter().filter(|(_, pid)| pid_is(*pid)).count();
     std::fs::remove_file(home.path().join("scheduler/leader.lock")).unwrap();
-    // Not while it was stopped in the midst of a run, whose own locks it keeps: from before it notes the begin until after the end.
-    let held = |name: &str| std::fs::File::open(home.path().join("scheduler").join(name)).unwrap().try_lock().is_err();
-    if !held("fetch.lock") && !held("history.lock") {
-        until("another leader", || runs(&|pid| pid != leader) > 3).await;
-    }
-    send("-CONT", leader);
     until("another leader", || runs(&|pid| pid != leader) > 3).await;
+    send("-CONT", leader);
     tokio::time::sleep(Duration::from_millis(1500)).await;
     let old = runs(&|pid| pid == leader);
     tokio::time::sleep(Duration::from_millis(2500)).await;

@@ -253,6 +253,12 @@ async fn one_of_three_leads_while_leaders_stop_and_are_cut_off() {
             instances.iter().zip(0..).all(|(one, place)| place == leader || one.standing_by().contains("is held by"))
         })
         .await;
+        until("all know who leads", || {
+            let led_by = |one: &Instance| one.core.scheduler_status().unwrap().led_by;
+            let known = |one| led_by(one).is_some_and(|who| who.process == std::process::id() && who.since.is_some());
+            instances.iter().all(known)
+        })
+        .await;
         let (proxy, core) = (&proxies[leader], &instances[leader].core);
         match round % 3 {
             0 => core.stop_scheduler().await,
@@ -277,9 +283,12 @@ async fn one_of_three_leads_while_leaders_stop_and_are_cut_off() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
-    for instance in &instances {
+    for instance in &instances[1..] {
         instance.core.close().await;
     }
+    instances[0].core.stop_scheduler().await;
+    until("that nobody leads", || instances[0].core.scheduler_status().unwrap().led_by.is_none()).await;
+    instances[0].core.close().await;
     // Runs followed each other, and by the database's clock: no leader's own clock made one early.
     let whats: Vec<String> = notes(folder.path()).into_iter().map(|(what, ..)| what).collect();
     assert!(whats.len() > 8, "{whats:?}");

@@ -28,7 +28,7 @@ export type ErrorCode =
   | 'ERR_INVALID_SIGNAL' | 'ERR_INVALID_ARGUMENT' | 'ERR_INVALID_CONFIG' | 'ERR_INVALID_CANDLE'
   | 'ERR_EXCHANGE' | 'ERR_NO_DATA' | 'ERR_NO_MODEL' | 'ERR_MODEL_FILE' | 'ERR_NO_PREDECESSOR'
   | 'ERR_SIGNAL_CONFLICT' | 'ERR_STORE' | 'ERR_STORE_BUSY' | 'ERR_LEASE_LOST' | 'ERR_IO' | 'ERR_TASK_BUSY' | 'ERR_CANCELLED'
-  | 'ERR_CLOSED'
+  | 'ERR_CLOSED' | 'ERR_NO_ADDON'
   | 'ERR_INTERNAL'
 
 /** A time: a `Date`, an ISO 8601 string (one without `Z` or offset is read in the configured `timezone`), or epoch milliseconds. */
@@ -244,7 +244,7 @@ export interface TaskStatus {
   schedule: string
   /** Under way, in this process or another. */
   running: boolean
-  /** ISO 8601, UTC; missing when it does not run by itself. */
+  /** When it is due, if a scheduler runs then ({@link SchedulerStatus.ledBy}); ISO 8601, UTC; missing when it does not run by itself. */
   nextRun?: string
   /** Attempts of a run that has not succeeded yet; 0 when there is none. */
   attempt: number
@@ -252,6 +252,16 @@ export interface TaskStatus {
   lastRun?: TaskRun
   /** What keeps it from being run at all. */
   problem?: string
+}
+
+/** The process that runs the tasks of a home, or of a database. */
+export interface SchedulerLeader {
+  /** Its process id, on its machine. */
+  process: number
+  /** The name of that machine. */
+  host: string
+  /** Since when it leads, ISO 8601, UTC; missing where that was not written down. */
+  since?: string
 }
 
 /** How the scheduler of a home stands. */
@@ -262,6 +272,8 @@ export interface SchedulerStatus {
   leader: boolean
   /** Why it does not: who does, or what is wrong. */
   standingBy?: string
+  /** The process that runs the tasks, this one or another; missing while none does: then nothing is run by itself. */
+  ledBy?: SchedulerLeader
   /** As configured; when not, nothing runs by itself. */
   enabled: boolean
   /** IANA zone of times of day and patterns. */

@@ -183,21 +183,26 @@ pub(super) fn scheduler(core: &SignalLoop) -> Vec<Finding> {
             let cause = cause.map_or_else(String::new, |cause| format!(": {} [{}]", cause.message, cause.code));
             let what = format!("{} failed at {}{cause}", task.task, format_iso(run.ended_ms));
             let advice = match task.next_ms {
-                Some(next_ms) => format!("put the cause right; it is tried again at {}", format_iso(next_ms)),
-                None => format!("put the cause right; then `signalloop scheduler once --task {}`", task.task),
+                Some(next_ms) if status.led_by.is_some() => {
+                    format!("put the cause right; it is tried again at {}", format_iso(next_ms))
+                }
+                _ => format!("put the cause right; then `signalloop scheduler once --task {}`", task.task),
             };
             found.push(Finding::warning(Check::Scheduler, what, "what it does is out of date", advice));
         }
     }
     let last = status.tasks.iter().filter_map(|task| task.record.last.as_ref()).map(|run| run.ended_ms).max();
     if found.is_empty() {
-        found.push(Finding::fine(
-            Check::Scheduler,
-            match last {
-                Some(ended_ms) => format!("the last run ended at {}", format_iso(ended_ms)),
-                None => "it has not run in this home".to_owned(),
-            },
-        ));
+        let runs = match (&status.led_by, last) {
+            (Some(leader), _) => format!("; process {} on {} runs it", leader.process, leader.host),
+            (None, Some(_)) => "; none is running now".to_owned(),
+            (None, None) => String::new(),
+        };
+        let last = match last {
+            Some(ended_ms) => format!("the last run ended at {}", format_iso(ended_ms)),
+            None => "it has not run in this home".to_owned(),
+        };
+        found.push(Finding::fine(Check::Scheduler, format!("{last}{runs}")));
     }
     found
 }
