@@ -52,12 +52,13 @@ const resultsSection = (signals) => {
   if (signals.figures.closedSignals === 0) return section('results', 'Results', ...parts)
   const { results, figures } = signals
   const [title, span] = results.weeksASpan === 1 ? ['Success by week', 'a week'] : [`Success, ${results.weeksASpan} weeks at a time`, `${results.weeksASpan} weeks`]
+  const line = figures.breakEvenRate == null ? '' : ' The dashed line is the break-even of all closed signals: below it, wins do not pay for losses and costs.'
   const legend = element('div', { className: 'legend' })
   parts.push(
     tiles(signals),
     element('h3', {}, title),
     boxed((box) => drawSuccess(box, results, figures.breakEvenRate)),
-    paragraph(`A dot is the share of signals closed in ${span} that succeeded; the upright line is its 95 % interval, long where few closed, and rather too short where signals given together share their fate. The dashed line is the break-even of all closed signals: below it, wins do not pay for losses and costs.`),
+    paragraph(`A dot is the share of signals closed in ${span} that succeeded; the upright line is its 95 % interval, long where few closed, and rather too short where signals given together share their fate.${line}`),
     element('h3', {}, 'Running sum of results, after costs'),
     legend,
     boxed((box) => drawCurve(box, legend, results.curve)),
