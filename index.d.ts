@@ -28,7 +28,7 @@ export type ErrorCode =
   | 'ERR_INVALID_SIGNAL' | 'ERR_INVALID_ARGUMENT' | 'ERR_INVALID_CONFIG' | 'ERR_INVALID_CANDLE'
   | 'ERR_EXCHANGE' | 'ERR_NO_DATA' | 'ERR_NO_MODEL' | 'ERR_MODEL_FILE' | 'ERR_NO_PREDECESSOR'
   | 'ERR_SIGNAL_CONFLICT' | 'ERR_STORE' | 'ERR_STORE_BUSY' | 'ERR_LEASE_LOST' | 'ERR_IO' | 'ERR_TASK_BUSY' | 'ERR_CANCELLED'
-  | 'ERR_CLOSED'
+  | 'ERR_CLOSED' | 'ERR_NO_ADDON'
   | 'ERR_INTERNAL'
 
 /** A time: a `Date`, an ISO 8601 string (one without `Z` or offset is read in the configured `timezone`), or epoch milliseconds. */
@@ -244,7 +244,7 @@ export interface TaskStatus {
   schedule: string
   /** Under way, in this process or another. */
   running: boolean
-  /** ISO 8601, UTC; missing when it does not run by itself. */
+  /** When it is due, if a scheduler runs then ({@link SchedulerStatus.ledBy}); ISO 8601, UTC; missing when it does not run by itself. */
   nextRun?: string
   /** Attempts of a run that has not succeeded yet; 0 when there is none. */
   attempt: number
@@ -252,6 +252,16 @@ export interface TaskStatus {
   lastRun?: TaskRun
   /** What keeps it from being run at all. */
   problem?: string
+}
+
+/** The process that runs the tasks of a home, or of a database. */
+export interface SchedulerLeader {
+  /** Its process id, on its machine. */
+  process: number
+  /** The name of that machine. */
+  host: string
+  /** Since when it leads, ISO 8601, UTC; missing where that was not written down. */
+  since?: string
 }
 
 /** How the scheduler of a home stands. */
@@ -262,6 +272,8 @@ export interface SchedulerStatus {
   leader: boolean
   /** Why it does not: who does, or what is wrong. */
   standingBy?: string
+  /** The process that runs the tasks, this one or another; missing while none does: then nothing is run by itself. */
+  ledBy?: SchedulerLeader
   /** As configured; when not, nothing runs by itself. */
   enabled: boolean
   /** IANA zone of times of day and patterns. */
@@ -626,6 +638,13 @@ export declare class FeedbackTracker {
    * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
   getStats(symbol?: string, timeframe?: Timeframe, days?: number): Promise<PerformanceStats>
+  /**
+   * The seven figures of the old system's `get_performance_stats()`: of all signals, unless `days` says how far back. What
+   * belongs to a time, a symbol and a timeframe is as in `getStats`.
+   *
+   * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+   */
+  getPerformanceStats(symbol?: string, timeframe?: Timeframe, days?: number): Promise<PerformanceTotals>
   /**
    * The chances of a signal, learned from all signals that have closed, with the reasons. It need not be recorded; id,
    * timestamp and confidence may be missing. Its `indicators` may have any names, and any may be missing.
@@ -1197,6 +1216,24 @@ export interface PerformanceStats {
   conservativeMode: ConservativeMode
 }
 
+/** The seven figures that the old system's `get_performance_stats()` gave, under its names and as it rounded: to a tenth. */
+export interface PerformanceTotals {
+  /** Signals given, open or closed; no HOLDs. */
+  total_signals: number
+  /** Closed. */
+  closed_signals: number
+  /** Closed as TOOK_PROFIT or SUCCESS. */
+  successful: number
+  /** Closed as STOPPED_OUT or FAILURE. */
+  failed: number
+  /** Percent of the closed that succeeded; 0 when none closed. */
+  success_rate: number
+  /** Mean profit of the closed, percent of entry, before costs. */
+  avg_profit_loss: number
+  /** Sum of the profits, percent points, before costs. */
+  total_return: number
+}
+
 /** What a model says of the time after the last closed candle. */
 export interface Prediction {
   /** The symbol, normalised: `BTCUSDT`. */
@@ -1378,7 +1415,10 @@ export interface TrainingResults {
   skipped: Array<string>
   /** How long it took, in milliseconds. */
   durationMs: number
-  /** Why `models/training_results.json` has not this in it, where it could not be written. */
+  /**
+   * Why `models/training_results.json` has not this in it, where it could not be written; or where a damaged one is kept, in
+   * whose place a new one was begun.
+   */
   warning?: string
 }
 

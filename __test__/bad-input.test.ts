@@ -86,6 +86,7 @@ const feedback: Case[] = [
   ['a candle of NaN', () => feedbackTracker.onCandle('BTCUSDT', [Date.now(), NaN, 1, 1, 1, 1]), 'ERR_INVALID_CANDLE', 'open', 'NaN'],
   ['days of NaN', () => feedbackTracker.getStats(undefined, undefined, NaN), 'ERR_INVALID_ARGUMENT', 'days', 'NaN'],
   ['days of 0', () => feedbackTracker.getStats(undefined, undefined, 0), 'ERR_INVALID_ARGUMENT', 'days', '0'],
+  ['totals of 0 days', () => feedbackTracker.getPerformanceStats(undefined, undefined, 0), 'ERR_INVALID_ARGUMENT', 'days', '0'],
   ['a timeframe of 7h', () => feedbackTracker.getStats(undefined, any('7h')), 'ERR_INVALID_ARGUMENT', 'timeframe', '7h'],
   ['a price of NaN to shouldCloseSignal', () => feedbackTracker.shouldCloseSignal(any(good), NaN), 'ERR_INVALID_ARGUMENT', 'currentPrice', 'NaN'],
   ['no type to shouldCloseSignal', () => feedbackTracker.shouldCloseSignal(any({ entryPrice: 1 }), 1), 'ERR_INVALID_SIGNAL', 'signalType', 'nothing'],

@@ -81,6 +81,9 @@ export async function right(signal: BackendSignal): Promise<void> {
   const updated: boolean = await feedbackTracker.updateOutcome({ signalId: 'a', outcome: 'TOOK_PROFIT', exitPrice: 104 })
   const closed: signalloop.ClosedSignal[] = await feedbackTracker.onPrice(signal.pair, 104, new Date())
   await feedbackTracker.onCandle('BTCUSDT', [1, 2, 3, 4, 5, 6], '4h')
+  const totals: signalloop.PerformanceTotals = await feedbackTracker.getPerformanceStats('BTCUSDT', '4h', 7)
+  const printed: number[] = [totals.total_signals, totals.closed_signals, totals.successful, totals.failed, totals.success_rate, totals.avg_profit_loss, totals.total_return]
+  void printed
   const stats: signalloop.PerformanceStats = await feedbackTracker.getStats('BTCUSDT', closed[0]?.timeframe, 7)
   const rate: number | undefined = stats.bySymbol.BTCUSDT?.successRate
 

@@ -3,13 +3,14 @@
 use super::errors::{Code, sync};
 use super::promises::{Elsewhere, call, done, elsewhere, promise, spawned};
 use super::types::{
-    Assessment, CloseDecision, ClosedSignal, Compaction, ImportReport, Pattern, PerformanceStats, Recovery,
+    Assessment, CloseDecision, ClosedSignal, Compaction, ImportReport, Pattern, PerformanceStats, PerformanceTotals,
+    Recovery,
 };
 use super::values;
 use crate::barrier::{Direction, Levels, Outcome};
 use crate::engine::{Histories, SignalLoop, should_close};
 use crate::error::{Error, Result, guard, shown};
-use crate::feedback::{Lines, StatsFilter, Tick};
+use crate::feedback::{Lines, StatsFilter, Tick, Totals};
 use crate::signal::{OUTCOMES, Signal, Source};
 use crate::symbol::{Symbol, Timeframe};
 use crate::time::{Tz, now_ms};
@@ -35,6 +36,20 @@ pub struct FeedbackTracker {
 impl FeedbackTracker {
     pub fn of(core: Arc<SignalLoop>) -> Self {
         Self { core }
+    }
+
+    /// Which signals to count; those of so many days where none are said, or all.
+    fn filter(
+        &self,
+        symbol: Unknown<'_>,
+        timeframe: Unknown<'_>,
+        days: Unknown<'_>,
+        unsaid: Option<f64>,
+    ) -> Result<StatsFilter> {
+        let (symbol, timeframe) = market_filter(symbol, timeframe)?;
+        let days = if values::is_missing(&days) { unsaid } else { Some(values::days("days", days)?) };
+        let since_ms = days.map(|days| self.core.now_ms() - (days * DAY_MS) as i64);
+        Ok(StatsFilter { symbol, timeframe, since_ms, until_ms: None })
     }
 
     fn read(&self, env: &Env, signal: Unknown<'_>, source: Source) -> Result<Signal> {
@@ -392,13 +407,31 @@ impl FeedbackTracker {
         days: Unknown<'_>,
     ) -> napi::Result<PromiseRaw<'env, PerformanceStats>> {
         call(env, &self.core, || {
-            let (symbol, timeframe) = market_filter(symbol, timeframe)?;
-            let days = if values::is_missing(&days) { STATS_DAYS } else { values::days("days", days)? };
-            let now = self.core.now_ms();
-            let filter =
-                StatsFilter { symbol, timeframe, since_ms: Some(now - (days * DAY_MS) as i64), until_ms: None };
+            let filter = self.filter(symbol, timeframe, days, Some(STATS_DAYS))?;
             let core = self.core.clone();
             Ok(async move { Ok(PerformanceStats::of(core.store()?.stats(&filter)?, core.conservative_mode(&filter)?)) })
+        })
+    }
+
+    /// The seven figures of the old system's `get_performance_stats()`: of all signals, unless `days` says how far back. What
+    /// belongs to a time, a symbol and a timeframe is as in `getStats`.
+    ///
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+    #[napi(
+        ts_args_type = "symbol?: string, timeframe?: Timeframe, days?: number",
+        ts_return_type = "Promise<PerformanceTotals>"
+    )]
+    pub fn get_performance_stats<'env>(
+        &self,
+        env: &'env Env,
+        symbol: Unknown<'_>,
+        timeframe: Unknown<'_>,
+        days: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, PerformanceTotals>> {
+        call(env, &self.core, || {
+            let filter = self.filter(symbol, timeframe, days, None)?;
+            let core = self.core.clone();
+            Ok(async move { Ok(Totals::from(&core.store()?.stats(&filter)?.figures).into()) })
         })
     }
 

@@ -333,9 +333,12 @@ pub struct Stats {
     /// Only this timeframe
     #[arg(long, value_parser = Timeframe::parse)]
     pub timeframe: Option<Timeframe>,
-    /// How many days back
-    #[arg(long, default_value_t = 30.0, value_parser = days)]
-    pub days: f64,
+    /// How many days back [default: 30; the seven figures of `--json` in snake_case are of all signals without it]
+    #[arg(long, value_parser = days)]
+    pub days: Option<f64>,
+    /// All signals, however old
+    #[arg(long, conflicts_with = "days")]
+    pub all: bool,
 }
 
 /// What to do with the place where the signals are kept.

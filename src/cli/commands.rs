@@ -34,17 +34,17 @@ pub async fn run(command: &Command, args: &Args, output: &Output, ending: &Endin
                 Mode::Full => TrainMode::All,
                 Mode::Incremental => TrainMode::Incremental,
             };
-            self::train(&core, request(&now.train, mode, None), args, output).await
+            self::train(&core, request(&now.train, mode, None), output).await
         }
         Command::Retrain(retrain) => {
-            self::train(&core, request(&retrain.train, TrainMode::Retrain, Some(retrain.max_age)), args, output).await
+            self::train(&core, request(&retrain.train, TrainMode::Retrain, Some(retrain.max_age)), output).await
         }
         Command::Fetch(fetch) => data::fetch(&core, fetch, output).await,
         Command::Data(Data::Check(check)) => data::check(&core, check, output),
         Command::Data(Data::Import(import)) => data::import(&core, import, output),
         Command::Predict(predict) => self::predict(&core, predict, output),
         Command::Stats(stats) => shown::stats(&core, stats, output),
-        Command::Learn(learn) => self::learn(&core, learn, args, output).await,
+        Command::Learn(learn) => self::learn(&core, learn, output).await,
         Command::Patterns(patterns) => shown::patterns(&core, patterns, output).await,
         Command::Models => shown::models(&core, output),
         Command::Report(asked) => super::report::report(&core, asked, output).await,
@@ -86,10 +86,10 @@ pub(super) fn exit_code(succeeded: usize, total: usize) -> i32 {
     }
 }
 
-async fn train(core: &Arc<SignalLoop>, request: TrainRequest, args: &Args, output: &Output) -> Result<i32> {
+async fn train(core: &Arc<SignalLoop>, request: TrainRequest, output: &Output) -> Result<i32> {
     let markets = core.markets(request.symbols.clone(), request.timeframes.clone()).len();
     output.news(format!("Training up to {markets} models in {}", core.home().display()));
-    let progress = Progress::new(Output::new(args.json, args.quiet), markets);
+    let progress = Progress::new(output.clone(), markets);
     let results = core.train(request, Cancel::default(), move |news| progress.show(&news)).await?;
     report(&results, output);
     Ok(exit_code(results.succeeded(), results.results.len()))
@@ -174,7 +174,7 @@ fn predict(core: &SignalLoop, predict: &Predict, output: &Output) -> Result<i32>
     Ok(SUCCESS)
 }
 
-async fn learn(core: &Arc<SignalLoop>, learn: &Learn, args: &Args, output: &Output) -> Result<i32> {
+async fn learn(core: &Arc<SignalLoop>, learn: &Learn, output: &Output) -> Result<i32> {
     let Predict { symbol, timeframe } = &learn.market;
     match learn.mode {
         LearnMode::Retrain | LearnMode::Incremental => {
@@ -185,7 +185,7 @@ async fn learn(core: &Arc<SignalLoop>, learn: &Learn, args: &Args, output: &Outp
                 timeframes: Some(vec![*timeframe]),
                 ..TrainRequest::default()
             };
-            train(core, request, args, output).await
+            train(core, request, output).await
         }
         LearnMode::Evaluate => {
             let market = Market { symbol: symbol.clone(), timeframe: *timeframe };
@@ -322,6 +322,10 @@ pub async fn simulator(args: &SimulatorArgs, output: &Output) -> Result<i32> {
             simulator.url(),
             simulator.url()
         ));
+    }
+    if output.arrived().is_err() {
+        // Nobody could find it.
+        return Ok(FAILURE);
     }
     std::future::pending::<()>().await;
     Err(Error::Closed)

@@ -43,7 +43,7 @@ pub use log::Recovery;
 pub use open::OpenSignal;
 pub use paths::files_in;
 pub use prices::Tick;
-pub use stats::{Ended, Figures, Stats, StatsFilter, newcombe, wilson};
+pub use stats::{Ended, Figures, Stats, StatsFilter, Totals, newcombe, wilson};
 pub use writer::Lines;
 
 use crate::barrier::{Direction, Levels, Outcome};

@@ -110,6 +110,41 @@ pub struct Figures {
     pub break_even_rate: Option<f64>,
 }
 
+/// The seven figures that the old system printed of signals, under its names and as it rounded: to a tenth.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct Totals {
+    /// Open and closed; a HOLD is neither.
+    pub total_signals: u64,
+    /// Those that closed.
+    pub closed_signals: u64,
+    /// Closed as `TOOK_PROFIT` or `SUCCESS`.
+    pub successful: u64,
+    /// Closed as `STOPPED_OUT` or `FAILURE`.
+    pub failed: u64,
+    /// Percent of the closed.
+    pub success_rate: f64,
+    /// Mean profit of the closed, percent of the entry, before costs.
+    pub avg_profit_loss: f64,
+    /// Sum of the profits.
+    pub total_return: f64,
+}
+
+impl From<&Figures> for Totals {
+    fn from(figures: &Figures) -> Self {
+        // Without a negative zero.
+        let tenth = |number: f64| (number * 10.0).round() / 10.0 + 0.0;
+        Self {
+            total_signals: figures.total,
+            closed_signals: figures.closed,
+            successful: figures.successes,
+            failed: figures.failures,
+            success_rate: tenth(figures.success_rate),
+            avg_profit_loss: tenth(figures.average_profit),
+            total_return: tenth(figures.total_profit),
+        }
+    }
+}
+
 /// What is in memory of a closed signal: enough for rules and reports about live results.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ended {
@@ -359,6 +394,25 @@ mod tests {
         assert!(close(f.break_even_rate.unwrap(), 26.5));
         // The interval for 2 of 5, from Wilson's formula.
         assert!((f.success_interval.0 - 11.762).abs() < 0.001 && (f.success_interval.1 - 76.928).abs() < 0.001);
+    }
+
+    #[test]
+    fn the_seven_figures_as_the_old_system_printed_them() {
+        let mut summary = Summary { active: 7, hold: 3, ..Summary::default() };
+        // 28 of 38 succeed; all of it sums up to 68.4.
+        for at in 0..38 {
+            let profit = if at < 28 { 2.85 } else { -1.14 };
+            summary.add(Outcome::by_profit(profit), profit, None);
+        }
+        let printed = serde_json::to_value(Totals::from(&summary.figures(10.0))).unwrap();
+        let expected = serde_json::json!({
+            "total_signals": 45, "closed_signals": 38, "successful": 28, "failed": 10,
+            "success_rate": 73.7, "avg_profit_loss": 1.8, "total_return": 68.4,
+        });
+        assert_eq!(printed, expected);
+        let mut none = Summary::default();
+        none.add(Outcome::Failure, -0.04, None);
+        assert!(Totals::from(&none.figures(0.0)).avg_profit_loss.is_sign_positive());
     }
 
     #[test]

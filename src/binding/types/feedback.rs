@@ -157,6 +157,44 @@ impl From<Figures> for Performance {
     }
 }
 
+/// The seven figures that the old system's `get_performance_stats()` gave, under its names and as it rounded: to a tenth.
+#[napi(object)]
+pub struct PerformanceTotals {
+    /// Signals given, open or closed; no HOLDs.
+    #[napi(js_name = "total_signals")]
+    pub total_signals: f64,
+    /// Closed.
+    #[napi(js_name = "closed_signals")]
+    pub closed_signals: f64,
+    /// Closed as TOOK_PROFIT or SUCCESS.
+    pub successful: f64,
+    /// Closed as STOPPED_OUT or FAILURE.
+    pub failed: f64,
+    /// Percent of the closed that succeeded; 0 when none closed.
+    #[napi(js_name = "success_rate")]
+    pub success_rate: f64,
+    /// Mean profit of the closed, percent of entry, before costs.
+    #[napi(js_name = "avg_profit_loss")]
+    pub avg_profit_loss: f64,
+    /// Sum of the profits, percent points, before costs.
+    #[napi(js_name = "total_return")]
+    pub total_return: f64,
+}
+
+impl From<feedback::Totals> for PerformanceTotals {
+    fn from(t: feedback::Totals) -> Self {
+        Self {
+            total_signals: t.total_signals as f64,
+            closed_signals: t.closed_signals as f64,
+            successful: t.successful as f64,
+            failed: t.failed as f64,
+            success_rate: t.success_rate,
+            avg_profit_loss: t.avg_profit_loss,
+            total_return: t.total_return,
+        }
+    }
+}
+
 /// What the signals of a period came to.
 #[napi(object)]
 pub struct PerformanceStats {

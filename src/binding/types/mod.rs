@@ -9,7 +9,9 @@ mod report;
 mod trials;
 
 pub use events::event;
-pub use feedback::{CloseDecision, ClosedSignal, Compaction, ImportReport, Interval, PerformanceStats, Recovery};
+pub use feedback::{
+    CloseDecision, ClosedSignal, Compaction, ImportReport, Interval, PerformanceStats, PerformanceTotals, Recovery,
+};
 pub use improvement::Improvement;
 pub use learning::{Assessment, Pattern};
 pub use models::{ActionProbabilities, FetchResult, Prediction, Signal, TrainProgress, TrainingResults};
