@@ -392,6 +392,9 @@ pub struct Simulator {
     /// The symbols traded, with commas between
     #[arg(long, value_delimiter = ',', default_value = "BTCUSDT,ETHUSDT", value_parser = Symbol::parse)]
     pub symbols: Vec<Symbol>,
+    /// Symbols that are not traded any more, since so many days: MATICUSDT=60
+    #[arg(long, value_name = "SYMBOL[=DAYS]", value_delimiter = ',', value_parser = delisted)]
+    pub delisted: Vec<Delisted>,
     /// How many days of history there are; the last candle is open now
     #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub days: u32,
@@ -401,6 +404,17 @@ pub struct Simulator {
     /// Spoil this share of the answers, as reset=0.05,http-503=0.1 or, for all kinds together, all=0.2
     #[arg(long, value_name = "NAME=RATE", value_delimiter = ',', value_parser = fault_rate)]
     pub faults: Vec<FaultRate>,
+}
+
+/// A symbol, and for how many days it has not been traded.
+pub type Delisted = (Symbol, f64);
+
+/// Days that a delisted symbol has not been traded for where that is not said.
+const DELISTED_DAYS: f64 = 60.0;
+
+fn delisted(text: &str) -> Result<Delisted, String> {
+    let (symbol, ago) = text.split_once('=').map_or((text, Ok(DELISTED_DAYS)), |(symbol, ago)| (symbol, days(ago)));
+    Ok((Symbol::parse(symbol).map_err(|error| error.to_string())?, ago?))
 }
 
 /// A kind of fault, or all of them, and the share of answers that it spoils.

@@ -16,7 +16,7 @@ use crate::feedback::{ImportReport, StatsFilter, StoreOptions, Whereabouts};
 use crate::market::{Fault, Simulator, SimulatorOptions};
 use crate::model::{CopiedModels, RefusedModels};
 use crate::symbol::Market;
-use crate::time::{Clock, format_iso, now_ms};
+use crate::time::{Clock, DAY_MS, format_iso, now_ms};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
@@ -306,6 +306,11 @@ pub async fn simulator(args: &SimulatorArgs, output: &Output) -> Result<i32> {
         faults: args.faults.iter().flat_map(rates).collect(),
         seed: args.seed,
         symbols: args.symbols.clone(),
+        delisted: args
+            .delisted
+            .iter()
+            .map(|(symbol, days)| (symbol.clone(), now_ms() - (days * DAY_MS as f64) as i64))
+            .collect(),
         start_ms: now_ms() - i64::from(args.days) * 86_400_000,
         clock: Clock::System,
         rule_strength: args.rule,
