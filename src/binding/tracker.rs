@@ -205,7 +205,7 @@ impl FeedbackTracker {
             if outcome == Outcome::Active {
                 return Err(Error::argument(
                     "outcome",
-                    "must be an end: TOOK_PROFIT, STOPPED_OUT, SUCCESS or FAILURE",
+                    "must be an end: TOOK_PROFIT, STOPPED_OUT, SUCCESS, FAILURE or UNKNOWN",
                     "ACTIVE",
                 ));
             }

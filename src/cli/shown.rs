@@ -145,6 +145,12 @@ pub fn figures_table(
         by_timeframe.iter().for_each(|(timeframe, figures)| row(timeframe.as_str(), figures));
     }
     output.table(&table);
+    if all.unknown > 0 {
+        output.line(format!(
+            "{} more ended as UNKNOWN, where no prices are known: neither a success nor a failure.",
+            all.unknown
+        ));
+    }
     if all.closed == 0 {
         return;
     }

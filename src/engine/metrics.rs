@@ -133,12 +133,13 @@ fn task_metrics(metrics: &mut Metrics, status: &TaskStatus) -> Result<()> {
 }
 
 /// The closed, by outcome; closed by price, or else by expiry or by hand.
-fn closings(figures: &Figures) -> [(&'static str, u64); 4] {
+fn closings(figures: &Figures) -> [(&'static str, u64); 5] {
     [
         ("TOOK_PROFIT", figures.took_profit),
         ("STOPPED_OUT", figures.stopped_out),
         ("SUCCESS", figures.successes - figures.took_profit),
         ("FAILURE", figures.failures - figures.stopped_out),
+        ("UNKNOWN", figures.unknown),
     ]
 }
 

@@ -6,9 +6,10 @@ mod rows;
 mod state;
 pub mod window;
 
+pub use crate::barrier::MAX_GAP_BARS;
 pub use catalog::{COUNT, FEATURES, Feature, VERSION};
 pub use rows::Rows;
-pub use state::{ATR_PERIOD, FeatureState, MAX_GAP_BARS, Missing, Row, WARM_UP};
+pub use state::{ATR_PERIOD, FeatureState, Missing, Row, WARM_UP};
 
 use crate::market::Candle;
 use cycles::KnownCycles;

@@ -6,13 +6,11 @@
 use super::catalog::COUNT;
 use super::cycles::{Cycles, cycles};
 use super::window::{Ema, Highest, Mean, MeanDeviation, Moments, Past, Sum, Wilder};
+use crate::barrier::MAX_GAP_BARS;
 use crate::market::Candle;
 
 /// Bars before the first row: the longest window and its predecessor.
 pub const WARM_UP: usize = 97;
-
-/// A hole of more than this many bars starts the windows anew; a smaller one is bridged.
-pub const MAX_GAP_BARS: i64 = 6;
 
 /// The bars of the average true range that levels are set by.
 pub const ATR_PERIOD: usize = 14;

@@ -18,7 +18,16 @@ impl CloseRequest {
     /// What can be told without the signal.
     pub fn check(&self) -> Result<()> {
         if self.outcome == Outcome::Active {
-            return Err(Error::argument("outcome", "must be TOOK_PROFIT, STOPPED_OUT, SUCCESS or FAILURE", "ACTIVE"));
+            return Err(Error::argument(
+                "outcome",
+                "must be TOOK_PROFIT, STOPPED_OUT, SUCCESS, FAILURE or UNKNOWN",
+                "ACTIVE",
+            ));
+        }
+        let price = self.exit_price.map(|price| ("exitPrice", price));
+        let told = price.or(self.profit_percent.map(|profit| ("profitLossPercent", profit)));
+        if let Some((field, number)) = told.filter(|_| self.outcome == Outcome::Unknown) {
+            return Err(Error::argument(field, "must be left out where the outcome is UNKNOWN", number));
         }
         if let Some(price) = self.exit_price {
             check_price("exitPrice", price)?;
@@ -100,8 +109,9 @@ mod tests {
         exit_price: Option<f64>,
         profit_percent: Option<f64>,
     ) -> std::result::Result<f64, &'static str> {
-        let request = CloseRequest { id: "a".to_owned(), outcome, exit_price, profit_percent, now_ms: 0 };
-        match request.closing(levels) {
+        let request =
+            CloseRequest { id: "a".to_owned(), outcome, exit_price, profit_percent, now_ms: 1_700_000_000_000 };
+        match request.check().and_then(|()| request.closing(levels)) {
             Ok(closing) => Ok(closing.profit_percent),
             Err(Error::InvalidArgument { argument, .. }) => Err(argument),
             Err(other) => panic!("{other}"),
@@ -124,6 +134,13 @@ mod tests {
         assert_eq!(said(BUY, Failure, None, Some(0.5)), Err("profitLossPercent"));
         assert_eq!(said(BUY, Success, None, None), Ok(0.0));
         assert_eq!(said(BUY, Failure, None, None), Ok(0.0));
+    }
+
+    #[test]
+    fn what_is_unknown_has_neither_price_nor_profit() {
+        assert_eq!(said(BUY, Outcome::Unknown, None, None), Ok(0.0));
+        assert_eq!(said(BUY, Outcome::Unknown, Some(101.0), None), Err("exitPrice"));
+        assert_eq!(said(BUY, Outcome::Unknown, None, Some(1.0)), Err("profitLossPercent"));
     }
 
     #[test]

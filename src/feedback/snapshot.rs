@@ -14,7 +14,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 /// The last byte counts versions of the encoding and of what is encoded, [`Key`] included.
-const MAGIC: &[u8; 8] = b"SLINDEX\x01";
+const MAGIC: &[u8; 8] = b"SLINDEX\x02";
 
 /// A beginning of the log, and what it says.
 #[derive(Default, Serialize, Deserialize)]

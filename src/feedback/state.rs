@@ -358,11 +358,12 @@ impl State {
         self.closed.get(start..end).unwrap_or_default()
     }
 
-    /// Where to read the records that a filter asks for, in order of closing.
+    /// Where to read the records that a filter asks for, in order of closing; without those whose outcome is unknown, as in
+    /// [`Self::ended`].
     pub fn closed_places(&self, filter: &StatsFilter) -> Vec<Place> {
         let Some(group) = self.group(filter) else { return Vec::new() };
         let slots = self.closed_in(filter).iter().map(|slot| self.entry(*slot));
-        slots.filter(|entry| belongs(entry, group)).map(Entry::place).collect()
+        slots.filter(|entry| belongs(entry, group) && entry.outcome.succeeded().is_some()).map(Entry::place).collect()
     }
 
     /// What the signals that a filter asks for came to, in order of closing.

@@ -50,7 +50,7 @@ pub struct Stats {
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Figures {
-    /// `active + closed`.
+    /// `active + closed + unknown`.
     #[serde(rename = "totalSignals")]
     pub total: u64,
     /// Still open.
@@ -59,6 +59,9 @@ pub struct Figures {
     /// `successes + failures`.
     #[serde(rename = "closedSignals")]
     pub closed: u64,
+    /// Ended as `UNKNOWN`, where no prices are known: in no other figure but the total.
+    #[serde(rename = "unknownSignals")]
+    pub unknown: u64,
     /// HOLD signals; in no other figure.
     #[serde(rename = "holdSignals")]
     pub hold: u64,
@@ -142,6 +145,7 @@ pub struct Summary {
     stopped_out: u64,
     success: u64,
     failure: u64,
+    unknown: u64,
     wins: u64,
     losses: u64,
     win_sum: f64,
@@ -165,6 +169,10 @@ impl Summary {
             Outcome::StoppedOut => self.stopped_out += 1,
             Outcome::Success => self.success += 1,
             Outcome::Failure => self.failure += 1,
+            Outcome::Unknown => {
+                self.unknown += 1;
+                return;
+            }
             Outcome::Active => return,
         }
         // A log may say anything.
@@ -196,6 +204,7 @@ impl Summary {
         self.stopped_out += later.stopped_out;
         self.success += later.success;
         self.failure += later.failure;
+        self.unknown += later.unknown;
         self.wins += later.wins;
         self.losses += later.losses;
         self.win_sum += later.win_sum;
@@ -227,9 +236,10 @@ impl Summary {
         let average_win = mean(self.win_sum, self.wins);
         let average_loss = mean(self.loss_sum, self.losses);
         Figures {
-            total: self.active + closed,
+            total: self.active + closed + self.unknown,
             active: self.active,
             closed,
+            unknown: self.unknown,
             hold: self.hold,
             successes,
             failures,
@@ -347,8 +357,9 @@ mod tests {
         summary.add(Outcome::Failure, -1.0, None);
         summary.add(Outcome::Success, 6.0, Some(70.0));
         summary.add(Outcome::StoppedOut, -1.0, Some(50.0));
+        summary.add(Outcome::Unknown, 0.0, Some(90.0));
         let f = summary.figures(10.0);
-        assert_eq!((f.total, f.active, f.closed, f.hold), (8, 3, 5, 2));
+        assert_eq!((f.total, f.active, f.closed, f.unknown, f.hold), (9, 3, 5, 1, 2));
         assert_eq!((f.successes, f.failures, f.took_profit, f.stopped_out), (2, 3, 1, 2));
         assert!(close(f.success_rate, 40.0) && close(f.average_profit, 1.0) && close(f.expectancy, 0.9));
         assert!(close(f.average_win, 5.0) && close(f.average_loss, -5.0 / 3.0) && close(f.total_profit, 5.0));

@@ -65,7 +65,7 @@ pub struct Closing {
     pub outcome: Outcome,
     /// At which price, if known.
     pub exit_price: Option<f64>,
-    /// Profit in percent of the entry price, before costs.
+    /// Profit in percent of the entry price, before costs; 0 where the outcome is unknown.
     pub profit_percent: f64,
     /// When, UTC epoch ms.
     pub closed_ms: i64,
@@ -157,7 +157,7 @@ fn check_levels(direction: Direction, entry: Option<f64>, stop: Option<f64>, tar
 }
 
 /// What an outcome may be, phrased for an error.
-pub const OUTCOMES: &str = "must be one of TOOK_PROFIT, STOPPED_OUT, SUCCESS, FAILURE, ACTIVE";
+pub const OUTCOMES: &str = "must be one of TOOK_PROFIT, STOPPED_OUT, SUCCESS, FAILURE, UNKNOWN, ACTIVE";
 
 /// The profit of a closing that names neither profit nor exit: that of the barrier it names, else 0.
 pub fn assumed_profit(levels: &Levels, outcome: Outcome, exit_price: Option<f64>) -> f64 {

@@ -45,10 +45,10 @@ pub struct ClosedSignal {
     pub outcome: String,
     /// Its entry price.
     pub entry_price: f64,
-    /// At which price it closed; missing when closed by hand without one.
+    /// At which price it closed; missing when closed by hand without one, and where the outcome is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_price: Option<f64>,
-    /// Profit in percent of the entry price, before costs.
+    /// Profit in percent of the entry price, before costs; 0 where the outcome is unknown.
     pub profit_loss_percent: f64,
     /// When it was given, ISO 8601, UTC.
     pub timestamp: String,
@@ -85,12 +85,14 @@ pub struct Interval {
 /// Figures of a set of signals. HOLDs are in `holdSignals` and nowhere else.
 #[napi(object)]
 pub struct Performance {
-    /// Signals given, open or closed.
+    /// Signals given: open, closed, and those whose outcome is unknown.
     pub total_signals: f64,
     /// Open now.
     pub active_signals: f64,
-    /// Closed.
+    /// Closed, but for those whose outcome is unknown.
     pub closed_signals: f64,
+    /// Ended as UNKNOWN: in no other figure but the total.
+    pub unknown_signals: f64,
     /// HOLDs stored.
     pub hold_signals: f64,
     /// Closed as TOOK_PROFIT or SUCCESS.
@@ -135,6 +137,7 @@ impl From<Figures> for Performance {
             total_signals: f.total as f64,
             active_signals: f.active as f64,
             closed_signals: f.closed as f64,
+            unknown_signals: f.unknown as f64,
             hold_signals: f.hold as f64,
             successful_signals: f.successes as f64,
             failed_signals: f.failures as f64,

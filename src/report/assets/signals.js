@@ -35,7 +35,7 @@ const tiles = ({ figures, results, feePercent }) => {
   return element(
     'dl',
     { className: 'tiles' },
-    tile('Closed signals', whole(figures.closedSignals), `${whole(figures.activeSignals)} open, ${whole(figures.holdSignals)} HOLD`),
+    tile('Closed signals', whole(figures.closedSignals), `${whole(figures.activeSignals)} open, ${figures.unknownSignals > 0 ? `${whole(figures.unknownSignals)} unknown, ` : ''}${whole(figures.holdSignals)} HOLD`),
     tile('Success rate', percent(figures.successRate), `95 %: ${range(figures.successInterval)}`),
     tile('Break-even', percent(figures.breakEvenRate), 'success that pays the costs'),
     tile('Mean result', result(figures.expectancy, 3), `a signal, after ${percent(feePercent, 2)} costs`),
