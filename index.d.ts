@@ -5,9 +5,29 @@ export type SignalType = 'BUY' | 'SELL' | 'HOLD'
 
 /**
  * What became of a signal. `TOOK_PROFIT` and `STOPPED_OUT`: the price touched that level. `SUCCESS` and `FAILURE`: it
- * expired or was closed by hand, with a profit or without. `ACTIVE`: not closed yet.
+ * expired or was closed by hand, with a profit or without. `UNKNOWN`: it ended while no prices were known, so nobody can say as
+ * what; neither a success nor a failure. `ACTIVE`: not closed yet.
  */
-export type Outcome = 'ACTIVE' | 'TOOK_PROFIT' | 'STOPPED_OUT' | 'SUCCESS' | 'FAILURE'
+export type Outcome = 'ACTIVE' | 'TOOK_PROFIT' | 'STOPPED_OUT' | 'SUCCESS' | 'FAILURE' | 'UNKNOWN'
+
+/** Whether a price closes a signal, as what, and what it is worth there. */
+export type CloseDecision =
+  | {
+      /** The price closes the signal. */
+      shouldClose: true
+      /** As what. */
+      outcome: 'TOOK_PROFIT' | 'STOPPED_OUT' | 'SUCCESS' | 'FAILURE'
+      /** Profit of leaving at this price, in percent of the entry price, before costs. */
+      profitLoss: number
+    }
+  | {
+      /** It does not. */
+      shouldClose: false
+      /** It stays open. */
+      outcome: 'ACTIVE'
+      /** Profit at this price in percent of the entry price, before costs; 0 for a HOLD. */
+      profitLoss: number
+    }
 
 /** The interval of a candle. */
 export type Timeframe =
@@ -34,25 +54,34 @@ export type ErrorCode =
 /** A time: a `Date`, an ISO 8601 string (one without `Z` or offset is read in the configured `timezone`), or epoch milliseconds. */
 export type Time = Date | string | number
 
+/** An interval where a signal, or its market, is named: any text, which is checked when it is used. */
+type TimeframeName = Timeframe | (string & {})
+
+// TypeScript blames the last of several shapes, and its newest version sorts them by name: a mistake in a signal shall be told
+// by its camelCase key. Each shape excludes the other's type, so that a mistake in one key is told by that key.
+
 /** What decides whether a signal closes. Other keys are ignored, so a whole signal will do. */
-export type SignalLevels = Open<CamelLevels> | Open<SnakeLevels>
+export type SignalLevels = Open<ColumnLevels> | Open<PropertyLevels>
 
 /** A signal to record, its keys in camelCase or in snake_case; keys not named here are kept with it. */
-export type SignalInput = Open<CamelLevels & SignalFacts> | Open<SnakeLevels & SignalFacts>
+export type SignalInput = Open<ColumnLevels & SignalFacts> | Open<PropertyLevels & SignalFacts>
 
 /** `T`, an interface of the caller's that fits it, or an object with further keys. */
 type Open<T> = T | (T & Record<string, unknown>)
 
 /** A signal to be assessed: as for `recordSignal`, but id, timestamp and confidence may be missing. */
 export type AssessInput =
-  | Open<CamelLevels & Omit<SignalFacts, Assumed> & Partial<Pick<SignalFacts, Assumed>>>
-  | Open<SnakeLevels & Omit<SignalFacts, Assumed> & Partial<Pick<SignalFacts, Assumed>>>
+  | Open<ColumnLevels & Omit<SignalFacts, Assumed> & Partial<Pick<SignalFacts, Assumed>>>
+  | Open<PropertyLevels & Omit<SignalFacts, Assumed> & Partial<Pick<SignalFacts, Assumed>>>
 
 type Assumed = 'id' | 'timestamp' | 'confidence'
 
-interface CamelLevels {
+/** As properties of JavaScript are named. */
+interface PropertyLevels {
   /** BUY and SELL bet, a HOLD is only recorded. */
   signalType: SignalType
+  /** The same in the other spelling: one of the two. */
+  signal_type?: undefined
   /** A price, finite and above 0; a HOLD may lack it. */
   entryPrice?: number
   /** A price: below the entry for a BUY, above it for a SELL. */
@@ -63,9 +92,12 @@ interface CamelLevels {
   expiresAt?: Time | null
 }
 
-interface SnakeLevels {
+/** As columns of files and tables are named. */
+interface ColumnLevels {
   /** BUY and SELL bet, a HOLD is only recorded. */
   signal_type: SignalType
+  /** The same in the other spelling: one of the two. */
+  signalType?: undefined
   /** A price, finite and above 0; a HOLD may lack it. */
   entry_price?: number
   /** A price: below the entry for a BUY, above it for a SELL. */
@@ -88,7 +120,7 @@ interface SignalFacts {
   /** When it was given. */
   timestamp: Time
   /** Default `1h`. */
-  timeframe?: Timeframe
+  timeframe?: TimeframeName
   /** What the backend knew at entry; numbers (nested ones too) can be learned from, missing ones are fine. */
   indicators?: object | null
 }
@@ -99,7 +131,7 @@ export interface OutcomeUpdate {
   signalId: string
   /**
    * As what it closes. `SUCCESS` goes with a profit above 0, `FAILURE` with none, `TOOK_PROFIT` with no loss; a stop may have
-   * been trailed into profit. Without price and profit, `SUCCESS` and `FAILURE` are stored with a profit of 0, the other two
+   * been trailed into profit. `UNKNOWN` has neither price nor profit. Without price and profit, `SUCCESS` and `FAILURE` are stored with a profit of 0, the other two
    * with that of the level they name, which the signal must have.
    */
   outcome: Exclude<Outcome, 'ACTIVE'>
@@ -130,7 +162,7 @@ export interface CandleRequest {
 
 /** How to open a loop. */
 export interface LoopOptions {
-  /** The home folder. Default: `SIGNALLOOP_HOME`, else `./ml`. */
+  /** The home folder; a leading `~` is the user's own folder. Default: `SIGNALLOOP_HOME`, else `./ml`. */
   home?: string
   /**
    * Where signals, models and the scheduler's state are kept: `postgres://user:password@host/database` for a PostgreSQL that
@@ -483,13 +515,18 @@ export declare class MLPredictor implements Predictor {
    * @param timeframe default `1h`
    * @throws `ERR_INVALID_ARGUMENT`
    */
-  constructor(symbol?: string, timeframe?: Timeframe)
+  constructor(symbol?: string, timeframe?: TimeframeName)
   /**
    * Predicts from closed candles, oldest first, at least 100. Without times they are consecutive and end now.
-   * Resolves with `success: false` and the whole shape when there is no model, too few candles or a wrong one.
+   * Resolves with `success: false`, `confidence: 0` and the whole shape when the model is of no opinion (it has no skill, the
+   * candles give no features), and when there is no model, too few candles or a wrong one. Rejects only where the home cannot be
+   * opened: `ERR_INVALID_CONFIG`, `ERR_STORE`, `ERR_IO`.
    */
   predict(candles: readonly CandleInput[]): Promise<PredictionResult>
-  /** Whether a usable model is in service now, also one trained after this predictor was made. */
+  /**
+   * Whether a usable model is in service now, also one trained after this predictor was made. Never throws: what keeps the home
+   * from being opened is a warning of the process, what is wrong with a model is told by the event `warning`.
+   */
   isModelAvailable(): boolean
 }
 
@@ -625,7 +662,7 @@ export declare class FeedbackTracker {
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
-  getStats(symbol?: string, timeframe?: Timeframe, days?: number): Promise<PerformanceStats>
+  getStats(symbol?: string, timeframe?: TimeframeName, days?: number): Promise<PerformanceStats>
   /**
    * The chances of a signal, learned from all signals that have closed, with the reasons. It need not be recorded; id,
    * timestamp and confidence may be missing. Its `indicators` may have any names, and any may be missing.
@@ -646,12 +683,14 @@ export declare class FeedbackTracker {
 export declare class Predictor {
   /**
    * Predicts from closed candles, oldest first, at least 100. Without times they are consecutive and end now.
-   * Resolves with `success: false` and the whole shape when there is no model, too few candles or a wrong one.
+   * Resolves with `success: false`, `confidence: 0` and the whole shape when the model is of no opinion (it has no skill, the
+   * candles give no features), and when there is no model, too few candles or a wrong one.
    */
   predict(candles: readonly CandleInput[]): Promise<PredictionResult>
   /**
-   * Whether a usable model is in service now, also one trained after this predictor was made. Where models are in a database,
-   * `false` until that was asked: this begins it, and waits for nothing.
+   * Whether a usable model is in service now, also one trained after this predictor was made. Never throws: what is wrong with a
+   * model is told by the event `warning`. Where models are in a database, `false` until that was asked: this begins it, and waits
+   * for nothing.
    */
   isModelAvailable(): boolean
 }
@@ -840,16 +879,6 @@ export interface Assessment {
   effectiveSampleSize: number
 }
 
-/** Whether a price closes a signal, and what it is worth there. */
-export interface CloseDecision {
-  /** The price closes the signal. */
-  shouldClose: boolean
-  /** As what; `ACTIVE` while it does not close. */
-  outcome: Outcome
-  /** Profit at this price in percent of the entry price, before costs; 0 for a HOLD. */
-  profitLoss: number
-}
-
 /** A signal that was just closed. */
 export interface ClosedSignal {
   /** Its id. */
@@ -864,9 +893,9 @@ export interface ClosedSignal {
   outcome: Exclude<Outcome, 'ACTIVE'>
   /** Its entry price. */
   entryPrice: number
-  /** At which price it closed; missing when closed by hand without one. */
+  /** At which price it closed; missing when closed by hand without one, and where the outcome is unknown. */
   exitPrice?: number
-  /** Profit in percent of the entry price, before costs. */
+  /** Profit in percent of the entry price, before costs; 0 where the outcome is unknown. */
   profitLossPercent: number
   /** When it was given, ISO 8601, UTC. */
   timestamp: string
@@ -1049,9 +1078,9 @@ export interface Interval {
 export interface MlPrediction {
   /** The bet, or HOLD. */
   signal: SignalType
-  /** Percent, 0–100. */
+  /** As that of the whole. */
   confidence: number
-  /** Percent, 0–100, adding up to 100; all 0 when there is no prediction. */
+  /** Percent, 0–100, adding up to 100: that a BUY, a SELL, neither would succeed; all 0 without an opinion. */
   probabilities: ActionProbabilities
 }
 
@@ -1141,12 +1170,14 @@ export interface Pattern {
 
 /** Figures of a set of signals. HOLDs are in `holdSignals` and nowhere else. */
 export interface Performance {
-  /** Signals given, open or closed. */
+  /** Signals given: open, closed, and those whose outcome is unknown. */
   totalSignals: number
   /** Open now. */
   activeSignals: number
-  /** Closed. */
+  /** Closed, but for those whose outcome is unknown. */
   closedSignals: number
+  /** Ended as UNKNOWN: in no other figure but the total. */
+  unknownSignals: number
   /** HOLDs stored. */
   holdSignals: number
   /** Closed as TOOK_PROFIT or SUCCESS. */
@@ -1234,19 +1265,26 @@ export interface Prediction {
   modelVersion: number
 }
 
-/** A prediction in the shape of the backend's old service. It always has this shape, also when there is none. */
+/** An opinion in the shape of the backend's old service. It always has this shape, also when there is none. */
 export interface PredictionResult {
-  /** There is a prediction. `false`: see `error`. */
+  /** The model is of an opinion. `false`: it has none, `confidence` is 0, and `error` says why. */
   success: boolean
-  /** The bet, or HOLD. */
+  /** The bet, or HOLD: no bet is worth it, or there is no opinion. */
   signalType: SignalType
-  /** Percent, 0–100. */
+  /**
+   * Percent, 0–100: how sure the model is of `signalType` against what speaks most for another, of a bet against the
+   * opposite one, of a HOLD against the better bet. 50 is undecided; 0 is no opinion. No probability of success.
+   */
   confidence: number
+  /** Calibrated probability, 0–1, that the bet succeeds; missing for a HOLD. */
+  successProbability?: number
   /** The model's part. */
   mlPrediction: MlPrediction
   /** What speaks for it, or why it is a HOLD. */
   aiRationale: string
-  /** Why there is no prediction. */
+  /** Why it is a HOLD; missing where it is none, and where there is no model or nothing to predict from. */
+  reason?: Abstention
+  /** Why there is no opinion. */
   error?: string
 }
 

@@ -142,8 +142,10 @@ export async function wrong(signal: BackendSignal, loop: SignalLoop): Promise<vo
   feedbackTracker.shouldCloseSignal(signal, '104')
   // @ts-expect-error neither spelling of the type
   feedbackTracker.shouldCloseSignal({ entryPrice: 100 }, 104)
+  // @ts-expect-error a timeframe is text
+  await feedbackTracker.getStats('BTCUSDT', 7)
   // @ts-expect-error no such timeframe
-  await feedbackTracker.getStats('BTCUSDT', '7h')
+  await generateSignal({ symbol: 'BTCUSDT', timeframe: '7h' })
   // @ts-expect-error a candle has six numbers
   await feedbackTracker.onCandle('BTCUSDT', [1, 2, 3])
   // @ts-expect-error a misspelt option
@@ -163,6 +165,58 @@ export async function wrong(signal: BackendSignal, loop: SignalLoop): Promise<vo
   // @ts-expect-error a prediction may have no reason
   const reason: string = (await predict({ symbol: 'BTCUSDT' })).reason
   use(reason)
+}
+
+/** A signal of a backend that knows nothing of signalloop: any text as timeframe. */
+interface OrdinarySignal extends Omit<BackendSignal, 'timeframe'> {
+  timeframe: string
+}
+
+declare function getCurrentPrice(pair: string): Promise<number>
+
+/** What closing looks like in a backend: without a cast, and only where it closes. */
+export async function closes(signal: OrdinarySignal, timeframe: string): Promise<void> {
+  await feedbackTracker.recordSignal(signal)
+  await feedbackTracker.recordSignals([signal])
+  await feedbackTracker.getStats(signal.pair, timeframe)
+  use(await new MLPredictor(signal.pair, signal.timeframe).predict([]))
+  const currentPrice = await getCurrentPrice(signal.pair);
+  const result = feedbackTracker.shouldCloseSignal(signal, currentPrice);
+
+  if (result.shouldClose) {
+    await feedbackTracker.updateOutcome({
+      signalId: signal.id,
+      outcome: result.outcome,
+      exitPrice: currentPrice,
+      profitLossPercent: result.profitLoss
+    });
+  }
+  const still: 'ACTIVE' | undefined = result.shouldClose ? undefined : result.outcome
+  // @ts-expect-error while it is open it has no end
+  await feedbackTracker.updateOutcome({ signalId: signal.id, outcome: result.outcome })
+  await feedbackTracker.updateOutcome({ signalId: signal.id, outcome: 'UNKNOWN' })
+  // A mistake is told where it is.
+  await feedbackTracker.recordSignal({
+    ...signal,
+    // @ts-expect-error a price as text
+    entryPrice: '104',
+  })
+  await feedbackTracker.recordSignal({
+    id: 'a', pair: 'BTCUSDT', entryPrice: 1, confidence: 1, timestamp: 1,
+    // @ts-expect-error no such type of signal
+    signalType: 'LONG',
+  })
+  feedbackTracker.shouldCloseSignal({
+    signalType: 'BUY',
+    // @ts-expect-error a price as text
+    stopLoss: '98',
+  }, 104)
+  await feedbackTracker.recordSignal({
+    id: 'a', pair: 'BTCUSDT', signal_type: 'BUY', confidence: 1, timestamp: 1,
+    // @ts-expect-error a price as text
+    entry_price: '104',
+  })
+  use(still)
 }
 
 /** Uses its arguments, as far as tsc is concerned. */

@@ -132,7 +132,7 @@ impl FeedbackTracker {
     /// profit closes it, and so does its `expiresAt`. Asks nothing of the store and changes nothing.
     ///
     /// @throws `ERR_INVALID_SIGNAL`, `ERR_INVALID_ARGUMENT`
-    #[napi(ts_args_type = "signal: SignalLevels, currentPrice: number")]
+    #[napi(ts_args_type = "signal: SignalLevels, currentPrice: number", ts_return_type = "CloseDecision")]
     pub fn should_close_signal(
         &self,
         signal: Unknown<'_>,
@@ -381,7 +381,7 @@ impl FeedbackTracker {
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(
-        ts_args_type = "symbol?: string, timeframe?: Timeframe, days?: number",
+        ts_args_type = "symbol?: string, timeframe?: TimeframeName, days?: number",
         ts_return_type = "Promise<PerformanceStats>"
     )]
     pub fn get_stats<'env>(

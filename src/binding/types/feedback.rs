@@ -4,24 +4,28 @@ use super::word;
 use crate::engine;
 use crate::feedback::{self, Figures};
 use crate::time::format_iso;
+use napi::bindgen_prelude::{Env, JsObjectValue, Object, ToNapiValue, sys};
 use napi_derive::napi;
 use std::collections::BTreeMap;
 
-/// Whether a price closes a signal, and what it is worth there.
-#[napi(object)]
-pub struct CloseDecision {
-    /// The price closes the signal.
-    pub should_close: bool,
-    /// As what; `ACTIVE` while it does not close.
-    #[napi(ts_type = "Outcome")]
-    pub outcome: String,
-    /// Profit at this price in percent of the entry price, before costs; 0 for a HOLD.
-    pub profit_loss: f64,
-}
+/// Whether a price closes a signal, and what it is worth there. Its type is a union, which napi does not write: it is in
+/// `header.d.ts`.
+pub struct CloseDecision(engine::EvaluatedPrice);
 
 impl From<engine::EvaluatedPrice> for CloseDecision {
     fn from(price: engine::EvaluatedPrice) -> Self {
-        Self { should_close: price.should_close, outcome: word(price.outcome), profit_loss: price.profit_percent }
+        Self(price)
+    }
+}
+
+impl ToNapiValue for CloseDecision {
+    unsafe fn to_napi_value(env: sys::napi_env, Self(price): Self) -> napi::Result<sys::napi_value> {
+        let mut object = Object::new(&Env::from(env))?;
+        object.set_named_property("shouldClose", price.should_close)?;
+        object.set_named_property("outcome", price.outcome.as_str())?;
+        object.set_named_property("profitLoss", price.profit_percent)?;
+        // SAFETY: the object was just made in this env.
+        unsafe { Object::to_napi_value(env, object) }
     }
 }
 
