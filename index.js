@@ -73,6 +73,15 @@ const harmless = (name, listener) => {
   }
 }
 
+const warned = new Set()
+
+/** A warning of the process, unless it was given before. */
+const warnOnce = (message, code) => {
+  if (warned.has(message)) return
+  warned.add(message)
+  process.emitWarning(message, { type: 'SignalloopWarning', code })
+}
+
 const isPrice = (value) => typeof value === 'number' && value > 0 && value < Infinity
 
 /**
@@ -212,7 +221,13 @@ class MLPredictor {
   }
 
   isModelAvailable() {
-    return this.#find().isModelAvailable()
+    try {
+      return this.#find().isModelAvailable()
+    } catch (error) {
+      // There is no loop that could tell it.
+      warnOnce(`no model can be used: ${error.message}`, error.code)
+      return false
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { CandleInput, CandleRequest, PredictionResult } from '..'
+import type { CandleInput, CandleRequest } from '..'
 import { HOUR, candles, storeCandles, type Row } from './helpers/candles'
 import { failure, newLoop } from './helpers/home'
 
@@ -61,28 +61,27 @@ test('prices that never move give no features, and a HOLD that says so', async (
 })
 
 describe('MLPredictor', () => {
-  const shape = (success: boolean): Record<keyof PredictionResult, unknown> => ({
-    success,
-    signalType: expect.stringMatching(/^(BUY|SELL|HOLD)$/),
-    confidence: expect.any(Number),
-    mlPrediction: {
-      signal: expect.stringMatching(/^(BUY|SELL|HOLD)$/),
-      confidence: expect.any(Number),
-      probabilities: { SELL: expect.any(Number), HOLD: expect.any(Number), BUY: expect.any(Number) },
-    },
+  const none = (error: unknown) => ({
+    success: false,
+    signalType: 'HOLD',
+    confidence: 0,
+    mlPrediction: { signal: 'HOLD', confidence: 0, probabilities: { SELL: 0, HOLD: 0, BUY: 0 } },
     aiRationale: expect.stringMatching(/.{10}/),
-    error: expect.any(String),
+    error,
   })
 
-  test('has the whole shape with a prediction', async () => {
+  test('has the whole shape, and no opinion, without skill', async () => {
     const predictor = loop.predictor('BTCUSDT', '1h')
     expect(predictor.isModelAvailable()).toBe(true)
-    const result = await predictor.predict(recent)
-    const { error: _, ...expected } = shape(true)
-    expect(result).toEqual(expected)
-    expect(sum(result.mlPrediction.probabilities)).toBeCloseTo(100, 9)
-    expect(result.signalType).toBe(result.mlPrediction.signal)
-    expect(result.confidence).toBe(result.mlPrediction.probabilities[result.signalType])
+    expect(await predictor.predict(recent)).toEqual({ ...none(expect.stringMatching(/no better than the base rate/)), reason: 'NO_SKILL' })
+    // The prediction itself says the base rates, as ever.
+    const prediction = await loop.predict({ symbol: 'BTCUSDT', candles: recent })
+    expect(prediction.probabilities).toEqual(prediction.baseRates)
+  })
+
+  test('has no opinion of prices that never move', async () => {
+    const flat = recent.map(([time]): Row => [time, 5, 5, 5, 5, 1])
+    expect(await loop.predictor().predict(flat)).toEqual({ ...none(expect.stringContaining('no features')), reason: 'NO_FEATURES' })
   })
 
   test.each<[string, string, unknown, RegExp]>([
@@ -92,8 +91,7 @@ describe('MLPredictor', () => {
     ['no candles', 'BTCUSDT', undefined, /candles/],
   ])('has the whole shape with %s', async (_name, symbol, given, said) => {
     const result = await loop.predictor(symbol).predict(given as CandleInput[])
-    expect(result).toEqual({ ...shape(false), signalType: 'HOLD', confidence: 0, error: expect.stringMatching(said) })
-    expect(sum(result.mlPrediction.probabilities)).toBe(0)
+    expect(result).toEqual(none(expect.stringMatching(said)))
   })
 
   test('sees a model trained after it was made', async () => {
@@ -103,7 +101,7 @@ describe('MLPredictor', () => {
     storeCandles(later.home, rows)
     await later.train({ symbols: ['BTCUSDT'], timeframes: ['1h'], fetch: false })
     expect(predictor.isModelAvailable()).toBe(true)
-    expect((await predictor.predict(recent)).success).toBe(true)
+    expect((await predictor.predict(recent)).reason).toBe('NO_SKILL')
   })
 })
 

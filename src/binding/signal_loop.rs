@@ -11,6 +11,7 @@ use super::values;
 use crate::cancel::Cancel;
 use crate::engine::{self, Options, Risk, TrainMode, TrainRequest};
 use crate::error::{Error, Result};
+use crate::home::expanded;
 use crate::market::{Candle, CandleSource};
 use crate::report::{Answer, Dashboard, Request, failure};
 use crate::symbol::{Market, Symbol, Timeframe};
@@ -22,7 +23,7 @@ use napi_derive::napi;
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 /// Loops, each with its live view, shared by everything in this process that asks for the default of a home: modules loaded
@@ -51,8 +52,8 @@ pub fn shared_loop(
     store: Option<String>,
 ) -> napi::Result<SignalLoop, Code> {
     sync(|| {
-        let key =
-            (std::path::absolute(&home).unwrap_or_else(|_| PathBuf::from(&home)), exchange_url.clone(), store.clone());
+        let home = expanded(Path::new(&home));
+        let key = (std::path::absolute(&home).unwrap_or(home), exchange_url.clone(), store.clone());
         let mut shared = SHARED.lock();
         let dashboard = match shared.get(&key) {
             Some(dashboard) => dashboard.clone(),

@@ -6,6 +6,7 @@ mod market;
 
 use crate::engine::{Options, SignalLoop, default_home};
 use crate::error::Error;
+use crate::home::expanded;
 use crate::scheduler::SchedulerConfig;
 use serde::Serialize;
 
@@ -97,7 +98,7 @@ impl Finding {
 
 /// Looks at everything; the findings come in the order of [`Check`].
 pub async fn examine(options: Options) -> Vec<Finding> {
-    let home = options.home.clone().unwrap_or_else(default_home);
+    let home = expanded(&options.home.clone().unwrap_or_else(default_home));
     let mut found = home::folders(&home);
     // What lies in a folder that is none, or may not be written, fails for that reason.
     if found.iter().any(|finding| finding.state == State::Fault) {

@@ -40,6 +40,7 @@ use crate::cancel::Cancel;
 use crate::config::Config;
 use crate::error::{Error, Result, guard};
 use crate::feedback::{FeedbackStore, StoreOptions, Whereabouts};
+use crate::home::expanded;
 use crate::market::{CandleSource, Exchange};
 use crate::model::Registry;
 use crate::symbol::{Market, Symbol, Timeframe};
@@ -49,7 +50,7 @@ use fetch::UntilClosed;
 use office::Office;
 use parking_lot::{Mutex, RwLock};
 use settings::Settings;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,7 +71,7 @@ pub const STORE_VARIABLE: &str = "SIGNALLOOP_STORE";
 /// How to open a loop. `Default` is the default home with everything as configured there.
 #[derive(Default, Clone)]
 pub struct Options {
-    /// The home folder. Default: `SIGNALLOOP_HOME`, else `./ml`.
+    /// The home folder; a leading `~` is that of the user. Default: `SIGNALLOOP_HOME`, else `./ml`.
     pub home: Option<PathBuf>,
     /// Where the signals are kept: `postgres://…` for a database that several machines share, [`crate::feedback::FILES`] for
     /// the home. Default: `SIGNALLOOP_STORE`, else the home.
@@ -99,6 +100,8 @@ pub struct SignalLoop {
     tails: Tails,
     /// The markets whose model a database is being asked for.
     asking: Mutex<HashSet<Market>>,
+    /// What is wrong with models in service that cannot be used, as it was told.
+    unusable: Mutex<HashMap<Market, String>>,
     /// The client of the exchange and its URL: one for all, so that they share its connections and its budget.
     exchange: Mutex<Option<(String, Arc<Exchange>)>>,
     turns: Turns,
@@ -131,7 +134,7 @@ impl SignalLoop {
         if options.threads == Some(0) {
             return Err(Error::argument("threads", "must be a whole number, 1 or more", 0));
         }
-        let home = options.home.clone().unwrap_or_else(default_home);
+        let home = expanded(&options.home.clone().unwrap_or_else(default_home));
         // What a loop writes stays in one place, wherever its process goes afterwards.
         let home = std::path::absolute(&home).map_err(|e| Error::io("find", &home, e))?;
         let settings = RwLock::new(Settings::read(&home, &options)?);
@@ -150,6 +153,7 @@ impl SignalLoop {
             store: Mutex::new(StoreState::Unopened),
             tails: Tails::default(),
             asking: Mutex::default(),
+            unusable: Mutex::default(),
             exchange: Mutex::default(),
             turns: Turns::default(),
             learning: assess::Learning::default(),

@@ -13,11 +13,11 @@ use crate::time::format_iso;
 use napi_derive::napi;
 use std::collections::BTreeMap;
 
-fn action(direction: Option<Direction>) -> String {
+pub fn action(direction: Option<Direction>) -> String {
     direction.map_or_else(|| "HOLD".to_owned(), word)
 }
 
-fn percent(probability: f64) -> f64 {
+pub fn percent(probability: f64) -> f64 {
     100.0 * probability
 }
 
