@@ -133,7 +133,8 @@ describe('isModelAvailable never throws', () => {
     }
     const again = newLoop({ home: loop.home, onEvent: (event) => void (event.type === 'warning' && told.push(event.message)) })
     expect([again.predictor().isModelAvailable(), again.predictor().isModelAvailable()]).toEqual([false, false])
-    await new Promise((resolve) => setTimeout(resolve, 50))
+    while (told.length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+    await again.close()
     expect(told).toEqual([expect.stringMatching(/^the model of BTCUSDT 1h cannot be used: .*\[ERR_MODEL_FILE\]$/)])
   })
 
