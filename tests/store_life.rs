@@ -28,6 +28,7 @@ on_both!(
     a_stale_price_closes_nothing,
     candles_close_by_their_high_and_low_and_make_up_for_missed_prices,
     figures_count_what_closed_in_the_period,
+    what_ended_unseen_is_neither_a_success_nor_a_failure,
     fifty_records_and_fifty_closings_at_once_are_all_there,
     after_closing_every_call_says_so,
     two_stores_in_one_place_see_each_other,
@@ -143,6 +144,35 @@ async fn candles_close_by_their_high_and_low_and_make_up_for_missed_prices(home:
     let closed = store.on_candle(&btc(), &later, HOUR).await.unwrap();
     assert_eq!((closed[0].id.as_str(), closed[0].outcome), ("b", Outcome::Success));
     assert!(store.on_candle(&btc(), &Candle { low: 200.0, ..candle }, HOUR).await.is_err());
+}
+
+async fn what_ended_unseen_is_neither_a_success_nor_a_failure(home: Home) {
+    let store = home.open();
+    store.record_all(vec![buy("a"), buy("b"), buy("c")]).await.unwrap();
+    for (exit, profit) in [(Some(103.0), None), (None, Some(3.0))] {
+        let refused = store.close_signal("a", Outcome::Unknown, exit, profit, T0 + 1).await.unwrap_err();
+        assert_eq!(refused.code(), "ERR_INVALID_ARGUMENT");
+    }
+    assert!(store.close_signal("a", Outcome::Unknown, None, None, T0 + 1).await.unwrap());
+    assert!(store.close_signal("b", Outcome::StoppedOut, None, None, T0 + 2).await.unwrap());
+    assert!(!store.close_signal("a", Outcome::Success, Some(103.0), None, T0 + 3).await.unwrap(), "closed once");
+    assert!(store.on_price(&btc(), 90.0, T0 + 4).await.unwrap().iter().all(|closed| closed.id == "c"));
+    let reopened = home.open();
+    for store in [store, reopened] {
+        let closing = store.get("a").unwrap().unwrap().closing.unwrap();
+        assert_eq!((closing.outcome, closing.exit_price), (Outcome::Unknown, None));
+        assert_eq!((closing.profit_percent, closing.closed_ms), (0.0, T0 + 1));
+        let f = store.stats(&StatsFilter::default()).unwrap().figures;
+        assert_eq!((f.total, f.active, f.unknown, f.closed, f.failures), (3, 0, 1, 2, 2));
+        assert_eq!(store.ended(&StatsFilter::default()).unwrap().len(), 2);
+        let mut read = Vec::new();
+        let visit = |record: signalloop::signal::Record| {
+            read.push(record.signal.id);
+            Ok(())
+        };
+        store.closed_records(&StatsFilter::default(), visit).unwrap();
+        assert_eq!(read, ["b", "c"]);
+    }
 }
 
 async fn figures_count_what_closed_in_the_period(home: Home) {

@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::feedback::{ClosedSignal, OpenSignal, SignalKey, Tick};
 use crate::market::{Candle, CandleSource, price_step};
 use crate::order;
+use crate::scheduler::Unfinished;
 use crate::symbol::{Market, Symbol, Timeframe};
 use crate::threads;
 use crate::time::{HOUR_MS, format_iso};
@@ -102,20 +103,7 @@ impl SignalLoop {
         if self.options.source.is_none() {
             (current, silent) = current.into_iter().partition(|symbol| self.is_live(symbol));
             self.tell_of_silent(&silent);
-        }
-        if self.options.source.is_none() && !current.is_empty() {
-            let mut ticks = Vec::new();
-            let prices = self.exchange()?.prices(&current).await?;
-            let time_ms = self.now_ms();
-            for (symbol, price) in &prices {
-                match price.clone().and_then(|price| self.same_asset(symbol, price)) {
-                    Ok(price) => ticks.push(Tick { symbol, price, time_ms }),
-                    Err(error) => {
-                        failed.push(unfinished(Market { symbol: symbol.clone(), timeframe: minutes()? }, &error))
-                    }
-                }
-            }
-            closed.count += self.on_prices(self.turn(), &ticks).await?.len();
+            closed.count += self.look_at_prices(&current, &mut failed).await?;
         }
         let Closed { count, unknown } = closed;
         let mut message = format!("{count} signals closed, {symbols} symbols with open signals watched");
@@ -127,6 +115,23 @@ impl SignalLoop {
             message.push_str(&format!("; without prices of now: {}", names.join(", ")));
         }
         Ok(Done { count, message, failed })
+    }
+
+    /// Closes what the prices of now hit; returns how many signals.
+    async fn look_at_prices(self: &Arc<Self>, symbols: &[Symbol], failed: &mut Vec<Unfinished>) -> Result<usize> {
+        if symbols.is_empty() {
+            return Ok(0);
+        }
+        let mut ticks = Vec::new();
+        let prices = self.exchange()?.prices(symbols).await?;
+        let time_ms = self.now_ms();
+        for (symbol, price) in &prices {
+            match price.clone().and_then(|price| self.same_asset(symbol, price)) {
+                Ok(price) => ticks.push(Tick { symbol, price, time_ms }),
+                Err(error) => failed.push(unfinished(Market { symbol: symbol.clone(), timeframe: minutes()? }, &error)),
+            }
+        }
+        Ok(self.on_prices(self.turn(), &ticks).await?.len())
     }
 
     /// Whether a symbol's price is one of now.
