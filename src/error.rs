@@ -167,6 +167,16 @@ impl Error {
         Self::Io { action, path: path.to_owned(), cause: format!("{cause}{}", advice(&cause)) }
     }
 
+    /// A wrong field of a signal as an argument of its name; every other error as it is.
+    pub fn into_argument(self) -> Self {
+        match self {
+            Self::InvalidSignal { field, problem, value } => {
+                Self::InvalidArgument { argument: field, problem: problem.to_owned(), value }
+            }
+            other => other,
+        }
+    }
+
     /// A bad argument other than a signal, a candle or a configuration value.
     pub fn argument(argument: &'static str, problem: impl Into<String>, value: impl std::fmt::Display) -> Self {
         Self::InvalidArgument { argument, problem: problem.into(), value: shown(value) }

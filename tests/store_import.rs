@@ -73,7 +73,7 @@ async fn closed_signals_are_given_out_as_csv(home: Home) {
         .record(signal(json!({ "id": "a,\"1\"", "indicators": { "rsi": 71.5, "macd": { "line": -1 } } })))
         .await
         .unwrap();
-    store.record(signal(json!({ "id": "b", "indicators": { "adx": 20 } }))).await.unwrap();
+    store.record(signal(json!({ "id": "b", "indicators": { "adx": "20", "regime": "bull" } }))).await.unwrap();
     store.record(buy("open")).await.unwrap();
     store.close_signal("b", Outcome::Failure, Some(99.0), None, T0 + 2).await.unwrap();
     store.close_signal("a,\"1\"", Outcome::Success, None, Some(2.5), T0 + 3).await.unwrap();
@@ -84,12 +84,16 @@ async fn closed_signals_are_given_out_as_csv(home: Home) {
     let (names, empty): (Vec<_>, Vec<_>) = FEATURES.iter().map(|f| (format!(",feature_{}", f.name), ",")).unzip();
     let lines: Vec<&str> = text.lines().collect();
     let header = lines[0].strip_suffix(&names.concat()).unwrap();
-    assert!(header.ends_with("profit_loss_percent,closed_at,indicator_adx,indicator_macd.line,indicator_rsi"));
+    assert!(
+        header.ends_with(
+            "profit_loss_percent,closed_at,indicator_adx,indicator_macd.line,indicator_regime,indicator_rsi"
+        )
+    );
     let rows: Vec<&str> = lines[1..].iter().map(|line| line.strip_suffix(&empty.concat()).unwrap()).collect();
     assert!(rows[0].starts_with("b,BTCUSDT,1h,BUY,80"), "{text}");
-    assert!(rows[0].ends_with("FAILURE,99.0,-1.0,2023-11-14T22:13:20.002Z,20,,"), "{text}");
+    assert!(rows[0].ends_with("FAILURE,99.0,-1.0,2023-11-14T22:13:20.002Z,20,,bull,"), "{text}");
     assert!(rows[1].starts_with("\"a,\"\"1\"\"\",BTCUSDT"), "{text}");
-    assert!(rows[1].ends_with("SUCCESS,,2.5,2023-11-14T22:13:20.003Z,,-1,71.5"), "{text}");
+    assert!(rows[1].ends_with("SUCCESS,,2.5,2023-11-14T22:13:20.003Z,,-1,,71.5"), "{text}");
 }
 
 /// From a folder to the home of the test and on to another folder, begun twice.

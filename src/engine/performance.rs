@@ -93,7 +93,7 @@ impl SignalLoop {
         self.ask_for_check();
     }
 
-    fn ask_for_check(self: &Arc<Self>) {
+    pub(super) fn ask_for_check(self: &Arc<Self>) {
         if self.checks.asked.swap(true, Ordering::AcqRel) {
             return;
         }

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::feedback::{ClosedSignal, Tick};
 use crate::market::Candle;
 use crate::symbol::Symbol;
-use crate::time::format_iso;
+use crate::time::{CLOCK_TOLERANCE_MS, format_iso};
 use parking_lot::Mutex;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -62,9 +62,6 @@ impl Turn {
         }
     }
 }
-
-/// How far a price may lie ahead of this machine's clock: as far as clocks differ.
-const CLOCK_TOLERANCE_MS: i64 = 60_000;
 
 impl SignalLoop {
     /// Refuses what claims to come from the future, such as a candle that has not closed yet: all real prices until then

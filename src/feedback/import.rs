@@ -46,7 +46,8 @@ impl FeedbackStore {
     /// store's. Importing a file twice changes nothing. The file itself is only read. `complete` may add features to what
     /// was read.
     ///
-    /// A line that cannot be read, or contradicts what the store knows, is listed in the report and stops nothing.
+    /// A line that cannot be read, contradicts itself ([`crate::signal::Closing::check`]) or what the store knows, is listed in
+    /// the report and stops nothing.
     ///
     /// # Errors
     /// [`Error::Io`] when the file cannot be read, [`Error::Store`] when the store cannot be written; what was taken in
@@ -54,6 +55,7 @@ impl FeedbackStore {
     pub async fn import(&self, file: &Path, mut complete: impl FnMut(&mut [Record])) -> Result<ImportReport> {
         let mut reader = BufReader::new(File::open(file).map_err(|e| Error::io("read", file, e))?);
         let mut report = ImportReport::default();
+        let timezone = self.inner.options.timezone;
         let mut number = 0;
         loop {
             let (mut batch, mut numbers) = (Vec::new(), Vec::new());
@@ -66,7 +68,7 @@ impl FeedbackStore {
                     continue;
                 }
                 report.lines += 1;
-                match line::decode(text.trim_ascii(), self.inner.options.timezone) {
+                match line::decode_import(text.trim_ascii(), timezone, self.costs_percent()) {
                     Ok(record) => {
                         batch.push(record);
                         numbers.push(number);
@@ -130,8 +132,8 @@ impl FeedbackStore {
     }
 
     /// Writes the closed signals to a CSV file, replacing it whole or not at all, in order of closing: the fields of the
-    /// log by their names in it, one column for each numeric indicator, `indicator_…`, and one for each feature at entry,
-    /// `feature_…`. Returns the number of rows.
+    /// log by their names in it, one column for each indicator that is a number or a text, `indicator_…`, and one for each
+    /// feature at entry, `feature_…`. Returns the number of rows.
     ///
     /// # Errors
     /// [`Error::Io`] when the file cannot be written, [`Error::Store`] when the log cannot be read, [`Error::Closed`].
@@ -139,7 +141,7 @@ impl FeedbackStore {
         let everything = StatsFilter::default();
         let mut names = BTreeSet::new();
         self.closed_records(&everything, |record| {
-            names.extend(record.signal.indicators.numbers().into_iter().map(|(name, _)| name));
+            names.extend(cells_of(&record).map(|(name, _)| name));
             Ok(())
         })?;
         let names: Vec<String> = names.into_iter().collect();
@@ -196,13 +198,20 @@ fn row<'a>(record: &Record, names: &'a [String]) -> impl Iterator<Item = String>
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
     });
-    let indicators: HashMap<String, f64> = record.signal.indicators.numbers().into_iter().collect();
-    let cells = names.iter().map(move |name| indicators.get(name).map_or_else(String::new, f64::to_string));
+    let mut indicators: HashMap<String, String> = cells_of(record).collect();
+    let cells = names.iter().map(move |name| indicators.remove(name).unwrap_or_default());
     // Features of another version mean something else: their cells stay empty.
     let entry = record.signal.features.clone().filter(|features| features.version == VERSION);
     let feature =
         move |at: usize| entry.as_ref().and_then(|f| f.values.get(at)).map_or_else(String::new, f64::to_string);
     fixed.into_iter().chain(cells).chain((0..COUNT).map(feature))
+}
+
+/// The indicators of a record that have a cell.
+fn cells_of(record: &Record) -> impl Iterator<Item = (String, String)> + use<> {
+    let indicators = &record.signal.indicators;
+    let numbers = indicators.numbers().into_iter().map(|(name, number)| (name, number.to_string()));
+    numbers.chain(indicators.texts())
 }
 
 /// Writes one line of CSV (RFC 4180).

@@ -190,10 +190,23 @@ pub fn decode(line: &[u8], zone: Tz) -> std::result::Result<Record, Reason> {
 }
 
 fn decode_sealed(line: &[u8], seal: Seal<'_>, zone: Tz) -> std::result::Result<Record, Reason> {
+    decode_by(line, seal, |object| Record::from_json(object, zone))
+}
+
+fn decode_by(
+    line: &[u8],
+    seal: Seal<'_>,
+    read: impl Fn(Map<String, Value>) -> Result<Record>,
+) -> std::result::Result<Record, Reason> {
     if line.len() > MAX_LINE_BYTES {
         return Err("longer than 1 MiB".to_owned());
     }
-    Record::from_json(object(line, seal)?, zone).map_err(|e| e.to_string())
+    read(object(line, seal)?).map_err(|e| e.to_string())
+}
+
+/// Reads a line of another log, whose profits may differ from their exit prices by costs of so many percent.
+pub fn decode_import(line: &[u8], zone: Tz, costs_percent: f64) -> std::result::Result<Record, Reason> {
+    decode_by(line, seal(line)?, |object| Record::imported(object, zone, costs_percent))
 }
 
 /// Is the line still what was written?

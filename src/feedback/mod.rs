@@ -35,6 +35,7 @@ mod view;
 #[doc(hidden)]
 pub mod writer;
 
+pub use by_hand::CloseRequest;
 pub use closings::Given;
 pub use compact::Compaction;
 pub use import::{ImportReport, RefusedLine};
@@ -50,11 +51,10 @@ use crate::barrier::{Direction, Levels, Outcome};
 use crate::config::{Config, Durability};
 use crate::error::{Error, Result, guard};
 use crate::files::{fault, lock, storage};
-use crate::signal::{Closing, Record, Signal};
+use crate::signal::{Claim, Closing, Record, Signal};
 use crate::symbol::{Symbol, Timeframe};
 use crate::time::Tz;
 use crate::time::{MAX_MILLIS, MIN_MILLIS};
-use by_hand::CloseRequest;
 use folder::FolderTurns;
 use journal::{Journal, Source, StateRead, Turns};
 use log::Log;
@@ -225,7 +225,7 @@ impl FeedbackStore {
         options: StoreOptions,
     ) -> Result<Self> {
         let (end, ended) = watch::channel(false);
-        let writer = Writer::new(journal.clone(), turns, options.timezone);
+        let writer = Writer::new(journal.clone(), turns, &options);
         std::thread::Builder::new()
             .name("signalloop-store".to_owned())
             .spawn(move || {
@@ -242,17 +242,22 @@ impl FeedbackStore {
         self.inner.options.fee_bps
     }
 
+    fn costs_percent(&self) -> f64 {
+        self.fee_bps() / 100.0
+    }
+
     /// What was found wrong with the log since it was opened, and what was done about it.
     pub fn recovery(&self) -> Recovery {
         self.inner.journal.recovery()
     }
 
-    /// Records a signal. `true` once it is safe at the store's durability; also when this very signal was recorded before.
+    /// Records a signal, open or with its end. `true` once it is safe at the store's durability; also when this very signal was
+    /// recorded before. One that was recorded open and comes again with its end is closed.
     ///
     /// # Errors
     /// [`Error::SignalConflict`] when its id was recorded with other content, [`Error::Store`] when it could not be
     /// written (the message says what is known), [`Error::Closed`].
-    pub async fn record(&self, signal: Signal) -> Result<bool> {
+    pub async fn record(&self, signal: impl Into<Record>) -> Result<bool> {
         let results = self.record_lines(vec![Lines::of(vec![signal])?]).await?;
         results.into_iter().next().unwrap_or_else(|| Err(lost()))
     }
@@ -261,8 +266,9 @@ impl FeedbackStore {
     ///
     /// # Errors
     /// As a whole only when nothing of it was stored: the write failed, or a signal is too long to be one.
-    pub async fn record_all(&self, signals: Vec<Signal>) -> Result<Vec<Result<bool>>> {
-        self.record_lines(written(signals)?).await
+    pub async fn record_all(&self, signals: Vec<impl Into<Record>>) -> Result<Vec<Result<bool>>> {
+        let lines = written(signals.into_iter().map(Into::into).collect())?;
+        self.record_lines(lines).await
     }
 
     /// [`FeedbackStore::record_all`] of signals that were written down before, in order. The writing begins at once,
@@ -277,12 +283,21 @@ impl FeedbackStore {
 
     /// Closes a signal by hand. `false` when it is unknown or closed already: the first closing stands.
     ///
-    /// Without `profit_percent`, the profit is that of leaving at `exit_price`; without both, that of leaving at the
-    /// barrier the outcome names, else 0. The writing begins at once, whether the future is polled or not.
+    /// Without a profit, it is that of leaving at the exit price; without both, that of leaving at the barrier that the outcome
+    /// names. The writing begins at once, whether the future is polled or not.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for an outcome of `ACTIVE`, an impossible number, or what contradicts itself, such as a
-    /// success with a loss; [`Error::Store`], [`Error::Closed`].
+    /// [`Error::InvalidArgument`] for an outcome of `ACTIVE`, an impossible number, a time before the signal or in the future, or
+    /// what contradicts itself ([`Claim::closing`], [`Closing::check`]); [`Error::Store`], [`Error::Closed`].
+    pub fn close_by_hand(&self, request: CloseRequest) -> impl Future<Output = Result<bool>> + Send + use<> {
+        let sent = request.check().and_then(|()| self.send(vec![Change::Close(request)]));
+        async move { Ok(!sent?.closed().await?.is_empty()) }
+    }
+
+    /// [`Self::close_by_hand`] at `now_ms`.
+    ///
+    /// # Errors
+    /// As [`Self::close_by_hand`].
     pub fn close_signal(
         &self,
         id: &str,
@@ -291,9 +306,8 @@ impl FeedbackStore {
         profit_percent: Option<f64>,
         now_ms: i64,
     ) -> impl Future<Output = Result<bool>> + Send + use<> {
-        let request = CloseRequest { id: id.to_owned(), outcome, exit_price, profit_percent, now_ms };
-        let sent = request.check().and_then(|()| self.send(vec![Change::Close(request)]));
-        async move { Ok(!sent?.closed().await?.is_empty()) }
+        let claim = Claim { outcome, exit_price, profit_percent };
+        self.close_by_hand(CloseRequest { id: id.to_owned(), claim, closed_ms: None, now_ms })
     }
 
     /// A signal and its end, if it has one; `None` when the id is unknown.
@@ -516,7 +530,7 @@ fn lost() -> Error {
 }
 
 /// Writes signals down, on all cores where there are many.
-fn written(mut signals: Vec<Signal>) -> Result<Vec<Lines>> {
+fn written(mut signals: Vec<Record>) -> Result<Vec<Lines>> {
     let threads = scan::cores().min(signals.len() / WORTH_A_THREAD + 1);
     if threads == 1 {
         return Ok(vec![Lines::of(signals)?]);

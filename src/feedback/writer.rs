@@ -1,16 +1,16 @@
 //! The one thread of an open store that writes: it takes what has queued up, checks it against the log as it is now, and
 //! appends it in one write and one sync. So a hundred callers share one sync.
 
-use super::ClosedSignal;
 use super::ahead::Ahead;
 use super::by_hand::CloseRequest;
 use super::compact::{self, Compaction};
 use super::index::Hit;
 use super::journal::{Journal, Turns};
 use super::line::{self, Facts, Key, KeyHasher};
+use super::{ClosedSignal, StoreOptions};
 use crate::barrier::Levels;
 use crate::error::{self, Error, Result};
-use crate::signal::{Closing, Record, Signal};
+use crate::signal::{Closing, Record};
 use crate::time::Tz;
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
@@ -91,13 +91,18 @@ impl Lines {
     ///
     /// # Errors
     /// [`Error::InvalidSignal`] for one that is too long.
-    pub fn of(signals: Vec<Signal>) -> Result<Self> {
-        NewLine::all(signals.into_iter().map(|signal| Record { signal, closing: None })).map(Self)
+    pub fn of(signals: Vec<impl Into<Record>>) -> Result<Self> {
+        NewLine::all(signals.into_iter().map(Into::into)).map(Self)
     }
 
     /// How many there are.
     pub fn count(&self) -> usize {
         self.0.len()
+    }
+
+    /// Has one of them ended?
+    pub fn has_closed(&self) -> bool {
+        self.0.iter().any(|line| line.facts.closing.is_some())
     }
 
     pub fn into_changes(self) -> impl Iterator<Item = Change> {
@@ -138,6 +143,8 @@ pub struct Writer {
     journal: Arc<dyn Journal>,
     turns: Box<dyn Turns>,
     zone: Tz,
+    /// Of a round trip, in percent.
+    costs_percent: f64,
     /// The lines of the batch before, empty.
     room: Vec<u8>,
 }
@@ -186,8 +193,9 @@ fn next_batch(waiting: &mut VecDeque<Job>, most: usize) -> Vec<Changes> {
 }
 
 impl Writer {
-    pub fn new(journal: Arc<dyn Journal>, turns: Box<dyn Turns>, zone: Tz) -> Self {
-        Self { journal, turns, zone, room: Vec::new() }
+    pub fn new(journal: Arc<dyn Journal>, turns: Box<dyn Turns>, options: &StoreOptions) -> Self {
+        let (zone, costs_percent) = (options.timezone, options.fee_bps / 100.0);
+        Self { journal, turns, zone, costs_percent, room: Vec::new() }
     }
 
     /// Works until the last sender is gone and the queue is empty.
@@ -301,9 +309,9 @@ impl Writer {
                     closed_ms: hit.exit.time_ms,
                 })
             }),
-            Change::Close(request) => {
-                self.close(Key::of(&request.id), Some(&request.id), staged, |levels| request.closing(levels))
-            }
+            Change::Close(request) => self.close(Key::of(&request.id), Some(&request.id), staged, |levels| {
+                request.closing(levels, self.costs_percent)
+            }),
         }
     }
 
@@ -312,12 +320,21 @@ impl Writer {
             staged.add(line.facts.borrowed(), line.bytes());
             return Ok(Verdict::Recorded);
         };
-        let signal = self.read_back(line)?.signal;
-        if let Some(field) = before.signal.first_difference(&signal) {
+        let Record { signal, closing } = self.read_back(line)?;
+        let closings = before.closing.zip(closing);
+        let differs = before.signal.first_difference(&signal);
+        if let Some(field) = differs.or_else(|| closings.and_then(|(first, closing)| first.first_difference(&closing)))
+        {
             return Err(Error::SignalConflict { id: signal.id, field });
         }
-        staged.vouched = true;
-        Ok(Verdict::Known)
+        match closing {
+            // It was open, and keeps the features that it was recorded with.
+            Some(closing) if before.closing.is_none() => self.close(line.facts.key, None, staged, |_| Ok(closing)),
+            _ => {
+                staged.vouched = true;
+                Ok(Verdict::Known)
+            }
+        }
     }
 
     fn import<'a>(&self, line: &'a NewLine, staged: &mut Staged<'a>) -> Result<Verdict> {

@@ -3,16 +3,20 @@
 //! Both spellings of every key are read (`entryPrice` from JavaScript, `entry_price` from the files of the system that
 //! came before); the snake_case one is written. Keys that mean nothing here are kept and written back as they came.
 
+mod claim;
+mod fields;
 mod indicators;
 mod read;
 mod write;
 
+pub use claim::Claim;
 pub use indicators::Indicators;
-pub use read::Source;
+pub use read::{Source, Update};
 
 use crate::barrier::{Direction, Levels, Outcome};
 use crate::error::{Error, Result, shown};
 use crate::symbol::{Market, Symbol, Timeframe};
+use crate::time::format_iso;
 use serde_json::{Map, Value};
 
 /// The longest signal id accepted, in bytes.
@@ -80,6 +84,13 @@ pub struct Record {
     pub closing: Option<Closing>,
 }
 
+/// An open one.
+impl From<Signal> for Record {
+    fn from(signal: Signal) -> Self {
+        Self { signal, closing: None }
+    }
+}
+
 impl Signal {
     /// What it was given for.
     pub fn market(&self) -> Market {
@@ -129,6 +140,18 @@ impl Levels {
         check_levels(direction, Some(entry), stop_loss, take_profit)?;
         Ok(Self { direction, entry, stop_loss, take_profit, since_ms: i64::MIN, expires_ms: None })
     }
+
+    /// Refuses an end before the beginning.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSignal`] naming both times.
+    pub fn check_end(&self, closed_ms: i64) -> Result<()> {
+        if closed_ms >= self.since_ms {
+            return Ok(());
+        }
+        let value = format!("{}, and it was given at {}", format_iso(closed_ms), format_iso(self.since_ms));
+        wrong("closedAt", "must not be before the signal was given", value)
+    }
 }
 
 fn wrong<T>(field: &'static str, problem: &'static str, value: impl std::fmt::Display) -> Result<T> {
@@ -157,9 +180,4 @@ fn check_levels(direction: Direction, entry: Option<f64>, stop: Option<f64>, tar
 }
 
 /// What an outcome may be, phrased for an error.
-pub const OUTCOMES: &str = "must be one of TOOK_PROFIT, STOPPED_OUT, SUCCESS, FAILURE, ACTIVE";
-
-/// The profit of a closing that names neither profit nor exit: that of the barrier it names, else 0.
-pub fn assumed_profit(levels: &Levels, outcome: Outcome, exit_price: Option<f64>) -> f64 {
-    exit_price.or(levels.level_of(outcome)).map_or(0.0, |exit| levels.profit_percent(exit))
-}
+const OUTCOMES: &str = "must be one of TOOK_PROFIT, STOPPED_OUT, SUCCESS, FAILURE, ACTIVE";
