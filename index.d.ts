@@ -76,7 +76,7 @@ interface SnakeLevels {
   expires_at?: Time | null
 }
 
-interface SignalFacts {
+interface SignalFacts extends SignalEnd {
   /** Unique, 1 to 256 bytes. */
   id: string
   /** `BTC/USDT` and `BTCUSDT` are one symbol. One of `pair` and `symbol` must be there. */
@@ -89,24 +89,55 @@ interface SignalFacts {
   timestamp: Time
   /** Default `1h`. */
   timeframe?: Timeframe
-  /** What the backend knew at entry; numbers (nested ones too) can be learned from, missing ones are fine. */
+  /**
+   * What the backend knew at entry, as many as there are, all of them kept. Numbers can be learned from, nested ones too, and so
+   * can `true`, `false` and numbers written as text; other texts are kept with the signal. Missing ones are fine.
+   */
   indicators?: object | null
 }
 
-/** How a signal ended, told by hand. */
+/**
+ * How a signal ended that is recorded with its end, which is how history gets in. Without `outcome`, or with `ACTIVE`, it is
+ * open; else `closedAt` must be there, and what {@link OutcomeUpdate} asks for. A `status` that names an outcome counts as
+ * `outcome`. Keys in camelCase or in snake_case.
+ */
+export interface SignalEnd {
+  /** As what; `ACTIVE`, null or missing while it is open. A HOLD never ends. */
+  outcome?: Outcome | (string & {}) | null
+  /** See {@link OutcomeUpdate}. */
+  exitPrice?: number | null
+  /** The same in snake_case. */
+  exit_price?: number | null
+  /** See {@link OutcomeUpdate}. What is said of a signal that is open is not kept. */
+  profitLossPercent?: number | null
+  /** The same in snake_case. */
+  profit_loss_percent?: number | null
+  /** When it ended: not before its `timestamp`, nor in the future. */
+  closedAt?: Time | null
+  /** The same in snake_case. */
+  closed_at?: Time | null
+}
+
+/** How a signal ended, told by hand. The keys may be in snake_case too. */
 export interface OutcomeUpdate {
   /** As it was recorded. */
   signalId: string
   /**
-   * As what it closes. `SUCCESS` goes with a profit above 0, `FAILURE` with none, `TOOK_PROFIT` with no loss; a stop may have
-   * been trailed into profit. Without price and profit, `SUCCESS` and `FAILURE` are stored with a profit of 0, the other two
-   * with that of the level they name, which the signal must have.
+   * As what it closes. `SUCCESS` goes with a profit above 0, `FAILURE` with none, and one of `exitPrice` and `profitLossPercent`
+   * must say so; `TOOK_PROFIT` goes with no loss, and a stop may have been trailed into profit. Without price and profit, these
+   * two are stored with that of the level they name, which the signal must have.
    */
   outcome: Exclude<Outcome, 'ACTIVE'>
   /** A price, finite and above 0. */
-  exitPrice?: number
-  /** Percent of the entry price, before costs; negative for a loss. It must not contradict `exitPrice`. */
-  profitLossPercent?: number
+  exitPrice?: number | null
+  /**
+   * Percent of the entry price, before costs; negative for a loss. It is the change of the price, not of the margin: with
+   * leverage, divide by it. It must not contradict `exitPrice` by more than costs: one percentage point, or the configured
+   * `fee_bps` where those are more, each in proportion to the exit price. Of a BUY it is not below -100, of a SELL not above 100.
+   */
+  profitLossPercent?: number | null
+  /** When it ended: not before its `timestamp`, nor in the future. Default: now. */
+  closedAt?: Time | null
 }
 
 /** A closed candle: `[openMs, open, high, low, close, volume]`, or an object. Prices finite and above 0, `volume` in the base asset. */
@@ -551,7 +582,8 @@ export declare class FeedbackTracker {
   shouldCloseSignal(signal: SignalLevels, currentPrice: number): CloseDecision
   /**
    * Records a signal, with the features of the market at its entry when its candles are stored. Resolves `true` once it
-   * is safe at the configured durability, also when the same signal was recorded before.
+   * is safe at the configured durability, also when the same signal was recorded before. One that comes with its end (see
+   * {@link SignalEnd}) is recorded closed, and counts and teaches as such; so is one that was recorded open before.
    *
    * Rejects with `ERR_INVALID_SIGNAL`, `ERR_INVALID_ARGUMENT`, `ERR_SIGNAL_CONFLICT` when the id was recorded with other
    * content, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
@@ -565,7 +597,8 @@ export declare class FeedbackTracker {
   recordSignals(signals: readonly SignalInput[]): Promise<number>
   /**
    * Closes a signal by hand. Resolves `false` when it is unknown or already closed: the first outcome stands.
-   * Without `profitLossPercent` the profit follows from `exitPrice`, or from the barrier that the outcome names.
+   * Without `profitLossPercent` the profit follows from `exitPrice`, or from the barrier that the outcome names. What ended
+   * before now says when, as `closedAt`.
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, also for what contradicts itself (see {@link OutcomeUpdate}), `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */

@@ -174,11 +174,11 @@ test('a price older than one already seen closes nothing', async () => {
   expect(await feedbackTracker.onPrice('BTCUSDT', 104, NOW + 1)).toHaveLength(1)
 })
 
-test('of two spellings of a level the snake_case one counts, as when it is recorded', async () => {
+test('of two spellings of a level the one that is not null counts, as when it is recorded', async () => {
   const { feedbackTracker } = newLoop()
-  const both: SignalInput = buy('both', { stopLoss: 98, stop_loss: 90 })
+  const both: SignalInput = buy('both', { stopLoss: null, stop_loss: 90 })
   expect(feedbackTracker.shouldCloseSignal(both, 95).shouldClose).toBe(false)
-  expect(feedbackTracker.shouldCloseSignal({ ...both, stop_loss: null }, 95).shouldClose).toBe(true)
+  expect(feedbackTracker.shouldCloseSignal({ ...both, stopLoss: 98, stop_loss: null }, 95).shouldClose).toBe(true)
   await feedbackTracker.recordSignal(both)
   expect(await feedbackTracker.onPrice('BTCUSDT', 95)).toEqual([])
   expect(await feedbackTracker.onPrice('BTCUSDT', 90)).toMatchObject([{ id: 'both', outcome: 'STOPPED_OUT' }])

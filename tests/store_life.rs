@@ -11,9 +11,9 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::json;
 use signalloop::barrier::Outcome;
-use signalloop::feedback::{StatsFilter, StoreOptions, Tick};
+use signalloop::feedback::{CloseRequest, StatsFilter, StoreOptions, Tick};
 use signalloop::market::Candle;
-use signalloop::signal::Signal;
+use signalloop::signal::{Claim, Closing, Record, Signal};
 use signalloop::symbol::Symbol;
 use std::collections::BTreeMap;
 
@@ -24,6 +24,8 @@ on_both!(
     a_batch_tells_each_signal_its_own_result,
     the_first_closing_stands,
     a_closing_that_cannot_be_is_refused,
+    a_closing_has_its_own_time,
+    what_comes_with_its_end_is_recorded_closed,
     prices_close_what_they_hit_in_order_and_once,
     a_stale_price_closes_nothing,
     candles_close_by_their_high_and_low_and_make_up_for_missed_prices,
@@ -81,7 +83,10 @@ async fn a_closing_that_cannot_be_is_refused(home: Home) {
         (Outcome::Success, Some(0.0), None, T0),
         (Outcome::Success, Some(f64::NAN), None, T0),
         (Outcome::Success, None, Some(f64::INFINITY), T0),
-        (Outcome::Success, None, None, 12),
+        (Outcome::Success, None, Some(1.0), 12),
+        (Outcome::Success, None, None, T0),
+        (Outcome::Failure, None, None, T0),
+        (Outcome::StoppedOut, Some(98.0), Some(-400.0), T0),
     ];
     for (outcome, exit, profit, now) in cases {
         assert_eq!(
@@ -91,6 +96,66 @@ async fn a_closing_that_cannot_be_is_refused(home: Home) {
     }
     assert_eq!(store.on_price(&btc(), f64::NAN, T0).await.unwrap_err().code(), "ERR_INVALID_ARGUMENT");
     assert_eq!(store.open_signals(None).unwrap().len(), 1);
+}
+
+/// A take profit, at a time of its own.
+fn request(id: &str, closed_ms: i64) -> CloseRequest {
+    let claim = Claim { outcome: Outcome::TookProfit, exit_price: Some(110.5), profit_percent: None };
+    CloseRequest { id: id.to_owned(), claim, closed_ms: Some(closed_ms), now_ms: T0 + 365 * 24 * HOUR }
+}
+
+async fn a_closing_has_its_own_time(home: Home) {
+    let store = home.open();
+    store.record(buy("a")).await.unwrap();
+    for (closed_ms, said) in [
+        (T0 - 1, ["2023-11-14T22:13:19.999Z", "2023-11-14T22:13:20.000Z"]),
+        (T0 + 366 * 24 * HOUR, ["2024-11-14T22:13:20.000Z", "2024-11-13T22:13:20.000Z"]),
+    ] {
+        let error = store.close_by_hand(request("a", closed_ms)).await.unwrap_err();
+        let text = error.to_string();
+        assert!(error.code() == "ERR_INVALID_ARGUMENT" && text.contains("`closedAt`"), "{text}");
+        assert!(said.iter().all(|time| text.contains(time)), "{text}");
+    }
+    assert_eq!(store.open_signals(None).unwrap().len(), 1);
+    assert!(store.close_by_hand(request("a", T0 + HOUR)).await.unwrap());
+    assert!(!store.close_by_hand(request("a", T0 + HOUR)).await.unwrap());
+    for store in [&store, &home.open()] {
+        assert_eq!(store.get("a").unwrap().unwrap().closing.unwrap().closed_ms, T0 + HOUR);
+    }
+}
+
+async fn what_comes_with_its_end_is_recorded_closed(home: Home) {
+    let store = home.open();
+    let closing =
+        |outcome, profit_percent, closed_ms| Some(Closing { outcome, exit_price: None, profit_percent, closed_ms });
+    let won = Record { signal: buy("won"), closing: closing(Outcome::TookProfit, 10.0, T0 + HOUR) };
+    let lost = Record { signal: buy("lost"), closing: closing(Outcome::StoppedOut, -5.0, T0 + 2 * HOUR) };
+    // One of them is known, as open; another comes twice in a batch, first open.
+    assert!(store.record(buy("lost")).await.unwrap());
+    let twice = Record { signal: buy("twice"), closing: closing(Outcome::Success, 1.0, T0 + 3 * HOUR) };
+    let batch = vec![won.clone(), lost.clone(), buy("twice").into(), twice.clone(), buy("open").into()];
+    assert!(store.record_all(batch).await.unwrap().into_iter().all(|result| result.unwrap()));
+    for store in [&store, &home.open()] {
+        for record in [&won, &lost, &twice] {
+            assert_eq!(store.get(&record.signal.id).unwrap().as_ref(), Some(record));
+        }
+        let figures = store.stats(&StatsFilter::default()).unwrap().figures;
+        assert_eq!(
+            (figures.total, figures.closed, figures.successes, figures.failures, figures.active),
+            (4, 3, 2, 1, 1)
+        );
+        // The same again, with its end and without, is known; another end is a conflict.
+        assert!(store.record(won.clone()).await.unwrap() && store.record(won.signal.clone()).await.unwrap());
+        let other = Record { closing: closing(Outcome::TookProfit, 9.0, T0 + HOUR), ..won.clone() };
+        let error = store.record(other).await.unwrap_err();
+        assert!(error.code() == "ERR_SIGNAL_CONFLICT" && error.to_string().contains("profitLossPercent"), "{error}");
+        assert!(!store.close_by_hand(request("lost", T0 + HOUR)).await.unwrap());
+    }
+    let closed = store.on_price(&btc(), 90.0, T0 + 4 * HOUR).await.unwrap();
+    assert_eq!(closed.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["open"]);
+    let order: Vec<_> =
+        store.ended(&StatsFilter::default()).unwrap().into_iter().map(|ended| ended.closed_ms).collect();
+    assert_eq!(order, [T0 + HOUR, T0 + 2 * HOUR, T0 + 3 * HOUR, T0 + 4 * HOUR]);
 }
 
 async fn prices_close_what_they_hit_in_order_and_once(home: Home) {

@@ -1,7 +1,7 @@
 //! What is kept for each environment: a Node thread, or the module loaded anew, as Jest does.
 
 use super::promises::Promises;
-use super::values::Stringify;
+use super::signals::Signals;
 use napi::bindgen_prelude::Env;
 use std::rc::Rc;
 
@@ -9,8 +9,8 @@ use std::rc::Rc;
 pub struct Environment {
     /// Its promises.
     pub promises: Promises,
-    /// Its way to JSON.
-    pub stringify: Stringify,
+    /// Its way to read signals.
+    pub signals: Signals,
 }
 
 /// The environment of a call.
@@ -18,7 +18,7 @@ pub fn of(env: &Env) -> napi::Result<Rc<Environment>> {
     if let Some(known) = env.get_instance_data::<Rc<Environment>>()? {
         return Ok(known.clone());
     }
-    let new = Rc::new(Environment { promises: Promises::new(env)?, stringify: Stringify::new(env)? });
+    let new = Rc::new(Environment { promises: Promises::new(env)?, signals: Signals::new(env)? });
     env.set_instance_data(new.clone(), (), |_| ())?;
     Ok(new)
 }

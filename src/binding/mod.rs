@@ -8,6 +8,7 @@ mod predictor;
 mod promises;
 mod scheduler;
 mod signal_loop;
+mod signals;
 mod tracker;
 mod types;
 mod values;

@@ -2,20 +2,19 @@
 
 use super::errors::{Code, sync};
 use super::promises::{Elsewhere, call, done, elsewhere, promise, spawned};
+use super::signals::{self, Json};
 use super::types::{
     Assessment, CloseDecision, ClosedSignal, Compaction, ImportReport, Pattern, PerformanceStats, Recovery,
 };
 use super::values;
-use crate::barrier::{Direction, Levels, Outcome};
+use crate::barrier::{Direction, Levels};
 use crate::engine::{Histories, SignalLoop, should_close};
-use crate::error::{Error, Result, guard, shown};
+use crate::error::{Error, Result, guard};
 use crate::feedback::{Lines, StatsFilter, Tick};
-use crate::signal::{OUTCOMES, Signal, Source};
 use crate::symbol::{Symbol, Timeframe};
 use crate::time::{Tz, now_ms};
-use napi::bindgen_prelude::{Env, JsObjectValue, JsValue, Object, PromiseRaw, Unknown};
+use napi::bindgen_prelude::{Env, PromiseRaw, Unknown};
 use napi_derive::napi;
-use serde_json::{Map, Value};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -37,75 +36,35 @@ impl FeedbackTracker {
         Self { core }
     }
 
-    fn read(&self, env: &Env, signal: Unknown<'_>, source: Source) -> Result<Signal> {
-        let zone = self.core.config().timezone;
-        let text = values::signal_text(env, &signal);
-        if let Some(signal) = text.and_then(|text| Signal::from_text(&text, source, zone).ok()) {
-            return Ok(signal);
-        }
-        // What is wrong with it is told of the value itself.
-        told(values::to_json(signal)?, source, zone)
+    fn zone(&self) -> Tz {
+        self.core.config().timezone
     }
 
-    /// The signals of an array written down on other threads, a slice on each; `None` when they have to be read one by one.
-    fn written(&self, env: &Env, signals: &Unknown<'_>) -> Result<Option<Vec<Elsewhere<Lines>>>> {
-        let Some(slices) = values::SignalTexts::of(env, signals) else { return Ok(None) };
-        let histories = Arc::new(Histories::default());
-        let write = |text: String| {
-            let (core, histories) = (self.core.clone(), histories.clone());
-            spawned(async move { core.write_down(&text, &histories) })
+    /// The signals of an array written down on other threads, a slice on each.
+    fn written(&self, env: &Env, signals: &Unknown<'_>) -> Result<Vec<Elsewhere<Lines>>> {
+        let (zone, histories) = (self.zone(), Arc::new(Histories::default()));
+        let write = |slice: Result<Json>| {
+            let (slice, core, histories) = (slice?, self.core.clone(), histories.clone());
+            Ok(spawned(async move { core.write_down(slice.records(zone)?, &histories) }))
         };
         // Each slice is on its way while the next is being made into text.
-        Ok(slices.map(|text| text.map(write)).collect())
+        signals::slices(env, signals)?.map(write).collect()
     }
-
-    fn read_all(&self, signals: Value) -> Result<Vec<Signal>> {
-        match signals {
-            Value::Array(items) => {
-                let zone = self.core.config().timezone;
-                items.into_iter().map(|item| told(item, Source::Caller, zone)).collect()
-            }
-            other => Err(Error::argument("signals", "must be an array of signals", other)),
-        }
-    }
-}
-
-/// A signal that was read value by value. All in it that is no Unicode has become the same character: ids of which two would be
-/// one are refused.
-fn told(value: Value, source: Source, zone: Tz) -> Result<Signal> {
-    let signal = Signal::from_value(value, source, zone)?;
-    if signal.id.contains(char::REPLACEMENT_CHARACTER) {
-        let (field, problem) = ("id", "must be Unicode text, without lone surrogates");
-        return Err(Error::InvalidSignal { field, problem, value: shown(&signal.id) });
-    }
-    Ok(signal)
-}
-
-/// Members of a signal that decide whether it closes, read one by one: a tick must not pay for the rest of the object.
-fn levels(signal: &Object<'_>) -> Result<Option<Levels>> {
-    let mut map = Map::new();
-    for name in Signal::LEVEL_KEYS {
-        let value: Unknown<'_> =
-            signal.get_named_property(name).map_err(|e| values::unreadable(signal.value().env, "signal", &e))?;
-        if !values::is_missing(&value) {
-            map.insert(name.to_owned(), values::to_json(value)?);
-        }
-    }
-    Signal::levels_of(map)
 }
 
 /// The rule of [`FeedbackTracker::should_close_signal`], for which no loop is needed.
 #[napi(skip_typescript)]
-pub fn should_close_signal(signal: Unknown<'_>, current_price: Unknown<'_>) -> napi::Result<CloseDecision, Code> {
+pub fn should_close_signal(
+    env: &Env,
+    signal: Unknown<'_>,
+    current_price: Unknown<'_>,
+) -> napi::Result<CloseDecision, Code> {
     sync(|| {
         let price = values::price("currentPrice", current_price)?;
-        let object = match signal.get_type() {
-            // SAFETY: its type was just checked, on the JavaScript thread it came on.
-            Ok(napi::ValueType::Object) => unsafe { signal.cast::<Object<'_>>() }
-                .map_err(|e| Error::argument("signal", "could not be read", e.reason.clone()))?,
-            _ => return Err(Error::argument("signal", "must be an object", values::to_json(signal)?)),
-        };
-        Ok(should_close(levels(&object)?.as_ref(), price, now_ms()).into())
+        if !matches!(signal.get_type(), Ok(napi::ValueType::Object)) {
+            return Err(Error::argument("signal", "must be an object", values::to_json(signal)?));
+        }
+        Ok(should_close(signals::levels(env, &signal)?.as_ref(), price, now_ms()).into())
     })
 }
 
@@ -135,14 +94,16 @@ impl FeedbackTracker {
     #[napi(ts_args_type = "signal: SignalLevels, currentPrice: number")]
     pub fn should_close_signal(
         &self,
+        env: &Env,
         signal: Unknown<'_>,
         current_price: Unknown<'_>,
     ) -> napi::Result<CloseDecision, Code> {
-        should_close_signal(signal, current_price)
+        should_close_signal(env, signal, current_price)
     }
 
     /// Records a signal, with the features of the market at its entry when its candles are stored. Resolves `true` once it
-    /// is safe at the configured durability, also when the same signal was recorded before.
+    /// is safe at the configured durability, also when the same signal was recorded before. One that comes with its end (see
+    /// {@link SignalEnd}) is recorded closed, and counts and teaches as such; so is one that was recorded open before.
     ///
     /// Rejects with `ERR_INVALID_SIGNAL`, `ERR_INVALID_ARGUMENT`, `ERR_SIGNAL_CONFLICT` when the id was recorded with other
     /// content, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
@@ -150,7 +111,7 @@ impl FeedbackTracker {
     pub fn record_signal<'env>(&self, env: &'env Env, signal: Unknown<'_>) -> napi::Result<PromiseRaw<'env, bool>> {
         promise(env, || {
             let call = self.core.begin()?;
-            Ok(match self.core.try_record(self.read(env, signal, Source::Caller)?)? {
+            Ok(match self.core.try_record(signals::record(env, &signal, self.zone())?)? {
                 Ok(recorded) => Box::pin(recorded),
                 Err(signal) => {
                     let core = self.core.clone();
@@ -170,13 +131,8 @@ impl FeedbackTracker {
     pub fn record_signals<'env>(&self, env: &'env Env, signals: Unknown<'_>) -> napi::Result<PromiseRaw<'env, u32>> {
         call(env, &self.core, || {
             let core = self.core.clone();
-            let written = self.written(env, &signals)?;
-            let read = if written.is_none() { self.read_all(values::to_json(signals)?)? } else { Vec::new() };
+            let parts = self.written(env, &signals)?;
             Ok(async move {
-                let Some(parts) = written else {
-                    let count = read.len() as u32;
-                    return core.record(read).await.map(|()| count);
-                };
                 let mut lines = Vec::with_capacity(parts.len());
                 for part in parts {
                     lines.push(part.await?);
@@ -188,40 +144,24 @@ impl FeedbackTracker {
     }
 
     /// Closes a signal by hand. Resolves `false` when it is unknown or already closed: the first outcome stands.
-    /// Without `profitLossPercent` the profit follows from `exitPrice`, or from the barrier that the outcome names.
+    /// Without `profitLossPercent` the profit follows from `exitPrice`, or from the barrier that the outcome names. What ended
+    /// before now says when, as `closedAt`.
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, also for what contradicts itself (see {@link OutcomeUpdate}), `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(ts_args_type = "update: OutcomeUpdate", ts_return_type = "Promise<boolean>")]
     pub fn update_outcome<'env>(&self, env: &'env Env, update: Unknown<'_>) -> napi::Result<PromiseRaw<'env, bool>> {
         promise(env, || {
             let call = self.core.begin()?;
-            let mut map = values::to_map("update", update, &[])?;
-            let text = |value: &Value| value.as_str().filter(|id| !id.is_empty()).map(str::to_owned);
-            let id = values::option(&mut map, "signalId", "must be the id of a signal", text)?
-                .ok_or_else(|| Error::argument("signalId", "must be the id of a signal", "nothing"))?;
-            let outcome =
-                values::option(&mut map, "outcome", OUTCOMES, |value| serde_json::from_value(value.clone()).ok())?
-                    .ok_or_else(|| Error::argument("outcome", OUTCOMES, "nothing"))?;
-            if outcome == Outcome::Active {
-                return Err(Error::argument(
-                    "outcome",
-                    "must be an end: TOOK_PROFIT, STOPPED_OUT, SUCCESS or FAILURE",
-                    "ACTIVE",
-                ));
-            }
-            let price = |value: &Value| value.as_f64().filter(|price| *price > 0.0);
-            let exit = values::option(&mut map, "exitPrice", "must be a finite price above 0", price)?;
-            let profit =
-                values::option(&mut map, "profitLossPercent", "must be a finite number of percent", Value::as_f64)?;
-            values::no_more(&map)?;
-            if let Some(closed) = self.core.try_close_signal(id.clone(), outcome, exit, profit)? {
-                return Ok(Box::pin(closed));
-            }
-            let core = self.core.clone();
-            Ok(elsewhere(async move {
-                let _under_way = call;
-                core.close_signal(&id, outcome, exit, profit).await
-            }))
+            Ok(match self.core.try_close_signal(signals::update(env, &update, self.zone())?)? {
+                Ok(closed) => Box::pin(closed),
+                Err(update) => {
+                    let core = self.core.clone();
+                    elsewhere(async move {
+                        let _under_way = call;
+                        core.close_signal(update).await
+                    })
+                }
+            })
         })
     }
 
@@ -410,7 +350,7 @@ impl FeedbackTracker {
     pub fn assess<'env>(&self, env: &'env Env, signal: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Assessment>> {
         promise(env, || {
             let call = self.core.begin()?;
-            let question = self.read(env, signal, Source::Question { now_ms: self.core.now_ms() })?;
+            let question = signals::question(env, &signal, self.core.now_ms(), self.zone())?;
             Ok(match self.core.try_assess(question)? {
                 Ok(assessment) => done(assessment.into()),
                 Err(question) => {

@@ -1,17 +1,13 @@
 //! JavaScript values read with care: what napi would turn into a silent 0 is an error that names the argument.
 
-use super::environment::{self, Environment};
 use crate::error::{Error, Result};
 use crate::feedback::Tick;
 use crate::market::Candle;
 use crate::symbol::{Market, Spellings, Symbol, Timeframe};
 use crate::time;
 use napi::ValueType;
-use napi::bindgen_prelude::{
-    Env, Float64ArraySlice, FnArgs, FromNapiValue, Function, FunctionRef, JsObjectValue, JsValue, Object, Unknown, sys,
-};
+use napi::bindgen_prelude::{Float64ArraySlice, FromNapiValue, JsObjectValue, JsValue, Object, Unknown, sys};
 use serde_json::{Map, Value};
-use std::rc::Rc;
 
 /// Values read of one argument; more would hold up the event loop, and a sparse array may claim billions.
 const MAX_VALUES: usize = 2_000_000;
@@ -141,93 +137,6 @@ fn date(value: Unknown<'_>) -> Result<Value> {
     Ok(if ms.is_finite() { number(ms) } else { Value::String("Invalid Date".to_owned()) })
 }
 
-/// JSON of a signal, or of a part of an array of them, by the engine's own `JSON.stringify`, which is several times faster
-/// than reading value by value. `undefined` where it would hide something (NaN, an Invalid Date and an infinity become
-/// `null`, which for a stop loss means none; what is inherited is left out), cannot be made at all, or says what no text in Rust
-/// can: half of a surrogate pair, which it escapes.
-const STRINGIFY: &str = "(value, from, to) => {
-  const odd = (v) =>
-    typeof v === 'number' ? v - v !== 0 : typeof v === 'object' && v !== null && !(v.valueOf() - 0 >= 0)
-  const plain = (s) => {
-    if (typeof s !== 'object' || s === null) return false
-    const prototype = Object.getPrototypeOf(s)
-    if (prototype !== null && Object.getPrototypeOf(prototype) !== null) return false
-    if (odd(s.confidence) || odd(s.timestamp)) return false
-    if (odd(s.entryPrice) || odd(s.stopLoss) || odd(s.takeProfit) || odd(s.expiresAt)) return false
-    return !(odd(s.entry_price) || odd(s.stop_loss) || odd(s.take_profit) || odd(s.expires_at))
-  }
-  try {
-    const part = from === null ? value : value.slice(from, to)
-    const text = (from === null ? plain(part) : part.every(plain)) ? JSON.stringify(part) : undefined
-    return text?.includes('\\\\ud') ? undefined : text
-  } catch {
-    return undefined
-  }
-}";
-
-/// Signals that a thread writes down at a time: less than a millisecond of work.
-const SLICE: u32 = 250;
-
-type Slice = FnArgs<(Unknown<'static>, Option<u32>, Option<u32>)>;
-
-/// See [`STRINGIFY`]; compiled once an environment.
-pub struct Stringify(FunctionRef<Slice, Unknown<'static>>);
-
-impl Stringify {
-    /// For one environment.
-    pub fn new(env: &Env) -> napi::Result<Self> {
-        env.run_script::<_, Function<'_, Slice, Unknown<'static>>>(STRINGIFY)?.create_ref().map(Self)
-    }
-
-    fn text(&self, env: &Env, value: &Unknown<'_>, range: Option<(u32, u32)>) -> Option<String> {
-        let (from, to) = range.unzip();
-        // SAFETY: the value lives as long as the call that it is passed to.
-        let value = unsafe { Unknown::from_raw_unchecked(value.value().env, value.raw()) };
-        let text =
-            self.0.borrow_back(env).and_then(|function| function.call(FnArgs { data: (value, from, to) })).ok()?;
-        plain_text(&text)
-    }
-}
-
-/// JSON of a signal; `None` where only [`to_json`] does it justice.
-pub fn signal_text(env: &Env, signal: &Unknown<'_>) -> Option<String> {
-    environment::of(env).ok()?.stringify.text(env, signal, None)
-}
-
-/// JSON of an array of signals, slice by slice; an item is `None` where only [`to_json`] does the slice justice.
-pub struct SignalTexts<'a> {
-    env: &'a Env,
-    environment: Rc<Environment>,
-    signals: &'a Unknown<'a>,
-    next: u32,
-    length: u32,
-}
-
-impl<'a> SignalTexts<'a> {
-    /// `None` when `signals` is not an array.
-    pub fn of(env: &'a Env, signals: &'a Unknown<'a>) -> Option<Self> {
-        if !signals.is_array().ok()? {
-            return None;
-        }
-        let array: Object<'_> = read(*signals).ok()?;
-        let length = array.get_array_length().ok()?;
-        Some(Self { env, environment: environment::of(env).ok()?, signals, next: 0, length })
-    }
-}
-
-impl Iterator for SignalTexts<'_> {
-    type Item = Option<String>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.next >= self.length {
-            return None;
-        }
-        let from = self.next;
-        self.next = from.saturating_add(SLICE);
-        Some(self.environment.stringify.text(self.env, self.signals, Some((from, self.next))))
-    }
-}
-
 /// An object argument as a JSON map; a missing one is empty. Only members of these names may be functions, which are left
 /// out: elsewhere one would count as missing.
 pub fn to_map(argument: &'static str, value: Unknown<'_>, functions: &[&str]) -> Result<Map<String, Value>> {
@@ -283,11 +192,6 @@ pub fn text(argument: &'static str, value: Unknown<'_>) -> Result<String> {
     }
 }
 
-/// A plain string; `None` for anything else.
-fn plain_text(value: &Unknown<'_>) -> Option<String> {
-    matches!(value.get_type(), Ok(ValueType::String)).then(|| read(*value).ok()).flatten()
-}
-
 /// An optional text argument.
 pub fn optional_text(argument: &'static str, value: Unknown<'_>) -> Result<Option<String>> {
     if is_missing(&value) { Ok(None) } else { text(argument, value).map(Some) }
@@ -321,7 +225,7 @@ pub fn json_time(argument: &'static str, value: &Value) -> Result<i64> {
     ms.ok_or_else(|| Error::argument(argument, TIME, value))
 }
 
-const TIME: &str = "must be a Date, an ISO 8601 string or epoch milliseconds";
+const TIME: &str = time::EXPECTED;
 
 /// Prices of many pairs. A pair's name is normalised once, however often it comes.
 pub struct Ticks {

@@ -35,6 +35,8 @@ pub struct Assessment {
     pub closed: usize,
     /// How many outcomes of today they are worth.
     pub effective_sample_size: f64,
+    /// Indicators of the signal that it was not judged by: texts, and names that the model does not know.
+    pub unused_indicators: Vec<String>,
 }
 
 /// The learner of a loop.
@@ -68,7 +70,7 @@ impl SignalLoop {
         signal.features = tail.and_then(|tail| tail.entry_features(&signal));
         let case = question(&signal)?;
         self.learn_closings().await?;
-        self.assessment(&self.learning.learner.read(), &case)
+        self.assessment(&self.learning.learner.read(), &signal, &case)
     }
 
     /// [`Self::assess`] at once, where nothing need be waited for: no other thread, no file to be read. That is so for nearly
@@ -86,7 +88,7 @@ impl SignalLoop {
         let learner = self.learning.learner.try_read().filter(|learner| up_to_date && !learner.is_overdue());
         let (Some(learner), Some(tail)) = (learner, self.tail_in_memory(&market)) else { return Ok(Err(signal)) };
         signal.features = tail.and_then(|tail| tail.entry_features(&signal));
-        self.assessment(&learner, &question(&signal)?).map(Ok)
+        self.assessment(&learner, &signal, &question(&signal)?).map(Ok)
     }
 
     /// The rules found in the closed signals of a symbol, of a timeframe, or of all.
@@ -109,9 +111,12 @@ impl SignalLoop {
             .await
     }
 
-    fn assessment(&self, learner: &Learner, case: &Case) -> Result<Assessment> {
+    fn assessment(&self, learner: &Learner, signal: &Signal, case: &Case) -> Result<Assessment> {
         let margin = self.conservative_margin(&case.market)?;
-        Ok(assessment(learner, case, self.config().fee_bps, margin))
+        let numbers = case.indicators.iter().map(|(name, _)| name).filter(|name| !learner.model().looks_at(name));
+        let mut unused: Vec<String> = numbers.cloned().collect();
+        unused.extend(signal.indicators.texts().into_iter().map(|(name, _)| name));
+        Ok(Assessment { unused_indicators: unused, ..assessment(learner, case, self.config().fee_bps, margin) })
     }
 
     /// Brings the learner up to date with the store: outcomes of this and of other processes.
@@ -233,5 +238,6 @@ fn assessment(learner: &Learner, case: &Case, fee_bps: f64, margin: f64) -> Asse
         reasons,
         closed: learner.lessons().len(),
         effective_sample_size: model.effective(),
+        unused_indicators: Vec::new(),
     }
 }

@@ -63,9 +63,8 @@ impl SignalLoop {
     /// [`Error::InvalidSignal`] for one that is too long; those of the future are [`Self::record`]'s.
     pub fn try_record(
         self: &Arc<Self>,
-        signal: impl Into<Record>,
+        mut record: Record,
     ) -> Result<std::result::Result<impl Future<Output = Result<bool>> + use<>, Record>> {
-        let mut record = signal.into();
         self.check_given(std::slice::from_ref(&record))?;
         let in_memory = self.tail_in_memory(&record.signal.market());
         let enough = in_memory.filter(|tail| tail.as_ref().is_none_or(|tail| !tail.is_too_short_for(&record.signal)));
@@ -123,13 +122,12 @@ impl SignalLoop {
         }))
     }
 
-    /// Reads and checks a JSON array of signals, adds their features and writes them down, to be recorded with others by
-    /// [`Self::record_lines`]. `histories` are those of all that are recorded together.
+    /// Checks signals, adds their features and writes them down, to be recorded with others by [`Self::record_lines`].
+    /// `histories` are those of all that are recorded together.
     ///
     /// # Errors
-    /// [`Error::InvalidSignal`] or [`Error::InvalidArgument`] of the first that is wrong.
-    pub fn write_down(&self, text: &str, histories: &Histories) -> Result<Lines> {
-        let mut records = Record::given_array(text, self.config().timezone)?;
+    /// [`Error::InvalidSignal`] of the first that is wrong.
+    pub fn write_down(&self, mut records: Vec<Record>, histories: &Histories) -> Result<Lines> {
         self.check_given(&records)?;
         self.add_features(records.iter_mut().map(|record| &mut record.signal), histories);
         Lines::of(records)

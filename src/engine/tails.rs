@@ -285,7 +285,7 @@ mod tests {
         // One for which older candles are needed is not for the event loop.
         let old = Signal::from_value(signal("old", FIRST + 300 * HOUR), Source::Caller, Tz::UTC).unwrap();
         let new = Signal::from_value(signal("new", FIRST + 1049 * HOUR), Source::Caller, Tz::UTC).unwrap();
-        assert!(core.try_record(old).unwrap().is_err() && core.try_record(new).unwrap().is_ok());
+        assert!(core.try_record(old.into()).unwrap().is_err() && core.try_record(new.into()).unwrap().is_ok());
         core.close().await;
     }
 
@@ -315,7 +315,7 @@ mod tests {
             Signal::from_value(signal("a", core.now_ms() + hours * HOUR), Source::Caller, Tz::UTC).unwrap()
         };
         assert_eq!(core.record(vec![at(25)]).await.unwrap_err().code(), "ERR_INVALID_SIGNAL");
-        assert!(core.try_record(at(25)).is_err());
+        assert!(core.try_record(at(25).into()).is_err());
         core.record(vec![at(23)]).await.unwrap();
         core.close().await;
     }

@@ -261,20 +261,6 @@ impl End {
 }
 
 impl Signal {
-    /// The keys that [`Self::levels_of`] reads.
-    pub const LEVEL_KEYS: [&str; 10] = [
-        "signal_type",
-        "signalType",
-        "entry_price",
-        "entryPrice",
-        "stop_loss",
-        "stopLoss",
-        "take_profit",
-        "takeProfit",
-        "expires_at",
-        "expiresAt",
-    ];
-
     /// Reads and checks a signal, which must be an object. Naive times are read in `zone`.
     pub fn from_value(value: Value, source: Source, zone: Tz) -> Result<Self> {
         match value {
@@ -337,13 +323,12 @@ impl Signal {
         })
     }
 
-    /// The levels of an object that need not be a whole signal, by [`Self::LEVEL_KEYS`]. `None` for a HOLD. Prices of any
-    /// time may close them.
-    pub fn levels_of(object: Map<String, Value>, zone: Tz) -> Result<Option<Levels>> {
+    /// The levels of an object that need not be a whole signal. `None` for a HOLD. Prices of any time may close them.
+    pub fn levels_of(object: Map<String, Value>) -> Result<Option<Levels>> {
         let mut fields = Fields::from(object);
         let Some(direction) = fields.direction()? else { return Ok(None) };
         let prices = fields.prices(Some(direction))?;
-        let expires_ms = fields.time(Name::ExpiresAt, zone)?;
+        let expires_ms = fields.time(Name::ExpiresAt, Tz::UTC)?;
         let levels = prices.entry.map(|entry| Levels::checked(direction, entry, prices.stop_loss, prices.take_profit));
         Ok(levels.transpose()?.map(|levels| Levels { expires_ms, ..levels }))
     }
@@ -448,7 +433,10 @@ impl Update {
 const ENDS: &str = "must be an end: TOOK_PROFIT, STOPPED_OUT, SUCCESS or FAILURE";
 
 fn fields_of(text: &str) -> Result<Fields<'_>> {
-    serde_json::from_str(text).map_err(|e| Error::argument("signal", "must be an object", e))
+    serde_json::from_str(text).map_err(|_| match serde_json::from_str::<Value>(text) {
+        Ok(other) => Error::argument("signal", "must be an object", other),
+        Err(cause) => Error::argument("signal", "could not be read", cause),
+    })
 }
 
 #[cfg(test)]

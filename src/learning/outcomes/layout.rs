@@ -135,6 +135,11 @@ impl Layout {
         }
     }
 
+    /// Is there a column of an indicator of this name?
+    pub fn has(&self, indicator: &str) -> bool {
+        self.places.contains_key(indicator)
+    }
+
     /// The facts that come in views: indicators and features, each with the centre it is mirrored at.
     pub fn mirrored(&self) -> impl Iterator<Item = (&Fact, f64)> {
         self.columns.iter().filter_map(|column| match column.view {

@@ -271,6 +271,11 @@ impl OutcomeModel {
         self.reasons.give(&self.layout.see(case), &self.layout)
     }
 
+    /// Is an indicator of this name among those that it looks at?
+    pub fn looks_at(&self, indicator: &str) -> bool {
+        self.layout.has(indicator)
+    }
+
     /// How many outcomes of today the evidence is worth.
     pub fn effective(&self) -> f64 {
         self.effective
