@@ -93,6 +93,8 @@ const shouldCloseSignal = (signal, currentPrice) => {
 }
 
 const plainLevels = (signal) => {
+  // What `toJSON` says counts, as when the signal is recorded.
+  if (typeof signal.toJSON === 'function') return undefined
   const { signalType, entryPrice, stopLoss, takeProfit } = signal
   const plain = isPrice(entryPrice) && isPrice(stopLoss) && isPrice(takeProfit) && signal.expiresAt == null
   // Which of two spellings counts is not decided here.

@@ -62,6 +62,14 @@ class Document {
   }
 }
 
+/** One that shows other levels than it tells. */
+class Draft extends Document {
+  readonly signalType = 'SELL'
+  readonly entryPrice = 1
+  readonly stopLoss = 2
+  readonly takeProfit = 0.5
+}
+
 /** As BSON's Decimal128, by MongoDB's extended JSON. */
 class Decimal128 {
   constructor(readonly bytes: Uint8Array, readonly text: string) {}
@@ -105,6 +113,7 @@ describe.each(forms)('a signal of %s', (_name, changes) => {
     ['an object without a prototype', (given) => Object.assign(Object.create(null), given)],
     ['an entity', (given) => new Entity(given)],
     ['a document', (given) => new Document(given)],
+    ['a document with fields of its own', (given) => new Draft(given)],
     ['an object that inherits', (given) => Object.create(given)],
   ]
   test.each(shapes)('is the same record as %s', async (_shape, make) => {
@@ -259,8 +268,10 @@ describe('a signal that comes with its end', () => {
     const { feedbackTracker } = newLoop()
     const closed = Array.from({ length: 60 }, (_, i) => plain({ id: `${i}`, timestamp: T0 + i * DAY, expiresAt: undefined, ...end, closedAt: T0 + i * DAY + DAY / 2 }))
     await feedbackTracker.recordSignals(closed)
-    const { closed: learned, unusedIndicators } = await feedbackTracker.assess(plain({ indicators: { ...any(plain()).indicators, adx: 20 } }))
+    const { closed: learned, effectiveSampleSize, unusedIndicators } = await feedbackTracker.assess(plain({ indicators: { ...any(plain()).indicators, adx: 20 } }))
     expect(learned).toBe(60)
+    // One after the other, each in its own day: not sixty that were open until today.
+    expect(effectiveSampleSize).toBeGreaterThan(40)
     // No closed signal has `adx`, and texts are kept, not learned from.
     expect(unusedIndicators).toEqual(['adx', 'regime'])
   })

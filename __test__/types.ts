@@ -76,6 +76,15 @@ export async function right(signal: BackendSignal): Promise<void> {
   await feedbackTracker.recordSignal({ ...signal, strategy: 'breakout' })
   await feedbackTracker.recordSignal({ id: 'a', pair: 'BTCUSDT', signalType: 'HOLD', confidence: 1, timestamp: 1, note: 'more' })
   await feedbackTracker.recordSignal({ id: 'a', symbol: 'X', signal_type: 'BUY', entry_price: 1, confidence: 1, timestamp: '2025-01-01' })
+  await feedbackTracker.recordSignal({ ...signal, outcome: 'STOPPED_OUT', exitPrice: 98, closedAt: new Date() })
+  await feedbackTracker.recordSignal({ ...signal, outcome: null, exitPrice: undefined, closed_at: null })
+  // A backend's own word for it is text, which is checked when it is recorded.
+  await feedbackTracker.recordSignals([{ ...signal, outcome: signal.pair }])
+  // @ts-expect-error a price as text
+  await feedbackTracker.recordSignal({ ...signal, outcome: 'SUCCESS', exitPrice: '104' })
+  // @ts-expect-error a time that is none
+  await feedbackTracker.updateOutcome({ signalId: 'a', outcome: 'SUCCESS', exitPrice: 104, closedAt: true })
+  await feedbackTracker.updateOutcome({ signalId: 'a', outcome: 'SUCCESS', exitPrice: 104, closedAt: '2024-03-04T09:30Z' })
   const { shouldClose, outcome, profitLoss } = feedbackTracker.shouldCloseSignal(signal, 104)
   const parts: [boolean, signalloop.Outcome, number] = [shouldClose, outcome, profitLoss]
   const updated: boolean = await feedbackTracker.updateOutcome({ signalId: 'a', outcome: 'TOOK_PROFIT', exitPrice: 104 })

@@ -76,13 +76,14 @@ async fn what_contradicts_itself_is_told_by_its_line(home: Home) {
         line("two", json!({ "symbol": "ETHUSDT" })),
         line("status", json!({ "status": "SUCCESS", "exitPrice": 101, "closedAt": T0 + 2 })),
         line("silent", json!({ "outcome": "SUCCESS" })),
+        line("future", json!({ "outcome": "SUCCESS", "exitPrice": 101, "closedAt": "9998-01-01T00:00Z" })),
     ];
     std::fs::write(&file, lines.join("\n")).unwrap();
     let store = home.open();
     let report = store.import(&file, |_| ()).await.unwrap();
-    assert_eq!((report.lines, report.imported), (8, 3), "{report:?}");
-    let said = ["leverage", "leverage", "closedAt", "outcome", "`pair`"];
-    assert_eq!(report.refused.iter().map(|refused| refused.line).collect::<Vec<_>>(), [2, 3, 4, 5, 6]);
+    assert_eq!((report.lines, report.imported), (9, 3), "{report:?}");
+    let said = ["leverage", "leverage", "closedAt", "outcome", "`pair`", "future"];
+    assert_eq!(report.refused.iter().map(|refused| refused.line).collect::<Vec<_>>(), [2, 3, 4, 5, 6, 9]);
     for (refused, said) in report.refused.iter().zip(said) {
         assert!(refused.reason.contains(said), "{refused:?}");
     }

@@ -103,19 +103,19 @@ interface SignalFacts extends SignalEnd {
  */
 export interface SignalEnd {
   /** As what; `ACTIVE`, null or missing while it is open. A HOLD never ends. */
-  outcome?: Outcome | (string & {}) | null
+  outcome?: Outcome | (string & {}) | null | undefined
   /** See {@link OutcomeUpdate}. */
-  exitPrice?: number | null
+  exitPrice?: number | null | undefined
   /** The same in snake_case. */
-  exit_price?: number | null
+  exit_price?: number | null | undefined
   /** See {@link OutcomeUpdate}. What is said of a signal that is open is not kept. */
-  profitLossPercent?: number | null
+  profitLossPercent?: number | null | undefined
   /** The same in snake_case. */
-  profit_loss_percent?: number | null
+  profit_loss_percent?: number | null | undefined
   /** When it ended: not before its `timestamp`, nor in the future. */
-  closedAt?: Time | null
+  closedAt?: Time | null | undefined
   /** The same in snake_case. */
-  closed_at?: Time | null
+  closed_at?: Time | null | undefined
 }
 
 /** How a signal ended, told by hand. The keys may be in snake_case too. */

@@ -7,9 +7,9 @@
 // - What JSON hides is told by its name where it has a meaning here, so that it is refused: NaN, an infinity, an invalid time, a
 //   function. For a stop loss, null would mean that there is none.
 //
-// It is compiled once an environment. `text` gives JSON; or the object itself, as plain as JSON has it, where a text says what
-// none in Rust can: half of a surrogate pair, which JSON escapes. The engine's own JSON.stringify is several times faster than
-// reading value by value from native code.
+// It is compiled once an environment. It gives JSON; or `{ value }`, as plain as JSON has it, where a text would say what none in
+// Rust can: half of a surrogate pair, which JSON escapes; or `{ thrown }`. The engine's own JSON.stringify is several times faster
+// than reading value by value from native code.
 (() => {
   const IDS = ['signal_id', 'signalId', 'id']
   const PRICES = ['entry_price', 'entryPrice', 'stop_loss', 'stopLoss', 'take_profit', 'takeProfit']
@@ -76,26 +76,40 @@
     isPlain(signal) || typeof signal !== 'object' || signal === null || Array.isArray(signal) ? signal : members(signal)
 
   const bigints = (_, value) => (typeof value === 'bigint' ? integer(value) : value)
-  const hasBigint = (error) => error instanceof TypeError && /BigInt/.test(error.message)
   const stringify = (value) => {
     try {
       return JSON.stringify(value)
     } catch (error) {
-      if (!hasBigint(error)) throw error
+      if (!(error instanceof TypeError && /BigInt/.test(error.message))) throw error
       return JSON.stringify(value, bigints)
     }
   }
-  const text = (value) => {
+  /** Characters of one signal, twice what its line may have. */
+  const MOST = 2 ** 21
+  const text = (value, signals) => {
     const json = stringify(value)
-    return json?.includes('\\ud') ? JSON.parse(json) : json
+    if (json?.length > MOST * signals) throw new RangeError('longer than a signal may be')
+    return json?.includes('\\ud') ? { value: JSON.parse(json) } : json
+  }
+  /** What the caller's own code throws is told, not thrown. */
+  const told = (read) => (...args) => {
+    try {
+      return read(...args)
+    } catch (error) {
+      try {
+        return { thrown: `${error}` }
+      } catch {
+        return { thrown: 'an exception' }
+      }
+    }
   }
 
   return [
     /** A signal, or an update of its outcome. */
-    (signal) => text(plain(signal)),
+    told((signal) => text(plain(signal), 1)),
     /** Some of an array of signals. */
-    (signals, from, to) => text(signals.slice(from, to).map(plain)),
+    told((signals, from, to) => text(signals.slice(from, to).map(plain), to - from)),
     /** What decides whether a signal closes. */
-    (signal) => text(members(signal, LEVELS)),
+    told((signal) => text(members(signal, LEVELS), 1)),
   ]
 })()

@@ -1,17 +1,16 @@
 //! Signals from JavaScript: `signals.js` has the rule by which they are read, whatever their class.
 
 use super::environment;
-use super::values::{take_exception, to_json};
+use super::values::to_json;
 use crate::barrier::Levels;
 use crate::error::{Error, Result, shown};
 use crate::signal::{Record, Signal, Source, Update};
 use crate::time::Tz;
 use napi::ValueType;
-use napi::bindgen_prelude::{Env, FnArgs, Function, FunctionRef, JsObjectValue, JsValue, Object, Unknown};
+use napi::bindgen_prelude::{
+    Env, FnArgs, Function, FunctionRef, JsObjectValue, JsValue, JsValuesTupleIntoVec, Object, Unknown,
+};
 use serde_json::Value;
-
-/// Signals that a thread writes down at a time: less than a millisecond of work.
-const SLICE: u32 = 250;
 
 type One = FnArgs<(Unknown<'static>,)>;
 type Part = FnArgs<(Unknown<'static>, u32, u32)>;
@@ -42,36 +41,35 @@ impl Signals {
     }
 }
 
-/// Calls a reader; what a getter or `toJSON` of the caller's throws, and what has no JSON, is an error.
-fn read<Args>(
+/// Calls a reader, by napi's `apply`: its `call` would ask JavaScript for the text of what it throws, which at the end of the
+/// stack throws again. Nothing else is thrown: what a getter or `toJSON` of the caller's throws is told.
+fn read<Args: JsValuesTupleIntoVec>(
     env: &Env,
     reader: impl Fn(&Signals) -> &Reader<Args>,
     given: &Unknown<'_>,
     args: impl FnOnce(Unknown<'static>) -> Args,
-) -> Result<Json>
-where
-    Args: napi::bindgen_prelude::JsValuesTupleIntoVec,
-{
-    let internal = |error: napi::Error| Error::Internal(error.reason.clone());
+) -> Result<Json> {
+    let internal = |error: napi::Error| Error::Internal(format!("a signal could not be read: {}", error.reason));
     let environment = environment::of(env).map_err(internal)?;
     // SAFETY: the value lives as long as the call that it is passed to.
     let value = unsafe { Unknown::from_raw_unchecked(given.value().env, given.raw()) };
-    let result = reader(&environment.signals).borrow_back(env).and_then(|function| function.call(args(value)));
-    let json = match result {
-        Ok(json) => json,
-        Err(error) => {
-            let thrown = take_exception(env.raw()).unwrap_or_else(|| error.reason.clone());
-            // What contains itself, or nests without end, is told so.
-            to_json(*given)?;
-            return Err(Error::argument("signal", "could not be read", thrown));
-        }
-    };
-    match json.get_type() {
-        Ok(ValueType::String) => {
-            let text = json.coerce_to_string().and_then(|text| text.into_utf8()?.into_owned());
-            Ok(Json::Text(text.map_err(internal)?))
-        }
-        _ => to_json(json).map(Json::Value),
+    let json = reader(&environment.signals).borrow_back(env).and_then(|function| function.apply((), args(value)));
+    let json = json.map_err(internal)?;
+    if matches!(json.get_type(), Ok(ValueType::String)) {
+        let text = json.coerce_to_string().and_then(|text| text.into_utf8()?.into_owned());
+        return text.map(Json::Text).map_err(internal);
+    }
+    match to_json(json)? {
+        Value::Object(mut odd) => match odd.shift_remove("thrown") {
+            None => Ok(Json::Value(odd.shift_remove("value").unwrap_or_default())),
+            Some(thrown) => {
+                // What contains itself, or nests without end, is told so.
+                to_json(*given)?;
+                Err(Error::argument("signal", "could not be read", thrown.as_str().unwrap_or_default()))
+            }
+        },
+        // What has no JSON, such as a function.
+        other => Ok(Json::Value(other)),
     }
 }
 
@@ -124,19 +122,9 @@ pub fn levels(env: &Env, signal: &Unknown<'_>) -> Result<Option<Levels>> {
     }
 }
 
-/// An array of signals, slice by slice.
-pub fn slices<'a>(env: &'a Env, signals: &'a Unknown<'a>) -> Result<impl Iterator<Item = Result<Json>> + use<'a>> {
-    if !signals.is_array().unwrap_or(false) {
-        return Err(Error::argument("signals", "must be an array of signals", to_json(*signals)?));
-    }
-    let unreadable = |error: napi::Error| Error::argument("signals", "could not be read", error.reason.clone());
-    // SAFETY: its type was just checked, on the JavaScript thread it came on.
-    let length =
-        unsafe { signals.cast::<Object<'_>>() }.and_then(|array| array.get_array_length()).map_err(unreadable)?;
-    Ok((0..length).step_by(SLICE as usize).map(move |from| {
-        let args = |value| FnArgs { data: (value, from, from.saturating_add(SLICE)) };
-        read(env, |signals| &signals.some, signals, args)
-    }))
+/// Reads the signals of an array at these places.
+pub fn slice(env: &Env, signals: &Unknown<'_>, from: u32, to: u32) -> Result<Json> {
+    read(env, |signals| &signals.some, signals, |value| FnArgs { data: (value, from, to) })
 }
 
 impl Json {

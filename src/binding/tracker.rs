@@ -2,7 +2,7 @@
 
 use super::errors::{Code, sync};
 use super::promises::{Elsewhere, call, done, elsewhere, promise, spawned};
-use super::signals::{self, Json};
+use super::signals;
 use super::types::{
     Assessment, CloseDecision, ClosedSignal, Compaction, ImportReport, Pattern, PerformanceStats, Recovery,
 };
@@ -21,6 +21,8 @@ use std::sync::Arc;
 /// Days that `getStats` covers by default.
 const STATS_DAYS: f64 = 30.0;
 const DAY_MS: f64 = 86_400_000.0;
+/// Signals that a thread writes down at a time: less than a millisecond of work.
+const SLICE: u32 = 250;
 
 /// Records every signal, closes it by price, stores the outcome, gives statistics.
 ///
@@ -41,14 +43,16 @@ impl FeedbackTracker {
     }
 
     /// The signals of an array written down on other threads, a slice on each.
-    fn written(&self, env: &Env, signals: &Unknown<'_>) -> Result<Vec<Elsewhere<Lines>>> {
+    fn written(&self, env: &Env, signals: Unknown<'_>) -> Result<Vec<Elsewhere<Lines>>> {
         let (zone, histories) = (self.zone(), Arc::new(Histories::default()));
-        let write = |slice: Result<Json>| {
-            let (slice, core, histories) = (slice?, self.core.clone(), histories.clone());
+        let length = values::array_length("signals", "must be an array of signals", signals)?;
+        // Each slice is on its way while the next is being made into text.
+        let write = |from: u32| {
+            let slice = signals::slice(env, &signals, from, length.min(from + SLICE))?;
+            let (core, histories) = (self.core.clone(), histories.clone());
             Ok(spawned(async move { core.write_down(slice.records(zone)?, &histories) }))
         };
-        // Each slice is on its way while the next is being made into text.
-        signals::slices(env, signals)?.map(write).collect()
+        (0..length).step_by(SLICE as usize).map(write).collect()
     }
 }
 
@@ -131,7 +135,7 @@ impl FeedbackTracker {
     pub fn record_signals<'env>(&self, env: &'env Env, signals: Unknown<'_>) -> napi::Result<PromiseRaw<'env, u32>> {
         call(env, &self.core, || {
             let core = self.core.clone();
-            let parts = self.written(env, &signals)?;
+            let parts = self.written(env, signals)?;
             Ok(async move {
                 let mut lines = Vec::with_capacity(parts.len());
                 for part in parts {

@@ -184,6 +184,15 @@ pub fn no_more(map: &Map<String, Value>) -> Result<()> {
     }
 }
 
+/// How long an array is.
+pub fn array_length(argument: &'static str, allowed: &str, value: Unknown<'_>) -> Result<u32> {
+    let unreadable = |error: napi::Error| unreadable(value.value().env, argument, &error);
+    if !value.is_array().map_err(unreadable)? {
+        return Err(Error::argument(argument, allowed, to_json(value)?));
+    }
+    read::<Object<'_>>(value)?.get_array_length().map_err(unreadable)
+}
+
 /// A required text argument.
 pub fn text(argument: &'static str, value: Unknown<'_>) -> Result<String> {
     match value.get_type() {

@@ -8,6 +8,7 @@ use crate::features::{COUNT, FEATURES, VERSION};
 use crate::files;
 use crate::order;
 use crate::signal::Record;
+use crate::time::{CLOCK_TOLERANCE_MS, format_iso, now_ms};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
@@ -68,7 +69,7 @@ impl FeedbackStore {
                     continue;
                 }
                 report.lines += 1;
-                match line::decode_import(text.trim_ascii(), timezone, self.costs_percent()) {
+                match line::decode_import(text.trim_ascii(), timezone, self.costs_percent()).and_then(ended_by_now) {
                     Ok(record) => {
                         batch.push(record);
                         numbers.push(number);
@@ -170,6 +171,14 @@ impl ImportReport {
             Verdict::NotOpen => self.refused.push(RefusedLine { line, reason: "the signal is not open".to_owned() }),
             Verdict::Refused(error) => self.refused.push(RefusedLine { line, reason: error.to_string() }),
         }
+    }
+}
+
+/// Refuses an end in the future: it would count as the newest of all.
+fn ended_by_now(record: Record) -> std::result::Result<Record, line::Reason> {
+    match record.closing.map(|closing| closing.closed_ms).filter(|at| *at > now_ms() + CLOCK_TOLERANCE_MS) {
+        Some(at) => Err(format!("`closedAt` must not lie in the future; got {}", format_iso(at))),
+        None => Ok(record),
     }
 }
 

@@ -50,7 +50,7 @@ impl Claim {
                 let problem = "must come with `exitPrice` or `profitLossPercent`: the signal has no level of that name";
                 wrong(field, problem, said)
             }
-            (_, None) => {
+            (Outcome::Success | Outcome::Failure | Outcome::Active, None) => {
                 let problem =
                     "must come with `exitPrice` or `profitLossPercent`: without them nobody knows what it earned";
                 wrong(field, problem, said)

@@ -296,10 +296,11 @@ impl<'a> Fields<'a> {
         Ok(Some(value))
     }
 
-    /// A key that means something, or nothing, and was not taken.
-    pub fn left_over(&self) -> Option<&str> {
+    /// A key that was not taken, whether it means something or not, and its value.
+    pub fn left_over(&self) -> Option<(&str, String)> {
         let known = self.places.iter().filter_map(|place| self.known.get(usize::from(*place).checked_sub(1)?));
-        known.map(|(at, _)| KEYS[*at].0).chain(self.others.keys().map(String::as_str)).next()
+        let known = known.map(|(at, field)| (KEYS[*at].0, field.to_string()));
+        known.chain(self.others.iter().map(|(key, value)| (key.as_str(), value.to_string()))).next()
     }
 }
 

@@ -423,8 +423,8 @@ impl Update {
             Some(outcome) if outcome != Outcome::Active => outcome,
             other => return wrong("outcome", ENDS, other.map_or("nothing", Outcome::as_str)),
         };
-        if let Some(key) = fields.left_over() {
-            return Err(Error::argument("update", "has a member that means nothing here", format!("`{key}`")));
+        if let Some((key, value)) = fields.left_over() {
+            return Err(Error::argument("update", format!("has no member `{key}`"), value));
         }
         Ok(Self { id, claim: Claim { outcome, exit_price, profit_percent }, closed_ms })
     }
