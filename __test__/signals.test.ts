@@ -145,7 +145,7 @@ test.each([
   ['an invalid DateTime', { expiresAt: DateTime.invalid('soon') }, 'expiresAt', 'Invalid DateTime'],
   ['a decimal that is no number', { stopLoss: new Decimal(NaN) }, 'stopLoss', 'NaN'],
   ['a stop that is a function', { stopLoss: () => 95 }, 'stopLoss', 'function'],
-  ['a stop that is a price tag', { stopLoss: { toJSON: () => '95 USDT' } }, 'stopLoss', '95 USDT'],
+  ['a stop that is a price tag', { stopLoss: { toJSON: (): string => '95 USDT' } }, 'stopLoss', '95 USDT'],
   ['an id that is a function', { id: () => 'a' }, 'id', 'function'],
   ['an id that is NaN', { id: NaN }, 'id', 'NaN'],
   ['indicators that are a text', { indicators: 'bull' }, 'indicators', 'bull'],

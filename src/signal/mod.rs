@@ -7,11 +7,13 @@ mod claim;
 mod fields;
 mod indicators;
 mod read;
+mod record;
 mod write;
 
 pub use claim::Claim;
 pub use indicators::Indicators;
-pub use read::{Source, Update};
+pub use read::Source;
+pub use record::Update;
 
 use crate::barrier::{Direction, Levels, Outcome};
 use crate::error::{Error, Result, shown};
@@ -178,6 +180,3 @@ fn check_levels(direction: Direction, entry: Option<f64>, stop: Option<f64>, tar
     }
     Ok(())
 }
-
-/// What an outcome may be, phrased for an error.
-const OUTCOMES: &str = "must be one of TOOK_PROFIT, STOPPED_OUT, SUCCESS, FAILURE, ACTIVE";
