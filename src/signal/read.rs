@@ -236,7 +236,9 @@ pub(super) fn fields_of(text: &str) -> Result<Fields<'_>> {
 
 #[cfg(test)]
 pub mod tests {
+    use super::super::{Closing, Record};
     use super::*;
+    use crate::barrier::Outcome;
 
     pub(in crate::signal) fn object(value: Value) -> Map<String, Value> {
         match value {

@@ -1,7 +1,7 @@
 //! Reading records: signals with their ends, as callers and logs tell of them.
 
 use super::claim::{Claim, assumed_profit};
-use super::fields::{Field, Fields, Name};
+use super::fields::{Fields, Name};
 use super::read::{fields_of, missing, read_id};
 use super::{Closing, Record, Signal, Source, wrong};
 use crate::barrier::Outcome;
@@ -201,7 +201,7 @@ impl Update {
         const ID: &str = "must be the id of a signal";
         let id = fields.take(Name::Id, |value| {
             let shown = value.to_string();
-            read_id(value).or_else(|_| Err(Error::argument("signalId", ID, shown)))
+            read_id(value).map_err(|_| Error::argument("signalId", ID, shown))
         })?;
         let id = id.ok_or_else(|| Error::argument("signalId", ID, "nothing"))?;
         let End { outcome, exit_price, profit_percent, closed_ms } = fields.end(zone)?;
