@@ -156,13 +156,13 @@ impl FeedbackTracker {
     pub fn update_outcome<'env>(&self, env: &'env Env, update: Unknown<'_>) -> napi::Result<PromiseRaw<'env, bool>> {
         promise(env, || {
             let call = self.core.begin()?;
-            Ok(match self.core.try_close_signal(signals::update(env, &update, self.zone())?)? {
+            Ok(match self.core.try_close_by_hand(signals::update(env, &update, self.zone())?)? {
                 Ok(closed) => Box::pin(closed),
                 Err(update) => {
                     let core = self.core.clone();
                     elsewhere(async move {
                         let _under_way = call;
-                        core.close_signal(update).await
+                        core.close_by_hand(update).await
                     })
                 }
             })

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::feedback::FILES;
 use crate::learning::outcomes::Pattern;
 use crate::order;
-use crate::signal::{Claim, Signal, Source, Update};
+use crate::signal::{Signal, Source};
 use crate::time::{Clock, DAY_MS, HOUR_MS, Tz};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -109,11 +109,6 @@ pub async fn learn(home: PathBuf, seed: u64, start_ms: i64, weeks: u32, output: 
     Ok(json!({ "weeks": told, "patterns": patterns.iter().map(|pattern| &pattern.rule).collect::<Vec<_>>() }))
 }
 
-/// The end of a signal at the level that the outcome names.
-fn ended(id: &str, outcome: Outcome) -> Update {
-    Update { id: id.to_owned(), claim: Claim { outcome, exit_price: None, profit_percent: None }, closed_ms: None }
-}
-
 /// A day's signals are all assessed before any of them closes; then each is given and closes before the next. Success is by
 /// true probability: the luck of ten outcomes would hide what is learned.
 async fn day(core: &Arc<SignalLoop>, market: &mut Planted, clock: &Clock) -> Result<Week> {
@@ -131,7 +126,7 @@ async fn day(core: &Arc<SignalLoop>, market: &mut Planted, clock: &Clock) -> Res
         core.record(vec![Signal::from_value(drawn.signal.clone(), Source::Caller, Tz::UTC)?]).await?;
         clock.set(given_at(place) + HOUR_MS);
         let outcome = if market.rng.random_bool(drawn.probability) { Outcome::TookProfit } else { Outcome::StoppedOut };
-        if !core.close_signal(ended(&drawn.id, outcome)).await? {
+        if !core.close_signal(&drawn.id, outcome, None, None).await? {
             return Err(Error::Internal(format!("the signal {} was closed before", drawn.id)));
         }
     }

@@ -92,8 +92,19 @@ impl SignalLoop {
         results.into_iter().try_for_each(|result| result.map(|_| ()))
     }
 
+    /// [`Self::close_by_hand`] at this time.
+    pub async fn close_signal(
+        self: &Arc<Self>,
+        id: &str,
+        outcome: Outcome,
+        exit_price: Option<f64>,
+        profit_percent: Option<f64>,
+    ) -> Result<bool> {
+        self.close_by_hand(Update::now(id, outcome, exit_price, profit_percent)).await
+    }
+
     /// Closes a signal by hand, see [`FeedbackStore::close_by_hand`].
-    pub async fn close_signal(self: &Arc<Self>, update: Update) -> Result<bool> {
+    pub async fn close_by_hand(self: &Arc<Self>, update: Update) -> Result<bool> {
         let (store, id) = (self.store()?, update.id.clone());
         let closed = store.close_by_hand(CloseRequest::new(update, self.now_ms())).await?;
         if closed {
@@ -102,9 +113,9 @@ impl SignalLoop {
         Ok(closed)
     }
 
-    /// [`Self::close_signal`] without a thread of its own, where that needs no waiting: the store is open. Otherwise the update
+    /// [`Self::close_by_hand`] without a thread of its own, where that needs no waiting: the store is open. Otherwise the update
     /// comes back.
-    pub fn try_close_signal(
+    pub fn try_close_by_hand(
         self: &Arc<Self>,
         update: Update,
     ) -> Result<std::result::Result<impl Future<Output = Result<bool>> + use<>, Update>> {

@@ -51,7 +51,7 @@ use crate::barrier::{Direction, Levels, Outcome};
 use crate::config::{Config, Durability};
 use crate::error::{Error, Result, guard};
 use crate::files::{fault, lock, storage};
-use crate::signal::{Claim, Closing, Record, Signal};
+use crate::signal::{Closing, Record, Signal, Update};
 use crate::symbol::{Symbol, Timeframe};
 use crate::time::Tz;
 use crate::time::{MAX_MILLIS, MIN_MILLIS};
@@ -288,7 +288,7 @@ impl FeedbackStore {
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for an outcome of `ACTIVE`, an impossible number, a time before the signal or in the future, or
-    /// what contradicts itself ([`Claim::closing`], [`Closing::check`]); [`Error::Store`], [`Error::Closed`].
+    /// what contradicts itself ([`crate::signal::Claim::closing`], [`Closing::check`]); [`Error::Store`], [`Error::Closed`].
     pub fn close_by_hand(&self, request: CloseRequest) -> impl Future<Output = Result<bool>> + Send + use<> {
         let sent = request.check().and_then(|()| self.send(vec![Change::Close(request)]));
         async move { Ok(!sent?.closed().await?.is_empty()) }
@@ -306,8 +306,7 @@ impl FeedbackStore {
         profit_percent: Option<f64>,
         now_ms: i64,
     ) -> impl Future<Output = Result<bool>> + Send + use<> {
-        let claim = Claim { outcome, exit_price, profit_percent };
-        self.close_by_hand(CloseRequest { id: id.to_owned(), claim, closed_ms: None, now_ms })
+        self.close_by_hand(CloseRequest::new(Update::now(id, outcome, exit_price, profit_percent), now_ms))
     }
 
     /// A signal and its end, if it has one; `None` when the id is unknown.

@@ -189,6 +189,11 @@ pub struct Update {
 }
 
 impl Update {
+    /// An end that is told as it comes.
+    pub fn now(id: &str, outcome: Outcome, exit_price: Option<f64>, profit_percent: Option<f64>) -> Self {
+        Self { id: id.to_owned(), claim: Claim { outcome, exit_price, profit_percent }, closed_ms: None }
+    }
+
     /// Reads an update, in either spelling of its keys. Naive times are read in `zone`.
     ///
     /// # Errors
