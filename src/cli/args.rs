@@ -1,6 +1,6 @@
 //! What can be asked on the command line.
 
-use crate::market::{Columns, Fault};
+use crate::market::{BadRows, Columns, DateOrder, Fault, Origin};
 use crate::scheduler::Task;
 use crate::symbol::{Symbol, Timeframe};
 use crate::time::Tz;
@@ -191,12 +191,21 @@ pub struct DataReading {
     /// What the columns are, such as time,open,close,high,low,volume [default: what the header says, else Binance's order]
     #[arg(long, value_name = "NAMES")]
     pub columns: Option<Columns>,
+    /// Whose answer or archive it is: binance, bybit, coinbase, kraken, kucoin or okx [default: as the file says]
+    #[arg(long, value_name = "NAME")]
+    pub from: Option<Origin>,
     /// Leave out what opens before this time, such as 2022-05-31T06:00:00Z
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub since: Option<i64>,
     /// The zone of times that say no offset, such as Europe/Berlin [default: UTC, and reported]
     #[arg(long, value_name = "ZONE", value_parser = zone)]
     pub timezone: Option<Tz>,
+    /// The order of day and month in dates such as 1/2/2024: dmy or mdy [default: what the dates tell]
+    #[arg(long, value_name = "ORDER")]
+    pub dates: Option<DateOrder>,
+    /// What to do about rows that cannot be true: refuse the file, skip them, or widen a high or low that lies within the body
+    #[arg(long, value_name = "WHAT", default_value = "refuse")]
+    pub bad_rows: BadRows,
 }
 
 /// What to train.

@@ -82,7 +82,14 @@ pub fn check(core: &SignalLoop, args: &DataCheck, output: &Output) -> Result<i32
 
 impl From<&DataReading> for Reading {
     fn from(args: &DataReading) -> Self {
-        Self { columns: args.columns.clone(), since_ms: args.since, timezone: args.timezone }
+        Self {
+            columns: args.columns.clone(),
+            from: args.from,
+            since_ms: args.since,
+            timezone: args.timezone,
+            dates: args.dates,
+            bad_rows: args.bad_rows,
+        }
     }
 }
 
