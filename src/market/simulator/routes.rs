@@ -6,6 +6,7 @@ use super::{Fault, Shared, tickers};
 use crate::market::Candle;
 use crate::market::path::open_time;
 use crate::symbol::{Symbol, Timeframe};
+use crate::time;
 use axum::extract::{ConnectInfo, Query, Request, State};
 use axum::http::{HeaderName, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
@@ -84,6 +85,13 @@ async fn spoil(
         }
         Some(Fault::RateLimited { retry_after_s }) => too_many(StatusCode::TOO_MANY_REQUESTS, retry_after_s),
         Some(Fault::Banned { retry_after_s }) => too_many(StatusCode::IM_A_TEAPOT, retry_after_s),
+        Some(Fault::BannedUntil { after_s }) => {
+            let until = time::now_ms() + 1000 * after_s as i64;
+            let said = format!(
+                "Way too much request weight used; IP banned until {until}. Please use the websocket for live updates."
+            );
+            Refusal(StatusCode::IM_A_TEAPOT, -1003, said).into_response()
+        }
         Some(Fault::NotJson) => "<html><body>Please sign in</body></html>".into_response(),
         Some(Fault::TimeOut) => {
             tokio::time::sleep(NO_ANSWER_FOR).await;
