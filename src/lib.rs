@@ -67,7 +67,7 @@ pub mod market {
     pub use pages::{PAGE_TIME, all_pages};
     pub use signalloop_core::market::*;
     pub use simulator::{Fault, Simulator, SimulatorOptions};
-    pub use source::{Begin, CandleFuture, CandleSource, Fetched, Found, check_given, update};
+    pub use source::{Begin, CandleFuture, CandleSource, Fetched, Found, Listing, ListingFuture, check_given, update};
 }
 
 pub mod model {

@@ -430,6 +430,52 @@ async fn one_refusal_holds_up_all_symbols() {
     assert_eq!(simulator.request_count(), 1, "who goes on asking is banned for longer");
 }
 
+/// HTTP 418 without `Retry-After`: until when is in its words.
+#[tokio::test]
+async fn a_ban_is_obeyed_as_long_as_its_words_say() {
+    let simulator = simulator(&["BTCUSDT"], START + DAY);
+    let (exchange, btc) = (client(&simulator), Symbol::parse("BTCUSDT").unwrap());
+    simulator.fail_next(Fault::BannedUntil { after_s: 600 });
+    for _ in 0..50 {
+        let error = exchange.price(&btc).await.unwrap_err().to_string();
+        assert!(error.contains("asks to wait") && !error.contains("wait 0 s"), "{error}");
+    }
+    assert_eq!(simulator.request_count(), 1, "who goes on asking is banned for longer");
+    // A short one is waited for.
+    let simulator = self::simulator(&["BTCUSDT"], START + DAY);
+    simulator.fail_next(Fault::BannedUntil { after_s: 3 });
+    let started = Instant::now();
+    client(&simulator).price(&btc).await.unwrap();
+    // The host's clock tells whole seconds.
+    assert!(started.elapsed() >= Duration::from_secs(2) && simulator.request_count() == 2, "{:?}", started.elapsed());
+}
+
+/// What has had no candles for long is told, by the exchange's word where it gives one.
+#[tokio::test]
+async fn a_market_that_is_not_traded_any_more_is_told() {
+    let (home, btc) = (tempfile::tempdir().unwrap(), market("BTCUSDT", "1h"));
+    let simulator = simulator(&["BTCUSDT", "ETHUSDT"], START + 10 * DAY);
+    let exchange = client(&simulator);
+    let told = async |days: i64| {
+        let found = update(&exchange, home.path(), &btc, Begin::Days(10), START + days * DAY).await.unwrap().findings;
+        found.list().into_iter().find(|finding| finding.cause == Cause::Delisted).map(|finding| finding.example)
+    };
+    assert_eq!(told(10).await, None);
+    assert_eq!(exchange.halted(&[btc.symbol.clone()]).await.unwrap(), []);
+    simulator.delist(&btc.symbol, START + 10 * DAY).unwrap();
+    simulator.clock().set(START + 11 * DAY);
+    assert_eq!(told(11).await, None, "a day may be an outage");
+    simulator.clock().set(START + 70 * DAY);
+    let example = told(70).await.unwrap();
+    for part in ["its status is BREAK", "no candle since 2025-", "remove BTCUSDT"] {
+        assert!(example.contains(part), "{part}: {example}");
+    }
+    let both = [btc.symbol.clone(), Symbol::parse("ETHUSDT").unwrap()];
+    assert_eq!(exchange.halted(&both).await.unwrap(), [(btc.symbol.clone(), "BREAK".to_owned())]);
+    let unknown = exchange.candles(&market("NONEUSDT", "1h"), START, START + DAY).await.unwrap_err().to_string();
+    assert!(unknown.contains("misspelt or was delisted"), "{unknown}");
+}
+
 #[tokio::test]
 async fn a_symbol_listed_later_is_found_without_a_restart() {
     let simulator = simulator(&["BTCUSDT"], START + DAY);

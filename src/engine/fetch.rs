@@ -3,7 +3,7 @@
 use super::SignalLoop;
 use crate::cancel::Cancel;
 use crate::error::Result;
-use crate::market::{Begin, CandleFuture, CandleSource, Fetched, update};
+use crate::market::{Begin, CandleFuture, CandleSource, Fetched, ListingFuture, update};
 use crate::order;
 use crate::symbol::Market;
 use std::sync::Arc;
@@ -31,6 +31,10 @@ pub(super) struct UntilClosed {
 impl CandleSource for UntilClosed {
     fn candles<'a>(&'a self, market: &'a Market, from_ms: i64, until_ms: i64) -> CandleFuture<'a> {
         Box::pin(self.closing.unless(self.source.candles(market, from_ms, until_ms)))
+    }
+
+    fn listing<'a>(&'a self, market: &'a Market) -> ListingFuture<'a> {
+        self.source.listing(market)
     }
 }
 

@@ -5,20 +5,23 @@ use super::findings::{Cause, Findings};
 use super::http::{Answered, Failure, Host, Pace};
 use super::kline::read_rows;
 use super::series::{RunEnds, settle};
-use super::source::{CandleFuture, CandleSource, Found};
+use super::source::{CandleFuture, CandleSource, Found, Listing, ListingFuture};
 use crate::error::{Error, Result};
 use crate::symbol::{Market, Symbol};
 use serde_json::Value;
 
+/// How an error says Binance's code of a symbol that it does not know, or does not list any more.
+const UNKNOWN_SYMBOL: &str = "code -1121)";
 /// The most candles that one answer holds.
 const PAGE: usize = 1000;
 /// The most symbols put in one question for prices, so that the URL stays short.
 const SYMBOLS_A_REQUEST: usize = 100;
-/// What Binance counts for a page of candles, for its time, for the price of one symbol, and of several.
+/// What Binance counts for a page of candles, for its time, for the price of one symbol and of several, and for symbols' status.
 const CANDLES_WEIGHT: u32 = 2;
 const TIME_WEIGHT: u32 = 1;
 const PRICE_WEIGHT: u32 = 2;
 const PRICES_WEIGHT: u32 = 4;
+const LISTING_WEIGHT: u32 = 20;
 
 /// A client of an exchange that speaks Binance's public REST API. It needs no key, contacts the configured host and no
 /// other (redirects are not followed), and may be shared by any number of tasks, which then share its budget of requests.
@@ -96,6 +99,32 @@ impl Exchange {
         Ok(prices)
     }
 
+    /// Those of `symbols`, all of which the exchange must know, that are not traded now, each with its status, such as `BREAK`.
+    ///
+    /// # Errors
+    /// [`Error::Exchange`].
+    pub async fn halted(&self, symbols: &[Symbol]) -> Result<Vec<(Symbol, String)>> {
+        let mut halted = Vec::new();
+        for batch in symbols.chunks(SYMBOLS_A_REQUEST) {
+            halted.extend(self.halted_of(batch).await.map_err(|failure| error("symbols", failure.message()))?);
+        }
+        Ok(halted)
+    }
+
+    async fn halted_of(&self, symbols: &[Symbol]) -> std::result::Result<Vec<(Symbol, String)>, Failure> {
+        let names = Value::from_iter(symbols.iter().map(Symbol::as_str)).to_string();
+        let read = |mut answer: Value| match answer["symbols"].take() {
+            Value::Array(items) => Ok(items),
+            other => Err(format!("it sent no symbols; got {}", shortened(&other))),
+        };
+        let listed = self.host.get("/api/v3/exchangeInfo", &[("symbols", names)], LISTING_WEIGHT, read).await?.answer;
+        let status = |symbol: &Symbol| {
+            let entry = listed.iter().find(|entry| entry["symbol"] == symbol.as_str())?;
+            entry["status"].as_str().filter(|status| *status != "TRADING").map(str::to_owned)
+        };
+        Ok(symbols.iter().filter_map(|symbol| Some((symbol.clone(), status(symbol)?))).collect())
+    }
+
     /// Host and port, as errors name it.
     pub fn host(&self) -> &str {
         self.host.name()
@@ -164,10 +193,28 @@ impl CandleSource for Exchange {
     fn candles<'a>(&'a self, market: &'a Market, from_ms: i64, until_ms: i64) -> CandleFuture<'a> {
         Box::pin(self.fetch(market, from_ms, until_ms))
     }
+
+    fn listing<'a>(&'a self, market: &'a Market) -> ListingFuture<'a> {
+        Box::pin(async move {
+            match self.halted_of(std::slice::from_ref(&market.symbol)).await {
+                Ok(halted) => halted.first().map_or(Listing::Traded, |(_, status)| {
+                    Listing::Not(format!("{} says that its status is {status}", self.host.name()))
+                }),
+                Err(Failure::Refused(said)) if said.contains(UNKNOWN_SYMBOL) => Listing::Not(said),
+                // A host that serves candles alone.
+                Err(_) => Listing::Unknown,
+            }
+        })
+    }
 }
 
 fn error(what: impl std::fmt::Display, said: &str) -> Error {
-    Error::Exchange(format!("{what}: {said}"))
+    let hint = if said.contains(UNKNOWN_SYMBOL) {
+        "; it is misspelt or was delisted: correct or remove it in `symbols`"
+    } else {
+        ""
+    };
+    Error::Exchange(format!("{what}: {said}{hint}"))
 }
 
 fn shortened(value: &Value) -> String {
