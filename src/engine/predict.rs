@@ -236,6 +236,14 @@ impl<'a> Basis<'a> {
         Ok(Self { last: last_of(market, &tail)?, candles: Candles::Stored(tail) })
     }
 
+    /// Whether the candles have no volume.
+    fn is_silent(&self) -> bool {
+        match &self.candles {
+            Candles::Given(candles) => features::is_silent(candles),
+            Candles::Stored(tail) => features::is_silent(tail),
+        }
+    }
+
     /// The features of the last candle and its average true range.
     fn latest(&self, candle_ms: i64) -> Latest {
         match &self.candles {
@@ -327,7 +335,11 @@ impl SignalLoop {
             stale: self.now_ms() >= last.open_ms + 2 * candle_ms,
             model: model.clone(),
         };
-        if let Ok((row, atr)) = basis.latest(candle_ms) {
+        // A model that knows volume has nothing to say where there is none.
+        let is_lacking = model.record.uses_volume() && basis.is_silent();
+        if let Ok((row, atr)) = basis.latest(candle_ms)
+            && !is_lacking
+        {
             let stop = model.record.shape().stop_percent(atr / last.close);
             let costs = [&model.buy, &model.sell].map(|side| Costs::new(side.payoff, stop, self.config().fee_bps));
             let stated = model

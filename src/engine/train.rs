@@ -422,6 +422,12 @@ impl SignalLoop {
             // A fetch would have put the file right; this one was not asked for, or failed for another reason.
             warning.get_or_insert_with(|| format!("{}: {findings}", path.display()));
         }
+        if let Trained::Decided { model, .. } = &trained
+            && !model.record.uses_volume()
+        {
+            let without = format!("the candles have no volume: trained without {}", model.record.left_out().join(", "));
+            *warning = Some(warning.take().map_or_else(|| without.clone(), |before| format!("{before}; {without}")));
+        }
         Ok(trained)
     }
 

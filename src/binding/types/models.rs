@@ -254,11 +254,14 @@ pub struct ModelInfo {
     pub held_out_profit: Option<f64>,
     /// Features by importance, best first.
     pub importances: Vec<Importance>,
+    /// Features that it was trained without, because its candles have no volume.
+    pub left_out: Vec<String>,
 }
 
 impl From<model::Record> for ModelInfo {
     fn from(r: model::Record) -> Self {
         Self {
+            left_out: r.left_out().into_iter().map(str::to_owned).collect(),
             symbol: r.market.symbol.to_string(),
             timeframe: r.market.timeframe.to_string(),
             trained_at: format_iso(r.trained_ms),
