@@ -116,6 +116,7 @@ const packed = (candles) => {
     for (let i = 0; i < candles.length; i++) {
       const candle = candles[i]
       const time = timeOf(candle)
+      if (!isPlain(candle, time)) return undefined
       const [open, high, low, close, volume] = Array.isArray(candle)
         ? [candle[1], candle[2], candle[3], candle[4], candle[5]]
         : [candle.open, candle.high, candle.low, candle.close, candle.volume]
@@ -135,11 +136,21 @@ const packed = (candles) => {
   }
 }
 
-/** The first of a candle's times that is there, as native code has it. */
+/** The time of a candle under the names that are the most usual; native code knows more of them. */
 const timeOf = (candle) => {
   if (Array.isArray(candle)) return candle[0]
   const { time, timestamp, openTime, open_time } = candle
-  return [time, timestamp, openTime, open_time].find((one) => one !== undefined)
+  return time ?? timestamp ?? openTime ?? open_time
+}
+
+const PRICES = new Set(['open', 'high', 'low', 'close', 'volume'])
+
+/** Whether there is no doubt about a candle's columns, nor its time: without one, nothing else may have been meant as one. */
+const isPlain = (candle, time) => {
+  if (Array.isArray(candle)) return candle.length === 6
+  let others = 0
+  for (const name of Object.keys(candle)) if (!PRICES.has(name)) others++
+  return others <= (time == null ? 0 : 1)
 }
 
 const predictUnpacked = native.Predictor.prototype.predict

@@ -7,6 +7,7 @@ import { failure, newLoop } from './helpers/home'
 const loop = newLoop()
 const rows = candles(600)
 const recent = rows.slice(-200)
+const bare = ([, open, high, low, close, volume]: Row) => ({ open, high, low, close, volume })
 const object = ([time, open, high, low, close, volume]: Row) => ({ time, open, high, low, close, volume })
 
 beforeAll(async () => {
@@ -53,6 +54,54 @@ test('too little to predict from is told by its code', async () => {
   expect(none.code).toBe('ERR_NO_MODEL')
   expect(none.message).toContain('signalloop train --symbol ETHUSDT --timeframe 1h')
   expect((await failure(() => loop.predict({ symbol: 'ETHUSDT' }))).code).toBe('ERR_NO_DATA')
+})
+
+test('times of candles are read under the usual names, and what looks like one is never taken for none', async () => {
+  const known = await loop.predict({ symbol: 'BTCUSDT', candles: recent })
+  const named = (name: string, as: (ms: number) => unknown = (ms) => ms) =>
+    recent.map(([time, open, high, low, close, volume]) => ({ [name]: as(time), open, high, low, close, volume }) as unknown as CandleInput)
+  for (const name of ['time', 'timestamp', 'openTime', 'open_time', 'date', 'datetime', 'ts', 't', 'start', 'startTime', 'Date']) {
+    for (const as of [(ms: number) => ms, (ms: number) => new Date(ms), (ms: number) => new Date(ms).toISOString()]) {
+      expect(await loop.predict({ symbol: 'BTCUSDT', candles: named(name, as) })).toEqual(known)
+      expect(await loop.predictor('BTCUSDT').predict(named(name, as))).toMatchObject({ success: true })
+    }
+  }
+  const both = recent.map((row) => ({ ...object(row), time: row[0], timestamp: row[0] }))
+  expect(await loop.predict({ symbol: 'BTCUSDT', candles: both })).toEqual(known)
+  const differing = recent.map((row) => ({ ...object(row), time: row[0], timestamp: row[0] + HOUR }))
+  const vwap = recent.map(([time, open, high, low, close, volume]) => [time, open, high, low, close, (high + low) / 2, volume, 7])
+  const wrong: [unknown, RegExp][] = [
+    [named('when'), /candle 0: it has no `time`, and its `when` looks like one/],
+    [named('bar', (ms) => new Date(ms)), /its `bar` looks like one/],
+    [named('bar', (ms) => new Date(ms).toISOString()), /its `bar` looks like one/],
+    [differing, /its `time` and its `timestamp` differ/],
+    [vwap, /it has 8 values, of which it is not known which is the volume/],
+  ]
+  for (const [given, message] of wrong) {
+    const error = await failure(() => loop.predict({ symbol: 'BTCUSDT', candles: given as CandleInput[] }))
+    expect([error.code, error.message]).toEqual(['ERR_INVALID_CANDLE', expect.stringMatching(message)])
+    expect(await loop.predictor('BTCUSDT').predict(given as CandleInput[])).toMatchObject({ success: false, error: expect.stringMatching(message) })
+  }
+})
+
+test('a market without volume is trained without its features, and says so', async () => {
+  const silent = newLoop({
+    fetchCandles: async ({ since, until }) => {
+      const asked = rows.filter(([time]) => time >= since && time < until)
+      return asked.map(([time, open, high, low, close]) => ({ date: new Date(time), open, high, low, close, volume: 0 }))
+    },
+  })
+  silent.configure({ trees: 10, historyDays: 30 })
+  const { results } = await silent.train({ mode: 'symbol', symbols: ['EURUSD'], timeframes: ['1h'] })
+  const without = ['volume_ratio_20', 'volume_z_50', 'on_balance_20', 'money_flow_14']
+  expect(results[0]).toMatchObject({ success: true, warning: expect.stringContaining(`the candles have no volume: trained without ${without.join(', ')}`) })
+  const [entry] = await silent.models()
+  expect(entry!.model).toMatchObject({ leftOut: without })
+  expect(entry!.model!.importances.map(({ feature }) => feature).filter((name) => without.includes(name))).toEqual([])
+  expect((await silent.predict({ symbol: 'EURUSD' })).reason).not.toBe('NO_FEATURES')
+  // What learned from volume has nothing to say where there is none.
+  const lacking = recent.map(([time, open, high, low, close]): Row => [time, open, high, low, close, 0])
+  expect(await loop.predict({ symbol: 'BTCUSDT', candles: lacking })).toMatchObject({ signal: 'HOLD', reason: 'NO_FEATURES' })
 })
 
 test('prices that never move give no features, and a HOLD that says so', async () => {
@@ -177,6 +226,14 @@ describe('fetchCandles', () => {
     expect(result!.findings).toEqual([expect.objectContaining({ cause: 'disorder', count: 718 })])
   })
 
+  test.each(['date', 'datetime', 'ts', 'start', 't'])('may call the open time %s', async (name) => {
+    const own = newLoop({ fetchCandles: async (request) => page(request).map((row) => ({ ...bare(row), [name]: row[0] })) })
+    expect(await own.fetchData(BTC)).toMatchObject([{ success: true, until: new Date(history.at(-1)![0]).toISOString() }])
+    const stored = readFileSync(join(own.home, 'data', 'btcusdt_1h.csv'), 'utf8')
+    const [time, open] = history.at(-7)!
+    expect(stored).toContain(`\n${new Date(time).toISOString().slice(0, 19).replace('T', ' ')},${open}`)
+  })
+
   test('may answer with dates, and at once', async () => {
     const own = newLoop({
       fetchCandles: ((request: CandleRequest) => page(request).map((row) => ({ ...object(row), time: new Date(row[0]) }))) as never,
@@ -189,6 +246,9 @@ describe('fetchCandles', () => {
     ['throws', () => { throw new Error('no such pair here') }, 'ERR_EXCHANGE', /no such pair here/],
     ['answers nothing', async () => undefined as never, 'ERR_(EXCHANGE|INVALID_ARGUMENT)', /fetchCandles/],
     ['answers with NaN', async () => [[Date.now() - 5 * HOUR, NaN, 1, 1, 1, 1]], 'ERR_INVALID_CANDLE', /open.*NaN/],
+    ['answers without times', async () => history.map(bare), 'ERR_INVALID_CANDLE', /candle 0: `time` must be a Date.*got nothing/],
+    ['answers with times of another name', async () => history.map((row) => ({ ...bare(row), when: row[0] })), 'ERR_INVALID_CANDLE', /its `when` looks like one/],
+    ['answers with a mean price before the volume', async () => history.map(([time, o, h, l, c, v]) => [time, o, h, l, c, (h + l) / 2, v, 7]) as never, 'ERR_INVALID_CANDLE', /8 values/],
     ['answers in seconds', async () => [[1_757_764_800, 1, 1, 1, 1, 1]], 'ERR_INVALID_CANDLE', /time.*1757764800/],
     ['has no candles', async () => [], 'ERR_NO_DATA', /no closed candles/],
   ])('that %s fails its market with its words', async (_name, fetchCandles, code, said) => {

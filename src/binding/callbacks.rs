@@ -4,6 +4,7 @@ use super::{types, values};
 use crate::cancel::Cancel;
 use crate::engine::{Event, EventListener, Told};
 use crate::error::{Error, Result};
+use crate::market::given::Times;
 use crate::market::{CandleFuture, CandleSource, PAGE_TIME, all_pages};
 use crate::symbol::Market;
 use napi::bindgen_prelude::{
@@ -90,7 +91,7 @@ impl CandleSource for Callback {
                 if answer.as_array().is_some_and(Vec::is_empty) {
                     return Ok(Vec::new());
                 }
-                values::candles("fetchCandles' answer", &answer, market.timeframe.millis())
+                values::candles("fetchCandles' answer", &answer, Times::Required)
             };
             Ok(all_pages(market, from_ms, until_ms, PAGE_TIME, page).await?.into())
         })

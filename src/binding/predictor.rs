@@ -7,6 +7,7 @@ use super::values;
 use crate::engine::SignalLoop;
 use crate::error::{Result, guard};
 use crate::market::Candle;
+use crate::market::given::Times;
 use crate::symbol::Market;
 use napi::bindgen_prelude::{Env, PromiseRaw, Unknown};
 use napi_derive::napi;
@@ -98,7 +99,10 @@ impl Predictor {
         candles: Unknown<'_>,
     ) -> napi::Result<PromiseRaw<'env, PredictionResult>> {
         let candle_ms = self.market.timeframe.millis();
-        let read = || values::to_json(candles).and_then(|value| values::candles("candles", &value, candle_ms));
+        let read = || {
+            values::to_json(candles)
+                .and_then(|value| values::candles("candles", &value, Times::OrConsecutive(candle_ms)))
+        };
         self.predict_from(env, read)
     }
 

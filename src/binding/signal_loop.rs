@@ -11,6 +11,7 @@ use super::values;
 use crate::cancel::Cancel;
 use crate::engine::{self, Options, Risk, TrainMode, TrainRequest};
 use crate::error::{Error, Result};
+use crate::market::given::Times;
 use crate::market::{Candle, CandleSource};
 use crate::report::{Answer, Dashboard, Request, failure};
 use crate::symbol::{Market, Symbol, Timeframe};
@@ -224,7 +225,7 @@ impl SignalLoop {
         options: Unknown<'_>,
     ) -> napi::Result<PromiseRaw<'env, types::Prediction>> {
         self.predict_from(env, options, |candle_ms, given| {
-            given.map(|value| values::candles("candles", &value, candle_ms)).transpose()
+            given.map(|value| values::candles("candles", &value, Times::OrConsecutive(candle_ms))).transpose()
         })
     }
 

@@ -4,6 +4,7 @@ use super::environment::{self, Environment};
 use crate::error::{Error, Result};
 use crate::feedback::Tick;
 use crate::market::Candle;
+use crate::market::given::{TIME, Times, read_given, time_of};
 use crate::symbol::{Market, Spellings, Symbol, Timeframe};
 use crate::time;
 use napi::ValueType;
@@ -314,14 +315,8 @@ pub fn time_or_now(argument: &'static str, value: Unknown<'_>) -> Result<i64> {
 }
 
 pub fn json_time(argument: &'static str, value: &Value) -> Result<i64> {
-    let ms = match value {
-        Value::String(text) => time::parse_time(text, crate::time::Tz::UTC),
-        other => other.as_f64().map(|ms| ms as i64).filter(|ms| (time::MIN_MILLIS..=time::MAX_MILLIS).contains(ms)),
-    };
-    ms.ok_or_else(|| Error::argument(argument, TIME, value))
+    time_of(value).ok_or_else(|| Error::argument(argument, TIME, value))
 }
-
-const TIME: &str = "must be a Date, an ISO 8601 string or epoch milliseconds";
 
 /// Prices of many pairs. A pair's name is normalised once, however often it comes.
 pub struct Ticks {
@@ -408,50 +403,23 @@ pub fn list<T>(
     found.map(|texts| texts.iter().map(|text| parse(text)).collect()).transpose()
 }
 
-/// Candles as JSON: `[openMs, o, h, l, c, v]`, or objects of `time` (or `timestamp`, `openTime`), `open` … `volume`.
-/// Where none has a time they are consecutive, of `candle_ms` each, and the last has just closed.
-pub fn candles(argument: &'static str, value: &Value, candle_ms: i64) -> Result<Vec<Candle>> {
-    let items = match value.as_array() {
-        Some(items) if !items.is_empty() => items,
-        _ => return Err(Error::argument(argument, "must be an array of candles, oldest first, and not empty", value)),
-    };
-    let timeless = items.iter().all(|item| time_of(item).is_none());
-    let first_ms = time::now_ms() - items.len() as i64 * candle_ms;
-    let read = |(index, item): (usize, &Value)| {
-        let wrong = |field, value: Option<&Value>| Error::InvalidCandle {
-            index,
-            field,
-            problem: if field == "time" { TIME } else { "must be a number" },
-            value: value.map_or_else(|| "nothing".to_owned(), Value::to_string),
-        };
-        let field = |position: usize, name: &'static str| {
-            let value = item.get(position).or_else(|| item.get(name));
-            value.and_then(Value::as_f64).ok_or_else(|| wrong(name, value))
-        };
-        let open_ms = match time_of(item) {
-            _ if timeless => first_ms + index as i64 * candle_ms,
-            Some(time) => json_time("time", time).map_err(|_| wrong("time", Some(time)))?,
-            None => return Err(wrong("time", None)),
-        };
-        Candle {
-            open_ms,
-            open: field(1, "open")?,
-            high: field(2, "high")?,
-            low: field(3, "low")?,
-            close: field(4, "close")?,
-            volume: field(5, "volume")?,
-        }
-        .check(index)
-    };
-    items.iter().enumerate().map(read).collect()
+/// Candles as JSON, as [`read_given`] reads them.
+pub fn candles(argument: &'static str, value: &Value, times: Times) -> Result<Vec<Candle>> {
+    match value.as_array() {
+        Some(items) if !items.is_empty() => read_given(items, times),
+        _ => Err(Error::argument(argument, "must be an array of candles, oldest first, and not empty", value)),
+    }
 }
 
 /// One candle that must say its time.
 pub fn timed_candle(argument: &'static str, value: &Value) -> Result<Candle> {
-    if time_of(value).is_none() {
-        return Err(Error::argument(argument, "must have a `time` (Date, ISO 8601 string or milliseconds)", value));
-    }
-    let single = candles(argument, &Value::Array(vec![value.clone()]), 0)?;
+    let single =
+        candles(argument, &Value::Array(vec![value.clone()]), Times::Required).map_err(|error| match error {
+            Error::InvalidCandle { field: "time", .. } => {
+                Error::argument(argument, "must have a `time` (Date, ISO 8601 string or milliseconds)", value)
+            }
+            other => other,
+        })?;
     single.into_iter().next().ok_or_else(|| Error::argument(argument, "must be a candle", value))
 }
 
@@ -483,9 +451,4 @@ pub fn packed_candles(argument: &'static str, rows: Unknown<'_>, candle_ms: i64)
         Candle { open_ms, open, high, low, close, volume }.check(index)
     };
     rows.iter().enumerate().map(read).collect()
-}
-
-fn time_of(item: &Value) -> Option<&Value> {
-    let keys = ["time", "timestamp", "openTime", "open_time"];
-    item.get(0).or_else(|| keys.iter().find_map(|key| item.get(key))).filter(|time| !time.is_null())
 }
