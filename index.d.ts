@@ -109,10 +109,17 @@ export interface OutcomeUpdate {
   profitLossPercent?: number
 }
 
-/** A closed candle: `[openMs, open, high, low, close, volume]`, or an object. Prices finite and above 0, `volume` in the base asset. */
+/**
+ * A closed candle: `[openMs, open, high, low, close, volume]`, or an object. Prices finite and above 0, `volume` in the base asset, 0
+ * where there is none. The open time may have any of these names; two that differ are an `ERR_INVALID_CANDLE`, and so is a member of
+ * another name that looks like a time where none of these is there.
+ */
 export type CandleInput =
   | readonly [openMs: number, open: number, high: number, low: number, close: number, volume: number]
-  | { time?: Time; timestamp?: Time; openTime?: Time; open: number; high: number; low: number; close: number; volume: number }
+  | {
+      time?: Time; timestamp?: Time; openTime?: Time; open_time?: Time; date?: Time; datetime?: Time; ts?: Time; start?: Time; startTime?: Time
+      open: number; high: number; low: number; close: number; volume: number
+    }
 
 /** What a `fetchCandles` callback is asked for: open times in [since, until), epoch milliseconds. */
 export interface CandleRequest {
@@ -143,7 +150,7 @@ export interface LoopOptions {
   exchangeUrl?: string
   /**
    * Candles from elsewhere than the exchange, from ccxt for instance; oldest first. Default: the exchange. An answer that does
-   * not come within 60 seconds is an `ERR_EXCHANGE` of its market.
+   * not come within 60 seconds is an `ERR_EXCHANGE` of its market. Each candle must say its open time.
    */
   fetchCandles?: (request: CandleRequest) => Promise<readonly CandleInput[]>
   /** Hears of what happens in the loop by itself; see {@link SignalLoop.onEvent}. */
@@ -407,7 +414,8 @@ export interface RollbackOptions {
 }
 
 /**
- * Why a newly trained model went into service: `FIRST_MODEL`, `CHAMPION_UNUSABLE` (the one so far cannot be read),
+ * Why a newly trained model went into service: `FIRST_MODEL`, `CHAMPION_UNUSABLE` (the one so far cannot be read, or
+ * needs volume that the candles do not have any more),
  * `OTHER_SIGNAL_SHAPE` (stop, target or expiry are configured otherwise now), `NOT_WORSE`, `SHORT_EVIDENCE` (nothing speaks
  * against it, but there is too little to compare). Why it did not: `WORSE_LOG_LOSS`, `LESS_PROFIT` (each beyond chance),
  * `WORSE_THAN_CONSTANT`.
@@ -1119,6 +1127,8 @@ export interface ModelInfo {
   heldOutProfit?: number
   /** Features by importance, best first. */
   importances: Array<Importance>
+  /** Features that it was trained without, because its candles have no volume. */
+  leftOut: Array<string>
 }
 
 /** A rule found in what succeeded and what failed. */

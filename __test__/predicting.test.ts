@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { CandleInput, CandleRequest, PredictionResult } from '..'
 import { HOUR, candles, storeCandles, type Row } from './helpers/candles'
@@ -85,10 +85,11 @@ test('times of candles are read under the usual names, and what looks like one i
 })
 
 test('a market without volume is trained without its features, and says so', async () => {
+  let hasVolume = false
   const silent = newLoop({
     fetchCandles: async ({ since, until }) => {
       const asked = rows.filter(([time]) => time >= since && time < until)
-      return asked.map(([time, open, high, low, close]) => ({ date: new Date(time), open, high, low, close, volume: 0 }))
+      return asked.map(([time, open, high, low, close, volume]) => ({ date: new Date(time), open, high, low, close, volume: hasVolume ? volume : 0 }))
     },
   })
   silent.configure({ trees: 10, historyDays: 30 })
@@ -98,6 +99,19 @@ test('a market without volume is trained without its features, and says so', asy
   const [entry] = await silent.models()
   expect(entry!.model).toMatchObject({ leftOut: without })
   expect(entry!.model!.importances.map(({ feature }) => feature).filter((name) => without.includes(name))).toEqual([])
+  expect((await silent.predict({ symbol: 'EURUSD' })).reason).not.toBe('NO_FEATURES')
+
+  // Such a model is not continued once there is volume; and one that needs it gives way once there is none.
+  const again = async (mode: 'all' | 'incremental', volume: boolean) => {
+    hasVolume = volume
+    rmSync(join(silent.home, 'data'), { recursive: true })
+    const done = await silent.train({ mode, symbols: ['EURUSD'], timeframes: ['1h'] })
+    return done.results[0]!
+  }
+  expect(await again('incremental', true)).toMatchObject({ success: true, trial: { fallback: expect.stringContaining('the candles have volume now') } })
+  rmSync(join(silent.home, 'models'), { recursive: true })
+  expect((await again('all', true)).model!.leftOut).toEqual([])
+  expect((await again('incremental', false)).trial).toMatchObject({ fallback: expect.stringContaining('no volume any more'), decision: 'CHAMPION_UNUSABLE' })
   expect((await silent.predict({ symbol: 'EURUSD' })).reason).not.toBe('NO_FEATURES')
   // What learned from volume has nothing to say where there is none.
   const lacking = recent.map(([time, open, high, low, close]): Row => [time, open, high, low, close, 0])
