@@ -461,7 +461,7 @@ async fn a_market_that_is_not_traded_any_more_is_told() {
         found.list().into_iter().find(|finding| finding.cause == Cause::Delisted).map(|finding| finding.example)
     };
     assert_eq!(told(10).await, None);
-    assert_eq!(exchange.halted(&[btc.symbol.clone()]).await.unwrap(), []);
+    assert_eq!(exchange.halted(std::slice::from_ref(&btc.symbol)).await.unwrap(), []);
     simulator.delist(&btc.symbol, START + 10 * DAY).unwrap();
     simulator.clock().set(START + 11 * DAY);
     assert_eq!(told(11).await, None, "a day may be an outage");

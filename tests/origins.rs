@@ -36,7 +36,10 @@ fn clock(open_ms: i64) -> String {
     format_iso(open_ms)[..19].replace('T', " ")
 }
 
-fn read_as(text: &str, timeframe: &str, reading: &Reading) -> Result<(Vec<Candle>, Vec<(Cause, usize)>)> {
+/// Candles, and what was found in them.
+type Read = (Vec<Candle>, Vec<(Cause, usize)>);
+
+fn read_as(text: &str, timeframe: &str, reading: &Reading) -> Result<Read> {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("file");
     std::fs::write(&path, text).unwrap();
@@ -44,7 +47,7 @@ fn read_as(text: &str, timeframe: &str, reading: &Reading) -> Result<(Vec<Candle
     Ok((candles, found.list().iter().map(|finding| (finding.cause, finding.count)).collect()))
 }
 
-fn read(text: &str) -> Result<(Vec<Candle>, Vec<(Cause, usize)>)> {
+fn read(text: &str) -> Result<Read> {
     read_as(text, "1h", &Reading::default())
 }
 

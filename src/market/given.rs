@@ -270,7 +270,7 @@ mod tests {
         let plain = json!({ "open": 10, "high": 12, "low": 9, "close": 11, "volume": 5, "quoteVolume": 1_700_000_000, "trades": 7 });
         let candles = read_given(&[plain.clone(), plain.clone()], Times::OrConsecutive(HOUR)).unwrap();
         assert_eq!(candles[1].open_ms - candles[0].open_ms, HOUR);
-        assert!(read_given(&[plain.clone()], Times::Required).is_err());
+        assert!(read_given(std::slice::from_ref(&plain), Times::Required).is_err());
         let mut odd = plain.clone();
         odd["at"] = json!(OPEN);
         let error = read_given(&[odd, plain.clone()], Times::OrConsecutive(HOUR)).unwrap_err();

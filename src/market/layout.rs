@@ -229,7 +229,8 @@ fn volume(columns: &Columns, sample: &[Vec<&str>], comma: bool) -> Result<Option
         let (base, quote) = (value(row, base)?, value(row, quote)?);
         let (high, low) = (value(row, high)?, value(row, low)?);
         let price = quote / base;
-        (base > 0.0 && quote > 0.0).then(|| price >= low * (1.0 - ROUNDING) && price <= high * (1.0 + ROUNDING))
+        let fits = price >= low * (1.0 - ROUNDING) && price <= high * (1.0 + ROUNDING);
+        (base > 0.0 && quote > 0.0).then_some(fits)
     };
     let fits = |base: usize, quote: usize| {
         let verdicts: Vec<bool> = sample.iter().filter_map(|row| is_price(row, base, quote)).collect();

@@ -31,7 +31,7 @@ pub fn read_text(path: &Path) -> Result<String> {
         }
         let mark: &[u8] = b"\xef\xbb\xbf";
         let start = block.strip_prefix(mark).unwrap_or(block).trim_ascii_start().first();
-        let may_be_one_line = *one_line.get_or_insert_with(|| matches!(start, Some(b'[' | b'{')));
+        let may_be_one_line = *one_line.get_or_insert(matches!(start, Some(b'[' | b'{')));
         line = block.iter().rposition(|byte| *byte == b'\n').map_or(line + read, |at| read - at);
         if line > MAX_LINE && !may_be_one_line {
             return Err(bad(format!("it has a line of more than {} kB, which is no row of candles", MAX_LINE >> 10)));
