@@ -558,7 +558,9 @@ export declare class FeedbackTracker {
    */
   recordSignal(signal: SignalInput): Promise<boolean>
   /**
-   * Records many signals with one wait. All are checked before any is written. Resolves with how many there were.
+   * Records many signals with one wait, at most 1 000 000. All are checked before any is written. Resolves with how many there were.
+   * The array is copied at once. Of more than 1000 signals the rest is read while the event loop goes on: do not change them before
+   * the promise resolves.
    *
    * Rejects like `recordSignal`; after `ERR_SIGNAL_CONFLICT` the signals without a conflict are recorded.
    */
@@ -660,7 +662,8 @@ export declare class Predictor {
 export declare class Scheduler {
   /**
    * Stops it: what is under way, by `runOnce` too, is cancelled and ends at its next step; whoever goes on does it again.
-   * Resolves when it has ended; at once when nothing runs.
+   * Resolves when it has ended; at once when nothing runs, or when another thread of this process, which shares the default
+   * loop, has started it too: then it goes on for that one.
    */
   stop(): Promise<void>
   /**
@@ -800,7 +803,8 @@ export declare class SignalLoop {
   metrics(): Promise<string>
   /**
    * Ends the loop: what was acknowledged is safe, threads end, later calls to the store reject with `ERR_CLOSED`. Trainings, and
-   * what waits for candles, reject with `ERR_CANCELLED`: no answer is waited for. The default loop opens anew at its next use.
+   * what waits for candles, reject with `ERR_CANCELLED`: no answer is waited for. The default loop opens anew at its next use; where
+   * other threads of the process use it as well, it is closed for this one alone, with the scheduler that it started.
    */
   close(): Promise<void>
 }

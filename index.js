@@ -16,11 +16,16 @@ const defaultLoop = () =>
     SignalLoop.prototype,
   )
 
-/** What `work` gives; where it throws before there is a promise, one that rejects. */
+/** Whether it is the engine's own error at the end of the stack: no argument is to blame for that. */
+const isEndOfStack = (error) =>
+  types.isNativeError(error) && Object.getOwnPropertyDescriptor(error, 'message')?.value === 'Maximum call stack size exceeded'
+
+/** What `work` gives; where it throws before there is a promise, one that rejects. At the end of the stack that would throw, too. */
 const promised = (work) => {
   try {
     return work()
   } catch (error) {
+    if (isEndOfStack(error)) throw error
     return Promise.reject(error)
   }
 }
@@ -36,8 +41,27 @@ const completed = (options) => {
     home,
     exchangeUrl: exchangeUrl ?? (process.env.SIGNALLOOP_EXCHANGE_URL || undefined),
     store: store ?? (process.env.SIGNALLOOP_STORE || undefined),
-    // Native code would end the process at a callback that throws, or that returns no promise.
-    fetchCandles: typeof fetchCandles === 'function' ? async (request) => fetchCandles(request) : fetchCandles,
+    fetchCandles: typeof fetchCandles === 'function' ? answering(fetchCandles) : fetchCandles,
+  }
+}
+
+/** `fetchCandles` as native code asks it: with a function that takes the candles, or nothing and why not. */
+const answering = (fetchCandles) => async (request, answer) => {
+  let candles
+  try {
+    candles = await fetchCandles(request)
+  } catch (error) {
+    return answer(undefined, reasonOf(error))
+  }
+  answer(candles, undefined)
+}
+
+/** What was thrown, as text: it may be anything, and throw again when it is looked at. */
+const reasonOf = (thrown) => {
+  try {
+    return types.isNativeError(thrown) ? `${thrown.message}` : inspect(thrown)
+  } catch {
+    return 'an exception'
   }
 }
 
@@ -46,9 +70,8 @@ const read = (complete, options) => {
   try {
     return complete(options)
   } catch (error) {
-    throw Object.assign(new TypeError(`argument \`options\` could not be read: ${String(error?.message ?? error)}`), {
-      code: 'ERR_INVALID_ARGUMENT',
-    })
+    if (isEndOfStack(error)) throw error
+    throw Object.assign(new TypeError(`argument \`options\` could not be read: ${reasonOf(error)}`), { code: 'ERR_INVALID_ARGUMENT' })
   }
 }
 
@@ -111,9 +134,10 @@ const MOST_PACKED = 100_000
 const packed = (candles) => {
   try {
     if (!Array.isArray(candles) || candles.length === 0 || candles.length > MOST_PACKED) return undefined
-    const rows = new Float64Array(6 * candles.length)
+    const { length } = candles
+    const rows = new Float64Array(6 * length)
     const timeless = timeOf(candles[0]) == null
-    for (let i = 0; i < candles.length; i++) {
+    for (let i = 0; i < length; i++) {
       const candle = candles[i]
       const time = timeOf(candle)
       const [open, high, low, close, volume] = Array.isArray(candle)

@@ -1,13 +1,15 @@
 //! `FeedbackTracker`: signals in, closings and statistics out.
 
+use super::bulk::Reading;
 use super::errors::{Code, sync};
-use super::promises::{Elsewhere, call, done, elsewhere, promise, spawned};
+use super::promises::{call, done, elsewhere, promise, spawned};
+use super::shared::User;
 use super::types::{
     Assessment, CloseDecision, ClosedSignal, Compaction, ImportReport, Pattern, PerformanceStats, Recovery,
 };
-use super::values;
+use super::{arrays, values};
 use crate::barrier::{Direction, Levels, Outcome};
-use crate::engine::{Histories, SignalLoop, should_close};
+use crate::engine::should_close;
 use crate::error::{Error, Result, guard, shown};
 use crate::feedback::{Lines, StatsFilter, Tick};
 use crate::signal::{OUTCOMES, Signal, Source};
@@ -29,50 +31,28 @@ const DAY_MS: f64 = 86_400_000.0;
 /// message that names the field and the value; nothing is written then.
 #[napi]
 pub struct FeedbackTracker {
-    core: Arc<SignalLoop>,
+    core: Arc<User>,
 }
 
 impl FeedbackTracker {
-    pub fn of(core: Arc<SignalLoop>) -> Self {
+    pub fn of(core: Arc<User>) -> Self {
         Self { core }
     }
 
     fn read(&self, env: &Env, signal: Unknown<'_>, source: Source) -> Result<Signal> {
         let zone = self.core.config().timezone;
-        let text = values::signal_text(env, &signal);
+        let text = values::signal_text(env, &signal, None)?;
         if let Some(signal) = text.and_then(|text| Signal::from_text(&text, source, zone).ok()) {
             return Ok(signal);
         }
         // What is wrong with it is told of the value itself.
         told(values::to_json(signal)?, source, zone)
     }
-
-    /// The signals of an array written down on other threads, a slice on each; `None` when they have to be read one by one.
-    fn written(&self, env: &Env, signals: &Unknown<'_>) -> Result<Option<Vec<Elsewhere<Lines>>>> {
-        let Some(slices) = values::SignalTexts::of(env, signals) else { return Ok(None) };
-        let histories = Arc::new(Histories::default());
-        let write = |text: String| {
-            let (core, histories) = (self.core.clone(), histories.clone());
-            spawned(async move { core.write_down(&text, &histories) })
-        };
-        // Each slice is on its way while the next is being made into text.
-        Ok(slices.map(|text| text.map(write)).collect())
-    }
-
-    fn read_all(&self, signals: Value) -> Result<Vec<Signal>> {
-        match signals {
-            Value::Array(items) => {
-                let zone = self.core.config().timezone;
-                items.into_iter().map(|item| told(item, Source::Caller, zone)).collect()
-            }
-            other => Err(Error::argument("signals", "must be an array of signals", other)),
-        }
-    }
 }
 
 /// A signal that was read value by value. All in it that is no Unicode has become the same character: ids of which two would be
 /// one are refused.
-fn told(value: Value, source: Source, zone: Tz) -> Result<Signal> {
+pub fn told(value: Value, source: Source, zone: Tz) -> Result<Signal> {
     let signal = Signal::from_value(value, source, zone)?;
     if signal.id.contains(char::REPLACEMENT_CHARACTER) {
         let (field, problem) = ("id", "must be Unicode text, without lone surrogates");
@@ -163,27 +143,25 @@ impl FeedbackTracker {
         })
     }
 
-    /// Records many signals with one wait. All are checked before any is written. Resolves with how many there were.
+    /// Records many signals with one wait, at most 1 000 000. All are checked before any is written. Resolves with how many there were.
+    /// The array is copied at once. Of more than 1000 signals the rest is read while the event loop goes on: do not change them before
+    /// the promise resolves.
     ///
     /// Rejects like `recordSignal`; after `ERR_SIGNAL_CONFLICT` the signals without a conflict are recorded.
     #[napi(ts_args_type = "signals: readonly SignalInput[]", ts_return_type = "Promise<number>")]
     pub fn record_signals<'env>(&self, env: &'env Env, signals: Unknown<'_>) -> napi::Result<PromiseRaw<'env, u32>> {
-        call(env, &self.core, || {
-            let core = self.core.clone();
-            let written = self.written(env, &signals)?;
-            let read = if written.is_none() { self.read_all(values::to_json(signals)?)? } else { Vec::new() };
-            Ok(async move {
-                let Some(parts) = written else {
-                    let count = read.len() as u32;
-                    return core.record(read).await.map(|()| count);
-                };
-                let mut lines = Vec::with_capacity(parts.len());
-                for part in parts {
-                    lines.push(part.await?);
-                }
-                let count = lines.iter().map(Lines::count).sum::<usize>() as u32;
-                core.record_lines(lines).await.map(|()| count)
-            })
+        promise(env, || {
+            let (call, core) = (self.core.begin()?, self.core.clone());
+            let (reading, env) = (Reading::begin(env, &core, signals)?, *env);
+            Ok(Box::pin(async move {
+                let lines = reading.finish(env).await?;
+                spawned(async move {
+                    let _under_way = call;
+                    let count = lines.iter().map(Lines::count).sum::<usize>() as u32;
+                    core.record_lines(lines).await.map(|()| count)
+                })
+                .await
+            }))
         })
     }
 
@@ -278,7 +256,7 @@ impl FeedbackTracker {
         times_ms: Unknown<'_>,
     ) -> napi::Result<PromiseRaw<'env, Vec<ClosedSignal>>> {
         call(env, &self.core, || {
-            let ticks = values::ticks(pairs, prices, times_ms)?;
+            let ticks = arrays::ticks(pairs, prices, times_ms)?;
             // The latest stands for all: the clock is asked once.
             if let Some(latest_ms) = ticks.iter().map(|tick| tick.time_ms).max() {
                 self.core.check_not_ahead("timesMs", latest_ms)?;

@@ -117,13 +117,12 @@ impl SignalLoop {
         }))
     }
 
-    /// Reads and checks a JSON array of signals, adds their features and writes them down, to be recorded with others by
-    /// [`Self::record_lines`]. `histories` are those of all that are recorded together.
+    /// Checks signals, adds their features and writes them down, to be recorded with others by [`Self::record_lines`]. `histories`
+    /// are those of all that are recorded together.
     ///
     /// # Errors
-    /// [`Error::InvalidSignal`] or [`Error::InvalidArgument`] of the first that is wrong.
-    pub fn write_down(&self, text: &str, histories: &Histories) -> Result<Lines> {
-        let mut signals = Signal::array_from_text(text, self.config().timezone)?;
+    /// [`Error::InvalidSignal`] of the first that is wrong.
+    pub fn write_down(&self, mut signals: Vec<Signal>, histories: &Histories) -> Result<Lines> {
         self.check_given(&signals)?;
         self.add_features(signals.iter_mut(), histories);
         Lines::of(signals)

@@ -32,6 +32,7 @@ pub use models::{LiveVerdict, MarketModels, Models};
 pub use performance::ConservativeMode;
 pub use predict::{GeneratedSignal, Prediction, Risk};
 pub use prices::{Turn, Turns};
+pub use schedule::Ending;
 pub use status::{Elsewhere, SchedulerStatus, TaskStatus, run_to_json};
 pub use tails::Histories;
 pub use train::{Phase, TrainMode, TrainProgress, TrainRequest, TrainResult, Trained, TrainingResults};

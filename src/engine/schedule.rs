@@ -66,6 +66,12 @@ pub(super) struct Running {
     wanted: AtomicBool,
 }
 
+/// A scheduler that was told to stop, with the runs by hand.
+pub struct Ending {
+    running: Option<Arc<Running>>,
+    by_hand: ByHand,
+}
+
 /// The configuration that a scheduler goes by.
 pub(super) struct Rules {
     pub(super) config: SchedulerConfig,
@@ -158,11 +164,24 @@ impl SignalLoop {
 
     /// Stops the scheduler: what is under way, by hand too, is cancelled and ends at its next step. Returns when it has.
     pub async fn stop_scheduler(&self) {
+        let ending = self.end_scheduler();
+        self.scheduler_ended(ending).await;
+    }
+
+    /// Tells the scheduler to stop, without waiting; another may be started at once.
+    pub fn end_scheduler(&self) -> Ending {
         let by_hand = std::mem::take(&mut *self.scheduling.by_hand.lock());
         by_hand.stop.cancel();
         let running = self.scheduling.running.lock().clone();
-        if let Some(running) = running {
+        if let Some(running) = &running {
             running.stop.cancel();
+        }
+        Ending { running, by_hand }
+    }
+
+    /// Returns when that scheduler has ended.
+    pub async fn scheduler_ended(&self, Ending { running, by_hand }: Ending) {
+        if let Some(running) = running {
             // An error means that the runtime it ran in has ended.
             let _ = running.ended.clone().wait_for(|ended| *ended).await;
             let mut current = self.scheduling.running.lock();

@@ -56,8 +56,10 @@ impl FeedbackStore {
         }
         let pending = self.close_hits(|state, hits| {
             for tick in ticks {
-                let symbol = state.number_of(tick.symbol);
-                state.index.on_tick(symbol, tick.price, tick.time_ms, hits);
+                // A pair that no signal is of is not kept: nothing of it can be hit.
+                if let Some(symbol) = state.symbol_number(tick.symbol) {
+                    state.index.on_tick(symbol, tick.price, tick.time_ms, hits);
+                }
             }
         })?;
         pending.closed().await
@@ -78,8 +80,9 @@ impl FeedbackStore {
             return Err(Error::argument("timeframe", "must be the length of a candle in milliseconds", candle_ms));
         }
         let pending = self.close_hits(|state, hits| {
-            let symbol = state.number_of(symbol);
-            state.index.on_candle(symbol, candle, candle_ms, hits);
+            if let Some(symbol) = state.symbol_number(symbol) {
+                state.index.on_candle(symbol, candle, candle_ms, hits);
+            }
         })?;
         pending.closed().await
     }
