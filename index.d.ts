@@ -582,7 +582,8 @@ export declare class FeedbackTracker {
   onPrice(pair: string, price: number, timeMs?: Date | string | number): Promise<ClosedSignal[]>
   /**
    * `onPrice` for many at once: `prices[i]` of `pairs[i]`, at `timesMs[i]` (epoch milliseconds; all now when left out), in
-   * this order. One wait for all; the closed ones come in the order of the prices that closed them.
+   * this order, at most 1 000 000. One wait for all; the closed ones come in the order of the prices that closed them. The arrays are
+   * copied at once and may be used again.
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`; no price counts then.
    */

@@ -40,6 +40,7 @@ async function main() {
   await run({ id: 'only', starts: true, closes: true })
   console.log('after the worker that alone had started it closed:', running())
   await run({ id: 'ends', starts: true, closes: false })
+  for (const began = Date.now(); running() && Date.now() - began < 5000; ) await new Promise((resolve) => setTimeout(resolve, 10))
   console.log('after the worker that alone had started it ended:', running())
 
   await feedbackTracker.onPrice('BTCUSDT', 111)

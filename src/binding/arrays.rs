@@ -8,7 +8,6 @@ use crate::error::{Error, Result};
 use crate::feedback::Tick;
 use crate::symbol::{Spellings, Symbol};
 use crate::time;
-use napi::ValueType;
 use napi::bindgen_prelude::{JsObjectValue, JsValue, Object, Unknown, sys};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -44,53 +43,97 @@ pub fn floats(argument: &'static str, value: Unknown<'_>) -> Result<Vec<f64>> {
 /// Prices of many pairs. A pair's name is normalised once, however often it comes.
 pub struct Ticks {
     symbols: Vec<Symbol>,
-    /// Position in `symbols`, price, time.
-    ticks: Vec<(usize, f64, i64)>,
+    /// Position in `symbols`.
+    pairs: Vec<usize>,
+    prices: Vec<f64>,
+    times: Vec<i64>,
 }
 
 impl Ticks {
     /// Each price, in order.
     pub fn iter(&self) -> impl Iterator<Item = Tick<'_>> {
-        self.ticks.iter().map(|&(symbol, price, time_ms)| Tick { symbol: &self.symbols[symbol], price, time_ms })
+        let priced = self.pairs.iter().zip(&self.prices).zip(&self.times);
+        priced.map(|((&pair, &price), &time_ms)| Tick { symbol: &self.symbols[pair], price, time_ms })
     }
 }
 
-/// `pairs[i]` cost `prices[i]` at `timesMs[i]`, or now.
-pub fn ticks(pairs: Unknown<'_>, prices: Unknown<'_>, times_ms: Unknown<'_>) -> Result<Ticks> {
-    let prices = floats("prices", prices)?;
-    let times = if is_missing(&times_ms) { None } else { Some(floats("timesMs", times_ms)?) };
-    let wrong_length = |argument, length: usize| {
-        Err(Error::argument(argument, format!("must have one item for each of the {} prices", prices.len()), length))
-    };
-    if let Some(times) = times.as_ref().filter(|times| times.len() != prices.len()) {
-        return wrong_length("timesMs", times.len());
-    }
-    let env = pairs.value().env;
-    let failed = |error: napi::Error| unreadable(env, "pairs", &error);
-    let pairs: Object<'_> = match pairs.get_type() {
-        Ok(ValueType::Object) => read(pairs)?,
-        _ => return Err(Error::argument("pairs", "must be an array of strings", to_json(pairs)?)),
-    };
-    let length = if pairs.is_array().map_err(failed)? { pairs.get_array_length().map_err(failed)? } else { 0 };
-    if length as usize != prices.len() {
-        return wrong_length("pairs", length as usize);
-    }
-    let mut symbols = Spellings::default();
-    let mut ticks = Vec::with_capacity(prices.len());
-    let now = time::now_ms();
-    for (index, &price) in prices.iter().enumerate() {
-        if !(price.is_finite() && price > 0.0) {
-            return Err(Error::argument("prices", format!("must be finite prices above 0, at [{index}] too"), price));
-        }
-        let time_ms = match times.as_ref().map(|times| times[index]) {
-            None => now,
-            Some(ms) if (time::MIN_MILLIS as f64..=time::MAX_MILLIS as f64).contains(&ms) => ms as i64,
-            Some(ms) => {
-                return Err(Error::argument("timesMs", format!("must be epoch milliseconds, at [{index}] too"), ms));
+/// A reading of prices: checked, but for the names of the pairs.
+pub struct Reading {
+    prices: Vec<f64>,
+    times: Vec<i64>,
+    symbols: Spellings,
+    pairs: Vec<usize>,
+}
+
+impl Reading {
+    /// `pairs[i]` cost `prices[i]` at `timesMs[i]`, or now.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for impossible prices or times, and for other numbers of them than of pairs.
+    pub fn begin(pairs: Unknown<'_>, prices: Unknown<'_>, times_ms: Unknown<'_>) -> Result<Self> {
+        let prices = floats("prices", prices)?;
+        let times = if is_missing(&times_ms) { None } else { Some(floats("timesMs", times_ms)?) };
+        let check_length = |argument, length: usize| match length == prices.len() {
+            true => Ok(()),
+            false => {
+                let allowed = format!("must have one item for each of the {} prices", prices.len());
+                Err(Error::argument(argument, allowed, length))
             }
         };
-        let name = text("pairs", pairs.get_element(index as u32).map_err(failed)?)?;
-        ticks.push((symbols.number(name)?, price, time_ms));
+        check_length("timesMs", times.as_ref().map_or(prices.len(), Vec::len))?;
+        check_length("pairs", length_of(pairs)?)?;
+        if let Some(index) = prices.iter().position(|price| !(price.is_finite() && *price > 0.0)) {
+            let allowed = format!("must be finite prices above 0, at [{index}] too");
+            return Err(Error::argument("prices", allowed, prices[index]));
+        }
+        let possible = time::MIN_MILLIS as f64..=time::MAX_MILLIS as f64;
+        let times = times.unwrap_or_else(|| vec![time::now_ms() as f64; prices.len()]);
+        if let Some(index) = times.iter().position(|ms| !possible.contains(ms)) {
+            let allowed = format!("must be epoch milliseconds, at [{index}] too");
+            return Err(Error::argument("timesMs", allowed, times[index]));
+        }
+        let times = times.into_iter().map(|ms| ms as i64).collect();
+        Ok(Self { pairs: Vec::with_capacity(prices.len()), prices, times, symbols: Spellings::default() })
     }
-    Ok(Ticks { symbols: symbols.into_symbols(), ticks })
+
+    /// How many prices there are.
+    pub fn len(&self) -> usize {
+        self.prices.len()
+    }
+
+    /// The latest of them.
+    pub fn latest_ms(&self) -> Option<i64> {
+        self.times.iter().max().copied()
+    }
+
+    /// Reads the names of some pairs; whether these were the last.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for what is no name of a pair.
+    pub fn read_some(&mut self, pairs: Unknown<'_>) -> Result<bool> {
+        let (from, to) = (self.pairs.len(), self.len().min(self.pairs.len() + SLICE));
+        let array: Object<'_> = read(pairs)?;
+        for index in from..to {
+            let name =
+                array.get_element(index as u32).map_err(|error| unreadable(array.value().env, "pairs", &error))?;
+            self.pairs.push(self.symbols.number(text("pairs", name)?)?);
+        }
+        Ok(to == self.len())
+    }
+
+    /// The prices, once all is read.
+    pub fn finish(self) -> Ticks {
+        Ticks { symbols: self.symbols.into_symbols(), pairs: self.pairs, prices: self.prices, times: self.times }
+    }
+}
+
+/// Names that are read at a time: some hundred microseconds of work.
+const SLICE: usize = 500;
+
+fn length_of(pairs: Unknown<'_>) -> Result<usize> {
+    let failed = |error: napi::Error| unreadable(pairs.value().env, "pairs", &error);
+    match pairs.is_array().map_err(failed)? {
+        true => Ok(read::<Object<'_>>(pairs)?.get_array_length().map_err(failed)? as usize),
+        false => Err(Error::argument("pairs", "must be an array of strings", to_json(pairs)?)),
+    }
 }

@@ -2,14 +2,16 @@
 
 use super::promises::{Elsewhere, spawned};
 use super::shared::User;
+use super::stretches::Copied;
+use super::tracker::told;
 use super::values::{read, signal_text, to_json, unreadable};
 use crate::engine::Histories;
 use crate::error::{Error, Result};
 use crate::feedback::Lines;
-use crate::signal::Signal;
-use napi::bindgen_prelude::{Env, FnArgs, Function, JsObjectValue, JsValue, Object, ObjectRef, Unknown};
+use crate::signal::{Signal, Source};
+use napi::bindgen_prelude::{Env, JsObjectValue, JsValue, Object, Unknown};
+use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// Signals of one call.
 const MAX_SIGNALS: u32 = 1_000_000;
@@ -17,22 +19,11 @@ const MAX_SIGNALS: u32 = 1_000_000;
 const SLICE: u32 = 250;
 /// Signals that are read before the call returns.
 const AT_ONCE: u32 = 1000;
-/// How long the event loop is held up by more of them, and how long it then has for all else.
-const STRETCH: Duration = Duration::from_millis(5);
-const PAUSE: Duration = Duration::from_millis(1);
-
-/// Copies an array, so that its owner may go on using it.
-const COPY: &str = "(array) => {
-  const copy = []
-  for (let i = 0, length = array.length; i < length; i++) copy.push(array[i])
-  return copy
-}";
-
 /// A reading of an array of signals.
 pub struct Reading {
     core: Arc<User>,
-    /// What of the array is still to be read, while the call has returned. Not checked for leaks: the environment may end.
-    copy: Option<ObjectRef<false>>,
+    /// The array, when not all of it was read before the call returned.
+    copy: Option<Copied>,
     next: u32,
     length: u32,
     histories: Arc<Histories>,
@@ -56,58 +47,29 @@ impl Reading {
         }
         let (core, histories) = (core.clone(), Arc::default());
         let mut reading = Self { core, copy: None, next: 0, length, histories, parts: Vec::new() };
-        if length <= AT_ONCE {
-            while !reading.is_done() {
-                reading.read_slice(env, signals)?;
-            }
-            return Ok(reading);
+        if length > AT_ONCE {
+            reading.copy = Some(Copied::of(env, "signals", signals)?);
         }
-        let copy = env.run_script::<_, Function<'_, FnArgs<(Unknown<'_>,)>, Object<'_>>>(COPY);
-        let copy = copy.and_then(|copy| copy.apply((), FnArgs { data: (signals,) })).map_err(failed)?;
-        while reading.next < AT_ONCE {
-            reading.read_slice(env, copy.to_unknown())?;
+        while reading.next < length.min(AT_ONCE) {
+            reading.read_slice(env, signals)?;
         }
-        reading.copy = Some(copy.create_ref().map_err(failed)?);
         Ok(reading)
     }
 
-    /// Reads on, stretch by stretch; what was written down of all signals, in order. On the event loop.
+    /// Reads on; what was written down of all signals, in order. On the event loop.
     ///
     /// # Errors
     /// Of the first signal that is wrong.
     pub async fn finish(mut self, env: Env) -> Result<Vec<Lines>> {
-        while let Some(copy) = self.copy.take() {
-            // On another thread, so that the event loop has its turn meanwhile.
-            spawned(async {
-                tokio::time::sleep(PAUSE).await;
-                Ok(())
-            })
-            .await?;
-            let read = copy.get_value(&env).map_err(|error| unreadable(env.raw(), "signals", &error));
-            let read = read.and_then(|signals| self.read_on(&env, signals.to_unknown()));
-            match read {
-                Ok(()) if !self.is_done() => self.copy = Some(copy),
-                // Unreferencing fails only while the environment ends.
-                done => (drop(copy.unref(&env)), done?).1,
-            }
+        if let Some(copy) = self.copy.take() {
+            let read = copy.read(env, |env, signals| self.read_slice(env, signals).map(|()| self.next == self.length));
+            read.await?;
         }
         let mut lines = Vec::with_capacity(self.parts.len());
         for part in self.parts {
             lines.push(part.await?);
         }
         Ok(lines)
-    }
-
-    fn is_done(&self) -> bool {
-        self.next >= self.length
-    }
-
-    fn read_on(&mut self, env: &Env, signals: Unknown<'_>) -> Result<()> {
-        let began = Instant::now();
-        while !self.is_done() && began.elapsed() < STRETCH {
-            self.read_slice(env, signals)?;
-        }
-        Ok(())
     }
 
     /// Reads a slice; it is written down while the next is being read.
@@ -131,10 +93,10 @@ impl Reading {
     }
 }
 
-fn read_each(core: &User, env: &Env, signals: Unknown<'_>, places: std::ops::Range<u32>) -> Result<Vec<Signal>> {
+fn read_each(core: &User, env: &Env, signals: Unknown<'_>, places: Range<u32>) -> Result<Vec<Signal>> {
     let zone = core.config().timezone;
     let array: Object<'_> = read(signals)?;
     let item =
         |place| array.get_element::<Unknown<'_>>(place).map_err(|error| unreadable(env.raw(), "signals", &error));
-    places.map(|place| super::tracker::told(to_json(item(place)?)?, crate::signal::Source::Caller, zone)).collect()
+    places.map(|place| told(to_json(item(place)?)?, Source::Caller, zone)).collect()
 }

@@ -11,6 +11,7 @@ mod promises;
 mod scheduler;
 mod shared;
 mod signal_loop;
+mod stretches;
 mod thrown;
 mod tracker;
 mod types;

@@ -195,7 +195,7 @@ impl User {
             (!wanted).then(|| self.core.end_scheduler())
         };
         if let Some(ending) = ending {
-            self.core.scheduler_ended(ending).await;
+            ending.over().await;
         }
     }
 
@@ -212,7 +212,7 @@ impl User {
                 return self.core.close().await;
             }
             if let Some(ending) = ending {
-                self.core.scheduler_ended(ending).await;
+                ending.over().await;
             }
             let _no_more_calls = self.calls.write().await;
         }

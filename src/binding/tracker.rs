@@ -1,9 +1,11 @@
 //! `FeedbackTracker`: signals in, closings and statistics out.
 
+use super::arrays::Ticks;
 use super::bulk::Reading;
 use super::errors::{Code, sync};
 use super::promises::{call, done, elsewhere, promise, spawned};
 use super::shared::User;
+use super::stretches::Copied;
 use super::types::{
     Assessment, CloseDecision, ClosedSignal, Compaction, ImportReport, Pattern, PerformanceStats, Recovery,
 };
@@ -24,6 +26,8 @@ use std::sync::Arc;
 /// Days that `getStats` covers by default.
 const STATS_DAYS: f64 = 30.0;
 const DAY_MS: f64 = 86_400_000.0;
+/// Prices whose pairs are read before the call returns: a millisecond or two.
+const PRICES_AT_ONCE: usize = 5000;
 
 /// Records every signal, closes it by price, stores the outcome, gives statistics.
 ///
@@ -241,7 +245,8 @@ impl FeedbackTracker {
     }
 
     /// `onPrice` for many at once: `prices[i]` of `pairs[i]`, at `timesMs[i]` (epoch milliseconds; all now when left out), in
-    /// this order. One wait for all; the closed ones come in the order of the prices that closed them.
+    /// this order, at most 1 000 000. One wait for all; the closed ones come in the order of the prices that closed them. The arrays are
+    /// copied at once and may be used again.
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`; no price counts then.
     #[napi(
@@ -255,18 +260,31 @@ impl FeedbackTracker {
         prices: Unknown<'_>,
         times_ms: Unknown<'_>,
     ) -> napi::Result<PromiseRaw<'env, Vec<ClosedSignal>>> {
-        call(env, &self.core, || {
-            let ticks = arrays::ticks(pairs, prices, times_ms)?;
+        promise(env, || {
+            let (call, core) = (self.core.begin()?, self.core.clone());
+            let mut reading = arrays::Reading::begin(pairs, prices, times_ms)?;
             // The latest stands for all: the clock is asked once.
-            if let Some(latest_ms) = ticks.iter().map(|tick| tick.time_ms).max() {
-                self.core.check_not_ahead("timesMs", latest_ms)?;
+            if let Some(latest_ms) = reading.latest_ms() {
+                core.check_not_ahead("timesMs", latest_ms)?;
             }
-            let (core, turn) = (self.core.clone(), self.core.turn());
-            Ok(async move {
-                let ticks: Vec<Tick<'_>> = ticks.iter().collect();
-                let closed = core.on_prices(turn, &ticks).await?;
-                Ok(closed.into_iter().map(Into::into).collect())
-            })
+            let turn = core.turn();
+            let close = |core: Arc<User>, ticks: Ticks| {
+                spawned(async move {
+                    let _under_way = call;
+                    let ticks: Vec<Tick<'_>> = ticks.iter().collect();
+                    let closed = core.on_prices(turn, &ticks).await?;
+                    Ok(closed.into_iter().map(Into::into).collect())
+                })
+            };
+            if reading.len() <= PRICES_AT_ONCE {
+                while !reading.read_some(pairs)? {}
+                return Ok(Box::pin(close(core, reading.finish())));
+            }
+            let (copy, env) = (Copied::of(env, "pairs", pairs)?, *env);
+            Ok(Box::pin(async move {
+                copy.read(env, |_, pairs| reading.read_some(pairs)).await?;
+                close(core, reading.finish()).await
+            }))
         })
     }
 

@@ -72,6 +72,17 @@ pub struct Ending {
     by_hand: ByHand,
 }
 
+impl Ending {
+    /// Returns when it has ended.
+    pub async fn over(self) {
+        if let Some(running) = self.running {
+            // An error means that the runtime it ran in has ended.
+            let _ = running.ended.clone().wait_for(|ended| *ended).await;
+        }
+        let _all_ended = self.by_hand.under_way.write().await;
+    }
+}
+
 /// The configuration that a scheduler goes by.
 pub(super) struct Rules {
     pub(super) config: SchedulerConfig,
@@ -155,7 +166,8 @@ impl SignalLoop {
         let this = self.clone();
         threads::spawn(async move {
             drop(call);
-            this.keep_schedule(&started).await;
+            this.clone().keep_schedule(&started).await;
+            this.scheduling.running.lock().take_if(|current| Arc::ptr_eq(current, &started));
             // Nobody may be waiting.
             let _ = end.send(true);
         });
@@ -164,8 +176,7 @@ impl SignalLoop {
 
     /// Stops the scheduler: what is under way, by hand too, is cancelled and ends at its next step. Returns when it has.
     pub async fn stop_scheduler(&self) {
-        let ending = self.end_scheduler();
-        self.scheduler_ended(ending).await;
+        self.end_scheduler().over().await;
     }
 
     /// Tells the scheduler to stop, without waiting; another may be started at once.
@@ -177,19 +188,6 @@ impl SignalLoop {
             running.stop.cancel();
         }
         Ending { running, by_hand }
-    }
-
-    /// Returns when that scheduler has ended.
-    pub async fn scheduler_ended(&self, Ending { running, by_hand }: Ending) {
-        if let Some(running) = running {
-            // An error means that the runtime it ran in has ended.
-            let _ = running.ended.clone().wait_for(|ended| *ended).await;
-            let mut current = self.scheduling.running.lock();
-            if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, &running)) {
-                *current = None;
-            }
-        }
-        let _all_ended = by_hand.under_way.write().await;
     }
 
     /// Runs a task now, whoever leads, and returns what it came to; failed markets are in there.
