@@ -38,6 +38,9 @@ pub struct Promises {
     fresh: RefCell<Vec<Task>>,
     /// Asks for that microtask.
     soon: FunctionRef<(), ()>,
+    asked: Cell<bool>,
+    /// The lowest place of the stack, which grows downwards, that it was asked for from.
+    lowest: Cell<usize>,
     waiting: RefCell<HashMap<u64, Task>>,
     begun: Cell<u64>,
     /// Made in the first of those microtasks, in which nothing of the caller is under way: Jest would take it for a handle
@@ -94,6 +97,8 @@ impl Promises {
         Ok(Self {
             fresh: RefCell::default(),
             soon: soon.apply((), function(env, Self::begin)?)?.create_ref()?,
+            asked: Cell::new(false),
+            lowest: Cell::new(usize::MAX),
             waiting: RefCell::default(),
             begun: Cell::new(0),
             bell: OnceCell::new(),
@@ -108,10 +113,16 @@ impl Promises {
         Ok(self.bell.get_or_init(|| Arc::new(Bell { ready: Mutex::default(), function })))
     }
 
-    /// Has what is added in this turn begin in the next microtask. It is JavaScript, so near the end of the stack it throws:
-    /// before anything was begun.
+    /// Has what is added in this turn begin in the next microtask. It is JavaScript, so near the end of the stack it throws: before
+    /// anything was begun. Where there was room before, there is now.
     fn ask(&self, env: &Env) -> napi::Result<()> {
-        self.soon.borrow_back(env)?.apply((), ())
+        let here = std::ptr::from_ref(&env).addr();
+        if !self.asked.get() || here < self.lowest.get() {
+            self.soon.borrow_back(env)?.apply::<()>((), ())?;
+            self.asked.set(true);
+            self.lowest.update(|lowest| lowest.min(here));
+        }
+        Ok(())
     }
 
     fn add(&self, task: Task) {
@@ -119,6 +130,7 @@ impl Promises {
     }
 
     fn begin(&self, env: &Env) -> napi::Result<()> {
+        self.asked.set(false);
         // Should it fail, what is fresh begins with the next call.
         let bell = self.bell(env)?;
         let fresh = self.fresh.take();
@@ -281,5 +293,4 @@ fn settle<T: ToNapiValue>(env: sys::napi_env, deferred: sys::napi_deferred, resu
             }
         }
     }
-    thrown::tell_uncaught(env);
 }

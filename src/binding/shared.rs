@@ -157,10 +157,9 @@ impl User {
         self.listeners.lock().push(id);
     }
 
-    /// Takes a listener off.
-    pub fn unsubscribe(&self, id: u64) {
+    /// Forgets a listener that was taken off.
+    pub fn listens_no_more(&self, id: u64) {
         self.listeners.lock().retain(|known| *known != id);
-        self.core.events().unsubscribe(id);
     }
 
     /// Starts the scheduler, unless it is running; this user wants it to run from then on.
@@ -203,8 +202,9 @@ impl User {
     /// waits for that, or for what this user has begun.
     pub fn close(self: Arc<Self>) -> impl Future<Output = ()> + Send + use<> {
         let leaving = self.leave();
-        if leaving == Leaving::Last {
-            self.core.refuse_calls();
+        match leaving {
+            Leaving::Last => self.core.refuse_calls(),
+            Leaving::WithScheduler | Leaving::Plain => self.stop_listening(),
         }
         let ending = (leaving == Leaving::WithScheduler).then(|| self.core.end_scheduler());
         async move {
@@ -220,17 +220,19 @@ impl User {
 
     /// For an environment that ends without having closed the loop. Nobody may wait any more.
     pub fn abandon(&self) {
+        self.stop_listening();
         if self.leave() != Leaving::Plain {
             self.core.end_scheduler();
         }
     }
 
+    fn stop_listening(&self) {
+        self.listeners.lock().drain(..).for_each(|id| self.core.events().unsubscribe(id));
+    }
+
     /// What it leaves behind: the same whenever it is asked.
     fn leave(&self) -> Leaving {
         self.left.cancel();
-        for id in std::mem::take(&mut *self.listeners.lock()) {
-            self.core.events().unsubscribe(id);
-        }
         *self.leaving.get_or_init(|| {
             let Some((key, number)) = &self.seat else { return Leaving::Last };
             let mut shared = SHARED.lock();

@@ -117,11 +117,10 @@ impl SignalLoop {
             let _open = self.core.begin()?;
             let id = self.core.events().subscribe(Box::new(self::listener::<Value>("listener", listener)?));
             self.core.listens(id);
-            let core = Arc::downgrade(&self.core);
+            let (user, core) = (Arc::downgrade(&self.core), Arc::downgrade(&**self.core));
             let unsubscribe = env.create_function_from_closure("unsubscribe", move |_| {
-                if let Some(core) = core.upgrade() {
-                    core.unsubscribe(id);
-                }
+                user.upgrade().inspect(|user| user.listens_no_more(id));
+                core.upgrade().inspect(|core| core.events().unsubscribe(id));
                 Ok(())
             });
             unsubscribe.map_err(|e| Error::Internal(format!("cannot make a function: {}", e.reason)))
