@@ -1,12 +1,13 @@
-// What faulty or odd JavaScript around it does to the addon: nothing that the process or other callers would feel.
+// What faulty JavaScript around the addon, or too much of a good thing, does to it: nothing that the process or other callers feel.
 import { join } from 'node:path'
 import type { SignalInput } from '..'
 import { runNode } from './helpers/child'
-import { NOWHERE, failure, newHome, newLoop } from './helpers/home'
+import { NOWHERE, failure, newHome, newLoop, records } from './helpers/home'
 
-const run = async (name: string, ...args: string[]) => {
+/** Runs a program of its own, with a home of its own. */
+async function run(name: string, { args = [], flags = [] }: { args?: string[]; flags?: string[] } = {}) {
   const env = { SIGNALLOOP_HOME: newHome(), SIGNALLOOP_EXCHANGE_URL: NOWHERE }
-  const { code, stdout, stderr } = await runNode([...args.filter((arg) => arg.startsWith('--')), join(__dirname, 'programs', name), ...args.filter((arg) => !arg.startsWith('--'))], { env })
+  const { code, stdout, stderr } = await runNode([...flags, join(__dirname, 'programs', name), ...args], { env })
   return { code, stderr, lines: stdout.trim().split('\n') }
 }
 const any = (value: unknown) => value as any
@@ -59,7 +60,7 @@ test('close() in a worker leaves this thread its loop, its listeners and its sch
 
 describe('very many', () => {
   test('signals at once hold the event loop up for moments', async () => {
-    const { code, lines } = await run('in-bulk.cjs', '60000')
+    const { code, lines } = await run('in-bulk.cjs', { args: ['60000'] })
     expect(code).toBe(0)
     const { recorded, longest, total } = JSON.parse(lines[0]!) as { recorded: number; longest: number; total: number }
     expect(recorded).toBe(60_000)
@@ -95,8 +96,35 @@ describe('very many', () => {
     expect(error.message).toContain(`argument \`${argument}\``)
   })
 
+  test('prices at once close what they hit, in their order, and before any later price is seen', async () => {
+    const { feedbackTracker } = newLoop()
+    await feedbackTracker.recordSignals(['BTCUSDT', 'ETHUSDT'].map((pair) => ({ ...signal(pair), pair })))
+    const count = 12_000
+    const batch = (last: string) => Array.from({ length: count }, (_, i) => (i === count - 2 ? 'ETH/USDT' : i === count - 1 ? last : `NONE${i}`))
+    const prices = new Float64Array(count).fill(94)
+    const times = new Float64Array(count).fill(1.751e12)
+
+    expect((await failure(() => feedbackTracker.onPrices(batch('../x'), prices, times))).code).toBe('ERR_INVALID_ARGUMENT')
+    const pairs = batch('BTCUSDT')
+    const closing = feedbackTracker.onPrices(pairs, prices, times)
+    const later = feedbackTracker.onPrice('BTCUSDT', 111, 1.752e12)
+    // The arrays are the caller's again.
+    pairs.length = 0
+    prices.fill(1)
+    expect((await closing).map(({ id, exitPrice }) => [id, exitPrice])).toEqual([['ETHUSDT', 94], ['BTCUSDT', 94]])
+    expect(await later).toEqual([])
+  })
+
+  test('signals under way are recorded before the loop is closed', async () => {
+    const loop = newLoop()
+    const recording = loop.feedbackTracker.recordSignals(Array.from({ length: 5000 }, (_, i) => signal(`s-${i}`)))
+    await loop.close()
+    expect(await recording).toBe(5000)
+    expect(records(loop.home).size).toBe(5000)
+  })
+
   test('pairs that no signal is of leave nothing behind', async () => {
-    const { code, lines } = await run('unknown-pairs.cjs', '--expose-gc')
+    const { code, lines } = await run('unknown-pairs.cjs', { flags: ['--expose-gc'] })
     expect(code).toBe(0)
     // When they were kept, each took 270 bytes.
     expect(Number(lines[0])).toBeLessThan(90)
