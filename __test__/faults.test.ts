@@ -90,6 +90,7 @@ describe('very many', () => {
     ['symbols', (loop: ReturnType<typeof newLoop>) => loop.train({ symbols: Object.assign([], { length: 4e9 }) }), 'value', '1000000'],
     ['characters', (loop: ReturnType<typeof newLoop>) => loop.feedbackTracker.recordSignal(any({ ...signal('a'), note: 'x'.repeat(2 ** 28) })), 'value', '268435456 bytes'],
     ['characters of a path', (loop: ReturnType<typeof newLoop>) => loop.feedbackTracker.exportTrainingData('x'.repeat(2 ** 28)), 'path', '268435456 bytes'],
+    ['digits', (loop: ReturnType<typeof newLoop>) => loop.feedbackTracker.onPrice(any(2n ** 10_000_000n), 5), 'value', '4096 bits'],
   ])('%s are refused', async (_, work, argument, said) => {
     const error = await failure(() => work(newLoop()))
     expect([error.code, error.message]).toEqual(['ERR_INVALID_ARGUMENT', expect.stringContaining(said)])

@@ -15,6 +15,8 @@ use serde_json::{Map, Value};
 const MAX_VALUES: usize = 1_000_000;
 /// Bytes of one text of an argument, far more than a signal or a path may have.
 const MAX_TEXT_BYTES: usize = 1 << 20;
+/// Words of 64 bits of a BigInt.
+const MAX_WORDS: usize = 64;
 /// Levels of nesting read of an object; deeper, or cyclic, is an error.
 const MAX_DEPTH: usize = 16;
 
@@ -51,9 +53,7 @@ fn json(value: Unknown<'_>, depth: usize, left: &mut usize) -> Result<Value> {
         ValueType::Boolean => Value::Bool(read(value)?),
         ValueType::Number => number(read(value)?),
         ValueType::String => Value::String(string("value", value)?),
-        ValueType::BigInt => {
-            Value::String(value.coerce_to_string().and_then(|s| s.into_utf8()?.into_owned()).map_err(unreadable)?)
-        }
+        ValueType::BigInt => Value::String(digits(value)?),
         ValueType::Object if value.is_date().map_err(unreadable)? => date(value)?,
         ValueType::Object => {
             let object: Object<'_> = read(value)?;
@@ -108,6 +108,21 @@ fn string(argument: &'static str, value: Unknown<'_>) -> Result<String> {
         return Err(Error::argument(argument, allowed, format!("{bytes} bytes")));
     }
     read(value)
+}
+
+/// A BigInt, unless it is larger than anything here may be: to write down one of ten million bits takes seconds.
+fn digits(value: Unknown<'_>) -> Result<String> {
+    let (env, mut words) = (value.value().env, 0);
+    // SAFETY: the value is live, on the JavaScript thread; without room for the words their number is all that is written.
+    let known = unsafe {
+        sys::napi_get_value_bigint_words(env, value.raw(), std::ptr::null_mut(), &mut words, std::ptr::null_mut())
+    };
+    if known == sys::Status::napi_ok && words > MAX_WORDS {
+        let allowed = format!("must not hold an integer of more than {} bits", 64 * MAX_WORDS);
+        return Err(Error::argument("value", allowed, format!("{} bits", 64 * words)));
+    }
+    let text = value.coerce_to_string().and_then(|text| text.into_utf8()?.into_owned());
+    text.map_err(|error| unreadable(env, "value", &error))
 }
 
 fn number(x: f64) -> Value {
