@@ -153,6 +153,12 @@ impl Levels {
         }
     }
 
+    /// [`Self::on_tick`] for a price of now, where this machine's clock shows `now_ms`. It may have been set back since the
+    /// signal was given; what comes now comes after the signal all the same.
+    pub fn on_tick_now(&self, price: f64, now_ms: i64) -> Option<Exit> {
+        self.on_tick(price, now_ms.max(self.since_ms))
+    }
+
     /// Does a closed candle of `candle_ms` milliseconds close the signal?
     ///
     /// - A candle that opens beyond a barrier fills at its open.
@@ -231,6 +237,8 @@ mod tests {
     #[test]
     fn a_price_from_before_the_signal_never_closes_it() {
         assert_eq!(buy().on_tick(1.0, T0 - 1), None);
+        let now = buy().on_tick_now(1.0, T0 - 300_000).unwrap();
+        assert_eq!((now.outcome, now.time_ms), (Outcome::StoppedOut, T0), "a clock that was set back");
         assert_eq!(buy().on_candle(&candle(T0 - HOUR, 100.0, 120.0, 1.0, 1.0), HOUR), None);
         // Half of this candle came before the signal: its low may have, its close did not.
         assert_eq!(buy().on_candle(&candle(T0 - 1, 100.0, 100.0, 90.0, 99.0), HOUR), None);

@@ -9,6 +9,7 @@ pub use zone::Tz;
 use chrono::{DateTime, Datelike, MappedLocalTime, NaiveDateTime, SecondsFormat, TimeZone, Timelike, Utc};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 /// An hour, in milliseconds.
 pub const HOUR_MS: i64 = 3_600_000;
@@ -22,6 +23,25 @@ pub const MAX_MILLIS: i64 = 253_402_300_799_999;
 /// The system clock's time.
 pub fn now_ms() -> i64 {
     Utc::now().timestamp_millis()
+}
+
+/// The latest that it may be: what the system clock shows, or would show if it had never been set back while this process ran.
+fn latest_ms() -> i64 {
+    /// How far the system clock was ahead of the one that nobody sets, at most.
+    static LEAD: AtomicI64 = AtomicI64::new(i64::MIN);
+    latest_of(&LEAD, now_ms(), elapsed())
+}
+
+fn latest_of(lead: &AtomicI64, now_ms: i64, elapsed: Duration) -> i64 {
+    let elapsed_ms = i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX);
+    let own = now_ms.saturating_sub(elapsed_ms);
+    lead.fetch_max(own, Ordering::Relaxed).max(own).saturating_add(elapsed_ms)
+}
+
+/// A time that was written down earlier, as it can be believed now. A clock is set back by minutes or hours, and catches up; one
+/// that was a day ahead or more had been wrong, and what was dated by it was now at the latest.
+pub fn believed(at_ms: i64, now_ms: i64) -> i64 {
+    if at_ms > now_ms + DAY_MS { now_ms } else { at_ms }
 }
 
 /// What time it is: the system's, or one that is set by hand, for demonstrations and tests. Copies share it.
@@ -45,6 +65,15 @@ impl Clock {
         match self {
             Self::System => now_ms(),
             Self::Standing(at) => at.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The latest that it may be, for judging whether a time lies in the future: a clock that was set back while this process
+    /// ran says nothing against a time that it has shown, or would have shown, before.
+    pub fn latest_ms(&self) -> i64 {
+        match self {
+            Self::System => latest_ms(),
+            Self::Standing(_) => self.now_ms(),
         }
     }
 
@@ -167,6 +196,16 @@ mod tests {
         // Berlin, 2025-10-26: 02:30 happened twice; 2025-03-30: 02:30 never happened.
         assert_eq!(format_iso(parse_time("2025-10-26 02:30:00", berlin()).unwrap()), "2025-10-26T00:30:00.000Z");
         assert_eq!(format_iso(parse_time("2025-03-30 02:30:00", berlin()).unwrap()), "2025-03-30T01:30:00.000Z");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_nothing_future_that_was_not() {
+        let (lead, after) = (AtomicI64::new(i64::MIN), Duration::from_secs);
+        assert_eq!(latest_of(&lead, 1_700_000_000_000, after(50)), 1_700_000_000_000);
+        // Five minutes back, ten seconds later; then right again, and then a minute ahead.
+        assert_eq!(latest_of(&lead, 1_699_999_710_000, after(60)), 1_700_000_010_000);
+        assert_eq!(latest_of(&lead, 1_700_000_020_000, after(70)), 1_700_000_020_000);
+        assert_eq!(latest_of(&lead, 1_700_000_090_000, after(80)), 1_700_000_090_000);
     }
 
     #[test]

@@ -11,13 +11,16 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::json;
 use signalloop::barrier::Outcome;
-use signalloop::feedback::{StatsFilter, StoreOptions, Tick};
+use signalloop::feedback::{FeedbackStore, IgnoredPrices, StatsFilter, StoreOptions, Tick};
 use signalloop::market::Candle;
 use signalloop::signal::Signal;
 use signalloop::symbol::Symbol;
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 const HOUR: i64 = 3_600_000;
+
+static BTC: OnceLock<Symbol> = OnceLock::new();
 
 on_both!(
     a_signal_is_recorded_once,
@@ -26,6 +29,7 @@ on_both!(
     a_closing_that_cannot_be_is_refused,
     prices_close_what_they_hit_in_order_and_once,
     a_stale_price_closes_nothing,
+    a_price_of_now_is_never_stale,
     candles_close_by_their_high_and_low_and_make_up_for_missed_prices,
     figures_count_what_closed_in_the_period,
     fifty_records_and_fifty_closings_at_once_are_all_there,
@@ -127,7 +131,51 @@ async fn a_stale_price_closes_nothing(home: Home) {
     assert!(store.on_price(&btc(), 90.0, T0 - 1).await.unwrap().is_empty(), "from before the signal");
     store.on_price(&btc(), 100.0, T0 + 10).await.unwrap();
     assert!(store.on_price(&btc(), 90.0, T0 + 9).await.unwrap().is_empty(), "overtaken by a newer one");
+    assert!(!store.closes_nothing(&btc(), 100.0, T0 + 9), "which is counted and told");
+    store.on_price(&btc(), 90.0, T0 + 8).await.unwrap();
+    let told = |store: &FeedbackStore| {
+        let news = store.ignored_news().into_iter();
+        news.map(|IgnoredPrices { symbol, news }| {
+            assert_eq!((symbol, news.newest_ms), (btc(), T0 + 10));
+            (news.count, news.time_ms - T0, news.over)
+        })
+        .collect::<Vec<_>>()
+    };
+    assert_eq!((told(&store), told(&store)), (vec![(1, 9, false)], vec![]));
     assert_eq!(store.on_price(&btc(), 90.0, T0 + 10).await.unwrap().len(), 1);
+    assert_eq!(told(&store), [(2, 8, true)]);
+    assert_eq!(store.ignored_prices(), BTreeMap::from([(btc(), 2)]));
+    let ignored = |symbol| {
+        let filter = StatsFilter { symbol: Some(symbol), ..StatsFilter::default() };
+        store.stats(&filter).unwrap().ignored_prices
+    };
+    assert_eq!((ignored(btc()), ignored(Symbol::parse("ETHUSDT").unwrap())), (2, 0));
+}
+
+/// This machine's clock is set back by five minutes, and by more than the signals are old.
+async fn a_price_of_now_is_never_stale(home: Home) {
+    const BACK: i64 = 5 * 60_000;
+    let store = home.open();
+    let now = |price, time_ms| [Tick { symbol: BTC.get_or_init(btc), price, time_ms }];
+    store.record(buy("a")).await.unwrap();
+    store.on_prices_now(&now(100.0, T0 + 10)).await.unwrap();
+    store.on_price(&btc(), 100.0, T0 + 20).await.unwrap();
+    assert!(!store.closes_nothing_now(&btc(), 94.0, T0 + 10 - BACK));
+    let closed = store.on_prices_now(&now(94.0, T0 + 10 - BACK)).await.unwrap();
+    assert_eq!(closed.len(), 1, "a stop is a stop");
+    assert_eq!((closed[0].exit_price, closed[0].closed_ms), (Some(94.0), T0 + 20), "no earlier than what was seen");
+    // A signal that was given before the clock was set back, and no price since.
+    let fresh = signal(json!({ "id": "b", "timestamp": T0 + HOUR, "expiresAt": T0 + 2 * HOUR }));
+    store.record(fresh).await.unwrap();
+    assert!(!store.closes_nothing_now(&btc(), 94.0, T0 + HOUR - BACK));
+    let closed = store.on_prices_now(&now(94.0, T0 + HOUR - BACK)).await.unwrap();
+    assert_eq!((closed[0].id.as_str(), closed[0].closed_ms), ("b", T0 + HOUR), "no earlier than the signal");
+    // Which makes no price of a source that says its time stale: only such a one does that.
+    store.record(buy("c")).await.unwrap();
+    assert_eq!(store.on_price(&btc(), 94.0, T0 + 30).await.unwrap().len(), 1);
+    assert!(store.ignored_news().is_empty() && store.ignored_prices().is_empty());
+    let reopened = home.open();
+    assert_eq!(reopened.get("b").unwrap().unwrap().closing.unwrap().closed_ms, T0 + HOUR);
 }
 
 async fn candles_close_by_their_high_and_low_and_make_up_for_missed_prices(home: Home) {

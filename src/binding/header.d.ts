@@ -187,6 +187,12 @@ export type LoopEvent = EventFacts & (
   | { type: 'taskFinished'; task: TaskName; run: TaskRun }
   /** A task failed, for the markets in `run.failed` or as a whole, or was cancelled; `retryAt` is when it is tried again, or due for all markets if that comes first; missing when it waits for its next due time. */
   | { type: 'taskFailed'; task: TaskName; run: TaskRun; retryAt?: string }
+  /**
+   * Prices or candles of a pair are ignored, since one of a later time (`newest`) was seen before: they are out of order, or their
+   * source's clock was set back. Told when it begins, at most once a minute a pair, and with the count when prices count again
+   * (`over`). `time` is that of the last one ignored. See also `ignoredPrices` of `getStats`.
+   */
+  | { type: 'pricesIgnored'; symbol: string; count: number; over: boolean; time: string; newest: string }
   /** Something went wrong in the background, where no promise could say so. */
   | { type: 'warning'; message: string }
 )

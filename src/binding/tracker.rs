@@ -226,8 +226,9 @@ impl FeedbackTracker {
     }
 
     /// Closes and stores every open signal of `pair` that this price hits, and resolves with them in the order of their
-    /// ids' recording. `timeMs` (a Date, ISO string or milliseconds) defaults to now; a price older than one already seen
-    /// closes nothing.
+    /// ids' recording. `timeMs` is when the price was, by its source: a Date, ISO string or milliseconds. One older than another
+    /// already seen closes nothing; that is counted and told ({@link LoopEvent}, `pricesIgnored`). Without `timeMs` it is a price
+    /// of now, which is never too old, whatever this machine's clock shows.
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(
@@ -243,8 +244,8 @@ impl FeedbackTracker {
     ) -> napi::Result<PromiseRaw<'env, Vec<ClosedSignal>>> {
         let tick = guard(|| {
             let symbol = Symbol::given(&values::text("pair", pair)?)?;
-            let (price, time_ms) = (values::price("price", price)?, values::time_or_now("timeMs", time_ms)?);
-            self.core.check_not_ahead("timeMs", time_ms)?;
+            let (price, time_ms) = (values::price("price", price)?, values::optional_time("timeMs", time_ms)?);
+            time_ms.map_or(Ok(()), |time_ms| self.core.check_not_ahead("timeMs", time_ms))?;
             Ok((symbol, price, time_ms))
         });
         // Nearly every price closes nothing. Where that can be told without waiting, no thread need be asked.
@@ -256,13 +257,17 @@ impl FeedbackTracker {
         call(env, &self.core, || {
             let (core, (symbol, price, time_ms), turn) = (self.core.clone(), tick?, self.core.turn());
             Ok(async move {
-                let closed = core.on_prices(turn, &[Tick { symbol: &symbol, price, time_ms }]).await?;
+                let tick = |time_ms| [Tick { symbol: &symbol, price, time_ms }];
+                let closed = match time_ms {
+                    Some(time_ms) => core.on_prices(turn, &tick(time_ms)).await?,
+                    None => core.on_prices_now(turn, &tick(core.now_ms())).await?,
+                };
                 Ok(closed.into_iter().map(Into::into).collect())
             })
         })
     }
 
-    /// `onPrice` for many at once: `prices[i]` of `pairs[i]`, at `timesMs[i]` (epoch milliseconds; all now when left out), in
+    /// `onPrice` for many at once: `prices[i]` of `pairs[i]`, at `timesMs[i]` (epoch milliseconds; all of now when left out), in
     /// this order. One wait for all; the closed ones come in the order of the prices that closed them.
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`; no price counts then.
@@ -280,13 +285,14 @@ impl FeedbackTracker {
         call(env, &self.core, || {
             let ticks = values::ticks(pairs, prices, times_ms)?;
             // The latest stands for all: the clock is asked once.
-            if let Some(latest_ms) = ticks.iter().map(|tick| tick.time_ms).max() {
+            if let Some(latest_ms) = ticks.iter().map(|tick| tick.time_ms).max().filter(|_| !ticks.of_now) {
                 self.core.check_not_ahead("timesMs", latest_ms)?;
             }
-            let (core, turn) = (self.core.clone(), self.core.turn());
+            let (core, turn, of_now) = (self.core.clone(), self.core.turn(), ticks.of_now);
             Ok(async move {
                 let ticks: Vec<Tick<'_>> = ticks.iter().collect();
-                let closed = core.on_prices(turn, &ticks).await?;
+                let closed =
+                    if of_now { core.on_prices_now(turn, &ticks).await? } else { core.on_prices(turn, &ticks).await? };
                 Ok(closed.into_iter().map(Into::into).collect())
             })
         })

@@ -308,9 +308,9 @@ pub fn price(argument: &'static str, value: Unknown<'_>) -> Result<f64> {
     }
 }
 
-/// An optional time, a `Date`, an ISO string or milliseconds; now when it is missing.
-pub fn time_or_now(argument: &'static str, value: Unknown<'_>) -> Result<i64> {
-    if is_missing(&value) { Ok(time::now_ms()) } else { json_time(argument, &to_json(value)?) }
+/// An optional time, a `Date`, an ISO string or milliseconds.
+pub fn optional_time(argument: &'static str, value: Unknown<'_>) -> Result<Option<i64>> {
+    if is_missing(&value) { Ok(None) } else { json_time(argument, &to_json(value)?).map(Some) }
 }
 
 pub fn json_time(argument: &'static str, value: &Value) -> Result<i64> {
@@ -328,6 +328,8 @@ pub struct Ticks {
     symbols: Vec<Symbol>,
     /// Position in `symbols`, price, time.
     ticks: Vec<(usize, f64, i64)>,
+    /// No times were given: the prices are of now.
+    pub of_now: bool,
 }
 
 impl Ticks {
@@ -374,7 +376,7 @@ pub fn ticks(pairs: Unknown<'_>, prices: Unknown<'_>, times_ms: Unknown<'_>) -> 
         let name = text("pairs", pairs.get_element(index as u32).map_err(failed)?)?;
         ticks.push((symbols.number(name)?, price, time_ms));
     }
-    Ok(Ticks { symbols: symbols.into_symbols(), ticks })
+    Ok(Ticks { symbols: symbols.into_symbols(), ticks, of_now: times.is_none() })
 }
 
 fn floats<'a>(argument: &'static str, value: Unknown<'a>) -> Result<Float64ArraySlice<'a>> {

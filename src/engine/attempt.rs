@@ -27,6 +27,15 @@ pub(super) struct Slot {
     pub stored: Record,
 }
 
+/// How an attempt went.
+pub(super) struct Attempted {
+    pub slot: Slot,
+    /// What was run; nothing is when another process had done what was due, or where it could not be written down that it began.
+    pub last: Option<LastRun>,
+    /// Whether it could be written down; `None` where nothing had to be.
+    pub written: Option<Result<()>>,
+}
+
 /// An attempt's work.
 pub(super) struct Turn {
     pub task: Task,
@@ -50,9 +59,12 @@ pub(super) struct Order {
 }
 
 impl SignalLoop {
-    /// One attempt, from taking the task's lock to writing down what it came to. Nothing is run, and there is no run to
-    /// return, when its record shows that another process has done what was due.
-    pub(super) async fn attempt(self: &Arc<Self>, order: Order) -> Result<(Slot, Option<LastRun>)> {
+    /// One attempt, from taking the task's lock to writing down what it came to. What cannot be written down is kept in the
+    /// slot all the same: its timer must go on, or the task would be due again at once, and for ever.
+    ///
+    /// # Errors
+    /// What keeps it from being run; by hand, also what keeps it from being written down.
+    pub(super) async fn attempt(self: &Arc<Self>, order: Order) -> Result<Attempted> {
         let Order { task, plan, due, stop } = order;
         let call = self.begin()?;
         let office = self.office.clone();
@@ -64,11 +76,17 @@ impl SignalLoop {
             _ => Slot { timer: Timer::resume(plan.clone(), record.clone(), now), stored: record },
         };
         let why = if by_hand { Some(Due::Run) } else { slot.timer.due(now) };
-        let Some(why) = why else { return Ok((slot, None)) };
+        let Some(why) = why else { return Ok(Attempted { slot, last: None, written: None }) };
+        let before = slot.timer.record().last.clone();
         slot.timer.begin(why, now);
         let scope = slot.timer.record().remaining.clone();
-        if task != Task::Watch {
-            slot.save(&*self.office, &*hold, task, now)?;
+        if task != Task::Watch
+            && let Err(error) = slot.save(&*self.office, &*hold, task, now)
+        {
+            let (attempt, now_ms) = (slot.timer.record().attempt, now.wall_ms);
+            let (failed, _) = summed_up(Err(kept_in_memory(error.clone(), by_hand)?), false, attempt, now_ms, now_ms);
+            slot.timer.end(failed, scope, now, dice(now));
+            return Ok(Attempted { slot, last: None, written: Some(Err(error)) });
         }
         let attempt = slot.timer.record().attempt;
         let active = Active::new(self, task);
@@ -79,26 +97,25 @@ impl SignalLoop {
         let (ended, stopped) = self.bounded(turn, &stop, held.clone()).await;
         let now_after = self.moment();
         let (last, remaining) = summed_up(ended, stopped, attempt, now.wall_ms, now_after.wall_ms);
-        let before = slot.stored.last.clone();
         slot.timer.end(last.clone(), remaining, now_after, dice(now_after));
-        if task != Task::Watch || before.as_ref().is_none_or(|before| is_worth_writing(before, &last)) {
-            slot.save(&*self.office, &*hold, task, now_after).inspect_err(|error| {
-                self.emit(&Event::Warning(format!("what {task} came to is not written down: {error}")));
-            })?;
-        }
+        let stored = slot.stored.last.as_ref();
+        let worth_it = task != Task::Watch || stored.is_none_or(|stored| is_worth_writing(stored, &last));
+        let mut written = worth_it.then(|| slot.save(&*self.office, &*hold, task, now_after));
         // Of the watch, only what is otherwise than before is news.
         let news = task != Task::Watch || before.map_or(Outcome::Finished, |before| before.outcome) != last.outcome;
         let ran = Ran { task, run: last.clone() };
-        let kept = if news { self.office.append(&*hold, &ran) } else { Ok(()) };
+        if news && written.as_ref().is_none_or(|written| written.is_ok()) {
+            written = Some(self.office.append(&*hold, &ran));
+        }
         // Written down: now others may run it.
         drop((active, held, hold));
-        if let Err(error) = kept {
-            self.emit(&Event::Warning(format!("what {task} came to is missing in the scheduler's history: {error}")));
+        if let Some(Err(error)) = written {
+            written = Some(Err(kept_in_memory(error, by_hand)?));
         }
         if news {
             self.tell_end(task, &last, &slot, now_after);
         }
-        Ok((slot, Some(last)))
+        Ok(Attempted { slot, last: Some(last), written })
     }
 
     /// Tells the end of an attempt.
@@ -148,6 +165,15 @@ impl Slot {
         office.save(hold, task, self.timer.record(), self.timer.next_ms(now))?;
         self.stored = self.timer.record().clone();
         Ok(())
+    }
+}
+
+/// Passes on what kept a record from being written, where it is to be told and gone on with; others must not go on.
+fn kept_in_memory(error: Error, by_hand: bool) -> Result<Error> {
+    match error {
+        Error::LeaseLost(_) | Error::TaskBusy(_) | Error::Closed => Err(error),
+        _ if by_hand => Err(error),
+        _ => Ok(error),
     }
 }
 

@@ -32,9 +32,9 @@ pub struct EvaluatedPrice {
     pub profit_percent: f64,
 }
 
-/// Does `price` at `time_ms` close the signal of these levels? Without levels (a HOLD) nothing does.
-pub fn should_close(levels: Option<&crate::barrier::Levels>, price: f64, time_ms: i64) -> EvaluatedPrice {
-    let exit = levels.and_then(|levels| levels.on_tick(price, time_ms));
+/// Does `price`, now, close the signal of these levels? Without levels (a HOLD) nothing does.
+pub fn should_close(levels: Option<&crate::barrier::Levels>, price: f64, now_ms: i64) -> EvaluatedPrice {
+    let exit = levels.and_then(|levels| levels.on_tick_now(price, now_ms));
     EvaluatedPrice {
         should_close: exit.is_some(),
         outcome: exit.map_or(Outcome::Active, |exit| exit.outcome),
@@ -163,7 +163,7 @@ impl SignalLoop {
 
     /// Refuses signals of the future: until then no price would close them.
     fn check_given(&self, signals: &[Signal]) -> Result<()> {
-        let latest = self.now_ms() + MOST_AHEAD_MS;
+        let latest = self.options.clock.latest_ms() + MOST_AHEAD_MS;
         match signals.iter().find(|signal| signal.timestamp_ms > latest) {
             None => Ok(()),
             Some(signal) => Err(Error::InvalidSignal {

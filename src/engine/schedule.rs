@@ -6,7 +6,7 @@
 //! nobody runs again what another has just done. In a folder a place is a lock, which dies with its process; in a database it
 //! is a lease, and what a former holder writes is refused.
 
-use super::attempt::{Order, Slot};
+use super::attempt::{Attempted, Order, Slot};
 use super::office::{Hold, Place};
 use super::settings::Noticed;
 use super::watch::Known;
@@ -92,7 +92,7 @@ impl Running {
 #[derive(Default)]
 struct Desk {
     slots: BTreeMap<Task, Slot>,
-    jobs: JoinSet<(Task, Result<Slot>)>,
+    jobs: JoinSet<(Task, Result<Attempted>)>,
     busy: BTreeSet<Task>,
     /// The work on trainings that were begun elsewhere.
     helping: JoinSet<Result<()>>,
@@ -192,8 +192,8 @@ impl SignalLoop {
             (by_hand.stop.clone(), by_hand.under_way.clone())
         };
         let _until_it_ends = under_way.read().await;
-        let (_, last) = self.attempt(Order { task, plan, due: None, stop }).await?;
-        last.ok_or_else(|| Error::Internal(format!("{task} did not run")))
+        let attempted = self.attempt(Order { task, plan, due: None, stop }).await?;
+        attempted.last.ok_or_else(|| Error::Internal(format!("{task} did not run")))
     }
 
     /// The configuration of the scheduler, with `changes` before the file's.
@@ -322,10 +322,7 @@ impl SignalLoop {
                 continue;
             }
             let (this, stop) = (self.clone(), running.stop.clone());
-            desk.jobs.spawn(async move {
-                let ended = this.attempt(Order { task, plan, due: Some(slot), stop }).await;
-                (task, ended.map(|(slot, _)| slot))
-            });
+            desk.jobs.spawn(async move { (task, this.attempt(Order { task, plan, due: Some(slot), stop }).await) });
             desk.busy.insert(task);
         }
     }
@@ -382,35 +379,39 @@ impl SignalLoop {
     /// The timer of a task, from its record if this process has just begun to lead, or if its plan was changed. `None` while
     /// that cannot be had.
     fn slot(&self, task: Task, plan: &TaskPlan, slot: Option<Slot>, running: &Running) -> Option<Slot> {
-        let read = || -> Result<Slot> {
+        let read = || -> Result<Attempted> {
             let nobody_else_writes = self.office.take(Place::Task(task), Duration::ZERO)?;
             let record = self.office.record(task)?;
             let timer = Timer::resume(plan.clone(), record.clone(), self.moment());
             let mut slot = Slot { timer, stored: record };
-            if *slot.timer.record() != slot.stored {
-                slot.save(&*self.office, &*nobody_else_writes, task, self.moment())?;
-            }
-            Ok(slot)
+            let changed = *slot.timer.record() != slot.stored;
+            let written = changed.then(|| slot.save(&*self.office, &*nobody_else_writes, task, self.moment()));
+            // Read, and nothing to be written: what kept it from either is over.
+            Ok(Attempted { slot, last: None, written: Some(written.unwrap_or(Ok(()))) })
         };
         slot.filter(|slot| slot.timer.plan() == plan).or_else(|| self.settle(task, read(), running))
     }
 
-    /// A slot to go on with; what keeps a task from being run is told once.
-    fn settle(&self, task: Task, slot: Result<Slot>, running: &Running) -> Option<Slot> {
-        let mut problems = running.problems.lock();
-        match slot {
-            Ok(slot) => {
-                problems.remove(&task);
-                Some(slot)
+    /// A slot to go on with. What keeps a task from being run, or written down, is told once, as long as it stays the same.
+    fn settle(&self, task: Task, attempted: Result<Attempted>, running: &Running) -> Option<Slot> {
+        let (slot, problem, told) = match attempted {
+            Ok(Attempted { slot, written: None, .. }) => return Some(slot),
+            Ok(Attempted { slot, written: Some(Ok(())), .. }) => {
+                running.problems.lock().remove(&task);
+                return Some(slot);
             }
-            Err(Error::TaskBusy(_) | Error::LeaseLost(_) | Error::Closed) => None,
-            Err(error) => {
-                let problem = error.to_string();
-                if problems.insert(task, problem.clone()).is_none_or(|before| before != problem) {
-                    self.emit(&Event::Warning(format!("{task} cannot be run: {problem}")));
-                }
-                None
+            Ok(Attempted { slot, written: Some(Err(error)), .. }) => {
+                let problem = format!("what it comes to cannot be written down: {error}");
+                let told = format!("{task} goes on, but {problem}");
+                (Some(slot), problem, told)
             }
+            Err(Error::TaskBusy(_) | Error::LeaseLost(_) | Error::Closed) => return None,
+            Err(error) => (None, error.to_string(), format!("{task} cannot be run: {error}")),
+        };
+        let before = running.problems.lock().insert(task, problem.clone());
+        if before.is_none_or(|before| before != problem) {
+            self.emit(&Event::Warning(told));
         }
+        slot
     }
 }

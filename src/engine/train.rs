@@ -365,7 +365,7 @@ impl SignalLoop {
                 && self
                     .registry
                     .get(market)
-                    .is_ok_and(|model| (now_ms - model.record.trained_ms) as f64 <= max_age_hours * 3_600_000.0)
+                    .is_ok_and(|model| (now_ms - model.record.trained_ms).abs() as f64 <= max_age_hours * 3_600_000.0)
         };
         let (skipped, wanted) =
             self.markets(request.symbols.clone(), request.timeframes.clone()).into_iter().partition(young);

@@ -78,7 +78,7 @@ impl SignalLoop {
                     }
                 }
             }
-            count += self.on_prices(self.turn(), &ticks).await?.len();
+            count += self.on_prices_now(self.turn(), &ticks).await?.len();
         }
         Ok(Done {
             count,

@@ -11,6 +11,7 @@ pub mod compact;
 #[cfg(test)]
 mod faults;
 mod folder;
+mod ignored;
 mod import;
 mod index;
 #[doc(hidden)]
@@ -37,6 +38,7 @@ pub mod writer;
 
 pub use closings::Given;
 pub use compact::Compaction;
+pub use ignored::{IgnoredPrices, News as IgnoredNews};
 pub use import::{ImportReport, RefusedLine};
 pub use line::Key as SignalKey;
 pub use log::Recovery;

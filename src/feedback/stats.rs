@@ -42,6 +42,9 @@ pub struct Stats {
     pub from_ms: Option<i64>,
     /// End of the period, as asked.
     pub until_ms: Option<i64>,
+    /// Prices and candles that this process ignored since it opened the store, whatever the period and timeframe: one of a later
+    /// time had been seen of their symbol.
+    pub ignored_prices: u64,
 }
 
 /// The figures of a set of signals. Profits are in percent of the entry price, before costs unless it says otherwise;

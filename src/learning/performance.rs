@@ -12,7 +12,7 @@ use crate::config::{PoorPerformance, PoorRule};
 use crate::feedback::Ended;
 use crate::order;
 use crate::symbol::Market;
-use crate::time::DAY_MS;
+use crate::time::{DAY_MS, believed};
 use serde::{Deserialize, Serialize};
 
 const HOUR_MS: f64 = 3_600_000.0;
@@ -142,6 +142,23 @@ impl Standing {
         fee_bps: f64,
         now_ms: i64,
     ) -> (Self, Option<(Turn, Evidence)>) {
+        self.believed(now_ms).next_by_right_clock(outcomes, rule, fee_bps, now_ms)
+    }
+
+    /// Without what a clock dated that was days ahead: it would keep a mode, and leave closings out, for as long.
+    fn believed(&self, now_ms: i64) -> Self {
+        let conservative =
+            self.conservative.map(|mode| Conservative { since_ms: believed(mode.since_ms, now_ms), ..mode });
+        Self { conservative, changed_ms: self.changed_ms.map(|at| believed(at, now_ms)), ..*self }
+    }
+
+    fn next_by_right_clock(
+        &self,
+        outcomes: &[&Ended],
+        rule: &PoorPerformance,
+        fee_bps: f64,
+        now_ms: i64,
+    ) -> (Self, Option<(Turn, Evidence)>) {
         let window_ms = i64::from(rule.window_days) * DAY_MS;
         let from_ms = self.changed_ms.map_or(now_ms - window_ms, |changed| (changed + 1).max(now_ms - window_ms));
         let fresh = || outcomes.iter().filter(|outcome| outcome.closed_ms >= from_ms).copied();
@@ -228,7 +245,7 @@ impl Performance {
             MarketStanding {
                 market: market.clone(),
                 standing,
-                trained_ms: before.and_then(|known| known.trained_ms),
+                trained_ms: before.and_then(|known| known.trained_ms).map(|at| believed(at, now_ms)),
                 trained: before.is_some_and(|known| known.trained),
             }
         });

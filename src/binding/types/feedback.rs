@@ -168,6 +168,9 @@ pub struct PerformanceStats {
     pub by_timeframe: BTreeMap<String, Performance>,
     /// Whether what was asked for is in conservative mode now, whatever the period.
     pub conservative_mode: ConservativeMode,
+    /// Prices and candles that this process ignored since it opened the home, whatever the period and timeframe: one of a later
+    /// time had been seen of their pair. Above 0, see to the times that are given, or to a clock that was set back.
+    pub ignored_prices: f64,
 }
 
 /// Conservative mode: recent signals did poorly, so that bets need more until they recover. See `docs/live-results.md`.
@@ -197,6 +200,7 @@ impl PerformanceStats {
             by_symbol: s.by_symbol.into_iter().map(|(symbol, figures)| (symbol.to_string(), figures.into())).collect(),
             by_timeframe: s.by_timeframe.into_iter().map(|(t, figures)| (t.to_string(), figures.into())).collect(),
             conservative_mode: mode.into(),
+            ignored_prices: s.ignored_prices as f64,
         }
     }
 }
