@@ -22,13 +22,15 @@ pub fn write_atomically_with(path: &Path, write: impl FnOnce(&mut dyn Write) -> 
     let folder = path.parent().unwrap_or(Path::new("."));
     create_folder(folder)?;
     let fail = |cause: std::io::Error| Error::io("write", path, cause);
-    let file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder).map_err(fail)?;
-    let mut buffered = BufWriter::new(file);
+    // Not the temporary name, which is another each time: who is told of a failure again knows it by its text.
+    let nameless = |cause: std::io::Error| fail(cause.kind().into());
+    let file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder).map_err(nameless)?;
+    let mut buffered = BufWriter::new(file.as_file());
     write(&mut buffered)?;
-    let file = buffered.into_inner().map_err(|e| fail(e.into_error()))?;
+    buffered.into_inner().map_err(|e| fail(e.into_error()))?;
     file.as_file().sync_all().map_err(fail)?;
     widen_permissions(file.as_file()).map_err(fail)?;
-    file.persist(path).map_err(|e| fail(e.error))?;
+    file.persist(path).map_err(|e| nameless(e.error))?;
     sync_folder(folder)
 }
 

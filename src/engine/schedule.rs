@@ -18,6 +18,7 @@ use crate::threads;
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -58,12 +59,38 @@ pub(super) struct Running {
     leader: Mutex<Option<Arc<dyn Hold>>>,
     /// Why this process does not lead; `None` when it does.
     standing_by: Mutex<Option<String>>,
-    /// What keeps a task from being run at all, such as a damaged record.
-    pub(super) problems: Mutex<BTreeMap<Task, String>>,
+    /// What is wrong with a task.
+    pub(super) problems: Mutex<BTreeMap<Task, Problem>>,
     /// What keeps this process from working on trainings that were begun elsewhere.
     cannot_help: Mutex<Option<String>>,
     /// A task of its own waits until it has done so.
     wanted: AtomicBool,
+}
+
+/// What is wrong with a task, in words.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Problem {
+    /// It cannot be run at all, such as with a damaged record.
+    NotRun(String),
+    /// What it comes to cannot be written down, such as on a full disk.
+    NotWritten(String),
+}
+
+impl Problem {
+    /// Whether it was told of, by what was told before: each reason that keeps a task from being run, and once that records
+    /// cannot be written, for the reasons may change with every attempt.
+    fn is_told_by(&self, before: &Self) -> bool {
+        self == before || matches!((self, before), (Self::NotWritten(_), Self::NotWritten(_)))
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotRun(why) => f.write_str(why),
+            Self::NotWritten(why) => write!(f, "it goes on, but what it comes to cannot be written down: {why}"),
+        }
+    }
 }
 
 /// The configuration that a scheduler goes by.
@@ -394,23 +421,24 @@ impl SignalLoop {
 
     /// A slot to go on with. What keeps a task from being run, or written down, is told once, as long as it stays the same.
     fn settle(&self, task: Task, attempted: Result<Attempted>, running: &Running) -> Option<Slot> {
-        let (slot, problem, told) = match attempted {
+        let (slot, problem) = match attempted {
             Ok(Attempted { slot, written: None, .. }) => return Some(slot),
             Ok(Attempted { slot, written: Some(Ok(())), .. }) => {
                 running.problems.lock().remove(&task);
                 return Some(slot);
             }
             Ok(Attempted { slot, written: Some(Err(error)), .. }) => {
-                let problem = format!("what it comes to cannot be written down: {error}");
-                let told = format!("{task} goes on, but {problem}");
-                (Some(slot), problem, told)
+                (Some(slot), Problem::NotWritten(error.to_string()))
             }
             Err(Error::TaskBusy(_) | Error::LeaseLost(_) | Error::Closed) => return None,
-            Err(error) => (None, error.to_string(), format!("{task} cannot be run: {error}")),
+            Err(error) => (None, Problem::NotRun(error.to_string())),
         };
         let before = running.problems.lock().insert(task, problem.clone());
-        if before.is_none_or(|before| before != problem) {
-            self.emit(&Event::Warning(told));
+        if before.is_none_or(|before| !problem.is_told_by(&before)) {
+            self.emit(&Event::Warning(match problem {
+                Problem::NotRun(why) => format!("{task} cannot be run: {why}"),
+                problem @ Problem::NotWritten(_) => format!("{task}: {problem}"),
+            }));
         }
         slot
     }

@@ -2,6 +2,7 @@
 
 use super::SignalLoop;
 use super::office::Seen;
+use super::schedule::Problem;
 use crate::error::Result;
 use crate::scheduler::{LastRun, Ran, Record, SchedulerConfig, Task, TaskPlan, Timer};
 use crate::time::format_iso;
@@ -47,7 +48,7 @@ pub struct TaskStatus {
     pub next_ms: Option<i64>,
     /// What is remembered of it.
     pub record: Record,
-    /// What keeps it from being run.
+    /// What keeps it from being run, or from being written down.
     pub problem: Option<String>,
 }
 
@@ -130,7 +131,7 @@ impl SignalLoop {
             None => self.scheduler_config(Map::new())?,
         };
         let standing_by = running.as_ref().and_then(|running| running.standing_by());
-        let problem = |task| running.as_ref().and_then(|running| running.problems.lock().get(&task).cloned());
+        let problem = |task| running.as_ref().and_then(|running| running.problems.lock().get(&task).map(Problem::to_string));
         let tasks = Task::ALL.into_iter().map(|task| self.task_status(task, see(task), &config, problem(task)));
         Ok(SchedulerStatus {
             running: running.is_some(),
