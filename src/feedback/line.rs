@@ -47,9 +47,14 @@ impl fmt::Display for Key {
 
 impl Key {
     pub fn of(id: &str) -> Self {
+        Self::of_bytes(id.as_bytes())
+    }
+
+    /// The same hash of anything.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
         const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
         const BASIS: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
-        let hash = id.bytes().fold(BASIS, |hash, byte| (hash ^ u128::from(byte)).wrapping_mul(PRIME));
+        let hash = bytes.iter().fold(BASIS, |hash, byte| (hash ^ u128::from(*byte)).wrapping_mul(PRIME));
         Self((hash >> 64) as u64, hash as u64)
     }
 }
