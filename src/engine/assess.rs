@@ -186,7 +186,9 @@ impl SignalLoop {
             *learning.saved.lock() = Some(Saved { first, lessons: checkpoint.lessons() });
             if let Err(error) = write_atomically(&self.learned_path(), &checkpoint.encode()?) {
                 // Nothing is lost but time.
-                self.emit(&Event::Warning(format!("what was learned of outcomes is not kept for the next start: {error}")));
+                self.emit(&Event::Warning(format!(
+                    "what was learned of outcomes is not kept for the next start: {error}"
+                )));
             }
         }
         Ok(())

@@ -131,7 +131,8 @@ impl SignalLoop {
             None => self.scheduler_config(Map::new())?,
         };
         let standing_by = running.as_ref().and_then(|running| running.standing_by());
-        let problem = |task| running.as_ref().and_then(|running| running.problems.lock().get(&task).map(Problem::to_string));
+        let problem =
+            |task| running.as_ref().and_then(|running| running.problems.lock().get(&task).map(Problem::to_string));
         let tasks = Task::ALL.into_iter().map(|task| self.task_status(task, see(task), &config, problem(task)));
         Ok(SchedulerStatus {
             running: running.is_some(),

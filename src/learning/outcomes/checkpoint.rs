@@ -127,10 +127,10 @@ mod tests {
         for turn in [400, i64::MAX] {
             let rate = move |rsi: f64, number: i64| if (rsi > 50.0) == (number < turn) { 0.85 } else { 0.25 };
             let all = outcomes(COUNT + 200, 1, rate);
-            for known in [300, 500, 600] {
+            for known in [300, 600] {
                 let (before, checkpoint) = learned(Learner::default(), all[..known].to_vec().into());
                 let bytes = checkpoint.unwrap().encode().unwrap();
-                for until in [known, known + 1, known + 77, all.len()] {
+                for until in [known, known + 77, all.len()] {
                     let afresh = learned(Learner::default(), all[..until].to_vec().into()).0;
                     let resumed = resumed(&bytes, &all[..until], SEED).expect("it is of this backlog");
                     assert!(said(&resumed) == said(&afresh), "{known} to {until}, turning at {turn}");
