@@ -187,6 +187,12 @@ export type LoopEvent = EventFacts & (
   | { type: 'taskFinished'; task: TaskName; run: TaskRun }
   /** A task failed, for the markets in `run.failed` or as a whole, or was cancelled; `retryAt` is when it is tried again, or due for all markets if that comes first; missing when it waits for its next due time. */
   | { type: 'taskFailed'; task: TaskName; run: TaskRun; retryAt?: string }
+  /**
+   * Prices or candles of a pair are ignored, since one of a later time (`newest`) was seen before: they are out of order, or their
+   * source's clock was set back. Told when it begins, at most once a minute a pair, and with the count when prices count again
+   * (`over`). `time` is that of the last one ignored. See also `ignoredPrices` of `getStats`.
+   */
+  | { type: 'pricesIgnored'; symbol: string; count: number; over: boolean; time: string; newest: string }
   /** Something went wrong in the background, where no promise could say so. */
   | { type: 'warning'; message: string }
 )
@@ -572,14 +578,15 @@ export declare class FeedbackTracker {
   updateOutcome(update: OutcomeUpdate): Promise<boolean>
   /**
    * Closes and stores every open signal of `pair` that this price hits, and resolves with them in the order of their
-   * ids' recording. `timeMs` (a Date, ISO string or milliseconds) defaults to now; a price older than one already seen
-   * closes nothing.
+   * ids' recording. `timeMs` is when the price was, by its source: a Date, ISO string or milliseconds. One older than another
+   * already seen closes nothing; that is counted and told ({@link LoopEvent}, `pricesIgnored`). Without `timeMs` it is a price
+   * of now, which is never too old, whatever this machine's clock shows.
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
   onPrice(pair: string, price: number, timeMs?: Date | string | number): Promise<ClosedSignal[]>
   /**
-   * `onPrice` for many at once: `prices[i]` of `pairs[i]`, at `timesMs[i]` (epoch milliseconds; all now when left out), in
+   * `onPrice` for many at once: `prices[i]` of `pairs[i]`, at `timesMs[i]` (epoch milliseconds; all of now when left out), in
    * this order. One wait for all; the closed ones come in the order of the prices that closed them.
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`; no price counts then.
@@ -1195,6 +1202,11 @@ export interface PerformanceStats {
   byTimeframe: Record<string, Performance>
   /** Whether what was asked for is in conservative mode now, whatever the period. */
   conservativeMode: ConservativeMode
+  /**
+   * Prices and candles that this process ignored since it opened the home, whatever the period and timeframe: one of a later
+   * time had been seen of their pair. Above 0, see to the times that are given, or to a clock that was set back.
+   */
+  ignoredPrices: number
 }
 
 /** What a model says of the time after the last closed candle. */

@@ -110,6 +110,12 @@ const HARMS: Harm[] = [
     mkdirSync(join(home, 'feedback', 'signals.jsonl'), { recursive: true })
   }, { check: 'signals', state: 'fault', code: 'ERR_STORE', what: /signals\.jsonl/ }],
   ['a torn log', (home) => appendFileSync(join(home, 'feedback', 'signals.jsonl'), '{"signal_id":"b","pai'), { check: 'signals', state: 'warning', what: /unfinished last line of 21 bytes/ }],
+  ['a signal ahead of the clock', (home) => {
+    const timestamp = new Date(Date.now() + 3_600_000).toISOString()
+    const line = { signal_id: 'ahead', symbol: 'BTCUSDT', signal_type: 'BUY', entry_price: 1, timestamp }
+    appendFileSync(join(home, 'feedback', 'signals.jsonl'), `${JSON.stringify(line)}\n`)
+  }, { check: 'signals', state: 'warning', what: /1 open signals lie ahead of this machine's clock/ }],
+  ['a log that was cut off', (home) => writeFileSync(join(home, 'feedback', 'signals.jsonl'), ''), { check: 'signals', state: 'fault', code: 'ERR_STORE', what: /lacks 1 signals/ }],
   ['a damaged line', (home) => appendFileSync(join(home, 'feedback', 'signals.jsonl'), 'rubbish\n'), { check: 'signals', state: 'warning', what: /1 damaged lines/ }],
   ['no candles', (home) => rmSync(join(home, 'data'), { recursive: true }), { check: 'candles', state: 'warning', what: '1 of 1 configured markets have no candles: BTCUSDT 1h' }],
   ['old candles', (home) => storeCandles(home, candles(400, { end: Math.floor(Date.now() / HOUR) * HOUR - 5 * HOUR })), { check: 'candles', state: 'warning', what: /end in the past: BTCUSDT 1h \((5\.\d|6\.0) h ago\)/ }],

@@ -38,6 +38,7 @@ export function inWords(event: LoopEvent): string {
     case 'taskProgress': return String(event.done / event.total)
     case 'taskFinished': return event.run.message
     case 'taskFailed': return event.retryAt ?? event.run.outcome
+    case 'pricesIgnored': return event.over ? event.newest : String(event.count)
     case 'warning': return event.message
     default: return event satisfies never
   }
