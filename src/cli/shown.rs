@@ -109,6 +109,7 @@ pub fn stats(core: &SignalLoop, args: &Stats, output: &Output) -> Result<i32> {
         "conservativeMode": present(json!({
             "active": mode.active, "since": mode.since_ms.map(format_iso), "reason": mode.reason, "scopes": mode.scopes,
         })),
+        "ignoredPrices": stats.ignored_prices,
     }));
     Ok(SUCCESS)
 }
