@@ -10,6 +10,7 @@ use signalloop::error::Error;
 use signalloop::feedback::{FeedbackStore, StoreOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// What is done to the log from outside.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -188,7 +189,9 @@ async fn what_a_compaction_leaves_or_damage_takes_is_no_reason_to_refuse() {
 async fn writing_process() {
     let Some((number, home)) = child_part() else { return };
     let store = open(&home);
+    let begun = Instant::now();
     for n in 0.. {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it was never refused");
         let id = format!("{number}-{n}");
         match store.record(own(&id)).await {
             Ok(true) => println!("\nrecorded {id}"),

@@ -366,6 +366,24 @@ mod tests {
     }
 
     #[test]
+    fn what_a_clock_dated_that_was_days_ahead_keeps_no_mode_for_as_long() {
+        let wrong = NOW + 400 * DAY_MS;
+        let (ahead, _) =
+            Performance::default().next(&ended("BTCUSDT", wrong - 3_600_000, "+---------"), &rule(), FEE_BPS, wrong);
+        let btc = market("BTCUSDT");
+        assert_eq!(ahead.conservative(&btc).unwrap().since_ms, wrong);
+        // The clock is right again: ten wins that close from now on end it.
+        let (right, _) = ahead.next(&[], &rule(), FEE_BPS, NOW);
+        assert_eq!(right.conservative(&btc).unwrap().since_ms, NOW);
+        let wins = ended("BTCUSDT", NOW + MINUTE, "++++++++++");
+        let (recovered, changes) = right.next(&wins, &rule(), FEE_BPS, NOW + 3_600_000);
+        assert!(recovered.conservative(&btc).is_none() && changes.iter().all(|change| change.turn == Turn::Recovered));
+        // One that was set back by minutes catches up: nothing is judged twice.
+        let (same, _) = right.next(&[], &rule(), FEE_BPS, NOW - 5 * MINUTE);
+        assert_eq!(same.conservative(&btc).unwrap().since_ms, NOW);
+    }
+
+    #[test]
     fn enters_recovers_by_fresh_closings_and_may_enter_again() {
         let mut all = ended("BTCUSDT", NOW - 3_600_000, "+---------");
         let (first, changes) = Performance::default().next(&all, &rule(), FEE_BPS, NOW);

@@ -135,9 +135,12 @@ impl Candidate {
     }
 }
 
+/// A condition, and for which signals it holds.
+type Known = (Condition, Bits);
+
 /// The regions to look at: those of one condition, and those of two.
 fn candidates(seen: &[Seen<'_>], layout: &Layout) -> Vec<Candidate> {
-    let of = |conditions: Vec<Condition>| -> Vec<(Condition, Bits)> {
+    let of = |conditions: Vec<Condition>| -> Vec<Known> {
         let members = |condition: &Condition| Bits::of(seen.iter().map(|seen| condition.holds(seen)));
         conditions.into_iter().map(|condition| (condition.clone(), members(&condition))).collect()
     };
@@ -151,15 +154,15 @@ fn candidates(seen: &[Seen<'_>], layout: &Layout) -> Vec<Candidate> {
     // Each condition is looked at once, however many it is paired with.
     let symbols = of(symbols(seen));
     let facts = layout.mirrored().filter(|(fact, _)| matches!(fact, Fact::Indicator(_)));
-    let coarse: Vec<Vec<(Condition, Bits)>> =
+    let coarse: Vec<Vec<Known>> =
         facts.map(|(fact, centre)| of(thresholds(fact, Some(centre), seen, &PAIR_QUANTILES))).collect();
     let directions = of(DIRECTIONS.map(Condition::Direction).to_vec());
-    let mut pairs: Vec<(&[(Condition, Bits)], &[(Condition, Bits)])> = vec![(&symbols, &directions)];
+    let mut pairs: Vec<(&[Known], &[Known])> = vec![(&symbols, &directions)];
     for (i, first) in coarse.iter().enumerate() {
         pairs.push((&symbols, first));
         pairs.extend(coarse[i + 1..].iter().map(|second| (&first[..], &second[..])));
     }
-    let both = |(first, second): (&[(Condition, Bits)], &[(Condition, Bits)])| -> Vec<Candidate> {
+    let both = |(first, second): (&[Known], &[Known])| -> Vec<Candidate> {
         let all = first.iter().flat_map(|a| second.iter().map(move |b| (a, b)));
         let both = all.map(|(a, b)| candidate(Region(vec![a.0.clone(), b.0.clone()]), a.1.and(&b.1)));
         both.filter(enough).collect()
