@@ -14,11 +14,11 @@ use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
 /// Raise the number whenever the same lessons come to another learner. The processor is named for its arithmetic.
-pub const VERSION: &str = const_str();
+pub const VERSION: &str = version();
 
 const MAGIC: &[u8; 8] = b"SLLEARN\x01";
 
-const fn const_str() -> &'static str {
+const fn version() -> &'static str {
     match std::env::consts::ARCH.as_bytes() {
         b"x86_64" => concat!(env!("CARGO_PKG_VERSION"), " 1 x86_64"),
         b"aarch64" => concat!(env!("CARGO_PKG_VERSION"), " 1 aarch64"),
