@@ -169,8 +169,8 @@ class SignalLoop extends native.SignalLoop {
     })
   }
 
-  dashboard() {
-    return dashboardOf((request) => promised(() => super.dashboard(request)))
+  dashboard(options) {
+    return dashboardOf(native.allowedHosts(options), (request) => promised(() => super.dashboard(request)))
   }
 
   onEvent(listener) {
@@ -232,7 +232,8 @@ module.exports.models = ofDefaultLoop('models')
 module.exports.evaluate = ofDefaultLoop('evaluate')
 module.exports.report = ofDefaultLoop('report')
 // The default loop of each request: it may have been closed, and opened anew, since the one before.
-module.exports.dashboard = () => dashboardOf((request) => promised(() => native.SignalLoop.prototype.dashboard.call(defaultLoop(), request)))
+module.exports.dashboard = (options) =>
+  dashboardOf(native.allowedHosts(options), (request) => promised(() => native.SignalLoop.prototype.dashboard.call(defaultLoop(), request)))
 module.exports.onEvent = (listener) => defaultLoop().onEvent(listener)
 module.exports.startScheduler = (options) => defaultLoop().startScheduler(options)
 module.exports.rollback = ofDefaultLoop('rollback')

@@ -318,6 +318,15 @@ export interface ReportOptions {
   out?: string
 }
 
+/** Who may see the live view is the backend's to decide; this is under which names it is shown. */
+export interface DashboardOptions {
+  /**
+   * Host names beside addresses and `localhost`, such as `ops.example.com`; with a port, that port only. Default: none. A request by
+   * another name gets 421: it may be a stranger's, pointed here to read the page (DNS rebinding). `X-Forwarded-Host` is not looked at.
+   */
+  allowedHosts?: readonly string[]
+}
+
 /** What the live view needs of a request: that of `http`, and of what is built on it. */
 export interface DashboardRequest {
   /** `GET` or `HEAD`; anything else is refused. */

@@ -12,7 +12,7 @@ use crate::cancel::Cancel;
 use crate::engine::{self, Options, Risk, TrainMode, TrainRequest};
 use crate::error::{Error, Result};
 use crate::market::{Candle, CandleSource};
-use crate::report::{Answer, Dashboard, Request, failure};
+use crate::report::{Answer, Dashboard, Hosts, Request, failure};
 use crate::symbol::{Market, Symbol, Timeframe};
 use napi::ValueType;
 use napi::bindgen_prelude::{
@@ -64,6 +64,21 @@ pub fn shared_loop(
         };
         Ok(SignalLoop { core: dashboard.core().clone(), dashboard, shared_as: Some(key) })
     })
+}
+
+/// The `allowedHosts` of a live view's options, once they are known to be such.
+#[napi(skip_typescript)]
+pub fn allowed_hosts(options: Unknown<'_>) -> napi::Result<Vec<String>, Code> {
+    sync(|| {
+        let mut map = values::to_map("options", options, &[])?;
+        let names = host_names(&mut map)?;
+        values::no_more(&map)?;
+        Hosts::new(names.clone()).map(|_| names)
+    })
+}
+
+fn host_names(map: &mut Map<String, Value>) -> Result<Vec<String>> {
+    Ok(values::list(map, "allowedHosts", |name| Ok(name.to_owned()))?.unwrap_or_default())
 }
 
 #[napi]
@@ -349,18 +364,22 @@ impl SignalLoop {
     }
 
     /// The same as a live view to mount in a backend, for those who may see it: `app.use('/learning', loop.dashboard())`.
-    /// Answers GET and HEAD only, and no other site. `docs/report.md` says how to mount it in Fastify and plain `http`.
-    // `index.js` makes the handler, of what this answers to `{ method, url, headers }`.
-    #[napi(ts_args_type = "", ts_return_type = "DashboardHandler")]
+    /// Answers GET and HEAD only, no other site, and by an address, `localhost` or a name of `allowedHosts` only.
+    /// `docs/report.md` says how to mount it in Fastify and plain `http`.
+    ///
+    /// @throws `ERR_INVALID_ARGUMENT`
+    // `index.js` makes the handler, of what this answers to `{ method, url, headers, allowedHosts }`.
+    #[napi(ts_args_type = "options?: DashboardOptions", ts_return_type = "DashboardHandler")]
     pub fn dashboard<'env>(&self, env: &'env Env, request: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Value>> {
         call(env, &self.core, || {
-            let map = values::to_map("request", request, &[])?;
+            let mut map = values::to_map("request", request, &[])?;
+            let names = Hosts::new(host_names(&mut map)?)?;
             let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
             let header = |name: &str| text(map.get("headers").and_then(|headers| headers.get(name)));
             let request = Request {
                 method: text(map.get("method")).unwrap_or_default(),
                 url: text(map.get("url")).unwrap_or_default(),
-                host: header("host"),
+                host: header("host").or_else(|| header(":authority")),
                 origin: header("origin"),
                 fetch_site: header("sec-fetch-site"),
                 fetch_mode: header("sec-fetch-mode"),
@@ -370,7 +389,7 @@ impl SignalLoop {
             let dashboard = self.dashboard.clone();
             Ok(async move {
                 let Answer { status, headers, body } =
-                    dashboard.answer(&request).await.unwrap_or_else(|error| failure(&error));
+                    dashboard.answer(&request, &names).await.unwrap_or_else(|error| failure(&error));
                 let headers: Map<String, Value> =
                     headers.into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect();
                 Ok(json!({ "status": status, "headers": headers, "body": body }))
