@@ -52,7 +52,7 @@ impl Link {
             .await;
         match made {
             Err(e) if matches!(e.code(), Some(&SqlState::UNIQUE_VIOLATION | &SqlState::DUPLICATE_TABLE)) => {
-                return Err(Failure::Lost("another instance made the tables at the same time".to_owned()));
+                return Err(Failure::lost("another instance made the tables at the same time"));
             }
             made => made?,
         }

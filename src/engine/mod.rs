@@ -52,12 +52,15 @@ use settings::Settings;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tails::Tails;
 
 /// How long a lease of the scheduler lasts: long enough for a pause or a failover of some seconds, and no longer than the watch
 /// waits between two looks.
 const LEASE: Duration = Duration::from_secs(10);
+
+/// So long whoever needs the store hears at once that opening it was waited for in vain; so long it took at least.
+const IN_VAIN: Duration = Duration::from_secs(1);
 
 /// The environment variable that names the default home.
 pub const HOME_VARIABLE: &str = "SIGNALLOOP_HOME";
@@ -118,6 +121,8 @@ pub type Call = tokio::sync::OwnedRwLockReadGuard<()>;
 
 enum StoreState {
     Unopened,
+    /// It could not be opened, after so long that others waited for it meanwhile.
+    Failed(Instant, Error),
     Open(FeedbackStore),
     Closed,
 }
@@ -192,11 +197,17 @@ impl SignalLoop {
         match &*state {
             StoreState::Open(store) => Ok(store.clone()),
             StoreState::Closed => Err(Error::Closed),
-            StoreState::Unopened => {
-                let options = StoreOptions::from(&*self.config());
-                let store = self.whereabouts.open(options)?;
-                *state = StoreState::Open(store.clone());
-                Ok(store)
+            StoreState::Failed(at, error) if at.elapsed() < IN_VAIN => Err(error.clone()),
+            StoreState::Unopened | StoreState::Failed(..) => {
+                let begun = Instant::now();
+                let opened = self.whereabouts.open(StoreOptions::from(&*self.config()));
+                match &opened {
+                    Ok(store) => *state = StoreState::Open(store.clone()),
+                    // Those that queued up behind this one waited as long as it did.
+                    Err(error) if begun.elapsed() >= IN_VAIN => *state = StoreState::Failed(Instant::now(), error.clone()),
+                    Err(_) => {}
+                }
+                opened
             }
         }
     }

@@ -60,6 +60,8 @@ pub(super) struct Running {
     standing_by: Mutex<Option<String>>,
     /// What keeps a task from being run at all, such as a damaged record.
     pub(super) problems: Mutex<BTreeMap<Task, String>>,
+    /// What was told when the leader's place was given up, until a task can be run again.
+    gave_way: Mutex<Option<String>>,
     /// What keeps this process from working on trainings that were begun elsewhere.
     cannot_help: Mutex<Option<String>>,
     /// A task of its own waits until it has done so.
@@ -142,6 +144,7 @@ impl SignalLoop {
             leader: Mutex::default(),
             standing_by: Mutex::new(Some("it has just been started".to_owned())),
             problems: Mutex::default(),
+            gave_way: Mutex::default(),
             cannot_help: Mutex::default(),
             wanted: AtomicBool::new(false),
         });
@@ -364,10 +367,11 @@ impl SignalLoop {
     fn lead(&self, running: &Running) -> bool {
         // Not within the `match`, for `status()` must not wait while the place is asked for.
         let enabled = running.rules.lock().config.enabled;
-        let taken = match enabled {
-            false => Err("`enabled` is false: nothing runs by itself".to_owned()),
-            true if running.leads() => return true,
-            true => self.office.take(Place::Leader, Duration::ZERO).map_err(|error| error.to_string()),
+        let taken = match self.office.cannot_write() {
+            _ if !enabled => Err("`enabled` is false: nothing runs by itself".to_owned()),
+            Some(error) => Err(self.give_way(running, &error)),
+            None if running.leads() => return true,
+            None => self.office.take(Place::Leader, Duration::ZERO).map_err(|error| error.to_string()),
         };
         let (leader, reason) = match taken {
             Ok(leader) => (Some(leader), None),
@@ -377,6 +381,17 @@ impl SignalLoop {
         let leads = leader.is_some();
         *running.leader.lock() = leader;
         leads
+    }
+
+    /// Why a process that cannot write what tasks come to does not lead; told once, if it did.
+    fn give_way(&self, running: &Running, error: &Error) -> String {
+        let reason = format!("what tasks come to cannot be written down here, so that another instance may lead: {error}");
+        let known = running.gave_way.lock().as_ref() == Some(&reason);
+        if running.leads() && !known {
+            self.emit(&Event::Warning(format!("the scheduler's lead is given up: {reason}")));
+            *running.gave_way.lock() = Some(reason.clone());
+        }
+        reason
     }
 
     /// The timer of a task, from its record if this process has just begun to lead, or if its plan was changed. `None` while
@@ -400,7 +415,9 @@ impl SignalLoop {
         let mut problems = running.problems.lock();
         match slot {
             Ok(slot) => {
-                problems.remove(&task);
+                if problems.remove(&task).is_some() {
+                    *running.gave_way.lock() = None;
+                }
                 Some(slot)
             }
             Err(Error::TaskBusy(_) | Error::LeaseLost(_) | Error::Closed) => None,

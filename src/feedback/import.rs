@@ -1,5 +1,6 @@
 //! Taking in signals from another log, maybe one of the old system, and giving closed ones out as CSV.
 
+use super::journal::Asked;
 use super::line;
 use super::writer::{Change, NewLine, Verdict};
 use super::{FeedbackStore, StatsFilter};
@@ -123,7 +124,7 @@ impl FeedbackStore {
     fn recorded(&self, from: usize, most: usize) -> Result<Vec<Record>> {
         self.check_open()?;
         let (places, source) = {
-            let (state, source) = self.inner.journal.look();
+            let (state, source) = self.inner.journal.look(Asked::now());
             (state.places().skip(from).take(most).collect::<Vec<_>>(), source)
         };
         source.all(&places)

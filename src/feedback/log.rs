@@ -5,8 +5,9 @@
 //! the open file and dies with its process.
 
 use super::fault::Fault;
+use super::journal::Asked;
 use super::line;
-use super::lock::{Guard, acquire};
+use super::lock::{Guard, acquire, acquire_since};
 use super::paths::Paths;
 use super::quarantine::{self, Damaged};
 use super::scan::{self, Parsed};
@@ -97,9 +98,9 @@ impl Log {
         Ok((log, writer))
     }
 
-    /// Takes the exclusive lock for the writer.
-    pub fn lock(&self, handle: &mut Arc<dyn StoredFile>) -> Result<Guard, Fault> {
-        acquire(&*self.storage, &self.paths.lock, handle, Lock::Exclusive, self.patience)
+    /// Takes the exclusive lock for a call that was made at `asked`.
+    pub fn lock(&self, handle: &mut Arc<dyn StoredFile>, asked: Asked) -> Result<Guard, Fault> {
+        acquire_since(asked, &*self.storage, &self.paths.lock, handle, Lock::Exclusive, self.patience)
     }
 
     /// Brings the state up to date with what other processes wrote. Costs one `stat` when they wrote nothing.

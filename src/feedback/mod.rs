@@ -56,7 +56,7 @@ use crate::time::Tz;
 use crate::time::{MAX_MILLIS, MIN_MILLIS};
 use by_hand::CloseRequest;
 use folder::FolderTurns;
-use journal::{Journal, Source, StateRead, Turns};
+use journal::{Asked, Journal, Source, StateRead, Turns};
 use log::Log;
 use own::Own;
 use parking_lot::Mutex;
@@ -434,7 +434,7 @@ impl FeedbackStore {
     /// order; not after old signals were closed late.
     fn ordered(&self) -> (StateRead<'_>, Box<dyn Source + '_>) {
         loop {
-            let (state, source) = self.inner.journal.look();
+            let (state, source) = self.inner.journal.look(Asked::now());
             if !state.is_disordered() {
                 return (state, source);
             }
@@ -457,8 +457,13 @@ impl FeedbackStore {
     }
 
     fn send(&self, changes: Vec<Change>) -> Result<Pending> {
+        self.send_since(Asked::now(), changes)
+    }
+
+    /// [`Self::send`] for a call that was made earlier.
+    fn send_since(&self, asked: Asked, changes: Vec<Change>) -> Result<Pending> {
         let (reply, verdicts) = oneshot::channel();
-        enqueue(&self.inner.jobs, Job::Changes(Changes { changes, reply }))?;
+        enqueue(&self.inner.jobs, Job::Changes(Changes { changes, asked, reply }))?;
         Ok(Pending(Some(verdicts)))
     }
 }

@@ -1,6 +1,7 @@
 //! Prices and candles: finding what they hit, and having it closed.
 
 use super::index::Hit;
+use super::journal::Asked;
 use super::state::State;
 use super::writer::Change;
 use super::{ClosedSignal, FeedbackStore, Pending, check_price, check_time};
@@ -88,12 +89,13 @@ impl FeedbackStore {
     /// prices until the writer has either closed it or put it back.
     fn close_hits(&self, find: impl FnOnce(&mut State, &mut Vec<Hit>)) -> Result<Pending> {
         self.check_open()?;
+        let asked = Asked::now();
         self.inner.journal.refresh_for_price()?;
         let mut hits = Vec::new();
         find(&mut self.inner.journal.state_mut(), &mut hits);
         if hits.is_empty() {
             return Ok(Pending(None));
         }
-        self.send(hits.into_iter().map(Change::Hit).collect())
+        self.send_since(asked, hits.into_iter().map(Change::Hit).collect())
     }
 }

@@ -6,7 +6,7 @@ use super::ahead::Ahead;
 use super::by_hand::CloseRequest;
 use super::compact::{self, Compaction};
 use super::index::Hit;
-use super::journal::{Journal, Turns};
+use super::journal::{Asked, Journal, Turns};
 use super::line::{self, Facts, Key, KeyHasher};
 use crate::barrier::Levels;
 use crate::error::{self, Error, Result};
@@ -17,10 +17,14 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasherDefault;
 use std::ops::Range;
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// A batch stops growing here, so that its memory is bounded.
 const BATCH_BYTES: usize = 16 << 20;
+
+/// Calls that wait together were made within this time: they are given up together, when the patience of the first one ends.
+const TOGETHER: Duration = Duration::from_secs(1);
 
 /// Room for lines that is kept from one batch to the next: fresh memory costs as much as what is written into it.
 const KEPT_BYTES: usize = 4 << 20;
@@ -130,6 +134,8 @@ pub enum Job {
 /// Changes that one caller waits for.
 pub struct Changes {
     pub changes: Vec<Change>,
+    /// When it began to wait.
+    pub asked: Asked,
     pub reply: oneshot::Sender<Result<Vec<Verdict>>>,
 }
 
@@ -138,6 +144,8 @@ pub struct Writer {
     journal: Arc<dyn Journal>,
     turns: Box<dyn Turns>,
     zone: Tz,
+    /// When the first call of the batch in hand was made.
+    asked: Asked,
     /// The lines of the batch before, empty.
     room: Vec<u8>,
 }
@@ -173,10 +181,11 @@ impl<'a> Staged<'a> {
 
 /// The changes that are first in the queue, those of at most so many callers; none if something else is first.
 fn next_batch(waiting: &mut VecDeque<Job>, most: usize) -> Vec<Changes> {
-    let (mut batch, mut bytes) = (Vec::new(), 0);
+    let (mut batch, mut bytes) = (Vec::<Changes>::new(), 0);
+    let together = |first: &Changes, next: &Changes| next.asked.saturating_duration_since(first.asked) < TOGETHER;
     while batch.len() < most
         && bytes < BATCH_BYTES
-        && matches!(waiting.front(), Some(Job::Changes(_)))
+        && matches!(waiting.front(), Some(Job::Changes(next)) if batch.first().is_none_or(|first| together(first, next)))
         && let Some(Job::Changes(changes)) = waiting.pop_front()
     {
         bytes += changes.changes.iter().map(Change::bytes).sum::<usize>();
@@ -187,7 +196,7 @@ fn next_batch(waiting: &mut VecDeque<Job>, most: usize) -> Vec<Changes> {
 
 impl Writer {
     pub fn new(journal: Arc<dyn Journal>, turns: Box<dyn Turns>, zone: Tz) -> Self {
-        Self { journal, turns, zone, room: Vec::new() }
+        Self { journal, turns, zone, asked: Asked::now(), room: Vec::new() }
     }
 
     /// Works until the last sender is gone and the queue is empty.
@@ -218,6 +227,7 @@ impl Writer {
     }
 
     fn serve(&mut self, batch: Vec<Changes>) {
+        self.asked = batch.iter().map(|job| job.asked).min().unwrap_or_else(Asked::now);
         let (changes, replies): (Vec<_>, Vec<_>) = batch.into_iter().map(|job| (job.changes, job.reply)).unzip();
         let hits: Vec<Key> = changes.iter().flatten().filter_map(Change::hit).collect();
         let result = error::guard(|| self.commit(&changes));
@@ -244,7 +254,7 @@ impl Writer {
 
     /// One batch in one turn: all of it is stored, or none of it.
     fn commit(&mut self, jobs: &[Vec<Change>]) -> Result<Vec<Vec<Verdict>>> {
-        self.turns.begin()?;
+        self.turns.begin(self.asked)?;
         loop {
             let room = std::mem::take(&mut self.room);
             let mut staged = self.stage(jobs, room)?;
@@ -267,7 +277,7 @@ impl Writer {
     /// `room` for what these changes will add, and the lines that they are about, as far as those are better read at once.
     fn stage<'a>(&self, jobs: &'a [Vec<Change>], room: Vec<u8>) -> Result<Staged<'a>> {
         let (wanted, source) = {
-            let (state, source) = self.journal.look();
+            let (state, source) = self.journal.look(self.asked);
             let open = |key| state.slot(key).filter(|slot| state.index.levels(*slot).is_some());
             let wanted = |change: &Change| match change {
                 Change::Hit(hit) => Some((state.entry(open(hit.key)?).place(), hit.key)),
@@ -396,7 +406,7 @@ impl Writer {
             return Ok(Some(Cow::Borrowed(line)));
         }
         let (place, source) = {
-            let (state, source) = self.journal.look();
+            let (state, source) = self.journal.look(self.asked);
             (state.place(key), source)
         };
         Ok(place.map(|place| source.line(place)).transpose()?.map(Cow::Owned))
@@ -408,7 +418,7 @@ impl Writer {
             return line::decode(line, self.zone).map(Some).map_err(Error::Internal);
         }
         let (place, source) = {
-            let (state, source) = self.journal.look();
+            let (state, source) = self.journal.look(self.asked);
             (state.place(key), source)
         };
         Ok(source.all(place.as_slice())?.pop())

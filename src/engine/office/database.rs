@@ -23,6 +23,8 @@ pub(in crate::engine) struct DatabaseOffice {
     leases: OnceLock<Leases>,
     /// One at a time takes jobs, so that what is held here is known.
     pub(super) claiming: Mutex<()>,
+    /// When a write by right of a place was refused, if none succeeded since.
+    refused: Mutex<Option<(Instant, Error)>>,
     seen: Arc<Mutex<Sight>>,
 }
 
@@ -37,7 +39,7 @@ struct Sight {
 impl DatabaseOffice {
     /// In this database; a lease lasts so long without being renewed. Nothing is asked of it yet.
     pub fn new(url: StoreUrl, lease: Duration) -> Self {
-        Self { url, lease, leases: OnceLock::new(), claiming: Mutex::default(), seen: Arc::default() }
+        Self { url, lease, leases: OnceLock::new(), claiming: Mutex::default(), refused: Mutex::default(), seen: Arc::default() }
     }
 
     pub(super) fn leases(&self) -> Result<&Leases> {
@@ -55,7 +57,13 @@ impl DatabaseOffice {
         let fence = hold.fence().ok_or_else(no_lease)?;
         let mut parameters: Vec<Parameter> = vec![Box::new(fence.name.clone()), Box::new(fence.token)];
         parameters.extend(rest);
-        let written = self.leases()?.ask(sql, parameters, PATIENCE)?;
+        let written = self.leases()?.ask(sql, parameters, PATIENCE);
+        match &written {
+            Ok(_) => *self.refused.lock() = None,
+            Err(error @ Error::Store(_)) => *self.refused.lock() = Some((Instant::now(), error.clone())),
+            Err(_) => {}
+        }
+        let written = written?;
         if written.is_empty() {
             return Err(Error::LeaseLost(fence.name.clone()));
         }
@@ -191,6 +199,12 @@ impl Office for DatabaseOffice {
 
     fn moment(&self, own_ms: i64) -> Moment {
         Moment::now(self.leases.get().and_then(Leases::now_ms).unwrap_or(own_ms))
+    }
+
+    /// As long as a lease lasts: others look more often than that.
+    fn cannot_write(&self) -> Option<Error> {
+        let refused = self.refused.lock();
+        refused.as_ref().filter(|(at, _)| at.elapsed() < self.lease).map(|(_, error)| error.clone())
     }
 
     fn board(&self) -> Option<&dyn Board> {

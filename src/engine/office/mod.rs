@@ -10,7 +10,7 @@ mod folder;
 mod memo;
 
 use crate::database::Fence;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::feedback::Whereabouts;
 use crate::scheduler::{Moment, Ran, Record, Task};
 use crate::symbol::Market;
@@ -101,6 +101,12 @@ pub(super) trait Office: Send + Sync {
 
     /// Now, by the clock that all of its processes go by; `own_ms` is what this one's shows.
     fn moment(&self, own_ms: i64) -> Moment;
+
+    /// What kept this process a moment ago from writing by right of a place, where another one may do better. `None` in a
+    /// folder: whoever shares it shares its disk.
+    fn cannot_write(&self) -> Option<Error> {
+        None
+    }
 
     /// Where a training is shared out; `None` where whoever runs it does all of it.
     fn board(&self) -> Option<&dyn Board>;
