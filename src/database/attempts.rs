@@ -21,8 +21,7 @@ pub(crate) struct Attempts {
 impl Attempts {
     /// Until a time.
     pub fn until(deadline: Instant) -> Self {
-        let pauses =
-            ExponentialBuilder::default().with_min_delay(SHORTEST).with_max_delay(LONGEST).without_max_times();
+        let pauses = ExponentialBuilder::default().with_min_delay(SHORTEST).with_max_delay(LONGEST).without_max_times();
         Self { pauses: pauses.build(), begun: Instant::now(), deadline, busy: None }
     }
 

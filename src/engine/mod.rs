@@ -204,7 +204,9 @@ impl SignalLoop {
                 match &opened {
                     Ok(store) => *state = StoreState::Open(store.clone()),
                     // Those that queued up behind this one waited as long as it did.
-                    Err(error) if begun.elapsed() >= IN_VAIN => *state = StoreState::Failed(Instant::now(), error.clone()),
+                    Err(error) if begun.elapsed() >= IN_VAIN => {
+                        *state = StoreState::Failed(Instant::now(), error.clone())
+                    }
                     Err(_) => {}
                 }
                 opened

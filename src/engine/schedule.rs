@@ -385,7 +385,8 @@ impl SignalLoop {
 
     /// Why a process that cannot write what tasks come to does not lead; told once, if it did.
     fn give_way(&self, running: &Running, error: &Error) -> String {
-        let reason = format!("what tasks come to cannot be written down here, so that another instance may lead: {error}");
+        let reason =
+            format!("what tasks come to cannot be written down here, so that another instance may lead: {error}");
         let known = running.gave_way.lock().as_ref() == Some(&reason);
         if running.leads() && !known {
             self.emit(&Event::Warning(format!("the scheduler's lead is given up: {reason}")));

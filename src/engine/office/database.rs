@@ -39,7 +39,14 @@ struct Sight {
 impl DatabaseOffice {
     /// In this database; a lease lasts so long without being renewed. Nothing is asked of it yet.
     pub fn new(url: StoreUrl, lease: Duration) -> Self {
-        Self { url, lease, leases: OnceLock::new(), claiming: Mutex::default(), refused: Mutex::default(), seen: Arc::default() }
+        Self {
+            url,
+            lease,
+            leases: OnceLock::new(),
+            claiming: Mutex::default(),
+            refused: Mutex::default(),
+            seen: Arc::default(),
+        }
     }
 
     pub(super) fn leases(&self) -> Result<&Leases> {

@@ -401,13 +401,15 @@ impl Turns for TableTurns {
         let rows = Rows::of(staged, &shared.view.read().state, self.position, shared.zone)?;
         let rows = Arc::new(rows);
         let sent = rows.clone();
-        self.holding = true;
-        let write = |mut session: OwnedMutexGuard<Session>, deadline| async move { session.write(&sent, deadline).await };
-        if !self.table.in_session(self.deadline, write)? {
+        let write =
+            |mut session: OwnedMutexGuard<Session>, deadline| async move { session.write(&sent, deadline).await };
+        let written = self.table.in_session(self.deadline, write);
+        // A session that failed has given the lock up; one that was not to be had in time is as it was.
+        self.holding = matches!(written, Ok(false)) || (self.holding && written.is_err());
+        if !written? {
             self.decide_anew();
             return Ok(false);
         }
-        self.holding = false;
         let mut view = shared.view.write();
         for (key, number) in rows.keys.iter().zip(rows.numbers()) {
             if let Some((facts, _)) = staged.newest(*key) {

@@ -5,8 +5,8 @@
 //! statement, which does nothing if others were first. Then a transaction takes the lock, catches up, and all is decided
 //! again while nobody else can write.
 
-use super::{Shared, UNCHANGED};
 use super::rows::{self, KNOWN, Known, Rows};
+use super::{Shared, UNCHANGED};
 use crate::database::{Attempts, Failure, Link};
 use crate::error::{Error, Result};
 use crate::order;
@@ -80,7 +80,10 @@ impl Session {
                 Err(failure) => failure,
             };
             let known = if sent { "part of it may be found recorded later" } else { "nothing of it was recorded" };
-            self.again(&mut attempts, failure, known).await?;
+            if let Err(error) = self.again(&mut attempts, failure, known).await {
+                self.release().await;
+                return Err(error);
+            }
         }
     }
 

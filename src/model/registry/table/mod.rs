@@ -155,10 +155,14 @@ impl Session {
     /// Brings what is known up to date.
     async fn refresh(&mut self, shared: &Arc<Shared>, deadline: Instant, known: &'static str) -> Result<()> {
         let shared = shared.clone();
-        let look = self.ask(deadline, || known, move |open| {
-            let shared = shared.clone();
-            Box::pin(async move { shared.look(open).await })
-        });
+        let look = self.ask(
+            deadline,
+            || known,
+            move |open| {
+                let shared = shared.clone();
+                Box::pin(async move { shared.look(open).await })
+            },
+        );
         look.await
     }
 }
