@@ -113,7 +113,9 @@ export async function right(signal: BackendSignal): Promise<void> {
   const written: signalloop.ReportResult = await report({ out: 'x.html' })
   use(written.path, written.problems[0])
   createServer(dashboard())
-  express().use('/learning', dashboard())
+  express().use('/learning', dashboard({ allowedHosts: ['ops.example.com'] as const }))
+  // @ts-expect-error a list of names
+  dashboard({ allowedHosts: 'ops.example.com' })
   const view = dashboard()
   fastify().get('/learning', (request, reply) => view(request.raw, reply.hijack().raw))
   // @ts-expect-error a misspelt option
