@@ -318,6 +318,15 @@ export interface ReportOptions {
   out?: string
 }
 
+/** Who may see the live view is the backend's to decide; this is under which names it is shown. */
+export interface DashboardOptions {
+  /**
+   * Host names beside addresses and `localhost`, such as `ops.example.com`; with a port, that port only. Default: none. A request by
+   * another name gets 421: it may be a stranger's, pointed here to read the page (DNS rebinding). `X-Forwarded-Host` is not looked at.
+   */
+  allowedHosts?: readonly string[]
+}
+
 /** What the live view needs of a request: that of `http`, and of what is built on it. */
 export interface DashboardRequest {
   /** `GET` or `HEAD`; anything else is refused. */
@@ -781,9 +790,12 @@ export declare class SignalLoop {
   report(options?: ReportOptions): Promise<ReportResult>
   /**
    * The same as a live view to mount in a backend, for those who may see it: `app.use('/learning', loop.dashboard())`.
-   * Answers GET and HEAD only, and no other site. `docs/report.md` says how to mount it in Fastify and plain `http`.
+   * Answers GET and HEAD only, no other site, and by an address, `localhost` or a name of `allowedHosts` only.
+   * `docs/report.md` says how to mount it in Fastify and plain `http`.
+   *
+   * @throws `ERR_INVALID_ARGUMENT`
    */
-  dashboard(): DashboardHandler
+  dashboard(options?: DashboardOptions): DashboardHandler
   /**
    * Puts the model before the one in service back into service, in all processes, and writes it down.
    *

@@ -171,7 +171,7 @@ test('HTTP/2 has its name elsewhere', async () => {
       const stream = session.request({ ':path': '/', ':authority': name })
       const [headers] = await once(stream, 'response')
       expect([name, headers[':status']]).toEqual([name, expected])
-      stream.close()
+      await once(stream.resume(), 'close')
     }
   } finally {
     await new Promise<void>((closed) => session.close(closed))
