@@ -205,17 +205,9 @@ impl Table {
         self.database.wait_with(&self.session, deadline, act, move || shared.in_vain())
     }
 
-    /// Brings the state up to date, until a time. Callers of whom each holds a thread while it waits are answered together:
-    /// whoever comes just after one that waited in vain need not.
+    /// Brings the state up to date, until a time.
     fn refresh_until(&self, deadline: Instant) -> Result<()> {
-        if self.shared.gave_up.lock().is_some_and(|at| at.elapsed() < IN_VAIN) {
-            return Err(self.shared.in_vain());
-        }
-        let seen = self.in_session(deadline, |mut session, deadline| async move { session.refresh(deadline).await });
-        if seen.is_err() && Instant::now() + IN_VAIN >= deadline {
-            *self.shared.gave_up.lock() = Some(Instant::now());
-        }
-        seen
+        self.in_session(deadline, |mut session, deadline| async move { session.refresh(deadline).await })
     }
 
     /// Reads the lines of rows, in no order, until a time.
@@ -292,8 +284,18 @@ impl Journal for Table {
         (self.state(), Box::new(Reading { table: self, deadline: self.shared.deadline_of(asked) }))
     }
 
+    /// Each caller holds a thread while it waits, so they are answered together: whoever comes just after one that waited in
+    /// vain need not.
     fn refresh(&self) -> Result<()> {
-        self.refresh_until(self.shared.deadline())
+        if self.shared.gave_up.lock().is_some_and(|at| at.elapsed() < IN_VAIN) {
+            return Err(self.shared.in_vain());
+        }
+        let deadline = self.shared.deadline();
+        let seen = self.refresh_until(deadline);
+        if seen.is_err() && Instant::now() + IN_VAIN >= deadline {
+            *self.shared.gave_up.lock() = Some(Instant::now());
+        }
+        seen
     }
 
     fn refresh_for_price(&self) -> Result<()> {
@@ -388,9 +390,13 @@ impl TableTurns {
 
 impl Turns for TableTurns {
     fn begin(&mut self, asked: Asked) -> Result<()> {
-        self.deadline = self.table.shared.deadline_of(asked);
-        if Instant::now() >= self.deadline {
-            return Err(self.table.shared.in_vain());
+        let (shared, now) = (&self.table.shared, Instant::now());
+        self.deadline = shared.deadline_of(asked);
+        if shared.trouble.lock().is_none() {
+            // The database answers: nobody is given up for having waited behind others.
+            self.deadline = self.deadline.max(now + shared.patience / 2);
+        } else if now >= self.deadline {
+            return Err(shared.in_vain());
         }
         self.decide_anew();
         Ok(())
