@@ -240,7 +240,8 @@ async fn follow(shared: Arc<Shared>, session: Arc<tokio::sync::Mutex<Session>>) 
         let mut session = session.lock().await;
         let recent = shared.looked.lock().is_some_and(|at| at.elapsed() < LOOK_AGAIN);
         if !(recent && shared.is_current(shared.position())) {
-            let soon = Instant::now() + LOOK_AGAIN * 5;
+            // Whoever calls meanwhile has as much left.
+            let soon = Instant::now() + shared.patience / 2;
             let patient = if shared.forgot.load(Ordering::Acquire) { Instant::now() + READING } else { soon };
             // What fails now is told to the next caller that cannot wait for better times, and tried again.
             let _ = session.read(soon, patient).await;
