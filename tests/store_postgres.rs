@@ -206,6 +206,8 @@ async fn a_database_that_is_gone_or_silent_fails_calls_in_time_and_is_found_agai
         }
         assert!(!store.closes_nothing(&btc(), 100.0, T0 + 2 + n as i64), "what is not known is not told");
         proxy.be(Mood::Passes);
+        // What was swallowed is missing in the midst of a connection, which no network does to one that goes on.
+        proxy.cut();
         // Without being asked to: by the next call.
         assert!(store.record(buy(&id)).await.unwrap());
         assert_eq!(store.open_signals(None).unwrap().len(), 2 + n);
