@@ -1,14 +1,14 @@
 'use strict'
 
 /**
- * A request handler for `http` and what is built on it. `answer` gives the promise of `{ status, headers, body }`; it is asked, and
- * works, off the event loop.
+ * A request handler for `http` and what is built on it, for these hosts beside addresses and `localhost`. `answer` gives the promise
+ * of `{ status, headers, body }`; it is asked, and works, off the event loop.
  */
-module.exports = (answer) => (request, response, next) => {
+module.exports = (allowedHosts, answer) => (request, response, next) => {
   // In Express the mount point is `baseUrl`, and what lies below it is none of ours.
   if (request.baseUrl && next && request.url.split('?')[0] !== '/') return next()
   const { method, url, headers } = request
-  answer({ method, url, headers })
+  answer({ method, url, headers, allowedHosts })
     .catch(({ message, code }) => ({ status: 503, headers: { 'Content-Type': 'text/plain' }, body: `${message} [${code}]\n` }))
     .then(({ status, headers: names, body }) => {
       // Whoever mounted this may have answered by itself meanwhile.

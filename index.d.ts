@@ -5,9 +5,29 @@ export type SignalType = 'BUY' | 'SELL' | 'HOLD'
 
 /**
  * What became of a signal. `TOOK_PROFIT` and `STOPPED_OUT`: the price touched that level. `SUCCESS` and `FAILURE`: it
- * expired or was closed by hand, with a profit or without. `ACTIVE`: not closed yet.
+ * expired or was closed by hand, with a profit or without. `UNKNOWN`: it ended while no prices were known, so nobody can say as
+ * what; neither a success nor a failure. `ACTIVE`: not closed yet.
  */
-export type Outcome = 'ACTIVE' | 'TOOK_PROFIT' | 'STOPPED_OUT' | 'SUCCESS' | 'FAILURE'
+export type Outcome = 'ACTIVE' | 'TOOK_PROFIT' | 'STOPPED_OUT' | 'SUCCESS' | 'FAILURE' | 'UNKNOWN'
+
+/** Whether a price closes a signal, as what, and what it is worth there. */
+export type CloseDecision =
+  | {
+      /** The price closes the signal. */
+      shouldClose: true
+      /** As what. */
+      outcome: 'TOOK_PROFIT' | 'STOPPED_OUT' | 'SUCCESS' | 'FAILURE'
+      /** Profit of leaving at this price, in percent of the entry price, before costs. */
+      profitLoss: number
+    }
+  | {
+      /** It does not. */
+      shouldClose: false
+      /** It stays open. */
+      outcome: 'ACTIVE'
+      /** Profit at this price in percent of the entry price, before costs; 0 for a HOLD. */
+      profitLoss: number
+    }
 
 /** The interval of a candle. */
 export type Timeframe =
@@ -28,31 +48,40 @@ export type ErrorCode =
   | 'ERR_INVALID_SIGNAL' | 'ERR_INVALID_ARGUMENT' | 'ERR_INVALID_CONFIG' | 'ERR_INVALID_CANDLE'
   | 'ERR_EXCHANGE' | 'ERR_NO_DATA' | 'ERR_NO_MODEL' | 'ERR_MODEL_FILE' | 'ERR_NO_PREDECESSOR'
   | 'ERR_SIGNAL_CONFLICT' | 'ERR_STORE' | 'ERR_STORE_BUSY' | 'ERR_LEASE_LOST' | 'ERR_IO' | 'ERR_TASK_BUSY' | 'ERR_CANCELLED'
-  | 'ERR_CLOSED'
+  | 'ERR_CLOSED' | 'ERR_NO_ADDON'
   | 'ERR_INTERNAL'
 
 /** A time: a `Date`, an ISO 8601 string (one without `Z` or offset is read in the configured `timezone`), or epoch milliseconds. */
 export type Time = Date | string | number
 
+/** An interval where a signal, or its market, is named: any text, which is checked when it is used. */
+type TimeframeName = Timeframe | (string & {})
+
+// TypeScript blames the last of several shapes, and its newest version sorts them by name: a mistake in a signal shall be told
+// by its camelCase key. Each shape excludes the other's type, so that a mistake in one key is told by that key.
+
 /** What decides whether a signal closes. Other keys are ignored, so a whole signal will do. */
-export type SignalLevels = Open<CamelLevels> | Open<SnakeLevels>
+export type SignalLevels = Open<ColumnLevels> | Open<PropertyLevels>
 
 /** A signal to record, its keys in camelCase or in snake_case; keys not named here are kept with it. */
-export type SignalInput = Open<CamelLevels & SignalFacts> | Open<SnakeLevels & SignalFacts>
+export type SignalInput = Open<ColumnLevels & SignalFacts> | Open<PropertyLevels & SignalFacts>
 
 /** `T`, an interface of the caller's that fits it, or an object with further keys. */
 type Open<T> = T | (T & Record<string, unknown>)
 
 /** A signal to be assessed: as for `recordSignal`, but id, timestamp and confidence may be missing. */
 export type AssessInput =
-  | Open<CamelLevels & Omit<SignalFacts, Assumed> & Partial<Pick<SignalFacts, Assumed>>>
-  | Open<SnakeLevels & Omit<SignalFacts, Assumed> & Partial<Pick<SignalFacts, Assumed>>>
+  | Open<ColumnLevels & Omit<SignalFacts, Assumed> & Partial<Pick<SignalFacts, Assumed>>>
+  | Open<PropertyLevels & Omit<SignalFacts, Assumed> & Partial<Pick<SignalFacts, Assumed>>>
 
 type Assumed = 'id' | 'timestamp' | 'confidence'
 
-interface CamelLevels {
+/** As properties of JavaScript are named. */
+interface PropertyLevels {
   /** BUY and SELL bet, a HOLD is only recorded. */
   signalType: SignalType
+  /** The same in the other spelling: one of the two. */
+  signal_type?: undefined
   /** A price, finite and above 0; a HOLD may lack it. */
   entryPrice?: number
   /** A price: below the entry for a BUY, above it for a SELL. */
@@ -63,9 +92,12 @@ interface CamelLevels {
   expiresAt?: Time | null
 }
 
-interface SnakeLevels {
+/** As columns of files and tables are named. */
+interface ColumnLevels {
   /** BUY and SELL bet, a HOLD is only recorded. */
   signal_type: SignalType
+  /** The same in the other spelling: one of the two. */
+  signalType?: undefined
   /** A price, finite and above 0; a HOLD may lack it. */
   entry_price?: number
   /** A price: below the entry for a BUY, above it for a SELL. */
@@ -76,7 +108,7 @@ interface SnakeLevels {
   expires_at?: Time | null
 }
 
-interface SignalFacts {
+interface SignalFacts extends SignalEnd {
   /** Unique, 1 to 256 bytes. */
   id: string
   /** `BTC/USDT` and `BTCUSDT` are one symbol. One of `pair` and `symbol` must be there. */
@@ -88,31 +120,69 @@ interface SignalFacts {
   /** When it was given. */
   timestamp: Time
   /** Default `1h`. */
-  timeframe?: Timeframe
-  /** What the backend knew at entry; numbers (nested ones too) can be learned from, missing ones are fine. */
+  timeframe?: TimeframeName
+  /**
+   * What the backend knew at entry, as many as there are, all of them kept. Numbers can be learned from, nested ones too, and so
+   * can `true`, `false` and numbers written as text; other texts are kept with the signal. Missing ones are fine.
+   */
   indicators?: object | null
 }
 
-/** How a signal ended, told by hand. */
+/**
+ * How a signal ended that is recorded with its end, which is how history gets in. Without `outcome`, or with `ACTIVE`, it is
+ * open; else `closedAt` must be there, and what {@link OutcomeUpdate} asks for. A `status` that names an outcome counts as
+ * `outcome`. Keys in camelCase or in snake_case.
+ */
+export interface SignalEnd {
+  /** As what; `ACTIVE`, null or missing while it is open. A HOLD never ends. */
+  outcome?: Outcome | (string & {}) | null | undefined
+  /** See {@link OutcomeUpdate}. */
+  exitPrice?: number | null | undefined
+  /** The same in snake_case. */
+  exit_price?: number | null | undefined
+  /** See {@link OutcomeUpdate}. What is said of a signal that is open is not kept. */
+  profitLossPercent?: number | null | undefined
+  /** The same in snake_case. */
+  profit_loss_percent?: number | null | undefined
+  /** When it ended: not before its `timestamp`, nor in the future. */
+  closedAt?: Time | null | undefined
+  /** The same in snake_case. */
+  closed_at?: Time | null | undefined
+}
+
+/** How a signal ended, told by hand. The keys may be in snake_case too. */
 export interface OutcomeUpdate {
   /** As it was recorded. */
   signalId: string
   /**
-   * As what it closes. `SUCCESS` goes with a profit above 0, `FAILURE` with none, `TOOK_PROFIT` with no loss; a stop may have
-   * been trailed into profit. Without price and profit, `SUCCESS` and `FAILURE` are stored with a profit of 0, the other two
-   * with that of the level they name, which the signal must have.
+   * As what it closes. `SUCCESS` goes with a profit above 0, `FAILURE` with none, and one of `exitPrice` and `profitLossPercent`
+   * must say so; `TOOK_PROFIT` goes with no loss, and a stop may have been trailed into profit. Without price and profit, these
+   * two are stored with that of the level they name, which the signal must have. `UNKNOWN` has neither price nor profit.
    */
   outcome: Exclude<Outcome, 'ACTIVE'>
   /** A price, finite and above 0. */
-  exitPrice?: number
-  /** Percent of the entry price, before costs; negative for a loss. It must not contradict `exitPrice`. */
-  profitLossPercent?: number
+  exitPrice?: number | null
+  /**
+   * Percent of the entry price, before costs; negative for a loss. It is the change of the price, not of the margin: with
+   * leverage, divide by it. It must not contradict `exitPrice` by more than costs: one percentage point, or the configured
+   * `fee_bps` where those are more, each in proportion to the exit price. Of a BUY it is not below -100, of a SELL not above 100.
+   */
+  profitLossPercent?: number | null
+  /** When it ended: not before its `timestamp`, nor in the future. Default: now. */
+  closedAt?: Time | null
 }
 
-/** A closed candle: `[openMs, open, high, low, close, volume]`, or an object. Prices finite and above 0, `volume` in the base asset. */
+/**
+ * A closed candle: `[openMs, open, high, low, close, volume]`, or an object. Prices finite and above 0, `volume` in the base asset, 0
+ * where there is none. The open time may have any of these names; two that differ are an `ERR_INVALID_CANDLE`, and so is a member of
+ * another name that looks like a time where none of these is there.
+ */
 export type CandleInput =
   | readonly [openMs: number, open: number, high: number, low: number, close: number, volume: number]
-  | { time?: Time; timestamp?: Time; openTime?: Time; open: number; high: number; low: number; close: number; volume: number }
+  | {
+      time?: Time; timestamp?: Time; openTime?: Time; open_time?: Time; date?: Time; datetime?: Time; ts?: Time; start?: Time; startTime?: Time
+      open: number; high: number; low: number; close: number; volume: number
+    }
 
 /** What a `fetchCandles` callback is asked for: open times in [since, until), epoch milliseconds. */
 export interface CandleRequest {
@@ -130,7 +200,7 @@ export interface CandleRequest {
 
 /** How to open a loop. */
 export interface LoopOptions {
-  /** The home folder. Default: `SIGNALLOOP_HOME`, else `./ml`. */
+  /** The home folder; a leading `~` is the user's own folder. Default: `SIGNALLOOP_HOME`, else `./ml`. */
   home?: string
   /**
    * Where signals, models and the scheduler's state are kept: `postgres://user:password@host/database` for a PostgreSQL that
@@ -143,7 +213,7 @@ export interface LoopOptions {
   exchangeUrl?: string
   /**
    * Candles from elsewhere than the exchange, from ccxt for instance; oldest first. Default: the exchange. An answer that does
-   * not come within 60 seconds is an `ERR_EXCHANGE` of its market.
+   * not come within 60 seconds is an `ERR_EXCHANGE` of its market. Each candle must say its open time.
    */
   fetchCandles?: (request: CandleRequest) => Promise<readonly CandleInput[]>
   /** Hears of what happens in the loop by itself; see {@link SignalLoop.onEvent}. */
@@ -187,6 +257,12 @@ export type LoopEvent = EventFacts & (
   | { type: 'taskFinished'; task: TaskName; run: TaskRun }
   /** A task failed, for the markets in `run.failed` or as a whole, or was cancelled; `retryAt` is when it is tried again, or due for all markets if that comes first; missing when it waits for its next due time. */
   | { type: 'taskFailed'; task: TaskName; run: TaskRun; retryAt?: string }
+  /**
+   * Prices or candles of a pair are ignored, since one of a later time (`newest`) was seen before: they are out of order, or their
+   * source's clock was set back. Told when it begins, at most once a minute a pair, and with the count when prices count again
+   * (`over`). `time` is that of the last one ignored. See also `ignoredPrices` of `getStats`.
+   */
+  | { type: 'pricesIgnored'; symbol: string; count: number; over: boolean; time: string; newest: string }
   /** Something went wrong in the background, where no promise could say so. */
   | { type: 'warning'; message: string }
 )
@@ -220,7 +296,10 @@ export interface TaskRun {
   startedAt: string
   /** ISO 8601, UTC. */
   endedAt: string
-  /** `failed`: some or all of it. `cancelled`: the scheduler was stopped. */
+  /**
+   * `finished`: all of it, but for symbols that are not traded any more (`notTraded`), unless there are no others. `failed`: some
+   * or all of it. `cancelled`: the scheduler was stopped.
+   */
   outcome: 'finished' | 'failed' | 'cancelled'
   /** From 1; above, it had failed before. */
   attempt: number
@@ -228,8 +307,8 @@ export interface TaskRun {
   done: number
   /** What it came to, in words. */
   message: string
-  /** Markets that failed; the others went on. */
-  failed: { symbol: string; timeframe: Timeframe; code: ErrorCode; message: string }[]
+  /** Markets that failed; the others went on. `notTraded`: the exchange does not trade the symbol; `message` of the run says where to remove it. */
+  failed: { symbol: string; timeframe: Timeframe; code: ErrorCode; message: string; notTraded?: true }[]
   /** Why the whole of it failed. */
   error?: { code: ErrorCode; message: string }
 }
@@ -242,9 +321,11 @@ export interface TaskStatus {
   enabled: boolean
   /** In words: `every 1 h`, `daily at 02:00`, `cron 0 2 * * *`. */
   schedule: string
+  /** The symbols that it works on; missing when these are all that are configured. */
+  symbols?: string[]
   /** Under way, in this process or another. */
   running: boolean
-  /** ISO 8601, UTC; missing when it does not run by itself. */
+  /** When it is due, if a scheduler runs then ({@link SchedulerStatus.ledBy}); ISO 8601, UTC; missing when it does not run by itself. */
   nextRun?: string
   /** Attempts of a run that has not succeeded yet; 0 when there is none. */
   attempt: number
@@ -252,6 +333,16 @@ export interface TaskStatus {
   lastRun?: TaskRun
   /** What keeps it from being run at all. */
   problem?: string
+}
+
+/** The process that runs the tasks of a home, or of a database. */
+export interface SchedulerLeader {
+  /** Its process id, on its machine. */
+  process: number
+  /** The name of that machine. */
+  host: string
+  /** Since when it leads, ISO 8601, UTC; missing where that was not written down. */
+  since?: string
 }
 
 /** How the scheduler of a home stands. */
@@ -262,6 +353,8 @@ export interface SchedulerStatus {
   leader: boolean
   /** Why it does not: who does, or what is wrong. */
   standingBy?: string
+  /** The process that runs the tasks, this one or another; missing while none does: then nothing is run by itself. */
+  ledBy?: SchedulerLeader
   /** As configured; when not, nothing runs by itself. */
   enabled: boolean
   /** IANA zone of times of day and patterns. */
@@ -272,20 +365,24 @@ export interface SchedulerStatus {
   tasks: TaskStatus[]
 }
 
-/** When a task runs: by `intervalHours`, `intervalSeconds`, `time`, `time` with `intervalHours` of whole days, or `cron`. */
+/** When a task runs, and on what: by `interval`, `time`, `time` with an `interval` of whole days, or `cron`. */
 export interface TaskConfiguration {
   /** By itself. Default true. */
   enabled?: boolean
-  /** Hours from one run's begin to the next, 0.001 to 8760. */
-  intervalHours?: number
+  /** The symbols that it works on; of `watch`, whose open signals. Default: all that are configured; of `watch`, all. */
+  symbols?: readonly string[]
+  /** From one run's begin to the next: `90s`, `30m`, `1h`, `7d`. Spans elsewhere may be said so, too. */
+  interval?: string
+  /** The same in hours, 0.001 to 8760. */
+  intervalHours?: number | string
   /** The same in seconds, 1 to 86400. */
-  intervalSeconds?: number
+  intervalSeconds?: number | string
   /** A local time of day, `02:00`. */
   time?: string
   /** Five fields: minute, hour, day of month, month, day of week; local time. */
   cron?: string
   /** After so many minutes it is cancelled, 0.01 to 10080. Default: `watch` 10, `fetch` 30, `retrain` 360, `update` 120, `evaluate` 30. */
-  deadlineMinutes?: number
+  deadlineMinutes?: number | string
 }
 
 /** The keys of `scheduler_config.json`; there in snake_case. `docs/scheduler.md` has the details. */
@@ -307,15 +404,39 @@ export interface SchedulerConfiguration {
   /** Default every 12 hours. */
   evaluate?: TaskConfiguration
   /** Defaults: 3 attempts more, after 60 seconds, doubled each time up to 3600; each pause is between half and all of that. */
-  retry?: { attempts?: number; baseSeconds?: number; longestSeconds?: number }
+  retry?: { attempts?: number; baseSeconds?: number | string; longestSeconds?: number | string }
   /** Replaces those of the training configuration. */
   poorPerformance?: Configuration['poorPerformance']
+  /** `emergencyTraining` of it, by its name in the system before. */
+  autoRetrainOnPoorPerformance?: boolean
+  /** `successThreshold` of it, by its name in the system before. */
+  poorPerformanceThreshold?: number
+  /** The tasks by their names in the system before. */
+  schedules?: {
+    /** `fetch` */
+    fetchData?: TaskConfiguration
+    /** `retrain` */
+    retrainFull?: TaskConfiguration
+    /** `update` */
+    incrementalUpdate?: TaskConfiguration
+    /** `evaluate` */
+    evaluatePerformance?: TaskConfiguration
+  }
 }
 
 /** Where to write the report. */
 export interface ReportOptions {
   /** The file. Default: `report.html` in the home. */
   out?: string
+}
+
+/** Who may see the live view is the backend's to decide; this is under which names it is shown. */
+export interface DashboardOptions {
+  /**
+   * Host names beside addresses and `localhost`, such as `ops.example.com`; with a port, that port only. Default: none. A request by
+   * another name gets 421: it may be a stranger's, pointed here to read the page (DNS rebinding). `X-Forwarded-Host` is not looked at.
+   */
+  allowedHosts?: readonly string[]
 }
 
 /** What the live view needs of a request: that of `http`, and of what is built on it. */
@@ -363,7 +484,7 @@ export interface TrainOptions {
   symbols?: readonly string[]
   /** Default: the configured ones. */
   timeframes?: readonly Timeframe[]
-  /** For mode `retrain`: hours since a model was trained. Default 24. */
+  /** For mode `retrain`: hours since a model was trained. Default: `retrainIntervalHours` of the configuration, 24. */
   maxAgeHours?: number
   /** Bring candles up to date first. Default true. */
   fetch?: boolean
@@ -407,7 +528,8 @@ export interface RollbackOptions {
 }
 
 /**
- * Why a newly trained model went into service: `FIRST_MODEL`, `CHAMPION_UNUSABLE` (the one so far cannot be read),
+ * Why a newly trained model went into service: `FIRST_MODEL`, `CHAMPION_UNUSABLE` (the one so far cannot be read, or
+ * needs volume that the candles do not have any more),
  * `OTHER_SIGNAL_SHAPE` (stop, target or expiry are configured otherwise now), `NOT_WORSE`, `SHORT_EVIDENCE` (nothing speaks
  * against it, but there is too little to compare). Why it did not: `WORSE_LOG_LOSS`, `LESS_PROFIT` (each beyond chance),
  * `WORSE_THAN_CONSTANT`.
@@ -428,14 +550,18 @@ export interface FetchOptions {
 
 /** The keys of `training_config.json`; there in snake_case. `docs/configuration.md` has the details. */
 export interface Configuration {
-  /** Pairs to train and fetch. Default: nine liquid USDT pairs. */
+  /** Pairs to train and fetch. Default: ten USDT pairs. */
   symbols?: readonly string[]
   /** Of each symbol. Default `1h` and `4h`. */
   timeframes?: readonly Timeframe[]
-  /** Train several models at once. Default true. */
-  parallelTraining?: boolean
-  /** Days of candles to have. Default 90. */
+  /** Trainings at once: `true`, as many as there are threads (default); `false`, one; or a number, 1 to 64. */
+  parallelTraining?: boolean | number
+  /** Days of candles to have, and more where a timeframe needs more to be trained on. Default 90. */
   historyDays?: number
+  /** The same, by its name in the system before. */
+  daysHistory?: number
+  /** Hours after which a model is old: what `maxAgeHours` is by default, 0 to 8760. Default 24. */
+  retrainIntervalHours?: number | string
   /** Base URL of the exchange. Default `https://api.binance.com`. */
   exchangeUrl?: string
   /** IANA zone of times that do not say theirs. Default `UTC`. */
@@ -472,7 +598,7 @@ export interface Configuration {
     /** Train the models concerned anew. Default true. */
     emergencyTraining?: boolean
     /** Hours between two such trainings of a market. Default 24. */
-    cooldownHours?: number
+    cooldownHours?: number | string
   }
 }
 
@@ -483,13 +609,18 @@ export declare class MLPredictor implements Predictor {
    * @param timeframe default `1h`
    * @throws `ERR_INVALID_ARGUMENT`
    */
-  constructor(symbol?: string, timeframe?: Timeframe)
+  constructor(symbol?: string, timeframe?: TimeframeName)
   /**
    * Predicts from closed candles, oldest first, at least 100. Without times they are consecutive and end now.
-   * Resolves with `success: false` and the whole shape when there is no model, too few candles or a wrong one.
+   * Resolves with `success: false`, `confidence: 0` and the whole shape when the model is of no opinion (it has no skill, the
+   * candles give no features), and when there is no model, too few candles or a wrong one. Rejects only where the home cannot be
+   * opened: `ERR_INVALID_CONFIG`, `ERR_STORE`, `ERR_IO`.
    */
   predict(candles: readonly CandleInput[]): Promise<PredictionResult>
-  /** Whether a usable model is in service now, also one trained after this predictor was made. */
+  /**
+   * Whether a usable model is in service now, also one trained after this predictor was made. Never throws: what keeps the home
+   * from being opened is a warning of the process, what is wrong with a model is told by the event `warning`.
+   */
   isModelAvailable(): boolean
 }
 
@@ -551,36 +682,42 @@ export declare class FeedbackTracker {
   shouldCloseSignal(signal: SignalLevels, currentPrice: number): CloseDecision
   /**
    * Records a signal, with the features of the market at its entry when its candles are stored. Resolves `true` once it
-   * is safe at the configured durability, also when the same signal was recorded before.
+   * is safe at the configured durability, also when the same signal was recorded before. One that comes with its end (see
+   * {@link SignalEnd}) is recorded closed, and counts and teaches as such; so is one that was recorded open before.
    *
    * Rejects with `ERR_INVALID_SIGNAL`, `ERR_INVALID_ARGUMENT`, `ERR_SIGNAL_CONFLICT` when the id was recorded with other
    * content, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
   recordSignal(signal: SignalInput): Promise<boolean>
   /**
-   * Records many signals with one wait. All are checked before any is written. Resolves with how many there were.
+   * Records many signals with one wait, at most 1 000 000. All are checked before any is written. Resolves with how many there were.
+   * The array is copied at once. Of more than 1000 signals the rest is read while the event loop goes on: do not change them before
+   * the promise resolves.
    *
    * Rejects like `recordSignal`; after `ERR_SIGNAL_CONFLICT` the signals without a conflict are recorded.
    */
   recordSignals(signals: readonly SignalInput[]): Promise<number>
   /**
    * Closes a signal by hand. Resolves `false` when it is unknown or already closed: the first outcome stands.
-   * Without `profitLossPercent` the profit follows from `exitPrice`, or from the barrier that the outcome names.
+   * Without `profitLossPercent` the profit follows from `exitPrice`, or from the barrier that the outcome names. What ended
+   * before now says when, as `closedAt`.
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, also for what contradicts itself (see {@link OutcomeUpdate}), `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
   updateOutcome(update: OutcomeUpdate): Promise<boolean>
   /**
    * Closes and stores every open signal of `pair` that this price hits, and resolves with them in the order of their
-   * ids' recording. `timeMs` (a Date, ISO string or milliseconds) defaults to now; a price older than one already seen
-   * closes nothing.
+   * ids' recording. `timeMs` is when the price was, by its source: a Date, ISO string or milliseconds. One older than another
+   * already seen closes nothing; that is counted and told ({@link LoopEvent}, `pricesIgnored`). Without `timeMs` it is a price
+   * of now, which is never too old, whatever this machine's clock shows.
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
   onPrice(pair: string, price: number, timeMs?: Date | string | number): Promise<ClosedSignal[]>
   /**
-   * `onPrice` for many at once: `prices[i]` of `pairs[i]`, at `timesMs[i]` (epoch milliseconds; all now when left out), in
-   * this order. One wait for all; the closed ones come in the order of the prices that closed them.
+   * `onPrice` for many at once: `prices[i]` of `pairs[i]`, at `timesMs[i]` (epoch milliseconds; all of now when left out), in
+   * this order, at most 1 000 000. One wait for all; the closed ones come in the order of the prices that closed them. The arrays are
+   * copied at once and may be used again.
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`; no price counts then.
    */
@@ -625,7 +762,14 @@ export declare class FeedbackTracker {
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
-  getStats(symbol?: string, timeframe?: Timeframe, days?: number): Promise<PerformanceStats>
+  getStats(symbol?: string, timeframe?: TimeframeName, days?: number): Promise<PerformanceStats>
+  /**
+   * The seven figures of the old system's `get_performance_stats()`: of all signals, unless `days` says how far back. What
+   * belongs to a time, a symbol and a timeframe is as in `getStats`.
+   *
+   * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+   */
+  getPerformanceStats(symbol?: string, timeframe?: Timeframe, days?: number): Promise<PerformanceTotals>
   /**
    * The chances of a signal, learned from all signals that have closed, with the reasons. It need not be recorded; id,
    * timestamp and confidence may be missing. Its `indicators` may have any names, and any may be missing.
@@ -646,12 +790,14 @@ export declare class FeedbackTracker {
 export declare class Predictor {
   /**
    * Predicts from closed candles, oldest first, at least 100. Without times they are consecutive and end now.
-   * Resolves with `success: false` and the whole shape when there is no model, too few candles or a wrong one.
+   * Resolves with `success: false`, `confidence: 0` and the whole shape when the model is of no opinion (it has no skill, the
+   * candles give no features), and when there is no model, too few candles or a wrong one.
    */
   predict(candles: readonly CandleInput[]): Promise<PredictionResult>
   /**
-   * Whether a usable model is in service now, also one trained after this predictor was made. Where models are in a database,
-   * `false` until that was asked: this begins it, and waits for nothing.
+   * Whether a usable model is in service now, also one trained after this predictor was made. Never throws: what is wrong with a
+   * model is told by the event `warning`. Where models are in a database, `false` until that was asked: this begins it, and waits
+   * for nothing.
    */
   isModelAvailable(): boolean
 }
@@ -660,7 +806,8 @@ export declare class Predictor {
 export declare class Scheduler {
   /**
    * Stops it: what is under way, by `runOnce` too, is cancelled and ends at its next step; whoever goes on does it again.
-   * Resolves when it has ended; at once when nothing runs.
+   * Resolves when it has ended; at once when nothing runs, or when another thread of this process, which shares the default
+   * loop, has started it too: then it goes on for that one.
    */
   stop(): Promise<void>
   /**
@@ -781,9 +928,12 @@ export declare class SignalLoop {
   report(options?: ReportOptions): Promise<ReportResult>
   /**
    * The same as a live view to mount in a backend, for those who may see it: `app.use('/learning', loop.dashboard())`.
-   * Answers GET and HEAD only, and no other site. `docs/report.md` says how to mount it in Fastify and plain `http`.
+   * Answers GET and HEAD only, no other site, and by an address, `localhost` or a name of `allowedHosts` only.
+   * `docs/report.md` says how to mount it in Fastify and plain `http`.
+   *
+   * @throws `ERR_INVALID_ARGUMENT`
    */
-  dashboard(): DashboardHandler
+  dashboard(options?: DashboardOptions): DashboardHandler
   /**
    * Puts the model before the one in service back into service, in all processes, and writes it down.
    *
@@ -800,7 +950,8 @@ export declare class SignalLoop {
   metrics(): Promise<string>
   /**
    * Ends the loop: what was acknowledged is safe, threads end, later calls to the store reject with `ERR_CLOSED`. Trainings, and
-   * what waits for candles, reject with `ERR_CANCELLED`: no answer is waited for. The default loop opens anew at its next use.
+   * what waits for candles, reject with `ERR_CANCELLED`: no answer is waited for. The default loop opens anew at its next use; where
+   * other threads of the process use it as well, it is closed for this one alone, with the scheduler that it started.
    */
   close(): Promise<void>
 }
@@ -838,16 +989,12 @@ export interface Assessment {
   closed: number
   /** How many outcomes of today they are worth. */
   effectiveSampleSize: number
-}
-
-/** Whether a price closes a signal, and what it is worth there. */
-export interface CloseDecision {
-  /** The price closes the signal. */
-  shouldClose: boolean
-  /** As what; `ACTIVE` while it does not close. */
-  outcome: Outcome
-  /** Profit at this price in percent of the entry price, before costs; 0 for a HOLD. */
-  profitLoss: number
+  /**
+   * Indicators of the signal that it was not judged by, by name: texts, which are kept with a signal and not learned from; what
+   * no closed signal had when the model was last grown; of more than 64 names, the rarest. All of them, while fewer than ten
+   * signals have closed.
+   */
+  unusedIndicators: Array<string>
 }
 
 /** A signal that was just closed. */
@@ -864,9 +1011,9 @@ export interface ClosedSignal {
   outcome: Exclude<Outcome, 'ACTIVE'>
   /** Its entry price. */
   entryPrice: number
-  /** At which price it closed; missing when closed by hand without one. */
+  /** At which price it closed; missing when closed by hand without one, and where the outcome is unknown. */
   exitPrice?: number
-  /** Profit in percent of the entry price, before costs. */
+  /** Profit in percent of the entry price, before costs; 0 where the outcome is unknown. */
   profitLossPercent: number
   /** When it was given, ISO 8601, UTC. */
   timestamp: string
@@ -1049,9 +1196,9 @@ export interface Interval {
 export interface MlPrediction {
   /** The bet, or HOLD. */
   signal: SignalType
-  /** Percent, 0–100. */
+  /** As that of the whole. */
   confidence: number
-  /** Percent, 0–100, adding up to 100; all 0 when there is no prediction. */
+  /** Percent, 0–100, adding up to 100: that a BUY, a SELL, neither would succeed; all 0 without an opinion. */
   probabilities: ActionProbabilities
 }
 
@@ -1119,6 +1266,8 @@ export interface ModelInfo {
   heldOutProfit?: number
   /** Features by importance, best first. */
   importances: Array<Importance>
+  /** Features that it was trained without, because its candles have no volume. */
+  leftOut: Array<string>
 }
 
 /** A rule found in what succeeded and what failed. */
@@ -1141,12 +1290,14 @@ export interface Pattern {
 
 /** Figures of a set of signals. HOLDs are in `holdSignals` and nowhere else. */
 export interface Performance {
-  /** Signals given, open or closed. */
+  /** Signals given: open, closed, and those whose outcome is unknown. */
   totalSignals: number
   /** Open now. */
   activeSignals: number
-  /** Closed. */
+  /** Closed, but for those whose outcome is unknown. */
   closedSignals: number
+  /** Ended as UNKNOWN: in no other figure but the total. */
+  unknownSignals: number
   /** HOLDs stored. */
   holdSignals: number
   /** Closed as TOOK_PROFIT or SUCCESS. */
@@ -1195,6 +1346,29 @@ export interface PerformanceStats {
   byTimeframe: Record<string, Performance>
   /** Whether what was asked for is in conservative mode now, whatever the period. */
   conservativeMode: ConservativeMode
+  /**
+   * Prices and candles that this process ignored since it opened the home, whatever the period and timeframe: one of a later
+   * time had been seen of their pair. Above 0, see to the times that are given, or to a clock that was set back.
+   */
+  ignoredPrices: number
+}
+
+/** The seven figures that the old system's `get_performance_stats()` gave, under its names and as it rounded: to a tenth. */
+export interface PerformanceTotals {
+  /** Signals given, open or closed; no HOLDs. */
+  total_signals: number
+  /** Closed. */
+  closed_signals: number
+  /** Closed as TOOK_PROFIT or SUCCESS. */
+  successful: number
+  /** Closed as STOPPED_OUT or FAILURE. */
+  failed: number
+  /** Percent of the closed that succeeded; 0 when none closed. */
+  success_rate: number
+  /** Mean profit of the closed, percent of entry, before costs. */
+  avg_profit_loss: number
+  /** Sum of the profits, percent points, before costs. */
+  total_return: number
 }
 
 /** What a model says of the time after the last closed candle. */
@@ -1234,19 +1408,26 @@ export interface Prediction {
   modelVersion: number
 }
 
-/** A prediction in the shape of the backend's old service. It always has this shape, also when there is none. */
+/** An opinion in the shape of the backend's old service. It always has this shape, also when there is none. */
 export interface PredictionResult {
-  /** There is a prediction. `false`: see `error`. */
+  /** The model is of an opinion. `false`: it has none, `confidence` is 0, and `error` says why. */
   success: boolean
-  /** The bet, or HOLD. */
+  /** The bet, or HOLD: no bet is worth it, or there is no opinion. */
   signalType: SignalType
-  /** Percent, 0–100. */
+  /**
+   * Percent, 0–100: how sure the model is of `signalType` against what speaks most for another, of a bet against the
+   * opposite one, of a HOLD against the better bet. 50 is undecided; 0 is no opinion. No probability of success.
+   */
   confidence: number
+  /** Calibrated probability, 0–1, that the bet succeeds; missing for a HOLD. */
+  successProbability?: number
   /** The model's part. */
   mlPrediction: MlPrediction
   /** What speaks for it, or why it is a HOLD. */
   aiRationale: string
-  /** Why there is no prediction. */
+  /** Why it is a HOLD; missing where it is none, and where there is no model or nothing to predict from. */
+  reason?: Abstention
+  /** Why there is no opinion. */
   error?: string
 }
 
@@ -1378,7 +1559,10 @@ export interface TrainingResults {
   skipped: Array<string>
   /** How long it took, in milliseconds. */
   durationMs: number
-  /** Why `models/training_results.json` has not this in it, where it could not be written. */
+  /**
+   * Why `models/training_results.json` has not this in it, where it could not be written; or where a damaged one is kept, in
+   * whose place a new one was begun.
+   */
   warning?: string
 }
 

@@ -8,7 +8,7 @@
 const { inspect, types } = require('node:util')
 
 const dashboardOf = require('./dashboard.js')
-const native = require('./native.js')
+const native = require('./loading.js').load()
 
 const defaultLoop = () =>
   Object.setPrototypeOf(
@@ -16,11 +16,16 @@ const defaultLoop = () =>
     SignalLoop.prototype,
   )
 
-/** What `work` gives; where it throws before there is a promise, one that rejects. */
+/** Whether it is the engine's own error at the end of the stack: no argument is to blame for that. */
+const isEndOfStack = (error) =>
+  types.isNativeError(error) && Object.getOwnPropertyDescriptor(error, 'message')?.value === 'Maximum call stack size exceeded'
+
+/** What `work` gives; where it throws before there is a promise, one that rejects. At the end of the stack that would throw, too. */
 const promised = (work) => {
   try {
     return work()
   } catch (error) {
+    if (isEndOfStack(error)) throw error
     return Promise.reject(error)
   }
 }
@@ -36,8 +41,27 @@ const completed = (options) => {
     home,
     exchangeUrl: exchangeUrl ?? (process.env.SIGNALLOOP_EXCHANGE_URL || undefined),
     store: store ?? (process.env.SIGNALLOOP_STORE || undefined),
-    // Native code would end the process at a callback that throws, or that returns no promise.
-    fetchCandles: typeof fetchCandles === 'function' ? async (request) => fetchCandles(request) : fetchCandles,
+    fetchCandles: typeof fetchCandles === 'function' ? answering(fetchCandles) : fetchCandles,
+  }
+}
+
+/** `fetchCandles` as native code asks it: with a function that takes the candles, or nothing and why not. */
+const answering = (fetchCandles) => async (request, answer) => {
+  let candles
+  try {
+    candles = await fetchCandles(request)
+  } catch (error) {
+    return answer(undefined, reasonOf(error))
+  }
+  answer(candles, undefined)
+}
+
+/** What was thrown, as text: it may be anything, and throw again when it is looked at. */
+const reasonOf = (thrown) => {
+  try {
+    return types.isNativeError(thrown) ? `${thrown.message}` : inspect(thrown)
+  } catch {
+    return 'an exception'
   }
 }
 
@@ -46,9 +70,8 @@ const read = (complete, options) => {
   try {
     return complete(options)
   } catch (error) {
-    throw Object.assign(new TypeError(`argument \`options\` could not be read: ${String(error?.message ?? error)}`), {
-      code: 'ERR_INVALID_ARGUMENT',
-    })
+    if (isEndOfStack(error)) throw error
+    throw Object.assign(new TypeError(`argument \`options\` could not be read: ${reasonOf(error)}`), { code: 'ERR_INVALID_ARGUMENT' })
   }
 }
 
@@ -73,6 +96,15 @@ const harmless = (name, listener) => {
   }
 }
 
+const warned = new Set()
+
+/** A warning of the process, unless it was given before. */
+const warnOnce = (message, code) => {
+  if (warned.has(message)) return
+  warned.add(message)
+  process.emitWarning(message, { type: 'SignalloopWarning', code })
+}
+
 const isPrice = (value) => typeof value === 'number' && value > 0 && value < Infinity
 
 /**
@@ -93,6 +125,8 @@ const shouldCloseSignal = (signal, currentPrice) => {
 }
 
 const plainLevels = (signal) => {
+  // What `toJSON` says counts, as when the signal is recorded.
+  if (typeof signal.toJSON === 'function') return undefined
   const { signalType, entryPrice, stopLoss, takeProfit } = signal
   const plain = isPrice(entryPrice) && isPrice(stopLoss) && isPrice(takeProfit) && signal.expiresAt == null
   // Which of two spellings counts is not decided here.
@@ -111,11 +145,13 @@ const MOST_PACKED = 100_000
 const packed = (candles) => {
   try {
     if (!Array.isArray(candles) || candles.length === 0 || candles.length > MOST_PACKED) return undefined
-    const rows = new Float64Array(6 * candles.length)
+    const { length } = candles
+    const rows = new Float64Array(6 * length)
     const timeless = timeOf(candles[0]) == null
-    for (let i = 0; i < candles.length; i++) {
+    for (let i = 0; i < length; i++) {
       const candle = candles[i]
       const time = timeOf(candle)
+      if (!isPlain(candle, time)) return undefined
       const [open, high, low, close, volume] = Array.isArray(candle)
         ? [candle[1], candle[2], candle[3], candle[4], candle[5]]
         : [candle.open, candle.high, candle.low, candle.close, candle.volume]
@@ -135,11 +171,21 @@ const packed = (candles) => {
   }
 }
 
-/** The first of a candle's times that is there, as native code has it. */
+/** The time of a candle under the names that are the most usual; native code knows more of them. */
 const timeOf = (candle) => {
   if (Array.isArray(candle)) return candle[0]
   const { time, timestamp, openTime, open_time } = candle
-  return [time, timestamp, openTime, open_time].find((one) => one !== undefined)
+  return time ?? timestamp ?? openTime ?? open_time
+}
+
+const PRICES = new Set(['open', 'high', 'low', 'close', 'volume'])
+
+/** Whether there is no doubt about a candle's columns, nor its time: without one, nothing else may have been meant as one. */
+const isPlain = (candle, time) => {
+  if (Array.isArray(candle)) return candle.length === 6
+  let others = 0
+  for (const name of Object.keys(candle)) if (!PRICES.has(name)) others++
+  return others <= (time == null ? 0 : 1)
 }
 
 const predictUnpacked = native.Predictor.prototype.predict
@@ -169,8 +215,8 @@ class SignalLoop extends native.SignalLoop {
     })
   }
 
-  dashboard() {
-    return dashboardOf((request) => promised(() => super.dashboard(request)))
+  dashboard(options) {
+    return dashboardOf(native.allowedHosts(options), (request) => promised(() => super.dashboard(request)))
   }
 
   onEvent(listener) {
@@ -212,7 +258,13 @@ class MLPredictor {
   }
 
   isModelAvailable() {
-    return this.#find().isModelAvailable()
+    try {
+      return this.#find().isModelAvailable()
+    } catch (error) {
+      // There is no loop that could tell it.
+      warnOnce(`no model can be used: ${error.message}`, error.code)
+      return false
+    }
   }
 }
 
@@ -232,7 +284,8 @@ module.exports.models = ofDefaultLoop('models')
 module.exports.evaluate = ofDefaultLoop('evaluate')
 module.exports.report = ofDefaultLoop('report')
 // The default loop of each request: it may have been closed, and opened anew, since the one before.
-module.exports.dashboard = () => dashboardOf((request) => promised(() => native.SignalLoop.prototype.dashboard.call(defaultLoop(), request)))
+module.exports.dashboard = (options) =>
+  dashboardOf(native.allowedHosts(options), (request) => promised(() => native.SignalLoop.prototype.dashboard.call(defaultLoop(), request)))
 module.exports.onEvent = (listener) => defaultLoop().onEvent(listener)
 module.exports.startScheduler = (options) => defaultLoop().startScheduler(options)
 module.exports.rollback = ofDefaultLoop('rollback')

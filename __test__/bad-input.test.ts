@@ -86,6 +86,7 @@ const feedback: Case[] = [
   ['a candle of NaN', () => feedbackTracker.onCandle('BTCUSDT', [Date.now(), NaN, 1, 1, 1, 1]), 'ERR_INVALID_CANDLE', 'open', 'NaN'],
   ['days of NaN', () => feedbackTracker.getStats(undefined, undefined, NaN), 'ERR_INVALID_ARGUMENT', 'days', 'NaN'],
   ['days of 0', () => feedbackTracker.getStats(undefined, undefined, 0), 'ERR_INVALID_ARGUMENT', 'days', '0'],
+  ['totals of 0 days', () => feedbackTracker.getPerformanceStats(undefined, undefined, 0), 'ERR_INVALID_ARGUMENT', 'days', '0'],
   ['a timeframe of 7h', () => feedbackTracker.getStats(undefined, any('7h')), 'ERR_INVALID_ARGUMENT', 'timeframe', '7h'],
   ['a price of NaN to shouldCloseSignal', () => feedbackTracker.shouldCloseSignal(any(good), NaN), 'ERR_INVALID_ARGUMENT', 'currentPrice', 'NaN'],
   ['no type to shouldCloseSignal', () => feedbackTracker.shouldCloseSignal(any({ entryPrice: 1 }), 1), 'ERR_INVALID_SIGNAL', 'signalType', 'nothing'],
@@ -138,7 +139,7 @@ const options: Case[] = [
   ['three trees', () => loop.configure({ trees: 3 }), 'ERR_INVALID_CONFIG', 'trees', '3'],
   ['a zone on Mars', () => loop.configure({ timezone: 'Mars/Base' }), 'ERR_INVALID_CONFIG', 'timezone', 'Mars/Base'],
   ['no symbols', () => loop.configure({ symbols: [] }), 'ERR_INVALID_CONFIG', 'symbols', '[]'],
-  ['a stop of 0 ranges', () => loop.configure({ signal: { stopAtr: 0 } }), 'ERR_INVALID_CONFIG', 'signal.stop_atr', '0'],
+  ['a stop of 0 ranges', () => loop.configure({ signal: { stopAtr: 0 } }), 'ERR_INVALID_CONFIG', 'signal.stopAtr', '0'],
   ['a text for a configuration', () => loop.configure(any('x')), 'ERR_INVALID_ARGUMENT', 'options', '"x"'],
   ['a function for a configuration', () => loop.configure(any(() => {})), 'ERR_INVALID_ARGUMENT', 'options'],
 ]

@@ -9,7 +9,7 @@ import type { SignalLoop } from '..'
 import { drawnCharts, inBrowser, overhang, visit } from './helpers/browser'
 import { candles, storeCandles } from './helpers/candles'
 import { newHome, newLoop } from './helpers/home'
-import { EVIL, trade } from './helpers/traded'
+import { BEGAN, EVIL, trade } from './helpers/traded'
 
 /** A home with everything that a report shows, and a file whose name is a program. */
 async function livedIn(): Promise<SignalLoop> {
@@ -58,6 +58,37 @@ inBrowser('the report draws its charts, shows values where one points, and asks 
   expect(await page.title()).toBe('signalloop report')
   for (const part of ['of 120 closed signals succeeded', 'first model', '1, longest 21 h', 'evaluate']) expect(text).toContain(part)
   await page.close()
+})
+
+inBrowser('the report of one week has an axis of that time, and the line that its caption tells of', async () => {
+  const loop = newLoop()
+  await trade(loop, 5)
+  const { page, errors } = await visit(pathToFileURL((await loop.report()).path).href)
+  expect(await page.locator('main').innerText()).toContain('The dashed line is the break-even')
+  const [from, until] = await page.evaluate('[charts[0].plot.scales.x.min, charts[0].plot.scales.x.max]') as [number, number]
+  const week = 7 * 86_400
+  // Its Monday in the middle of two weeks.
+  expect([(from + until) / 2, until - from]).toEqual([BEGAN / 1000, 2 * week])
+  const reaches = await page.evaluate(() => {
+    const canvas = document.querySelector('canvas')!
+    const { data, width } = canvas.getContext('2d')!.getImageData(0, 0, canvas.width, canvas.height)
+    const columns = new Set<number>()
+    // #d55e00, the colour of break-even, as far as it is not mixed with what is beside it.
+    for (let i = 0; i < data.length; i += 4) if (data[i]! > 200 && data[i + 1]! < 110 && data[i + 2]! < 20 && data[i + 3]! > 100) columns.add((i / 4) % width)
+    return { left: Math.min(...columns) / width, right: Math.max(...columns) / width }
+  })
+  expect([reaches.left < 0.1, reaches.right > 0.95]).toEqual([true, true])
+  expect(errors).toEqual([])
+  await page.close()
+
+  // Without a loss there is no break-even, and nothing is said of a line.
+  const won = newLoop()
+  await won.feedbackTracker.recordSignal({ id: 'a', pair: 'BTCUSDT', signalType: 'BUY', confidence: 60, entryPrice: 100, takeProfit: 101, timestamp: BEGAN })
+  await won.feedbackTracker.onPrice('BTCUSDT', 101, BEGAN + 1000)
+  const single = await visit(pathToFileURL((await won.report()).path).href)
+  expect(await single.page.locator('main').innerText()).not.toContain('dashed line is the break-even')
+  expect([single.errors, await drawnCharts(single.page)]).toEqual([[], { drawn: 3, all: 3 }])
+  await single.page.close()
 })
 
 inBrowser('it is dark where that is wished for, and fits a phone', async () => {

@@ -1,14 +1,25 @@
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { once } from 'node:events'
+import { closeSync, existsSync, openSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import { SignalLoop } from '..'
 import { HOUR, candles, storeCandles } from './helpers/candles'
-import { ROOT, runNode } from './helpers/child'
-import { NOWHERE, newHome } from './helpers/home'
+import { ROOT, runNode, spawnKept } from './helpers/child'
+import { NOWHERE, contents, newHome } from './helpers/home'
 
 const YESTERDAY = Math.floor(Date.now() / HOUR - 24) * HOUR
 
 const signalloop = (home: string, ...args: string[]) =>
   runNode([join(ROOT, 'bin', 'signalloop.js'), ...args], { env: { SIGNALLOOP_HOME: home, SIGNALLOOP_EXCHANGE_URL: NOWHERE } })
+
+/** What a script of bash prints on standard output and on standard error. */
+async function runOnShell(script: string, env: NodeJS.ProcessEnv): Promise<[string, string]> {
+  const child = spawnKept('bash', ['-c', script], { cwd: ROOT, env: { ...process.env, ...env } })
+  let [stdout, stderr] = ['', '']
+  child.stdout.on('data', (text) => (stdout += text))
+  child.stderr.on('data', (text) => (stderr += text))
+  await once(child, 'close')
+  return [stdout, stderr]
+}
 
 /** A home configured for these symbols at 1h, with stored candles of those that have them. */
 function homeWith(symbols: string[], stored: string[]): string {
@@ -31,9 +42,9 @@ test('train tells full, partial and total failure apart', async () => {
     const lines = ended.stdout.trim().split('\n')
     expect([ended.code, lines.at(-1)]).toEqual([code, last])
     for (const symbol of ['BTCUSDT', 'ETHUSDT']) {
-      const line = lines.find((text) => text.startsWith(`${symbol} 1h`))!
-      if (stored.includes(symbol)) expect(line).toMatch(/trained .* log loss 0\.\d{4} \(constant 0\.\d{4}\)/)
-      else expect(line).toMatch(/failed .*connection refused.*_1h\.csv does not exist.*\[ERR_EXCHANGE\]/)
+      const line = lines.find((text) => text.startsWith(`Training ${symbol} 1h...`))!
+      if (stored.includes(symbol)) expect(line).toMatch(/\.\.\. ✓ \d+ rows .* log loss 0\.\d{4} \(constant 0\.\d{4}\)/)
+      else expect(line).toMatch(/\.\.\. ✗ .*connection refused.*_1h\.csv does not exist.*\[ERR_EXCHANGE\]/)
     }
     // No bar on what is not a terminal.
     expect(ended.stderr).not.toMatch(/[█\u001b]/)
@@ -60,10 +71,66 @@ test('predict, models and stats answer as JSON that a script can read', async ()
   const api = await loop.feedbackTracker.getStats()
   await loop.close()
   const stats = JSON.parse((await signalloop(home, 'stats', '--json')).stdout)
-  // The same figures under the same names as the API's.
-  expect(stats).toEqual(JSON.parse(JSON.stringify(api)))
+  // The same figures under the same names as the API's, and those of the old system.
+  const { period, overall, bySymbol, byTimeframe, conservativeMode, ignoredPrices, ...totals } = stats
+  expect({ overall, bySymbol, byTimeframe, conservativeMode, ignoredPrices }).toEqual(JSON.parse(JSON.stringify(api)))
+  expect([period.days, totals]).toEqual([30, { total_signals: 1, closed_signals: 1, successful: 1, failed: 0, success_rate: 100, avg_profit_loss: 10, total_return: 10 }])
   expect((await signalloop(home, 'stats')).stdout).toMatch(/all +1 +0 +100\.0 %/)
 })
+
+test('the seven figures are of all signals unless days are said, and stats tells of what is outside of its time', async () => {
+  const home = newHome()
+  expect((await signalloop(home, 'stats')).stdout).toContain('No signals yet')
+  const loop = new SignalLoop({ home, exchangeUrl: NOWHERE })
+  const DAY = 24 * HOUR
+  // The figures that the old system's documentation prints.
+  for (let n = 0; n < 45; n++) {
+    const timestamp = Date.now() - 60 * DAY + n * HOUR
+    await loop.feedbackTracker.recordSignal({ id: `s${n}`, pair: 'BTCUSDT', signalType: 'BUY', confidence: 60, entryPrice: 100, stopLoss: 98.86, takeProfit: 102.85, timestamp })
+    if (n < 38) await loop.feedbackTracker.onPrice('BTCUSDT', n < 28 ? 102.85 : 98.86, timestamp + HOUR / 2)
+  }
+  const printed = { total_signals: 45, closed_signals: 38, successful: 28, failed: 10, success_rate: 73.7, avg_profit_loss: 1.8, total_return: 68.4 }
+  const none = { total_signals: 0, closed_signals: 0, successful: 0, failed: 0, success_rate: 0, avg_profit_loss: 0, total_return: 0 }
+  expect(await loop.feedbackTracker.getPerformanceStats()).toEqual(printed)
+  expect(await loop.feedbackTracker.getPerformanceStats('BTC/USDT', '1h', 90)).toEqual(printed)
+  for (const filter of [['ETHUSDT'], ['BTCUSDT', '4h'], [undefined, undefined, 30]] as Parameters<typeof loop.feedbackTracker.getPerformanceStats>[]) {
+    expect(await loop.feedbackTracker.getPerformanceStats(...filter)).toEqual(none)
+  }
+  await loop.close()
+
+  const json = async (...args: string[]) => JSON.parse((await signalloop(home, 'stats', '--json', ...args)).stdout)
+  expect(await json()).toMatchObject({ ...printed, overall: { closedSignals: 0 }, period: { days: 30 } })
+  expect(await json('--days', '30')).toMatchObject({ ...none, overall: { closedSignals: 0 } })
+  expect(await json('--all')).toMatchObject({ ...printed, overall: { closedSignals: 38 }, period: {} })
+  const text = (await signalloop(home, 'stats')).stdout
+  expect(text).toContain('No signals in that time.\nBefore that: 38 closed, 7 open. `signalloop stats --all` counts them too.\n')
+  const all = (await signalloop(home, 'stats', '--all')).stdout
+  expect(all).toMatch(/^All signals, in .*\n.*\nall +38 +7 +73\.7 %/)
+  expect(all).not.toContain('Before that')
+  expect((await signalloop(home, 'stats', '--all', '--days', '3')).code).toBe(2)
+})
+
+test('a file without lines is refused before it fills the memory, a long line by its number', async () => {
+  const home = newHome()
+  if (process.platform !== 'win32') {
+    const endless = await signalloop(home, 'import', '/dev/zero', '--json')
+    expect([endless.code, JSON.parse(endless.stdout)]).toEqual([1, { error: { code: 'ERR_IO', message: expect.stringMatching(/\/dev\/zero: line 1 does not end within 64 MiB/) } }])
+    const candleless = await signalloop(home, 'data', 'import', '/dev/zero', '--symbol', 'BTCUSDT', '--timeframe', '1h')
+    expect([candleless.code, candleless.stdout + candleless.stderr]).toEqual([1, expect.stringMatching(/\/dev\/zero: line 1 is not text.*ERR_INVALID_CANDLE/)])
+  }
+  const log = join(home, 'some.jsonl')
+  const signal = { signal_id: 'a', symbol: 'BTCUSDT', signal_type: 'BUY', confidence: 60, entry_price: 100, timestamp: '2025-01-01T00:00:00Z' }
+  writeFileSync(log, `${'x'.repeat(3 << 20)}\n${JSON.stringify(signal)}\n`)
+  const imported = JSON.parse((await signalloop(home, 'import', log, '--json')).stdout)
+  expect(imported).toMatchObject({ lines: 2, imported: 1, refused: [{ line: 1, reason: 'longer than 1 MiB' }] })
+  writeFileSync(log, 'no signal\n'.repeat(100_001))
+  expect((await signalloop(home, 'import', log)).stderr).toMatch(/some\.jsonl: more than 100000 of its lines are no signals, .*; line 1: not JSON.*\[ERR_IO\]/)
+  // The store's own log, filled up with zeros.
+  writeFileSync(join(home, 'feedback', 'signals.jsonl'), '')
+  truncateSync(join(home, 'feedback', 'signals.jsonl'), 2 ** 32)
+  const own = await signalloop(home, 'stats', '--json')
+  expect([own.code, JSON.parse(own.stdout)]).toEqual([1, { error: { code: 'ERR_STORE', message: expect.stringMatching(/signals\.jsonl: the line at byte 0 does not end within 64 MiB/) } }])
+}, 60_000)
 
 test('retrain leaves young models alone', async () => {
   const home = homeWith(['BTCUSDT'], ['BTCUSDT'])
@@ -130,6 +197,97 @@ test('with --json every command prints one JSON document, also one that cannot b
     const document = JSON.parse(ended.stdout) as Record<string, unknown>
     expect([args, ended.code, keys.filter((key) => !(key in document))]).toEqual([args, code, []])
     if (code === 2) expect(document.error).toMatchObject({ code: 'ERR_INVALID_ARGUMENT', message: expect.stringContaining(args.length > 0 && args[0] === 'predict' ? '--symbol' : 'trian') })
+  }
+}, 60_000)
+
+test('trainings of several markets, in processes of their own, are all in training_results.json, as the old system had it', async () => {
+  const symbols = ['BTCUSDT', 'ETHUSDT', 'SOLUSDT']
+  const home = homeWith(symbols, symbols)
+  const file = join(home, 'models', 'training_results.json')
+  const read = () => JSON.parse(readFileSync(file, 'utf8'))
+  expect((await signalloop(home, 'train', '--no-fetch', '--symbol', 'BTCUSDT')).code).toBe(0)
+  const first = read().symbols.BTCUSDT['1h']
+  expect(first).toMatchObject({ success: true, promoted: true, rows: expect.any(Number), log_loss: expect.any(Number), timestamp: expect.stringMatching(/Z$/) })
+  await Promise.all(['ETHUSDT', 'SOLUSDT', 'NOPEUSDT'].map((symbol) => signalloop(home, 'train', '--no-fetch', '--symbol', symbol)))
+  const all = read()
+  expect(all).toMatchObject({ total_models: 4, successful: 3, failed: 1, success_rate: 75 })
+  expect(all.symbols.BTCUSDT['1h']).toEqual(first)
+  expect(Object.keys(all.symbols).sort()).toEqual(['BTCUSDT', 'ETHUSDT', 'NOPEUSDT', 'SOLUSDT'])
+  expect(all.symbols.NOPEUSDT['1h']).toMatchObject({ success: false, error: { code: 'ERR_NO_DATA' } })
+  expect(all.results.map(({ symbol }: { symbol: string }) => symbol).sort()).toEqual(Object.keys(all.symbols).sort())
+
+  writeFileSync(file, '{"symbols": {"BTC')
+  const damaged = await signalloop(home, 'train', '--no-fetch', '--symbol', 'BTCUSDT')
+  expect([damaged.code, damaged.stderr]).toEqual([0, expect.stringMatching(/^warning: .*training_results\.json could not be read .* kept as .*training_results\.damaged-\d+\.json, and a new one was begun\n$/)])
+  expect(read()).toMatchObject({ total_models: 1, successful: 1 })
+  const kept = / kept as (\S+),/.exec(damaged.stderr)![1]!
+  expect(readFileSync(kept, 'utf8')).toBe('{"symbols": {"BTC')
+}, 60_000)
+
+// Of every kind: results, tables, documents, help, news, and what serves.
+const fullDisk = existsSync('/dev/full') ? test : test.skip
+fullDisk('output that is lost is no success, and said on standard error; a reader that goes away is', async () => {
+  const home = homeWith(['BTCUSDT'], ['BTCUSDT'])
+  const full = async (...args: string[]) => {
+    const out = openSync('/dev/full', 'w')
+    const child = spawnKept(process.execPath, [join(ROOT, 'bin', 'signalloop.js'), ...args], { env: { ...process.env, SIGNALLOOP_HOME: home, SIGNALLOOP_EXCHANGE_URL: NOWHERE }, stdio: ['ignore', out, 'pipe'] })
+    closeSync(out)
+    let stderr = ''
+    child.stderr!.on('data', (text) => (stderr += text))
+    const [code] = await once(child, 'close')
+    return [args, code, stderr.trim().split('\n').at(-1)]
+  }
+  const commands = [
+    ['train', '--no-fetch'], ['stats'], ['stats', '--json'], ['models'], ['patterns'], ['report'], ['metrics'], ['compact'], ['scheduler', 'status'],
+    ['scheduler', 'once', '--task', 'evaluate'], ['data', 'check'], ['predict', '--symbol', 'BTCUSDT'], ['simulator'], ['dashboard', '--port', '0'], ['--help'], ['--version'],
+  ]
+  for (const args of commands) {
+    expect(await full(...args)).toEqual([args, 1, 'error: cannot write standard output: No space left on device (os error 28); make room on that disk [ERR_IO]'])
+  }
+  const cut = await runOnShell(`node bin/signalloop.js metrics | head -n 1; echo "\${PIPESTATUS[0]}"`, { SIGNALLOOP_HOME: home })
+  expect(cut).toEqual([expect.stringMatching(/^# HELP .*\n0\n$/), ''])
+}, 60_000)
+
+// The permissions of files are those of Unix.
+const onUnix = process.platform === 'win32' ? test.skip : test
+onUnix('what is written obeys the umask', async () => {
+  const home = homeWith(['BTCUSDT'], ['BTCUSDT'])
+  const commands = ['train --no-fetch', 'report', `import ${join(home, 'old.jsonl')}`, `export ${join(home, 'rows.csv')}`, 'scheduler once --task evaluate']
+  const candleFile = join(home, 'data', 'btcusdt_1h.csv')
+  writeFileSync(join(home, 'old.jsonl'), `${JSON.stringify({ signal_id: 'a', symbol: 'BTCUSDT', signal_type: 'BUY', confidence: 60, entry_price: 100, timestamp: '2025-01-01T00:00:00Z' })}\n`)
+  const given = new Set([join(home, 'old.jsonl'), join(home, 'training_config.json'), candleFile])
+  commands.push(`data import ${candleFile} --symbol ETHUSDT --timeframe 1h`)
+  const script = commands.map((command) => `node bin/signalloop.js ${command} > /dev/null`).join(' && ')
+  const [, stderr] = await runOnShell(`umask 077; ${script}`, { SIGNALLOOP_HOME: home, SIGNALLOOP_EXCHANGE_URL: NOWHERE })
+  expect(stderr).toBe('')
+  const written = Object.keys(contents(home)).filter((path) => !given.has(path))
+  for (const name of ['report.html', 'rows.csv', 'training_results.json', 'signals.jsonl', 'ethusdt_1h.csv', 'v000001.model', 'ledger.jsonl', 'evaluate.json']) {
+    expect(written.map((path) => basename(path))).toContain(name)
+  }
+  expect(written.filter((path) => (statSync(path).mode & 0o077) !== 0)).toEqual([])
+}, 60_000)
+
+test('the demonstration leaves reports to look at, and shows a learner that gets better', async () => {
+  const tmp = newHome()
+  const { code, stdout } = await runNode([join(ROOT, 'bin', 'signalloop.js'), 'demo', '--weeks', '1', '--json'], { env: { TMPDIR: tmp, TMP: tmp } })
+  const told = JSON.parse(stdout)
+  expect(code).toBe(0)
+  const left = Object.keys(contents(tmp)).sort()
+  expect(left).toEqual([told.learnedReport, told.report].sort())
+  for (const path of left) expect(readFileSync(path, 'utf8')).toContain('<title>signalloop report</title>')
+  const weeks = told.learning.weeks as { figures: { all: number; taken: number; best: number } }[]
+  const share = weeks.map(({ figures: { all, taken, best } }) => (taken - all) / (best - all))
+  expect(weeks).toHaveLength(8)
+  for (const { figures } of weeks) expect([figures.all > 50 && figures.all < 70, figures.best > 75]).toEqual([true, true])
+  const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length
+  expect(mean(share.slice(4))).toBeGreaterThan(share[0]! + 0.1)
+  expect(mean(share.slice(4))).toBeGreaterThan(0.6)
+  // The documentation shows these weeks. What is learned in the background may differ by a little.
+  const documented = (row: string) => new RegExp(`^\\| ${row} \\| (.*) \\|$`, 'm').exec(readFileSync(join(ROOT, 'docs', 'learning.md'), 'utf8'))![1]!.split(' | ').map(Number)
+  const rows = { all: documented('all signals'), taken: documented('the half it would take'), best: documented('the best possible half') }
+  for (const [week, { figures }] of weeks.entries()) {
+    for (const name of ['all', 'best'] as const) expect(Math.round(figures[name])).toBe(rows[name][week])
+    expect(Math.abs(figures.taken - rows.taken[week]!)).toBeLessThan(5)
   }
 }, 60_000)
 

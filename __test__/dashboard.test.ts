@@ -1,11 +1,12 @@
 import { once } from 'node:events'
 import { createServer, request as ask, type IncomingHttpHeaders, type Server } from 'node:http'
+import { connect, createServer as createHttp2Server } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import express from 'express'
 import fastify from 'fastify'
-import { close, dashboard, feedbackTracker, type SignalLoop } from '..'
+import { close, dashboard, feedbackTracker, type DashboardOptions, type SignalLoop } from '..'
 import { ROOT, runNode, spawnKept } from './helpers/child'
 import { NOWHERE, contents, newHome, newLoop } from './helpers/home'
 import { trade } from './helpers/traded'
@@ -40,23 +41,23 @@ const get = (port: number, path: string, headers: Record<string, string> = {}, m
   })
 
 /** The live view as each kind of backend serves it, at `/learning`. */
-const BACKENDS: Record<string, (loop: SignalLoop) => Promise<number>> = {
-  express: (loop) => {
+const BACKENDS: Record<string, (loop: SignalLoop, options?: DashboardOptions) => Promise<number>> = {
+  express: (loop, options) => {
     const app = express()
     // As a backend that lets other sites read the rest of it.
     app.use((_req, res, next) => {
       res.setHeader('Access-Control-Allow-Origin', '*')
       next()
     })
-    app.use('/learning', loop.dashboard())
+    app.use('/learning', loop.dashboard(options))
     return listening(createServer(app))
   },
-  http: (loop) => {
-    const view = loop.dashboard()
+  http: (loop, options) => {
+    const view = loop.dashboard(options)
     return listening(createServer((req, res) => (req.url!.startsWith('/learning') ? view(req, res) : res.writeHead(404).end())))
   },
-  fastify: async (loop) => {
-    const view = loop.dashboard()
+  fastify: async (loop, options) => {
+    const view = loop.dashboard(options)
     const app = fastify()
     app.all('/learning', (request, reply) => {
       reply.hijack()
@@ -126,6 +127,67 @@ describe.each(Object.keys(BACKENDS))('mounted in %s', (backend) => {
     expect((await get(port, '/learning?data', { 'sec-fetch-site': 'same-origin' })).status).toBe(200)
     expect(contents(loop.home)).toEqual(before)
   })
+})
+
+describe.each(Object.keys(BACKENDS))('the name that it is asked by, in %s', (backend) => {
+  const answers = async (port: number, hosts: string[], path = '/learning') => {
+    const asked = await Promise.all(hosts.map((host) => get(port, path, { host })))
+    return asked.map(({ status }, n) => [hosts[n], status])
+  }
+
+  test('addresses and localhost are answered, a name that anybody could let point here is not', async () => {
+    const port = await BACKENDS[backend]!(newLoop())
+    const own = [`127.0.0.1:${port}`, `localhost:${port}`, 'LOCALHOST', '[::1]:1', '10.1.2.3']
+    expect(await answers(port, own)).toEqual(own.map((host) => [host, 200]))
+    const others = ['evil.example', `evil.example:${port}`, 'localhost.evil.example', '127.0.0.1.evil.example', 'ops.example.com']
+    for (const path of ['/learning', '/learning?data']) {
+      expect(await answers(port, others, path)).toEqual(others.map((host) => [host, 421]))
+    }
+    const refused = await get(port, '/learning?data', { host: 'Ops.example.com', 'x-forwarded-host': 'localhost' })
+    expect(refused.body).toContain("dashboard({ allowedHosts: ['ops.example.com'] })")
+    expect(refused.headers['content-type']).toBe('text/plain; charset=utf-8')
+    expect((await get(port, '/learning', { host: 'evil.example' }, 'POST')).status).toBe(421)
+  })
+
+  test('names that are allowed are answered, and no others', async () => {
+    const port = await BACKENDS[backend]!(newLoop(), { allowedHosts: ['ops.example.com', 'Other.example:8443'] })
+    const allowed = ['ops.example.com', 'OPS.example.com:3000', 'other.example:8443', 'localhost']
+    expect(await answers(port, allowed)).toEqual(allowed.map((host) => [host, 200]))
+    const others = ['example.com', 'a.ops.example.com', 'other.example', 'other.example:80']
+    expect(await answers(port, others)).toEqual(others.map((host) => [host, 421]))
+    // A browser that asks from the page itself.
+    const same = { host: 'ops.example.com', origin: 'https://ops.example.com', 'sec-fetch-site': 'same-origin' }
+    expect((await get(port, '/learning?data', same)).status).toBe(200)
+  })
+})
+
+test('HTTP/2 has its name elsewhere', async () => {
+  const view = newLoop().dashboard({ allowedHosts: ['ops.example.com'] })
+  const server = createHttp2Server((request, response) => view(request, response))
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const session = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+  try {
+    for (const [name, expected] of [['ops.example.com', 200], ['evil.example', 421]] as const) {
+      const stream = session.request({ ':path': '/', ':authority': name })
+      const [headers] = await once(stream, 'response')
+      expect([name, headers[':status']]).toEqual([name, expected])
+      await once(stream.resume(), 'close')
+    }
+  } finally {
+    await new Promise<void>((closed) => session.close(closed))
+    await new Promise((closed) => server.close(closed))
+  }
+})
+
+test('what is no host name is refused where the view is made', () => {
+  const loop = newLoop()
+  for (const allowedHosts of ['ops.example.com', [1], ['*'], ['https://ops.example.com'], ['ops.example.com/x'], [''], {}]) {
+    for (const make of [(options: unknown) => loop.dashboard(options as DashboardOptions), dashboard as (options: unknown) => unknown]) {
+      expect(() => make({ allowedHosts })).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARGUMENT', message: expect.stringContaining('`allowedHosts`') }))
+    }
+  }
+  expect(() => loop.dashboard({ allowedHost: [] } as DashboardOptions)).toThrow(/has no member `allowedHost`/)
+  expect(() => loop.dashboard('ops.example.com' as DashboardOptions)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARGUMENT' }))
 })
 
 test('in express, what lies below the mount point is left to others', async () => {

@@ -95,9 +95,8 @@ async function freePort(): Promise<number> {
   return port
 }
 
-/** What it prints, in an empty home; nothing for one that serves. */
-async function runProgram({ note, text }: Block, number: number): Promise<string> {
-  const home = newHome()
+/** What it prints, in a home that is empty unless one is given; nothing for one that serves. */
+async function runProgram({ note, text }: Block, number: number, home = newHome()): Promise<string> {
   const file = join(project, `program-${number}.ts`)
   writeFileSync(file, text)
   const port = await freePort()
@@ -183,6 +182,14 @@ async function checkFile({ note, text }: Block): Promise<void> {
       }
     }
   }, 120_000)
+
+  test('the first program may be run again, and leaves nothing in the home', async () => {
+    const [home, blocks] = [newHome(), blocksOf('README.md')]
+    const first = blocks.find(({ language }) => language === 'ts')!
+    const printed = [await runProgram(first, 1000, home), await runProgram(first, 1000, home)]
+    expect(printed).toEqual(Array(2).fill(blocks.find(({ note }) => note === 'printed by it')!.text))
+    expect(readdirSync(home)).toEqual([])
+  })
 })
 
 test('the README comes to the first learned signal within two screens', () => {

@@ -43,6 +43,9 @@ beforeAll(async () => {
     if (url.pathname === '/api/v3/time') return send(200, { serverTime: Date.now() + aheadMs })
     const symbols = JSON.parse(url.searchParams.get('symbols') ?? '[]') as string[]
     if (symbols.some((symbol) => symbol.startsWith('NO'))) return send(400, { code: -1121, msg: 'Invalid symbol.' })
+    if (url.pathname === '/api/v3/exchangeInfo') {
+      return send(200, { symbols: symbols.map((symbol) => ({ symbol, status: symbol.startsWith('GONE') ? 'BREAK' : 'TRADING' })) })
+    }
     return send(200, symbols.map((symbol) => ({ symbol, price: '5' })))
   })
   await new Promise<void>((resolve) => exchange.listen(0, '127.0.0.1', resolve))
@@ -110,6 +113,12 @@ const HARMS: Harm[] = [
     mkdirSync(join(home, 'feedback', 'signals.jsonl'), { recursive: true })
   }, { check: 'signals', state: 'fault', code: 'ERR_STORE', what: /signals\.jsonl/ }],
   ['a torn log', (home) => appendFileSync(join(home, 'feedback', 'signals.jsonl'), '{"signal_id":"b","pai'), { check: 'signals', state: 'warning', what: /unfinished last line of 21 bytes/ }],
+  ['a signal ahead of the clock', (home) => {
+    const timestamp = new Date(Date.now() + 3_600_000).toISOString()
+    const line = { signal_id: 'ahead', symbol: 'BTCUSDT', signal_type: 'BUY', entry_price: 1, timestamp }
+    appendFileSync(join(home, 'feedback', 'signals.jsonl'), `${JSON.stringify(line)}\n`)
+  }, { check: 'signals', state: 'warning', what: /1 open signals lie ahead of this machine's clock/ }],
+  ['a log that was cut off', (home) => writeFileSync(join(home, 'feedback', 'signals.jsonl'), ''), { check: 'signals', state: 'fault', code: 'ERR_STORE', what: /lacks 1 signals/ }],
   ['a damaged line', (home) => appendFileSync(join(home, 'feedback', 'signals.jsonl'), 'rubbish\n'), { check: 'signals', state: 'warning', what: /1 damaged lines/ }],
   ['no candles', (home) => rmSync(join(home, 'data'), { recursive: true }), { check: 'candles', state: 'warning', what: '1 of 1 configured markets have no candles: BTCUSDT 1h' }],
   ['old candles', (home) => storeCandles(home, candles(400, { end: Math.floor(Date.now() / HOUR) * HOUR - 5 * HOUR })), { check: 'candles', state: 'warning', what: /end in the past: BTCUSDT 1h \((5\.\d|6\.0) h ago\)/ }],
@@ -121,6 +130,8 @@ const HARMS: Harm[] = [
     const [path] = Object.keys(contents(join(home, 'models'))).filter((name) => /btcusdt_1h\/.*\.model$/.test(name.replaceAll('\\', '/')))
     appendFileSync(path!, 'more')
   }, { check: 'models', state: 'fault', code: 'ERR_MODEL_FILE', what: /btcusdt_1h/ }],
+  ['a symbol that is not traded any more', (home) => json(home, 'training_config.json', { symbols: ['BTCUSDT', 'GONEUSDT'], timeframes: ['1h'] }), { check: 'exchange', state: 'warning', what: /GONEUSDT is not traded any more: .*its status is BREAK/ }],
+  ['candles that ended long ago', (home) => storeCandles(home, candles(400, { end: Math.floor(Date.now() / HOUR - 60 * 24) * HOUR })), { check: 'candles', state: 'warning', what: /have had no candle for a month: BTCUSDT 1h \(1440/ }],
   ['a symbol that the exchange does not know', (home) => json(home, 'training_config.json', { symbols: ['BTCUSDT', 'NOUSDT'], timeframes: ['1h'] }), { check: 'exchange', state: 'fault', code: 'ERR_EXCHANGE', what: /NOUSDT: .*Invalid symbol/ }],
   ['a clock that is ahead', () => void (aheadMs = -90_000), { check: 'clock', state: 'warning', what: /clock is (89\.\d|90\.0) s ahead of that of 127\.0\.0\.1/ }],
   ['a clock that is behind', () => void (aheadMs = 5000), { check: 'clock', state: 'warning', what: /clock is [45]\.\d s behind/ }],

@@ -56,6 +56,7 @@ test('what a closed loop answers stands in the comment of each method', async ()
     compact: () => tracker.compact(),
     recovery: () => tracker.recovery(),
     getStats: () => tracker.getStats(),
+    getPerformanceStats: () => tracker.getPerformanceStats(),
     assess: () => tracker.assess(signal),
     patterns: () => tracker.patterns(),
   }

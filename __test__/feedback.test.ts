@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { SignalInput } from '..'
+import type { LoopEvent, SignalInput } from '..'
 import { HOUR, candles, storeCandles } from './helpers/candles'
 import { failure, newHome, newLoop, records } from './helpers/home'
 
@@ -117,6 +117,34 @@ test('prices close signals, and the statistics are those worked out by hand', as
   expect((await feedbackTracker.getStats('DOGEUSDT')).overall.totalSignals).toBe(0)
 })
 
+test('a clock that was set back by five minutes silences no stop, and prices that are ignored are told', async () => {
+  const told: LoopEvent[] = []
+  const { feedbackTracker } = newLoop({ onEvent: (event) => told.push(event) })
+  const now = Date.now()
+  // Given, and seen, before the clock was set back.
+  const given = buy('back', { timestamp: now + 4 * 60_000, stopLoss: 90 })
+  await feedbackTracker.recordSignals([given, buy('seen', { stopLoss: 60, takeProfit: 200 })])
+  expect(feedbackTracker.shouldCloseSignal(given, 50)).toMatchObject({ shouldClose: true, outcome: 'STOPPED_OUT' })
+  await feedbackTracker.onPrice('BTCUSDT', 100, now + 30_000)
+  const closed = await feedbackTracker.onPrice('BTCUSDT', 80)
+  expect(closed.map((one) => [one.id, one.outcome, one.closedAt])).toEqual([['back', 'STOPPED_OUT', new Date(now + 4 * 60_000).toISOString()]])
+  expect((await feedbackTracker.onPrices(['BTCUSDT'], Float64Array.of(50))).map((one) => one.id)).toEqual(['seen'])
+
+  await feedbackTracker.recordSignal(buy('late', { stopLoss: 90 }))
+  expect(await feedbackTracker.onPrice('BTCUSDT', 50, now + 20_000)).toEqual([])
+  expect(await feedbackTracker.onPrices(['BTC/USDT'], Float64Array.of(50), Float64Array.of(now + 25_000))).toEqual([])
+  expect(await feedbackTracker.onPrice('BTCUSDT', 100, now + 31_000)).toEqual([])
+  const newest = new Date(now + 30_000).toISOString()
+  const ignored = (): LoopEvent[] => told.filter((event) => event.type === 'pricesIgnored')
+  for (const begin = Date.now(); ignored().length < 2 && Date.now() - begin < 5_000; ) await new Promise((resolve) => setTimeout(resolve, 10))
+  expect(ignored()).toEqual([
+    { type: 'pricesIgnored', symbol: 'BTCUSDT', count: 1, over: false, time: new Date(now + 20_000).toISOString(), newest, at: expect.any(String) },
+    { type: 'pricesIgnored', symbol: 'BTCUSDT', count: 2, over: true, time: new Date(now + 25_000).toISOString(), newest, at: expect.any(String) },
+  ])
+  expect((await feedbackTracker.getStats()).ignoredPrices).toBe(2)
+  expect((await feedbackTracker.getStats('ETHUSDT')).ignoredPrices).toBe(0)
+})
+
 test('a first outcome stands, told by hand or by a price', async () => {
   const { feedbackTracker } = newLoop()
   await feedbackTracker.recordSignals([buy('hand'), buy('price'), buy('explicit'), buy('hold', { signalType: 'HOLD' })])
@@ -174,11 +202,11 @@ test('a price older than one already seen closes nothing', async () => {
   expect(await feedbackTracker.onPrice('BTCUSDT', 104, NOW + 1)).toHaveLength(1)
 })
 
-test('of two spellings of a level the snake_case one counts, as when it is recorded', async () => {
+test('of two spellings of a level the one that is not null counts, as when it is recorded', async () => {
   const { feedbackTracker } = newLoop()
-  const both: SignalInput = buy('both', { stopLoss: 98, stop_loss: 90 })
+  const both: SignalInput = buy('both', { stopLoss: null, stop_loss: 90 })
   expect(feedbackTracker.shouldCloseSignal(both, 95).shouldClose).toBe(false)
-  expect(feedbackTracker.shouldCloseSignal({ ...both, stop_loss: null }, 95).shouldClose).toBe(true)
+  expect(feedbackTracker.shouldCloseSignal({ ...both, stopLoss: 98, stop_loss: null }, 95).shouldClose).toBe(true)
   await feedbackTracker.recordSignal(both)
   expect(await feedbackTracker.onPrice('BTCUSDT', 95)).toEqual([])
   expect(await feedbackTracker.onPrice('BTCUSDT', 90)).toMatchObject([{ id: 'both', outcome: 'STOPPED_OUT' }])

@@ -1,6 +1,8 @@
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { homedir } from 'node:os'
 import { join } from 'node:path'
 import * as signalloop from '..'
+import { candles, storeCandles } from './helpers/candles'
 import { runNode, ROOT } from './helpers/child'
 import { failure, newHome, newLoop } from './helpers/home'
 
@@ -93,6 +95,73 @@ test('methods work taken off their object', async () => {
   expect(isModelAvailable()).toBe(false)
   expect(await predict([])).toMatchObject({ success: false, signalType: 'HOLD' })
   await signalloop.close()
+})
+
+describe('isModelAvailable never throws', () => {
+  const { MLPredictor } = signalloop
+  let warned: jest.SpyInstance
+  beforeEach(() => {
+    warned = jest.spyOn(process, 'emitWarning').mockImplementation(() => {})
+  })
+  afterEach(async () => {
+    warned.mockRestore()
+    await signalloop.close().catch(() => {})
+  })
+
+  test.each<[string, (home: string) => void, RegExp, string]>([
+    ['a wrong value in its configuration', (home) => writeFileSync(join(home, 'training_config.json'), '{"trees": 1}'), /`trees` must be/, 'ERR_INVALID_CONFIG'],
+    ['a configuration that is no JSON', (home) => writeFileSync(join(home, 'training_config.json'), '{"trees"'), /JSON/, 'ERR_INVALID_CONFIG'],
+    ['a file in its place', (home) => (rmSync(home, { recursive: true }), writeFileSync(home, '')), /a file is where a folder must be/, 'ERR_STORE'],
+  ])('of a home with %s: it is false, and the process is warned once', async (_name, spoil, said, code) => {
+    const home = defaultHome()
+    spoil(home)
+    const predictor = new MLPredictor()
+    expect([predictor.isModelAvailable(), predictor.isModelAvailable()]).toEqual([false, false])
+    expect(warned.mock.calls).toEqual([[expect.stringMatching(said), expect.objectContaining({ code })]])
+    rmSync(home, { recursive: true })
+    expect(predictor.isModelAvailable()).toBe(false)
+  })
+
+  test('of a damaged model: it is false, and an event says why, once', async () => {
+    const told: string[] = []
+    const loop = newLoop({ onEvent: (event) => void (event.type === 'warning' && told.push(event.message)) })
+    storeCandles(loop.home, candles(600))
+    await loop.train({ symbols: ['BTCUSDT'], timeframes: ['1h'], fetch: false })
+    await loop.close()
+    for (const name of readdirSync(join(loop.home, 'models'), { recursive: true, encoding: 'utf8' })) {
+      if (name.endsWith('.model')) writeFileSync(join(loop.home, 'models', name), 'not a model')
+    }
+    const again = newLoop({ home: loop.home, onEvent: (event) => void (event.type === 'warning' && told.push(event.message)) })
+    expect([again.predictor().isModelAvailable(), again.predictor().isModelAvailable()]).toEqual([false, false])
+    while (told.length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+    await again.close()
+    expect(told).toEqual([expect.stringMatching(/^the model of BTCUSDT 1h cannot be used: .*\[ERR_MODEL_FILE\]$/)])
+  })
+
+  test('of a closed loop, and of a database that cannot be reached', async () => {
+    const loop = newLoop()
+    const predictor = loop.predictor()
+    await loop.close()
+    expect(predictor.isModelAvailable()).toBe(false)
+    const away = newLoop({ store: 'postgres://signalloop@127.0.0.1:9/none' })
+    expect(away.predictor().isModelAvailable()).toBe(false)
+  })
+})
+
+test('a home may begin with the tilde that no shell has expanded', async () => {
+  const name = `signalloop-test-${process.pid}-${Date.now()}`
+  const meant = join(homedir(), name)
+  expect(newLoop({ home: `~/${name}` }).home).toBe(meant)
+  process.env.SIGNALLOOP_HOME = `~/${name}`
+  try {
+    await signalloop.feedbackTracker.recordSignal(signal('a'))
+    expect(readdirSync(join(meant, 'feedback'))).toContain('signals.jsonl')
+    const { stdout } = await runNode([join(ROOT, 'bin', 'signalloop.js'), 'stats', '--json'], { env: { SIGNALLOOP_HOME: `~/${name}` } })
+    expect(JSON.parse(stdout).overall.totalSignals).toBe(1)
+  } finally {
+    await signalloop.close()
+    rmSync(meant, { recursive: true, force: true })
+  }
 })
 
 test('jest can spy on a method, and put it back', async () => {

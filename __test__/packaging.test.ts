@@ -1,7 +1,8 @@
 // What is told in several files about building, testing and releasing, held together.
-import { readFileSync, readdirSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { ROOT } from './helpers/child'
+import { ROOT, runNode } from './helpers/child'
+import { newHome } from './helpers/home'
 
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8')
 const manifest = JSON.parse(read('package.json')) as {
@@ -37,4 +38,17 @@ test('versions agree', () => {
   const rust = /^rust-version = "(.*)"/m.exec(cargo)![1]!
   for (const file of ['README.md', 'scripts/build.mjs']) expect(read(file)).toContain(`${rust} or newer`)
   expect(read('CHANGELOG.md')).toContain(`## ${manifest.version}`)
+})
+
+test('without its native part it says what is missing, where, and what to do', async () => {
+  const folder = newHome()
+  mkdirSync(join(folder, 'bin'))
+  for (const file of ['index.js', 'loading.js', 'native.js', 'dashboard.js', 'bin/signalloop.js']) copyFileSync(join(ROOT, file), join(folder, file))
+  const message = expect.stringMatching(/^the native part of signalloop cannot be loaded on Node\.js v[\d.]+, \w+ \w+[^]*--omit=optional[^]*npm run build[^]*Cannot find/)
+  const required = await runNode(['-e', 'try { require(process.argv[1]) } catch ({ code, message }) { console.log(JSON.stringify({ code, message })) }', join(folder, 'index.js')])
+  expect([required.code, JSON.parse(required.stdout)]).toEqual([0, { code: 'ERR_NO_ADDON', message }])
+  const command = await runNode([join(folder, 'bin', 'signalloop.js'), 'stats', '--json'])
+  expect([command.code, JSON.parse(command.stdout), command.stderr]).toEqual([1, { error: { code: 'ERR_NO_ADDON', message } }, expect.stringMatching(/^error: the native part[^]*\[ERR_NO_ADDON\]\n$/)])
+  const told = await runNode([join(folder, 'bin', 'signalloop.js'), 'stats'])
+  expect([told.code, told.stdout, told.stderr]).toEqual([1, '', command.stderr])
 })

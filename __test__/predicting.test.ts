@@ -1,12 +1,13 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import type { CandleInput, CandleRequest, PredictionResult } from '..'
+import type { CandleInput, CandleRequest } from '..'
 import { HOUR, candles, storeCandles, type Row } from './helpers/candles'
 import { failure, newLoop } from './helpers/home'
 
 const loop = newLoop()
 const rows = candles(600)
 const recent = rows.slice(-200)
+const bare = ([, open, high, low, close, volume]: Row) => ({ open, high, low, close, volume })
 const object = ([time, open, high, low, close, volume]: Row) => ({ time, open, high, low, close, volume })
 
 beforeAll(async () => {
@@ -55,34 +56,97 @@ test('too little to predict from is told by its code', async () => {
   expect((await failure(() => loop.predict({ symbol: 'ETHUSDT' }))).code).toBe('ERR_NO_DATA')
 })
 
+test('times of candles are read under the usual names, and what looks like one is never taken for none', async () => {
+  const known = await loop.predict({ symbol: 'BTCUSDT', candles: recent })
+  const opinion = await loop.predictor('BTCUSDT').predict(recent)
+  expect(opinion.mlPrediction.probabilities.BUY).toBeGreaterThan(0)
+  const named = (name: string, as: (ms: number) => unknown = (ms) => ms) =>
+    recent.map(([time, open, high, low, close, volume]) => ({ [name]: as(time), open, high, low, close, volume }) as unknown as CandleInput)
+  for (const name of ['time', 'timestamp', 'openTime', 'open_time', 'date', 'datetime', 'ts', 't', 'start', 'startTime', 'Date']) {
+    for (const as of [(ms: number) => ms, (ms: number) => new Date(ms), (ms: number) => new Date(ms).toISOString()]) {
+      expect(await loop.predict({ symbol: 'BTCUSDT', candles: named(name, as) })).toEqual(known)
+      expect(await loop.predictor('BTCUSDT').predict(named(name, as))).toEqual(opinion)
+    }
+  }
+  const both = recent.map((row) => ({ ...object(row), time: row[0], timestamp: row[0] }))
+  expect(await loop.predict({ symbol: 'BTCUSDT', candles: both })).toEqual(known)
+  const differing = recent.map((row) => ({ ...object(row), time: row[0], timestamp: row[0] + HOUR }))
+  const vwap = recent.map(([time, open, high, low, close, volume]) => [time, open, high, low, close, (high + low) / 2, volume, 7])
+  const wrong: [unknown, RegExp][] = [
+    [named('when'), /candle 0: it has no `time`, and its `when` looks like one/],
+    [named('bar', (ms) => new Date(ms)), /its `bar` looks like one/],
+    [named('bar', (ms) => new Date(ms).toISOString()), /its `bar` looks like one/],
+    [differing, /its `time` and its `timestamp` differ/],
+    [vwap, /it has 8 values, of which it is not known which is the volume/],
+  ]
+  for (const [given, message] of wrong) {
+    const error = await failure(() => loop.predict({ symbol: 'BTCUSDT', candles: given as CandleInput[] }))
+    expect([error.code, error.message]).toEqual(['ERR_INVALID_CANDLE', expect.stringMatching(message)])
+    expect(await loop.predictor('BTCUSDT').predict(given as CandleInput[])).toMatchObject({ success: false, error: expect.stringMatching(message) })
+  }
+})
+
+test('a market without volume is trained without its features, and says so', async () => {
+  let hasVolume = false
+  const silent = newLoop({
+    fetchCandles: async ({ since, until }) => {
+      const asked = rows.filter(([time]) => time >= since && time < until)
+      return asked.map(([time, open, high, low, close, volume]) => ({ date: new Date(time), open, high, low, close, volume: hasVolume ? volume : 0 }))
+    },
+  })
+  silent.configure({ trees: 10, historyDays: 30 })
+  const { results } = await silent.train({ mode: 'symbol', symbols: ['EURUSD'], timeframes: ['1h'] })
+  const without = ['volume_ratio_20', 'volume_z_50', 'on_balance_20', 'money_flow_14']
+  expect(results[0]).toMatchObject({ success: true, warning: expect.stringContaining(`the candles have no volume: trained without ${without.join(', ')}`) })
+  const [entry] = await silent.models()
+  expect(entry!.model).toMatchObject({ leftOut: without })
+  expect(entry!.model!.importances.map(({ feature }) => feature).filter((name) => without.includes(name))).toEqual([])
+  expect((await silent.predict({ symbol: 'EURUSD' })).reason).not.toBe('NO_FEATURES')
+
+  // Such a model is not continued once there is volume; and one that needs it gives way once there is none.
+  const again = async (mode: 'all' | 'incremental', volume: boolean) => {
+    hasVolume = volume
+    rmSync(join(silent.home, 'data'), { recursive: true })
+    const done = await silent.train({ mode, symbols: ['EURUSD'], timeframes: ['1h'] })
+    return done.results[0]!
+  }
+  expect(await again('incremental', true)).toMatchObject({ success: true, trial: { fallback: expect.stringContaining('the candles have volume now') } })
+  rmSync(join(silent.home, 'models'), { recursive: true })
+  expect((await again('all', true)).model!.leftOut).toEqual([])
+  expect((await again('incremental', false)).trial).toMatchObject({ fallback: expect.stringContaining('no volume any more'), decision: 'CHAMPION_UNUSABLE' })
+  expect((await silent.predict({ symbol: 'EURUSD' })).reason).not.toBe('NO_FEATURES')
+  // What learned from volume has nothing to say where there is none.
+  const lacking = recent.map(([time, open, high, low, close]): Row => [time, open, high, low, close, 0])
+  expect(await loop.predict({ symbol: 'BTCUSDT', candles: lacking })).toMatchObject({ signal: 'HOLD', reason: 'NO_FEATURES' })
+})
+
 test('prices that never move give no features, and a HOLD that says so', async () => {
   const flat = recent.map(([time]): Row => [time, 5, 5, 5, 5, 1])
   expect(await loop.predict({ symbol: 'BTCUSDT', candles: flat })).toMatchObject({ signal: 'HOLD', reason: 'NO_FEATURES' })
 })
 
 describe('MLPredictor', () => {
-  const shape = (success: boolean): Record<keyof PredictionResult, unknown> => ({
-    success,
-    signalType: expect.stringMatching(/^(BUY|SELL|HOLD)$/),
-    confidence: expect.any(Number),
-    mlPrediction: {
-      signal: expect.stringMatching(/^(BUY|SELL|HOLD)$/),
-      confidence: expect.any(Number),
-      probabilities: { SELL: expect.any(Number), HOLD: expect.any(Number), BUY: expect.any(Number) },
-    },
+  const none = (error: unknown) => ({
+    success: false,
+    signalType: 'HOLD',
+    confidence: 0,
+    mlPrediction: { signal: 'HOLD', confidence: 0, probabilities: { SELL: 0, HOLD: 0, BUY: 0 } },
     aiRationale: expect.stringMatching(/.{10}/),
-    error: expect.any(String),
+    error,
   })
 
-  test('has the whole shape with a prediction', async () => {
+  test('has the whole shape, and no opinion, without skill', async () => {
     const predictor = loop.predictor('BTCUSDT', '1h')
     expect(predictor.isModelAvailable()).toBe(true)
-    const result = await predictor.predict(recent)
-    const { error: _, ...expected } = shape(true)
-    expect(result).toEqual(expected)
-    expect(sum(result.mlPrediction.probabilities)).toBeCloseTo(100, 9)
-    expect(result.signalType).toBe(result.mlPrediction.signal)
-    expect(result.confidence).toBe(result.mlPrediction.probabilities[result.signalType])
+    expect(await predictor.predict(recent)).toEqual({ ...none(expect.stringMatching(/no better than the base rate/)), reason: 'NO_SKILL' })
+    // The prediction itself says the base rates, as ever.
+    const prediction = await loop.predict({ symbol: 'BTCUSDT', candles: recent })
+    expect(prediction.probabilities).toEqual(prediction.baseRates)
+  })
+
+  test('has no opinion of prices that never move', async () => {
+    const flat = recent.map(([time]): Row => [time, 5, 5, 5, 5, 1])
+    expect(await loop.predictor().predict(flat)).toEqual({ ...none(expect.stringContaining('no features')), reason: 'NO_FEATURES' })
   })
 
   test.each<[string, string, unknown, RegExp]>([
@@ -92,8 +156,7 @@ describe('MLPredictor', () => {
     ['no candles', 'BTCUSDT', undefined, /candles/],
   ])('has the whole shape with %s', async (_name, symbol, given, said) => {
     const result = await loop.predictor(symbol).predict(given as CandleInput[])
-    expect(result).toEqual({ ...shape(false), signalType: 'HOLD', confidence: 0, error: expect.stringMatching(said) })
-    expect(sum(result.mlPrediction.probabilities)).toBe(0)
+    expect(result).toEqual(none(expect.stringMatching(said)))
   })
 
   test('sees a model trained after it was made', async () => {
@@ -103,7 +166,7 @@ describe('MLPredictor', () => {
     storeCandles(later.home, rows)
     await later.train({ symbols: ['BTCUSDT'], timeframes: ['1h'], fetch: false })
     expect(predictor.isModelAvailable()).toBe(true)
-    expect((await predictor.predict(recent)).success).toBe(true)
+    expect((await predictor.predict(recent)).reason).toBe('NO_SKILL')
   })
 })
 
@@ -177,6 +240,14 @@ describe('fetchCandles', () => {
     expect(result!.findings).toEqual([expect.objectContaining({ cause: 'disorder', count: 718 })])
   })
 
+  test.each(['date', 'datetime', 'ts', 'start', 't'])('may call the open time %s', async (name) => {
+    const own = newLoop({ fetchCandles: async (request) => page(request).map((row) => ({ ...bare(row), [name]: row[0] })) })
+    expect(await own.fetchData(BTC)).toMatchObject([{ success: true, until: new Date(history.at(-1)![0]).toISOString() }])
+    const stored = readFileSync(join(own.home, 'data', 'btcusdt_1h.csv'), 'utf8')
+    const [time, open] = history.at(-7)!
+    expect(stored).toContain(`\n${new Date(time).toISOString().slice(0, 19).replace('T', ' ')},${open}`)
+  })
+
   test('may answer with dates, and at once', async () => {
     const own = newLoop({
       fetchCandles: ((request: CandleRequest) => page(request).map((row) => ({ ...object(row), time: new Date(row[0]) }))) as never,
@@ -189,6 +260,9 @@ describe('fetchCandles', () => {
     ['throws', () => { throw new Error('no such pair here') }, 'ERR_EXCHANGE', /no such pair here/],
     ['answers nothing', async () => undefined as never, 'ERR_(EXCHANGE|INVALID_ARGUMENT)', /fetchCandles/],
     ['answers with NaN', async () => [[Date.now() - 5 * HOUR, NaN, 1, 1, 1, 1]], 'ERR_INVALID_CANDLE', /open.*NaN/],
+    ['answers without times', async () => history.map(bare), 'ERR_INVALID_CANDLE', /candle 0: `time` must be a Date.*got nothing/],
+    ['answers with times of another name', async () => history.map((row) => ({ ...bare(row), when: row[0] })), 'ERR_INVALID_CANDLE', /its `when` looks like one/],
+    ['answers with a mean price before the volume', async () => history.map(([time, o, h, l, c, v]) => [time, o, h, l, c, (h + l) / 2, v, 7]) as never, 'ERR_INVALID_CANDLE', /8 values/],
     ['answers in seconds', async () => [[1_757_764_800, 1, 1, 1, 1, 1]], 'ERR_INVALID_CANDLE', /time.*1757764800/],
     ['has no candles', async () => [], 'ERR_NO_DATA', /no closed candles/],
   ])('that %s fails its market with its words', async (_name, fetchCandles, code, said) => {

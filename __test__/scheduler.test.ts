@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type { LoopEvent, SchedulerConfiguration, TaskName } from '..'
 import { HOUR, candles, storeCandles, type Row } from './helpers/candles'
@@ -19,6 +20,11 @@ async function until(seen: () => boolean, ms = 15_000): Promise<void> {
   }
 }
 
+/** Stores a candle that cannot be true, so that its market fails. */
+function storeImpossible(home: string, market: string): void {
+  storeCandles(home, [[Math.floor(Date.now() / HOUR - 2) * HOUR, 100, 90, 99, 95, 1]], market)
+}
+
 let exchange: Exchange
 beforeAll(async () => {
   exchange = await startExchange({ symbols: ['BTCUSDT', 'ETHUSDT'], days: 40 })
@@ -32,13 +38,15 @@ test('it starts at once, is one however often it is started, and stops', async (
   expect((await failure(() => loop.startScheduler({ timezone: 'Asia/Tokyo' }))).code).toBe('ERR_INVALID_ARGUMENT')
   await until(() => scheduler.status().leader)
   const { tasks, ...status } = scheduler.status()
-  expect(status).toEqual({ running: true, leader: true, enabled: true, timezone: 'UTC', warnings: [] })
+  const ledBy = { process: process.pid, host: hostname(), since: expect.stringMatching(/^2\d{3}-.*Z$/) }
+  expect(status).toEqual({ running: true, leader: true, ledBy, enabled: true, timezone: 'UTC', warnings: [] })
   expect(tasks.map(({ task, schedule }) => `${task} ${schedule}`)).toEqual([
     'watch every 10 s', 'fetch every 1 h', 'retrain daily at 02:00', 'update every 6 h', 'evaluate every 12 h',
   ])
   await scheduler.stop()
   await scheduler.stop()
   expect(scheduler.status()).toMatchObject({ running: false, leader: false })
+  expect(scheduler.status()).not.toHaveProperty('ledBy')
   // With other options after it was stopped.
   const again = loop.startScheduler({ ...IDLE, timezone: 'Asia/Tokyo', fech: {} } as SchedulerConfiguration)
   expect(again.status().warnings).toEqual(['startScheduler(): unknown key `fech` is ignored'])
@@ -50,7 +58,8 @@ test('it starts at once, is one however often it is started, and stops', async (
 test('a fresh home gets its candles by itself, and events say so', async () => {
   const heard: LoopEvent[] = []
   const loop = newLoop({ exchangeUrl: exchange.url, onEvent: (event) => heard.push(event) })
-  loop.configure({ symbols: ['BTCUSDT', 'NOPEUSDT'], timeframes: ['1h'], historyDays: 20 })
+  loop.configure({ symbols: ['BTCUSDT', 'ETHUSDT'], timeframes: ['1h'], historyDays: 20 })
+  storeImpossible(loop.home, 'ethusdt_1h')
   const scheduler = loop.startScheduler({ ...IDLE, fetch: { intervalHours: 1 }, retry: { attempts: 1, baseSeconds: 0.1 } })
   const failures = () => heard.filter((event) => event.type === 'taskFailed')
   await until(() => failures().length === 2)
@@ -58,7 +67,7 @@ test('a fresh home gets its candles by itself, and events say so', async () => {
     'taskStarted', 'taskProgress', 'taskProgress', 'taskFailed', 'taskStarted', 'taskProgress', 'taskFailed',
   ])
   const [first, second] = failures().map((event) => (event.type === 'taskFailed' ? event : undefined)!)
-  expect(first).toMatchObject({ task: 'fetch', run: { outcome: 'failed', attempt: 1, done: 1, failed: [{ symbol: 'NOPEUSDT', timeframe: '1h', code: 'ERR_EXCHANGE' }] } })
+  expect(first).toMatchObject({ task: 'fetch', run: { outcome: 'failed', attempt: 1, done: 1, failed: [{ symbol: 'ETHUSDT', timeframe: '1h', code: 'ERR_INVALID_CANDLE' }] } })
   expect(Date.parse(first!.retryAt!)).toBeGreaterThan(Date.parse(first!.run.startedAt))
   // The second, of the one that failed only, was the last until it is due again.
   expect(second).toMatchObject({ run: { attempt: 2, done: 0 } })
@@ -203,10 +212,16 @@ describe('on the command line', () => {
     const { tasks, running } = JSON.parse((await run(home, 'status', '--json')).stdout)
     expect(running).toBe(false)
     expect(tasks[1]).toMatchObject({ task: 'fetch', lastRun: { outcome: 'finished', done: 1 } })
-    expect((await run(home, 'status')).stdout).toMatch(/fetch +every 1 h +due 20.*\n.* finished: 4\d\d candles/)
-    writeFileSync(join(home, 'training_config.json'), JSON.stringify({ symbols: ['BTCUSDT', 'NOPEUSDT'], timeframes: ['1h'], history_days: 20 }))
+    expect((await run(home, 'status')).stdout).toMatch(/watch +every 10 s +as soon as a scheduler runs\nfetch +every 1 h +at 20.*Z, if a scheduler runs then\n.* finished: 4\d\d candles/)
+    const configure = (...symbols: string[]) => writeFileSync(join(home, 'training_config.json'), JSON.stringify({ symbols, timeframes: ['1h'], history_days: 20 }))
+    configure('BTCUSDT', 'ETHUSDT')
+    storeImpossible(home, 'ethusdt_1h')
     expect((await run(home, 'once', '--task', 'fetch')).code).toBe(3)
-    writeFileSync(join(home, 'training_config.json'), JSON.stringify({ symbols: ['NOPEUSDT'], timeframes: ['1h'] }))
+    // A symbol that is not traded is left out, unless there is no other.
+    configure('BTCUSDT', 'NOPEUSDT')
+    const without = await run(home, 'once', '--task', 'fetch')
+    expect([without.code, without.stdout]).toEqual([0, expect.stringMatching(/^fetch finished: 0 candles of 1 of 2 markets; NOPEUSDT is not traded .*training_config\.json$/m)])
+    configure('NOPEUSDT')
     expect((await run(home, 'once', '--task', 'fetch', '--json')).code).toBe(1)
     expect((await run(home, 'once', '--task', 'sleep')).code).toBe(2)
     writeFileSync(join(home, 'scheduler_config.json'), JSON.stringify({ enabled: false }))
@@ -245,6 +260,9 @@ describe('on the command line', () => {
     child.stderr.on('data', (text) => (stderr += text))
     await until(() => stdout.includes('retrain begins'))
     const seen = JSON.parse((await runNode([CLI, 'scheduler', 'status', '--json'], { env })).stdout)
+    expect(seen).toMatchObject({ running: false, ledBy: { process: child.pid, host: hostname(), since: expect.stringMatching(/Z$/) } })
+    const { since } = seen.ledBy
+    expect((await runNode([CLI, 'scheduler', 'status'], { env })).stdout).toContain(`Runs in process ${child.pid} on ${hostname()} since ${since}\n`)
     expect(seen.tasks[2]).toMatchObject({ task: 'retrain', running: true, attempt: 1 })
     const busy = await runNode([CLI, 'scheduler', 'once', '--task', 'retrain', '--json'], { env })
     expect([busy.code, busy.stdout + busy.stderr]).toEqual([1, expect.stringContaining('ERR_TASK_BUSY')])
@@ -257,5 +275,10 @@ describe('on the command line', () => {
     expect(record).toMatchObject({ attempt: 1, last: { outcome: 'cancelled' } })
     const after = JSON.parse((await runNode([CLI, 'scheduler', 'status', '--json'], { env })).stdout)
     expect(after.tasks[2]).toMatchObject({ running: false, lastRun: { outcome: 'cancelled' } })
+    expect(after).not.toHaveProperty('ledBy')
+    const told = (await runNode([CLI, 'scheduler', 'status'], { env })).stdout
+    expect(told).toMatch(/^No scheduler is running, .*`signalloop scheduler run`/)
+    expect(told).toMatch(/^retrain +every 5 h +(at 2\d{3}-.*Z, if a scheduler runs then|as soon as a scheduler runs)$/m)
+    expect(told).not.toMatch(/\bdue\b/)
   }, 60_000)
 })

@@ -76,11 +76,23 @@ export async function right(signal: BackendSignal): Promise<void> {
   await feedbackTracker.recordSignal({ ...signal, strategy: 'breakout' })
   await feedbackTracker.recordSignal({ id: 'a', pair: 'BTCUSDT', signalType: 'HOLD', confidence: 1, timestamp: 1, note: 'more' })
   await feedbackTracker.recordSignal({ id: 'a', symbol: 'X', signal_type: 'BUY', entry_price: 1, confidence: 1, timestamp: '2025-01-01' })
+  await feedbackTracker.recordSignal({ ...signal, outcome: 'STOPPED_OUT', exitPrice: 98, closedAt: new Date() })
+  await feedbackTracker.recordSignal({ ...signal, outcome: null, exitPrice: undefined, closed_at: null })
+  // A backend's own word for it is text, which is checked when it is recorded.
+  await feedbackTracker.recordSignals([{ ...signal, outcome: signal.pair }])
+  // @ts-expect-error a price as text
+  await feedbackTracker.recordSignal({ ...signal, outcome: 'SUCCESS', exitPrice: '104' })
+  // @ts-expect-error a time that is none
+  await feedbackTracker.updateOutcome({ signalId: 'a', outcome: 'SUCCESS', exitPrice: 104, closedAt: true })
+  await feedbackTracker.updateOutcome({ signalId: 'a', outcome: 'SUCCESS', exitPrice: 104, closedAt: '2024-03-04T09:30Z' })
   const { shouldClose, outcome, profitLoss } = feedbackTracker.shouldCloseSignal(signal, 104)
   const parts: [boolean, signalloop.Outcome, number] = [shouldClose, outcome, profitLoss]
   const updated: boolean = await feedbackTracker.updateOutcome({ signalId: 'a', outcome: 'TOOK_PROFIT', exitPrice: 104 })
   const closed: signalloop.ClosedSignal[] = await feedbackTracker.onPrice(signal.pair, 104, new Date())
   await feedbackTracker.onCandle('BTCUSDT', [1, 2, 3, 4, 5, 6], '4h')
+  const totals: signalloop.PerformanceTotals = await feedbackTracker.getPerformanceStats('BTCUSDT', '4h', 7)
+  const printed: number[] = [totals.total_signals, totals.closed_signals, totals.successful, totals.failed, totals.success_rate, totals.avg_profit_loss, totals.total_return]
+  void printed
   const stats: signalloop.PerformanceStats = await feedbackTracker.getStats('BTCUSDT', closed[0]?.timeframe, 7)
   const rate: number | undefined = stats.bySymbol.BTCUSDT?.successRate
 
@@ -113,7 +125,9 @@ export async function right(signal: BackendSignal): Promise<void> {
   const written: signalloop.ReportResult = await report({ out: 'x.html' })
   use(written.path, written.problems[0])
   createServer(dashboard())
-  express().use('/learning', dashboard())
+  express().use('/learning', dashboard({ allowedHosts: ['ops.example.com'] as const }))
+  // @ts-expect-error a list of names
+  dashboard({ allowedHosts: 'ops.example.com' })
   const view = dashboard()
   fastify().get('/learning', (request, reply) => view(request.raw, reply.hijack().raw))
   // @ts-expect-error a misspelt option
@@ -142,8 +156,10 @@ export async function wrong(signal: BackendSignal, loop: SignalLoop): Promise<vo
   feedbackTracker.shouldCloseSignal(signal, '104')
   // @ts-expect-error neither spelling of the type
   feedbackTracker.shouldCloseSignal({ entryPrice: 100 }, 104)
+  // @ts-expect-error a timeframe is text
+  await feedbackTracker.getStats('BTCUSDT', 7)
   // @ts-expect-error no such timeframe
-  await feedbackTracker.getStats('BTCUSDT', '7h')
+  await generateSignal({ symbol: 'BTCUSDT', timeframe: '7h' })
   // @ts-expect-error a candle has six numbers
   await feedbackTracker.onCandle('BTCUSDT', [1, 2, 3])
   // @ts-expect-error a misspelt option
@@ -163,6 +179,58 @@ export async function wrong(signal: BackendSignal, loop: SignalLoop): Promise<vo
   // @ts-expect-error a prediction may have no reason
   const reason: string = (await predict({ symbol: 'BTCUSDT' })).reason
   use(reason)
+}
+
+/** A signal of a backend that knows nothing of signalloop: any text as timeframe. */
+interface OrdinarySignal extends Omit<BackendSignal, 'timeframe'> {
+  timeframe: string
+}
+
+declare function getCurrentPrice(pair: string): Promise<number>
+
+/** What closing looks like in a backend: without a cast, and only where it closes. */
+export async function closes(signal: OrdinarySignal, timeframe: string): Promise<void> {
+  await feedbackTracker.recordSignal(signal)
+  await feedbackTracker.recordSignals([signal])
+  await feedbackTracker.getStats(signal.pair, timeframe)
+  use(await new MLPredictor(signal.pair, signal.timeframe).predict([]))
+  const currentPrice = await getCurrentPrice(signal.pair);
+  const result = feedbackTracker.shouldCloseSignal(signal, currentPrice);
+
+  if (result.shouldClose) {
+    await feedbackTracker.updateOutcome({
+      signalId: signal.id,
+      outcome: result.outcome,
+      exitPrice: currentPrice,
+      profitLossPercent: result.profitLoss
+    });
+  }
+  const still: 'ACTIVE' | undefined = result.shouldClose ? undefined : result.outcome
+  // @ts-expect-error while it is open it has no end
+  await feedbackTracker.updateOutcome({ signalId: signal.id, outcome: result.outcome })
+  await feedbackTracker.updateOutcome({ signalId: signal.id, outcome: 'UNKNOWN' })
+  // A mistake is told where it is.
+  await feedbackTracker.recordSignal({
+    ...signal,
+    // @ts-expect-error a price as text
+    entryPrice: '104',
+  })
+  await feedbackTracker.recordSignal({
+    id: 'a', pair: 'BTCUSDT', entryPrice: 1, confidence: 1, timestamp: 1,
+    // @ts-expect-error no such type of signal
+    signalType: 'LONG',
+  })
+  feedbackTracker.shouldCloseSignal({
+    signalType: 'BUY',
+    // @ts-expect-error a price as text
+    stopLoss: '98',
+  }, 104)
+  await feedbackTracker.recordSignal({
+    id: 'a', pair: 'BTCUSDT', signal_type: 'BUY', confidence: 1, timestamp: 1,
+    // @ts-expect-error a price as text
+    entry_price: '104',
+  })
+  use(still)
 }
 
 /** Uses its arguments, as far as tsc is concerned. */

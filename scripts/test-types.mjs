@@ -38,6 +38,7 @@ export function inWords(event: LoopEvent): string {
     case 'taskProgress': return String(event.done / event.total)
     case 'taskFinished': return event.run.message
     case 'taskFailed': return event.retryAt ?? event.run.outcome
+    case 'pricesIgnored': return event.over ? event.newest : String(event.count)
     case 'warning': return event.message
     default: return event satisfies never
   }
@@ -59,6 +60,49 @@ await0(feedbackTracker.updateOutcome({ signalId: 'a', outcome: 'won' as string }
 declare function await0(promise: Promise<boolean>): void
 `
 
+// As it stands in the description of the system that came before, but for the functions that it takes for granted.
+const SERVICE = "export { FeedbackTracker, feedbackTracker } from 'signalloop'\n"
+const SNIPPET = (module) => `
+// In your backend
+import { feedbackTracker } from '${module}';
+declare function getCurrentPrice(pair: string): Promise<number>
+declare const signal: {
+  id: string; pair: string; signalType: 'BUY' | 'SELL' | 'HOLD'; confidence: number; entryPrice: number
+  stopLoss?: number; takeProfit?: number; timestamp: Date; timeframe: string; expiresAt: Date
+}
+export async function priceUpdates(): Promise<void> {
+// When price updates
+const currentPrice = await getCurrentPrice(signal.pair);
+const result = feedbackTracker.shouldCloseSignal(signal, currentPrice);
+
+if (result.shouldClose) {
+  await feedbackTracker.updateOutcome({
+    signalId: signal.id,
+    outcome: result.outcome,
+    exitPrice: currentPrice,
+    profitLossPercent: result.profitLoss
+  });
+}
+await feedbackTracker.recordSignal(signal)
+}
+`
+// What is wrong with a signal of camelCase keys is told by them: its other spelling is not what the caller has in mind.
+const WRONG = {
+  "{ ...signal, entryPrice: '104' }": /'string' is not assignable to type 'number'/,
+  'text(signal)': /'entryPrice' are incompatible/,
+  'loose(signal)': /'signalType' are incompatible/,
+  'bare(signal)': /'confidence' is missing/,
+}
+const MISTAKE = (argument) => `
+import { feedbackTracker, type Signal } from 'signalloop'
+declare const signal: Signal
+declare function text(signal: Signal): Omit<Signal, 'entryPrice'> & { entryPrice: string }
+interface Loose extends Omit<Signal, 'signalType'> { signalType: string }
+declare function loose(signal: Signal): Loose
+declare function bare(signal: Signal): Omit<Signal, 'confidence'>
+void feedbackTracker.recordSignal(${argument})
+`
+
 const require = createRequire(import.meta.url)
 const folder = mkdtempSync(join(tmpdir(), 'signalloop-types-'))
 let failed = 0
@@ -70,16 +114,33 @@ try {
     symlinkSync(join(ROOT, 'node_modules', to), join(folder, 'node_modules', to), 'junction')
   }
   writeFileSync(join(folder, 'program.ts'), PROGRAM)
+  mkdirSync(join(folder, 'services'))
+  writeFileSync(join(folder, 'services', 'feedbackTracker.ts'), SERVICE)
   for (const compiler of COMPILERS) {
     const { version, bin } = require(`${compiler}/package.json`)
     for (const [name, { type, ...options }] of Object.entries(SETTINGS)) {
       writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, type }))
       const compilerOptions = { ...STRICT, target: 'ES2023', skipLibCheck: true, noEmit: true, types: ['node'], ...options }
-      writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['program.ts'] }))
+      // Where modules are those of the web, a file is named with its ending.
+      const needsEnding = type === 'module' && options.module === 'NodeNext'
+      writeFileSync(join(folder, 'snippet.ts'), SNIPPET(`./services/feedbackTracker${needsEnding ? '.js' : ''}`))
       const tsc = join(dirname(require.resolve(`${compiler}/package.json`)), bin.tsc)
-      const { status, stdout, stderr, error } = spawnSync(process.execPath, [tsc, '-p', folder], { encoding: 'utf8' })
-      console.log(`TypeScript ${version}, ${name}: ${status === 0 ? 'compiles' : `fails\n${error?.message ?? stdout + stderr}`}`)
+      const compile = (files) => {
+        writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }))
+        const { status, stdout, stderr, error } = spawnSync(process.execPath, [tsc, '-p', folder], { encoding: 'utf8' })
+        return { status, said: error?.message ?? stdout + stderr }
+      }
+      const { status, said } = compile(['program.ts', 'snippet.ts'])
+      console.log(`TypeScript ${version}, ${name}: ${status === 0 ? 'compiles' : `fails\n${said}`}`)
       if (status !== 0) failed += 1
+      if (name !== 'bundler') continue
+      for (const [argument, expected] of Object.entries(WRONG)) {
+        writeFileSync(join(folder, 'mistake.ts'), MISTAKE(argument))
+        const { status, said } = compile(['mistake.ts'])
+        if (status !== 0 && expected.test(said) && !said.includes('signal_type')) continue
+        console.log(`TypeScript ${version}: ${argument} is not told by its key\n${said}`)
+        failed += 1
+      }
     }
   }
 } finally {

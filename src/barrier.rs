@@ -4,6 +4,7 @@
 //! Source: the triple-barrier method, López de Prado, *Advances in Financial Machine Learning*, 2018, chapter 3.
 
 use crate::market::Candle;
+use crate::time::{DAY_MS, HOUR_MS};
 use serde::{Deserialize, Serialize};
 
 /// Which way a signal bets.
@@ -53,6 +54,8 @@ pub enum Outcome {
     Success,
     /// Expired, or closed by hand, without a profit.
     Failure,
+    /// It ended where no prices are known: nobody can say as what. Neither a success nor a failure.
+    Unknown,
 }
 
 impl Outcome {
@@ -64,19 +67,20 @@ impl Outcome {
             Self::StoppedOut => "STOPPED_OUT",
             Self::Success => "SUCCESS",
             Self::Failure => "FAILURE",
+            Self::Unknown => "UNKNOWN",
         }
     }
 
     /// The outcome that is written so.
     pub fn named(text: &str) -> Option<Self> {
-        let all = [Self::Active, Self::TookProfit, Self::StoppedOut, Self::Success, Self::Failure];
+        let all = [Self::Active, Self::TookProfit, Self::StoppedOut, Self::Success, Self::Failure, Self::Unknown];
         all.into_iter().find(|outcome| outcome.as_str() == text)
     }
 
-    /// `Some(true)` for the two good ends, `Some(false)` for the two bad ones, `None` while active.
+    /// `Some(true)` for the two good ends, `Some(false)` for the two bad ones, `None` while active and where it is unknown.
     pub fn succeeded(self) -> Option<bool> {
         match self {
-            Self::Active => None,
+            Self::Active | Self::Unknown => None,
             Self::TookProfit | Self::Success => Some(true),
             Self::StoppedOut | Self::Failure => Some(false),
         }
@@ -91,6 +95,40 @@ impl Outcome {
 /// The largest profit or loss, in percent: beyond what any price pair of a market makes, and so far from the largest number
 /// that sums stay finite.
 pub const MOST_PERCENT: f64 = 1e100;
+
+/// The most candles in a row that may be missing without an end of the series: features, labels and closings bridge them.
+pub const MAX_GAP_BARS: i64 = 6;
+/// From the close of a market to its opening on the next day, at most.
+const NIGHT_MS: i64 = 18 * HOUR_MS;
+/// And over a weekend with holidays before or after it.
+const WEEKEND_MS: i64 = 4 * DAY_MS;
+
+/// When a market trades.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trading {
+    /// Always: where candles are missing, they are not known.
+    Always,
+    /// Perhaps not at night and on weekends, as stocks and currencies.
+    MayClose,
+}
+
+impl Trading {
+    /// Whether a price after a span without candles of `candle_ms` milliseconds is still the next one that was to be had: the
+    /// span is short, or the market was closed.
+    pub fn bridges(self, from_ms: i64, until_ms: i64, candle_ms: i64) -> bool {
+        let length = until_ms - from_ms;
+        let closed = || length <= NIGHT_MS || (length <= WEEKEND_MS && has_saturday(from_ms, until_ms));
+        length <= MAX_GAP_BARS * candle_ms || (self == Self::MayClose && closed())
+    }
+}
+
+/// Whether a whole Saturday (UTC) lies in a span.
+fn has_saturday(from_ms: i64, until_ms: i64) -> bool {
+    // The epoch was a Thursday.
+    let first_day = (from_ms + DAY_MS - 1).div_euclid(DAY_MS);
+    let saturday = first_day + (2 - first_day).rem_euclid(7);
+    (saturday + 1) * DAY_MS <= until_ms
+}
 
 /// The levels that close a signal.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -114,7 +152,7 @@ pub struct Levels {
 pub struct Exit {
     /// As what.
     pub outcome: Outcome,
-    /// At which price.
+    /// At which price; where the outcome is unknown, the first that is known again.
     pub price: f64,
     /// When, UTC epoch ms. A touch inside a candle is dated to the candle's end, when it is surely known.
     pub time_ms: i64,
@@ -131,7 +169,7 @@ impl Levels {
         match outcome {
             Outcome::TookProfit => self.take_profit,
             Outcome::StoppedOut => self.stop_loss,
-            Outcome::Active | Outcome::Success | Outcome::Failure => None,
+            Outcome::Active | Outcome::Success | Outcome::Failure | Outcome::Unknown => None,
         }
     }
 
@@ -151,6 +189,12 @@ impl Levels {
         } else {
             None
         }
+    }
+
+    /// [`Self::on_tick`] for a price of now, where this machine's clock shows `now_ms`. It may have been set back since the
+    /// signal was given; what comes now comes after the signal all the same.
+    pub fn on_tick_now(&self, price: f64, now_ms: i64) -> Option<Exit> {
+        self.on_tick(price, now_ms.max(self.since_ms))
     }
 
     /// Does a closed candle of `candle_ms` milliseconds close the signal?
@@ -178,6 +222,21 @@ impl Levels {
             return Some(Exit { outcome: Outcome::TookProfit, price, time_ms: end_ms });
         }
         self.on_tick(candle.close, end_ms)
+    }
+
+    /// [`Self::on_candle`], of the first candle after `known_ms`, up to where prices are known.
+    ///
+    /// A candle that opens beyond a barrier, or after the expiry, fills at its open where that was the next price to be had
+    /// ([`Trading::bridges`]). After a longer time without candles nobody knows which barrier came first, when and at which
+    /// price: the outcome is [`Outcome::Unknown`]. A candle that opens between the barriers says that none was passed for
+    /// good, and counts as any other.
+    pub fn on_candle_after(&self, known_ms: i64, candle: &Candle, candle_ms: i64, trading: Trading) -> Option<Exit> {
+        let exit = self.on_candle(candle, candle_ms)?;
+        let at_open = exit.time_ms == candle.open_ms;
+        if at_open && !trading.bridges(known_ms.max(self.since_ms), candle.open_ms, candle_ms) {
+            return Some(Exit { outcome: Outcome::Unknown, ..exit });
+        }
+        Some(exit)
     }
 
     fn beyond_stop(&self, price: f64) -> bool {
@@ -231,6 +290,8 @@ mod tests {
     #[test]
     fn a_price_from_before_the_signal_never_closes_it() {
         assert_eq!(buy().on_tick(1.0, T0 - 1), None);
+        let now = buy().on_tick_now(1.0, T0 - 300_000).unwrap();
+        assert_eq!((now.outcome, now.time_ms), (Outcome::StoppedOut, T0), "a clock that was set back");
         assert_eq!(buy().on_candle(&candle(T0 - HOUR, 100.0, 120.0, 1.0, 1.0), HOUR), None);
         // Half of this candle came before the signal: its low may have, its close did not.
         assert_eq!(buy().on_candle(&candle(T0 - 1, 100.0, 100.0, 90.0, 99.0), HOUR), None);
@@ -266,6 +327,44 @@ mod tests {
         // The first candle after a missed expiry closes at its open, whatever came later in it.
         let exit = buy().on_candle(&candle(T0 + 20 * HOUR, 101.0, 120.0, 50.0, 60.0), HOUR).unwrap();
         assert_eq!((exit.outcome, exit.price), (Outcome::Success, 101.0));
+    }
+
+    #[test]
+    fn a_fill_beyond_a_level_is_at_the_next_price_that_was_to_be_had() {
+        let long = Levels { expires_ms: Some(T0 + 200 * HOUR), ..buy() };
+        let after = |hours: i64, open: f64, trading| {
+            let candle = candle(T0 + (10 + hours) * HOUR, open, open + 1.0, open - 1.0, open);
+            long.on_candle_after(T0 + 10 * HOUR, &candle, HOUR, trading).map(|exit| exit.outcome)
+        };
+        let (stopped, target, unknown) = (Some(Outcome::StoppedOut), Some(Outcome::TookProfit), Some(Outcome::Unknown));
+        for trading in [Trading::Always, Trading::MayClose] {
+            assert_eq!((after(0, 90.0, trading), after(6, 90.0, trading)), (stopped, stopped));
+            assert_eq!(after(6, 161.0, trading), target);
+            assert_eq!((after(19, 90.0, trading), after(19, 161.0, trading)), (unknown, unknown));
+            assert_eq!((after(19, 100.0, trading), after(180, 100.0, trading)), (None, None), "it is still open");
+            assert_eq!(after(200, 100.0, trading), unknown, "it expired meanwhile, at a price that nobody knows");
+        }
+        assert_eq!((after(7, 90.0, Trading::Always), after(7, 90.0, Trading::MayClose)), (unknown, stopped));
+        // Touched within the candle, at a price that was traded.
+        let inside = candle(T0 + 60 * HOUR, 100.0, 101.0, 94.0, 100.0);
+        let exit = long.on_candle_after(T0, &inside, HOUR, Trading::Always).unwrap();
+        assert_eq!((exit.outcome, exit.price), (Outcome::StoppedOut, 95.0));
+        // The signal itself is younger than what was known.
+        let first = candle(T0, 90.0, 91.0, 89.0, 90.0);
+        assert_eq!(buy().on_candle_after(0, &first, HOUR, Trading::Always).unwrap().outcome, Outcome::StoppedOut);
+    }
+
+    #[test]
+    fn markets_close_at_night_and_on_weekends() {
+        // A Friday, 18:00 UTC.
+        let friday = 1_757_700_000_000;
+        assert_eq!(crate::time::format_iso(friday), "2025-09-12T18:00:00.000Z");
+        let closed = |from_ms: i64, hours: i64| Trading::MayClose.bridges(from_ms, from_ms + hours * HOUR, HOUR);
+        assert!(closed(friday, 64) && closed(friday, 96) && !closed(friday, 97));
+        assert!(closed(friday, 30) && !closed(friday, 29), "until the end of Saturday");
+        let sunday = friday + 30 * HOUR;
+        assert!(closed(sunday, 18) && !closed(sunday, 19) && !closed(sunday, 96));
+        assert!(!Trading::Always.bridges(friday, friday + 64 * HOUR, HOUR));
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! `training_config.json`: raw JSON in, a checked [`Config`] out, through one function.
 
 pub mod raw;
+pub mod span;
 
 use crate::error::Result;
 use crate::symbol::{Market, Symbol, Timeframe};
 use crate::time::Tz;
 use raw::{Raw, read_object, within};
 use serde_json::{Map, Value};
+use span::{HOUR, span};
 use std::path::Path;
+use std::time::Duration;
 
 /// When a write to the feedback store counts as done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -17,6 +20,28 @@ pub enum Durability {
     Fsync,
     /// It survives the end of the process, not of the machine.
     Os,
+}
+
+/// How many models are trained at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ParallelTraining {
+    /// As many as there are threads that train: `true`, the default.
+    #[default]
+    Threads,
+    /// So many: a number; `false` is 1.
+    Number(usize),
+}
+
+impl ParallelTraining {
+    const ALLOWED: &str = "must be true, false or a whole number of trainings at once, 1 to 64";
+
+    fn read(value: &Value) -> Option<Self> {
+        match value {
+            Value::Bool(true) => Some(Self::Threads),
+            Value::Bool(false) => Some(Self::Number(1)),
+            number => number.as_u64().filter(|n| (1..=64).contains(n)).map(|n| Self::Number(n as usize)),
+        }
+    }
 }
 
 /// How the signal generator sets stop, target and expiry; the training labels use the same.
@@ -84,14 +109,16 @@ impl Default for PoorPerformance {
 /// The checked configuration of a home.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// Symbols to train and fetch. Default: nine liquid USDT pairs.
+    /// Symbols to train and fetch. Default: ten USDT pairs.
     pub symbols: Vec<Symbol>,
     /// Timeframes of each symbol. Default `1h`, `4h`.
     pub timeframes: Vec<Timeframe>,
-    /// Train several models at once. Default true.
-    pub parallel_training: bool,
-    /// How many days of candles to have. Default 90.
+    /// How many models are trained at once. Default: as many as there are threads.
+    pub parallel_training: ParallelTraining,
+    /// How many days of candles to have, and more where a timeframe needs more to be trained on. Default 90.
     pub history_days: u32,
+    /// The age from which on a retraining takes a model to be old. Default 24 h.
+    pub retrain_interval: Duration,
     /// Base URL of the exchange. Default Binance's public REST; `SIGNALLOOP_EXCHANGE_URL` goes before it.
     pub exchange_url: String,
     /// The zone of times that do not say theirs. Default UTC.
@@ -110,16 +137,18 @@ pub struct Config {
     pub poor_performance: PoorPerformance,
 }
 
-const DEFAULT_SYMBOLS: [&str; 9] =
-    ["BTCUSDT", "ETHUSDT", "BNBUSDT", "SOLUSDT", "ADAUSDT", "XRPUSDT", "DOGEUSDT", "DOTUSDT", "AVAXUSDT"];
+/// Those of the system before; an exchange that does not trade one of them any more leaves that one out.
+const DEFAULT_SYMBOLS: [&str; 10] =
+    ["BTCUSDT", "ETHUSDT", "BNBUSDT", "SOLUSDT", "XRPUSDT", "ADAUSDT", "DOGEUSDT", "MATICUSDT", "DOTUSDT", "AVAXUSDT"];
 
 impl Default for Config {
     fn default() -> Self {
         Self {
             symbols: DEFAULT_SYMBOLS.iter().filter_map(|name| Symbol::parse(name).ok()).collect(),
             timeframes: ["1h", "4h"].iter().filter_map(|name| Timeframe::parse(name).ok()).collect(),
-            parallel_training: true,
+            parallel_training: ParallelTraining::Threads,
             history_days: 90,
+            retrain_interval: Duration::from_secs(24 * 3600),
             exchange_url: "https://api.binance.com".to_owned(),
             timezone: Tz::UTC,
             seed: 42,
@@ -151,63 +180,82 @@ impl Config {
     }
 
     /// This configuration with the keys of `raw` (snake_case or camelCase) replaced. `file` names their source.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::InvalidConfig`] naming key, value and what is allowed; two spellings of one setting with different
+    /// values.
     pub fn merge(mut self, raw: Map<String, Value>, file: &str) -> Result<(Self, Vec<String>)> {
-        let mut raw = Raw::new(file, "", raw);
-        raw.list("symbols", "must be a list of pairs such as [\"BTCUSDT\"]", Symbol::parse, &mut self.symbols)?;
-        raw.list("timeframes", "must be a list such as [\"1h\", \"4h\"]", Timeframe::parse, &mut self.timeframes)?;
-        raw.set("parallel_training", "must be true or false", Value::as_bool, &mut self.parallel_training)?;
+        let mut raw = Raw::new(file, raw);
+        raw.list(&["symbols"], "must be a list of pairs such as [\"BTCUSDT\"]", Symbol::parse, &mut self.symbols)?;
+        raw.list(&["timeframes"], "must be a list such as [\"1h\", \"4h\"]", Timeframe::parse, &mut self.timeframes)?;
+        let parallel = &mut self.parallel_training;
+        raw.set(&["parallel_training"], ParallelTraining::ALLOWED, ParallelTraining::read, parallel)?;
         let days = |v: &Value| v.as_u64().filter(|d| (1..=3650).contains(d)).map(|d| d as u32);
-        raw.set("history_days", "must be a whole number of days, 1 to 3650", days, &mut self.history_days)?;
-        raw.set("exchange_url", "must be an http(s) URL", url, &mut self.exchange_url)?;
+        raw.set(HISTORY_DAYS, "must be a whole number of days, 1 to 3650", days, &mut self.history_days)?;
+        let allowed = "must be a number of hours, 0 to 8760, or text such as \"24h\"";
+        raw.set(&["retrain_interval_hours"], allowed, span(HOUR, 0.0, 8760.0 * HOUR), &mut self.retrain_interval)?;
+        raw.set(&["exchange_url"], "must be an http(s) URL", url, &mut self.exchange_url)?;
         let zone = |v: &Value| v.as_str()?.parse().ok();
-        raw.set("timezone", "must be an IANA time zone such as \"Europe/Berlin\"", zone, &mut self.timezone)?;
-        raw.set("seed", "must be a whole number, 0 or more", Value::as_u64, &mut self.seed)?;
+        raw.set(&["timezone"], "must be an IANA time zone such as \"Europe/Berlin\"", zone, &mut self.timezone)?;
+        raw.set(&["seed"], "must be a whole number, 0 or more", Value::as_u64, &mut self.seed)?;
         let trees = |v: &Value| v.as_u64().filter(|n| (10..=2000).contains(n)).map(|n| n as usize);
-        raw.set("trees", "must be a whole number, 10 to 2000", trees, &mut self.trees)?;
-        raw.set("fee_bps", "must be a number of basis points, 0 to 1000", within(0.0, 1000.0), &mut self.fee_bps)?;
+        raw.set(&["trees"], "must be a whole number, 10 to 2000", trees, &mut self.trees)?;
+        raw.set(&["fee_bps"], "must be a number of basis points, 0 to 1000", within(0.0, 1000.0), &mut self.fee_bps)?;
         let durability = |v: &Value| match v.as_str()? {
             "fsync" => Some(Durability::Fsync),
             "os" => Some(Durability::Os),
             _ => None,
         };
-        raw.set("durability", "must be \"fsync\" or \"os\"", durability, &mut self.durability)?;
+        raw.set(&["durability"], "must be \"fsync\" or \"os\"", durability, &mut self.durability)?;
         let mut warnings = Vec::new();
-        if let Some(mut nested) = raw.nested("signal", "signal.")? {
-            let shape = &mut self.signal;
-            nested.set("stop_atr", "must be a number, 0.1 to 20", within(0.1, 20.0), &mut shape.stop_atr)?;
-            nested.set("reward_risk", "must be a number, 1 to 20", within(1.0, 20.0), &mut shape.reward_risk)?;
-            let bars = |v: &Value| v.as_u64().filter(|n| (1..=1000).contains(n)).map(|n| n as usize);
-            nested.set("expiry_bars", "must be a whole number of bars, 1 to 1000", bars, &mut shape.expiry_bars)?;
-            warnings.extend(nested.warnings());
-        }
-        if let Some(mut nested) = raw.nested("poor_performance", "poor_performance.")? {
-            self.poor_performance.merge(&mut nested)?;
-            warnings.extend(nested.warnings());
-        }
+        let mut nested = raw.nested(&["signal"])?;
+        let shape = &mut self.signal;
+        nested.set(&["stop_atr"], "must be a number, 0.1 to 20", within(0.1, 20.0), &mut shape.stop_atr)?;
+        nested.set(&["reward_risk"], "must be a number, 1 to 20", within(1.0, 20.0), &mut shape.reward_risk)?;
+        let bars = |v: &Value| v.as_u64().filter(|n| (1..=1000).contains(n)).map(|n| n as usize);
+        nested.set(&["expiry_bars"], "must be a whole number of bars, 1 to 1000", bars, &mut shape.expiry_bars)?;
+        warnings.extend(nested.warnings());
+        let mut nested = raw.nested(&["poor_performance"])?;
+        self.poor_performance.merge(&mut nested)?;
+        warnings.extend(nested.warnings());
         warnings.extend(raw.warnings());
         Ok((self, warnings))
     }
 }
 
+/// Days of candles, by its name of today and that of the system before.
+const HISTORY_DAYS: &[&str] = &["history_days", "days_history"];
+
+/// The one name of a setting that a key of any spelling is of.
+pub fn setting_name(key: &str) -> String {
+    let name = raw::snake(key);
+    if HISTORY_DAYS.contains(&name.as_str()) { HISTORY_DAYS[0].to_owned() } else { name }
+}
+
 impl PoorPerformance {
-    fn merge(&mut self, raw: &mut Raw<'_>) -> Result<()> {
+    /// Replaces the thresholds that `raw` has.
+    ///
+    /// # Errors
+    /// As [`Config::merge`].
+    pub fn merge(&mut self, raw: &mut Raw<'_>) -> Result<()> {
         let rule = |v: &Value| match v.as_str()? {
             "success" => Some(PoorRule::Success),
             "expectancy" => Some(PoorRule::Expectancy),
             _ => None,
         };
-        raw.set("rule", "must be \"success\" or \"expectancy\"", rule, &mut self.rule)?;
+        raw.set(&["rule"], "must be \"success\" or \"expectancy\"", rule, &mut self.rule)?;
         let signals = |v: &Value| v.as_u64().filter(|n| (2..=10_000).contains(n));
-        raw.set("min_signals", "must be a whole number of signals, 2 to 10000", signals, &mut self.min_signals)?;
+        raw.set(&["min_signals"], "must be a whole number of signals, 2 to 10000", signals, &mut self.min_signals)?;
         let days = |v: &Value| v.as_u64().filter(|d| (1..=365).contains(d)).map(|d| d as u32);
-        raw.set("window_days", "must be a whole number of days, 1 to 365", days, &mut self.window_days)?;
+        raw.set(&["window_days"], "must be a whole number of days, 1 to 365", days, &mut self.window_days)?;
         let percent = within(0.0, 100.0);
-        raw.set("success_threshold", "must be a number of percent, 0 to 100", percent, &mut self.success_threshold)?;
+        raw.set(&["success_threshold"], "must be a number of percent, 0 to 100", percent, &mut self.success_threshold)?;
         let points = "must be a number of percentage points, 0 to 50";
-        raw.set("conservative_margin", points, within(0.0, 50.0), &mut self.conservative_margin)?;
-        raw.set("emergency_training", "must be true or false", Value::as_bool, &mut self.emergency_training)?;
-        let hours = within(0.0, 8760.0);
-        raw.set("cooldown_hours", "must be a number of hours, 0 to 8760", hours, &mut self.cooldown_hours)
+        raw.set(&["conservative_margin"], points, within(0.0, 50.0), &mut self.conservative_margin)?;
+        raw.set(&["emergency_training"], "must be true or false", Value::as_bool, &mut self.emergency_training)?;
+        let hours = |v: &Value| Some(span(HOUR, 0.0, 8760.0 * HOUR)(v)?.as_secs_f64() / HOUR);
+        let allowed = "must be a number of hours, 0 to 8760, or text such as \"24h\"";
+        raw.set(&["cooldown_hours"], allowed, hours, &mut self.cooldown_hours)
     }
 }
 
@@ -238,6 +286,25 @@ mod tests {
     }
 
     #[test]
+    fn the_words_of_the_system_before() {
+        let (config, warnings) =
+            merge(json!({ "days_history": 30, "retrain_interval_hours": "12h", "parallel_training": 3 })).unwrap();
+        assert_eq!(warnings, Vec::<String>::new());
+        assert_eq!((config.history_days, config.retrain_interval.as_secs()), (30, 12 * 3600));
+        let parallel = |value| merge(json!({ "parallel_training": value })).unwrap().0.parallel_training;
+        assert_eq!(config.parallel_training, ParallelTraining::Number(3));
+        assert_eq!(
+            (parallel(json!(false)), parallel(json!(true))),
+            (ParallelTraining::Number(1), ParallelTraining::Threads)
+        );
+        let symbols = Config::default().symbols;
+        let names: Vec<&str> = symbols.iter().map(|symbol| &symbol.as_str()[..3]).collect();
+        assert_eq!(names, ["BTC", "ETH", "BNB", "SOL", "XRP", "ADA", "DOG", "MAT", "DOT", "AVA"]);
+        let error = merge(json!({ "days_history": 30, "historyDays": 60 })).unwrap_err().to_string();
+        assert!(error.contains("`days_history` and `historyDays` are one setting"), "{error}");
+    }
+
+    #[test]
     fn an_unknown_key_warns_by_its_full_name() {
         let (_, warnings) = merge(json!({ "modle": 1, "signal": { "stp": 1 } })).unwrap();
         assert_eq!(warnings.len(), 2);
@@ -264,6 +331,10 @@ mod tests {
             json!({ "poor_performance": { "cooldown_hours": -1 } }),
             json!({ "poor_performance": "off" }),
             json!({ "parallel_training": "yes" }),
+            json!({ "parallel_training": 0 }),
+            json!({ "parallel_training": 2.5 }),
+            json!({ "days_history": "90" }),
+            json!({ "retrain_interval_hours": "24" }),
             json!({ "seed": -1 }),
         ];
         for raw in cases {

@@ -65,6 +65,14 @@ pub enum Error {
     /// The exchange refused, or could not be reached.
     #[error("{0}")]
     Exchange(String),
+    /// The exchange does not trade this symbol: it is misspelt, or it was delisted. Asking again does not help.
+    #[error("{said}; {symbol} is misspelt or not traded any more: correct it, or remove it from `symbols`")]
+    NotTraded {
+        /// The symbol asked for.
+        symbol: String,
+        /// Of what the exchange said it, and its words.
+        said: String,
+    },
     /// There are not enough candles to do what was asked.
     #[error("{0}")]
     NoData(String),
@@ -138,14 +146,15 @@ pub enum Error {
 }
 
 impl Error {
-    /// The stable code, `ERR_…`, that JavaScript sees as `error.code`.
+    /// The stable code, `ERR_…`, that JavaScript sees as `error.code`. One more is `loading.js`'s own, where there is no native
+    /// part to be had: `ERR_NO_ADDON`.
     pub fn code(&self) -> &'static str {
         match self {
             Self::InvalidSignal { .. } => "ERR_INVALID_SIGNAL",
             Self::InvalidArgument { .. } => "ERR_INVALID_ARGUMENT",
             Self::InvalidConfig { .. } => "ERR_INVALID_CONFIG",
             Self::InvalidCandle { .. } | Self::BadCandle { .. } => "ERR_INVALID_CANDLE",
-            Self::Exchange(_) => "ERR_EXCHANGE",
+            Self::Exchange(_) | Self::NotTraded { .. } => "ERR_EXCHANGE",
             Self::NoData(_) => "ERR_NO_DATA",
             Self::NoModel { .. } => "ERR_NO_MODEL",
             Self::ModelFile { .. } => "ERR_MODEL_FILE",
@@ -162,9 +171,24 @@ impl Error {
         }
     }
 
+    /// Whether it says that a symbol is not traded, which concerns that symbol alone and for good.
+    pub fn is_not_traded(&self) -> bool {
+        matches!(self, Self::NotTraded { .. })
+    }
+
     /// A file operation that failed, with the path it failed on, and what to do.
     pub fn io(action: &'static str, path: &Path, cause: std::io::Error) -> Self {
         Self::Io { action, path: path.to_owned(), cause: format!("{cause}{}", advice(&cause)) }
+    }
+
+    /// A wrong field of a signal as an argument of its name; every other error as it is.
+    pub fn into_argument(self) -> Self {
+        match self {
+            Self::InvalidSignal { field, problem, value } => {
+                Self::InvalidArgument { argument: field, problem: problem.to_owned(), value }
+            }
+            other => other,
+        }
     }
 
     /// A bad argument other than a signal, a candle or a configuration value.

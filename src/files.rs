@@ -1,6 +1,7 @@
 //! Files replaced whole or not at all, and files that several processes share.
 
 pub mod fault;
+pub mod lines;
 pub mod lock;
 pub mod storage;
 
@@ -22,13 +23,15 @@ pub fn write_atomically_with(path: &Path, write: impl FnOnce(&mut dyn Write) -> 
     let folder = path.parent().unwrap_or(Path::new("."));
     create_folder(folder)?;
     let fail = |cause: std::io::Error| Error::io("write", path, cause);
-    let file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder).map_err(fail)?;
-    let mut buffered = BufWriter::new(file);
+    // Not the temporary name, which is another each time: who is told of a failure again knows it by its text.
+    let nameless = |cause: std::io::Error| fail(cause.kind().into());
+    let file = new_file(path, folder).map_err(nameless)?;
+    let mut buffered = BufWriter::new(file.as_file());
     write(&mut buffered)?;
-    let file = buffered.into_inner().map_err(|e| fail(e.into_error()))?;
+    buffered.into_inner().map_err(|e| fail(e.into_error()))?;
     file.as_file().sync_all().map_err(fail)?;
-    widen_permissions(file.as_file()).map_err(fail)?;
-    file.persist(path).map_err(|e| fail(e.error))?;
+    keep_permissions(file.path(), path).map_err(fail)?;
+    file.persist(path).map_err(|e| nameless(e.error))?;
     sync_folder(folder)
 }
 
@@ -37,15 +40,34 @@ pub fn create_folder(folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))
 }
 
-/// A temporary file is born private (0600); what replaces an ordinary file gets ordinary permissions.
+/// A temporary file that is to become `path`. A new file is what the umask lets it be. What replaces another is private until it
+/// gets the permissions of that one.
+fn new_file(path: &Path, folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(UNFINISHED);
+    #[cfg(unix)]
+    if !path.exists() {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+    builder.tempfile_in(folder)
+}
+
+/// Gives a file that is to replace `to` the permissions of that one, where it is there.
 #[cfg(unix)]
-fn widen_permissions(file: &std::fs::File) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+fn keep_permissions(from: &Path, to: &Path) -> std::io::Result<()> {
+    let Some(replaced) = std::fs::metadata(to).ok().filter(std::fs::Metadata::is_file) else { return Ok(()) };
+    // Not all file systems let them be changed.
+    if std::fs::metadata(from)?.permissions() == replaced.permissions() {
+        return Ok(());
+    }
+    std::fs::set_permissions(from, replaced.permissions())
 }
 
 #[cfg(not(unix))]
-fn widen_permissions(_file: &std::fs::File) -> std::io::Result<()> {
+fn keep_permissions(_from: &Path, _to: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
@@ -103,5 +125,25 @@ mod tests {
         write_atomically(&path, b"two").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"two");
         assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn what_is_replaced_keeps_its_permissions() {
+        use crate::files::storage::{Disk, Storage};
+        use std::os::unix::fs::PermissionsExt;
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("file.txt");
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        for wanted in [0o600, 0o640, 0o664] {
+            write_atomically(&path, b"one").unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(wanted)).unwrap();
+            write_atomically(&path, b"two").unwrap();
+            assert_eq!(mode(&path), wanted, "{wanted:o}");
+            let copy = home.path().join("copy.txt");
+            Disk.open(&copy).unwrap();
+            Disk.rename(&copy, &path).unwrap();
+            assert_eq!(mode(&path), wanted, "{wanted:o}, renamed over");
+        }
     }
 }

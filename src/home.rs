@@ -1,4 +1,4 @@
-//! What a home holds of signalloop's own, so that nothing else is written over it.
+//! Where a home is, and what it holds of signalloop's own, so that nothing else is written over it.
 
 use crate::error::{Error, Result};
 use crate::feedback;
@@ -8,6 +8,13 @@ use std::path::{Component, Path, PathBuf};
 const FOLDERS: [&str; 5] = ["feedback", "models", "data", "scheduler", "cache"];
 /// Files of a home that are signalloop's, or are read by it.
 const FILES: [&str; 4] = ["training_config.json", "scheduler_config.json", "performance.json", "performance.lock"];
+
+/// A path with the user's home folder for a leading `~`. A shell writes it so on a command line; in an environment file, a
+/// service's unit or an option nobody does.
+pub fn expanded(path: &Path) -> PathBuf {
+    let beyond = path.strip_prefix("~").ok().zip(std::env::home_dir());
+    beyond.map_or_else(|| path.to_owned(), |(rest, user)| user.join(rest))
+}
 
 /// Refuses to write to a path that a caller named where that is, or leads through links to, a file that is kept in `home`
 /// or in the store that its links lead to.
@@ -54,6 +61,17 @@ mod tests {
                 assert!(error.to_string().contains(&path.display().to_string()), "{error}");
                 true
             }
+        }
+    }
+
+    #[test]
+    fn a_tilde_is_the_users_home_folder_and_only_in_front() {
+        let user = std::env::home_dir().unwrap();
+        for (given, meant) in [("~", user.clone()), ("~/x", user.join("x")), ("~/a/../b", user.join("a/../b"))] {
+            assert_eq!(expanded(Path::new(given)), meant, "{given}");
+        }
+        for given in ["x", "./~/x", "/~/x", "~other/x", ""] {
+            assert_eq!(expanded(Path::new(given)), Path::new(given), "{given}");
         }
     }
 

@@ -4,7 +4,7 @@
 //! - **candle**: open time (UTC), open, high, low, close, volume of one closed interval.
 //! - **signal**: BUY, SELL or HOLD of a symbol at a time, with entry price, stop loss, take profit, confidence 0–100.
 //! - **outcome**: what became of a signal: `ACTIVE`, `TOOK_PROFIT`, `STOPPED_OUT`, and at expiry or by hand `SUCCESS`
-//!   or `FAILURE` by the sign of its profit.
+//!   or `FAILURE` by the sign of its profit; `UNKNOWN` where it ended while no prices are known.
 //! - **triple barrier**: take profit, stop loss, expiry: whichever is touched first closes the signal.
 //! - **label**: what a BUY, and what a SELL, at a bar would have come to, by the same triple barrier.
 //! - **champion**, **challenger**: the model in service, the newly trained one.
@@ -67,7 +67,7 @@ pub mod market {
     pub use pages::{PAGE_TIME, all_pages};
     pub use signalloop_core::market::*;
     pub use simulator::{Fault, Simulator, SimulatorOptions};
-    pub use source::{Begin, CandleFuture, CandleSource, Fetched, Found, check_given, update};
+    pub use source::{Begin, CandleFuture, CandleSource, Fetched, Found, Listing, ListingFuture, check_given, update};
 }
 
 pub mod model {

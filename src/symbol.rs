@@ -11,8 +11,12 @@ use std::fmt::{self, Write};
 pub struct Symbol(Box<str>);
 
 impl Symbol {
-    /// The longest symbol accepted, in characters, separators not counted.
-    pub const MAX_CHARS: usize = 32;
+    /// The longest symbol accepted, in characters, separators not counted: an address on a chain has 42 to 66.
+    pub const MAX_CHARS: usize = 128;
+    /// The longest symbol accepted, in bytes of a file's name ([`Market::file_stem`]), which has 255 with all that is added.
+    const MAX_FILE_BYTES: usize = 200;
+    /// What a symbol may be, phrased for an error.
+    pub const ALLOWED: &str = "must be a pair of letters and digits such as BTCUSDT or BTC/USDT, of at most 128 characters, fewer where they are not ASCII";
 
     /// Normalises `text`: the separators `/`, `-` and `_` go, letters become upper case. A colon or a full stop between
     /// letters or digits stays (`BTC/USDT:USDT`, `BRK.B`); anything else is refused.
@@ -22,12 +26,9 @@ impl Symbol {
         let chars = name.chars().count();
         let parts_are_plain =
             name.split([':', '.']).all(|part| !part.is_empty() && part.chars().all(char::is_alphanumeric));
-        if chars > Self::MAX_CHARS || !parts_are_plain || text.contains("..") {
-            return Err(Error::argument(
-                "symbol",
-                "must be a pair of letters and digits such as BTCUSDT or BTC/USDT",
-                format!("{text:?}"),
-            ));
+        let file_bytes = || name.bytes().map(|byte| if byte.is_ascii_alphanumeric() { 1 } else { 3 }).sum::<usize>();
+        if chars > Self::MAX_CHARS || !parts_are_plain || text.contains("..") || file_bytes() > Self::MAX_FILE_BYTES {
+            return Err(Error::argument("symbol", Self::ALLOWED, format!("{text:?}")));
         }
         Ok(Self(name.into()))
     }
@@ -259,7 +260,9 @@ mod tests {
             "/",
             "..",
             "<script>",
-            &"A".repeat(33),
+            &"A".repeat(129),
+            &"a.b:".repeat(26),
+            &"币".repeat(23),
         ];
         for text in bad {
             assert_eq!(Symbol::parse(text).unwrap_err().code(), "ERR_INVALID_ARGUMENT", "{text:?}");
@@ -297,6 +300,19 @@ mod tests {
         ] {
             assert_eq!(Market::from_file_stem(stem), None, "{stem}");
         }
+    }
+
+    #[test]
+    fn the_longest_symbols_have_files() {
+        let address = "0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48";
+        let pair = format!("{address}/{address}");
+        for text in ["A".repeat(128), "币".repeat(22), pair, format!("{}:USDT", "a.".repeat(40) + "b")] {
+            let market = Market::parse(&text, "15m").unwrap();
+            let stem = market.file_stem();
+            assert!(stem.len() <= 204, "{stem}");
+            assert_eq!(Market::from_file_stem(&stem), Some(market));
+        }
+        assert_eq!(Symbol::given(address).unwrap().as_str(), address.to_uppercase());
     }
 
     #[test]

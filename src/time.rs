@@ -9,6 +9,7 @@ pub use zone::Tz;
 use chrono::{DateTime, Datelike, MappedLocalTime, NaiveDateTime, SecondsFormat, TimeZone, Timelike, Utc};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 /// An hour, in milliseconds.
 pub const HOUR_MS: i64 = 3_600_000;
@@ -18,10 +19,33 @@ pub const DAY_MS: i64 = 24 * HOUR_MS;
 pub const MIN_MILLIS: i64 = 100_000_000_000;
 /// The largest time accepted, the end of the year 9999.
 pub const MAX_MILLIS: i64 = 253_402_300_799_999;
+/// How far what has happened may lie ahead of this machine's clock: as far as clocks differ.
+pub const CLOCK_TOLERANCE_MS: i64 = 60_000;
+/// What a time may be, phrased for an error.
+pub const EXPECTED: &str = "must be a Date, an ISO 8601 string such as 2024-03-04T09:30Z, or epoch milliseconds";
 
 /// The system clock's time.
 pub fn now_ms() -> i64 {
     Utc::now().timestamp_millis()
+}
+
+/// The latest that it may be: what the system clock shows, or would show if it had never been set back while this process ran.
+fn latest_ms() -> i64 {
+    /// How far the system clock was ahead of the one that nobody sets, at most.
+    static LEAD: AtomicI64 = AtomicI64::new(i64::MIN);
+    latest_of(&LEAD, now_ms(), elapsed())
+}
+
+fn latest_of(lead: &AtomicI64, now_ms: i64, elapsed: Duration) -> i64 {
+    let elapsed_ms = i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX);
+    let own = now_ms.saturating_sub(elapsed_ms);
+    lead.fetch_max(own, Ordering::Relaxed).max(own).saturating_add(elapsed_ms)
+}
+
+/// A time that was written down earlier, as it can be believed now. A clock is set back by minutes or hours, and catches up; one
+/// that was a day ahead or more had been wrong, and what was dated by it was now at the latest.
+pub fn believed(at_ms: i64, now_ms: i64) -> i64 {
+    if at_ms > now_ms + DAY_MS { now_ms } else { at_ms }
 }
 
 /// What time it is: the system's, or one that is set by hand, for demonstrations and tests. Copies share it.
@@ -45,6 +69,15 @@ impl Clock {
         match self {
             Self::System => now_ms(),
             Self::Standing(at) => at.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The latest that it may be, for judging whether a time lies in the future: a clock that was set back while this process
+    /// ran says nothing against a time that it has shown, or would have shown, before.
+    pub fn latest_ms(&self) -> i64 {
+        match self {
+            Self::System => latest_ms(),
+            Self::Standing(_) => self.now_ms(),
         }
     }
 
@@ -94,11 +127,7 @@ pub fn parse_time(text: &str, zone: Tz) -> Option<i64> {
         return Some(ms).filter(|ms| (MIN_MILLIS..=MAX_MILLIS).contains(ms));
     }
     let text = text.trim();
-    let absolute = DateTime::parse_from_rfc3339(text)
-        .or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%#z"))
-        .or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f%#z"))
-        .map(|t| t.timestamp_millis());
-    let ms = absolute.ok().or_else(|| parse_naive(text, zone))?;
+    let ms = parse_absolute(text).or_else(|| parse_naive(text, zone))?;
     (MIN_MILLIS..=MAX_MILLIS).contains(&ms).then_some(ms)
 }
 
@@ -116,8 +145,19 @@ fn parse_own(text: &[u8]) -> Option<i64> {
     Some(time.and_utc().timestamp_millis())
 }
 
+/// A date and a time of day, with a `T` or a space between them, with seconds or without.
+const FORMS: [&str; 4] = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"];
+
+/// One of [`FORMS`] with `Z` or an offset: `+02:00`, `+0200`, `+02`.
+fn parse_absolute(text: &str) -> Option<i64> {
+    let time = DateTime::parse_from_rfc3339(text).ok();
+    let time =
+        time.or_else(|| FORMS.iter().find_map(|form| DateTime::parse_from_str(text, &format!("{form}%#z")).ok()))?;
+    Some(time.timestamp_millis())
+}
+
 fn parse_naive(text: &str, zone: Tz) -> Option<i64> {
-    let naive = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"]
+    let naive = FORMS
         .iter()
         .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())
         .or_else(|| chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0))?;
@@ -146,10 +186,36 @@ mod tests {
         for ms in [MIN_MILLIS, utc + 7, 1_709_164_799_999, MAX_MILLIS] {
             assert_eq!(parse_time(&format_iso(ms), berlin()), Some(ms));
         }
-        for text in
-            ["2025-09-13 12:00:00", "2025-09-13T15:00:00+03:00", "2025-09-13 15:00:00+03:00", "2025-09-13T12:00"]
-        {
+        for text in ["2025-09-13 12:00:00", "2025-09-13T12:00", "2025-09-13 12:00", "2025-09-13T12:00:00.000000"] {
             assert_eq!(parse_time(text, Tz::UTC), Some(utc), "{text}");
+        }
+        for text in [
+            "2025-09-13T15:00:00+03:00",
+            "2025-09-13 15:00:00+03:00",
+            "2025-09-13T15:00:00+0300",
+            "2025-09-13 15:00+03",
+            "2025-09-13T12:00Z",
+            "2025-09-13 12:00Z",
+            "2025-09-13 12:00:00 Z",
+            "2025-09-13t12:00:00z",
+            "2025-09-13T12:00+00:00",
+            "2025-09-13T12:00+0000",
+            "2025-09-13T12:00-0000",
+            "2025-09-13T08:30-03:30",
+            "2025-09-13 12:00:00.000000 +0000",
+        ] {
+            // They say their zone.
+            assert_eq!(parse_time(text, berlin()), Some(utc), "{text}");
+        }
+        for (digits, ms) in [("1", 100), ("12", 120), ("123", 123), ("1239", 123), ("123456", 123), ("123456789", 123)]
+        {
+            for zone in ["", "Z", "+00:00", "+0000"] {
+                assert_eq!(
+                    parse_time(&format!("2025-09-13T12:00:00.{digits}{zone}"), Tz::UTC),
+                    Some(utc + ms),
+                    "{digits}"
+                );
+            }
         }
         assert_eq!(parse_time("2025-09-13 14:00:00.000000", berlin()), Some(utc));
     }
@@ -170,8 +236,34 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_is_set_back_makes_nothing_future_that_was_not() {
+        let (lead, after) = (AtomicI64::new(i64::MIN), Duration::from_secs);
+        assert_eq!(latest_of(&lead, 1_700_000_000_000, after(50)), 1_700_000_000_000);
+        // Five minutes back, ten seconds later; then right again, and then a minute ahead.
+        assert_eq!(latest_of(&lead, 1_699_999_710_000, after(60)), 1_700_000_010_000);
+        assert_eq!(latest_of(&lead, 1_700_000_020_000, after(70)), 1_700_000_020_000);
+        assert_eq!(latest_of(&lead, 1_700_000_090_000, after(80)), 1_700_000_090_000);
+    }
+
+    #[test]
     fn nonsense_is_not_a_time() {
-        for text in ["", "yesterday", "Invalid Date", "1970-01-01T00:00:00Z", "2025-13-01"] {
+        for text in [
+            "",
+            "yesterday",
+            "Invalid Date",
+            "1970-01-01T00:00:00Z",
+            "2025-13-01",
+            "2025-09-13Z",
+            "2025-09-13T25:00Z",
+            "2025-09-13T12:00+25:00",
+            "2025-09-13T12:00 Mars",
+            // The basic form, a week, a day of the year, an hour alone.
+            "20250913T120000Z",
+            "20250913",
+            "2025-W37-6",
+            "2025-256",
+            "2025-09-13T12Z",
+        ] {
             assert_eq!(parse_time(text, Tz::UTC), None, "{text}");
         }
     }

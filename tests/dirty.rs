@@ -21,7 +21,7 @@ fn ms(text: &str) -> i64 {
 fn prices(n: i64) -> [f64; 5] {
     let at = |n: i64| 100.0 + (n * 7 % 13) as f64;
     let (open, close) = (at(n), at(n + 1));
-    [open, open.max(close) + 1.0, open.min(close) - 1.0, close, 5.0]
+    [open, open.max(close) + 1.0, open.min(close) - 1.0, close, 5.0 + (n % 2) as f64]
 }
 
 fn row(prices: [f64; 5]) -> String {

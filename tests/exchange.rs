@@ -245,11 +245,97 @@ async fn the_simulator_speaks_binances_protocol() {
         ("ticker/price?symbols=[%22BTCUSDT%22,%22NOPE%22]", -1121),
         ("ticker/price?symbols=BTCUSDT", -1100),
         ("ticker/price?symbol=BTCUSDT&symbols=[]", -1128),
+        ("ticker/24hr?symbol=NOPE", -1121),
+        ("ticker/24hr?symbol=BTCUSDT&type=LONG", -1139),
+        ("exchangeInfo?symbol=NOPE", -1121),
+        ("exchangeInfo?symbols=[%22BTCUSDT%22,%22NOPE%22]", -1121),
+        ("exchangeInfo?symbol=BTCUSDT&symbolStatus=TRADING", -1128),
     ];
     for (path, code) in refusals {
         let (status, answer) = get(&simulator, path).await;
         assert_eq!((status, answer["code"].as_i64()), (400, Some(code)), "{path}");
     }
+}
+
+/// The number that a field holds as text.
+fn number(value: &Value) -> f64 {
+    value.as_str().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn the_last_day_is_told_in_binances_shape() {
+    let now = START + 3 * DAY + 90_000;
+    let simulator = simulator(&["BTCUSDT", "ETHUSDT"], now);
+    let (_, day) = get(&simulator, "ticker/24hr?symbol=BTCUSDT").await;
+    let hours = simulator.candles(&market("BTCUSDT", "1m"), now - 30_000 - DAY, now).unwrap();
+    assert_eq!(hours.len(), 24 * 60);
+    let highest = hours.iter().map(|candle| candle.high).fold(0.0, f64::max);
+    let lowest = hours.iter().map(|candle| candle.low).fold(f64::MAX, f64::min);
+    let (open, last) = (hours[0].open, hours[hours.len() - 1].close);
+    let expected = [("openPrice", open), ("lastPrice", last), ("highPrice", highest), ("lowPrice", lowest)];
+    for (field, expected) in expected {
+        assert_eq!(number(&day[field]), expected, "{field}");
+    }
+    assert!((number(&day["priceChange"]) - (last - open)).abs() < 1e-6, "{day}");
+    assert!((number(&day["priceChangePercent"]) - 100.0 * (last - open) / open).abs() < 1e-3, "{day}");
+    assert_eq!((day["openTime"].as_i64(), day["closeTime"].as_i64()), (Some(now - DAY), Some(now)));
+    assert_eq!(day["lastId"].as_i64().unwrap() - day["firstId"].as_i64().unwrap() + 1, day["count"].as_i64().unwrap());
+    assert_eq!(day.as_object().unwrap().len(), 21);
+
+    let (_, all) = get(&simulator, "ticker/24hr").await;
+    assert_eq!((all.as_array().unwrap().len(), &all[0]), (2, &day));
+    let (_, short) = get(&simulator, "ticker/24hr?symbols=[%22BTCUSDT%22]&type=MINI").await;
+    assert_eq!((short[0].as_object().unwrap().len(), &short[0]["volume"]), (12, &day["volume"]));
+
+    simulator.fail_next(Fault::ReusedTicker);
+    let (_, reused) = get(&simulator, "ticker/24hr?symbol=BTCUSDT").await;
+    assert!((number(&reused["lastPrice"]) / last - 1000.0).abs() < 1e-6);
+    simulator.fail_next(Fault::RateLimited { retry_after_s: 1 });
+    assert_eq!(get(&simulator, "ticker/24hr").await.0, 429);
+    simulator.fail_next(Fault::Status(418));
+    let url = format!("{}/api/v3/exchangeInfo", simulator.url());
+    assert_eq!(reqwest::Client::builder().no_proxy().build().unwrap().get(url).send().await.unwrap().status(), 418);
+}
+
+#[tokio::test]
+async fn a_delisted_symbol_keeps_its_old_candles_and_its_last_price() {
+    let (now, ended) = (START + 100 * DAY, START + 40 * DAY + 30 * 60_000);
+    let options = SimulatorOptions {
+        clock: Clock::standing(now),
+        delisted: vec![(Symbol::parse("MATICUSDT").unwrap(), ended)],
+        ..Default::default()
+    };
+    let simulator = Simulator::start(options).unwrap();
+    let matic = market("MATICUSDT", "1h");
+    let (_, rows) = get(&simulator, "klines?symbol=MATICUSDT&interval=1h&limit=3").await;
+    assert_eq!((rows.as_array().unwrap().len(), rows[2][0].as_i64()), (3, Some(ended - 30 * 60_000)));
+    let since = format!("klines?symbol=MATICUSDT&interval=1h&startTime={}", ended + 1);
+    assert_eq!(get(&simulator, &since).await, (200, json!([])));
+    let last = simulator.candles(&matic, START, now).unwrap().pop().unwrap();
+    assert_eq!(last.open_ms, ended - 30 * 60_000);
+    let (_, price) = get(&simulator, "ticker/price?symbol=MATICUSDT").await;
+    assert_eq!(number(&price["price"]), last.close, "frozen");
+
+    let (_, info) = get(&simulator, "exchangeInfo").await;
+    let statuses: Vec<_> =
+        info["symbols"].as_array().unwrap().iter().map(|one| (&one["symbol"], &one["status"])).collect();
+    assert_eq!(statuses, [(&json!("BTCUSDT"), &json!("TRADING")), (&json!("MATICUSDT"), &json!("BREAK"))]);
+    let (_, info) = get(&simulator, "exchangeInfo?symbol=MATICUSDT").await;
+    assert_eq!((info["symbols"].as_array().unwrap().len(), &info["symbols"][0]["status"]), (1, &json!("BREAK")));
+    let (_, info) = get(&simulator, "exchangeInfo?symbolStatus=BREAK").await;
+    assert_eq!(info["symbols"].as_array().unwrap().len(), 1);
+    let (_, day) = get(&simulator, "ticker/24hr?symbol=MATICUSDT").await;
+    assert_eq!((number(&day["lastPrice"]), number(&day["volume"]), number(&day["openPrice"])), (last.close, 0.0, 0.0));
+    assert_eq!((day["count"].as_i64(), day["firstId"].as_i64()), (Some(0), Some(-1)));
+
+    // A symbol may also be delisted while the market goes on.
+    let btc = Symbol::parse("BTCUSDT").unwrap();
+    simulator.delist(&btc, now + DAY).unwrap();
+    assert_eq!(get(&simulator, "exchangeInfo?symbol=BTCUSDT").await.1["symbols"][0]["status"], "TRADING");
+    simulator.clock().set(now + 2 * DAY);
+    assert_eq!(get(&simulator, "exchangeInfo?symbol=BTCUSDT").await.1["symbols"][0]["status"], "BREAK");
+    assert_eq!(simulator.candles(&market("BTCUSDT", "1h"), now, now + 2 * DAY).unwrap().len(), 24);
+    assert!(simulator.delist(&Symbol::parse("NOPEUSDT").unwrap(), now).is_err());
 }
 
 #[test]
@@ -342,6 +428,52 @@ async fn one_refusal_holds_up_all_symbols() {
         assert!(error.contains("limits how often it is asked") && error.contains("asks to wait"), "{error}");
     }
     assert_eq!(simulator.request_count(), 1, "who goes on asking is banned for longer");
+}
+
+/// HTTP 418 without `Retry-After`: until when is in its words.
+#[tokio::test]
+async fn a_ban_is_obeyed_as_long_as_its_words_say() {
+    let simulator = simulator(&["BTCUSDT"], START + DAY);
+    let (exchange, btc) = (client(&simulator), Symbol::parse("BTCUSDT").unwrap());
+    simulator.fail_next(Fault::BannedUntil { after_s: 600 });
+    for _ in 0..50 {
+        let error = exchange.price(&btc).await.unwrap_err().to_string();
+        assert!(error.contains("asks to wait") && !error.contains("wait 0 s"), "{error}");
+    }
+    assert_eq!(simulator.request_count(), 1, "who goes on asking is banned for longer");
+    // A short one is waited for.
+    let simulator = self::simulator(&["BTCUSDT"], START + DAY);
+    simulator.fail_next(Fault::BannedUntil { after_s: 3 });
+    let started = Instant::now();
+    client(&simulator).price(&btc).await.unwrap();
+    // The host's clock tells whole seconds.
+    assert!(started.elapsed() >= Duration::from_secs(2) && simulator.request_count() == 2, "{:?}", started.elapsed());
+}
+
+/// What has had no candles for long is told, by the exchange's word where it gives one.
+#[tokio::test]
+async fn a_market_that_is_not_traded_any_more_is_told() {
+    let (home, btc) = (tempfile::tempdir().unwrap(), market("BTCUSDT", "1h"));
+    let simulator = simulator(&["BTCUSDT", "ETHUSDT"], START + 10 * DAY);
+    let exchange = client(&simulator);
+    let told = async |days: i64| {
+        let found = update(&exchange, home.path(), &btc, Begin::Days(10), START + days * DAY).await.unwrap().findings;
+        found.list().into_iter().find(|finding| finding.cause == Cause::Delisted).map(|finding| finding.example)
+    };
+    assert_eq!(told(10).await, None);
+    assert_eq!(exchange.halted(std::slice::from_ref(&btc.symbol)).await.unwrap(), []);
+    simulator.delist(&btc.symbol, START + 10 * DAY).unwrap();
+    simulator.clock().set(START + 11 * DAY);
+    assert_eq!(told(11).await, None, "a day may be an outage");
+    simulator.clock().set(START + 70 * DAY);
+    let example = told(70).await.unwrap();
+    for part in ["its status is BREAK", "no candle since 2025-", "remove BTCUSDT"] {
+        assert!(example.contains(part), "{part}: {example}");
+    }
+    let both = [btc.symbol.clone(), Symbol::parse("ETHUSDT").unwrap()];
+    assert_eq!(exchange.halted(&both).await.unwrap(), [(btc.symbol.clone(), "BREAK".to_owned())]);
+    let unknown = exchange.candles(&market("NONEUSDT", "1h"), START, START + DAY).await.unwrap_err().to_string();
+    assert!(unknown.contains("misspelt or not traded any more"), "{unknown}");
 }
 
 #[tokio::test]

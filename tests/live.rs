@@ -73,8 +73,8 @@ async fn live(core: &SignalLoop, clock: &Clock, version: u64, count: usize, nth:
         let key = if n % 2 == 0 { "mlPrediction" } else { "ml_prediction" };
         let promised = json!({ "signal": "BUY", "confidence": 50.0, "modelVersion": version });
         store.record(signal(json!({ "id": id, "timestamp": now, key: promised }))).await.unwrap();
-        let outcome = if n % nth == 0 { Outcome::Success } else { Outcome::Failure };
-        assert!(store.close_signal(&id, outcome, None, None, now + 1).await.unwrap());
+        let (outcome, profit) = if n % nth == 0 { (Outcome::Success, 1.0) } else { (Outcome::Failure, -1.0) };
+        assert!(store.close_signal(&id, outcome, None, Some(profit), now + 1).await.unwrap());
     }
 }
 

@@ -7,12 +7,12 @@ use common::{child, child_part};
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 use signalloop::cancel::Cancel;
-use signalloop::engine::{Event, EventListener, Options, Risk, SignalLoop, Told, TrainRequest};
+use signalloop::engine::{Event, EventListener, Options, Phase, Risk, SignalLoop, Told, TrainProgress, TrainRequest};
 use signalloop::error::Error;
-use signalloop::market::{Candle, CandleFuture, CandleSource};
+use signalloop::market::{Candle, CandleFuture, CandleSource, Listing, ListingFuture, Reading};
 use signalloop::scheduler::{Outcome, Task};
 use signalloop::symbol::Market;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -28,6 +28,8 @@ struct Script {
     hangs: Mutex<bool>,
     /// Symbols that fail, and how often still.
     fails: Mutex<BTreeMap<String, usize>>,
+    /// Symbols whose trade has ended, and which have no new candles.
+    delisted: Mutex<BTreeSet<String>>,
     /// Where to note begin and end of each request, and how long it takes.
     notes: Option<(PathBuf, Duration)>,
 }
@@ -57,7 +59,7 @@ impl CandleSource for Script {
                 *left -= 1;
                 return Err(signalloop::error::Error::Exchange(format!("{market}: not now")));
             }
-            if self.notes.is_some() {
+            if self.notes.is_some() || self.delisted.lock().contains(market.symbol.as_str()) {
                 // Without candles the next run asks again.
                 return Ok(Vec::new().into());
             }
@@ -73,6 +75,14 @@ impl CandleSource for Script {
             };
             Ok(opens.map(candle).collect::<Vec<_>>().into())
         })
+    }
+
+    fn listing<'a>(&'a self, market: &'a Market) -> ListingFuture<'a> {
+        let delisted = self.delisted.lock().contains(market.symbol.as_str());
+        Box::pin(std::future::ready(match delisted {
+            true => Listing::Not("its trade has ended".to_owned()),
+            false => Listing::Traded,
+        }))
     }
 }
 
@@ -95,7 +105,8 @@ fn open(home: &Path, script: &Arc<Script>) -> (Arc<SignalLoop>, Heard) {
     let source: Arc<dyn CandleSource> = script.clone();
     let options = Options { home: Some(home.to_owned()), source: Some(source), ..Options::default() };
     let core = Arc::new(SignalLoop::open(options).unwrap());
-    core.configure(map(json!({ "symbols": ["BTCUSDT", "ETHUSDT"], "timeframes": ["1h"], "history_days": 5 }))).unwrap();
+    core.configure(map(json!({ "symbols": ["BTCUSDT", "ETHUSDT"], "timeframes": ["1h"], "history_days": 60 })))
+        .unwrap();
     let heard = Heard::default();
     core.events().subscribe(Box::new(heard.clone()));
     (core, heard)
@@ -156,6 +167,97 @@ async fn what_failed_is_tried_again_and_only_that() {
     assert_eq!(attempts, [1, 2, 3]);
     core.close().await;
     assert!(!core.scheduler_status().unwrap().running, "closing the loop stops its scheduler");
+}
+
+/// As Binance has it: a symbol that it ended the trade in stays known, and has no new candles.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delisted_symbol_is_left_out_and_its_candles_stay() {
+    let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(Script::default()));
+    let (core, heard) = open(home.path(), &script);
+    core.configure(map(json!({ "trees": 10, "symbols": ["BTCUSDT", "ETHUSDT", "SOLUSDT"] }))).unwrap();
+    script.delisted.lock().extend(["ETHUSDT", "SOLUSDT"].map(str::to_owned));
+    // Of one there are candles of before, of the other none.
+    let path = home.path().join("data/ethusdt_1h.csv");
+    let row = |hour: i64| format!("{},100,101,99,100,{}\n", (1_750_000_000_000 / HOUR + hour) * HOUR, 1 + hour % 7);
+    let rows: String = (0..500).map(row).collect();
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, format!("timestamp,open,high,low,close,volume\n{rows}")).unwrap();
+    let stored = || {
+        let timeframe = Market::parse("ETHUSDT", "1h").unwrap().timeframe;
+        core.check_candles(&path, timeframe, &Reading::default()).checked.unwrap().candles
+    };
+    let advice = [
+        (Task::Fetch, 2, "; SOLUSDT is not traded at the exchange: remove it from the `symbols` given to configure()"),
+        (
+            Task::Retrain,
+            1,
+            "; ETHUSDT, SOLUSDT are not traded at the exchange: remove them from the `symbols` given to configure()",
+        ),
+    ];
+    for (task, done, advice) in advice {
+        let run = core.run_once(task).await.unwrap();
+        assert_eq!((run.outcome, run.done, run.failed.len()), (Outcome::Finished, done, 3 - done), "{run:?}");
+        assert!(run.message.ends_with(advice), "{run:?}");
+        assert!(run.failed.iter().all(|one| one.not_traded && one.cause.code == "ERR_EXCHANGE"), "{run:?}");
+        assert!(run.failed[0].cause.message.contains("USDT 1h: its trade has ended"), "{run:?}");
+    }
+    assert_eq!(stored(), 500);
+    assert!(!heard.0.lock().iter().any(|event| matches!(event, Event::TaskFailed { .. })));
+    // What fails otherwise is tried again, and that alone.
+    script.fails.lock().insert("BTCUSDT".to_owned(), 1);
+    std::fs::remove_file(home.path().join("data/btcusdt_1h.csv")).unwrap();
+    let run = core.run_once(Task::Fetch).await.unwrap();
+    assert_eq!((run.outcome, run.done), (Outcome::Failed, 1));
+    let record = core.scheduler_status().unwrap().tasks.into_iter().find(|one| one.task == Task::Fetch).unwrap().record;
+    assert_eq!(record.remaining.iter().map(Market::to_string).collect::<Vec<_>>(), ["BTCUSDT 1h"]);
+    core.close().await;
+}
+
+/// Each market waits at its first step until as many are under way as there shall be, and is then looked at whether there are more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_many_trainings_at_once_as_are_configured() {
+    for (parallel, threads, expected) in [(json!(3), 1, 3), (json!(false), 2, 1), (json!(true), 2, 2), (json!(1), 2, 1)]
+    {
+        let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(Script::default()));
+        let source: Arc<dyn CandleSource> = script.clone();
+        let options = Options {
+            home: Some(home.path().to_owned()),
+            source: Some(source),
+            threads: Some(threads),
+            ..Options::default()
+        };
+        let core = Arc::new(SignalLoop::open(options).unwrap());
+        let symbols: Vec<String> = (0..6).map(|n| format!("COIN{n}USDT")).collect();
+        core.configure(map(
+            json!({ "symbols": symbols, "timeframes": ["1h"], "trees": 10, "parallel_training": parallel }),
+        ))
+        .unwrap();
+        let at_once = Arc::new(Mutex::new((BTreeSet::new(), 0, 0)));
+        let seen = at_once.clone();
+        let results = core.train(TrainRequest::default(), Cancel::default(), move |news: TrainProgress| {
+            let under_way = |seen: &Mutex<(BTreeSet<Market>, usize, usize)>| seen.lock().0.len();
+            if news.phase == Phase::Done || news.phase == Phase::Failed {
+                let mut seen = seen.lock();
+                seen.0.remove(&news.market);
+                seen.2 += 1;
+                return;
+            }
+            if news.phase != Phase::Train || !seen.lock().0.insert(news.market) {
+                return;
+            }
+            let begin = Instant::now();
+            // The last markets find no company.
+            while under_way(&seen) < expected && seen.lock().2 == 0 && begin.elapsed() < Duration::from_secs(10) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            std::thread::sleep(Duration::from_millis(30));
+            let mut seen = seen.lock();
+            seen.1 = seen.1.max(seen.0.len());
+        });
+        assert_eq!(results.await.unwrap().succeeded(), 6);
+        assert_eq!(at_once.lock().1, expected, "{parallel}");
+        core.close().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -246,8 +348,13 @@ async fn one_of_two_loops_leads_and_starting_again_changes_nothing() {
         || second.scheduler_status().unwrap().standing_by.unwrap_or_default().contains("leader.lock is held by");
     until("the other to stand by", waits).await;
     assert!(!second.scheduler_status().unwrap().leader);
+    for core in [&first, &second] {
+        let led_by = core.scheduler_status().unwrap().led_by.unwrap();
+        assert_eq!((led_by.process, led_by.since.is_some()), (std::process::id(), true), "{led_by:?}");
+    }
     first.stop_scheduler().await;
     until("the other to lead", || second.scheduler_status().unwrap().leader).await;
+    assert!(first.scheduler_status().unwrap().led_by.is_some());
 
     // A lock file that was deleted locks nobody out: its holder takes the new one, or stands by.
     std::fs::remove_file(home.path().join("scheduler/leader.lock")).unwrap();
@@ -255,6 +362,10 @@ async fn one_of_two_loops_leads_and_starting_again_changes_nothing() {
     let leaders = || [&first, &second].into_iter().filter(|core| core.scheduler_status().unwrap().leader).count();
     tokio::time::sleep(Duration::from_millis(1500)).await;
     until("one leader", || leaders() == 1).await;
+    assert!(first.scheduler_status().unwrap().led_by.is_some());
+    first.stop_scheduler().await;
+    second.stop_scheduler().await;
+    assert_eq!(first.scheduler_status().unwrap().led_by, None);
     first.close().await;
     second.close().await;
 }
@@ -356,7 +467,7 @@ async fn stopping_ends_what_was_run_by_hand_and_waits_for_it() {
 async fn changed_files_come_into_force_while_it_runs() {
     let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(Script::default()));
     let write = |name: &str, value: Value| std::fs::write(home.path().join(name), value.to_string()).unwrap();
-    write("training_config.json", json!({ "symbols": ["BTCUSDT"], "timeframes": ["1h"], "history_days": 5 }));
+    write("training_config.json", json!({ "symbols": ["BTCUSDT"], "timeframes": ["1h"], "history_days": 60 }));
     let seldom = json!({ "interval_hours": 5 });
     let off = json!({ "enabled": false });
     let rules = |fetch: &Value| json!({ "watch": off, "retrain": off, "update": off, "evaluate": off, "fetch": fetch });
@@ -373,7 +484,7 @@ async fn changed_files_come_into_force_while_it_runs() {
     // Markets of the training configuration: at the next run. How often that is: at once.
     write(
         "training_config.json",
-        json!({ "symbols": ["BTCUSDT", "new/usdt"], "timeframes": ["1h", "4h"], "history_days": 5 }),
+        json!({ "symbols": ["BTCUSDT", "new/usdt"], "timeframes": ["1h", "4h"], "history_days": 60 }),
     );
     write("scheduler_config.json", rules(&json!({ "interval_seconds": 1 })));
     until("a new symbol and timeframe", || asked("NEWUSDT 4h")).await;
@@ -501,10 +612,16 @@ async fn a_killed_leader_is_replaced_within_seconds_and_never_joined() {
         slowest = slowest.max(killed.elapsed());
         children[place] = start(round + 2);
     }
+    let (looking, _) = open(home.path(), &Arc::default());
+    let led_by = || looking.scheduler_status().unwrap().led_by.map(|leader| leader.process);
+    let leader = notes(home.path()).last().unwrap().1;
+    until("who leads", || led_by() == Some(leader)).await;
     for child in &mut children {
         child.kill().unwrap();
         child.wait().unwrap();
     }
+    assert_eq!(led_by(), None, "what a killed leader left behind says nothing");
+    looking.close().await;
     assert!(slowest < Duration::from_secs(5), "a leader was replaced only after {slowest:?}");
     println!("the slowest take-over: {slowest:?}");
     // Who has begun ends before another begins; only the killed leave a beginning without an end.
@@ -551,17 +668,22 @@ async fn a_leader_that_is_stopped_for_a_while_stays_the_only_one() {
     until("the leader to go on", || notes(home.path()).len() > seen.len() + 3).await;
     assert!(notes(home.path()).iter().all(|(_, pid)| *pid == leader), "{:?}", notes(home.path()));
 
-    // One whose lock file is gone locks nobody out: another takes over, and the old one notices once it goes on.
-    send("-STOP", leader);
+    // One whose lock file is gone locks nobody out: another takes over, and the old one notices once it goes on. It is not stopped
+    // in the midst of a run, whose own locks it keeps, from before it notes the begin until after the end.
+    let held = |name: &str| std::fs::File::open(home.path().join("scheduler").join(name)).unwrap().try_lock().is_err();
+    loop {
+        send("-STOP", leader);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        if !held("fetch.lock") && !held("history.lock") {
+            break;
+        }
+        send("-CONT", leader);
+        tokio::time::sleep(Duration::from_millis(70)).await;
+    }
     let runs = |pid_is: &dyn Fn(u32) -> bool| notes(home.path()).iter().filter(|(_, pid)| pid_is(*pid)).count();
     std::fs::remove_file(home.path().join("scheduler/leader.lock")).unwrap();
-    // Not while it was stopped in the midst of a run, whose own locks it keeps: from before it notes the begin until after the end.
-    let held = |name: &str| std::fs::File::open(home.path().join("scheduler").join(name)).unwrap().try_lock().is_err();
-    if !held("fetch.lock") && !held("history.lock") {
-        until("another leader", || runs(&|pid| pid != leader) > 3).await;
-    }
-    send("-CONT", leader);
     until("another leader", || runs(&|pid| pid != leader) > 3).await;
+    send("-CONT", leader);
     tokio::time::sleep(Duration::from_millis(1500)).await;
     let old = runs(&|pid| pid == leader);
     tokio::time::sleep(Duration::from_millis(2500)).await;

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::postgres::{Schema, schema};
+use common::postgres::{self, Schema, schema};
 use common::proxy::{Mood, Proxy};
 use common::{child, child_part, object, within};
 use serde_json::{Map, Value, json};
@@ -253,6 +253,12 @@ async fn one_of_three_leads_while_leaders_stop_and_are_cut_off() {
             instances.iter().zip(0..).all(|(one, place)| place == leader || one.standing_by().contains("is held by"))
         })
         .await;
+        until("all know who leads", || {
+            let led_by = |one: &Instance| one.core.scheduler_status().unwrap().led_by;
+            let known = |one| led_by(one).is_some_and(|who| who.process == std::process::id() && who.since.is_some());
+            instances.iter().all(known)
+        })
+        .await;
         let (proxy, core) = (&proxies[leader], &instances[leader].core);
         match round % 3 {
             0 => core.stop_scheduler().await,
@@ -277,9 +283,12 @@ async fn one_of_three_leads_while_leaders_stop_and_are_cut_off() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
-    for instance in &instances {
+    for instance in &instances[1..] {
         instance.core.close().await;
     }
+    instances[0].core.stop_scheduler().await;
+    until("that nobody leads", || instances[0].core.scheduler_status().unwrap().led_by.is_none()).await;
+    instances[0].core.close().await;
     // Runs followed each other, and by the database's clock: no leader's own clock made one early.
     let whats: Vec<String> = notes(folder.path()).into_iter().map(|(what, ..)| what).collect();
     assert!(whats.len() > 8, "{whats:?}");
@@ -569,22 +578,98 @@ async fn the_rights_that_are_documented_are_enough() {
     let Some(schema) = schema("the_rights_that_are_documented_are_enough") else { return };
     let folder = tempfile::tempdir().unwrap();
     Setup::of(&schema.url, folder.path()).open().core.store().unwrap();
-    let name = schema.ask("SELECT current_schema()").remove(0);
-    let role = format!("{name}_app");
-    schema.ask(&format!("CREATE ROLE {role} LOGIN PASSWORD 'app'"));
-    // As they stand in the document.
-    let text = include_str!("../docs/postgres.md");
-    let grants = text.lines().filter(|line| line.starts_with("GRANT "));
-    let grants: Vec<String> =
-        grants.map(|line| line.replace("public", &name).replace("TO app;", &format!("TO {role};"))).collect();
-    assert!(grants.len() > 4, "{grants:?}");
-    schema.ask(&grants.join(" "));
-    let url = schema.url.replace("signalloop:of%2Fthe%3Atest%3F@", &format!("{role}:app@"));
-    let instance = Setup::of(&url, folder.path()).open();
+    let role = Role::of(&schema, "app");
+    let instance = Setup::of(&role.url, folder.path()).open();
     for task in [Task::Fetch, Task::Retrain, Task::Retrain] {
         assert_eq!(done(&instance.core.run_once(task).await.unwrap()), (Outcome::Finished, 1, 0), "{task}");
     }
     assert_eq!(instance.core.scheduler_history(9).unwrap().len(), 3);
     instance.core.close().await;
-    schema.ask(&format!("DROP OWNED BY {role}; DROP ROLE {role}"));
+}
+
+/// A leader that may not write, whose server takes no writes of its, or has no room for them, does not hold the others up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_leader_that_cannot_write_makes_way() {
+    let Some(schema) = schema("a_leader_that_cannot_write_makes_way") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    Setup::of(&schema.url, folder.path()).open().core.store().unwrap();
+    let roles = ["one", "two"].map(|name| Role::of(&schema, name));
+    let [one, two] = roles.each_ref().map(|role| Setup { empty: true, ..Setup::of(&role.url, folder.path()) }.open());
+    one.core.start_scheduler(fetching(1)).unwrap();
+    until("one leads", || one.leads()).await;
+    two.core.start_scheduler(fetching(1)).unwrap();
+    let fetched_by = |role: &str| {
+        let sql = format!("SELECT count(*) FROM signalloop_history WHERE written_by LIKE '%{role}%'");
+        schema.number(&sql)
+    };
+    until("something was fetched", || fetched_by("process") > 0).await;
+
+    schema.ask(&format!("REVOKE INSERT, UPDATE ON signalloop_tasks FROM {}", roles[0].name));
+    until("two takes over from one that lost a right", || two.leads()).await;
+    let so_far = fetched_by("process");
+    until("two goes on", || fetched_by("process") > so_far).await;
+    assert!(!one.leads());
+    let told = warnings(folder.path());
+    for said in ["the scheduler's lead is given up", "permission denied", "SQLSTATE 42501", "docs/postgres.md"] {
+        assert!(told.contains(said), "{said}: {told}");
+    }
+    until("one says why it stands by", || one.standing_by().contains("is held by")).await;
+    schema.ask(&format!("GRANT INSERT, UPDATE ON signalloop_tasks TO {}", roles[0].name));
+
+    schema.ask(&format!("ALTER ROLE {} SET default_transaction_read_only = on", roles[1].name));
+    roles[1].disconnect(&schema);
+    until("one takes over from one that may only read", || one.leads()).await;
+    until("two says so", || !two.standing_by().is_empty()).await;
+    let so_far = fetched_by("process");
+    until("one goes on", || fetched_by("process") > so_far).await;
+    schema.ask(&format!("ALTER ROLE {} RESET default_transaction_read_only", roles[1].name));
+    until("two is back", || two.standing_by().contains("is held by")).await;
+
+    schema.ask(&format!(
+        "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF current_user = '{}' THEN \
+         RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END IF; RETURN NEW; END $$; \
+         CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE ON signalloop_tasks FOR EACH ROW EXECUTE FUNCTION full_disk()",
+        roles[0].name
+    ));
+    until("two takes over from one without room", || two.leads()).await;
+    let told = warnings(folder.path());
+    assert!(told.contains("could not extend file (SQLSTATE 53100): make room on the server's disk"), "{told}");
+    assert_eq!(told.matches("lead is given up").count(), 2, "each once: {told}");
+    one.core.close().await;
+    two.core.close().await;
+}
+
+/// A role with what the document says that it needs, and no more; gone when dropped.
+struct Role {
+    name: String,
+    url: String,
+    owner: String,
+}
+
+impl Role {
+    fn of(schema: &Schema, name: &str) -> Self {
+        let place = schema.ask("SELECT current_schema()").remove(0);
+        let name = format!("{place}_{name}");
+        schema.ask(&format!("CREATE ROLE {name} LOGIN PASSWORD 'app'"));
+        // As they stand in the document.
+        let text = include_str!("../docs/postgres.md");
+        let grants = text.lines().filter(|line| line.starts_with("GRANT "));
+        let grants: Vec<String> =
+            grants.map(|line| line.replace("public", &place).replace("TO app;", &format!("TO {name};"))).collect();
+        assert!(grants.len() > 4, "{grants:?}");
+        schema.ask(&grants.join(" "));
+        let url = schema.url.replace("signalloop:of%2Fthe%3Atest%3F@", &format!("{name}:app@"));
+        Self { name, url, owner: schema.url.clone() }
+    }
+
+    /// Ends its connections: new ones go by its new settings.
+    fn disconnect(&self, schema: &Schema) {
+        schema.ask(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{}'", self.name));
+    }
+}
+
+impl Drop for Role {
+    fn drop(&mut self) {
+        postgres::ask(&self.owner, &format!("DROP OWNED BY {0}; DROP ROLE {0}", self.name));
+    }
 }

@@ -4,7 +4,7 @@
 mod common;
 
 use common::home::{Home, on_both};
-use common::{T0, buy, open, quick_home, signal};
+use common::{T0, buy, object, open, quick_home, signal};
 use serde_json::json;
 use signalloop::barrier::Outcome;
 use signalloop::features::FEATURES;
@@ -25,6 +25,7 @@ not json at all
 
 on_both!(
     an_old_file_is_taken_in_as_it_is,
+    what_contradicts_itself_is_told_by_its_line,
     a_log_of_this_store_is_taken_in_by_another,
     a_copy_there_and_back_loses_nothing,
     closed_signals_are_given_out_as_csv
@@ -55,6 +56,42 @@ async fn an_old_file_is_taken_in_as_it_is(home: Home) {
     assert_eq!(store.import(&folder.path().join("missing"), |_| ()).await.unwrap_err().code(), "ERR_IO");
 }
 
+async fn what_contradicts_itself_is_told_by_its_line(home: Home) {
+    let folder = quick_home();
+    let file = folder.path().join("other.jsonl");
+    let line = |id: &str, end: serde_json::Value| {
+        let mut line = json!({ "id": id, "pair": "BTC/USDT", "signalType": "BUY", "entryPrice": 100, "timestamp": T0 });
+        line.as_object_mut().unwrap().extend(object(end));
+        line.to_string()
+    };
+    let lines = [
+        line(
+            "fine",
+            json!({ "outcome": "STOPPED_OUT", "exitPrice": 98, "profitLossPercent": -2.1, "closedAt": T0 + 1 }),
+        ),
+        line("leverage", json!({ "outcome": "STOPPED_OUT", "exitPrice": 98, "profitLossPercent": -400 })),
+        line("ruin", json!({ "outcome": "STOPPED_OUT", "profit_loss_percent": -400 })),
+        line("early", json!({ "outcome": "SUCCESS", "exit_price": 101, "closed_at": T0 - 1 })),
+        line("half", json!({ "exitPrice": 98, "closedAt": T0 + 1 })),
+        line("two", json!({ "symbol": "ETHUSDT" })),
+        line("status", json!({ "status": "SUCCESS", "exitPrice": 101, "closedAt": T0 + 2 })),
+        line("silent", json!({ "outcome": "SUCCESS" })),
+        line("future", json!({ "outcome": "SUCCESS", "exitPrice": 101, "closedAt": "9998-01-01T00:00Z" })),
+    ];
+    std::fs::write(&file, lines.join("\n")).unwrap();
+    let store = home.open();
+    let report = store.import(&file, |_| ()).await.unwrap();
+    assert_eq!((report.lines, report.imported), (9, 3), "{report:?}");
+    let said = ["leverage", "leverage", "closedAt", "outcome", "`pair`", "future"];
+    assert_eq!(report.refused.iter().map(|refused| refused.line).collect::<Vec<_>>(), [2, 3, 4, 5, 6, 9]);
+    for (refused, said) in report.refused.iter().zip(said) {
+        assert!(refused.reason.contains(said), "{refused:?}");
+    }
+    let profit = |id: &str| store.get(id).unwrap().unwrap().closing.unwrap().profit_percent;
+    assert_eq!((profit("fine"), profit("silent")), (-2.1, 0.0));
+    assert!((profit("status") - 1.0).abs() < 1e-9);
+}
+
 async fn a_log_of_this_store_is_taken_in_by_another(two: Home) {
     let one = quick_home();
     let store = open(one.path());
@@ -73,7 +110,7 @@ async fn closed_signals_are_given_out_as_csv(home: Home) {
         .record(signal(json!({ "id": "a,\"1\"", "indicators": { "rsi": 71.5, "macd": { "line": -1 } } })))
         .await
         .unwrap();
-    store.record(signal(json!({ "id": "b", "indicators": { "adx": 20 } }))).await.unwrap();
+    store.record(signal(json!({ "id": "b", "indicators": { "adx": "20", "regime": "bull" } }))).await.unwrap();
     store.record(buy("open")).await.unwrap();
     store.close_signal("b", Outcome::Failure, Some(99.0), None, T0 + 2).await.unwrap();
     store.close_signal("a,\"1\"", Outcome::Success, None, Some(2.5), T0 + 3).await.unwrap();
@@ -84,12 +121,16 @@ async fn closed_signals_are_given_out_as_csv(home: Home) {
     let (names, empty): (Vec<_>, Vec<_>) = FEATURES.iter().map(|f| (format!(",feature_{}", f.name), ",")).unzip();
     let lines: Vec<&str> = text.lines().collect();
     let header = lines[0].strip_suffix(&names.concat()).unwrap();
-    assert!(header.ends_with("profit_loss_percent,closed_at,indicator_adx,indicator_macd.line,indicator_rsi"));
+    assert!(
+        header.ends_with(
+            "profit_loss_percent,closed_at,indicator_adx,indicator_macd.line,indicator_regime,indicator_rsi"
+        )
+    );
     let rows: Vec<&str> = lines[1..].iter().map(|line| line.strip_suffix(&empty.concat()).unwrap()).collect();
     assert!(rows[0].starts_with("b,BTCUSDT,1h,BUY,80"), "{text}");
-    assert!(rows[0].ends_with("FAILURE,99.0,-1.0,2023-11-14T22:13:20.002Z,20,,"), "{text}");
+    assert!(rows[0].ends_with("FAILURE,99.0,-1.0,2023-11-14T22:13:20.002Z,20,,bull,"), "{text}");
     assert!(rows[1].starts_with("\"a,\"\"1\"\"\",BTCUSDT"), "{text}");
-    assert!(rows[1].ends_with("SUCCESS,,2.5,2023-11-14T22:13:20.003Z,,-1,71.5"), "{text}");
+    assert!(rows[1].ends_with("SUCCESS,,2.5,2023-11-14T22:13:20.003Z,,-1,,71.5"), "{text}");
 }
 
 /// From a folder to the home of the test and on to another folder, begun twice.

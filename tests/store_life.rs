@@ -11,23 +11,30 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::json;
 use signalloop::barrier::Outcome;
-use signalloop::feedback::{StatsFilter, StoreOptions, Tick};
+use signalloop::feedback::{CloseRequest, FeedbackStore, IgnoredPrices, StatsFilter, StoreOptions, Tick};
 use signalloop::market::Candle;
-use signalloop::signal::Signal;
+use signalloop::signal::{Claim, Closing, Record, Signal};
 use signalloop::symbol::Symbol;
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 const HOUR: i64 = 3_600_000;
+
+static BTC: OnceLock<Symbol> = OnceLock::new();
 
 on_both!(
     a_signal_is_recorded_once,
     a_batch_tells_each_signal_its_own_result,
     the_first_closing_stands,
     a_closing_that_cannot_be_is_refused,
+    a_closing_has_its_own_time,
+    what_comes_with_its_end_is_recorded_closed,
     prices_close_what_they_hit_in_order_and_once,
     a_stale_price_closes_nothing,
+    a_price_of_now_is_never_stale,
     candles_close_by_their_high_and_low_and_make_up_for_missed_prices,
     figures_count_what_closed_in_the_period,
+    what_ended_unseen_is_neither_a_success_nor_a_failure,
     fifty_records_and_fifty_closings_at_once_are_all_there,
     after_closing_every_call_says_so,
     two_stores_in_one_place_see_each_other,
@@ -81,7 +88,10 @@ async fn a_closing_that_cannot_be_is_refused(home: Home) {
         (Outcome::Success, Some(0.0), None, T0),
         (Outcome::Success, Some(f64::NAN), None, T0),
         (Outcome::Success, None, Some(f64::INFINITY), T0),
-        (Outcome::Success, None, None, 12),
+        (Outcome::Success, None, Some(1.0), 12),
+        (Outcome::Success, None, None, T0),
+        (Outcome::Failure, None, None, T0),
+        (Outcome::StoppedOut, Some(98.0), Some(-400.0), T0),
     ];
     for (outcome, exit, profit, now) in cases {
         assert_eq!(
@@ -91,6 +101,66 @@ async fn a_closing_that_cannot_be_is_refused(home: Home) {
     }
     assert_eq!(store.on_price(&btc(), f64::NAN, T0).await.unwrap_err().code(), "ERR_INVALID_ARGUMENT");
     assert_eq!(store.open_signals(None).unwrap().len(), 1);
+}
+
+/// A take profit, at a time of its own.
+fn request(id: &str, closed_ms: i64) -> CloseRequest {
+    let claim = Claim { outcome: Outcome::TookProfit, exit_price: Some(110.5), profit_percent: None };
+    CloseRequest { id: id.to_owned(), claim, closed_ms: Some(closed_ms), now_ms: T0 + 365 * 24 * HOUR }
+}
+
+async fn a_closing_has_its_own_time(home: Home) {
+    let store = home.open();
+    store.record(buy("a")).await.unwrap();
+    for (closed_ms, said) in [
+        (T0 - 1, ["2023-11-14T22:13:19.999Z", "2023-11-14T22:13:20.000Z"]),
+        (T0 + 366 * 24 * HOUR, ["2024-11-14T22:13:20.000Z", "2024-11-13T22:13:20.000Z"]),
+    ] {
+        let error = store.close_by_hand(request("a", closed_ms)).await.unwrap_err();
+        let text = error.to_string();
+        assert!(error.code() == "ERR_INVALID_ARGUMENT" && text.contains("`closedAt`"), "{text}");
+        assert!(said.iter().all(|time| text.contains(time)), "{text}");
+    }
+    assert_eq!(store.open_signals(None).unwrap().len(), 1);
+    assert!(store.close_by_hand(request("a", T0 + HOUR)).await.unwrap());
+    assert!(!store.close_by_hand(request("a", T0 + HOUR)).await.unwrap());
+    for store in [&store, &home.open()] {
+        assert_eq!(store.get("a").unwrap().unwrap().closing.unwrap().closed_ms, T0 + HOUR);
+    }
+}
+
+async fn what_comes_with_its_end_is_recorded_closed(home: Home) {
+    let store = home.open();
+    let closing =
+        |outcome, profit_percent, closed_ms| Some(Closing { outcome, exit_price: None, profit_percent, closed_ms });
+    let won = Record { signal: buy("won"), closing: closing(Outcome::TookProfit, 10.0, T0 + HOUR) };
+    let lost = Record { signal: buy("lost"), closing: closing(Outcome::StoppedOut, -5.0, T0 + 2 * HOUR) };
+    // One of them is known, as open; another comes twice in a batch, first open.
+    assert!(store.record(buy("lost")).await.unwrap());
+    let twice = Record { signal: buy("twice"), closing: closing(Outcome::Success, 1.0, T0 + 3 * HOUR) };
+    let batch = vec![won.clone(), lost.clone(), buy("twice").into(), twice.clone(), buy("open").into()];
+    assert!(store.record_all(batch).await.unwrap().into_iter().all(|result| result.unwrap()));
+    for store in [&store, &home.open()] {
+        for record in [&won, &lost, &twice] {
+            assert_eq!(store.get(&record.signal.id).unwrap().as_ref(), Some(record));
+        }
+        let figures = store.stats(&StatsFilter::default()).unwrap().figures;
+        assert_eq!(
+            (figures.total, figures.closed, figures.successes, figures.failures, figures.active),
+            (4, 3, 2, 1, 1)
+        );
+        // The same again, with its end and without, is known; another end is a conflict.
+        assert!(store.record(won.clone()).await.unwrap() && store.record(won.signal.clone()).await.unwrap());
+        let other = Record { closing: closing(Outcome::TookProfit, 9.0, T0 + HOUR), ..won.clone() };
+        let error = store.record(other).await.unwrap_err();
+        assert!(error.code() == "ERR_SIGNAL_CONFLICT" && error.to_string().contains("profitLossPercent"), "{error}");
+        assert!(!store.close_by_hand(request("lost", T0 + HOUR)).await.unwrap());
+    }
+    let closed = store.on_price(&btc(), 90.0, T0 + 4 * HOUR).await.unwrap();
+    assert_eq!(closed.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["open"]);
+    let order: Vec<_> =
+        store.ended(&StatsFilter::default()).unwrap().into_iter().map(|ended| ended.closed_ms).collect();
+    assert_eq!(order, [T0 + HOUR, T0 + 2 * HOUR, T0 + 3 * HOUR, T0 + 4 * HOUR]);
 }
 
 async fn prices_close_what_they_hit_in_order_and_once(home: Home) {
@@ -127,7 +197,51 @@ async fn a_stale_price_closes_nothing(home: Home) {
     assert!(store.on_price(&btc(), 90.0, T0 - 1).await.unwrap().is_empty(), "from before the signal");
     store.on_price(&btc(), 100.0, T0 + 10).await.unwrap();
     assert!(store.on_price(&btc(), 90.0, T0 + 9).await.unwrap().is_empty(), "overtaken by a newer one");
+    assert!(!store.closes_nothing(&btc(), 100.0, T0 + 9), "which is counted and told");
+    store.on_price(&btc(), 90.0, T0 + 8).await.unwrap();
+    let told = |store: &FeedbackStore| {
+        let news = store.ignored_news().into_iter();
+        news.map(|IgnoredPrices { symbol, news }| {
+            assert_eq!((symbol, news.newest_ms), (btc(), T0 + 10));
+            (news.count, news.time_ms - T0, news.over)
+        })
+        .collect::<Vec<_>>()
+    };
+    assert_eq!((told(&store), told(&store)), (vec![(1, 9, false)], vec![]));
     assert_eq!(store.on_price(&btc(), 90.0, T0 + 10).await.unwrap().len(), 1);
+    assert_eq!(told(&store), [(2, 8, true)]);
+    assert_eq!(store.ignored_prices(), BTreeMap::from([(btc(), 2)]));
+    let ignored = |symbol| {
+        let filter = StatsFilter { symbol: Some(symbol), ..StatsFilter::default() };
+        store.stats(&filter).unwrap().ignored_prices
+    };
+    assert_eq!((ignored(btc()), ignored(Symbol::parse("ETHUSDT").unwrap())), (2, 0));
+}
+
+/// This machine's clock is set back by five minutes, and by more than the signals are old.
+async fn a_price_of_now_is_never_stale(home: Home) {
+    const BACK: i64 = 5 * 60_000;
+    let store = home.open();
+    let now = |price, time_ms| [Tick { symbol: BTC.get_or_init(btc), price, time_ms }];
+    store.record(buy("a")).await.unwrap();
+    store.on_prices_now(&now(100.0, T0 + 10)).await.unwrap();
+    store.on_price(&btc(), 100.0, T0 + 20).await.unwrap();
+    assert!(!store.closes_nothing_now(&btc(), 94.0, T0 + 10 - BACK));
+    let closed = store.on_prices_now(&now(94.0, T0 + 10 - BACK)).await.unwrap();
+    assert_eq!(closed.len(), 1, "a stop is a stop");
+    assert_eq!((closed[0].exit_price, closed[0].closed_ms), (Some(94.0), T0 + 20), "no earlier than what was seen");
+    // A signal that was given before the clock was set back, and no price since.
+    let fresh = signal(json!({ "id": "b", "timestamp": T0 + HOUR, "expiresAt": T0 + 2 * HOUR }));
+    store.record(fresh).await.unwrap();
+    assert!(!store.closes_nothing_now(&btc(), 94.0, T0 + HOUR - BACK));
+    let closed = store.on_prices_now(&now(94.0, T0 + HOUR - BACK)).await.unwrap();
+    assert_eq!((closed[0].id.as_str(), closed[0].closed_ms), ("b", T0 + HOUR), "no earlier than the signal");
+    // Which makes no price of a source that says its time stale: only such a one does that.
+    store.record(buy("c")).await.unwrap();
+    assert_eq!(store.on_price(&btc(), 94.0, T0 + 30).await.unwrap().len(), 1);
+    assert!(store.ignored_news().is_empty() && store.ignored_prices().is_empty());
+    let reopened = home.open();
+    assert_eq!(reopened.get("b").unwrap().unwrap().closing.unwrap().closed_ms, T0 + HOUR);
 }
 
 async fn candles_close_by_their_high_and_low_and_make_up_for_missed_prices(home: Home) {
@@ -143,6 +257,35 @@ async fn candles_close_by_their_high_and_low_and_make_up_for_missed_prices(home:
     let closed = store.on_candle(&btc(), &later, HOUR).await.unwrap();
     assert_eq!((closed[0].id.as_str(), closed[0].outcome), ("b", Outcome::Success));
     assert!(store.on_candle(&btc(), &Candle { low: 200.0, ..candle }, HOUR).await.is_err());
+}
+
+async fn what_ended_unseen_is_neither_a_success_nor_a_failure(home: Home) {
+    let store = home.open();
+    store.record_all(vec![buy("a"), buy("b"), buy("c")]).await.unwrap();
+    for (exit, profit) in [(Some(103.0), None), (None, Some(3.0))] {
+        let refused = store.close_signal("a", Outcome::Unknown, exit, profit, T0 + 1).await.unwrap_err();
+        assert_eq!(refused.code(), "ERR_INVALID_ARGUMENT");
+    }
+    assert!(store.close_signal("a", Outcome::Unknown, None, None, T0 + 1).await.unwrap());
+    assert!(store.close_signal("b", Outcome::StoppedOut, None, None, T0 + 2).await.unwrap());
+    assert!(!store.close_signal("a", Outcome::Success, Some(103.0), None, T0 + 3).await.unwrap(), "closed once");
+    assert!(store.on_price(&btc(), 90.0, T0 + 4).await.unwrap().iter().all(|closed| closed.id == "c"));
+    let reopened = home.open();
+    for store in [store, reopened] {
+        let closing = store.get("a").unwrap().unwrap().closing.unwrap();
+        assert_eq!((closing.outcome, closing.exit_price), (Outcome::Unknown, None));
+        assert_eq!((closing.profit_percent, closing.closed_ms), (0.0, T0 + 1));
+        let f = store.stats(&StatsFilter::default()).unwrap().figures;
+        assert_eq!((f.total, f.active, f.unknown, f.closed, f.failures), (3, 0, 1, 2, 2));
+        assert_eq!(store.ended(&StatsFilter::default()).unwrap().len(), 2);
+        let mut read = Vec::new();
+        let visit = |record: signalloop::signal::Record| {
+            read.push(record.signal.id);
+            Ok(())
+        };
+        store.closed_records(&StatsFilter::default(), visit).unwrap();
+        assert_eq!(read, ["b", "c"]);
+    }
 }
 
 async fn figures_count_what_closed_in_the_period(home: Home) {

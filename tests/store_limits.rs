@@ -29,7 +29,7 @@ async fn the_longest_record_can_be_closed_and_read_back(home: Home) {
     }
     let error = store.record(as_long_as("more", LONGEST + 1).await).await.unwrap_err();
     assert_eq!(error.code(), "ERR_INVALID_SIGNAL");
-    let profit = Some(-1.797_693_134_862_315_7e308);
+    let profit = Some(-99.123_456_789_012_34);
     assert!(store.close_signal("hand", Outcome::StoppedOut, Some(5e-324), profit, T0 + 1).await.unwrap());
     assert_eq!(store.on_price(&btc(), 94.1, T0 + 2).await.unwrap().len(), 1);
     let reopened = home.open();

@@ -4,7 +4,8 @@
 
 mod common;
 
-use common::postgres::{self, schema};
+use common::pooler::Pooler;
+use common::postgres::{self, Schema, schema};
 use common::proxy::{Mood, Proxy};
 use common::{T0, btc, buy, signal, within};
 use serde_json::json;
@@ -26,6 +27,13 @@ fn impatient(url: &str) -> FeedbackStore {
 fn refused(url: &str) -> Error {
     let options = StoreOptions { patience: PATIENCE, ..StoreOptions::default() };
     StoreUrl::parse(url).and_then(|url| open_database(url, options)).err().unwrap()
+}
+
+/// Whether somebody holds the lock that all writers take.
+fn is_locked(schema: &Schema) -> bool {
+    let locks = "SELECT count(*) FROM pg_locks WHERE mode = 'RowShareLock' \
+        AND relation = 'signals_position'::regclass AND granted";
+    schema.number(locks) > 0
 }
 
 /// Waits until something is so, but not for long.
@@ -198,6 +206,8 @@ async fn a_database_that_is_gone_or_silent_fails_calls_in_time_and_is_found_agai
         }
         assert!(!store.closes_nothing(&btc(), 100.0, T0 + 2 + n as i64), "what is not known is not told");
         proxy.be(Mood::Passes);
+        // What was swallowed is missing in the midst of a connection, which no network does to one that goes on.
+        proxy.cut();
         // Without being asked to: by the next call.
         assert!(store.record(buy(&id)).await.unwrap());
         assert_eq!(store.open_signals(None).unwrap().len(), 2 + n);
@@ -235,18 +245,196 @@ async fn one_that_holds_the_lock_is_waited_for_and_then_told_of() {
     let holder = std::thread::spawn(move || {
         postgres::ask(&url, "BEGIN; SELECT position FROM signals_position FOR UPDATE; SELECT pg_sleep(2.5); COMMIT")
     });
-    soon("it is locked", || {
-        schema.number(
-            "SELECT count(*) FROM pg_locks WHERE mode = 'RowShareLock' \
-        AND relation = 'signals_position'::regclass AND granted",
-        ) > 0
-    })
-    .await;
+    soon("it is locked", || is_locked(&schema)).await;
     let error = store.record(buy("b")).await.unwrap_err();
     assert_eq!(error.code(), "ERR_STORE_BUSY", "{error}");
     assert_eq!(store.open_signals(None).unwrap().len(), 1, "reading needs no lock");
     holder.join().unwrap();
     assert!(store.record(buy("b")).await.unwrap());
+}
+
+/// A migration of another version changes a column's type, and the next call asks with what was prepared before.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_prepared_before_a_column_changed_is_prepared_anew() {
+    let Some(schema) = schema("what_was_prepared_before_a_column_changed_is_prepared_anew") else { return };
+    let (store, other) = (impatient(&schema.url), impatient(&schema.url));
+    store.record(buy("a")).await.unwrap();
+    assert!(store.get("a").unwrap().is_some());
+    for (n, kind) in ["varchar(40)", "text"].into_iter().enumerate() {
+        schema.ask(&format!("ALTER TABLE signals ALTER COLUMN symbol TYPE {kind}"));
+        assert!(other.record(buy(kind)).await.unwrap());
+        assert_eq!(store.open_signals(None).unwrap().len(), 2 * (n + 1), "{kind}");
+        assert!(store.record(buy(&format!("{kind} too"))).await.unwrap());
+        assert!(store.record(buy(kind)).await.unwrap(), "known");
+    }
+}
+
+/// DEALLOCATE ALL in the sessions of the store itself, after everything that it writes.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_prepared_and_put_away_is_prepared_anew() {
+    let Some(schema) = schema("what_was_prepared_and_put_away_is_prepared_anew") else { return };
+    let store = impatient(&schema.url);
+    schema.ask(
+        "CREATE FUNCTION forget() RETURNS trigger LANGUAGE plpgsql AS $$ \
+         BEGIN EXECUTE 'DEALLOCATE ALL'; RETURN NULL; END $$; \
+         CREATE TRIGGER forget AFTER INSERT OR UPDATE ON signals FOR EACH STATEMENT EXECUTE FUNCTION forget()",
+    );
+    for n in 0..3 {
+        assert!(store.record(buy(&n.to_string())).await.unwrap());
+        assert_eq!(store.open_signals(None).unwrap().len(), 1);
+        assert_eq!(store.on_price(&btc(), 94.0, T0 + 1 + n).await.unwrap().len(), 1);
+        assert!(store.compact().await.unwrap().bytes_before > 0);
+    }
+    assert_eq!(schema.number("SELECT position FROM signals_position"), 6, "each was done once");
+}
+
+/// A role's own timeout is no lock: the error says what it is, and a lock stays one though the timeout is shorter.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_the_roles_timeout_cuts_off_is_told_as_that() {
+    let Some(schema) = schema("a_statement_that_the_roles_timeout_cuts_off_is_told_as_that") else { return };
+    drop(impatient(&schema.url));
+    let name = schema.ask("SELECT current_schema()").remove(0);
+    schema.ask(&format!(
+        "CREATE ROLE {name}_short LOGIN PASSWORD 'app'; GRANT USAGE ON SCHEMA {name} TO {name}_short; \
+         GRANT ALL ON ALL TABLES IN SCHEMA {name} TO {name}_short; ALTER ROLE {name}_short SET statement_timeout = '200ms'; \
+         CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); RETURN NULL; END $$; \
+         CREATE TRIGGER slow AFTER INSERT ON signals FOR EACH STATEMENT EXECUTE FUNCTION slow()"
+    ));
+    let store = impatient(&schema.url.replace("signalloop:of%2Fthe%3Atest%3F@", &format!("{name}_short:app@")));
+    let error = store.record(buy("a")).await.unwrap_err();
+    assert_eq!(error.code(), "ERR_STORE", "{error}");
+    for said in ["SQLSTATE 57014", "`statement_timeout`", "ALTER ROLE", "nothing of it was recorded"] {
+        assert!(error.to_string().contains(said), "{said}: {error}");
+    }
+    schema.ask("DROP TRIGGER slow ON signals");
+    assert!(store.record(buy("a")).await.unwrap());
+    let url = schema.url.clone();
+    let holder = std::thread::spawn(move || {
+        postgres::ask(&url, "BEGIN; SELECT position FROM signals_position FOR UPDATE; SELECT pg_sleep(2.5); COMMIT")
+    });
+    soon("it is locked", || is_locked(&schema)).await;
+    let error = store.record(buy("b")).await.unwrap_err();
+    assert_eq!(error.code(), "ERR_STORE_BUSY", "{error}");
+    holder.join().unwrap();
+    assert!(store.record(buy("b")).await.unwrap());
+    store.close().await;
+    schema.ask(&format!("DROP OWNED BY {name}_short; DROP ROLE {name}_short"));
+}
+
+/// Each call waits for as long as a call may, however many wait before it, and none much less.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_queue_up_before_a_database_that_is_gone_fail_in_time() {
+    let Some(schema) = schema("calls_that_queue_up_before_a_database_that_is_gone_fail_in_time") else { return };
+    let proxy = Proxy::of(&schema, CHANNEL);
+    let patience = Duration::from_millis(2_500);
+    let store = postgres::open(&proxy.url, StoreOptions { patience, ..StoreOptions::default() });
+    store.record(buy("open")).await.unwrap();
+    for mood in [Mood::Refuses, Mood::Swallows] {
+        proxy.be(mood);
+        if mood == Mood::Refuses {
+            proxy.cut();
+        }
+        let record = |id: String| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let begun = Instant::now();
+                (store.record(buy(&id)).await.unwrap_err(), begun.elapsed())
+            })
+        };
+        let mut calls: Vec<_> = (0..10_000).map(|n| record(format!("{mood:?} {n}"))).collect();
+        tokio::time::sleep(Duration::from_millis(1_800)).await;
+        calls.extend((0..100).map(|n| record(format!("{mood:?} late {n}"))));
+        for call in calls {
+            let (error, took) = call.await.unwrap();
+            assert_eq!(error.code(), "ERR_STORE", "{error}");
+            // A second less, for calls that are given up together; a second more, for a busy machine.
+            assert!(took + Duration::from_secs(1) > patience, "{mood:?}: {took:?}: {error}");
+            assert!(took < patience + Duration::from_secs(1), "{mood:?}: {took:?}: {error}");
+        }
+        let reads: Vec<_> = (0..600)
+            .map(|_| {
+                let store = store.clone();
+                tokio::task::spawn_blocking(move || store.stats(&Default::default()).unwrap_err())
+            })
+            .collect();
+        let begun = Instant::now();
+        for read in reads {
+            assert_eq!(read.await.unwrap().code(), "ERR_STORE");
+        }
+        assert!(begun.elapsed() < patience + Duration::from_secs(2), "{mood:?}: {:?}", begun.elapsed());
+        proxy.be(Mood::Passes);
+        proxy.cut();
+        assert!(store.record(buy(&format!("{mood:?}"))).await.unwrap());
+    }
+    assert_eq!(schema.number("SELECT count(*) FROM signals WHERE id NOT LIKE '% %'"), 3);
+}
+
+/// Another cluster answers at the same address: what was acknowledged is not there, and nothing is written to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_server_behind_the_url_is_not_taken_for_the_first() {
+    let name = "another_server_behind_the_url_is_not_taken_for_the_first";
+    let (Some(schema), Some(pair)) = (schema(name), postgres::pair(name)) else { return };
+    let proxy = Proxy::of(&schema, CHANNEL);
+    let store = impatient(&proxy.url);
+    store.record(buy("a")).await.unwrap();
+    let place = schema.ask("SELECT current_schema()").remove(0);
+    postgres::ask(&pair.primary, &format!("CREATE SCHEMA {place}"));
+    let identifier = "SELECT system_identifier FROM pg_control_system()";
+    let (one, two) = (schema.ask(identifier).remove(0), postgres::ask(&pair.primary, identifier).remove(0));
+    proxy.lead_to(&pair.primary);
+    let recorded = store.record(buy("b")).await.map(|_| ());
+    for answer in [recorded, store.stats(&Default::default()).map(|_| ()), store.get("a").map(|_| ())] {
+        let error = answer.unwrap_err();
+        assert_eq!(error.code(), "ERR_STORE");
+        for said in ["another server answers", "restart this process", &one, &two] {
+            assert!(error.to_string().contains(said), "{said}: {error}");
+        }
+    }
+    soon("prices are not taken for seen", || !store.closes_nothing(&btc(), 100.0, T0 + 1)).await;
+    let tables = format!("SELECT count(*) FROM information_schema.tables WHERE table_schema = '{place}'");
+    assert_eq!(postgres::ask(&pair.primary, &tables), ["0"], "nothing was made there");
+    // Whoever begins there takes it as it is.
+    let begun_there = impatient(&proxy.url);
+    assert!(begun_there.record(buy("a")).await.unwrap());
+    begun_there.close().await;
+    proxy.lead_to(&schema.url);
+    assert!(store.record(buy("b")).await.unwrap());
+    assert_eq!(store.open_signals(None).unwrap().len(), 2);
+}
+
+/// A pooler that shares sessions out is refused when it is opened; one that does not is as good as the server.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pooler_is_used_only_where_it_keeps_sessions() {
+    let Some(schema) = schema("a_pooler_is_used_only_where_it_keeps_sessions") else { return };
+    for settings in [
+        "pool_mode = transaction",
+        "pool_mode = transaction\nserver_round_robin = 1",
+        "pool_mode = transaction\ndefault_pool_size = 1",
+        "pool_mode = statement",
+    ] {
+        let Some(pooler) = Pooler::start(&schema, settings) else { return };
+        // Server processes that are free, to be given out in turns.
+        let warm: Vec<_> = (0..3).map(|_| pooler.url.clone()).collect();
+        std::thread::scope(|scope| {
+            for url in &warm {
+                scope.spawn(|| postgres::ask(url, "SELECT pg_sleep(0.1)"));
+            }
+        });
+        for _ in 0..2 {
+            let error = refused(&pooler.url);
+            assert_eq!(error.code(), "ERR_STORE", "{settings}: {error}");
+            assert!(error.to_string().contains("pool_mode = session"), "{settings}: {error}");
+        }
+        assert_eq!(schema.ask("SELECT to_regclass('signals')"), [""], "{settings}: nothing was made");
+    }
+    let Some(pooler) = Pooler::start(&schema, "pool_mode = session") else { return };
+    let (one, two) = (impatient(&pooler.url), impatient(&pooler.url));
+    assert!(one.record(buy("a")).await.unwrap());
+    soon("the notification arrives", || !two.closes_nothing(&btc(), 94.0, T0 + 1)).await;
+    assert_eq!(two.on_price(&btc(), 94.0, T0 + 2).await.unwrap().len(), 1);
+    assert!(one.get("a").unwrap().unwrap().closing.is_some());
+    one.close().await;
+    two.close().await;
 }
 
 /// What another instance records is known here before anyone asks: by its notification at once, without one within a second.

@@ -94,14 +94,18 @@ async fn a_snapshot_that_does_not_match_is_passed_over_and_rebuilt() {
     // And told again at the next opening, which reads the new snapshot.
     assert_eq!((open(home.path()).recovery().damaged, open(home.path()).recovery().set_aside), (1, 0));
 
-    // A log that is shorter, or another one.
+    // A log that is shorter, or another one, lost signals: what is left of it counts once the snapshot is gone.
     let cut = whole[..whole.len() / 2].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
-    std::fs::write(&log, &whole[..cut]).unwrap();
-    let lines = whole[..cut].iter().filter(|byte| **byte == b'\n').count() as u64;
-    let figures = open(home.path()).stats(&Default::default()).unwrap().figures;
-    assert_eq!(figures.total + figures.hold, lines);
-    std::fs::write(&log, b"").unwrap();
-    assert_eq!(open(home.path()).stats(&Default::default()).unwrap().figures.total, 0);
+    for left in [&whole[..cut], b""] {
+        std::fs::write(&log, left).unwrap();
+        std::fs::write(&index, &good).unwrap();
+        let error = FeedbackStore::open(home.path(), StoreOptions::default()).map(drop).unwrap_err();
+        assert_eq!(error.code(), "ERR_STORE", "{error}");
+        std::fs::remove_file(&index).unwrap();
+        let lines = left.iter().filter(|byte| **byte == b'\n').count() as u64;
+        let figures = open(home.path()).stats(&Default::default()).unwrap().figures;
+        assert_eq!(figures.total + figures.hold, lines);
+    }
 }
 
 #[tokio::test]

@@ -15,12 +15,18 @@ export interface Exchange {
 export interface ExchangeOptions {
   seed?: number
   symbols?: string[]
+  /** Not traded any more; `MATICUSDT=60` says for how many days. */
+  delisted?: string[]
   days?: number
+  /** Strength of the hidden rule, 0 to 2. */
+  rule?: number
 }
 
 /** Starts `signalloop simulator` and waits until it serves. */
-export async function startExchange({ seed = 1, symbols = ['BTCUSDT'], days = 60 }: ExchangeOptions = {}): Promise<Exchange> {
+export async function startExchange({ seed = 1, symbols = ['BTCUSDT'], delisted = [], days = 60, rule }: ExchangeOptions = {}): Promise<Exchange> {
   const args = [CLI, 'simulator', '--port', '0', '--seed', `${seed}`, '--symbols', symbols.join(','), '--days', `${days}`]
+  if (rule !== undefined) args.push('--rule', `${rule}`)
+  if (delisted.length > 0) args.push('--delisted', delisted.join(','))
   const child = spawnKept(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   let complaint = ''
   child.stderr.on('data', (text) => (complaint += text))

@@ -1,4 +1,5 @@
 // Calls everything with every odd argument. Prints what answered with anything but an error of ours; ends with 0 alive.
+const { runInNewContext } = require('node:vm')
 const signalloop = require('../..')
 
 const cyclic = { id: 'a' }
@@ -15,6 +16,12 @@ const refusing = new Proxy({}, {
     throw new Error('ownKeys trap')
   },
 })
+const itsOwnCause = new Error('cyclic')
+itsOwnCause.cause = itsOwnCause
+const throwing = (thrown) => Object.defineProperties({}, Object.fromEntries(['id', 'symbol', 'mode', 'pair'].map((name) => [name, { get() { throw thrown }, enumerable: true }])))
+const textless = { toString() { throw textless } }
+const detached = Float64Array.of(1)
+structuredClone(detached, { transfer: [detached.buffer] })
 
 const ODD = {
   undefined: undefined,
@@ -56,12 +63,28 @@ const ODD = {
   boxed: Object(5),
   error: new Error('odd'),
   regexp: /x/g,
+  itsOwnCause: throwing(itsOwnCause),
+  textless: throwing(textless),
+  closing: { get id() { return signalloop.close() }, get symbol() { return signalloop.close() } },
+  toJson: { toJSON() { throw new Error('toJSON') }, id: 'a' },
+  toJsonOfNothing: { toJSON() {}, id: 'a' },
+  symbolic: { [Symbol('id')]: 1, [Symbol.toPrimitive]() { throw new Error('toPrimitive') } },
+  frozen: Object.freeze([Object.freeze({})]),
+  sparse: Object.assign([], { length: 4_294_967_295 }),
+  long: 'x'.repeat(2 ** 25),
+  detached,
+  resizable: new Float64Array(new ArrayBuffer(8, { maxByteLength: 64 })),
+  shared: new Float64Array(new SharedArrayBuffer(8)),
+  abroad: runInNewContext('({ date: new Date(), list: [new Error("abroad")], text: new String("x") })'),
+  dateAbroad: runInNewContext('new Date(NaN)'),
+  abortion: { aborted: false, addEventListener(_, abort) { abort() }, removeEventListener() {} },
+  notQuiteAbortion: { get aborted() { throw new Error('aborted') } },
 }
 
 const loop = new signalloop.SignalLoop({ fetchCandles: async () => [], threads: 1 })
 const methods = (object, names) => names.map((name) => [name, (...args) => object[name](...args)])
-const TRACKER = ['shouldCloseSignal', 'recordSignal', 'recordSignals', 'updateOutcome', 'onPrice', 'onCandle', 'getStats']
-const LOOP = ['train', 'predict', 'generateSignal', 'fetchData', 'rollback', 'configure', 'predictor']
+const TRACKER = ['shouldCloseSignal', 'recordSignal', 'recordSignals', 'updateOutcome', 'onPrice', 'onPrices', 'onCandle', 'getStats', 'assess', 'patterns', 'importSignals']
+const LOOP = ['train', 'predict', 'generateSignal', 'fetchData', 'rollback', 'evaluate', 'configure', 'predictor']
 
 const targets = [
   ...methods(signalloop.feedbackTracker, TRACKER),

@@ -1,16 +1,17 @@
 //! JavaScript functions called from Rust, and signals that Rust listens to. None of them keeps Node alive.
 
-use super::{types, values};
+use super::{thrown, types, values};
 use crate::cancel::Cancel;
 use crate::engine::{Event, EventListener, Told};
 use crate::error::{Error, Result};
+use crate::market::given::Times;
 use crate::market::{CandleFuture, CandleSource, PAGE_TIME, all_pages};
 use crate::symbol::Market;
-use napi::bindgen_prelude::{
-    Env, FnArgs, FromNapiValue, Function, FunctionRef, JsObjectValue, Object, ObjectRef, Promise, Unknown, sys,
-};
-use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use napi::bindgen_prelude::{Env, FnArgs, Function, FunctionRef, JsObjectValue, JsValue, Object, ObjectRef, Unknown};
+use napi::threadsafe_function::{ThreadsafeCallContext, ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use serde_json::{Value, json};
+use std::cell::Cell;
+use tokio::sync::oneshot;
 
 /// News waiting for JavaScript; more are dropped, for the promise carries the results.
 const QUEUE: usize = 256;
@@ -48,28 +49,44 @@ impl EventListener for Listener<Value> {
     }
 }
 
-/// What a user's `fetchCandles` is asked, as one object.
-type Question = FnArgs<(Value,)>;
+/// What a user's `fetchCandles` is asked, as one object, and the function that takes the answer: candles, or nothing and why not.
+/// Not a promise: whoever replaces `Promise.prototype.then` must not keep the answer from coming.
+type Question = FnArgs<(Value, Unknown<'static>)>;
 
-/// What it answers, read like every argument: a `Date` is a time, and NaN is refused by name.
-pub struct Answer(Value);
-
-impl FromNapiValue for Answer {
-    unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> napi::Result<Self> {
-        // SAFETY: napi calls this on the JavaScript thread with a live `env` and value, which are passed on as they are.
-        let value = unsafe { Unknown::from_napi_value(env, value)? };
-        values::to_json(value).map(Self).map_err(|error| napi::Error::from_reason(error.to_string()))
-    }
+/// A question on its way.
+struct Asked {
+    question: Value,
+    /// What it answers, read like every argument: a `Date` is a time, and NaN is refused by name.
+    answer: oneshot::Sender<std::result::Result<Value, String>>,
 }
 
 /// Candles from a user's `fetchCandles` callback.
-pub struct Callback(ThreadsafeFunction<Question, Promise<Answer>, Question, napi::Status, false, true>);
+pub struct Callback(ThreadsafeFunction<Asked, (), Question, napi::Status, false, true>);
 
 impl Callback {
-    /// Asks a JavaScript function, which must return a promise.
-    pub fn new(function: Function<'_, Question, Promise<Answer>>) -> Result<Self> {
-        let function = function.build_threadsafe_function::<Question>().weak::<true>();
-        function.build().map(Self).map_err(refused("fetchCandles"))
+    /// Asks a JavaScript function, which `index.js` made of the user's: it never throws, and gives its answer to the function it gets.
+    pub fn new(function: Function<'_, Question, ()>) -> Result<Self> {
+        let function = function.build_threadsafe_function::<Asked>().weak::<true>();
+        let ask = |context: ThreadsafeCallContext<Asked>| {
+            let (env, Asked { question, answer }) = (context.env, context.value);
+            let answer = Cell::new(Some(answer));
+            let take = env.create_function_from_closure::<(), (), _>("answer", move |given| {
+                let Some(answer) = answer.take() else { return Ok(()) };
+                let reason: Option<String> = given.get(1)?;
+                let candles = given.get::<Unknown<'_>>(0)?;
+                let answered = match reason {
+                    Some(reason) => Err(reason),
+                    None => values::to_json(candles).map_err(|error| error.to_string()),
+                };
+                // Whoever asked may have stopped waiting.
+                let _ = answer.send(answered);
+                Ok(())
+            })?;
+            // SAFETY: a value of this env, which goes right into the call.
+            let take = unsafe { Unknown::from_raw_unchecked(env.raw(), take.raw()) };
+            Ok(FnArgs { data: (question, take) })
+        };
+        function.build_callback(ask).map(Self).map_err(refused("fetchCandles"))
     }
 }
 
@@ -84,13 +101,17 @@ impl CandleSource for Callback {
                     "until": until_ms,
                     "limit": 1000,
                 });
-                let failed = |e: napi::Error| Error::Exchange(format!("{market}: fetchCandles failed: {}", e.reason));
-                let promise = self.0.call_async(FnArgs { data: (question,) }).await.map_err(failed)?;
-                let Answer(answer) = promise.await.map_err(failed)?;
+                let failed = |why: String| Error::Exchange(format!("{market}: fetchCandles failed: {why}"));
+                let gone = || "its thread has ended".to_owned();
+                let (answer, answered) = oneshot::channel();
+                let asked = Asked { question, answer };
+                // Refused, it is dropped with the sender.
+                self.0.call(asked, ThreadsafeFunctionCallMode::NonBlocking);
+                let answer = answered.await.unwrap_or_else(|_| Err(gone())).map_err(failed)?;
                 if answer.as_array().is_some_and(Vec::is_empty) {
                     return Ok(Vec::new());
                 }
-                values::candles("fetchCandles' answer", &answer, market.timeframe.millis())
+                values::candles("fetchCandles' answer", &answer, Times::Required)
             };
             Ok(all_pages(market, from_ms, until_ms, PAGE_TIME, page).await?.into())
         })
@@ -111,7 +132,7 @@ impl Abort {
     /// Fires `cancel` when `signal` does, or at once if it already has.
     pub fn listen(env: &Env, signal: &Object<'_>, cancel: &Cancel) -> Result<Self> {
         let wrong = |e: napi::Error| {
-            let thrown = values::take_exception(env.raw());
+            let thrown = thrown::take_text(env.raw());
             Error::argument("signal", "must be an AbortSignal", thrown.unwrap_or_else(|| e.reason.clone()))
         };
         if signal.get_named_property::<bool>("aborted").map_err(wrong)? {
@@ -130,11 +151,17 @@ impl Abort {
         Ok(Self { signal: signal.create_ref::<false>().map_err(wrong)?, listener })
     }
 
-    /// Stops listening, so that a signal which outlives many trainings does not collect listeners.
-    pub fn detach(self, env: &Env) -> napi::Result<()> {
-        let signal = self.signal.get_value(env)?;
-        let remove: Listening<'_> = signal.get_named_property("removeEventListener")?;
-        remove.apply(signal, FnArgs { data: ("abort", self.listener.borrow_back(env)?) })?;
-        self.signal.unref(env)
+    /// Stops listening, so that a signal which outlives many trainings does not collect listeners. A signal that is not Node's own may
+    /// throw at that, which takes nothing from the training: Node is told.
+    pub fn detach(self, env: &Env) {
+        let detached = self.signal.get_value(env).and_then(|signal| {
+            let remove: Listening<'_> = signal.get_named_property("removeEventListener")?;
+            remove.apply(signal, FnArgs { data: ("abort", self.listener.borrow_back(env)?) })
+        });
+        if detached.is_err() {
+            thrown::tell_uncaught(env.raw());
+        }
+        // It fails only while the environment ends.
+        let _ = self.signal.unref(env);
     }
 }

@@ -1,7 +1,7 @@
 //! Errors on their way to JavaScript: `error.code` is the core's stable code, whether thrown or rejected.
 
 use crate::error::{Error, Result, guard};
-use napi::bindgen_prelude::{ToNapiValue, Unknown, sys};
+use napi::bindgen_prelude::{ToNapiValue, sys};
 
 /// A stable code as napi's error status, which becomes `error.code`.
 pub struct Code(&'static str);
@@ -22,11 +22,12 @@ pub fn sync<T>(work: impl FnOnce() -> Result<T>) -> napi::Result<T, Code> {
     guard(work).map_err(thrown)
 }
 
-/// The core's error as one to reject a promise with. napi rejects with codes of its own, so it is built here.
+/// The core's error as a JavaScript one to reject a promise with; `None` when the environment is being ended. Made by hand: napi
+/// rejects with codes of its own, and its [`napi::Error`] of a JavaScript error asks JavaScript for a text, which may throw.
 ///
 /// # Safety
 /// `env` must be live, and this its thread.
-pub unsafe fn error_object(env: sys::napi_env, error: &Error) -> napi::Error {
+pub unsafe fn error_object(env: sys::napi_env, error: &Error) -> Option<sys::napi_value> {
     let mut object = std::ptr::null_mut();
     // SAFETY: both strings become JavaScript strings of this env; `object` is written on success.
     let made = unsafe {
@@ -35,9 +36,5 @@ pub unsafe fn error_object(env: sys::napi_env, error: &Error) -> napi::Error {
             Ok(sys::napi_create_error(env, code, message, &mut object))
         })
     };
-    match made {
-        // SAFETY: `object` is a value of this env, just created.
-        Ok(sys::Status::napi_ok) => napi::Error::from(unsafe { Unknown::from_raw_unchecked(env, object) }),
-        _ => napi::Error::from_reason(error.to_string()),
-    }
+    matches!(made, Ok(sys::Status::napi_ok)).then_some(object)
 }

@@ -1,5 +1,7 @@
 //! All that knows Node: arguments in, promises and plain objects out. No rule of trading or learning lives here.
 
+mod arrays;
+mod bulk;
 mod callbacks;
 mod cli;
 mod environment;
@@ -7,7 +9,11 @@ mod errors;
 mod predictor;
 mod promises;
 mod scheduler;
+mod shared;
 mod signal_loop;
+mod signals;
+mod stretches;
+mod thrown;
 mod tracker;
 mod types;
 mod values;

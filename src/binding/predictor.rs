@@ -2,11 +2,13 @@
 
 use super::errors::{Code, sync};
 use super::promises::{done, elsewhere, promise};
-use super::types::{ActionProbabilities, Prediction};
+use super::types::{ActionProbabilities, action, percent, word};
 use super::values;
-use crate::engine::SignalLoop;
+use crate::engine::{self, SignalLoop};
 use crate::error::{Result, guard};
+use crate::learning::Abstention;
 use crate::market::Candle;
+use crate::market::given::Times;
 use crate::symbol::Market;
 use napi::bindgen_prelude::{Env, PromiseRaw, Unknown};
 use napi_derive::napi;
@@ -18,47 +20,84 @@ pub struct MlPrediction {
     /// The bet, or HOLD.
     #[napi(ts_type = "SignalType")]
     pub signal: String,
-    /// Percent, 0–100.
+    /// As that of the whole.
     pub confidence: f64,
-    /// Percent, 0–100, adding up to 100; all 0 when there is no prediction.
+    /// Percent, 0–100, adding up to 100: that a BUY, a SELL, neither would succeed; all 0 without an opinion.
     pub probabilities: ActionProbabilities,
 }
 
-/// A prediction in the shape of the backend's old service. It always has this shape, also when there is none.
+/// An opinion in the shape of the backend's old service. It always has this shape, also when there is none.
 #[napi(object)]
 pub struct PredictionResult {
-    /// There is a prediction. `false`: see `error`.
+    /// The model is of an opinion. `false`: it has none, `confidence` is 0, and `error` says why.
     pub success: bool,
-    /// The bet, or HOLD.
+    /// The bet, or HOLD: no bet is worth it, or there is no opinion.
     #[napi(ts_type = "SignalType")]
     pub signal_type: String,
-    /// Percent, 0–100.
+    /// Percent, 0–100: how sure the model is of `signalType` against what speaks most for another, of a bet against the
+    /// opposite one, of a HOLD against the better bet. 50 is undecided; 0 is no opinion. No probability of success.
     pub confidence: f64,
+    /// Calibrated probability, 0–1, that the bet succeeds; missing for a HOLD.
+    pub success_probability: Option<f64>,
     /// The model's part.
     pub ml_prediction: MlPrediction,
     /// What speaks for it, or why it is a HOLD.
     pub ai_rationale: String,
-    /// Why there is no prediction.
+    /// Why it is a HOLD; missing where it is none, and where there is no model or nothing to predict from.
+    #[napi(ts_type = "Abstention")]
+    pub reason: Option<String>,
+    /// Why there is no opinion.
     pub error: Option<String>,
 }
 
-impl From<Result<Prediction>> for PredictionResult {
-    fn from(result: Result<Prediction>) -> Self {
-        let nothing = || ActionProbabilities { sell: 0.0, hold: 0.0, buy: 0.0 };
-        let (signal, confidence, probabilities, rationale, error) = match result {
-            Ok(p) => (p.signal, p.confidence, p.probabilities, p.rationale, None),
-            Err(error) => {
-                ("HOLD".to_owned(), 0.0, nothing(), format!("no prediction: {error}"), Some(error.to_string()))
-            }
+impl From<engine::Prediction> for PredictionResult {
+    fn from(prediction: engine::Prediction) -> Self {
+        let reason = prediction.decision.err().map(word);
+        let rationale = prediction.rationale();
+        let Some(certainty) = prediction.certainty() else {
+            let problem = rationale.strip_prefix("HOLD: ").unwrap_or(&rationale);
+            // A model that has skill, and is of no opinion for want of an edge, knows nothing of one of the bets.
+            let one_sided = match prediction.decision {
+                Err(Abstention::NoEdge) => "; of one of them it knows nothing",
+                _ => "",
+            };
+            let error = format!("no opinion: {problem}{one_sided}");
+            return Self { reason, ai_rationale: error.clone(), ..Self::without(error) };
         };
+        let (signal, confidence) = (action(prediction.decision.ok()), percent(certainty));
         Self {
-            success: error.is_none(),
+            success: true,
             signal_type: signal.clone(),
             confidence,
-            ml_prediction: MlPrediction { signal, confidence, probabilities },
+            success_probability: prediction.decision.ok().map(|_| prediction.confidence()),
+            ml_prediction: MlPrediction { signal, confidence, probabilities: prediction.probabilities.into() },
             ai_rationale: rationale,
-            error,
+            reason,
+            error: None,
         }
+    }
+}
+
+impl PredictionResult {
+    /// None, and why.
+    fn without(error: String) -> Self {
+        let probabilities = ActionProbabilities { sell: 0.0, hold: 0.0, buy: 0.0 };
+        Self {
+            success: false,
+            signal_type: action(None),
+            confidence: 0.0,
+            success_probability: None,
+            ml_prediction: MlPrediction { signal: action(None), confidence: 0.0, probabilities },
+            ai_rationale: format!("no prediction: {error}"),
+            reason: None,
+            error: Some(error),
+        }
+    }
+}
+
+impl From<Result<engine::Prediction>> for PredictionResult {
+    fn from(result: Result<engine::Prediction>) -> Self {
+        result.map_or_else(|error| Self::without(error.to_string()), Self::from)
     }
 }
 
@@ -90,7 +129,8 @@ fn market(symbol: Unknown<'_>, timeframe: Unknown<'_>) -> Result<Market> {
 #[napi]
 impl Predictor {
     /// Predicts from closed candles, oldest first, at least 100. Without times they are consecutive and end now.
-    /// Resolves with `success: false` and the whole shape when there is no model, too few candles or a wrong one.
+    /// Resolves with `success: false`, `confidence: 0` and the whole shape when the model is of no opinion (it has no skill, the
+    /// candles give no features), and when there is no model, too few candles or a wrong one.
     #[napi(ts_args_type = "candles: readonly CandleInput[]", ts_return_type = "Promise<PredictionResult>")]
     pub fn predict<'env>(
         &self,
@@ -98,7 +138,10 @@ impl Predictor {
         candles: Unknown<'_>,
     ) -> napi::Result<PromiseRaw<'env, PredictionResult>> {
         let candle_ms = self.market.timeframe.millis();
-        let read = || values::to_json(candles).and_then(|value| values::candles("candles", &value, candle_ms));
+        let read = || {
+            values::to_json(candles)
+                .and_then(|value| values::candles("candles", &value, Times::OrConsecutive(candle_ms)))
+        };
         self.predict_from(env, read)
     }
 
@@ -124,17 +167,18 @@ impl Predictor {
                 Err(error) => return Ok(done(Err(error).into())),
             };
             match self.core.try_predict(&self.market, Some(&candles)).transpose() {
-                Some(prediction) => Ok(done(prediction.map(Prediction::from).into())),
+                Some(prediction) => Ok(done(prediction.into())),
                 None => {
                     let (core, market) = (self.core.clone(), self.market.clone());
-                    Ok(elsewhere(async move { Ok(core.predict(&market, Some(&candles)).map(Prediction::from).into()) }))
+                    Ok(elsewhere(async move { Ok(core.predict(&market, Some(&candles)).into()) }))
                 }
             }
         })
     }
 
-    /// Whether a usable model is in service now, also one trained after this predictor was made. Where models are in a database,
-    /// `false` until that was asked: this begins it, and waits for nothing.
+    /// Whether a usable model is in service now, also one trained after this predictor was made. Never throws: what is wrong with a
+    /// model is told by the event `warning`. Where models are in a database, `false` until that was asked: this begins it, and waits
+    /// for nothing.
     #[napi]
     pub fn is_model_available(&self) -> bool {
         guard(|| Ok(self.core.has_model(&self.market))).unwrap_or(false)

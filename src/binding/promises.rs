@@ -10,7 +10,8 @@
 
 use super::environment;
 use super::errors::error_object;
-use crate::engine::SignalLoop;
+use super::shared::User;
+use super::thrown;
 use crate::error::{Error, Result, guard, panicked};
 use crate::threads::{self, Spawned};
 use napi::bindgen_prelude::{
@@ -37,6 +38,9 @@ pub struct Promises {
     fresh: RefCell<Vec<Task>>,
     /// Asks for that microtask.
     soon: FunctionRef<(), ()>,
+    asked: Cell<bool>,
+    /// The lowest place of the stack, which grows downwards, that it was asked for from.
+    lowest: Cell<usize>,
     waiting: RefCell<HashMap<u64, Task>>,
     begun: Cell<u64>,
     /// Made in the first of those microtasks, in which nothing of the caller is under way: Jest would take it for a handle
@@ -44,11 +48,19 @@ pub struct Promises {
     bell: OnceCell<Arc<Bell>>,
 }
 
-/// Makes a function that calls `begin` in a microtask.
+/// Makes a function that has `begin` called in a microtask, once however often it is asked for. `await` calls nothing that others
+/// may have put in the place of the engine's own, as tracing does with `Promise.prototype.then`.
 const SOON: &str = "(begin) => {
-  const now = Promise.resolve()
+  let asked = false
+  const later = async () => {
+    await undefined
+    asked = false
+    begin()
+  }
   return () => {
-    now.then(begin)
+    if (asked) return
+    later()
+    asked = true
   }
 }";
 
@@ -84,7 +96,9 @@ impl Promises {
         let soon: Function<'_, Function<'_, (), ()>, Function<'_, (), ()>> = env.run_script(SOON)?;
         Ok(Self {
             fresh: RefCell::default(),
-            soon: soon.call(function(env, Self::begin)?)?.create_ref()?,
+            soon: soon.apply((), function(env, Self::begin)?)?.create_ref()?,
+            asked: Cell::new(false),
+            lowest: Cell::new(usize::MAX),
             waiting: RefCell::default(),
             begun: Cell::new(0),
             bell: OnceCell::new(),
@@ -99,12 +113,25 @@ impl Promises {
         Ok(self.bell.get_or_init(|| Arc::new(Bell { ready: Mutex::default(), function })))
     }
 
-    fn add(&self, env: &Env, task: Task) -> napi::Result<()> {
+    /// Has what is added in this turn begin in the next microtask. It is JavaScript, so near the end of the stack it throws: before
+    /// anything was begun. Where there was room before, there is now.
+    fn ask(&self, env: &Env) -> napi::Result<()> {
+        let here = std::ptr::from_ref(&env).addr();
+        if !self.asked.get() || here < self.lowest.get() {
+            self.soon.borrow_back(env)?.apply::<()>((), ())?;
+            self.asked.set(true);
+            self.lowest.update(|lowest| lowest.min(here));
+        }
+        Ok(())
+    }
+
+    fn add(&self, task: Task) {
         self.fresh.borrow_mut().push(task);
-        if self.fresh.borrow().len() == 1 { self.soon.borrow_back(env)?.call(()) } else { Ok(()) }
     }
 
     fn begin(&self, env: &Env) -> napi::Result<()> {
+        self.asked.set(false);
+        // Should it fail, what is fresh begins with the next call.
         let bell = self.bell(env)?;
         let fresh = self.fresh.take();
         let idle = self.waiting.borrow().is_empty();
@@ -153,22 +180,27 @@ fn function(env: &Env, act: fn(&Promises, &Env) -> napi::Result<()>) -> napi::Re
 }
 
 /// A promise of what `prepare` begins. That happens now, on the JavaScript thread; if it fails the promise rejects, and
-/// nothing is thrown.
+/// nothing is thrown but the engine's own `RangeError` at the end of the stack.
 pub fn promise<'env, T: ToNapiValue + 'static>(
     env: &'env Env,
     prepare: impl FnOnce() -> Result<Work<T>>,
 ) -> napi::Result<PromiseRaw<'env, T>> {
     let environment = environment::of(env)?;
-    let (deferred, promise) = deferred(env)?;
+    environment.promises.ask(env)?;
+    let prepared = guard(prepare);
     let raw = env.raw();
-    match guard(prepare) {
+    if prepared.is_err() && thrown::is_pending(raw) {
+        return Err(thrown::pending());
+    }
+    let (deferred, promise) = deferred(env)?;
+    match prepared {
         Err(error) => settle::<T>(raw, deferred, Err(error)),
         Ok(mut work) => {
             let task = async move {
                 let result = std::future::poll_fn(|context| poll_guarded(&mut work, context)).await;
                 settle(raw, deferred, result);
             };
-            environment.promises.add(env, Box::pin(task))?;
+            environment.promises.add(Box::pin(task));
         }
     }
     Ok(promise)
@@ -177,7 +209,7 @@ pub fn promise<'env, T: ToNapiValue + 'static>(
 /// A promise of work on a loop, done on other threads, which a `close()` that comes later waits for.
 pub fn call<'env, T, F>(
     env: &'env Env,
-    core: &SignalLoop,
+    core: &User,
     prepare: impl FnOnce() -> Result<F>,
 ) -> napi::Result<PromiseRaw<'env, T>>
 where
@@ -244,17 +276,21 @@ fn deferred<'env, T>(env: &'env Env) -> napi::Result<(sys::napi_deferred, Promis
 
 /// Settles a promise: with the value, or with an error that has the core's code.
 fn settle<T: ToNapiValue>(env: sys::napi_env, deferred: sys::napi_deferred, result: Result<T>) {
+    // A promise cannot be settled while anything is pending, and would never be: those who wait know nothing of it.
+    thrown::tell_uncaught(env);
+    let unsaid = |error: napi::Error| Error::Internal(format!("the result cannot be told: {}", error.reason));
     // SAFETY: promises are made and their work is polled on the JavaScript thread alone, from calls in which `env` is
     // live. The deferred is settled once, here, for the work that owns it ends with this. When it fails, the environment
     // is being ended and nobody sees the promise any more.
     unsafe {
-        let value = match result {
-            Ok(value) => T::to_napi_value(env, value),
-            Err(error) => Err(error_object(env, &error)),
-        };
-        match value {
-            Ok(value) => sys::napi_resolve_deferred(env, deferred, value),
-            Err(error) => sys::napi_reject_deferred(env, deferred, napi::JsError::from(error).into_value(env)),
-        };
+        match result.and_then(|value| T::to_napi_value(env, value).map_err(unsaid)) {
+            Ok(value) => drop(sys::napi_resolve_deferred(env, deferred, value)),
+            Err(error) => {
+                thrown::tell_uncaught(env);
+                if let Some(error) = error_object(env, &error) {
+                    sys::napi_reject_deferred(env, deferred, error);
+                }
+            }
+        }
     }
 }

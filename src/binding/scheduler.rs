@@ -2,11 +2,12 @@
 
 use super::errors::{Code, sync};
 use super::promises::{call, elsewhere, promise};
+use super::shared::User;
 use super::values;
-use crate::engine::{self, run_to_json};
+use crate::engine::run_to_json;
 use crate::error::{Error, Result};
 use crate::scheduler::Task;
-use napi::bindgen_prelude::{Env, PromiseRaw, Unknown, within_runtime_if_available};
+use napi::bindgen_prelude::{Env, PromiseRaw, Unknown};
 use napi_derive::napi;
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -14,13 +15,13 @@ use std::sync::Arc;
 /// The scheduler of a loop; {@link SignalLoop.startScheduler} starts it. It keeps no process alive.
 #[napi]
 pub struct Scheduler {
-    core: Arc<engine::SignalLoop>,
+    core: Arc<User>,
 }
 
 impl Scheduler {
     /// Starts the scheduler of a loop, unless it is running.
-    pub fn start(core: Arc<engine::SignalLoop>, options: Map<String, Value>) -> Result<Self> {
-        within_runtime_if_available(|| core.start_scheduler(options))?;
+    pub fn start(core: Arc<User>, options: Map<String, Value>) -> Result<Self> {
+        core.start_scheduler(options)?;
         Ok(Self { core })
     }
 }
@@ -28,7 +29,8 @@ impl Scheduler {
 #[napi]
 impl Scheduler {
     /// Stops it: what is under way, by `runOnce` too, is cancelled and ends at its next step; whoever goes on does it again.
-    /// Resolves when it has ended; at once when nothing runs.
+    /// Resolves when it has ended; at once when nothing runs, or when another thread of this process, which shares the default
+    /// loop, has started it too: then it goes on for that one.
     #[napi(ts_return_type = "Promise<void>")]
     pub fn stop<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, ()>> {
         promise(env, || {

@@ -1,35 +1,31 @@
 //! `SignalLoop`: training, prediction, data and configuration of one home.
 
 use super::callbacks::{Abort, Callback, Listener};
-use super::errors::{Code, error_object, sync};
+use super::environment;
+use super::errors::{Code, sync};
 use super::predictor::Predictor;
-use super::promises::{call, done, elsewhere, promise};
+use super::promises::{call, done, elsewhere, promise, spawned};
 use super::scheduler::Scheduler;
+use super::shared::User;
 use super::tracker::FeedbackTracker;
 use super::types;
 use super::values;
 use crate::cancel::Cancel;
 use crate::engine::{self, Options, Risk, TrainMode, TrainRequest};
 use crate::error::{Error, Result};
+use crate::home::expanded;
+use crate::market::given::Times;
 use crate::market::{Candle, CandleSource};
-use crate::report::{Answer, Dashboard, Request, failure};
+use crate::report::{Answer, Hosts, Request, failure};
 use crate::symbol::{Market, Symbol, Timeframe};
 use napi::ValueType;
 use napi::bindgen_prelude::{
-    Env, FnArgs, FromNapiValue, Function, JsObjectValue, JsValue, Object, PromiseRaw, ToNapiValue, Unknown, sys,
+    Env, FnArgs, FromNapiValue, Function, JsObjectValue, JsValue, Object, PromiseRaw, ToNapiValue, Unknown,
 };
 use napi_derive::napi;
-use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
-use std::collections::HashMap;
-use std::path::PathBuf;
-use std::sync::{Arc, LazyLock};
-
-/// Loops, each with its live view, shared by everything in this process that asks for the default of a home: modules loaded
-/// anew (as Jest does) and worker threads meet the same store. Keyed by home, exchange and store; gone after `close()`.
-static SHARED: LazyLock<Mutex<HashMap<Key, Arc<Dashboard>>>> = LazyLock::new(Mutex::default);
-
-type Key = (PathBuf, Option<String>, Option<String>);
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The loop of one home: feedback, training, prediction.
 ///
@@ -37,33 +33,38 @@ type Key = (PathBuf, Option<String>, Option<String>);
 /// own when a process needs several homes, or candles from elsewhere.
 #[napi]
 pub struct SignalLoop {
-    core: Arc<engine::SignalLoop>,
-    dashboard: Arc<Dashboard>,
-    shared_as: Option<Key>,
+    core: Arc<User>,
 }
 
 /// The default loop of a home. `index.js` passes what `process.env` says where the caller runs, which native code cannot
 /// always see.
 #[napi(skip_typescript)]
 pub fn shared_loop(
+    env: &Env,
     home: String,
     exchange_url: Option<String>,
     store: Option<String>,
 ) -> napi::Result<SignalLoop, Code> {
     sync(|| {
-        let key =
-            (std::path::absolute(&home).unwrap_or_else(|_| PathBuf::from(&home)), exchange_url.clone(), store.clone());
-        let mut shared = SHARED.lock();
-        let dashboard = match shared.get(&key) {
-            Some(dashboard) => dashboard.clone(),
-            None => {
-                let options = Options { home: Some(key.0.clone()), exchange_url, store, ..Options::default() };
-                let opened = Dashboard::new(Arc::new(engine::SignalLoop::open(options)?));
-                shared.entry(key.clone()).or_insert(Arc::new(opened)).clone()
-            }
-        };
-        Ok(SignalLoop { core: dashboard.core().clone(), dashboard, shared_as: Some(key) })
+        let home = expanded(Path::new(&home));
+        let home = std::path::absolute(&home).unwrap_or(home);
+        Ok(SignalLoop { core: environment::known(env)?.user(&(home, exchange_url, store))? })
     })
+}
+
+/// The `allowedHosts` of a live view's options, once they are known to be such.
+#[napi(skip_typescript)]
+pub fn allowed_hosts(options: Unknown<'_>) -> napi::Result<Vec<String>, Code> {
+    sync(|| {
+        let mut map = values::to_map("options", options, &[])?;
+        let names = host_names(&mut map)?;
+        values::no_more(&map)?;
+        Hosts::new(names.clone()).map(|_| names)
+    })
+}
+
+fn host_names(map: &mut Map<String, Value>) -> Result<Vec<String>> {
+    Ok(values::list(map, "allowedHosts", |name| Ok(name.to_owned()))?.unwrap_or_default())
 }
 
 #[napi]
@@ -93,7 +94,7 @@ impl SignalLoop {
             if let Some(listener) = events {
                 core.events().subscribe(Box::new(listener));
             }
-            Ok(Self { dashboard: Arc::new(Dashboard::new(core.clone())), core, shared_as: None })
+            Ok(Self { core: User::alone(core) })
         })
     }
 
@@ -120,7 +121,7 @@ impl SignalLoop {
     /// @throws `ERR_INVALID_ARGUMENT`
     #[napi(ts_args_type = "symbol?: string, timeframe?: Timeframe", ts_return_type = "Predictor")]
     pub fn predictor(&self, symbol: Unknown<'_>, timeframe: Unknown<'_>) -> napi::Result<Predictor, Code> {
-        sync(|| Predictor::of(self.core.clone(), symbol, timeframe))
+        sync(|| Predictor::of(Arc::clone(&**self.core), symbol, timeframe))
     }
 
     /// Listens to what happens in this loop by itself: closings, model changes, drift, conservative mode. Until `close()`, or
@@ -133,11 +134,11 @@ impl SignalLoop {
         sync(|| {
             let _open = self.core.begin()?;
             let id = self.core.events().subscribe(Box::new(self::listener::<Value>("listener", listener)?));
-            let core = Arc::downgrade(&self.core);
+            self.core.listens(id);
+            let (user, core) = (Arc::downgrade(&self.core), Arc::downgrade(&**self.core));
             let unsubscribe = env.create_function_from_closure("unsubscribe", move |_| {
-                if let Some(core) = core.upgrade() {
-                    core.events().unsubscribe(id);
-                }
+                user.upgrade().inspect(|user| user.listens_no_more(id));
+                core.upgrade().inspect(|core| core.events().unsubscribe(id));
                 Ok(())
             });
             unsubscribe.map_err(|e| Error::Internal(format!("cannot make a function: {}", e.reason)))
@@ -188,8 +189,13 @@ impl SignalLoop {
     /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`, or `ERR_CANCELLED` when `signal` aborts or the loop is closed meanwhile;
     /// models finished before stay.
     #[napi(ts_args_type = "options?: TrainOptions", ts_return_type = "Promise<TrainingResults>")]
-    pub fn train<'env>(&self, env: &'env Env, options: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Trained>> {
-        call(env, &self.core, || {
+    pub fn train<'env>(
+        &self,
+        env: &'env Env,
+        options: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, types::TrainingResults>> {
+        promise(env, || {
+            let call = self.core.begin()?;
             let listener =
                 member(&options, "onProgress")?.map(|function| listener("onProgress", function)).transpose()?;
             let signal = member(&options, "signal")?;
@@ -200,15 +206,24 @@ impl SignalLoop {
             // Listened to last: nothing after it can fail and leave the listener behind.
             let cancel = Cancel::default();
             let abort = signal.map(|signal| abort(env, signal, &cancel)).transpose()?;
-            let core = self.core.clone();
-            Ok(async move {
+            let (core, env) = (self.core.clone(), *env);
+            let training = spawned(async move {
+                let _under_way = call;
                 let progress = move |news: engine::TrainProgress| {
                     if let Some(listener) = &listener {
                         listener.tell(types::TrainProgress::from(news));
                     }
                 };
-                Ok(Trained { results: core.train(request, cancel, progress).await, abort })
-            })
+                core.telling(&cancel, core.train(request, cancel.clone(), progress)).await
+            });
+            let results = async move {
+                let results = training.await;
+                if let Some(abort) = abort {
+                    abort.detach(&env);
+                }
+                results.map(Into::into)
+            };
+            Ok(Box::pin(results))
         })
     }
 
@@ -224,7 +239,7 @@ impl SignalLoop {
         options: Unknown<'_>,
     ) -> napi::Result<PromiseRaw<'env, types::Prediction>> {
         self.predict_from(env, options, |candle_ms, given| {
-            given.map(|value| values::candles("candles", &value, candle_ms)).transpose()
+            given.map(|value| values::candles("candles", &value, Times::OrConsecutive(candle_ms))).transpose()
         })
     }
 
@@ -289,7 +304,7 @@ impl SignalLoop {
             values::no_more(&map)?;
             let core = self.core.clone();
             Ok(async move {
-                let signal = core.generate(&market, risk).await?;
+                let signal = core.unless_left(core.generate(&market, risk)).await?;
                 Ok(types::Signal::new(signal.id(), signal))
             })
         })
@@ -312,7 +327,10 @@ impl SignalLoop {
             let since_ms = since.map(|since| values::json_time("since", &since)).transpose()?;
             values::no_more(&map)?;
             let core = self.core.clone();
-            Ok(async move { Ok(core.fetch(markets, since_ms, |_| {}).await?.into_iter().map(Into::into).collect()) })
+            Ok(async move {
+                let fetched = core.unless_left(core.fetch(markets, since_ms, |_| {})).await?;
+                Ok(fetched.into_iter().map(Into::into).collect())
+            })
         })
     }
 
@@ -349,28 +367,32 @@ impl SignalLoop {
     }
 
     /// The same as a live view to mount in a backend, for those who may see it: `app.use('/learning', loop.dashboard())`.
-    /// Answers GET and HEAD only, and no other site. `docs/report.md` says how to mount it in Fastify and plain `http`.
-    // `index.js` makes the handler, of what this answers to `{ method, url, headers }`.
-    #[napi(ts_args_type = "", ts_return_type = "DashboardHandler")]
+    /// Answers GET and HEAD only, no other site, and by an address, `localhost` or a name of `allowedHosts` only.
+    /// `docs/report.md` says how to mount it in Fastify and plain `http`.
+    ///
+    /// @throws `ERR_INVALID_ARGUMENT`
+    // `index.js` makes the handler, of what this answers to `{ method, url, headers, allowedHosts }`.
+    #[napi(ts_args_type = "options?: DashboardOptions", ts_return_type = "DashboardHandler")]
     pub fn dashboard<'env>(&self, env: &'env Env, request: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Value>> {
         call(env, &self.core, || {
-            let map = values::to_map("request", request, &[])?;
+            let mut map = values::to_map("request", request, &[])?;
+            let names = Hosts::new(host_names(&mut map)?)?;
             let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
             let header = |name: &str| text(map.get("headers").and_then(|headers| headers.get(name)));
             let request = Request {
                 method: text(map.get("method")).unwrap_or_default(),
                 url: text(map.get("url")).unwrap_or_default(),
-                host: header("host"),
+                host: header("host").or_else(|| header(":authority")),
                 origin: header("origin"),
                 fetch_site: header("sec-fetch-site"),
                 fetch_mode: header("sec-fetch-mode"),
                 fetch_dest: header("sec-fetch-dest"),
                 if_none_match: header("if-none-match"),
             };
-            let dashboard = self.dashboard.clone();
+            let dashboard = self.core.dashboard().clone();
             Ok(async move {
                 let Answer { status, headers, body } =
-                    dashboard.answer(&request).await.unwrap_or_else(|error| failure(&error));
+                    dashboard.answer(&request, &names).await.unwrap_or_else(|error| failure(&error));
                 let headers: Map<String, Value> =
                     headers.into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect();
                 Ok(json!({ "status": status, "headers": headers, "body": body }))
@@ -412,20 +434,14 @@ impl SignalLoop {
     }
 
     /// Ends the loop: what was acknowledged is safe, threads end, later calls to the store reject with `ERR_CLOSED`. Trainings, and
-    /// what waits for candles, reject with `ERR_CANCELLED`: no answer is waited for. The default loop opens anew at its next use.
+    /// what waits for candles, reject with `ERR_CANCELLED`: no answer is waited for. The default loop opens anew at its next use; where
+    /// other threads of the process use it as well, it is closed for this one alone, with the scheduler that it started.
     #[napi(ts_return_type = "Promise<void>")]
     pub fn close<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, ()>> {
         promise(env, || {
-            let core = self.core.clone();
-            if let Some(key) = &self.shared_as {
-                let mut shared = SHARED.lock();
-                if shared.get(key).is_some_and(|current| Arc::ptr_eq(current.core(), &core)) {
-                    shared.remove(key);
-                }
-            }
-            core.refuse_calls();
+            let closed = self.core.clone().close();
             Ok(elsewhere(async move {
-                core.close().await;
+                closed.await;
                 Ok(())
             }))
         })
@@ -435,25 +451,6 @@ impl SignalLoop {
         let symbols = values::list(map, "symbols", Symbol::given)?;
         let timeframes = values::list(map, "timeframes", Timeframe::parse)?;
         Ok(self.core.markets(symbols, timeframes))
-    }
-}
-
-/// The end of a training; reading it also stops listening to the abort signal.
-pub struct Trained {
-    results: Result<engine::TrainingResults>,
-    abort: Option<Abort>,
-}
-
-impl ToNapiValue for Trained {
-    unsafe fn to_napi_value(env: sys::napi_env, trained: Self) -> napi::Result<sys::napi_value> {
-        if let Some(abort) = trained.abort {
-            abort.detach(&Env::from_raw(env))?;
-        }
-        // SAFETY: napi calls this on the JavaScript thread with a live `env`, which is passed on as it is.
-        unsafe {
-            let results = trained.results.map_err(|error| error_object(env, &error))?;
-            types::TrainingResults::to_napi_value(env, results.into())
-        }
     }
 }
 

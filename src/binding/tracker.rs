@@ -1,27 +1,33 @@
 //! `FeedbackTracker`: signals in, closings and statistics out.
 
+use super::arrays::Ticks;
+use super::bulk::Reading;
 use super::errors::{Code, sync};
-use super::promises::{Elsewhere, call, done, elsewhere, promise, spawned};
+use super::promises::{call, done, elsewhere, promise, spawned};
+use super::shared::User;
+use super::signals;
+use super::stretches::Copied;
 use super::types::{
-    Assessment, CloseDecision, ClosedSignal, Compaction, ImportReport, Pattern, PerformanceStats, Recovery,
+    Assessment, CloseDecision, ClosedSignal, Compaction, ImportReport, Pattern, PerformanceStats, PerformanceTotals,
+    Recovery,
 };
-use super::values;
-use crate::barrier::{Direction, Levels, Outcome};
-use crate::engine::{Histories, SignalLoop, should_close};
-use crate::error::{Error, Result, guard, shown};
-use crate::feedback::{Lines, StatsFilter, Tick};
-use crate::signal::{OUTCOMES, Signal, Source};
+use super::{arrays, values};
+use crate::barrier::{Direction, Levels};
+use crate::engine::should_close;
+use crate::error::{Error, Result, guard};
+use crate::feedback::{Lines, StatsFilter, Tick, Totals};
 use crate::symbol::{Symbol, Timeframe};
 use crate::time::{Tz, now_ms};
-use napi::bindgen_prelude::{Env, JsObjectValue, JsValue, Object, PromiseRaw, Unknown};
+use napi::bindgen_prelude::{Env, PromiseRaw, Unknown};
 use napi_derive::napi;
-use serde_json::{Map, Value};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Days that `getStats` covers by default.
 const STATS_DAYS: f64 = 30.0;
 const DAY_MS: f64 = 86_400_000.0;
+/// Prices whose pairs are read before the call returns: a millisecond or two.
+const PRICES_AT_ONCE: usize = 5000;
 
 /// Records every signal, closes it by price, stores the outcome, gives statistics.
 ///
@@ -29,83 +35,46 @@ const DAY_MS: f64 = 86_400_000.0;
 /// message that names the field and the value; nothing is written then.
 #[napi]
 pub struct FeedbackTracker {
-    core: Arc<SignalLoop>,
+    core: Arc<User>,
 }
 
 impl FeedbackTracker {
-    pub fn of(core: Arc<SignalLoop>) -> Self {
+    pub fn of(core: Arc<User>) -> Self {
         Self { core }
     }
 
-    fn read(&self, env: &Env, signal: Unknown<'_>, source: Source) -> Result<Signal> {
-        let zone = self.core.config().timezone;
-        let text = values::signal_text(env, &signal);
-        if let Some(signal) = text.and_then(|text| Signal::from_text(&text, source, zone).ok()) {
-            return Ok(signal);
-        }
-        // What is wrong with it is told of the value itself.
-        told(values::to_json(signal)?, source, zone)
+    /// Which signals to count; those of so many days where none are said, or all.
+    fn filter(
+        &self,
+        symbol: Unknown<'_>,
+        timeframe: Unknown<'_>,
+        days: Unknown<'_>,
+        unsaid: Option<f64>,
+    ) -> Result<StatsFilter> {
+        let (symbol, timeframe) = market_filter(symbol, timeframe)?;
+        let days = if values::is_missing(&days) { unsaid } else { Some(values::days("days", days)?) };
+        let since_ms = days.map(|days| self.core.now_ms() - (days * DAY_MS) as i64);
+        Ok(StatsFilter { symbol, timeframe, since_ms, until_ms: None })
     }
 
-    /// The signals of an array written down on other threads, a slice on each; `None` when they have to be read one by one.
-    fn written(&self, env: &Env, signals: &Unknown<'_>) -> Result<Option<Vec<Elsewhere<Lines>>>> {
-        let Some(slices) = values::SignalTexts::of(env, signals) else { return Ok(None) };
-        let histories = Arc::new(Histories::default());
-        let write = |text: String| {
-            let (core, histories) = (self.core.clone(), histories.clone());
-            spawned(async move { core.write_down(&text, &histories) })
-        };
-        // Each slice is on its way while the next is being made into text.
-        Ok(slices.map(|text| text.map(write)).collect())
+    fn zone(&self) -> Tz {
+        self.core.config().timezone
     }
-
-    fn read_all(&self, signals: Value) -> Result<Vec<Signal>> {
-        match signals {
-            Value::Array(items) => {
-                let zone = self.core.config().timezone;
-                items.into_iter().map(|item| told(item, Source::Caller, zone)).collect()
-            }
-            other => Err(Error::argument("signals", "must be an array of signals", other)),
-        }
-    }
-}
-
-/// A signal that was read value by value. All in it that is no Unicode has become the same character: ids of which two would be
-/// one are refused.
-fn told(value: Value, source: Source, zone: Tz) -> Result<Signal> {
-    let signal = Signal::from_value(value, source, zone)?;
-    if signal.id.contains(char::REPLACEMENT_CHARACTER) {
-        let (field, problem) = ("id", "must be Unicode text, without lone surrogates");
-        return Err(Error::InvalidSignal { field, problem, value: shown(&signal.id) });
-    }
-    Ok(signal)
-}
-
-/// Members of a signal that decide whether it closes, read one by one: a tick must not pay for the rest of the object.
-fn levels(signal: &Object<'_>) -> Result<Option<Levels>> {
-    let mut map = Map::new();
-    for name in Signal::LEVEL_KEYS {
-        let value: Unknown<'_> =
-            signal.get_named_property(name).map_err(|e| values::unreadable(signal.value().env, "signal", &e))?;
-        if !values::is_missing(&value) {
-            map.insert(name.to_owned(), values::to_json(value)?);
-        }
-    }
-    Signal::levels_of(map)
 }
 
 /// The rule of [`FeedbackTracker::should_close_signal`], for which no loop is needed.
 #[napi(skip_typescript)]
-pub fn should_close_signal(signal: Unknown<'_>, current_price: Unknown<'_>) -> napi::Result<CloseDecision, Code> {
+pub fn should_close_signal(
+    env: &Env,
+    signal: Unknown<'_>,
+    current_price: Unknown<'_>,
+) -> napi::Result<CloseDecision, Code> {
     sync(|| {
         let price = values::price("currentPrice", current_price)?;
-        let object = match signal.get_type() {
-            // SAFETY: its type was just checked, on the JavaScript thread it came on.
-            Ok(napi::ValueType::Object) => unsafe { signal.cast::<Object<'_>>() }
-                .map_err(|e| Error::argument("signal", "could not be read", e.reason.clone()))?,
-            _ => return Err(Error::argument("signal", "must be an object", values::to_json(signal)?)),
-        };
-        Ok(should_close(levels(&object)?.as_ref(), price, now_ms()).into())
+        if !matches!(signal.get_type(), Ok(napi::ValueType::Object)) {
+            return Err(Error::argument("signal", "must be an object", values::to_json(signal)?));
+        }
+        Ok(should_close(signals::levels(env, &signal)?.as_ref(), price, now_ms()).into())
     })
 }
 
@@ -132,17 +101,19 @@ impl FeedbackTracker {
     /// profit closes it, and so does its `expiresAt`. Asks nothing of the store and changes nothing.
     ///
     /// @throws `ERR_INVALID_SIGNAL`, `ERR_INVALID_ARGUMENT`
-    #[napi(ts_args_type = "signal: SignalLevels, currentPrice: number")]
+    #[napi(ts_args_type = "signal: SignalLevels, currentPrice: number", ts_return_type = "CloseDecision")]
     pub fn should_close_signal(
         &self,
+        env: &Env,
         signal: Unknown<'_>,
         current_price: Unknown<'_>,
     ) -> napi::Result<CloseDecision, Code> {
-        should_close_signal(signal, current_price)
+        should_close_signal(env, signal, current_price)
     }
 
     /// Records a signal, with the features of the market at its entry when its candles are stored. Resolves `true` once it
-    /// is safe at the configured durability, also when the same signal was recorded before.
+    /// is safe at the configured durability, also when the same signal was recorded before. One that comes with its end (see
+    /// {@link SignalEnd}) is recorded closed, and counts and teaches as such; so is one that was recorded open before.
     ///
     /// Rejects with `ERR_INVALID_SIGNAL`, `ERR_INVALID_ARGUMENT`, `ERR_SIGNAL_CONFLICT` when the id was recorded with other
     /// content, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
@@ -150,7 +121,7 @@ impl FeedbackTracker {
     pub fn record_signal<'env>(&self, env: &'env Env, signal: Unknown<'_>) -> napi::Result<PromiseRaw<'env, bool>> {
         promise(env, || {
             let call = self.core.begin()?;
-            Ok(match self.core.try_record(self.read(env, signal, Source::Caller)?)? {
+            Ok(match self.core.try_record(signals::record(env, &signal, self.zone())?)? {
                 Ok(recorded) => Box::pin(recorded),
                 Err(signal) => {
                     let core = self.core.clone();
@@ -163,71 +134,54 @@ impl FeedbackTracker {
         })
     }
 
-    /// Records many signals with one wait. All are checked before any is written. Resolves with how many there were.
+    /// Records many signals with one wait, at most 1 000 000. All are checked before any is written. Resolves with how many there were.
+    /// The array is copied at once. Of more than 1000 signals the rest is read while the event loop goes on: do not change them before
+    /// the promise resolves.
     ///
     /// Rejects like `recordSignal`; after `ERR_SIGNAL_CONFLICT` the signals without a conflict are recorded.
     #[napi(ts_args_type = "signals: readonly SignalInput[]", ts_return_type = "Promise<number>")]
     pub fn record_signals<'env>(&self, env: &'env Env, signals: Unknown<'_>) -> napi::Result<PromiseRaw<'env, u32>> {
-        call(env, &self.core, || {
-            let core = self.core.clone();
-            let written = self.written(env, &signals)?;
-            let read = if written.is_none() { self.read_all(values::to_json(signals)?)? } else { Vec::new() };
-            Ok(async move {
-                let Some(parts) = written else {
-                    let count = read.len() as u32;
-                    return core.record(read).await.map(|()| count);
-                };
-                let mut lines = Vec::with_capacity(parts.len());
-                for part in parts {
-                    lines.push(part.await?);
-                }
-                let count = lines.iter().map(Lines::count).sum::<usize>() as u32;
-                core.record_lines(lines).await.map(|()| count)
-            })
+        promise(env, || {
+            let (call, core) = (self.core.begin()?, self.core.clone());
+            let (reading, env) = (Reading::begin(env, &core, signals)?, *env);
+            Ok(Box::pin(async move {
+                let lines = reading.finish(env).await?;
+                spawned(async move {
+                    let _under_way = call;
+                    let count = lines.iter().map(Lines::count).sum::<usize>() as u32;
+                    core.record_lines(lines).await.map(|()| count)
+                })
+                .await
+            }))
         })
     }
 
     /// Closes a signal by hand. Resolves `false` when it is unknown or already closed: the first outcome stands.
-    /// Without `profitLossPercent` the profit follows from `exitPrice`, or from the barrier that the outcome names.
+    /// Without `profitLossPercent` the profit follows from `exitPrice`, or from the barrier that the outcome names. What ended
+    /// before now says when, as `closedAt`.
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, also for what contradicts itself (see {@link OutcomeUpdate}), `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(ts_args_type = "update: OutcomeUpdate", ts_return_type = "Promise<boolean>")]
     pub fn update_outcome<'env>(&self, env: &'env Env, update: Unknown<'_>) -> napi::Result<PromiseRaw<'env, bool>> {
         promise(env, || {
             let call = self.core.begin()?;
-            let mut map = values::to_map("update", update, &[])?;
-            let text = |value: &Value| value.as_str().filter(|id| !id.is_empty()).map(str::to_owned);
-            let id = values::option(&mut map, "signalId", "must be the id of a signal", text)?
-                .ok_or_else(|| Error::argument("signalId", "must be the id of a signal", "nothing"))?;
-            let outcome =
-                values::option(&mut map, "outcome", OUTCOMES, |value| serde_json::from_value(value.clone()).ok())?
-                    .ok_or_else(|| Error::argument("outcome", OUTCOMES, "nothing"))?;
-            if outcome == Outcome::Active {
-                return Err(Error::argument(
-                    "outcome",
-                    "must be an end: TOOK_PROFIT, STOPPED_OUT, SUCCESS or FAILURE",
-                    "ACTIVE",
-                ));
-            }
-            let price = |value: &Value| value.as_f64().filter(|price| *price > 0.0);
-            let exit = values::option(&mut map, "exitPrice", "must be a finite price above 0", price)?;
-            let profit =
-                values::option(&mut map, "profitLossPercent", "must be a finite number of percent", Value::as_f64)?;
-            values::no_more(&map)?;
-            if let Some(closed) = self.core.try_close_signal(id.clone(), outcome, exit, profit)? {
-                return Ok(Box::pin(closed));
-            }
-            let core = self.core.clone();
-            Ok(elsewhere(async move {
-                let _under_way = call;
-                core.close_signal(&id, outcome, exit, profit).await
-            }))
+            Ok(match self.core.try_close_by_hand(signals::update(env, &update, self.zone())?)? {
+                Ok(closed) => Box::pin(closed),
+                Err(update) => {
+                    let core = self.core.clone();
+                    elsewhere(async move {
+                        let _under_way = call;
+                        core.close_by_hand(update).await
+                    })
+                }
+            })
         })
     }
 
     /// Closes and stores every open signal of `pair` that this price hits, and resolves with them in the order of their
-    /// ids' recording. `timeMs` (a Date, ISO string or milliseconds) defaults to now; a price older than one already seen
-    /// closes nothing.
+    /// ids' recording. `timeMs` is when the price was, by its source: a Date, ISO string or milliseconds. One older than another
+    /// already seen closes nothing; that is counted and told ({@link LoopEvent}, `pricesIgnored`). Without `timeMs` it is a price
+    /// of now, which is never too old, whatever this machine's clock shows.
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(
@@ -243,8 +197,8 @@ impl FeedbackTracker {
     ) -> napi::Result<PromiseRaw<'env, Vec<ClosedSignal>>> {
         let tick = guard(|| {
             let symbol = Symbol::given(&values::text("pair", pair)?)?;
-            let (price, time_ms) = (values::price("price", price)?, values::time_or_now("timeMs", time_ms)?);
-            self.core.check_not_ahead("timeMs", time_ms)?;
+            let (price, time_ms) = (values::price("price", price)?, values::optional_time("timeMs", time_ms)?);
+            time_ms.map_or(Ok(()), |time_ms| self.core.check_not_ahead("timeMs", time_ms))?;
             Ok((symbol, price, time_ms))
         });
         // Nearly every price closes nothing. Where that can be told without waiting, no thread need be asked.
@@ -256,14 +210,19 @@ impl FeedbackTracker {
         call(env, &self.core, || {
             let (core, (symbol, price, time_ms), turn) = (self.core.clone(), tick?, self.core.turn());
             Ok(async move {
-                let closed = core.on_prices(turn, &[Tick { symbol: &symbol, price, time_ms }]).await?;
+                let tick = |time_ms| [Tick { symbol: &symbol, price, time_ms }];
+                let closed = match time_ms {
+                    Some(time_ms) => core.on_prices(turn, &tick(time_ms)).await?,
+                    None => core.on_prices_now(turn, &tick(core.now_ms())).await?,
+                };
                 Ok(closed.into_iter().map(Into::into).collect())
             })
         })
     }
 
-    /// `onPrice` for many at once: `prices[i]` of `pairs[i]`, at `timesMs[i]` (epoch milliseconds; all now when left out), in
-    /// this order. One wait for all; the closed ones come in the order of the prices that closed them.
+    /// `onPrice` for many at once: `prices[i]` of `pairs[i]`, at `timesMs[i]` (epoch milliseconds; all of now when left out), in
+    /// this order, at most 1 000 000. One wait for all; the closed ones come in the order of the prices that closed them. The arrays are
+    /// copied at once and may be used again.
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`; no price counts then.
     #[napi(
@@ -277,18 +236,36 @@ impl FeedbackTracker {
         prices: Unknown<'_>,
         times_ms: Unknown<'_>,
     ) -> napi::Result<PromiseRaw<'env, Vec<ClosedSignal>>> {
-        call(env, &self.core, || {
-            let ticks = values::ticks(pairs, prices, times_ms)?;
+        promise(env, || {
+            let (call, core) = (self.core.begin()?, self.core.clone());
+            let mut reading = arrays::Reading::begin(pairs, prices, times_ms)?;
             // The latest stands for all: the clock is asked once.
-            if let Some(latest_ms) = ticks.iter().map(|tick| tick.time_ms).max() {
-                self.core.check_not_ahead("timesMs", latest_ms)?;
+            if let Some(latest_ms) = reading.latest_said_ms() {
+                core.check_not_ahead("timesMs", latest_ms)?;
             }
-            let (core, turn) = (self.core.clone(), self.core.turn());
-            Ok(async move {
-                let ticks: Vec<Tick<'_>> = ticks.iter().collect();
-                let closed = core.on_prices(turn, &ticks).await?;
-                Ok(closed.into_iter().map(Into::into).collect())
-            })
+            let turn = core.turn();
+            let close = |core: Arc<User>, ticks: Ticks| {
+                spawned(async move {
+                    let _under_way = call;
+                    let of_now = ticks.of_now();
+                    let ticks: Vec<Tick<'_>> = ticks.iter().collect();
+                    let closed = if of_now {
+                        core.on_prices_now(turn, &ticks).await?
+                    } else {
+                        core.on_prices(turn, &ticks).await?
+                    };
+                    Ok(closed.into_iter().map(Into::into).collect())
+                })
+            };
+            if reading.len() <= PRICES_AT_ONCE {
+                while !reading.read_some(pairs)? {}
+                return Ok(Box::pin(close(core, reading.finish())));
+            }
+            let (copy, env) = (Copied::of(env, "pairs", pairs)?, *env);
+            Ok(Box::pin(async move {
+                copy.read(env, |_, pairs| reading.read_some(pairs)).await?;
+                close(core, reading.finish()).await
+            }))
         })
     }
 
@@ -381,7 +358,7 @@ impl FeedbackTracker {
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(
-        ts_args_type = "symbol?: string, timeframe?: Timeframe, days?: number",
+        ts_args_type = "symbol?: string, timeframe?: TimeframeName, days?: number",
         ts_return_type = "Promise<PerformanceStats>"
     )]
     pub fn get_stats<'env>(
@@ -392,13 +369,31 @@ impl FeedbackTracker {
         days: Unknown<'_>,
     ) -> napi::Result<PromiseRaw<'env, PerformanceStats>> {
         call(env, &self.core, || {
-            let (symbol, timeframe) = market_filter(symbol, timeframe)?;
-            let days = if values::is_missing(&days) { STATS_DAYS } else { values::days("days", days)? };
-            let now = self.core.now_ms();
-            let filter =
-                StatsFilter { symbol, timeframe, since_ms: Some(now - (days * DAY_MS) as i64), until_ms: None };
+            let filter = self.filter(symbol, timeframe, days, Some(STATS_DAYS))?;
             let core = self.core.clone();
             Ok(async move { Ok(PerformanceStats::of(core.store()?.stats(&filter)?, core.conservative_mode(&filter)?)) })
+        })
+    }
+
+    /// The seven figures of the old system's `get_performance_stats()`: of all signals, unless `days` says how far back. What
+    /// belongs to a time, a symbol and a timeframe is as in `getStats`.
+    ///
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+    #[napi(
+        ts_args_type = "symbol?: string, timeframe?: Timeframe, days?: number",
+        ts_return_type = "Promise<PerformanceTotals>"
+    )]
+    pub fn get_performance_stats<'env>(
+        &self,
+        env: &'env Env,
+        symbol: Unknown<'_>,
+        timeframe: Unknown<'_>,
+        days: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, PerformanceTotals>> {
+        call(env, &self.core, || {
+            let filter = self.filter(symbol, timeframe, days, None)?;
+            let core = self.core.clone();
+            Ok(async move { Ok(Totals::from(&core.store()?.stats(&filter)?.figures).into()) })
         })
     }
 
@@ -410,7 +405,7 @@ impl FeedbackTracker {
     pub fn assess<'env>(&self, env: &'env Env, signal: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Assessment>> {
         promise(env, || {
             let call = self.core.begin()?;
-            let question = self.read(env, signal, Source::Question { now_ms: self.core.now_ms() })?;
+            let question = signals::question(env, &signal, self.core.now_ms(), self.zone())?;
             Ok(match self.core.try_assess(question)? {
                 Ok(assessment) => done(assessment.into()),
                 Err(question) => {

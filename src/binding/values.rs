@@ -1,46 +1,27 @@
 //! JavaScript values read with care: what napi would turn into a silent 0 is an error that names the argument.
 
-use super::environment::{self, Environment};
+use super::{arrays, thrown};
 use crate::error::{Error, Result};
-use crate::feedback::Tick;
 use crate::market::Candle;
-use crate::symbol::{Market, Spellings, Symbol, Timeframe};
+use crate::market::given::{TIME, Times, read_given, time_of};
+use crate::symbol::{Market, Symbol, Timeframe};
 use crate::time;
 use napi::ValueType;
-use napi::bindgen_prelude::{
-    Env, Float64ArraySlice, FnArgs, FromNapiValue, Function, FunctionRef, JsObjectValue, JsValue, Object, Unknown, sys,
-};
+use napi::bindgen_prelude::{FromNapiValue, JsObjectValue, JsValue, Object, Unknown, sys};
 use serde_json::{Map, Value};
-use std::rc::Rc;
 
 /// Values read of one argument; more would hold up the event loop, and a sparse array may claim billions.
-const MAX_VALUES: usize = 2_000_000;
+const MAX_VALUES: usize = 1_000_000;
+/// Bytes of one text of an argument, far more than a signal or a path may have.
+const MAX_TEXT_BYTES: usize = 1 << 20;
+/// Words of 64 bits of a BigInt.
+const MAX_WORDS: usize = 64;
 /// Levels of nesting read of an object; deeper, or cyclic, is an error.
 const MAX_DEPTH: usize = 16;
 
-/// What a getter or a proxy of the caller's threw, taken out of the engine: left pending there, it would be thrown in
-/// place of our error, and past the promise.
-pub fn take_exception(env: sys::napi_env) -> Option<String> {
-    let clear = || {
-        let (mut pending, mut thrown) = (false, std::ptr::null_mut());
-        // SAFETY: `env` comes with a live value, on the JavaScript thread; both results are written on success.
-        unsafe {
-            let known = sys::napi_is_exception_pending(env, &mut pending) == sys::Status::napi_ok;
-            let taken = known && pending && {
-                sys::napi_get_and_clear_last_exception(env, &mut thrown) == sys::Status::napi_ok
-            };
-            taken.then(|| Unknown::from_raw_unchecked(env, thrown))
-        }
-    };
-    let text = clear()?.coerce_to_string().and_then(|text| text.into_utf8()?.into_owned());
-    // Making it a text may have thrown in turn.
-    clear();
-    Some(text.unwrap_or_else(|_| "an exception".to_owned()))
-}
-
 /// An argument that could not be read, and why.
 pub fn unreadable(env: sys::napi_env, argument: &'static str, error: &napi::Error) -> Error {
-    let thrown = take_exception(env);
+    let thrown = thrown::take_text(env);
     Error::argument(argument, "could not be read", thrown.unwrap_or_else(|| error.reason.clone()))
 }
 
@@ -70,10 +51,8 @@ fn json(value: Unknown<'_>, depth: usize, left: &mut usize) -> Result<Value> {
     Ok(match value.get_type().map_err(unreadable)? {
         ValueType::Boolean => Value::Bool(read(value)?),
         ValueType::Number => number(read(value)?),
-        ValueType::String => Value::String(read(value)?),
-        ValueType::BigInt => {
-            Value::String(value.coerce_to_string().and_then(|s| s.into_utf8()?.into_owned()).map_err(unreadable)?)
-        }
+        ValueType::String => Value::String(string("value", value)?),
+        ValueType::BigInt => Value::String(digits(value)?),
         ValueType::Object if value.is_date().map_err(unreadable)? => date(value)?,
         ValueType::Object => {
             let object: Object<'_> = read(value)?;
@@ -112,10 +91,37 @@ fn members(
     Ok(map)
 }
 
-fn read<T: FromNapiValue>(value: Unknown<'_>) -> Result<T> {
+pub fn read<T: FromNapiValue>(value: Unknown<'_>) -> Result<T> {
     // SAFETY: the raw parts come from one live `Unknown`, on the JavaScript thread; the conversion checks the type.
     unsafe { T::from_napi_value(value.value().env, value.raw()) }
         .map_err(|error| unreadable(value.value().env, "value", &error))
+}
+
+/// Text, unless it is longer than anything here may be: JavaScript has strings of half a gigabyte.
+fn string(argument: &'static str, value: Unknown<'_>) -> Result<String> {
+    let (env, mut bytes) = (value.value().env, 0);
+    // SAFETY: the value is live, on the JavaScript thread; without a buffer the length is all that is written.
+    let known = unsafe { sys::napi_get_value_string_utf8(env, value.raw(), std::ptr::null_mut(), 0, &mut bytes) };
+    if known == sys::Status::napi_ok && bytes > MAX_TEXT_BYTES {
+        let allowed = format!("must not hold a text longer than {MAX_TEXT_BYTES} bytes");
+        return Err(Error::argument(argument, allowed, format!("{bytes} bytes")));
+    }
+    read(value)
+}
+
+/// A BigInt, unless it is larger than anything here may be: to write down one of ten million bits takes seconds.
+fn digits(value: Unknown<'_>) -> Result<String> {
+    let (env, mut words) = (value.value().env, 0);
+    // SAFETY: the value is live, on the JavaScript thread; without room for the words their number is all that is written.
+    let known = unsafe {
+        sys::napi_get_value_bigint_words(env, value.raw(), std::ptr::null_mut(), &mut words, std::ptr::null_mut())
+    };
+    if known == sys::Status::napi_ok && words > MAX_WORDS {
+        let allowed = format!("must not hold an integer of more than {} bits", 64 * MAX_WORDS);
+        return Err(Error::argument("value", allowed, format!("{} bits", 64 * words)));
+    }
+    let text = value.coerce_to_string().and_then(|text| text.into_utf8()?.into_owned());
+    text.map_err(|error| unreadable(env, "value", &error))
 }
 
 fn number(x: f64) -> Value {
@@ -139,93 +145,6 @@ fn date(value: Unknown<'_>) -> Result<Value> {
     let ms = value.coerce_to_number().and_then(|number| number.get_double());
     let ms = ms.map_err(|error| unreadable(env, "value", &error))?;
     Ok(if ms.is_finite() { number(ms) } else { Value::String("Invalid Date".to_owned()) })
-}
-
-/// JSON of a signal, or of a part of an array of them, by the engine's own `JSON.stringify`, which is several times faster
-/// than reading value by value. `undefined` where it would hide something (NaN, an Invalid Date and an infinity become
-/// `null`, which for a stop loss means none; what is inherited is left out), cannot be made at all, or says what no text in Rust
-/// can: half of a surrogate pair, which it escapes.
-const STRINGIFY: &str = "(value, from, to) => {
-  const odd = (v) =>
-    typeof v === 'number' ? v - v !== 0 : typeof v === 'object' && v !== null && !(v.valueOf() - 0 >= 0)
-  const plain = (s) => {
-    if (typeof s !== 'object' || s === null) return false
-    const prototype = Object.getPrototypeOf(s)
-    if (prototype !== null && Object.getPrototypeOf(prototype) !== null) return false
-    if (odd(s.confidence) || odd(s.timestamp)) return false
-    if (odd(s.entryPrice) || odd(s.stopLoss) || odd(s.takeProfit) || odd(s.expiresAt)) return false
-    return !(odd(s.entry_price) || odd(s.stop_loss) || odd(s.take_profit) || odd(s.expires_at))
-  }
-  try {
-    const part = from === null ? value : value.slice(from, to)
-    const text = (from === null ? plain(part) : part.every(plain)) ? JSON.stringify(part) : undefined
-    return text?.includes('\\\\ud') ? undefined : text
-  } catch {
-    return undefined
-  }
-}";
-
-/// Signals that a thread writes down at a time: less than a millisecond of work.
-const SLICE: u32 = 250;
-
-type Slice = FnArgs<(Unknown<'static>, Option<u32>, Option<u32>)>;
-
-/// See [`STRINGIFY`]; compiled once an environment.
-pub struct Stringify(FunctionRef<Slice, Unknown<'static>>);
-
-impl Stringify {
-    /// For one environment.
-    pub fn new(env: &Env) -> napi::Result<Self> {
-        env.run_script::<_, Function<'_, Slice, Unknown<'static>>>(STRINGIFY)?.create_ref().map(Self)
-    }
-
-    fn text(&self, env: &Env, value: &Unknown<'_>, range: Option<(u32, u32)>) -> Option<String> {
-        let (from, to) = range.unzip();
-        // SAFETY: the value lives as long as the call that it is passed to.
-        let value = unsafe { Unknown::from_raw_unchecked(value.value().env, value.raw()) };
-        let text =
-            self.0.borrow_back(env).and_then(|function| function.call(FnArgs { data: (value, from, to) })).ok()?;
-        plain_text(&text)
-    }
-}
-
-/// JSON of a signal; `None` where only [`to_json`] does it justice.
-pub fn signal_text(env: &Env, signal: &Unknown<'_>) -> Option<String> {
-    environment::of(env).ok()?.stringify.text(env, signal, None)
-}
-
-/// JSON of an array of signals, slice by slice; an item is `None` where only [`to_json`] does the slice justice.
-pub struct SignalTexts<'a> {
-    env: &'a Env,
-    environment: Rc<Environment>,
-    signals: &'a Unknown<'a>,
-    next: u32,
-    length: u32,
-}
-
-impl<'a> SignalTexts<'a> {
-    /// `None` when `signals` is not an array.
-    pub fn of(env: &'a Env, signals: &'a Unknown<'a>) -> Option<Self> {
-        if !signals.is_array().ok()? {
-            return None;
-        }
-        let array: Object<'_> = read(*signals).ok()?;
-        let length = array.get_array_length().ok()?;
-        Some(Self { env, environment: environment::of(env).ok()?, signals, next: 0, length })
-    }
-}
-
-impl Iterator for SignalTexts<'_> {
-    type Item = Option<String>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.next >= self.length {
-            return None;
-        }
-        let from = self.next;
-        self.next = from.saturating_add(SLICE);
-        Some(self.environment.stringify.text(self.env, self.signals, Some((from, self.next))))
-    }
 }
 
 /// An object argument as a JSON map; a missing one is empty. Only members of these names may be functions, which are left
@@ -275,17 +194,21 @@ pub fn no_more(map: &Map<String, Value>) -> Result<()> {
     }
 }
 
+/// How long an array is.
+pub fn array_length(argument: &'static str, allowed: &str, value: Unknown<'_>) -> Result<u32> {
+    let unreadable = |error: napi::Error| unreadable(value.value().env, argument, &error);
+    if !value.is_array().map_err(unreadable)? {
+        return Err(Error::argument(argument, allowed, to_json(value)?));
+    }
+    read::<Object<'_>>(value)?.get_array_length().map_err(unreadable)
+}
+
 /// A required text argument.
 pub fn text(argument: &'static str, value: Unknown<'_>) -> Result<String> {
     match value.get_type() {
-        Ok(ValueType::String) => read(value),
+        Ok(ValueType::String) => string(argument, value),
         _ => Err(Error::argument(argument, "must be a string", to_json(value)?)),
     }
-}
-
-/// A plain string; `None` for anything else.
-fn plain_text(value: &Unknown<'_>) -> Option<String> {
-    matches!(value.get_type(), Ok(ValueType::String)).then(|| read(*value).ok()).flatten()
 }
 
 /// An optional text argument.
@@ -308,79 +231,13 @@ pub fn price(argument: &'static str, value: Unknown<'_>) -> Result<f64> {
     }
 }
 
-/// An optional time, a `Date`, an ISO string or milliseconds; now when it is missing.
-pub fn time_or_now(argument: &'static str, value: Unknown<'_>) -> Result<i64> {
-    if is_missing(&value) { Ok(time::now_ms()) } else { json_time(argument, &to_json(value)?) }
+/// An optional time, a `Date`, an ISO string or milliseconds.
+pub fn optional_time(argument: &'static str, value: Unknown<'_>) -> Result<Option<i64>> {
+    if is_missing(&value) { Ok(None) } else { json_time(argument, &to_json(value)?).map(Some) }
 }
 
 pub fn json_time(argument: &'static str, value: &Value) -> Result<i64> {
-    let ms = match value {
-        Value::String(text) => time::parse_time(text, crate::time::Tz::UTC),
-        other => other.as_f64().map(|ms| ms as i64).filter(|ms| (time::MIN_MILLIS..=time::MAX_MILLIS).contains(ms)),
-    };
-    ms.ok_or_else(|| Error::argument(argument, TIME, value))
-}
-
-const TIME: &str = "must be a Date, an ISO 8601 string or epoch milliseconds";
-
-/// Prices of many pairs. A pair's name is normalised once, however often it comes.
-pub struct Ticks {
-    symbols: Vec<Symbol>,
-    /// Position in `symbols`, price, time.
-    ticks: Vec<(usize, f64, i64)>,
-}
-
-impl Ticks {
-    /// Each price, in order.
-    pub fn iter(&self) -> impl Iterator<Item = Tick<'_>> {
-        self.ticks.iter().map(|&(symbol, price, time_ms)| Tick { symbol: &self.symbols[symbol], price, time_ms })
-    }
-}
-
-/// `pairs[i]` cost `prices[i]` at `timesMs[i]`, or now.
-pub fn ticks(pairs: Unknown<'_>, prices: Unknown<'_>, times_ms: Unknown<'_>) -> Result<Ticks> {
-    let prices = floats("prices", prices)?;
-    let times = if is_missing(&times_ms) { None } else { Some(floats("timesMs", times_ms)?) };
-    let wrong_length = |argument, length: usize| {
-        Err(Error::argument(argument, format!("must have one item for each of the {} prices", prices.len()), length))
-    };
-    if let Some(times) = times.as_ref().filter(|times| times.len() != prices.len()) {
-        return wrong_length("timesMs", times.len());
-    }
-    let env = pairs.value().env;
-    let failed = |error: napi::Error| unreadable(env, "pairs", &error);
-    let pairs: Object<'_> = match pairs.get_type() {
-        Ok(ValueType::Object) => read(pairs)?,
-        _ => return Err(Error::argument("pairs", "must be an array of strings", to_json(pairs)?)),
-    };
-    let length = if pairs.is_array().map_err(failed)? { pairs.get_array_length().map_err(failed)? } else { 0 };
-    if length as usize != prices.len() {
-        return wrong_length("pairs", length as usize);
-    }
-    let mut symbols = Spellings::default();
-    let mut ticks = Vec::with_capacity(prices.len());
-    let now = time::now_ms();
-    for (index, &price) in prices.iter().enumerate() {
-        if !(price.is_finite() && price > 0.0) {
-            return Err(Error::argument("prices", format!("must be finite prices above 0, at [{index}] too"), price));
-        }
-        let time_ms = match times.as_ref().map(|times| times[index]) {
-            None => now,
-            Some(ms) if (time::MIN_MILLIS as f64..=time::MAX_MILLIS as f64).contains(&ms) => ms as i64,
-            Some(ms) => {
-                return Err(Error::argument("timesMs", format!("must be epoch milliseconds, at [{index}] too"), ms));
-            }
-        };
-        let name = text("pairs", pairs.get_element(index as u32).map_err(failed)?)?;
-        ticks.push((symbols.number(name)?, price, time_ms));
-    }
-    Ok(Ticks { symbols: symbols.into_symbols(), ticks })
-}
-
-fn floats<'a>(argument: &'static str, value: Unknown<'a>) -> Result<Float64ArraySlice<'a>> {
-    // SAFETY: the raw parts come from one live `Unknown`, on the JavaScript thread; the conversion checks the type.
-    unsafe { Float64ArraySlice::from_napi_value(value.value().env, value.raw()) }
-        .map_err(|_| Error::argument(argument, "must be a Float64Array", "another type"))
+    time_of(value).ok_or_else(|| Error::argument(argument, TIME, value))
 }
 
 /// `{ symbol, timeframe }` of an options map; the timeframe defaults to 1h.
@@ -408,50 +265,23 @@ pub fn list<T>(
     found.map(|texts| texts.iter().map(|text| parse(text)).collect()).transpose()
 }
 
-/// Candles as JSON: `[openMs, o, h, l, c, v]`, or objects of `time` (or `timestamp`, `openTime`), `open` … `volume`.
-/// Where none has a time they are consecutive, of `candle_ms` each, and the last has just closed.
-pub fn candles(argument: &'static str, value: &Value, candle_ms: i64) -> Result<Vec<Candle>> {
-    let items = match value.as_array() {
-        Some(items) if !items.is_empty() => items,
-        _ => return Err(Error::argument(argument, "must be an array of candles, oldest first, and not empty", value)),
-    };
-    let timeless = items.iter().all(|item| time_of(item).is_none());
-    let first_ms = time::now_ms() - items.len() as i64 * candle_ms;
-    let read = |(index, item): (usize, &Value)| {
-        let wrong = |field, value: Option<&Value>| Error::InvalidCandle {
-            index,
-            field,
-            problem: if field == "time" { TIME } else { "must be a number" },
-            value: value.map_or_else(|| "nothing".to_owned(), Value::to_string),
-        };
-        let field = |position: usize, name: &'static str| {
-            let value = item.get(position).or_else(|| item.get(name));
-            value.and_then(Value::as_f64).ok_or_else(|| wrong(name, value))
-        };
-        let open_ms = match time_of(item) {
-            _ if timeless => first_ms + index as i64 * candle_ms,
-            Some(time) => json_time("time", time).map_err(|_| wrong("time", Some(time)))?,
-            None => return Err(wrong("time", None)),
-        };
-        Candle {
-            open_ms,
-            open: field(1, "open")?,
-            high: field(2, "high")?,
-            low: field(3, "low")?,
-            close: field(4, "close")?,
-            volume: field(5, "volume")?,
-        }
-        .check(index)
-    };
-    items.iter().enumerate().map(read).collect()
+/// Candles as JSON, as [`read_given`] reads them.
+pub fn candles(argument: &'static str, value: &Value, times: Times) -> Result<Vec<Candle>> {
+    match value.as_array() {
+        Some(items) if !items.is_empty() => read_given(items, times),
+        _ => Err(Error::argument(argument, "must be an array of candles, oldest first, and not empty", value)),
+    }
 }
 
 /// One candle that must say its time.
 pub fn timed_candle(argument: &'static str, value: &Value) -> Result<Candle> {
-    if time_of(value).is_none() {
-        return Err(Error::argument(argument, "must have a `time` (Date, ISO 8601 string or milliseconds)", value));
-    }
-    let single = candles(argument, &Value::Array(vec![value.clone()]), 0)?;
+    let single =
+        candles(argument, &Value::Array(vec![value.clone()]), Times::Required).map_err(|error| match error {
+            Error::InvalidCandle { field: "time", .. } => {
+                Error::argument(argument, "must have a `time` (Date, ISO 8601 string or milliseconds)", value)
+            }
+            other => other,
+        })?;
     single.into_iter().next().ok_or_else(|| Error::argument(argument, "must be a candle", value))
 }
 
@@ -467,7 +297,7 @@ pub fn days(argument: &'static str, value: Unknown<'_>) -> Result<f64> {
 /// Candles as numbers: open time, open, high, low, close, volume of each; where no time is a number, they are consecutive
 /// and end now.
 pub fn packed_candles(argument: &'static str, rows: Unknown<'_>, candle_ms: i64) -> Result<Vec<Candle>> {
-    let rows = floats(argument, rows)?;
+    let rows = arrays::floats(argument, rows)?;
     let (rows, rest) = rows.as_chunks::<6>();
     if rows.is_empty() || !rest.is_empty() {
         return Err(Error::argument(argument, "must hold six numbers for each candle", rows.len() * 6 + rest.len()));
@@ -483,9 +313,4 @@ pub fn packed_candles(argument: &'static str, rows: Unknown<'_>, candle_ms: i64)
         Candle { open_ms, open, high, low, close, volume }.check(index)
     };
     rows.iter().enumerate().map(read).collect()
-}
-
-fn time_of(item: &Value) -> Option<&Value> {
-    let keys = ["time", "timestamp", "openTime", "open_time"];
-    item.get(0).or_else(|| keys.iter().find_map(|key| item.get(key))).filter(|time| !time.is_null())
 }

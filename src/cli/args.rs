@@ -1,11 +1,13 @@
 //! What can be asked on the command line.
 
-use crate::market::{Columns, Fault};
+use crate::config::span::{HOUR, parse_span};
+use crate::market::{BadRows, Columns, DateOrder, Fault, Origin};
 use crate::scheduler::Task;
 use crate::symbol::{Symbol, Timeframe};
 use crate::time::Tz;
 use crate::time::parse_time;
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -38,6 +40,24 @@ pub struct Args {
     pub command: Command,
 }
 
+impl Args {
+    /// These, unless their flags contradict each other.
+    ///
+    /// # Errors
+    /// Which do, in a sentence.
+    pub fn consistent(self) -> Result<Self, clap::Error> {
+        let problem = match &self.command {
+            Command::Train(train) => train.contradiction(),
+            Command::Scheduler(scheduler) => scheduler.command().err(),
+            _ => None,
+        };
+        match problem {
+            Some(problem) => Err(Self::command().error(ErrorKind::ArgumentConflict, problem)),
+            None => Ok(self),
+        }
+    }
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -67,8 +87,7 @@ pub enum Command {
     /// Put the model before the one in service back into service
     Rollback(Rollback),
     /// Let the loop run by itself: candles, training, evaluation, open signals
-    #[command(subcommand)]
-    Scheduler(Scheduler),
+    Scheduler(SchedulerArgs),
     /// Say what is wrong with the home, its configuration, or the exchange, why it matters, and what to do
     Doctor,
     /// Print the state of the home in Prometheus' text format
@@ -88,8 +107,34 @@ pub enum Command {
     Simulator(Simulator),
 }
 
+/// What to do with the scheduler, by a subcommand or in the words of the system before.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct SchedulerArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Scheduler>,
+    /// The same as the subcommand of this name
+    #[arg(long, value_enum)]
+    pub mode: Option<SchedulerMode>,
+    /// The task of `--mode once`
+    #[arg(long, value_parser = task, requires = "mode")]
+    pub task: Option<Task>,
+}
+
+/// What to do with the scheduler, in the words of the system before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum SchedulerMode {
+    /// Run what is due
+    Run,
+    /// Run one task now
+    Once,
+    /// Show when each task is due
+    Status,
+}
+
 /// What to do with the scheduler.
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub enum Scheduler {
     /// Run what is due, until Ctrl-C or SIGTERM; stands by while another process of the home does
     Run,
@@ -102,7 +147,7 @@ pub enum Scheduler {
 }
 
 /// Which task to run.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct Once {
     /// fetch, retrain, update, evaluate or watch
     #[arg(long, value_parser = task)]
@@ -110,7 +155,7 @@ pub struct Once {
 }
 
 /// Which due times to print.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct Next {
     /// After this time, such as 2026-03-28T00:00:00Z
     #[arg(long, value_name = "TIME", value_parser = time)]
@@ -191,12 +236,21 @@ pub struct DataReading {
     /// What the columns are, such as time,open,close,high,low,volume [default: what the header says, else Binance's order]
     #[arg(long, value_name = "NAMES")]
     pub columns: Option<Columns>,
+    /// Whose answer or archive it is: binance, bybit, coinbase, kraken, kucoin or okx [default: as the file says]
+    #[arg(long, value_name = "NAME")]
+    pub from: Option<Origin>,
     /// Leave out what opens before this time, such as 2022-05-31T06:00:00Z
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub since: Option<i64>,
     /// The zone of times that say no offset, such as Europe/Berlin [default: UTC, and reported]
     #[arg(long, value_name = "ZONE", value_parser = zone)]
     pub timezone: Option<Tz>,
+    /// The order of day and month in dates such as 1/2/2024: dmy or mdy [default: what the dates tell]
+    #[arg(long, value_name = "ORDER")]
+    pub dates: Option<DateOrder>,
+    /// What to do about rows that cannot be true: refuse the file, skip them, or widen a high or low that lies within the body
+    #[arg(long, value_name = "WHAT", default_value = "refuse")]
+    pub bad_rows: BadRows,
 }
 
 /// What to train.
@@ -216,18 +270,62 @@ pub struct TrainNow {
     /// What to train.
     #[command(flatten)]
     pub train: Train,
-    /// From nothing, or by continuing the models in service with what came since they were trained
-    #[arg(long, value_enum, default_value_t = Mode::Full)]
-    pub mode: Mode,
+    /// What to train, or how [default: full]
+    #[arg(long, value_enum)]
+    pub mode: Option<Mode>,
+    /// With `--mode retrain`: leave models alone that are younger, in hours or as 24h [default: retrain_interval_hours, 24]
+    #[arg(long, value_name = "HOURS", value_parser = hours)]
+    pub max_age: Option<f64>,
 }
 
-/// How to train.
+/// What to train, or how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Mode {
-    /// On all rows, from nothing
+    /// Each model on all its rows, from nothing
     Full,
     /// The models in service with their oldest trees replaced; in full where that cannot be
     Incremental,
+    /// All configured symbols, from nothing
+    All,
+    /// The models that are missing, damaged or older than `--max-age`, as `signalloop retrain`
+    Retrain,
+    /// The symbols of `--symbol`, from nothing
+    Symbol,
+}
+
+impl TrainNow {
+    fn contradiction(&self) -> Option<&'static str> {
+        let names_symbols = !self.train.markets.symbols.is_empty();
+        match self.mode {
+            Some(Mode::All) if names_symbols => {
+                Some("--mode all trains every configured symbol: leave --symbol out, or use --mode symbol")
+            }
+            Some(Mode::Symbol) if !names_symbols => Some("--mode symbol needs --symbol: name the symbols to train"),
+            Some(Mode::Retrain) => None,
+            _ if self.max_age.is_some() => Some("--max-age is the age of a model to train again: add --mode retrain"),
+            _ => None,
+        }
+    }
+}
+
+impl SchedulerArgs {
+    /// What to do.
+    ///
+    /// # Errors
+    /// What is lacking or too much, in a sentence.
+    pub fn command(&self) -> Result<Scheduler, &'static str> {
+        match (&self.command, self.mode, self.task) {
+            (Some(command), _, _) => Ok(command.clone()),
+            (None, Some(SchedulerMode::Once), Some(task)) => Ok(Scheduler::Once(Once { task })),
+            (None, Some(SchedulerMode::Once), None) => {
+                Err("--mode once needs --task: fetch, retrain, update, evaluate or watch")
+            }
+            (None, _, Some(_)) => Err("--task is for --mode once: it runs one task now"),
+            (None, Some(SchedulerMode::Run), None) => Ok(Scheduler::Run),
+            (None, Some(SchedulerMode::Status), None) => Ok(Scheduler::Status),
+            (None, None, None) => Err("say what to do: run, once, status or next; or --mode run, once or status"),
+        }
+    }
 }
 
 /// What to roll back.
@@ -250,9 +348,9 @@ pub struct Retrain {
     /// What to train.
     #[command(flatten)]
     pub train: Train,
-    /// Leave models alone that are younger, in hours
-    #[arg(long, value_name = "HOURS", value_parser = hours, default_value = "24")]
-    pub max_age: f64,
+    /// Leave models alone that are younger, in hours or as 24h [default: retrain_interval_hours, 24]
+    #[arg(long, value_name = "HOURS", value_parser = hours)]
+    pub max_age: Option<f64>,
 }
 
 /// One market.
@@ -333,9 +431,12 @@ pub struct Stats {
     /// Only this timeframe
     #[arg(long, value_parser = Timeframe::parse)]
     pub timeframe: Option<Timeframe>,
-    /// How many days back
-    #[arg(long, default_value_t = 30.0, value_parser = days)]
-    pub days: f64,
+    /// How many days back [default: 30; the seven figures of `--json` in snake_case are of all signals without it]
+    #[arg(long, value_parser = days)]
+    pub days: Option<f64>,
+    /// All signals, however old
+    #[arg(long, conflicts_with = "days")]
+    pub all: bool,
 }
 
 /// What to do with the place where the signals are kept.
@@ -392,6 +493,9 @@ pub struct Simulator {
     /// The symbols traded, with commas between
     #[arg(long, value_delimiter = ',', default_value = "BTCUSDT,ETHUSDT", value_parser = Symbol::parse)]
     pub symbols: Vec<Symbol>,
+    /// Symbols that are not traded any more, since so many days: MATICUSDT=60
+    #[arg(long, value_name = "SYMBOL[=DAYS]", value_delimiter = ',', value_parser = delisted)]
+    pub delisted: Vec<Delisted>,
     /// How many days of history there are; the last candle is open now
     #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub days: u32,
@@ -401,6 +505,17 @@ pub struct Simulator {
     /// Spoil this share of the answers, as reset=0.05,http-503=0.1 or, for all kinds together, all=0.2
     #[arg(long, value_name = "NAME=RATE", value_delimiter = ',', value_parser = fault_rate)]
     pub faults: Vec<FaultRate>,
+}
+
+/// A symbol, and for how many days it has not been traded.
+pub type Delisted = (Symbol, f64);
+
+/// Days that a delisted symbol has not been traded for where that is not said.
+const DELISTED_DAYS: f64 = 60.0;
+
+fn delisted(text: &str) -> Result<Delisted, String> {
+    let (symbol, ago) = text.split_once('=').map_or((text, Ok(DELISTED_DAYS)), |(symbol, ago)| (symbol, days(ago)));
+    Ok((Symbol::parse(symbol).map_err(|error| error.to_string())?, ago?))
 }
 
 /// A kind of fault, or all of them, and the share of answers that it spoils.
@@ -426,8 +541,9 @@ fn zone(text: &str) -> Result<Tz, String> {
 }
 
 fn hours(text: &str) -> Result<f64, String> {
-    let hours = text.parse().ok().filter(|hours: &f64| hours.is_finite() && *hours >= 0.0);
-    hours.ok_or_else(|| "must be a number of hours, 0 or more".to_owned())
+    let span = || parse_span(text).map(|span| span.as_secs_f64() / HOUR);
+    let hours = text.parse().ok().or_else(span).filter(|hours: &f64| hours.is_finite() && *hours >= 0.0);
+    hours.ok_or_else(|| "must be a number of hours, 0 or more, or text such as 24h".to_owned())
 }
 
 fn days(text: &str) -> Result<f64, String> {

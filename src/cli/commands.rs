@@ -10,13 +10,13 @@ use super::progress::Progress;
 use super::shown;
 use super::{Ending, FAILURE, PARTIAL, SUCCESS};
 use crate::cancel::Cancel;
-use crate::engine::{Options, SignalLoop, TrainMode, TrainRequest, TrainingResults};
+use crate::engine::{Options, SignalLoop, TrainMode, TrainRequest, TrainResult, TrainingResults};
 use crate::error::{Error, Result};
 use crate::feedback::{ImportReport, StatsFilter, StoreOptions, Whereabouts};
 use crate::market::{Fault, Simulator, SimulatorOptions};
 use crate::model::{CopiedModels, RefusedModels};
 use crate::symbol::Market;
-use crate::time::{Clock, format_iso, now_ms};
+use crate::time::{Clock, DAY_MS, format_iso, now_ms};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
@@ -30,27 +30,33 @@ pub async fn run(command: &Command, args: &Args, output: &Output, ending: &Endin
     core.warnings().iter().for_each(|warning| output.warning(warning));
     let code = match command {
         Command::Train(now) => {
-            let mode = match now.mode {
-                Mode::Full => TrainMode::All,
+            let mode = match now.mode.unwrap_or(Mode::Full) {
+                Mode::Full | Mode::All => TrainMode::All,
                 Mode::Incremental => TrainMode::Incremental,
+                Mode::Retrain => TrainMode::Retrain,
+                Mode::Symbol => TrainMode::Symbol,
             };
-            self::train(&core, request(&now.train, mode, None), args, output).await
+            self::train(&core, request(&now.train, mode, now.max_age), output).await
         }
         Command::Retrain(retrain) => {
-            self::train(&core, request(&retrain.train, TrainMode::Retrain, Some(retrain.max_age)), args, output).await
+            self::train(&core, request(&retrain.train, TrainMode::Retrain, retrain.max_age), output).await
         }
         Command::Fetch(fetch) => data::fetch(&core, fetch, output).await,
         Command::Data(Data::Check(check)) => data::check(&core, check, output),
         Command::Data(Data::Import(import)) => data::import(&core, import, output),
         Command::Predict(predict) => self::predict(&core, predict, output),
         Command::Stats(stats) => shown::stats(&core, stats, output),
-        Command::Learn(learn) => self::learn(&core, learn, args, output).await,
+        Command::Learn(learn) => self::learn(&core, learn, output).await,
         Command::Patterns(patterns) => shown::patterns(&core, patterns, output).await,
         Command::Models => shown::models(&core, output),
         Command::Report(asked) => super::report::report(&core, asked, output).await,
         Command::Dashboard(asked) => super::report::dashboard(&core, asked, output, ending).await,
         Command::Rollback(rollback) => self::rollback(&core, rollback, output),
-        Command::Scheduler(command) => super::scheduler::scheduler(&core, command, output, ending).await,
+        Command::Scheduler(asked) => match asked.command() {
+            Ok(command) => super::scheduler::scheduler(&core, &command, output, ending).await,
+            // `Args::consistent` has refused it.
+            Err(problem) => Err(Error::argument("scheduler", problem, "nothing")),
+        },
         Command::Import(file) => import(&core, &file.file, output).await,
         Command::Store(Store::Migrate) => migrate(&core, output),
         Command::Store(Store::Copy(asked)) => copy(&core, asked, output).await,
@@ -86,13 +92,25 @@ pub(super) fn exit_code(succeeded: usize, total: usize) -> i32 {
     }
 }
 
-async fn train(core: &Arc<SignalLoop>, request: TrainRequest, args: &Args, output: &Output) -> Result<i32> {
-    let markets = core.markets(request.symbols.clone(), request.timeframes.clone()).len();
-    output.news(format!("Training up to {markets} models in {}", core.home().display()));
-    let progress = Progress::new(Output::new(args.json, args.quiet), markets);
+async fn train(core: &Arc<SignalLoop>, request: TrainRequest, output: &Output) -> Result<i32> {
+    let markets = core.markets(request.symbols.clone(), request.timeframes.clone());
+    output.news(format!("Training up to {} models in {}", markets.len(), core.home().display()));
+    if !request.skip_fetch {
+        core.longer_history(&markets).iter().for_each(|text| output.news(text));
+    }
+    let asked_for = request.symbols.clone();
+    let progress = Progress::new(output.clone(), markets.len());
     let results = core.train(request, Cancel::default(), move |news| progress.show(&news)).await?;
     report(&results, output);
+    if asked_for.is_none() {
+        let failed = results.results.iter().filter(|result| is_not_traded(result)).map(|one| &one.market.symbol);
+        core.advice_on_not_traded(failed, None).iter().for_each(|advice| output.warning(advice));
+    }
     Ok(exit_code(results.succeeded(), results.results.len()))
+}
+
+fn is_not_traded(result: &TrainResult) -> bool {
+    result.trained.as_ref().is_err_and(Error::is_not_traded)
 }
 
 /// The end of a training, for people and for scripts.
@@ -174,7 +192,7 @@ fn predict(core: &SignalLoop, predict: &Predict, output: &Output) -> Result<i32>
     Ok(SUCCESS)
 }
 
-async fn learn(core: &Arc<SignalLoop>, learn: &Learn, args: &Args, output: &Output) -> Result<i32> {
+async fn learn(core: &Arc<SignalLoop>, learn: &Learn, output: &Output) -> Result<i32> {
     let Predict { symbol, timeframe } = &learn.market;
     match learn.mode {
         LearnMode::Retrain | LearnMode::Incremental => {
@@ -185,7 +203,7 @@ async fn learn(core: &Arc<SignalLoop>, learn: &Learn, args: &Args, output: &Outp
                 timeframes: Some(vec![*timeframe]),
                 ..TrainRequest::default()
             };
-            train(core, request, args, output).await
+            train(core, request, output).await
         }
         LearnMode::Evaluate => {
             let market = Market { symbol: symbol.clone(), timeframe: *timeframe };
@@ -306,6 +324,11 @@ pub async fn simulator(args: &SimulatorArgs, output: &Output) -> Result<i32> {
         faults: args.faults.iter().flat_map(rates).collect(),
         seed: args.seed,
         symbols: args.symbols.clone(),
+        delisted: args
+            .delisted
+            .iter()
+            .map(|(symbol, days)| (symbol.clone(), now_ms() - (days * DAY_MS as f64) as i64))
+            .collect(),
         start_ms: now_ms() - i64::from(args.days) * 86_400_000,
         clock: Clock::System,
         rule_strength: args.rule,
@@ -322,6 +345,10 @@ pub async fn simulator(args: &SimulatorArgs, output: &Output) -> Result<i32> {
             simulator.url(),
             simulator.url()
         ));
+    }
+    if output.arrived().is_err() {
+        // Nobody could find it.
+        return Ok(FAILURE);
     }
     std::future::pending::<()>().await;
     Err(Error::Closed)

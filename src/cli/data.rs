@@ -15,6 +15,9 @@ use std::sync::Arc;
 /// `signalloop fetch`.
 pub async fn fetch(core: &Arc<SignalLoop>, args: &Fetch, output: &Output) -> Result<i32> {
     let markets = core.markets(given(&args.markets.symbols), given(&args.markets.timeframes));
+    if args.since.is_none() {
+        core.longer_history(&markets).iter().for_each(|text| output.news(text));
+    }
     let bar = counter(output, markets.len(), "markets");
     let moved = bar.clone();
     let results = core.fetch(markets, args.since, move |_| moved.inc(1)).await;
@@ -82,7 +85,14 @@ pub fn check(core: &SignalLoop, args: &DataCheck, output: &Output) -> Result<i32
 
 impl From<&DataReading> for Reading {
     fn from(args: &DataReading) -> Self {
-        Self { columns: args.columns.clone(), since_ms: args.since, timezone: args.timezone }
+        Self {
+            columns: args.columns.clone(),
+            from: args.from,
+            since_ms: args.since,
+            timezone: args.timezone,
+            dates: args.dates,
+            bad_rows: args.bad_rows,
+        }
     }
 }
 

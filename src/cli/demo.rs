@@ -11,6 +11,7 @@ use crate::engine::{GeneratedSignal, Options, Risk, SignalLoop, TrainMode, Train
 use crate::error::{Error, Result};
 use crate::feedback::{FILES, StatsFilter};
 use crate::market::{Simulator, SimulatorOptions};
+use crate::report;
 use crate::symbol::{Market, Symbol, Timeframe};
 use crate::time::{Clock, DAY_MS, HOUR_MS};
 use serde_json::{Map, Value, json};
@@ -29,14 +30,15 @@ const RULE_STRENGTH: f64 = 0.3;
 /// Runs the demonstration.
 pub async fn run(args: &Demo, output: &Output) -> Result<i32> {
     let temporary;
-    let home = match &args.keep {
+    let (home, reports) = match &args.keep {
         Some(folder) if folder.exists() => {
             return Err(Error::argument("keep", "must be a folder that does not exist yet", folder.display()));
         }
-        Some(folder) => folder.clone(),
+        Some(folder) => (folder.clone(), folder.clone()),
         None => {
-            temporary = tempfile::tempdir().map_err(|e| Error::io("create", &std::env::temp_dir(), e))?;
-            temporary.path().to_owned()
+            temporary = temporary_folder()?;
+            // The reports stay, to be looked at; the rest goes.
+            (temporary.path().to_owned(), temporary_folder()?.keep())
         }
     };
     let clock = Clock::standing(START_MS + HISTORY_DAYS * DAY_MS);
@@ -71,22 +73,40 @@ pub async fn run(args: &Demo, output: &Output) -> Result<i32> {
     ]))?;
     let demo = Running { core, simulator, clock, output };
     let (code, mut told) = demo.live(args.weeks).await?;
+    let report = report::write(&demo.core, Some(&reports.join("report.html"))).await?.path;
     demo.core.close().await;
     output.news("\n5. Signals of your own: what became of them teaches which of them to take");
     output.news(
         "   Ten a day, with indicators. Six in ten succeed; overbought ones, and those against MACD, fail more often,",
     );
-    output.news("   and volume confirms. Nobody tells the learner; it sees outcomes.");
-    told["learning"] = planted::learn(home.join("planted"), args.seed, START_MS, PLANTED_WEEKS, output).await?;
+    output.news("   and volume confirms. Nobody tells the learner; it sees outcomes. The bar is its part of what can be gained.");
+    let learned = reports.join("learned.html");
+    told["learning"] =
+        planted::learn(home.join("planted"), args.seed, START_MS, PLANTED_WEEKS, &learned, output).await?;
+    output.news(
+        "   Of a real market nobody knows what there is to learn: docs/learning.md has what was measured on some.",
+    );
+    told["report"] = json!(report);
+    told["learnedReport"] = json!(std::path::absolute(&learned).unwrap_or(learned));
     output.document(&told);
+    output.news("\n6. To look at in a browser");
+    output.line(format!("   The weeks on the simulated market: {}", report.display()));
+    output.line(format!(
+        "   What the signals of your own taught: {}",
+        told["learnedReport"].as_str().unwrap_or_default()
+    ));
     if args.keep.is_some() {
-        output
-            .news(format!("\nEverything it wrote is in {}: candles, models, feedback/signals.jsonl.", home.display()));
+        output.news(format!("   Everything else is in {}: candles, models, feedback/signals.jsonl.", home.display()));
     }
     output.news(
         "\nNext: `signalloop train` trains on real candles; README.md wires the loop into a backend in ten lines.",
     );
     Ok(code)
+}
+
+fn temporary_folder() -> Result<tempfile::TempDir> {
+    let folder = tempfile::Builder::new().prefix("signalloop-demo-").tempdir();
+    folder.map_err(|e| Error::io("create", &std::env::temp_dir(), e))
 }
 
 struct Running<'a> {

@@ -1,6 +1,6 @@
 //! The command line: `signalloop train`, `predict`, `stats` … for people, for scripts (`--json`), and for npm scripts.
 //!
-//! Exit codes: 0 all of it worked; 1 none of it did; 2 the command was not understood; 3 some of it did.
+//! Exit codes: 0 all of it worked, and its output arrived; 1 none of it did; 2 the command was not understood; 3 some of it did.
 
 mod args;
 mod commands;
@@ -59,16 +59,21 @@ impl Ending {
 pub async fn run(args: Vec<String>, host: &str, ending: &Ending) -> i32 {
     // Nobody knows where a command that is not understood ends, but a script that asks for JSON gets it.
     let wants_json = args.iter().any(|arg| arg == "--json");
-    let args = match Args::try_parse_from(std::iter::once("signalloop".to_owned()).chain(args)) {
+    let parsed = Args::try_parse_from(std::iter::once("signalloop".to_owned()).chain(args));
+    let args = match parsed.and_then(Args::consistent) {
         Ok(args) => args,
         Err(problem) => {
+            let output = Output::new(wants_json, false);
             // `--help` and `--version` come this way too; clap knows which stream and which code each deserves.
-            let _ = problem.print();
-            if !problem.use_stderr() {
-                return SUCCESS;
+            let printed = problem.print();
+            if problem.use_stderr() {
+                output.misunderstood(&problem.to_string());
+                return USAGE;
             }
-            Output::new(wants_json, false).misunderstood(&problem.to_string());
-            return USAGE;
+            if let Err(e) = printed {
+                output.note(&e);
+            }
+            return told(SUCCESS, &output);
         }
     };
     let output = Output::new(args.json, args.quiet);
@@ -78,8 +83,20 @@ pub async fn run(args: Vec<String>, host: &str, ending: &Ending) -> i32 {
         Command::Simulator(ref simulator) => commands::simulator(simulator, &output).await,
         ref other => commands::run(other, &args, &output, ending).await,
     };
-    outcome.unwrap_or_else(|error| {
+    let code = outcome.unwrap_or_else(|error| {
         output.error(&error);
         FAILURE
-    })
+    });
+    told(code, &output)
+}
+
+/// The exit code of a command that came to `code`: what did not arrive is no success.
+fn told(code: i32, output: &Output) -> i32 {
+    match output.arrived() {
+        Ok(()) => code,
+        Err(error) => {
+            output::complain(&error);
+            if code == SUCCESS { FAILURE } else { code }
+        }
+    }
 }

@@ -7,12 +7,13 @@ use crate::error::{Error, Result};
 use crate::feedback::FILES;
 use crate::learning::outcomes::Pattern;
 use crate::order;
+use crate::report;
 use crate::signal::{Signal, Source};
 use crate::time::{Clock, DAY_MS, HOUR_MS, Tz};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const SYMBOLS: [&str; 5] = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "ADAUSDT", "XRPUSDT"];
@@ -73,8 +74,25 @@ pub struct Week {
     best: f64,
 }
 
-/// Lets a learner meet the market for so many weeks, a line each; what it came to, as JSON.
-pub async fn learn(home: PathBuf, seed: u64, start_ms: i64, weeks: u32, output: &Output) -> Result<Value> {
+impl Week {
+    /// How much of what could be gained was, as a bar of twenty squares.
+    fn bar(self) -> String {
+        let share = (self.taken - self.all) / (self.best - self.all);
+        let full = (20.0 * share.clamp(0.0, 1.0)).round() as usize;
+        format!("{}{}", "█".repeat(full), "░".repeat(20 - full))
+    }
+}
+
+/// Lets a learner meet the market for so many weeks, a line each, and writes the report of it to a file; what it came to, as
+/// JSON.
+pub async fn learn(
+    home: PathBuf,
+    seed: u64,
+    start_ms: i64,
+    weeks: u32,
+    report: &Path,
+    output: &Output,
+) -> Result<Value> {
     let clock = Clock::standing(start_ms);
     let core = Arc::new(SignalLoop::open(Options {
         home: Some(home),
@@ -96,7 +114,8 @@ pub async fn learn(home: PathBuf, seed: u64, start_ms: i64, weeks: u32, output: 
         let week_of = Week { all: sums.all / 7.0, taken: sums.taken / 7.0, best: sums.best / 7.0 };
         let Week { all, taken, best } = week_of;
         output.news(format!(
-            "   week {week:>2}: all {all:>5.1} %, the half it would take {taken:>5.1} %, the best possible {best:>5.1} %"
+            "   week {week:>2}: all {all:>5.1} %  {}  the half it would take {taken:>5.1} %, the best possible {best:>5.1} %",
+            week_of.bar()
         ));
         told.push(json!({ "week": week, "figures": week_of }));
     }
@@ -105,6 +124,7 @@ pub async fn learn(home: PathBuf, seed: u64, start_ms: i64, weeks: u32, output: 
     for Pattern { rule, tally, .. } in patterns.iter().take(4) {
         output.news(format!("   - {rule}: {} of {} succeeded", tally.successes, tally.count));
     }
+    report::write(&core, Some(report)).await?;
     core.close().await;
     Ok(json!({ "weeks": told, "patterns": patterns.iter().map(|pattern| &pattern.rule).collect::<Vec<_>>() }))
 }

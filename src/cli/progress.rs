@@ -68,15 +68,16 @@ fn style(template: &str) -> ProgressStyle {
 
 /// One market's end in a line.
 pub fn summary(result: &TrainResult) -> String {
-    let seconds = result.duration_ms as f64 / 1000.0;
+    let (market, seconds) = (&result.market, result.duration_ms as f64 / 1000.0);
     match &result.trained {
-        Ok(Trained::NothingNew { .. }) => format!("{:<15} kept     nothing new since it was trained", result.market),
+        Ok(Trained::NothingNew { .. }) => format!("Training {market}... ✓ kept, nothing new since it was trained"),
         Ok(trained) => {
             let stored = result.warning.as_ref().map_or("", |_| "  (see the warnings)");
             let kept = if trained.promoted() { String::new() } else { format!("  not promoted: {}", trained.reason()) };
-            format!("{:<15} trained  {}  {seconds:.1} s{stored}{kept}", result.market, quality(&trained.model().record))
+            let quality = quality(&trained.model().record);
+            format!("Training {market}... ✓ {quality}  {seconds:.1} s{stored}{kept}")
         }
-        Err(error) => format!("{:<15} failed   {error} [{}]", result.market, error.code()),
+        Err(error) => format!("Training {market}... ✗ {error} [{}]", error.code()),
     }
 }
 
@@ -84,7 +85,7 @@ pub fn summary(result: &TrainResult) -> String {
 fn quality(record: &Record) -> String {
     let skill = if record.has_skill() { "skill: departs from the base rate" } else { "no skill: says the base rate" };
     format!(
-        "{:>6} rows  log loss {:.4} (constant {:.4})  {skill}",
+        "{} rows  log loss {:.4} (constant {:.4})  {skill}",
         record.rows,
         record.log_loss(),
         record.constant_log_loss()

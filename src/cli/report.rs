@@ -2,7 +2,7 @@
 
 use super::args;
 use super::output::Output;
-use super::{Ending, PARTIAL, SUCCESS};
+use super::{Ending, FAILURE, PARTIAL, SUCCESS};
 use crate::engine::SignalLoop;
 use crate::error::Result;
 use crate::report::{self, Dashboard, Server};
@@ -44,6 +44,10 @@ pub async fn dashboard(
     output.document(&json!({ "url": server.url() }));
     output.line(format!("{} is shown at {}", core.home().display(), server.url()));
     output.news("End it with Ctrl-C or SIGTERM");
+    if output.arrived().is_err() {
+        // Nobody could find it.
+        return Ok(FAILURE);
+    }
     if asked.open {
         opened(OsStr::new(&server.url()), output);
     }

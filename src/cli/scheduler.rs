@@ -3,10 +3,11 @@
 use super::args::{Next, Scheduler};
 use super::output::Output;
 use super::{Ending, FAILURE, PARTIAL, SUCCESS};
-use crate::engine::{Event, EventListener, SchedulerStatus, SignalLoop, TaskStatus, Told, run_to_json};
+use crate::engine::{Event, EventListener, Leader, SchedulerStatus, SignalLoop, TaskStatus, Told, run_to_json};
 use crate::error::{Error, Result};
 use crate::order;
 use crate::scheduler::{LastRun, Outcome, Task};
+use crate::symbol::Symbol;
 use crate::time::format_iso;
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Map, Value, json};
@@ -33,7 +34,7 @@ pub async fn scheduler(core: &Arc<SignalLoop>, command: &Scheduler, output: &Out
         Scheduler::Status => {
             let status = core.scheduler_status()?;
             status.warnings.iter().for_each(|warning| output.warning(warning));
-            show(&status, output);
+            show(&status, core.now_ms(), output);
             output.document(&status.to_json());
             Ok(SUCCESS)
         }
@@ -114,29 +115,44 @@ fn word(value: impl serde::Serialize) -> String {
 
 /// What a run came to, and its first failures.
 fn failures(run: &LastRun) -> String {
-    let named = run.failed.iter().take(3).map(|one| {
+    // What is to be done about symbols that are not traded any more is in the message.
+    let failed: Vec<_> = run.failed.iter().filter(|one| !one.not_traded).collect();
+    let named = failed.iter().take(3).map(|one| {
         let (market, message) = (one.market.to_string(), &one.cause.message);
         // What the exchange refused names its market itself.
         if message.starts_with(&market) { format!("; {message}") } else { format!("; {market}: {message}") }
     });
-    let more = run.failed.len().saturating_sub(3);
+    let more = failed.len().saturating_sub(3);
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };
     format!("{}{}{more}", run.message, named.collect::<String>())
 }
 
-fn show(status: &SchedulerStatus, output: &Output) {
-    if !status.config.enabled {
-        output.line("Nothing runs by itself: `enabled` is false.");
-    }
+fn show(status: &SchedulerStatus, now_ms: i64, output: &Output) {
+    output.line(match &status.led_by {
+        Some(Leader { process, host, since }) => {
+            let since = since.as_ref().map_or_else(String::new, |since| format!(" since {since}"));
+            format!("Runs in process {process} on {host}{since}")
+        }
+        // As when a database does not answer.
+        None if status.tasks.iter().all(|task| task.problem.is_some()) => "Who runs this cannot be told.".to_owned(),
+        None if !status.config.enabled => "Nothing runs by itself: `enabled` is false.".to_owned(),
+        None => "No scheduler is running, so nothing of this is run by itself. Start one with `signalloop scheduler run`, or \
+                 with `startScheduler()` in a backend."
+            .to_owned(),
+    });
     output.line(format!("Times of day in {}", status.config.timezone));
     for task in &status.tasks {
         let TaskStatus { task, plan, running, next_ms, record, problem } = task;
-        let next = match (running, next_ms) {
-            (true, _) => "running".to_owned(),
-            (false, Some(next_ms)) => format!("due {}", format_iso(*next_ms)),
-            (false, None) => "off".to_owned(),
+        let next = match next_ms {
+            _ if *running => "running".to_owned(),
+            None => "off".to_owned(),
+            Some(next_ms) if status.led_by.is_some() => format!("due {}", format_iso(*next_ms)),
+            Some(next_ms) if *next_ms <= now_ms => "as soon as a scheduler runs".to_owned(),
+            Some(next_ms) => format!("at {}, if a scheduler runs then", format_iso(*next_ms)),
         };
-        output.line(format!("{task:<9} {:<22} {next}", plan.schedule.to_string()));
+        let own = plan.symbols.iter().map(|own| own.iter().map(Symbol::as_str).collect::<Vec<_>>().join(", "));
+        let own: String = own.map(|symbols| format!("  only {symbols}")).collect();
+        output.line(format!("{task:<9} {:<22} {next}{own}", plan.schedule.to_string()));
         if let Some(run) = &record.last {
             output.line(format!("          {} {}: {}", format_iso(run.ended_ms), word(run.outcome), failures(run)));
         }

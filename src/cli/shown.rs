@@ -7,7 +7,7 @@ use super::output::{Output, failure};
 use super::table::Table;
 use crate::engine::{MarketModels, SignalLoop};
 use crate::error::Result;
-use crate::feedback::{Figures, StatsFilter};
+use crate::feedback::{Figures, StatsFilter, Totals};
 use crate::learning::improvement::{Half, Improvement};
 use crate::symbol::{Market, Symbol, Timeframe};
 use crate::time::format_iso;
@@ -86,15 +86,29 @@ fn present(mut object: Value) -> Value {
     object
 }
 
+/// Days that `stats` covers by default.
+const DAYS: f64 = 30.0;
+
 /// `signalloop stats`.
 pub fn stats(core: &SignalLoop, args: &Stats, output: &Output) -> Result<i32> {
-    let since = core.now_ms() - (args.days * 86_400_000.0) as i64;
-    let filter =
-        StatsFilter { symbol: args.symbol.clone(), timeframe: args.timeframe, since_ms: Some(since), until_ms: None };
-    let stats = core.store()?.stats(&filter)?;
+    let days = if args.all { None } else { Some(args.days.unwrap_or(DAYS)) };
+    let since_ms = days.map(|days| core.now_ms() - (days * 86_400_000.0) as i64);
+    let everything = StatsFilter { symbol: args.symbol.clone(), timeframe: args.timeframe, ..StatsFilter::default() };
+    let filter = StatsFilter { since_ms, ..everything.clone() };
+    let (stats, all) = (core.store()?.stats(&filter)?, core.store()?.stats(&everything)?.figures);
     let mode = core.conservative_mode(&filter)?;
-    output.line(format!("The last {} days, in {}", args.days, core.home().display()));
-    figures_table(&stats.figures, &stats.by_symbol, &stats.by_timeframe, output);
+    let period = days.map_or_else(|| "All signals".to_owned(), |days| format!("The last {days} days"));
+    output.line(format!("{period}, in {}", core.home().display()));
+    if is_empty(&all) {
+        output.line("No signals yet. A backend records them with `feedbackTracker.recordSignal(signal)`.");
+    } else if is_empty(&stats.figures) {
+        output.line("No signals in that time.");
+    } else {
+        figures_table(&stats.figures, &stats.by_symbol, &stats.by_timeframe, output);
+    }
+    if let Some(earlier) = earlier(&stats.figures, &all) {
+        output.line(format!("Before that: {earlier}. `signalloop stats --all` counts them too."));
+    }
     if let (Some(since_ms), Some(reason)) = (mode.since_ms, &mode.reason) {
         output.line(format!(
             "Conservative mode since {} ({}): {reason}.",
@@ -102,15 +116,33 @@ pub fn stats(core: &SignalLoop, args: &Stats, output: &Output) -> Result<i32> {
             mode.scopes.join(", ")
         ));
     }
-    output.document(&json!({
-        "overall": stats.figures,
-        "bySymbol": stats.by_symbol.iter().map(|(s, f)| (s.to_string(), json!(f))).collect::<serde_json::Map<_, _>>(),
-        "byTimeframe": stats.by_timeframe.iter().map(|(t, f)| (t.to_string(), json!(f))).collect::<serde_json::Map<_, _>>(),
-        "conservativeMode": present(json!({
-            "active": mode.active, "since": mode.since_ms.map(format_iso), "reason": mode.reason, "scopes": mode.scopes,
-        })),
+    let mut document = json!(Totals::from(if args.days.is_some() { &stats.figures } else { &all }));
+    document["period"] = present(json!({ "days": days, "from": since_ms.map(format_iso) }));
+    document["overall"] = json!(stats.figures);
+    document["bySymbol"] = stats.by_symbol.iter().map(|(s, f)| (s.to_string(), json!(f))).collect();
+    document["byTimeframe"] = stats.by_timeframe.iter().map(|(t, f)| (t.to_string(), json!(f))).collect();
+    document["conservativeMode"] = present(json!({
+        "active": mode.active, "since": mode.since_ms.map(format_iso), "reason": mode.reason, "scopes": mode.scopes,
     }));
+    document["ignoredPrices"] = json!(stats.ignored_prices);
+    output.document(&document);
     Ok(SUCCESS)
+}
+
+fn is_empty(figures: &Figures) -> bool {
+    figures.total + figures.hold == 0
+}
+
+/// What there is besides the signals of a period, in words.
+fn earlier(period: &Figures, all: &Figures) -> Option<String> {
+    let counts =
+        [(all.closed, period.closed, "closed"), (all.active, period.active, "open"), (all.hold, period.hold, "HOLD")];
+    let told: Vec<String> = counts
+        .into_iter()
+        .filter(|(all, period, _)| all > period)
+        .map(|(all, period, what)| format!("{} {what}", all - period))
+        .collect();
+    (!told.is_empty()).then(|| told.join(", "))
 }
 
 /// Figures in rows: all, then by symbol, then by timeframe.
@@ -120,10 +152,6 @@ pub fn figures_table(
     by_timeframe: &[(Timeframe, Figures)],
     output: &Output,
 ) {
-    if all.total + all.hold == 0 {
-        output.line("No signals yet. A backend records them with `feedbackTracker.recordSignal(signal)`.");
-        return;
-    }
     let heads = ["", "closed", "open", "success", "95 % interval", "break-even", "mean profit", "total"];
     let mut table = Table::new(&heads);
     let mut row = |name: &str, f: &Figures| {
@@ -145,6 +173,12 @@ pub fn figures_table(
         by_timeframe.iter().for_each(|(timeframe, figures)| row(timeframe.as_str(), figures));
     }
     output.table(&table);
+    if all.unknown > 0 {
+        output.line(format!(
+            "{} more ended as UNKNOWN, where no prices are known: neither a success nor a failure.",
+            all.unknown
+        ));
+    }
     if all.closed == 0 {
         return;
     }

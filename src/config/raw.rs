@@ -21,91 +21,161 @@ pub fn read_object(file: &Path) -> Result<Option<Map<String, Value>>> {
 }
 
 /// The keys not read yet, of one level of one source.
+///
+/// A setting may have several spellings: snake_case and camelCase, the name of today and that of the system before, a place of
+/// today and one of before. Given more than once it has to have one value.
 pub struct Raw<'a> {
     /// The file, or what else they are of, for errors.
-    pub file: &'a str,
-    /// What leads to this level, for errors.
-    pub prefix: &'static str,
-    /// Each with its key as it is written.
-    left: Vec<(String, Value)>,
-    /// Keys that were written in both spellings.
-    twice: Vec<String>,
+    file: &'a str,
+    left: Vec<Given>,
+}
+
+/// A way to spell a setting: names, what is allowed, how it is read.
+pub type Way<'a, T> = (&'a [&'a str], &'a str, &'a dyn Fn(&Value) -> Option<T>);
+
+/// A key that was given.
+struct Given {
+    /// In snake_case, without what leads to it.
+    name: String,
+    /// As it is written, with what leads to it.
+    written: String,
+    value: Value,
 }
 
 impl<'a> Raw<'a> {
-    /// All keys of a level, each of them snake_case or camelCase; in errors they follow `prefix`.
-    pub fn new(file: &'a str, prefix: &'static str, map: Map<String, Value>) -> Self {
-        Self { file, prefix, left: map.into_iter().collect(), twice: Vec::new() }
+    /// All keys of a source.
+    pub fn new(file: &'a str, map: Map<String, Value>) -> Self {
+        Self { file, left: given("", map).collect() }
     }
 
-    /// Whether a key, by its name in snake_case, is there and not read yet.
-    pub fn has(&self, key: &str) -> bool {
-        self.left.iter().any(|(written, _)| snake(written) == key)
-    }
-
-    /// The value of a key, by its name in snake_case; of two spellings the last.
-    pub(crate) fn take(&mut self, key: &str) -> Option<Value> {
-        let (mut found, left): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.left).into_iter().partition(|(written, _)| snake(written) == key);
+    fn take(&mut self, names: &[&str]) -> Vec<Given> {
+        let (found, left) =
+            std::mem::take(&mut self.left).into_iter().partition(|given| names.contains(&given.name.as_str()));
         self.left = left;
-        let (last, value) = found.pop()?;
-        if let Some((other, _)) = found.first() {
-            let (file, prefix) = (self.file, self.prefix);
-            self.twice.push(format!("{file}: `{prefix}{other}` is ignored, `{prefix}{last}` says the same"));
-        }
-        Some(value)
+        found
     }
 
-    /// The object at `key`, if there is one; its own keys are told with `prefix`.
-    pub fn nested(&mut self, key: &str, prefix: &'static str) -> Result<Option<Raw<'a>>> {
-        match self.take(key) {
-            None => Ok(None),
-            Some(Value::Object(nested)) => Ok(Some(Raw::new(self.file, prefix, nested))),
-            Some(other) => Err(invalid(self.file, key, &other, "must be an object")),
+    /// The keys of the objects that have one of these names, as one level; without any when there is none.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`] for one that is no object.
+    pub fn nested(&mut self, names: &[&str]) -> Result<Self> {
+        let mut level = Raw { file: self.file, left: Vec::new() };
+        for Given { written, value, .. } in self.take(names) {
+            match value {
+                Value::Object(map) => level.left.extend(given(&format!("{written}."), map)),
+                other => return Err(invalid(self.file, &written, &other, "must be an object")),
+            }
         }
+        Ok(level)
     }
 
-    /// Replaces `target` if `key` is there and `read` finds a right value in it.
-    pub fn set<T>(
+    /// Takes in another level as part of this one.
+    pub fn join(&mut self, other: Self) {
+        self.left.extend(other.left);
+    }
+
+    /// Takes over a key of another level, by another name.
+    pub fn adopt(&mut self, other: &mut Self, name: &str, as_name: &str) {
+        let adopted = other.take(&[name]).into_iter().map(|given| Given { name: as_name.to_owned(), ..given });
+        self.left.extend(adopted);
+    }
+
+    /// What is left, each key in snake_case.
+    pub fn to_map(&self) -> Map<String, Value> {
+        self.left.iter().map(|given| (given.name.clone(), given.value.clone())).collect()
+    }
+
+    /// Replaces `target` if the setting was given, by one of its `names`, and `read` finds a right value in it.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`] for a value that is not allowed, and for two spellings with different values.
+    pub fn set<T: PartialEq>(
         &mut self,
-        key: &str,
+        names: &[&str],
         allowed: &str,
         read: impl Fn(&Value) -> Option<T>,
         target: &mut T,
     ) -> Result<()> {
-        if let Some(value) = self.take(key) {
-            let full = format!("{}{key}", self.prefix);
-            *target = read(&value).ok_or_else(|| invalid(self.file, &full, &value, allowed))?;
+        self.set_by(&[(names, allowed, &read)], target)
+    }
+
+    /// [`Self::set`] of a setting whose spellings are read in different ways: names, what is allowed, how.
+    ///
+    /// # Errors
+    /// As [`Self::set`].
+    pub fn set_by<T: PartialEq>(&mut self, ways: &[Way<'_, T>], target: &mut T) -> Result<()> {
+        let mut found: Vec<(Given, T)> = Vec::new();
+        for (names, allowed, read) in ways {
+            for given in self.take(names) {
+                let value = read(&given.value);
+                let value = value.ok_or_else(|| invalid(self.file, &given.written, &given.value, allowed))?;
+                found.push((given, value));
+            }
         }
+        if let Some(other) = found.iter().position(|(_, value)| *value != found[0].1) {
+            return Err(self.contradiction(&found[0].0, &found[other].0));
+        }
+        found.into_iter().take(1).for_each(|(_, value)| *target = value);
         Ok(())
     }
 
+    fn contradiction(&self, one: &Given, other: &Given) -> Error {
+        Error::InvalidConfig {
+            file: self.file.to_owned(),
+            key: one.written.clone(),
+            value: format!("{} and {}", shown(&one.value), shown(&other.value)),
+            allowed: format!("and `{}` are one setting and must have one value: remove one of them", other.written),
+        }
+    }
+
     /// Replaces a list; duplicates are dropped, an empty list is an error.
+    ///
+    /// # Errors
+    /// As [`Self::set`].
     pub fn list<T: PartialEq>(
         &mut self,
-        key: &str,
+        names: &[&str],
         allowed: &str,
         parse: impl Fn(&str) -> Result<T>,
         target: &mut Vec<T>,
     ) -> Result<()> {
-        let read = |value: &Value| {
-            let mut items = Vec::new();
-            for item in value.as_array()? {
-                let item = parse(item.as_str()?).ok()?;
-                if !items.contains(&item) {
-                    items.push(item);
-                }
-            }
-            (!items.is_empty()).then_some(items)
-        };
-        self.set(key, allowed, read, target)
+        self.set(names, allowed, list_of(parse), target)
     }
 
-    /// What is odd about this level once all that is known has been read.
+    /// What was given by these names and not read yet, as it is written, with what leads to it.
+    pub fn written(&self, names: &[&str]) -> Vec<String> {
+        let given = self.left.iter().filter(|given| names.contains(&given.name.as_str()));
+        given.map(|given| given.written.clone()).collect()
+    }
+
+    /// The error of a value that is not allowed, in this source.
+    pub fn invalid(&self, key: &str, value: &str, allowed: &str) -> Error {
+        invalid(self.file, key, &value.into(), allowed)
+    }
+
+    /// That a key of no known name was given, for each that is left.
     pub fn warnings(self) -> impl Iterator<Item = String> {
-        let Self { file, prefix, left, twice } = self;
-        let unknown = move |(key, _): (String, Value)| format!("{file}: unknown key `{prefix}{key}` is ignored");
-        twice.into_iter().chain(left.into_iter().map(unknown))
+        let Self { file, left } = self;
+        left.into_iter().map(move |given| format!("{file}: unknown key `{}` is ignored", given.written))
+    }
+}
+
+fn given(prefix: &str, map: Map<String, Value>) -> impl Iterator<Item = Given> {
+    map.into_iter().map(move |(key, value)| Given { name: snake(&key), written: format!("{prefix}{key}"), value })
+}
+
+/// Reads a list of texts; duplicates are dropped, an empty list is none.
+pub fn list_of<T: PartialEq>(parse: impl Fn(&str) -> Result<T>) -> impl Fn(&Value) -> Option<Vec<T>> {
+    move |value| {
+        let mut items = Vec::new();
+        for item in value.as_array()? {
+            let item = parse(item.as_str()?).ok()?;
+            if !items.contains(&item) {
+                items.push(item);
+            }
+        }
+        (!items.is_empty()).then_some(items)
     }
 }
 
@@ -140,21 +210,53 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn raw(value: Value) -> Raw<'static> {
+        let Value::Object(map) = value else { panic!("not an object") };
+        Raw::new("a.json", map)
+    }
+
     #[test]
     fn odd_keys_are_named_as_they_are_written() {
-        let Value::Object(map) = json!({ "history_days": 5, "historyDays": 6, "TIME_OUT": 1, "maxAge": 2 }) else {
-            panic!("not an object")
+        let mut raw = raw(json!({ "x": { "TIME_OUT": 1, "days": 2 }, "maxAge": 2 }));
+        let mut level = raw.nested(&["x"]).unwrap();
+        level.set(&["days"], "must be a number", Value::as_u64, &mut 0).unwrap();
+        let warnings: Vec<String> = level.warnings().chain(raw.warnings()).collect();
+        let expected = ["a.json: unknown key `x.TIME_OUT` is ignored", "a.json: unknown key `maxAge` is ignored"];
+        assert_eq!(warnings, expected);
+    }
+
+    #[test]
+    fn spellings_of_one_setting_agree_or_are_refused_by_both_names() {
+        let read = |value: Value| {
+            let (mut raw, mut days) = (raw(value), 0);
+            let mut level = raw.nested(&["x", "former_x"])?;
+            level.set(&["history_days", "days_history"], "must be a number", Value::as_u64, &mut days)?;
+            assert_eq!(level.warnings().count(), 0);
+            Ok::<u64, Error>(days)
         };
-        let mut raw = Raw::new("a.json", "x.", map);
-        let mut days = 0;
-        raw.set("history_days", "must be a number", Value::as_u64, &mut days).unwrap();
-        assert_eq!(days, 6);
-        let expected = [
-            "a.json: `x.history_days` is ignored, `x.historyDays` says the same",
-            "a.json: unknown key `x.TIME_OUT` is ignored",
-            "a.json: unknown key `x.maxAge` is ignored",
-        ];
-        assert_eq!(raw.warnings().collect::<Vec<_>>(), expected);
+        assert_eq!(read(json!({ "x": { "history_days": 5, "historyDays": 5, "days_history": 5 } })).unwrap(), 5);
+        assert_eq!(read(json!({ "x": { "historyDays": 5 }, "formerX": { "days_history": 5 } })).unwrap(), 5);
+        for (value, expected) in [
+            (
+                json!({ "x": { "history_days": 5, "historyDays": 6 } }),
+                "a.json: `x.history_days` and `x.historyDays` are one setting and must have one value: remove one of them; \
+                 got 5 and 6",
+            ),
+            (json!({ "x": { "daysHistory": 5, "history_days": 6 } }), "`x.daysHistory` and `x.history_days` are one"),
+            (
+                json!({ "x": { "history_days": 5 }, "former_x": { "history_days": 6 } }),
+                "and `former_x.history_days` are",
+            ),
+            (
+                json!({ "x": { "history_days": 5, "daysHistory": "five" } }),
+                "`x.daysHistory` must be a number; got \"five\"",
+            ),
+            (json!({ "x": { "history_days": 5 }, "former_x": 6 }), "`former_x` must be an object; got 6"),
+        ] {
+            let error = read(value).unwrap_err();
+            assert_eq!(error.code(), "ERR_INVALID_CONFIG");
+            assert!(error.to_string().contains(expected), "{error}");
+        }
     }
 
     #[test]

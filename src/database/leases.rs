@@ -8,7 +8,7 @@
 //! does no harm.
 
 use super::statements::{Parameter, Statements};
-use super::{Database, Fence, PATIENCE, StoreUrl};
+use super::{Database, Fence, PATIENCE, StoreUrl, machine};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::threads;
@@ -249,9 +249,9 @@ const RELEASE: &str = "UPDATE signalloop_leases SET until = clock_timestamp() \
 
 /// What this loop took without hearing of it, it takes again.
 const TAKE: &str = "WITH taken AS ( \
-      INSERT INTO signalloop_leases AS lease (name, holder, token, until) \
-      VALUES ($1, $2, 1, clock_timestamp() + $3 * interval '1 millisecond') \
-      ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, token = lease.token + 1, \
+      INSERT INTO signalloop_leases AS lease (name, holder, token, until, since) \
+      VALUES ($1, $2, 1, clock_timestamp() + $3 * interval '1 millisecond', clock_timestamp()) \
+      ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, token = lease.token + 1, since = excluded.since, \
         until = clock_timestamp() + $3 * interval '1 millisecond' \
       WHERE lease.until <= clock_timestamp() OR lease.holder = excluded.holder \
       RETURNING token) \
@@ -351,13 +351,4 @@ async fn renew(shared: Arc<Shared>) {
             }
         }
     }
-}
-
-/// This machine's name, as far as it can be told.
-fn machine() -> String {
-    #[cfg(unix)]
-    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    #[cfg(not(unix))]
-    let name = std::env::var("COMPUTERNAME").unwrap_or_default();
-    if name.is_empty() { "a machine without a name".to_owned() } else { name }
 }

@@ -1,59 +1,21 @@
 //! One connection, and what becomes of it.
 
-use super::StoreUrl;
+use super::pooler::refuse_shared_sessions;
+use super::{Failure, StoreUrl};
 use crate::error::Error;
 use crate::threads::{self, Spawned};
-use std::error::Error as _;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_postgres::error::{Severity, SqlState};
-use tokio_postgres::{AsyncMessage, Client, Connection};
+use tokio_postgres::{AsyncMessage, Client, Connection, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// An instance that holds a lock and says nothing for so long loses its connection: it was stopped, or cut off.
 const MOST_IDLE: Duration = Duration::from_secs(5);
-
-/// Why something could not be done.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// The connection is of no use any more, or the server asks for another try: what was said last was done, or not.
-    Lost(String),
-    /// The server refused; nothing was done, and trying again would not change that.
-    Refused(Error),
-}
-
-impl Failure {
-    /// What went wrong, in words that never hold the password.
-    fn of(action: &str, error: &tokio_postgres::Error) -> Self {
-        let Some(said) = error.as_db_error() else {
-            let cause = error.source().map(|source| format!(": {source}")).unwrap_or_default();
-            return Self::Lost(format!("{action}: {error}{cause}"));
-        };
-        // The server's detail may repeat a row; its message does not.
-        let text = format!("{action}: {} (SQLSTATE {})", said.message(), said.code().code());
-        let class = &said.code().code()[..2];
-        let fatal = matches!(said.parsed_severity(), Some(Severity::Fatal | Severity::Panic));
-        match said.code() {
-            &SqlState::QUERY_CANCELED | &SqlState::LOCK_NOT_AVAILABLE => Self::Refused(Error::StoreBusy(text)),
-            // 40: another transaction came between. A server that can only be read may be one that is no longer, or not
-            // yet, the one that counts.
-            &SqlState::READ_ONLY_SQL_TRANSACTION => Self::Lost(text),
-            // 28: who one is. 3D: there is no such database.
-            _ if fatal && class != "28" && class != "3D" => Self::Lost(text),
-            _ if class == "40" => Self::Lost(text),
-            _ => Self::Refused(Error::Store(text)),
-        }
-    }
-}
-
-impl From<tokio_postgres::Error> for Failure {
-    fn from(error: tokio_postgres::Error) -> Self {
-        Self::of("the database", &error)
-    }
-}
+/// So often a lock may be asked for within the patience of a call.
+const LOCK_TRIES: u128 = 5;
 
 /// A connection; ends when dropped.
 pub(crate) struct Link {
@@ -62,27 +24,68 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// Connects. `notified` is told who notified, by the number of its server process, and what.
+    /// Connects, always to the same server. `notified` is told who notified, by the number of its server process, and what.
     pub async fn open(url: &StoreUrl, notified: impl Fn(i32, &str) + Send + 'static) -> Result<Self, Failure> {
         let failed = |e| Failure::of(&format!("cannot connect to {url}"), &e);
         // One way for both, since each brings the whole client along: without TLS, `sslmode` keeps it from being asked for.
         let tls = MakeRustlsConnect::new((*url.tls).clone());
         let (client, connection) = url.config.connect(tls).await.map_err(failed)?;
-        Ok(Self { client, driver: threads::spawn(drive(connection, notified)) })
+        let link = Self { client, driver: threads::spawn(drive(connection, notified)) };
+        link.refuse_another_server(url).await?;
+        Ok(link)
     }
 
-    /// [`Self::open`], and brings the tables up to date. No lock is waited for much longer than `patience`.
+    /// Refuses another server than the one that this loop began with: nothing of what was acknowledged is known to be there.
+    /// A standby that took over is the same one.
+    async fn refuse_another_server(&self, url: &StoreUrl) -> Result<(), Failure> {
+        let found = match self.text("SELECT system_identifier FROM pg_control_system()").await {
+            Ok(found) => found,
+            // It does not say, as one that only speaks PostgreSQL's protocol, or to whom that is not granted.
+            Err(e) if e.as_db_error().is_some() => None,
+            Err(e) => return Err(e.into()),
+        };
+        let Some(found) = found else { return Ok(()) };
+        let first = url.server.identity(&found);
+        if first == found {
+            return Ok(());
+        }
+        Err(Failure::Refused(Error::Store(format!(
+            "another server answers at {url}: its system identifier is {found}, that of the one that this loop began with is \
+             {first}; what was acknowledged there may be missing here: let the URL lead to that one again, or, if the change is \
+             meant (another cluster, pg_upgrade), restart this process"
+        ))))
+    }
+
+    /// The one text that a query gives. Nothing is prepared for it.
+    pub(super) async fn text(&self, sql: &str) -> Result<Option<String>, tokio_postgres::Error> {
+        let messages = self.client.simple_query(sql).await?;
+        Ok(messages.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        }))
+    }
+
+    /// [`Self::open`], and brings the tables up to date. No lock is waited for longer than a part of `patience`, so that whoever
+    /// waits here hears of it, and can ask again.
     pub async fn ready(
         url: &StoreUrl,
         patience: Duration,
         notified: impl Fn(i32, &str) + Send + 'static,
     ) -> Result<Self, Failure> {
         let link = Self::open(url, notified).await?;
+        let (most, idle) = ((patience.as_millis() / LOCK_TRIES).max(1), MOST_IDLE.as_millis());
+        // Before the role's own `statement_timeout`, which would not say that it was a lock.
+        let limits = format!(
+            "SELECT set_config('idle_in_transaction_session_timeout', '{idle}', false), \
+               set_config('lock_timeout', CASE WHEN setting::bigint > 0 THEN least({most}, greatest(setting::bigint / 2, 1)) \
+                 ELSE {most} END::text, false) \
+             FROM pg_settings WHERE name = 'statement_timeout'"
+        );
+        link.text(&limits).await?;
+        if !url.server.is_known_to_keep_sessions() {
+            refuse_shared_sessions(&link, url).await?;
+        }
         link.migrate(url).await?;
-        // The server gives up a little before whoever waits here does, so that it can say why.
-        let (most, idle) = (patience.as_millis() * 4 / 5, MOST_IDLE.as_millis());
-        let limits = format!("SET lock_timeout = {most}; SET idle_in_transaction_session_timeout = {idle}");
-        link.client.batch_execute(&limits).await?;
         Ok(link)
     }
 

@@ -2,15 +2,21 @@
 //!
 //! `docs/postgres.md` tells what a person needs to know.
 
+#[cfg(feature = "postgres")]
+mod attempts;
+#[cfg(feature = "postgres")]
+mod failure;
 mod fence;
 #[cfg(feature = "postgres")]
 mod leases;
 #[cfg(feature = "postgres")]
 mod link;
 #[cfg(feature = "postgres")]
-mod pauses;
+mod pooler;
 #[cfg(feature = "postgres")]
 mod schema;
+#[cfg(feature = "postgres")]
+mod server;
 #[cfg(feature = "postgres")]
 mod statements;
 #[cfg(feature = "postgres")]
@@ -18,13 +24,15 @@ mod thread;
 #[cfg(feature = "postgres")]
 mod url;
 
+#[cfg(feature = "postgres")]
+pub(crate) use attempts::Attempts;
+#[cfg(feature = "postgres")]
+pub(crate) use failure::{Failure, with};
 pub use fence::Fence;
 #[cfg(feature = "postgres")]
 pub use leases::{Lease, Leases};
 #[cfg(feature = "postgres")]
-pub(crate) use link::{Failure, Link};
-#[cfg(feature = "postgres")]
-pub(crate) use pauses::Pauses;
+pub(crate) use link::Link;
 #[cfg(feature = "postgres")]
 pub use statements::Parameter;
 #[cfg(feature = "postgres")]
@@ -33,3 +41,12 @@ pub(crate) use thread::Database;
 pub use thread::PATIENCE;
 #[cfg(feature = "postgres")]
 pub use url::StoreUrl;
+
+/// This machine's name, as far as it can be told.
+pub fn machine() -> String {
+    #[cfg(unix)]
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    #[cfg(not(unix))]
+    let name = std::env::var("COMPUTERNAME").unwrap_or_default();
+    if name.is_empty() { "a machine without a name".to_owned() } else { name }
+}

@@ -5,11 +5,12 @@ use crate::error::Error;
 use tokio_postgres::error::SqlState;
 
 /// The steps that made the schema what it is; never changed, only added to. The version is how many were taken.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
     include_str!("schema/4.sql"),
+    include_str!("schema/5.sql"),
 ];
 
 /// The version that this program works with.
@@ -52,7 +53,7 @@ impl Link {
             .await;
         match made {
             Err(e) if matches!(e.code(), Some(&SqlState::UNIQUE_VIOLATION | &SqlState::DUPLICATE_TABLE)) => {
-                return Err(Failure::Lost("another instance made the tables at the same time".to_owned()));
+                return Err(Failure::lost("another instance made the tables at the same time"));
             }
             made => made?,
         }

@@ -1,11 +1,11 @@
 //! Single statements over one connection: each a transaction of its own, and each sent again until it is answered.
 
-use super::{Failure, Link, Pauses, StoreUrl};
-use crate::error::{Error, Result};
+use super::{Attempts, Failure, Link, StoreUrl};
+use crate::error::Result;
 use crate::time::elapsed;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -15,7 +15,7 @@ pub type Parameter = Box<dyn ToSql + Sync + Send>;
 /// A connection for statements that may be sent twice; there may be none at the moment.
 pub(super) struct Statements {
     url: StoreUrl,
-    /// How long the server waits for a lock.
+    /// How long one that waits for a lock has.
     patience: Duration,
     link: tokio::sync::Mutex<Option<Arc<Link>>>,
 }
@@ -47,7 +47,7 @@ impl Statements {
         deadline: Instant,
         sent: &mut Duration,
     ) -> Result<Vec<Row>> {
-        let (begun, mut pauses) = (Instant::now(), Pauses::until(deadline));
+        let mut attempts = Attempts::until(deadline);
         let parameters: Vec<&(dyn ToSql + Sync)> = parameters.iter().map(|one| &**one as &(dyn ToSql + Sync)).collect();
         loop {
             let mut used = None;
@@ -57,19 +57,17 @@ impl Statements {
                 *sent = elapsed();
                 Ok(link.client.query(sql, &parameters).await?)
             };
-            let failure = match timeout_at(deadline, attempt).await {
-                Ok(Ok(rows)) => return Ok(rows),
-                Ok(Err(Failure::Refused(error))) => return Err(error),
-                Ok(Err(Failure::Lost(what))) => what,
-                Err(_) => format!("{} did not answer within {:.1} s", self.url, begun.elapsed().as_secs_f64()),
+            let failure = match attempts.one(&self.url, attempt).await {
+                Ok(rows) => return Ok(rows),
+                Err(failure) => failure,
             };
             // Whoever has the lock makes a new one.
-            if let Ok(mut link) = self.link.try_lock() {
+            if matches!(failure, Failure::Lost(_))
+                && let Ok(mut link) = self.link.try_lock()
+            {
                 link.take_if(|link| used.as_ref().is_some_and(|used| Arc::ptr_eq(link, used)));
             }
-            if !pauses.next().await {
-                return Err(Error::Store(failure));
-            }
+            attempts.again(failure, "").await?;
         }
     }
 

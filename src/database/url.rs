@@ -1,5 +1,6 @@
 //! Where a database is, and how far its word is taken: `postgres://user:password@host:port/database?…`.
 
+use super::server::Server;
 use crate::error::{Error, Result};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -25,6 +26,8 @@ pub struct StoreUrl {
     pub(super) config: Box<Config>,
     /// Not asked for where the URL says so, or the connection stays in the machine.
     pub(super) tls: Arc<ClientConfig>,
+    /// What was learned of the server, by all connections of this URL's clones.
+    pub(super) server: Arc<Server>,
     shown: String,
 }
 
@@ -80,7 +83,7 @@ impl StoreUrl {
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
         let shown = shown(&config);
-        Ok(Self { config: Box::new(config), tls, shown })
+        Ok(Self { config: Box::new(config), tls, server: Arc::default(), shown })
     }
 
     /// Tells this place, its schema included, from others, in 16 characters that a file's name can hold.

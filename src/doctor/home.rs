@@ -13,6 +13,9 @@ use std::time::Duration;
 /// Longer than any write takes; a person waits for the answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// As far as clocks differ.
+const CLOCK_TOLERANCE_MS: i64 = 60_000;
+
 /// Can everything that is written be written?
 pub(super) fn folders(home: &Path) -> Vec<Finding> {
     const WHY: &str = "signals, candles and models are stored there";
@@ -67,9 +70,11 @@ pub(super) fn signals(core: &SignalLoop) -> Vec<Finding> {
     let options = StoreOptions { patience: PATIENCE, ..StoreOptions::from(&*core.config()) };
     let store = place.open(options).and_then(|store| {
         let figures = store.stats(&StatsFilter::default())?.figures;
-        Ok((store.recovery(), figures))
+        let open = store.open_by_symbol()?;
+        let given = open.into_values().flatten().map(|signal| signal.levels.since_ms).collect::<Vec<_>>();
+        Ok((store.recovery(), figures, given))
     });
-    let (recovery, figures) = match store {
+    let (recovery, figures, given) = match store {
         Ok(store) => store,
         Err(error @ Error::StoreBusy(_)) => {
             let why = "recording and closing wait for the lock, and fail after 30 s";
@@ -99,9 +104,25 @@ pub(super) fn signals(core: &SignalLoop) -> Vec<Finding> {
         let why = "the first outcome stands; another program may be writing to the log";
         found.push(Finding::warning(Check::Signals, what, why, format!("look at {}", quarantine(&folder))));
     }
+    found.extend(ahead(&given, core.now_ms()));
     let what = format!("{} signals, {} of them open, in {}", figures.total, figures.active, place);
     found.push(Finding::fine(Check::Signals, what));
     found
+}
+
+/// Open signals that were given later than now: the clock was set back, or their times are wrong.
+fn ahead(given_ms: &[i64], now_ms: i64) -> Option<Finding> {
+    let ahead = given_ms.iter().filter(|given_ms| **given_ms > now_ms + CLOCK_TOLERANCE_MS);
+    let latest_ms = *ahead.clone().max()?;
+    let what = format!(
+        "{} open signals lie ahead of this machine's clock, the last at {}; it shows {}",
+        ahead.count(),
+        format_iso(latest_ms),
+        format_iso(now_ms)
+    );
+    let why = "prices and candles that say an earlier time do not close them; prices without a time do";
+    let advice = "see whether the clock is right (it may have been set back), or the times that the signals are given";
+    Some(Finding::warning(Check::Signals, what, why, advice))
 }
 
 fn quarantine(folder: &Path) -> String {
@@ -183,21 +204,26 @@ pub(super) fn scheduler(core: &SignalLoop) -> Vec<Finding> {
             let cause = cause.map_or_else(String::new, |cause| format!(": {} [{}]", cause.message, cause.code));
             let what = format!("{} failed at {}{cause}", task.task, format_iso(run.ended_ms));
             let advice = match task.next_ms {
-                Some(next_ms) => format!("put the cause right; it is tried again at {}", format_iso(next_ms)),
-                None => format!("put the cause right; then `signalloop scheduler once --task {}`", task.task),
+                Some(next_ms) if status.led_by.is_some() => {
+                    format!("put the cause right; it is tried again at {}", format_iso(next_ms))
+                }
+                _ => format!("put the cause right; then `signalloop scheduler once --task {}`", task.task),
             };
             found.push(Finding::warning(Check::Scheduler, what, "what it does is out of date", advice));
         }
     }
     let last = status.tasks.iter().filter_map(|task| task.record.last.as_ref()).map(|run| run.ended_ms).max();
     if found.is_empty() {
-        found.push(Finding::fine(
-            Check::Scheduler,
-            match last {
-                Some(ended_ms) => format!("the last run ended at {}", format_iso(ended_ms)),
-                None => "it has not run in this home".to_owned(),
-            },
-        ));
+        let runs = match (&status.led_by, last) {
+            (Some(leader), _) => format!("; process {} on {} runs it", leader.process, leader.host),
+            (None, Some(_)) => "; none is running now".to_owned(),
+            (None, None) => String::new(),
+        };
+        let last = match last {
+            Some(ended_ms) => format!("the last run ended at {}", format_iso(ended_ms)),
+            None => "it has not run in this home".to_owned(),
+        };
+        found.push(Finding::fine(Check::Scheduler, format!("{last}{runs}")));
     }
     found
 }

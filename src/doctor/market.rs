@@ -6,16 +6,19 @@ use crate::engine::SignalLoop;
 use crate::error::Error;
 use crate::market::{Cause, Exchange, Reading, candle_file, stored_markets};
 use crate::symbol::{Market, Symbol};
-use crate::time::now_ms;
+use crate::time::{DAY_MS, now_ms};
 
 /// A clock that is off by more than this misjudges which candle has closed.
 const MOST_SKEW_MS: i64 = 1000;
 const HOUR_MS: f64 = 3_600_000.0;
+/// A market without a candle for so long is most likely delisted.
+const GONE_MS: i64 = 30 * DAY_MS;
 
 /// The candles of the configured markets, and files that are never read.
 pub(super) fn candles(core: &SignalLoop) -> Vec<Finding> {
     let data = core.home().join("data");
-    let (mut found, mut missing, mut old, mut holes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut found, mut missing, mut old, mut gone, mut holes) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let markets = core.markets(None, None);
     for market in &markets {
         let path = candle_file(&data, market);
@@ -44,10 +47,18 @@ pub(super) fn candles(core: &SignalLoop) -> Vec<Finding> {
         let age_ms = checked.span.map(|(_, last)| core.now_ms() - last - market.timeframe.millis());
         if age_ms.is_none_or(|age_ms| age_ms >= market.timeframe.millis()) {
             let ended = age_ms.map_or("empty".to_owned(), |age_ms| format!("{:.1} h ago", age_ms as f64 / HOUR_MS));
-            old.push(format!("{market} ({ended})"));
+            let is_gone = age_ms.is_some_and(|age_ms| age_ms >= GONE_MS.max(3 * market.timeframe.millis()));
+            if is_gone { &mut gone } else { &mut old }.push(format!("{market} ({ended})"));
         }
     }
     found.extend(told("have no candles", &missing, &markets, "they cannot be trained", "`signalloop fetch`"));
+    found.extend(told(
+        "have had no candle for a month",
+        &gone,
+        &markets,
+        "what was delisted gets no new ones, and is never trained anew",
+        "remove them from `symbols`, unless `signalloop fetch` has not run for so long",
+    ));
     let why = "the market has moved on: predictions say `stale`";
     found.extend(told(
         "end in the past",
@@ -122,13 +133,37 @@ async fn unknown_symbols(core: &SignalLoop, exchange: &Exchange) -> Vec<Finding>
     let symbols: Vec<Symbol> = core.config().symbols.clone();
     let fault = |error: &Error| {
         let why = "its markets can be neither fetched nor watched";
-        Finding::fault(Check::Exchange, error, why, "correct `symbols` in training_config.json")
+        Finding::fault(Check::Exchange, error, why, "correct or remove it in `symbols` of training_config.json")
     };
     match exchange.prices(&symbols).await {
-        Ok(prices) => prices.iter().filter_map(|(_, price)| price.as_ref().err()).map(fault).collect(),
+        Ok(prices) => {
+            let known: Vec<Symbol> =
+                prices.iter().filter(|(_, price)| price.is_ok()).map(|(symbol, _)| symbol.clone()).collect();
+            let mut found: Vec<Finding> =
+                prices.iter().filter_map(|(_, price)| price.as_ref().err()).map(fault).collect();
+            found.extend(halted(exchange, &known).await);
+            found
+        }
         Err(error) => {
             let why = "open signals cannot be closed by price";
             vec![Finding::fault(Check::Exchange, &error, why, "see what the message names, and look again")]
+        }
+    }
+}
+
+/// Symbols that have a price, but the one that they were last traded at.
+async fn halted(exchange: &Exchange, symbols: &[Symbol]) -> Vec<Finding> {
+    let told = |(symbol, status): (Symbol, String)| {
+        let what = format!("{symbol} is not traded any more: {} says that its status is {status}", exchange.host());
+        let why = "there will be no new candles to train on, and its price does not move: it is delisted, or halted";
+        Finding::warning(Check::Exchange, what, why, "remove it from `symbols` of training_config.json")
+    };
+    match exchange.halted(symbols).await {
+        Ok(halted) => halted.into_iter().map(told).collect(),
+        Err(error) => {
+            let what = format!("whether the symbols are still traded is not known: {error}");
+            let why = "a delisted one has a price that does not move";
+            vec![Finding::warning(Check::Exchange, what, why, "see what the message names, and look again")]
         }
     }
 }

@@ -6,6 +6,7 @@ mod market;
 
 use crate::engine::{Options, SignalLoop, default_home};
 use crate::error::Error;
+use crate::home::expanded;
 use crate::scheduler::SchedulerConfig;
 use serde::Serialize;
 
@@ -97,13 +98,14 @@ impl Finding {
 
 /// Looks at everything; the findings come in the order of [`Check`].
 pub async fn examine(options: Options) -> Vec<Finding> {
-    let home = options.home.clone().unwrap_or_else(default_home);
+    let home = expanded(&options.home.clone().unwrap_or_else(default_home));
     let mut found = home::folders(&home);
     // What lies in a folder that is none, or may not be written, fails for that reason.
     if found.iter().any(|finding| finding.state == State::Fault) {
         return found;
     }
     let opened = SignalLoop::open(options);
+    let home = opened.as_ref().map_or(home, |core| core.home().to_owned());
     found.extend(configuration(opened.as_ref(), &SchedulerConfig::load(&home.join("scheduler_config.json"))));
     // Without a configuration it is not known which markets, and which exchange, to look at.
     let Ok(core) = opened else { return found };
@@ -123,7 +125,9 @@ fn configuration(
     const ADVICE: &str = "correct the value, or remove the key to have its default; docs/configuration.md and docs/scheduler.md have all keys";
     let errors = training.err().into_iter().chain(scheduler.as_ref().err());
     let mut found: Vec<Finding> = errors.map(|e| Finding::fault(Check::Configuration, e, WHY, ADVICE)).collect();
-    let warnings = training.map(SignalLoop::warnings).unwrap_or_default();
+    let mut warnings = training.map(SignalLoop::warnings).unwrap_or_default();
+    // What is wrong with the schedules is told once.
+    warnings.retain(|warning| !scheduler.as_ref().is_err_and(|error| warning.starts_with(&error.to_string())));
     let of_scheduler = scheduler.as_ref().map(|(_, warnings)| warnings.clone()).unwrap_or_default();
     found.extend(warnings.into_iter().chain(of_scheduler).map(|warning| {
         let why = "a misspelt key has no effect: the default is in force instead";

@@ -3,19 +3,25 @@
 use super::{Event, SignalLoop};
 use crate::error::{Error, Result};
 use crate::feedback::Given;
+use crate::files::write_atomically;
 use crate::learning::Costs;
-use crate::learning::outcomes::{self, Case, Learner, Lesson, MAX_LESSONS, OutcomeModel, Pattern};
+use crate::learning::outcomes::{self, Case, Checkpoint, Learner, Lesson, MAX_LESSONS, OutcomeModel, Pattern};
 use crate::model::Payoff;
 use crate::signal::{Record, Signal};
 use crate::symbol::{Symbol, Timeframe};
 use crate::threads;
 use parking_lot::{Mutex, RwLock};
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Up to this many closed signals, a model that is due is waited for: it takes milliseconds. Beyond, the one in service
 /// answers, with the newest outcomes counted in, while the next one grows in the background.
 const WORTH_WAITING: usize = 2_000;
+/// From this many on, what was learned of them is kept for the next start: below, it is learned again in a moment.
+const WORTH_KEEPING: usize = 1_000;
+/// The steps in which the oldest closings are left behind by a process that starts.
+const STEP: usize = 1_000;
 
 /// What is known of a signal's chances.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +41,8 @@ pub struct Assessment {
     pub closed: usize,
     /// How many outcomes of today they are worth.
     pub effective_sample_size: f64,
+    /// Indicators of the signal that it was not judged by: texts, and names that the model does not know.
+    pub unused_indicators: Vec<String>,
 }
 
 /// The learner of a loop.
@@ -45,6 +53,19 @@ pub(super) struct Learning {
     incoming: Mutex<Incoming>,
     /// Held while a model grows: one at a time.
     growing: tokio::sync::Mutex<()>,
+    /// What a process that starts next finds learned already.
+    saved: Mutex<Option<Saved>>,
+    /// It is for the process that starts next only.
+    aside: bool,
+}
+
+/// What is in the file of what was learned.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Saved {
+    /// The oldest closing that it was learned from, counted from the first of all.
+    first: usize,
+    /// How many lessons.
+    lessons: usize,
 }
 
 /// What has closed and was not learned yet.
@@ -54,6 +75,8 @@ struct Incoming {
     given: Given,
     /// Of that, what waits until the model in service may judge it.
     backlog: VecDeque<Lesson>,
+    /// The oldest of it, counted from the first closing of all.
+    first: usize,
 }
 
 impl SignalLoop {
@@ -68,7 +91,7 @@ impl SignalLoop {
         signal.features = tail.and_then(|tail| tail.entry_features(&signal));
         let case = question(&signal)?;
         self.learn_closings().await?;
-        self.assessment(&self.learning.learner.read(), &case)
+        self.assessment(&self.learning.learner.read(), &signal, &case)
     }
 
     /// [`Self::assess`] at once, where nothing need be waited for: no other thread, no file to be read. That is so for nearly
@@ -86,7 +109,7 @@ impl SignalLoop {
         let learner = self.learning.learner.try_read().filter(|learner| up_to_date && !learner.is_overdue());
         let (Some(learner), Some(tail)) = (learner, self.tail_in_memory(&market)) else { return Ok(Err(signal)) };
         signal.features = tail.and_then(|tail| tail.entry_features(&signal));
-        self.assessment(&learner, &question(&signal)?).map(Ok)
+        self.assessment(&learner, &signal, &question(&signal)?).map(Ok)
     }
 
     /// The rules found in the closed signals of a symbol, of a timeframe, or of all.
@@ -109,17 +132,17 @@ impl SignalLoop {
             .await
     }
 
-    fn assessment(&self, learner: &Learner, case: &Case) -> Result<Assessment> {
+    fn assessment(&self, learner: &Learner, signal: &Signal, case: &Case) -> Result<Assessment> {
         let margin = self.conservative_margin(&case.market)?;
-        Ok(assessment(learner, case, self.config().fee_bps, margin))
+        let numbers = case.indicators.iter().map(|(name, _)| name).filter(|name| !learner.model().looks_at(name));
+        let mut unused: Vec<String> = numbers.cloned().collect();
+        unused.extend(signal.indicators.texts().into_iter().map(|(name, _)| name));
+        Ok(Assessment { unused_indicators: unused, ..assessment(learner, case, self.config().fee_bps, margin) })
     }
 
     /// Brings the learner up to date with the store: outcomes of this and of other processes.
     async fn learn_closings(self: &Arc<Self>) -> Result<()> {
-        // A long backlog, as after a restart, in stages, each judged by a model of the ones before.
-        while self.count_closings()? {
-            self.clone().grow().await?;
-        }
+        self.learn_backlog(&self.learning).await?;
         let (overdue, worth_waiting) = {
             let learner = self.learning.learner.read();
             (learner.is_overdue(), learner.lessons().len() <= WORTH_WAITING)
@@ -128,14 +151,18 @@ impl SignalLoop {
             return Ok(());
         }
         if worth_waiting {
-            return self.clone().grow().await;
+            return self.grow(&self.learning).await;
         }
         if self.learning.growing.try_lock().is_ok() {
             let this = self.clone();
             threads::spawn(async move {
                 // The model in service stays, and the next call tries again; only a loop that closes need not tell.
-                match this.clone().grow().await {
-                    Ok(()) | Err(Error::Closed) => {}
+                let grown = async {
+                    this.grow(&this.learning).await?;
+                    this.learn_for_the_next_start().await
+                };
+                match grown.await {
+                    Ok(()) | Err(Error::Closed | Error::Cancelled(_)) => {}
                     Err(error) => this.emit(&Event::Warning(format!("outcomes could not be learned from: {error}"))),
                 }
             });
@@ -143,22 +170,95 @@ impl SignalLoop {
         Ok(())
     }
 
-    /// Counts what has closed, as far as the model in service may judge it; whether some of it waits for the next one.
-    fn count_closings(&self) -> Result<bool> {
-        let mut incoming = self.learning.incoming.lock();
-        let Incoming { given, backlog } = &mut *incoming;
-        let records = self.store()?.new_closings(given, MAX_LESSONS)?;
-        backlog.extend(records.iter().filter_map(lesson));
-        if !backlog.is_empty() {
-            self.learning.learner.write().learn_some(backlog);
+    /// Learns what has closed. A long backlog, as after a restart, in stages, each judged by a model of the ones before; where
+    /// an earlier process has learned the beginning of it, from there on.
+    async fn learn_backlog(&self, learning: &Learning) -> Result<()> {
+        let (mut reached, mut total) = (None, None);
+        while let Some(waiting) = self.count_closings(learning)? {
+            let seed = self.config().seed;
+            self.grow(learning).await?;
+            if learning.aside {
+                self.closing.check()?;
+            }
+            let learner = learning.learner.read();
+            // More that has closed meanwhile was not waiting from the beginning.
+            let all = learner.lessons().len() + waiting;
+            let as_begun = *total.get_or_insert(all) == all;
+            reached = learner.checkpoint(waiting, seed).filter(|_| as_begun && all >= WORTH_KEEPING);
         }
-        Ok(!backlog.is_empty())
+        if let Some(checkpoint) = reached {
+            let first = learning.incoming.lock().first;
+            *learning.saved.lock() = Some(Saved { first, lessons: checkpoint.lessons() });
+            if let Err(error) = write_atomically(&self.learned_path(), &checkpoint.encode()?) {
+                // Nothing is lost but time.
+                self.emit(&Event::Warning(format!(
+                    "what was learned of outcomes is not kept for the next start: {error}"
+                )));
+            }
+        }
+        Ok(())
     }
 
-    async fn grow(self: Arc<Self>) -> Result<()> {
-        let _one_at_a_time = self.learning.growing.lock().await;
+    /// Counts what has closed, as far as the model in service may judge it; how much of it waits for the next one, if some does.
+    fn count_closings(&self, learning: &Learning) -> Result<Option<usize>> {
+        let mut incoming = learning.incoming.lock();
+        let Incoming { given, backlog, first } = &mut *incoming;
+        let store = self.store()?;
+        let begins = learning.learner.read().lessons().is_empty() && backlog.is_empty();
+        if begins {
+            *first = first_of(store.extent().1);
+        }
+        let most = if begins { store.extent().1 - *first } else { MAX_LESSONS };
+        let records = store.new_closings(given, most)?;
+        backlog.extend(records.iter().filter_map(lesson));
+        if begins && backlog.len() >= WORTH_KEEPING {
+            self.resume(learning, backlog, *first);
+        }
+        if !backlog.is_empty() {
+            learning.learner.write().learn_some(backlog);
+        }
+        Ok(Some(backlog.len()).filter(|waiting| *waiting > 0))
+    }
+
+    /// Takes from a backlog what an earlier process has learned of it.
+    fn resume(&self, learning: &Learning, backlog: &mut VecDeque<Lesson>, first: usize) {
+        // None is there yet, or one that cannot be read: all is learned anew.
+        let Ok(bytes) = std::fs::read(self.learned_path()) else { return };
+        let Some(checkpoint) = Checkpoint::decode(&bytes) else { return };
+        let lessons = checkpoint.lessons();
+        if let Some(learner) = Learner::resume(checkpoint, backlog, self.config().seed) {
+            *learning.learner.write() = learner;
+            *learning.saved.lock() = Some(Saved { first, lessons });
+        }
+    }
+
+    /// Learns once more, as a process will that starts with what has closed by now, if that would take it long.
+    async fn learn_for_the_next_start(&self) -> Result<()> {
+        let closed = self.store()?.extent().1;
+        let soon = self.learning.saved.lock().is_some_and(|saved| {
+            // Up to twice the lessons of a model, the next one is not waited for.
+            saved.first == first_of(closed) && closed - saved.first < 2 * saved.lessons
+        });
+        if soon {
+            return Ok(());
+        }
+        let aside = Learning { aside: true, ..Learning::default() };
+        self.learn_backlog(&aside).await?;
+        // Where nothing could be kept, not again and again either.
+        let lessons = aside.learner.read().lessons().len();
+        let kept = aside.saved.lock().unwrap_or(Saved { first: first_of(closed), lessons });
+        *self.learning.saved.lock() = Some(kept);
+        Ok(())
+    }
+
+    fn learned_path(&self) -> PathBuf {
+        self.home.join("cache").join("outcomes.learned")
+    }
+
+    async fn grow(&self, learning: &Learning) -> Result<()> {
+        let _one_at_a_time = learning.growing.lock().await;
         let evidence = {
-            let learner = self.learning.learner.read();
+            let learner = learning.learner.read();
             if !learner.is_overdue() {
                 return Ok(());
             }
@@ -166,9 +266,15 @@ impl SignalLoop {
         };
         let seed = self.config().seed;
         let model = self.on_pool(move || Ok(OutcomeModel::grow(&evidence, seed))).await?;
-        self.learning.learner.write().adopt(model);
+        learning.learner.write().adopt(model);
         Ok(())
     }
+}
+
+/// The oldest closing that a process learns from that starts when so many have closed. It moves on in steps, not with every
+/// closing: what was learned from the same beginning can be kept.
+fn first_of(closed: usize) -> usize {
+    closed.saturating_sub(MAX_LESSONS).div_ceil(STEP) * STEP
 }
 
 fn lesson(record: &Record) -> Option<Lesson> {
@@ -233,5 +339,6 @@ fn assessment(learner: &Learner, case: &Case, fee_bps: f64, margin: f64) -> Asse
         reasons,
         closed: learner.lessons().len(),
         effective_sample_size: model.effective(),
+        unused_indicators: Vec::new(),
     }
 }

@@ -6,7 +6,7 @@ use super::{Call, Event, SignalLoop};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result, panicked};
 use crate::scheduler::{Cause, Due, LastRun, Moment, Outcome, Ran, Record, Task, TaskPlan, Timer};
-use crate::symbol::Market;
+use crate::symbol::{Market, Symbol};
 use crate::threads;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,11 +27,22 @@ pub(super) struct Slot {
     pub stored: Record,
 }
 
+/// How an attempt went.
+pub(super) struct Attempted {
+    pub slot: Slot,
+    /// What was run; nothing is when another process had done what was due, or where it could not be written down that it began.
+    pub last: Option<LastRun>,
+    /// Whether it could be written down; `None` where nothing had to be.
+    pub written: Option<Result<()>>,
+}
+
 /// An attempt's work.
 pub(super) struct Turn {
     pub task: Task,
-    /// All markets when it is empty.
+    /// What an attempt before left to be done; empty is all of `symbols`.
     pub scope: Vec<Market>,
+    /// Those of the task; `None` is all that are configured.
+    pub symbols: Option<Vec<Symbol>>,
     /// Which attempt of its run it is, from 1.
     pub attempt: u32,
     /// How long it may take.
@@ -50,9 +61,12 @@ pub(super) struct Order {
 }
 
 impl SignalLoop {
-    /// One attempt, from taking the task's lock to writing down what it came to. Nothing is run, and there is no run to
-    /// return, when its record shows that another process has done what was due.
-    pub(super) async fn attempt(self: &Arc<Self>, order: Order) -> Result<(Slot, Option<LastRun>)> {
+    /// One attempt, from taking the task's lock to writing down what it came to. What cannot be written down is kept in the
+    /// slot all the same: its timer must go on, or the task would be due again at once, and for ever.
+    ///
+    /// # Errors
+    /// What keeps it from being run; by hand, also what keeps it from being written down.
+    pub(super) async fn attempt(self: &Arc<Self>, order: Order) -> Result<Attempted> {
         let Order { task, plan, due, stop } = order;
         let call = self.begin()?;
         let office = self.office.clone();
@@ -64,41 +78,62 @@ impl SignalLoop {
             _ => Slot { timer: Timer::resume(plan.clone(), record.clone(), now), stored: record },
         };
         let why = if by_hand { Some(Due::Run) } else { slot.timer.due(now) };
-        let Some(why) = why else { return Ok((slot, None)) };
+        let Some(why) = why else { return Ok(Attempted { slot, last: None, written: None }) };
+        let before = slot.timer.record().last.clone();
         slot.timer.begin(why, now);
         let scope = slot.timer.record().remaining.clone();
-        if task != Task::Watch {
-            slot.save(&*self.office, &*hold, task, now)?;
+        if task != Task::Watch
+            && let Err(error) = slot.save(&*self.office, &*hold, task, now)
+        {
+            let (attempt, now_ms) = (slot.timer.record().attempt, now.wall_ms);
+            let (failed, _) =
+                summed_up(task, Err(kept_in_memory(error.clone(), by_hand)?), false, attempt, now_ms, now_ms);
+            slot.timer.end(failed, scope, now, dice(now));
+            return Ok(Attempted { slot, last: None, written: Some(Err(error)) });
         }
         let attempt = slot.timer.record().attempt;
         let active = Active::new(self, task);
         if task != Task::Watch {
             self.emit(&Event::TaskStarted { task, attempt });
         }
-        let turn = Turn { task, scope, attempt, time: plan.deadline, hold: hold.clone() };
+        let symbols = plan.symbols.clone();
+        let turn = Turn { task, scope, symbols, attempt, time: plan.deadline, hold: hold.clone() };
         let (ended, stopped) = self.bounded(turn, &stop, held.clone()).await;
+        let ended = ended.map(|done| self.with_advice(done, task, &plan));
         let now_after = self.moment();
-        let (last, remaining) = summed_up(ended, stopped, attempt, now.wall_ms, now_after.wall_ms);
-        let before = slot.stored.last.clone();
+        let (last, remaining) = summed_up(task, ended, stopped, attempt, now.wall_ms, now_after.wall_ms);
         slot.timer.end(last.clone(), remaining, now_after, dice(now_after));
-        if task != Task::Watch || before.as_ref().is_none_or(|before| is_worth_writing(before, &last)) {
-            slot.save(&*self.office, &*hold, task, now_after).inspect_err(|error| {
-                self.emit(&Event::Warning(format!("what {task} came to is not written down: {error}")));
-            })?;
-        }
+        let stored = slot.stored.last.as_ref();
+        let worth_it = task != Task::Watch || stored.is_none_or(|stored| is_worth_writing(stored, &last));
+        let mut written = worth_it.then(|| slot.save(&*self.office, &*hold, task, now_after));
         // Of the watch, only what is otherwise than before is news.
         let news = task != Task::Watch || before.map_or(Outcome::Finished, |before| before.outcome) != last.outcome;
         let ran = Ran { task, run: last.clone() };
-        let kept = if news { self.office.append(&*hold, &ran) } else { Ok(()) };
+        if news && written.as_ref().is_none_or(|written| written.is_ok()) {
+            written = Some(self.office.append(&*hold, &ran));
+        }
         // Written down: now others may run it.
         drop((active, held, hold));
-        if let Err(error) = kept {
-            self.emit(&Event::Warning(format!("what {task} came to is missing in the scheduler's history: {error}")));
+        if let Some(Err(error)) = written {
+            let refused = |error: &Error| {
+                self.emit(&Event::Warning(format!("what {task} came to is not written down: {error}")));
+            };
+            written = Some(Err(kept_in_memory(error, by_hand).inspect_err(refused)?));
         }
         if news {
             self.tell_end(task, &last, &slot, now_after);
         }
-        Ok((slot, Some(last)))
+        Ok(Attempted { slot, last: Some(last), written })
+    }
+
+    /// Adds to what a task came to what is to be done about symbols that are not traded any more.
+    fn with_advice(&self, mut done: Done, task: Task, plan: &TaskPlan) -> Done {
+        let symbols = done.failed.iter().filter(|one| one.not_traded).map(|one| &one.market.symbol);
+        let own = plan.symbols.as_ref().map(|_| task).or_else(|| Some(task).filter(|task| *task == Task::Watch));
+        if let Some(advice) = self.advice_on_not_traded(symbols, own) {
+            done.message = format!("{}; {advice}", done.message);
+        }
+        done
     }
 
     /// Tells the end of an attempt.
@@ -151,6 +186,15 @@ impl Slot {
     }
 }
 
+/// Passes on what kept a record from being written, where it is to be told and gone on with; others must not go on.
+fn kept_in_memory(error: Error, by_hand: bool) -> Result<Error> {
+    match error {
+        Error::LeaseLost(_) | Error::TaskBusy(_) | Error::Closed => Err(error),
+        _ if by_hand => Err(error),
+        _ => Ok(error),
+    }
+}
+
 /// Marks a task as under way until dropped.
 struct Active<'a>(&'a SignalLoop, Task);
 
@@ -186,6 +230,7 @@ fn joined(ended: std::result::Result<Result<Done>, tokio::task::JoinError>) -> R
 
 /// What is written down of an attempt, and what the next one has to do.
 fn summed_up(
+    task: Task,
     ended: Result<Done>,
     stopped: bool,
     attempt: u32,
@@ -203,9 +248,10 @@ fn summed_up(
         error: None,
     };
     match ended {
-        Ok(Done { count, message, failed }) => {
-            let outcome = if failed.is_empty() { Outcome::Finished } else { Outcome::Failed };
-            let remaining = failed.iter().map(|one| one.market.clone()).collect();
+        Ok(done) => {
+            let outcome = if done.worked(task) { Outcome::Finished } else { Outcome::Failed };
+            let remaining = done.remaining().map(|one| one.market.clone()).collect();
+            let Done { count, message, failed } = done;
             (LastRun { outcome, done: count, message, failed, ..empty }, remaining)
         }
         Err(error) => {

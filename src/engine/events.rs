@@ -1,7 +1,7 @@
 //! What a loop tells of by itself, and to whom.
 
 use super::SignalLoop;
-use crate::feedback::ClosedSignal;
+use crate::feedback::{ClosedSignal, IgnoredPrices};
 use crate::learning::drift::{EntryDrift, OutcomeDrift};
 use crate::learning::performance::{Evidence, Turn};
 use crate::scheduler::{LastRun, Task};
@@ -86,6 +86,8 @@ pub enum Event {
         /// When it is tried again, UTC epoch ms; `None` when only at its next due time.
         retry_ms: Option<i64>,
     },
+    /// Prices or candles of a symbol were ignored, since one of a later time had been seen; or they count again.
+    PricesIgnored(IgnoredPrices),
     /// Something went wrong in the background, where no promise could say so.
     Warning(String),
 }

@@ -4,13 +4,13 @@ use super::tails::{Histories, Tail};
 use super::{SignalLoop, StoreState};
 use crate::barrier::Outcome;
 use crate::error::{Error, Result};
-use crate::feedback::{FeedbackStore, ImportReport, Lines, StatsFilter};
+use crate::feedback::{CloseRequest, FeedbackStore, ImportReport, Lines, StatsFilter};
 use crate::home;
 use crate::learning::outcomes::Case;
 use crate::learning::{Feedback, LiveRow};
-use crate::signal::{Record, Signal};
+use crate::signal::{Record, Signal, Update};
 use crate::symbol::Market;
-use crate::time::{DAY_MS, format_iso};
+use crate::time::{CLOCK_TOLERANCE_MS, DAY_MS, format_iso};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -32,9 +32,9 @@ pub struct EvaluatedPrice {
     pub profit_percent: f64,
 }
 
-/// Does `price` at `time_ms` close the signal of these levels? Without levels (a HOLD) nothing does.
-pub fn should_close(levels: Option<&crate::barrier::Levels>, price: f64, time_ms: i64) -> EvaluatedPrice {
-    let exit = levels.and_then(|levels| levels.on_tick(price, time_ms));
+/// Does `price`, now, close the signal of these levels? Without levels (a HOLD) nothing does.
+pub fn should_close(levels: Option<&crate::barrier::Levels>, price: f64, now_ms: i64) -> EvaluatedPrice {
+    let exit = levels.and_then(|levels| levels.on_tick_now(price, now_ms));
     EvaluatedPrice {
         should_close: exit.is_some(),
         outcome: exit.map_or(Outcome::Active, |exit| exit.outcome),
@@ -43,14 +43,17 @@ pub fn should_close(levels: Option<&crate::barrier::Levels>, price: f64, time_ms
 }
 
 impl SignalLoop {
-    /// Records signals, each with the features of the last candle closed before it, when that candle is stored.
+    /// Records signals, open or with their ends, each with the features of the last candle closed before it, when that candle is
+    /// stored.
     ///
     /// # Errors
     /// [`Error::SignalConflict`] of the first that contradicts an earlier signal; the others are recorded.
-    pub async fn record(&self, mut signals: Vec<Signal>) -> Result<()> {
-        self.check_given(&signals)?;
-        self.add_features(signals.iter_mut(), &Histories::default());
-        none_refused(self.store()?.record_all(signals).await?)
+    pub async fn record(self: &Arc<Self>, signals: Vec<impl Into<Record>>) -> Result<()> {
+        let mut records: Vec<Record> = signals.into_iter().map(Into::into).collect();
+        self.check_given(&records)?;
+        self.add_features(records.iter_mut().map(|record| &mut record.signal), &Histories::default());
+        let closed = records.iter().any(|record| record.closing.is_some());
+        self.recorded(self.store()?.record_all(records).await?, closed)
     }
 
     /// Records a signal without a thread of its own, where that needs no waiting: the store is open, and the candles before it
@@ -59,28 +62,37 @@ impl SignalLoop {
     /// # Errors
     /// [`Error::InvalidSignal`] for one that is too long; those of the future are [`Self::record`]'s.
     pub fn try_record(
-        &self,
-        mut signal: Signal,
-    ) -> Result<std::result::Result<impl Future<Output = Result<bool>> + use<>, Signal>> {
-        self.check_given(std::slice::from_ref(&signal))?;
-        let in_memory = self.tail_in_memory(&signal.market());
-        let enough = in_memory.filter(|tail| tail.as_ref().is_none_or(|tail| !tail.is_too_short_for(&signal)));
+        self: &Arc<Self>,
+        mut record: Record,
+    ) -> Result<std::result::Result<impl Future<Output = Result<bool>> + use<>, Record>> {
+        self.check_given(std::slice::from_ref(&record))?;
+        let in_memory = self.tail_in_memory(&record.signal.market());
+        let enough = in_memory.filter(|tail| tail.as_ref().is_none_or(|tail| !tail.is_too_short_for(&record.signal)));
         match (self.open_store(), enough) {
             (Some(store), Some(tail)) => {
-                signal.features = tail.and_then(|tail| tail.entry_features(&signal));
-                let (call, lines) = (self.begin()?, vec![Lines::of(vec![signal])?]);
+                record.signal.features = tail.and_then(|tail| tail.entry_features(&record.signal));
+                let closed = record.closing.is_some();
+                let (core, call, lines) = (self.clone(), self.begin()?, vec![Lines::of(vec![record])?]);
                 Ok(Ok(async move {
                     let recorded = store.record_lines(lines);
                     // Closing the store waits for what its writer has got.
                     drop(call);
-                    none_refused(recorded.await?).map(|()| true)
+                    core.recorded(recorded.await?, closed).map(|()| true)
                 }))
             }
-            _ => Ok(Err(signal)),
+            _ => Ok(Err(record)),
         }
     }
 
-    /// Closes a signal by hand, see [`FeedbackStore::close_signal`].
+    /// What came of recording; where signals came with their ends, the performance is checked soon.
+    fn recorded(self: &Arc<Self>, results: Vec<Result<bool>>, closed: bool) -> Result<()> {
+        if closed {
+            self.ask_for_check();
+        }
+        results.into_iter().try_for_each(|result| result.map(|_| ()))
+    }
+
+    /// [`Self::close_by_hand`] at this time.
     pub async fn close_signal(
         self: &Arc<Self>,
         id: &str,
@@ -88,26 +100,30 @@ impl SignalLoop {
         exit_price: Option<f64>,
         profit_percent: Option<f64>,
     ) -> Result<bool> {
-        let store = self.store()?;
-        let closed = store.close_signal(id, outcome, exit_price, profit_percent, self.now_ms()).await?;
+        self.close_by_hand(Update::now(id, outcome, exit_price, profit_percent)).await
+    }
+
+    /// Closes a signal by hand, see [`FeedbackStore::close_by_hand`].
+    pub async fn close_by_hand(self: &Arc<Self>, update: Update) -> Result<bool> {
+        let (store, id) = (self.store()?, update.id.clone());
+        let closed = store.close_by_hand(CloseRequest::new(update, self.now_ms())).await?;
         if closed {
-            self.after_closing_by_hand(&store, id)?;
+            self.after_closing_by_hand(&store, &id)?;
         }
         Ok(closed)
     }
 
-    /// [`Self::close_signal`] without a thread of its own, where that needs no waiting: the store is open.
-    pub fn try_close_signal(
+    /// [`Self::close_by_hand`] without a thread of its own, where that needs no waiting: the store is open. Otherwise the update
+    /// comes back.
+    pub fn try_close_by_hand(
         self: &Arc<Self>,
-        id: String,
-        outcome: Outcome,
-        exit_price: Option<f64>,
-        profit_percent: Option<f64>,
-    ) -> Result<Option<impl Future<Output = Result<bool>> + use<>>> {
-        let Some(store) = self.open_store() else { return Ok(None) };
-        let (call, now_ms, core) = (self.begin()?, self.now_ms(), self.clone());
-        Ok(Some(async move {
-            let closed = store.close_signal(&id, outcome, exit_price, profit_percent, now_ms);
+        update: Update,
+    ) -> Result<std::result::Result<impl Future<Output = Result<bool>> + use<>, Update>> {
+        let Some(store) = self.open_store() else { return Ok(Err(update)) };
+        let (call, core, id) = (self.begin()?, self.clone(), update.id.clone());
+        let request = CloseRequest::new(update, self.now_ms());
+        Ok(Ok(async move {
+            let closed = store.close_by_hand(request);
             drop(call);
             let closed = closed.await?;
             if closed {
@@ -117,24 +133,24 @@ impl SignalLoop {
         }))
     }
 
-    /// Reads and checks a JSON array of signals, adds their features and writes them down, to be recorded with others by
-    /// [`Self::record_lines`]. `histories` are those of all that are recorded together.
+    /// Checks signals, adds their features and writes them down, to be recorded with others by [`Self::record_lines`].
+    /// `histories` are those of all that are recorded together.
     ///
     /// # Errors
-    /// [`Error::InvalidSignal`] or [`Error::InvalidArgument`] of the first that is wrong.
-    pub fn write_down(&self, text: &str, histories: &Histories) -> Result<Lines> {
-        let mut signals = Signal::array_from_text(text, self.config().timezone)?;
-        self.check_given(&signals)?;
-        self.add_features(signals.iter_mut(), histories);
-        Lines::of(signals)
+    /// [`Error::InvalidSignal`] of the first that is wrong.
+    pub fn write_down(&self, mut records: Vec<Record>, histories: &Histories) -> Result<Lines> {
+        self.check_given(&records)?;
+        self.add_features(records.iter_mut().map(|record| &mut record.signal), histories);
+        Lines::of(records)
     }
 
     /// Records what was written down.
     ///
     /// # Errors
     /// As [`Self::record`].
-    pub async fn record_lines(&self, lines: Vec<Lines>) -> Result<()> {
-        none_refused(self.store()?.record_lines(lines).await?)
+    pub async fn record_lines(self: &Arc<Self>, lines: Vec<Lines>) -> Result<()> {
+        let closed = lines.iter().any(Lines::has_closed);
+        self.recorded(self.store()?.record_lines(lines).await?, closed)
     }
 
     /// Takes in the signals of another log, see [`FeedbackStore::import`], those without features with the features of the
@@ -161,17 +177,19 @@ impl SignalLoop {
         self.store()?.export_csv(path)
     }
 
-    /// Refuses signals of the future: until then no price would close them.
-    fn check_given(&self, signals: &[Signal]) -> Result<()> {
-        let latest = self.now_ms() + MOST_AHEAD_MS;
-        match signals.iter().find(|signal| signal.timestamp_ms > latest) {
-            None => Ok(()),
-            Some(signal) => Err(Error::InvalidSignal {
-                field: "timestamp",
-                problem: "must not lie in the future",
-                value: format_iso(signal.timestamp_ms),
-            }),
+    /// Refuses signals of the future, for until then no price would close them, and ends that cannot be.
+    fn check_given(&self, records: &[Record]) -> Result<()> {
+        let (now_ms, costs_percent) = (self.options.clock.latest_ms(), self.config().fee_bps / 100.0);
+        let ahead = |field, value| Err(Error::InvalidSignal { field, problem: "must not lie in the future", value });
+        for Record { signal, closing } in records {
+            if signal.timestamp_ms > now_ms + MOST_AHEAD_MS {
+                return ahead("timestamp", format_iso(signal.timestamp_ms));
+            }
+            if let Some(at) = closing.map(|closing| closing.closed_ms).filter(|at| *at > now_ms + CLOCK_TOLERANCE_MS) {
+                return ahead("closedAt", format!("{}, and it is {} now", format_iso(at), format_iso(now_ms)));
+            }
         }
+        records.iter().try_for_each(|record| record.check(costs_percent))
     }
 
     fn add_features<'a>(&self, signals: impl Iterator<Item = &'a mut Signal>, histories: &Histories) {
@@ -227,10 +245,6 @@ impl SignalLoop {
             _ => None,
         })
     }
-}
-
-fn none_refused(results: Vec<Result<bool>>) -> Result<()> {
-    results.into_iter().try_for_each(|result| result.map(|_| ()))
 }
 
 /// A closed signal as a row; `None` without features of today's version at its entry.

@@ -1,15 +1,20 @@
 //! Bringing candle files up to date.
 
-use super::SignalLoop;
+use super::{Event, SignalLoop};
 use crate::cancel::Cancel;
-use crate::error::Result;
-use crate::market::{Begin, CandleFuture, CandleSource, Fetched, update};
+use crate::error::{Error, Result};
+use crate::learning::candles_needed;
+use crate::market::{Begin, CandleFuture, CandleSource, Fetched, Listing, ListingFuture, update};
 use crate::order;
-use crate::symbol::Market;
+use crate::symbol::{Market, Timeframe};
+use crate::time::DAY_MS;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+/// After so long without a candle it is asked whether a market is still traded.
+const QUIET_MS: i64 = 2 * DAY_MS;
 /// Markets fetched at once.
 pub(super) const PARALLEL: usize = 4;
 
@@ -32,6 +37,10 @@ impl CandleSource for UntilClosed {
     fn candles<'a>(&'a self, market: &'a Market, from_ms: i64, until_ms: i64) -> CandleFuture<'a> {
         Box::pin(self.closing.unless(self.source.candles(market, from_ms, until_ms)))
     }
+
+    fn listing<'a>(&'a self, market: &'a Market) -> ListingFuture<'a> {
+        self.source.listing(market)
+    }
 }
 
 impl SignalLoop {
@@ -47,6 +56,9 @@ impl SignalLoop {
         progress: impl Fn(&FetchResult) + Send + Sync + 'static,
     ) -> Result<Vec<FetchResult>> {
         let source = self.source()?;
+        if since_ms.is_none() {
+            self.tell_of_longer_history(&markets);
+        }
         let (permits, progress) = (Arc::new(Semaphore::new(PARALLEL)), Arc::new(progress));
         let mut tasks = JoinSet::new();
         for (place, market) in markets.into_iter().enumerate() {
@@ -54,7 +66,7 @@ impl SignalLoop {
             tasks.spawn(async move {
                 // The semaphore is never closed.
                 let _permit = permits.acquire().await;
-                let begin = since_ms.map_or_else(|| this.history(), Begin::Since);
+                let begin = since_ms.map_or_else(|| this.history(market.timeframe), Begin::Since);
                 let fetched = this.update(source.as_ref(), &market, begin).await;
                 let result = FetchResult { market, fetched };
                 progress(&result);
@@ -67,14 +79,66 @@ impl SignalLoop {
         Ok(results.into_iter().map(|(_, result)| result).collect())
     }
 
-    /// As far back as is configured.
-    pub(super) fn history(&self) -> Begin {
-        Begin::Days(self.config().history_days)
+    /// As far back as is configured, and at least as far as a model needs.
+    pub(super) fn history(&self, timeframe: Timeframe) -> Begin {
+        Begin::Days(self.config().history_days.max(self.days_needed(timeframe)))
     }
 
+    /// Days of candles that are enough to train on.
+    fn days_needed(&self, timeframe: Timeframe) -> u32 {
+        let candles = candles_needed(self.config().signal.expiry_bars) as i64;
+        let days = (candles * timeframe.millis() + DAY_MS - 1) / DAY_MS;
+        u32::try_from(days).unwrap_or(u32::MAX)
+    }
+
+    /// Of which timeframes of `markets` more is fetched than `history_days` says, in a sentence; `None` where there is none.
+    pub fn longer_history(&self, markets: &[Market]) -> Option<String> {
+        self.history_of(&self.longer_timeframes(markets))
+    }
+
+    /// Tells [`Self::longer_history`] as an event, of each timeframe once.
+    pub(super) fn tell_of_longer_history(&self, markets: &[Market]) {
+        let mut timeframes = self.longer_timeframes(markets);
+        timeframes.retain(|timeframe| self.told_of_history.lock().insert(*timeframe));
+        self.history_of(&timeframes).into_iter().for_each(|text| self.emit(&Event::Warning(text)));
+    }
+
+    fn longer_timeframes(&self, markets: &[Market]) -> BTreeSet<Timeframe> {
+        let days = self.config().history_days;
+        markets.iter().map(|market| market.timeframe).filter(|one| self.days_needed(*one) > days).collect()
+    }
+
+    fn history_of(&self, longer: &BTreeSet<Timeframe>) -> Option<String> {
+        let days = self.config().history_days;
+        let of = |timeframe: &Timeframe| format!("{} days of {timeframe}", self.days_needed(*timeframe));
+        let all = longer.iter().map(of).collect::<Vec<_>>().join(", ");
+        (!all.is_empty()).then(|| format!("{days} days of history are too few to train on: fetched are {all}"))
+    }
+
+    /// Brings the candles of `market` up to date. That there are none of a symbol which is not traded any more is said so.
     pub(super) async fn update(&self, source: &dyn CandleSource, market: &Market, begin: Begin) -> Result<Fetched> {
         let fetched = update(source, &self.data_folder(), market, begin, self.now_ms()).await;
         self.may_have_candles(market);
+        if matches!(fetched, Err(Error::NoData(_))) {
+            is_traded(source, market).await?;
+        }
         fetched
+    }
+
+    /// Fails where `market` has been silent for long because it is not traded any more.
+    pub(super) async fn is_alive(&self, source: &dyn CandleSource, fetched: &Fetched) -> Result<()> {
+        let step = fetched.market.timeframe.millis();
+        let silent_ms = self.now_ms() - fetched.last_ms - step;
+        if silent_ms < QUIET_MS.max(3 * step) { Ok(()) } else { is_traded(source, &fetched.market).await }
+    }
+}
+
+/// Fails where the source says that the market is not traded any more.
+async fn is_traded(source: &dyn CandleSource, market: &Market) -> Result<()> {
+    match source.listing(market).await {
+        Listing::Not(why) => {
+            Err(Error::NotTraded { symbol: market.symbol.to_string(), said: format!("{market}: {why}") })
+        }
+        Listing::Traded | Listing::Unknown => Ok(()),
     }
 }

@@ -16,7 +16,7 @@ const RATE_DAYS: i64 = 30;
 
 impl SignalLoop {
     /// Signals, success, models, candles and the scheduler's tasks in Prometheus' text format (version 0.0.4). Everything
-    /// is read anew, so that what other processes did is in it; of this process alone it says nothing.
+    /// is read anew, so that what other processes did is in it; of this process alone it says which prices were ignored.
     ///
     /// # Errors
     /// [`Error::Store`]; [`Error::Io`] and [`Error::InvalidConfig`] where a file of the home cannot be read.
@@ -65,6 +65,10 @@ impl SignalLoop {
         }
         let conservative = self.conservative_mode(&StatsFilter::default())?.active;
         metrics.set("conservative_mode", "1 while some of the home is in it.", &[], &[], f64::from(conservative))?;
+        for (symbol, count) in store.ignored_prices() {
+            let help = "Prices and candles that this process ignored, since one of a later time had been seen.";
+            metrics.count("ignored_prices_total", help, &["symbol"], &[symbol.as_str()], count)?;
+        }
         let damaged = store.recovery().damaged;
         metrics.set("log_damaged_lines", "Lines of the log that cannot be believed.", &[], &[], damaged as f64)
     }
@@ -133,12 +137,13 @@ fn task_metrics(metrics: &mut Metrics, status: &TaskStatus) -> Result<()> {
 }
 
 /// The closed, by outcome; closed by price, or else by expiry or by hand.
-fn closings(figures: &Figures) -> [(&'static str, u64); 4] {
+fn closings(figures: &Figures) -> [(&'static str, u64); 5] {
     [
         ("TOOK_PROFIT", figures.took_profit),
         ("STOPPED_OUT", figures.stopped_out),
         ("SUCCESS", figures.successes - figures.took_profit),
         ("FAILURE", figures.failures - figures.stopped_out),
+        ("UNKNOWN", figures.unknown),
     ]
 }
 

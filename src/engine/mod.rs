@@ -13,6 +13,7 @@ mod office;
 mod performance;
 mod predict;
 mod prices;
+mod results;
 mod schedule;
 mod settings;
 mod standing;
@@ -29,17 +30,20 @@ pub use events::{Event, EventListener, Events, ModelChange, Told};
 pub use feedback::{EvaluatedPrice, should_close};
 pub use fetch::FetchResult;
 pub use models::{LiveVerdict, MarketModels, Models};
+pub use office::Leader;
 pub use performance::ConservativeMode;
 pub use predict::{GeneratedSignal, Prediction, Risk};
 pub use prices::{Turn, Turns};
+pub use schedule::Ending;
 pub use status::{Elsewhere, SchedulerStatus, TaskStatus, run_to_json};
 pub use tails::Histories;
 pub use train::{Phase, TrainMode, TrainProgress, TrainRequest, TrainResult, Trained, TrainingResults};
 
 use crate::cancel::Cancel;
-use crate::config::Config;
+use crate::config::{Config, ParallelTraining};
 use crate::error::{Error, Result, guard};
 use crate::feedback::{FeedbackStore, StoreOptions, Whereabouts};
+use crate::home::expanded;
 use crate::market::{CandleSource, Exchange};
 use crate::model::Registry;
 use crate::symbol::{Market, Symbol, Timeframe};
@@ -49,15 +53,18 @@ use fetch::UntilClosed;
 use office::Office;
 use parking_lot::{Mutex, RwLock};
 use settings::Settings;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tails::Tails;
 
 /// How long a lease of the scheduler lasts: long enough for a pause or a failover of some seconds, and no longer than the watch
 /// waits between two looks.
 const LEASE: Duration = Duration::from_secs(10);
+
+/// So long whoever needs the store hears at once that opening it was waited for in vain; so long it took at least.
+const IN_VAIN: Duration = Duration::from_secs(1);
 
 /// The environment variable that names the default home.
 pub const HOME_VARIABLE: &str = "SIGNALLOOP_HOME";
@@ -70,12 +77,13 @@ pub const STORE_VARIABLE: &str = "SIGNALLOOP_STORE";
 /// How to open a loop. `Default` is the default home with everything as configured there.
 #[derive(Default, Clone)]
 pub struct Options {
-    /// The home folder. Default: `SIGNALLOOP_HOME`, else `./ml`.
+    /// The home folder; a leading `~` is that of the user. Default: `SIGNALLOOP_HOME`, else `./ml`.
     pub home: Option<PathBuf>,
     /// Where the signals are kept: `postgres://…` for a database that several machines share, [`crate::feedback::FILES`] for
     /// the home. Default: `SIGNALLOOP_STORE`, else the home.
     pub store: Option<String>,
-    /// Threads that train. Default: one less than the machine has cores, at least one, so that Node keeps its own.
+    /// Threads that train, and more where `parallel_training` is a higher number. Default: one less than the machine has cores,
+    /// at least one, so that Node keeps its own.
     pub threads: Option<usize>,
     /// Base URL of the exchange. Default: `SIGNALLOOP_EXCHANGE_URL`, else `training_config.json`, else Binance.
     pub exchange_url: Option<String>,
@@ -99,6 +107,8 @@ pub struct SignalLoop {
     tails: Tails,
     /// The markets whose model a database is being asked for.
     asking: Mutex<HashSet<Market>>,
+    /// What is wrong with models in service that cannot be used, as it was told.
+    unusable: Mutex<HashMap<Market, String>>,
     /// The client of the exchange and its URL: one for all, so that they share its connections and its budget.
     exchange: Mutex<Option<(String, Arc<Exchange>)>>,
     turns: Turns,
@@ -111,6 +121,8 @@ pub struct SignalLoop {
     calls: Arc<tokio::sync::RwLock<()>>,
     /// Raised when the loop closes: long work, and waiting for candles, ends early.
     closing: Cancel,
+    /// The timeframes that need a longer history than is configured, and of which that was told.
+    told_of_history: Mutex<HashSet<Timeframe>>,
 }
 
 /// A call under way; [`SignalLoop::close`] waits for it to be dropped.
@@ -118,6 +130,8 @@ pub type Call = tokio::sync::OwnedRwLockReadGuard<()>;
 
 enum StoreState {
     Unopened,
+    /// It could not be opened, after so long that others waited for it meanwhile.
+    Failed(Instant, Error),
     Open(FeedbackStore),
     Closed,
 }
@@ -131,7 +145,7 @@ impl SignalLoop {
         if options.threads == Some(0) {
             return Err(Error::argument("threads", "must be a whole number, 1 or more", 0));
         }
-        let home = options.home.clone().unwrap_or_else(default_home);
+        let home = expanded(&options.home.clone().unwrap_or_else(default_home));
         // What a loop writes stays in one place, wherever its process goes afterwards.
         let home = std::path::absolute(&home).map_err(|e| Error::io("find", &home, e))?;
         let settings = RwLock::new(Settings::read(&home, &options)?);
@@ -150,6 +164,7 @@ impl SignalLoop {
             store: Mutex::new(StoreState::Unopened),
             tails: Tails::default(),
             asking: Mutex::default(),
+            unusable: Mutex::default(),
             exchange: Mutex::default(),
             turns: Turns::default(),
             learning: assess::Learning::default(),
@@ -158,6 +173,7 @@ impl SignalLoop {
             scheduling: schedule::Scheduling::default(),
             calls: Arc::default(),
             closing: Cancel::default(),
+            told_of_history: Mutex::default(),
         })
     }
 
@@ -192,11 +208,19 @@ impl SignalLoop {
         match &*state {
             StoreState::Open(store) => Ok(store.clone()),
             StoreState::Closed => Err(Error::Closed),
-            StoreState::Unopened => {
-                let options = StoreOptions::from(&*self.config());
-                let store = self.whereabouts.open(options)?;
-                *state = StoreState::Open(store.clone());
-                Ok(store)
+            StoreState::Failed(at, error) if at.elapsed() < IN_VAIN => Err(error.clone()),
+            StoreState::Unopened | StoreState::Failed(..) => {
+                let begun = Instant::now();
+                let opened = self.whereabouts.open(StoreOptions::from(&*self.config()));
+                match &opened {
+                    Ok(store) => *state = StoreState::Open(store.clone()),
+                    // Those that queued up behind this one waited as long as it did.
+                    Err(error) if begun.elapsed() >= IN_VAIN => {
+                        *state = StoreState::Failed(Instant::now(), error.clone())
+                    }
+                    Err(_) => {}
+                }
+                opened
             }
         }
     }
@@ -272,16 +296,21 @@ impl SignalLoop {
 
     fn threads(&self) -> usize {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        self.options.threads.unwrap_or_else(|| cores.saturating_sub(1).max(1))
+        let threads = self.options.threads.unwrap_or_else(|| cores.saturating_sub(1).max(1));
+        match self.config().parallel_training {
+            ParallelTraining::Threads => threads,
+            ParallelTraining::Number(trainings) => threads.max(trainings),
+        }
     }
 
     fn pool(&self) -> Result<Arc<rayon::ThreadPool>> {
-        let mut pool = self.pool.lock();
-        if let Some(pool) = &*pool {
+        let (threads, mut pool) = (self.threads(), self.pool.lock());
+        // One of another size goes once what it has begun is done.
+        if let Some(pool) = pool.as_ref().filter(|pool| pool.current_num_threads() == threads) {
             return Ok(pool.clone());
         }
         let built = rayon::ThreadPoolBuilder::new()
-            .num_threads(self.threads())
+            .num_threads(threads)
             .thread_name(|i| format!("signalloop-{i}"))
             .build()
             .map_err(|e| Error::Internal(format!("cannot start training threads: {e}")))?;

@@ -4,7 +4,7 @@
 //! Nothing of this happens in a caller's path. A closing asks for a check, which runs in the background half a second
 //! later, once for all closings of that time.
 
-use super::standing::{DriftState, Kept, Standing};
+use super::standing::{DriftState, Kept, Standing, is_new};
 use super::{Event, SignalLoop, TrainMode, TrainRequest};
 use crate::cancel::Cancel;
 use crate::config::PoorRule;
@@ -42,6 +42,8 @@ pub(super) struct Checks {
     running: Mutex<()>,
     /// Held by the emergency training that runs.
     training: Arc<tokio::sync::Mutex<()>>,
+    /// What kept the last check in the background from its end.
+    problem: Mutex<Option<String>>,
     pub(super) kept: Kept,
 }
 
@@ -93,7 +95,7 @@ impl SignalLoop {
         self.ask_for_check();
     }
 
-    fn ask_for_check(self: &Arc<Self>) {
+    pub(super) fn ask_for_check(self: &Arc<Self>) {
         if self.checks.asked.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -110,12 +112,14 @@ impl SignalLoop {
             let Ok(_call) = this.begin() else { return };
             let (core, now_ms) = (this.clone(), this.now_ms());
             let checked = threads::spawn_blocking(move || crate::error::guard(|| core.check_performance(now_ms)));
-            let failed = match checked.await {
-                Ok(Ok(())) | Ok(Err(Error::Closed)) => return,
-                Ok(Err(error)) => error.to_string(),
-                Err(panic) => panic.to_string(),
+            let problem = match checked.await {
+                Ok(Ok(())) | Ok(Err(Error::Closed)) => None,
+                Ok(Err(error)) => Some(error.to_string()),
+                Err(panic) => Some(panic.to_string()),
             };
-            this.emit(&Event::Warning(format!("live results could not be checked: {failed}")));
+            if let Some(problem) = is_new(&this.checks.problem, problem) {
+                this.emit(&Event::Warning(format!("live results could not be checked: {problem}")));
+            }
         });
     }
 

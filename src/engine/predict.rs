@@ -1,6 +1,7 @@
 //! What to do next: predictions and generated signals.
 
 use super::SignalLoop;
+use super::events::Event;
 use super::models::PREDICTION_KEY;
 use super::tails::{Latest, Tail};
 use crate::barrier::Direction;
@@ -80,6 +81,25 @@ impl Prediction {
             Ok(Direction::Sell) => self.probabilities.sell,
             Err(_) => self.probabilities.hold,
         }
+    }
+
+    /// How sure the model is of its decision, as a share, against what speaks most for another: of a bet against the opposite
+    /// one, of a HOLD against the better bet. `None` where it is of no opinion: without skill, or without anything to judge by. A
+    /// HOLD for want of an edge is an opinion only where the model knows something of both bets.
+    pub fn certainty(&self) -> Option<f64> {
+        let Probabilities { buy, sell, hold } = self.probabilities;
+        let knows_both =
+            || self.bets.is_some_and(|(stated, _)| stated.iter().zip(&self.base_rates).all(|(a, b)| a != b));
+        let (own, other) = match self.decision {
+            Ok(Direction::Buy) => (buy, sell),
+            Ok(Direction::Sell) => (sell, buy),
+            Err(Abstention::NoEdge) if !knows_both() => return None,
+            Err(Abstention::NoEdge | Abstention::ConservativeMode) => (hold, buy.max(sell)),
+            Err(Abstention::NoSkill | Abstention::NoFeatures | Abstention::NoLevels | Abstention::StaleCandles) => {
+                return None;
+            }
+        };
+        Some(own / (own + other))
     }
 
     /// The success probability at which a bet earns nothing after costs: the one decided on, for a HOLD the one that would be
@@ -236,6 +256,14 @@ impl<'a> Basis<'a> {
         Ok(Self { last: last_of(market, &tail)?, candles: Candles::Stored(tail) })
     }
 
+    /// Whether the candles have no volume.
+    fn is_silent(&self) -> bool {
+        match &self.candles {
+            Candles::Given(candles) => features::is_silent(candles),
+            Candles::Stored(tail) => features::is_silent(tail),
+        }
+    }
+
     /// The features of the last candle and its average true range.
     fn latest(&self, candle_ms: i64) -> Latest {
         match &self.candles {
@@ -289,11 +317,14 @@ impl SignalLoop {
         self.prediction(market, &basis, model, margin).map(Some)
     }
 
-    /// Whether a usable model is in service. Never waits for a database: where that was not asked yet, the answer is `false`, and
-    /// it is asked in the background.
+    /// Whether a usable model is in service; `false` once the loop is closed. One that cannot be used is told as a warning, once.
+    /// Never waits for a database: where that was not asked yet, the answer is `false`, and it is asked in the background.
     pub fn has_model(self: &Arc<Self>, market: &Market) -> bool {
+        if self.begin().is_err() {
+            return false;
+        }
         if matches!(self.whereabouts, Whereabouts::Folder(_)) {
-            return self.registry.get(market).is_ok();
+            return self.is_usable(market, guard(|| self.registry.get(market)));
         }
         if self.registry.in_memory(market).is_some() {
             return true;
@@ -301,12 +332,29 @@ impl SignalLoop {
         if self.asking.lock().insert(market.clone()) {
             let (this, market) = (self.clone(), market.clone());
             std::thread::spawn(move || {
-                // What is wrong with it is told to whoever predicts.
-                let _ = guard(|| this.registry.get(&market));
+                this.is_usable(&market, guard(|| this.registry.get(&market)));
                 this.asking.lock().remove(&market);
             });
         }
         false
+    }
+
+    /// Whether a model was found; tells what is wrong with one that cannot be used.
+    fn is_usable(&self, market: &Market, found: Result<Arc<Model>>) -> bool {
+        let problem = match &found {
+            Ok(_) | Err(Error::NoModel { .. } | Error::Closed) => None,
+            Err(error) => Some(format!("the model of {market} cannot be used: {error} [{}]", error.code())),
+        };
+        let known = &mut *self.unusable.lock();
+        match problem {
+            None => drop(known.remove(market)),
+            Some(problem) if known.get(market) != Some(&problem) => {
+                known.insert(market.clone(), problem.clone());
+                self.emit(&Event::Warning(problem));
+            }
+            Some(_) => {}
+        }
+        found.is_ok()
     }
 
     fn prediction(&self, market: &Market, basis: &Basis<'_>, model: Arc<Model>, margin: f64) -> Result<Prediction> {
@@ -327,7 +375,11 @@ impl SignalLoop {
             stale: self.now_ms() >= last.open_ms + 2 * candle_ms,
             model: model.clone(),
         };
-        if let Ok((row, atr)) = basis.latest(candle_ms) {
+        // A model that knows volume has nothing to say where there is none.
+        let is_lacking = model.record.uses_volume() && basis.is_silent();
+        if let Ok((row, atr)) = basis.latest(candle_ms)
+            && !is_lacking
+        {
             let stop = model.record.shape().stop_percent(atr / last.close);
             let costs = [&model.buy, &model.sell].map(|side| Costs::new(side.payoff, stop, self.config().fee_bps));
             let stated = model
@@ -349,7 +401,7 @@ impl SignalLoop {
     pub async fn generate(&self, market: &Market, risk: Risk) -> Result<GeneratedSignal> {
         // Older candles can wait; a signal cannot.
         let stored = candle_file(&self.data_folder(), market).exists();
-        let begin = if stored { Begin::Days(0) } else { self.history() };
+        let begin = if stored { Begin::Days(0) } else { self.history(market.timeframe) };
         let fetched = self.update(self.source()?.as_ref(), market, begin).await;
         if let Err(error @ Error::Cancelled(_)) = fetched {
             return Err(error);

@@ -1,11 +1,11 @@
 //! Prices on their way to the store, in the order they were given.
 
-use super::SignalLoop;
+use super::{Event, SignalLoop};
 use crate::error::{Error, Result};
-use crate::feedback::{ClosedSignal, Tick};
+use crate::feedback::{ClosedSignal, FeedbackStore, Tick};
 use crate::market::Candle;
 use crate::symbol::Symbol;
-use crate::time::format_iso;
+use crate::time::{CLOCK_TOLERANCE_MS, format_iso};
 use parking_lot::Mutex;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -63,19 +63,19 @@ impl Turn {
     }
 }
 
-/// How far a price may lie ahead of this machine's clock: as far as clocks differ.
-const CLOCK_TOLERANCE_MS: i64 = 60_000;
-
 impl SignalLoop {
     /// Refuses what claims to come from the future, such as a candle that has not closed yet: all real prices until then
     /// would count as out of date, and what they hit would be missed.
     pub fn check_not_ahead(&self, argument: &'static str, time_ms: i64) -> Result<()> {
-        if time_ms <= self.now_ms() + CLOCK_TOLERANCE_MS {
+        if time_ms <= self.options.clock.latest_ms() + CLOCK_TOLERANCE_MS {
             return Ok(());
         }
         Err(Error::argument(
             argument,
-            "must not end in the future: give prices as they come, candles once closed",
+            format!(
+                "must not end in the future: give prices as they come, candles once closed. This machine's clock shows {}",
+                format_iso(self.now_ms())
+            ),
             format_iso(time_ms),
         ))
     }
@@ -85,16 +85,29 @@ impl SignalLoop {
         self.turns.take()
     }
 
-    /// `true` when it can be told at once, without waiting for anyone, that a price closes nothing.
-    pub fn closes_nothing(&self, symbol: &Symbol, price: f64, time_ms: i64) -> bool {
-        self.turns.are_over() && self.open_store().is_some_and(|store| store.closes_nothing(symbol, price, time_ms))
+    /// `true` when it can be told at once, without waiting for anyone, that a price closes nothing; without a time it is one
+    /// of now.
+    pub fn closes_nothing(&self, symbol: &Symbol, price: f64, time_ms: Option<i64>) -> bool {
+        self.turns.are_over()
+            && self.open_store().is_some_and(|store| match time_ms {
+                Some(time_ms) => store.closes_nothing(symbol, price, time_ms),
+                None => store.closes_nothing_now(symbol, price, self.now_ms()),
+            })
     }
 
     /// Closes what prices hit, in their turn.
     pub async fn on_prices(self: &Arc<Self>, turn: Turn, ticks: &[Tick<'_>]) -> Result<Vec<ClosedSignal>> {
-        let closed = turn.run(async { self.store()?.on_prices(ticks).await }).await?;
-        self.after_closing(&closed);
-        Ok(closed)
+        let store = self.store()?;
+        let closed = turn.run(store.on_prices(ticks)).await;
+        self.after_prices(&store, closed)
+    }
+
+    /// Closes what prices of now hit, in their turn, whatever this machine's clock shows:
+    /// [`FeedbackStore::on_prices_now`].
+    pub async fn on_prices_now(self: &Arc<Self>, turn: Turn, ticks: &[Tick<'_>]) -> Result<Vec<ClosedSignal>> {
+        let store = self.store()?;
+        let closed = turn.run(store.on_prices_now(ticks)).await;
+        self.after_prices(&store, closed)
     }
 
     /// Closes what a closed candle of `candle_ms` milliseconds hits, in its turn.
@@ -105,7 +118,19 @@ impl SignalLoop {
         candle: &Candle,
         candle_ms: i64,
     ) -> Result<Vec<ClosedSignal>> {
-        let closed = turn.run(async { self.store()?.on_candle(symbol, candle, candle_ms).await }).await?;
+        let store = self.store()?;
+        let closed = turn.run(store.on_candle(symbol, candle, candle_ms)).await;
+        self.after_prices(&store, closed)
+    }
+
+    fn after_prices(
+        self: &Arc<Self>,
+        store: &FeedbackStore,
+        closed: Result<Vec<ClosedSignal>>,
+    ) -> Result<Vec<ClosedSignal>> {
+        // Also where what others hit could not be written.
+        store.ignored_news().into_iter().for_each(|ignored| self.emit(&Event::PricesIgnored(ignored)));
+        let closed = closed?;
         self.after_closing(&closed);
         Ok(closed)
     }

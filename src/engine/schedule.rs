@@ -6,7 +6,7 @@
 //! nobody runs again what another has just done. In a folder a place is a lock, which dies with its process; in a database it
 //! is a lease, and what a former holder writes is refused.
 
-use super::attempt::{Order, Slot};
+use super::attempt::{Attempted, Order, Slot};
 use super::office::{Hold, Place};
 use super::settings::Noticed;
 use super::watch::Known;
@@ -18,6 +18,7 @@ use crate::threads;
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -58,12 +59,57 @@ pub(super) struct Running {
     leader: Mutex<Option<Arc<dyn Hold>>>,
     /// Why this process does not lead; `None` when it does.
     standing_by: Mutex<Option<String>>,
-    /// What keeps a task from being run at all, such as a damaged record.
-    pub(super) problems: Mutex<BTreeMap<Task, String>>,
+    /// What is wrong with a task.
+    pub(super) problems: Mutex<BTreeMap<Task, Problem>>,
+    /// What was told when the leader's place was given up, until a task can be run again.
+    gave_way: Mutex<Option<String>>,
     /// What keeps this process from working on trainings that were begun elsewhere.
     cannot_help: Mutex<Option<String>>,
     /// A task of its own waits until it has done so.
     wanted: AtomicBool,
+}
+
+/// A scheduler that was told to stop, with the runs by hand.
+pub struct Ending {
+    running: Option<Arc<Running>>,
+    by_hand: ByHand,
+}
+
+impl Ending {
+    /// Returns when it has ended.
+    pub async fn over(self) {
+        if let Some(running) = self.running {
+            // An error means that the runtime it ran in has ended.
+            let _ = running.ended.clone().wait_for(|ended| *ended).await;
+        }
+        let _all_ended = self.by_hand.under_way.write().await;
+    }
+}
+
+/// What is wrong with a task, in words.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Problem {
+    /// It cannot be run at all, such as with a damaged record.
+    NotRun(String),
+    /// What it comes to cannot be written down, such as on a full disk.
+    NotWritten(String),
+}
+
+impl Problem {
+    /// Whether it was told of, by what was told before: each reason that keeps a task from being run, and once that records
+    /// cannot be written, for the reasons may change with every attempt.
+    fn is_told_by(&self, before: &Self) -> bool {
+        self == before || matches!((self, before), (Self::NotWritten(_), Self::NotWritten(_)))
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotRun(why) => f.write_str(why),
+            Self::NotWritten(why) => write!(f, "it goes on, but what it comes to cannot be written down: {why}"),
+        }
+    }
 }
 
 /// The configuration that a scheduler goes by.
@@ -92,7 +138,7 @@ impl Running {
 #[derive(Default)]
 struct Desk {
     slots: BTreeMap<Task, Slot>,
-    jobs: JoinSet<(Task, Result<Slot>)>,
+    jobs: JoinSet<(Task, Result<Attempted>)>,
     busy: BTreeSet<Task>,
     /// The work on trainings that were begun elsewhere.
     helping: JoinSet<Result<()>>,
@@ -132,7 +178,7 @@ impl SignalLoop {
                 )),
             };
         }
-        self.take_thresholds(&config)?;
+        self.take_thresholds(changes.clone())?;
         let (end, ended) = watch::channel(false);
         let started = Arc::new(Running {
             options: changes,
@@ -142,6 +188,7 @@ impl SignalLoop {
             leader: Mutex::default(),
             standing_by: Mutex::new(Some("it has just been started".to_owned())),
             problems: Mutex::default(),
+            gave_way: Mutex::default(),
             cannot_help: Mutex::default(),
             wanted: AtomicBool::new(false),
         });
@@ -149,7 +196,8 @@ impl SignalLoop {
         let this = self.clone();
         threads::spawn(async move {
             drop(call);
-            this.keep_schedule(&started).await;
+            this.clone().keep_schedule(&started).await;
+            this.scheduling.running.lock().take_if(|current| Arc::ptr_eq(current, &started));
             // Nobody may be waiting.
             let _ = end.send(true);
         });
@@ -158,19 +206,18 @@ impl SignalLoop {
 
     /// Stops the scheduler: what is under way, by hand too, is cancelled and ends at its next step. Returns when it has.
     pub async fn stop_scheduler(&self) {
+        self.end_scheduler().over().await;
+    }
+
+    /// Tells the scheduler to stop, without waiting; another may be started at once.
+    pub fn end_scheduler(&self) -> Ending {
         let by_hand = std::mem::take(&mut *self.scheduling.by_hand.lock());
         by_hand.stop.cancel();
         let running = self.scheduling.running.lock().clone();
-        if let Some(running) = running {
+        if let Some(running) = &running {
             running.stop.cancel();
-            // An error means that the runtime it ran in has ended.
-            let _ = running.ended.clone().wait_for(|ended| *ended).await;
-            let mut current = self.scheduling.running.lock();
-            if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, &running)) {
-                *current = None;
-            }
         }
-        let _all_ended = by_hand.under_way.write().await;
+        Ending { running, by_hand }
     }
 
     /// Runs a task now, whoever leads, and returns what it came to; failed markets are in there.
@@ -192,8 +239,8 @@ impl SignalLoop {
             (by_hand.stop.clone(), by_hand.under_way.clone())
         };
         let _until_it_ends = under_way.read().await;
-        let (_, last) = self.attempt(Order { task, plan, due: None, stop }).await?;
-        last.ok_or_else(|| Error::Internal(format!("{task} did not run")))
+        let attempted = self.attempt(Order { task, plan, due: None, stop }).await?;
+        attempted.last.ok_or_else(|| Error::Internal(format!("{task} did not run")))
     }
 
     /// The configuration of the scheduler, with `changes` before the file's.
@@ -215,11 +262,14 @@ impl SignalLoop {
         self.office.moment(self.now_ms())
     }
 
-    /// Puts the thresholds of a scheduler's configuration before those of `training_config.json`.
-    fn take_thresholds(&self, config: &SchedulerConfig) -> Result<()> {
-        let Some(rules) = &config.poor_performance else { return Ok(()) };
-        let changes = Map::from_iter([("poor_performance".to_owned(), rules.clone())]);
-        self.change_config(changes, "scheduler_config.json")
+    /// Puts the thresholds that the scheduler is started with before those of the files.
+    fn take_thresholds(&self, options: Map<String, Value>) -> Result<()> {
+        let (config, _) = SchedulerConfig::default().merge(options, "startScheduler()")?;
+        if config.poor_performance.is_empty() {
+            return Ok(());
+        }
+        let changes = Map::from_iter([("poor_performance".to_owned(), config.poor_performance.clone().into())]);
+        self.change_config(changes, "startScheduler()")
     }
 
     /// Reads `scheduler_config.json` again if it changed. One that cannot be used is told once, and what was in force stays
@@ -227,12 +277,7 @@ impl SignalLoop {
     fn reread_rules(&self, running: &Running) {
         let problem = {
             let rules = &mut *running.rules.lock();
-            let read = || {
-                let (config, warnings) = self.scheduler_config(running.options.clone())?;
-                self.take_thresholds(&config)?;
-                Ok((config, warnings))
-            };
-            match rules.file.read_if_changed(read) {
+            match rules.file.read_if_changed(|| self.scheduler_config(running.options.clone())) {
                 None => return,
                 Some(Ok((config, warnings))) => {
                     (rules.config, rules.warnings) = (config, warnings);
@@ -322,10 +367,7 @@ impl SignalLoop {
                 continue;
             }
             let (this, stop) = (self.clone(), running.stop.clone());
-            desk.jobs.spawn(async move {
-                let ended = this.attempt(Order { task, plan, due: Some(slot), stop }).await;
-                (task, ended.map(|(slot, _)| slot))
-            });
+            desk.jobs.spawn(async move { (task, this.attempt(Order { task, plan, due: Some(slot), stop }).await) });
             desk.busy.insert(task);
         }
     }
@@ -364,10 +406,11 @@ impl SignalLoop {
     fn lead(&self, running: &Running) -> bool {
         // Not within the `match`, for `status()` must not wait while the place is asked for.
         let enabled = running.rules.lock().config.enabled;
-        let taken = match enabled {
-            false => Err("`enabled` is false: nothing runs by itself".to_owned()),
-            true if running.leads() => return true,
-            true => self.office.take(Place::Leader, Duration::ZERO).map_err(|error| error.to_string()),
+        let taken = match self.office.cannot_write() {
+            _ if !enabled => Err("`enabled` is false: nothing runs by itself".to_owned()),
+            Some(error) => Err(self.give_way(running, &error)),
+            None if running.leads() => return true,
+            None => self.office.take(Place::Leader, Duration::ZERO).map_err(|error| error.to_string()),
         };
         let (leader, reason) = match taken {
             Ok(leader) => (Some(leader), None),
@@ -379,38 +422,57 @@ impl SignalLoop {
         leads
     }
 
+    /// Why a process that cannot write what tasks come to does not lead; told once, if it did.
+    fn give_way(&self, running: &Running, error: &Error) -> String {
+        let reason =
+            format!("what tasks come to cannot be written down here, so that another instance may lead: {error}");
+        let known = running.gave_way.lock().as_ref() == Some(&reason);
+        if running.leads() && !known {
+            self.emit(&Event::Warning(format!("the scheduler's lead is given up: {reason}")));
+            *running.gave_way.lock() = Some(reason.clone());
+        }
+        reason
+    }
+
     /// The timer of a task, from its record if this process has just begun to lead, or if its plan was changed. `None` while
     /// that cannot be had.
     fn slot(&self, task: Task, plan: &TaskPlan, slot: Option<Slot>, running: &Running) -> Option<Slot> {
-        let read = || -> Result<Slot> {
+        let read = || -> Result<Attempted> {
             let nobody_else_writes = self.office.take(Place::Task(task), Duration::ZERO)?;
             let record = self.office.record(task)?;
             let timer = Timer::resume(plan.clone(), record.clone(), self.moment());
             let mut slot = Slot { timer, stored: record };
-            if *slot.timer.record() != slot.stored {
-                slot.save(&*self.office, &*nobody_else_writes, task, self.moment())?;
-            }
-            Ok(slot)
+            let changed = *slot.timer.record() != slot.stored;
+            let written = changed.then(|| slot.save(&*self.office, &*nobody_else_writes, task, self.moment()));
+            // Read, and nothing to be written: what kept it from either is over.
+            Ok(Attempted { slot, last: None, written: Some(written.unwrap_or(Ok(()))) })
         };
         slot.filter(|slot| slot.timer.plan() == plan).or_else(|| self.settle(task, read(), running))
     }
 
-    /// A slot to go on with; what keeps a task from being run is told once.
-    fn settle(&self, task: Task, slot: Result<Slot>, running: &Running) -> Option<Slot> {
-        let mut problems = running.problems.lock();
-        match slot {
-            Ok(slot) => {
-                problems.remove(&task);
-                Some(slot)
-            }
-            Err(Error::TaskBusy(_) | Error::LeaseLost(_) | Error::Closed) => None,
-            Err(error) => {
-                let problem = error.to_string();
-                if problems.insert(task, problem.clone()).is_none_or(|before| before != problem) {
-                    self.emit(&Event::Warning(format!("{task} cannot be run: {problem}")));
+    /// A slot to go on with. What keeps a task from being run, or written down, is told once, as long as it stays the same.
+    fn settle(&self, task: Task, attempted: Result<Attempted>, running: &Running) -> Option<Slot> {
+        let (slot, problem) = match attempted {
+            Ok(Attempted { slot, written: None, .. }) => return Some(slot),
+            Ok(Attempted { slot, written: Some(Ok(())), .. }) => {
+                if running.problems.lock().remove(&task).is_some() {
+                    *running.gave_way.lock() = None;
                 }
-                None
+                return Some(slot);
             }
+            Ok(Attempted { slot, written: Some(Err(error)), .. }) => {
+                (Some(slot), Problem::NotWritten(error.to_string()))
+            }
+            Err(Error::TaskBusy(_) | Error::LeaseLost(_) | Error::Closed) => return None,
+            Err(error) => (None, Problem::NotRun(error.to_string())),
+        };
+        let before = running.problems.lock().insert(task, problem.clone());
+        if before.is_none_or(|before| !problem.is_told_by(&before)) {
+            self.emit(&Event::Warning(match problem {
+                Problem::NotRun(why) => format!("{task} cannot be run: {why}"),
+                problem @ Problem::NotWritten(_) => format!("{task}: {problem}"),
+            }));
         }
+        slot
     }
 }

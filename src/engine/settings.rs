@@ -1,16 +1,19 @@
 //! The configuration of a loop, and how changed files come into force while it runs.
 //!
-//! What is in force is made of layers: the defaults, `training_config.json`, the exchange that the environment or the
-//! options name, and what [`SignalLoop::configure`] was given. A file that changed is read again at the next look; one that
+//! What is in force is made of layers: the defaults, `training_config.json`, the thresholds of poor performance in
+//! `scheduler_config.json`, the exchange that the environment or the options name, and what [`SignalLoop::configure`] was given. A file that changed is read again at the next look; one that
 //! cannot be used leaves what was in force.
 
 use super::{EXCHANGE_VARIABLE, Event, Options, SignalLoop};
-use crate::config::Config;
-use crate::config::raw::{read_object, snake};
+use crate::config::raw::read_object;
+use crate::config::{Config, setting_name};
 use crate::error::Result;
 use crate::files::Stamp;
 use crate::files::fault::Fault;
+use crate::scheduler::{SchedulerConfig, Task};
+use crate::symbol::Symbol;
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -47,6 +50,9 @@ impl Noticed {
 pub(super) struct Settings {
     file: Noticed,
     read: Map<String, Value>,
+    scheduler: Noticed,
+    /// What `scheduler_config.json` replaces of `poor_performance`: in every process of the home, for each judges its closings.
+    thresholds: Map<String, Value>,
     /// Where the exchange's URL comes from, and the URL, if not from the file.
     exchange: Option<Exchange>,
     /// What [`SignalLoop::configure`] was given, in all.
@@ -72,18 +78,25 @@ impl Settings {
         };
         let file = Noticed::now(home.join("training_config.json"))?;
         let read = read_object(&file.path)?.unwrap_or_default();
+        let scheduler = Noticed::now(home.join("scheduler_config.json"))?;
+        let (thresholds, problem) = match thresholds_in(&scheduler.path) {
+            Ok(thresholds) => (thresholds, None),
+            // Whoever runs the scheduler is refused; of the others, it concerns none but by this.
+            Err(error) => (Map::new(), Some(format!("{error}; until then its thresholds are not in force"))),
+        };
         let changes = Map::new();
-        let (config, warnings) = compose(&file.path, &read, exchange.as_ref(), &changes)?;
-        Ok(Self { file, read, exchange, changes, config, warnings })
+        let (config, mut warnings) = compose(&file.path, &read, &thresholds, exchange.as_ref(), &changes)?;
+        warnings.extend(problem);
+        Ok(Self { file, read, scheduler, thresholds, exchange, changes, config, warnings })
     }
 
     /// Reads the file again if it changed; in words why it cannot be used.
     fn reread(&mut self) -> Option<String> {
-        let Self { file, exchange, changes, .. } = self;
+        let Self { file, thresholds, exchange, changes, .. } = self;
         let path = file.path.clone();
         let read = || {
             let read = read_object(&path)?.unwrap_or_default();
-            let (config, warnings) = compose(&path, &read, exchange.as_ref(), changes)?;
+            let (config, warnings) = compose(&path, &read, thresholds, exchange.as_ref(), changes)?;
             Ok((read, config, warnings))
         };
         match file.read_if_changed(read)? {
@@ -98,12 +111,31 @@ impl Settings {
         }
     }
 
+    /// Reads the thresholds of `scheduler_config.json` again if it changed; in words why it cannot be used.
+    fn reread_thresholds(&mut self) -> Option<String> {
+        let path = self.scheduler.path.clone();
+        let Self { file, read, exchange, changes, .. } = self;
+        let compose = || {
+            let thresholds = thresholds_in(&path)?;
+            let (config, warnings) = compose(&file.path, read, &thresholds, exchange.as_ref(), changes)?;
+            Ok((thresholds, config, warnings))
+        };
+        match self.scheduler.read_if_changed(compose)? {
+            Ok(news) => {
+                (self.thresholds, self.config, self.warnings) = news;
+                None
+            }
+            Err(problem) => Some(problem),
+        }
+    }
+
     fn change(&mut self, changes: Map<String, Value>, source: &str) -> Result<()> {
         // By itself first, so that an error names where it comes from.
         Config::clone(&self.config).merge(changes.clone(), source)?;
         let mut all = self.changes.clone();
         overlay(&mut all, changes);
-        (self.config, self.warnings) = compose(&self.file.path, &self.read, self.exchange.as_ref(), &all)?;
+        (self.config, self.warnings) =
+            compose(&self.file.path, &self.read, &self.thresholds, self.exchange.as_ref(), &all)?;
         self.changes = all;
         Ok(())
     }
@@ -111,14 +143,21 @@ impl Settings {
 
 type Exchange = (&'static str, String);
 
+fn thresholds_in(path: &Path) -> Result<Map<String, Value>> {
+    Ok(SchedulerConfig::load(path)?.0.poor_performance)
+}
+
 /// Puts the layers together.
 fn compose(
     path: &Path,
     file: &Map<String, Value>,
+    thresholds: &Map<String, Value>,
     exchange: Option<&Exchange>,
     changes: &Map<String, Value>,
 ) -> Result<(Arc<Config>, Vec<String>)> {
     let (mut config, mut warnings) = Config::default().merge(file.clone(), &path.display().to_string())?;
+    let thresholds = Map::from_iter([("poor_performance".to_owned(), Value::Object(thresholds.clone()))]);
+    config = config.merge(thresholds, "scheduler_config.json")?.0;
     if let Some((source, url)) = exchange {
         let url = Map::from_iter([("exchange_url".to_owned(), Value::String(url.clone()))]);
         config = config.merge(url, source)?.0;
@@ -150,21 +189,54 @@ impl SignalLoop {
         self.settings.write().change(changes, source)
     }
 
-    /// Reads `training_config.json` again if it changed. One that cannot be used is told once, as an event and in
-    /// [`Self::warnings`].
+    /// What to do about symbols that are not traded any more, in a sentence: where they are to be removed, if `own` is not the
+    /// task that has them for itself: by its own `symbols`, or the watch by its open signals. `None` where there are none.
+    pub fn advice_on_not_traded<'a>(
+        &self,
+        symbols: impl IntoIterator<Item = &'a Symbol>,
+        own: Option<Task>,
+    ) -> Option<String> {
+        let symbols: BTreeSet<&str> = symbols.into_iter().map(Symbol::as_str).collect();
+        let (is, them, their) = if symbols.len() == 1 { ("is", "it", "its") } else { ("are", "them", "their") };
+        let settings = self.settings.read();
+        let file = settings.file.path.display();
+        let has = |map: &Map<String, Value>| map.keys().any(|key| setting_name(key) == "symbols");
+        let remove = match own {
+            Some(Task::Watch) => format!("close {their} open signals with updateOutcome, for no price will"),
+            Some(task) => format!("remove {them} from the `symbols` of `{task}` in scheduler_config.json"),
+            None if has(&settings.changes) => format!("remove {them} from the `symbols` given to configure()"),
+            None if has(&settings.read) => format!("remove {them} from `symbols` in {file}"),
+            None => format!("write `symbols` without {them} into {file}"),
+        };
+        let names = symbols.iter().copied().collect::<Vec<_>>().join(", ");
+        (!symbols.is_empty()).then(|| format!("{names} {is} not traded at the exchange: {remove}"))
+    }
+
+    /// Reads `training_config.json`, and the thresholds of `scheduler_config.json`, again if they changed. A file that cannot be
+    /// used is told once, as an event and in [`Self::warnings`]; of the second, the scheduler tells where it runs.
     pub(super) fn reread_config(&self) {
         let problem = self.settings.write().reread();
         problem.into_iter().for_each(|problem| self.emit(&Event::Warning(problem)));
+        let problem = self.settings.write().reread_thresholds();
+        if self.scheduling.running.lock().is_none() {
+            problem.into_iter().for_each(|problem| self.emit(&Event::Warning(problem)));
+        }
     }
 }
 
-/// Puts `later` over `earlier`, objects key by key.
+/// Puts `later` over `earlier`, objects key by key; each setting stays there once, whatever its spellings.
 fn overlay(earlier: &mut Map<String, Value>, later: Map<String, Value>) {
     for (key, value) in later {
-        let place = earlier.iter_mut().find(|(known, _)| snake(known) == snake(&key));
+        let name = setting_name(&key);
+        let place = earlier.iter_mut().find(|(known, _)| setting_name(known) == name);
         match (place.map(|(_, place)| place), value) {
             (Some(Value::Object(before)), Value::Object(nested)) => overlay(before, nested),
             (Some(place), value) => *place = value,
+            (None, Value::Object(nested)) => {
+                let mut level = Map::new();
+                overlay(&mut level, nested);
+                earlier.insert(key, level.into());
+            }
             (None, value) => drop(earlier.insert(key, value)),
         }
     }
@@ -193,12 +265,15 @@ mod tests {
 
     #[test]
     fn what_is_said_later_goes_before_what_was_said_earlier_key_by_key() {
-        let mut all = map(json!({ "trees": 10, "signal": { "stop_atr": 2 } }));
-        overlay(&mut all, map(json!({ "historyDays": 5, "signal": { "rewardRisk": 3 }, "trees": 20 })));
-        assert_eq!(
-            Value::from(all),
-            json!({ "trees": 20, "signal": { "stop_atr": 2, "rewardRisk": 3 }, "historyDays": 5 })
-        );
+        let mut all = Map::new();
+        for changes in [
+            json!({ "trees": 10, "signal": { "stop_atr": 2, "stopAtr": 2 }, "history_days": 3, "historyDays": 3 }),
+            json!({ "daysHistory": 5, "signal": { "rewardRisk": 3, "stopAtr": 1 }, "trees": 20 }),
+        ] {
+            overlay(&mut all, map(changes));
+        }
+        let expected = json!({ "trees": 20, "signal": { "stop_atr": 1, "rewardRisk": 3 }, "history_days": 5 });
+        assert_eq!(Value::from(all), expected);
     }
 
     #[test]

@@ -57,6 +57,8 @@ pub(super) struct Kept {
     known: Mutex<Known>,
     /// When the database was last asked whether it has another one.
     asked: Mutex<Option<Instant>>,
+    /// What keeps the file from following the database; told once.
+    problem: Arc<Mutex<Option<String>>>,
 }
 
 impl SignalLoop {
@@ -149,9 +151,11 @@ impl SignalLoop {
             *asked = Some(Instant::now());
         }
         let (path, events, now_ms) = (self.standing_path(), self.events.clone(), self.now_ms());
+        let known = self.checks.kept.problem.clone();
         // A database that does not answer leaves the copy as it is; changes, which need it, say so.
         memo.read_later(Box::new(move |version, text| {
-            if let Err(error) = copy(&path, version, text) {
+            let problem = copy(&path, version, text).err().map(|error| error.to_string());
+            if let Some(error) = is_new(&known, problem) {
                 let text = format!("what other instances know of live results cannot be kept: {error}");
                 events.emit(&Event::Warning(text), now_ms);
             }
@@ -172,6 +176,12 @@ impl SignalLoop {
             busy => busy.into(),
         })
     }
+}
+
+/// Takes down what is wrong now, or that nothing is; what is to be told of it, which is nothing where it is known already.
+pub(super) fn is_new(known: &Mutex<Option<String>>, problem: Option<String>) -> Option<String> {
+    let before = std::mem::replace(&mut *known.lock(), problem.clone());
+    problem.filter(|problem| before.as_ref() != Some(problem))
 }
 
 /// What is known, if it is of this file.

@@ -1,7 +1,8 @@
 //! How the scheduler stands, for people and for scripts.
 
 use super::SignalLoop;
-use super::office::Seen;
+use super::office::{Leader, Seen};
+use super::schedule::Problem;
 use crate::error::Result;
 use crate::scheduler::{LastRun, Ran, Record, SchedulerConfig, Task, TaskPlan, Timer};
 use crate::time::format_iso;
@@ -17,6 +18,8 @@ pub struct SchedulerStatus {
     pub leader: bool,
     /// Why it does not, such as the process that does; `None` when it does, or was not started.
     pub standing_by: Option<String>,
+    /// The process that runs the tasks, this one or another; `None` while none does: then nothing is run by itself.
+    pub led_by: Option<Leader>,
     /// The configuration in force.
     pub config: SchedulerConfig,
     /// Unknown keys of the configuration; a changed file that cannot be used.
@@ -25,12 +28,12 @@ pub struct SchedulerStatus {
     pub tasks: Vec<TaskStatus>,
 }
 
-/// What a database has that a home without one has in files: a number each, and another number for another state. 0 is of nothing.
+/// What files do not tell: what a database has, and who leads. A number each, and another number for another state. 0 is of nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Elsewhere {
     /// Of the signals.
     pub signals: u64,
-    /// Of what is remembered of the scheduler's tasks, but for the watch.
+    /// Of what is remembered of the scheduler's tasks, but for the watch, and of who leads.
     pub scheduler: u64,
 }
 
@@ -43,11 +46,11 @@ pub struct TaskStatus {
     pub plan: TaskPlan,
     /// An attempt is under way, in this process or another.
     pub running: bool,
-    /// When it is due, UTC epoch ms; `None` when it does not run by itself.
+    /// When it is due, if a scheduler runs then, UTC epoch ms; `None` when it does not run by itself.
     pub next_ms: Option<i64>,
     /// What is remembered of it.
     pub record: Record,
-    /// What keeps it from being run.
+    /// What keeps it from being run, or from being written down.
     pub problem: Option<String>,
 }
 
@@ -58,6 +61,7 @@ impl SchedulerStatus {
             "running": self.running,
             "leader": self.leader,
             "standingBy": self.standing_by,
+            "ledBy": self.led_by,
             "enabled": self.config.enabled,
             "timezone": self.config.timezone.name(),
             "warnings": self.warnings,
@@ -72,6 +76,7 @@ impl TaskStatus {
             "task": self.task,
             "enabled": self.plan.enabled,
             "schedule": self.plan.schedule.to_string(),
+            "symbols": self.plan.symbols,
             "running": self.running,
             "nextRun": self.next_ms.map(format_iso),
             "attempt": self.record.attempt,
@@ -130,24 +135,30 @@ impl SignalLoop {
             None => self.scheduler_config(Map::new())?,
         };
         let standing_by = running.as_ref().and_then(|running| running.standing_by());
-        let problem = |task| running.as_ref().and_then(|running| running.problems.lock().get(&task).cloned());
+        let problem =
+            |task| running.as_ref().and_then(|running| running.problems.lock().get(&task).map(Problem::to_string));
         let tasks = Task::ALL.into_iter().map(|task| self.task_status(task, see(task), &config, problem(task)));
+        let tasks = tasks.collect();
         Ok(SchedulerStatus {
             running: running.is_some(),
             leader: running.is_some() && standing_by.is_none(),
             standing_by,
+            // The tasks were looked at before.
+            led_by: self.office.leader(),
             warnings,
-            tasks: tasks.collect(),
+            tasks,
             config,
         })
     }
 
     /// What is known here of what a database has, without asking it.
     pub fn elsewhere(&self) -> Elsewhere {
-        if self.office.board().is_none() {
-            return Elsewhere::default();
-        }
         let mut records = DefaultHasher::new();
+        // A leader that was killed changes no file.
+        format!("{:?}", self.office.leader()).hash(&mut records);
+        if self.office.board().is_none() {
+            return Elsewhere { signals: 0, scheduler: records.finish() };
+        }
         for task in Task::ALL.into_iter().filter(|task| *task != Task::Watch) {
             format!("{:?}", self.office.glance(task).record).hash(&mut records);
         }

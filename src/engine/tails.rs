@@ -275,7 +275,7 @@ mod tests {
     #[tokio::test]
     async fn signals_of_any_age_get_the_features_of_their_entry() {
         let home = tempfile::tempdir().unwrap();
-        let core = loop_with_candles(home.path());
+        let core = Arc::new(loop_with_candles(home.path()));
         let given =
             |(id, at, _): &(String, i64, _)| Signal::from_value(signal(id, *at), Source::Caller, Tz::UTC).unwrap();
         core.record(expected().iter().map(given).collect()).await.unwrap();
@@ -285,14 +285,14 @@ mod tests {
         // One for which older candles are needed is not for the event loop.
         let old = Signal::from_value(signal("old", FIRST + 300 * HOUR), Source::Caller, Tz::UTC).unwrap();
         let new = Signal::from_value(signal("new", FIRST + 1049 * HOUR), Source::Caller, Tz::UTC).unwrap();
-        assert!(core.try_record(old).unwrap().is_err() && core.try_record(new).unwrap().is_ok());
+        assert!(core.try_record(old.into()).unwrap().is_err() && core.try_record(new.into()).unwrap().is_ok());
         core.close().await;
     }
 
     #[tokio::test]
     async fn imported_signals_do_too_unless_they_bring_their_own() {
         let home = tempfile::tempdir().unwrap();
-        let core = loop_with_candles(home.path());
+        let core = Arc::new(loop_with_candles(home.path()));
         let mut own = signal("own", FIRST + 300 * HOUR);
         own["features"] = json!({ "version": 1, "values": [7.0] });
         let lines: Vec<String> = expected().iter().map(|(id, at, _)| signal(id, *at).to_string()).collect();
@@ -310,12 +310,13 @@ mod tests {
     #[tokio::test]
     async fn a_signal_of_the_future_is_refused() {
         let home = tempfile::tempdir().unwrap();
-        let core = SignalLoop::open(Options { home: Some(home.path().to_owned()), ..Options::default() }).unwrap();
+        let core =
+            Arc::new(SignalLoop::open(Options { home: Some(home.path().to_owned()), ..Options::default() }).unwrap());
         let at = |hours: i64| {
             Signal::from_value(signal("a", core.now_ms() + hours * HOUR), Source::Caller, Tz::UTC).unwrap()
         };
         assert_eq!(core.record(vec![at(25)]).await.unwrap_err().code(), "ERR_INVALID_SIGNAL");
-        assert!(core.try_record(at(25)).is_err());
+        assert!(core.try_record(at(25).into()).is_err());
         core.record(vec![at(23)]).await.unwrap();
         core.close().await;
     }

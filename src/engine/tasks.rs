@@ -22,6 +22,19 @@ pub(super) struct Done {
     pub failed: Vec<Unfinished>,
 }
 
+impl Done {
+    /// What has to be done again: all that failed, but for symbols that are not traded any more.
+    pub fn remaining(&self) -> impl Iterator<Item = &Unfinished> {
+        self.failed.iter().filter(|one| !one.not_traded)
+    }
+
+    /// Whether it worked. Symbols that are not traded any more do not count, unless they are all that is configured; the watch
+    /// has them from open signals.
+    pub fn worked(&self, task: Task) -> bool {
+        self.remaining().next().is_none() && (self.count > 0 || self.failed.is_empty() || task == Task::Watch)
+    }
+}
+
 /// What training `total` markets came to.
 pub(super) fn trained(total: usize, promoted: usize, failed: Vec<Unfinished>) -> Done {
     let count = total - failed.len();
@@ -30,7 +43,7 @@ pub(super) fn trained(total: usize, promoted: usize, failed: Vec<Unfinished>) ->
 
 /// A market that failed.
 pub(super) fn unfinished(market: Market, error: &Error) -> Unfinished {
-    Unfinished { market, cause: error.into() }
+    Unfinished { market, cause: error.into(), not_traded: error.is_not_traded() }
 }
 
 impl SignalLoop {
@@ -39,21 +52,24 @@ impl SignalLoop {
         if self.office.board().is_some() && TrainMode::of(turn.task).is_some() {
             return self.train_together(turn, cancel).await;
         }
-        let Turn { task, scope, .. } = turn;
+        let task = turn.task;
         match task {
-            Task::Watch => cancel.unless(self.watch()).await,
-            Task::Fetch => cancel.unless(self.fetch_all(scope)).await,
-            Task::Retrain | Task::Update => self.train_all(task, scope, cancel).await,
-            Task::Evaluate => threads::blocking(move || guard(|| self.evaluate_all(scope, &cancel))).await,
+            Task::Watch => cancel.unless(self.watch(turn.symbols.as_deref())).await,
+            Task::Fetch => cancel.unless(self.fetch_all(self.scope(&turn))).await,
+            Task::Retrain | Task::Update => self.train_all(task, self.scope(&turn), cancel).await,
+            Task::Evaluate => {
+                let markets = self.scope(&turn);
+                threads::blocking(move || guard(|| self.evaluate_all(markets, &cancel))).await
+            }
         }
     }
 
-    pub(super) fn scope(&self, scope: Vec<Market>) -> Vec<Market> {
-        if scope.is_empty() { self.markets(None, None) } else { scope }
+    /// The markets that an attempt works on.
+    pub(super) fn scope(&self, turn: &Turn) -> Vec<Market> {
+        if turn.scope.is_empty() { self.markets(turn.symbols.clone(), None) } else { turn.scope.clone() }
     }
 
-    async fn fetch_all(self: &Arc<Self>, scope: Vec<Market>) -> Result<Done> {
-        let markets = self.scope(scope);
+    async fn fetch_all(self: &Arc<Self>, markets: Vec<Market>) -> Result<Done> {
         let (this, done, total) = (self.clone(), AtomicUsize::new(0), markets.len());
         let results = self.fetch(markets, None, move |result| {
             let done = done.fetch_add(1, Ordering::Relaxed) + 1;
@@ -70,9 +86,8 @@ impl SignalLoop {
         Ok(Done { count, message: format!("{added} candles of {count} of {total} markets"), failed })
     }
 
-    async fn train_all(self: &Arc<Self>, task: Task, scope: Vec<Market>, cancel: Cancel) -> Result<Done> {
+    async fn train_all(self: &Arc<Self>, task: Task, markets: Vec<Market>, cancel: Cancel) -> Result<Done> {
         let mode = TrainMode::of(task).unwrap_or_default();
-        let markets = self.scope(scope);
         let (mut promoted, mut failed) = (0, Vec::new());
         let finished = Arc::new(AtomicUsize::new(0));
         let total = markets.len();
@@ -101,9 +116,8 @@ impl SignalLoop {
     }
 
     /// Judges live results, and each market's. Reads the store, so it belongs on a thread that may wait.
-    fn evaluate_all(self: &Arc<Self>, scope: Vec<Market>, cancel: &Cancel) -> Result<Done> {
+    fn evaluate_all(self: &Arc<Self>, markets: Vec<Market>, cancel: &Cancel) -> Result<Done> {
         self.check_performance(self.now_ms())?;
-        let markets = self.scope(scope);
         let (mut better, mut worse, mut failed) = (0, 0, Vec::new());
         let total = markets.len();
         for (done, market) in markets.into_iter().enumerate() {

@@ -2,8 +2,8 @@
 
 use super::attempt::Turn;
 use super::office::{Board, Job};
+use super::results;
 use super::tasks::{Done, trained};
-use super::train::results_json;
 use super::{Event, SignalLoop, TrainMode, TrainResult};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
@@ -22,7 +22,7 @@ impl SignalLoop {
     /// Trains the markets of an attempt together with all instances that are there, and sums up once every one has a result.
     pub(super) async fn train_together(self: &Arc<Self>, turn: Turn, cancel: Cancel) -> Result<Done> {
         let (started_ms, clock) = (self.moment().wall_ms, Instant::now());
-        let markets = self.scope(turn.scope.clone());
+        let markets = self.scope(&turn);
         if markets.is_empty() {
             return Ok(trained(0, 0, Vec::new()));
         }
@@ -31,19 +31,19 @@ impl SignalLoop {
         let ended = self.until_all_ended(&turn, run, &markets, &mut hands, &cancel).await;
         hands.rest().await;
         ended?;
-        let mut results: BTreeMap<Market, Value> = self.board()?.results(turn.task, run)?.into_iter().collect();
+        let mut found: BTreeMap<Market, Value> = self.board()?.results(turn.task, run)?.into_iter().collect();
         let lost = |market: &Market| Error::Store(format!("the result of {market} is gone from signalloop_jobs"));
-        let entries = markets.iter().map(|market| results.remove(market).ok_or_else(|| lost(market)));
+        let entries = markets.iter().map(|market| found.remove(market).ok_or_else(|| lost(market)));
         let entries = entries.collect::<Result<Vec<Value>>>()?;
         let failed = markets.iter().zip(&entries).filter_map(|(market, entry)| {
             let error = entry.get("error")?;
             let text = |key: &str| error[key].as_str().unwrap_or_default().to_owned();
             let cause = Cause { code: text("code"), message: text("message") };
-            Some(Unfinished { market: market.clone(), cause })
+            Some(Unfinished { market: market.clone(), cause, not_traded: error["not_traded"] == true })
         });
         let promoted = entries.iter().filter(|entry| entry["promoted"] == true).count();
         let done = trained(markets.len(), promoted, failed.collect());
-        self.write_training_results(&results_json(entries, &[], started_ms, clock.elapsed().as_millis() as u64));
+        self.write_training_results(results::to_json(entries, &[], started_ms, clock.elapsed().as_millis() as u64));
         Ok(done)
     }
 

@@ -3,10 +3,11 @@
 use super::SignalLoop;
 use super::fetch::PARALLEL;
 use super::office::Hold;
+use super::results;
 use super::{Event, ModelChange};
 use crate::cancel::Cancel;
+use crate::config::ParallelTraining;
 use crate::error::{Error, Result};
-use crate::files::write_atomically;
 use crate::learning::{Candidate, Continued, MIN_NEW_ROWS, Step, cannot_continue, continue_market, train_market};
 use crate::market::{Candle, CandleSource, Reading, candle_file, read_candles};
 use crate::model::{Champion, Model, Trial};
@@ -56,7 +57,7 @@ pub struct TrainRequest {
     pub symbols: Option<Vec<Symbol>>,
     /// Default: the configured timeframes.
     pub timeframes: Option<Vec<Timeframe>>,
-    /// For [`TrainMode::Retrain`]; default 24.
+    /// For [`TrainMode::Retrain`]; default `retrain_interval_hours` of the configuration.
     pub max_age_hours: Option<f64>,
     /// Leave the candle files as they are instead of bringing them up to date first.
     pub skip_fetch: bool,
@@ -169,7 +170,7 @@ pub struct TrainingResults {
     pub started_ms: i64,
     /// How long it took.
     pub duration_ms: u64,
-    /// Why `models/training_results.json` has not this in it.
+    /// Why `models/training_results.json` has not this in it, or why it was begun anew.
     pub warning: Option<String>,
 }
 
@@ -181,13 +182,13 @@ impl TrainingResults {
 
     /// Percent of models trained; 100 when there was nothing to do.
     pub fn success_rate(&self) -> f64 {
-        success_rate(self.succeeded(), self.results.len())
+        results::success_rate(self.succeeded(), self.results.len())
     }
 
-    /// `models/training_results.json`: the old system's fields, and the figures of each model.
+    /// The old system's fields, and the figures of each model.
     pub fn to_json(&self) -> Value {
         let entries = self.results.iter().map(TrainResult::to_json).collect();
-        let mut json = results_json(entries, &self.skipped, self.started_ms, self.duration_ms);
+        let mut json = results::to_json(entries, &self.skipped, self.started_ms, self.duration_ms);
         if let Some(warning) = &self.warning {
             json["warning"] = json!(warning);
         }
@@ -206,12 +207,22 @@ impl TrainResult {
         });
         match &self.trained {
             Ok(trained) => {
+                let record = &trained.model().record;
                 entry["promoted"] = json!(trained.promoted());
                 entry["reason"] = json!(trained.reason());
-                entry["record"] = json!(trained.model().record);
+                entry["rows"] = json!(record.rows);
+                entry["log_loss"] = json!(record.log_loss());
+                entry["constant_log_loss"] = json!(record.constant_log_loss());
+                entry["has_skill"] = json!(record.has_skill());
+                entry["record"] = json!(record);
                 entry["trial"] = json!(trained.trial());
             }
-            Err(error) => entry["error"] = json!({ "code": error.code(), "message": error.to_string() }),
+            Err(error) => {
+                entry["error"] = json!({ "code": error.code(), "message": error.to_string() });
+                if error.is_not_traded() {
+                    entry["error"]["not_traded"] = json!(true);
+                }
+            }
         }
         if let Some(warning) = &self.warning {
             entry["warning"] = json!(warning);
@@ -220,30 +231,10 @@ impl TrainResult {
     }
 }
 
-/// `models/training_results.json`, of an entry a market.
-pub(super) fn results_json(entries: Vec<Value>, skipped: &[Market], started_ms: i64, duration_ms: u64) -> Value {
-    let successful = entries.iter().filter(|entry| entry["success"] == true).count();
-    json!({
-        "timestamp": format_iso(started_ms),
-        "total_models": entries.len(),
-        "successful": successful,
-        "failed": entries.len() - successful,
-        "success_rate": success_rate(successful, entries.len()),
-        "duration_seconds": duration_ms as f64 / 1000.0,
-        "skipped": skipped.iter().map(Market::to_string).collect::<Vec<_>>(),
-        "results": entries,
-    })
-}
-
-/// Percent of models trained; 100 when there was nothing to do.
-fn success_rate(successful: usize, of: usize) -> f64 {
-    if of == 0 { 100.0 } else { 100.0 * successful as f64 / of as f64 }
-}
-
 /// What the tasks of one training share.
 pub(super) struct Run {
     source: Option<Arc<dyn CandleSource>>,
-    /// As many trainings at once as there are threads, so that memory and stacks stay bounded.
+    /// Never more trainings at once than there are threads, so that memory and stacks stay bounded.
     permits: Semaphore,
     fetches: Semaphore,
     cancel: Cancel,
@@ -284,6 +275,9 @@ impl SignalLoop {
         let cancel = cancel.within(&self.closing);
         let (started_ms, clock) = (self.now_ms(), Instant::now());
         let (markets, skipped) = self.markets_to_train(&request, started_ms)?;
+        if !request.skip_fetch {
+            self.tell_of_longer_history(&markets);
+        }
         let run = Arc::new(Run {
             source: if request.skip_fetch { None } else { Some(self.source()?) },
             permits: Semaphore::new(self.trainings_at_once()),
@@ -310,24 +304,16 @@ impl SignalLoop {
             duration_ms: clock.elapsed().as_millis() as u64,
             warning: None,
         };
-        results.warning = self.write_training_results(&results.to_json());
+        results.warning = self.write_training_results(results.to_json());
         Ok(results)
-    }
-
-    /// Writes down what a training came to. The models are in service whether that works or not: what keeps it from working is
-    /// told as an event, and returned.
-    pub(super) fn write_training_results(&self, results: &Value) -> Option<String> {
-        let written = serde_json::to_vec_pretty(results)
-            .map_err(|e| Error::Internal(format!("cannot encode training results: {e}")))
-            .and_then(|text| write_atomically(&self.home.join("models/training_results.json"), &text));
-        let warning = format!("the results of a training are not written down: {}", written.err()?);
-        self.emit(&Event::Warning(warning.clone()));
-        Some(warning)
     }
 
     /// How many markets are trained at once.
     pub(super) fn trainings_at_once(&self) -> usize {
-        if self.config().parallel_training { self.threads() } else { 1 }
+        match self.config().parallel_training {
+            ParallelTraining::Threads => self.threads(),
+            ParallelTraining::Number(trainings) => trainings,
+        }
     }
 
     /// Trains one market by right of `hold`.
@@ -356,7 +342,9 @@ impl SignalLoop {
         if request.mode == TrainMode::Symbol && request.symbols.as_ref().is_none_or(Vec::is_empty) {
             return Err(Error::argument("symbols", "must name at least one symbol in mode `symbol`", "nothing"));
         }
-        let max_age_hours = request.max_age_hours.unwrap_or(24.0);
+        let markets = self.markets(request.symbols.clone(), request.timeframes.clone());
+        let by_default = || self.config().retrain_interval.as_secs_f64() / 3600.0;
+        let max_age_hours = request.max_age_hours.unwrap_or_else(by_default);
         if !(max_age_hours.is_finite() && max_age_hours >= 0.0) {
             return Err(Error::argument("maxAgeHours", "must be a number of hours, 0 or more", max_age_hours));
         }
@@ -365,10 +353,9 @@ impl SignalLoop {
                 && self
                     .registry
                     .get(market)
-                    .is_ok_and(|model| (now_ms - model.record.trained_ms) as f64 <= max_age_hours * 3_600_000.0)
+                    .is_ok_and(|model| (now_ms - model.record.trained_ms).abs() as f64 <= max_age_hours * 3_600_000.0)
         };
-        let (skipped, wanted) =
-            self.markets(request.symbols.clone(), request.timeframes.clone()).into_iter().partition(young);
+        let (skipped, wanted) = markets.into_iter().partition(young);
         Ok((wanted, skipped))
     }
 
@@ -393,12 +380,17 @@ impl SignalLoop {
         if let Some(source) = &run.source {
             let _permit = run.cancel.unless(permit(&run.fetches)).await?;
             run.tell(market, Phase::Fetch, NOT_BEGUN, None);
-            match run.cancel.unless(self.update(source.as_ref(), market, self.history())).await {
+            let fetched = async {
+                let fetched = self.update(source.as_ref(), market, self.history(market.timeframe)).await?;
+                // Nobody can act on what a model says of a market that is gone.
+                self.is_alive(source.as_ref(), &fetched).await.map(|()| fetched)
+            };
+            match run.cancel.unless(fetched).await {
                 Ok(fetched) if fetched.findings.repaired() => *warning = Some(fetched.findings.to_string()),
                 Ok(_) => {}
                 Err(error) => {
                     run.cancel.check()?;
-                    if !path.exists() {
+                    if error.is_not_traded() || !path.exists() {
                         return Err(error);
                     }
                     *warning = Some(format!("stored candles only: new ones could not be fetched: {error}"));
@@ -421,6 +413,12 @@ impl SignalLoop {
         if findings.repaired() {
             // A fetch would have put the file right; this one was not asked for, or failed for another reason.
             warning.get_or_insert_with(|| format!("{}: {findings}", path.display()));
+        }
+        if let Trained::Decided { model, .. } = &trained
+            && !model.record.uses_volume()
+        {
+            let without = format!("the candles have no volume: trained without {}", model.record.left_out().join(", "));
+            *warning = Some(warning.take().map_or_else(|| without.clone(), |before| format!("{before}; {without}")));
         }
         Ok(trained)
     }

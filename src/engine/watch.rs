@@ -3,19 +3,24 @@
 //! Candles are looked at minute by minute, for they hold what happened between two looks, and they say when. A long absence
 //! is first looked at hour by hour, and only the hours in which something may have closed minute by minute. With candles of
 //! the user's own (`fetchCandles`) there are no prices to ask for, and the candles are of the signals' own timeframe.
+//!
+//! A price counts only where it is one of now: that of a symbol which is not traded any more stands still for ever. What is
+//! found beyond its level after a time without candles closes as unknown ([`Levels::on_candle_after`]).
 
 use super::SignalLoop;
+use super::events::Event;
 use super::fetch::PARALLEL;
 use super::tasks::{Done, unfinished};
-use crate::barrier::{Exit, Levels};
+use crate::barrier::{Exit, Levels, Outcome, Trading};
 use crate::error::{Error, Result};
-use crate::feedback::{ClosedSignal, SignalKey, Tick};
+use crate::feedback::{ClosedSignal, OpenSignal, SignalKey, Tick};
 use crate::market::{Candle, CandleSource, price_step};
 use crate::order;
+use crate::scheduler::Unfinished;
 use crate::symbol::{Market, Symbol, Timeframe};
 use crate::threads;
-use crate::time::HOUR_MS;
-use std::collections::HashMap;
+use crate::time::{HOUR_MS, format_iso};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -23,24 +28,51 @@ use tokio::task::JoinSet;
 const MINUTE_MS: i64 = 60_000;
 /// An absence longer than this is looked at hour by hour first.
 const LONG_MS: i64 = 3 * HOUR_MS;
+/// Where no candle has come for so long, the price is not one of now.
+const RECENT_MS: i64 = 10 * MINUTE_MS;
 
 /// What is remembered between two looks.
 #[derive(Default)]
 pub(super) struct Known {
     /// Up to where the prices of each open signal are known, UTC epoch ms.
     until_ms: HashMap<SignalKey, i64>,
-    /// The last close that passed, of each symbol.
-    closes: HashMap<Symbol, f64>,
+    /// The last candle that passed, of each symbol.
+    last: HashMap<Symbol, Last>,
+    /// Symbols without candles of now, of which that was told.
+    silent: BTreeSet<Symbol>,
+}
+
+/// The last candle of a symbol.
+#[derive(Debug, Clone, Copy)]
+struct Last {
+    close: f64,
+    end_ms: i64,
 }
 
 /// The open signals of a symbol.
 struct Watched {
     symbol: Symbol,
-    signals: Vec<(SignalKey, Levels)>,
+    signals: Vec<Waiting>,
     /// Of the candles asked for.
     timeframe: Timeframe,
     /// Up to here all prices are known to all its signals, UTC epoch ms.
     known_ms: i64,
+}
+
+/// An open signal.
+struct Waiting {
+    key: SignalKey,
+    levels: Levels,
+    /// Up to here the prices are known to it, UTC epoch ms.
+    known_ms: i64,
+}
+
+/// What closed.
+#[derive(Debug, Clone, Copy, Default)]
+struct Closed {
+    count: usize,
+    /// Of which as unknown.
+    unknown: usize,
 }
 
 impl Watched {
@@ -51,58 +83,97 @@ impl Watched {
 
 impl SignalLoop {
     /// Closes what the candles missed and the prices of now hit, of the symbols with open signals. A symbol that fails is
-    /// left as it is, and the others go on.
-    pub(super) async fn watch(self: &Arc<Self>) -> Result<Done> {
-        let watched = self.watched().await?;
+    /// left as it is, and the others go on. `only` names the symbols to look at; `None` is all.
+    pub(super) async fn watch(self: &Arc<Self>, only: Option<&[Symbol]>) -> Result<Done> {
+        let watched = self.watched(only).await?;
         let symbols = watched.len();
-        let (mut count, mut failed, mut current) = (0, Vec::new(), Vec::new());
-        for (market, closed) in self.catch_all_up(watched).await? {
-            match closed {
-                Ok(closed) => {
-                    count += closed;
+        let (mut closed, mut failed, mut current) = (Closed::default(), Vec::new(), Vec::new());
+        for (market, caught_up) in self.catch_all_up(watched).await? {
+            match caught_up {
+                Ok(missed) => {
+                    closed.count += missed.count;
+                    closed.unknown += missed.unknown;
                     current.push(market.symbol);
                 }
                 // A price of now must not close what an earlier one may have closed: it waits for its candles.
                 Err(error) => failed.push(unfinished(market, &error)),
             }
         }
-        if self.options.source.is_none() && !current.is_empty() {
-            let mut ticks = Vec::new();
-            let prices = self.exchange()?.prices(&current).await?;
-            let time_ms = self.now_ms();
-            for (symbol, price) in &prices {
-                match price.clone().and_then(|price| self.same_asset(symbol, price)) {
-                    Ok(price) => ticks.push(Tick { symbol, price, time_ms }),
-                    Err(error) => {
-                        failed.push(unfinished(Market { symbol: symbol.clone(), timeframe: minutes()? }, &error))
-                    }
-                }
-            }
-            count += self.on_prices(self.turn(), &ticks).await?.len();
+        let mut silent = Vec::new();
+        if self.options.source.is_none() {
+            (current, silent) = current.into_iter().partition(|symbol| self.is_live(symbol));
+            self.tell_of_silent(&silent);
+            closed.count += self.look_at_prices(&current, &mut failed).await?;
         }
-        Ok(Done {
-            count,
-            message: format!("{count} signals closed, {symbols} symbols with open signals watched"),
-            failed,
-        })
+        let Closed { count, unknown } = closed;
+        let mut message = format!("{count} signals closed, {symbols} symbols with open signals watched");
+        if unknown > 0 {
+            message.push_str(&format!("; {unknown} closed as UNKNOWN"));
+        }
+        if !silent.is_empty() {
+            let names: Vec<&str> = silent.iter().map(Symbol::as_str).collect();
+            message.push_str(&format!("; without prices of now: {}", names.join(", ")));
+        }
+        Ok(Done { count, message, failed })
+    }
+
+    /// Closes what the prices of now hit; returns how many signals.
+    async fn look_at_prices(self: &Arc<Self>, symbols: &[Symbol], failed: &mut Vec<Unfinished>) -> Result<usize> {
+        if symbols.is_empty() {
+            return Ok(0);
+        }
+        let mut ticks = Vec::new();
+        let prices = self.exchange()?.prices(symbols).await?;
+        let time_ms = self.now_ms();
+        for (symbol, price) in &prices {
+            match price.clone().and_then(|price| self.same_asset(symbol, price)) {
+                Ok(price) => ticks.push(Tick { symbol, price, time_ms }),
+                Err(error) => failed.push(unfinished(Market { symbol: symbol.clone(), timeframe: minutes()? }, &error)),
+            }
+        }
+        Ok(self.on_prices_now(self.turn(), &ticks).await?.len())
+    }
+
+    /// Whether a symbol's price is one of now.
+    fn is_live(&self, symbol: &Symbol) -> bool {
+        let recent_ms = self.now_ms() - RECENT_MS;
+        self.scheduling.watched.lock().last.get(symbol).is_some_and(|last| last.end_ms > recent_ms)
+    }
+
+    /// Tells of symbols without prices of now, of each once until it has some again.
+    fn tell_of_silent(&self, silent: &[Symbol]) {
+        let news: Vec<(Symbol, Option<Last>)> = {
+            let known = &mut *self.scheduling.watched.lock();
+            known.silent.retain(|symbol| silent.contains(symbol));
+            let new: Vec<&Symbol> = silent.iter().filter(|symbol| known.silent.insert((*symbol).clone())).collect();
+            new.into_iter().map(|symbol| (symbol.clone(), known.last.get(symbol).copied())).collect()
+        };
+        for (symbol, last) in news {
+            let since = last.map_or_else(String::new, |last| format!(" since {}", format_iso(last.end_ms)));
+            self.emit(&Event::Warning(format!(
+                "{symbol} has had no candle{since}, so its price closes no signal. If it is not traded any more, close its open \
+                 signals: updateOutcome({{ signalId, outcome: 'UNKNOWN' }})"
+            )));
+        }
     }
 
     /// `price`, unless it lies so far from the last close that it is another asset's.
     fn same_asset(&self, symbol: &Symbol, price: f64) -> Result<f64> {
-        match self.scheduling.watched.lock().closes.get(symbol) {
-            Some(close) => check_step(symbol, *close, price).map(|()| price),
+        match self.scheduling.watched.lock().last.get(symbol) {
+            Some(last) => check_step(symbol, last.close, price).map(|()| price),
             None => Ok(price),
         }
     }
 
     /// The open signals by symbol.
-    async fn watched(self: &Arc<Self>) -> Result<Vec<Watched>> {
+    async fn watched(self: &Arc<Self>, only: Option<&[Symbol]>) -> Result<Vec<Watched>> {
         let this = self.clone();
-        let open = threads::blocking(move || this.store()?.open_by_symbol()).await?;
+        let mut open = threads::blocking(move || this.store()?.open_by_symbol()).await?;
+        open.retain(|symbol, _| only.is_none_or(|only| only.contains(symbol)));
         let own_candles = self.options.source.is_some();
         let known = &mut *self.scheduling.watched.lock();
         let mut still_open = HashMap::with_capacity(known.until_ms.len());
-        known.closes.retain(|symbol, _| open.contains_key(symbol));
+        known.last.retain(|symbol, _| open.contains_key(symbol));
         let mut watched = Vec::with_capacity(open.len());
         for (symbol, open) in open {
             let (mut timeframe, mut earliest_ms) = (None, i64::MAX);
@@ -116,7 +187,12 @@ impl SignalLoop {
                 Some(timeframe) => timeframe,
                 None => minutes()?,
             };
-            let signals = open.into_iter().map(|signal| (signal.key, signal.levels)).collect();
+            let signal = |open: OpenSignal| Waiting {
+                key: open.key,
+                levels: open.levels,
+                known_ms: still_open.get(&open.key).copied().unwrap_or(open.levels.since_ms),
+            };
+            let signals = open.into_iter().map(signal).collect();
             watched.push(Watched { symbol, signals, timeframe, known_ms: earliest_ms });
         }
         known.until_ms = still_open;
@@ -124,7 +200,7 @@ impl SignalLoop {
     }
 
     /// [`Self::catch_up`] of several symbols at once: one that is slow holds up no other.
-    async fn catch_all_up(self: &Arc<Self>, watched: Vec<Watched>) -> Result<Vec<(Market, Result<usize>)>> {
+    async fn catch_all_up(self: &Arc<Self>, watched: Vec<Watched>) -> Result<Vec<(Market, Result<Closed>)>> {
         let (source, permits, mut tasks) = (self.source()?, Arc::new(Semaphore::new(PARALLEL)), JoinSet::new());
         for one in watched {
             let (this, source, permits) = (self.clone(), source.clone(), permits.clone());
@@ -143,33 +219,48 @@ impl SignalLoop {
         Ok(results)
     }
 
-    /// Closes what candles hit since the prices were last known; returns how many signals.
-    async fn catch_up(self: &Arc<Self>, source: &dyn CandleSource, one: Watched) -> Result<usize> {
+    /// Closes what candles hit since the prices were last known.
+    async fn catch_up(self: &Arc<Self>, source: &dyn CandleSource, one: Watched) -> Result<Closed> {
         let step = one.timeframe.millis();
         let until_ms = self.now_ms() - self.now_ms().rem_euclid(MINUTE_MS);
-        if one.known_ms + step > until_ms {
-            return Ok(0);
-        }
         let (market, known_ms) = (one.market(), one.known_ms);
-        let mut missed = Missed { source, open: one.signals, exits: Vec::new(), known_ms, close: None };
+        let is_own = self.options.source.is_some();
+        if known_ms + step > until_ms {
+            // Signals just given have missed nothing, but whether their price is one of now is to be told.
+            if !is_own && !self.is_live(&market.symbol) {
+                let found = candles(source, &market, until_ms - RECENT_MS, until_ms).await?;
+                self.know_last(
+                    &market,
+                    found.last().map(|last| Last { close: last.close, end_ms: last.open_ms + step }),
+                );
+            }
+            return Ok(Closed::default());
+        }
+        let trading = if is_own { Trading::MayClose } else { Trading::Always };
+        let mut missed = Missed { source, trading, open: one.signals, exits: Vec::new(), known_ms, last: None };
         let looked = missed.look(&market, until_ms).await;
         // What was found before a failure stands.
-        let count = self.close_missed(&missed.exits).await?;
+        let closed = self.close_missed(&market.symbol, &missed.exits).await?;
+        self.know_last(&market, missed.last);
         let mut known = self.scheduling.watched.lock();
-        for (key, _) in &missed.open {
-            let known_ms = known.until_ms.entry(*key).or_insert(i64::MIN);
+        for waiting in &missed.open {
+            let known_ms = known.until_ms.entry(waiting.key).or_insert(i64::MIN);
             *known_ms = missed.known_ms.max(*known_ms);
         }
-        missed.close.map(|close| known.closes.insert(market.symbol, close));
-        looked.map(|()| count)
+        looked.map(|()| closed)
     }
 
-    /// Closes what was hit; returns how many signals no other was quicker with.
-    async fn close_missed(self: &Arc<Self>, exits: &[(SignalKey, Exit)]) -> Result<usize> {
+    fn know_last(&self, market: &Market, last: Option<Last>) {
+        last.map(|last| self.scheduling.watched.lock().last.insert(market.symbol.clone(), last));
+    }
+
+    /// Closes what was hit, and tells of what closed as unknown.
+    async fn close_missed(self: &Arc<Self>, symbol: &Symbol, exits: &[(SignalKey, Exit)]) -> Result<Closed> {
         let (store, mut closings) = (self.store()?, Vec::with_capacity(exits.len()));
         for (key, exit) in exits {
             let Some(id) = store.id_of(*key)? else { continue };
-            let closing = store.close_signal(&id, exit.outcome, Some(exit.price), None, exit.time_ms);
+            let price = Some(exit.price).filter(|_| exit.outcome != Outcome::Unknown);
+            let closing = store.close_signal(&id, exit.outcome, price, None, exit.time_ms);
             closings.push((id, closing));
         }
         let mut closed = Vec::with_capacity(closings.len());
@@ -180,7 +271,17 @@ impl SignalLoop {
             }
         }
         self.after_closing(&closed);
-        Ok(closed.len())
+        let unknown: Vec<&str> =
+            closed.iter().filter(|one| one.outcome == Outcome::Unknown).map(|one| one.id.as_str()).collect();
+        if let Some(first) = unknown.first() {
+            self.emit(&Event::Warning(format!(
+                "{symbol}: {} closed as UNKNOWN: {first}{}. Candles are missing before the first one beyond the levels or after the \
+                 expiry, so nobody knows as what it ended. It counts neither as a success nor as a failure",
+                if unknown.len() == 1 { "a signal".to_owned() } else { format!("{} signals", unknown.len()) },
+                if unknown.len() == 1 { "" } else { " and others" },
+            )));
+        }
+        Ok(Closed { count: closed.len(), unknown: unknown.len() })
     }
 }
 
@@ -191,12 +292,13 @@ fn minutes() -> Result<Timeframe> {
 /// Candles that were missed, on their way past open signals.
 struct Missed<'a> {
     source: &'a dyn CandleSource,
-    open: Vec<(SignalKey, Levels)>,
+    trading: Trading,
+    open: Vec<Waiting>,
     exits: Vec<(SignalKey, Exit)>,
     /// The end of the last candle that passed.
     known_ms: i64,
-    /// Its close.
-    close: Option<f64>,
+    /// That candle.
+    last: Option<Last>,
 }
 
 impl Missed<'_> {
@@ -215,7 +317,7 @@ impl Missed<'_> {
             let matters = |levels: &Levels| {
                 levels.on_candle(&hour, HOUR_MS).is_some() || (hour.open_ms..end_ms).contains(&levels.since_ms)
             };
-            if self.open.iter().any(|(_, levels)| matters(levels)) {
+            if self.open.iter().any(|waiting| matters(&waiting.levels)) {
                 self.pass(fine, hour.open_ms, end_ms).await?;
             }
             // Nothing is left of an hour whose minutes the exchange has; of one that it has not, this.
@@ -232,17 +334,17 @@ impl Missed<'_> {
     }
 
     fn meet(&mut self, candle: &Candle, candle_ms: i64) {
-        if candle.open_ms + candle_ms >= self.known_ms {
-            (self.known_ms, self.close) = (candle.open_ms + candle_ms, Some(candle.close));
-        }
-        let exits = &mut self.exits;
-        self.open.retain(|(key, levels)| match levels.on_candle(candle, candle_ms) {
-            Some(exit) => {
-                exits.push((*key, exit));
-                false
-            }
-            None => true,
+        let (known_ms, trading, exits) = (self.known_ms, self.trading, &mut self.exits);
+        self.open.retain(|Waiting { key, levels, known_ms: own_ms }| {
+            let exit = levels.on_candle_after(known_ms.max(*own_ms), candle, candle_ms, trading);
+            exits.extend(exit.map(|exit| (*key, exit)));
+            exit.is_none()
         });
+        let end_ms = candle.open_ms + candle_ms;
+        if end_ms >= self.known_ms {
+            self.known_ms = end_ms;
+            self.last = Some(Last { close: candle.close, end_ms });
+        }
     }
 }
 

@@ -31,6 +31,10 @@ const DISTANCE: &str = "distance to a level in ATR, as stops and targets are set
 const NISON: &str = "candle anatomy after Nison, Japanese Candlestick Charting Techniques, 1991; in ATR";
 const CYCLE: &str = "cyclic encoding of UTC time";
 
+/// The features of volume, and the value that each has where a market has none: that of a bar like all others.
+pub const OF_VOLUME: [(&str, f64); 4] =
+    [("volume_ratio_20", 1.0), ("volume_z_50", 0.0), ("on_balance_20", 0.0), ("money_flow_14", 50.0)];
+
 /// Every feature, in row order.
 pub const FEATURES: [Feature; COUNT] = [
     f("return_1", "ln(c / c[1]) / sigma", MOMENTUM),

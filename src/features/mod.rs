@@ -6,9 +6,10 @@ mod rows;
 mod state;
 pub mod window;
 
-pub use catalog::{COUNT, FEATURES, Feature, VERSION};
+pub use crate::barrier::MAX_GAP_BARS;
+pub use catalog::{COUNT, FEATURES, Feature, OF_VOLUME, VERSION};
 pub use rows::Rows;
-pub use state::{ATR_PERIOD, FeatureState, MAX_GAP_BARS, Missing, Row, WARM_UP};
+pub use state::{ATR_PERIOD, FeatureState, Missing, Row, WARM_UP, is_silent};
 
 use crate::market::Candle;
 use cycles::KnownCycles;
@@ -30,13 +31,14 @@ pub struct FeatureTable {
     pub missing: BTreeMap<Missing, usize>,
 }
 
-/// Computes the rows of `candles`, checked and oldest first, of `step_ms` each.
+/// Computes the rows of `candles`, checked and oldest first, of `step_ms` each. Where all have the same volume, the features of
+/// volume are the constants of [`OF_VOLUME`].
 pub fn compute(candles: &[Candle], step_ms: i64) -> FeatureTable {
     let mut rows = Rows::zeros(candles.len());
     let (mut bars, mut atr) = (Vec::with_capacity(candles.len()), Vec::with_capacity(candles.len()));
     let mut missing: BTreeMap<Missing, usize> = BTreeMap::new();
     let mut cycles = KnownCycles::new(step_ms);
-    let mut state = FeatureState::new(step_ms);
+    let mut state = FeatureState::of(candles, step_ms);
     let room: &mut [Row] = &mut rows;
     for (bar, candle) in candles.iter().enumerate() {
         match (state.write(candle, |time_ms| cycles.of(time_ms), &mut room[bars.len()]), state.atr()) {
@@ -52,10 +54,19 @@ pub fn compute(candles: &[Candle], step_ms: i64) -> FeatureTable {
     FeatureTable { rows, bars, atr, missing }
 }
 
+/// Makes the features of volume of a row what they are where there is none.
+pub fn silence(row: &mut Row) {
+    for (place, feature) in FEATURES.iter().enumerate() {
+        if let Some((_, value)) = OF_VOLUME.iter().find(|(name, _)| *name == feature.name) {
+            row[place] = *value;
+        }
+    }
+}
+
 /// The row of the last candle and its average true range, or why there is none.
 pub fn latest(candles: &[Candle], step_ms: i64) -> Result<(Row, f64), Missing> {
     let (last, before) = candles.split_last().ok_or(Missing::WarmUp)?;
-    let mut state = FeatureState::new(step_ms);
+    let mut state = FeatureState::of(candles, step_ms);
     before.iter().for_each(|candle| state.skip(candle));
     let row = state.next(last)?;
     Ok((row, state.atr().ok_or(Missing::WarmUp)?))
@@ -130,6 +141,23 @@ mod tests {
     }
 
     #[test]
+    fn a_market_without_volume_has_all_other_features() {
+        let with = compute(&wave(200), 3_600_000);
+        for volume in [0.0, 1.0, 7.25] {
+            let silent: Vec<_> = wave(200).iter().map(|c| Candle { volume, ..*c }).collect();
+            let table = compute(&silent, 3_600_000);
+            assert_eq!((table.bars.as_slice(), &table.missing), (with.bars.as_slice(), &with.missing));
+            assert_eq!(latest(&silent, 3_600_000).unwrap().0, table.rows[table.rows.len() - 1]);
+            for (row, full) in table.rows.iter().zip(with.rows.iter()) {
+                let mut expected = *full;
+                silence(&mut expected);
+                assert_eq!(*row, expected);
+                assert_eq!(row[column("volume_ratio_20")..=column("money_flow_14")], [1.0, 0.0, 0.0, 50.0]);
+            }
+        }
+    }
+
+    #[test]
     fn values_worked_from_their_definitions() {
         let candles = wave(260);
         let (row, atr) = latest(&candles, 3_600_000).unwrap();
@@ -170,8 +198,12 @@ mod tests {
         let flat: Vec<_> =
             wave(200).iter().map(|c| Candle { open: 5.0, high: 5.0, low: 5.0, close: 5.0, ..*c }).collect();
         assert_eq!(latest(&flat, 3_600_000), Err(Missing::FlatPrices));
-        let silent: Vec<_> = wave(200).iter().map(|c| Candle { volume: 0.0, ..*c }).collect();
-        assert_eq!(latest(&silent, 3_600_000), Err(Missing::NoVolume));
+        let asleep: Vec<_> = wave(200)
+            .iter()
+            .enumerate()
+            .map(|(i, c)| Candle { volume: if i < 120 { c.volume } else { 0.0 }, ..*c })
+            .collect();
+        assert_eq!(latest(&asleep, 3_600_000), Err(Missing::NoVolume));
         assert_eq!(latest(&wave(WARM_UP - 1), 3_600_000), Err(Missing::WarmUp));
         let mut halted = wave(300);
         for candle in &mut halted[250..] {

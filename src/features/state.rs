@@ -3,16 +3,14 @@
 //! Every value is computed from candles already closed, by state that only ever moves forward: a later candle cannot
 //! change an earlier row. `tests/look_ahead.rs` proves it by changing the future and comparing the past byte by byte.
 
-use super::catalog::COUNT;
+use super::catalog::{COUNT, OF_VOLUME};
 use super::cycles::{Cycles, cycles};
 use super::window::{Ema, Highest, Mean, MeanDeviation, Moments, Past, Sum, Wilder};
+use crate::barrier::MAX_GAP_BARS;
 use crate::market::Candle;
 
 /// Bars before the first row: the longest window and its predecessor.
 pub const WARM_UP: usize = 97;
-
-/// A hole of more than this many bars starts the windows anew; a smaller one is bridged.
-pub const MAX_GAP_BARS: i64 = 6;
 
 /// The bars of the average true range that levels are set by.
 pub const ATR_PERIOD: usize = 14;
@@ -74,6 +72,8 @@ struct Bar {
 #[derive(Debug, Clone)]
 pub struct FeatureState {
     step_ms: i64,
+    /// The market has no volume: what is made of it says nothing.
+    is_silent: bool,
     after_gap: bool,
     last: Option<Candle>,
     /// Longer than the longest window, 96 bars.
@@ -117,6 +117,7 @@ impl FeatureState {
     pub fn new(step_ms: i64) -> Self {
         Self {
             step_ms,
+            is_silent: false,
             after_gap: false,
             last: None,
             past: Past::default(),
@@ -151,6 +152,11 @@ impl FeatureState {
         }
     }
 
+    /// The same for `candles`, whose features of volume are constants where all have the same volume.
+    pub fn of(candles: &[Candle], step_ms: i64) -> Self {
+        Self { is_silent: is_silent(candles), ..Self::new(step_ms) }
+    }
+
     /// The average true range (Wilder, 14 bars) after the last candle, in price units; `None` while warming up.
     pub fn atr(&self) -> Option<f64> {
         self.atr
@@ -182,7 +188,7 @@ impl FeatureState {
     /// Takes the next closed candle whose row nobody asks for: a row costs more than moving the windows.
     pub fn skip(&mut self, candle: &Candle) {
         if self.last.is_some_and(|last| candle.open_ms - last.open_ms > (MAX_GAP_BARS + 1) * self.step_ms) {
-            *self = Self { after_gap: true, ..Self::new(self.step_ms) };
+            *self = Self { after_gap: true, is_silent: self.is_silent, ..Self::new(self.step_ms) };
         }
         self.advance(candle);
         self.last = Some(*candle);
@@ -263,13 +269,7 @@ impl FeatureState {
         let (band_mean, band_sd) = (self.bollinger.mean(), flat(self.bollinger.deviation())?);
         let typical_price = self.past.ago(0).typical_price;
         let deviation = flat(self.typical_deviation.around(self.typical.value()))?;
-        let (volume_mean, volume_mean_long) = (self.short_volume.value(), self.long_volume.mean());
-        let volume_sd = self.long_volume.deviation();
-        let (up_volume, down_volume) = (self.up_volume.value(), self.down_volume.value());
-        let (money_in, money_out) = (self.money_in.value(), self.money_out.value());
-        if !(volume_mean > 0.0 && volume_sd > 0.0 && up_volume + down_volume > 0.0 && money_in + money_out > 0.0) {
-            return Err(Missing::NoVolume);
-        }
+        let [volume_ratio, volume_z, on_balance, money_flow] = self.of_volume(volume)?;
         let (plus_di, minus_di) = self.di.ok_or(Missing::FlatPrices)?;
         let rsi_fast = rsi(&self.rsi_fast).ok_or(Missing::FlatPrices)?;
         let rsi = rsi(&self.rsi).ok_or(Missing::FlatPrices)?;
@@ -310,10 +310,10 @@ impl FeatureState {
             100.0 * atr / close,
             atr / self.long_range.value(),
             self.short_returns.deviation() / sigma,
-            volume / volume_mean,
-            (volume - volume_mean_long) / volume_sd,
-            (up_volume - down_volume) / (up_volume + down_volume),
-            100.0 * money_in / (money_in + money_out),
+            volume_ratio,
+            volume_z,
+            on_balance,
+            money_flow,
             (self.highs.value(BARS_24) - close) / atr,
             (close + self.lows.value(BARS_24)) / atr,
             (self.highs.value(BARS_96) - close) / atr,
@@ -338,11 +338,37 @@ impl FeatureState {
         Ok(())
     }
 
+    /// The features of volume, in the order of [`OF_VOLUME`].
+    #[inline]
+    fn of_volume(&self, volume: f64) -> Result<[f64; 4], Missing> {
+        if self.is_silent {
+            return Ok(OF_VOLUME.map(|(_, value)| value));
+        }
+        let (volume_mean, volume_mean_long) = (self.short_volume.value(), self.long_volume.mean());
+        let volume_sd = self.long_volume.deviation();
+        let (up_volume, down_volume) = (self.up_volume.value(), self.down_volume.value());
+        let (money_in, money_out) = (self.money_in.value(), self.money_out.value());
+        if !(volume_mean > 0.0 && volume_sd > 0.0 && up_volume + down_volume > 0.0 && money_in + money_out > 0.0) {
+            return Err(Missing::NoVolume);
+        }
+        Ok([
+            volume / volume_mean,
+            (volume - volume_mean_long) / volume_sd,
+            (up_volume - down_volume) / (up_volume + down_volume),
+            100.0 * money_in / (money_in + money_out),
+        ])
+    }
+
     /// Where the close lies between the lowest low (0) and the highest high (100) of a window; `None` when they are equal.
     fn position(&self, window: usize, close: f64) -> Option<f64> {
         let (top, bottom) = (self.highs.value(window), -self.lows.value(window));
         (top > bottom).then(|| 100.0 * (close - bottom) / (top - bottom))
     }
+}
+
+/// Whether a market has no volume: all its candles have the same, as those of currencies and indices do.
+pub fn is_silent(candles: &[Candle]) -> bool {
+    candles.windows(2).all(|pair| pair[0].volume == pair[1].volume)
 }
 
 /// Relative strength index, 0–100; `None` when nothing moved.

@@ -4,6 +4,7 @@
 //! byte for byte, and the copy takes the log's name. A crash at any moment leaves the old log or the new one.
 
 use super::fault::Fault;
+use super::journal::Asked;
 use super::line;
 use super::lock::{Guard, acquire};
 use super::log::Log;
@@ -137,7 +138,7 @@ fn copy(log: &Log) -> Result<Option<Copy>, Error> {
 fn new_file(log: &Log) -> Result<Arc<dyn StoredFile>, Fault> {
     let path = &log.paths.compacting;
     let mut handle = log.storage.open(&log.paths.lock).map_err(|e| Fault::of("open", &log.paths.lock, &e))?;
-    let _guard = log.lock(&mut handle)?;
+    let _guard = log.lock(&mut handle, Asked::now())?;
     match log.storage.remove(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Fault::of("remove", path, &e)),
         _ => log.storage.open(path).map_err(|e| Fault::of("open", path, &e)),

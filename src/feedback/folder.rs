@@ -2,7 +2,7 @@
 
 use super::ahead::Ahead;
 use super::compact::{self, Compaction, Copy};
-use super::journal::{Journal, Source, StateRead, StateWrite, Turns};
+use super::journal::{Asked, Journal, Source, StateRead, StateWrite, Turns};
 use super::line::{self, Key};
 use super::lock::Guard;
 use super::log::{Log, Recovery};
@@ -32,7 +32,7 @@ impl Journal for Log {
         Some(RwLockWriteGuard::map(view, |view| &mut view.state))
     }
 
-    fn look(&self) -> (StateRead<'_>, Box<dyn Source + '_>) {
+    fn look(&self, _asked: Asked) -> (StateRead<'_>, Box<dyn Source + '_>) {
         let view = self.view.read();
         // The file goes with its places: a compaction that replaces it leaves this one to be read to the end.
         let source = FileSource { log: self, file: view.covered.file.clone() };
@@ -114,8 +114,8 @@ impl FolderTurns {
 
 impl Turns for FolderTurns {
     /// Takes the lock and catches up: until the turn ends, the state is the log.
-    fn begin(&mut self) -> Result<()> {
-        let guard = self.log.lock(&mut self.lock)?;
+    fn begin(&mut self, asked: Asked) -> Result<()> {
+        let guard = self.log.lock(&mut self.lock, asked)?;
         self.log.catch_up(Lock::Exclusive)?;
         self.log.writing.store(true, Ordering::Release);
         self.turn = Some(Turn { log: self.log.clone(), _guard: guard });
@@ -141,7 +141,7 @@ impl Turns for FolderTurns {
     }
 
     fn swap(&mut self, copy: Copy) -> Result<Option<Compaction>> {
-        self.begin()?;
+        self.begin(Asked::now())?;
         let result = compact::put_in_place(&self.log, copy);
         self.end();
         Ok(result?)

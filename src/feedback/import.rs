@@ -1,21 +1,25 @@
 //! Taking in signals from another log, maybe one of the old system, and giving closed ones out as CSV.
 
-use super::line;
+use super::journal::Asked;
+use super::line::{self, MAX_LINE_BYTES};
 use super::writer::{Change, NewLine, Verdict};
 use super::{FeedbackStore, StatsFilter};
 use crate::error::{Error, Result};
 use crate::features::{COUNT, FEATURES, VERSION};
-use crate::files;
+use crate::files::{self, lines::Lines};
 use crate::order;
 use crate::signal::Record;
+use crate::time::{CLOCK_TOLERANCE_MS, format_iso, now_ms};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
-use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::Path;
 
 /// Lines that are stored at a time.
 const BATCH: usize = 4096;
+
+/// Lines that may be refused before the file is taken for something else than a log.
+const MOST_REFUSED: usize = 100_000;
 
 /// What an import did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -46,32 +50,38 @@ impl FeedbackStore {
     /// store's. Importing a file twice changes nothing. The file itself is only read. `complete` may add features to what
     /// was read.
     ///
-    /// A line that cannot be read, or contradicts what the store knows, is listed in the report and stops nothing.
+    /// A line that cannot be read, contradicts itself ([`crate::signal::Closing::check`]) or what the store knows, is listed in
+    /// the report and stops nothing, unless there are more than 100 000 of them.
     ///
     /// # Errors
-    /// [`Error::Io`] when the file cannot be read, [`Error::Store`] when the store cannot be written; what was taken in
+    /// [`Error::Io`] when the file cannot be read, or is no log, [`Error::Store`] when the store cannot be written; what was taken in
     /// before stays. [`Error::Closed`].
     pub async fn import(&self, file: &Path, mut complete: impl FnMut(&mut [Record])) -> Result<ImportReport> {
-        let mut reader = BufReader::new(File::open(file).map_err(|e| Error::io("read", file, e))?);
+        let mut lines = Lines::open(file, MAX_LINE_BYTES)?;
         let mut report = ImportReport::default();
-        let mut number = 0;
+        let timezone = self.inner.options.timezone;
+        let mut text = Vec::new();
         loop {
             let (mut batch, mut numbers) = (Vec::new(), Vec::new());
             let mut ended = false;
-            while batch.len() < BATCH && !ended {
-                let mut text = Vec::new();
-                ended = reader.read_until(b'\n', &mut text).map_err(|e| Error::io("read", file, e))? == 0;
-                number += 1;
+            while batch.len() < BATCH {
+                let Some(number) = lines.next(&mut text)? else {
+                    ended = true;
+                    break;
+                };
                 if text.trim_ascii().is_empty() {
                     continue;
                 }
                 report.lines += 1;
-                match line::decode(text.trim_ascii(), self.inner.options.timezone) {
+                match line::decode_import(text.trim_ascii(), timezone, self.costs_percent()).and_then(ended_by_now) {
                     Ok(record) => {
                         batch.push(record);
                         numbers.push(number);
                     }
                     Err(reason) => report.refused.push(RefusedLine { line: number, reason }),
+                }
+                if report.refused.len() > MOST_REFUSED {
+                    return Err(no_log(file, &report));
                 }
             }
             complete(&mut batch);
@@ -123,15 +133,15 @@ impl FeedbackStore {
     fn recorded(&self, from: usize, most: usize) -> Result<Vec<Record>> {
         self.check_open()?;
         let (places, source) = {
-            let (state, source) = self.inner.journal.look();
+            let (state, source) = self.inner.journal.look(Asked::now());
             (state.places().skip(from).take(most).collect::<Vec<_>>(), source)
         };
         source.all(&places)
     }
 
     /// Writes the closed signals to a CSV file, replacing it whole or not at all, in order of closing: the fields of the
-    /// log by their names in it, one column for each numeric indicator, `indicator_…`, and one for each feature at entry,
-    /// `feature_…`. Returns the number of rows.
+    /// log by their names in it, one column for each indicator that is a number or a text, `indicator_…`, and one for each
+    /// feature at entry, `feature_…`. Returns the number of rows.
     ///
     /// # Errors
     /// [`Error::Io`] when the file cannot be written, [`Error::Store`] when the log cannot be read, [`Error::Closed`].
@@ -139,7 +149,7 @@ impl FeedbackStore {
         let everything = StatsFilter::default();
         let mut names = BTreeSet::new();
         self.closed_records(&everything, |record| {
-            names.extend(record.signal.indicators.numbers().into_iter().map(|(name, _)| name));
+            names.extend(cells_of(&record).map(|(name, _)| name));
             Ok(())
         })?;
         let names: Vec<String> = names.into_iter().collect();
@@ -159,6 +169,14 @@ impl FeedbackStore {
     }
 }
 
+/// Why a file is not read to its end.
+fn no_log(file: &Path, report: &ImportReport) -> Error {
+    let first = report.refused.iter().min_by_key(|refused| refused.line);
+    let first = first.map_or_else(String::new, |refused| format!("; line {}: {}", refused.line, refused.reason));
+    let cause = format!("more than {MOST_REFUSED} of its lines are no signals, so it is no log of them{first}");
+    Error::Io { action: "read", path: file.to_owned(), cause }
+}
+
 impl ImportReport {
     fn note(&mut self, line: u64, verdict: Verdict) {
         match verdict {
@@ -168,6 +186,14 @@ impl ImportReport {
             Verdict::NotOpen => self.refused.push(RefusedLine { line, reason: "the signal is not open".to_owned() }),
             Verdict::Refused(error) => self.refused.push(RefusedLine { line, reason: error.to_string() }),
         }
+    }
+}
+
+/// Refuses an end in the future: it would count as the newest of all.
+fn ended_by_now(record: Record) -> std::result::Result<Record, line::Reason> {
+    match record.closing.map(|closing| closing.closed_ms).filter(|at| *at > now_ms() + CLOCK_TOLERANCE_MS) {
+        Some(at) => Err(format!("`closedAt` must not lie in the future; got {}", format_iso(at))),
+        None => Ok(record),
     }
 }
 
@@ -196,13 +222,20 @@ fn row<'a>(record: &Record, names: &'a [String]) -> impl Iterator<Item = String>
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
     });
-    let indicators: HashMap<String, f64> = record.signal.indicators.numbers().into_iter().collect();
-    let cells = names.iter().map(move |name| indicators.get(name).map_or_else(String::new, f64::to_string));
+    let mut indicators: HashMap<String, String> = cells_of(record).collect();
+    let cells = names.iter().map(move |name| indicators.remove(name).unwrap_or_default());
     // Features of another version mean something else: their cells stay empty.
     let entry = record.signal.features.clone().filter(|features| features.version == VERSION);
     let feature =
         move |at: usize| entry.as_ref().and_then(|f| f.values.get(at)).map_or_else(String::new, f64::to_string);
     fixed.into_iter().chain(cells).chain((0..COUNT).map(feature))
+}
+
+/// The indicators of a record that have a cell.
+fn cells_of(record: &Record) -> impl Iterator<Item = (String, String)> + use<> {
+    let indicators = &record.signal.indicators;
+    let numbers = indicators.numbers().into_iter().map(|(name, number)| (name, number.to_string()));
+    numbers.chain(indicators.texts())
 }
 
 /// Writes one line of CSV (RFC 4180).

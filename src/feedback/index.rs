@@ -3,10 +3,12 @@
 //!
 //! It only finds candidates. Whether one closes, as what and at which price, is [`Levels`]' to say.
 
+use super::ignored::{News, Tally};
 use super::line::Key;
 use super::open::{Open, OpenSignals, Slot};
 use crate::barrier::{Direction, Exit, Levels};
 use crate::market::Candle;
+use crate::time::elapsed;
 use std::collections::BTreeSet;
 
 /// A signal that a price closes.
@@ -19,21 +21,46 @@ pub struct Hit {
     pub profit_percent: f64,
 }
 
+/// When a price was, UTC epoch ms.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum When {
+    /// Its source says so. One that is older than another of its kind is out of order, and ignored.
+    At(i64),
+    /// Now, and this machine's clock shows this. Clocks are set back, prices do not run backwards: it is at least as late as
+    /// whatever was seen of the symbol, and as the signal that it may close.
+    Now(i64),
+}
+
+/// How late it is for a symbol, by the prices and candles that were seen of it.
+#[derive(Clone, Copy)]
+pub struct Seen {
+    /// The newest price whose source said its time, or the end of the newest candle: an older price is ignored. A price of now
+    /// is not among them: what this machine's clock shows must not make the exchange's prices out of order.
+    said_ms: i64,
+    /// The newest price of all.
+    newest_ms: i64,
+    /// The end of the newest candle: an older candle is ignored.
+    candle_ms: i64,
+    ignored: Tally,
+}
+
+const NOTHING_SEEN: Seen =
+    Seen { said_ms: i64::MIN, newest_ms: i64::MIN, candle_ms: i64::MIN, ignored: Tally::NOTHING };
+
 /// All open signals.
 #[derive(Default)]
 pub struct PriceIndex {
     open: OpenSignals,
     books: Vec<Book>,
+    /// What is to be told of ignored prices, by symbol.
+    news: Vec<(usize, News)>,
     /// Added, and not in a book yet. Most signals of a log that is read have closed by its end; those never get there.
     unfiled: Vec<Slot>,
 }
 
 /// The open signals of one symbol.
 struct Book {
-    /// The time of the newest price seen: an older one is out of order and ignored.
-    newest_ms: i64,
-    /// The end of the newest candle seen, for the same reason among candles.
-    newest_candle_ms: i64,
+    seen: Seen,
     /// Signals younger than the newest price, by time. They join the other sets once prices have reached their time, so
     /// that replayed history does not pass over them again and again.
     ahead: BTreeSet<(i64, Slot)>,
@@ -60,8 +87,7 @@ const NO_EDGE: Edge = Edge { fall: f64::NEG_INFINITY, rise: f64::INFINITY, due_m
 impl Default for Book {
     fn default() -> Self {
         Self {
-            newest_ms: i64::MIN,
-            newest_candle_ms: i64::MIN,
+            seen: NOTHING_SEEN,
             ahead: BTreeSet::new(),
             falls: BTreeSet::new(),
             rises: BTreeSet::new(),
@@ -86,11 +112,15 @@ fn triggers(levels: &Levels) -> (Option<f64>, Option<f64>) {
 
 impl Book {
     fn add(&mut self, slot: Slot, levels: &Levels) {
-        if levels.since_ms > self.newest_ms {
+        if levels.since_ms > self.seen.newest_ms {
             self.ahead.insert((levels.since_ms, slot));
             self.edge.due_ms = self.edge.due_ms.min(levels.since_ms);
-            return;
+        } else {
+            self.let_in(slot, levels);
         }
+    }
+
+    fn let_in(&mut self, slot: Slot, levels: &Levels) {
         let (fall, rise) = triggers(levels);
         if let Some(price) = fall {
             self.falls.insert((bits(price), slot));
@@ -122,6 +152,29 @@ impl Book {
             rise: self.rises.first().map_or(NO_EDGE.rise, |(price, _)| f64::from_bits(*price)),
             due_ms: self.expiries.first().map_or(ahead, |(at, _)| ahead.min(*at)),
         };
+    }
+
+    /// The time that counts for a price; `None` for one that is out of order.
+    fn time_of(&self, when: When) -> Option<i64> {
+        match when {
+            When::Now(ms) => Some(ms.max(self.seen.newest_ms)),
+            When::At(ms) => Some(ms).filter(|ms| *ms >= self.seen.said_ms),
+        }
+    }
+
+    /// Whether a price concerns no signal, for sure.
+    fn is_beside(&self, price: f64, when: When, time_ms: i64) -> bool {
+        let Edge { fall, rise, due_ms } = self.edge;
+        // To a price of now no signal is of the future.
+        let all_in = matches!(when, When::At(_)) || self.ahead.is_empty();
+        all_in && price > fall && price < rise && time_ms < due_ms
+    }
+
+    fn see(&mut self, when: When, time_ms: i64) {
+        self.seen.newest_ms = self.seen.newest_ms.max(time_ms);
+        if let When::At(_) = when {
+            self.seen.said_ms = time_ms;
+        }
     }
 
     /// The signals that a price range up to a time may close, oldest record first.
@@ -178,61 +231,97 @@ impl PriceIndex {
         slots
     }
 
-    /// Finds what a price closes, oldest record first, and holds it back from further prices.
-    /// A price older than the newest seen of its symbol is ignored.
-    pub fn on_tick(&mut self, symbol: usize, price: f64, time_ms: i64, hits: &mut Vec<Hit>) {
-        if self.misses(symbol, price, time_ms) {
+    /// Finds what a price closes, oldest record first, and holds it back from further prices. One that is out of order is
+    /// ignored, and counted.
+    pub fn on_tick(&mut self, symbol: usize, price: f64, when: When, hits: &mut Vec<Hit>) {
+        let book = self.book(symbol);
+        let (time_ms, newest_ms) = (book.time_of(when), book.seen.said_ms);
+        let Some(time_ms) = self.counts(symbol, time_ms, when, newest_ms) else { return };
+        let book = &mut self.books[symbol];
+        book.see(when, time_ms);
+        if book.is_beside(price, when, time_ms) {
             return;
         }
-        self.books[symbol].newest_ms = time_ms;
-        self.activate(symbol);
+        let until_ms = if let When::Now(_) = when { i64::MAX } else { book.seen.newest_ms };
+        self.activate(symbol, until_ms);
         let candidates = self.books[symbol].candidates(price, price, time_ms);
-        self.take(candidates, |levels| levels.on_tick(price, time_ms), hits);
+        let decide = |levels: &Levels| match when {
+            When::Now(_) => levels.on_tick_now(price, time_ms),
+            When::At(_) => levels.on_tick(price, time_ms),
+        };
+        self.take(candidates, decide, hits);
     }
 
-    /// Whether a price closes nothing for sure; if so it counts as seen.
-    pub fn misses(&mut self, symbol: usize, price: f64, time_ms: i64) -> bool {
+    /// Whether a price closes nothing for sure, and there is nothing to be told of it; if so it counts as seen.
+    pub fn misses(&mut self, symbol: usize, price: f64, when: When) -> bool {
         let book = self.book(symbol);
-        let Edge { fall, rise, due_ms } = book.edge;
-        let older = time_ms < book.newest_ms;
-        let missed = older || (price > fall && price < rise && time_ms < due_ms);
-        if missed {
-            book.newest_ms = book.newest_ms.max(time_ms);
+        let Some(time_ms) = book.time_of(when) else { return false };
+        let misses = !book.seen.ignored.is_going_on() && book.is_beside(price, when, time_ms);
+        if misses {
+            book.see(when, time_ms);
         }
-        missed
+        misses
     }
 
     /// Finds what a closed candle closes, oldest record first, and holds it back from further prices.
     ///
-    /// A candle that ends before the newest candle seen of its symbol is ignored. One that ends before the newest *tick*
-    /// is not: candles are how the prices that were missed meanwhile are made up for.
+    /// A candle that ends before the newest candle seen of its symbol is ignored, and counted. One that ends before the newest
+    /// *tick* is not: candles are how the prices that were missed meanwhile are made up for.
     pub fn on_candle(&mut self, symbol: usize, candle: &Candle, candle_ms: i64, hits: &mut Vec<Hit>) {
         let end_ms = candle.open_ms + candle_ms;
-        let book = self.book(symbol);
-        if end_ms < book.newest_candle_ms {
+        let newest_ms = self.book(symbol).seen.candle_ms;
+        let time_ms = Some(end_ms).filter(|end_ms| *end_ms >= newest_ms);
+        if self.counts(symbol, time_ms, When::At(end_ms), newest_ms).is_none() {
             return;
         }
-        book.newest_candle_ms = end_ms;
-        book.newest_ms = book.newest_ms.max(end_ms);
+        let book = &mut self.books[symbol];
+        book.seen.candle_ms = end_ms;
+        book.see(When::At(end_ms.max(book.seen.said_ms)), end_ms.max(book.seen.said_ms));
         let Edge { fall, rise, due_ms } = book.edge;
         if candle.low > fall && candle.high < rise && end_ms < due_ms {
             return;
         }
-        self.activate(symbol);
+        let until_ms = book.seen.newest_ms;
+        self.activate(symbol, until_ms);
         let candidates = self.books[symbol].candidates(candle.low, candle.high, end_ms);
         self.take(candidates, |levels| levels.on_candle(candle, candle_ms), hits);
     }
 
-    /// The times of the newest price and candle of a symbol, to carry over to an index built anew.
-    pub fn clock(&self, symbol: usize) -> Option<(i64, i64)> {
-        self.books.get(symbol).map(|book| (book.newest_ms, book.newest_candle_ms))
+    /// Passes on the time of a price that counts, and counts one that does not.
+    fn counts(&mut self, symbol: usize, time_ms: Option<i64>, when: When, newest_ms: i64) -> Option<i64> {
+        let ignored = &mut self.books[symbol].seen.ignored;
+        let told = match (time_ms, when) {
+            (None, When::At(late_ms) | When::Now(late_ms)) => ignored.ignore(elapsed(), late_ms, newest_ms),
+            (Some(_), _) => ignored.is_over(),
+        };
+        self.news.extend(told.map(|news| (symbol, news)));
+        time_ms
     }
 
-    pub fn set_clock(&mut self, symbol: usize, (newest_ms, newest_candle_ms): (i64, i64)) {
-        let book = self.book(symbol);
-        book.newest_ms = newest_ms;
-        book.newest_candle_ms = newest_candle_ms;
-        self.activate(symbol);
+    /// Is there something to be told of ignored prices?
+    pub fn has_news(&self) -> bool {
+        !self.news.is_empty()
+    }
+
+    /// What is to be told of ignored prices, by symbol; once.
+    pub fn take_news(&mut self) -> Vec<(usize, News)> {
+        std::mem::take(&mut self.news)
+    }
+
+    /// How many prices were ignored, by symbol, of those of which some were.
+    pub fn ignored(&self) -> impl Iterator<Item = (usize, u64)> {
+        let counts = self.books.iter().map(|book| book.seen.ignored.count()).enumerate();
+        counts.filter(|(_, count)| *count > 0)
+    }
+
+    /// What was seen of a symbol, to carry over to an index built anew.
+    pub fn seen(&self, symbol: usize) -> Option<Seen> {
+        self.books.get(symbol).map(|book| book.seen)
+    }
+
+    pub fn set_seen(&mut self, symbol: usize, seen: Seen) {
+        self.book(symbol).seen = seen;
+        self.activate(symbol, seen.newest_ms);
     }
 
     /// Gives back the memory of signals that were open for a while as the log was read.
@@ -267,15 +356,15 @@ impl PriceIndex {
         &mut self.books[symbol]
     }
 
-    /// Lets in the signals whose time the newest price has reached.
-    fn activate(&mut self, symbol: usize) {
+    /// Lets in the signals up to a time.
+    fn activate(&mut self, symbol: usize, until_ms: i64) {
         let book = &mut self.books[symbol];
         while let Some(&(since_ms, slot)) = book.ahead.first()
-            && since_ms <= book.newest_ms
+            && since_ms <= until_ms
         {
             book.ahead.remove(&(since_ms, slot));
             if let Some(open) = self.open.get(slot) {
-                book.add(slot, &open.levels);
+                book.let_in(slot, &open.levels);
             }
         }
         book.settle();
@@ -304,7 +393,7 @@ mod tests {
     #[derive(Debug, Clone)]
     enum Step {
         Add(Levels),
-        Tick(f64, i64),
+        Tick(f64, When),
         Candle(Candle, i64),
         /// The n-th hit so far could not be stored.
         PutBack(usize),
@@ -340,7 +429,8 @@ mod tests {
         });
         let step = prop_oneof![
             4 => levels().prop_map(Step::Add),
-            4 => (price(), 0i64..80).prop_map(|(price, at)| Step::Tick(price, T0 + at)),
+            4 => (price(), 0i64..80).prop_map(|(price, at)| Step::Tick(price, When::At(T0 + at))),
+            2 => (price(), 0i64..80).prop_map(|(price, at)| Step::Tick(price, When::Now(T0 + at))),
             2 => candle,
             1 => (0usize..20).prop_map(Step::PutBack),
             1 => (0u32..30).prop_map(Step::Remove),
@@ -353,8 +443,10 @@ mod tests {
     #[derive(Default)]
     struct Scan {
         open: Vec<(Slot, Levels)>,
+        said: Option<i64>,
         newest: Option<i64>,
         newest_candle: Option<i64>,
+        ignored: u64,
     }
 
     impl Scan {
@@ -382,19 +474,36 @@ mod tests {
                         scan.open.push((slot, levels));
                         Vec::new()
                     }
-                    Step::Tick(price, at) => {
-                        index.on_tick(0, price, at, &mut hits);
-                        if scan.newest.is_some_and(|newest| at < newest) { Vec::new() } else {
-                            scan.newest = Some(at);
-                            scan.hits(|levels| levels.on_tick(price, at))
+                    Step::Tick(price, when) => {
+                        // As `closes_nothing` does, and in its place `on_prices`.
+                        if !index.misses(0, price, when) {
+                            index.on_tick(0, price, when, &mut hits);
+                        }
+                        match when {
+                            When::Now(at) => {
+                                let at = scan.newest.map_or(at, |newest| newest.max(at));
+                                scan.newest = Some(at);
+                                scan.hits(|levels| levels.on_tick(price, at.max(levels.since_ms)))
+                            }
+                            When::At(at) if scan.said.is_some_and(|said| at < said) => {
+                                scan.ignored += 1;
+                                Vec::new()
+                            }
+                            When::At(at) => {
+                                (scan.said, scan.newest) = (Some(at), scan.newest.max(Some(at)));
+                                scan.hits(|levels| levels.on_tick(price, at))
+                            }
                         }
                     }
                     Step::Candle(candle, length) => {
                         index.on_candle(0, &candle, length, &mut hits);
                         let end = candle.open_ms + length;
-                        if scan.newest_candle.is_some_and(|newest| end < newest) { Vec::new() } else {
+                        if scan.newest_candle.is_some_and(|newest| end < newest) {
+                            scan.ignored += 1;
+                            Vec::new()
+                        } else {
                             scan.newest_candle = Some(end);
-                            scan.newest = scan.newest.max(Some(end));
+                            (scan.said, scan.newest) = (scan.said.max(Some(end)), scan.newest.max(Some(end)));
                             scan.hits(|levels| levels.on_candle(&candle, length))
                         }
                     }
@@ -422,6 +531,7 @@ mod tests {
                 prop_assert_eq!(hits.iter().map(|h| (h.slot, h.exit)).collect::<Vec<_>>(), expected);
                 closing.extend(hits.iter().map(|h| h.slot));
                 prop_assert_eq!(index.open.iter().count(), scan.open.len() + closing.len());
+                prop_assert_eq!(index.ignored().map(|(_, count)| count).sum::<u64>(), scan.ignored);
             }
         }
     }

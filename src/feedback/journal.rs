@@ -14,6 +14,8 @@ use crate::error::Result;
 use crate::signal::Record;
 use parking_lot::{MappedRwLockReadGuard, MappedRwLockWriteGuard};
 
+/// When a call was made: its patience counts from then, also while it waits behind others.
+pub type Asked = std::time::Instant;
 /// The state, for reading.
 pub type StateRead<'a> = MappedRwLockReadGuard<'a, State>;
 /// The state, for writing.
@@ -30,8 +32,9 @@ pub trait Journal: Send + Sync {
     /// The state if it is known to cover what others wrote; `None` when telling would mean to wait for anyone.
     fn current_state(&self) -> Option<StateWrite<'_>>;
 
-    /// The state together with what its places mean: those of another look may mean nothing there.
-    fn look(&self) -> (StateRead<'_>, Box<dyn Source + '_>);
+    /// The state together with what its places mean: those of another look may mean nothing there. What is read there is
+    /// waited for by the patience of a call that was made at `asked`.
+    fn look(&self, asked: Asked) -> (StateRead<'_>, Box<dyn Source + '_>);
 
     /// Brings the state up to date with all that was acknowledged before, by whomever.
     fn refresh(&self) -> Result<()>;
@@ -76,8 +79,8 @@ pub trait Source {
 
 /// What the writer asks of a journal: turns in which it decides by the state as it is, and appends.
 pub trait Turns: Send {
-    /// Begins a turn.
-    fn begin(&mut self) -> Result<()>;
+    /// Begins a turn, for calls of which the first was made at `asked`.
+    fn begin(&mut self, asked: Asked) -> Result<()>;
 
     /// Appends what was decided, durably, all of it or nothing, and takes it into the state. `false` when others appended
     /// first: the state says now what, and all has to be decided again.

@@ -47,9 +47,14 @@ impl fmt::Display for Key {
 
 impl Key {
     pub fn of(id: &str) -> Self {
+        Self::of_bytes(id.as_bytes())
+    }
+
+    /// The same hash of anything.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
         const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
         const BASIS: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
-        let hash = id.bytes().fold(BASIS, |hash, byte| (hash ^ u128::from(byte)).wrapping_mul(PRIME));
+        let hash = bytes.iter().fold(BASIS, |hash, byte| (hash ^ u128::from(*byte)).wrapping_mul(PRIME));
         Self((hash >> 64) as u64, hash as u64)
     }
 }
@@ -190,10 +195,23 @@ pub fn decode(line: &[u8], zone: Tz) -> std::result::Result<Record, Reason> {
 }
 
 fn decode_sealed(line: &[u8], seal: Seal<'_>, zone: Tz) -> std::result::Result<Record, Reason> {
+    decode_by(line, seal, |object| Record::from_json(object, zone))
+}
+
+fn decode_by(
+    line: &[u8],
+    seal: Seal<'_>,
+    read: impl Fn(Map<String, Value>) -> Result<Record>,
+) -> std::result::Result<Record, Reason> {
     if line.len() > MAX_LINE_BYTES {
         return Err("longer than 1 MiB".to_owned());
     }
-    Record::from_json(object(line, seal)?, zone).map_err(|e| e.to_string())
+    read(object(line, seal)?).map_err(|e| e.to_string())
+}
+
+/// Reads a line of another log, whose profits may differ from their exit prices by costs of so many percent.
+pub fn decode_import(line: &[u8], zone: Tz, costs_percent: f64) -> std::result::Result<Record, Reason> {
+    decode_by(line, seal(line)?, |object| Record::imported(object, zone, costs_percent))
 }
 
 /// Is the line still what was written?

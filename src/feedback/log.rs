@@ -5,14 +5,15 @@
 //! the open file and dies with its process.
 
 use super::fault::Fault;
+use super::journal::Asked;
 use super::line;
-use super::lock::{Guard, acquire};
+use super::lock::{Guard, acquire, acquire_since};
 use super::paths::Paths;
 use super::quarantine::{self, Damaged};
 use super::scan::{self, Parsed};
 use super::snapshot::Snapshot;
-use super::state::{Applied, Place};
-use super::storage::{self, Lock, Storage, StoredFile};
+use super::state::{Applied, Lost, Place, State};
+use super::storage::{self, Lock, Stat, Storage, StoredFile};
 use super::view::View;
 use super::writer::Staged;
 use crate::time::Tz;
@@ -37,9 +38,6 @@ pub struct Recovery {
     pub set_aside: u64,
 }
 
-/// A part of the log not worth a new snapshot: it is read in a tenth of a second.
-const SNAPSHOT_BYTES: u64 = 16 << 20;
-
 /// The log of one open store.
 pub struct Log {
     pub paths: Paths,
@@ -59,6 +57,9 @@ pub struct Log {
     saving: Mutex<()>,
     /// Damage that was met under the shared lock, to be set aside under the next exclusive one.
     unkept: Mutex<Vec<Damaged>>,
+    /// The file that now has the log's name and lacks what was in the log, and the fault that every call gets until it is put
+    /// right. It is not read again and again.
+    refused: Mutex<Option<(Stat, Fault)>>,
 }
 
 impl Log {
@@ -76,7 +77,7 @@ impl Log {
         let paths = Paths::of(folder).map_err(|e| Fault::of("find", folder, &e))?;
         let mut writer = open(&paths.lock)?;
         let guard = acquire(&*storage, &paths.lock, &mut writer, Lock::Exclusive, patience)?;
-        let view = View::open(&*storage, &paths, zone)?;
+        let (view, known) = View::open(&*storage, &paths, zone)?;
         let recovery = Recovery { damaged: view.damaged, contradictions: view.contradictions, ..Recovery::default() };
         let log = Arc::new(Self {
             reader: Mutex::new(open(&paths.lock)?),
@@ -90,16 +91,20 @@ impl Log {
             ending: AtomicBool::new(false),
             saving: Mutex::default(),
             unkept: Mutex::default(),
+            refused: Mutex::default(),
         });
         log.catch_up(Lock::Exclusive)?;
+        if let Some(known) = known {
+            log.check_whole(&known, &log.view.read(), "of its snapshot")?;
+        }
         drop(guard);
         log.view.write().state.index.trim();
         Ok((log, writer))
     }
 
-    /// Takes the exclusive lock for the writer.
-    pub fn lock(&self, handle: &mut Arc<dyn StoredFile>) -> Result<Guard, Fault> {
-        acquire(&*self.storage, &self.paths.lock, handle, Lock::Exclusive, self.patience)
+    /// Takes the exclusive lock for a call that was made at `asked`.
+    pub fn lock(&self, handle: &mut Arc<dyn StoredFile>, asked: Asked) -> Result<Guard, Fault> {
+        acquire_since(asked, &*self.storage, &self.paths.lock, handle, Lock::Exclusive, self.patience)
     }
 
     /// Brings the state up to date with what other processes wrote. Costs one `stat` when they wrote nothing.
@@ -167,10 +172,17 @@ impl Log {
         Ok(read == last.len() && last == covered.last)
     }
 
-    /// Starts over with the file that now has the log's name: a compaction replaced it.
+    /// Starts over with what is now in the file that has the log's name: a compaction replaced it. Anything else that did so,
+    /// or cut it off, and lost signals, is refused: what was acknowledged would be gone without anyone knowing.
     fn reload(&self) -> Result<(), Fault> {
-        let mut fresh = View::open(&*self.storage, &self.paths, self.zone)?;
+        let path = &self.paths.log;
+        let stat = self.storage.stat(path).map_err(|e| Fault::of("find", path, &e))?;
+        if let Some((_, fault)) = self.refused.lock().as_ref().filter(|(of, _)| *of == stat) {
+            return Err(fault.clone());
+        }
+        let (mut fresh, _) = View::open(&*self.storage, &self.paths, self.zone)?;
         fresh.generation = self.view.read().generation + 1;
+        let before = (*self.recovery.lock(), self.unkept.lock().len());
         {
             let mut recovery = self.recovery.lock();
             recovery.damaged = fresh.damaged;
@@ -180,12 +192,48 @@ impl Log {
         let file = fresh.covered.file.clone();
         let from = fresh.covered.len;
         scan::lines(&*file, from, self.zone, |parsed| self.apply(&mut fresh, parsed))
-            .map_err(|e| Fault::of("read", &self.paths.log, &e))?;
+            .map_err(|e| Fault::of("read", path, &e))?;
+        let whole = {
+            let view = self.view.read();
+            let how = match stat.identity == view.covered.identity {
+                true if stat.len < view.covered.len => "that were in it: it became shorter",
+                true => "that were in it: it was written anew",
+                false => "that were in it: another file took its name",
+            };
+            self.check_whole(&view.state, &fresh, how)
+        };
+        if let Err(fault) = whole {
+            *self.recovery.lock() = before.0;
+            self.unkept.lock().truncate(before.1);
+            let first = self.refused.lock().replace((stat, fault.clone())).is_none();
+            if first {
+                // So that a restart knows it, too.
+                self.write_snapshot();
+            }
+            return Err(fault);
+        }
+        *self.refused.lock() = None;
         let mut view = self.view.write();
         fresh.state.index.trim();
         fresh.state.inherit_clock(&view.state);
         *view = fresh;
         Ok(())
+    }
+
+    /// Is all that is `known` in the log as it was read now? What damaged lines may have held does not count.
+    fn check_whole(&self, known: &State, read: &View, how: &str) -> Result<(), Fault> {
+        let Lost { signals, closings, bytes } = known.lost_in(&read.state);
+        if bytes <= read.damaged_bytes {
+            return Ok(());
+        }
+        let Paths { log, snapshot, .. } = &self.paths;
+        let (log, snapshot) = (log.display(), snapshot.display());
+        Err(Fault::Failed(format!(
+            "{log} lacks {signals} signals and {closings} closings {how}. Something else than signalloop cut it off or replaced it \
+             (such as logrotate, an editor, or a copy that was put back); nothing is written to it meanwhile. Put the whole log \
+             back: what was moved away, followed by what is there now. Or, to go on with what is there now, stop all processes \
+             that use it, delete {snapshot}, and take in what was moved away with `signalloop import`"
+        )))
     }
 
     fn take_in(&self, parsed: &Parsed<'_>) {
@@ -212,6 +260,7 @@ impl Log {
                 }
                 Err(reason) => {
                     found.damaged += 1;
+                    view.damaged_bytes += u64::from(item.place.len) + 1;
                     reason
                 }
             };
@@ -229,14 +278,20 @@ impl Log {
         }
     }
 
-    /// Writes a snapshot if it saves much reading at the next start. Nothing is lost when that fails: the log has it all.
+    /// Writes a snapshot if it is worth it. Nothing is lost when that fails: the log has it all.
     pub fn save_snapshot(&self) {
+        if self.view.read().is_worth_a_snapshot() && self.refused.lock().is_none() {
+            self.write_snapshot();
+        }
+    }
+
+    fn write_snapshot(&self) {
         // One after the other, so that the newest is what stays.
         let _saving = self.saving.lock();
-        let (snapshot, generation) = {
+        let (snapshot, file, generation) = {
             let view = self.view.read();
             // Damage that is not in the quarantine yet must be met again.
-            if view.covered.len < view.snapshot_len + SNAPSHOT_BYTES || !self.unkept.lock().is_empty() {
+            if !self.unkept.lock().is_empty() {
                 return;
             }
             let snapshot = Snapshot {
@@ -247,9 +302,11 @@ impl Log {
                 contradictions: view.contradictions,
                 ..view.state.to_snapshot()
             };
-            (snapshot, view.generation)
+            (snapshot, view.covered.file.clone(), view.generation)
         };
-        if snapshot.write(&self.paths.snapshot).is_ok() {
+        // It must not know of more than a power failure leaves of the log.
+        let safe = file.sync().is_ok() && self.storage.sync_folder(&self.paths.folder).is_ok();
+        if safe && snapshot.write(&self.paths.snapshot).is_ok() {
             let mut view = self.view.write();
             if view.generation == generation {
                 view.snapshot_len = snapshot.len;

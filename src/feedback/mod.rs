@@ -11,6 +11,7 @@ pub mod compact;
 #[cfg(test)]
 mod faults;
 mod folder;
+mod ignored;
 mod import;
 mod index;
 #[doc(hidden)]
@@ -35,28 +36,29 @@ mod view;
 #[doc(hidden)]
 pub mod writer;
 
+pub use by_hand::CloseRequest;
 pub use closings::Given;
 pub use compact::Compaction;
+pub use ignored::{IgnoredPrices, News as IgnoredNews};
 pub use import::{ImportReport, RefusedLine};
 pub use line::Key as SignalKey;
 pub use log::Recovery;
 pub use open::OpenSignal;
 pub use paths::files_in;
 pub use prices::Tick;
-pub use stats::{Ended, Figures, Stats, StatsFilter, newcombe, wilson};
+pub use stats::{Ended, Figures, Stats, StatsFilter, Totals, newcombe, wilson};
 pub use writer::Lines;
 
 use crate::barrier::{Direction, Levels, Outcome};
 use crate::config::{Config, Durability};
 use crate::error::{Error, Result, guard};
 use crate::files::{fault, lock, storage};
-use crate::signal::{Closing, Record, Signal};
+use crate::signal::{Closing, Record, Signal, Update};
 use crate::symbol::{Symbol, Timeframe};
 use crate::time::Tz;
 use crate::time::{MAX_MILLIS, MIN_MILLIS};
-use by_hand::CloseRequest;
 use folder::FolderTurns;
-use journal::{Journal, Source, StateRead, Turns};
+use journal::{Asked, Journal, Source, StateRead, Turns};
 use log::Log;
 use own::Own;
 use parking_lot::Mutex;
@@ -225,7 +227,7 @@ impl FeedbackStore {
         options: StoreOptions,
     ) -> Result<Self> {
         let (end, ended) = watch::channel(false);
-        let writer = Writer::new(journal.clone(), turns, options.timezone);
+        let writer = Writer::new(journal.clone(), turns, &options);
         std::thread::Builder::new()
             .name("signalloop-store".to_owned())
             .spawn(move || {
@@ -242,17 +244,22 @@ impl FeedbackStore {
         self.inner.options.fee_bps
     }
 
+    fn costs_percent(&self) -> f64 {
+        self.fee_bps() / 100.0
+    }
+
     /// What was found wrong with the log since it was opened, and what was done about it.
     pub fn recovery(&self) -> Recovery {
         self.inner.journal.recovery()
     }
 
-    /// Records a signal. `true` once it is safe at the store's durability; also when this very signal was recorded before.
+    /// Records a signal, open or with its end. `true` once it is safe at the store's durability; also when this very signal was
+    /// recorded before. One that was recorded open and comes again with its end is closed.
     ///
     /// # Errors
     /// [`Error::SignalConflict`] when its id was recorded with other content, [`Error::Store`] when it could not be
     /// written (the message says what is known), [`Error::Closed`].
-    pub async fn record(&self, signal: Signal) -> Result<bool> {
+    pub async fn record(&self, signal: impl Into<Record>) -> Result<bool> {
         let results = self.record_lines(vec![Lines::of(vec![signal])?]).await?;
         results.into_iter().next().unwrap_or_else(|| Err(lost()))
     }
@@ -261,8 +268,9 @@ impl FeedbackStore {
     ///
     /// # Errors
     /// As a whole only when nothing of it was stored: the write failed, or a signal is too long to be one.
-    pub async fn record_all(&self, signals: Vec<Signal>) -> Result<Vec<Result<bool>>> {
-        self.record_lines(written(signals)?).await
+    pub async fn record_all(&self, signals: Vec<impl Into<Record>>) -> Result<Vec<Result<bool>>> {
+        let lines = written(signals.into_iter().map(Into::into).collect())?;
+        self.record_lines(lines).await
     }
 
     /// [`FeedbackStore::record_all`] of signals that were written down before, in order. The writing begins at once,
@@ -277,12 +285,21 @@ impl FeedbackStore {
 
     /// Closes a signal by hand. `false` when it is unknown or closed already: the first closing stands.
     ///
-    /// Without `profit_percent`, the profit is that of leaving at `exit_price`; without both, that of leaving at the
-    /// barrier the outcome names, else 0. The writing begins at once, whether the future is polled or not.
+    /// Without a profit, it is that of leaving at the exit price; without both, that of leaving at the barrier that the outcome
+    /// names. The writing begins at once, whether the future is polled or not.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for an outcome of `ACTIVE`, an impossible number, or what contradicts itself, such as a
-    /// success with a loss; [`Error::Store`], [`Error::Closed`].
+    /// [`Error::InvalidArgument`] for an outcome of `ACTIVE`, an impossible number, a time before the signal or in the future, or
+    /// what contradicts itself ([`crate::signal::Claim::closing`], [`Closing::check`]); [`Error::Store`], [`Error::Closed`].
+    pub fn close_by_hand(&self, request: CloseRequest) -> impl Future<Output = Result<bool>> + Send + use<> {
+        let sent = request.check().and_then(|()| self.send(vec![Change::Close(request)]));
+        async move { Ok(!sent?.closed().await?.is_empty()) }
+    }
+
+    /// [`Self::close_by_hand`] at `now_ms`.
+    ///
+    /// # Errors
+    /// As [`Self::close_by_hand`].
     pub fn close_signal(
         &self,
         id: &str,
@@ -291,9 +308,7 @@ impl FeedbackStore {
         profit_percent: Option<f64>,
         now_ms: i64,
     ) -> impl Future<Output = Result<bool>> + Send + use<> {
-        let request = CloseRequest { id: id.to_owned(), outcome, exit_price, profit_percent, now_ms };
-        let sent = request.check().and_then(|()| self.send(vec![Change::Close(request)]));
-        async move { Ok(!sent?.closed().await?.is_empty()) }
+        self.close_by_hand(CloseRequest::new(Update::now(id, outcome, exit_price, profit_percent), now_ms))
     }
 
     /// A signal and its end, if it has one; `None` when the id is unknown.
@@ -434,7 +449,7 @@ impl FeedbackStore {
     /// order; not after old signals were closed late.
     fn ordered(&self) -> (StateRead<'_>, Box<dyn Source + '_>) {
         loop {
-            let (state, source) = self.inner.journal.look();
+            let (state, source) = self.inner.journal.look(Asked::now());
             if !state.is_disordered() {
                 return (state, source);
             }
@@ -457,8 +472,13 @@ impl FeedbackStore {
     }
 
     fn send(&self, changes: Vec<Change>) -> Result<Pending> {
+        self.send_since(Asked::now(), changes)
+    }
+
+    /// [`Self::send`] for a call that was made earlier.
+    fn send_since(&self, asked: Asked, changes: Vec<Change>) -> Result<Pending> {
         let (reply, verdicts) = oneshot::channel();
-        enqueue(&self.inner.jobs, Job::Changes(Changes { changes, reply }))?;
+        enqueue(&self.inner.jobs, Job::Changes(Changes { changes, asked, reply }))?;
         Ok(Pending(Some(verdicts)))
     }
 }
@@ -516,7 +536,7 @@ fn lost() -> Error {
 }
 
 /// Writes signals down, on all cores where there are many.
-fn written(mut signals: Vec<Signal>) -> Result<Vec<Lines>> {
+fn written(mut signals: Vec<Record>) -> Result<Vec<Lines>> {
     let threads = scan::cores().min(signals.len() / WORTH_A_THREAD + 1);
     if threads == 1 {
         return Ok(vec![Lines::of(signals)?]);

@@ -110,11 +110,7 @@ pub fn read(body: &[u8], zone: Tz) -> Option<Own<'_>> {
     let outcome = match (rest.string()?, levels) {
         ("ACTIVE", _) => None,
         (_, None) => return None,
-        ("TOOK_PROFIT", _) => Some(Outcome::TookProfit),
-        ("STOPPED_OUT", _) => Some(Outcome::StoppedOut),
-        ("SUCCESS", _) => Some(Outcome::Success),
-        ("FAILURE", _) => Some(Outcome::Failure),
-        _ => return None,
+        (name, Some(_)) => Some(Outcome::named(name)?),
     };
     let closing = match outcome {
         None => None,
@@ -353,7 +349,8 @@ mod tests {
                 }
                 signal.extra = extra.into_iter().filter(|(key, _)| !MEANINGFUL.contains(&key.as_str())).collect();
                 signal.features = features.map(|values| EntryFeatures { version: 1, values });
-                let ends = [Outcome::TookProfit, Outcome::StoppedOut, Outcome::Success, Outcome::Failure];
+                let ends =
+                    [Outcome::TookProfit, Outcome::StoppedOut, Outcome::Success, Outcome::Failure, Outcome::Unknown];
                 let closing = end.filter(|_| side < 2).map(|(exit_price, profit, closed_ms, outcome)| Closing {
                     outcome: ends[outcome],
                     exit_price,

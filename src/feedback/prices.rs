@@ -1,6 +1,8 @@
 //! Prices and candles: finding what they hit, and having it closed.
 
-use super::index::Hit;
+use super::ignored::IgnoredPrices;
+use super::index::{Hit, When};
+use super::journal::Asked;
 use super::state::State;
 use super::writer::Change;
 use super::{ClosedSignal, FeedbackStore, Pending, check_price, check_time};
@@ -8,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::market::Candle;
 use crate::symbol::Symbol;
 use crate::time::MIN_MILLIS;
+use std::collections::BTreeMap;
 
 /// One trade price.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,12 +39,21 @@ impl FeedbackStore {
     /// something, or when telling would mean to wait for anyone: then ask [`FeedbackStore::on_price`]. Never blocks, so
     /// that a backend may ask on its event loop; costs about two microseconds.
     pub fn closes_nothing(&self, symbol: &Symbol, price: f64, time_ms: i64) -> bool {
+        self.misses(symbol, price, When::At(time_ms))
+    }
+
+    /// [`FeedbackStore::closes_nothing`] for a price of now, as [`FeedbackStore::on_prices_now`] takes it.
+    pub fn closes_nothing_now(&self, symbol: &Symbol, price: f64, now_ms: i64) -> bool {
+        self.misses(symbol, price, When::Now(now_ms))
+    }
+
+    fn misses(&self, symbol: &Symbol, price: f64, when: When) -> bool {
         if self.inner.jobs.try_lock().is_none_or(|jobs| jobs.is_none()) {
             return false;
         }
         self.inner.journal.current_state().is_some_and(|mut state| {
             let number = state.symbol_number(symbol);
-            number.is_none_or(|number| state.index.misses(number, price, time_ms))
+            number.is_none_or(|number| state.index.misses(number, price, when))
         })
     }
 
@@ -50,17 +62,48 @@ impl FeedbackStore {
     /// # Errors
     /// As [`FeedbackStore::on_price`].
     pub async fn on_prices(&self, ticks: &[Tick<'_>]) -> Result<Vec<ClosedSignal>> {
+        self.close_hit(ticks, When::At).await
+    }
+
+    /// [`FeedbackStore::on_prices`] for prices of now, whose `time_ms` is what this machine's clock shows. A clock may be set
+    /// back; what comes now is not from before all the same. So each counts as at least as late as what was seen of its
+    /// symbol, and as the signals that it closes.
+    ///
+    /// # Errors
+    /// As [`FeedbackStore::on_price`].
+    pub async fn on_prices_now(&self, ticks: &[Tick<'_>]) -> Result<Vec<ClosedSignal>> {
+        self.close_hit(ticks, When::Now).await
+    }
+
+    async fn close_hit(&self, ticks: &[Tick<'_>], when: impl Fn(i64) -> When) -> Result<Vec<ClosedSignal>> {
         for tick in ticks {
             check_price("price", tick.price)?;
             check_time(tick.time_ms)?;
         }
         let pending = self.close_hits(|state, hits| {
             for tick in ticks {
-                let symbol = state.number_of(tick.symbol);
-                state.index.on_tick(symbol, tick.price, tick.time_ms, hits);
+                // A symbol without signals is not kept: a feed may name any number of them.
+                if let Some(symbol) = state.symbol_number(tick.symbol) {
+                    state.index.on_tick(symbol, tick.price, when(tick.time_ms), hits);
+                }
             }
         })?;
         pending.closed().await
+    }
+
+    /// What is to be told of prices and candles that were ignored, since one of a later time had been seen of their symbol:
+    /// once when that begins, and once when prices count again.
+    pub fn ignored_news(&self) -> Vec<IgnoredPrices> {
+        if !self.inner.journal.state().index.has_news() {
+            return Vec::new();
+        }
+        self.inner.journal.state_mut().take_ignored_news()
+    }
+
+    /// How many prices and candles were ignored so, of each symbol of which some were, in this process since it opened the
+    /// store.
+    pub fn ignored_prices(&self) -> BTreeMap<Symbol, u64> {
+        self.inner.journal.state().ignored_prices()
     }
 
     /// Closes and stores all that a closed candle of `candle_ms` milliseconds hits, by its high and low; returns them in
@@ -78,8 +121,9 @@ impl FeedbackStore {
             return Err(Error::argument("timeframe", "must be the length of a candle in milliseconds", candle_ms));
         }
         let pending = self.close_hits(|state, hits| {
-            let symbol = state.number_of(symbol);
-            state.index.on_candle(symbol, candle, candle_ms, hits);
+            if let Some(symbol) = state.symbol_number(symbol) {
+                state.index.on_candle(symbol, candle, candle_ms, hits);
+            }
         })?;
         pending.closed().await
     }
@@ -88,12 +132,13 @@ impl FeedbackStore {
     /// prices until the writer has either closed it or put it back.
     fn close_hits(&self, find: impl FnOnce(&mut State, &mut Vec<Hit>)) -> Result<Pending> {
         self.check_open()?;
+        let asked = Asked::now();
         self.inner.journal.refresh_for_price()?;
         let mut hits = Vec::new();
         find(&mut self.inner.journal.state_mut(), &mut hits);
         if hits.is_empty() {
             return Ok(Pending(None));
         }
-        self.send(hits.into_iter().map(Change::Hit).collect())
+        self.send_since(asked, hits.into_iter().map(Change::Hit).collect())
     }
 }

@@ -15,6 +15,8 @@ use std::sync::OnceLock;
 const CHUNK_BYTES: u64 = 512 << 10;
 /// What is read first of a line that does not end with its chunk.
 const TAIL_BYTES: u64 = 4 << 10;
+/// A line that is longer, damaged newlines and all, is not read: the file is no log, or was filled up with something else.
+const LONGEST: u64 = 64 << 20;
 
 /// How many threads can run at once. Asked once: the answer takes the system longer than a small write does.
 pub fn cores() -> usize {
@@ -107,6 +109,9 @@ pub fn lines(
         let end = file.stat()?.len;
         let reached = stretch(file, start, end, zone, &mut take_in)?;
         if reached == start {
+            if end.saturating_sub(start) > LONGEST {
+                return Err(too_long(start));
+            }
             let mut tail = vec![0; end.saturating_sub(start) as usize];
             let read = storage::read_full(file, &mut tail, start)?;
             tail.truncate(read);
@@ -115,6 +120,16 @@ pub fn lines(
         // Someone who does not know the lock may have appended meanwhile.
         start = reached;
     }
+}
+
+fn too_long(offset: u64) -> io::Error {
+    let (most, kind) = (LONGEST >> 20, io::ErrorKind::InvalidData);
+    io::Error::new(
+        kind,
+        format!(
+            "the line at byte {offset} does not end within {most} MiB; move the file away, and take in a copy without it with `signalloop import`"
+        ),
+    )
 }
 
 /// Takes in the whole lines between two offsets, of which the first begins a line; returns where they end.
@@ -235,6 +250,9 @@ impl Buffer {
             }
             if filled == before {
                 break;
+            }
+            if (filled - last) as u64 > LONGEST {
+                return Err(too_long(at + last as u64));
             }
             more = filled as u64;
         }

@@ -2,7 +2,7 @@
 //!
 //! The log alone is the truth. The snapshot says which beginning of the log it stands for, by length and checksum of all its
 //! bytes; when the log does not begin with just that, or anything else is amiss, the snapshot is passed over and written
-//! anew. It is: 8 bytes `SLINDEX` and a version; CRC-32 of the rest, little-endian; a [`Snapshot`] in postcard encoding.
+//! anew. One use it has then all the same: a log that lacks signals of it was cut off or replaced. It is: 8 bytes `SLINDEX` and a version; CRC-32 of the rest, little-endian; a [`Snapshot`] in postcard encoding.
 
 use super::line::Key;
 use super::state::Place;
@@ -14,7 +14,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 /// The last byte counts versions of the encoding and of what is encoded, [`Key`] included.
-const MAGIC: &[u8; 8] = b"SLINDEX\x01";
+const MAGIC: &[u8; 8] = b"SLINDEX\x02";
 
 /// A beginning of the log, and what it says.
 #[derive(Default, Serialize, Deserialize)]
@@ -74,14 +74,14 @@ impl Row {
 }
 
 impl Snapshot {
-    /// Reads the snapshot at `path`; `None` when there is none, or none that is whole and of this version and zone.
-    pub fn read(path: &Path, zone: &str) -> Option<Self> {
+    /// Reads the snapshot at `path`; `None` when there is none, or none that is whole and of this version.
+    pub fn read(path: &Path) -> Option<Self> {
         let bytes = std::fs::read(path).ok()?;
         let (crc, body) = bytes.strip_prefix(MAGIC)?.split_first_chunk::<4>()?;
         if u32::from_le_bytes(*crc) != crc32fast::hash(body) {
             return None;
         }
-        postcard::from_bytes::<Self>(body).ok().filter(|snapshot| snapshot.zone == zone)
+        postcard::from_bytes(body).ok()
     }
 
     /// Replaces the snapshot at `path`, whole or not at all. What a process that ended half-way leaves aside has a fixed

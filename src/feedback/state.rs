@@ -1,6 +1,7 @@
 //! What the store keeps in memory of its log: about a hundred bytes a signal, the levels of the open ones, and where in
 //! the log to find the rest.
 
+use super::ignored::IgnoredPrices;
 use super::index::PriceIndex;
 use super::line::{self, Facts, Key, KeyHasher, Reason};
 use super::open::{OpenSignal, Slot};
@@ -61,6 +62,17 @@ pub enum Applied {
     Known,
     /// It contradicts what is known; the earlier line stands.
     Contradiction(Reason),
+}
+
+/// What was known of a log and is not in it any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lost {
+    /// Signals without any line.
+    pub signals: usize,
+    /// Closings of signals that are open again.
+    pub closings: usize,
+    /// How long their lines were.
+    pub bytes: u64,
 }
 
 /// The signals of a log.
@@ -224,13 +236,24 @@ impl State {
         self.disordered = false;
     }
 
-    /// Carries the newest prices over from the state that this one replaces.
+    /// Carries over what was seen of prices from the state that this one replaces.
     pub fn inherit_clock(&mut self, old: &Self) {
         for (number, symbol) in self.symbols.iter().enumerate() {
-            if let Some(clock) = old.symbol_number(symbol).and_then(|number| old.index.clock(number)) {
-                self.index.set_clock(number, clock);
+            if let Some(seen) = old.symbol_number(symbol).and_then(|number| old.index.seen(number)) {
+                self.index.set_seen(number, seen);
             }
         }
+    }
+
+    /// What is to be told of ignored prices; once.
+    pub fn take_ignored_news(&mut self) -> Vec<IgnoredPrices> {
+        let news = self.index.take_news().into_iter();
+        news.map(|(number, news)| IgnoredPrices { symbol: self.symbols[number].clone(), news }).collect()
+    }
+
+    /// How many prices were ignored, of each symbol of which some were.
+    pub fn ignored_prices(&self) -> BTreeMap<Symbol, u64> {
+        self.index.ignored().map(|(number, count)| (self.symbols[number].clone(), count)).collect()
     }
 
     /// Where the line of each signal is, in order of recording.
@@ -247,6 +270,21 @@ impl State {
                 _ => entry.offset - of + to,
             };
         }
+    }
+
+    /// What of this state another one of the same log lacks.
+    pub fn lost_in(&self, other: &Self) -> Lost {
+        let mut lost = Lost::default();
+        for (key, slot) in &self.ids {
+            let entry = self.entry(*slot);
+            match other.slot(*key).map(|slot| other.entry(slot).outcome) {
+                None => lost.signals += 1,
+                Some(Outcome::Active) if entry.outcome != Outcome::Active => lost.closings += 1,
+                Some(_) => continue,
+            }
+            lost.bytes += u64::from(entry.len) + 1;
+        }
+        lost
     }
 
     /// How many signals there are, and how many of them are closed.
@@ -358,11 +396,12 @@ impl State {
         self.closed.get(start..end).unwrap_or_default()
     }
 
-    /// Where to read the records that a filter asks for, in order of closing.
+    /// Where to read the records that a filter asks for, in order of closing; without those whose outcome is unknown, as in
+    /// [`Self::ended`].
     pub fn closed_places(&self, filter: &StatsFilter) -> Vec<Place> {
         let Some(group) = self.group(filter) else { return Vec::new() };
         let slots = self.closed_in(filter).iter().map(|slot| self.entry(*slot));
-        slots.filter(|entry| belongs(entry, group)).map(Entry::place).collect()
+        slots.filter(|entry| belongs(entry, group) && entry.outcome.succeeded().is_some()).map(Entry::place).collect()
     }
 
     /// What the signals that a filter asks for came to, in order of closing.
@@ -413,7 +452,10 @@ impl State {
             .map(|(number, summary)| (self.symbols[*number as usize].clone(), figures(summary)))
             .collect();
         order::sort_by(&mut by_symbol, |a, b| a.0.cmp(&b.0));
+        let asked_for = |symbol: &Symbol| filter.symbol.as_ref().is_none_or(|asked| asked == symbol);
+        let ignored = self.ignored_prices();
         Stats {
+            ignored_prices: ignored.iter().filter(|(symbol, _)| asked_for(symbol)).map(|(_, count)| count).sum(),
             figures: figures(&groups.all),
             by_symbol,
             by_timeframe: groups.by_timeframe.iter().map(|(timeframe, s)| (*timeframe, figures(s))).collect(),

@@ -42,6 +42,9 @@ pub struct Stats {
     pub from_ms: Option<i64>,
     /// End of the period, as asked.
     pub until_ms: Option<i64>,
+    /// Prices and candles that this process ignored since it opened the store, whatever the period and timeframe: one of a later
+    /// time had been seen of their symbol.
+    pub ignored_prices: u64,
 }
 
 /// The figures of a set of signals. Profits are in percent of the entry price, before costs unless it says otherwise;
@@ -50,7 +53,7 @@ pub struct Stats {
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Figures {
-    /// `active + closed`.
+    /// `active + closed + unknown`.
     #[serde(rename = "totalSignals")]
     pub total: u64,
     /// Still open.
@@ -59,6 +62,9 @@ pub struct Figures {
     /// `successes + failures`.
     #[serde(rename = "closedSignals")]
     pub closed: u64,
+    /// Ended as `UNKNOWN`, where no prices are known: in no other figure but the total.
+    #[serde(rename = "unknownSignals")]
+    pub unknown: u64,
     /// HOLD signals; in no other figure.
     #[serde(rename = "holdSignals")]
     pub hold: u64,
@@ -110,6 +116,41 @@ pub struct Figures {
     pub break_even_rate: Option<f64>,
 }
 
+/// The seven figures that the old system printed of signals, under its names and as it rounded: to a tenth.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct Totals {
+    /// Open and closed; a HOLD is neither.
+    pub total_signals: u64,
+    /// Those that closed.
+    pub closed_signals: u64,
+    /// Closed as `TOOK_PROFIT` or `SUCCESS`.
+    pub successful: u64,
+    /// Closed as `STOPPED_OUT` or `FAILURE`.
+    pub failed: u64,
+    /// Percent of the closed.
+    pub success_rate: f64,
+    /// Mean profit of the closed, percent of the entry, before costs.
+    pub avg_profit_loss: f64,
+    /// Sum of the profits.
+    pub total_return: f64,
+}
+
+impl From<&Figures> for Totals {
+    fn from(figures: &Figures) -> Self {
+        // Without a negative zero.
+        let tenth = |number: f64| (number * 10.0).round() / 10.0 + 0.0;
+        Self {
+            total_signals: figures.total,
+            closed_signals: figures.closed,
+            successful: figures.successes,
+            failed: figures.failures,
+            success_rate: tenth(figures.success_rate),
+            avg_profit_loss: tenth(figures.average_profit),
+            total_return: tenth(figures.total_profit),
+        }
+    }
+}
+
 /// What is in memory of a closed signal: enough for rules and reports about live results.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ended {
@@ -142,6 +183,7 @@ pub struct Summary {
     stopped_out: u64,
     success: u64,
     failure: u64,
+    unknown: u64,
     wins: u64,
     losses: u64,
     win_sum: f64,
@@ -165,6 +207,10 @@ impl Summary {
             Outcome::StoppedOut => self.stopped_out += 1,
             Outcome::Success => self.success += 1,
             Outcome::Failure => self.failure += 1,
+            Outcome::Unknown => {
+                self.unknown += 1;
+                return;
+            }
             Outcome::Active => return,
         }
         // A log may say anything.
@@ -196,6 +242,7 @@ impl Summary {
         self.stopped_out += later.stopped_out;
         self.success += later.success;
         self.failure += later.failure;
+        self.unknown += later.unknown;
         self.wins += later.wins;
         self.losses += later.losses;
         self.win_sum += later.win_sum;
@@ -227,9 +274,10 @@ impl Summary {
         let average_win = mean(self.win_sum, self.wins);
         let average_loss = mean(self.loss_sum, self.losses);
         Figures {
-            total: self.active + closed,
+            total: self.active + closed + self.unknown,
             active: self.active,
             closed,
+            unknown: self.unknown,
             hold: self.hold,
             successes,
             failures,
@@ -347,8 +395,9 @@ mod tests {
         summary.add(Outcome::Failure, -1.0, None);
         summary.add(Outcome::Success, 6.0, Some(70.0));
         summary.add(Outcome::StoppedOut, -1.0, Some(50.0));
+        summary.add(Outcome::Unknown, 0.0, Some(90.0));
         let f = summary.figures(10.0);
-        assert_eq!((f.total, f.active, f.closed, f.hold), (8, 3, 5, 2));
+        assert_eq!((f.total, f.active, f.closed, f.unknown, f.hold), (9, 3, 5, 1, 2));
         assert_eq!((f.successes, f.failures, f.took_profit, f.stopped_out), (2, 3, 1, 2));
         assert!(close(f.success_rate, 40.0) && close(f.average_profit, 1.0) && close(f.expectancy, 0.9));
         assert!(close(f.average_win, 5.0) && close(f.average_loss, -5.0 / 3.0) && close(f.total_profit, 5.0));
@@ -359,6 +408,25 @@ mod tests {
         assert!(close(f.break_even_rate.unwrap(), 26.5));
         // The interval for 2 of 5, from Wilson's formula.
         assert!((f.success_interval.0 - 11.762).abs() < 0.001 && (f.success_interval.1 - 76.928).abs() < 0.001);
+    }
+
+    #[test]
+    fn the_seven_figures_as_the_old_system_printed_them() {
+        let mut summary = Summary { active: 7, hold: 3, ..Summary::default() };
+        // 28 of 38 succeed; all of it sums up to 68.4.
+        for at in 0..38 {
+            let profit = if at < 28 { 2.85 } else { -1.14 };
+            summary.add(Outcome::by_profit(profit), profit, None);
+        }
+        let printed = serde_json::to_value(Totals::from(&summary.figures(10.0))).unwrap();
+        let expected = serde_json::json!({
+            "total_signals": 45, "closed_signals": 38, "successful": 28, "failed": 10,
+            "success_rate": 73.7, "avg_profit_loss": 1.8, "total_return": 68.4,
+        });
+        assert_eq!(printed, expected);
+        let mut none = Summary::default();
+        none.add(Outcome::Failure, -0.04, None);
+        assert!(Totals::from(&none.figures(0.0)).avg_profit_loss.is_sign_positive());
     }
 
     #[test]

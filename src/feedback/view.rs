@@ -33,6 +33,9 @@ const LAST_BYTES: usize = line::SEAL_BYTES + 1;
 /// A log shorter than this is compacted only when asked to: reading all of it takes a fraction of a second.
 const WORTH_COMPACTING: u64 = 64 << 20;
 
+/// A part of the log that is worth a new snapshot in any case: it takes a tenth of a second to read.
+const SNAPSHOT_BYTES: u64 = 16 << 20;
+
 /// The state and what of the log it covers; they change together.
 pub struct View {
     pub covered: Covered,
@@ -44,6 +47,8 @@ pub struct View {
     /// Damaged, and contradicting, lines of the log.
     pub damaged: u64,
     pub contradictions: u64,
+    /// How long the damaged lines are that were met in reading it; not those before a snapshot.
+    pub damaged_bytes: u64,
 }
 
 impl Covered {
@@ -98,8 +103,9 @@ impl View {
         self.covered.len > WORTH_COMPACTING && self.covered.len / 3 * 2 > self.state.needed_bytes()
     }
 
-    /// Opens the log, and takes what its snapshot says as read. The caller holds the lock.
-    pub fn open(storage: &dyn Storage, paths: &Paths, zone: Tz) -> Result<Self, Fault> {
+    /// Opens the log, and takes what its snapshot says as read. If the snapshot is not of the beginning of this log, what it
+    /// says comes apart: of a log that was only compacted, or damaged in places, most is still there. The caller holds the lock.
+    pub fn open(storage: &dyn Storage, paths: &Paths, zone: Tz) -> Result<(Self, Option<State>), Fault> {
         let path = &paths.log;
         let file = storage.open(path).map_err(|e| Fault::of("open", path, &e))?;
         let stat = file.stat().map_err(|e| Fault::of("find", path, &e))?;
@@ -112,20 +118,33 @@ impl View {
             synced: 0,
             named: false,
         };
-        let state = State::default();
-        let mut view = View { covered, state, generation: 0, snapshot_len: 0, damaged: 0, contradictions: 0 };
-        if let Some(snapshot) = Snapshot::read(&paths.snapshot, zone.name())
-            && snapshot.len <= stat.len
-            && let Some(state) = State::from_snapshot(&snapshot)
-        {
-            let mut covered = view.covered.clone();
+        let empty = View {
+            covered: covered.clone(),
+            state: State::default(),
+            generation: 0,
+            snapshot_len: 0,
+            damaged: 0,
+            contradictions: 0,
+            damaged_bytes: 0,
+        };
+        let Some(snapshot) = Snapshot::read(&paths.snapshot) else { return Ok((empty, None)) };
+        let Some(state) = State::from_snapshot(&snapshot) else { return Ok((empty, None)) };
+        if snapshot.zone == zone.name() && snapshot.len <= stat.len {
+            let mut covered = covered;
             covered.reach_to(snapshot.len).map_err(|e| Fault::of("read", path, &e))?;
             if covered.crc.clone().finalize() == snapshot.crc && covered.last.last() == Some(&b'\n') {
                 let Snapshot { len: snapshot_len, damaged, contradictions, .. } = snapshot;
-                view = View { covered, state, generation: 0, snapshot_len, damaged, contradictions };
+                return Ok((Self { covered, state, snapshot_len, damaged, contradictions, ..empty }, None));
             }
         }
-        Ok(view)
+        Ok((empty, Some(state)))
+    }
+
+    /// Is a snapshot of it worth writing? Many bytes are many lines not to be read at the next start. A short log is read in
+    /// no time, but its snapshot remembers that it was there: each is so much longer than the one before that there are few.
+    pub fn is_worth_a_snapshot(&self) -> bool {
+        let grown = self.covered.len.saturating_sub(self.snapshot_len);
+        grown >= SNAPSHOT_BYTES.min(self.snapshot_len / 4).max(1)
     }
 
     /// The log is another file now, with all lines of the state at new places.
@@ -135,5 +154,6 @@ impl View {
         self.snapshot_len = 0;
         self.damaged = 0;
         self.contradictions = 0;
+        self.damaged_bytes = 0;
     }
 }

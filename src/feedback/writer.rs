@@ -1,26 +1,30 @@
 //! The one thread of an open store that writes: it takes what has queued up, checks it against the log as it is now, and
 //! appends it in one write and one sync. So a hundred callers share one sync.
 
-use super::ClosedSignal;
 use super::ahead::Ahead;
 use super::by_hand::CloseRequest;
 use super::compact::{self, Compaction};
 use super::index::Hit;
-use super::journal::{Journal, Turns};
+use super::journal::{Asked, Journal, Turns};
 use super::line::{self, Facts, Key, KeyHasher};
+use super::{ClosedSignal, StoreOptions};
 use crate::barrier::Levels;
 use crate::error::{self, Error, Result};
-use crate::signal::{Closing, Record, Signal};
+use crate::signal::{Closing, Record};
 use crate::time::Tz;
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasherDefault;
 use std::ops::Range;
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// A batch stops growing here, so that its memory is bounded.
 const BATCH_BYTES: usize = 16 << 20;
+
+/// Calls that wait together were made within this time: they are given up together, when the patience of the first one ends.
+const TOGETHER: Duration = Duration::from_secs(1);
 
 /// Room for lines that is kept from one batch to the next: fresh memory costs as much as what is written into it.
 const KEPT_BYTES: usize = 4 << 20;
@@ -91,13 +95,18 @@ impl Lines {
     ///
     /// # Errors
     /// [`Error::InvalidSignal`] for one that is too long.
-    pub fn of(signals: Vec<Signal>) -> Result<Self> {
-        NewLine::all(signals.into_iter().map(|signal| Record { signal, closing: None })).map(Self)
+    pub fn of(signals: Vec<impl Into<Record>>) -> Result<Self> {
+        NewLine::all(signals.into_iter().map(Into::into)).map(Self)
     }
 
     /// How many there are.
     pub fn count(&self) -> usize {
         self.0.len()
+    }
+
+    /// Has one of them ended?
+    pub fn has_closed(&self) -> bool {
+        self.0.iter().any(|line| line.facts.closing.is_some())
     }
 
     pub fn into_changes(self) -> impl Iterator<Item = Change> {
@@ -130,6 +139,8 @@ pub enum Job {
 /// Changes that one caller waits for.
 pub struct Changes {
     pub changes: Vec<Change>,
+    /// When it began to wait.
+    pub asked: Asked,
     pub reply: oneshot::Sender<Result<Vec<Verdict>>>,
 }
 
@@ -138,6 +149,10 @@ pub struct Writer {
     journal: Arc<dyn Journal>,
     turns: Box<dyn Turns>,
     zone: Tz,
+    /// Of a round trip, in percent.
+    costs_percent: f64,
+    /// When the first call of the batch in hand was made.
+    asked: Asked,
     /// The lines of the batch before, empty.
     room: Vec<u8>,
 }
@@ -173,10 +188,11 @@ impl<'a> Staged<'a> {
 
 /// The changes that are first in the queue, those of at most so many callers; none if something else is first.
 fn next_batch(waiting: &mut VecDeque<Job>, most: usize) -> Vec<Changes> {
-    let (mut batch, mut bytes) = (Vec::new(), 0);
+    let (mut batch, mut bytes) = (Vec::<Changes>::new(), 0);
+    let together = |first: &Changes, next: &Changes| next.asked.saturating_duration_since(first.asked) < TOGETHER;
     while batch.len() < most
         && bytes < BATCH_BYTES
-        && matches!(waiting.front(), Some(Job::Changes(_)))
+        && matches!(waiting.front(), Some(Job::Changes(next)) if batch.first().is_none_or(|first| together(first, next)))
         && let Some(Job::Changes(changes)) = waiting.pop_front()
     {
         bytes += changes.changes.iter().map(Change::bytes).sum::<usize>();
@@ -186,8 +202,9 @@ fn next_batch(waiting: &mut VecDeque<Job>, most: usize) -> Vec<Changes> {
 }
 
 impl Writer {
-    pub fn new(journal: Arc<dyn Journal>, turns: Box<dyn Turns>, zone: Tz) -> Self {
-        Self { journal, turns, zone, room: Vec::new() }
+    pub fn new(journal: Arc<dyn Journal>, turns: Box<dyn Turns>, options: &StoreOptions) -> Self {
+        let (zone, costs_percent) = (options.timezone, options.fee_bps / 100.0);
+        Self { journal, turns, zone, costs_percent, asked: Asked::now(), room: Vec::new() }
     }
 
     /// Works until the last sender is gone and the queue is empty.
@@ -218,6 +235,7 @@ impl Writer {
     }
 
     fn serve(&mut self, batch: Vec<Changes>) {
+        self.asked = batch.iter().map(|job| job.asked).min().unwrap_or_else(Asked::now);
         let (changes, replies): (Vec<_>, Vec<_>) = batch.into_iter().map(|job| (job.changes, job.reply)).unzip();
         let hits: Vec<Key> = changes.iter().flatten().filter_map(Change::hit).collect();
         let result = error::guard(|| self.commit(&changes));
@@ -244,7 +262,7 @@ impl Writer {
 
     /// One batch in one turn: all of it is stored, or none of it.
     fn commit(&mut self, jobs: &[Vec<Change>]) -> Result<Vec<Vec<Verdict>>> {
-        self.turns.begin()?;
+        self.turns.begin(self.asked)?;
         loop {
             let room = std::mem::take(&mut self.room);
             let mut staged = self.stage(jobs, room)?;
@@ -267,7 +285,7 @@ impl Writer {
     /// `room` for what these changes will add, and the lines that they are about, as far as those are better read at once.
     fn stage<'a>(&self, jobs: &'a [Vec<Change>], room: Vec<u8>) -> Result<Staged<'a>> {
         let (wanted, source) = {
-            let (state, source) = self.journal.look();
+            let (state, source) = self.journal.look(self.asked);
             let open = |key| state.slot(key).filter(|slot| state.index.levels(*slot).is_some());
             let wanted = |change: &Change| match change {
                 Change::Hit(hit) => Some((state.entry(open(hit.key)?).place(), hit.key)),
@@ -301,9 +319,9 @@ impl Writer {
                     closed_ms: hit.exit.time_ms,
                 })
             }),
-            Change::Close(request) => {
-                self.close(Key::of(&request.id), Some(&request.id), staged, |levels| request.closing(levels))
-            }
+            Change::Close(request) => self.close(Key::of(&request.id), Some(&request.id), staged, |levels| {
+                request.closing(levels, self.costs_percent)
+            }),
         }
     }
 
@@ -312,12 +330,21 @@ impl Writer {
             staged.add(line.facts.borrowed(), line.bytes());
             return Ok(Verdict::Recorded);
         };
-        let signal = self.read_back(line)?.signal;
-        if let Some(field) = before.signal.first_difference(&signal) {
+        let Record { signal, closing } = self.read_back(line)?;
+        let closings = before.closing.zip(closing);
+        let differs = before.signal.first_difference(&signal);
+        if let Some(field) = differs.or_else(|| closings.and_then(|(first, closing)| first.first_difference(&closing)))
+        {
             return Err(Error::SignalConflict { id: signal.id, field });
         }
-        staged.vouched = true;
-        Ok(Verdict::Known)
+        match closing {
+            // It was open, and keeps the features that it was recorded with.
+            Some(closing) if before.closing.is_none() => self.close(line.facts.key, None, staged, |_| Ok(closing)),
+            _ => {
+                staged.vouched = true;
+                Ok(Verdict::Known)
+            }
+        }
     }
 
     fn import<'a>(&self, line: &'a NewLine, staged: &mut Staged<'a>) -> Result<Verdict> {
@@ -396,7 +423,7 @@ impl Writer {
             return Ok(Some(Cow::Borrowed(line)));
         }
         let (place, source) = {
-            let (state, source) = self.journal.look();
+            let (state, source) = self.journal.look(self.asked);
             (state.place(key), source)
         };
         Ok(place.map(|place| source.line(place)).transpose()?.map(Cow::Owned))
@@ -408,7 +435,7 @@ impl Writer {
             return line::decode(line, self.zone).map(Some).map_err(Error::Internal);
         }
         let (place, source) = {
-            let (state, source) = self.journal.look();
+            let (state, source) = self.journal.look(self.asked);
             (state.place(key), source)
         };
         Ok(source.all(place.as_slice())?.pop())

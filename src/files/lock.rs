@@ -33,7 +33,21 @@ pub fn acquire(
     how: Lock,
     patience: Duration,
 ) -> Result<Guard, Fault> {
-    let begin = Instant::now();
+    acquire_since(Instant::now(), storage, path, handle, how, patience)
+}
+
+/// [`acquire`] for a caller whose patience counts from an earlier time.
+///
+/// # Errors
+/// As [`acquire`].
+pub fn acquire_since(
+    begin: Instant,
+    storage: &dyn Storage,
+    path: &Path,
+    handle: &mut Arc<dyn StoredFile>,
+    how: Lock,
+    patience: Duration,
+) -> Result<Guard, Fault> {
     let mut pause = SHORTEST_PAUSE;
     loop {
         match handle.try_lock(how) {

@@ -21,7 +21,7 @@ pub trait Storage: Send + Sync {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn StoredFile>>;
     /// What is at a path.
     fn stat(&self, path: &Path) -> io::Result<Stat>;
-    /// Replaces `to`.
+    /// Replaces `to`, whose permissions stay.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Deletes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
@@ -98,6 +98,7 @@ impl Storage for Disk {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        crate::files::keep_permissions(from, to)?;
         std::fs::rename(from, to)
     }
 

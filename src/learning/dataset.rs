@@ -7,7 +7,7 @@ use super::weights::{average_uniqueness, time_decay};
 use crate::barrier::Direction;
 use crate::config::{Config, SignalShape};
 use crate::error::{Error, Result};
-use crate::features::{self, FEATURES, Missing, Row, Rows};
+use crate::features::{self, FEATURES, Missing, OF_VOLUME, Row, Rows, WARM_UP};
 use crate::market::Candle;
 use crate::model::{Forest, Held, HeldOut, Lineage, Model, Payoff, Record, Scores, Side};
 use crate::order;
@@ -16,6 +16,11 @@ use std::collections::BTreeMap;
 
 /// The fewest labelled rows a model is trained on.
 pub const MIN_ROWS: usize = 200;
+/// Candles that are enough for [`MIN_ROWS`] where bets expire after so many bars: the first have no features yet, the last no
+/// outcome yet, and a tenth may be lost to holes.
+pub fn candles_needed(expiry_bars: usize) -> usize {
+    (WARM_UP + MIN_ROWS + expiry_bars) * 11 / 10
+}
 /// Rows in a leaf at least: labels of neighbouring bars overlap, so a leaf of few rows would be one event.
 pub(super) const MIN_LEAF: usize = 25;
 
@@ -39,6 +44,8 @@ pub(super) struct Dataset {
     pub horizon_ms: i64,
     missing: BTreeMap<Missing, usize>,
     unlabelled: usize,
+    /// The candles have no volume: its features are constants, which no tree can learn from.
+    pub is_silent: bool,
 }
 
 /// A direction's targets and weights.
@@ -116,6 +123,7 @@ impl Dataset {
             horizon_ms: candles[last_bar].open_ms + candle_ms,
             missing: table.missing,
             unlabelled,
+            is_silent: features::is_silent(candles),
             labels,
             bars,
             ends,
@@ -129,7 +137,11 @@ impl Dataset {
 
     /// The same rows with what became of live signals of the market.
     pub fn with_feedback(self, feedback: &Feedback) -> Self {
-        Self { feedback: feedback.clone(), ..self }
+        let mut feedback = feedback.clone();
+        if self.is_silent {
+            feedback.rows.iter_mut().for_each(|row| features::silence(&mut row.features));
+        }
+        Self { feedback, ..self }
     }
 
     /// Labelled rows.
@@ -222,7 +234,7 @@ impl Dataset {
             held_out_signals: profits.len(),
             held_out_profit: (!profits.is_empty()).then(|| profits.iter().sum::<f64>() / profits.len() as f64),
             beliefs: [buy.belief, sell.belief],
-            importances: importances(&buy.forest, &sell.forest),
+            importances: importances(&buy.forest, &sell.forest, self.is_silent),
             trees: config.trees,
             seed: config.seed,
         };
@@ -234,10 +246,13 @@ pub(super) fn lost() -> Error {
     Error::Internal("a feature row lost its values".to_owned())
 }
 
-fn importances(buy: &Forest, sell: &Forest) -> Vec<(String, f64)> {
+/// Of the features that a model was trained on: without volume, of those that do without it.
+fn importances(buy: &Forest, sell: &Forest, is_silent: bool) -> Vec<(String, f64)> {
     let mean = |(a, b): (&f64, &f64)| (a + b) / 2.0;
     let values = buy.importances().iter().zip(sell.importances()).map(mean);
-    let mut named: Vec<_> = FEATURES.iter().map(|feature| feature.name.to_owned()).zip(values).collect();
+    let named = FEATURES.iter().map(|feature| feature.name.to_owned()).zip(values);
+    let used = |(name, _): &(String, f64)| !is_silent || OF_VOLUME.iter().all(|(of_volume, _)| name != of_volume);
+    let mut named: Vec<_> = named.filter(used).collect();
     order::sort_by(&mut named, |a, b| b.1.total_cmp(&a.1));
     named
 }

@@ -51,6 +51,10 @@ impl Candidate {
             Champion::Unusable { error, .. } => {
                 without(Decision::ChampionUnusable, format!("the model so far cannot be used: {error}"))
             }
+            Champion::Model(champion) if champion.record.uses_volume() && !record.uses_volume() => without(
+                Decision::ChampionUnusable,
+                "the model so far needs the volume, which the candles do not have any more".to_owned(),
+            ),
             Champion::Model(champion) if champion.record.shape() != record.shape() => without(
                 Decision::OtherSignalShape,
                 "stop, target or expiry are configured otherwise than when the champion was trained".to_owned(),

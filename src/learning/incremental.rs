@@ -72,6 +72,10 @@ pub(super) fn extend(
     cancel: &Cancel,
     progress: &(dyn Fn(Step) + Sync),
 ) -> Result<Continued> {
+    if champion.record.uses_volume() == data.is_silent {
+        let words = if data.is_silent { "no volume any more" } else { "volume now" };
+        return Ok(Continued::Worse(format!("the candles have {words}, the model was trained otherwise")));
+    }
     let first_new = data.first_after(champion);
     let new = data.len() - first_new;
     if new < MIN_NEW_ROWS {

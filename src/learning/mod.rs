@@ -20,7 +20,7 @@ mod shrinkage;
 mod train;
 mod weights;
 
-pub use dataset::MIN_ROWS;
+pub use dataset::{MIN_ROWS, candles_needed};
 pub use decide::{Abstention, Costs, choose};
 pub use feedback::{Feedback, LiveRow};
 pub use folds::{Fold, walk_forward};

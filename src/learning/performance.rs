@@ -12,7 +12,7 @@ use crate::config::{PoorPerformance, PoorRule};
 use crate::feedback::Ended;
 use crate::order;
 use crate::symbol::Market;
-use crate::time::DAY_MS;
+use crate::time::{DAY_MS, believed};
 use serde::{Deserialize, Serialize};
 
 const HOUR_MS: f64 = 3_600_000.0;
@@ -142,6 +142,23 @@ impl Standing {
         fee_bps: f64,
         now_ms: i64,
     ) -> (Self, Option<(Turn, Evidence)>) {
+        self.believed(now_ms).next_by_right_clock(outcomes, rule, fee_bps, now_ms)
+    }
+
+    /// Without what a clock dated that was days ahead: it would keep a mode, and leave closings out, for as long.
+    fn believed(&self, now_ms: i64) -> Self {
+        let conservative =
+            self.conservative.map(|mode| Conservative { since_ms: believed(mode.since_ms, now_ms), ..mode });
+        Self { conservative, changed_ms: self.changed_ms.map(|at| believed(at, now_ms)), ..*self }
+    }
+
+    fn next_by_right_clock(
+        &self,
+        outcomes: &[&Ended],
+        rule: &PoorPerformance,
+        fee_bps: f64,
+        now_ms: i64,
+    ) -> (Self, Option<(Turn, Evidence)>) {
         let window_ms = i64::from(rule.window_days) * DAY_MS;
         let from_ms = self.changed_ms.map_or(now_ms - window_ms, |changed| (changed + 1).max(now_ms - window_ms));
         let fresh = || outcomes.iter().filter(|outcome| outcome.closed_ms >= from_ms).copied();
@@ -228,7 +245,7 @@ impl Performance {
             MarketStanding {
                 market: market.clone(),
                 standing,
-                trained_ms: before.and_then(|known| known.trained_ms),
+                trained_ms: before.and_then(|known| known.trained_ms).map(|at| believed(at, now_ms)),
                 trained: before.is_some_and(|known| known.trained),
             }
         });
@@ -346,6 +363,24 @@ mod tests {
         for (freedom, expected) in [(4.0, 2.132), (9.0, 1.833), (29.0, 1.699), (100.0, 1.660)] {
             assert!((student_95(freedom) - expected).abs() < 0.01, "{freedom}");
         }
+    }
+
+    #[test]
+    fn what_a_clock_dated_that_was_days_ahead_keeps_no_mode_for_as_long() {
+        let wrong = NOW + 400 * DAY_MS;
+        let (ahead, _) =
+            Performance::default().next(&ended("BTCUSDT", wrong - 3_600_000, "+---------"), &rule(), FEE_BPS, wrong);
+        let btc = market("BTCUSDT");
+        assert_eq!(ahead.conservative(&btc).unwrap().since_ms, wrong);
+        // The clock is right again: ten wins that close from now on end it.
+        let (right, _) = ahead.next(&[], &rule(), FEE_BPS, NOW);
+        assert_eq!(right.conservative(&btc).unwrap().since_ms, NOW);
+        let wins = ended("BTCUSDT", NOW + MINUTE, "++++++++++");
+        let (recovered, changes) = right.next(&wins, &rule(), FEE_BPS, NOW + 3_600_000);
+        assert!(recovered.conservative(&btc).is_none() && changes.iter().all(|change| change.turn == Turn::Recovered));
+        // One that was set back by minutes catches up: nothing is judged twice.
+        let (same, _) = right.next(&[], &rule(), FEE_BPS, NOW - 5 * MINUTE);
+        assert_eq!(same.conservative(&btc).unwrap().since_ms, NOW);
     }
 
     #[test]

@@ -41,6 +41,16 @@ impl Candle {
         }
         Ok(self)
     }
+
+    /// The same with a high and a low that hold open and close. Prices that are none stay as they are.
+    pub fn widened(self) -> Self {
+        let prices = [self.open, self.high, self.low, self.close];
+        if !prices.iter().all(|price| price.is_finite() && *price > 0.0) {
+            return self;
+        }
+        let (high, low) = (self.high.max(self.open).max(self.close), self.low.min(self.open).min(self.close));
+        Self { high, low, ..self }
+    }
 }
 
 /// Checks each candle and that open times strictly ascend.

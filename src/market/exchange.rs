@@ -5,7 +5,7 @@ use super::findings::{Cause, Findings};
 use super::http::{Answered, Failure, Host, Pace};
 use super::kline::read_rows;
 use super::series::{RunEnds, settle};
-use super::source::{CandleFuture, CandleSource, Found};
+use super::source::{CandleFuture, CandleSource, Found, Listing, ListingFuture};
 use crate::error::{Error, Result};
 use crate::symbol::{Market, Symbol};
 use serde_json::Value;
@@ -14,11 +14,12 @@ use serde_json::Value;
 const PAGE: usize = 1000;
 /// The most symbols put in one question for prices, so that the URL stays short.
 const SYMBOLS_A_REQUEST: usize = 100;
-/// What Binance counts for a page of candles, for its time, for the price of one symbol, and of several.
+/// What Binance counts for a page of candles, for its time, for the price of one symbol and of several, and for symbols' status.
 const CANDLES_WEIGHT: u32 = 2;
 const TIME_WEIGHT: u32 = 1;
 const PRICE_WEIGHT: u32 = 2;
 const PRICES_WEIGHT: u32 = 4;
+const LISTING_WEIGHT: u32 = 20;
 
 /// A client of an exchange that speaks Binance's public REST API. It needs no key, contacts the configured host and no
 /// other (redirects are not followed), and may be shared by any number of tasks, which then share its budget of requests.
@@ -58,7 +59,7 @@ impl Exchange {
         let query = [("symbol", symbol.to_string())];
         let read = |answer: Value| self.read_price(&answer);
         let answered = self.host.get("/api/v3/ticker/price", &query, PRICE_WEIGHT, read).await;
-        answered.map(|answered| answered.answer).map_err(|failure| error(symbol, failure.message()))
+        answered.map(|answered| answered.answer).map_err(|failure| symbol_error(symbol, symbol, &failure))
     }
 
     /// The last prices of `symbols`, in their order, each with its own error: one that the exchange does not know
@@ -83,8 +84,8 @@ impl Exchange {
                     let price = self.read_price(found.unwrap_or(&Value::Null));
                     (symbol.clone(), price.map_err(|problem| error(symbol, &problem)))
                 })),
-                Err(Failure::Refused(said)) => match batch {
-                    [symbol] => prices.push((symbol.clone(), Err(error(symbol, &said)))),
+                Err(failure @ (Failure::Refused(_) | Failure::UnknownSymbol(_))) => match batch {
+                    [symbol] => prices.push((symbol.clone(), Err(symbol_error(symbol, symbol, &failure)))),
                     _ => {
                         let (first, second) = batch.split_at(batch.len() / 2);
                         batches.extend([second, first]);
@@ -94,6 +95,32 @@ impl Exchange {
             }
         }
         Ok(prices)
+    }
+
+    /// Those of `symbols`, all of which the exchange must know, that are not traded now, each with its status, such as `BREAK`.
+    ///
+    /// # Errors
+    /// [`Error::Exchange`].
+    pub async fn halted(&self, symbols: &[Symbol]) -> Result<Vec<(Symbol, String)>> {
+        let mut halted = Vec::new();
+        for batch in symbols.chunks(SYMBOLS_A_REQUEST) {
+            halted.extend(self.halted_of(batch).await.map_err(|failure| error("symbols", failure.message()))?);
+        }
+        Ok(halted)
+    }
+
+    async fn halted_of(&self, symbols: &[Symbol]) -> std::result::Result<Vec<(Symbol, String)>, Failure> {
+        let names = Value::from_iter(symbols.iter().map(Symbol::as_str)).to_string();
+        let read = |mut answer: Value| match answer["symbols"].take() {
+            Value::Array(items) => Ok(items),
+            other => Err(format!("it sent no symbols; got {}", shortened(&other))),
+        };
+        let listed = self.host.get("/api/v3/exchangeInfo", &[("symbols", names)], LISTING_WEIGHT, read).await?.answer;
+        let status = |symbol: &Symbol| {
+            let entry = listed.iter().find(|entry| entry["symbol"] == symbol.as_str())?;
+            entry["status"].as_str().filter(|status| *status != "TRADING").map(str::to_owned)
+        };
+        Ok(symbols.iter().filter_map(|symbol| Some((symbol.clone(), status(symbol)?))).collect())
     }
 
     /// Host and port, as errors name it.
@@ -137,7 +164,7 @@ impl Exchange {
             let read = |answer: Value| read_page(&answer, market, from);
             let answered = self.host.get("/api/v3/klines", &query, CANDLES_WEIGHT, read).await;
             let Answered { answer: (page, findings), retries, problem } =
-                answered.map_err(|failure| error(market, failure.message()))?;
+                answered.map_err(|failure| symbol_error(market, &market.symbol, &failure))?;
             found.findings.merge(findings);
             found.findings.add(Cause::Retried, retries, || problem.unwrap_or_default());
             let Some(last) = page.last() else { break };
@@ -164,6 +191,29 @@ impl CandleSource for Exchange {
     fn candles<'a>(&'a self, market: &'a Market, from_ms: i64, until_ms: i64) -> CandleFuture<'a> {
         Box::pin(self.fetch(market, from_ms, until_ms))
     }
+
+    fn listing<'a>(&'a self, market: &'a Market) -> ListingFuture<'a> {
+        Box::pin(async move {
+            match self.halted_of(std::slice::from_ref(&market.symbol)).await {
+                Ok(halted) => halted.first().map_or(Listing::Traded, |(_, status)| {
+                    Listing::Not(format!("{} says that its status is {status}", self.host.name()))
+                }),
+                Err(Failure::UnknownSymbol(said)) => Listing::Not(said),
+                // A host that serves candles alone.
+                Err(_) => Listing::Unknown,
+            }
+        })
+    }
+}
+
+/// What came of a question about one symbol.
+fn symbol_error(what: impl std::fmt::Display, symbol: &Symbol, failure: &Failure) -> Error {
+    match failure {
+        Failure::UnknownSymbol(said) => {
+            Error::NotTraded { symbol: symbol.to_string(), said: format!("{what}: {said}") }
+        }
+        other => error(what, other.message()),
+    }
 }
 
 fn error(what: impl std::fmt::Display, said: &str) -> Error {
@@ -177,6 +227,43 @@ fn shortened(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What Binance says of symbols that it trades, that it ended the trade in, and that it does not know.
+    #[tokio::test]
+    async fn a_market_is_traded_or_not_as_the_exchange_says() {
+        use std::io::{Read, Write};
+        let status = |status: &str| format!(r#"{{ "symbols": [{{ "symbol": "XUSDT", "status": "{status}" }}] }}"#);
+        let unknown = r#"{ "code": -1121, "msg": "Invalid symbol." }"#.to_owned();
+        let answers = [
+            (200, status("TRADING")),
+            (200, status("BREAK")),
+            (400, unknown.clone()),
+            (404, "nothing here".to_owned()),
+            (400, unknown),
+        ];
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = std::thread::spawn(move || {
+            for (code, body) in answers {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut request = [0; 4096];
+                assert!(stream.read(&mut request).unwrap() > 0);
+                let head = format!("HTTP/1.1 {code} X\r\ncontent-length: {}\r\nconnection: close", body.len());
+                stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).unwrap();
+            }
+        });
+        let (exchange, market) = (Exchange::new(&url).unwrap(), Market::parse("XUSDT", "1h").unwrap());
+        assert_eq!(exchange.listing(&market).await, Listing::Traded);
+        for words in ["status is BREAK", "Invalid symbol"] {
+            let Listing::Not(why) = exchange.listing(&market).await else { panic!("it is not traded") };
+            assert!(why.contains(words), "{why}");
+        }
+        assert_eq!(exchange.listing(&market).await, Listing::Unknown, "a host that serves candles alone");
+        let error = exchange.candles(&market, 0, 1_757_764_800_000).await.unwrap_err();
+        assert!(error.is_not_traded() && error.code() == "ERR_EXCHANGE", "{error}");
+        assert!(error.to_string().starts_with("XUSDT 1h: 127.0.0.1:"), "{error}");
+        server.join().unwrap();
+    }
 
     #[test]
     fn only_an_http_url_will_do() {

@@ -26,6 +26,10 @@ pub enum Cause {
     LastRow,
     /// A last line broken off in the middle, left out.
     TornRow,
+    /// Rows that cannot be true, left out as was asked.
+    BadRow,
+    /// Highs and lows within the body, moved to its edge as was asked.
+    Widened,
     /// Candles missing at first, there when asked for again.
     GapFilled,
     /// Candles older than the stored ones that `history_days` asks for, added.
@@ -38,10 +42,18 @@ pub enum Cause {
     Wick,
     /// Candles without any trade.
     NoTrades,
+    /// Candles without any volume, or all with the same: models do without the features of volume.
+    NoVolume,
+    /// Candles longer or shorter by a clock change: they follow local time.
+    ClockChange,
+    /// The market is not traded any more, or has had no candles for long while the exchange answers.
+    Delisted,
     /// Times that say no offset, taken as UTC.
     TakenAsUtc,
     /// A file without a header: its columns were taken in the order that Binance uses.
     NoHeader,
+    /// Lines before the header.
+    Preamble,
     /// Columns that are not used.
     IgnoredColumn,
     /// Holes that could not be asked for again; the next fetch tries once more.
@@ -65,14 +77,20 @@ impl Cause {
             Self::StillOpen => "candles still open left out",
             Self::LastRow => "last row left out, it may have been open when it was downloaded",
             Self::TornRow => "broken last line left out",
+            Self::BadRow => "rows that cannot be true left out",
+            Self::Widened => "rows whose high or low lay within the body widened",
             Self::GapFilled => "missing candles found when asked for again",
             Self::Backfilled => "older candles added",
             Self::Retried => "requests repeated",
             Self::Gap => "holes in time",
             Self::Wick => "candles that reach beyond 1.5 times their body (as on a test network)",
             Self::NoTrades => "candles without any trade",
+            Self::NoVolume => "candles without volume or all with the same, models do without its features",
+            Self::ClockChange => "candles longer or shorter by a clock change",
+            Self::Delisted => "market that is not traded any more",
             Self::TakenAsUtc => "times without an offset taken as UTC, for no `--timezone` was named",
             Self::NoHeader => "file without a header, its columns taken as",
+            Self::Preamble => "lines before the header left out",
             Self::IgnoredColumn => "columns not used",
             Self::NotAsked => "holes not asked for again",
         }

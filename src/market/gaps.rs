@@ -52,7 +52,8 @@ pub fn holes(candles: &[Candle], timeframe: Timeframe, begin_ms: Option<i64>) ->
     });
     let between = |pair: &[Candle]| Hole { from_ms: pair[0].open_ms + length, until_ms: pair[1].open_ms };
     let all = head.into_iter().chain(candles.windows(2).map(between));
-    all.filter(|hole| hole.from_ms < hole.until_ms).collect()
+    // What is less than half of a candle is a clock change within one.
+    all.filter(|hole| 2 * (hole.until_ms - hole.from_ms) >= length).collect()
 }
 
 /// Spans that cover `holes`, neighbours together as long as a page of the exchange holds them.

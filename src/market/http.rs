@@ -1,7 +1,9 @@
 //! GET over HTTP(S) to one host: its limits, time-outs, retries, and errors in plain words.
 
 use super::limits::Budget;
+use crate::time::now_ms;
 use backon::{ExponentialBuilder, Retryable};
+use chrono::DateTime;
 use parking_lot::Mutex;
 use reqwest::{Client, Response, StatusCode, Url, header};
 use serde_json::Value;
@@ -17,6 +19,8 @@ const RECONNECT_AFTER: Duration = Duration::from_millis(50);
 /// For so long a host that could not be reached is not tried again, so that being offline costs a `train` of twenty
 /// markets one failed connection, not twenty.
 const UNREACHABLE_FOR: Duration = Duration::from_secs(1);
+/// Binance's own code for a symbol that it does not know.
+const UNKNOWN_SYMBOL: i64 = -1121;
 /// More than ten times the longest answer of an exchange.
 const MAX_BODY_BYTES: usize = 16 << 20;
 
@@ -58,6 +62,8 @@ pub(super) enum Failure {
     Passing { problem: String, wait: Option<Duration> },
     /// The host understood and said no, in these words. Trying again would not help.
     Refused(String),
+    /// The host does not know the symbol that it was asked for.
+    UnknownSymbol(String),
     /// Anything else that another try would not change.
     Lasting(String),
 }
@@ -65,7 +71,7 @@ pub(super) enum Failure {
 impl Failure {
     pub(super) fn message(&self) -> &str {
         match self {
-            Self::Unreachable(text) | Self::Refused(text) | Self::Lasting(text) => text,
+            Self::Unreachable(text) | Self::Refused(text) | Self::UnknownSymbol(text) | Self::Lasting(text) => text,
             Self::Passing { problem, .. } => problem,
         }
     }
@@ -134,7 +140,7 @@ impl Host {
                 Failure::Unreachable(_) if started.elapsed() > UNREACHABLE_FOR => None,
                 Failure::Unreachable(_) => (!std::mem::replace(&mut reconnected, true)).then_some(RECONNECT_AFTER),
                 Failure::Passing { wait, .. } => backoff.map(|delay| wait.unwrap_or(delay)),
-                Failure::Refused(_) | Failure::Lasting(_) => None,
+                Failure::Refused(_) | Failure::UnknownSymbol(_) | Failure::Lasting(_) => None,
             };
             delay.filter(|delay| *delay < time_left())
         };
@@ -185,12 +191,17 @@ impl Host {
         let url = format!("{}{path}", self.base.as_str().trim_end_matches('/'));
         let request = client.get(url).query(query).timeout(self.pace.answer.min(time_left));
         let response = request.send().await.map_err(|e| self.broken(&e))?;
-        let (status, wait) = (response.status(), retry_after(&response));
+        let (status, mut wait) = (response.status(), retry_after(&response));
+        let host_ms = date(&response).unwrap_or_else(now_ms);
         self.budget.learn(Instant::now(), response.headers());
-        if let (429 | 418, Some(wait)) = (status.as_u16(), wait) {
-            self.budget.close(Instant::now(), wait);
-        }
         let body = self.body(response).await;
+        if let 429 | 418 = status.as_u16() {
+            let banned = body.as_ref().ok().and_then(|body| banned_for(body, host_ms));
+            wait = wait.max(banned);
+            if let Some(wait) = wait {
+                self.budget.close(Instant::now(), wait);
+            }
+        }
         if status.is_success() {
             let body = body?;
             return serde_json::from_slice(&body).map_err(|_| self.passing(not_json(&body), None));
@@ -276,15 +287,14 @@ impl Host {
             )),
             _ => {
                 let said: Value = serde_json::from_slice(body).unwrap_or_default();
-                Failure::Refused(match (said["msg"].as_str(), said["code"].as_i64()) {
-                    (Some(message), Some(number)) => {
-                        format!("{} refused: {message} (HTTP {code}, code {number})", self.name)
-                    }
-                    _ => format!(
+                let (Some(message), Some(number)) = (said["msg"].as_str(), said["code"].as_i64()) else {
+                    return Failure::Refused(format!(
                         "{} refused (HTTP {code}), not in the way of an exchange; is `exchange_url` right?",
                         self.name
-                    ),
-                })
+                    ));
+                };
+                let text = format!("{} refused: {message} (HTTP {code}, code {number})", self.name);
+                if number == UNKNOWN_SYMBOL { Failure::UnknownSymbol(text) } else { Failure::Refused(text) }
             }
         }
     }
@@ -308,6 +318,21 @@ fn retry_after(response: &Response) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
+/// The host's clock, UTC epoch ms.
+fn date(response: &Response) -> Option<i64> {
+    let date = response.headers().get(header::DATE)?.to_str().ok()?;
+    DateTime::parse_from_rfc2822(date).ok().map(|date| date.timestamp_millis())
+}
+
+/// How long the body says that the address is left out: `Way too much request weight used; IP banned until 1700000000000. …`.
+fn banned_for(body: &[u8], host_ms: i64) -> Option<Duration> {
+    let said: Value = serde_json::from_slice(body).ok()?;
+    let (_, after) = said["msg"].as_str()?.split_once("banned until ")?;
+    let digits = after.find(|c: char| !c.is_ascii_digit()).map_or(after, |end| &after[..end]);
+    let wait_ms = digits.parse::<i64>().ok()?.checked_sub(host_ms)?;
+    u64::try_from(wait_ms).ok().map(Duration::from_millis)
+}
+
 /// The innermost cause in plain words; the outer layers only say that something failed.
 fn cause(error: &reqwest::Error) -> String {
     let mut deepest = error.to_string();
@@ -325,4 +350,21 @@ fn cause(error: &reqwest::Error) -> String {
         next = inner.source();
     }
     deepest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ban_lasts_as_long_as_its_words_say() {
+        let of = |body: &str| banned_for(body.as_bytes(), 1_700_000_000_000);
+        let said = r#"{"code":-1003,"msg":"Way too much request weight used; IP banned until 1700000090500. Please use WebSocket."}"#;
+        assert_eq!(of(said), Some(Duration::from_millis(90_500)));
+        let over = r#"{"code":-1003,"msg":"IP banned until 1699999999999."}"#;
+        assert_eq!(of(over), None);
+        for other in ["", "{}", r#"{"msg":"Too many requests."}"#, r#"{"msg":"banned until tomorrow"}"#] {
+            assert_eq!(of(other), None, "{other}");
+        }
+    }
 }

@@ -32,7 +32,7 @@ pub struct Checked {
 /// As [`read_candles`]: what cannot be trusted.
 pub fn check_file(path: &Path, timeframe: Timeframe, reading: &Reading) -> Result<Checked> {
     let (candles, mut findings) = read_candles(path, timeframe, reading)?;
-    findings.merge(notice(&candles, timeframe));
+    look(&candles, timeframe, &mut findings);
     let span = candles.first().zip(candles.last()).map(|(first, last)| (first.open_ms, last.open_ms));
     let holes = holes(&candles, timeframe, None);
     Ok(Checked { candles: candles.len(), span, holes, findings })
@@ -53,7 +53,7 @@ pub fn import(data_folder: &Path, market: &Market, file: &Path, reading: &Readin
     if given.is_empty() {
         return Err(Error::NoData(format!("{}: it has no candle that is known to have closed", file.display())));
     }
-    findings.merge(notice(&given, market.timeframe));
+    look(&given, market.timeframe, &mut findings);
     let path = candle_file(data_folder, market);
     let stored = match path.exists() {
         true => {
@@ -88,6 +88,12 @@ pub fn import(data_folder: &Path, market: &Market, file: &Path, reading: &Readin
         last_ms: joined[joined.len() - 1].open_ms,
         findings,
     })
+}
+
+/// Adds what is true of the candles but a person should know, once.
+fn look(candles: &[Candle], timeframe: Timeframe, findings: &mut Findings) {
+    let told = notice(candles, timeframe);
+    findings.merge(if findings.count(Cause::NoVolume) > 0 { told.without(Cause::NoVolume) } else { told });
 }
 
 /// The candles of which both have another. Not counted is the last stored one: it may have been stored while it was open.

@@ -2,8 +2,9 @@
 
 use super::Candle;
 use super::findings::{Cause, Findings};
+use super::series::Clocks;
 use crate::symbol::Timeframe;
-use crate::time::format_iso;
+use crate::time::{HOUR_MS, format_iso};
 use serde_json::Value;
 
 /// Milliseconds since 1970 from a whole number of seconds, milliseconds, microseconds or nanoseconds. Which it is, the
@@ -55,11 +56,14 @@ pub fn read_rows(rows: &[Value], timeframe: Timeframe) -> Result<(Vec<Candle>, F
     Ok((candles, findings))
 }
 
-/// Whether a candle is as long as it should be; exchanges give the last millisecond of it, or the next one's open time.
+/// Whether a candle is as long as it should be; exchanges give the last millisecond of it, or the next one's open time. One that
+/// follows local time may be longer or shorter by a clock change.
 pub fn check_close(open_ms: i64, close_ms: i64, timeframe: Timeframe) -> Result<(), String> {
     let end = open_ms + timeframe.millis();
     // Some give the last second.
-    if (end - 1000..=end).contains(&close_ms) {
+    let is_end = |end: i64| (end - 1000..=end).contains(&close_ms);
+    let changed = |end: i64| is_end(end) && Clocks::default().explain(open_ms, end, timeframe.millis());
+    if is_end(end) || changed(end + HOUR_MS) || changed(end - HOUR_MS) {
         return Ok(());
     }
     Err(format!("it runs from {} to {}, which is not {timeframe}", format_iso(open_ms), format_iso(close_ms)))

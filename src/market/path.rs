@@ -136,6 +136,13 @@ impl Path {
         candles
     }
 
+    /// The whole minutes in `[from, until)` as one candle; `None` when there are none.
+    pub fn between(&mut self, from: i64, until: i64) -> Option<Candle> {
+        let [open_ms, end_ms] = [from, until].map(|at| at.div_euclid(MINUTE) * MINUTE);
+        let Bar { open, high, low, close, volume } = self.sum(open_ms, end_ms)?;
+        Some(Candle { open_ms, open, high, low, close, volume: (volume * 1e5).round() / 1e5 })
+    }
+
     /// The minutes in `[from, until)` as one bar; `None` when there are none.
     fn sum(&mut self, from: i64, until: i64) -> Option<Bar> {
         let mut from = from.max(self.first_ms);

@@ -2,75 +2,74 @@
 //! What each of these means is in `docs/data.md`; nothing is guessed that is not reported.
 
 use super::Candle;
+use super::columns::Columns;
 use super::csv;
 use super::findings::{Cause, Findings};
-use super::kline::{check_close, epoch_ms, read_rows};
+use super::json::Document;
+use super::layout::{Layout, Row};
 use super::local::LocalRows;
+use super::origin::Origin;
 use super::series::{RunEnds, check_steps, settle};
+use super::stamp::{self, DateOrder};
+use super::table::{Table, split};
 use crate::error::{Error, Result};
+use crate::files::lines::read_text;
 use crate::symbol::Timeframe;
 use crate::time;
 use crate::time::Tz;
-use serde_json::Value;
 use std::path::Path;
 use std::str::FromStr;
 
-/// Which column holds what. Parsed from names with commas between, such as `time,open,close,high,low,volume`; a column
-/// of any other name is not used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Columns {
-    time: usize,
-    /// Open, high, low, close.
-    prices: [usize; 4],
-    volume: usize,
-    close_time: Option<usize>,
-    count: usize,
-    ignored: Vec<String>,
-}
-
-/// The columns of a file without a header, in the order of Binance's own files; they may end after the volume.
-const BINANCE: &str = "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,\
-                       taker_buy_quote_volume,ignore";
-const TIMES: [&str; 7] = ["timestamp", "time", "open_time", "open time", "opentime", "date", "datetime"];
-const CLOSE_TIMES: [&str; 3] = ["close_time", "close time", "closetime"];
+/// A candle file may have so many bytes: 40 years of 1m.
+const LONGEST_FILE: u64 = 2 << 30;
 /// Bad rows after which a file is clearly of another kind.
 const MOST_BAD: usize = 1000;
+/// The first rows, from which is told what the columns hold.
+const SAMPLE: usize = 200;
+/// Bad rows that a finding tells in words; of the rest, the lines.
+const TOLD: usize = 3;
 
-impl FromStr for Columns {
+/// What is done about rows that cannot be true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BadRows {
+    /// `refuse`: the file is refused.
+    #[default]
+    Refuse,
+    /// `skip`: they are left out.
+    Skip,
+    /// `widen`: a high or low that lies within the body is moved to its edge; any other is refused.
+    Widen,
+}
+
+impl FromStr for BadRows {
     type Err = String;
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
-        let names: Vec<String> = text.split(',').map(|name| unquoted(name).to_lowercase()).collect();
-        let find = |allowed: &[&str]| {
-            let mut found = names.iter().enumerate().filter(|(_, name)| allowed.contains(&name.as_str()));
-            match (found.next(), found.next()) {
-                (Some((at, _)), None) => Ok(Some(at)),
-                (None, _) => Ok(None),
-                (Some(_), Some((_, other))) => {
-                    Err(format!("two columns could be the `{}`: `{other}` is one", allowed[0]))
-                }
-            }
-        };
-        let need = |allowed: &[&str]| find(allowed)?.ok_or_else(|| format!("no column is named `{}`", allowed[0]));
-        let close_time = find(&CLOSE_TIMES)?;
-        let (time, volume) = (need(&TIMES)?, need(&["volume"])?);
-        let prices = [need(&["open"])?, need(&["high"])?, need(&["low"])?, need(&["close"])?];
-        let used = |at: &usize| [time, volume].contains(at) || prices.contains(at) || close_time == Some(*at);
-        let ignored = (0..names.len()).filter(|at| !used(at)).map(|at| names[at].clone()).collect();
-        Ok(Self { time, prices, volume, close_time, count: names.len(), ignored })
+        match text {
+            "refuse" => Ok(Self::Refuse),
+            "skip" => Ok(Self::Skip),
+            "widen" => Ok(Self::Widen),
+            _ => Err("must be refuse, skip or widen".to_owned()),
+        }
     }
 }
 
 /// How to read a candle file. `Default` is as it stands there.
 #[derive(Debug, Clone, Default)]
 pub struct Reading {
-    /// What the columns of a CSV file are. Default: what its header says; in a file without one, the order of Binance's
-    /// own files, which the rows must then bear out.
+    /// What the columns are, or the members of JSON objects in their order. Default: what the header or the members say; in a
+    /// file without either, the order of Binance's own files, which the rows must then bear out.
     pub columns: Option<Columns>,
+    /// Whose answer or archive it is, which says what it is wrapped in and the order of its columns.
+    pub from: Option<Origin>,
     /// Leave out what opens before this time, UTC epoch ms. Default: nothing.
     pub since_ms: Option<i64>,
     /// The zone of times that say no offset. Default: they are taken as UTC, which is reported.
     pub timezone: Option<Tz>,
+    /// The order of day and month in dates such as 1/2/2024. Default: what the dates tell.
+    pub dates: Option<DateOrder>,
+    /// What is done about rows that cannot be true.
+    pub bad_rows: BadRows,
 }
 
 impl Reading {
@@ -86,17 +85,18 @@ impl Reading {
 /// [`Error::Io`]; [`Error::BadCandle`] with file, line and the number of such rows at rows that cannot be true, at two
 /// candles of one time that disagree, at a wrong interval, and where the price steps as if to another coin.
 pub fn read_candles(path: &Path, timeframe: Timeframe, reading: &Reading) -> Result<(Vec<Candle>, Findings)> {
-    let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
     let bad =
         |place: String, problem: String| Error::BadCandle { place: format!("{}{place}", path.display()), problem };
     let whole = |problem: String| bad(String::new(), problem);
-    let text = std::str::from_utf8(&bytes).map_err(|_| whole("it is not text (UTF-8)".to_owned()))?;
+    let text = read_text(path, LONGEST_FILE, whole)?;
     let text = text.trim_start_matches('\u{feff}');
-    let (mut rows, mut findings) = if text.trim_start().starts_with(['[', '{']) {
-        read_json(text, timeframe).map_err(whole)?
-    } else {
-        read_csv_text(text, timeframe, reading).map_err(|(line, problem)| bad(format!(" line {line}"), problem))?
-    };
+    let is_json = text.trim_start().starts_with(['[', '{']);
+    let read = if is_json { read_json } else { read_table };
+    let (mut rows, mut findings) = read(text, timeframe, reading).map_err(|(at, problem)| match (at, is_json) {
+        (None, _) => whole(problem),
+        (Some(at), true) => whole(format!("candle {at}: {problem}")),
+        (Some(line), false) => bad(format!(" line {line}"), problem),
+    })?;
     rows.retain(|candle| reading.since_ms.is_none_or(|since_ms| candle.open_ms >= since_ms));
     let (candles, settled) = settle(rows, RunEnds::Unsure).map_err(whole)?;
     findings.merge(settled);
@@ -106,202 +106,217 @@ pub fn read_candles(path: &Path, timeframe: Timeframe, reading: &Reading) -> Res
     Ok((candles, findings))
 }
 
-fn read_json(text: &str, timeframe: Timeframe) -> std::result::Result<(Vec<Candle>, Findings), String> {
-    let rows: Vec<Value> = serde_json::from_str(text)
-        .map_err(|e| format!("it must be a JSON array of [open time, open, high, low, close, volume]: {e}"))?;
-    read_rows(&rows, timeframe)
+/// What is wrong, and where: the line of a row or its place in an array, or the whole.
+type Problem = (Option<usize>, String);
+type Rows = std::result::Result<(Vec<Candle>, Findings), Problem>;
+
+fn whole<T>(result: std::result::Result<T, String>) -> std::result::Result<T, Problem> {
+    result.map_err(|problem| (None, problem))
 }
 
-type LineProblem = (usize, String);
+fn at<T>(result: std::result::Result<T, (usize, String)>) -> std::result::Result<T, Problem> {
+    result.map_err(|(at, problem)| (Some(at), problem))
+}
 
-fn read_csv_text(
-    text: &str,
-    timeframe: Timeframe,
-    reading: &Reading,
-) -> std::result::Result<(Vec<Candle>, Findings), LineProblem> {
-    let (mut findings, columns) = (Findings::default(), reading.columns.as_ref());
-    let first = text.lines().next().unwrap_or_default();
-    let has_header = read_time(unquoted(first.split(',').next().unwrap_or_default())).is_none();
-    let canonical = first == csv::HEADER && columns.is_none();
-    let layout = match (columns, has_header) {
-        (Some(columns), _) => columns.clone(),
-        (None, true) => first.parse().map_err(|problem| {
-            (
-                1,
-                format!(
-                    "{problem}; the header must be `{}`, in any order, or `--columns` say what it is; got {first:?}",
-                    csv::HEADER
-                ),
-            )
-        })?,
-        (None, false) => headerless(first, &mut findings).map_err(|problem| (1, problem))?,
+fn read_json(text: &str, timeframe: Timeframe, reading: &Reading) -> Rows {
+    let mut findings = Findings::default();
+    let document = whole(Document::read(text, reading, &mut findings))?;
+    let sample: Vec<Vec<String>> = (0..document.len().min(SAMPLE)).map(|at| document.fields(at)).collect();
+    let borrowed: Vec<Vec<&str>> = sample.iter().map(|row| row.iter().map(String::as_str).collect()).collect();
+    let layout = whole(Layout::of(&document.columns, &borrowed, false))?;
+    let time = |at: usize| {
+        let fields = document.fields(at);
+        layout.time_text(&fields.iter().map(String::as_str).collect::<Vec<_>>()).into_owned()
     };
-    let ignored = &layout.ignored;
-    findings.add(Cause::IgnoredColumn, ignored.len(), || ignored.join(", "));
-    let mut rows = Vec::with_capacity(text.len() / 50);
-    let mut local = LocalRows::default();
-    let mut bad: Vec<LineProblem> = Vec::new();
-    let mut lines = text.lines().enumerate().skip(usize::from(has_header)).peekable();
+    let dates = dates((0..document.len()).map(time), timeframe, reading)?;
+    let mut taking = Taking::new("candle", layout.dated(dates), timeframe, reading, findings);
+    taking.tell_ignored(document.is_named);
+    for at in 0..document.len() {
+        let fields = document.fields(at);
+        taking.take(at, &fields.iter().map(String::as_str).collect::<Vec<_>>());
+        if taking.is_of_another_kind() {
+            break;
+        }
+    }
+    taking.finish(|| None)
+}
+
+fn read_table(text: &str, timeframe: Timeframe, reading: &Reading) -> Rows {
+    let mut findings = Findings::default();
+    let table = at(Table::of(text, reading.columns.as_ref(), reading.from, &mut findings))?;
+    let fields = |line| split(line, table.separator).collect::<Vec<&str>>();
+    let rows = || text.lines().skip(table.first).filter(|line| !line.trim().is_empty());
+    let sample: Vec<Vec<&str>> = rows().take(SAMPLE).map(fields).collect();
+    let layout = whole(Layout::of(&table.columns, &sample, table.separator != ','))?;
+    let is_plain = table.has_header && reading.columns.is_none() && text.lines().next() == Some(csv::HEADER);
+    let dates = dates(rows().map(|line| layout.time_text(&fields(line)).into_owned()), timeframe, reading)?;
+    let mut taking = Taking::new("line", layout.dated(dates), timeframe, reading, findings);
+    taking.tell_ignored(true);
+    let mut lines = text.lines().enumerate().skip(table.first).peekable();
     while let Some((index, line)) = lines.next() {
         if line.trim().is_empty() && lines.clone().all(|(_, line)| line.trim().is_empty()) {
             break;
         }
-        let row = match csv::plain_row(line.as_bytes()).filter(|_| canonical) {
-            Some(candle) => match candle.check(index) {
-                Ok(candle) => Ok(Row { candle, is_local: true, close_ms: None }),
-                Err(error) => Err(plain_words(&error)),
-            },
-            None => layout.row(line, index, timeframe, &mut findings),
-        };
-        match row {
-            Ok(Row { candle, is_local, close_ms }) => {
-                if is_local {
-                    local.add(rows.len(), index + 1, close_ms);
-                }
-                rows.push(candle);
-            }
-            Err(_) if lines.peek().is_none() && !text.ends_with('\n') && layout.breaks_off(line) => {
-                findings.add(Cause::TornRow, 1, || line.chars().take(60).collect());
-            }
-            Err(problem) => bad.push((index + 1, problem)),
+        if is_plain && let Some(candle) = csv::plain_row(line.as_bytes()).and_then(|row| row.check(index).ok()) {
+            taking.keep(index + 1, Row { candle, is_local: true, close_ms: None, is_open: false, widened: false });
+            continue;
         }
-        if bad.len() >= MOST_BAD {
+        let fields = fields(line);
+        let torn = lines.peek().is_none() && !text.ends_with('\n') && taking.layout.breaks_off(&fields);
+        if !taking.take(index + 1, &fields) && torn {
+            taking.tear(line);
+        }
+        if taking.is_of_another_kind() {
             break;
         }
     }
-    match bad.first() {
-        None => {
-            local.settle(reading.timezone, &mut rows, timeframe, &mut findings)?;
-            Ok((rows, findings))
+    taking.finish(|| if table.has_header { None } else { other_order(text, table.separator) })
+}
+
+/// Which order the dates are in, where it matters.
+fn dates(
+    mut times: impl Iterator<Item = String> + Clone,
+    timeframe: Timeframe,
+    reading: &Reading,
+) -> std::result::Result<Option<DateOrder>, Problem> {
+    if reading.dates.is_some() || !times.clone().take(SAMPLE).any(|time| stamp::is_of_two_numbers(&time)) {
+        return Ok(reading.dates);
+    }
+    let times: Vec<String> = times.by_ref().collect();
+    whole(stamp::order(times.iter().map(String::as_str), timeframe.millis()))
+}
+
+/// The rows of a file on their way in.
+struct Taking<'a> {
+    /// What a place is called.
+    place: &'static str,
+    layout: Layout,
+    timeframe: Timeframe,
+    reading: &'a Reading,
+    findings: Findings,
+    rows: Vec<Candle>,
+    local: LocalRows,
+    bad: Vec<(usize, String)>,
+    /// Where rows stand that were widened.
+    widened: Vec<usize>,
+}
+
+impl<'a> Taking<'a> {
+    fn new(
+        place: &'static str,
+        layout: Layout,
+        timeframe: Timeframe,
+        reading: &'a Reading,
+        findings: Findings,
+    ) -> Self {
+        let (rows, bad, widened) = Default::default();
+        Self { place, layout, timeframe, reading, findings, rows, local: LocalRows::default(), bad, widened }
+    }
+
+    fn tell_ignored(&mut self, tell: bool) {
+        let ignored = self.layout.ignored();
+        self.findings.add(Cause::IgnoredColumn, if tell { ignored.len() } else { 0 }, || ignored.join(", "));
+    }
+
+    /// Takes a row; `false` for a bad one.
+    fn take(&mut self, at: usize, fields: &[&str]) -> bool {
+        let count = self.layout.count();
+        let fields = match fields {
+            [all @ .., ""] if all.len() == count => all,
+            all => all,
+        };
+        let widen = self.reading.bad_rows == BadRows::Widen;
+        let row = match fields.len() == count {
+            true => self.layout.row(fields, (at, widen), self.timeframe, &mut self.findings),
+            false => Err(format!("a row has {count} fields; got {:?}", fields.join(","))),
+        };
+        match row {
+            Ok(row) => self.keep(at, row),
+            Err(problem) => {
+                self.bad.push((at, problem));
+                return false;
+            }
         }
-        Some((line, problem)) => {
-            let more = match bad.len() {
+        true
+    }
+
+    fn keep(&mut self, at: usize, row: Row) {
+        if row.is_open {
+            return self.findings.add(Cause::StillOpen, 1, || time::format_iso(row.candle.open_ms));
+        }
+        if row.is_local {
+            self.local.add(self.rows.len(), at, row.close_ms);
+        }
+        if row.widened {
+            self.widened.push(at);
+        }
+        self.rows.push(row.candle);
+    }
+
+    /// The bad row taken last is a last line broken off.
+    fn tear(&mut self, line: &str) {
+        self.bad.pop();
+        self.findings.add(Cause::TornRow, 1, || line.chars().take(60).collect());
+    }
+
+    fn is_of_another_kind(&self) -> bool {
+        self.bad.len() >= MOST_BAD
+    }
+
+    /// The rows; `hint` may say what the matter is where some are bad.
+    fn finish(mut self, hint: impl Fn() -> Option<String>) -> Rows {
+        let odd = self.bad.len() + self.widened.len();
+        if let Some((line, problem)) = self.bad.first()
+            && (self.reading.bad_rows != BadRows::Skip || 2 * odd > self.rows.len() + self.bad.len())
+        {
+            let more = match self.bad.len() {
                 1 => String::new(),
                 MOST_BAD.. => format!(" ({MOST_BAD} such rows, no more were read)"),
                 count => format!(" ({count} such rows)"),
             };
-            let hint = if has_header { None } else { other_order(text) };
-            Err((*line, format!("{problem}{more}{}", hint.unwrap_or_default())))
+            return Err((Some(*line), format!("{problem}{more}{}", hint().unwrap_or_default())));
         }
+        if let Some(line) = self.widened.first().filter(|_| 2 * odd > self.rows.len()) {
+            let more = self.widened.len();
+            let problem = format!("high or low lie within the body ({more} such rows, too many to be single ones)");
+            return Err((Some(*line), format!("{problem}{}", hint().unwrap_or_default())));
+        }
+        self.findings.add(Cause::BadRow, self.bad.len(), || told(self.place, &self.bad));
+        self.findings.add(Cause::Widened, self.widened.len(), || places(self.place, &self.widened));
+        let lacking = if self.layout.has_volume() { 0 } else { self.rows.len() };
+        self.findings.add(Cause::NoVolume, lacking, || "no column of volume".to_owned());
+        at(self.local.settle(self.reading.timezone, &mut self.rows, self.timeframe, &mut self.findings))?;
+        Ok((self.rows, self.findings))
     }
 }
 
-/// The columns of a file without a header: Binance's, which may end after the volume.
-fn headerless(first: &str, findings: &mut Findings) -> std::result::Result<Columns, String> {
-    let count = first.split(',').count();
-    let names: Vec<&str> = BINANCE.split(',').collect();
-    if count != 6 && count != names.len() {
-        return Err(format!(
-            "without a header a row has 6 columns, or the {} of Binance; say with `--columns` what they are; got {first:?}",
-            names.len()
-        ));
-    }
-    let taken = names[..count].join(",");
-    findings.add(Cause::NoHeader, 1, || taken.clone());
-    taken.parse()
+/// Some bad rows in words, and where the others are.
+fn told(place: &str, bad: &[(usize, String)]) -> String {
+    let words = bad.iter().take(TOLD).map(|(at, problem)| format!("{place} {at}: {problem}"));
+    let others: Vec<usize> = bad.iter().skip(TOLD).map(|(at, _)| *at).collect();
+    let rest = (!others.is_empty()).then(|| places(place, &others));
+    words.chain(rest).collect::<Vec<_>>().join("; ")
+}
+
+fn places(place: &str, numbers: &[usize]) -> String {
+    let all: Vec<String> = numbers.iter().map(usize::to_string).collect();
+    format!("{place}{} {}", if all.len() == 1 { "" } else { "s" }, all.join(", "))
 }
 
 /// What to say about a file without a header whose rows are true only in another order of columns.
-fn other_order(text: &str) -> Option<String> {
-    let fits = |line: &str| {
-        let numbers: Vec<f64> = line.split(',').skip(1).take(4).filter_map(|field| field.trim().parse().ok()).collect();
-        let &[one, other, highest, lowest] = numbers.as_slice() else { return false };
-        highest >= one.max(other) && lowest <= one.min(other)
+fn other_order(text: &str, separator: char) -> Option<String> {
+    let fits = |order: [usize; 4], line: &str| {
+        let fields: Vec<&str> = split(line, separator).collect();
+        let number = |at: usize| fields.get(at)?.parse::<f64>().ok();
+        let [open, high, low, close] = order.map(|at| number(at).unwrap_or(f64::NAN));
+        high >= open.max(close) && low <= open.min(close)
     };
-    text.lines().all(fits).then(|| {
-        "; all rows would be true with `--columns time,open,close,high,low,volume`, the order of Bitfinex".to_owned()
-    })
-}
-
-impl Columns {
-    /// Whether a line ends before its last field, as when writing it was cut short.
-    fn breaks_off(&self, line: &str) -> bool {
-        line.split(',').count() < self.count || line.ends_with(',')
-    }
-
-    fn row(
-        &self,
-        line: &str,
-        index: usize,
-        timeframe: Timeframe,
-        findings: &mut Findings,
-    ) -> std::result::Result<Row, String> {
-        let fields: Vec<&str> = line.split(',').map(unquoted).collect();
-        if fields.len() != self.count {
-            return Err(format!("a row has {} fields; got {line:?}", self.count));
-        }
-        let time = |at: usize| {
-            read_time(fields[at])
-                .ok_or_else(|| format!("`timestamp` must be a time such as 2025-09-13 12:00:00; got {:?}", fields[at]))
-        };
-        let number = |at: usize, name: &str| {
-            fields[at].parse::<f64>().map_err(|_| format!("`{name}` must be a number; got {:?}", fields[at]))
-        };
-        let opened = time(self.time)?;
-        let [open, high, low, close] = self.prices;
-        let candle = Candle {
-            open_ms: opened.ms,
-            open: number(open, "open")?,
-            high: number(high, "high")?,
-            low: number(low, "low")?,
-            close: number(close, "close")?,
-            volume: number(self.volume, "volume")?,
-        };
-        let candle = candle.check(index).map_err(|error| plain_words(&error))?;
-        let closed = self.close_time.map(time).transpose()?;
-        let close_ms = closed.as_ref().filter(|closed| opened.local && !closed.local).map(|closed| closed.ms);
-        if let Some(closed) = closed.filter(|_| close_ms.is_none()) {
-            check_close(candle.open_ms, closed.ms, timeframe)?;
-        }
-        findings.add(Cause::TimeUnit, usize::from(opened.other_unit), || fields[self.time].to_owned());
-        findings.add(Cause::Offset, usize::from(opened.offset), || fields[self.time].to_owned());
-        Ok(Row { candle, is_local: opened.local, close_ms })
-    }
-}
-
-/// A row of a CSV file.
-struct Row {
-    candle: Candle,
-    /// Its time says no offset.
-    is_local: bool,
-    /// Its close time does, and is to be looked at once the open time is known.
-    close_ms: Option<i64>,
-}
-
-struct ReadTime {
-    ms: i64,
-    /// A number, and not of milliseconds.
-    other_unit: bool,
-    /// A text with an offset that is not zero.
-    offset: bool,
-    /// A text that says no offset, read as if it were UTC.
-    local: bool,
-}
-
-/// A time as a number or as text.
-fn read_time(text: &str) -> Option<ReadTime> {
-    if let Ok(number) = text.parse::<i64>() {
-        let (ms, other_unit) = epoch_ms(number)?;
-        return Some(ReadTime { ms, other_unit, offset: false, local: false });
-    }
-    let ms = time::parse_time(text, Tz::UTC)?;
-    // After the date.
-    let tail = text.get(10..).unwrap_or_default();
-    let zone = tail.find(['+', '-', 'Z', 'z']).map(|at| &tail[at..]);
-    let offset = zone.is_some_and(|zone| zone.contains(|c: char| ('1'..='9').contains(&c)));
-    Some(ReadTime { ms, other_unit: false, offset, local: zone.is_none() })
-}
-
-fn unquoted(field: &str) -> &str {
-    let field = field.trim();
-    field.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(field)
-}
-
-fn plain_words(error: &Error) -> String {
-    match error {
-        Error::InvalidCandle { field, problem, value, .. } => format!("`{field}` {problem}; got {value}"),
-        other => other.to_string(),
-    }
+    let orders = [
+        ([1, 3, 4, 2], "time,open,close,high,low,volume", "Bitfinex and KuCoin"),
+        ([3, 2, 1, 4], "time,low,high,open,close,volume", "Coinbase"),
+    ];
+    let (_, names, whose) = orders.into_iter().find(|(order, ..)| text.lines().all(|line| fits(*order, line)))?;
+    Some(format!("; all rows would be true with `--columns {names}`, the order of {whose}"))
 }
 
 #[cfg(test)]
@@ -420,14 +435,10 @@ mod tests {
         assert_eq!((last.open, last.high, last.low, last.close), (10.0, 13.0, 9.0, 12.0));
         assert_eq!(found, Findings::default());
 
-        assert!(read(&format!("{NOON},1,1,1,1\n")).unwrap_err().to_string().contains("say with `--columns`"));
-        let two_times = "unix,date,timestamp,open,high,low,close,volume\n";
-        assert!(read(two_times).unwrap_err().to_string().contains("two columns could be the `timestamp`: `timestamp`"));
-        for columns in
-            ["open,high,low,close,volume", "time,open,high,low,close", "time,open,open,high,low,close,volume"]
-        {
-            assert!(columns.parse::<Columns>().is_err(), "{columns}");
-        }
+        assert!(read(&format!("{NOON},1,1,1,1,1,1,1\n")).unwrap_err().to_string().contains("say with `--columns`"));
+        let two_times = format!("unix,date,open,high,low,close,volume\n{NOON},2025-09-11 12:00:00,1,1,1,1,1\n");
+        let error = read(&two_times).unwrap_err().to_string();
+        assert!(error.contains("`date` is 2025-09-11T12:00:00.000Z, and another column says 2025-09-13"), "{error}");
     }
 
     #[test]
@@ -456,7 +467,13 @@ mod tests {
             (&file(&[ROW, "2025-09-13 12:05:00,116002.91,116100.5,115900.0,116000.0,0.0"]), "no whole number of 1h"),
             (&file(&[ROW, "2025-09-13 13:00:00,1,1,1,1,1"]), "steps 116003-fold"),
             ("{\"code\":-1121}", "must be a JSON array"),
-            ("[[1757764800000,1,1,1,1]]", "candle 0: `volume` must be a number"),
+            ("[[1757764800000,1,1,1]]", "candle 0: a row has 6 columns"),
+            ("[[1757764800000,1,1,1,1,\"x\"]]", "candle 0: `volume` must be a number"),
+            ("[[1757764800000,1,1,1,1,1,1,1]]", "a row has 8 columns: which of them is the volume?"),
+            (
+                "[{\"when\":1757764800000,\"open\":1,\"high\":1,\"low\":1,\"close\":1,\"volume\":1}]",
+                "no column is named `timestamp`",
+            ),
         ];
         for (text, problem) in cases {
             let error = read(text).unwrap_err();

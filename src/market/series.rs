@@ -5,7 +5,8 @@ use super::Candle;
 use super::findings::{Cause, Findings};
 use crate::order;
 use crate::symbol::Timeframe;
-use crate::time::format_iso;
+use crate::time::{HOUR_MS, Tz, format_iso};
+use chrono::{DateTime, Offset, TimeZone};
 
 /// From the close of one candle to the open of the next, a price does not move by this factor: what does is another coin
 /// under the same ticker, or a redenomination (10:1 shows as 9 to 11). The steepest falls of real coins, LUNA's included,
@@ -14,6 +15,8 @@ const MAX_STEP: f64 = 8.0;
 /// A high above, or a low below, the body by this factor is counted. On main networks one candle in a thousand at most,
 /// and only in a crash; on test networks one in six.
 const WICK: f64 = 1.5;
+/// Rows from which the same volume in all of them says that there is none: as many as its features look back at.
+const ROWS_OF_VOLUME: usize = 50;
 /// Rows from which the distance between neighbours must show the timeframe.
 const ROWS_THAT_TELL: usize = 10;
 
@@ -88,18 +91,19 @@ pub fn conflict(count: usize, one: &Candle, other: &Candle) -> String {
     )
 }
 
-/// Checks what only a series can get wrong: its candles lie `timeframe` apart or a multiple of it, and are of one asset.
+/// Checks what only a series can get wrong: its candles lie `timeframe` apart or a multiple of it, on the clock of one zone, and
+/// are of one asset.
 ///
 /// # Errors
 /// The index of the first candle that does not fit, and what is wrong in words.
 pub fn check_steps(candles: &[Candle], timeframe: Timeframe) -> Result<(), (usize, String)> {
     let length = timeframe.millis();
-    let mut closest = i64::MAX;
+    let (mut closest, mut clocks) = (i64::MAX, Clocks::default());
     for (before, pair) in candles.windows(2).enumerate() {
         let (last, next, index) = (&pair[0], &pair[1], before + 1);
         let distance = next.open_ms - last.open_ms;
         closest = closest.min(distance);
-        if distance % length != 0 {
+        if distance % length != 0 && !clocks.explain(last.open_ms, next.open_ms, length) {
             let problem = format!(
                 "it opens {} after the candle before, which is no whole number of {timeframe}; is the timeframe right?",
                 words(distance)
@@ -127,6 +131,29 @@ pub fn check_steps(candles: &[Candle], timeframe: Timeframe) -> Result<(), (usiz
     Ok(())
 }
 
+/// The zones on whose clocks the candles of a series have followed one another so far.
+#[derive(Default)]
+pub struct Clocks(Option<Vec<Tz>>);
+
+impl Clocks {
+    /// Whether a distance that is no whole number of intervals is one by the clock of a zone that explains those before, too. Days
+    /// in Berlin are 23 and 25 hours long at a clock change, and so are those in UTC that candles of local days make.
+    pub fn explain(&mut self, last_ms: i64, next_ms: i64, length: i64) -> bool {
+        let off = (next_ms - last_ms + length / 2).rem_euclid(length) - length / 2;
+        if length <= HOUR_MS || off.abs() != HOUR_MS {
+            return false;
+        }
+        let zones = self.0.get_or_insert_with(|| Tz::names().iter().filter_map(|name| name.parse().ok()).collect());
+        let offset = |zone: &Tz, ms: i64| {
+            let time =
+                DateTime::from_timestamp_millis(ms).map(|time| zone.offset_from_utc_datetime(&time.naive_utc()).fix());
+            time.map_or(0, |offset| 1000 * i64::from(offset.local_minus_utc()))
+        };
+        zones.retain(|zone| offset(zone, next_ms) - offset(zone, last_ms) == -off);
+        !zones.is_empty()
+    }
+}
+
 /// By which factor a price moved, up or down, from one close to the next open or price, if that cannot be the same asset.
 pub fn price_step(close: f64, next: f64) -> Option<f64> {
     Some((next / close).max(close / next)).filter(|step| *step >= MAX_STEP)
@@ -138,11 +165,20 @@ pub fn notice(candles: &[Candle], timeframe: Timeframe) -> Findings {
     let mut holes = super::gaps::holes(candles, timeframe, None);
     order::sort_by_key(&mut holes, |hole| hole.from_ms - hole.until_ms);
     findings.add(Cause::Gap, holes.len(), || holes[0].to_string());
+    let length = timeframe.millis();
+    let changed = |pair: &&[Candle]| (pair[1].open_ms - pair[0].open_ms) % length != 0;
+    let mut changes = candles.windows(2).filter(changed).map(|pair| pair[0].open_ms).peekable();
+    let first = changes.peek().copied();
+    findings.add(Cause::ClockChange, changes.count(), || first.map_or_else(String::new, format_iso));
+    let is_silent = candles.len() >= ROWS_OF_VOLUME && candles.windows(2).all(|pair| pair[0].volume == pair[1].volume);
+    findings.add(Cause::NoVolume, if is_silent { candles.len() } else { 0 }, || {
+        format!("a volume of {} in all", candles[0].volume)
+    });
     for candle in candles {
         let at = || format_iso(candle.open_ms);
         let (top, bottom) = (candle.open.max(candle.close), candle.open.min(candle.close));
         findings.add(Cause::Wick, usize::from(candle.high > WICK * top || candle.low * WICK < bottom), at);
-        findings.add(Cause::NoTrades, usize::from(candle.volume == 0.0), at);
+        findings.add(Cause::NoTrades, usize::from(candle.volume == 0.0 && !is_silent), at);
     }
     findings
 }

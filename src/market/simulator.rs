@@ -6,7 +6,9 @@
 //! oversold one (30 or less) up, by [`SimulatorOptions::rule_strength`] of an hour's standard deviation per hour.
 
 mod faults;
+mod listing;
 mod routes;
+mod tickers;
 mod wire;
 
 pub use faults::Fault;
@@ -16,8 +18,8 @@ use crate::market::Candle;
 use crate::market::path::Path;
 use crate::symbol::{Market, Symbol};
 use crate::time::{self, Clock};
+use listing::Listing;
 use parking_lot::{Mutex, RwLock};
-
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::{BTreeMap, VecDeque};
@@ -37,6 +39,8 @@ pub struct SimulatorOptions {
     pub seed: u64,
     /// The symbols traded. Default BTCUSDT.
     pub symbols: Vec<Symbol>,
+    /// Symbols that are not traded any more, each with the time when that ended, UTC epoch ms. Default none.
+    pub delisted: Vec<(Symbol, i64)>,
     /// Open time of the first candle, UTC epoch milliseconds, rounded down to the hour. Default 2025-01-01.
     pub start_ms: i64,
     /// The time in the market; a standing one may be set while it runs. Default 120 days after the default start, standing.
@@ -61,6 +65,7 @@ impl Default for SimulatorOptions {
         Self {
             seed: 42,
             symbols: Symbol::parse("BTCUSDT").into_iter().collect(),
+            delisted: Vec::new(),
             start_ms,
             clock: Clock::standing(start_ms + 120 * 86_400_000),
             rule_strength: 0.25,
@@ -86,7 +91,7 @@ struct Shared {
     seed: u64,
     start_ms: i64,
     rule_strength: f64,
-    paths: RwLock<BTreeMap<Symbol, Arc<Mutex<Path>>>>,
+    listings: RwLock<BTreeMap<Symbol, Arc<Listing>>>,
     clock: Clock,
     /// Asked for by hand, each for one request.
     faults: Mutex<VecDeque<Fault>>,
@@ -105,7 +110,7 @@ impl Simulator {
     /// # Errors
     /// [`Error::InvalidArgument`] for a rule strength or start out of range; [`Error::Exchange`] when the port is taken.
     pub fn start(options: SimulatorOptions) -> Result<Self> {
-        let SimulatorOptions { seed, symbols, start_ms, clock, rule_strength, port, faults, weight_a_minute } = options;
+        let SimulatorOptions { seed, start_ms, clock, rule_strength, port, faults, weight_a_minute, .. } = options;
         if !(0.0..=2.0).contains(&rule_strength) {
             return Err(Error::argument("ruleStrength", "must be a number, 0 to 2", rule_strength));
         }
@@ -121,7 +126,7 @@ impl Simulator {
             seed,
             start_ms,
             rule_strength,
-            paths: RwLock::default(),
+            listings: RwLock::default(),
             clock,
             faults: Mutex::default(),
             fault_rates: faults,
@@ -130,7 +135,12 @@ impl Simulator {
             dice: Mutex::new(ChaCha8Rng::seed_from_u64(seed)),
             requests: Mutex::default(),
         });
-        symbols.into_iter().for_each(|symbol| shared.list(symbol));
+        for symbol in options.symbols {
+            shared.list(symbol);
+        }
+        for (symbol, at_ms) in options.delisted {
+            shared.list(symbol).delist(at_ms);
+        }
         let fail =
             |e: std::io::Error| Error::Exchange(format!("cannot serve a simulated exchange on port {port}: {e}"));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(fail)?;
@@ -174,20 +184,30 @@ impl Simulator {
     pub fn candles(&self, market: &Market, from_ms: i64, until_ms: i64) -> Result<Vec<Candle>> {
         let now = self.now_ms();
         let until = until_ms.min(now - market.timeframe.millis() + 1);
-        Ok(self.path(&market.symbol)?.lock().candles(market.timeframe, from_ms, until, now, usize::MAX))
+        Ok(self.listing(&market.symbol)?.candles(market.timeframe, from_ms, until, now, usize::MAX))
     }
 
-    /// The price of `symbol` now.
+    /// The price of `symbol` now; of a delisted one, the last that it had.
     ///
     /// # Errors
-    /// [`Error::Exchange`] when the symbol is not traded here.
+    /// [`Error::Exchange`] when the symbol was never traded here.
     pub fn price(&self, symbol: &Symbol) -> Result<f64> {
-        Ok(self.path(symbol)?.lock().price(self.now_ms()))
+        Ok(self.listing(symbol)?.price(self.now_ms()))
     }
 
     /// Begins to trade another symbol, as if it always had.
     pub fn list(&self, symbol: Symbol) {
         self.shared.list(symbol);
+    }
+
+    /// Ends the trade in a symbol at a time, also one to come. As at Binance it stays known, with the status `BREAK`, its old
+    /// candles and its last price.
+    ///
+    /// # Errors
+    /// [`Error::Exchange`] when the symbol is not traded here.
+    pub fn delist(&self, symbol: &Symbol, at_ms: i64) -> Result<()> {
+        self.listing(symbol)?.delist(at_ms);
+        Ok(())
     }
 
     /// Spoils the answer to the next request. Faults queue: one request each, in order.
@@ -205,9 +225,9 @@ impl Simulator {
         self.shared.requests.lock().1.iter().cloned().collect()
     }
 
-    fn path(&self, symbol: &Symbol) -> Result<Arc<Mutex<Path>>> {
+    fn listing(&self, symbol: &Symbol) -> Result<Arc<Listing>> {
         let unknown = || Error::Exchange(format!("{symbol}: the simulated exchange does not trade it"));
-        self.shared.path(symbol).ok_or_else(unknown)
+        self.shared.listing(symbol).ok_or_else(unknown)
     }
 }
 
@@ -225,13 +245,18 @@ impl Shared {
         self.clock.now_ms()
     }
 
-    fn list(&self, symbol: Symbol) {
+    fn list(&self, symbol: Symbol) -> Arc<Listing> {
         let path = Path::new(self.seed, &symbol, self.start_ms, self.rule_strength);
-        self.paths.write().entry(symbol).or_insert_with(|| Arc::new(Mutex::new(path)));
+        self.listings.write().entry(symbol.clone()).or_insert_with(|| Arc::new(Listing::new(symbol, path))).clone()
     }
 
-    fn path(&self, symbol: &Symbol) -> Option<Arc<Mutex<Path>>> {
-        self.paths.read().get(symbol).cloned()
+    fn listing(&self, symbol: &Symbol) -> Option<Arc<Listing>> {
+        self.listings.read().get(symbol).cloned()
+    }
+
+    /// All symbols, in order.
+    fn all(&self) -> Vec<Arc<Listing>> {
+        self.listings.read().values().cloned().collect()
     }
 
     /// Counts a request; the weight used in this minute, and how many seconds are left of it.

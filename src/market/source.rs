@@ -13,6 +13,11 @@ use crate::time::{DAY_MS, MAX_MILLIS, MIN_MILLIS, format_iso};
 use std::path::Path;
 use std::pin::Pin;
 
+/// After so long without a candle it is asked whether a market is still traded.
+const QUIET_MS: i64 = 2 * DAY_MS;
+/// After so long without a candle it is as good as delisted.
+const GONE_MS: i64 = 30 * DAY_MS;
+
 /// What a [`CandleSource`] found: candles in any order, and what it put right itself.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Found {
@@ -31,11 +36,30 @@ impl From<Vec<Candle>> for Found {
 /// What a [`CandleSource`] will have found.
 pub type CandleFuture<'a> = Pin<Box<dyn Future<Output = Result<Found>> + Send + 'a>>;
 
+/// Whether a source still has new candles of a market.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listing {
+    /// It is traded.
+    Traded,
+    /// It is not, and why in words.
+    Not(String),
+    /// The source cannot say.
+    Unknown,
+}
+
+/// What a [`CandleSource`] will say of a market.
+pub type ListingFuture<'a> = Pin<Box<dyn Future<Output = Listing> + Send + 'a>>;
+
 /// Something that has candles: the exchange, or a callback of the user's.
 pub trait CandleSource: Send + Sync {
     /// The candles of `market` whose open times lie in `[from_ms, until_ms)`. [`update`] bears with a source that returns
     /// more than that, a candle still open included.
     fn candles<'a>(&'a self, market: &'a Market, from_ms: i64, until_ms: i64) -> CandleFuture<'a>;
+
+    /// Whether there will be more candles of a market that has had none for long.
+    fn listing<'a>(&'a self, _market: &'a Market) -> ListingFuture<'a> {
+        Box::pin(std::future::ready(Listing::Unknown))
+    }
 }
 
 /// How far back the candles of a market shall go.
@@ -116,6 +140,7 @@ pub async fn update(
         )));
     };
     let unfilled = candles.len();
+    asking.look_for_the_end(candles[candles.len() - 1], &mut findings).await;
     let filled = asking.fill(&mut candles, begin_ms, &mut known, &mut findings).await;
     let older = candles.partition_point(|candle| candle.open_ms < head);
     findings.add(Cause::Backfilled, older, || format_iso(candles[0].open_ms));
@@ -225,6 +250,25 @@ impl Asking<'_> {
         findings.merge(found);
         findings.merge(settled);
         Ok(candles)
+    }
+
+    /// Tells of a market whose last candle is old although the source answers: it is delisted, or as good as.
+    async fn look_for_the_end(&self, last: Candle, findings: &mut Findings) {
+        let step = self.market.timeframe.millis();
+        let closed_ms = last.open_ms + step;
+        let age_ms = self.now_ms - closed_ms;
+        if age_ms < QUIET_MS.max(3 * step) {
+            return;
+        }
+        let since = format!("no candle since {}", format_iso(closed_ms));
+        let why = match self.source.listing(self.market).await {
+            Listing::Not(why) => format!("{why}; {since}"),
+            Listing::Traded | Listing::Unknown if age_ms >= GONE_MS.max(3 * step) => {
+                format!("{since}, although the source answers")
+            }
+            Listing::Traded | Listing::Unknown => return,
+        };
+        findings.add(Cause::Delisted, 1, || format!("{why}; remove {} from `symbols`", self.market.symbol));
     }
 
     /// `fresh` put to `candles`, if they are of one kind.

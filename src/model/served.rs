@@ -6,7 +6,7 @@ use super::metrics::Scores;
 use crate::barrier::Direction;
 use crate::config::SignalShape;
 use crate::error::Error;
-use crate::features::Missing;
+use crate::features::{Missing, OF_VOLUME};
 use crate::symbol::Market;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -114,7 +114,8 @@ pub struct Record {
     pub held_out_profit: Option<f64>,
     /// How far each side is believed, BUY then SELL; see [`Side::belief`].
     pub beliefs: [f64; 2],
-    /// Features by importance, both sides averaged, best first, adding up to 1.
+    /// The features it was trained on by importance, both sides averaged, best first, adding up to 1. Where the candles had no
+    /// volume, those of volume are not among them.
     pub importances: Vec<(String, f64)>,
     /// Trees per side.
     pub trees: usize,
@@ -131,6 +132,17 @@ impl Record {
     /// The same of the constants.
     pub fn constant_log_loss(&self) -> f64 {
         (self.buy.constant_log_loss + self.sell.constant_log_loss) / 2.0
+    }
+
+    /// The features that it was trained without, because the candles had no volume.
+    pub fn left_out(&self) -> Vec<&'static str> {
+        let names = OF_VOLUME.iter().map(|(name, _)| *name);
+        names.filter(|name| self.importances.iter().all(|(used, _)| used != name)).collect()
+    }
+
+    /// Whether the features of volume are among those it was trained on.
+    pub fn uses_volume(&self) -> bool {
+        self.left_out().is_empty()
     }
 
     /// Whether either side showed skill. Without any, the probabilities are the base rates.

@@ -130,7 +130,7 @@ mod tests {
             high: 9.5,
             low: 8.5,
             close: 9.0,
-            volume: 1.0,
+            volume: 1.0 + (hour % 2) as f64,
         };
         let market = Market::parse("BTCUSDT", "1h").unwrap();
         write_csv(&candle_file(&data, &market), &hours.map(candle).collect::<Vec<_>>()).unwrap();

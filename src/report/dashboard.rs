@@ -4,6 +4,7 @@
 //! has changed the answer is 304, told by the sizes and times of a few files. Nothing can be changed through it.
 
 use super::data::Gatherer;
+use super::hosts::{self, Hosts};
 use super::page::{Place, policy, render, to_json};
 use super::revision::Revision;
 use crate::engine::SignalLoop;
@@ -23,7 +24,7 @@ pub struct Request {
     pub method: String,
     /// Path and query; only the query is looked at.
     pub url: String,
-    /// `Host`
+    /// `Host`, or what HTTP/2 has in its place
     pub host: Option<String>,
     /// `Origin`
     pub origin: Option<String>,
@@ -81,11 +82,14 @@ impl Dashboard {
         &self.core
     }
 
-    /// Answers a request.
+    /// Answers a request by one of these names.
     ///
     /// # Errors
     /// [`Error::Closed`]. What cannot be looked at is told in the report.
-    pub async fn answer(&self, request: &Request) -> Result<Answer> {
+    pub async fn answer(&self, request: &Request, names: &Hosts) -> Result<Answer> {
+        if !request.host.as_deref().is_some_and(|host| names.permit(host)) {
+            return Ok(refusal(421, &hosts::refusal(request.host.as_deref()), Vec::new()));
+        }
         if !matches!(request.method.as_str(), "GET" | "HEAD") {
             return Ok(refusal(405, "read only: GET or HEAD\n", vec![("Allow", "GET, HEAD".to_owned())]));
         }
@@ -203,6 +207,10 @@ mod tests {
         Request { method: "GET".into(), url: url.into(), host: Some("trade.example:3000".into()), ..Request::default() }
     }
 
+    async fn answer(dashboard: &Dashboard, request: &Request) -> Answer {
+        dashboard.answer(request, &Hosts::new(vec!["trade.example".into()]).unwrap()).await.unwrap()
+    }
+
     fn header<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
         answer.headers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
     }
@@ -216,23 +224,23 @@ mod tests {
     async fn the_page_its_data_and_nothing_new() {
         let home = tempfile::tempdir().unwrap();
         let dashboard = dashboard(home.path());
-        let page = dashboard.answer(&get("/learning")).await.unwrap();
+        let page = answer(&dashboard, &get("/learning")).await;
         assert_eq!((page.status, header(&page, "Content-Type")), (200, Some("text/html; charset=utf-8")));
         assert!(page.body.starts_with("<!doctype html>"));
-        let data = dashboard.answer(&get("/learning?data")).await.unwrap();
+        let data = answer(&dashboard, &get("/learning?data")).await;
         let value: serde_json::Value = serde_json::from_str(&data.body).unwrap();
         assert_eq!((data.status, value["signals"].is_null()), (200, true));
         assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0, "looking writes nothing");
 
         let tag = header(&data, "ETag").unwrap().to_owned();
         let again = Request { if_none_match: Some(tag.clone()), ..get("/?data") };
-        let same = dashboard.answer(&again).await.unwrap();
+        let same = answer(&dashboard, &again).await;
         assert_eq!((same.status, same.body.as_str()), (304, ""));
         std::fs::create_dir(home.path().join("data")).unwrap();
         std::fs::write(home.path().join("data/x.csv"), "x").unwrap();
         let view = dashboard.kept.lock().await.view.clone().unwrap();
         tokio::time::sleep((PACE * view.cost).saturating_sub(view.made.elapsed())).await;
-        let news = dashboard.answer(&again).await.unwrap();
+        let news = answer(&dashboard, &again).await;
         assert_eq!((news.status, header(&news, "ETag") == Some(tag.as_str())), (200, false));
         assert!(news.body.contains("says no market"));
     }
@@ -259,11 +267,11 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let dashboard = dashboard(home.path());
         for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "get", ""] {
-            let answer = dashboard.answer(&Request { method: method.into(), ..get("/") }).await.unwrap();
-            assert_eq!((answer.status, header(&answer, "Allow")), (405, Some("GET, HEAD")), "{method}");
+            let refused = answer(&dashboard, &Request { method: method.into(), ..get("/") }).await;
+            assert_eq!((refused.status, header(&refused, "Allow")), (405, Some("GET, HEAD")), "{method}");
         }
         let (page, head) = (get("/"), Request { method: "HEAD".into(), ..get("/") });
-        let (page, head) = (dashboard.answer(&page).await.unwrap(), dashboard.answer(&head).await.unwrap());
+        let (page, head) = (answer(&dashboard, &page).await, answer(&dashboard, &head).await);
         assert_eq!((head.status, head.body.as_str()), (200, ""));
         assert_eq!(header(&head, "Content-Length"), Some(page.body.len().to_string().as_str()));
         for (name, part) in [
@@ -308,6 +316,20 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn a_name_that_is_not_allowed_gets_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        let dashboard = dashboard(home.path());
+        for host in [None, Some("evil.example"), Some("trade.example.evil"), Some("")] {
+            let asked = Request { host: host.map(str::to_owned), ..get("/?data") };
+            let refused = answer(&dashboard, &asked).await;
+            assert_eq!(refused.status, 421, "{host:?}");
+            assert!(refused.body.starts_with("this page is"), "{}", refused.body);
+        }
+        let other = dashboard.answer(&get("/"), &Hosts::default()).await.unwrap();
+        assert!(other.body.contains("allowedHosts: ['trade.example']"), "{}", other.body);
+    }
+
     #[test]
     fn the_query_says_what_is_wanted() {
         for (url, data) in [("/?data", true), ("/x?a=1&data=2", true), ("/data", false), ("/?database", false)] {
@@ -322,7 +344,8 @@ mod tests {
         std::fs::write(home.path().join("feedback/signals.jsonl"), "").unwrap();
         let dashboard = dashboard(home.path());
         dashboard.core().close().await;
-        let error = dashboard.answer(&get("/")).await.unwrap_err();
+        let at_home = Request { host: Some("localhost".into()), ..get("/") };
+        let error = dashboard.answer(&at_home, &Hosts::default()).await.unwrap_err();
         assert_eq!((error.code(), failure(&error).status), ("ERR_CLOSED", 503));
     }
 }

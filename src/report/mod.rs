@@ -6,6 +6,7 @@ mod calibration;
 mod coverage;
 mod dashboard;
 mod data;
+mod hosts;
 mod models;
 mod page;
 mod results;
@@ -14,6 +15,7 @@ mod server;
 
 pub use dashboard::{Answer, Dashboard, Request, failure};
 pub use data::{Gatherer, Report};
+pub use hosts::Hosts;
 pub use page::{Place, policy, render, to_json};
 pub use revision::Revision;
 pub use server::Server;

@@ -1,6 +1,7 @@
 //! The live view as a server of its own.
 
 use super::dashboard::{Answer, Dashboard, Request, failure, refusal};
+use super::hosts::Hosts;
 use crate::error::{Error, Result};
 use axum::Router;
 use axum::body::Body;
@@ -58,32 +59,20 @@ impl Server {
 
 async fn answer(dashboard: &Dashboard, method: &Method, uri: &Uri, headers: &HeaderMap) -> Answer {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let host = text(header::HOST.as_str());
-    if !host.as_deref().is_some_and(is_address) {
-        return refusal(421, "this server is asked for by its address, not by a name\n", Vec::new());
-    }
     if uri.path() != "/" {
         return refusal(404, "there is only /\n", Vec::new());
     }
     let request = Request {
         method: method.to_string(),
         url: uri.to_string(),
-        host,
+        host: text(header::HOST.as_str()),
         origin: text(header::ORIGIN.as_str()),
         fetch_site: text("sec-fetch-site"),
         fetch_mode: text("sec-fetch-mode"),
         fetch_dest: text("sec-fetch-dest"),
         if_none_match: text(header::IF_NONE_MATCH.as_str()),
     };
-    dashboard.answer(&request).await.unwrap_or_else(|error| failure(&error))
-}
-
-/// Whether a `Host` is an address or this machine's own name. Any other name may be one that a stranger's page lets point
-/// here, to read the answers as its own (DNS rebinding); an address cannot.
-fn is_address(host: &str) -> bool {
-    host.parse::<SocketAddr>().is_ok()
-        || host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok()
-        || host.split(':').next().is_some_and(|name| name.eq_ignore_ascii_case("localhost"))
+    dashboard.answer(&request, &Hosts::default()).await.unwrap_or_else(|error| failure(&error))
 }
 
 fn respond(answer: Answer) -> Response {
@@ -95,19 +84,4 @@ fn respond(answer: Answer) -> Response {
         }
     }
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_and_this_machine() {
-        for host in ["127.0.0.1:4600", "127.0.0.1", "[::1]:80", "[::1]", "localhost:1", "LOCALHOST", "10.0.0.7:9"] {
-            assert!(is_address(host), "{host}");
-        }
-        for host in ["", "evil.example", "127.0.0.1.evil.example:80", "localhost.evil.example", "1.2.3.4@evil"] {
-            assert!(!is_address(host), "{host}");
-        }
-    }
 }

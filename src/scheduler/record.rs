@@ -47,7 +47,7 @@ pub struct LastRun {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
-    /// All of it was done.
+    /// All of it was done, but for symbols that are not traded any more.
     Finished,
     /// Some or all of it failed.
     Failed,
@@ -64,6 +64,9 @@ pub struct Unfinished {
     /// Why.
     #[serde(flatten)]
     pub cause: Cause,
+    /// Its symbol is not traded any more: it is left out until it is removed, and the run does not fail for it.
+    #[serde(rename = "notTraded", default, skip_serializing_if = "std::ops::Not::not")]
+    pub not_traded: bool,
 }
 
 /// An error, as it is written down.

@@ -23,20 +23,25 @@ impl Task {
     /// All of them, in the order in which those that are due together run.
     pub const ALL: [Self; 5] = [Self::Watch, Self::Fetch, Self::Retrain, Self::Update, Self::Evaluate];
 
-    /// Its name, as in `scheduler_config.json`.
+    /// Its name.
     pub fn as_str(self) -> &'static str {
+        self.names()[0]
+    }
+
+    /// All its names: the one of today, then those of the system before.
+    pub fn names(self) -> &'static [&'static str] {
         match self {
-            Self::Watch => "watch",
-            Self::Fetch => "fetch",
-            Self::Retrain => "retrain",
-            Self::Update => "update",
-            Self::Evaluate => "evaluate",
+            Self::Watch => &["watch"],
+            Self::Fetch => &["fetch", "fetch_data"],
+            Self::Retrain => &["retrain", "retrain_full", "full_retrain"],
+            Self::Update => &["update", "incremental_update"],
+            Self::Evaluate => &["evaluate", "evaluate_performance", "performance_evaluation"],
         }
     }
 
     /// The task of this name.
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|task| task.as_str() == name)
+        Self::ALL.into_iter().find(|task| task.names().contains(&name))
     }
 }
 

@@ -3,13 +3,12 @@
 
 use super::{CatchUp, LastRun, Moment, Outcome, Record, Schedule, TaskPlan};
 use crate::symbol::Market;
+use crate::time::believed;
 use std::time::Duration;
 
 /// A due time that nobody looked for within this was missed, for [`CatchUp::Skip`]; a machine that is merely busy is never so
 /// late. One that was seen in time and had to wait for another task is not missed.
 const GRACE: Duration = Duration::from_secs(300);
-/// A clock set back by less than this does not bring due times again; one set back further had been wrong.
-const SET_BACK_MS: i64 = 24 * 3_600_000;
 
 /// The due times of one task.
 #[derive(Debug, Clone)]
@@ -111,9 +110,8 @@ impl Timer {
             }
             Next::Elapsed(_) => true,
             Next::Wall => {
-                if self.record.since_ms.is_none_or(|since_ms| since_ms > now.wall_ms + SET_BACK_MS) {
-                    self.record.since_ms = Some(now.wall_ms);
-                }
+                // A clock set back does not bring due times again; one set back by days had been wrong.
+                self.record.since_ms = Some(self.record.since_ms.map_or(now.wall_ms, |at| believed(at, now.wall_ms)));
                 let Some(due_ms) = self.regular_ms(now).filter(|due_ms| *due_ms <= now.wall_ms) else { return false };
                 let late = now.wall_ms - due_ms > GRACE.as_millis() as i64;
                 if skip && late && !seen(&|look| look.wall_ms >= due_ms) {
@@ -144,8 +142,8 @@ impl Timer {
         if why == Due::Run {
             self.give_up();
             // Never back: the times since would be due again.
-            let since_ms = self.record.since_ms.filter(|since_ms| *since_ms <= now.wall_ms + SET_BACK_MS);
-            self.record.since_ms = Some(since_ms.map_or(now.wall_ms, |since_ms| since_ms.max(now.wall_ms)));
+            let since_ms = self.record.since_ms.map_or(now.wall_ms, |since_ms| believed(since_ms, now.wall_ms));
+            self.record.since_ms = Some(since_ms.max(now.wall_ms));
             self.next = match self.plan.schedule {
                 Schedule::Every(interval) => Next::Elapsed(now.elapsed + interval),
                 _ => Next::Wall,

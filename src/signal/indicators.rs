@@ -1,6 +1,6 @@
 //! The caller's indicators, kept as the text they came as.
 
-use super::read::Text;
+use super::fields::Text;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 use serde_json::Value;
@@ -15,6 +15,23 @@ pub(super) const MAX_DEPTH: usize = 32;
 #[derive(Debug, Clone, Default)]
 pub struct Indicators(Option<Box<RawValue>>);
 
+/// A single value, outside of arrays.
+enum Leaf<'a> {
+    /// Finite.
+    Number(f64),
+    Text(&'a str),
+}
+
+/// The number that a text writes, in digits: not `NaN`, `inf`, `0x1f` or nothing.
+fn number_of(text: &str) -> Option<f64> {
+    let text = text.trim();
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.' | b'e' | b'E'));
+    text.parse().ok().filter(|number: &f64| plain && number.is_finite())
+}
+
+/// The key under which MongoDB's extended JSON writes a decimal: it is the value, not a part of it.
+const MONGO_DECIMAL: &str = "$numberDecimal";
+
 /// What is wrong with indicators.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Unfit {
@@ -28,15 +45,34 @@ impl Indicators {
         self.0.is_none()
     }
 
-    /// Those that are numbers, nested ones by dotted name (`macd.histogram`), `true` and `false` as 1 and 0; all others, and
-    /// numbers that are not finite, left out.
+    /// Those that are numbers, nested ones by dotted name (`macd.histogram`); `true` and `false` are 1 and 0, and a text that
+    /// writes a finite decimal number is that number, as a database's decimals come.
     pub fn numbers(&self) -> Vec<(String, f64)> {
         let mut numbers = Vec::new();
+        self.each(&mut |name, leaf| {
+            if let Leaf::Number(number) = leaf {
+                numbers.push((name.to_owned(), number));
+            }
+        });
+        numbers
+    }
+
+    /// Those that are texts and no numbers, by name as in [`Self::numbers`].
+    pub fn texts(&self) -> Vec<(String, String)> {
+        let mut texts = Vec::new();
+        self.each(&mut |name, leaf| {
+            if let Leaf::Text(text) = leaf {
+                texts.push((name.to_owned(), text.to_owned()));
+            }
+        });
+        texts
+    }
+
+    fn each(&self, tell: &mut dyn FnMut(&str, Leaf<'_>)) {
         if let Some(text) = &self.0 {
             // It was read before, or it would not be here.
-            let _ = walk(text, &mut |name, number| numbers.push((name.to_owned(), number)));
+            let _ = walk(text, tell);
         }
-        numbers
     }
 
     /// Takes a text that is a JSON object.
@@ -77,8 +113,8 @@ impl Serialize for Indicators {
     }
 }
 
-/// Reads all of an object, and tells each number in it. Returns how many members it has.
-fn walk(text: &RawValue, tell: &mut dyn FnMut(&str, f64)) -> Result<usize, Unfit> {
+/// Reads all of an object, and tells each single value in it. Returns how many members it has.
+fn walk(text: &RawValue, tell: &mut dyn FnMut(&str, Leaf<'_>)) -> Result<usize, Unfit> {
     if !text.get().starts_with('{') {
         return Err(Unfit::NoObject);
     }
@@ -92,8 +128,8 @@ fn walk(text: &RawValue, tell: &mut dyn FnMut(&str, f64)) -> Result<usize, Unfit
 struct Walk<'a> {
     /// Its dotted name.
     name: &'a mut String,
-    tell: &'a mut dyn FnMut(&str, f64),
-    /// Not so the items of arrays: their numbers are told to nobody.
+    tell: &'a mut dyn FnMut(&str, Leaf<'_>),
+    /// Not so the items of arrays: they are told to nobody.
     named: bool,
     levels: usize,
     too_deep: &'a mut bool,
@@ -102,7 +138,7 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn number<E>(self, number: f64) -> Result<usize, E> {
         if self.named && number.is_finite() {
-            (self.tell)(self.name, number);
+            (self.tell)(self.name, Leaf::Number(number));
         }
         Ok(0)
     }
@@ -150,7 +186,10 @@ impl<'de> Visitor<'de> for Walk<'_> {
         self.number(number)
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<usize, E> {
+    fn visit_str<E>(self, text: &str) -> Result<usize, E> {
+        if self.named {
+            (self.tell)(self.name, number_of(text).map_or(Leaf::Text(text), Leaf::Number));
+        }
         Ok(0)
     }
 
@@ -172,10 +211,12 @@ impl<'de> Visitor<'de> for Walk<'_> {
         let mut count = 0;
         let outer = self.name.len();
         while let Some(Text(key)) = members.next_key()? {
-            if outer > 0 {
-                self.name.push('.');
+            if key != MONGO_DECIMAL {
+                if outer > 0 {
+                    self.name.push('.');
+                }
+                self.name.push_str(&key);
             }
-            self.name.push_str(&key);
             let named = self.named;
             members.next_value_seed(self.inner(named))?;
             self.name.truncate(outer);
@@ -197,13 +238,33 @@ mod tests {
     #[test]
     fn numbers_are_told_by_dotted_name() {
         let value = json!({ "rsi": 71, "macd": { "histogram": -0.5, "": 1 }, "up": true, "list": [1, { "a": 2 }], "text": "1",
-            "none": null, "": 3 });
-        let expected = [("rsi", 71.0), ("macd.histogram", -0.5), ("macd.", 1.0), ("up", 1.0), ("", 3.0)];
+            "none": null, "": 3, "atr": { "$numberDecimal": "1.50" }, "regime": "bull", "strategy": { "name": "breakout-v2" },
+            "small": "-1e-3", "odd": "NaN", "hex": "0x1f", "long": "1e999", "blank": " " });
+        let expected = [
+            ("rsi", 71.0),
+            ("macd.histogram", -0.5),
+            ("macd.", 1.0),
+            ("up", 1.0),
+            ("text", 1.0),
+            ("", 3.0),
+            ("atr", 1.5),
+            ("small", -0.001),
+        ];
+        let texts = [
+            ("regime", "bull"),
+            ("strategy.name", "breakout-v2"),
+            ("odd", "NaN"),
+            ("hex", "0x1f"),
+            ("long", "1e999"),
+            ("blank", " "),
+        ]
+        .map(|(name, text)| (name.to_owned(), text.to_owned()));
         let expected = expected.map(|(name, number)| (name.to_owned(), number));
         let (compact, wide) = (value.to_string(), serde_json::to_string_pretty(&value).unwrap());
         for indicators in [Indicators::of_value(&value), text(&compact), text(&wide)] {
             let indicators = indicators.unwrap();
             assert_eq!(indicators.numbers(), expected);
+            assert_eq!(indicators.texts(), texts);
             assert_eq!(serde_json::to_string(&indicators).unwrap(), compact);
         }
     }

@@ -3,16 +3,22 @@
 //! Both spellings of every key are read (`entryPrice` from JavaScript, `entry_price` from the files of the system that
 //! came before); the snake_case one is written. Keys that mean nothing here are kept and written back as they came.
 
+mod claim;
+mod fields;
 mod indicators;
 mod read;
+mod record;
 mod write;
 
+pub use claim::Claim;
 pub use indicators::Indicators;
 pub use read::Source;
+pub use record::Update;
 
 use crate::barrier::{Direction, Levels, Outcome};
 use crate::error::{Error, Result, shown};
 use crate::symbol::{Market, Symbol, Timeframe};
+use crate::time::format_iso;
 use serde_json::{Map, Value};
 
 /// The longest signal id accepted, in bytes.
@@ -65,7 +71,7 @@ pub struct Closing {
     pub outcome: Outcome,
     /// At which price, if known.
     pub exit_price: Option<f64>,
-    /// Profit in percent of the entry price, before costs.
+    /// Profit in percent of the entry price, before costs; 0 where the outcome is unknown.
     pub profit_percent: f64,
     /// When, UTC epoch ms.
     pub closed_ms: i64,
@@ -78,6 +84,13 @@ pub struct Record {
     pub signal: Signal,
     /// `None` while it is open, and for ever for a HOLD.
     pub closing: Option<Closing>,
+}
+
+/// An open one.
+impl From<Signal> for Record {
+    fn from(signal: Signal) -> Self {
+        Self { signal, closing: None }
+    }
 }
 
 impl Signal {
@@ -129,6 +142,18 @@ impl Levels {
         check_levels(direction, Some(entry), stop_loss, take_profit)?;
         Ok(Self { direction, entry, stop_loss, take_profit, since_ms: i64::MIN, expires_ms: None })
     }
+
+    /// Refuses an end before the beginning.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSignal`] naming both times.
+    pub fn check_end(&self, closed_ms: i64) -> Result<()> {
+        if closed_ms >= self.since_ms {
+            return Ok(());
+        }
+        let value = format!("{}, and it was given at {}", format_iso(closed_ms), format_iso(self.since_ms));
+        wrong("closedAt", "must not be before the signal was given", value)
+    }
 }
 
 fn wrong<T>(field: &'static str, problem: &'static str, value: impl std::fmt::Display) -> Result<T> {
@@ -154,12 +179,4 @@ fn check_levels(direction: Direction, entry: Option<f64>, stop: Option<f64>, tar
         return wrong("takeProfit", problem, format!("{target} at entry {entry}"));
     }
     Ok(())
-}
-
-/// What an outcome may be, phrased for an error.
-pub const OUTCOMES: &str = "must be one of TOOK_PROFIT, STOPPED_OUT, SUCCESS, FAILURE, ACTIVE";
-
-/// The profit of a closing that names neither profit nor exit: that of the barrier it names, else 0.
-pub fn assumed_profit(levels: &Levels, outcome: Outcome, exit_price: Option<f64>) -> f64 {
-    exit_price.or(levels.level_of(outcome)).map_or(0.0, |exit| levels.profit_percent(exit))
 }

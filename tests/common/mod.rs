@@ -7,6 +7,8 @@ pub mod cable;
 pub mod doomed;
 pub mod home;
 #[cfg(feature = "postgres")]
+pub mod pooler;
+#[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "postgres")]
 pub mod proxy;

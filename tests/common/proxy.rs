@@ -3,6 +3,7 @@
 use super::postgres::Schema;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -23,6 +24,8 @@ pub enum Mood {
 pub struct Proxy {
     pub url: String,
     mood: Arc<AtomicU8>,
+    /// Where new connections lead to.
+    server: Arc<Mutex<String>>,
     /// What shows that something is a write.
     writes: Arc<Mutex<Vec<u8>>>,
     open: Arc<Mutex<Vec<TcpStream>>>,
@@ -36,20 +39,20 @@ impl Proxy {
 
     /// At another address of this machine.
     pub fn at(address: &str, schema: &Schema, write: &str) -> Self {
-        let start = schema.url.find('@').unwrap() + 1;
-        let end = start + schema.url[start..].find('/').unwrap();
-        let server = schema.url[start..end].to_owned();
+        let Range { start, end } = server_in(&schema.url);
+        let server = Arc::new(Mutex::new(schema.url[start..end].to_owned()));
         let listener = TcpListener::bind((address, 0)).unwrap();
         let url = format!("{}{}{}", &schema.url[..start], listener.local_addr().unwrap(), &schema.url[end..]);
         let (mood, open) = (Arc::new(AtomicU8::new(Mood::Passes as u8)), Arc::new(Mutex::new(Vec::new())));
         let writes = Arc::new(Mutex::new(write.as_bytes().to_vec()));
-        let (of, all, sign) = (mood.clone(), open.clone(), writes.clone());
+        let (of, all, sign, leads_to) = (mood.clone(), open.clone(), writes.clone(), server.clone());
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 if of.load(Ordering::SeqCst) == Mood::Refuses as u8 {
                     continue;
                 }
-                let Ok(server) = TcpStream::connect(&server) else { continue };
+                let address = leads_to.lock().unwrap().clone();
+                let Ok(server) = TcpStream::connect(address) else { continue };
                 all.lock().unwrap().extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
                 let wrote = Arc::new(AtomicBool::new(false));
                 let ways = [(client.try_clone().unwrap(), server.try_clone().unwrap(), false), (server, client, true)];
@@ -59,7 +62,13 @@ impl Proxy {
                 }
             }
         });
-        Self { url, mood, writes, open }
+        Self { url, mood, server, writes, open }
+    }
+
+    /// From now on another server is behind it; cuts every connection.
+    pub fn lead_to(&self, url: &str) {
+        *self.server.lock().unwrap() = url[server_in(url)].to_owned();
+        self.cut();
     }
 
     pub fn be(&self, mood: Mood) {
@@ -78,6 +87,12 @@ impl Proxy {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
+}
+
+/// Where in a URL host and port are.
+fn server_in(url: &str) -> Range<usize> {
+    let start = url.find('@').unwrap() + 1;
+    start..start + url[start..].find('/').unwrap()
 }
 
 fn pass(

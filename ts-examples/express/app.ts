@@ -1,5 +1,4 @@
 import express, { type ErrorRequestHandler, type Express } from 'express'
-import type { Timeframe } from 'signalloop'
 import { feedbackTracker } from './services/feedbackTracker'
 import { MLPredictor } from './services/mlPredictor'
 import { generateSignal } from './services/signalGenerator'
@@ -17,12 +16,12 @@ export function createApp(): Express {
     res.status(known ? 200 : 404).json({ updated: known })
   })
   app.get('/api/feedback/stats', async (req, res) => {
-    const { symbol, timeframe, days } = req.query as { symbol?: string; timeframe?: Timeframe; days?: string }
+    const { symbol, timeframe, days } = req.query as { symbol?: string; timeframe?: string; days?: string }
     res.json(await feedbackTracker.getStats(symbol, timeframe, days === undefined ? undefined : Number(days)))
   })
   app.get('/api/ml/:symbol/:timeframe', (req, res) => {
     const { symbol, timeframe } = req.params
-    res.json({ available: new MLPredictor(symbol, timeframe as Timeframe).isModelAvailable() })
+    res.json({ available: new MLPredictor(symbol, timeframe).isModelAvailable() })
   })
 
   app.use(explain)

@@ -2,6 +2,7 @@
 
 use super::{ClosedSignal, word};
 use crate::engine::{Event, ModelChange, run_to_json};
+use crate::feedback::IgnoredPrices;
 use crate::learning::performance::Turn;
 use crate::symbol::Market;
 use crate::time::format_iso;
@@ -54,6 +55,10 @@ pub fn event(event: &Event, at_ms: i64, dropped: u64) -> Value {
             }
             failed
         }
+        Event::PricesIgnored(IgnoredPrices { symbol, news }) => json!({
+            "type": "pricesIgnored", "symbol": symbol, "count": news.count, "over": news.over,
+            "time": format_iso(news.time_ms), "newest": format_iso(news.newest_ms),
+        }),
         Event::Warning(message) => json!({ "type": "warning", "message": message }),
     };
     told["at"] = json!(format_iso(at_ms));

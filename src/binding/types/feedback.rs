@@ -4,24 +4,28 @@ use super::word;
 use crate::engine;
 use crate::feedback::{self, Figures};
 use crate::time::format_iso;
+use napi::bindgen_prelude::{Env, JsObjectValue, Object, ToNapiValue, sys};
 use napi_derive::napi;
 use std::collections::BTreeMap;
 
-/// Whether a price closes a signal, and what it is worth there.
-#[napi(object)]
-pub struct CloseDecision {
-    /// The price closes the signal.
-    pub should_close: bool,
-    /// As what; `ACTIVE` while it does not close.
-    #[napi(ts_type = "Outcome")]
-    pub outcome: String,
-    /// Profit at this price in percent of the entry price, before costs; 0 for a HOLD.
-    pub profit_loss: f64,
-}
+/// Whether a price closes a signal, and what it is worth there. Its type is a union, which napi does not write: it is in
+/// `header.d.ts`.
+pub struct CloseDecision(engine::EvaluatedPrice);
 
 impl From<engine::EvaluatedPrice> for CloseDecision {
     fn from(price: engine::EvaluatedPrice) -> Self {
-        Self { should_close: price.should_close, outcome: word(price.outcome), profit_loss: price.profit_percent }
+        Self(price)
+    }
+}
+
+impl ToNapiValue for CloseDecision {
+    unsafe fn to_napi_value(env: sys::napi_env, Self(price): Self) -> napi::Result<sys::napi_value> {
+        let mut object = Object::new(&Env::from(env))?;
+        object.set_named_property("shouldClose", price.should_close)?;
+        object.set_named_property("outcome", price.outcome.as_str())?;
+        object.set_named_property("profitLoss", price.profit_percent)?;
+        // SAFETY: the object was just made in this env.
+        unsafe { Object::to_napi_value(env, object) }
     }
 }
 
@@ -45,10 +49,10 @@ pub struct ClosedSignal {
     pub outcome: String,
     /// Its entry price.
     pub entry_price: f64,
-    /// At which price it closed; missing when closed by hand without one.
+    /// At which price it closed; missing when closed by hand without one, and where the outcome is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_price: Option<f64>,
-    /// Profit in percent of the entry price, before costs.
+    /// Profit in percent of the entry price, before costs; 0 where the outcome is unknown.
     pub profit_loss_percent: f64,
     /// When it was given, ISO 8601, UTC.
     pub timestamp: String,
@@ -85,12 +89,14 @@ pub struct Interval {
 /// Figures of a set of signals. HOLDs are in `holdSignals` and nowhere else.
 #[napi(object)]
 pub struct Performance {
-    /// Signals given, open or closed.
+    /// Signals given: open, closed, and those whose outcome is unknown.
     pub total_signals: f64,
     /// Open now.
     pub active_signals: f64,
-    /// Closed.
+    /// Closed, but for those whose outcome is unknown.
     pub closed_signals: f64,
+    /// Ended as UNKNOWN: in no other figure but the total.
+    pub unknown_signals: f64,
     /// HOLDs stored.
     pub hold_signals: f64,
     /// Closed as TOOK_PROFIT or SUCCESS.
@@ -135,6 +141,7 @@ impl From<Figures> for Performance {
             total_signals: f.total as f64,
             active_signals: f.active as f64,
             closed_signals: f.closed as f64,
+            unknown_signals: f.unknown as f64,
             hold_signals: f.hold as f64,
             successful_signals: f.successes as f64,
             failed_signals: f.failures as f64,
@@ -157,6 +164,44 @@ impl From<Figures> for Performance {
     }
 }
 
+/// The seven figures that the old system's `get_performance_stats()` gave, under its names and as it rounded: to a tenth.
+#[napi(object)]
+pub struct PerformanceTotals {
+    /// Signals given, open or closed; no HOLDs.
+    #[napi(js_name = "total_signals")]
+    pub total_signals: f64,
+    /// Closed.
+    #[napi(js_name = "closed_signals")]
+    pub closed_signals: f64,
+    /// Closed as TOOK_PROFIT or SUCCESS.
+    pub successful: f64,
+    /// Closed as STOPPED_OUT or FAILURE.
+    pub failed: f64,
+    /// Percent of the closed that succeeded; 0 when none closed.
+    #[napi(js_name = "success_rate")]
+    pub success_rate: f64,
+    /// Mean profit of the closed, percent of entry, before costs.
+    #[napi(js_name = "avg_profit_loss")]
+    pub avg_profit_loss: f64,
+    /// Sum of the profits, percent points, before costs.
+    #[napi(js_name = "total_return")]
+    pub total_return: f64,
+}
+
+impl From<feedback::Totals> for PerformanceTotals {
+    fn from(t: feedback::Totals) -> Self {
+        Self {
+            total_signals: t.total_signals as f64,
+            closed_signals: t.closed_signals as f64,
+            successful: t.successful as f64,
+            failed: t.failed as f64,
+            success_rate: t.success_rate,
+            avg_profit_loss: t.avg_profit_loss,
+            total_return: t.total_return,
+        }
+    }
+}
+
 /// What the signals of a period came to.
 #[napi(object)]
 pub struct PerformanceStats {
@@ -168,6 +213,9 @@ pub struct PerformanceStats {
     pub by_timeframe: BTreeMap<String, Performance>,
     /// Whether what was asked for is in conservative mode now, whatever the period.
     pub conservative_mode: ConservativeMode,
+    /// Prices and candles that this process ignored since it opened the home, whatever the period and timeframe: one of a later
+    /// time had been seen of their pair. Above 0, see to the times that are given, or to a clock that was set back.
+    pub ignored_prices: f64,
 }
 
 /// Conservative mode: recent signals did poorly, so that bets need more until they recover. See `docs/live-results.md`.
@@ -197,6 +245,7 @@ impl PerformanceStats {
             by_symbol: s.by_symbol.into_iter().map(|(symbol, figures)| (symbol.to_string(), figures.into())).collect(),
             by_timeframe: s.by_timeframe.into_iter().map(|(t, figures)| (t.to_string(), figures.into())).collect(),
             conservative_mode: mode.into(),
+            ignored_prices: s.ignored_prices as f64,
         }
     }
 }

@@ -25,6 +25,10 @@ pub struct Assessment {
     pub closed: f64,
     /// How many outcomes of today they are worth.
     pub effective_sample_size: f64,
+    /// Indicators of the signal that it was not judged by, by name: texts, which are kept with a signal and not learned from; what
+    /// no closed signal had when the model was last grown; of more than 64 names, the rarest. All of them, while fewer than ten
+    /// signals have closed.
+    pub unused_indicators: Vec<String>,
 }
 
 impl From<engine::Assessment> for Assessment {
@@ -37,6 +41,7 @@ impl From<engine::Assessment> for Assessment {
             reasons: a.reasons,
             closed: a.closed as f64,
             effective_sample_size: a.effective_sample_size,
+            unused_indicators: a.unused_indicators,
         }
     }
 }

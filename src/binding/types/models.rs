@@ -13,11 +13,11 @@ use crate::time::format_iso;
 use napi_derive::napi;
 use std::collections::BTreeMap;
 
-fn action(direction: Option<Direction>) -> String {
+pub fn action(direction: Option<Direction>) -> String {
     direction.map_or_else(|| "HOLD".to_owned(), word)
 }
 
-fn percent(probability: f64) -> f64 {
+pub fn percent(probability: f64) -> f64 {
     100.0 * probability
 }
 
@@ -254,11 +254,14 @@ pub struct ModelInfo {
     pub held_out_profit: Option<f64>,
     /// Features by importance, best first.
     pub importances: Vec<Importance>,
+    /// Features that it was trained without, because its candles have no volume.
+    pub left_out: Vec<String>,
 }
 
 impl From<model::Record> for ModelInfo {
     fn from(r: model::Record) -> Self {
         Self {
+            left_out: r.left_out().into_iter().map(str::to_owned).collect(),
             symbol: r.market.symbol.to_string(),
             timeframe: r.market.timeframe.to_string(),
             trained_at: format_iso(r.trained_ms),
@@ -361,7 +364,8 @@ pub struct TrainingResults {
     pub skipped: Vec<String>,
     /// How long it took, in milliseconds.
     pub duration_ms: f64,
-    /// Why `models/training_results.json` has not this in it, where it could not be written.
+    /// Why `models/training_results.json` has not this in it, where it could not be written; or where a damaged one is kept, in
+    /// whose place a new one was begun.
     pub warning: Option<String>,
 }
 

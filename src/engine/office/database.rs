@@ -1,9 +1,10 @@
 //! The office in a database: leases, and a row a task. Each write is one statement that checks the lease of whoever writes.
 
-use super::{Board, Hold, Memo, Office, Place, Seen};
+use super::{Board, Hold, Leader, Memo, Office, Place, Seen};
 use crate::database::{Fence, Lease, Leases, PATIENCE, Parameter, StoreUrl};
 use crate::error::{Error, Result};
 use crate::scheduler::{Moment, Ran, Record, Task};
+use crate::time::format_iso;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -23,6 +24,8 @@ pub(in crate::engine) struct DatabaseOffice {
     leases: OnceLock<Leases>,
     /// One at a time takes jobs, so that what is held here is known.
     pub(super) claiming: Mutex<()>,
+    /// When a write by right of a place was refused, if none succeeded since.
+    refused: Mutex<Option<(Instant, Error)>>,
     seen: Arc<Mutex<Sight>>,
 }
 
@@ -32,12 +35,20 @@ struct Sight {
     asked: Option<Instant>,
     /// `None` before anything was.
     tasks: Option<Result<BTreeMap<String, Seen>>>,
+    leader: Option<Leader>,
 }
 
 impl DatabaseOffice {
     /// In this database; a lease lasts so long without being renewed. Nothing is asked of it yet.
     pub fn new(url: StoreUrl, lease: Duration) -> Self {
-        Self { url, lease, leases: OnceLock::new(), claiming: Mutex::default(), seen: Arc::default() }
+        Self {
+            url,
+            lease,
+            leases: OnceLock::new(),
+            claiming: Mutex::default(),
+            refused: Mutex::default(),
+            seen: Arc::default(),
+        }
     }
 
     pub(super) fn leases(&self) -> Result<&Leases> {
@@ -55,7 +66,13 @@ impl DatabaseOffice {
         let fence = hold.fence().ok_or_else(no_lease)?;
         let mut parameters: Vec<Parameter> = vec![Box::new(fence.name.clone()), Box::new(fence.token)];
         parameters.extend(rest);
-        let written = self.leases()?.ask(sql, parameters, PATIENCE)?;
+        let written = self.leases()?.ask(sql, parameters, PATIENCE);
+        match &written {
+            Ok(_) => *self.refused.lock() = None,
+            Err(error @ Error::Store(_)) => *self.refused.lock() = Some((Instant::now(), error.clone())),
+            Err(_) => {}
+        }
+        let written = written?;
         if written.is_empty() {
             return Err(Error::LeaseLost(fence.name.clone()));
         }
@@ -109,8 +126,11 @@ const APPEND: &str = "WITH held AS (SELECT FROM signalloop_leases WHERE name = $
 const NEWEST: &str = "SELECT run FROM signalloop_history ORDER BY number DESC LIMIT $1";
 
 const LOOK: &str = "SELECT task, record, EXISTS (SELECT FROM signalloop_leases \
-      WHERE name = 'task/' || task AND until > clock_timestamp()) \
-    FROM signalloop_tasks";
+      WHERE name = 'task/' || task AND until > clock_timestamp()), \
+      NULL::text, NULL::bigint \
+    FROM signalloop_tasks \
+    UNION ALL SELECT 'leader', '', true, holder, (extract(epoch FROM since) * 1000)::bigint \
+      FROM signalloop_leases WHERE name = 'leader' AND until > clock_timestamp()";
 
 impl Office for DatabaseOffice {
     fn take(&self, place: Place, patience: Duration) -> Result<Arc<dyn Hold>> {
@@ -189,8 +209,18 @@ impl Office for DatabaseOffice {
         sight.of(task)
     }
 
+    fn leader(&self) -> Option<Leader> {
+        self.seen.lock().leader.clone()
+    }
+
     fn moment(&self, own_ms: i64) -> Moment {
         Moment::now(self.leases.get().and_then(Leases::now_ms).unwrap_or(own_ms))
+    }
+
+    /// As long as a lease lasts: others look more often than that.
+    fn cannot_write(&self) -> Option<Error> {
+        let refused = self.refused.lock();
+        refused.as_ref().filter(|(at, _)| at.elapsed() < self.lease).map(|(_, error)| error.clone())
     }
 
     fn board(&self) -> Option<&dyn Board> {
@@ -211,6 +241,7 @@ impl Office for DatabaseOffice {
 impl Sight {
     fn take_in(&mut self, found: Result<Vec<Row>>) {
         self.asked = Some(Instant::now());
+        self.leader = found.as_ref().ok().and_then(|rows| rows.iter().find_map(leader));
         let tasks = found.map(|rows| {
             let one = |row: &Row| {
                 let task: String = row.get(0);
@@ -218,7 +249,7 @@ impl Sight {
                 let running = row.get::<_, bool>(2) && record.as_ref().is_ok_and(|record| record.attempt > 0);
                 (task, Seen { record, running })
             };
-            rows.iter().map(one).collect()
+            rows.iter().filter(|row| row.get::<_, Option<&str>>(3).is_none()).map(one).collect()
         });
         self.tasks = Some(tasks);
     }
@@ -233,6 +264,14 @@ impl Sight {
             None => Seen { record: Err(Error::Store("the database has not answered yet".to_owned())), running: false },
         }
     }
+}
+
+/// Who leads, if the row tells that.
+fn leader(row: &Row) -> Option<Leader> {
+    // As `Leases` names a holder: machine, process, loop.
+    let (host, process) = row.get::<_, Option<&str>>(3)?.rsplit_once(" process ")?;
+    let process = process.split(' ').next()?.parse().ok()?;
+    Some(Leader { process, host: host.to_owned(), since: row.get::<_, Option<i64>>(4).map(format_iso) })
 }
 
 pub(super) fn encode(value: &impl serde::Serialize) -> Result<String> {

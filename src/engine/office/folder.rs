@@ -1,13 +1,14 @@
 //! The office in the home's folder `scheduler/`: locks of files, which die with their process, and small files.
 
-use super::{Board, Hold, Memo, Office, Place, Seen};
-use crate::database::Fence;
+use super::{Board, Hold, Leader, Memo, Office, Place, Seen};
+use crate::database::{Fence, machine};
 use crate::error::{Error, Result};
-use crate::files::create_folder;
 use crate::files::fault::Fault;
 use crate::files::lock::{self, Guard};
 use crate::files::storage::{Disk, Lock, Storage, StoredFile};
+use crate::files::{create_folder, write_atomically};
 use crate::scheduler::{Moment, Ran, Record, Task, append_history, newest_history};
+use crate::time::{format_iso, now_ms};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -56,6 +57,16 @@ impl Office for FolderOffice {
         self.look(task)
     }
 
+    fn leader(&self) -> Option<Leader> {
+        // A process that was killed leaves it behind, but not the lock. Where there is none, the lock is left alone: whoever is
+        // about to lead must not meet one who only looks.
+        let leader = serde_json::from_slice(&std::fs::read(leader_file(&self.0)).ok()?).ok()?;
+        let lock = std::fs::File::open(lock_file(&self.0, Place::Leader)).ok()?;
+        // It goes with its handle, which is closed here.
+        let free = StoredFile::try_lock(&lock, Lock::Shared).unwrap_or(false);
+        (!free).then_some(leader)
+    }
+
     fn moment(&self, own_ms: i64) -> Moment {
         Moment::now(own_ms)
     }
@@ -75,7 +86,19 @@ impl Office for FolderOffice {
 struct Locked {
     path: PathBuf,
     handle: Arc<dyn StoredFile>,
+    /// What says to others who has it.
+    says: Option<PathBuf>,
     _guard: Guard,
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // Another may lead by now, where the lock's file was deleted.
+        if let Some(says) = self.says.as_ref().filter(|_| self.is_in_place()) {
+            // What stays behind is told from the truth by the lock.
+            let _ = std::fs::remove_file(says);
+        }
+    }
 }
 
 impl Hold for Locked {
@@ -96,15 +119,32 @@ impl Hold for Locked {
 
 fn take(folder: &Path, place: Place, patience: Duration) -> Result<Locked> {
     create_folder(folder)?;
+    let path = lock_file(folder, place);
+    let mut handle = Disk.open(&path).map_err(|e| Error::io("open", &path, e))?;
+    match lock::acquire(&Disk, &path, &mut handle, Lock::Exclusive, patience) {
+        Ok(guard) => Ok(Locked { path, handle, says: (place == Place::Leader).then(|| say(folder)), _guard: guard }),
+        Err(Fault::Busy(who)) => Err(Error::TaskBusy(who)),
+        Err(Fault::Failed(why)) => Err(Error::io("lock", &path, std::io::Error::other(why))),
+    }
+}
+
+fn lock_file(folder: &Path, place: Place) -> PathBuf {
     let name = match &place {
         Place::Leader => "leader",
         Place::Task(task) => task.as_str(),
     };
-    let path = folder.join(format!("{name}.lock"));
-    let mut handle = Disk.open(&path).map_err(|e| Error::io("open", &path, e))?;
-    match lock::acquire(&Disk, &path, &mut handle, Lock::Exclusive, patience) {
-        Ok(guard) => Ok(Locked { path, handle, _guard: guard }),
-        Err(Fault::Busy(who)) => Err(Error::TaskBusy(who)),
-        Err(Fault::Failed(why)) => Err(Error::io("lock", &path, std::io::Error::other(why))),
-    }
+    folder.join(format!("{name}.lock"))
+}
+
+fn leader_file(folder: &Path) -> PathBuf {
+    folder.join("leader.json")
+}
+
+/// Writes down that this process leads; where.
+fn say(folder: &Path) -> PathBuf {
+    let (path, since) = (leader_file(folder), Some(format_iso(now_ms())));
+    let leader = Leader { process: std::process::id(), host: machine(), since };
+    // It leads whether others can be told or not, as on a full disk.
+    let _ = serde_json::to_vec(&leader).map(|text| write_atomically(&path, &text));
+    path
 }

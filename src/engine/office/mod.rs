@@ -10,7 +10,7 @@ mod folder;
 mod memo;
 
 use crate::database::Fence;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::feedback::Whereabouts;
 use crate::scheduler::{Moment, Ran, Record, Task};
 use crate::symbol::Market;
@@ -61,6 +61,18 @@ pub(super) struct Seen {
     pub running: bool,
 }
 
+/// The process that runs what is due.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Leader {
+    /// Its process id, on its machine.
+    pub process: u32,
+    /// The name of that.
+    pub host: String,
+    /// Since when it leads, ISO 8601, UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+}
+
 /// What the processes of a scheduler share. Calls wait, on the caller's thread, but for [`Self::glance`].
 pub(super) trait Office: Send + Sync {
     /// Takes a place, waiting no longer than `patience` for whoever holds it.
@@ -99,8 +111,17 @@ pub(super) trait Office: Send + Sync {
     /// [`Self::look`] without waiting for another machine: it may be what was seen last.
     fn glance(&self, task: Task) -> Seen;
 
+    /// Who leads, if somebody does; of a database, as it was looked at last.
+    fn leader(&self) -> Option<Leader>;
+
     /// Now, by the clock that all of its processes go by; `own_ms` is what this one's shows.
     fn moment(&self, own_ms: i64) -> Moment;
+
+    /// What kept this process a moment ago from writing by right of a place, where another one may do better. `None` in a
+    /// folder: whoever shares it shares its disk.
+    fn cannot_write(&self) -> Option<Error> {
+        None
+    }
 
     /// Where a training is shared out; `None` where whoever runs it does all of it.
     fn board(&self) -> Option<&dyn Board>;

@@ -7,13 +7,13 @@ mod session;
 
 use super::ahead::Ahead;
 use super::compact::{Compaction, Copy};
-use super::journal::{Journal, Source, StateRead, StateWrite, Turns};
+use super::journal::{Asked, Journal, Source, StateRead, StateWrite, Turns};
 use super::line::{self, Key};
 use super::log::Recovery;
 use super::state::{Applied, Place, State};
 use super::writer::Staged;
 use super::{FeedbackStore, StoreOptions};
-use crate::database::{Database, Failure, Link, PATIENCE, Pauses, StoreUrl};
+use crate::database::{Attempts, Database, Failure, Link, PATIENCE, StoreUrl, with};
 use crate::error::{Error, Result};
 use crate::signal::Record;
 use crate::time::Tz;
@@ -24,8 +24,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
-use tokio::sync::Notify;
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::{Notify, OwnedMutexGuard};
+use tokio::time::Instant;
 
 /// How long reading a whole table may take.
 const READING: Duration = Duration::from_secs(600);
@@ -35,6 +35,10 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const FRESH: Duration = Duration::from_secs(3);
 /// How many records are read at a time.
 const PAGE: usize = 1_000;
+/// So long whoever asks hears at once that others waited in vain until just now.
+const IN_VAIN: Duration = Duration::from_secs(1);
+/// What a call that failed left behind.
+const UNCHANGED: &str = "nothing was changed";
 
 /// Opens the store in a database: the same signals for all who open the same one. Its tables are made if missing.
 ///
@@ -68,7 +72,9 @@ struct Shared {
     /// The writer has ended.
     ended: AtomicBool,
     /// What keeps us from the table, until it was looked at again.
-    trouble: Mutex<Option<String>>,
+    trouble: Mutex<Option<Error>>,
+    /// When somebody last waited in vain to see the table, unless it was seen since.
+    gave_up: Mutex<Option<Instant>>,
     /// All of the table has to be read anew, which may take longer than a call has.
     forgot: AtomicBool,
 }
@@ -89,6 +95,11 @@ impl Shared {
 
     fn deadline(&self) -> Instant {
         Instant::now() + self.patience
+    }
+
+    /// How long a call may take that was made at a time.
+    fn deadline_of(&self, asked: Asked) -> Instant {
+        Instant::from_std(asked) + self.patience
     }
 
     /// Takes rows into the state.
@@ -114,11 +125,12 @@ impl Shared {
     fn looked(&self) {
         *self.looked.lock() = Some(Instant::now());
         *self.trouble.lock() = None;
+        *self.gave_up.lock() = None;
         self.forgot.store(false, Ordering::Release);
     }
 
-    fn trouble(&self, what: &str) {
-        *self.trouble.lock() = Some(what.to_owned());
+    fn trouble(&self, error: &Error) {
+        *self.trouble.lock() = Some(error.clone());
     }
 
     fn notified(&self, position: i64) {
@@ -145,8 +157,8 @@ impl Shared {
     /// What a caller hears that waited in vain.
     fn in_vain(&self) -> Error {
         let trouble = self.trouble.lock().clone();
-        let what = trouble.unwrap_or_else(|| format!("{} is busy with earlier calls", self.url));
-        Error::Store(format!("{what}; nothing was changed"))
+        let busy = || Error::Store(format!("{} is busy with earlier calls", self.url));
+        with(trouble.unwrap_or_else(busy), UNCHANGED)
     }
 }
 
@@ -166,47 +178,52 @@ impl Table {
             wake: Notify::new(),
             ended: AtomicBool::new(false),
             trouble: Mutex::default(),
+            gave_up: Mutex::default(),
             forgot: AtomicBool::new(false),
         });
         let session = Arc::new(tokio::sync::Mutex::new(Session::new(shared.clone())));
         let table = Self { database: Database::new()?, shared, session, reader: Arc::default() };
-        table.in_session(
-            |mut session, deadline| async move { session.read(deadline, Instant::now() + READING).await },
-        )?;
+        table.in_session(table.shared.deadline(), |mut session, deadline| async move {
+            session.read(deadline, Instant::now() + READING).await
+        })?;
         table.shared.view.write().state.index.trim();
         table.database.spawn(follow(table.shared.clone(), table.session.clone()))?;
         Ok(Arc::new(table))
     }
 
-    /// Has the session do something, within the time that a call has.
+    /// Has the session do something until a time.
     fn in_session<T, F>(
         &self,
-        act: impl FnOnce(tokio::sync::OwnedMutexGuard<Session>, Instant) -> F + Send + 'static,
+        deadline: Instant,
+        act: impl FnOnce(OwnedMutexGuard<Session>, Instant) -> F + Send + 'static,
     ) -> Result<T>
     where
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send,
     {
-        let (shared, deadline) = (self.shared.clone(), self.shared.deadline());
+        let shared = self.shared.clone();
         self.database.wait_with(&self.session, deadline, act, move || shared.in_vain())
     }
 
-    /// Reads the lines of rows, in no order.
-    fn lines(&self, numbers: Vec<i64>) -> Result<Vec<(i64, Vec<u8>)>> {
-        let (shared, reader, deadline) = (self.shared.clone(), self.reader.clone(), self.shared.deadline());
+    /// Brings the state up to date, until a time.
+    fn refresh_until(&self, deadline: Instant) -> Result<()> {
+        self.in_session(deadline, |mut session, deadline| async move { session.refresh(deadline).await })
+    }
+
+    /// Reads the lines of rows, in no order, until a time.
+    fn lines(&self, numbers: Vec<i64>, deadline: Instant) -> Result<Vec<(i64, Vec<u8>)>> {
+        let (shared, reader) = (self.shared.clone(), self.reader.clone());
         self.database.wait(async move {
-            let mut pauses = Pauses::until(deadline);
+            let mut attempts = Attempts::until(deadline);
             loop {
-                let failure = match timeout_at(deadline, read(&shared, &reader, &numbers)).await {
-                    Ok(Ok(lines)) => return Ok(lines),
-                    Ok(Err(Failure::Refused(error))) => return Err(error),
-                    Ok(Err(Failure::Lost(what))) => what,
-                    Err(_) => format!("{} did not answer in time", shared.url),
+                let failure = match attempts.one(&shared.url, read(&shared, &reader, &numbers)).await {
+                    Ok(lines) => return Ok(lines),
+                    Err(failure) => failure,
                 };
-                *reader.lock().await = None;
-                if !pauses.next().await {
-                    return Err(Error::Store(format!("{failure}; nothing was changed")));
+                if matches!(failure, Failure::Lost(_)) {
+                    *reader.lock().await = None;
                 }
+                attempts.again(failure, UNCHANGED).await?;
             }
         })
     }
@@ -223,7 +240,8 @@ async fn follow(shared: Arc<Shared>, session: Arc<tokio::sync::Mutex<Session>>) 
         let mut session = session.lock().await;
         let recent = shared.looked.lock().is_some_and(|at| at.elapsed() < LOOK_AGAIN);
         if !(recent && shared.is_current(shared.position())) {
-            let soon = Instant::now() + LOOK_AGAIN * 5;
+            // Whoever calls meanwhile has as much left.
+            let soon = Instant::now() + shared.patience / 2;
             let patient = if shared.forgot.load(Ordering::Acquire) { Instant::now() + READING } else { soon };
             // What fails now is told to the next caller that cannot wait for better times, and tried again.
             let _ = session.read(soon, patient).await;
@@ -263,12 +281,22 @@ impl Journal for Table {
         Some(RwLockWriteGuard::map(view, |view| &mut view.state))
     }
 
-    fn look(&self) -> (StateRead<'_>, Box<dyn Source + '_>) {
-        (self.state(), Box::new(self))
+    fn look(&self, asked: Asked) -> (StateRead<'_>, Box<dyn Source + '_>) {
+        (self.state(), Box::new(Reading { table: self, deadline: self.shared.deadline_of(asked) }))
     }
 
+    /// Each caller holds a thread while it waits, so they are answered together: whoever comes just after one that waited in
+    /// vain need not.
     fn refresh(&self) -> Result<()> {
-        self.in_session(|mut session, deadline| async move { session.refresh(deadline).await })
+        if self.shared.gave_up.lock().is_some_and(|at| at.elapsed() < IN_VAIN) {
+            return Err(self.shared.in_vain());
+        }
+        let deadline = self.shared.deadline();
+        let seen = self.refresh_until(deadline);
+        if seen.is_err() && Instant::now() + IN_VAIN >= deadline {
+            *self.shared.gave_up.lock() = Some(Instant::now());
+        }
+        seen
     }
 
     fn refresh_for_price(&self) -> Result<()> {
@@ -282,19 +310,32 @@ impl Journal for Table {
 
     /// The database's own vacuum does it; this only says how large the table is.
     fn compact(&self, _swap: &dyn Fn(Copy) -> Result<Option<Compaction>>) -> Result<Compaction> {
-        let bytes = self.in_session(|mut session, deadline| async move { session.size(deadline).await })?;
+        let sized = |mut session: OwnedMutexGuard<Session>, deadline| async move { session.size(deadline).await };
+        let bytes = self.in_session(self.shared.deadline(), sized)?;
         Ok(Compaction { bytes_before: bytes, bytes_after: bytes })
     }
 }
 
-impl Source for &Table {
+/// Reads rows until a time.
+struct Reading<'a> {
+    table: &'a Table,
+    deadline: Instant,
+}
+
+impl Reading<'_> {
+    fn lines(&self, numbers: Vec<i64>) -> Result<Vec<(i64, Vec<u8>)>> {
+        self.table.lines(numbers, self.deadline)
+    }
+}
+
+impl Source for Reading<'_> {
     fn records(&self, places: &[Place], visit: &mut dyn FnMut(Record) -> Result<()>) -> Result<()> {
         for places in places.chunks(PAGE) {
             let numbers: Vec<i64> = places.iter().map(|place| place.offset as i64).collect();
             let lines: HashMap<i64, Vec<u8>> = self.lines(numbers.clone())?.into_iter().collect();
             for number in numbers {
                 let line = lines.get(&number).ok_or_else(|| gone(number))?;
-                visit(line::decode(line, self.shared.zone).map_err(Error::Store)?)?;
+                visit(line::decode(line, self.table.shared.zone).map_err(Error::Store)?)?;
             }
         }
         Ok(())
@@ -329,6 +370,8 @@ fn gone(number: i64) -> Error {
 /// The writer's hold on a table.
 struct TableTurns {
     table: Arc<Table>,
+    /// How long the turn may take.
+    deadline: Instant,
     /// The position at which the turn's changes are decided.
     position: i64,
     /// The session may hold the table's lock.
@@ -337,14 +380,26 @@ struct TableTurns {
 
 impl TableTurns {
     fn new(table: Arc<Table>) -> Self {
-        Self { table, position: 0, holding: false }
+        Self { table, deadline: Instant::now(), position: 0, holding: false }
+    }
+
+    /// What is decided by a state that moves on meanwhile is not written.
+    fn decide_anew(&mut self) {
+        self.position = self.table.shared.position();
     }
 }
 
 impl Turns for TableTurns {
-    fn begin(&mut self) -> Result<()> {
-        // What is decided by a state that moves on meanwhile is not written.
-        self.position = self.table.shared.position();
+    fn begin(&mut self, asked: Asked) -> Result<()> {
+        let (shared, now) = (&self.table.shared, Instant::now());
+        self.deadline = shared.deadline_of(asked);
+        if shared.trouble.lock().is_none() {
+            // The database answers: nobody is given up for having waited behind others.
+            self.deadline = self.deadline.max(now + shared.patience / 2);
+        } else if now >= self.deadline {
+            return Err(shared.in_vain());
+        }
+        self.decide_anew();
         Ok(())
     }
 
@@ -353,13 +408,15 @@ impl Turns for TableTurns {
         let rows = Rows::of(staged, &shared.view.read().state, self.position, shared.zone)?;
         let rows = Arc::new(rows);
         let sent = rows.clone();
-        self.holding = true;
-        let written =
-            self.table.in_session(|mut session, deadline| async move { session.write(&sent, deadline).await })?;
-        if !written {
-            return self.begin().map(|()| false);
+        let write =
+            |mut session: OwnedMutexGuard<Session>, deadline| async move { session.write(&sent, deadline).await };
+        let written = self.table.in_session(self.deadline, write);
+        // A session that failed has given the lock up; one that was not to be had in time is as it was.
+        self.holding = matches!(written, Ok(false)) || (self.holding && written.is_err());
+        if !written? {
+            self.decide_anew();
+            return Ok(false);
         }
-        self.holding = false;
         let mut view = shared.view.write();
         for (key, number) in rows.keys.iter().zip(rows.numbers()) {
             if let Some((facts, _)) = staged.newest(*key) {
@@ -373,15 +430,15 @@ impl Turns for TableTurns {
 
     /// What the state says was committed; but others may have committed more.
     fn confirm(&mut self, _vouched: bool) -> Result<bool> {
-        Journal::refresh(&*self.table)?;
+        self.table.refresh_until(self.deadline)?;
         let decided = self.position;
-        self.begin()?;
+        self.decide_anew();
         Ok(self.position == decided)
     }
 
     fn end(&mut self) {
         if std::mem::take(&mut self.holding) {
-            let released = self.table.in_session(|mut session, _| async move {
+            let released = self.table.in_session(Instant::now() + session::RELEASING, |mut session, _| async move {
                 session.release().await;
                 Ok(())
             });

@@ -5,18 +5,21 @@
 //! statement, which does nothing if others were first. Then a transaction takes the lock, catches up, and all is decided
 //! again while nobody else can write.
 
-use super::Shared;
 use super::rows::{self, KNOWN, Known, Rows};
-use crate::database::{Failure, Link, Pauses};
+use super::{Shared, UNCHANGED};
+use crate::database::{Attempts, Failure, Link};
 use crate::error::{Error, Result};
 use crate::order;
 use std::sync::Arc;
-use tokio::time::{Instant, timeout_at};
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 
 /// How many rows are asked for at a time.
 const PAGE: i64 = 5_000;
+/// How long giving up the lock may take before the connection is given up with it.
+pub(super) const RELEASING: Duration = Duration::from_secs(1);
 
 /// The connection; there may be none at the moment.
 pub(super) struct Session {
@@ -54,14 +57,12 @@ impl Session {
 
     /// [`Self::refresh`] that tries until one time, and in a try that goes well waits until another.
     pub async fn read(&mut self, deadline: Instant, patient: Instant) -> Result<()> {
-        let (begun, mut pauses) = (Instant::now(), Pauses::until(deadline));
+        let (mut attempts, url) = (Attempts::until(deadline), self.shared.url.clone());
         loop {
-            let failure = match timeout_at(patient, self.catch_up(None)).await {
-                Ok(Ok(_)) => return Ok(()),
-                Ok(Err(failure)) => failure,
-                Err(_) => Failure::Lost(self.silence(begun)),
-            };
-            self.lost(failure, "nothing was changed", &mut pauses).await?;
+            match attempts.one_until(patient, &url, self.catch_up(None)).await {
+                Ok(_) => return Ok(()),
+                Err(failure) => self.again(&mut attempts, failure, UNCHANGED).await?,
+            }
         }
     }
 
@@ -71,16 +72,18 @@ impl Session {
     /// # Errors
     /// As [`Self::refresh`]; the message says whether the rows may have been written all the same.
     pub async fn write(&mut self, rows: &Rows, deadline: Instant) -> Result<bool> {
-        let (begun, mut pauses) = (Instant::now(), Pauses::until(deadline));
+        let (mut attempts, url) = (Attempts::until(deadline), self.shared.url.clone());
         let mut sent = false;
         loop {
-            let failure = match timeout_at(deadline, self.attempt(rows, &mut sent)).await {
-                Ok(Ok(written)) => return Ok(written),
-                Ok(Err(failure)) => failure,
-                Err(_) => Failure::Lost(self.silence(begun)),
+            let failure = match attempts.one(&url, self.attempt(rows, &mut sent)).await {
+                Ok(written) => return Ok(written),
+                Err(failure) => failure,
             };
             let known = if sent { "part of it may be found recorded later" } else { "nothing of it was recorded" };
-            self.lost(failure, known, &mut pauses).await?;
+            if let Err(error) = self.again(&mut attempts, failure, known).await {
+                self.release().await;
+                return Err(error);
+            }
         }
     }
 
@@ -153,7 +156,7 @@ impl Session {
     pub async fn release(&mut self) {
         if let Some(open) = &mut self.open
             && std::mem::take(&mut open.locked)
-            && open.link.client.batch_execute("ROLLBACK").await.is_err()
+            && !matches!(timeout(RELEASING, open.link.client.batch_execute("ROLLBACK")).await, Ok(Ok(())))
         {
             // The server ends the transaction with the connection.
             self.open = None;
@@ -165,16 +168,16 @@ impl Session {
     /// # Errors
     /// As [`Self::refresh`].
     pub async fn size(&mut self, deadline: Instant) -> Result<u64> {
-        self.refresh(deadline).await?;
-        let size = async {
-            let open = self.connected().await?;
-            Ok(open.link.client.query_one("SELECT pg_total_relation_size('signals')", &[]).await?.get::<_, i64>(0))
-        };
-        match timeout_at(deadline, size).await {
-            Ok(Ok(size)) => Ok(size.unsigned_abs()),
-            Ok(Err(Failure::Refused(error))) => Err(error),
-            Ok(Err(Failure::Lost(what))) => Err(Error::Store(what)),
-            Err(_) => Err(self.shared.in_vain()),
+        let (mut attempts, url) = (Attempts::until(deadline), self.shared.url.clone());
+        loop {
+            let size = async {
+                let open = self.connected().await?;
+                Ok(open.link.client.query_one("SELECT pg_total_relation_size('signals')", &[]).await?.get::<_, i64>(0))
+            };
+            match attempts.one(&url, size).await {
+                Ok(size) => return Ok(size.unsigned_abs()),
+                Err(failure) => self.again(&mut attempts, failure, UNCHANGED).await?,
+            }
         }
     }
 
@@ -244,24 +247,20 @@ impl Session {
             self.timeline = timeline.or(self.timeline.take());
             self.open = Some(open);
         }
-        self.open.as_mut().ok_or_else(|| Failure::Lost("there is no connection".to_owned()))
+        self.open.as_mut().ok_or_else(|| Failure::lost("there is no connection"))
     }
 
-    /// Gives up the connection and waits a little, unless it is time to tell the caller.
-    async fn lost(&mut self, failure: Failure, known: &str, pauses: &mut Pauses) -> Result<()> {
-        match failure {
-            Failure::Refused(Error::Store(what)) => Err(Error::Store(format!("{what}; {known}"))),
-            Failure::Refused(error) => Err(error),
-            Failure::Lost(what) => {
-                self.open = None;
-                self.shared.trouble(&what);
-                if pauses.next().await { Ok(()) } else { Err(Error::Store(format!("{what}; {known}"))) }
-            }
+    /// Makes ready for another attempt, and waits a little, unless it is time to tell the caller.
+    async fn again(&mut self, attempts: &mut Attempts, failure: Failure, known: &str) -> Result<()> {
+        match &failure {
+            Failure::Lost(_) => self.open = None,
+            Failure::Busy(_) => self.release().await,
+            Failure::Refused(_) => {}
         }
-    }
-
-    fn silence(&self, begun: Instant) -> String {
-        format!("{} did not answer within {:.0} s", self.shared.url, begun.elapsed().as_secs_f64())
+        if !matches!(failure, Failure::Refused(_)) {
+            self.shared.trouble(failure.error());
+        }
+        attempts.again(failure, known).await
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::case::{Case, Lesson};
 use crate::symbol::{Market, Timeframe};
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
 /// How far success may differ from what the levels imply, in log odds (standard deviation): worth 16 signals of evidence.
@@ -15,7 +16,7 @@ const STEPS: usize = 8;
 ///
 /// The mode of a hierarchical logistic model with normal priors (Gelman and Hill, *Data Analysis Using Regression and
 /// Multilevel/Hierarchical Models*, 2007, chapter 14), fitted from the top down.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct BaseRate {
     all: f64,
     by_timeframe: HashMap<Timeframe, f64>,

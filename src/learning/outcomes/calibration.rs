@@ -2,6 +2,7 @@
 //! it is that there is anything to believe at all.
 
 use super::base_rate::{log_odds, logistic};
+use serde::{Deserialize, Serialize};
 
 /// Terms of the curve.
 const TERMS: usize = 4;
@@ -24,7 +25,7 @@ pub const PROBABILITY_RANGE: (f64, f64) = (0.02, 0.98);
 ///
 /// Platt, *Probabilistic Outputs for Support Vector Machines*, 1999, with the base rate as offset and normal priors; the
 /// average is that of two models, one of which knows nothing, alike before (Hoeting et al., *Bayesian Model Averaging*, 1999).
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Calibration {
     terms: [f64; TERMS],
     belief: f64,

@@ -5,9 +5,10 @@ use crate::barrier::Direction;
 use crate::features::{self, COUNT};
 use crate::signal::Signal;
 use crate::symbol::{Market, Symbol, Timeframe};
+use serde::Serialize;
 
 /// A signal as evidence, or as the question.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Case {
     /// Symbol and timeframe.
     pub market: Market,
@@ -77,7 +78,7 @@ impl Case {
 }
 
 /// A closed signal: a case and how it ended.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Lesson {
     /// What was known when it was given.
     pub case: Case,

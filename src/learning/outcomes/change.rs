@@ -1,5 +1,7 @@
 //! Notices when the world has changed: what was learned predicts worse than something simpler.
 
+use serde::{Deserialize, Serialize};
+
 /// The statistic at which a change is called. Under a calibrated model the product of likelihood ratios is a martingale, so
 /// that a false alarm comes once in e^8 ≈ 3 000 outcomes or less (Lorden, *Procedures for reacting to a change in
 /// distribution*, 1971).
@@ -9,7 +11,7 @@ const HALF_LIFE: f64 = 15.0;
 
 /// A pair of cumulative sums (Page, *Continuous inspection schemes*, 1954) of the log likelihood ratio of each outcome: the
 /// base rate against what was predicted, and the recent rate against what was predicted.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ChangeDetector {
     sums: [f64; 2],
     /// When each sum was last at zero: outcomes ago.

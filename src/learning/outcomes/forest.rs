@@ -7,6 +7,7 @@
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use std::hint::select_unpredictable;
 
 /// λ of the hierarchical shrinkage, in outcomes.
@@ -20,7 +21,7 @@ const ABREAST: usize = 8;
 const BAG: f64 = 0.7;
 
 /// How the values of a column are told apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// By a threshold.
     Number,
@@ -58,7 +59,7 @@ pub struct Growth {
 }
 
 /// A split, or a leaf when `left` is 0 (the root is nobody's child). The right child follows the left one.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Node {
     left: u32,
     column: u16,
@@ -83,13 +84,13 @@ impl Node {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Tree {
     nodes: Vec<Node>,
 }
 
 /// The trees.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct OutcomeForest {
     trees: Vec<Tree>,
 }

@@ -11,6 +11,7 @@ use super::forest::{Kind, Table};
 use crate::barrier::Direction;
 use crate::features::FEATURES;
 use crate::order;
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
 /// Indicators a home may use; the rest are left out, the least frequent first.
@@ -21,7 +22,7 @@ const OFTEN: [(Group, f64); 4] =
 /// A centre is 0 when at least this share of the values lies on either side of it.
 const EITHER_SIGN: f64 = 0.05;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 enum Group {
     Textbook,
     Indicators,
@@ -30,7 +31,7 @@ enum Group {
 }
 
 /// A number that a case may have.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Fact {
     /// An indicator of the caller's, by its place in [`Layout::indicators`].
     Indicator(usize),
@@ -51,7 +52,7 @@ pub enum Fact {
 }
 
 /// How a column shows its fact.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 enum View {
     Raw,
     /// Centred, and with the sign of the trade.
@@ -61,7 +62,7 @@ enum View {
 }
 
 /// What the textbooks make of an indicator, known by its name.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 enum Reading {
     /// Overbought and oversold: against the trade from 70 % of the range on.
     Oscillator { low: f64, high: f64 },
@@ -71,7 +72,7 @@ enum Reading {
     Volume,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Column {
     fact: Fact,
     view: View,
@@ -79,7 +80,7 @@ struct Column {
 }
 
 /// The columns of a model.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Layout {
     indicators: Vec<String>,
     places: HashMap<String, usize>,
@@ -133,6 +134,11 @@ impl Layout {
             Fact::Feature(at) => FEATURES[*at].name,
             _ => "",
         }
+    }
+
+    /// Is there a column of an indicator of this name?
+    pub fn has(&self, indicator: &str) -> bool {
+        self.places.contains_key(indicator)
     }
 
     /// The facts that come in views: indicators and features, each with the centre it is mirrored at.

@@ -4,12 +4,14 @@ use super::base_rate::BaseRate;
 use super::calibration::{Calibration, Unseen};
 use super::case::{Case, Lesson};
 use super::change::ChangeDetector;
+use super::checkpoint::{self, Checkpoint};
 use super::forest::{Growth, OutcomeForest, Table};
 use super::layout::Layout;
 use super::lives::{self, Lives};
 use super::reasons::Reasons;
 use crate::learning::time_decay;
 use crate::order;
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -127,6 +129,35 @@ impl Learner {
         self.model = model;
     }
 
+    /// Where it stands, if a model of all that it has learned has just been grown: what a process that starts later need not
+    /// learn again. `waiting` lessons of the backlog that it was started with are left.
+    pub fn checkpoint(&self, waiting: usize, seed: u64) -> Option<Checkpoint> {
+        let lessons = self.evidence.lessons.len();
+        (lessons > 0 && self.model.learned == lessons && !self.overdue).then(|| Checkpoint {
+            version: checkpoint::VERSION.to_owned(),
+            seed,
+            closings: lessons + waiting,
+            lessons,
+            content: checkpoint::content(self.evidence.lessons.iter().map(|lesson| &**lesson)),
+            changed_at: self.evidence.changed_at,
+            counted: self.counted.clone(),
+            change: self.change.clone(),
+            model: self.model.clone(),
+        })
+    }
+
+    /// A learner that stands there, if that is where one that began with this backlog would have come to; it takes from the
+    /// backlog what it has learned.
+    pub fn resume(checkpoint: Checkpoint, backlog: &mut VecDeque<Lesson>, seed: u64) -> Option<Self> {
+        if !checkpoint.is_of(backlog, seed) {
+            return None;
+        }
+        let lessons: Vec<Arc<Lesson>> = backlog.drain(..checkpoint.lessons).map(Arc::new).collect();
+        let lives = Lives::of(lessons.iter().map(|lesson| &**lesson));
+        let Checkpoint { changed_at, counted, change, model, .. } = checkpoint;
+        Some(Self { evidence: Evidence { lessons, changed_at }, counted, lives, model, change, overdue: false })
+    }
+
     /// The model in service.
     pub fn model(&self) -> &OutcomeModel {
         &self.model
@@ -139,7 +170,7 @@ impl Learner {
 }
 
 /// A base rate, a forest for what the base rate leaves open, and how far to believe it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct OutcomeModel {
     layout: Layout,
     base: BaseRate,
@@ -269,6 +300,11 @@ impl OutcomeModel {
     /// Why, in words: how signals like this one have fared.
     pub fn reasons(&self, case: &Case) -> Vec<String> {
         self.reasons.give(&self.layout.see(case), &self.layout)
+    }
+
+    /// Is an indicator of this name among those that it looks at?
+    pub fn looks_at(&self, indicator: &str) -> bool {
+        self.layout.has(indicator)
     }
 
     /// How many outcomes of today the evidence is worth.

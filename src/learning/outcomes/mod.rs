@@ -4,6 +4,7 @@ mod base_rate;
 mod calibration;
 mod case;
 mod change;
+mod checkpoint;
 mod forest;
 mod layout;
 mod learner;
@@ -18,6 +19,7 @@ mod replay;
 
 pub use calibration::PROBABILITY_RANGE;
 pub use case::{Case, Lesson};
+pub use checkpoint::Checkpoint;
 pub use forest::{Growth, OutcomeForest, Table};
 pub use learner::{Chances, Evidence, Learner, MAX_LESSONS, OutcomeModel};
 pub use patterns::{MIN_CLOSED, Pattern, find as find_patterns};

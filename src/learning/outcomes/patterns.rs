@@ -135,28 +135,41 @@ impl Candidate {
     }
 }
 
+/// A condition, and for which signals it holds.
+type Known = (Condition, Bits);
+
 /// The regions to look at: those of one condition, and those of two.
 fn candidates(seen: &[Seen<'_>], layout: &Layout) -> Vec<Candidate> {
-    let symbols = symbols(seen);
-    let mut regions = singles(seen, layout);
-    regions.extend(pairs(&symbols, &DIRECTIONS.map(Condition::Direction)));
-    let facts = layout.mirrored().filter(|(fact, _)| matches!(fact, Fact::Indicator(_)));
-    let coarse: Vec<Vec<Condition>> =
-        facts.map(|(fact, centre)| thresholds(fact, Some(centre), seen, &PAIR_QUANTILES)).collect();
-    for (i, first) in coarse.iter().enumerate() {
-        regions.extend(pairs(&symbols, first));
-        regions.extend(coarse[i + 1..].iter().flat_map(|second| pairs(first, second)));
-    }
-    let candidate = |region: Region| {
-        let members = Bits::of(seen.iter().map(|seen| region.contains(seen)));
-        Candidate { count: members.count(), region, members }
+    let of = |conditions: Vec<Condition>| -> Vec<Known> {
+        let members = |condition: &Condition| Bits::of(seen.iter().map(|seen| condition.holds(seen)));
+        conditions.into_iter().map(|condition| (condition.clone(), members(&condition))).collect()
     };
     let enough = |candidate: &Candidate| (MIN_COUNT..=seen.len() - MIN_COUNT).contains(&candidate.count);
-    regions.into_par_iter().map(candidate).filter(enough).collect()
-}
-
-fn pairs(first: &[Condition], second: &[Condition]) -> Vec<Region> {
-    first.iter().flat_map(|a| second.iter().map(|b| Region(vec![a.clone(), b.clone()]))).collect()
+    let candidate = |region: Region, members: Bits| Candidate { count: members.count(), region, members };
+    let alone = |region: Region| {
+        let members = Bits::of(seen.iter().map(|seen| region.contains(seen)));
+        candidate(region, members)
+    };
+    let mut found: Vec<Candidate> = singles(seen, layout).into_par_iter().map(alone).filter(enough).collect();
+    // Each condition is looked at once, however many it is paired with.
+    let symbols = of(symbols(seen));
+    let facts = layout.mirrored().filter(|(fact, _)| matches!(fact, Fact::Indicator(_)));
+    let coarse: Vec<Vec<Known>> =
+        facts.map(|(fact, centre)| of(thresholds(fact, Some(centre), seen, &PAIR_QUANTILES))).collect();
+    let directions = of(DIRECTIONS.map(Condition::Direction).to_vec());
+    let mut pairs: Vec<(&[Known], &[Known])> = vec![(&symbols, &directions)];
+    for (i, first) in coarse.iter().enumerate() {
+        pairs.push((&symbols, first));
+        pairs.extend(coarse[i + 1..].iter().map(|second| (&first[..], &second[..])));
+    }
+    let both = |(first, second): (&[Known], &[Known])| -> Vec<Candidate> {
+        let all = first.iter().flat_map(|a| second.iter().map(move |b| (a, b)));
+        let both = all.map(|(a, b)| candidate(Region(vec![a.0.clone(), b.0.clone()]), a.1.and(&b.1)));
+        both.filter(enough).collect()
+    };
+    let paired: Vec<Vec<Candidate>> = pairs.into_par_iter().map(both).collect();
+    found.extend(paired.into_iter().flatten());
+    found
 }
 
 /// A set of signals by their place in time.
@@ -175,6 +188,11 @@ impl Bits {
 
     fn count(&self) -> usize {
         self.words.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
+    fn and(&self, other: &Self) -> Self {
+        let words = self.words.iter().zip(&other.words).map(|(a, b)| a & b).collect();
+        Self { words, len: self.len }
     }
 
     fn shared(&self, other: &Self) -> usize {

@@ -5,6 +5,7 @@ use super::layout::{Layout, Seen};
 use super::region::{Region, Tally, singles};
 use crate::order;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 /// Signals in a region at least, to be spoken of.
 const MIN_COUNT: usize = 5;
@@ -15,7 +16,7 @@ const KEPT: usize = 400;
 const GIVEN: usize = 3;
 
 /// The regions worth mentioning, the most remarkable first.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Reasons {
     regions: Vec<(Region, Tally)>,
     all: Tally,

@@ -4,10 +4,11 @@ use super::layout::{Fact, Layout, Seen};
 use crate::barrier::Direction;
 use crate::feedback::wilson;
 use crate::symbol::{Symbol, Timeframe};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// One condition on a signal.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Condition {
     /// It bets this way.
     Direction(Direction),
@@ -88,7 +89,7 @@ pub enum Subject {
 }
 
 /// Signals for which all of these hold.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Region(pub Vec<Condition>);
 
 impl Region {
@@ -143,7 +144,7 @@ fn number(value: f64) -> String {
 }
 
 /// How many signals, and how many of them succeeded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Tally {
     /// Signals.
     pub count: usize,

@@ -7,10 +7,10 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 const HOUR_MS: i64 = 3_600_000;
-const COUNT: i64 = 600;
+pub const COUNT: i64 = 600;
 
 /// Outcomes one after the other, of which so many succeed: (RSI, number) to a probability.
-fn outcomes(count: i64, seed: u64, rate: impl Fn(f64, i64) -> f64) -> Vec<Lesson> {
+pub fn outcomes(count: i64, seed: u64, rate: impl Fn(f64, i64) -> f64) -> Vec<Lesson> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let lesson = |number| {
         let rsi = rng.random_range(20.0..80.0);

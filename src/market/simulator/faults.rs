@@ -20,6 +20,11 @@ pub enum Fault {
         /// Seconds asked to wait; 1 when parsed.
         retry_after_s: u64,
     },
+    /// `banned-until`: HTTP 418 without `Retry-After`; its words say until when.
+    BannedUntil {
+        /// Seconds from now; 1 when parsed.
+        after_s: u64,
+    },
     /// `time-out`: no answer for five minutes.
     TimeOut,
     /// `reset`: the connection closes without an answer.
@@ -56,7 +61,7 @@ use Fault::*;
 
 impl Fault {
     /// One of every kind, of statuses those that exchanges send.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Status(500),
         Status(502),
         Status(503),
@@ -64,6 +69,7 @@ impl Fault {
         Status(451),
         RateLimited { retry_after_s: 1 },
         Banned { retry_after_s: 1 },
+        BannedUntil { after_s: 1 },
         TimeOut,
         Reset,
         Truncated,
@@ -115,7 +121,14 @@ impl Fault {
             ReusedTicker => rows[middle..].iter_mut().for_each(|row| {
                 (1..5).for_each(|field| row[field] = json!(format!("{:.8}", self.factor() * number(&row[field]))));
             }),
-            Status(_) | RateLimited { .. } | Banned { .. } | TimeOut | Reset | Truncated | NotJson => {}
+            Status(_)
+            | RateLimited { .. }
+            | Banned { .. }
+            | BannedUntil { .. }
+            | TimeOut
+            | Reset
+            | Truncated
+            | NotJson => {}
         }
     }
 }
@@ -130,6 +143,7 @@ impl fmt::Display for Fault {
             Status(code) => return write!(f, "http-{code}"),
             RateLimited { .. } => "rate-limited",
             Banned { .. } => "banned",
+            BannedUntil { .. } => "banned-until",
             TimeOut => "time-out",
             Reset => "reset",
             Truncated => "truncated",

@@ -1,38 +1,38 @@
 //! Binance's public REST protocol, as far as signalloop uses it, in Binance's shapes.
 
+use super::listing::Listing;
 use super::wire::Scissors;
-use super::{Fault, Shared};
+use super::{Fault, Shared, tickers};
 use crate::market::Candle;
 use crate::market::path::open_time;
 use crate::symbol::{Symbol, Timeframe};
+use crate::time;
 use axum::extract::{ConnectInfo, Query, Request, State};
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::{HeaderName, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
-use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a symbol may be quoted in.
-const QUOTES: [&str; 3] = ["USDT", "USDC", "BTC"];
 /// Longer than any client waits.
 const NO_ANSWER_FOR: Duration = Duration::from_secs(300);
 
 const USED_WEIGHT: HeaderName = HeaderName::from_static("x-mbx-used-weight-1m");
 
-type Parameters = Query<HashMap<String, String>>;
+pub(super) type Parameters = Query<HashMap<String, String>>;
 
 pub(super) fn routes(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/api/v3/ping", get(|| async { Json(json!({})) }))
         .route("/api/v3/time", get(server_time))
-        .route("/api/v3/exchangeInfo", get(exchange_info))
+        .route("/api/v3/exchangeInfo", get(tickers::exchange_info))
         .route("/api/v3/klines", get(klines))
-        .route("/api/v3/ticker/price", get(ticker_price))
+        .route("/api/v3/ticker/price", get(tickers::prices))
+        .route("/api/v3/ticker/24hr", get(tickers::days))
         .layer(middleware::from_fn_with_state(shared.clone(), spoil))
         .layer(middleware::from_fn_with_state(shared.clone(), weigh))
         .with_state(shared)
@@ -41,12 +41,7 @@ pub(super) fn routes(shared: Arc<Shared>) -> Router {
 /// Weighs the request as Binance does: says in every answer what was used in this minute, and refuses what is too much.
 async fn weigh(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     shared.remember(request.uri().to_string());
-    let weight = match request.uri().path() {
-        "/api/v3/klines" => 2,
-        "/api/v3/ticker/price" if request.uri().query().is_some_and(|query| query.contains("symbol=")) => 2,
-        "/api/v3/ticker/price" => 4,
-        _ => 1,
-    };
+    let weight = weight_of(request.uri());
     let (used, minute_left_s) = shared.weigh(weight);
     let mut answer = match used > shared.weight_a_minute {
         true => too_many(StatusCode::TOO_MANY_REQUESTS, minute_left_s),
@@ -54,6 +49,26 @@ async fn weigh(State(shared): State<Arc<Shared>>, request: Request, next: Next) 
     };
     answer.headers_mut().insert(USED_WEIGHT, used.into());
     answer
+}
+
+fn weight_of(uri: &Uri) -> u32 {
+    let query = uri.query().unwrap_or_default();
+    let of_one = query.contains("symbol=");
+    match uri.path() {
+        "/api/v3/exchangeInfo" => 20,
+        "/api/v3/klines" => 2,
+        "/api/v3/ticker/price" | "/api/v3/ticker/24hr" if of_one => 2,
+        "/api/v3/ticker/price" => 4,
+        // Of up to 20, of up to 100, of more or all symbols.
+        "/api/v3/ticker/24hr" => {
+            match query.contains("symbols=").then(|| query.replace("%2C", ",").matches(',').count()) {
+                Some(0..20) => 2,
+                Some(20..100) => 40,
+                _ => 80,
+            }
+        }
+        _ => 1,
+    }
 }
 
 /// Spoils the answer to a request if a fault is due.
@@ -70,6 +85,13 @@ async fn spoil(
         }
         Some(Fault::RateLimited { retry_after_s }) => too_many(StatusCode::TOO_MANY_REQUESTS, retry_after_s),
         Some(Fault::Banned { retry_after_s }) => too_many(StatusCode::IM_A_TEAPOT, retry_after_s),
+        Some(Fault::BannedUntil { after_s }) => {
+            let until = time::now_ms() + 1000 * after_s as i64;
+            let said = format!(
+                "Way too much request weight used; IP banned until {until}. Please use the websocket for live updates."
+            );
+            Refusal(StatusCode::IM_A_TEAPOT, -1003, said).into_response()
+        }
         Some(Fault::NotJson) => "<html><body>Please sign in</body></html>".into_response(),
         Some(Fault::TimeOut) => {
             tokio::time::sleep(NO_ANSWER_FOR).await;
@@ -98,7 +120,7 @@ fn too_many(status: StatusCode, retry_after_s: u64) -> Response {
 }
 
 /// How Binance says no: a status, its own code and a sentence.
-struct Refusal(StatusCode, i32, String);
+pub(super) struct Refusal(StatusCode, i32, String);
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
@@ -106,34 +128,14 @@ impl IntoResponse for Refusal {
     }
 }
 
-type Answer = Result<Json<Value>, Refusal>;
+pub(super) type Answer = Result<Json<Value>, Refusal>;
 
-fn refuse<T>(code: i32, message: impl Into<String>) -> Result<T, Refusal> {
+pub(super) fn refuse<T>(code: i32, message: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal(StatusCode::BAD_REQUEST, code, message.into()))
 }
 
 async fn server_time(State(shared): State<Arc<Shared>>) -> Json<Value> {
     Json(json!({ "serverTime": shared.now_ms() }))
-}
-
-/// The symbols traded, with what clients such as ccxt ask of them.
-async fn exchange_info(State(shared): State<Arc<Shared>>) -> Json<Value> {
-    let symbols: Vec<Symbol> = shared.paths.read().keys().cloned().collect();
-    let listed = symbols.iter().map(|symbol| {
-        let name = symbol.as_str();
-        let (base, quote) = QUOTES.iter().find_map(|quote| Some((name.strip_suffix(quote)?, *quote))).unwrap_or((name, ""));
-        json!({
-            "symbol": name, "status": "TRADING", "baseAsset": base, "baseAssetPrecision": 8,
-            "quoteAsset": quote, "quotePrecision": 8, "quoteAssetPrecision": 8,
-            "orderTypes": ["LIMIT", "MARKET"], "isSpotTradingAllowed": true, "isMarginTradingAllowed": false,
-            "filters": [{ "filterType": "PRICE_FILTER", "minPrice": "0.00000001", "maxPrice": "0", "tickSize": "0.00000001" }],
-            "permissions": ["SPOT"], "permissionSets": [["SPOT"]],
-        })
-    });
-    Json(json!({
-        "timezone": "UTC", "serverTime": shared.now_ms(), "rateLimits": [], "exchangeFilters": [],
-        "symbols": listed.collect::<Vec<Value>>(),
-    }))
 }
 
 async fn klines(
@@ -147,13 +149,14 @@ async fn klines(
         return refuse(-1120, "Invalid interval.");
     };
     let limit = whole_number(&parameters, "limit")?.map_or(500, |limit| limit.clamp(1, 1000));
+    let listing = listing(&shared, symbol)?;
     let now = shared.now_ms();
+    let last = listing.last_ms(now);
     // Binance's end is inclusive.
-    let until = whole_number(&parameters, "endTime")?.unwrap_or(now).min(now).saturating_add(1);
+    let until = whole_number(&parameters, "endTime")?.unwrap_or(last).min(last).saturating_add(1);
     let latest = open_time(timeframe, until - 1) - (limit - 1) * timeframe.millis();
     let from = whole_number(&parameters, "startTime")?.unwrap_or(latest);
-    let path = path(&shared, symbol)?;
-    let candles = path.lock().candles(timeframe, from, until, now, limit as usize);
+    let candles = listing.candles(timeframe, from, until, now, limit as usize);
     let mut rows = candles.iter().map(|candle| kline(candle, timeframe)).collect();
     if let Some(Extension(fault)) = fault {
         fault.spoil(&mut rows, timeframe.millis());
@@ -182,37 +185,11 @@ fn kline(candle: &Candle, timeframe: Timeframe) -> Value {
     ])
 }
 
-async fn ticker_price(
-    State(shared): State<Arc<Shared>>,
-    Query(parameters): Parameters,
-    fault: Option<Extension<Fault>>,
-) -> Answer {
-    let now = shared.now_ms();
-    let factor = fault.map_or(1.0, |Extension(fault)| fault.factor());
-    let price = |symbol: &str| {
-        let price = factor * path(&shared, symbol)?.lock().price(now);
-        Ok(json!({ "symbol": symbol, "price": format!("{price:.8}") }))
-    };
-    let answer = match (parameters.get("symbol"), parameters.get("symbols")) {
-        (Some(_), Some(_)) => refuse(-1128, "Combination of optional parameters invalid."),
-        (Some(symbol), None) => price(symbol),
-        (None, Some(list)) => match serde_json::from_str::<Vec<String>>(list) {
-            Ok(symbols) => symbols.iter().map(|symbol| price(symbol)).collect(),
-            Err(_) => refuse(-1100, "Illegal characters found in parameter 'symbols'."),
-        },
-        (None, None) => {
-            let symbols: Vec<Symbol> = shared.paths.read().keys().cloned().collect();
-            symbols.iter().map(|symbol| price(symbol.as_str())).collect()
-        }
-    };
-    answer.map(Json)
-}
-
-/// The path of a symbol in the exchange's own spelling.
-fn path(shared: &Shared, symbol: &str) -> Result<Arc<Mutex<super::Path>>, Refusal> {
+/// A symbol in the exchange's own spelling.
+pub(super) fn listing(shared: &Shared, symbol: &str) -> Result<Arc<Listing>, Refusal> {
     let known = Symbol::parse(symbol).ok().filter(|parsed| parsed.as_str() == symbol);
-    match known.and_then(|symbol| shared.path(&symbol)) {
-        Some(path) => Ok(path),
+    match known.and_then(|symbol| shared.listing(&symbol)) {
+        Some(listing) => Ok(listing),
         None => refuse(-1121, "Invalid symbol."),
     }
 }

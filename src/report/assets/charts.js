@@ -60,6 +60,25 @@ const whiskers = (low, high, stroke) => ({
   },
 })
 
+/** Draws a dashed line from edge to edge; a series of one point would have none. */
+const level = (value, stroke) => ({
+  hooks: {
+    draw: (plot) => {
+      const { ctx, bbox } = plot
+      const py = plot.valToPos(value, 'y', true)
+      ctx.save()
+      ctx.strokeStyle = colour(stroke)
+      ctx.lineWidth = 1.5 * uPlot.pxRatio
+      ctx.setLineDash([6 * uPlot.pxRatio, 5 * uPlot.pxRatio])
+      ctx.beginPath()
+      ctx.moveTo(bbox.left, py)
+      ctx.lineTo(bbox.left + bbox.width, py)
+      ctx.stroke()
+      ctx.restore()
+    },
+  },
+})
+
 const axis = (more) => ({
   stroke: colour('soft'),
   grid: { stroke: colour('grid'), width: 1 },
@@ -94,8 +113,9 @@ const chart = (box, height, options, data) => {
 
 const seconds = (times) => times.map((ms) => ms / 1000)
 
-/** Keeps a single point, or a short history, from being stretched to the edges. */
-const roomy = (least) => (_plot, min, max) => {
+/** Keeps a short history from being stretched to the edges. Of a single point uPlot gives a thousand days, so its ends are not asked. */
+const roomy = (least) => ({ data: [xs] }) => {
+  const [min, max] = [xs[0], xs.at(-1)]
   const room = Math.max((max - min) * 0.03, (least - (max - min)) / 2, 0)
   return [min - room, max + room]
 }
@@ -136,12 +156,6 @@ const atSpans = (spans, length) => (plot, _axis, min, max) => {
 
 const drawSuccess = (box, { spans, weeksASpan }, breakEven) => {
   const week = 7 * 86_400
-  const lines = [spans.map((span) => span.successRate)]
-  const series = [{}, { stroke: colour('c0'), width: 1.5, points: { show: true, size: 7, fill: colour('c0') } }]
-  if (breakEven != null) {
-    lines.push(spans.map(() => breakEven))
-    series.push({ stroke: colour('c1'), width: 1.5, dash: [6, 5], points: { show: false } })
-  }
   const tip = (i) => {
     const { fromMs, closed, successes, successRate, successInterval, meanProfit } = spans[i]
     return [
@@ -162,10 +176,10 @@ const drawSuccess = (box, { spans, weeksASpan }, breakEven) => {
       label: 'Success rate by week with intervals, and the break-even line',
       scales: { x: times(2 * week), y: { range: [low, high] } },
       axes: [{ ...timeAxis(), splits: atSpans(spans, week * weeksASpan) }, percentAxis()],
-      series,
-      plugins: [whiskers(lows, highs, 'c0'), hovering(tip)],
+      series: [{}, { stroke: colour('c0'), width: 1.5, points: { show: true, size: 7, fill: colour('c0') } }],
+      plugins: [whiskers(lows, highs, 'c0'), ...(breakEven == null ? [] : [level(breakEven, 'c1')]), hovering(tip)],
     },
-    [seconds(spans.map((span) => span.fromMs)), ...lines],
+    [seconds(spans.map((span) => span.fromMs)), spans.map((span) => span.successRate)],
   )
 }
 

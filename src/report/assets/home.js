@@ -182,12 +182,16 @@ const scheduler = (status, runs) => {
     problem ?? (lastRun ? what(lastRun) : null),
     nextRun ? moment(Date.parse(nextRun)) : enabled ? null : 'off',
   ]
+  const { ledBy } = status
+  const led = ledBy
+    ? `Process ${ledBy.process} on ${ledBy.host} runs these tasks${ledBy.since ? ` since ${moment(Date.parse(ledBy.since))}` : ''}.`
+    : 'No scheduler is running, so none of these tasks is run by itself.'
   const history = ({ task, ...run }) => [moment(Date.parse(run.startedAt)), task, duration(Date.parse(run.endedAt) - Date.parse(run.startedAt)), badge(...ENDS[run.outcome]), what(run)]
   return section(
     'scheduler',
     'Scheduler',
-    paragraph(`Times of day in ${status.timezone}; times here in UTC.`),
-    table([['task'], ['runs', 'tight'], ['last ended', 'tight'], ['how'], ['what it came to', 'text'], ['next due', 'tight']], status.tasks.map(row)),
+    paragraph(`${led} Times of day in ${status.timezone}; times here in UTC.`),
+    table([['task'], ['runs', 'tight'], ['last ended', 'tight'], ['how'], ['what it came to', 'text'], [ledBy ? 'next due' : 'due, if one runs', 'tight']], status.tasks.map(row)),
     runs.length > 0
       ? [element('h3', {}, 'History'), table([['began', 'tight'], ['task'], ['took', 'tight'], ['how'], ['what it came to', 'text']], runs.map(history)), paragraph('The newest first. Of the watch, which runs every few seconds, only when it began to fail or worked again.')]
       : null,

@@ -35,7 +35,7 @@ const tiles = ({ figures, results, feePercent }) => {
   return element(
     'dl',
     { className: 'tiles' },
-    tile('Closed signals', whole(figures.closedSignals), `${whole(figures.activeSignals)} open, ${whole(figures.holdSignals)} HOLD`),
+    tile('Closed signals', whole(figures.closedSignals), `${whole(figures.activeSignals)} open, ${figures.unknownSignals > 0 ? `${whole(figures.unknownSignals)} unknown, ` : ''}${whole(figures.holdSignals)} HOLD`),
     tile('Success rate', percent(figures.successRate), `95 %: ${range(figures.successInterval)}`),
     tile('Break-even', percent(figures.breakEvenRate), 'success that pays the costs'),
     tile('Mean result', result(figures.expectancy, 3), `a signal, after ${percent(feePercent, 2)} costs`),
@@ -52,12 +52,13 @@ const resultsSection = (signals) => {
   if (signals.figures.closedSignals === 0) return section('results', 'Results', ...parts)
   const { results, figures } = signals
   const [title, span] = results.weeksASpan === 1 ? ['Success by week', 'a week'] : [`Success, ${results.weeksASpan} weeks at a time`, `${results.weeksASpan} weeks`]
+  const line = figures.breakEvenRate == null ? '' : ' The dashed line is the break-even of all closed signals: below it, wins do not pay for losses and costs.'
   const legend = element('div', { className: 'legend' })
   parts.push(
     tiles(signals),
     element('h3', {}, title),
     boxed((box) => drawSuccess(box, results, figures.breakEvenRate)),
-    paragraph(`A dot is the share of signals closed in ${span} that succeeded; the upright line is its 95 % interval, long where few closed, and rather too short where signals given together share their fate. The dashed line is the break-even of all closed signals: below it, wins do not pay for losses and costs.`),
+    paragraph(`A dot is the share of signals closed in ${span} that succeeded; the upright line is its 95 % interval, long where few closed, and rather too short where signals given together share their fate.${line}`),
     element('h3', {}, 'Running sum of results, after costs'),
     legend,
     boxed((box) => drawCurve(box, legend, results.curve)),

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { SignalType, Timeframe } from 'signalloop'
+import type { PredictionResult, SignalType } from 'signalloop'
 import { closedCandles, type Candle } from './exchange'
 import { feedbackTracker } from './feedbackTracker'
 import { MLPredictor } from './mlPredictor'
@@ -8,7 +8,7 @@ import { MLPredictor } from './mlPredictor'
 export interface TradingSignal {
   id: string
   pair: string
-  timeframe: Timeframe
+  timeframe: string
   signalType: SignalType
   confidence: number
   entryPrice: number
@@ -19,19 +19,23 @@ export interface TradingSignal {
   aiRationale: string
 }
 
+interface Idea {
+  signalType: SignalType
+  /** Percent, 0–100. */
+  confidence: number
+}
+
 const CANDLES = 200
 
 /**
- * A signal of the model, or of the RSI where the model has none or nothing to say. It is recorded, but nobody waits for
- * that: a full disk must not keep a signal from the user.
+ * A signal of this backend's own rule and of the model's opinion, where it has one. It is recorded, but nobody waits for that:
+ * a full disk must not keep a signal from the user.
  */
-export async function generateSignal(pair: string, timeframe: Timeframe): Promise<TradingSignal> {
+export async function generateSignal(pair: string, timeframe: string): Promise<TradingSignal> {
   const candles = await closedCandles(pair, timeframe, CANDLES)
   const prediction = await new MLPredictor(pair, timeframe).predict(candles)
   const indicators = { rsi: rsi(candles), change: change(candles) }
-  const byRule: SignalType = indicators.rsi < 50 ? 'BUY' : 'SELL'
-  const useModel = prediction.success && prediction.signalType !== 'HOLD'
-  const signalType = useModel ? prediction.signalType : byRule
+  const { signalType, confidence } = combined(byRule(indicators.rsi), prediction)
   const entryPrice = candles.at(-1)!.close
   const up = signalType === 'BUY' ? 1 : -1
   const signal: TradingSignal = {
@@ -39,16 +43,29 @@ export async function generateSignal(pair: string, timeframe: Timeframe): Promis
     pair,
     timeframe,
     signalType,
-    confidence: useModel ? prediction.confidence : 50,
+    confidence,
     entryPrice,
-    stopLoss: entryPrice * (1 - 0.02 * up),
-    takeProfit: entryPrice * (1 + 0.04 * up),
+    ...(signalType !== 'HOLD' && { stopLoss: entryPrice * (1 - 0.02 * up), takeProfit: entryPrice * (1 + 0.04 * up) }),
     timestamp: new Date(),
     indicators,
-    aiRationale: useModel ? prediction.aiRationale : `RSI ${indicators.rsi.toFixed(0)}; ${prediction.error ?? prediction.aiRationale}`,
+    aiRationale: `RSI ${indicators.rsi.toFixed(0)}; ${prediction.aiRationale}`,
   }
   feedbackTracker.recordSignal(signal).catch((error: Error) => console.error(`signal ${signal.id} was not recorded: ${error.message}`))
   return signal
+}
+
+/** Against the last moves, the surer the further they went. */
+export const byRule = (rsi: number): Idea => ({ signalType: rsi < 50 ? 'BUY' : 'SELL', confidence: Math.min(90, 50 + Math.abs(rsi - 50)) })
+
+/**
+ * Without an opinion of the model the rule stands. One that agrees makes it surer. One that disagrees goes before it when it is sure;
+ * else there is no signal.
+ */
+export function combined(rule: Idea, ml: PredictionResult): Idea {
+  if (!ml.success || ml.confidence === 0) return rule
+  const weighed = 0.6 * ml.confidence + 0.4 * rule.confidence
+  if (ml.signalType === rule.signalType) return { signalType: rule.signalType, confidence: Math.min(95, 1.1 * weighed) }
+  return ml.confidence > 70 ? { signalType: ml.signalType, confidence: weighed } : { signalType: 'HOLD', confidence: 50 }
 }
 
 /** Wilder's relative strength index over 14 bars, by simple means. */

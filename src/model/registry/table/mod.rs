@@ -10,7 +10,7 @@ mod session;
 
 use super::folder::file_name;
 use super::shelf::{Change, Checksum, Head, Mark, Next, Served, Shelf};
-use crate::database::{Database, Failure, PATIENCE, StoreUrl};
+use crate::database::{Database, Failure, PATIENCE, StoreUrl, with};
 use crate::error::{Error, Result};
 use crate::model::file;
 use crate::model::ledger::Ledger;
@@ -70,7 +70,7 @@ struct Shared {
     /// A start waited for the database in vain.
     gave_up: AtomicBool,
     /// What keeps us from the tables, until they were looked at again.
-    trouble: Mutex<Option<String>>,
+    trouble: Mutex<Option<Error>>,
     /// Somebody was told of it.
     warned: AtomicBool,
 }
@@ -113,15 +113,15 @@ impl Shared {
         *self.looked.borrow()
     }
 
-    fn trouble(&self, what: &str) {
-        *self.trouble.lock() = Some(what.to_owned());
+    fn trouble(&self, error: &Error) {
+        *self.trouble.lock() = Some(error.clone());
     }
 
     /// What a caller hears that waited in vain.
     fn in_vain(&self) -> Error {
         let trouble = self.trouble.lock().clone();
-        let what = trouble.unwrap_or_else(|| format!("{} is busy with earlier calls", self.url));
-        Error::Store(format!("{what}; nothing was changed"))
+        let busy = || Error::Store(format!("{} is busy with earlier calls", self.url));
+        with(trouble.unwrap_or_else(busy), unchanged())
     }
 
     /// Keeps the model in service as a file.
@@ -153,12 +153,16 @@ impl Shared {
 
 impl Session {
     /// Brings what is known up to date.
-    async fn refresh(&mut self, shared: &Arc<Shared>, deadline: Instant) -> Result<()> {
+    async fn refresh(&mut self, shared: &Arc<Shared>, deadline: Instant, known: &'static str) -> Result<()> {
         let shared = shared.clone();
-        let look = self.ask(deadline, unchanged, move |open| {
-            let shared = shared.clone();
-            Box::pin(async move { shared.look(open).await })
-        });
+        let look = self.ask(
+            deadline,
+            || known,
+            move |open| {
+                let shared = shared.clone();
+                Box::pin(async move { shared.look(open).await })
+            },
+        );
         look.await
     }
 }
@@ -245,11 +249,11 @@ async fn follow(shared: Arc<Shared>, session: Arc<tokio::sync::Mutex<Session>>) 
         if shared.ended.load(Ordering::Acquire) {
             return;
         }
-        let looked = session.lock().await.refresh(&shared, Instant::now() + LOOKING).await;
+        let looked = session.lock().await.refresh(&shared, Instant::now() + LOOKING, "").await;
         match looked {
             Ok(()) => shared.warned.store(false, Ordering::Relaxed),
             Err(error) => {
-                shared.trouble(&error.to_string());
+                shared.trouble(&error);
                 if !shared.warned.swap(true, Ordering::Relaxed) {
                     (shared.warn)(format!("models stay as they were last known, until the database answers: {error}"));
                 }
@@ -283,7 +287,7 @@ impl Shelf for Table {
 
     fn refresh(&self) -> Result<()> {
         let shared = self.shared.clone();
-        self.in_session(|mut session, deadline| async move { session.refresh(&shared, deadline).await })
+        self.in_session(|mut session, deadline| async move { session.refresh(&shared, deadline, unchanged()).await })
     }
 
     fn served(&self, _market: &Market, mark: &Mark) -> Result<Option<Served>> {
@@ -370,7 +374,7 @@ impl Shelf for Table {
     }
 
     fn trouble(&self) -> Option<String> {
-        self.shared.trouble.lock().clone()
+        self.shared.trouble.lock().as_ref().map(Error::to_string)
     }
 
     fn close(&self) {

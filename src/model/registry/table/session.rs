@@ -2,7 +2,7 @@
 
 use super::super::shelf::{Head, Next, Served, superfluous};
 use super::checksum;
-use crate::database::{Failure, Link, Pauses};
+use crate::database::{Attempts, Failure, Link};
 use crate::error::{Error, Result};
 use crate::model::ledger::Entry;
 use crate::symbol::Market;
@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tokio_postgres::{GenericClient, Row};
 
 /// What is in service, by position in [`head`].
@@ -69,26 +69,20 @@ impl Session {
         known: impl Fn() -> &'static str,
         act: impl for<'a> Fn(&'a mut Open) -> Attempt<'a, T>,
     ) -> Result<T> {
-        let (begun, mut pauses) = (Instant::now(), Pauses::until(deadline));
+        let (mut attempts, url) = (Attempts::until(deadline), self.shared.url.clone());
         loop {
             let attempt = async { act(self.connected().await?).await };
-            let what = match timeout_at(deadline, attempt).await {
-                Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(Failure::Refused(Error::Store(what)))) => {
-                    return Err(Error::Store(format!("{what}; {}", known())));
-                }
-                Ok(Err(Failure::Refused(error))) => return Err(error),
-                Ok(Err(Failure::Lost(what))) => what,
-                Err(_) => {
-                    let seconds = begun.elapsed().as_secs_f64();
-                    format!("{} did not answer within {seconds:.0} s", self.shared.url)
-                }
+            let failure = match attempts.one(&url, attempt).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
             };
-            self.open = None;
-            self.shared.trouble(&what);
-            if !pauses.next().await {
-                return Err(Error::Store(format!("{what}; {}", known())));
+            if matches!(failure, Failure::Lost(_)) {
+                self.open = None;
             }
+            if !matches!(failure, Failure::Refused(_)) {
+                self.shared.trouble(failure.error());
+            }
+            attempts.again(failure, known()).await?;
         }
     }
 
@@ -106,7 +100,7 @@ impl Session {
             let (link, channel) = listening.await?;
             self.open = Some(Open { link, channel });
         }
-        self.open.as_mut().ok_or_else(|| Failure::Lost("there is no connection".to_owned()))
+        self.open.as_mut().ok_or_else(|| Failure::lost("there is no connection"))
     }
 }
 

@@ -1,0 +1,310 @@
+//! The members of a JSON object by what they mean, whatever their spelling.
+
+use super::wrong;
+use crate::error::Result;
+use serde::Deserialize;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+use std::borrow::Cow;
+use std::fmt;
+
+/// What a key may mean.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Name {
+    Id,
+    Symbol,
+    Timeframe,
+    SignalType,
+    Confidence,
+    EntryPrice,
+    StopLoss,
+    TakeProfit,
+    Timestamp,
+    ExpiresAt,
+    Indicators,
+    Features,
+    Outcome,
+    ExitPrice,
+    ProfitPercent,
+    ClosedAt,
+}
+
+impl Name {
+    /// As an error calls it.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Id => "id",
+            Self::Symbol => "symbol",
+            Self::Timeframe => "timeframe",
+            Self::SignalType => "signalType",
+            Self::Confidence => "confidence",
+            Self::EntryPrice => "entryPrice",
+            Self::StopLoss => "stopLoss",
+            Self::TakeProfit => "takeProfit",
+            Self::Timestamp => "timestamp",
+            Self::ExpiresAt => "expiresAt",
+            Self::Indicators => "indicators",
+            Self::Features => "features",
+            Self::Outcome => "outcome",
+            Self::ExitPrice => "exitPrice",
+            Self::ProfitPercent => "profitLossPercent",
+            Self::ClosedAt => "closedAt",
+        }
+    }
+}
+
+/// How many meanings there are.
+const NAMES: usize = Name::ClosedAt as usize + 1;
+
+/// The keys that mean something, in every spelling.
+const KEYS: [(&str, Name); 27] = [
+    ("signal_id", Name::Id),
+    ("signalId", Name::Id),
+    ("id", Name::Id),
+    ("symbol", Name::Symbol),
+    ("pair", Name::Symbol),
+    ("timeframe", Name::Timeframe),
+    ("signal_type", Name::SignalType),
+    ("signalType", Name::SignalType),
+    ("confidence", Name::Confidence),
+    ("entry_price", Name::EntryPrice),
+    ("entryPrice", Name::EntryPrice),
+    ("stop_loss", Name::StopLoss),
+    ("stopLoss", Name::StopLoss),
+    ("take_profit", Name::TakeProfit),
+    ("takeProfit", Name::TakeProfit),
+    ("timestamp", Name::Timestamp),
+    ("expires_at", Name::ExpiresAt),
+    ("expiresAt", Name::ExpiresAt),
+    ("indicators", Name::Indicators),
+    ("features", Name::Features),
+    ("outcome", Name::Outcome),
+    ("exit_price", Name::ExitPrice),
+    ("exitPrice", Name::ExitPrice),
+    ("profit_loss_percent", Name::ProfitPercent),
+    ("profitLossPercent", Name::ProfitPercent),
+    ("closed_at", Name::ClosedAt),
+    ("closedAt", Name::ClosedAt),
+];
+
+/// A JSON object: what means something, and the rest.
+#[derive(Default)]
+pub(super) struct Fields<'a> {
+    /// One value for each meaning, never null, and the position of its key in [`KEYS`].
+    known: Vec<(usize, Field<'a>)>,
+    /// Where in `known` the value of each meaning is, counted from 1; 0 where there is none.
+    places: [u8; NAMES],
+    /// What other keys say of a meaning that has its value already: it must be the same.
+    again: Vec<(usize, Field<'a>)>,
+    /// What means nothing here.
+    pub others: Map<String, Value>,
+}
+
+/// A value; most are texts and numbers, which need no memory of their own.
+pub(super) enum Field<'a> {
+    Text(Cow<'a, str>),
+    /// The text of any value; only of indicators, which are kept as text.
+    Raw(&'a RawValue),
+    Other(Value),
+}
+
+impl Default for Field<'_> {
+    fn default() -> Self {
+        Self::Other(Value::Null)
+    }
+}
+
+impl Field<'_> {
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Raw(_) | Self::Other(_) => None,
+        }
+    }
+
+    pub fn as_f64(&self) -> Option<f64> {
+        match self {
+            Self::Text(_) | Self::Raw(_) => None,
+            Self::Other(value) => value.as_f64(),
+        }
+    }
+
+    fn is_null(&self) -> bool {
+        match self {
+            Self::Text(_) => false,
+            Self::Raw(text) => text.get() == "null",
+            Self::Other(value) => value.is_null(),
+        }
+    }
+
+    pub fn into_value(self) -> Value {
+        match self {
+            Self::Text(text) => Value::String(text.into_owned()),
+            Self::Raw(text) => serde_json::from_str(text.get()).unwrap_or_default(),
+            Self::Other(value) => value,
+        }
+    }
+}
+
+/// As JSON.
+impl fmt::Display for Field<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => json!(text).fmt(formatter),
+            Self::Raw(text) => text.fmt(formatter),
+            Self::Other(value) => value.fmt(formatter),
+        }
+    }
+}
+
+impl From<Map<String, Value>> for Fields<'static> {
+    fn from(map: Map<String, Value>) -> Self {
+        let mut fields = Self::default();
+        for (key, value) in map {
+            match (known(&key), value) {
+                (Some((name, at)), Value::String(text)) => fields.keep(name, at, Field::Text(Cow::Owned(text))),
+                (Some((name, at)), value) => fields.keep(name, at, Field::Other(value)),
+                (None, value) => drop(fields.others.insert(key, value)),
+            }
+        }
+        fields
+    }
+}
+
+fn known(key: &str) -> Option<(Name, usize)> {
+    KEYS.iter().position(|(known, _)| *known == key).map(|at| (KEYS[at].1, at))
+}
+
+/// Read straight from text: a map of all of it would cost more than everything else together.
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> std::result::Result<Self::Value, A::Error> {
+                let mut fields = Fields { known: Vec::with_capacity(12), ..Fields::default() };
+                while let Some(Text(key)) = members.next_key()? {
+                    match known(&key) {
+                        Some((Name::Indicators, at)) => {
+                            fields.keep(Name::Indicators, at, Field::Raw(members.next_value()?));
+                        }
+                        Some((name, at)) => fields.keep(name, at, members.next_value()?),
+                        None => drop(fields.others.insert(key.into_owned(), members.next_value()?)),
+                    }
+                }
+                Ok(fields)
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
+/// A text, borrowed where it holds no escapes, which a bare `Cow` never is.
+#[derive(Deserialize)]
+pub(super) struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Field<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = Field<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a value")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> std::result::Result<Self::Value, E> {
+                Ok(Field::Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> std::result::Result<Self::Value, E> {
+                Ok(Field::Text(Cow::Owned(text.to_owned())))
+            }
+
+            fn visit_bool<E>(self, flag: bool) -> std::result::Result<Self::Value, E> {
+                Ok(Field::Other(flag.into()))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> std::result::Result<Self::Value, E> {
+                Ok(Field::Other(number.into()))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> std::result::Result<Self::Value, E> {
+                Ok(Field::Other(number.into()))
+            }
+
+            fn visit_f64<E>(self, number: f64) -> std::result::Result<Self::Value, E> {
+                Ok(Field::Other(number.into()))
+            }
+
+            fn visit_unit<E>(self) -> std::result::Result<Self::Value, E> {
+                Ok(Field::Other(Value::Null))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> std::result::Result<Self::Value, A::Error> {
+                Value::deserialize(SeqAccessDeserializer::new(items)).map(Field::Other)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> std::result::Result<Self::Value, A::Error> {
+                Value::deserialize(MapAccessDeserializer::new(members)).map(Field::Other)
+            }
+        }
+        deserializer.deserialize_any(Any)
+    }
+}
+
+impl<'a> Fields<'a> {
+    /// Keeps the value of a key. A null counts as missing; of the same key twice, the last stands, as in all JSON.
+    fn keep(&mut self, name: Name, at: usize, field: Field<'a>) {
+        let place = &mut self.places[name as usize];
+        match usize::from(*place).checked_sub(1).and_then(|index| self.known.get_mut(index)) {
+            _ if field.is_null() => {}
+            None => {
+                self.known.push((at, field));
+                *place = self.known.len() as u8;
+            }
+            Some(kept) if at == kept.0 => kept.1 = field,
+            Some(_) => self.again.push((at, field)),
+        }
+    }
+
+    /// What is said of `name`, as `read` has it; `None` where nothing is.
+    ///
+    /// # Errors
+    /// That of `read`; or that two keys of this meaning say different things.
+    pub fn take<T: PartialEq>(&mut self, name: Name, read: impl Fn(Field<'a>) -> Result<T>) -> Result<Option<T>> {
+        let place = std::mem::take(&mut self.places[name as usize]);
+        let Some((at, field)) = usize::from(place).checked_sub(1).and_then(|index| self.known.get_mut(index)) else {
+            return Ok(None);
+        };
+        let (at, field) = (*at, std::mem::take(field));
+        let said = if self.again.is_empty() { String::new() } else { said(at, &field) };
+        let value = read(field)?;
+        for (other, field) in self.again.extract_if(.., |(other, _)| KEYS[*other].1 == name) {
+            let also = self::said(other, &field);
+            if read(field)? != value {
+                return wrong(name.label(), "must be the same under each of its names", format!("{said} and {also}"));
+            }
+        }
+        Ok(Some(value))
+    }
+
+    /// A key that was not taken, whether it means something or not, and its value.
+    pub fn left_over(&self) -> Option<(&str, String)> {
+        let known = self.places.iter().filter_map(|place| self.known.get(usize::from(*place).checked_sub(1)?));
+        let known = known.map(|(at, field)| (KEYS[*at].0, field.to_string()));
+        known.chain(self.others.iter().map(|(key, value)| (key.as_str(), value.to_string()))).next()
+    }
+}
+
+/// A value and the key that it came under.
+fn said(at: usize, field: &Field<'_>) -> String {
+    format!("{field} as `{}`", KEYS[at].0)
+}
