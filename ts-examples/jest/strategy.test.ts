@@ -30,6 +30,7 @@ test('with nothing learned, a bet at 2:1 is not expected to pay its costs', asyn
 test('what is taken is recorded', async () => {
   const assessment: Assessment = {
     successProbability: 0.6, baseRate: 0.5, threshold: 0.35, take: true, reasons: ['like it'], closed: 90, effectiveSampleSize: 80,
+    unusedIndicators: [],
   }
   jest.spyOn(feedbackTracker, 'assess').mockResolvedValue(assessment)
   expect(await consider(signal('b'))).toEqual({ taken: true, why: ['like it'] })
