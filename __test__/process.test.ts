@@ -46,4 +46,4 @@ test('no argument, however odd, ends the process or escapes the contract of erro
   const { code, stdout, stderr } = await runNode([program('odd-arguments.cjs')], { env })
   expect(stdout.trim().split('\n')).toEqual(['alive'])
   expect([code, stderr]).toEqual([0, ''])
-}, 60_000)
+}, 120_000)

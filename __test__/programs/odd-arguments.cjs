@@ -71,7 +71,7 @@ const ODD = {
   symbolic: { [Symbol('id')]: 1, [Symbol.toPrimitive]() { throw new Error('toPrimitive') } },
   frozen: Object.freeze([Object.freeze({})]),
   sparse: Object.assign([], { length: 4_294_967_295 }),
-  long: 'x'.repeat(2 ** 25),
+  long: 'x'.repeat(2 ** 22),
   detached,
   resizable: new Float64Array(new ArrayBuffer(8, { maxByteLength: 64 })),
   shared: new Float64Array(new SharedArrayBuffer(8)),
