@@ -100,7 +100,7 @@ describe('very many', () => {
   test('prices at once close what they hit, in their order, and before any later price is seen', async () => {
     const { feedbackTracker } = newLoop()
     await feedbackTracker.recordSignals(['BTCUSDT', 'ETHUSDT'].map((pair) => ({ ...signal(pair), pair })))
-    const count = 12_000
+    const count = 50_000
     const batch = (last: string) => Array.from({ length: count }, (_, i) => (i === count - 2 ? 'ETH/USDT' : i === count - 1 ? last : `NONE${i}`))
     const prices = new Float64Array(count).fill(94)
     const times = new Float64Array(count).fill(1.751e12)

@@ -26,8 +26,8 @@ use std::sync::Arc;
 /// Days that `getStats` covers by default.
 const STATS_DAYS: f64 = 30.0;
 const DAY_MS: f64 = 86_400_000.0;
-/// Prices whose pairs are read before the call returns: a millisecond or two.
-const PRICES_AT_ONCE: usize = 5000;
+/// Prices whose pairs are read before the call returns: a few milliseconds. More of them wait for other work in between.
+const PRICES_AT_ONCE: usize = 20_000;
 
 /// Records every signal, closes it by price, stores the outcome, gives statistics.
 ///
