@@ -4,10 +4,9 @@
 
 mod common;
 
-use common::{child_part, signal, within};
-use parking_lot::Mutex;
+use common::{child_part, signal, warnings::Warnings, within};
 use serde_json::json;
-use signalloop::engine::{Event, EventListener, Options, SignalLoop, Told};
+use signalloop::engine::{Options, SignalLoop};
 use signalloop::market::{Simulator, SimulatorOptions};
 use signalloop::scheduler::{Outcome, Task};
 use signalloop::symbol::Symbol;
@@ -15,18 +14,6 @@ use signalloop::time::{Clock, DAY_MS, now_ms};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
-
-#[derive(Clone, Default)]
-struct Warnings(Arc<Mutex<Vec<String>>>);
-
-impl EventListener for Warnings {
-    fn tell(&self, event: &Event, _at_ms: i64, _dropped: u64) -> Told {
-        if let Event::Warning(text) = event {
-            self.0.lock().push(text.clone());
-        }
-        Told::Taken
-    }
-}
 
 /// Whether this process may write bytes into files: as if the disk had room, or were full.
 fn room(there_is: bool) {

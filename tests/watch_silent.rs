@@ -4,11 +4,10 @@
 
 mod common;
 
-use common::signal;
-use parking_lot::Mutex;
+use common::{signal, warnings::Warnings};
 use serde_json::json;
 use signalloop::barrier::Outcome;
-use signalloop::engine::{Event, EventListener, Options, SignalLoop, Told};
+use signalloop::engine::{Options, SignalLoop};
 use signalloop::error::Result;
 use signalloop::feedback::StatsFilter;
 use signalloop::market::{Candle, CandleFuture, CandleSource, Simulator, SimulatorOptions};
@@ -21,19 +20,6 @@ use std::sync::Arc;
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
-
-/// The warnings of a loop.
-#[derive(Clone, Default)]
-struct Warnings(Arc<Mutex<Vec<String>>>);
-
-impl EventListener for Warnings {
-    fn tell(&self, event: &Event, _at_ms: i64, _dropped: u64) -> Told {
-        if let Event::Warning(text) = event {
-            self.0.lock().push(text.clone());
-        }
-        Told::Taken
-    }
-}
 
 fn opened(home: &Path, options: Options) -> (Arc<SignalLoop>, Warnings) {
     let core = Arc::new(SignalLoop::open(Options { home: Some(home.to_owned()), ..options }).unwrap());

@@ -3,7 +3,7 @@
 use super::{check_price, check_time};
 use crate::barrier::{Levels, Outcome};
 use crate::error::{Error, Result};
-use crate::signal::{Claim, Closing, Update};
+use crate::signal::{Claim, Closing, ENDS, Update};
 use crate::time::{CLOCK_TOLERANCE_MS, format_iso};
 
 /// What a caller says of a closing.
@@ -30,11 +30,7 @@ impl CloseRequest {
     pub(super) fn check(&self) -> Result<()> {
         let Claim { outcome, exit_price, profit_percent } = self.claim;
         if outcome == Outcome::Active {
-            return Err(Error::argument(
-                "outcome",
-                "must be TOOK_PROFIT, STOPPED_OUT, SUCCESS, FAILURE or UNKNOWN",
-                "ACTIVE",
-            ));
+            return Err(Error::argument("outcome", ENDS, "ACTIVE"));
         }
         if let Some(price) = exit_price {
             check_price("exitPrice", price)?;

@@ -13,7 +13,7 @@ mod write;
 pub use claim::Claim;
 pub use indicators::Indicators;
 pub use read::Source;
-pub use record::Update;
+pub use record::{ENDS, Update};
 
 use crate::barrier::{Direction, Levels, Outcome};
 use crate::error::{Error, Result, shown};

@@ -221,7 +221,8 @@ impl Update {
     }
 }
 
-const ENDS: &str = "must be an end: TOOK_PROFIT, STOPPED_OUT, SUCCESS or FAILURE";
+/// What an outcome that ends a signal may be, phrased for an error.
+pub const ENDS: &str = "must be an end: TOOK_PROFIT, STOPPED_OUT, SUCCESS, FAILURE or UNKNOWN";
 
 #[cfg(test)]
 mod tests {

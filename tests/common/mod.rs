@@ -13,6 +13,7 @@ pub mod postgres;
 #[cfg(feature = "postgres")]
 pub mod proxy;
 pub mod trained;
+pub mod warnings;
 
 use serde_json::{Map, Value, json};
 use signalloop::feedback::{FeedbackStore, StoreOptions};
