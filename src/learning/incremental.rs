@@ -13,7 +13,7 @@ use crate::cancel::Cancel;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::market::Candle;
-use crate::model::{Evidence, Forest, Held, HeldOut, Lineage, Mode, Model, Side};
+use crate::model::{Evidence, Family, Forest, Held, HeldOut, Lineage, Mode, Model, Side};
 use crate::symbol::Market;
 
 /// One in so many trees is replaced.

@@ -6,7 +6,7 @@ use super::weights::average_uniqueness;
 use crate::barrier::Direction;
 use crate::cancel::Cancel;
 use crate::error::Result;
-use crate::model::{Bins, Forest, ForestParameters};
+use crate::model::{Bins, Family, Forest, ForestParameters, Sample};
 
 /// Levels of a tree at most.
 const MAX_DEPTH: u16 = 6;
@@ -41,10 +41,13 @@ impl<'a> Known<'a> {
             trees,
             max_depth: MAX_DEPTH,
             min_leaf: MIN_LEAF,
-            // BUY and SELL draw different samples.
-            seed: seed.wrapping_mul(2).wrapping_add(u64::from(targets.direction == Direction::Sell)),
+            tries: self.bins.features().isqrt(),
         };
-        Forest::fit(&self.bins, &happened, &weights, parameters, cancel)
+        // BUY and SELL draw different samples.
+        let seed = seed.wrapping_mul(2).wrapping_add(u64::from(targets.direction == Direction::Sell));
+        let offsets = vec![0.0; happened.len()];
+        let sample = Sample { bins: &self.bins, happened: &happened, weights: &weights, offsets: &offsets };
+        Forest::fit(&sample, parameters, seed, cancel)
     }
 
     /// What each live signal counts in a direction: as far as no other of it was under way at its time, nothing in the other.

@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// Bins of a column at most; the number of one fits a byte.
-const MAX_BINS: usize = 128;
+pub(super) const MAX_BINS: usize = 128;
 
 /// The rows that trees are grown from, each value as the number of its bin.
 pub struct Bins {

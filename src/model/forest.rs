@@ -1,8 +1,8 @@
 //! A random forest: grown on binned rows, served from [`Walks`].
 //!
-//! A tree regresses on 0 and 1, so that the mean of a leaf is a probability.
+//! A tree regresses on 0 and 1; a leaf says by how much the mean of its rows departs from the mean of their offsets.
 
-use super::bins::Bins;
+use super::family::{Family, Sample, fits};
 use super::grow::{Grown, Nursery};
 use super::walks::Walks;
 use crate::cancel::Cancel;
@@ -19,8 +19,8 @@ pub struct ForestParameters {
     pub max_depth: u16,
     /// Rows in a leaf at least.
     pub min_leaf: usize,
-    /// Seed of the bootstrap and of the splits tried.
-    pub seed: u64,
+    /// Features tried at each split, of all at most.
+    pub tries: usize,
 }
 
 /// One node of a tree, whose nodes lie depth first; of a leaf, `value` is the prediction, else the threshold: `x[feature] <= value` goes to the next node,
@@ -85,32 +85,13 @@ impl TryFrom<Stored> for Forest {
     }
 }
 
-impl Forest {
-    /// Grows a forest that predicts how likely a row's event `happened`. Same input and seed, same forest, whatever the
-    /// number of threads; work on other threads ends soon after it was cancelled.
-    ///
-    /// `weights` has one number per row, 0 or more, with a sum above 0: rows are drawn into trees as often as they weigh.
-    ///
-    /// # Errors
-    /// [`Error::Cancelled`]; [`Error::Internal`] for rows without features, or lengths that differ.
-    pub fn fit(
-        rows: &Bins,
-        happened: &[bool],
-        weights: &[f64],
-        parameters: ForestParameters,
-        cancel: &Cancel,
-    ) -> Result<Self> {
-        let features = rows.features();
-        if features == 0 || features >= usize::from(LEAF) || [happened.len(), weights.len()] != [rows.rows(); 2] {
-            return Err(Error::Internal(format!(
-                "a forest of {} rows, {features} features, {} targets, {} weights",
-                rows.rows(),
-                happened.len(),
-                weights.len()
-            )));
-        }
-        let nursery = Nursery::new(rows, happened, weights, parameters.max_depth, parameters.min_leaf);
-        let seed = parameters.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+impl Family for Forest {
+    type Parameters = ForestParameters;
+
+    /// Rows are drawn into trees as often as they weigh.
+    fn fit(sample: &Sample, parameters: ForestParameters, seed: u64, cancel: &Cancel) -> Result<Self> {
+        let nursery = Nursery::new(sample, &parameters)?;
+        let seed = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let grown: Vec<Grown> = (0..parameters.trees as u64)
             .into_par_iter()
             .map(|tree| {
@@ -118,6 +99,7 @@ impl Forest {
                 Ok(nursery.grow(seed.wrapping_add(tree)))
             })
             .collect::<Result<_>>()?;
+        let features = sample.bins.features();
         let mut importances = vec![0.0; features];
         for tree in &grown {
             add_shares(&mut importances, &tree.gains);
@@ -128,34 +110,13 @@ impl Forest {
         Self::of(grown.into_iter().map(|tree| tree.nodes).collect(), importances)
     }
 
-    fn of(trees: Vec<Vec<Node>>, importances: Vec<f64>) -> Result<Self> {
-        let stored = Stored { features: importances.len(), trees, importances };
-        stored.try_into().map_err(|problem| Error::Internal(format!("a forest was grown, but {problem}")))
+    /// The mean of the trees' leaves.
+    fn departure(&self, row: &[f64]) -> Option<f64> {
+        fits(row, self.features).then(|| self.walks.sum(row) / self.trees() as f64)
     }
 
-    /// This forest with its oldest trees replaced by those of `newer`. The importances are the mean by number of trees,
-    /// those of this forest standing for the trees that stay.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] for forests of different features.
-    pub fn renewed(&self, newer: &Self) -> Result<Self> {
-        let leaving = newer.trees().min(self.trees());
-        let mut trees = self.walks.trees().split_off(leaving);
-        let share = trees.len() as f64 / (trees.len() + newer.trees()) as f64;
-        trees.extend(newer.walks.trees());
-        let mean = |(old, new): (&f64, &f64)| share * old + (1.0 - share) * new;
-        Self::of(trees, self.importances.iter().zip(&newer.importances).map(mean).collect())
-    }
-
-    /// The mean of the trees' leaves for one row. A row of the wrong length or with a value that is not finite has no
-    /// prediction.
-    pub fn predict(&self, row: &[f64]) -> Option<f64> {
-        self.fits(row).then(|| self.walks.sum(row) / self.trees() as f64)
-    }
-
-    /// [`Self::predict`] of many rows, to the bit, in less time.
-    pub fn predict_all(&self, rows: &[&[f64]]) -> Option<Vec<f64>> {
-        if !rows.iter().all(|row| self.fits(row)) {
+    fn departures(&self, rows: &[&[f64]]) -> Option<Vec<f64>> {
+        if !rows.iter().all(|row| fits(row, self.features)) {
             return None;
         }
         let mut means = self.walks.sums(rows);
@@ -163,8 +124,32 @@ impl Forest {
         Some(means)
     }
 
-    fn fits(&self, row: &[f64]) -> bool {
-        row.len() == self.features && row.iter().all(|x| x.is_finite())
+    /// As many of the oldest trees as `newer` has give way to its trees. The importances are the mean by number of trees,
+    /// those of this forest standing for the trees that stay.
+    fn renewed(&self, newer: &Self) -> Result<Self> {
+        let leaving = newer.trees().min(self.trees());
+        let mut trees = self.walks.trees().split_off(leaving);
+        let share = trees.len() as f64 / (trees.len() + newer.trees()) as f64;
+        trees.extend(newer.walks.trees());
+        let mean = |(old, new): (&f64, &f64)| share * old + (1.0 - share) * new;
+        Self::of(trees, self.importances.iter().zip(&newer.importances).map(mean).collect())
+    }
+}
+
+impl Forest {
+    fn of(trees: Vec<Vec<Node>>, importances: Vec<f64>) -> Result<Self> {
+        let stored = Stored { features: importances.len(), trees, importances };
+        stored.try_into().map_err(|problem| Error::Internal(format!("a forest was grown, but {problem}")))
+    }
+
+    /// [`Family::departure`] of a forest that was grown with offsets of 0: the probability itself.
+    pub fn predict(&self, row: &[f64]) -> Option<f64> {
+        self.departure(row)
+    }
+
+    /// [`Self::predict`] of many rows, to the bit, in less time.
+    pub fn predict_all(&self, rows: &[&[f64]]) -> Option<Vec<f64>> {
+        self.departures(rows)
     }
 
     /// How much each feature lessened the variance, adding up to 1 (all 0 when no tree could split).
@@ -192,7 +177,7 @@ mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
-    const PARAMETERS: ForestParameters = ForestParameters { trees: 60, max_depth: 8, min_leaf: 5, seed: 7 };
+    const PARAMETERS: ForestParameters = ForestParameters { trees: 60, max_depth: 8, min_leaf: 5, tries: 2 };
 
     /// 400 rows of 5 features; the target leans on features 0 and 3.
     fn sample() -> (Bins, Vec<bool>, Vec<f64>) {

@@ -6,7 +6,9 @@
 //! for the place of every draw.
 
 use super::bins::Bins;
-use super::forest::Node;
+use super::family::Sample;
+use super::forest::{ForestParameters, Node};
+use crate::error::Result;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -21,8 +23,9 @@ const MAX_RATE: f64 = 100.0;
 pub struct Nursery<'a> {
     bins: &'a Bins,
     happened: &'a [bool],
-    /// Of each row.
-    rates: Vec<Rate>,
+    offsets: &'a [f64],
+    /// Of each row that counts.
+    rates: Vec<(u32, Rate)>,
     /// Features tried at each split.
     tries: usize,
     max_depth: u16,
@@ -126,19 +129,24 @@ struct Split {
 const ABREAST: usize = 3;
 
 impl<'a> Nursery<'a> {
-    /// `happened` and `weights` are one for each row; a leaf stands for `min_leaf` rows of average weight at least.
-    pub fn new(bins: &'a Bins, happened: &'a [bool], weights: &[f64], max_depth: u16, min_leaf: usize) -> Self {
-        let counting = weights.iter().filter(|weight| **weight > 0.0).count();
-        let mean = weights.iter().sum::<f64>() / counting as f64;
-        let rate = |weight: &f64| Rate::new((SHARE * weight / mean).min(MAX_RATE));
-        Self {
+    /// A leaf stands for `min_leaf` rows of average weight at least.
+    ///
+    /// # Errors
+    /// See [`super::family::Family::fit`].
+    pub fn new(sample: &Sample<'a>, parameters: &ForestParameters) -> Result<Self> {
+        let Sample { bins, happened, weights, offsets } = *sample;
+        let counting = sample.counting()?;
+        let mean = counting.iter().map(|&row| weights[row as usize]).sum::<f64>() / counting.len() as f64;
+        let rate = |row: u32| (row, Rate::new((SHARE * weights[row as usize] / mean).min(MAX_RATE)));
+        Ok(Self {
             bins,
             happened,
-            rates: weights.iter().map(rate).collect(),
-            tries: (bins.features() as f64).sqrt() as usize,
-            max_depth,
-            min_leaf: (SHARE * min_leaf as f64).ceil().max(1.0) as u32,
-        }
+            offsets,
+            rates: counting.into_iter().map(rate).collect(),
+            tries: parameters.tries.clamp(1, bins.features()),
+            max_depth: parameters.max_depth,
+            min_leaf: (SHARE * parameters.min_leaf as f64).ceil().max(1.0) as u32,
+        })
     }
 
     /// One tree. The same seed, the same tree.
@@ -168,10 +176,11 @@ impl<'a> Nursery<'a> {
     fn draw(&self, rng: &mut impl Rng) -> Vec<Drawn> {
         let mut drawn = vec![Drawn::default(); self.rates.len()];
         let mut count = 0;
-        for (row, (rate, &happened)) in self.rates.iter().zip(self.happened).enumerate() {
+        for (row, rate) in &self.rates {
             let times = rate.times(rng.next_u32());
+            let successes = times * u16::from(self.happened[*row as usize]);
             // Written in any case and kept where it counts: whether a row is drawn cannot be predicted either.
-            drawn[count] = Drawn { row: row as u32, times, successes: times * u16::from(happened) };
+            drawn[count] = Drawn { row: *row, times, successes };
             count += usize::from(times > 0);
         }
         drawn.truncate(count);
@@ -194,21 +203,28 @@ impl Tree<'_> {
     /// Grows the branch of these rows, which come to `total`, depth first: the left child comes right behind its parent.
     fn branch(&mut self, drawn: &mut [Drawn], total: Tally, level: u16) {
         let Some((split, gain)) = self.may_split(total, level).then(|| self.best_split(drawn, total)).flatten() else {
-            let value = if total.count() > 0 { total.mean() } else { 0.0 };
-            return self.grown.nodes.push(Node::leaf(value));
+            let departure = self.departure(drawn, total);
+            return self.grown.nodes.push(Node::leaf(departure));
         };
         self.grown.gains[split.feature] += gain / f64::from(total.count());
         let at = self.grown.nodes.len();
         let threshold = self.nursery.bins.cuts(split.feature)[usize::from(split.bin)];
         self.grown.nodes.push(Node::split(split.feature, threshold));
         let children = [split.left, total.without(split.left)];
-        // Leaves need no rows.
-        let middle =
-            if children.iter().any(|child| self.may_split(*child, level + 1)) { self.part(drawn, &split) } else { 0 };
+        let middle = self.part(drawn, &split);
         let (left, right) = drawn.split_at_mut(middle);
         self.branch(left, children[0], level + 1);
         self.grown.nodes[at].right = self.grown.nodes.len() as u32;
         self.branch(right, children[1], level + 1);
+    }
+
+    /// By how much what happened to these rows departs from their offsets, on average.
+    fn departure(&self, drawn: &[Drawn], total: Tally) -> f64 {
+        if total.count() == 0 {
+            return 0.0;
+        }
+        let offset = |d: &Drawn| f64::from(d.times) * self.nursery.offsets[d.row as usize];
+        total.mean() - drawn.iter().map(offset).sum::<f64>() / f64::from(total.count())
     }
 
     /// Whether a node may be parted as far as depth and size go.

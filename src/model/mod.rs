@@ -1,6 +1,7 @@
-//! Models: forests, how good they are, their files, and which of them is in service.
+//! Models: their families, how good they are, their files, and which of them is in service.
 
 mod bins;
+mod family;
 #[doc(hidden)]
 pub mod file;
 mod forest;
@@ -14,6 +15,7 @@ pub mod served;
 mod walks;
 
 pub use bins::Bins;
+pub use family::{Boosting, BoostingParameters, Families, Family, Linear, Sample};
 pub use forest::{Forest, ForestParameters};
 pub use ledger::{ComparedOn, Comparison, Decision, Entry, Interval, Ledger, Mode, Pair, Rollback, Trial, Verdict};
 pub use lineage::{Evidence, HeldOut, Lineage};
