@@ -36,7 +36,7 @@ fn losses(strength: f64) -> [f64; 3] {
     for seed in 0..3 {
         let (rows, happened, weights) = planted(2 * seed, strength);
         let (new_rows, new_happened, _) = planted(2 * seed + 1, strength);
-        let parameters = ForestParameters { trees: 100, max_depth: 7, min_leaf: 25, tries: 3 };
+        let parameters = ForestParameters { trees: 100, max_depth: 7, min_leaf: 25, tries: 3, share: 0.5 };
 
         let references: Vec<&[f64]> = rows.iter().map(Vec::as_slice).collect();
         let bins = Bins::new(&references);

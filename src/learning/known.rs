@@ -42,6 +42,7 @@ impl<'a> Known<'a> {
             max_depth: MAX_DEPTH,
             min_leaf: MIN_LEAF,
             tries: self.bins.features().isqrt(),
+            share: 0.5,
         };
         // BUY and SELL draw different samples.
         let seed = seed.wrapping_mul(2).wrapping_add(u64::from(targets.direction == Direction::Sell));

@@ -2,7 +2,7 @@
 //!
 //! A tree regresses on 0 and 1; a leaf says by how much the mean of its rows departs from the mean of their offsets.
 
-use super::family::{Family, Sample, fits};
+use super::family::{Family, Sample, fits, same_features};
 use super::grow::{Grown, Nursery};
 use super::walks::Walks;
 use crate::cancel::Cancel;
@@ -21,6 +21,8 @@ pub struct ForestParameters {
     pub min_leaf: usize,
     /// Features tried at each split, of all at most.
     pub tries: usize,
+    /// How often a row of average weight is drawn into a tree, on average.
+    pub share: f64,
 }
 
 /// One node of a tree, whose nodes lie depth first; of a leaf, `value` is the prediction, else the threshold: `x[feature] <= value` goes to the next node,
@@ -127,6 +129,7 @@ impl Family for Forest {
     /// As many of the oldest trees as `newer` has give way to its trees. The importances are the mean by number of trees,
     /// those of this forest standing for the trees that stay.
     fn renewed(&self, newer: &Self) -> Result<Self> {
+        same_features(self.features, newer.features)?;
         let leaving = newer.trees().min(self.trees());
         let mut trees = self.walks.trees().split_off(leaving);
         let share = trees.len() as f64 / (trees.len() + newer.trees()) as f64;
@@ -173,11 +176,13 @@ fn add_shares(shares: &mut [f64], amounts: &[f64]) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::bins::Bins;
     use super::*;
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
-    const PARAMETERS: ForestParameters = ForestParameters { trees: 60, max_depth: 8, min_leaf: 5, tries: 2 };
+    const PARAMETERS: ForestParameters =
+        ForestParameters { trees: 60, max_depth: 8, min_leaf: 5, tries: 2, share: 0.5 };
 
     /// 400 rows of 5 features; the target leans on features 0 and 3.
     fn sample() -> (Bins, Vec<bool>, Vec<f64>) {
@@ -188,51 +193,24 @@ mod tests {
         (Bins::new(&rows.iter().map(|row| &row[..]).collect::<Vec<_>>()), happened, weights)
     }
 
-    #[test]
-    fn the_same_forest_whatever_the_number_of_threads() {
-        let (rows, happened, weights) = sample();
-        let fit = |threads| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| Forest::fit(&rows, &happened, &weights, PARAMETERS, &Cancel::default()).unwrap())
-        };
-        let one = fit(1);
-        assert_eq!(one.trees(), 60);
-        assert_eq!(one, fit(2));
-        assert_eq!(one, fit(4));
-        let other_seed = ForestParameters { seed: 8, ..PARAMETERS };
-        assert_ne!(one, Forest::fit(&rows, &happened, &weights, other_seed, &Cancel::default()).unwrap());
+    fn fit(seed: u64) -> Forest {
+        let (bins, happened, weights) = sample();
+        let sample = Sample { bins: &bins, happened: &happened, weights: &weights, offsets: &[0.0; 400] };
+        Forest::fit(&sample, PARAMETERS, seed, &Cancel::default()).unwrap()
     }
 
     #[test]
-    fn finds_the_features_that_matter_and_refuses_rows_it_cannot_read() {
-        let (rows, happened, weights) = sample();
-        let forest = Forest::fit(&rows, &happened, &weights, PARAMETERS, &Cancel::default()).unwrap();
+    fn another_seed_another_forest() {
+        assert_eq!(fit(7).trees(), 60);
+        assert_ne!(fit(7), fit(8));
+    }
+
+    #[test]
+    fn finds_the_features_that_matter() {
+        let forest = fit(7);
         let best = (0..5).max_by(|&a, &b| forest.importances()[a].total_cmp(&forest.importances()[b]));
         assert_eq!(best, Some(0));
         assert!(forest.predict(&[0.9, 0.0, 0.0, 0.9, 0.0]).unwrap() > 0.8);
         assert!(forest.predict(&[-0.9, 0.0, 0.0, -0.9, 0.0]).unwrap() < 0.2);
-        assert_eq!(forest.predict(&[0.9, 0.0, f64::NAN, 0.9, 0.0]), None);
-        assert_eq!(forest.predict(&[0.9]), None);
-    }
-
-    #[test]
-    fn many_rows_are_predicted_as_one_by_one() {
-        let (bins, happened, weights) = sample();
-        let forest = Forest::fit(&bins, &happened, &weights, PARAMETERS, &Cancel::default()).unwrap();
-        let mut rng = ChaCha8Rng::seed_from_u64(2);
-        let rows: Vec<[f64; 5]> = (0..100).map(|_| std::array::from_fn(|_| rng.random_range(-1.0..1.0))).collect();
-        let rows: Vec<&[f64]> = rows.iter().map(|row| &row[..]).collect();
-        let one_by_one: Option<Vec<f64>> = rows.iter().map(|row| forest.predict(row)).collect();
-        assert_eq!(forest.predict_all(&rows), one_by_one);
-        assert_eq!(forest.predict_all(&[&[0.0; 5], &[0.0, 0.0, f64::INFINITY, 0.0, 0.0]]), None);
-    }
-
-    #[test]
-    fn stops_when_cancelled() {
-        let (rows, happened, weights) = sample();
-        let cancel = Cancel::default();
-        cancel.cancel();
-        let error = Forest::fit(&rows, &happened, &weights, PARAMETERS, &cancel).unwrap_err();
-        assert_eq!(error.code(), "ERR_CANCELLED");
     }
 }

@@ -8,14 +8,14 @@
 
 mod tree;
 
-use super::{Family, Sample, fits, replaced};
+use super::{Family, Sample, fits, same_features};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::model::forest::Node;
 use crate::model::walks::Walks;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use tree::{Grown, Rows};
+use tree::Grown;
 
 /// How to boost.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +30,10 @@ pub struct BoostingParameters {
     pub shrinkage: f64,
     /// What part of what a leaf found is taken.
     pub rate: f64,
+    /// The part of the rows that a tree is grown from.
+    pub row_share: f64,
+    /// The part of the features that a tree is grown from.
+    pub feature_share: f64,
 }
 
 /// Trees that are grown of the same gradients.
@@ -38,8 +42,8 @@ pub const ABREAST: usize = 4;
 /// Offsets are taken as no nearer to 0 and 1 than this: their log odds are finite.
 const MARGIN: f64 = 1e-4;
 
-/// Rows whose log odds a thread moves at a time.
-const CHUNK: usize = 4096;
+/// Rows whose log odds a thread moves at a time: their bins stay near while all trees of a step are walked.
+const CHUNK: usize = 512;
 
 /// Fitted trees.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -89,31 +93,30 @@ impl Family for Boosting {
 
     fn fit(sample: &Sample, parameters: BoostingParameters, seed: u64, cancel: &Cancel) -> Result<Self> {
         let counting = sample.counting()?;
-        let rows = Rows::new(sample.bins, &counting);
-        let offsets: Vec<f64> =
-            counting.iter().map(|&row| sample.offsets[row as usize].clamp(MARGIN, 1.0 - MARGIN)).collect();
-        let targets = Targets::new(sample, &counting);
+        let bins = sample.bins;
+        let offsets: Vec<f64> = sample.offsets.iter().map(|offset| offset.clamp(MARGIN, 1.0 - MARGIN)).collect();
         let mut log_odds: Vec<f64> = offsets.iter().map(|&offset| logit(offset)).collect();
+        let units = Units::of(sample, counting.len());
         let seed = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let mut trees = Vec::new();
         for round in 0..parameters.rounds as u64 {
-            let gradients = targets.gradients(&log_odds);
+            let gradients = units.gradients(sample, &log_odds);
             let grown: Vec<Grown> = (0..ABREAST as u64)
                 .into_par_iter()
                 .map(|tree| {
                     cancel.check()?;
                     let seed = seed.wrapping_add(round * ABREAST as u64 + tree);
-                    Ok(tree::grow(&rows, &gradients, &parameters, seed))
+                    Ok(tree::grow(bins, &counting, &gradients, &parameters, seed))
                 })
                 .collect::<Result<_>>()?;
             log_odds.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, log_odds)| {
-                grown.iter().for_each(|tree| tree.add_to(log_odds, &rows, chunk * CHUNK));
+                grown.iter().for_each(|tree| tree.add_to(log_odds, bins, chunk * CHUNK));
             });
-            trees.extend(grown.iter().map(|tree| tree.nodes(sample.bins)));
+            trees.extend(grown.iter().map(|tree| tree.nodes(bins)));
         }
-        let offset = targets.weights.iter().zip(&offsets).map(|(weight, offset)| weight * offset).sum::<f64>()
-            / targets.weights.iter().sum::<f64>();
-        let stored = Stored { features: sample.bins.features(), offset, trees };
+        let weighted = sample.weights.iter().zip(&offsets).map(|(weight, offset)| weight * offset).sum::<f64>();
+        let offset = weighted / sample.weights.iter().sum::<f64>();
+        let stored = Stored { features: bins.features(), offset, trees };
         stored.try_into().map_err(|problem| Error::Internal(format!("trees were boosted, but {problem}")))
     }
 
@@ -130,22 +133,25 @@ impl Family for Boosting {
 
     /// The newer one: each tree answers those before it, so none can be taken out.
     fn renewed(&self, newer: &Self) -> Result<Self> {
-        replaced(newer, [self.features, newer.features])
+        same_features(self.features, newer.features)?;
+        Ok(newer.clone())
     }
-}
-
-/// What is to be learned of the rows that count.
-struct Targets {
-    happened: Vec<bool>,
-    /// The largest is 1.
-    weights: Vec<f64>,
 }
 
 /// The slopes and curvatures of the rows' log losses at their log odds, each in whole numbers: see [`Sum`].
 struct Gradients {
     sums: Vec<Sum>,
-    /// One in the units of slopes and of curvatures.
-    units: [f64; 2],
+    units: Units,
+}
+
+/// In what the slopes and curvatures of losses are counted.
+#[derive(Clone, Copy)]
+struct Units {
+    /// So many are a slope of 1 at a row of the largest weight.
+    slope: f64,
+    /// So many are a curvature of 1 there.
+    curvature: f64,
+    largest_weight: f64,
 }
 
 /// A sum of slopes, and in its lower bits of curvatures, which are never negative: both are added at once, and exactly.
@@ -174,27 +180,26 @@ impl Sum {
     }
 }
 
-impl Targets {
-    fn new(sample: &Sample, counting: &[u32]) -> Self {
-        let most = counting.iter().map(|&row| sample.weights[row as usize]).fold(0.0, f64::max);
+impl Units {
+    /// As fine as the sums over all rows that count allow: a slope is at most 1, a curvature at most 1/4.
+    fn of(sample: &Sample, counting: usize) -> Self {
+        let rows = counting as f64;
         Self {
-            happened: counting.iter().map(|&row| sample.happened[row as usize]).collect(),
-            weights: counting.iter().map(|&row| sample.weights[row as usize] / most).collect(),
+            slope: (2f64.powi(62 - LOWER as i32) / rows).floor(),
+            curvature: 4.0 * (2f64.powi(LOWER as i32) / rows - 1.0).floor(),
+            largest_weight: sample.weights.iter().copied().fold(0.0, f64::max),
         }
     }
 
-    fn gradients(&self, log_odds: &[f64]) -> Gradients {
-        // As fine as sums over all rows allow: a slope is at most 1, a curvature at most 1/4.
-        let rows = log_odds.len() as f64;
-        let [slopes, curvatures] = [2f64.powi(34) / rows, 2f64.powi(LOWER as i32) / rows - 1.0].map(f64::floor);
+    fn gradients(self, sample: &Sample, log_odds: &[f64]) -> Gradients {
         let sum = |((&log_odds, &happened), &weight): ((&f64, &bool), &f64)| {
-            let probability = sigmoid(log_odds);
+            let (probability, weight) = (sigmoid(log_odds), weight / self.largest_weight);
             let slope = weight * (probability - f64::from(u8::from(happened)));
-            let curvature = weight * 4.0 * probability * (1.0 - probability);
-            Sum::of((slope * slopes).round() as i64, (curvature * curvatures).round() as i64)
+            let curvature = weight * probability * (1.0 - probability);
+            Sum::of((slope * self.slope).round() as i64, (curvature * self.curvature).round() as i64)
         };
-        let sums = log_odds.par_iter().zip(&self.happened).zip(&self.weights).with_min_len(CHUNK).map(sum).collect();
-        Gradients { sums, units: [slopes, 4.0 * curvatures] }
+        let rows = log_odds.par_iter().zip(sample.happened).zip(sample.weights).with_min_len(CHUNK);
+        Gradients { sums: rows.map(sum).collect(), units: self }
     }
 }
 

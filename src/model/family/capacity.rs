@@ -16,10 +16,17 @@ fn between([few, many]: [f64; 2], rows: usize) -> f64 {
     few + way * (many - few)
 }
 
-/// A forest of so many rows.
+/// A forest of so many rows. Half a sample does as well as a whole one (Bühlmann and Yu, *Analyzing Bagging*, 2002, of samples
+/// without replacement), and of many rows less does.
 pub fn of_forest(rows: usize, trees: usize) -> ForestParameters {
     let size = |sizes| between(sizes, rows).round() as usize;
-    ForestParameters { trees, max_depth: size([6.0, 12.0]) as u16, min_leaf: size([25.0, 20.0]), tries: size([6.0, 14.0]) }
+    ForestParameters {
+        trees,
+        max_depth: size([6.0, 12.0]) as u16,
+        min_leaf: size([25.0, 20.0]),
+        tries: size([6.0, 14.0]),
+        share: between([0.5, 0.3], rows),
+    }
 }
 
 /// Boosting of so many rows.
@@ -27,10 +34,12 @@ pub fn of_boosting(rows: usize) -> BoostingParameters {
     let size = |sizes| between(sizes, rows).round() as usize;
     BoostingParameters {
         rounds: size([12.0, 50.0]),
-        max_leaves: size([6.0, 32.0]),
-        min_leaf: (rows / 400).max(50),
-        shrinkage: (rows / 400) as f64,
-        rate: 0.04,
+        max_leaves: size([6.0, 64.0]),
+        min_leaf: (rows / 1500).max(50),
+        shrinkage: (rows as f64 / 100.0).max(100.0),
+        rate: 0.03,
+        row_share: 0.3,
+        feature_share: 0.2,
     }
 }
 
@@ -41,14 +50,15 @@ mod tests {
     #[test]
     fn a_model_grows_with_its_rows_between_two_sizes() {
         let forest = |rows| {
-            let ForestParameters { trees, max_depth, min_leaf, tries } = of_forest(rows, 100);
+            let ForestParameters { trees, max_depth, min_leaf, tries, .. } = of_forest(rows, 100);
             (trees, max_depth, min_leaf, tries)
         };
         assert_eq!([0, 2_000, 10_000].map(forest), [(100, 6, 25, 6); 3]);
         // Half of the way, in logarithms.
         assert_eq!(forest(44_721), (100, 9, 23, 10));
         assert_eq!([200_000, 3_000_000].map(forest), [(100, 12, 20, 14); 2]);
+        assert_eq!([10_000, 200_000].map(|rows| of_forest(rows, 100).share), [0.5, 0.3]);
         let leaves = [5_000, 44_721, 900_000].map(|rows| of_boosting(rows).max_leaves);
-        assert_eq!(leaves, [6, 19, 32]);
+        assert_eq!(leaves, [6, 35, 64]);
     }
 }

@@ -172,12 +172,12 @@ pub(super) fn fits(row: &[f64], features: usize) -> bool {
     row.len() == features && row.iter().all(|x| x.is_finite())
 }
 
-/// A family that is refitted instead of continued: `newer`, which must be of as many features.
-fn replaced<T: Clone>(newer: &T, [features, newer_features]: [usize; 2]) -> Result<T> {
-    if features == newer_features {
-        return Ok(newer.clone());
+/// Refuses to continue a model of `features` by one of `newer`.
+pub(super) fn same_features(features: usize, newer: usize) -> Result<()> {
+    if features == newer {
+        return Ok(());
     }
-    Err(Error::Internal(format!("a model of {features} features cannot be continued by one of {newer_features}")))
+    Err(Error::Internal(format!("a model of {features} features cannot be continued by one of {newer}")))
 }
 
 #[cfg(test)]

@@ -5,12 +5,7 @@ use crate::model::bins::{Bins, MAX_BINS};
 use crate::model::forest::Node;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use std::hint::select_unpredictable;
 use std::ops::Range;
-
-/// The part of the rows, and of the features, that a tree is grown from.
-const ROW_SHARE: f64 = 0.5;
-const FEATURE_SHARE: f64 = 0.5;
 
 /// Neighbouring rows that are drawn together: what happens to them overlaps, so drawn apart they would tell no more.
 const TOGETHER: usize = 32;
@@ -21,72 +16,41 @@ const MAX_DEPTH: u8 = 8;
 /// Rows that are led through a tree at a time.
 const ABREAST: usize = 8;
 
-/// The bins of rows, row by row.
-pub struct Rows {
-    features: usize,
-    codes: Vec<u8>,
-    /// Of each feature.
-    bins: Vec<usize>,
-}
-
-impl Rows {
-    /// These rows of `bins`.
-    pub fn new(bins: &Bins, rows: &[u32]) -> Self {
-        let features = bins.features();
-        let mut codes = vec![0; features * rows.len()];
-        for feature in 0..features {
-            let column = bins.codes(feature);
-            for (cells, &row) in codes.chunks_exact_mut(features).zip(rows) {
-                cells[feature] = column[row as usize];
-            }
-        }
-        Self { features, codes, bins: (0..features).map(|feature| bins.cuts(feature).len() + 1).collect() }
-    }
-
-    fn len(&self) -> usize {
-        self.codes.len() / self.features
-    }
-
-    fn row(&self, row: usize) -> &[u8] {
-        &self.codes[row * self.features..][..self.features]
-    }
-}
-
-/// A tree. Of a leaf, both ways lead to itself.
+/// A tree.
 pub struct Grown {
     steps: Vec<Step>,
+    /// What the leaves among the steps add to the log odds.
+    adds: Vec<f64>,
     depth: u8,
 }
 
+/// Rows up to `bin` of the feature go to `left`, others to the step behind it; from a leaf, all go on to itself.
 #[derive(Clone, Copy)]
 struct Step {
     feature: u16,
-    /// Rows up to this bin go to the left.
     bin: u8,
     left: u16,
-    right: u16,
-    /// What a leaf adds to the log odds.
-    adds: f64,
 }
 
 impl Step {
-    fn leaf(at: usize, adds: f64) -> Self {
-        Self { feature: 0, bin: 0, left: at as u16, right: at as u16, adds }
+    fn leaf(at: usize) -> Self {
+        // No bin is above it.
+        Self { feature: 0, bin: u8::MAX, left: at as u16 }
     }
 }
 
 impl Grown {
     /// Adds what it says of the rows from `first` on to their log odds.
-    pub fn add_to(&self, log_odds: &mut [f64], rows: &Rows, first: usize) {
+    pub fn add_to(&self, log_odds: &mut [f64], bins: &Bins, first: usize) {
         let (abreast, rest) = log_odds.as_chunks_mut::<ABREAST>();
         let alone = first + abreast.len() * ABREAST;
         for (chunk, log_odds) in abreast.iter_mut().enumerate() {
             let first = first + chunk * ABREAST;
-            let leaves = self.walk(std::array::from_fn::<_, ABREAST, _>(|i| rows.row(first + i)));
+            let leaves = self.walk(std::array::from_fn::<_, ABREAST, _>(|i| bins.row(first + i)));
             log_odds.iter_mut().zip(leaves).for_each(|(log_odds, leaf)| *log_odds += leaf);
         }
         for (i, log_odds) in rest.iter_mut().enumerate() {
-            let [leaf] = self.walk([rows.row(alone + i)]);
+            let [leaf] = self.walk([bins.row(alone + i)]);
             *log_odds += leaf;
         }
     }
@@ -95,11 +59,11 @@ impl Grown {
         let mut at = [0_u16; N];
         for _ in 0..self.depth {
             for (at, codes) in at.iter_mut().zip(rows) {
-                let Step { feature, bin, left, right, .. } = self.steps[usize::from(*at)];
-                *at = select_unpredictable(codes[usize::from(feature)] <= bin, left, right);
+                let Step { feature, bin, left } = self.steps[usize::from(*at)];
+                *at = left + u16::from(codes[usize::from(feature)] > bin);
             }
         }
-        at.map(|at| self.steps[usize::from(at)].adds)
+        at.map(|at| self.adds[usize::from(at)])
     }
 
     /// Its nodes, depth first, by values instead of bins.
@@ -110,15 +74,16 @@ impl Grown {
     }
 
     fn lay(&self, at: usize, bins: &Bins, nodes: &mut Vec<Node>) {
-        let Step { feature, bin, left, right, adds } = self.steps[at];
-        if usize::from(left) == at {
-            return nodes.push(Node::leaf(adds));
+        let Step { feature, bin, left } = self.steps[at];
+        let left = usize::from(left);
+        if left == at {
+            return nodes.push(Node::leaf(self.adds[at]));
         }
         let place = nodes.len();
         nodes.push(Node::split(usize::from(feature), bins.cuts(usize::from(feature))[usize::from(bin)]));
-        self.lay(usize::from(left), bins, nodes);
+        self.lay(left, bins, nodes);
         nodes[place].right = nodes.len() as u32;
-        self.lay(usize::from(right), bins, nodes);
+        self.lay(left + 1, bins, nodes);
     }
 }
 
@@ -150,7 +115,7 @@ struct Open {
 
 /// A tree as it grows.
 struct Growing<'a> {
-    rows: &'a Rows,
+    bins: &'a Bins,
     gradients: &'a Gradients,
     parameters: &'a BoostingParameters,
     /// Those drawn.
@@ -164,42 +129,42 @@ struct Growing<'a> {
     grown: Grown,
 }
 
-/// One tree. The same seed, the same tree.
-pub fn grow(rows: &Rows, gradients: &Gradients, parameters: &BoostingParameters, seed: u64) -> Grown {
+/// One tree of a part of `rows`. The same seed, the same tree.
+pub fn grow(bins: &Bins, rows: &[u32], gradients: &Gradients, parameters: &BoostingParameters, seed: u64) -> Grown {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let drawn = draw_rows(rows.len(), &mut rng);
+    let drawn = draw_rows(rows, parameters.row_share, &mut rng);
     let mut total = Sum::default();
     drawn.iter().for_each(|&row| total.add(gradients.sums[row as usize]));
     // The curvature of a row on average.
     let row = total.parts()[1] / drawn.len().max(1) as f64;
     let mut tree = Growing {
-        rows,
+        bins,
         gradients,
         parameters,
-        features: draw_features(rows.features, &mut rng),
+        features: draw_features(bins.features(), parameters.feature_share, &mut rng),
         aside: vec![0; drawn.len()],
         drawn,
         least: parameters.min_leaf as f64 * row,
         shrinkage: parameters.shrinkage * row,
-        grown: Grown { steps: Vec::new(), depth: 0 },
+        grown: Grown { steps: Vec::new(), adds: Vec::new(), depth: 0 },
     };
     tree.grow(total);
     tree.grown
 }
 
 /// Stretches of neighbours, in order.
-fn draw_rows(rows: usize, rng: &mut impl Rng) -> Vec<u32> {
-    let mut drawn = Vec::with_capacity(rows);
-    for first in (0..rows).step_by(TOGETHER) {
-        if rng.random_bool(ROW_SHARE) {
-            drawn.extend(first as u32..(first + TOGETHER).min(rows) as u32);
+fn draw_rows(rows: &[u32], share: f64, rng: &mut impl Rng) -> Vec<u32> {
+    let mut drawn = Vec::with_capacity(rows.len());
+    for neighbours in rows.chunks(TOGETHER) {
+        if rng.random_bool(share) {
+            drawn.extend(neighbours);
         }
     }
     drawn
 }
 
-fn draw_features(features: usize, rng: &mut impl Rng) -> Vec<usize> {
-    let count = (FEATURE_SHARE * features as f64).ceil() as usize;
+fn draw_features(features: usize, share: f64, rng: &mut impl Rng) -> Vec<usize> {
+    let count = (share * features as f64).ceil() as usize;
     let mut all: Vec<usize> = (0..features).collect();
     (0..count).for_each(|i| all.swap(i, rng.random_range(i..features)));
     all.truncate(count);
@@ -209,8 +174,7 @@ fn draw_features(features: usize, rng: &mut impl Rng) -> Vec<usize> {
 
 impl Growing<'_> {
     fn grow(&mut self, total: Sum) {
-        let adds = self.adds(total);
-        self.grown.steps.push(Step::leaf(0, adds));
+        self.add_leaf(total);
         let mut open = Vec::new();
         if self.may_split(total, 0) {
             let histograms = self.count(0..self.drawn.len());
@@ -218,21 +182,26 @@ impl Growing<'_> {
         }
         for leaves in 1..self.parameters.max_leaves {
             // Of equal gains the first.
-            let best = (0..open.len()).rev().max_by(|&a: &usize, &b: &usize| {
-                f64::total_cmp(&open[a].split.gain, &open[b].split.gain)
-            });
+            let best = (0..open.len())
+                .rev()
+                .max_by(|&a: &usize, &b: &usize| f64::total_cmp(&open[a].split.gain, &open[b].split.gain));
             let Some(best) = best else { return };
             let children = self.part(open.remove(best), leaves + 1 == self.parameters.max_leaves);
             open.extend(children);
         }
     }
 
+    fn add_leaf(&mut self, total: Sum) {
+        self.grown.steps.push(Step::leaf(self.grown.steps.len()));
+        self.grown.adds.push(self.adds(total));
+    }
+
     /// What a leaf adds to the log odds of its rows.
     fn adds(&self, total: Sum) -> f64 {
         let [slope, curvature] = total.parts();
-        let [slopes, curvatures] = self.gradients.units;
-        let curvature = (curvature + self.shrinkage) / curvatures;
-        if curvature > 0.0 { -self.parameters.rate * (slope / slopes) / curvature } else { 0.0 }
+        let units = self.gradients.units;
+        let curvature = (curvature + self.shrinkage) / units.curvature;
+        if curvature > 0.0 { -self.parameters.rate * (slope / units.slope) / curvature } else { 0.0 }
     }
 
     fn may_split(&self, total: Sum, level: u8) -> bool {
@@ -250,13 +219,10 @@ impl Growing<'_> {
         let feature = self.features[split.feature];
         let middle = self.partition(rows.clone(), feature, split.bin);
         let (level, left) = (level + 1, self.grown.steps.len());
-        let children = [(left, rows.start..middle, split.left), (left + 1, middle..rows.end, total.without(split.left))];
-        for (at, _, total) in &children {
-            let adds = self.adds(*total);
-            self.grown.steps.push(Step::leaf(*at, adds));
-        }
-        let step = Step { feature: feature as u16, bin: split.bin, left: left as u16, right: left as u16 + 1, adds: 0.0 };
-        self.grown.steps[at] = step;
+        let children =
+            [(left, rows.start..middle, split.left), (left + 1, middle..rows.end, total.without(split.left))];
+        children.iter().for_each(|(_, _, total)| self.add_leaf(*total));
+        self.grown.steps[at] = Step { feature: feature as u16, bin: split.bin, left: left as u16 };
         self.grown.depth = self.grown.depth.max(level);
         if last || !children.iter().any(|(_, _, total)| self.may_split(*total, level)) {
             return Vec::new();
@@ -279,7 +245,7 @@ impl Growing<'_> {
         let mut histograms = vec![[Sum::default(); MAX_BINS]; self.features.len()];
         for &row in &self.drawn[rows] {
             let sum = self.gradients.sums[row as usize];
-            let codes = self.rows.row(row as usize);
+            let codes = self.bins.row(row as usize);
             for (histogram, &feature) in histograms.iter_mut().zip(&self.features) {
                 histogram[usize::from(codes[feature]) % MAX_BINS].add(sum);
             }
@@ -289,22 +255,26 @@ impl Growing<'_> {
 
     /// The split that lessens the loss most; `None` when none lessens it and leaves enough rows on both sides.
     fn best_split(&self, histograms: &[Histogram], total: Sum) -> Option<Split> {
-        let score = |sum: Sum| {
-            let [slope, curvature] = sum.parts();
-            slope * slope / (curvature + self.shrinkage)
-        };
-        let whole = score(total);
+        let [slope, curvature] = total.parts();
+        let whole = slope * slope / (curvature + self.shrinkage);
         let mut best: Option<Split> = None;
         for (feature, histogram) in histograms.iter().enumerate() {
             let mut left = Sum::default();
-            let bins = self.rows.bins[self.features[feature]];
-            for (bin, sum) in histogram[..bins - 1].iter().enumerate() {
+            let cuts = self.bins.cuts(self.features[feature]).len();
+            for (bin, sum) in histogram[..cuts].iter().enumerate() {
                 left.add(*sum);
-                let right = total.without(left);
-                if left.parts()[1] < self.least || right.parts()[1] < self.least {
+                let [left_slope, left_curvature] = left.parts();
+                let right_curvature = curvature - left_curvature;
+                if right_curvature < self.least {
+                    break;
+                }
+                if left_curvature < self.least {
                     continue;
                 }
-                let gain = score(left) + score(right) - whole;
+                let right_slope = slope - left_slope;
+                // The sum of both sides' squared slope by curvature, with one division.
+                let (l, r) = (left_curvature + self.shrinkage, right_curvature + self.shrinkage);
+                let gain = (left_slope * left_slope * r + right_slope * right_slope * l) / (l * r) - whole;
                 if gain > best.map_or(0.0, |best| best.gain) {
                     best = Some(Split { gain, feature, bin: bin as u8, left });
                 }
@@ -315,11 +285,12 @@ impl Growing<'_> {
 
     /// Moves the rows of the left branch to the front, in order, and returns where the others begin.
     fn partition(&mut self, range: Range<usize>, feature: usize, bin: u8) -> usize {
+        let lane = self.bins.lane(feature, range.len());
         let rows = &mut self.drawn[range.clone()];
         let (mut left, mut right) = (0, 0);
         for at in 0..rows.len() {
             let row = rows[at];
-            let goes_left = self.rows.row(row as usize)[feature] <= bin;
+            let goes_left = lane.at(row) <= bin;
             // Written to both sides, and kept on one: a jump that nobody can predict takes longer.
             rows[left] = row;
             self.aside[right] = row;
