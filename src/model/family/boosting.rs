@@ -210,3 +210,56 @@ fn logit(probability: f64) -> f64 {
 fn sigmoid(log_odds: f64) -> f64 {
     1.0 / (1.0 + (-log_odds).exp())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::bins::Bins;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn sums_keep_slopes_and_curvatures_apart(
+            parts in prop::collection::vec((-60_000i64..60_000, 0i64..500), 1..400), leaving in 0usize..400
+        ) {
+            let mut sum = Sum::default();
+            parts.iter().for_each(|&(slope, curvature)| sum.add(Sum::of(slope, curvature)));
+            let mut part = Sum::default();
+            parts.iter().take(leaving).for_each(|&(slope, curvature)| part.add(Sum::of(slope, curvature)));
+            let left = &parts[leaving.min(parts.len())..];
+            let expected = [left.iter().map(|p| p.0).sum::<i64>() as f64, left.iter().map(|p| p.1).sum::<i64>() as f64];
+            prop_assert_eq!(sum.without(part).parts(), expected);
+        }
+
+        /// What was added to the rows in training is what is served for them; a leaf is a Newton step towards its rows.
+        #[test]
+        fn a_tree_serves_what_it_taught(
+            rows in prop::collection::vec((prop::array::uniform3(-9i8..9), any::<bool>(), 1u8..4), 40..200), seed in 0u64..50
+        ) {
+            let values: Vec<[f64; 3]> = rows.iter().map(|(row, ..)| row.map(f64::from)).collect();
+            let values: Vec<&[f64]> = values.iter().map(|row| &row[..]).collect();
+            let bins = Bins::new(&values);
+            let happened: Vec<bool> = rows.iter().map(|(_, happened, _)| *happened).collect();
+            let weights: Vec<f64> = rows.iter().map(|(.., weight)| f64::from(*weight)).collect();
+            let sample = Sample { bins: &bins, happened: &happened, weights: &weights, offsets: &vec![0.3; rows.len()] };
+            let counting = sample.counting().unwrap();
+            let start = vec![logit(0.3); rows.len()];
+            let gradients = Units::of(&sample, rows.len()).gradients(&sample, &start);
+            let parameters = BoostingParameters {
+                rounds: 1, max_leaves: 6, min_leaf: 5, shrinkage: 0.0, rate: 1.0, row_share: 1.0, feature_share: 1.0,
+            };
+            let tree = tree::grow(&bins, &counting, &gradients, &parameters, seed);
+            let mut taught = vec![0.0; rows.len()];
+            tree.add_to(&mut taught, &bins, 0);
+            let walks = Walks::of(&[tree.nodes(&bins)], 3).unwrap();
+            prop_assert_eq!(&walks.sums(&values), &taught);
+            for leaf in &taught {
+                let of_leaf = || (0..rows.len()).filter(|&row| taught[row] == *leaf);
+                let weight: f64 = of_leaf().map(|row| weights[row]).sum();
+                let slope: f64 = of_leaf().map(|row| weights[row] * (0.3 - f64::from(u8::from(happened[row])))).sum();
+                prop_assert!((leaf + slope / (weight * 0.3 * 0.7)).abs() < 1e-4, "{}", leaf);
+                prop_assert!(weight >= 5.0 * 0.99 * weights.iter().sum::<f64>() / rows.len() as f64, "{}", weight);
+            }
+        }
+    }
+}

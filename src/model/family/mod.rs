@@ -46,7 +46,7 @@ impl Sample<'_> {
                 "{problem}: {rows} rows, {features} features, and {lengths:?} events, weights and offsets"
             )))
         };
-        if features == 0 || features >= usize::from(u16::MAX) || u32::try_from(rows).is_err() {
+        if features == 0 || features >= usize::from(u16::MAX) || rows > MAX_ROWS {
             return refuse("no model fits a table of this size");
         }
         if [happened.len(), weights.len(), offsets.len()] != [rows; 3] {
@@ -62,6 +62,9 @@ impl Sample<'_> {
         if counting.is_empty() { refuse("no row counts") } else { Ok(counting) }
     }
 }
+
+/// Rows of a sample at most: sums over them are kept in few bits.
+const MAX_ROWS: usize = 1 << 26;
 
 /// A learner.
 pub trait Family: Sized + Serialize + DeserializeOwned {

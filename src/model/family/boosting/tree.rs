@@ -13,6 +13,9 @@ const TOGETHER: usize = 32;
 /// Levels of a tree at most.
 const MAX_DEPTH: u8 = 8;
 
+/// Leaves that a tree of so many levels can have.
+const MAX_LEAVES: usize = 1 << MAX_DEPTH;
+
 /// Rows that are led through a tree at a time.
 const ABREAST: usize = 8;
 
@@ -180,13 +183,14 @@ impl Growing<'_> {
             let histograms = self.count(0..self.drawn.len());
             open.extend(self.open(0, 0, 0..self.drawn.len(), total, histograms));
         }
-        for leaves in 1..self.parameters.max_leaves {
+        let max_leaves = self.parameters.max_leaves.min(MAX_LEAVES);
+        for leaves in 1..max_leaves {
             // Of equal gains the first.
             let best = (0..open.len())
                 .rev()
                 .max_by(|&a: &usize, &b: &usize| f64::total_cmp(&open[a].split.gain, &open[b].split.gain));
             let Some(best) = best else { return };
-            let children = self.part(open.remove(best), leaves + 1 == self.parameters.max_leaves);
+            let children = self.part(open.remove(best), leaves + 1 == max_leaves);
             open.extend(children);
         }
     }
