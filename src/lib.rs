@@ -34,6 +34,13 @@ pub mod scheduler;
 #[cfg(feature = "node")]
 mod binding;
 
+// What the tests of `tests/` share, for those that need what is private.
+#[cfg(test)]
+#[path = "../tests/common/mod.rs"]
+mod common;
+#[cfg(test)]
+extern crate self as signalloop;
+
 pub use signalloop_core::{barrier, cancel, config, error, features, files, learning, signal, symbol, time};
 use signalloop_core::{order, threads};
 

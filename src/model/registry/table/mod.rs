@@ -1,4 +1,4 @@
-//! Models in a database that several machines share: the tables `signalloop_markets`, `signalloop_models` and
+//! Models in a database that several machines share: the tables `signalloop_markets`, `signalloop_models`, `signalloop_pools` and
 //! `signalloop_ledger`. `docs/postgres.md` tells what a person needs to know.
 //!
 //! What is in service is known here without asking: whoever changes it notifies, and it is looked at twice a second besides.
@@ -9,6 +9,8 @@ mod cache;
 mod session;
 
 use super::folder::file_name;
+use super::pool::{Pool, checksum, hex};
+use super::pool_files::damaged;
 use super::shelf::{Change, Checksum, Head, Mark, Next, Served, Shelf};
 use crate::database::{Database, Failure, PATIENCE, StoreUrl, with};
 use crate::error::{Error, Result};
@@ -20,7 +22,7 @@ use crate::symbol::Market;
 use cache::Cache;
 use parking_lot::{Mutex, RwLock};
 use session::{Attempt, Fetched, Found, Open, Prepared, Session};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,6 +35,8 @@ use tokio::time::{Instant, timeout};
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// How long a look may take.
 const LOOKING: Duration = Duration::from_secs(5);
+/// How long pooled models may be on their way: 25 MB over a slow line.
+pub(super) const CARRYING: Duration = Duration::from_secs(60);
 /// How long a start waits for the database where it knows what was last in service.
 const HURRY: Duration = Duration::from_secs(1);
 
@@ -61,6 +65,8 @@ struct Shared {
     url: StoreUrl,
     patience: Duration,
     cache: Cache,
+    /// Something was put into the cache since what is not needed there was deleted.
+    kept: AtomicBool,
     warn: Warn,
     heads: RwLock<HashMap<Market, Slot>>,
     /// The tables were looked at.
@@ -125,45 +131,89 @@ impl Shared {
     }
 
     /// Keeps the model in service as a file.
-    fn keep(&self, market: &Market, version: u64, bytes: &[u8]) {
-        if let Err(error) = self.cache.keep(market, version, bytes) {
+    fn keep(&self, market: &Market, version: u64, bytes: &[u8], pool: Option<Checksum>) {
+        self.kept.store(true, Ordering::Relaxed);
+        if let Err(error) = self.cache.keep(market, version, bytes, pool) {
             (self.warn)(format!("the model of {market} will have to be fetched again: {error}"));
         }
     }
 
-    /// Looks at what is in service; fetches what is asked for before it is told of.
-    async fn look(&self, open: &Open) -> std::result::Result<(), Failure> {
+    /// Keeps a pooled model as a file.
+    fn keep_pool(&self, pool: &Pool) {
+        self.kept.store(true, Ordering::Relaxed);
+        if let Err(error) = self.cache.keep_pool(pool) {
+            (self.warn)(format!("a pooled model will have to be fetched again: {error}"));
+        }
+    }
+
+    /// Whether a model in service rests on a pooled model.
+    fn serves(&self, pool: &Checksum) -> bool {
+        self.heads.read().values().any(|slot| slot.head.served.is_some_and(|served| served.pool == Some(*pool)))
+    }
+
+    /// Looks at what is in service; fetches what is asked for before it is told of. What rests on a pooled model that is not here
+    /// yet is told of once that was `tried`; such pooled models come back.
+    async fn look(&self, open: &Open, tried: &HashSet<Checksum>) -> std::result::Result<HashSet<Checksum>, Failure> {
         let heads = open.heads().await?;
+        let mut lacking = HashSet::new();
         for (market, head) in &heads {
-            if let Some(Served { version, checksum: Some(expected) }) = head.served
+            if let Some(Served { version, checksum: Some(expected), pool }) = head.served
                 && self.wanted_anew(market, head)
-                && self.cache.bytes(market, version, expected).is_none()
-                && let Some(Fetched::Sound(bytes)) = open.bytes(market, version).await?
             {
-                self.keep(market, version, &bytes);
+                if let Some(pool) = pool.filter(|pool| !tried.contains(pool) && !self.cache.has_pool(pool)) {
+                    lacking.insert(pool);
+                    continue;
+                }
+                if self.cache.bytes(market, version, expected).is_none()
+                    && let Some(Fetched::Sound(bytes)) = open.bytes(market, version).await?
+                {
+                    self.keep(market, version, &bytes, pool);
+                }
             }
             self.publish(market, *head);
         }
         self.heads.write().retain(|market, _| heads.contains_key(market));
         *self.trouble.lock() = None;
         self.looked.send_replace(true);
-        Ok(())
+        if lacking.is_empty() && self.kept.swap(false, Ordering::Relaxed) {
+            self.cache.purge_pools();
+        }
+        Ok(lacking)
     }
 }
 
 impl Session {
-    /// Brings what is known up to date.
-    async fn refresh(&mut self, shared: &Arc<Shared>, deadline: Instant, known: &'static str) -> Result<()> {
-        let shared = shared.clone();
-        let look = self.ask(
-            deadline,
-            || known,
-            move |open| {
-                let shared = shared.clone();
-                Box::pin(async move { shared.look(open).await })
-            },
-        );
-        look.await
+    /// Brings what is known up to date. What is fetched for that has its own time.
+    async fn refresh(&mut self, shared: &Arc<Shared>, mut deadline: Instant, known: &'static str) -> Result<()> {
+        let mut tried = Arc::new(HashSet::new());
+        loop {
+            let (of, before) = (shared.clone(), tried.clone());
+            let look = self.ask(
+                deadline,
+                || known,
+                move |open| {
+                    let (shared, tried) = (of.clone(), before.clone());
+                    Box::pin(async move { shared.look(open, &tried).await })
+                },
+            );
+            let lacking = look.await?;
+            if lacking.is_empty() {
+                return Ok(());
+            }
+            for pool in &lacking {
+                // One that is gone or damaged is refused when somebody asks for it.
+                if let Some(Fetched::Sound(bytes)) = self.fetch(*pool, known).await? {
+                    shared.keep_pool(&Pool::of(bytes));
+                }
+            }
+            Arc::make_mut(&mut tried).extend(lacking);
+            deadline = Instant::now() + LOOKING;
+        }
+    }
+
+    /// Fetches a pooled model.
+    async fn fetch(&mut self, pool: Checksum, known: &'static str) -> Result<Option<Fetched>> {
+        self.ask(Instant::now() + CARRYING, || known, move |open| Box::pin(async move { open.pool(&pool).await })).await
     }
 }
 
@@ -174,6 +224,7 @@ impl Table {
             url,
             patience: PATIENCE,
             cache: Cache::new(cache),
+            kept: AtomicBool::new(false),
             warn,
             heads: RwLock::default(),
             looked: watch::Sender::new(false),
@@ -323,11 +374,40 @@ impl Shelf for Table {
             }
             Some(Fetched::Sound(bytes)) => {
                 if expected == Some(checksum(&bytes)) {
-                    self.shared.keep(market, version, &bytes);
+                    let pool = served.and_then(|served| served.pool);
+                    self.shared.keep(market, version, &bytes, pool);
                 }
                 Ok(Some(bytes))
             }
         }
+    }
+
+    fn pool(&self, checksum: &Checksum) -> Result<Option<Vec<u8>>> {
+        if let Some(bytes) = self.shared.cache.pool(checksum) {
+            return Ok(Some(bytes));
+        }
+        let of = *checksum;
+        let fetched = self.in_session(move |mut session, _| async move { session.fetch(of, unchanged()).await });
+        match fetched? {
+            None => Ok(None),
+            Some(Fetched::Damaged) => damaged(&self.pool_path(checksum)),
+            Some(Fetched::Sound(bytes)) => {
+                let pool = Pool::of(bytes);
+                if self.shared.serves(checksum) {
+                    self.shared.keep_pool(&pool);
+                }
+                Ok(Some(pool.into_bytes()))
+            }
+        }
+    }
+
+    fn has_pool(&self, checksum: &Checksum) -> Result<bool> {
+        let of = *checksum;
+        self.ask(move |open| Box::pin(async move { open.has_pool(&of).await }))
+    }
+
+    fn pool_path(&self, checksum: &Checksum) -> PathBuf {
+        PathBuf::from(format!("{}/signalloop_pools/{}", self.shared.url, hex(checksum)))
     }
 
     fn state(&self, market: &Market) -> Result<Option<State>> {
@@ -423,7 +503,15 @@ impl Change for Changing<'_> {
             sent: AtomicBool::new(false),
         });
         let shared = table.shared.clone();
-        let head = table.in_session(|mut session, deadline| async move {
+        let head = table.in_session(|mut session, mut deadline| async move {
+            for pool in &change.next.pools {
+                let of = *pool.checksum();
+                let is_there =
+                    session.ask(deadline, unchanged, move |open| Box::pin(async move { open.has_pool(&of).await }));
+                if !is_there.await? {
+                    deadline = Instant::now() + CARRYING;
+                }
+            }
             let known = || {
                 let sent = change.sent.load(Ordering::Relaxed);
                 if sent { "it may have happened all the same" } else { "nothing was changed" }
@@ -435,8 +523,10 @@ impl Change for Changing<'_> {
             let head = written.await?;
             if let Some(head) = head {
                 let champion = change.next.state.champion;
-                if let Some((version, bytes)) = change.next.versions.iter().find(|new| Some(new.0) == champion) {
-                    shared.keep(&change.market, *version, bytes);
+                if let Some(new) = change.next.versions.iter().find(|new| Some(new.number) == champion) {
+                    let its = |pool: &&Pool| Some(pool.checksum()) == new.pool.as_ref();
+                    change.next.pools.iter().filter(its).for_each(|pool| shared.keep_pool(pool));
+                    shared.keep(&change.market, new.number, &new.bytes, new.pool);
                 }
                 shared.publish(&change.market, head);
             }
@@ -448,11 +538,4 @@ impl Change for Changing<'_> {
 
 fn unchanged() -> &'static str {
     "nothing was changed"
-}
-
-fn checksum(bytes: &[u8]) -> Checksum {
-    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
-    let mut sum = Checksum::default();
-    sum.copy_from_slice(digest.as_ref());
-    sum
 }
