@@ -87,7 +87,8 @@ impl PoolFiles {
     fn needed(&self) -> Result<HashSet<Checksum>> {
         let mut needed = HashSet::new();
         for folder in entries(&self.root)?.into_iter().filter(|path| path.is_dir()) {
-            for path in entries(&folder)?.into_iter().filter(|path| version_of(path).is_some()) {
+            let versions = entries(&folder)?.into_iter().filter(|path| version_of(path).is_some() && !path.is_dir());
+            for path in versions {
                 match File::open(&path).and_then(|file| of_version(BufReader::new(file))) {
                     Ok(pool) => needed.extend(pool),
                     Err(e) if e.kind() == ErrorKind::NotFound => {}

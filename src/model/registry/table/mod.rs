@@ -6,13 +6,15 @@
 //! for the database.
 
 mod cache;
+mod pools;
 mod session;
+mod shared;
 
 use super::folder::file_name;
 use super::pool::{Pool, checksum, hex};
 use super::pool_files::damaged;
-use super::shelf::{Change, Checksum, Head, Mark, Next, Served, Shelf};
-use crate::database::{Database, Failure, PATIENCE, StoreUrl, with};
+use super::shelf::{Change, Checksum, Mark, Next, Served, Shelf};
+use crate::database::{Database, PATIENCE, StoreUrl};
 use crate::error::{Error, Result};
 use crate::model::file;
 use crate::model::ledger::Ledger;
@@ -22,7 +24,8 @@ use crate::symbol::Market;
 use cache::Cache;
 use parking_lot::{Mutex, RwLock};
 use session::{Attempt, Fetched, Found, Open, Prepared, Session};
-use std::collections::{HashMap, HashSet};
+use shared::{Shared, Slot};
+use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -36,7 +39,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// How long a look may take.
 const LOOKING: Duration = Duration::from_secs(5);
 /// How long pooled models may be on their way: 25 MB over a slow line.
-pub(super) const CARRYING: Duration = Duration::from_secs(60);
+const CARRYING: Duration = Duration::from_secs(60);
 /// How long a start waits for the database where it knows what was last in service.
 const HURRY: Duration = Duration::from_secs(1);
 
@@ -58,128 +61,6 @@ enum Running {
 struct Connection {
     database: Database,
     session: Arc<tokio::sync::Mutex<Session>>,
-}
-
-/// What the tasks of a table share.
-struct Shared {
-    url: StoreUrl,
-    patience: Duration,
-    cache: Cache,
-    /// Something was put into the cache since what is not needed there was deleted.
-    kept: AtomicBool,
-    warn: Warn,
-    heads: RwLock<HashMap<Market, Slot>>,
-    /// The tables were looked at.
-    looked: watch::Sender<bool>,
-    wake: Notify,
-    ended: AtomicBool,
-    /// A start waited for the database in vain.
-    gave_up: AtomicBool,
-    /// What keeps us from the tables, until they were looked at again.
-    trouble: Mutex<Option<Error>>,
-    /// Somebody was told of it.
-    warned: AtomicBool,
-}
-
-/// What is known of a market.
-struct Slot {
-    head: Head,
-    /// Somebody asks for its model.
-    wanted: AtomicBool,
-}
-
-impl Shared {
-    fn head(&self, market: &Market) -> Option<Head> {
-        self.heads.read().get(market).map(|slot| slot.head)
-    }
-
-    /// What is known of a market whose model somebody asks for.
-    fn wanted(&self, market: &Market) -> Option<Head> {
-        let heads = self.heads.read();
-        let slot = heads.get(market)?;
-        slot.wanted.store(true, Ordering::Relaxed);
-        Some(slot.head)
-    }
-
-    fn publish(&self, market: &Market, head: Head) {
-        let mut heads = self.heads.write();
-        match heads.get_mut(market) {
-            Some(slot) => slot.head = head,
-            None => _ = heads.insert(market.clone(), Slot { head, wanted: AtomicBool::new(false) }),
-        }
-    }
-
-    /// Of these markets the model in service is asked for, and was another.
-    fn wanted_anew(&self, market: &Market, head: &Head) -> bool {
-        let heads = self.heads.read();
-        heads.get(market).is_some_and(|slot| slot.wanted.load(Ordering::Relaxed) && slot.head.served != head.served)
-    }
-
-    fn has_looked(&self) -> bool {
-        *self.looked.borrow()
-    }
-
-    fn trouble(&self, error: &Error) {
-        *self.trouble.lock() = Some(error.clone());
-    }
-
-    /// What a caller hears that waited in vain.
-    fn in_vain(&self) -> Error {
-        let trouble = self.trouble.lock().clone();
-        let busy = || Error::Store(format!("{} is busy with earlier calls", self.url));
-        with(trouble.unwrap_or_else(busy), unchanged())
-    }
-
-    /// Keeps the model in service as a file.
-    fn keep(&self, market: &Market, version: u64, bytes: &[u8], pool: Option<Checksum>) {
-        self.kept.store(true, Ordering::Relaxed);
-        if let Err(error) = self.cache.keep(market, version, bytes, pool) {
-            (self.warn)(format!("the model of {market} will have to be fetched again: {error}"));
-        }
-    }
-
-    /// Keeps a pooled model as a file.
-    fn keep_pool(&self, pool: &Pool) {
-        self.kept.store(true, Ordering::Relaxed);
-        if let Err(error) = self.cache.keep_pool(pool) {
-            (self.warn)(format!("a pooled model will have to be fetched again: {error}"));
-        }
-    }
-
-    /// Whether a model in service rests on a pooled model.
-    fn serves(&self, pool: &Checksum) -> bool {
-        self.heads.read().values().any(|slot| slot.head.served.is_some_and(|served| served.pool == Some(*pool)))
-    }
-
-    /// Looks at what is in service; fetches what is asked for before it is told of. What rests on a pooled model that is not here
-    /// yet is told of once that was `tried`; such pooled models come back.
-    async fn look(&self, open: &Open, tried: &HashSet<Checksum>) -> std::result::Result<HashSet<Checksum>, Failure> {
-        let heads = open.heads().await?;
-        let mut lacking = HashSet::new();
-        for (market, head) in &heads {
-            if let Some(Served { version, checksum: Some(expected), pool }) = head.served
-                && self.wanted_anew(market, head)
-            {
-                if let Some(pool) = pool.filter(|pool| !tried.contains(pool) && !self.cache.has_pool(pool)) {
-                    lacking.insert(pool);
-                    continue;
-                }
-                if self.cache.bytes(market, version, expected).is_none()
-                    && let Some(Fetched::Sound(bytes)) = open.bytes(market, version).await?
-                {
-                    self.keep(market, version, &bytes, pool);
-                }
-            }
-            self.publish(market, *head);
-        }
-        self.heads.write().retain(|market, _| heads.contains_key(market));
-        *self.trouble.lock() = None;
-        self.looked.send_replace(true);
-        if lacking.is_empty() && self.kept.swap(false, Ordering::Relaxed) {
-            self.cache.purge_pools();
-        }
-        Ok(lacking)
-    }
 }
 
 impl Session {

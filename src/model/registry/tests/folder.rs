@@ -92,6 +92,16 @@ fn no_version_is_written_that_would_rest_on_nothing() {
 }
 
 #[test]
+fn a_version_is_written_after_what_it_rests_on() {
+    let home = tempfile::tempdir().unwrap();
+    let registry = Registry::new(home.path().to_owned());
+    std::fs::write(home.path().join("pools"), "in its place").unwrap();
+    let error = put(&registry, &btc(), &pool(1), 0).unwrap_err();
+    assert!(error.code() == "ERR_IO" && error.to_string().contains("pools"), "{error}");
+    assert_eq!(names(&home.path().join("btcusdt_1h")), [""; 0]);
+}
+
+#[test]
 fn what_a_crash_left_goes_at_the_next_change() {
     let home = tempfile::tempdir().unwrap();
     let registry = Registry::new(home.path().to_owned());
@@ -127,9 +137,8 @@ fn of_a_change_that_fails_nothing_stays() {
     let next =
         Next { versions: vec![resting(&btc(), 2, &pool(2))], pools: vec![pool(2)], ..Next::of(state, Vec::new()) };
     assert_eq!(change.commit(next).unwrap_err().code(), "ERR_IO");
-    std::fs::remove_dir_all(taken).unwrap();
-    registry.weigh_anew(&btc(), 1, 5).unwrap();
     assert_eq!(pools(home.path()), [hex(pool(1).checksum())]);
+    std::fs::remove_dir_all(taken).unwrap();
     assert_eq!(registry.champion_version(&btc()).unwrap(), 1);
 }
 

@@ -55,6 +55,14 @@ fn cached(cache: &Path) -> Vec<PathBuf> {
     std::fs::read_dir(cache.join("pools")).unwrap().map(|entry| entry.unwrap().path()).collect()
 }
 
+/// The names of the pooled models of a folder.
+fn files(folder: &Path) -> Vec<String> {
+    let name = |path: PathBuf| path.file_stem().unwrap().to_str().unwrap().to_owned();
+    let mut names: Vec<String> = cached(folder).into_iter().map(name).collect();
+    names.sort();
+    names
+}
+
 fn soon(what: &str, mut so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !so() {
@@ -129,7 +137,7 @@ fn no_prediction_waits_for_it() {
     std::fs::write(&cached(&place.cache("a"))[0], b"torn").unwrap();
     let restarted = instance(&place.schema.url, &place.cache("a"));
     assert_eq!(restarted.get(&btc()).unwrap().version(), 2);
-    assert_eq!(std::fs::read(&cached(&place.cache("a"))[0]).unwrap(), pool(2).bytes());
+    assert!(std::fs::read(&cached(&place.cache("a"))[0]).unwrap() == pool(2).bytes());
 }
 
 #[test]
@@ -200,23 +208,11 @@ fn one_that_another_change_is_about_to_rest_on_stays() {
 fn they_are_taken_along_each_once_into_a_database_and_back() {
     let Some(place) = Place::of("they_are_taken_along_each_once_into_a_database_and_back") else { return };
     let home = tempfile::tempdir().unwrap();
-    let files = || {
-        let names = cached(home.path()).into_iter().map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned());
-        let mut names: Vec<String> = names.collect();
-        names.sort();
-        names
-    };
-    taken_along(&Registry::new(home.path().to_owned()), &place.open(), [&files, &|| place.pools()]);
+    taken_along(&Registry::new(home.path().to_owned()), &place.open(), [&|| files(home.path()), &|| place.pools()]);
     // And from a database into files.
     let Some(other) = Place::of("they_are_taken_along_each_once_into_a_database_and_back") else { return };
     let home = tempfile::tempdir().unwrap();
-    let files = || {
-        let names = cached(home.path()).into_iter().map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned());
-        let mut names: Vec<String> = names.collect();
-        names.sort();
-        names
-    };
-    taken_along(&other.open(), &Registry::new(home.path().to_owned()), [&|| other.pools(), &files]);
+    taken_along(&other.open(), &Registry::new(home.path().to_owned()), [&|| other.pools(), &|| files(home.path())]);
 }
 
 #[test]
