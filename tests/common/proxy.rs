@@ -35,7 +35,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// `write` tells a message that changes something.
+    /// `write` tells a message that changes something. `COMMIT\0` is one that commits, and none that asks for READ COMMITTED.
     pub fn of(schema: &Schema, write: &str) -> Self {
         Self::at("127.0.0.1", schema, write)
     }

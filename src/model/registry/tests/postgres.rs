@@ -116,7 +116,7 @@ fn one_that_is_there_is_not_sent_again() {
 #[test]
 fn no_prediction_waits_for_it() {
     let Some(place) = Place::of("no_prediction_waits_for_it") else { return };
-    let proxy = Proxy::of(&place.schema, "COMMIT");
+    let proxy = Proxy::of(&place.schema, "COMMIT\0");
     let serving = instance(&proxy.url, &place.cache("a"));
     let training = place.open();
     put(&training, &btc(), &pool(1), 0).unwrap();
@@ -143,7 +143,7 @@ fn no_prediction_waits_for_it() {
 #[test]
 fn a_slow_line_brings_it_both_ways() {
     let Some(place) = Place::of("a_slow_line_brings_it_both_ways") else { return };
-    let proxy = Proxy::of(&place.schema, "COMMIT");
+    let proxy = Proxy::of(&place.schema, "COMMIT\0");
     let [training, serving] = ["a", "b"].map(|name| instance(&proxy.url, &place.cache(name)));
     put(&training, &btc(), &pool(1), 0).unwrap();
     assert_eq!(serving.get(&btc()).unwrap().version(), 1);
