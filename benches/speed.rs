@@ -81,7 +81,7 @@ fn walk(data: &Path, train_days: i64, predict_days: i64, windows: i64) -> Result
                 if !(begin..until).contains(&close) {
                     continue;
                 }
-                let Some(label) = label(&candles, bar, step, atr, &config.signal) else { continue };
+                let Some(label) = label(&candles, bar, &table.calendar, atr, &config.signal) else { continue };
                 let stated = candidate.model.probabilities(row).ok_or("a row that does not fit")?;
                 let happened = label.of(Direction::Buy).success;
                 loss += log_loss(happened, stated.buy);

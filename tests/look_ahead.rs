@@ -60,11 +60,12 @@ proptest! {
     #[test]
     fn a_decided_label_does_not_know_what_came_after(seed in 0u64..1000, bar in 120usize..300, factor in 0.2..5.0f64) {
         let before = candles(400, seed);
-        let atr = compute(&before, HOUR).atr[bar + 1 - WARM_UP];
+        let table = compute(&before, HOUR);
+        let atr = table.atr[bar + 1 - WARM_UP];
         let shape = Config::default().signal;
-        let decided = label(&before, bar, HOUR, atr, &shape).unwrap();
+        let decided = label(&before, bar, &table.calendar, atr, &shape).unwrap();
         let after = with_another_future(&before, decided.last_bar() + 1, factor);
-        prop_assert_eq!(Some(decided), label(&after, bar, HOUR, atr, &shape));
+        prop_assert_eq!(Some(decided), label(&after, bar, &table.calendar, atr, &shape));
     }
 
     #[test]
@@ -90,7 +91,7 @@ fn folds_train_on_what_was_known() {
         .bars
         .iter()
         .zip(&table.atr)
-        .filter_map(|(&bar, &atr)| Some((bar, label(&series, bar, HOUR, atr, &shape)?.last_bar())))
+        .filter_map(|(&bar, &atr)| Some((bar, label(&series, bar, &table.calendar, atr, &shape)?.last_bar())))
         .collect();
     let (bars, ends): (Vec<_>, Vec<_>) = labelled.into_iter().unzip();
     let folds = walk_forward(&bars, &ends);

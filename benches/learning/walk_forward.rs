@@ -83,7 +83,7 @@ fn labelled(market: &Market, candles: &[Candle], config: &Config) -> Vec<Row> {
     let close = |bar: usize| candles[bar].open_ms + step;
     let rows = table.rows.iter().zip(&table.bars).zip(&table.atr);
     rows.filter_map(|((features, &bar), &atr)| {
-        let label = label(candles, bar, step, atr, &config.signal)?;
+        let label = label(candles, bar, &table.calendar, atr, &config.signal)?;
         Some(Row {
             time_ms: close(bar),
             decided_ms: close(label.last_bar()),

@@ -9,7 +9,7 @@ use crate::error::{Error, Result, guard};
 use crate::features::{self, MIN_CANDLES};
 use crate::feedback::Whereabouts;
 use crate::learning::{Abstention, Costs, Entry, choose, levels_at};
-use crate::market::{Begin, Candle, candle_file};
+use crate::market::{Begin, Calendar, Candle, candle_file};
 use crate::model::{Model, Probabilities};
 use crate::signal::{Indicators, Signal};
 use crate::symbol::Market;
@@ -67,8 +67,10 @@ pub struct Prediction {
     pub atr: Option<f64>,
     /// Close time of the last candle, UTC epoch ms.
     pub candle_close_ms: i64,
-    /// The last candle closed more than one interval ago: the market has moved on since.
+    /// A newer candle should have closed since the last one: the market has moved on. While it is closed, none has.
     pub stale: bool,
+    /// When the market trades, as the candles tell: a bet expires by it.
+    pub calendar: Arc<Calendar>,
     /// The model that said so.
     pub model: Arc<Model>,
 }
@@ -182,10 +184,9 @@ impl GeneratedSignal {
     /// The signal of a prediction, given at `timestamp_ms`.
     pub fn new(mut prediction: Prediction, risk: Risk, timestamp_ms: i64) -> Self {
         let shape = prediction.model.record.shape();
-        let candle_ms = prediction.market.timeframe.millis();
         let levels = prediction.decision.ok().zip(prediction.atr).map(|(direction, atr)| {
             let entry = Entry { price: prediction.price, time_ms: prediction.candle_close_ms };
-            levels_at(entry, candle_ms, atr * risk.scale(), direction, &shape)
+            levels_at(entry, &prediction.calendar, atr * risk.scale(), direction, &shape)
         });
         if levels.is_some_and(|levels| levels.stop_loss.is_none() || levels.take_profit.is_none()) {
             prediction.decision = Err(Abstention::NoLevels);
@@ -238,6 +239,8 @@ impl GeneratedSignal {
 struct Basis<'a> {
     candles: Candles<'a>,
     last: Candle,
+    /// When their market trades.
+    calendar: Arc<Calendar>,
 }
 
 enum Candles<'a> {
@@ -247,13 +250,30 @@ enum Candles<'a> {
 }
 
 impl<'a> Basis<'a> {
-    fn given(market: &Market, candles: &'a [Candle], now_ms: i64) -> Result<Self> {
+    /// Of candles that a caller hands over. Their market trades as the stored ones say, which are more. Where none are stored, or
+    /// those say that it never closes, the given ones are asked. `stored` finds those, or `None` where that must not be waited for.
+    fn given(
+        market: &Market,
+        candles: &'a [Candle],
+        now_ms: i64,
+        stored: impl FnOnce() -> Option<Option<Arc<Tail>>>,
+    ) -> Result<Option<Self>> {
         let candles = crate::market::check_given(candles, market, now_ms)?;
-        Ok(Self { last: last_of(market, candles)?, candles: Candles::Given(candles) })
+        let last = last_of(market, candles)?;
+        let always = Calendar::always(market.timeframe.millis());
+        let has_gap = candles.windows(2).any(|pair| always.is_gap(pair[0].open_ms, pair[1].open_ms));
+        let calendar = if has_gap || always.is_behind(last.open_ms, now_ms) {
+            let Some(stored) = stored() else { return Ok(None) };
+            let of_stored = stored.map(|tail| tail.calendar().clone()).filter(|calendar| calendar.closes());
+            of_stored.unwrap_or_else(|| Arc::new(Calendar::learn(candles, always.step_ms())))
+        } else {
+            Arc::new(always)
+        };
+        Ok(Some(Self { last, candles: Candles::Given(candles), calendar }))
     }
 
     fn stored(market: &Market, tail: Arc<Tail>) -> Result<Self> {
-        Ok(Self { last: last_of(market, &tail)?, candles: Candles::Stored(tail) })
+        Ok(Self { last: last_of(market, &tail)?, calendar: tail.calendar().clone(), candles: Candles::Stored(tail) })
     }
 
     /// Whether the candles have no volume.
@@ -265,9 +285,9 @@ impl<'a> Basis<'a> {
     }
 
     /// The features of the last candle and its average true range.
-    fn latest(&self, candle_ms: i64) -> Latest {
+    fn latest(&self) -> Latest {
         match &self.candles {
-            Candles::Given(candles) => features::latest(candles, candle_ms),
+            Candles::Given(candles) => features::latest_within(candles, &self.calendar),
             Candles::Stored(tail) => tail.latest(tail.len()),
         }
     }
@@ -290,7 +310,12 @@ impl SignalLoop {
     /// [`Error::InvalidCandle`].
     pub fn predict(&self, market: &Market, candles: Option<&[Candle]>) -> Result<Prediction> {
         let basis = match candles {
-            Some(candles) => Basis::given(market, candles, self.now_ms())?,
+            // Stored candles that cannot be read are no reason to refuse those that are given.
+            Some(candles) => {
+                let stored = || Some(self.stored_tail(market).ok().flatten());
+                let basis = Basis::given(market, candles, self.now_ms(), stored)?;
+                basis.ok_or_else(|| Error::Internal("stored candles were not waited for".to_owned()))?
+            }
             None => Basis::stored(market, self.tail(market)?)?,
         };
         self.prediction(market, &basis, self.registry.get(market)?, self.conservative_margin(market)?)
@@ -308,12 +333,13 @@ impl SignalLoop {
         let known = self.registry.in_memory(market).zip(self.margin_in_memory(market));
         let Some((model, margin)) = known else { return Ok(None) };
         let basis = match candles {
-            Some(candles) => Basis::given(market, candles, self.now_ms())?,
+            Some(candles) => Basis::given(market, candles, self.now_ms(), || self.tail_in_memory(market))?,
             None => match self.tail_in_memory(market) {
-                Some(Some(tail)) => Basis::stored(market, tail)?,
-                _ => return Ok(None),
+                Some(Some(tail)) => Some(Basis::stored(market, tail)?),
+                _ => None,
             },
         };
+        let Some(basis) = basis else { return Ok(None) };
         self.prediction(market, &basis, model, margin).map(Some)
     }
 
@@ -372,12 +398,13 @@ impl SignalLoop {
             price: last.close,
             atr: None,
             candle_close_ms: last.open_ms + candle_ms,
-            stale: self.now_ms() >= last.open_ms + 2 * candle_ms,
+            stale: basis.calendar.is_behind(last.open_ms, self.now_ms()),
+            calendar: basis.calendar.clone(),
             model: model.clone(),
         };
         // A model that knows volume has nothing to say where there is none.
         let is_lacking = model.record.uses_volume() && basis.is_silent();
-        if let Ok((row, atr)) = basis.latest(candle_ms)
+        if let Ok((row, atr)) = basis.latest()
             && !is_lacking
         {
             let stop = model.record.shape().stop_percent(atr / last.close);

@@ -92,7 +92,7 @@ impl Dataset {
         let kept: &mut [Row] = &mut rows;
         let (mut labels, mut bars, mut atr) = (Vec::new(), Vec::new(), Vec::new());
         for (at, (&bar, &range)) in table.bars.iter().zip(&table.atr).enumerate() {
-            if let Some(label) = label(candles, bar, candle_ms, range, &config.signal) {
+            if let Some(label) = label(candles, bar, &table.calendar, range, &config.signal) {
                 kept[bars.len()] = kept[at];
                 labels.push(label);
                 bars.push(bar);

@@ -1,8 +1,9 @@
 //! From rows to a series: order, duplicates, one grid of times, one asset. The rules that every candle passes on its way
 //! in, from the exchange, a callback or a file; `docs/data.md` says them in words.
 
-use super::Candle;
 use super::findings::{Cause, Findings};
+use super::gaps::unexplained;
+use super::{Calendar, Candle};
 use crate::order;
 use crate::symbol::Timeframe;
 use crate::time::{HOUR_MS, Tz, format_iso};
@@ -160,12 +161,12 @@ pub fn price_step(close: f64, next: f64) -> Option<f64> {
 }
 
 /// What is true of the candles but a person should know: holes, wicks, candles without a trade.
-pub fn notice(candles: &[Candle], timeframe: Timeframe) -> Findings {
+pub fn notice(candles: &[Candle], calendar: &Calendar) -> Findings {
     let mut findings = Findings::default();
-    let mut holes = super::gaps::holes(candles, timeframe, None);
+    let mut holes = unexplained(candles, calendar);
     order::sort_by_key(&mut holes, |hole| hole.from_ms - hole.until_ms);
     findings.add(Cause::Gap, holes.len(), || holes[0].to_string());
-    let length = timeframe.millis();
+    let length = calendar.step_ms();
     let changed = |pair: &&[Candle]| (pair[1].open_ms - pair[0].open_ms) % length != 0;
     let mut changes = candles.windows(2).filter(changed).map(|pair| pair[0].open_ms).peekable();
     let first = changes.peek().copied();
@@ -272,7 +273,7 @@ mod tests {
 
     #[test]
     fn wicks_halts_and_empty_candles_are_counted() {
-        let hour = Timeframe::H1;
+        let hour = &Calendar::always(HOUR);
         let calm = |i| Candle { high: 12.0, low: 9.0, close: 11.0, ..at(i, 11.0) };
         let mut rows: Vec<Candle> = (0..10).map(calm).collect();
         assert_eq!(notice(&rows, hour), Findings::default());

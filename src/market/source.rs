@@ -5,7 +5,7 @@ use super::findings::{Cause, Findings};
 use super::gaps::{Hole, KnownGaps, groups, holes};
 use super::reader::{Reading, read_candles};
 use super::series::{RunEnds, check_steps, notice, settle};
-use super::{Candle, check_series};
+use super::{Calendar, Candle, check_series};
 use crate::error::{Error, Result};
 use crate::symbol::Market;
 use crate::threads;
@@ -128,7 +128,7 @@ pub async fn update(
     if candles.last().map_or(from, |last| last.open_ms + step) < until {
         let asked = asking.ask(Hole { from_ms: from, until_ms: until }, &mut findings).await;
         let fresh = asked.map_err(|error| nothing_stored(error, &candles, &path))?;
-        findings.merge(notice(&fresh, market.timeframe).without(Cause::Gap));
+        findings.merge(notice(&fresh, &Calendar::always(step)).without(Cause::Gap));
         candles = asking.join(&candles, &fresh)?;
     }
     let Some(head) = candles.first().map(|first| first.open_ms) else {
@@ -279,8 +279,8 @@ impl Asking<'_> {
         Ok(joined)
     }
 
-    /// Asks once more for each hole that is not known to be the source's own, remembers those that are, and returns the
-    /// spans that something was found in.
+    /// Asks once more for each hole in which the market was open and which is not known to be the source's own, remembers those
+    /// that are, and returns the spans that something was found in.
     async fn fill(
         &self,
         candles: &mut Vec<Candle>,
@@ -289,8 +289,9 @@ impl Asking<'_> {
         findings: &mut Findings,
     ) -> Vec<Hole> {
         let head = candles.first().map_or(begin_ms, |first| first.open_ms);
+        let calendar = Calendar::learn(candles, self.market.timeframe.millis());
         let unknown = |candles: &[Candle], known: &KnownGaps| {
-            let mut all = holes(candles, self.market.timeframe, Some(begin_ms));
+            let mut all = holes(candles, &calendar, Some(begin_ms));
             all.retain(|hole| !known.covers(hole));
             all
         };
@@ -315,7 +316,8 @@ impl Asking<'_> {
             let left = unknown(candles, known).into_iter().filter(|hole| span.holds(hole.from_ms));
             if nothing_came {
                 for hole in left.collect::<Vec<_>>() {
-                    findings.add(Cause::Gap, usize::from(hole.until_ms > head), || hole.to_string());
+                    let is_told = hole.until_ms > head && !calendar.is_regular(hole.from_ms, hole.until_ms);
+                    findings.add(Cause::Gap, usize::from(is_told), || hole.to_string());
                     known.add(hole);
                 }
             } else {
