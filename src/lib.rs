@@ -8,6 +8,8 @@
 //! - **triple barrier**: take profit, stop loss, expiry: whichever is touched first closes the signal.
 //! - **label**: what a BUY, and what a SELL, at a bar would have come to, by the same triple barrier.
 //! - **champion**, **challenger**: the model in service, the newly trained one.
+//! - **gap**: a hole in a series of candles that is no night, weekend or holiday of the market and too long to be bridged:
+//!   features start anew, and no label reaches across one.
 //! - **horizon** of a model: the close of the last candle that any of its labels saw; only rows after it can score it.
 //! - **gate**: what decides whether a challenger becomes champion; **ledger**: where every such trial is written down.
 //! - **task**: what the scheduler runs: fetch, retrain, update, evaluate, watch; **leader**: the process of a home, or of

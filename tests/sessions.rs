@@ -206,6 +206,27 @@ fn when_a_candle_is_late_depends_on_the_hours() {
     assert!(always.is_behind(friday, friday + 2 * HOUR) && !always.is_behind(friday, friday + 2 * HOUR - 1));
 }
 
+/// Hours of Hong Kong as they are told: from 9:30, and from 13:00 after lunch.
+#[test]
+fn hours_that_begin_anew_after_lunch_are_one_series() {
+    use signalloop::market::{Cause, Reading, check_file, write_csv};
+    let half_hours = HONG_KONG.candles("2023-01-01", "2024-12-31", 30 * MINUTE);
+    let begins = [90, 150, 210, 300, 360, 420].map(|minutes| minutes * MINUTE);
+    let candles: Vec<Candle> =
+        half_hours.into_iter().filter(|candle| begins.contains(&candle.open_ms.rem_euclid(DAY))).collect();
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("0700.hk_1h.csv");
+    write_csv(&path, &candles).unwrap();
+    let checked = check_file(&path, signalloop::symbol::Timeframe::H1, &Reading::stored()).unwrap();
+    assert_eq!(
+        (checked.candles, checked.holes.len(), checked.findings.count(Cause::ClockChange)),
+        (candles.len(), 0, 0)
+    );
+    let table = rows(&candles, HOUR);
+    assert_eq!(table.rows.len(), candles.len() - (WARM_UP - 1));
+    assert!(table.rows.len() - labels(&candles, &table) <= 30);
+}
+
 /// What a candle file of such a market says of its holes.
 #[test]
 fn only_what_the_hours_do_not_explain_is_told_as_missing() {

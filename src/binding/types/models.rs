@@ -72,7 +72,8 @@ pub struct Prediction {
     pub atr: Option<f64>,
     /// When the last candle closed, ISO 8601, UTC.
     pub candles_until: String,
-    /// A newer candle has closed since: the market has moved on. Fetch before trading on this.
+    /// A newer candle should have closed since: the market has moved on. Fetch before trading on this. While the market is closed,
+    /// as at night and on weekends, none should have.
     pub stale: bool,
     /// When the model was trained, ISO 8601, UTC.
     pub model_trained_at: String,
@@ -128,7 +129,7 @@ pub struct Signal {
     pub take_profit: Option<f64>,
     /// When it was made, ISO 8601, UTC.
     pub timestamp: String,
-    /// When it closes by itself, ISO 8601, UTC; missing for a HOLD.
+    /// When it closes by itself, ISO 8601, UTC: after `signal.expiry_bars` candles, each while the market is open. Missing for a HOLD.
     pub expires_at: Option<String>,
     /// What speaks for it, or why it is a HOLD.
     pub ai_rationale: String,
