@@ -308,8 +308,8 @@ mod tests {
         assert_eq!(check_steps(&few, Timeframe::H1).unwrap_err().0, 3, "twice says nothing");
         // Another step, which comes once.
         let mut shifted = whole.clone();
-        shifted[60..].iter_mut().for_each(|candle| candle.open_ms += 5 * 60_000);
-        assert_eq!(check_steps(&shifted, Timeframe::H1).unwrap_err().0, 60);
+        shifted[90..].iter_mut().for_each(|candle| candle.open_ms += 5 * 60_000);
+        assert_eq!(check_steps(&shifted, Timeframe::H1).unwrap_err().0, 90);
         // Two grids in one file.
         let mut mixed = hours(0..100);
         mixed.extend(hours(0..100).iter().map(|candle| Candle { open_ms: candle.open_ms + HOUR / 2, ..*candle }));
