@@ -1400,7 +1400,10 @@ export interface Prediction {
   atr?: number
   /** When the last candle closed, ISO 8601, UTC. */
   candlesUntil: string
-  /** A newer candle has closed since: the market has moved on. Fetch before trading on this. */
+  /**
+   * A newer candle should have closed since: the market has moved on. Fetch before trading on this. While the market is closed,
+   * as at night and on weekends, none should have.
+   */
   stale: boolean
   /** When the model was trained, ISO 8601, UTC. */
   modelTrainedAt: string
@@ -1533,7 +1536,7 @@ export interface Signal {
   takeProfit?: number
   /** When it was made, ISO 8601, UTC. */
   timestamp: string
-  /** When it closes by itself, ISO 8601, UTC; missing for a HOLD. */
+  /** When it closes by itself, ISO 8601, UTC: after `signal.expiry_bars` candles, each while the market is open. Missing for a HOLD. */
   expiresAt?: string
   /** What speaks for it, or why it is a HOLD. */
   aiRationale: string
