@@ -54,12 +54,14 @@ pub mod market {
     //! Candles: what they are, where they come from, how they are kept.
 
     mod exchange;
+    mod growing;
     mod http;
     mod import;
     mod limits;
     mod pages;
     mod simulator;
     mod source;
+    mod walk;
 
     pub use exchange::Exchange;
     pub use http::Pace;
@@ -67,7 +69,11 @@ pub mod market {
     pub use pages::{PAGE_TIME, all_pages};
     pub use signalloop_core::market::*;
     pub use simulator::{Fault, Simulator, SimulatorOptions};
-    pub use source::{Begin, CandleFuture, CandleSource, Fetched, Found, Listing, ListingFuture, check_given, update};
+    pub use source::{
+        Begin, CandleFuture, CandleSource, Fetched, FirstFuture, Found, Listing, ListingFuture, check_given, update,
+        update_telling,
+    };
+    pub use walk::{Reached, Tell};
 }
 
 pub mod model {

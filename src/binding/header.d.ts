@@ -253,6 +253,12 @@ export type LoopEvent = EventFacts & (
   | { type: 'taskStarted'; task: TaskName; attempt: number }
   /** A market of a task is dealt with. */
   | { type: 'taskProgress'; task: TaskName; symbol: string; timeframe: Timeframe; done: number; total: number }
+  /**
+   * The candles of a market take more than a page to fetch: `fetched` so far, `missing` still to come, and `remainingSeconds` until all
+   * markets of this fetch are there, at the pace so far; those two are missing while it is not known how far back the source goes. Told
+   * once a second. What came is kept: a fetch that is interrupted goes on from there.
+   */
+  | { type: 'fetchProgress'; symbol: string; timeframe: Timeframe; fetched: number; missing?: number; remainingSeconds?: number }
   /** A task did all that it had to. */
   | { type: 'taskFinished'; task: TaskName; run: TaskRun }
   /** A task failed, for the markets in `run.failed` or as a whole, or was cancelled; `retryAt` is when it is tried again, or due for all markets if that comes first; missing when it waits for its next due time. */
@@ -544,7 +550,7 @@ export interface FetchOptions {
   symbols?: readonly string[]
   /** Default: the configured ones. */
   timeframes?: readonly Timeframe[]
-  /** Let the candles begin here, for good: what is stored from before goes. Default: `historyDays` ago. */
+  /** Let the candles begin here, for good: what is stored from before goes. Default: as `historyDays` says. */
   since?: Date | string | number
 }
 
@@ -556,7 +562,11 @@ export interface Configuration {
   timeframes?: readonly Timeframe[]
   /** Trainings at once: `true`, as many as there are threads (default); `false`, one; or a number, 1 to 64. */
   parallelTraining?: boolean | number
-  /** Days of candles to have, and more where a timeframe needs more to be trained on. Default 90. */
+  /**
+   * Days of candles to have, 1–3650, and more where a timeframe needs more to be trained on. Default: all that the exchange has, at most
+   * 200 000 candles a market (all of `1h`, 23 months of `5m`, 138 days of `1m`). A short history costs skill: on real candles, models of
+   * 90 and 180 days showed none.
+   */
   historyDays?: number
   /** The same, by its name in the system before. */
   daysHistory?: number

@@ -1,6 +1,7 @@
 //! What to do next: predictions and generated signals.
 
 use super::SignalLoop;
+use super::account::Account;
 use super::events::Event;
 use super::models::PREDICTION_KEY;
 use super::tails::{Latest, Tail};
@@ -18,6 +19,8 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
+/// Candles that a signal of a market without any begins with: a page, and more than a prediction looks at.
+const FIRST_CANDLES: u32 = 1000;
 /// Candles whose features are computed where the call comes from: a tenth of a millisecond at most.
 const AT_ONCE: usize = 500;
 
@@ -401,8 +404,8 @@ impl SignalLoop {
     pub async fn generate(&self, market: &Market, risk: Risk) -> Result<GeneratedSignal> {
         // Older candles can wait; a signal cannot.
         let stored = candle_file(&self.data_folder(), market).exists();
-        let begin = if stored { Begin::Days(0) } else { self.history(market.timeframe) };
-        let fetched = self.update(self.source()?.as_ref(), market, begin).await;
+        let begin = if stored { Begin::Days(0) } else { Begin::Candles(FIRST_CANDLES) };
+        let fetched = self.update(self.source()?.as_ref(), market, begin, &Account::of(1), &|_| {}).await;
         if let Err(error @ Error::Cancelled(_)) = fetched {
             return Err(error);
         }

@@ -1,6 +1,7 @@
 //! Training many markets: fetch, train, compare with the model in service, promote; each on its own.
 
 use super::SignalLoop;
+use super::account::{Account, FetchProgress};
 use super::fetch::PARALLEL;
 use super::office::Hold;
 use super::results;
@@ -9,7 +10,7 @@ use crate::cancel::Cancel;
 use crate::config::ParallelTraining;
 use crate::error::{Error, Result};
 use crate::learning::{Candidate, Continued, MIN_NEW_ROWS, Step, cannot_continue, continue_market, train_market};
-use crate::market::{Candle, CandleSource, Reading, candle_file, read_candles};
+use crate::market::{Candle, CandleSource, Cause, Reading, candle_file, read_candles};
 use crate::model::{Champion, Model, Trial};
 use crate::order;
 use crate::scheduler::Task;
@@ -83,8 +84,10 @@ pub struct TrainProgress {
     pub market: Market,
     /// Where that market stands.
     pub phase: Phase,
-    /// Fits done and needed for that market.
+    /// Fits done and needed for that market; in [`Phase::Fetch`], candles fetched and wanted, 0 where that is not known.
     pub step: Step,
+    /// In [`Phase::Fetch`]: seconds until the candles of all markets are there, at the pace so far; `None` where that cannot be told.
+    pub remaining_s: Option<f64>,
     /// Markets that have ended.
     pub finished: usize,
     /// Markets in all.
@@ -127,6 +130,11 @@ impl Trained {
             Self::Decided { trial, .. } => Some(trial),
             Self::NothingNew { .. } => None,
         }
+    }
+
+    /// Whether the model beat its base rate on rows that it had not seen.
+    pub fn has_skill(&self) -> bool {
+        self.model().record.has_skill()
     }
 
     /// Whether a new model went into service.
@@ -178,6 +186,16 @@ impl TrainingResults {
     /// Models trained.
     pub fn succeeded(&self) -> usize {
         self.results.iter().filter(|result| result.trained.is_ok()).count()
+    }
+
+    /// Models trained that beat their base rate on rows that they had not seen.
+    pub fn skilled(&self) -> usize {
+        self.results.iter().filter(|result| result.trained.as_ref().is_ok_and(Trained::has_skill)).count()
+    }
+
+    /// How many that is of those trained, in words; `None` where none was trained.
+    pub fn found(&self) -> Option<String> {
+        results::found_something(self.skilled(), self.succeeded())
     }
 
     /// Percent of models trained; 100 when there was nothing to do.
@@ -241,6 +259,7 @@ pub(super) struct Run {
     mode: TrainMode,
     finished: AtomicUsize,
     total: usize,
+    account: Account,
     /// What a model has to be put into service by right of, where instances share the training.
     hold: Option<Arc<dyn Hold>>,
     progress: Box<dyn Fn(TrainProgress) + Send + Sync>,
@@ -249,7 +268,16 @@ pub(super) struct Run {
 impl Run {
     fn tell(&self, market: &Market, phase: Phase, step: Step, result: Option<TrainResult>) {
         let finished = self.finished.load(Ordering::Relaxed);
-        (self.progress)(TrainProgress { market: market.clone(), phase, step, finished, total: self.total, result });
+        let (market, total, remaining_s) = (market.clone(), self.total, None);
+        (self.progress)(TrainProgress { market, phase, step, remaining_s, finished, total, result });
+    }
+
+    fn tell_of_page(&self, page: FetchProgress) {
+        let FetchProgress { market, fetched, missing, remaining_s } = page;
+        let step = Step { done: fetched, total: missing.map_or(0, |missing| fetched + missing) };
+        let (finished, total) = (self.finished.load(Ordering::Relaxed), self.total);
+        let phase = Phase::Fetch;
+        (self.progress)(TrainProgress { market, phase, step, remaining_s, finished, total, result: None });
     }
 }
 
@@ -276,7 +304,7 @@ impl SignalLoop {
         let (started_ms, clock) = (self.now_ms(), Instant::now());
         let (markets, skipped) = self.markets_to_train(&request, started_ms)?;
         if !request.skip_fetch {
-            self.tell_of_longer_history(&markets);
+            self.tell_of_history(&markets);
         }
         let run = Arc::new(Run {
             source: if request.skip_fetch { None } else { Some(self.source()?) },
@@ -286,6 +314,7 @@ impl SignalLoop {
             mode: request.mode,
             finished: AtomicUsize::new(0),
             total: markets.len(),
+            account: Account::of(markets.len()),
             hold: None,
             progress: Box::new(progress),
         });
@@ -332,6 +361,7 @@ impl SignalLoop {
             mode,
             finished: AtomicUsize::new(0),
             total: 1,
+            account: Account::of(1),
             hold: Some(hold),
             progress: Box::new(|_| {}),
         };
@@ -381,11 +411,16 @@ impl SignalLoop {
             let _permit = run.cancel.unless(permit(&run.fetches)).await?;
             run.tell(market, Phase::Fetch, NOT_BEGUN, None);
             let fetched = async {
-                let fetched = self.update(source.as_ref(), market, self.history(market.timeframe)).await?;
+                let (begin, tell) = (self.history(market.timeframe), |page| run.tell_of_page(page));
+                let fetched = self.update(source.as_ref(), market, begin, &run.account, &tell).await?;
                 // Nobody can act on what a model says of a market that is gone.
                 self.is_alive(source.as_ref(), &fetched).await.map(|()| fetched)
             };
             match run.cancel.unless(fetched).await {
+                Ok(fetched) if fetched.findings.count(Cause::Unfinished) > 0 => {
+                    let (candles, since) = (fetched.total, format_iso(fetched.first_ms));
+                    *warning = Some(format!("trained on the {candles} candles since {since}: {}", fetched.findings));
+                }
                 Ok(fetched) if fetched.findings.repaired() => *warning = Some(fetched.findings.to_string()),
                 Ok(_) => {}
                 Err(error) => {

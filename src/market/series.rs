@@ -97,6 +97,22 @@ pub fn conflict(count: usize, one: &Candle, other: &Candle) -> String {
 /// # Errors
 /// The index of the first candle that does not fit, and what is wrong in words.
 pub fn check_steps(candles: &[Candle], timeframe: Timeframe) -> Result<(), (usize, String)> {
+    let closest = check_pairs(candles, timeframe)?;
+    if candles.len() >= ROWS_THAT_TELL && closest > timeframe.millis() {
+        return Err((
+            1,
+            format!("no two candles are {timeframe} apart, the closest {}; is the timeframe right?", words(closest)),
+        ));
+    }
+    Ok(())
+}
+
+/// [`check_steps`] of a page beside the candles that it joins, which have shown the timeframe; how far the closest neighbours are
+/// apart, in ms.
+///
+/// # Errors
+/// As [`check_steps`].
+pub fn check_pairs(candles: &[Candle], timeframe: Timeframe) -> Result<i64, (usize, String)> {
     let length = timeframe.millis();
     let (mut closest, mut clocks) = (i64::MAX, Clocks::default());
     for (before, pair) in candles.windows(2).enumerate() {
@@ -122,13 +138,7 @@ pub fn check_steps(candles: &[Candle], timeframe: Timeframe) -> Result<(), (usiz
             return Err((index, problem));
         }
     }
-    if candles.len() >= ROWS_THAT_TELL && closest > length {
-        return Err((
-            1,
-            format!("no two candles are {timeframe} apart, the closest {}; is the timeframe right?", words(closest)),
-        ));
-    }
-    Ok(())
+    Ok(closest)
 }
 
 /// The zones on whose clocks the candles of a series have followed one another so far.

@@ -396,10 +396,13 @@ pub struct TrainProgress {
     /// Where this market stands.
     #[napi(ts_type = "'fetch' | 'train' | 'done' | 'failed'")]
     pub phase: String,
-    /// Fits done for this market.
+    /// Fits done for this market; in the phase `fetch`, candles fetched.
     pub done: u32,
-    /// Fits needed for this market; 0 outside the phase `train`.
+    /// Fits needed for this market; in the phase `fetch`, candles fetched and still to come. 0 where that is not known, and in the
+    /// other phases.
     pub steps: u32,
+    /// In the phase `fetch`: seconds until the candles of all markets are there, at the pace so far; missing where that cannot be told.
+    pub remaining_seconds: Option<f64>,
     /// Markets that have ended.
     pub finished: u32,
     /// Markets in all.
@@ -420,6 +423,7 @@ impl From<engine::TrainProgress> for TrainProgress {
             phase: phase.to_owned(),
             done: p.step.done as u32,
             steps: p.step.total as u32,
+            remaining_seconds: p.remaining_s.map(f64::ceil),
             finished: p.finished as u32,
             total: p.total as u32,
         }
