@@ -180,6 +180,15 @@ describe('generateSignal', () => {
     expect((await loop.generateSignal({ symbol: 'BTCUSDT' })).id).not.toBe(signal.id)
   })
 
+  test('says that levels other than those of the model were not measured', async () => {
+    for (const [riskTolerance, scale] of [['low', 2 / 3], ['high', 4 / 3]] as const) {
+      const { mlPrediction } = await loop.generateSignal({ symbol: 'BTCUSDT', riskTolerance })
+      expect([mlPrediction.levelsScale, mlPrediction.breakEven]).toEqual([scale, undefined])
+    }
+    const { mlPrediction } = await loop.generateSignal({ symbol: 'BTCUSDT', riskTolerance: 'medium' })
+    expect([mlPrediction.levelsScale, mlPrediction.breakEven]).toEqual([undefined, expect.any(Number)])
+  })
+
   test('is a HOLD with its reason when the candles are out of date and the exchange is away', async () => {
     const offline = newLoop()
     storeCandles(offline.home, candles(600, { end: Math.floor(Date.now() / HOUR - 10) * HOUR }))

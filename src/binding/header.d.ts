@@ -519,7 +519,10 @@ export interface GenerateOptions {
   symbol: string
   /** Default `1h`. */
   timeframe?: Timeframe
-  /** Stop and target at 2/3, 1 or 4/3 of the distance that the model was trained on. Default `medium`. */
+  /**
+   * Stop and target at 2/3, 1 or 4/3 of the distance that the model was trained on. Default `medium`. The model's probability is of
+   * `medium`; how often the others succeed was not measured, which the signal says (`mlPrediction.levelsScale`, `aiRationale`).
+   */
   riskTolerance?: 'low' | 'medium' | 'high'
 }
 

@@ -96,8 +96,9 @@ async fn train(core: &Arc<SignalLoop>, request: TrainRequest, output: &Output) -
     let markets = core.markets(request.symbols.clone(), request.timeframes.clone());
     output.news(format!("Training up to {} models in {}", markets.len(), core.home().display()));
     if !request.skip_fetch {
-        core.of_history(&markets).iter().for_each(|text| output.news(text));
+        core.longer_history(&markets).iter().for_each(|text| output.news(text));
     }
+    core.cost_of_history().iter().for_each(|text| output.news(text));
     let asked_for = request.symbols.clone();
     let progress = Progress::new(output.clone(), markets.len());
     let results = core.train(request, Cancel::default(), move |news| progress.show(&news)).await?;

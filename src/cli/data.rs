@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub async fn fetch(core: &Arc<SignalLoop>, args: &Fetch, output: &Output) -> Result<i32> {
     let markets = core.markets(given(&args.markets.symbols), given(&args.markets.timeframes));
     if args.since.is_none() {
-        core.of_history(&markets).iter().for_each(|text| output.news(text));
+        core.longer_history(&markets).iter().for_each(|text| output.news(text));
     }
     let shown = Arc::new(Fetching::new(output.clone(), markets.len()));
     let told = shown.clone();

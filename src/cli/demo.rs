@@ -7,7 +7,7 @@ use super::progress::summary;
 use super::shown::figures_table;
 use super::{FAILURE, SUCCESS};
 use crate::cancel::Cancel;
-use crate::engine::{GeneratedSignal, Options, Risk, SignalLoop, TrainMode, TrainRequest, TrainingResults};
+use crate::engine::{GeneratedSignal, Options, SignalLoop, TrainMode, TrainRequest, TrainingResults};
 use crate::error::{Error, Result};
 use crate::feedback::{FILES, StatsFilter};
 use crate::market::{Simulator, SimulatorOptions};
@@ -188,7 +188,7 @@ impl Running<'_> {
     async fn signal(&self, market: &Market, candles: &[crate::market::Candle]) -> Result<()> {
         let prediction = self.core.predict(market, Some(candles))?;
         if prediction.decision.is_ok() {
-            let signal = GeneratedSignal::new(prediction, Risk::Medium, self.clock.now_ms());
+            let signal = GeneratedSignal::new(prediction, self.clock.now_ms());
             self.core.record(vec![signal.to_signal()]).await?;
         }
         Ok(())

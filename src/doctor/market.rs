@@ -75,6 +75,10 @@ pub(super) fn candles(core: &SignalLoop) -> Vec<Finding> {
         found.push(Finding::fine(Check::Candles, what));
     }
     found.extend(never_read(&data));
+    found.extend(core.cost_of_history().map(|what| {
+        let why = "a model that knows nothing says the base rate and gives no signals";
+        Finding::warning(Check::Candles, what, why, "remove `history_days` from training_config.json, then `signalloop fetch`")
+    }));
     found
 }
 

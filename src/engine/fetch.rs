@@ -78,7 +78,7 @@ impl SignalLoop {
     ) -> Result<Vec<FetchResult>> {
         let source = self.source()?;
         if since_ms.is_none() {
-            self.tell_of_history(&markets);
+            self.tell_of_longer_history(&markets);
         }
         let (permits, news) = (Arc::new(Semaphore::new(PARALLEL)), Arc::new(news));
         let account = Arc::new(Account::of(markets.len()));
@@ -118,20 +118,16 @@ impl SignalLoop {
         u32::try_from(days).unwrap_or(u32::MAX)
     }
 
-    /// What is to be known of the configured `history_days`, in sentences: of which timeframes of `markets` more is fetched,
-    /// and what so short a history costs.
-    pub fn of_history(&self, markets: &[Market]) -> Vec<String> {
-        let longer = self.longer_history(&self.longer_timeframes(markets));
-        longer.into_iter().chain(self.cost_of_history()).collect()
+    /// Of which timeframes of `markets` more is fetched than `history_days` says, in a sentence; `None` where there is none.
+    pub fn longer_history(&self, markets: &[Market]) -> Option<String> {
+        self.history_of(&self.longer_timeframes(markets))
     }
 
-    /// Tells [`Self::of_history`] as events, once a loop and timeframe.
-    pub(super) fn tell_of_history(&self, markets: &[Market]) {
+    /// Tells [`Self::longer_history`] as an event, of each timeframe once.
+    pub(super) fn tell_of_longer_history(&self, markets: &[Market]) {
         let mut timeframes = self.longer_timeframes(markets);
         timeframes.retain(|timeframe| self.told_of_history.lock().insert(*timeframe));
-        let cost = self.cost_of_history().filter(|_| !self.told_of_cost.swap(true, Ordering::Relaxed));
-        let sentences = self.longer_history(&timeframes).into_iter().chain(cost);
-        sentences.for_each(|text| self.emit(&Event::Warning(text)));
+        self.history_of(&timeframes).into_iter().for_each(|text| self.emit(&Event::Warning(text)));
     }
 
     fn longer_timeframes(&self, markets: &[Market]) -> BTreeSet<Timeframe> {
@@ -139,20 +135,26 @@ impl SignalLoop {
         markets.iter().map(|market| market.timeframe).filter(|one| self.days_needed(*one) > days).collect()
     }
 
-    fn longer_history(&self, longer: &BTreeSet<Timeframe>) -> Option<String> {
+    fn history_of(&self, longer: &BTreeSet<Timeframe>) -> Option<String> {
         let days = self.config().history_days?;
         let of = |timeframe: &Timeframe| format!("{} days of {timeframe}", self.days_needed(*timeframe));
         let all = longer.iter().map(of).collect::<Vec<_>>().join(", ");
         (!all.is_empty()).then(|| format!("{days} days of history are too few to train on: fetched are {all}"))
     }
 
-    /// What a short configured history costs, in a sentence; `None` where none is configured, or a long one.
+    /// What a short configured history costs a training, in a sentence; `None` where none is configured, or a long one.
     pub fn cost_of_history(&self) -> Option<String> {
         let days = self.config().history_days.filter(|days| *days < LONG_DAYS)?;
         Some(format!(
-            "{days} days of candles, as `history_days` says: on real candles, models of 90 and 180 days showed no skill; leave \
-             it out to use all history"
+            "{days} days of candles, as configured: on real candles, models of 90 and 180 days showed no skill; leave \
+             `history_days` (`days_history`) out to use all history"
         ))
+    }
+
+    /// Tells [`Self::cost_of_history`] as an event, once.
+    pub(super) fn tell_of_cost(&self) {
+        let untold = self.cost_of_history().filter(|_| !self.told_of_cost.swap(true, Ordering::Relaxed));
+        untold.into_iter().for_each(|text| self.emit(&Event::Warning(text)));
     }
 
     /// Brings the candles of `market` up to date, and tells of each page. That there are none of a symbol which is not traded any

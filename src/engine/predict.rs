@@ -3,7 +3,7 @@
 use super::SignalLoop;
 use super::account::Account;
 use super::events::Event;
-use super::models::PREDICTION_KEY;
+use super::models::{LEVELS_KEY, PREDICTION_KEY};
 use super::tails::{Latest, Tail};
 use crate::barrier::Direction;
 use crate::error::{Error, Result, guard};
@@ -27,7 +27,8 @@ const AT_ONCE: usize = 500;
 /// A bet, or why there is none.
 pub type Decision = std::result::Result<Direction, Abstention>;
 
-/// How far stop and target lie from the entry, relative to what the model was trained on; the ratio of the two stays.
+/// How far stop and target lie from the entry, relative to what the model was trained on; the ratio of the two stays. The model's
+/// probabilities are about the distance that it was trained on: how often others succeed was not measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Risk {
     /// Two thirds of the distance.
@@ -64,6 +65,8 @@ pub struct Prediction {
     pub bets: Option<([f64; 2], [Costs; 2])>,
     /// What a bet's probability needs above that: 0, but in conservative mode.
     pub margin: f64,
+    /// How far the levels lie, relative to those that the probabilities are about; 1 unless a [`Risk`] has them elsewhere.
+    pub levels_scale: f64,
     /// The last close.
     pub price: f64,
     /// The average true range (14 bars) in price units; `None` without features.
@@ -106,26 +109,48 @@ impl Prediction {
     }
 
     /// The success probability at which a bet earns nothing after costs: the one decided on, for a HOLD the one that would be
-    /// expected to earn more. `None` without features.
+    /// expected to earn more. `None` without features, and for levels that were not measured.
     pub fn break_even(&self) -> Option<f64> {
-        let (_, [buy, sell]) = self.bets?;
+        let (_, [buy, sell]) = self.bets.filter(|_| self.is_measured())?;
         let Probabilities { buy: p, sell: q, .. } = self.probabilities;
         let is_buy = self.decision.map_or(buy.expectancy(p) >= sell.expectancy(q), |bet| bet == Direction::Buy);
         Some(if is_buy { buy.break_even() } else { sell.break_even() })
     }
 
-    /// The same of levels that are as near, or as far, as `risk` has them: costs weigh more on near ones.
-    fn at(mut self, risk: Risk) -> Self {
+    /// Whether the probabilities are about the levels of the signal.
+    pub fn is_measured(&self) -> bool {
+        self.levels_scale == 1.0
+    }
+
+    /// The same of levels that are as near, or as far, as `risk` has them. Costs weigh more on near ones; far ones, of which nothing
+    /// was measured either, get no bet that the measured ones would not get.
+    pub fn at(mut self, risk: Risk) -> Self {
+        self.levels_scale = risk.scale();
         if let Some((stated, costs)) = self.bets {
-            let costs = costs.map(|costs| costs.scaled(risk.scale()));
+            let costs = costs.map(|costs| costs.scaled(self.levels_scale.min(1.0)));
             self.bets = Some((stated, costs));
             self.decision = choose(stated, self.base_rates, &costs, self.margin);
         }
         self
     }
 
-    /// Why there is no signal, in words; for a bet, what speaks for it.
+    /// Why there is no signal, in words; for a bet, what speaks for it. Where the levels are others than those that were measured, it
+    /// says so.
     pub fn rationale(&self) -> String {
+        let names_probabilities =
+            matches!(self.decision, Ok(_) | Err(Abstention::NoEdge | Abstention::ConservativeMode));
+        if self.is_measured() || !names_probabilities {
+            return self.reasons();
+        }
+        format!(
+            "{}; the probability is of the configured levels (stop {} ATR); for levels {:.2} times as far it was not measured",
+            self.reasons(),
+            self.model.record.shape().stop_atr,
+            self.levels_scale,
+        )
+    }
+
+    fn reasons(&self) -> String {
         let percent = |p: f64| format!("{:.1} %", 100.0 * p);
         let odds = |name: &str, p: f64, base: f64| {
             format!("a {name} succeeds with {} (base rate {})", percent(p), percent(base))
@@ -182,13 +207,13 @@ pub struct GeneratedSignal {
 }
 
 impl GeneratedSignal {
-    /// The signal of a prediction, given at `timestamp_ms`.
-    pub fn new(mut prediction: Prediction, risk: Risk, timestamp_ms: i64) -> Self {
+    /// The signal of a prediction, given at `timestamp_ms`, with levels as near or far as [`Prediction::at`] has them.
+    pub fn new(mut prediction: Prediction, timestamp_ms: i64) -> Self {
         let shape = prediction.model.record.shape();
         let candle_ms = prediction.market.timeframe.millis();
         let levels = prediction.decision.ok().zip(prediction.atr).map(|(direction, atr)| {
             let entry = Entry { price: prediction.price, time_ms: prediction.candle_close_ms };
-            levels_at(entry, candle_ms, atr * risk.scale(), direction, &shape)
+            levels_at(entry, candle_ms, atr * prediction.levels_scale, direction, &shape)
         });
         if levels.is_some_and(|levels| levels.stop_loss.is_none() || levels.take_profit.is_none()) {
             prediction.decision = Err(Abstention::NoLevels);
@@ -207,11 +232,14 @@ impl GeneratedSignal {
     /// The same as the store records it, with what the model promised, and which model it was.
     pub fn to_signal(&self) -> Signal {
         let prediction = &self.prediction;
-        let promised = json!({
+        let mut promised = json!({
             "signal": prediction.decision.map_or(json!("HOLD"), |direction| json!(direction)),
             "confidence": 100.0 * prediction.confidence(),
             "modelVersion": prediction.model.version(),
         });
+        if !prediction.is_measured() {
+            promised[LEVELS_KEY] = json!(prediction.levels_scale);
+        }
         Signal {
             id: self.id(),
             symbol: self.prediction.market.symbol.clone(),
@@ -372,6 +400,7 @@ impl SignalLoop {
             base_rates,
             bets: None,
             margin,
+            levels_scale: 1.0,
             price: last.close,
             atr: None,
             candle_close_ms: last.open_ms + candle_ms,
@@ -413,7 +442,7 @@ impl SignalLoop {
         if prediction.stale {
             prediction.decision = Err(Abstention::StaleCandles);
         }
-        let signal = GeneratedSignal::new(prediction, risk, self.now_ms());
+        let signal = GeneratedSignal::new(prediction, self.now_ms());
         Ok(GeneratedSignal { warning: fetched.err().map(|error| error.to_string()), ..signal })
     }
 }

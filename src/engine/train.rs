@@ -304,8 +304,9 @@ impl SignalLoop {
         let (started_ms, clock) = (self.now_ms(), Instant::now());
         let (markets, skipped) = self.markets_to_train(&request, started_ms)?;
         if !request.skip_fetch {
-            self.tell_of_history(&markets);
+            self.tell_of_longer_history(&markets);
         }
+        self.tell_of_cost();
         let run = Arc::new(Run {
             source: if request.skip_fetch { None } else { Some(self.source()?) },
             permits: Semaphore::new(self.trainings_at_once()),

@@ -618,4 +618,72 @@ mod tests {
         let error = home.update(&source, AS_STORED, NOON + 9 * HOUR).await.unwrap_err();
         assert_eq!((error.code(), home.stored()), ("ERR_EXCHANGE", hours(NOON, 5)));
     }
+    #[tokio::test]
+    async fn a_long_history_is_fetched_newest_first_and_kept_page_by_page() {
+        let home = Home::empty();
+        let (listed, now) = (NOON - 2600 * HOUR, NOON);
+        let down = || Err(Error::Exchange("down".into()));
+        let of = |from: i64, until: i64| Ok(hours(NOON - from * HOUR, from - until));
+        let source = answers(vec![of(1000, 0), of(2000, 1000), down()]);
+        let fetched = home.update(&source, Begin::Candles(200_000), now).await.unwrap();
+        let spans = |from: &[i64]| from.iter().map(|hours| NOON - hours * HOUR).collect::<Vec<_>>();
+        let asked = source.asked();
+        assert_eq!(asked.iter().map(|span| span.1).skip(1).collect::<Vec<_>>(), spans(&[1000, 2000]));
+        assert_eq!((fetched.total, fetched.first_ms), (2000, NOON - 2000 * HOUR));
+        let said = fetched.findings.to_string();
+        assert!(said.contains("the next fetch goes on from there (before 2025-06-") && said.contains("down"), "{said}");
+        assert_eq!(home.stored(), hours(NOON - 2000 * HOUR, 2000), "without a hole, and up to now");
+
+        // Nothing is asked for twice; where nothing comes, twice as much is asked for, back to where it is wanted from.
+        let source = answers(vec![Ok(hours(listed, 600)), Ok(Vec::new())]);
+        let fetched = home.update(&source, Begin::Candles(10_000), now).await.unwrap();
+        let asked = source.asked();
+        assert_eq!(asked.iter().map(|span| span.1).collect::<Vec<_>>(), spans(&[2000, 2600, 3600, 5600, 9600]));
+        assert_eq!(asked[4].0, NOON - 10_000 * HOUR);
+        assert_eq!((fetched.total, fetched.added, fetched.first_ms), (2600, 600, listed));
+        home.update(&source, Begin::Candles(10_000), now).await.unwrap();
+        assert_eq!(source.asked(), [], "there was nothing before it was listed");
+        assert!(!home.path().with_extension("part").exists());
+    }
+
+    #[tokio::test]
+    async fn pages_that_came_survive_a_fetch_that_never_ends() {
+        let home = Home::with(&hours(NOON - 100 * HOUR, 100));
+        let page = |from: i64| hours(NOON - from * HOUR, 1000);
+        // Dropped in the midst of the third page, as when the process is killed: what is on the disk is what counts.
+        let source = Hanging(answers(vec![Ok(page(1100)), Ok(page(2100))]), 2);
+        let (folder, market) = (home.0.path(), market());
+        let fetch = update(&source, folder, &market, Begin::Candles(200_000), NOON);
+        assert!(tokio::time::timeout(std::time::Duration::from_millis(300), fetch).await.is_err());
+        let source = answers(vec![Ok(hours(NOON - 2200 * HOUR, 100)), Ok(Vec::new())]);
+        let fetched = home.update(&source, Begin::Candles(2200), NOON).await.unwrap();
+        assert_eq!(source.asked(), [(NOON - 2200 * HOUR, NOON - 2100 * HOUR)]);
+        assert_eq!((fetched.total, home.stored()), (2200, hours(NOON - 2200 * HOUR, 2200)));
+    }
+
+    #[tokio::test]
+    async fn the_history_ends_where_an_older_coin_had_the_ticker() {
+        let other = |c: Candle| Candle { open: 1e4, high: 2e4, low: 1e4, close: 1e4, ..c };
+        let old = hours(NOON - 2000 * HOUR, 400).into_iter().map(other);
+        let older = old.chain(hours(NOON - 1600 * HOUR, 600)).collect();
+        let home = Home::empty();
+        let source = answers(vec![Ok(hours(NOON - 1000 * HOUR, 1000)), Ok(older)]);
+        let fetched = home.update(&source, Begin::Candles(200_000), NOON).await.unwrap();
+        assert_eq!((fetched.total, fetched.findings.count(Cause::OtherAsset)), (1600, 1));
+        let said = fetched.findings.to_string();
+        assert!(said.contains("steps 1000-fold, from 10000 to 10") && said.contains("--since 2025-07-0"), "{said}");
+        assert_eq!(home.stored(), hours(NOON - 1600 * HOUR, 1600));
+    }
+
+    /// Answers so often, then never.
+    struct Hanging(Careless, usize);
+
+    impl CandleSource for Hanging {
+        fn candles<'a>(&'a self, market: &'a Market, from_ms: i64, until_ms: i64) -> CandleFuture<'a> {
+            if self.0.1.lock().len() < self.1 {
+                return self.0.candles(market, from_ms, until_ms);
+            }
+            Box::pin(std::future::pending())
+        }
+    }
 }

@@ -64,8 +64,13 @@ pub struct Prediction {
     /// The same in words.
     pub rationale: String,
     /// Success probability in percent at which a bet earns nothing after costs, by what such bets won and lost in training: of the
-    /// bet that `signal` names; for a HOLD, of the one that is nearer to earning something. Missing without features.
+    /// bet that `signal` names; for a HOLD, of the one that is nearer to earning something. Missing without features, and beside
+    /// `levelsScale`.
     pub break_even: Option<f64>,
+    /// In a signal of `riskTolerance` `low` or `high`: how far its stop and target lie, 2/3 or 4/3, relative to the configured levels
+    /// that `confidence` and the probabilities are about. How often such levels succeed was not measured, and live results of them are
+    /// not weighed against the model. Missing where the levels are the configured ones.
+    pub levels_scale: Option<f64>,
     /// The last close.
     pub price: f64,
     /// Average true range over 14 bars in price units; missing without features.
@@ -95,6 +100,7 @@ impl From<engine::Prediction> for Prediction {
             reason: p.decision.err().map(word::<Abstention>),
             rationale: p.rationale(),
             break_even: p.break_even().map(percent),
+            levels_scale: (!p.is_measured()).then_some(p.levels_scale),
             price: p.price,
             atr: p.atr,
             candles_until: format_iso(p.candle_close_ms),
@@ -118,7 +124,7 @@ pub struct Signal {
     /// The bet, or HOLD.
     #[napi(ts_type = "SignalType")]
     pub signal_type: String,
-    /// Percent, 0–100.
+    /// Percent, 0–100: the probability of what `signalType` says, at the configured levels; see `mlPrediction.levelsScale`.
     pub confidence: f64,
     /// The last close.
     pub entry_price: f64,
@@ -352,8 +358,11 @@ impl From<engine::TrainResult> for TrainResult {
 pub struct TrainingResults {
     /// Models wanted.
     pub total: u32,
-    /// Models trained; `promoted` of each says whether it is in service.
+    /// Models trained; `promoted` of each says whether it is in service. That says nothing of whether they found something:
+    /// `withSkill` does.
     pub successful: u32,
+    /// Models trained that beat their base rate on rows they had not seen; the others say the base rate, and give no signals.
+    pub with_skill: u32,
     /// Models that failed.
     pub failed: u32,
     /// Percent trained, 0–100; 100 when there was nothing to do.
@@ -371,10 +380,11 @@ pub struct TrainingResults {
 
 impl From<engine::TrainingResults> for TrainingResults {
     fn from(r: engine::TrainingResults) -> Self {
-        let (total, successful) = (r.results.len() as u32, r.succeeded() as u32);
+        let (total, successful, with_skill) = (r.results.len() as u32, r.succeeded() as u32, r.skilled() as u32);
         Self {
             total,
             successful,
+            with_skill,
             failed: total - successful,
             success_rate: r.success_rate(),
             skipped: r.skipped.iter().map(ToString::to_string).collect(),
