@@ -253,6 +253,12 @@ export type LoopEvent = EventFacts & (
   | { type: 'taskStarted'; task: TaskName; attempt: number }
   /** A market of a task is dealt with. */
   | { type: 'taskProgress'; task: TaskName; symbol: string; timeframe: Timeframe; done: number; total: number }
+  /**
+   * The candles of a market take more than a page to fetch: `fetched` so far, `missing` still to come, and `remainingSeconds` until all
+   * markets of this fetch are there, at the pace so far; those two are missing while it is not known how far back the source goes. Told
+   * once a second. What came is kept: a fetch that is interrupted goes on from there.
+   */
+  | { type: 'fetchProgress'; symbol: string; timeframe: Timeframe; fetched: number; missing?: number; remainingSeconds?: number }
   /** A task did all that it had to. */
   | { type: 'taskFinished'; task: TaskName; run: TaskRun }
   /** A task failed, for the markets in `run.failed` or as a whole, or was cancelled; `retryAt` is when it is tried again, or due for all markets if that comes first; missing when it waits for its next due time. */
@@ -513,7 +519,10 @@ export interface GenerateOptions {
   symbol: string
   /** Default `1h`. */
   timeframe?: Timeframe
-  /** Stop and target at 2/3, 1 or 4/3 of the distance that the model was trained on. Default `medium`. */
+  /**
+   * Stop and target at 2/3, 1 or 4/3 of the distance that the model was trained on. Default `medium`. The model's probability is of
+   * `medium`; how often the others succeed was not measured, which the signal says (`mlPrediction.levelsScale`, `aiRationale`).
+   */
   riskTolerance?: 'low' | 'medium' | 'high'
 }
 
@@ -544,7 +553,7 @@ export interface FetchOptions {
   symbols?: readonly string[]
   /** Default: the configured ones. */
   timeframes?: readonly Timeframe[]
-  /** Let the candles begin here, for good: what is stored from before goes. Default: `historyDays` ago. */
+  /** Let the candles begin here, for good: what is stored from before goes. Default: as `historyDays` says. */
   since?: Date | string | number
 }
 
@@ -556,7 +565,11 @@ export interface Configuration {
   timeframes?: readonly Timeframe[]
   /** Trainings at once: `true`, as many as there are threads (default); `false`, one; or a number, 1 to 64. */
   parallelTraining?: boolean | number
-  /** Days of candles to have, and more where a timeframe needs more to be trained on. Default 90. */
+  /**
+   * Days of candles to have, 1–3650, and more where a timeframe needs more to be trained on. Default: all that the exchange has, at most
+   * 200 000 candles a market (all of `1h`, 23 months of `5m`, 138 days of `1m`). A short history costs skill: on real candles, models of
+   * 90 and 180 days showed none.
+   */
   historyDays?: number
   /** The same, by its name in the system before. */
   daysHistory?: number
@@ -1391,9 +1404,16 @@ export interface Prediction {
   rationale: string
   /**
    * Success probability in percent at which a bet earns nothing after costs, by what such bets won and lost in training: of the
-   * bet that `signal` names; for a HOLD, of the one that is nearer to earning something. Missing without features.
+   * bet that `signal` names; for a HOLD, of the one that is nearer to earning something. Missing without features, and beside
+   * `levelsScale`.
    */
   breakEven?: number
+  /**
+   * In a signal of `riskTolerance` `low` or `high`: how far its stop and target lie, 2/3 or 4/3, relative to the configured levels
+   * that `confidence` and the probabilities are about. How often such levels succeed was not measured, and live results of them are
+   * not weighed against the model. Missing where the levels are the configured ones.
+   */
+  levelsScale?: number
   /** The last close. */
   price: number
   /** Average true range over 14 bars in price units; missing without features. */
@@ -1523,7 +1543,7 @@ export interface Signal {
   timeframe: Timeframe
   /** The bet, or HOLD. */
   signalType: SignalType
-  /** Percent, 0–100. */
+  /** Percent, 0–100: the probability of what `signalType` says, at the configured levels; see `mlPrediction.levelsScale`. */
   confidence: number
   /** The last close. */
   entryPrice: number
@@ -1547,8 +1567,13 @@ export interface Signal {
 export interface TrainingResults {
   /** Models wanted. */
   total: number
-  /** Models trained; `promoted` of each says whether it is in service. */
+  /**
+   * Models trained; `promoted` of each says whether it is in service. That says nothing of whether they found something:
+   * `withSkill` does.
+   */
   successful: number
+  /** Models trained that beat their base rate on rows they had not seen; the others say the base rate, and give no signals. */
+  withSkill: number
   /** Models that failed. */
   failed: number
   /** Percent trained, 0–100; 100 when there was nothing to do. */
@@ -1574,10 +1599,15 @@ export interface TrainProgress {
   timeframe: Timeframe
   /** Where this market stands. */
   phase: 'fetch' | 'train' | 'done' | 'failed'
-  /** Fits done for this market. */
+  /** Fits done for this market; in the phase `fetch`, candles fetched. */
   done: number
-  /** Fits needed for this market; 0 outside the phase `train`. */
+  /**
+   * Fits needed for this market; in the phase `fetch`, candles fetched and still to come. 0 where that is not known, and in the
+   * other phases.
+   */
   steps: number
+  /** In the phase `fetch`: seconds until the candles of all markets are there, at the pace so far; missing where that cannot be told. */
+  remainingSeconds?: number
   /** Markets that have ended. */
   finished: number
   /** Markets in all. */

@@ -9,6 +9,9 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+/// What a bar counts, while no long fetch has something to tell.
+const MODELS: &str = "models";
+const MARKETS: &str = "markets";
 /// Where nothing moves, a long fetch prints a line so often.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
@@ -25,7 +28,7 @@ impl Progress {
     /// Of `markets` markets.
     pub fn new(output: Output, markets: usize) -> Self {
         let bars = MultiProgress::new();
-        let all = bars.add(counter(&output, markets, "models"));
+        let all = bars.add(counter(&output, markets, MODELS));
         let pages = Pages::new(output.clone());
         Self { output, bars, all, running: Mutex::default(), pages }
     }
@@ -38,6 +41,7 @@ impl Progress {
                 if let Some(bar) = self.running.lock().remove(&name) {
                     bar.finish_and_clear();
                 }
+                self.all.set_message(MODELS);
                 self.all.set_position(news.finished as u64);
                 self.bars.suspend(|| self.output.line(summary(result)));
                 if news.finished == news.total {
@@ -50,6 +54,7 @@ impl Progress {
                 self.pages.show(&self.all, market, step.done, missing, *remaining_s);
             }
             (None, Phase::Train) if self.output.bars => {
+                self.all.set_message(MODELS);
                 let mut running = self.running.lock();
                 let bar = running.entry(name).or_insert_with_key(|name| {
                     let bar = self.bars.insert_before(&self.all, ProgressBar::new(news.step.total as u64));
@@ -72,7 +77,7 @@ pub struct Fetching {
 impl Fetching {
     /// Of `markets` markets.
     pub fn new(output: Output, markets: usize) -> Self {
-        Self { all: counter(&output, markets, "markets"), pages: Pages::new(output) }
+        Self { all: counter(&output, markets, MARKETS), pages: Pages::new(output) }
     }
 
     /// Shows one piece of news.
@@ -81,7 +86,10 @@ impl Fetching {
             FetchNews::Page(page) => {
                 self.pages.show(&self.all, &page.market, page.fetched, page.missing, page.remaining_s);
             }
-            FetchNews::Ended(_) => self.all.inc(1),
+            FetchNews::Ended(_) => {
+                self.all.set_message(MARKETS);
+                self.all.inc(1);
+            }
         }
     }
 

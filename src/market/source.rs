@@ -177,18 +177,14 @@ pub async fn update_telling(
         )));
     };
     asking.look_for_the_end(last, &mut findings).await;
-    let mut candles = series.all().to_vec();
-    let older = stored_first.map_or(0, |first| candles.partition_point(|candle| candle.open_ms < first.open_ms));
-    findings.add(Cause::Backfilled, older, || format_iso(candles[0].open_ms));
-    if is_whole {
-        let unfilled = candles.len();
-        let filled = asking.fill(&mut candles, &mut known, &mut findings).await;
-        let span = filled.first();
-        findings.add(Cause::GapFilled, candles.len() - unfilled, || span.map_or_else(String::new, Hole::to_string));
-        if !filled.is_empty() {
-            series.replace(candles.clone());
-        }
+    if let Some(first) = stored_first {
+        let older = series.all().partition_point(|candle| candle.open_ms < first.open_ms);
+        findings.add(Cause::Backfilled, older, || format_iso(series.all()[0].open_ms));
     }
+    if is_whole {
+        asking.fill_series(&mut series, &mut known, &mut findings).await;
+    }
+    let candles = series.all();
     let fetched = Fetched {
         market: market.clone(),
         added: candles.len() - stored,
@@ -338,6 +334,16 @@ impl Asking<'_> {
         check_steps(&joined, self.market.timeframe)
             .map_err(|(index, problem)| bad(&joined[index], self.market, problem))?;
         Ok(joined)
+    }
+
+    /// [`Self::fill`] of a series, and what came of it.
+    async fn fill_series(&self, series: &mut Growing, known: &mut KnownGaps, findings: &mut Findings) {
+        let mut candles = series.all().to_vec();
+        let filled = self.fill(&mut candles, known, findings).await;
+        if let Some(span) = filled.first() {
+            findings.add(Cause::GapFilled, candles.len() - series.all().len(), || span.to_string());
+            series.replace(candles);
+        }
     }
 
     /// Asks once more for each hole that is not known to be the source's own, remembers those that are, and returns the
