@@ -66,10 +66,7 @@ pub async fn run(args: &Demo, output: &Output) -> Result<i32> {
         clock: clock.clone(),
         ..Options::default()
     })?);
-    core.configure(Map::from_iter([
-        ("symbols".to_owned(), json!(SYMBOLS)),
-        ("timeframes".to_owned(), json!(["1h"])),
-    ]))?;
+    core.configure(Map::from_iter([("symbols".to_owned(), json!(SYMBOLS)), ("timeframes".to_owned(), json!(["1h"]))]))?;
     let demo = Running { core, simulator, clock, output };
     let (code, mut told) = demo.live(args.weeks).await?;
     let report = report::write(&demo.core, Some(&reports.join("report.html"))).await?.path;

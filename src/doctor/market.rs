@@ -77,7 +77,12 @@ pub(super) fn candles(core: &SignalLoop) -> Vec<Finding> {
     found.extend(never_read(&data));
     found.extend(core.cost_of_history().map(|what| {
         let why = "a model that knows nothing says the base rate and gives no signals";
-        Finding::warning(Check::Candles, what, why, "remove `history_days` from training_config.json, then `signalloop fetch`")
+        Finding::warning(
+            Check::Candles,
+            what,
+            why,
+            "remove `history_days` from training_config.json, then `signalloop fetch`",
+        )
     }));
     found
 }

@@ -348,12 +348,7 @@ impl Asking<'_> {
 
     /// Asks once more for each hole that is not known to be the source's own, remembers those that are, and returns the
     /// spans that something was found in.
-    async fn fill(
-        &self,
-        candles: &mut Vec<Candle>,
-        known: &mut KnownGaps,
-        findings: &mut Findings,
-    ) -> Vec<Hole> {
+    async fn fill(&self, candles: &mut Vec<Candle>, known: &mut KnownGaps, findings: &mut Findings) -> Vec<Hole> {
         let unknown = |candles: &[Candle], known: &KnownGaps| {
             let mut all = holes(candles, self.market.timeframe, None);
             all.retain(|hole| !known.covers(hole));
