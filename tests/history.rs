@@ -41,8 +41,14 @@ async fn all_history_costs_a_question_and_its_pages_and_nothing_the_next_time() 
 
     update(&exchange, home.path(), &btc, all, now).await.unwrap();
     assert_eq!(simulator.request_count(), 9, "nothing new can be there, and nothing older");
+    // What is up to date but for two hours is not told as if all of it were to come.
+    simulator.clock().set(now + 2 * HOUR);
+    let heard = Mutex::new(Vec::new());
+    let tell = |reached: Reached| heard.lock().push(reached);
+    update_telling(&exchange, home.path(), &btc, all, now + 2 * HOUR, &tell).await.unwrap();
+    assert_eq!(heard.into_inner(), [Reached { fetched: 3, missing: Some(0) }]);
     // A short history is as cheap as before.
     let (short, slow) = (tempfile::tempdir().unwrap(), Market::parse("BTCUSDT", "4h").unwrap());
     update(&exchange, short.path(), &slow, Begin::Days(90), now).await.unwrap();
-    assert_eq!(simulator.request_count(), 10);
+    assert_eq!(simulator.request_count(), 11);
 }

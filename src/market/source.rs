@@ -158,6 +158,7 @@ pub async fn update_telling(
         tell,
     };
     let begin_ms = walk.begin_ms;
+    walk.skip(&known);
     let newer = walk.newer().await;
     let older = if newer.is_ok() { walk.older(&mut known).await } else { Ok(()) };
     let Walk { asking, mut series, mut findings, .. } = walk;

@@ -47,6 +47,20 @@ impl Walk<'_> {
         self.asking.market.timeframe.millis()
     }
 
+    /// What is missing from where candles are wanted to one that opens at `head`.
+    fn hole_before(&self, head: i64) -> Hole {
+        Hole { from_ms: head - (head - self.begin_ms) / self.step() * self.step(), until_ms: head }
+    }
+
+    /// Wants no older candles than the stored ones where `known` says that the source has none.
+    pub fn skip(&mut self, known: &KnownGaps) {
+        if let Some(first) = self.series.first()
+            && known.covers(&self.hole_before(first.open_ms))
+        {
+            self.begin_ms = first.open_ms;
+        }
+    }
+
     /// Fetches what came since the last stored candle, which is asked for once more.
     ///
     /// # Errors
@@ -67,18 +81,13 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Fetches older candles, back to where they are wanted from or the source has none. `known` says where it has none, and
-    /// learns it.
+    /// Fetches older candles, back to where they are wanted from or the source has none; `known` learns that.
     ///
     /// # Errors
     /// The source's; [`Error::BadCandle`] for candles that do not fit together; [`Error::Io`]. What came before is in the series.
     pub async fn older(&mut self, known: &mut KnownGaps) -> Result<()> {
         let (wanted_ms, step) = (self.begin_ms, self.step());
         let mut head = self.series.first().map_or(self.until_ms, |first| first.open_ms);
-        let before = |head: i64| Hole { from_ms: head - (head - wanted_ms) / step * step, until_ms: head };
-        if self.series.first().is_some() && known.covers(&before(head)) {
-            return Ok(());
-        }
         if head - self.begin_ms > MANY_PAGES * PAGE * step
             && let Some(first_ms) = self.asking.source.first_ms(self.asking.market, self.begin_ms).await?
         {
@@ -97,10 +106,11 @@ impl Walk<'_> {
             }
             self.told(0, Some(head));
         }
+        self.begin_ms = wanted_ms;
         if let Some(first) = self.series.first()
             && first.open_ms - wanted_ms >= step
         {
-            known.add(before(first.open_ms));
+            known.add(self.hole_before(first.open_ms));
         }
         Ok(())
     }
