@@ -253,6 +253,12 @@ export type LoopEvent = EventFacts & (
   | { type: 'taskStarted'; task: TaskName; attempt: number }
   /** A market of a task is dealt with. */
   | { type: 'taskProgress'; task: TaskName; symbol: string; timeframe: Timeframe; done: number; total: number }
+  /**
+   * The candles of a market take more than a page to fetch: `fetched` so far, `missing` still to come, and `remainingSeconds` until all
+   * markets of this fetch are there, at the pace so far; those two are missing while it is not known how far back the source goes. Told
+   * once a second. What came is kept: a fetch that is interrupted goes on from there.
+   */
+  | { type: 'fetchProgress'; symbol: string; timeframe: Timeframe; fetched: number; missing?: number; remainingSeconds?: number }
   /** A task did all that it had to. */
   | { type: 'taskFinished'; task: TaskName; run: TaskRun }
   /** A task failed, for the markets in `run.failed` or as a whole, or was cancelled; `retryAt` is when it is tried again, or due for all markets if that comes first; missing when it waits for its next due time. */
@@ -513,7 +519,10 @@ export interface GenerateOptions {
   symbol: string
   /** Default `1h`. */
   timeframe?: Timeframe
-  /** Stop and target at 2/3, 1 or 4/3 of the distance that the model was trained on. Default `medium`. */
+  /**
+   * Stop and target at 2/3, 1 or 4/3 of the distance that the model was trained on. Default `medium`. The model's probability is of
+   * `medium`; how often the others succeed was not measured, which the signal says (`mlPrediction.levelsScale`, `aiRationale`).
+   */
   riskTolerance?: 'low' | 'medium' | 'high'
 }
 
@@ -532,11 +541,12 @@ export interface RollbackOptions {
  * needs volume that the candles do not have any more),
  * `OTHER_SIGNAL_SHAPE` (stop, target or expiry are configured otherwise now), `NOT_WORSE`, `SHORT_EVIDENCE` (nothing speaks
  * against it, but there is too little to compare). Why it did not: `WORSE_LOG_LOSS`, `LESS_PROFIT` (each beyond chance),
- * `WORSE_THAN_CONSTANT`.
+ * `MAYBE_WORSE` (that it is worse by more than 0.0005 of log loss, or a fifth of what the one in service knows, cannot be ruled
+ * out, though there are rows enough to tell), `CHAIN_WORSE` (the promotions in a row would have lost more than that together), `WORSE_THAN_CONSTANT`.
  */
 export type TrialDecision =
   | 'FIRST_MODEL' | 'CHAMPION_UNUSABLE' | 'OTHER_SIGNAL_SHAPE' | 'NOT_WORSE' | 'SHORT_EVIDENCE'
-  | 'WORSE_LOG_LOSS' | 'LESS_PROFIT' | 'WORSE_THAN_CONSTANT'
+  | 'WORSE_LOG_LOSS' | 'MAYBE_WORSE' | 'CHAIN_WORSE' | 'LESS_PROFIT' | 'WORSE_THAN_CONSTANT'
 
 /** What to fetch. Default: all configured markets. */
 export interface FetchOptions {
@@ -544,7 +554,7 @@ export interface FetchOptions {
   symbols?: readonly string[]
   /** Default: the configured ones. */
   timeframes?: readonly Timeframe[]
-  /** Let the candles begin here, for good: what is stored from before goes. Default: `historyDays` ago. */
+  /** Let the candles begin here, for good: what is stored from before goes. Default: as `historyDays` says. */
   since?: Date | string | number
 }
 
@@ -556,7 +566,11 @@ export interface Configuration {
   timeframes?: readonly Timeframe[]
   /** Trainings at once: `true`, as many as there are threads (default); `false`, one; or a number, 1 to 64. */
   parallelTraining?: boolean | number
-  /** Days of candles to have, and more where a timeframe needs more to be trained on. Default 90. */
+  /**
+   * Days of candles to have, 1–3650, and more where a timeframe needs more to be trained on. Default: all that the exchange has, at most
+   * 200 000 candles a market (all of `1h`, 23 months of `5m`, 138 days of `1m`). A short history costs skill: on real candles, models of
+   * 90 and 180 days showed none.
+   */
   historyDays?: number
   /** The same, by its name in the system before. */
   daysHistory?: number
@@ -1038,8 +1052,8 @@ export interface Comparison {
   comparedOn: 'fresh' | 'held_out' | 'short'
   /** How many. */
   rows: number
-  /** How many independent labels they are worth. */
-  effectiveRows: number
+  /** Stretches of time that they fill; rows of one stretch count once. 0 in trials of earlier versions. */
+  stretches: number
   /** Mean log loss of both sides. */
   logLoss: Versus
   /** The challenger's log loss less the champion's: above 0 it is worse. Missing when the evidence is short. */
@@ -1062,7 +1076,7 @@ export interface ConservativeMode {
   scopes: Array<string>
 }
 
-/** A mean and the interval that holds 95 % of its block bootstrap. */
+/** A mean and the interval that holds 95 % of its bootstrap over stretches of time. */
 export interface Estimate {
   /** 2.5 % of the resamples lie below. */
   low: number
@@ -1078,6 +1092,16 @@ export interface Failure {
   code: ErrorCode
   /** What happened, and what to do. */
   message: string
+}
+
+/** One family of learners in a model. What a model says is the weighted mean of its families. */
+export interface FamilyWeight {
+  /** `forest`, `boosting` or `linear`. */
+  family: 'forest' | 'boosting' | 'linear'
+  /** What it counts for a BUY, 0–1; all add up to 1. */
+  buy: number
+  /** What it counts for a SELL. */
+  sell: number
 }
 
 /** What fetching one market came to. */
@@ -1238,6 +1262,25 @@ export interface ModelInfo {
   trainedAt: string
   /** It beat the base rate on unseen rows, so that its probabilities depart from it. */
   hasSkill: boolean
+  /** By how much, on the rows of this market. */
+  skill: Skill
+  /** And on the rows of all symbols that share its pooled model: on them its belief rests. */
+  poolSkill: Skill
+  /**
+   * The pooled model that it rests on: the SHA-256 of its file. Missing where it was not put into service, and for a model of an
+   * earlier version of signalloop.
+   */
+  pool?: string
+  /** The symbols that the pooled model was trained on. */
+  poolSymbols: Array<string>
+  /** Rows that the pooled model was trained on. */
+  poolRows: number
+  /** The families of learners, and what each counts. */
+  families: Array<FamilyWeight>
+  /** The chance of success at which a BUY earns nothing after costs, percent, at the median distance of the stop. */
+  breakEvenBuy: number
+  /** And a SELL. */
+  breakEvenSell: number
   /** Candles read. */
   candles: number
   /** Labelled rows trained on. */
@@ -1391,16 +1434,26 @@ export interface Prediction {
   rationale: string
   /**
    * Success probability in percent at which a bet earns nothing after costs, by what such bets won and lost in training: of the
-   * bet that `signal` names; for a HOLD, of the one that is nearer to earning something. Missing without features.
+   * bet that `signal` names; for a HOLD, of the one that is nearer to earning something. Missing without features, and beside
+   * `levelsScale`.
    */
   breakEven?: number
+  /**
+   * In a signal of `riskTolerance` `low` or `high`: how far its stop and target lie, 2/3 or 4/3, relative to the configured levels
+   * that `confidence` and the probabilities are about. How often such levels succeed was not measured, and live results of them are
+   * not weighed against the model. Missing where the levels are the configured ones.
+   */
+  levelsScale?: number
   /** The last close. */
   price: number
   /** Average true range over 14 bars in price units; missing without features. */
   atr?: number
   /** When the last candle closed, ISO 8601, UTC. */
   candlesUntil: string
-  /** A newer candle has closed since: the market has moved on. Fetch before trading on this. */
+  /**
+   * A newer candle should have closed since: the market has moved on. Fetch before trading on this. While the market is closed,
+   * as at night and on weekends, none should have.
+   */
   stale: boolean
   /** When the model was trained, ISO 8601, UTC. */
   modelTrainedAt: string
@@ -1491,8 +1544,6 @@ export interface Rollback {
 export interface Scores {
   /** Held-out rows. */
   rows: number
-  /** What they are worth: labels that overlap in time share their weight. */
-  effectiveRows: number
   /** Percent of rows whose label came true. */
   baseRate: number
   /** Mean −ln p of what happened. */
@@ -1523,7 +1574,7 @@ export interface Signal {
   timeframe: Timeframe
   /** The bet, or HOLD. */
   signalType: SignalType
-  /** Percent, 0–100. */
+  /** Percent, 0–100: the probability of what `signalType` says, at the configured levels; see `mlPrediction.levelsScale`. */
   confidence: number
   /** The last close. */
   entryPrice: number
@@ -1533,7 +1584,7 @@ export interface Signal {
   takeProfit?: number
   /** When it was made, ISO 8601, UTC. */
   timestamp: string
-  /** When it closes by itself, ISO 8601, UTC; missing for a HOLD. */
+  /** When it closes by itself, ISO 8601, UTC: after `signal.expiry_bars` candles, each while the market is open. Missing for a HOLD. */
   expiresAt?: string
   /** What speaks for it, or why it is a HOLD. */
   aiRationale: string
@@ -1543,12 +1594,39 @@ export interface Signal {
   warning?: string
 }
 
+/** How much better than the base rate the probabilities of a model were on rows that it had not seen. */
+export interface Skill {
+  /**
+   * Mean log loss of both sides less the base rate's: below 0 the model knows something; `high` below 0, beyond chance. Missing
+   * where the rows fill fewer than eight stretches of time.
+   */
+  excess?: Estimate
+  /** Open time of the first of these rows, ISO 8601, UTC; missing where there is none. */
+  since?: string
+  /** Open time of the last. */
+  until?: string
+  /** Rows. */
+  rows: number
+  /**
+   * Stretches of time that they fill. Rows of one stretch depend on each other and count once: labels overlap, markets move
+   * together.
+   */
+  stretches: number
+  /** Length of a stretch in hours: a week, or less where the history is short. */
+  stretchHours: number
+}
+
 /** What a training came to. */
 export interface TrainingResults {
   /** Models wanted. */
   total: number
-  /** Models trained; `promoted` of each says whether it is in service. */
+  /**
+   * Models trained; `promoted` of each says whether it is in service. That says nothing of whether they found something:
+   * `withSkill` does.
+   */
   successful: number
+  /** Models trained that beat their base rate on rows they had not seen; the others say the base rate, and give no signals. */
+  withSkill: number
   /** Models that failed. */
   failed: number
   /** Percent trained, 0–100; 100 when there was nothing to do. */
@@ -1574,10 +1652,15 @@ export interface TrainProgress {
   timeframe: Timeframe
   /** Where this market stands. */
   phase: 'fetch' | 'train' | 'done' | 'failed'
-  /** Fits done for this market. */
+  /** Fits done for this market; in the phase `fetch`, candles fetched. */
   done: number
-  /** Fits needed for this market; 0 outside the phase `train`. */
+  /**
+   * Fits needed for this market; in the phase `fetch`, candles fetched and still to come. 0 where that is not known, and in the
+   * other phases.
+   */
   steps: number
+  /** In the phase `fetch`: seconds until the candles of all markets are there, at the pace so far; missing where that cannot be told. */
+  remainingSeconds?: number
   /** Markets that have ended. */
   finished: number
   /** Markets in all. */

@@ -124,6 +124,7 @@ const HARMS: Harm[] = [
   ['old candles', (home) => storeCandles(home, candles(400, { end: Math.floor(Date.now() / HOUR) * HOUR - 5 * HOUR })), { check: 'candles', state: 'warning', what: /end in the past: BTCUSDT 1h \((5\.\d|6\.0) h ago\)/ }],
   ['a hole in time', (home) => storeCandles(home, candles(400).filter((_, i) => i < 100 || i > 102)), { check: 'candles', state: 'warning', what: /have holes in time: BTCUSDT 1h \(1\)/ }],
   ['candles that cannot be', (home) => appendFileSync(join(home, 'data', 'btcusdt_1h.csv'), '2099-01-01 00:00:00,100,90,110,100,5\n'), { check: 'candles', state: 'fault', code: 'ERR_INVALID_CANDLE', what: /btcusdt_1h\.csv/ }],
+  ['a short history', (home) => json(home, 'training_config.json', { ...market, days_history: 90 }), { check: 'candles', state: 'warning', what: /^90 days of candles, as configured: .*showed no skill/ }],
   ['a file of no market', (home) => writeFileSync(join(home, 'data', 'old copy.csv'), ''), { check: 'candles', state: 'warning', what: /old copy\.csv/ }],
   ['no model', (home) => rmSync(join(home, 'models'), { recursive: true }), { check: 'models', state: 'warning', what: '1 of 1 configured markets have no model: BTCUSDT 1h' }],
   ['a damaged model', (home) => {

@@ -180,6 +180,15 @@ describe('generateSignal', () => {
     expect((await loop.generateSignal({ symbol: 'BTCUSDT' })).id).not.toBe(signal.id)
   })
 
+  test('says that levels other than those of the model were not measured', async () => {
+    for (const [riskTolerance, scale] of [['low', 2 / 3], ['high', 4 / 3]] as const) {
+      const { mlPrediction } = await loop.generateSignal({ symbol: 'BTCUSDT', riskTolerance })
+      expect([mlPrediction.levelsScale, mlPrediction.breakEven]).toEqual([scale, undefined])
+    }
+    const { mlPrediction } = await loop.generateSignal({ symbol: 'BTCUSDT', riskTolerance: 'medium' })
+    expect([mlPrediction.levelsScale, mlPrediction.breakEven]).toEqual([undefined, expect.any(Number)])
+  })
+
   test('is a HOLD with its reason when the candles are out of date and the exchange is away', async () => {
     const offline = newLoop()
     storeCandles(offline.home, candles(600, { end: Math.floor(Date.now() / HOUR - 10) * HOUR }))
@@ -212,7 +221,10 @@ describe('fetchCandles', () => {
     expect(result).toMatchObject({ symbol: 'BTCUSDT', timeframe: '1h', success: true })
     expect(result!.until).toBe(new Date(history.at(-1)![0]).toISOString())
     expect(asked[0]).toEqual({ symbol: 'BTCUSDT', timeframe: '1h', since: expect.any(Number), until: expect.any(Number), limit: 1000 })
-    expect(Math.abs(asked[0]!.since - (Date.now() - 60 * 24 * HOUR))).toBeLessThan(60_000)
+    // The newest page first, then what is older, back to the configured day.
+    expect(Math.abs(asked[0]!.since - (Date.now() - 1001 * HOUR))).toBeLessThan(60_000)
+    expect(asked.map(({ until }) => until).slice(1)).toEqual([history.at(-1000)![0]])
+    expect(Math.abs(asked[1]!.since - (Date.now() - 60 * 24 * HOUR))).toBeLessThan(60_000)
     expect(asked[0]!.until).toBeLessThanOrEqual(Date.now())
     const stored = readFileSync(join(own.home, 'data', 'btcusdt_1h.csv'), 'utf8').trim().split('\n')
     expect(stored[0]).toBe('timestamp,open,high,low,close,volume')
@@ -221,7 +233,6 @@ describe('fetchCandles', () => {
     expect(stored.at(-1)!.startsWith(`${new Date(time).toISOString().slice(0, 19).replace('T', ' ')},${open}`)).toBe(true)
     // 60 days less the candle still open: a page of 1000, and the rest.
     expect(result!.total).toBe(1439)
-    expect(asked[1]!.since).toBe(asked[0]!.since - (asked[0]!.since % HOUR) + HOUR + 1000 * HOUR)
 
     const before = asked.length
     const [again] = await own.fetchData(BTC)

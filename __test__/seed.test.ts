@@ -97,7 +97,12 @@ describe('both configuration files, as they were printed', () => {
     for (const market of ['BTCUSDT 1h', 'BTCUSDT 4h', 'ETHUSDT 1h', 'ETHUSDT 4h', 'XRPUSDT 4h']) {
       expect(stdout).toMatch(new RegExp(`^Training ${market}\\.\\.\\. ✓ `, 'm'))
     }
+    // Trained does not mean that it found something.
+    const skilled = stdout.match(/^Training .*beats the base rate by \d\.\d{4}|^Training .*departs from the base rate/gm)?.length ?? 0
+    expect(stdout.match(/^Training .*knows nothing yet: says the base rate/gm) ?? []).toHaveLength(10 - skilled)
     expect(stdout.trim().split('\n').at(-1)).toMatch(/^Success: 10\/10 models trained \(100%\)/)
+    expect(stdout).toContain(`; ${skilled} of 10 beat their base rate on rows they had not seen`)
+    expect(stdout.match(/^90 days of candles, as configured: .* showed no skill; leave `history_days` \(`days_history`\) out to use all history$/gm)).toHaveLength(1)
     expect(candleFiles(home)).toHaveLength(10)
     // 90 days, as configured.
     const [first] = readFileSync(join(home, 'data', 'btcusdt_1h.csv'), 'utf8').split('\n').slice(1)
@@ -106,7 +111,7 @@ describe('both configuration files, as they were printed', () => {
     expect((await signalloop(home, 'train', '--mode', 'retrain')).stdout).toContain('10 models are young enough')
     // The results that were looked at with `cat`.
     const results = JSON.parse(readFileSync(join(home, 'models', 'training_results.json'), 'utf8')) as Record<string, unknown>
-    expect(results).toHaveProperty('total_models')
+    expect(results).toMatchObject({ total_models: 10, with_skill: skilled })
   }, 120_000)
 
   test('a task works on its own symbols, and a threshold of before is the threshold', async () => {
@@ -242,7 +247,10 @@ test('1d works by default: what a model needs is fetched, and one line says so',
   const loop = newLoop({ home, exchangeUrl: exchange.url, onEvent: (event) => void (event.type === 'warning' && heard.push(event.message)) })
   await loop.fetchData({})
   await loop.train({ symbols: ['BTCUSDT'] })
-  expect(heard).toEqual(['30 days of history are too few to train on: fetched are 59 days of 4h, 353 days of 1d'])
+  expect(heard).toEqual([
+    '30 days of history are too few to train on: fetched are 59 days of 4h, 353 days of 1d',
+    expect.stringMatching(/^30 days of candles, as configured: on real candles, models of 90 and 180 days showed no skill/),
+  ])
 }, 60_000)
 
 test('docs/migration.md has each word of both files and a test for each of its lines', () => {

@@ -1,5 +1,5 @@
 import { getEventListeners } from 'node:events'
-import { mkdirSync, readFileSync, truncateSync } from 'node:fs'
+import { mkdirSync, readFileSync, readdirSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import type { LoopEvent, TrainProgress } from '..'
 import { HOUR, candles, storeCandles, type Row } from './helpers/candles'
@@ -76,8 +76,8 @@ test('the same candles, configuration and seed give the same model, whatever the
 
 test('one market fails alone, and says what would help', async () => {
   const loop = ready()
-  // Some candles old, so that newer ones are asked for.
-  storeCandles(loop.home, candles(150, { end: Math.floor(Date.now() / HOUR - 5) * HOUR }), 'ethusdt_1h')
+  // Some candles old, so that newer ones are asked for. Each bar before the last has no features yet.
+  storeCandles(loop.home, candles(90, { end: Math.floor(Date.now() / HOUR - 5) * HOUR }), 'ethusdt_1h')
   const results = await loop.train({ symbols: ['BTCUSDT', 'DOGEUSDT', 'ETHUSDT'], timeframes: ['1h'] })
   expect(results).toMatchObject({ total: 3, successful: 1, failed: 2 })
   expect(results.successRate).toBeCloseTo(100 / 3, 9)
@@ -88,12 +88,45 @@ test('one market fails alone, and says what would help', async () => {
   expect(missing!.error!.message).toContain('cannot reach the exchange')
   expect(missing!.error!.message).toContain('dogeusdt_1h.csv does not exist')
   expect(short).toMatchObject({ symbol: 'ETHUSDT', success: false, error: { code: 'ERR_NO_DATA' } })
-  expect(short!.error!.message).toContain('150 candles')
+  expect(short!.error!.message).toContain('90 candles give 0 labelled rows')
   // It was not trained at all.
   expect(short!.warning).toMatch(/^stored candles only: new ones could not be fetched: /)
   const written = JSON.parse(readFileSync(join(loop.home, 'models', 'training_results.json'), 'utf8'))
   expect(written).toMatchObject({ total_models: 3, successful: 1, failed: 2 })
   expect(written.results[1].error.code).toBe('ERR_EXCHANGE')
+})
+
+test('all symbols of a timeframe share one pooled model, also one without history', async () => {
+  const loop = newLoop()
+  const symbols = ['BTCUSDT', 'ETHUSDT', 'SOLUSDT']
+  loop.configure({ trees: 20, symbols })
+  storeCandles(loop.home, candles(900), 'btcusdt_1h')
+  storeCandles(loop.home, candles(900), 'ethusdt_1h')
+  storeCandles(loop.home, candles(150), 'solusdt_1h')
+  const { results } = await loop.train({ symbols, timeframes: ['1h'], fetch: false })
+  const models = results.map(({ model }) => model!)
+  const [first, , short] = models
+  expect(first!.pool).toMatch(/^[0-9a-f]{64}$/)
+  expect(new Set(models.map(({ pool }) => pool)).size).toBe(1)
+  expect(readdirSync(join(loop.home, 'models', 'pools'))).toEqual([`${first!.pool}.pool`])
+  expect(first).toMatchObject({ poolSymbols: symbols, poolRows: models.reduce((sum, { rows }) => sum + rows, 0) })
+  expect(first!.poolSkill).toEqual(short!.poolSkill)
+  expect(first!.poolSkill.rows).toBeGreaterThan(first!.skill.rows)
+  expect(first!.poolSkill.stretches).toBeGreaterThanOrEqual(8)
+  for (const side of ['buy', 'sell'] as const) {
+    expect(first!.families.reduce((sum, family) => sum + family[side], 0)).toBeCloseTo(1, 9)
+  }
+  expect(first!.families.map(({ family }) => family)).toEqual(['forest', 'boosting', 'linear'])
+
+  // What few rows of its own say is not believed: its base rate is that of the pool, between those of the others.
+  expect(short!.rows).toBeLessThan(60)
+  const rates = await Promise.all(symbols.map(async (symbol) => (await loop.predict({ symbol, timeframe: '1h' })).baseRates.BUY))
+  expect(rates[2]).toBeGreaterThan(Math.min(rates[0]!, rates[1]!) - 2)
+  expect(rates[2]).toBeLessThan(Math.max(rates[0]!, rates[1]!) + 2)
+
+  // Of one symbol alone, the others stay in the pool.
+  const again = await loop.train({ symbols: ['BTCUSDT'], timeframes: ['1h'], fetch: false })
+  expect(again.results[0]!.model).toMatchObject({ poolSymbols: symbols, poolRows: first!.poolRows })
 })
 
 test('stored candles serve when the exchange does not, with a warning', async () => {

@@ -81,7 +81,7 @@ fn walk(data: &Path, train_days: i64, predict_days: i64, windows: i64) -> Result
                 if !(begin..until).contains(&close) {
                     continue;
                 }
-                let Some(label) = label(&candles, bar, step, atr, &config.signal) else { continue };
+                let Some(label) = label(&candles, bar, &table.calendar, atr, &config.signal) else { continue };
                 let stated = candidate.model.probabilities(row).ok_or("a row that does not fit")?;
                 let happened = label.of(Direction::Buy).success;
                 loss += log_loss(happened, stated.buy);
@@ -155,8 +155,8 @@ fn predict(file: &Path) -> Result<Value, Box<dyn Error>> {
             black_box(model.probabilities(row));
         }
     });
-    let forest = &model.buy.forest;
-    let batch = nanoseconds(5, || drop(black_box(forest.predict_all(&rows))));
+    let families = &model.pool.sides[0].families;
+    let batch = nanoseconds(5, || drop(black_box(families.departures_of_all(&rows))));
     let mut state = FeatureState::new(market.timeframe.millis());
     feed(&mut state, &candles);
     let next = Candle {

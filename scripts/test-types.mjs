@@ -35,6 +35,7 @@ export function inWords(event: LoopEvent): string {
     case 'conservativeMode': return event.cause
     case 'emergencyTraining': return event.phase === 'finished' ? event.trained.join() : event.markets.join()
     case 'taskStarted': return event.task
+    case 'fetchProgress': return event.symbol + event.fetched + (event.missing ?? 0) + (event.remainingSeconds ?? 0)
     case 'taskProgress': return String(event.done / event.total)
     case 'taskFinished': return event.run.message
     case 'taskFailed': return event.retryAt ?? event.run.outcome

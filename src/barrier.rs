@@ -3,9 +3,11 @@
 //! This is the only place that decides it. `shouldCloseSignal`, the tick path, training labels and replay all call it.
 //! Source: the triple-barrier method, López de Prado, *Advances in Financial Machine Learning*, 2018, chapter 3.
 
-use crate::market::Candle;
+use crate::market::calendar::MAX_GAP_BARS;
+use crate::market::{Calendar, Candle};
 use crate::time::{DAY_MS, HOUR_MS};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Which way a signal bets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -96,29 +98,33 @@ impl Outcome {
 /// that sums stay finite.
 pub const MOST_PERCENT: f64 = 1e100;
 
-/// The most candles in a row that may be missing without an end of the series: features, labels and closings bridge them.
-pub const MAX_GAP_BARS: i64 = 6;
 /// From the close of a market to its opening on the next day, at most.
 const NIGHT_MS: i64 = 18 * HOUR_MS;
 /// And over a weekend with holidays before or after it.
 const WEEKEND_MS: i64 = 4 * DAY_MS;
 
 /// When a market trades.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trading {
     /// Always: where candles are missing, they are not known.
     Always,
-    /// Perhaps not at night and on weekends, as stocks and currencies.
+    /// Perhaps not at night and on weekends, as stocks and currencies, whose opening hours are not known.
     MayClose,
+    /// In opening hours that its stored candles tell.
+    Sessions(Arc<Calendar>),
 }
 
 impl Trading {
     /// Whether a price after a span without candles of `candle_ms` milliseconds is still the next one that was to be had: the
     /// span is short, or the market was closed.
-    pub fn bridges(self, from_ms: i64, until_ms: i64, candle_ms: i64) -> bool {
+    pub fn bridges(&self, from_ms: i64, until_ms: i64, candle_ms: i64) -> bool {
         let length = until_ms - from_ms;
-        let closed = || length <= NIGHT_MS || (length <= WEEKEND_MS && has_saturday(from_ms, until_ms));
-        length <= MAX_GAP_BARS * candle_ms || (self == Self::MayClose && closed())
+        length <= MAX_GAP_BARS * candle_ms
+            || match self {
+                Self::Always => false,
+                Self::MayClose => length <= NIGHT_MS || (length <= WEEKEND_MS && has_saturday(from_ms, until_ms)),
+                Self::Sessions(calendar) => !calendar.is_gap(from_ms - calendar.step_ms(), until_ms),
+            }
     }
 }
 
@@ -230,7 +236,7 @@ impl Levels {
     /// ([`Trading::bridges`]). After a longer time without candles nobody knows which barrier came first, when and at which
     /// price: the outcome is [`Outcome::Unknown`]. A candle that opens between the barriers says that none was passed for
     /// good, and counts as any other.
-    pub fn on_candle_after(&self, known_ms: i64, candle: &Candle, candle_ms: i64, trading: Trading) -> Option<Exit> {
+    pub fn on_candle_after(&self, known_ms: i64, candle: &Candle, candle_ms: i64, trading: &Trading) -> Option<Exit> {
         let exit = self.on_candle(candle, candle_ms)?;
         let at_open = exit.time_ms == candle.open_ms;
         if at_open && !trading.bridges(known_ms.max(self.since_ms), candle.open_ms, candle_ms) {
@@ -332,26 +338,26 @@ mod tests {
     #[test]
     fn a_fill_beyond_a_level_is_at_the_next_price_that_was_to_be_had() {
         let long = Levels { expires_ms: Some(T0 + 200 * HOUR), ..buy() };
-        let after = |hours: i64, open: f64, trading| {
+        let after = |hours: i64, open: f64, trading: &Trading| {
             let candle = candle(T0 + (10 + hours) * HOUR, open, open + 1.0, open - 1.0, open);
             long.on_candle_after(T0 + 10 * HOUR, &candle, HOUR, trading).map(|exit| exit.outcome)
         };
         let (stopped, target, unknown) = (Some(Outcome::StoppedOut), Some(Outcome::TookProfit), Some(Outcome::Unknown));
-        for trading in [Trading::Always, Trading::MayClose] {
+        for trading in [&Trading::Always, &Trading::MayClose] {
             assert_eq!((after(0, 90.0, trading), after(6, 90.0, trading)), (stopped, stopped));
             assert_eq!(after(6, 161.0, trading), target);
             assert_eq!((after(19, 90.0, trading), after(19, 161.0, trading)), (unknown, unknown));
             assert_eq!((after(19, 100.0, trading), after(180, 100.0, trading)), (None, None), "it is still open");
             assert_eq!(after(200, 100.0, trading), unknown, "it expired meanwhile, at a price that nobody knows");
         }
-        assert_eq!((after(7, 90.0, Trading::Always), after(7, 90.0, Trading::MayClose)), (unknown, stopped));
+        assert_eq!((after(7, 90.0, &Trading::Always), after(7, 90.0, &Trading::MayClose)), (unknown, stopped));
         // Touched within the candle, at a price that was traded.
         let inside = candle(T0 + 60 * HOUR, 100.0, 101.0, 94.0, 100.0);
-        let exit = long.on_candle_after(T0, &inside, HOUR, Trading::Always).unwrap();
+        let exit = long.on_candle_after(T0, &inside, HOUR, &Trading::Always).unwrap();
         assert_eq!((exit.outcome, exit.price), (Outcome::StoppedOut, 95.0));
         // The signal itself is younger than what was known.
         let first = candle(T0, 90.0, 91.0, 89.0, 90.0);
-        assert_eq!(buy().on_candle_after(0, &first, HOUR, Trading::Always).unwrap().outcome, Outcome::StoppedOut);
+        assert_eq!(buy().on_candle_after(0, &first, HOUR, &Trading::Always).unwrap().outcome, Outcome::StoppedOut);
     }
 
     #[test]

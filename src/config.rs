@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::symbol::{Market, Symbol, Timeframe};
 use crate::time::Tz;
 use raw::{Raw, read_object, within};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use span::{HOUR, span};
 use std::path::Path;
@@ -45,7 +46,7 @@ impl ParallelTraining {
 }
 
 /// How the signal generator sets stop, target and expiry; the training labels use the same.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SignalShape {
     /// Distance of the stop from the entry in average true ranges (14 bars). Default 1.5.
     pub stop_atr: f64,
@@ -115,8 +116,9 @@ pub struct Config {
     pub timeframes: Vec<Timeframe>,
     /// How many models are trained at once. Default: as many as there are threads.
     pub parallel_training: ParallelTraining,
-    /// How many days of candles to have, and more where a timeframe needs more to be trained on. Default 90.
-    pub history_days: u32,
+    /// How many days of candles to have, and more where a timeframe needs more to be trained on. Default `None`: all that the
+    /// exchange has, at most [`MOST_CANDLES`] a market.
+    pub history_days: Option<u32>,
     /// The age from which on a retraining takes a model to be old. Default 24 h.
     pub retrain_interval: Duration,
     /// Base URL of the exchange. Default Binance's public REST; `SIGNALLOOP_EXCHANGE_URL` goes before it.
@@ -137,6 +139,10 @@ pub struct Config {
     pub poor_performance: PoorPerformance,
 }
 
+/// Candles of a market that are fetched where no `history_days` says how many: 22 years of 1h, all there is of any coin; 23
+/// months of 5m.
+pub const MOST_CANDLES: u32 = 200_000;
+
 /// Those of the system before; an exchange that does not trade one of them any more leaves that one out.
 const DEFAULT_SYMBOLS: [&str; 10] =
     ["BTCUSDT", "ETHUSDT", "BNBUSDT", "SOLUSDT", "XRPUSDT", "ADAUSDT", "DOGEUSDT", "MATICUSDT", "DOTUSDT", "AVAXUSDT"];
@@ -147,7 +153,7 @@ impl Default for Config {
             symbols: DEFAULT_SYMBOLS.iter().filter_map(|name| Symbol::parse(name).ok()).collect(),
             timeframes: ["1h", "4h"].iter().filter_map(|name| Timeframe::parse(name).ok()).collect(),
             parallel_training: ParallelTraining::Threads,
-            history_days: 90,
+            history_days: None,
             retrain_interval: Duration::from_secs(24 * 3600),
             exchange_url: "https://api.binance.com".to_owned(),
             timezone: Tz::UTC,
@@ -190,7 +196,7 @@ impl Config {
         raw.list(&["timeframes"], "must be a list such as [\"1h\", \"4h\"]", Timeframe::parse, &mut self.timeframes)?;
         let parallel = &mut self.parallel_training;
         raw.set(&["parallel_training"], ParallelTraining::ALLOWED, ParallelTraining::read, parallel)?;
-        let days = |v: &Value| v.as_u64().filter(|d| (1..=3650).contains(d)).map(|d| d as u32);
+        let days = |v: &Value| v.as_u64().filter(|d| (1..=3650).contains(d)).map(|d| Some(d as u32));
         raw.set(HISTORY_DAYS, "must be a whole number of days, 1 to 3650", days, &mut self.history_days)?;
         let allowed = "must be a number of hours, 0 to 8760, or text such as \"24h\"";
         raw.set(&["retrain_interval_hours"], allowed, span(HOUR, 0.0, 8760.0 * HOUR), &mut self.retrain_interval)?;
@@ -281,7 +287,8 @@ mod tests {
             json!({ "symbols": ["BTC/USDT", "BTCUSDT", "ETHUSDT"], "historyDays": 30, "signal": { "stop_atr": 2 } });
         let (config, warnings) = merge(raw).unwrap();
         assert_eq!(config.symbols.len(), 2);
-        assert_eq!((config.history_days, config.trees, config.signal.stop_atr), (30, 100, 2.0));
+        assert_eq!((config.history_days, config.trees, config.signal.stop_atr), (Some(30), 100, 2.0));
+        assert_eq!(Config::default().history_days, None, "all there is");
         assert_eq!(warnings, Vec::<String>::new());
     }
 
@@ -290,7 +297,7 @@ mod tests {
         let (config, warnings) =
             merge(json!({ "days_history": 30, "retrain_interval_hours": "12h", "parallel_training": 3 })).unwrap();
         assert_eq!(warnings, Vec::<String>::new());
-        assert_eq!((config.history_days, config.retrain_interval.as_secs()), (30, 12 * 3600));
+        assert_eq!((config.history_days, config.retrain_interval.as_secs()), (Some(30), 12 * 3600));
         let parallel = |value| merge(json!({ "parallel_training": value })).unwrap().0.parallel_training;
         assert_eq!(config.parallel_training, ParallelTraining::Number(3));
         assert_eq!(

@@ -8,6 +8,8 @@
 //! - **triple barrier**: take profit, stop loss, expiry: whichever is touched first closes the signal.
 //! - **label**: what a BUY, and what a SELL, at a bar would have come to, by the same triple barrier.
 //! - **champion**, **challenger**: the model in service, the newly trained one.
+//! - **gap**: a hole in a series of candles that is no night, weekend or holiday of the market and too long to be bridged:
+//!   features start anew, and no label reaches across one.
 //! - **horizon** of a model: the close of the last candle that any of its labels saw; only rows after it can score it.
 //! - **gate**: what decides whether a challenger becomes champion; **ledger**: where every such trial is written down.
 //! - **task**: what the scheduler runs: fetch, retrain, update, evaluate, watch; **leader**: the process of a home, or of
@@ -34,6 +36,13 @@ pub mod scheduler;
 #[cfg(feature = "node")]
 mod binding;
 
+// What the tests of `tests/` share, for those that need what is private.
+#[cfg(test)]
+#[path = "../tests/common/mod.rs"]
+mod common;
+#[cfg(test)]
+extern crate self as signalloop;
+
 pub use signalloop_core::{barrier, cancel, config, error, features, files, learning, signal, symbol, time};
 use signalloop_core::{order, threads};
 
@@ -54,12 +63,14 @@ pub mod market {
     //! Candles: what they are, where they come from, how they are kept.
 
     mod exchange;
+    mod growing;
     mod http;
     mod import;
     mod limits;
     mod pages;
     mod simulator;
     mod source;
+    mod walk;
 
     pub use exchange::Exchange;
     pub use http::Pace;
@@ -67,7 +78,11 @@ pub mod market {
     pub use pages::{PAGE_TIME, all_pages};
     pub use signalloop_core::market::*;
     pub use simulator::{Fault, Simulator, SimulatorOptions};
-    pub use source::{Begin, CandleFuture, CandleSource, Fetched, Found, Listing, ListingFuture, check_given, update};
+    pub use source::{
+        Begin, CandleFuture, CandleSource, Fetched, FirstFuture, Found, Listing, ListingFuture, check_given, update,
+        update_telling,
+    };
+    pub use walk::{Reached, Tell};
 }
 
 pub mod model {

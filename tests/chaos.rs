@@ -152,7 +152,7 @@ impl Instance {
             }
             (0 | 1, _) => {}
             (2, _) => self.proxy.mute("signalloop_"),
-            (3, _) => self.proxy.mute("COMMIT"),
+            (3, _) => self.proxy.mute("COMMIT\0"),
             (4, _) => self.proxy.be(Mood::Swallows),
             _ => self.proxy.be(Mood::Refuses),
         }

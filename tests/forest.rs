@@ -6,7 +6,7 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use signalloop::cancel::Cancel;
-use signalloop::model::{Bins, Forest, ForestParameters, log_loss};
+use signalloop::model::{Bins, Family, Forest, ForestParameters, Sample, log_loss};
 use smartcore::ensemble::random_forest_regressor::{RandomForestRegressor, RandomForestRegressorParameters};
 use smartcore::linalg::basic::matrix::DenseMatrix;
 
@@ -36,11 +36,13 @@ fn losses(strength: f64) -> [f64; 3] {
     for seed in 0..3 {
         let (rows, happened, weights) = planted(2 * seed, strength);
         let (new_rows, new_happened, _) = planted(2 * seed + 1, strength);
-        let parameters = ForestParameters { trees: 100, max_depth: 7, min_leaf: 25, seed };
+        let parameters = ForestParameters { trees: 100, max_depth: 7, min_leaf: 25, tries: 3, share: 0.5 };
 
         let references: Vec<&[f64]> = rows.iter().map(Vec::as_slice).collect();
         let bins = Bins::new(&references);
-        let forest = Forest::fit(&bins, &happened, &weights, parameters, &Cancel::default()).unwrap();
+        let offsets = vec![0.0; happened.len()];
+        let sample = Sample { bins: &bins, happened: &happened, weights: &weights, offsets: &offsets };
+        let forest = Forest::fit(&sample, parameters, seed, &Cancel::default()).unwrap();
         let new_references: Vec<&[f64]> = new_rows.iter().map(Vec::as_slice).collect();
         let own = forest.predict_all(&new_references).unwrap();
 

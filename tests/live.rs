@@ -6,7 +6,7 @@ mod common;
 
 use common::signal;
 use serde_json::json;
-use signalloop::barrier::Outcome;
+use signalloop::barrier::{Direction, Outcome};
 use signalloop::cancel::Cancel;
 use signalloop::engine::{GeneratedSignal, LiveVerdict, Options, Risk, SignalLoop, TrainRequest, Trained};
 use signalloop::learning::LiveRecord;
@@ -98,7 +98,12 @@ async fn a_broken_promise_rolls_back_and_a_kept_one_does_not() {
 
     // Half of its signals succeed, as promised; those of nobody's are not weighed.
     live(&core, &clock, 2, 60, 2).await;
-    core.store().unwrap().record(signal(json!({ "id": "by hand", "timestamp": core.now_ms() }))).await.unwrap();
+    let store = core.store().unwrap();
+    store.record(signal(json!({ "id": "by hand", "timestamp": core.now_ms() }))).await.unwrap();
+    // Nor are those of levels that the model promised nothing of.
+    let near = json!({ "signal": "BUY", "confidence": 50.0, "modelVersion": 2, "levelsScale": 0.67 });
+    store.record(signal(json!({ "id": "near", "timestamp": core.now_ms(), "mlPrediction": near }))).await.unwrap();
+    assert!(store.close_signal("near", Outcome::Failure, None, Some(-1.0), core.now_ms() + 1).await.unwrap());
     let (verdict, found) = weighed(&core);
     assert_eq!(found, (60, 30, 30.0));
     assert!(!verdict.record.is_broken && verdict.rollback.is_none());
@@ -179,7 +184,7 @@ async fn a_training_beside_a_champion_that_cannot_be_read_ends_and_serving_goes_
     let other = Arc::new(SignalLoop::open(opened(home.path(), core.now_ms())).unwrap());
     other.configure(common::object(json!({ "trees": 10 }))).unwrap();
     assert_eq!(train(&other).await.model().version(), 2);
-    std::fs::write(home.path().join("models/btcusdt_1h/v000002.model"), b"signalloop model 4\n").unwrap();
+    std::fs::write(home.path().join("models/btcusdt_1h/v000002.model"), b"signalloop model 5\n").unwrap();
     assert_eq!(core.predict(&market(), None).unwrap().model.version(), 1);
     let cancel = Cancel::default();
     let training = core.train(of_market(1), cancel.clone(), |_| {});
@@ -200,11 +205,36 @@ async fn a_training_beside_a_champion_that_cannot_be_read_ends_and_serving_goes_
 async fn a_generated_signal_says_whose_it_is() {
     let home = tempfile::tempdir().unwrap();
     let (core, _) = trained(home.path(), 1).await;
-    let generated = GeneratedSignal::new(core.predict(&market(), None).unwrap(), Risk::Medium, core.now_ms());
+    let generated = GeneratedSignal::new(core.predict(&market(), None).unwrap(), core.now_ms());
     let recorded: Signal = generated.to_signal();
     let promised = &recorded.extra["mlPrediction"];
     assert_eq!((&promised["modelVersion"], &promised["signal"]), (&json!(1), &json!("HOLD")));
-    assert_eq!(promised["confidence"], json!(recorded.confidence.unwrap()));
+    assert_eq!((&promised["confidence"], promised.get("levelsScale")), (&json!(recorded.confidence.unwrap()), None));
+    core.close().await;
+}
+
+/// What a model says is of the levels that it was trained on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signal_of_other_levels_says_that_they_were_not_measured() {
+    let home = tempfile::tempdir().unwrap();
+    let (core, _) = trained(home.path(), 1).await;
+    let own = core.predict(&market(), None).unwrap();
+    assert!(own.is_measured() && own.break_even().is_some());
+    for (risk, scale, times) in [(Risk::Low, 2.0 / 3.0, "0.67"), (Risk::High, 4.0 / 3.0, "1.33")] {
+        let mut other = own.clone().at(risk);
+        assert_eq!((other.is_measured(), other.break_even()), (false, None));
+        assert!(!other.rationale().contains("measured"), "a HOLD without skill names no probability");
+        other.decision = Ok(Direction::Buy);
+        let said = format!("(stop 1.5 ATR); for levels {times} times as far it was not measured");
+        assert!(other.rationale().ends_with(&said), "{}", other.rationale());
+        let [near, far] = [own.clone(), other].map(|mut prediction| {
+            prediction.decision = Ok(Direction::Buy);
+            GeneratedSignal::new(prediction, core.now_ms())
+        });
+        let distance = |signal: &GeneratedSignal| signal.prediction.price - signal.stop_loss.unwrap();
+        assert!((distance(&far) / distance(&near) - scale).abs() < 1e-3);
+        assert_eq!(far.to_signal().extra["mlPrediction"]["levelsScale"], json!(scale));
+    }
     core.close().await;
 }
 

@@ -60,11 +60,12 @@ proptest! {
     #[test]
     fn a_decided_label_does_not_know_what_came_after(seed in 0u64..1000, bar in 120usize..300, factor in 0.2..5.0f64) {
         let before = candles(400, seed);
-        let atr = compute(&before, HOUR).atr[bar + 1 - WARM_UP];
+        let table = compute(&before, HOUR);
+        let atr = table.atr[bar + 1 - WARM_UP];
         let shape = Config::default().signal;
-        let decided = label(&before, bar, HOUR, atr, &shape).unwrap();
+        let decided = label(&before, bar, &table.calendar, atr, &shape).unwrap();
         let after = with_another_future(&before, decided.last_bar() + 1, factor);
-        prop_assert_eq!(Some(decided), label(&after, bar, HOUR, atr, &shape));
+        prop_assert_eq!(Some(decided), label(&after, bar, &table.calendar, atr, &shape));
     }
 
     #[test]
@@ -90,14 +91,16 @@ fn folds_train_on_what_was_known() {
         .bars
         .iter()
         .zip(&table.atr)
-        .filter_map(|(&bar, &atr)| Some((bar, label(&series, bar, HOUR, atr, &shape)?.last_bar())))
+        .filter_map(|(&bar, &atr)| Some((bar, label(&series, bar, &table.calendar, atr, &shape)?.last_bar())))
         .collect();
-    let (bars, ends): (Vec<_>, Vec<_>) = labelled.into_iter().unzip();
-    let folds = walk_forward(&bars, &ends);
+    let (bars, ends): (Vec<usize>, Vec<usize>) = labelled.into_iter().unzip();
+    let times: Vec<i64> = bars.iter().map(|&bar| series[bar].open_ms).collect();
+    let decided: Vec<i64> = ends.iter().map(|&end| series[end].open_ms + HOUR).collect();
+    let folds = walk_forward(&times, &decided, None);
     assert_eq!(folds.len(), 5);
     for fold in folds {
-        let begins = series[bars[fold.test.start]].open_ms;
-        let known = fold.train.iter().map(|&row| series[ends[row]].open_ms + HOUR).max().unwrap();
+        let begins = times[fold.test.start];
+        let known = fold.train.iter().map(|&row| decided[row]).max().unwrap();
         assert!(known <= begins, "trained on a label of {known}, tested from {begins}");
     }
 }

@@ -8,7 +8,7 @@ use signalloop::cancel::Cancel;
 use signalloop::config::Config;
 use signalloop::learning::{Feedback, Step, train_market};
 use signalloop::market::{Candle, Simulator, SimulatorOptions};
-use signalloop::model::{Decision, Mode, Model, Registry, Trial, Verdict};
+use signalloop::model::{Decision, Mode, Model, Record, Registry, Trial, Verdict};
 use signalloop::symbol::Market;
 use std::sync::{Arc, Mutex};
 
@@ -36,7 +36,12 @@ fn train(candles: &[Candle], config: &Config) -> Model {
 
 /// Puts a model into service whatever was there before.
 fn promote(registry: &Registry, model: &Model) -> Arc<Model> {
-    let verdict = Verdict { decision: Decision::NotWorse, reason: "for the test".to_owned(), comparison: None };
+    let verdict = Verdict {
+        decision: Decision::NotWorse,
+        reason: "for the test".to_owned(),
+        comparison: None,
+        conceded: Default::default(),
+    };
     let trial = Trial::new(&model.record, Mode::Full, verdict, 0, 0);
     registry.submit(model.clone(), trial, &registry.champion(&market()).unwrap(), None).unwrap().unwrap().0
 }
@@ -149,7 +154,9 @@ fn a_file_comes_back_as_the_very_model() {
     let home = tempfile::tempdir().unwrap();
     let model = train(&candles(900, 0.6, 2), &small());
     let promoted = promote(&Registry::new(home.path().to_owned()), &model);
-    assert_eq!((promoted.version(), &promoted.record), (1, &model.record));
+    let pool = promoted.record.pool.clone();
+    assert!(pool.as_ref().is_some_and(|name| home.path().join(format!("pools/{name}.pool")).is_file()), "{pool:?}");
+    assert_eq!((promoted.version(), &promoted.record), (1, &Record { pool, ..model.record }));
     let fresh = Registry::new(home.path().to_owned());
     assert_eq!(fresh.get(&market()).unwrap(), promoted);
     assert_eq!(fresh.list().unwrap().len(), 1);
@@ -181,7 +188,7 @@ fn damaged_and_foreign_files_are_refused_and_the_old_model_stays() {
     }
     refused(b"");
     refused(b"PK\x03\x04 something else");
-    let newer = [b"signalloop model 4\n", &good[19..]].concat();
+    let newer = [b"signalloop model 5\n", &good[19..]].concat();
     refused(&newer);
 
     // Another market's model under this name.

@@ -38,7 +38,7 @@ fn a_home_of_the_format_without_versions_is_read_served_and_rolled_back_to() {
 
     let new = model(1);
     assert_eq!(promote(&registry, &new), 1);
-    assert_eq!(registry.get(&market()).unwrap().record, new.record);
+    assert_eq!(registry.get(&market()).unwrap().buy, new.buy);
     let rollback = registry.rollback(&market(), 1, "worse", false, 7, None).unwrap().unwrap();
     assert_eq!((rollback.from, rollback.to), (1, 0));
     assert_eq!(*registry.get(&market()).unwrap(), *old);
@@ -56,7 +56,7 @@ fn a_model_of_the_format_without_payoffs_is_served_as_if_its_bets_ended_at_their
     // What the loop that wrote the file said of the last of its candles.
     assert!((100.0 * old.buy.base_rate - 43.78703888420017).abs() < 1e-12);
     assert_eq!([old.buy.payoff, old.sell.payoff], [Payoff::at_levels(2.0); 2]);
-    assert_eq!(old.lineage.held_out.len(), 148);
+    assert!(old.lineage.held_out.is_empty(), "it can be served, and not continued");
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn a_damaged_pointer_or_a_missing_file_is_told_and_the_next_promotion_heals_it()
 /// Puts a model into service that only another signalloop can read.
 fn promote_unreadable(home: &Path, seed: u64) -> u64 {
     let version = promote(&Registry::new(home.to_owned()), &model(seed));
-    std::fs::write(home.join(format!("btcusdt_1h/v{version:06}.model")), b"signalloop model 4\n").unwrap();
+    std::fs::write(home.join(format!("btcusdt_1h/v{version:06}.model")), b"signalloop model 5\n").unwrap();
     version
 }
 

@@ -63,14 +63,15 @@ impl CandleSource for Script {
                 // Without candles the next run asks again.
                 return Ok(Vec::new().into());
             }
-            let first = (from_ms + HOUR - 1).div_euclid(HOUR) * HOUR;
-            let opens = (first..until_ms).step_by(HOUR as usize);
+            let step = market.timeframe.millis();
+            let first = (from_ms + step - 1).div_euclid(step) * step;
+            let opens = (first..until_ms).step_by(step as usize);
             // Waves, so that there is something to train on.
-            let price = |open_ms: i64| 100.0 + 5.0 * ((open_ms / HOUR) as f64 * 0.7).sin();
+            let price = |open_ms: i64| 100.0 + 5.0 * ((open_ms / step) as f64 * 0.7).sin();
             let candle = |open_ms| {
-                let (open, close) = (price(open_ms), price(open_ms + HOUR));
+                let (open, close) = (price(open_ms), price(open_ms + step));
                 // A volume that never changes leaves a bar without features.
-                let volume = 1.0 + (open_ms / HOUR % 7) as f64;
+                let volume = 1.0 + (open_ms / step % 7) as f64;
                 Candle { open_ms, open, high: open.max(close) + 1.0, low: open.min(close) - 1.0, close, volume }
             };
             Ok(opens.map(candle).collect::<Vec<_>>().into())
@@ -105,7 +106,7 @@ fn open(home: &Path, script: &Arc<Script>) -> (Arc<SignalLoop>, Heard) {
     let source: Arc<dyn CandleSource> = script.clone();
     let options = Options { home: Some(home.to_owned()), source: Some(source), ..Options::default() };
     let core = Arc::new(SignalLoop::open(options).unwrap());
-    core.configure(map(json!({ "symbols": ["BTCUSDT", "ETHUSDT"], "timeframes": ["1h"], "history_days": 60 })))
+    core.configure(map(json!({ "symbols": ["BTCUSDT", "ETHUSDT"], "timeframes": ["1h"], "history_days": 40 })))
         .unwrap();
     let heard = Heard::default();
     core.events().subscribe(Box::new(heard.clone()));
@@ -227,10 +228,11 @@ async fn so_many_trainings_at_once_as_are_configured() {
             ..Options::default()
         };
         let core = Arc::new(SignalLoop::open(options).unwrap());
-        let symbols: Vec<String> = (0..6).map(|n| format!("COIN{n}USDT")).collect();
-        core.configure(map(
-            json!({ "symbols": symbols, "timeframes": ["1h"], "trees": 10, "parallel_training": parallel }),
-        ))
+        // A training is of all markets of a timeframe.
+        core.configure(map(json!({
+            "symbols": ["BTCUSDT"], "timeframes": ["1m", "3m", "5m", "15m", "30m", "1h"], "history_days": 1, "trees": 10,
+            "parallel_training": parallel
+        })))
         .unwrap();
         let at_once = Arc::new(Mutex::new((BTreeSet::new(), 0, 0)));
         let seen = at_once.clone();

@@ -389,7 +389,9 @@ async fn three_processes_share_a_training_and_each_job_is_done_once() {
     for run in 1..=2 {
         let last = instance.core.run_once(Task::Retrain).await.unwrap();
         assert_eq!(done(&last), (Outcome::Finished, 12, 0), "{last:?}");
-        assert_eq!(last.message, "12 of 12 models trained, 12 put into service");
+        let expected = "12 of 12 models trained, 12 put into service; ";
+        assert!(last.message.starts_with(expected), "{}", last.message);
+        assert!(last.message.ends_with(" of 12 beat their base rate on rows they had not seen"), "{}", last.message);
         assert_eq!(jobs(&schema), ["done 12"]);
         assert_eq!(schema.number("SELECT count(DISTINCT holder) FROM signalloop_jobs"), 3, "all had some");
         assert_eq!(schema.number("SELECT max(claims) FROM signalloop_jobs"), 1);

@@ -165,15 +165,6 @@ def endings(candles, step, atr, sign):
     return success, end
 
 
-def average_uniqueness(first, last):
-    alive = np.zeros(last.max() + 2, dtype=np.int64)
-    np.add.at(alive, first, 1)
-    np.add.at(alive, last + 1, -1)
-    alive = np.cumsum(alive)[:-1]
-    share = np.concatenate([[0.0], np.cumsum(np.where(alive > 0, 1 / np.maximum(alive, 1), 0.0))])
-    return (share[last + 1] - share[first]) / (last + 1 - first)
-
-
 class Task:
     """The labelled rows of a candle file."""
 
@@ -187,10 +178,9 @@ class Task:
         self.happened = [success[usable] for success, _ in sides]
         ends = [end[usable] for _, end in sides]
         self.ends = np.maximum(*ends)
-        self.uniqueness = [average_uniqueness(self.bars + 1, end) for end in ends]
         time = candles["open_ms"].to_numpy()[usable]
         decay = OLDEST_DECAY + (1 - OLDEST_DECAY) * (time - time[0]) / (time[-1] - time[0])
-        self.weights = [unique * decay for unique in self.uniqueness]
+        self.weights = [decay, decay]
 
     def folds(self):
         """Positions to train on and to predict, walking forward, purged, with an embargo."""

@@ -44,9 +44,9 @@ def histogram_boosting(trees):
 LEARNERS = {"lightgbm": lightgbm, "forest": forest, "histogram_boosting": histogram_boosting}
 
 
-def log_loss(happened, probability, weights):
+def log_loss(happened, probability):
     p = np.clip(probability, 1e-15, 1 - 1e-15)
-    return float(np.average(-np.log(np.where(happened, p, 1 - p)), weights=weights))
+    return float(np.mean(-np.log(np.where(happened, p, 1 - p))))
 
 
 def train(learner, rows, happened, weights, trees):
@@ -60,10 +60,10 @@ def evaluated(task, side, learner):
     for known, asked in task.folds():
         model = train(learner, task.rows[known], happened[known], weights[known], TREES // 2)
         stated.append(model.predict_proba(task.rows[asked])[:, 1])
-        constant.append(np.full(len(asked), np.average(happened[known], weights=weights[known])))
+        constant.append(np.full(len(asked), happened[known].mean()))
         scored.append(asked)
     rows = np.concatenate(scored[1:])
-    loss = lambda parts: log_loss(happened[rows], np.concatenate(parts[1:]), task.uniqueness[side][rows])
+    loss = lambda parts: log_loss(happened[rows], np.concatenate(parts[1:]))
     return dict(logLoss=loss(stated), constant=loss(constant), rows=len(rows))
 
 

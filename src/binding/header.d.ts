@@ -253,6 +253,12 @@ export type LoopEvent = EventFacts & (
   | { type: 'taskStarted'; task: TaskName; attempt: number }
   /** A market of a task is dealt with. */
   | { type: 'taskProgress'; task: TaskName; symbol: string; timeframe: Timeframe; done: number; total: number }
+  /**
+   * The candles of a market take more than a page to fetch: `fetched` so far, `missing` still to come, and `remainingSeconds` until all
+   * markets of this fetch are there, at the pace so far; those two are missing while it is not known how far back the source goes. Told
+   * once a second. What came is kept: a fetch that is interrupted goes on from there.
+   */
+  | { type: 'fetchProgress'; symbol: string; timeframe: Timeframe; fetched: number; missing?: number; remainingSeconds?: number }
   /** A task did all that it had to. */
   | { type: 'taskFinished'; task: TaskName; run: TaskRun }
   /** A task failed, for the markets in `run.failed` or as a whole, or was cancelled; `retryAt` is when it is tried again, or due for all markets if that comes first; missing when it waits for its next due time. */
@@ -513,7 +519,10 @@ export interface GenerateOptions {
   symbol: string
   /** Default `1h`. */
   timeframe?: Timeframe
-  /** Stop and target at 2/3, 1 or 4/3 of the distance that the model was trained on. Default `medium`. */
+  /**
+   * Stop and target at 2/3, 1 or 4/3 of the distance that the model was trained on. Default `medium`. The model's probability is of
+   * `medium`; how often the others succeed was not measured, which the signal says (`mlPrediction.levelsScale`, `aiRationale`).
+   */
   riskTolerance?: 'low' | 'medium' | 'high'
 }
 
@@ -532,11 +541,12 @@ export interface RollbackOptions {
  * needs volume that the candles do not have any more),
  * `OTHER_SIGNAL_SHAPE` (stop, target or expiry are configured otherwise now), `NOT_WORSE`, `SHORT_EVIDENCE` (nothing speaks
  * against it, but there is too little to compare). Why it did not: `WORSE_LOG_LOSS`, `LESS_PROFIT` (each beyond chance),
- * `WORSE_THAN_CONSTANT`.
+ * `MAYBE_WORSE` (that it is worse by more than 0.0005 of log loss, or a fifth of what the one in service knows, cannot be ruled
+ * out, though there are rows enough to tell), `CHAIN_WORSE` (the promotions in a row would have lost more than that together), `WORSE_THAN_CONSTANT`.
  */
 export type TrialDecision =
   | 'FIRST_MODEL' | 'CHAMPION_UNUSABLE' | 'OTHER_SIGNAL_SHAPE' | 'NOT_WORSE' | 'SHORT_EVIDENCE'
-  | 'WORSE_LOG_LOSS' | 'LESS_PROFIT' | 'WORSE_THAN_CONSTANT'
+  | 'WORSE_LOG_LOSS' | 'MAYBE_WORSE' | 'CHAIN_WORSE' | 'LESS_PROFIT' | 'WORSE_THAN_CONSTANT'
 
 /** What to fetch. Default: all configured markets. */
 export interface FetchOptions {
@@ -544,7 +554,7 @@ export interface FetchOptions {
   symbols?: readonly string[]
   /** Default: the configured ones. */
   timeframes?: readonly Timeframe[]
-  /** Let the candles begin here, for good: what is stored from before goes. Default: `historyDays` ago. */
+  /** Let the candles begin here, for good: what is stored from before goes. Default: as `historyDays` says. */
   since?: Date | string | number
 }
 
@@ -556,7 +566,11 @@ export interface Configuration {
   timeframes?: readonly Timeframe[]
   /** Trainings at once: `true`, as many as there are threads (default); `false`, one; or a number, 1 to 64. */
   parallelTraining?: boolean | number
-  /** Days of candles to have, and more where a timeframe needs more to be trained on. Default 90. */
+  /**
+   * Days of candles to have, 1–3650, and more where a timeframe needs more to be trained on. Default: all that the exchange has, at most
+   * 200 000 candles a market (all of `1h`, 23 months of `5m`, 138 days of `1m`). A short history costs skill: on real candles, models of
+   * 90 and 180 days showed none.
+   */
   historyDays?: number
   /** The same, by its name in the system before. */
   daysHistory?: number

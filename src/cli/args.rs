@@ -185,7 +185,7 @@ pub struct Fetch {
     /// Which markets.
     #[command(flatten)]
     pub markets: Markets,
-    /// Let the candles begin here, for good: what is stored from before goes [default: history_days ago]
+    /// Let the candles begin here, for good: what is stored from before goes [default: all there is, or history_days ago]
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub since: Option<i64>,
 }

@@ -98,6 +98,7 @@ async fn train(core: &Arc<SignalLoop>, request: TrainRequest, output: &Output) -
     if !request.skip_fetch {
         core.longer_history(&markets).iter().for_each(|text| output.news(text));
     }
+    core.cost_of_history().iter().for_each(|text| output.news(text));
     let asked_for = request.symbols.clone();
     let progress = Progress::new(output.clone(), markets.len());
     let results = core.train(request, Cancel::default(), move |news| progress.show(&news)).await?;
@@ -133,8 +134,9 @@ pub fn report(results: &TrainingResults, output: &Output) {
         0 => String::new(),
         kept => format!("; {kept} of them not put into service"),
     };
+    let found = results.found().map_or_else(String::new, |found| format!("; {found}"));
     output.line(format!(
-        "Success: {}/{} models trained ({:.0}%){kept}",
+        "Success: {}/{} models trained ({:.0}%){found}{kept}",
         results.succeeded(),
         results.results.len(),
         results.success_rate()

@@ -3,7 +3,7 @@
 use super::args::{DataCheck, DataImport, DataReading, Fetch};
 use super::commands::{exit_code, given};
 use super::output::{Output, failure};
-use super::progress::counter;
+use super::progress::Fetching;
 use crate::engine::{CheckedFile, FetchResult, SignalLoop};
 use crate::error::{Error, Result};
 use crate::market::{Checked, Fetched, Findings, Reading};
@@ -18,10 +18,10 @@ pub async fn fetch(core: &Arc<SignalLoop>, args: &Fetch, output: &Output) -> Res
     if args.since.is_none() {
         core.longer_history(&markets).iter().for_each(|text| output.news(text));
     }
-    let bar = counter(output, markets.len(), "markets");
-    let moved = bar.clone();
-    let results = core.fetch(markets, args.since, move |_| moved.inc(1)).await;
-    bar.finish_and_clear();
+    let shown = Arc::new(Fetching::new(output.clone(), markets.len()));
+    let told = shown.clone();
+    let results = core.fetch(markets, args.since, move |news| told.show(&news)).await;
+    shown.end();
     let results = results?;
     let mut entries = Vec::new();
     for FetchResult { market, fetched } in &results {

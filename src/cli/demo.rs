@@ -7,7 +7,7 @@ use super::progress::summary;
 use super::shown::figures_table;
 use super::{FAILURE, SUCCESS};
 use crate::cancel::Cancel;
-use crate::engine::{GeneratedSignal, Options, Risk, SignalLoop, TrainMode, TrainRequest, TrainingResults};
+use crate::engine::{GeneratedSignal, Options, SignalLoop, TrainMode, TrainRequest, TrainingResults};
 use crate::error::{Error, Result};
 use crate::feedback::{FILES, StatsFilter};
 use crate::market::{Simulator, SimulatorOptions};
@@ -66,11 +66,7 @@ pub async fn run(args: &Demo, output: &Output) -> Result<i32> {
         clock: clock.clone(),
         ..Options::default()
     })?);
-    core.configure(Map::from_iter([
-        ("symbols".to_owned(), json!(SYMBOLS)),
-        ("timeframes".to_owned(), json!(["1h"])),
-        ("history_days".to_owned(), json!(HISTORY_DAYS)),
-    ]))?;
+    core.configure(Map::from_iter([("symbols".to_owned(), json!(SYMBOLS)), ("timeframes".to_owned(), json!(["1h"]))]))?;
     let demo = Running { core, simulator, clock, output };
     let (code, mut told) = demo.live(args.weeks).await?;
     let report = report::write(&demo.core, Some(&reports.join("report.html"))).await?.path;
@@ -120,15 +116,15 @@ impl Running<'_> {
     async fn live(&self, weeks: u32) -> Result<(i32, Value)> {
         let out = self.output;
         out.news(format!(
-            "2. Fetch {HISTORY_DAYS} days of candles over the exchange's REST protocol, and train a model for each"
+            "2. Fetch all {HISTORY_DAYS} days of candles over the exchange's REST protocol, and train a model for each"
         ));
         let trained = self.train().await?;
-        let skilled = skilled(&trained);
+        let skilled = trained.skilled();
         out.news("   The log loss is measured on candles the model had not seen, beside that of a constant that knows");
         out.news("   only the base rate; lower is better.");
         out.news(format!(
-            "   {skilled} of {} models found something. A model that finds nothing says so and gives no signal.\n",
-            trained.results.len()
+            "   {}. A model that knows nothing says so and gives no signal.\n",
+            trained.found().unwrap_or_default()
         ));
 
         out.news(format!("3. Live {weeks} weeks hour by hour: predict, record signals, let the price close them"));
@@ -189,7 +185,7 @@ impl Running<'_> {
     async fn signal(&self, market: &Market, candles: &[crate::market::Candle]) -> Result<()> {
         let prediction = self.core.predict(market, Some(candles))?;
         if prediction.decision.is_ok() {
-            let signal = GeneratedSignal::new(prediction, Risk::Medium, self.clock.now_ms());
+            let signal = GeneratedSignal::new(prediction, self.clock.now_ms());
             self.core.record(vec![signal.to_signal()]).await?;
         }
         Ok(())
@@ -199,12 +195,4 @@ impl Running<'_> {
         let filter = StatsFilter { since_ms: Some(since_ms), timeframe: Some(Timeframe::H1), ..StatsFilter::default() };
         Ok(self.core.store()?.stats(&filter)?.figures)
     }
-}
-
-fn skilled(trained: &TrainingResults) -> usize {
-    trained
-        .results
-        .iter()
-        .filter(|result| result.trained.as_ref().is_ok_and(|trained| trained.model().record.has_skill()))
-        .count()
 }

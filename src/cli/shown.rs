@@ -4,6 +4,7 @@ use super::SUCCESS;
 use super::args::{Patterns, Stats};
 use super::commands::exit_code;
 use super::output::{Output, failure};
+use super::progress::skill;
 use super::table::Table;
 use crate::engine::{MarketModels, SignalLoop};
 use crate::error::Result;
@@ -201,7 +202,7 @@ fn models_table(core: &SignalLoop, models: &[MarketModels], output: &Output) {
             record.rows.to_string(),
             format!("{:.4}", record.log_loss()),
             format!("{:.4}", record.constant_log_loss()),
-            if record.has_skill() { "yes" } else { "none: says the base rate" }.to_owned(),
+            skill(record),
         ]);
     }
     if table.has_rows() {

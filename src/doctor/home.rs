@@ -19,7 +19,7 @@ const CLOCK_TOLERANCE_MS: i64 = 60_000;
 /// Can everything that is written be written?
 pub(super) fn folders(home: &Path) -> Vec<Finding> {
     const WHY: &str = "signals, candles and models are stored there";
-    let below = ["data", "feedback", "models", "scheduler"].map(|part| home.join(part));
+    let below = ["data", "feedback", "models", "models/pools", "scheduler"].map(|part| home.join(part));
     let there = std::iter::once(home).chain(below.iter().map(|part| part.as_path())).filter(|part| part.exists());
     let errors = there.filter_map(|part| writable(part).err());
     let mut found: Vec<Finding> = errors
@@ -226,4 +226,24 @@ pub(super) fn scheduler(core: &SignalLoop) -> Vec<Finding> {
         found.push(Finding::fine(Check::Scheduler, format!("{last}{runs}")));
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::State;
+
+    #[test]
+    fn the_folder_of_pooled_models_is_tried_too() {
+        let home = tempfile::tempdir().unwrap();
+        let pools = home.path().join("models/pools");
+        std::fs::create_dir_all(&pools).unwrap();
+        assert_eq!(folders(home.path())[0].state, State::Fine);
+        std::fs::remove_dir(&pools).unwrap();
+        std::fs::write(&pools, "").unwrap();
+        let found = folders(home.path());
+        let [finding] = &found[..] else { panic!("{found:?}") };
+        assert_eq!((finding.state, finding.code), (State::Fault, Some("ERR_IO")));
+        assert!(finding.what.contains(&pools.display().to_string()), "{}", finding.what);
+    }
 }

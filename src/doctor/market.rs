@@ -45,7 +45,7 @@ pub(super) fn candles(core: &SignalLoop) -> Vec<Finding> {
             holes.push(format!("{market} ({gaps})"));
         }
         let age_ms = checked.span.map(|(_, last)| core.now_ms() - last - market.timeframe.millis());
-        if age_ms.is_none_or(|age_ms| age_ms >= market.timeframe.millis()) {
+        if checked.span.is_none_or(|(_, last)| checked.calendar.is_behind(last, core.now_ms())) {
             let ended = age_ms.map_or("empty".to_owned(), |age_ms| format!("{:.1} h ago", age_ms as f64 / HOUR_MS));
             let is_gone = age_ms.is_some_and(|age_ms| age_ms >= GONE_MS.max(3 * market.timeframe.millis()));
             if is_gone { &mut gone } else { &mut old }.push(format!("{market} ({ended})"));
@@ -75,6 +75,15 @@ pub(super) fn candles(core: &SignalLoop) -> Vec<Finding> {
         found.push(Finding::fine(Check::Candles, what));
     }
     found.extend(never_read(&data));
+    found.extend(core.cost_of_history().map(|what| {
+        let why = "a model that knows nothing says the base rate and gives no signals";
+        Finding::warning(
+            Check::Candles,
+            what,
+            why,
+            "remove `history_days` from training_config.json, then `signalloop fetch`",
+        )
+    }));
     found
 }
 

@@ -1,6 +1,6 @@
 //! What a loop tells of by itself, and to whom.
 
-use super::SignalLoop;
+use super::{FetchProgress, SignalLoop};
 use crate::feedback::{ClosedSignal, IgnoredPrices};
 use crate::learning::drift::{EntryDrift, OutcomeDrift};
 use crate::learning::performance::{Evidence, Turn};
@@ -70,6 +70,8 @@ pub enum Event {
         /// Markets in all.
         total: usize,
     },
+    /// The candles of a market take more than a page to fetch, and this is how far it is. Told once a second.
+    FetchProgress(FetchProgress),
     /// A task did all that it had to.
     TaskFinished {
         /// Which.

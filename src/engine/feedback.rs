@@ -6,7 +6,6 @@ use crate::barrier::Outcome;
 use crate::error::{Error, Result};
 use crate::feedback::{CloseRequest, FeedbackStore, ImportReport, Lines, StatsFilter};
 use crate::home;
-use crate::learning::outcomes::Case;
 use crate::learning::{Feedback, LiveRow};
 use crate::signal::{Record, Signal, Update};
 use crate::symbol::Market;
@@ -247,15 +246,9 @@ impl SignalLoop {
     }
 }
 
-/// A closed signal as a row; `None` without features of today's version at its entry.
+/// A closed signal as a row; `None` without a direction or a result.
 fn live_row(record: Record) -> Option<LiveRow> {
-    let (closing, case) = (record.closing?, Case::of(&record.signal)?);
-    Some(LiveRow {
-        direction: case.direction,
-        features: case.features?.try_into().ok()?,
-        success: closing.outcome.succeeded()?,
-        implied: case.implied,
-        given_ms: record.signal.timestamp_ms,
-        closed_ms: closing.closed_ms,
-    })
+    let closing = record.closing?;
+    closing.outcome.succeeded()?;
+    Some(LiveRow::new(record.signal.direction?, record.signal.timestamp_ms, closing.closed_ms))
 }

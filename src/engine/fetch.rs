@@ -1,20 +1,28 @@
 //! Bringing candle files up to date.
 
+use super::account::{Account, FetchProgress};
 use super::{Event, SignalLoop};
 use crate::cancel::Cancel;
+use crate::config::MOST_CANDLES;
 use crate::error::{Error, Result};
 use crate::learning::candles_needed;
-use crate::market::{Begin, CandleFuture, CandleSource, Fetched, Listing, ListingFuture, update};
+use crate::market::{
+    Begin, CandleFuture, CandleSource, Fetched, FirstFuture, Listing, ListingFuture, Reached, update_telling,
+};
 use crate::order;
 use crate::symbol::{Market, Timeframe};
 use crate::time::DAY_MS;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 /// After so long without a candle it is asked whether a market is still traded.
 const QUIET_MS: i64 = 2 * DAY_MS;
+/// From so many configured days on a history is not called short: of 700 days models knew a third of what they know of all
+/// years, of 180 days nothing.
+const LONG_DAYS: u32 = 700;
 /// Markets fetched at once.
 pub(super) const PARALLEL: usize = 4;
 
@@ -38,14 +46,27 @@ impl CandleSource for UntilClosed {
         Box::pin(self.closing.unless(self.source.candles(market, from_ms, until_ms)))
     }
 
+    fn first_ms<'a>(&'a self, market: &'a Market, from_ms: i64) -> FirstFuture<'a> {
+        Box::pin(self.closing.unless(self.source.first_ms(market, from_ms)))
+    }
+
     fn listing<'a>(&'a self, market: &'a Market) -> ListingFuture<'a> {
         self.source.listing(market)
     }
 }
 
+/// News of a fetch.
+#[derive(Debug, Clone)]
+pub enum FetchNews<'a> {
+    /// A market needs more than a page, and this is how far it is.
+    Page(&'a FetchProgress),
+    /// A market has ended.
+    Ended(&'a FetchResult),
+}
+
 impl SignalLoop {
     /// Fetches what is missing of `markets`, several at once; the results come in their order. `since_ms` lets their
-    /// candles begin there for good, instead of `history_days` ago. `progress` is told of each as it ends.
+    /// candles begin there for good, instead of as far back as is configured. `news` is told how far it is.
     ///
     /// # Errors
     /// [`crate::error::Error::Cancelled`] when the loop was closed meanwhile. A market's failure is in its result, not here.
@@ -53,23 +74,26 @@ impl SignalLoop {
         self: &Arc<Self>,
         markets: Vec<Market>,
         since_ms: Option<i64>,
-        progress: impl Fn(&FetchResult) + Send + Sync + 'static,
+        news: impl Fn(FetchNews<'_>) + Send + Sync + 'static,
     ) -> Result<Vec<FetchResult>> {
         let source = self.source()?;
         if since_ms.is_none() {
             self.tell_of_longer_history(&markets);
         }
-        let (permits, progress) = (Arc::new(Semaphore::new(PARALLEL)), Arc::new(progress));
+        let (permits, news) = (Arc::new(Semaphore::new(PARALLEL)), Arc::new(news));
+        let account = Arc::new(Account::of(markets.len()));
         let mut tasks = JoinSet::new();
         for (place, market) in markets.into_iter().enumerate() {
-            let (this, source, permits, progress) = (self.clone(), source.clone(), permits.clone(), progress.clone());
+            let (this, source, permits) = (self.clone(), source.clone(), permits.clone());
+            let (news, account) = (news.clone(), account.clone());
             tasks.spawn(async move {
                 // The semaphore is never closed.
                 let _permit = permits.acquire().await;
                 let begin = since_ms.map_or_else(|| this.history(market.timeframe), Begin::Since);
-                let fetched = this.update(source.as_ref(), &market, begin).await;
+                let tell = |progress: FetchProgress| news(FetchNews::Page(&progress));
+                let fetched = this.update(source.as_ref(), &market, begin, &account, &tell).await;
                 let result = FetchResult { market, fetched };
-                progress(&result);
+                news(FetchNews::Ended(&result));
                 (place, result)
             });
         }
@@ -79,9 +103,12 @@ impl SignalLoop {
         Ok(results.into_iter().map(|(_, result)| result).collect())
     }
 
-    /// As far back as is configured, and at least as far as a model needs.
+    /// As far back as is configured, and at least as far as a model needs; else as far as there is any.
     pub(super) fn history(&self, timeframe: Timeframe) -> Begin {
-        Begin::Days(self.config().history_days.max(self.days_needed(timeframe)))
+        match self.config().history_days {
+            Some(days) => Begin::Days(days.max(self.days_needed(timeframe))),
+            None => Begin::Candles(MOST_CANDLES),
+        }
     }
 
     /// Days of candles that are enough to train on.
@@ -104,20 +131,45 @@ impl SignalLoop {
     }
 
     fn longer_timeframes(&self, markets: &[Market]) -> BTreeSet<Timeframe> {
-        let days = self.config().history_days;
+        let days = self.config().history_days.unwrap_or(u32::MAX);
         markets.iter().map(|market| market.timeframe).filter(|one| self.days_needed(*one) > days).collect()
     }
 
     fn history_of(&self, longer: &BTreeSet<Timeframe>) -> Option<String> {
-        let days = self.config().history_days;
+        let days = self.config().history_days?;
         let of = |timeframe: &Timeframe| format!("{} days of {timeframe}", self.days_needed(*timeframe));
         let all = longer.iter().map(of).collect::<Vec<_>>().join(", ");
         (!all.is_empty()).then(|| format!("{days} days of history are too few to train on: fetched are {all}"))
     }
 
-    /// Brings the candles of `market` up to date. That there are none of a symbol which is not traded any more is said so.
-    pub(super) async fn update(&self, source: &dyn CandleSource, market: &Market, begin: Begin) -> Result<Fetched> {
-        let fetched = update(source, &self.data_folder(), market, begin, self.now_ms()).await;
+    /// What a short configured history costs a training, in a sentence; `None` where none is configured, or a long one.
+    pub fn cost_of_history(&self) -> Option<String> {
+        let days = self.config().history_days.filter(|days| *days < LONG_DAYS)?;
+        Some(format!(
+            "{days} days of candles, as configured: on real candles, models of 90 and 180 days showed no skill; leave \
+             `history_days` (`days_history`) out to use all history"
+        ))
+    }
+
+    /// Tells [`Self::cost_of_history`] as an event, once.
+    pub(super) fn tell_of_cost(&self) {
+        let untold = self.cost_of_history().filter(|_| !self.told_of_cost.swap(true, Ordering::Relaxed));
+        untold.into_iter().for_each(|text| self.emit(&Event::Warning(text)));
+    }
+
+    /// Brings the candles of `market` up to date, and tells of each page. That there are none of a symbol which is not traded any
+    /// more is said so.
+    pub(super) async fn update(
+        &self,
+        source: &dyn CandleSource,
+        market: &Market,
+        begin: Begin,
+        account: &Account,
+        tell: &(dyn Fn(FetchProgress) + Send + Sync),
+    ) -> Result<Fetched> {
+        let page = |reached: Reached| self.tell_of_page(market, reached, account, tell);
+        let fetched = update_telling(source, &self.data_folder(), market, begin, self.now_ms(), &page).await;
+        account.ended(market);
         self.may_have_candles(market);
         if matches!(fetched, Err(Error::NoData(_))) {
             is_traded(source, market).await?;

@@ -1,5 +1,6 @@
 //! The loop of one home: candles, models and feedback together. What the binding and the command line call.
 
+mod account;
 mod assess;
 mod attempt;
 mod data;
@@ -11,6 +12,7 @@ mod metrics;
 mod models;
 mod office;
 mod performance;
+mod pools;
 mod predict;
 mod prices;
 mod results;
@@ -24,11 +26,12 @@ mod together;
 mod train;
 mod watch;
 
+pub use account::FetchProgress;
 pub use assess::Assessment;
 pub use data::CheckedFile;
 pub use events::{Event, EventListener, Events, ModelChange, Told};
 pub use feedback::{EvaluatedPrice, should_close};
-pub use fetch::FetchResult;
+pub use fetch::{FetchNews, FetchResult};
 pub use models::{LiveVerdict, MarketModels, Models};
 pub use office::Leader;
 pub use performance::ConservativeMode;
@@ -56,6 +59,7 @@ use settings::Settings;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 use tails::Tails;
 
@@ -123,6 +127,7 @@ pub struct SignalLoop {
     closing: Cancel,
     /// The timeframes that need a longer history than is configured, and of which that was told.
     told_of_history: Mutex<HashSet<Timeframe>>,
+    told_of_cost: AtomicBool,
 }
 
 /// A call under way; [`SignalLoop::close`] waits for it to be dropped.
@@ -174,6 +179,7 @@ impl SignalLoop {
             calls: Arc::default(),
             closing: Cancel::default(),
             told_of_history: Mutex::default(),
+            told_of_cost: AtomicBool::default(),
         })
     }
 

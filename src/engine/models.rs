@@ -172,6 +172,10 @@ fn broken(run: &[LiveOutcome], record: &LiveRecord) -> String {
 /// The outcome of a closed signal if it is a model's bet.
 fn live_outcome(record: &Record) -> Option<LiveOutcome> {
     let prediction = [PREDICTION_KEY, "ml_prediction"].iter().find_map(|key| record.signal.extra.get(*key))?;
+    if prediction.get(LEVELS_KEY).and_then(Value::as_f64).is_some_and(|scale| scale != 1.0) {
+        // It promised nothing of such levels.
+        return None;
+    }
     let version = prediction.get("modelVersion").and_then(Value::as_u64)?;
     let direction = serde_json::to_value(record.signal.direction?).ok()?;
     let promised = prediction.get("confidence").and_then(Value::as_f64).filter(|p| (0.0..=100.0).contains(p))? / 100.0;
@@ -181,3 +185,6 @@ fn live_outcome(record: &Record) -> Option<LiveOutcome> {
 
 /// Under which key a signal carries the prediction that it was made of.
 pub(super) const PREDICTION_KEY: &str = "mlPrediction";
+
+/// Under which key a prediction says that the levels of its signal are others than those it is about.
+pub(super) const LEVELS_KEY: &str = "levelsScale";

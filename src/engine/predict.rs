@@ -1,15 +1,16 @@
 //! What to do next: predictions and generated signals.
 
 use super::SignalLoop;
+use super::account::Account;
 use super::events::Event;
-use super::models::PREDICTION_KEY;
+use super::models::{LEVELS_KEY, PREDICTION_KEY};
 use super::tails::{Latest, Tail};
 use crate::barrier::Direction;
 use crate::error::{Error, Result, guard};
 use crate::features::{self, MIN_CANDLES};
 use crate::feedback::Whereabouts;
 use crate::learning::{Abstention, Costs, Entry, choose, levels_at};
-use crate::market::{Begin, Candle, candle_file};
+use crate::market::{Begin, Calendar, Candle, candle_file};
 use crate::model::{Model, Probabilities};
 use crate::signal::{Indicators, Signal};
 use crate::symbol::Market;
@@ -18,13 +19,16 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
+/// Candles that a signal of a market without any begins with: a page, and more than a prediction looks at.
+const FIRST_CANDLES: u32 = 1000;
 /// Candles whose features are computed where the call comes from: a tenth of a millisecond at most.
 const AT_ONCE: usize = 500;
 
 /// A bet, or why there is none.
 pub type Decision = std::result::Result<Direction, Abstention>;
 
-/// How far stop and target lie from the entry, relative to what the model was trained on; the ratio of the two stays.
+/// How far stop and target lie from the entry, relative to what the model was trained on; the ratio of the two stays. The model's
+/// probabilities are about the distance that it was trained on: how often others succeed was not measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Risk {
     /// Two thirds of the distance.
@@ -61,14 +65,18 @@ pub struct Prediction {
     pub bets: Option<([f64; 2], [Costs; 2])>,
     /// What a bet's probability needs above that: 0, but in conservative mode.
     pub margin: f64,
+    /// How far the levels lie, relative to those that the probabilities are about; 1 unless a [`Risk`] has them elsewhere.
+    pub levels_scale: f64,
     /// The last close.
     pub price: f64,
     /// The average true range (14 bars) in price units; `None` without features.
     pub atr: Option<f64>,
     /// Close time of the last candle, UTC epoch ms.
     pub candle_close_ms: i64,
-    /// The last candle closed more than one interval ago: the market has moved on since.
+    /// A newer candle should have closed since the last one: the market has moved on. While it is closed, none has.
     pub stale: bool,
+    /// When the market trades, as the candles tell: a bet expires by it.
+    pub calendar: Arc<Calendar>,
     /// The model that said so.
     pub model: Arc<Model>,
 }
@@ -103,26 +111,48 @@ impl Prediction {
     }
 
     /// The success probability at which a bet earns nothing after costs: the one decided on, for a HOLD the one that would be
-    /// expected to earn more. `None` without features.
+    /// expected to earn more. `None` without features, and for levels that were not measured.
     pub fn break_even(&self) -> Option<f64> {
-        let (_, [buy, sell]) = self.bets?;
+        let (_, [buy, sell]) = self.bets.filter(|_| self.is_measured())?;
         let Probabilities { buy: p, sell: q, .. } = self.probabilities;
         let is_buy = self.decision.map_or(buy.expectancy(p) >= sell.expectancy(q), |bet| bet == Direction::Buy);
         Some(if is_buy { buy.break_even() } else { sell.break_even() })
     }
 
-    /// The same of levels that are as near, or as far, as `risk` has them: costs weigh more on near ones.
-    fn at(mut self, risk: Risk) -> Self {
+    /// Whether the probabilities are about the levels of the signal.
+    pub fn is_measured(&self) -> bool {
+        self.levels_scale == 1.0
+    }
+
+    /// The same of levels that are as near, or as far, as `risk` has them. Costs weigh more on near ones; far ones, of which nothing
+    /// was measured either, get no bet that the measured ones would not get.
+    pub fn at(mut self, risk: Risk) -> Self {
+        self.levels_scale = risk.scale();
         if let Some((stated, costs)) = self.bets {
-            let costs = costs.map(|costs| costs.scaled(risk.scale()));
+            let costs = costs.map(|costs| costs.scaled(self.levels_scale.min(1.0)));
             self.bets = Some((stated, costs));
             self.decision = choose(stated, self.base_rates, &costs, self.margin);
         }
         self
     }
 
-    /// Why there is no signal, in words; for a bet, what speaks for it.
+    /// Why there is no signal, in words; for a bet, what speaks for it. Where the levels are others than those that were measured, it
+    /// says so.
     pub fn rationale(&self) -> String {
+        let names_probabilities =
+            matches!(self.decision, Ok(_) | Err(Abstention::NoEdge | Abstention::ConservativeMode));
+        if self.is_measured() || !names_probabilities {
+            return self.reasons();
+        }
+        format!(
+            "{}; the probability is of the configured levels (stop {} ATR); for levels {:.2} times as far it was not measured",
+            self.reasons(),
+            self.model.record.shape().stop_atr,
+            self.levels_scale,
+        )
+    }
+
+    fn reasons(&self) -> String {
         let percent = |p: f64| format!("{:.1} %", 100.0 * p);
         let odds = |name: &str, p: f64, base: f64| {
             format!("a {name} succeeds with {} (base rate {})", percent(p), percent(base))
@@ -179,13 +209,12 @@ pub struct GeneratedSignal {
 }
 
 impl GeneratedSignal {
-    /// The signal of a prediction, given at `timestamp_ms`.
-    pub fn new(mut prediction: Prediction, risk: Risk, timestamp_ms: i64) -> Self {
+    /// The signal of a prediction, given at `timestamp_ms`, with levels as near or far as [`Prediction::at`] has them.
+    pub fn new(mut prediction: Prediction, timestamp_ms: i64) -> Self {
         let shape = prediction.model.record.shape();
-        let candle_ms = prediction.market.timeframe.millis();
         let levels = prediction.decision.ok().zip(prediction.atr).map(|(direction, atr)| {
             let entry = Entry { price: prediction.price, time_ms: prediction.candle_close_ms };
-            levels_at(entry, candle_ms, atr * risk.scale(), direction, &shape)
+            levels_at(entry, &prediction.calendar, atr * prediction.levels_scale, direction, &shape)
         });
         if levels.is_some_and(|levels| levels.stop_loss.is_none() || levels.take_profit.is_none()) {
             prediction.decision = Err(Abstention::NoLevels);
@@ -204,11 +233,14 @@ impl GeneratedSignal {
     /// The same as the store records it, with what the model promised, and which model it was.
     pub fn to_signal(&self) -> Signal {
         let prediction = &self.prediction;
-        let promised = json!({
+        let mut promised = json!({
             "signal": prediction.decision.map_or(json!("HOLD"), |direction| json!(direction)),
             "confidence": 100.0 * prediction.confidence(),
             "modelVersion": prediction.model.version(),
         });
+        if !prediction.is_measured() {
+            promised[LEVELS_KEY] = json!(prediction.levels_scale);
+        }
         Signal {
             id: self.id(),
             symbol: self.prediction.market.symbol.clone(),
@@ -238,6 +270,8 @@ impl GeneratedSignal {
 struct Basis<'a> {
     candles: Candles<'a>,
     last: Candle,
+    /// When their market trades.
+    calendar: Arc<Calendar>,
 }
 
 enum Candles<'a> {
@@ -247,13 +281,30 @@ enum Candles<'a> {
 }
 
 impl<'a> Basis<'a> {
-    fn given(market: &Market, candles: &'a [Candle], now_ms: i64) -> Result<Self> {
+    /// Of candles that a caller hands over. Their market trades as the stored ones say, which are more. Where none are stored, or
+    /// those say that it never closes, the given ones are asked. `stored` finds those, or `None` where that must not be waited for.
+    fn given(
+        market: &Market,
+        candles: &'a [Candle],
+        now_ms: i64,
+        stored: impl FnOnce() -> Option<Option<Arc<Tail>>>,
+    ) -> Result<Option<Self>> {
         let candles = crate::market::check_given(candles, market, now_ms)?;
-        Ok(Self { last: last_of(market, candles)?, candles: Candles::Given(candles) })
+        let last = last_of(market, candles)?;
+        let always = Calendar::always(market.timeframe.millis());
+        let has_gap = candles.windows(2).any(|pair| always.is_gap(pair[0].open_ms, pair[1].open_ms));
+        let calendar = if has_gap || always.is_behind(last.open_ms, now_ms) {
+            let Some(stored) = stored() else { return Ok(None) };
+            let of_stored = stored.map(|tail| tail.calendar().clone()).filter(|calendar| calendar.closes());
+            of_stored.unwrap_or_else(|| Arc::new(Calendar::learn(candles, always.step_ms())))
+        } else {
+            Arc::new(always)
+        };
+        Ok(Some(Self { last, candles: Candles::Given(candles), calendar }))
     }
 
     fn stored(market: &Market, tail: Arc<Tail>) -> Result<Self> {
-        Ok(Self { last: last_of(market, &tail)?, candles: Candles::Stored(tail) })
+        Ok(Self { last: last_of(market, &tail)?, calendar: tail.calendar().clone(), candles: Candles::Stored(tail) })
     }
 
     /// Whether the candles have no volume.
@@ -265,9 +316,9 @@ impl<'a> Basis<'a> {
     }
 
     /// The features of the last candle and its average true range.
-    fn latest(&self, candle_ms: i64) -> Latest {
+    fn latest(&self) -> Latest {
         match &self.candles {
-            Candles::Given(candles) => features::latest(candles, candle_ms),
+            Candles::Given(candles) => features::latest_within(candles, &self.calendar),
             Candles::Stored(tail) => tail.latest(tail.len()),
         }
     }
@@ -290,7 +341,12 @@ impl SignalLoop {
     /// [`Error::InvalidCandle`].
     pub fn predict(&self, market: &Market, candles: Option<&[Candle]>) -> Result<Prediction> {
         let basis = match candles {
-            Some(candles) => Basis::given(market, candles, self.now_ms())?,
+            // Stored candles that cannot be read are no reason to refuse those that are given.
+            Some(candles) => {
+                let stored = || Some(self.stored_tail(market).ok().flatten());
+                let basis = Basis::given(market, candles, self.now_ms(), stored)?;
+                basis.ok_or_else(|| Error::Internal("stored candles were not waited for".to_owned()))?
+            }
             None => Basis::stored(market, self.tail(market)?)?,
         };
         self.prediction(market, &basis, self.registry.get(market)?, self.conservative_margin(market)?)
@@ -308,12 +364,13 @@ impl SignalLoop {
         let known = self.registry.in_memory(market).zip(self.margin_in_memory(market));
         let Some((model, margin)) = known else { return Ok(None) };
         let basis = match candles {
-            Some(candles) => Basis::given(market, candles, self.now_ms())?,
+            Some(candles) => Basis::given(market, candles, self.now_ms(), || self.tail_in_memory(market))?,
             None => match self.tail_in_memory(market) {
-                Some(Some(tail)) => Basis::stored(market, tail)?,
-                _ => return Ok(None),
+                Some(Some(tail)) => Some(Basis::stored(market, tail)?),
+                _ => None,
             },
         };
+        let Some(basis) = basis else { return Ok(None) };
         self.prediction(market, &basis, model, margin).map(Some)
     }
 
@@ -369,15 +426,17 @@ impl SignalLoop {
             base_rates,
             bets: None,
             margin,
+            levels_scale: 1.0,
             price: last.close,
             atr: None,
             candle_close_ms: last.open_ms + candle_ms,
-            stale: self.now_ms() >= last.open_ms + 2 * candle_ms,
+            stale: basis.calendar.is_behind(last.open_ms, self.now_ms()),
+            calendar: basis.calendar.clone(),
             model: model.clone(),
         };
         // A model that knows volume has nothing to say where there is none.
         let is_lacking = model.record.uses_volume() && basis.is_silent();
-        if let Ok((row, atr)) = basis.latest(candle_ms)
+        if let Ok((row, atr)) = basis.latest()
             && !is_lacking
         {
             let stop = model.record.shape().stop_percent(atr / last.close);
@@ -401,8 +460,8 @@ impl SignalLoop {
     pub async fn generate(&self, market: &Market, risk: Risk) -> Result<GeneratedSignal> {
         // Older candles can wait; a signal cannot.
         let stored = candle_file(&self.data_folder(), market).exists();
-        let begin = if stored { Begin::Days(0) } else { self.history(market.timeframe) };
-        let fetched = self.update(self.source()?.as_ref(), market, begin).await;
+        let begin = if stored { Begin::Days(0) } else { Begin::Candles(FIRST_CANDLES) };
+        let fetched = self.update(self.source()?.as_ref(), market, begin, &Account::of(1), &|_| {}).await;
         if let Err(error @ Error::Cancelled(_)) = fetched {
             return Err(error);
         }
@@ -410,7 +469,7 @@ impl SignalLoop {
         if prediction.stale {
             prediction.decision = Err(Abstention::StaleCandles);
         }
-        let signal = GeneratedSignal::new(prediction, risk, self.now_ms());
+        let signal = GeneratedSignal::new(prediction, self.now_ms());
         Ok(GeneratedSignal { warning: fetched.err().map(|error| error.to_string()), ..signal })
     }
 }

@@ -28,13 +28,25 @@ pub(super) fn to_json(entries: Vec<Value>, skipped: &[Market], started_ms: i64, 
 
 fn counted(entries: Vec<Value>) -> Value {
     let successful = entries.iter().filter(|entry| entry["success"] == true).count();
+    let skilled = entries.iter().filter(|entry| entry["has_skill"] == true).count();
     json!({
         "total_models": entries.len(),
         "successful": successful,
+        "with_skill": skilled,
         "failed": entries.len() - successful,
         "success_rate": success_rate(successful, entries.len()),
         "results": entries,
     })
+}
+
+/// How many of the models that were trained found something, in words: that a training worked says nothing of it. `None` where none
+/// was trained.
+pub fn found_something(skilled: usize, trained: usize) -> Option<String> {
+    match trained {
+        0 => None,
+        1 => Some(format!("{skilled} of 1 beats its base rate on rows it had not seen")),
+        _ => Some(format!("{skilled} of {trained} beat their base rate on rows they had not seen")),
+    }
 }
 
 /// Percent of models trained; 100 when there was nothing to do.

@@ -4,7 +4,7 @@ use super::SignalLoop;
 use crate::error::{Error, Result};
 use crate::features::{self, Missing, Row};
 use crate::files::Stamp;
-use crate::market::{Candle, Reading, candle_file, read_candles};
+use crate::market::{Calendar, Candle, Reading, candle_file, read_candles};
 use crate::signal::{EntryFeatures, Signal};
 use crate::symbol::Market;
 use parking_lot::{Mutex, RwLock};
@@ -26,7 +26,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Tail {
     candles: Vec<Candle>,
-    candle_ms: i64,
+    /// When the market trades, as all stored candles tell: a training learns the same from them.
+    calendar: Arc<Calendar>,
     /// Older candles are stored, too.
     is_cut: bool,
     /// The features asked for last, and after how many candles: most ask for those of now.
@@ -55,7 +56,13 @@ impl Deref for Tail {
 impl Tail {
     fn of(candles: &[Candle], candle_ms: i64) -> Self {
         let cut = candles.len().saturating_sub(TAIL);
-        Self { candles: candles[cut..].to_vec(), candle_ms, is_cut: cut > 0, latest: Mutex::default() }
+        let calendar = Arc::new(Calendar::learn(candles, candle_ms));
+        Self { candles: candles[cut..].to_vec(), calendar, is_cut: cut > 0, latest: Mutex::default() }
+    }
+
+    /// When the market trades.
+    pub fn calendar(&self) -> &Arc<Calendar> {
+        &self.calendar
     }
 
     /// [`features::latest`] of the first `count` candles.
@@ -63,14 +70,14 @@ impl Tail {
         let mut known = self.latest.lock();
         match *known {
             Some((of, latest)) if of == count => latest,
-            _ => known.insert((count, features::latest(&self.candles[..count], self.candle_ms))).1,
+            _ => known.insert((count, features::latest_within(&self.candles[..count], &self.calendar))).1,
         }
     }
 
     /// The features of the last candle closed before the signal; `None` when it is not among these, or has none.
     pub fn entry_features(&self, signal: &Signal) -> Option<EntryFeatures> {
-        let closed = closed_by(&self.candles, self.candle_ms, signal.timestamp_ms);
-        if !follows(&self.candles[..closed], self.candle_ms, signal.timestamp_ms) {
+        let closed = closed_by(&self.candles, self.calendar.step_ms(), signal.timestamp_ms);
+        if !follows(&self.candles[..closed], &self.calendar, signal.timestamp_ms) {
             return None;
         }
         self.latest(closed).ok().map(|(row, _)| entry(&row))
@@ -78,7 +85,7 @@ impl Tail {
 
     /// Whether the features at the entry of the signal take older candles than these, which are stored.
     pub fn is_too_short_for(&self, signal: &Signal) -> bool {
-        self.is_cut && closed_by(&self.candles, self.candle_ms, signal.timestamp_ms) < SETTLED
+        self.is_cut && closed_by(&self.candles, self.calendar.step_ms(), signal.timestamp_ms) < SETTLED
     }
 }
 
@@ -87,9 +94,10 @@ fn closed_by(candles: &[Candle], candle_ms: i64, time_ms: i64) -> usize {
     candles.partition_point(|candle| candle.open_ms + candle_ms <= time_ms)
 }
 
-/// Whether the last of these candles is the newest that can have closed by `time_ms`: after a hole they say nothing of it.
-fn follows(closed: &[Candle], candle_ms: i64, time_ms: i64) -> bool {
-    closed.last().is_some_and(|last| time_ms < last.open_ms + 2 * candle_ms)
+/// Whether the last of these candles is the newest that can have closed by `time_ms`: where later ones are missing they say
+/// nothing of it.
+fn follows(closed: &[Candle], calendar: &Calendar, time_ms: i64) -> bool {
+    closed.last().is_some_and(|last| !calendar.is_behind(last.open_ms, time_ms))
 }
 
 fn entry(row: &Row) -> EntryFeatures {
@@ -98,7 +106,14 @@ fn entry(row: &Row) -> EntryFeatures {
 
 /// All stored candles of the markets that one call is about, each file read once: for signals older than a [`Tail`].
 #[derive(Debug, Default)]
-pub struct Histories(Mutex<HashMap<Market, Option<Arc<[Candle]>>>>);
+pub struct Histories(Mutex<HashMap<Market, Option<Arc<History>>>>);
+
+/// All stored candles of a market, and when it trades.
+#[derive(Debug)]
+struct History {
+    candles: Vec<Candle>,
+    calendar: Arc<Calendar>,
+}
 
 impl Histories {
     /// The features at the entry of signals of `market` given at these times. Features are a gain: candles that cannot be
@@ -109,20 +124,25 @@ impl Histories {
         market: &Market,
         times_ms: &[i64],
     ) -> Vec<Option<EntryFeatures>> {
-        let read = |market: &Market| core.stored_candles(market).ok().flatten().map(|(_, candles)| candles.into());
-        let candles = self.0.lock().entry(market.clone()).or_insert_with_key(read).clone();
-        candles.map_or_else(|| vec![None; times_ms.len()], |all| entries(&all, market.timeframe.millis(), times_ms))
+        let read = |market: &Market| {
+            let (_, candles) = core.stored_candles(market).ok().flatten()?;
+            let calendar = Arc::new(Calendar::learn(&candles, market.timeframe.millis()));
+            Some(Arc::new(History { candles, calendar }))
+        };
+        let history = self.0.lock().entry(market.clone()).or_insert_with_key(read).clone();
+        history.map_or_else(|| vec![None; times_ms.len()], |history| entries(&history, times_ms))
     }
 }
 
 /// The features of the last candle closed by each of these times; `None` after a hole, or where it has none.
-fn entries(candles: &[Candle], candle_ms: i64, times_ms: &[i64]) -> Vec<Option<EntryFeatures>> {
+fn entries(History { candles, calendar }: &History, times_ms: &[i64]) -> Vec<Option<EntryFeatures>> {
+    let candle_ms = calendar.step_ms();
     let closed: Vec<usize> = times_ms.iter().map(|&time_ms| closed_by(candles, candle_ms, time_ms)).collect();
     let first = closed.iter().min().map_or(0, |first| first.saturating_sub(TAIL));
     let last = closed.iter().max().map_or(0, |last| *last);
-    let table = features::compute(&candles[first..last], candle_ms);
+    let table = features::compute_within(&candles[first..last], calendar);
     let of = |(&closed, &time_ms): (&usize, &i64)| {
-        if !follows(&candles[..closed], candle_ms, time_ms) {
+        if !follows(&candles[..closed], calendar, time_ms) {
             return None;
         }
         let at = table.bars.binary_search(&(closed - 1 - first)).ok()?;

@@ -2,7 +2,8 @@
 
 use super::attempt::Turn;
 use super::performance::by_timeframe;
-use super::{Event, SignalLoop, TrainMode, TrainProgress, TrainRequest};
+use super::results::found_something;
+use super::{Event, FetchNews, SignalLoop, TrainMode, TrainProgress, TrainRequest};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result, guard};
 use crate::learning::improvement::Verdict;
@@ -35,10 +36,11 @@ impl Done {
     }
 }
 
-/// What training `total` markets came to.
-pub(super) fn trained(total: usize, promoted: usize, failed: Vec<Unfinished>) -> Done {
+/// What training `total` markets came to, of which so many models came into service, and so many have skill.
+pub(super) fn trained(total: usize, promoted: usize, skilled: usize, failed: Vec<Unfinished>) -> Done {
     let count = total - failed.len();
-    Done { count, message: format!("{count} of {total} models trained, {promoted} put into service"), failed }
+    let found = found_something(skilled, count).map_or_else(String::new, |found| format!("; {found}"));
+    Done { count, message: format!("{count} of {total} models trained, {promoted} put into service{found}"), failed }
 }
 
 /// A market that failed.
@@ -71,9 +73,11 @@ impl SignalLoop {
 
     async fn fetch_all(self: &Arc<Self>, markets: Vec<Market>) -> Result<Done> {
         let (this, done, total) = (self.clone(), AtomicUsize::new(0), markets.len());
-        let results = self.fetch(markets, None, move |result| {
-            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
-            this.emit(&Event::TaskProgress { task: Task::Fetch, market: result.market.clone(), done, total });
+        let results = self.fetch(markets, None, move |news| {
+            if let FetchNews::Ended(result) = news {
+                let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+                this.emit(&Event::TaskProgress { task: Task::Fetch, market: result.market.clone(), done, total });
+            }
         });
         let (mut added, mut failed) = (0, Vec::new());
         for result in results.await? {
@@ -88,7 +92,7 @@ impl SignalLoop {
 
     async fn train_all(self: &Arc<Self>, task: Task, markets: Vec<Market>, cancel: Cancel) -> Result<Done> {
         let mode = TrainMode::of(task).unwrap_or_default();
-        let (mut promoted, mut failed) = (0, Vec::new());
+        let (mut promoted, mut skilled, mut failed) = (0, 0, Vec::new());
         let finished = Arc::new(AtomicUsize::new(0));
         let total = markets.len();
         for (timeframe, symbols) in by_timeframe(&markets) {
@@ -107,12 +111,15 @@ impl SignalLoop {
             };
             for result in self.train(request, cancel.clone(), progress).await?.results {
                 match result.trained {
-                    Ok(trained) => promoted += usize::from(trained.promoted()),
+                    Ok(trained) => {
+                        promoted += usize::from(trained.promoted());
+                        skilled += usize::from(trained.has_skill());
+                    }
                     Err(error) => failed.push(unfinished(result.market, &error)),
                 }
             }
         }
-        Ok(trained(total, promoted, failed))
+        Ok(trained(total, promoted, skilled, failed))
     }
 
     /// Judges live results, and each market's. Reads the store, so it belongs on a thread that may wait.

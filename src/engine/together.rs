@@ -24,7 +24,7 @@ impl SignalLoop {
         let (started_ms, clock) = (self.moment().wall_ms, Instant::now());
         let markets = self.scope(&turn);
         if markets.is_empty() {
-            return Ok(trained(0, 0, Vec::new()));
+            return Ok(trained(0, 0, 0, Vec::new()));
         }
         let run = self.board()?.post(&*turn.hold, turn.task, turn.attempt, &markets, turn.time)?;
         let mut hands = Hands::new(self, &cancel);
@@ -41,8 +41,8 @@ impl SignalLoop {
             let cause = Cause { code: text("code"), message: text("message") };
             Some(Unfinished { market: market.clone(), cause, not_traded: error["not_traded"] == true })
         });
-        let promoted = entries.iter().filter(|entry| entry["promoted"] == true).count();
-        let done = trained(markets.len(), promoted, failed.collect());
+        let count = |key: &str| entries.iter().filter(|entry| entry[key] == true).count();
+        let done = trained(markets.len(), count("promoted"), count("has_skill"), failed.collect());
         self.write_training_results(results::to_json(entries, &[], started_ms, clock.elapsed().as_millis() as u64));
         Ok(done)
     }

@@ -1,15 +1,17 @@
 //! Training many markets: fetch, train, compare with the model in service, promote; each on its own.
 
 use super::SignalLoop;
+use super::account::{Account, FetchProgress};
 use super::fetch::PARALLEL;
 use super::office::Hold;
+use super::pools::{Loaded, Pools};
 use super::results;
 use super::{Event, ModelChange};
 use crate::cancel::Cancel;
 use crate::config::ParallelTraining;
 use crate::error::{Error, Result};
-use crate::learning::{Candidate, Continued, MIN_NEW_ROWS, Step, cannot_continue, continue_market, train_market};
-use crate::market::{Candle, CandleSource, Reading, candle_file, read_candles};
+use crate::learning::{Candidate, Continued, MIN_NEW_ROWS, Step, cannot_continue};
+use crate::market::{CandleSource, Cause, candle_file};
 use crate::model::{Champion, Model, Trial};
 use crate::order;
 use crate::scheduler::Task;
@@ -83,8 +85,10 @@ pub struct TrainProgress {
     pub market: Market,
     /// Where that market stands.
     pub phase: Phase,
-    /// Fits done and needed for that market.
+    /// Fits done and needed for that market; in [`Phase::Fetch`], candles fetched and wanted, 0 where that is not known.
     pub step: Step,
+    /// In [`Phase::Fetch`]: seconds until the candles of all markets are there, at the pace so far; `None` where that cannot be told.
+    pub remaining_s: Option<f64>,
     /// Markets that have ended.
     pub finished: usize,
     /// Markets in all.
@@ -127,6 +131,11 @@ impl Trained {
             Self::Decided { trial, .. } => Some(trial),
             Self::NothingNew { .. } => None,
         }
+    }
+
+    /// Whether the model beat its base rate on rows that it had not seen.
+    pub fn has_skill(&self) -> bool {
+        self.model().record.has_skill()
     }
 
     /// Whether a new model went into service.
@@ -178,6 +187,16 @@ impl TrainingResults {
     /// Models trained.
     pub fn succeeded(&self) -> usize {
         self.results.iter().filter(|result| result.trained.is_ok()).count()
+    }
+
+    /// Models trained that beat their base rate on rows that they had not seen.
+    pub fn skilled(&self) -> usize {
+        self.results.iter().filter(|result| result.trained.as_ref().is_ok_and(Trained::has_skill)).count()
+    }
+
+    /// How many that is of those trained, in words; `None` where none was trained.
+    pub fn found(&self) -> Option<String> {
+        results::found_something(self.skilled(), self.succeeded())
     }
 
     /// Percent of models trained; 100 when there was nothing to do.
@@ -233,14 +252,19 @@ impl TrainResult {
 
 /// What the tasks of one training share.
 pub(super) struct Run {
-    source: Option<Arc<dyn CandleSource>>,
+    pub source: Option<Arc<dyn CandleSource>>,
+    /// The markets to train.
+    pub markets: Vec<Market>,
+    /// What the markets of a timeframe share.
+    pub pools: Pools,
     /// Never more trainings at once than there are threads, so that memory and stacks stay bounded.
     permits: Semaphore,
     fetches: Semaphore,
-    cancel: Cancel,
+    pub cancel: Cancel,
     mode: TrainMode,
     finished: AtomicUsize,
     total: usize,
+    pub account: Account,
     /// What a model has to be put into service by right of, where instances share the training.
     hold: Option<Arc<dyn Hold>>,
     progress: Box<dyn Fn(TrainProgress) + Send + Sync>,
@@ -249,8 +273,43 @@ pub(super) struct Run {
 impl Run {
     fn tell(&self, market: &Market, phase: Phase, step: Step, result: Option<TrainResult>) {
         let finished = self.finished.load(Ordering::Relaxed);
-        (self.progress)(TrainProgress { market: market.clone(), phase, step, finished, total: self.total, result });
+        let (market, total, remaining_s) = (market.clone(), self.total, None);
+        (self.progress)(TrainProgress { market, phase, step, remaining_s, finished, total, result });
     }
+
+    pub fn tell_of_page(&self, page: FetchProgress) {
+        let FetchProgress { market, fetched, missing, remaining_s } = page;
+        let step = Step { done: fetched, total: missing.map_or(0, |missing| fetched + missing) };
+        let (finished, total) = (self.finished.load(Ordering::Relaxed), self.total);
+        let phase = Phase::Fetch;
+        (self.progress)(TrainProgress { market, phase, step, remaining_s, finished, total, result: None });
+    }
+
+    /// Tells of all markets of a timeframe.
+    pub fn tell_all(&self, timeframe: Timeframe, phase: Phase, step: Step) {
+        self.markets
+            .iter()
+            .filter(|market| market.timeframe == timeframe)
+            .for_each(|market| self.tell(market, phase, step, None));
+    }
+
+    /// Waits until one more training may begin.
+    pub async fn permit(&self) -> Result<SemaphorePermit<'_>> {
+        permit(&self.permits).await
+    }
+
+    /// Waits until one more fetch may begin.
+    pub async fn fetch_permit(&self) -> Result<SemaphorePermit<'_>> {
+        permit(&self.fetches).await
+    }
+}
+
+/// A market whose candles are up to date, or why not.
+struct Begun {
+    market: Market,
+    fetched: Result<()>,
+    warning: Option<String>,
+    clock: Instant,
 }
 
 async fn permit(semaphore: &Semaphore) -> Result<SemaphorePermit<'_>> {
@@ -278,6 +337,7 @@ impl SignalLoop {
         if !request.skip_fetch {
             self.tell_of_longer_history(&markets);
         }
+        self.tell_of_cost();
         let run = Arc::new(Run {
             source: if request.skip_fetch { None } else { Some(self.source()?) },
             permits: Semaphore::new(self.trainings_at_once()),
@@ -286,13 +346,23 @@ impl SignalLoop {
             mode: request.mode,
             finished: AtomicUsize::new(0),
             total: markets.len(),
+            account: Account::of(markets.len()),
             hold: None,
             progress: Box::new(progress),
+            markets: markets.clone(),
+            pools: Pools::default(),
         });
+        // A pool is of all markets of its timeframe: first all candles, then the trainings.
         let mut tasks = JoinSet::new();
         for (place, market) in markets.into_iter().enumerate() {
             let (this, run) = (self.clone(), run.clone());
-            tasks.spawn(async move { (place, this.train_one(market, &run).await) });
+            tasks.spawn(async move { (place, this.begin_one(market, &run).await) });
+        }
+        let begun = tasks.join_all().await;
+        let mut tasks = JoinSet::new();
+        for (place, begun) in begun {
+            let (this, run) = (self.clone(), run.clone());
+            tasks.spawn(async move { (place, this.train_one(begun, &run).await) });
         }
         let mut results = tasks.join_all().await;
         cancel.check()?;
@@ -316,7 +386,7 @@ impl SignalLoop {
         }
     }
 
-    /// Trains one market by right of `hold`.
+    /// Trains one market by right of `hold`, in a pool with the candles that this process has of the others.
     pub(super) async fn train_by_right(
         self: Arc<Self>,
         market: Market,
@@ -332,10 +402,15 @@ impl SignalLoop {
             mode,
             finished: AtomicUsize::new(0),
             total: 1,
+            account: Account::of(1),
             hold: Some(hold),
             progress: Box::new(|_| {}),
+            markets: vec![market.clone()],
+            pools: Pools::default(),
         };
-        Ok(self.train_one(market, &Arc::new(run)).await)
+        let run = Arc::new(run);
+        let begun = self.clone().begin_one(market, &run).await;
+        Ok(self.train_one(begun, &run).await)
     }
 
     fn markets_to_train(&self, request: &TrainRequest, now_ms: i64) -> Result<(Vec<Market>, Vec<Market>)> {
@@ -359,10 +434,19 @@ impl SignalLoop {
         Ok((wanted, skipped))
     }
 
-    async fn train_one(self: Arc<Self>, market: Market, run: &Arc<Run>) -> TrainResult {
-        let clock = Instant::now();
-        let mut warning = None;
-        let trained = self.clone().fetch_and_train(&market, run, &mut warning).await;
+    /// Brings the candles of a market up to date.
+    async fn begin_one(self: Arc<Self>, market: Market, run: &Arc<Run>) -> Begun {
+        let (clock, mut warning) = (Instant::now(), None);
+        let fetched = self.fetch_to_train(&market, run, &mut warning).await;
+        Begun { market, fetched, warning, clock }
+    }
+
+    async fn train_one(self: Arc<Self>, begun: Begun, run: &Arc<Run>) -> TrainResult {
+        let Begun { market, fetched, mut warning, clock } = begun;
+        let trained = match fetched {
+            Ok(()) => self.train_on(&market, run, &mut warning).await,
+            Err(error) => Err(error),
+        };
         let phase = if trained.is_ok() { Phase::Done } else { Phase::Failed };
         let result = TrainResult { market, trained, warning, duration_ms: clock.elapsed().as_millis() as u64 };
         run.finished.fetch_add(1, Ordering::Relaxed);
@@ -370,50 +454,72 @@ impl SignalLoop {
         result
     }
 
-    async fn fetch_and_train(
-        self: Arc<Self>,
+    async fn fetch_to_train(
+        self: &Arc<Self>,
+        market: &Market,
+        run: &Arc<Run>,
+        warning: &mut Option<String>,
+    ) -> Result<()> {
+        let Some(source) = &run.source else { return Ok(()) };
+        let _permit = run.cancel.unless(run.fetch_permit()).await?;
+        run.tell(market, Phase::Fetch, NOT_BEGUN, None);
+        let fetched = async {
+            let (begin, tell) = (self.history(market.timeframe), |page| run.tell_of_page(page));
+            let fetched = self.update(source.as_ref(), market, begin, &run.account, &tell).await?;
+            // Nobody can act on what a model says of a market that is gone.
+            self.is_alive(source.as_ref(), &fetched).await.map(|()| fetched)
+        };
+        match run.cancel.unless(fetched).await {
+            Ok(fetched) if fetched.findings.count(Cause::Unfinished) > 0 => {
+                let (candles, since) = (fetched.total, format_iso(fetched.first_ms));
+                *warning = Some(format!("trained on the {candles} candles since {since}: {}", fetched.findings));
+            }
+            Ok(fetched) if fetched.findings.repaired() => *warning = Some(fetched.findings.to_string()),
+            Ok(_) => {}
+            Err(error) => {
+                run.cancel.check()?;
+                if error.is_not_traded() || !candle_file(&self.data_folder(), market).exists() {
+                    return Err(error);
+                }
+                *warning = Some(format!("stored candles only: new ones could not be fetched: {error}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Trains one market on its stored candles and those of its pool, and decides whether the new model goes into service.
+    async fn train_on(
+        self: &Arc<Self>,
         market: &Market,
         run: &Arc<Run>,
         warning: &mut Option<String>,
     ) -> Result<Trained> {
-        let path = candle_file(&self.data_folder(), market);
-        if let Some(source) = &run.source {
-            let _permit = run.cancel.unless(permit(&run.fetches)).await?;
-            run.tell(market, Phase::Fetch, NOT_BEGUN, None);
-            let fetched = async {
-                let fetched = self.update(source.as_ref(), market, self.history(market.timeframe)).await?;
-                // Nobody can act on what a model says of a market that is gone.
-                self.is_alive(source.as_ref(), &fetched).await.map(|()| fetched)
-            };
-            match run.cancel.unless(fetched).await {
-                Ok(fetched) if fetched.findings.repaired() => *warning = Some(fetched.findings.to_string()),
-                Ok(_) => {}
-                Err(error) => {
-                    run.cancel.check()?;
-                    if error.is_not_traded() || !path.exists() {
-                        return Err(error);
-                    }
-                    *warning = Some(format!("stored candles only: new ones could not be fetched: {error}"));
-                }
-            }
-        }
-        let _permit = run.cancel.unless(permit(&run.permits)).await?;
-        let job = {
-            let (market, run, this, path) = (market.clone(), run.clone(), self.clone(), path.clone());
-            move || {
-                if !path.exists() {
-                    return Err(this.no_candles(&market));
-                }
-                let (candles, findings) = read_candles(&path, market.timeframe, &Reading::stored())?;
-                let step = |step: Step| run.tell(&market, Phase::Train, step, None);
-                Ok((this.train_on(&market, &candles, &run, &step)?, findings))
-            }
-        };
-        let (trained, findings) = self.on_pool(job).await?;
-        if findings.repaired() {
+        let loaded = self.loaded(market, run).await?;
+        if loaded.findings.repaired() {
             // A fetch would have put the file right; this one was not asked for, or failed for another reason.
-            warning.get_or_insert_with(|| format!("{}: {findings}", path.display()));
+            let path = candle_file(&self.data_folder(), market);
+            warning.get_or_insert_with(|| format!("{}: {}", path.display(), loaded.findings));
         }
+        let fallback = match run.mode {
+            TrainMode::Incremental => match self.continue_one(&loaded, run).await? {
+                Continued::Trained(trained) => return Ok(trained),
+                Continued::NothingNew(_) => return Err(Error::Internal("nothing was decided".to_owned())),
+                Continued::Worse(reason) => Some(reason),
+            },
+            _ => None,
+        };
+        let built = self.built(&loaded, None, run).await?;
+        let Continued::Trained(training) = built.training else {
+            return Err(Error::Internal("a training in full continued something".to_owned()));
+        };
+        let (this, run, market) = (self.clone(), run.clone(), market.clone());
+        let trained = self
+            .on_pool(move || {
+                let candidate = training.candidate(&market, &this.config(), this.now_ms());
+                let candidate = candidate.ok_or_else(|| Error::Internal(format!("{market} was lost")))?;
+                this.decide(&candidate, fallback, built.duration_ms, &run)
+            })
+            .await?;
         if let Trained::Decided { model, .. } = &trained
             && !model.record.uses_volume()
         {
@@ -423,35 +529,38 @@ impl SignalLoop {
         Ok(trained)
     }
 
-    /// Trains one market on these candles, and decides whether the new model goes into service.
-    fn train_on(
-        &self,
-        market: &Market,
-        candles: &[Candle],
-        run: &Run,
-        step: &(dyn Fn(Step) + Sync),
-    ) -> Result<Trained> {
-        let cancel = &run.cancel;
-        let (clock, config, now) = (Instant::now(), self.config(), self.now_ms());
-        let feedback = self.live_feedback(market)?;
-        let mut fallback = None;
-        if run.mode == TrainMode::Incremental {
-            let refused = match self.registry.champion(market)? {
-                Champion::None => "there is no model to continue".to_owned(),
-                Champion::Unusable { error, .. } => format!("the model so far cannot be used: {error}"),
-                Champion::Model(champion) => match cannot_continue(&champion, &config) {
-                    Some(reason) => reason.to_owned(),
-                    None => match continue_market(&champion, candles, &feedback, &config, now, cancel, step)? {
-                        Continued::NothingNew(rows) => return Ok(Trained::NothingNew { champion, rows }),
-                        Continued::Trained(candidate) => return self.decide(&candidate, None, clock, run),
-                        Continued::Worse(reason) => reason,
-                    },
-                },
-            };
-            fallback = Some(refused);
+    /// Continues the model of a market; why it is to be trained in full where that cannot be.
+    async fn continue_one(self: &Arc<Self>, loaded: &Loaded, run: &Arc<Run>) -> Result<Continued<Trained>> {
+        let market = loaded.data.market().clone();
+        let (this, asked) = (self.clone(), market.clone());
+        let champion = match self.on_pool(move || this.registry.champion(&asked)).await? {
+            Champion::None => return Ok(Continued::Worse("there is no model to continue".to_owned())),
+            Champion::Unusable { error, .. } => {
+                return Ok(Continued::Worse(format!("the model so far cannot be used: {error}")));
+            }
+            Champion::Model(champion) => champion,
+        };
+        if let Some(reason) = cannot_continue(&champion, &self.config()) {
+            return Ok(Continued::Worse(reason.to_owned()));
         }
-        let candidate = train_market(market, candles, &feedback, &config, now, cancel, step)?;
-        self.decide(&candidate, fallback, clock, run)
+        let built = self.built(loaded, Some(&champion), run).await?;
+        let training = match built.training {
+            Continued::Trained(training) => training,
+            Continued::NothingNew(rows) => return Ok(Continued::Trained(Trained::NothingNew { champion, rows })),
+            Continued::Worse(reason) => return Ok(Continued::Worse(reason)),
+        };
+        let (this, run) = (self.clone(), run.clone());
+        self.on_pool(move || {
+            let continued = training.continued(&market, &champion, &this.config(), this.now_ms())?;
+            match continued.ok_or_else(|| Error::Internal(format!("{market} was lost")))? {
+                Continued::Trained(candidate) => {
+                    this.decide(&candidate, None, built.duration_ms, &run).map(Continued::Trained)
+                }
+                Continued::NothingNew(rows) => Ok(Continued::NothingNew(rows)),
+                Continued::Worse(reason) => Ok(Continued::Worse(reason)),
+            }
+        })
+        .await
     }
 
     fn tell_of(&self, trial: &Trial) {
@@ -460,17 +569,18 @@ impl SignalLoop {
     }
 
     /// Compares a candidate with the model in service and submits the decision, until nobody came between the two.
-    fn decide(&self, candidate: &Candidate, fallback: Option<String>, clock: Instant, run: &Run) -> Result<Trained> {
+    fn decide(&self, candidate: &Candidate, fallback: Option<String>, duration_ms: u64, run: &Run) -> Result<Trained> {
         let record = &candidate.model.record;
         let fence = run.hold.as_ref().and_then(|hold| hold.fence());
         loop {
             run.cancel.check()?;
             let champion = self.registry.champion(&record.market)?;
             let verdict = candidate.judge(&champion, &self.config())?;
-            let duration_ms = clock.elapsed().as_millis() as u64;
+            let mut model = candidate.model.clone();
+            model.lineage.conceded = verdict.conceded;
             let mut trial = Trial::new(record, candidate.mode, verdict, self.now_ms(), duration_ms);
             trial.fallback = fallback.clone();
-            if let Some((model, trial)) = self.registry.submit(candidate.model.clone(), trial, &champion, fence)? {
+            if let Some((model, trial)) = self.registry.submit(model, trial, &champion, fence)? {
                 self.tell_of(&trial);
                 return Ok(Trained::Decided { model, trial: Box::new(trial) });
             }

@@ -236,7 +236,7 @@ impl SignalLoop {
             }
             return Ok(Closed::default());
         }
-        let trading = if is_own { Trading::MayClose } else { Trading::Always };
+        let trading = if is_own { self.own_trading(&market).await? } else { Trading::Always };
         let mut missed = Missed { source, trading, open: one.signals, exits: Vec::new(), known_ms, last: None };
         let looked = missed.look(&market, until_ms).await;
         // What was found before a failure stands.
@@ -248,6 +248,15 @@ impl SignalLoop {
             *known_ms = missed.known_ms.max(*known_ms);
         }
         looked.map(|()| closed)
+    }
+
+    /// When a market with candles of the user's own trades: as its stored candles tell. Where they tell nothing, be it that they
+    /// cannot be read, it may be closed at night and on weekends.
+    async fn own_trading(self: &Arc<Self>, market: &Market) -> Result<Trading> {
+        let (this, market) = (self.clone(), market.clone());
+        let tail = threads::blocking(move || Ok(this.stored_tail(&market).ok().flatten())).await?;
+        let calendar = tail.map(|tail| tail.calendar().clone()).filter(|calendar| calendar.closes());
+        Ok(calendar.map_or(Trading::MayClose, Trading::Sessions))
     }
 
     fn know_last(&self, market: &Market, last: Option<Last>) {
@@ -334,7 +343,7 @@ impl Missed<'_> {
     }
 
     fn meet(&mut self, candle: &Candle, candle_ms: i64) {
-        let (known_ms, trading, exits) = (self.known_ms, self.trading, &mut self.exits);
+        let (known_ms, trading, exits) = (self.known_ms, &self.trading, &mut self.exits);
         self.open.retain(|Waiting { key, levels, known_ms: own_ms }| {
             let exit = levels.on_candle_after(known_ms.max(*own_ms), candle, candle_ms, trading);
             exits.extend(exit.map(|exit| (*key, exit)));

@@ -6,14 +6,15 @@ mod rows;
 mod state;
 pub mod window;
 
-pub use crate::barrier::MAX_GAP_BARS;
+pub use crate::market::calendar::MAX_GAP_BARS;
 pub use catalog::{COUNT, FEATURES, Feature, OF_VOLUME, VERSION};
 pub use rows::Rows;
 pub use state::{ATR_PERIOD, FeatureState, Missing, Row, WARM_UP, is_silent};
 
-use crate::market::Candle;
+use crate::market::{Calendar, Candle};
 use cycles::KnownCycles;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The fewest candles that predictions are made from: [`WARM_UP`] rounded up.
 pub const MIN_CANDLES: usize = 100;
@@ -29,16 +30,23 @@ pub struct FeatureTable {
     pub atr: Vec<f64>,
     /// How many bars have no row, by cause.
     pub missing: BTreeMap<Missing, usize>,
+    /// When the market trades.
+    pub calendar: Arc<Calendar>,
 }
 
 /// Computes the rows of `candles`, checked and oldest first, of `step_ms` each. Where all have the same volume, the features of
-/// volume are the constants of [`OF_VOLUME`].
+/// volume are the constants of [`OF_VOLUME`]. When the market trades is learned from the candles themselves.
 pub fn compute(candles: &[Candle], step_ms: i64) -> FeatureTable {
+    compute_within(candles, &Arc::new(Calendar::learn(candles, step_ms)))
+}
+
+/// [`compute`] of a part of a series, by the calendar of the whole.
+pub fn compute_within(candles: &[Candle], calendar: &Arc<Calendar>) -> FeatureTable {
     let mut rows = Rows::zeros(candles.len());
     let (mut bars, mut atr) = (Vec::with_capacity(candles.len()), Vec::with_capacity(candles.len()));
     let mut missing: BTreeMap<Missing, usize> = BTreeMap::new();
-    let mut cycles = KnownCycles::new(step_ms);
-    let mut state = FeatureState::of(candles, step_ms);
+    let mut cycles = KnownCycles::new(calendar.step_ms());
+    let mut state = FeatureState::of(candles, calendar);
     let room: &mut [Row] = &mut rows;
     for (bar, candle) in candles.iter().enumerate() {
         match (state.write(candle, |time_ms| cycles.of(time_ms), &mut room[bars.len()]), state.atr()) {
@@ -51,7 +59,7 @@ pub fn compute(candles: &[Candle], step_ms: i64) -> FeatureTable {
         }
     }
     rows.truncate(bars.len());
-    FeatureTable { rows, bars, atr, missing }
+    FeatureTable { rows, bars, atr, missing, calendar: calendar.clone() }
 }
 
 /// Makes the features of volume of a row what they are where there is none.
@@ -63,10 +71,16 @@ pub fn silence(row: &mut Row) {
     }
 }
 
-/// The row of the last candle and its average true range, or why there is none.
+/// The row of the last candle and its average true range, or why there is none. When the market trades is learned from the
+/// candles themselves.
 pub fn latest(candles: &[Candle], step_ms: i64) -> Result<(Row, f64), Missing> {
+    latest_within(candles, &Arc::new(Calendar::learn(candles, step_ms)))
+}
+
+/// [`latest`] of a part of a series, by the calendar of the whole.
+pub fn latest_within(candles: &[Candle], calendar: &Arc<Calendar>) -> Result<(Row, f64), Missing> {
     let (last, before) = candles.split_last().ok_or(Missing::WarmUp)?;
-    let mut state = FeatureState::of(candles, step_ms);
+    let mut state = FeatureState::of(candles, calendar);
     before.iter().for_each(|candle| state.skip(candle));
     let row = state.next(last)?;
     Ok((row, state.atr().ok_or(Missing::WarmUp)?))

@@ -6,8 +6,8 @@
 use super::catalog::{COUNT, OF_VOLUME};
 use super::cycles::{Cycles, cycles};
 use super::window::{Ema, Highest, Mean, MeanDeviation, Moments, Past, Sum, Wilder};
-use crate::barrier::MAX_GAP_BARS;
-use crate::market::Candle;
+use crate::market::{Calendar, Candle};
+use std::sync::Arc;
 
 /// Bars before the first row: the longest window and its predecessor.
 pub const WARM_UP: usize = 97;
@@ -24,7 +24,7 @@ pub type Row = [f64; COUNT];
 pub enum Missing {
     /// Fewer than [`WARM_UP`] bars since the start.
     WarmUp,
-    /// Fewer than [`WARM_UP`] bars since a hole of more than [`MAX_GAP_BARS`].
+    /// Fewer than [`WARM_UP`] bars since a gap ([`crate::market::calendar`]).
     Gap,
     /// Prices did not move over a whole window, so that a ratio has no meaning.
     FlatPrices,
@@ -71,7 +71,7 @@ struct Bar {
 /// All rolling state of one market. See [`super::FEATURES`] for what each value means.
 #[derive(Debug, Clone)]
 pub struct FeatureState {
-    step_ms: i64,
+    calendar: Arc<Calendar>,
     /// The market has no volume: what is made of it says nothing.
     is_silent: bool,
     after_gap: bool,
@@ -113,10 +113,15 @@ pub struct FeatureState {
 }
 
 impl FeatureState {
-    /// State before the first candle; `step_ms` is the candle's length.
+    /// State before the first candle of a market that never closes; `step_ms` is the candle's length.
     pub fn new(step_ms: i64) -> Self {
+        Self::within(Arc::new(Calendar::always(step_ms)))
+    }
+
+    /// The same of a market that trades by `calendar`.
+    fn within(calendar: Arc<Calendar>) -> Self {
         Self {
-            step_ms,
+            calendar,
             is_silent: false,
             after_gap: false,
             last: None,
@@ -152,9 +157,9 @@ impl FeatureState {
         }
     }
 
-    /// The same for `candles`, whose features of volume are constants where all have the same volume.
-    pub fn of(candles: &[Candle], step_ms: i64) -> Self {
-        Self { is_silent: is_silent(candles), ..Self::new(step_ms) }
+    /// The same for `candles`, whose features of volume are constants where all have the same volume, by the market's calendar.
+    pub fn of(candles: &[Candle], calendar: &Arc<Calendar>) -> Self {
+        Self { is_silent: is_silent(candles), ..Self::within(calendar.clone()) }
     }
 
     /// The average true range (Wilder, 14 bars) after the last candle, in price units; `None` while warming up.
@@ -187,8 +192,8 @@ impl FeatureState {
 
     /// Takes the next closed candle whose row nobody asks for: a row costs more than moving the windows.
     pub fn skip(&mut self, candle: &Candle) {
-        if self.last.is_some_and(|last| candle.open_ms - last.open_ms > (MAX_GAP_BARS + 1) * self.step_ms) {
-            *self = Self { after_gap: true, is_silent: self.is_silent, ..Self::new(self.step_ms) };
+        if self.last.is_some_and(|last| self.calendar.is_gap(last.open_ms, candle.open_ms)) {
+            *self = Self { after_gap: true, is_silent: self.is_silent, ..Self::within(self.calendar.clone()) };
         }
         self.advance(candle);
         self.last = Some(*candle);

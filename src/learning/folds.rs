@@ -6,7 +6,7 @@ use std::ops::Range;
 const FIRST_TRAINING_SHARE: f64 = 0.4;
 /// Blocks that are predicted, one after another.
 const BLOCKS: usize = 5;
-/// Rows left out between training and test, as a share of all rows. López de Prado, 2018, chapter 7.4.2.
+/// Time left out between training and test, as a share of all time. López de Prado, 2018, chapter 7.4.2.
 const EMBARGO_SHARE: f64 = 0.01;
 
 /// One step of walking forward.
@@ -18,30 +18,40 @@ pub struct Fold {
     pub test: Range<usize>,
 }
 
-/// Expanding walk-forward folds over rows in order of time. `bars[i]` is the bar of row i, `ends[i]` the bar at which its
-/// label is decided: a row whose label reaches into the test block, or into the embargo before it, is purged.
-pub fn walk_forward(bars: &[usize], ends: &[usize]) -> Vec<Fold> {
-    let rows = bars.len();
+/// Expanding walk-forward folds over rows in order of time. `times_ms[i]` is when the bar of row i opens, `decided_ms[i]` the close
+/// of the candle that decides its label: a row whose label reaches into the test block, or into the embargo before it, is purged.
+/// Rows of one time are in one block. With `split_ms` a block ends there too.
+pub fn walk_forward(times_ms: &[i64], decided_ms: &[i64], split_ms: Option<i64>) -> Vec<Fold> {
+    let rows = times_ms.len();
+    let Some(last) = rows.checked_sub(1) else { return Vec::new() };
     let first = (rows as f64 * FIRST_TRAINING_SHARE) as usize;
-    let edge = |block: usize| first + (rows - first) * block / BLOCKS;
-    (0..BLOCKS)
-        .map(|block| edge(block)..edge(block + 1))
+    let begin_of = |time: i64| times_ms.partition_point(|&other| other < time);
+    let edge = |block: usize| begin_of(times_ms[(first + (rows - first) * block / BLOCKS).min(last)]);
+    let mut edges: Vec<usize> = (0..BLOCKS).map(edge).collect();
+    edges.extend(split_ms.map(begin_of).filter(|&split| split > edges[0] && split < rows));
+    edges.push(rows);
+    edges.sort_unstable();
+    edges.dedup();
+    edges
+        .windows(2)
+        .map(|pair| pair[0]..pair[1])
         .filter(|test| !test.is_empty())
-        .map(|test| Fold { train: known_before(bars, ends, test.start), test })
+        .map(|test| Fold { train: known_before(times_ms, decided_ms, test.start), test })
         .filter(|fold| !fold.train.is_empty())
         .collect()
 }
 
 /// The rows that may be learned from when the rows from `test` on are to be predicted: those whose label was decided an
 /// embargo before.
-pub fn known_before(bars: &[usize], ends: &[usize], test: usize) -> Vec<usize> {
-    (0..test).filter(|&row| is_known(bars, ends, row, test)).collect()
+fn known_before(times_ms: &[i64], decided_ms: &[i64], test: usize) -> Vec<usize> {
+    (0..test).filter(|&row| is_known(times_ms, decided_ms, row, test)).collect()
 }
 
-/// Whether `row` is one of [`known_before`] `test`.
-pub fn is_known(bars: &[usize], ends: &[usize], row: usize, test: usize) -> bool {
-    let embargo = (bars.len() as f64 * EMBARGO_SHARE).ceil() as usize;
-    row < test && ends[row] + embargo < bars[test]
+/// Whether `row` may be learned from when `test` is predicted.
+pub fn is_known(times_ms: &[i64], decided_ms: &[i64], row: usize, test: usize) -> bool {
+    let span = times_ms.last().zip(times_ms.first()).map_or(0, |(last, first)| last - first);
+    let embargo = (span as f64 * EMBARGO_SHARE) as i64;
+    row < test && decided_ms[row] + embargo <= times_ms[test]
 }
 
 #[cfg(test)]
@@ -51,21 +61,30 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_label_reaches_into_what_it_is_tested_on(lives in prop::collection::vec(1usize..30, 0..400)) {
-            let bars: Vec<usize> = (100..100 + lives.len()).collect();
-            let ends: Vec<usize> = bars.iter().zip(&lives).map(|(bar, life)| bar + life).collect();
-            let folds = walk_forward(&bars, &ends);
+        fn no_label_reaches_into_what_it_is_tested_on(
+            lives in prop::collection::vec((1i64..30, 1usize..4), 0..300), split in prop::option::of(0i64..300)
+        ) {
+            // So many rows open at each time, one for each market.
+            let row = |(time, (life, markets)): (usize, &(i64, usize))| vec![(time as i64, time as i64 + life); *markets];
+            let rows: Vec<(i64, i64)> = lives.iter().enumerate().flat_map(row).collect();
+            let (times, decided): (Vec<i64>, Vec<i64>) = rows.into_iter().unzip();
+            let folds = walk_forward(&times, &decided, split);
             for fold in &folds {
                 for &row in &fold.train {
-                    prop_assert!(row < fold.test.start && ends[row] < bars[fold.test.start]);
+                    prop_assert!(row < fold.test.start && decided[row] <= times[fold.test.start]);
                 }
+                prop_assert!(times[fold.test.start - 1] < times[fold.test.start], "a time is in two blocks");
             }
             for pair in folds.windows(2) {
                 prop_assert_eq!(pair[0].test.end, pair[1].test.start);
             }
             if lives.len() >= 100 {
-                prop_assert_eq!(folds.last().unwrap().test.end, lives.len());
-                prop_assert_eq!(folds.len(), BLOCKS);
+                prop_assert_eq!(folds.last().unwrap().test.end, times.len());
+                prop_assert!((BLOCKS..=BLOCKS + 1).contains(&folds.len()));
+                if let Some(split) = split.filter(|split| *split > times[folds[0].test.start]) {
+                    prop_assert!(folds.iter().any(|fold| times[fold.test.start] >= split) == (split <= times[times.len() - 1]));
+                    prop_assert!(!folds.iter().any(|fold| times[fold.test.start] < split && times[fold.test.end - 1] >= split));
+                }
             }
         }
     }

@@ -1,36 +1,44 @@
-//! Continuing a model with what came since: a quarter of its trees, the oldest, is replaced by trees that know the newer
-//! rows. Faster than a training from nothing, because nothing is walked forward anew: what the champion said of the new rows
-//! before it knew them is the new evidence.
+//! Continuing a model with what came since: a quarter of its forest's trees, the oldest, is replaced by trees that know the newer
+//! rows, and the other families are fitted anew. Faster than a training from nothing, because nothing is walked forward anew: what the model said of the new rows before it
+//! knew them is the new evidence.
 
-use super::dataset::{Dataset, MIN_LEAF};
-use super::feedback::Feedback;
-use super::folds::known_before;
+use super::dataset::{Dataset, lost};
 use super::gate::worse_than_constant;
-use super::known::Known;
-use super::shrinkage::{MIN_EVIDENCE, believe};
-use super::train::{Candidate, Step};
+use super::pool::{Known, Rows, constants_at};
+use super::shrinkage::{believe, stack};
+use super::train::{Candidate, OfMarket, PoolTraining, Step, mean, record};
 use crate::cancel::Cancel;
 use crate::config::Config;
-use crate::error::{Error, Result};
-use crate::market::Candle;
-use crate::model::{Evidence, Forest, Held, HeldOut, Lineage, Mode, Model, Side};
+use crate::error::Result;
+use crate::model::{Departure, HeldOut, Lineage, MIN_CLUSTERS, Mode, Model, Pool, PoolSide};
 use crate::symbol::Market;
+use std::sync::Arc;
 
 /// One in so many trees is replaced.
 const SHARE: usize = 4;
 /// The fewest new rows that are worth new trees: fewer would not fill a leaf.
-pub const MIN_NEW_ROWS: usize = MIN_LEAF;
-/// Rows that new trees are grown from at most: half of them the newest, half spread evenly over all before.
-const SAMPLE: usize = 20_000;
+pub const MIN_NEW_ROWS: usize = 25;
 
 /// What continuing a model came to.
-pub enum Continued {
+#[derive(Debug, Clone)]
+pub enum Continued<T> {
     /// A new model.
-    Trained(Box<Candidate>),
+    Trained(T),
     /// So few decided rows came since the model was trained that there is nothing to learn yet.
     NothingNew(usize),
     /// What was continued so far is not worth continuing, and why: it is to be trained in full.
     Worse(String),
+}
+
+impl<T> Continued<T> {
+    /// The same, to be shared.
+    pub fn shared(self) -> Continued<Arc<T>> {
+        match self {
+            Self::Trained(trained) => Continued::Trained(Arc::new(trained)),
+            Self::NothingNew(rows) => Continued::NothingNew(rows),
+            Self::Worse(reason) => Continued::Worse(reason),
+        }
+    }
 }
 
 /// Why `champion` cannot be continued under this configuration; `None` when it can.
@@ -47,138 +55,94 @@ pub fn cannot_continue(champion: &Model, config: &Config) -> Option<&'static str
     None
 }
 
-/// Continues `champion`, for which [`cannot_continue`] is `None`. Arguments and errors as of [`super::train_market`].
-pub fn continue_market(
-    champion: &Model,
-    candles: &[Candle],
-    feedback: &Feedback,
+/// Continues `old` with the rows of `markets`, which include those it was trained on.
+///
+/// # Errors
+/// As [`super::train_pool`].
+pub fn continue_pool(
+    old: &Pool,
+    markets: Vec<Arc<Dataset>>,
     config: &Config,
-    now_ms: i64,
     cancel: &Cancel,
     progress: &(dyn Fn(Step) + Sync),
-) -> Result<Continued> {
-    let market = &champion.record.market;
-    let data = Dataset::new(market, candles, config)?.with_feedback(feedback);
-    extend(champion, data, market, config, now_ms, cancel, progress)
-}
-
-/// [`continue_market`] on rows that are there already.
-pub(super) fn extend(
-    champion: &Model,
-    data: Dataset,
-    market: &Market,
-    config: &Config,
-    now_ms: i64,
-    cancel: &Cancel,
-    progress: &(dyn Fn(Step) + Sync),
-) -> Result<Continued> {
-    if champion.record.uses_volume() == data.is_silent {
-        let words = if data.is_silent { "no volume any more" } else { "volume now" };
+) -> Result<Continued<PoolTraining>> {
+    let rows = Rows::new(markets)?;
+    if old.record.is_silent != rows.markets[0].is_silent() {
+        let words = if old.record.is_silent { "volume now" } else { "no volume any more" };
         return Ok(Continued::Worse(format!("the candles have {words}, the model was trained otherwise")));
     }
-    let first_new = data.first_after(champion);
-    let new = data.len() - first_new;
+    let first_new = rows.times_ms.partition_point(|&time| time < old.record.horizon_ms);
+    let new = rows.len() - first_new;
     if new < MIN_NEW_ROWS {
         return Ok(Continued::NothingNew(new));
     }
-    let mut lineage = Lineage { continues: Some(champion.version()), ..champion.lineage.clone() };
-    if lineage.full_ms.is_none() && champion.lineage.continues.is_none() {
-        lineage.full_ms = Some(champion.record.horizon_ms);
+    let clusters = (rows.times_ms[rows.len() - 1] - rows.times_ms[first_new]) / old.record.skill.cluster_ms.max(1);
+    if clusters >= MIN_CLUSTERS as i64 {
+        return Ok(Continued::Worse(format!("{new} rows came since it was trained: enough to walk forward anew")));
     }
-    for (side, (targets, old)) in data.sides.iter().zip([&champion.buy, &champion.sell]).enumerate() {
-        let raw = |row| Some(targets.held(row, old.forest.predict(data.row(row))?, old.base_rate));
-        let raw: Vec<Held> = (first_new..data.len()).filter_map(raw).collect();
-        lineage.evidence[side] = lineage.evidence[side] + Evidence::of(&raw);
-    }
-    let said = |row| data.served(row, [&champion.buy, &champion.sell], config);
-    lineage.hold((first_new..data.len()).map(said).collect::<Result<Vec<_>>>()?);
-    // A single update has too few new rows for the gate, so the whole chain of them is judged by all of its own.
-    if let Some(reason) = worse_than_constant(&lineage.since_full(), config) {
-        return Ok(Continued::Worse(reason));
-    }
-
-    let probed_from = probed_from(&data, first_new);
-    let total = if probed_from.is_some() { 2 } else { 1 };
-    let everything: Vec<usize> = (0..data.len()).collect();
+    let everything: Vec<usize> = (0..rows.len()).collect();
+    let horizon_ms = rows.horizon_ms();
+    let before = constants_at(&rows, old.record.horizon_ms, config).1;
+    let known = Known::new(&rows, &everything, horizon_ms, config);
     // A seed of its own for each stretch of time, or the new trees would draw what the old ones drew.
-    let seed = config.seed ^ (champion.record.horizon_ms as u64).rotate_left(20);
-    let renew = |known: &[usize], until_ms: i64, beliefs: [f64; 2]| {
-        renewed(champion, &data, (known, until_ms), beliefs, (config.trees.div_ceil(SHARE), seed), cancel)
-    };
-
-    // The same step taken on what was known earlier, to be scored on what was not.
-    let scored = match probed_from {
-        None => Vec::new(),
-        Some(from) => {
-            let known = known_before(&data.bars, &data.ends, from);
-            let [buy, sell] = renew(&known, data.times_ms[from], champion.record.beliefs)?;
-            progress(Step { done: 1, total });
-            let say = |row| Ok((row, data.served(row, [&buy, &sell], config)?));
-            (from..data.len()).map(say).collect::<Result<_>>()?
+    let seed = config.seed ^ (old.record.horizon_ms as u64).rotate_left(20);
+    let mut sides = Vec::with_capacity(2);
+    for (side, old) in old.sides.iter().enumerate() {
+        let mut evidence = old.evidence.clone();
+        for at in first_new..rows.len() {
+            let families = old.families.departures_of(rows.row(at)).ok_or_else(lost)?;
+            let constant = before[rows.place(at).0].base_rates[side];
+            let surprise = f64::from(u8::from(rows.happened(at, side))) - constant;
+            let mean = mean(&families, &old.weights);
+            evidence.add(&Departure { time_ms: rows.times_ms[at], families, mean, surprise });
         }
-    };
-
-    let sides = renew(&everything, data.horizon_ms, lineage.evidence.map(|evidence| believe(&evidence)))?;
-    progress(Step { done: total, total });
-    let held_out: Vec<HeldOut> = lineage.held_out.iter().copied().collect();
-    let model = data.model(market, sides, &held_out, lineage, config, now_ms);
-    Ok(Continued::Trained(Box::new(Candidate { model, mode: Mode::Incremental, data, scored })))
-}
-
-/// From which row on a step taken earlier can be scored: the newer half of the new rows where they say enough, else all of
-/// them; `None` when not even those do.
-fn probed_from(data: &Dataset, first_new: usize) -> Option<usize> {
-    let middle = first_new + (data.len() - first_new) / 2;
-    [middle, first_new].into_iter().find(|&from| data.effective(from..data.len()) >= MIN_EVIDENCE)
-}
-
-/// The champion's sides with their oldest trees replaced by trees of the rows `known`, and of live signals until a time.
-fn renewed(
-    champion: &Model,
-    data: &Dataset,
-    (known, until_ms): (&[usize], i64),
-    beliefs: [f64; 2],
-    (trees, seed): (usize, u64),
-    cancel: &Cancel,
-) -> Result<[Side; 2]> {
-    let sample = sample(known);
-    let rows = Known::new(data, &sample, until_ms);
-    let newer: Vec<Forest> =
-        data.sides.iter().map(|side| rows.fit(side, trees, seed, cancel)).collect::<Result<_>>()?;
-    let sides: Vec<_> = [&champion.buy, &champion.sell]
-        .into_iter()
-        .zip(newer)
-        .zip(data.sides.iter().zip(beliefs))
-        .map(|((old, newer), (targets, belief))| {
-            let payoff = data.payoff(targets, known, &champion.record.shape());
-            Ok(Side { forest: old.forest.renewed(&newer)?, base_rate: targets.base_rate(known), belief, payoff })
-        })
-        .collect::<Result<_>>()?;
-    sides.try_into().map_err(|_| Error::Internal("a side was not fitted".to_owned()))
-}
-
-/// At most [`SAMPLE`] of these rows: the newest, and every so-manieth of those before.
-fn sample(known: &[usize]) -> Vec<usize> {
-    if known.len() <= SAMPLE {
-        return known.to_vec();
+        let newer = known.fit(side, config.trees.div_ceil(SHARE), seed, cancel)?;
+        let families = old.families.renewed(&newer)?;
+        let (base_rate, weights) = (known.pooled.base_rates[side], stack(&evidence));
+        sides.push(PoolSide { base_rate, families, weights, evidence });
+        progress(Step { done: sides.len(), total: 2 });
     }
-    let (older, newest) = known.split_at(known.len() - SAMPLE / 2);
-    let spread = (0..SAMPLE / 2).map(|i| older[i * older.len() / (SAMPLE / 2)]);
-    spread.chain(newest.iter().copied()).collect()
+    let beliefs = [0, 1].map(|side: usize| believe(&sides[side].evidence));
+    let record = crate::model::PoolRecord { skill: old.record.skill, ..record(&rows, config, horizon_ms) };
+    let sides = sides.try_into().map_err(|_| lost())?;
+    let constants = known.constants;
+    let markets = rows.markets.into_iter().zip(constants);
+    Ok(Continued::Trained(PoolTraining {
+        beliefs,
+        pool: Arc::new(Pool { record, sides }),
+        mode: Mode::Incremental,
+        markets: markets.map(|(data, constants)| OfMarket { data, constants, scored: Vec::new() }).collect(),
+    }))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_sample_keeps_the_newest_and_spreads_over_the_rest() {
-        assert_eq!(sample(&[3, 5, 8]), [3, 5, 8]);
-        let known: Vec<usize> = (0..130_000).collect();
-        let rows = sample(&known);
-        assert_eq!(rows.len(), SAMPLE);
-        assert!(rows.windows(2).all(|pair| pair[0] < pair[1]) && rows[0] == 0);
-        assert_eq!(rows[SAMPLE / 2..], known[120_000..]);
-        assert!(rows[..SAMPLE / 2].windows(2).all(|pair| pair[1] - pair[0] == 12));
+impl PoolTraining {
+    /// What continuing made of `market`, whose model so far is `champion`; `None` for a market that was not in it.
+    ///
+    /// A single update has too few new rows for the gate, so the whole chain of them is judged by all of its own.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Internal`] when the champion cannot read a row.
+    pub fn continued(
+        &self,
+        market: &Market,
+        champion: &Model,
+        config: &Config,
+        now_ms: i64,
+    ) -> Result<Option<Continued<Candidate>>> {
+        let Some(of) = self.of(market) else { return Ok(None) };
+        let mut lineage = Lineage { continues: Some(champion.version()), ..champion.lineage.clone() };
+        lineage.full_ms = lineage.full_ms.or(Some(champion.record.horizon_ms));
+        let new = of.data.first_after(champion)..of.data.len();
+        let said: Vec<HeldOut> = new.map(|row| of.data.served(row, champion, config)).collect::<Result<_>>()?;
+        lineage.hold(said);
+        let cluster_ms = self.pool.record.skill.cluster_ms;
+        if let Some(reason) = worse_than_constant(&lineage.since_full(), cluster_ms, config.seed) {
+            return Ok(Some(Continued::Worse(reason)));
+        }
+        let held_out: Vec<HeldOut> = lineage.held_out.iter().copied().collect();
+        let model =
+            of.data.model(self.pool.clone(), of.constants.sides(self.beliefs), &held_out, lineage, config, now_ms);
+        let candidate = Candidate { model, mode: self.mode, data: of.data.clone(), scored: Vec::new() };
+        Ok(Some(Continued::Trained(candidate)))
     }
 }

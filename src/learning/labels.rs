@@ -2,8 +2,7 @@
 
 use crate::barrier::{Direction, Levels};
 use crate::config::SignalShape;
-use crate::features::MAX_GAP_BARS;
-use crate::market::Candle;
+use crate::market::{Calendar, Candle};
 
 /// The two bets at one bar. They can both fail, never both succeed: what lets one win stops the other or loses it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,9 +48,10 @@ pub struct Entry {
     pub time_ms: i64,
 }
 
-/// The levels of a bet, as the signal generator sets them.
+/// The levels of a bet, as the signal generator sets them. It expires with the close of so many candles of the market as its
+/// shape says, which is by the clock only where the market never closes.
 /// A level that would be zero or below, as a wide target of a SELL can be, is left out: no price reaches it.
-pub fn levels_at(entry: Entry, candle_ms: i64, atr: f64, direction: Direction, shape: &SignalShape) -> Levels {
+pub fn levels_at(entry: Entry, calendar: &Calendar, atr: f64, direction: Direction, shape: &SignalShape) -> Levels {
     let stop = shape.stop_atr * atr;
     let level = |distance: f64| Some(entry.price + direction.sign() * distance).filter(|price| *price > 0.0);
     Levels {
@@ -60,19 +60,21 @@ pub fn levels_at(entry: Entry, candle_ms: i64, atr: f64, direction: Direction, s
         stop_loss: level(-stop),
         take_profit: level(stop * shape.reward_risk),
         since_ms: entry.time_ms,
-        expires_ms: Some(entry.time_ms + shape.expiry_bars as i64 * candle_ms),
+        expires_ms: Some(calendar.close_after(entry.time_ms, shape.expiry_bars)),
     }
 }
 
 /// The label of a signal given at the close of `candles[bar]`; `None` while the candles that decide it are missing,
-/// be it that they have not come yet or that they fell into a hole of more than [`MAX_GAP_BARS`].
-pub fn label(candles: &[Candle], bar: usize, candle_ms: i64, atr: f64, shape: &SignalShape) -> Option<Label> {
+/// be it that they have not come yet or that they fell into a gap. Over a night or a weekend a bet lives on, and a level that the
+/// market opens beyond fills at the open.
+pub fn label(candles: &[Candle], bar: usize, calendar: &Calendar, atr: f64, shape: &SignalShape) -> Option<Label> {
+    let candle_ms = calendar.step_ms();
     let entry = Entry { price: candles[bar].close, time_ms: candles[bar].open_ms + candle_ms };
     let end = |direction| {
-        let levels = levels_at(entry, candle_ms, atr, direction, shape);
+        let levels = levels_at(entry, calendar, atr, direction, shape);
         let mut before = candles[bar].open_ms;
         for (offset, candle) in candles[bar + 1..].iter().enumerate() {
-            if candle.open_ms - before > (MAX_GAP_BARS + 1) * candle_ms {
+            if calendar.is_gap(before, candle.open_ms) {
                 return None;
             }
             before = candle.open_ms;
@@ -94,6 +96,10 @@ mod tests {
     const HOUR: i64 = 3_600_000;
     const SHAPE: SignalShape = SignalShape { stop_atr: 1.0, reward_risk: 2.0, expiry_bars: 3 };
 
+    fn coin() -> Calendar {
+        Calendar::always(HOUR)
+    }
+
     fn candle(i: i64, high: f64, low: f64, close: f64) -> Candle {
         Candle { open_ms: 1_700_000_000_000 + i * HOUR, open: close, high, low, close, volume: 1.0 }
     }
@@ -102,19 +108,19 @@ mod tests {
     fn worked_by_hand() {
         // Entry 100, ATR 2: a BUY stops at 98 and takes profit at 104, a SELL stops at 102 and takes profit at 96.
         let rises = [candle(0, 100.0, 100.0, 100.0), candle(1, 101.0, 99.0, 101.0), candle(2, 104.5, 101.0, 104.0)];
-        let got = label(&rises, 0, HOUR, 2.0, &SHAPE).unwrap();
+        let got = label(&rises, 0, &coin(), 2.0, &SHAPE).unwrap();
         assert_eq!(got.buy, Ending { success: true, profit_percent: 4.0, bar: 2 });
         assert_eq!(got.sell, Ending { success: false, profit_percent: -4.0, bar: 2 });
-        assert_eq!(label(&rises[..2], 0, HOUR, 2.0, &SHAPE), None, "not decided yet");
+        assert_eq!(label(&rises[..2], 0, &coin(), 2.0, &SHAPE), None, "not decided yet");
         let calm = [0, 1, 2, 3].map(|i| candle(i, 101.0, 99.5, if i == 0 { 100.0 } else { 100.5 }));
-        let got = label(&calm, 0, HOUR, 2.0, &SHAPE).unwrap();
+        let got = label(&calm, 0, &coin(), 2.0, &SHAPE).unwrap();
         assert_eq!(
             (got.buy.success, got.sell.success, got.buy.bar),
             (true, false, 3),
             "expiry, by the sign of the profit"
         );
         let halted = [calm[0], calm[1], candle(20, 105.0, 104.0, 105.0)];
-        assert_eq!(label(&halted, 0, HOUR, 2.0, &SHAPE), None, "unknown what happened in the hole");
+        assert_eq!(label(&halted, 0, &coin(), 2.0, &SHAPE), None, "unknown what happened in the hole");
     }
 
     proptest! {
@@ -129,7 +135,7 @@ mod tests {
                 let next = candle(i as i64 + 1, open.max(close) + up, open.min(close) - down, close);
                 candles.push(Candle { open, ..next });
             }
-            if let Some(label) = label(&candles, 0, HOUR, 2.0, &SHAPE) {
+            if let Some(label) = label(&candles, 0, &coin(), 2.0, &SHAPE) {
                 prop_assert!(!(label.buy.success && label.sell.success));
             }
         }

@@ -1,18 +1,21 @@
-//! Training the model of one market from nothing, and scoring it on rows it has not seen.
+//! Training the model of a timeframe from nothing, on the rows of all its markets, and scoring it on rows it has not seen.
 
-use super::dataset::{Dataset, lost};
+use super::dataset::{Constants, Dataset, skill};
 use super::feedback::Feedback;
 use super::folds::{is_known, walk_forward};
-use super::known::Known;
-use super::shrinkage::believe;
+use super::pool::{Known, Rows, departures};
+use super::shrinkage::{believe, stack};
 use crate::cancel::Cancel;
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::market::Candle;
-use crate::model::{Evidence, Held, HeldOut, Lineage, Mode, Model, Side, shrink};
+use crate::model::{
+    Departure, Evidence, HeldOut, Lineage, Mode, Model, PerFamily, Pool, PoolRecord, PoolSide, believed,
+};
 use crate::symbol::Market;
+use std::sync::Arc;
 
-/// How far the training of one market has come.
+/// How far a training has come.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Step {
     /// Steps done.
@@ -21,23 +24,60 @@ pub struct Step {
     pub total: usize,
 }
 
-/// A newly trained model, and what is needed to compare it with the one in service.
+/// A newly trained model of a market, and what is needed to compare it with the one in service.
 pub struct Candidate {
     /// The model.
     pub model: Model,
     /// How it was trained.
     pub mode: Mode,
-    pub(super) data: Dataset,
-    /// Rows, ascending, and what was said of them by forests of rows decided before.
+    pub(super) data: Arc<Dataset>,
+    /// Rows, ascending, and what was said of them by models of rows decided before.
     pub(super) scored: Vec<(usize, HeldOut)>,
 }
 
-/// Trains the model of `market` on its candles (checked, oldest first) and on what became of its live signals. `now_ms` becomes its training time; `progress`
-/// is told after each fit.
+/// A newly trained pooled model, with its markets.
+pub struct PoolTraining {
+    /// What the markets share.
+    pub pool: Arc<Pool>,
+    pub(super) mode: Mode,
+    pub(super) beliefs: [f64; 2],
+    pub(super) markets: Vec<OfMarket>,
+}
+
+/// A market of a training.
+pub(super) struct OfMarket {
+    pub data: Arc<Dataset>,
+    pub constants: Constants,
+    pub scored: Vec<(usize, HeldOut)>,
+}
+
+impl PoolTraining {
+    /// The markets that it trained.
+    pub fn markets(&self) -> impl Iterator<Item = &Market> {
+        self.markets.iter().map(|market| market.data.market())
+    }
+
+    /// What a training in full made of `market`; `None` for a market that was not in it.
+    pub fn candidate(&self, market: &Market, config: &Config, now_ms: i64) -> Option<Candidate> {
+        let of = self.of(market)?;
+        let held_out: Vec<HeldOut> = of.scored.iter().map(|(_, held)| *held).collect();
+        let mut lineage = Lineage::default();
+        lineage.hold(held_out.iter().copied());
+        let model =
+            of.data.model(self.pool.clone(), of.constants.sides(self.beliefs), &held_out, lineage, config, now_ms);
+        Some(Candidate { model, mode: self.mode, data: of.data.clone(), scored: of.scored.clone() })
+    }
+
+    pub(super) fn of(&self, market: &Market) -> Option<&OfMarket> {
+        self.markets.iter().find(|of| of.data.market() == market)
+    }
+}
+
+/// Trains the model of one market on its own candles (checked, oldest first) and on what became of its live signals: a pool of
+/// one. `now_ms` becomes its training time; `progress` is told after each fit.
 ///
 /// # Errors
-/// [`crate::error::Error::NoData`] with the counts when there are too few candles or labelled rows;
-/// [`crate::error::Error::Cancelled`].
+/// [`Error::NoData`] with the counts when there are too few candles or labelled rows; [`Error::Cancelled`].
 pub fn train_market(
     market: &Market,
     candles: &[Candle],
@@ -47,19 +87,30 @@ pub fn train_market(
     cancel: &Cancel,
     progress: &(dyn Fn(Step) + Sync),
 ) -> Result<Candidate> {
-    train(Dataset::new(market, candles, config)?.with_feedback(feedback), market, config, now_ms, cancel, progress)
+    let data = Arc::new(Dataset::new(market, candles, feedback, config)?);
+    let training = train_pool(vec![data], config, cancel, progress)?;
+    training.candidate(market, config, now_ms).ok_or_else(|| Error::Internal(format!("{market} was lost")))
 }
 
-/// [`train_market`] on rows that are there already.
-pub(super) fn train(
-    data: Dataset,
-    market: &Market,
+/// What was said of a row, raw.
+struct Said {
+    at: usize,
+    departure: Departure,
+}
+
+/// Trains one model on the rows of `markets`, which are of one timeframe, and all have volume or none has. `progress` is told
+/// after each fit.
+///
+/// # Errors
+/// [`Error::NoData`] with the counts when there are too few labelled rows; [`Error::Cancelled`].
+pub fn train_pool(
+    markets: Vec<Arc<Dataset>>,
     config: &Config,
-    now_ms: i64,
     cancel: &Cancel,
     progress: &(dyn Fn(Step) + Sync),
-) -> Result<Candidate> {
-    let folds = walk_forward(&data.bars, &data.ends);
+) -> Result<PoolTraining> {
+    let rows = Rows::new(markets)?;
+    let folds = walk_forward(&rows.times_ms, &rows.decided_ms, rows.live_middle_ms());
     let total = 2 * (folds.len() + 1);
     let mut done = 0;
     let mut advance = || {
@@ -67,50 +118,92 @@ pub(super) fn train(
         progress(Step { done, total });
     };
 
-    // Walk forward: each block is predicted by a forest of earlier rows, believed as far as earlier blocks justify.
+    // Walk forward: each block is predicted by learners of earlier rows, believed as far as earlier blocks justify.
     // Half the trees do for that: a smaller forest is a little noisier, so that the figures err on the modest side.
-    let mut raw: [Vec<(usize, Held)>; 2] = Default::default();
-    let mut scored = Vec::new();
+    let cluster_ms = rows.cluster_ms(config);
+    let mut said: [Vec<Said>; 2] = Default::default();
+    let mut scored: Vec<Vec<(usize, HeldOut)>> = rows.markets.iter().map(|_| Vec::new()).collect();
+    let mut held_out = Vec::new();
     for (block, fold) in folds.iter().enumerate() {
-        let mut served: [Vec<Held>; 2] = Default::default();
-        let known = Known::new(&data, &fold.train, data.times_ms[fold.test.start]);
-        for (side, targets) in data.sides.iter().enumerate() {
-            let start = fold.test.start;
-            let decided = raw[side].iter().filter(|(row, _)| is_known(&data.bars, &data.ends, *row, start));
-            let belief = believe(&Evidence::of(decided.map(|(_, held)| held)));
-            let forest = known.fit(targets, config.trees.div_ceil(2), config.seed, cancel)?;
-            let constant = targets.base_rate(&fold.train);
-            let asked: Vec<&[f64]> = fold.test.clone().map(|row| data.row(row)).collect();
-            let stated = forest.predict_all(&asked).ok_or_else(lost)?;
-            for (row, probability) in fold.test.clone().zip(stated) {
-                raw[side].push((row, targets.held(row, probability, constant)));
-                served[side].push(targets.held(row, shrink(probability, constant, belief), constant));
+        let start = fold.test.start;
+        let known = Known::new(&rows, &fold.train, rows.times_ms[start], config);
+        let asked: Vec<&[f64]> = fold.test.clone().map(|at| rows.row(at)).collect();
+        let mut stated = vec![[0.0; 2]; asked.len()];
+        for side in 0..2 {
+            let earlier = said[side].iter().filter(|said| is_known(&rows.times_ms, &rows.decided_ms, said.at, start));
+            let evidence = evidence_of(cluster_ms, earlier);
+            let (belief, weights) = (believe(&evidence), stack(&evidence));
+            let families = known.fit(side, config.trees.div_ceil(2), config.seed, cancel)?;
+            for (at, families) in fold.test.clone().zip(departures(&families, &asked)?) {
+                let constant = known.constants[rows.place(at).0].base_rates[side];
+                let departure = Departure {
+                    time_ms: rows.times_ms[at],
+                    families,
+                    mean: mean(&families, &weights),
+                    surprise: f64::from(u8::from(rows.happened(at, side))) - constant,
+                };
+                stated[at - start][side] = believed(constant, belief, departure.mean);
+                said[side].push(Said { at, departure });
             }
             advance();
         }
         // The first block only teaches how far to believe; nothing could have been believed in it.
         if block > 0 {
-            let [buy, sell] = &served;
-            let payoffs = data.sides.each_ref().map(|side| data.payoff(side, &fold.train, &config.signal));
-            let rows = fold.test.clone().zip(buy).zip(sell);
-            scored.extend(rows.map(|((row, &buy), &sell)| (row, data.held_out(row, buy, sell, payoffs, config))));
+            for (at, stated) in fold.test.clone().zip(stated) {
+                let (market, row) = rows.place(at);
+                let held = rows.markets[market].held_out(row, stated, &known.constants[market], config);
+                scored[market].push((row, held));
+                held_out.push(held);
+            }
         }
     }
 
-    let everything: Vec<usize> = (0..data.len()).collect();
-    let known = Known::new(&data, &everything, data.horizon_ms);
-    let evidence = raw.map(|rows| Evidence::of(rows.iter().map(|(_, held)| held)));
-    let mut fit = |side: usize| -> Result<Side> {
-        let targets = &data.sides[side];
-        let forest = known.fit(targets, config.trees, config.seed, cancel)?;
+    let everything: Vec<usize> = (0..rows.len()).collect();
+    let horizon_ms = rows.horizon_ms();
+    let known = Known::new(&rows, &everything, horizon_ms, config);
+    let evidence = said.map(|said| evidence_of(cluster_ms, said.iter()));
+    let mut fit = |side: usize, evidence: &Evidence| -> Result<PoolSide> {
+        let families = known.fit(side, config.trees, config.seed, cancel)?;
         advance();
-        let payoff = data.payoff(targets, &everything, &config.signal);
-        Ok(Side { forest, base_rate: targets.base_rate(&everything), belief: believe(&evidence[side]), payoff })
+        let (base_rate, weights) = (known.pooled.base_rates[side], stack(evidence));
+        Ok(PoolSide { base_rate, families, weights, evidence: evidence.clone() })
     };
-    let sides = [fit(0)?, fit(1)?];
-    let held_out: Vec<HeldOut> = scored.iter().map(|(_, held)| *held).collect();
-    let mut lineage = Lineage { evidence, ..Lineage::default() };
-    lineage.hold(held_out.iter().copied());
-    let model = data.model(market, sides, &held_out, lineage, config, now_ms);
-    Ok(Candidate { model, mode: Mode::Full, data, scored })
+    let sides = [fit(0, &evidence[0])?, fit(1, &evidence[1])?];
+    let record = PoolRecord { skill: skill(&held_out, cluster_ms, config.seed), ..record(&rows, config, horizon_ms) };
+    let constants = known.constants;
+    let markets = rows.markets.into_iter().zip(constants).zip(scored);
+    Ok(PoolTraining {
+        beliefs: evidence.each_ref().map(believe),
+        pool: Arc::new(Pool { record, sides }),
+        mode: Mode::Full,
+        markets: markets.map(|((data, constants), scored)| OfMarket { data, constants, scored }).collect(),
+    })
+}
+
+/// The record of a pool of these rows, without figures.
+pub(super) fn record(rows: &Rows, config: &Config, horizon_ms: i64) -> PoolRecord {
+    let first = &rows.markets[0];
+    PoolRecord {
+        timeframe: first.market().timeframe,
+        symbols: rows.markets.iter().map(|data| data.market().symbol.clone()).collect(),
+        shape: config.signal,
+        is_silent: first.is_silent(),
+        rows: rows.len(),
+        first_ms: rows.times_ms[0],
+        horizon_ms,
+        skill: Default::default(),
+        trees: config.trees,
+        seed: config.seed,
+    }
+}
+
+fn evidence_of<'a>(cluster_ms: i64, said: impl Iterator<Item = &'a Said>) -> Evidence {
+    let mut evidence = Evidence::new(cluster_ms);
+    said.for_each(|said| evidence.add(&said.departure));
+    evidence
+}
+
+/// The weighted mean of what families say.
+pub(super) fn mean(families: &PerFamily, weights: &PerFamily) -> f64 {
+    families.iter().zip(weights).map(|(departure, weight)| departure * weight).sum()
 }

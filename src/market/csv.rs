@@ -30,15 +30,18 @@ pub fn candle_file(data_folder: &Path, market: &Market) -> PathBuf {
 /// # Errors
 /// [`Error::Io`]; the old file is then still whole.
 pub fn write_csv(path: &Path, candles: &[Candle]) -> Result<()> {
-    let mut text = String::with_capacity(80 * (candles.len() + 1));
-    text.push_str(HEADER);
-    text.push('\n');
+    files::write_atomically(path, format!("{HEADER}\n{}", rows(candles)).as_bytes())
+}
+
+/// The lines of `candles`, as a file has them below its header.
+pub fn rows(candles: &[Candle]) -> String {
+    let mut text = String::with_capacity(80 * candles.len());
     for c in candles {
         write_time(&mut text, c.open_ms);
         // Writing to a String cannot fail.
         let _ = writeln!(text, ",{:?},{:?},{:?},{:?},{:?}", c.open, c.high, c.low, c.close, c.volume);
     }
-    files::write_atomically(path, text.as_bytes())
+    text
 }
 
 /// The union of two series by open time, oldest first. Where both have a candle, the newer download (`new`) wins.

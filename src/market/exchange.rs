@@ -5,7 +5,7 @@ use super::findings::{Cause, Findings};
 use super::http::{Answered, Failure, Host, Pace};
 use super::kline::read_rows;
 use super::series::{RunEnds, settle};
-use super::source::{CandleFuture, CandleSource, Found, Listing, ListingFuture};
+use super::source::{CandleFuture, CandleSource, FirstFuture, Found, Listing, ListingFuture};
 use crate::error::{Error, Result};
 use crate::symbol::{Market, Symbol};
 use serde_json::Value;
@@ -190,6 +190,21 @@ fn read_page(answer: &Value, market: &Market, from_ms: i64) -> std::result::Resu
 impl CandleSource for Exchange {
     fn candles<'a>(&'a self, market: &'a Market, from_ms: i64, until_ms: i64) -> CandleFuture<'a> {
         Box::pin(self.fetch(market, from_ms, until_ms))
+    }
+
+    fn first_ms<'a>(&'a self, market: &'a Market, from_ms: i64) -> FirstFuture<'a> {
+        Box::pin(async move {
+            let query = [
+                ("symbol", market.symbol.to_string()),
+                ("interval", market.timeframe.to_string()),
+                ("startTime", from_ms.to_string()),
+                ("limit", "1".to_owned()),
+            ];
+            let read = |answer: Value| read_page(&answer, market, from_ms);
+            let asked = self.host.get("/api/v3/klines", &query, CANDLES_WEIGHT, read).await;
+            let answered = asked.map_err(|failure| symbol_error(market, &market.symbol, &failure))?;
+            Ok(answered.answer.0.first().map(|candle| candle.open_ms))
+        })
     }
 
     fn listing<'a>(&'a self, market: &'a Market) -> ListingFuture<'a> {

@@ -30,9 +30,11 @@ pub enum Cause {
     BadRow,
     /// Highs and lows within the body, moved to its edge as was asked.
     Widened,
+    /// The price steps too far for older candles to be of the same asset: they are left out.
+    OtherAsset,
     /// Candles missing at first, there when asked for again.
     GapFilled,
-    /// Candles older than the stored ones that `history_days` asks for, added.
+    /// Candles older than the stored ones, added.
     Backfilled,
     /// Requests that had to be repeated.
     Retried,
@@ -58,6 +60,8 @@ pub enum Cause {
     IgnoredColumn,
     /// Holes that could not be asked for again; the next fetch tries once more.
     NotAsked,
+    /// Older candles that could not be fetched; the next fetch goes on from there.
+    Unfinished,
 }
 
 impl Cause {
@@ -79,6 +83,7 @@ impl Cause {
             Self::TornRow => "broken last line left out",
             Self::BadRow => "rows that cannot be true left out",
             Self::Widened => "rows whose high or low lay within the body widened",
+            Self::OtherAsset => "page of older candles left out, of another asset",
             Self::GapFilled => "missing candles found when asked for again",
             Self::Backfilled => "older candles added",
             Self::Retried => "requests repeated",
@@ -93,6 +98,7 @@ impl Cause {
             Self::Preamble => "lines before the header left out",
             Self::IgnoredColumn => "columns not used",
             Self::NotAsked => "holes not asked for again",
+            Self::Unfinished => "part of the history not fetched yet, the next fetch goes on from there",
         }
     }
 }

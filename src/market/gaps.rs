@@ -7,9 +7,9 @@
 //! is found; what is still missing then is written down here and left alone. Deleting the file makes the next fetch ask
 //! for all of them anew.
 
-use super::Candle;
 use super::csv::candle_file;
 use super::series::words;
+use super::{Calendar, Candle};
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
 use crate::symbol::{Market, Timeframe};
@@ -35,6 +35,11 @@ impl Hole {
     pub fn holds(self, open_ms: i64) -> bool {
         (self.from_ms..self.until_ms).contains(&open_ms)
     }
+
+    /// How many candles are missing that the market would have.
+    pub fn lacks(self, calendar: &Calendar) -> i64 {
+        calendar.open_between(self.from_ms, self.until_ms)
+    }
 }
 
 impl fmt::Display for Hole {
@@ -43,9 +48,10 @@ impl fmt::Display for Hole {
     }
 }
 
-/// The holes of a series, oldest first; with `begin_ms`, also what is missing from there to its first candle.
-pub fn holes(candles: &[Candle], timeframe: Timeframe, begin_ms: Option<i64>) -> Vec<Hole> {
-    let length = timeframe.millis();
+/// The holes of a series in which its market was open, oldest first; with `begin_ms`, also what is missing from there to its first
+/// candle.
+pub fn holes(candles: &[Candle], calendar: &Calendar, begin_ms: Option<i64>) -> Vec<Hole> {
+    let length = calendar.step_ms();
     let head = begin_ms.zip(candles.first()).map(|(begin, first)| Hole {
         from_ms: first.open_ms - (first.open_ms - begin).max(0) / length * length,
         until_ms: first.open_ms,
@@ -53,7 +59,14 @@ pub fn holes(candles: &[Candle], timeframe: Timeframe, begin_ms: Option<i64>) ->
     let between = |pair: &[Candle]| Hole { from_ms: pair[0].open_ms + length, until_ms: pair[1].open_ms };
     let all = head.into_iter().chain(candles.windows(2).map(between));
     // What is less than half of a candle is a clock change within one.
-    all.filter(|hole| 2 * (hole.until_ms - hole.from_ms) >= length).collect()
+    all.filter(|hole| 2 * (hole.until_ms - hole.from_ms) >= length && hole.lacks(calendar) > 0).collect()
+}
+
+/// The holes between candles that the market's hours, holidays included, do not explain: what a person should know of.
+pub fn unexplained(candles: &[Candle], calendar: &Calendar) -> Vec<Hole> {
+    let mut holes = holes(candles, calendar, None);
+    holes.retain(|hole| !calendar.is_regular(hole.from_ms, hole.until_ms));
+    holes
 }
 
 /// Spans that cover `holes`, neighbours together as long as a page of the exchange holds them.
@@ -165,12 +178,13 @@ mod tests {
     #[test]
     fn between_candles_and_before_the_first() {
         let series = candles(&[0, 1, 4, 5, 7]);
-        assert_eq!(holes(&series, Timeframe::H1, None), [hole(2, 4), hole(6, 7)]);
+        let coin = &Calendar::always(HOUR);
+        assert_eq!(holes(&series, coin, None), [hole(2, 4), hole(6, 7)]);
         let begin = START - 3 * HOUR + 1;
-        assert_eq!(holes(&series, Timeframe::H1, Some(begin))[0], hole(-2, 0), "no candle opens before the beginning");
-        assert_eq!(holes(&series[..2], Timeframe::H1, Some(START - HOUR + 1)), []);
-        assert_eq!(holes(&series[..2], Timeframe::H1, Some(START + HOUR)), []);
-        assert_eq!(holes(&[], Timeframe::H1, Some(START)), []);
+        assert_eq!(holes(&series, coin, Some(begin))[0], hole(-2, 0), "no candle opens before the beginning");
+        assert_eq!(holes(&series[..2], coin, Some(START - HOUR + 1)), []);
+        assert_eq!(holes(&series[..2], coin, Some(START + HOUR)), []);
+        assert_eq!(holes(&[], coin, Some(START)), []);
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! Candle files brought in from elsewhere, and a look at files without changing them.
 
-use super::Candle;
 use super::csv::{candle_file, merge, write_csv};
 use super::findings::{Cause, Findings};
-use super::gaps::{Hole, holes};
+use super::gaps::{Hole, unexplained};
 use super::reader::{Reading, read_candles};
 use super::series::{check_steps, conflict, notice};
 use super::source::{Fetched, drop_open};
+use super::{Calendar, Candle};
 use crate::error::{Error, Result};
 use crate::order;
 use crate::symbol::{Market, Timeframe};
@@ -20,8 +20,10 @@ pub struct Checked {
     pub candles: usize,
     /// Open times of the first and the last of them.
     pub span: Option<(i64, i64)>,
-    /// The holes between them, oldest first.
+    /// The holes between them that the hours of the market do not explain, oldest first.
     pub holes: Vec<Hole>,
+    /// When the market trades, as far as they tell.
+    pub calendar: Calendar,
     /// What would be put right, and what is worth knowing.
     pub findings: Findings,
 }
@@ -32,10 +34,11 @@ pub struct Checked {
 /// As [`read_candles`]: what cannot be trusted.
 pub fn check_file(path: &Path, timeframe: Timeframe, reading: &Reading) -> Result<Checked> {
     let (candles, mut findings) = read_candles(path, timeframe, reading)?;
-    look(&candles, timeframe, &mut findings);
+    let calendar = Calendar::learn(&candles, timeframe.millis());
+    look(&candles, &calendar, &mut findings);
     let span = candles.first().zip(candles.last()).map(|(first, last)| (first.open_ms, last.open_ms));
-    let holes = holes(&candles, timeframe, None);
-    Ok(Checked { candles: candles.len(), span, holes, findings })
+    let holes = unexplained(&candles, &calendar);
+    Ok(Checked { candles: candles.len(), span, holes, calendar, findings })
 }
 
 /// Takes the candles of a file into those stored of `market`. The last row is left out: nothing in a file says that it
@@ -53,7 +56,7 @@ pub fn import(data_folder: &Path, market: &Market, file: &Path, reading: &Readin
     if given.is_empty() {
         return Err(Error::NoData(format!("{}: it has no candle that is known to have closed", file.display())));
     }
-    look(&given, market.timeframe, &mut findings);
+    look(&given, &Calendar::learn(&given, market.timeframe.millis()), &mut findings);
     let path = candle_file(data_folder, market);
     let stored = match path.exists() {
         true => {
@@ -91,8 +94,8 @@ pub fn import(data_folder: &Path, market: &Market, file: &Path, reading: &Readin
 }
 
 /// Adds what is true of the candles but a person should know, once.
-fn look(candles: &[Candle], timeframe: Timeframe, findings: &mut Findings) {
-    let told = notice(candles, timeframe);
+fn look(candles: &[Candle], calendar: &Calendar, findings: &mut Findings) {
+    let told = notice(candles, calendar);
     findings.merge(if findings.count(Cause::NoVolume) > 0 { told.without(Cause::NoVolume) } else { told });
 }
 

@@ -1,5 +1,7 @@
 //! Candles: what they are, where they come from, how they are kept.
 
+#[doc(hidden)]
+pub mod calendar;
 mod candle;
 mod columns;
 #[doc(hidden)]
@@ -25,6 +27,7 @@ pub mod series;
 mod stamp;
 mod table;
 
+pub use calendar::Calendar;
 pub use candle::{Candle, check_series};
 pub use columns::Columns;
 pub use csv::{candle_file, merge, write_csv};

@@ -1,12 +1,14 @@
 //! From rows to a series: order, duplicates, one grid of times, one asset. The rules that every candle passes on its way
 //! in, from the exchange, a callback or a file; `docs/data.md` says them in words.
 
-use super::Candle;
 use super::findings::{Cause, Findings};
+use super::gaps::unexplained;
+use super::{Calendar, Candle};
 use crate::order;
 use crate::symbol::Timeframe;
-use crate::time::{HOUR_MS, Tz, format_iso};
+use crate::time::{DAY_MS, HOUR_MS, Tz, format_iso};
 use chrono::{DateTime, Offset, TimeZone};
+use std::collections::HashMap;
 
 /// From the close of one candle to the open of the next, a price does not move by this factor: what does is another coin
 /// under the same ticker, or a redenomination (10:1 shows as 9 to 11). The steepest falls of real coins, LUNA's included,
@@ -91,19 +93,38 @@ pub fn conflict(count: usize, one: &Candle, other: &Candle) -> String {
     )
 }
 
-/// Checks what only a series can get wrong: its candles lie `timeframe` apart or a multiple of it, on the clock of one zone, and
-/// are of one asset.
+/// Checks what only a series can get wrong: its candles lie `timeframe` apart or a multiple of it, on the clock of one zone and
+/// within one session, and are of one asset.
 ///
 /// # Errors
 /// The index of the first candle that does not fit, and what is wrong in words.
 pub fn check_steps(candles: &[Candle], timeframe: Timeframe) -> Result<(), (usize, String)> {
+    let closest = check_pairs(candles, timeframe)?;
+    if candles.len() >= ROWS_THAT_TELL && closest > timeframe.millis() {
+        return Err((
+            1,
+            format!("no two candles are {timeframe} apart, the closest {}; is the timeframe right?", words(closest)),
+        ));
+    }
+    Ok(())
+}
+
+/// [`check_steps`] of a page beside the candles that it joins, which have shown the timeframe; how far the closest neighbours are
+/// apart, in ms.
+///
+/// # Errors
+/// As [`check_steps`].
+pub fn check_pairs(candles: &[Candle], timeframe: Timeframe) -> Result<i64, (usize, String)> {
     let length = timeframe.millis();
-    let (mut closest, mut clocks) = (i64::MAX, Clocks::default());
+    let (mut closest, mut clocks, mut restarts) = (i64::MAX, Clocks::default(), None);
     for (before, pair) in candles.windows(2).enumerate() {
         let (last, next, index) = (&pair[0], &pair[1], before + 1);
         let distance = next.open_ms - last.open_ms;
         closest = closest.min(distance);
-        if distance % length != 0 && !clocks.explain(last.open_ms, next.open_ms, length) {
+        if distance % length != 0
+            && !clocks.explain(last.open_ms, next.open_ms, length)
+            && !restarts.get_or_insert_with(|| Restarts::of(candles, length)).explain(last.open_ms, next.open_ms)
+        {
             let problem = format!(
                 "it opens {} after the candle before, which is no whole number of {timeframe}; is the timeframe right?",
                 words(distance)
@@ -122,13 +143,7 @@ pub fn check_steps(candles: &[Candle], timeframe: Timeframe) -> Result<(), (usiz
             return Err((index, problem));
         }
     }
-    if candles.len() >= ROWS_THAT_TELL && closest > length {
-        return Err((
-            1,
-            format!("no two candles are {timeframe} apart, the closest {}; is the timeframe right?", words(closest)),
-        ));
-    }
-    Ok(())
+    Ok(closest)
 }
 
 /// The zones on whose clocks the candles of a series have followed one another so far.
@@ -154,19 +169,53 @@ impl Clocks {
     }
 }
 
+/// Where a market begins its candles anew after a break: those of Tokyo's hours begin at 9:00, 10:00, 11:00, and after lunch at 12:30.
+struct Restarts {
+    length: i64,
+    /// How often a candle that begins so far into an interval is followed, a break later, by one that begins so far into it.
+    steps: HashMap<(i64, i64), usize>,
+    /// Days with candles.
+    days: usize,
+}
+
+impl Restarts {
+    fn of(candles: &[Candle], length: i64) -> Self {
+        let (mut steps, mut days) = (HashMap::new(), 1);
+        for pair in candles.windows(2) {
+            let (last_ms, next_ms) = (pair[0].open_ms, pair[1].open_ms);
+            days += usize::from(last_ms.div_euclid(DAY_MS) != next_ms.div_euclid(DAY_MS));
+            if next_ms - last_ms > length {
+                *steps.entry((last_ms.rem_euclid(length), next_ms.rem_euclid(length))).or_default() += 1;
+            }
+        }
+        Self { length, steps, days }
+    }
+
+    /// Whether a step between two candles comes again on most days, and three times at least: a grid that shifts does so once.
+    fn explain(&self, last_ms: i64, next_ms: i64) -> bool {
+        let places = (last_ms.rem_euclid(self.length), next_ms.rem_euclid(self.length));
+        let count = self.steps.get(&places).copied().unwrap_or(0);
+        next_ms - last_ms > self.length && count >= 3 && 2 * count >= self.days
+    }
+}
+
 /// By which factor a price moved, up or down, from one close to the next open or price, if that cannot be the same asset.
 pub fn price_step(close: f64, next: f64) -> Option<f64> {
     Some((next / close).max(close / next)).filter(|step| *step >= MAX_STEP)
 }
 
 /// What is true of the candles but a person should know: holes, wicks, candles without a trade.
-pub fn notice(candles: &[Candle], timeframe: Timeframe) -> Findings {
+pub fn notice(candles: &[Candle], calendar: &Calendar) -> Findings {
     let mut findings = Findings::default();
-    let mut holes = super::gaps::holes(candles, timeframe, None);
+    let mut holes = unexplained(candles, calendar);
     order::sort_by_key(&mut holes, |hole| hole.from_ms - hole.until_ms);
     findings.add(Cause::Gap, holes.len(), || holes[0].to_string());
-    let length = timeframe.millis();
-    let changed = |pair: &&[Candle]| (pair[1].open_ms - pair[0].open_ms) % length != 0;
+    let length = calendar.step_ms();
+    // Any other step off the grid is a session that begins anew.
+    let changed = |pair: &&[Candle]| {
+        let off = (pair[1].open_ms - pair[0].open_ms) % length;
+        length > HOUR_MS && (off == HOUR_MS || off == length - HOUR_MS)
+    };
     let mut changes = candles.windows(2).filter(changed).map(|pair| pair[0].open_ms).peekable();
     let first = changes.peek().copied();
     findings.add(Cause::ClockChange, changes.count(), || first.map_or_else(String::new, format_iso));
@@ -254,6 +303,31 @@ mod tests {
     }
 
     #[test]
+    fn a_session_that_begins_anew_after_lunch_is_no_shifted_grid() {
+        let day = [60, 120, 180, 330, 390, 450].map(|minutes| at(0, 11.0).open_ms + minutes * 60_000);
+        let days = |count: i64| {
+            (0..count).flat_map(|n| day.map(|open_ms| Candle { open_ms: open_ms + n * DAY_MS, ..at(0, 11.0) }))
+        };
+        let whole: Vec<Candle> = days(20).collect();
+        assert_eq!(check_steps(&whole, Timeframe::H1), Ok(()));
+        assert_eq!(notice(&whole, &Calendar::learn(&whole, HOUR)).count(Cause::ClockChange), 0);
+        let mut rows = whole.clone();
+        rows.remove(10);
+        assert_eq!(check_steps(&rows, Timeframe::H1), Ok(()), "one is missing");
+        let few: Vec<Candle> = days(2).collect();
+        assert_eq!(check_steps(&few, Timeframe::H1).unwrap_err().0, 3, "twice says nothing");
+        // Another step, which comes once.
+        let mut shifted = whole.clone();
+        shifted[90..].iter_mut().for_each(|candle| candle.open_ms += 5 * 60_000);
+        assert_eq!(check_steps(&shifted, Timeframe::H1).unwrap_err().0, 90);
+        // Two grids in one file.
+        let mut mixed = hours(0..100);
+        mixed.extend(hours(0..100).iter().map(|candle| Candle { open_ms: candle.open_ms + HOUR / 2, ..*candle }));
+        let (mixed, _) = settle(mixed, RunEnds::Sure).unwrap();
+        assert_eq!(check_steps(&mixed, Timeframe::H1).unwrap_err().0, 1);
+    }
+
+    #[test]
     fn another_coin_under_the_same_ticker_is_told_from_a_crash() {
         let hour = Timeframe::H1;
         let mut rows = hours(0..20);
@@ -272,7 +346,7 @@ mod tests {
 
     #[test]
     fn wicks_halts_and_empty_candles_are_counted() {
-        let hour = Timeframe::H1;
+        let hour = &Calendar::always(HOUR);
         let calm = |i| Candle { high: 12.0, low: 9.0, close: 11.0, ..at(i, 11.0) };
         let mut rows: Vec<Candle> = (0..10).map(calm).collect();
         assert_eq!(notice(&rows, hour), Findings::default());

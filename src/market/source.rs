@@ -3,9 +3,11 @@
 use super::csv::{candle_file, merge, write_csv};
 use super::findings::{Cause, Findings};
 use super::gaps::{Hole, KnownGaps, groups, holes};
+use super::growing::{Growing, forget, interrupted};
 use super::reader::{Reading, read_candles};
-use super::series::{RunEnds, check_steps, notice, settle};
-use super::{Candle, check_series};
+use super::series::{RunEnds, check_steps, settle};
+use super::walk::{Tell, Walk, unfinished};
+use super::{Calendar, Candle, check_series};
 use crate::error::{Error, Result};
 use crate::symbol::Market;
 use crate::threads;
@@ -50,11 +52,19 @@ pub enum Listing {
 /// What a [`CandleSource`] will say of a market.
 pub type ListingFuture<'a> = Pin<Box<dyn Future<Output = Listing> + Send + 'a>>;
 
+/// When the candles of a market begin, if a [`CandleSource`] can tell.
+pub type FirstFuture<'a> = Pin<Box<dyn Future<Output = Result<Option<i64>>> + Send + 'a>>;
+
 /// Something that has candles: the exchange, or a callback of the user's.
 pub trait CandleSource: Send + Sync {
     /// The candles of `market` whose open times lie in `[from_ms, until_ms)`. [`update`] bears with a source that returns
     /// more than that, a candle still open included.
     fn candles<'a>(&'a self, market: &'a Market, from_ms: i64, until_ms: i64) -> CandleFuture<'a>;
+
+    /// The open time of the first candle at or after `from_ms`, UTC epoch ms, where one question tells it.
+    fn first_ms<'a>(&'a self, _market: &'a Market, _from_ms: i64) -> FirstFuture<'a> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
 
     /// Whether there will be more candles of a market that has had none for long.
     fn listing<'a>(&'a self, _market: &'a Market) -> ListingFuture<'a> {
@@ -67,6 +77,8 @@ pub trait CandleSource: Send + Sync {
 pub enum Begin {
     /// So many days, and what is stored beyond that; 0 is no further back than what is stored.
     Days(u32),
+    /// As far as the source has any, at most so many candles before now; and what is stored beyond that.
+    Candles(u32),
     /// This time, UTC epoch ms; what is stored from before it goes, for good.
     Since(i64),
 }
@@ -89,7 +101,7 @@ pub struct Fetched {
 }
 
 /// Brings the candle file of `market` in `data_folder` up to `now_ms`: puts right what can be put right in the file, asks
-/// `source` for what came since the last stored candle, for what is missing back to `begin`, and once more for each hole
+/// `source` for what came since the last stored candle, for older ones back to `begin`, and once more for each hole
 /// found in between; what is missing still is remembered and not asked for again. Closed candles only; the file is
 /// replaced in one step.
 ///
@@ -97,11 +109,13 @@ pub struct Fetched {
 /// last candle was stored before it closed, which the old system did and a clock running fast still does. When nothing
 /// can have come since, nothing is asked.
 ///
+/// It is asked page by page. A page is safe before the next one is asked for: an update that is interrupted, or fails, goes on
+/// from there the next time.
+///
 /// # Errors
 /// The source's; [`Error::BadCandle`] when it returns a candle that cannot be true or that does not follow the stored ones;
 /// [`Error::NoData`] when it has no candles and none are stored; [`Error::Io`] and [`Error::BadCandle`] of the file. The file
-/// then stays as it was, but for what was put right in it. A hole that could not be asked for again is a finding, not an
-/// error.
+/// then has what came before. Older candles, and a hole, that could not be asked for are a finding, not an error.
 pub async fn update(
     source: &dyn CandleSource,
     data_folder: &Path,
@@ -109,46 +123,72 @@ pub async fn update(
     begin: Begin,
     now_ms: i64,
 ) -> Result<Fetched> {
+    update_telling(source, data_folder, market, begin, now_ms, &|_| {}).await
+}
+
+/// [`update`]; `tell` hears of each page.
+///
+/// # Errors
+/// As [`update`].
+pub async fn update_telling(
+    source: &dyn CandleSource,
+    data_folder: &Path,
+    market: &Market,
+    begin: Begin,
+    now_ms: i64,
+    tell: Tell<'_>,
+) -> Result<Fetched> {
     let path = candle_file(data_folder, market);
-    let Stored { mut candles, mut known, mut findings } = threads::blocking({
+    let Stored { candles, mut known, findings } = threads::blocking({
         let (folder, market) = (data_folder.to_owned(), market.clone());
         move || read_stored(&folder, &market, begin, now_ms)
     })
     .await?;
-    let (stored, known_before) = (candles.clone(), known.clone());
-    let begin_ms = match begin {
-        Begin::Days(days) => known.begin_ms().max(now_ms - i64::from(days) * DAY_MS),
-        Begin::Since(since_ms) => since_ms,
-    };
+    let (stored, stored_first, known_before) = (candles.len(), candles.first().copied(), known.clone());
     let step = market.timeframe.millis();
-    let asking = Asking { source, market, now_ms };
-    // The first open time of a candle that has not closed yet.
-    let until = now_ms - step + 1;
-    let from = candles.last().map_or(begin_ms, |last| last.open_ms);
-    if candles.last().map_or(from, |last| last.open_ms + step) < until {
-        let asked = asking.ask(Hole { from_ms: from, until_ms: until }, &mut findings).await;
-        let fresh = asked.map_err(|error| nothing_stored(error, &candles, &path))?;
-        findings.merge(notice(&fresh, market.timeframe).without(Cause::Gap));
-        candles = asking.join(&candles, &fresh)?;
+    let mut walk = Walk {
+        asking: Asking { source, market, now_ms },
+        series: Growing::stored(&path, candles),
+        findings,
+        begin_ms: begin.ms(&known, market, now_ms),
+        // The first open time of a candle that has not closed yet.
+        until_ms: now_ms - step + 1,
+        is_sure: !matches!(begin, Begin::Candles(_)),
+        fetched: 0,
+        tell,
+    };
+    let begin_ms = walk.begin_ms;
+    walk.skip(&known);
+    let newer = walk.newer().await;
+    let older = if newer.is_ok() { walk.older(&mut known).await } else { Ok(()) };
+    let Walk { asking, mut series, mut findings, .. } = walk;
+    let is_whole = older.is_ok();
+    if let Err(error) = newer.and_then(|()| older.or_else(|error| unfinished(error, &series, &mut findings))) {
+        let error = nothing_stored(error, series.first().is_none(), &path);
+        // What came is not lost.
+        threads::blocking(move || series.finish()).await?;
+        return Err(error);
     }
-    let Some(head) = candles.first().map(|first| first.open_ms) else {
+    let Some(last) = series.last().copied() else {
         return Err(Error::NoData(format!(
             "{market}: the source has no closed candles from {} to {}, and none are stored in {}",
-            format_iso(from),
+            format_iso(begin_ms),
             format_iso(now_ms),
             path.display()
         )));
     };
-    let unfilled = candles.len();
-    asking.look_for_the_end(candles[candles.len() - 1], &mut findings).await;
-    let filled = asking.fill(&mut candles, begin_ms, &mut known, &mut findings).await;
-    let older = candles.partition_point(|candle| candle.open_ms < head);
-    findings.add(Cause::Backfilled, older, || format_iso(candles[0].open_ms));
-    let span = filled.iter().find(|span| span.until_ms > head);
-    findings.add(Cause::GapFilled, candles.len() - unfilled - older, || span.map_or_else(String::new, Hole::to_string));
+    asking.look_for_the_end(last, &mut findings).await;
+    if let Some(first) = stored_first {
+        let older = series.all().partition_point(|candle| candle.open_ms < first.open_ms);
+        findings.add(Cause::Backfilled, older, || format_iso(series.all()[0].open_ms));
+    }
+    if is_whole {
+        asking.fill_series(&mut series, &mut known, &mut findings).await;
+    }
+    let candles = series.all();
     let fetched = Fetched {
         market: market.clone(),
-        added: candles.len() - stored.len(),
+        added: candles.len() - stored,
         total: candles.len(),
         first_ms: candles[0].open_ms,
         last_ms: candles[candles.len() - 1].open_ms,
@@ -156,13 +196,24 @@ pub async fn update(
     };
     let (folder, market) = (data_folder.to_owned(), market.clone());
     threads::blocking(move || {
-        if candles != stored {
-            write_csv(&path, &candles)?;
-        }
+        series.finish()?;
         if known != known_before { known.save(&folder, &market) } else { Ok(()) }
     })
     .await?;
     Ok(fetched)
+}
+
+impl Begin {
+    /// From when on candles of `market` are wanted.
+    fn ms(self, known: &KnownGaps, market: &Market, now_ms: i64) -> i64 {
+        let ago = |ms: i64| known.begin_ms().max(now_ms - ms);
+        match self {
+            Self::Days(days) => ago(i64::from(days) * DAY_MS),
+            // Later than the time that stands for `--since` in what is known.
+            Self::Candles(count) => ago(i64::from(count) * market.timeframe.millis()).max(MIN_MILLIS + 1),
+            Self::Since(since_ms) => since_ms,
+        }
+    }
 }
 
 /// What is stored of a market.
@@ -179,20 +230,27 @@ fn read_stored(data_folder: &Path, market: &Market, begin: Begin, now_ms: i64) -
     let mut known = KnownGaps::load(data_folder, market)?;
     let since_ms = match begin {
         Begin::Since(since_ms) => Some(since_ms),
-        Begin::Days(_) => None,
+        Begin::Days(_) | Begin::Candles(_) => None,
     };
     let (mut candles, mut findings) = match path.exists() {
         true => read_candles(&path, market.timeframe, &Reading { since_ms, ..Reading::stored() })?,
         false => Default::default(),
     };
+    let pages = interrupted(&path, market.timeframe, &mut findings)?;
+    let goes_on = !pages.is_empty();
+    if goes_on {
+        candles = merge(&candles, &pages);
+        candles.retain(|candle| since_ms.is_none_or(|since_ms| candle.open_ms >= since_ms));
+    }
     drop_open(&mut candles, market, now_ms, &mut findings);
     if let Some(since_ms) = since_ms {
         known.begin_at(since_ms);
         known.save(data_folder, market)?;
     }
-    if path.exists() && (findings.repaired() || since_ms.is_some()) {
+    if goes_on || path.exists() && (findings.repaired() || since_ms.is_some()) {
         write_csv(&path, &candles)?;
     }
+    forget(&path)?;
     Ok(Stored { candles, known, findings })
 }
 
@@ -227,15 +285,15 @@ pub(super) fn drop_open(candles: &mut Vec<Candle>, market: &Market, now_ms: i64,
 }
 
 /// A source, and what it is asked about.
-struct Asking<'a> {
-    source: &'a dyn CandleSource,
-    market: &'a Market,
-    now_ms: i64,
+pub(super) struct Asking<'a> {
+    pub source: &'a dyn CandleSource,
+    pub market: &'a Market,
+    pub now_ms: i64,
 }
 
 impl Asking<'_> {
     /// The closed candles of a span, each checked.
-    async fn ask(&self, span: Hole, findings: &mut Findings) -> Result<Vec<Candle>> {
+    pub async fn ask(&self, span: Hole, findings: &mut Findings) -> Result<Vec<Candle>> {
         let Found { mut candles, findings: found } =
             self.source.candles(self.market, span.from_ms, span.until_ms).await?;
         check_each(&candles, self.market)?;
@@ -279,18 +337,22 @@ impl Asking<'_> {
         Ok(joined)
     }
 
-    /// Asks once more for each hole that is not known to be the source's own, remembers those that are, and returns the
-    /// spans that something was found in.
-    async fn fill(
-        &self,
-        candles: &mut Vec<Candle>,
-        begin_ms: i64,
-        known: &mut KnownGaps,
-        findings: &mut Findings,
-    ) -> Vec<Hole> {
-        let head = candles.first().map_or(begin_ms, |first| first.open_ms);
+    /// [`Self::fill`] of a series, and what came of it.
+    async fn fill_series(&self, series: &mut Growing, known: &mut KnownGaps, findings: &mut Findings) {
+        let mut candles = series.all().to_vec();
+        let filled = self.fill(&mut candles, known, findings).await;
+        if let Some(span) = filled.first() {
+            findings.add(Cause::GapFilled, candles.len() - series.all().len(), || span.to_string());
+            series.replace(candles);
+        }
+    }
+
+    /// Asks once more for each hole in which the market was open and which is not known to be the source's own, remembers those
+    /// that are, and returns the spans that something was found in.
+    async fn fill(&self, candles: &mut Vec<Candle>, known: &mut KnownGaps, findings: &mut Findings) -> Vec<Hole> {
+        let calendar = Calendar::learn(candles, self.market.timeframe.millis());
         let unknown = |candles: &[Candle], known: &KnownGaps| {
-            let mut all = holes(candles, self.market.timeframe, Some(begin_ms));
+            let mut all = holes(candles, &calendar, None);
             all.retain(|hole| !known.covers(hole));
             all
         };
@@ -315,7 +377,8 @@ impl Asking<'_> {
             let left = unknown(candles, known).into_iter().filter(|hole| span.holds(hole.from_ms));
             if nothing_came {
                 for hole in left.collect::<Vec<_>>() {
-                    findings.add(Cause::Gap, usize::from(hole.until_ms > head), || hole.to_string());
+                    let is_told = !calendar.is_regular(hole.from_ms, hole.until_ms);
+                    findings.add(Cause::Gap, usize::from(is_told), || hole.to_string());
                     known.add(hole);
                 }
             } else {
@@ -329,9 +392,9 @@ impl Asking<'_> {
 }
 
 /// Neither the exchange nor a file: one error says both, since either would help.
-fn nothing_stored(error: Error, kept: &[Candle], path: &Path) -> Error {
+fn nothing_stored(error: Error, is_empty: bool, path: &Path) -> Error {
     match error {
-        Error::Exchange(said) if kept.is_empty() && !path.exists() => Error::Exchange(format!(
+        Error::Exchange(said) if is_empty && !path.exists() => Error::Exchange(format!(
             "{said}; and {} does not exist, so there are no stored candles to work with",
             path.display()
         )),
@@ -339,7 +402,7 @@ fn nothing_stored(error: Error, kept: &[Candle], path: &Path) -> Error {
     }
 }
 
-fn bad(candle: &Candle, market: &Market, problem: String) -> Error {
+pub(super) fn bad(candle: &Candle, market: &Market, problem: String) -> Error {
     Error::BadCandle { place: format!("{market}, candle of {} from the source", format_iso(candle.open_ms)), problem }
 }
 
@@ -359,6 +422,7 @@ fn check_each(candles: &[Candle], market: &Market) -> Result<()> {
 mod tests {
     use super::*;
     use parking_lot::Mutex;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     const HOUR: i64 = 3_600_000;
     const NOON: i64 = 1_757_764_800_000;
@@ -481,7 +545,7 @@ mod tests {
         let source = answers(vec![Err(Error::Exchange("cannot reach it".into()))]);
         let error = home.update(&source, Begin::Days(90), NOON).await.unwrap_err().to_string();
         assert!(error.contains("cannot reach it; and ") && error.contains("btcusdt_1h.csv does not exist"), "{error}");
-        assert_eq!(source.asked(), [(NOON - 90 * DAY_MS, NOON - HOUR + 1)]);
+        assert_eq!(source.asked(), [(NOON - HOUR + 1 - 1000 * HOUR, NOON - HOUR + 1)], "the newest first");
 
         let error = home.update(&careless(Vec::new()), Begin::Days(90), NOON).await.unwrap_err();
         assert_eq!(error.code(), "ERR_NO_DATA");
@@ -558,5 +622,82 @@ mod tests {
         let source = answers(vec![Err(Error::Exchange("down".into()))]);
         let error = home.update(&source, AS_STORED, NOON + 9 * HOUR).await.unwrap_err();
         assert_eq!((error.code(), home.stored()), ("ERR_EXCHANGE", hours(NOON, 5)));
+    }
+    #[tokio::test]
+    async fn a_long_history_is_fetched_newest_first_and_kept_page_by_page() {
+        let home = Home::empty();
+        let (listed, now) = (NOON - 2600 * HOUR, NOON);
+        let down = || Err(Error::Exchange("down".into()));
+        let of = |from: i64, until: i64| Ok(hours(NOON - from * HOUR, from - until));
+        let source = answers(vec![of(1000, 0), of(2000, 1000), down()]);
+        let fetched = home.update(&source, Begin::Candles(200_000), now).await.unwrap();
+        let spans = |from: &[i64]| from.iter().map(|hours| NOON - hours * HOUR).collect::<Vec<_>>();
+        let asked = source.asked();
+        assert_eq!(asked.iter().map(|span| span.1).skip(1).collect::<Vec<_>>(), spans(&[1000, 2000]));
+        assert_eq!((fetched.total, fetched.first_ms), (2000, NOON - 2000 * HOUR));
+        let said = fetched.findings.to_string();
+        assert!(said.contains("the next fetch goes on from there (before 2025-06-") && said.contains("down"), "{said}");
+        assert_eq!(home.stored(), hours(NOON - 2000 * HOUR, 2000), "without a hole, and up to now");
+
+        // Nothing is asked for twice; where nothing comes, twice as much is asked for, back to where it is wanted from.
+        let source = answers(vec![Ok(hours(listed, 600)), Ok(Vec::new())]);
+        let fetched = home.update(&source, Begin::Candles(10_000), now).await.unwrap();
+        let asked = source.asked();
+        assert_eq!(asked.iter().map(|span| span.1).collect::<Vec<_>>(), spans(&[2000, 2600, 3600, 5600, 9600]));
+        assert_eq!(asked[4].0, NOON - 10_000 * HOUR);
+        assert_eq!((fetched.total, fetched.added, fetched.first_ms), (2600, 600, listed));
+        home.update(&source, Begin::Candles(10_000), now).await.unwrap();
+        assert_eq!(source.asked(), [], "there was nothing before it was listed");
+        assert!(!home.path().with_extension("part").exists());
+    }
+
+    #[tokio::test]
+    async fn pages_that_came_survive_a_fetch_that_never_ends() {
+        let home = Home::with(&hours(NOON - 100 * HOUR, 100));
+        let page = |from: i64| hours(NOON - from * HOUR, 1000);
+        // Dropped in the midst of the third page, as when the process is killed: what is on the disk is what counts.
+        let source = Hanging(answers(vec![Ok(page(1100)), Ok(page(2100))]), 2, AtomicBool::default());
+        let (folder, market) = (home.0.path(), market());
+        let fetch = update(&source, folder, &market, Begin::Candles(200_000), NOON);
+        let hangs = async {
+            while !source.2.load(Ordering::Relaxed) {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            ended = fetch => panic!("{ended:?}"),
+            () = hangs => {}
+        }
+        let source = answers(vec![Ok(hours(NOON - 2200 * HOUR, 100)), Ok(Vec::new())]);
+        let fetched = home.update(&source, Begin::Candles(2200), NOON).await.unwrap();
+        assert_eq!(source.asked(), [(NOON - 2200 * HOUR, NOON - 2100 * HOUR)]);
+        assert_eq!((fetched.total, home.stored()), (2200, hours(NOON - 2200 * HOUR, 2200)));
+    }
+
+    #[tokio::test]
+    async fn the_history_ends_where_an_older_coin_had_the_ticker() {
+        let other = |c: Candle| Candle { open: 1e4, high: 2e4, low: 1e4, close: 1e4, ..c };
+        let old = hours(NOON - 2000 * HOUR, 400).into_iter().map(other);
+        let older = old.chain(hours(NOON - 1600 * HOUR, 600)).collect();
+        let home = Home::empty();
+        let source = answers(vec![Ok(hours(NOON - 1000 * HOUR, 1000)), Ok(older)]);
+        let fetched = home.update(&source, Begin::Candles(200_000), NOON).await.unwrap();
+        assert_eq!((fetched.total, fetched.findings.count(Cause::OtherAsset)), (1600, 1));
+        let said = fetched.findings.to_string();
+        assert!(said.contains("steps 1000-fold, from 10000 to 10") && said.contains("--since 2025-07-0"), "{said}");
+        assert_eq!(home.stored(), hours(NOON - 1600 * HOUR, 1600));
+    }
+
+    /// Answers so often, then never, and says that it was asked.
+    struct Hanging(Careless, usize, AtomicBool);
+
+    impl CandleSource for Hanging {
+        fn candles<'a>(&'a self, market: &'a Market, from_ms: i64, until_ms: i64) -> CandleFuture<'a> {
+            if self.0.1.lock().len() < self.1 {
+                return self.0.candles(market, from_ms, until_ms);
+            }
+            self.2.store(true, Ordering::Relaxed);
+            Box::pin(std::future::pending())
+        }
     }
 }

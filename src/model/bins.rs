@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// Bins of a column at most; the number of one fits a byte.
-const MAX_BINS: usize = 128;
+pub(super) const MAX_BINS: usize = 128;
 
 /// The rows that trees are grown from, each value as the number of its bin.
 pub struct Bins {
@@ -15,7 +15,27 @@ pub struct Bins {
     cuts: Vec<Vec<f64>>,
     /// The bins of all rows, feature by feature.
     codes: Vec<u8>,
+    /// The same row by row.
+    by_row: Vec<u8>,
 }
+
+/// The bins of a feature, each so many bytes after that of the row before.
+#[derive(Clone, Copy)]
+pub(super) struct Lane<'a> {
+    codes: &'a [u8],
+    stride: usize,
+}
+
+impl Lane<'_> {
+    /// The bin of a row.
+    pub fn at(&self, row: u32) -> u8 {
+        self.codes[row as usize * self.stride]
+    }
+}
+
+/// Where only one in so many rows is read, the bins that are near each other are better those of a row than of a feature: it is
+/// memory that is waited for.
+const SPARSE: usize = 8;
 
 impl Bins {
     /// Cuts each column between the values of some rows, which is even enough: which of neighbouring cuts a tree draws is chance
@@ -34,7 +54,11 @@ impl Bins {
             codes.extend(rows.iter().map(|row| edges.partition_point(|cut| *cut < row[feature]) as u8));
             cuts.push(edges);
         }
-        Self { rows: rows.len(), cuts, codes }
+        let mut by_row = vec![0; codes.len()];
+        for (feature, column) in codes.chunks_exact(rows.len().max(1)).enumerate() {
+            by_row.iter_mut().skip(feature).step_by(features).zip(column).for_each(|(cell, code)| *cell = *code);
+        }
+        Self { rows: rows.len(), cuts, codes, by_row }
     }
 
     /// Number of rows.
@@ -55,6 +79,20 @@ impl Bins {
     /// The bin of each row in a feature.
     pub fn codes(&self, feature: usize) -> &[u8] {
         &self.codes[feature * self.rows..][..self.rows]
+    }
+
+    /// The bin of each feature in a row.
+    pub fn row(&self, row: usize) -> &[u8] {
+        &self.by_row[row * self.cuts.len()..][..self.cuts.len()]
+    }
+
+    /// The bins of a feature, laid out as `count` rows of it are read fastest.
+    pub(super) fn lane(&self, feature: usize, count: usize) -> Lane<'_> {
+        if count < self.rows / SPARSE {
+            Lane { codes: &self.by_row[feature..], stride: self.cuts.len() }
+        } else {
+            Lane { codes: self.codes(feature), stride: 1 }
+        }
     }
 }
 
@@ -98,6 +136,20 @@ mod tests {
             for (bin, cut) in bins.cuts(0).iter().enumerate() {
                 for (value, code) in values.iter().zip(bins.codes(0)) {
                     prop_assert_eq!(value <= cut, usize::from(*code) <= bin);
+                }
+            }
+        }
+
+        #[test]
+        fn all_ways_to_read_a_bin_agree(rows in prop::collection::vec(prop::array::uniform3(-9i8..9), 1..60)) {
+            let rows: Vec<[f64; 3]> = rows.iter().map(|row| row.map(f64::from)).collect();
+            let bins = Bins::new(&rows.iter().map(|row| &row[..]).collect::<Vec<_>>());
+            for row in 0..rows.len() {
+                let of_row: Vec<u8> = (0..3).map(|feature| bins.codes(feature)[row]).collect();
+                prop_assert_eq!(bins.row(row), &of_row[..]);
+                for count in [0, rows.len()] {
+                    let lanes: Vec<u8> = (0..3).map(|feature| bins.lane(feature, count).at(row as u32)).collect();
+                    prop_assert_eq!(&lanes, &of_row);
                 }
             }
         }

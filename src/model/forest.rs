@@ -1,8 +1,8 @@
 //! A random forest: grown on binned rows, served from [`Walks`].
 //!
-//! A tree regresses on 0 and 1, so that the mean of a leaf is a probability.
+//! A tree regresses on 0 and 1; a leaf says by how much the mean of its rows departs from the mean of their offsets.
 
-use super::bins::Bins;
+use super::family::{Family, Sample, fits, same_features};
 use super::grow::{Grown, Nursery};
 use super::walks::Walks;
 use crate::cancel::Cancel;
@@ -19,8 +19,10 @@ pub struct ForestParameters {
     pub max_depth: u16,
     /// Rows in a leaf at least.
     pub min_leaf: usize,
-    /// Seed of the bootstrap and of the splits tried.
-    pub seed: u64,
+    /// Features tried at each split, of all at most.
+    pub tries: usize,
+    /// How often a row of average weight is drawn into a tree, on average.
+    pub share: f64,
 }
 
 /// One node of a tree, whose nodes lie depth first; of a leaf, `value` is the prediction, else the threshold: `x[feature] <= value` goes to the next node,
@@ -85,32 +87,13 @@ impl TryFrom<Stored> for Forest {
     }
 }
 
-impl Forest {
-    /// Grows a forest that predicts how likely a row's event `happened`. Same input and seed, same forest, whatever the
-    /// number of threads; work on other threads ends soon after it was cancelled.
-    ///
-    /// `weights` has one number per row, 0 or more, with a sum above 0: rows are drawn into trees as often as they weigh.
-    ///
-    /// # Errors
-    /// [`Error::Cancelled`]; [`Error::Internal`] for rows without features, or lengths that differ.
-    pub fn fit(
-        rows: &Bins,
-        happened: &[bool],
-        weights: &[f64],
-        parameters: ForestParameters,
-        cancel: &Cancel,
-    ) -> Result<Self> {
-        let features = rows.features();
-        if features == 0 || features >= usize::from(LEAF) || [happened.len(), weights.len()] != [rows.rows(); 2] {
-            return Err(Error::Internal(format!(
-                "a forest of {} rows, {features} features, {} targets, {} weights",
-                rows.rows(),
-                happened.len(),
-                weights.len()
-            )));
-        }
-        let nursery = Nursery::new(rows, happened, weights, parameters.max_depth, parameters.min_leaf);
-        let seed = parameters.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+impl Family for Forest {
+    type Parameters = ForestParameters;
+
+    /// Rows are drawn into trees as often as they weigh.
+    fn fit(sample: &Sample, parameters: ForestParameters, seed: u64, cancel: &Cancel) -> Result<Self> {
+        let nursery = Nursery::new(sample, &parameters)?;
+        let seed = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let grown: Vec<Grown> = (0..parameters.trees as u64)
             .into_par_iter()
             .map(|tree| {
@@ -118,6 +101,7 @@ impl Forest {
                 Ok(nursery.grow(seed.wrapping_add(tree)))
             })
             .collect::<Result<_>>()?;
+        let features = sample.bins.features();
         let mut importances = vec![0.0; features];
         for tree in &grown {
             add_shares(&mut importances, &tree.gains);
@@ -128,34 +112,13 @@ impl Forest {
         Self::of(grown.into_iter().map(|tree| tree.nodes).collect(), importances)
     }
 
-    fn of(trees: Vec<Vec<Node>>, importances: Vec<f64>) -> Result<Self> {
-        let stored = Stored { features: importances.len(), trees, importances };
-        stored.try_into().map_err(|problem| Error::Internal(format!("a forest was grown, but {problem}")))
+    /// The mean of the trees' leaves.
+    fn departure(&self, row: &[f64]) -> Option<f64> {
+        fits(row, self.features).then(|| self.walks.sum(row) / self.trees() as f64)
     }
 
-    /// This forest with its oldest trees replaced by those of `newer`. The importances are the mean by number of trees,
-    /// those of this forest standing for the trees that stay.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] for forests of different features.
-    pub fn renewed(&self, newer: &Self) -> Result<Self> {
-        let leaving = newer.trees().min(self.trees());
-        let mut trees = self.walks.trees().split_off(leaving);
-        let share = trees.len() as f64 / (trees.len() + newer.trees()) as f64;
-        trees.extend(newer.walks.trees());
-        let mean = |(old, new): (&f64, &f64)| share * old + (1.0 - share) * new;
-        Self::of(trees, self.importances.iter().zip(&newer.importances).map(mean).collect())
-    }
-
-    /// The mean of the trees' leaves for one row. A row of the wrong length or with a value that is not finite has no
-    /// prediction.
-    pub fn predict(&self, row: &[f64]) -> Option<f64> {
-        self.fits(row).then(|| self.walks.sum(row) / self.trees() as f64)
-    }
-
-    /// [`Self::predict`] of many rows, to the bit, in less time.
-    pub fn predict_all(&self, rows: &[&[f64]]) -> Option<Vec<f64>> {
-        if !rows.iter().all(|row| self.fits(row)) {
+    fn departures(&self, rows: &[&[f64]]) -> Option<Vec<f64>> {
+        if !rows.iter().all(|row| fits(row, self.features)) {
             return None;
         }
         let mut means = self.walks.sums(rows);
@@ -163,8 +126,41 @@ impl Forest {
         Some(means)
     }
 
-    fn fits(&self, row: &[f64]) -> bool {
-        row.len() == self.features && row.iter().all(|x| x.is_finite())
+    /// As many of the oldest trees as `newer` has give way to its trees. The importances are the mean by number of trees,
+    /// those of this forest standing for the trees that stay.
+    fn renewed(&self, newer: &Self) -> Result<Self> {
+        same_features(self.features, newer.features)?;
+        let leaving = newer.trees().min(self.trees());
+        let mut trees = self.walks.trees().split_off(leaving);
+        let share = trees.len() as f64 / (trees.len() + newer.trees()) as f64;
+        trees.extend(newer.walks.trees());
+        let mean = |(old, new): (&f64, &f64)| share * old + (1.0 - share) * new;
+        Self::of(trees, self.importances.iter().zip(&newer.importances).map(mean).collect())
+    }
+}
+
+impl Forest {
+    fn of(trees: Vec<Vec<Node>>, importances: Vec<f64>) -> Result<Self> {
+        let stored = Stored { features: importances.len(), trees, importances };
+        stored.try_into().map_err(|problem| Error::Internal(format!("a forest was grown, but {problem}")))
+    }
+
+    /// The same trees with leaves that say `constant` less.
+    pub(super) fn less(&self, constant: f64) -> std::result::Result<Self, &'static str> {
+        let mut stored = Stored::from(self.clone());
+        let leaves = stored.trees.iter_mut().flatten().filter(|node| node.is_leaf());
+        leaves.for_each(|leaf| leaf.value -= constant);
+        stored.try_into()
+    }
+
+    /// [`Family::departure`] of a forest that was grown with offsets of 0: the probability itself.
+    pub fn predict(&self, row: &[f64]) -> Option<f64> {
+        self.departure(row)
+    }
+
+    /// [`Self::predict`] of many rows, to the bit, in less time.
+    pub fn predict_all(&self, rows: &[&[f64]]) -> Option<Vec<f64>> {
+        self.departures(rows)
     }
 
     /// How much each feature lessened the variance, adding up to 1 (all 0 when no tree could split).
@@ -188,11 +184,13 @@ fn add_shares(shares: &mut [f64], amounts: &[f64]) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::bins::Bins;
     use super::*;
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
-    const PARAMETERS: ForestParameters = ForestParameters { trees: 60, max_depth: 8, min_leaf: 5, seed: 7 };
+    const PARAMETERS: ForestParameters =
+        ForestParameters { trees: 60, max_depth: 8, min_leaf: 5, tries: 2, share: 0.5 };
 
     /// 400 rows of 5 features; the target leans on features 0 and 3.
     fn sample() -> (Bins, Vec<bool>, Vec<f64>) {
@@ -203,51 +201,24 @@ mod tests {
         (Bins::new(&rows.iter().map(|row| &row[..]).collect::<Vec<_>>()), happened, weights)
     }
 
-    #[test]
-    fn the_same_forest_whatever_the_number_of_threads() {
-        let (rows, happened, weights) = sample();
-        let fit = |threads| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| Forest::fit(&rows, &happened, &weights, PARAMETERS, &Cancel::default()).unwrap())
-        };
-        let one = fit(1);
-        assert_eq!(one.trees(), 60);
-        assert_eq!(one, fit(2));
-        assert_eq!(one, fit(4));
-        let other_seed = ForestParameters { seed: 8, ..PARAMETERS };
-        assert_ne!(one, Forest::fit(&rows, &happened, &weights, other_seed, &Cancel::default()).unwrap());
+    fn fit(seed: u64) -> Forest {
+        let (bins, happened, weights) = sample();
+        let sample = Sample { bins: &bins, happened: &happened, weights: &weights, offsets: &[0.0; 400] };
+        Forest::fit(&sample, PARAMETERS, seed, &Cancel::default()).unwrap()
     }
 
     #[test]
-    fn finds_the_features_that_matter_and_refuses_rows_it_cannot_read() {
-        let (rows, happened, weights) = sample();
-        let forest = Forest::fit(&rows, &happened, &weights, PARAMETERS, &Cancel::default()).unwrap();
+    fn another_seed_another_forest() {
+        assert_eq!(fit(7).trees(), 60);
+        assert_ne!(fit(7), fit(8));
+    }
+
+    #[test]
+    fn finds_the_features_that_matter() {
+        let forest = fit(7);
         let best = (0..5).max_by(|&a, &b| forest.importances()[a].total_cmp(&forest.importances()[b]));
         assert_eq!(best, Some(0));
         assert!(forest.predict(&[0.9, 0.0, 0.0, 0.9, 0.0]).unwrap() > 0.8);
         assert!(forest.predict(&[-0.9, 0.0, 0.0, -0.9, 0.0]).unwrap() < 0.2);
-        assert_eq!(forest.predict(&[0.9, 0.0, f64::NAN, 0.9, 0.0]), None);
-        assert_eq!(forest.predict(&[0.9]), None);
-    }
-
-    #[test]
-    fn many_rows_are_predicted_as_one_by_one() {
-        let (bins, happened, weights) = sample();
-        let forest = Forest::fit(&bins, &happened, &weights, PARAMETERS, &Cancel::default()).unwrap();
-        let mut rng = ChaCha8Rng::seed_from_u64(2);
-        let rows: Vec<[f64; 5]> = (0..100).map(|_| std::array::from_fn(|_| rng.random_range(-1.0..1.0))).collect();
-        let rows: Vec<&[f64]> = rows.iter().map(|row| &row[..]).collect();
-        let one_by_one: Option<Vec<f64>> = rows.iter().map(|row| forest.predict(row)).collect();
-        assert_eq!(forest.predict_all(&rows), one_by_one);
-        assert_eq!(forest.predict_all(&[&[0.0; 5], &[0.0, 0.0, f64::INFINITY, 0.0, 0.0]]), None);
-    }
-
-    #[test]
-    fn stops_when_cancelled() {
-        let (rows, happened, weights) = sample();
-        let cancel = Cancel::default();
-        cancel.cancel();
-        let error = Forest::fit(&rows, &happened, &weights, PARAMETERS, &cancel).unwrap_err();
-        assert_eq!(error.code(), "ERR_CANCELLED");
     }
 }

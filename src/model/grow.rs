@@ -6,13 +6,11 @@
 //! for the place of every draw.
 
 use super::bins::Bins;
-use super::forest::Node;
+use super::family::Sample;
+use super::forest::{ForestParameters, Node};
+use crate::error::Result;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-
-/// How often a row of average weight is drawn on average. Half a sample does as well as a whole one (Bühlmann and Yu,
-/// *Analyzing Bagging*, 2002, of samples without replacement), here better on short series; figures in `docs/decisions.md`.
-const SHARE: f64 = 0.5;
 
 /// A row is drawn at most this often on average, however much it weighs.
 const MAX_RATE: f64 = 100.0;
@@ -21,8 +19,9 @@ const MAX_RATE: f64 = 100.0;
 pub struct Nursery<'a> {
     bins: &'a Bins,
     happened: &'a [bool],
-    /// Of each row.
-    rates: Vec<Rate>,
+    offsets: &'a [f64],
+    /// Of each row that counts.
+    rates: Vec<(u32, Rate)>,
     /// Features tried at each split.
     tries: usize,
     max_depth: u16,
@@ -126,19 +125,24 @@ struct Split {
 const ABREAST: usize = 3;
 
 impl<'a> Nursery<'a> {
-    /// `happened` and `weights` are one for each row; a leaf stands for `min_leaf` rows of average weight at least.
-    pub fn new(bins: &'a Bins, happened: &'a [bool], weights: &[f64], max_depth: u16, min_leaf: usize) -> Self {
-        let counting = weights.iter().filter(|weight| **weight > 0.0).count();
-        let mean = weights.iter().sum::<f64>() / counting as f64;
-        let rate = |weight: &f64| Rate::new((SHARE * weight / mean).min(MAX_RATE));
-        Self {
+    /// A leaf stands for `min_leaf` rows of average weight at least.
+    ///
+    /// # Errors
+    /// See [`super::family::Family::fit`].
+    pub fn new(sample: &Sample<'a>, parameters: &ForestParameters) -> Result<Self> {
+        let Sample { bins, happened, weights, offsets } = *sample;
+        let counting = sample.counting()?;
+        let mean = counting.iter().map(|&row| weights[row as usize]).sum::<f64>() / counting.len() as f64;
+        let rate = |row: u32| (row, Rate::new((parameters.share * weights[row as usize] / mean).min(MAX_RATE)));
+        Ok(Self {
             bins,
             happened,
-            rates: weights.iter().map(rate).collect(),
-            tries: (bins.features() as f64).sqrt() as usize,
-            max_depth,
-            min_leaf: (SHARE * min_leaf as f64).ceil().max(1.0) as u32,
-        }
+            offsets,
+            rates: counting.into_iter().map(rate).collect(),
+            tries: parameters.tries.clamp(1, bins.features()),
+            max_depth: parameters.max_depth,
+            min_leaf: (parameters.share * parameters.min_leaf as f64).ceil().max(1.0) as u32,
+        })
     }
 
     /// One tree. The same seed, the same tree.
@@ -168,10 +172,11 @@ impl<'a> Nursery<'a> {
     fn draw(&self, rng: &mut impl Rng) -> Vec<Drawn> {
         let mut drawn = vec![Drawn::default(); self.rates.len()];
         let mut count = 0;
-        for (row, (rate, &happened)) in self.rates.iter().zip(self.happened).enumerate() {
+        for (row, rate) in &self.rates {
             let times = rate.times(rng.next_u32());
+            let successes = times * u16::from(self.happened[*row as usize]);
             // Written in any case and kept where it counts: whether a row is drawn cannot be predicted either.
-            drawn[count] = Drawn { row: row as u32, times, successes: times * u16::from(happened) };
+            drawn[count] = Drawn { row: *row, times, successes };
             count += usize::from(times > 0);
         }
         drawn.truncate(count);
@@ -194,21 +199,28 @@ impl Tree<'_> {
     /// Grows the branch of these rows, which come to `total`, depth first: the left child comes right behind its parent.
     fn branch(&mut self, drawn: &mut [Drawn], total: Tally, level: u16) {
         let Some((split, gain)) = self.may_split(total, level).then(|| self.best_split(drawn, total)).flatten() else {
-            let value = if total.count() > 0 { total.mean() } else { 0.0 };
-            return self.grown.nodes.push(Node::leaf(value));
+            let departure = self.departure(drawn, total);
+            return self.grown.nodes.push(Node::leaf(departure));
         };
         self.grown.gains[split.feature] += gain / f64::from(total.count());
         let at = self.grown.nodes.len();
         let threshold = self.nursery.bins.cuts(split.feature)[usize::from(split.bin)];
         self.grown.nodes.push(Node::split(split.feature, threshold));
         let children = [split.left, total.without(split.left)];
-        // Leaves need no rows.
-        let middle =
-            if children.iter().any(|child| self.may_split(*child, level + 1)) { self.part(drawn, &split) } else { 0 };
+        let middle = self.part(drawn, &split);
         let (left, right) = drawn.split_at_mut(middle);
         self.branch(left, children[0], level + 1);
         self.grown.nodes[at].right = self.grown.nodes.len() as u32;
         self.branch(right, children[1], level + 1);
+    }
+
+    /// By how much what happened to these rows departs from their offsets, on average.
+    fn departure(&self, drawn: &[Drawn], total: Tally) -> f64 {
+        if total.count() == 0 {
+            return 0.0;
+        }
+        let offset = |d: &Drawn| f64::from(d.times) * self.nursery.offsets[d.row as usize];
+        total.mean() - drawn.iter().map(offset).sum::<f64>() / f64::from(total.count())
     }
 
     /// Whether a node may be parted as far as depth and size go.
@@ -250,14 +262,14 @@ impl Tree<'_> {
 
     /// Counts what goes to the left.
     fn count(&self, drawn: &[Drawn], splits: &mut [Split; ABREAST]) {
-        let codes = splits.map(|split| self.nursery.bins.codes(split.feature));
+        let lanes = splits.map(|split| self.nursery.bins.lane(split.feature, drawn.len()));
         let bins = splits.map(|split| i64::from(split.bin));
         let mut left = [Tally::default(); ABREAST];
         for d in drawn {
             let tally = Tally::of(*d);
-            for ((left, codes), bin) in left.iter_mut().zip(&codes).zip(bins) {
+            for ((left, lane), bin) in left.iter_mut().zip(&lanes).zip(bins) {
                 // All ones where it goes left: a jump here would be guessed wrong every other time.
-                let goes_left = (i64::from(codes[d.row as usize]) - bin - 1) >> 63;
+                let goes_left = (i64::from(lane.at(d.row)) - bin - 1) >> 63;
                 left.add(Tally(tally.0 & goes_left as u64));
             }
         }
@@ -266,11 +278,11 @@ impl Tree<'_> {
 
     /// Moves the rows of the left branch to the front, in order, and returns how many they are.
     fn part(&mut self, drawn: &mut [Drawn], split: &Split) -> usize {
-        let codes = self.nursery.bins.codes(split.feature);
+        let lane = self.nursery.bins.lane(split.feature, drawn.len());
         let (mut left, mut right) = (0, 0);
         for at in 0..drawn.len() {
             let d = drawn[at];
-            let goes_left = codes[d.row as usize] <= split.bin;
+            let goes_left = lane.at(d.row) <= split.bin;
             // Written to both sides, and kept on one: a jump that nobody can predict takes longer.
             drawn[left] = d;
             self.aside[right] = d;
@@ -294,6 +306,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const PARAMETERS: ForestParameters = ForestParameters { trees: 1, max_depth: 1, min_leaf: 6, tries: 4, share: 0.5 };
+
     #[test]
     fn poisson_counts_by_hand() {
         // Of rate 1: 0 with 0.3679, 1 up to 0.7358, 2 up to 0.9197,
@@ -312,7 +326,9 @@ mod tests {
             let values: Vec<Vec<f64>> = weights.iter().map(|_| vec![0.0; 4]).collect();
             let bins = Bins::new(&values.iter().map(Vec::as_slice).collect::<Vec<_>>());
             let happened = vec![false; weights.len()];
-            let nursery = Nursery::new(&bins, &happened, &weights, 3, 1);
+            let offsets = vec![0.0; weights.len()];
+            let sample = Sample { bins: &bins, happened: &happened, weights: &weights, offsets: &offsets };
+            let nursery = Nursery::new(&sample, &PARAMETERS).unwrap();
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             let mut counts = vec![0.0; weights.len()];
             for _ in 0..4000 {
@@ -320,7 +336,7 @@ mod tests {
             }
             let mean = weights.iter().sum::<f64>() / weights.len() as f64;
             for (count, weight) in counts.iter().zip(&weights) {
-                let rate = SHARE * weight / mean;
+                let rate = PARAMETERS.share * weight / mean;
                 // Five standard errors.
                 prop_assert!((count - rate).abs() < 5.0 * (rate / 4000.0).sqrt(), "{count} instead of {rate}");
             }
@@ -330,12 +346,15 @@ mod tests {
         #[test]
         fn a_node_parts_by_the_best_of_the_splits_it_draws(
             rows in prop::collection::vec((prop::array::uniform4(0u8..12), any::<bool>()), 20..80),
+            offsets in prop::collection::vec(0.0..1.0f64, 80),
             seed in 0u64..50, tries in 1usize..=4
         ) {
             let values: Vec<Vec<f64>> = rows.iter().map(|(x, _)| x.iter().map(|v| f64::from(*v)).collect()).collect();
             let bins = Bins::new(&values.iter().map(Vec::as_slice).collect::<Vec<_>>());
             let happened: Vec<bool> = rows.iter().map(|(_, y)| *y).collect();
-            let nursery = Nursery { tries, ..Nursery::new(&bins, &happened, &vec![1.0; rows.len()], 1, 6) };
+            let weights = vec![1.0; rows.len()];
+            let sample = Sample { bins: &bins, happened: &happened, weights: &weights, offsets: &offsets[..rows.len()] };
+            let nursery = Nursery::new(&sample, &ForestParameters { tries, ..PARAMETERS }).unwrap();
             let (mut twin, drawn) = nursery.plant(seed);
             prop_assume!(drawn.iter().map(|d| u32::from(d.times)).sum::<u32>() >= 6);
             let parted = |feature: usize, threshold: f64| {
@@ -363,7 +382,18 @@ mod tests {
             if let [root, left, right] = &tree[..] {
                 let [yes, no] = parted(usize::from(root.feature), root.value);
                 prop_assert_eq!(Some(gain(yes, no)), best);
-                prop_assert_eq!((left.value, right.value, root.right), (yes.mean(), no.mean(), 2));
+                prop_assert_eq!(root.right, 2);
+                for (leaf, goes_left) in [(left, true), (right, false)] {
+                    let there = drawn.iter().filter(|d| {
+                        (values[d.row as usize][usize::from(root.feature)] <= root.value) == goes_left
+                    });
+                    let (mut count, mut beyond) = (0.0, 0.0);
+                    for d in there {
+                        count += f64::from(d.times);
+                        beyond += f64::from(d.successes) - f64::from(d.times) * offsets[d.row as usize];
+                    }
+                    prop_assert!((leaf.value - beyond / count).abs() < 1e-9);
+                }
             }
         }
     }

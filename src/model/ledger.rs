@@ -41,7 +41,7 @@ pub struct Pair {
     pub champion: f64,
 }
 
-/// A mean and the interval that holds 95 % of its bootstrap.
+/// A mean and the interval that holds 95 % of its bootstrap over stretches of time.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Interval {
     /// 2.5 % of the resamples lie below.
@@ -59,10 +59,12 @@ pub struct Comparison {
     pub compared_on: ComparedOn,
     /// How many.
     pub rows: usize,
-    /// What they are worth: overlapping labels share their weight. Mean of both sides.
-    pub effective_rows: f64,
-    /// Rows in a block of the bootstrap.
-    pub block: usize,
+    /// Stretches of time that they fill: rows of one stretch depend on each other, and count once. 0 in lines of earlier versions.
+    #[serde(default)]
+    pub clusters: usize,
+    /// Length of a stretch of time. 0 in lines of earlier versions.
+    #[serde(default)]
+    pub cluster_ms: i64,
     /// Mean log loss of both sides.
     pub log_loss: Pair,
     /// The challenger's less the champion's: above 0 the challenger is worse. `None` when the evidence is short.
@@ -89,9 +91,13 @@ pub enum Decision {
     ShortEvidence,
     /// Refused: its log loss is higher than the champion's, beyond chance.
     WorseLogLoss,
+    /// Refused: it did worse than the champion, and that it does so by more than the margin cannot be ruled out.
+    MaybeWorse,
+    /// Refused: each promotion in a row lost little, but with this one all of them together would have lost more than the margin.
+    ChainWorse,
     /// Refused: its signals earned less than the champion's, beyond chance.
     LessProfit,
-    /// Refused: on its held-out rows it is worse than the constant base rate, and the champion is not.
+    /// Refused: on its held-out rows it is worse than the constant base rate, beyond chance, and the champion is not.
     WorseThanConstant,
 }
 
@@ -103,7 +109,10 @@ impl Decision {
 
     /// Whether the challenger goes into service.
     pub fn promotes(self) -> bool {
-        !matches!(self, Self::WorseLogLoss | Self::LessProfit | Self::WorseThanConstant)
+        !matches!(
+            self,
+            Self::WorseLogLoss | Self::MaybeWorse | Self::ChainWorse | Self::LessProfit | Self::WorseThanConstant
+        )
     }
 }
 
@@ -166,6 +175,8 @@ pub struct Verdict {
     pub reason: String,
     /// What it rests on.
     pub comparison: Option<Comparison>,
+    /// See [`super::Lineage::conceded`].
+    pub conceded: super::Conceded,
 }
 
 impl Trial {

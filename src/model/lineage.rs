@@ -1,11 +1,10 @@
-//! What a model carries besides its forests, so that it can be judged and continued later.
+//! What the model of a market carries so that it can be judged and continued later.
 
 use super::metrics::Held;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
-use std::ops::Add;
 
-/// Held-out rows that a model keeps, the newest: about 260 KB of its file.
+/// Held-out rows that a model keeps, the newest: about 200 KB of its file.
 const KEPT: usize = 4000;
 
 /// What a model said of one bar before it could know.
@@ -21,64 +20,29 @@ pub struct HeldOut {
     pub profit: Option<f64>,
 }
 
-/// How far held-out predictions of a raw forest came true: sums over rows, from which the belief in it follows. Sums of
-/// later rows can be added without the rows themselves.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct Evidence {
-    /// Σ weight · departure², the departure being the forest's probability less the constant's.
-    pub spread: f64,
-    /// Σ weight · departure · surprise, the surprise being what happened (0 or 1) less the constant's probability.
-    pub agreement: f64,
-    /// Σ weight · surprise².
-    pub variance: f64,
-    /// Σ weight: how many independent labels there are.
-    pub total: f64,
-}
-
-impl Evidence {
-    /// Of these rows, whose probabilities are the raw forest's.
-    pub fn of<'a>(rows: impl IntoIterator<Item = &'a Held>) -> Self {
-        rows.into_iter().fold(Self::default(), |sum, row| {
-            let departure = row.probability - row.constant;
-            let surprise = f64::from(u8::from(row.happened)) - row.constant;
-            sum + Self {
-                spread: row.weight * departure * departure,
-                agreement: row.weight * departure * surprise,
-                variance: row.weight * surprise * surprise,
-                total: row.weight,
-            }
-        })
-    }
-}
-
-impl Add for Evidence {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        Self {
-            spread: self.spread + other.spread,
-            agreement: self.agreement + other.agreement,
-            variance: self.variance + other.variance,
-            total: self.total + other.total,
-        }
-    }
-}
-
-/// Where a model comes from. All empty for a model file of format 1, which had none.
+/// Where a model comes from. All empty for a model file of an earlier format.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Lineage {
     /// Its number in the registry.
     pub version: u64,
     /// The version that it continues; `None` for a full training.
     pub continues: Option<u64>,
-    /// Why each side is believed as far as it is, BUY then SELL.
-    pub evidence: [Evidence; 2],
-    /// The newest held-out predictions, oldest first, each made by a forest of rows decided before.
+    /// The newest held-out predictions, oldest first, each made by a model of rows decided before.
     pub held_out: VecDeque<HeldOut>,
-    /// The horizon of the full training that it continues, UTC epoch ms; `None` for a full training, and where the signalloop
-    /// that continued it first knew of no such thing. It stands behind the rest in a file, where that one passes over it.
-    #[serde(skip)]
+    /// The horizon of the full training that it continues, UTC epoch ms; `None` for a full training.
     pub full_ms: Option<i64>,
+    /// What the promotions that led here have lost.
+    pub conceded: Conceded,
+}
+
+/// By how much mean log loss has risen over promotions in a row, as far as they were compared: each may lose too little to be refused
+/// for it, and all of them together not. Begins anew when the rise falls to 0.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Conceded {
+    /// The sum of the rises.
+    pub rise: f64,
+    /// The sum of the squares of their standard errors.
+    pub variance: f64,
 }
 
 impl Lineage {
@@ -106,7 +70,7 @@ mod tests {
     use super::*;
 
     fn row(time_ms: i64) -> HeldOut {
-        let held = Held { happened: time_ms % 3 == 0, probability: 0.4, constant: 0.3, weight: 0.5 };
+        let held = Held { happened: time_ms % 3 == 0, probability: 0.4, constant: 0.3 };
         HeldOut { time_ms, buy: held, sell: held, profit: None }
     }
 
@@ -119,16 +83,5 @@ mod tests {
         assert_eq!(lineage.held_at(9), None);
         assert_eq!(lineage.held_at(10).copied(), Some(row(10)));
         assert_eq!(lineage.held_at(KEPT as i64 + 9).copied(), Some(row(KEPT as i64 + 9)));
-    }
-
-    #[test]
-    fn sums_of_parts_are_the_sum_of_all() {
-        let rows: Vec<Held> = (0..40).map(|i| row(i).buy).collect();
-        let (whole, parts) = (Evidence::of(&rows), Evidence::of(&rows[..17]) + Evidence::of(&rows[17..]));
-        for (a, b) in [(whole.spread, parts.spread), (whole.agreement, parts.agreement), (whole.total, parts.total)] {
-            assert!((a - b).abs() < 1e-12);
-        }
-        // By hand: departure 0.1, 14 of 40 happened.
-        assert!((whole.agreement - 0.5 * 0.1 * (14.0 * 0.7 - 26.0 * 0.3)).abs() < 1e-12 && whole.total == 20.0);
     }
 }

@@ -14,17 +14,13 @@ pub struct Held {
     pub probability: f64,
     /// The base rate known when the model was trained: what the constant says.
     pub constant: f64,
-    /// The row's weight: its label's uniqueness.
-    pub weight: f64,
 }
 
-/// Figures over held-out rows, weighted by uniqueness.
+/// Figures over held-out rows, each counting the same.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Scores {
     /// Held-out rows.
     pub rows: usize,
-    /// What they are worth: overlapping labels share their weight.
-    pub effective_rows: f64,
     /// Share of rows whose label came true, 0–1.
     pub base_rate: f64,
     /// Mean −ln p of what happened.
@@ -55,16 +51,15 @@ pub fn log_loss(happened: bool, probability: f64) -> f64 {
 impl Scores {
     /// Scores `rows`; all zero when there are none.
     pub fn of(rows: &[Held]) -> Self {
-        let total: f64 = rows.iter().map(|row| row.weight).sum();
-        if total <= 0.0 {
+        if rows.is_empty() {
             return Self::default();
         }
-        let mean = |value: &dyn Fn(&Held) -> f64| rows.iter().map(|row| row.weight * value(row)).sum::<f64>() / total;
+        let total = rows.len() as f64;
+        let mean = |value: &dyn Fn(&Held) -> f64| rows.iter().map(value).sum::<f64>() / total;
         let y = |row: &Held| f64::from(u8::from(row.happened));
         let base_rate = mean(&y);
         Self {
             rows: rows.len(),
-            effective_rows: total,
             base_rate,
             log_loss: mean(&|row| log_loss(row.happened, row.probability)),
             constant_log_loss: mean(&|row| log_loss(row.happened, row.constant)),
@@ -83,14 +78,14 @@ fn departure(row: &Held) -> f64 {
     row.probability - row.constant
 }
 
-/// Weighted area under the ROC curve by ranks of departure, ties counting half; 0.5 when only one kind is there.
+/// Area under the ROC curve by ranks of departure, ties counting half; 0.5 when only one kind is there.
 fn auc(rows: &[Held]) -> f64 {
     let mut sorted: Vec<&Held> = rows.iter().collect();
     sorted.sort_by(|a, b| departure(a).total_cmp(&departure(b)));
     let (mut below, mut won, mut yes, mut no) = (0.0, 0.0, 0.0, 0.0);
     for tied in sorted.chunk_by(|a, b| departure(a) == departure(b)) {
-        let weight = |happened| tied.iter().filter(|row| row.happened == happened).map(|row| row.weight).sum::<f64>();
-        let (successes, failures) = (weight(true), weight(false));
+        let successes = tied.iter().filter(|row| row.happened).count() as f64;
+        let failures = tied.len() as f64 - successes;
         won += successes * (below + failures / 2.0);
         below += failures;
         yes += successes;
@@ -110,8 +105,8 @@ fn balanced_accuracy(rows: &[Held]) -> f64 {
                 down if down < 0.0 => 0.0,
                 _ => 0.5,
             };
-            right += row.weight * if happened { yes } else { 1.0 - yes };
-            all += row.weight;
+            right += if happened { yes } else { 1.0 - yes };
+            all += 1.0;
         }
         if all > 0.0 { right / all } else { 0.5 }
     };
@@ -126,7 +121,7 @@ fn calibration_error(rows: &[Held], total: f64, stated: impl Fn(&Held) -> f64) -
     let bin = sorted.len().div_ceil(10).max(1);
     let (mut error, mut gap, mut count) = (0.0, 0.0, 0);
     for tied in sorted.chunk_by(|a, b| stated(a) == stated(b)) {
-        gap += tied.iter().map(|row| row.weight * (stated(row) - f64::from(u8::from(row.happened)))).sum::<f64>();
+        gap += tied.iter().map(|row| stated(row) - f64::from(u8::from(row.happened))).sum::<f64>();
         count += tied.len();
         if count >= bin {
             error += f64::abs(gap);
@@ -141,7 +136,7 @@ mod tests {
     use super::*;
 
     fn held(happened: bool, probability: f64) -> Held {
-        Held { happened, probability, constant: 0.5, weight: 1.0 }
+        Held { happened, probability, constant: 0.5 }
     }
 
     #[test]
@@ -166,8 +161,7 @@ mod tests {
     #[test]
     fn a_model_that_is_the_constant_is_as_calibrated_as_the_constant() {
         // All that succeeds comes first, and what is stated changes once.
-        let rows: Vec<Held> =
-            (0..40).map(|i| Held { happened: i < 10, probability: 0.3, constant: 0.3, weight: 1.0 }).collect();
+        let rows: Vec<Held> = (0..40).map(|i| Held { happened: i < 10, probability: 0.3, constant: 0.3 }).collect();
         let scores = Scores::of(&rows);
         assert_eq!(scores.calibration_error, scores.constant_calibration_error);
         assert!((scores.calibration_error - 0.05).abs() < 1e-12);
@@ -180,13 +174,5 @@ mod tests {
         assert_eq!(scores.calibration_error, scores.constant_calibration_error);
         // 20 of 0.3, of which none succeeds, and 20 of 0.4, of which half do.
         assert!((scores.calibration_error - (20.0 * 0.3 + 20.0 * 0.1) / 40.0).abs() < 1e-12);
-    }
-
-    #[test]
-    fn a_weight_of_two_is_two_rows() {
-        let once = [held(true, 0.7), held(false, 0.4)];
-        let doubled = once.map(|row| Held { weight: 2.0, ..row });
-        let (a, b) = (Scores::of(&[once[0], once[0], once[1], once[1]]), Scores::of(&doubled));
-        assert!((a.log_loss - b.log_loss).abs() < 1e-12 && (a.auc - b.auc).abs() < 1e-12);
     }
 }

@@ -1,6 +1,8 @@
-//! Models: forests, how good they are, their files, and which of them is in service.
+//! Models: families of learners, how good they are, their files, and which of them is in service.
 
 mod bins;
+mod evidence;
+mod family;
 #[doc(hidden)]
 pub mod file;
 mod forest;
@@ -9,13 +11,18 @@ mod grow;
 pub mod ledger;
 mod lineage;
 mod metrics;
+mod old;
+pub mod pool;
 #[doc(hidden)]
 pub mod served;
 mod walks;
 
 pub use bins::Bins;
+pub use evidence::{Departure, Evidence, MIN_CLUSTERS, PerFamily, Slope, Sums};
+pub use family::{Boosting, BoostingParameters, Families, Family, Linear, Sample};
 pub use forest::{Forest, ForestParameters};
 pub use ledger::{ComparedOn, Comparison, Decision, Entry, Interval, Ledger, Mode, Pair, Rollback, Trial, Verdict};
-pub use lineage::{Evidence, HeldOut, Lineage};
+pub use lineage::{Conceded, HeldOut, Lineage};
 pub use metrics::{Held, Scores, log_loss};
-pub use served::{Champion, Model, Payoff, Probabilities, Record, Side, shrink};
+pub use pool::{Pool, PoolRecord, PoolSide, Skill};
+pub use served::{Champion, Model, Payoff, Probabilities, Record, Side, believed};

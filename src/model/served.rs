@@ -1,13 +1,14 @@
-//! The model of one market as it is served: two forests, their base rates, how far each is believed, and its record.
+//! The model of one market as it is served: its base rates, how far the pooled model of its timeframe is believed, and its record.
 
-use super::forest::Forest;
+use super::evidence::PerFamily;
 use super::lineage::Lineage;
 use super::metrics::Scores;
+use super::pool::{Pool, PoolSide, Skill};
 use crate::barrier::Direction;
 use crate::config::SignalShape;
 use crate::error::Error;
-use crate::features::{Missing, OF_VOLUME};
-use crate::symbol::Market;
+use crate::features::{FEATURES, Missing, OF_VOLUME};
+use crate::symbol::{Market, Symbol};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -49,30 +50,20 @@ impl Payoff {
     }
 }
 
-/// A probability as far as it is believed: `constant + belief · (probability − constant)`.
-pub fn shrink(probability: f64, constant: f64, belief: f64) -> f64 {
-    constant + belief * (probability - constant)
+/// A departure from the constant as far as it is believed, as a probability.
+pub fn believed(constant: f64, belief: f64, departure: f64) -> f64 {
+    belief.mul_add(departure, constant).clamp(0.0, 1.0)
 }
 
-/// One direction's part of a model.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// One direction's part of a market's model.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Side {
-    /// Raw probabilities.
-    pub forest: Forest,
-    /// The weighted share of successes in training, 0–1.
+    /// The share of successes among all rows of the market, 0–1; that of the pool where the market has too few.
     pub base_rate: f64,
-    /// How far the forest is believed, 0–1; 0 means it showed no skill and the base rate is served.
+    /// How far the pooled model is believed, 0–1; 0 means it showed no skill and the base rate is served.
     pub belief: f64,
     /// What its bets came to in training.
     pub payoff: Payoff,
-}
-
-impl Side {
-    /// That a bet at this row succeeds, as far as the forest is believed; `None` for a row that cannot be read.
-    pub fn probability(&self, row: &[f64]) -> Option<f64> {
-        let raw = self.forest.predict(row)?;
-        Some(shrink(raw, self.base_rate, self.belief))
-    }
 }
 
 /// What a model was trained on, how, and how it did on rows it had not seen.
@@ -114,6 +105,21 @@ pub struct Record {
     pub held_out_profit: Option<f64>,
     /// How far each side is believed, BUY then SELL; see [`Side::belief`].
     pub beliefs: [f64; 2],
+    /// The chance at which a bet earns nothing after costs, BUY then SELL, at the median distance of the stop.
+    pub break_even: [f64; 2],
+    /// Held-out skill on the rows of this market.
+    pub skill: Skill,
+    /// Held-out skill on the rows of all symbols of the pool.
+    pub pool_skill: Skill,
+    /// The pooled model that it rests on, by the SHA-256 of its file in hex; `None` before it is stored, and for a model of an
+    /// earlier format.
+    pub pool: Option<String>,
+    /// The symbols that the pooled model was trained on, by name.
+    pub symbols: Vec<Symbol>,
+    /// Rows that the pooled model was trained on.
+    pub pool_rows: usize,
+    /// What each family of learners counts, BUY then SELL; see [`super::Families::NAMES`].
+    pub weights: [PerFamily; 2],
     /// The features it was trained on by importance, both sides averaged, best first, adding up to 1. Where the candles had no
     /// volume, those of volume are not among them.
     pub importances: Vec<(String, f64)>,
@@ -157,7 +163,7 @@ impl Record {
 }
 
 /// A model in service.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Model {
     /// What it was trained on and how it did.
     pub record: Record,
@@ -165,6 +171,8 @@ pub struct Model {
     pub buy: Side,
     /// The SELL side.
     pub sell: Side,
+    /// The pooled model of its timeframe, which markets share.
+    pub pool: Arc<Pool>,
     /// Where it comes from, and what is needed to judge and to continue it.
     pub lineage: Lineage,
 }
@@ -202,7 +210,19 @@ impl Model {
     /// What each side says of one feature row, BUY then SELL; `None` for a row of another length or with a value that is not
     /// finite.
     pub fn stated(&self, row: &[f64]) -> Option<[f64; 2]> {
-        Some([self.buy.probability(row)?, self.sell.probability(row)?])
+        let [buy, sell] = &self.pool.sides;
+        let say = |side: &Side, pool: &PoolSide| {
+            // Nobody is asked who is not believed.
+            let departure = if side.belief > 0.0 { pool.departure(row)? } else { 0.0 };
+            Some(believed(side.base_rate, side.belief, departure))
+        };
+        let readable = row.len() == FEATURES.len() && row.iter().all(|value| value.is_finite());
+        readable.then(|| Some([say(&self.buy, buy)?, say(&self.sell, sell)?]))?
+    }
+
+    /// Both sides, BUY then SELL.
+    pub fn sides(&self) -> [Side; 2] {
+        [self.buy, self.sell]
     }
 
     /// [`Self::stated`] as a distribution.

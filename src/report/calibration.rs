@@ -76,10 +76,11 @@ impl Calibration {
         all
     }
 
-    /// Adds what a model said of bars that it had not seen, of both sides.
-    pub fn add_held_out<'a>(&mut self, rows: impl IntoIterator<Item = &'a HeldOut>) {
+    /// Adds what a model said of bars that it had not seen, of both sides. Each is worth that many independent ones, whatever it came
+    /// to: labels overlap.
+    pub fn add_held_out<'a>(&mut self, rows: impl IntoIterator<Item = &'a HeldOut>, worth: f64) {
         for held in rows.into_iter().flat_map(|row| [row.buy, row.sell]) {
-            self.add(held.probability, held.happened, held.weight);
+            self.add(held.probability, held.happened, worth);
         }
     }
 
@@ -139,10 +140,10 @@ mod tests {
 
     #[test]
     fn a_held_out_row_is_a_bet_on_each_side() {
-        let held = |happened| Held { happened, probability: 0.4, constant: 0.3, weight: 0.5 };
+        let held = |happened| Held { happened, probability: 0.4, constant: 0.3 };
         let rows = vec![HeldOut { time_ms: 0, buy: held(true), sell: held(false), profit: None }; 10];
         let mut all = Calibration::default();
-        all.add_held_out(&rows);
+        all.add_held_out(&rows, 0.5);
         let bins = all.bins();
         assert_eq!((bins.len(), bins[0].count, bins[0].worth, bins[0].happened), (1, 20, 10.0, 50.0));
     }

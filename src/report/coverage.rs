@@ -39,13 +39,13 @@ pub struct FilePart {
 pub struct Candles {
     /// How many.
     pub count: usize,
-    /// How many there would be without holes.
+    /// How many there would be without those holes.
     pub expected: i64,
     /// Open time of the first, UTC epoch ms.
     pub from_ms: i64,
     /// Close time of the last, UTC epoch ms.
     pub until_ms: i64,
-    /// Holes in all.
+    /// Holes in all that the hours of the market do not explain.
     pub hole_count: usize,
     /// The longest of them, oldest first.
     pub holes: Vec<Hole>,
@@ -82,13 +82,14 @@ impl Candles {
     fn of(checked: &Checked, timeframe: Timeframe) -> Option<Self> {
         let (first, last) = checked.span?;
         let until_ms = last + timeframe.millis();
+        let lacking: i64 = checked.holes.iter().map(|hole| hole.lacks(&checked.calendar)).sum();
         let mut holes = checked.holes.clone();
         order::sort_by_key(&mut holes, |hole| std::cmp::Reverse(hole.until_ms - hole.from_ms));
         holes.truncate(MAX_HOLES);
         order::sort_by_key(&mut holes, |hole| hole.from_ms);
         Some(Self {
             count: checked.candles,
-            expected: (until_ms - first) / timeframe.millis(),
+            expected: checked.candles as i64 + lacking,
             from_ms: first,
             until_ms,
             hole_count: checked.holes.len(),

@@ -5,9 +5,10 @@ use super::results::rounded;
 use crate::engine::{MarketModels, Models, SignalLoop};
 use crate::error::{Error, Result};
 use crate::features::FEATURES;
-use crate::model::{Decision, Mode, Record, Rollback, Scores, Trial};
+use crate::model::{Decision, Interval, Mode, Record, Rollback, Scores, Skill, Trial};
 use crate::order;
 use crate::symbol::Market;
+use crate::time::DAY_MS;
 use serde::Serialize;
 
 /// Trials and rollbacks listed of a market: the newest.
@@ -76,6 +77,16 @@ pub struct ModelPart {
     pub log_loss: f64,
     /// The same of the constant.
     pub constant_log_loss: f64,
+    /// How much better than the base rate, on rows of this market.
+    pub skill: SkillPart,
+    /// And on rows of all symbols that share its pooled model.
+    pub pool_skill: SkillPart,
+    /// How many symbols share it.
+    pub symbols: usize,
+    /// Chance of success at which a BUY earns nothing after costs, percent.
+    pub break_even_buy: f64,
+    /// And a SELL.
+    pub break_even_sell: f64,
     /// How well a BUY is ranked; 0.5 is chance.
     pub auc_buy: f64,
     /// How well a SELL is ranked; 0.5 is chance.
@@ -84,6 +95,31 @@ pub struct ModelPart {
     pub held_out_signals: usize,
     /// Their mean profit in percent, after costs.
     pub held_out_profit: Option<f64>,
+}
+
+/// Log loss less the base rate's on rows not seen, with the interval that holds 95 % of a bootstrap over stretches of time.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SkillPart {
+    /// Below 0 where the model knows something; `None` where there are too few stretches of time to tell.
+    pub excess: Option<Interval>,
+    /// Since when, UTC epoch ms.
+    pub since_ms: i64,
+    /// Stretches of time.
+    pub stretches: usize,
+    /// Length of a stretch in days.
+    pub stretch_days: f64,
+}
+
+impl From<&Skill> for SkillPart {
+    fn from(skill: &Skill) -> Self {
+        Self {
+            excess: skill.excess,
+            since_ms: skill.since_ms,
+            stretches: skill.clusters,
+            stretch_days: rounded(skill.cluster_ms as f64 / DAY_MS as f64),
+        }
+    }
 }
 
 /// A training or a rollback.
@@ -162,7 +198,9 @@ pub fn gather(core: &SignalLoop) -> Result<ModelsPart> {
     let mut calibration = Calibration::default();
     for record in markets.iter().filter_map(|market| market.champion.record.as_ref().ok()) {
         match core.registry().get(&record.market) {
-            Ok(model) => calibration.add_held_out(&model.lineage.held_out),
+            Ok(model) => {
+                calibration.add_held_out(&model.lineage.held_out, record.effective_rows / record.rows.max(1) as f64)
+            }
             // What is wrong with it is told in its market's part, or it went out of service just now.
             Err(Error::NoModel { .. } | Error::ModelFile { .. }) => {}
             Err(other) => return Err(other),
@@ -214,6 +252,11 @@ impl From<&Record> for ModelPart {
             belief_sell: rounded(100.0 * sell),
             log_loss: rounded(record.log_loss()),
             constant_log_loss: rounded(record.constant_log_loss()),
+            skill: SkillPart::from(&record.skill),
+            pool_skill: SkillPart::from(&record.pool_skill),
+            symbols: record.symbols.len(),
+            break_even_buy: rounded(100.0 * record.break_even[0]),
+            break_even_sell: rounded(100.0 * record.break_even[1]),
             auc_buy: auc(&record.buy),
             auc_sell: auc(&record.sell),
             held_out_signals: record.held_out_signals,

@@ -6,6 +6,7 @@ pub mod cable;
 #[cfg(unix)]
 pub mod doomed;
 pub mod home;
+pub mod hours;
 #[cfg(feature = "postgres")]
 pub mod pooler;
 #[cfg(feature = "postgres")]

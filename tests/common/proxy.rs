@@ -6,6 +6,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// What a proxy does with what it is given.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -18,6 +19,8 @@ pub enum Mood {
     Mute,
     /// Takes no connections.
     Refuses,
+    /// Passes on what is written or answered at 160 kB/s.
+    Crawls,
 }
 
 /// A proxy before the server.
@@ -32,7 +35,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// `write` tells a message that changes something.
+    /// `write` tells a message that changes something. `COMMIT\0` is one that commits, and none that asks for READ COMMITTED.
     pub fn of(schema: &Schema, write: &str) -> Self {
         Self::at("127.0.0.1", schema, write)
     }
@@ -109,6 +112,9 @@ fn pass(
         let sign = writes.lock().unwrap().clone();
         if mood == Mood::Mute as u8 && !answers && bytes[..read].windows(sign.len()).any(|part| part == sign) {
             wrote.store(true, Ordering::SeqCst);
+        }
+        if mood == Mood::Crawls as u8 {
+            std::thread::sleep(Duration::from_millis(read as u64 / 160));
         }
         let kept = mood == Mood::Swallows as u8 || (answers && wrote.load(Ordering::SeqCst));
         if !kept && to.write_all(&bytes[..read]).is_err() {

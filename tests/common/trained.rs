@@ -36,7 +36,8 @@ pub fn model(seed: u64) -> Model {
 
 /// The trial of a model that was decided about like this.
 pub fn trial(model: &Model, decision: Decision, at_ms: i64) -> Trial {
-    let verdict = Verdict { decision, reason: "for the test".to_owned(), comparison: None };
+    let verdict =
+        Verdict { decision, reason: "for the test".to_owned(), comparison: None, conceded: Default::default() };
     Trial::new(&model.record, Mode::Full, verdict, at_ms, 1)
 }
 

@@ -12,7 +12,7 @@ async function main(): Promise<void> {
   process.once('SIGINT', () => controller.abort())
 
   try {
-    const { successful, failed, skipped, results } = await train({
+    const { successful, withSkill, failed, skipped, results } = await train({
       mode: 'retrain',
       maxAgeHours: 24,
       signal: controller.signal,
@@ -24,7 +24,8 @@ async function main(): Promise<void> {
       if (error) console.error(`${symbol} ${timeframe}: ${error.message}`)
       if (warning) console.warn(`${symbol} ${timeframe}: ${warning}`)
     }
-    console.log(`${successful} trained, ${failed} failed, ${skipped.length} young enough`)
+    // A model that was trained may have found nothing: then it says the base rate, and gives no signals.
+    console.log(`${successful} trained, ${failed} failed, ${skipped.length} young enough; ${withSkill} beat their base rate`)
     process.exitCode = failed === 0 ? 0 : 1
   } catch (error) {
     console.error(error instanceof Error ? error.message : error)

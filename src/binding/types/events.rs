@@ -1,7 +1,7 @@
 //! Events, in the shapes of `LoopEvent` in `header.d.ts`.
 
 use super::{ClosedSignal, word};
-use crate::engine::{Event, ModelChange, run_to_json};
+use crate::engine::{Event, FetchProgress, ModelChange, run_to_json};
 use crate::feedback::IgnoredPrices;
 use crate::learning::performance::Turn;
 use crate::symbol::Market;
@@ -47,6 +47,7 @@ pub fn event(event: &Event, at_ms: i64, dropped: u64) -> Value {
             "type": "taskProgress", "task": task, "symbol": market.symbol, "timeframe": market.timeframe,
             "done": done, "total": total,
         }),
+        Event::FetchProgress(progress) => fetch_progress(progress),
         Event::TaskFinished { task, run } => json!({ "type": "taskFinished", "task": task, "run": run_to_json(run) }),
         Event::TaskFailed { task, run, retry_ms } => {
             let mut failed = json!({ "type": "taskFailed", "task": task, "run": run_to_json(run) });
@@ -73,6 +74,20 @@ fn model(kind: &str, change: &ModelChange) -> Value {
     json!({
         "type": kind, "symbol": market.symbol, "timeframe": market.timeframe, "version": version, "reason": reason,
     })
+}
+
+fn fetch_progress(progress: &FetchProgress) -> Value {
+    let FetchProgress { market, fetched, missing, remaining_s } = progress;
+    let mut told = json!({
+        "type": "fetchProgress", "symbol": market.symbol, "timeframe": market.timeframe, "fetched": fetched,
+    });
+    if let Some(missing) = missing {
+        told["missing"] = json!(missing);
+    }
+    if let Some(seconds) = remaining_s {
+        told["remainingSeconds"] = json!(seconds.ceil());
+    }
+    told
 }
 
 fn names(markets: &[Market]) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! Predictions, models, training and candles.
 
-use super::trials::Trial;
+use super::trials::{Estimate, Trial};
 use super::word;
 use crate::barrier::Direction;
 use crate::engine::{self, GeneratedSignal, Phase};
@@ -64,15 +64,21 @@ pub struct Prediction {
     /// The same in words.
     pub rationale: String,
     /// Success probability in percent at which a bet earns nothing after costs, by what such bets won and lost in training: of the
-    /// bet that `signal` names; for a HOLD, of the one that is nearer to earning something. Missing without features.
+    /// bet that `signal` names; for a HOLD, of the one that is nearer to earning something. Missing without features, and beside
+    /// `levelsScale`.
     pub break_even: Option<f64>,
+    /// In a signal of `riskTolerance` `low` or `high`: how far its stop and target lie, 2/3 or 4/3, relative to the configured levels
+    /// that `confidence` and the probabilities are about. How often such levels succeed was not measured, and live results of them are
+    /// not weighed against the model. Missing where the levels are the configured ones.
+    pub levels_scale: Option<f64>,
     /// The last close.
     pub price: f64,
     /// Average true range over 14 bars in price units; missing without features.
     pub atr: Option<f64>,
     /// When the last candle closed, ISO 8601, UTC.
     pub candles_until: String,
-    /// A newer candle has closed since: the market has moved on. Fetch before trading on this.
+    /// A newer candle should have closed since: the market has moved on. Fetch before trading on this. While the market is closed,
+    /// as at night and on weekends, none should have.
     pub stale: bool,
     /// When the model was trained, ISO 8601, UTC.
     pub model_trained_at: String,
@@ -95,6 +101,7 @@ impl From<engine::Prediction> for Prediction {
             reason: p.decision.err().map(word::<Abstention>),
             rationale: p.rationale(),
             break_even: p.break_even().map(percent),
+            levels_scale: (!p.is_measured()).then_some(p.levels_scale),
             price: p.price,
             atr: p.atr,
             candles_until: format_iso(p.candle_close_ms),
@@ -118,7 +125,7 @@ pub struct Signal {
     /// The bet, or HOLD.
     #[napi(ts_type = "SignalType")]
     pub signal_type: String,
-    /// Percent, 0–100.
+    /// Percent, 0–100: the probability of what `signalType` says, at the configured levels; see `mlPrediction.levelsScale`.
     pub confidence: f64,
     /// The last close.
     pub entry_price: f64,
@@ -128,7 +135,7 @@ pub struct Signal {
     pub take_profit: Option<f64>,
     /// When it was made, ISO 8601, UTC.
     pub timestamp: String,
-    /// When it closes by itself, ISO 8601, UTC; missing for a HOLD.
+    /// When it closes by itself, ISO 8601, UTC: after `signal.expiry_bars` candles, each while the market is open. Missing for a HOLD.
     pub expires_at: Option<String>,
     /// What speaks for it, or why it is a HOLD.
     pub ai_rationale: String,
@@ -165,8 +172,6 @@ impl Signal {
 pub struct Scores {
     /// Held-out rows.
     pub rows: u32,
-    /// What they are worth: labels that overlap in time share their weight.
-    pub effective_rows: f64,
     /// Percent of rows whose label came true.
     pub base_rate: f64,
     /// Mean −ln p of what happened.
@@ -191,7 +196,6 @@ impl From<model::Scores> for Scores {
     fn from(s: model::Scores) -> Self {
         Self {
             rows: s.rows as u32,
-            effective_rows: s.effective_rows,
             base_rate: percent(s.base_rate),
             log_loss: s.log_loss,
             constant_log_loss: s.constant_log_loss,
@@ -214,6 +218,51 @@ pub struct Importance {
     pub share: f64,
 }
 
+/// How much better than the base rate the probabilities of a model were on rows that it had not seen.
+#[napi(object)]
+pub struct Skill {
+    /// Mean log loss of both sides less the base rate's: below 0 the model knows something; `high` below 0, beyond chance. Missing
+    /// where the rows fill fewer than eight stretches of time.
+    pub excess: Option<Estimate>,
+    /// Open time of the first of these rows, ISO 8601, UTC; missing where there is none.
+    pub since: Option<String>,
+    /// Open time of the last.
+    pub until: Option<String>,
+    /// Rows.
+    pub rows: u32,
+    /// Stretches of time that they fill. Rows of one stretch depend on each other and count once: labels overlap, markets move
+    /// together.
+    pub stretches: u32,
+    /// Length of a stretch in hours: a week, or less where the history is short.
+    pub stretch_hours: f64,
+}
+
+impl From<model::Skill> for Skill {
+    fn from(skill: model::Skill) -> Self {
+        let time = |time_ms: i64| (skill.rows > 0).then(|| format_iso(time_ms));
+        Self {
+            excess: skill.excess.map(Into::into),
+            since: time(skill.since_ms),
+            until: time(skill.until_ms),
+            rows: skill.rows as u32,
+            stretches: skill.clusters as u32,
+            stretch_hours: skill.cluster_ms as f64 / 3_600_000.0,
+        }
+    }
+}
+
+/// One family of learners in a model. What a model says is the weighted mean of its families.
+#[napi(object)]
+pub struct FamilyWeight {
+    /// `forest`, `boosting` or `linear`.
+    #[napi(ts_type = "'forest' | 'boosting' | 'linear'")]
+    pub family: String,
+    /// What it counts for a BUY, 0–1; all add up to 1.
+    pub buy: f64,
+    /// What it counts for a SELL.
+    pub sell: f64,
+}
+
 /// What a model was trained on, and how it did on rows it had not seen.
 #[napi(object)]
 pub struct ModelInfo {
@@ -226,6 +275,23 @@ pub struct ModelInfo {
     pub trained_at: String,
     /// It beat the base rate on unseen rows, so that its probabilities depart from it.
     pub has_skill: bool,
+    /// By how much, on the rows of this market.
+    pub skill: Skill,
+    /// And on the rows of all symbols that share its pooled model: on them its belief rests.
+    pub pool_skill: Skill,
+    /// The pooled model that it rests on: the SHA-256 of its file. Missing where it was not put into service, and for a model of an
+    /// earlier version of signalloop.
+    pub pool: Option<String>,
+    /// The symbols that the pooled model was trained on.
+    pub pool_symbols: Vec<String>,
+    /// Rows that the pooled model was trained on.
+    pub pool_rows: u32,
+    /// The families of learners, and what each counts.
+    pub families: Vec<FamilyWeight>,
+    /// The chance of success at which a BUY earns nothing after costs, percent, at the median distance of the stop.
+    pub break_even_buy: f64,
+    /// And a SELL.
+    pub break_even_sell: f64,
     /// Candles read.
     pub candles: u32,
     /// Labelled rows trained on.
@@ -266,6 +332,22 @@ impl From<model::Record> for ModelInfo {
             timeframe: r.market.timeframe.to_string(),
             trained_at: format_iso(r.trained_ms),
             has_skill: r.has_skill(),
+            skill: r.skill.into(),
+            pool_skill: r.pool_skill.into(),
+            pool: r.pool.clone(),
+            pool_symbols: r.symbols.iter().map(ToString::to_string).collect(),
+            pool_rows: r.pool_rows as u32,
+            families: model::Families::NAMES
+                .iter()
+                .enumerate()
+                .map(|(i, name)| FamilyWeight {
+                    family: (*name).to_owned(),
+                    buy: r.weights[0][i],
+                    sell: r.weights[1][i],
+                })
+                .collect(),
+            break_even_buy: percent(r.break_even[0]),
+            break_even_sell: percent(r.break_even[1]),
             candles: r.candles as u32,
             rows: r.rows as u32,
             effective_rows: r.effective_rows,
@@ -352,8 +434,11 @@ impl From<engine::TrainResult> for TrainResult {
 pub struct TrainingResults {
     /// Models wanted.
     pub total: u32,
-    /// Models trained; `promoted` of each says whether it is in service.
+    /// Models trained; `promoted` of each says whether it is in service. That says nothing of whether they found something:
+    /// `withSkill` does.
     pub successful: u32,
+    /// Models trained that beat their base rate on rows they had not seen; the others say the base rate, and give no signals.
+    pub with_skill: u32,
     /// Models that failed.
     pub failed: u32,
     /// Percent trained, 0–100; 100 when there was nothing to do.
@@ -371,10 +456,11 @@ pub struct TrainingResults {
 
 impl From<engine::TrainingResults> for TrainingResults {
     fn from(r: engine::TrainingResults) -> Self {
-        let (total, successful) = (r.results.len() as u32, r.succeeded() as u32);
+        let (total, successful, with_skill) = (r.results.len() as u32, r.succeeded() as u32, r.skilled() as u32);
         Self {
             total,
             successful,
+            with_skill,
             failed: total - successful,
             success_rate: r.success_rate(),
             skipped: r.skipped.iter().map(ToString::to_string).collect(),
@@ -396,10 +482,13 @@ pub struct TrainProgress {
     /// Where this market stands.
     #[napi(ts_type = "'fetch' | 'train' | 'done' | 'failed'")]
     pub phase: String,
-    /// Fits done for this market.
+    /// Fits done for this market; in the phase `fetch`, candles fetched.
     pub done: u32,
-    /// Fits needed for this market; 0 outside the phase `train`.
+    /// Fits needed for this market; in the phase `fetch`, candles fetched and still to come. 0 where that is not known, and in the
+    /// other phases.
     pub steps: u32,
+    /// In the phase `fetch`: seconds until the candles of all markets are there, at the pace so far; missing where that cannot be told.
+    pub remaining_seconds: Option<f64>,
     /// Markets that have ended.
     pub finished: u32,
     /// Markets in all.
@@ -420,6 +509,7 @@ impl From<engine::TrainProgress> for TrainProgress {
             phase: phase.to_owned(),
             done: p.step.done as u32,
             steps: p.step.total as u32,
+            remaining_seconds: p.remaining_s.map(f64::ceil),
             finished: p.finished as u32,
             total: p.total as u32,
         }

@@ -21,7 +21,7 @@ impl From<model::Pair> for Versus {
     }
 }
 
-/// A mean and the interval that holds 95 % of its block bootstrap.
+/// A mean and the interval that holds 95 % of its bootstrap over stretches of time.
 #[napi(object)]
 pub struct Estimate {
     /// 2.5 % of the resamples lie below.
@@ -47,8 +47,8 @@ pub struct Comparison {
     pub compared_on: String,
     /// How many.
     pub rows: u32,
-    /// How many independent labels they are worth.
-    pub effective_rows: f64,
+    /// Stretches of time that they fill; rows of one stretch count once. 0 in trials of earlier versions.
+    pub stretches: u32,
     /// Mean log loss of both sides.
     pub log_loss: Versus,
     /// The challenger's log loss less the champion's: above 0 it is worse. Missing when the evidence is short.
@@ -64,7 +64,7 @@ impl From<model::Comparison> for Comparison {
         Self {
             compared_on: word(c.compared_on),
             rows: c.rows as u32,
-            effective_rows: c.effective_rows,
+            stretches: c.clusters as u32,
             log_loss: c.log_loss.into(),
             excess: c.excess.map(Into::into),
             profit: c.profit.into(),

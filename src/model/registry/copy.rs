@@ -1,7 +1,8 @@
 //! Taking the models and the ledger of one registry into another.
 
 use super::Registry;
-use super::shelf::Next;
+use super::pool::Pool;
+use super::shelf::{Next, Version};
 use crate::error::{Error, Result};
 use crate::model::ledger::Entry;
 use crate::model::state::State;
@@ -84,8 +85,8 @@ impl Registry {
                 let reason = "its trainings and rollbacks are others there; what is there stays".to_owned();
                 return Ok(Taken::Refused(reason));
             }
-            let versions = self.versions_not_here(other, market, &state)?;
-            let next = Next { state: state.clone(), versions, entries: entries.split_off(common), fence: None };
+            let (versions, pools) = self.versions_not_here(other, market, &state)?;
+            let next = Next { versions, pools, ..Next::of(state.clone(), entries.split_off(common)) };
             let rest = next.entries.clone();
             if change.commit(next)?.is_some() {
                 return Ok(Taken::Copied);
@@ -94,25 +95,33 @@ impl Registry {
         }
     }
 
-    /// The versions that a state speaks of, as far as they are there and not here.
-    fn versions_not_here(&self, other: &Self, market: &Market, state: &State) -> Result<Vec<(u64, Vec<u8>)>> {
-        let mut versions = Vec::new();
-        for version in state.predecessors.iter().copied().chain(state.champion) {
+    /// The versions that a state speaks of, as far as they are there and not here, and so the pooled models that these rest on.
+    fn versions_not_here(&self, other: &Self, market: &Market, state: &State) -> Result<(Vec<Version>, Vec<Pool>)> {
+        let (mut versions, mut pools): (Vec<Version>, Vec<Pool>) = Default::default();
+        for number in state.predecessors.iter().copied().chain(state.champion) {
             // One that is gone, or damaged, is no better elsewhere.
-            let bytes = match other.shelf.bytes(market, version) {
-                Ok(Some(bytes)) => bytes,
-                Ok(None) | Err(Error::ModelFile { .. }) => continue,
-                Err(error) => return Err(error),
-            };
-            let is_there = match self.shelf.bytes(market, version) {
-                Ok(own) => own.as_ref() == Some(&bytes),
-                Err(Error::ModelFile { .. }) => false,
-                Err(error) => return Err(error),
-            };
-            if !is_there {
-                versions.push((version, bytes));
+            let Some(bytes) = whole(other.shelf.bytes(market, number))? else { continue };
+            let is_here = whole(self.shelf.bytes(market, number))?.as_ref() == Some(&bytes);
+            let version = Version::of(number, bytes)?;
+            if let Some(pool) = &version.pool
+                && pools.iter().all(|known| known.checksum() != pool)
+                && !self.shelf.has_pool(pool)?
+            {
+                let Some(bytes) = whole(other.shelf.pool(pool))? else { continue };
+                pools.push(Pool::of(bytes));
+            }
+            if !is_here {
+                versions.push(version);
             }
         }
-        Ok(versions)
+        Ok((versions, pools))
+    }
+}
+
+/// What is there and not damaged.
+fn whole<T>(found: Result<Option<T>>) -> Result<Option<T>> {
+    match found {
+        Err(Error::ModelFile { .. }) => Ok(None),
+        found => found,
     }
 }

@@ -1,17 +1,20 @@
 //! Models in the files of a home.
 //!
 //! `models/{market}/v000012.model` are the versions, `champion.json` says which is in service and why, `ledger.jsonl` beside
-//! the markets has every trial and rollback. Changes happen under the lock of `registry.lock`, in this order: the version's
-//! file, then `champion.json`, which makes the change happen and holds its line of the ledger, then the ledger. A crash
-//! between the last two is made good by the next change.
+//! the markets has every trial and rollback, `pools/` what versions of several markets rest on. Changes happen under the lock of
+//! `registry.lock`, in this order: the pooled model, the version's file, then `champion.json`, which makes the change happen and
+//! holds its line of the ledger, then the ledger. A crash between the last two is made good by the next change, which also
+//! deletes pooled models that no version rests on.
 
 use super::super::ledger::{self, Ledger};
 use super::super::state::State;
-use super::shelf::{Change, Mark, Next, Served, Shelf, superfluous};
+use super::pool_files::PoolFiles;
+use super::shelf::{Change, Checksum, Mark, Next, Served, Shelf, Version, superfluous};
 use crate::error::{Error, Result};
 use crate::files::lock::{Guard, acquire};
 use crate::files::storage::{Disk, Lock, Storage};
 use crate::files::{Stamp, UNFINISHED, create_folder, write_atomically};
+use crate::model::file;
 use crate::order;
 use crate::symbol::Market;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -29,11 +32,12 @@ const POINTER: &str = "champion.json";
 /// The shelf.
 pub(super) struct Folder {
     folder: PathBuf,
+    pools: PoolFiles,
 }
 
 impl Folder {
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder }
+        Self { pools: PoolFiles::new(folder.clone()), folder }
     }
 
     fn of(&self, market: &Market) -> PathBuf {
@@ -66,7 +70,7 @@ impl Shelf for Folder {
 
     fn served(&self, market: &Market, _mark: &Mark) -> Result<Option<Served>> {
         let champion = self.state(market)?.and_then(|state| state.champion);
-        Ok(champion.map(|version| Served { version, checksum: None }))
+        Ok(champion.map(|version| Served { version, checksum: None, pool: None }))
     }
 
     fn path(&self, market: &Market, version: Option<u64>) -> PathBuf {
@@ -80,6 +84,18 @@ impl Shelf for Folder {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(Error::io("read", &path, e)),
         }
+    }
+
+    fn pool(&self, checksum: &Checksum) -> Result<Option<Vec<u8>>> {
+        self.pools.read(checksum)
+    }
+
+    fn has_pool(&self, checksum: &Checksum) -> Result<bool> {
+        self.pools.has(checksum)
+    }
+
+    fn pool_path(&self, checksum: &Checksum) -> PathBuf {
+        self.pools.path(checksum)
     }
 
     fn state(&self, market: &Market) -> Result<Option<State>> {
@@ -158,13 +174,25 @@ impl Change for Locked<'_> {
     }
 
     fn commit(self: Box<Self>, next: Next) -> Result<Option<Mark>> {
-        let Next { mut state, versions, mut entries, fence } = next;
-        if fence.is_some() {
+        let mark = self.write(next);
+        // Also where it failed: a pooled model that was written for it would take up room for nothing.
+        self.shelf.pools.purge();
+        mark
+    }
+}
+
+impl Locked<'_> {
+    fn write(&self, next: Next) -> Result<Option<Mark>> {
+        if next.fence.is_some() {
             return Err(Error::Internal("files know no leases, only locks".to_owned()));
         }
-        for (version, bytes) in versions {
-            write_atomically(&self.folder.join(file_name(version)), &bytes)?;
+        for pool in &next.pools {
+            self.shelf.pools.keep(pool)?;
         }
+        for version in &next.versions {
+            self.write_version(version, &next)?;
+        }
+        let Next { mut state, mut entries, .. } = next;
         let (pointer, ledger) = (self.folder.join(POINTER), self.shelf.ledger_path());
         state.unwritten = entries.pop();
         for earlier in entries {
@@ -182,6 +210,18 @@ impl Change for Locked<'_> {
         purge(&self.folder, &state);
         Ok(Stamp::of(&pointer)?.map(Mark::File))
     }
+
+    /// Writes a version, once what it rests on is there.
+    fn write_version(&self, version: &Version, next: &Next) -> Result<()> {
+        if let Some(pool) = &version.pool
+            && !next.brings(pool)
+            && !self.shelf.pools.has(pool)?
+        {
+            let problem = format!("it is missing, so version {} cannot rest on it", version.number);
+            return file::refuse(&self.shelf.pools.path(pool), problem);
+        }
+        write_atomically(&self.folder.join(file_name(version.number)), &version.bytes)
+    }
 }
 
 /// Sorts by time, as the numbers do.
@@ -189,14 +229,14 @@ pub(super) fn file_name(version: u64) -> String {
     if version == 0 { UNVERSIONED.to_owned() } else { format!("v{version:06}.model") }
 }
 
-fn version_of(path: &Path) -> Option<u64> {
+pub(super) fn version_of(path: &Path) -> Option<u64> {
     let name = path.file_name()?.to_str()?;
     let version = if name == UNVERSIONED { 0 } else { name.strip_prefix('v')?.strip_suffix(".model")?.parse().ok()? };
     (file_name(version) == name).then_some(version)
 }
 
 /// What is in a folder, which need not exist.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let failed = |e| Error::io("read", folder, e);
     match std::fs::read_dir(folder) {
         Ok(entries) => entries.map(|entry| Ok(entry.map_err(failed)?.path())).collect(),

@@ -5,9 +5,14 @@
 
 mod copy;
 mod folder;
+mod pool;
+mod pool_files;
+mod pools;
 mod shelf;
 #[cfg(feature = "postgres")]
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use copy::{CopiedModels, RefusedModels};
 
@@ -22,10 +27,15 @@ use crate::error::{Error, Result};
 use crate::symbol::Market;
 use folder::Folder;
 use parking_lot::RwLock;
-use shelf::{Change, Mark, Next, Served, Shelf};
+use pool::Pool;
+use pools::Pools;
+use shelf::{Change, Checksum, Mark, Next, Served, Shelf, Version};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+/// A pooled model in memory.
+type Pooled = crate::model::pool::Pool;
 
 struct Loaded {
     mark: Mark,
@@ -57,12 +67,13 @@ pub struct Listed {
 pub struct Registry {
     shelf: Box<dyn Shelf>,
     loaded: RwLock<HashMap<Market, Loaded>>,
+    pools: Pools<Pooled>,
 }
 
 impl Registry {
     /// The registry of a folder, which need not exist yet.
     pub fn new(folder: PathBuf) -> Self {
-        Self { shelf: Box::new(Folder::new(folder)), loaded: RwLock::default() }
+        Self::on(Box::new(Folder::new(folder)))
     }
 
     /// The registry of a database, which is first asked when it is needed. Below `cache` the models in service are kept as
@@ -70,7 +81,11 @@ impl Registry {
     /// `warn` is told so.
     #[cfg(feature = "postgres")]
     pub fn database(url: StoreUrl, cache: PathBuf, warn: impl Fn(String) + Send + Sync + 'static) -> Self {
-        Self { shelf: Box::new(table::Table::new(url, cache, Box::new(warn))), loaded: RwLock::default() }
+        Self::on(Box::new(table::Table::new(url, cache, Box::new(warn))))
+    }
+
+    fn on(shelf: Box<dyn Shelf>) -> Self {
+        Self { shelf, loaded: RwLock::default(), pools: Pools::default() }
     }
 
     /// The model in service. What another process put into service is read at the next call; while it cannot be read, the
@@ -181,13 +196,17 @@ impl Registry {
         state.next += 1;
         state.trials += 1;
         trial.trial = state.trials;
-        let mut versions = Vec::new();
+        let (mut versions, mut pools) = (Vec::new(), Vec::new());
         if trial.promoted {
-            versions.push((trial.version, file::encode(&model)?));
+            let pool = Pool::of(model.pool.encode()?);
+            model.record.pool = Some(pool::hex(pool.checksum()));
+            model.pool = self.pools.keep(pool.checksum(), model.pool);
+            pools.push(pool);
+            versions.push(Version::of(trial.version, file::encode(&model)?)?);
             state.promote(trial.version, trial.at_ms, &trial.reason, trial.decision.compares());
         }
         let entries = vec![Entry::Training(Box::new(trial.clone()))];
-        let Some(mark) = change.commit(Next { state, versions, entries, fence: fence.cloned() })? else {
+        let Some(mark) = change.commit(Next { state, versions, pools, entries, fence: fence.cloned() })? else {
             return Ok(None);
         };
         let model = Arc::new(model);
@@ -254,7 +273,7 @@ impl Registry {
         let mut state = self.state_to_change(market, &*change)?;
         if state.champion == Some(champion) {
             state.weighed_since_ms = Some(at_ms);
-            change.commit(Next { state, versions: Vec::new(), entries: Vec::new(), fence: None })?;
+            change.commit(Next::of(state, Vec::new()))?;
         }
         Ok(())
     }
@@ -294,7 +313,7 @@ impl Registry {
         state.reason = format!("rolled back from version {}: {}", rollback.from, rollback.reason);
         state.weighed_since_ms = Some(rollback.at_ms);
         let entries = vec![Entry::Rollback(rollback.clone())];
-        let next = Next { state, versions: Vec::new(), entries, fence: fence.cloned() };
+        let next = Next { fence: fence.cloned(), ..Next::of(state, entries) };
         let Some(mark) = change.commit(next)? else { return Ok(None) };
         self.serve(&market, mark, Arc::new(model));
         Ok(Some(rollback))
@@ -303,7 +322,9 @@ impl Registry {
     /// Every market that has a model in service; damaged files come as errors.
     pub fn list(&self) -> Result<Vec<Listed>> {
         let states = self.shelf.states()?;
-        Ok(states.into_iter().filter_map(|(market, state)| self.list_one(&market, state)).collect())
+        // A pooled model stays in memory while the markets that rest on it are read: it is read once.
+        let mut pools = Vec::new();
+        Ok(states.into_iter().filter_map(|(market, state)| self.list_one(&market, state, &mut pools)).collect())
     }
 
     /// Every trial and rollback.
@@ -352,8 +373,30 @@ impl Registry {
 
     /// A version; `None` when it is not there.
     fn read(&self, market: &Market, version: u64) -> Result<Option<Model>> {
-        let bytes = self.shelf.bytes(market, version)?;
-        bytes.map(|bytes| file::decode(&bytes, &self.shelf.path(market, Some(version)), market, version)).transpose()
+        let Some(bytes) = self.shelf.bytes(market, version)? else { return Ok(None) };
+        let path = self.shelf.path(market, Some(version));
+        let rests_on = pool::of_version(&bytes[..]).or_else(|e| file::refuse(&path, e.to_string()))?;
+        let pooled = match rests_on {
+            None => None,
+            Some(pool) => match self.pooled(market, version, &pool)? {
+                None => return Ok(None),
+                pooled => pooled,
+            },
+        };
+        file::decode(&bytes, &path, market, version, pooled).map(Some)
+    }
+
+    /// The pooled model that a version rests on; `None` when the version is no longer there.
+    fn pooled(&self, market: &Market, version: u64, pool: &Checksum) -> Result<Option<Arc<Pooled>>> {
+        let read =
+            || self.shelf.pool(pool)?.map(|bytes| Pooled::decode(&bytes, &self.shelf.pool_path(pool))).transpose();
+        let pooled = self.pools.get(pool, read)?;
+        // Both were purged meanwhile, the version first.
+        if pooled.is_some() || self.shelf.bytes(market, version)?.is_none() {
+            return Ok(pooled);
+        }
+        let problem = format!("it is missing, though version {version} of {market} rests on it");
+        file::refuse(&self.shelf.pool_path(pool), problem)
     }
 
     /// That a version in service is not there.
@@ -394,7 +437,7 @@ impl Registry {
     }
 
     /// The model in service of a market; `None` when it has none.
-    fn list_one(&self, market: &Market, state: Result<State>) -> Option<Listed> {
+    fn list_one(&self, market: &Market, state: Result<State>, pools: &mut Vec<Arc<Pooled>>) -> Option<Listed> {
         let stem = market.file_stem();
         let state = match state {
             Ok(state) => state,
@@ -412,8 +455,14 @@ impl Registry {
         };
         let version = state.champion?;
         let path = self.shelf.path(market, Some(version));
-        let missing = || self.missing(market, version);
-        let record = self.read(market, version).and_then(|model| model.map_or_else(missing, |model| Ok(model.record)));
+        let record = match self.read(market, version) {
+            Ok(Some(model)) => {
+                pools.push(model.pool);
+                Ok(model.record)
+            }
+            Ok(None) => self.missing(market, version),
+            Err(error) => Err(error),
+        };
         Some(Listed {
             stem,
             record,

@@ -2,8 +2,9 @@
 
 use super::super::ledger::{Entry, Ledger};
 use super::super::state::State;
+use super::pool::{Pool, of_version};
 use crate::database::Fence;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::files::Stamp;
 use crate::symbol::Market;
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use std::path::PathBuf;
 /// The newest versions are kept whatever they are; others go unless they are the champion or one of its predecessors.
 const NEWEST_KEPT: usize = 3;
 
-/// SHA-256 of a version's bytes.
+/// SHA-256 of the bytes of a version, or of a pooled model.
 pub(super) type Checksum = [u8; 32];
 
 /// What tells that something of a market has changed: another mark, maybe another model in service.
@@ -40,6 +41,8 @@ pub(super) struct Served {
     pub version: u64,
     /// Of its bytes, where that is known before they are read.
     pub checksum: Option<Checksum>,
+    /// What it rests on, where it rests on something and that is known before it is read.
+    pub pool: Option<Checksum>,
 }
 
 /// Where models are kept.
@@ -61,6 +64,15 @@ pub(super) trait Shelf: Send + Sync {
 
     /// A version as the bytes of its file; `None` when it is not there.
     fn bytes(&self, market: &Market, version: u64) -> Result<Option<Vec<u8>>>;
+
+    /// A pooled model, which has its checksum; `None` when it is not there.
+    fn pool(&self, checksum: &Checksum) -> Result<Option<Vec<u8>>>;
+
+    /// Whether a pooled model is there, whole.
+    fn has_pool(&self, checksum: &Checksum) -> Result<bool>;
+
+    /// Where a pooled model is, for people.
+    fn pool_path(&self, checksum: &Checksum) -> PathBuf;
 
     /// What a market's state says; `None` where there is none.
     fn state(&self, market: &Market) -> Result<Option<State>>;
@@ -103,11 +115,42 @@ pub(super) struct Next {
     /// Which model is in service now, and why.
     pub state: State,
     /// New versions.
-    pub versions: Vec<(u64, Vec<u8>)>,
+    pub versions: Vec<Version>,
+    /// The pooled models that they rest on, but for those that are there. One that is there is not written again.
+    pub pools: Vec<Pool>,
     /// What the ledger is to say of it; usually one line.
     pub entries: Vec<Entry>,
     /// Who may do this, where it is not everybody.
     pub fence: Option<Fence>,
+}
+
+/// A new version.
+pub(super) struct Version {
+    pub number: u64,
+    /// As its file.
+    pub bytes: Vec<u8>,
+    /// The pooled model that it rests on, as its file says.
+    pub pool: Option<Checksum>,
+}
+
+impl Version {
+    pub fn of(number: u64, bytes: Vec<u8>) -> Result<Self> {
+        let pool = of_version(&bytes[..])
+            .map_err(|e| Error::Internal(format!("what version {number} rests on cannot be told: {e}")))?;
+        Ok(Self { number, bytes, pool })
+    }
+}
+
+impl Next {
+    /// A change of the state alone, by everybody.
+    pub fn of(state: State, entries: Vec<Entry>) -> Self {
+        Self { state, versions: Vec::new(), pools: Vec::new(), entries, fence: None }
+    }
+
+    /// Whether it brings a pooled model along.
+    pub fn brings(&self, checksum: &Checksum) -> bool {
+        self.pools.iter().any(|pool| pool.checksum() == checksum)
+    }
 }
 
 /// The versions that nobody will ask for, of those that are there, oldest first.

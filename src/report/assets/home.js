@@ -8,25 +8,43 @@ const DECISIONS = {
   NOT_WORSE: 'not worse than the one before',
   SHORT_EVIDENCE: 'too little to compare, nothing against it',
   WORSE_LOG_LOSS: 'predicts worse than the one before',
+  MAYBE_WORSE: 'may predict worse than the one before',
+  CHAIN_WORSE: 'would make the models in a row worse',
   LESS_PROFIT: 'earns less than the one before',
   WORSE_THAN_CONSTANT: 'worse than the base rate',
 }
 
 const modelName = ({ market, name }) => (market ? `${market.symbol} ${market.timeframe}` : name)
 
-/** A model without skill says the base rate; one with skill may still have done no better than it where it was tested. */
-const standing = ({ hasSkill, logLoss, constantLogLoss }) => (!hasSkill ? 'base rate' : logLoss < constantLogLoss ? 'better' : 'no better')
+/** A model without skill says the base rate; one with skill may still have done no better than it where it was tested, or by chance. */
+const standing = ({ hasSkill, logLoss, constantLogLoss, skill }) => {
+  if (!hasSkill) return 'base rate'
+  if (logLoss >= constantLogLoss) return 'no better'
+  return skill.excess && skill.excess.high < 0 ? 'better' : 'maybe'
+}
 
-const STANDINGS = { 'base rate': ['base rate only', ''], better: ['better than it', 'good'], 'no better': ['departs, no better', 'warn'] }
+const STANDINGS = {
+  'base rate': ['base rate only', ''],
+  better: ['better than it', 'good'],
+  maybe: ['better, maybe by chance', ''],
+  'no better': ['departs, no better', 'warn'],
+}
+
+/** By how much a model is better than the base rate, with its interval. */
+const gain = ({ excess, stretches, stretchDays, sinceMs }) =>
+  excess
+    ? `${(-excess.mean).toFixed(4)} (${(-excess.high).toFixed(4)} to ${(-excess.low).toFixed(4)}), ${stretches} × ${stretchDays} d since ${date(sinceMs)}`
+    : 'too short to tell'
 
 const skillOf = (markets) => {
   const standings = markets.filter(({ model }) => model).map(({ model }) => standing(model))
   const all = standings.length
-  const [silent, better, worse] = ['base rate', 'better', 'no better'].map((kind) => standings.filter((one) => one === kind).length)
+  const [silent, better, maybe, worse] = ['base rate', 'better', 'maybe', 'no better'].map((kind) => standings.filter((one) => one === kind).length)
   const verb = (n, one, many) => (n === 1 ? one : many)
   const parts = [
     silent > 0 && `${silent} of ${count(all, 'model')} ${verb(silent, 'finds', 'find')} nothing better than the base rate, ${verb(silent, 'says', 'say')} so and ${verb(silent, 'gives', 'give')} no signals: that is usual on real markets, and better than invented ones.`,
     better > 0 && `${better} of ${count(all, 'model')} ${verb(better, 'does', 'do')} better than the base rate on bars not seen in training.`,
+    maybe > 0 && `${maybe} of ${count(all, 'model')} ${verb(maybe, 'did', 'did')} better than the base rate on bars not seen in training, which may be chance.`,
     worse > 0 && `${worse} ${verb(worse, 'departs', 'depart')} from the base rate, but did no better than it on bars not seen in training.`,
   ]
   return parts.filter(Boolean).join(' ')
@@ -66,15 +84,16 @@ const modelsSection = ({ markets, damagedLines, features }) => {
   const believed = ({ beliefBuy, beliefSell }) => `BUY ${percent(beliefBuy, 0)}, SELL ${percent(beliefSell, 0)}`
   const row = (market) => {
     const { model, error, version, sinceMs } = market
-    if (!model) return [modelName(market), `${version}`, sinceMs ? date(sinceMs) : null, badge('cannot be used', 'bad'), error, null, null, null, null]
+    if (!model) return [modelName(market), `${version}`, sinceMs ? date(sinceMs) : null, badge('cannot be used', 'bad'), error, null, null, null, null, null]
     return [
       modelName(market),
       `${version}`,
       sinceMs ? date(sinceMs) : date(model.trainedMs),
       badge(...STANDINGS[standing(model)]),
       model.hasSkill ? believed(model) : '–',
-      model.logLoss.toFixed(4),
-      model.constantLogLoss.toFixed(4),
+      gain(model.skill),
+      model.symbols > 1 ? gain(model.poolSkill) : '–',
+      `BUY ${percent(model.breakEvenBuy)}, SELL ${percent(model.breakEvenSell)}`,
       whole(model.heldOutSignals),
       model.heldOutProfit == null ? null : result(model.heldOutProfit, 3),
     ]
@@ -83,8 +102,8 @@ const modelsSection = ({ markets, damagedLines, features }) => {
     'models',
     'Models',
     paragraph(skillOf(markets), 'verdict'),
-    table([['market', 'tight'], ['version', 'number'], ['in service since', 'tight'], ['beside the base rate', 'tight'], ['believed', 'tight'], ['log loss', 'number'], ['base rate’s', 'number'], ['signals', 'number'], ['mean result', 'number']], markets.map(row)),
-    paragraph('Log loss (lower is better) on bars not seen in training, beside that of always saying the base rate. “Believed” is how much of a model’s departure from the base rate is used. “Signals” and their mean result after costs are what the model would have given on those bars, at most one a bar.'),
+    table([['market', 'tight'], ['version', 'number'], ['in service since', 'tight'], ['beside the base rate', 'tight'], ['believed', 'tight'], ['better by (95 %)', 'text'], ['all its symbols', 'text'], ['break-even', 'tight'], ['signals', 'number'], ['mean result', 'number']], markets.map(row)),
+    paragraph('“Better by” is how much lower the log loss is than that of always saying the base rate, on bars not seen in training, with an interval over stretches of time; “all its symbols” is the same of all symbols that share the model. “Break-even” is the chance at which a bet earns nothing after costs. “Believed” is how much of a model’s departure from the base rate is used. “Signals” and their mean result after costs are what the model would have given on those bars, at most one a bar.'),
     element('h3', {}, 'Lineage: what was trained, promoted, refused, and why'),
     markets.map(lineage),
     damagedLines > 0 ? paragraph(`${count(damagedLines, 'line')} of models/ledger.jsonl cannot be read and ${damagedLines === 1 ? 'is' : 'are'} left out.`) : null,

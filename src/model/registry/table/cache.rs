@@ -1,11 +1,12 @@
 //! Models of a database as files, so that a restart fetches nothing anew and needs no database for what was last in service.
 //!
-//! Of each market the model in service: `{market}/v000012.model`, and `{market}/champion.json`, which says that it is. Rubbish
-//! at any time: what does not have the checksum that it should is as if it were not there.
+//! Of each market the model in service: `{market}/v000012.model`, and `{market}/champion.json`, which says that it is; in `pools/`
+//! what these rest on. Rubbish at any time: what does not have the checksum that it should is as if it were not there.
 
 use super::super::folder::file_name;
+use super::super::pool::{Pool, checksum};
+use super::super::pool_files::PoolFiles;
 use super::super::shelf::{Checksum, Head, Served};
-use super::checksum;
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
 use crate::symbol::Market;
@@ -18,6 +19,7 @@ const POINTER: &str = "champion.json";
 /// The cache of one database.
 pub(super) struct Cache {
     folder: PathBuf,
+    pools: PoolFiles,
 }
 
 /// What `champion.json` says.
@@ -25,11 +27,13 @@ pub(super) struct Cache {
 struct Pointer {
     version: u64,
     checksum: Checksum,
+    #[serde(default)]
+    pool: Option<Checksum>,
 }
 
 impl Cache {
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder }
+        Self { pools: PoolFiles::new(folder.clone()), folder }
     }
 
     fn of(&self, market: &Market) -> PathBuf {
@@ -39,8 +43,8 @@ impl Cache {
     /// What was last known to be in service.
     pub fn head(&self, market: &Market) -> Option<Head> {
         let bytes = std::fs::read(self.of(market).join(POINTER)).ok()?;
-        let Pointer { version, checksum } = serde_json::from_slice(&bytes).ok()?;
-        Some(Head { batch: 0, served: Some(Served { version, checksum: Some(checksum) }) })
+        let Pointer { version, checksum, pool } = serde_json::from_slice(&bytes).ok()?;
+        Some(Head { batch: 0, served: Some(Served { version, checksum: Some(checksum), pool }) })
     }
 
     /// The model of a version, if it is here and the right one.
@@ -49,14 +53,37 @@ impl Cache {
         (checksum(&bytes) == expected).then_some(bytes)
     }
 
-    /// Keeps the model in service in place of the one before.
+    /// A pooled model, if it is here and whole.
+    pub fn pool(&self, checksum: &Checksum) -> Option<Vec<u8>> {
+        self.pools.read(checksum).ok().flatten()
+    }
+
+    /// Whether a pooled model is here, whole.
+    pub fn has_pool(&self, checksum: &Checksum) -> bool {
+        self.pools.has(checksum).unwrap_or(false)
+    }
+
+    /// Keeps a pooled model.
     ///
     /// # Errors
     /// [`Error::Io`]: it will have to be fetched again.
-    pub fn keep(&self, market: &Market, version: u64, bytes: &[u8]) -> Result<()> {
+    pub fn keep_pool(&self, pool: &Pool) -> Result<()> {
+        self.pools.keep(pool)
+    }
+
+    /// Deletes the pooled models that nothing here rests on.
+    pub fn purge_pools(&self) {
+        self.pools.purge();
+    }
+
+    /// Keeps the model in service, which rests on `pool`, in place of the one before.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: it will have to be fetched again.
+    pub fn keep(&self, market: &Market, version: u64, bytes: &[u8], pool: Option<Checksum>) -> Result<()> {
         let folder = self.of(market);
         write_atomically(&folder.join(file_name(version)), bytes)?;
-        let pointer = serde_json::to_vec(&Pointer { version, checksum: checksum(bytes) })
+        let pointer = serde_json::to_vec(&Pointer { version, checksum: checksum(bytes), pool })
             .map_err(|e| Error::Internal(format!("cannot encode which model is in service: {e}")))?;
         write_atomically(&folder.join(POINTER), &pointer)?;
         let entries = std::fs::read_dir(&folder).map_err(|e| Error::io("read", &folder, e))?;

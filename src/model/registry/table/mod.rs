@@ -1,4 +1,4 @@
-//! Models in a database that several machines share: the tables `signalloop_markets`, `signalloop_models` and
+//! Models in a database that several machines share: the tables `signalloop_markets`, `signalloop_models`, `signalloop_pools` and
 //! `signalloop_ledger`. `docs/postgres.md` tells what a person needs to know.
 //!
 //! What is in service is known here without asking: whoever changes it notifies, and it is looked at twice a second besides.
@@ -6,11 +6,15 @@
 //! for the database.
 
 mod cache;
+mod pools;
 mod session;
+mod shared;
 
 use super::folder::file_name;
-use super::shelf::{Change, Checksum, Head, Mark, Next, Served, Shelf};
-use crate::database::{Database, Failure, PATIENCE, StoreUrl, with};
+use super::pool::{Pool, checksum, hex};
+use super::pool_files::damaged;
+use super::shelf::{Change, Checksum, Mark, Next, Served, Shelf};
+use crate::database::{Database, PATIENCE, StoreUrl};
 use crate::error::{Error, Result};
 use crate::model::file;
 use crate::model::ledger::Ledger;
@@ -20,7 +24,8 @@ use crate::symbol::Market;
 use cache::Cache;
 use parking_lot::{Mutex, RwLock};
 use session::{Attempt, Fetched, Found, Open, Prepared, Session};
-use std::collections::HashMap;
+use shared::{Shared, Slot};
+use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,6 +38,8 @@ use tokio::time::{Instant, timeout};
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// How long a look may take.
 const LOOKING: Duration = Duration::from_secs(5);
+/// How long pooled models may be on their way: 25 MB over a slow line.
+const CARRYING: Duration = Duration::from_secs(60);
 /// How long a start waits for the database where it knows what was last in service.
 const HURRY: Duration = Duration::from_secs(1);
 
@@ -56,114 +63,38 @@ struct Connection {
     session: Arc<tokio::sync::Mutex<Session>>,
 }
 
-/// What the tasks of a table share.
-struct Shared {
-    url: StoreUrl,
-    patience: Duration,
-    cache: Cache,
-    warn: Warn,
-    heads: RwLock<HashMap<Market, Slot>>,
-    /// The tables were looked at.
-    looked: watch::Sender<bool>,
-    wake: Notify,
-    ended: AtomicBool,
-    /// A start waited for the database in vain.
-    gave_up: AtomicBool,
-    /// What keeps us from the tables, until they were looked at again.
-    trouble: Mutex<Option<Error>>,
-    /// Somebody was told of it.
-    warned: AtomicBool,
-}
-
-/// What is known of a market.
-struct Slot {
-    head: Head,
-    /// Somebody asks for its model.
-    wanted: AtomicBool,
-}
-
-impl Shared {
-    fn head(&self, market: &Market) -> Option<Head> {
-        self.heads.read().get(market).map(|slot| slot.head)
-    }
-
-    /// What is known of a market whose model somebody asks for.
-    fn wanted(&self, market: &Market) -> Option<Head> {
-        let heads = self.heads.read();
-        let slot = heads.get(market)?;
-        slot.wanted.store(true, Ordering::Relaxed);
-        Some(slot.head)
-    }
-
-    fn publish(&self, market: &Market, head: Head) {
-        let mut heads = self.heads.write();
-        match heads.get_mut(market) {
-            Some(slot) => slot.head = head,
-            None => _ = heads.insert(market.clone(), Slot { head, wanted: AtomicBool::new(false) }),
-        }
-    }
-
-    /// Of these markets the model in service is asked for, and was another.
-    fn wanted_anew(&self, market: &Market, head: &Head) -> bool {
-        let heads = self.heads.read();
-        heads.get(market).is_some_and(|slot| slot.wanted.load(Ordering::Relaxed) && slot.head.served != head.served)
-    }
-
-    fn has_looked(&self) -> bool {
-        *self.looked.borrow()
-    }
-
-    fn trouble(&self, error: &Error) {
-        *self.trouble.lock() = Some(error.clone());
-    }
-
-    /// What a caller hears that waited in vain.
-    fn in_vain(&self) -> Error {
-        let trouble = self.trouble.lock().clone();
-        let busy = || Error::Store(format!("{} is busy with earlier calls", self.url));
-        with(trouble.unwrap_or_else(busy), unchanged())
-    }
-
-    /// Keeps the model in service as a file.
-    fn keep(&self, market: &Market, version: u64, bytes: &[u8]) {
-        if let Err(error) = self.cache.keep(market, version, bytes) {
-            (self.warn)(format!("the model of {market} will have to be fetched again: {error}"));
-        }
-    }
-
-    /// Looks at what is in service; fetches what is asked for before it is told of.
-    async fn look(&self, open: &Open) -> std::result::Result<(), Failure> {
-        let heads = open.heads().await?;
-        for (market, head) in &heads {
-            if let Some(Served { version, checksum: Some(expected) }) = head.served
-                && self.wanted_anew(market, head)
-                && self.cache.bytes(market, version, expected).is_none()
-                && let Some(Fetched::Sound(bytes)) = open.bytes(market, version).await?
-            {
-                self.keep(market, version, &bytes);
-            }
-            self.publish(market, *head);
-        }
-        self.heads.write().retain(|market, _| heads.contains_key(market));
-        *self.trouble.lock() = None;
-        self.looked.send_replace(true);
-        Ok(())
-    }
-}
-
 impl Session {
-    /// Brings what is known up to date.
-    async fn refresh(&mut self, shared: &Arc<Shared>, deadline: Instant, known: &'static str) -> Result<()> {
-        let shared = shared.clone();
-        let look = self.ask(
-            deadline,
-            || known,
-            move |open| {
-                let shared = shared.clone();
-                Box::pin(async move { shared.look(open).await })
-            },
-        );
-        look.await
+    /// Brings what is known up to date. What is fetched for that has its own time.
+    async fn refresh(&mut self, shared: &Arc<Shared>, mut deadline: Instant, known: &'static str) -> Result<()> {
+        let mut tried = Arc::new(HashSet::new());
+        loop {
+            let (of, before) = (shared.clone(), tried.clone());
+            let look = self.ask(
+                deadline,
+                || known,
+                move |open| {
+                    let (shared, tried) = (of.clone(), before.clone());
+                    Box::pin(async move { shared.look(open, &tried).await })
+                },
+            );
+            let lacking = look.await?;
+            if lacking.is_empty() {
+                return Ok(());
+            }
+            for pool in &lacking {
+                // One that is gone or damaged is refused when somebody asks for it.
+                if let Some(Fetched::Sound(bytes)) = self.fetch(*pool, known).await? {
+                    shared.keep_pool(&Pool::of(bytes));
+                }
+            }
+            Arc::make_mut(&mut tried).extend(lacking);
+            deadline = Instant::now() + LOOKING;
+        }
+    }
+
+    /// Fetches a pooled model.
+    async fn fetch(&mut self, pool: Checksum, known: &'static str) -> Result<Option<Fetched>> {
+        self.ask(Instant::now() + CARRYING, || known, move |open| Box::pin(async move { open.pool(&pool).await })).await
     }
 }
 
@@ -174,6 +105,7 @@ impl Table {
             url,
             patience: PATIENCE,
             cache: Cache::new(cache),
+            kept: AtomicBool::new(false),
             warn,
             heads: RwLock::default(),
             looked: watch::Sender::new(false),
@@ -323,11 +255,40 @@ impl Shelf for Table {
             }
             Some(Fetched::Sound(bytes)) => {
                 if expected == Some(checksum(&bytes)) {
-                    self.shared.keep(market, version, &bytes);
+                    let pool = served.and_then(|served| served.pool);
+                    self.shared.keep(market, version, &bytes, pool);
                 }
                 Ok(Some(bytes))
             }
         }
+    }
+
+    fn pool(&self, checksum: &Checksum) -> Result<Option<Vec<u8>>> {
+        if let Some(bytes) = self.shared.cache.pool(checksum) {
+            return Ok(Some(bytes));
+        }
+        let of = *checksum;
+        let fetched = self.in_session(move |mut session, _| async move { session.fetch(of, unchanged()).await });
+        match fetched? {
+            None => Ok(None),
+            Some(Fetched::Damaged) => damaged(&self.pool_path(checksum)),
+            Some(Fetched::Sound(bytes)) => {
+                let pool = Pool::of(bytes);
+                if self.shared.serves(checksum) {
+                    self.shared.keep_pool(&pool);
+                }
+                Ok(Some(pool.into_bytes()))
+            }
+        }
+    }
+
+    fn has_pool(&self, checksum: &Checksum) -> Result<bool> {
+        let of = *checksum;
+        self.ask(move |open| Box::pin(async move { open.has_pool(&of).await }))
+    }
+
+    fn pool_path(&self, checksum: &Checksum) -> PathBuf {
+        PathBuf::from(format!("{}/signalloop_pools/{}", self.shared.url, hex(checksum)))
     }
 
     fn state(&self, market: &Market) -> Result<Option<State>> {
@@ -423,7 +384,15 @@ impl Change for Changing<'_> {
             sent: AtomicBool::new(false),
         });
         let shared = table.shared.clone();
-        let head = table.in_session(|mut session, deadline| async move {
+        let head = table.in_session(|mut session, mut deadline| async move {
+            for pool in &change.next.pools {
+                let of = *pool.checksum();
+                let is_there =
+                    session.ask(deadline, unchanged, move |open| Box::pin(async move { open.has_pool(&of).await }));
+                if !is_there.await? {
+                    deadline = Instant::now() + CARRYING;
+                }
+            }
             let known = || {
                 let sent = change.sent.load(Ordering::Relaxed);
                 if sent { "it may have happened all the same" } else { "nothing was changed" }
@@ -435,8 +404,10 @@ impl Change for Changing<'_> {
             let head = written.await?;
             if let Some(head) = head {
                 let champion = change.next.state.champion;
-                if let Some((version, bytes)) = change.next.versions.iter().find(|new| Some(new.0) == champion) {
-                    shared.keep(&change.market, *version, bytes);
+                if let Some(new) = change.next.versions.iter().find(|new| Some(new.number) == champion) {
+                    let its = |pool: &&Pool| Some(pool.checksum()) == new.pool.as_ref();
+                    change.next.pools.iter().filter(its).for_each(|pool| shared.keep_pool(pool));
+                    shared.keep(&change.market, new.number, &new.bytes, new.pool);
                 }
                 shared.publish(&change.market, head);
             }
@@ -448,11 +419,4 @@ impl Change for Changing<'_> {
 
 fn unchanged() -> &'static str {
     "nothing was changed"
-}
-
-fn checksum(bytes: &[u8]) -> Checksum {
-    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
-    let mut sum = Checksum::default();
-    sum.copy_from_slice(digest.as_ref());
-    sum
 }

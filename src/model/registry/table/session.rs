@@ -1,7 +1,8 @@
 //! The connection that models go over, and what is said on it.
 
-use super::super::shelf::{Head, Next, Served, superfluous};
-use super::checksum;
+use super::super::pool::checksum;
+use super::super::shelf::{Checksum, Head, Next, Served, superfluous};
+use super::pools::{is_whole, purge_pools, write_pools};
 use crate::database::{Attempts, Failure, Link};
 use crate::error::{Error, Result};
 use crate::model::ledger::Entry;
@@ -12,10 +13,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
-use tokio_postgres::{GenericClient, Row};
+use tokio_postgres::{GenericClient, IsolationLevel, Row};
 
 /// What is in service, by position in [`head`].
-const HEADS: &str = "SELECT m.symbol, m.timeframe, m.batch, m.champion, v.checksum FROM signalloop_markets m \
+const HEADS: &str = "SELECT m.symbol, m.timeframe, m.batch, m.champion, v.checksum, v.pool FROM signalloop_markets m \
     LEFT JOIN signalloop_models v \
     ON v.symbol = m.symbol AND v.timeframe = m.timeframe AND v.version = m.champion";
 
@@ -115,9 +116,19 @@ impl Open {
     pub async fn bytes(&self, market: &Market, version: u64) -> std::result::Result<Option<Fetched>, Failure> {
         let sql = "SELECT checksum, bytes FROM signalloop_models WHERE symbol = $1 AND timeframe = $2 AND version = $3";
         let row = self.link.client.query_opt(sql, &[&symbol(market), &timeframe(market), &(version as i64)]).await?;
-        let Some(row) = row else { return Ok(None) };
-        let (expected, bytes): (&[u8], Vec<u8>) = (column(&row, 0)?, column(&row, 1)?);
-        Ok(Some(if checksum(&bytes) == expected { Fetched::Sound(bytes) } else { Fetched::Damaged }))
+        row.map(|row| Fetched::of(column(&row, 0)?, column(&row, 1)?)).transpose()
+    }
+
+    /// A pooled model, likewise.
+    pub async fn pool(&self, checksum: &Checksum) -> std::result::Result<Option<Fetched>, Failure> {
+        let sql = "SELECT checksum, bytes FROM signalloop_pools WHERE checksum = $1";
+        let row = self.link.client.query_opt(sql, &[&checksum.as_slice()]).await?;
+        row.map(|row| Fetched::of(column(&row, 0)?, column(&row, 1)?)).transpose()
+    }
+
+    /// Whether a pooled model is there, whole; the server looks.
+    pub async fn has_pool(&self, checksum: &Checksum) -> std::result::Result<bool, Failure> {
+        is_whole(&self.link.client, checksum, "").await.map(|found| found == Some(true))
     }
 
     /// What every market's state says.
@@ -151,7 +162,11 @@ impl Open {
     /// Writes a change, in one transaction. `None` when somebody else came between.
     pub async fn write(&mut self, change: &Prepared) -> std::result::Result<Option<Head>, Failure> {
         let channel = self.channel.clone();
-        let transaction = self.link.client.transaction().await?;
+        // Each statement sees what was committed before it, whatever the role's default is: pooled models are counted on that.
+        let begun = self.link.client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start();
+        let transaction = begun.await?;
+        // Before the market's row is locked, for this may take long.
+        let rests = write_pools(&transaction, change).await?;
         if !take_turn(&transaction, change).await? {
             // Or it is this very change, of which an earlier attempt did not hear that it succeeded.
             if !change.sent.load(Ordering::Relaxed) || !is_written(&transaction, change.batch).await? {
@@ -164,7 +179,11 @@ impl Open {
         if let Some(fence) = &change.next.fence {
             fence.check(&transaction).await?;
         }
+        if !rests {
+            return Ok(None);
+        }
         write_versions(&transaction, change).await?;
+        purge_pools(&transaction).await?;
         write_ledger(&transaction, change).await?;
         let head = current(&transaction, &change.market).await?;
         transaction.execute("SELECT pg_notify($1, $2)", &[&channel, &change.market.file_stem()]).await?;
@@ -183,6 +202,12 @@ pub(super) enum Fetched {
     Sound(Vec<u8>),
     /// It does not have its checksum.
     Damaged,
+}
+
+impl Fetched {
+    fn of(expected: &[u8], bytes: Vec<u8>) -> std::result::Result<Self, Failure> {
+        Ok(if checksum(&bytes) == expected { Self::Sound(bytes) } else { Self::Damaged })
+    }
 }
 
 /// Takes the lock of the market's row, and says what is in service now, if that is still what the change was decided upon.
@@ -242,13 +267,14 @@ async fn is_written(client: &impl GenericClient, batch: i64) -> std::result::Res
 async fn write_versions(client: &impl GenericClient, change: &Prepared) -> std::result::Result<(), Failure> {
     let (symbol, timeframe) = (symbol(&change.market), timeframe(&change.market));
     let delete = "DELETE FROM signalloop_models WHERE symbol = $1 AND timeframe = $2 AND version = ANY($3)";
-    let new: Vec<i64> = change.next.versions.iter().map(|(version, _)| *version as i64).collect();
+    let new: Vec<i64> = change.next.versions.iter().map(|version| version.number as i64).collect();
     client.execute(delete, &[&symbol, &timeframe, &new]).await?;
-    for (version, bytes) in &change.next.versions {
-        let sql =
-            "INSERT INTO signalloop_models (symbol, timeframe, version, checksum, bytes) VALUES ($1, $2, $3, $4, $5)";
-        let sum = checksum(bytes);
-        client.execute(sql, &[&symbol, &timeframe, &(*version as i64), &sum.as_slice(), bytes]).await?;
+    for version in &change.next.versions {
+        let sql = "INSERT INTO signalloop_models (symbol, timeframe, version, checksum, bytes, pool) \
+            VALUES ($1, $2, $3, $4, $5, $6)";
+        let (sum, pool) = (checksum(&version.bytes), version.pool.as_ref().map(|pool| pool.as_slice()));
+        let number = version.number as i64;
+        client.execute(sql, &[&symbol, &timeframe, &number, &sum.as_slice(), &version.bytes, &pool]).await?;
     }
     let sql = "SELECT version FROM signalloop_models WHERE symbol = $1 AND timeframe = $2 ORDER BY version";
     let rows = client.query(sql, &[&symbol, &timeframe]).await?;
@@ -300,9 +326,9 @@ async fn current(client: &impl GenericClient, market: &Market) -> std::result::R
 }
 
 fn head(row: &Row) -> std::result::Result<Head, Failure> {
-    let (champion, sum): (Option<i64>, Option<&[u8]>) = (column(row, 3)?, column(row, 4)?);
-    let served = champion
-        .map(|version| Served { version: version.unsigned_abs(), checksum: sum.and_then(|sum| sum.try_into().ok()) });
+    let sum = |at| Ok::<_, Failure>(column::<Option<&[u8]>>(row, at)?.and_then(|sum| sum.try_into().ok()));
+    let (champion, checksum, pool) = (column::<Option<i64>>(row, 3)?, sum(4)?, sum(5)?);
+    let served = champion.map(|version| Served { version: version.unsigned_abs(), checksum, pool });
     Ok(Head { batch: column(row, 2)?, served })
 }
 
@@ -329,7 +355,10 @@ fn readable(text: &str) -> String {
 }
 
 /// A value of a row, by the position of its column.
-fn column<'a, T: tokio_postgres::types::FromSql<'a>>(row: &'a Row, at: usize) -> std::result::Result<T, Failure> {
+pub(super) fn column<'a, T: tokio_postgres::types::FromSql<'a>>(
+    row: &'a Row,
+    at: usize,
+) -> std::result::Result<T, Failure> {
     row.try_get(at).map_err(|e| {
         let name = row.columns().get(at).map_or("?", |column| column.name());
         Failure::Refused(Error::Store(format!("column {name} of the tables of models cannot be read: {e}")))

@@ -1,0 +1,64 @@
+//! How large a model its rows can bear.
+//!
+//! Few rows of a market teach deep trees chance alone, many are underfitted by shallow ones. So each size goes from one that was
+//! measured on 90 days of a market to one that was measured on years of several, evenly in the logarithm of the rows.
+
+use super::BoostingParameters;
+use crate::model::forest::ForestParameters;
+
+/// Rows up to which a model is as small as it gets, and from which on it is as large as it gets.
+const ROWS: [f64; 2] = [10_000.0, 200_000.0];
+
+/// Of a size, what `rows` rows can bear.
+fn between([few, many]: [f64; 2], rows: usize) -> f64 {
+    let [from, until] = ROWS;
+    let way = ((rows as f64 / from).ln() / (until / from).ln()).clamp(0.0, 1.0);
+    few + way * (many - few)
+}
+
+/// A forest of so many rows. Half a sample does as well as a whole one (Bühlmann and Yu, *Analyzing Bagging*, 2002, of samples
+/// without replacement), and of many rows less does.
+pub fn of_forest(rows: usize, trees: usize) -> ForestParameters {
+    let size = |sizes| between(sizes, rows).round() as usize;
+    ForestParameters {
+        trees,
+        max_depth: size([6.0, 12.0]) as u16,
+        min_leaf: size([25.0, 20.0]),
+        tries: size([6.0, 14.0]),
+        share: between([0.5, 0.3], rows),
+    }
+}
+
+/// Boosting of so many rows.
+pub fn of_boosting(rows: usize) -> BoostingParameters {
+    let size = |sizes| between(sizes, rows).round() as usize;
+    BoostingParameters {
+        rounds: size([12.0, 50.0]),
+        max_leaves: size([6.0, 64.0]),
+        min_leaf: (rows / 1500).max(50),
+        shrinkage: (rows as f64 / 100.0).max(100.0),
+        rate: 0.03,
+        row_share: 0.3,
+        feature_share: 0.2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_grows_with_its_rows_between_two_sizes() {
+        let forest = |rows| {
+            let ForestParameters { trees, max_depth, min_leaf, tries, .. } = of_forest(rows, 100);
+            (trees, max_depth, min_leaf, tries)
+        };
+        assert_eq!([0, 2_000, 10_000].map(forest), [(100, 6, 25, 6); 3]);
+        // Half of the way, in logarithms.
+        assert_eq!(forest(44_721), (100, 9, 23, 10));
+        assert_eq!([200_000, 3_000_000].map(forest), [(100, 12, 20, 14); 2]);
+        assert_eq!([10_000, 200_000].map(|rows| of_forest(rows, 100).share), [0.5, 0.3]);
+        let leaves = [5_000, 44_721, 900_000].map(|rows| of_boosting(rows).max_leaves);
+        assert_eq!(leaves, [6, 35, 64]);
+    }
+}

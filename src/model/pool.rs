@@ -1,0 +1,123 @@
+//! The pooled model of a timeframe: what all its markets share. By how much a bet's chance departs from the market's own base
+//! rate, as far as the features of the moment tell.
+
+use super::evidence::{Evidence, PerFamily};
+use super::family::Families;
+use super::ledger::Interval;
+use crate::config::SignalShape;
+use crate::error::{Error, Result};
+use crate::symbol::{Symbol, Timeframe};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// First line of the file; the number is the format's version.
+const MAGIC: &[u8] = b"signalloop pool 1\n";
+
+/// One direction of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PoolSide {
+    /// The share of successes among all rows, 0–1: the base rate of a market that has too few of its own.
+    pub base_rate: f64,
+    /// The learners.
+    pub families: Families,
+    /// What each of them counts in their mean; they add up to 1.
+    pub weights: PerFamily,
+    /// Why the mean is believed as far as it is.
+    pub evidence: Evidence,
+}
+
+impl PoolSide {
+    /// By how much the chance departs from the base rate at this row; `None` for a row that cannot be read.
+    pub fn departure(&self, row: &[f64]) -> Option<f64> {
+        self.families.departure(row, &self.weights)
+    }
+}
+
+/// How much better than the constants the served probabilities were on rows that the model had not seen.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Skill {
+    /// Mean log loss of both directions less that of the constants: below 0 the model knows something. The interval holds 95 %
+    /// of a bootstrap over stretches of time; `None` where there are fewer than eight.
+    pub excess: Option<Interval>,
+    /// Open time of the first of these rows, UTC epoch ms.
+    pub since_ms: i64,
+    /// Open time of the last.
+    pub until_ms: i64,
+    /// Rows.
+    pub rows: usize,
+    /// Stretches of time that they fill.
+    pub clusters: usize,
+    /// Length of a stretch.
+    pub cluster_ms: i64,
+}
+
+/// What a pool was trained on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PoolRecord {
+    /// The timeframe.
+    pub timeframe: Timeframe,
+    /// The symbols whose candles it was trained on, by name.
+    pub symbols: Vec<Symbol>,
+    /// Stop, target and expiry that its labels used.
+    pub shape: SignalShape,
+    /// The candles have no volume: its features are constants.
+    pub is_silent: bool,
+    /// Rows trained on, of all symbols.
+    pub rows: usize,
+    /// Open time of the first row's candle, UTC epoch ms.
+    pub first_ms: i64,
+    /// Close of the last candle that any label has seen, UTC epoch ms.
+    pub horizon_ms: i64,
+    /// Held-out figures of all symbols.
+    pub skill: Skill,
+    /// Trees of each forest.
+    pub trees: usize,
+    /// Seed of the training.
+    pub seed: u64,
+}
+
+/// The pooled model of a timeframe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Pool {
+    /// What it was trained on.
+    pub record: PoolRecord,
+    /// BUY, then SELL.
+    pub sides: [PoolSide; 2],
+}
+
+impl Pool {
+    /// The bytes of its file. The same pool, the same bytes.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if it cannot be written as bytes.
+    pub fn encode(&self) -> Result<Vec<u8>> {
+        postcard::to_extend(self, MAGIC.to_vec())
+            .map_err(|e| Error::Internal(format!("cannot encode a pooled model: {e}")))
+    }
+
+    /// The pool that these bytes of `path` hold.
+    ///
+    /// # Errors
+    /// [`Error::ModelFile`] when they are something else.
+    pub fn decode(bytes: &[u8], path: &Path) -> Result<Self> {
+        let refuse = |problem: String| {
+            let problem = format!("{problem}; train it anew with `signalloop train`");
+            Err(Error::ModelFile { path: path.to_owned(), problem })
+        };
+        let Some(body) = bytes.strip_prefix(MAGIC) else {
+            return refuse("it is not a pooled model of this version of signalloop".to_owned());
+        };
+        match postcard::from_bytes::<Self>(body) {
+            Ok(pool) if pool.is_sound() => Ok(pool),
+            Ok(_) => refuse("its rates are not between 0 and 1".to_owned()),
+            Err(e) => refuse(format!("it cannot be decoded ({e})")),
+        }
+    }
+
+    fn is_sound(&self) -> bool {
+        self.sides.iter().all(|side| {
+            let rates = [side.base_rate].into_iter().chain(side.weights);
+            rates.into_iter().all(|rate| (0.0..=1.0).contains(&rate))
+        })
+    }
+}
