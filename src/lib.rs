@@ -86,7 +86,7 @@ pub mod market {
 }
 
 pub mod model {
-    //! Models: forests, how good they are, their files, and which of them is in service.
+    //! Models: families of learners, how good they are, their files, and which of them is in service.
 
     mod registry;
     mod state;
