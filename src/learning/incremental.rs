@@ -1,6 +1,6 @@
 //! Continuing a model with what came since: a quarter of its forest's trees, the oldest, is replaced by trees that know the newer
-//! rows, and the other families are fitted anew. Faster than a training from nothing, because nothing is walked forward anew: what the model said of the new rows before it
-//! knew them is the new evidence.
+//! rows, and the other families are fitted anew. Faster than a training from nothing, because nothing is walked forward anew: what
+//! the model said of the new rows before it knew them is the new evidence.
 
 use super::dataset::{Dataset, lost};
 use super::gate::worse_than_constant;
