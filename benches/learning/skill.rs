@@ -280,7 +280,7 @@ fn bets(all: &[Row], answers: &[Answer], config: &Config) -> Vec<Value> {
     let mut taken = Vec::new();
     for answer in answers {
         let row = &all[answer.row];
-        // Nobody's answers say what bets come to: as if all ended at their levels.
+        // Answers state chances alone, so a bet is judged as if it ended at its stop or its target.
         let costs = Costs::new(Payoff::at_levels(config.signal.reward_risk), row.stop_percent, config.fee_bps);
         let bet = choose(answer.stated, answer.base, &[costs; 2], 0.0);
         let free = free_from.entry(row.market).or_insert(i64::MIN);

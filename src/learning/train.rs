@@ -52,11 +52,6 @@ pub(super) struct OfMarket {
 }
 
 impl PoolTraining {
-    /// The markets that it trained.
-    pub fn markets(&self) -> impl Iterator<Item = &Market> {
-        self.markets.iter().map(|market| market.data.market())
-    }
-
     /// What a training in full made of `market`; `None` for a market that was not in it.
     pub fn candidate(&self, market: &Market, config: &Config, now_ms: i64) -> Option<Candidate> {
         let of = self.of(market)?;
