@@ -92,7 +92,7 @@ pub fn continue_pool(
         for at in first_new..rows.len() {
             let families = old.families.departures_of(rows.row(at)).ok_or_else(lost)?;
             let constant = before[rows.place(at).0].base_rates[side];
-            let surprise = f64::from(u8::from(rows.happened(at, side))) - constant;
+            let surprise = rows.surprise(at, side, constant);
             let mean = mean(&families, &old.weights);
             evidence.add(&Departure { time_ms: rows.times_ms[at], families, mean, surprise });
         }

@@ -66,6 +66,11 @@ impl Rows {
         self.markets[market].happened[side][row]
     }
 
+    /// What happened (0 or 1) less the constant.
+    pub fn surprise(&self, at: usize, side: usize, constant: f64) -> f64 {
+        f64::from(u8::from(self.happened(at, side))) - constant
+    }
+
     /// The close of the last candle that any label saw.
     pub fn horizon_ms(&self) -> i64 {
         self.markets.iter().map(|market| market.horizon_ms).max().unwrap_or_default()

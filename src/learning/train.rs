@@ -135,7 +135,7 @@ pub fn train_pool(
                     time_ms: rows.times_ms[at],
                     families,
                     mean: mean(&families, &weights),
-                    surprise: f64::from(u8::from(rows.happened(at, side))) - constant,
+                    surprise: rows.surprise(at, side, constant),
                 };
                 stated[at - start][side] = believed(constant, belief, departure.mean);
                 said[side].push(Said { at, departure });
