@@ -131,6 +131,11 @@ pub struct Config {
     pub trees: usize,
     /// Costs of a round trip (entry and exit) in basis points of the price. Default 10.
     pub fee_bps: f64,
+    /// How sure `assess` has to be that a signal earns more than it costs, to say take it: 0.5 asks for the mean alone, 0.9 for nine
+    /// chances of ten. Default 0.5.
+    pub take_confidence: f64,
+    /// The part of what Kelly's rule would risk that `assess` suggests. Default 0.25.
+    pub kelly_fraction: f64,
     /// When a write to the feedback store counts as done. Default `fsync`.
     pub durability: Durability,
     /// Stop, target and expiry. Defaults 1.5 ATR, 2:1, 24 bars.
@@ -160,6 +165,8 @@ impl Default for Config {
             seed: 42,
             trees: 100,
             fee_bps: 10.0,
+            take_confidence: 0.5,
+            kelly_fraction: 0.25,
             durability: Durability::default(),
             signal: SignalShape { stop_atr: 1.5, reward_risk: 2.0, expiry_bars: 24 },
             poor_performance: PoorPerformance::default(),
@@ -207,6 +214,9 @@ impl Config {
         let trees = |v: &Value| v.as_u64().filter(|n| (10..=2000).contains(n)).map(|n| n as usize);
         raw.set(&["trees"], "must be a whole number, 10 to 2000", trees, &mut self.trees)?;
         raw.set(&["fee_bps"], "must be a number of basis points, 0 to 1000", within(0.0, 1000.0), &mut self.fee_bps)?;
+        let confidence = &mut self.take_confidence;
+        raw.set(&["take_confidence"], "must be a number, 0.5 to 0.99", within(0.5, 0.99), confidence)?;
+        raw.set(&["kelly_fraction"], "must be a number, 0 to 1", within(0.0, 1.0), &mut self.kelly_fraction)?;
         let durability = |v: &Value| match v.as_str()? {
             "fsync" => Some(Durability::Fsync),
             "os" => Some(Durability::Os),

@@ -593,6 +593,13 @@ export interface Configuration {
   trees?: number
   /** Costs of a round trip in basis points. Default 10. */
   feeBps?: number
+  /**
+   * How sure `assess` has to be that a signal earns more than it costs, to say `take`: 0.5 asks for the mean alone, 0.9 for nine
+   * chances of ten. 0.5 to 0.99. Default 0.5.
+   */
+  takeConfidence?: number
+  /** The part of what Kelly's rule would risk that `suggestedRisk` is: 0 to 1. Default 0.25. */
+  kellyFraction?: number
   /** When a record counts as safe: after `fsync` (default), or once the operating system has it (`os`). */
   durability?: 'fsync' | 'os'
   /** How generated signals and training labels set stop, target and expiry. */

@@ -5,7 +5,8 @@ use crate::error::{Error, Result};
 use crate::feedback::Given;
 use crate::files::write_atomically;
 use crate::learning::Costs;
-use crate::learning::outcomes::{self, Case, Checkpoint, Learner, Lesson, MAX_LESSONS, OutcomeModel, Pattern};
+use crate::config::Config;
+use crate::learning::outcomes::{self, Case, Checkpoint, Evidence, Learner, Lesson, MAX_LESSONS, OutcomeModel, Pattern};
 use crate::model::Payoff;
 use crate::signal::{Record, Said, Signal};
 use crate::symbol::{Symbol, Timeframe};
@@ -18,6 +19,8 @@ use std::sync::Arc;
 /// Up to this many closed signals, a model that is due is waited for: it takes milliseconds. Beyond, the one in service
 /// answers, with the newest outcomes counted in, while the next one grows in the background.
 const WORTH_WAITING: usize = 2_000;
+/// Two-sided 95 % of a normal variable, in standard deviations.
+const Z95: f64 = 1.959_964;
 /// From this many on, what was learned of them is kept for the next start: below, it is learned again in a moment.
 const WORTH_KEEPING: usize = 1_000;
 /// The steps in which the oldest closings are left behind by a process that starts.
@@ -28,21 +31,66 @@ const STEP: usize = 1_000;
 pub struct Assessment {
     /// That it succeeds, 0–1.
     pub success_probability: f64,
-    /// The same without a look at its indicators, 0–1.
+    /// Its 95 % interval.
+    pub probability_interval: (f64, f64),
+    /// The same without a look at its candles and indicators, 0–1.
     pub base_rate: f64,
+    /// What candles alone say, 0–1; `None` where no model of candles knows anything of it.
+    pub prior: Option<f64>,
+    /// Expected profit after costs, in distances of its stop; `None` without a stop.
+    pub expected_r: Option<f64>,
+    /// Its 95 % interval.
+    pub expected_r_interval: Option<(f64, f64)>,
     /// The success probability at which it earns nothing after costs, and more than that in conservative mode; one half
-    /// where it lacks a stop or a target.
+    /// where it lacks a stop.
     pub threshold: f64,
-    /// Whether the probability reaches the threshold.
+    /// Whether it is expected to earn more than it costs, as surely as the configuration asks.
     pub take: bool,
+    /// The part of the capital to risk, 0–1: see [`suggested_risk`].
+    pub suggested_risk: f64,
     /// Why, in words.
     pub reasons: Vec<String>,
+    /// What each source of evidence says.
+    pub evidence: Vec<SourceOfEvidence>,
     /// Closed signals learned from.
     pub closed: usize,
-    /// How many outcomes of today they are worth.
+    /// For how many independent outcomes they stand.
     pub effective_sample_size: f64,
-    /// Indicators of the signal that it was not judged by: texts, and names that the model does not know.
+    /// Indicators of the signal that it was not judged by: those that the model does not know.
     pub unused_indicators: Vec<String>,
+}
+
+/// What a source of evidence says of a signal.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SourceOfEvidence {
+    /// Its name.
+    pub source: &'static str,
+    /// By how much it would move the log odds of success.
+    pub says: f64,
+    /// How far it is followed, by what it foretold: 0 not at all, 1 as far as it goes.
+    pub weight: f64,
+}
+
+/// The names of the sources.
+const SOURCES: [&str; outcomes::SOURCES] = ["candles", "baseRates", "process", "boosting", "forest"];
+
+/// How much two open signals of one direction share, as markets move together: the correlation of large coins' outcomes, measured
+/// at 0.5 to 0.8.
+const TOGETHER: f64 = 0.7;
+
+/// What part of the capital to risk on a bet that wins `win` and loses `loss` times what is risked, after costs, when the least
+/// probability of success that is plausible is `least`, and `open` bets of the same direction are under way: `fraction` of
+/// Kelly's (p · win − (1 − p) · loss) / (win · loss), divided by 1 + 0.7 · open; 0 where that is negative.
+///
+/// Source: J. L. Kelly, *A New Interpretation of Information Rate*, 1956.
+pub fn suggested_risk(least: f64, win: f64, loss: f64, fraction: f64, open: usize) -> f64 {
+    if win <= 0.0 {
+        return 0.0;
+    }
+    // What cannot lose is not bet more on than everything.
+    let loss = loss.max(0.01);
+    let kelly = (least * win - (1.0 - least) * loss) / (win * loss);
+    (fraction * kelly.clamp(0.0, 1.0)) / (1.0 + TOGETHER * open as f64)
 }
 
 /// The learner of a loop.
@@ -89,9 +137,23 @@ impl SignalLoop {
         // Features are a gain: no signal is refused because candles cannot be read.
         let tail = self.stored_tail(&market).ok().flatten();
         signal.features = tail.and_then(|tail| tail.entry_features(&signal));
-        let case = question(&signal)?;
+        let case = self.case(&signal)?;
         self.learn_closings().await?;
-        self.assessment(&self.learning.learner.read(), &signal, &case)
+        if let Some(evidence) = self.evidence_before(&signal) {
+            let seed = self.config().seed;
+            let model = self.on_pool(move || Ok(OutcomeModel::grow(&evidence, seed))).await?;
+            return self.assessment(&model, &signal, &case);
+        }
+        let learner = self.learning.learner.read();
+        self.assessment(learner.model(), &signal, &case)
+    }
+
+    /// What was known when a signal of the past was given; `None` for one of now. Outcomes of the candle that it was given in count
+    /// as known, since prices come before candles close.
+    fn evidence_before(&self, signal: &Signal) -> Option<Evidence> {
+        let learner = self.learning.learner.read();
+        let until_ms = signal.timestamp_ms + signal.market().timeframe.millis();
+        (learner.model().until_ms() > until_ms).then(|| learner.evidence().before(until_ms))
     }
 
     /// [`Self::assess`] at once, where nothing need be waited for: no other thread, no file to be read. That is so for nearly
@@ -109,13 +171,47 @@ impl SignalLoop {
         let learner = self.learning.learner.try_read().filter(|learner| up_to_date && !learner.is_overdue());
         let (Some(learner), Some(tail)) = (learner, self.tail_in_memory(&market)) else { return Ok(Err(signal)) };
         signal.features = tail.and_then(|tail| tail.entry_features(&signal));
-        self.assessment(&learner, &signal, &question(&signal)?).map(Ok)
+        if learner.model().until_ms() > signal.timestamp_ms + market.timeframe.millis() {
+            return Ok(Err(signal));
+        }
+        self.assessment(learner.model(), &signal, &self.case(&signal)?).map(Ok)
     }
 
-    /// What is to be kept with a signal that is being recorded: what is known of its chances at this moment. Called once a signal.
-    #[allow(clippy::unused_self, reason = "its learner says nothing yet")]
-    pub(super) fn say(&self, _signal: &Signal) -> Option<Said> {
-        None
+    /// What is to be kept with a signal that is being recorded: what is known of its chances at this moment. `None` where nothing is
+    /// known, and for a signal of the past, whose outcome may have been learned from. Waits for nothing.
+    pub(super) fn say(&self, signal: &Signal) -> Option<Said> {
+        let learner = self.learning.learner.try_read()?;
+        let model = learner.model();
+        let case = self.case(signal).ok()?;
+        let knows = model.effective() > 0.0 || case.prior.is_some();
+        if !knows || model.until_ms() > signal.timestamp_ms + case.timeframe().millis() {
+            return None;
+        }
+        let said = self.assessment(model, signal, &case).ok()?;
+        Some(Said {
+            probability: said.success_probability,
+            interval: said.probability_interval,
+            base_rate: said.base_rate,
+            prior: said.prior.unwrap_or(case.implied),
+            shaped: said.prior.is_some(),
+            departures: model.departures(&case),
+            expected_r: said.expected_r,
+            expected_r_interval: said.expected_r_interval,
+            take: said.take,
+            outcomes: model.learned() as u64,
+        })
+    }
+
+    /// A signal as a question, with what candles say of it.
+    fn case(&self, signal: &Signal) -> Result<Case> {
+        let mut case = question(signal)?;
+        if let (Some(features), Some(stop), Some(ratio)) = (&case.features, case.stop_percent, case.reward_risk) {
+            let candle_ms = case.timeframe().millis() as f64;
+            let bars = signal.expires_ms.map(|expires_ms| (expires_ms - signal.timestamp_ms) as f64 / candle_ms);
+            let prior = self.candle_prior(&case.market, case.direction, features, stop, ratio, bars);
+            case.prior = prior.map(|prior| prior.probability);
+        }
+        Ok(case)
     }
 
     /// The rules found in the closed signals of a symbol, of a timeframe, or of all.
@@ -138,12 +234,14 @@ impl SignalLoop {
             .await
     }
 
-    fn assessment(&self, learner: &Learner, signal: &Signal, case: &Case) -> Result<Assessment> {
+    fn assessment(&self, model: &OutcomeModel, signal: &Signal, case: &Case) -> Result<Assessment> {
         let margin = self.conservative_margin(&case.market)?;
-        let numbers = case.indicators.iter().map(|(name, _)| name).filter(|name| !learner.model().looks_at(name));
-        let mut unused: Vec<String> = numbers.cloned().collect();
-        unused.extend(signal.indicators.texts().into_iter().map(|(name, _)| name));
-        Ok(Assessment { unused_indicators: unused, ..assessment(learner, case, self.config().fee_bps, margin) })
+        let open = self.open_store().map_or(0, |store| store.open_of(case.direction));
+        let rules = Rules { config: &self.config(), margin, open };
+        let names = case.indicators.iter().map(|(name, _)| name).chain(case.texts.iter().map(|(name, _)| name));
+        let unused = names.filter(|name| !model.looks_at(name)).cloned().collect();
+        let _ = signal;
+        Ok(Assessment { unused_indicators: unused, ..assessment(model, case, &rules) })
     }
 
     /// Brings the learner up to date with the store: outcomes of this and of other processes.
@@ -285,9 +383,13 @@ fn first_of(closed: usize) -> usize {
 
 fn lesson(record: &Record) -> Option<Lesson> {
     let closing = record.closing.as_ref()?;
+    let case = Case::of(&record.signal)?;
+    let said = record.said.as_ref();
     Some(Lesson {
-        case: Case::of(&record.signal)?,
         success: closing.outcome.succeeded()?,
+        r: case.stop_percent.filter(|stop| *stop > 0.0).map(|stop| closing.profit_percent / stop),
+        said: said.map(|said| said.departures),
+        case: Case { prior: said.filter(|said| said.shaped).map(|said| said.prior), ..case },
         given_ms: record.signal.timestamp_ms,
         closed_ms: closing.closed_ms,
     })
@@ -298,38 +400,56 @@ fn question(signal: &Signal) -> Result<Case> {
     Case::of(signal).ok_or_else(|| Error::InvalidSignal { field: "signalType", problem, value: "HOLD".to_owned() })
 }
 
-fn assessment(learner: &Learner, case: &Case, fee_bps: f64, margin: f64) -> Assessment {
-    let model = learner.model();
+/// By what a signal is judged.
+struct Rules<'a> {
+    config: &'a Config,
+    /// More than break-even that conservative mode asks for, as a probability.
+    margin: f64,
+    /// Open signals of the same direction.
+    open: usize,
+}
+
+fn assessment(model: &OutcomeModel, case: &Case, rules: &Rules<'_>) -> Assessment {
     let chances = model.chances(case);
-    let costs = case
-        .reward_risk
-        .zip(case.stop_percent)
-        .map(|(ratio, stop)| Costs::new(Payoff::at_levels(ratio), stop, fee_bps));
+    let margin = rules.margin;
+    let (win, lose) = chances.payoffs;
+    // In distances of the stop; without one, nothing is known of what it earns.
+    let fee = case.stop_percent.filter(|stop| *stop > 0.0).map(|stop| rules.config.fee_bps / 100.0 / stop);
+    let costs = case.stop_percent.zip(fee).filter(|_| win > lose);
+    let costs = costs.map(|(stop, _)| Costs::new(Payoff { win, loss: -lose }, stop, rules.config.fee_bps));
     let threshold = costs.map_or(0.5, |costs| costs.break_even()) + margin;
     let percent = |p: f64| format!("{:.1} %", 100.0 * p);
-    let mut reasons = vec![match costs {
-        Some(_) => format!(
-            "succeeds with {} (base rate {}); to earn its costs it needs {}",
-            percent(chances.probability),
-            percent(chances.base_rate),
+    let expected = fee.map(|fee| chances.expected_r() - fee);
+    let reach = Z95 * chances.expected_r_error();
+    let sure = outcomes::normal_quantile(rules.config.take_confidence) * chances.expected_r_error();
+    let take = chances.probability >= threshold && expected.is_none_or(|expected| expected - sure > 0.0);
+    let odds = format!(
+        "succeeds with {} [{}, {}] (base rate {})",
+        percent(chances.probability),
+        percent(chances.interval.0),
+        percent(chances.interval.1),
+        percent(chances.base_rate)
+    );
+    let mut reasons = vec![match expected {
+        Some(expected) => format!(
+            "{odds}; expected to earn {expected:+.2} R after costs; to earn nothing it needs {}",
             percent(threshold - margin)
         ),
-        None => format!(
-            "succeeds with {} (base rate {}); without stop loss and take profit, half is asked for",
-            percent(chances.probability),
-            percent(chances.base_rate)
-        ),
+        None => format!("{odds}; without a stop loss, half is asked for"),
     }];
-    if learner.lessons().is_empty() {
+    if case.prior.is_none() && model.learned() == 0 {
         reasons.push(
             "no signal has closed yet: the base rate is that of a price without drift at these levels".to_owned(),
         );
+    }
+    if let Some(prior) = case.prior {
+        reasons.push(format!("candles alone say {}", percent(prior)));
     }
     if margin > 0.0 {
         reasons.push(format!("recent signals did poorly, so {} more than that is asked for", percent(margin)));
     }
     // Where less than the least probability that is ever told would do, that one proves nothing.
-    let beyond = threshold < outcomes::PROBABILITY_RANGE.0;
+    let beyond = threshold < outcomes::PROBABILITY_RANGE.0 && case.reward_risk.is_some_and(|ratio| ratio > win.abs() / 2.0);
     if beyond {
         reasons.push(format!(
             "so far a target is beyond what is told: nothing below {}",
@@ -337,13 +457,26 @@ fn assessment(learner: &Learner, case: &Case, fee_bps: f64, margin: f64) -> Asse
         ));
     }
     reasons.extend(model.reasons(case));
+    let knows = model.effective() >= 1.0 || case.prior.is_some();
+    let risk = fee.filter(|_| take && knows && !beyond).map_or(0.0, |fee| {
+        suggested_risk(chances.interval.0, win - fee, fee - lose, rules.config.kelly_fraction, rules.open)
+    });
+    let [levels, process, boosting, forest] = chances.departures;
+    let says = [case.candles(), levels, process, boosting, forest];
+    let evidence = SOURCES.into_iter().zip(says).zip(model.weights());
     Assessment {
         success_probability: chances.probability,
+        probability_interval: chances.interval,
         base_rate: chances.base_rate,
+        prior: case.prior,
+        expected_r: expected,
+        expected_r_interval: expected.map(|expected| (expected - reach, expected + reach)),
         threshold,
-        take: chances.probability >= threshold && !beyond,
+        take: take && !beyond,
+        suggested_risk: risk,
         reasons,
-        closed: learner.lessons().len(),
+        evidence: evidence.map(|((source, says), weight)| SourceOfEvidence { source, says, weight }).collect(),
+        closed: model.learned(),
         effective_sample_size: model.effective(),
         unused_indicators: Vec::new(),
     }

@@ -28,7 +28,7 @@ mod train;
 mod watch;
 
 pub use account::FetchProgress;
-pub use assess::Assessment;
+pub use assess::{Assessment, SourceOfEvidence};
 pub use data::CheckedFile;
 pub use events::{Event, EventListener, Events, ModelChange, Told};
 pub use feedback::{EvaluatedPrice, should_close};

@@ -214,6 +214,11 @@ impl PriceIndex {
         self.open.get(slot).map(|open| &open.levels)
     }
 
+    /// How many signals of a direction are open.
+    pub fn open_of(&self, direction: Direction) -> usize {
+        self.open.count_of(direction)
+    }
+
     /// The open signals, in no order.
     pub fn open(&self) -> impl Iterator<Item = &Open> {
         self.open.iter()

@@ -368,6 +368,11 @@ impl FeedbackStore {
         Ok(id)
     }
 
+    /// How many signals of a direction are known here to be open, without looking whether others added to them.
+    pub fn open_of(&self, direction: Direction) -> usize {
+        self.inner.journal.state().open_of(direction)
+    }
+
     /// How many signals, and how many closed ones, are known here without looking whether others added to them.
     pub fn extent(&self) -> (usize, usize) {
         self.inner.journal.state().extent()

@@ -1,7 +1,7 @@
 //! The open signals, by their slot.
 
 use super::line::Key;
-use crate::barrier::Levels;
+use crate::barrier::{Direction, Levels};
 use crate::symbol::Timeframe;
 
 /// The number of an entry in the store's memory.
@@ -39,6 +39,8 @@ pub struct OpenSignals {
     rooms: Vec<Option<Open>>,
     /// The rooms that are empty.
     vacant: Vec<u32>,
+    /// How many BUYs, and how many SELLs.
+    counts: [usize; 2],
 }
 
 const NOWHERE: u32 = u32::MAX;
@@ -54,6 +56,7 @@ impl OpenSignals {
             (self.rooms.len() - 1) as u32
         });
         self.places[slot] = place;
+        self.counts[open.levels.direction as usize] += 1;
         self.rooms[place as usize] = Some(open);
     }
 
@@ -61,7 +64,15 @@ impl OpenSignals {
         let place = std::mem::replace(self.places.get_mut(slot as usize)?, NOWHERE);
         let open = self.rooms.get_mut(place as usize)?.take();
         self.vacant.push(place);
+        if let Some(open) = &open {
+            self.counts[open.levels.direction as usize] -= 1;
+        }
         open
+    }
+
+    /// How many are open of a direction.
+    pub fn count_of(&self, direction: Direction) -> usize {
+        self.counts[direction as usize]
     }
 
     pub fn get(&self, slot: Slot) -> Option<&Open> {

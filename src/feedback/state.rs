@@ -422,7 +422,12 @@ impl State {
         slots.filter(|entry| belongs(entry, group)).filter_map(ended).collect()
     }
 
-    /// The open signals of each symbol.
+    /// How many signals of a direction are open.
+    pub fn open_of(&self, direction: Direction) -> usize {
+        self.index.open_of(direction)
+    }
+
+    /// The open signals of each symbol that has some, in no order.
     pub fn open_by_symbol(&self) -> BTreeMap<Symbol, Vec<OpenSignal>> {
         let mut groups: Vec<Vec<OpenSignal>> = vec![Vec::new(); self.symbols.len()];
         for open in self.index.open() {

@@ -15,7 +15,7 @@ pub use claim::Claim;
 pub use indicators::Indicators;
 pub use read::Source;
 pub use record::{ENDS, Update};
-pub use said::Said;
+pub use said::{Departures, Said};
 
 use crate::barrier::{Direction, Levels, Outcome};
 use crate::error::{Error, Result, shown};

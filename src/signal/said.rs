@@ -2,6 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+/// By how much each source of evidence moves the log odds of success, beyond those before it: base rates, and the three learners of
+/// indicators (a Gaussian process, boosted trees, a forest), each taken at its word.
+pub type Departures = [f64; 4];
+
 /// What was said of a signal when it was recorded, before anyone knew how it would end. Numbers are finite.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Said {
@@ -21,6 +25,8 @@ pub struct Said {
     /// Low and high end of its 95 % interval.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expected_r_interval: Option<(f64, f64)>,
+    /// What each source of evidence said.
+    pub departures: Departures,
     /// Whether it said to take the signal.
     pub take: bool,
     /// Closed signals that had been learned from.
@@ -43,6 +49,7 @@ impl Said {
             interval: both(self.interval),
             base_rate: round(self.base_rate),
             prior: round(self.prior),
+            departures: self.departures.map(round),
             expected_r: self.expected_r.map(round),
             expected_r_interval: self.expected_r_interval.map(both),
             ..self
@@ -54,7 +61,7 @@ impl Said {
         let (low, high) = self.interval;
         let shares = [self.probability, low, high, self.base_rate, self.prior];
         let numbers =
-            self.expected_r.into_iter().chain(self.expected_r_interval.into_iter().flat_map(<[f64; 2]>::from));
+            self.departures.into_iter().chain(self.expected_r).into_iter().chain(self.expected_r_interval.into_iter().flat_map(<[f64; 2]>::from));
         shares.iter().all(|share| (0.0..=1.0).contains(share)) && numbers.into_iter().all(f64::is_finite)
     }
 }
@@ -71,6 +78,7 @@ mod tests {
         shaped: false,
         expected_r: Some(-1e-9),
         expected_r_interval: Some((-0.5, 0.25)),
+        departures: [0.0; 4],
         take: true,
         outcomes: 3,
     };

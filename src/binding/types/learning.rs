@@ -5,40 +5,80 @@ use crate::engine;
 use crate::learning::outcomes;
 use napi_derive::napi;
 
-/// A signal's chances, from all signals that have closed.
+/// A signal's chances, by what candles say and what has become of the signals so far.
 #[napi(object)]
 pub struct Assessment {
     /// That it succeeds, 0–1.
     pub success_probability: f64,
-    /// The same without a look at its indicators, 0–1. With nothing closed yet, the chance that a price without drift has of
-    /// reaching the take profit before the stop loss.
+    /// Its 95 % interval, 0–1.
+    pub probability_interval: Interval,
+    /// The same without a look at its candles and indicators, 0–1. With nothing closed yet, the chance that a price without drift
+    /// has of reaching the take profit before the stop loss.
     pub base_rate: f64,
+    /// What candles alone say, 0–1: of a trained model's nearest shape, moved to the levels of the signal. Missing without a model,
+    /// or without candles up to the signal.
+    pub prior: Option<f64>,
+    /// Expected profit after costs, in R: distances of its stop loss. By what signals have earned that succeeded and that failed, so
+    /// that a trailed stop counts as what it brought. Missing without a stop loss.
+    pub expected_r: Option<f64>,
+    /// Its 95 % interval.
+    pub expected_r_interval: Option<Interval>,
     /// The success probability at which it earns nothing after costs, and more than that in conservative mode; above 1 where the
-    /// costs exceed what it can win; one half where it lacks a stop loss or a take profit. Below 0.02, the least probability that
-    /// is ever told, nothing is taken.
+    /// costs exceed what it can win; one half where it lacks a stop loss.
     pub threshold: f64,
-    /// The probability reaches the threshold.
+    /// It is expected to earn more than it costs: `expectedR` is above 0 at the configured `take_confidence`, and the probability
+    /// reaches the threshold.
     pub take: bool,
+    /// The part of your capital to risk on it, 0–1: `kelly_fraction` (default a quarter) of Kelly's
+    /// `(p · win − (1 − p) · loss) / (win · loss)`, with p at the lower end of its interval, divided by 1 + 0.7 for each open signal
+    /// of the same direction, since markets move together. 0 where it is not to be taken, and where nothing is known. It is no
+    /// advice: the probabilities are estimates, and gaps can cost more than the stop loss says.
+    pub suggested_risk: f64,
     /// Why, in words: how signals like it have fared.
     pub reasons: Vec<String>,
+    /// What each source of evidence says, and how far it is followed.
+    pub evidence: Vec<SourceOfEvidence>,
     /// Closed signals learned from.
     pub closed: f64,
-    /// How many outcomes of today they are worth.
+    /// For how many independent outcomes they stand: signals of one time share their fate.
     pub effective_sample_size: f64,
-    /// Indicators of the signal that it was not judged by, by name: texts, which are kept with a signal and not learned from; what
-    /// no closed signal had when the model was last grown; of more than 64 names, the rarest. All of them, while fewer than ten
-    /// signals have closed.
+    /// Indicators of the signal that it was not judged by, by name: what no closed signal had when the model was last grown; of
+    /// more than 64 names, those that tell least. All of them, while fewer than ten signals have closed.
     pub unused_indicators: Vec<String>,
+}
+
+/// What one source of evidence says of a signal.
+#[napi(object)]
+pub struct SourceOfEvidence {
+    /// `candles`, `baseRates` (of all, its strategy, symbol, timeframe, direction), and three learners of its indicators: `process`,
+    /// `boosting`, `forest`.
+    pub source: String,
+    /// By how much it would move the log odds of success, beyond what its levels, and the sources before it, imply.
+    pub says: f64,
+    /// How far it is followed, by how its forecasts came true: 0 not at all, 1 as far as it goes.
+    pub weight: f64,
 }
 
 impl From<engine::Assessment> for Assessment {
     fn from(a: engine::Assessment) -> Self {
+        let interval = |(low, high): (f64, f64)| Interval { low, high };
+        let source = |of: engine::SourceOfEvidence| SourceOfEvidence {
+            source: of.source.to_owned(),
+            says: of.says,
+            weight: of.weight,
+        };
         Self {
             success_probability: a.success_probability,
+            probability_interval: interval(a.probability_interval),
             base_rate: a.base_rate,
+            prior: a.prior,
+            expected_r: a.expected_r,
+            expected_r_interval: a.expected_r_interval.map(interval),
             threshold: a.threshold,
             take: a.take,
+            suggested_risk: a.suggested_risk,
             reasons: a.reasons,
+            evidence: a.evidence.into_iter().map(source).collect(),
             closed: a.closed as f64,
             effective_sample_size: a.effective_sample_size,
             unused_indicators: a.unused_indicators,

@@ -1,11 +1,14 @@
 //! What the learner sees of a signal: facts known when it was given, nothing of what came after.
 
-use super::calibration::PROBABILITY_RANGE;
+use super::levels::log_odds;
 use crate::barrier::Direction;
 use crate::features::{self, COUNT};
-use crate::signal::Signal;
+use crate::signal::{Departures, Signal};
 use crate::symbol::{Market, Symbol, Timeframe};
 use serde::Serialize;
+
+/// Probabilities that are ever told.
+pub const PROBABILITY_RANGE: (f64, f64) = (0.02, 0.98);
 
 /// A signal as evidence, or as the question.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -14,6 +17,8 @@ pub struct Case {
     pub market: Market,
     /// Which way it bets.
     pub direction: Direction,
+    /// What gave it.
+    pub strategy: Option<String>,
     /// The probability that a price without drift reaches the target before the stop; 0.5 when it lacks either.
     pub implied: f64,
     /// Target distance over stop distance, when it has both.
@@ -24,8 +29,12 @@ pub struct Case {
     pub confidence: Option<f64>,
     /// The caller's indicators that are finite numbers, by name.
     pub indicators: Vec<(String, f64)>,
+    /// The caller's indicators that are texts, by name.
+    pub texts: Vec<(String, String)>,
     /// The candle features at entry, of today's version.
     pub features: Option<Vec<f64>>,
+    /// The probability that it succeeds, as a model of candles said when it was given.
+    pub prior: Option<f64>,
 }
 
 impl Case {
@@ -35,12 +44,15 @@ impl Case {
         Self {
             market: Market { symbol: Symbol::parse(symbol).unwrap(), timeframe: Timeframe::H1 },
             direction: Direction::Buy,
+            strategy: None,
             implied: 0.5,
             reward_risk: None,
             stop_percent: None,
             confidence: None,
             indicators: Vec::new(),
+            texts: Vec::new(),
             features: None,
+            prior: None,
         }
     }
 
@@ -56,14 +68,33 @@ impl Case {
         Some(Self {
             market: signal.market(),
             direction: levels.direction,
+            strategy: signal.strategy.clone(),
             implied: both
                 .map_or(0.5, |(risk, reward)| (risk / (risk + reward)).clamp(PROBABILITY_RANGE.0, PROBABILITY_RANGE.1)),
             reward_risk: both.map(|(risk, reward)| reward / risk),
             stop_percent: risk,
             confidence: signal.confidence,
             indicators: signal.indicators.numbers(),
+            texts: signal.indicators.texts(),
+            prior: None,
             features: signal.features.as_ref().filter(known).map(|features| features.values.clone()),
         })
+    }
+
+    /// The log odds of success that its levels imply.
+    pub fn implied_log_odds(&self) -> f64 {
+        log_odds(self.implied.clamp(PROBABILITY_RANGE.0, PROBABILITY_RANGE.1))
+    }
+
+    /// By how much the log odds that candles gave it depart from what its levels imply; 0 where candles said nothing.
+    pub fn candles(&self) -> f64 {
+        let told = |prior: f64| log_odds(prior.clamp(PROBABILITY_RANGE.0, PROBABILITY_RANGE.1));
+        self.prior.map_or(0.0, |prior| told(prior) - self.implied_log_odds())
+    }
+
+    /// The log odds of success that are expected of it before any outcome is looked at.
+    pub fn expected(&self) -> f64 {
+        self.implied_log_odds() + self.candles()
     }
 
     /// Its symbol.
@@ -84,6 +115,10 @@ pub struct Lesson {
     pub case: Case,
     /// Whether it succeeded.
     pub success: bool,
+    /// What it earned before costs, in distances of its stop; `None` without a stop.
+    pub r: Option<f64>,
+    /// What each source of evidence said when it was given, if it was asked.
+    pub said: Option<Departures>,
     /// When it was given, UTC epoch ms.
     pub given_ms: i64,
     /// When it closed, UTC epoch ms.

@@ -7,9 +7,10 @@
 
 use super::case::Lesson;
 use super::change::ChangeDetector;
-use super::learner::OutcomeModel;
+use super::model::OutcomeModel;
 use crate::error::{Error, Result};
 use crate::feedback::SignalKey;
+use crate::signal::Departures;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
@@ -20,9 +21,9 @@ const MAGIC: &[u8; 8] = b"SLLEARN\x01";
 
 const fn version() -> &'static str {
     match std::env::consts::ARCH.as_bytes() {
-        b"x86_64" => concat!(env!("CARGO_PKG_VERSION"), " 1 x86_64"),
-        b"aarch64" => concat!(env!("CARGO_PKG_VERSION"), " 1 aarch64"),
-        _ => concat!(env!("CARGO_PKG_VERSION"), " 1 other"),
+        b"x86_64" => concat!(env!("CARGO_PKG_VERSION"), " 2 x86_64"),
+        b"aarch64" => concat!(env!("CARGO_PKG_VERSION"), " 2 aarch64"),
+        _ => concat!(env!("CARGO_PKG_VERSION"), " 2 other"),
     }
 }
 
@@ -39,7 +40,7 @@ pub struct Checkpoint {
     /// The hash of that.
     pub(super) content: (u64, u64),
     pub(super) changed_at: usize,
-    pub(super) counted: Vec<f64>,
+    pub(super) said: Vec<Option<Departures>>,
     pub(super) change: ChangeDetector,
     pub(super) model: OutcomeModel,
 }
@@ -72,7 +73,7 @@ impl Checkpoint {
     pub(super) fn is_of(&self, backlog: &VecDeque<Lesson>, seed: u64) -> bool {
         self.seed == seed
             && backlog.len() >= self.closings
-            && self.counted.len() == self.lessons
+            && self.said.len() == self.lessons
             && content(backlog.iter().take(self.lessons)) == self.content
     }
 }

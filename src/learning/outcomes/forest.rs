@@ -1,5 +1,4 @@
-//! A forest of extremely randomised trees that learns a residual, counts every new outcome at once, and shrinks leaves of
-//! little evidence towards their parents.
+//! A forest of extremely randomised trees that learns a residual, and shrinks leaves of little evidence towards their parents.
 //!
 //! Sources: Geurts, Ernst and Wehenkel, *Extremely randomized trees*, 2006 (random thresholds, the best of some kept);
 //! Agarwal et al., *Hierarchical Shrinkage*, 2022 (a node's departure from its parent counts 1 / (1 + λ / n)).
@@ -139,13 +138,6 @@ impl OutcomeForest {
         rest.iter().for_each(|tree| sum += f64::from(tree.predict(at)));
         sum / self.trees.len().max(1) as f64
     }
-
-    /// Counts a new outcome in every node that its row passes.
-    pub fn update(&mut self, row: &[f32], target: f32, weight: f32) {
-        for tree in &mut self.trees {
-            tree.update(row, target, weight);
-        }
-    }
 }
 
 fn cumulate(chances: &[f64]) -> Vec<f64> {
@@ -178,19 +170,6 @@ impl Tree {
     fn predict(&self, value_of: impl Fn(usize) -> f32) -> f32 {
         let [value] = predict([self], value_of);
         value
-    }
-
-    fn update(&mut self, row: &[f32], target: f32, weight: f32) {
-        let mut at = 0;
-        loop {
-            let node = &mut self.nodes[at];
-            node.weight += weight;
-            node.sum += weight * target;
-            if node.left == 0 {
-                return;
-            }
-            at = node.left as usize + usize::from(!node.goes_left(row[usize::from(node.column)]));
-        }
     }
 }
 
@@ -322,16 +301,13 @@ mod tests {
             weight,
             sum,
         };
-        let mut tree = Tree { nodes: vec![node(1, 20.0, 4.0), node(0, 5.0, -1.0), node(0, 15.0, 5.0)] };
+        let tree = Tree { nodes: vec![node(1, 20.0, 4.0), node(0, 5.0, -1.0), node(0, 15.0, 5.0)] };
         // Root: 4 / (20 + 10). Left: mean −0.2 against 0.2, at 1 / (1 + 10 / 20). Right: 1/3 against 0.2.
         let left = 4.0 / 30.0 + (-0.2 - 0.2) / 1.5;
         let right = 4.0 / 30.0 + (1.0 / 3.0 - 0.2) / 1.5;
         assert!((tree.predict(|_| 0.5) - left).abs() < 1e-6);
         assert!((tree.predict(|_| f32::NAN) - left).abs() < 1e-6, "missing goes where the split says");
         assert!((tree.predict(|_| 0.6) - right).abs() < 1e-6);
-        tree.update(&[0.6], 1.0, 1.0);
-        assert_eq!((tree.nodes[0].weight, tree.nodes[0].sum), (21.0, 5.0));
-        assert_eq!((tree.nodes[1].weight, tree.nodes[2].weight, tree.nodes[2].sum), (5.0, 16.0, 6.0));
     }
 
     #[test]

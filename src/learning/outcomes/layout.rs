@@ -4,18 +4,24 @@
 //! seen twice, as it is and **mirrored** into the direction of the trade, `direction · (value − centre)`. Indicators known
 //! by name are seen a third time in a **textbook** reading, and all those readings together as one score: with few outcomes,
 //! one number that the trade has long looked at is learned sooner than a dozen. The readings say nothing about good or bad:
-//! that, and its sign, is for the outcomes to tell.
+//! that, and its sign, is for the outcomes to tell. Texts are categories.
 
 use super::case::{Case, Lesson};
+use super::design::{Design, cluster_ms};
 use super::forest::{Kind, Table};
+use super::levels::logistic;
+use super::scores::Ranks;
 use crate::barrier::Direction;
 use crate::features::FEATURES;
 use crate::order;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
-/// Indicators a home may use; the rest are left out, the least frequent first.
+/// Indicators looked at: of more, those that tell most.
 const MAX_INDICATORS: usize = 64;
+/// Texts looked at, the most frequent; and words of each.
+const MAX_TEXTS: usize = 32;
+const MAX_WORDS: usize = 50;
 /// A split looks into each of these groups this often; those without columns give their share to the others.
 const OFTEN: [(Group, f64); 4] =
     [(Group::Textbook, 0.25), (Group::Indicators, 0.45), (Group::Context, 0.15), (Group::Features, 0.15)];
@@ -49,6 +55,17 @@ pub enum Fact {
     Timeframe,
     /// The symbol's number.
     Symbol,
+    /// The strategy's number.
+    Strategy,
+    /// The number of the word that a text says, by its place in [`Layout::texts`].
+    Text(usize),
+}
+
+impl Fact {
+    /// Its numbers are names of categories.
+    fn is_category(&self) -> bool {
+        matches!(self, Self::Symbol | Self::Strategy | Self::Text(_))
+    }
 }
 
 /// How a column shows its fact.
@@ -85,17 +102,30 @@ pub struct Layout {
     indicators: Vec<String>,
     places: HashMap<String, usize>,
     symbols: HashMap<String, usize>,
+    strategies: HashMap<String, usize>,
+    texts: Vec<Words>,
     columns: Vec<Column>,
+}
+
+/// A text indicator, and the words that it says.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Words {
+    name: String,
+    numbers: HashMap<String, usize>,
 }
 
 impl Layout {
     /// The columns that these lessons fill.
     pub fn of(lessons: &[&Lesson]) -> Self {
-        let mut layout = Self { indicators: frequent_names(lessons), ..Self::default() };
+        let mut layout = Self { indicators: telling_names(lessons), texts: texts(lessons), ..Self::default() };
         layout.places = layout.indicators.iter().enumerate().map(|(at, name)| (name.clone(), at)).collect();
         for lesson in lessons {
             let next = layout.symbols.len();
             layout.symbols.entry(lesson.case.symbol().as_str().to_owned()).or_insert(next);
+            if let Some(strategy) = &lesson.case.strategy {
+                let next = layout.strategies.len();
+                layout.strategies.entry(strategy.clone()).or_insert(next);
+            }
         }
         let seen: Vec<Seen<'_>> = lessons.iter().map(|lesson| layout.see(&lesson.case)).collect();
         for at in 0..layout.indicators.len() {
@@ -110,6 +140,12 @@ impl Layout {
             [Fact::Confidence, Fact::RewardRisk, Fact::StopPercent, Fact::Direction, Fact::Timeframe, Fact::Symbol]
         {
             layout.columns.push(Column { fact, view: View::Raw, group: Group::Context });
+        }
+        if !layout.strategies.is_empty() {
+            layout.columns.push(Column { fact: Fact::Strategy, view: View::Raw, group: Group::Context });
+        }
+        for at in 0..layout.texts.len() {
+            layout.columns.push(Column { fact: Fact::Text(at), view: View::Raw, group: Group::Indicators });
         }
         layout
     }
@@ -132,13 +168,30 @@ impl Layout {
         match fact {
             Fact::Indicator(at) => &self.indicators[*at],
             Fact::Feature(at) => FEATURES[*at].name,
+            Fact::Text(at) => &self.texts[*at].name,
             _ => "",
         }
     }
 
     /// Is there a column of an indicator of this name?
     pub fn has(&self, indicator: &str) -> bool {
-        self.places.contains_key(indicator)
+        self.places.contains_key(indicator) || self.texts.iter().any(|text| text.name == indicator)
+    }
+
+    /// The places in a row of what a Gaussian process looks at: all but candle features, which a model of candles knows better, and
+    /// readings, which their sum stands for.
+    pub fn quantities(&self) -> Vec<usize> {
+        let is_one = |column: &Column| !matches!(column.group, Group::Features | Group::Textbook);
+        let mut places: Vec<usize> = (0..self.columns.len()).filter(|&at| is_one(&self.columns[at])).collect();
+        if self.columns.iter().any(|column| column.group == Group::Textbook) {
+            places.push(self.columns.len());
+        }
+        places
+    }
+
+    /// Whether the number at this place of a row names a category.
+    pub fn is_category(&self, place: usize) -> bool {
+        self.columns.get(place).is_some_and(|column| column.fact.is_category())
     }
 
     /// The facts that come in views: indicators and features, each with the centre it is mirrored at.
@@ -157,8 +210,18 @@ impl Layout {
                 indicators[*at] = Some(*value);
             }
         }
-        let symbol = self.symbols.get(case.symbol().as_str()).map(|number| *number as f64);
-        Seen { case, indicators, symbol }
+        let number = |numbers: &HashMap<String, usize>, name: &str| numbers.get(name).map(|number| *number as f64);
+        let word = |text: &Words| {
+            let said = case.texts.iter().find(|(name, _)| *name == text.name);
+            said.and_then(|(_, word)| number(&text.numbers, word))
+        };
+        Seen {
+            case,
+            indicators,
+            symbol: number(&self.symbols, case.symbol().as_str()),
+            strategy: case.strategy.as_deref().and_then(|strategy| number(&self.strategies, strategy)),
+            texts: self.texts.iter().map(word).collect(),
+        }
     }
 
     /// The row of a case; NaN is missing. The last column is the textbook score.
@@ -187,7 +250,7 @@ impl Layout {
                 column.push(value);
             }
         }
-        let category = |column: &Column| if column.fact == Fact::Symbol { Kind::Category } else { Kind::Number };
+        let category = |column: &Column| if column.fact.is_category() { Kind::Category } else { Kind::Number };
         let mut kinds: Vec<Kind> = self.columns.iter().map(category).collect();
         kinds.push(Kind::Number);
         Table { columns, kinds, chances: self.chances(), ..Table::default() }
@@ -208,6 +271,8 @@ pub struct Seen<'a> {
     pub case: &'a Case,
     indicators: Vec<Option<f64>>,
     symbol: Option<f64>,
+    strategy: Option<f64>,
+    texts: Vec<Option<f64>>,
 }
 
 impl Seen<'_> {
@@ -222,6 +287,8 @@ impl Seen<'_> {
             Fact::Direction => Some(self.case.direction.sign()),
             Fact::Timeframe => Some(self.case.timeframe().millis() as f64 / 60_000.0),
             Fact::Symbol => self.symbol,
+            Fact::Strategy => self.strategy,
+            Fact::Text(at) => self.texts[*at],
         }
     }
 }
@@ -249,18 +316,82 @@ impl View {
     }
 }
 
-/// The most frequent indicator names, in alphabetical order.
-fn frequent_names(lessons: &[&Lesson]) -> Vec<String> {
-    let mut counts: HashMap<&str, usize> = HashMap::new();
-    for (name, _) in lessons.iter().flat_map(|lesson| &lesson.case.indicators) {
-        *counts.entry(name).or_default() += 1;
+/// The indicator names that tell most, in alphabetical order.
+fn telling_names(lessons: &[&Lesson]) -> Vec<String> {
+    let mut values: HashMap<&str, Vec<(usize, f64)>> = HashMap::new();
+    for (at, lesson) in lessons.iter().enumerate() {
+        for (name, value) in &lesson.case.indicators {
+            values.entry(name).or_default().push((at, *value));
+        }
     }
-    let mut names: Vec<_> = counts.into_iter().collect();
-    order::sort_by(&mut names, |a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
-    names.truncate(MAX_INDICATORS);
-    let mut names: Vec<String> = names.into_iter().map(|(name, _)| name.to_owned()).collect();
+    let mut names: Vec<&str> = values.keys().copied().collect();
+    if names.len() > MAX_INDICATORS {
+        let clusters = clusters(lessons);
+        let mut judged: Vec<(&str, f64)> = values.iter().map(|(name, of)| (*name, told(lessons, &clusters, of))).collect();
+        order::sort_by(&mut judged, |a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
+        judged.truncate(MAX_INDICATORS);
+        names = judged.into_iter().map(|(name, _)| name).collect();
+    }
+    let mut names: Vec<String> = names.into_iter().map(str::to_owned).collect();
     order::sort(&mut names);
     names
+}
+
+/// The cluster of time that each lesson was given in.
+pub fn clusters(lessons: &[&Lesson]) -> Vec<i64> {
+    let mut lives: Vec<i64> = lessons.iter().map(|lesson| lesson.closed_ms - lesson.given_ms).collect();
+    let long = lives.len() * 3 / 4;
+    let life = lives.get_mut(..).filter(|lives| !lives.is_empty()).map_or(1, |lives| *lives.select_nth_unstable(long).1);
+    let given = || lessons.iter().map(|lesson| lesson.given_ms);
+    let span = given().max().zip(given().min()).map_or(0, |(last, first)| last - first);
+    let length = cluster_ms(span, life);
+    given().map(|given| given.div_euclid(length)).collect()
+}
+
+/// What an indicator tells of success, as it is, mirrored, or at both ends, in standard errors of clusters of time; the most.
+fn told(lessons: &[&Lesson], clusters: &[i64], values: &[(usize, f64)]) -> f64 {
+    let ranks = Ranks::of(values.iter().map(|(_, value)| *value as f32));
+    let mut scored: Vec<(i64, f64, f64, f64)> = values
+        .iter()
+        .map(|(at, value)| {
+            let case = &lessons[*at].case;
+            let surprise = f64::from(u8::from(lessons[*at].success)) - logistic(case.expected());
+            (clusters[*at], surprise, f64::from(ranks.score(*value as f32)), case.direction.sign())
+        })
+        .collect();
+    order::sort_by(&mut scored, |a, b| a.0.cmp(&b.0));
+    let mean = scored.iter().map(|row| row.1).sum::<f64>() / scored.len().max(1) as f64;
+    let departure = |of: fn(f64, f64) -> f64| {
+        let (mut design, mut sum) = (Design::default(), 0.0);
+        for &(cluster, surprise, score, sign) in &scored {
+            let term = of(score, sign) * (surprise - mean);
+            design.add(cluster, term);
+            sum += term;
+        }
+        design.departure(sum).abs()
+    };
+    departure(|score, _| score).max(departure(|score, sign| score * sign)).max(departure(|score, _| score * score - 1.0))
+}
+
+/// The most frequent texts, each with its most frequent words.
+fn texts(lessons: &[&Lesson]) -> Vec<Words> {
+    let mut counts: HashMap<&str, HashMap<&str, usize>> = HashMap::new();
+    for (name, word) in lessons.iter().flat_map(|lesson| &lesson.case.texts) {
+        *counts.entry(name).or_default().entry(word).or_default() += 1;
+    }
+    let mut texts: Vec<(&str, HashMap<&str, usize>)> = counts.into_iter().collect();
+    let often = |words: &HashMap<&str, usize>| words.values().sum::<usize>();
+    order::sort_by(&mut texts, |a, b| often(&b.1).cmp(&often(&a.1)).then(a.0.cmp(b.0)));
+    texts.truncate(MAX_TEXTS);
+    order::sort_by(&mut texts, |a, b| a.0.cmp(b.0));
+    let words = |(name, words): (&str, HashMap<&str, usize>)| {
+        let mut words: Vec<(&str, usize)> = words.into_iter().collect();
+        order::sort_by(&mut words, |a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+        words.truncate(MAX_WORDS);
+        let numbers = words.into_iter().enumerate().map(|(number, (word, _))| (word.to_owned(), number)).collect();
+        Words { name: name.to_owned(), numbers }
+    };
+    texts.into_iter().map(words).collect()
 }
 
 /// Where an indicator says nothing either way: the middle of a known range, 0 for what takes both signs, else its median.

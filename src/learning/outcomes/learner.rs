@@ -1,84 +1,86 @@
 //! The learner of a home: its evidence, its model, and how they keep up with each other.
 
-use super::base_rate::BaseRate;
-use super::calibration::{Calibration, Unseen};
-use super::case::{Case, Lesson};
+use super::case::Lesson;
 use super::change::ChangeDetector;
 use super::checkpoint::{self, Checkpoint};
-use super::forest::{Growth, OutcomeForest, Table};
-use super::layout::Layout;
-use super::lives::{self, Lives};
-use super::reasons::Reasons;
-use crate::learning::time_decay;
-use crate::order;
-use serde::{Deserialize, Serialize};
+use super::model::OutcomeModel;
+use crate::signal::Departures;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Closed signals learned from at most: the newest.
-pub const MAX_LESSONS: usize = 10_000;
-/// Below this many there is nothing but the base rate to learn.
-const MIN_LESSONS: usize = 10;
-/// Trees are grown anew when the evidence has grown by one part in this many; in between they count along.
-const GROWTH: usize = 20;
-const TREES: usize = 75;
-/// Forests one after the other, each learning what those before left: with as many trees, they follow effects that add up
-/// better than one (Ghosal and Hooker, *Boosting random forests to reduce bias*, 2021). The same outcomes never serve twice:
-/// each forest learns what the one before left of the rows that its trees had not seen.
-const STAGES: u64 = 2;
-/// Splits tried at each node: few while there is little to tell good ones by.
-const TRIES: (usize, usize) = (16, 96);
-/// Lessons for which one more split is tried.
-const LESSONS_A_TRY: usize = 11;
-/// Post-change outcomes below which older ones cannot be judged by them.
-const MIN_RECENT: f64 = 10.0;
-/// What lessons from before a change may count: the one under which the outcomes since are predicted best is taken.
-const DISCOUNTS: [f64; 3] = [1.0, 0.2, 0.0];
-
-/// What a signal's chances are, and what that rests on.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Chances {
-    /// That it succeeds, 0–1.
-    pub probability: f64,
-    /// The same without a look at its indicators, 0–1.
-    pub base_rate: f64,
-}
+pub const MAX_LESSONS: usize = 100_000;
+/// Below this many, the next stage of a backlog is not longer than this.
+const MIN_STAGE: usize = 10;
+/// A model is grown anew when the evidence has grown by one part in so many: while there are few, and when there are many.
+const GROWTH: [usize; 2] = [20, 10];
+const MANY: usize = 2_000;
 
 /// The closed signals so far, in the order in which they were learned; cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Evidence {
     lessons: Vec<Arc<Lesson>>,
+    /// Of each, what was said of it by a model that had learned of nothing later than it.
+    said: Vec<Option<Departures>>,
     /// Lessons before this one are from before the last change.
     changed_at: usize,
+}
+
+impl Evidence {
+    /// The closed signals.
+    pub fn lessons(&self) -> &[Arc<Lesson>] {
+        &self.lessons
+    }
+
+    /// What was said of one, before its outcome was known.
+    pub fn said(&self, at: usize) -> Option<Departures> {
+        self.said[at]
+    }
+
+    /// Of it, what had closed by a time.
+    #[must_use]
+    pub fn before(&self, until_ms: i64) -> Self {
+        let known = |at: &usize| self.lessons[*at].closed_ms <= until_ms;
+        let kept: Vec<usize> = (0..self.lessons.len()).filter(known).collect();
+        Self {
+            lessons: kept.iter().map(|&at| self.lessons[at].clone()).collect(),
+            said: kept.iter().map(|&at| self.said[at]).collect(),
+            // A change is called by what came after it.
+            changed_at: 0,
+        }
+    }
+
+    /// How many of them are from before the last change.
+    pub fn changed_at(&self) -> usize {
+        self.changed_at
+    }
 }
 
 /// Learns lessons one by one.
 #[derive(Debug, Default)]
 pub struct Learner {
     evidence: Evidence,
-    /// What each lesson counted when it was learned.
-    counted: Vec<f64>,
-    lives: Lives,
     model: OutcomeModel,
     change: ChangeDetector,
     overdue: bool,
 }
 
 impl Learner {
-    /// Counts an outcome, at once, in everything there is: microseconds, whatever has been learned before. It counts as far
-    /// as those that were under way with it have not told the same.
+    /// Takes an outcome: microseconds, whatever has been learned before. The model in service learns it when the next one is grown.
     pub fn learn(&mut self, lesson: Lesson) {
-        let lesson = Arc::new(lesson);
-        let weight = self.lives.add(&lesson);
-        let before = self.model.chances(&lesson.case);
-        let change = self.change.observe(before.probability, before.base_rate, lesson.success, weight);
-        self.evidence.lessons.push(lesson.clone());
-        self.counted.push(weight);
-        if let Some(outcomes) = change {
-            self.evidence.changed_at = self.evidence.lessons.len() - outcomes;
-            self.overdue = true;
+        let model = &self.model;
+        let foresees = model.learned > 0 && model.until_ms <= lesson.given_ms;
+        let said = lesson.said.or_else(|| foresees.then(|| model.departures(&lesson.case)));
+        if let Some(departures) = said {
+            let before = model.weigh(&lesson.case, departures);
+            let counts = 1.0 / model.design();
+            if let Some(outcomes) = self.change.observe(before.probability, before.base_rate, lesson.success, counts) {
+                self.evidence.changed_at = (self.evidence.lessons.len() + 1).saturating_sub(outcomes);
+                self.overdue = true;
+            }
         }
-        self.model.count(&lesson, weight);
+        self.evidence.lessons.push(Arc::new(lesson));
+        self.evidence.said.push(said);
     }
 
     /// Learns from the front of a backlog as much as the model in service may judge. What it leaves comes once a new model is
@@ -95,14 +97,14 @@ impl Learner {
 
     fn may_judge(&self, waiting: usize) -> bool {
         let learned = self.model.learned;
-        let many = waiting > learned / GROWTH;
-        self.evidence.lessons.len() - learned < learned.max(MIN_LESSONS) && !(self.overdue && many)
+        let many = waiting > growth(learned);
+        self.evidence.lessons.len() - learned < learned.max(MIN_STAGE) && !(self.overdue && many)
     }
 
     /// Is it time to grow the model anew?
     pub fn is_overdue(&self) -> bool {
         let new = self.evidence.lessons.len() - self.model.learned;
-        self.overdue || new > 0 && new >= self.model.learned / GROWTH
+        self.overdue || new > 0 && new >= growth(self.model.learned)
     }
 
     /// What a new model is grown from.
@@ -110,22 +112,19 @@ impl Learner {
         self.evidence.clone()
     }
 
-    /// Takes a model that was grown from earlier evidence, counts what has come since, and lets go of the oldest lessons
-    /// beyond [`MAX_LESSONS`]: here, where no other model is being grown that numbers them as they were.
+    /// Takes a model that was grown from earlier evidence, and lets go of the oldest lessons beyond [`MAX_LESSONS`]: here, where no
+    /// other model is being grown that numbers them as they were.
     pub fn adopt(&mut self, mut model: OutcomeModel) {
         // A change called meanwhile asks for another one.
         self.overdue = model.changed_at != self.evidence.changed_at;
-        for (lesson, weight) in self.evidence.lessons.iter().zip(&self.counted).skip(model.learned) {
-            model.count(lesson, *weight);
-        }
         let surplus = self.evidence.lessons.len().saturating_sub(MAX_LESSONS);
         if surplus > 0 {
             self.evidence.lessons.drain(..surplus);
-            self.counted.drain(..surplus);
-            self.lives = Lives::of(self.evidence.lessons.iter().map(|lesson| &**lesson));
+            self.evidence.said.drain(..surplus);
         }
         self.evidence.changed_at = self.evidence.changed_at.saturating_sub(surplus);
         model.learned = model.learned.saturating_sub(surplus);
+        model.changed_at = model.changed_at.saturating_sub(surplus);
         self.model = model;
     }
 
@@ -140,7 +139,7 @@ impl Learner {
             lessons,
             content: checkpoint::content(self.evidence.lessons.iter().map(|lesson| &**lesson)),
             changed_at: self.evidence.changed_at,
-            counted: self.counted.clone(),
+            said: self.evidence.said.clone(),
             change: self.change.clone(),
             model: self.model.clone(),
         })
@@ -153,9 +152,8 @@ impl Learner {
             return None;
         }
         let lessons: Vec<Arc<Lesson>> = backlog.drain(..checkpoint.lessons).map(Arc::new).collect();
-        let lives = Lives::of(lessons.iter().map(|lesson| &**lesson));
-        let Checkpoint { changed_at, counted, change, model, .. } = checkpoint;
-        Some(Self { evidence: Evidence { lessons, changed_at }, counted, lives, model, change, overdue: false })
+        let Checkpoint { changed_at, said, change, model, .. } = checkpoint;
+        Some(Self { evidence: Evidence { lessons, said, changed_at }, model, change, overdue: false })
     }
 
     /// The model in service.
@@ -169,163 +167,22 @@ impl Learner {
     }
 }
 
-/// A base rate, a forest for what the base rate leaves open, and how far to believe it.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct OutcomeModel {
-    layout: Layout,
-    base: BaseRate,
-    stages: Vec<OutcomeForest>,
-    calibration: Calibration,
-    reasons: Reasons,
-    /// Lessons that it was grown from; those since are counted only.
-    learned: usize,
-    /// Which of them were from before the last change.
-    changed_at: usize,
-    /// The sum of their weights.
-    effective: f64,
-}
-
-/// A lesson to grow from.
-#[derive(Debug, Clone, Copy)]
-struct Row<'a> {
-    lesson: &'a Lesson,
-    /// What it is worth beside those that were under way with it.
-    unique: f64,
-    /// The same, less for its age.
-    weight: f64,
-    block: u32,
-    /// From before the last change.
-    old: bool,
-}
-
-/// The evidence in order of closing, whatever the order in which it was learned.
-fn rows(evidence: &Evidence) -> Vec<Row<'_>> {
-    let learned = evidence.lessons.iter().enumerate();
-    let mut dated: Vec<(&Lesson, bool)> = learned.map(|(at, lesson)| (&**lesson, at < evidence.changed_at)).collect();
-    order::sort_by_key(&mut dated, |(lesson, _)| lesson.order());
-    let lessons: Vec<&Lesson> = dated.iter().map(|(lesson, _)| *lesson).collect();
-    let unique = lives::uniqueness(&lessons);
-    let blocks = lives::blocks(&lessons, &unique);
-    let decay = time_decay(&lessons.iter().map(|lesson| lesson.closed_ms).collect::<Vec<_>>());
-    let row = |(((lesson, old), unique), (decay, block))| Row { lesson, unique, weight: unique * decay, block, old };
-    dated.into_iter().zip(unique).zip(decay.into_iter().zip(blocks)).map(row).collect()
-}
-
-impl OutcomeModel {
-    /// Grows a model, on the threads of the calling pool. The same evidence gives the same model, to the bit, whatever
-    /// their number.
-    pub fn grow(evidence: &Evidence, seed: u64) -> Self {
-        let rows = rows(evidence);
-        let recent: f64 = rows.iter().filter(|row| !row.old).map(|row| row.unique).sum();
-        let discounts = match evidence.changed_at {
-            0 => &DISCOUNTS[..1],
-            _ if recent < MIN_RECENT => &DISCOUNTS[2..],
-            _ => &DISCOUNTS,
-        };
-        let grown = discounts.iter().map(|discount| Self::grow_with(&rows, *discount, seed));
-        let best = grown.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(model, _)| model).unwrap_or_default();
-        Self { learned: rows.len(), changed_at: evidence.changed_at, ..best }
-    }
-
-    /// A model for which lessons from before the change count `discount`, and its loss on unseen lessons since.
-    fn grow_with(rows: &[Row<'_>], discount: f64, seed: u64) -> (Self, f64) {
-        let mut rows = rows.to_vec();
-        rows.iter_mut().filter(|row| row.old).for_each(|row| row.weight *= discount);
-        rows.retain(|row| row.weight > 0.0);
-        let lessons: Vec<&Lesson> = rows.iter().map(|row| row.lesson).collect();
-        let mut model = Self {
-            base: BaseRate::fit(rows.iter().map(|row| (row.lesson, row.weight))),
-            effective: rows.iter().map(|row| row.weight).sum(),
-            ..Self::default()
-        };
-        if lessons.len() < MIN_LESSONS {
-            return (model, 0.0);
-        }
-        model.layout = Layout::of(&lessons);
-        let mut table = Table {
-            targets: lessons.iter().map(|lesson| success(lesson) - model.base.of(&lesson.case) as f32).collect(),
-            weights: rows.iter().map(|row| row.weight as f32).collect(),
-            blocks: rows.iter().map(|row| row.block).collect(),
-            ..model.layout.table(&lessons)
-        };
-        let independent: f64 = rows.iter().map(|row| row.unique).sum();
-        let tries = (TRIES.0 + independent.round() as usize / LESSONS_A_TRY).min(TRIES.1);
-        let mut outside = vec![0.0; lessons.len()];
-        for stage in 0..STAGES {
-            let growth = Growth { trees: TREES, tries, seed: seed.wrapping_add(stage * TREES as u64) };
-            let (forest, left_out) = OutcomeForest::grow(&table, growth);
-            for ((target, sum), own) in table.targets.iter_mut().zip(&mut outside).zip(left_out) {
-                *target -= own as f32;
-                *sum += own;
-            }
-            model.stages.push(forest);
-        }
-        let unseen = |(row, residual): (&Row<'_>, f64)| Unseen {
-            base: model.base.of(&row.lesson.case),
-            residual,
-            success: row.lesson.success,
-            weight: row.weight,
-        };
-        let unseen: Vec<Unseen> = rows.iter().zip(outside).map(unseen).collect();
-        model.calibration = Calibration::fit(&unseen);
-        model.reasons = Reasons::of(&lessons, &model.layout);
-        let loss = |row: &Unseen| {
-            let p = model.calibration.probability(row.base, row.residual);
-            -row.weight * (if row.success { p } else { 1.0 - p }).ln()
-        };
-        let loss = rows.iter().zip(&unseen).filter(|(row, _)| !row.old).map(|(_, unseen)| loss(unseen)).sum();
-        (model, loss)
-    }
-
-    /// Counts an outcome in the trees that stand.
-    fn count(&mut self, lesson: &Lesson, weight: f64) {
-        let row = self.layout.row(&lesson.case);
-        let mut target = success(lesson) - self.base.of(&lesson.case) as f32;
-        for stage in &mut self.stages {
-            let known = stage.predict(&row) as f32;
-            stage.update(&row, target, weight as f32);
-            target -= known;
-        }
-        self.effective += weight;
-    }
-
-    /// The chances of a signal.
-    pub fn chances(&self, case: &Case) -> Chances {
-        let base_rate = self.base.of(case);
-        let row = self.layout.row(case);
-        let residual = self.stages.iter().map(|stage| stage.predict(&row)).sum();
-        Chances { probability: self.calibration.probability(base_rate, residual), base_rate }
-    }
-
-    /// Why, in words: how signals like this one have fared.
-    pub fn reasons(&self, case: &Case) -> Vec<String> {
-        self.reasons.give(&self.layout.see(case), &self.layout)
-    }
-
-    /// Is an indicator of this name among those that it looks at?
-    pub fn looks_at(&self, indicator: &str) -> bool {
-        self.layout.has(indicator)
-    }
-
-    /// How many outcomes of today the evidence is worth.
-    pub fn effective(&self) -> f64 {
-        self.effective
-    }
-}
-
-fn success(lesson: &Lesson) -> f32 {
-    f32::from(u8::from(lesson.success))
+/// So many new outcomes are waited for.
+fn growth(learned: usize) -> usize {
+    learned / GROWTH[usize::from(learned >= MANY)]
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::case::Case;
     use super::*;
 
     const HOUR_MS: i64 = 3_600_000;
 
     fn lesson(n: usize) -> Lesson {
         let case = Case::bare("BTCUSDT");
-        Lesson { case, success: n.is_multiple_of(2), given_ms: n as i64 * HOUR_MS, closed_ms: (n as i64 + 1) * HOUR_MS }
+        let (given_ms, closed_ms) = (n as i64 * HOUR_MS, (n as i64 + 1) * HOUR_MS);
+        Lesson { case, success: n.is_multiple_of(2), r: None, said: None, given_ms, closed_ms }
     }
 
     #[test]
@@ -335,13 +192,14 @@ mod tests {
         assert_eq!(learner.lessons().len(), MAX_LESSONS + 30, "not before: a model may be growing");
         learner.evidence.changed_at = 70;
         // Grown from all but the last twenty.
-        learner.adopt(OutcomeModel { learned: MAX_LESSONS + 10, changed_at: 70, ..OutcomeModel::default() });
+        let mut grown = OutcomeModel::default();
+        (grown.learned, grown.changed_at) = (MAX_LESSONS + 10, 70);
+        learner.adopt(grown);
         assert_eq!(learner.lessons().len(), MAX_LESSONS);
         assert_eq!(learner.lessons()[0].given_ms, 30 * HOUR_MS);
         assert_eq!((learner.evidence.changed_at, learner.model.learned), (40, MAX_LESSONS - 20));
-        assert!((learner.model.effective() - 20.0).abs() < 1e-9, "those since are counted");
         assert!(!learner.is_overdue());
-        (0..MAX_LESSONS / GROWTH).for_each(|n| learner.learn(lesson(n)));
+        (0..MAX_LESSONS / GROWTH[1]).for_each(|n| learner.learn(lesson(n)));
         assert!(learner.is_overdue());
     }
 

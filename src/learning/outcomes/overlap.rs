@@ -14,12 +14,15 @@ fn case(indicators: [(&str, f64); 4]) -> Case {
     Case {
         market: Market::parse("BTCUSDT", "1h").unwrap(),
         direction: Direction::Buy,
+        strategy: None,
         implied: 0.5,
         reward_risk: Some(1.0),
         stop_percent: Some(2.0),
         confidence: Some(60.0),
         indicators: indicators.map(|(name, value)| (name.to_owned(), value)).to_vec(),
+        texts: Vec::new(),
         features: None,
+        prior: None,
     }
 }
 
@@ -102,7 +105,7 @@ fn walked(every: i64, signals: i64, seed: u64) -> Walked {
             up_to_date(&mut learner);
             let case = walk.buy();
             let probability = learner.model().chances(&case).probability;
-            open.push((price, probability, Lesson { case, success: false, given_ms: hour * HOUR_MS, closed_ms: 0 }));
+            open.push((price, probability, Lesson { case, success: false, r: None, said: None, given_ms: hour * HOUR_MS, closed_ms: 0 }));
         }
     }
     // When there have been some outcomes to learn that from.
@@ -146,7 +149,7 @@ fn near_twins_decided_by_a_coin_count_once() {
                 let near = indicators.map(|(name, value)| (name, value * rng.random_range(0.99..1.01)));
                 let given_ms = 3 * burst * HOUR_MS + twin * 60_000;
                 let closed_ms = (3 * burst + 2) * HOUR_MS;
-                learner.learn(Lesson { case: case(near), success, given_ms, closed_ms });
+                learner.learn(Lesson { case: case(near), success, r: None, said: None, given_ms, closed_ms });
             }
             up_to_date(&mut learner);
         }

@@ -17,15 +17,19 @@ pub fn outcomes(count: i64, seed: u64, rate: impl Fn(f64, i64) -> f64) -> Vec<Le
         let case = Case {
             market: Market::parse("BTCUSDT", "1h").unwrap(),
             direction: Direction::Buy,
+            strategy: None,
             implied: 0.5,
             reward_risk: Some(1.0),
             stop_percent: Some(2.0),
             confidence: None,
             indicators: vec![("rsi".to_owned(), rsi)],
+            texts: Vec::new(),
             features: None,
+            prior: None,
         };
         let given_ms = 2 * number * HOUR_MS;
-        Lesson { case, success: rng.random_bool(rate(rsi, number)), given_ms, closed_ms: given_ms + HOUR_MS }
+        let success = rng.random_bool(rate(rsi, number));
+        Lesson { case, success, r: None, said: None, given_ms, closed_ms: given_ms + HOUR_MS }
     };
     (0..count).map(lesson).collect()
 }

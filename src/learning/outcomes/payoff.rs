@@ -1,0 +1,98 @@
+//! What a signal earns when it succeeds, and what when it fails: a stop that was trailed, or an end between the levels, earns other
+//! than the levels say.
+
+use super::case::{Case, Lesson};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+
+/// What the levels say counts as so many outcomes beside those of all signals, and those of all beside a strategy's own.
+const WORTH: f64 = 20.0;
+
+/// Mean profits before costs: of successes in distances of the target, of failures in distances of the stop.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Payoffs {
+    all: Profits,
+    strategies: HashMap<String, Profits>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct Profits {
+    success: Sum,
+    failure: Sum,
+}
+
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct Sum {
+    count: f64,
+    sum: f64,
+}
+
+impl Sum {
+    fn add(&mut self, value: f64) {
+        self.count += 1.0;
+        self.sum += value;
+    }
+
+    fn mean(self, expected: f64) -> f64 {
+        (self.sum + WORTH * expected) / (self.count + WORTH)
+    }
+}
+
+impl Profits {
+    fn add(&mut self, success: bool, value: f64) {
+        if success { self.success.add(value) } else { self.failure.add(value) }
+    }
+}
+
+impl Payoffs {
+    /// Of these outcomes.
+    pub fn of<'a>(lessons: impl Iterator<Item = &'a Lesson>) -> Self {
+        let mut payoffs = Self::default();
+        for lesson in lessons {
+            let Some(r) = lesson.r else { continue };
+            let value = if lesson.success { r / target(&lesson.case) } else { r };
+            payoffs.all.add(lesson.success, value);
+            if let Some(strategy) = &lesson.case.strategy {
+                payoffs.strategies.entry(strategy.clone()).or_default().add(lesson.success, value);
+            }
+        }
+        payoffs
+    }
+
+    /// What a signal earns when it succeeds, and when it fails, before costs, in distances of its stop.
+    pub fn expected(&self, case: &Case) -> (f64, f64) {
+        let own = case.strategy.as_ref().and_then(|strategy| self.strategies.get(strategy)).copied().unwrap_or_default();
+        let success = own.success.mean(self.all.success.mean(1.0));
+        (success * target(case), own.failure.mean(self.all.failure.mean(-1.0)))
+    }
+}
+
+/// The target in distances of the stop; as far as the stop where there is none.
+fn target(case: &Case) -> f64 {
+    case.reward_risk.unwrap_or(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lesson(strategy: &str, success: bool, r: f64) -> Lesson {
+        let case = Case { strategy: Some(strategy.to_owned()), reward_risk: Some(2.0), ..Case::bare("BTCUSDT") };
+        Lesson { case, success, r: Some(r), said: None, given_ms: 0, closed_ms: 0 }
+    }
+
+    #[test]
+    fn levels_count_until_outcomes_do() {
+        let case = lesson("a", true, 0.0).case;
+        assert_eq!(Payoffs::default().expected(&case), (2.0, -1.0));
+        // A trailed stop: its failures earn half a stop.
+        let lessons: Vec<Lesson> = (0..60).map(|_| lesson("a", false, 0.5)).collect();
+        let payoffs = Payoffs::of(lessons.iter());
+        let of_all = (60.0 * 0.5 - 20.0) / 80.0;
+        let expected = (60.0 * 0.5 + 20.0 * of_all) / 80.0;
+        assert!((payoffs.expected(&case).1 - expected).abs() < 1e-12);
+        let other = lesson("b", true, 0.0).case;
+        assert!((payoffs.expected(&other).1 - of_all).abs() < 1e-12);
+        assert_eq!(payoffs.expected(&case).0, 2.0);
+    }
+}

@@ -1,0 +1,337 @@
+//! A Gaussian process over the quantities of a signal: what each adds to the log odds, and what each pair adds. How much a quantity
+//! matters is learned from the evidence, and most do not.
+//!
+//! Sources: Rasmussen and Williams, *Gaussian Processes for Machine Learning*, 2006 (chapter 3.4, Laplace's approximation; 5.1,
+//! relevance by the marginal likelihood); Duvenaud, Nickisch and Rasmussen, *Additive Gaussian Processes*, 2011.
+
+use super::cholesky::Cholesky;
+use super::levels::logistic;
+use ndarray::{Array2, ArrayView1};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// Mean of a relevance before anything is known, by an exponential prior: in squared log odds.
+const EXPECTED_RELEVANCE: f64 = 0.12;
+/// Pairs matter so much beside what each adds, before anything is known.
+const EXPECTED_PAIRS: f64 = 0.7;
+/// A quantity of less relevance than this is left out of what is asked.
+const NEGLIGIBLE: f64 = 0.003;
+/// Steps towards the largest evidence, and how far each goes.
+const STEPS: usize = 20;
+const RATE: f64 = 0.15;
+/// Newton's steps to the mode: at the first step, at the others, and at last.
+const NEWTON: [usize; 3] = [15, 4, 30];
+/// Kernels of a quantity are kept at so many scores, between which they are interpolated.
+const GRID: usize = 33;
+/// Scores beyond these are not told apart; see [`super::scores`].
+const REACH: f32 = 2.75;
+
+/// What rows differ in, one value a row.
+#[derive(Debug, Clone)]
+pub enum Quantity {
+    /// Normal scores; NaN is missing.
+    Score(Vec<f32>),
+    /// Numbers of categories; NaN is missing.
+    Category(Vec<f32>),
+}
+
+impl Quantity {
+    fn similarity(&self, at: usize, other: usize) -> f32 {
+        match self {
+            Self::Score(scores) => near(scores[at] - scores[other]),
+            Self::Category(numbers) => f32::from(u8::from(numbers[at] == numbers[other])),
+        }
+    }
+}
+
+/// Rows to learn from.
+pub struct Sample<'a> {
+    /// What they differ in.
+    pub quantities: &'a [Quantity],
+    /// For how many rows one stands, as far as each quantity goes: 1 or more.
+    pub designs: &'a [f64],
+    /// What is expected of each row, in log odds.
+    pub expected: &'a [f64],
+    /// 1 for success, 0 for failure.
+    pub happened: &'a [f64],
+}
+
+/// A fitted process.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Process {
+    /// The quantities that matter: their places among those that it was fitted on, and their kernels.
+    relevant: Vec<(usize, Kernel)>,
+    pairs: f32,
+    /// What each row of the sample adds to a row that is alike.
+    adds: Vec<f32>,
+    /// The mean variance of its answers.
+    variance: f64,
+}
+
+/// Relevance · similarity to each row of the sample.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+enum Kernel {
+    /// At [`GRID`] scores, row after row of the grid.
+    Score(Vec<f32>),
+    /// The rows' categories, and the relevance.
+    Category(Vec<f32>, f32),
+}
+
+/// The squared exponential of length 1; 0 where either is missing.
+fn near(distance: f32) -> f32 {
+    if distance.is_nan() { 0.0 } else { (-0.5 * distance * distance).exp() }
+}
+
+impl Process {
+    /// Learns from rows; `None` where the numbers do not bear it. The same sample, the same process.
+    pub fn fit(sample: &Sample<'_>) -> Option<Self> {
+        let rows = sample.happened.len();
+        let quantities = sample.quantities.len();
+        let similarities: Vec<Vec<f32>> = sample
+            .quantities
+            .par_iter()
+            .map(|quantity| (0..rows * rows).map(|at| quantity.similarity(at / rows, at % rows)).collect())
+            .collect();
+        let mut ascent = Ascent::new(quantities);
+        let mut departures = vec![0.0; rows];
+        for step in 0..STEPS {
+            let (relevances, pairs) = ascent.at();
+            let sums = Sums::of(&similarities, &relevances, pairs, rows)?;
+            let worth = worth(&relevances, sample.designs);
+            let mode = mode(&sums.kernel, sample, worth, departures, NEWTON[usize::from(step > 0)])?;
+            let gradient = sums.gradient(&similarities, &relevances, pairs, &mode, rows);
+            ascent.climb(&gradient, &relevances, sample.designs, worth);
+            departures = mode.departures;
+        }
+        let (relevances, pairs) = ascent.at();
+        let sums = Sums::of(&similarities, &relevances, pairs, rows)?;
+        let mode = mode(&sums.kernel, sample, worth(&relevances, sample.designs), departures, NEWTON[2])?;
+        let relevant = sample.quantities.iter().zip(&relevances).enumerate();
+        let relevant = relevant.filter(|(_, (_, relevance))| **relevance >= NEGLIGIBLE);
+        Some(Self {
+            relevant: relevant.map(|(at, (quantity, relevance))| (at, Kernel::of(quantity, *relevance as f32))).collect(),
+            pairs: pairs as f32,
+            adds: mode.adds.iter().map(|add| *add as f32).collect(),
+            variance: mode.variance(),
+        })
+    }
+
+    /// By how much the log odds of a row depart from what is expected of it. `value` gives the normal score, or the number of the
+    /// category, of a quantity by its place.
+    pub fn departure(&self, value: impl Fn(usize) -> f32) -> f64 {
+        let mut sums = vec![0f32; self.adds.len()];
+        let mut squares = vec![0f32; self.adds.len()];
+        for (place, kernel) in &self.relevant {
+            kernel.add_to(value(*place), &mut sums, &mut squares);
+        }
+        let half = 0.5 * self.pairs;
+        let alike = sums.iter().zip(&squares).map(|(sum, square)| sum + half * (sum * sum - square));
+        f64::from(alike.zip(&self.adds).map(|(alike, add)| alike * add).sum::<f32>())
+    }
+
+    /// The mean variance of its departures.
+    pub fn variance(&self) -> f64 {
+        self.variance
+    }
+}
+
+impl Kernel {
+    fn of(quantity: &Quantity, relevance: f32) -> Self {
+        match quantity {
+            Quantity::Category(numbers) => Self::Category(numbers.clone(), relevance),
+            Quantity::Score(scores) => {
+                let at = |point: usize| REACH * (2.0 * point as f32 / (GRID - 1) as f32 - 1.0);
+                let point = |point| scores.iter().map(move |score| relevance * near(at(point) - score));
+                Self::Score((0..GRID).flat_map(point).collect())
+            }
+        }
+    }
+
+    fn add_to(&self, value: f32, sums: &mut [f32], squares: &mut [f32]) {
+        if value.is_nan() {
+            return;
+        }
+        let rows = sums.len();
+        match self {
+            Self::Category(numbers, relevance) => {
+                for ((sum, square), number) in sums.iter_mut().zip(squares).zip(numbers) {
+                    let alike = if *number == value { *relevance } else { 0.0 };
+                    *sum += alike;
+                    *square += alike * alike;
+                }
+            }
+            Self::Score(grid) => {
+                let way = (value.clamp(-REACH, REACH) / REACH + 1.0) / 2.0 * (GRID - 1) as f32;
+                let point = (way as usize).min(GRID - 2);
+                let part = way - point as f32;
+                let (low, high) = grid[point * rows..(point + 2) * rows].split_at(rows);
+                for ((sum, square), (low, high)) in sums.iter_mut().zip(squares).zip(low.iter().zip(high)) {
+                    let alike = low + part * (high - low);
+                    *sum += alike;
+                    *square += alike * alike;
+                }
+            }
+        }
+    }
+}
+
+/// For how much of an independent row one counts: by the design effects of the quantities, each as far as it is relevant.
+fn worth(relevances: &[f64], designs: &[f64]) -> f64 {
+    let sum: f64 = relevances.iter().sum();
+    sum / relevances.iter().zip(designs).map(|(relevance, design)| relevance * design).sum::<f64>()
+}
+
+/// Sums over quantities, for each pair of rows.
+struct Sums {
+    kernel: Array2<f64>,
+    first: Vec<f32>,
+    squares: Vec<f32>,
+}
+
+impl Sums {
+    fn of(similarities: &[Vec<f32>], relevances: &[f64], pairs: f64, rows: usize) -> Option<Self> {
+        let (mut first, mut squares) = (vec![0f32; rows * rows], vec![0f32; rows * rows]);
+        for (similarity, relevance) in similarities.iter().zip(relevances) {
+            let relevance = *relevance as f32;
+            for ((sum, square), alike) in first.iter_mut().zip(&mut squares).zip(similarity) {
+                let alike = relevance * alike;
+                *sum += alike;
+                *square += alike * alike;
+            }
+        }
+        let both = |(sum, square): (&f32, &f32)| f64::from(*sum) + 0.5 * pairs * f64::from(sum * sum - square);
+        let kernel = Array2::from_shape_vec((rows, rows), first.iter().zip(&squares).map(both).collect()).ok()?;
+        Some(Self { kernel, first, squares })
+    }
+
+    /// How the evidence grows with the logarithm of each relevance, and with that of pairs.
+    fn gradient(
+        &self,
+        similarities: &[Vec<f32>],
+        relevances: &[f64],
+        pairs: f64,
+        mode: &Mode,
+        rows: usize,
+    ) -> Vec<f64> {
+        let mut outer = vec![0f32; rows * rows];
+        for ((row, adds), inverse) in outer.chunks_exact_mut(rows).zip(&mode.adds).zip(mode.inverse.rows()) {
+            for ((cell, other), inverse) in row.iter_mut().zip(&mode.adds).zip(inverse) {
+                *cell = (adds * other - inverse) as f32;
+            }
+        }
+        let through_pairs: Vec<f32> =
+            outer.iter().zip(&self.first).map(|(cell, first)| cell * (1.0 + pairs as f32 * first)).collect();
+        let of = |(similarity, relevance): (&Vec<f32>, &f64)| {
+            let mut sums = [0f64; 2];
+            for ((alike, weighed), cell) in
+                similarity.chunks(rows).zip(through_pairs.chunks(rows)).zip(outer.chunks(rows))
+            {
+                sums[0] += f64::from(product(alike, weighed, |alike, weighed| alike * weighed));
+                sums[1] += f64::from(product(alike, cell, |alike, cell| alike * alike * cell));
+            }
+            0.5 * relevance * (sums[0] - pairs * relevance * sums[1])
+        };
+        let mut gradient: Vec<f64> = similarities.par_iter().zip(relevances).map(of).collect();
+        let of_pairs = outer.iter().zip(self.first.iter().zip(&self.squares));
+        let of_pairs = of_pairs.map(|(cell, (first, square))| f64::from(cell * (first * first - square)));
+        gradient.push(0.25 * pairs * of_pairs.sum::<f64>());
+        gradient
+    }
+}
+
+/// A sum in eight parts, which go on side by side.
+fn product(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
+    let (mut parts, (a, a_rest), (b, b_rest)) = ([0f32; 8], a.as_chunks::<8>(), b.as_chunks::<8>());
+    for (a, b) in a.iter().zip(b) {
+        for ((part, a), b) in parts.iter_mut().zip(a).zip(b) {
+            *part += term(*a, *b);
+        }
+    }
+    parts.iter().sum::<f32>() + a_rest.iter().zip(b_rest).map(|(a, b)| term(*a, *b)).sum::<f32>()
+}
+
+/// The mode of the departures' posterior.
+struct Mode {
+    departures: Vec<f64>,
+    adds: Vec<f64>,
+    /// Of the kernel and the noise.
+    inverse: Array2<f64>,
+    noises: Vec<f64>,
+}
+
+fn mode(kernel: &Array2<f64>, sample: &Sample<'_>, worth: f64, from: Vec<f64>, steps: usize) -> Option<Mode> {
+    let mut departures = from;
+    let mut last = None;
+    for _ in 0..steps {
+        let mut sum = kernel.clone();
+        let mut noises = Vec::with_capacity(departures.len());
+        let mut wanted = Vec::with_capacity(departures.len());
+        for (at, departure) in departures.iter().enumerate() {
+            let p = logistic(sample.expected[at] + departure);
+            let information = (worth * p * (1.0 - p)).max(1e-4);
+            wanted.push(departure + worth * (sample.happened[at] - p) / information);
+            noises.push(1.0 / information);
+            sum[[at, at]] += 1.0 / information;
+        }
+        let factor = Cholesky::of(sum)?;
+        let adds = factor.solve(&wanted);
+        let next = kernel.dot(&ArrayView1::from(&adds)).to_vec();
+        let moved = next.iter().zip(&departures).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        departures = next;
+        last = Some((adds, factor, noises));
+        if moved < 1e-3 {
+            break;
+        }
+    }
+    let (adds, factor, noises) = last?;
+    departures.iter().all(|departure| departure.is_finite()).then_some(())?;
+    Some(Mode { departures, adds, inverse: factor.inverse(), noises })
+}
+
+impl Mode {
+    /// Of the departures at the rows, their mean.
+    fn variance(&self) -> f64 {
+        let of = |(noise, inverse): (&f64, &f64)| (noise - noise * noise * inverse).max(0.0);
+        self.noises.iter().zip(self.inverse.diag()).map(of).sum::<f64>() / self.noises.len() as f64
+    }
+}
+
+/// Relevances and pairs on their way to the largest evidence: steps of the gradient beside its own recent size (Kingma and Ba,
+/// *Adam*, 2015).
+struct Ascent {
+    logarithms: Vec<f64>,
+    momentum: Vec<f64>,
+    scale: Vec<f64>,
+}
+
+impl Ascent {
+    fn new(quantities: usize) -> Self {
+        let mut logarithms = vec![-(quantities as f64).ln(); quantities];
+        logarithms.push(0.0);
+        Self { momentum: vec![0.0; quantities + 1], scale: vec![0.0; quantities + 1], logarithms }
+    }
+
+    /// The relevances, and pairs.
+    fn at(&self) -> (Vec<f64>, f64) {
+        let mut values: Vec<f64> = self.logarithms.iter().map(|logarithm| logarithm.exp()).collect();
+        let pairs = values.pop().unwrap_or_default();
+        (values, pairs)
+    }
+
+    fn climb(&mut self, gradient: &[f64], relevances: &[f64], designs: &[f64], worth: f64) {
+        let last = self.logarithms.len() - 1;
+        for at in 0..=last {
+            // The prior; and what rows of one time share of a quantity is no evidence for it.
+            let slope = if at == last {
+                gradient[at] - (self.logarithms[at] - EXPECTED_PAIRS.ln())
+            } else {
+                gradient[at] / (designs[at] * worth).max(1.0) + 0.3 - relevances[at] / EXPECTED_RELEVANCE
+            };
+            self.momentum[at] = 0.8 * self.momentum[at] + 0.2 * slope;
+            self.scale[at] = 0.9 * self.scale[at] + 0.1 * slope * slope;
+            let step = RATE * self.momentum[at] / (self.scale[at].sqrt() + 1e-6);
+            let least = if at == last { -6.0 } else { -8.0 };
+            self.logarithms[at] = (self.logarithms[at] + step).clamp(least, 2.0);
+        }
+    }
+}
