@@ -119,4 +119,4 @@ const about =
   `${options.candles ? `models trained on all candles before, every ${refitDays} days` : 'no candles shown'}; R net of 10 bp; intervals of 95 % over weeks; ` +
   `signals and candles ${Math.round(seconds.signals)} s, trainings ${Math.round(seconds.trainings)} s; ${peer.missing ?? `peers of ${peer.versions}`}.`
 console.log(options.json ? JSON.stringify({ about, figures }, null, 2) : [about, '', text(lines)].join('\n'))
-if (options.write) intoPage('learning.md', options.candles ? 'bench:signals' : 'bench:signals --no-candles', [about, '', markdown(lines)].join('\n'))
+if (options.write) intoPage('learning.md', options.candles ? 'bench:signals' : 'bench:signals, outcomes alone', [about, '', markdown(lines)].join('\n'))

@@ -81,6 +81,9 @@ function drawn(next) {
   }
 }
 
+/** A number of 32 bits for a text: FNV-1a. */
+const numberOf = (text) => [...text].reduce((hash, letter) => Math.imul(hash ^ letter.codePointAt(0), 0x01000193), 0x811c9dc5 | 0)
+
 /** How much of the change has come at a signal. */
 const changed = ({ from, until }, index) => (index < from ? 0 : index >= until ? 1 : (index - from) / (until - from))
 
@@ -91,7 +94,7 @@ const changed = ({ from, until }, index) => (index < from ? 0 : index >= until ?
 export function world(name, seed, count = 1200) {
   if (!Object.hasOwn(WORLDS, name)) throw new Error(`no world is called ${name}; there are ${Object.keys(WORLDS).join(', ')}`)
   // Worlds of one seed have nothing in common, but for twins.
-  const own = 1000 * seed + Object.keys(WORLDS).indexOf(WORLDS[name]?.twin ?? name)
+  const own = numberOf(`${WORLDS[name]?.twin ?? name} ${seed}`)
   const draw = generator(own, 1)
   const spec = { ...USUAL, ...(WORLDS[name] ?? drawn(draw)) }
   const textbook = spec.rules === 'textbook' || spec.names === 'textbook'
