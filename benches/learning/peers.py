@@ -76,13 +76,13 @@ def random_forest():
 FITTED = {
     "logistic regression": logistic_regression,
     "LightGBM": lightgbm_default,
-    "LightGBM, depth 2": lightgbm_shallow,
+    "LightGBM depth 2": lightgbm_shallow,
     "CatBoost": catboost,
     "EBM": additive,
     "extra trees": extra_trees,
     "random forest": random_forest,
 }
-WINDOWED = "LightGBM, depth 2, last 200"
+WINDOWED = "LightGBM depth 2 of 200"
 RIVER = "River's adaptive forest"
 
 
@@ -114,7 +114,7 @@ def probabilities(name, known, asked):
     if name == RIVER:
         return river_probabilities(known, asked)
     if name == WINDOWED:
-        return fitted_probabilities("LightGBM, depth 2", known[-WINDOW:], asked)
+        return fitted_probabilities("LightGBM depth 2", known[-WINDOW:], asked)
     return fitted_probabilities(name, known, asked)
 
 

@@ -43,8 +43,8 @@ function compared(figures, world, known, measure) {
 }
 
 const SHORT = {
-  'logistic regression': 'logit', 'LightGBM, depth 2': 'LGB 2', LightGBM: 'LGB', 'extra trees': 'extra', 'random forest': 'forest',
-  'LightGBM, depth 2, last 200': 'LGB 2 of 200', "River's adaptive forest": 'River',
+  'logistic regression': 'logit', 'LightGBM depth 2': 'LGB 2', LightGBM: 'LGB', 'extra trees': 'extra', 'random forest': 'forest',
+  'LightGBM depth 2 of 200': 'LGB 2 of 200', "River's adaptive forest": 'River',
 }
 function cell({ ours, best, four, verdict }) {
   const theirs = best ? ` / ${percent(mean(best.values))} ${SHORT[best.name] ?? best.name}${four ? ` / ${percent(mean(four))}` : ''}` : ''
@@ -59,7 +59,8 @@ function worldsTable(figures, checkpoints, measure) {
   return [
     ['world', ...checkpoints.map((known) => `after ${known}`)],
     ...worlds.map((world, i) => [world, ...all[i].map(cell)]),
-    ['ahead, even, behind', ...checkpoints.map((_, at) => ['ahead', 'even', 'behind'].map((what) => count(at, what)).join(', '))],
+    // Three seeds are needed for that.
+    ...(all[0][0].verdict ? [['ahead, even, behind', ...checkpoints.map((_, at) => ['ahead', 'even', 'behind'].map((what) => count(at, what)).join(', '))]] : []),
   ]
 }
 
@@ -105,7 +106,7 @@ export function tables(figures, checkpoints) {
   const something = Object.keys(figures).some((world) => !isNothing(world))
   const found = (something ? Object.entries(MEASURES) : []).flatMap(([measure, title]) => [
     { title, lines: meansTable(figures, checkpoints, measure) },
-    { title: `${title}: world by world`, lines: worldsTable(figures, checkpoints, measure) },
+    { title: `${title}, world by world`, lines: worldsTable(figures, checkpoints, measure) },
   ])
   return [...found, { title: 'Where nothing can be known', lines: nothingTable(figures, checkpoints) }].filter(({ lines }) => lines)
 }
