@@ -19,8 +19,9 @@ import { inFolder } from './shared/measure.mjs'
 import { intoPage, markdown, text } from './shared/page.mjs'
 import { python } from './shared/peers.mjs'
 import { candlesOf } from './signals/candles.mjs'
-import { breakEven, judge, runningMean } from './signals/judge.mjs'
-import { play } from './signals/play.mjs'
+import { runningMean } from './signals/judge.mjs'
+import { EXPIRY_HOURS, REWARD_RISK, STOP_ATR, play } from './signals/play.mjs'
+import { figuresOf, figuresTable, goalsTable } from './signals/report.mjs'
 import { strategiesOf } from './signals/strategies.mjs'
 
 const { values: options } = parseArgs({
@@ -83,40 +84,12 @@ if (options.out) {
   writeFileSync(options.out, rows.map((row, i) => `${JSON.stringify(line(row, i))}\n`).join(''))
 }
 
-// Peers take what is above break-even; so does the running mean.
-const takers = (stated) => rows.map((row, i) => ({ p: stated[i], take: stated[i] > breakEven(row) }))
-const learners = {
-  signalloop: rows.map(({ p, take }) => ({ p, take })),
-  ...Object.fromEntries(Object.entries(others).map(([name, stated]) => [name, takers(stated)])),
-  'running mean of outcomes': takers(rows.map((row) => row.runningMean)),
-}
-const year = ({ t }) => `${new Date(t).getUTCFullYear()}`
-const parts = [
-  ['all', () => true],
-  ...strategies.map((name) => [name, ({ strategy }) => strategy === name]),
-  ...[...new Set(rows.map(year))].map((name) => [name, (row) => year(row) === name]),
-]
-const figures = parts.flatMap(([part, belongs]) => {
-  const chosen = rows.map((row, i) => [row, i]).filter(([row]) => belongs(row)).map(([, i]) => i)
-  if (chosen.length === 0) return []
-  const of = (values) => chosen.map((i) => values[i])
-  return Object.entries(learners).map(([learner, answers]) => ({ part, learner, ...judge(of(rows), of(answers), of(rows.map((row) => row.runningMean))) }))
-})
-
-const between = ({ mean, low, high }, digits, times = 1) => {
-  const written = (value) => (times * value).toFixed(digits)
-  return Number.isNaN(mean) ? '' : written(mean) + (low === undefined ? '' : ` [${written(low)}, ${written(high)}]`)
-}
-const lines = [
-  ['signals of', 'learner', 'log loss × 10⁻³ above the running mean', 'AUC', 'taken', 'mean R taken', 'left', 'all', 'taken less all', 'mean p', 'true'],
-  ...figures.map((f) => [
-    `${f.part} (${f.signals})`, f.learner, between(f.excess, 2, 1000), f.auc.toFixed(3), `${f.taken}`, between(f.take, 3), between(f.left, 3),
-    between(f.all, 3), between(f.gain, 3), f.meanStated.toFixed(3), f.meanTrue.toFixed(3),
-  ]),
-]
+const figures = figuresOf(rows, others, rows.map((row) => row.runningMean))
 const about =
-  `${machine}; ${symbols.length} symbols, ${options.from} to ${options.until}, stop ${1.5} ATR, target twice as far, 48 hours; ${rows.length} signals; ` +
+  `${machine}; ${symbols.length} symbols, ${options.from} to ${options.until}, stop ${STOP_ATR} ATR, reward to risk ${REWARD_RISK}, ${EXPIRY_HOURS} hours; ${rows.length} signals; ` +
   `${options.candles ? `models trained on all candles before, every ${refitDays} days` : 'no candles shown'}; R net of 10 bp; intervals of 95 % over weeks; ` +
   `signals and candles ${Math.round(seconds.signals)} s, trainings ${Math.round(seconds.trainings)} s; ${peer.missing ?? `peers of ${peer.versions}`}.`
-console.log(options.json ? JSON.stringify({ about, figures }, null, 2) : [about, '', text(lines)].join('\n'))
-if (options.write) intoPage('learning.md', options.candles ? 'bench:signals' : 'bench:signals, outcomes alone', [about, '', markdown(lines)].join('\n'))
+const tables = [goalsTable(figures), figuresTable(figures)]
+const printed = (of) => [about, ...tables.flatMap((lines) => ['', of(lines)])].join('\n')
+console.log(options.json ? JSON.stringify({ about, figures }, null, 2) : printed(text))
+if (options.write) intoPage('learning.md', options.candles ? 'bench:signals' : 'bench:signals, outcomes alone', printed(markdown))

@@ -64,22 +64,33 @@ function worldsTable(figures, checkpoints, measure) {
   ]
 }
 
+/** A contender's shares on the mean over worlds, one a seed. Seeds of one number have nothing in common but for twins. */
+function overWorlds(figures, worlds, known, measure, contender) {
+  const of = worlds.map((world) => shares(figures, world, known, measure, contender))
+  return of[0].map((_, seed) => mean(of.map((seeds) => seeds[seed])))
+}
+
+/** Those who played in all of these worlds. */
+const playedAll = (figures, worlds) => Object.keys(figures[worlds[0]]).filter((name) => worlds.every((world) => figures[world][name]))
+
+/** Our lead over each of the others, on the mean over the worlds. */
+function leads(figures, worlds, checkpoints, measure) {
+  const values = (contender, known) => overWorlds(figures, worlds, known, measure, contender)
+  const others = playedAll(figures, worlds).filter((name) => name !== OURS)
+  return others.flatMap((contender) => checkpoints.map((known) => ({ contender, known, verdict: verdict(values(OURS, known), values(contender, known)) })))
+}
+
 /** Means over the worlds in which something can be known, of each contender that played in all of them. */
 function meansTable(figures, checkpoints, measure) {
   const worlds = Object.keys(figures).filter((world) => !isNothing(world))
-  const contenders = Object.keys(figures[worlds[0]]).filter((name) => worlds.every((world) => figures[world][name]))
-  // A seed's mean over the worlds: those of one number have nothing in common but for twins.
-  const values = (contender, known) => {
-    const of = worlds.map((world) => shares(figures, world, known, measure, contender))
-    return of[0].map((_, seed) => mean(of.map((seeds) => seeds[seed])))
-  }
+  const found = leads(figures, worlds, checkpoints, measure)
   const cell = (contender, known) => {
-    const lead = contender === OURS ? '' : verdict(values(OURS, known), values(contender, known))
-    return within(estimate(values(contender, known)), 1) + (lead && ` (${OURS} ${lead})`)
+    const lead = found.find((of) => of.contender === contender && of.known === known)?.verdict
+    return within(estimate(overWorlds(figures, worlds, known, measure, contender)), 1) + (lead ? ` (${OURS} ${lead})` : '')
   }
   return [
     ['mean over the worlds', ...checkpoints.map((known) => `after ${known}`)],
-    ...contenders.map((contender) => [contender, ...checkpoints.map((known) => cell(contender, known))]),
+    ...playedAll(figures, worlds).map((contender) => [contender, ...checkpoints.map((known) => cell(contender, known))]),
   ]
 }
 
@@ -98,6 +109,31 @@ function nothingTable(figures, checkpoints) {
   ]
 }
 
+/** What is to be reached: nowhere behind the best single peer, on the mean ahead of everyone, and silent where nothing can be known. */
+function goalsTable(figures, checkpoints) {
+  const worlds = Object.keys(figures).filter((world) => !isNothing(world))
+  const rows = []
+  for (const measure of worlds.length > 0 ? ['gain', 'information'] : []) {
+    const cells = worlds.flatMap((world) => checkpoints.map((known) => compared(figures, world, known, measure)))
+    if (cells[0].verdict) {
+      const behind = cells.filter(({ verdict }) => verdict === 'behind')
+      const where = behind.map(({ world, known }) => `${world} ${known}`).join(', ')
+      rows.push([`${measure}: cells behind the best single peer`, `${behind.length} of ${cells.length}${where && `: ${where}`}`, '0', behind.length === 0])
+      const not = leads(figures, worlds, checkpoints, measure).filter(({ verdict }) => verdict !== 'ahead')
+      rows.push([
+        `${measure}, mean over the worlds: peers that are not beaten`,
+        not.map(({ contender, known, verdict }) => `${contender} after ${known} (${verdict})`).join(', ') || 'none', 'none', not.length === 0,
+      ])
+    }
+  }
+  const late = checkpoints.filter((known) => known >= 300)
+  for (const world of Object.keys(figures).filter(isNothing)) {
+    const highest = Math.max(...late.map((known) => mean(figures[world][OURS].map((at) => at[known].excess))))
+    rows.push([`${world}: log loss above the truth, after 300 or more`, highest.toFixed(4), '≤ 0.003', highest <= 0.003])
+  }
+  return [['', OURS, 'target', 'reached'], ...rows.map(([what, found, target, reached]) => [what, found, target, reached ? 'yes' : '**no**'])]
+}
+
 /**
  * The tables, each with a title. `figures[world][contender]` has, for each seed, the measures of each checkpoint. Ours, the best
  * single peer and the mean of four stand beside each other; "ahead" and "behind" are beyond the 95 % interval of the difference.
@@ -108,7 +144,7 @@ export function tables(figures, checkpoints) {
     { title, lines: meansTable(figures, checkpoints, measure) },
     { title: `${title}, world by world`, lines: worldsTable(figures, checkpoints, measure) },
   ])
-  return [...found, { title: 'Where nothing can be known', lines: nothingTable(figures, checkpoints) }].filter(({ lines }) => lines)
+  return [{ title: 'Goals', lines: goalsTable(figures, checkpoints) }, ...found, { title: 'Where nothing can be known', lines: nothingTable(figures, checkpoints) }].filter(({ lines }) => lines)
 }
 
 export const toText = (about, found) => [about, ...found.flatMap(({ title, lines }) => ['', title, '', text(lines)])].join('\n')
