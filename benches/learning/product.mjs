@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { SignalLoop } from '../../index.js'
+import { FEE_PERCENT } from './worlds.mjs'
 
 const ENTRY = 100
 const HOURS = { '1h': 1, '4h': 4 }
@@ -35,7 +36,7 @@ export function checkpointsOf({ signals, spec }, counts) {
 
 /** What is said of a signal: the probability of success, whether to take it, and R expected after costs. */
 const answer = ({ successProbability: p, take, expectedR }, { rewardRisk, stopPercent }) => ({
-  p, take, r: expectedR ?? p * (1 + rewardRisk) - 1 - 0.1 / stopPercent,
+  p, take, r: expectedR ?? p * (1 + rewardRisk) - 1 - FEE_PERCENT / stopPercent,
 })
 
 /** The answers to the questions of each checkpoint, by its number, and the seconds of all processors that it took. */
