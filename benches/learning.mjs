@@ -7,10 +7,11 @@
 //     npm run bench:learning -- --worlds textbook,shapes --seeds 20
 //     npm run bench:learning -- --develop                  # other seeds: what is tuned is tuned on these, never on those of the table
 //     npm run bench:learning -- --peers none               # or some of them: 'CatBoost,extra trees'
+//     npm run bench:learning -- --peers-from FILE          # the peers' figures of an earlier run with --out: for development
 //     npm run bench:learning -- --jobs 1                   # peers in so many processes; default: one a core
-//     npm run bench:learning -- --json --out FILE          # what was measured in each world and seed, as JSON
+//     npm run bench:learning -- --out FILE                 # what was measured in each world and seed, as JSON; --json: instead of the tables
 //     npm run bench:learning -- --write                    # puts the tables into docs/learning.md
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { measured } from './learning/measures.mjs'
@@ -28,6 +29,7 @@ const { values: options } = parseArgs({
     develop: { type: 'boolean', default: false },
     quick: { type: 'boolean', default: false },
     peers: { type: 'string', default: 'all' },
+    'peers-from': { type: 'string' },
     jobs: { type: 'string', default: `${availableParallelism()}` },
     json: { type: 'boolean', default: false },
     out: { type: 'string' },
@@ -50,7 +52,13 @@ const [signals, questions] = options.quick ? [500, 500] : [1200, 2000]
 /** Whose mean it is. */
 const AVERAGED = ['CatBoost', 'EBM', 'logistic regression', 'extra trees']
 
-const peers = options.peers === 'none' ? { missing: 'peers left out by --peers none' } : python('-learning')
+const run = { seeds, first, checkpoints, signals, questions }
+const earlier = options['peers-from'] && JSON.parse(readFileSync(options['peers-from'], 'utf8'))
+if (earlier && JSON.stringify(earlier.run) !== JSON.stringify(run)) {
+  throw new Error(`--peers-from must be of a run like this one, ${JSON.stringify(run)}; ${options['peers-from']} is of ${JSON.stringify(earlier.run)}`)
+}
+if (earlier && options.write) throw new Error('--write needs peers in the same run')
+const peers = earlier ? { missing: `peers of an earlier run: ${earlier.about}` } : options.peers === 'none' ? { missing: 'peers left out by --peers none' } : python('-learning')
 if (peers.missing) console.error(peers.missing)
 const only = options.peers === 'all' ? [] : options.peers.split(',')
 const [machine, begin] = [aboutMachine(), performance.now()]
@@ -82,6 +90,10 @@ for (const name of names) {
     ours += seconds
     keep(name, number, checkpoints, OURS, found)
   }
+  if (earlier) {
+    if (!earlier.figures[name]) throw new Error(`${options['peers-from']} has no world ${name}`)
+    figures[name] = { ...earlier.figures[name], ...figures[name] }
+  }
   if (peers.missing) continue
   const answers = cases.map(() => ({}))
   await playPeers(peers.python, cases, { jobs, only }, (number, contender, found) => {
@@ -101,6 +113,6 @@ const about =
   `${questions} questions at each checkpoint; ${peers.missing ?? `peers of ${peers.versions}`}; ${Math.round((performance.now() - begin) / 1000)} s in all, ` +
   `signalloop ${(ours / (seeds * names.length)).toFixed(1)} s of CPU a world.`
 const found = tables(figures, checkpoints)
-if (options.out) writeFileSync(options.out, JSON.stringify({ about, figures }))
-console.log(options.json ? JSON.stringify({ about, figures }, null, 2) : toText(about, found))
+if (options.out) writeFileSync(options.out, JSON.stringify({ about, run, figures }))
+console.log(options.json ? JSON.stringify({ about, run, figures }, null, 2) : toText(about, found))
 if (options.write) toFile(about, found)

@@ -162,6 +162,9 @@ def play(folder, index, name):
 
 def main():
     folder, cases, jobs, *only = sys.argv[1:]
+    unknown = set(only) - {*FITTED, RIVER}
+    if unknown:
+        sys.exit(f"no peers are called {', '.join(sorted(unknown))}; there are {', '.join([*FITTED, RIVER])}")
     names = [name for name in [*FITTED, RIVER] if not only or name in only]
     plays = []
     for index in range(int(cases)):

@@ -176,7 +176,12 @@ export function world(name, seed, count = 1200) {
 }
 
 /** What the command line asks for: some of `--worlds`, or all of them. */
-export const namesOf = (text) => text?.split(',') ?? Object.keys(WORLDS)
+export function namesOf(text) {
+  const names = text?.split(',') ?? Object.keys(WORLDS)
+  const unknown = names.filter((name) => !Object.hasOwn(WORLDS, name))
+  if (unknown.length > 0) throw new Error(`--worlds must be some of ${Object.keys(WORLDS).join(', ')}; got ${unknown.join(', ')}`)
+  return names
+}
 
 function write() {
   const { values } = parseArgs({
