@@ -199,17 +199,6 @@ test('the README comes to the first learned signal within two screens', () => {
   expect(learned).toBeLessThan(100)
 })
 
-test('the picture of the learning curve is of the figures beside it', async () => {
-  const input = `
-    import { readFileSync } from 'node:fs'
-    import { curve } from './benches/learning/curve.mjs'
-    process.stdout.write(curve(readFileSync('docs/learning.md', 'utf8')))
-  `
-  const { code, stdout, stderr } = await runNode(['--input-type=module', '-'], { input })
-  expect([code, stderr]).toEqual([0, ''])
-  expect(stdout).toBe(readFileSync(join(ROOT, 'docs', 'learning-curve.svg'), 'utf8'))
-})
-
 test('every module is in the drawing of the architecture', () => {
   const roots = ['lib.rs', 'core.rs'].map((root) => readFileSync(join(ROOT, 'src', root), 'utf8'))
   const modules = [...roots.join('\n').matchAll(/^(#\[path = .*\n)?(?:pub )?mod (\w+);/gm)].flatMap(([, elsewhere, name]) => (elsewhere ? [] : [name!]))

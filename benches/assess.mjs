@@ -1,78 +1,95 @@
-// What does it cost to ask about a signal, and to learn what became of one, when 10 000 have closed?
+// What does it cost to ask about a signal, and to learn what became of one, when 10 000 have closed? How soon does a process know them
+// after its start, and how much memory do many more take?
 //
 //     node benches/assess.mjs [--quick]
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { SignalLoop } from '../index.js'
+import { HOUR, INDICATORS, closed, endOf, givenAt, signal, untilKnown } from './assess/closed.mjs'
+import { nodeFigures } from './shared/children.mjs'
 import { median } from './shared/measure.mjs'
 import { alone } from './shared/run.mjs'
-import { SYMBOLS } from './store/signals.mjs'
 
 const CLOSED = 10_000
-const NAMES = ['rsi', 'macd', 'volumeRatio', 'adx', 'atr', 'obv', 'cci', 'mfi', 'stochastic', 'williams', 'momentum', 'width']
-/** How long a model may take to be grown from all outcomes, on a thread of its own, before what it serves is measured. */
-const PATIENCE_MS = 120_000
-
-/** One after the other: signals of one time would not be worth so many. */
-const HOUR = 3_600_000
-const FIRST = Date.UTC(2020, 0, 1)
-const givenAt = (n) => FIRST + n * HOUR
-
-const signal = (n) => {
-  const buy = n % 2 === 0
-  const indicators = Object.fromEntries(NAMES.map((name, at) => [name, (n * 7919 * (at + 3)) % 101]))
-  return {
-    id: `s${n}`, pair: SYMBOLS[n % SYMBOLS.length], signalType: buy ? 'BUY' : 'SELL', confidence: 60, timestamp: givenAt(n), indicators,
-    entryPrice: 100, stopLoss: buy ? 98 : 102, takeProfit: buy ? 104 : 96,
-  }
-}
+const MANY = 100_000
 
 /** Microseconds of each call. */
-async function each(count, act) {
+async function each(inputs, act) {
   const figures = []
-  for (let n = 0; n < count; n++) {
+  for (const input of inputs) {
     const begin = performance.now()
-    await act(n)
+    await act(input)
     figures.push((performance.now() - begin) * 1e3)
   }
   return figures
 }
 
-async function measure({ folder, quick, rounds }) {
-  const loop = new SignalLoop({ home: folder })
+function opened(home) {
+  const loop = new SignalLoop({ home })
   loop.configure({ durability: 'os' })
-  const tracker = loop.feedbackTracker
-  const close = (n) => {
-    const { pair, stopLoss, takeProfit, indicators } = signal(n)
-    return tracker.onPrice(pair, indicators.rsi > 60 ? stopLoss : takeProfit, givenAt(n) + HOUR)
+  return loop
+}
+
+/** Milliseconds from the start of a loop to an answer from all outcomes, each round anew. */
+async function starting(home, rounds, count) {
+  const figures = []
+  for (let round = 0; round < rounds; round++) {
+    const begin = performance.now()
+    const loop = opened(home)
+    await untilKnown(loop.feedbackTracker, count)
+    figures.push(performance.now() - begin)
+    await loop.close()
   }
+  return figures
+}
+
+async function measure({ folder, quick, rounds }) {
+  const home = join(folder, 'home')
+  mkdirSync(home)
+  const loop = opened(home)
+  const tracker = loop.feedbackTracker
   const calls = quick ? 300 : 3_000
   const outcomes = quick ? 30 : 100
+  const all = CLOSED + rounds * outcomes
+  const [assessing, closing, learning] = [[], [], []]
   try {
-    await tracker.recordSignals(Array.from({ length: CLOSED + rounds * outcomes }, (_, n) => signal(n)))
-    await Promise.all(Array.from({ length: CLOSED }, (_, n) => close(n)))
-    // Its rsi is 9: once all outcomes are learned, it is known to succeed.
-    const asked = signal(5)
-    const knows = ({ closed, successProbability, baseRate }) => closed === CLOSED && successProbability > baseRate + 0.2
-    for (const begin = performance.now(); !knows(await tracker.assess(asked)); ) {
-      if (performance.now() - begin > PATIENCE_MS) throw new Error('no model was grown in time')
-      await new Promise((resolve) => setTimeout(resolve, 250))
+    await tracker.recordSignals(Array.from({ length: CLOSED }, (_, n) => closed(n)))
+    await tracker.recordSignals(Array.from({ length: rounds * outcomes }, (_, n) => signal(CLOSED + n)))
+    await untilKnown(tracker, CLOSED)
+    const questions = Array.from({ length: calls }, (_, n) => ({ ...signal(n), id: undefined, timestamp: givenAt(all) }))
+    const ends = Array.from({ length: rounds * outcomes }, (_, i) => {
+      const given = signal(CLOSED + i)
+      return { id: given.id, pair: given.pair, price: endOf(given), time: givenAt(CLOSED + i) + HOUR }
+    })
+    const close = async ({ id, pair, price, time }) => {
+      const [end] = await tracker.onPrice(pair, price, time)
+      if (end?.id !== id) throw new Error(`${id} was not closed`)
     }
-    const [assessing, learning] = [[], []]
     for (let round = 0; round < rounds; round++) {
-      assessing.push(median(await each(calls, (n) => tracker.assess(signal(n)))))
-      const first = CLOSED + round * outcomes
-      const learned = await each(outcomes, async (n) => {
-        await close(first + n)
-        await tracker.assess(asked)
-      })
-      learning.push(median(learned))
+      assessing.push(median(await each(questions, (question) => tracker.assess(question))))
+      const [first, half] = [round * outcomes, outcomes / 2]
+      closing.push(median(await each(ends.slice(first, first + half), close)))
+      learning.push(median(await each(ends.slice(first + half, first + outcomes), async (end) => {
+        await close(end)
+        await tracker.assess(questions[0])
+      })))
     }
-    return [
-      { what: `\`assess\` at ${CLOSED} closed signals of ${NAMES.length} indicators, median of a round`, unit: 'µs', lower: true, ours: assessing, target: 50 },
-      { what: 'an outcome and the `assess` after it, `os`', unit: 'µs', lower: true, ours: learning, target: 1_000 },
-    ]
   } finally {
     await loop.close()
   }
+  const ready = await starting(home, rounds, all)
+  const many = quick ? MANY / 10 : MANY
+  const other = join(folder, 'many')
+  mkdirSync(other)
+  const { peakBytes } = nodeFigures('assess/many.mjs', many, other)
+  const unit = { unit: 'µs', lower: true }
+  return [
+    { what: `\`assess\` at ${CLOSED} closed signals of ${INDICATORS} indicators, median of a round`, ...unit, ours: assessing, target: 50 },
+    { what: 'an outcome, `os`', ...unit, ours: closing, target: 1_000 },
+    { what: 'an outcome and the `assess` after it, `os`', ...unit, ours: learning, target: 1_000 },
+    { what: `from the start of a process to an \`assess\` that knows ${all} outcomes`, unit: 'ms', lower: true, ours: ready, target: 500 },
+    { what: `peak memory of learning ${many} outcomes`, unit: 'MB', lower: true, ours: [peakBytes / 1e6], target: 2_000 },
+  ]
 }
 
 export const assess = { name: 'assess', measure }

@@ -1,28 +1,38 @@
-// Does signalloop learn from outcomes, and how near does it come to the best possible? A planted market, whose hidden rules
-// only its file knows, is played by signalloop and by what one could use instead, on the same signals. docs/learning.md
-// explains the method.
+// Does signalloop learn from outcomes, and how near does it come to the best possible? It lives through worlds of many kinds, whose
+// hidden rules only their file knows, and so do learners that one could use instead, on the same signals. Losing figures stay in.
+// docs/learning.md explains the method.
 //
-//     npm run bench:learning                      # 20 seeds
-//     npm run bench:learning -- --quick           # 3 seeds, peers fitted at the checkpoints only, no weeks
-//     npm run bench:learning -- --seeds 50
-//     npm run bench:learning -- --peers none      # without Python
-//     npm run bench:learning -- --jobs 4          # peers in so many processes; default: one a core
-//     npm run bench:learning -- --write           # puts the tables into docs/learning.md
-import { availableParallelism, cpus, release, type } from 'node:os'
+//     npm run bench:learning                               # all worlds, 8 seeds
+//     npm run bench:learning -- --quick                    # four worlds, 2 seeds, two checkpoints
+//     npm run bench:learning -- --worlds textbook,shapes --seeds 20
+//     npm run bench:learning -- --develop                  # other seeds: what is tuned is tuned on these, never on those of the table
+//     npm run bench:learning -- --peers none               # or some of them: 'CatBoost,extra trees'
+//     npm run bench:learning -- --peers-from FILE          # the peers' figures of an earlier run with --out: for development
+//     npm run bench:learning -- --jobs 1                   # peers in so many processes; default: one a core
+//     npm run bench:learning -- --out FILE                 # what was measured in each world and seed, as JSON; --json: instead of the tables
+//     npm run bench:learning -- --write                    # puts the tables into docs/learning.md
+import { readFileSync, writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
-import { casesOf, measured } from './learning/cases.mjs'
-import { CONTENDERS, play } from './learning/contenders.mjs'
+import { measured } from './learning/measures.mjs'
 import { playPeers } from './learning/peers.mjs'
-import { report, table, toFile } from './learning/report.mjs'
+import { checkpointsOf, play } from './learning/product.mjs'
+import { FOUR, OURS, tables, toFile, toText } from './learning/report.mjs'
+import { namesOf, world } from './learning/worlds.mjs'
+import { aboutMachine } from './shared/machine.mjs'
 import { python } from './shared/peers.mjs'
 
 const { values: options } = parseArgs({
   options: {
+    worlds: { type: 'string' },
     seeds: { type: 'string' },
+    develop: { type: 'boolean', default: false },
     quick: { type: 'boolean', default: false },
     peers: { type: 'string', default: 'all' },
+    'peers-from': { type: 'string' },
     jobs: { type: 'string', default: `${availableParallelism()}` },
     json: { type: 'boolean', default: false },
+    out: { type: 'string' },
     write: { type: 'boolean', default: false },
   },
 })
@@ -33,40 +43,76 @@ function count(name, text) {
   return number
 }
 
-const seeds = count('seeds', options.seeds ?? (options.quick ? '3' : '20'))
+const seeds = count('seeds', options.seeds ?? (options.quick ? '2' : '8'))
 const jobs = count('jobs', options.jobs)
-if (!['all', 'none'].includes(options.peers)) throw new Error(`--peers must be all or none, got ${options.peers}`)
+const first = options.develop ? 1 : 1001
+const names = namesOf(options.worlds ?? (options.quick ? 'textbook,shapes,effects,none-overlap' : undefined))
+const checkpoints = options.quick ? [70, 300] : [70, 150, 300, 900]
+const [signals, questions] = options.quick ? [500, 500] : [1200, 2000]
+/** Whose mean it is. */
+const AVERAGED = ['CatBoost', 'EBM', 'logistic regression', 'extra trees']
 
-const begin = performance.now()
-const peers = options.peers === 'all' ? python() : { missing: 'Python peers left out by --peers none' }
+const run = { seeds, first, checkpoints, signals, questions }
+const earlier = options['peers-from'] && JSON.parse(readFileSync(options['peers-from'], 'utf8'))
+if (earlier && JSON.stringify(earlier.run) !== JSON.stringify(run)) {
+  throw new Error(`--peers-from must be of a run like this one, ${JSON.stringify(run)}; ${options['peers-from']} is of ${JSON.stringify(earlier.run)}`)
+}
+if (earlier && options.write) throw new Error('--write needs peers in the same run')
+const peers = earlier ? { missing: `peers of an earlier run: ${earlier.about}` } : options.peers === 'none' ? { missing: 'peers left out by --peers none' } : python('-learning')
 if (peers.missing) console.error(peers.missing)
+const only = options.peers === 'all' ? [] : options.peers.split(',')
+const [machine, begin] = [aboutMachine(), performance.now()]
 
-const cases = casesOf(Array.from({ length: seeds }, (_, i) => i + 1), options.quick)
+/** Of several contenders that answered the same questions. */
+function averaged(answers) {
+  const mean = (i, what) => answers.reduce((sum, of) => sum + of[i][what], 0) / answers.length
+  return answers[0].map((_, i) => ({ p: mean(i, 'p'), r: mean(i, 'r'), take: mean(i, 'r') > 0 }))
+}
+
 const figures = {}
-const keep = (played, contender, stated) => {
-  const variants = (figures[contender] ??= {})
-  const ofSeeds = (variants[played.variant] ??= {})
-  ofSeeds[played.seed] = measured(played, stated)
+/** Keeps what is measured of the answers of a contender to the questions of each checkpoint. */
+function keep(name, number, asked, contender, found) {
+  const seeds = ((figures[name] ??= {})[contender] ??= [])
+  seeds[number] = Object.fromEntries(asked.map(({ known, questions }) => [known, measured(found[known], questions)]))
 }
 
-for (const contender of Object.keys(CONTENDERS)) {
-  console.error(`${contender} …`)
-  for (const played of cases) keep(played, contender, await play(contender, played))
-}
-if (peers.python) {
-  console.error('Python peers …')
-  await playPeers(peers.python, cases, jobs, keep)
+let ours = 0
+// World by world, so that the questions of all of them need not be kept.
+for (const name of names) {
+  console.error(`${name} …`)
+  const cases = Array.from({ length: seeds }, (_, number) => {
+    const drawn = world(name, first + number, signals)
+    const asked = checkpointsOf(drawn, checkpoints).map((at) => ({ ...at, questions: drawn.questions(at.index, at.t, questions) }))
+    return { world: drawn, checkpoints: asked }
+  })
+  for (const [number, { world, checkpoints }] of cases.entries()) {
+    const { found, seconds } = await play(world, checkpoints)
+    ours += seconds
+    keep(name, number, checkpoints, OURS, found)
+  }
+  if (earlier) {
+    if (!earlier.figures[name]) throw new Error(`${options['peers-from']} has no world ${name}`)
+    figures[name] = { ...earlier.figures[name], ...figures[name] }
+  }
+  if (peers.missing) continue
+  const answers = cases.map(() => ({}))
+  await playPeers(peers.python, cases, { jobs, only }, (number, contender, found) => {
+    const named = Object.fromEntries(Object.entries(found).map(([known, all]) => [known, all.map(([p, r, take]) => ({ p, r, take: take === 1 }))]))
+    answers[number][contender] = named
+    keep(name, number, cases[number].checkpoints, contender, named)
+  })
+  if (!AVERAGED.every((contender) => answers[0][contender])) continue
+  for (const [number, { checkpoints }] of cases.entries()) {
+    const of = (known) => averaged(AVERAGED.map((contender) => answers[number][contender][known]))
+    keep(name, number, checkpoints, FOUR, Object.fromEntries(checkpoints.map(({ known }) => [known, of(known)])))
+  }
 }
 
-const machine = {
-  cpu: `${cpus().length} × ${cpus()[0].model}`,
-  system: `${type()} ${release()}`,
-  node: process.version,
-  seeds,
-  quick: options.quick,
-  peers: peers.missing ?? `peers of ${peers.versions}`,
-  seconds: Math.round((performance.now() - begin) / 1000),
-}
-const result = report(figures, { complete: !peers.missing })
-console.log(options.json ? JSON.stringify({ machine, goals: result.goals, figures }, null, 2) : table(machine, result))
-if (options.write) toFile(machine, result)
+const about =
+  `${machine}; ${seeds} seeds from ${first} on, mean ± standard error over them; signalloop / best single peer / mean of ${AVERAGED.join(', ')}; ` +
+  `${questions} questions at each checkpoint; ${peers.missing ?? `peers of ${peers.versions}`}; ${Math.round((performance.now() - begin) / 1000)} s in all, ` +
+  `signalloop ${(ours / (seeds * names.length)).toFixed(1)} s of CPU a world.`
+const found = tables(figures, checkpoints)
+if (options.out) writeFileSync(options.out, JSON.stringify({ about, run, figures }))
+console.log(options.json ? JSON.stringify({ about, run, figures }, null, 2) : toText(about, found))
+if (options.write) toFile(about, found)

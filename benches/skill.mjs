@@ -69,7 +69,7 @@ function daily({ trades, markets }) {
   return days
 }
 
-const peer = options.peers === 'all' ? python() : { missing: 'LightGBM left out by --peers none' }
+const peer = options.peers === 'all' ? python('-learning') : { missing: 'LightGBM left out by --peers none' }
 if (peer.missing) console.error(peer.missing)
 
 const exchange = mkdtempSync(join(tmpdir(), 'signalloop-bench-'))

@@ -1,6 +1,10 @@
-// What is measured of a contender's probabilities, against the true ones.
+// What is measured of a contender's answers, against what is true.
 
 export const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length
+const clip = (p) => Math.min(1 - 1e-6, Math.max(1e-6, p))
+
+/** Expected log loss of stating `q` where `p` is true. */
+const crossEntropy = (p, q) => -p * Math.log(clip(q)) - (1 - p) * Math.log(1 - clip(q))
 
 /** Mean of `values` over the half with the highest `scores`. Equal scores at the edge count by their mean: no luck of order. */
 export function betterHalf(scores, values) {
@@ -13,43 +17,25 @@ export function betterHalf(scores, values) {
   return (sum + (half - above.length) * mean(tied.map((i) => values[i]))) / half
 }
 
-/** Share of the possible gain: how far the better half lies above all signals, by how far the oracle's half does. */
-export function share(scores, truth) {
-  const all = mean(truth)
-  return (betterHalf(scores, truth) - all) / (betterHalf(truth, truth) - all)
-}
-
-/** Expected log loss above the oracle's, in nats: the mean Kullback-Leibler divergence of the stated from the true. */
-export function excessLogLoss(stated, truth) {
-  const clipped = stated.map((q) => Math.min(1 - 1e-6, Math.max(1e-6, q)))
-  return mean(truth.map((p, i) => p * Math.log(p / clipped[i]) + (1 - p) * Math.log((1 - p) / (1 - clipped[i]))))
-}
-
-/** Expected calibration error, ten bins of equal count in the order of what was stated, against the true probabilities. */
-export function calibrationError(stated, truth) {
-  const order = stated.map((_, i) => i).sort((a, b) => stated[a] - stated[b])
-  const size = Math.ceil(order.length / 10)
-  const bins = Array.from({ length: 10 }, (_, bin) => order.slice(bin * size, (bin + 1) * size))
-  return bins.reduce((sum, bin) => sum + Math.abs(bin.reduce((sum, i) => sum + stated[i] - truth[i], 0)), 0) / order.length
-}
-
-/** Of each tenth of the range of probabilities: how far the stated ones lie above the true ones in sum, and how many there are. */
-export function reliability(stated, truth) {
-  const bins = Array.from({ length: 10 }, () => ({ excess: 0, count: 0 }))
-  stated.forEach((q, i) => {
-    const bin = bins[Math.min(9, Math.floor(10 * q))]
-    bin.excess += q - truth[i]
-    bin.count += 1
-  })
-  return bins
-}
-
-/** Expected calibration error of a learner in many markets: what is left when the luck of each market's outcomes averages out. */
-export function pooledCalibrationError(reliabilities) {
-  const sum = (what) => (bin) => reliabilities.reduce((sum, bins) => sum + bins[bin][what], 0)
-  const bins = [...reliabilities[0].keys()]
-  const count = bins.map(sum('count')).reduce((a, b) => a + b)
-  return bins.map(sum('excess')).reduce((total, excess) => total + Math.abs(excess), 0) / count
+/**
+ * Of the answers `{ p, r, take }` to `questions`, what was reached, and what the best possible reaches:
+ * `gain` R a signal of those taken, above the better of taking none and taking all; `rank` R of the half with the highest
+ * expected R, above that of all; `information` how far log loss lies below that of the best constant. `excess`: log loss
+ * above that of the truth.
+ */
+export function measured(answers, questions) {
+  const [r, p] = [questions.map(({ rTrue }) => rTrue), questions.map(({ pTrue }) => pTrue)]
+  const [all, base] = [mean(r), mean(p)]
+  const idle = Math.max(0, all)
+  const loss = mean(p.map((p, i) => crossEntropy(p, answers[i].p)))
+  const [worst, least] = [mean(p.map((p) => crossEntropy(p, base))), mean(p.map((p) => crossEntropy(p, p)))]
+  const expected = answers.map(({ r }) => r)
+  return {
+    gain: { reached: mean(r.map((r, i) => (answers[i].take ? r : 0))) - idle, possible: mean(r.map((r) => Math.max(0, r))) - idle },
+    rank: { reached: betterHalf(expected, r) - all, possible: betterHalf(r, r) - all },
+    information: { reached: worst - loss, possible: worst - least },
+    excess: loss - least,
+  }
 }
 
 /** The 97.5 % quantile of Student's t (Abramowitz & Stegun 26.7.5); for two degrees of freedom 3 % too low, else nearer. */
@@ -63,10 +49,11 @@ function student(freedom) {
   )
 }
 
-/** Mean over the seeds and half the width of its 95 % interval, for three seeds or more. */
-export function overSeeds(values) {
+/** A mean, its standard error and half its 95 % interval; for fewer than three values the mean alone. */
+export function estimate(values) {
   const middle = mean(values)
   if (values.length < 3) return { mean: middle }
   const variance = values.reduce((sum, value) => sum + (value - middle) ** 2, 0) / (values.length - 1)
-  return { mean: middle, margin: student(values.length - 1) * Math.sqrt(variance / values.length) }
+  const error = Math.sqrt(variance / values.length)
+  return { mean: middle, error, margin: student(values.length - 1) * error }
 }

@@ -1,157 +1,154 @@
-// From the figures of all seeds to tables.
+// From the figures of all worlds and seeds to tables.
 import { intoPage, markdown, text } from '../shared/page.mjs'
-import { AFTER_FLIP, BEFORE_FLIP, CHECKPOINTS } from './cases.mjs'
-import { draw } from './curve.mjs'
-import { overSeeds, pooledCalibrationError } from './measures.mjs'
+import { estimate, mean } from './measures.mjs'
+import { isNothing } from './worlds.mjs'
 
-const OURS = 'signalloop'
-
-const written = ({ mean, margin }, digits) =>
-  mean.toFixed(digits) + (margin === undefined ? '' : ` ± ${margin.toFixed(digits)}`)
-const percent = (values) => written(overSeeds(values.map((value) => 100 * value)), 1)
-const fraction = (values) => written(overSeeds(values), 3)
-const shortly = (values, digits = 0) => overSeeds(values.map((value) => 100 * value)).mean.toFixed(digits)
-
-/** What `pick` finds in each seed's figures of a variant. `figures[contender][variant][seed]` */
-const each = (figures, contender, variant, pick) => Object.values(figures[contender][variant]).map(pick)
-const at = (figures, contender, variant, known, measure) =>
-  each(figures, contender, variant, (found) => found.at[known][measure])
-
-/** Our lead over the peer that comes nearest, seed by seed on the same signals. */
-function lead(figures, values) {
-  const leads = Object.keys(figures)
-    .filter((name) => name !== OURS)
-    .map((name) => {
-      const theirs = values(name)
-      return { name, theirs, leads: values(OURS).map((ours, seed) => ours - theirs[seed]) }
-    })
-  return leads.sort((a, b) => overSeeds(a.leads).mean - overSeeds(b.leads).mean)[0]
+export const [OURS, FOUR] = ['signalloop', 'mean of four']
+const MEASURES = {
+  gain: 'Share of the possible gain: R a signal of those taken, %',
+  rank: 'Share of the possible ranking: R of the better half, %',
+  information: 'Share of the information, %',
 }
 
-const POINTS = [
-  { what: 'after 70 signals', variant: 'steady', known: 70, target: 0.55 },
-  { what: 'after 150', variant: 'steady', known: 150 },
-  { what: 'after 300', variant: 'steady', known: 300, target: 0.8 },
-  { what: 'after 900', variant: 'steady', known: 900, target: 0.92 },
-  { what: '150 after the flip', variant: 'flip', known: AFTER_FLIP, target: 0.7 },
-]
+/**
+ * Shares of the possible, one a seed, of a contender in a world at a checkpoint; `undefined` where it did not play. The possible is
+ * the mean over the seeds, so that a seed in which little is possible does not count for more.
+ */
+function shares(figures, world, known, measure, contender) {
+  const seeds = figures[world][contender]
+  if (!seeds) return undefined
+  const found = seeds.map((at) => at[known][measure])
+  const possible = mean(found.map((figure) => figure.possible))
+  return found.map(({ reached }) => reached / possible)
+}
 
-const yes = (reached) => (reached === undefined ? 'not measured' : reached ? 'yes' : '**no**')
+const percent = (value) => (100 * value).toFixed(0)
+const within = ({ mean, error }, digits = 0) => (100 * mean).toFixed(digits) + (error === undefined ? '' : ` ± ${(100 * error).toFixed(digits)}`)
+/** What our lead says, seed by seed on the same worlds: whether its 95 % interval lies above 0, below, or about it. */
+function verdict(ours, theirs) {
+  const { mean, margin } = estimate(ours.map((value, i) => value - theirs[i]))
+  return margin === undefined ? '' : mean > margin ? 'ahead' : mean < -margin ? 'behind' : 'even'
+}
 
-function shareGoal(figures, complete, { what, variant, known, target }) {
-  const values = (name) => at(figures, name, variant, known, 'share')
-  const nearest = lead(figures, values)
-  const mean = overSeeds(values(OURS)).mean
-  const missed = (target !== undefined && mean < target) || overSeeds(nearest.leads).mean <= 0
-  return {
-    what: `share of the possible gain ${what}, %`,
-    ours: percent(values(OURS)),
-    peer: `${percent(nearest.theirs)} (${nearest.name})`,
-    lead: percent(nearest.leads),
-    target: target === undefined ? 'ahead' : `≥ ${Math.round(100 * target)}, ahead`,
-    reached: missed ? false : complete ? true : undefined,
+/** Ours beside the best single peer and the mean of four; `verdict` is over the best single peer. */
+function compared(figures, world, known, measure) {
+  const of = (contender) => shares(figures, world, known, measure, contender)
+  const ours = of(OURS)
+  const peers = Object.keys(figures[world])
+    .filter((name) => name !== OURS && name !== FOUR)
+    .map((name) => ({ name, values: of(name) }))
+    .sort((a, b) => mean(b.values) - mean(a.values))
+  const best = peers[0]
+  return { world, known, ours: estimate(ours), best, four: of(FOUR), verdict: best && verdict(ours, best.values) }
+}
+
+const SHORT = {
+  'logistic regression': 'logit', 'LightGBM depth 2': 'LGB 2', LightGBM: 'LGB', 'extra trees': 'extra', 'random forest': 'forest',
+  'LightGBM depth 2 of 200': 'LGB 2 of 200', "River's adaptive forest": 'River',
+}
+function cell({ ours, best, four, verdict }) {
+  const theirs = best ? ` / ${percent(mean(best.values))} ${SHORT[best.name] ?? best.name}${four ? ` / ${percent(mean(four))}` : ''}` : ''
+  const figures = within(ours) + theirs
+  return verdict === 'behind' ? `${figures} **behind**` : verdict === 'ahead' ? `${figures} ahead` : figures
+}
+
+function worldsTable(figures, checkpoints, measure) {
+  const worlds = Object.keys(figures).filter((world) => !isNothing(world))
+  const all = worlds.map((world) => checkpoints.map((known) => compared(figures, world, known, measure)))
+  const count = (at, what) => all.filter((row) => row[at].verdict === what).length
+  return [
+    ['world', ...checkpoints.map((known) => `after ${known}`)],
+    ...worlds.map((world, i) => [world, ...all[i].map(cell)]),
+    // Three seeds are needed for that.
+    ...(all[0][0].verdict ? [['ahead, even, behind', ...checkpoints.map((_, at) => ['ahead', 'even', 'behind'].map((what) => count(at, what)).join(', '))]] : []),
+  ]
+}
+
+/** A contender's shares on the mean over worlds, one a seed. Seeds of one number have nothing in common but for twins. */
+function overWorlds(figures, worlds, known, measure, contender) {
+  const of = worlds.map((world) => shares(figures, world, known, measure, contender))
+  return of[0].map((_, seed) => mean(of.map((seeds) => seeds[seed])))
+}
+
+/** Those who played in all of these worlds. */
+const playedAll = (figures, worlds) => Object.keys(figures[worlds[0]]).filter((name) => worlds.every((world) => figures[world][name]))
+
+/** Our lead over each of the others, on the mean over the worlds. */
+function leads(figures, worlds, checkpoints, measure) {
+  const values = (contender, known) => overWorlds(figures, worlds, known, measure, contender)
+  const others = playedAll(figures, worlds).filter((name) => name !== OURS)
+  return others.flatMap((contender) => checkpoints.map((known) => ({ contender, known, verdict: verdict(values(OURS, known), values(contender, known)) })))
+}
+
+/** Means over the worlds in which something can be known, of each contender that played in all of them. */
+function meansTable(figures, checkpoints, measure) {
+  const worlds = Object.keys(figures).filter((world) => !isNothing(world))
+  const found = leads(figures, worlds, checkpoints, measure)
+  const cell = (contender, known) => {
+    const lead = found.find((of) => of.contender === contender && of.known === known)?.verdict
+    return within(estimate(overWorlds(figures, worlds, known, measure, contender)), 1) + (lead ? ` (${OURS} ${lead})` : '')
   }
-}
-
-function goals(figures, complete) {
-  const shares = POINTS.map((point) => shareGoal(figures, complete, point))
-  const before = at(figures, OURS, 'flip', BEFORE_FLIP, 'share')
-  const after = at(figures, OURS, 'flip', AFTER_FLIP, 'share')
-  const regained = after.map((share, seed) => share / before[seed])
-  const calibration = at(figures, OURS, 'steady', 300, 'calibration')
-  const pooled = pooledCalibrationError(at(figures, OURS, 'steady', 300, 'reliability'))
-  const [taken, claimed] = ['taken', 'claimed'].map((measure) => at(figures, OURS, 'none', 900, measure))
-  const misled = each(figures, OURS, 'none', ({ patterns }) => Number(patterns > 0))
   return [
-    ...shares,
-    { what: 'context: the same, of what it was before the flip, %', ours: percent(regained) },
-    {
-      what: 'calibration error after 300, all markets together',
-      ours: pooled.toFixed(3),
-      target: '≤ 0.03',
-      reached: pooled <= 0.03,
-    },
-    {
-      what: 'context: the same of each market by itself (the base rate alone has as much as "no learning" below)',
-      ours: fraction(calibration),
-    },
-    {
-      what: 'no rules, after 900: taken above all, points',
-      ours: percent(taken),
-      target: 'within 1',
-      reached: Math.abs(overSeeds(taken).mean) <= 0.01,
-    },
-    { what: 'context: what it claims of them above the true rate, points', ours: percent(claimed) },
-    {
-      what: 'no rules: seeds in which any pattern is reported, %',
-      ours: shortly(misled, 1),
-      target: '≤ 5',
-      reached: overSeeds(misled).mean <= 0.05,
-    },
+    ['mean over the worlds', ...checkpoints.map((known) => `after ${known}`)],
+    ...playedAll(figures, worlds).map((contender) => [contender, ...checkpoints.map((known) => cell(contender, known))]),
   ]
 }
 
-const goalsTable = (goals) => [
-  ['', 'signalloop', 'nearest peer', 'lead, points', 'target', 'reached'],
-  ...goals.map(({ what, ours, peer = '', lead = '', target = '', reached }) => [
-    what, ours, peer, lead, target, target === '' ? '' : yes(reached),
-  ]),
-]
-
-const contendersTable = (figures) => [
-  [
-    '', ...POINTS.map(({ what }) => what), 'calibration error after 300',
-    'log loss above the oracle\'s after 70', 'after 300', 'after 900', 'no rules, after 900', 'CPU s a market',
-  ],
-  ...Object.keys(figures).map((name) => [
-    name,
-    ...POINTS.map(({ variant, known }) => percent(at(figures, name, variant, known, 'share'))),
-    fraction(at(figures, name, 'steady', 300, 'calibration')),
-    ...[70, 300, 900].map((known) => fraction(at(figures, name, 'steady', known, 'excess'))),
-    fraction(at(figures, name, 'none', 900, 'excess')),
-    overSeeds(each(figures, name, 'flip', ({ seconds }) => seconds)).mean.toPrecision(2),
-  ]),
-]
-
-function weeksTable(figures) {
-  const names = Object.keys(figures)
-  const weeks = each(figures, OURS, 'flip', (found) => found.weeks)[0].length
-  const of = (name, week, measure) => each(figures, name, 'flip', (found) => found.weeks[week][measure])
+/** Where nothing can be known but the levels: log loss above that of the truth. */
+function nothingTable(figures, checkpoints) {
+  const worlds = Object.keys(figures).filter(isNothing)
+  if (worlds.length === 0) return undefined
+  const contenders = [...new Set(worlds.flatMap((world) => Object.keys(figures[world])))]
+  const cell = (world, known, contender) => {
+    const { mean, error } = estimate(figures[world][contender].map((at) => at[known].excess))
+    return mean.toFixed(4) + (error === undefined ? '' : ` ± ${error.toFixed(4)}`)
+  }
   return [
-    ['week', 'all', 'taken', 'oracle\'s half', ...names.map((name) => `share: ${name}`)],
-    ...Array.from({ length: weeks }, (_, week) => [
-      `${week + 1}`,
-      shortly(of(OURS, week, 'all'), 1),
-      percent(of(OURS, week, 'taken')),
-      shortly(of(OURS, week, 'oracle'), 1),
-      percent(of(OURS, week, 'share')),
-      ...names.filter((name) => name !== OURS).map((name) => shortly(of(name, week, 'share'))),
-    ]),
+    ['log loss above the truth', ...worlds.flatMap((world) => checkpoints.map((known) => `${world} after ${known}`))],
+    ...contenders.map((name) => [name, ...worlds.flatMap((world) => checkpoints.map((known) => cell(world, known, name)))]),
   ]
 }
 
-/** The tables and what they say, as data too. `complete`: all peers have played. */
-export function report(figures, { complete }) {
-  const found = goals(figures, complete)
-  const tables = [
-    { title: 'Goals', lines: goalsTable(found) },
-    { title: 'Share of the possible gain, by contender', lines: contendersTable(figures) },
-  ]
-  const weeks = weeksTable(figures)
-  if (weeks.length > 1) tables.push({ title: 'Week by week, the rules turned round at the start of week 8', lines: weeks })
-  return { goals: found, tables }
+/** What is to be reached: nowhere behind the best single peer, on the mean ahead of everyone, and silent where nothing can be known. */
+function goalsTable(figures, checkpoints) {
+  const worlds = Object.keys(figures).filter((world) => !isNothing(world))
+  const rows = []
+  for (const measure of worlds.length > 0 ? ['gain', 'information'] : []) {
+    const cells = worlds.flatMap((world) => checkpoints.map((known) => compared(figures, world, known, measure)))
+    if (cells[0].verdict) {
+      const behind = cells.filter(({ verdict }) => verdict === 'behind')
+      const where = behind.map(({ world, known }) => `${world} ${known}`).join(', ')
+      rows.push([`${measure}: cells behind the best single peer`, `${behind.length} of ${cells.length}${where && `: ${where}`}`, '0', behind.length === 0])
+      const not = leads(figures, worlds, checkpoints, measure).filter(({ verdict }) => verdict !== 'ahead')
+      rows.push([
+        `${measure}, mean over the worlds: peers that are not beaten`,
+        not.map(({ contender, known, verdict }) => `${contender} after ${known} (${verdict})`).join(', ') || 'none', 'none', not.length === 0,
+      ])
+    }
+  }
+  const late = checkpoints.filter((known) => known >= 300)
+  for (const world of Object.keys(figures).filter(isNothing)) {
+    const highest = Math.max(...late.map((known) => mean(figures[world][OURS].map((at) => at[known].excess))))
+    rows.push([`${world}: log loss above the truth, after 300 or more`, highest.toFixed(4), '≤ 0.003', highest <= 0.003])
+  }
+  return [['', OURS, 'target', 'reached'], ...rows.map(([what, found, target, reached]) => [what, found, target, reached ? 'yes' : '**no**'])]
 }
 
-const aboutMachine = (m) =>
-  `${m.cpu}, ${m.system}, Node ${m.node}; ${m.seeds} seeds, mean ± half a 95 % interval over them; ${m.peers}; ` +
-  `${m.seconds} s in all. CPU seconds are of one market of 910 signals, ` +
-  `${m.quick ? 'Python peers fitted at the checkpoints only' : 'all fitted daily'}.`
+/**
+ * The tables, each with a title. `figures[world][contender]` has, for each seed, the measures of each checkpoint. Ours, the best
+ * single peer and the mean of four stand beside each other; "ahead" and "behind" are beyond the 95 % interval of the difference.
+ */
+export function tables(figures, checkpoints) {
+  const something = Object.keys(figures).some((world) => !isNothing(world))
+  const found = (something ? Object.entries(MEASURES) : []).flatMap(([measure, title]) => [
+    { title, lines: meansTable(figures, checkpoints, measure) },
+    { title: `${title}, world by world`, lines: worldsTable(figures, checkpoints, measure) },
+  ])
+  return [{ title: 'Goals', lines: goalsTable(figures, checkpoints) }, ...found, { title: 'Where nothing can be known', lines: nothingTable(figures, checkpoints) }].filter(({ lines }) => lines)
+}
 
-export const table = (machine, { tables }) =>
-  [aboutMachine(machine), ...tables.flatMap(({ title, lines }) => ['', title, '', text(lines)])].join('\n')
+export const toText = (about, found) => [about, ...found.flatMap(({ title, lines }) => ['', title, '', text(lines)])].join('\n')
 
-export function toFile(machine, { tables }) {
-  const sections = tables.flatMap(({ title, lines }) => ['', `### ${title}`, '', markdown(lines)])
-  intoPage('learning.md', 'bench:learning', [aboutMachine(machine), ...sections].join('\n'))
-  draw()
+export function toFile(about, found) {
+  intoPage('learning.md', 'bench:learning', [about, ...found.flatMap(({ title, lines }) => ['', `### ${title}`, '', markdown(lines)])].join('\n'))
 }
