@@ -32,16 +32,19 @@ fn lesson(rng: &mut ChaCha8Rng, hour: i64) -> Lesson {
     let case = Case {
         market: Market::parse(SYMBOLS[rng.random_range(0..5)], "1h").expect("a market"),
         direction: if rng.random_bool(0.5) { Direction::Buy } else { Direction::Sell },
+        strategy: None,
         implied: 0.5,
         reward_risk: Some(1.0),
         stop_percent: Some(2.0),
         confidence: Some(60.0),
+        texts: Vec::new(),
         features: None,
+        prior: None,
         indicators,
     };
     let rate = if case.indicators[0].1 > 70.0 { 0.3 } else { 0.65 };
     let given_ms = hour * HOUR_MS;
-    Lesson { success: rng.random_bool(rate), case, given_ms, closed_ms: given_ms + HOUR_MS }
+    Lesson { success: rng.random_bool(rate), case, r: None, said: None, given_ms, closed_ms: given_ms + HOUR_MS }
 }
 
 fn outcomes(criterion: &mut Criterion) {

@@ -26,12 +26,15 @@ fn case(rng: &mut ChaCha8Rng) -> Case {
     Case {
         market: Market::parse(SYMBOLS[rng.random_range(0..4)], "1h").unwrap(),
         direction: if rng.random_bool(0.5) { Direction::Buy } else { Direction::Sell },
+        strategy: None,
         implied: 0.5,
         reward_risk: Some(1.0),
         stop_percent: Some(2.0),
         confidence: None,
         indicators: indicators.into_iter().filter(|_| rng.random_bool(0.95)).collect(),
+        texts: Vec::new(),
         features: None,
+        prior: None,
     }
 }
 
@@ -47,7 +50,7 @@ fn lessons(count: usize, overbought_rate: f64, seed: u64) -> Vec<Lesson> {
         let case = case(&mut rng);
         let success = rng.random_bool(if overbought(&case) { overbought_rate } else { 0.6 });
         let given_ms = 1_700_000_000_000 + i as i64 * HOUR_MS;
-        Lesson { case, success, given_ms, closed_ms: given_ms + HOUR_MS }
+        Lesson { case, success, r: None, said: None, given_ms, closed_ms: given_ms + HOUR_MS }
     };
     (0..count).map(&mut lesson).collect()
 }
@@ -87,7 +90,7 @@ fn a_planted_rule_is_found_and_told_with_its_counts() {
 }
 
 #[test]
-fn without_evidence_the_levels_speak_and_outcomes_count_at_once() {
+fn without_evidence_the_levels_speak_and_outcomes_count_with_the_next_model() {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let mut learner = Learner::default();
     let asked = Case { implied: 0.3, ..case(&mut rng) };
@@ -95,12 +98,17 @@ fn without_evidence_the_levels_speak_and_outcomes_count_at_once() {
     assert!((chances.probability - 0.3).abs() < 1e-12 && (chances.base_rate - 0.3).abs() < 1e-12);
     learner = learned(lessons(300, 0.6, 2));
     let before = learner.model().chances(&asked).probability;
-    for i in 0..5 {
+    for i in 0..16 {
         let given_ms = 1_800_000_000_000 + i * HOUR_MS;
-        learner.learn(Lesson { case: asked.clone(), success: false, given_ms, closed_ms: given_ms + HOUR_MS });
+        let (case, closed_ms) = (asked.clone(), given_ms + HOUR_MS);
+        assert!(!learner.is_overdue(), "{i} more are less than a twentieth");
+        assert_eq!(learner.model().chances(&asked).probability, before);
+        learner.learn(Lesson { case, success: false, r: None, said: None, given_ms, closed_ms });
     }
-    assert!(!learner.is_overdue(), "the trees stand");
-    assert!(learner.model().chances(&asked).probability < before, "and yet count five losses of the very same signal");
+    assert!(learner.is_overdue());
+    let grown = OutcomeModel::grow(&learner.evidence(), 7);
+    learner.adopt(grown);
+    assert!(learner.model().chances(&asked).probability < before, "sixteen losses of the very same signal count");
 }
 
 #[test]
@@ -162,9 +170,10 @@ async fn another_process_of_the_home_learns_the_same() {
     let clock = Clock::standing(1_700_000_000_000);
     let (here, there) = (open(home.path(), &clock), open(home.path(), &clock));
     let asked = |rsi: f64| {
+        let now = Source::Question { now_ms: clock.now_ms() };
         let asked = json!({ "pair": "BTCUSDT", "signalType": "BUY", "entryPrice": 100.0, "stopLoss": 98.0,
             "takeProfit": 104.0, "indicators": { "rsi": rsi } });
-        read(asked, QUESTION).unwrap()
+        read(asked, now).unwrap()
     };
     assert!(there.try_assess(asked(80.0)).unwrap().is_err(), "the store is not open");
     let empty = here.assess(asked(80.0)).await.unwrap();

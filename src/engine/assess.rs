@@ -52,7 +52,7 @@ pub struct Assessment {
     pub reasons: Vec<String>,
     /// What each source of evidence says.
     pub evidence: Vec<SourceOfEvidence>,
-    /// Closed signals learned from.
+    /// Closed signals that are known.
     pub closed: usize,
     /// For how many independent outcomes they stand.
     pub effective_sample_size: f64,
@@ -142,10 +142,10 @@ impl SignalLoop {
         if let Some(evidence) = self.evidence_before(&signal) {
             let seed = self.config().seed;
             let model = self.on_pool(move || Ok(OutcomeModel::grow(&evidence, seed))).await?;
-            return self.assessment(&model, &signal, &case);
+            return self.assessment(&model, &case, model.learned());
         }
         let learner = self.learning.learner.read();
-        self.assessment(learner.model(), &signal, &case)
+        self.assessment(learner.model(), &case, learner.lessons().len())
     }
 
     /// What was known when a signal of the past was given; `None` for one of now. Outcomes of the candle that it was given in count
@@ -174,7 +174,8 @@ impl SignalLoop {
         if learner.model().until_ms() > signal.timestamp_ms + market.timeframe.millis() {
             return Ok(Err(signal));
         }
-        self.assessment(learner.model(), &signal, &self.case(&signal)?).map(Ok)
+        let known = learner.lessons().len();
+        self.assessment(learner.model(), &self.case(&signal)?, known).map(Ok)
     }
 
     /// What is to be kept with a signal that is being recorded: what is known of its chances at this moment. `None` where nothing is
@@ -187,7 +188,7 @@ impl SignalLoop {
         if !knows || model.until_ms() > signal.timestamp_ms + case.timeframe().millis() {
             return None;
         }
-        let said = self.assessment(model, signal, &case).ok()?;
+        let said = self.assessment(model, &case, model.learned()).ok()?;
         Some(Said {
             probability: said.success_probability,
             interval: said.probability_interval,
@@ -234,14 +235,13 @@ impl SignalLoop {
             .await
     }
 
-    fn assessment(&self, model: &OutcomeModel, signal: &Signal, case: &Case) -> Result<Assessment> {
+    fn assessment(&self, model: &OutcomeModel, case: &Case, closed: usize) -> Result<Assessment> {
         let margin = self.conservative_margin(&case.market)?;
         let open = self.open_store().map_or(0, |store| store.open_of(case.direction));
         let rules = Rules { config: &self.config(), margin, open };
         let names = case.indicators.iter().map(|(name, _)| name).chain(case.texts.iter().map(|(name, _)| name));
         let unused = names.filter(|name| !model.looks_at(name)).cloned().collect();
-        let _ = signal;
-        Ok(Assessment { unused_indicators: unused, ..assessment(model, case, &rules) })
+        Ok(Assessment { unused_indicators: unused, closed, ..assessment(model, case, &rules) })
     }
 
     /// Brings the learner up to date with the store: outcomes of this and of other processes.

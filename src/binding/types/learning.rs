@@ -38,7 +38,7 @@ pub struct Assessment {
     pub reasons: Vec<String>,
     /// What each source of evidence says, and how far it is followed.
     pub evidence: Vec<SourceOfEvidence>,
-    /// Closed signals learned from.
+    /// Closed signals that are known. A new model is grown of them when a twentieth more have closed, in many a tenth.
     pub closed: f64,
     /// For how many independent outcomes they stand: signals of one time share their fate.
     pub effective_sample_size: f64,
