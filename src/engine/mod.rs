@@ -15,6 +15,7 @@ mod performance;
 mod pools;
 mod predict;
 mod prices;
+mod prior;
 mod results;
 mod schedule;
 mod settings;
