@@ -19,6 +19,7 @@ mod prior;
 mod results;
 mod schedule;
 mod settings;
+mod shapes;
 mod standing;
 mod status;
 mod tails;

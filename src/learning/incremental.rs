@@ -43,7 +43,7 @@ impl<T> Continued<T> {
 
 /// Why `champion` cannot be continued under this configuration; `None` when it can.
 pub fn cannot_continue(champion: &Model, config: &Config) -> Option<&'static str> {
-    if champion.lineage.held_out.is_empty() {
+    if champion.record.pool.is_none() {
         return Some("the model's file is of a format that cannot be continued");
     }
     if champion.record.shape() != config.signal {
@@ -109,7 +109,8 @@ pub fn continue_pool(
     let markets = rows.markets.into_iter().zip(constants);
     Ok(Continued::Trained(PoolTraining {
         beliefs,
-        pool: Arc::new(Pool { record, sides }),
+        // A training in full renews the shapes.
+        pool: Arc::new(Pool { record, sides, shapes: old.shapes.clone() }),
         mode: Mode::Incremental,
         markets: markets.map(|(data, constants)| OfMarket { data, constants, scored: Vec::new() }).collect(),
     }))

@@ -10,8 +10,9 @@ use crate::symbol::{Symbol, Timeframe};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// First line of the file; the number is the format's version.
-const MAGIC: &[u8] = b"signalloop pool 1\n";
+/// First line of the file; the number is the format's version. Format 1 knew no shapes but the configured one.
+const MAGIC: &[u8] = b"signalloop pool 2\n";
+const MAGIC_1: &[u8] = b"signalloop pool 1\n";
 
 /// One direction of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -83,6 +84,57 @@ pub struct Pool {
     pub record: PoolRecord,
     /// BUY, then SELL.
     pub sides: [PoolSide; 2],
+    /// The same for other shapes than the configured one, which signals have; most frequent first.
+    pub shapes: Vec<ShapedPool>,
+}
+
+/// What is known of bets of another shape.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShapedPool {
+    /// What it is, and how good.
+    pub record: ShapeRecord,
+    /// BUY, then SELL.
+    pub sides: [PoolSide; 2],
+    /// Base rates of each symbol it was trained on, by name: BUY, then SELL. Others have those of the sides.
+    pub base_rates: Vec<(Symbol, [f64; 2])>,
+}
+
+/// A shape that signals have, and what was learned of it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ShapeRecord {
+    /// Stop, target and expiry that its labels used.
+    pub shape: SignalShape,
+    /// Recorded signals that had it, or nearly, when it was trained.
+    pub signals: usize,
+    /// Rows trained on, of all symbols.
+    pub rows: usize,
+    /// How far it is believed, 0–1: BUY, then SELL.
+    pub beliefs: [f64; 2],
+    /// Held-out figures of all symbols.
+    pub skill: Skill,
+}
+
+impl ShapedPool {
+    /// The base rates of a symbol: BUY, then SELL.
+    pub fn base_rates(&self, symbol: &Symbol) -> [f64; 2] {
+        let known = self.base_rates.binary_search_by(|(known, _)| known.cmp(symbol));
+        known.map_or_else(|_| [0, 1].map(|side| self.sides[side].base_rate), |at| self.base_rates[at].1)
+    }
+
+    fn is_sound(&self) -> bool {
+        let rates = self.base_rates.iter().flat_map(|(_, rates)| rates).chain(&self.record.beliefs);
+        let SignalShape { stop_atr, reward_risk, expiry_bars } = self.record.shape;
+        let levels = [stop_atr, reward_risk, expiry_bars as f64];
+        are_sound(&self.sides)
+            && rates.into_iter().all(|rate| (0.0..=1.0).contains(rate))
+            && levels.iter().all(|level| level.is_finite() && *level > 0.0)
+    }
+}
+
+/// Whether rates and weights are rates.
+fn are_sound(sides: &[PoolSide; 2]) -> bool {
+    let rates = sides.iter().flat_map(|side| [side.base_rate].into_iter().chain(side.weights));
+    rates.into_iter().all(|rate| (0.0..=1.0).contains(&rate))
 }
 
 impl Pool {
@@ -104,10 +156,14 @@ impl Pool {
             let problem = format!("{problem}; train it anew with `signalloop train`");
             Err(Error::ModelFile { path: path.to_owned(), problem })
         };
-        let Some(body) = bytes.strip_prefix(MAGIC) else {
+        let decoded = if let Some(body) = bytes.strip_prefix(MAGIC) {
+            postcard::from_bytes::<Self>(body)
+        } else if let Some(body) = bytes.strip_prefix(MAGIC_1) {
+            postcard::from_bytes(body).map(|(record, sides)| Self { record, sides, shapes: Vec::new() })
+        } else {
             return refuse("it is not a pooled model of this version of signalloop".to_owned());
         };
-        match postcard::from_bytes::<Self>(body) {
+        match decoded {
             Ok(pool) if pool.is_sound() => Ok(pool),
             Ok(_) => refuse("its rates are not between 0 and 1".to_owned()),
             Err(e) => refuse(format!("it cannot be decoded ({e})")),
@@ -115,9 +171,6 @@ impl Pool {
     }
 
     fn is_sound(&self) -> bool {
-        self.sides.iter().all(|side| {
-            let rates = [side.base_rate].into_iter().chain(side.weights);
-            rates.into_iter().all(|rate| (0.0..=1.0).contains(&rate))
-        })
+        are_sound(&self.sides) && self.shapes.iter().all(ShapedPool::is_sound)
     }
 }
