@@ -6,6 +6,7 @@ mod attempt;
 mod data;
 mod evaluate;
 mod events;
+mod fed;
 mod feedback;
 mod fetch;
 mod metrics;
