@@ -141,7 +141,8 @@ mod tests {
             let signal = json!({ "id": id, "pair": "BTCUSDT", "signalType": "BUY", "entryPrice": 100, "confidence": 60, "timestamp": timestamp });
             let signal = Signal::from_value(signal, Source::Caller, Tz::UTC).unwrap();
             // At once, and when it is waited for.
-            let at_once = self.core.tail_in_memory(&market()).map(|tail| tail.and_then(|tail| tail.entry_features(&signal)));
+            let at_once =
+                self.core.tail_in_memory(&market()).map(|tail| tail.and_then(|tail| tail.entry_features(&signal)));
             self.core.record(vec![signal]).await.unwrap();
             let features = self.core.store().unwrap().get(id).unwrap().unwrap().signal.features;
             assert!(at_once.is_none_or(|at_once| at_once == features));

@@ -3,7 +3,7 @@
 use super::SignalLoop;
 use crate::barrier::Direction;
 use crate::error::guard;
-use crate::features::ATR_PERCENT;
+use crate::features::{ATR_PERCENT, lacks_volume};
 use crate::learning::Place;
 use crate::model::{Model, PoolSide, believed};
 use crate::symbol::Market;
@@ -73,8 +73,9 @@ struct Known<'a> {
 
 fn prior(model: &Model, direction: Direction, features: &[f64], asked: Asked) -> Option<CandlePrior> {
     let known = nearest(model, direction, features, asked)?;
-    // Nobody is asked who is not believed.
-    let departure = if known.belief > 0.0 { known.side.departure(features)? } else { 0.0 };
+    // Nobody is asked who is not believed, nor who knows volume where there is none.
+    let is_lacking = !model.pool.record.is_silent && lacks_volume(features);
+    let departure = if known.belief > 0.0 && !is_lacking { known.side.departure(features)? } else { 0.0 };
     let said = believed(known.base_rate, known.belief, departure);
     let moved = |p: f64| moved(p, known.reward_risk, asked.reward_risk);
     Some(CandlePrior { probability: moved(said), base_rate: moved(known.base_rate) })
@@ -121,7 +122,7 @@ fn moved(p: f64, from: f64, to: f64) -> f64 {
 mod tests {
     use super::*;
     use crate::config::SignalShape;
-    use crate::features::COUNT;
+    use crate::features::{COUNT, FEATURES, OF_VOLUME};
     use crate::model::{ShapeRecord, ShapedPool, Skill, file};
     use crate::symbol::Symbol;
     use std::path::Path;
@@ -140,7 +141,8 @@ mod tests {
         (model.buy.belief, model.sell.belief) = (1.0, 1.0);
         let pool = Arc::make_mut(&mut model.pool);
         let [buy, sell] = pool.sides.clone();
-        let record = ShapeRecord { shape: OTHER, signals: 70, rows: 500, beliefs: [0.5, 0.25], skill: Skill::default() };
+        let record =
+            ShapeRecord { shape: OTHER, signals: 70, rows: 500, beliefs: [0.5, 0.25], skill: Skill::default() };
         let base_rates = vec![(market().symbol, [0.45, 0.55])];
         pool.shapes = vec![ShapedPool { record, sides: [sell, buy], base_rates }];
         model
@@ -196,7 +198,7 @@ mod tests {
     #[test]
     fn without_belief_it_is_the_base_rate_and_without_numbers_nothing() {
         let mut model = model();
-        let row = features(40.0);
+        let (row, mut silent) = (features(40.0), features(40.0));
         let none = |model: &Model, row: &[f64], asked| assert_eq!(prior(model, Direction::Buy, row, asked), None);
         none(&model, &row, ask(0.0, 2.0, None));
         none(&model, &row, ask(2.0, f64::NAN, None));
@@ -205,12 +207,19 @@ mod tests {
         // A signal without an expiry has the configured one.
         let own = model.record.shape();
         let asked = |bars| ask(own.stop_atr, own.reward_risk, bars);
-        let [without, with] = [None, Some(own.expiry_bars as f64)].map(|bars| prior(&model, Direction::Buy, &row, asked(bars)));
+        let [without, with] =
+            [None, Some(own.expiry_bars as f64)].map(|bars| prior(&model, Direction::Buy, &row, asked(bars)));
         assert!(without.is_some() && without == with);
         let pool = Arc::make_mut(&mut model.pool);
         pool.shapes[0].record.beliefs = [0.0; 2];
         let said = prior(&model, Direction::Sell, &row, ask(4.0, 1.0, Some(60.0))).unwrap();
         assert_eq!((said.probability, said.base_rate), (0.55, 0.55));
+        // What knows volume has nothing to say of candles without.
+        for (name, usual) in OF_VOLUME {
+            silent[FEATURES.iter().position(|feature| feature.name == name).unwrap()] = usual;
+        }
+        let own = prior(&model, Direction::Buy, &silent, asked(None)).unwrap();
+        assert_eq!(own.probability, own.base_rate);
         // A symbol that the shape was not trained on has the base rates of all.
         model.record.market.symbol = Symbol::given("ETHUSDT").unwrap();
         let said = prior(&model, Direction::Sell, &row, ask(4.0, 1.0, Some(60.0))).unwrap();

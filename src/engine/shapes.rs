@@ -4,9 +4,7 @@ use super::SignalLoop;
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::feedback::StatsFilter;
-use crate::learning::{
-    Dataset, FoundShape, PoolTraining, SignalLevels, Step, find_shapes, train_pool, train_shape,
-};
+use crate::learning::{Dataset, FoundShape, PoolTraining, SignalLevels, Step, find_shapes, train_pool, train_shape};
 use crate::market::{Reading, candle_file, read_candles};
 use crate::signal::Signal;
 use crate::symbol::Symbol;

@@ -147,3 +147,22 @@ impl PoolTraining {
         Ok(Some(Continued::Trained(candidate)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::file;
+
+    #[test]
+    fn a_market_too_short_to_hold_rows_out_is_continued_and_a_model_without_a_pool_is_not() {
+        let (fixture, market) =
+            (include_bytes!("../../tests/fixtures/champion.model"), Market::parse("BTCUSDT", "1h").unwrap());
+        let mut model = file::decode(fixture, std::path::Path::new("fixture"), &market, 0, None).unwrap();
+        let config = Config { signal: model.record.shape(), trees: model.record.trees, ..Config::default() };
+        assert!(model.lineage.held_out.is_empty());
+        assert!(cannot_continue(&model, &config).is_some_and(|reason| reason.contains("format")));
+        model.record.pool = Some("7".repeat(64));
+        assert_eq!(cannot_continue(&model, &config), None);
+        assert!(cannot_continue(&model, &Config { trees: config.trees + 1, ..config }).is_some());
+    }
+}

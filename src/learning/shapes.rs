@@ -224,7 +224,12 @@ mod tests {
         signals.extend(around((2.0, 8.0, 5.0), ENOUGH_SIGNALS - 1, &mut random));
         signals.extend(around((300.0, 2.0, 24.0), 500, &mut random));
         let odd = |stop_atr, reward_risk, bars| SignalLevels { stop_atr, reward_risk, expiry_bars: Some(bars) };
-        signals.extend([odd(f64::NAN, 2.0, 24.0), odd(2.0, f64::INFINITY, 24.0), odd(2.0, 2.0, -5.0), odd(0.0, 2.0, 9.0)]);
+        signals.extend([
+            odd(f64::NAN, 2.0, 24.0),
+            odd(2.0, f64::INFINITY, 24.0),
+            odd(2.0, 2.0, -5.0),
+            odd(0.0, 2.0, 9.0),
+        ]);
         let found = find_shapes(&signals, &CONFIGURED);
         assert_eq!(found.len(), MOST_SHAPES, "{found:?}");
         for (found, (shape, count)) in found.iter().zip(shapes.into_iter().zip([300, 200, 90])) {
@@ -262,7 +267,10 @@ mod tests {
         for (at, one) in places.iter().enumerate() {
             assert!(places[..at].iter().all(|other| !one.within(other, ALIKE.ln())), "{found:?}");
         }
-        assert!(found.iter().all(|found| found.shape.expiry_bars == 24), "one without an expiry has the configured one");
+        assert!(
+            found.iter().all(|found| found.shape.expiry_bars == 24),
+            "one without an expiry has the configured one"
+        );
         assert_eq!(find_shapes(&[], &CONFIGURED), []);
     }
 

@@ -165,12 +165,65 @@ impl Pool {
         };
         match decoded {
             Ok(pool) if pool.is_sound() => Ok(pool),
-            Ok(_) => refuse("its rates are not between 0 and 1".to_owned()),
+            Ok(_) => refuse("its rates or shapes cannot be".to_owned()),
             Err(e) => refuse(format!("it cannot be decoded ({e})")),
         }
     }
 
     fn is_sound(&self) -> bool {
         are_sound(&self.sides) && self.shapes.iter().all(ShapedPool::is_sound)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::file;
+    use crate::symbol::Market;
+
+    /// The forests of the fixture, as the pool of a shape of its own, too.
+    fn pool() -> Pool {
+        let (fixture, market) =
+            (include_bytes!("../../tests/fixtures/champion.model"), Market::parse("BTCUSDT", "1h").unwrap());
+        let mut pool = Pool::clone(&file::decode(fixture, Path::new("fixture"), &market, 0, None).unwrap().pool);
+        let shape = SignalShape { stop_atr: 3.0, reward_risk: 0.5, expiry_bars: 60 };
+        let record = ShapeRecord { shape, signals: 70, rows: 500, beliefs: [0.5, 0.25], skill: Skill::default() };
+        let base_rates = vec![(market.symbol, [0.45, 0.55])];
+        pool.shapes = vec![ShapedPool { record, sides: pool.sides.clone(), base_rates }];
+        pool
+    }
+
+    #[test]
+    fn shapes_are_read_as_they_were_written_and_an_earlier_format_has_none() {
+        let (pool, path) = (pool(), Path::new("a.pool"));
+        let bytes = pool.encode().unwrap();
+        assert_eq!(Pool::decode(&bytes, path).unwrap(), pool);
+        let mut old = MAGIC_1.to_vec();
+        old.extend(postcard::to_allocvec(&(&pool.record, &pool.sides)).unwrap());
+        assert_eq!(Pool::decode(&old, path).unwrap(), Pool { shapes: Vec::new(), ..pool.clone() });
+        for damaged in [&bytes[..bytes.len() - 1], b"signalloop pool 3\n"] {
+            assert_eq!(Pool::decode(damaged, path).unwrap_err().code(), "ERR_MODEL_FILE");
+        }
+        let wrong = |change: fn(&mut ShapedPool)| {
+            let mut pool = pool.clone();
+            change(&mut pool.shapes[0]);
+            Pool::decode(&pool.encode().unwrap(), path).unwrap_err().to_string()
+        };
+        for error in [
+            wrong(|shaped| shaped.record.beliefs[1] = 1.5),
+            wrong(|shaped| shaped.base_rates[0].1[0] = f64::NAN),
+            wrong(|shaped| shaped.sides[0].base_rate = -0.1),
+            wrong(|shaped| shaped.record.shape.stop_atr = 0.0),
+        ] {
+            assert!(error.contains("its rates or shapes cannot be"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_symbol_that_was_not_trained_on_has_the_base_rates_of_all() {
+        let shaped = &pool().shapes[0];
+        assert_eq!(shaped.base_rates(&Symbol::parse("BTCUSDT").unwrap()), [0.45, 0.55]);
+        let all = [0, 1].map(|side: usize| shaped.sides[side].base_rate);
+        assert_eq!(shaped.base_rates(&Symbol::parse("ETHUSDT").unwrap()), all);
     }
 }
