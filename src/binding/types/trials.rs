@@ -1,6 +1,6 @@
 //! The models in service, and the trainings and rollbacks that led to them.
 
-use super::models::{Failure, ModelInfo};
+use super::models::{Failure, ModelInfo, ModelShape};
 use super::word;
 use crate::time::format_iso;
 use crate::{engine, model};
