@@ -738,7 +738,8 @@ export declare class FeedbackTracker {
   onPrices(pairs: readonly string[], prices: Float64Array, timesMs?: Float64Array): Promise<ClosedSignal[]>
   /**
    * The same for a closed candle of `timeframe` (default 1h): its high and low count, not only its close. Where stop and
-   * target both lie inside, the stop is taken to have come first.
+   * target both lie inside, the stop is taken to have come first. Where it follows the candles stored, or given before, directly,
+   * it is among those that signals recorded and assessed from now on, and predictions, know, until a fetch has stored it.
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_INVALID_CANDLE`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
@@ -1234,6 +1235,8 @@ export interface ModelEntry {
   version: number
   /** Missing when the file is damaged. */
   model?: ModelInfo
+  /** The shapes of recorded signals that it answers for besides the configured one, most frequent first; three at most. */
+  shapes: Array<ModelShape>
   /** Why the file cannot be used. */
   error?: Failure
   /** Hours since it was trained; missing when the file is damaged. */
@@ -1311,6 +1314,24 @@ export interface ModelInfo {
   importances: Array<Importance>
   /** Features that it was trained without, because its candles have no volume. */
   leftOut: Array<string>
+}
+
+/** A shape beside the configured one that recorded signals have, and what was learned of it from candles. */
+export interface ModelShape {
+  /** Distance of the stop from the entry in average true ranges (14 bars). */
+  stopAtr: number
+  /** Distance of the target in multiples of the stop's. */
+  rewardRisk: number
+  /** Candles until expiry. */
+  expiryBars: number
+  /** Recorded signals that had it, or nearly, when it was trained. */
+  signals: number
+  /** Rows trained on, of all symbols: every third bar. */
+  rows: number
+  /** What is said of such signals departs from their base rate. */
+  hasSkill: boolean
+  /** By how much it was better than the base rate, on the rows of all symbols. */
+  skill: Skill
 }
 
 /** A rule found in what succeeded and what failed. */

@@ -29,6 +29,17 @@ test('from stored candles', async () => {
   expect(prediction.signal === 'HOLD').toBe(prediction.reason !== undefined)
 })
 
+test('from a candle that was given as it closed, before a fetch has stored it', async () => {
+  const own = newLoop()
+  storeCandles(own.home, rows.slice(0, -1))
+  await own.train({ symbols: ['BTCUSDT'], timeframes: ['1h'], fetch: false })
+  expect(await own.predict({ symbol: 'BTCUSDT' })).toMatchObject({ price: rows.at(-2)![4], stale: true })
+  const last = rows.at(-1)!
+  await own.feedbackTracker.onCandle('BTCUSDT', object(last))
+  const candlesUntil = new Date(last[0] + HOUR).toISOString()
+  expect(await own.predict({ symbol: 'BTCUSDT' })).toMatchObject({ price: last[4], stale: false, candlesUntil })
+})
+
 test('from candles given as arrays, as objects, and without times', async () => {
   const stored = await loop.predict({ symbol: 'BTCUSDT' })
   const times: ((ms: number) => Date | string | number)[] = [(ms) => ms, (ms) => new Date(ms), (ms) => new Date(ms).toISOString()]

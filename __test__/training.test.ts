@@ -57,6 +57,7 @@ test('a training says what it came to, and writes it down', async () => {
 
   const entries = await loop.models()
   expect(entries).toHaveLength(1)
+  expect(entries[0]!.shapes).toEqual([])
   expect(entries[0]!.path).toBe(join(loop.home, 'models', 'btcusdt_1h', 'v000001.model'))
   expect(entries[0]!.model).toEqual(model)
 })

@@ -270,7 +270,8 @@ impl FeedbackTracker {
     }
 
     /// The same for a closed candle of `timeframe` (default 1h): its high and low count, not only its close. Where stop and
-    /// target both lie inside, the stop is taken to have come first.
+    /// target both lie inside, the stop is taken to have come first. Where it follows the candles stored, or given before, directly,
+    /// it is among those that signals recorded and assessed from now on, and predictions, know, until a fetch has stored it.
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_INVALID_CANDLE`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(
@@ -291,12 +292,11 @@ impl FeedbackTracker {
             } else {
                 Timeframe::parse(&values::text("timeframe", timeframe)?)?
             };
-            let candle_ms = timeframe.millis();
             let candle = values::timed_candle("candle", &values::to_json(candle)?)?;
-            self.core.check_not_ahead("candle", candle.open_ms + candle_ms)?;
+            self.core.check_not_ahead("candle", candle.open_ms + timeframe.millis())?;
             let (core, turn) = (self.core.clone(), self.core.turn());
             Ok(async move {
-                let closed = core.on_candle(turn, &symbol, &candle, candle_ms).await?;
+                let closed = core.on_candle(turn, &symbol, &candle, timeframe).await?;
                 Ok(closed.into_iter().map(Into::into).collect())
             })
         })

@@ -2,7 +2,7 @@
 
 use super::output::Output;
 use crate::engine::{FetchNews, Phase, TrainProgress, TrainResult, Trained};
-use crate::model::{Interval, Record, Skill};
+use crate::model::{Interval, Record, ShapeRecord, Skill};
 use crate::symbol::Market;
 use crate::time::format_iso;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -175,11 +175,20 @@ fn quality(record: &Record) -> String {
 
 /// What a model knows, in words, by rows of its market that it had not seen.
 pub fn skill(record: &Record) -> String {
-    if !record.has_skill() {
+    in_words(record.has_skill(), record.constant_log_loss() - record.log_loss(), &record.skill)
+}
+
+/// What a model knows of bets of another shape, by rows of all symbols.
+pub fn shape_skill(record: &ShapeRecord) -> String {
+    let gain = record.skill.excess.map_or(0.0, |excess| -excess.mean);
+    in_words(record.beliefs.iter().any(|belief| *belief > 0.0), gain, &record.skill)
+}
+
+fn in_words(has_skill: bool, gain: f64, skill: &Skill) -> String {
+    if !has_skill {
         return "knows nothing yet: says the base rate".to_owned();
     }
-    let gain = record.constant_log_loss() - record.log_loss();
-    let Skill { excess, clusters, since_ms, .. } = record.skill;
+    let Skill { excess, clusters, since_ms, .. } = *skill;
     let Some(Interval { low, high, .. }) = excess else {
         return match gain > 0.0 {
             true => format!("beats the base rate by {gain:.4}, on too little to tell from chance"),

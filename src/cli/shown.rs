@@ -4,12 +4,14 @@ use super::SUCCESS;
 use super::args::{Patterns, Stats};
 use super::commands::exit_code;
 use super::output::{Output, failure};
-use super::progress::skill;
+use super::progress::{shape_skill, skill};
 use super::table::Table;
+use crate::config::SignalShape;
 use crate::engine::{MarketModels, SignalLoop};
 use crate::error::Result;
 use crate::feedback::{Figures, StatsFilter, Totals};
 use crate::learning::improvement::{Half, Improvement};
+use crate::model::{Record, ShapeRecord};
 use crate::symbol::{Market, Symbol, Timeframe};
 use crate::time::format_iso;
 use serde_json::{Value, json};
@@ -221,6 +223,26 @@ fn models_table(core: &SignalLoop, models: &[MarketModels], output: &Output) {
     }
 }
 
+/// The shapes of recorded signals that models answer for besides the configured one, those of a timeframe once.
+fn shapes_told(models: &[MarketModels], output: &Output) {
+    let mut told: Vec<(Timeframe, &[ShapeRecord])> = Vec::new();
+    for MarketModels { champion, .. } in models {
+        let Ok(Record { market: Market { timeframe, .. }, .. }) = &champion.record else { continue };
+        let shapes = (*timeframe, &champion.shapes[..]);
+        if told.contains(&shapes) {
+            continue;
+        }
+        told.push(shapes);
+        for record in &champion.shapes {
+            let ShapeRecord { shape: SignalShape { stop_atr, reward_risk, expiry_bars }, signals, .. } = record;
+            output.line(format!(
+                "{timeframe} signals with a stop of {stop_atr} ATR, {reward_risk} to 1, {expiry_bars} bars ({signals} recorded): {}",
+                shape_skill(record)
+            ));
+        }
+    }
+}
+
 /// `signalloop models`.
 pub fn models(core: &SignalLoop, output: &Output) -> Result<i32> {
     let models = core.models()?;
@@ -233,13 +255,14 @@ pub fn models(core: &SignalLoop, output: &Output) -> Result<i32> {
         output.line("No models yet. Train them with `signalloop train`.");
     }
     models_table(core, &models, output);
+    shapes_told(&models, output);
     let entry = |MarketModels { champion, trials, rollbacks }: &MarketModels| {
         let mut entry = json!({
             "path": champion.path, "version": champion.version, "reason": champion.reason,
             "predecessors": champion.predecessors, "trials": trials, "rollbacks": rollbacks,
         });
         match &champion.record {
-            Ok(record) => entry["record"] = json!(record),
+            Ok(record) => (entry["record"], entry["shapes"]) = (json!(record), json!(champion.shapes)),
             Err(error) => entry["error"] = failure(error),
         }
         entry

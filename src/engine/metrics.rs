@@ -100,7 +100,7 @@ impl SignalLoop {
 
     fn candle_metrics(&self, metrics: &mut Metrics, market: &Market) -> Result<()> {
         let of = [market.symbol.as_str(), market.timeframe.as_str()];
-        let tail = match self.stored_tail(market) {
+        let tail = match self.tail_of_file(market) {
             // A file that must be put right has a metric of its own: `doctor` says what is wrong with it.
             Err(Error::BadCandle { .. } | Error::InvalidCandle { .. }) => None,
             tail => Some(tail?),
@@ -113,7 +113,7 @@ impl SignalLoop {
             &of,
             usable,
         )?;
-        let last = tail.flatten().and_then(|candles| candles.last().copied());
+        let last = tail.flatten().and_then(|(_, candles)| candles.last().copied());
         last.map_or(Ok(()), |last| {
             let closed = seconds(last.open_ms + market.timeframe.millis());
             let help = "When the last stored candle closed.";

@@ -3,7 +3,7 @@
 use super::SignalLoop;
 use super::train::{Phase, Run};
 use crate::error::{Error, Result, guard};
-use crate::learning::{Continued, Dataset, PoolTraining, Step, continue_pool, train_pool};
+use crate::learning::{Continued, Dataset, PoolTraining, Step, continue_pool};
 use crate::market::{Findings, Reading, candle_file, read_candles};
 use crate::model::{Model, Pool};
 use crate::symbol::{Market, Timeframe};
@@ -93,12 +93,12 @@ impl SignalLoop {
         run: &Arc<Run>,
     ) -> Result<Built> {
         let _permit = run.cancel.unless(run.permit()).await?;
-        let (config, run) = (self.config(), run.clone());
+        let (this, config, run) = (self.clone(), self.config(), run.clone());
         self.on_pool(move || {
             let clock = Instant::now();
             let step = |step: Step| run.tell_all(timeframe, Phase::Train, step);
             let training = match old {
-                None => Continued::Trained(train_pool(markets, &config, &run.cancel, &step)?),
+                None => Continued::Trained(this.train_with_shapes(markets, &run.cancel, &step)?),
                 Some(old) => continue_pool(&old, markets, &config, &run.cancel, &step)?,
             };
             Ok(Built { training: training.shared(), duration_ms: clock.elapsed().as_millis() as u64 })

@@ -399,7 +399,7 @@ impl SignalLoop {
     }
 
     /// Whether a model was found; tells what is wrong with one that cannot be used.
-    fn is_usable(&self, market: &Market, found: Result<Arc<Model>>) -> bool {
+    pub(super) fn is_usable(&self, market: &Market, found: Result<Arc<Model>>) -> bool {
         let problem = match &found {
             Ok(_) | Err(Error::NoModel { .. } | Error::Closed) => None,
             Err(error) => Some(format!("the model of {market} cannot be used: {error} [{}]", error.code())),

@@ -4,7 +4,7 @@ use super::{Event, SignalLoop};
 use crate::error::{Error, Result};
 use crate::feedback::{ClosedSignal, FeedbackStore, Tick};
 use crate::market::Candle;
-use crate::symbol::Symbol;
+use crate::symbol::{Market, Symbol, Timeframe};
 use crate::time::{CLOCK_TOLERANCE_MS, format_iso};
 use parking_lot::Mutex;
 use std::future::poll_fn;
@@ -110,16 +110,18 @@ impl SignalLoop {
         self.after_prices(&store, closed)
     }
 
-    /// Closes what a closed candle of `candle_ms` milliseconds hits, in its turn.
+    /// Closes what a closed candle of a market hits, in its turn, and keeps the candle until it is stored: signals recorded from now
+    /// on know it.
     pub async fn on_candle(
         self: &Arc<Self>,
         turn: Turn,
         symbol: &Symbol,
         candle: &Candle,
-        candle_ms: i64,
+        timeframe: Timeframe,
     ) -> Result<Vec<ClosedSignal>> {
+        self.feed(Market { symbol: symbol.clone(), timeframe }, *candle);
         let store = self.store()?;
-        let closed = turn.run(store.on_candle(symbol, candle, candle_ms)).await;
+        let closed = turn.run(store.on_candle(symbol, candle, timeframe.millis())).await;
         self.after_prices(&store, closed)
     }
 

@@ -1,6 +1,7 @@
-//! The newest stored candles of each market, kept in memory while their files stay the same.
+//! The newest candles of each market: the stored ones, kept in memory while their files stay the same, and those given since.
 
 use super::SignalLoop;
+use super::fed::Fed;
 use crate::error::{Error, Result};
 use crate::features::{self, Missing, Row};
 use crate::files::Stamp;
@@ -14,21 +15,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Candles kept in memory per market: [`SETTLED`], and a hundred more for signals that were not given just now.
-const TAIL: usize = 400;
+pub(super) const TAIL: usize = 400;
 
 /// From so many candles on, the longest smoothing has forgotten where it started.
-const SETTLED: usize = 300;
+pub(super) const SETTLED: usize = 300;
 
 /// How long candles of a market that had none may go unnoticed by whoever cannot wait.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// The last [`TAIL`] stored candles of a market, in order.
+/// The last [`TAIL`] candles of a market, in order.
 #[derive(Debug)]
 pub(super) struct Tail {
     candles: Vec<Candle>,
     /// When the market trades, as all stored candles tell: a training learns the same from them.
     calendar: Arc<Calendar>,
-    /// Older candles are stored, too.
+    /// There are older candles, too.
     is_cut: bool,
     /// The features asked for last, and after how many candles: most ask for those of now.
     latest: Mutex<Option<(usize, Latest)>>,
@@ -41,8 +42,10 @@ pub(super) type Latest = std::result::Result<(Row, f64), Missing>;
 #[derive(Debug, Default)]
 pub(super) struct Tails {
     known: RwLock<HashMap<Market, (Stamp, Arc<Tail>)>>,
-    /// Markets without candles, and when that was found.
+    /// Markets without stored candles, and when that was found.
     lacking: Mutex<HashMap<Market, Instant>>,
+    /// What was given of each market.
+    fed: Mutex<HashMap<Market, Fed>>,
 }
 
 impl Deref for Tail {
@@ -55,9 +58,18 @@ impl Deref for Tail {
 
 impl Tail {
     fn of(candles: &[Candle], candle_ms: i64) -> Self {
+        Self::new(candles, Arc::new(Calendar::learn(candles, candle_ms)), false)
+    }
+
+    /// The last of these candles; `is_cut` where there are older ones besides.
+    pub fn new(candles: &[Candle], calendar: Arc<Calendar>, is_cut: bool) -> Self {
         let cut = candles.len().saturating_sub(TAIL);
-        let calendar = Arc::new(Calendar::learn(candles, candle_ms));
-        Self { candles: candles[cut..].to_vec(), calendar, is_cut: cut > 0, latest: Mutex::default() }
+        Self { candles: candles[cut..].to_vec(), calendar, is_cut: is_cut || cut > 0, latest: Mutex::default() }
+    }
+
+    /// Whether there are older candles, too.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// When the market trades.
@@ -83,7 +95,7 @@ impl Tail {
         self.latest(closed).ok().map(|(row, _)| entry(&row))
     }
 
-    /// Whether the features at the entry of the signal take older candles than these, which are stored.
+    /// Whether the features at the entry of the signal take older candles than these.
     pub fn is_too_short_for(&self, signal: &Signal) -> bool {
         self.is_cut && closed_by(&self.candles, self.calendar.step_ms(), signal.timestamp_ms) < SETTLED
     }
@@ -152,7 +164,7 @@ fn entries(History { candles, calendar }: &History, times_ms: &[i64]) -> Vec<Opt
 }
 
 impl SignalLoop {
-    /// The last stored candles of `market`, from memory while the file stays the same.
+    /// The last candles of `market`, from memory while the file of the stored ones stays the same.
     ///
     /// # Errors
     /// [`Error::NoData`] when none are stored; else as [`Self::stored_tail`].
@@ -170,20 +182,43 @@ impl SignalLoop {
         ))
     }
 
-    /// [`Self::tail`], or `None` when none are stored.
+    /// [`Self::tail`], or `None` when there is none: the last stored candles and those given since, without a gap.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::BadCandle`] when the file must be put right first.
     pub(super) fn stored_tail(&self, market: &Market) -> Result<Option<Arc<Tail>>> {
+        Ok(self.grown(market, self.tail_of_file(market)?))
+    }
+
+    /// The last stored candles and the stamp of their file; `None` when none are stored.
+    ///
+    /// # Errors
+    /// As [`Self::stored_tail`].
+    pub(super) fn tail_of_file(&self, market: &Market) -> Result<Option<(Stamp, Arc<Tail>)>> {
         let path = candle_file(&self.data_folder(), market);
         let Some(stamp) = Stamp::of(&path)? else { return Ok(None) };
-        if let Some((_, tail)) = self.tails.known.read().get(market).filter(|(known, _)| *known == stamp) {
-            return Ok(Some(tail.clone()));
+        if let Some(known) = self.tails.known.read().get(market).filter(|(known, _)| *known == stamp) {
+            return Ok(Some(known.clone()));
         }
         let Some((stamp, candles)) = self.stored_candles(market)? else { return Ok(None) };
         let tail = Arc::new(Tail::of(&candles, market.timeframe.millis()));
         self.tails.known.write().insert(market.clone(), (stamp, tail.clone()));
-        Ok(Some(tail))
+        Ok(Some((stamp, tail)))
+    }
+
+    /// Keeps a candle that was given; one that has not closed yet is none.
+    pub(super) fn feed(&self, market: Market, candle: Candle) {
+        if self.check_not_ahead("candle", candle.open_ms + market.timeframe.millis()).is_ok() {
+            self.tails.fed.lock().entry(market).or_default().give(candle);
+        }
+    }
+
+    /// Stored candles with those given since.
+    fn grown(&self, market: &Market, stored: Option<(Stamp, Arc<Tail>)>) -> Option<Arc<Tail>> {
+        match self.tails.fed.lock().get_mut(market) {
+            Some(fed) => fed.grown(stored, market.timeframe.millis()),
+            None => stored.map(|(_, tail)| tail),
+        }
     }
 
     /// All stored candles of `market`, read from their file, and its stamp.
@@ -211,17 +246,17 @@ impl SignalLoop {
     pub(super) fn tail_in_memory(&self, market: &Market) -> Option<Option<Arc<Tail>>> {
         let mut lacking = self.tails.lacking.lock();
         if lacking.get(market).is_some_and(|since| since.elapsed() < LOOK_AGAIN) {
-            return Some(None);
+            return Some(self.grown(market, None));
         }
         match Stamp::of(&candle_file(&self.data_folder(), market)).ok()? {
             None => {
                 lacking.insert(market.clone(), Instant::now());
-                Some(None)
+                Some(self.grown(market, None))
             }
             Some(stamp) => {
                 lacking.remove(market);
-                let known = self.tails.known.try_read()?;
-                known.get(market).filter(|(known, _)| *known == stamp).map(|(_, tail)| Some(tail.clone()))
+                let known = self.tails.known.try_read()?.get(market).filter(|(known, _)| *known == stamp)?.clone();
+                Some(self.grown(market, Some(known)))
             }
         }
     }

@@ -35,6 +35,17 @@ const CYCLE: &str = "cyclic encoding of UTC time";
 pub const OF_VOLUME: [(&str, f64); 4] =
     [("volume_ratio_20", 1.0), ("volume_z_50", 0.0), ("on_balance_20", 0.0), ("money_flow_14", 50.0)];
 
+/// Where in a row the average true range is, in percent of the price: `atr_percent_14`.
+pub const ATR_PERCENT: usize = 19;
+
+/// Whether a row is of candles without volume: each of those features has the value of a bar like all others.
+pub fn lacks_volume(row: &[f64]) -> bool {
+    OF_VOLUME.iter().all(|(name, usual)| {
+        let at = FEATURES.iter().position(|feature| feature.name == *name);
+        at.and_then(|at| row.get(at)) == Some(usual)
+    })
+}
+
 /// Every feature, in row order.
 pub const FEATURES: [Feature; COUNT] = [
     f("return_1", "ln(c / c[1]) / sigma", MOMENTUM),

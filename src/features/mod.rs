@@ -7,7 +7,7 @@ mod state;
 pub mod window;
 
 pub use crate::market::calendar::MAX_GAP_BARS;
-pub use catalog::{COUNT, FEATURES, Feature, OF_VOLUME, VERSION};
+pub use catalog::{ATR_PERCENT, COUNT, FEATURES, Feature, OF_VOLUME, VERSION, lacks_volume};
 pub use rows::Rows;
 pub use state::{ATR_PERIOD, FeatureState, Missing, Row, WARM_UP, is_silent};
 

@@ -20,6 +20,9 @@ use std::sync::Arc;
 pub const MIN_ROWS: usize = 200;
 /// Rows of a market from which it has a base rate and payoffs of its own; with fewer, those of the pool are likelier right.
 const FEW: usize = 500;
+/// Of so many bars one is a row of [`Dataset::thinned`].
+const THINNED: i64 = 3;
+const DAY_MS: i64 = 86_400_000;
 /// BUY, then SELL.
 pub(super) const SIDES: [Direction; 2] = [Direction::Buy, Direction::Sell];
 /// Candles that are enough for [`MIN_ROWS`] where bets expire after so many bars: the first have no features yet, the last no
@@ -78,20 +81,42 @@ impl Dataset {
     /// # Errors
     /// [`Error::NoData`] with the counts when there are none.
     pub fn new(market: &Market, candles: &[Candle], feedback: &Feedback, config: &Config) -> Result<Self> {
+        let data = Self::of(market, candles, config, |_| true)?;
+        let feedback = feedback.relabelled(&data);
+        Ok(Self { feedback, ..data })
+    }
+
+    /// The same of every [`THINNED`]rd bar, without live signals: neighbouring bars tell nearly the same. Which of them it is moves
+    /// on from day to day, so that every hour of the day is among them.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn thinned(market: &Market, candles: &[Candle], config: &Config) -> Result<Self> {
+        let candle_ms = market.timeframe.millis();
+        let is_kept = |open_ms: i64| (open_ms.div_euclid(candle_ms) + open_ms.div_euclid(DAY_MS)) % THINNED == 0;
+        let mut data = Self::of(market, candles, config, is_kept)?;
+        data.rows.shrink();
+        Ok(data)
+    }
+
+    /// Of the bars that open at times that are wanted.
+    fn of(market: &Market, candles: &[Candle], config: &Config, is_wanted: impl Fn(i64) -> bool) -> Result<Self> {
         let candle_ms = market.timeframe.millis();
         let table = features::compute(candles, candle_ms);
         let mut rows = table.rows;
         let kept: &mut [Row] = &mut rows;
-        let (mut labels, mut bars, mut atr) = (Vec::new(), Vec::new(), Vec::new());
-        for (at, (&bar, &range)) in table.bars.iter().zip(&table.atr).enumerate() {
+        let (mut labels, mut bars, mut atr, mut unlabelled) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        let all = table.bars.iter().zip(&table.atr).enumerate();
+        for (at, (&bar, &range)) in all.filter(|(_, (bar, _))| is_wanted(candles[**bar].open_ms)) {
             if let Some(label) = label(candles, bar, &table.calendar, range, &config.signal) {
                 kept[bars.len()] = kept[at];
                 labels.push(label);
                 bars.push(bar);
                 atr.push(range);
+            } else {
+                unlabelled += 1;
             }
         }
-        let unlabelled = rows.len() - bars.len();
         rows.truncate(bars.len());
         let close = |bar: usize| candles[bar].open_ms + candle_ms;
         let decided_ms: Vec<i64> = labels.iter().map(|label| close(label.last_bar())).collect();
@@ -117,8 +142,7 @@ impl Dataset {
         if data.is_empty() {
             return Err(data.shortage());
         }
-        let feedback = feedback.relabelled(&data);
-        Ok(Self { feedback, ..data })
+        Ok(data)
     }
 
     /// The same rows, each with the label of the one so many later; the last ones go. What a learner finds in them is chance: for
@@ -168,6 +192,18 @@ impl Dataset {
     /// Whether the candles have no volume.
     pub fn is_silent(&self) -> bool {
         self.is_silent
+    }
+
+    /// When the market trades.
+    pub fn calendar(&self) -> &Calendar {
+        &self.calendar
+    }
+
+    /// The average true range in percent of the price at the last bar that had closed by a time; `None` where that is no row.
+    pub fn atr_percent_at(&self, time_ms: i64) -> Option<f64> {
+        let row = self.times_ms.partition_point(|time| time + self.candle_ms <= time_ms).checked_sub(1)?;
+        let is_last = !self.calendar.is_behind(self.times_ms[row], time_ms);
+        is_last.then(|| 100.0 * self.atr[row] / self.entries[row])
     }
 
     /// The features of a row.

@@ -43,7 +43,7 @@ impl<T> Continued<T> {
 
 /// Why `champion` cannot be continued under this configuration; `None` when it can.
 pub fn cannot_continue(champion: &Model, config: &Config) -> Option<&'static str> {
-    if champion.lineage.held_out.is_empty() {
+    if champion.record.pool.is_none() {
         return Some("the model's file is of a format that cannot be continued");
     }
     if champion.record.shape() != config.signal {
@@ -109,7 +109,8 @@ pub fn continue_pool(
     let markets = rows.markets.into_iter().zip(constants);
     Ok(Continued::Trained(PoolTraining {
         beliefs,
-        pool: Arc::new(Pool { record, sides }),
+        // A training in full renews the shapes.
+        pool: Arc::new(Pool { record, sides, shapes: old.shapes.clone() }),
         mode: Mode::Incremental,
         markets: markets.map(|(data, constants)| OfMarket { data, constants, scored: Vec::new() }).collect(),
     }))
@@ -144,5 +145,24 @@ impl PoolTraining {
             of.data.model(self.pool.clone(), of.constants.sides(self.beliefs), &held_out, lineage, config, now_ms);
         let candidate = Candidate { model, mode: self.mode, data: of.data.clone(), scored: Vec::new() };
         Ok(Some(Continued::Trained(candidate)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::file;
+
+    #[test]
+    fn a_market_too_short_to_hold_rows_out_is_continued_and_a_model_without_a_pool_is_not() {
+        let (fixture, market) =
+            (include_bytes!("../../tests/fixtures/champion.model"), Market::parse("BTCUSDT", "1h").unwrap());
+        let mut model = file::decode(fixture, std::path::Path::new("fixture"), &market, 0, None).unwrap();
+        let config = Config { signal: model.record.shape(), trees: model.record.trees, ..Config::default() };
+        assert!(model.lineage.held_out.is_empty());
+        assert!(cannot_continue(&model, &config).is_some_and(|reason| reason.contains("format")));
+        model.record.pool = Some("7".repeat(64));
+        assert_eq!(cannot_continue(&model, &config), None);
+        assert!(cannot_continue(&model, &Config { trees: config.trees + 1, ..config }).is_some());
     }
 }

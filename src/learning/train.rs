@@ -4,13 +4,15 @@ use super::dataset::{Constants, Dataset, skill};
 use super::feedback::Feedback;
 use super::folds::{is_known, walk_forward};
 use super::pool::{Known, Rows, departures};
+use super::shapes::FoundShape;
 use super::shrinkage::{believe, stack};
 use crate::cancel::Cancel;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::market::Candle;
 use crate::model::{
-    Departure, Evidence, HeldOut, Lineage, Mode, Model, PerFamily, Pool, PoolRecord, PoolSide, believed,
+    Departure, Evidence, HeldOut, Lineage, Mode, Model, PerFamily, Pool, PoolRecord, PoolSide, ShapeRecord, ShapedPool,
+    believed,
 };
 use crate::symbol::Market;
 use std::sync::Arc;
@@ -63,6 +65,12 @@ impl PoolTraining {
         Some(Candidate { model, mode: self.mode, data: of.data.clone(), scored: of.scored.clone() })
     }
 
+    /// The same with what was learned of other shapes.
+    pub fn with_shapes(mut self, shapes: Vec<ShapedPool>) -> Self {
+        Arc::make_mut(&mut self.pool).shapes = shapes;
+        self
+    }
+
     pub(super) fn of(&self, market: &Market) -> Option<&OfMarket> {
         self.markets.iter().find(|of| of.data.market() == market)
     }
@@ -85,6 +93,27 @@ pub fn train_market(
     let data = Arc::new(Dataset::new(market, candles, feedback, config)?);
     let training = train_pool(vec![data], config, cancel, progress)?;
     training.candidate(market, config, now_ms).ok_or_else(|| Error::Internal(format!("{market} was lost")))
+}
+
+/// Trains on rows of another shape than the configured one, which signals have. `share` such shapes have no more trees together
+/// than the configured one, and none more than half of its: all of them are in memory with the model that they belong to.
+///
+/// # Errors
+/// As [`train_pool`].
+pub fn train_shape(
+    markets: Vec<Arc<Dataset>>,
+    found: &FoundShape,
+    share: usize,
+    config: &Config,
+    cancel: &Cancel,
+    progress: &(dyn Fn(Step) + Sync),
+) -> Result<ShapedPool> {
+    let config = Config { trees: config.trees.div_ceil(share.max(2)), ..found.config(config) };
+    let PoolTraining { pool, beliefs, markets, .. } = train_pool(markets, &config, cancel, progress)?;
+    let Pool { record: PoolRecord { rows, skill, .. }, sides, .. } = Arc::unwrap_or_clone(pool);
+    let of = |of: &OfMarket| (of.data.market().symbol.clone(), of.constants.base_rates);
+    let record = ShapeRecord { shape: found.shape, signals: found.signals, rows, beliefs, skill };
+    Ok(ShapedPool { record, sides, base_rates: markets.iter().map(of).collect() })
 }
 
 /// What was said of a row, raw.
@@ -169,7 +198,7 @@ pub fn train_pool(
     let markets = rows.markets.into_iter().zip(constants).zip(scored);
     Ok(PoolTraining {
         beliefs: evidence.each_ref().map(believe),
-        pool: Arc::new(Pool { record, sides }),
+        pool: Arc::new(Pool { record, sides, shapes: Vec::new() }),
         mode: Mode::Full,
         markets: markets.map(|((data, constants), scored)| OfMarket { data, constants, scored }).collect(),
     })

@@ -24,5 +24,5 @@ pub use forest::{Forest, ForestParameters};
 pub use ledger::{ComparedOn, Comparison, Decision, Entry, Interval, Ledger, Mode, Pair, Rollback, Trial, Verdict};
 pub use lineage::{Conceded, HeldOut, Lineage};
 pub use metrics::{Held, Scores, log_loss};
-pub use pool::{Pool, PoolRecord, PoolSide, Skill};
+pub use pool::{Pool, PoolRecord, PoolSide, ShapeRecord, ShapedPool, Skill};
 pub use served::{Champion, Model, Payoff, Probabilities, Record, Side, believed};

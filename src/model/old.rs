@@ -161,6 +161,7 @@ fn of_old(old: OldRecord, [buy, sell]: [OldSide; 2]) -> std::result::Result<Mode
             seed: record.seed,
         },
         sides: [pool_side(&buy)?, pool_side(&sell)?],
+        shapes: Vec::new(),
     };
     Ok(Model { record, buy: buys, sell: sells, pool: Arc::new(pool), lineage: Lineage::default() })
 }

@@ -251,6 +251,39 @@ impl From<model::Skill> for Skill {
     }
 }
 
+/// A shape beside the configured one that recorded signals have, and what was learned of it from candles.
+#[napi(object)]
+pub struct ModelShape {
+    /// Distance of the stop from the entry in average true ranges (14 bars).
+    pub stop_atr: f64,
+    /// Distance of the target in multiples of the stop's.
+    pub reward_risk: f64,
+    /// Candles until expiry.
+    pub expiry_bars: u32,
+    /// Recorded signals that had it, or nearly, when it was trained.
+    pub signals: u32,
+    /// Rows trained on, of all symbols: every third bar.
+    pub rows: u32,
+    /// What is said of such signals departs from their base rate.
+    pub has_skill: bool,
+    /// By how much it was better than the base rate, on the rows of all symbols.
+    pub skill: Skill,
+}
+
+impl From<model::ShapeRecord> for ModelShape {
+    fn from(s: model::ShapeRecord) -> Self {
+        Self {
+            stop_atr: s.shape.stop_atr,
+            reward_risk: s.shape.reward_risk,
+            expiry_bars: s.shape.expiry_bars as u32,
+            signals: s.signals as u32,
+            rows: s.rows as u32,
+            has_skill: s.beliefs.iter().any(|belief| *belief > 0.0),
+            skill: s.skill.into(),
+        }
+    }
+}
+
 /// One family of learners in a model. What a model says is the weighted mean of its families.
 #[napi(object)]
 pub struct FamilyWeight {

@@ -1,6 +1,6 @@
 //! The models in service, and the trainings and rollbacks that led to them.
 
-use super::models::{Failure, ModelInfo};
+use super::models::{Failure, ModelInfo, ModelShape};
 use super::word;
 use crate::time::format_iso;
 use crate::{engine, model};
@@ -178,6 +178,8 @@ pub struct ModelEntry {
     pub version: u32,
     /// Missing when the file is damaged.
     pub model: Option<ModelInfo>,
+    /// The shapes of recorded signals that it answers for besides the configured one, most frequent first; three at most.
+    pub shapes: Vec<ModelShape>,
     /// Why the file cannot be used.
     pub error: Option<Failure>,
     /// Hours since it was trained; missing when the file is damaged.
@@ -209,6 +211,7 @@ impl ModelEntry {
                 path: champion.path.display().to_string(),
                 version: champion.version as u32,
                 model,
+                shapes: champion.shapes.into_iter().map(Into::into).collect(),
                 error,
                 age_hours: trained_ms.map(|trained| (now_ms - trained) as f64 / 3_600_000.0),
                 reason: champion.reason,

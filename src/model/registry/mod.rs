@@ -18,6 +18,7 @@ pub use copy::{CopiedModels, RefusedModels};
 
 use super::file;
 use super::ledger::{Entry, Ledger, Rollback, Trial};
+use super::pool::ShapeRecord;
 use super::served::{Champion, Model, Record};
 use super::state::State;
 use crate::database::Fence;
@@ -55,6 +56,8 @@ pub struct Listed {
     pub version: u64,
     /// Its record, or why it cannot be used.
     pub record: Result<Record>,
+    /// The shapes beside the configured one that it knows, most frequent first.
+    pub shapes: Vec<ShapeRecord>,
     /// Since when it is in service, UTC epoch ms; `None` where the format without versions did not say.
     pub since_ms: Option<i64>,
     /// Why it is in service.
@@ -125,6 +128,12 @@ impl Registry {
         let mark = self.shelf.mark_at_once(market)?;
         let loaded = self.loaded.try_read()?;
         loaded.get(market).filter(|loaded| loaded.mark == mark)?.model.clone().ok()
+    }
+
+    /// Whether [`Self::in_memory`] knows the model in service if there is one, and otherwise none is known.
+    pub fn has_read(&self, market: &Market) -> bool {
+        let Some(mark) = self.shelf.mark_at_once(market) else { return true };
+        self.loaded.try_read().is_some_and(|loaded| loaded.get(market).is_some_and(|loaded| loaded.mark == mark))
     }
 
     /// What is in service, to compare a challenger with: never what [`Self::get`] serves in its place while it cannot be read.
@@ -447,6 +456,7 @@ impl Registry {
                     path: self.shelf.path(market, None),
                     version: 0,
                     record: Err(error),
+                    shapes: Vec::new(),
                     since_ms: None,
                     reason: String::new(),
                     predecessors: Vec::new(),
@@ -455,8 +465,10 @@ impl Registry {
         };
         let version = state.champion?;
         let path = self.shelf.path(market, Some(version));
+        let mut shapes = Vec::new();
         let record = match self.read(market, version) {
             Ok(Some(model)) => {
+                shapes.extend(model.pool.shapes.iter().map(|shaped| shaped.record));
                 pools.push(model.pool);
                 Ok(model.record)
             }
@@ -466,6 +478,7 @@ impl Registry {
         Some(Listed {
             stem,
             record,
+            shapes,
             path,
             version,
             since_ms: (state.since_ms > 0).then_some(state.since_ms),

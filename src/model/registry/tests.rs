@@ -9,7 +9,7 @@ mod postgres;
 use super::pool::{Pool, hex};
 use super::shelf::{Next, Version};
 use super::*;
-use crate::model::Sums;
+use crate::model::{ShapeRecord, ShapedPool, Sums};
 use std::path::Path;
 
 pub(super) fn btc() -> Market {
@@ -30,6 +30,9 @@ fn old_model() -> Model {
 pub(super) fn pool(number: u64) -> Pool {
     let mut pool = Pooled::clone(&old_model().pool);
     pool.record.seed = number;
+    let record =
+        ShapeRecord { shape: pool.record.shape, signals: 70, rows: 500, beliefs: [0.5; 2], skill: pool.record.skill };
+    pool.shapes = vec![ShapedPool { record, sides: pool.sides.clone(), base_rates: Vec::new() }];
     Pool::of(pool.encode().unwrap())
 }
 
