@@ -133,11 +133,11 @@ async fn what_comes_with_its_end_is_recorded_closed(home: Home) {
     let store = home.open();
     let closing =
         |outcome, profit_percent, closed_ms| Some(Closing { outcome, exit_price: None, profit_percent, closed_ms });
-    let won = Record { signal: buy("won"), closing: closing(Outcome::TookProfit, 10.0, T0 + HOUR) };
-    let lost = Record { signal: buy("lost"), closing: closing(Outcome::StoppedOut, -5.0, T0 + 2 * HOUR) };
+    let won = Record { closing: closing(Outcome::TookProfit, 10.0, T0 + HOUR), ..buy("won").into() };
+    let lost = Record { closing: closing(Outcome::StoppedOut, -5.0, T0 + 2 * HOUR), ..buy("lost").into() };
     // One of them is known, as open; another comes twice in a batch, first open.
     assert!(store.record(buy("lost")).await.unwrap());
-    let twice = Record { signal: buy("twice"), closing: closing(Outcome::Success, 1.0, T0 + 3 * HOUR) };
+    let twice = Record { closing: closing(Outcome::Success, 1.0, T0 + 3 * HOUR), ..buy("twice").into() };
     let batch = vec![won.clone(), lost.clone(), buy("twice").into(), twice.clone(), buy("open").into()];
     assert!(store.record_all(batch).await.unwrap().into_iter().all(|result| result.unwrap()));
     for store in [&store, &home.open()] {

@@ -121,6 +121,13 @@ interface SignalFacts extends SignalEnd {
   timestamp: Time
   /** Default `1h`. */
   timeframe?: TimeframeName
+  /** What gave the signal, such as the name of a strategy or of an author: 1 to 64 characters, not blank, no control characters. */
+  strategy?: string | null
+  /**
+   * Whether it was traded; default `true`. One with `false` is followed: prices close it and it is learned from, but it is none of
+   * the backend's results. The statistics show it apart, as `followed`.
+   */
+  taken?: boolean | null
   /**
    * What the backend knew at entry, as many as there are, all of them kept. Numbers can be learned from, nested ones too, and so
    * can `true`, `false` and numbers written as text; other texts are kept with the signal. Missing ones are fine.

@@ -16,7 +16,7 @@
   const LEVELS = ['signal_type', 'signalType', ...PRICES, 'expires_at', 'expiresAt']
   const ENDS = ['outcome', 'exit_price', 'exitPrice', 'profit_loss_percent', 'profitLossPercent', 'closed_at', 'closedAt']
   const NUMBERS = new Set([...PRICES, 'confidence', ...ENDS.slice(1, 5)])
-  const FACTS = [...IDS, 'symbol', 'pair', 'timeframe', 'confidence', 'timestamp', 'indicators', 'features']
+  const FACTS = [...IDS, 'symbol', 'pair', 'timeframe', 'confidence', 'timestamp', 'strategy', 'taken', 'indicators', 'features', 'said']
   const KEYS = [...FACTS, ...LEVELS, ...ENDS]
   const KNOWN = new Set(KEYS)
 

@@ -7,7 +7,7 @@ use crate::files::write_atomically;
 use crate::learning::Costs;
 use crate::learning::outcomes::{self, Case, Checkpoint, Learner, Lesson, MAX_LESSONS, OutcomeModel, Pattern};
 use crate::model::Payoff;
-use crate::signal::{Record, Signal};
+use crate::signal::{Record, Said, Signal};
 use crate::symbol::{Symbol, Timeframe};
 use crate::threads;
 use parking_lot::{Mutex, RwLock};
@@ -110,6 +110,12 @@ impl SignalLoop {
         let (Some(learner), Some(tail)) = (learner, self.tail_in_memory(&market)) else { return Ok(Err(signal)) };
         signal.features = tail.and_then(|tail| tail.entry_features(&signal));
         self.assessment(&learner, &signal, &question(&signal)?).map(Ok)
+    }
+
+    /// What is to be kept with a signal that is being recorded: what is known of its chances at this moment. Called once a signal.
+    #[allow(clippy::unused_self, reason = "its learner says nothing yet")]
+    pub(super) fn say(&self, _signal: &Signal) -> Option<Said> {
+        None
     }
 
     /// The rules found in the closed signals of a symbol, of a timeframe, or of all.

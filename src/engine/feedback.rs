@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::feedback::{CloseRequest, FeedbackStore, ImportReport, Lines, StatsFilter};
 use crate::home;
 use crate::learning::{Feedback, LiveRow};
-use crate::signal::{Record, Signal, Update};
+use crate::signal::{Record, Said, Signal, Update};
 use crate::symbol::Market;
 use crate::time::{CLOCK_TOLERANCE_MS, DAY_MS, format_iso};
 use std::collections::HashMap;
@@ -50,7 +50,7 @@ impl SignalLoop {
     pub async fn record(self: &Arc<Self>, signals: Vec<impl Into<Record>>) -> Result<()> {
         let mut records: Vec<Record> = signals.into_iter().map(Into::into).collect();
         self.check_given(&records)?;
-        self.add_features(records.iter_mut().map(|record| &mut record.signal), &Histories::default());
+        self.complete(&mut records, &Histories::default());
         let closed = records.iter().any(|record| record.closing.is_some());
         self.recorded(self.store()?.record_all(records).await?, closed)
     }
@@ -70,6 +70,7 @@ impl SignalLoop {
         match (self.open_store(), enough) {
             (Some(store), Some(tail)) => {
                 record.signal.features = tail.and_then(|tail| tail.entry_features(&record.signal));
+                self.add_said(&mut record);
                 let closed = record.closing.is_some();
                 let (core, call, lines) = (self.clone(), self.begin()?, vec![Lines::of(vec![record])?]);
                 Ok(Ok(async move {
@@ -139,7 +140,7 @@ impl SignalLoop {
     /// [`Error::InvalidSignal`] of the first that is wrong.
     pub fn write_down(&self, mut records: Vec<Record>, histories: &Histories) -> Result<Lines> {
         self.check_given(&records)?;
-        self.add_features(records.iter_mut().map(|record| &mut record.signal), histories);
+        self.complete(&mut records, histories);
         Lines::of(records)
     }
 
@@ -180,7 +181,7 @@ impl SignalLoop {
     fn check_given(&self, records: &[Record]) -> Result<()> {
         let (now_ms, costs_percent) = (self.options.clock.latest_ms(), self.config().fee_bps / 100.0);
         let ahead = |field, value| Err(Error::InvalidSignal { field, problem: "must not lie in the future", value });
-        for Record { signal, closing } in records {
+        for Record { signal, closing, .. } in records {
             if signal.timestamp_ms > now_ms + MOST_AHEAD_MS {
                 return ahead("timestamp", format_iso(signal.timestamp_ms));
             }
@@ -189,6 +190,19 @@ impl SignalLoop {
             }
         }
         records.iter().try_for_each(|record| record.check(costs_percent))
+    }
+
+    /// Adds to what a caller records what is known of it here.
+    fn complete(&self, records: &mut [Record], histories: &Histories) {
+        self.add_features(records.iter_mut().map(|record| &mut record.signal), histories);
+        records.iter_mut().for_each(|record| self.add_said(record));
+    }
+
+    /// Of a signal that comes with its end, nothing can be said any more that would be worth something.
+    fn add_said(&self, record: &mut Record) {
+        if record.closing.is_none() {
+            record.said = self.say(&record.signal).map(Said::rounded);
+        }
     }
 
     fn add_features<'a>(&self, signals: impl Iterator<Item = &'a mut Signal>, histories: &Histories) {

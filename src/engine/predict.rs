@@ -252,6 +252,8 @@ impl GeneratedSignal {
             take_profit: self.take_profit,
             timestamp_ms: self.timestamp_ms,
             expires_ms: self.expires_ms,
+            strategy: None,
+            taken: true,
             indicators: Indicators::default(),
             features: None,
             extra: Map::from_iter([(PREDICTION_KEY.to_owned(), promised)]),

@@ -239,7 +239,7 @@ pub struct Facts<'a> {
 
 impl<'a> From<Own<'a>> for Facts<'a> {
     fn from(own: Own<'a>) -> Self {
-        let Own { id, symbol, timeframe, direction, confidence, timestamp_ms, levels, closing, rest: _ } = own;
+        let Own { id, symbol, timeframe, direction, confidence, timestamp_ms, levels, closing, .. } = own;
         let (key, symbol) = (Key::of(id), Cow::Borrowed(symbol));
         Self { key, symbol, timeframe, direction, confidence, timestamp_ms, levels, closing }
     }
@@ -371,7 +371,7 @@ pub mod tests {
             Closing { outcome: Outcome::StoppedOut, exit_price: Some(94.9), profit_percent: -5.1, closed_ms: T0 + 1 };
         [None, Some(closing)]
             .map(|closing| {
-                let mut line = encode(&Record { signal: buy("s1"), closing }).unwrap();
+                let mut line = encode(&Record { closing, ..buy("s1").into() }).unwrap();
                 assert_eq!(line.pop(), Some(b'\n'));
                 line
             })

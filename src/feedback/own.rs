@@ -4,7 +4,7 @@
 //! [`super::line::decode`], which reads everything: where this one answers at all, the two agree (see the tests).
 
 use crate::barrier::{Direction, Levels, Outcome};
-use crate::signal::{Closing, MAX_ID_BYTES};
+use crate::signal::{Closing, MAX_ID_BYTES, is_strategy};
 use crate::symbol::{Symbol, Timeframe};
 use crate::time;
 use crate::time::Tz;
@@ -22,7 +22,9 @@ pub struct Own<'a> {
     /// `None` for a HOLD.
     pub levels: Option<Levels>,
     pub closing: Option<Closing>,
-    /// Indicators, features and a caller's own keys, which are passed over: the members of an object, as JSON.
+    pub strategy: Option<&'a str>,
+    pub taken: bool,
+    /// What has no column in a table: the members of an object, as JSON, from the strategy to the caller's own keys.
     pub rest: &'a str,
 }
 
@@ -31,7 +33,7 @@ const DEPTH: usize = 16;
 
 /// Every spelling of a key that means something to [`crate::signal::Record::from_json`]: among a caller's own keys it
 /// would say something again that was said before.
-const MEANINGFUL: [&str; 27] = [
+const MEANINGFUL: [&str; 30] = [
     "id",
     "signal_id",
     "signalId",
@@ -50,8 +52,11 @@ const MEANINGFUL: [&str; 27] = [
     "timestamp",
     "expires_at",
     "expiresAt",
+    "strategy",
+    "taken",
     "indicators",
     "features",
+    "said",
     "outcome",
     "exit_price",
     "exitPrice",
@@ -85,8 +90,11 @@ pub fn read(body: &[u8], zone: Tz) -> Option<Own<'_>> {
     let timestamp_ms = rest.time(zone)?;
     let expires_ms = rest.optional(",\"expires_at\":", |rest| rest.time(zone).filter(|at| *at > timestamp_ms))?;
     let passed_over = rest.at;
+    let strategy = rest.optional(",\"strategy\":", |rest| rest.string().filter(|text| is_strategy(text)))?;
+    let taken = rest.optional(",\"taken\":", |rest| rest.literal("false"))?.is_none();
     rest.optional(",\"indicators\":", |rest| if rest.next()? == b'{' { rest.skip(DEPTH) } else { None })?;
     rest.optional(",\"features\":", |rest| rest.skip(DEPTH))?;
+    rest.optional(",\"said\":", |rest| rest.skip(DEPTH))?;
     let members = loop {
         let members = &rest.text[passed_over..rest.at];
         rest.literal(",")?;
@@ -123,7 +131,19 @@ pub fn read(body: &[u8], zone: Tz) -> Option<Own<'_>> {
         }
     };
     let whole = rest.at == rest.text.len();
-    whole.then_some(Own { id, symbol, timeframe, direction, confidence, timestamp_ms, levels, closing, rest: members })
+    whole.then_some(Own {
+        id,
+        symbol,
+        timeframe,
+        direction,
+        confidence,
+        timestamp_ms,
+        levels,
+        closing,
+        strategy,
+        taken,
+        rest: members,
+    })
 }
 
 /// Is it a symbol in the only spelling that [`Symbol::parse`] leaves as it is?
@@ -274,7 +294,7 @@ mod tests {
     use super::super::line::tests::{T0, buy};
     use super::super::line::{self, Facts};
     use super::*;
-    use crate::signal::{EntryFeatures, Indicators, Record};
+    use crate::signal::{EntryFeatures, Indicators, Record, Said, Signal};
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
@@ -316,6 +336,24 @@ mod tests {
         })
     }
 
+    fn said() -> impl Strategy<Value = Said> {
+        let share = || 0.0..=1.0f64;
+        let r = proptest::option::of((-9.0..9.0f64, -9.0..9.0f64));
+        (share(), share(), share(), share(), r, any::<bool>(), any::<u32>()).prop_map(
+            |(probability, base_rate, prior, end, r, flag, outcomes)| Said {
+                probability,
+                interval: (end.min(probability), end.max(probability)),
+                base_rate,
+                prior,
+                shaped: flag,
+                expected_r: r.map(|(mean, _)| mean),
+                expected_r_interval: r,
+                take: flag,
+                outcomes: u64::from(outcomes),
+            },
+        )
+    }
+
     fn record() -> impl Strategy<Value = Record> {
         let price = || 1e-9..1e9f64;
         let levels = (
@@ -327,10 +365,11 @@ mod tests {
         let times = (T0..T0 * 2, proptest::option::of(1i64..1_000_000_000));
         let closing = proptest::option::of((proptest::option::of(price()), any::<f64>(), T0..T0 * 2, 0usize..4));
         let features = proptest::option::of(proptest::collection::vec(-1e3..1e3f64, 0..5));
+        let newer = (proptest::option::of("[^\\p{Cc}]{1,64}"), any::<bool>(), proptest::option::of(said()));
         let own = (json_value(), proptest::collection::btree_map("[a-zA-Z_é\"]{1,12}", json_value(), 0..4), features);
-        (".{1,40}", 0usize..3, levels, times, closing, own).prop_filter_map(
+        (".{1,40}", 0usize..3, levels, times, closing, own, newer).prop_filter_map(
             "an id",
-            |(id, side, levels, times, end, own)| {
+            |(id, side, levels, times, end, own, (strategy, taken, said))| {
                 if id.trim().is_empty() {
                     return None;
                 }
@@ -343,6 +382,8 @@ mod tests {
                 signal.confidence = confidence;
                 signal.timestamp_ms = times.0;
                 signal.expires_ms = times.1.map(|ms| times.0 + ms);
+                signal.strategy = strategy.filter(|text| is_strategy(text));
+                signal.taken = taken;
                 let (indicators, extra, features) = own;
                 if indicators.is_object() {
                     signal.indicators = Indicators::of_value(&indicators).ok()?;
@@ -357,7 +398,7 @@ mod tests {
                     profit_percent: if profit.is_finite() { profit } else { -1.5 },
                     closed_ms,
                 });
-                Some(Record { signal, closing })
+                Some(Record { signal, closing, said })
             },
         )
     }
@@ -425,16 +466,29 @@ mod tests {
     fn what_the_store_writes_is_read_here() {
         let closing =
             Closing { outcome: Outcome::TookProfit, exit_price: Some(110.5), profit_percent: 10.5, closed_ms: T0 + 1 };
-        let hold = crate::signal::Signal { direction: None, ..buy("s1") };
+        let hold = Signal { direction: None, ..buy("s1") };
         let signals = [(buy("s1"), None), (buy("é"), Some(closing)), (hold, None)];
+        let said = Said {
+            probability: 0.4,
+            interval: (0.3, 0.5),
+            base_rate: 0.35,
+            prior: 0.36,
+            shaped: true,
+            expected_r: None,
+            expected_r_interval: None,
+            take: true,
+            outcomes: 9,
+        };
         for (signal, closing) in signals {
-            assert!(agree(&body(&Record { signal, closing })));
+            let newer = Signal { strategy: Some("rsi é".to_owned()), taken: false, ..signal.clone() };
+            assert!(agree(&body(&Record { closing, said: Some(said), ..newer.into() })));
+            assert!(agree(&body(&Record { closing, ..signal.into() })));
         }
     }
 
     #[test]
     fn what_the_long_reader_refuses_is_refused_here() {
-        let text = String::from_utf8(body(&Record { signal: buy("s1"), closing: None })).unwrap();
+        let text = String::from_utf8(body(&buy("s1").into())).unwrap();
         assert!(agree(text.as_bytes()));
         let changes = [
             ("\"s1\"", "\" \""),

@@ -330,7 +330,7 @@ impl Writer {
             staged.add(line.facts.borrowed(), line.bytes());
             return Ok(Verdict::Recorded);
         };
-        let Record { signal, closing } = self.read_back(line)?;
+        let Record { signal, closing, .. } = self.read_back(line)?;
         let closings = before.closing.zip(closing);
         let differs = before.signal.first_difference(&signal);
         if let Some(field) = differs.or_else(|| closings.and_then(|(first, closing)| first.first_difference(&closing)))
@@ -351,22 +351,25 @@ impl Writer {
         let (Some(before), Some(closing)) = (self.find(line.facts.key, staged)?, line.facts.closing) else {
             return self.record(line, staged);
         };
-        let (old, new) = (&before.signal, self.read_back(line)?.signal);
+        let mut read = self.read_back(line)?;
+        let (old, new) = (&before.signal, &read.signal);
         // The old system's closing lines carry keys that its records do not: what the price index knows must agree.
         if (&old.symbol, old.timeframe, old.levels()) != (&new.symbol, new.timeframe, new.levels()) {
-            let field = old.first_difference(&new).unwrap_or("levels");
-            return Err(Error::SignalConflict { id: new.id, field });
+            let field = old.first_difference(new).unwrap_or("levels");
+            return Err(Error::SignalConflict { id: read.signal.id, field });
         }
         match before.closing {
             None => {
-                staged.add(line.facts.borrowed(), line.bytes());
-                Ok(Verdict::Closed(Box::new(ClosedSignal::new(&new, &closing))))
+                let closed = ClosedSignal::new(new, &closing);
+                read.keep(&before);
+                staged.add(Facts::of(&read), &line::encode(&read)?);
+                Ok(Verdict::Closed(Box::new(closed)))
             }
             Some(first) if first.outcome == closing.outcome && first.closed_ms == closing.closed_ms => {
                 staged.vouched = true;
                 Ok(Verdict::Known)
             }
-            Some(_) => Err(Error::SignalConflict { id: new.id, field: "outcome" }),
+            Some(_) => Err(Error::SignalConflict { id: read.signal.id, field: "outcome" }),
         }
     }
 

@@ -23,8 +23,11 @@ pub(super) enum Name {
     TakeProfit,
     Timestamp,
     ExpiresAt,
+    Strategy,
+    Taken,
     Indicators,
     Features,
+    Said,
     Outcome,
     ExitPrice,
     ProfitPercent,
@@ -45,8 +48,11 @@ impl Name {
             Self::TakeProfit => "takeProfit",
             Self::Timestamp => "timestamp",
             Self::ExpiresAt => "expiresAt",
+            Self::Strategy => "strategy",
+            Self::Taken => "taken",
             Self::Indicators => "indicators",
             Self::Features => "features",
+            Self::Said => "said",
             Self::Outcome => "outcome",
             Self::ExitPrice => "exitPrice",
             Self::ProfitPercent => "profitLossPercent",
@@ -59,7 +65,7 @@ impl Name {
 const NAMES: usize = Name::ClosedAt as usize + 1;
 
 /// The keys that mean something, in every spelling.
-const KEYS: [(&str, Name); 27] = [
+const KEYS: [(&str, Name); 30] = [
     ("signal_id", Name::Id),
     ("signalId", Name::Id),
     ("id", Name::Id),
@@ -78,8 +84,11 @@ const KEYS: [(&str, Name); 27] = [
     ("timestamp", Name::Timestamp),
     ("expires_at", Name::ExpiresAt),
     ("expiresAt", Name::ExpiresAt),
+    ("strategy", Name::Strategy),
+    ("taken", Name::Taken),
     ("indicators", Name::Indicators),
     ("features", Name::Features),
+    ("said", Name::Said),
     ("outcome", Name::Outcome),
     ("exit_price", Name::ExitPrice),
     ("exitPrice", Name::ExitPrice),

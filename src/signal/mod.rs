@@ -8,12 +8,14 @@ mod fields;
 mod indicators;
 mod read;
 mod record;
+mod said;
 mod write;
 
 pub use claim::Claim;
 pub use indicators::Indicators;
 pub use read::Source;
 pub use record::{ENDS, Update};
+pub use said::Said;
 
 use crate::barrier::{Direction, Levels, Outcome};
 use crate::error::{Error, Result, shown};
@@ -23,6 +25,13 @@ use serde_json::{Map, Value};
 
 /// The longest signal id accepted, in bytes.
 pub const MAX_ID_BYTES: usize = 256;
+/// The longest name of a strategy accepted, in characters.
+pub const MAX_STRATEGY_CHARS: usize = 64;
+
+/// Is it a name of a strategy?
+pub fn is_strategy(text: &str) -> bool {
+    !text.trim().is_empty() && text.chars().count() <= MAX_STRATEGY_CHARS && !text.contains(char::is_control)
+}
 
 /// A signal, checked: ids are not empty, prices are finite and positive, levels lie on their side of the entry.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +56,11 @@ pub struct Signal {
     pub timestamp_ms: i64,
     /// When it closes by itself, UTC epoch ms.
     pub expires_ms: Option<i64>,
+    /// What gave it, as [`is_strategy`] allows.
+    pub strategy: Option<String>,
+    /// Whether it was traded. One that was not is followed: prices close it and it is learned from, but it is none of the backend's
+    /// results.
+    pub taken: bool,
     /// The caller's indicators as they came; [`Indicators::numbers`] are those that can be learned from.
     pub indicators: Indicators,
     /// The features of the market at entry, when candles were known.
@@ -84,12 +98,25 @@ pub struct Record {
     pub signal: Signal,
     /// `None` while it is open, and for ever for a HOLD.
     pub closing: Option<Closing>,
+    /// What was said of it when it was recorded; `None` for one that came with its end, or of which nothing could be said.
+    pub said: Option<Said>,
 }
 
 /// An open one.
 impl From<Signal> for Record {
     fn from(signal: Signal) -> Self {
-        Self { signal, closing: None }
+        Self { signal, closing: None, said: None }
+    }
+}
+
+impl Record {
+    /// Keeps what was stored with the open signal that this line of another log closes, and what the line need not say.
+    pub fn keep(&mut self, stored: &Self) {
+        self.said = stored.said;
+        self.signal.taken = stored.signal.taken;
+        if stored.signal.strategy.is_some() {
+            self.signal.strategy.clone_from(&stored.signal.strategy);
+        }
     }
 }
 
@@ -125,6 +152,8 @@ impl Signal {
             ("takeProfit", self.take_profit != other.take_profit),
             ("timestamp", self.timestamp_ms != other.timestamp_ms),
             ("expiresAt", self.expires_ms != other.expires_ms),
+            ("strategy", self.strategy != other.strategy),
+            ("taken", self.taken != other.taken),
             ("indicators", self.indicators != other.indicators),
             ("other fields", self.extra != other.extra),
         ];

@@ -2,11 +2,12 @@
 
 use super::fields::{Field, Fields, Name};
 use super::indicators::{Indicators, MAX_DEPTH, Unfit};
-use super::{MAX_ID_BYTES, Signal, check_levels, wrong};
+use super::{MAX_ID_BYTES, Said, Signal, check_levels, is_strategy, wrong};
 use crate::barrier::{Direction, Levels};
 use crate::error::{Error, Result};
 use crate::symbol::{Symbol, Timeframe};
 use crate::time::{self, Tz, format_iso};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 /// How strictly to read a signal.
@@ -23,6 +24,12 @@ pub enum Source {
     Import,
     /// From the store's own log, what the old system wrote into it included: it is as it is.
     File,
+}
+
+impl Source {
+    fn is_log(self) -> bool {
+        matches!(self, Self::Import | Self::File)
+    }
 }
 
 /// The id of a signal that is only asked about.
@@ -108,7 +115,7 @@ impl Fields<'_> {
     }
 
     fn symbol(&mut self, source: Source) -> Result<Symbol> {
-        let parse = if matches!(source, Source::File | Source::Import) { Symbol::parse } else { Symbol::given };
+        let parse = if source.is_log() { Symbol::parse } else { Symbol::given };
         let read = |value: Field<'_>| match value.as_str() {
             Some(text) => parse(text).or_else(|_| wrong("symbol", Symbol::ALLOWED, json!(text))),
             None => wrong("symbol", "must be a pair such as BTC/USDT", value),
@@ -146,6 +153,48 @@ impl Fields<'_> {
             check_levels(direction, entry, stop_loss, take_profit)?;
         }
         Ok(Prices { entry, stop_loss, take_profit })
+    }
+
+    fn strategy(&mut self, source: Source) -> Result<Option<String>> {
+        const ALLOWED: &str = "must be a text of 1 to 64 characters, not blank, without control characters";
+        let read = |value| match value {
+            Value::String(text) if is_strategy(&text) => Ok(text),
+            other => Err(other),
+        };
+        self.newer(Name::Strategy, source, ALLOWED, read)
+    }
+
+    fn taken(&mut self, source: Source) -> Result<Option<bool>> {
+        self.newer(Name::Taken, source, "must be true or false", |value| value.as_bool().ok_or(value))
+    }
+
+    /// What was said of the signal. A caller has no say in it.
+    pub(super) fn said(&mut self, source: Source) -> Result<Option<Said>> {
+        const ALLOWED: &str = "must be left out: it is what signalloop says of the signal";
+        self.newer(Name::Said, source, ALLOWED, |value| {
+            let said = Said::deserialize(&value).ok().filter(Said::is_sound);
+            said.filter(|_| source.is_log()).ok_or(value)
+        })
+    }
+
+    /// The value of a key that meant nothing in logs of earlier versions, where it stays the caller's own if it is nothing that
+    /// `read` knows.
+    fn newer<T>(
+        &mut self,
+        name: Name,
+        source: Source,
+        allowed: &'static str,
+        read: impl Fn(Value) -> std::result::Result<T, Value>,
+    ) -> Result<Option<T>> {
+        match self.take(name, |field| Ok(field.into_value()))?.map(read) {
+            None => Ok(None),
+            Some(Ok(value)) => Ok(Some(value)),
+            Some(Err(other)) if source.is_log() => {
+                self.others.insert(name.label().to_owned(), other);
+                Ok(None)
+            }
+            Some(Err(other)) => wrong(name.label(), allowed, other),
+        }
     }
 
     pub(super) fn time(&mut self, name: Name, zone: Tz) -> Result<Option<i64>> {
@@ -192,6 +241,8 @@ impl Signal {
         if let Some(at) = expires_ms.filter(|at| *at <= timestamp_ms) {
             return wrong("expiresAt", "must be later than the timestamp", format_iso(at));
         }
+        let strategy = fields.strategy(source)?;
+        let taken = fields.taken(source)?.unwrap_or(true);
         let indicators = fields.take(Name::Indicators, read_indicators)?.unwrap_or_default();
         // Features come from signalloop itself, by way of the file; ones it cannot read it does without.
         let features =
@@ -210,6 +261,8 @@ impl Signal {
             take_profit: prices.take_profit,
             timestamp_ms,
             expires_ms,
+            strategy,
+            taken,
             indicators,
             features,
             extra: fields.others,
@@ -277,7 +330,7 @@ pub mod tests {
             closed_ms: 1_700_000_000_001,
         };
         for closing in [None, Some(closing)] {
-            let record = Record { signal: signal.clone(), closing };
+            let record = Record { signal: signal.clone(), closing, said: None };
             let text = serde_json::to_string(&record.to_json()).unwrap();
             assert_eq!(Record::from_json(serde_json::from_str(&text).unwrap(), Tz::UTC).unwrap(), record);
         }
@@ -288,12 +341,56 @@ pub mod tests {
         let mut value = good();
         value["crc"] = json!("00000000");
         let signal = read(value).unwrap();
-        let record = Record { signal, closing: None };
+        let record = Record::from(signal);
         assert_eq!(Record::from_json(record.to_json(), Tz::UTC).unwrap(), record);
 
         let mut value = good();
         value["deep"] = (0..200).fold(json!(1), |inner, _| json!([inner]));
         assert!(read(value).unwrap_err().to_string().contains("32 levels"));
+    }
+
+    #[test]
+    fn a_strategy_and_what_was_not_traded_are_read_and_written() {
+        let mut value = good();
+        (value["strategy"], value["taken"]) = (json!("rsi + é"), json!(false));
+        let record = Record::given(value, Tz::UTC).unwrap();
+        assert_eq!((record.signal.strategy.as_deref(), record.signal.taken), (Some("rsi + é"), false));
+        assert_eq!(Record::from_json(record.to_json(), Tz::UTC).unwrap(), record);
+        // What is left out is written as before.
+        let plain = read(good()).unwrap();
+        assert_eq!((plain.strategy.as_ref(), plain.taken), (None, true));
+        let keys: Vec<String> = Record::from(plain).to_json().into_iter().map(|(key, _)| key).collect();
+        assert!(["strategy", "taken", "said"].iter().all(|key| !keys.contains(&(*key).to_owned())), "{keys:?}");
+    }
+
+    #[test]
+    fn what_an_old_log_says_under_a_newer_key_stays_the_callers_own() {
+        let odd = [("strategy", json!(5)), ("strategy", json!("x".repeat(65))), ("strategy", json!({ "name": "rsi" }))];
+        let also = [("taken", json!("yes")), ("said", json!("buy")), ("said", json!({ "probability": 2 }))];
+        for (key, value) in odd.into_iter().chain(also) {
+            let mut line = object(good());
+            line.insert(key.to_owned(), value.clone());
+            let record = Record::from_json(line, Tz::UTC).unwrap();
+            assert_eq!(record.signal.extra.get(key), Some(&value));
+            assert_eq!((record.signal.strategy.as_ref(), record.signal.taken, record.said), (None, true, None));
+            assert_eq!(Record::from_json(record.to_json(), Tz::UTC).unwrap(), record);
+        }
+    }
+
+    #[test]
+    fn what_was_said_is_read_from_logs_alone() {
+        let said = json!({ "probability": 0.4, "interval": [0.3, 0.5], "base_rate": 0.35, "prior": 0.36, "shaped": true,
+            "expected_r": -0.05, "expected_r_interval": [-0.2, 0.1], "take": false, "outcomes": 120 });
+        let mut line = object(good());
+        line.insert("said".to_owned(), said.clone());
+        let record = Record::from_json(line.clone(), Tz::UTC).unwrap();
+        let read = record.said.unwrap();
+        assert_eq!((read.interval, read.expected_r, read.outcomes), ((0.3, 0.5), Some(-0.05), 120));
+        assert_eq!(record.to_json().get("said"), Some(&said));
+        match Record::given(line.into(), Tz::UTC) {
+            Err(Error::InvalidSignal { field: "said", .. }) => {}
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
@@ -320,6 +417,13 @@ pub mod tests {
             ("expiresAt", json!(1_600_000_000_000i64)),
             ("timeframe", json!("7h")),
             ("indicators", json!([1])),
+            ("strategy", json!("")),
+            ("strategy", json!("  ")),
+            ("strategy", json!("a\u{7}b")),
+            ("strategy", json!("é".repeat(65))),
+            ("strategy", json!(7)),
+            ("taken", json!("false")),
+            ("taken", json!(0)),
         ];
         for (expected, value) in cases {
             let mut map = object(good());
@@ -340,5 +444,9 @@ pub mod tests {
         let mut other = signal.clone();
         other.stop_loss = Some(94.0);
         assert_eq!(signal.first_difference(&other), Some("stopLoss"));
+        let other = Signal { strategy: Some("rsi".to_owned()), ..signal.clone() };
+        assert_eq!(signal.first_difference(&other), Some("strategy"));
+        let other = Signal { taken: false, ..signal.clone() };
+        assert_eq!(signal.first_difference(&other), Some("taken"));
     }
 }

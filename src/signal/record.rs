@@ -171,9 +171,10 @@ impl Record {
 
     fn read(mut fields: Fields<'_>, source: Source, zone: Tz) -> Result<Self> {
         let end = fields.end(zone)?;
+        let said = fields.said(source)?;
         let signal = Signal::read(fields, source, zone)?;
         let closing = end.closing(&signal, source)?;
-        Ok(Self { signal, closing })
+        Ok(Self { signal, closing, said })
     }
 }
 

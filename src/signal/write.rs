@@ -43,11 +43,20 @@ impl Serialize for Record {
         if let Some(at) = signal.expires_ms {
             map.serialize_entry("expires_at", &time::format_iso(at))?;
         }
+        if let Some(strategy) = &signal.strategy {
+            map.serialize_entry("strategy", strategy)?;
+        }
+        if !signal.taken {
+            map.serialize_entry("taken", &false)?;
+        }
         if !signal.indicators.is_empty() {
             map.serialize_entry("indicators", &signal.indicators)?;
         }
         if let Some(features) = &signal.features {
             map.serialize_entry("features", features)?;
+        }
+        if let Some(said) = &self.said {
+            map.serialize_entry("said", said)?;
         }
         for (key, value) in &signal.extra {
             map.serialize_entry(key, value)?;

@@ -6,7 +6,7 @@ use super::super::state::{Place, State};
 use super::super::writer::Staged;
 use crate::barrier::{Direction, Levels, Outcome};
 use crate::error::{Error, Result};
-use crate::signal::{Closing, Record, Signal};
+use crate::signal::{Closing, Record};
 use crate::symbol::Timeframe;
 use crate::time::{Tz, format_iso};
 use serde_json::{Map, Value};
@@ -198,7 +198,7 @@ struct Columns<'a> {
 
 impl<'a> Columns<'a> {
     fn of(record: &'a Record) -> Result<Self> {
-        let Record { signal, closing } = record;
+        let Record { signal, closing, .. } = record;
         Ok(Self {
             id: &signal.id,
             symbol: signal.symbol.as_str(),
@@ -211,7 +211,7 @@ impl<'a> Columns<'a> {
             timestamp_ms: signal.timestamp_ms,
             expires_ms: signal.expires_ms,
             closing: *closing,
-            rest: rest(signal)?,
+            rest: rest(record)?,
         })
     }
 
@@ -235,16 +235,26 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// What a signal says beside its columns, as JSON text.
-fn rest(signal: &Signal) -> Result<String> {
+/// What a record says beside its columns, as JSON text.
+fn rest(record: &Record) -> Result<String> {
+    let Record { signal, said, .. } = record;
     let mut rest = Map::new();
     let value =
         |json: serde_json::Result<Value>| json.map_err(|e| Error::Internal(format!("a record cannot be written: {e}")));
+    if let Some(strategy) = &signal.strategy {
+        rest.insert("strategy".to_owned(), Value::from(strategy.as_str()));
+    }
+    if !signal.taken {
+        rest.insert("taken".to_owned(), Value::from(false));
+    }
     if !signal.indicators.is_empty() {
         rest.insert("indicators".to_owned(), value(serde_json::to_value(&signal.indicators))?);
     }
     if let Some(features) = &signal.features {
         rest.insert("features".to_owned(), value(serde_json::to_value(features))?);
+    }
+    if let Some(said) = said {
+        rest.insert("said".to_owned(), value(serde_json::to_value(said))?);
     }
     rest.extend(signal.extra.iter().map(|(key, value)| (key.clone(), value.clone())));
     Ok(Value::Object(rest).to_string())
@@ -253,8 +263,16 @@ fn rest(signal: &Signal) -> Result<String> {
 /// Do text columns and JSONB give back what they are given? When in doubt, no: a NUL, a number with an exponent (JSONB
 /// makes an integer of 1e16), or a negative zero.
 fn is_kept(id: &str, rest: &str) -> bool {
-    let doubtful = |pair: &[u8]| matches!(pair, [b'-', b'0'] | [b'0'..=b'9', b'e' | b'E']);
-    !id.contains('\0') && !rest.contains("\\u0000") && !rest.as_bytes().windows(2).any(doubtful)
+    let bytes = rest.as_bytes();
+    let doubtful = |(at, pair): (usize, &[u8])| match pair {
+        [b'-', b'0'] => {
+            let end = bytes[at + 1..].iter().find(|byte| !matches!(byte, b'0' | b'.'));
+            !end.is_some_and(u8::is_ascii_digit)
+        }
+        [b'0'..=b'9', b'e' | b'E'] => true,
+        _ => false,
+    };
+    !id.contains('\0') && !rest.contains("\\u0000") && !bytes.windows(2).enumerate().any(doubtful)
 }
 
 /// An id that a text column can hold, and still its own.
