@@ -231,7 +231,8 @@ async fn import(core: &SignalLoop, file: &Path, output: &Output) -> Result<i32> 
 }
 
 fn migrate(core: &SignalLoop, output: &Output) -> Result<i32> {
-    let signals = core.store()?.stats(&StatsFilter::default())?.figures.total;
+    let stats = core.store()?.stats(&StatsFilter::default())?;
+    let signals = stats.figures.total + stats.followed.total;
     let place = core.whereabouts().to_string();
     output.line(format!("{place} is ready; it holds {signals} signals"));
     output.document(&json!({ "store": place, "signals": signals }));

@@ -86,7 +86,8 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// Figures of a set of signals. HOLDs are in `holdSignals` and nowhere else.
+/// Figures of a set of signals. HOLDs are in `holdSignals` and nowhere else. Those with `taken: false` are in `followed` of
+/// {@link PerformanceStats} and nowhere else.
 #[napi(object)]
 pub struct Performance {
     /// Signals given: open, closed, and those whose outcome is unknown.
@@ -211,6 +212,10 @@ pub struct PerformanceStats {
     pub by_symbol: BTreeMap<String, Performance>,
     /// By timeframe.
     pub by_timeframe: BTreeMap<String, Performance>,
+    /// By strategy; signals that name none are in no row.
+    pub by_strategy: BTreeMap<String, Performance>,
+    /// Signals that were followed and not traded (`taken: false`), which are in no other figure.
+    pub followed: Performance,
     /// Whether what was asked for is in conservative mode now, whatever the period.
     pub conservative_mode: ConservativeMode,
     /// Prices and candles that this process ignored since it opened the home, whatever the period and timeframe: one of a later
@@ -244,6 +249,8 @@ impl PerformanceStats {
             overall: s.figures.into(),
             by_symbol: s.by_symbol.into_iter().map(|(symbol, figures)| (symbol.to_string(), figures.into())).collect(),
             by_timeframe: s.by_timeframe.into_iter().map(|(t, figures)| (t.to_string(), figures.into())).collect(),
+            by_strategy: s.by_strategy.into_iter().map(|(name, figures)| (name, figures.into())).collect(),
+            followed: s.followed.into(),
             conservative_mode: mode.into(),
             ignored_prices: s.ignored_prices as f64,
         }

@@ -70,7 +70,7 @@ const resultsSection = (signals) => {
   return section('results', 'Results', ...parts)
 }
 
-const bySymbol = ({ bySymbol: rows, byTimeframe, moreSymbols, feePercent }) => {
+const bySymbol = ({ bySymbol: rows, byTimeframe, byStrategy, moreSymbols, moreStrategies, followed, feePercent }) => {
   // What comes first can be seen on a phone.
   const row = ({ name, ...f }) => [
     name,
@@ -88,6 +88,15 @@ const bySymbol = ({ bySymbol: rows, byTimeframe, moreSymbols, feePercent }) => {
     table(columns('symbol'), rows.map(row)),
     moreSymbols > 0 ? paragraph(`${count(moreSymbols, 'more symbol')} with fewer closed signals.`) : null,
     byTimeframe.length > 1 ? [element('h3', {}, 'By timeframe'), table(columns('timeframe'), byTimeframe.map(row))] : null,
+    byStrategy.length > 0 ? [element('h3', {}, 'By strategy'), table(columns('strategy'), byStrategy.map(row))] : null,
+    moreStrategies > 0 ? paragraph(`${count(moreStrategies, 'more strategy', 'more strategies')} with fewer closed signals.`) : null,
+    followed.totalSignals > 0
+      ? [
+          element('h3', {}, 'Followed, not traded'),
+          paragraph('Signals recorded with `taken: false`: closed by prices and learned from, and in no other figure of this page.'),
+          table(columns(''), [row({ name: 'followed', ...followed })]),
+        ]
+      : null,
   )
 }
 
