@@ -5,10 +5,11 @@ use super::coverage::{self, Coverage};
 use super::models::{self, ModelsPart};
 use super::results::{Interval, Results};
 use super::revision::{Part, Revision};
-use crate::engine::{SignalLoop, run_to_json};
+use crate::engine::{ScorecardFilter, SignalLoop, run_to_json};
 use crate::error::{Error, Result, guard};
 use crate::feedback::{FeedbackStore, Figures, StatsFilter};
 use crate::learning::outcomes::{MAX_LESSONS, MIN_CLOSED, Pattern};
+use crate::learning::scorecard::Scorecard;
 use crate::order;
 use crate::scheduler::Ran;
 use crate::threads;
@@ -80,6 +81,8 @@ pub struct SignalsPart {
     pub results: Results,
     /// The confidence that closed signals stated, beside how often they succeeded.
     pub calibration: Vec<Bin>,
+    /// What was said of them against what came; of its parts, those with the most signals.
+    pub scorecard: Scorecard,
     /// The rules found in what succeeded and what failed.
     pub patterns: Vec<PatternPart>,
     /// Closed signals searched for rules: the newest so many at most.
@@ -240,12 +243,22 @@ fn signals(core: &SignalLoop, patterns: Vec<Pattern>) -> Result<Option<SignalsPa
         followed: stats.followed,
         results,
         calibration,
+        scorecard: scorecard(core)?,
         patterns: patterns.into_iter().map(PatternPart::from).collect(),
         patterns_of: (stats.figures.closed as usize).min(MAX_LESSONS),
         patterns_need: MIN_CLOSED,
         conservative: mode.scopes,
         conservative_reason: mode.reason,
     }))
+}
+
+fn scorecard(core: &SignalLoop) -> Result<Scorecard> {
+    let mut card = core.scorecard(&ScorecardFilter::default())?;
+    for parts in [&mut card.by_strategy, &mut card.by_symbol] {
+        order::sort_by_key(parts, |part| std::cmp::Reverse(part.score.signals));
+        parts.truncate(MAX_ROWS);
+    }
+    Ok(card)
 }
 
 /// The rows with the most closed signals, those first, and how many are left out.
