@@ -44,6 +44,11 @@ pub struct ClosedSignal {
     /// Which way it bet.
     #[napi(ts_type = "'BUY' | 'SELL'")]
     pub signal_type: String,
+    /// What gave it, if the signal named it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<String>,
+    /// `false`: it was followed and not traded, so that there is no position to close.
+    pub taken: bool,
     /// As what it closed.
     #[napi(ts_type = "Exclude<Outcome, 'ACTIVE'>")]
     pub outcome: String,
@@ -67,6 +72,8 @@ impl From<feedback::ClosedSignal> for ClosedSignal {
             symbol: c.symbol.to_string(),
             timeframe: c.timeframe.to_string(),
             signal_type: word(c.direction),
+            strategy: c.strategy,
+            taken: c.taken,
             outcome: word(c.outcome),
             entry_price: c.entry_price,
             exit_price: c.exit_price,

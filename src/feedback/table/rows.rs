@@ -413,3 +413,21 @@ const NUMBERS: [(usize, &str); 6] = [
     (13, "exit_price"),
     (14, "profit_loss_percent"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_jsonb_would_change_is_kept_as_text() {
+        for kept in ["{\"a\":-0.05,\"b\":[-0.5,0.0,10.0]}", "{\"a\":0.000001}", "{\"a\":-1}", "{\"a\":\"x-y\"}"] {
+            assert!(is_kept("id", kept), "{kept}");
+        }
+        for changed in
+            ["{\"a\":-0.0}", "{\"a\":-0}", "{\"a\":[-0.00,1]}", "{\"a\":1e16}", "{\"a\":1E-7}", "{\"a\":\"\\u0000\"}"]
+        {
+            assert!(!is_kept("id", changed), "{changed}");
+        }
+        assert!(!is_kept("a\0", "{}"));
+    }
+}
