@@ -121,6 +121,13 @@ interface SignalFacts extends SignalEnd {
   timestamp: Time
   /** Default `1h`. */
   timeframe?: TimeframeName
+  /** What gave the signal, such as the name of a strategy or of an author: 1 to 64 characters, not blank, no control characters. */
+  strategy?: string | null
+  /**
+   * Whether it was traded; default `true`. One with `false` is followed: prices close it and it is learned from, but it is none of
+   * the backend's results. The statistics show it apart, as `followed`.
+   */
+  taken?: boolean | null
   /**
    * What the backend knew at entry, as many as there are, all of them kept. Numbers can be learned from, nested ones too, and so
    * can `true`, `false` and numbers written as text; other texts are kept with the signal. Missing ones are fine.
@@ -478,6 +485,97 @@ export interface EvaluateOptions {
   timeframe?: Timeframe
 }
 
+/** Which signals a scorecard is of; all of them without options. */
+export interface ScorecardOptions {
+  /** Only signals given at this time or later. */
+  since?: Time
+  /** Only those of this strategy. */
+  strategy?: string
+  /** Only those of this symbol; `BTC/USDT` and `BTCUSDT` are one. */
+  symbol?: string
+}
+
+/** What was said of signals when they were recorded, against what came. Probabilities and shares are 0–1. */
+export interface Scorecard {
+  /**
+   * What the evidence says. `adds`, `costs`: the signals that it said to take brought more, or less, than all, by more than chance
+   * explains. `betterProbabilities`, `worseProbabilities`: that cannot be told, but outcomes were foretold better, or worse, than by
+   * the base rate. `noDifference`: none of it can be told from chance. `notEnough`: fewer than eight stretches of time.
+   */
+  finding: 'adds' | 'costs' | 'betterProbabilities' | 'worseProbabilities' | 'noDifference' | 'notEnough'
+  /** The same in words. */
+  verdict: string
+  /** All of the signals asked for; missing while there is none. */
+  overall?: Score
+  /** The probabilities that were said beside how often they came true, the lowest first; at most ten bins of about equal size. */
+  calibration: { said: number; came: ScoredMean }[]
+  /** By strategy, in alphabetical order; signals that name none are in no part. */
+  byStrategy: ScorePart[]
+  /** By symbol, in alphabetical order. */
+  bySymbol: ScorePart[]
+  /** By the month (UTC) in which signals were given, such as `2026-03`, the oldest first. */
+  byMonth: ScorePart[]
+}
+
+/** A part of the signals of a scorecard, and its score. */
+export interface ScorePart {
+  /** Which. */
+  name: string
+  /** How it fared. */
+  score: Score
+}
+
+/** How what was said of signals fared. */
+export interface Score {
+  /** Closed signals of which something was said. */
+  signals: number
+  /** Those of them that were followed and not traded. */
+  followed: number
+  /** Stretches of time that they fall into: a week long, or longer where signals last long. The intervals rest on so many. */
+  clusters: number
+  /** The share that succeeded. */
+  successShare: number
+  /** The mean of the probabilities that were said. */
+  meanProbability: number
+  /** How well outcomes were foretold, in nats a signal: less is better. */
+  logLoss: {
+    /** By the probability that was said. */
+    probability: number
+    /** By the base rate that was said beside it. */
+    baseRate: number
+    /** By what candles said alone, else the arithmetic of the levels. */
+    prior: number
+    /** The first less the second: below 0, the probability was better. */
+    againstBaseRate: ScoredMean
+    /** The first less the third. */
+    againstPrior: ScoredMean
+  }
+  /** What signals with a stop loss brought: `(profit − fee) / stop`, all in percent of the entry. Missing where none has a stop. */
+  realisedR?: {
+    /** All of them. */
+    all: ScoredMean
+    /** Those that it said to take; missing where it said so of none. */
+    take?: ScoredMean
+    /** Those that it said to leave; missing where it said so of none. */
+    left?: ScoredMean
+    /** The mean of those to take less that of all. Missing where it told none apart. */
+    gain?: ScoredMean
+  }
+}
+
+/** A mean over signals, with its 95 % interval. */
+export interface ScoredMean {
+  /** Over how many. */
+  signals: number
+  /** The mean. */
+  mean: number
+  /**
+   * What 95 % of resamples of stretches of time hold: signals given together share their fate, and count as one. Missing below eight
+   * stretches.
+   */
+  interval?: { low: number; high: number }
+}
+
 /** What to train. */
 export interface TrainOptions {
   /**
@@ -793,6 +891,14 @@ export declare class FeedbackTracker {
    */
   assess(signal: AssessInput): Promise<Assessment>
   /**
+   * What was said of signals when they were recorded, against what came: of all that have closed since, taken or only followed.
+   * Nothing of it was said with a look at the outcome. Signals that were recorded with their end, or by a version that said
+   * nothing, are not in it.
+   *
+   * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+   */
+  scorecard(options?: ScorecardOptions): Promise<Scorecard>
+  /**
    * The rules found in the closed signals, the strongest first; of a symbol, a timeframe, or all. In data without any
    * pattern, chance alone brings about a rule in at most 5 % of cases.
    *
@@ -1022,6 +1128,10 @@ export interface ClosedSignal {
   timeframe: Timeframe
   /** Which way it bet. */
   signalType: 'BUY' | 'SELL'
+  /** What gave it, if the signal named it. */
+  strategy?: string
+  /** `false`: it was followed and not traded, so that there is no position to close. */
+  taken: boolean
   /** As what it closed. */
   outcome: Exclude<Outcome, 'ACTIVE'>
   /** Its entry price. */
@@ -1352,7 +1462,10 @@ export interface Pattern {
   pValue: number
 }
 
-/** Figures of a set of signals. HOLDs are in `holdSignals` and nowhere else. */
+/**
+ * Figures of a set of signals. HOLDs are in `holdSignals` and nowhere else. Those with `taken: false` are in `followed` of
+ * {@link PerformanceStats} and nowhere else.
+ */
 export interface Performance {
   /** Signals given: open, closed, and those whose outcome is unknown. */
   totalSignals: number
@@ -1408,6 +1521,10 @@ export interface PerformanceStats {
   bySymbol: Record<string, Performance>
   /** By timeframe. */
   byTimeframe: Record<string, Performance>
+  /** By strategy; signals that name none are in no row. */
+  byStrategy: Record<string, Performance>
+  /** Signals that were followed and not traded (`taken: false`), which are in no other figure. */
+  followed: Performance
   /** Whether what was asked for is in conservative mode now, whatever the period. */
   conservativeMode: ConservativeMode
   /**

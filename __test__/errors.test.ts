@@ -59,6 +59,7 @@ test('what a closed loop answers stands in the comment of each method', async ()
     getPerformanceStats: () => tracker.getPerformanceStats(),
     assess: () => tracker.assess(signal),
     patterns: () => tracker.patterns(),
+    scorecard: () => tracker.scorecard(),
   }
   const declarations = read('index.d.ts')
   const comment = (name: string): string => {

@@ -70,6 +70,7 @@ test('prices close signals, and the statistics are those worked out by hand', as
     symbol: 'BTCUSDT',
     timeframe: '1h',
     signalType: 'BUY',
+    taken: true,
     outcome: 'TOOK_PROFIT',
     entryPrice: 100,
     exitPrice: 104,
@@ -115,6 +116,36 @@ test('prices close signals, and the statistics are those worked out by hand', as
   const narrow = await feedbackTracker.getStats('BTC/USDT', '1h', 1)
   expect(narrow.overall).toMatchObject({ totalSignals: 2, successRate: 50, holdSignals: 1 })
   expect((await feedbackTracker.getStats('DOGEUSDT')).overall.totalSignals).toBe(0)
+})
+
+test('what is followed and not traded is counted apart, and strategies are told apart', async () => {
+  const { feedbackTracker } = newLoop()
+  await feedbackTracker.recordSignals([
+    buy('a', { strategy: 'breakout' }),
+    buy('b', { strategy: 'breakout', stopLoss: 90 }),
+    buy('c', { strategy: 'rsi', takeProfit: 103 }),
+    buy('d', { strategy: 'rsi', taken: false }),
+    buy('e', { taken: false, pair: 'ETHUSDT' }),
+    buy('f', { taken: true }),
+  ])
+  expect((await feedbackTracker.onPrice('BTCUSDT', 103, NOW)).map(({ id }) => id)).toEqual(['c'])
+  const closed = await feedbackTracker.onPrice('BTCUSDT', 98, NOW + 1)
+  // Who closes positions by what is told here has none of `d`.
+  expect(closed.map(({ id, strategy, taken }) => [id, strategy, taken])).toEqual([['a', 'breakout', true], ['d', 'rsi', false], ['f', undefined, true]])
+  const { overall, bySymbol, byStrategy, followed } = await feedbackTracker.getStats()
+  expect(overall).toMatchObject({ totalSignals: 4, activeSignals: 1, closedSignals: 3, successfulSignals: 1, totalProfitLoss: -1 })
+  expect(followed).toMatchObject({ totalSignals: 2, activeSignals: 1, closedSignals: 1, failedSignals: 1, totalProfitLoss: -2 })
+  expect(Object.keys(bySymbol)).toEqual(['BTCUSDT'])
+  expect(Object.entries(byStrategy).map(([name, { closedSignals, activeSignals }]) => [name, closedSignals, activeSignals])).toEqual([
+    ['breakout', 1, 1],
+    ['rsi', 1, 0],
+  ])
+  // The seven figures are those of what was traded.
+  expect(await feedbackTracker.getPerformanceStats()).toMatchObject({ total_signals: 4, closed_signals: 3, successful: 1, failed: 2 })
+  // What was closed teaches, whether it was traded or not.
+  expect((await feedbackTracker.assess(buy('x'))).closed).toBe(4)
+  expect((await failure(() => feedbackTracker.recordSignal(buy('d', { strategy: 'rsi' })))).code).toBe('ERR_SIGNAL_CONFLICT')
+  expect(await feedbackTracker.recordSignal(buy('d', { strategy: 'rsi', taken: false }))).toBe(true)
 })
 
 test('a clock that was set back by five minutes silences no stop, and prices that are ignored are told', async () => {

@@ -7,17 +7,17 @@ import { failure, newHome, newLoop } from './helpers/home'
 
 const AGO = Date.now() - HOUR
 
-const buy = (id: string, timestamp = AGO): SignalInput => ({
-  id, pair: 'BTCUSDT', signalType: 'BUY', confidence: 70, entryPrice: 100, stopLoss: 98, takeProfit: 104, timestamp,
+const buy = (id: string, timestamp = AGO, more: object = {}): SignalInput => ({
+  id, pair: 'BTCUSDT', signalType: 'BUY', confidence: 70, entryPrice: 100, stopLoss: 98, takeProfit: 104, timestamp, ...more,
 })
 
 let last = 0
 
 /** Closes one signal after the other: `+` at its target, `-` at its stop. */
-async function live({ feedbackTracker }: SignalLoop, pattern: string): Promise<void> {
+async function live({ feedbackTracker }: SignalLoop, pattern: string, more: object = {}): Promise<void> {
   for (const end of pattern) {
     const id = `s${last++}`
-    await feedbackTracker.recordSignal(buy(id))
+    await feedbackTracker.recordSignal(buy(id, AGO, more))
     const outcome = end === '+' ? 'TOOK_PROFIT' : 'STOPPED_OUT'
     expect(await feedbackTracker.updateOutcome({ signalId: id, outcome })).toBe(true)
   }
@@ -30,6 +30,21 @@ async function until(seen: () => boolean, ms = 20_000): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
 }
+
+test('what is followed and not traded is no reason for conservative mode, nor for an evaluation', async () => {
+  const heard: LoopEvent[] = []
+  const loop = newLoop({ onEvent: (event) => heard.push(event) })
+  const modes = () => heard.filter((event) => event.type === 'conservativeMode')
+  await live(loop, '-'.repeat(20), { taken: false })
+  await live(loop, '+++++++++')
+  await new Promise((resolve) => setTimeout(resolve, 1000))
+  expect([modes(), (await loop.feedbackTracker.getStats()).conservativeMode.active]).toEqual([[], false])
+  const { early, recent } = await loop.evaluate({ symbol: 'BTCUSDT' })
+  expect([early.closedSignals + recent.closedSignals, early.successRate, recent.successRate]).toEqual([9, 100, 100])
+  // The same that were traded are one.
+  await live(loop, '-'.repeat(20))
+  await until(() => modes().length >= 2)
+})
 
 test('nine bad signals are nothing, ten are conservative mode, ten good ones end it', async () => {
   const heard: LoopEvent[] = []

@@ -95,6 +95,14 @@ export async function right(signal: BackendSignal): Promise<void> {
   void printed
   const stats: signalloop.PerformanceStats = await feedbackTracker.getStats('BTCUSDT', closed[0]?.timeframe, 7)
   const rate: number | undefined = stats.bySymbol.BTCUSDT?.successRate
+  use(stats.byStrategy.breakout?.expectancy, stats.followed.closedSignals)
+  await feedbackTracker.recordSignal({ ...signal, strategy: null, taken: false })
+  // @ts-expect-error a text for true or false
+  await feedbackTracker.recordSignal({ ...signal, taken: 'no' })
+  const card: signalloop.Scorecard = await feedbackTracker.scorecard({ since: new Date(0), strategy: 'breakout', symbol: 'BTC/USDT' })
+  use(card.verdict, card.finding === 'adds', card.overall?.realisedR?.gain?.interval?.low, card.byMonth[0]?.score.logLoss.againstBaseRate.mean)
+  // @ts-expect-error no such finding
+  use(card.finding === 'wins')
 
   // An event is known by its type.
   const off: () => void = onEvent((event) => {

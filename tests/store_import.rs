@@ -9,6 +9,7 @@ use serde_json::json;
 use signalloop::barrier::Outcome;
 use signalloop::features::FEATURES;
 use signalloop::feedback::StoreOptions;
+use signalloop::signal::Record;
 use signalloop::time::Tz;
 use signalloop::time::format_iso;
 
@@ -27,6 +28,7 @@ on_both!(
     an_old_file_is_taken_in_as_it_is,
     what_contradicts_itself_is_told_by_its_line,
     a_log_of_this_store_is_taken_in_by_another,
+    a_line_that_closes_leaves_what_was_said,
     a_copy_there_and_back_loses_nothing,
     closed_signals_are_given_out_as_csv
 );
@@ -103,11 +105,41 @@ async fn a_log_of_this_store_is_taken_in_by_another(two: Home) {
     assert_eq!(other.get("7").unwrap(), store.get("7").unwrap());
 }
 
+/// A line of the old system closes what was recorded here, and says less than is known here.
+async fn a_line_that_closes_leaves_what_was_said(home: Home) {
+    let folder = quick_home();
+    let file = folder.path().join("old.jsonl");
+    let line = |id: &str, more: serde_json::Value| {
+        let mut line = json!({ "signal_id": id, "symbol": "BTC/USDT", "signal_type": "BUY", "entry_price": 100,
+            "stop_loss": 95, "take_profit": 110, "timestamp": T0, "outcome": "STOPPED_OUT", "closed_at": T0 + 1 });
+        line.as_object_mut().unwrap().extend(object(more));
+        line.to_string()
+    };
+    let lines = [line("a", json!({ "confidence": 80 })), line("b", json!({ "strategy": "ema" }))];
+    std::fs::write(&file, lines.join("\n")).unwrap();
+    let store = home.open();
+    let said = json!({ "probability": 0.4, "interval": [0.3, 0.5], "base_rate": 0.35, "prior": 0.36, "shaped": false,
+        "take": true, "outcomes": 9 });
+    let mut given = Record::from(signal(json!({ "id": "a", "strategy": "rsi", "taken": false }))).to_json();
+    given.insert("said".to_owned(), said);
+    let given = Record::from_json(given, Tz::UTC).unwrap();
+    assert!(given.said.is_some());
+    store.record_all(vec![given.clone(), buy("b").into()]).await.unwrap();
+    assert_eq!(store.import(&file, |_| ()).await.unwrap().closed, 2);
+    for store in [&store, &home.open()] {
+        let (a, b) = (store.get("a").unwrap().unwrap(), store.get("b").unwrap().unwrap());
+        assert_eq!((a.said, a.signal.strategy.as_deref(), a.signal.taken), (given.said, Some("rsi"), false));
+        assert_eq!((b.said, b.signal.strategy.as_deref(), b.signal.taken), (None, Some("ema"), true));
+        let stats = store.stats(&Default::default()).unwrap();
+        assert_eq!((stats.figures.closed, stats.followed.closed, stats.by_strategy.len()), (1, 1, 1));
+    }
+}
+
 async fn closed_signals_are_given_out_as_csv(home: Home) {
     let folder = quick_home();
     let store = home.open();
     store
-        .record(signal(json!({ "id": "a,\"1\"", "indicators": { "rsi": 71.5, "macd": { "line": -1 } } })))
+        .record(signal(json!({ "id": "a,\"1\"", "indicators": { "rsi": 71.5, "macd": { "line": -1 } }, "strategy": "rsi", "taken": false })))
         .await
         .unwrap();
     store.record(signal(json!({ "id": "b", "indicators": { "adx": "20", "regime": "bull" } }))).await.unwrap();
@@ -121,16 +153,14 @@ async fn closed_signals_are_given_out_as_csv(home: Home) {
     let (names, empty): (Vec<_>, Vec<_>) = FEATURES.iter().map(|f| (format!(",feature_{}", f.name), ",")).unzip();
     let lines: Vec<&str> = text.lines().collect();
     let header = lines[0].strip_suffix(&names.concat()).unwrap();
-    assert!(
-        header.ends_with(
-            "profit_loss_percent,closed_at,indicator_adx,indicator_macd.line,indicator_regime,indicator_rsi"
-        )
-    );
+    assert!(header.ends_with(
+        "profit_loss_percent,closed_at,strategy,taken,indicator_adx,indicator_macd.line,indicator_regime,indicator_rsi"
+    ));
     let rows: Vec<&str> = lines[1..].iter().map(|line| line.strip_suffix(&empty.concat()).unwrap()).collect();
     assert!(rows[0].starts_with("b,BTCUSDT,1h,BUY,80"), "{text}");
-    assert!(rows[0].ends_with("FAILURE,99.0,-1.0,2023-11-14T22:13:20.002Z,20,,bull,"), "{text}");
+    assert!(rows[0].ends_with("FAILURE,99.0,-1.0,2023-11-14T22:13:20.002Z,,true,20,,bull,"), "{text}");
     assert!(rows[1].starts_with("\"a,\"\"1\"\"\",BTCUSDT"), "{text}");
-    assert!(rows[1].ends_with("SUCCESS,,2.5,2023-11-14T22:13:20.003Z,,-1,,71.5"), "{text}");
+    assert!(rows[1].ends_with("SUCCESS,,2.5,2023-11-14T22:13:20.003Z,rsi,false,,-1,,71.5"), "{text}");
 }
 
 /// From a folder to the home of the test and on to another folder, begun twice.

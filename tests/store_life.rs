@@ -13,7 +13,7 @@ use serde_json::json;
 use signalloop::barrier::Outcome;
 use signalloop::feedback::{CloseRequest, FeedbackStore, IgnoredPrices, StatsFilter, StoreOptions, Tick};
 use signalloop::market::Candle;
-use signalloop::signal::{Claim, Closing, Record, Signal};
+use signalloop::signal::{Claim, Closing, Record, Said, Signal};
 use signalloop::symbol::Symbol;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -40,6 +40,9 @@ on_both!(
     two_stores_in_one_place_see_each_other,
     what_is_odd_is_read_back,
     what_is_recorded_is_read_back,
+    what_was_only_followed_is_shown_apart,
+    what_was_said_stays_with_the_signal,
+    what_an_old_log_says_under_a_newer_key_changes_nothing,
 );
 
 async fn a_signal_is_recorded_once(home: Home) {
@@ -161,6 +164,94 @@ async fn what_comes_with_its_end_is_recorded_closed(home: Home) {
     let order: Vec<_> =
         store.ended(&StatsFilter::default()).unwrap().into_iter().map(|ended| ended.closed_ms).collect();
     assert_eq!(order, [T0 + HOUR, T0 + 2 * HOUR, T0 + 3 * HOUR, T0 + 4 * HOUR]);
+}
+
+const SAID: Said = Said {
+    probability: 0.41,
+    interval: (0.3, 0.5),
+    base_rate: 0.35,
+    prior: 0.36,
+    shaped: true,
+    expected_r: Some(-0.05),
+    expected_r_interval: Some((-0.2, 0.1)),
+    take: false,
+    outcomes: 120,
+};
+
+async fn what_was_only_followed_is_shown_apart(home: Home) {
+    let store = home.open();
+    let of = |id: &str, strategy: &str, taken: bool| signal(json!({ "id": id, "strategy": strategy, "taken": taken }));
+    let low = signal(json!({ "id": "low", "stopLoss": 90, "taken": false }));
+    let hold = signal(json!({ "id": "hold", "signalType": "HOLD", "taken": false }));
+    let batch = vec![of("a", "rsi", true), of("b", "ema é", true), of("c", "rsi", false), buy("d"), low, hold];
+    assert!(store.record_all(batch).await.unwrap().into_iter().all(|result| result.unwrap()));
+    // What contradicts the first record is a conflict, as any other field.
+    for (field, other) in [("strategy", of("a", "ema", true)), ("strategy", buy("a")), ("taken", of("a", "rsi", false))]
+    {
+        let error = store.record(other).await.unwrap_err();
+        assert!(error.code() == "ERR_SIGNAL_CONFLICT" && error.to_string().contains(field), "{error}");
+    }
+    assert_eq!(store.on_price(&btc(), 95.0, T0 + HOUR).await.unwrap().len(), 4, "prices close what is followed, too");
+    for store in [&store, &home.open()] {
+        let stats = store.stats(&StatsFilter::default()).unwrap();
+        let (all, followed) = (stats.figures, stats.followed);
+        assert_eq!((all.total, all.closed, all.failures, all.active, all.hold), (3, 3, 3, 0, 0));
+        assert_eq!(
+            (followed.total, followed.closed, followed.failures, followed.active, followed.hold),
+            (2, 1, 1, 1, 1)
+        );
+        assert_eq!((all.total_profit, followed.total_profit), (-15.0, -5.0));
+        let by_strategy: Vec<_> =
+            stats.by_strategy.iter().map(|(name, figures)| (name.as_str(), figures.closed)).collect();
+        assert_eq!(by_strategy, [("ema é", 1), ("rsi", 1)]);
+        assert_eq!(stats.by_symbol.iter().map(|(_, figures)| figures.closed).collect::<Vec<_>>(), [3]);
+        // The results of the backend, and what there is to learn from.
+        assert_eq!(store.ended(&StatsFilter::default()).unwrap().len(), 3);
+        let mut taken = Vec::new();
+        let visit = |record: Record| {
+            taken.push(record.signal.taken);
+            Ok(())
+        };
+        store.closed_records(&StatsFilter::default(), visit).unwrap();
+        assert_eq!(taken, [true, true, false, true]);
+        assert_eq!(store.get("c").unwrap().unwrap().signal, of("c", "rsi", false));
+    }
+}
+
+async fn what_was_said_stays_with_the_signal(home: Home) {
+    let store = home.open();
+    let said = |id: &str| Record { said: Some(SAID), ..buy(id).into() };
+    store.record_all(vec![said("a"), said("b"), said("c")]).await.unwrap();
+    // The same signal is known, whatever would be said of it now.
+    assert!(store.record(Record { said: Some(Said { take: true, ..SAID }), ..said("a") }).await.unwrap());
+    assert_eq!(store.on_price(&btc(), 95.0, T0 + HOUR).await.unwrap().len(), 3);
+    store.compact().await.unwrap();
+    for store in [&store, &home.open()] {
+        for id in ["a", "b", "c"] {
+            let record = store.get(id).unwrap().unwrap();
+            assert_eq!((record.said, record.closing.is_some()), (Some(SAID), true));
+        }
+    }
+}
+
+async fn what_an_old_log_says_under_a_newer_key_changes_nothing(home: Home) {
+    let store = home.open();
+    let old = |id: &str, strategy: serde_json::Value| {
+        let mut line = Record::from(buy(id)).to_json();
+        line.insert("strategy".to_owned(), strategy);
+        line.insert("taken".to_owned(), json!("yes"));
+        Record::from_json(line, signalloop::time::Tz::UTC).unwrap()
+    };
+    let records = [old("a", json!(5)), old("b", json!("x".repeat(65))), old("c", json!("rsi"))];
+    store.record_all(records.to_vec()).await.unwrap();
+    for store in [&store, &home.open()] {
+        for record in &records {
+            assert_eq!(store.get(&record.signal.id).unwrap().as_ref(), Some(record));
+        }
+        let stats = store.stats(&StatsFilter::default()).unwrap();
+        assert_eq!((stats.figures.active, stats.followed.total), (3, 0));
+        assert_eq!(stats.by_strategy.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["rsi"]);
+    }
 }
 
 async fn prices_close_what_they_hit_in_order_and_once(home: Home) {

@@ -20,6 +20,10 @@ async fn fill(folder: &Path) -> Stats {
     let store = FeedbackStore::open(folder, options).unwrap();
     let signals = (0..SIGNALS).map(|n| match n % 3 {
         0 => signal(json!({ "id": n.to_string(), "signalType": "HOLD", "symbol": "ETHUSDT", "timeframe": "4h" })),
+        _ if n % 7 == 5 => {
+            let strategy = format!("s{}", n % 5);
+            signal(json!({ "id": n.to_string(), "strategy": strategy, "taken": n % 2 == 0 }))
+        }
         _ => own(&n.to_string()),
     });
     store.record_all(signals.collect()).await.unwrap();
@@ -28,6 +32,7 @@ async fn fill(folder: &Path) -> Stats {
         store.close_signal(&n.to_string(), outcome, None, Some(1.0), T0 + n).await.unwrap();
     }
     let stats = store.stats(&Default::default()).unwrap();
+    assert!(stats.by_strategy.len() == 5 && stats.followed.closed > 0 && stats.followed.active > 0);
     store.close().await;
     assert!(folder.join("signals.index").exists());
     stats
@@ -56,7 +61,7 @@ async fn a_store_opened_by_its_snapshot_is_the_same() {
     store.record(own("new")).await.unwrap();
     assert!(open(home.path()).get("new").unwrap().is_some());
     let hits = store.on_price(&btc(), 1e9, T0 + 1).await.unwrap();
-    assert_eq!(hits.len() as u64, stats.figures.active + 1);
+    assert_eq!(hits.len() as u64, stats.figures.active + stats.followed.active + 1);
 }
 
 #[tokio::test]
@@ -103,8 +108,8 @@ async fn a_snapshot_that_does_not_match_is_passed_over_and_rebuilt() {
         assert_eq!(error.code(), "ERR_STORE", "{error}");
         std::fs::remove_file(&index).unwrap();
         let lines = left.iter().filter(|byte| **byte == b'\n').count() as u64;
-        let figures = open(home.path()).stats(&Default::default()).unwrap().figures;
-        assert_eq!(figures.total + figures.hold, lines);
+        let stats = open(home.path()).stats(&Default::default()).unwrap();
+        assert_eq!(stats.figures.total + stats.figures.hold + stats.followed.total, lines);
     }
 }
 

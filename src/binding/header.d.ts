@@ -485,6 +485,97 @@ export interface EvaluateOptions {
   timeframe?: Timeframe
 }
 
+/** Which signals a scorecard is of; all of them without options. */
+export interface ScorecardOptions {
+  /** Only signals given at this time or later. */
+  since?: Time
+  /** Only those of this strategy. */
+  strategy?: string
+  /** Only those of this symbol; `BTC/USDT` and `BTCUSDT` are one. */
+  symbol?: string
+}
+
+/** What was said of signals when they were recorded, against what came. Probabilities and shares are 0–1. */
+export interface Scorecard {
+  /**
+   * What the evidence says. `adds`, `costs`: the signals that it said to take brought more, or less, than all, by more than chance
+   * explains. `betterProbabilities`, `worseProbabilities`: that cannot be told, but outcomes were foretold better, or worse, than by
+   * the base rate. `noDifference`: none of it can be told from chance. `notEnough`: fewer than eight stretches of time.
+   */
+  finding: 'adds' | 'costs' | 'betterProbabilities' | 'worseProbabilities' | 'noDifference' | 'notEnough'
+  /** The same in words. */
+  verdict: string
+  /** All of the signals asked for; missing while there is none. */
+  overall?: Score
+  /** The probabilities that were said beside how often they came true, the lowest first; at most ten bins of about equal size. */
+  calibration: { said: number; came: ScoredMean }[]
+  /** By strategy, in alphabetical order; signals that name none are in no part. */
+  byStrategy: ScorePart[]
+  /** By symbol, in alphabetical order. */
+  bySymbol: ScorePart[]
+  /** By the month (UTC) in which signals were given, such as `2026-03`, the oldest first. */
+  byMonth: ScorePart[]
+}
+
+/** A part of the signals of a scorecard, and its score. */
+export interface ScorePart {
+  /** Which. */
+  name: string
+  /** How it fared. */
+  score: Score
+}
+
+/** How what was said of signals fared. */
+export interface Score {
+  /** Closed signals of which something was said. */
+  signals: number
+  /** Those of them that were followed and not traded. */
+  followed: number
+  /** Stretches of time that they fall into: a week long, or longer where signals last long. The intervals rest on so many. */
+  clusters: number
+  /** The share that succeeded. */
+  successShare: number
+  /** The mean of the probabilities that were said. */
+  meanProbability: number
+  /** How well outcomes were foretold, in nats a signal: less is better. */
+  logLoss: {
+    /** By the probability that was said. */
+    probability: number
+    /** By the base rate that was said beside it. */
+    baseRate: number
+    /** By what candles said alone, else the arithmetic of the levels. */
+    prior: number
+    /** The first less the second: below 0, the probability was better. */
+    againstBaseRate: ScoredMean
+    /** The first less the third. */
+    againstPrior: ScoredMean
+  }
+  /** What signals with a stop loss brought: `(profit − fee) / stop`, all in percent of the entry. Missing where none has a stop. */
+  realisedR?: {
+    /** All of them. */
+    all: ScoredMean
+    /** Those that it said to take; missing where it said so of none. */
+    take?: ScoredMean
+    /** Those that it said to leave; missing where it said so of none. */
+    left?: ScoredMean
+    /** The mean of those to take less that of all. Missing where it told none apart. */
+    gain?: ScoredMean
+  }
+}
+
+/** A mean over signals, with its 95 % interval. */
+export interface ScoredMean {
+  /** Over how many. */
+  signals: number
+  /** The mean. */
+  mean: number
+  /**
+   * What 95 % of resamples of stretches of time hold: signals given together share their fate, and count as one. Missing below eight
+   * stretches.
+   */
+  interval?: { low: number; high: number }
+}
+
 /** What to train. */
 export interface TrainOptions {
   /**

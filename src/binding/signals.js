@@ -22,8 +22,9 @@
 
   const hasJson = (value) => typeof value.toJSON === 'function'
   const isMap = (value) => Object.prototype.toString.call(value) === '[object Map]'
-  /** An id is a text: what is none must not become one. */
-  const named = (key, name) => (IDS.includes(key) ? [name] : name)
+  /** An id and a strategy are texts: what is none must not become one. */
+  const TEXTS = new Set([...IDS, 'strategy'])
+  const named = (key, name) => (TEXTS.has(key) ? [name] : name)
   /** An integer of more bits takes seconds to be written down, and is no number of a signal. */
   const LARGEST = 1n << 4096n
   const integer = (value) => {

@@ -13,13 +13,16 @@ use super::types::{
 };
 use super::{arrays, values};
 use crate::barrier::{Direction, Levels};
-use crate::engine::should_close;
+use crate::engine::{ScorecardFilter, should_close};
 use crate::error::{Error, Result, guard};
 use crate::feedback::{Lines, StatsFilter, Tick, Totals};
+use crate::market::given::{TIME, time_of};
+use crate::signal::{STRATEGY, is_strategy};
 use crate::symbol::{Symbol, Timeframe};
 use crate::time::{Tz, now_ms};
 use napi::bindgen_prelude::{Env, PromiseRaw, Unknown};
 use napi_derive::napi;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -419,6 +422,19 @@ impl FeedbackTracker {
         })
     }
 
+    /// What was said of signals when they were recorded, against what came: of all that have closed since, taken or only followed.
+    /// Nothing of it was said with a look at the outcome. Signals that were recorded with their end, or by a version that said
+    /// nothing, are not in it.
+    ///
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+    #[napi(ts_args_type = "options?: ScorecardOptions", ts_return_type = "Promise<Scorecard>")]
+    pub fn scorecard<'env>(&self, env: &'env Env, options: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Value>> {
+        call(env, &self.core, || {
+            let (core, filter) = (self.core.clone(), scorecard_filter(options)?);
+            Ok(async move { Ok(json!(core.scorecard(&filter)?)) })
+        })
+    }
+
     /// The rules found in the closed signals, the strongest first; of a symbol, a timeframe, or all. In data without any
     /// pattern, chance alone brings about a rule in at most 5 % of cases.
     ///
@@ -435,6 +451,18 @@ impl FeedbackTracker {
             Ok(async move { Ok(core.patterns(symbol, timeframe).await?.into_iter().map(Into::into).collect()) })
         })
     }
+}
+
+/// Which signals a scorecard is of.
+fn scorecard_filter(options: Unknown<'_>) -> Result<ScorecardFilter> {
+    let mut map = values::to_map("options", options, &[])?;
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let since_ms = values::option(&mut map, "since", TIME, time_of)?;
+    let strategy = |value: &Value| text(value).filter(|text| is_strategy(text));
+    let strategy = values::option(&mut map, "strategy", STRATEGY, strategy)?;
+    let symbol = values::option(&mut map, "symbol", "must be a pair such as BTCUSDT", text)?;
+    values::no_more(&map)?;
+    Ok(ScorecardFilter { since_ms, strategy, symbol: symbol.map(|text| Symbol::given(&text)).transpose()? })
 }
 
 /// A symbol and a timeframe, each of which may be missing.

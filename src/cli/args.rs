@@ -3,6 +3,7 @@
 use crate::config::span::{HOUR, parse_span};
 use crate::market::{BadRows, Columns, DateOrder, Fault, Origin};
 use crate::scheduler::Task;
+use crate::signal::{STRATEGY, is_strategy};
 use crate::symbol::{Symbol, Timeframe};
 use crate::time::Tz;
 use crate::time::parse_time;
@@ -74,6 +75,8 @@ pub enum Command {
     Predict(Predict),
     /// Show what became of the recorded signals
     Stats(Stats),
+    /// Show what was said of signals before they ended against what came: does following it pay?
+    Scorecard(Scorecard),
     /// Learn from what became of a market's signals: train or continue its model, or say whether its signals got better
     Learn(Learn),
     /// Show the rules found in what succeeded and what failed
@@ -437,6 +440,24 @@ pub struct Stats {
     /// All signals, however old
     #[arg(long, conflicts_with = "days")]
     pub all: bool,
+}
+
+/// Which signals to judge by.
+#[derive(Debug, clap::Args)]
+pub struct Scorecard {
+    /// Only signals given at this time or later, such as 2026-03-28T00:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub since: Option<i64>,
+    /// Only this strategy
+    #[arg(long, value_name = "NAME", value_parser = strategy)]
+    pub strategy: Option<String>,
+    /// Only this symbol
+    #[arg(long, value_parser = Symbol::parse)]
+    pub symbol: Option<Symbol>,
+}
+
+fn strategy(text: &str) -> Result<String, &'static str> {
+    if is_strategy(text) { Ok(text.to_owned()) } else { Err(STRATEGY) }
 }
 
 /// What to do with the place where the signals are kept.

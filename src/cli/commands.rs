@@ -46,6 +46,7 @@ pub async fn run(command: &Command, args: &Args, output: &Output, ending: &Endin
         Command::Data(Data::Import(import)) => data::import(&core, import, output),
         Command::Predict(predict) => self::predict(&core, predict, output),
         Command::Stats(stats) => shown::stats(&core, stats, output),
+        Command::Scorecard(asked) => super::scorecard::scorecard(&core, asked, output),
         Command::Learn(learn) => self::learn(&core, learn, output).await,
         Command::Patterns(patterns) => shown::patterns(&core, patterns, output).await,
         Command::Models => shown::models(&core, output),
@@ -231,7 +232,8 @@ async fn import(core: &SignalLoop, file: &Path, output: &Output) -> Result<i32> 
 }
 
 fn migrate(core: &SignalLoop, output: &Output) -> Result<i32> {
-    let signals = core.store()?.stats(&StatsFilter::default())?.figures.total;
+    let stats = core.store()?.stats(&StatsFilter::default())?;
+    let signals = stats.figures.total + stats.followed.total;
     let place = core.whereabouts().to_string();
     output.line(format!("{place} is ready; it holds {signals} signals"));
     output.document(&json!({ "store": place, "signals": signals }));

@@ -9,7 +9,7 @@ use super::{FAILURE, SUCCESS};
 use crate::cancel::Cancel;
 use crate::engine::{GeneratedSignal, Options, SignalLoop, TrainMode, TrainRequest, TrainingResults};
 use crate::error::{Error, Result};
-use crate::feedback::{FILES, StatsFilter};
+use crate::feedback::{FILES, Stats, StatsFilter};
 use crate::market::{Simulator, SimulatorOptions};
 use crate::report;
 use crate::symbol::{Market, Symbol, Timeframe};
@@ -151,7 +151,7 @@ impl Running<'_> {
         out.news("4. What became of the signals");
         let filter = StatsFilter { since_ms: Some(begin), ..StatsFilter::default() };
         let stats = self.core.store()?.stats(&filter)?;
-        figures_table(&stats.figures, &stats.by_symbol, &[], out);
+        figures_table(&Stats { by_timeframe: Vec::new(), ..stats }, out);
         out.news("   Stop and target stand 1:2 apart, so about a third of the signals must succeed to break even.");
         let code = if trained.succeeded() == trained.results.len() { SUCCESS } else { FAILURE };
         Ok((code, json!({ "weeks": weekly, "overall": stats.figures, "modelsWithSkill": skilled })))

@@ -12,6 +12,7 @@ mod planted;
 mod progress;
 mod report;
 mod scheduler;
+mod scorecard;
 mod shown;
 mod table;
 

@@ -9,7 +9,7 @@ use super::table::Table;
 use crate::config::SignalShape;
 use crate::engine::{MarketModels, SignalLoop};
 use crate::error::Result;
-use crate::feedback::{Figures, StatsFilter, Totals};
+use crate::feedback::{Figures, Stats as Shown, StatsFilter, Totals};
 use crate::learning::improvement::{Half, Improvement};
 use crate::model::{Record, ShapeRecord};
 use crate::symbol::{Market, Symbol, Timeframe};
@@ -98,16 +98,17 @@ pub fn stats(core: &SignalLoop, args: &Stats, output: &Output) -> Result<i32> {
     let since_ms = days.map(|days| core.now_ms() - (days * 86_400_000.0) as i64);
     let everything = StatsFilter { symbol: args.symbol.clone(), timeframe: args.timeframe, ..StatsFilter::default() };
     let filter = StatsFilter { since_ms, ..everything.clone() };
-    let (stats, all) = (core.store()?.stats(&filter)?, core.store()?.stats(&everything)?.figures);
+    let (stats, everything) = (core.store()?.stats(&filter)?, core.store()?.stats(&everything)?);
+    let (all, followed) = (everything.figures, stats.followed);
     let mode = core.conservative_mode(&filter)?;
     let period = days.map_or_else(|| "All signals".to_owned(), |days| format!("The last {days} days"));
     output.line(format!("{period}, in {}", core.home().display()));
-    if is_empty(&all) {
+    if is_empty(&all) && followed.total == 0 {
         output.line("No signals yet. A backend records them with `feedbackTracker.recordSignal(signal)`.");
-    } else if is_empty(&stats.figures) {
+    } else if is_empty(&stats.figures) && followed.total == 0 {
         output.line("No signals in that time.");
     } else {
-        figures_table(&stats.figures, &stats.by_symbol, &stats.by_timeframe, output);
+        figures_table(&stats, output);
     }
     if let Some(earlier) = earlier(&stats.figures, &all) {
         output.line(format!("Before that: {earlier}. `signalloop stats --all` counts them too."));
@@ -124,6 +125,8 @@ pub fn stats(core: &SignalLoop, args: &Stats, output: &Output) -> Result<i32> {
     document["overall"] = json!(stats.figures);
     document["bySymbol"] = stats.by_symbol.iter().map(|(s, f)| (s.to_string(), json!(f))).collect();
     document["byTimeframe"] = stats.by_timeframe.iter().map(|(t, f)| (t.to_string(), json!(f))).collect();
+    document["byStrategy"] = stats.by_strategy.iter().map(|(name, f)| (name.clone(), json!(f))).collect();
+    document["followed"] = json!(followed);
     document["conservativeMode"] = present(json!({
         "active": mode.active, "since": mode.since_ms.map(format_iso), "reason": mode.reason, "scopes": mode.scopes,
     }));
@@ -148,13 +151,9 @@ fn earlier(period: &Figures, all: &Figures) -> Option<String> {
     (!told.is_empty()).then(|| told.join(", "))
 }
 
-/// Figures in rows: all, then by symbol, then by timeframe.
-pub fn figures_table(
-    all: &Figures,
-    by_symbol: &[(Symbol, Figures)],
-    by_timeframe: &[(Timeframe, Figures)],
-    output: &Output,
-) {
+/// Figures in rows: all, then by symbol, by timeframe, by strategy; below them those that were only followed.
+pub fn figures_table(stats: &Shown, output: &Output) {
+    let Shown { figures: all, by_symbol, by_timeframe, by_strategy, followed, .. } = stats;
     let heads = ["", "closed", "open", "success", "95 % interval", "break-even", "mean profit", "total"];
     let mut table = Table::new(&heads);
     let mut row = |name: &str, f: &Figures| {
@@ -174,6 +173,10 @@ pub fn figures_table(
     by_symbol.iter().for_each(|(symbol, figures)| row(symbol.as_str(), figures));
     if by_timeframe.len() > 1 {
         by_timeframe.iter().for_each(|(timeframe, figures)| row(timeframe.as_str(), figures));
+    }
+    by_strategy.iter().for_each(|(strategy, figures)| row(strategy, figures));
+    if followed.total > 0 {
+        row("followed, not traded", followed);
     }
     output.table(&table);
     if all.unknown > 0 {

@@ -3,7 +3,7 @@
 use super::{Check, Finding};
 use crate::engine::{MarketModels, SignalLoop};
 use crate::error::{Error, Result};
-use crate::feedback::{StatsFilter, StoreOptions};
+use crate::feedback::{Figures, StatsFilter, StoreOptions};
 use crate::scheduler::Outcome;
 use crate::symbol::Market;
 use crate::time::format_iso;
@@ -69,10 +69,10 @@ pub(super) fn signals(core: &SignalLoop) -> Vec<Finding> {
     }
     let options = StoreOptions { patience: PATIENCE, ..StoreOptions::from(&*core.config()) };
     let store = place.open(options).and_then(|store| {
-        let figures = store.stats(&StatsFilter::default())?.figures;
+        let stats = store.stats(&StatsFilter::default())?;
         let open = store.open_by_symbol()?;
         let given = open.into_values().flatten().map(|signal| signal.levels.since_ms).collect::<Vec<_>>();
-        Ok((store.recovery(), figures, given))
+        Ok((store.recovery(), [stats.figures, stats.followed], given))
     });
     let (recovery, figures, given) = match store {
         Ok(store) => store,
@@ -105,7 +105,8 @@ pub(super) fn signals(core: &SignalLoop) -> Vec<Finding> {
         found.push(Finding::warning(Check::Signals, what, why, format!("look at {}", quarantine(&folder))));
     }
     found.extend(ahead(&given, core.now_ms()));
-    let what = format!("{} signals, {} of them open, in {}", figures.total, figures.active, place);
+    let sum = |of: fn(&Figures) -> u64| figures.iter().map(of).sum::<u64>();
+    let what = format!("{} signals, {} of them open, in {}", sum(|f| f.total), sum(|f| f.active), place);
     found.push(Finding::fine(Check::Signals, what));
     found
 }

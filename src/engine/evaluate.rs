@@ -22,7 +22,10 @@ impl SignalLoop {
         };
         let mut closed = Vec::new();
         self.store()?.closed_records(&filter, |record| {
-            closed.extend(Closed::of(&record, fee_bps));
+            // What was only followed is none of the backend's results.
+            if record.signal.taken {
+                closed.extend(Closed::of(&record, fee_bps));
+            }
             cancel.check()
         })?;
         cancel.check()?;

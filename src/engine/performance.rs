@@ -285,6 +285,9 @@ impl SignalLoop {
         let mut quantities = BTreeMap::<String, Samples>::new();
         let seen_ms = state.entries_ms;
         self.store()?.closed_records(&filter, |record| {
+            if !record.signal.taken {
+                return Ok(());
+            }
             let is_recent = record.closing.is_some_and(|closing| closing.closed_ms > seen_ms);
             for (name, value) in known_at_entry(&record) {
                 let (before, recent) = quantities.entry(name).or_default();

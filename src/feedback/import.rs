@@ -197,7 +197,7 @@ fn ended_by_now(record: Record) -> std::result::Result<Record, line::Reason> {
     }
 }
 
-const COLUMNS: [&str; 14] = [
+const COLUMNS: [&str; 16] = [
     "signal_id",
     "symbol",
     "timeframe",
@@ -212,12 +212,16 @@ const COLUMNS: [&str; 14] = [
     "exit_price",
     "profit_loss_percent",
     "closed_at",
+    "strategy",
+    "taken",
 ];
 
 /// A record's cells. The fixed ones are those of its line in the log.
 fn row<'a>(record: &Record, names: &'a [String]) -> impl Iterator<Item = String> + use<'a> {
     let line = record.to_json();
     let fixed = COLUMNS.map(|name| match line.get(name) {
+        // A line says so only where it was not.
+        None if name == "taken" => true.to_string(),
         None => String::new(),
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),

@@ -235,24 +235,40 @@ pub struct Facts<'a> {
     /// `None` for a HOLD.
     pub levels: Option<Levels>,
     pub closing: Option<Closing>,
+    pub strategy: Option<Cow<'a, str>>,
+    pub taken: bool,
 }
 
 impl<'a> From<Own<'a>> for Facts<'a> {
     fn from(own: Own<'a>) -> Self {
-        let Own { id, symbol, timeframe, direction, confidence, timestamp_ms, levels, closing, .. } = own;
+        let Own {
+            id,
+            symbol,
+            timeframe,
+            direction,
+            confidence,
+            timestamp_ms,
+            levels,
+            closing,
+            strategy,
+            taken,
+            rest: _,
+        } = own;
         let (key, symbol) = (Key::of(id), Cow::Borrowed(symbol));
-        Self { key, symbol, timeframe, direction, confidence, timestamp_ms, levels, closing }
+        let strategy = strategy.map(Cow::Borrowed);
+        Self { key, symbol, timeframe, direction, confidence, timestamp_ms, levels, closing, strategy, taken }
     }
 }
 
 impl Facts<'_> {
     /// The same, borrowed.
     pub fn borrowed(&self) -> Facts<'_> {
-        Facts { symbol: Cow::Borrowed(&self.symbol), ..*self }
+        Facts { symbol: Cow::Borrowed(&self.symbol), strategy: self.strategy.as_deref().map(Cow::Borrowed), ..*self }
     }
 
     pub fn into_owned(self) -> Facts<'static> {
-        Facts { symbol: Cow::Owned(self.symbol.into_owned()), ..self }
+        let strategy = self.strategy.map(|strategy| Cow::Owned(strategy.into_owned()));
+        Facts { symbol: Cow::Owned(self.symbol.into_owned()), strategy, ..self }
     }
 
     pub fn of(record: &Record) -> Facts<'static> {
@@ -266,6 +282,8 @@ impl Facts<'_> {
             timestamp_ms: signal.timestamp_ms,
             levels: signal.levels(),
             closing: record.closing,
+            strategy: signal.strategy.clone().map(Cow::Owned),
+            taken: signal.taken,
         }
     }
 }

@@ -110,6 +110,10 @@ pub struct ClosedSignal {
     pub timeframe: Timeframe,
     /// Which way it bet; a HOLD never closes.
     pub direction: Direction,
+    /// What gave it.
+    pub strategy: Option<String>,
+    /// Whether it was traded.
+    pub taken: bool,
     /// Percent, 0–100, if it stated one.
     pub confidence: Option<f64>,
     /// As what it closed.
@@ -133,6 +137,8 @@ impl ClosedSignal {
             symbol: Symbol::parse(own.symbol)?,
             timeframe: own.timeframe,
             direction: levels.direction,
+            strategy: own.strategy.map(str::to_owned),
+            taken: own.taken,
             confidence: own.confidence,
             outcome: closing.outcome,
             entry_price: levels.entry,
@@ -155,6 +161,8 @@ impl ClosedSignal {
             timeframe: signal.timeframe,
             // Only signals with a direction and an entry price are ever open.
             direction: signal.direction.unwrap_or(Direction::Buy),
+            strategy: signal.strategy.clone(),
+            taken: signal.taken,
             confidence: signal.confidence,
             outcome: closing.outcome,
             entry_price: signal.entry_price.unwrap_or(f64::NAN),

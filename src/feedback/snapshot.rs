@@ -14,7 +14,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 /// The last byte counts versions of the encoding and of what is encoded, [`Key`] included.
-const MAGIC: &[u8; 8] = b"SLINDEX\x02";
+const MAGIC: &[u8; 8] = b"SLINDEX\x03";
 
 /// A beginning of the log, and what it says.
 #[derive(Default, Serialize, Deserialize)]
@@ -31,6 +31,7 @@ pub struct Snapshot {
     pub contradictions: u64,
     pub symbols: Vec<String>,
     pub timeframes: Vec<String>,
+    pub strategies: Vec<String>,
     /// The signals, in order of recording.
     pub rows: Vec<Row>,
     /// The levels of the open ones.
@@ -49,6 +50,8 @@ pub struct Row {
     pub confidence: f32,
     pub symbol: u32,
     pub timeframe: u8,
+    pub strategy: u32,
+    pub taken: bool,
     pub direction: Option<Direction>,
     pub outcome: Outcome,
 }

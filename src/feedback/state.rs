@@ -6,10 +6,10 @@ use super::index::PriceIndex;
 use super::line::{self, Facts, Key, KeyHasher, Reason};
 use super::open::{OpenSignal, Slot};
 use super::snapshot::{OpenRow, Row, Snapshot};
-use super::stats::{Ended, Groups, Stats, StatsFilter};
+use super::stats::{Ended, Groups, Member, Stats, StatsFilter};
 use crate::barrier::{Direction, Levels, Outcome};
 use crate::order;
-use crate::signal::Closing;
+use crate::signal::{Closing, is_strategy};
 use crate::symbol::{Market, Symbol, Timeframe};
 use crate::time::DAY_MS;
 use parking_lot::Mutex;
@@ -35,7 +35,10 @@ pub struct Entry {
     /// NaN where the signal states none.
     confidence: f32,
     pub symbol: u32,
+    /// Counted from 1; 0 where the signal names none.
+    strategy: u32,
     pub timeframe: Timeframe,
+    pub taken: bool,
     /// `None` is HOLD.
     pub direction: Option<Direction>,
     /// `Active` for a HOLD too.
@@ -50,6 +53,11 @@ impl Entry {
 
     fn confidence(&self) -> Option<f64> {
         Some(f64::from(self.confidence)).filter(|c| !c.is_nan())
+    }
+
+    fn member(&self) -> Member {
+        let Self { symbol, timeframe, strategy, taken, .. } = *self;
+        Member { symbol, timeframe, strategy: Some(strategy).filter(|number| *number > 0), taken }
     }
 }
 
@@ -82,6 +90,8 @@ pub struct State {
     entries: Vec<Entry>,
     symbols: Vec<Symbol>,
     symbol_numbers: HashMap<Box<str>, u32>,
+    strategies: Vec<Box<str>>,
+    strategy_numbers: HashMap<Box<str>, u32>,
     holds: Vec<Slot>,
     /// The closed signals; in order of closing unless `disordered`.
     closed: Vec<Slot>,
@@ -144,6 +154,7 @@ impl State {
             Some(number) => *number,
             None => self.number_of(&line::symbol(facts)?) as u32,
         };
+        let strategy = self.strategy_number_of(facts.strategy.as_deref());
         let slot = self.entries.len() as Slot;
         self.entries.push(Entry {
             offset: place.offset,
@@ -153,7 +164,9 @@ impl State {
             len: place.len,
             confidence: kept(facts.confidence),
             symbol,
+            strategy,
             timeframe: facts.timeframe,
+            taken: facts.taken,
             direction: facts.direction,
             outcome: Outcome::Active,
         });
@@ -180,7 +193,9 @@ impl State {
             (Some(closing), Outcome::Active) if entry.direction.is_some() => {
                 self.index.remove(slot);
                 // The closing stands for the whole record from now on, and one of the old system may say more than it.
-                self.entries[slot as usize].confidence = kept(facts.confidence);
+                let strategy = self.strategy_number_of(facts.strategy.as_deref());
+                let entry = &mut self.entries[slot as usize];
+                (entry.confidence, entry.strategy, entry.taken) = (kept(facts.confidence), strategy, facts.taken);
                 self.close(slot, closing, place);
                 Applied::Changed
             }
@@ -216,6 +231,18 @@ impl State {
         let number = self.symbols.len();
         self.symbols.push(symbol.clone());
         self.symbol_numbers.insert(symbol.as_str().into(), number as u32);
+        number
+    }
+
+    /// The number of a strategy, from 1 on, given to it when it is first met; 0 of none.
+    fn strategy_number_of(&mut self, strategy: Option<&str>) -> u32 {
+        let Some(strategy) = strategy else { return 0 };
+        if let Some(number) = self.strategy_numbers.get(strategy) {
+            return *number;
+        }
+        self.strategies.push(strategy.into());
+        let number = self.strategies.len() as u32;
+        self.strategy_numbers.insert(strategy.into(), number);
         number
     }
 
@@ -312,6 +339,8 @@ impl State {
                 confidence: entry.confidence,
                 symbol: entry.symbol,
                 timeframe: timeframe as u8,
+                strategy: entry.strategy,
+                taken: entry.taken,
                 direction: entry.direction,
                 outcome: entry.outcome,
             }
@@ -326,6 +355,7 @@ impl State {
             open: open.collect(),
             symbols: self.symbols.iter().map(|symbol| symbol.as_str().to_owned()).collect(),
             timeframes: timeframes.iter().map(|timeframe| timeframe.as_str().to_owned()).collect(),
+            strategies: self.strategies.iter().map(|strategy| strategy.to_string()).collect(),
             rows,
             ..Snapshot::default()
         }
@@ -339,10 +369,19 @@ impl State {
         }
         let timeframes: Vec<_> =
             snapshot.timeframes.iter().map(|text| Timeframe::parse(text).ok()).collect::<Option<_>>()?;
+        for strategy in snapshot.strategies.iter().filter(|strategy| is_strategy(strategy)) {
+            state.strategy_number_of(Some(strategy));
+        }
+        if state.strategies.len() != snapshot.strategies.len() {
+            return None;
+        }
         state.reserve(snapshot.rows.len());
         for (slot, row) in snapshot.rows.iter().enumerate() {
             let Place { offset, len } = row.place();
             state.symbols.get(row.symbol as usize)?;
+            if row.strategy as usize > state.strategies.len() {
+                return None;
+            }
             state.entries.push(Entry {
                 offset,
                 timestamp_ms: row.timestamp_ms,
@@ -351,7 +390,9 @@ impl State {
                 len,
                 confidence: row.confidence,
                 symbol: row.symbol,
+                strategy: row.strategy,
                 timeframe: *timeframes.get(usize::from(row.timeframe))?,
+                taken: row.taken,
                 direction: row.direction,
                 outcome: row.outcome,
             });
@@ -404,7 +445,8 @@ impl State {
         slots.filter(|entry| belongs(entry, group) && entry.outcome.succeeded().is_some()).map(Entry::place).collect()
     }
 
-    /// What the signals that a filter asks for came to, in order of closing.
+    /// What the signals that a filter asks for came to, in order of closing; without those that were not taken, which are none of
+    /// the backend's results.
     pub fn ended(&self, filter: &StatsFilter) -> Vec<Ended> {
         let Some(group) = self.group(filter) else { return Vec::new() };
         let slots = self.closed_in(filter).iter().map(|slot| self.entry(*slot));
@@ -419,7 +461,7 @@ impl State {
                 closed_ms: entry.closed_ms,
             })
         };
-        slots.filter(|entry| belongs(entry, group)).filter_map(ended).collect()
+        slots.filter(|entry| entry.taken && belongs(entry, group)).filter_map(ended).collect()
     }
 
     /// How many signals of a direction are open.
@@ -457,6 +499,10 @@ impl State {
             .map(|(number, summary)| (self.symbols[*number as usize].clone(), figures(summary)))
             .collect();
         order::sort_by(&mut by_symbol, |a, b| a.0.cmp(&b.0));
+        let named = |number: u32| self.strategies[number as usize - 1].to_string();
+        let mut by_strategy: Vec<_> =
+            groups.by_strategy.iter().map(|(number, summary)| (named(*number), figures(summary))).collect();
+        order::sort_by(&mut by_strategy, |a, b| a.0.cmp(&b.0));
         let asked_for = |symbol: &Symbol| filter.symbol.as_ref().is_none_or(|asked| asked == symbol);
         let ignored = self.ignored_prices();
         Stats {
@@ -464,6 +510,8 @@ impl State {
             figures: figures(&groups.all),
             by_symbol,
             by_timeframe: groups.by_timeframe.iter().map(|(timeframe, s)| (*timeframe, figures(s))).collect(),
+            by_strategy,
+            followed: figures(&groups.followed),
             from_ms: filter.since_ms,
             until_ms: filter.until_ms,
         }
@@ -483,10 +531,10 @@ impl State {
         let given =
             |slot: &Slot| Some(self.entry(*slot)).filter(|e| belongs(e, group) && filter.covers(e.timestamp_ms));
         for entry in self.index.slots(group.0.map(|number| number as usize)).iter().filter_map(given) {
-            groups.update(entry.symbol, entry.timeframe, |summary| summary.active += 1);
+            groups.update(entry.member(), |summary| summary.active += 1);
         }
         for entry in self.holds.iter().filter_map(given) {
-            groups.update(entry.symbol, entry.timeframe, |summary| summary.hold += 1);
+            groups.update(entry.member(), |summary| summary.hold += 1);
         }
         groups
     }
@@ -503,7 +551,7 @@ impl State {
     fn sum(&self, group: Group, slots: &[Slot]) -> Groups {
         let mut groups = Groups::default();
         for entry in slots.iter().map(|slot| self.entry(*slot)).filter(|entry| belongs(entry, group)) {
-            groups.update(entry.symbol, entry.timeframe, |summary| {
+            groups.update(entry.member(), |summary| {
                 summary.add(entry.outcome, entry.profit_percent, entry.confidence());
             });
         }

@@ -29,7 +29,8 @@ impl StatsFilter {
 
 /// The figures of a period.
 ///
-/// A closed signal belongs to the period in which it closed; an active one, and a HOLD, to that in which it was given.
+/// A closed signal belongs to the period in which it closed; an active one, and a HOLD, to that in which it was given. What was
+/// followed without being taken is in [`Stats::followed`] alone.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stats {
     /// All signals asked for.
@@ -38,6 +39,10 @@ pub struct Stats {
     pub by_symbol: Vec<(Symbol, Figures)>,
     /// The same by timeframe, the shortest first.
     pub by_timeframe: Vec<(Timeframe, Figures)>,
+    /// The same by strategy, in alphabetical order; signals that name none are in no row.
+    pub by_strategy: Vec<(String, Figures)>,
+    /// Signals that were recorded as not taken.
+    pub followed: Figures,
     /// Start of the period, as asked.
     pub from_ms: Option<i64>,
     /// End of the period, as asked.
@@ -332,20 +337,37 @@ pub fn newcombe(first: (u64, u64), second: (u64, u64)) -> (f64, f64) {
     (p2 - p1 - (p2 - low2).hypot(high1 - p1), p2 - p1 + (high2 - p2).hypot(p1 - low1))
 }
 
-/// Summaries of the same signals: all together, by symbol number, by timeframe.
+/// What a signal belongs to; symbol and strategy by number.
+#[derive(Debug, Clone, Copy)]
+pub struct Member {
+    pub symbol: u32,
+    pub timeframe: Timeframe,
+    pub strategy: Option<u32>,
+    pub taken: bool,
+}
+
+/// Summaries of the signals that were taken: all together, by symbol number, by timeframe, by strategy number; and of the others.
 #[derive(Debug, Clone, Default)]
 pub struct Groups {
     pub all: Summary,
     pub by_symbol: BTreeMap<u32, Summary>,
     pub by_timeframe: BTreeMap<Timeframe, Summary>,
+    pub by_strategy: BTreeMap<u32, Summary>,
+    pub followed: Summary,
 }
 
 impl Groups {
-    /// Applies `change` to each summary that a signal of this symbol and timeframe belongs to.
-    pub fn update(&mut self, symbol: u32, timeframe: Timeframe, change: impl Fn(&mut Summary)) {
+    /// Applies `change` to each summary that a signal belongs to.
+    pub fn update(&mut self, of: Member, change: impl Fn(&mut Summary)) {
+        if !of.taken {
+            return change(&mut self.followed);
+        }
         change(&mut self.all);
-        change(self.by_symbol.entry(symbol).or_default());
-        change(self.by_timeframe.entry(timeframe).or_default());
+        change(self.by_symbol.entry(of.symbol).or_default());
+        change(self.by_timeframe.entry(of.timeframe).or_default());
+        if let Some(strategy) = of.strategy {
+            change(self.by_strategy.entry(strategy).or_default());
+        }
     }
 
     /// This, followed by what closed later.
@@ -357,6 +379,10 @@ impl Groups {
         for (timeframe, summary) in &later.by_timeframe {
             self.by_timeframe.entry(*timeframe).or_default().then(summary);
         }
+        for (strategy, summary) in &later.by_strategy {
+            self.by_strategy.entry(*strategy).or_default().then(summary);
+        }
+        self.followed.then(&later.followed);
     }
 }
 

@@ -17,6 +17,7 @@ mod live;
 pub mod outcomes;
 pub mod performance;
 mod pool;
+pub mod scorecard;
 mod shapes;
 mod shrinkage;
 mod train;

@@ -5,10 +5,11 @@ use super::coverage::{self, Coverage};
 use super::models::{self, ModelsPart};
 use super::results::{Interval, Results};
 use super::revision::{Part, Revision};
-use crate::engine::{SignalLoop, run_to_json};
+use crate::engine::{ScorecardFilter, SignalLoop, run_to_json};
 use crate::error::{Error, Result, guard};
 use crate::feedback::{FeedbackStore, Figures, StatsFilter};
 use crate::learning::outcomes::{MAX_LESSONS, MIN_CLOSED, Pattern};
+use crate::learning::scorecard::Scorecard;
 use crate::order;
 use crate::scheduler::Ran;
 use crate::threads;
@@ -16,8 +17,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Symbols in the table: those with the most closed signals.
-const MAX_SYMBOLS: usize = 50;
+/// Symbols, and strategies, in a table: those with the most closed signals.
+const MAX_ROWS: usize = 50;
 /// Runs of the scheduler's tasks listed.
 const MAX_RUNS: usize = 50;
 
@@ -70,10 +71,18 @@ pub struct SignalsPart {
     pub more_symbols: usize,
     /// By timeframe, the shortest first.
     pub by_timeframe: Vec<Row>,
+    /// By strategy, those with the most closed signals first.
+    pub by_strategy: Vec<Row>,
+    /// Strategies not listed.
+    pub more_strategies: usize,
+    /// Signals that were followed and not traded: in no other figure.
+    pub followed: Figures,
     /// Over time.
     pub results: Results,
     /// The confidence that closed signals stated, beside how often they succeeded.
     pub calibration: Vec<Bin>,
+    /// What was said of them against what came; of its parts, those with the most signals.
+    pub scorecard: Scorecard,
     /// The rules found in what succeeded and what failed.
     pub patterns: Vec<PatternPart>,
     /// Closed signals searched for rules: the newest so many at most.
@@ -215,15 +224,13 @@ fn signals(core: &SignalLoop, patterns: Vec<Pattern>) -> Result<Option<SignalsPa
     let Some(store) = core.existing_store()? else { return Ok(None) };
     let all = StatsFilter::default();
     let stats = store.stats(&all)?;
-    if stats.figures.total + stats.figures.hold == 0 {
+    if stats.figures.total + stats.figures.hold + stats.followed.total == 0 {
         return Ok(None);
     }
     let (results, calibration) = over_time(&store)?;
     let row = |name: String, figures| Row { name, figures };
-    let mut by_symbol: Vec<Row> = stats.by_symbol.into_iter().map(|(symbol, f)| row(symbol.into(), f)).collect();
-    order::sort_by_key(&mut by_symbol, |row| std::cmp::Reverse(row.figures.closed));
-    let more_symbols = by_symbol.len().saturating_sub(MAX_SYMBOLS);
-    by_symbol.truncate(MAX_SYMBOLS);
+    let (by_symbol, more_symbols) = most(stats.by_symbol.into_iter().map(|(symbol, f)| row(symbol.into(), f)));
+    let (by_strategy, more_strategies) = most(stats.by_strategy.into_iter().map(|(name, f)| row(name, f)));
     let mode = core.conservative_mode(&all)?;
     Ok(Some(SignalsPart {
         fee_percent: store.fee_bps() / 100.0,
@@ -231,14 +238,36 @@ fn signals(core: &SignalLoop, patterns: Vec<Pattern>) -> Result<Option<SignalsPa
         by_symbol,
         more_symbols,
         by_timeframe: stats.by_timeframe.into_iter().map(|(timeframe, f)| row(timeframe.into(), f)).collect(),
+        by_strategy,
+        more_strategies,
+        followed: stats.followed,
         results,
         calibration,
+        scorecard: scorecard(core)?,
         patterns: patterns.into_iter().map(PatternPart::from).collect(),
         patterns_of: (stats.figures.closed as usize).min(MAX_LESSONS),
         patterns_need: MIN_CLOSED,
         conservative: mode.scopes,
         conservative_reason: mode.reason,
     }))
+}
+
+fn scorecard(core: &SignalLoop) -> Result<Scorecard> {
+    let mut card = core.scorecard(&ScorecardFilter::default())?;
+    for parts in [&mut card.by_strategy, &mut card.by_symbol] {
+        order::sort_by_key(parts, |part| std::cmp::Reverse(part.score.signals));
+        parts.truncate(MAX_ROWS);
+    }
+    Ok(card)
+}
+
+/// The rows with the most closed signals, those first, and how many are left out.
+fn most(rows: impl Iterator<Item = Row>) -> (Vec<Row>, usize) {
+    let mut rows: Vec<Row> = rows.collect();
+    order::sort_by_key(&mut rows, |row| std::cmp::Reverse(row.figures.closed));
+    let more = rows.len().saturating_sub(MAX_ROWS);
+    rows.truncate(MAX_ROWS);
+    (rows, more)
 }
 
 fn over_time(store: &FeedbackStore) -> Result<(Results, Vec<Bin>)> {

@@ -28,6 +28,9 @@ pub const MAX_ID_BYTES: usize = 256;
 /// The longest name of a strategy accepted, in characters.
 pub const MAX_STRATEGY_CHARS: usize = 64;
 
+/// What a strategy may be, phrased for an error.
+pub const STRATEGY: &str = "must be a text of 1 to 64 characters, not blank, without control characters";
+
 /// Is it a name of a strategy?
 pub fn is_strategy(text: &str) -> bool {
     !text.trim().is_empty() && text.chars().count() <= MAX_STRATEGY_CHARS && !text.contains(char::is_control)

@@ -2,7 +2,7 @@
 
 use super::fields::{Field, Fields, Name};
 use super::indicators::{Indicators, MAX_DEPTH, Unfit};
-use super::{MAX_ID_BYTES, Said, Signal, check_levels, is_strategy, wrong};
+use super::{MAX_ID_BYTES, STRATEGY, Said, Signal, check_levels, is_strategy, wrong};
 use crate::barrier::{Direction, Levels};
 use crate::error::{Error, Result};
 use crate::symbol::{Symbol, Timeframe};
@@ -156,12 +156,11 @@ impl Fields<'_> {
     }
 
     fn strategy(&mut self, source: Source) -> Result<Option<String>> {
-        const ALLOWED: &str = "must be a text of 1 to 64 characters, not blank, without control characters";
         let read = |value| match value {
             Value::String(text) if is_strategy(&text) => Ok(text),
             other => Err(other),
         };
-        self.newer(Name::Strategy, source, ALLOWED, read)
+        self.newer(Name::Strategy, source, STRATEGY, read)
     }
 
     fn taken(&mut self, source: Source) -> Result<Option<bool>> {

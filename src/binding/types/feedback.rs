@@ -44,6 +44,11 @@ pub struct ClosedSignal {
     /// Which way it bet.
     #[napi(ts_type = "'BUY' | 'SELL'")]
     pub signal_type: String,
+    /// What gave it, if the signal named it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<String>,
+    /// `false`: it was followed and not traded, so that there is no position to close.
+    pub taken: bool,
     /// As what it closed.
     #[napi(ts_type = "Exclude<Outcome, 'ACTIVE'>")]
     pub outcome: String,
@@ -67,6 +72,8 @@ impl From<feedback::ClosedSignal> for ClosedSignal {
             symbol: c.symbol.to_string(),
             timeframe: c.timeframe.to_string(),
             signal_type: word(c.direction),
+            strategy: c.strategy,
+            taken: c.taken,
             outcome: word(c.outcome),
             entry_price: c.entry_price,
             exit_price: c.exit_price,
@@ -86,7 +93,8 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// Figures of a set of signals. HOLDs are in `holdSignals` and nowhere else.
+/// Figures of a set of signals. HOLDs are in `holdSignals` and nowhere else. Those with `taken: false` are in `followed` of
+/// {@link PerformanceStats} and nowhere else.
 #[napi(object)]
 pub struct Performance {
     /// Signals given: open, closed, and those whose outcome is unknown.
@@ -211,6 +219,10 @@ pub struct PerformanceStats {
     pub by_symbol: BTreeMap<String, Performance>,
     /// By timeframe.
     pub by_timeframe: BTreeMap<String, Performance>,
+    /// By strategy; signals that name none are in no row.
+    pub by_strategy: BTreeMap<String, Performance>,
+    /// Signals that were followed and not traded (`taken: false`), which are in no other figure.
+    pub followed: Performance,
     /// Whether what was asked for is in conservative mode now, whatever the period.
     pub conservative_mode: ConservativeMode,
     /// Prices and candles that this process ignored since it opened the home, whatever the period and timeframe: one of a later
@@ -244,6 +256,8 @@ impl PerformanceStats {
             overall: s.figures.into(),
             by_symbol: s.by_symbol.into_iter().map(|(symbol, figures)| (symbol.to_string(), figures.into())).collect(),
             by_timeframe: s.by_timeframe.into_iter().map(|(t, figures)| (t.to_string(), figures.into())).collect(),
+            by_strategy: s.by_strategy.into_iter().map(|(name, figures)| (name, figures.into())).collect(),
+            followed: s.followed.into(),
             conservative_mode: mode.into(),
             ignored_prices: s.ignored_prices as f64,
         }

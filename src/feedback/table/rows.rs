@@ -6,7 +6,7 @@ use super::super::state::{Place, State};
 use super::super::writer::Staged;
 use crate::barrier::{Direction, Levels, Outcome};
 use crate::error::{Error, Result};
-use crate::signal::{Closing, Record};
+use crate::signal::{Closing, Record, is_strategy};
 use crate::symbol::Timeframe;
 use crate::time::{Tz, format_iso};
 use serde_json::{Map, Value};
@@ -18,7 +18,9 @@ use tokio_postgres::types::{FromSql, ToSql};
 
 /// What memory keeps of a row, by position in [`Known::read`]; `exact` is nearly always null.
 pub(super) const KNOWN: &str = "number, change, batch, id, symbol, timeframe, direction, confidence, entry_price, \
-    stop_loss, take_profit, given_at, expires_at, outcome, exit_price, profit_percent, closed_at, exact";
+    stop_loss, take_profit, given_at, expires_at, outcome, exit_price, profit_percent, closed_at, exact, \
+    CASE jsonb_typeof(rest -> 'strategy') WHEN 'string' THEN rest ->> 'strategy' END AS strategy, \
+    coalesce(rest -> 'taken' <> 'false'::jsonb, true) AS taken";
 
 /// Closes a row that is there already, and open.
 const CLOSE: &str = "\
@@ -337,6 +339,8 @@ fn facts(row: &Row) -> Result<Result<Facts<'static>>> {
         timestamp_ms,
         levels: None,
         closing: None,
+        strategy: column::<Option<String>>(row, 18)?.filter(|text| is_strategy(text)).map(Cow::Owned),
+        taken: column(row, 19)?,
     };
     let mut complete = || {
         facts.timeframe = Timeframe::parse(timeframe)?;
@@ -409,3 +413,21 @@ const NUMBERS: [(usize, &str); 6] = [
     (13, "exit_price"),
     (14, "profit_loss_percent"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_jsonb_would_change_is_kept_as_text() {
+        for kept in ["{\"a\":-0.05,\"b\":[-0.5,0.0,10.0]}", "{\"a\":0.000001}", "{\"a\":-1}", "{\"a\":\"x-y\"}"] {
+            assert!(is_kept("id", kept), "{kept}");
+        }
+        for changed in
+            ["{\"a\":-0.0}", "{\"a\":-0}", "{\"a\":[-0.00,1]}", "{\"a\":1e16}", "{\"a\":1E-7}", "{\"a\":\"\\u0000\"}"]
+        {
+            assert!(!is_kept("id", changed), "{changed}");
+        }
+        assert!(!is_kept("a\0", "{}"));
+    }
+}

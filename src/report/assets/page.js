@@ -17,7 +17,7 @@ const problems = (list) =>
     ? null
     : section('problems', 'What could not be looked at', list.map(({ part, code, message }) => paragraph(`${part}: ${message} [${code}]`, 'verdict bad')))
 
-const titles = { results: 'Results', symbols: 'By symbol', latest: 'Closed last', probabilities: 'Probabilities', learned: 'Learned', models: 'Models', candles: 'Candles', scheduler: 'Scheduler' }
+const titles = { results: 'Results', symbols: 'By symbol', latest: 'Closed last', scorecard: 'Said and came', probabilities: 'Probabilities', learned: 'Learned', models: 'Models', candles: 'Candles', scheduler: 'Scheduler' }
 
 const draw = (report) => {
   const { signals } = report
@@ -30,6 +30,7 @@ const draw = (report) => {
     signals ? resultsSection(signals) : welcome(report),
     signals && bySymbol(signals),
     closed && latest(signals),
+    signals && scorecard(signals),
     probabilities(report),
     closed && patterns(signals),
     modelsSection(report.models),

@@ -70,7 +70,7 @@ const resultsSection = (signals) => {
   return section('results', 'Results', ...parts)
 }
 
-const bySymbol = ({ bySymbol: rows, byTimeframe, moreSymbols, feePercent }) => {
+const bySymbol = ({ bySymbol: rows, byTimeframe, byStrategy, moreSymbols, moreStrategies, followed, feePercent }) => {
   // What comes first can be seen on a phone.
   const row = ({ name, ...f }) => [
     name,
@@ -88,6 +88,15 @@ const bySymbol = ({ bySymbol: rows, byTimeframe, moreSymbols, feePercent }) => {
     table(columns('symbol'), rows.map(row)),
     moreSymbols > 0 ? paragraph(`${count(moreSymbols, 'more symbol')} with fewer closed signals.`) : null,
     byTimeframe.length > 1 ? [element('h3', {}, 'By timeframe'), table(columns('timeframe'), byTimeframe.map(row))] : null,
+    byStrategy.length > 0 ? [element('h3', {}, 'By strategy'), table(columns('strategy'), byStrategy.map(row))] : null,
+    moreStrategies > 0 ? paragraph(`${count(moreStrategies, 'more strategy', 'more strategies')} with fewer closed signals.`) : null,
+    followed.totalSignals > 0
+      ? [
+          element('h3', {}, 'Followed, not traded'),
+          paragraph('Signals recorded with `taken: false`: closed by prices and learned from, and in no other figure of this page.'),
+          table(columns(''), [row({ name: 'followed', ...followed })]),
+        ]
+      : null,
   )
 }
 
@@ -107,6 +116,53 @@ const latest = ({ results }) =>
       results.latest.map((one) => [moment(one.atMs), one.symbol, result(one.profit), badge(...OUTCOMES[one.outcome]), one.signalType, one.timeframe]),
     ),
   )
+
+// What was said before the outcome
+
+const mean = (one, digits) => {
+  if (one == null) return '–'
+  const shown = (n) => `${n < 0 ? '−' : '+'}${Math.abs(n).toFixed(digits)}`
+  return `${shown(one.mean)}${one.interval ? ` [${shown(one.interval.low)}, ${shown(one.interval.high)}]` : ''}`
+}
+
+const KINDS = { adds: 'good', betterProbabilities: 'good', costs: 'bad', worseProbabilities: 'bad', noDifference: 'warn' }
+
+const scorecard = ({ scorecard: card }) => {
+  const { overall, finding, verdict: words } = card
+  if (!overall) return null
+  const row = ({ name, score: { signals, successShare, meanProbability, logLoss, realisedR: r } }) => [
+    name,
+    whole(signals),
+    mean(r?.gain, 2),
+    mean(r?.all, 2),
+    mean(r?.take, 2),
+    mean(r?.left, 2),
+    percent(100 * successShare),
+    percent(100 * meanProbability),
+    mean(logLoss.againstBaseRate, 4),
+    mean(logLoss.againstPrior, 4),
+  ]
+  const columns = (first) => [[first, 'tight'], ...['closed', 'take adds', 'R of all', 'take', 'left', 'success', 'said', 'log loss against base rate', 'against prior'].map((head) => [head, 'number'])]
+  const parts = (heading, first, rows) => (rows.length > 0 ? [element('h3', {}, heading), table(columns(first), rows.map(row))] : null)
+  const bins = card.calibration.map(({ said, came: { signals, mean: share, interval } }) => [
+    percent(100 * said),
+    percent(100 * share),
+    interval ? range({ low: 100 * interval.low, high: 100 * interval.high }) : '–',
+    whole(signals),
+  ])
+  return section(
+    'scorecard',
+    'What was said, and what came',
+    paragraph(`${words[0].toUpperCase()}${words.slice(1)}.`, `verdict ${KINDS[finding] ?? ''}`),
+    paragraph(`What \`assess\` said of ${count(overall.signals, 'closed signal')} when they were recorded${overall.followed > 0 ? `; ${whole(overall.followed)} of them were followed and not traded` : ''}. R is the profit after costs in units of the risk at entry; log loss below 0 is better than the base rate, or than what candles said alone. In brackets 95 % intervals, in which signals given together count as one.`),
+    table(columns(''), [row({ name: 'all', score: overall })]),
+    element('h3', {}, 'Probabilities said, and how often they came true'),
+    table([['said', 'number'], ['came', 'number'], ['95 % interval', 'number'], ['closed', 'number']], bins),
+    parts('By strategy', 'strategy', card.byStrategy),
+    parts('By symbol', 'symbol', card.bySymbol),
+    parts('By month', 'month', card.byMonth),
+  )
+}
 
 // Probabilities
 
