@@ -54,8 +54,8 @@ pub fn improvement(market: &Market, found: &Improvement, output: &Output) {
     for (name, half) in [("early half", early), ("recent half", recent)] {
         let even = half.break_even.map_or_else(String::new, |even| format!(", break-even {:.1} %", even.rate));
         output.line(format!(
-            "  {name:<12} {:>5} closed, {:.1} % succeeded ({:.1}–{:.1} %){even}, mean profit {:+.3} % after costs",
-            half.closed, half.success_rate, half.success_interval.0, half.success_interval.1, half.mean_profit
+            "  {name:<12} {:>5} closed (worth {:.0}), {:.1} % succeeded ({:.1}–{:.1} %){even}, mean profit {:+.3} % after costs",
+            half.closed, half.effective, half.success_rate, half.success_interval.0, half.success_interval.1, half.mean_profit
         ));
     }
     if let Some((low, high)) = found.interval {
@@ -64,8 +64,8 @@ pub fn improvement(market: &Market, found: &Improvement, output: &Output) {
     let interval = |(low, high): (f64, f64)| json!({ "low": low, "high": high });
     let half = |half: &Half| {
         present(json!({
-            "closedSignals": half.closed, "successfulSignals": half.successes, "successRate": half.success_rate,
-            "successInterval": interval(half.success_interval),
+            "closedSignals": half.closed, "effectiveSignals": half.effective, "successfulSignals": half.successes,
+            "successRate": half.success_rate, "successInterval": interval(half.success_interval),
             "breakEvenRate": half.break_even.map(|even| even.rate),
             "breakEvenSource": half.break_even.map(|even| even.source),
             "expectancy": half.mean_profit,

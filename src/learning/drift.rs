@@ -9,36 +9,37 @@ const ODDS_RATIO: f64 = 0.4;
 /// from 60 % to 30 % is found after about 30.
 const THRESHOLD: f64 = 7.0;
 /// Outcomes that teach the ordinary success rate before anything is compared with it.
-const REFERENCE: u64 = 30;
+const REFERENCE: f64 = 30.0;
 
 /// A cumulative sum chart of outcomes, each against its own expected probability: rises with evidence that the odds of
 /// success are 0.4 of what is expected.
 ///
-/// Input: whether it succeeded, and the probability expected beforehand, in (0, 1). State: one number. Cost: O(1).
+/// Input: whether it succeeded, and the probability expected beforehand, in (0, 1). State: one number. Cost: O(1). Each input is to
+/// be independent of the others: outcomes that share their fate are one, see [`OutcomeMonitor`].
 /// ADWIN (Bifet & Gavaldà, 2007) was weighed against it: its bound at δ = 0.002 needs more than a hundred outcomes for the
 /// fall that this finds in thirty.
 ///
 /// Source: Steiner, Cook, Farewell & Treasure, *Monitoring surgical performance using risk-adjusted cumulative sum charts*,
 /// Biostatistics 1 (2000).
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Cusum {
+struct Cusum {
     sum: f64,
 }
 
 impl Cusum {
-    /// Takes in an outcome; `true` is the alarm, after which the chart begins anew.
-    pub fn next(&mut self, succeeded: bool, expected: f64) -> bool {
-        let ratio = if succeeded { ODDS_RATIO.ln() } else { 0.0 };
-        self.sum = (self.sum + ratio - (1.0 - expected + ODDS_RATIO * expected).ln()).max(0.0);
-        let alarm = self.sum > THRESHOLD;
-        if alarm {
-            self.sum = 0.0;
-        }
-        alarm
+    /// What it comes to with one outcome more: 1 is a success, 0 a failure, between them the mean of several that count as one.
+    fn with(self, success: f64, expected: f64) -> Self {
+        let ratio = success * ODDS_RATIO.ln() - (1.0 - expected + ODDS_RATIO * expected).ln();
+        Self { sum: (self.sum + ratio).max(0.0) }
+    }
+
+    /// The evidence suffices.
+    fn alarms(self) -> bool {
+        self.sum > THRESHOLD
     }
 
     /// Nothing speaks for a fall now.
-    pub fn is_calm(&self) -> bool {
+    fn is_calm(self) -> bool {
         self.sum == 0.0
     }
 }
@@ -56,21 +57,47 @@ pub struct OutcomeDrift {
     pub since: f64,
 }
 
-/// Successes of a number of outcomes.
+/// Successes of a number of outcomes; of those that count as one, their mean.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 struct Count {
-    outcomes: u64,
-    successes: u64,
+    outcomes: f64,
+    successes: f64,
 }
 
 impl Count {
-    fn add(&mut self, succeeded: bool) {
-        self.outcomes += 1;
-        self.successes += u64::from(succeeded);
+    fn add(&mut self, other: Self) {
+        self.outcomes += other.outcomes;
+        self.successes += other.successes;
+    }
+
+    /// By Laplace's rule, so that nothing is certain.
+    fn expected(self) -> f64 {
+        (self.successes + 1.0) / (self.outcomes + 2.0)
     }
 
     fn percent(self) -> f64 {
-        100.0 * self.successes as f64 / self.outcomes.max(1) as f64
+        100.0 * self.successes / self.outcomes.max(1.0)
+    }
+}
+
+/// Outcomes that closed within a typical life and were under way together: they share their fate, and count as one.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct Run {
+    outcomes: u64,
+    successes: u64,
+    /// When the first and the last of them closed.
+    first_ms: i64,
+    last_ms: i64,
+}
+
+impl Run {
+    fn mean(self) -> f64 {
+        self.successes as f64 / self.outcomes.max(1) as f64
+    }
+
+    /// The one that it counts as; nothing where there is none.
+    fn as_one(self) -> Count {
+        if self.outcomes == 0 { Count::default() } else { Count { outcomes: 1.0, successes: self.mean() } }
     }
 }
 
@@ -82,33 +109,68 @@ pub struct OutcomeMonitor {
     before: Count,
     suspicious: Count,
     since_ms: i64,
+    run: Run,
+    lives: Lives,
+}
+
+/// How long signals live.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct Lives {
+    sum: f64,
+    squares: f64,
+}
+
+impl Lives {
+    /// As [`super::clusters::typical_life_ms`].
+    fn typical_ms(self) -> f64 {
+        if self.sum > 0.0 { self.squares / self.sum } else { 0.0 }
+    }
 }
 
 impl OutcomeMonitor {
-    /// Takes in the next outcome in order of closing.
-    pub fn next(&mut self, succeeded: bool, at_ms: i64) -> Option<OutcomeDrift> {
+    /// Takes in the next outcome of a market in order of closing, of a signal that was given at a time.
+    pub fn next(&mut self, succeeded: bool, given_ms: i64, closed_ms: i64) -> Option<OutcomeDrift> {
+        let life = (closed_ms - given_ms).max(0) as f64;
+        (self.lives.sum, self.lives.squares) = (self.lives.sum + life, self.lives.squares + life * life);
+        let together = given_ms < self.run.last_ms && ((closed_ms - self.run.first_ms) as f64) < self.lives.typical_ms();
+        if self.run.outcomes == 0 || !together {
+            self.settle();
+            self.run.first_ms = closed_ms;
+        }
+        self.run.outcomes += 1;
+        self.run.successes += u64::from(succeeded);
+        self.run.last_ms = closed_ms;
         if self.before.outcomes < REFERENCE {
-            self.before.add(succeeded);
             return None;
         }
-        if self.suspicious.outcomes == 0 {
-            self.since_ms = at_ms;
+        if self.suspicious.outcomes == 0.0 && self.run.outcomes == 1 {
+            self.since_ms = closed_ms;
         }
-        let expected = (self.before.successes as f64 + 1.0) / (self.before.outcomes as f64 + 2.0);
-        let alarm = self.chart.next(succeeded, expected);
-        self.suspicious.add(succeeded);
-        if alarm {
-            let (before, since) = (self.before.percent(), self.suspicious.percent());
-            let drift = OutcomeDrift { at_ms, since_ms: self.since_ms, before, since };
-            *self = Self::default();
-            return Some(drift);
+        if !self.chart.with(self.run.mean(), self.before.expected()).alarms() {
+            return None;
         }
+        self.suspicious.add(self.run.as_one());
+        let (before, since) = (self.before.percent(), self.suspicious.percent());
+        let drift = OutcomeDrift { at_ms: closed_ms, since_ms: self.since_ms, before, since };
+        *self = Self { lives: self.lives, ..Self::default() };
+        Some(drift)
+    }
+
+    /// Takes the run in, which has ended.
+    fn settle(&mut self) {
+        let run = std::mem::take(&mut self.run);
+        if run.outcomes == 0 {
+            return;
+        }
+        if self.before.outcomes < REFERENCE {
+            self.before.add(run.as_one());
+            return;
+        }
+        self.chart = self.chart.with(run.mean(), self.before.expected());
+        self.suspicious.add(run.as_one());
         if self.chart.is_calm() {
-            self.before.outcomes += self.suspicious.outcomes;
-            self.before.successes += self.suspicious.successes;
-            self.suspicious = Count::default();
+            self.before.add(std::mem::take(&mut self.suspicious));
         }
-        None
     }
 }
 
@@ -205,22 +267,24 @@ mod tests {
     fn the_chart_by_hand() {
         let mut chart = Cusum::default();
         // A failure where 50 % was expected: −ln 0.7; a success: ln 0.4 − ln 0.7.
-        chart.next(false, 0.5);
+        chart = chart.with(0.0, 0.5);
         assert!((chart.sum - 0.356_675).abs() < 1e-6);
-        chart.next(false, 0.5);
-        chart.next(true, 0.5);
+        chart = chart.with(0.0, 0.5).with(1.0, 0.5);
         assert!((chart.sum - 0.153_734).abs() < 1e-6, "{}", chart.sum);
-        chart.next(true, 0.5);
+        chart = chart.with(1.0, 0.5);
         assert!(chart.is_calm());
         // 7 / 0.356675 = 19.6: the twentieth failure in a row.
-        assert_eq!((1..).find(|_| chart.next(false, 0.5)), Some(20));
-        assert!(chart.is_calm(), "it begins anew");
+        let mut next = || {
+            chart = chart.with(0.0, 0.5);
+            chart.alarms()
+        };
+        assert_eq!((1..).find(|_| next()), Some(20));
     }
 
     fn alarms(rate: f64, outcomes: i64, seed: u64) -> usize {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut monitor = OutcomeMonitor::default();
-        (0..outcomes).filter(|at| monitor.next(rng.random_bool(rate), *at).is_some()).count()
+        (0..outcomes).filter(|at| monitor.next(rng.random_bool(rate), at - 1, *at).is_some()).count()
     }
 
     #[test]
@@ -247,9 +311,9 @@ mod tests {
             let mut monitor = OutcomeMonitor::default();
             for at in 0..150 {
                 // An alarm here is a false one; the other test counts those.
-                let _ = monitor.next(rng.random_bool(0.6), at);
+                let _ = monitor.next(rng.random_bool(0.6), at - 1, at);
             }
-            let found = (150..1000).find_map(|at| monitor.next(rng.random_bool(0.3), at));
+            let found = (150..1000).find_map(|at| monitor.next(rng.random_bool(0.3), at - 1, at));
             if let Some(drift) = found {
                 assert!(drift.since < drift.before, "{drift:?}");
                 delays.push(drift.at_ms - 149);
@@ -306,10 +370,10 @@ mod tests {
         fn no_stream_upsets_the_monitor(wins in proptest::collection::vec(any::<bool>(), 0..300)) {
             let mut monitor = OutcomeMonitor::default();
             for (at, won) in wins.iter().enumerate() {
-                if let Some(drift) = monitor.next(*won, at as i64) {
+                if let Some(drift) = monitor.next(*won, at as i64 - 1, at as i64) {
                     prop_assert!(drift.since_ms <= drift.at_ms);
                     prop_assert!((0.0..=100.0).contains(&drift.before) && (0.0..=100.0).contains(&drift.since));
-                    prop_assert!(monitor == OutcomeMonitor::default());
+                    prop_assert!(monitor.before == Count::default() && monitor.chart.is_calm());
                 }
             }
         }
