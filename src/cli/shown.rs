@@ -21,7 +21,7 @@ pub async fn patterns(core: &Arc<SignalLoop>, patterns: &Patterns, output: &Outp
     if found.is_empty() {
         output.line("No rule stands out from what chance alone would show.");
     }
-    let mut table = Table::new(&["rule", "count", "success", "95 % interval", "all", "by chance"]);
+    let mut table = Table::new(&["rule", "count", "success", "95 % interval", "all", "by chance", "since", "still holds"]);
     for pattern in &found {
         let (low, high) = pattern.tally.interval();
         table.row([
@@ -31,6 +31,8 @@ pub async fn patterns(core: &Arc<SignalLoop>, patterns: &Patterns, output: &Outp
             format!("{low:.1}–{high:.1} %"),
             format!("{:.1} %", pattern.base_rate),
             format!("{:.3}", pattern.p_value),
+            format_iso(pattern.since_ms).chars().take(10).collect(),
+            pattern.still_holds.map_or("?", |holds| if holds { "yes" } else { "no" }).to_owned(),
         ]);
     }
     if table.has_rows() {
@@ -38,11 +40,13 @@ pub async fn patterns(core: &Arc<SignalLoop>, patterns: &Patterns, output: &Outp
     }
     output.document(&Value::from_iter(found.iter().map(|pattern| {
         let (low, high) = pattern.tally.interval();
-        json!({
+        present(json!({
             "rule": pattern.rule, "count": pattern.tally.count, "successes": pattern.tally.successes,
             "successRate": pattern.tally.success_rate(), "successInterval": { "low": low, "high": high },
             "baseRate": pattern.base_rate, "pValue": pattern.p_value,
-        })
+            "since": format_iso(pattern.since_ms), "stillHolds": pattern.still_holds,
+            "recentCount": pattern.recent.count, "recentSuccesses": pattern.recent.successes,
+        }))
     })));
     Ok(SUCCESS)
 }

@@ -30,7 +30,7 @@ const DEBOUNCE: Duration = Duration::from_millis(500);
 /// Recent signals that the entry test compares, and how many before them it compares with at most.
 const RECENT: usize = 50;
 const BEFORE: usize = 200;
-/// The chance of a false alarm of one entry test; small, for features of neighbouring signals resemble each other.
+/// The chance of a false alarm of one entry test; small, for there are many of them.
 const ALPHA: f64 = 0.001;
 
 /// What a loop keeps in memory for the checks.

@@ -17,8 +17,11 @@ const WANTED: i64 = 16;
 const RESAMPLES: usize = 2000;
 /// Share of resamples outside the interval, at either end.
 const TAIL: f64 = 0.025;
+/// By how much signals that overlap depend on each other beyond their average number at a time: lives are of unlike lengths, and the
+/// long ones share the more. Simulated on walks between two levels: 1.2 to 2.2 (`judgements.rs`).
+const OVERLAP: f64 = 1.5;
 /// How far signals of two symbols that are under way together are supposed to share their fate, until it is measured.
-const SUPPOSED: f64 = 0.5;
+const SUPPOSED: f64 = 0.6;
 /// Clusters that what is supposed counts as much as.
 const SUPPOSED_CLUSTERS: f64 = MIN_CLUSTERS as f64;
 /// The standard normal quantile of a two-sided level of 5 %.
@@ -126,13 +129,14 @@ impl Dependence {
 ///
 /// Measured is `G / (G − 1) · Σ (sum of a cluster)² / Σ residual²` (Kish, *Survey Sampling*, 1965, chapter 5.4; clusters of time
 /// over all symbols as in Liang and Zeger, 1986). Few clusters measure it badly: so what the lives let suppose counts as
-/// [`SUPPOSED_CLUSTERS`] more of them. That is how many are under way at a time on the average ([`average_uniqueness`]), in full
-/// within a symbol, and by half between symbols. What remains unknown of it is paid for as Student's distribution does.
+/// [`SUPPOSED_CLUSTERS`] more of them. That goes by how many are under way at a time on the average ([`average_uniqueness`]), in
+/// full within a symbol, which is the least, and in part between symbols ([`SUPPOSED`]). What remains unknown of it is paid for as Student's
+/// distribution does.
 pub fn dependence(lives: &[Life], residuals: &[f64]) -> Dependence {
     let count = lives.len() as f64;
-    let alone = count / uniqueness(lives).iter().sum::<f64>();
+    let at_a_time = |lives: &[Life]| count / uniqueness(lives).iter().sum::<f64>();
     let one_symbol: Vec<Life> = lives.iter().map(|life| Life { symbol: 0, ..*life }).collect();
-    let together = count / uniqueness(&one_symbol).iter().sum::<f64>();
+    let [alone, together] = [lives, &one_symbol].map(|lives| 1.0 + OVERLAP * (at_a_time(lives) - 1.0));
     if lives.is_empty() || together < 1.0 + 1e-9 {
         return Dependence { design_effect: 1.0, clusters: lives.len() };
     }
@@ -152,7 +156,7 @@ pub fn dependence(lives: &[Life], residuals: &[f64]) -> Dependence {
         supposed
     };
     let unknown = (student(Z_95, groups - 1.0 + SUPPOSED_CLUSTERS) / Z_95).powi(2);
-    Dependence { design_effect: (shrunk.max(1.0) * unknown).min(count.max(1.0)), clusters: sums.len() }
+    Dependence { design_effect: (shrunk.max(alone) * unknown).min(count.max(1.0)), clusters: sums.len() }
 }
 
 /// What each is worth beside the others of its symbol, 0–1: 1 where no other was under way meanwhile.
@@ -252,7 +256,7 @@ mod tests {
         assert!((15.0..40.0).contains(&effective), "{effective}");
         // All of them lost: nothing is measured, and the lives alone say that they are worth thirty.
         let lost = dependence(&lives, &[0.0; 150]);
-        assert!((24.0..=30.0).contains(&lost.effective(150)), "{lost:?}");
+        assert!((15.0..=30.0).contains(&lost.effective(150)), "{lost:?}");
     }
 
     #[test]
@@ -265,7 +269,7 @@ mod tests {
         let days: Vec<f64> = (0..200).map(|_| coin()).collect();
         let tied: Vec<f64> = (0..2000).map(|i| days[i / 10]).collect();
         let [free, tied] = [free, tied].map(|residuals| dependence(&lives, &residuals).effective(2000));
-        assert!(free > 700.0 && (120.0..300.0).contains(&tied), "{free} {tied}");
+        assert!(free > 600.0 && (120.0..300.0).contains(&tied), "{free} {tied}");
     }
 
     #[test]

@@ -27,7 +27,7 @@ const BACK_OFF_HOURS: f64 = 1.0;
 /// Dependent signals are not called poor where their true success rate may be so many percentage points above the threshold,
 const CLEAR: f64 = 20.0;
 /// by so many standard errors.
-const SURE: f64 = 3.0;
+const SURE: f64 = 3.5;
 
 /// How strongly feedback weighs in training, ordinarily: weights of 1 ± 0.3.
 pub const FEEDBACK_STRENGTH: f64 = 0.3;
