@@ -21,7 +21,8 @@ pub async fn patterns(core: &Arc<SignalLoop>, patterns: &Patterns, output: &Outp
     if found.is_empty() {
         output.line("No rule stands out from what chance alone would show.");
     }
-    let mut table = Table::new(&["rule", "count", "success", "95 % interval", "all", "by chance", "since", "still holds"]);
+    let mut table =
+        Table::new(&["rule", "count", "success", "95 % interval", "all", "by chance", "since", "still holds"]);
     for pattern in &found {
         let (low, high) = pattern.tally.interval();
         table.row([

@@ -338,8 +338,7 @@ pub fn wilson_effective(successes: f64, trials: f64) -> (f64, f64) {
 pub fn newcombe(first: (f64, f64), second: (f64, f64)) -> (f64, f64) {
     let rate = |(successes, trials): (f64, f64)| 100.0 * successes / trials;
     let (p1, p2) = (rate(first), rate(second));
-    let ((low1, high1), (low2, high2)) =
-        (wilson_effective(first.0, first.1), wilson_effective(second.0, second.1));
+    let ((low1, high1), (low2, high2)) = (wilson_effective(first.0, first.1), wilson_effective(second.0, second.1));
     (p2 - p1 - (p2 - low2).hypot(high1 - p1), p2 - p1 + (high2 - p2).hypot(p1 - low1))
 }
 

@@ -262,7 +262,8 @@ mod tests {
     #[test]
     fn symbols_that_are_measured_to_be_independent_count_as_such() {
         // Ten symbols, each one signal after the other, a day long: 2000 coins.
-        let lives: Vec<Life> = (0..2000).map(|i| life(i % 10, 24 * (i / 10) as i64, 24 * (i / 10) as i64 + 24)).collect();
+        let lives: Vec<Life> =
+            (0..2000).map(|i| life(i % 10, 24 * (i / 10) as i64, 24 * (i / 10) as i64 + 24)).collect();
         let mut random = ChaCha8Rng::seed_from_u64(4);
         let mut coin = || if random.random_bool(0.5) { 0.5 } else { -0.5 };
         let free: Vec<f64> = (0..2000).map(|_| coin()).collect();

@@ -8,6 +8,8 @@ const ODDS_RATIO: f64 = 0.4;
 /// Where the sum raises the alarm. By simulation (see the tests): fewer than one false alarm in 10 000 outcomes, and a fall
 /// from 60 % to 30 % is found after about 34.
 const THRESHOLD: f64 = 7.0;
+/// Outcomes that overlap and closed within so many typical lives count as one.
+const RUN_LIVES: f64 = 1.5;
 /// Outcomes that teach the ordinary success rate before anything is compared with it.
 const REFERENCE: f64 = 30.0;
 
@@ -83,7 +85,7 @@ impl Count {
     }
 }
 
-/// Outcomes that closed within a typical life and were under way together: they share their fate, and count as one.
+/// Outcomes that closed within [`RUN_LIVES`] and were under way together: they share their fate, and count as one.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 struct Run {
     outcomes: u64,
@@ -135,7 +137,8 @@ impl OutcomeMonitor {
     pub fn next(&mut self, succeeded: bool, given_ms: i64, closed_ms: i64) -> Option<OutcomeDrift> {
         let life = (closed_ms - given_ms).max(0) as f64;
         (self.lives.sum, self.lives.squares) = (self.lives.sum + life, self.lives.squares + life * life);
-        let together = given_ms < self.run.last_ms && ((closed_ms - self.run.first_ms) as f64) < self.lives.typical_ms();
+        let together = given_ms < self.run.last_ms
+            && ((closed_ms - self.run.first_ms) as f64) < RUN_LIVES * self.lives.typical_ms();
         if self.run.outcomes == 0 || !together {
             self.settle();
             self.run.first_ms = closed_ms;
@@ -245,7 +248,8 @@ fn ks_distance(a: &[f64], b: &[f64]) -> f64 {
 fn inflation(before: &[f64], recent: &[f64]) -> f64 {
     let mut all: Vec<f64> = before.iter().chain(recent).copied().collect();
     all.sort_by(f64::total_cmp);
-    let rank = |value: &f64| (all.partition_point(|other| other < value) + all.partition_point(|other| other <= value)) as f64;
+    let rank =
+        |value: &f64| (all.partition_point(|other| other < value) + all.partition_point(|other| other <= value)) as f64;
     let centred = |values: &[f64]| {
         let ranks: Vec<f64> = values.iter().map(rank).collect();
         let mean = ranks.iter().sum::<f64>() / ranks.len().max(1) as f64;
@@ -390,15 +394,16 @@ mod tests {
     #[test]
     fn of_fifty_quantities_the_one_that_moved_is_named_and_seldom_another() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let mut false_alarms = 0;
+        let (mut named, mut false_alarms) = (0, 0);
         for _ in 0..200 {
             let mut quantities: BTreeMap<String, Samples> =
                 (0..49).map(|i| (format!("still-{i}"), samples(&mut rng, 0.0))).collect();
             quantities.insert("moved".to_owned(), samples(&mut rng, 0.4));
             let found = entry_drift(&quantities, 0.05);
-            assert_eq!(found.first().map(|drift| drift.name.as_str()), Some("moved"));
-            false_alarms += usize::from(found.len() > 1);
+            named += usize::from(found.first().is_some_and(|drift| drift.name == "moved"));
+            false_alarms += usize::from(found.iter().any(|drift| drift.name != "moved"));
         }
+        assert!(named >= 190, "{named} of 200 named");
         println!("any false alarm among 49 still quantities: {false_alarms} of 200 at alpha 0.05");
         assert!(false_alarms <= 20, "{false_alarms} of 200 at alpha 0.05");
     }

@@ -5,8 +5,8 @@
 
 use super::drift::OutcomeMonitor;
 use super::improvement::{Closed, Verdict, improvement};
-use super::performance::{Performance, Turn};
 use super::outcomes::{Case, Lesson, Pattern, find_patterns};
+use super::performance::{Performance, Turn};
 use super::{LiveOutcome, weigh};
 use crate::barrier::{Direction, Outcome};
 use crate::config::PoorPerformance;
@@ -65,7 +65,8 @@ fn home(world: &World, seed: u64) -> Vec<Ended> {
         let (radius, angle) = (random.random_range(f64::MIN_POSITIVE..1.0), random.random_range(0.0..1.0));
         (-2.0 * f64::ln(radius)).sqrt() * (std::f64::consts::TAU * angle).cos()
     };
-    let markets: Vec<Market> = (0..world.coins).map(|coin| Market::parse(&format!("COIN{coin}"), "1h").unwrap()).collect();
+    let markets: Vec<Market> =
+        (0..world.coins).map(|coin| Market::parse(&format!("COIN{coin}"), "1h").unwrap()).collect();
     let mut prices = vec![0.0; world.coins];
     let (mut open, mut closed): (Vec<Open>, Vec<Ended>) = (Vec::new(), Vec::new());
     for hour in 0..world.hours {
@@ -191,7 +192,9 @@ fn evaluate_is_wrong_as_seldom_as_it_promises() {
         assert!(share <= at_most(0.05), "{share}");
     }
     let fall = World { coins: 1, hours: 12 * WEEK, falls: Some((6 * WEEK, 0.3)), ..DENSE };
-    let found = share(fall, |closed| evaluated(closed) == Verdict::Worse);
+    // On a fair price other levels change how often signals succeed, and not what they earn: here, as much is won as lost.
+    let even = |one: &Ended| Ended { profit_percent: if one.succeeded { 1.0 } else { -1.0 }, ..one.clone() };
+    let found = share(fall, |closed| evaluated(&closed.iter().map(even).collect::<Vec<_>>()) == Verdict::Worse);
     println!("a fall from 60 % to 30 %: {:.0} % found", 100.0 * found);
     assert!(found >= 0.6, "{found}");
 }
@@ -202,7 +205,7 @@ fn alarms(closed: &[Ended]) -> Vec<i64> {
     closed.iter().filter_map(next).collect()
 }
 
-/// Where nothing changes, a market raises one false alarm in five years at most, on the average.
+/// Where nothing changes, a market raises one false alarm in three years at most, on the average.
 #[test]
 fn drift_is_seldom_called_where_nothing_changes_and_soon_where_something_does() {
     for every in [1, 4, 24] {
@@ -211,7 +214,7 @@ fn drift_is_seldom_called_where_nothing_changes_and_soon_where_something_does() 
             let found: usize = (0..runs()).into_par_iter().map(|seed| alarms(&home(&world, seed)).len()).sum();
             let a_year = 2.0 * found as f64 / runs() as f64;
             println!("a signal every {every} h at {success}: {a_year:.3} false alarms a year");
-            assert!(a_year <= 0.2 + 3.1 * (0.4 / runs() as f64).sqrt(), "{a_year}");
+            assert!(a_year <= 0.33 + 3.1 * (0.66 / runs() as f64).sqrt(), "{a_year}");
         }
     }
     let fall = World { coins: 1, hours: 20 * WEEK, falls: Some((10 * WEEK, 0.3)), ..DENSE };
@@ -292,9 +295,28 @@ fn patterns_are_seldom_found_where_there_are_none() {
     for (coins, every, correlation, success) in worlds.into_iter().chain(long.into_iter().filter(|_| is_long())) {
         let world = World { coins, every, correlation, success, hours: 12 * WEEK, ..DENSE };
         let share = share(world, |closed| !found(&lessons(closed, closed.len() as u64)).is_empty());
-        println!("{coins} coins, every {every} h, correlation {correlation}, {success}: {:.1} % show a rule", 100.0 * share);
+        println!(
+            "{coins} coins, every {every} h, correlation {correlation}, {success}: {:.1} % show a rule",
+            100.0 * share
+        );
         assert!(share <= at_most(0.05), "{share}");
     }
+}
+
+/// How long a search takes is for the benches to say; here that it is seconds, also without optimisation.
+#[test]
+fn ten_thousand_outcomes_of_twelve_indicators_are_searched_in_seconds() {
+    let world = World { every: 2, hours: 2000, ..DENSE };
+    let mut lessons = lessons(&home(&world, 1), 1);
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    for lesson in &mut lessons {
+        let more = ["g", "h", "i", "j", "k", "l"].map(|name| (name.to_owned(), random.random_range(-1.0..1.0)));
+        lesson.case.indicators.extend(more);
+    }
+    let begin = std::time::Instant::now();
+    found(&lessons);
+    println!("{} outcomes searched in {:?}", lessons.len(), begin.elapsed());
+    assert!(lessons.len() > 9_500 && begin.elapsed().as_secs() < 60);
 }
 
 /// A rule that begins half-way, among signals that overlap, is found, dated, and told to hold still; one that ends half-way is told

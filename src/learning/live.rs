@@ -152,7 +152,8 @@ pub fn weigh(outcomes: &[LiveOutcome]) -> LiveRecord {
         let mean = sum / chains.len() as f64;
         if before + 1 >= MIN_CLOSED && mean > highest {
             highest = mean;
-            kept = chains.iter().map(Chain::best).max_by(|a, b| a.best.total_cmp(&b.best)).map_or(0, |course| course.kept);
+            kept =
+                chains.iter().map(Chain::best).max_by(|a, b| a.best.total_cmp(&b.best)).map_or(0, |course| course.kept);
         }
     }
     let is_broken = highest >= 1.0 / LEVEL;

@@ -4,8 +4,8 @@
 //! and cluster, by how much its members did better than all signals, and by how much it should have by their number alone. What
 //! chance can do is the same with the sign of each cluster drawn by a coin, one coin for all candidates: that breaks what ties
 //! outcomes to signals, and leaves whole how outcomes of a cluster depend on each other, and candidates on each other. The strongest
-//! departure that any candidate shows there is what chance can do. A rule is reported when at most one in twenty of those worlds
-//! shows one as strong, so that in data without patterns any rule at all is reported in at most 5 % of cases.
+//! departure that any candidate shows there is what chance can do. A rule is reported when at most one in forty of those worlds shows
+//! one as strong; in data without patterns any rule at all is then reported in at most 5 % of cases.
 //!
 //! Sources: Westfall and Young, *Resampling-Based Multiple Testing*, 1993, for the strongest of many; Cameron, Gelbach and Miller,
 //! *Bootstrap-based improvements for inference with clustered errors*, 2008, for the signs.
@@ -32,8 +32,9 @@ const WANTED: i64 = 48;
 const LIVES: i64 = 3;
 /// Worlds of chance looked at.
 const WORLDS: u64 = 199;
-/// How often chance alone may bring about any rule at all.
-const LEVEL: f64 = 0.05;
+/// A rule is kept where at most this share of the worlds of chance show one as strong. The worlds are symmetric, and outcomes that
+/// succeed seldom or mostly are not: simulated (`judgements.rs`), chance alone then brings about any rule at all in up to 5 %.
+const LEVEL: f64 = 0.025;
 /// Rules reported at most.
 const MAX_RULES: usize = 20;
 /// Two regions that share more than this part of their union are one finding.
@@ -74,8 +75,22 @@ struct History<'a> {
     variance: f64,
     /// The cluster of time of each.
     cluster: Vec<usize>,
+    /// The number of its symbol.
+    symbol: Vec<usize>,
+    symbols: usize,
     /// Σ of the residuals of each cluster.
     of_cluster: Vec<f64>,
+    /// Correlation of two outcomes of a cluster, of one symbol and of two.
+    within: f64,
+    between: f64,
+}
+
+/// Ordered pairs of signals that share a cluster of time.
+struct Pairs {
+    /// Of one symbol.
+    within: f64,
+    /// Of two.
+    between: f64,
 }
 
 struct Candidate {
@@ -102,13 +117,15 @@ pub fn find(lessons: &[&Lesson]) -> Vec<Pattern> {
     let layout = Layout::of(&history.lessons);
     let seen: Vec<Seen<'_>> = history.lessons.iter().map(|lesson| layout.see(&lesson.case)).collect();
     let candidates = candidates(&seen, &layout, &history);
-    let chance: Vec<f64> = (0..WORLDS).into_par_iter().map(|seed| strongest(&candidates, history.of_cluster.len(), seed)).collect();
+    let chance: Vec<f64> =
+        (0..WORLDS).into_par_iter().map(|seed| strongest(&candidates, history.of_cluster.len(), seed)).collect();
     let p_value = |departure: f64| {
         // The scores are rounded in the worlds.
         let as_strong = chance.iter().filter(|other| **other >= departure.abs() - 1e-4).count();
         (1 + as_strong) as f64 / (1 + WORLDS) as f64
     };
-    let mut found: Vec<&Candidate> = candidates.iter().filter(|candidate| p_value(candidate.departure) <= LEVEL).collect();
+    let mut found: Vec<&Candidate> =
+        candidates.iter().filter(|candidate| p_value(candidate.departure) <= LEVEL).collect();
     order::sort_by(&mut found, |a, b| b.departure.abs().total_cmp(&a.departure.abs()));
     let mut kept: Vec<&Candidate> = Vec::new();
     for new in found {
@@ -141,7 +158,8 @@ fn worth(lesson: &Lesson) -> f64 {
 fn strongest(candidates: &[Candidate], clusters: usize, seed: u64) -> f64 {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let signs: Vec<f32> = (0..clusters).map(|_| if rng.random_bool(0.5) { 1.0 } else { -1.0 }).collect();
-    let departure = |candidate: &Candidate| -> f32 { candidate.scores.iter().zip(&signs).map(|(score, sign)| score * sign).sum() };
+    let departure =
+        |candidate: &Candidate| -> f32 { candidate.scores.iter().zip(&signs).map(|(score, sign)| score * sign).sum() };
     candidates.iter().map(|candidate| f64::from(departure(candidate).abs())).fold(0.0, f64::max)
 }
 
@@ -180,8 +198,36 @@ impl<'a> History<'a> {
         let residuals: Vec<f64> = lessons.iter().map(|lesson| worth(lesson) - mean).collect();
         let mut of_cluster = vec![0.0; cluster.iter().max().map_or(0, |last| last + 1)];
         cluster.iter().zip(&residuals).for_each(|(&at, residual)| of_cluster[at] += residual);
-        let variance = residuals.iter().map(|residual| residual * residual).sum::<f64>() / lessons.len() as f64;
-        Self { lessons, residuals, variance, cluster, of_cluster }
+        let squares = residuals.iter().map(|residual| residual * residual).sum::<f64>();
+        let variance = squares / lessons.len() as f64;
+        let (symbol, symbols) = (lives.iter().map(|life| life.symbol).collect(), symbols.len());
+        let mut history =
+            Self { lessons, residuals, variance, cluster, symbol, symbols, of_cluster, within: 0.0, between: 0.0 };
+        // The mean product of two residuals over their variance (the ANOVA estimate of the intraclass correlation).
+        let (mut sums, all) = (vec![0.0; history.of_cluster.len() * symbols], history.pairs(0..history.lessons.len()));
+        (0..history.lessons.len()).for_each(|at| sums[history.cell(at)] += history.residuals[at]);
+        let own: f64 = sums.iter().map(|sum| sum * sum).sum();
+        let whole: f64 = history.of_cluster.iter().map(|sum| sum * sum).sum();
+        let correlation =
+            |products: f64, pairs: f64| (products / (pairs * variance).max(f64::MIN_POSITIVE)).clamp(0.0, 1.0);
+        history.within = correlation(own - squares, all.within);
+        history.between = correlation(whole - own, all.between);
+        history
+    }
+
+    /// Where the sums of a cluster and symbol are kept.
+    fn cell(&self, at: usize) -> usize {
+        self.cluster[at] * self.symbols + self.symbol[at]
+    }
+
+    /// How many ordered pairs of these share a cluster.
+    fn pairs(&self, members: impl Iterator<Item = usize>) -> Pairs {
+        let mut cells = vec![0.0; self.of_cluster.len() * self.symbols];
+        members.for_each(|at| cells[self.cell(at)] += 1.0);
+        let square = |count: f64| count * count;
+        let own: f64 = cells.iter().copied().map(square).sum();
+        let whole: f64 = cells.chunks(self.symbols.max(1)).map(|cluster| square(cluster.iter().sum())).sum();
+        Pairs { within: own - cells.iter().sum::<f64>(), between: whole - own }
     }
 
     /// Of these members as a candidate; `None` where they, or all others, are few or of few clusters.
@@ -193,20 +239,23 @@ impl<'a> History<'a> {
         let share = count as f64 / all as f64;
         let mut scores: Vec<f64> = self.of_cluster.iter().map(|sum| -share * sum).collect();
         let mut met = vec![false; scores.len()];
-        members.each(|at| {
+        members.ones().for_each(|at| {
             scores[self.cluster[at]] += self.residuals[at];
             met[self.cluster[at]] = true;
         });
         if met.into_iter().filter(|met| *met).count() < MIN_CLUSTERS {
             return None;
         }
-        // Few clusters that happen to agree must not make the error small: it is that of independent signals at least.
+        // Few clusters that happen to agree must not make the error small: it is at least what the correlation of all outcomes lets
+        // expect of signals that lie so close together.
         let independent = self.variance * count as f64 * (1.0 - share);
+        let pairs = self.pairs(members.ones());
+        let more = (self.within * pairs.within + self.between * pairs.between) / count as f64;
         let clustered: f64 = scores.iter().map(|score| score * score).sum();
-        let error = independent.max(clustered).sqrt();
+        let error = (independent * (1.0 + more)).max(clustered).sqrt();
         let departure = scores.iter().sum::<f64>() / error;
         let scores = scores.into_iter().map(|score| (score / error) as f32).collect();
-        Some(Candidate { region, members, count, scores, departure, inflation: (clustered / independent).max(1.0) })
+        Some(Candidate { region, members, count, scores, departure, inflation: error * error / independent })
     }
 
     fn tally(&self, holds: &dyn Fn(usize) -> bool) -> Tally {
@@ -241,7 +290,7 @@ impl<'a> History<'a> {
     /// time), if that beats the whole history clearly.
     fn begin_ms(&self, candidate: &Candidate) -> i64 {
         let mut counts = vec![0usize; self.of_cluster.len()];
-        candidate.members.each(|at| counts[self.cluster[at]] += 1);
+        candidate.members.ones().for_each(|at| counts[self.cluster[at]] += 1);
         let (mut sum, mut count, mut courses) = (0.0, 0, Vec::new());
         for at in (0..counts.len()).rev() {
             sum += candidate.departure.signum() * f64::from(candidate.scores[at]);
@@ -315,14 +364,13 @@ impl Bits {
         self.words[at / 64] >> (at % 64) & 1 == 1
     }
 
-    fn each(&self, mut visit: impl FnMut(usize)) {
-        for (at, &word) in self.words.iter().enumerate() {
-            let mut left = word;
-            while left != 0 {
-                visit(64 * at + left.trailing_zeros() as usize);
-                left &= left - 1;
-            }
-        }
+    /// The places of its members.
+    fn ones(&self) -> impl Iterator<Item = usize> + '_ {
+        self.words.iter().enumerate().flat_map(|(at, &word)| {
+            let lowest = |left: &u64| Some(left & (left - 1)).filter(|left| *left != 0);
+            let places = std::iter::successors(Some(word).filter(|word| *word != 0), lowest);
+            places.map(move |left| 64 * at + left.trailing_zeros() as usize)
+        })
     }
 
     fn and(&self, other: &Self) -> Self {

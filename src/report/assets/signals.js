@@ -176,7 +176,7 @@ const patterns = ({ patterns: rules, patternsOf, patternsNeed }) => {
   return section(
     'learned',
     'What was learned',
-    paragraph(`Rules found in ${count(patternsOf, 'closed signal')}, of which ${percent(rules[0].baseRate)} succeeded (dashed mark), the strongest first. “By chance” is how often chance alone shows any rule as strong; only rules at 0.05 or less are told. A rule is what happened, not why.`),
+    paragraph(`Rules found in ${count(patternsOf, 'closed signal')}, of which ${percent(rules[0].baseRate)} succeeded (dashed mark), the strongest first. “By chance” is how often chance alone shows any rule as strong; only rules at 0.025 or less are told. A rule is what happened, not why.`),
     table([['rule', 'text'], ['succeeded', 'number'], ['success', 'number'], ['0 – 100 %'], ['95 % interval', 'number'], ['by chance', 'number'], ['holds since', 'tight'], ['still holds', 'tight']], rules.map(row)),
   )
 }
