@@ -1283,13 +1283,16 @@ export interface Improvement {
   recent: ImprovementHalf
   /** Success rate of the recent half less that of the early one, in percentage points. */
   successDifference: number
-  /** Newcombe's 95 % interval of it, in percentage points; missing when a half is empty. */
+  /**
+   * Newcombe's 95 % interval of it, in percentage points, for as many signals as the halves are worth; missing when a half is
+   * empty.
+   */
   differenceInterval?: Interval
   /** Mean profit of the recent half less that of the early one, in percentage points. */
   expectancyDifference: number
   /**
    * `improved`: the interval lies above 0, and the mean profit did not fall. `worse`: it lies below 0, and the mean
-   * profit did not rise. `not enough evidence`: fewer than 10 closed signals in a half.
+   * profit did not rise. `not enough evidence`: a half is worth fewer than 10 independent signals.
    */
   verdict: 'improved' | 'worse' | 'no significant change' | 'not enough evidence'
 }
@@ -1298,11 +1301,13 @@ export interface Improvement {
 export interface ImprovementHalf {
   /** Closed signals. */
   closedSignals: number
+  /** How many independent ones they are worth: signals that were under way together share their fate. */
+  effectiveSignals: number
   /** Those that succeeded. */
   successfulSignals: number
   /** Percent that succeeded; 0 when there are none. */
   successRate: number
-  /** Wilson's 95 % interval of it, in percent. */
+  /** Wilson's 95 % interval of it, in percent, for as many signals as they are worth. */
   successInterval: Interval
   /** Success rate, in percent, at which these signals earn nothing after costs; missing while it is not known. */
   breakEvenRate?: number
@@ -1460,6 +1465,17 @@ export interface Pattern {
   baseRate: number
   /** How often chance alone would show anything as strong, 0–1, all rules looked at together. */
   pValue: number
+  /** Since when it most likely holds: when the first of its signals of that time was given, ISO 8601, UTC. */
+  since: string
+  /**
+   * In the most recent third of the time its signals depart from the others, too: the same way, and by half as much at least.
+   * Missing where they are too few to tell.
+   */
+  stillHolds?: boolean
+  /** Of `count`, those of the most recent third. */
+  recentCount: number
+  /** Of which succeeded. */
+  recentSuccesses: number
 }
 
 /**

@@ -23,7 +23,8 @@ pub async fn patterns(core: &Arc<SignalLoop>, patterns: &Patterns, output: &Outp
     if found.is_empty() {
         output.line("No rule stands out from what chance alone would show.");
     }
-    let mut table = Table::new(&["rule", "count", "success", "95 % interval", "all", "by chance"]);
+    let mut table =
+        Table::new(&["rule", "count", "success", "95 % interval", "all", "by chance", "since", "still holds"]);
     for pattern in &found {
         let (low, high) = pattern.tally.interval();
         table.row([
@@ -33,6 +34,8 @@ pub async fn patterns(core: &Arc<SignalLoop>, patterns: &Patterns, output: &Outp
             format!("{low:.1}–{high:.1} %"),
             format!("{:.1} %", pattern.base_rate),
             format!("{:.3}", pattern.p_value),
+            format_iso(pattern.since_ms).chars().take(10).collect(),
+            pattern.still_holds.map_or("?", |holds| if holds { "yes" } else { "no" }).to_owned(),
         ]);
     }
     if table.has_rows() {
@@ -40,11 +43,13 @@ pub async fn patterns(core: &Arc<SignalLoop>, patterns: &Patterns, output: &Outp
     }
     output.document(&Value::from_iter(found.iter().map(|pattern| {
         let (low, high) = pattern.tally.interval();
-        json!({
+        present(json!({
             "rule": pattern.rule, "count": pattern.tally.count, "successes": pattern.tally.successes,
             "successRate": pattern.tally.success_rate(), "successInterval": { "low": low, "high": high },
             "baseRate": pattern.base_rate, "pValue": pattern.p_value,
-        })
+            "since": format_iso(pattern.since_ms), "stillHolds": pattern.still_holds,
+            "recentCount": pattern.recent.count, "recentSuccesses": pattern.recent.successes,
+        }))
     })));
     Ok(SUCCESS)
 }
@@ -56,8 +61,8 @@ pub fn improvement(market: &Market, found: &Improvement, output: &Output) {
     for (name, half) in [("early half", early), ("recent half", recent)] {
         let even = half.break_even.map_or_else(String::new, |even| format!(", break-even {:.1} %", even.rate));
         output.line(format!(
-            "  {name:<12} {:>5} closed, {:.1} % succeeded ({:.1}–{:.1} %){even}, mean profit {:+.3} % after costs",
-            half.closed, half.success_rate, half.success_interval.0, half.success_interval.1, half.mean_profit
+            "  {name:<12} {:>5} closed (worth {:.0}), {:.1} % succeeded ({:.1}–{:.1} %){even}, mean profit {:+.3} % after costs",
+            half.closed, half.effective, half.success_rate, half.success_interval.0, half.success_interval.1, half.mean_profit
         ));
     }
     if let Some((low, high)) = found.interval {
@@ -66,8 +71,8 @@ pub fn improvement(market: &Market, found: &Improvement, output: &Output) {
     let interval = |(low, high): (f64, f64)| json!({ "low": low, "high": high });
     let half = |half: &Half| {
         present(json!({
-            "closedSignals": half.closed, "successfulSignals": half.successes, "successRate": half.success_rate,
-            "successInterval": interval(half.success_interval),
+            "closedSignals": half.closed, "effectiveSignals": half.effective, "successfulSignals": half.successes,
+            "successRate": half.success_rate, "successInterval": interval(half.success_interval),
             "breakEvenRate": half.break_even.map(|even| even.rate),
             "breakEvenSource": half.break_even.map(|even| even.source),
             "expectancy": half.mean_profit,

@@ -179,8 +179,11 @@ fn live_outcome(record: &Record) -> Option<LiveOutcome> {
     let version = prediction.get("modelVersion").and_then(Value::as_u64)?;
     let direction = serde_json::to_value(record.signal.direction?).ok()?;
     let promised = prediction.get("confidence").and_then(Value::as_f64).filter(|p| (0.0..=100.0).contains(p))? / 100.0;
-    let succeeded = record.closing.as_ref()?.outcome.succeeded()?;
-    (prediction.get("signal") == Some(&direction)).then_some(LiveOutcome { version, promised, succeeded })
+    let closing = record.closing.as_ref()?;
+    let (succeeded, given_ms, closed_ms) =
+        (closing.outcome.succeeded()?, record.signal.timestamp_ms, closing.closed_ms);
+    let outcome = LiveOutcome { version, promised, succeeded, given_ms, closed_ms };
+    (prediction.get("signal") == Some(&direction)).then_some(outcome)
 }
 
 /// Under which key a signal carries the prediction that it was made of.

@@ -30,7 +30,7 @@ const DEBOUNCE: Duration = Duration::from_millis(500);
 /// Recent signals that the entry test compares, and how many before them it compares with at most.
 const RECENT: usize = 50;
 const BEFORE: usize = 200;
-/// The chance of a false alarm of one entry test; small, for features of neighbouring signals resemble each other.
+/// The chance of a false alarm of one entry test; small, for there are many of them.
 const ALPHA: f64 = 0.001;
 
 /// What a loop keeps in memory for the checks.
@@ -62,12 +62,18 @@ pub struct ConservativeMode {
 
 /// Evidence in words.
 pub fn in_words(evidence: &Evidence, rule: PoorRule) -> String {
-    let Evidence { closed, successes, mean_profit, .. } = evidence;
-    match rule {
+    let Evidence { closed, effective, successes, mean_profit, .. } = evidence;
+    let results = match rule {
         PoorRule::Success => {
             format!("{successes} of {closed} closed signals succeeded ({:.1} %)", evidence.success_rate())
         }
         PoorRule::Expectancy => format!("{closed} closed signals earned {mean_profit:+.3} % on average after costs"),
+    };
+    // A file of an earlier version does not say what they are worth.
+    if *effective > 0.0 && *effective < *closed as f64 {
+        format!("{results}; they overlap, and are worth {effective:.0} independent ones")
+    } else {
+        results
     }
 }
 
@@ -369,7 +375,7 @@ fn of_market(market: &Market) -> StatsFilter {
 /// outcomes of the market anew.
 fn outcome_drift(state: &mut DriftState, ended: &[Ended]) -> Vec<Event> {
     let mut monitor = OutcomeMonitor::default();
-    let alarms = ended.iter().filter_map(|one| monitor.next(one.succeeded, one.closed_ms));
+    let alarms = ended.iter().filter_map(|one| monitor.next(one.succeeded, one.given_ms, one.closed_ms));
     // The closings of one candle share their millisecond, and need not all be known at once.
     let is_new = |drift: &OutcomeDrift| drift.at_ms >= state.outcomes_ms && Some(drift.at_ms) != state.alarm_ms;
     let found: Vec<OutcomeDrift> = alarms.filter(is_new).collect();

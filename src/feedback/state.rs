@@ -458,6 +458,7 @@ impl State {
                 succeeded: entry.outcome.succeeded()?,
                 confidence: entry.confidence(),
                 profit_percent: entry.profit_percent,
+                given_ms: entry.timestamp_ms,
                 closed_ms: entry.closed_ms,
             })
         };

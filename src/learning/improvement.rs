@@ -1,12 +1,14 @@
 //! Did it get better? The recent half of the closed signals against the early half.
 
 use super::Costs;
-use crate::feedback::{newcombe, wilson};
+use super::clusters::{Dependence, Life, dependence};
+use crate::feedback::{newcombe, wilson_effective};
 use crate::signal::Record;
 use serde::Serialize;
 
-/// Closed signals that each half needs for a verdict: with fewer, hardly any difference could be told from chance.
-pub const MIN_HALF: usize = 10;
+/// Closed signals that each half needs for a verdict: with fewer, hardly any difference could be told from chance. Of signals that
+/// overlap, what they are worth counts.
+pub const MIN_HALF: f64 = 10.0;
 
 /// Where a break-even rate comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -39,7 +41,9 @@ pub struct Half {
     pub successes: u64,
     /// Percent that succeeded; 0 when there are none.
     pub success_rate: f64,
-    /// Wilson's 95 % interval of it.
+    /// How many independent signals they are worth.
+    pub effective: f64,
+    /// Wilson's 95 % interval of it, for as many signals as they are worth.
     pub success_interval: (f64, f64),
     /// `None` when neither levels nor a win and a loss are known.
     pub break_even: Option<BreakEven>,
@@ -63,7 +67,7 @@ pub enum Verdict {
     /// Neither.
     #[serde(rename = "no significant change")]
     NoSignificantChange,
-    /// A half has fewer than [`MIN_HALF`] closed signals.
+    /// A half is worth fewer than [`MIN_HALF`] independent signals.
     #[serde(rename = "not enough evidence")]
     NotEnoughEvidence,
 }
@@ -77,7 +81,7 @@ pub struct Improvement {
     pub recent: Half,
     /// Success rate of the recent half less that of the early one, in percentage points.
     pub difference: f64,
-    /// Newcombe's 95 % interval of it; `None` when a half is empty.
+    /// Newcombe's 95 % interval of it, for as many signals as the halves are worth; `None` when a half is empty.
     pub interval: Option<(f64, f64)>,
     /// Mean profit of the recent half less that of the early one.
     pub profit_difference: f64,
@@ -90,12 +94,20 @@ pub struct Improvement {
 pub struct Closed {
     succeeded: bool,
     profit_percent: f64,
+    given_ms: i64,
     closed_ms: i64,
     /// Success probability at which its levels earn nothing after costs.
     break_even: Option<f64>,
 }
 
 impl Closed {
+    /// Of one without levels, for tests.
+    #[cfg(test)]
+    pub(super) fn ended(one: &crate::feedback::Ended) -> Self {
+        let (profit_percent, given_ms, closed_ms) = (one.profit_percent, one.given_ms, one.closed_ms);
+        Self { succeeded: one.succeeded, profit_percent, given_ms, closed_ms, break_even: None }
+    }
+
     /// Of a record; `None` while it is open.
     pub fn of(record: &Record, fee_bps: f64) -> Option<Self> {
         let closing = record.closing?;
@@ -104,6 +116,7 @@ impl Closed {
         Some(Self {
             succeeded: closing.outcome.succeeded()?,
             profit_percent: closing.profit_percent,
+            given_ms: signal.timestamp_ms,
             closed_ms: closing.closed_ms,
             break_even: levels
                 .map(|((entry, stop), target)| Costs::of_levels(entry, stop, target, fee_bps).break_even()),
@@ -114,12 +127,13 @@ impl Closed {
 /// Compares the halves of `closed`, which is in order of closing. `fee_bps` are the costs of a round trip.
 pub fn improvement(closed: &[Closed], fee_bps: f64) -> Improvement {
     let (early, recent) = closed.split_at(closed.len() / 2);
-    let (early, recent) = (half(early, fee_bps), half(recent, fee_bps));
-    let counts = |half: &Half| (half.successes, half.closed);
+    let dependence = depend(early, recent);
+    let (early, recent) = (half(early, &dependence, fee_bps), half(recent, &dependence, fee_bps));
+    let counts = |half: &Half| (half.successes as f64 / dependence.design_effect, half.effective);
     let interval = (early.closed > 0 && recent.closed > 0).then(|| newcombe(counts(&early), counts(&recent)));
     let profit_difference = recent.mean_profit - early.mean_profit;
     let verdict = match interval {
-        _ if closed.len() / 2 < MIN_HALF => Verdict::NotEnoughEvidence,
+        _ if early.effective < MIN_HALF => Verdict::NotEnoughEvidence,
         // A nearer target raises the success rate without earning more: the profit must not contradict.
         Some((low, _)) if low > 0.0 && profit_difference >= 0.0 => Verdict::Improved,
         Some((_, high)) if high < 0.0 && profit_difference <= 0.0 => Verdict::Worse,
@@ -135,15 +149,29 @@ pub fn improvement(closed: &[Closed], fee_bps: f64) -> Improvement {
     }
 }
 
-fn half(closed: &[Closed], fee_bps: f64) -> Half {
+/// How far the successes of a market depend on each other, whether or not their rate changed from half to half.
+fn depend(early: &[Closed], recent: &[Closed]) -> Dependence {
+    let life = |one: &Closed| Life { symbol: 0, given_ms: one.given_ms, closed_ms: one.closed_ms };
+    let lives: Vec<Life> = early.iter().chain(recent).map(life).collect();
+    let residuals = [early, recent].into_iter().flat_map(|half| {
+        let value = |one: &Closed| f64::from(u8::from(one.succeeded));
+        let mean = half.iter().map(value).sum::<f64>() / half.len().max(1) as f64;
+        half.iter().map(move |one| value(one) - mean)
+    });
+    dependence(&lives, &residuals.collect::<Vec<f64>>())
+}
+
+fn half(closed: &[Closed], dependence: &Dependence, fee_bps: f64) -> Half {
     let count = closed.len() as f64;
     let successes = closed.iter().filter(|one| one.succeeded).count() as u64;
+    let effective = dependence.effective(closed.len());
     let mean = |sum: f64, count: f64| if count > 0.0 { sum / count } else { 0.0 };
     Half {
         closed: closed.len() as u64,
         successes,
         success_rate: mean(100.0 * successes as f64, count),
-        success_interval: wilson(successes, closed.len() as u64),
+        effective,
+        success_interval: wilson_effective(successes as f64 / dependence.design_effect, effective),
         break_even: break_even(closed, fee_bps),
         mean_profit: mean(closed.iter().map(|one| one.profit_percent - fee_bps / 100.0).sum(), count),
         from_ms: closed.first().map(|one| one.closed_ms),
@@ -182,6 +210,7 @@ mod tests {
         let one = |(i, c): (usize, char)| Closed {
             succeeded: c == '+',
             profit_percent: if c == '+' { 2.0 } else { -1.0 },
+            given_ms: i as i64 - 1,
             closed_ms: i as i64,
             break_even,
         };
@@ -214,6 +243,15 @@ mod tests {
         assert_eq!(verdict("+++++-----", "++++++----"), Verdict::NoSignificantChange);
         assert_eq!(improvement(&[], 10.0).verdict, Verdict::NotEnoughEvidence);
         assert_eq!(improvement(&[], 10.0).interval, None);
+    }
+
+    #[test]
+    fn twenty_copies_of_a_signal_are_no_evidence() {
+        let mut all = closed("----------++++++++++", None);
+        all.iter_mut().enumerate().for_each(|(i, one)| (one.given_ms, one.closed_ms) = (0, 100 + i as i64 / 10));
+        let result = improvement(&all, 10.0);
+        assert_eq!((result.early.closed, result.verdict), (10, Verdict::NotEnoughEvidence));
+        assert!(result.early.effective <= 1.0 && result.interval.unwrap().0 < 0.0, "{result:?}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Whether the models of a market keep what their held-out figures promised.
 
+use crate::order;
 use serde::{Deserialize, Serialize};
 
 /// Closed signals below which nothing is decided.
@@ -20,6 +21,10 @@ pub struct LiveOutcome {
     pub promised: f64,
     /// Whether it succeeded.
     pub succeeded: bool,
+    /// When its signal was given, UTC epoch ms.
+    pub given_ms: i64,
+    /// When it closed, UTC epoch ms.
+    pub closed_ms: i64,
 }
 
 /// What live outcomes say of the models that gave the signals.
@@ -46,14 +51,14 @@ struct Course {
     sum: f64,
     /// The likelihood ratio since the likeliest beginning.
     best: f64,
-    /// The outcomes before that one.
+    /// The outcomes before that one, of all chains.
     kept: usize,
 }
 
 impl Course {
-    /// Takes in the outcome that `before` others precede, and its likelihood ratio.
-    fn next(&mut self, before: usize, ratio: f64) {
-        self.sum = ((self.sum + weight(before)) * ratio).min(MOST);
+    /// Takes in the outcome that `before` others precede, `own` of them in its chain, and its likelihood ratio.
+    fn next(&mut self, own: usize, before: usize, ratio: f64) {
+        self.sum = ((self.sum + weight(own)) * ratio).min(MOST);
         if self.best <= 1.0 {
             (self.best, self.kept) = (1.0, before);
         }
@@ -66,6 +71,52 @@ fn weight(before: usize) -> f64 {
     1.0 / ((before as f64 + 1.0) * (before as f64 + 2.0))
 }
 
+/// Signals each of which was given when the one before it had closed.
+#[derive(Debug, Clone, Copy, Default)]
+struct Chain {
+    courses: [Course; SHORTFALLS.len()],
+    outcomes: usize,
+}
+
+impl Chain {
+    fn next(&mut self, before: usize, outcome: &LiveOutcome) {
+        // A promise of certainty would be broken beyond repair by one failure.
+        let p = outcome.promised.clamp(0.0, 0.999);
+        for (course, theta) in self.courses.iter_mut().zip(SHORTFALLS) {
+            let ratio = if outcome.succeeded { theta } else { (1.0 - theta * p) / (1.0 - p) };
+            course.next(self.outcomes, before, ratio);
+        }
+        self.outcomes += 1;
+    }
+
+    /// How many times likelier its outcomes are under a shortfall than under the promises.
+    fn against(&self) -> f64 {
+        // Beginnings yet to come say nothing so far: their ratio is 1.
+        let to_come = 1.0 / (self.outcomes as f64 + 1.0);
+        self.courses.iter().map(|course| course.sum).sum::<f64>() / self.courses.len() as f64 + to_come
+    }
+
+    fn best(&self) -> Course {
+        self.courses.iter().copied().max_by(|a, b| a.best.total_cmp(&b.best)).unwrap_or_default()
+    }
+}
+
+/// The chain that each outcome belongs to: the first whose signals had all closed when it was given.
+fn chains(outcomes: &[LiveOutcome]) -> Vec<usize> {
+    let mut given: Vec<usize> = (0..outcomes.len()).collect();
+    order::sort_by_key(&mut given, |&at| (outcomes[at].given_ms, outcomes[at].closed_ms));
+    let mut free_from: Vec<i64> = Vec::new();
+    let mut chain = vec![0; outcomes.len()];
+    for at in given {
+        let LiveOutcome { given_ms, closed_ms, .. } = outcomes[at];
+        let free = free_from.iter().position(|&free| free <= given_ms).unwrap_or(free_from.len());
+        free_from.resize(free_from.len().max(free + 1), i64::MIN);
+        free_from[free] = closed_ms.max(given_ms);
+        chain[at] = free;
+    }
+    chain
+}
+
 /// Weighs outcomes, in order of time, against what was promised. They may be of several versions: each brings the promise of
 /// its own.
 ///
@@ -75,25 +126,34 @@ fn weight(before: usize) -> f64 {
 /// collectif*, 1939; Wald's sequential test, with a mixture of alternatives). So looking after each closed signal costs no
 /// confidence, which it would with a test of fixed size. Without a choice of beginnings, what was kept for months would have to
 /// be made up for by a run of broken promises as long. What was proven once stays proven: the highest value counts.
+///
+/// A promise is right for a signal at the time when it is given, not after half of its way. So only signals that follow one another
+/// are multiplied, as chains; signals that are under way together belong to different chains, and of chains the mean is taken, which
+/// asks nothing of how they depend on each other (Vovk and Wang, *E-values: calibration, combination and applications*, Annals of
+/// Statistics 49, 2021; for forecasts of several steps Henzi and Ziegel, *Valid sequential inference on probability forecast
+/// performance*, Biometrika 109, 2022).
 pub fn weigh(outcomes: &[LiveOutcome]) -> LiveRecord {
-    let mut courses = [Course::default(); SHORTFALLS.len()];
+    let of = chains(outcomes);
+    let mut chains: Vec<Chain> = Vec::new();
     let (mut succeeded, mut expected) = (0, 0.0);
-    let (mut highest, mut kept) = (0.0f64, 0);
-    for (before, outcome) in outcomes.iter().enumerate() {
-        // A promise of certainty would be broken beyond repair by one failure.
-        let p = outcome.promised.clamp(0.0, 0.999);
+    let (mut highest, mut kept, mut sum) = (0.0f64, 0, 0.0);
+    for (before, (outcome, &at)) in outcomes.iter().zip(&of).enumerate() {
         expected += outcome.promised;
         succeeded += usize::from(outcome.succeeded);
-        for (course, theta) in courses.iter_mut().zip(SHORTFALLS) {
-            course.next(before, if outcome.succeeded { theta } else { (1.0 - theta * p) / (1.0 - p) });
+        // In order of closing, a later chain may be the first to have an outcome: those before it count as the 1 they begin with.
+        while chains.len() <= at {
+            chains.push(Chain::default());
+            sum += 1.0;
         }
-        let closed = before + 1;
-        // Beginnings yet to come say nothing so far: their ratio is 1.
-        let to_come = 1.0 / (closed as f64 + 1.0);
-        let mean = courses.iter().map(|course| course.sum).sum::<f64>() / courses.len() as f64 + to_come;
-        if closed >= MIN_CLOSED && mean > highest {
+        let chain = &mut chains[at];
+        sum -= chain.against();
+        chain.next(before, outcome);
+        sum += chain.against();
+        let mean = sum / chains.len() as f64;
+        if before + 1 >= MIN_CLOSED && mean > highest {
             highest = mean;
-            kept = courses.iter().max_by(|a, b| a.best.total_cmp(&b.best)).map_or(0, |course| course.kept);
+            kept =
+                chains.iter().map(Chain::best).max_by(|a, b| a.best.total_cmp(&b.best)).map_or(0, |course| course.kept);
         }
     }
     let is_broken = highest >= 1.0 / LEVEL;
@@ -116,7 +176,8 @@ mod tests {
                 usual = random.random_range(0.3..0.5);
             }
             let promised = usual + random.random_range(0.0..0.1);
-            LiveOutcome { version: 1 + n as u64 / 24, promised, succeeded: random.random_bool(share * promised) }
+            let succeeded = random.random_bool(share * promised);
+            LiveOutcome { version: 1 + n as u64 / 24, promised, succeeded, given_ms: n as i64, closed_ms: n as i64 + 1 }
         };
         (0..count).map(one).collect()
     }
@@ -124,8 +185,8 @@ mod tests {
     #[test]
     fn worked_by_hand() {
         // 30 failures promised at one half: each counts (1 − θ/2) / ½, and n of them are the likelier the earlier one begins.
-        let failed = LiveOutcome { version: 1, promised: 0.5, succeeded: false };
-        let got = weigh(&[failed; 30]);
+        let failed = |n| LiveOutcome { version: 1, promised: 0.5, succeeded: false, given_ms: n, closed_ms: n + 1 };
+        let got = weigh(&(0..30).map(failed).collect::<Vec<_>>());
         let ratio = |theta: f64| {
             let begun_at = |n: f64| ((1.0 - theta / 2.0) * 2.0).powf(31.0 - n) / (n * (n + 1.0));
             (1..=30).map(|n| begun_at(f64::from(n))).sum::<f64>()
@@ -133,12 +194,18 @@ mod tests {
         let mean = (ratio(0.9) + ratio(0.75) + ratio(0.5) + ratio(0.25)) / 4.0 + 1.0 / 31.0;
         assert!((got.against / mean - 1.0).abs() < 1e-9 && got.is_broken);
         assert_eq!((got.closed, got.succeeded, got.expected, got.kept), (30, 0, 15.0, 0));
-        let early = weigh(&[failed; 29]);
+        let early = weigh(&(0..29).map(failed).collect::<Vec<_>>());
         assert!(!early.is_broken && early.against == 0.0, "29 are too few, whatever they say");
         // All beginnings together count as one.
         assert!(((0..1000).map(weight).sum::<f64>() + 1.0 / 1001.0 - 1.0).abs() < 1e-12);
-        let forever = weigh(&[failed; 5000]);
+        let forever = weigh(&(0..5000).map(failed).collect::<Vec<_>>());
         assert!(forever.against.is_finite() && forever.is_broken, "{forever:?}");
+        // Given all at once, they are thirty chains of one failure each, and say as little as one.
+        let at_once = |_| LiveOutcome { given_ms: 0, closed_ms: 1, ..failed(0) };
+        let together = weigh(&(0..30).map(at_once).collect::<Vec<_>>());
+        let ratio = |theta: f64| (1.0 - theta / 2.0) * 2.0 / 2.0;
+        let one = (ratio(0.9) + ratio(0.75) + ratio(0.5) + ratio(0.25)) / 4.0 + 0.5;
+        assert!((together.against - one).abs() < 1e-9 && !together.is_broken, "{together:?}");
     }
 
     #[test]

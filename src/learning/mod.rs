@@ -12,6 +12,8 @@ mod gate;
 mod honesty;
 pub mod improvement;
 mod incremental;
+#[cfg(test)]
+mod judgements;
 mod labels;
 mod live;
 pub mod outcomes;

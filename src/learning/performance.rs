@@ -6,18 +6,28 @@
 //! closings lie between two changes. With fewer closings nothing is judged; but conservative mode, which makes signals
 //! rare, ends by itself after a whole window without enough of them.
 //!
+//! Signals that were under way together share their fate. They count as so many as they are worth ([`dependence`]): that many
+//! must reach `min_signals`, and where they are few, a success rate must lie further below the threshold ([`margin`]).
+//!
 //! A home that does poorly makes all its markets conservative, but for those that by their own closings do well.
 
+use super::clusters::{Life, Z_ONE_SIDED, dependence, student};
 use crate::config::{PoorPerformance, PoorRule};
 use crate::feedback::Ended;
 use crate::order;
 use crate::symbol::Market;
 use crate::time::{DAY_MS, believed};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 const HOUR_MS: f64 = 3_600_000.0;
 /// How long after its begin an emergency training that came to nothing is due again, unless the cool-down is shorter.
 const BACK_OFF_HOURS: f64 = 1.0;
+
+/// Dependent signals are not called poor where their true success rate may be so many percentage points above the threshold,
+const CLEAR: f64 = 20.0;
+/// by so many standard errors.
+const SURE: f64 = 3.5;
 
 /// How strongly feedback weighs in training, ordinarily: weights of 1 ± 0.3.
 pub const FEEDBACK_STRENGTH: f64 = 0.3;
@@ -29,6 +39,9 @@ pub const CONSERVATIVE_FEEDBACK_STRENGTH: f64 = 0.5;
 pub struct Evidence {
     /// Closed signals.
     pub closed: u64,
+    /// How many independent ones they are worth.
+    #[serde(default)]
+    pub effective: f64,
     /// Those that succeeded.
     pub successes: u64,
     /// Mean profit in percent of the entry, after costs.
@@ -58,46 +71,86 @@ pub enum Verdict {
 }
 
 /// Judges the outcomes of one scope.
-pub fn judge<'a>(
-    outcomes: impl Iterator<Item = &'a Ended>,
-    from_ms: i64,
-    rule: &PoorPerformance,
-    fee_bps: f64,
-) -> (Evidence, Verdict) {
-    let (mut closed, mut successes, mut sum, mut squares) = (0u64, 0u64, 0.0, 0.0);
-    for outcome in outcomes {
-        let profit = outcome.profit_percent - fee_bps / 100.0;
-        closed += 1;
-        successes += u64::from(outcome.succeeded);
-        sum += profit;
-        squares += profit * profit;
-    }
-    let n = closed as f64;
-    let mean_profit = if closed == 0 { 0.0 } else { sum / n };
-    let evidence = Evidence { closed, successes, mean_profit, from_ms };
+pub fn judge(outcomes: &[&Ended], from_ms: i64, rule: &PoorPerformance, fee_bps: f64) -> (Evidence, Verdict) {
+    let succeeded: Vec<f64> = outcomes.iter().map(|outcome| f64::from(u8::from(outcome.succeeded))).collect();
+    let profits: Vec<f64> = outcomes.iter().map(|outcome| outcome.profit_percent - fee_bps / 100.0).collect();
+    let lives = lives(outcomes);
+    let judged = Sample::of(&lives, if rule.rule == PoorRule::Success { &succeeded } else { &profits });
+    let evidence = Evidence {
+        closed: outcomes.len() as u64,
+        effective: judged.effective,
+        successes: outcomes.iter().filter(|outcome| outcome.succeeded).count() as u64,
+        mean_profit: mean(&profits),
+        from_ms,
+    };
+    let rate = evidence.success_rate();
+    // A trailed stop counts as a failure, and may have earned money.
+    let earns = || {
+        let profits = Sample::of(&lives, &profits);
+        profits.mean > profits.doubt()
+    };
     let verdict = match rule.rule {
-        _ if closed < rule.min_signals => Verdict::Open,
-        PoorRule::Success if evidence.success_rate() < rule.success_threshold => Verdict::Poor,
-        PoorRule::Success => Verdict::Fine,
-        PoorRule::Expectancy if mean_profit >= 0.0 => Verdict::Fine,
-        PoorRule::Expectancy => {
-            let variance = ((squares - n * mean_profit * mean_profit) / (n - 1.0)).max(0.0);
-            let below = mean_profit + student_95(n - 1.0) * (variance / n).sqrt() < 0.0;
-            if below { Verdict::Poor } else { Verdict::Open }
-        }
+        _ if evidence.effective < rule.min_signals as f64 => Verdict::Open,
+        PoorRule::Success if rate >= rule.success_threshold => Verdict::Fine,
+        PoorRule::Success if rate >= rule.success_threshold - margin(&evidence) => Verdict::Open,
+        PoorRule::Success if earns() => Verdict::Fine,
+        PoorRule::Success => Verdict::Poor,
+        PoorRule::Expectancy if judged.mean >= 0.0 => Verdict::Fine,
+        PoorRule::Expectancy if judged.mean + judged.doubt() < 0.0 => Verdict::Poor,
+        PoorRule::Expectancy => Verdict::Open,
     };
     (evidence, verdict)
 }
 
-/// The upper 5 % point of Student's t with `freedom` degrees of freedom; within 0.01 from 4 degrees on.
+/// By how many percentage points a success rate must lie below the threshold to be poor.
 ///
-/// Source: Abramowitz & Stegun, *Handbook of Mathematical Functions*, 26.7.5.
-fn student_95(freedom: f64) -> f64 {
-    const Z: f64 = 1.644_853_626_951_472_7;
-    let (z3, z5, z7) = (Z.powi(3), Z.powi(5), Z.powi(7));
-    Z + (z3 + Z) / (4.0 * freedom)
-        + (5.0 * z5 + 16.0 * z3 + 3.0 * Z) / (96.0 * freedom.powi(2))
-        + (3.0 * z7 + 19.0 * z5 + 17.0 * z3 - 15.0 * Z) / (384.0 * freedom.powi(3))
+/// Nothing where signals are independent: the threshold is the caller's rule, and ten signals are evidence by it. Dependent ones
+/// come in runs, and are judged again at each closing of a run; so a rate [`CLEAR`] points above the threshold has to be ruled out
+/// by [`SURE`] standard errors, in the part of the evidence that depends on other evidence.
+fn margin(evidence: &Evidence) -> f64 {
+    // Of one outcome, at most.
+    const DEVIATION: f64 = 50.0;
+    let dependent = 1.0 - evidence.effective / evidence.closed.max(1) as f64;
+    dependent * (SURE * DEVIATION / evidence.effective.sqrt() - CLEAR).max(0.0)
+}
+
+/// When the signals of outcomes were under way.
+fn lives(outcomes: &[&Ended]) -> Vec<Life> {
+    let mut symbols = BTreeMap::new();
+    let life = |outcome: &&Ended| {
+        let next = symbols.len();
+        let symbol = *symbols.entry(outcome.market.symbol.as_str().to_owned()).or_insert(next);
+        Life { symbol, given_ms: outcome.given_ms, closed_ms: outcome.closed_ms }
+    };
+    outcomes.iter().map(life).collect()
+}
+
+/// 0 where there are none.
+fn mean(values: &[f64]) -> f64 {
+    if values.is_empty() { 0.0 } else { values.iter().sum::<f64>() / values.len() as f64 }
+}
+
+/// The mean of dependent values.
+struct Sample {
+    mean: f64,
+    variance: f64,
+    effective: f64,
+}
+
+impl Sample {
+    fn of(lives: &[Life], values: &[f64]) -> Self {
+        let (n, mean) = (values.len() as f64, mean(values));
+        let residuals: Vec<f64> = values.iter().map(|value| value - mean).collect();
+        let squares: f64 = residuals.iter().map(|residual| residual * residual).sum();
+        let effective = dependence(lives, &residuals).effective(values.len());
+        Self { mean, variance: squares / (n - 1.0).max(1.0), effective }
+    }
+
+    /// What a one-sided t-test at 5 % allows for.
+    fn doubt(&self) -> f64 {
+        // Below four degrees of freedom the quantile is not known well; nothing is judged by so few.
+        student(Z_ONE_SIDED, (self.effective - 1.0).max(1.0)) * (self.variance / self.effective).sqrt()
+    }
 }
 
 /// Conservative mode of a scope: since when, and what led to it.
@@ -161,28 +214,25 @@ impl Standing {
     ) -> (Self, Option<(Turn, Evidence)>) {
         let window_ms = i64::from(rule.window_days) * DAY_MS;
         let from_ms = self.changed_ms.map_or(now_ms - window_ms, |changed| (changed + 1).max(now_ms - window_ms));
-        let fresh = || outcomes.iter().filter(|outcome| outcome.closed_ms >= from_ms).copied();
-        let (evidence, verdict) = judge(fresh(), from_ms, rule, fee_bps);
+        let fresh: Vec<&Ended> = outcomes.iter().filter(|outcome| outcome.closed_ms >= from_ms).copied().collect();
+        let (evidence, verdict) = judge(&fresh, from_ms, rule, fee_bps);
+        let too_few = evidence.effective < rule.min_signals as f64;
         // The closings by which it recovered are no evidence any more, but it still did well by them: until later ones tell.
         let did_well = self.verdict == Verdict::Fine
-            && evidence.closed < rule.min_signals
+            && too_few
             && self.changed_ms.is_some_and(|changed| now_ms - changed < window_ms);
         let verdict = if did_well { Verdict::Fine } else { verdict };
         let turn = match (self.conservative, verdict) {
             (None, Verdict::Poor) => Some(Turn::Entered),
             (Some(_), Verdict::Fine) => Some(Turn::Recovered),
-            (Some(mode), Verdict::Open)
-                if evidence.closed < rule.min_signals && now_ms - mode.since_ms >= window_ms =>
-            {
-                Some(Turn::Lapsed)
-            }
+            (Some(mode), Verdict::Open) if too_few && now_ms - mode.since_ms >= window_ms => Some(Turn::Lapsed),
             _ => None,
         };
         let Some(turn) = turn else {
             return (Self { verdict, ..*self }, None);
         };
         // A price may be dated a little ahead of this machine's clock; what was counted must not count again.
-        let changed = fresh().map(|outcome| outcome.closed_ms).max().unwrap_or(now_ms).max(now_ms);
+        let changed = fresh.iter().map(|outcome| outcome.closed_ms).max().unwrap_or(now_ms).max(now_ms);
         let conservative = (turn == Turn::Entered).then_some(Conservative { since_ms: now_ms, evidence });
         (Self { conservative, changed_ms: Some(changed), verdict }, Some((turn, evidence)))
     }
@@ -324,9 +374,14 @@ mod tests {
             succeeded: c == '+',
             confidence: None,
             profit_percent: if c == '+' { 2.0 } else { -1.0 },
+            given_ms: from_ms + (i as i64 - 1) * MINUTE,
             closed_ms: from_ms + i as i64 * MINUTE,
         };
         pattern.chars().enumerate().map(one).collect()
+    }
+
+    fn judged(outcomes: &[Ended], rule: &PoorPerformance, fee_bps: f64) -> (Evidence, Verdict) {
+        judge(&outcomes.iter().collect::<Vec<_>>(), NOW, rule, fee_bps)
     }
 
     fn turns(changes: &[Change]) -> Vec<(Option<String>, Turn)> {
@@ -335,7 +390,7 @@ mod tests {
 
     #[test]
     fn ten_signals_below_forty_percent_are_poor_and_nine_are_nothing() {
-        let judged = |pattern: &str| judge(ended("BTCUSDT", NOW, pattern).iter(), NOW, &rule(), FEE_BPS).1;
+        let judged = |pattern: &str| judged(&ended("BTCUSDT", NOW, pattern), &rule(), FEE_BPS).1;
         assert_eq!(judged("---------"), Verdict::Open);
         assert_eq!(judged("+++-------"), Verdict::Poor);
         assert_eq!(judged("++++------"), Verdict::Fine);
@@ -344,7 +399,7 @@ mod tests {
     #[test]
     fn by_expectancy_a_third_of_wins_at_two_to_one_is_not_poor() {
         let rule = PoorPerformance { rule: PoorRule::Expectancy, ..rule() };
-        let judged = |pattern: &str, fee: f64| judge(ended("BTCUSDT", NOW, pattern).iter(), NOW, &rule, fee);
+        let judged = |pattern: &str, fee: f64| judged(&ended("BTCUSDT", NOW, pattern), &rule, fee);
         // 35 % of successes: poor by the success rate, yet 5 % of a percent are earned a signal.
         let (evidence, verdict) = judged("+++++++-------------", 0.0);
         assert_eq!((evidence.success_rate(), verdict), (35.0, Verdict::Fine));
@@ -359,10 +414,31 @@ mod tests {
     }
 
     #[test]
-    fn student_by_the_table() {
-        for (freedom, expected) in [(4.0, 2.132), (9.0, 1.833), (29.0, 1.699), (100.0, 1.660)] {
-            assert!((student_95(freedom) - expected).abs() < 0.01, "{freedom}");
+    fn signals_that_share_their_fate_count_as_so_many_as_they_are_worth() {
+        // Ten given and closed together are one.
+        let mut twins = ended("BTCUSDT", NOW, "----------");
+        twins.iter_mut().for_each(|one| (one.given_ms, one.closed_ms) = (NOW, NOW + MINUTE));
+        let (evidence, verdict) = judged(&twins, &rule(), FEE_BPS);
+        assert!(evidence.effective <= 1.0 && verdict == Verdict::Open, "{evidence:?}");
+        // So are ten of ten symbols, but for what they may have of their own.
+        for (i, one) in twins.iter_mut().enumerate() {
+            one.market = market(&format!("COIN{i}"));
         }
+        let (evidence, verdict) = judged(&twins, &rule(), FEE_BPS);
+        assert!((1.0..2.5).contains(&evidence.effective) && verdict == Verdict::Open, "{evidence:?}");
+    }
+
+    #[test]
+    fn what_earns_money_beyond_chance_is_not_poor_however_it_ended() {
+        let mut all = ended("BTCUSDT", NOW, "---+------");
+        assert_eq!(judged(&all, &rule(), FEE_BPS).1, Verdict::Poor);
+        // Six stops had been trailed to +3 %, those left lost 1 %: mean 1.6 less costs, deviation 1.9 or so, t = 2.5.
+        all.iter_mut().skip(4).for_each(|one| one.profit_percent = 3.0);
+        let (evidence, verdict) = judged(&all, &rule(), FEE_BPS);
+        assert_eq!((evidence.success_rate(), verdict), (10.0, Verdict::Fine));
+        // One of them less, and chance explains it.
+        all.iter_mut().skip(7).for_each(|one| one.profit_percent = -1.0);
+        assert_eq!(judged(&all, &rule(), FEE_BPS).1, Verdict::Poor);
     }
 
     #[test]

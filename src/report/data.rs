@@ -123,6 +123,10 @@ pub struct PatternPart {
     pub base_rate: f64,
     /// How often chance alone would show any rule as strong, 0–1.
     pub p_value: f64,
+    /// Since when it most likely holds, UTC epoch ms.
+    pub since_ms: i64,
+    /// Whether it still does in the most recent third of the time; missing where that cannot be told.
+    pub still_holds: Option<bool>,
 }
 
 /// Gathers reports; what has not changed since the last one is not looked at again.
@@ -276,7 +280,7 @@ fn over_time(store: &FeedbackStore) -> Result<(Results, Vec<Bin>)> {
 }
 
 impl From<Pattern> for PatternPart {
-    fn from(Pattern { rule, tally, base_rate, p_value }: Pattern) -> Self {
+    fn from(Pattern { rule, tally, base_rate, p_value, since_ms, still_holds, .. }: Pattern) -> Self {
         Self {
             rule,
             count: tally.count,
@@ -285,6 +289,8 @@ impl From<Pattern> for PatternPart {
             success_interval: tally.interval().into(),
             base_rate,
             p_value,
+            since_ms,
+            still_holds,
         }
     }
 }

@@ -239,6 +239,7 @@ mod tests {
             succeeded: outcome == Outcome::Success,
             confidence: None,
             profit_percent,
+            given_ms: closed_ms - HOUR_MS,
             closed_ms,
         }
     }

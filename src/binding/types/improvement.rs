@@ -12,11 +12,13 @@ use napi_derive::napi;
 pub struct ImprovementHalf {
     /// Closed signals.
     pub closed_signals: f64,
+    /// How many independent ones they are worth: signals that were under way together share their fate.
+    pub effective_signals: f64,
     /// Those that succeeded.
     pub successful_signals: f64,
     /// Percent that succeeded; 0 when there are none.
     pub success_rate: f64,
-    /// Wilson's 95 % interval of it, in percent.
+    /// Wilson's 95 % interval of it, in percent, for as many signals as they are worth.
     pub success_interval: Interval,
     /// Success rate, in percent, at which these signals earn nothing after costs; missing while it is not known.
     pub break_even_rate: Option<f64>,
@@ -37,6 +39,7 @@ impl From<improvement::Half> for ImprovementHalf {
         let (low, high) = half.success_interval;
         Self {
             closed_signals: half.closed as f64,
+            effective_signals: half.effective,
             successful_signals: half.successes as f64,
             success_rate: half.success_rate,
             success_interval: Interval { low, high },
@@ -63,12 +66,13 @@ pub struct Improvement {
     pub recent: ImprovementHalf,
     /// Success rate of the recent half less that of the early one, in percentage points.
     pub success_difference: f64,
-    /// Newcombe's 95 % interval of it, in percentage points; missing when a half is empty.
+    /// Newcombe's 95 % interval of it, in percentage points, for as many signals as the halves are worth; missing when a half is
+    /// empty.
     pub difference_interval: Option<Interval>,
     /// Mean profit of the recent half less that of the early one, in percentage points.
     pub expectancy_difference: f64,
     /// `improved`: the interval lies above 0, and the mean profit did not fall. `worse`: it lies below 0, and the mean
-    /// profit did not rise. `not enough evidence`: fewer than 10 closed signals in a half.
+    /// profit did not rise. `not enough evidence`: a half is worth fewer than 10 independent signals.
     #[napi(ts_type = "'improved' | 'worse' | 'no significant change' | 'not enough evidence'")]
     pub verdict: String,
 }

@@ -3,6 +3,7 @@
 use super::Interval;
 use crate::engine;
 use crate::learning::outcomes;
+use crate::time::format_iso;
 use napi_derive::napi;
 
 /// A signal's chances, by what candles say and what has become of the signals so far.
@@ -103,6 +104,15 @@ pub struct Pattern {
     pub base_rate: f64,
     /// How often chance alone would show anything as strong, 0–1, all rules looked at together.
     pub p_value: f64,
+    /// Since when it most likely holds: when the first of its signals of that time was given, ISO 8601, UTC.
+    pub since: String,
+    /// In the most recent third of the time its signals depart from the others, too: the same way, and by half as much at least.
+    /// Missing where they are too few to tell.
+    pub still_holds: Option<bool>,
+    /// Of `count`, those of the most recent third.
+    pub recent_count: f64,
+    /// Of which succeeded.
+    pub recent_successes: f64,
 }
 
 impl From<outcomes::Pattern> for Pattern {
@@ -116,6 +126,10 @@ impl From<outcomes::Pattern> for Pattern {
             success_interval: Interval { low, high },
             base_rate: p.base_rate,
             p_value: p.p_value,
+            since: format_iso(p.since_ms),
+            still_holds: p.still_holds,
+            recent_count: p.recent.count as f64,
+            recent_successes: p.recent.successes as f64,
         }
     }
 }

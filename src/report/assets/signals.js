@@ -226,11 +226,13 @@ const patterns = ({ patterns: rules, patternsOf, patternsNeed }) => {
     interval(rule),
     range(rule.successInterval),
     rule.pValue.toFixed(3),
+    date(rule.sinceMs),
+    rule.stillHolds == null ? 'too few to tell' : rule.stillHolds ? 'yes' : 'no',
   ]
   return section(
     'learned',
     'What was learned',
-    paragraph(`Rules found in ${count(patternsOf, 'closed signal')}, of which ${percent(rules[0].baseRate)} succeeded (dashed mark), the strongest first. “By chance” is how often shuffled outcomes show any rule as strong; only rules at 0.05 or less are told. A rule is what happened, not why.`),
-    table([['rule', 'text'], ['succeeded', 'number'], ['success', 'number'], ['0 – 100 %'], ['95 % interval', 'number'], ['by chance', 'number']], rules.map(row)),
+    paragraph(`Rules found in ${count(patternsOf, 'closed signal')}, of which ${percent(rules[0].baseRate)} succeeded (dashed mark), the strongest first. “By chance” is how often chance alone shows any rule as strong; only rules at 0.025 or less are told. A rule is what happened, not why.`),
+    table([['rule', 'text'], ['succeeded', 'number'], ['success', 'number'], ['0 – 100 %'], ['95 % interval', 'number'], ['by chance', 'number'], ['holds since', 'tight'], ['still holds', 'tight']], rules.map(row)),
   )
 }
