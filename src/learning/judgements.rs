@@ -271,14 +271,18 @@ fn lessons(closed: &[Ended], seed: u64) -> Vec<Lesson> {
         let case = Case {
             market: one.market.clone(),
             direction: if random.random_bool(0.5) { Direction::Buy } else { Direction::Sell },
+            strategy: None,
             implied: 0.5,
             reward_risk: None,
             stop_percent: None,
             confidence: None,
             indicators: indicators.collect(),
+            texts: Vec::new(),
             features: None,
+            prior: None,
         };
-        Lesson { case, success: one.succeeded, given_ms: one.given_ms, closed_ms: one.closed_ms }
+        let (given_ms, closed_ms) = (one.given_ms, one.closed_ms);
+        Lesson { case, success: one.succeeded, r: None, said: None, given_ms, closed_ms }
     };
     given.into_iter().map(lesson).collect()
 }

@@ -20,6 +20,7 @@ fn said(probability: f64, take: bool) -> Said {
         shaped: true,
         expected_r: None,
         expected_r_interval: None,
+        departures: [0.0; 4],
         take,
         outcomes: 100,
     }
