@@ -7,17 +7,17 @@ import { failure, newHome, newLoop } from './helpers/home'
 
 const AGO = Date.now() - HOUR
 
-const buy = (id: string, timestamp = AGO, more: object = {}): SignalInput => ({
+const buy = (id: string, timestamp = Date.now(), more: object = {}): SignalInput => ({
   id, pair: 'BTCUSDT', signalType: 'BUY', confidence: 70, entryPrice: 100, stopLoss: 98, takeProfit: 104, timestamp, ...more,
 })
 
 let last = 0
 
-/** Closes one signal after the other: `+` at its target, `-` at its stop. */
-async function live({ feedbackTracker }: SignalLoop, pattern: string, more: object = {}): Promise<void> {
+/** Closes one signal after the other: `+` at its target, `-` at its stop. Each is given when the one before has closed, or all at a time. */
+async function live({ feedbackTracker }: SignalLoop, pattern: string, timestamp?: number, more: object = {}): Promise<void> {
   for (const end of pattern) {
     const id = `s${last++}`
-    await feedbackTracker.recordSignal(buy(id, AGO, more))
+    await feedbackTracker.recordSignal(buy(id, timestamp, more))
     const outcome = end === '+' ? 'TOOK_PROFIT' : 'STOPPED_OUT'
     expect(await feedbackTracker.updateOutcome({ signalId: id, outcome })).toBe(true)
   }
@@ -35,7 +35,7 @@ test('what is followed and not traded is no reason for conservative mode, nor fo
   const heard: LoopEvent[] = []
   const loop = newLoop({ onEvent: (event) => heard.push(event) })
   const modes = () => heard.filter((event) => event.type === 'conservativeMode')
-  await live(loop, '-'.repeat(20), { taken: false })
+  await live(loop, '-'.repeat(20), undefined, { taken: false })
   await live(loop, '+++++++++')
   await new Promise((resolve) => setTimeout(resolve, 1000))
   expect([modes(), (await loop.feedbackTracker.getStats()).conservativeMode.active]).toEqual([[], false])
@@ -78,6 +78,18 @@ test('nine bad signals are nothing, ten are conservative mode, ten good ones end
     { active: false, scope: 'BTCUSDT 1h', cause: 'recovered' },
   ])
   expect(await mode()).toEqual({ active: false, scopes: [] })
+}, 60_000)
+
+test('signals that are under way together are not so many proofs', async () => {
+  const heard: LoopEvent[] = []
+  const loop = newLoop({ onEvent: (event) => heard.push(event) })
+  await live(loop, '--------------------', AGO)
+  await new Promise((resolve) => setTimeout(resolve, 1500))
+  expect(heard.filter((event) => event.type === 'conservativeMode')).toEqual([])
+  const { verdict, early, recent } = await loop.evaluate({ symbol: 'BTCUSDT', timeframe: '1h' })
+  expect(verdict).toBe('not enough evidence')
+  expect(early).toMatchObject({ closedSignals: 10, successRate: 0 })
+  expect(recent.effectiveSignals).toBeLessThan(2)
 }, 60_000)
 
 test('a market with a model is trained anew, once, in the background', async () => {
@@ -127,7 +139,7 @@ test('evaluate tells whether it got better, with its evidence', async () => {
   expect(found).toMatchObject({
     symbol: 'BTCUSDT',
     timeframe: '1h',
-    early: { closedSignals: 10, successfulSignals: 1, successRate: 10, breakEvenSource: 'levels' },
+    early: { closedSignals: 10, effectiveSignals: 10, successfulSignals: 1, successRate: 10, breakEvenSource: 'levels' },
     recent: { closedSignals: 10, successfulSignals: 9, successRate: 90 },
     successDifference: 80,
     verdict: 'improved',

@@ -101,6 +101,8 @@ mod tests {
             success_interval: Interval { low: 60.0, high: 86.0 },
             base_rate: 50.0,
             p_value: 0.005,
+            since_ms: 0,
+            still_holds: Some(true),
         };
         let report = json!({ "home": EVIL, "signals": { "patterns": [rule] } });
         let page = render(&report.to_string(), Place::File);
