@@ -95,8 +95,8 @@ pub fn train_market(
     training.candidate(market, config, now_ms).ok_or_else(|| Error::Internal(format!("{market} was lost")))
 }
 
-/// Trains on rows of another shape than the configured one, which signals have. `share` such shapes have as many trees together as
-/// the configured one: all of them are in memory with the model that they belong to.
+/// Trains on rows of another shape than the configured one, which signals have. `share` such shapes have no more trees together
+/// than the configured one, and none more than half of its: all of them are in memory with the model that they belong to.
 ///
 /// # Errors
 /// As [`train_pool`].
@@ -108,7 +108,7 @@ pub fn train_shape(
     cancel: &Cancel,
     progress: &(dyn Fn(Step) + Sync),
 ) -> Result<ShapedPool> {
-    let config = Config { trees: config.trees.div_ceil(share.max(1)), ..found.config(config) };
+    let config = Config { trees: config.trees.div_ceil(share.max(2)), ..found.config(config) };
     let PoolTraining { pool, beliefs, markets, .. } = train_pool(markets, &config, cancel, progress)?;
     let Pool { record: PoolRecord { rows, skill, .. }, sides, .. } = Arc::unwrap_or_clone(pool);
     let of = |of: &OfMarket| (of.data.market().symbol.clone(), of.constants.base_rates);
