@@ -1,12 +1,14 @@
 //! What a signal's chances are, from the signals that have closed.
 
 use super::{Event, SignalLoop};
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::feedback::Given;
 use crate::files::write_atomically;
 use crate::learning::Costs;
-use crate::config::Config;
-use crate::learning::outcomes::{self, Case, Checkpoint, Evidence, Learner, Lesson, MAX_LESSONS, OutcomeModel, Pattern};
+use crate::learning::outcomes::{
+    self, Case, Checkpoint, Evidence, Learner, Lesson, MAX_LESSONS, OutcomeModel, Pattern,
+};
 use crate::model::Payoff;
 use crate::signal::{Record, Said, Signal};
 use crate::symbol::{Symbol, Timeframe};
@@ -137,6 +139,14 @@ impl SignalLoop {
         // Features are a gain: no signal is refused because candles cannot be read.
         let tail = self.stored_tail(&market).ok().flatten();
         signal.features = tail.and_then(|tail| tail.entry_features(&signal));
+        if !self.has_read_candle_model(&market) {
+            let (this, market) = (self.clone(), market.clone());
+            self.on_pool(move || {
+                this.read_candle_model(&market);
+                Ok(())
+            })
+            .await?;
+        }
         let case = self.case(&signal)?;
         self.learn_closings().await?;
         if let Some(evidence) = self.evidence_before(&signal) {
@@ -168,7 +178,8 @@ impl SignalLoop {
             .open_store()
             .zip(incoming)
             .is_some_and(|(store, incoming)| incoming.backlog.is_empty() && store.has_no_new_closings(&incoming.given));
-        let learner = self.learning.learner.try_read().filter(|learner| up_to_date && !learner.is_overdue());
+        let ready = up_to_date && self.has_read_candle_model(&market);
+        let learner = self.learning.learner.try_read().filter(|learner| ready && !learner.is_overdue());
         let (Some(learner), Some(tail)) = (learner, self.tail_in_memory(&market)) else { return Ok(Err(signal)) };
         signal.features = tail.and_then(|tail| tail.entry_features(&signal));
         if learner.model().until_ms() > signal.timestamp_ms + market.timeframe.millis() {
@@ -455,7 +466,8 @@ fn assessment(model: &OutcomeModel, case: &Case, rules: &Rules<'_>) -> Assessmen
         reasons.push(format!("recent signals did poorly, so {} more than that is asked for", percent(margin)));
     }
     // Where less than the least probability that is ever told would do, that one proves nothing.
-    let beyond = threshold < outcomes::PROBABILITY_RANGE.0 && case.reward_risk.is_some_and(|ratio| ratio > win.abs() / 2.0);
+    let beyond =
+        threshold < outcomes::PROBABILITY_RANGE.0 && case.reward_risk.is_some_and(|ratio| ratio > win.abs() / 2.0);
     if beyond {
         reasons.push(format!(
             "so far a target is beyond what is told: nothing below {}",

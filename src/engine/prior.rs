@@ -25,7 +25,6 @@ impl SignalLoop {
     /// to the signal's own levels. A signal without an expiry is taken to have the configured one. `None` where no model is in
     /// memory, and for levels or features that are none. Waits for nothing and reads no candles and no model; see
     /// [`Self::read_candle_model`].
-    #[allow(dead_code, reason = "what assesses signals asks it")]
     pub(super) fn candle_prior(
         &self,
         market: &Market,
@@ -41,14 +40,12 @@ impl SignalLoop {
 
     /// Whether [`Self::candle_prior`] need not wait for [`Self::read_candle_model`]: the model in service is in memory, or there is
     /// none. One in a database that was not asked yet counts as none.
-    #[allow(dead_code, reason = "what assesses signals asks it")]
     pub(super) fn has_read_candle_model(&self, market: &Market) -> bool {
         self.registry.has_read(market)
     }
 
     /// Reads the model in service into memory, for [`Self::candle_prior`]; reads files. One that cannot be used is told as a warning,
     /// once.
-    #[allow(dead_code, reason = "what assesses signals calls it")]
     pub(super) fn read_candle_model(&self, market: &Market) {
         self.is_usable(market, guard(|| self.registry.get(market)));
     }

@@ -21,7 +21,7 @@ pub const MIN_ROWS: usize = 200;
 /// Rows of a market from which it has a base rate and payoffs of its own; with fewer, those of the pool are likelier right.
 const FEW: usize = 500;
 /// Of so many bars one is a row of [`Dataset::thinned`].
-const THINNED: i64 = 3;
+const THINNED: i64 = 2;
 const DAY_MS: i64 = 86_400_000;
 /// BUY, then SELL.
 pub(super) const SIDES: [Direction; 2] = [Direction::Buy, Direction::Sell];
@@ -86,7 +86,7 @@ impl Dataset {
         Ok(Self { feedback, ..data })
     }
 
-    /// The same of every [`THINNED`]rd bar, without live signals: neighbouring bars tell nearly the same. Which of them it is moves
+    /// The same of every [`THINNED`]nd bar, without live signals: neighbouring bars tell nearly the same. Which of them it is moves
     /// on from day to day, so that every hour of the day is among them.
     ///
     /// # Errors

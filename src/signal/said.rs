@@ -60,8 +60,11 @@ impl Said {
     pub(super) fn is_sound(&self) -> bool {
         let (low, high) = self.interval;
         let shares = [self.probability, low, high, self.base_rate, self.prior];
-        let numbers =
-            self.departures.into_iter().chain(self.expected_r).into_iter().chain(self.expected_r_interval.into_iter().flat_map(<[f64; 2]>::from));
+        let numbers = self
+            .departures
+            .into_iter()
+            .chain(self.expected_r)
+            .chain(self.expected_r_interval.into_iter().flat_map(<[f64; 2]>::from));
         shares.iter().all(|share| (0.0..=1.0).contains(share)) && numbers.into_iter().all(f64::is_finite)
     }
 }

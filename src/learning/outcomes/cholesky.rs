@@ -20,7 +20,8 @@ impl Cholesky {
             let until = (from + BLOCK).min(n);
             for column in from..until {
                 let pivot = a[[column, column]] - dot(&a, column, column, from);
-                if !(pivot > 0.0) {
+                // Not of a NaN either.
+                if pivot.is_nan() || pivot <= 0.0 {
                     return None;
                 }
                 let root = pivot.sqrt();
@@ -34,7 +35,13 @@ impl Cholesky {
                 let (left, right) = a.view_mut().split_at(ndarray::Axis(1), until);
                 let factor = left.slice(s![.., from..until]);
                 let mut target: ArrayViewMut2<f64> = right.slice_move(s![strip..n, strip - until..end - until]);
-                general_mat_mul(-1.0, &factor.slice(s![strip..n, ..]), &factor.slice(s![strip..end, ..]).t(), 1.0, &mut target);
+                general_mat_mul(
+                    -1.0,
+                    &factor.slice(s![strip..n, ..]),
+                    &factor.slice(s![strip..end, ..]).t(),
+                    1.0,
+                    &mut target,
+                );
             }
         }
         for row in 0..n {

@@ -327,7 +327,8 @@ fn telling_names(lessons: &[&Lesson]) -> Vec<String> {
     let mut names: Vec<&str> = values.keys().copied().collect();
     if names.len() > MAX_INDICATORS {
         let clusters = clusters(lessons);
-        let mut judged: Vec<(&str, f64)> = values.iter().map(|(name, of)| (*name, told(lessons, &clusters, of))).collect();
+        let mut judged: Vec<(&str, f64)> =
+            values.iter().map(|(name, of)| (*name, told(lessons, &clusters, of))).collect();
         order::sort_by(&mut judged, |a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
         judged.truncate(MAX_INDICATORS);
         names = judged.into_iter().map(|(name, _)| name).collect();
@@ -341,7 +342,8 @@ fn telling_names(lessons: &[&Lesson]) -> Vec<String> {
 pub fn clusters(lessons: &[&Lesson]) -> Vec<i64> {
     let mut lives: Vec<i64> = lessons.iter().map(|lesson| lesson.closed_ms - lesson.given_ms).collect();
     let long = lives.len() * 3 / 4;
-    let life = lives.get_mut(..).filter(|lives| !lives.is_empty()).map_or(1, |lives| *lives.select_nth_unstable(long).1);
+    let life =
+        lives.get_mut(..).filter(|lives| !lives.is_empty()).map_or(1, |lives| *lives.select_nth_unstable(long).1);
     let given = || lessons.iter().map(|lesson| lesson.given_ms);
     let span = given().max().zip(given().min()).map_or(0, |(last, first)| last - first);
     let length = cluster_ms(span, life);
@@ -370,7 +372,9 @@ fn told(lessons: &[&Lesson], clusters: &[i64], values: &[(usize, f64)]) -> f64 {
         }
         design.departure(sum).abs()
     };
-    departure(|score, _| score).max(departure(|score, sign| score * sign)).max(departure(|score, _| score * score - 1.0))
+    departure(|score, _| score)
+        .max(departure(|score, sign| score * sign))
+        .max(departure(|score, _| score * score - 1.0))
 }
 
 /// The most frequent texts, each with its most frequent words.

@@ -104,8 +104,7 @@ impl Levels {
             }
             let mut moved: f64 = 0.0;
             for ((level, start), spread) in groups.iter().zip(&starts).zip(&mut spreads) {
-                let squares: f64 =
-                    (*start..start + level.len()).map(|at| fit.shifts[at].powi(2) + variances[at]).sum();
+                let squares: f64 = (*start..start + level.len()).map(|at| fit.shifts[at].powi(2) + variances[at]).sum();
                 let (expected, worth) = SPREAD;
                 let next = ((squares + worth * expected * expected) / (level.len() as f64 + worth)).sqrt();
                 moved = moved.max((next - *spread).abs());
@@ -211,7 +210,8 @@ impl Fit<'_> {
             variances = Some(factor.inverse().diag().to_vec());
             let mut length = 1.0;
             let (next, moved) = loop {
-                let moved: Vec<f64> = self.shifts.iter().zip(&step).map(|(shift, step)| shift + length * step).collect();
+                let moved: Vec<f64> =
+                    self.shifts.iter().zip(&step).map(|(shift, step)| shift + length * step).collect();
                 let next = self.log_posterior(&moved, precisions);
                 if next >= now || length < 1e-3 {
                     break (next, moved);

@@ -214,7 +214,11 @@ impl OutcomeModel {
         let started: Vec<f64> = lessons.iter().map(|lesson| model.started(&lesson.case)).collect();
         let design = model.levels.design();
         let mut table = Table {
-            targets: lessons.iter().zip(&started).map(|(lesson, start)| success(lesson) - logistic(*start) as f32).collect(),
+            targets: lessons
+                .iter()
+                .zip(&started)
+                .map(|(lesson, start)| success(lesson) - logistic(*start) as f32)
+                .collect(),
             weights: picked.iter().map(|&at| (rows[at].weight / design.sqrt()) as f32).collect(),
             blocks: numbered(picked.iter().map(|&at| rows[at].cluster)),
             ..model.layout.table(&lessons)
@@ -294,8 +298,7 @@ impl OutcomeModel {
         let whole: Vec<&[f64]> = whole.iter().map(Vec::as_slice).collect();
         let happened: Vec<bool> = picked.iter().map(|row| row.lesson.success).collect();
         let weights: Vec<f64> = picked.iter().map(|row| row.weight).collect();
-        let offsets: Vec<f64> =
-            picked.iter().map(|row| within(logistic(self.started(&row.lesson.case)))).collect();
+        let offsets: Vec<f64> = picked.iter().map(|row| within(logistic(self.started(&row.lesson.case)))).collect();
         let bins = Bins::new(&whole);
         let sample = crate::model::Sample { bins: &bins, happened: &happened, weights: &weights, offsets: &offsets };
         let design = self.levels.design();
@@ -310,7 +313,8 @@ impl OutcomeModel {
         };
         // A sample that no tree can be grown of teaches nothing.
         let boosting = Boosting::fit(&sample, parameters, seed, &Cancel::default()).ok()?;
-        let offset = weights.iter().zip(&offsets).map(|(weight, offset)| weight * offset).sum::<f64>() / weights.iter().sum::<f64>();
+        let offset = weights.iter().zip(&offsets).map(|(weight, offset)| weight * offset).sum::<f64>()
+            / weights.iter().sum::<f64>();
         Some(Boosted { boosting, offset, places, medians })
     }
 
@@ -453,9 +457,8 @@ fn dependence(rows: &[&Row<'_>], quantity: &Quantity, surprises: &[f64]) -> (f64
         Quantity::Category(numbers) => {
             let most = numbers.iter().copied().filter(|number| !number.is_nan()).fold(-1.0, f32::max);
             let categories = 0..(most + 1.0) as usize;
-            let each: Vec<(f64, f64)> = categories
-                .map(|category| of(&|at| f32::from(u8::from(numbers[at] == category as f32))))
-                .collect();
+            let each: Vec<(f64, f64)> =
+                categories.map(|category| of(&|at| f32::from(u8::from(numbers[at] == category as f32)))).collect();
             let mean = each.iter().map(|one| one.0).sum::<f64>() / each.len().max(1) as f64;
             (mean.max(1.0), each.iter().map(|one| one.1).fold(0.0, f64::max))
         }

@@ -105,7 +105,11 @@ fn walked(every: i64, signals: i64, seed: u64) -> Walked {
             up_to_date(&mut learner);
             let case = walk.buy();
             let probability = learner.model().chances(&case).probability;
-            open.push((price, probability, Lesson { case, success: false, r: None, said: None, given_ms: hour * HOUR_MS, closed_ms: 0 }));
+            open.push((
+                price,
+                probability,
+                Lesson { case, success: false, r: None, said: None, given_ms: hour * HOUR_MS, closed_ms: 0 },
+            ));
         }
     }
     // When there have been some outcomes to learn that from.

@@ -61,7 +61,8 @@ impl Payoffs {
 
     /// What a signal earns when it succeeds, and when it fails, before costs, in distances of its stop.
     pub fn expected(&self, case: &Case) -> (f64, f64) {
-        let own = case.strategy.as_ref().and_then(|strategy| self.strategies.get(strategy)).copied().unwrap_or_default();
+        let own =
+            case.strategy.as_ref().and_then(|strategy| self.strategies.get(strategy)).copied().unwrap_or_default();
         let success = own.success.mean(self.all.success.mean(1.0));
         (success * target(case), own.failure.mean(self.all.failure.mean(-1.0)))
     }

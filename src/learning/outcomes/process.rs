@@ -109,7 +109,9 @@ impl Process {
         let relevant = sample.quantities.iter().zip(&relevances).enumerate();
         let relevant = relevant.filter(|(_, (_, relevance))| **relevance >= NEGLIGIBLE);
         Some(Self {
-            relevant: relevant.map(|(at, (quantity, relevance))| (at, Kernel::of(quantity, *relevance as f32))).collect(),
+            relevant: relevant
+                .map(|(at, (quantity, relevance))| (at, Kernel::of(quantity, *relevance as f32)))
+                .collect(),
             pairs: pairs as f32,
             adds: mode.adds.iter().map(|add| *add as f32).collect(),
             variance: mode.variance(),

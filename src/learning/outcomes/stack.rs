@@ -67,8 +67,7 @@ impl Stack {
         let prior = Self::prior(design);
         let mut stack = prior;
         let Some(newest) = rows.last().map(|row| row.cluster) else { return stack };
-        let counts: Vec<f64> =
-            rows.iter().map(|row| 0.5f64.powf((newest - row.cluster) as f64 / HALF_LIFE)).collect();
+        let counts: Vec<f64> = rows.iter().map(|row| 0.5f64.powf((newest - row.cluster) as f64 / HALF_LIFE)).collect();
         for _ in 0..STEPS {
             let mut curvature = Array2::zeros((SOURCES, SOURCES));
             let mut gradient = [0.0; SOURCES];
