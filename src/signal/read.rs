@@ -379,7 +379,8 @@ pub mod tests {
     #[test]
     fn what_was_said_is_read_from_logs_alone() {
         let said = json!({ "probability": 0.4, "interval": [0.3, 0.5], "base_rate": 0.35, "prior": 0.36, "shaped": true,
-            "expected_r": -0.05, "expected_r_interval": [-0.2, 0.1], "take": false, "outcomes": 120 });
+            "expected_r": -0.05, "expected_r_interval": [-0.2, 0.1],
+            "departures": [0.1, -0.2, 0.0, 0.25], "take": false, "outcomes": 120 });
         let mut line = object(good());
         line.insert("said".to_owned(), said.clone());
         let record = Record::from_json(line.clone(), Tz::UTC).unwrap();

@@ -143,7 +143,9 @@ mod tests {
                     });
                     assert!(grown[0] == grown[1]);
                 }
-                assert!(said(&before) != said(&learned(Learner::default(), all.clone().into()).0), "they can differ");
+                // From the later one on, no other model is grown.
+                let later = said(&learned(Learner::default(), all.clone().into()).0);
+                assert!(known > 300 || said(&before) != later, "they can differ");
             }
         }
     }

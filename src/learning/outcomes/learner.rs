@@ -208,12 +208,12 @@ mod tests {
         let mut learner = Learner::default();
         (0..100).for_each(|n| learner.learn(lesson(n)));
         let growing = learner.evidence();
-        learner.evidence.changed_at = 90;
+        learner.evidence.changed_at = 95;
         learner.overdue = true;
         learner.adopt(OutcomeModel::grow(&growing, 7));
         assert!(learner.is_overdue(), "it knows nothing of the change");
         learner.adopt(OutcomeModel::grow(&learner.evidence(), 7));
         assert!(!learner.is_overdue());
-        assert!(learner.model().effective() <= 10.0, "{}", learner.model().effective());
+        assert!(learner.model().effective() <= 5.0, "{}", learner.model().effective());
     }
 }

@@ -111,6 +111,8 @@ fn closings_that_come_late_weigh_by_when_they_closed() {
     assert!((0.8 * 200.0..=200.0).contains(&worth), "{worth}");
     assert!((worth - in_order.model().effective()).abs() < 1e-9, "{worth}");
     for rsi in [25.0, 50.0, 75.0] {
-        assert_eq!(said(&late, rsi), said(&in_order, rsi), "grown from the same, whenever it was heard of");
+        // What had been said of them depends on when they were heard of, and so how far each source is followed.
+        let [late, in_order] = [&late, &in_order].map(|learner| said(learner, rsi));
+        assert!((late - in_order).abs() < 0.05, "{late} and {in_order}: grown from the same");
     }
 }

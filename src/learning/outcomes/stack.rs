@@ -15,13 +15,13 @@ pub const SOURCES: usize = 5;
 /// The weight of each source before any of its forecasts has come true or not, and how far it may be from that (standard
 /// deviation). The learners share one voice: they look at the same indicators.
 const PRIORS: [(f64, f64); SOURCES] = [(0.8, 0.25), (0.9, 0.4), (0.5, 0.3), (0.3, 0.2), (0.2, 0.2)];
-/// Trees take outcomes of one time for separate proofs more than the others do: their prior weight is divided by the square root of
-/// the design effect.
-const TREES: [bool; SOURCES] = [false, false, false, true, true];
+/// The learners take outcomes of one time for separate proofs more than base rates do: their prior weights are divided by the square
+/// root of the design effect.
+const LEARNERS: std::ops::RangeFrom<usize> = 2..;
 /// No source is followed against what it says, nor much further than it goes.
 const RANGE: (f64, f64) = (0.0, 1.3);
 /// After so many clusters of time, an outcome counts half.
-const HALF_LIFE: f64 = 80.0;
+const HALF_LIFE: f64 = 150.0;
 const STEPS: usize = 15;
 
 /// What had been said of a signal, and what came of it.
@@ -55,11 +55,9 @@ impl Default for Stack {
 impl Stack {
     /// Before any forecast, where one of `design` outcomes stands for all of them.
     pub fn prior(design: f64) -> Self {
-        let of = |(mean, trees): (f64, bool)| if trees { mean / design.max(1.0).sqrt() } else { mean };
-        Self {
-            weights: std::array::from_fn(|source| of((PRIORS[source].0, TREES[source]))),
-            variances: PRIORS.map(|(_, spread)| spread * spread),
-        }
+        let mut weights = PRIORS.map(|(mean, _)| mean);
+        weights[LEARNERS].iter_mut().for_each(|weight| *weight /= design.max(1.0).sqrt());
+        Self { weights, variances: PRIORS.map(|(_, spread)| spread * spread) }
     }
 
     /// By forecasts in order of their clusters.
@@ -116,45 +114,47 @@ mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
-    /// Forecasts of every source, of which only that of `knows` comes true; so many outcomes of one time share their fate.
-    fn stack(knows: Option<usize>, count: i64, together: i64) -> Stack {
+    /// Forecasts of every source, of which only that of `knows` comes true. Ten are of one time, and share their luck or not.
+    fn stack(knows: Option<usize>, count: i64, share: bool) -> Stack {
         let mut random = ChaCha8Rng::seed_from_u64(3);
         let mut rows = Vec::new();
-        for cluster in 0..count / together {
+        for cluster in 0..count / 10 {
             let luck: f64 = random.random();
-            for _ in 0..together {
-                let departures: [f64; SOURCES] = std::array::from_fn(|_| random.random_range(-1.0..1.0));
+            let shared: [f64; SOURCES] = std::array::from_fn(|_| random.random_range(-1.0..1.0));
+            for _ in 0..10 {
+                let own: [f64; SOURCES] = std::array::from_fn(|_| random.random_range(-1.0..1.0));
+                let departures = if share { shared } else { own };
                 let p = logistic(knows.map_or(0.0, |source| departures[source]));
-                let drawn = if together > 1 { luck } else { random.random() };
+                let drawn = if share { luck } else { random.random() };
                 rows.push(Foretold { implied: 0.0, departures, cluster, success: drawn < p });
             }
         }
-        Stack::fit(&rows, together as f64)
+        Stack::fit(&rows, if share { 10.0 } else { 1.0 })
     }
 
     #[test]
     fn a_source_counts_as_far_as_it_foretold() {
         for knows in 0..SOURCES {
-            let weights = stack(Some(knows), 4_000, 1).weights;
+            let weights = stack(Some(knows), 4_000, false).weights;
             for (source, weight) in weights.into_iter().enumerate() {
                 let expected = if source == knows { 1.0 } else { 0.0 };
                 assert!((weight - expected).abs() < 0.25, "{knows} {source}: {weights:?}");
             }
         }
-        assert!(stack(None, 4_000, 1).weights.iter().all(|weight| *weight < 0.2));
+        assert!(stack(None, 4_000, false).weights.iter().all(|weight| *weight < 0.25));
     }
 
     #[test]
     fn without_forecasts_the_prior_stands_and_few_move_it_little() {
         assert_eq!(Stack::fit(&[], 1.0).weights, [0.8, 0.9, 0.5, 0.3, 0.2]);
-        assert_eq!(Stack::fit(&[], 4.0).weights, [0.8, 0.9, 0.5, 0.15, 0.1]);
-        let few = stack(None, 20, 1).weights;
-        assert!(few[2] > 0.3 && few[2] < 0.5, "{few:?}");
+        assert_eq!(Stack::fit(&[], 4.0).weights, [0.8, 0.9, 0.25, 0.15, 0.1]);
+        let few = stack(None, 20, false).weights;
+        assert!(few[2] > 0.3 && few[2] < 0.6, "{few:?}");
     }
 
     #[test]
     fn what_happened_together_is_less_of_a_proof() {
-        let [apart, together] = [1, 40].map(|together| stack(None, 800, together).variances[2]);
-        assert!(together > 1.2 * apart, "{together} beside {apart}");
+        let [apart, together] = [false, true].map(|share| stack(None, 800, share).variances[2]);
+        assert!(together > 2.0 * apart, "{together} beside {apart}");
     }
 }
