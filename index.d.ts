@@ -684,6 +684,13 @@ export interface Configuration {
   trees?: number
   /** Costs of a round trip in basis points. Default 10. */
   feeBps?: number
+  /**
+   * How sure `assess` has to be that a signal earns more than it costs, to say `take`: 0.5 asks for the mean alone, 0.9 for nine
+   * chances of ten. 0.5 to 0.99. Default 0.5.
+   */
+  takeConfidence?: number
+  /** The part of what Kelly's rule would risk that `suggestedRisk` is: 0 to 1. Default 0.25. */
+  kellyFraction?: number
   /** When a record counts as safe: after `fsync` (default), or once the operating system has it (`os`). */
   durability?: 'fsync' | 'os'
   /** How generated signals and training labels set stop, target and expiry. */
@@ -1087,33 +1094,57 @@ export interface ActionProbabilities {
   BUY: number
 }
 
-/** A signal's chances, from all signals that have closed. */
+/** A signal's chances, by what candles say and what has become of the signals so far. */
 export interface Assessment {
   /** That it succeeds, 0–1. */
   successProbability: number
+  /** Its 95 % interval, 0–1. */
+  probabilityInterval: Interval
   /**
-   * The same without a look at its indicators, 0–1. With nothing closed yet, the chance that a price without drift has of
-   * reaching the take profit before the stop loss.
+   * The same without a look at its candles and indicators, 0–1. With nothing closed yet, the chance that a price without drift
+   * has of reaching the take profit before the stop loss.
    */
   baseRate: number
   /**
+   * What candles alone say, 0–1: of a trained model's nearest shape, moved to the levels of the signal. Missing without a model,
+   * or without candles up to the signal.
+   */
+  prior?: number
+  /**
+   * Expected profit after costs, in R: distances of its stop loss. By what signals have earned that succeeded and that failed, so
+   * that a trailed stop counts as what it brought. Missing without a stop loss.
+   */
+  expectedR?: number
+  /** Its 95 % interval. */
+  expectedRInterval?: Interval
+  /**
    * The success probability at which it earns nothing after costs, and more than that in conservative mode; above 1 where the
-   * costs exceed what it can win; one half where it lacks a stop loss or a take profit. Below 0.02, the least probability that
-   * is ever told, nothing is taken.
+   * costs exceed what it can win; one half where it lacks a stop loss.
    */
   threshold: number
-  /** The probability reaches the threshold. */
+  /**
+   * It is expected to earn more than it costs: `expectedR` is above 0 at the configured `take_confidence`, and the probability
+   * reaches the threshold.
+   */
   take: boolean
+  /**
+   * The part of your capital to risk on it, 0–1: `kelly_fraction` (default a quarter) of Kelly's
+   * `(p · win − (1 − p) · loss) / (win · loss)`, with p at the lower end of its interval, divided by 1 + 0.7 for each open signal
+   * of the same direction, since markets move together. 0 where it is not to be taken, and where nothing is known. It is no
+   * advice: the probabilities are estimates, and gaps can cost more than the stop loss says.
+   */
+  suggestedRisk: number
   /** Why, in words: how signals like it have fared. */
   reasons: Array<string>
-  /** Closed signals learned from. */
+  /** What each source of evidence says, and how far it is followed. */
+  evidence: Array<SourceOfEvidence>
+  /** Closed signals that are known. A new model is grown of them when a twentieth more have closed, in many a tenth. */
   closed: number
-  /** How many outcomes of today they are worth. */
+  /** For how many independent outcomes they stand: signals of one time share their fate. */
   effectiveSampleSize: number
   /**
-   * Indicators of the signal that it was not judged by, by name: texts, which are kept with a signal and not learned from; what
-   * no closed signal had when the model was last grown; of more than 64 names, the rarest. All of them, while fewer than ten
-   * signals have closed.
+   * Indicators of the signal that it was not judged by, by name: what no closed signal had when the model was last grown; of
+   * more than 64 names, those that tell least. All of them, while fewer than ten signals have closed.
    */
   unusedIndicators: Array<string>
 }
@@ -1768,6 +1799,19 @@ export interface Skill {
   stretches: number
   /** Length of a stretch in hours: a week, or less where the history is short. */
   stretchHours: number
+}
+
+/** What one source of evidence says of a signal. */
+export interface SourceOfEvidence {
+  /**
+   * `candles`, `baseRates` (of all, its strategy, symbol, timeframe, direction), and three learners of its indicators: `process`,
+   * `boosting`, `forest`.
+   */
+  source: string
+  /** By how much it would move the log odds of success, beyond what its levels, and the sources before it, imply. */
+  says: number
+  /** How far it is followed, by how its forecasts came true: 0 not at all, 1 as far as it goes. */
+  weight: number
 }
 
 /** What a training came to. */

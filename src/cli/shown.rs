@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::feedback::{Figures, Stats as Shown, StatsFilter, Totals};
 use crate::learning::improvement::{Half, Improvement};
 use crate::model::{Record, ShapeRecord};
-use crate::symbol::{Market, Symbol, Timeframe};
+use crate::symbol::{Market, Timeframe};
 use crate::time::format_iso;
 use serde_json::{Value, json};
 use std::sync::Arc;

@@ -226,12 +226,6 @@ impl SignalLoop {
         Ok(case)
     }
 
-    /// What is to be kept with a signal that is being recorded: what is known of its chances at this moment. Called once a signal.
-    #[allow(clippy::unused_self, reason = "its learner says nothing yet")]
-    pub(super) fn say(&self, _signal: &Signal) -> Option<Said> {
-        None
-    }
-
     /// The rules found in the closed signals of a symbol, of a timeframe, or of all.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ pub use feedback::{
     CloseDecision, ClosedSignal, Compaction, ImportReport, Interval, PerformanceStats, PerformanceTotals, Recovery,
 };
 pub use improvement::Improvement;
-pub use learning::{Assessment, Pattern, SourceOfEvidence};
+pub use learning::{Assessment, Pattern};
 pub use models::{
     ActionProbabilities, FetchResult, Prediction, Signal, TrainProgress, TrainingResults, action, percent,
 };
