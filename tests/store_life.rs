@@ -174,6 +174,7 @@ const SAID: Said = Said {
     shaped: true,
     expected_r: Some(-0.05),
     expected_r_interval: Some((-0.2, 0.1)),
+    departures: [0.1, -0.2, 0.0, 0.25],
     take: false,
     outcomes: 120,
 };

@@ -46,7 +46,7 @@ pub async fn patterns(core: &Arc<SignalLoop>, patterns: &Patterns, output: &Outp
         present(json!({
             "rule": pattern.rule, "count": pattern.tally.count, "successes": pattern.tally.successes,
             "successRate": pattern.tally.success_rate(), "successInterval": { "low": low, "high": high },
-            "baseRate": pattern.base_rate, "pValue": pattern.p_value,
+            "baseRate": pattern.base_rate, "meanR": pattern.mean_r, "pValue": pattern.p_value,
             "since": format_iso(pattern.since_ms), "stillHolds": pattern.still_holds,
             "recentCount": pattern.recent.count, "recentSuccesses": pattern.recent.successes,
         }))

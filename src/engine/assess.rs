@@ -18,8 +18,8 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Up to this many closed signals, a model that is due is waited for: it takes milliseconds. Beyond, the one in service
-/// answers, with the newest outcomes counted in, while the next one grows in the background.
+/// Up to this many closed signals, a model that is due is waited for: it takes a second at most, off the event loop. Beyond, the one
+/// in service answers while the next one grows in the background.
 const WORTH_WAITING: usize = 2_000;
 /// Two-sided 95 % of a normal variable, in standard deviations.
 const Z95: f64 = 1.959_964;

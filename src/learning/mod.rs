@@ -36,4 +36,4 @@ pub use live::{LEVEL, LiveOutcome, LiveRecord, MIN_CLOSED, weigh};
 pub use shapes::{FoundShape, Place, SignalLevels, find_shapes};
 pub use shrinkage::{believe, stack};
 pub use train::{Candidate, PoolTraining, Step, train_market, train_pool, train_shape};
-pub use weights::{OLDEST_DECAY, average_uniqueness, proportional_uniqueness, time_decay};
+pub use weights::{OLDEST_DECAY, average_uniqueness, time_decay};

@@ -8,40 +8,26 @@ pub const OLDEST_DECAY: f64 = 0.8;
 ///
 /// Source: López de Prado, *Advances in Financial Machine Learning*, 2018, chapter 4.4.
 pub fn average_uniqueness(lives: &[(i64, i64)]) -> Vec<f64> {
-    shares(lives, |_| 1.0)
-}
-
-/// The same for lives of unlike lengths: at each moment a label counts in proportion to 1 / (its length), since an hour's
-/// price decides much of what lasts an hour and little of what lasts a month. Among equally long ones it is
-/// [`average_uniqueness`]; ten that follow one another lose next to nothing by one that lasts as long as all of them.
-pub fn proportional_uniqueness(lives: &[(i64, i64)]) -> Vec<f64> {
-    shares(lives, |(begin, end)| 1.0 / (end - begin) as f64)
-}
-
-/// The share of each in the presence of all, averaged over its life.
-fn shares(lives: &[(i64, i64)], presence: impl Fn((i64, i64)) -> f64) -> Vec<f64> {
-    let begins = lives.iter().map(|&life| (life.0, 1, presence(life)));
-    let ends = lives.iter().map(|&life| (life.1, -1, -presence(life)));
-    let mut changes: Vec<(i64, i64, f64)> = begins.chain(ends).collect();
-    changes.sort_by_key(|&(at, ..)| at);
-    // Moments at which something changes, and the integral of 1 / (presence of all) up to each.
+    let begins = lives.iter().map(|&(begin, _)| (begin, 1));
+    let ends = lives.iter().map(|&(_, end)| (end, -1));
+    let mut changes: Vec<(i64, i64)> = begins.chain(ends).collect();
+    changes.sort_by_key(|&(at, _)| at);
+    // Moments at which something changes, and the integral of 1 / (labels alive) up to each.
     let mut moments = Vec::with_capacity(changes.len());
     let mut integral = Vec::with_capacity(changes.len());
-    let (mut sum, mut alive, mut present) = (0.0, 0, 0.0);
-    for (at, more, change) in changes {
+    let (mut sum, mut alive) = (0.0, 0);
+    for (at, more) in changes {
         if let Some(&before) = moments.last()
             && alive > 0
         {
-            sum += (at - before) as f64 / present;
+            sum += (at - before) as f64 / alive as f64;
         }
         moments.push(at);
         integral.push(sum);
         alive += more;
-        // Nothing of what was rounded stays when nobody is left.
-        present = if alive > 0 { present + change } else { 0.0 };
     }
     let until = |at: i64| integral[moments.partition_point(|&moment| moment < at)];
-    lives.iter().map(|&life| presence(life) * (until(life.1) - until(life.0)) / (life.1 - life.0) as f64).collect()
+    lives.iter().map(|&(begin, end)| (until(end) - until(begin)) / (end - begin) as f64).collect()
 }
 
 /// Linear in time from [`OLDEST_DECAY`] at the oldest to 1 at the newest; all 1 when they are of one time.
@@ -69,8 +55,6 @@ mod tests {
     fn worked_by_hand() {
         // Two labels share bars 2 and 3; the third lives alone.
         close(&average_uniqueness(&[(0, 4), (2, 4), (5, 7)]), &[(1.0 + 1.0 + 0.5 + 0.5) / 4.0, 0.5, 1.0]);
-        // The longer one has 1 : 2 of what they share.
-        close(&proportional_uniqueness(&[(0, 4), (2, 4), (5, 7)]), &[(2.0 + 2.0 / 3.0) / 4.0, 2.0 / 3.0, 1.0]);
         assert_eq!(average_uniqueness(&[]), Vec::<f64>::new());
         assert_eq!(time_decay(&[100, 150, 200]), [0.8, 0.9, 1.0]);
         assert_eq!(time_decay(&[100]), [1.0]);
@@ -82,28 +66,14 @@ mod tests {
         assert!((sum - 1.0).abs() < 1e-12);
     }
 
-    #[test]
-    fn what_lasts_long_takes_little_from_what_is_soon_over() {
-        let mut lives: Vec<(i64, i64)> = (0..90).map(|day| (day, day + 1)).collect();
-        lives.extend([(0, 90); 10]);
-        let short = |shares: Vec<f64>| shares[..90].iter().sum::<f64>();
-        assert!((short(average_uniqueness(&lives)) - 90.0 / 11.0).abs() < 1e-9);
-        assert!((short(proportional_uniqueness(&lives)) - 81.0).abs() < 1e-9);
-    }
-
     proptest! {
         #[test]
         fn a_share_is_one_alone_and_never_more(
             lives in proptest::collection::vec((-500i64..500, 1i64..300), 1..40),
         ) {
             let lives: Vec<(i64, i64)> = lives.into_iter().map(|(begin, length)| (begin, begin + length)).collect();
-            for shares in [average_uniqueness(&lives), proportional_uniqueness(&lives)] {
-                prop_assert!(shares.iter().all(|share| (0.0..=1.0 + 1e-9).contains(share)), "{shares:?}");
-            }
-            let equal: Vec<(i64, i64)> = lives.iter().map(|life| (life.0, life.0 + 24)).collect();
-            for (a, b) in average_uniqueness(&equal).into_iter().zip(proportional_uniqueness(&equal)) {
-                prop_assert!((a - b).abs() < 1e-9);
-            }
+            let shares = average_uniqueness(&lives);
+            prop_assert!(shares.iter().all(|share| (0.0..=1.0 + 1e-9).contains(share)), "{shares:?}");
         }
     }
 }

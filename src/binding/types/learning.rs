@@ -102,6 +102,9 @@ pub struct Pattern {
     pub success_interval: Interval,
     /// Percent of all closed signals looked at that succeeded, 0–100.
     pub base_rate: f64,
+    /// Mean profit of its signals before costs, in R: distances of their stop losses. Missing where one has none. Where all closed
+    /// signals have one, rules are found by it, else by success alone.
+    pub mean_r: Option<f64>,
     /// How often chance alone would show anything as strong, 0–1, all rules looked at together.
     pub p_value: f64,
     /// Since when it most likely holds: when the first of its signals of that time was given, ISO 8601, UTC.
@@ -125,6 +128,7 @@ impl From<outcomes::Pattern> for Pattern {
             success_rate: p.tally.success_rate(),
             success_interval: Interval { low, high },
             base_rate: p.base_rate,
+            mean_r: p.mean_r,
             p_value: p.p_value,
             since: format_iso(p.since_ms),
             still_holds: p.still_holds,

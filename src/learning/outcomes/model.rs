@@ -39,6 +39,8 @@ const LESSONS_A_TRY: usize = 11;
 const FURTHEST: f64 = 3.0;
 /// Post-change outcomes below which older ones cannot be judged by them.
 const MIN_RECENT: f64 = 10.0;
+/// What lessons count less than, the process leaves out.
+const LITTLE: f64 = 0.5;
 /// What lessons from before a change may count: the one under which the outcomes since are predicted best is taken.
 const DISCOUNTS: [f64; 3] = [1.0, 0.2, 0.0];
 /// Two-sided 95 % of a normal variable, in standard deviations.
@@ -139,6 +141,12 @@ fn rows(evidence: &Evidence) -> Vec<Row<'_>> {
         .collect()
 }
 
+/// Lets rows from before the last change count so much.
+fn discounted(rows: &mut Vec<Row<'_>>, discount: f64) {
+    rows.iter_mut().filter(|row| row.old).for_each(|row| row.weight *= discount);
+    rows.retain(|row| row.weight > 0.0);
+}
+
 /// So many of `count` rows: the newest half of them all, and of those before every so-manieth.
 fn chosen(count: usize, most: usize) -> Vec<usize> {
     if count <= most {
@@ -166,7 +174,7 @@ impl OutcomeModel {
         let grown = discounts.iter().map(|discount| Self::with_forests(&rows, *discount, seed));
         let best = grown.zip(discounts).min_by(|a, b| a.0.1.total_cmp(&b.0.1));
         let Some(((mut model, _), discount)) = best else { return Self::default() };
-        rows.retain(|row| !row.old || *discount > 0.0);
+        discounted(&mut rows, *discount);
         model.add_learners(&rows, seed);
         model.learned = evidence.lessons().len();
         model.changed_at = evidence.changed_at();
@@ -178,8 +186,7 @@ impl OutcomeModel {
     /// by trees that had not seen them.
     fn with_forests(rows: &[Row<'_>], discount: f64, seed: u64) -> (Self, f64) {
         let mut rows = rows.to_vec();
-        rows.iter_mut().filter(|row| row.old).for_each(|row| row.weight *= discount);
-        rows.retain(|row| row.weight > 0.0);
+        discounted(&mut rows, discount);
         let foretold = |row: &Row<'_>| {
             let [levels, process, boosting, forest] = row.said?;
             let case: &Case = &row.lesson.case;
@@ -187,6 +194,7 @@ impl OutcomeModel {
                 implied: case.implied_log_odds(),
                 departures: [case.candles(), levels, process, boosting, forest],
                 cluster: row.cluster,
+                weight: if row.old { discount } else { 1.0 },
                 success: row.lesson.success,
             })
         };
@@ -253,7 +261,11 @@ impl OutcomeModel {
     }
 
     fn fit_process(&self, rows: &[Row<'_>]) -> Option<(Process, Vec<usize>, Vec<Ranks>)> {
-        let picked: Vec<&Row<'_>> = chosen(rows.len(), PROCESS_ROWS).into_iter().map(|at| &rows[at]).collect();
+        // It knows no weights: what counts little is left out, unless there would be too little left.
+        let since: Vec<&Row<'_>> = rows.iter().filter(|row| !row.old).collect();
+        let all: Vec<&Row<'_>> = rows.iter().collect();
+        let of = if since.len() < MIN_LESSONS || rows.iter().all(|row| row.weight > LITTLE) { all } else { since };
+        let picked: Vec<&Row<'_>> = chosen(of.len(), PROCESS_ROWS).into_iter().map(|at| of[at]).collect();
         let values: Vec<Vec<f32>> = picked.iter().map(|row| self.layout.row(&row.lesson.case)).collect();
         let expected: Vec<f64> = picked.iter().map(|row| self.started(&row.lesson.case)).collect();
         let happened: Vec<f64> = picked.iter().map(|row| f64::from(success(row.lesson))).collect();

@@ -12,7 +12,7 @@
 
 use super::case::Lesson;
 use super::layout::{Fact, Layout, Seen};
-use super::region::{Condition, DIRECTIONS, Region, Tally, singles, symbols, thresholds};
+use super::region::{Condition, DIRECTIONS, Region, Tally, singles, strategies, symbols, thresholds};
 use crate::learning::clusters::{Life, clusters, typical_life_ms};
 use crate::model::MIN_CLUSTERS;
 use crate::order;
@@ -55,6 +55,8 @@ pub struct Pattern {
     pub tally: Tally,
     /// The rate of all closed signals that were looked at, percent.
     pub base_rate: f64,
+    /// Their mean profit before costs, in distances of the stop; `None` where one has no stop.
+    pub mean_r: Option<f64>,
     /// How often chance alone would show anything as strong, 0–1, all candidates together.
     pub p_value: f64,
     /// When the first signal was given of the time since which it most likely holds, UTC epoch ms.
@@ -140,6 +142,7 @@ pub fn find(lessons: &[&Lesson]) -> Vec<Pattern> {
             rule: candidate.region.words(&layout),
             tally: history.tally(&|at| candidate.members.has(at)),
             base_rate: all.success_rate(),
+            mean_r: history.mean_r(candidate),
             p_value: p_value(candidate.departure),
             since_ms: history.begin_ms(candidate),
             recent,
@@ -149,9 +152,10 @@ pub fn find(lessons: &[&Lesson]) -> Vec<Pattern> {
     kept.into_iter().map(pattern).collect()
 }
 
-/// What a signal came to.
-fn worth(lesson: &Lesson) -> f64 {
-    f64::from(u8::from(lesson.success))
+/// What each signal came to: its profit in distances of its stop where all are known, else 1 for success and 0 for failure.
+fn worths(lessons: &[&Lesson]) -> Vec<f64> {
+    let profits: Option<Vec<f64>> = lessons.iter().map(|lesson| lesson.r).collect();
+    profits.unwrap_or_else(|| lessons.iter().map(|lesson| f64::from(u8::from(lesson.success))).collect())
 }
 
 /// The strongest departure of any candidate where a coin decides the sign of each cluster.
@@ -194,8 +198,9 @@ impl<'a> History<'a> {
         let times = || lives.iter().map(|life| life.given_ms);
         let span_ms = times().max().unwrap_or_default() - times().min().unwrap_or_default();
         let cluster = clusters(&lives, (span_ms / WANTED).max(LIVES * typical_life_ms(&lives)).max(1));
-        let mean = lessons.iter().map(|lesson| worth(lesson)).sum::<f64>() / lessons.len() as f64;
-        let residuals: Vec<f64> = lessons.iter().map(|lesson| worth(lesson) - mean).collect();
+        let worths = worths(&lessons);
+        let mean = worths.iter().sum::<f64>() / lessons.len() as f64;
+        let residuals: Vec<f64> = worths.iter().map(|worth| worth - mean).collect();
         let mut of_cluster = vec![0.0; cluster.iter().max().map_or(0, |last| last + 1)];
         cluster.iter().zip(&residuals).for_each(|(&at, residual)| of_cluster[at] += residual);
         let squares = residuals.iter().map(|residual| residual * residual).sum::<f64>();
@@ -256,6 +261,11 @@ impl<'a> History<'a> {
         let departure = scores.iter().sum::<f64>() / error;
         let scores = scores.into_iter().map(|score| (score / error) as f32).collect();
         Some(Candidate { region, members, count, scores, departure, inflation: error * error / independent })
+    }
+
+    fn mean_r(&self, candidate: &Candidate) -> Option<f64> {
+        let profits: Option<Vec<f64>> = candidate.members.ones().map(|at| self.lessons[at].r).collect();
+        profits.map(|profits| profits.iter().sum::<f64>() / profits.len().max(1) as f64)
     }
 
     fn tally(&self, holds: &dyn Fn(usize) -> bool) -> Tally {
@@ -322,14 +332,15 @@ fn candidates(seen: &[Seen<'_>], layout: &Layout, history: &History<'_>) -> Vec<
     };
     let mut found: Vec<Candidate> = singles(seen, layout).into_par_iter().filter_map(alone).collect();
     // Each condition is looked at once, however many it is paired with.
-    let symbols = of(symbols(seen));
+    let (symbols, strategies) = (of(symbols(seen)), of(strategies(seen)));
     let facts = layout.mirrored().filter(|(fact, _)| matches!(fact, Fact::Indicator(_)));
     let coarse: Vec<Vec<Known>> =
         facts.map(|(fact, centre)| of(thresholds(fact, Some(centre), seen, &PAIR_QUANTILES))).collect();
     let directions = of(DIRECTIONS.map(Condition::Direction).to_vec());
-    let mut pairs: Vec<(&[Known], &[Known])> = vec![(&symbols, &directions)];
+    let mut pairs: Vec<(&[Known], &[Known])> =
+        vec![(&symbols, &directions), (&strategies, &directions), (&strategies, &symbols)];
     for (i, first) in coarse.iter().enumerate() {
-        pairs.push((&symbols, first));
+        pairs.extend([(&symbols[..], &first[..]), (&strategies, first)]);
         pairs.extend(coarse[i + 1..].iter().map(|second| (&first[..], &second[..])));
     }
     let both = |(first, second): (&[Known], &[Known])| -> Vec<Candidate> {

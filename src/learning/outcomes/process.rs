@@ -10,8 +10,8 @@ use ndarray::{Array2, ArrayView1};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// Mean of a relevance before anything is known, by an exponential prior: in squared log odds.
-const EXPECTED_RELEVANCE: f64 = 0.12;
+/// A relevance before anything is known, in squared log odds: a gamma distribution of this shape and scale, near 0 for most.
+const RELEVANCE: (f64, f64) = (0.3, 0.12);
 /// Pairs matter so much beside what each adds, before anything is known.
 const EXPECTED_PAIRS: f64 = 0.7;
 /// A quantity of less relevance than this is left out of what is asked.
@@ -327,7 +327,7 @@ impl Ascent {
             let slope = if at == last {
                 gradient[at] - (self.logarithms[at] - EXPECTED_PAIRS.ln())
             } else {
-                gradient[at] / (designs[at] * worth).max(1.0) + 0.3 - relevances[at] / EXPECTED_RELEVANCE
+                gradient[at] / (designs[at] * worth).max(1.0) + RELEVANCE.0 - relevances[at] / RELEVANCE.1
             };
             self.momentum[at] = 0.8 * self.momentum[at] + 0.2 * slope;
             self.scale[at] = 0.9 * self.scale[at] + 0.1 * slope * slope;

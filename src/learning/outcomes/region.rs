@@ -16,6 +16,8 @@ pub enum Condition {
     Symbol(Symbol),
     /// It is of this timeframe.
     Timeframe(Timeframe),
+    /// This strategy gave it.
+    Strategy(String),
     /// An indicator or feature lies beyond a threshold.
     Value {
         /// Which one.
@@ -47,6 +49,7 @@ impl Condition {
             Self::Direction(direction) => seen.case.direction == *direction,
             Self::Symbol(symbol) => seen.case.symbol() == symbol,
             Self::Timeframe(timeframe) => seen.case.timeframe() == *timeframe,
+            Self::Strategy(strategy) => seen.case.strategy.as_ref() == Some(strategy),
             Self::Value { fact, above, threshold } => {
                 seen.value(fact).is_some_and(|value| beyond(value, *above, *threshold))
             }
@@ -62,6 +65,7 @@ impl Condition {
             Self::Direction(direction) => side_name(*direction).to_owned(),
             Self::Symbol(symbol) => symbol.to_string(),
             Self::Timeframe(timeframe) => timeframe.to_string(),
+            Self::Strategy(strategy) => strategy.clone(),
             Self::Value { fact, above, threshold } => {
                 format!("{} {} {}", layout.name(fact), side(*above), number(*threshold))
             }
@@ -84,6 +88,8 @@ pub enum Subject {
     Symbol,
     /// The timeframe.
     Timeframe,
+    /// The strategy.
+    Strategy,
     /// BUY or SELL.
     Direction,
 }
@@ -104,15 +110,14 @@ impl Region {
             Some(Condition::Value { fact, .. } | Condition::Mirrored { fact, .. }) => Subject::Fact(fact.clone()),
             Some(Condition::Symbol(_)) => Subject::Symbol,
             Some(Condition::Timeframe(_)) => Subject::Timeframe,
+            Some(Condition::Strategy(_)) => Subject::Strategy,
             Some(Condition::Direction(_)) | None => Subject::Direction,
         }
     }
 
     /// As a trader would say it: "BUY with rsi at or above 72".
     pub fn words(&self, layout: &Layout) -> String {
-        let whole = |condition: &&Condition| {
-            matches!(condition, Condition::Direction(_) | Condition::Symbol(_) | Condition::Timeframe(_))
-        };
+        let whole = |condition: &&Condition| !matches!(condition, Condition::Value { .. } | Condition::Mirrored { .. });
         let (subjects, circumstances): (Vec<_>, Vec<_>) = self.0.iter().partition(whole);
         let join = |conditions: Vec<&Condition>, by: &str| {
             conditions.iter().map(|condition| condition.words(layout)).collect::<Vec<_>>().join(by)
@@ -185,11 +190,18 @@ pub fn symbols(seen: &[Seen<'_>]) -> Vec<Condition> {
     symbols.into_iter().map(|symbol| Condition::Symbol(symbol.clone())).collect()
 }
 
-/// The regions of one condition: a symbol, a timeframe, a direction, and each indicator and feature beyond its quantiles, of
+/// Every strategy as a condition, in alphabetical order.
+pub fn strategies(seen: &[Seen<'_>]) -> Vec<Condition> {
+    let strategies: BTreeSet<&String> = seen.iter().filter_map(|seen| seen.case.strategy.as_ref()).collect();
+    strategies.into_iter().map(|strategy| Condition::Strategy(strategy.clone())).collect()
+}
+
+/// The regions of one condition: a symbol, a strategy, a timeframe, a direction, and each indicator and feature beyond its quantiles, of
 /// either direction, of one, and mirrored.
 pub fn singles(seen: &[Seen<'_>], layout: &Layout) -> Vec<Region> {
     let timeframes: BTreeSet<Timeframe> = seen.iter().map(|seen| seen.case.timeframe()).collect();
-    let whole = symbols(seen).into_iter().chain(timeframes.into_iter().map(Condition::Timeframe));
+    let whole =
+        symbols(seen).into_iter().chain(strategies(seen)).chain(timeframes.into_iter().map(Condition::Timeframe));
     let whole = whole.chain(DIRECTIONS.map(Condition::Direction));
     let mut regions: Vec<Region> = whole.map(|condition| Region(vec![condition])).collect();
     for (fact, centre) in layout.mirrored() {

@@ -33,6 +33,8 @@ pub struct Foretold {
     pub departures: [f64; SOURCES],
     /// The cluster of time that it was given in.
     pub cluster: i64,
+    /// What it counts, beside its age.
+    pub weight: f64,
     /// Whether it succeeded.
     pub success: bool,
 }
@@ -65,7 +67,8 @@ impl Stack {
         let prior = Self::prior(design);
         let mut stack = prior;
         let Some(newest) = rows.last().map(|row| row.cluster) else { return stack };
-        let counts: Vec<f64> = rows.iter().map(|row| 0.5f64.powf((newest - row.cluster) as f64 / HALF_LIFE)).collect();
+        let counts: Vec<f64> =
+            rows.iter().map(|row| row.weight * 0.5f64.powf((newest - row.cluster) as f64 / HALF_LIFE)).collect();
         for _ in 0..STEPS {
             let mut curvature = Array2::zeros((SOURCES, SOURCES));
             let mut gradient = [0.0; SOURCES];
@@ -126,7 +129,7 @@ mod tests {
                 let departures = if share { shared } else { own };
                 let p = logistic(knows.map_or(0.0, |source| departures[source]));
                 let drawn = if share { luck } else { random.random() };
-                rows.push(Foretold { implied: 0.0, departures, cluster, success: drawn < p });
+                rows.push(Foretold { implied: 0.0, departures, cluster, weight: 1.0, success: drawn < p });
             }
         }
         Stack::fit(&rows, if share { 10.0 } else { 1.0 })
