@@ -1,6 +1,6 @@
-import { SignalLoop, type Assessment, type Pattern } from '..'
+import { SignalLoop, type Assessment, type Pattern, type SignalInput } from '..'
 import { runNode } from './helpers/child'
-import { newHome } from './helpers/home'
+import { newHome, newLoop, records } from './helpers/home'
 
 const HOUR = 3_600_000
 
@@ -67,4 +67,150 @@ test('what cannot be assessed is refused by name, and without evidence the level
   expect(nothing.successProbability).toBeCloseTo(1 / 3, 9)
   expect(nothing.reasons.join()).toContain('no signal has closed yet')
   await loop.close()
+})
+
+/** Records signals with their ends, one an hour and each closed within it, the last one an hour ago. */
+async function lived(loop: SignalLoop, count: number, more: (i: number) => object, won: (i: number) => boolean): Promise<void> {
+  const first = Date.now() - (count + 1) * HOUR
+  const signals = Array.from({ length: count }, (_, i): SignalInput => ({
+    ...levels,
+    id: `s${i}`,
+    confidence: 70,
+    timestamp: first + i * HOUR,
+    outcome: won(i) ? 'TOOK_PROFIT' : 'STOPPED_OUT',
+    exitPrice: won(i) ? 104 : 98,
+    closedAt: first + i * HOUR + HOUR / 2,
+    ...more(i),
+  }))
+  expect(await loop.feedbackTracker.recordSignals(signals)).toBe(count)
+}
+
+test('a trailed stop counts as what it brought', async () => {
+  const trailed = newLoop()
+  // Of ten, six are stopped out at 3 % of profit, three at their stop, and one reaches its target.
+  const won = (i: number): boolean => i % 10 === 9
+  await lived(trailed, 120, (i) => ({ strategy: 'trail', ...(i % 10 < 6 ? { exitPrice: 103 } : {}) }), won)
+  const said = await trailed.feedbackTracker.assess({ ...levels, strategy: 'trail' })
+  expect(said.successProbability).toBeLessThan(0.2)
+  expect(said.expectedR).toBeGreaterThan(0.3)
+  expect(said.expectedR).toBeLessThan((0.6 * 3 + 0.1 * 4 - 0.3 * 2 - 0.1) / 2)
+  expect(said.expectedRInterval!.low).toBeLessThan(said.expectedR!)
+  expect(said.expectedRInterval!.high).toBeGreaterThan(said.expectedR!)
+  expect(said).toMatchObject({ take: true, threshold: 0, reasons: expect.arrayContaining([expect.stringContaining('failures earn too')]) })
+  // What failures have earned is no surety: the next one may lose the whole stop.
+  expect(said.suggestedRisk).toBeGreaterThan(0)
+  expect(said.suggestedRisk).toBeLessThan(0.25 / 2)
+
+  const plain = newLoop()
+  await lived(plain, 120, () => ({ strategy: 'trail' }), won)
+  const lost = await plain.feedbackTracker.assess({ ...levels, strategy: 'trail' })
+  expect(lost.expectedR).toBeLessThan(-0.3)
+  expect(lost).toMatchObject({ take: false, suggestedRisk: 0 })
+})
+
+test('a strategy and an indicator in words are told apart by how they fared', async () => {
+  // Of five, four succeed and one; alike in everything else.
+  const good = (i: number): boolean => i % 2 === 0
+  const won = (i: number): boolean => (Math.floor(i / 2) % 5 === 0) !== good(i)
+  const loop = newLoop()
+  await lived(loop, 60, (i) => ({ strategy: good(i) ? 'good' : 'bad' }), won)
+  const of = (strategy: string) => loop.feedbackTracker.assess({ ...levels, strategy })
+  const [better, worse, other] = [await of('good'), await of('bad'), await of('new')]
+  expect(better.successProbability - worse.successProbability).toBeGreaterThan(0.25)
+  expect(better.baseRate - worse.baseRate).toBeGreaterThan(0.15)
+  expect(other.successProbability).toBeLessThan(better.successProbability)
+  expect(other.successProbability).toBeGreaterThan(worse.successProbability)
+
+  const words = newLoop()
+  await lived(words, 120, (i) => ({ indicators: { regime: good(i) ? 'bull' : 'bear' } }), won)
+  const when = (regime: string) => words.feedbackTracker.assess({ ...levels, indicators: { regime, mood: 'calm' } })
+  const [bull, bear] = [await when('bull'), await when('bear')]
+  expect(bull.successProbability - bear.successProbability).toBeGreaterThan(0.2)
+  expect(bull.unusedIndicators).toEqual(['mood'])
+})
+
+test('the risk suggested is nothing where nothing is known, and falls with what is under way', async () => {
+  const loop = newLoop()
+  const ask = (): Promise<Assessment> => loop.feedbackTracker.assess(levels)
+  const far = await loop.feedbackTracker.assess({ ...levels, takeProfit: 400 })
+  expect([(await ask()).suggestedRisk, far.suggestedRisk]).toEqual([0, 0])
+
+  await lived(loop, 100, () => ({}), (i) => i % 5 !== 0)
+  const alone = await ask()
+  expect(alone).toMatchObject({ take: true, closed: 100 })
+  expect(alone.suggestedRisk).toBeGreaterThan(0.01)
+  expect(alone.suggestedRisk).toBeLessThanOrEqual(0.25)
+  const under = (id: string, more: object) => loop.feedbackTracker.recordSignal({ ...levels, id, confidence: 70, timestamp: Date.now(), ...more })
+  await under('sell', { signalType: 'SELL', stopLoss: 102, takeProfit: 96 })
+  expect((await ask()).suggestedRisk).toBe(alone.suggestedRisk)
+  for (const [i, id] of ['a', 'b'].entries()) {
+    await under(id, {})
+    expect((await ask()).suggestedRisk).toBeCloseTo(alone.suggestedRisk / (1 + 0.7 * (i + 1)), 9)
+  }
+  loop.configure({ kellyFraction: 0 })
+  expect((await ask()).suggestedRisk).toBe(0)
+})
+
+test('what each source of evidence says is told, and how sure it is', async () => {
+  const loop = newLoop()
+  const names = ['candles', 'baseRates', 'process', 'boosting', 'forest']
+  const nothing = await loop.feedbackTracker.assess(levels)
+  expect(nothing.evidence.map(({ source, says }) => [source, says])).toEqual(names.map((name) => [name, 0]))
+  await lived(loop, 120, (i) => ({ indicators: { rsi: i % 3 === 0 ? 80 : 40 } }), (i) => i % 3 !== 0)
+  const said = await loop.feedbackTracker.assess({ ...levels, indicators: { rsi: 80 } })
+  expect(said.evidence.map(({ source }) => source)).toEqual(names)
+  const of = (name: string) => said.evidence.find(({ source }) => source === name)
+  expect(of('candles')).toMatchObject({ says: 0 })
+  expect(said.prior).toBeUndefined()
+  expect(of('baseRates')!.says).toBeGreaterThan(0.3)
+  // The indicator speaks against it, however it is learned.
+  for (const name of names.slice(2)) expect(of(name)!.says).toBeLessThan(-0.3)
+  for (const { weight } of said.evidence) expect(weight).toBeGreaterThanOrEqual(0)
+  const { low, high } = said.probabilityInterval
+  expect(low).toBeLessThan(said.successProbability)
+  expect(high).toBeGreaterThan(said.successProbability)
+  // An outcome is worth what it brings: as surely as is asked for.
+  loop.configure({ takeConfidence: 0.99 })
+  expect((await loop.feedbackTracker.assess({ ...levels, indicators: { rsi: 80 } })).take).toBe(false)
+})
+
+test('a signal of the past knows nothing of what came later', async () => {
+  const loop = newLoop()
+  // All of the first half fail, all of the second succeed.
+  await lived(loop, 80, () => ({}), (i) => i >= 40)
+  const then = Date.now() - 41.5 * HOUR
+  const [past, now] = [await loop.feedbackTracker.assess({ ...levels, timestamp: then }), await loop.feedbackTracker.assess(levels)]
+  expect(now.closed).toBe(80)
+  expect(past.closed).toBeLessThanOrEqual(41)
+  expect(past.closed).toBeGreaterThanOrEqual(39)
+  expect(past.successProbability).toBeLessThan(0.15)
+  expect(now.successProbability).toBeGreaterThan(0.3)
+
+  // The same as where nothing came later.
+  const before = newLoop()
+  await lived(before, 80, () => ({}), (i) => i >= 40)
+  expect(await before.feedbackTracker.assess({ ...levels, timestamp: then })).toEqual(past)
+})
+
+test('what was said of a signal when it was recorded is kept and judged by what came', async () => {
+  const loop = newLoop()
+  const { feedbackTracker } = loop
+  const record = (id: string, more: object = {}) => feedbackTracker.recordSignal({ ...levels, id, confidence: 70, timestamp: Date.now(), ...more })
+  await record('unknown')
+  await lived(loop, 60, () => ({}), (i) => i % 2 === 0)
+  const said = await feedbackTracker.assess(levels)
+  await record('won')
+  await record('lost', { entryPrice: 101, stopLoss: 99 })
+  // One of the past may have been learned from already.
+  await record('old', { timestamp: Date.now() - 30 * HOUR, expiresAt: Date.now() + HOUR })
+  expect((await feedbackTracker.scorecard()).overall).toBeUndefined()
+  expect(await feedbackTracker.onPrice('BTCUSDT', 104)).toHaveLength(4)
+  const { overall } = await feedbackTracker.scorecard()
+  expect(overall).toMatchObject({ signals: 2, successShare: 1 })
+  const { probability, take, outcomes, expected_r } = records(loop.home).get('won')?.said as Record<string, number>
+  expect(probability).toBeCloseTo(said.successProbability, 5)
+  expect(expected_r).toBeCloseTo(said.expectedR!, 5)
+  expect([take, outcomes]).toEqual([said.take, 60])
+  expect(records(loop.home).get('unknown')?.said).toBeUndefined()
+  expect(records(loop.home).get('old')?.said).toBeUndefined()
 })

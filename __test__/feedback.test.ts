@@ -143,7 +143,7 @@ test('what is followed and not traded is counted apart, and strategies are told 
   // The seven figures are those of what was traded.
   expect(await feedbackTracker.getPerformanceStats()).toMatchObject({ total_signals: 4, closed_signals: 3, successful: 1, failed: 2 })
   // What was closed teaches, whether it was traded or not.
-  expect((await feedbackTracker.assess(buy('x'))).closed).toBe(4)
+  expect((await feedbackTracker.assess(buy('x', { timestamp: NOW + 1 }))).closed).toBe(4)
   expect((await failure(() => feedbackTracker.recordSignal(buy('d', { strategy: 'rsi' })))).code).toBe('ERR_SIGNAL_CONFLICT')
   expect(await feedbackTracker.recordSignal(buy('d', { strategy: 'rsi', taken: false }))).toBe(true)
 })

@@ -27,7 +27,7 @@ const line = (week: number, take: boolean, succeeds: boolean, more: object = {})
     timestamp: new Date(BEGAN + week * WEEK).toISOString(),
     said: {
       probability: take ? 0.8 : 0.2, interval: [0.1, 0.9], base_rate: 0.5, prior: 0.4, shaped: false,
-      expected_r: take ? 1 : -0.5, expected_r_interval: [-1, 1.5], take, outcomes: week,
+      expected_r: take ? 1 : -0.5, expected_r_interval: [-1, 1.5], departures: [0, 0.1, 0, -0.1], take, outcomes: week,
     },
     outcome: succeeds ? 'TOOK_PROFIT' : 'STOPPED_OUT',
     exit_price: succeeds ? 104.2 : 98.2,

@@ -99,6 +99,15 @@ export async function right(signal: BackendSignal): Promise<void> {
   await feedbackTracker.recordSignal({ ...signal, strategy: null, taken: false })
   // @ts-expect-error a text for true or false
   await feedbackTracker.recordSignal({ ...signal, taken: 'no' })
+  const said: signalloop.Assessment = await feedbackTracker.assess({ ...signal, strategy: 'breakout', taken: false })
+  const { expectedR, probabilityInterval: { low, high }, suggestedRisk, prior }: signalloop.Assessment = said
+  const known: number = (expectedR ?? 0) + (said.expectedRInterval?.low ?? 0) + (prior ?? 0) + suggestedRisk + low + high
+  use(known, said.evidence.map(({ source, says, weight }: signalloop.SourceOfEvidence) => `${source} ${says * weight}`))
+  await feedbackTracker.assess({ pair: 'BTCUSDT', signalType: 'BUY', strategy: null, taken: null })
+  // @ts-expect-error a strategy is text
+  await feedbackTracker.assess({ ...signal, strategy: 7 })
+  // @ts-expect-error without a stop loss nothing is known of it
+  use(said.expectedR + 1)
   const card: signalloop.Scorecard = await feedbackTracker.scorecard({ since: new Date(0), strategy: 'breakout', symbol: 'BTC/USDT' })
   use(card.verdict, card.finding === 'adds', card.overall?.realisedR?.gain?.interval?.low, card.byMonth[0]?.score.logLoss.againstBaseRate.mean)
   // @ts-expect-error no such finding

@@ -129,8 +129,8 @@ interface SignalFacts extends SignalEnd {
    */
   taken?: boolean | null
   /**
-   * What the backend knew at entry, as many as there are, all of them kept. Numbers can be learned from, nested ones too, and so
-   * can `true`, `false` and numbers written as text; other texts are kept with the signal. Missing ones are fine.
+   * What the backend knew at entry, as many as there are, all of them kept and learned from: numbers, nested ones too, `true` and
+   * `false`, numbers written as text, and other texts, such as `regime: 'bull'`, as categories. Missing ones are fine.
    */
   indicators?: object | null
 }

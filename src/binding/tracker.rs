@@ -118,6 +118,9 @@ impl FeedbackTracker {
     /// is safe at the configured durability, also when the same signal was recorded before. One that comes with its end (see
     /// {@link SignalEnd}) is recorded closed, and counts and teaches as such; so is one that was recorded open before.
     ///
+    /// With it is kept what the model in service says of it, for `scorecard`. The model is the one of the last `assess` or `patterns`
+    /// of this process: before the first of them, and of a signal of the past, nothing is said.
+    ///
     /// Rejects with `ERR_INVALID_SIGNAL`, `ERR_INVALID_ARGUMENT`, `ERR_SIGNAL_CONFLICT` when the id was recorded with other
     /// content, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(ts_args_type = "signal: SignalInput", ts_return_type = "Promise<boolean>")]
@@ -400,8 +403,9 @@ impl FeedbackTracker {
         })
     }
 
-    /// The chances of a signal, learned from all signals that have closed, with the reasons. It need not be recorded; id,
-    /// timestamp and confidence may be missing. Its `indicators` may have any names, and any may be missing.
+    /// The chances of a signal, by what the model of its candles says and what has become of all signals that have closed, with the
+    /// reasons. It need not be recorded, and asking changes nothing; id, confidence and timestamp may be missing, which then is now.
+    /// Its `indicators` may have any names, and any may be missing. One of the past is judged by what had closed by then.
     ///
     /// Rejects with `ERR_INVALID_SIGNAL` (also for a HOLD, which bets on nothing), `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(ts_args_type = "signal: AssessInput", ts_return_type = "Promise<Assessment>")]
@@ -435,8 +439,8 @@ impl FeedbackTracker {
         })
     }
 
-    /// The rules found in the closed signals, the strongest first; of a symbol, a timeframe, or all. In data without any
-    /// pattern, chance alone brings about a rule in at most 5 % of cases.
+    /// The rules found in the closed signals, the strongest first; of a symbol, a timeframe, or all. In signals without any pattern,
+    /// chance alone brings about a rule in at most 5 % of cases.
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(ts_args_type = "symbol?: string, timeframe?: Timeframe", ts_return_type = "Promise<Pattern[]>")]

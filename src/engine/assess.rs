@@ -5,11 +5,9 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::feedback::Given;
 use crate::files::write_atomically;
-use crate::learning::Costs;
 use crate::learning::outcomes::{
     self, Case, Checkpoint, Evidence, Learner, Lesson, MAX_LESSONS, OutcomeModel, Pattern,
 };
-use crate::model::Payoff;
 use crate::signal::{Record, Said, Signal};
 use crate::symbol::{Symbol, Timeframe};
 use crate::threads;
@@ -43,8 +41,8 @@ pub struct Assessment {
     pub expected_r: Option<f64>,
     /// Its 95 % interval.
     pub expected_r_interval: Option<(f64, f64)>,
-    /// The success probability at which it earns nothing after costs, and more than that in conservative mode; one half
-    /// where it lacks a stop.
+    /// The success probability at which it earns nothing after costs, see [`break_even`], and more than that in conservative mode;
+    /// one half where it lacks a stop.
     pub threshold: f64,
     /// Whether it is expected to earn more than it costs, as surely as the configuration asks.
     pub take: bool,
@@ -80,18 +78,29 @@ const SOURCES: [&str; outcomes::SOURCES] = ["candles", "baseRates", "process", "
 /// at 0.5 to 0.8.
 const TOGETHER: f64 = 0.7;
 
+/// The success probability at which a bet earns nothing that wins and loses so much, see [`outcomes::Chances::payoffs`], with costs of
+/// `fee`, in distances of its stop: 0 where even a failure earns, as with a stop that was trailed; 1 or more where nothing earns.
+fn break_even((win, lose): (f64, f64), fee: f64) -> f64 {
+    if lose > fee {
+        0.0
+    } else if win > lose {
+        (fee - lose) / (win - lose)
+    } else {
+        1.0
+    }
+}
+
 /// What part of the capital to risk on a bet that wins `win` and loses `loss` times what is risked, after costs, when the least
 /// probability of success that is plausible is `least`, and `open` bets of the same direction are under way: `fraction` of
-/// Kelly's (p · win − (1 − p) · loss) / (win · loss), divided by 1 + 0.7 · open; 0 where that is negative.
+/// Kelly's (p · win − (1 − p) · loss) / (win · loss), divided by 1 + 0.7 · open; 0 where that is negative. However little failures have
+/// lost on the mean, the next one may lose all that is risked: the divisor takes the loss for 1 at least.
 ///
 /// Source: J. L. Kelly, *A New Interpretation of Information Rate*, 1956.
 pub fn suggested_risk(least: f64, win: f64, loss: f64, fraction: f64, open: usize) -> f64 {
     if win <= 0.0 {
         return 0.0;
     }
-    // What cannot lose is not bet more on than everything.
-    let loss = loss.max(0.01);
-    let kelly = (least * win - (1.0 - least) * loss) / (win * loss);
+    let kelly = (least * win - (1.0 - least) * loss) / (win * loss.max(1.0));
     (fraction * kelly.clamp(0.0, 1.0)) / (1.0 + TOGETHER * open as f64)
 }
 
@@ -426,9 +435,8 @@ fn assessment(model: &OutcomeModel, case: &Case, rules: &Rules<'_>) -> Assessmen
     let (win, lose) = chances.payoffs;
     // In distances of the stop; without one, nothing is known of what it earns.
     let fee = case.stop_percent.filter(|stop| *stop > 0.0).map(|stop| rules.config.fee_bps / 100.0 / stop);
-    let costs = case.stop_percent.zip(fee).filter(|_| win > lose);
-    let costs = costs.map(|(stop, _)| Costs::new(Payoff { win, loss: -lose }, stop, rules.config.fee_bps));
-    let threshold = costs.map_or(0.5, |costs| costs.break_even()) + margin;
+    let break_even = fee.map_or(0.5, |fee| break_even(chances.payoffs, fee));
+    let threshold = break_even + margin;
     let percent = |p: f64| format!("{:.1} %", 100.0 * p);
     let expected = fee.map(|fee| chances.expected_r() - fee);
     let reach = Z95 * chances.expected_r_error();
@@ -442,9 +450,12 @@ fn assessment(model: &OutcomeModel, case: &Case, rules: &Rules<'_>) -> Assessmen
         percent(chances.base_rate)
     );
     let mut reasons = vec![match expected {
+        Some(expected) if break_even == 0.0 => {
+            format!("{odds}; expected to earn {expected:+.2} R after costs: by what has closed, failures earn too")
+        }
         Some(expected) => format!(
             "{odds}; expected to earn {expected:+.2} R after costs; to earn nothing it needs {}",
-            percent(threshold - margin)
+            percent(break_even)
         ),
         None => format!("{odds}; without a stop loss, half is asked for"),
     }];
@@ -459,9 +470,10 @@ fn assessment(model: &OutcomeModel, case: &Case, rules: &Rules<'_>) -> Assessmen
     if margin > 0.0 {
         reasons.push(format!("recent signals did poorly, so {} more than that is asked for", percent(margin)));
     }
-    // Where less than the least probability that is ever told would do, that one proves nothing.
-    let beyond =
-        threshold < outcomes::PROBABILITY_RANGE.0 && case.reward_risk.is_some_and(|ratio| ratio > win.abs() / 2.0);
+    // Where the target is so far that less than the least probability that is ever told would do, that one proves nothing.
+    let untold = outcomes::PROBABILITY_RANGE.0;
+    let far = case.reward_risk.is_some_and(|ratio| 1.0 / (1.0 + ratio) < untold);
+    let beyond = far && break_even > 0.0 && threshold < untold;
     if beyond {
         reasons.push(format!(
             "so far a target is beyond what is told: nothing below {}",
@@ -491,5 +503,30 @@ fn assessment(model: &OutcomeModel, case: &Case, rules: &Rules<'_>) -> Assessmen
         closed: model.learned(),
         effective_sample_size: model.effective(),
         unused_indicators: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bet_breaks_even_where_its_wins_pay_for_its_losses_and_costs() {
+        assert!((break_even((2.0, -1.0), 0.05) - 0.35).abs() < 1e-12);
+        assert_eq!(break_even((2.0, 1.0), 0.05), 0.0, "even a failure earns");
+        assert_eq!(break_even((1.0, 1.5), 0.05), 0.0, "a failure earns more than a success");
+        assert_eq!(break_even((-0.5, -0.5), 0.05), 1.0, "nothing earns");
+        assert!(break_even((0.01, -1.0), 0.05) > 1.0, "it wins less than it costs");
+    }
+
+    #[test]
+    fn risk_follows_kelly_and_never_takes_a_loss_for_less_than_the_stop() {
+        let kelly = (0.5 * 2.0 - 0.5) / 2.0;
+        assert!((suggested_risk(0.5, 2.0, 1.0, 0.25, 0) - kelly / 4.0).abs() < 1e-12);
+        assert!((suggested_risk(0.5, 2.0, 1.0, 0.25, 2) - kelly / 4.0 / 2.4).abs() < 1e-12);
+        assert_eq!(suggested_risk(0.3, 2.0, 1.0, 0.25, 0), 0.0);
+        assert_eq!(suggested_risk(0.5, -0.1, 1.0, 0.25, 0), 0.0);
+        // Failures have earned half a stop each on the mean: (0.1 · 2 + 0.9 · 0.5) / 2.
+        assert!((suggested_risk(0.1, 2.0, -0.5, 1.0, 0) - 0.325).abs() < 1e-12);
     }
 }

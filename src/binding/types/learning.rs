@@ -24,16 +24,18 @@ pub struct Assessment {
     pub expected_r: Option<f64>,
     /// Its 95 % interval.
     pub expected_r_interval: Option<Interval>,
-    /// The success probability at which it earns nothing after costs, and more than that in conservative mode; above 1 where the
-    /// costs exceed what it can win; one half where it lacks a stop loss.
+    /// The success probability at which it earns nothing after costs, and more than that in conservative mode. 0 where even failures
+    /// have earned, as with a trailed stop; 1 or more where nothing earns; one half where it lacks a stop loss.
     pub threshold: f64,
-    /// It is expected to earn more than it costs: `expectedR` is above 0 at the configured `take_confidence`, and the probability
-    /// reaches the threshold.
+    /// It is expected to earn more than it costs: `expectedR` is above 0, as surely as `takeConfidence` asks, and the probability
+    /// reaches the threshold. Without a stop loss the probability alone decides. False where the break-even lies below 0.02, the least
+    /// probability that is ever told, because the target is so far.
     pub take: bool,
-    /// The part of your capital to risk on it, 0–1: `kelly_fraction` (default a quarter) of Kelly's
-    /// `(p · win − (1 − p) · loss) / (win · loss)`, with p at the lower end of its interval, divided by 1 + 0.7 for each open signal
-    /// of the same direction, since markets move together. 0 where it is not to be taken, and where nothing is known. It is no
-    /// advice: the probabilities are estimates, and gaps can cost more than the stop loss says.
+    /// The part of your capital to risk on it, 0–1: `kellyFraction` (default a quarter) of Kelly's
+    /// `(p · win − (1 − p) · loss) / (win · loss)`, with p at the lower end of its interval and a divisor that takes the loss for the
+    /// whole stop at least, divided by 1 + 0.7 for each open signal of the same direction, since markets move together. 0 where it is
+    /// not to be taken, where it lacks a stop loss, and where nothing is known. It is no advice: the probabilities are estimates, and
+    /// gaps can cost more than the stop loss says.
     pub suggested_risk: f64,
     /// Why, in words: how signals like it have fared.
     pub reasons: Vec<String>,
