@@ -129,8 +129,8 @@ interface SignalFacts extends SignalEnd {
    */
   taken?: boolean | null
   /**
-   * What the backend knew at entry, as many as there are, all of them kept. Numbers can be learned from, nested ones too, and so
-   * can `true`, `false` and numbers written as text; other texts are kept with the signal. Missing ones are fine.
+   * What the backend knew at entry, as many as there are, all of them kept and learned from: numbers, nested ones too, `true` and
+   * `false`, numbers written as text, and other texts, such as `regime: 'bull'`, as categories. Missing ones are fine.
    */
   indicators?: object | null
 }
@@ -804,6 +804,9 @@ export declare class FeedbackTracker {
    * is safe at the configured durability, also when the same signal was recorded before. One that comes with its end (see
    * {@link SignalEnd}) is recorded closed, and counts and teaches as such; so is one that was recorded open before.
    *
+   * With it is kept what the model in service says of it, for `scorecard`. The model is the one of the last `assess` or `patterns`
+   * of this process: before the first of them, and of a signal of the past, nothing is said.
+   *
    * Rejects with `ERR_INVALID_SIGNAL`, `ERR_INVALID_ARGUMENT`, `ERR_SIGNAL_CONFLICT` when the id was recorded with other
    * content, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
@@ -891,8 +894,9 @@ export declare class FeedbackTracker {
    */
   getPerformanceStats(symbol?: string, timeframe?: Timeframe, days?: number): Promise<PerformanceTotals>
   /**
-   * The chances of a signal, learned from all signals that have closed, with the reasons. It need not be recorded; id,
-   * timestamp and confidence may be missing. Its `indicators` may have any names, and any may be missing.
+   * The chances of a signal, by what the model of its candles says and what has become of all signals that have closed, with the
+   * reasons. It need not be recorded, and asking changes nothing; id, confidence and timestamp may be missing, which then is now.
+   * Its `indicators` may have any names, and any may be missing. One of the past is judged by what had closed by then.
    *
    * Rejects with `ERR_INVALID_SIGNAL` (also for a HOLD, which bets on nothing), `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
@@ -906,8 +910,8 @@ export declare class FeedbackTracker {
    */
   scorecard(options?: ScorecardOptions): Promise<Scorecard>
   /**
-   * The rules found in the closed signals, the strongest first; of a symbol, a timeframe, or all. In data without any
-   * pattern, chance alone brings about a rule in at most 5 % of cases.
+   * The rules found in the closed signals, the strongest first; of a symbol, a timeframe, or all. In signals without any pattern,
+   * chance alone brings about a rule in at most 5 % of cases.
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
@@ -1118,20 +1122,22 @@ export interface Assessment {
   /** Its 95 % interval. */
   expectedRInterval?: Interval
   /**
-   * The success probability at which it earns nothing after costs, and more than that in conservative mode; above 1 where the
-   * costs exceed what it can win; one half where it lacks a stop loss.
+   * The success probability at which it earns nothing after costs, and more than that in conservative mode. 0 where even failures
+   * have earned, as with a trailed stop; 1 or more where nothing earns; one half where it lacks a stop loss.
    */
   threshold: number
   /**
-   * It is expected to earn more than it costs: `expectedR` is above 0 at the configured `take_confidence`, and the probability
-   * reaches the threshold.
+   * It is expected to earn more than it costs: `expectedR` is above 0, as surely as `takeConfidence` asks, and the probability
+   * reaches the threshold. Without a stop loss the probability alone decides. False where the break-even lies below 0.02, the least
+   * probability that is ever told, because the target is so far.
    */
   take: boolean
   /**
-   * The part of your capital to risk on it, 0–1: `kelly_fraction` (default a quarter) of Kelly's
-   * `(p · win − (1 − p) · loss) / (win · loss)`, with p at the lower end of its interval, divided by 1 + 0.7 for each open signal
-   * of the same direction, since markets move together. 0 where it is not to be taken, and where nothing is known. It is no
-   * advice: the probabilities are estimates, and gaps can cost more than the stop loss says.
+   * The part of your capital to risk on it, 0–1: `kellyFraction` (default a quarter) of Kelly's
+   * `(p · win − (1 − p) · loss) / (win · loss)`, with p at the lower end of its interval and a divisor that takes the loss for the
+   * whole stop at least, divided by 1 + 0.7 for each open signal of the same direction, since markets move together. 0 where it is
+   * not to be taken, where it lacks a stop loss, and where nothing is known. It is no advice: the probabilities are estimates, and
+   * gaps can cost more than the stop loss says.
    */
   suggestedRisk: number
   /** Why, in words: how signals like it have fared. */
