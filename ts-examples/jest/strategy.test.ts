@@ -24,13 +24,14 @@ const signal = (id: string): SignalInput => ({
 
 test('with nothing learned, a bet at 2:1 is not expected to pay its costs', async () => {
   expect(await consider(signal('a'))).toEqual({ taken: false, why: expect.arrayContaining([expect.stringContaining('no signal has closed yet')]) })
-  expect((await feedbackTracker.getStats()).overall.totalSignals).toBe(0)
+  const { overall, followed } = await feedbackTracker.getStats()
+  expect([overall.totalSignals, followed.activeSignals]).toEqual([0, 1])
 })
 
-test('what is taken is recorded', async () => {
+test('what is taken is traded', async () => {
   const assessment: Assessment = {
-    successProbability: 0.6, baseRate: 0.5, threshold: 0.35, take: true, reasons: ['like it'], closed: 90, effectiveSampleSize: 80,
-    unusedIndicators: [],
+    successProbability: 0.6, probabilityInterval: { low: 0.5, high: 0.7 }, baseRate: 0.5, expectedR: 0.75, expectedRInterval: { low: 0.45, high: 1.05 },
+    threshold: 0.35, take: true, suggestedRisk: 0.06, reasons: ['like it'], evidence: [], closed: 90, effectiveSampleSize: 80, unusedIndicators: [],
   }
   jest.spyOn(feedbackTracker, 'assess').mockResolvedValue(assessment)
   expect(await consider(signal('b'))).toEqual({ taken: true, why: ['like it'] })
