@@ -119,7 +119,7 @@ async fn a_line_that_closes_leaves_what_was_said(home: Home) {
     std::fs::write(&file, lines.join("\n")).unwrap();
     let store = home.open();
     let said = json!({ "probability": 0.4, "interval": [0.3, 0.5], "base_rate": 0.35, "prior": 0.36, "shaped": false,
-        "take": true, "outcomes": 9 });
+        "departures": [0.1, -0.2, 0.0, 0.25], "take": true, "outcomes": 9 });
     let mut given = Record::from(signal(json!({ "id": "a", "strategy": "rsi", "taken": false }))).to_json();
     given.insert("said".to_owned(), said);
     let given = Record::from_json(given, Tz::UTC).unwrap();
