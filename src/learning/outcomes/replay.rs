@@ -72,7 +72,7 @@ fn said(learner: &Learner, rsi: f64) -> f64 {
 #[test]
 fn where_nothing_changed_a_restart_forgets_nothing() {
     for rate in [0.6, 0.7] {
-        for seed in 0..8 {
+        for seed in 0..3 {
             let lessons = outcomes(COUNT, seed, |_, _| rate);
             let (before, after) = (running(lessons.clone()), restarted(lessons));
             let worth = [&before, &after].map(|learner| learner.model().effective());
@@ -88,7 +88,7 @@ fn a_change_in_the_backlog_is_found() {
     // What RSI says turns round after 400 outcomes.
     let rate = |rsi: f64, number| if (rsi > 50.0) == (number < 400) { 0.85 } else { 0.25 };
     let mut learned = [0; 2];
-    for seed in 0..8 {
+    for seed in 0..3 {
         let lessons = outcomes(COUNT, seed, rate);
         for (how, learner) in [running(lessons.clone()), restarted(lessons)].into_iter().enumerate() {
             let (low, high, worth) = (said(&learner, 30.0), said(&learner, 70.0), learner.model().effective());
@@ -97,7 +97,7 @@ fn a_change_in_the_backlog_is_found() {
             learned[how] += u32::from(low > high + 0.2);
         }
     }
-    assert!(learned.iter().all(|seeds| *seeds >= 6), "{learned:?} of 8 seeds, running and restarted");
+    assert!(learned.iter().all(|seeds| *seeds >= 2), "{learned:?} of 3 seeds, running and restarted");
 }
 
 #[test]
