@@ -1478,7 +1478,7 @@ export interface ModelShape {
   expiryBars: number
   /** Recorded signals that had it, or nearly, when it was trained. */
   signals: number
-  /** Rows trained on, of all symbols: every third bar. */
+  /** Rows trained on, of all symbols: every second bar. */
   rows: number
   /** What is said of such signals departs from their base rate. */
   hasSkill: boolean
@@ -1500,6 +1500,11 @@ export interface Pattern {
   successInterval: Interval
   /** Percent of all closed signals looked at that succeeded, 0–100. */
   baseRate: number
+  /**
+   * Mean profit of its signals before costs, in R: distances of their stop losses. Missing where one has none. Where all closed
+   * signals have one, rules are found by it, else by success alone.
+   */
+  meanR?: number
   /** How often chance alone would show anything as strong, 0–1, all rules looked at together. */
   pValue: number
   /** Since when it most likely holds: when the first of its signals of that time was given, ISO 8601, UTC. */
