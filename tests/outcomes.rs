@@ -200,7 +200,7 @@ async fn another_process_of_the_home_learns_the_same() {
     assert!(found.iter().any(|pattern| pattern.rule.contains("rsi")), "{found:?}");
     assert_eq!(there.patterns(Some(signalloop::symbol::Symbol::parse("ETHUSDT").unwrap()), None).await.unwrap(), []);
     let hold = json!({ "pair": "BTCUSDT", "signalType": "HOLD" });
-    let hold = read(hold, QUESTION).unwrap();
+    let hold = read(hold, Source::Question { now_ms: clock.now_ms() }).unwrap();
     assert_eq!(here.try_assess(hold.clone()).unwrap_err().code(), "ERR_INVALID_SIGNAL");
     assert_eq!(here.assess(hold).await.unwrap_err().code(), "ERR_INVALID_SIGNAL");
     assert_eq!(read(json!([]), QUESTION).unwrap_err().code(), "ERR_INVALID_ARGUMENT");
