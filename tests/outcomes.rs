@@ -98,7 +98,7 @@ fn without_evidence_the_levels_speak_and_outcomes_count_with_the_next_model() {
     assert!((chances.probability - 0.3).abs() < 1e-12 && (chances.base_rate - 0.3).abs() < 1e-12);
     learner = learned(lessons(300, 0.6, 2));
     let before = learner.model().chances(&asked).probability;
-    for i in 0..16 {
+    for i in 0..15 {
         let given_ms = 1_800_000_000_000 + i * HOUR_MS;
         let (case, closed_ms) = (asked.clone(), given_ms + HOUR_MS);
         assert!(!learner.is_overdue(), "{i} more are less than a twentieth");
@@ -108,7 +108,7 @@ fn without_evidence_the_levels_speak_and_outcomes_count_with_the_next_model() {
     assert!(learner.is_overdue());
     let grown = OutcomeModel::grow(&learner.evidence(), 7);
     learner.adopt(grown);
-    assert!(learner.model().chances(&asked).probability < before, "sixteen losses of the very same signal count");
+    assert!(learner.model().chances(&asked).probability < before, "fifteen losses of the very same signal count");
 }
 
 #[test]
@@ -194,12 +194,13 @@ async fn another_process_of_the_home_learns_the_same() {
     assert_eq!(there.try_assess(asked(78.0)).unwrap().unwrap(), hot, "nothing is waited for");
     assert_eq!(here.assess(asked(78.0)).await.unwrap(), hot, "both learned the same");
     let worth = hot.effective_sample_size;
-    assert!((100.0..=120.0).contains(&worth), "one after the other, and none forgotten: {worth}");
+    // Neighbours end alike here, so that each stands for less than one; none is forgotten.
+    assert!((30.0..=60.0).contains(&worth), "{worth}");
     let found = there.patterns(None, None).await.unwrap();
     assert!(found.iter().any(|pattern| pattern.rule.contains("rsi")), "{found:?}");
     assert_eq!(there.patterns(Some(signalloop::symbol::Symbol::parse("ETHUSDT").unwrap()), None).await.unwrap(), []);
     let hold = json!({ "pair": "BTCUSDT", "signalType": "HOLD" });
-    let hold = read(hold, QUESTION).unwrap();
+    let hold = read(hold, Source::Question { now_ms: clock.now_ms() }).unwrap();
     assert_eq!(here.try_assess(hold.clone()).unwrap_err().code(), "ERR_INVALID_SIGNAL");
     assert_eq!(here.assess(hold).await.unwrap_err().code(), "ERR_INVALID_SIGNAL");
     assert_eq!(read(json!([]), QUESTION).unwrap_err().code(), "ERR_INVALID_ARGUMENT");

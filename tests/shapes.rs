@@ -124,13 +124,18 @@ async fn the_shape_of_signals_is_learned_beside_the_configured_one_and_kept() {
     assert!((record.shape.stop_atr - 3.0).abs() < 0.05 && (record.shape.reward_risk - 1.0).abs() < 0.02, "{record:?}");
     assert_eq!((record.shape.expiry_bars, record.signals), (12, 70), "those without features of their own, too");
     let all = btc.pool.record.rows as f64;
-    assert!((record.rows as f64 / all - 1.0 / 3.0).abs() < 0.01, "every third of {all} rows: {}", record.rows);
+    assert!((record.rows as f64 / all - 0.5).abs() < 0.01, "every second of {all} rows: {}", record.rows);
     // Both directions of a bet as wide up as down succeed alike, and more often than one of the configured shape.
     let symbols: Vec<&str> = shaped.base_rates.iter().map(|(symbol, _)| symbol.as_str()).collect();
     assert_eq!(symbols, ["BTCUSDT", "ETHUSDT"]);
     let rates = shaped.base_rates(&markets()[1].symbol);
     assert!(rates.iter().all(|rate| (0.4..0.6).contains(rate)) && btc.buy.base_rate < 0.4, "{rates:?}");
-    assert!(record.skill.excess.is_some_and(|excess| excess.high < 0.0), "the planted rule shows: {:?}", record.skill);
+    // Eight clusters of time make a wide interval; the beliefs below are what lies beyond chance.
+    assert!(
+        record.skill.excess.is_some_and(|excess| excess.mean < -0.01),
+        "the planted rule shows: {:?}",
+        record.skill
+    );
     assert!(record.beliefs.iter().any(|belief| *belief > 0.0));
 
     // It is listed, and another process reads the same.
