@@ -112,6 +112,8 @@ pub(super) struct Learning {
     incoming: Mutex<Incoming>,
     /// Held while a model grows: one at a time.
     growing: tokio::sync::Mutex<()>,
+    /// The model that was last grown for signals of the past.
+    past: Mutex<Option<Arc<OutcomeModel>>>,
     /// What a process that starts next finds learned already.
     saved: Mutex<Option<Saved>>,
     /// It is for the process that starts next only.
@@ -159,9 +161,9 @@ impl SignalLoop {
         let case = self.case(&signal)?;
         self.learn_closings().await?;
         if let Some(evidence) = self.evidence_before(&signal) {
-            let seed = self.config().seed;
-            let model = self.on_pool(move || Ok(OutcomeModel::grow(&evidence, seed))).await?;
-            return self.assessment(&model, &case, model.learned());
+            let closed = evidence.lessons().len();
+            let model = self.model_of_the_past(evidence).await?;
+            return self.assessment(&model, &case, closed);
         }
         let learner = self.learning.learner.read();
         self.assessment(learner.model(), &case, learner.lessons().len())
@@ -173,6 +175,17 @@ impl SignalLoop {
         let learner = self.learning.learner.read();
         let until_ms = signal.timestamp_ms + signal.market().timeframe.millis();
         (learner.model().until_ms() > until_ms).then(|| learner.evidence().before(until_ms))
+    }
+
+    /// A model of what was known at a time; the one that was last grown for that, if it would not be due for another yet.
+    async fn model_of_the_past(&self, evidence: Evidence) -> Result<Arc<OutcomeModel>> {
+        if let Some(model) = self.learning.past.lock().clone().filter(|model| model.serves(&evidence)) {
+            return Ok(model);
+        }
+        let seed = self.config().seed;
+        let model = self.on_pool(move || Ok(Arc::new(OutcomeModel::grow(&evidence, seed)))).await?;
+        *self.learning.past.lock() = Some(model.clone());
+        Ok(model)
     }
 
     /// [`Self::assess`] at once, where nothing need be waited for: no other thread, no file to be read. That is so for nearly

@@ -168,7 +168,7 @@ impl Learner {
 }
 
 /// So many new outcomes are waited for.
-fn growth(learned: usize) -> usize {
+pub fn growth(learned: usize) -> usize {
     learned / GROWTH[usize::from(learned >= MANY)]
 }
 
@@ -201,6 +201,19 @@ mod tests {
         assert!(!learner.is_overdue());
         (0..MAX_LESSONS / GROWTH[1]).for_each(|n| learner.learn(lesson(n)));
         assert!(learner.is_overdue());
+    }
+
+    #[test]
+    fn a_model_of_the_past_serves_until_a_twentieth_more_had_closed() {
+        let mut learner = Learner::default();
+        (0..200).for_each(|n| learner.learn(lesson(n)));
+        let all = learner.evidence();
+        let at = |count: i64| all.before(count * HOUR_MS);
+        let model = OutcomeModel::grow(&at(100), 7);
+        assert_eq!((model.learned(), model.until_ms()), (100, 100 * HOUR_MS));
+        assert!(model.serves(&at(100)) && model.serves(&at(104)));
+        assert!(!model.serves(&at(105)), "it is due");
+        assert!(!model.serves(&at(99)), "it knows what came later");
     }
 
     #[test]

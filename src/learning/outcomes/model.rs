@@ -5,7 +5,7 @@ use super::case::{Case, Lesson, PROBABILITY_RANGE};
 use super::design::Design;
 use super::forest::{Growth, OutcomeForest, Table};
 use super::layout::{Layout, clusters};
-use super::learner::Evidence;
+use super::learner::{Evidence, growth};
 use super::levels::{Counted, Levels, log_odds, logistic};
 use super::payoff::Payoffs;
 use super::process::{Process, Quantity, Sample};
@@ -416,6 +416,14 @@ impl OutcomeModel {
     /// Closed signals that it was grown from.
     pub fn learned(&self) -> usize {
         self.learned
+    }
+
+    /// Whether it knows nothing beyond this evidence, and is not yet due to be grown anew of it.
+    pub fn serves(&self, evidence: &Evidence) -> bool {
+        let lessons = evidence.lessons();
+        let last_ms = lessons.iter().map(|lesson| lesson.closed_ms).max().unwrap_or_default();
+        let new = lessons.len().checked_sub(self.learned);
+        self.until_ms <= last_ms && new.is_some_and(|new| new == 0 || new < growth(self.learned))
     }
 
     /// When the last of them closed, UTC epoch ms; 0 without any.
