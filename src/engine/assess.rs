@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::feedback::Given;
 use crate::files::write_atomically;
 use crate::learning::outcomes::{
-    self, Case, Checkpoint, Evidence, Learner, Lesson, MAX_LESSONS, OutcomeModel, Pattern,
+    self, Case, Chances, Checkpoint, Evidence, Learner, Lesson, MAX_LESSONS, OutcomeModel, Pattern,
 };
 use crate::signal::{Record, Said, Signal};
 use crate::symbol::{Symbol, Timeframe};
@@ -221,17 +221,19 @@ impl SignalLoop {
         if !knows || model.until_ms() > signal.timestamp_ms + case.timeframe().millis() {
             return None;
         }
-        let said = self.assessment(model, &case, model.learned()).ok()?;
+        let margin = self.conservative_margin(&case.market).ok()?;
+        let Verdict { chances, expected, take, .. } =
+            Verdict::of(model, &case, &Rules { config: &self.config(), margin, open: 0 });
         Some(Said {
-            probability: said.success_probability,
-            interval: said.probability_interval,
-            base_rate: said.base_rate,
-            prior: said.prior.unwrap_or(case.implied),
-            shaped: said.prior.is_some(),
-            departures: model.departures(&case),
-            expected_r: said.expected_r,
-            expected_r_interval: said.expected_r_interval,
-            take: said.take,
+            probability: chances.probability,
+            interval: chances.interval,
+            base_rate: chances.base_rate,
+            prior: case.prior.unwrap_or(case.implied),
+            shaped: case.prior.is_some(),
+            departures: chances.departures,
+            expected_r: expected.map(|(expected, _)| expected),
+            expected_r_interval: expected.map(|(_, interval)| interval),
+            take,
             outcomes: model.learned() as u64,
         })
     }
@@ -272,9 +274,28 @@ impl SignalLoop {
         let margin = self.conservative_margin(&case.market)?;
         let open = self.open_store().map_or(0, |store| store.open_of(case.direction));
         let rules = Rules { config: &self.config(), margin, open };
+        let verdict = Verdict::of(model, case, &rules);
         let names = case.indicators.iter().map(|(name, _)| name).chain(case.texts.iter().map(|(name, _)| name));
-        let unused = names.filter(|name| !model.looks_at(name)).cloned().collect();
-        Ok(Assessment { unused_indicators: unused, closed, ..assessment(model, case, &rules) })
+        let is_known = model.effective() >= 1.0 || case.prior.is_some();
+        let [levels, process, boosting, forest] = verdict.chances.departures;
+        let says = [case.candles(), levels, process, boosting, forest];
+        let evidence = SOURCES.into_iter().zip(says).zip(model.weights());
+        Ok(Assessment {
+            success_probability: verdict.chances.probability,
+            probability_interval: verdict.chances.interval,
+            base_rate: verdict.chances.base_rate,
+            prior: case.prior,
+            expected_r: verdict.expected.map(|(expected, _)| expected),
+            expected_r_interval: verdict.expected.map(|(_, interval)| interval),
+            threshold: verdict.break_even + margin,
+            take: verdict.take,
+            suggested_risk: verdict.suggested_risk(is_known, &rules),
+            reasons: verdict.reasons(model, case, margin),
+            evidence: evidence.map(|((source, says), weight)| SourceOfEvidence { source, says, weight }).collect(),
+            closed,
+            effective_sample_size: model.effective(),
+            unused_indicators: names.filter(|name| !model.looks_at(name)).cloned().collect(),
+        })
     }
 
     /// Brings the learner up to date with the store: outcomes of this and of other processes.
@@ -442,80 +463,91 @@ struct Rules<'a> {
     open: usize,
 }
 
-fn assessment(model: &OutcomeModel, case: &Case, rules: &Rules<'_>) -> Assessment {
-    let chances = model.chances(case);
-    let margin = rules.margin;
-    let (win, lose) = chances.payoffs;
-    // In distances of the stop; without one, nothing is known of what it earns.
-    let fee = case.stop_percent.filter(|stop| *stop > 0.0).map(|stop| rules.config.fee_bps / 100.0 / stop);
-    let break_even = fee.map_or(0.5, |fee| break_even(chances.payoffs, fee));
-    let threshold = break_even + margin;
-    let percent = |p: f64| format!("{:.1} %", 100.0 * p);
-    let expected = fee.map(|fee| chances.expected_r() - fee);
-    let reach = Z95 * chances.expected_r_error();
-    let sure = outcomes::normal_quantile(rules.config.take_confidence) * chances.expected_r_error();
-    let take = chances.probability >= threshold && expected.is_none_or(|expected| expected - sure > 0.0);
-    let odds = format!(
-        "succeeds with {} [{}, {}] (base rate {})",
-        percent(chances.probability),
-        percent(chances.interval.0),
-        percent(chances.interval.1),
-        percent(chances.base_rate)
-    );
-    let mut reasons = vec![match expected {
-        Some(expected) if break_even == 0.0 => {
-            format!("{odds}; expected to earn {expected:+.2} R after costs: by what has closed, failures earn too")
+/// What a signal's chances come to in money.
+struct Verdict {
+    chances: Chances,
+    /// Costs in distances of the stop; `None` without one: then nothing is known of what it earns.
+    fee: Option<f64>,
+    /// The success probability at which it earns nothing.
+    break_even: f64,
+    /// Expected profit after costs, in distances of the stop, with its 95 % interval.
+    expected: Option<(f64, (f64, f64))>,
+    /// The target is so far that less than the least probability that is ever told would do: that one proves nothing.
+    is_beyond: bool,
+    take: bool,
+}
+
+impl Verdict {
+    fn of(model: &OutcomeModel, case: &Case, rules: &Rules<'_>) -> Self {
+        let chances = model.chances(case);
+        let fee = case.stop_percent.filter(|stop| *stop > 0.0).map(|stop| rules.config.fee_bps / 100.0 / stop);
+        let break_even = fee.map_or(0.5, |fee| break_even(chances.payoffs, fee));
+        let threshold = break_even + rules.margin;
+        let error = chances.expected_r_error();
+        let expected = fee.map(|fee| chances.expected_r() - fee);
+        let sure = outcomes::normal_quantile(rules.config.take_confidence) * error;
+        let untold = outcomes::PROBABILITY_RANGE.0;
+        let is_far = case.reward_risk.is_some_and(|ratio| 1.0 / (1.0 + ratio) < untold);
+        let is_beyond = is_far && break_even > 0.0 && threshold < untold;
+        let earns = expected.is_none_or(|expected| expected - sure > 0.0);
+        let interval = |expected: f64| (expected, (expected - Z95 * error, expected + Z95 * error));
+        Self {
+            fee,
+            break_even,
+            expected: expected.map(interval),
+            is_beyond,
+            take: chances.probability >= threshold && earns && !is_beyond,
+            chances,
         }
-        Some(expected) => format!(
-            "{odds}; expected to earn {expected:+.2} R after costs; to earn nothing it needs {}",
-            percent(break_even)
-        ),
-        None => format!("{odds}; without a stop loss, half is asked for"),
-    }];
-    if case.prior.is_none() && model.learned() == 0 {
-        reasons.push(
-            "no signal has closed yet: the base rate is that of a price without drift at these levels".to_owned(),
+    }
+
+    /// Why, in words.
+    fn reasons(&self, model: &OutcomeModel, case: &Case, margin: f64) -> Vec<String> {
+        let percent = |p: f64| format!("{:.1} %", 100.0 * p);
+        let Chances { probability, interval, base_rate, .. } = self.chances;
+        let odds = format!(
+            "succeeds with {} [{}, {}] (base rate {})",
+            percent(probability),
+            percent(interval.0),
+            percent(interval.1),
+            percent(base_rate)
         );
+        let mut reasons = vec![match self.expected {
+            Some((expected, _)) if self.break_even == 0.0 => {
+                format!("{odds}; expected to earn {expected:+.2} R after costs: by what has closed, failures earn too")
+            }
+            Some((expected, _)) => format!(
+                "{odds}; expected to earn {expected:+.2} R after costs; to earn nothing it needs {}",
+                percent(self.break_even)
+            ),
+            None => format!("{odds}; without a stop loss, half is asked for"),
+        }];
+        if case.prior.is_none() && model.learned() == 0 {
+            reasons.push(
+                "no signal has closed yet: the base rate is that of a price without drift at these levels".to_owned(),
+            );
+        }
+        if let Some(prior) = case.prior {
+            reasons.push(format!("candles alone say {}", percent(prior)));
+        }
+        if margin > 0.0 {
+            reasons.push(format!("recent signals did poorly, so {} more than that is asked for", percent(margin)));
+        }
+        if self.is_beyond {
+            reasons.push(format!(
+                "so far a target is beyond what is told: nothing below {}",
+                percent(outcomes::PROBABILITY_RANGE.0)
+            ));
+        }
+        reasons.extend(model.reasons(case));
+        reasons
     }
-    if let Some(prior) = case.prior {
-        reasons.push(format!("candles alone say {}", percent(prior)));
-    }
-    if margin > 0.0 {
-        reasons.push(format!("recent signals did poorly, so {} more than that is asked for", percent(margin)));
-    }
-    // Where the target is so far that less than the least probability that is ever told would do, that one proves nothing.
-    let untold = outcomes::PROBABILITY_RANGE.0;
-    let far = case.reward_risk.is_some_and(|ratio| 1.0 / (1.0 + ratio) < untold);
-    let beyond = far && break_even > 0.0 && threshold < untold;
-    if beyond {
-        reasons.push(format!(
-            "so far a target is beyond what is told: nothing below {}",
-            percent(outcomes::PROBABILITY_RANGE.0)
-        ));
-    }
-    reasons.extend(model.reasons(case));
-    let knows = model.effective() >= 1.0 || case.prior.is_some();
-    let risk = fee.filter(|_| take && knows && !beyond).map_or(0.0, |fee| {
-        suggested_risk(chances.interval.0, win - fee, fee - lose, rules.config.kelly_fraction, rules.open)
-    });
-    let [levels, process, boosting, forest] = chances.departures;
-    let says = [case.candles(), levels, process, boosting, forest];
-    let evidence = SOURCES.into_iter().zip(says).zip(model.weights());
-    Assessment {
-        success_probability: chances.probability,
-        probability_interval: chances.interval,
-        base_rate: chances.base_rate,
-        prior: case.prior,
-        expected_r: expected,
-        expected_r_interval: expected.map(|expected| (expected - reach, expected + reach)),
-        threshold,
-        take: take && !beyond,
-        suggested_risk: risk,
-        reasons,
-        evidence: evidence.map(|((source, says), weight)| SourceOfEvidence { source, says, weight }).collect(),
-        closed: model.learned(),
-        effective_sample_size: model.effective(),
-        unused_indicators: Vec::new(),
+
+    fn suggested_risk(&self, is_known: bool, rules: &Rules<'_>) -> f64 {
+        let (win, lose) = self.chances.payoffs;
+        self.fee.filter(|_| self.take && is_known).map_or(0.0, |fee| {
+            suggested_risk(self.chances.interval.0, win - fee, fee - lose, rules.config.kelly_fraction, rules.open)
+        })
     }
 }
 
