@@ -44,12 +44,17 @@ async fn live(core: &Arc<SignalLoop>, from: i64, until: i64) {
     }
 }
 
+/// A question that comes after all that closed.
+fn asked() -> Signal {
+    Signal { timestamp_ms: T0 + 10_000 * HOUR, ..given(7) }
+}
+
 /// The first answer of a process, and how long it took.
 async fn first(home: &Path, what: &str) -> Assessment {
     let core = open(home);
     core.store().unwrap();
     let begun = Instant::now();
-    let said = core.assess(given(7)).await.unwrap();
+    let said = core.assess(asked()).await.unwrap();
     println!("the first assess {what}: {:.2?}", begun.elapsed());
     core.close().await;
     said
@@ -57,7 +62,7 @@ async fn first(home: &Path, what: &str) -> Assessment {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_an_earlier_process_learned_is_not_learned_again_and_changes_no_answer() {
-    // Below the 10 000 that are learned from, so that those that close later leave none of them out.
+    // Below the question's time.
     let closed = setting("SIGNALLOOP_CLOSED", 2_600).min(9_970) as i64;
     let home = quick_home();
     let kept = home.path().join("cache/outcomes.learned");
@@ -94,7 +99,7 @@ async fn a_process_that_has_learned_prepares_the_next_start() {
     // One that was asked all along, and so never had a backlog.
     for n in 0..23 {
         live(&core, n * 100, (n + 1) * 100).await;
-        core.assess(given(7)).await.unwrap();
+        core.assess(asked()).await.unwrap();
     }
     common::within(Duration::from_secs(60), "it is prepared", || kept.exists()).await;
     core.close().await;
