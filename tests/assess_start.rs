@@ -29,13 +29,13 @@ fn open(home: &Path) -> Arc<SignalLoop> {
     Arc::new(core)
 }
 
-/// Records and closes signals, in order; what RSI says turns round in the midst.
-async fn live(core: &Arc<SignalLoop>, from: i64, until: i64) {
+/// Records and closes signals, in order; what RSI says turns round after so many.
+async fn live(core: &Arc<SignalLoop>, from: i64, until: i64, turn: i64) {
     core.record((from..until).map(given).collect()).await.unwrap();
     let store = core.store().unwrap();
     let mut closings = Vec::new();
     for n in from..until {
-        let success = ((n * 7919 * 3 % 101) < 60) == (n < 1500) || n % 7 == 0;
+        let success = ((n * 7919 * 3 % 101) < 60) == (n < turn) || n % 7 == 0;
         let (outcome, profit) = if success { (Outcome::TookProfit, 10.0) } else { (Outcome::StoppedOut, -5.0) };
         closings.push(store.close_signal(&n.to_string(), outcome, None, Some(profit), T0 + (n + 1) * HOUR));
     }
@@ -67,7 +67,7 @@ async fn what_an_earlier_process_learned_is_not_learned_again_and_changes_no_ans
     let home = quick_home();
     let kept = home.path().join("cache/outcomes.learned");
     let core = open(home.path());
-    live(&core, 0, closed).await;
+    live(&core, 0, closed, 1500).await;
     core.close().await;
 
     let afresh = first(home.path(), "of all").await;
@@ -78,7 +78,7 @@ async fn what_an_earlier_process_learned_is_not_learned_again_and_changes_no_ans
 
     // More closed since; and the same without what was kept.
     let core = open(home.path());
-    live(&core, closed, closed + 30).await;
+    live(&core, closed, closed + 30, 1500).await;
     core.close().await;
     let with = first(home.path(), "with what was kept, of more").await;
     assert!(std::fs::read(&kept).unwrap() == written);
@@ -98,7 +98,8 @@ async fn a_process_that_has_learned_prepares_the_next_start() {
     let core = open(home.path());
     // One that was asked all along, and so never had a backlog.
     for n in 0..23 {
-        live(&core, n * 100, (n + 1) * 100).await;
+        // Without a change, which would be followed up at the next start, and kept.
+        live(&core, n * 100, (n + 1) * 100, i64::MAX).await;
         core.assess(asked()).await.unwrap();
     }
     common::within(Duration::from_secs(60), "it is prepared", || kept.exists()).await;
