@@ -344,10 +344,11 @@ pub fn clusters(lessons: &[&Lesson]) -> Vec<i64> {
     let long = lives.len() * 3 / 4;
     let life =
         lives.get_mut(..).filter(|lives| !lives.is_empty()).map_or(1, |lives| *lives.select_nth_unstable(long).1);
+    // Counted from the first one, so that the same signals at another date come to the same.
     let given = || lessons.iter().map(|lesson| lesson.given_ms);
-    let span = given().max().zip(given().min()).map_or(0, |(last, first)| last - first);
-    let length = cluster_ms(span, life);
-    given().map(|given| given.div_euclid(length)).collect()
+    let first = given().min().unwrap_or_default();
+    let length = cluster_ms(given().max().unwrap_or_default() - first, life);
+    given().map(|given| (given - first) / length).collect()
 }
 
 /// What an indicator tells of success, as it is, mirrored, or at both ends, in standard errors of clusters of time; the most.

@@ -204,6 +204,20 @@ mod tests {
     }
 
     #[test]
+    fn the_same_signals_at_another_date_teach_the_same() {
+        let said = |later_ms: i64| {
+            let mut learner = Learner::default();
+            for n in 0..120 {
+                let one = lesson(n);
+                let (given_ms, closed_ms) = (one.given_ms + later_ms, one.closed_ms + later_ms);
+                learner.learn(Lesson { given_ms, closed_ms, success: n % 3 == 0, ..one });
+            }
+            OutcomeModel::grow(&learner.evidence(), 7).chances(&lesson(0).case)
+        };
+        assert_eq!(said(0), said(1_700_000_123_457));
+    }
+
+    #[test]
     fn a_model_of_the_past_serves_until_a_twentieth_more_had_closed() {
         let mut learner = Learner::default();
         (0..200).for_each(|n| learner.learn(lesson(n)));
