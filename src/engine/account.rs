@@ -38,7 +38,7 @@ struct State {
 }
 
 impl Account {
-    /// Of so many markets, none of which has begun.
+    /// For a number of markets, before the first of them is fetched.
     pub fn of(markets: usize) -> Self {
         Self { markets, began: Instant::now(), state: Mutex::default() }
     }

@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::feedback::Given;
 use crate::files::write_atomically;
+use crate::learning::Z_95;
 use crate::learning::outcomes::{
     self, Case, Chances, Checkpoint, Evidence, Learner, Lesson, MAX_LESSONS, OutcomeModel, Pattern,
 };
@@ -19,8 +20,6 @@ use std::sync::Arc;
 /// Up to this many closed signals, a model that is due is waited for: it takes a second at most, off the event loop. Beyond, the one
 /// in service answers while the next one grows in the background.
 const WORTH_WAITING: usize = 2_000;
-/// Two-sided 95 % of a normal variable, in standard deviations.
-const Z95: f64 = 1.959_964;
 /// From this many on, what was learned of them is kept for the next start: below, it is learned again in a moment.
 const WORTH_KEEPING: usize = 1_000;
 /// The steps in which the oldest closings are left behind by a process that starts.
@@ -67,7 +66,7 @@ pub struct SourceOfEvidence {
     pub source: &'static str,
     /// By how much it would move the log odds of success.
     pub says: f64,
-    /// How far it is followed, by what it foretold: 0 not at all, 1 as far as it goes.
+    /// Its weight, learned from which of its earlier forecasts came true: 0 ignores it, 1 takes all that it says.
     pub weight: f64,
 }
 
@@ -490,7 +489,7 @@ impl Verdict {
         let is_far = case.reward_risk.is_some_and(|ratio| 1.0 / (1.0 + ratio) < untold);
         let is_beyond = is_far && break_even > 0.0 && threshold < untold;
         let earns = expected.is_none_or(|expected| expected - sure > 0.0);
-        let interval = |expected: f64| (expected, (expected - Z95 * error, expected + Z95 * error));
+        let interval = |expected: f64| (expected, (expected - Z_95 * error, expected + Z_95 * error));
         Self {
             fee,
             break_even,

@@ -25,7 +25,7 @@ mod shrinkage;
 mod train;
 mod weights;
 
-pub use clusters::{Weighed, cluster_ms, interval};
+pub use clusters::{Weighed, Z_95, cluster_ms, interval};
 pub use dataset::{Dataset, MIN_ROWS, candles_needed};
 pub use decide::{Abstention, Costs, choose};
 pub use feedback::{Feedback, LiveRow};

@@ -13,7 +13,7 @@ use super::reasons::Reasons;
 use super::scores::Ranks;
 use super::stack::{Foretold, SOURCES, Stack};
 use crate::cancel::Cancel;
-use crate::learning::time_decay;
+use crate::learning::{Z_95, time_decay};
 use crate::model::{Bins, Boosting, BoostingParameters, Family};
 use crate::order;
 use crate::signal::Departures;
@@ -43,8 +43,6 @@ const MIN_RECENT: f64 = 10.0;
 const LITTLE: f64 = 0.5;
 /// What lessons from before a change may count: the one under which the outcomes since are predicted best is taken.
 const DISCOUNTS: [f64; 3] = [1.0, 0.2, 0.0];
-/// Two-sided 95 % of a normal variable, in standard deviations.
-const Z95: f64 = 1.959_964;
 
 /// What a signal's chances are, and what that rests on.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -74,7 +72,7 @@ impl Chances {
 
     /// The standard error of [`Self::expected_r`].
     pub fn expected_r_error(&self) -> f64 {
-        (self.payoffs.0 - self.payoffs.1).abs() * (self.interval.1 - self.interval.0) / (2.0 * Z95)
+        (self.payoffs.0 - self.payoffs.1).abs() * (self.interval.1 - self.interval.0) / (2.0 * Z_95)
     }
 }
 
@@ -386,7 +384,7 @@ impl OutcomeModel {
             variance += weights[2].powi(2) * process.variance();
         }
         let at = |log_odds: f64| within(logistic(log_odds));
-        let reach = Z95 * variance.sqrt();
+        let reach = Z_95 * variance.sqrt();
         Chances {
             probability: at(centre),
             interval: (at(centre - reach), at(centre + reach)),
