@@ -10,9 +10,13 @@
 //     npm run bench:learning -- --peers-from FILE          # the peers' figures of an earlier run with --out: for development
 //     npm run bench:learning -- --jobs 1                   # peers in so many processes; default: one a core
 //     npm run bench:learning -- --out FILE                 # what was measured in each world and seed, as JSON; --json: instead of the tables
+//     npm run bench:learning -- --resume FILE              # keeps each world that is done in FILE, and goes on where it was stopped
 //     npm run bench:learning -- --write                    # puts the tables into docs/learning.md
-import { readFileSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { existsSync, readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { measured } from './learning/measures.mjs'
 import { playPeers } from './learning/peers.mjs'
@@ -33,6 +37,7 @@ const { values: options } = parseArgs({
     jobs: { type: 'string', default: `${availableParallelism()}` },
     json: { type: 'boolean', default: false },
     out: { type: 'string' },
+    resume: { type: 'string' },
     write: { type: 'boolean', default: false },
   },
 })
@@ -69,16 +74,37 @@ function averaged(answers) {
   return answers[0].map((_, i) => ({ p: mean(i, 'p'), r: mean(i, 'r'), take: mean(i, 'r') > 0 }))
 }
 
-const figures = {}
+/** The addon that is measured. */
+function addonHash() {
+  const root = fileURLToPath(new URL('..', import.meta.url))
+  const hash = createHash('sha256')
+  for (const name of readdirSync(root).filter((name) => name.endsWith('.node')).sort()) hash.update(readFileSync(join(root, name)))
+  return hash.digest('hex')
+}
+
+/** What a run must have in common with the one that it goes on with. */
+const same = JSON.stringify({ ...run, peers: peers.missing ?? [peers.versions, options.peers], addon: addonHash() })
+const begun = options.resume && existsSync(options.resume) ? JSON.parse(readFileSync(options.resume, 'utf8')) : { same, figures: {}, seconds: 0, ours: 0 }
+if (begun.same !== same) throw new Error(`--resume ${options.resume} is of another run, or of another addon: ${begun.same}; this one: ${same}`)
+const figures = begun.figures
+
 /** Keeps what is measured of the answers of a contender to the questions of each checkpoint. */
 function keep(name, number, asked, contender, found) {
   const seeds = ((figures[name] ??= {})[contender] ??= [])
   seeds[number] = Object.fromEntries(asked.map(({ known, questions }) => [known, measured(found[known], questions)]))
 }
 
-let ours = 0
+let ours = begun.ours
+const seconds = () => begun.seconds + (performance.now() - begin) / 1000
+/** Keeps what was measured so far, whole or not at all. */
+function keepForResuming() {
+  if (!options.resume) return
+  writeFileSync(`${options.resume}.part`, JSON.stringify({ same, figures, seconds: seconds(), ours }))
+  renameSync(`${options.resume}.part`, options.resume)
+}
+
 // World by world, so that the questions of all of them need not be kept.
-for (const name of names) {
+for (const name of names.filter((name) => !figures[name])) {
   console.error(`${name} …`)
   const cases = Array.from({ length: seeds }, (_, number) => {
     const drawn = world(name, first + number, signals)
@@ -94,25 +120,30 @@ for (const name of names) {
     if (!earlier.figures[name]) throw new Error(`${options['peers-from']} has no world ${name}`)
     figures[name] = { ...earlier.figures[name], ...figures[name] }
   }
-  if (peers.missing) continue
+  if (peers.missing) {
+    keepForResuming()
+    continue
+  }
   const answers = cases.map(() => ({}))
   await playPeers(peers.python, cases, { jobs, only }, (number, contender, found) => {
     const named = Object.fromEntries(Object.entries(found).map(([known, all]) => [known, all.map(([p, r, take]) => ({ p, r, take: take === 1 }))]))
     answers[number][contender] = named
     keep(name, number, cases[number].checkpoints, contender, named)
   })
-  if (!AVERAGED.every((contender) => answers[0][contender])) continue
-  for (const [number, { checkpoints }] of cases.entries()) {
-    const of = (known) => averaged(AVERAGED.map((contender) => answers[number][contender][known]))
-    keep(name, number, checkpoints, FOUR, Object.fromEntries(checkpoints.map(({ known }) => [known, of(known)])))
+  if (AVERAGED.every((contender) => answers[0][contender])) {
+    for (const [number, { checkpoints }] of cases.entries()) {
+      const of = (known) => averaged(AVERAGED.map((contender) => answers[number][contender][known]))
+      keep(name, number, checkpoints, FOUR, Object.fromEntries(checkpoints.map(({ known }) => [known, of(known)])))
+    }
   }
+  keepForResuming()
 }
 
 const about =
   `${machine}; ${seeds} seeds from ${first} on, mean ± standard error over them; signalloop / best single peer / mean of ${AVERAGED.join(', ')}; ` +
-  `${questions} questions at each checkpoint; ${peers.missing ?? `peers of ${peers.versions}`}; ${Math.round((performance.now() - begin) / 1000)} s in all, ` +
+  `${questions} questions at each checkpoint; ${peers.missing ?? `peers of ${peers.versions}`}; ${Math.round(seconds())} s in all, ` +
   `signalloop ${(ours / (seeds * names.length)).toFixed(1)} s of CPU a world.`
-const found = tables(figures, checkpoints)
+const found = tables(Object.fromEntries(names.map((name) => [name, figures[name]])), checkpoints)
 if (options.out) writeFileSync(options.out, JSON.stringify({ about, run, figures }))
 console.log(options.json ? JSON.stringify({ about, run, figures }, null, 2) : toText(about, found))
 if (options.write) toFile(about, found)

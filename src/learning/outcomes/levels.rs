@@ -2,8 +2,9 @@
 //! direction departs from that, each as far as outcomes show that its level varies at all.
 //!
 //! A logistic regression with random intercepts (Gelman and Hill, *Data Analysis Using Regression and Multilevel/Hierarchical
-//! Models*, 2007, chapter 14). The spread of a level is found by the EM algorithm on Laplace's approximation (Breslow and Clayton,
-//! *Approximate inference in generalized linear mixed models*, 1993). Outcomes are counted as if they were independent, which leaves
+//! Models*, 2007, chapter 14), on Laplace's approximation (Breslow and Clayton, *Approximate inference in generalized linear mixed
+//! models*, 1993). The spread of a level is the one under which its groups are likeliest, of a grid: it need not begin near the right
+//! one, as steps of the EM algorithm would. Outcomes are counted as if they were independent, which leaves
 //! the rates unbiased; each prior counts as many times as the design effect says, which is what dependence takes from the evidence.
 
 use super::case::Case;
@@ -14,12 +15,16 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
-/// How far success may differ from what is expected, in log odds (standard deviation): worth 16 signals of evidence.
-const SPREAD_OF_ALL: f64 = 0.5;
-/// How far a group may differ from all before its level has told, and how many groups that is worth.
-const SPREAD: (f64, f64) = (0.15, 3.0);
-/// A level varies at least so much.
-const LEAST_SPREAD: f64 = 0.01;
+/// Before any outcome, how far all signals differ from what is expected of them, and how far the groups of each level differ from
+/// all: standard deviations in log odds. Departures of symbols and sides are small where they last: most that show for some months
+/// are the market's, and turn.
+const SPREAD_OF_ALL: f64 = 0.2;
+const SPREADS: [f64; LEVELS] = [0.12, 0.05, 0.05, 0.05, 0.05, 0.05];
+/// How many groups of a level that expectation is worth.
+const WORTH: f64 = 3.0;
+/// A level varies at least, and at most, so much; between them so many spreads are tried.
+const SPREAD_RANGE: (f64, f64) = (0.01, 1.5);
+const SPREADS_TRIED: i32 = 60;
 /// Groups of a level at most, the most frequent.
 const MAX_GROUPS: usize = 200;
 const ROUNDS: usize = 10;
@@ -88,27 +93,30 @@ impl Levels {
             })
             .collect();
         let mut fit = Fit { rows, places, shifts: vec![0.0; parameters], designs: vec![1.0; parameters] };
-        let mut spreads = vec![SPREAD.0; groups.len()];
+        // All signals are a level of one group.
+        let begin: Vec<f64> = std::iter::once(SPREAD_OF_ALL).chain(SPREADS).collect();
+        let places_of: Vec<std::ops::Range<usize>> = std::iter::once(0..1)
+            .chain(groups.iter().zip(&starts).map(|(level, start)| *start..start + level.len()))
+            .collect();
+        let mut spreads = begin.clone();
         let mut variances = vec![SPREAD_OF_ALL * SPREAD_OF_ALL; parameters];
         for _ in 0..ROUNDS {
             fit.measure_designs();
-            let precision = |spread: f64| 1.0 / (spread * spread);
-            let mut precisions = vec![precision(SPREAD_OF_ALL)];
-            for (level, spread) in groups.iter().zip(&spreads) {
-                precisions.extend(std::iter::repeat_n(precision(*spread), level.len()));
+            let mut precisions = fit.designs.clone();
+            for (of_level, spread) in places_of.iter().zip(&spreads) {
+                precisions[of_level.clone()].iter_mut().for_each(|precision| *precision /= spread * spread);
             }
-            precisions.iter_mut().zip(&fit.designs).for_each(|(precision, design)| *precision *= design);
             let Some(covariance) = fit.climb(&precisions) else { break };
             for ((variance, own), design) in variances.iter_mut().zip(covariance).zip(&fit.designs) {
                 *variance = own * design;
             }
             let mut moved: f64 = 0.0;
-            for ((level, start), spread) in groups.iter().zip(&starts).zip(&mut spreads) {
-                let squares: f64 = (*start..start + level.len()).map(|at| fit.shifts[at].powi(2) + variances[at]).sum();
-                let (expected, worth) = SPREAD;
-                let next = ((squares + worth * expected * expected) / (level.len() as f64 + worth)).sqrt();
+            for ((of_level, expected), spread) in places_of.iter().zip(&begin).zip(&mut spreads) {
+                let told: Vec<(f64, f64)> =
+                    of_level.clone().filter_map(|at| told(fit.shifts[at], variances[at], *spread)).collect();
+                let next = likeliest_spread(&told, *expected);
                 moved = moved.max((next - *spread).abs());
-                *spread = next.max(LEAST_SPREAD);
+                *spread = next;
             }
             if moved < 0.002 {
                 break;
@@ -131,6 +139,25 @@ impl Levels {
     pub fn design(&self) -> f64 {
         self.design.max(1.0)
     }
+}
+
+/// What outcomes alone tell of a shift, and the variance of that: what is left when the prior of this spread is taken away.
+fn told(shift: f64, variance: f64, spread: f64) -> Option<(f64, f64)> {
+    let information = 1.0 / variance - 1.0 / (spread * spread);
+    (information > 1e-6).then(|| (shift / variance / information, 1.0 / information))
+}
+
+/// The spread under which shifts of a level, told with these variances, are likeliest; `expected` is worth [`WORTH`] groups.
+fn likeliest_spread(told: &[(f64, f64)], expected: f64) -> f64 {
+    let (least, most) = SPREAD_RANGE;
+    let tried = (0..SPREADS_TRIED).map(|at| least * (most / least).powf(f64::from(at) / f64::from(SPREADS_TRIED - 1)));
+    let log_likelihood = |spread: f64| {
+        let own = spread * spread;
+        let group = |(shift, variance): &(f64, f64)| -0.5 * ((own + variance).ln() + shift * shift / (own + variance));
+        told.iter().map(group).sum::<f64>() - 0.5 * WORTH * (own.ln() + expected * expected / own)
+    };
+    let better = |a: &(f64, f64), b: &(f64, f64)| a.1.total_cmp(&b.1);
+    tried.map(|spread| (spread, log_likelihood(spread))).max_by(better).map_or(expected, |(spread, _)| spread)
 }
 
 /// The groups of each level, numbered.
@@ -248,4 +275,32 @@ pub fn log_odds(probability: f64) -> f64 {
 /// The inverse of [`log_odds`].
 pub fn logistic(log_odds: f64) -> f64 {
     1.0 / (1.0 + (-log_odds).exp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_varies_as_far_as_its_groups_say() {
+        let groups = |size: f64, count: i32, variance: f64| -> Vec<(f64, f64)> {
+            (0..count).map(|at| (if at % 2 == 0 { size } else { -size }, variance)).collect()
+        };
+        let apart = likeliest_spread(&groups(0.8, 10, 0.15), 0.05);
+        assert!((0.5..1.0).contains(&apart), "{apart}");
+        // As far as luck carries them.
+        let alike = likeliest_spread(&groups(0.38, 10, 0.15), 0.05);
+        assert!((0.03..0.07).contains(&alike), "{alike}");
+        assert!((likeliest_spread(&[], 0.05) - 0.05).abs() < 0.005);
+    }
+
+    #[test]
+    fn what_outcomes_told_is_found_under_any_prior() {
+        // One group of information 20 and an estimate of 0.6 of its own, shrunk by a prior of spread 0.5.
+        let (information, own, spread): (f64, f64, f64) = (20.0, 0.6, 0.5);
+        let variance = 1.0 / (information + 1.0 / (spread * spread));
+        let (shift, left) = told(own * information * variance, variance, spread).unwrap();
+        assert!((shift - own).abs() < 1e-12 && (left - 1.0 / information).abs() < 1e-12);
+        assert_eq!(told(0.0, spread * spread, spread), None);
+    }
 }
