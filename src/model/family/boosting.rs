@@ -15,7 +15,7 @@ use crate::model::forest::Node;
 use crate::model::walks::Walks;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use tree::Grown;
+use tree::{Grown, Ways};
 
 /// How to boost.
 #[derive(Debug, Clone, Copy)]
@@ -114,8 +114,9 @@ impl Family for Boosting {
                     Ok(tree::grow(bins, &counting, &gradients, &parameters, seed))
                 })
                 .collect::<Result<_>>()?;
+            let ways: Vec<Ways> = grown.iter().map(Grown::ways).collect();
             log_odds.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, log_odds)| {
-                grown.iter().for_each(|tree| tree.add_to(log_odds, bins, chunk * CHUNK));
+                ways.iter().for_each(|ways| ways.add_to(log_odds, bins, chunk * CHUNK));
             });
             trees.extend(grown.iter().map(|tree| tree.nodes(bins)));
         }
@@ -201,11 +202,16 @@ impl Units {
             let (probability, weight) = (sigmoid(log_odds), weight / self.largest_weight);
             let slope = weight * (probability - f64::from(u8::from(happened)));
             let curvature = weight * probability * (1.0 - probability);
-            Sum::of((slope * self.slope).round() as i64, (curvature * self.curvature).round() as i64)
+            Sum::of(nearest(slope * self.slope), nearest(curvature * self.curvature))
         };
         let rows = log_odds.par_iter().zip(sample.happened).zip(sample.weights).with_min_len(CHUNK);
         Gradients { sums: rows.map(sum).collect(), units: self }
     }
+}
+
+/// The nearest whole number, without a call.
+fn nearest(x: f64) -> i64 {
+    (x + 0.5_f64.copysign(x)) as i64
 }
 
 fn logit(probability: f64) -> f64 {
@@ -255,7 +261,7 @@ mod tests {
             };
             let tree = tree::grow(&bins, &counting, &gradients, &parameters, seed);
             let mut taught = vec![0.0; rows.len()];
-            tree.add_to(&mut taught, &bins, 0);
+            tree.ways().add_to(&mut taught, &bins, 0);
             let walks = Walks::of(&[tree.nodes(&bins)], 3).unwrap();
             prop_assert_eq!(&walks.sums(&values), &taught);
             for leaf in &taught {

@@ -81,9 +81,8 @@ impl Family for Linear {
     /// Nothing is drawn, so the seed does not matter. Departures come to 0 on average: there is no intercept.
     fn fit(sample: &Sample, _: (), _: u64, cancel: &Cancel) -> Result<Self> {
         let counting = sample.counting()?;
-        let features = sample.bins.features();
         let columns: Vec<Vec<[f64; 2]>> =
-            (0..features).into_par_iter().map(|feature| columns(sample, &counting, feature)).collect();
+            weights_of_bins(sample, &counting).iter().map(|weights| columns(weights)).collect();
         let sums = normal_equations(sample, &counting, &columns, cancel)?;
         let coefficients = solve(sums, counting.iter().map(|&row| sample.weights[row as usize]).sum())?;
         let term = |(feature, columns): (usize, &Vec<[f64; 2]>)| {
@@ -110,12 +109,30 @@ impl Family for Linear {
     }
 }
 
+/// Of each feature, what the rows in each of its bins weigh together.
+fn weights_of_bins(sample: &Sample, counting: &[u32]) -> Vec<Vec<f64>> {
+    let bins = sample.bins;
+    let none: Vec<Vec<f64>> = (0..bins.features()).map(|feature| vec![0.0; bins.cuts(feature).len() + 1]).collect();
+    let of_block = |rows: &[u32]| {
+        let mut weights = none.clone();
+        for &row in rows {
+            let codes = bins.row(row as usize).iter().zip(&mut weights);
+            codes.for_each(|(code, of_feature)| of_feature[usize::from(*code)] += sample.weights[row as usize]);
+        }
+        weights
+    };
+    let blocks: Vec<Vec<Vec<f64>>> = counting.par_chunks(BLOCK).map(of_block).collect();
+    let mut sums = none.clone();
+    for block in &blocks {
+        let pairs = sums.iter_mut().flatten().zip(block.iter().flatten());
+        pairs.for_each(|(sum, weight)| *sum += weight);
+    }
+    sums
+}
+
 /// The two columns of a feature by bin: the mean rank of the bin's rows, from −1 to 1, and its square less the mean square, so
 /// that the mean of each column is 0.
-fn columns(sample: &Sample, counting: &[u32], feature: usize) -> Vec<[f64; 2]> {
-    let codes = sample.bins.codes(feature);
-    let mut weights = vec![0.0; sample.bins.cuts(feature).len() + 1];
-    counting.iter().for_each(|&row| weights[usize::from(codes[row as usize])] += sample.weights[row as usize]);
+fn columns(weights: &[f64]) -> Vec<[f64; 2]> {
     let total: f64 = weights.iter().sum();
     let mut below = 0.0;
     let ranks: Vec<f64> = weights
@@ -126,7 +143,7 @@ fn columns(sample: &Sample, counting: &[u32], feature: usize) -> Vec<[f64; 2]> {
             rank
         })
         .collect();
-    let mean_square = ranks.iter().zip(&weights).map(|(rank, weight)| weight * rank * rank).sum::<f64>() / total;
+    let mean_square = ranks.iter().zip(weights).map(|(rank, weight)| weight * rank * rank).sum::<f64>() / total;
     ranks.into_iter().map(|rank| [rank, rank * rank - mean_square]).collect()
 }
 
@@ -145,8 +162,8 @@ fn normal_equations(
         for (&row, mut cells) in rows.iter().zip(block.rows_mut()) {
             let row = row as usize;
             let root = sample.weights[row].sqrt();
-            for (feature, columns) in columns.iter().enumerate() {
-                let [rank, square] = columns[usize::from(sample.bins.codes(feature)[row])];
+            for ((feature, columns), code) in columns.iter().enumerate().zip(sample.bins.row(row)) {
+                let [rank, square] = columns[usize::from(*code)];
                 cells[2 * feature] = (root * rank) as f32;
                 cells[2 * feature + 1] = (root * square) as f32;
             }

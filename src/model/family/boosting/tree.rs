@@ -1,6 +1,6 @@
 //! Growing one small tree on the gradients of a part of the rows.
 
-use super::{BoostingParameters, Gradients, Sum};
+use super::{BoostingParameters, Gradients, Sum, Units};
 use crate::model::bins::{Bins, MAX_BINS};
 use crate::model::forest::Node;
 use rand::{Rng, RngExt, SeedableRng};
@@ -13,21 +13,17 @@ const TOGETHER: usize = 32;
 /// Levels of a tree at most.
 const MAX_DEPTH: u8 = 8;
 
-/// Leaves that a tree of so many levels can have.
-const MAX_LEAVES: usize = 1 << MAX_DEPTH;
-
-/// Rows that are led through a tree at a time.
-const ABREAST: usize = 8;
+/// Leaves of a tree at most: a bit for each is one number.
+const MAX_LEAVES: usize = 64;
 
 /// A tree.
 pub struct Grown {
     steps: Vec<Step>,
     /// What the leaves among the steps add to the log odds.
     adds: Vec<f64>,
-    depth: u8,
 }
 
-/// Rows up to `bin` of the feature go to `left`, others to the step behind it; from a leaf, all go on to itself.
+/// Rows up to `bin` of the feature go to `left`, others to the step behind it; of a leaf, `left` is itself.
 #[derive(Clone, Copy)]
 struct Step {
     feature: u16,
@@ -37,36 +33,36 @@ struct Step {
 
 impl Step {
     fn leaf(at: usize) -> Self {
-        // No bin is above it.
-        Self { feature: 0, bin: u8::MAX, left: at as u16 }
+        Self { feature: 0, bin: 0, left: at as u16 }
     }
 }
 
 impl Grown {
-    /// Adds what it says of the rows from `first` on to their log odds.
-    pub fn add_to(&self, log_odds: &mut [f64], bins: &Bins, first: usize) {
-        let (abreast, rest) = log_odds.as_chunks_mut::<ABREAST>();
-        let alone = first + abreast.len() * ABREAST;
-        for (chunk, log_odds) in abreast.iter_mut().enumerate() {
-            let first = first + chunk * ABREAST;
-            let leaves = self.walk(std::array::from_fn::<_, ABREAST, _>(|i| bins.row(first + i)));
-            log_odds.iter_mut().zip(leaves).for_each(|(log_odds, leaf)| *log_odds += leaf);
-        }
-        for (i, log_odds) in rest.iter_mut().enumerate() {
-            let [leaf] = self.walk([bins.row(alone + i)]);
-            *log_odds += leaf;
-        }
+    /// What is needed to lead rows to its leaves.
+    pub fn ways(&self) -> Ways {
+        let mut ways = Ways { asked: Vec::new(), adds: Vec::new() };
+        self.lead(0, &mut ways);
+        ways
     }
 
-    fn walk<const N: usize>(&self, rows: [&[u8]; N]) -> [f64; N] {
-        let mut at = [0_u16; N];
-        for _ in 0..self.depth {
-            for (at, codes) in at.iter_mut().zip(rows) {
-                let Step { feature, bin, left } = self.steps[usize::from(*at)];
-                *at = left + u16::from(codes[usize::from(feature)] > bin);
-            }
+    /// Adds the ways to the leaves below a step, and returns these.
+    fn lead(&self, at: usize, ways: &mut Ways) -> u64 {
+        let Step { feature, bin, left } = self.steps[at];
+        let (feature, left) = (usize::from(feature), usize::from(left));
+        if left == at {
+            ways.adds.push(self.adds[at]);
+            return 1 << (ways.adds.len() - 1);
         }
-        at.map(|at| self.adds[usize::from(at)])
+        let [on_left, on_right] = [left, left + 1].map(|below| self.lead(below, ways));
+        let known = ways.asked.iter().position(|(asked, _)| *asked == feature);
+        let place = known.unwrap_or_else(|| {
+            ways.asked.push((feature, [u64::MAX; MAX_BINS]));
+            ways.asked.len() - 1
+        });
+        let (up_to, above) = ways.asked[place].1.split_at_mut(usize::from(bin) + 1);
+        up_to.iter_mut().for_each(|leaves| *leaves &= !on_right);
+        above.iter_mut().for_each(|leaves| *leaves &= !on_left);
+        on_left | on_right
     }
 
     /// Its nodes, depth first, by values instead of bins.
@@ -87,6 +83,29 @@ impl Grown {
         self.lay(left, bins, nodes);
         nodes[place].right = nodes.len() as u32;
         self.lay(left + 1, bins, nodes);
+    }
+}
+
+/// A tree as sets of leaves, one for each bin of a feature: those that a row in this bin can come to. What all features leave is the
+/// row's leaf. Nothing in that waits for anything before it, as steps from node to node do.
+///
+/// After Lucchese et al., *QuickScorer*, 2015.
+pub struct Ways {
+    asked: Vec<(usize, [u64; MAX_BINS])>,
+    /// What each leaf adds to the log odds.
+    adds: Vec<f64>,
+}
+
+impl Ways {
+    /// Adds what the tree says of the rows from `first` on to their log odds.
+    pub fn add_to(&self, log_odds: &mut [f64], bins: &Bins, first: usize) {
+        for (row, log_odds) in (first..).zip(log_odds) {
+            let codes = bins.row(row);
+            let leave = |leaves: u64, (feature, of_bins): &(usize, [u64; MAX_BINS])| {
+                leaves & of_bins[usize::from(codes[*feature]) % MAX_BINS]
+            };
+            *log_odds += self.adds[self.asked.iter().fold(u64::MAX, leave).trailing_zeros() as usize];
+        }
     }
 }
 
@@ -116,16 +135,26 @@ struct Open {
     split: Split,
 }
 
+/// A row that was drawn.
+#[derive(Clone, Copy, Default)]
+struct Drawn {
+    place: u32,
+    sum: Sum,
+}
+
 /// A tree as it grows.
 struct Growing<'a> {
     bins: &'a Bins,
-    gradients: &'a Gradients,
+    units: Units,
     parameters: &'a BoostingParameters,
     /// Those drawn.
     features: Vec<usize>,
-    drawn: Vec<u32>,
+    /// Of each row drawn, the bins of these features: those of the whole table would not stay in the cache.
+    codes: Vec<u8>,
+    /// The rows drawn, by their place among these codes; those of a leaf lie side by side.
+    drawn: Vec<Drawn>,
     /// Room for the rows of a right branch.
-    aside: Vec<u32>,
+    aside: Vec<Drawn>,
     /// The curvature of a leaf at least, and what is added to that of each.
     least: f64,
     shrinkage: f64,
@@ -135,21 +164,30 @@ struct Growing<'a> {
 /// One tree of a part of `rows`. The same seed, the same tree.
 pub fn grow(bins: &Bins, rows: &[u32], gradients: &Gradients, parameters: &BoostingParameters, seed: u64) -> Grown {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let drawn = draw_rows(rows, parameters.row_share, &mut rng);
+    let rows = draw_rows(rows, parameters.row_share, &mut rng);
+    let features = draw_features(bins.features(), parameters.feature_share, &mut rng);
+    let mut codes = Vec::with_capacity(rows.len() * features.len());
+    for &row in &rows {
+        let of_row = bins.row(row as usize);
+        codes.extend(features.iter().map(|&feature| of_row[feature]));
+    }
+    let draw = |(place, &row): (usize, &u32)| Drawn { place: place as u32, sum: gradients.sums[row as usize] };
+    let drawn: Vec<Drawn> = rows.iter().enumerate().map(draw).collect();
     let mut total = Sum::default();
-    drawn.iter().for_each(|&row| total.add(gradients.sums[row as usize]));
+    drawn.iter().for_each(|drawn| total.add(drawn.sum));
     // The curvature of a row on average.
     let row = total.parts()[1] / drawn.len().max(1) as f64;
     let mut tree = Growing {
         bins,
-        gradients,
+        units: gradients.units,
         parameters,
-        features: draw_features(bins.features(), parameters.feature_share, &mut rng),
-        aside: vec![0; drawn.len()],
+        features,
+        codes,
+        aside: vec![Drawn::default(); drawn.len()],
         drawn,
         least: parameters.min_leaf as f64 * row,
         shrinkage: parameters.shrinkage * row,
-        grown: Grown { steps: Vec::new(), adds: Vec::new(), depth: 0 },
+        grown: Grown { steps: Vec::new(), adds: Vec::new() },
     };
     tree.grow(total);
     tree.grown
@@ -203,7 +241,7 @@ impl Growing<'_> {
     /// What a leaf adds to the log odds of its rows.
     fn adds(&self, total: Sum) -> f64 {
         let [slope, curvature] = total.parts();
-        let units = self.gradients.units;
+        let units = self.units;
         let curvature = (curvature + self.shrinkage) / units.curvature;
         if curvature > 0.0 { -self.parameters.rate * (slope / units.slope) / curvature } else { 0.0 }
     }
@@ -221,13 +259,12 @@ impl Growing<'_> {
     fn part(&mut self, leaf: Open, last: bool) -> Vec<Open> {
         let Open { at, level, rows, total, mut histograms, split } = leaf;
         let feature = self.features[split.feature];
-        let middle = self.partition(rows.clone(), feature, split.bin);
+        let middle = self.partition(rows.clone(), &split);
         let (level, left) = (level + 1, self.grown.steps.len());
         let children =
             [(left, rows.start..middle, split.left), (left + 1, middle..rows.end, total.without(split.left))];
         children.iter().for_each(|(_, _, total)| self.add_leaf(*total));
         self.grown.steps[at] = Step { feature: feature as u16, bin: split.bin, left: left as u16 };
-        self.grown.depth = self.grown.depth.max(level);
         if last || !children.iter().any(|(_, _, total)| self.may_split(*total, level)) {
             return Vec::new();
         }
@@ -247,11 +284,9 @@ impl Growing<'_> {
 
     fn count(&self, rows: Range<usize>) -> Vec<Histogram> {
         let mut histograms = vec![[Sum::default(); MAX_BINS]; self.features.len()];
-        for &row in &self.drawn[rows] {
-            let sum = self.gradients.sums[row as usize];
-            let codes = self.bins.row(row as usize);
-            for (histogram, &feature) in histograms.iter_mut().zip(&self.features) {
-                histogram[usize::from(codes[feature]) % MAX_BINS].add(sum);
+        for drawn in &self.drawn[rows] {
+            for (histogram, code) in histograms.iter_mut().zip(self.codes_of(*drawn)) {
+                histogram[usize::from(*code) % MAX_BINS].add(drawn.sum);
             }
         }
         histograms
@@ -287,14 +322,19 @@ impl Growing<'_> {
         best
     }
 
+    /// The bins of the features drawn.
+    fn codes_of(&self, drawn: Drawn) -> &[u8] {
+        &self.codes[drawn.place as usize * self.features.len()..][..self.features.len()]
+    }
+
     /// Moves the rows of the left branch to the front, in order, and returns where the others begin.
-    fn partition(&mut self, range: Range<usize>, feature: usize, bin: u8) -> usize {
-        let lane = self.bins.lane(feature, range.len());
+    fn partition(&mut self, range: Range<usize>, split: &Split) -> usize {
+        let (codes, stride) = (&self.codes[split.feature..], self.features.len());
         let rows = &mut self.drawn[range.clone()];
         let (mut left, mut right) = (0, 0);
         for at in 0..rows.len() {
             let row = rows[at];
-            let goes_left = lane.at(row) <= bin;
+            let goes_left = codes[row.place as usize * stride] <= split.bin;
             // Written to both sides, and kept on one: a jump that nobody can predict takes longer.
             rows[left] = row;
             self.aside[right] = row;
