@@ -7,11 +7,10 @@
 mod common;
 
 use common::trained::{market, model, promote, submit, trial, versions};
-use common::{child, child_part, setting};
+use common::{child_part, kill_at_work, setting};
 use signalloop::model::{Champion, ComparedOn, Decision, Entry, Payoff, Registry};
 use std::collections::HashSet;
 use std::path::Path;
-use std::time::Duration;
 
 fn files(home: &Path) -> Vec<String> {
     let folder = home.join("btcusdt_1h");
@@ -275,22 +274,7 @@ fn kill_9_in_the_midst_of_promotions_by_several_processes_tears_nothing() {
     let registry = Registry::new(home.path().to_owned());
     promote(&registry, &model(0));
     for round in 0..setting("SIGNALLOOP_KILLS", 12) {
-        let mut children: Vec<_> =
-            (0..3).map(|n| child("promoting_process", home.path(), n).spawn().unwrap()).collect();
-        // Each of them has begun once it says so; then killed at any moment.
-        for child in &mut children {
-            let mut output = std::io::BufReader::new(child.stdout.take().unwrap());
-            let mut line = String::new();
-            while !line.contains("ready") {
-                line.clear();
-                assert!(std::io::BufRead::read_line(&mut output, &mut line).unwrap() > 0, "the child ended early");
-            }
-        }
-        std::thread::sleep(Duration::from_millis(20 + 7 * (round as u64 % 20)));
-        for child in &mut children {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
+        kill_at_work("promoting_process", home.path(), round);
         // Whatever was being done: there is a champion, it can be read, and it says so of itself.
         let fresh = Registry::new(home.path().to_owned());
         let model = fresh.get(&market()).unwrap();

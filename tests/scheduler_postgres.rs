@@ -9,17 +9,19 @@ use common::proxy::{Mood, Proxy};
 use common::{child, child_part, object, within};
 use serde_json::{Map, Value, json};
 use signalloop::engine::{Event, EventListener, Options, SignalLoop, Told};
+use signalloop::error::Error;
 use signalloop::market::{Candle, CandleFuture, CandleSource};
 use signalloop::scheduler::{LastRun, Outcome, Task};
 use signalloop::symbol::Market;
 use signalloop::time::{Clock, now_ms};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-const HOUR: i64 = 3_600_000;
+const HOURLY: &[&str] = &["1h"];
 /// Long enough for a busy machine, short enough for a test.
 const LEASE: Duration = Duration::from_millis(1_500);
 
@@ -29,6 +31,8 @@ struct Script {
     time: Duration,
     /// Never answers for this symbol.
     hangs: Option<&'static str>,
+    /// Answers with an error for this symbol.
+    fails: Option<&'static str>,
     /// Has no candles, so that it is asked again by every run.
     empty: bool,
 }
@@ -36,7 +40,8 @@ struct Script {
 impl Script {
     fn note(&self, what: &str, market: &Market) {
         let mut file = std::fs::File::options().append(true).create(true).open(&self.notes).unwrap();
-        file.write_all(format!("{what} {} {}\n", std::process::id(), market.symbol).as_bytes()).unwrap();
+        file.write_all(format!("{what} {} {} {}\n", std::process::id(), market.symbol, market.timeframe).as_bytes())
+            .unwrap();
     }
 }
 
@@ -49,18 +54,22 @@ impl CandleSource for Script {
             }
             tokio::time::sleep(self.time).await;
             self.note("end", market);
+            if self.fails == Some(market.symbol.as_str()) {
+                return Err(Error::Internal("no candles today".to_owned()));
+            }
             if self.empty {
                 return Ok(Vec::new().into());
             }
-            let first = (from_ms + HOUR - 1).div_euclid(HOUR) * HOUR;
+            let step = market.timeframe.millis();
+            let first = (from_ms + step - 1).div_euclid(step) * step;
             // Waves, so that there is something to train on.
-            let price = |open_ms: i64| 100.0 + 5.0 * ((open_ms / HOUR) as f64 * 0.7).sin();
+            let price = |open_ms: i64| 100.0 + 5.0 * ((open_ms / step) as f64 * 0.7).sin();
             let candle = |open_ms| {
-                let (open, close) = (price(open_ms), price(open_ms + HOUR));
-                let volume = 1.0 + (open_ms / HOUR % 7) as f64;
+                let (open, close) = (price(open_ms), price(open_ms + step));
+                let volume = 1.0 + (open_ms / step % 7) as f64;
                 Candle { open_ms, open, high: open.max(close) + 1.0, low: open.min(close) - 1.0, close, volume }
             };
-            Ok((first..until_ms).step_by(HOUR as usize).map(candle).collect::<Vec<_>>().into())
+            Ok((first..until_ms).step_by(step as usize).map(candle).collect::<Vec<_>>().into())
         })
     }
 }
@@ -87,9 +96,12 @@ struct Instance {
 struct Setup<'a> {
     url: &'a str,
     folder: &'a Path,
-    markets: usize,
+    /// So many symbols, each at these timeframes.
+    symbols: usize,
+    timeframes: &'static [&'static str],
     time: Duration,
     hangs: Option<&'static str>,
+    fails: Option<&'static str>,
     empty: bool,
     clock: Clock,
     lease: Duration,
@@ -98,12 +110,24 @@ struct Setup<'a> {
 impl<'a> Setup<'a> {
     fn of(url: &'a str, folder: &'a Path) -> Self {
         let (time, clock) = (Duration::from_millis(100), Clock::System);
-        Self { url, folder, markets: 1, time, hangs: None, empty: false, clock, lease: LEASE }
+        Self {
+            url,
+            folder,
+            symbols: 1,
+            timeframes: HOURLY,
+            time,
+            hangs: None,
+            fails: None,
+            empty: false,
+            clock,
+            lease: LEASE,
+        }
     }
 
     fn open(self) -> Instance {
         let home = tempfile::tempdir().unwrap();
-        let source = Script { notes: self.folder.join("notes"), time: self.time, hangs: self.hangs, empty: self.empty };
+        let notes = self.folder.join("notes");
+        let source = Script { notes, time: self.time, hangs: self.hangs, fails: self.fails, empty: self.empty };
         let core = SignalLoop::open(Options {
             home: Some(home.path().to_owned()),
             store: Some(self.url.to_owned()),
@@ -114,8 +138,8 @@ impl<'a> Setup<'a> {
             ..Options::default()
         });
         let core = Arc::new(core.unwrap());
-        let symbols: Vec<String> = (0..self.markets).map(|n| format!("COIN{n}USDT")).collect();
-        let config = json!({ "symbols": symbols, "timeframes": ["1h"], "history_days": 20, "trees": 10 });
+        let symbols: Vec<String> = (0..self.symbols).map(|n| format!("COIN{n}USDT")).collect();
+        let config = json!({ "symbols": symbols, "timeframes": self.timeframes, "history_days": 20, "trees": 10 });
         core.configure(object(config)).unwrap();
         core.events().subscribe(Box::new(Warnings(self.folder.join("warnings"))));
         Instance { core, _home: home }
@@ -172,7 +196,7 @@ async fn scheduling_process() {
     let Some((number, place)) = child_part() else { return };
     let url = std::fs::read_to_string(place.join("url")).unwrap();
     let hangs = (number == 2).then_some("COIN3USDT");
-    let time = Duration::from_millis(if number == 0 { 400 } else { 250 });
+    let time = Duration::from_millis(if number == 0 { 400 } else { 700 });
     let instance = Setup { hangs, time, empty: number == 0, ..Setup::of(&url, &place) }.open();
     instance.core.start_scheduler(if number == 0 { fetching(1) } else { idle() }).unwrap();
     std::fs::write(place.join(format!("{}.started", std::process::id())), "").unwrap();
@@ -377,13 +401,56 @@ fn done(run: &LastRun) -> (Outcome, usize, usize) {
     (run.outcome, run.done, run.failed.len())
 }
 
+/// How often the model of each timeframe was fitted, by all of them.
+fn fits(instances: &[Instance]) -> BTreeMap<String, usize> {
+    let mut fits = BTreeMap::new();
+    for instance in instances {
+        for line in instance.core.metrics().unwrap().lines() {
+            let Some(rest) = line.strip_prefix("signalloop_pools_fitted_total{timeframe=\"") else { continue };
+            let (timeframe, count) = rest.split_once("\"} ").unwrap();
+            *fits.entry(timeframe.to_owned()).or_default() += count.parse::<usize>().unwrap();
+        }
+    }
+    fits
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shared_training_fits_the_model_of_a_timeframe_once() {
+    let Some(schema) = schema("a_shared_training_fits_the_model_of_a_timeframe_once") else { return };
+    let (folder, time) = (tempfile::tempdir().unwrap(), Duration::from_millis(700));
+    let timeframes: &[&str] = &["15m", "30m", "1h"];
+    let open = |_| Setup { symbols: 3, timeframes, time, ..Setup::of(&schema.url, folder.path()) }.open();
+    let instances: Vec<Instance> = (0..3).map(open).collect();
+    for instance in &instances {
+        instance.core.start_scheduler(idle()).unwrap();
+    }
+    for run in 1..=2 {
+        let last = instances[0].core.run_once(Task::Retrain).await.unwrap();
+        assert_eq!(done(&last), (Outcome::Finished, 9, 0), "{last:?}");
+        let once: BTreeMap<String, usize> = timeframes.iter().map(|one| ((*one).to_owned(), run)).collect();
+        assert_eq!(fits(&instances), once);
+        let hands = schema.ask("SELECT count(DISTINCT holder)::text FROM signalloop_jobs GROUP BY timeframe");
+        assert_eq!(hands, ["1", "1", "1"], "all markets of a timeframe are one's");
+    }
+    // Each rests on the candles of all, wherever it was trained.
+    let text = std::fs::read_to_string(instances[0].core.home().join("models/training_results.json")).unwrap();
+    let results: Value = serde_json::from_str(&text).unwrap();
+    for entry in results["results"].as_array().unwrap() {
+        assert_eq!(entry["record"]["symbols"], json!(["COIN0USDT", "COIN1USDT", "COIN2USDT"]), "{entry}");
+    }
+    for instance in &instances {
+        instance.core.close().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_processes_share_a_training_and_each_job_is_done_once() {
     let Some(schema) = schema("three_processes_share_a_training_and_each_job_is_done_once") else { return };
     let folder = tempfile::tempdir().unwrap();
     // Jobs that last: whoever helps looks for them twice a second only.
-    let time = Duration::from_millis(500);
-    let instance = Setup { markets: 12, time, ..Setup::of(&schema.url, folder.path()) }.open();
+    let time = Duration::from_millis(1_000);
+    let timeframes: &[&str] = &["15m", "30m", "1h"];
+    let instance = Setup { symbols: 4, timeframes, time, ..Setup::of(&schema.url, folder.path()) }.open();
     let children = Children::start(&schema, folder.path(), &[1, 1]);
     children.are_there(folder.path()).await;
     for run in 1..=2 {
@@ -393,12 +460,14 @@ async fn three_processes_share_a_training_and_each_job_is_done_once() {
         assert!(last.message.starts_with(expected), "{}", last.message);
         assert!(last.message.ends_with(" of 12 beat their base rate on rows they had not seen"), "{}", last.message);
         assert_eq!(jobs(&schema), ["done 12"]);
-        assert_eq!(schema.number("SELECT count(DISTINCT holder) FROM signalloop_jobs"), 3, "all had some");
+        // By the second run each has candles, and may be done before another one looks.
+        let hands = schema.number("SELECT count(DISTINCT holder) FROM signalloop_jobs");
+        assert!(hands == 3 || run > 1, "all had some: {hands}");
         assert_eq!(schema.number("SELECT max(claims) FROM signalloop_jobs"), 1);
         assert_eq!(schema.number("SELECT count(*) FROM signalloop_history"), run);
         assert_eq!(schema.number("SELECT count(*) FROM signalloop_ledger"), 12 * run, "each was trained once");
     }
-    assert_eq!(schema.number("SELECT count(*) FROM signalloop_leases WHERE name LIKE 'job/%'"), 12, "the last run's");
+    assert_eq!(schema.number("SELECT count(*) FROM signalloop_leases WHERE name LIKE 'job/%'"), 3, "the last run's");
     let text = std::fs::read_to_string(instance.core.home().join("models/training_results.json")).unwrap();
     let results: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((&results["total_models"], &results["successful"]), (&json!(12), &json!(12)));
@@ -411,11 +480,11 @@ async fn three_processes_share_a_training_and_each_job_is_done_once() {
 async fn the_job_of_a_killed_worker_is_taken_over_and_done_once() {
     let Some(schema) = schema("the_job_of_a_killed_worker_is_taken_over_and_done_once") else { return };
     let folder = tempfile::tempdir().unwrap();
-    let time = Duration::from_millis(700);
-    let instance = Setup { markets: 4, time, ..Setup::of(&schema.url, folder.path()) }.open();
+    let (time, timeframes): (_, &[&str]) = (Duration::from_millis(1_500), &["1h", "30m"]);
+    let instance = Setup { symbols: 4, timeframes, time, ..Setup::of(&schema.url, folder.path()) }.open();
     let mut children = Children::start(&schema, folder.path(), &[2]);
     children.are_there(folder.path()).await;
-    // It hangs on the fourth. Jobs are taken in order, and the instance is slow: the worker comes to that one first.
+    // The instance takes the first job, and the worker the second, in which it hangs on the fourth market.
     let core = instance.core.clone();
     let run = tokio::spawn(async move { core.run_once(Task::Retrain).await });
     let worker = children.0[0].id();
@@ -424,14 +493,16 @@ async fn the_job_of_a_killed_worker_is_taken_over_and_done_once() {
     until("it hangs", || notes(folder.path()).iter().any(hangs)).await;
     children.kill(worker);
     let last = run.await.unwrap().unwrap();
-    assert_eq!(done(&last), (Outcome::Finished, 4, 0), "{last:?}");
-    let row =
-        schema.ask("SELECT concat_ws(' ', status, claims, token) FROM signalloop_jobs WHERE symbol = 'COIN3USDT'");
-    assert_eq!(row, ["done 2 2"], "begun twice, by right of another token");
+    assert_eq!(done(&last), (Outcome::Finished, 8, 0), "{last:?}");
+    let rows = |timeframe: &str| {
+        let columns = "SELECT DISTINCT concat_ws(' ', status, claims, token) FROM signalloop_jobs";
+        schema.ask(&format!("{columns} WHERE timeframe = '{timeframe}'"))
+    };
+    assert_eq!((rows("1h"), rows("30m")), (vec!["done 1 1".to_owned()], vec!["done 2 2".to_owned()]), "begun twice");
     let ends =
         notes(folder.path()).into_iter().filter(|(what, _, symbol)| what == "end" && symbol == "COIN3USDT").count();
-    assert_eq!(ends, 1);
-    assert_eq!(schema.number("SELECT count(*) FROM signalloop_ledger"), 4);
+    assert_eq!(ends, 2, "once at each timeframe");
+    assert_eq!(schema.number("SELECT count(*) FROM signalloop_ledger"), 8);
     instance.core.close().await;
 }
 
@@ -439,16 +510,16 @@ async fn the_job_of_a_killed_worker_is_taken_over_and_done_once() {
 async fn what_killed_three_workers_is_left_and_only_that_is_tried_again() {
     let Some(schema) = schema("what_killed_three_workers_is_left_and_only_that_is_tried_again") else { return };
     let folder = tempfile::tempdir().unwrap();
-    let time = Duration::from_millis(500);
-    let instance = Setup { markets: 3, time, ..Setup::of(&schema.url, folder.path()) }.open();
+    let (time, timeframes): (_, &[&str]) = (Duration::from_millis(500), &["1h", "30m"]);
+    let instance = Setup { symbols: 2, timeframes, time, ..Setup::of(&schema.url, folder.path()) }.open();
     let mut config = idle();
     config["retrain"] = json!({ "interval_hours": 5 });
     instance.core.start_scheduler(config).unwrap();
     until("the first job", || !notes(folder.path()).is_empty()).await;
     // As it is left by the third of those that died of it.
     schema.ask(
-        "UPDATE signalloop_jobs SET status = 'claimed', claims = 3, holder = 'one that died', token = 3 \
-         WHERE symbol = 'COIN2USDT' AND status = 'waiting'",
+        "UPDATE signalloop_jobs SET status = 'taken', claims = 3, holder = 'one that died', token = 3 \
+         WHERE timeframe = '30m' AND status = 'open'",
     );
     let ended =
         |outcome: &str| schema.number(&format!("SELECT count(*) FROM signalloop_history WHERE outcome = '{outcome}'"));
@@ -456,14 +527,56 @@ async fn what_killed_three_workers_is_left_and_only_that_is_tried_again() {
     assert_eq!(ended("failed"), 1);
     let history = instance.core.scheduler_history(9).unwrap();
     let [second, first] = &history[..] else { panic!("{history:?}") };
-    assert_eq!((done(&first.run), done(&second.run)), ((Outcome::Failed, 2, 1), (Outcome::Finished, 1, 0)));
-    assert_eq!(
-        (first.run.failed[0].market.to_string(), first.run.failed[0].cause.code.as_str()),
-        ("COIN2USDT 1h".to_owned(), "ERR_INTERNAL")
-    );
-    assert_eq!(jobs(&schema), ["done 3"]);
-    assert_eq!(notes(folder.path()).iter().filter(|(what, ..)| what == "begin").count(), 3);
+    assert_eq!((done(&first.run), done(&second.run)), ((Outcome::Failed, 2, 2), (Outcome::Finished, 2, 0)));
+    for (failed, market) in first.run.failed.iter().zip(["COIN0USDT 30m", "COIN1USDT 30m"]) {
+        assert_eq!((failed.market.to_string().as_str(), failed.cause.code.as_str()), (market, "ERR_INTERNAL"));
+    }
+    assert_eq!(jobs(&schema), ["done 4"]);
+    assert_eq!(notes(folder.path()).iter().filter(|(what, ..)| what == "begin").count(), 4);
     instance.core.close().await;
+}
+
+/// A market that failed is trained anew in the pool of all, also by an instance that has no candles yet, and by one that succeeds
+/// a former version, whose jobs were of one market each.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_failed_or_a_former_version_left_is_done_by_another_instance() {
+    let Some(schema) = schema("what_failed_or_a_former_version_left_is_done_by_another_instance") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let setup = || Setup { symbols: 3, ..Setup::of(&schema.url, folder.path()) };
+    let instances = [Setup { fails: Some("COIN1USDT"), ..setup() }.open(), setup().open()];
+    let [first, second] = &instances;
+    let mut config = idle();
+    config["retrain"] = json!({ "interval_hours": 5 });
+    config.insert("retry".to_owned(), json!({ "attempts": 3, "base_seconds": 3, "longest_seconds": 3 }));
+    assert_eq!(first.core.scheduler_history(1).unwrap(), []);
+    first.core.start_scheduler(config.clone()).unwrap();
+    until("an attempt", || schema.number("SELECT count(*) FROM signalloop_history") == 1).await;
+    first.core.stop_scheduler().await;
+    assert_eq!(jobs(&schema), ["done 2", "failed 1"]);
+    schema.ask(
+        "UPDATE signalloop_jobs SET status = 'claimed', claims = 3, holder = 'one that died', token = 3 WHERE status = 'failed'; \
+         INSERT INTO signalloop_jobs (task, run, symbol, timeframe, status, attempt, deadline) \
+         VALUES ('update', 0, 'COIN0USDT', '1h', 'waiting', 1, clock_timestamp() + interval '1 hour'); \
+         INSERT INTO signalloop_leases (name, holder, token, until) \
+         VALUES ('job/update/0/COIN0USDT 1h', 'a former version', 1, clock_timestamp() + interval '1 hour')",
+    );
+    second.core.start_scheduler(config).unwrap();
+    until("another attempt", || schema.number("SELECT count(*) FROM signalloop_history") == 2).await;
+    let history = second.core.scheduler_history(9).unwrap();
+    let runs: Vec<_> = history.iter().map(|ran| done(&ran.run)).collect();
+    assert_eq!(runs, [(Outcome::Finished, 1, 0), (Outcome::Failed, 2, 1)], "{history:?}");
+    assert_eq!(fits(&instances), BTreeMap::from([("1h".to_owned(), 2)]));
+    let text = std::fs::read_to_string(second.core.home().join("models/training_results.json")).unwrap();
+    let results: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(results["results"][0]["record"]["symbols"], json!(["COIN0USDT", "COIN1USDT", "COIN2USDT"]), "{text}");
+    // The job of a market that a former version put up is left to former versions, until the task runs anew.
+    assert_eq!(jobs(&schema), ["done 3", "waiting 1"]);
+    assert_eq!(second.core.run_once(Task::Update).await.unwrap().outcome, Outcome::Finished);
+    assert_eq!(jobs(&schema), ["done 6"]);
+    assert_eq!(schema.number("SELECT count(*) FROM signalloop_leases WHERE name LIKE 'job/update/%'"), 1);
+    for instance in &instances {
+        instance.core.close().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -472,17 +585,17 @@ async fn a_run_whose_leader_was_lost_is_completed_without_repeating_what_was_don
     let Some(schema) = schema(name) else { return };
     let folder = tempfile::tempdir().unwrap();
     let proxy = Proxy::of(&schema, "signalloop_");
-    let time = Duration::from_millis(300);
-    let first = Setup { markets: 6, time, ..Setup::of(&proxy.url, folder.path()) }.open();
+    let (time, timeframes): (_, &[&str]) = (Duration::from_millis(500), &["1h", "2h", "30m"]);
+    let first = Setup { symbols: 2, timeframes, time, ..Setup::of(&proxy.url, folder.path()) }.open();
     let mut config = idle();
     config["retrain"] = json!({ "interval_hours": 5 });
     config.insert("retry".to_owned(), json!({ "attempts": 3, "base_seconds": 0.5, "longest_seconds": 0.5 }));
     first.core.start_scheduler(config.clone()).unwrap();
     let ended = || schema.number("SELECT count(*) FROM signalloop_jobs WHERE status = 'done'");
-    until("half of it", || first.leads() && ended() >= 2).await;
+    until("a third of it", || first.leads() && ended() >= 2).await;
     // It loses the database in the midst of it, and the other goes on.
     proxy.be(Mood::Swallows);
-    let second = Setup { markets: 6, time, ..Setup::of(&schema.url, folder.path()) }.open();
+    let second = Setup { symbols: 2, timeframes, time, ..Setup::of(&schema.url, folder.path()) }.open();
     second.core.start_scheduler(config).unwrap();
     until("the end", || schema.number("SELECT count(*) FROM signalloop_tasks WHERE outcome = 'finished'") == 1).await;
     proxy.be(Mood::Passes);
@@ -495,9 +608,9 @@ async fn a_run_whose_leader_was_lost_is_completed_without_repeating_what_was_don
     assert_eq!(schema.number("SELECT count(*) FROM signalloop_ledger"), 6, "each was trained once");
     // Of those that the first had ended, none was begun again.
     let twice = schema.number("SELECT count(*) FROM signalloop_jobs WHERE claims > 1");
-    assert!(twice <= 1, "{twice} were begun twice");
+    assert!(twice <= 2, "{twice} were begun twice");
     let begins = notes(folder.path()).iter().filter(|(what, ..)| what == "begin").count() as i64;
-    // The first may not have heard that it got its last one.
+    // The first may not have heard that it got its last job.
     assert!((6..=6 + twice).contains(&begins), "{begins} begun, {twice} twice");
     first.core.close().await;
     second.core.close().await;
@@ -509,7 +622,7 @@ async fn an_answer_that_is_lost_makes_nothing_happen_twice() {
     let (folder, proxy) = (tempfile::tempdir().unwrap(), Proxy::of(&schema, "signalloop_"));
     // A call has half of it: more than all the cuts take.
     let lease = Duration::from_secs(10);
-    let instance = Setup { markets: 2, lease, ..Setup::of(&proxy.url, folder.path()) }.open();
+    let instance = Setup { symbols: 2, lease, ..Setup::of(&proxy.url, folder.path()) }.open();
     // Each statement that names the task, or a job, is one of: take, remember, put up, claim, finish, sum up, give up.
     for (round, (task, sign)) in [
         (Task::Fetch, "task/fetch"),

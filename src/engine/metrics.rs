@@ -16,7 +16,8 @@ const RATE_DAYS: i64 = 30;
 
 impl SignalLoop {
     /// Signals, success, models, candles and the scheduler's tasks in Prometheus' text format (version 0.0.4). Everything
-    /// is read anew, so that what other processes did is in it; of this process alone it says which prices were ignored.
+    /// is read anew, so that what other processes did is in it; of this process alone it says which prices were ignored, and
+    /// how many pooled models were fitted.
     ///
     /// # Errors
     /// [`Error::Store`]; [`Error::Io`] and [`Error::InvalidConfig`] where a file of the home cannot be read.
@@ -25,6 +26,10 @@ impl SignalLoop {
         metrics.set("info", "The version of signalloop; always 1.", &["version"], &[env!("CARGO_PKG_VERSION")], 1.0)?;
         self.signal_metrics(&mut metrics)?;
         self.model_metrics(&mut metrics)?;
+        for (timeframe, fits) in self.fits.lock().iter() {
+            let help = "Pooled models that this process fitted, in full or by continuing one.";
+            metrics.count("pools_fitted_total", help, &["timeframe"], &[timeframe.as_str()], *fits)?;
+        }
         for market in self.config().markets() {
             self.candle_metrics(&mut metrics, &market)?;
         }

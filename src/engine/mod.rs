@@ -61,7 +61,7 @@ use fetch::UntilClosed;
 use office::Office;
 use parking_lot::{Mutex, RwLock};
 use settings::Settings;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -133,6 +133,8 @@ pub struct SignalLoop {
     /// The timeframes that need a longer history than is configured, and of which that was told.
     told_of_history: Mutex<HashSet<Timeframe>>,
     told_of_cost: AtomicBool,
+    /// How often a pooled model of each timeframe was fitted here.
+    fits: Mutex<BTreeMap<Timeframe, u64>>,
 }
 
 /// A call under way; [`SignalLoop::close`] waits for it to be dropped.
@@ -185,6 +187,7 @@ impl SignalLoop {
             closing: Cancel::default(),
             told_of_history: Mutex::default(),
             told_of_cost: AtomicBool::default(),
+            fits: Mutex::default(),
         })
     }
 

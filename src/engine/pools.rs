@@ -101,6 +101,9 @@ impl SignalLoop {
                 None => Continued::Trained(this.train_with_shapes(markets, &run.cancel, &step)?),
                 Some(old) => continue_pool(&old, markets, &config, &run.cancel, &step)?,
             };
+            if matches!(training, Continued::Trained(_)) {
+                *this.fits.lock().entry(timeframe).or_default() += 1;
+            }
             Ok(Built { training: training.shared(), duration_ms: clock.elapsed().as_millis() as u64 })
         })
         .await

@@ -1,10 +1,10 @@
-//! Trainings that instances share: whoever leads puts up a job a market, everyone takes jobs, and the leader sums up.
+//! Trainings that instances share: whoever leads puts up a job a timeframe, everyone takes jobs, and the leader sums up.
 
 use super::attempt::Turn;
 use super::office::{Board, Job};
 use super::results;
 use super::tasks::{Done, trained};
-use super::{Event, SignalLoop, TrainMode, TrainResult};
+use super::{Event, SignalLoop, TrainProgress, TrainResult};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::scheduler::{Cause, Unfinished};
@@ -58,7 +58,7 @@ impl SignalLoop {
     ) -> Result<()> {
         let (total, mut told) = (markets.len(), Vec::new());
         loop {
-            match hands.fill().and_then(|()| self.board()?.ended(&*turn.hold, turn.task, run)) {
+            match hands.take().and_then(|()| self.board()?.ended(&*turn.hold, turn.task, run)) {
                 Ok(ended) => {
                     for market in ended.into_iter().filter(|market| markets.contains(market)) {
                         if !told.contains(&market) {
@@ -86,51 +86,77 @@ impl SignalLoop {
     ) -> Result<()> {
         let _call = self.begin()?;
         let mut hands = Hands::new(self, stop);
-        let filled = loop {
-            let filled = if is_free() && !stop.is_cancelled() { hands.fill() } else { Ok(()) };
+        let taken = loop {
+            let taken = if is_free() && !stop.is_cancelled() { hands.take() } else { Ok(()) };
             if hands.at_work.is_empty() {
-                break filled;
+                break taken;
             }
             // Whoever is at work ends also when it is stopped.
             let _ = hands.one_done().await;
         };
         hands.rest().await;
-        filled
+        taken
     }
 
     fn board(&self) -> Result<&dyn Board> {
         self.office.board().ok_or_else(|| Error::Internal("nobody shares these trainings".to_owned()))
     }
 
-    /// Trains the market of a job, and writes down what it came to.
-    async fn do_job(self: Arc<Self>, job: Job, stop: Cancel) {
+    /// Trains the markets of a job, and writes down what each came to as it ends.
+    async fn do_job(self: Arc<Self>, job: Arc<Job>, stop: Cancel) {
         let cancel = Cancel::default();
-        let mode = TrainMode::of(job.task).unwrap_or_default();
-        let training = self.clone().train_by_right(job.market.clone(), mode, job.hold.clone(), cancel.clone());
+        let (this, of) = (self.clone(), job.clone());
+        let ended = move |news: TrainProgress| {
+            if let Some(result) = news.result.filter(|result| !was_cancelled(result)) {
+                this.write_result(&of, &result);
+            }
+        };
+        let training = self.clone().train_by_right(&job, cancel.clone(), ended);
         let mut training = std::pin::pin!(training);
         let mut late = false;
-        let mut result = tokio::select! {
-            result = &mut training => result,
+        let results = tokio::select! {
+            results = &mut training => results,
             () = job.hold.lost() => { cancel.cancel(); training.await }
             _ = stop.unless(std::future::pending::<Result<()>>()) => { cancel.cancel(); training.await }
             () = tokio::time::sleep(job.time) => { late = true; cancel.cancel(); training.await }
         };
-        if late && let Ok(TrainResult { trained: trained @ Err(Error::Cancelled(_)), .. }) = &mut result {
-            *trained = Err(Error::Cancelled("the deadline of its run came".to_owned()));
+        let results = results.unwrap_or_else(|error| {
+            let failed = |market: &Market| {
+                let (market, trained) = (market.clone(), Err(error.clone()));
+                let result = TrainResult { market, trained, warning: None, duration_ms: 0 };
+                self.write_result(&job, &result);
+                result
+            };
+            job.markets.iter().map(failed).collect()
+        });
+        let left: Vec<TrainResult> = results.into_iter().filter(was_cancelled).collect();
+        if late {
+            for result in left {
+                let trained = Err(Error::Cancelled("the deadline of its run came".to_owned()));
+                self.write_result(&job, &TrainResult { trained, ..result });
+            }
+        } else if !left.is_empty() {
+            let left: Vec<Market> = left.into_iter().map(|result| result.market).collect();
+            if let Err(error) = self.board().and_then(|board| board.give_back(&job, &left)) {
+                self.emit(&Event::Warning(format!("a training of {} is not given back: {error}", job.timeframe)));
+            }
         }
-        let left = !late && matches!(&result, Ok(TrainResult { trained: Err(Error::Cancelled(_)), .. }));
-        let written = match result {
-            _ if left => self.board().and_then(|board| board.give_back(&job)),
-            Ok(result) => self.board().and_then(|board| board.finish(&job, result.trained.is_ok(), &result.to_json())),
-            Err(error) => Err(error),
-        };
+    }
+
+    fn write_result(&self, job: &Job, result: &TrainResult) {
+        let (market, done) = (&result.market, result.trained.is_ok());
+        let written = self.board().and_then(|board| board.finish(job, market, done, &result.to_json()));
         if let Err(error) = written {
-            self.emit(&Event::Warning(format!("the training of {} is not written down: {error}", job.market)));
+            self.emit(&Event::Warning(format!("the training of {market} is not written down: {error}")));
         }
     }
 }
 
-/// The jobs that one instance works on.
+fn was_cancelled(result: &TrainResult) -> bool {
+    matches!(result.trained, Err(Error::Cancelled(_)))
+}
+
+/// The job that one instance works on: one at a time, for each uses all of its threads, and others may take the next.
 struct Hands {
     core: Arc<SignalLoop>,
     stop: Cancel,
@@ -143,11 +169,12 @@ impl Hands {
         Self { core: core.clone(), stop: Cancel::default().within(stop), at_work: JoinSet::new() }
     }
 
-    /// Takes jobs, as many as are trained at once.
-    fn fill(&mut self) -> Result<()> {
-        while self.at_work.len() < self.core.trainings_at_once() {
-            let Some(job) = self.core.board()?.claim()? else { break };
-            self.at_work.spawn(self.core.clone().do_job(job, self.stop.clone()));
+    /// Takes a job, if none is at work and there is one.
+    fn take(&mut self) -> Result<()> {
+        if self.at_work.is_empty()
+            && let Some(job) = self.core.board()?.claim()?
+        {
+            self.at_work.spawn(self.core.clone().do_job(Arc::new(job), self.stop.clone()));
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use super::SignalLoop;
 use super::account::{Account, FetchProgress};
 use super::fetch::PARALLEL;
-use super::office::Hold;
+use super::office::{Hold, Job};
 use super::pools::{Loaded, Pools};
 use super::results;
 use super::{Event, ModelChange};
@@ -255,6 +255,8 @@ pub(super) struct Run {
     pub source: Option<Arc<dyn CandleSource>>,
     /// The markets to train.
     pub markets: Vec<Market>,
+    /// Markets that are only fetched, for they belong to the same pools.
+    others: Vec<Market>,
     /// What the markets of a timeframe share.
     pub pools: Pools,
     /// Never more trainings at once than there are threads, so that memory and stacks stay bounded.
@@ -349,26 +351,14 @@ impl SignalLoop {
             account: Account::of(markets.len()),
             hold: None,
             progress: Box::new(progress),
-            markets: markets.clone(),
+            markets,
+            others: Vec::new(),
             pools: Pools::default(),
         });
-        // A pool is of all markets of its timeframe: first all candles, then the trainings.
-        let mut tasks = JoinSet::new();
-        for (place, market) in markets.into_iter().enumerate() {
-            let (this, run) = (self.clone(), run.clone());
-            tasks.spawn(async move { (place, this.begin_one(market, &run).await) });
-        }
-        let begun = tasks.join_all().await;
-        let mut tasks = JoinSet::new();
-        for (place, begun) in begun {
-            let (this, run) = (self.clone(), run.clone());
-            tasks.spawn(async move { (place, this.train_one(begun, &run).await) });
-        }
-        let mut results = tasks.join_all().await;
+        let results = self.train_each(&run).await;
         cancel.check()?;
-        order::sort_by_key(&mut results, |(place, _)| *place);
         let mut results = TrainingResults {
-            results: results.into_iter().map(|(_, result)| result).collect(),
+            results,
             skipped,
             started_ms,
             duration_ms: clock.elapsed().as_millis() as u64,
@@ -378,39 +368,78 @@ impl SignalLoop {
         Ok(results)
     }
 
+    /// What each market of a run came to, in their order.
+    async fn train_each(self: &Arc<Self>, run: &Arc<Run>) -> Vec<TrainResult> {
+        // A pool is of all markets of its timeframe: first all candles, then the trainings.
+        let mut tasks = JoinSet::new();
+        for (place, market) in run.markets.iter().chain(&run.others).cloned().enumerate() {
+            let (this, run) = (self.clone(), run.clone());
+            tasks.spawn(async move { (place, this.begin_one(market, &run).await) });
+        }
+        let begun = tasks.join_all().await;
+        let mut tasks = JoinSet::new();
+        for (place, begun) in begun {
+            if place >= run.markets.len() {
+                self.tell_of_other(begun);
+                continue;
+            }
+            let (this, run) = (self.clone(), run.clone());
+            tasks.spawn(async move { (place, this.train_one(begun, &run).await) });
+        }
+        let mut results = tasks.join_all().await;
+        order::sort_by_key(&mut results, |(place, _)| *place);
+        results.into_iter().map(|(_, result)| result).collect()
+    }
+
+    /// Tells what kept candles of a market from the pool: it has no result that would say so.
+    fn tell_of_other(&self, Begun { market, fetched, warning, .. }: Begun) {
+        let problem = match fetched {
+            Ok(()) => warning,
+            Err(Error::Cancelled(_)) => None,
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(problem) = problem {
+            self.emit(&Event::Warning(format!("{market}, whose candles others are trained on: {problem}")));
+        }
+    }
+
     /// How many markets are trained at once.
-    pub(super) fn trainings_at_once(&self) -> usize {
+    fn trainings_at_once(&self) -> usize {
         match self.config().parallel_training {
             ParallelTraining::Threads => self.threads(),
             ParallelTraining::Number(trainings) => trainings,
         }
     }
 
-    /// Trains one market by right of `hold`, in a pool with the candles that this process has of the others.
+    /// Trains markets of one timeframe by right of `hold`, in a pool with all that are configured; what each came to, in their order.
+    /// `progress` is told of each as it ends.
+    ///
+    /// # Errors
+    /// When there is no source of candles. A market's failure is in its result.
     pub(super) async fn train_by_right(
         self: Arc<Self>,
-        market: Market,
-        mode: TrainMode,
-        hold: Arc<dyn Hold>,
+        job: &Job,
         cancel: Cancel,
-    ) -> Result<TrainResult> {
-        let run = Run {
+        progress: impl Fn(TrainProgress) + Send + Sync + 'static,
+    ) -> Result<Vec<TrainResult>> {
+        let mut others = self.markets(None, Some(vec![job.timeframe]));
+        others.retain(|market| !job.markets.contains(market));
+        let run = Arc::new(Run {
             source: Some(self.source()?),
-            permits: Semaphore::new(1),
-            fetches: Semaphore::new(1),
+            permits: Semaphore::new(self.trainings_at_once()),
+            fetches: Semaphore::new(PARALLEL),
             cancel: cancel.within(&self.closing),
-            mode,
+            mode: TrainMode::of(job.task).unwrap_or_default(),
             finished: AtomicUsize::new(0),
-            total: 1,
-            account: Account::of(1),
-            hold: Some(hold),
-            progress: Box::new(|_| {}),
-            markets: vec![market.clone()],
+            total: job.markets.len(),
+            account: Account::of(job.markets.len() + others.len()),
+            hold: Some(job.hold.clone()),
+            progress: Box::new(progress),
+            markets: job.markets.clone(),
+            others,
             pools: Pools::default(),
-        };
-        let run = Arc::new(run);
-        let begun = self.clone().begin_one(market, &run).await;
-        Ok(self.train_one(begun, &run).await)
+        });
+        Ok(self.train_each(&run).await)
     }
 
     fn markets_to_train(&self, request: &TrainRequest, now_ms: i64) -> Result<(Vec<Market>, Vec<Market>)> {

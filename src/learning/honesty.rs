@@ -3,7 +3,8 @@
 use super::dataset::{Constants, Dataset};
 use super::feedback::{Feedback, LiveRow};
 use super::incremental::{Continued, continue_pool};
-use super::train::{Candidate, train_pool};
+use super::shrinkage::is_better;
+use super::train::{Candidate, Rule, train_pool_by};
 use crate::barrier::Direction;
 use crate::cancel::Cancel;
 use crate::config::Config;
@@ -42,7 +43,14 @@ fn taught(candles: &[Candle], feedback: &Feedback) -> Dataset {
 }
 
 fn full(data: Dataset, config: &Config) -> Candidate {
-    let training = train_pool(vec![Arc::new(data)], config, &Cancel::default(), &|_| {}).unwrap();
+    full_by(&is_better, data, config)
+}
+
+/// Takes what live signals adjust, whatever came of it.
+const ALWAYS: &Rule = &|_, _| true;
+
+fn full_by(rule: &Rule, data: Dataset, config: &Config) -> Candidate {
+    let training = train_pool_by(rule, vec![Arc::new(data)], config, &Cancel::default(), &|_| {}).unwrap();
     training.candidate(&market(), config, 0).unwrap()
 }
 
@@ -286,8 +294,8 @@ fn what_live_signals_came_to_is_unknown_before_they_closed() {
     let rows = data(&series);
     let feedback = ended(&rows, rows.len() * 4 / 5..rows.len() - 30, false);
     let closed = rows.times_ms.partition_point(|time| *time < feedback.rows[0].closed_ms);
-    let without = said(&full(data(&series), &config).scored, closed);
-    let with = said(&full(taught(&series, &feedback), &config).scored, closed);
+    let without = said(&full_by(ALWAYS, data(&series), &config).scored, closed);
+    let with = said(&full_by(ALWAYS, taught(&series, &feedback), &config).scored, closed);
     assert!(!without[0].is_empty(), "nothing was scored before the first closing");
     assert!(without[0] == with[0], "a score knew its future");
     assert!(without[1] != with[1], "the outcomes taught nothing");
@@ -296,7 +304,7 @@ fn what_live_signals_came_to_is_unknown_before_they_closed() {
 #[test]
 fn no_model_knows_what_live_signals_came_to_after_the_horizon_of_its_candles() {
     let (config, series) = (config(12), candles(2200, 1.0, 3));
-    let champion = full(data(&series[..2000]), &config).model;
+    let champion = full_by(ALWAYS, data(&series[..2000]), &config).model;
     let rows = data(&series);
     let of = |closed_ms: Option<i64>| {
         let mut feedback = ended(&rows, 0..rows.len() - 400, true);
@@ -305,12 +313,12 @@ fn no_model_knows_what_live_signals_came_to_after_the_horizon_of_its_candles() {
         newest.iter_mut().for_each(|row| row.closed_ms = closed_ms.unwrap_or(row.closed_ms));
         feedback.rows.append(&mut newest);
         let data = || taught(&series, &feedback);
-        [full(data(), &config).model, continued(&champion, data(), &config).model]
+        [full_by(ALWAYS, data(), &config).model, continued(&champion, data(), &config).model]
     };
     let none = {
         let feedback = ended(&rows, 0..rows.len() - 400, true);
         let data = || taught(&series, &feedback);
-        [full(data(), &config).model, continued(&champion, data(), &config).model]
+        [full_by(ALWAYS, data(), &config).model, continued(&champion, data(), &config).model]
     };
     assert!(of(Some(rows.horizon_ms + 1)) == none, "a model knew what came after its candles");
     let known = of(Some(rows.horizon_ms));
@@ -348,7 +356,7 @@ fn live_outcomes_move_what_is_predicted_where_they_happened() {
     };
     let with = |success: bool| {
         let chosen = overbought.iter().copied().filter(|&row| rows.happened[0][row] == success).step_by(2);
-        mean(&full(taught(&series, &live(&rows, chosen)), &config))
+        mean(&full_by(ALWAYS, taught(&series, &live(&rows, chosen)), &config))
     };
     let (failed, untaught, succeeded) = (with(false), mean(&full(data(&series), &config)), with(true));
     assert!(failed < untaught - 0.03 && succeeded > untaught + 0.03, "{failed} {untaught} {succeeded}");

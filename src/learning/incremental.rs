@@ -86,7 +86,7 @@ pub fn continue_pool(
     let known = Known::new(&rows, &everything, horizon_ms, config);
     // A seed of its own for each stretch of time, or the new trees would draw what the old ones drew.
     let seed = config.seed ^ (old.record.horizon_ms as u64).rotate_left(20);
-    let mut sides = Vec::with_capacity(2);
+    let (adjusted, mut sides) = (old.adjusted, Vec::with_capacity(2));
     for (side, old) in old.sides.iter().enumerate() {
         let mut evidence = old.evidence.clone();
         for at in first_new..rows.len() {
@@ -96,7 +96,8 @@ pub fn continue_pool(
             let mean = mean(&families, &old.weights);
             evidence.add(&Departure { time_ms: rows.times_ms[at], families, mean, surprise });
         }
-        let newer = known.fit(side, config.trees.div_ceil(SHARE), seed, cancel)?;
+        let factors = if adjusted[side] { known.adjustments(side) } else { None };
+        let newer = known.fit(side, factors.as_deref(), config.trees.div_ceil(SHARE), seed, cancel)?;
         let families = old.families.renewed(&newer)?;
         let (base_rate, weights) = (known.pooled.base_rates[side], stack(&evidence));
         sides.push(PoolSide { base_rate, families, weights, evidence });
@@ -110,7 +111,7 @@ pub fn continue_pool(
     Ok(Continued::Trained(PoolTraining {
         beliefs,
         // A training in full renews the shapes.
-        pool: Arc::new(Pool { record, sides, shapes: old.shapes.clone() }),
+        pool: Arc::new(Pool { record, sides, shapes: old.shapes.clone(), adjusted }),
         mode: Mode::Incremental,
         markets: markets.map(|(data, constants)| OfMarket { data, constants, scored: Vec::new() }).collect(),
     }))

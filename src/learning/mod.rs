@@ -1,6 +1,8 @@
 //! Learning: labels, weights, folds, training, the gate between a new model and service, the decision that a model's
 //! probabilities lead to, what outcomes teach, and what live results say: poor performance, improvement, drift.
 
+#[cfg(test)]
+mod adjusted;
 mod clusters;
 mod dataset;
 mod decide;

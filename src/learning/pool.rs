@@ -124,20 +124,37 @@ impl<'a> Known<'a> {
         Self { rows, positions, until_ms, bins: Bins::new(&values), decay: time_decay(&times), pooled, constants }
     }
 
-    /// The learners of a direction: 0 is BUY, 1 is SELL. What a row counts is 1 · time decay · what live signals adjust.
-    pub fn fit(&self, side: usize, trees: usize, seed: u64, cancel: &Cancel) -> Result<Families> {
-        let base_rate = |market: usize| self.constants[market].base_rates[side];
-        let adjust = |(market, data): (usize, &Arc<Dataset>)| {
-            data.feedback.adjustment(data, self.until_ms, SIDES[side], base_rate(market))
+    /// Of the market of a row.
+    pub fn base_rate(&self, at: usize, side: usize) -> f64 {
+        self.constants[self.rows.place(at).0].base_rates[side]
+    }
+
+    /// By how much live signals adjust what each row counts in a direction; `None` where they adjust nothing.
+    pub fn adjustments(&self, side: usize) -> Option<Vec<f64>> {
+        let adjust = |(data, constants): (&Arc<Dataset>, &Constants)| {
+            data.feedback.adjustment(data, self.until_ms, SIDES[side], constants.base_rates[side])
         };
-        let adjustments: Vec<_> = self.rows.markets.iter().enumerate().map(adjust).collect();
+        let of: Vec<_> = self.rows.markets.iter().zip(&self.constants).map(adjust).collect();
+        let factor = |&at: &usize| of[self.rows.place(at).0].weight(self.rows.row(at), self.rows.happened(at, side));
+        let factors: Vec<f64> = self.positions.iter().map(factor).collect();
+        factors.iter().any(|factor| *factor != 1.0).then_some(factors)
+    }
+
+    /// The learners of a direction: 0 is BUY, 1 is SELL. What a row counts is 1 · time decay · what it is `adjusted` by.
+    pub fn fit(
+        &self,
+        side: usize,
+        adjusted: Option<&[f64]>,
+        trees: usize,
+        seed: u64,
+        cancel: &Cancel,
+    ) -> Result<Families> {
         let happened: Vec<bool> = self.positions.iter().map(|&at| self.rows.happened(at, side)).collect();
-        let market = |at: usize| self.rows.place(at).0;
-        let weigh = |((&at, &happened), decay): ((&usize, &bool), &f64)| {
-            decay * adjustments[market(at)].weight(self.rows.row(at), happened)
+        let weights: Vec<f64> = match adjusted {
+            Some(factors) => self.decay.iter().zip(factors).map(|(decay, factor)| decay * factor).collect(),
+            None => self.decay.clone(),
         };
-        let weights: Vec<f64> = self.positions.iter().zip(&happened).zip(&self.decay).map(weigh).collect();
-        let offsets: Vec<f64> = self.positions.iter().map(|&at| base_rate(market(at)).clamp(0.001, 0.999)).collect();
+        let offsets: Vec<f64> = self.positions.iter().map(|&at| self.base_rate(at, side).clamp(0.001, 0.999)).collect();
         let sample = Sample { bins: &self.bins, happened: &happened, weights: &weights, offsets: &offsets };
         // BUY and SELL draw different samples.
         Families::fit(&sample, trees, seed.wrapping_mul(2).wrapping_add(side as u64), cancel)

@@ -1,9 +1,12 @@
 //! Never worse than knowing nothing: probability = base rate + belief · departure; and what each family of learners counts.
 
+use super::clusters::{Weighed, interval};
 use crate::model::{Evidence, Families, PerFamily};
 
 /// Standard errors taken off: a model is believed as far as chance (one time in forty) does not explain it.
 const CAUTION: f64 = 2.0;
+/// Of the resamples that [`is_better`] draws.
+const SEED: u64 = 1;
 /// What the prior of equal weights is worth, in clusters: a year of weeks.
 const PRIOR_CLUSTERS: f64 = 52.0;
 
@@ -58,6 +61,12 @@ pub fn stack(evidence: &Evidence) -> PerFamily {
         }
     }
     best.1
+}
+
+/// Whether held-out rows say, beyond chance, that learners of adjusted rows are better than plain ones, from the log loss of the first
+/// less that of the second. That it is merely lower was measured and does harm (`adjusted.rs`).
+pub(super) fn is_better(excess: &[Weighed], cluster_ms: i64) -> bool {
+    interval(excess.iter().copied(), cluster_ms, SEED).0.is_some_and(|found| found.high < 0.0)
 }
 
 #[cfg(test)]

@@ -1,18 +1,19 @@
 //! Training the model of a timeframe from nothing, on the rows of all its markets, and scoring it on rows it has not seen.
 
+use super::clusters::Weighed;
 use super::dataset::{Constants, Dataset, skill};
 use super::feedback::Feedback;
 use super::folds::{is_known, walk_forward};
 use super::pool::{Known, Rows, departures};
 use super::shapes::FoundShape;
-use super::shrinkage::{believe, stack};
+use super::shrinkage::{believe, is_better, stack};
 use crate::cancel::Cancel;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::market::Candle;
 use crate::model::{
     Departure, Evidence, HeldOut, Lineage, Mode, Model, PerFamily, Pool, PoolRecord, PoolSide, ShapeRecord, ShapedPool,
-    believed,
+    believed, log_loss,
 };
 use crate::symbol::Market;
 use std::sync::Arc;
@@ -117,9 +118,68 @@ pub fn train_shape(
 }
 
 /// What was said of a row, raw.
+#[derive(Clone)]
 struct Said {
     at: usize,
     departure: Departure,
+}
+
+/// What was said in a direction while walking forward.
+#[derive(Default)]
+struct Walk {
+    /// By learners of rows that count as they are.
+    plain: Vec<Said>,
+    /// By learners of rows that live signals adjusted; of blocks before they adjusted anything, the same. `None` without any.
+    adjusted: Option<Vec<Said>>,
+    /// Log loss of the second less that of the first, where they differ.
+    excess: Vec<(usize, f64)>,
+}
+
+/// Whether rows on which adjusted learners were asked beside plain ones say that they are better: their log loss less that of the
+/// others, by time, and the length of a cluster.
+pub(super) type Rule = dyn Fn(&[Weighed], i64) -> bool;
+
+impl Walk {
+    /// Has `ask` say the probabilities of a block, by plain learners and, where live signals adjust by `factors`, by such ones. What is
+    /// held out is what the second say where `takes_adjusted`.
+    fn block(
+        &mut self,
+        factors: Option<&[f64]>,
+        takes_adjusted: bool,
+        happened: impl Fn(usize) -> bool,
+        ask: impl Fn(&mut Vec<Said>, Option<&[f64]>) -> Result<Vec<f64>>,
+    ) -> Result<Vec<f64>> {
+        let Self { plain, adjusted, excess } = self;
+        let before = plain.len();
+        if factors.is_some() {
+            adjusted.get_or_insert_with(|| plain.clone());
+        }
+        let said = ask(plain, None)?;
+        let asked = &plain[before..];
+        let Some(adjusted) = adjusted else { return Ok(said) };
+        if factors.is_none() {
+            adjusted.extend_from_slice(asked);
+            return Ok(said);
+        }
+        let other = ask(adjusted, factors)?;
+        excess.extend(asked.iter().zip(said.iter().zip(&other)).map(|(row, (said, other))| {
+            let happened = happened(row.at);
+            (row.at, log_loss(happened, *other) - log_loss(happened, *said))
+        }));
+        Ok(if takes_adjusted { other } else { said })
+    }
+
+    /// Whether the adjusted learners go into service, by those rows of `rows` that are `known`.
+    fn takes_adjusted(&self, rows: &Rows, cluster_ms: i64, rule: &Rule, known: impl Fn(usize) -> bool) -> bool {
+        let weighed = |&(at, value): &(usize, f64)| Weighed { time_ms: rows.times_ms[at], value, weight: 1.0 };
+        let judged: Vec<Weighed> = self.excess.iter().filter(|(at, _)| known(*at)).map(weighed).collect();
+        rule(&judged, cluster_ms)
+    }
+
+    /// What was said by the learners that go into service.
+    fn said(&self, takes_adjusted: bool) -> &[Said] {
+        self.adjusted.as_deref().filter(|_| takes_adjusted).unwrap_or(&self.plain)
+    }
 }
 
 /// Trains one model on the rows of `markets`, which are of one timeframe, and all have volume or none has. `progress` is told
@@ -128,6 +188,17 @@ struct Said {
 /// # Errors
 /// [`Error::NoData`] with the counts when there are too few labelled rows; [`Error::Cancelled`].
 pub fn train_pool(
+    markets: Vec<Arc<Dataset>>,
+    config: &Config,
+    cancel: &Cancel,
+    progress: &(dyn Fn(Step) + Sync),
+) -> Result<PoolTraining> {
+    train_pool_by(&is_better, markets, config, cancel, progress)
+}
+
+/// [`train_pool`] with another rule for what live signals adjust.
+pub(super) fn train_pool_by(
+    rule: &Rule,
     markets: Vec<Arc<Dataset>>,
     config: &Config,
     cancel: &Cancel,
@@ -145,7 +216,7 @@ pub fn train_pool(
     // Walk forward: each block is predicted by learners of earlier rows, believed as far as earlier blocks justify.
     // Half the trees do for that: a smaller forest is a little noisier, so that the figures err on the modest side.
     let cluster_ms = rows.cluster_ms(config);
-    let mut said: [Vec<Said>; 2] = Default::default();
+    let mut walks: [Walk; 2] = Default::default();
     let mut scored: Vec<Vec<(usize, HeldOut)>> = rows.markets.iter().map(|_| Vec::new()).collect();
     let mut held_out = Vec::new();
     for (block, fold) in folds.iter().enumerate() {
@@ -154,21 +225,30 @@ pub fn train_pool(
         let asked: Vec<&[f64]> = fold.test.clone().map(|at| rows.row(at)).collect();
         let mut stated = vec![[0.0; 2]; asked.len()];
         for side in 0..2 {
-            let earlier = said[side].iter().filter(|said| is_known(&rows.times_ms, &rows.decided_ms, said.at, start));
-            let evidence = evidence_of(cluster_ms, earlier);
-            let (belief, weights) = (believe(&evidence), stack(&evidence));
-            let families = known.fit(side, config.trees.div_ceil(2), config.seed, cancel)?;
-            for (at, families) in fold.test.clone().zip(departures(&families, &asked)?) {
-                let constant = known.constants[rows.place(at).0].base_rates[side];
-                let departure = Departure {
-                    time_ms: rows.times_ms[at],
-                    families,
-                    mean: mean(&families, &weights),
-                    surprise: rows.surprise(at, side, constant),
-                };
-                stated[at - start][side] = believed(constant, belief, departure.mean);
-                said[side].push(Said { at, departure });
-            }
+            let is_earlier = |at: usize| is_known(&rows.times_ms, &rows.decided_ms, at, start);
+            let ask = |said: &mut Vec<Said>, adjusted: Option<&[f64]>| -> Result<Vec<f64>> {
+                let evidence = evidence_of(cluster_ms, said.iter().filter(|said| is_earlier(said.at)));
+                let (belief, weights) = (believe(&evidence), stack(&evidence));
+                let families = known.fit(side, adjusted, config.trees.div_ceil(2), config.seed, cancel)?;
+                let mut stated = Vec::with_capacity(asked.len());
+                for (at, families) in fold.test.clone().zip(departures(&families, &asked)?) {
+                    let constant = known.base_rate(at, side);
+                    let departure = Departure {
+                        time_ms: rows.times_ms[at],
+                        families,
+                        mean: mean(&families, &weights),
+                        surprise: rows.surprise(at, side, constant),
+                    };
+                    stated.push(believed(constant, belief, departure.mean));
+                    said.push(Said { at, departure });
+                }
+                Ok(stated)
+            };
+            let walk = &mut walks[side];
+            let takes_adjusted = walk.takes_adjusted(&rows, cluster_ms, rule, is_earlier);
+            let happened = |at: usize| rows.happened(at, side);
+            let said = walk.block(known.adjustments(side).as_deref(), takes_adjusted, happened, ask)?;
+            stated.iter_mut().zip(said).for_each(|(row, probability)| row[side] = probability);
             advance();
         }
         // The first block only teaches how far to believe; nothing could have been believed in it.
@@ -185,9 +265,11 @@ pub fn train_pool(
     let everything: Vec<usize> = (0..rows.len()).collect();
     let horizon_ms = rows.horizon_ms();
     let known = Known::new(&rows, &everything, horizon_ms, config);
-    let evidence = said.map(|said| evidence_of(cluster_ms, said.iter()));
+    let adjusted = walks.each_ref().map(|walk| walk.takes_adjusted(&rows, cluster_ms, rule, |_| true));
+    let evidence = [0, 1].map(|side: usize| evidence_of(cluster_ms, walks[side].said(adjusted[side]).iter()));
     let mut fit = |side: usize, evidence: &Evidence| -> Result<PoolSide> {
-        let families = known.fit(side, config.trees, config.seed, cancel)?;
+        let factors = if adjusted[side] { known.adjustments(side) } else { None };
+        let families = known.fit(side, factors.as_deref(), config.trees, config.seed, cancel)?;
         advance();
         let (base_rate, weights) = (known.pooled.base_rates[side], stack(evidence));
         Ok(PoolSide { base_rate, families, weights, evidence: evidence.clone() })
@@ -198,7 +280,7 @@ pub fn train_pool(
     let markets = rows.markets.into_iter().zip(constants).zip(scored);
     Ok(PoolTraining {
         beliefs: evidence.each_ref().map(believe),
-        pool: Arc::new(Pool { record, sides, shapes: Vec::new() }),
+        pool: Arc::new(Pool { record, sides, shapes: Vec::new(), adjusted }),
         mode: Mode::Full,
         markets: markets.map(|((data, constants), scored)| OfMarket { data, constants, scored }).collect(),
     })

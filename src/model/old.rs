@@ -162,6 +162,7 @@ fn of_old(old: OldRecord, [buy, sell]: [OldSide; 2]) -> std::result::Result<Mode
         },
         sides: [pool_side(&buy)?, pool_side(&sell)?],
         shapes: Vec::new(),
+        adjusted: [false; 2],
     };
     Ok(Model { record, buy: buys, sell: sells, pool: Arc::new(pool), lineage: Lineage::default() })
 }

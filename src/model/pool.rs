@@ -10,8 +10,10 @@ use crate::symbol::{Symbol, Timeframe};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// First line of the file; the number is the format's version. Format 1 knew no shapes but the configured one.
-const MAGIC: &[u8] = b"signalloop pool 2\n";
+/// First line of the file; the number is the format's version. Format 1 knew no shapes but the configured one, format 2 not whether
+/// live signals adjusted what rows count.
+const MAGIC: &[u8] = b"signalloop pool 3\n";
+const MAGIC_2: &[u8] = b"signalloop pool 2\n";
 const MAGIC_1: &[u8] = b"signalloop pool 1\n";
 
 /// One direction of it.
@@ -86,6 +88,8 @@ pub struct Pool {
     pub sides: [PoolSide; 2],
     /// The same for other shapes than the configured one, which signals have; most frequent first.
     pub shapes: Vec<ShapedPool>,
+    /// Whether live signals adjusted what its rows count, for it was better so: BUY, then SELL.
+    pub adjusted: [bool; 2],
 }
 
 /// What is known of bets of another shape.
@@ -158,8 +162,20 @@ impl Pool {
         };
         let decoded = if let Some(body) = bytes.strip_prefix(MAGIC) {
             postcard::from_bytes::<Self>(body)
+        } else if let Some(body) = bytes.strip_prefix(MAGIC_2) {
+            postcard::from_bytes(body).map(|(record, sides, shapes)| Self {
+                record,
+                sides,
+                shapes,
+                adjusted: [false; 2],
+            })
         } else if let Some(body) = bytes.strip_prefix(MAGIC_1) {
-            postcard::from_bytes(body).map(|(record, sides)| Self { record, sides, shapes: Vec::new() })
+            postcard::from_bytes(body).map(|(record, sides)| Self {
+                record,
+                sides,
+                shapes: Vec::new(),
+                adjusted: [false; 2],
+            })
         } else {
             return refuse("it is not a pooled model of this version of signalloop".to_owned());
         };
@@ -190,18 +206,23 @@ mod tests {
         let record = ShapeRecord { shape, signals: 70, rows: 500, beliefs: [0.5, 0.25], skill: Skill::default() };
         let base_rates = vec![(market.symbol, [0.45, 0.55])];
         pool.shapes = vec![ShapedPool { record, sides: pool.sides.clone(), base_rates }];
+        pool.adjusted = [true, false];
         pool
     }
 
     #[test]
-    fn shapes_are_read_as_they_were_written_and_an_earlier_format_has_none() {
+    fn a_pool_is_read_as_it_was_written_and_earlier_formats_have_less() {
         let (pool, path) = (pool(), Path::new("a.pool"));
         let bytes = pool.encode().unwrap();
         assert_eq!(Pool::decode(&bytes, path).unwrap(), pool);
         let mut old = MAGIC_1.to_vec();
         old.extend(postcard::to_allocvec(&(&pool.record, &pool.sides)).unwrap());
-        assert_eq!(Pool::decode(&old, path).unwrap(), Pool { shapes: Vec::new(), ..pool.clone() });
-        for damaged in [&bytes[..bytes.len() - 1], b"signalloop pool 3\n"] {
+        let less = Pool { adjusted: [false; 2], ..pool.clone() };
+        assert_eq!(Pool::decode(&old, path).unwrap(), Pool { shapes: Vec::new(), ..less.clone() });
+        let mut old = MAGIC_2.to_vec();
+        old.extend(postcard::to_allocvec(&(&pool.record, &pool.sides, &pool.shapes)).unwrap());
+        assert_eq!(Pool::decode(&old, path).unwrap(), less);
+        for damaged in [&bytes[..bytes.len() - 1], b"signalloop pool 4\n"] {
             assert_eq!(Pool::decode(damaged, path).unwrap_err().code(), "ERR_MODEL_FILE");
         }
         let wrong = |change: fn(&mut ShapedPool)| {

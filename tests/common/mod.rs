@@ -21,6 +21,7 @@ use signalloop::feedback::{FeedbackStore, StoreOptions};
 use signalloop::signal::{Signal, Source};
 use signalloop::symbol::Symbol;
 use signalloop::time::Tz;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -102,6 +103,22 @@ pub fn child(name: &str, home: impl AsRef<std::ffi::OsStr>, number: usize) -> st
 pub fn child_part() -> Option<(usize, std::path::PathBuf)> {
     let number = std::env::var("SIGNALLOOP_CHILD").ok()?.parse().ok()?;
     Some((number, std::env::var_os("SIGNALLOOP_CHILD_HOME")?.into()))
+}
+
+/// Three children that do the part `name` until they are killed: a while after the last of them has printed `ready`, another one in
+/// each of twenty rounds.
+pub fn kill_at_work(name: &str, home: &Path, round: usize) {
+    let mut children: Vec<_> = (0..3).map(|number| child(name, home, number).spawn().unwrap()).collect();
+    for child in &mut children {
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let is_ready = output.lines().any(|line| line.unwrap().contains("ready"));
+        assert!(is_ready, "the child ended early");
+    }
+    std::thread::sleep(Duration::from_millis(20 + 7 * (round as u64 % 20)));
+    for child in &mut children {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
 }
 
 /// Waits until it is so, no longer than this.

@@ -1,4 +1,8 @@
-//! The jobs of shared trainings: a row each, taken with `FOR UPDATE SKIP LOCKED` together with a lease of its own.
+//! The jobs of shared trainings. All markets of a timeframe share a pooled model, so they are one job: a row a market, and one
+//! lease, taken with `FOR UPDATE SKIP LOCKED` of the first row.
+//!
+//! Rows are `open`, `taken`, `done` or `failed`. Former versions took one market at a time; theirs are `waiting` and `claimed`. Each
+//! version takes its own only, so that both may work on one database while instances are replaced.
 
 use super::database::{DatabaseOffice, Leased, encode};
 use super::{Board, Hold, Job};
@@ -15,10 +19,24 @@ use tokio_postgres::Row;
 /// A job whose workers died so often is left alone: it may be what kills them.
 const MOST_CLAIMS: i32 = 3;
 
-/// The name of a job's lease, of a row `job`.
+/// The name of the lease of a job, by a row of it.
 macro_rules! name {
+    ($row:literal) => {
+        concat!("'job/' || ", $row, ".task || '/' || ", $row, ".run || '/' || ", $row, ".timeframe")
+    };
+}
+
+/// Whether a row `job` is to be done; $4 is [`MOST_CLAIMS`].
+macro_rules! to_be_done {
     () => {
-        "'job/' || job.task || '/' || job.run || '/' || job.symbol || ' ' || job.timeframe"
+        "job.status IN ('open', 'taken') AND job.claims < $4 AND job.deadline > clock_timestamp()"
+    };
+}
+
+/// Whether a row `job` is to be done from the beginning: what failed in an earlier attempt, or a former version left.
+macro_rules! again {
+    () => {
+        "(job.status = 'failed' AND job.attempt < excluded.attempt OR job.status IN ('waiting', 'claimed'))"
     };
 }
 
@@ -26,40 +44,48 @@ const POST: &str = concat!(
     "WITH held AS (SELECT FROM signalloop_leases WHERE name = $1 AND token = $2 FOR SHARE), \
      run AS (SELECT CASE WHEN $4 = 1 THEN $2 ELSE \
          coalesce((SELECT max(job.run) FROM signalloop_jobs AS job WHERE job.task = $3), $2) END AS number FROM held), \
-     old AS (DELETE FROM signalloop_jobs AS job USING run WHERE job.task = $3 AND job.run <> run.number RETURNING ",
-    name!(),
-    " AS name), \
-     ended AS (DELETE FROM signalloop_leases AS lease USING old WHERE lease.name = old.name), \
+     old AS (DELETE FROM signalloop_jobs AS job USING run WHERE job.task = $3 AND job.run <> run.number), \
+     ended AS (DELETE FROM signalloop_leases AS lease USING run WHERE starts_with(lease.name, 'job/' || $3 || '/') \
+       AND NOT starts_with(lease.name, 'job/' || $3 || '/' || run.number || '/')), \
      posted AS (INSERT INTO signalloop_jobs AS job (task, run, symbol, timeframe, status, attempt, deadline) \
-       SELECT $3, run.number, market.symbol, market.timeframe, 'waiting', $4, \
+       SELECT $3, run.number, market.symbol, market.timeframe, 'open', $4, \
          clock_timestamp() + $7 * interval '1 second' \
        FROM run, unnest($5::text[], $6::text[]) AS market (symbol, timeframe) \
        ON CONFLICT (task, run, symbol, timeframe) DO UPDATE SET attempt = excluded.attempt, deadline = excluded.deadline, \
-         claims = CASE WHEN job.status = 'failed' AND job.attempt < excluded.attempt THEN 0 ELSE job.claims END, \
-         status = CASE WHEN job.status = 'failed' AND job.attempt < excluded.attempt THEN 'waiting' ELSE job.status END) \
+         claims = CASE WHEN ",
+    again!(),
+    " THEN 0 ELSE job.claims END, status = CASE WHEN ",
+    again!(),
+    " THEN 'open' ELSE job.status END) \
      SELECT number FROM run"
 );
 
-/// What was taken here without our hearing of it ($3 is all that we know of) is taken again; nobody died of that.
+/// Of each job one row is locked, always the same one: whoever has that may take the job. What was taken here without our
+/// hearing of it ($3 is all that we know of) is taken again; nobody died of that.
 const CLAIM: &str = concat!(
-    "WITH free AS (SELECT job.task, job.run, job.symbol, job.timeframe, ",
-    name!(),
-    " AS name FROM signalloop_jobs AS job LEFT JOIN signalloop_leases AS lease ON lease.name = ",
-    name!(),
-    " WHERE job.status IN ('waiting', 'claimed') AND job.claims < $4 AND job.deadline > clock_timestamp() \
-       AND (lease.name IS NULL OR lease.until <= clock_timestamp() OR (lease.holder = $1 AND lease.name <> ALL ($3))) \
-       ORDER BY job.task, job.run, job.timeframe, job.symbol LIMIT 1 FOR UPDATE OF job SKIP LOCKED), \
+    "WITH free AS (SELECT first.task, first.run, first.timeframe, ",
+    name!("first"),
+    " AS name FROM signalloop_jobs AS first LEFT JOIN signalloop_leases AS lease ON lease.name = ",
+    name!("first"),
+    " WHERE first.symbol = (SELECT min(job.symbol) FROM signalloop_jobs AS job \
+         WHERE job.task = first.task AND job.run = first.run AND job.timeframe = first.timeframe) \
+       AND EXISTS (SELECT FROM signalloop_jobs AS job \
+         WHERE job.task = first.task AND job.run = first.run AND job.timeframe = first.timeframe AND ",
+    to_be_done!(),
+    ") AND (lease.name IS NULL OR lease.until <= clock_timestamp() OR (lease.holder = $1 AND lease.name <> ALL ($3))) \
+       ORDER BY first.task, first.run, first.timeframe LIMIT 1 FOR UPDATE OF first SKIP LOCKED), \
      taken AS (INSERT INTO signalloop_leases AS lease (name, holder, token, until) \
        SELECT name, $1, 1, clock_timestamp() + $2 * interval '1 second' FROM free \
        ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, token = lease.token + 1, until = excluded.until \
        WHERE lease.until <= clock_timestamp() OR (lease.holder = excluded.holder AND lease.name <> ALL ($3)) \
        RETURNING name, token) \
-     UPDATE signalloop_jobs AS job SET status = 'claimed', holder = $1, token = taken.token, \
-       claims = job.claims + (job.status = 'waiting' OR job.holder <> $1)::integer, \
+     UPDATE signalloop_jobs AS job SET status = 'taken', holder = $1, token = taken.token, \
+       claims = job.claims + (job.status = 'open' OR job.holder <> $1)::integer, \
        claimed_at = clock_timestamp() \
      FROM free JOIN taken USING (name) \
-     WHERE job.task = free.task AND job.run = free.run AND job.symbol = free.symbol AND job.timeframe = free.timeframe \
-     RETURNING job.symbol, job.timeframe, job.task, job.run, name, job.token, \
+     WHERE job.task = free.task AND job.run = free.run AND job.timeframe = free.timeframe AND ",
+    to_be_done!(),
+    " RETURNING job.symbol, job.timeframe, job.task, job.run, name, job.token, \
        extract(epoch FROM job.deadline - clock_timestamp())::float8"
 );
 
@@ -70,8 +96,9 @@ const FINISH: &str = "WITH held AS (SELECT FROM signalloop_leases WHERE name = $
 
 /// Told twice, it counts once.
 const GIVE_BACK: &str = "WITH held AS (SELECT FROM signalloop_leases WHERE name = $1 AND token = $2 FOR SHARE) \
-    UPDATE signalloop_jobs AS job SET status = 'waiting', claims = job.claims - (job.status = 'claimed')::integer FROM held \
-    WHERE job.task = $3 AND job.run = $4 AND job.symbol = $5 AND job.timeframe = $6 AND job.token = $2 \
+    UPDATE signalloop_jobs AS job SET status = 'open', claims = job.claims - (job.status = 'taken')::integer FROM held \
+    WHERE job.task = $3 AND job.run = $4 AND job.symbol = ANY ($5) AND job.timeframe = $6 AND job.token = $2 \
+      AND job.status IN ('open', 'taken') \
     RETURNING job.run";
 
 /// Gives up what killed its workers; the next look shows it so.
@@ -81,9 +108,9 @@ const ENDED: &str = concat!(
        result = json_build_object('symbol', job.symbol, 'timeframe', job.timeframe, 'success', false, \
          'duration_seconds', 0, 'error', json_build_object('code', 'ERR_INTERNAL', 'message', \
          'whoever trained it ended in the midst of it, ' || job.claims || ' times'))::text \
-       FROM held WHERE job.task = $3 AND job.run = $4 AND job.status = 'claimed' AND job.claims >= $5 \
+       FROM held WHERE job.task = $3 AND job.run = $4 AND job.status = 'taken' AND job.claims >= $5 \
          AND NOT EXISTS (SELECT FROM signalloop_leases AS lease WHERE lease.until > clock_timestamp() AND lease.name = ",
-    name!(),
+    name!("job"),
     ")) \
      SELECT job.symbol, job.timeframe, job.status IN ('done', 'failed') FROM held, signalloop_jobs AS job \
      WHERE job.task = $3 AND job.run = $4"
@@ -93,14 +120,10 @@ const RESULTS: &str =
     "SELECT symbol, timeframe, result FROM signalloop_jobs WHERE task = $1 AND run = $2 AND result IS NOT NULL";
 
 impl DatabaseOffice {
-    /// Writes about a job by right of it.
-    fn write_of(&self, sql: &'static str, job: &Job, rest: Vec<Parameter>) -> Result<()> {
-        let mut parameters: Vec<Parameter> = vec![
-            Box::new(job.task.as_str()),
-            Box::new(job.run),
-            Box::new(job.market.symbol.to_string()),
-            Box::new(job.market.timeframe.to_string()),
-        ];
+    /// Writes about markets of a job by right of it.
+    fn write_of(&self, sql: &'static str, job: &Job, symbols: Parameter, rest: Vec<Parameter>) -> Result<()> {
+        let timeframe = Box::new(job.timeframe.to_string());
+        let mut parameters: Vec<Parameter> = vec![Box::new(job.task.as_str()), Box::new(job.run), symbols, timeframe];
         parameters.extend(rest);
         self.write(sql, &*job.hold, parameters).map(drop)
     }
@@ -132,24 +155,28 @@ impl Board for DatabaseOffice {
         let sent = elapsed();
         let found = leases.ask(CLAIM, parameters, leases.patience())?;
         let Some(row) = found.first() else { return Ok(None) };
+        let mut markets = found.iter().map(market).collect::<Result<Vec<Market>>>()?;
+        markets.sort();
         let task: &str = row.get(2);
         let unknown = || Error::Store(format!("the table signalloop_jobs has a task `{task}`, which there is not"));
         Ok(Some(Job {
             task: Task::parse(task).ok_or_else(unknown)?,
             run: row.get(3),
-            market: market(row)?,
+            timeframe: markets[0].timeframe,
+            markets,
             hold: Arc::new(Leased(leases.adopt(row.get(4), row.get(5), sent)?)),
             time: Duration::try_from_secs_f64(row.get(6)).unwrap_or_default(),
         }))
     }
 
-    fn finish(&self, job: &Job, done: bool, result: &Value) -> Result<()> {
-        let status = if done { "done" } else { "failed" };
-        self.write_of(FINISH, job, vec![Box::new(status), Box::new(encode(result)?)])
+    fn finish(&self, job: &Job, market: &Market, done: bool, result: &Value) -> Result<()> {
+        let (symbol, status) = (Box::new(market.symbol.to_string()), if done { "done" } else { "failed" });
+        self.write_of(FINISH, job, symbol, vec![Box::new(status), Box::new(encode(result)?)])
     }
 
-    fn give_back(&self, job: &Job) -> Result<()> {
-        self.write_of(GIVE_BACK, job, Vec::new())
+    fn give_back(&self, job: &Job, markets: &[Market]) -> Result<()> {
+        let symbols: Vec<String> = markets.iter().map(|market| market.symbol.to_string()).collect();
+        self.write_of(GIVE_BACK, job, Box::new(symbols), Vec::new())
     }
 
     fn ended(&self, hold: &dyn Hold, task: Task, run: i64) -> Result<Vec<Market>> {

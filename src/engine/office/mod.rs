@@ -13,7 +13,7 @@ use crate::database::Fence;
 use crate::error::{Error, Result};
 use crate::feedback::Whereabouts;
 use crate::scheduler::{Moment, Ran, Record, Task};
-use crate::symbol::Market;
+use crate::symbol::{Market, Timeframe};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -133,21 +133,23 @@ pub(super) trait Office: Send + Sync {
     fn close(&self);
 }
 
-/// A market to be trained, taken from the board.
+/// Markets of one timeframe to be trained, taken from the board: they share a pooled model.
 pub(super) struct Job {
     /// The task that asked for it.
     pub task: Task,
     /// The number of its run.
     #[cfg(feature = "postgres")]
     pub run: i64,
-    pub market: Market,
+    pub timeframe: Timeframe,
+    /// In order of their names; what others of the timeframe came to is known, or they are not in the run.
+    pub markets: Vec<Market>,
     /// Of this job.
     pub hold: Arc<dyn Hold>,
     /// How long it may take.
     pub time: Duration,
 }
 
-/// Trainings that instances share: a job a market, each done once. Calls wait, on the caller's thread.
+/// Trainings that instances share: a job a timeframe, each done once. Calls wait, on the caller's thread.
 pub(super) trait Board: Send + Sync {
     /// Puts up a run, by right of the task's place; its number. The first attempt begins a new run, and ends what was left of
     /// the one before. A later one goes on with it: what was done stays so, what failed is to be done again.
@@ -156,26 +158,26 @@ pub(super) trait Board: Send + Sync {
     /// As [`Office::save`].
     fn post(&self, hold: &dyn Hold, task: Task, attempt: u32, markets: &[Market], time: Duration) -> Result<i64>;
 
-    /// Takes a job that nobody works on, if there is one.
+    /// Takes a job that nobody works on, if there is one: all markets of its timeframe that have no result.
     ///
     /// # Errors
     /// When the board cannot be reached.
     fn claim(&self) -> Result<Option<Job>>;
 
-    /// Writes down what a job came to, by right of it.
+    /// Writes down what a market of a job came to, by right of the job.
     ///
     /// # Errors
     /// As [`Office::save`].
-    fn finish(&self, job: &Job, done: bool, result: &Value) -> Result<()>;
+    fn finish(&self, job: &Job, market: &Market, done: bool, result: &Value) -> Result<()>;
 
-    /// Leaves a job to others.
+    /// Leaves markets of a job that have no result to others.
     ///
     /// # Errors
     /// As [`Office::save`].
-    fn give_back(&self, job: &Job) -> Result<()>;
+    fn give_back(&self, job: &Job, markets: &[Market]) -> Result<()>;
 
-    /// The markets of a run that have a result, of success or failure. By right of the task's place, what killed all who worked
-    /// on it is given up.
+    /// The markets of a run that have a result, of success or failure. By right of the task's place, a job that killed all who
+    /// worked on it is given up.
     ///
     /// # Errors
     /// As [`Office::save`].

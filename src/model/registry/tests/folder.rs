@@ -2,10 +2,9 @@
 
 use super::super::pool::{checksum, from_hex, of_version};
 use super::*;
-use crate::common::{child, child_part, setting};
+use crate::common::{child_part, kill_at_work, setting};
 use crate::files::Stamp;
 use std::collections::{BTreeSet, HashSet};
-use std::time::Duration;
 
 const MODULE: &str = "model::registry::tests::folder";
 
@@ -220,21 +219,7 @@ fn kill_9_between_and_amid_the_writes_leaves_no_version_without_it() {
     put(&open(), &btc(), &pool(0), 0).unwrap();
     let (mut orphans, kills) = (0, setting("SIGNALLOOP_KILLS", 12));
     for round in 0..kills {
-        let name = format!("{MODULE}::promoting_process");
-        let mut children: Vec<_> = (0..3).map(|n| child(&name, home.path(), n).spawn().unwrap()).collect();
-        for child in &mut children {
-            let mut output = std::io::BufReader::new(child.stdout.take().unwrap());
-            let mut line = String::new();
-            while !line.contains("ready") {
-                line.clear();
-                assert!(std::io::BufRead::read_line(&mut output, &mut line).unwrap() > 0, "the child ended early");
-            }
-        }
-        std::thread::sleep(Duration::from_millis(20 + 7 * (round as u64 % 20)));
-        for child in &mut children {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
+        kill_at_work(&format!("{MODULE}::promoting_process"), home.path(), round);
         // Whatever was being done: what a version rests on is there, and whole.
         let needed = needed(home.path());
         let folder = home.path().join("pools");
