@@ -846,8 +846,10 @@ export declare class FeedbackTracker {
   onPrices(pairs: readonly string[], prices: Float64Array, timesMs?: Float64Array): Promise<ClosedSignal[]>
   /**
    * The same for a closed candle of `timeframe` (default 1h): its high and low count, not only its close. Where stop and
-   * target both lie inside, the stop is taken to have come first. Where it follows the candles stored, or given before, directly,
-   * it is among those that signals recorded and assessed from now on, and predictions, know, until a fetch has stored it.
+   * target both lie inside, the stop is taken to have come first. Of the candle in which a signal was given, only the close counts;
+   * its high and low too where that was in its first twelfth, unless finer candles have told what came after. Where a candle follows
+   * those stored, or given before, directly, it is among those that signals recorded and assessed from now on, and predictions, know,
+   * until a fetch has stored it.
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_INVALID_CANDLE`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */

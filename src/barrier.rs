@@ -94,6 +94,10 @@ impl Outcome {
     }
 }
 
+/// A candle that began before a signal counts whole where it did so by at most one part in so many of its length: five minutes
+/// of an hour. On walks nearly all that it then closes is closed by prices from after the entry (`barrier/entry.rs`).
+const ENTRY_PART: i64 = 12;
+
 /// The largest profit or loss, in percent: beyond what any price pair of a market makes, and so far from the largest number
 /// that sums stay finite.
 pub const MOST_PERCENT: f64 = 1e100;
@@ -203,18 +207,27 @@ impl Levels {
         self.on_tick(price, now_ms.max(self.since_ms))
     }
 
-    /// Does a closed candle of `candle_ms` milliseconds close the signal?
+    /// Does a closed candle of `candle_ms` milliseconds close the signal? Up to `known_ms`, UTC epoch ms, other candles have told
+    /// already.
     ///
     /// - A candle that opens beyond a barrier fills at its open.
     /// - Where both barriers lie inside, the stop is assumed to have come first.
     /// - An expiry within the candle closes at the candle's close, if no barrier was touched.
-    /// - Of a candle that began before the signal, only the close is known to come after it.
-    pub fn on_candle(&self, candle: &Candle, candle_ms: i64) -> Option<Exit> {
+    /// - Of a candle that began before the signal, only the close is known to come after it. Its high and low count too where the
+    ///   signal was given in the first twelfth of it, unless finer candles have told what came after the entry, or it opened
+    ///   beyond a barrier.
+    pub fn on_candle(&self, known_ms: i64, candle: &Candle, candle_ms: i64) -> Option<Exit> {
         let end_ms = candle.open_ms + candle_ms;
-        if candle.open_ms < self.since_ms {
-            return if end_ms > self.since_ms { self.on_tick(candle.close, end_ms) } else { None };
+        if end_ms <= self.since_ms {
+            return None;
         }
-        if let Some(exit) = self.on_tick(candle.open, candle.open_ms) {
+        if candle.open_ms < self.since_ms {
+            let is_told = known_ms > self.since_ms;
+            let is_early = self.since_ms - candle.open_ms <= candle_ms / ENTRY_PART;
+            if is_told || !is_early || self.beyond_stop(candle.open) || self.beyond_target(candle.open) {
+                return self.on_tick(candle.close, end_ms);
+            }
+        } else if let Some(exit) = self.on_tick(candle.open, candle.open_ms) {
             return Some(exit);
         }
         let (worst, best) = match self.direction {
@@ -237,7 +250,7 @@ impl Levels {
     /// price: the outcome is [`Outcome::Unknown`]. A candle that opens between the barriers says that none was passed for
     /// good, and counts as any other.
     pub fn on_candle_after(&self, known_ms: i64, candle: &Candle, candle_ms: i64, trading: &Trading) -> Option<Exit> {
-        let exit = self.on_candle(candle, candle_ms)?;
+        let exit = self.on_candle(known_ms, candle, candle_ms)?;
         let at_open = exit.time_ms == candle.open_ms;
         if at_open && !trading.bridges(known_ms.max(self.since_ms), candle.open_ms, candle_ms) {
             return Some(Exit { outcome: Outcome::Unknown, ..exit });
@@ -253,6 +266,9 @@ impl Levels {
         self.take_profit.is_some_and(|target| self.direction.sign() * (price - target) >= 0.0)
     }
 }
+
+#[cfg(test)]
+mod entry;
 
 #[cfg(test)]
 mod tests {
@@ -282,6 +298,11 @@ mod tests {
         Candle { open_ms, open, high, low, close, volume: 1.0 }
     }
 
+    /// What an hour of prices comes to, of which no other candle has told.
+    fn on(levels: &Levels, candle: &Candle) -> Option<Exit> {
+        levels.on_candle(i64::MIN, candle, HOUR)
+    }
+
     #[test]
     fn ticks_fill_at_their_price() {
         let exit = buy().on_tick(94.0, T0 + 1).unwrap();
@@ -298,11 +319,28 @@ mod tests {
         assert_eq!(buy().on_tick(1.0, T0 - 1), None);
         let now = buy().on_tick_now(1.0, T0 - 300_000).unwrap();
         assert_eq!((now.outcome, now.time_ms), (Outcome::StoppedOut, T0), "a clock that was set back");
-        assert_eq!(buy().on_candle(&candle(T0 - HOUR, 100.0, 120.0, 1.0, 1.0), HOUR), None);
+        assert_eq!(on(&buy(), &candle(T0 - HOUR, 100.0, 120.0, 1.0, 1.0)), None);
         // Half of this candle came before the signal: its low may have, its close did not.
-        assert_eq!(buy().on_candle(&candle(T0 - 1, 100.0, 100.0, 90.0, 99.0), HOUR), None);
-        let exit = buy().on_candle(&candle(T0 - 1, 100.0, 100.0, 90.0, 94.0), HOUR).unwrap();
+        assert_eq!(on(&buy(), &candle(T0 - HOUR / 2, 100.0, 100.0, 90.0, 99.0)), None);
+        let exit = on(&buy(), &candle(T0 - HOUR / 2, 100.0, 100.0, 90.0, 94.0)).unwrap();
         assert_eq!((exit.outcome, exit.price), (Outcome::StoppedOut, 94.0));
+    }
+
+    #[test]
+    fn the_candle_of_the_entry_counts_whole_where_the_entry_came_early() {
+        let begun = |before_ms: i64, open: f64| candle(T0 - before_ms, open, open.max(101.0), 90.0, 99.0);
+        let outcome = |before_ms, open| on(&buy(), &begun(before_ms, open)).map(|exit| (exit.outcome, exit.price));
+        assert_eq!(outcome(1_000, 100.0), Some((Outcome::StoppedOut, 95.0)));
+        assert_eq!(outcome(HOUR / 12, 100.0), Some((Outcome::StoppedOut, 95.0)));
+        assert_eq!(outcome(HOUR / 12 + 1, 100.0), None, "later, the low may have come before it");
+        // What lies beyond a level before the entry says nothing of what came after.
+        assert_eq!((outcome(1_000, 94.0), outcome(1_000, 111.0)), (None, None));
+        // Finer candles up to some time after the entry had their say.
+        let told = |known_ms| buy().on_candle(known_ms, &begun(1_000, 100.0), HOUR);
+        assert!(told(T0).is_some());
+        assert_eq!(told(T0 + 60_000), None);
+        let both = |known_ms| buy().on_candle_after(known_ms, &begun(1_000, 100.0), HOUR, &Trading::Always);
+        assert_eq!((both(T0).is_some(), both(T0 + 60_000)), (true, None));
     }
 
     #[test]
@@ -319,7 +357,7 @@ mod tests {
             (candle(t, 115.0, 116.0, 91.0, 101.0), Some((Outcome::TookProfit, 115.0, t))),
         ];
         for (candle, expected) in cases {
-            let got = buy().on_candle(&candle, HOUR).map(|e| (e.outcome, e.price, e.time_ms));
+            let got = on(&buy(), &candle).map(|e| (e.outcome, e.price, e.time_ms));
             assert_eq!(got, expected, "{candle:?}");
         }
     }
@@ -327,11 +365,11 @@ mod tests {
     #[test]
     fn expiry_closes_by_the_sign_of_the_profit() {
         let last = T0 + 9 * HOUR;
-        let exit = buy().on_candle(&candle(last, 100.0, 102.0, 99.0, 101.0), HOUR).unwrap();
+        let exit = on(&buy(), &candle(last, 100.0, 102.0, 99.0, 101.0)).unwrap();
         assert_eq!((exit.outcome, exit.price, exit.time_ms), (Outcome::Success, 101.0, T0 + 10 * HOUR));
-        assert_eq!(buy().on_candle(&candle(last, 100.0, 102.0, 99.0, 100.0), HOUR).unwrap().outcome, Outcome::Failure);
+        assert_eq!(on(&buy(), &candle(last, 100.0, 102.0, 99.0, 100.0)).unwrap().outcome, Outcome::Failure);
         // The first candle after a missed expiry closes at its open, whatever came later in it.
-        let exit = buy().on_candle(&candle(T0 + 20 * HOUR, 101.0, 120.0, 50.0, 60.0), HOUR).unwrap();
+        let exit = on(&buy(), &candle(T0 + 20 * HOUR, 101.0, 120.0, 50.0, 60.0)).unwrap();
         assert_eq!((exit.outcome, exit.price), (Outcome::Success, 101.0));
     }
 
@@ -383,7 +421,7 @@ mod tests {
     #[test]
     fn a_signal_without_levels_stays_open() {
         let levels = Levels { stop_loss: None, take_profit: None, expires_ms: None, ..buy() };
-        assert_eq!(levels.on_candle(&candle(T0, 100.0, 1e9, 1e-9, 100.0), HOUR), None);
+        assert_eq!(on(&levels, &candle(T0, 100.0, 1e9, 1e-9, 100.0)), None);
     }
 
     proptest! {
@@ -395,7 +433,7 @@ mod tests {
             let seen = candle(T0 + hours * HOUR, open, high, low, close);
             let mirror = |p: f64| 200.0 - p;
             let mirrored = candle(seen.open_ms, mirror(open), mirror(low), mirror(high), mirror(close));
-            let (b, s) = (buy().on_candle(&seen, HOUR), sell().on_candle(&mirrored, HOUR));
+            let (b, s) = (on(&buy(), &seen), on(&sell(), &mirrored));
             // Rounding of the mirror may tip a close that sits exactly on a level; such draws are vanishingly rare.
             prop_assert_eq!(b.map(|e| e.outcome), s.map(|e| e.outcome));
             if let (Some(b), Some(s)) = (b, s) {
@@ -408,7 +446,7 @@ mod tests {
         fn exits_are_never_flattering(open in 80.0..120.0f64, up in 0.0..15.0f64, down in 0.0..15.0f64, at in 0.0..1.0f64) {
             let (high, low) = (open + up, open - down);
             let seen = candle(T0, open, high, low, low + at * (high - low));
-            match buy().on_candle(&seen, HOUR) {
+            match on(&buy(), &seen) {
                 Some(exit) if exit.outcome == Outcome::StoppedOut => prop_assert!(exit.price <= 95.0 && exit.price >= low),
                 Some(exit) if exit.outcome == Outcome::TookProfit => {
                     prop_assert!(exit.price >= 110.0 && exit.price <= high && open > 95.0);

@@ -3,11 +3,11 @@
 use super::{Event, SignalLoop};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::feedback::Given;
+use crate::feedback::{FeedbackStore, Given};
 use crate::files::write_atomically;
 use crate::learning::Z_95;
 use crate::learning::outcomes::{
-    self, Case, Chances, Checkpoint, Evidence, Learner, Lesson, MAX_LESSONS, OutcomeModel, Pattern,
+    self, Case, Chances, Checkpoint, Evidence, Learner, Lesson, MAX_LESSONS, Open, OutcomeModel, Pattern,
 };
 use crate::signal::{Record, Said, Signal};
 use crate::symbol::{Symbol, Timeframe};
@@ -181,6 +181,7 @@ impl SignalLoop {
         if let Some(model) = self.learning.past.lock().clone().filter(|model| model.serves(&evidence)) {
             return Ok(model);
         }
+        let evidence = evidence.with_open(std::iter::empty(), &open(&self.store()?)?);
         let seed = self.config().seed;
         let model = self.on_pool(move || Ok(Arc::new(OutcomeModel::grow(&evidence, seed)))).await?;
         *self.learning.past.lock() = Some(model.clone());
@@ -369,7 +370,7 @@ impl SignalLoop {
         let records = store.new_closings(given, most)?;
         backlog.extend(records.iter().filter_map(lesson));
         if begins && backlog.len() >= WORTH_KEEPING {
-            self.resume(learning, backlog, *first);
+            self.resume(learning, backlog, &open(&store)?, *first);
         }
         if !backlog.is_empty() {
             learning.learner.write().learn_some(backlog);
@@ -378,12 +379,12 @@ impl SignalLoop {
     }
 
     /// Takes from a backlog what an earlier process has learned of it.
-    fn resume(&self, learning: &Learning, backlog: &mut VecDeque<Lesson>, first: usize) {
+    fn resume(&self, learning: &Learning, backlog: &mut VecDeque<Lesson>, open: &[Open], first: usize) {
         // None is there yet, or one that cannot be read: all is learned anew.
         let Ok(bytes) = std::fs::read(self.learned_path()) else { return };
         let Some(checkpoint) = Checkpoint::decode(&bytes) else { return };
         let lessons = checkpoint.lessons();
-        if let Some(learner) = Learner::resume(checkpoint, backlog, self.config().seed) {
+        if let Some(learner) = Learner::resume(checkpoint, backlog, open, self.config().seed) {
             *learning.learner.write() = learner;
             *learning.saved.lock() = Some(Saved { first, lessons });
         }
@@ -415,11 +416,13 @@ impl SignalLoop {
     async fn grow(&self, learning: &Learning) -> Result<()> {
         let _one_at_a_time = learning.growing.lock().await;
         let evidence = {
+            // In this order, as where the backlog is learned.
+            let incoming = learning.incoming.lock();
             let learner = learning.learner.read();
             if !learner.is_overdue() {
                 return Ok(());
             }
-            learner.evidence()
+            learner.evidence().with_open(incoming.backlog.iter(), &open(&self.store()?)?)
         };
         let seed = self.config().seed;
         let model = self.on_pool(move || Ok(OutcomeModel::grow(&evidence, seed))).await?;
@@ -432,6 +435,11 @@ impl SignalLoop {
 /// closing: what was learned from the same beginning can be kept.
 fn first_of(closed: usize) -> usize {
     closed.saturating_sub(MAX_LESSONS).div_ceil(STEP) * STEP
+}
+
+/// The open signals of a store.
+fn open(store: &FeedbackStore) -> Result<Vec<Open>> {
+    Ok(store.open_by_symbol()?.values().flatten().map(|signal| Open::of(&signal.levels)).collect())
 }
 
 fn lesson(record: &Record) -> Option<Lesson> {

@@ -324,7 +324,8 @@ impl Missed<'_> {
         for hour in candles(self.source, &coarse, first_hour, last_hour).await? {
             let end_ms = hour.open_ms + HOUR_MS;
             let matters = |levels: &Levels| {
-                levels.on_candle(&hour, HOUR_MS).is_some() || (hour.open_ms..end_ms).contains(&levels.since_ms)
+                levels.on_candle(hour.open_ms, &hour, HOUR_MS).is_some()
+                    || (hour.open_ms..end_ms).contains(&levels.since_ms)
             };
             if self.open.iter().any(|waiting| matters(&waiting.levels)) {
                 self.pass(fine, hour.open_ms, end_ms).await?;

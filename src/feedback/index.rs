@@ -289,7 +289,7 @@ impl PriceIndex {
         let until_ms = book.seen.newest_ms;
         self.activate(symbol, until_ms);
         let candidates = self.books[symbol].candidates(candle.low, candle.high, end_ms);
-        self.take(candidates, |levels| levels.on_candle(candle, candle_ms), hits);
+        self.take(candidates, |levels| levels.on_candle(newest_ms, candle, candle_ms), hits);
     }
 
     /// Passes on the time of a price that counts, and counts one that does not.
@@ -507,9 +507,9 @@ mod tests {
                             scan.ignored += 1;
                             Vec::new()
                         } else {
-                            scan.newest_candle = Some(end);
+                            let known_ms = scan.newest_candle.replace(end).unwrap_or(i64::MIN);
                             (scan.said, scan.newest) = (scan.said.max(Some(end)), scan.newest.max(Some(end)));
-                            scan.hits(|levels| levels.on_candle(&candle, length))
+                            scan.hits(|levels| levels.on_candle(known_ms, &candle, length))
                         }
                     }
                     Step::PutBack(n) => {

@@ -46,7 +46,7 @@ pub use log::Recovery;
 pub use open::OpenSignal;
 pub use paths::files_in;
 pub use prices::Tick;
-pub use stats::{Ended, Figures, Stats, StatsFilter, Totals, newcombe, wilson, wilson_effective};
+pub use stats::{Ended, Figures, Stats, StatsFilter, Totals, Z_95, newcombe, wilson, wilson_effective};
 pub use writer::Lines;
 
 use crate::barrier::{Direction, Levels, Outcome};

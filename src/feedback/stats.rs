@@ -7,6 +7,9 @@ use crate::barrier::{Direction, MOST_PERCENT, Outcome};
 use crate::symbol::{Market, Symbol, Timeframe};
 use std::collections::BTreeMap;
 
+/// The standard normal quantile of a two-sided level of 5 %.
+pub const Z_95: f64 = 1.959_963_984_540_054;
+
 /// Which signals to count. Empty: all of them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct StatsFilter {
@@ -320,15 +323,14 @@ pub fn wilson(successes: u64, trials: u64) -> (f64, f64) {
 /// Source: E. L. Korn and B. I. Graubard, *Confidence intervals for proportions with small expected number of positive counts
 /// estimated from survey data*, Survey Methodology 24 (1998).
 pub fn wilson_effective(successes: f64, trials: f64) -> (f64, f64) {
-    const Z: f64 = 1.959_963_984_540_054;
     if trials <= 0.0 {
         return (0.0, 100.0);
     }
     let n = trials;
     let p = successes / n;
-    let centre = p + Z * Z / (2.0 * n);
-    let half = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
-    let scale = 100.0 / (1.0 + Z * Z / n);
+    let centre = p + Z_95 * Z_95 / (2.0 * n);
+    let half = Z_95 * (p * (1.0 - p) / n + Z_95 * Z_95 / (4.0 * n * n)).sqrt();
+    let scale = 100.0 / (1.0 + Z_95 * Z_95 / n);
     // Where all or none succeeded the formula ends at 0 and 100, which rounding misses.
     let low = if successes <= 0.0 { 0.0 } else { ((centre - half) * scale).max(0.0) };
     let high = if successes >= trials { 100.0 } else { ((centre + half) * scale).min(100.0) };

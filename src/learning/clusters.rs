@@ -3,6 +3,7 @@
 //! time share their fate, and a hundred of them may be worth five.
 
 use super::weights::average_uniqueness;
+pub use crate::feedback::Z_95;
 use crate::model::{Interval, MIN_CLUSTERS};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -24,8 +25,6 @@ const OVERLAP: f64 = 1.5;
 const SUPPOSED: f64 = 0.6;
 /// Clusters that what is supposed counts as much as.
 const SUPPOSED_CLUSTERS: f64 = MIN_CLUSTERS as f64;
-/// The standard normal quantile of a two-sided level of 5 %.
-pub const Z_95: f64 = 1.959_963_984_540_054;
 /// The same of a one-sided level of 5 %.
 pub const Z_ONE_SIDED: f64 = 1.644_853_626_951_472_7;
 
@@ -132,6 +131,10 @@ impl Dependence {
 /// [`SUPPOSED_CLUSTERS`] more of them. That goes by how many are under way at a time on the average ([`average_uniqueness`]), in
 /// full within a symbol, which is the least, and in part between symbols ([`SUPPOSED`]). What remains unknown of it is paid for as Student's
 /// distribution does.
+///
+/// The learner of outcomes has a design effect of its own (`outcomes/design.rs`): it asks about the score of each of its parameters, which
+/// has no lives, and wants the likeliest effect. A judge promises how often it errs, so that this one stays on the safe side: never below
+/// what overlaps alone suppose, and more where few clusters measure it.
 pub fn dependence(lives: &[Life], residuals: &[f64]) -> Dependence {
     let count = lives.len() as f64;
     let at_a_time = |lives: &[Life]| count / uniqueness(lives).iter().sum::<f64>();

@@ -78,7 +78,7 @@ pub fn label(candles: &[Candle], bar: usize, calendar: &Calendar, atr: f64, shap
                 return None;
             }
             before = candle.open_ms;
-            if let Some(exit) = levels.on_candle(candle, candle_ms) {
+            if let Some(exit) = levels.on_candle(entry.time_ms, candle, candle_ms) {
                 let profit_percent = levels.profit_percent(exit.price);
                 return Some(Ending { success: exit.outcome.succeeded()?, profit_percent, bar: bar + 1 + offset });
             }

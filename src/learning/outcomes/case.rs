@@ -1,7 +1,7 @@
 //! What the learner sees of a signal: facts known when it was given, nothing of what came after.
 
 use super::levels::log_odds;
-use crate::barrier::Direction;
+use crate::barrier::{Direction, Levels};
 use crate::features::{self, COUNT};
 use crate::signal::{Departures, Signal};
 use crate::symbol::{Market, Symbol, Timeframe};
@@ -9,6 +9,28 @@ use serde::Serialize;
 
 /// Probabilities that are ever told.
 pub const PROBABILITY_RANGE: (f64, f64) = (0.02, 0.98);
+
+/// What the levels of a signal say of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bet {
+    /// Stop distance in percent of the entry.
+    pub risk: Option<f64>,
+    /// Stop distance and target distance in percent of the entry, when it has both.
+    pub both: Option<(f64, f64)>,
+    /// See [`Case::implied`].
+    pub implied: f64,
+}
+
+impl Bet {
+    /// Of these levels.
+    pub fn of(levels: &Levels) -> Self {
+        let distance = |level: Option<f64>| level.map(|level| (level - levels.entry).abs() / levels.entry * 100.0);
+        let (risk, reward) = (distance(levels.stop_loss), distance(levels.take_profit));
+        let both = risk.zip(reward).filter(|(risk, reward)| *risk > 0.0 && *reward > 0.0);
+        let (least, most) = PROBABILITY_RANGE;
+        Self { risk, both, implied: both.map_or(0.5, |(risk, reward)| (risk / (risk + reward)).clamp(least, most)) }
+    }
+}
 
 /// A signal as evidence, or as the question.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -59,9 +81,7 @@ impl Case {
     /// Of a signal; `None` for a HOLD, which bets on nothing.
     pub fn of(signal: &Signal) -> Option<Self> {
         let levels = signal.levels()?;
-        let distance = |level: Option<f64>| level.map(|level| (level - levels.entry).abs() / levels.entry * 100.0);
-        let (risk, reward) = (distance(levels.stop_loss), distance(levels.take_profit));
-        let both = risk.zip(reward).filter(|(risk, reward)| *risk > 0.0 && *reward > 0.0);
+        let Bet { risk, both, implied } = Bet::of(&levels);
         let known = |features: &&crate::signal::EntryFeatures| {
             features.version == features::VERSION && features.values.len() == COUNT
         };
@@ -69,8 +89,7 @@ impl Case {
             market: signal.market(),
             direction: levels.direction,
             strategy: signal.strategy.clone(),
-            implied: both
-                .map_or(0.5, |(risk, reward)| (risk / (risk + reward)).clamp(PROBABILITY_RANGE.0, PROBABILITY_RANGE.1)),
+            implied,
             reward_risk: both.map(|(risk, reward)| reward / risk),
             stop_percent: risk,
             confidence: signal.confidence,

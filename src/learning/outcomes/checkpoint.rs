@@ -3,11 +3,12 @@
 //! It changes no answer, not by one bit: it is what learning a backlog from its beginning comes to on its way, and what follows
 //! is learned from there as it would be. So it counts for a backlog only that begins with the very lessons it was learned from,
 //! and that is no shorter than the one before: whether an early change is followed up depends on how much still waits. Anything
-//! amiss, and all is learned anew.
+//! amiss, and all is learned anew. Signals that were open then count for it, too.
 
 use super::case::Lesson;
 use super::change::ChangeDetector;
 use super::model::OutcomeModel;
+use super::survivors::{Open, open_at};
 use crate::error::{Error, Result};
 use crate::feedback::SignalKey;
 use crate::signal::Departures;
@@ -21,9 +22,9 @@ const MAGIC: &[u8; 8] = b"SLLEARN\x01";
 
 const fn version() -> &'static str {
     match std::env::consts::ARCH.as_bytes() {
-        b"x86_64" => concat!(env!("CARGO_PKG_VERSION"), " 2 x86_64"),
-        b"aarch64" => concat!(env!("CARGO_PKG_VERSION"), " 2 aarch64"),
-        _ => concat!(env!("CARGO_PKG_VERSION"), " 2 other"),
+        b"x86_64" => concat!(env!("CARGO_PKG_VERSION"), " 3 x86_64"),
+        b"aarch64" => concat!(env!("CARGO_PKG_VERSION"), " 3 aarch64"),
+        _ => concat!(env!("CARGO_PKG_VERSION"), " 3 other"),
     }
 }
 
@@ -70,10 +71,12 @@ impl Checkpoint {
     }
 
     /// Whether learning this backlog comes to it.
-    pub(super) fn is_of(&self, backlog: &VecDeque<Lesson>, seed: u64) -> bool {
+    pub(super) fn is_of(&self, backlog: &VecDeque<Lesson>, open: &[Open], seed: u64) -> bool {
+        let open = || open_at(self.model.until_ms, backlog.iter().skip(self.lessons), open);
         self.seed == seed
             && backlog.len() >= self.closings
             && self.said.len() == self.lessons
+            && self.model.open == open().len()
             && content(backlog.iter().take(self.lessons)) == self.content
     }
 }
@@ -93,6 +96,14 @@ mod tests {
     use super::*;
 
     const SEED: u64 = 7;
+    const LEVELS: crate::barrier::Levels = crate::barrier::Levels {
+        direction: crate::barrier::Direction::Buy,
+        entry: 100.0,
+        stop_loss: Some(98.0),
+        take_profit: Some(102.0),
+        since_ms: 0,
+        expires_ms: None,
+    };
 
     /// Learns a backlog in stages, as a process that starts does; and the last checkpoint on the way.
     fn learned(mut learner: Learner, mut backlog: VecDeque<Lesson>) -> (Learner, Option<Checkpoint>) {
@@ -117,7 +128,7 @@ mod tests {
 
     fn resumed(bytes: &[u8], backlog: &[Lesson], seed: u64) -> Option<Learner> {
         let mut backlog: VecDeque<Lesson> = backlog.to_vec().into();
-        let learner = Learner::resume(Checkpoint::decode(bytes)?, &mut backlog, seed)?;
+        let learner = Learner::resume(Checkpoint::decode(bytes)?, &mut backlog, &[], seed)?;
         assert!(!learner.lessons().is_empty(), "something is spared");
         Some(learned(learner, backlog).0)
     }
@@ -163,6 +174,14 @@ mod tests {
         other = all.clone();
         other.swap(3, 4);
         assert!(resumed(&bytes, &other, SEED).is_none(), "another order");
+        // One that was open then, and is still, or has closed since.
+        let open = |given_ms| Open::of(&crate::barrier::Levels { since_ms: given_ms, ..LEVELS });
+        let until_ms = all[COUNT as usize - 1].closed_ms;
+        let with = |given_ms| {
+            Learner::resume(Checkpoint::decode(&bytes).unwrap(), &mut all.clone().into(), &[open(given_ms)], SEED)
+        };
+        assert!(with(until_ms + 1).is_some());
+        assert!(with(0).is_none(), "another open signal");
         for at in (0..bytes.len()).step_by(bytes.len() / 50) {
             let mut bad = bytes.clone();
             bad[at] ^= 1;

@@ -4,6 +4,7 @@ use super::case::Lesson;
 use super::change::ChangeDetector;
 use super::checkpoint::{self, Checkpoint};
 use super::model::OutcomeModel;
+use super::survivors::{Open, open_at};
 use crate::signal::Departures;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub struct Evidence {
     said: Vec<Option<Departures>>,
     /// Lessons before this one are from before the last change.
     changed_at: usize,
+    /// The signals that were open when the newest of them closed, as far as told.
+    open: Vec<Open>,
 }
 
 impl Evidence {
@@ -37,17 +40,38 @@ impl Evidence {
         self.said[at]
     }
 
-    /// Of it, what had closed by a time.
+    /// Of it, what had closed by a time. What closed later was open, as far as it had been given.
     #[must_use]
     pub fn before(&self, until_ms: i64) -> Self {
         let known = |at: &usize| self.lessons[*at].closed_ms <= until_ms;
-        let kept: Vec<usize> = (0..self.lessons.len()).filter(known).collect();
-        Self {
+        let (kept, later): (Vec<usize>, Vec<usize>) = (0..self.lessons.len()).partition(known);
+        let of_then = Self {
             lessons: kept.iter().map(|&at| self.lessons[at].clone()).collect(),
             said: kept.iter().map(|&at| self.said[at]).collect(),
             // A change is called by what came after it.
             changed_at: 0,
-        }
+            open: Vec::new(),
+        };
+        of_then.with_open(later.iter().map(|&at| &*self.lessons[at]), &self.open)
+    }
+
+    /// It, with those of these signals that were open when its newest closing closed: `later` are known to have closed, `open` are
+    /// open now.
+    #[must_use]
+    pub fn with_open<'a>(mut self, later: impl Iterator<Item = &'a Lesson>, open: &[Open]) -> Self {
+        let until_ms = self.until_ms();
+        self.open.extend(open_at(until_ms, later, open));
+        self
+    }
+
+    /// The signals that were open when the newest of its lessons closed, as far as told.
+    pub fn open(&self) -> &[Open] {
+        &self.open
+    }
+
+    /// When the last of them closed, UTC epoch ms; 0 without any.
+    pub fn until_ms(&self) -> i64 {
+        self.lessons.iter().map(|lesson| lesson.closed_ms).max().unwrap_or_default()
     }
 
     /// How many of them are from before the last change.
@@ -145,15 +169,15 @@ impl Learner {
         })
     }
 
-    /// A learner that stands there, if that is where one that began with this backlog would have come to; it takes from the
-    /// backlog what it has learned.
-    pub fn resume(checkpoint: Checkpoint, backlog: &mut VecDeque<Lesson>, seed: u64) -> Option<Self> {
-        if !checkpoint.is_of(backlog, seed) {
+    /// A learner that stands there, if that is where one that began with this backlog, and these signals open, would have come
+    /// to; it takes from the backlog what it has learned.
+    pub fn resume(checkpoint: Checkpoint, backlog: &mut VecDeque<Lesson>, open: &[Open], seed: u64) -> Option<Self> {
+        if !checkpoint.is_of(backlog, open, seed) {
             return None;
         }
         let lessons: Vec<Arc<Lesson>> = backlog.drain(..checkpoint.lessons).map(Arc::new).collect();
         let Checkpoint { changed_at, said, change, model, .. } = checkpoint;
-        Some(Self { evidence: Evidence { lessons, said, changed_at }, model, change, overdue: false })
+        Some(Self { evidence: Evidence { lessons, said, changed_at, open: Vec::new() }, model, change, overdue: false })
     }
 
     /// The model in service.
@@ -228,6 +252,24 @@ mod tests {
         assert!(model.serves(&at(100)) && model.serves(&at(104)));
         assert!(!model.serves(&at(105)), "it is due");
         assert!(!model.serves(&at(99)), "it knows what came later");
+    }
+
+    #[test]
+    fn the_past_knows_what_was_open_then_and_nothing_of_its_end() {
+        let mut learner = Learner::default();
+        let long = |n: usize| Lesson { closed_ms: (n as i64 + 20) * HOUR_MS, ..lesson(n) };
+        let mut all: Vec<Lesson> = (0..100).map(|n| if n % 4 == 0 { long(n) } else { lesson(n) }).collect();
+        all.sort_by_key(|one| one.closed_ms);
+        all.iter().for_each(|one| learner.learn(one.clone()));
+        let then = learner.evidence().before(50 * HOUR_MS);
+        let open = all.iter().filter(|one| one.given_ms <= 50 * HOUR_MS && one.closed_ms > 50 * HOUR_MS);
+        assert_eq!((then.until_ms(), then.open().len()), (50 * HOUR_MS, open.count()));
+        // As it would have been told then.
+        let (closed, later): (Vec<&Lesson>, Vec<&Lesson>) = all.iter().partition(|one| one.closed_ms <= 50 * HOUR_MS);
+        let mut before = Learner::default();
+        closed.into_iter().for_each(|one| before.learn(one.clone()));
+        let known = before.evidence().with_open(later.into_iter(), &[]);
+        assert_eq!(known.open(), then.open());
     }
 
     #[test]

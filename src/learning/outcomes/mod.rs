@@ -6,6 +6,8 @@ mod checkpoint;
 mod cholesky;
 mod design;
 mod forest;
+#[cfg(test)]
+mod fresh;
 mod layout;
 mod learner;
 mod levels;
@@ -21,6 +23,7 @@ mod region;
 mod replay;
 mod scores;
 mod stack;
+mod survivors;
 
 pub use case::{Case, Lesson, PROBABILITY_RANGE};
 pub use checkpoint::Checkpoint;
@@ -31,3 +34,4 @@ pub use patterns::{MIN_CLOSED, Pattern, find as find_patterns};
 pub use region::Tally;
 pub use scores::normal_quantile;
 pub use stack::SOURCES;
+pub use survivors::Open;

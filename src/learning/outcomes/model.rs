@@ -12,6 +12,7 @@ use super::process::{Process, Quantity, Sample};
 use super::reasons::Reasons;
 use super::scores::Ranks;
 use super::stack::{Foretold, SOURCES, Stack};
+use super::survivors::early;
 use crate::cancel::Cancel;
 use crate::learning::{Z_95, time_decay};
 use crate::model::{Bins, Boosting, BoostingParameters, Family};
@@ -93,6 +94,8 @@ pub struct OutcomeModel {
     pub(super) changed_at: usize,
     /// When the last of them closed, UTC epoch ms.
     pub(super) until_ms: i64,
+    /// How many signals were open then.
+    pub(super) open: usize,
     /// For how many independent outcomes they stand.
     effective: f64,
 }
@@ -114,6 +117,8 @@ struct Row<'a> {
     said: Option<Departures>,
     weight: f64,
     cluster: i64,
+    /// By how much its log odds of success are above those of all, as it is among those that have closed already, see [`early`].
+    early: f64,
     /// From before the last change.
     old: bool,
 }
@@ -127,6 +132,7 @@ fn rows(evidence: &Evidence) -> Vec<Row<'_>> {
     let mut closed: Vec<i64> = lessons.iter().map(|lesson| lesson.closed_ms).collect();
     closed.sort_unstable();
     let decay = time_decay(&closed);
+    let early = early(&lessons, evidence.open(), evidence.until_ms());
     dated
         .into_iter()
         .map(|(at, lesson)| Row {
@@ -134,6 +140,7 @@ fn rows(evidence: &Evidence) -> Vec<Row<'_>> {
             said: evidence.said(at),
             weight: decay[closed.partition_point(|closed| *closed < lesson.closed_ms).min(closed.len() - 1)],
             cluster: clusters[at],
+            early: early[at],
             old: at < evidence.changed_at(),
         })
         .collect()
@@ -176,7 +183,8 @@ impl OutcomeModel {
         model.add_learners(&rows, seed);
         model.learned = evidence.lessons().len();
         model.changed_at = evidence.changed_at();
-        model.until_ms = evidence.lessons().iter().map(|lesson| lesson.closed_ms).max().unwrap_or_default();
+        model.until_ms = evidence.until_ms();
+        model.open = evidence.open().len();
         model
     }
 
@@ -189,7 +197,7 @@ impl OutcomeModel {
             let [levels, process, boosting, forest] = row.said?;
             let case: &Case = &row.lesson.case;
             Some(Foretold {
-                implied: case.implied_log_odds(),
+                implied: case.implied_log_odds() + row.early,
                 departures: [case.candles(), levels, process, boosting, forest],
                 cluster: row.cluster,
                 weight: if row.old { discount } else { 1.0 },
@@ -200,7 +208,7 @@ impl OutcomeModel {
         let mut model = Self { stack: Stack::fit(&forecasts, design_of(&rows)), ..Self::default() };
         let counted = rows.iter().map(|row| Counted {
             case: &row.lesson.case,
-            expected: model.expected(&row.lesson.case),
+            expected: model.expected(&row.lesson.case) + row.early,
             cluster: row.cluster,
             weight: row.weight,
             success: row.lesson.success,
@@ -217,7 +225,7 @@ impl OutcomeModel {
         model.reasons = Reasons::of(&lessons, &model.layout);
         let picked = chosen(rows.len(), TREE_ROWS);
         let lessons: Vec<&Lesson> = picked.iter().map(|&at| rows[at].lesson).collect();
-        let started: Vec<f64> = lessons.iter().map(|lesson| model.started(&lesson.case)).collect();
+        let started: Vec<f64> = picked.iter().map(|&at| model.started(&rows[at])).collect();
         let design = model.levels.design();
         let mut table = Table {
             targets: lessons
@@ -265,7 +273,7 @@ impl OutcomeModel {
         let of = if since.len() < MIN_LESSONS || rows.iter().all(|row| row.weight > LITTLE) { all } else { since };
         let picked: Vec<&Row<'_>> = chosen(of.len(), PROCESS_ROWS).into_iter().map(|at| of[at]).collect();
         let values: Vec<Vec<f32>> = picked.iter().map(|row| self.layout.row(&row.lesson.case)).collect();
-        let expected: Vec<f64> = picked.iter().map(|row| self.started(&row.lesson.case)).collect();
+        let expected: Vec<f64> = picked.iter().map(|row| self.started(row)).collect();
         let happened: Vec<f64> = picked.iter().map(|row| f64::from(success(row.lesson))).collect();
         let surprises: Vec<f64> = happened.iter().zip(&expected).map(|(y, start)| y - logistic(*start)).collect();
         let mut judged: Vec<(usize, Ranks, Quantity, f64, f64)> = Vec::new();
@@ -308,7 +316,7 @@ impl OutcomeModel {
         let whole: Vec<&[f64]> = whole.iter().map(Vec::as_slice).collect();
         let happened: Vec<bool> = picked.iter().map(|row| row.lesson.success).collect();
         let weights: Vec<f64> = picked.iter().map(|row| row.weight).collect();
-        let offsets: Vec<f64> = picked.iter().map(|row| within(logistic(self.started(&row.lesson.case)))).collect();
+        let offsets: Vec<f64> = picked.iter().map(|row| within(logistic(self.started(row)))).collect();
         let bins = Bins::new(&whole);
         let sample = crate::model::Sample { bins: &bins, happened: &happened, weights: &weights, offsets: &offsets };
         let design = self.levels.design();
@@ -334,8 +342,9 @@ impl OutcomeModel {
     }
 
     /// The log odds from which learners of indicators depart.
-    fn started(&self, case: &Case) -> f64 {
-        self.expected(case) + self.levels.of(case).0
+    fn started(&self, row: &Row<'_>) -> f64 {
+        let case = &row.lesson.case;
+        self.expected(case) + row.early + self.levels.of(case).0
     }
 
     /// What each source says of a signal.
@@ -419,9 +428,8 @@ impl OutcomeModel {
     /// Whether it knows nothing beyond this evidence, and is not yet due to be grown anew of it.
     pub fn serves(&self, evidence: &Evidence) -> bool {
         let lessons = evidence.lessons();
-        let last_ms = lessons.iter().map(|lesson| lesson.closed_ms).max().unwrap_or_default();
         let new = lessons.len().checked_sub(self.learned);
-        self.until_ms <= last_ms && new.is_some_and(|new| new == 0 || new < growth(self.learned))
+        self.until_ms <= evidence.until_ms() && new.is_some_and(|new| new == 0 || new < growth(self.learned))
     }
 
     /// When the last of them closed, UTC epoch ms; 0 without any.
@@ -487,7 +495,7 @@ fn dependence(rows: &[&Row<'_>], quantity: &Quantity, surprises: &[f64]) -> (f64
 fn design_of(rows: &[Row<'_>]) -> f64 {
     let mut designs = [Design::default(); 2];
     for row in rows {
-        let surprise = f64::from(success(row.lesson)) - logistic(row.lesson.case.expected());
+        let surprise = f64::from(success(row.lesson)) - logistic(row.lesson.case.expected() + row.early);
         designs[0].add(row.cluster, surprise);
         designs[1].add(row.cluster, surprise * row.lesson.case.direction.sign());
     }
