@@ -147,6 +147,8 @@ test('the risk suggested is nothing where nothing is known, and falls with what 
   const under = (id: string, more: object) => loop.feedbackTracker.recordSignal({ ...levels, id, confidence: 70, timestamp: Date.now(), ...more })
   await under('sell', { signalType: 'SELL', stopLoss: 102, takeProfit: 96 })
   expect((await ask()).suggestedRisk).toBe(alone.suggestedRisk)
+  await under('followed', { taken: false })
+  expect((await ask()).suggestedRisk).toBe(alone.suggestedRisk)
   for (const [i, id] of ['a', 'b'].entries()) {
     await under(id, {})
     expect((await ask()).suggestedRisk).toBeCloseTo(alone.suggestedRisk / (1 + 0.7 * (i + 1)), 9)

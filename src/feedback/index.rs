@@ -191,8 +191,8 @@ impl Book {
 
 impl PriceIndex {
     /// Adds an open signal of the symbol with this number.
-    pub fn add(&mut self, slot: Slot, key: Key, symbol: usize, levels: Levels) {
-        self.open.insert(Open { slot, key, levels, symbol, filed: false });
+    pub fn add(&mut self, slot: Slot, key: Key, symbol: usize, levels: Levels, taken: bool) {
+        self.open.insert(Open { slot, key, levels, symbol, taken, filed: false });
         self.unfiled.push(slot);
     }
 
@@ -214,9 +214,9 @@ impl PriceIndex {
         self.open.get(slot).map(|open| &open.levels)
     }
 
-    /// How many signals of a direction are open.
-    pub fn open_of(&self, direction: Direction) -> usize {
-        self.open.count_of(direction)
+    /// How many signals of a direction are open that were taken.
+    pub fn taken_of(&self, direction: Direction) -> usize {
+        self.open.taken_of(direction)
     }
 
     /// The open signals, in no order.
@@ -475,7 +475,7 @@ mod tests {
                     Step::Add(levels) => {
                         let slot = all.len() as Slot;
                         all.push(levels);
-                        index.add(slot, Key(0, slot.into()), 0, levels);
+                        index.add(slot, Key(0, slot.into()), 0, levels, slot % 2 == 0);
                         scan.open.push((slot, levels));
                         Vec::new()
                     }
@@ -536,6 +536,9 @@ mod tests {
                 prop_assert_eq!(hits.iter().map(|h| (h.slot, h.exit)).collect::<Vec<_>>(), expected);
                 closing.extend(hits.iter().map(|h| h.slot));
                 prop_assert_eq!(index.open.iter().count(), scan.open.len() + closing.len());
+                let open = scan.open.iter().map(|(slot, _)| slot).chain(&closing);
+                let taken = open.filter(|slot| *slot % 2 == 0 && all[**slot as usize].direction == Direction::Buy);
+                prop_assert_eq!(index.taken_of(Direction::Buy), taken.count());
                 prop_assert_eq!(index.ignored().map(|(_, count)| count).sum::<u64>(), scan.ignored);
             }
         }

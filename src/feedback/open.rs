@@ -25,6 +25,8 @@ pub struct Open {
     pub levels: Levels,
     /// Its number.
     pub symbol: usize,
+    /// It was traded, not only followed.
+    pub taken: bool,
     /// Is it in its symbol's book? Not before a price comes that might look for it, and not once one has hit it and its
     /// closing is on its way to the log.
     pub filed: bool,
@@ -39,7 +41,7 @@ pub struct OpenSignals {
     rooms: Vec<Option<Open>>,
     /// The rooms that are empty.
     vacant: Vec<u32>,
-    /// How many BUYs, and how many SELLs.
+    /// How many BUYs, and how many SELLs, that were taken.
     counts: [usize; 2],
 }
 
@@ -56,7 +58,7 @@ impl OpenSignals {
             (self.rooms.len() - 1) as u32
         });
         self.places[slot] = place;
-        self.counts[open.levels.direction as usize] += 1;
+        self.counts[open.levels.direction as usize] += usize::from(open.taken);
         self.rooms[place as usize] = Some(open);
     }
 
@@ -65,13 +67,13 @@ impl OpenSignals {
         let open = self.rooms.get_mut(place as usize)?.take();
         self.vacant.push(place);
         if let Some(open) = &open {
-            self.counts[open.levels.direction as usize] -= 1;
+            self.counts[open.levels.direction as usize] -= usize::from(open.taken);
         }
         open
     }
 
-    /// How many are open of a direction.
-    pub fn count_of(&self, direction: Direction) -> usize {
+    /// How many are open of a direction, of those that were taken.
+    pub fn taken_of(&self, direction: Direction) -> usize {
         self.counts[direction as usize]
     }
 

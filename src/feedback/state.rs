@@ -175,7 +175,7 @@ impl State {
         match (facts.levels, &facts.closing) {
             (None, _) => self.holds.push(slot),
             (Some(_), Some(closing)) => self.close(slot, closing, place),
-            (Some(levels), None) => self.index.add(slot, facts.key, symbol as usize, levels),
+            (Some(levels), None) => self.index.add(slot, facts.key, symbol as usize, levels, facts.taken),
         }
         Ok(())
     }
@@ -415,7 +415,7 @@ impl State {
                 since_ms: row.timestamp_ms,
                 expires_ms: open.expires_ms,
             };
-            state.index.add(open.slot, row.key(), row.symbol as usize, levels);
+            state.index.add(open.slot, row.key(), row.symbol as usize, levels, row.taken);
         }
         (state.ids.len() == state.entries.len()).then_some(state)
     }
@@ -465,9 +465,9 @@ impl State {
         slots.filter(|entry| entry.taken && belongs(entry, group)).filter_map(ended).collect()
     }
 
-    /// How many signals of a direction are open.
-    pub fn open_of(&self, direction: Direction) -> usize {
-        self.index.open_of(direction)
+    /// How many signals of a direction are open that were taken.
+    pub fn open_taken(&self, direction: Direction) -> usize {
+        self.index.taken_of(direction)
     }
 
     /// The open signals of each symbol that has some, in no order.

@@ -6,7 +6,7 @@
 
 use super::cholesky::Cholesky;
 use super::levels::logistic;
-use ndarray::{Array2, ArrayView1};
+use ndarray::{Array2, ArrayView1, Axis, s};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -19,8 +19,10 @@ const NEGLIGIBLE: f64 = 0.003;
 /// Steps towards the largest evidence, and how far each goes.
 const STEPS: usize = 20;
 const RATE: f64 = 0.15;
-/// Newton's steps to the mode: at the first step, at the others, and at last.
-const NEWTON: [usize; 3] = [15, 4, 30];
+/// Newton's steps to the mode: at the first step, at the others, which begin near to it, and at last.
+const NEWTON: [usize; 3] = [15, 1, 30];
+/// Pairs of rows that are worked on at a time: what is known of them stays near.
+const CHUNK: usize = 4_096;
 /// Kernels of a quantity are kept at so many scores, between which they are interpolated.
 const GRID: usize = 33;
 /// Scores beyond these are not told apart; see [`super::scores`].
@@ -36,10 +38,11 @@ pub enum Quantity {
 }
 
 impl Quantity {
-    fn similarity(&self, at: usize, other: usize) -> f32 {
+    /// How alike two rows are, for each of the [`pairs`].
+    fn similarities(&self) -> Vec<f32> {
         match self {
-            Self::Score(scores) => near(scores[at] - scores[other]),
-            Self::Category(numbers) => f32::from(u8::from(numbers[at] == numbers[other])),
+            Self::Score(scores) => pairs(scores, |one, other| near(one - other)),
+            Self::Category(numbers) => pairs(numbers, |one, other| f32::from(u8::from(one == other))),
         }
     }
 }
@@ -87,24 +90,20 @@ impl Process {
     pub fn fit(sample: &Sample<'_>) -> Option<Self> {
         let rows = sample.happened.len();
         let quantities = sample.quantities.len();
-        let similarities: Vec<Vec<f32>> = sample
-            .quantities
-            .par_iter()
-            .map(|quantity| (0..rows * rows).map(|at| quantity.similarity(at / rows, at % rows)).collect())
-            .collect();
+        let similarities: Vec<Vec<f32>> = sample.quantities.par_iter().map(Quantity::similarities).collect();
         let mut ascent = Ascent::new(quantities);
         let mut departures = vec![0.0; rows];
         for step in 0..STEPS {
             let (relevances, pairs) = ascent.at();
-            let sums = Sums::of(&similarities, &relevances, pairs, rows)?;
+            let sums = Sums::of(&similarities, &relevances, pairs, rows);
             let worth = worth(&relevances, sample.designs);
             let mode = mode(&sums.kernel, sample, worth, departures, NEWTON[usize::from(step > 0)])?;
-            let gradient = sums.gradient(&similarities, &relevances, pairs, &mode, rows);
+            let gradient = sums.gradient(&similarities, &relevances, pairs, &mode);
             ascent.climb(&gradient, &relevances, sample.designs, worth);
             departures = mode.departures;
         }
         let (relevances, pairs) = ascent.at();
-        let sums = Sums::of(&similarities, &relevances, pairs, rows)?;
+        let sums = Sums::of(&similarities, &relevances, pairs, rows);
         let mode = mode(&sums.kernel, sample, worth(&relevances, sample.designs), departures, NEWTON[2])?;
         let relevant = sample.quantities.iter().zip(&relevances).enumerate();
         let relevant = relevant.filter(|(_, (_, relevance))| **relevance >= NEGLIGIBLE);
@@ -113,7 +112,7 @@ impl Process {
                 .map(|(at, (quantity, relevance))| (at, Kernel::of(quantity, *relevance as f32)))
                 .collect(),
             pairs: pairs as f32,
-            adds: mode.adds.iter().map(|add| *add as f32).collect(),
+            adds: mode.adds.clone(),
             variance: mode.variance(),
         })
     }
@@ -183,60 +182,78 @@ fn worth(relevances: &[f64], designs: &[f64]) -> f64 {
     sum / relevances.iter().zip(designs).map(|(relevance, design)| relevance * design).sum::<f64>()
 }
 
-/// Sums over quantities, for each pair of rows.
+/// Of all pairs of rows, each once, also of a row with itself, what `of` says: (0, 0), (1, 0), (1, 1), (2, 0), …
+fn pairs(values: &[f32], of: impl Fn(f32, f32) -> f32) -> Vec<f32> {
+    let mut all = Vec::with_capacity(values.len() * (values.len() + 1) / 2);
+    for (row, value) in values.iter().enumerate() {
+        all.extend(values[..=row].iter().map(|other| of(*value, *other)));
+    }
+    all
+}
+
+/// Sums over quantities, for each of the [`pairs`].
 struct Sums {
-    kernel: Array2<f64>,
+    kernel: Array2<f32>,
     first: Vec<f32>,
     squares: Vec<f32>,
 }
 
 impl Sums {
-    fn of(similarities: &[Vec<f32>], relevances: &[f64], pairs: f64, rows: usize) -> Option<Self> {
-        let (mut first, mut squares) = (vec![0f32; rows * rows], vec![0f32; rows * rows]);
-        for (similarity, relevance) in similarities.iter().zip(relevances) {
-            let relevance = *relevance as f32;
-            for ((sum, square), alike) in first.iter_mut().zip(&mut squares).zip(similarity) {
-                let alike = relevance * alike;
-                *sum += alike;
-                *square += alike * alike;
+    fn of(similarities: &[Vec<f32>], relevances: &[f64], pair_weight: f64, rows: usize) -> Self {
+        let count = rows * (rows + 1) / 2;
+        let (mut first, mut squares) = (vec![0f32; count], vec![0f32; count]);
+        first.par_chunks_mut(CHUNK).zip(squares.par_chunks_mut(CHUNK)).enumerate().for_each(|(chunk, (first, squares))| {
+            for (similarity, relevance) in similarities.iter().zip(relevances) {
+                let relevance = *relevance as f32;
+                for ((sum, square), alike) in first.iter_mut().zip(&mut *squares).zip(&similarity[chunk * CHUNK..]) {
+                    let alike = relevance * alike;
+                    *sum += alike;
+                    *square += alike * alike;
+                }
             }
+        });
+        let half = 0.5 * pair_weight as f32;
+        let mut all = first.iter().zip(&squares).map(|(sum, square)| sum + half * (sum * sum - square));
+        let mut kernel = Array2::zeros((rows, rows));
+        for row in 0..rows {
+            kernel.slice_mut(s![row, ..=row]).iter_mut().zip(&mut all).for_each(|(cell, value)| *cell = value);
         }
-        let both = |(sum, square): (&f32, &f32)| f64::from(*sum) + 0.5 * pairs * f64::from(sum * sum - square);
-        let kernel = Array2::from_shape_vec((rows, rows), first.iter().zip(&squares).map(both).collect()).ok()?;
-        Some(Self { kernel, first, squares })
+        for row in 1..rows {
+            let (mut above, below) = kernel.view_mut().split_at(Axis(0), row);
+            above.slice_mut(s![.., row]).assign(&below.slice(s![0, ..row]));
+        }
+        Self { kernel, first, squares }
     }
 
     /// How the evidence grows with the logarithm of each relevance, and with that of pairs.
-    fn gradient(
-        &self,
-        similarities: &[Vec<f32>],
-        relevances: &[f64],
-        pairs: f64,
-        mode: &Mode,
-        rows: usize,
-    ) -> Vec<f64> {
-        let mut outer = vec![0f32; rows * rows];
-        for ((row, adds), inverse) in outer.chunks_exact_mut(rows).zip(&mode.adds).zip(mode.inverse.rows()) {
-            for ((cell, other), inverse) in row.iter_mut().zip(&mode.adds).zip(inverse) {
-                *cell = (adds * other - inverse) as f32;
+    fn gradient(&self, similarities: &[Vec<f32>], relevances: &[f64], pair_weight: f64, mode: &Mode) -> Vec<f64> {
+        // Each pair stands for two cells of the matrix, and a row with itself for one.
+        let mut outer = pairs(&mode.adds, |adds, other| adds * other);
+        let mut cells = outer.iter_mut();
+        for (row, inverse) in mode.inverse.rows().into_iter().enumerate() {
+            for (inverse, cell) in inverse.iter().take(row).zip(&mut cells) {
+                *cell -= inverse;
+            }
+            if let Some(own) = cells.next() {
+                *own = 0.5 * (*own - inverse[row]);
             }
         }
         let through_pairs: Vec<f32> =
-            outer.iter().zip(&self.first).map(|(cell, first)| cell * (1.0 + pairs as f32 * first)).collect();
+            outer.iter().zip(&self.first).map(|(cell, first)| cell * (1.0 + pair_weight as f32 * first)).collect();
         let of = |(similarity, relevance): (&Vec<f32>, &f64)| {
             let mut sums = [0f64; 2];
             for ((alike, weighed), cell) in
-                similarity.chunks(rows).zip(through_pairs.chunks(rows)).zip(outer.chunks(rows))
+                similarity.chunks(CHUNK).zip(through_pairs.chunks(CHUNK)).zip(outer.chunks(CHUNK))
             {
                 sums[0] += f64::from(product(alike, weighed, |alike, weighed| alike * weighed));
                 sums[1] += f64::from(product(alike, cell, |alike, cell| alike * alike * cell));
             }
-            0.5 * relevance * (sums[0] - pairs * relevance * sums[1])
+            relevance * (sums[0] - pair_weight * relevance * sums[1])
         };
         let mut gradient: Vec<f64> = similarities.par_iter().zip(relevances).map(of).collect();
         let of_pairs = outer.iter().zip(self.first.iter().zip(&self.squares));
         let of_pairs = of_pairs.map(|(cell, (first, square))| f64::from(cell * (first * first - square)));
-        gradient.push(0.25 * pairs * of_pairs.sum::<f64>());
+        gradient.push(0.5 * pair_weight * of_pairs.sum::<f64>());
         gradient
     }
 }
@@ -252,16 +269,16 @@ fn product(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
     parts.iter().sum::<f32>() + a_rest.iter().zip(b_rest).map(|(a, b)| term(*a, *b)).sum::<f32>()
 }
 
-/// The mode of the departures' posterior.
+/// The mode of the departures' posterior. In single precision: the noise keeps the matrices far from singular.
 struct Mode {
-    departures: Vec<f64>,
-    adds: Vec<f64>,
+    departures: Vec<f32>,
+    adds: Vec<f32>,
     /// Of the kernel and the noise.
-    inverse: Array2<f64>,
-    noises: Vec<f64>,
+    inverse: Array2<f32>,
+    noises: Vec<f32>,
 }
 
-fn mode(kernel: &Array2<f64>, sample: &Sample<'_>, worth: f64, from: Vec<f64>, steps: usize) -> Option<Mode> {
+fn mode(kernel: &Array2<f32>, sample: &Sample<'_>, worth: f64, from: Vec<f32>, steps: usize) -> Option<Mode> {
     let mut departures = from;
     let mut last = None;
     for _ in 0..steps {
@@ -269,16 +286,17 @@ fn mode(kernel: &Array2<f64>, sample: &Sample<'_>, worth: f64, from: Vec<f64>, s
         let mut noises = Vec::with_capacity(departures.len());
         let mut wanted = Vec::with_capacity(departures.len());
         for (at, departure) in departures.iter().enumerate() {
+            let departure = f64::from(*departure);
             let p = logistic(sample.expected[at] + departure);
             let information = (worth * p * (1.0 - p)).max(1e-4);
-            wanted.push(departure + worth * (sample.happened[at] - p) / information);
-            noises.push(1.0 / information);
-            sum[[at, at]] += 1.0 / information;
+            wanted.push((departure + worth * (sample.happened[at] - p) / information) as f32);
+            noises.push((1.0 / information) as f32);
+            sum[[at, at]] += noises[at];
         }
         let factor = Cholesky::of(sum)?;
         let adds = factor.solve(&wanted);
         let next = kernel.dot(&ArrayView1::from(&adds)).to_vec();
-        let moved = next.iter().zip(&departures).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        let moved = next.iter().zip(&departures).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         departures = next;
         last = Some((adds, factor, noises));
         if moved < 1e-3 {
@@ -293,7 +311,10 @@ fn mode(kernel: &Array2<f64>, sample: &Sample<'_>, worth: f64, from: Vec<f64>, s
 impl Mode {
     /// Of the departures at the rows, their mean.
     fn variance(&self) -> f64 {
-        let of = |(noise, inverse): (&f64, &f64)| (noise - noise * noise * inverse).max(0.0);
+        let of = |(noise, inverse): (&f32, &f32)| {
+            let (noise, inverse) = (f64::from(*noise), f64::from(*inverse));
+            (noise - noise * noise * inverse).max(0.0)
+        };
         self.noises.iter().zip(self.inverse.diag()).map(of).sum::<f64>() / self.noises.len() as f64
     }
 }

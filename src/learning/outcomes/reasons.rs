@@ -2,7 +2,7 @@
 
 use super::case::Lesson;
 use super::layout::{Layout, Seen};
-use super::region::{Region, Tally, singles};
+use super::region::{Region, Tally, singles, tallies};
 use crate::order;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -26,21 +26,19 @@ impl Reasons {
     /// Of these lessons.
     pub fn of(lessons: &[&Lesson], layout: &Layout) -> Self {
         let seen: Vec<Seen<'_>> = lessons.iter().map(|lesson| layout.see(&lesson.case)).collect();
-        let tally = |contains: &dyn Fn(&Seen<'_>) -> bool| {
-            let members = lessons.iter().zip(&seen).filter(|(_, seen)| contains(seen));
-            members.fold(Tally::default(), |tally, (lesson, _)| Tally {
-                count: tally.count + 1,
-                successes: tally.successes + usize::from(lesson.success),
-            })
+        let signals: Vec<(&Seen<'_>, bool)> = seen.iter().zip(lessons.iter().map(|lesson| lesson.success)).collect();
+        let all = Tally::of(signals.iter().map(|(_, success)| *success));
+        let regions = singles(&seen, layout);
+        // Those that differ in their thresholds only are counted at once.
+        let alike: Vec<&[Region]> = regions.chunk_by(Region::is_alike).collect();
+        let judged = |(region, tally): (&Region, Tally)| {
+            let departure = tally.departure(&all).abs();
+            (tally.count >= MIN_COUNT && departure >= REMARKABLE).then(|| (departure, region.clone(), tally))
         };
-        let all = tally(&|_| true);
-        let judged = |region: Region| {
-            let tally = tally(&|seen| region.contains(seen));
-            (tally.count >= MIN_COUNT).then(|| (tally.departure(&all).abs(), region, tally))
+        let judged_alike = |regions: &&[Region]| -> Vec<_> {
+            regions.iter().zip(tallies(regions, &signals)).filter_map(judged).collect()
         };
-        let regions: Vec<Region> = singles(&seen, layout);
-        let mut judged: Vec<_> =
-            regions.into_par_iter().filter_map(judged).filter(|(departure, ..)| *departure >= REMARKABLE).collect();
+        let mut judged: Vec<_> = alike.par_iter().flat_map_iter(judged_alike).collect();
         order::sort_by(&mut judged, |a, b| b.0.total_cmp(&a.0));
         judged.truncate(KEPT);
         Self { regions: judged.into_iter().map(|(_, region, tally)| (region, tally)).collect(), all }

@@ -4,6 +4,7 @@ use super::layout::{Fact, Layout, Seen};
 use crate::barrier::Direction;
 use crate::feedback::wilson;
 use crate::symbol::{Symbol, Timeframe};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -44,18 +45,34 @@ pub enum Condition {
 impl Condition {
     /// Whether it holds; not when the value is missing.
     pub fn holds(&self, seen: &Seen<'_>) -> bool {
-        let beyond = |value: f64, above: bool, threshold: f64| (value >= threshold) == above;
         match self {
             Self::Direction(direction) => seen.case.direction == *direction,
             Self::Symbol(symbol) => seen.case.symbol() == symbol,
             Self::Timeframe(timeframe) => seen.case.timeframe() == *timeframe,
             Self::Strategy(strategy) => seen.case.strategy.as_ref() == Some(strategy),
-            Self::Value { fact, above, threshold } => {
-                seen.value(fact).is_some_and(|value| beyond(value, *above, *threshold))
+            Self::Value { above, threshold, .. } | Self::Mirrored { above, distance: threshold, .. } => {
+                self.value(seen).is_some_and(|value| (value >= *threshold) == *above)
             }
-            Self::Mirrored { fact, centre, above, distance } => seen
-                .value(fact)
-                .is_some_and(|value| beyond(seen.case.direction.sign() * (value - centre), *above, *distance)),
+        }
+    }
+
+    /// Of a condition on a number: whether it asks for what is above, and its threshold.
+    fn side(&self) -> Option<(bool, f64)> {
+        match self {
+            Self::Value { above, threshold, .. } => Some((*above, *threshold)),
+            Self::Mirrored { above, distance, .. } => Some((*above, *distance)),
+            _ => None,
+        }
+    }
+
+    /// The number that it compares with its threshold.
+    fn value(&self, seen: &Seen<'_>) -> Option<f64> {
+        match self {
+            Self::Value { fact, .. } => seen.value(fact),
+            Self::Mirrored { fact, centre, .. } => {
+                seen.value(fact).map(|value| seen.case.direction.sign() * (value - centre))
+            }
+            _ => None,
         }
     }
 
@@ -115,6 +132,19 @@ impl Region {
         }
     }
 
+    /// Do they differ in a threshold at most?
+    pub fn is_alike(&self, other: &Self) -> bool {
+        let same = |(one, other): (&Condition, &Condition)| match (one, other) {
+            (Condition::Value { fact, .. }, Condition::Value { fact: of_other, .. }) => fact == of_other,
+            (
+                Condition::Mirrored { fact, centre, .. },
+                Condition::Mirrored { fact: of_other, centre: around, .. },
+            ) => fact == of_other && centre == around,
+            _ => one == other,
+        };
+        self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(same)
+    }
+
     /// As a trader would say it: "BUY with rsi at or above 72".
     pub fn words(&self, layout: &Layout) -> String {
         let whole = |condition: &&Condition| !matches!(condition, Condition::Value { .. } | Condition::Mirrored { .. });
@@ -158,6 +188,14 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Of signals, by whether each succeeded.
+    pub fn of(successes: impl Iterator<Item = bool>) -> Self {
+        successes.fold(Self::default(), |tally, success| Self {
+            count: tally.count + 1,
+            successes: tally.successes + usize::from(success),
+        })
+    }
+
     /// Percent.
     pub fn success_rate(&self) -> f64 {
         100.0 * self.successes as f64 / self.count.max(1) as f64
@@ -177,6 +215,40 @@ impl Tally {
         let variance = p * (1.0 - p) * n * (1.0 - n / total.max(1.0));
         if variance > 0.0 { (self.successes as f64 - n * p) / variance.sqrt() } else { 0.0 }
     }
+}
+
+/// How the signals in each of some regions fared, that are all [alike](Region::is_alike): in one pass. With each signal comes whether
+/// it succeeded.
+pub fn tallies(alike: &[Region], signals: &[(&Seen<'_>, bool)]) -> Vec<Tally> {
+    let side = |region: &Region| region.0.last().and_then(Condition::side);
+    let conditions = alike.first().and_then(|Region(conditions)| conditions.split_last());
+    let Some((last, others)) = conditions.filter(|(last, _)| last.side().is_some()) else {
+        let inside = |region: &Region| {
+            Tally::of(signals.iter().filter(|(seen, _)| region.contains(seen)).map(|(_, success)| *success))
+        };
+        return alike.iter().map(inside).collect();
+    };
+    let mut thresholds: Vec<f64> = alike.iter().filter_map(side).map(|(_, threshold)| threshold).collect();
+    thresholds.sort_unstable_by(f64::total_cmp);
+    thresholds.dedup();
+    // How many lie at or above so many thresholds, and not above one more.
+    let mut steps = vec![Tally::default(); thresholds.len() + 1];
+    for (seen, success) in signals {
+        if let Some(value) = last.value(seen).filter(|_| others.iter().all(|condition| condition.holds(seen))) {
+            let step = &mut steps[thresholds.partition_point(|threshold| *threshold <= value)];
+            step.count += 1;
+            step.successes += usize::from(*success);
+        }
+    }
+    let sum = |steps: &[Tally]| Tally {
+        count: steps.iter().map(|step| step.count).sum(),
+        successes: steps.iter().map(|step| step.successes).sum(),
+    };
+    let tally = |(above, threshold): (bool, f64)| {
+        let (below, rest) = steps.split_at(thresholds.partition_point(|other| *other <= threshold));
+        sum(if above { rest } else { below })
+    };
+    alike.iter().filter_map(side).map(tally).collect()
 }
 
 /// Both directions.
@@ -204,19 +276,22 @@ pub fn singles(seen: &[Seen<'_>], layout: &Layout) -> Vec<Region> {
         symbols(seen).into_iter().chain(strategies(seen)).chain(timeframes.into_iter().map(Condition::Timeframe));
     let whole = whole.chain(DIRECTIONS.map(Condition::Direction));
     let mut regions: Vec<Region> = whole.map(|condition| Region(vec![condition])).collect();
-    for (fact, centre) in layout.mirrored() {
-        let both = thresholds(fact, Some(centre), seen.iter(), &QUANTILES);
-        regions.extend(both.into_iter().map(|condition| Region(vec![condition])));
+    let of_fact = |(fact, centre): &(&Fact, f64)| {
+        let both = thresholds(fact, Some(*centre), seen.iter(), &QUANTILES);
+        let mut regions: Vec<Region> = both.into_iter().map(|condition| Region(vec![condition])).collect();
         for direction in DIRECTIONS {
             let own = seen.iter().filter(|seen| seen.case.direction == direction);
             let values = thresholds(fact, None, own, &QUANTILES).into_iter();
             regions.extend(values.map(|value| Region(vec![Condition::Direction(direction), value])));
         }
-    }
+        regions
+    };
+    let facts: Vec<(&Fact, f64)> = layout.mirrored().collect();
+    regions.par_extend(facts.par_iter().flat_map_iter(of_fact));
     regions
 }
 
-/// Conditions on a fact at its quantiles: on its value and, around a centre, on its value seen in the direction of the trade.
+/// Conditions on a fact at its quantiles, which ascend: on its value and, around a centre, on its value seen in the direction of the trade.
 pub fn thresholds<'a, 'b: 'a>(
     fact: &Fact,
     centre: Option<f64>,
@@ -226,9 +301,14 @@ pub fn thresholds<'a, 'b: 'a>(
     let known: Vec<(f64, f64)> =
         seen.into_iter().filter_map(|seen| Some((seen.value(fact)?, seen.case.direction.sign()))).collect();
     let at_quantiles = |mut values: Vec<f64>| {
-        values.sort_by(f64::total_cmp);
-        let at = |q: &f64| values.get((q * values.len() as f64) as usize).copied();
-        let mut at: Vec<f64> = quantiles.iter().filter_map(at).collect();
+        let (mut at, mut from) = (Vec::new(), 0);
+        for quantile in quantiles {
+            let place = (quantile * values.len() as f64) as usize;
+            if place < values.len() {
+                at.push(*values[from..].select_nth_unstable_by(place - from, f64::total_cmp).1);
+                from = place;
+            }
+        }
         at.dedup();
         at.into_iter().flat_map(|threshold| [(true, threshold), (false, threshold)])
     };
@@ -241,4 +321,38 @@ pub fn thresholds<'a, 'b: 'a>(
         conditions.extend(distances.map(mirrored));
     }
     conditions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::replay::outcomes;
+    use super::*;
+
+    #[test]
+    fn regions_that_are_counted_at_once_are_counted_as_each_by_itself() {
+        let mut lessons = outcomes(90, 1, |_, _| 0.6);
+        for (at, lesson) in lessons.iter_mut().enumerate() {
+            // Some ties, some missing, both sides.
+            lesson.case.indicators[0].1 = (at % 17) as f64;
+            lesson.case.direction = DIRECTIONS[at % 2];
+            lesson.case.confidence = (at % 3 > 0).then_some(at as f64);
+            if at % 11 == 0 {
+                lesson.case.indicators.clear();
+            }
+        }
+        let lessons: Vec<&crate::learning::outcomes::Lesson> = lessons.iter().collect();
+        let layout = Layout::of(&lessons);
+        let seen: Vec<Seen<'_>> = lessons.iter().map(|lesson| layout.see(&lesson.case)).collect();
+        let signals: Vec<(&Seen<'_>, bool)> = seen.iter().zip(lessons.iter().map(|lesson| lesson.success)).collect();
+        let regions = singles(&seen, &layout);
+        let mut longest = 0;
+        for alike in regions.chunk_by(Region::is_alike) {
+            longest = longest.max(alike.len());
+            for (region, tally) in alike.iter().zip(tallies(alike, &signals)) {
+                let inside = signals.iter().filter(|(seen, _)| region.contains(seen));
+                assert_eq!(tally, Tally::of(inside.map(|(_, success)| *success)), "{}", region.words(&layout));
+            }
+        }
+        assert!(longest > 10, "{longest}");
+    }
 }
