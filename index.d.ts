@@ -1480,7 +1480,7 @@ export interface ModelShape {
   expiryBars: number
   /** Recorded signals that had it, or nearly, when it was trained. */
   signals: number
-  /** Rows trained on, of all symbols: every second bar. */
+  /** Rows trained on, of all symbols. */
   rows: number
   /** What is said of such signals departs from their base rate. */
   hasSkill: boolean

@@ -4,7 +4,9 @@ use super::SignalLoop;
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::feedback::StatsFilter;
-use crate::learning::{Dataset, FoundShape, PoolTraining, SignalLevels, Step, find_shapes, train_pool, train_shape};
+use crate::learning::{
+    Dataset, Feedback, FoundShape, PoolTraining, SignalLevels, Step, find_shapes, train_pool, train_shape,
+};
 use crate::market::{Reading, candle_file, read_candles};
 use crate::signal::Signal;
 use crate::symbol::Symbol;
@@ -77,7 +79,7 @@ impl SignalLoop {
             let market = data.market();
             let (candles, _) =
                 read_candles(&candle_file(&self.data_folder(), market), market.timeframe, &Reading::stored())?;
-            match Dataset::thinned(market, &candles, &config) {
+            match Dataset::new(market, &candles, &Feedback::default(), &config) {
                 Ok(data) => Ok(Some(Arc::new(data))),
                 Err(Error::NoData(_)) => Ok(None),
                 Err(error) => Err(error),

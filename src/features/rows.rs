@@ -36,14 +36,6 @@ impl Rows {
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
     }
-
-    /// Gives back the memory of rows that are not kept.
-    pub fn shrink(&mut self) {
-        let mut exact = Self::zeros(self.len);
-        let rows: &mut [Row] = &mut exact;
-        rows.copy_from_slice(self);
-        *self = exact;
-    }
 }
 
 /// Memory of zeros, in large pages where the system has them; `None` for less than [`LARGE_BYTES`], or if there is none.

@@ -20,9 +20,6 @@ use std::sync::Arc;
 pub const MIN_ROWS: usize = 200;
 /// Rows of a market from which it has a base rate and payoffs of its own; with fewer, those of the pool are likelier right.
 const FEW: usize = 500;
-/// Of so many bars one is a row of [`Dataset::thinned`].
-const THINNED: i64 = 2;
-const DAY_MS: i64 = 86_400_000;
 /// BUY, then SELL.
 pub(super) const SIDES: [Direction; 2] = [Direction::Buy, Direction::Sell];
 /// Candles that are enough for [`MIN_ROWS`] where bets expire after so many bars: the first have no features yet, the last no
@@ -81,33 +78,12 @@ impl Dataset {
     /// # Errors
     /// [`Error::NoData`] with the counts when there are none.
     pub fn new(market: &Market, candles: &[Candle], feedback: &Feedback, config: &Config) -> Result<Self> {
-        let data = Self::of(market, candles, config, |_| true)?;
-        let feedback = feedback.relabelled(&data);
-        Ok(Self { feedback, ..data })
-    }
-
-    /// The same of every [`THINNED`]nd bar, without live signals: neighbouring bars tell nearly the same. Which of them it is moves
-    /// on from day to day, so that every hour of the day is among them.
-    ///
-    /// # Errors
-    /// As [`Self::new`].
-    pub fn thinned(market: &Market, candles: &[Candle], config: &Config) -> Result<Self> {
-        let candle_ms = market.timeframe.millis();
-        let is_kept = |open_ms: i64| (open_ms.div_euclid(candle_ms) + open_ms.div_euclid(DAY_MS)) % THINNED == 0;
-        let mut data = Self::of(market, candles, config, is_kept)?;
-        data.rows.shrink();
-        Ok(data)
-    }
-
-    /// Of the bars that open at times that are wanted.
-    fn of(market: &Market, candles: &[Candle], config: &Config, is_wanted: impl Fn(i64) -> bool) -> Result<Self> {
         let candle_ms = market.timeframe.millis();
         let table = features::compute(candles, candle_ms);
         let mut rows = table.rows;
         let kept: &mut [Row] = &mut rows;
         let (mut labels, mut bars, mut atr, mut unlabelled) = (Vec::new(), Vec::new(), Vec::new(), 0);
-        let all = table.bars.iter().zip(&table.atr).enumerate();
-        for (at, (&bar, &range)) in all.filter(|(_, (bar, _))| is_wanted(candles[**bar].open_ms)) {
+        for (at, (&bar, &range)) in table.bars.iter().zip(&table.atr).enumerate() {
             if let Some(label) = label(candles, bar, &table.calendar, range, &config.signal) {
                 kept[bars.len()] = kept[at];
                 labels.push(label);
@@ -142,7 +118,8 @@ impl Dataset {
         if data.is_empty() {
             return Err(data.shortage());
         }
-        Ok(data)
+        let feedback = feedback.relabelled(&data);
+        Ok(Self { feedback, ..data })
     }
 
     /// The same rows, each with the label of the one so many later; the last ones go. What a learner finds in them is chance: for

@@ -262,7 +262,7 @@ pub struct ModelShape {
     pub expiry_bars: u32,
     /// Recorded signals that had it, or nearly, when it was trained.
     pub signals: u32,
-    /// Rows trained on, of all symbols: every second bar.
+    /// Rows trained on, of all symbols.
     pub rows: u32,
     /// What is said of such signals departs from their base rate.
     pub has_skill: bool,
