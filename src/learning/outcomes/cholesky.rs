@@ -109,7 +109,8 @@ fn invert<N: NdFloat>(l: ArrayView2<N>, mut into: ArrayViewMut2<N>) {
         for column in 0..n {
             into[[column, column]] = N::one() / l[[column, column]];
             for row in column + 1..n {
-                let sum = (column..row).map(|k| l[[row, k]] * into[[k, column]]).fold(N::zero(), |sum, term| sum + term);
+                let sum =
+                    (column..row).map(|k| l[[row, k]] * into[[k, column]]).fold(N::zero(), |sum, term| sum + term);
                 into[[row, column]] = -sum / l[[row, row]];
             }
         }
@@ -144,7 +145,9 @@ mod tests {
             let unit = a.dot(&factor.inverse());
             assert!(unit.iter().zip(&Array2::<f64>::eye(n)).all(|pair| off(pair) < 1e-8), "{n}");
             let single = Cholesky::of(a.mapv(|cell| cell as f32)).unwrap().inverse();
-            assert!(single.iter().zip(&factor.inverse()).all(|(single, double)| off((&f64::from(*single), double)) < 1e-4));
+            assert!(
+                single.iter().zip(&factor.inverse()).all(|(single, double)| off((&f64::from(*single), double)) < 1e-4)
+            );
         }
     }
 

@@ -202,16 +202,19 @@ impl Sums {
     fn of(similarities: &[Vec<f32>], relevances: &[f64], pair_weight: f64, rows: usize) -> Self {
         let count = rows * (rows + 1) / 2;
         let (mut first, mut squares) = (vec![0f32; count], vec![0f32; count]);
-        first.par_chunks_mut(CHUNK).zip(squares.par_chunks_mut(CHUNK)).enumerate().for_each(|(chunk, (first, squares))| {
-            for (similarity, relevance) in similarities.iter().zip(relevances) {
-                let relevance = *relevance as f32;
-                for ((sum, square), alike) in first.iter_mut().zip(&mut *squares).zip(&similarity[chunk * CHUNK..]) {
-                    let alike = relevance * alike;
-                    *sum += alike;
-                    *square += alike * alike;
+        first.par_chunks_mut(CHUNK).zip(squares.par_chunks_mut(CHUNK)).enumerate().for_each(
+            |(chunk, (first, squares))| {
+                for (similarity, relevance) in similarities.iter().zip(relevances) {
+                    let relevance = *relevance as f32;
+                    for ((sum, square), alike) in first.iter_mut().zip(&mut *squares).zip(&similarity[chunk * CHUNK..])
+                    {
+                        let alike = relevance * alike;
+                        *sum += alike;
+                        *square += alike * alike;
+                    }
                 }
-            }
-        });
+            },
+        );
         let half = 0.5 * pair_weight as f32;
         let mut all = first.iter().zip(&squares).map(|(sum, square)| sum + half * (sum * sum - square));
         let mut kernel = Array2::zeros((rows, rows));

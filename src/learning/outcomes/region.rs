@@ -136,10 +136,9 @@ impl Region {
     pub fn is_alike(&self, other: &Self) -> bool {
         let same = |(one, other): (&Condition, &Condition)| match (one, other) {
             (Condition::Value { fact, .. }, Condition::Value { fact: of_other, .. }) => fact == of_other,
-            (
-                Condition::Mirrored { fact, centre, .. },
-                Condition::Mirrored { fact: of_other, centre: around, .. },
-            ) => fact == of_other && centre == around,
+            (Condition::Mirrored { fact, centre, .. }, Condition::Mirrored { fact: of_other, centre: around, .. }) => {
+                fact == of_other && centre == around
+            }
             _ => one == other,
         };
         self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(same)
