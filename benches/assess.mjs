@@ -1,11 +1,12 @@
 // What does it cost to ask about a signal, and to learn what became of one, when 10 000 have closed? How soon does a process know them
-// after its start, and how much memory do many more take?
+// after its start, how much memory do many more take, and how long four years of signals?
 //
-//     node benches/assess.mjs [--quick]
+//     node benches/assess.mjs [--quick] [--data FOLDER]
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { SignalLoop } from '../index.js'
 import { HOUR, INDICATORS, closed, endOf, givenAt, signal, untilKnown } from './assess/closed.mjs'
+import { years } from './assess/years.mjs'
 import { nodeFigures } from './shared/children.mjs'
 import { median } from './shared/measure.mjs'
 import { alone } from './shared/run.mjs'
@@ -43,7 +44,7 @@ async function starting(home, rounds, count) {
   return figures
 }
 
-async function measure({ folder, quick, rounds }) {
+async function measure({ folder, data, quick, rounds }) {
   const home = join(folder, 'home')
   mkdirSync(home)
   const loop = opened(home)
@@ -81,7 +82,11 @@ async function measure({ folder, quick, rounds }) {
   const many = quick ? MANY / 10 : MANY
   const other = join(folder, 'many')
   mkdirSync(other)
-  const { peakBytes } = nodeFigures('assess/many.mjs', many, other)
+  const { cpuSeconds, peakBytes } = nodeFigures('assess/many.mjs', many, other)
+  const long = join(folder, 'years')
+  mkdirSync(long)
+  const days = quick ? 146 : 1_461
+  const { signals, seconds } = await years(long, data, days)
   const unit = { unit: 'µs', lower: true }
   return [
     { what: `\`assess\` at ${CLOSED} closed signals of ${INDICATORS} indicators, median of a round`, ...unit, ours: assessing, target: 50 },
@@ -89,6 +94,8 @@ async function measure({ folder, quick, rounds }) {
     { what: 'an outcome and the `assess` after it, `os`', ...unit, ours: learning, target: 1_000 },
     { what: `from the start of a process to an \`assess\` that knows ${all} outcomes`, unit: 'ms', lower: true, ours: ready, target: 500 },
     { what: `peak memory of learning ${many} outcomes`, unit: 'MB', lower: true, ours: [peakBytes / 1e6], target: 2_000 },
+    { what: 'CPU time of that', unit: 's', lower: true, ours: [cpuSeconds] },
+    { what: `${days} days of ${signals} signals of five strategies on six markets: assessed, recorded, closed by candles`, unit: 's', lower: true, ours: [seconds], target: 60 },
   ]
 }
 

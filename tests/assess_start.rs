@@ -7,6 +7,7 @@ use common::{T0, object, quick_home, setting, signal};
 use serde_json::json;
 use signalloop::barrier::Outcome;
 use signalloop::engine::{Assessment, Options, SignalLoop};
+use signalloop::learning::outcomes::Checkpoint;
 use signalloop::signal::Signal;
 use std::path::Path;
 use std::sync::Arc;
@@ -102,7 +103,12 @@ async fn a_process_that_has_learned_prepares_the_next_start() {
         live(&core, n * 100, (n + 1) * 100, i64::MAX).await;
         core.assess(asked()).await.unwrap();
     }
-    common::within(Duration::from_secs(60), "it is prepared", || kept.exists()).await;
+    // So much that the next start waits for no further model.
+    let is_prepared = || {
+        let known = std::fs::read(&kept).ok().and_then(|bytes| Checkpoint::decode(&bytes));
+        known.is_some_and(|checkpoint| 2 * checkpoint.lessons() > 2_300)
+    };
+    common::within(Duration::from_secs(60), "it is prepared", is_prepared).await;
     core.close().await;
     let written = std::fs::read(&kept).unwrap();
     let with = first(home.path(), "prepared").await;

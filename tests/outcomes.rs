@@ -7,10 +7,12 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 use signalloop::barrier::{Direction, Outcome};
+use signalloop::engine::ScorecardFilter;
 use signalloop::engine::{Options, SignalLoop};
 use signalloop::error::Error;
+use signalloop::learning::harm::Served;
 use signalloop::learning::outcomes::{Case, Learner, Lesson, OutcomeModel, Pattern, find_patterns};
-use signalloop::signal::{Signal, Source};
+use signalloop::signal::{Closing, Record, Said, Signal, Source};
 use signalloop::symbol::Market;
 use signalloop::time::{Clock, HOUR_MS, Tz};
 use std::path::Path;
@@ -206,4 +208,102 @@ async fn another_process_of_the_home_learns_the_same() {
     assert_eq!(read(json!([]), QUESTION).unwrap_err().code(), "ERR_INVALID_ARGUMENT");
     here.close().await;
     there.close().await;
+}
+
+fn question(clock: &Clock) -> Signal {
+    let asked =
+        json!({ "pair": "BTCUSDT", "signalType": "BUY", "entryPrice": 100.0, "stopLoss": 98.0, "takeProfit": 104.0 });
+    read(asked, Source::Question { now_ms: clock.now_ms() }).unwrap()
+}
+
+/// A closed signal of which this probability was said, beside a base rate of a half.
+fn foretold(number: i64, probability: f64, success: bool, given_ms: i64) -> Record {
+    let signal = read(signal(&format!("said-{number}"), 100.0 * probability, given_ms), Source::Caller).unwrap();
+    let (outcome, profit_percent) = if success { (Outcome::TookProfit, 4.0) } else { (Outcome::StoppedOut, -2.0) };
+    let closing = Closing { outcome, exit_price: None, profit_percent, closed_ms: given_ms + HOUR_MS };
+    let said = Said {
+        probability,
+        interval: (0.0, 1.0),
+        base_rate: 0.5,
+        prior: 0.5,
+        shaped: false,
+        expected_r: None,
+        expected_r_interval: None,
+        departures: [0.0; 4],
+        take: probability > 0.5,
+        outcomes: 10,
+    };
+    Record { signal, closing: Some(closing), said: Some(said) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_does_harm_is_not_served_until_it_does_none() {
+    let home = tempfile::tempdir().unwrap();
+    let clock = Clock::standing(1_700_000_000_000);
+    let core = open(home.path(), &clock);
+    let record = |number: i64, right: bool| {
+        let high = number % 2 == 0;
+        let given_ms = 1_700_000_000_000 - (4_000 - 2 * number) * HOUR_MS;
+        foretold(number, if high { 0.8 } else { 0.2 }, high == right, given_ms)
+    };
+    let store = core.store().unwrap();
+    let all = ScorecardFilter::default();
+    for (round, right, served) in [(0, true, Served::All), (1, false, Served::BaseRate), (2, true, Served::All)] {
+        let records: Vec<Record> = (300 * round..300 * (round + 1)).map(|number| record(number, right)).collect();
+        let recorded = store.record_all(records).await.unwrap();
+        assert!(recorded.into_iter().all(|one| one.unwrap()));
+        let said = core.assess(question(&clock)).await.unwrap();
+        let card = core.scorecard(&all).unwrap();
+        assert_eq!((said.served, card.served), (served, served));
+        let told = |words: &str| words.contains("so the base rate is served");
+        let harmful = served == Served::BaseRate;
+        assert_eq!(
+            (said.reasons.iter().any(|why| told(why)), told(&card.verdict)),
+            (harmful, harmful),
+            "{}",
+            card.verdict
+        );
+        if harmful {
+            assert!((said.success_probability - said.base_rate).abs() < 1e-12);
+            let (low, high) = said.probability_interval;
+            assert!(low < said.base_rate && said.base_rate < high);
+            let followed: Vec<&str> = said.evidence.iter().filter(|of| of.weight > 0.0).map(|of| of.source).collect();
+            assert_eq!(followed, ["baseRates"]);
+        }
+        // What is recorded keeps what all that is known says, whatever is served.
+        let id = format!("open-{round}");
+        core.record(vec![read(signal(&id, 80.0, clock.now_ms()), Source::Caller).unwrap()]).await.unwrap();
+        let kept = store.get(&id).unwrap().unwrap().said.expect("something was said");
+        assert!((kept.probability - kept.base_rate).abs() > 1e-6, "{kept:?}");
+    }
+    core.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_only_records_soon_has_something_to_keep() {
+    let home = tempfile::tempdir().unwrap();
+    let clock = Clock::standing(1_700_000_000_000);
+    let core = open(home.path(), &clock);
+    live(&core, &clock, "calm", 40.0, Outcome::TookProfit, 40).await;
+    core.close().await;
+
+    let core = open(home.path(), &clock);
+    let said = async |number: usize| {
+        let id = format!("new-{number}");
+        core.record(vec![read(signal(&id, 50.0, clock.now_ms()), Source::Caller).unwrap()]).await.unwrap();
+        core.store().unwrap().get(&id).unwrap().unwrap().said
+    };
+    assert_eq!(said(0).await, None, "it waits for nothing");
+    let mut number = 0;
+    let begun = std::time::Instant::now();
+    let first = loop {
+        number += 1;
+        assert!(begun.elapsed().as_secs() < 60, "nothing was said of {number} signals");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        if let Some(said) = said(number).await {
+            break said;
+        }
+    };
+    assert!(first.probability > 0.5, "{first:?}");
+    core.close().await;
 }

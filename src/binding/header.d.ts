@@ -505,6 +505,8 @@ export interface Scorecard {
   finding: 'adds' | 'costs' | 'betterProbabilities' | 'worseProbabilities' | 'noDifference' | 'notEnough'
   /** The same in words. */
   verdict: string
+  /** What `assess` serves now, by the newest of all signals, whichever were asked for: see `Assessment`. */
+  served: 'all' | 'baseRate'
   /** All of the signals asked for; missing while there is none. */
   overall?: Score
   /** The probabilities that were said beside how often they came true, the lowest first; at most ten bins of about equal size. */

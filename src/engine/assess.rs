@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::feedback::{FeedbackStore, Given};
 use crate::files::write_atomically;
 use crate::learning::Z_95;
+use crate::learning::harm::{Harm, Judge, Served};
 use crate::learning::outcomes::{
     self, Case, Chances, Checkpoint, Evidence, Learner, Lesson, MAX_LESSONS, Open, OutcomeModel, Pattern,
 };
@@ -17,9 +18,9 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Up to this many closed signals, a model that is due is waited for: it takes a second at most, off the event loop. Beyond, the one
-/// in service answers while the next one grows in the background.
-const WORTH_WAITING: usize = 2_000;
+/// Up to this many closed signals, a model that is due is waited for: it takes a tenth of a second, off the event loop. Beyond, the one
+/// in service answers while the next one grows in the background, until it is late.
+const WORTH_WAITING: usize = 300;
 /// From this many on, what was learned of them is kept for the next start: below, it is learned again in a moment.
 const WORTH_KEEPING: usize = 1_000;
 /// The steps in which the oldest closings are left behind by a process that starts.
@@ -47,6 +48,8 @@ pub struct Assessment {
     pub take: bool,
     /// The part of the capital to risk, 0–1: see [`suggested_risk`].
     pub suggested_risk: f64,
+    /// What it rests on: all that is known, or the base rate alone where that foretold more.
+    pub served: Served,
     /// Why, in words.
     pub reasons: Vec<String>,
     /// What each source of evidence says.
@@ -71,7 +74,8 @@ pub struct SourceOfEvidence {
 }
 
 /// The names of the sources.
-const SOURCES: [&str; outcomes::SOURCES] = ["candles", "baseRates", "process", "boosting", "forest"];
+const SOURCES: [&str; outcomes::SOURCES] = ["candles", BASE_RATES, "process", "boosting", "forest"];
+const BASE_RATES: &str = "baseRates";
 
 /// How much two open signals of one direction share, as markets move together: the correlation of large coins' outcomes, measured
 /// at 0.5 to 0.8.
@@ -90,7 +94,7 @@ fn break_even((win, lose): (f64, f64), fee: f64) -> f64 {
 }
 
 /// What part of the capital to risk on a bet that wins `win` and loses `loss` times what is risked, after costs, when the least
-/// probability of success that is plausible is `least`, and `open` bets of the same direction are under way: `fraction` of
+/// probability of success that is plausible is `least`, and `open` bets of the same direction are under way, all of them taken: `fraction` of
 /// Kelly's (p · win − (1 − p) · loss) / (win · loss), divided by 1 + 0.7 · open; 0 where that is negative. However little failures have
 /// lost on the mean, the next one may lose all that is risked: the divisor takes the loss for 1 at least.
 ///
@@ -111,6 +115,10 @@ pub(super) struct Learning {
     incoming: Mutex<Incoming>,
     /// Held while a model grows: one at a time.
     growing: tokio::sync::Mutex<()>,
+    /// Held while all is learned once more for the process that starts next.
+    relearning: tokio::sync::Mutex<()>,
+    /// By how much what was said does worse than base rates, if it does.
+    harm: RwLock<Option<Harm>>,
     /// The model that was last grown for signals of the past.
     past: Mutex<Option<Arc<OutcomeModel>>>,
     /// What a process that starts next finds learned already.
@@ -137,6 +145,20 @@ struct Incoming {
     backlog: VecDeque<Lesson>,
     /// The oldest of it, counted from the first closing of all.
     first: usize,
+    /// What was said of it, and came.
+    judge: Judge,
+}
+
+impl Learning {
+    /// Whether an answer waits for a model that is due.
+    fn waits(learner: &Learner) -> bool {
+        learner.is_overdue() && (learner.lessons().len() <= WORTH_WAITING || learner.is_late())
+    }
+
+    /// Whether the model in service may answer, and nothing need be begun.
+    fn is_ready(&self, learner: &Learner) -> bool {
+        !learner.is_overdue() || !Self::waits(learner) && self.growing.try_lock().is_err()
+    }
 }
 
 impl SignalLoop {
@@ -201,7 +223,7 @@ impl SignalLoop {
             .zip(incoming)
             .is_some_and(|(store, incoming)| incoming.backlog.is_empty() && store.has_no_new_closings(&incoming.given));
         let ready = up_to_date && self.has_read_candle_model(&market);
-        let learner = self.learning.learner.try_read().filter(|learner| ready && !learner.is_overdue());
+        let learner = self.learning.learner.try_read().filter(|learner| ready && self.learning.is_ready(learner));
         let (Some(learner), Some(tail)) = (learner, self.tail_in_memory(&market)) else { return Ok(Err(signal)) };
         signal.features = tail.and_then(|tail| tail.entry_features(&signal));
         if learner.model().until_ms() > signal.timestamp_ms + market.timeframe.millis() {
@@ -211,9 +233,11 @@ impl SignalLoop {
         self.assessment(learner.model(), &self.case(&signal)?, known).map(Ok)
     }
 
-    /// What is to be kept with a signal that is being recorded: what is known of its chances at this moment. `None` where nothing is
-    /// known, and for a signal of the past, whose outcome may have been learned from. Waits for nothing.
+    /// What is to be kept with a signal that is being recorded: what is known of its chances at this moment, whether that is served
+    /// or the base rate alone. `None` where nothing is known, and for a signal of the past, whose outcome may have been learned
+    /// from. Waits for nothing; what it could not look at, the next recording may.
     pub(super) fn say(&self, signal: &Signal) -> Option<Said> {
+        self.preparing.ask(&signal.market());
         let learner = self.learning.learner.try_read()?;
         let model = learner.model();
         let case = self.case(signal).ok()?;
@@ -222,8 +246,8 @@ impl SignalLoop {
             return None;
         }
         let margin = self.conservative_margin(&case.market).ok()?;
-        let Verdict { chances, expected, take, .. } =
-            Verdict::of(model, &case, &Rules { config: &self.config(), margin, open: 0 });
+        let rules = Rules { config: &self.config(), margin, open: 0 };
+        let Verdict { chances, expected, take, .. } = Verdict::of(model.chances(&case), &case, &rules);
         Some(Said {
             probability: chances.probability,
             interval: chances.interval,
@@ -272,14 +296,21 @@ impl SignalLoop {
 
     fn assessment(&self, model: &OutcomeModel, case: &Case, closed: usize) -> Result<Assessment> {
         let margin = self.conservative_margin(&case.market)?;
-        let open = self.open_store().map_or(0, |store| store.open_of(case.direction));
+        let open = self.open_store().map_or(0, |store| store.open_taken(case.direction));
         let rules = Rules { config: &self.config(), margin, open };
-        let verdict = Verdict::of(model, case, &rules);
+        let full = model.chances(case);
+        let harm = *self.learning.harm.read();
+        let chances = if harm.is_some() { model.chances_of_base_rate(case) } else { full };
+        let verdict = Verdict::of(chances, case, &rules);
         let names = case.indicators.iter().map(|(name, _)| name).chain(case.texts.iter().map(|(name, _)| name));
         let is_known = model.effective() >= 1.0 || case.prior.is_some();
-        let [levels, process, boosting, forest] = verdict.chances.departures;
+        let [levels, process, boosting, forest] = full.departures;
         let says = [case.candles(), levels, process, boosting, forest];
-        let evidence = SOURCES.into_iter().zip(says).zip(model.weights());
+        let weight = |(source, weight)| if harm.is_none() || source == BASE_RATES { weight } else { 0.0 };
+        let weights = SOURCES.into_iter().zip(model.weights()).map(weight);
+        let evidence = SOURCES.into_iter().zip(says).zip(weights);
+        let mut reasons = verdict.reasons(model, case, margin);
+        reasons.splice(1..1, harm.map(|harm| harm.words()));
         Ok(Assessment {
             success_probability: verdict.chances.probability,
             probability_interval: verdict.chances.interval,
@@ -290,7 +321,8 @@ impl SignalLoop {
             threshold: verdict.break_even + margin,
             take: verdict.take,
             suggested_risk: verdict.suggested_risk(is_known, &rules),
-            reasons: verdict.reasons(model, case, margin),
+            served: if harm.is_some() { Served::BaseRate } else { Served::All },
+            reasons,
             evidence: evidence.map(|((source, says), weight)| SourceOfEvidence { source, says, weight }).collect(),
             closed,
             effective_sample_size: model.effective(),
@@ -299,24 +331,16 @@ impl SignalLoop {
     }
 
     /// Brings the learner up to date with the store: outcomes of this and of other processes.
-    async fn learn_closings(self: &Arc<Self>) -> Result<()> {
+    pub(super) async fn learn_closings(self: &Arc<Self>) -> Result<()> {
         self.learn_backlog(&self.learning).await?;
-        let (overdue, worth_waiting) = {
-            let learner = self.learning.learner.read();
-            (learner.is_overdue(), learner.lessons().len() <= WORTH_WAITING)
-        };
-        if !overdue {
-            return Ok(());
-        }
-        if worth_waiting {
-            return self.grow(&self.learning).await;
-        }
-        if self.learning.growing.try_lock().is_ok() {
+        // One that grows already may be all that is waited for.
+        self.grow(&self.learning, Learning::waits).await?;
+        if !self.learning.is_ready(&self.learning.learner.read()) {
             let this = self.clone();
             threads::spawn(async move {
                 // The model in service stays, and the next call tries again; only a loop that closes need not tell.
                 let grown = async {
-                    this.grow(&this.learning).await?;
+                    this.grow(&this.learning, Learner::is_overdue).await?;
                     this.learn_for_the_next_start().await
                 };
                 match grown.await {
@@ -334,7 +358,7 @@ impl SignalLoop {
         let (mut reached, mut total) = (None, None);
         while let Some(waiting) = self.count_closings(learning)? {
             let seed = self.config().seed;
-            self.grow(learning).await?;
+            self.grow(learning, Learner::is_overdue).await?;
             if learning.aside {
                 self.closing.check()?;
             }
@@ -360,15 +384,20 @@ impl SignalLoop {
     /// Counts what has closed, as far as the model in service may judge it; how much of it waits for the next one, if some does.
     fn count_closings(&self, learning: &Learning) -> Result<Option<usize>> {
         let mut incoming = learning.incoming.lock();
-        let Incoming { given, backlog, first } = &mut *incoming;
+        let Incoming { given, backlog, first, judge } = &mut *incoming;
         let store = self.store()?;
         let begins = learning.learner.read().lessons().is_empty() && backlog.is_empty();
         if begins {
             *first = first_of(store.extent().1);
         }
         let most = if begins { store.extent().1 - *first } else { MAX_LESSONS };
-        let records = store.new_closings(given, most)?;
+        // Who prepares the next start learns what there was when it began: all of it, so that it can be kept.
+        let records = if learning.aside && !begins { Vec::new() } else { store.new_closings(given, most)? };
         backlog.extend(records.iter().filter_map(lesson));
+        if !records.is_empty() {
+            records.iter().for_each(|record| judge.take(record));
+            *learning.harm.write() = judge.harm();
+        }
         if begins && backlog.len() >= WORTH_KEEPING {
             self.resume(learning, backlog, &open(&store)?, *first);
         }
@@ -393,33 +422,40 @@ impl SignalLoop {
     /// Learns once more, as a process will that starts with what has closed by now, if that would take it long.
     async fn learn_for_the_next_start(&self) -> Result<()> {
         let closed = self.store()?.extent().1;
-        let soon = self.learning.saved.lock().is_some_and(|saved| {
-            // Up to twice the lessons of a model, the next one is not waited for.
-            saved.first == first_of(closed) && closed - saved.first < 2 * saved.lessons
-        });
-        if soon {
-            return Ok(());
+        let Ok(_one_at_a_time) = self.learning.relearning.try_lock() else { return Ok(()) };
+        loop {
+            let closed = self.store()?.extent().1;
+            let soon = self.learning.saved.lock().is_some_and(|saved| {
+                // Up to twice the lessons of a model, the next one is not waited for.
+                saved.first == first_of(closed) && closed - saved.first < 2 * saved.lessons
+            });
+            if soon {
+                return Ok(());
+            }
+            let aside = Learning { aside: true, ..Learning::default() };
+            self.learn_backlog(&aside).await?;
+            // Where nothing could be kept, not again and again either.
+            let lessons = aside.learner.read().lessons().len();
+            let kept = aside.saved.lock().unwrap_or(Saved { first: first_of(closed), lessons });
+            *self.learning.saved.lock() = Some(kept);
         }
-        let aside = Learning { aside: true, ..Learning::default() };
-        self.learn_backlog(&aside).await?;
-        // Where nothing could be kept, not again and again either.
-        let lessons = aside.learner.read().lessons().len();
-        let kept = aside.saved.lock().unwrap_or(Saved { first: first_of(closed), lessons });
-        *self.learning.saved.lock() = Some(kept);
-        Ok(())
     }
 
     fn learned_path(&self) -> PathBuf {
         self.home.join("cache").join("outcomes.learned")
     }
 
-    async fn grow(&self, learning: &Learning) -> Result<()> {
+    /// Grows a model, one at a time, where it is due once its turn has come.
+    async fn grow(&self, learning: &Learning, is_due: fn(&Learner) -> bool) -> Result<()> {
+        if !is_due(&learning.learner.read()) {
+            return Ok(());
+        }
         let _one_at_a_time = learning.growing.lock().await;
         let evidence = {
             // In this order, as where the backlog is learned.
             let incoming = learning.incoming.lock();
             let learner = learning.learner.read();
-            if !learner.is_overdue() {
+            if !is_due(&learner) {
                 return Ok(());
             }
             learner.evidence().with_open(incoming.backlog.iter(), &open(&self.store()?)?)
@@ -466,7 +502,7 @@ struct Rules<'a> {
     config: &'a Config,
     /// More than break-even that conservative mode asks for, as a probability.
     margin: f64,
-    /// Open signals of the same direction.
+    /// Open signals of the same direction that were taken.
     open: usize,
 }
 
@@ -485,8 +521,7 @@ struct Verdict {
 }
 
 impl Verdict {
-    fn of(model: &OutcomeModel, case: &Case, rules: &Rules<'_>) -> Self {
-        let chances = model.chances(case);
+    fn of(chances: Chances, case: &Case, rules: &Rules<'_>) -> Self {
         let fee = case.stop_percent.filter(|stop| *stop > 0.0).map(|stop| rules.config.fee_bps / 100.0 / stop);
         let break_even = fee.map_or(0.5, |fee| break_even(chances.payoffs, fee));
         let threshold = break_even + rules.margin;

@@ -84,11 +84,13 @@ impl SignalLoop {
         }
     }
 
-    /// What came of recording; where signals came with their ends, the performance is checked soon.
+    /// What came of recording; where signals came with their ends, the performance is checked soon. What the next recording asks
+    /// to know is made ready.
     fn recorded(self: &Arc<Self>, results: Vec<Result<bool>>, closed: bool) -> Result<()> {
         if closed {
             self.ask_for_check();
         }
+        self.prepare();
         results.into_iter().try_for_each(|result| result.map(|_| ()))
     }
 

@@ -15,6 +15,7 @@ mod office;
 mod performance;
 mod pools;
 mod predict;
+mod prepare;
 mod prices;
 mod prior;
 mod results;
@@ -122,6 +123,7 @@ pub struct SignalLoop {
     exchange: Mutex<Option<(String, Arc<Exchange>)>>,
     turns: Turns,
     learning: assess::Learning,
+    preparing: prepare::Preparing,
     events: Arc<Events>,
     checks: performance::Checks,
     scheduling: schedule::Scheduling,
@@ -180,6 +182,7 @@ impl SignalLoop {
             exchange: Mutex::default(),
             turns: Turns::default(),
             learning: assess::Learning::default(),
+            preparing: prepare::Preparing::default(),
             events,
             checks: performance::Checks::default(),
             scheduling: schedule::Scheduling::default(),

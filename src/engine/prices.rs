@@ -134,6 +134,7 @@ impl SignalLoop {
         store.ignored_news().into_iter().for_each(|ignored| self.emit(&Event::PricesIgnored(ignored)));
         let closed = closed?;
         self.after_closing(&closed);
+        self.prepare();
         Ok(closed)
     }
 }

@@ -3,6 +3,7 @@
 use super::SignalLoop;
 use crate::error::Result;
 use crate::feedback::StatsFilter;
+use crate::learning::harm::Judge;
 use crate::learning::scorecard::{Foretold, Scorecard};
 use crate::symbol::Symbol;
 
@@ -20,6 +21,7 @@ pub struct ScorecardFilter {
 impl ScorecardFilter {
     fn asks_for(&self, row: &Foretold) -> bool {
         self.since_ms.is_none_or(|since| row.given_ms >= since)
+            && self.symbol.as_ref().is_none_or(|symbol| *symbol == row.symbol)
             && self.strategy.as_ref().is_none_or(|strategy| row.strategy.as_ref() == Some(strategy))
     }
 }
@@ -31,16 +33,15 @@ impl SignalLoop {
     /// [`crate::error::Error::Store`] when it cannot be read, [`crate::error::Error::Closed`].
     pub fn scorecard(&self, filter: &ScorecardFilter) -> Result<Scorecard> {
         let config = self.config();
-        let mut rows = Vec::new();
+        let (mut rows, mut judge) = (Vec::new(), Judge::default());
         if let Some(store) = self.existing_store()? {
-            // What was given later closed later.
-            let (symbol, since_ms) = (filter.symbol.clone(), filter.since_ms);
-            let closed = StatsFilter { symbol, since_ms, ..StatsFilter::default() };
-            store.closed_records(&closed, |record| {
+            // All of them, in order of closing: whichever are asked for, what is served goes by the newest of all.
+            store.closed_records(&StatsFilter::default(), |record| {
+                judge.take(&record);
                 rows.extend(Foretold::of(&record, config.fee_bps).filter(|row| filter.asks_for(row)));
                 self.closing.check()
             })?;
         }
-        Ok(Scorecard::of(rows, config.seed))
+        Ok(Scorecard::of(rows, judge.harm(), config.seed))
     }
 }

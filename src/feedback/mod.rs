@@ -376,9 +376,9 @@ impl FeedbackStore {
         Ok(id)
     }
 
-    /// How many signals of a direction are known here to be open, without looking whether others added to them.
-    pub fn open_of(&self, direction: Direction) -> usize {
-        self.inner.journal.state().open_of(direction)
+    /// How many signals of a direction are known here to be open that were taken, without looking whether others added to them.
+    pub fn open_taken(&self, direction: Direction) -> usize {
+        self.inner.journal.state().open_taken(direction)
     }
 
     /// How many signals, and how many closed ones, are known here without looking whether others added to them.

@@ -10,6 +10,7 @@ pub mod drift;
 mod feedback;
 mod folds;
 mod gate;
+pub mod harm;
 #[cfg(test)]
 mod honesty;
 pub mod improvement;

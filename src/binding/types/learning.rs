@@ -33,10 +33,16 @@ pub struct Assessment {
     pub take: bool,
     /// The part of your capital to risk on it, 0–1: `kellyFraction` (default a quarter) of Kelly's
     /// `(p · win − (1 − p) · loss) / (win · loss)`, with p at the lower end of its interval and a divisor that takes the loss for the
-    /// whole stop at least, divided by 1 + 0.7 for each open signal of the same direction, since markets move together. 0 where it is
+    /// whole stop at least, divided by 1 + 0.7 for each open signal of the same direction that was taken, since markets move together. 0 where it is
     /// not to be taken, where it lacks a stop loss, and where nothing is known. It is no advice: the probabilities are estimates, and
     /// gaps can cost more than the stop loss says.
     pub suggested_risk: f64,
+    /// What all of it rests on. `all`: all that is known. `baseRate`: the base rate alone, since of the signals that closed of late what
+    /// was said foretold less than their base rates did, beyond doubt; that is how it stays until newer signals say so no more. Then
+    /// `successProbability` is `baseRate`, and the sources of evidence have no weight but `baseRates`. Signals that are recorded
+    /// meanwhile keep what all that is known says, so that it can be seen to foretell again.
+    #[napi(ts_type = "'all' | 'baseRate'")]
+    pub served: String,
     /// Why, in words: how signals like it have fared.
     pub reasons: Vec<String>,
     /// What each source of evidence says, and how far it is followed.
@@ -80,6 +86,7 @@ impl From<engine::Assessment> for Assessment {
             threshold: a.threshold,
             take: a.take,
             suggested_risk: a.suggested_risk,
+            served: a.served.name().to_owned(),
             reasons: a.reasons,
             evidence: a.evidence.into_iter().map(source).collect(),
             closed: a.closed as f64,

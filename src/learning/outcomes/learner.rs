@@ -131,6 +131,12 @@ impl Learner {
         self.overdue || new > 0 && new >= growth(self.model.learned)
     }
 
+    /// Is the model in service so old that a new one is worth waiting for? Twice as much is new as it takes to be due.
+    pub fn is_late(&self) -> bool {
+        let new = self.evidence.lessons.len() - self.model.learned;
+        new > 0 && new >= 2 * growth(self.model.learned)
+    }
+
     /// What a new model is grown from.
     pub fn evidence(&self) -> Evidence {
         self.evidence.clone()
@@ -224,7 +230,9 @@ mod tests {
         assert_eq!((learner.evidence.changed_at, learner.model.learned), (40, MAX_LESSONS - 20));
         assert!(!learner.is_overdue());
         (0..MAX_LESSONS / GROWTH[1]).for_each(|n| learner.learn(lesson(n)));
-        assert!(learner.is_overdue());
+        assert!(learner.is_overdue() && !learner.is_late());
+        (0..MAX_LESSONS / GROWTH[1]).for_each(|n| learner.learn(lesson(n)));
+        assert!(learner.is_late());
     }
 
     #[test]

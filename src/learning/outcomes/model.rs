@@ -376,6 +376,12 @@ impl OutcomeModel {
         self.weigh(case, self.departures(case))
     }
 
+    /// The chances of a signal by its base rate alone: without a look at its candles and indicators.
+    pub fn chances_of_base_rate(&self, case: &Case) -> Chances {
+        let case = Case { prior: None, ..case.clone() };
+        self.weigh(&case, [self.levels.of(&case).0, 0.0, 0.0, 0.0])
+    }
+
     /// The chances of a signal of which the sources say this.
     pub fn weigh(&self, case: &Case, departures: Departures) -> Chances {
         let [levels, process, boosting, forest] = departures;

@@ -10,6 +10,7 @@ mod verdict;
 
 pub use verdict::Finding;
 
+use super::harm::{Harm, Served};
 use crate::order;
 use crate::signal::{Record, Said};
 use crate::symbol::Symbol;
@@ -170,6 +171,8 @@ pub struct Scorecard {
     pub finding: Finding,
     /// The same in words.
     pub verdict: String,
+    /// What `assess` serves: all that is known, or the base rate alone where all that is known does harm.
+    pub served: Served,
     /// The score of all signals asked for; `None` while there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overall: Option<Score>,
@@ -184,16 +187,20 @@ pub struct Scorecard {
 }
 
 impl Scorecard {
-    /// Of closed signals, in any order. The same signals and seed, the same card.
-    pub fn of(mut rows: Vec<Foretold>, seed: u64) -> Self {
+    /// Of closed signals, in any order, and of the harm that what is said does. The same signals and seed, the same card.
+    pub fn of(mut rows: Vec<Foretold>, harm: Option<Harm>, seed: u64) -> Self {
         // Sums of numbers depend on their order.
         order::sort_by(&mut rows, |a, b| a.order().cmp(&b.order()));
         let clusters = Clusters::of(&rows, seed);
         let overall = if rows.is_empty() { None } else { clusters.score(&rows.iter().collect::<Vec<_>>()) };
-        let (finding, verdict) = verdict::verdict(overall.as_ref(), &rows);
+        let (finding, mut verdict) = verdict::verdict(overall.as_ref(), &rows);
+        if let Some(harm) = &harm {
+            verdict = format!("{verdict}; {}", harm.words());
+        }
         Self {
             finding,
             verdict,
+            served: if harm.is_some() { Served::BaseRate } else { Served::All },
             overall,
             calibration: clusters.calibration(&rows),
             by_strategy: clusters.parts(&rows, |row| row.strategy.clone()),

@@ -80,7 +80,7 @@ fn realised_r_is_the_profit_after_costs_in_units_of_the_risk() {
 
 #[test]
 fn worked_by_hand() {
-    let card = Scorecard::of(right(), 1);
+    let card = Scorecard::of(right(), None, 1);
     let score = card.overall.as_ref().unwrap();
     assert_eq!((score.signals, score.followed, score.clusters), (16, 0, 16));
     assert!(close(score.success_share, 0.5) && close(score.mean_probability, 0.5));
@@ -109,7 +109,7 @@ fn worked_by_hand() {
 
 #[test]
 fn below_eight_stretches_of_time_nothing_is_concluded() {
-    let card = Scorecard::of(right()[..4].to_vec(), 1);
+    let card = Scorecard::of(right()[..4].to_vec(), None, 1);
     assert_eq!(
         (card.finding, card.verdict.as_str()),
         (Finding::NotEnough, "not enough to tell: 4 closed signals in 4 weeks")
@@ -119,12 +119,12 @@ fn below_eight_stretches_of_time_nothing_is_concluded() {
         (score.log_loss.against_base_rate.interval, score.realised_r.unwrap().gain.unwrap().interval),
         (None, None)
     );
-    let one = Scorecard::of(right()[..1].to_vec(), 1);
+    let one = Scorecard::of(right()[..1].to_vec(), None, 1);
     assert_eq!(one.verdict, "not enough to tell: 1 closed signal in 1 week");
     // A thousand signals of one hour are no more.
     let hour = (0..1000).map(|n| Foretold { given_ms: T0 + n, ..row(0, 0.8, n % 2 == 0, 1.0) }).collect();
-    assert_eq!(Scorecard::of(hour, 1).finding, Finding::NotEnough);
-    let none = Scorecard::of(Vec::new(), 1);
+    assert_eq!(Scorecard::of(hour, None, 1).finding, Finding::NotEnough);
+    let none = Scorecard::of(Vec::new(), None, 1);
     assert_eq!(
         (none.finding, none.overall, none.calibration.len(), none.by_month.len()),
         (Finding::NotEnough, None, 0, 0)
@@ -134,7 +134,7 @@ fn below_eight_stretches_of_time_nothing_is_concluded() {
 #[test]
 fn what_it_does_is_told_for_better_and_for_worse() {
     let changed = |change: &dyn Fn(Foretold) -> Foretold| {
-        let card = Scorecard::of(right().into_iter().map(change).collect(), 1);
+        let card = Scorecard::of(right().into_iter().map(change).collect(), None, 1);
         (card.finding, card.verdict)
     };
     let (finding, words) = changed(&|row| Foretold { said: Said { take: !row.said.take, ..row.said }, ..row });
@@ -158,7 +158,7 @@ fn what_it_does_is_told_for_better_and_for_worse() {
 #[test]
 fn of_a_few_to_take_nothing_is_concluded() {
     let rows = (0..40).map(|week| row(week, 0.6, week == 3, if week == 3 { 9.0 } else { -0.1 })).collect();
-    let gain = Scorecard::of(rows, 1).overall.unwrap().realised_r.unwrap().gain.unwrap();
+    let gain = Scorecard::of(rows, None, 1).overall.unwrap().realised_r.unwrap().gain.unwrap();
     assert!(gain.mean > 8.0 && gain.interval.is_none());
 }
 
@@ -174,7 +174,7 @@ fn signals_that_share_their_fate_are_no_evidence_for_each_other() {
             let hour = |n: i64| T0 + week * WEEK_MS + n * HOUR_MS;
             rows.extend((0..10).map(|n| Foretold { given_ms: hour(n), ..row(week, 0.4, take, r) }));
         }
-        wrong += usize::from(matches!(Scorecard::of(rows, seed).finding, Finding::Adds | Finding::Costs));
+        wrong += usize::from(matches!(Scorecard::of(rows, None, seed).finding, Finding::Adds | Finding::Costs));
     }
     // Three of sixty are to be expected; of independent signals, it would be most of them.
     assert!(wrong <= 9, "{wrong} of 60");
@@ -183,11 +183,11 @@ fn signals_that_share_their_fate_are_no_evidence_for_each_other() {
 #[test]
 fn calibration_has_ten_bins_and_splits_no_probability() {
     let rows = (0..1000).map(|n| row(n % 50, (n % 37) as f64 / 37.0, true, if n % 3 == 0 { 1.0 } else { -1.0 }));
-    let bins = Scorecard::of(rows.collect(), 1).calibration;
+    let bins = Scorecard::of(rows.collect(), None, 1).calibration;
     assert!((2..=10).contains(&bins.len()) && bins.is_sorted_by(|a, b| a.said < b.said));
     assert_eq!(bins.iter().map(|bin| bin.came.signals).sum::<u64>(), 1000);
     assert!(bins.iter().all(|bin| bin.came.signals >= 10 && bin.came.interval.is_some()));
-    let same = Scorecard::of((0..50).map(|week| row(week, 0.3, true, 1.0)).collect(), 1).calibration;
+    let same = Scorecard::of((0..50).map(|week| row(week, 0.3, true, 1.0)).collect(), None, 1).calibration;
     assert_eq!((same.len(), same[0].came.mean), (1, 1.0));
     assert!(close(same[0].said, 0.3));
 }
@@ -215,12 +215,12 @@ proptest! {
         let mut shuffled = rows.clone();
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         (1..shuffled.len()).rev().for_each(|at| shuffled.swap(at, random.random_range(0..=at)));
-        prop_assert_eq!(Scorecard::of(rows, 1), Scorecard::of(shuffled, 1));
+        prop_assert_eq!(Scorecard::of(rows, None, 1), Scorecard::of(shuffled, None, 1));
     }
 
     #[test]
     fn parts_add_up_and_every_number_is_finite(rows in rows()) {
-        let card = Scorecard::of(rows.clone(), 1);
+        let card = Scorecard::of(rows.clone(), None, 1);
         let count = rows.len() as u64;
         let sum = |parts: &[Part]| parts.iter().map(|part| part.score.signals).sum::<u64>();
         prop_assert_eq!(card.overall.as_ref().map_or(0, |score| score.signals), count);
@@ -236,7 +236,7 @@ proptest! {
         let rows = |percent: &dyn Fn(u32) -> u32| {
             percents.iter().enumerate().map(|(week, one)| row(week as i64, f64::from(percent(*one)) / 100.0, true, 1.0)).collect::<Vec<_>>()
         };
-        let (card, sure) = (Scorecard::of(rows(&|one| one), 1).overall.unwrap(), Scorecard::of(rows(&|_| 100), 1).overall.unwrap());
+        let (card, sure) = (Scorecard::of(rows(&|one| one), None, 1).overall.unwrap(), Scorecard::of(rows(&|_| 100), None, 1).overall.unwrap());
         prop_assert_eq!((card.success_share, sure.success_share), (1.0, 1.0));
         prop_assert!(sure.log_loss.probability <= card.log_loss.probability);
         prop_assert_eq!(card.realised_r.unwrap().gain, None);
