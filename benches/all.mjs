@@ -14,12 +14,13 @@ import { freqai } from './freqai.mjs'
 import { growth } from './growth.mjs'
 import { indicators } from './indicators.mjs'
 import { largeTraining } from './large-training.mjs'
+import { pooledTraining } from './pooled-training.mjs'
 import { prediction } from './predict.mjs'
 import { table, toFile } from './shared/report.mjs'
 import { OPTIONS, figuresOf } from './shared/run.mjs'
 import { training } from './training.mjs'
 
-const SECTIONS = [footprint, eventLoop, assess, prediction, indicators, training, freqai, growth, largeTraining]
+const SECTIONS = [footprint, eventLoop, assess, prediction, indicators, training, freqai, growth, largeTraining, pooledTraining]
 
 const { values: options } = parseArgs({ options: { ...OPTIONS, only: { type: 'string' }, write: { type: 'boolean', default: false } } })
 const names = SECTIONS.map(({ name }) => name)

@@ -6,25 +6,10 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { SignalLoop } from '../index.js'
 import { coreFigures, figures, pythonFile } from './shared/children.mjs'
-import { candles } from './shared/data.mjs'
-import { alternate } from './shared/measure.mjs'
+import { candles, recent } from './shared/data.mjs'
+import { alternate, microseconds, predicted } from './shared/measure.mjs'
 import { npmPeer, python } from './shared/peers.mjs'
 import { alone } from './shared/run.mjs'
-
-/** The last 200 candles of a file, as a backend has them. */
-const recent = (file) =>
-  readFileSync(file, 'utf8').trimEnd().split('\n').slice(-200).map((line) => {
-    const [time, ...numbers] = line.split(',')
-    const [open, high, low, close, volume] = numbers.map(Number)
-    return { time: Date.parse(`${time.replace(' ', 'T')}Z`), open, high, low, close, volume }
-  })
-
-/** Microseconds that `act` takes on average. */
-async function microseconds(times, act) {
-  const begin = performance.now()
-  for (let i = 0; i < times; i++) await act()
-  return ((performance.now() - begin) / times) * 1e3
-}
 
 /** Runs the exported forest on one row and on all of them. */
 async function onnx(peer, folder, columns) {
@@ -46,11 +31,8 @@ async function measure({ folder, data, quick, rounds }) {
   try {
     await loop.train({ fetch: false })
     const predictor = loop.predictor('BTCUSDT', '1h')
-    const asked = recent(file)
-    const predict = async () => {
-      const { success, error } = await predictor.predict(asked)
-      if (!success) throw new Error(error)
-    }
+    const asked = recent(file, 200)
+    const predict = () => predicted(predictor, asked)
     const boosted = environment.python && figures(environment.python, pythonFile('serving.py'), file, folder)
     const session = boosted && runtime.module && (await onnx(runtime, folder, boosted.features))
     const core = []

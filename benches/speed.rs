@@ -8,7 +8,7 @@ use signalloop::barrier::Direction;
 use signalloop::cancel::Cancel;
 use signalloop::config::Config;
 use signalloop::features::{COUNT, FeatureState, compute};
-use signalloop::learning::{Feedback, label, train_market};
+use signalloop::learning::{Dataset, Feedback, label, train_market, train_pool};
 use signalloop::market::{Candle, Reading, Simulator, SimulatorOptions, read_candles};
 use signalloop::model::{Model, Registry, Trial, log_loss};
 use signalloop::symbol::Market;
@@ -16,6 +16,7 @@ use signalloop::time::Clock;
 use std::error::Error;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 const DAY_MS: i64 = 86_400_000;
@@ -36,8 +37,11 @@ enum Task {
     Growth { candles: i64 },
     /// Compute the features of a candle file, and of one more candle.
     Features { file: PathBuf },
-    /// Predict rows of a candle file with a model trained on it: one by one, and many at once.
-    Predict { file: PathBuf },
+    /// Predict rows of the first of some candle files with a model trained on all of them: one by one, and many at once.
+    Predict {
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
 }
 
 fn read(file: &Path) -> Result<(Market, Vec<Candle>), Box<dyn Error>> {
@@ -145,10 +149,15 @@ fn features(file: &Path) -> Result<Value, Box<dyn Error>> {
     }))
 }
 
-fn predict(file: &Path) -> Result<Value, Box<dyn Error>> {
-    let (market, candles) = read(file)?;
-    let model = train(&market, &candles)?;
-    let table = compute(&candles, market.timeframe.millis());
+fn predict(files: &[PathBuf]) -> Result<Value, Box<dyn Error>> {
+    let config = Config::default();
+    let series: Vec<(Market, Vec<Candle>)> = files.iter().map(|file| read(file)).collect::<Result<_, _>>()?;
+    let rows = |(market, candles): &(Market, Vec<Candle>)| Dataset::new(market, candles, &Feedback::default(), &config);
+    let rows = series.iter().map(|series| rows(series).map(Arc::new)).collect::<Result<_, _>>()?;
+    let training = train_pool(rows, &config, &Cancel::default(), &|_| {})?;
+    let (market, candles) = &series[0];
+    let model = training.candidate(market, &config, 0).ok_or("a market was lost")?.model;
+    let table = compute(candles, market.timeframe.millis());
     let rows: Vec<&[f64]> = table.rows.iter().map(|row| &row[..]).cycle().take(10_000).collect();
     let one_by_one = nanoseconds(5, || {
         for row in &rows {
@@ -158,7 +167,7 @@ fn predict(file: &Path) -> Result<Value, Box<dyn Error>> {
     let families = &model.pool.sides[0].families;
     let batch = nanoseconds(5, || drop(black_box(families.departures_of_all(&rows))));
     let mut state = FeatureState::new(market.timeframe.millis());
-    feed(&mut state, &candles);
+    feed(&mut state, candles);
     let next = Candle {
         open_ms: candles[candles.len() - 1].open_ms + market.timeframe.millis(),
         ..candles[candles.len() - 1]
@@ -199,7 +208,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Task::Walk { data, train_days, predict_days, windows } => walk(&data, train_days, predict_days, windows)?,
         Task::Growth { candles } => growth(candles)?,
         Task::Features { file } => features(&file)?,
-        Task::Predict { file } => predict(&file)?,
+        Task::Predict { files } => predict(&files)?,
     };
     figures["cpuSeconds"] = json!(cpu_seconds());
     figures["peakBytes"] = json!(peak_bytes());

@@ -178,7 +178,9 @@ class Task:
         self.happened = [success[usable] for success, _ in sides]
         ends = [end[usable] for _, end in sides]
         self.ends = np.maximum(*ends)
-        time = candles["open_ms"].to_numpy()[usable]
+        opens = candles["open_ms"].to_numpy()
+        time = self.times_ms = opens[usable]
+        self.decided_ms = opens[self.ends] + step
         decay = OLDEST_DECAY + (1 - OLDEST_DECAY) * (time - time[0]) / (time[-1] - time[0])
         self.weights = [decay, decay]
 

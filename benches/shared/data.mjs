@@ -8,6 +8,8 @@ import { fileURLToPath } from 'node:url'
 import { SignalLoop } from '../../index.js'
 
 export const SYMBOLS = ['BTCUSDT', 'ETHUSDT', 'BNBUSDT', 'SOLUSDT', 'ADAUSDT', 'XRPUSDT', 'DOGEUSDT', 'DOTUSDT', 'AVAXUSDT']
+/** Those of which years are at hand. */
+export const SIX = ['BTCUSDT', 'ETHUSDT', 'SOLUSDT', 'ADAUSDT', 'DOGEUSDT', 'AVAXUSDT']
 const CLI = fileURLToPath(new URL('../../bin/signalloop.js', import.meta.url))
 const MINUTES = { '5m': 5, '1h': 60, '4h': 240 }
 /** Exchanges have outages: so much of a file may be missing. */
@@ -36,6 +38,14 @@ function copy(data, home, name, timeframe, days) {
   const [head, ...rows] = long[0]
   writeFileSync(join(home, 'data', name), [head, ...rows.slice(-bars), ''].join('\n'))
 }
+
+/** The last `count` candles of a file, as a backend has them. */
+export const recent = (file, count) =>
+  readFileSync(file, 'utf8').trimEnd().split('\n').slice(-count).map((line) => {
+    const [time, ...numbers] = line.split(',')
+    const [open, high, low, close, volume] = numbers.map(Number)
+    return { time: Date.parse(`${time.replace(' ', 'T')}Z`), open, high, low, close, volume }
+  })
 
 async function simulate(home, symbols, days) {
   const simulator = spawn(process.execPath, [CLI, 'simulator', '--days', `${days + 1}`, '--symbols', symbols.join(',')])

@@ -22,6 +22,19 @@ export async function alternate(rounds, contenders, { warmUp = true } = {}) {
 /** The median over the rounds of a's figure by b's: what slows a whole round down cancels out. */
 export const ratio = (a, b) => a && b && median(a.map((figure, round) => figure / b[round]))
 
+/** Asks a predictor. That its model is of no opinion is an answer, too: then there is a `reason`. */
+export async function predicted(predictor, candles) {
+  const { success, reason, error } = await predictor.predict(candles)
+  if (!success && !reason) throw new Error(error)
+}
+
+/** Microseconds that `act` takes on average. */
+export async function microseconds(times, act) {
+  const begin = performance.now()
+  for (let i = 0; i < times; i++) await act()
+  return ((performance.now() - begin) / times) * 1e3
+}
+
 /** Runs `work(folder)` with an empty folder under `parent` and removes it. */
 export async function inFolder(parent, work) {
   const folder = mkdtempSync(join(parent, 'signalloop-bench-'))

@@ -6,9 +6,9 @@ import { inFolder } from '../shared/measure.mjs'
 
 /**
  * Turns of signalloop (`ours`) and of the Python learners of these names on the candles of `folder`, as CPU seconds; and, by
- * contender (signalloop by its name), all figures of its last turn.
+ * contender (signalloop by its name), all figures of its last turn. `script` is the Python file that trains.
  */
-export function contenders(folder, peer, learners) {
+export function contenders(folder, peer, learners, script = 'training.py') {
   const last = {}
   const turn = (name, play) => async () => (last[name] = await inFolder(folder, play)).cpuSeconds
   const ours = turn('signalloop', (home) => {
@@ -16,6 +16,6 @@ export function contenders(folder, peer, learners) {
     return nodeFigures('training/ours.mjs', home)
   })
   const theirs = (learner) =>
-    turn(learner, (models) => figures(peer.python, pythonFile('training.py'), join(folder, 'data'), learner, models))
+    turn(learner, (models) => figures(peer.python, pythonFile(script), join(folder, 'data'), learner, models))
   return { turns: { ours, ...Object.fromEntries(learners.map((name) => [name, theirs(name)])) }, last }
 }

@@ -17,7 +17,7 @@ pub struct Bins {
     rows: usize,
     /// For each feature, ascending: bin `b` holds the values above `cuts[b - 1]`, up to and including `cuts[b]`.
     cuts: Vec<Vec<f64>>,
-    /// The bins of all features, row by row; behind the last come some zeros, see [`Self::from_row`].
+    /// The bins of all features, row by row; behind the last come some zeros, see [`Self::padded_row`].
     codes: Vec<u8>,
 }
 
@@ -70,7 +70,7 @@ impl Bins {
     }
 
     /// The bins of a row's first features; where they are fewer than [`ROOM`], what lies behind them.
-    pub(super) fn from_row(&self, row: usize) -> [u8; ROOM] {
+    pub(super) fn padded_row(&self, row: usize) -> [u8; ROOM] {
         let mut codes = [0; ROOM];
         codes.copy_from_slice(&self.codes[row * self.features()..][..ROOM]);
         codes

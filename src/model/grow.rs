@@ -161,7 +161,7 @@ impl<'a> Nursery<'a> {
             draws
         });
         for row in rows {
-            let draw = Draw { codes: self.bins.from_row(row as usize), row };
+            let draw = Draw { codes: self.bins.padded_row(row as usize), row };
             draws[usize::from(self.happened[row as usize])].push(draw);
         }
         let features = self.bins.features();

@@ -55,6 +55,8 @@ impl Walks {
         for of_feature in &mut thresholds {
             of_feature.sort_unstable_by(f64::total_cmp);
             of_feature.dedup();
+            // There was room for one a node, and some hundred are left.
+            of_feature.shrink_to_fit();
         }
         let nodes = trees.iter().map(Vec::len).sum();
         let mut walks = Self {

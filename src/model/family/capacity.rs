@@ -2,6 +2,22 @@
 //!
 //! Few rows of a market teach deep trees chance alone, many are underfitted by shallow ones. So each size goes from one that was
 //! measured on 90 days of a market to one that was measured on years of several, evenly in the logarithm of the rows.
+//!
+//! Between them it was measured, too, on hourly candles of up to six coins before 2023, walking forward, two seeds each, log loss
+//! × 10⁻³ below the constant as served; each column is the mean of stretches of time (five and three) of so many rows, of which
+//! models are fitted to 40 to 88 %:
+//!
+//! | size | 45 000 | 125 000 |
+//! | --- | --- | --- |
+//! | evenly in the logarithm | −0.47 | −2.00 |
+//! | depth 6, 6 tries, 12 rounds of 6 leaves: the smallest | −0.31 | −1.50 |
+//! | depth 8, 9 tries, 25 rounds of 16 leaves | −0.34 | −1.79 |
+//! | depth 10, 11 tries, 40 rounds of 32 leaves | −0.40 | −2.07 |
+//! | depth 10, leaves of 50 rows, 11 tries, 25 rounds of 64 leaves | −0.40 | −2.02 |
+//! | depth 12, 14 tries, 50 rounds of 64 leaves: the largest | −0.44 | −2.20 |
+//!
+//! With fewer rows nothing is better; with more the largest is, but nearly all of that is one stretch of the three, and before it is
+//! believed less its departures err more than those of any other (Brier score, by a tenth). So the way stays as it is.
 
 use super::BoostingParameters;
 use crate::model::forest::ForestParameters;
