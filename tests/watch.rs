@@ -63,7 +63,7 @@ fn given(
 /// What each minute, looked at by itself, makes of a signal.
 fn minute_by_minute(signal: &Signal, candles: &[Candle]) -> Option<Exit> {
     let levels = signal.levels().unwrap();
-    candles.iter().find_map(|candle| levels.on_candle(candle, MINUTE))
+    candles.iter().find_map(|candle| levels.on_candle(candle.open_ms, candle, MINUTE))
 }
 
 fn check(record: &Record, expected: Option<Exit>) {
@@ -266,7 +266,7 @@ async fn candles_of_the_users_own_close_signals_at_their_own_timeframe() {
     store.record(signal_of("e", "ETHUSDT", 1, None)).await.unwrap();
     let by_quarters = |signal: &Signal| {
         let levels = signal.levels().unwrap();
-        quarters(signal.symbol.as_str()).iter().find_map(|candle| levels.on_candle(candle, 15 * MINUTE))
+        quarters(signal.symbol.as_str()).iter().find_map(|candle| levels.on_candle(candle.open_ms, candle, 15 * MINUTE))
     };
 
     let run = core.run_once(Task::Watch).await.unwrap();
