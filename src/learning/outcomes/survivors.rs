@@ -26,7 +26,7 @@ const ROUNDS: usize = 2;
 /// Signals whose log odds differ by no more than this are of one shape.
 const SHAPE: f64 = 0.25;
 /// What has been open so many times as long as the longest life is not watched by anybody, where so many have closed.
-const FORGOTTEN: (f64, usize) = (4.0, 20);
+const FORGOTTEN: (f64, usize) = (10.0, 20);
 /// The least probability of an end, so that its log odds stay finite.
 const LEAST: f64 = 0.001;
 /// The least time of which a walk is asked, in that in which it spreads by the distance between its levels; and the terms of its
@@ -363,7 +363,7 @@ mod tests {
         let early_with =
             |given_ms| early(&lessons, &[Open { shape: Shape::of(lessons[0]), given_ms, expires_ms: None }], 1_020);
         assert_eq!(early(&lessons, &[], 1_020), [0.0; 100]);
-        assert_eq!(early_with(1_020 - 121), [0.0; 100]);
+        assert_eq!(early_with(1_020 - 301), [0.0; 100]);
         let told = early_with(1_015);
         assert!(told[99] > 0.1 && told[0].abs() < 0.05, "{} for the newest, {} for the oldest", told[99], told[0]);
     }
