@@ -41,11 +41,12 @@ function training(what, played, { signalloop, lightgbm }, peer) {
 function served(folder, quick, rounds) {
   const turns = Array.from({ length: Math.min(rounds, 3) }, () => nodeFigures('training/served.mjs', folder, quick ? 300 : 3000))
   const files = SIX.map((symbol) => join(folder, 'data', `${symbol.toLowerCase()}_1h.csv`))
-  const { liveCandleUs } = coreFigures('predict', ...files)
+  const { liveCandleUs, modelUs } = coreFigures('predict', ...files)
   return [
     { what: 'it in service: resident memory that it adds', unit: 'MB', lower: true, ours: turns.map(({ bytes }) => bytes / 1e6), target: 30 },
     { what: '`predict` of 200 candles from JavaScript with it', unit: 'µs', lower: true, ours: turns.map(({ predictUs }) => predictUs), target: 100 },
     { what: 'one more candle of a market, in the core: features and both sides', unit: 'µs', lower: true, ours: [liveCandleUs], target: 10 },
+    { what: 'context: both sides of rows that differ, one after the other', unit: 'µs', lower: true, ours: [modelUs] },
   ]
 }
 
