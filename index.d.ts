@@ -505,6 +505,8 @@ export interface Scorecard {
   finding: 'adds' | 'costs' | 'betterProbabilities' | 'worseProbabilities' | 'noDifference' | 'notEnough'
   /** The same in words. */
   verdict: string
+  /** What `assess` serves now, by the newest of all signals, whichever were asked for: see `Assessment`. */
+  served: 'all' | 'baseRate'
   /** All of the signals asked for; missing while there is none. */
   overall?: Score
   /** The probabilities that were said beside how often they came true, the lowest first; at most ten bins of about equal size. */
@@ -1135,11 +1137,18 @@ export interface Assessment {
   /**
    * The part of your capital to risk on it, 0–1: `kellyFraction` (default a quarter) of Kelly's
    * `(p · win − (1 − p) · loss) / (win · loss)`, with p at the lower end of its interval and a divisor that takes the loss for the
-   * whole stop at least, divided by 1 + 0.7 for each open signal of the same direction, since markets move together. 0 where it is
+   * whole stop at least, divided by 1 + 0.7 for each open signal of the same direction that was taken, since markets move together. 0 where it is
    * not to be taken, where it lacks a stop loss, and where nothing is known. It is no advice: the probabilities are estimates, and
    * gaps can cost more than the stop loss says.
    */
   suggestedRisk: number
+  /**
+   * What all of it rests on. `all`: all that is known. `baseRate`: the base rate alone, since of the signals that closed of late what
+   * was said foretold less than their base rates did, beyond doubt; that is how it stays until newer signals say so no more. Then
+   * `successProbability` is `baseRate`, and the sources of evidence have no weight but `baseRates`. Signals that are recorded
+   * meanwhile keep what all that is known says, so that it can be seen to foretell again.
+   */
+  served: 'all' | 'baseRate'
   /** Why, in words: how signals like it have fared. */
   reasons: Array<string>
   /** What each source of evidence says, and how far it is followed. */

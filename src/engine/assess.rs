@@ -420,7 +420,6 @@ impl SignalLoop {
 
     /// Learns once more, as a process will that starts with what has closed by now, if that would take it long.
     async fn learn_for_the_next_start(&self) -> Result<()> {
-        let closed = self.store()?.extent().1;
         let Ok(_one_at_a_time) = self.learning.relearning.try_lock() else { return Ok(()) };
         loop {
             let closed = self.store()?.extent().1;
