@@ -16,8 +16,8 @@ const MIN_LEAF: f32 = 4.0;
 const MAX_DEPTH: usize = 9;
 /// Trees that a prediction walks at a time.
 const ABREAST: usize = 8;
-/// Splits that are tried on a row at a time.
-const TRIED: usize = 8;
+/// Rows that a split is tried on at a time.
+const LANES: usize = 8;
 /// Share of the blocks of rows that each tree is grown from; the others test it.
 const BAG: f64 = 0.7;
 
@@ -78,6 +78,23 @@ impl Node {
         (number & (value <= self.threshold))
             | (!number & (value == self.threshold))
             | (self.missing_left & value.is_nan())
+    }
+
+    /// The weight, and the weighed targets, of the rows that go left: many side by side, and without a jump.
+    fn left(&self, values: &Lined, weights: &Lined, targets: &Lined) -> [f32; 2] {
+        let least = if self.kind == Kind::Number { f32::NEG_INFINITY } else { self.threshold };
+        let missing = if self.missing_left { u32::MAX } else { 0 };
+        let mut sums = [[0f32; LANES]; 2];
+        for ((values, weights), targets) in values.0.iter().zip(&weights.0).zip(&targets.0) {
+            for lane in 0..LANES {
+                let value = values[lane];
+                let inside = if (value >= least) & (value <= self.threshold) { u32::MAX } else { 0 };
+                let left = inside | if value.is_nan() { missing } else { 0 };
+                sums[0][lane] += f32::from_bits(weights[lane].to_bits() & left);
+                sums[1][lane] += f32::from_bits(targets[lane].to_bits() & left);
+            }
+        }
+        sums.map(|lanes| lanes.iter().sum())
     }
 
     fn mean(&self) -> f32 {
@@ -175,6 +192,20 @@ impl Tree {
     }
 }
 
+/// A number of each of some rows, side by side; what fills the last line is 0.
+struct Lined(Vec<[f32; LANES]>);
+
+impl Lined {
+    fn of(members: &[u32], value: impl Fn(usize) -> f32) -> Self {
+        let line = |members: &[u32]| {
+            let mut line = [0.0; LANES];
+            line.iter_mut().zip(members).for_each(|(place, row)| *place = value(*row as usize));
+            line
+        };
+        Self(members.chunks(LANES).map(line).collect())
+    }
+}
+
 struct Grower<'a> {
     table: &'a Table,
     cumulated: &'a [f64],
@@ -220,53 +251,31 @@ impl Grower<'_> {
             return None;
         }
         let drawn: Vec<Node> = (0..self.tries).filter_map(|_| self.draw(node, members)).collect();
-        let counts: Vec<[f32; 2]> = members
-            .iter()
-            .map(|&row| {
-                let (weight, target) = (self.table.weights[row as usize], self.table.targets[row as usize]);
-                [weight, weight * target]
-            })
-            .collect();
+        let mut by_column: Vec<usize> = (0..drawn.len()).collect();
+        by_column.sort_unstable_by_key(|&at| drawn[at].column);
+        let counts = Lined::of(members, |row| self.table.weights[row]);
+        let targets = Lined::of(members, |row| self.table.weights[row] * self.table.targets[row]);
+        let mut left = vec![[0.0; 2]; drawn.len()];
+        for alike in by_column.chunk_by(|a, b| drawn[*a].column == drawn[*b].column) {
+            let column = &self.table.columns[usize::from(drawn[alike[0]].column)];
+            // Brought together once for all splits of the column.
+            let values = Lined::of(members, |row| column[row]);
+            alike.iter().for_each(|&at| left[at] = drawn[at].left(&values, &counts, &targets));
+        }
         let mut best = None;
         let mut most = f32::EPSILON;
-        for splits in drawn.chunks(TRIED) {
-            for (split, [weight, sum]) in splits.iter().zip(self.left(splits, members, &counts)) {
-                let (other_weight, other_sum) = (node.weight - weight, node.sum - sum);
-                if weight < MIN_LEAF || other_weight < MIN_LEAF {
-                    continue;
-                }
-                let gain =
-                    sum * sum / weight + other_sum * other_sum / other_weight - node.sum * node.sum / node.weight;
-                if gain > most {
-                    most = gain;
-                    best = Some(*split);
-                }
+        for (split, [weight, sum]) in drawn.iter().zip(left) {
+            let (other_weight, other_sum) = (node.weight - weight, node.sum - sum);
+            if weight < MIN_LEAF || other_weight < MIN_LEAF {
+                continue;
+            }
+            let gain = sum * sum / weight + other_sum * other_sum / other_weight - node.sum * node.sum / node.weight;
+            if gain > most {
+                most = gain;
+                best = Some(*split);
             }
         }
         best
-    }
-
-    /// What each of some splits lets go left, weights and sums: side by side, so that no sum waits for another, and without a jump.
-    fn left(&self, splits: &[Node], members: &[u32], counts: &[[f32; 2]]) -> [[f32; 2]; TRIED] {
-        let rows = self.table.targets.len();
-        // Where there are fewer, the last one fills the rest.
-        let tried: [&Node; TRIED] = std::array::from_fn(|at| &splits[at.min(splits.len() - 1)]);
-        let columns = tried.map(|split| &self.table.columns[usize::from(split.column)][..rows]);
-        let least = tried.map(|split| if split.kind == Kind::Number { f32::NEG_INFINITY } else { split.threshold });
-        let most = tried.map(|split| split.threshold);
-        let missing = tried.map(|split| if split.missing_left { u32::MAX } else { 0 });
-        let (mut weights, mut sums) = ([0.0; TRIED], [0.0; TRIED]);
-        for (&row, [weight, sum]) in members.iter().zip(counts) {
-            let values = columns.map(|column| column[row as usize]);
-            for at in 0..TRIED {
-                let value = values[at];
-                let inside = if (value >= least[at]) & (value <= most[at]) { u32::MAX } else { 0 };
-                let left = inside | if value.is_nan() { missing[at] } else { 0 };
-                weights[at] += f32::from_bits(weight.to_bits() & left);
-                sums[at] += f32::from_bits(sum.to_bits() & left);
-            }
-        }
-        std::array::from_fn(|at| [weights[at], sums[at]])
     }
 
     /// A column by its chance, and a threshold between the values of two members.

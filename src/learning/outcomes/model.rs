@@ -180,6 +180,10 @@ impl OutcomeModel {
         let best = grown.zip(discounts).min_by(|a, b| a.0.1.total_cmp(&b.0.1));
         let Some(((mut model, _), discount)) = best else { return Self::default() };
         discounted(&mut rows, *discount);
+        if rows.len() >= MIN_LESSONS {
+            let lessons: Vec<&Lesson> = rows.iter().map(|row| row.lesson).collect();
+            model.reasons = Reasons::of(&lessons, &model.layout);
+        }
         model.add_learners(&rows, seed);
         model.learned = evidence.lessons().len();
         model.changed_at = evidence.changed_at();
@@ -222,7 +226,6 @@ impl OutcomeModel {
             return (model, 0.0);
         }
         model.layout = Layout::of(&lessons);
-        model.reasons = Reasons::of(&lessons, &model.layout);
         let picked = chosen(rows.len(), TREE_ROWS);
         let lessons: Vec<&Lesson> = picked.iter().map(|&at| rows[at].lesson).collect();
         let started: Vec<f64> = picked.iter().map(|&at| model.started(&rows[at])).collect();
