@@ -124,7 +124,7 @@ async fn the_shape_of_signals_is_learned_beside_the_configured_one_and_kept() {
     assert!((record.shape.stop_atr - 3.0).abs() < 0.05 && (record.shape.reward_risk - 1.0).abs() < 0.02, "{record:?}");
     assert_eq!((record.shape.expiry_bars, record.signals), (12, 70), "those without features of their own, too");
     let all = btc.pool.record.rows as f64;
-    assert!((record.rows as f64 / all - 0.5).abs() < 0.01, "every second of {all} rows: {}", record.rows);
+    assert!((record.rows as f64 / all - 1.0).abs() < 0.01, "{} beside {all} rows of the configured shape", record.rows);
     // Both directions of a bet as wide up as down succeed alike, and more often than one of the configured shape.
     let symbols: Vec<&str> = shaped.base_rates.iter().map(|(symbol, _)| symbol.as_str()).collect();
     assert_eq!(symbols, ["BTCUSDT", "ETHUSDT"]);
