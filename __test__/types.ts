@@ -101,8 +101,9 @@ export async function right(signal: BackendSignal): Promise<void> {
   await feedbackTracker.recordSignal({ ...signal, taken: 'no' })
   const said: signalloop.Assessment = await feedbackTracker.assess({ ...signal, strategy: 'breakout', taken: false })
   const { expectedR, probabilityInterval: { low, high }, suggestedRisk, prior }: signalloop.Assessment = said
+  const served: 'all' | 'baseRate' = said.served
   const known: number = (expectedR ?? 0) + (said.expectedRInterval?.low ?? 0) + (prior ?? 0) + suggestedRisk + low + high
-  use(known, said.evidence.map(({ source, says, weight }: signalloop.SourceOfEvidence) => `${source} ${says * weight}`))
+  use(served, known, said.evidence.map(({ source, says, weight }: signalloop.SourceOfEvidence) => `${source} ${says * weight}`))
   await feedbackTracker.assess({ pair: 'BTCUSDT', signalType: 'BUY', strategy: null, taken: null })
   // @ts-expect-error a strategy is text
   await feedbackTracker.assess({ ...signal, strategy: 7 })

@@ -475,7 +475,7 @@ mod tests {
                     Step::Add(levels) => {
                         let slot = all.len() as Slot;
                         all.push(levels);
-                        index.add(slot, Key(0, slot.into()), 0, levels, slot % 2 == 0);
+                        index.add(slot, Key(0, slot.into()), 0, levels, slot.is_multiple_of(2));
                         scan.open.push((slot, levels));
                         Vec::new()
                     }
@@ -537,7 +537,7 @@ mod tests {
                 closing.extend(hits.iter().map(|h| h.slot));
                 prop_assert_eq!(index.open.iter().count(), scan.open.len() + closing.len());
                 let open = scan.open.iter().map(|(slot, _)| slot).chain(&closing);
-                let taken = open.filter(|slot| *slot % 2 == 0 && all[**slot as usize].direction == Direction::Buy);
+                let taken = open.filter(|slot| slot.is_multiple_of(2) && all[**slot as usize].direction == Direction::Buy);
                 prop_assert_eq!(index.taken_of(Direction::Buy), taken.count());
                 prop_assert_eq!(index.ignored().map(|(_, count)| count).sum::<u64>(), scan.ignored);
             }
