@@ -422,14 +422,15 @@ impl SignalLoop {
     /// Learns once more, as a process will that starts with what has closed by now, if that would take it long.
     async fn learn_for_the_next_start(&self) -> Result<()> {
         let Ok(_one_at_a_time) = self.learning.relearning.try_lock() else { return Ok(()) };
-        loop {
+        // Once more for what closed meanwhile, whose model found this under way.
+        for _ in 0..2 {
             let closed = self.store()?.extent().1;
             let soon = self.learning.saved.lock().is_some_and(|saved| {
                 // Up to twice the lessons of a model, the next one is not waited for.
                 saved.first == first_of(closed) && closed - saved.first < 2 * saved.lessons
             });
             if soon {
-                return Ok(());
+                break;
             }
             let aside = Learning { aside: true, ..Learning::default() };
             self.learn_backlog(&aside).await?;
@@ -438,6 +439,7 @@ impl SignalLoop {
             let kept = aside.saved.lock().unwrap_or(Saved { first: first_of(closed), lessons });
             *self.learning.saved.lock() = Some(kept);
         }
+        Ok(())
     }
 
     fn learned_path(&self) -> PathBuf {

@@ -298,19 +298,15 @@ impl Grower<'_> {
     }
 }
 
-/// Moves the rows that belong left to the front, each side in its order: memory is read in that order, too. How many they are.
+/// Moves the rows that belong left to the front, in no particular but always the same order; how many they are.
 fn partition(rows: &mut [u32], left: impl Fn(u32) -> bool) -> usize {
-    let (mut middle, mut right) = (0, Vec::with_capacity(rows.len()));
-    for at in 0..rows.len() {
-        let row = rows[at];
-        if left(row) {
-            rows[middle] = row;
+    let mut middle = 0;
+    for i in 0..rows.len() {
+        if left(rows[i]) {
+            rows.swap(i, middle);
             middle += 1;
-        } else {
-            right.push(row);
         }
     }
-    rows[middle..].copy_from_slice(&right);
     middle
 }
 
