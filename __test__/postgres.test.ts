@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { SignalLoop, type LoopEvent } from '..'
-import { candles, storeCandles } from './helpers/candles'
+import { HOUR, candles, storeCandles, type Row } from './helpers/candles'
 import { ROOT, runNode } from './helpers/child'
 import { newHome, newLoop, NOWHERE } from './helpers/home'
 import { startPostgres, type Postgres } from './helpers/postgres'
@@ -105,9 +105,16 @@ withPostgres('of two schedulers one leads, both train, and status never waits', 
   const loops = [0, 1].map((n) => {
     const onEvent = (event: LoopEvent) => (trained[n]! += event.type === 'modelPromoted' ? 1 : 0)
     const loop = newLoop({ store: place, threads: 1, onEvent })
-    const symbols = Array.from({ length: 6 }, (_, n) => `COIN${n}USDT`)
-    loop.configure({ symbols, timeframes: ['1h'], trees: 300 })
-    for (const symbol of symbols) storeCandles(loop.home, candles(3000), `${symbol.toLowerCase()}_1h`)
+    const symbols = Array.from({ length: 3 }, (_, n) => `COIN${n}USDT`)
+    // A timeframe for each of the two.
+    loop.configure({ symbols, timeframes: ['1h', '15m'], trees: 300 })
+    const hours = candles(3000)
+    const end = hours.at(-1)![0] + HOUR
+    const quarters = hours.map(([, ...rest], i): Row => [end - ((hours.length - i) * HOUR) / 4, ...rest])
+    for (const symbol of symbols) {
+      storeCandles(loop.home, hours, `${symbol.toLowerCase()}_1h`)
+      storeCandles(loop.home, quarters, `${symbol.toLowerCase()}_15m`)
+    }
     return loop
   })
   const off = { enabled: false }
