@@ -298,7 +298,7 @@ mod tests {
         Candle { open_ms, open, high, low, close, volume: 1.0 }
     }
 
-    /// What an hour of prices comes to, of which no other candle has told.
+    /// The exit by this hourly candle, where no other candle was seen before.
     fn on(levels: &Levels, candle: &Candle) -> Option<Exit> {
         levels.on_candle(i64::MIN, candle, HOUR)
     }

@@ -1,4 +1,4 @@
-//! The candle in which a signal is given, on walks of which every price is known.
+//! The candle in which a signal is given. Prices are simulated, so that the true outcome is known.
 
 use super::{Direction, Exit, Levels, Outcome};
 use crate::market::Candle;
@@ -26,8 +26,8 @@ fn candle(hour: i64, prices: &[f64]) -> Candle {
     Candle { open_ms: hour * HOUR_MS, open, high, low, close, volume: 1.0 }
 }
 
-/// Percent of BUYs that reach the target, each given when `passed` prices of an hour have come: by the prices, by candles, and by
-/// candles of which the one of the entry counts with its close alone.
+/// Percent of BUYs that reach the target, each given after `passed` prices of an hour: by all prices, by candles, and by candles where
+/// only the close of the entry's candle counts.
 fn successes(stop: f64, target: f64, passed: usize) -> [f64; 3] {
     let mut random = ChaCha8Rng::seed_from_u64(11);
     let mut reached = [0; 3];

@@ -60,8 +60,8 @@ const POST: &str = concat!(
      SELECT number FROM run"
 );
 
-/// Of each job one row is locked, always the same one: whoever has that may take the job. What was taken here without our
-/// hearing of it ($3 is all that we know of) is taken again; nobody died of that.
+/// The first row of a job is locked; who holds that lock may take the job. A job whose answer got lost on its way to this instance ($3
+/// lists those that did arrive) is taken again, and does not count as a failure.
 const CLAIM: &str = concat!(
     "WITH free AS (SELECT first.task, first.run, first.timeframe, ",
     name!("first"),
@@ -120,7 +120,7 @@ const RESULTS: &str =
     "SELECT symbol, timeframe, result FROM signalloop_jobs WHERE task = $1 AND run = $2 AND result IS NOT NULL";
 
 impl DatabaseOffice {
-    /// Writes about markets of a job by right of it.
+    /// Writes the state of some markets of a job, if this instance still holds its lease.
     fn write_of(&self, sql: &'static str, job: &Job, symbols: Parameter, rest: Vec<Parameter>) -> Result<()> {
         let timeframe = Box::new(job.timeframe.to_string());
         let mut parameters: Vec<Parameter> = vec![Box::new(job.task.as_str()), Box::new(job.run), symbols, timeframe];

@@ -158,7 +158,7 @@ pub(super) trait Board: Send + Sync {
     /// As [`Office::save`].
     fn post(&self, hold: &dyn Hold, task: Task, attempt: u32, markets: &[Market], time: Duration) -> Result<i64>;
 
-    /// Takes a job that nobody works on, if there is one: all markets of its timeframe that have no result.
+    /// Takes a free job, if there is one: the markets of a timeframe that have no result yet.
     ///
     /// # Errors
     /// When the board cannot be reached.
