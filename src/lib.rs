@@ -44,7 +44,7 @@ mod common;
 extern crate self as signalloop;
 
 pub use signalloop_core::{barrier, cancel, config, error, features, files, learning, signal, symbol, time};
-use signalloop_core::{order, threads};
+use signalloop_core::threads;
 
 pub mod feedback {
     //! The feedback store, and where it is kept.

@@ -13,7 +13,7 @@ use super::errors::error_object;
 use super::shared::User;
 use super::thrown;
 use crate::error::{Error, Result, guard, panicked};
-use crate::threads::{self, Spawned};
+use tokio::task::JoinHandle;
 use napi::bindgen_prelude::{
     Env, Function, FunctionRef, PromiseRaw, ToNapiValue, check_status, sys, within_runtime_if_available,
 };
@@ -226,7 +226,7 @@ where
 }
 
 /// Work on its way on other threads.
-pub struct Elsewhere<T>(Spawned<Result<T>>);
+pub struct Elsewhere<T>(JoinHandle<Result<T>>);
 
 impl<T: 'static> Future for Elsewhere<T> {
     type Output = Result<T>;
@@ -243,7 +243,7 @@ impl<T: 'static> Future for Elsewhere<T> {
 
 /// Begins work on other threads.
 pub fn spawned<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Elsewhere<T> {
-    Elsewhere(within_runtime_if_available(|| threads::spawn(work)))
+    Elsewhere(within_runtime_if_available(|| tokio::spawn(work)))
 }
 
 /// What was known at once.

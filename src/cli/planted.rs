@@ -6,7 +6,6 @@ use crate::engine::{Options, SignalLoop};
 use crate::error::{Error, Result};
 use crate::feedback::FILES;
 use crate::learning::outcomes::Pattern;
-use crate::order;
 use crate::report;
 use crate::signal::{Signal, Source};
 use crate::time::{Clock, DAY_MS, HOUR_MS, Tz};
@@ -154,8 +153,8 @@ async fn day(core: &Arc<SignalLoop>, market: &mut Planted, clock: &Clock) -> Res
         100.0 * judged.iter().map(|(_, drawn)| drawn.probability).sum::<f64>() / judged.len() as f64
     };
     let all = truth(&judged);
-    order::sort_by(&mut judged, |a, b| b.0.total_cmp(&a.0));
+    judged.sort_by(|a, b| b.0.total_cmp(&a.0));
     let taken = truth(&judged[..SIGNALS_A_DAY / 2]);
-    order::sort_by(&mut judged, |a, b| b.1.probability.total_cmp(&a.1.probability));
+    judged.sort_by(|a, b| b.1.probability.total_cmp(&a.1.probability));
     Ok(Week { all, taken, best: truth(&judged[..SIGNALS_A_DAY / 2]) })
 }

@@ -5,7 +5,6 @@ use super::output::Output;
 use super::{Ending, FAILURE, PARTIAL, SUCCESS};
 use crate::engine::{Event, EventListener, Leader, SchedulerStatus, SignalLoop, TaskStatus, Told, run_to_json};
 use crate::error::{Error, Result};
-use crate::order;
 use crate::scheduler::{LastRun, Outcome, Task};
 use crate::symbol::Symbol;
 use crate::time::format_iso;
@@ -184,7 +183,7 @@ fn next(core: &SignalLoop, asked: &Next, output: &Output) -> Result<i32> {
             at_ms = next_ms;
         }
     }
-    order::sort(&mut due);
+    due.sort();
     let local = |ms| {
         let time = DateTime::from_timestamp_millis(ms).map(|time| time.with_timezone(&config.timezone));
         time.map_or_else(String::new, |time| time.to_rfc3339_opts(SecondsFormat::Secs, false))

@@ -11,7 +11,6 @@ use super::statements::{Parameter, Statements};
 use super::{Database, Fence, PATIENCE, StoreUrl, machine};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
-use crate::threads;
 use crate::time::elapsed;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -232,7 +231,7 @@ impl Drop for Lease {
         }
         let (shared, Fence { name, token }) = (self.shared.clone(), self.fence.clone());
         *shared.parting.lock() += 1;
-        threads::spawn_on(&self.runtime, async move {
+        self.runtime.spawn(async move {
             // Unheard of, it ends by itself a little later.
             let _ = shared
                 .statements

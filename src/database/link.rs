@@ -3,7 +3,7 @@
 use super::pooler::refuse_shared_sessions;
 use super::{Failure, StoreUrl};
 use crate::error::Error;
-use crate::threads::{self, Spawned};
+use tokio::task::JoinHandle;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -20,7 +20,7 @@ const LOCK_TRIES: u128 = 5;
 /// A connection; ends when dropped.
 pub(crate) struct Link {
     pub client: Client,
-    driver: Spawned<()>,
+    driver: JoinHandle<()>,
 }
 
 impl Link {
@@ -30,7 +30,7 @@ impl Link {
         // One way for both, since each brings the whole client along: without TLS, `sslmode` keeps it from being asked for.
         let tls = MakeRustlsConnect::new((*url.tls).clone());
         let (client, connection) = url.config.connect(tls).await.map_err(failed)?;
-        let link = Self { client, driver: threads::spawn(drive(connection, notified)) };
+        let link = Self { client, driver: tokio::spawn(drive(connection, notified)) };
         link.refuse_another_server(url).await?;
         Ok(link)
     }

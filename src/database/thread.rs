@@ -1,7 +1,6 @@
 //! The thread that all is done on that is said to a database, and how callers wait for it.
 
 use crate::error::{Error, Result};
-use crate::threads;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +38,7 @@ impl Database {
 
     /// Begins work that nobody waits for; it ends with the database.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> Result<()> {
-        threads::spawn_on(self.handle()?, work);
+        self.handle()?.spawn(work);
         Ok(())
     }
 
@@ -58,7 +57,7 @@ impl Database {
     /// What of [`Self::wait`] is the same for all work.
     fn wait_until_done(&self, work: Pin<Box<dyn Future<Output = ()> + Send>>) -> Result<()> {
         let (reply, answer) = std::sync::mpsc::sync_channel(1);
-        threads::spawn_on(self.handle()?, async move {
+        self.handle()?.spawn(async move {
             work.await;
             // The caller is still there: it waits.
             let _ = reply.send(());

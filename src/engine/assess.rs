@@ -12,7 +12,6 @@ use crate::learning::outcomes::{
 };
 use crate::signal::{Record, Said, Signal};
 use crate::symbol::{Symbol, Timeframe};
-use crate::threads;
 use parking_lot::{Mutex, RwLock};
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -337,7 +336,7 @@ impl SignalLoop {
         self.grow(&self.learning, Learning::waits).await?;
         if !self.learning.is_ready(&self.learning.learner.read()) {
             let this = self.clone();
-            threads::spawn(async move {
+            tokio::spawn(async move {
                 // The model in service stays, and the next call tries again; only a loop that closes need not tell.
                 let grown = async {
                     this.grow(&this.learning, Learner::is_overdue).await?;

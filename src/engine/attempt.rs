@@ -151,7 +151,7 @@ impl SignalLoop {
     /// it was.
     async fn bounded(self: &Arc<Self>, turn: Turn, stop: &Cancel, held: Held) -> (Result<Done>, bool) {
         let (cancel, deadline, hold) = (Cancel::default(), turn.time, turn.hold.clone());
-        let mut work = threads::spawn({
+        let mut work = tokio::spawn({
             let (this, cancel) = (self.clone(), cancel.clone());
             async move {
                 let _until_it_ends = held;

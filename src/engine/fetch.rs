@@ -9,7 +9,6 @@ use crate::learning::candles_needed;
 use crate::market::{
     Begin, CandleFuture, CandleSource, Fetched, FirstFuture, Listing, ListingFuture, Reached, update_telling,
 };
-use crate::order;
 use crate::symbol::{Market, Timeframe};
 use crate::time::DAY_MS;
 use std::collections::BTreeSet;
@@ -99,7 +98,7 @@ impl SignalLoop {
         }
         let mut results = tasks.join_all().await;
         self.closing.check()?;
-        order::sort_by_key(&mut results, |(place, _)| *place);
+        results.sort_by_key(|(place, _)| *place);
         Ok(results.into_iter().map(|(_, result)| result).collect())
     }
 

@@ -56,7 +56,6 @@ use crate::home::expanded;
 use crate::market::{CandleSource, Exchange};
 use crate::model::Registry;
 use crate::symbol::{Market, Symbol, Timeframe};
-use crate::threads;
 use crate::time::Clock;
 use fetch::UntilClosed;
 use office::Office;
@@ -272,7 +271,7 @@ impl SignalLoop {
         self.registry.close();
         let office = self.office.clone();
         // A panic in it would leave leases that end by themselves.
-        let _ = threads::spawn_blocking(move || office.close()).await;
+        let _ = tokio::task::spawn_blocking(move || office.close()).await;
         self.pool.lock().take();
         self.events.clear();
     }

@@ -13,7 +13,6 @@ use crate::features::{FEATURES, VERSION};
 use crate::feedback::{ClosedSignal, Ended, FeedbackStore, StatsFilter};
 use crate::learning::drift::{OutcomeDrift, OutcomeMonitor, Samples, entry_drift};
 use crate::learning::performance::{Change, Evidence, Performance, Turn};
-use crate::order;
 use crate::signal::Record;
 use crate::symbol::{Market, Timeframe};
 use crate::threads;
@@ -106,7 +105,7 @@ impl SignalLoop {
             return;
         }
         let this = self.clone();
-        threads::spawn(async move {
+        tokio::spawn(async move {
             let wait = async {
                 tokio::time::sleep(DEBOUNCE).await;
                 Ok(())
@@ -117,7 +116,7 @@ impl SignalLoop {
             }
             let Ok(_call) = this.begin() else { return };
             let (core, now_ms) = (this.clone(), this.now_ms());
-            let checked = threads::spawn_blocking(move || crate::error::guard(|| core.check_performance(now_ms)));
+            let checked = tokio::task::spawn_blocking(move || crate::error::guard(|| core.check_performance(now_ms)));
             let problem = match checked.await {
                 Ok(Ok(())) | Ok(Err(Error::Closed)) => None,
                 Ok(Err(error)) => Some(error.to_string()),
@@ -163,7 +162,7 @@ impl SignalLoop {
         }
         if let Some((markets, running)) = due {
             let this = self.clone();
-            threads::spawn(async move {
+            tokio::spawn(async move {
                 this.emergency_training(markets).await;
                 drop(running);
             });
@@ -185,7 +184,7 @@ impl SignalLoop {
             return;
         }
         let this = self.clone();
-        threads::spawn(async move {
+        tokio::spawn(async move {
             let Ok(_call) = this.begin() else { return };
             let _one_at_a_time = this.checks.training.lock().await;
             this.train_in_background(&markets.into_iter().collect::<Vec<_>>(), TrainMode::Incremental).await;
@@ -266,7 +265,7 @@ impl SignalLoop {
     fn look_for_drift(&self, known: &mut Vec<DriftState>, recent: &[Ended]) -> Result<Vec<Event>> {
         let mut found = Vec::new();
         let mut markets: Vec<(&Market, i64)> = recent.iter().map(|one| (&one.market, one.closed_ms)).collect();
-        order::sort(&mut markets);
+        markets.sort();
         // The first closing in the window of each market.
         markets.dedup_by_key(|(market, _)| *market);
         for (market, first_ms) in markets {

@@ -3,7 +3,6 @@
 use super::{Event, SignalLoop};
 use crate::error::Error;
 use crate::symbol::Market;
-use crate::threads;
 use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -66,7 +65,7 @@ impl SignalLoop {
         self.preparing.begin(|| self.open_store().is_some_and(|store| store.extent().1 > 0));
         let Some((markets, learn)) = self.preparing.take() else { return };
         let this = self.clone();
-        threads::spawn(async move {
+        tokio::spawn(async move {
             let prepared = async {
                 for market in markets {
                     let reader = this.clone();

@@ -14,7 +14,6 @@ use super::{Event, SignalLoop};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::scheduler::{LastRun, Moment, SchedulerConfig, Task, TaskPlan, Timer};
-use crate::threads;
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -194,7 +193,7 @@ impl SignalLoop {
         });
         *running = Some(started.clone());
         let this = self.clone();
-        threads::spawn(async move {
+        tokio::spawn(async move {
             drop(call);
             this.clone().keep_schedule(&started).await;
             this.scheduling.running.lock().take_if(|current| Arc::ptr_eq(current, &started));

@@ -13,7 +13,6 @@ use crate::error::{Error, Result};
 use crate::learning::{Candidate, Continued, MIN_NEW_ROWS, Step, cannot_continue};
 use crate::market::{CandleSource, Cause, candle_file};
 use crate::model::{Champion, Model, Trial};
-use crate::order;
 use crate::scheduler::Task;
 use crate::symbol::{Market, Symbol, Timeframe};
 use crate::time::format_iso;
@@ -387,7 +386,7 @@ impl SignalLoop {
             tasks.spawn(async move { (place, this.train_one(begun, &run).await) });
         }
         let mut results = tasks.join_all().await;
-        order::sort_by_key(&mut results, |(place, _)| *place);
+        results.sort_by_key(|(place, _)| *place);
         results.into_iter().map(|(_, result)| result).collect()
     }
 

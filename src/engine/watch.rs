@@ -15,7 +15,6 @@ use crate::barrier::{Exit, Levels, Outcome, Trading};
 use crate::error::{Error, Result};
 use crate::feedback::{ClosedSignal, OpenSignal, SignalKey, Tick};
 use crate::market::{Candle, CandleSource, price_step};
-use crate::order;
 use crate::scheduler::Unfinished;
 use crate::symbol::{Market, Symbol, Timeframe};
 use crate::threads;
@@ -215,7 +214,7 @@ impl SignalLoop {
             results.push(ended.map_err(|e| Error::Internal(e.to_string()))?);
         }
         self.closing.check()?;
-        order::sort_by(&mut results, |(one, _), (other, _)| one.cmp(other));
+        results.sort_by(|(one, _), (other, _)| one.cmp(other));
         Ok(results)
     }
 
@@ -367,7 +366,7 @@ async fn candles(source: &dyn CandleSource, market: &Market, from_ms: i64, until
     let step = market.timeframe.millis();
     let mut found = source.candles(market, from_ms - step, until_ms).await?.candles;
     found.retain(|candle| candle.open_ms >= from_ms - step && candle.open_ms + step <= until_ms);
-    order::sort_by_key(&mut found, |candle| candle.open_ms);
+    found.sort_by_key(|candle| candle.open_ms);
     for (index, candle) in found.iter().enumerate() {
         candle.check(index)?;
         if let Some(before) = index.checked_sub(1) {

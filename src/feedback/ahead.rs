@@ -1,6 +1,6 @@
 //! Reading back many lines of the log at once: in the order in which they stand there, neighbours in one read.
 
-use super::line::{Key, KeyHasher};
+use super::line::{SignalKey, SignalKeyHasher};
 use super::state::Place;
 use super::storage::{self, StoredFile};
 use std::collections::HashMap;
@@ -18,12 +18,12 @@ const MOST_BYTES: usize = 32 << 20;
 #[derive(Default)]
 pub struct Ahead {
     bytes: Vec<u8>,
-    lines: HashMap<Key, Range<usize>, BuildHasherDefault<KeyHasher>>,
+    lines: HashMap<SignalKey, Range<usize>, BuildHasherDefault<SignalKeyHasher>>,
 }
 
 impl Ahead {
     /// Reads lines of a log.
-    pub fn read(file: &dyn StoredFile, mut wanted: Vec<(Place, Key)>) -> io::Result<Self> {
+    pub fn read(file: &dyn StoredFile, mut wanted: Vec<(Place, SignalKey)>) -> io::Result<Self> {
         let mut ahead = Self::default();
         wanted.sort_unstable_by_key(|(place, _)| place.offset);
         let mut rest = &wanted[..];
@@ -31,7 +31,7 @@ impl Ahead {
             && ahead.bytes.len() < MOST_BYTES
         {
             let mut end = first.offset;
-            let fits = |(place, _): &&(Place, Key)| {
+            let fits = |(place, _): &&(Place, SignalKey)| {
                 let near = place.offset <= end + GAP && place.offset - first.offset < RUN_BYTES;
                 end = if near { end.max(place.offset + u64::from(place.len)) } else { end };
                 near
@@ -52,14 +52,14 @@ impl Ahead {
 
     /// Adds a line.
     /// Keeps a line.
-    pub fn add(&mut self, key: Key, line: &[u8]) {
+    pub fn add(&mut self, key: SignalKey, line: &[u8]) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(line);
         self.lines.insert(key, start..self.bytes.len());
     }
 
     /// The line of a signal, if it was read.
-    pub fn line(&self, key: Key) -> Option<&[u8]> {
+    pub fn line(&self, key: SignalKey) -> Option<&[u8]> {
         self.lines.get(&key).map(|range| &self.bytes[range.clone()])
     }
 }

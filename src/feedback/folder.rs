@@ -3,7 +3,7 @@
 use super::ahead::Ahead;
 use super::compact::{self, Compaction, Copy};
 use super::journal::{Asked, Journal, Source, StateRead, StateWrite, Turns};
-use super::line::{self, Key};
+use super::line::{self, SignalKey};
 use super::lock::Guard;
 use super::log::{Log, Recovery};
 use super::state::Place;
@@ -77,7 +77,7 @@ impl Source for FileSource<'_> {
         Ok(self.log.read_line(&*self.file, place)?)
     }
 
-    fn ahead(&self, wanted: Vec<(Place, Key)>) -> Result<Ahead> {
+    fn ahead(&self, wanted: Vec<(Place, SignalKey)>) -> Result<Ahead> {
         // What cannot be read at once is read one by one, and fails one by one.
         Ok(Ahead::read(&*self.file, wanted).unwrap_or_default())
     }

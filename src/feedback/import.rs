@@ -7,7 +7,6 @@ use super::{FeedbackStore, StatsFilter};
 use crate::error::{Error, Result};
 use crate::features::{COUNT, FEATURES, VERSION};
 use crate::files::{self, lines::Lines};
-use crate::order;
 use crate::signal::Record;
 use crate::time::{CLOCK_TOLERANCE_MS, format_iso, now_ms};
 use serde_json::Value;
@@ -100,7 +99,7 @@ impl FeedbackStore {
                 report.note(line, verdict);
             }
             if ended {
-                order::sort_by_key(&mut report.refused, |refused| refused.line);
+                report.refused.sort_by_key(|refused| refused.line);
                 return Ok(report);
             }
         }

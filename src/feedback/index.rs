@@ -4,7 +4,7 @@
 //! It only finds candidates. Whether one closes, as what and at which price, is [`Levels`]' to say.
 
 use super::ignored::{News, Tally};
-use super::line::Key;
+use super::line::SignalKey;
 use super::open::{Open, OpenSignals, Slot};
 use crate::barrier::{Direction, Exit, Levels};
 use crate::market::Candle;
@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Hit {
     pub slot: Slot,
-    pub key: Key,
+    pub key: SignalKey,
     pub exit: Exit,
     /// Profit of that exit, in percent of the entry price.
     pub profit_percent: f64,
@@ -191,7 +191,7 @@ impl Book {
 
 impl PriceIndex {
     /// Adds an open signal of the symbol with this number.
-    pub fn add(&mut self, slot: Slot, key: Key, symbol: usize, levels: Levels, taken: bool) {
+    pub fn add(&mut self, slot: Slot, key: SignalKey, symbol: usize, levels: Levels, taken: bool) {
         self.open.insert(Open { slot, key, levels, symbol, taken, filed: false });
         self.unfiled.push(slot);
     }
@@ -475,7 +475,7 @@ mod tests {
                     Step::Add(levels) => {
                         let slot = all.len() as Slot;
                         all.push(levels);
-                        index.add(slot, Key(0, slot.into()), 0, levels, slot.is_multiple_of(2));
+                        index.add(slot, SignalKey(0, slot.into()), 0, levels, slot.is_multiple_of(2));
                         scan.open.push((slot, levels));
                         Vec::new()
                     }

@@ -6,7 +6,7 @@
 
 use super::ahead::Ahead;
 use super::compact::{Compaction, Copy};
-use super::line::Key;
+use super::line::SignalKey;
 use super::log::Recovery;
 use super::state::{Place, State};
 use super::writer::Staged;
@@ -74,7 +74,7 @@ pub trait Source {
     }
 
     /// The lines of many signals at once; those that are missing are read by [`Self::line`].
-    fn ahead(&self, wanted: Vec<(Place, Key)>) -> Result<Ahead>;
+    fn ahead(&self, wanted: Vec<(Place, SignalKey)>) -> Result<Ahead>;
 }
 
 /// What the writer asks of a journal: turns in which it decides by the state as it is, and appends.

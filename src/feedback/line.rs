@@ -17,8 +17,6 @@ use crate::time::Tz;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
-use std::fmt;
-use std::hash::Hasher;
 
 /// The longest line of an open signal, in bytes.
 const MAX_OPEN_BYTES: usize = 1 << 20;
@@ -32,49 +30,6 @@ const SEAL_END: &[u8; 2] = b"\"}";
 const DIGITS: usize = 8;
 /// What follows the checksummed bytes: `,"crc":"xxxxxxxx"}`.
 pub const SEAL_BYTES: usize = SEAL_START.len() + DIGITS + SEAL_END.len();
-
-/// The 128-bit FNV-1a hash of a signal's id: what memory keeps of it.
-///
-/// Source: Fowler, Noll, Vo, RFC 9923. Stable across versions, because the snapshot holds it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Key(pub u64, pub u64);
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}{:016x}", self.0, self.1)
-    }
-}
-
-impl Key {
-    pub fn of(id: &str) -> Self {
-        Self::of_bytes(id.as_bytes())
-    }
-
-    /// The same hash of anything.
-    pub fn of_bytes(bytes: &[u8]) -> Self {
-        const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
-        const BASIS: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
-        let hash = bytes.iter().fold(BASIS, |hash, byte| (hash ^ u128::from(*byte)).wrapping_mul(PRIME));
-        Self((hash >> 64) as u64, hash as u64)
-    }
-}
-
-/// Hashes what is a hash already.
-#[derive(Default)]
-pub struct KeyHasher(u64);
-
-impl Hasher for KeyHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
-    }
-    fn write_u64(&mut self, part: u64) {
-        // The low half of an FNV hash mixes poorly upwards; the table looks at both ends.
-        self.0 = (self.0.rotate_left(32) ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-}
 
 /// A record's line, newline included.
 pub fn encode(record: &Record) -> Result<Vec<u8>> {
@@ -225,7 +180,7 @@ pub fn verify(line: &[u8], zone: Tz) -> std::result::Result<(), Reason> {
 /// What memory keeps of a line.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facts<'a> {
-    pub key: Key,
+    pub key: SignalKey,
     pub symbol: Cow<'a, str>,
     pub timeframe: Timeframe,
     /// `None` is HOLD.
@@ -254,7 +209,7 @@ impl<'a> From<Own<'a>> for Facts<'a> {
             taken,
             rest: _,
         } = own;
-        let (key, symbol) = (Key::of(id), Cow::Borrowed(symbol));
+        let (key, symbol) = (SignalKey::of(id), Cow::Borrowed(symbol));
         let strategy = strategy.map(Cow::Borrowed);
         Self { key, symbol, timeframe, direction, confidence, timestamp_ms, levels, closing, strategy, taken }
     }
@@ -274,7 +229,7 @@ impl Facts<'_> {
     pub fn of(record: &Record) -> Facts<'static> {
         let signal = &record.signal;
         Facts {
-            key: Key::of(&signal.id),
+            key: SignalKey::of(&signal.id),
             symbol: Cow::Owned(signal.symbol.as_str().to_owned()),
             timeframe: signal.timeframe,
             direction: signal.direction,

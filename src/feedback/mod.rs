@@ -41,7 +41,6 @@ pub use closings::Given;
 pub use compact::Compaction;
 pub use ignored::{IgnoredPrices, News as IgnoredNews};
 pub use import::{ImportReport, RefusedLine};
-pub use line::Key as SignalKey;
 pub use log::Recovery;
 pub use open::OpenSignal;
 pub use paths::files_in;

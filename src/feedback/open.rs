@@ -1,6 +1,6 @@
 //! The open signals, by their slot.
 
-use super::line::Key;
+use super::line::SignalKey;
 use crate::barrier::{Direction, Levels};
 use crate::symbol::Timeframe;
 
@@ -11,7 +11,7 @@ pub type Slot = u32;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct OpenSignal {
     /// For [`super::FeedbackStore::id_of`].
-    pub key: Key,
+    pub key: SignalKey,
     /// Its timeframe.
     pub timeframe: Timeframe,
     /// What closes it.
@@ -21,7 +21,7 @@ pub struct OpenSignal {
 /// An open signal.
 pub struct Open {
     pub slot: Slot,
-    pub key: Key,
+    pub key: SignalKey,
     pub levels: Levels,
     /// Its number.
     pub symbol: usize,

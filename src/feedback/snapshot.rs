@@ -4,7 +4,7 @@
 //! bytes; when the log does not begin with just that, or anything else is amiss, the snapshot is passed over and written
 //! anew. One use it has then all the same: a log that lacks signals of it was cut off or replaced. It is: 8 bytes `SLINDEX` and a version; CRC-32 of the rest, little-endian; a [`Snapshot`] in postcard encoding.
 
-use super::line::Key;
+use super::line::SignalKey;
 use super::state::Place;
 use crate::barrier::{Direction, Outcome};
 use crate::error::{Error, Result};
@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
-/// The last byte counts versions of the encoding and of what is encoded, [`Key`] included.
+/// The last byte counts versions of the encoding and of what is encoded, [`SignalKey`] included.
 const MAGIC: &[u8; 8] = b"SLINDEX\x03";
 
 /// A beginning of the log, and what it says.
@@ -67,8 +67,8 @@ pub struct OpenRow {
 }
 
 impl Row {
-    pub fn key(&self) -> Key {
-        Key(self.key.0, self.key.1)
+    pub fn key(&self) -> SignalKey {
+        SignalKey(self.key.0, self.key.1)
     }
 
     pub fn place(&self) -> Place {

@@ -3,12 +3,11 @@
 
 use super::ignored::IgnoredPrices;
 use super::index::PriceIndex;
-use super::line::{self, Facts, Key, KeyHasher, Reason};
+use super::line::{self, Facts, SignalKey, SignalKeyHasher, Reason};
 use super::open::{OpenSignal, Slot};
 use super::snapshot::{OpenRow, Row, Snapshot};
 use super::stats::{Ended, Groups, Member, Stats, StatsFilter};
 use crate::barrier::{Direction, Levels, Outcome};
-use crate::order;
 use crate::signal::{Closing, is_strategy};
 use crate::symbol::{Market, Symbol, Timeframe};
 use crate::time::DAY_MS;
@@ -86,7 +85,7 @@ pub struct Lost {
 /// The signals of a log.
 #[derive(Default)]
 pub struct State {
-    ids: HashMap<Key, Slot, BuildHasherDefault<KeyHasher>>,
+    ids: HashMap<SignalKey, Slot, BuildHasherDefault<SignalKeyHasher>>,
     entries: Vec<Entry>,
     symbols: Vec<Symbol>,
     symbol_numbers: HashMap<Box<str>, u32>,
@@ -115,16 +114,16 @@ impl State {
 
     /// How many of these are not known yet. Asked of many at once, the processor waits for memory once for several of them;
     /// that leaves what [`State::apply`] needs of each in its cache.
-    pub fn count_new(&self, keys: impl Iterator<Item = Key>) -> usize {
+    pub fn count_new(&self, keys: impl Iterator<Item = SignalKey>) -> usize {
         keys.filter(|key| !self.ids.contains_key(key)).count()
     }
 
-    pub fn slot(&self, key: Key) -> Option<Slot> {
+    pub fn slot(&self, key: SignalKey) -> Option<Slot> {
         self.ids.get(&key).copied()
     }
 
     /// Where the record of a signal is.
-    pub fn place(&self, key: Key) -> Option<Place> {
+    pub fn place(&self, key: SignalKey) -> Option<Place> {
         self.slot(key).map(|slot| self.entry(slot).place())
     }
 
@@ -321,10 +320,10 @@ impl State {
 
     /// The state as the rows of a snapshot; the rest of that is the log's to fill in.
     pub fn to_snapshot(&self) -> Snapshot {
-        let mut keys = vec![Key(0, 0); self.entries.len()];
+        let mut keys = vec![SignalKey(0, 0); self.entries.len()];
         self.ids.iter().for_each(|(key, slot)| keys[*slot as usize] = *key);
         let mut timeframes: Vec<Timeframe> = Vec::new();
-        let rows = self.entries.iter().zip(keys).map(|(entry, Key(high, low))| {
+        let rows = self.entries.iter().zip(keys).map(|(entry, SignalKey(high, low))| {
             let timeframe = timeframes.iter().position(|known| *known == entry.timeframe).unwrap_or_else(|| {
                 timeframes.push(entry.timeframe);
                 timeframes.len() - 1
@@ -499,11 +498,11 @@ impl State {
             .iter()
             .map(|(number, summary)| (self.symbols[*number as usize].clone(), figures(summary)))
             .collect();
-        order::sort_by(&mut by_symbol, |a, b| a.0.cmp(&b.0));
+        by_symbol.sort_by(|a, b| a.0.cmp(&b.0));
         let named = |number: u32| self.strategies[number as usize - 1].to_string();
         let mut by_strategy: Vec<_> =
             groups.by_strategy.iter().map(|(number, summary)| (named(*number), figures(summary))).collect();
-        order::sort_by(&mut by_strategy, |a, b| a.0.cmp(&b.0));
+        by_strategy.sort_by(|a, b| a.0.cmp(&b.0));
         let asked_for = |symbol: &Symbol| filter.symbol.as_ref().is_none_or(|asked| asked == symbol);
         let ignored = self.ignored_prices();
         Stats {

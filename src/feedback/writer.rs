@@ -6,7 +6,7 @@ use super::by_hand::CloseRequest;
 use super::compact::{self, Compaction};
 use super::index::Hit;
 use super::journal::{Asked, Journal, Turns};
-use super::line::{self, Facts, Key, KeyHasher};
+use super::line::{self, Facts, SignalKey, SignalKeyHasher};
 use super::{ClosedSignal, StoreOptions};
 use crate::barrier::Levels;
 use crate::error::{self, Error, Result};
@@ -43,7 +43,7 @@ pub enum Change {
 
 impl Change {
     /// The signal that a price hit.
-    fn hit(&self) -> Option<Key> {
+    fn hit(&self) -> Option<SignalKey> {
         match self {
             Self::Hit(hit) => Some(hit.key),
             _ => None,
@@ -164,7 +164,7 @@ pub struct Staged<'a> {
     /// What memory keeps of each line, and where it is among them, its newline not counted.
     pub added: Vec<(Facts<'a>, Range<usize>)>,
     /// The newest line of each signal, as an index of `added`.
-    newest: HashMap<Key, usize, BuildHasherDefault<KeyHasher>>,
+    newest: HashMap<SignalKey, usize, BuildHasherDefault<SignalKeyHasher>>,
     /// A caller is told that something old is safe, so it must be.
     vouched: bool,
     /// Lines that were read before they are asked for.
@@ -180,7 +180,7 @@ impl<'a> Staged<'a> {
     }
 
     /// The newest line of a signal among them, and what memory keeps of it.
-    pub fn newest(&self, key: Key) -> Option<(&Facts<'a>, &[u8])> {
+    pub fn newest(&self, key: SignalKey) -> Option<(&Facts<'a>, &[u8])> {
         let (facts, range) = &self.added[*self.newest.get(&key)?];
         Some((facts, &self.lines[range.clone()]))
     }
@@ -237,7 +237,7 @@ impl Writer {
     fn serve(&mut self, batch: Vec<Changes>) {
         self.asked = batch.iter().map(|job| job.asked).min().unwrap_or_else(Asked::now);
         let (changes, replies): (Vec<_>, Vec<_>) = batch.into_iter().map(|job| (job.changes, job.reply)).unzip();
-        let hits: Vec<Key> = changes.iter().flatten().filter_map(Change::hit).collect();
+        let hits: Vec<SignalKey> = changes.iter().flatten().filter_map(Change::hit).collect();
         let result = error::guard(|| self.commit(&changes));
         self.turns.end();
         // What was hit but not closed goes back to where the next price finds it. Those that closed are gone from there.
@@ -292,7 +292,7 @@ impl Writer {
                 _ if !source.is_far() => None,
                 Change::Record(line) | Change::Import(line) => Some((state.place(line.facts.key)?, line.facts.key)),
                 Change::Close(request) => {
-                    let key = Key::of(&request.id);
+                    let key = SignalKey::of(&request.id);
                     Some((state.entry(open(key)?).place(), key))
                 }
             };
@@ -319,7 +319,7 @@ impl Writer {
                     closed_ms: hit.exit.time_ms,
                 })
             }),
-            Change::Close(request) => self.close(Key::of(&request.id), Some(&request.id), staged, |levels| {
+            Change::Close(request) => self.close(SignalKey::of(&request.id), Some(&request.id), staged, |levels| {
                 request.closing(levels, self.costs_percent)
             }),
         }
@@ -379,7 +379,7 @@ impl Writer {
 
     fn close(
         &self,
-        key: Key,
+        key: SignalKey,
         id: Option<&str>,
         staged: &mut Staged<'_>,
         closing: impl Fn(&Levels) -> Result<Closing>,
@@ -421,7 +421,7 @@ impl Writer {
     }
 
     /// The newest line of a signal, its newline not counted.
-    fn line<'a>(&self, key: Key, staged: &'a Staged<'_>) -> Result<Option<Cow<'a, [u8]>>> {
+    fn line<'a>(&self, key: SignalKey, staged: &'a Staged<'_>) -> Result<Option<Cow<'a, [u8]>>> {
         if let Some(line) = staged.newest(key).map(|(_, line)| line).or_else(|| staged.ahead.line(key)) {
             return Ok(Some(Cow::Borrowed(line)));
         }
@@ -433,7 +433,7 @@ impl Writer {
     }
 
     /// The record of a signal as it will be once what is staged is written.
-    fn find(&self, key: Key, staged: &Staged<'_>) -> Result<Option<Record>> {
+    fn find(&self, key: SignalKey, staged: &Staged<'_>) -> Result<Option<Record>> {
         if let Some(line) = staged.newest(key).map(|(_, line)| line).or_else(|| staged.ahead.line(key)) {
             return line::decode(line, self.zone).map(Some).map_err(Error::Internal);
         }

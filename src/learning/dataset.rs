@@ -11,7 +11,6 @@ use crate::error::{Error, Result};
 use crate::features::{self, FEATURES, Missing, OF_VOLUME, Row, Rows, WARM_UP};
 use crate::market::{Calendar, Candle};
 use crate::model::{Held, HeldOut, Lineage, Model, Payoff, Pool, Record, Scores, Side, Skill, log_loss};
-use crate::order;
 use crate::symbol::Market;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -351,6 +350,6 @@ fn importances(pool: &Pool, is_silent: bool) -> Vec<(String, f64)> {
     let named = FEATURES.iter().map(|feature| feature.name.to_owned()).zip(values);
     let used = |(name, _): &(String, f64)| !is_silent || OF_VOLUME.iter().all(|(of_volume, _)| name != of_volume);
     let mut named: Vec<_> = named.filter(used).collect();
-    order::sort_by(&mut named, |a, b| b.1.total_cmp(&a.1));
+    named.sort_by(|a, b| b.1.total_cmp(&a.1));
     named
 }

@@ -1,6 +1,5 @@
 //! Drift: has the world changed? Two pure tests, one on the stream of outcomes, one on what was known at entry.
 
-use crate::order;
 use std::collections::BTreeMap;
 
 /// By what factor the odds of success must have fallen for the chart to look for it: 60 % to 37 %, 37 % to 19 %.
@@ -210,7 +209,7 @@ pub fn entry_drift(quantities: &BTreeMap<String, Samples>, alpha: f64) -> Vec<En
             EntryDrift { name: name.clone(), distance, p_value: ks_p_value(distance, worth(before), worth(recent)) }
         })
         .collect();
-    order::sort_by(&mut tests, |a, b| a.p_value.total_cmp(&b.p_value));
+    tests.sort_by(|a, b| a.p_value.total_cmp(&b.p_value));
     let count = tests.len();
     let mut highest: f64 = 0.0;
     for (rank, test) in tests.iter_mut().enumerate() {

@@ -1,6 +1,5 @@
 //! Whether the models of a market keep what their held-out figures promised.
 
-use crate::order;
 use serde::{Deserialize, Serialize};
 
 /// Closed signals below which nothing is decided.
@@ -104,7 +103,7 @@ impl Chain {
 /// The chain that each outcome belongs to: the first whose signals had all closed when it was given.
 fn chains(outcomes: &[LiveOutcome]) -> Vec<usize> {
     let mut given: Vec<usize> = (0..outcomes.len()).collect();
-    order::sort_by_key(&mut given, |&at| (outcomes[at].given_ms, outcomes[at].closed_ms));
+    given.sort_by_key(|&at| (outcomes[at].given_ms, outcomes[at].closed_ms));
     let mut free_from: Vec<i64> = Vec::new();
     let mut chain = vec![0; outcomes.len()];
     for at in given {

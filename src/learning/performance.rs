@@ -14,7 +14,6 @@
 use super::clusters::{Life, Z_ONE_SIDED, dependence, student};
 use crate::config::{PoorPerformance, PoorRule};
 use crate::feedback::Ended;
-use crate::order;
 use crate::symbol::Market;
 use crate::time::{DAY_MS, believed};
 use serde::{Deserialize, Serialize};
@@ -286,7 +285,7 @@ impl Performance {
         let home = step(None, &self.home, &outcomes.iter().collect::<Vec<_>>());
         let mut markets: Vec<&Market> = outcomes.iter().map(|outcome| &outcome.market).collect();
         markets.extend(self.markets.iter().map(|known| &known.market));
-        order::sort(&mut markets);
+        markets.sort();
         markets.dedup();
         let next = markets.into_iter().map(|market| {
             let before = self.market(market);

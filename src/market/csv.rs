@@ -10,7 +10,6 @@
 use super::Candle;
 use crate::error::Result;
 use crate::files;
-use crate::order;
 use crate::symbol::Market;
 use crate::time::{self, DAY_MS};
 use chrono::{DateTime, Datelike, NaiveDate, Timelike, Utc};
@@ -48,7 +47,7 @@ pub fn rows(candles: &[Candle]) -> String {
 pub fn merge(old: &[Candle], new: &[Candle]) -> Vec<Candle> {
     let mut all = [old, new].concat();
     // Stable: of two candles of one time, the newer download stays behind the older.
-    order::sort_by_key(&mut all, |candle| candle.open_ms);
+    all.sort_by_key(|candle| candle.open_ms);
     all.dedup_by(|later, kept| {
         let same = later.open_ms == kept.open_ms;
         if same {

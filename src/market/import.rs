@@ -5,10 +5,8 @@ use super::findings::{Cause, Findings};
 use super::gaps::{Hole, unexplained};
 use super::reader::{Reading, read_candles};
 use super::series::{check_steps, conflict, notice};
-use super::source::{Fetched, drop_open};
 use super::{Calendar, Candle};
 use crate::error::{Error, Result};
-use crate::order;
 use crate::symbol::{Market, Timeframe};
 use crate::time::format_iso;
 use std::path::{Path, PathBuf};
@@ -25,6 +23,23 @@ pub struct Checked {
     /// When the market trades, as far as they tell.
     pub calendar: Calendar,
     /// What would be put right, and what is worth knowing.
+    pub findings: Findings,
+}
+
+/// What fetching or importing the candles of one market came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetched {
+    /// The market.
+    pub market: Market,
+    /// Candles that were not in the file before.
+    pub added: usize,
+    /// Candles in the file now.
+    pub total: usize,
+    /// Open time of the first candle in the file.
+    pub first_ms: i64,
+    /// Open time of the last candle in the file.
+    pub last_ms: i64,
+    /// What was put right in the file and in what came, and what is worth knowing of what came.
     pub findings: Findings,
 }
 
@@ -93,6 +108,13 @@ pub fn import(data_folder: &Path, market: &Market, file: &Path, reading: &Readin
     })
 }
 
+/// Leaves out what has not closed at `now_ms`.
+pub fn drop_open(candles: &mut Vec<Candle>, market: &Market, now_ms: i64, findings: &mut Findings) {
+    let closed = candles.partition_point(|candle| candle.open_ms + market.timeframe.millis() <= now_ms);
+    findings.add(Cause::StillOpen, candles.len() - closed, || format_iso(candles[closed].open_ms));
+    candles.truncate(closed);
+}
+
 /// Adds what is true of the candles but a person should know, once.
 fn look(candles: &[Candle], calendar: &Calendar, findings: &mut Findings) {
     let told = notice(candles, calendar);
@@ -127,8 +149,8 @@ pub fn stored_markets(data_folder: &Path) -> Result<(Vec<Market>, Vec<PathBuf>)>
             None => others.push(path),
         }
     }
-    order::sort(&mut markets);
-    order::sort(&mut others);
+    markets.sort();
+    others.sort();
     Ok((markets, others))
 }
 

@@ -4,7 +4,6 @@
 use super::findings::{Cause, Findings};
 use super::gaps::unexplained;
 use super::{Calendar, Candle};
-use crate::order;
 use crate::symbol::Timeframe;
 use crate::time::{DAY_MS, HOUR_MS, Tz, format_iso};
 use chrono::{DateTime, Offset, TimeZone};
@@ -52,7 +51,7 @@ pub fn settle(rows: Vec<Candle>, ends: RunEnds) -> Result<(Vec<Candle>, Findings
     let unsure =
         |i: usize| ends == RunEnds::Unsure && rows.get(i + 1).is_none_or(|next| next.open_ms < rows[i].open_ms);
     let mut order: Vec<usize> = (0..rows.len()).collect();
-    crate::order::sort_by_key(&mut order, |&i| rows[i].open_ms);
+    order.sort_by_key(|&i| rows[i].open_ms);
     let mut kept: Vec<usize> = Vec::with_capacity(rows.len());
     let mut conflicts = Vec::new();
     for i in order {
@@ -208,7 +207,7 @@ pub fn price_step(close: f64, next: f64) -> Option<f64> {
 pub fn notice(candles: &[Candle], calendar: &Calendar) -> Findings {
     let mut findings = Findings::default();
     let mut holes = unexplained(candles, calendar);
-    order::sort_by_key(&mut holes, |hole| hole.from_ms - hole.until_ms);
+    holes.sort_by_key(|hole| hole.from_ms - hole.until_ms);
     findings.add(Cause::Gap, holes.len(), || holes[0].to_string());
     let length = calendar.step_ms();
     // Any other step off the grid is a session that begins anew.

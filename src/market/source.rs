@@ -83,23 +83,6 @@ pub enum Begin {
     Since(i64),
 }
 
-/// What an [`update`] of one market came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fetched {
-    /// The market.
-    pub market: Market,
-    /// Candles that were not in the file before.
-    pub added: usize,
-    /// Candles in the file now.
-    pub total: usize,
-    /// Open time of the first candle in the file.
-    pub first_ms: i64,
-    /// Open time of the last candle in the file.
-    pub last_ms: i64,
-    /// What was put right in the file and in what came, and what is worth knowing of what came.
-    pub findings: Findings,
-}
-
 /// Brings the candle file of `market` in `data_folder` up to `now_ms`: puts right what can be put right in the file, asks
 /// `source` for what came since the last stored candle, for older ones back to `begin`, and once more for each hole
 /// found in between; what is missing still is remembered and not asked for again. Closed candles only; the file is
@@ -275,13 +258,6 @@ pub fn check_given<'a>(candles: &'a [Candle], market: &Market, now_ms: i64) -> R
             value: format_iso(candles[closed + 1].open_ms),
         }),
     }
-}
-
-/// Leaves out what has not closed at `now_ms`.
-pub(super) fn drop_open(candles: &mut Vec<Candle>, market: &Market, now_ms: i64, findings: &mut Findings) {
-    let closed = candles.partition_point(|candle| candle.open_ms + market.timeframe.millis() <= now_ms);
-    findings.add(Cause::StillOpen, candles.len() - closed, || format_iso(candles[closed].open_ms));
-    candles.truncate(closed);
 }
 
 /// A source, and what it is asked about.

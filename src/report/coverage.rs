@@ -3,7 +3,6 @@
 use crate::engine::{CheckedFile, SignalLoop};
 use crate::error::Result;
 use crate::market::{Cause, Checked, Finding, Findings, Hole};
-use crate::order;
 use crate::symbol::{Market, Timeframe};
 use serde::Serialize;
 
@@ -84,9 +83,9 @@ impl Candles {
         let until_ms = last + timeframe.millis();
         let lacking: i64 = checked.holes.iter().map(|hole| hole.lacks(&checked.calendar)).sum();
         let mut holes = checked.holes.clone();
-        order::sort_by_key(&mut holes, |hole| std::cmp::Reverse(hole.until_ms - hole.from_ms));
+        holes.sort_by_key(|hole| std::cmp::Reverse(hole.until_ms - hole.from_ms));
         holes.truncate(MAX_HOLES);
-        order::sort_by_key(&mut holes, |hole| hole.from_ms);
+        holes.sort_by_key(|hole| hole.from_ms);
         Some(Self {
             count: checked.candles,
             expected: checked.candles as i64 + lacking,

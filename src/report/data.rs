@@ -10,7 +10,6 @@ use crate::error::{Error, Result, guard};
 use crate::feedback::{FeedbackStore, Figures, StatsFilter};
 use crate::learning::outcomes::{MAX_LESSONS, MIN_CLOSED, Pattern};
 use crate::learning::scorecard::Scorecard;
-use crate::order;
 use crate::scheduler::Ran;
 use crate::threads;
 use serde::Serialize;
@@ -259,7 +258,7 @@ fn signals(core: &SignalLoop, patterns: Vec<Pattern>) -> Result<Option<SignalsPa
 fn scorecard(core: &SignalLoop) -> Result<Scorecard> {
     let mut card = core.scorecard(&ScorecardFilter::default())?;
     for parts in [&mut card.by_strategy, &mut card.by_symbol] {
-        order::sort_by_key(parts, |part| std::cmp::Reverse(part.score.signals));
+        parts.sort_by_key(|part| std::cmp::Reverse(part.score.signals));
         parts.truncate(MAX_ROWS);
     }
     Ok(card)
@@ -268,7 +267,7 @@ fn scorecard(core: &SignalLoop) -> Result<Scorecard> {
 /// The rows with the most closed signals, those first, and how many are left out.
 fn most(rows: impl Iterator<Item = Row>) -> (Vec<Row>, usize) {
     let mut rows: Vec<Row> = rows.collect();
-    order::sort_by_key(&mut rows, |row| std::cmp::Reverse(row.figures.closed));
+    rows.sort_by_key(|row| std::cmp::Reverse(row.figures.closed));
     let more = rows.len().saturating_sub(MAX_ROWS);
     rows.truncate(MAX_ROWS);
     (rows, more)

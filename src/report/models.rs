@@ -6,7 +6,6 @@ use crate::engine::{MarketModels, Models, SignalLoop};
 use crate::error::{Error, Result};
 use crate::features::FEATURES;
 use crate::model::{Decision, Interval, Mode, Record, Rollback, Scores, Skill, Trial};
-use crate::order;
 use crate::symbol::Market;
 use crate::time::DAY_MS;
 use serde::Serialize;
@@ -218,7 +217,7 @@ impl From<MarketModels> for MarketPart {
             trials.into_iter().map(Change::from).chain(rollbacks.into_iter().map(Change::from)).collect();
         // Stable: of one moment, what was written last comes first.
         changes.reverse();
-        order::sort_by_key(&mut changes, |change| std::cmp::Reverse(change.at_ms()));
+        changes.sort_by_key(|change| std::cmp::Reverse(change.at_ms()));
         let earlier_changes = changes.len().saturating_sub(MAX_CHANGES);
         changes.truncate(MAX_CHANGES);
         let (market, model, error) = match champion.record {
@@ -313,7 +312,7 @@ impl Features {
             })
             .filter(|feature| feature.share > 0.0)
             .collect();
-        order::sort_by(&mut list, |a, b| b.share.total_cmp(&a.share));
+        list.sort_by(|a, b| b.share.total_cmp(&a.share));
         let others = list.iter().skip(MAX_FEATURES).map(|feature| feature.share).sum();
         list.truncate(MAX_FEATURES);
         Self { models: counted.len(), with_skill, list, others: rounded(others) }

@@ -2,7 +2,6 @@
 
 use crate::barrier::{Direction, Outcome};
 use crate::feedback::{Ended, wilson};
-use crate::order;
 use crate::symbol::{Symbol, Timeframe};
 use crate::time::{DAY_MS, HOUR_MS};
 use serde::Serialize;
@@ -198,7 +197,7 @@ fn most_traded(ended: &[Ended]) -> (Vec<&Symbol>, bool) {
         *counts.entry(&one.market.symbol).or_default() += 1;
     }
     let mut names: Vec<(&Symbol, usize)> = counts.into_iter().collect();
-    order::sort_by(&mut names, |a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
+    names.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
     let others = names.len() > MAX_SYMBOLS;
     names.truncate(MAX_SYMBOLS);
     (names.into_iter().map(|(name, _)| name).collect(), others)

@@ -3,7 +3,6 @@
 
 use crate::engine::{Elsewhere, SignalLoop};
 use crate::files::Stamp;
-use crate::order;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
@@ -70,7 +69,7 @@ impl Revision {
 }
 
 fn stamp(mut files: Vec<PathBuf>, elsewhere: u64) -> u64 {
-    order::sort(&mut files);
+    files.sort();
     let mut hasher = DefaultHasher::new();
     elsewhere.hash(&mut hasher);
     for file in files {

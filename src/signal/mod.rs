@@ -4,15 +4,19 @@
 //! came before); the snake_case one is written. Keys that mean nothing here are kept and written back as they came.
 
 mod claim;
+mod ended;
 mod fields;
 mod indicators;
+mod key;
 mod read;
 mod record;
 mod said;
 mod write;
 
 pub use claim::Claim;
+pub use ended::Ended;
 pub use indicators::Indicators;
+pub use key::{SignalKey, SignalKeyHasher};
 pub use read::Source;
 pub use record::{ENDS, Update};
 pub use said::{Departures, Said};

@@ -8,7 +8,7 @@ mod session;
 use super::ahead::Ahead;
 use super::compact::{Compaction, Copy};
 use super::journal::{Asked, Journal, Source, StateRead, StateWrite, Turns};
-use super::line::{self, Key};
+use super::line::{self, SignalKey};
 use super::log::Recovery;
 use super::state::{Applied, Place, State};
 use super::writer::Staged;
@@ -351,10 +351,10 @@ impl Source for Reading<'_> {
         true
     }
 
-    fn ahead(&self, wanted: Vec<(Place, Key)>) -> Result<Ahead> {
+    fn ahead(&self, wanted: Vec<(Place, SignalKey)>) -> Result<Ahead> {
         let mut ahead = Ahead::default();
         for wanted in wanted.chunks(PAGE) {
-            let keys: HashMap<i64, Key> = wanted.iter().map(|(place, key)| (place.offset as i64, *key)).collect();
+            let keys: HashMap<i64, SignalKey> = wanted.iter().map(|(place, key)| (place.offset as i64, *key)).collect();
             for (number, line) in self.lines(keys.keys().copied().collect())? {
                 ahead.add(keys[&number], &line);
             }

@@ -1,6 +1,6 @@
 //! Rows of the table `signals`: what a record is written as, and how it is read back, the same to the bit.
 
-use super::super::line::{self, Facts, Key, Reason};
+use super::super::line::{self, Facts, SignalKey, Reason};
 use super::super::own::Own;
 use super::super::state::{Place, State};
 use super::super::writer::Staged;
@@ -62,7 +62,7 @@ pub(super) struct Rows {
     /// Tells this batch from all others.
     pub batch: i64,
     /// Whose they are.
-    pub keys: Vec<Key>,
+    pub keys: Vec<SignalKey>,
     number: Vec<i64>,
     change: Vec<i64>,
     id: Vec<String>,
@@ -112,7 +112,7 @@ impl Rows {
         Ok(rows)
     }
 
-    fn add(&mut self, number: i64, change: i64, columns: Columns<'_>, key: Key, line: &[u8]) {
+    fn add(&mut self, number: i64, change: i64, columns: Columns<'_>, key: SignalKey, line: &[u8]) {
         let Columns { id, rest, closing, .. } = columns;
         let exact = !is_kept(id, &rest);
         self.keys.push(key);
@@ -278,7 +278,7 @@ fn is_kept(id: &str, rest: &str) -> bool {
 }
 
 /// An id that a text column can hold, and still its own.
-fn readable(id: &str, key: Key) -> String {
+fn readable(id: &str, key: SignalKey) -> String {
     if id.contains('\0') { format!("{} ({key})", id.replace('\0', "\u{fffd}")) } else { id.to_owned() }
 }
 
@@ -331,7 +331,7 @@ fn facts(row: &Row) -> Result<Result<Facts<'static>>> {
     let (timeframe, direction, outcome): (&str, &str, &str) = (column(row, 5)?, column(row, 6)?, column(row, 13)?);
     let closing = (column(row, 14)?, column::<Option<f64>>(row, 15)?, closed_ms);
     let mut facts = Facts {
-        key: Key::of(column(row, 3)?),
+        key: SignalKey::of(column(row, 3)?),
         symbol: Cow::Owned(column(row, 4)?),
         timeframe: Timeframe::H1,
         direction: None,

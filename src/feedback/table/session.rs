@@ -9,7 +9,6 @@ use super::rows::{self, KNOWN, Known, Rows};
 use super::{Shared, UNCHANGED};
 use crate::database::{Attempts, Failure, Link};
 use crate::error::{Error, Result};
-use crate::order;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
@@ -227,7 +226,7 @@ impl Session {
             };
         }
         // In order of recording, as it is for whoever starts now.
-        order::sort_by_key(&mut came, |row| row.number);
+        came.sort_by_key(|row| row.number);
         shared.take_in(came);
         shared.reached(reached);
         shared.looked();

@@ -13,7 +13,6 @@ use super::levels::logistic;
 use super::scores::Ranks;
 use crate::barrier::Direction;
 use crate::features::FEATURES;
-use crate::order;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
@@ -329,12 +328,12 @@ fn telling_names(lessons: &[&Lesson]) -> Vec<String> {
         let clusters = clusters(lessons);
         let mut judged: Vec<(&str, f64)> =
             values.iter().map(|(name, of)| (*name, told(lessons, &clusters, of))).collect();
-        order::sort_by(&mut judged, |a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
+        judged.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
         judged.truncate(MAX_INDICATORS);
         names = judged.into_iter().map(|(name, _)| name).collect();
     }
     let mut names: Vec<String> = names.into_iter().map(str::to_owned).collect();
-    order::sort(&mut names);
+    names.sort();
     names
 }
 
@@ -362,7 +361,7 @@ fn told(lessons: &[&Lesson], clusters: &[i64], values: &[(usize, f64)]) -> f64 {
             (clusters[*at], surprise, f64::from(ranks.score(*value as f32)), case.direction.sign())
         })
         .collect();
-    order::sort_by(&mut scored, |a, b| a.0.cmp(&b.0));
+    scored.sort_by(|a, b| a.0.cmp(&b.0));
     let mean = scored.iter().map(|row| row.1).sum::<f64>() / scored.len().max(1) as f64;
     let departure = |of: fn(f64, f64) -> f64| {
         let (mut design, mut sum) = (Design::default(), 0.0);
@@ -386,12 +385,12 @@ fn texts(lessons: &[&Lesson]) -> Vec<Words> {
     }
     let mut texts: Vec<(&str, HashMap<&str, usize>)> = counts.into_iter().collect();
     let often = |words: &HashMap<&str, usize>| words.values().sum::<usize>();
-    order::sort_by(&mut texts, |a, b| often(&b.1).cmp(&often(&a.1)).then(a.0.cmp(b.0)));
+    texts.sort_by(|a, b| often(&b.1).cmp(&often(&a.1)).then(a.0.cmp(b.0)));
     texts.truncate(MAX_TEXTS);
-    order::sort_by(&mut texts, |a, b| a.0.cmp(b.0));
+    texts.sort_by(|a, b| a.0.cmp(b.0));
     let words = |(name, words): (&str, HashMap<&str, usize>)| {
         let mut words: Vec<(&str, usize)> = words.into_iter().collect();
-        order::sort_by(&mut words, |a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+        words.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
         words.truncate(MAX_WORDS);
         let numbers = words.into_iter().enumerate().map(|(number, (word, _))| (word.to_owned(), number)).collect();
         Words { name: name.to_owned(), numbers }

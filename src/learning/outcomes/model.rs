@@ -16,7 +16,6 @@ use super::survivors::early;
 use crate::cancel::Cancel;
 use crate::learning::{Z_95, time_decay};
 use crate::model::{Bins, Boosting, BoostingParameters, Family};
-use crate::order;
 use crate::signal::Departures;
 use serde::{Deserialize, Serialize};
 
@@ -128,7 +127,7 @@ fn rows(evidence: &Evidence) -> Vec<Row<'_>> {
     let lessons: Vec<&Lesson> = evidence.lessons().iter().map(|lesson| &**lesson).collect();
     let clusters = clusters(&lessons);
     let mut dated: Vec<(usize, &Lesson)> = lessons.iter().copied().enumerate().collect();
-    order::sort_by(&mut dated, |a, b| (clusters[a.0], a.1.order()).cmp(&(clusters[b.0], b.1.order())));
+    dated.sort_by(|a, b| (clusters[a.0], a.1.order()).cmp(&(clusters[b.0], b.1.order())));
     let mut closed: Vec<i64> = lessons.iter().map(|lesson| lesson.closed_ms).collect();
     closed.sort_unstable();
     let decay = time_decay(&closed);
@@ -293,9 +292,9 @@ impl OutcomeModel {
             judged.push((place, ranks, quantity, design, told));
         }
         if judged.len() > MAX_QUANTITIES {
-            order::sort_by(&mut judged, |a, b| b.4.total_cmp(&a.4).then(a.0.cmp(&b.0)));
+            judged.sort_by(|a, b| b.4.total_cmp(&a.4).then(a.0.cmp(&b.0)));
             judged.truncate(MAX_QUANTITIES);
-            order::sort_by(&mut judged, |a, b| a.0.cmp(&b.0));
+            judged.sort_by(|a, b| a.0.cmp(&b.0));
         }
         let quantities: Vec<Quantity> = judged.iter().map(|one| one.2.clone()).collect();
         let designs: Vec<f64> = judged.iter().map(|one| one.3).collect();

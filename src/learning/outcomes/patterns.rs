@@ -15,7 +15,6 @@ use super::layout::{Fact, Layout, Seen};
 use super::region::{Condition, DIRECTIONS, Region, Tally, singles, strategies, symbols, thresholds};
 use crate::learning::clusters::{Life, clusters, typical_life_ms};
 use crate::model::MIN_CLUSTERS;
-use crate::order;
 use crate::symbol::Symbol;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -128,7 +127,7 @@ pub fn find(lessons: &[&Lesson]) -> Vec<Pattern> {
     };
     let mut found: Vec<&Candidate> =
         candidates.iter().filter(|candidate| p_value(candidate.departure) <= LEVEL).collect();
-    order::sort_by(&mut found, |a, b| b.departure.abs().total_cmp(&a.departure.abs()));
+    found.sort_by(|a, b| b.departure.abs().total_cmp(&a.departure.abs()));
     let mut kept: Vec<&Candidate> = Vec::new();
     for new in found {
         if kept.len() < MAX_RULES && kept.iter().all(|known| says_more(new, known, &history)) {
@@ -187,7 +186,7 @@ impl<'a> History<'a> {
     fn of(lessons: &[&'a Lesson]) -> Self {
         // Neighbours are those of one time, whatever the order in which they were learned.
         let mut lessons = lessons.to_vec();
-        order::sort_by_key(&mut lessons, |lesson| lesson.order());
+        lessons.sort_by_key(|lesson| lesson.order());
         let mut symbols: BTreeMap<&Symbol, usize> = BTreeMap::new();
         let life = |lesson: &&'a Lesson| {
             let next = symbols.len();

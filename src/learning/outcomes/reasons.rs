@@ -3,7 +3,6 @@
 use super::case::Lesson;
 use super::layout::{Layout, Seen};
 use super::region::{Region, Tally, singles, tallies};
-use crate::order;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +38,7 @@ impl Reasons {
             regions.iter().zip(tallies(regions, &signals)).filter_map(judged).collect()
         };
         let mut judged: Vec<_> = alike.par_iter().flat_map_iter(judged_alike).collect();
-        order::sort_by(&mut judged, |a, b| b.0.total_cmp(&a.0));
+        judged.sort_by(|a, b| b.0.total_cmp(&a.0));
         judged.truncate(KEPT);
         Self { regions: judged.into_iter().map(|(_, region, tally)| (region, tally)).collect(), all }
     }

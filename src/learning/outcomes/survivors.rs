@@ -15,7 +15,6 @@
 use super::case::{Bet, Lesson};
 use super::levels::log_odds;
 use crate::barrier::Levels;
-use crate::order;
 use std::collections::HashMap;
 use std::f64::consts::PI;
 
@@ -215,7 +214,7 @@ impl Curve {
     fn of(mut ends: Vec<(f64, End)>) -> Self {
         // Of one age, what ended ended among those that are open.
         let rank = |end: &End| u8::from(matches!(end, End::Open(_)));
-        order::sort_by(&mut ends, |a, b| a.0.total_cmp(&b.0).then(rank(&a.1).cmp(&rank(&b.1))));
+        ends.sort_by(|a, b| a.0.total_cmp(&b.0).then(rank(&a.1).cmp(&rank(&b.1))));
         let signals = ends.len() as f64;
         let (mut steps, mut left, mut success, mut failure) = (Vec::with_capacity(ends.len()), 1.0, 0.0, 0.0);
         // What the survivors that are older than all that have closed would come to.

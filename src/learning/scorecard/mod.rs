@@ -11,7 +11,6 @@ mod verdict;
 pub use verdict::Finding;
 
 use super::harm::{Harm, Served};
-use crate::order;
 use crate::signal::{Record, Said};
 use crate::symbol::Symbol;
 use crate::time::format_iso;
@@ -190,7 +189,7 @@ impl Scorecard {
     /// Of closed signals, in any order, and of the harm that what is said does. The same signals and seed, the same card.
     pub fn of(mut rows: Vec<Foretold>, harm: Option<Harm>, seed: u64) -> Self {
         // Sums of numbers depend on their order.
-        order::sort_by(&mut rows, |a, b| a.order().cmp(&b.order()));
+        rows.sort_by(|a, b| a.order().cmp(&b.order()));
         let clusters = Clusters::of(&rows, seed);
         let overall = if rows.is_empty() { None } else { clusters.score(&rows.iter().collect::<Vec<_>>()) };
         let (finding, mut verdict) = verdict::verdict(overall.as_ref(), &rows);

@@ -3,7 +3,6 @@
 use super::{Bin, Ends, Foretold, LogLoss, Mean, Part, RealisedR, Score};
 use crate::learning::clusters::{Weighed, cluster_ms, interval};
 use crate::model::log_loss;
-use crate::order;
 use crate::signal::Said;
 use std::collections::BTreeMap;
 
@@ -123,7 +122,7 @@ impl Clusters {
     /// Bins of about as many signals each; equal probabilities are in one bin.
     pub fn calibration(self, rows: &[Foretold]) -> Vec<Bin> {
         let mut sorted: Vec<&Foretold> = rows.iter().collect();
-        order::sort_by(&mut sorted, |a, b| a.said.probability.total_cmp(&b.said.probability));
+        sorted.sort_by(|a, b| a.said.probability.total_cmp(&b.said.probability));
         let least = sorted.len().div_ceil(MAX_BINS).max(MIN_BIN);
         let mut bins: Vec<Vec<&Foretold>> = Vec::new();
         for same in sorted.chunk_by(|a, b| a.said.probability == b.said.probability) {

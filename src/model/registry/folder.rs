@@ -15,7 +15,6 @@ use crate::files::lock::{Guard, acquire};
 use crate::files::storage::{Disk, Lock, Storage};
 use crate::files::{Stamp, UNFINISHED, create_folder, write_atomically};
 use crate::model::file;
-use crate::order;
 use crate::symbol::Market;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -115,7 +114,7 @@ impl Shelf for Folder {
                 found.push((market, state));
             }
         }
-        order::sort_by_key(&mut found, |(market, _)| market.file_stem());
+        found.sort_by_key(|(market, _)| market.file_stem());
         Ok(found)
     }
 
@@ -145,7 +144,7 @@ impl Shelf for Folder {
         let mut files: Vec<PathBuf> = entries(&self.folder).unwrap_or_default();
         files.iter_mut().for_each(|folder| folder.push(POINTER));
         files.push(self.ledger_path());
-        order::sort(&mut files);
+        files.sort();
         let mut hasher = DefaultHasher::new();
         for file in files {
             if let Ok(Some(stamp)) = Stamp::of(&file) {
@@ -248,7 +247,7 @@ pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
 /// The versions whose files are there, oldest first.
 fn versions(folder: &Path) -> Result<Vec<u64>> {
     let mut found: Vec<u64> = entries(folder)?.iter().filter_map(|path| version_of(path)).collect();
-    order::sort(&mut found);
+    found.sort();
     Ok(found)
 }
 

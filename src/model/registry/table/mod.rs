@@ -19,7 +19,6 @@ use crate::error::{Error, Result};
 use crate::model::file;
 use crate::model::ledger::Ledger;
 use crate::model::state::State;
-use crate::order;
 use crate::symbol::Market;
 use cache::Cache;
 use parking_lot::{Mutex, RwLock};
@@ -305,7 +304,7 @@ impl Shelf for Table {
                 (market, state)
             })
             .collect();
-        order::sort_by_key(&mut states, |(market, _)| market.file_stem());
+        states.sort_by_key(|(market, _)| market.file_stem());
         Ok(states)
     }
 
