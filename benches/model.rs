@@ -1,12 +1,13 @@
 //! The hot paths between a candle and a probability. `cargo bench --bench model`
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use signalloop::cancel::Cancel;
-use signalloop::config::Config;
-use signalloop::features::{FeatureState, compute, latest};
-use signalloop::learning::{Feedback, train_market};
-use signalloop::market::{Candle, Simulator, SimulatorOptions};
-use signalloop::symbol::Market;
+use domain::cancel::Cancel;
+use domain::candle::Candle;
+use domain::config::Config;
+use domain::symbol::Market;
+use learning::features::{FeatureState, compute, latest};
+use learning::{Feedback, train_market};
+use simulator::{Simulator, SimulatorOptions};
 use std::hint::black_box;
 
 const HOUR_MS: i64 = 3_600_000;

@@ -3,12 +3,12 @@
 //!     cargo bench --bench outcomes
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use domain::barrier::Direction;
+use domain::symbol::Market;
+use domain::time::HOUR_MS;
+use learning::outcomes::{Case, Learner, Lesson, MAX_LESSONS, OutcomeModel};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use signalloop::barrier::Direction;
-use signalloop::learning::outcomes::{Case, Learner, Lesson, MAX_LESSONS, OutcomeModel};
-use signalloop::symbol::Market;
-use signalloop::time::HOUR_MS;
 use std::hint::black_box;
 
 const NAMES: [&str; 12] = [

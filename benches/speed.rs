@@ -2,17 +2,21 @@
 //! peak memory are of the whole process.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use candles::{Reading, read_candles};
 use clap::Parser;
+use domain::barrier::Direction;
+use domain::cancel::Cancel;
+use domain::candle::Candle;
+use domain::config::Config;
+use domain::features::COUNT;
+use domain::symbol::Market;
+use domain::time::Clock;
+use learning::features::{FeatureState, compute};
+use learning::model::{Model, Trial, log_loss};
+use learning::{Dataset, Feedback, label, train_market, train_pool};
+use registry::Registry;
 use serde_json::{Value, json};
-use signalloop::barrier::Direction;
-use signalloop::cancel::Cancel;
-use signalloop::config::Config;
-use signalloop::features::{COUNT, FeatureState, compute};
-use signalloop::learning::{Dataset, Feedback, label, train_market, train_pool};
-use signalloop::market::{Candle, Reading, Simulator, SimulatorOptions, read_candles};
-use signalloop::model::{Model, Registry, Trial, log_loss};
-use signalloop::symbol::Market;
-use signalloop::time::Clock;
+use simulator::{Simulator, SimulatorOptions};
 use std::error::Error;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};

@@ -2,12 +2,12 @@
 //! log holds (default 1 000 000).
 #![allow(clippy::unwrap_used)]
 
+use domain::config::Durability;
+use domain::signal::{Signal, Source};
+use domain::symbol::Symbol;
+use domain::time::Tz;
+use feedback::{FeedbackStore, StatsFilter, StoreOptions, Tick};
 use serde_json::{Value, json};
-use signalloop::config::Durability;
-use signalloop::feedback::{FeedbackStore, StatsFilter, StoreOptions, Tick};
-use signalloop::signal::{Signal, Source};
-use signalloop::symbol::Symbol;
-use signalloop::time::Tz;
 use std::path::Path;
 use std::time::Instant;
 

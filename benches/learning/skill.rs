@@ -9,15 +9,17 @@ use clap::{Parser, Subcommand, ValueEnum};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
-use signalloop::barrier::Direction;
-use signalloop::cancel::Cancel;
-use signalloop::config::Config;
-use signalloop::features::{FEATURES, compute};
-use signalloop::learning::{Costs, Dataset, Feedback, Label, Weighed, choose, interval, label, train_pool};
-use signalloop::market::{Candle, Reading, read_candles};
-use signalloop::model::{Held, Payoff, Scores, log_loss};
-use signalloop::symbol::Market;
-use signalloop::time::{format_iso, parse_time};
+use domain::barrier::Direction;
+use domain::cancel::Cancel;
+use domain::config::Config;
+use domain::features::FEATURES;
+use learning::features::compute;
+use learning::{Costs, Dataset, Feedback, Label, Weighed, choose, interval, label, train_pool};
+use domain::candle::Candle;
+use candles::{Reading, read_candles};
+use learning::model::{Held, Payoff, Scores, log_loss};
+use domain::symbol::Market;
+use domain::time::{format_iso, parse_time};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs::{self, File};
@@ -320,7 +322,7 @@ fn score(arguments: &Arguments, markets: &[Series], name: &str) -> Outcome<Value
 
 fn main() -> Outcome<()> {
     let arguments = Arguments::parse();
-    let day = |text: &str| parse_time(text, signalloop::time::Tz::UTC).ok_or(format!("{text:?} is no date"));
+    let day = |text: &str| parse_time(text, domain::time::Tz::UTC).ok_or(format!("{text:?} is no date"));
     let span = (day(&arguments.from)?, day(&arguments.until)?);
     let markets = markets(&arguments)?;
     match &arguments.task {

@@ -1,7 +1,7 @@
 //! Any bytes as a file to import: each line is accounted for, and importing it again changes nothing.
 
 use super::{Said, folder, open, sealed, wait};
-use signalloop::feedback::ImportReport;
+use feedback::ImportReport;
 
 /// Panics when that does not hold.
 pub fn run(bytes: &[u8]) {

@@ -4,9 +4,9 @@
 pub mod import;
 pub mod log;
 
-use signalloop::feedback::{FeedbackStore, Stats, StatsFilter, StoreOptions};
-use signalloop::signal::Record;
-use signalloop::time::Tz;
+use domain::signal::Record;
+use domain::time::Tz;
+use feedback::{FeedbackStore, Stats, StatsFilter, StoreOptions};
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -70,7 +70,7 @@ fn good_record(line: &[u8]) -> Option<Record> {
 #[derive(Debug, PartialEq)]
 pub struct Said {
     closed: Vec<Record>,
-    open: Vec<signalloop::signal::Signal>,
+    open: Vec<domain::signal::Signal>,
     named: Vec<Option<Record>>,
     stats: String,
 }

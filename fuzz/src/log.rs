@@ -1,7 +1,7 @@
 //! Any bytes as a log: it opens, no good line is lost, and opening it again or compacting it changes nothing.
 
 use super::{Said, folder, good_records, open, sealed, wait};
-use signalloop::feedback::Recovery;
+use feedback::Recovery;
 use std::collections::HashMap;
 
 /// Panics when that does not hold.

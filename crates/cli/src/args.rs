@@ -1,0 +1,574 @@
+//! What can be asked on the command line.
+
+use candles::{BadRows, Columns, DateOrder, Origin};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
+use domain::config::span::{HOUR, parse_span};
+use domain::signal::{STRATEGY, is_strategy};
+use domain::symbol::{Symbol, Timeframe};
+use domain::time::Tz;
+use domain::time::parse_time;
+use scheduler::Task;
+use simulator::Fault;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// A feedback loop for trading signals: it records them, closes them by price, learns, and predicts.
+#[derive(Debug, Parser)]
+#[command(
+    name = "signalloop",
+    version,
+    max_term_width = 100,
+    after_help = "Start with `signalloop demo`: everything on a simulated market, without network, in under a minute.\n\
+                  Exit codes: 0 all of it worked, 1 none of it, 2 the command was not understood, 3 some of it.",
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub struct Args {
+    /// The folder that holds everything [default: $SIGNALLOOP_HOME, else ./ml]
+    #[arg(long, global = true, value_name = "FOLDER")]
+    pub home: Option<PathBuf>,
+    /// Where the signals are: postgres://…, or `files` for the home [default: $SIGNALLOOP_STORE, else files]
+    #[arg(long, global = true, value_name = "URL")]
+    pub store: Option<String>,
+    /// Print one JSON document on standard output, for scripts
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print results only, no progress
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+impl Args {
+    /// These, unless their flags contradict each other.
+    ///
+    /// # Errors
+    /// Which do, in a sentence.
+    pub fn consistent(self) -> Result<Self, clap::Error> {
+        let problem = match &self.command {
+            Command::Train(train) => train.contradiction(),
+            Command::Scheduler(scheduler) => scheduler.command().err(),
+            _ => None,
+        };
+        match problem {
+            Some(problem) => Err(Self::command().error(ErrorKind::ArgumentConflict, problem)),
+            None => Ok(self),
+        }
+    }
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train a model for every configured symbol and timeframe, or for those named
+    Train(TrainNow),
+    /// Train again the models that are missing, damaged or old
+    Retrain(Retrain),
+    /// Bring candles up to date from the exchange
+    Fetch(Fetch),
+    /// Look at candle files, or take some in from elsewhere
+    #[command(subcommand)]
+    Data(Data),
+    /// Say what the model thinks of the time after the last stored candle
+    Predict(Predict),
+    /// Show what became of the recorded signals
+    Stats(Stats),
+    /// Show what was said of signals before they ended against what came: does following it pay?
+    Scorecard(Scorecard),
+    /// Learn from what became of a market's signals: train or continue its model, or say whether its signals got better
+    Learn(Learn),
+    /// Show the rules found in what succeeded and what failed
+    Patterns(Patterns),
+    /// Show the models in service, and how good they are on candles they had not seen
+    Models,
+    /// Write all of it into one HTML file, to look at in a browser
+    Report(Report),
+    /// Show the same live in a browser, on this machine
+    Dashboard(Dashboard),
+    /// Put the model before the one in service back into service
+    Rollback(Rollback),
+    /// Let the loop run by itself: candles, training, evaluation, open signals
+    Scheduler(SchedulerArgs),
+    /// Say what is wrong with the home, its configuration, or the exchange, why it matters, and what to do
+    Doctor,
+    /// Print the state of the home in Prometheus' text format
+    Metrics,
+    /// Take in a signals.jsonl of the system that came before, or of another home
+    Import(File),
+    /// Write all closed signals to a CSV file, with their features at entry
+    Export(File),
+    /// See to the place where the signals are kept
+    #[command(subcommand)]
+    Store(Store),
+    /// Rewrite the log of signals with one line per signal
+    Compact,
+    /// See the whole loop at work on a simulated market, without network, in under a minute
+    Demo(Demo),
+    /// Serve a simulated exchange on this machine, to try things and to test against
+    Simulator(Simulator),
+}
+
+/// What to do with the scheduler, by a subcommand or in the words of the system before.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct SchedulerArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Scheduler>,
+    /// The same as the subcommand of this name
+    #[arg(long, value_enum)]
+    pub mode: Option<SchedulerMode>,
+    /// The task of `--mode once`
+    #[arg(long, value_parser = task, requires = "mode")]
+    pub task: Option<Task>,
+}
+
+/// What to do with the scheduler, in the words of the system before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum SchedulerMode {
+    /// Run what is due
+    Run,
+    /// Run one task now
+    Once,
+    /// Show when each task is due
+    Status,
+}
+
+/// What to do with the scheduler.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Scheduler {
+    /// Run what is due, until Ctrl-C or SIGTERM; stands by while another process of the home does
+    Run,
+    /// Run one task now
+    Once(Once),
+    /// Show when each task is due and what its last run came to
+    Status,
+    /// Print the due times of a span, as if each task had last run at its beginning
+    Next(Next),
+}
+
+/// Which task to run.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Once {
+    /// fetch, retrain, update, evaluate or watch
+    #[arg(long, value_parser = task)]
+    pub task: Task,
+}
+
+/// Which due times to print.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Next {
+    /// After this time, such as 2026-03-28T00:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub from: i64,
+    /// Before this time
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub until: i64,
+    /// Only of this task [default: all but watch]
+    #[arg(long, value_parser = task)]
+    pub task: Option<Task>,
+}
+
+/// Which markets.
+#[derive(Debug, clap::Args)]
+pub struct Markets {
+    /// A symbol, BTCUSDT or BTC/USDT; may be given several times [default: the configured ones]
+    #[arg(long = "symbol", value_name = "SYMBOL", value_parser = Symbol::parse)]
+    pub symbols: Vec<Symbol>,
+    /// A timeframe, 1h; may be given several times [default: the configured ones]
+    #[arg(long = "timeframe", value_name = "TIMEFRAME", value_parser = Timeframe::parse)]
+    pub timeframes: Vec<Timeframe>,
+}
+
+/// What to fetch.
+#[derive(Debug, clap::Args)]
+pub struct Fetch {
+    /// Which markets.
+    #[command(flatten)]
+    pub markets: Markets,
+    /// Let the candles begin here, for good: what is stored from before goes [default: all there is, or history_days ago]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub since: Option<i64>,
+}
+
+/// What to do with candle files.
+#[derive(Debug, Subcommand)]
+pub enum Data {
+    /// Say what is odd about candle files, and change nothing
+    Check(DataCheck),
+    /// Take the candles of files into those stored
+    Import(DataImport),
+}
+
+/// What to look at.
+#[derive(Debug, clap::Args)]
+pub struct DataCheck {
+    /// The files [default: all candle files of the home]
+    #[arg(requires = "timeframe")]
+    pub files: Vec<PathBuf>,
+    /// The timeframe of the files given
+    #[arg(long, value_parser = Timeframe::parse, requires = "files")]
+    pub timeframe: Option<Timeframe>,
+    /// How to read them.
+    #[command(flatten)]
+    pub reading: DataReading,
+}
+
+/// What to take in.
+#[derive(Debug, clap::Args)]
+pub struct DataImport {
+    /// The files, CSV or JSON
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+    /// The symbol of their candles, BTCUSDT or BTC/USDT
+    #[arg(long, value_parser = Symbol::parse)]
+    pub symbol: Symbol,
+    /// The timeframe of their candles
+    #[arg(long, value_parser = Timeframe::parse)]
+    pub timeframe: Timeframe,
+    /// How to read them.
+    #[command(flatten)]
+    pub reading: DataReading,
+}
+
+/// How to read a candle file.
+#[derive(Debug, clap::Args)]
+pub struct DataReading {
+    /// What the columns are, such as time,open,close,high,low,volume [default: what the header says, else Binance's order]
+    #[arg(long, value_name = "NAMES")]
+    pub columns: Option<Columns>,
+    /// Whose answer or archive it is: binance, bybit, coinbase, kraken, kucoin or okx [default: as the file says]
+    #[arg(long, value_name = "NAME")]
+    pub from: Option<Origin>,
+    /// Leave out what opens before this time, such as 2022-05-31T06:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub since: Option<i64>,
+    /// The zone of times that say no offset, such as Europe/Berlin [default: UTC, and reported]
+    #[arg(long, value_name = "ZONE", value_parser = zone)]
+    pub timezone: Option<Tz>,
+    /// The order of day and month in dates such as 1/2/2024: dmy or mdy [default: what the dates tell]
+    #[arg(long, value_name = "ORDER")]
+    pub dates: Option<DateOrder>,
+    /// What to do about rows that cannot be true: refuse the file, skip them, or widen a high or low that lies within the body
+    #[arg(long, value_name = "WHAT", default_value = "refuse")]
+    pub bad_rows: BadRows,
+}
+
+/// What to train.
+#[derive(Debug, clap::Args)]
+pub struct Train {
+    /// Which markets.
+    #[command(flatten)]
+    pub markets: Markets,
+    /// Train on the candles already stored
+    #[arg(long)]
+    pub no_fetch: bool,
+}
+
+/// What to train, and how.
+#[derive(Debug, clap::Args)]
+pub struct TrainNow {
+    /// What to train.
+    #[command(flatten)]
+    pub train: Train,
+    /// What to train, or how [default: full]
+    #[arg(long, value_enum)]
+    pub mode: Option<Mode>,
+    /// With `--mode retrain`: leave models alone that are younger, in hours or as 24h [default: retrain_interval_hours, 24]
+    #[arg(long, value_name = "HOURS", value_parser = hours)]
+    pub max_age: Option<f64>,
+}
+
+/// What to train, or how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Mode {
+    /// Each model on all its rows, from nothing
+    Full,
+    /// The models in service with their oldest trees replaced; in full where that cannot be
+    Incremental,
+    /// All configured symbols, from nothing
+    All,
+    /// The models that are missing, damaged or older than `--max-age`, as `signalloop retrain`
+    Retrain,
+    /// The symbols of `--symbol`, from nothing
+    Symbol,
+}
+
+impl TrainNow {
+    fn contradiction(&self) -> Option<&'static str> {
+        let names_symbols = !self.train.markets.symbols.is_empty();
+        match self.mode {
+            Some(Mode::All) if names_symbols => {
+                Some("--mode all trains every configured symbol: leave --symbol out, or use --mode symbol")
+            }
+            Some(Mode::Symbol) if !names_symbols => Some("--mode symbol needs --symbol: name the symbols to train"),
+            Some(Mode::Retrain) => None,
+            _ if self.max_age.is_some() => Some("--max-age is the age of a model to train again: add --mode retrain"),
+            _ => None,
+        }
+    }
+}
+
+impl SchedulerArgs {
+    /// What to do.
+    ///
+    /// # Errors
+    /// What is lacking or too much, in a sentence.
+    pub fn command(&self) -> Result<Scheduler, &'static str> {
+        match (&self.command, self.mode, self.task) {
+            (Some(command), _, _) => Ok(command.clone()),
+            (None, Some(SchedulerMode::Once), Some(task)) => Ok(Scheduler::Once(Once { task })),
+            (None, Some(SchedulerMode::Once), None) => {
+                Err("--mode once needs --task: fetch, retrain, update, evaluate or watch")
+            }
+            (None, _, Some(_)) => Err("--task is for --mode once: it runs one task now"),
+            (None, Some(SchedulerMode::Run), None) => Ok(Scheduler::Run),
+            (None, Some(SchedulerMode::Status), None) => Ok(Scheduler::Status),
+            (None, None, None) => Err("say what to do: run, once, status or next; or --mode run, once or status"),
+        }
+    }
+}
+
+/// What to roll back.
+#[derive(Debug, clap::Args)]
+pub struct Rollback {
+    /// The symbol, BTCUSDT or BTC/USDT
+    #[arg(long, value_parser = Symbol::parse)]
+    pub symbol: Symbol,
+    /// The timeframe
+    #[arg(long, value_parser = Timeframe::parse, default_value = "1h")]
+    pub timeframe: Timeframe,
+    /// Why; it is written down
+    #[arg(long)]
+    pub reason: Option<String>,
+}
+
+/// What to train again.
+#[derive(Debug, clap::Args)]
+pub struct Retrain {
+    /// What to train.
+    #[command(flatten)]
+    pub train: Train,
+    /// Leave models alone that are younger, in hours or as 24h [default: retrain_interval_hours, 24]
+    #[arg(long, value_name = "HOURS", value_parser = hours)]
+    pub max_age: Option<f64>,
+}
+
+/// One market.
+#[derive(Debug, clap::Args)]
+pub struct Predict {
+    /// The symbol, BTCUSDT or BTC/USDT
+    #[arg(long, value_parser = Symbol::parse)]
+    pub symbol: Symbol,
+    /// The timeframe
+    #[arg(long, value_parser = Timeframe::parse, default_value = "1h")]
+    pub timeframe: Timeframe,
+}
+
+/// Whose patterns.
+#[derive(Debug, clap::Args)]
+pub struct Patterns {
+    /// Only this symbol
+    #[arg(long, value_parser = Symbol::parse)]
+    pub symbol: Option<Symbol>,
+    /// Only this timeframe
+    #[arg(long, value_parser = Timeframe::parse)]
+    pub timeframe: Option<Timeframe>,
+}
+
+/// What to learn, and of what.
+#[derive(Debug, clap::Args)]
+pub struct Learn {
+    /// The market.
+    #[command(flatten)]
+    pub market: Predict,
+    /// How
+    #[arg(long, value_enum)]
+    pub mode: LearnMode,
+}
+
+/// How to learn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LearnMode {
+    /// Train a new model from all candles
+    Retrain,
+    /// Continue the model with what came since
+    Incremental,
+    /// Compare the recent half of the closed signals with the early half
+    Evaluate,
+}
+
+/// Where to write the report.
+#[derive(Debug, clap::Args)]
+pub struct Report {
+    /// The file [default: report.html in the home]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Open it in the browser
+    #[arg(long)]
+    pub open: bool,
+}
+
+/// Where to serve the live view.
+#[derive(Debug, clap::Args)]
+pub struct Dashboard {
+    /// The port; 0 is any free one
+    #[arg(long, default_value_t = 4600)]
+    pub port: u16,
+    /// The address to listen on; any other than this machine's own lets others in without a password
+    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
+    pub host: IpAddr,
+    /// Open it in the browser
+    #[arg(long)]
+    pub open: bool,
+}
+
+/// Which signals to count.
+#[derive(Debug, clap::Args)]
+pub struct Stats {
+    /// Only this symbol
+    #[arg(long, value_parser = Symbol::parse)]
+    pub symbol: Option<Symbol>,
+    /// Only this timeframe
+    #[arg(long, value_parser = Timeframe::parse)]
+    pub timeframe: Option<Timeframe>,
+    /// How many days back [default: 30; the seven figures of `--json` in snake_case are of all signals without it]
+    #[arg(long, value_parser = days)]
+    pub days: Option<f64>,
+    /// All signals, however old
+    #[arg(long, conflicts_with = "days")]
+    pub all: bool,
+}
+
+/// Which signals to judge by.
+#[derive(Debug, clap::Args)]
+pub struct Scorecard {
+    /// Only signals given at this time or later, such as 2026-03-28T00:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub since: Option<i64>,
+    /// Only this strategy
+    #[arg(long, value_name = "NAME", value_parser = strategy)]
+    pub strategy: Option<String>,
+    /// Only this symbol
+    #[arg(long, value_parser = Symbol::parse)]
+    pub symbol: Option<Symbol>,
+}
+
+fn strategy(text: &str) -> Result<String, &'static str> {
+    if is_strategy(text) { Ok(text.to_owned()) } else { Err(STRATEGY) }
+}
+
+/// What to do with the place where the signals are kept.
+#[derive(Debug, Subcommand)]
+pub enum Store {
+    /// Make the tables of a database, or bring them up to date; loops do so themselves, where they may
+    Migrate,
+    /// Copy all signals and models from one place to another: out of the home's files into a database, or back. Goes on where it was
+    /// interrupted when it is begun again
+    Copy(CopySignals),
+}
+
+/// From where to where to copy.
+#[derive(Debug, clap::Args)]
+pub struct CopySignals {
+    /// postgres://…, or `files` for the home
+    #[arg(long, value_name = "URL")]
+    pub from: String,
+    /// postgres://…, or `files` for the home
+    #[arg(long, value_name = "URL")]
+    pub to: String,
+}
+
+/// A file to read or to write.
+#[derive(Debug, clap::Args)]
+pub struct File {
+    /// The file
+    pub file: PathBuf,
+}
+
+/// How to demonstrate.
+#[derive(Debug, clap::Args)]
+pub struct Demo {
+    /// Another seed, another market
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+    /// Keep what the demonstration wrote, in a folder that must not exist yet
+    #[arg(long, value_name = "FOLDER")]
+    pub keep: Option<PathBuf>,
+    /// How many weeks to live through
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=52))]
+    pub weeks: u32,
+}
+
+/// What to simulate.
+#[derive(Debug, clap::Args)]
+pub struct Simulator {
+    /// Another seed, another market
+    #[arg(long, default_value_t = 42)]
+    pub seed: u64,
+    /// The port on this machine; 0 is any free one
+    #[arg(long, default_value_t = 0)]
+    pub port: u16,
+    /// The symbols traded, with commas between
+    #[arg(long, value_delimiter = ',', default_value = "BTCUSDT,ETHUSDT", value_parser = Symbol::parse)]
+    pub symbols: Vec<Symbol>,
+    /// Symbols that are not traded any more, since so many days: MATICUSDT=60
+    #[arg(long, value_name = "SYMBOL[=DAYS]", value_delimiter = ',', value_parser = delisted)]
+    pub delisted: Vec<Delisted>,
+    /// How many days of history there are; the last candle is open now
+    #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=3650))]
+    pub days: u32,
+    /// Strength of the hidden rule, 0 to 2; 0 is a market without any
+    #[arg(long, default_value_t = 0.25)]
+    pub rule: f64,
+    /// Spoil this share of the answers, as reset=0.05,http-503=0.1 or, for all kinds together, all=0.2
+    #[arg(long, value_name = "NAME=RATE", value_delimiter = ',', value_parser = fault_rate)]
+    pub faults: Vec<FaultRate>,
+}
+
+/// A symbol, and for how many days it has not been traded.
+pub type Delisted = (Symbol, f64);
+
+/// Days that a delisted symbol has not been traded for where that is not said.
+const DELISTED_DAYS: f64 = 60.0;
+
+fn delisted(text: &str) -> Result<Delisted, String> {
+    let (symbol, ago) = text.split_once('=').map_or((text, Ok(DELISTED_DAYS)), |(symbol, ago)| (symbol, days(ago)));
+    Ok((Symbol::parse(symbol).map_err(|error| error.to_string())?, ago?))
+}
+
+/// A kind of fault, or all of them, and the share of answers that it spoils.
+pub type FaultRate = (Option<Fault>, f64);
+
+fn fault_rate(text: &str) -> Result<FaultRate, String> {
+    let (name, rate) = text.split_once('=').ok_or("must be a name and a rate, such as reset=0.05")?;
+    let rate = rate.parse().map_err(|_| format!("`{rate}` must be a number, 0 to 1"))?;
+    Ok((if name == "all" { None } else { Some(name.parse()?) }, rate))
+}
+
+fn task(name: &str) -> Result<Task, String> {
+    Task::parse(name).ok_or_else(|| format!("must be one of {}", Task::ALL.map(Task::as_str).join(", ")))
+}
+
+fn time(text: &str) -> Result<i64, String> {
+    parse_time(text, Tz::UTC)
+        .ok_or_else(|| "must be a time such as 2022-05-31T06:00:00Z, UTC unless it says".to_owned())
+}
+
+fn zone(text: &str) -> Result<Tz, String> {
+    text.parse().map_err(|_| "must be an IANA time zone such as Europe/Berlin".to_owned())
+}
+
+fn hours(text: &str) -> Result<f64, String> {
+    let span = || parse_span(text).map(|span| span.as_secs_f64() / HOUR);
+    let hours = text.parse().ok().or_else(span).filter(|hours: &f64| hours.is_finite() && *hours >= 0.0);
+    hours.ok_or_else(|| "must be a number of hours, 0 or more, or text such as 24h".to_owned())
+}
+
+fn days(text: &str) -> Result<f64, String> {
+    let days: f64 = text.parse().map_err(|_| "must be a number of days".to_owned())?;
+    if days > 0.0 && days <= 36_500.0 { Ok(days) } else { Err("must be above 0 and at most 36500".to_owned()) }
+}

@@ -1,0 +1,137 @@
+//! The commands about candles: `fetch`, `data check`, `data import`.
+
+use super::args::{DataCheck, DataImport, DataReading, Fetch};
+use super::commands::{exit_code, given};
+use super::output::{Output, failure};
+use super::progress::Fetching;
+use candles::{Checked, Fetched, Findings, Reading};
+use domain::error::{Error, Result};
+use domain::symbol::Market;
+use domain::time::format_iso;
+use engine::{CheckedFile, FetchResult, SignalLoop};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// `signalloop fetch`.
+pub async fn fetch(core: &Arc<SignalLoop>, args: &Fetch, output: &Output) -> Result<i32> {
+    let markets = core.markets(given(&args.markets.symbols), given(&args.markets.timeframes));
+    if args.since.is_none() {
+        core.longer_history(&markets).iter().for_each(|text| output.news(text));
+    }
+    let shown = Arc::new(Fetching::new(output.clone(), markets.len()));
+    let told = shown.clone();
+    let results = core.fetch(markets, args.since, move |news| told.show(&news)).await;
+    shown.end();
+    let results = results?;
+    let mut entries = Vec::new();
+    for FetchResult { market, fetched } in &results {
+        let mut entry = match fetched {
+            Ok(fetched) => brought(&market.to_string(), fetched, output),
+            Err(error) => failed(&market.to_string(), error, output),
+        };
+        (entry["symbol"], entry["timeframe"]) = (json!(market.symbol), json!(market.timeframe));
+        entries.push(entry);
+    }
+    output.document(&Value::Array(entries));
+    Ok(exit_code(results.iter().filter(|result| result.fetched.is_ok()).count(), results.len()))
+}
+
+/// `signalloop data import`: each file by itself.
+pub fn import(core: &SignalLoop, args: &DataImport, output: &Output) -> Result<i32> {
+    let market = Market { symbol: args.symbol.clone(), timeframe: args.timeframe };
+    let reading = Reading::from(&args.reading);
+    let (mut entries, mut taken) = (Vec::new(), 0);
+    for file in &args.files {
+        let name = file.display().to_string();
+        let mut entry = match core.import_candles(&market, file, &reading) {
+            Ok(fetched) => {
+                taken += 1;
+                brought(&name, &fetched, output)
+            }
+            Err(error) => failed(&name, &error, output),
+        };
+        entry["path"] = json!(file);
+        entries.push(entry);
+    }
+    output.document(&Value::Array(entries));
+    Ok(exit_code(taken, args.files.len()))
+}
+
+/// `signalloop data check`.
+pub fn check(core: &SignalLoop, args: &DataCheck, output: &Output) -> Result<i32> {
+    let files = match args.timeframe {
+        Some(timeframe) => {
+            let reading = Reading::from(&args.reading);
+            args.files.iter().map(|file| core.check_candles(file, timeframe, &reading)).collect()
+        }
+        None => core.check_stored()?,
+    };
+    if files.is_empty() {
+        output.line(format!("No candles yet in {}. Fetch them with `signalloop fetch`.", core.home().display()));
+    }
+    let mut entries = Vec::new();
+    for CheckedFile { path, checked } in &files {
+        let name = path.display().to_string();
+        let mut entry = match checked {
+            Ok(checked) => looked(&name, checked, output),
+            Err(error) => failed(&name, error, output),
+        };
+        entry["path"] = json!(path);
+        entries.push(entry);
+    }
+    output.document(&Value::Array(entries));
+    Ok(exit_code(files.iter().filter(|file| file.checked.is_ok()).count(), files.len()))
+}
+
+impl From<&DataReading> for Reading {
+    fn from(args: &DataReading) -> Self {
+        Self {
+            columns: args.columns.clone(),
+            from: args.from,
+            since_ms: args.since,
+            timezone: args.timezone,
+            dates: args.dates,
+            bad_rows: args.bad_rows,
+        }
+    }
+}
+
+fn brought(name: &str, fetched: &Fetched, output: &Output) -> Value {
+    output.line(format!(
+        "{name:<15} {:>6} new, {:>7} stored, {} to {}",
+        fetched.added,
+        fetched.total,
+        format_iso(fetched.first_ms),
+        format_iso(fetched.last_ms)
+    ));
+    findings(&fetched.findings, output);
+    json!({
+        "success": true, "added": fetched.added, "total": fetched.total,
+        "from": format_iso(fetched.first_ms), "until": format_iso(fetched.last_ms),
+        "findings": fetched.findings.list(),
+    })
+}
+
+fn looked(name: &str, checked: &Checked, output: &Output) -> Value {
+    let span = checked
+        .span
+        .map_or_else(String::new, |(first, last)| format!(", {} to {}", format_iso(first), format_iso(last)));
+    output.line(format!("{name:<15} {:>7} candles{span}", checked.candles));
+    findings(&checked.findings, output);
+    json!({
+        "success": true, "candles": checked.candles,
+        "from": checked.span.map(|(first, _)| format_iso(first)), "until": checked.span.map(|(_, last)| format_iso(last)),
+        "findings": checked.findings.list(),
+    })
+}
+
+fn findings(findings: &Findings, output: &Output) {
+    for finding in findings.list() {
+        output.line(format!("    {finding}"));
+    }
+}
+
+fn failed(name: &str, error: &Error, output: &Output) -> Value {
+    output.line(format!("{name:<15} failed   {error} [{}]", error.code()));
+    json!({ "success": false, "error": failure(error) })
+}

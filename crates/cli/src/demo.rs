@@ -1,0 +1,199 @@
+//! The whole loop on a simulated market, told in words that a newcomer follows.
+
+use super::args::Demo;
+use super::output::Output;
+use super::planted;
+use super::progress::summary;
+use super::shown::figures_table;
+use super::{FAILURE, SUCCESS};
+use domain::cancel::Cancel;
+use domain::error::{Error, Result};
+use domain::symbol::{Market, Symbol, Timeframe};
+use domain::time::{Clock, DAY_MS, HOUR_MS};
+use engine::store_location::FILES;
+use engine::{GeneratedSignal, Options, SignalLoop, TrainMode, TrainRequest, TrainingResults};
+use feedback::{Stats, StatsFilter};
+use report;
+use serde_json::{Map, Value, json};
+use simulator::{Simulator, SimulatorOptions};
+use std::sync::Arc;
+
+/// 2025-01-01: the first candle of the simulated market.
+const START_MS: i64 = 1_735_689_600_000;
+/// Days of history that the first training sees.
+const HISTORY_DAYS: i64 = 150;
+const SYMBOLS: [&str; 4] = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "ADAUSDT"];
+/// Weeks of the market with planted rules.
+const PLANTED_WEEKS: u32 = 8;
+/// A rule strong enough to be found in a few months of candles.
+const RULE_STRENGTH: f64 = 0.3;
+
+/// Runs the demonstration.
+pub async fn run(args: &Demo, output: &Output) -> Result<i32> {
+    let temporary;
+    let (home, reports) = match &args.keep {
+        Some(folder) if folder.exists() => {
+            return Err(Error::argument("keep", "must be a folder that does not exist yet", folder.display()));
+        }
+        Some(folder) => (folder.clone(), folder.clone()),
+        None => {
+            temporary = temporary_folder()?;
+            // The reports stay, to be looked at; the rest goes.
+            (temporary.path().to_owned(), temporary_folder()?.keep())
+        }
+    };
+    let clock = Clock::standing(START_MS + HISTORY_DAYS * DAY_MS);
+    let symbols: Vec<Symbol> = SYMBOLS.iter().map(|name| Symbol::parse(name)).collect::<Result<_>>()?;
+    let simulator = Simulator::start(SimulatorOptions {
+        seed: args.seed,
+        symbols: symbols.clone(),
+        start_ms: START_MS,
+        clock: clock.clone(),
+        rule_strength: RULE_STRENGTH,
+        ..SimulatorOptions::default()
+    })?;
+    output.news("1. A market that exists only on this machine");
+    output.news(format!("   {} trade on a simulated exchange at {}.", SYMBOLS.join(", "), simulator.url()));
+    output.news("   They walk at random, but for one hidden rule: after overbought hours they tend to fall, after");
+    output.news("   oversold hours to rise. Nobody tells the models. (A real market promises no such rule.)\n");
+
+    let threads = std::thread::available_parallelism().ok().map(usize::from);
+    let core = Arc::new(SignalLoop::open(Options {
+        home: Some(home.clone()),
+        // What is played here is nobody's signal.
+        store: Some(FILES.to_owned()),
+        threads,
+        exchange_url: Some(simulator.url().to_owned()),
+        clock: clock.clone(),
+        ..Options::default()
+    })?);
+    core.configure(Map::from_iter([("symbols".to_owned(), json!(SYMBOLS)), ("timeframes".to_owned(), json!(["1h"]))]))?;
+    let demo = Running { core, simulator, clock, output };
+    let (code, mut told) = demo.live(args.weeks).await?;
+    let report = report::write(&demo.core, Some(&reports.join("report.html"))).await?.path;
+    demo.core.close().await;
+    output.news("\n5. Signals of your own: what became of them teaches which of them to take");
+    output.news(
+        "   Ten a day, with indicators. Six in ten succeed; overbought ones, and those against MACD, fail more often,",
+    );
+    output.news("   and volume confirms. Nobody tells the learner; it sees outcomes. The bar is its part of what can be gained.");
+    let learned = reports.join("learned.html");
+    told["learning"] =
+        planted::learn(home.join("planted"), args.seed, START_MS, PLANTED_WEEKS, &learned, output).await?;
+    output.news(
+        "   Of a real market nobody knows what there is to learn: docs/learning.md has what was measured on some.",
+    );
+    told["report"] = json!(report);
+    told["learnedReport"] = json!(std::path::absolute(&learned).unwrap_or(learned));
+    output.document(&told);
+    output.news("\n6. To look at in a browser");
+    output.line(format!("   The weeks on the simulated market: {}", report.display()));
+    output.line(format!(
+        "   What the signals of your own taught: {}",
+        told["learnedReport"].as_str().unwrap_or_default()
+    ));
+    if args.keep.is_some() {
+        output.news(format!("   Everything else is in {}: candles, models, feedback/signals.jsonl.", home.display()));
+    }
+    output.news(
+        "\nNext: `signalloop train` trains on real candles; README.md wires the loop into a backend in ten lines.",
+    );
+    Ok(code)
+}
+
+fn temporary_folder() -> Result<tempfile::TempDir> {
+    let folder = tempfile::Builder::new().prefix("signalloop-demo-").tempdir();
+    folder.map_err(|e| Error::io("create", &std::env::temp_dir(), e))
+}
+
+struct Running<'a> {
+    core: Arc<SignalLoop>,
+    simulator: Simulator,
+    clock: Clock,
+    output: &'a Output,
+}
+
+impl Running<'_> {
+    async fn live(&self, weeks: u32) -> Result<(i32, Value)> {
+        let out = self.output;
+        out.news(format!(
+            "2. Fetch all {HISTORY_DAYS} days of candles over the exchange's REST protocol, and train a model for each"
+        ));
+        let trained = self.train().await?;
+        let skilled = trained.skilled();
+        out.news("   The log loss is measured on candles the model had not seen, beside that of a constant that knows");
+        out.news("   only the base rate; lower is better.");
+        out.news(format!(
+            "   {}. A model that knows nothing says so and gives no signal.\n",
+            trained.found().unwrap_or_default()
+        ));
+
+        out.news(format!("3. Live {weeks} weeks hour by hour: predict, record signals, let the price close them"));
+        let begin = self.clock.now_ms();
+        let mut weekly = Vec::new();
+        for week in 1..=weeks {
+            let from = self.clock.now_ms();
+            for _ in 0..7 * 24 {
+                self.clock.set(self.clock.now_ms() + HOUR_MS);
+                self.hour().await?;
+            }
+            let figures = self.figures(from)?;
+            out.news(format!(
+                "   week {week}: {:>3} signals closed, {:>5.1} % succeeded, mean profit {:+.3} % after costs",
+                figures.closed, figures.success_rate, figures.expectancy
+            ));
+            weekly.push(json!({ "week": week, "figures": figures }));
+            if week < weeks {
+                self.train().await?;
+            }
+        }
+        out.news("   (The models were retrained on the new candles after each week but the last.)\n");
+
+        out.news("4. What became of the signals");
+        let filter = StatsFilter { since_ms: Some(begin), ..StatsFilter::default() };
+        let stats = self.core.store()?.stats(&filter)?;
+        figures_table(&Stats { by_timeframe: Vec::new(), ..stats }, out);
+        out.news("   Stop and target stand 1:2 apart, so about a third of the signals must succeed to break even.");
+        let code = if trained.succeeded() == trained.results.len() { SUCCESS } else { FAILURE };
+        Ok((code, json!({ "weeks": weekly, "overall": stats.figures, "modelsWithSkill": skilled })))
+    }
+
+    async fn train(&self) -> Result<TrainingResults> {
+        let request = TrainRequest { mode: TrainMode::All, ..TrainRequest::default() };
+        let results = self.core.train(request, Cancel::default(), |_| {}).await?;
+        for result in &results.results {
+            self.output.news(format!("   {}", summary(result)));
+        }
+        Ok(results)
+    }
+
+    /// One hour of a backend: prices close what they hit, then the models may speak, one open signal a symbol.
+    async fn hour(&self) -> Result<()> {
+        let store = self.core.store()?;
+        let now = self.clock.now_ms();
+        for market in self.core.markets(None, None) {
+            let candles = self.simulator.candles(&market, now - 200 * HOUR_MS, now)?;
+            if let Some(last) = candles.last() {
+                store.on_candle(&market.symbol, last, market.timeframe.millis()).await?;
+            }
+            if store.open_signals(Some(&market.symbol))?.is_empty() {
+                self.signal(&market, &candles).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn signal(&self, market: &Market, candles: &[domain::candle::Candle]) -> Result<()> {
+        let prediction = self.core.predict(market, Some(candles))?;
+        if prediction.decision.is_ok() {
+            let signal = GeneratedSignal::new(prediction, self.clock.now_ms());
+            self.core.record(vec![signal.to_signal()]).await?;
+        }
+        Ok(())
+    }
+
+    fn figures(&self, since_ms: i64) -> Result<feedback::Figures> {
+        let filter = StatsFilter { since_ms: Some(since_ms), timeframe: Some(Timeframe::H1), ..StatsFilter::default() };
+        Ok(self.core.store()?.stats(&filter)?.figures)
+    }
+}

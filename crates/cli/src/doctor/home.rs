@@ -1,0 +1,250 @@
+//! The folder, and what signalloop itself wrote there.
+
+use super::{Check, Finding};
+use domain::error::{Error, Result};
+use domain::symbol::Market;
+use domain::time::format_iso;
+use engine::{MarketModels, SignalLoop};
+use feedback::{Figures, StatsFilter, StoreOptions};
+use scheduler::Outcome;
+use std::path::Path;
+use std::time::Duration;
+
+/// Longer than any write takes; a person waits for the answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// As far as clocks differ.
+const CLOCK_TOLERANCE_MS: i64 = 60_000;
+
+/// Can everything that is written be written?
+pub(super) fn folders(home: &Path) -> Vec<Finding> {
+    const WHY: &str = "signals, candles and models are stored there";
+    let below = ["data", "feedback", "models", "models/pools", "scheduler"].map(|part| home.join(part));
+    let there = std::iter::once(home).chain(below.iter().map(|part| part.as_path())).filter(|part| part.exists());
+    let errors = there.filter_map(|part| writable(part).err());
+    let mut found: Vec<Finding> = errors
+        .map(|error| {
+            let advice = "make it a folder that this user may write to, or name another home (--home, SIGNALLOOP_HOME)";
+            Finding::fault(Check::Home, &error, WHY, advice)
+        })
+        .collect();
+    if found.is_empty() {
+        found.push(match home.exists() {
+            true => Finding::fine(Check::Home, format!("{} can be written", home.display())),
+            false => missing(home),
+        });
+    }
+    found
+}
+
+/// A home that is not there yet: fine for a first use, and what a misspelt name looks like.
+fn missing(home: &Path) -> Finding {
+    let home = std::path::absolute(home).unwrap_or_else(|_| home.to_owned());
+    let parent = home.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
+    let what = format!("{} does not exist", home.display());
+    match writable(parent) {
+        Ok(()) => {
+            let why = "there is nothing in it yet, or the home is another folder: by default it is `ml` below where the process was started";
+            Finding::warning(
+                Check::Home,
+                what,
+                why,
+                "name the right one (--home, SIGNALLOOP_HOME); else the first use makes it",
+            )
+        }
+        Err(error) => Finding::fault(Check::Home, &error, "the home cannot be made there", "name another home"),
+    }
+}
+
+fn writable(folder: &Path) -> Result<()> {
+    tempfile::tempfile_in(folder).map(drop).map_err(|e| Error::io("write", folder, e))
+}
+
+/// The log of signals.
+pub(super) fn signals(core: &SignalLoop) -> Vec<Finding> {
+    let folder = core.home().join("feedback");
+    let place = core.whereabouts();
+    if !place.may_hold_signals() {
+        return vec![Finding::fine(Check::Signals, "none were recorded yet")];
+    }
+    let options = StoreOptions { patience: PATIENCE, ..StoreOptions::from(&*core.config()) };
+    let store = place.open(options).and_then(|store| {
+        let stats = store.stats(&StatsFilter::default())?;
+        let open = store.open_by_symbol()?;
+        let given = open.into_values().flatten().map(|signal| signal.levels.since_ms).collect::<Vec<_>>();
+        Ok((store.recovery(), [stats.figures, stats.followed], given))
+    });
+    let (recovery, figures, given) = match store {
+        Ok(store) => store,
+        Err(error @ Error::StoreBusy(_)) => {
+            let why = "recording and closing wait for the lock, and fail after 30 s";
+            return vec![Finding::fault(Check::Signals, &error, why, "see to the process that holds it")];
+        }
+        Err(error) => {
+            let why = "no signal can be recorded or closed";
+            let advice = "put right what the message names; the log itself is only ever appended to, so keep it";
+            return vec![Finding::fault(Check::Signals, &error, why, advice)];
+        }
+    };
+    let mut found = Vec::new();
+    if recovery.cut_bytes > 0 {
+        let what = format!("an unfinished last line of {} bytes was cut off just now", recovery.cut_bytes);
+        let why = "a process ended while it wrote; what it had been told is safe, is";
+        found.push(Finding::warning(Check::Signals, what, why, format!("a copy is in {}", quarantine(&folder))));
+    }
+    if recovery.damaged > 0 {
+        let what = format!("{} damaged lines in {place}", recovery.damaged);
+        let why = "they are not counted; the disk, a copy or an editor changed them";
+        let advice =
+            format!("look at the copies in {}, then `signalloop compact` leaves them out", quarantine(&folder));
+        found.push(Finding::warning(Check::Signals, what, why, advice));
+    }
+    if recovery.contradictions > 0 {
+        let what = format!("{} lines contradict an earlier one of the same signal", recovery.contradictions);
+        let why = "the first outcome stands; another program may be writing to the log";
+        found.push(Finding::warning(Check::Signals, what, why, format!("look at {}", quarantine(&folder))));
+    }
+    found.extend(ahead(&given, core.now_ms()));
+    let sum = |of: fn(&Figures) -> u64| figures.iter().map(of).sum::<u64>();
+    let what = format!("{} signals, {} of them open, in {}", sum(|f| f.total), sum(|f| f.active), place);
+    found.push(Finding::fine(Check::Signals, what));
+    found
+}
+
+/// Open signals that were given later than now: the clock was set back, or their times are wrong.
+fn ahead(given_ms: &[i64], now_ms: i64) -> Option<Finding> {
+    let ahead = given_ms.iter().filter(|given_ms| **given_ms > now_ms + CLOCK_TOLERANCE_MS);
+    let latest_ms = *ahead.clone().max()?;
+    let what = format!(
+        "{} open signals lie ahead of this machine's clock, the last at {}; it shows {}",
+        ahead.count(),
+        format_iso(latest_ms),
+        format_iso(now_ms)
+    );
+    let why = "prices and candles that say an earlier time do not close them; prices without a time do";
+    let advice = "see whether the clock is right (it may have been set back), or the times that the signals are given";
+    Some(Finding::warning(Check::Signals, what, why, advice))
+}
+
+fn quarantine(folder: &Path) -> String {
+    folder.join("signals.quarantine.jsonl").display().to_string()
+}
+
+/// The models of the configured markets, and files that cannot be used.
+pub(super) fn models(core: &SignalLoop) -> Vec<Finding> {
+    let models = match core.models() {
+        Ok(models) => models,
+        Err(error) => {
+            let (why, advice) = match error {
+                Error::Store(_) => {
+                    ("models cannot be trained; those in memory stay in service", "make the database answer")
+                }
+                _ => ("nothing can be predicted", "make the folder readable"),
+            };
+            return vec![Finding::fault(Check::Models, &error, why, advice)];
+        }
+    };
+    let mut found = Vec::new();
+    for MarketModels { champion, .. } in &models.markets {
+        if let Err(error) = &champion.record {
+            let advice = match champion.predecessors.last() {
+                Some(version) => format!("`signalloop rollback` puts version {version} back; or train it anew"),
+                None => "train it anew with `signalloop train`".to_owned(),
+            };
+            found.push(Finding::fault(Check::Models, error, "this market gets no predictions", advice));
+        }
+    }
+    if models.damaged_lines > 0 {
+        let what = format!("{} lines of the ledger of models cannot be read", models.damaged_lines);
+        let why = "a crash tore them; the trials they told of are missing from `signalloop models`";
+        found.push(Finding::warning(Check::Models, what, why, "nothing: models in service are not concerned"));
+    }
+    let stems: Vec<&str> = models.markets.iter().map(|market| market.champion.stem.as_str()).collect();
+    let lacking = |market: &Market| !stems.contains(&market.file_stem().as_str());
+    let markets = core.markets(None, None);
+    let without: Vec<String> = markets.iter().filter(|market| lacking(market)).map(ToString::to_string).collect();
+    if !without.is_empty() {
+        let what =
+            format!("{} of {} configured markets have no model: {}", without.len(), markets.len(), some(&without));
+        found.push(Finding::warning(Check::Models, what, "they get no predictions", "`signalloop train`"));
+    } else if found.is_empty() {
+        found.push(Finding::fine(
+            Check::Models,
+            format!("all {} configured markets have a usable model", markets.len()),
+        ));
+    }
+    found
+}
+
+/// The first few of many.
+pub(super) fn some(names: &[String]) -> String {
+    const SHOWN: usize = 4;
+    match names.len().checked_sub(SHOWN) {
+        None | Some(0) => names.join(", "),
+        Some(more) => format!("{}, and {more} more", names[..SHOWN].join(", ")),
+    }
+}
+
+/// Tasks whose last run failed, or that cannot be run.
+pub(super) fn scheduler(core: &SignalLoop) -> Vec<Finding> {
+    // A wrong configuration was told of already.
+    let Ok(status) = core.scheduler_status() else { return Vec::new() };
+    let mut found = Vec::new();
+    for task in &status.tasks {
+        if let Some(problem) = &task.problem {
+            let error = Error::Store(format!("{}: {problem}", task.task));
+            found.push(Finding::fault(
+                Check::Scheduler,
+                &error,
+                "the task is not run",
+                "put right what the message names",
+            ));
+        }
+        if let Some(run) = task.record.last.as_ref().filter(|run| run.outcome == Outcome::Failed) {
+            let cause = run.error.as_ref().or_else(|| run.failed.first().map(|one| &one.cause));
+            let cause = cause.map_or_else(String::new, |cause| format!(": {} [{}]", cause.message, cause.code));
+            let what = format!("{} failed at {}{cause}", task.task, format_iso(run.ended_ms));
+            let advice = match task.next_ms {
+                Some(next_ms) if status.led_by.is_some() => {
+                    format!("put the cause right; it is tried again at {}", format_iso(next_ms))
+                }
+                _ => format!("put the cause right; then `signalloop scheduler once --task {}`", task.task),
+            };
+            found.push(Finding::warning(Check::Scheduler, what, "what it does is out of date", advice));
+        }
+    }
+    let last = status.tasks.iter().filter_map(|task| task.record.last.as_ref()).map(|run| run.ended_ms).max();
+    if found.is_empty() {
+        let runs = match (&status.led_by, last) {
+            (Some(leader), _) => format!("; process {} on {} runs it", leader.process, leader.host),
+            (None, Some(_)) => "; none is running now".to_owned(),
+            (None, None) => String::new(),
+        };
+        let last = match last {
+            Some(ended_ms) => format!("the last run ended at {}", format_iso(ended_ms)),
+            None => "it has not run in this home".to_owned(),
+        };
+        found.push(Finding::fine(Check::Scheduler, format!("{last}{runs}")));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::State;
+
+    #[test]
+    fn the_folder_of_pooled_models_is_tried_too() {
+        let home = tempfile::tempdir().unwrap();
+        let pools = home.path().join("models/pools");
+        std::fs::create_dir_all(&pools).unwrap();
+        assert_eq!(folders(home.path())[0].state, State::Fine);
+        std::fs::remove_dir(&pools).unwrap();
+        std::fs::write(&pools, "").unwrap();
+        let found = folders(home.path());
+        let [finding] = &found[..] else { panic!("{found:?}") };
+        assert_eq!((finding.state, finding.code), (State::Fault, Some("ERR_IO")));
+        assert!(finding.what.contains(&pools.display().to_string()), "{}", finding.what);
+    }
+}

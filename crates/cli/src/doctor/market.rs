@@ -1,0 +1,214 @@
+//! Where candles and prices come from, and the candles that are stored.
+
+use super::home::some;
+use super::{Check, Finding};
+use candles::{Cause, Reading, candle_file, stored_markets};
+use domain::error::Error;
+use domain::symbol::{Market, Symbol};
+use domain::time::{DAY_MS, now_ms};
+use engine::SignalLoop;
+use exchange::Exchange;
+
+/// A clock that is off by more than this misjudges which candle has closed.
+const MOST_SKEW_MS: i64 = 1000;
+const HOUR_MS: f64 = 3_600_000.0;
+/// A market without a candle for so long is most likely delisted.
+const GONE_MS: i64 = 30 * DAY_MS;
+
+/// The candles of the configured markets, and files that are never read.
+pub(super) fn candles(core: &SignalLoop) -> Vec<Finding> {
+    let data = core.home().join("data");
+    let (mut found, mut missing, mut old, mut gone, mut holes) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let markets = core.markets(None, None);
+    for market in &markets {
+        let path = candle_file(&data, market);
+        if !path.exists() {
+            missing.push(market.to_string());
+            continue;
+        }
+        let checked = match core.check_candles(&path, market.timeframe, &Reading::default()).checked {
+            Ok(checked) => checked,
+            Err(error) => {
+                let why = "what cannot be believed is not trained on: this market is neither trained nor predicted";
+                let advice = "correct the line, or remove the file and `signalloop fetch`";
+                found.push(Finding::fault(Check::Candles, &error, why, advice));
+                continue;
+            }
+        };
+        if checked.findings.repaired() {
+            let what = format!("{}: {}", path.display(), checked.findings);
+            let why = "predictions refuse a file that must be put right first";
+            found.push(Finding::warning(Check::Candles, what, why, "`signalloop fetch` puts it right"));
+        }
+        let gaps = checked.findings.count(Cause::Gap);
+        if gaps > 0 {
+            holes.push(format!("{market} ({gaps})"));
+        }
+        let age_ms = checked.span.map(|(_, last)| core.now_ms() - last - market.timeframe.millis());
+        if checked.span.is_none_or(|(_, last)| checked.calendar.is_behind(last, core.now_ms())) {
+            let ended = age_ms.map_or("empty".to_owned(), |age_ms| format!("{:.1} h ago", age_ms as f64 / HOUR_MS));
+            let is_gone = age_ms.is_some_and(|age_ms| age_ms >= GONE_MS.max(3 * market.timeframe.millis()));
+            if is_gone { &mut gone } else { &mut old }.push(format!("{market} ({ended})"));
+        }
+    }
+    found.extend(told("have no candles", &missing, &markets, "they cannot be trained", "`signalloop fetch`"));
+    found.extend(told(
+        "have had no candle for a month",
+        &gone,
+        &markets,
+        "what was delisted gets no new ones, and is never trained anew",
+        "remove them from `symbols`, unless `signalloop fetch` has not run for so long",
+    ));
+    let why = "the market has moved on: predictions say `stale`";
+    found.extend(told(
+        "end in the past",
+        &old,
+        &markets,
+        why,
+        "`signalloop fetch`, or let `signalloop scheduler run` do it",
+    ));
+    let why = "rows beside a hole have no features and are not trained on";
+    let advice = "`signalloop fetch` asks for them once more; what the exchange itself lacks stays missing";
+    found.extend(told("have holes in time", &holes, &markets, why, advice));
+    if found.is_empty() {
+        let what = format!("those of all {} configured markets are whole and up to date", markets.len());
+        found.push(Finding::fine(Check::Candles, what));
+    }
+    found.extend(never_read(&data));
+    found.extend(core.cost_of_history().map(|what| {
+        let why = "a model that knows nothing says the base rate and gives no signals";
+        Finding::warning(
+            Check::Candles,
+            what,
+            why,
+            "remove `history_days` from training_config.json, then `signalloop fetch`",
+        )
+    }));
+    found
+}
+
+fn told(what: &str, names: &[String], of: &[Market], why: &'static str, advice: &str) -> Option<Finding> {
+    let what = format!("{} of {} configured markets {what}: {}", names.len(), of.len(), some(names));
+    (!names.is_empty()).then(|| Finding::warning(Check::Candles, what, why, advice))
+}
+
+fn never_read(data: &std::path::Path) -> Option<Finding> {
+    let (_, others) = match stored_markets(data) {
+        Ok(stored) => stored,
+        Err(error) => {
+            return Some(Finding::fault(Check::Candles, &error, "candles cannot be read", "make the folder readable"));
+        }
+    };
+    let names: Vec<String> = others.iter().map(|path| path.display().to_string()).collect();
+    let what = format!("files whose names say no market: {}", some(&names));
+    let advice = "name them as btcusdt_1h.csv, or take them in with `signalloop data import`";
+    (!names.is_empty()).then(|| Finding::warning(Check::Candles, what, "they are never read", advice))
+}
+
+/// Does the exchange answer, know the symbols, and agree on the time?
+pub(super) async fn exchange(core: &SignalLoop) -> Vec<Finding> {
+    let exchange = match Exchange::new(&core.config().exchange_url) {
+        Ok(exchange) => exchange,
+        Err(error) => {
+            let advice = "correct `exchange_url`, or SIGNALLOOP_EXCHANGE_URL";
+            return vec![Finding::fault(Check::Exchange, &error, "there are no candles without it", advice)];
+        }
+    };
+    let asked_ms = now_ms();
+    let time = exchange.server_time().await;
+    let answered_ms = now_ms();
+    let server_ms = match time {
+        Ok(server_ms) => server_ms,
+        Err(error) => {
+            let why = "candles and prices cannot be brought up to date";
+            let advice = format!(
+                "see whether {} can be reached from here (name, proxy, firewall); `exchange_url` or \
+                 SIGNALLOOP_EXCHANGE_URL names another host that serves the same API",
+                exchange.host()
+            );
+            return vec![Finding::fault(Check::Exchange, &error, why, advice)];
+        }
+    };
+    let mut found = vec![Finding::fine(
+        Check::Exchange,
+        format!("{} answers within {} ms", exchange.host(), answered_ms - asked_ms),
+    )];
+    found.extend(unknown_symbols(core, &exchange).await);
+    found.push(clock(asked_ms, server_ms, answered_ms, exchange.host()));
+    found
+}
+
+async fn unknown_symbols(core: &SignalLoop, exchange: &Exchange) -> Vec<Finding> {
+    let symbols: Vec<Symbol> = core.config().symbols.clone();
+    let fault = |error: &Error| {
+        let why = "its markets can be neither fetched nor watched";
+        Finding::fault(Check::Exchange, error, why, "correct or remove it in `symbols` of training_config.json")
+    };
+    match exchange.prices(&symbols).await {
+        Ok(prices) => {
+            let known: Vec<Symbol> =
+                prices.iter().filter(|(_, price)| price.is_ok()).map(|(symbol, _)| symbol.clone()).collect();
+            let mut found: Vec<Finding> =
+                prices.iter().filter_map(|(_, price)| price.as_ref().err()).map(fault).collect();
+            found.extend(halted(exchange, &known).await);
+            found
+        }
+        Err(error) => {
+            let why = "open signals cannot be closed by price";
+            vec![Finding::fault(Check::Exchange, &error, why, "see what the message names, and look again")]
+        }
+    }
+}
+
+/// Symbols that have a price, but the one that they were last traded at.
+async fn halted(exchange: &Exchange, symbols: &[Symbol]) -> Vec<Finding> {
+    let told = |(symbol, status): (Symbol, String)| {
+        let what = format!("{symbol} is not traded any more: {} says that its status is {status}", exchange.host());
+        let why = "there will be no new candles to train on, and its price does not move: it is delisted, or halted";
+        Finding::warning(Check::Exchange, what, why, "remove it from `symbols` of training_config.json")
+    };
+    match exchange.halted(symbols).await {
+        Ok(halted) => halted.into_iter().map(told).collect(),
+        Err(error) => {
+            let what = format!("whether the symbols are still traded is not known: {error}");
+            let why = "a delisted one has a price that does not move";
+            vec![Finding::warning(Check::Exchange, what, why, "see what the message names, and look again")]
+        }
+    }
+}
+
+/// By how much the clocks differ at least: the exchange looked at its own between question and answer.
+fn clock(asked_ms: i64, server_ms: i64, answered_ms: i64, host: &str) -> Finding {
+    let ahead = if server_ms < asked_ms { asked_ms - server_ms } else { (answered_ms - server_ms).min(0) };
+    if ahead.abs() <= MOST_SKEW_MS {
+        return Finding::fine(Check::Clock, format!("it agrees with that of {host}"));
+    }
+    let how = if ahead > 0 { "ahead of" } else { "behind" };
+    let what = format!("this machine's clock is {:.1} s {how} that of {host}", ahead.abs() as f64 / 1000.0);
+    let why = "candles are taken as closed too early or too late, and signals get wrong times";
+    Finding::warning(Check::Clock, what, why, "switch on time synchronisation (timedatectl set-ntp true)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::State;
+    use super::*;
+
+    #[test]
+    fn a_slow_answer_is_no_wrong_clock() {
+        // Asked at 10 s, answered at 40 s: a server's time of anything between says nothing.
+        for (server_ms, state, words) in [
+            (10_000, State::Fine, "agrees"),
+            (40_000, State::Fine, "agrees"),
+            (8_999, State::Warning, "1.0 s ahead of"),
+            (9_000, State::Fine, "agrees"),
+            (41_001, State::Warning, "1.0 s behind"),
+            (3_640_000, State::Warning, "3600.0 s behind"),
+        ] {
+            let found = clock(10_000, server_ms, 40_000, "host");
+            assert_eq!(found.state, state, "{found:?}");
+            assert!(found.what.contains(words), "{found:?}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The command line: `signalloop train`, `predict`, `stats` … for people, for scripts (`--json`), and for npm scripts.
+//!
+//! Exit codes: 0 all of it worked, and its output arrived; 1 none of it did; 2 the command was not understood; 3 some of it did.
+
+mod args;
+mod commands;
+mod data;
+mod demo;
+mod doctor;
+mod output;
+mod planted;
+mod progress;
+mod report;
+mod scheduler;
+mod scorecard;
+mod shown;
+mod table;
+
+use args::{Args, Command};
+use clap::Parser;
+use domain::cancel::Cancel;
+use domain::error::Result;
+use output::Output;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// All of it worked.
+pub const SUCCESS: i32 = 0;
+/// None of it worked.
+pub const FAILURE: i32 = 1;
+/// The command was not understood.
+pub const USAGE: i32 = 2;
+/// Some of it worked.
+pub const PARTIAL: i32 = 3;
+
+/// How a command that runs until it is ended hears that it shall. The process hears the signals, for under Node they are
+/// Node's: a handler beside its own would be called by it again and again.
+#[derive(Debug, Clone, Default)]
+pub struct Ending {
+    asked: Cancel,
+    awaited: Arc<AtomicBool>,
+}
+
+impl Ending {
+    /// Asks the command to end; `false` when it does not listen, and the process may end as it is.
+    pub fn ask(&self) -> bool {
+        self.asked.cancel();
+        self.awaited.load(Ordering::SeqCst)
+    }
+
+    async fn asked(&self) {
+        self.awaited.store(true, Ordering::SeqCst);
+        // An error is what it waits for: that it was asked.
+        let _ = self.asked.unless(std::future::pending::<Result<()>>()).await;
+    }
+}
+
+/// Runs the command line with `args`, the program's name not included, and returns the exit code. `host` says in words
+/// what it runs on.
+pub async fn run(args: Vec<String>, host: &str, ending: &Ending) -> i32 {
+    // Nobody knows where a command that is not understood ends, but a script that asks for JSON gets it.
+    let wants_json = args.iter().any(|arg| arg == "--json");
+    let parsed = Args::try_parse_from(std::iter::once("signalloop".to_owned()).chain(args));
+    let args = match parsed.and_then(Args::consistent) {
+        Ok(args) => args,
+        Err(problem) => {
+            let output = Output::new(wants_json, false);
+            // `--help` and `--version` come this way too; clap knows which stream and which code each deserves.
+            let printed = problem.print();
+            if problem.use_stderr() {
+                output.misunderstood(&problem.to_string());
+                return USAGE;
+            }
+            if let Err(e) = printed {
+                output.note(&e);
+            }
+            return told(SUCCESS, &output);
+        }
+    };
+    let output = Output::new(args.json, args.quiet);
+    let outcome = match args.command {
+        Command::Demo(ref demo) => demo::run(demo, &output).await,
+        Command::Doctor => Ok(doctor::doctor(args.home, args.store, host, &output).await),
+        Command::Simulator(ref simulator) => commands::simulator(simulator, &output).await,
+        ref other => commands::run(other, &args, &output, ending).await,
+    };
+    let code = outcome.unwrap_or_else(|error| {
+        output.error(&error);
+        FAILURE
+    });
+    told(code, &output)
+}
+
+/// The exit code of a command that came to `code`: what did not arrive is no success.
+fn told(code: i32, output: &Output) -> i32 {
+    match output.arrived() {
+        Ok(()) => code,
+        Err(error) => {
+            output::complain(&error);
+            if code == SUCCESS { FAILURE } else { code }
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! What is printed where: results on standard output, progress and errors on standard error. Colours only on a terminal,
+//! and not where `NO_COLOR` is set.
+
+use super::table::Table;
+use console::{Color, Style};
+use domain::error::{Error, Result, advice};
+use serde_json::{Value, json};
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// How to print.
+#[derive(Clone)]
+pub struct Output {
+    /// One JSON document instead of text.
+    pub json: bool,
+    quiet: bool,
+    /// Standard error is a terminal: bars may move.
+    pub bars: bool,
+    /// Why not all of it arrived.
+    lost: Arc<OnceLock<String>>,
+}
+
+impl Output {
+    /// Looks at the terminal.
+    pub fn new(json: bool, quiet: bool) -> Self {
+        Self { json, quiet, bars: !json && !quiet && io::stderr().is_terminal(), lost: Arc::default() }
+    }
+
+    /// A line for people; nothing with `--json`.
+    pub fn line(&self, text: impl std::fmt::Display) {
+        if !self.json {
+            self.print(text);
+        }
+    }
+
+    /// A line that a quiet run leaves out.
+    pub fn news(&self, text: impl std::fmt::Display) {
+        if !self.quiet {
+            self.line(text);
+        }
+    }
+
+    /// Something to know that is not part of the result; on standard error, so that it never mixes with JSON.
+    pub fn warning(&self, text: impl std::fmt::Display) {
+        let word = Style::new().for_stderr().fg(Color::Yellow).apply_to("warning:");
+        write_error(format!("{word} {text}"));
+    }
+
+    /// The result for scripts; nothing without `--json`.
+    pub fn document(&self, value: &Value) {
+        if self.json {
+            self.print(format!("{value:#}"));
+        }
+    }
+
+    /// What ended the command.
+    pub fn error(&self, error: &Error) {
+        self.document(&json!({ "error": failure(error) }));
+        complain(error);
+    }
+
+    /// Why the command was not understood, for scripts; people have been told.
+    pub fn misunderstood(&self, why: &str) {
+        let message = why.trim().trim_start_matches("error: ");
+        self.document(&json!({ "error": { "code": "ERR_INVALID_ARGUMENT", "message": message } }));
+    }
+
+    /// Prints a line on standard output, and remembers if it did not arrive. A reader that went away (`signalloop stats | head -1`)
+    /// wants no more of it.
+    fn print(&self, text: impl std::fmt::Display) {
+        if let Err(e) = write(&mut io::stdout(), text) {
+            self.note(&e);
+        }
+    }
+
+    /// Remembers why standard output did not take what it was given.
+    pub fn note(&self, problem: &io::Error) {
+        if problem.kind() != ErrorKind::BrokenPipe {
+            // The first one says it.
+            let _ = self.lost.set(format!("{problem}{}", advice(problem)));
+        }
+    }
+
+    /// Whether all that was printed arrived.
+    ///
+    /// # Errors
+    /// [`Error::Io`], if it did not.
+    pub fn arrived(&self) -> Result<()> {
+        match self.lost.get() {
+            None => Ok(()),
+            Some(cause) => Err(Error::Io { action: "write", path: "standard output".into(), cause: cause.clone() }),
+        }
+    }
+
+    /// A table for people: its heads in bold; nothing with `--json`.
+    pub fn table(&self, table: &Table) {
+        let mut lines = table.lines().into_iter();
+        if let Some(heads) = lines.next() {
+            self.line(Style::new().bold().apply_to(heads));
+        }
+        lines.for_each(|line| self.line(line));
+    }
+}
+
+/// Writes a line, and all of it: a pipe that others made non-blocking may be full for a while.
+fn write(to: &mut dyn Write, text: impl std::fmt::Display) -> io::Result<()> {
+    let line = format!("{text}\n");
+    let mut rest = line.as_bytes();
+    while !rest.is_empty() {
+        match patiently(|| to.write(rest))? {
+            0 => return Err(ErrorKind::WriteZero.into()),
+            written => rest = &rest[written..],
+        }
+    }
+    patiently(|| to.flush())
+}
+
+fn patiently<T>(mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match work() {
+            Err(e) if e.kind() == ErrorKind::WouldBlock => std::thread::sleep(Duration::from_millis(1)),
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
+/// Says on standard error what ended the command.
+pub fn complain(error: &Error) {
+    let word = Style::new().for_stderr().fg(Color::Red).bold().apply_to("error:");
+    write_error(format!("{word} {error} [{}]", error.code()));
+}
+
+/// Writes a line on standard error; where that cannot be, there is nobody left to tell.
+fn write_error(line: impl std::fmt::Display) {
+    let _ = write(&mut io::stderr(), line);
+}
+
+/// An error as data.
+pub fn failure(error: &Error) -> Value {
+    json!({ "code": error.code(), "message": error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes two bytes at a time, and is full every other time.
+    #[derive(Default)]
+    struct Slow(Vec<u8>, usize);
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.1 += 1;
+            if self.1.is_multiple_of(2) {
+                return Err(ErrorKind::WouldBlock.into());
+            }
+            self.0.extend_from_slice(&bytes[..bytes.len().min(2)]);
+            Ok(bytes.len().min(2))
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_full_pipe_gets_the_whole_line() {
+        let mut to = Slow::default();
+        write(&mut to, "seven!!").unwrap();
+        assert_eq!(to.0, b"seven!!\n");
+    }
+
+    #[test]
+    fn what_did_not_arrive_is_told_but_for_a_reader_that_went_away() {
+        let output = Output::new(false, false);
+        output.note(&ErrorKind::BrokenPipe.into());
+        assert!(output.arrived().is_ok());
+        output.clone().note(&ErrorKind::StorageFull.into());
+        let error = output.arrived().unwrap_err();
+        assert_eq!((error.code(), error.to_string().starts_with("cannot write standard output: ")), ("ERR_IO", true));
+    }
+}

@@ -1,0 +1,223 @@
+//! Progress of a training or a fetch: bars on a terminal, plain lines anywhere else.
+
+use super::output::Output;
+use domain::symbol::Market;
+use domain::time::format_iso;
+use engine::{FetchNews, Phase, TrainProgress, TrainResult, Trained};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use learning::model::{Interval, Record, ShapeRecord, Skill};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// What a bar counts, while no long fetch has something to tell.
+const MODELS: &str = "models";
+const MARKETS: &str = "markets";
+/// Where nothing moves, a long fetch prints a line so often.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// Shows news of a training.
+pub struct Progress {
+    output: Output,
+    bars: MultiProgress,
+    all: ProgressBar,
+    running: Mutex<HashMap<String, ProgressBar>>,
+    pages: Pages,
+}
+
+impl Progress {
+    /// Of `markets` markets.
+    pub fn new(output: Output, markets: usize) -> Self {
+        let bars = MultiProgress::new();
+        let all = bars.add(counter(&output, markets, MODELS));
+        let pages = Pages::new(output.clone());
+        Self { output, bars, all, running: Mutex::default(), pages }
+    }
+
+    /// Shows one piece of news.
+    pub fn show(&self, news: &TrainProgress) {
+        let name = news.market.to_string();
+        match (&news.result, news.phase) {
+            (Some(result), _) => {
+                if let Some(bar) = self.running.lock().remove(&name) {
+                    bar.finish_and_clear();
+                }
+                self.all.set_message(MODELS);
+                self.all.set_position(news.finished as u64);
+                self.bars.suspend(|| self.output.line(summary(result)));
+                if news.finished == news.total {
+                    self.all.finish_and_clear();
+                }
+            }
+            (None, Phase::Fetch) if news.step.done > 0 => {
+                let TrainProgress { market, step, remaining_s, .. } = news;
+                let missing = step.total.checked_sub(step.done);
+                self.pages.show(&self.all, market, step.done, missing, *remaining_s);
+            }
+            (None, Phase::Train) if self.output.bars => {
+                self.all.set_message(MODELS);
+                let mut running = self.running.lock();
+                let bar = running.entry(name).or_insert_with_key(|name| {
+                    let bar = self.bars.insert_before(&self.all, ProgressBar::new(news.step.total as u64));
+                    bar.set_style(style("{bar:30} {pos}/{len} fits of {msg}, {per_sec}, about {eta} left"));
+                    bar.with_message(name.clone())
+                });
+                bar.set_position(news.step.done as u64);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Shows news of a fetch.
+pub struct Fetching {
+    all: ProgressBar,
+    pages: Pages,
+}
+
+impl Fetching {
+    /// Of `markets` markets.
+    pub fn new(output: Output, markets: usize) -> Self {
+        Self { all: counter(&output, markets, MARKETS), pages: Pages::new(output) }
+    }
+
+    /// Shows one piece of news.
+    pub fn show(&self, news: &FetchNews<'_>) {
+        match news {
+            FetchNews::Page(page) => {
+                self.pages.show(&self.all, &page.market, page.fetched, page.missing, page.remaining_s);
+            }
+            FetchNews::Ended(_) => {
+                self.all.set_message(MARKETS);
+                self.all.inc(1);
+            }
+        }
+    }
+
+    /// All markets have ended.
+    pub fn end(&self) {
+        self.all.finish_and_clear();
+    }
+}
+
+/// The pages of a long fetch: beside the bar of a terminal, else a line now and then.
+struct Pages {
+    output: Output,
+    printed: Mutex<Option<Instant>>,
+}
+
+impl Pages {
+    fn new(output: Output) -> Self {
+        Self { output, printed: Mutex::default() }
+    }
+
+    fn show(&self, bar: &ProgressBar, market: &Market, fetched: usize, missing: Option<usize>, left_s: Option<f64>) {
+        let text = fetching(market, fetched, missing, left_s);
+        if self.output.bars {
+            bar.set_message(text);
+            return;
+        }
+        let printed = &mut *self.printed.lock();
+        if printed.is_none_or(|printed| printed.elapsed() >= LINE_EVERY) {
+            *printed = Some(Instant::now());
+            self.output.news(text);
+        }
+    }
+}
+
+/// How far a long fetch is, in words.
+fn fetching(market: &Market, fetched: usize, missing: Option<usize>, left_s: Option<f64>) -> String {
+    let of = missing.map_or_else(String::new, |missing| format!(" of {}", fetched + missing));
+    let left = match left_s {
+        None => String::new(),
+        Some(seconds) if seconds < 90.0 => format!(", about {seconds:.0} s left for all markets"),
+        Some(seconds) => format!(", about {:.0} min left for all markets", seconds / 60.0),
+    };
+    format!("Fetching {market}: {fetched}{of} candles{left}; what came is kept")
+}
+
+/// A bar that counts what is done of `total` things of this name; hidden where nothing moves.
+pub fn counter(output: &Output, total: usize, name: &'static str) -> ProgressBar {
+    if !output.bars {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(total as u64).with_message(name);
+    bar.set_style(style("{bar:30} {pos}/{len} {msg}, {per_sec}, {elapsed} elapsed, about {eta} left"));
+    bar
+}
+
+fn style(template: &str) -> ProgressStyle {
+    // The templates are ours; a wrong one would show at once as the default bar.
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// One market's end in a line.
+pub fn summary(result: &TrainResult) -> String {
+    let (market, seconds) = (&result.market, result.duration_ms as f64 / 1000.0);
+    match &result.trained {
+        Ok(Trained::NothingNew { .. }) => format!("Training {market}... ✓ kept, nothing new since it was trained"),
+        Ok(trained) => {
+            let stored = result.warning.as_ref().map_or("", |_| "  (see the warnings)");
+            let kept = if trained.promoted() { String::new() } else { format!("  not promoted: {}", trained.reason()) };
+            let quality = quality(&trained.model().record);
+            format!("Training {market}... ✓ {quality}  {seconds:.1} s{stored}{kept}")
+        }
+        Err(error) => format!("Training {market}... ✗ {error} [{}]", error.code()),
+    }
+}
+
+/// How good a model is on rows it had not seen, in a few words.
+fn quality(record: &Record) -> String {
+    let (loss, constant) = (record.log_loss(), record.constant_log_loss());
+    let rows = format!("{} rows  log loss {loss:.4} (constant {constant:.4})", record.rows);
+    format!("{rows}  {}", skill(record))
+}
+
+/// What a model knows, in words, by rows of its market that it had not seen.
+pub fn skill(record: &Record) -> String {
+    in_words(record.has_skill(), record.constant_log_loss() - record.log_loss(), &record.skill)
+}
+
+/// What a model knows of bets of another shape, by rows of all symbols.
+pub fn shape_skill(record: &ShapeRecord) -> String {
+    let gain = record.skill.excess.map_or(0.0, |excess| -excess.mean);
+    in_words(record.beliefs.iter().any(|belief| *belief > 0.0), gain, &record.skill)
+}
+
+fn in_words(has_skill: bool, gain: f64, skill: &Skill) -> String {
+    if !has_skill {
+        return "knows nothing yet: says the base rate".to_owned();
+    }
+    let Skill { excess, clusters, since_ms, .. } = *skill;
+    let Some(Interval { low, high, .. }) = excess else {
+        return match gain > 0.0 {
+            true => format!("beats the base rate by {gain:.4}, on too little to tell from chance"),
+            false => "departs from the base rate".to_owned(),
+        };
+    };
+    let words = match gain > 0.0 {
+        _ if high < 0.0 => format!("beats the base rate by {gain:.4}"),
+        true => format!("beats the base rate by {gain:.4}, maybe by chance"),
+        false => format!("departs from the base rate, no better by {:.4}", -gain),
+    };
+    let since = &format_iso(since_ms)[..10];
+    format!("{words} (95 %: {:+.4} to {:+.4}, {clusters} stretches of time since {since})", -high, -low)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_fetch_says_how_far_it_is_and_what_is_left() {
+        let btc = Market::parse("BTCUSDT", "1h").unwrap();
+        let said = [(Some(69_000), Some(41.6)), (Some(69_000), Some(200.0)), (None, None)]
+            .map(|(missing, left_s)| fetching(&btc, 1000, missing, left_s));
+        let expected = [
+            "Fetching BTCUSDT 1h: 1000 of 70000 candles, about 42 s left for all markets; what came is kept",
+            "Fetching BTCUSDT 1h: 1000 of 70000 candles, about 3 min left for all markets; what came is kept",
+            "Fetching BTCUSDT 1h: 1000 candles; what came is kept",
+        ];
+        assert_eq!(said, expected);
+    }
+}

@@ -1,0 +1,198 @@
+//! `signalloop scheduler …`: the loop by itself, one task, how it stands, when what is due.
+
+use super::args::{Next, Scheduler};
+use super::output::Output;
+use super::{Ending, FAILURE, PARTIAL, SUCCESS};
+use chrono::{DateTime, SecondsFormat};
+use domain::error::{Error, Result};
+use domain::symbol::Symbol;
+use domain::time::format_iso;
+use engine::{Event, EventListener, SchedulerStatus, SignalLoop, TaskStatus, Told, run_to_json};
+use scheduler::coordination::Leader;
+use scheduler::{LastRun, Outcome, Task};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+
+/// Due times beyond this many are a question asked wrongly.
+const MOST_DUE_TIMES: usize = 100_000;
+
+/// Runs one of the scheduler's commands.
+pub async fn scheduler(core: &Arc<SignalLoop>, command: &Scheduler, output: &Output, ending: &Ending) -> Result<i32> {
+    match command {
+        Scheduler::Run => run(core, output, ending).await,
+        Scheduler::Once(once) => {
+            core.events().subscribe(Box::new(Lines { output: output.clone(), runs: false }));
+            let run = core.run_once(once.task).await?;
+            output.line(format!("{} {}: {}", once.task, word(run.outcome), failures(&run)));
+            output.document(&run_to_json(&run));
+            Ok(match run.outcome {
+                Outcome::Finished => SUCCESS,
+                Outcome::Failed if run.done > 0 => PARTIAL,
+                Outcome::Failed | Outcome::Cancelled => FAILURE,
+            })
+        }
+        Scheduler::Status => {
+            let status = core.scheduler_status()?;
+            status.warnings.iter().for_each(|warning| output.warning(warning));
+            show(&status, core.now_ms(), output);
+            output.document(&status.to_json());
+            Ok(SUCCESS)
+        }
+        Scheduler::Next(asked) => next(core, asked, output),
+    }
+}
+
+/// Until the process is asked to end.
+async fn run(core: &Arc<SignalLoop>, output: &Output, ending: &Ending) -> Result<i32> {
+    let (config, warnings) = core.scheduler_config(Map::new())?;
+    warnings.iter().for_each(|warning| output.warning(warning));
+    if !config.enabled {
+        output.warning("`enabled` is false in scheduler_config.json: there is nothing to run");
+        return Ok(FAILURE);
+    }
+    core.events().subscribe(Box::new(Lines { output: output.clone(), runs: true }));
+    core.start_scheduler(Map::new())?;
+    output.news(format!("The scheduler of {} runs; end it with Ctrl-C or SIGTERM", core.home().display()));
+    ending.asked().await;
+    output.news("Stopping");
+    core.stop_scheduler().await;
+    Ok(SUCCESS)
+}
+
+/// Prints what happens, a line each; with `--json` nothing but the result.
+struct Lines {
+    output: Output,
+    /// Also of the runs themselves.
+    runs: bool,
+}
+
+impl EventListener for Lines {
+    fn tell(&self, event: &Event, at_ms: i64, _dropped: u64) -> Told {
+        let of_a_run =
+            matches!(event, Event::TaskStarted { .. } | Event::TaskFinished { .. } | Event::TaskFailed { .. });
+        if let Some(text) = in_words(event).filter(|_| self.runs || !of_a_run) {
+            self.output.news(format!("{} {text}", format_iso(at_ms)));
+        }
+        Told::Taken
+    }
+}
+
+fn in_words(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::TaskStarted { task, attempt: 1 } => format!("{task} begins"),
+        Event::TaskStarted { task, attempt } => format!("{task} begins, attempt {attempt}"),
+        Event::TaskFinished { task, run } => format!("{task}: {}", run.message),
+        Event::TaskFailed { task, run, retry_ms } => {
+            let again = retry_ms.map_or_else(String::new, |at_ms| format!("; again at {}", format_iso(at_ms)));
+            format!("{task} {}: {}{again}", word(run.outcome), failures(run))
+        }
+        Event::SignalClosed(signal) => {
+            format!(
+                "{} {} closed as {} ({:+.2} %)",
+                signal.symbol,
+                signal.id,
+                word(signal.outcome),
+                signal.profit_percent
+            )
+        }
+        Event::ModelPromoted(change) => {
+            format!("{}: version {} is in service: {}", change.market, change.version, change.reason)
+        }
+        Event::ModelRefused(change) => {
+            format!("{}: version {} refused: {}", change.market, change.version, change.reason)
+        }
+        Event::ModelRolledBack(change) => {
+            format!("{}: back to version {}: {}", change.market, change.version, change.reason)
+        }
+        Event::Warning(message) => format!("warning: {message}"),
+        _ => return None,
+    })
+}
+
+fn word(value: impl serde::Serialize) -> String {
+    json!(value).as_str().unwrap_or_default().to_owned()
+}
+
+/// What a run came to, and its first failures.
+fn failures(run: &LastRun) -> String {
+    // What is to be done about symbols that are not traded any more is in the message.
+    let failed: Vec<_> = run.failed.iter().filter(|one| !one.not_traded).collect();
+    let named = failed.iter().take(3).map(|one| {
+        let (market, message) = (one.market.to_string(), &one.cause.message);
+        // What the exchange refused names its market itself.
+        if message.starts_with(&market) { format!("; {message}") } else { format!("; {market}: {message}") }
+    });
+    let more = failed.len().saturating_sub(3);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    format!("{}{}{more}", run.message, named.collect::<String>())
+}
+
+fn show(status: &SchedulerStatus, now_ms: i64, output: &Output) {
+    output.line(match &status.led_by {
+        Some(Leader { process, host, since }) => {
+            let since = since.as_ref().map_or_else(String::new, |since| format!(" since {since}"));
+            format!("Runs in process {process} on {host}{since}")
+        }
+        // As when a database does not answer.
+        None if status.tasks.iter().all(|task| task.problem.is_some()) => "Who runs this cannot be told.".to_owned(),
+        None if !status.config.enabled => "Nothing runs by itself: `enabled` is false.".to_owned(),
+        None => "No scheduler is running, so nothing of this is run by itself. Start one with `signalloop scheduler run`, or \
+                 with `startScheduler()` in a backend."
+            .to_owned(),
+    });
+    output.line(format!("Times of day in {}", status.config.timezone));
+    for task in &status.tasks {
+        let TaskStatus { task, plan, running, next_ms, record, problem } = task;
+        let next = match next_ms {
+            _ if *running => "running".to_owned(),
+            None => "off".to_owned(),
+            Some(next_ms) if status.led_by.is_some() => format!("due {}", format_iso(*next_ms)),
+            Some(next_ms) if *next_ms <= now_ms => "as soon as a scheduler runs".to_owned(),
+            Some(next_ms) => format!("at {}, if a scheduler runs then", format_iso(*next_ms)),
+        };
+        let own = plan.symbols.iter().map(|own| own.iter().map(Symbol::as_str).collect::<Vec<_>>().join(", "));
+        let own: String = own.map(|symbols| format!("  only {symbols}")).collect();
+        output.line(format!("{task:<9} {:<22} {next}{own}", plan.schedule.to_string()));
+        if let Some(run) = &record.last {
+            output.line(format!("          {} {}: {}", format_iso(run.ended_ms), word(run.outcome), failures(run)));
+        }
+        if let Some(problem) = problem {
+            output.line(format!("          cannot be run: {problem}"));
+        }
+    }
+}
+
+/// The due times of a span, as if each task had last run at its beginning.
+fn next(core: &SignalLoop, asked: &Next, output: &Output) -> Result<i32> {
+    let (config, warnings) = core.scheduler_config(Map::new())?;
+    warnings.iter().for_each(|warning| output.warning(warning));
+    // The watch is always due; it is told only when asked for.
+    let tasks = asked.task.map_or_else(|| Task::ALL[1..].to_vec(), |task| vec![task]);
+    let mut due = Vec::new();
+    for task in tasks {
+        let plan = config.plan(task);
+        if !plan.enabled {
+            continue;
+        }
+        let mut at_ms = asked.from;
+        while let Some(next_ms) = plan.schedule.next_after(at_ms, plan.zone).filter(|at| *at < asked.until) {
+            due.push((next_ms, task));
+            if due.len() > MOST_DUE_TIMES {
+                let problem = format!("must be nearer: there are more than {MOST_DUE_TIMES} due times before");
+                return Err(Error::argument("until", problem, format_iso(asked.until)));
+            }
+            at_ms = next_ms;
+        }
+    }
+    due.sort();
+    let local = |ms| {
+        let time = DateTime::from_timestamp_millis(ms).map(|time| time.with_timezone(&config.timezone));
+        time.map_or_else(String::new, |time| time.to_rfc3339_opts(SecondsFormat::Secs, false))
+    };
+    due.iter().for_each(|(at_ms, task)| output.line(format!("{}  {}  {task}", format_iso(*at_ms), local(*at_ms))));
+    let one = |(at_ms, task): &(i64, Task)| json!({ "at": format_iso(*at_ms), "local": local(*at_ms), "task": task });
+    output.document(&json!({
+        "timezone": config.timezone.name(), "dueTimes": due.iter().map(one).collect::<Vec<Value>>(),
+    }));
+    Ok(SUCCESS)
+}

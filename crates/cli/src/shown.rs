@@ -1,0 +1,280 @@
+//! The commands that show what there is: statistics, patterns, models, whether signals got better.
+
+use super::SUCCESS;
+use super::args::{Patterns, Stats};
+use super::commands::exit_code;
+use super::output::{Output, failure};
+use super::progress::{shape_skill, skill};
+use super::table::Table;
+use domain::config::SignalShape;
+use domain::error::Result;
+use domain::symbol::{Market, Timeframe};
+use domain::time::format_iso;
+use engine::{MarketModels, SignalLoop};
+use feedback::{Figures, Stats as Shown, StatsFilter, Totals};
+use learning::improvement::{Half, Improvement};
+use learning::model::{Record, ShapeRecord};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// `signalloop patterns`.
+pub async fn patterns(core: &Arc<SignalLoop>, patterns: &Patterns, output: &Output) -> Result<i32> {
+    let found = core.patterns(patterns.symbol.clone(), patterns.timeframe).await?;
+    if found.is_empty() {
+        output.line("No rule stands out from what chance alone would show.");
+    }
+    let mut table =
+        Table::new(&["rule", "count", "success", "95 % interval", "all", "by chance", "since", "still holds"]);
+    for pattern in &found {
+        let (low, high) = pattern.tally.interval();
+        table.row([
+            pattern.rule.to_string(),
+            pattern.tally.count.to_string(),
+            format!("{:.1} %", pattern.tally.success_rate()),
+            format!("{low:.1}–{high:.1} %"),
+            format!("{:.1} %", pattern.base_rate),
+            format!("{:.3}", pattern.p_value),
+            format_iso(pattern.since_ms).chars().take(10).collect(),
+            pattern.still_holds.map_or("?", |holds| if holds { "yes" } else { "no" }).to_owned(),
+        ]);
+    }
+    if table.has_rows() {
+        output.table(&table);
+    }
+    output.document(&Value::from_iter(found.iter().map(|pattern| {
+        let (low, high) = pattern.tally.interval();
+        present(json!({
+            "rule": pattern.rule, "count": pattern.tally.count, "successes": pattern.tally.successes,
+            "successRate": pattern.tally.success_rate(), "successInterval": { "low": low, "high": high },
+            "baseRate": pattern.base_rate, "meanR": pattern.mean_r, "pValue": pattern.p_value,
+            "since": format_iso(pattern.since_ms), "stillHolds": pattern.still_holds,
+            "recentCount": pattern.recent.count, "recentSuccesses": pattern.recent.successes,
+        }))
+    })));
+    Ok(SUCCESS)
+}
+
+/// Whether a market's signals got better.
+pub fn improvement(market: &Market, found: &Improvement, output: &Output) {
+    let Improvement { early, recent, .. } = found;
+    output.line(format!("{market}: {}", json!(found.verdict).as_str().unwrap_or_default()));
+    for (name, half) in [("early half", early), ("recent half", recent)] {
+        let even = half.break_even.map_or_else(String::new, |even| format!(", break-even {:.1} %", even.rate));
+        output.line(format!(
+            "  {name:<12} {:>5} closed (worth {:.0}), {:.1} % succeeded ({:.1}–{:.1} %){even}, mean profit {:+.3} % after costs",
+            half.closed, half.effective, half.success_rate, half.success_interval.0, half.success_interval.1, half.mean_profit
+        ));
+    }
+    if let Some((low, high)) = found.interval {
+        output.line(format!("  difference {:+.1} percentage points ({low:+.1} to {high:+.1})", found.difference));
+    }
+    let interval = |(low, high): (f64, f64)| json!({ "low": low, "high": high });
+    let half = |half: &Half| {
+        present(json!({
+            "closedSignals": half.closed, "effectiveSignals": half.effective, "successfulSignals": half.successes,
+            "successRate": half.success_rate, "successInterval": interval(half.success_interval),
+            "breakEvenRate": half.break_even.map(|even| even.rate),
+            "breakEvenSource": half.break_even.map(|even| even.source),
+            "expectancy": half.mean_profit,
+            "from": half.from_ms.map(format_iso), "until": half.until_ms.map(format_iso),
+        }))
+    };
+    output.document(&present(json!({
+        "symbol": market.symbol, "timeframe": market.timeframe, "early": half(early), "recent": half(recent),
+        "successDifference": found.difference, "differenceInterval": found.interval.map(interval),
+        "expectancyDifference": found.profit_difference, "verdict": found.verdict,
+    })));
+}
+
+/// An object without the members that are missing, as the JavaScript API shows it.
+fn present(mut object: Value) -> Value {
+    if let Value::Object(map) = &mut object {
+        map.retain(|_, value| !value.is_null());
+    }
+    object
+}
+
+/// Days that `stats` covers by default.
+const DAYS: f64 = 30.0;
+
+/// `signalloop stats`.
+pub fn stats(core: &SignalLoop, args: &Stats, output: &Output) -> Result<i32> {
+    let days = if args.all { None } else { Some(args.days.unwrap_or(DAYS)) };
+    let since_ms = days.map(|days| core.now_ms() - (days * 86_400_000.0) as i64);
+    let everything = StatsFilter { symbol: args.symbol.clone(), timeframe: args.timeframe, ..StatsFilter::default() };
+    let filter = StatsFilter { since_ms, ..everything.clone() };
+    let (stats, everything) = (core.store()?.stats(&filter)?, core.store()?.stats(&everything)?);
+    let (all, followed) = (everything.figures, stats.followed);
+    let mode = core.conservative_mode(&filter)?;
+    let period = days.map_or_else(|| "All signals".to_owned(), |days| format!("The last {days} days"));
+    output.line(format!("{period}, in {}", core.home().display()));
+    if is_empty(&all) && followed.total == 0 {
+        output.line("No signals yet. A backend records them with `feedbackTracker.recordSignal(signal)`.");
+    } else if is_empty(&stats.figures) && followed.total == 0 {
+        output.line("No signals in that time.");
+    } else {
+        figures_table(&stats, output);
+    }
+    if let Some(earlier) = earlier(&stats.figures, &all) {
+        output.line(format!("Before that: {earlier}. `signalloop stats --all` counts them too."));
+    }
+    if let (Some(since_ms), Some(reason)) = (mode.since_ms, &mode.reason) {
+        output.line(format!(
+            "Conservative mode since {} ({}): {reason}.",
+            format_iso(since_ms),
+            mode.scopes.join(", ")
+        ));
+    }
+    let mut document = json!(Totals::from(if args.days.is_some() { &stats.figures } else { &all }));
+    document["period"] = present(json!({ "days": days, "from": since_ms.map(format_iso) }));
+    document["overall"] = json!(stats.figures);
+    document["bySymbol"] = stats.by_symbol.iter().map(|(s, f)| (s.to_string(), json!(f))).collect();
+    document["byTimeframe"] = stats.by_timeframe.iter().map(|(t, f)| (t.to_string(), json!(f))).collect();
+    document["byStrategy"] = stats.by_strategy.iter().map(|(name, f)| (name.clone(), json!(f))).collect();
+    document["followed"] = json!(followed);
+    document["conservativeMode"] = present(json!({
+        "active": mode.active, "since": mode.since_ms.map(format_iso), "reason": mode.reason, "scopes": mode.scopes,
+    }));
+    document["ignoredPrices"] = json!(stats.ignored_prices);
+    output.document(&document);
+    Ok(SUCCESS)
+}
+
+fn is_empty(figures: &Figures) -> bool {
+    figures.total + figures.hold == 0
+}
+
+/// What there is besides the signals of a period, in words.
+fn earlier(period: &Figures, all: &Figures) -> Option<String> {
+    let counts =
+        [(all.closed, period.closed, "closed"), (all.active, period.active, "open"), (all.hold, period.hold, "HOLD")];
+    let told: Vec<String> = counts
+        .into_iter()
+        .filter(|(all, period, _)| all > period)
+        .map(|(all, period, what)| format!("{} {what}", all - period))
+        .collect();
+    (!told.is_empty()).then(|| told.join(", "))
+}
+
+/// Figures in rows: all, then by symbol, by timeframe, by strategy; below them those that were only followed.
+pub fn figures_table(stats: &Shown, output: &Output) {
+    let Shown { figures: all, by_symbol, by_timeframe, by_strategy, followed, .. } = stats;
+    let heads = ["", "closed", "open", "success", "95 % interval", "break-even", "mean profit", "total"];
+    let mut table = Table::new(&heads);
+    let mut row = |name: &str, f: &Figures| {
+        let of_closed = |text: String| if f.closed == 0 { "–".to_owned() } else { text };
+        table.row([
+            name.to_owned(),
+            f.closed.to_string(),
+            f.active.to_string(),
+            of_closed(format!("{:.1} %", f.success_rate)),
+            of_closed(format!("{:.1}–{:.1} %", f.success_interval.0, f.success_interval.1)),
+            f.break_even_rate.map_or_else(|| "–".to_owned(), |rate| format!("{rate:.1} %")),
+            of_closed(format!("{:+.3} %", f.average_profit)),
+            of_closed(format!("{:+.2} %", f.total_profit)),
+        ]);
+    };
+    row("all", all);
+    by_symbol.iter().for_each(|(symbol, figures)| row(symbol.as_str(), figures));
+    if by_timeframe.len() > 1 {
+        by_timeframe.iter().for_each(|(timeframe, figures)| row(timeframe.as_str(), figures));
+    }
+    by_strategy.iter().for_each(|(strategy, figures)| row(strategy, figures));
+    if followed.total > 0 {
+        row("followed, not traded", followed);
+    }
+    output.table(&table);
+    if all.unknown > 0 {
+        output.line(format!(
+            "{} more ended as UNKNOWN, where no prices are known: neither a success nor a failure.",
+            all.unknown
+        ));
+    }
+    if all.closed == 0 {
+        return;
+    }
+    let costs = all.average_profit - all.expectancy;
+    output.line(format!(
+        "Profit in percent of the entry, before costs; after costs of {costs:.2} % a signal brings {:+.3} %.",
+        all.expectancy
+    ));
+}
+
+/// The usable models in rows; below them what cannot be read, and which newer versions were refused.
+fn models_table(core: &SignalLoop, models: &[MarketModels], output: &Output) {
+    let mut table = Table::new(&["market", "version", "age", "rows", "log loss", "constant", "skill"]);
+    for (champion, record) in models.iter().filter_map(|m| Some((&m.champion, m.champion.record.as_ref().ok()?))) {
+        let age_hours = (core.now_ms() - record.trained_ms) as f64 / 3_600_000.0;
+        table.row([
+            record.market.to_string(),
+            champion.version.to_string(),
+            format!("{age_hours:.1} h"),
+            record.rows.to_string(),
+            format!("{:.4}", record.log_loss()),
+            format!("{:.4}", record.constant_log_loss()),
+            skill(record),
+        ]);
+    }
+    if table.has_rows() {
+        output.table(&table);
+    }
+    for MarketModels { champion, trials, .. } in models {
+        match &champion.record {
+            Ok(record) => {
+                output.line(format!("{} version {} in service: {}", record.market, champion.version, champion.reason));
+                for refused in trials.iter().filter(|trial| trial.version > champion.version && !trial.promoted) {
+                    output.line(format!("{} version {} refused: {}", record.market, refused.version, refused.reason));
+                }
+            }
+            Err(error) => output.line(format!("{}: {error} [{}]", champion.path.display(), error.code())),
+        }
+    }
+}
+
+/// The shapes of recorded signals that models answer for besides the configured one, those of a timeframe once.
+fn shapes_told(models: &[MarketModels], output: &Output) {
+    let mut told: Vec<(Timeframe, &[ShapeRecord])> = Vec::new();
+    for MarketModels { champion, .. } in models {
+        let Ok(Record { market: Market { timeframe, .. }, .. }) = &champion.record else { continue };
+        let shapes = (*timeframe, &champion.shapes[..]);
+        if told.contains(&shapes) {
+            continue;
+        }
+        told.push(shapes);
+        for record in &champion.shapes {
+            let ShapeRecord { shape: SignalShape { stop_atr, reward_risk, expiry_bars }, signals, .. } = record;
+            output.line(format!(
+                "{timeframe} signals with a stop of {stop_atr} ATR, {reward_risk} to 1, {expiry_bars} bars ({signals} recorded): {}",
+                shape_skill(record)
+            ));
+        }
+    }
+}
+
+/// `signalloop models`.
+pub fn models(core: &SignalLoop, output: &Output) -> Result<i32> {
+    let models = core.models()?;
+    if models.damaged_lines > 0 {
+        let lines = models.damaged_lines;
+        output.warning(format!("{lines} lines of models/ledger.jsonl cannot be read and are left out"));
+    }
+    let models = models.markets;
+    if models.is_empty() {
+        output.line("No models yet. Train them with `signalloop train`.");
+    }
+    models_table(core, &models, output);
+    shapes_told(&models, output);
+    let entry = |MarketModels { champion, trials, rollbacks }: &MarketModels| {
+        let mut entry = json!({
+            "path": champion.path, "version": champion.version, "reason": champion.reason,
+            "predecessors": champion.predecessors, "trials": trials, "rollbacks": rollbacks,
+        });
+        match &champion.record {
+            Ok(record) => (entry["record"], entry["shapes"]) = (json!(record), json!(champion.shapes)),
+            Err(error) => entry["error"] = failure(error),
+        }
+        entry
+    };
+    output.document(&Value::from_iter(models.iter().map(entry)));
+    Ok(exit_code(models.iter().filter(|market| market.champion.record.is_ok()).count(), models.len()))
+}

@@ -1,0 +1,233 @@
+//! When a market trades, learned from its candles alone, and which holes of a series are therefore no gaps.
+//!
+//! A market that closes has no candles at night, on weekends and on holidays, week after week. So the slots of the week, one
+//! candle long each (UTC), are **closed** where most of the weeks around had no candle, and **open** otherwise. The rule:
+//!
+//! - *Which weeks:* the [`WEEKS`] weeks with candles before the one in question; of a series that begins later than that, its
+//!   first [`WEEKS`] weeks. So what a candle's past was is known when it closes, and stays so, but for those first weeks.
+//! - *Which markets:* one closes if a seventh of the week in a row, a day, is closed, and if three quarters of the candles that
+//!   fit into its open slots are there. Any other is always open, as a coin: each of its holes is what it was without a calendar.
+//! - *Regular* is a hole without an open slot. So is one that ends when the market opens on some day, give or take an hour for
+//!   daylight saving, and lacks less than [`HOLIDAYS`] days of trading: a holiday, a half day, a clock change.
+//! - *A gap* is a hole that is not regular and lacks more than [`MAX_GAP_BARS`] candles of open slots.
+//! - *Of less than two weeks* of candles, the slots of the day stand in for those of the week: closed are those that no day had, and a
+//!   weekend counts as two holidays.
+
+mod hours;
+
+use crate::candle::Candle;
+use crate::time::DAY_MS;
+use hours::Hours;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// The most candles in a row that may be missing without an end of the series: features, labels and closings bridge them.
+pub const MAX_GAP_BARS: i64 = 6;
+/// Weeks that opening hours are learned from.
+pub const WEEKS: usize = 8;
+/// So many days of trading are missing only where something is wrong. Christmas in London takes two days and a half.
+pub const HOLIDAYS: i64 = 3;
+/// In fewer weeks, or in fewer days where those stand in, nothing recurs.
+const LEAST_WEEKS: usize = 2;
+const LEAST_DAYS: usize = 3;
+const WEEK_MS: i64 = 7 * DAY_MS;
+
+/// When a market trades. See the [module](self).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Calendar {
+    step_ms: i64,
+    /// Opening hours, and the week from which on they hold; `None` is always open. In order, the first from the beginning on.
+    hours: Vec<(i64, Option<Arc<Hours>>)>,
+}
+
+impl Calendar {
+    /// That of a market which never closes; `step_ms` is the length of its candles.
+    pub fn always(step_ms: i64) -> Self {
+        Self { step_ms: step_ms.max(1), hours: Vec::new() }
+    }
+
+    /// What `candles`, checked and oldest first, of `step_ms` each, say of their market.
+    pub fn learn(candles: &[Candle], step_ms: i64) -> Self {
+        let always = Self::always(step_ms);
+        let Some((first, last)) = candles.first().zip(candles.last()) else { return always };
+        if step_ms <= 0 || DAY_MS % step_ms != 0 {
+            return always;
+        }
+        let is_short = last.open_ms - first.open_ms < LEAST_WEEKS as i64 * WEEK_MS;
+        let period_ms = if is_short { DAY_MS } else { WEEK_MS };
+        // What never closes, and most coins have no two such holes in all their years, need not be looked at closely.
+        let least_ms = closure_ms(period_ms);
+        let closures = candles.windows(2).filter(|pair| pair[1].open_ms - pair[0].open_ms >= least_ms + step_ms);
+        if closures.take(2).count() < 2 {
+            return always;
+        }
+        let mut turns = Turns::new(candles, step_ms, period_ms);
+        if is_short {
+            turns.move_to(0..turns.all.len());
+            return Self { hours: vec![(i64::MIN, turns.open().hours(step_ms, period_ms))], ..always };
+        }
+        let (mut hours, mut known) = (Vec::new(), None);
+        for end in WEEKS.min(turns.all.len())..=turns.all.len() {
+            turns.move_to(end.saturating_sub(WEEKS)..end);
+            let open = turns.open();
+            if known.as_ref() != Some(&open) {
+                let from_week = if hours.is_empty() { i64::MIN } else { turns.all[end - 1].number + 1 };
+                hours.push((from_week, open.hours(step_ms, period_ms)));
+                known = Some(open);
+            }
+        }
+        Self { hours, ..always }
+    }
+
+    /// The length of a candle in milliseconds.
+    pub fn step_ms(&self) -> i64 {
+        self.step_ms
+    }
+
+    /// Whether the market is known to close, at any time.
+    pub fn closes(&self) -> bool {
+        self.hours.iter().any(|(_, hours)| hours.is_some())
+    }
+
+    /// Whether a series ends at `last_ms` and begins anew at `next_ms`, the open times of two candles that follow one another.
+    #[inline]
+    pub fn is_gap(&self, last_ms: i64, next_ms: i64) -> bool {
+        next_ms - last_ms > (MAX_GAP_BARS + 1) * self.step_ms && !self.bridges(last_ms + self.step_ms, next_ms)
+    }
+
+    fn bridges(&self, from_ms: i64, until_ms: i64) -> bool {
+        let Some(hours) = self.hours_at(from_ms) else { return false };
+        hours.open_between(from_ms, until_ms) <= MAX_GAP_BARS || hours.is_holiday(from_ms, until_ms)
+    }
+
+    /// Whether a hole, from the open time of the first candle missing to that of the first one there again, is one that the
+    /// market makes: a night, a weekend, a holiday.
+    pub fn is_regular(&self, from_ms: i64, until_ms: i64) -> bool {
+        self.hours_at(from_ms).is_some_and(|hours| hours.is_holiday(from_ms, until_ms))
+            || self.open_between(from_ms, until_ms) == 0
+    }
+
+    /// Candles of open slots from the open time `from_ms` on, before `until_ms`.
+    pub fn open_between(&self, from_ms: i64, until_ms: i64) -> i64 {
+        match self.hours_at(from_ms) {
+            Some(hours) => hours.open_between(from_ms, until_ms),
+            None => slots_between(from_ms, until_ms, self.step_ms),
+        }
+    }
+
+    /// Whether a candle after that of the open time `last_ms` should have closed by `time_ms`.
+    pub fn is_behind(&self, last_ms: i64, time_ms: i64) -> bool {
+        let from_ms = last_ms + self.step_ms;
+        self.open_between(from_ms, time_ms - self.step_ms + 1) > 0
+    }
+
+    /// When the `bars`th candle after `close_ms`, the close of one, closes: each in an open slot.
+    pub fn close_after(&self, close_ms: i64, bars: usize) -> i64 {
+        match self.hours_at(close_ms) {
+            Some(hours) => hours.close_after(close_ms, bars as i64),
+            None => close_ms + bars as i64 * self.step_ms,
+        }
+    }
+
+    fn hours_at(&self, time_ms: i64) -> Option<&Hours> {
+        let week = time_ms.div_euclid(WEEK_MS);
+        let after = self.hours.partition_point(|(from_week, _)| *from_week <= week);
+        self.hours.get(after.checked_sub(1)?)?.1.as_deref()
+    }
+}
+
+/// How many candles begin at `from_ms` and every `step_ms` later, before `until_ms`.
+fn slots_between(from_ms: i64, until_ms: i64, step_ms: i64) -> i64 {
+    ((until_ms - from_ms).max(0) + step_ms - 1) / step_ms
+}
+
+/// A market that closes does so for so long in a row, in each week or day.
+fn closure_ms(period_ms: i64) -> i64 {
+    period_ms / 7
+}
+
+/// A week or a day that has candles.
+struct Turn {
+    number: i64,
+    /// Its first candle.
+    from: usize,
+}
+
+/// The weeks or days of a series, and how many of some have a candle in each slot.
+struct Turns<'a> {
+    candles: &'a [Candle],
+    step_ms: i64,
+    period_ms: i64,
+    all: Vec<Turn>,
+    counted: Range<usize>,
+    counts: Vec<usize>,
+}
+
+impl<'a> Turns<'a> {
+    fn new(candles: &'a [Candle], step_ms: i64, period_ms: i64) -> Self {
+        let (mut all, mut from) = (Vec::new(), 0);
+        while let Some(first) = candles.get(from) {
+            let number = first.open_ms.div_euclid(period_ms);
+            let until = from + candles[from..].partition_point(|candle| candle.open_ms < (number + 1) * period_ms);
+            all.push(Turn { number, from });
+            from = until;
+        }
+        Self { candles, step_ms, period_ms, all, counted: 0..0, counts: vec![0; (period_ms / step_ms) as usize] }
+    }
+
+    /// The slots of the candles of one of them.
+    fn slots(&self, turn: usize) -> impl Iterator<Item = usize> {
+        let Turn { number, from } = self.all[turn];
+        let until = self.all.get(turn + 1).map_or(self.candles.len(), |next| next.from);
+        // A week has less milliseconds than fit into 32 bits, whose division is the faster one.
+        let (begin_ms, step_ms) = (number * self.period_ms, self.step_ms as u32);
+        self.candles[from..until].iter().map(move |candle| ((candle.open_ms - begin_ms) as u32 / step_ms) as usize)
+    }
+
+    /// Counts those of `wanted`, which begins and ends no earlier than what is counted.
+    fn move_to(&mut self, wanted: Range<usize>) {
+        let mut counts = std::mem::take(&mut self.counts);
+        (self.counted.end..wanted.end).flat_map(|turn| self.slots(turn)).for_each(|slot| counts[slot] += 1);
+        (self.counted.start..wanted.start).flat_map(|turn| self.slots(turn)).for_each(|slot| counts[slot] -= 1);
+        (self.counts, self.counted) = (counts, wanted);
+    }
+
+    /// What those counted say. A slot counts where it lies within the series, whose first week or day may have begun before, and
+    /// whose last may not be over.
+    fn open(&self) -> Open {
+        let (all, slots) = (self.all.len(), self.counts.len());
+        let begin = if self.counted.start > 0 { 0 } else { self.slots(0).next().unwrap_or(0) };
+        let end = if self.counted.end < all { slots } else { self.slots(all - 1).last().unwrap_or(slots) };
+        let is_closed = |count: usize, seen: usize| match self.period_ms {
+            WEEK_MS => seen >= LEAST_WEEKS && 2 * count < seen,
+            _ => seen >= LEAST_DAYS && count == 0,
+        };
+        let (mut slots, mut held, mut expected) = (Vec::with_capacity(self.counts.len()), 0, 0);
+        for (slot, &count) in self.counts.iter().enumerate() {
+            let seen = self.counted.len().saturating_sub(usize::from(slot < begin) + usize::from(slot > end));
+            let is_open = !is_closed(count, seen);
+            slots.push(is_open);
+            if is_open {
+                (held, expected) = (held + count, expected + seen);
+            }
+        }
+        Open { slots, is_full: held > 0 && 4 * held >= 3 * expected }
+    }
+}
+
+/// Which slots of a week or day are open.
+#[derive(PartialEq)]
+struct Open {
+    slots: Vec<bool>,
+    /// The open ones have nearly all their candles.
+    is_full: bool,
+}
+
+impl Open {
+    /// The hours of a market that closes; `None` of any other.
+    fn hours(&self, step_ms: i64, period_ms: i64) -> Option<Arc<Hours>> {
+        let hours = Hours::new(&self.slots, step_ms, period_ms);
+        let closes = self.is_full && hours.longest_closure() * step_ms >= closure_ms(period_ms);
+        closes.then(|| Arc::new(hours))
+    }
+}

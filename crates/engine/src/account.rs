@@ -1,0 +1,127 @@
+//! How far the fetching of several markets is, and how long it will take.
+
+use super::{Event, SignalLoop};
+use domain::symbol::Market;
+use exchange::Reached;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// News of one fetch at most this often.
+const NEWS_EVERY: Duration = Duration::from_secs(1);
+
+/// How far the fetching of a market is, and that of all that are fetched with it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FetchProgress {
+    /// The market.
+    pub market: Market,
+    /// Candles of it fetched so far.
+    pub fetched: usize,
+    /// Candles of it still to come; `None` while it is not known how far back the source has any.
+    pub missing: Option<usize>,
+    /// Seconds until all markets are fetched, at the pace so far; `None` while that cannot be told.
+    pub remaining_s: Option<f64>,
+}
+
+/// The account of one fetch.
+pub(super) struct Account {
+    /// Markets in all.
+    markets: usize,
+    began: Instant,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    reached: HashMap<Market, Reached>,
+    told: Option<Instant>,
+}
+
+impl Account {
+    /// For a number of markets, before the first of them is fetched.
+    pub fn of(markets: usize) -> Self {
+        Self { markets, began: Instant::now(), state: Mutex::default() }
+    }
+
+    /// Takes down how far a market is; what there is to tell of it, if that is worth telling now: a fetch of a page is not.
+    pub fn reached(&self, market: &Market, reached: Reached, now: Instant) -> Option<FetchProgress> {
+        let state = &mut *self.state.lock();
+        state.reached.insert(market.clone(), reached);
+        let goes_on = reached.missing != Some(0);
+        if !goes_on || state.told.is_some_and(|told| now.saturating_duration_since(told) < NEWS_EVERY) {
+            return None;
+        }
+        state.told = Some(now);
+        Some(FetchProgress {
+            market: market.clone(),
+            fetched: reached.fetched,
+            missing: reached.missing,
+            remaining_s: self.remaining_s(state, now),
+        })
+    }
+
+    /// Takes down that a market has ended, with all that it had to fetch or without.
+    pub fn ended(&self, market: &Market) {
+        let reached = &mut self.state.lock().reached;
+        reached.entry(market.clone()).or_default().missing = Some(0);
+    }
+
+    /// Those that have not begun are taken to need as many candles as those that have.
+    fn remaining_s(&self, state: &State, now: Instant) -> Option<f64> {
+        let fetched: usize = state.reached.values().map(|reached| reached.fetched).sum();
+        let missing = state.reached.values().map(|reached| reached.missing).sum::<Option<usize>>()?;
+        let begun = state.reached.len();
+        let waiting = self.markets.saturating_sub(begun) as f64 * (fetched + missing) as f64 / begun as f64;
+        let pace = fetched as f64 / now.saturating_duration_since(self.began).as_secs_f64();
+        Some((missing as f64 + waiting) / pace).filter(|seconds| seconds.is_finite())
+    }
+}
+
+impl SignalLoop {
+    /// Tells of a page that came, as an event and to `tell`.
+    pub(super) fn tell_of_page(
+        &self,
+        market: &Market,
+        reached: Reached,
+        account: &Account,
+        tell: &(dyn Fn(FetchProgress) + Send + Sync),
+    ) {
+        if let Some(progress) = account.reached(market, reached, Instant::now()) {
+            self.emit(&Event::FetchProgress(progress.clone()));
+            tell(progress);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn market(symbol: &str) -> Market {
+        Market::parse(symbol, "1h").unwrap()
+    }
+
+    fn reached(fetched: usize, missing: impl Into<Option<usize>>) -> Reached {
+        Reached { fetched, missing: missing.into() }
+    }
+
+    #[test]
+    fn the_time_that_is_left_follows_from_the_pace_of_all() {
+        let account = Account::of(4);
+        let after = |seconds: u32| account.began + seconds * SECOND;
+        let told = account.reached(&market("BTCUSDT"), reached(1000, 9000), after(1)).unwrap();
+        assert_eq!((told.fetched, told.missing), (1000, Some(9000)));
+        // 9000 of it and 10 000 of each other, at 1000 a second.
+        assert!((told.remaining_s.unwrap() - 39.0).abs() < 1e-6, "{told:?}");
+        assert_eq!(account.reached(&market("BTCUSDT"), reached(2000, 8000), after(1)), None, "once a second");
+        account.ended(&market("ETHUSDT"));
+        let told = account.reached(&market("BTCUSDT"), reached(4000, 6000), after(4)).unwrap();
+        // One was up to date: the two others are taken to need half as much.
+        assert!((told.remaining_s.unwrap() - 16.0).abs() < 1e-6, "{told:?}");
+        let told = account.reached(&market("SOLUSDT"), reached(1000, None), after(6)).unwrap();
+        assert_eq!((told.missing, told.remaining_s), (None, None), "nobody knows how far back it goes");
+        assert_eq!(account.reached(&market("BTCUSDT"), reached(10_000, 0), after(9)), None, "it has ended");
+    }
+}

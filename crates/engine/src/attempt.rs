@@ -1,0 +1,262 @@
+//! One attempt of a task: from taking its lock, through the work within its deadline, to writing down what it came to.
+
+use super::tasks::Done;
+use super::{Call, Event, SignalLoop};
+use domain::cancel::Cancel;
+use domain::error::{Error, Result, panicked};
+use domain::symbol::{Market, Symbol};
+use domain::threads;
+use scheduler::coordination::{Hold, Office, Place};
+use scheduler::{Cause, Due, LastRun, Moment, Outcome, Ran, Record, Task, TaskPlan, Timer};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long cancelled work may take to end before it is left alone; it then keeps its task's lock until it does.
+const GRACE: Duration = Duration::from_secs(30);
+/// The watch, which runs every few seconds, is written down this often unless it ends otherwise than before.
+const WATCH_WRITTEN_MS: i64 = 60_000;
+/// How long others may hold a task's lock just to see whether it is held.
+const PROBE: Duration = Duration::from_millis(100);
+
+/// What an attempt holds until its work has ended.
+type Held = Arc<(Call, Arc<dyn Hold>)>;
+
+/// A task's timer, and its record as it was written down.
+pub(super) struct Slot {
+    pub timer: Timer,
+    pub stored: Record,
+}
+
+/// How an attempt went.
+pub(super) struct Attempted {
+    pub slot: Slot,
+    /// What was run; nothing is when another process had done what was due, or where it could not be written down that it began.
+    pub last: Option<LastRun>,
+    /// Whether it could be written down; `None` where nothing had to be.
+    pub written: Option<Result<()>>,
+}
+
+/// An attempt's work.
+pub(super) struct Turn {
+    pub task: Task,
+    /// What an attempt before left to be done; empty is all of `symbols`.
+    pub scope: Vec<Market>,
+    /// Those of the task; `None` is all that are configured.
+    pub symbols: Option<Vec<Symbol>>,
+    /// Which attempt of its run it is, from 1.
+    pub attempt: u32,
+    /// How long it may take.
+    pub time: Duration,
+    /// The task's place.
+    pub hold: Arc<dyn Hold>,
+}
+
+/// Who runs a task, and for what.
+pub(super) struct Order {
+    pub task: Task,
+    pub plan: TaskPlan,
+    /// The timer that said it was due; `None` when it is run by hand.
+    pub due: Option<Slot>,
+    pub stop: Cancel,
+}
+
+impl SignalLoop {
+    /// One attempt, from taking the task's lock to writing down what it came to. What cannot be written down is kept in the
+    /// slot all the same: its timer must go on, or the task would be due again at once, and for ever.
+    ///
+    /// # Errors
+    /// What keeps it from being run; by hand, also what keeps it from being written down.
+    pub(super) async fn attempt(self: &Arc<Self>, order: Order) -> Result<Attempted> {
+        let Order { task, plan, due, stop } = order;
+        let call = self.begin()?;
+        let office = self.office.clone();
+        let hold = threads::blocking(move || office.take(Place::Task(task), PROBE)).await?;
+        let held = Arc::new((call, hold.clone()));
+        let (record, now, by_hand) = (self.office.record(task)?, self.moment(), due.is_none());
+        let mut slot = match due {
+            Some(slot) if slot.stored == record => slot,
+            _ => Slot { timer: Timer::resume(plan.clone(), record.clone(), now), stored: record },
+        };
+        let why = if by_hand { Some(Due::Run) } else { slot.timer.due(now) };
+        let Some(why) = why else { return Ok(Attempted { slot, last: None, written: None }) };
+        let before = slot.timer.record().last.clone();
+        slot.timer.begin(why, now);
+        let scope = slot.timer.record().remaining.clone();
+        if task != Task::Watch
+            && let Err(error) = slot.save(&*self.office, &*hold, task, now)
+        {
+            let (attempt, now_ms) = (slot.timer.record().attempt, now.wall_ms);
+            let (failed, _) =
+                summed_up(task, Err(kept_in_memory(error.clone(), by_hand)?), false, attempt, now_ms, now_ms);
+            slot.timer.end(failed, scope, now, dice(now));
+            return Ok(Attempted { slot, last: None, written: Some(Err(error)) });
+        }
+        let attempt = slot.timer.record().attempt;
+        let active = Active::new(self, task);
+        if task != Task::Watch {
+            self.emit(&Event::TaskStarted { task, attempt });
+        }
+        let symbols = plan.symbols.clone();
+        let turn = Turn { task, scope, symbols, attempt, time: plan.deadline, hold: hold.clone() };
+        let (ended, stopped) = self.bounded(turn, &stop, held.clone()).await;
+        let ended = ended.map(|done| self.with_advice(done, task, &plan));
+        let now_after = self.moment();
+        let (last, remaining) = summed_up(task, ended, stopped, attempt, now.wall_ms, now_after.wall_ms);
+        slot.timer.end(last.clone(), remaining, now_after, dice(now_after));
+        let stored = slot.stored.last.as_ref();
+        let worth_it = task != Task::Watch || stored.is_none_or(|stored| is_worth_writing(stored, &last));
+        let mut written = worth_it.then(|| slot.save(&*self.office, &*hold, task, now_after));
+        // Of the watch, only what is otherwise than before is news.
+        let news = task != Task::Watch || before.map_or(Outcome::Finished, |before| before.outcome) != last.outcome;
+        let ran = Ran { task, run: last.clone() };
+        if news && written.as_ref().is_none_or(|written| written.is_ok()) {
+            written = Some(self.office.append(&*hold, &ran));
+        }
+        // Written down: now others may run it.
+        drop((active, held, hold));
+        if let Some(Err(error)) = written {
+            let refused = |error: &Error| {
+                self.emit(&Event::Warning(format!("what {task} came to is not written down: {error}")));
+            };
+            written = Some(Err(kept_in_memory(error, by_hand).inspect_err(refused)?));
+        }
+        if news {
+            self.tell_end(task, &last, &slot, now_after);
+        }
+        Ok(Attempted { slot, last: Some(last), written })
+    }
+
+    /// Adds to what a task came to what is to be done about symbols that are not traded any more.
+    fn with_advice(&self, mut done: Done, task: Task, plan: &TaskPlan) -> Done {
+        let symbols = done.failed.iter().filter(|one| one.not_traded).map(|one| &one.market.symbol);
+        let own = plan.symbols.as_ref().map(|_| task).or_else(|| Some(task).filter(|task| *task == Task::Watch));
+        if let Some(advice) = self.advice_on_not_traded(symbols, own) {
+            done.message = format!("{}; {advice}", done.message);
+        }
+        done
+    }
+
+    /// Tells the end of an attempt.
+    fn tell_end(&self, task: Task, last: &LastRun, slot: &Slot, now: Moment) {
+        self.emit(&match last.outcome {
+            Outcome::Finished => Event::TaskFinished { task, run: last.clone() },
+            Outcome::Failed | Outcome::Cancelled => {
+                let again = last.outcome == Outcome::Failed && slot.timer.record().attempt > 0;
+                Event::TaskFailed { task, run: last.clone(), retry_ms: slot.timer.next_ms(now).filter(|_| again) }
+            }
+        });
+    }
+
+    /// Does the work, but no longer than until its deadline, until its place is lost, or until it is stopped; `true` says that
+    /// it was.
+    async fn bounded(self: &Arc<Self>, turn: Turn, stop: &Cancel, held: Held) -> (Result<Done>, bool) {
+        let (cancel, deadline, hold) = (Cancel::default(), turn.time, turn.hold.clone());
+        let mut work = tokio::spawn({
+            let (this, cancel) = (self.clone(), cancel.clone());
+            async move {
+                let _until_it_ends = held;
+                this.perform(turn, cancel).await
+            }
+        });
+        let asked = stop.unless(self.closing.unless(std::future::pending::<Result<()>>()));
+        let minutes = deadline.as_secs_f64() / 60.0;
+        let (stopped, why) = tokio::select! {
+            // First: work that ends because the loop closes has not failed.
+            biased;
+            _ = asked => (true, "the scheduler was stopped".to_owned()),
+            ended = &mut work => return (joined(ended), false),
+            () = hold.lost() => (false, "its lease ended before it could be renewed".to_owned()),
+            () = tokio::time::sleep(deadline) => (false, format!("it was cancelled at its deadline of {minutes} minutes")),
+        };
+        cancel.cancel();
+        let ended = tokio::time::timeout(GRACE, &mut work).await;
+        match ended.map(joined) {
+            Ok(Ok(done)) => (Ok(done), false),
+            _ => (Err(Error::Cancelled(why)), stopped),
+        }
+    }
+}
+
+impl Slot {
+    /// Writes the record down, by right of the task's place.
+    pub fn save(&mut self, office: &dyn Office, hold: &dyn Hold, task: Task, now: Moment) -> Result<()> {
+        office.save(hold, task, self.timer.record(), self.timer.next_ms(now))?;
+        self.stored = self.timer.record().clone();
+        Ok(())
+    }
+}
+
+/// Passes on what kept a record from being written, where it is to be told and gone on with; others must not go on.
+fn kept_in_memory(error: Error, by_hand: bool) -> Result<Error> {
+    match error {
+        Error::LeaseLost(_) | Error::TaskBusy(_) | Error::Closed => Err(error),
+        _ if by_hand => Err(error),
+        _ => Ok(error),
+    }
+}
+
+/// Marks a task as under way until dropped.
+struct Active<'a>(&'a SignalLoop, Task);
+
+impl<'a> Active<'a> {
+    fn new(core: &'a SignalLoop, task: Task) -> Self {
+        core.scheduling.active.lock().insert(task);
+        Self(core, task)
+    }
+}
+
+impl Drop for Active<'_> {
+    fn drop(&mut self) {
+        self.0.scheduling.active.lock().remove(&self.1);
+    }
+}
+
+/// What the clock shows below a millisecond: nobody else's is the same.
+fn dice(now: Moment) -> f64 {
+    f64::from(now.elapsed.subsec_micros() % 1000) / 1000.0
+}
+
+/// Whether a look of the watch is written down: most are like the one before.
+fn is_worth_writing(before: &LastRun, last: &LastRun) -> bool {
+    before.outcome != last.outcome || (last.ended_ms - before.ended_ms).abs() >= WATCH_WRITTEN_MS
+}
+
+fn joined(ended: std::result::Result<Result<Done>, tokio::task::JoinError>) -> Result<Done> {
+    ended.unwrap_or_else(|ended| match ended.try_into_panic() {
+        Ok(panic) => Err(panicked(&*panic)),
+        Err(_) => Err(Error::Internal("the work was dropped".to_owned())),
+    })
+}
+
+/// What is written down of an attempt, and what the next one has to do.
+fn summed_up(
+    task: Task,
+    ended: Result<Done>,
+    stopped: bool,
+    attempt: u32,
+    started_ms: i64,
+    ended_ms: i64,
+) -> (LastRun, Vec<Market>) {
+    let empty = LastRun {
+        started_ms,
+        ended_ms,
+        outcome: Outcome::Failed,
+        attempt,
+        done: 0,
+        message: String::new(),
+        failed: Vec::new(),
+        error: None,
+    };
+    match ended {
+        Ok(done) => {
+            let outcome = if done.worked(task) { Outcome::Finished } else { Outcome::Failed };
+            let remaining = done.remaining().map(|one| one.market.clone()).collect();
+            let Done { count, message, failed } = done;
+            (LastRun { outcome, done: count, message, failed, ..empty }, remaining)
+        }
+        Err(error) => {
+            let outcome = if stopped { Outcome::Cancelled } else { Outcome::Failed };
+            (LastRun { outcome, message: error.to_string(), error: Some(Cause::from(&error)), ..empty }, Vec::new())
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Candles that a backend gives one by one as they close: they keep the newest candles of a market in memory up to date until a
+//! fetch has stored them.
+
+use super::tails::{SETTLED, TAIL, Tail};
+use domain::calendar::Calendar;
+use domain::candle::Candle;
+use std::sync::Arc;
+use storage::Stamp;
+
+/// The newest candles given of a market.
+#[derive(Debug, Default)]
+pub(super) struct Fed {
+    /// By open time, each once, [`TAIL`] at most.
+    candles: Vec<Candle>,
+    /// There were more.
+    is_cut: bool,
+    /// What they make of the stored ones, by the stamp of their file; made anew once another candle comes.
+    grown: Option<(Option<Stamp>, Option<Arc<Tail>>)>,
+}
+
+impl Fed {
+    /// Takes a closed candle. One of the same time as another replaces it.
+    pub fn give(&mut self, candle: Candle) {
+        let at = self.candles.partition_point(|known| known.open_ms < candle.open_ms);
+        match self.candles.get_mut(at).filter(|known| known.open_ms == candle.open_ms) {
+            Some(known) if *known == candle => return,
+            Some(known) => *known = candle,
+            None => self.candles.insert(at, candle),
+        }
+        if self.candles.len() > TAIL {
+            self.candles.remove(0);
+            self.is_cut = true;
+        }
+        self.grown = None;
+    }
+
+    /// The stored candles, of which the file has this stamp, with the given ones that follow.
+    pub fn grown(&mut self, stored: Option<(Stamp, Arc<Tail>)>, step_ms: i64) -> Option<Arc<Tail>> {
+        let (stamp, stored) = stored.unzip();
+        match &self.grown {
+            Some((known, grown)) if *known == stamp => grown.clone(),
+            _ => {
+                let grown = self.after(stored.as_deref(), step_ms).map(Arc::new).or(stored);
+                self.grown.insert((stamp, grown)).1.clone()
+            }
+        }
+    }
+
+    /// The given candles that follow the stored ones, with those. Without any gap: a candle that the market made and nobody has seen
+    /// would make other features. Beyond a gap the given ones stand alone, once they are enough to. `None` where they add nothing.
+    fn after(&self, stored: Option<&Tail>, step_ms: i64) -> Option<Tail> {
+        let newer = match stored.and_then(|stored| stored.last()) {
+            Some(last) => &self.candles[self.candles.partition_point(|candle| candle.open_ms <= last.open_ms)..],
+            None => &self.candles[..],
+        };
+        newer.last()?;
+        let calendar = match stored {
+            Some(stored) => stored.calendar().clone(),
+            None => Arc::new(Calendar::learn(newer, step_ms)),
+        };
+        let begin = (1..newer.len()).rev().find(|&at| !follows(&calendar, &newer[at - 1], &newer[at])).unwrap_or(0);
+        if let Some(stored) = stored.filter(|stored| {
+            let last = stored.last();
+            begin == 0 && last.is_some_and(|last| follows(&calendar, last, &newer[0]))
+        }) {
+            let candles = [&stored[..], newer].concat();
+            return Some(Tail::new(&candles, calendar, stored.is_cut()));
+        }
+        let alone = &newer[begin..];
+        (alone.len() >= SETTLED).then(|| Tail::new(alone, calendar, begin == 0 && self.is_cut))
+    }
+}
+
+/// Whether the market makes no candle between these two.
+fn follows(calendar: &Calendar, candle: &Candle, next: &Candle) -> bool {
+    let due_ms = candle.open_ms + calendar.step_ms();
+    next.open_ms == due_ms || next.open_ms > due_ms && calendar.is_regular(due_ms, next.open_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Options, SignalLoop};
+    use candles::{candle_file, write_csv};
+    use domain::signal::{Signal, Source};
+    use domain::symbol::Market;
+    use domain::time::{Clock, Tz};
+    use learning::features;
+    use serde_json::json;
+
+    const HOUR: i64 = 3_600_000;
+    const FIRST: i64 = 1_700_002_800_000;
+
+    fn candle(i: usize) -> Candle {
+        let x = i as f64;
+        let (open, close) = (100.0 + (x / 7.0).sin(), 100.0 + ((x + 1.0) / 7.0).sin());
+        let (high, low) = (open.max(close) + 0.3, open.min(close) - 0.2);
+        Candle { open_ms: FIRST + i as i64 * HOUR, open, high, low, close, volume: 50.0 + 20.0 * (x / 5.0).sin() }
+    }
+
+    fn candles(range: std::ops::Range<usize>) -> Vec<Candle> {
+        range.map(candle).collect()
+    }
+
+    fn market() -> Market {
+        Market::parse("BTCUSDT", "1h").unwrap()
+    }
+
+    struct Backend {
+        core: Arc<SignalLoop>,
+        clock: Clock,
+        _home: tempfile::TempDir,
+    }
+
+    impl Backend {
+        /// With so many candles stored.
+        fn of(stored: usize) -> Self {
+            let (home, clock) = (tempfile::tempdir().unwrap(), Clock::standing(FIRST + stored as i64 * HOUR));
+            let options = Options { home: Some(home.path().to_owned()), clock: clock.clone(), ..Options::default() };
+            let backend = Self { core: Arc::new(SignalLoop::open(options).unwrap()), clock, _home: home };
+            if stored > 0 {
+                backend.store(stored);
+            }
+            backend
+        }
+
+        fn store(&self, candles: usize) {
+            write_csv(&candle_file(&self.core.data_folder(), &market()), &self::candles(0..candles)).unwrap();
+        }
+
+        /// Gives the candle of this number as it closes.
+        async fn give(&self, number: usize) {
+            self.clock.set(FIRST + (number as i64 + 1) * HOUR);
+            let (core, Market { symbol, timeframe }) = (&self.core, market());
+            core.on_candle(core.turn(), &symbol, &candle(number), timeframe).await.unwrap();
+        }
+
+        /// The features of a signal that is recorded a second later.
+        async fn features(&self, id: &str) -> Option<Vec<f64>> {
+            let timestamp = self.clock.now_ms() + 1000;
+            self.clock.set(timestamp);
+            let signal = json!({ "id": id, "pair": "BTCUSDT", "signalType": "BUY", "entryPrice": 100, "confidence": 60, "timestamp": timestamp });
+            let signal = Signal::from_value(signal, Source::Caller, Tz::UTC).unwrap();
+            // At once, and when it is waited for.
+            let at_once =
+                self.core.tail_in_memory(&market()).map(|tail| tail.and_then(|tail| tail.entry_features(&signal)));
+            self.core.record(vec![signal]).await.unwrap();
+            let features = self.core.store().unwrap().get(id).unwrap().unwrap().signal.features;
+            assert!(at_once.is_none_or(|at_once| at_once == features));
+            features.map(|features| features.values)
+        }
+    }
+
+    /// What all candles up to the one of this number give.
+    fn expected(number: usize) -> Option<Vec<f64>> {
+        let all = candles(0..number + 1);
+        features::latest(&all[all.len() - TAIL.min(all.len())..], HOUR).ok().map(|(row, _)| row.to_vec())
+    }
+
+    #[tokio::test]
+    async fn signals_know_candles_that_were_given_and_not_stored_yet() {
+        let backend = Backend::of(500);
+        assert_eq!(backend.features("stored").await, expected(499));
+        for number in 500..503 {
+            assert!(backend.give_and_miss(number).await, "the next candle has closed and nobody gave it");
+            backend.give(number).await;
+            assert_eq!(backend.features(&format!("s{number}")).await, expected(number));
+        }
+        // Once they are stored, the file alone knows as much.
+        backend.store(503);
+        assert_eq!(backend.features("fetched").await, expected(502));
+        backend.store(504);
+        backend.clock.set(FIRST + 504 * HOUR);
+        assert_eq!(backend.features("grown").await, expected(503), "a file that grew is read anew");
+        backend.core.close().await;
+    }
+
+    impl Backend {
+        /// Whether a signal has no features while the candle of this number is missing.
+        async fn give_and_miss(&self, number: usize) -> bool {
+            self.clock.set(FIRST + (number as i64 + 1) * HOUR);
+            self.features(&format!("m{number}")).await.is_none()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_hole_is_not_bridged_until_a_fetch_fills_it() {
+        let backend = Backend::of(500);
+        for number in [501, 502, 503] {
+            backend.give(number).await;
+            assert_eq!(backend.features(&format!("s{number}")).await, None, "one candle is missing");
+        }
+        backend.store(502);
+        assert_eq!(backend.features("filled").await, expected(503));
+        // One that has not closed is none yet.
+        let (core, Market { symbol, timeframe }) = (&backend.core, market());
+        core.on_candle(core.turn(), &symbol, &candle(504), timeframe).await.unwrap();
+        assert_eq!(core.stored_tail(&market()).unwrap().unwrap().last(), Some(&candle(503)));
+        // The last word on a candle counts.
+        backend.give(504).await;
+        let corrected = Candle { close: 100.05, ..candle(504) };
+        core.on_candle(core.turn(), &symbol, &corrected, timeframe).await.unwrap();
+        assert_eq!(core.stored_tail(&market()).unwrap().unwrap().last(), Some(&corrected));
+        backend.core.close().await;
+    }
+
+    #[tokio::test]
+    async fn without_stored_candles_the_given_ones_do_once_they_are_enough() {
+        let backend = Backend::of(0);
+        for number in 0..SETTLED + 200 {
+            backend.give(number).await;
+            if [50, SETTLED - 2, SETTLED - 1, SETTLED + 199].contains(&number) {
+                let found = backend.features(&format!("s{number}")).await;
+                let due = (number + 1 >= SETTLED).then(|| expected(number).unwrap());
+                assert_eq!(found, due, "{number}");
+            }
+        }
+        // After a hole they begin anew.
+        backend.give(SETTLED + 201).await;
+        assert_eq!(backend.features("hole").await, None);
+        backend.core.close().await;
+    }
+}

@@ -1,0 +1,194 @@
+//! Bringing candle files up to date.
+
+use super::account::{Account, FetchProgress};
+use super::{Event, SignalLoop};
+use candles::Fetched;
+use domain::cancel::Cancel;
+use domain::config::MOST_CANDLES;
+use domain::error::{Error, Result};
+use domain::symbol::{Market, Timeframe};
+use domain::time::DAY_MS;
+use exchange::{Begin, CandleFuture, CandleSource, FirstFuture, Listing, ListingFuture, Reached, update_telling};
+use learning::candles_needed;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+/// After so long without a candle it is asked whether a market is still traded.
+const QUIET_MS: i64 = 2 * DAY_MS;
+/// From so many configured days on a history is not called short: of 700 days models knew a third of what they know of all
+/// years, of 180 days nothing.
+const LONG_DAYS: u32 = 700;
+/// Markets fetched at once.
+pub(super) const PARALLEL: usize = 4;
+
+/// What fetching one market came to.
+#[derive(Debug, Clone)]
+pub struct FetchResult {
+    /// The market.
+    pub market: Market,
+    /// What is stored now, or why nothing was fetched. One market's failure never touches another.
+    pub fetched: Result<Fetched>,
+}
+
+/// Candles of a source for as long as the loop is open: closing waits for no answer, but what came is still written.
+pub(super) struct UntilClosed {
+    pub source: Arc<dyn CandleSource>,
+    pub closing: Cancel,
+}
+
+impl CandleSource for UntilClosed {
+    fn candles<'a>(&'a self, market: &'a Market, from_ms: i64, until_ms: i64) -> CandleFuture<'a> {
+        Box::pin(self.closing.unless(self.source.candles(market, from_ms, until_ms)))
+    }
+
+    fn first_ms<'a>(&'a self, market: &'a Market, from_ms: i64) -> FirstFuture<'a> {
+        Box::pin(self.closing.unless(self.source.first_ms(market, from_ms)))
+    }
+
+    fn listing<'a>(&'a self, market: &'a Market) -> ListingFuture<'a> {
+        self.source.listing(market)
+    }
+}
+
+/// News of a fetch.
+#[derive(Debug, Clone)]
+pub enum FetchNews<'a> {
+    /// A market needs more than a page, and this is how far it is.
+    Page(&'a FetchProgress),
+    /// A market has ended.
+    Ended(&'a FetchResult),
+}
+
+impl SignalLoop {
+    /// Fetches what is missing of `markets`, several at once; the results come in their order. `since_ms` lets their
+    /// candles begin there for good, instead of as far back as is configured. `news` is told how far it is.
+    ///
+    /// # Errors
+    /// [`domain::error::Error::Cancelled`] when the loop was closed meanwhile. A market's failure is in its result, not here.
+    pub async fn fetch(
+        self: &Arc<Self>,
+        markets: Vec<Market>,
+        since_ms: Option<i64>,
+        news: impl Fn(FetchNews<'_>) + Send + Sync + 'static,
+    ) -> Result<Vec<FetchResult>> {
+        let source = self.source()?;
+        if since_ms.is_none() {
+            self.tell_of_longer_history(&markets);
+        }
+        let (permits, news) = (Arc::new(Semaphore::new(PARALLEL)), Arc::new(news));
+        let account = Arc::new(Account::of(markets.len()));
+        let mut tasks = JoinSet::new();
+        for (place, market) in markets.into_iter().enumerate() {
+            let (this, source, permits) = (self.clone(), source.clone(), permits.clone());
+            let (news, account) = (news.clone(), account.clone());
+            tasks.spawn(async move {
+                // The semaphore is never closed.
+                let _permit = permits.acquire().await;
+                let begin = since_ms.map_or_else(|| this.history(market.timeframe), Begin::Since);
+                let tell = |progress: FetchProgress| news(FetchNews::Page(&progress));
+                let fetched = this.update(source.as_ref(), &market, begin, &account, &tell).await;
+                let result = FetchResult { market, fetched };
+                news(FetchNews::Ended(&result));
+                (place, result)
+            });
+        }
+        let mut results = tasks.join_all().await;
+        self.closing.check()?;
+        results.sort_by_key(|(place, _)| *place);
+        Ok(results.into_iter().map(|(_, result)| result).collect())
+    }
+
+    /// As far back as is configured, and at least as far as a model needs; else as far as there is any.
+    pub(super) fn history(&self, timeframe: Timeframe) -> Begin {
+        match self.config().history_days {
+            Some(days) => Begin::Days(days.max(self.days_needed(timeframe))),
+            None => Begin::Candles(MOST_CANDLES),
+        }
+    }
+
+    /// Days of candles that are enough to train on.
+    fn days_needed(&self, timeframe: Timeframe) -> u32 {
+        let candles = candles_needed(self.config().signal.expiry_bars) as i64;
+        let days = (candles * timeframe.millis() + DAY_MS - 1) / DAY_MS;
+        u32::try_from(days).unwrap_or(u32::MAX)
+    }
+
+    /// Of which timeframes of `markets` more is fetched than `history_days` says, in a sentence; `None` where there is none.
+    pub fn longer_history(&self, markets: &[Market]) -> Option<String> {
+        self.history_of(&self.longer_timeframes(markets))
+    }
+
+    /// Tells [`Self::longer_history`] as an event, of each timeframe once.
+    pub(super) fn tell_of_longer_history(&self, markets: &[Market]) {
+        let mut timeframes = self.longer_timeframes(markets);
+        timeframes.retain(|timeframe| self.told_of_history.lock().insert(*timeframe));
+        self.history_of(&timeframes).into_iter().for_each(|text| self.emit(&Event::Warning(text)));
+    }
+
+    fn longer_timeframes(&self, markets: &[Market]) -> BTreeSet<Timeframe> {
+        let days = self.config().history_days.unwrap_or(u32::MAX);
+        markets.iter().map(|market| market.timeframe).filter(|one| self.days_needed(*one) > days).collect()
+    }
+
+    fn history_of(&self, longer: &BTreeSet<Timeframe>) -> Option<String> {
+        let days = self.config().history_days?;
+        let of = |timeframe: &Timeframe| format!("{} days of {timeframe}", self.days_needed(*timeframe));
+        let all = longer.iter().map(of).collect::<Vec<_>>().join(", ");
+        (!all.is_empty()).then(|| format!("{days} days of history are too few to train on: fetched are {all}"))
+    }
+
+    /// What a short configured history costs a training, in a sentence; `None` where none is configured, or a long one.
+    pub fn cost_of_history(&self) -> Option<String> {
+        let days = self.config().history_days.filter(|days| *days < LONG_DAYS)?;
+        Some(format!(
+            "{days} days of candles, as configured: on real candles, models of 90 and 180 days showed no skill; leave \
+             `history_days` (`days_history`) out to use all history"
+        ))
+    }
+
+    /// Tells [`Self::cost_of_history`] as an event, once.
+    pub(super) fn tell_of_cost(&self) {
+        let untold = self.cost_of_history().filter(|_| !self.told_of_cost.swap(true, Ordering::Relaxed));
+        untold.into_iter().for_each(|text| self.emit(&Event::Warning(text)));
+    }
+
+    /// Brings the candles of `market` up to date, and tells of each page. That there are none of a symbol which is not traded any
+    /// more is said so.
+    pub(super) async fn update(
+        &self,
+        source: &dyn CandleSource,
+        market: &Market,
+        begin: Begin,
+        account: &Account,
+        tell: &(dyn Fn(FetchProgress) + Send + Sync),
+    ) -> Result<Fetched> {
+        let page = |reached: Reached| self.tell_of_page(market, reached, account, tell);
+        let fetched = update_telling(source, &self.data_folder(), market, begin, self.now_ms(), &page).await;
+        account.ended(market);
+        self.may_have_candles(market);
+        if matches!(fetched, Err(Error::NoData(_))) {
+            is_traded(source, market).await?;
+        }
+        fetched
+    }
+
+    /// Fails where `market` has been silent for long because it is not traded any more.
+    pub(super) async fn is_alive(&self, source: &dyn CandleSource, fetched: &Fetched) -> Result<()> {
+        let step = fetched.market.timeframe.millis();
+        let silent_ms = self.now_ms() - fetched.last_ms - step;
+        if silent_ms < QUIET_MS.max(3 * step) { Ok(()) } else { is_traded(source, &fetched.market).await }
+    }
+}
+
+/// Fails where the source says that the market is not traded any more.
+async fn is_traded(source: &dyn CandleSource, market: &Market) -> Result<()> {
+    match source.listing(market).await {
+        Listing::Not(why) => {
+            Err(Error::NotTraded { symbol: market.symbol.to_string(), said: format!("{market}: {why}") })
+        }
+        Listing::Traded | Listing::Unknown => Ok(()),
+    }
+}

@@ -1,0 +1,194 @@
+//! The models of a home: which there are, back to the one before, and whether live results bear them out.
+
+use super::{Event, ModelChange, SignalLoop};
+use domain::error::{Error, Result};
+use domain::signal::Record;
+use domain::symbol::Market;
+use feedback::StatsFilter;
+use learning::model::{Entry, Rollback, Trial};
+use learning::{LiveOutcome, LiveRecord, weigh};
+use registry::Listed;
+use serde_json::Value;
+
+/// The models of one market.
+#[derive(Debug, Clone)]
+pub struct MarketModels {
+    /// The one in service.
+    pub champion: Listed,
+    /// Every training there was, oldest first: promoted or refused, and why.
+    pub trials: Vec<Trial>,
+    /// Every rollback, oldest first.
+    pub rollbacks: Vec<Rollback>,
+}
+
+/// All models of a home.
+#[derive(Debug, Clone)]
+pub struct Models {
+    /// By market.
+    pub markets: Vec<MarketModels>,
+    /// Lines of the ledger that cannot be read: a crash tore them.
+    pub damaged_lines: usize,
+}
+
+/// What the closed signals of a market's models say of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LiveVerdict {
+    /// The symbol and timeframe.
+    pub market: Market,
+    /// The version that was in service.
+    pub version: u64,
+    /// What its signals came to, and those of the versions that led to it.
+    pub record: LiveRecord,
+    /// The rollback that followed. `None` when promises are kept, and also when they are broken but there is no model to go
+    /// back to, or another one went into service meanwhile.
+    pub rollback: Option<Rollback>,
+}
+
+impl SignalLoop {
+    /// The models in service of this home, with their history; damaged files come as errors.
+    pub fn models(&self) -> Result<Models> {
+        let ledger = self.registry().ledger()?;
+        let history = |champion: Listed| {
+            let (mut trials, mut rollbacks) = (Vec::new(), Vec::new());
+            for entry in ledger.entries.iter().filter(|entry| entry.market().file_stem() == champion.stem) {
+                match entry {
+                    Entry::Training(trial) => trials.push(Trial::clone(trial)),
+                    Entry::Rollback(rollback) => rollbacks.push(rollback.clone()),
+                }
+            }
+            MarketModels { champion, trials, rollbacks }
+        };
+        let markets = self.registry().list()?.into_iter().map(history).collect();
+        Ok(Models { markets, damaged_lines: ledger.damaged })
+    }
+
+    /// Puts the model before the one in service back into service.
+    ///
+    /// # Errors
+    /// [`Error::NoModel`]; [`Error::NoPredecessor`]; [`Error::ModelFile`] when it cannot be told which is in service.
+    pub fn rollback(&self, market: &Market, reason: Option<&str>) -> Result<Rollback> {
+        loop {
+            let from = self.registry().champion_version(market)?;
+            let reason = reason.unwrap_or("asked for by hand");
+            if let Some(rollback) = self.registry().rollback(market, from, reason, false, self.now_ms(), None)? {
+                self.tell_of_rollback(&rollback);
+                return Ok(rollback);
+            }
+        }
+    }
+
+    /// Weighs closed signals against the probabilities that models gave them, and rolls back when those promises are broken
+    /// ([`weigh`] says when that is). Weighed are the signals of all versions given since the last rollback, or since a model
+    /// was put into service without a comparison with the one before: a version trained every night has too few of its own. A
+    /// signal counts for the version that its `mlPrediction` names, as those of `generateSignal` do.
+    ///
+    /// Back in service comes the newest version from before the run of broken promises. Where none of those can be read, the
+    /// newest of all, but only if the signals of the model in service prove its own promise broken. Whatever came of it, the
+    /// weighing then begins anew.
+    ///
+    /// # Errors
+    /// [`Error::NoModel`], [`Error::ModelFile`]; [`Error::Store`].
+    pub fn check_live(&self, market: &Market) -> Result<LiveVerdict> {
+        let (version, since_ms) = self.registry().weighed_since(market)?;
+        let outcomes = self.live_outcomes(market, since_ms)?;
+        let record = weigh(&outcomes);
+        let rollback = if record.is_broken { self.go_back(market, version, &outcomes, &record)? } else { None };
+        Ok(LiveVerdict { market: market.clone(), version, record, rollback })
+    }
+
+    /// The outcomes of a market's bets that were given after a time, in order of closing.
+    fn live_outcomes(&self, market: &Market, since_ms: i64) -> Result<Vec<LiveOutcome>> {
+        let (symbol, timeframe) = (Some(market.symbol.clone()), Some(market.timeframe));
+        // What was given later closed later.
+        let filter = StatsFilter { symbol, timeframe, since_ms: Some(since_ms), until_ms: None };
+        let mut outcomes = Vec::new();
+        self.store()?.closed_records(&filter, |record| {
+            outcomes.extend(live_outcome(&record).filter(|_| record.signal.timestamp_ms > since_ms));
+            Ok(())
+        })?;
+        Ok(outcomes)
+    }
+
+    /// What follows from broken promises.
+    fn go_back(
+        &self,
+        market: &Market,
+        version: u64,
+        outcomes: &[LiveOutcome],
+        record: &LiveRecord,
+    ) -> Result<Option<Rollback>> {
+        let (registry, now_ms) = (self.registry(), self.now_ms());
+        let run = &outcomes[record.kept..];
+        let first = run.iter().map(|outcome| outcome.version).min().unwrap_or(version);
+        let mut rollback = registry.rollback_before(market, version, first, &broken(run, record), now_ms);
+        if let Err(Error::NoPredecessor { .. }) = rollback {
+            let own: Vec<LiveOutcome> = outcomes.iter().filter(|outcome| outcome.version == version).copied().collect();
+            let record = weigh(&own);
+            if record.is_broken {
+                rollback = registry.rollback(market, version, &broken(&own, &record), true, now_ms, None);
+            }
+        }
+        match rollback {
+            Err(Error::NoPredecessor { .. }) => {
+                registry.weigh_anew(market, version, now_ms)?;
+                let found = broken(run, record);
+                self.emit(&Event::Warning(format!("{market}: {found}; there is no model from before to go back to")));
+                Ok(None)
+            }
+            rollback => {
+                let rollback = rollback?;
+                rollback.iter().for_each(|rollback| self.tell_of_rollback(rollback));
+                Ok(rollback)
+            }
+        }
+    }
+
+    fn tell_of_rollback(&self, rollback: &Rollback) {
+        let Rollback { market, to, reason, .. } = rollback;
+        self.emit(&Event::ModelRolledBack(ModelChange {
+            market: market.clone(),
+            version: *to,
+            reason: reason.clone(),
+        }));
+    }
+}
+
+/// Broken promises in words.
+fn broken(run: &[LiveOutcome], record: &LiveRecord) -> String {
+    let versions = || run.iter().map(|outcome| outcome.version);
+    let whose = match (versions().min(), versions().max()) {
+        (Some(first), Some(last)) if first < last => format!("versions {first} to {last}"),
+        (first, _) => format!("version {}", first.unwrap_or_default()),
+    };
+    let succeeded = run.iter().filter(|outcome| outcome.succeeded).count();
+    let expected: f64 = run.iter().map(|outcome| outcome.promised).sum();
+    format!(
+        "of {} live signals {succeeded} succeeded where the probabilities of {whose} promised {expected:.1}; that is {:.0} \
+         times likelier if they promise too much",
+        run.len(),
+        record.against
+    )
+}
+
+/// The outcome of a closed signal if it is a model's bet.
+fn live_outcome(record: &Record) -> Option<LiveOutcome> {
+    let prediction = [PREDICTION_KEY, "ml_prediction"].iter().find_map(|key| record.signal.extra.get(*key))?;
+    if prediction.get(LEVELS_KEY).and_then(Value::as_f64).is_some_and(|scale| scale != 1.0) {
+        // It promised nothing of such levels.
+        return None;
+    }
+    let version = prediction.get("modelVersion").and_then(Value::as_u64)?;
+    let direction = serde_json::to_value(record.signal.direction?).ok()?;
+    let promised = prediction.get("confidence").and_then(Value::as_f64).filter(|p| (0.0..=100.0).contains(p))? / 100.0;
+    let closing = record.closing.as_ref()?;
+    let (succeeded, given_ms, closed_ms) =
+        (closing.outcome.succeeded()?, record.signal.timestamp_ms, closing.closed_ms);
+    let outcome = LiveOutcome { version, promised, succeeded, given_ms, closed_ms };
+    (prediction.get("signal") == Some(&direction)).then_some(outcome)
+}
+
+/// Under which key a signal carries the prediction that it was made of.
+pub(super) const PREDICTION_KEY: &str = "mlPrediction";
+
+/// Under which key a prediction says that the levels of its signal are others than those it is about.
+pub(super) const LEVELS_KEY: &str = "levelsScale";

@@ -1,0 +1,145 @@
+//! The pooled models of one training: one a timeframe, trained once by whichever market needs it first, and shared by the others.
+
+use super::SignalLoop;
+use super::train::{Phase, Run};
+use candles::{Findings, Reading, candle_file, read_candles};
+use domain::error::{Error, Result, guard};
+use domain::symbol::{Market, Timeframe};
+use learning::model::{Model, Pool};
+use learning::{Continued, Dataset, PoolTraining, Step, continue_pool};
+use parking_lot::Mutex;
+use rayon::prelude::*;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::OnceCell;
+
+/// The rows of a market, and what was found in its candle file.
+#[derive(Clone)]
+pub(super) struct Loaded {
+    pub data: Arc<Dataset>,
+    pub findings: Findings,
+}
+
+/// The markets of a timeframe, each with its rows or why it has none.
+type Markets = Arc<HashMap<Market, Result<Loaded>>>;
+
+/// What training a pool came to, and how long it took.
+#[derive(Clone)]
+pub(super) struct Built {
+    pub training: Continued<Arc<PoolTraining>>,
+    pub duration_ms: u64,
+}
+
+/// Which pool: of candles with or without volume, and the name of the one that it continues; `None` for a training in full.
+type Key = (bool, Option<String>);
+
+/// The pools of a training.
+#[derive(Default)]
+pub(super) struct Pools {
+    timeframes: Mutex<HashMap<Timeframe, Arc<OfTimeframe>>>,
+}
+
+#[derive(Default)]
+struct OfTimeframe {
+    markets: OnceCell<Markets>,
+    built: Mutex<HashMap<Key, Arc<OnceCell<Result<Built>>>>>,
+}
+
+impl Pools {
+    fn of(&self, timeframe: Timeframe) -> Arc<OfTimeframe> {
+        self.timeframes.lock().entry(timeframe).or_default().clone()
+    }
+}
+
+impl SignalLoop {
+    /// The rows of a market of this training.
+    pub(super) async fn loaded(self: &Arc<Self>, market: &Market, run: &Arc<Run>) -> Result<Loaded> {
+        let markets = self.pooled_markets(market.timeframe, run).await?;
+        markets.get(market).cloned().unwrap_or_else(|| Err(self.no_candles(market)))
+    }
+
+    /// The pool that `loaded` belongs to: trained in full, or `champion`'s continued.
+    pub(super) async fn built(
+        self: &Arc<Self>,
+        loaded: &Loaded,
+        champion: Option<&Arc<Model>>,
+        run: &Arc<Run>,
+    ) -> Result<Built> {
+        let timeframe = loaded.data.market().timeframe;
+        let markets = self.pooled_markets(timeframe, run).await?;
+        let is_silent = loaded.data.is_silent();
+        let key = (is_silent, champion.and_then(|champion| champion.record.pool.clone()));
+        let cell = run.pools.of(timeframe).built.lock().entry(key).or_default().clone();
+        let together: Vec<Arc<Dataset>> = markets
+            .values()
+            .filter_map(|loaded| loaded.as_ref().ok().map(|loaded| loaded.data.clone()))
+            .filter(|data| data.is_silent() == is_silent)
+            .collect();
+        let old = champion.map(|champion| champion.pool.clone());
+        let built = cell.get_or_init(|| self.build(timeframe, together, old, run)).await.clone();
+        match built {
+            // What is too little is told of the market itself.
+            Err(Error::NoData(_)) => Err(loaded.data.shortage()),
+            built => built,
+        }
+    }
+
+    async fn build(
+        self: &Arc<Self>,
+        timeframe: Timeframe,
+        markets: Vec<Arc<Dataset>>,
+        old: Option<Arc<Pool>>,
+        run: &Arc<Run>,
+    ) -> Result<Built> {
+        let _permit = run.cancel.unless(run.permit()).await?;
+        let (this, config, run) = (self.clone(), self.config(), run.clone());
+        self.on_pool(move || {
+            let clock = Instant::now();
+            let step = |step: Step| run.tell_all(timeframe, Phase::Train, step);
+            let training = match old {
+                None => Continued::Trained(this.train_with_shapes(markets, &run.cancel, &step)?),
+                Some(old) => continue_pool(&old, markets, &config, &run.cancel, &step)?,
+            };
+            if matches!(training, Continued::Trained(_)) {
+                *this.fits.lock().entry(timeframe).or_default() += 1;
+            }
+            Ok(Built { training: training.shared(), duration_ms: clock.elapsed().as_millis() as u64 })
+        })
+        .await
+    }
+
+    /// The rows of all markets that share a pool: those asked for, and those configured, as far as they have candles.
+    async fn pooled_markets(self: &Arc<Self>, timeframe: Timeframe, run: &Arc<Run>) -> Result<Markets> {
+        let of = run.pools.of(timeframe);
+        let load = || async {
+            let mut markets = self.markets(None, Some(vec![timeframe]));
+            markets.extend(run.markets.iter().filter(|market| market.timeframe == timeframe).cloned());
+            markets.sort();
+            markets.dedup();
+            let (this, cancel) = (self.clone(), run.cancel.clone());
+            self.on_pool(move || {
+                let load = |market: Market| {
+                    let loaded = cancel.check().and_then(|()| guard(|| this.load(&market)));
+                    loaded.transpose().map(|loaded| (market, loaded))
+                };
+                let markets: HashMap<_, _> = markets.into_par_iter().filter_map(load).collect();
+                cancel.check()?;
+                Ok(Arc::new(markets))
+            })
+            .await
+        };
+        of.markets.get_or_try_init(load).await.cloned()
+    }
+
+    /// The rows of a market; `None` where it has no candle file.
+    fn load(&self, market: &Market) -> Result<Option<Loaded>> {
+        let path = candle_file(&self.data_folder(), market);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let (candles, findings) = read_candles(&path, market.timeframe, &Reading::stored())?;
+        let data = Dataset::new(market, &candles, &self.live_feedback(market)?, &self.config())?;
+        Ok(Some(Loaded { data: Arc::new(data), findings }))
+    }
+}

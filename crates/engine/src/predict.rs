@@ -1,0 +1,480 @@
+//! What to do next: predictions and generated signals.
+
+use super::SignalLoop;
+use super::account::Account;
+use super::events::Event;
+use super::models::{LEVELS_KEY, PREDICTION_KEY};
+use super::tails::{Latest, Tail};
+use crate::store_location::Whereabouts;
+use candles::candle_file;
+use domain::barrier::Direction;
+use domain::calendar::Calendar;
+use domain::candle::Candle;
+use domain::error::{Error, Result, guard};
+use domain::signal::{Indicators, Signal};
+use domain::symbol::Market;
+use exchange::Begin;
+use learning::features::{self, MIN_CANDLES};
+use learning::model::{Model, Probabilities};
+use learning::{Abstention, Costs, Entry, choose, levels_at};
+use serde_json::{Map, json};
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+
+/// Candles that a signal of a market without any begins with: a page, and more than a prediction looks at.
+const FIRST_CANDLES: u32 = 1000;
+/// Candles whose features are computed where the call comes from: a tenth of a millisecond at most.
+const AT_ONCE: usize = 500;
+
+/// A bet, or why there is none.
+pub type Decision = std::result::Result<Direction, Abstention>;
+
+/// How far stop and target lie from the entry, relative to what the model was trained on; the ratio of the two stays. The model's
+/// probabilities are about the distance that it was trained on: how often others succeed was not measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Risk {
+    /// Two thirds of the distance.
+    Low,
+    /// The distance that the model's probabilities are about. The default.
+    #[default]
+    Medium,
+    /// Four thirds of the distance.
+    High,
+}
+
+impl Risk {
+    fn scale(self) -> f64 {
+        match self {
+            Self::Low => 2.0 / 3.0,
+            Self::Medium => 1.0,
+            Self::High => 4.0 / 3.0,
+        }
+    }
+}
+
+/// What a model says of the bar after the last candle.
+#[derive(Debug, Clone)]
+pub struct Prediction {
+    /// The market.
+    pub market: Market,
+    /// The bet, or why there is none.
+    pub decision: Decision,
+    /// That a BUY, a SELL, neither would succeed.
+    pub probabilities: Probabilities,
+    /// What BUY and SELL would have without any knowledge.
+    pub base_rates: [f64; 2],
+    /// What the model says of a BUY and a SELL here, and what they win and lose; `None` without features.
+    pub bets: Option<([f64; 2], [Costs; 2])>,
+    /// What a bet's probability needs above that: 0, but in conservative mode.
+    pub margin: f64,
+    /// How far the levels lie, relative to those that the probabilities are about; 1 unless a [`Risk`] has them elsewhere.
+    pub levels_scale: f64,
+    /// The last close.
+    pub price: f64,
+    /// The average true range (14 bars) in price units; `None` without features.
+    pub atr: Option<f64>,
+    /// Close time of the last candle, UTC epoch ms.
+    pub candle_close_ms: i64,
+    /// A newer candle should have closed since the last one: the market has moved on. While it is closed, none has.
+    pub stale: bool,
+    /// When the market trades, as the candles tell: a bet expires by it.
+    pub calendar: Arc<Calendar>,
+    /// The model that said so.
+    pub model: Arc<Model>,
+}
+
+impl Prediction {
+    /// The probability of what the decision says: of its bet, or that neither bet would succeed.
+    pub fn confidence(&self) -> f64 {
+        match self.decision {
+            Ok(Direction::Buy) => self.probabilities.buy,
+            Ok(Direction::Sell) => self.probabilities.sell,
+            Err(_) => self.probabilities.hold,
+        }
+    }
+
+    /// How sure the model is of its decision, as a share, against what speaks most for another: of a bet against the opposite
+    /// one, of a HOLD against the better bet. `None` where it is of no opinion: without skill, or without anything to judge by. A
+    /// HOLD for want of an edge is an opinion only where the model knows something of both bets.
+    pub fn certainty(&self) -> Option<f64> {
+        let Probabilities { buy, sell, hold } = self.probabilities;
+        let knows_both =
+            || self.bets.is_some_and(|(stated, _)| stated.iter().zip(&self.base_rates).all(|(a, b)| a != b));
+        let (own, other) = match self.decision {
+            Ok(Direction::Buy) => (buy, sell),
+            Ok(Direction::Sell) => (sell, buy),
+            Err(Abstention::NoEdge) if !knows_both() => return None,
+            Err(Abstention::NoEdge | Abstention::ConservativeMode) => (hold, buy.max(sell)),
+            Err(Abstention::NoSkill | Abstention::NoFeatures | Abstention::NoLevels | Abstention::StaleCandles) => {
+                return None;
+            }
+        };
+        Some(own / (own + other))
+    }
+
+    /// The success probability at which a bet earns nothing after costs: the one decided on, for a HOLD the one that would be
+    /// expected to earn more. `None` without features, and for levels that were not measured.
+    pub fn break_even(&self) -> Option<f64> {
+        let (_, [buy, sell]) = self.bets.filter(|_| self.is_measured())?;
+        let Probabilities { buy: p, sell: q, .. } = self.probabilities;
+        let is_buy = self.decision.map_or(buy.expectancy(p) >= sell.expectancy(q), |bet| bet == Direction::Buy);
+        Some(if is_buy { buy.break_even() } else { sell.break_even() })
+    }
+
+    /// Whether the probabilities are about the levels of the signal.
+    pub fn is_measured(&self) -> bool {
+        self.levels_scale == 1.0
+    }
+
+    /// The same of levels that are as near, or as far, as `risk` has them. Costs weigh more on near ones; far ones, of which nothing
+    /// was measured either, get no bet that the measured ones would not get.
+    pub fn at(mut self, risk: Risk) -> Self {
+        self.levels_scale = risk.scale();
+        if let Some((stated, costs)) = self.bets {
+            let costs = costs.map(|costs| costs.scaled(self.levels_scale.min(1.0)));
+            self.bets = Some((stated, costs));
+            self.decision = choose(stated, self.base_rates, &costs, self.margin);
+        }
+        self
+    }
+
+    /// Why there is no signal, in words; for a bet, what speaks for it. Where the levels are others than those that were measured, it
+    /// says so.
+    pub fn rationale(&self) -> String {
+        let names_probabilities =
+            matches!(self.decision, Ok(_) | Err(Abstention::NoEdge | Abstention::ConservativeMode));
+        if self.is_measured() || !names_probabilities {
+            return self.reasons();
+        }
+        format!(
+            "{}; the probability is of the configured levels (stop {} ATR); for levels {:.2} times as far it was not measured",
+            self.reasons(),
+            self.model.record.shape().stop_atr,
+            self.levels_scale,
+        )
+    }
+
+    fn reasons(&self) -> String {
+        let percent = |p: f64| format!("{:.1} %", 100.0 * p);
+        let odds = |name: &str, p: f64, base: f64| {
+            format!("a {name} succeeds with {} (base rate {})", percent(p), percent(base))
+        };
+        let Probabilities { buy, sell, .. } = self.probabilities;
+        let [buy_needs, sell_needs] = self.bets.map_or([f64::NAN; 2], |(_, costs)| costs.map(|of| of.break_even()));
+        match self.decision {
+            Ok(Direction::Buy) => odds("BUY", buy, self.base_rates[0]),
+            Ok(Direction::Sell) => odds("SELL", sell, self.base_rates[1]),
+            Err(Abstention::NoSkill) => {
+                "HOLD: on candles it had not seen, the model was no better than the base rate, so it has nothing to say"
+                    .into()
+            }
+            Err(Abstention::NoEdge) => format!(
+                "HOLD: {} and {}; to earn its costs a BUY needs {}, a SELL {}, and the model's own word",
+                odds("BUY", buy, self.base_rates[0]),
+                odds("SELL", sell, self.base_rates[1]),
+                percent(buy_needs),
+                percent(sell_needs),
+            ),
+            Err(Abstention::NoFeatures) => "HOLD: the last candles give no features (flat prices or no volume)".into(),
+            Err(Abstention::NoLevels) => {
+                "HOLD: the range is as large as the price, so stop and target are no prices".into()
+            }
+            Err(Abstention::ConservativeMode) => format!(
+                "HOLD: recent signals did poorly, so until they recover a BUY needs {}, a SELL {}; {} and {}",
+                percent(buy_needs + self.margin),
+                percent(sell_needs + self.margin),
+                odds("BUY", buy, self.base_rates[0]),
+                odds("SELL", sell, self.base_rates[1]),
+            ),
+            Err(Abstention::StaleCandles) => {
+                "HOLD: the stored candles are out of date and could not be brought up to date".into()
+            }
+        }
+    }
+}
+
+/// A prediction made into a signal.
+#[derive(Debug, Clone)]
+pub struct GeneratedSignal {
+    /// What it rests on; its decision is the signal's.
+    pub prediction: Prediction,
+    /// Stop loss; `None` for a HOLD.
+    pub stop_loss: Option<f64>,
+    /// Take profit; `None` for a HOLD.
+    pub take_profit: Option<f64>,
+    /// When it was made, UTC epoch ms.
+    pub timestamp_ms: i64,
+    /// When it expires, UTC epoch ms; `None` for a HOLD.
+    pub expires_ms: Option<i64>,
+    /// The exchange's words when candles could not be brought up to date.
+    pub warning: Option<String>,
+}
+
+impl GeneratedSignal {
+    /// The signal of a prediction, given at `timestamp_ms`, with levels as near or far as [`Prediction::at`] has them.
+    pub fn new(mut prediction: Prediction, timestamp_ms: i64) -> Self {
+        let shape = prediction.model.record.shape();
+        let levels = prediction.decision.ok().zip(prediction.atr).map(|(direction, atr)| {
+            let entry = Entry { price: prediction.price, time_ms: prediction.candle_close_ms };
+            levels_at(entry, &prediction.calendar, atr * prediction.levels_scale, direction, &shape)
+        });
+        if levels.is_some_and(|levels| levels.stop_loss.is_none() || levels.take_profit.is_none()) {
+            prediction.decision = Err(Abstention::NoLevels);
+        }
+        let levels = levels.filter(|_| prediction.decision.is_ok());
+        Self {
+            stop_loss: levels.and_then(|levels| levels.stop_loss),
+            take_profit: levels.and_then(|levels| levels.take_profit),
+            expires_ms: levels.and_then(|levels| levels.expires_ms),
+            timestamp_ms,
+            warning: None,
+            prediction,
+        }
+    }
+
+    /// The same as the store records it, with what the model promised, and which model it was.
+    pub fn to_signal(&self) -> Signal {
+        let prediction = &self.prediction;
+        let mut promised = json!({
+            "signal": prediction.decision.map_or(json!("HOLD"), |direction| json!(direction)),
+            "confidence": 100.0 * prediction.confidence(),
+            "modelVersion": prediction.model.version(),
+        });
+        if !prediction.is_measured() {
+            promised[LEVELS_KEY] = json!(prediction.levels_scale);
+        }
+        Signal {
+            id: self.id(),
+            symbol: self.prediction.market.symbol.clone(),
+            timeframe: self.prediction.market.timeframe,
+            direction: self.prediction.decision.ok(),
+            confidence: Some(100.0 * self.prediction.confidence()),
+            entry_price: Some(self.prediction.price),
+            stop_loss: self.stop_loss,
+            take_profit: self.take_profit,
+            timestamp_ms: self.timestamp_ms,
+            expires_ms: self.expires_ms,
+            strategy: None,
+            taken: true,
+            indicators: Indicators::default(),
+            features: None,
+            extra: Map::from_iter([(PREDICTION_KEY.to_owned(), promised)]),
+        }
+    }
+
+    /// A new unique id that tells market and time.
+    pub fn id(&self) -> String {
+        // The standard hasher is seeded anew from the system's randomness.
+        let random = RandomState::new().build_hasher().finish();
+        format!("{}-{}-{:08x}", self.prediction.market.file_stem(), self.timestamp_ms, random as u32)
+    }
+}
+
+/// The candles that a prediction is made from.
+struct Basis<'a> {
+    candles: Candles<'a>,
+    last: Candle,
+    /// When their market trades.
+    calendar: Arc<Calendar>,
+}
+
+enum Candles<'a> {
+    Given(&'a [Candle]),
+    /// Whose features are kept for whoever asks next.
+    Stored(Arc<Tail>),
+}
+
+impl<'a> Basis<'a> {
+    /// Of candles that a caller hands over. Their market trades as the stored ones say, which are more. Where none are stored, or
+    /// those say that it never closes, the given ones are asked. `stored` finds those, or `None` where that must not be waited for.
+    fn given(
+        market: &Market,
+        candles: &'a [Candle],
+        now_ms: i64,
+        stored: impl FnOnce() -> Option<Option<Arc<Tail>>>,
+    ) -> Result<Option<Self>> {
+        let candles = exchange::check_given(candles, market, now_ms)?;
+        let last = last_of(market, candles)?;
+        let always = Calendar::always(market.timeframe.millis());
+        let has_gap = candles.windows(2).any(|pair| always.is_gap(pair[0].open_ms, pair[1].open_ms));
+        let calendar = if has_gap || always.is_behind(last.open_ms, now_ms) {
+            let Some(stored) = stored() else { return Ok(None) };
+            let of_stored = stored.map(|tail| tail.calendar().clone()).filter(|calendar| calendar.closes());
+            of_stored.unwrap_or_else(|| Arc::new(Calendar::learn(candles, always.step_ms())))
+        } else {
+            Arc::new(always)
+        };
+        Ok(Some(Self { last, candles: Candles::Given(candles), calendar }))
+    }
+
+    fn stored(market: &Market, tail: Arc<Tail>) -> Result<Self> {
+        Ok(Self { last: last_of(market, &tail)?, calendar: tail.calendar().clone(), candles: Candles::Stored(tail) })
+    }
+
+    /// Whether the candles have no volume.
+    fn is_silent(&self) -> bool {
+        match &self.candles {
+            Candles::Given(candles) => features::is_silent(candles),
+            Candles::Stored(tail) => features::is_silent(tail),
+        }
+    }
+
+    /// The features of the last candle and its average true range.
+    fn latest(&self) -> Latest {
+        match &self.candles {
+            Candles::Given(candles) => features::latest_within(candles, &self.calendar),
+            Candles::Stored(tail) => tail.latest(tail.len()),
+        }
+    }
+}
+
+/// The last of candles that are enough.
+fn last_of(market: &Market, candles: &[Candle]) -> Result<Candle> {
+    let last = candles.last().filter(|_| candles.len() >= MIN_CANDLES);
+    last.copied().ok_or_else(|| {
+        let count = candles.len();
+        Error::NoData(format!("{market}: {count} candles, a prediction needs at least {MIN_CANDLES}"))
+    })
+}
+
+impl SignalLoop {
+    /// Predicts from `candles` (oldest first; a last one that is still open is left out), or from the stored ones.
+    ///
+    /// # Errors
+    /// [`Error::NoModel`], [`Error::ModelFile`]; [`Error::NoData`] for fewer than [`MIN_CANDLES`];
+    /// [`Error::InvalidCandle`].
+    pub fn predict(&self, market: &Market, candles: Option<&[Candle]>) -> Result<Prediction> {
+        let basis = match candles {
+            // Stored candles that cannot be read are no reason to refuse those that are given.
+            Some(candles) => {
+                let stored = || Some(self.stored_tail(market).ok().flatten());
+                let basis = Basis::given(market, candles, self.now_ms(), stored)?;
+                basis.ok_or_else(|| Error::Internal("stored candles were not waited for".to_owned()))?
+            }
+            None => Basis::stored(market, self.tail(market)?)?,
+        };
+        self.prediction(market, &basis, self.registry.get(market)?, self.conservative_margin(market)?)
+    }
+
+    /// [`Self::predict`] at once, where nothing need be waited for: no other thread, no file to be read, no long series. That
+    /// is so for nearly every call between two models. `None`: ask [`Self::predict`], on another thread.
+    ///
+    /// # Errors
+    /// As [`Self::predict`].
+    pub fn try_predict(&self, market: &Market, candles: Option<&[Candle]>) -> Result<Option<Prediction>> {
+        if candles.is_some_and(|candles| candles.len() > AT_ONCE) {
+            return Ok(None);
+        }
+        let known = self.registry.in_memory(market).zip(self.margin_in_memory(market));
+        let Some((model, margin)) = known else { return Ok(None) };
+        let basis = match candles {
+            Some(candles) => Basis::given(market, candles, self.now_ms(), || self.tail_in_memory(market))?,
+            None => match self.tail_in_memory(market) {
+                Some(Some(tail)) => Some(Basis::stored(market, tail)?),
+                _ => None,
+            },
+        };
+        let Some(basis) = basis else { return Ok(None) };
+        self.prediction(market, &basis, model, margin).map(Some)
+    }
+
+    /// Whether a usable model is in service; `false` once the loop is closed. One that cannot be used is told as a warning, once.
+    /// Never waits for a database: where that was not asked yet, the answer is `false`, and it is asked in the background.
+    pub fn has_model(self: &Arc<Self>, market: &Market) -> bool {
+        if self.begin().is_err() {
+            return false;
+        }
+        if matches!(self.whereabouts, Whereabouts::Folder(_)) {
+            return self.is_usable(market, guard(|| self.registry.get(market)));
+        }
+        if self.registry.in_memory(market).is_some() {
+            return true;
+        }
+        if self.asking.lock().insert(market.clone()) {
+            let (this, market) = (self.clone(), market.clone());
+            std::thread::spawn(move || {
+                this.is_usable(&market, guard(|| this.registry.get(&market)));
+                this.asking.lock().remove(&market);
+            });
+        }
+        false
+    }
+
+    /// Whether a model was found; tells what is wrong with one that cannot be used.
+    pub(super) fn is_usable(&self, market: &Market, found: Result<Arc<Model>>) -> bool {
+        let problem = match &found {
+            Ok(_) | Err(Error::NoModel { .. } | Error::Closed) => None,
+            Err(error) => Some(format!("the model of {market} cannot be used: {error} [{}]", error.code())),
+        };
+        let known = &mut *self.unusable.lock();
+        match problem {
+            None => drop(known.remove(market)),
+            Some(problem) if known.get(market) != Some(&problem) => {
+                known.insert(market.clone(), problem.clone());
+                self.emit(&Event::Warning(problem));
+            }
+            Some(_) => {}
+        }
+        found.is_ok()
+    }
+
+    fn prediction(&self, market: &Market, basis: &Basis<'_>, model: Arc<Model>, margin: f64) -> Result<Prediction> {
+        let candle_ms = market.timeframe.millis();
+        let base_rates = [model.buy.base_rate, model.sell.base_rate];
+        let [buy, sell] = base_rates;
+        let last = basis.last;
+        let mut prediction = Prediction {
+            market: market.clone(),
+            decision: Err(Abstention::NoFeatures),
+            probabilities: Probabilities::of(buy, sell),
+            base_rates,
+            bets: None,
+            margin,
+            levels_scale: 1.0,
+            price: last.close,
+            atr: None,
+            candle_close_ms: last.open_ms + candle_ms,
+            stale: basis.calendar.is_behind(last.open_ms, self.now_ms()),
+            calendar: basis.calendar.clone(),
+            model: model.clone(),
+        };
+        // A model that knows volume has nothing to say where there is none.
+        let is_lacking = model.record.uses_volume() && basis.is_silent();
+        if let Ok((row, atr)) = basis.latest()
+            && !is_lacking
+        {
+            let stop = model.record.shape().stop_percent(atr / last.close);
+            let costs = [&model.buy, &model.sell].map(|side| Costs::new(side.payoff, stop, self.config().fee_bps));
+            let stated = model
+                .stated(&row)
+                .ok_or_else(|| Error::Internal(format!("the model of {market} cannot read a row of features")))?;
+            prediction.probabilities = Probabilities::of(stated[0], stated[1]);
+            prediction.decision = choose(stated, base_rates, &costs, margin);
+            prediction.bets = Some((stated, costs));
+            prediction.atr = Some(atr);
+        }
+        Ok(prediction)
+    }
+
+    /// Brings the candles up to date and makes a signal of the prediction. With candles that stay out of date it is a
+    /// HOLD: an entry price of yesterday would be a lie.
+    ///
+    /// # Errors
+    /// As [`Self::predict`]; [`Error::Cancelled`] when the loop was closed meanwhile.
+    pub async fn generate(&self, market: &Market, risk: Risk) -> Result<GeneratedSignal> {
+        // Older candles can wait; a signal cannot.
+        let stored = candle_file(&self.data_folder(), market).exists();
+        let begin = if stored { Begin::Days(0) } else { Begin::Candles(FIRST_CANDLES) };
+        let fetched = self.update(self.source()?.as_ref(), market, begin, &Account::of(1), &|_| {}).await;
+        if let Err(error @ Error::Cancelled(_)) = fetched {
+            return Err(error);
+        }
+        let mut prediction = self.predict(market, None)?.at(risk);
+        if prediction.stale {
+            prediction.decision = Err(Abstention::StaleCandles);
+        }
+        let signal = GeneratedSignal::new(prediction, self.now_ms());
+        Ok(GeneratedSignal { warning: fetched.err().map(|error| error.to_string()), ..signal })
+    }
+}

@@ -1,0 +1,225 @@
+//! What a model of candles says of a signal before any outcome is known.
+
+use super::SignalLoop;
+use domain::barrier::Direction;
+use domain::error::guard;
+use domain::features::{ATR_PERCENT, lacks_volume};
+use domain::symbol::Market;
+use learning::Place;
+use learning::model::{Model, PoolSide, believed};
+
+/// A chance of 0 or 1 has no odds: none is nearer to either than this.
+const LEAST: f64 = 1e-6;
+
+/// What candles alone say of a signal.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CandlePrior {
+    /// That it succeeds, 0–1.
+    pub probability: f64,
+    /// The same without a look at the moment's features, 0–1.
+    pub base_rate: f64,
+}
+
+impl SignalLoop {
+    /// What the market's model in service says of a signal with such features at entry: of the nearest shape that it knows, moved
+    /// to the signal's own levels. A signal without an expiry is taken to have the configured one. `None` where no model is in
+    /// memory, and for levels or features that are none. Waits for nothing and reads no candles and no model; see
+    /// [`Self::read_candle_model`].
+    pub(super) fn candle_prior(
+        &self,
+        market: &Market,
+        direction: Direction,
+        features: &[f64],
+        stop_percent: f64,
+        reward_risk: f64,
+        expiry_bars: Option<f64>,
+    ) -> Option<CandlePrior> {
+        let model = self.registry.in_memory(market)?;
+        prior(&model, direction, features, Asked { stop_percent, reward_risk, expiry_bars })
+    }
+
+    /// Whether [`Self::candle_prior`] need not wait for [`Self::read_candle_model`]: the model in service is in memory, or there is
+    /// none. One in a database that was not asked yet counts as none.
+    pub(super) fn has_read_candle_model(&self, market: &Market) -> bool {
+        self.registry.has_read(market)
+    }
+
+    /// Reads the model in service into memory, for [`Self::candle_prior`]; reads files. One that cannot be used is told as a warning,
+    /// once.
+    pub(super) fn read_candle_model(&self, market: &Market) {
+        self.is_usable(market, guard(|| self.registry.get(market)));
+    }
+}
+
+/// The levels of a signal.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    stop_percent: f64,
+    reward_risk: f64,
+    expiry_bars: Option<f64>,
+}
+
+/// One direction of a shape that a model knows.
+struct Known<'a> {
+    place: Place,
+    reward_risk: f64,
+    base_rate: f64,
+    belief: f64,
+    side: &'a PoolSide,
+}
+
+fn prior(model: &Model, direction: Direction, features: &[f64], asked: Asked) -> Option<CandlePrior> {
+    let known = nearest(model, direction, features, asked)?;
+    // Nobody is asked who is not believed, nor who knows volume where there is none.
+    let is_lacking = !model.pool.record.is_silent && lacks_volume(features);
+    let departure = if known.belief > 0.0 && !is_lacking { known.side.departure(features)? } else { 0.0 };
+    let said = believed(known.base_rate, known.belief, departure);
+    let moved = |p: f64| moved(p, known.reward_risk, asked.reward_risk);
+    Some(CandlePrior { probability: moved(said), base_rate: moved(known.base_rate) })
+}
+
+/// The shape that is most like the signal's levels; of two as near the configured one, then the more frequent one.
+fn nearest<'a>(model: &'a Model, direction: Direction, features: &[f64], asked: Asked) -> Option<Known<'a>> {
+    let configured = model.record.shape();
+    let bars = asked.expiry_bars.unwrap_or(configured.expiry_bars as f64);
+    let wanted = Place::of(asked.stop_percent / features.get(ATR_PERCENT)?, asked.reward_risk, bars)?;
+    let (at, own) = (direction as usize, model.side(direction));
+    let first = Known {
+        place: Place::of_shape(&configured)?,
+        reward_risk: configured.reward_risk,
+        base_rate: own.base_rate,
+        belief: own.belief,
+        side: &model.pool.sides[at],
+    };
+    let others = model.pool.shapes.iter().filter_map(|shaped| {
+        let shape = &shaped.record.shape;
+        Some(Known {
+            place: Place::of_shape(shape)?,
+            reward_risk: shape.reward_risk,
+            base_rate: shaped.base_rates(&model.record.market.symbol)[at],
+            belief: shaped.record.beliefs[at],
+            side: &shaped.sides[at],
+        })
+    });
+    let distance = |known: &Known<'_>| known.place.distance(&wanted);
+    std::iter::once(first).chain(others).min_by(|one, other| distance(one).total_cmp(&distance(other)))
+}
+
+/// A chance at levels of one ratio of reward to risk, at levels of another: the log odds move by as much as those of a price without
+/// drift, whose chance is risk / (risk + reward).
+fn moved(p: f64, from: f64, to: f64) -> f64 {
+    if from == to {
+        return p;
+    }
+    let odds = p.clamp(LEAST, 1.0 - LEAST) / (1.0 - p.clamp(LEAST, 1.0 - LEAST)) * from / to;
+    odds / (1.0 + odds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::config::SignalShape;
+    use domain::features::{COUNT, FEATURES, OF_VOLUME};
+    use domain::symbol::Symbol;
+    use learning::model::{ShapeRecord, ShapedPool, Skill, file};
+    use std::path::Path;
+    use std::sync::Arc;
+
+    const OTHER: SignalShape = SignalShape { stop_atr: 4.0, reward_risk: 1.0, expiry_bars: 60 };
+
+    fn market() -> Market {
+        Market::parse("BTCUSDT", "1h").unwrap()
+    }
+
+    /// The model of the fixture, believed in full, with a shape beside its own whose sides are exchanged.
+    fn model() -> Model {
+        let fixture = include_bytes!("../../testkit/fixtures/champion.model");
+        let mut model = file::decode(fixture, Path::new("fixture"), &market(), 0, None).unwrap();
+        (model.buy.belief, model.sell.belief) = (1.0, 1.0);
+        let pool = Arc::make_mut(&mut model.pool);
+        let [buy, sell] = pool.sides.clone();
+        let record =
+            ShapeRecord { shape: OTHER, signals: 70, rows: 500, beliefs: [0.5, 0.25], skill: Skill::default() };
+        let base_rates = vec![(market().symbol, [0.45, 0.55])];
+        pool.shapes = vec![ShapedPool { record, sides: [sell, buy], base_rates }];
+        model
+    }
+
+    fn features(rsi: f64) -> [f64; COUNT] {
+        let mut row = [0.3; COUNT];
+        (row[8], row[ATR_PERCENT]) = (rsi, 0.5);
+        row
+    }
+
+    fn ask(stop_atr: f64, reward_risk: f64, expiry_bars: Option<f64>) -> Asked {
+        Asked { stop_percent: 0.5 * stop_atr, reward_risk, expiry_bars }
+    }
+
+    #[test]
+    fn a_signal_of_a_shape_hears_what_that_shape_says() {
+        let model = model();
+        let own = model.record.shape();
+        let mut departed = 0;
+        for rsi in [10.0, 35.0, 50.0, 65.0, 90.0] {
+            let row = features(rsi);
+            let stated = model.stated(&row).unwrap();
+            for (at, direction) in [Direction::Buy, Direction::Sell].into_iter().enumerate() {
+                let asked = ask(own.stop_atr, own.reward_risk, Some(own.expiry_bars as f64));
+                let of_own = prior(&model, direction, &row, asked).unwrap();
+                assert_eq!((of_own.probability, of_own.base_rate), (stated[at], model.side(direction).base_rate));
+                let shaped = &model.pool.shapes[0];
+                let departure = shaped.sides[at].departure(&row).unwrap();
+                let expected = believed([0.45, 0.55][at], [0.5, 0.25][at], departure);
+                let near = prior(&model, direction, &row, ask(4.4, 1.0, Some(66.0))).unwrap();
+                assert_eq!((near.probability, near.base_rate), (expected, [0.45, 0.55][at]));
+                departed += usize::from(near.probability != near.base_rate && of_own.probability != near.probability);
+            }
+        }
+        assert!(departed > 0, "the test would show nothing");
+    }
+
+    #[test]
+    fn what_is_said_moves_with_the_levels() {
+        let (model, row) = (model(), features(40.0));
+        let at = |reward_risk| prior(&model, Direction::Buy, &row, ask(4.0, reward_risk, Some(60.0))).unwrap();
+        let own = at(1.0);
+        // Twice the reward: half the odds.
+        let far = at(1.2);
+        let odds = |p: f64| p / (1.0 - p);
+        assert!((odds(far.probability) * 1.2 / odds(own.probability) - 1.0).abs() < 1e-12);
+        assert!((odds(far.base_rate) * 1.2 / odds(own.base_rate) - 1.0).abs() < 1e-12);
+        assert!((moved(1.0 / 3.0, 2.0, 1.0) - 0.5).abs() < 1e-12 && (moved(0.5, 1.0, 4.0) - 0.2).abs() < 1e-12);
+        assert!(moved(1.0, 1.0, 2.0) < 1.0 && moved(0.0, 2.0, 1.0) > 0.0);
+    }
+
+    #[test]
+    fn without_belief_it_is_the_base_rate_and_without_numbers_nothing() {
+        let mut model = model();
+        let (row, mut silent) = (features(40.0), features(40.0));
+        let none = |model: &Model, row: &[f64], asked| assert_eq!(prior(model, Direction::Buy, row, asked), None);
+        none(&model, &row, ask(0.0, 2.0, None));
+        none(&model, &row, ask(2.0, f64::NAN, None));
+        none(&model, &row[..10], ask(2.0, 2.0, None));
+        none(&model, &row[..COUNT - 1], ask(1.5, 2.0, None));
+        // A signal without an expiry has the configured one.
+        let own = model.record.shape();
+        let asked = |bars| ask(own.stop_atr, own.reward_risk, bars);
+        let [without, with] =
+            [None, Some(own.expiry_bars as f64)].map(|bars| prior(&model, Direction::Buy, &row, asked(bars)));
+        assert!(without.is_some() && without == with);
+        let pool = Arc::make_mut(&mut model.pool);
+        pool.shapes[0].record.beliefs = [0.0; 2];
+        let said = prior(&model, Direction::Sell, &row, ask(4.0, 1.0, Some(60.0))).unwrap();
+        assert_eq!((said.probability, said.base_rate), (0.55, 0.55));
+        // What knows volume has nothing to say of candles without.
+        for (name, usual) in OF_VOLUME {
+            silent[FEATURES.iter().position(|feature| feature.name == name).unwrap()] = usual;
+        }
+        let own = prior(&model, Direction::Buy, &silent, asked(None)).unwrap();
+        assert_eq!(own.probability, own.base_rate);
+        // A symbol that the shape was not trained on has the base rates of all.
+        model.record.market.symbol = Symbol::given("ETHUSDT").unwrap();
+        let said = prior(&model, Direction::Sell, &row, ask(4.0, 1.0, Some(60.0))).unwrap();
+        assert_eq!(said.base_rate, model.pool.shapes[0].sides[1].base_rate);
+    }
+}

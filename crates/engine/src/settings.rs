@@ -1,0 +1,315 @@
+//! The configuration of a loop, and how changed files come into force while it runs.
+//!
+//! What is in force is made of layers: the defaults, `training_config.json`, the thresholds of poor performance in
+//! `scheduler_config.json`, the exchange that the environment or the options name, and what [`SignalLoop::configure`] was given. A file that changed is read again at the next look; one that
+//! cannot be used leaves what was in force.
+
+use super::{EXCHANGE_VARIABLE, Event, Options, SignalLoop};
+use domain::config::raw::read_object;
+use domain::config::{Config, setting_name};
+use domain::error::Result;
+use domain::symbol::Symbol;
+use scheduler::{SchedulerConfig, Task};
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use storage::Stamp;
+use storage::fault::Fault;
+
+/// A file whose changes are noticed.
+pub(super) struct Noticed {
+    path: PathBuf,
+    stamp: Option<Stamp>,
+}
+
+impl Noticed {
+    /// As it is now, or is missing. Changes after this are noticed.
+    ///
+    /// # Errors
+    /// [`domain::error::Error::Io`] when it cannot be looked at.
+    pub fn now(path: PathBuf) -> Result<Self> {
+        let stamp = Stamp::of(&path)?;
+        Ok(Self { path, stamp })
+    }
+
+    /// What `read` makes of it if it changed since the last time, or in words why that cannot be used; `None` when it is as it was.
+    pub fn read_if_changed<T>(&mut self, read: impl FnOnce() -> Result<T>) -> Option<std::result::Result<T, String>> {
+        // What cannot be looked at has not been seen to change.
+        let stamp = Stamp::of(&self.path).ok().filter(|stamp| *stamp != self.stamp)?;
+        self.stamp = stamp;
+        let kept = "what was in force stays so";
+        if stamp.is_none() {
+            return Some(Err(format!("{} was deleted: {kept}", self.path.display())));
+        }
+        Some(read().map_err(|error| format!("{} changed and cannot be used, {kept}: {error}", self.path.display())))
+    }
+}
+
+/// The configuration in force, and what it is made of.
+pub(super) struct Settings {
+    file: Noticed,
+    read: Map<String, Value>,
+    scheduler: Noticed,
+    /// What `scheduler_config.json` replaces of `poor_performance`: in every process of the home, for each judges its closings.
+    thresholds: Map<String, Value>,
+    /// Where the exchange's URL comes from, and the URL, if not from the file.
+    exchange: Option<Exchange>,
+    /// What [`SignalLoop::configure`] was given, in all.
+    changes: Map<String, Value>,
+    config: Arc<Config>,
+    warnings: Vec<String>,
+}
+
+impl Settings {
+    /// Reads the configuration of a home.
+    ///
+    /// # Errors
+    /// [`domain::error::Error::InvalidConfig`]; [`domain::error::Error::Store`] where the home is a file;
+    /// [`domain::error::Error::Io`].
+    pub fn read(home: &Path, options: &Options) -> Result<Self> {
+        if home.is_file() {
+            return Err(Fault::of("open", home, &std::io::ErrorKind::NotADirectory.into()).into());
+        }
+        let from_environment = || std::env::var(EXCHANGE_VARIABLE).ok().filter(|url| !url.is_empty());
+        let exchange = match &options.exchange_url {
+            Some(url) => Some(("options", url.clone())),
+            None => from_environment().map(|url| (EXCHANGE_VARIABLE, url)),
+        };
+        let file = Noticed::now(home.join("training_config.json"))?;
+        let read = read_object(&file.path)?.unwrap_or_default();
+        let scheduler = Noticed::now(home.join("scheduler_config.json"))?;
+        let (thresholds, problem) = match thresholds_in(&scheduler.path) {
+            Ok(thresholds) => (thresholds, None),
+            // Whoever runs the scheduler is refused; of the others, it concerns none but by this.
+            Err(error) => (Map::new(), Some(format!("{error}; until then its thresholds are not in force"))),
+        };
+        let changes = Map::new();
+        let (config, mut warnings) = compose(&file.path, &read, &thresholds, exchange.as_ref(), &changes)?;
+        warnings.extend(problem);
+        Ok(Self { file, read, scheduler, thresholds, exchange, changes, config, warnings })
+    }
+
+    /// Reads the file again if it changed; in words why it cannot be used.
+    fn reread(&mut self) -> Option<String> {
+        let Self { file, thresholds, exchange, changes, .. } = self;
+        let path = file.path.clone();
+        let read = || {
+            let read = read_object(&path)?.unwrap_or_default();
+            let (config, warnings) = compose(&path, &read, thresholds, exchange.as_ref(), changes)?;
+            Ok((read, config, warnings))
+        };
+        match file.read_if_changed(read)? {
+            Ok(news) => {
+                (self.read, self.config, self.warnings) = news;
+                None
+            }
+            Err(problem) => {
+                self.warnings.push(problem.clone());
+                Some(problem)
+            }
+        }
+    }
+
+    /// Reads the thresholds of `scheduler_config.json` again if it changed; in words why it cannot be used.
+    fn reread_thresholds(&mut self) -> Option<String> {
+        let path = self.scheduler.path.clone();
+        let Self { file, read, exchange, changes, .. } = self;
+        let compose = || {
+            let thresholds = thresholds_in(&path)?;
+            let (config, warnings) = compose(&file.path, read, &thresholds, exchange.as_ref(), changes)?;
+            Ok((thresholds, config, warnings))
+        };
+        match self.scheduler.read_if_changed(compose)? {
+            Ok(news) => {
+                (self.thresholds, self.config, self.warnings) = news;
+                None
+            }
+            Err(problem) => Some(problem),
+        }
+    }
+
+    fn change(&mut self, changes: Map<String, Value>, source: &str) -> Result<()> {
+        // By itself first, so that an error names where it comes from.
+        Config::clone(&self.config).merge(changes.clone(), source)?;
+        let mut all = self.changes.clone();
+        overlay(&mut all, changes);
+        (self.config, self.warnings) =
+            compose(&self.file.path, &self.read, &self.thresholds, self.exchange.as_ref(), &all)?;
+        self.changes = all;
+        Ok(())
+    }
+}
+
+type Exchange = (&'static str, String);
+
+fn thresholds_in(path: &Path) -> Result<Map<String, Value>> {
+    Ok(SchedulerConfig::load(path)?.0.poor_performance)
+}
+
+/// Puts the layers together.
+fn compose(
+    path: &Path,
+    file: &Map<String, Value>,
+    thresholds: &Map<String, Value>,
+    exchange: Option<&Exchange>,
+    changes: &Map<String, Value>,
+) -> Result<(Arc<Config>, Vec<String>)> {
+    let (mut config, mut warnings) = Config::default().merge(file.clone(), &path.display().to_string())?;
+    let thresholds = Map::from_iter([("poor_performance".to_owned(), Value::Object(thresholds.clone()))]);
+    config = config.merge(thresholds, "scheduler_config.json")?.0;
+    if let Some((source, url)) = exchange {
+        let url = Map::from_iter([("exchange_url".to_owned(), Value::String(url.clone()))]);
+        config = config.merge(url, source)?.0;
+    }
+    let (config, more) = config.merge(changes.clone(), "configure()")?;
+    warnings.extend(more);
+    Ok((Arc::new(config), warnings))
+}
+
+impl SignalLoop {
+    /// The configuration in force.
+    pub fn config(&self) -> Arc<Config> {
+        self.settings.read().config.clone()
+    }
+
+    /// What was odd about the configuration: unknown keys, by file and name; a changed file that cannot be used.
+    pub fn warnings(&self) -> Vec<String> {
+        self.settings.read().warnings.clone()
+    }
+
+    /// Replaces the keys of `changes` in the configuration of this loop, in memory, also when the file changes later; nothing
+    /// changes on an error. Durability and time zone of a store already open stay as they were.
+    pub fn configure(&self, changes: Map<String, Value>) -> Result<()> {
+        self.change_config(changes, "configure()")
+    }
+
+    /// [`Self::configure`]; `source` names where the changes come from.
+    pub(super) fn change_config(&self, changes: Map<String, Value>, source: &str) -> Result<()> {
+        self.settings.write().change(changes, source)
+    }
+
+    /// What to do about symbols that are not traded any more, in a sentence: where they are to be removed, if `own` is not the
+    /// task that has them for itself: by its own `symbols`, or the watch by its open signals. `None` where there are none.
+    pub fn advice_on_not_traded<'a>(
+        &self,
+        symbols: impl IntoIterator<Item = &'a Symbol>,
+        own: Option<Task>,
+    ) -> Option<String> {
+        let symbols: BTreeSet<&str> = symbols.into_iter().map(Symbol::as_str).collect();
+        let (is, them, their) = if symbols.len() == 1 { ("is", "it", "its") } else { ("are", "them", "their") };
+        let settings = self.settings.read();
+        let file = settings.file.path.display();
+        let has = |map: &Map<String, Value>| map.keys().any(|key| setting_name(key) == "symbols");
+        let remove = match own {
+            Some(Task::Watch) => format!("close {their} open signals with updateOutcome, for no price will"),
+            Some(task) => format!("remove {them} from the `symbols` of `{task}` in scheduler_config.json"),
+            None if has(&settings.changes) => format!("remove {them} from the `symbols` given to configure()"),
+            None if has(&settings.read) => format!("remove {them} from `symbols` in {file}"),
+            None => format!("write `symbols` without {them} into {file}"),
+        };
+        let names = symbols.iter().copied().collect::<Vec<_>>().join(", ");
+        (!symbols.is_empty()).then(|| format!("{names} {is} not traded at the exchange: {remove}"))
+    }
+
+    /// Reads `training_config.json`, and the thresholds of `scheduler_config.json`, again if they changed. A file that cannot be
+    /// used is told once, as an event and in [`Self::warnings`]; of the second, the scheduler tells where it runs.
+    pub(super) fn reread_config(&self) {
+        let problem = self.settings.write().reread();
+        problem.into_iter().for_each(|problem| self.emit(&Event::Warning(problem)));
+        let problem = self.settings.write().reread_thresholds();
+        if self.scheduling.running.lock().is_none() {
+            problem.into_iter().for_each(|problem| self.emit(&Event::Warning(problem)));
+        }
+    }
+}
+
+/// Puts `later` over `earlier`, objects key by key; each setting stays there once, whatever its spellings.
+fn overlay(earlier: &mut Map<String, Value>, later: Map<String, Value>) {
+    for (key, value) in later {
+        let name = setting_name(&key);
+        let place = earlier.iter_mut().find(|(known, _)| setting_name(known) == name);
+        match (place.map(|(_, place)| place), value) {
+            (Some(Value::Object(before)), Value::Object(nested)) => overlay(before, nested),
+            (Some(place), value) => *place = value,
+            (None, Value::Object(nested)) => {
+                let mut level = Map::new();
+                overlay(&mut level, nested);
+                earlier.insert(key, level.into());
+            }
+            (None, value) => drop(earlier.insert(key, value)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn map(value: Value) -> Map<String, Value> {
+        value.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn a_home_that_is_a_file_says_what_to_do() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("ml");
+        std::fs::write(&file, "").unwrap();
+        for (home, code) in [(file.clone(), "ERR_STORE"), (file.join("ml"), "ERR_IO")] {
+            let error = Settings::read(&home, &Options::default()).err().unwrap();
+            assert_eq!(error.code(), code);
+            assert!(error.to_string().contains("a file is where a folder must be"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_later_goes_before_what_was_said_earlier_key_by_key() {
+        let mut all = Map::new();
+        for changes in [
+            json!({ "trees": 10, "signal": { "stop_atr": 2, "stopAtr": 2 }, "history_days": 3, "historyDays": 3 }),
+            json!({ "daysHistory": 5, "signal": { "rewardRisk": 3, "stopAtr": 1 }, "trees": 20 }),
+        ] {
+            overlay(&mut all, map(changes));
+        }
+        let expected = json!({ "trees": 20, "signal": { "stop_atr": 1, "rewardRisk": 3 }, "history_days": 5 });
+        assert_eq!(Value::from(all), expected);
+    }
+
+    #[test]
+    fn a_changed_file_comes_into_force_below_what_was_configured() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("training_config.json");
+        std::fs::write(&path, r#"{ "symbols": ["BTCUSDT"], "trees": 50 }"#).unwrap();
+        let core = SignalLoop::open(Options { home: Some(home.path().to_owned()), ..Options::default() }).unwrap();
+        core.configure(map(json!({ "trees": 30 }))).unwrap();
+        std::fs::write(&path, r#"{ "symbols": ["BTCUSDT", "SOL/USDT"], "timeframes": ["15m"], "trees": 70 }"#).unwrap();
+        core.reread_config();
+        let markets = || core.config().markets().iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!((markets(), core.config().trees), (vec!["BTCUSDT 15m".to_owned(), "SOLUSDT 15m".to_owned()], 30));
+        assert_eq!(core.warnings(), Vec::<String>::new());
+        // Half of it is there, a value is wrong, it is gone: each is told once, and nothing changes.
+        for (text, problem) in [
+            (Some(r#"{ "symbols": ["ETHUSDT"#), "must be valid JSON"),
+            (Some(r#"{ "symbols": ["ETHUSDT"], "trees": 1 }"#), "`trees` must be a whole number, 10 to 2000; got 1"),
+            (None, "was deleted"),
+        ] {
+            match text {
+                Some(text) => std::fs::write(&path, text).unwrap(),
+                None => std::fs::remove_file(&path).unwrap(),
+            }
+            let before = core.warnings().len();
+            (0..3).for_each(|_| core.reread_config());
+            let warnings = core.warnings();
+            assert_eq!(warnings.len(), before + 1, "{warnings:?}");
+            assert!(
+                warnings[before].contains("training_config.json") && warnings[before].contains(problem),
+                "{warnings:?}"
+            );
+            assert_eq!(markets().len(), 2);
+        }
+        std::fs::write(&path, r#"{ "symbols": ["ETHUSDT"], "timeframes": ["4h"] }"#).unwrap();
+        core.reread_config();
+        assert_eq!((markets(), core.warnings()), (vec!["ETHUSDT 4h".to_owned()], Vec::new()));
+    }
+}

@@ -1,0 +1,113 @@
+//! Pools of the shapes that recorded signals have, trained beside that of the configured one.
+
+use super::SignalLoop;
+use candles::{Reading, candle_file, read_candles};
+use domain::cancel::Cancel;
+use domain::error::{Error, Result};
+use domain::signal::Signal;
+use domain::symbol::Symbol;
+use feedback::StatsFilter;
+use learning::{Dataset, Feedback, FoundShape, PoolTraining, SignalLevels, Step, find_shapes, train_pool, train_shape};
+use rayon::prelude::*;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Signals of a timeframe that shapes are looked for in: the newest, so that shapes that are used no more make room.
+const NEWEST: usize = 10_000;
+
+impl SignalLoop {
+    /// Trains a pool of `markets` in full, and with it those of the shapes that recorded signals have.
+    pub(super) fn train_with_shapes(
+        &self,
+        markets: Vec<Arc<Dataset>>,
+        cancel: &Cancel,
+        progress: &(dyn Fn(Step) + Sync),
+    ) -> Result<PoolTraining> {
+        let config = self.config();
+        let found = self.shapes_of_signals(&markets)?;
+        let steps = Steps { parts: 1 + found.len(), of_each: AtomicUsize::new(0), progress };
+        let training = train_pool(markets.clone(), &config, cancel, &|step| steps.tell(0, step))?;
+        let mut shapes = Vec::with_capacity(found.len());
+        for (number, shape) in found.iter().enumerate() {
+            let step = |step| steps.tell(1 + number, step);
+            let rows = self.rows_of(&markets, shape, cancel)?;
+            let trained = match rows.is_empty() {
+                true => Err(Error::NoData(String::new())),
+                false => train_shape(rows, shape, found.len(), &config, cancel, &step),
+            };
+            match trained {
+                Ok(shaped) => shapes.push(shaped),
+                // Where bets live longer, fewer of them are decided.
+                Err(Error::NoData(_)) => step(Step { done: 1, total: 1 }),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(training.with_shapes(shapes))
+    }
+
+    /// The shapes of the signals recorded of the timeframe of `markets`, whatever their symbol.
+    fn shapes_of_signals(&self, markets: &[Arc<Dataset>]) -> Result<Vec<FoundShape>> {
+        let (Some(store), Some(first)) = (self.existing_store()?, markets.first()) else { return Ok(Vec::new()) };
+        let timeframe = first.market().timeframe;
+        let by_symbol: HashMap<&Symbol, &Dataset> =
+            markets.iter().map(|data| (&data.market().symbol, &**data)).collect();
+        let mut all: Vec<(i64, SignalLevels)> = Vec::new();
+        let mut add = |signal: &Signal| {
+            let data = by_symbol.get(&signal.symbol).copied();
+            all.extend(levels(signal, data).map(|levels| (signal.timestamp_ms, levels)));
+        };
+        let filter = StatsFilter { timeframe: Some(timeframe), ..StatsFilter::default() };
+        store.closed_records(&filter, |record| {
+            add(&record.signal);
+            Ok(())
+        })?;
+        store.open_signals(None)?.iter().filter(|signal| signal.timeframe == timeframe).for_each(add);
+        all.sort_by_key(|(time_ms, _)| *time_ms);
+        let newest = &all[all.len().saturating_sub(NEWEST)..];
+        let levels: Vec<SignalLevels> = newest.iter().map(|(_, levels)| *levels).collect();
+        Ok(find_shapes(&levels, &self.config().signal))
+    }
+
+    /// Rows of `markets` labelled by another shape; those of markets that have none are left out.
+    fn rows_of(&self, markets: &[Arc<Dataset>], found: &FoundShape, cancel: &Cancel) -> Result<Vec<Arc<Dataset>>> {
+        let config = found.config(&self.config());
+        let load = |data: &Arc<Dataset>| {
+            cancel.check()?;
+            let market = data.market();
+            let (candles, _) =
+                read_candles(&candle_file(&self.data_folder(), market), market.timeframe, &Reading::stored())?;
+            match Dataset::new(market, &candles, &Feedback::default(), &config) {
+                Ok(data) => Ok(Some(Arc::new(data))),
+                Err(Error::NoData(_)) => Ok(None),
+                Err(error) => Err(error),
+            }
+        };
+        let loaded: Result<Vec<Option<Arc<Dataset>>>> = markets.par_iter().map(load).collect();
+        Ok(loaded?.into_iter().flatten().collect())
+    }
+}
+
+/// The levels of a signal, by its own features at entry, or else by the rows of its market.
+fn levels(signal: &Signal, data: Option<&Dataset>) -> Option<SignalLevels> {
+    let atr_percent =
+        SignalLevels::atr_percent(signal).or_else(|| data.and_then(|data| data.atr_percent_at(signal.timestamp_ms)))?;
+    SignalLevels::of(signal, atr_percent, data.map(Dataset::calendar))
+}
+
+/// The progress of several trainings as that of one: each counts as many steps as the first.
+struct Steps<'a> {
+    parts: usize,
+    of_each: AtomicUsize,
+    progress: &'a (dyn Fn(Step) + Sync),
+}
+
+impl Steps<'_> {
+    fn tell(&self, part: usize, Step { done, total }: Step) {
+        if part == 0 {
+            self.of_each.store(total, Ordering::Relaxed);
+        }
+        let each = self.of_each.load(Ordering::Relaxed);
+        (self.progress)(Step { done: part * each + done * each / total.max(1), total: self.parts * each });
+    }
+}

@@ -1,0 +1,189 @@
+//! How the scheduler stands, for people and for scripts.
+
+use super::SignalLoop;
+use super::schedule::Problem;
+use domain::error::Result;
+use domain::time::format_iso;
+use scheduler::coordination::{Leader, Seen};
+use scheduler::{LastRun, Ran, Record, SchedulerConfig, Task, TaskPlan, Timer};
+use serde_json::{Map, Value, json};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// How the scheduler of a home stands.
+#[derive(Debug, Clone)]
+pub struct SchedulerStatus {
+    /// It was started in this loop, and not stopped.
+    pub running: bool,
+    /// This loop runs the tasks of the home.
+    pub leader: bool,
+    /// Why it does not, such as the process that does; `None` when it does, or was not started.
+    pub standing_by: Option<String>,
+    /// The process that runs the tasks, this one or another; `None` while none does: then nothing is run by itself.
+    pub led_by: Option<Leader>,
+    /// The configuration in force.
+    pub config: SchedulerConfig,
+    /// Unknown keys of the configuration; a changed file that cannot be used.
+    pub warnings: Vec<String>,
+    /// Every task.
+    pub tasks: Vec<TaskStatus>,
+}
+
+/// What files do not tell: what a database has, and who leads. A number each, and another number for another state. 0 is of nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Elsewhere {
+    /// Of the signals.
+    pub signals: u64,
+    /// Of what is remembered of the scheduler's tasks, but for the watch, and of who leads.
+    pub scheduler: u64,
+}
+
+/// How a task stands.
+#[derive(Debug, Clone)]
+pub struct TaskStatus {
+    /// Which.
+    pub task: Task,
+    /// When and how it is run.
+    pub plan: TaskPlan,
+    /// An attempt is under way, in this process or another.
+    pub running: bool,
+    /// When it is due, if a scheduler runs then, UTC epoch ms; `None` when it does not run by itself.
+    pub next_ms: Option<i64>,
+    /// What is remembered of it.
+    pub record: Record,
+    /// What keeps it from being run, or from being written down.
+    pub problem: Option<String>,
+}
+
+impl SchedulerStatus {
+    /// As JavaScript and `--json` have it; what there is not is missing.
+    pub fn to_json(&self) -> Value {
+        present(json!({
+            "running": self.running,
+            "leader": self.leader,
+            "standingBy": self.standing_by,
+            "ledBy": self.led_by,
+            "enabled": self.config.enabled,
+            "timezone": self.config.timezone.name(),
+            "warnings": self.warnings,
+            "tasks": self.tasks.iter().map(TaskStatus::to_json).collect::<Vec<_>>(),
+        }))
+    }
+}
+
+impl TaskStatus {
+    fn to_json(&self) -> Value {
+        present(json!({
+            "task": self.task,
+            "enabled": self.plan.enabled,
+            "schedule": self.plan.schedule.to_string(),
+            "symbols": self.plan.symbols,
+            "running": self.running,
+            "nextRun": self.next_ms.map(format_iso),
+            "attempt": self.record.attempt,
+            "lastRun": self.record.last.as_ref().map(run_to_json),
+            "problem": self.problem,
+        }))
+    }
+}
+
+/// An attempt that ended, as JavaScript and `--json` have it.
+pub fn run_to_json(run: &LastRun) -> Value {
+    present(json!({
+        "startedAt": format_iso(run.started_ms),
+        "endedAt": format_iso(run.ended_ms),
+        "outcome": run.outcome,
+        "attempt": run.attempt,
+        "done": run.done,
+        "message": run.message,
+        "failed": run.failed,
+        "error": run.error,
+    }))
+}
+
+fn present(mut object: Value) -> Value {
+    if let Value::Object(map) = &mut object {
+        map.retain(|_, value| !value.is_null());
+    }
+    object
+}
+
+impl SignalLoop {
+    /// How the scheduler stands, also when another process runs it. May wait for a database.
+    ///
+    /// # Errors
+    /// [`domain::error::Error::InvalidConfig`], [`domain::error::Error::Io`].
+    pub fn scheduler_status(&self) -> Result<SchedulerStatus> {
+        self.status_by(&|task| self.office.look(task))
+    }
+
+    /// [`Self::scheduler_status`] that never waits for a database: it tells what was heard from it last, and asks it anew for the
+    /// next time.
+    ///
+    /// # Errors
+    /// As [`Self::scheduler_status`].
+    pub fn scheduler_glance(&self) -> Result<SchedulerStatus> {
+        self.status_by(&|task| self.office.glance(task))
+    }
+
+    fn status_by(&self, see: &dyn Fn(Task) -> Seen) -> Result<SchedulerStatus> {
+        let running = self.scheduling.running.lock().clone();
+        let (config, warnings) = match &running {
+            Some(running) => {
+                let rules = running.rules.lock();
+                (rules.config.clone(), rules.warnings.clone())
+            }
+            None => self.scheduler_config(Map::new())?,
+        };
+        let standing_by = running.as_ref().and_then(|running| running.standing_by());
+        let problem =
+            |task| running.as_ref().and_then(|running| running.problems.lock().get(&task).map(Problem::to_string));
+        let tasks = Task::ALL.into_iter().map(|task| self.task_status(task, see(task), &config, problem(task)));
+        let tasks = tasks.collect();
+        Ok(SchedulerStatus {
+            running: running.is_some(),
+            leader: running.is_some() && standing_by.is_none(),
+            standing_by,
+            // The tasks were looked at before.
+            led_by: self.office.leader(),
+            warnings,
+            tasks,
+            config,
+        })
+    }
+
+    /// What is known here of what a database has, without asking it.
+    pub fn elsewhere(&self) -> Elsewhere {
+        let mut records = DefaultHasher::new();
+        // A leader that was killed changes no file.
+        format!("{:?}", self.office.leader()).hash(&mut records);
+        if self.office.board().is_none() {
+            return Elsewhere { signals: 0, scheduler: records.finish() };
+        }
+        for task in Task::ALL.into_iter().filter(|task| *task != Task::Watch) {
+            format!("{:?}", self.office.glance(task).record).hash(&mut records);
+        }
+        let mut signals = DefaultHasher::new();
+        self.open_store().map(|store| store.extent()).hash(&mut signals);
+        Elsewhere { signals: signals.finish(), scheduler: records.finish() }
+    }
+
+    /// The newest `most` runs of its tasks, the newest first, in whichever process they were.
+    ///
+    /// # Errors
+    /// [`domain::error::Error::Io`]; [`domain::error::Error::Store`] where a database has it.
+    pub fn scheduler_history(&self, most: usize) -> Result<Vec<Ran>> {
+        self.office.newest(most)
+    }
+
+    fn task_status(&self, task: Task, seen: Seen, config: &SchedulerConfig, problem: Option<String>) -> TaskStatus {
+        let (plan, now) = (config.plan(task), self.moment());
+        let (record, problem) = match seen.record {
+            Ok(record) => (record, problem),
+            Err(error) => (Record::default(), Some(error.to_string())),
+        };
+        let running = self.scheduling.active.lock().contains(&task) || seen.running;
+        let by_itself = config.enabled && plan.enabled;
+        let next_ms = Timer::resume(plan.clone(), record.clone(), now).next_ms(now).filter(|_| by_itself);
+        TaskStatus { task, plan, running, next_ms, record, problem }
+    }
+}

@@ -1,0 +1,380 @@
+//! The newest candles of each market: the stored ones, kept in memory while their files stay the same, and those given since.
+
+use super::SignalLoop;
+use super::fed::Fed;
+use candles::{Reading, candle_file, read_candles};
+use domain::calendar::Calendar;
+use domain::candle::Candle;
+use domain::error::{Error, Result};
+use domain::signal::{EntryFeatures, Signal};
+use domain::symbol::Market;
+use learning::features::{self, Missing, Row};
+use parking_lot::{Mutex, RwLock};
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use storage::Stamp;
+
+/// Candles kept in memory per market: [`SETTLED`], and a hundred more for signals that were not given just now.
+pub(super) const TAIL: usize = 400;
+
+/// From so many candles on, the longest smoothing has forgotten where it started.
+pub(super) const SETTLED: usize = 300;
+
+/// How long candles of a market that had none may go unnoticed by whoever cannot wait.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// The last [`TAIL`] candles of a market, in order.
+#[derive(Debug)]
+pub(super) struct Tail {
+    candles: Vec<Candle>,
+    /// When the market trades, as all stored candles tell: a training learns the same from them.
+    calendar: Arc<Calendar>,
+    /// There are older candles, too.
+    is_cut: bool,
+    /// The features asked for last, and after how many candles: most ask for those of now.
+    latest: Mutex<Option<(usize, Latest)>>,
+}
+
+/// Features and the average true range, or why there are none.
+pub(super) type Latest = std::result::Result<(Row, f64), Missing>;
+
+/// The tails of a loop.
+#[derive(Debug, Default)]
+pub(super) struct Tails {
+    known: RwLock<HashMap<Market, (Stamp, Arc<Tail>)>>,
+    /// Markets without stored candles, and when that was found.
+    lacking: Mutex<HashMap<Market, Instant>>,
+    /// What was given of each market.
+    fed: Mutex<HashMap<Market, Fed>>,
+}
+
+impl Deref for Tail {
+    type Target = [Candle];
+
+    fn deref(&self) -> &[Candle] {
+        &self.candles
+    }
+}
+
+impl Tail {
+    fn of(candles: &[Candle], candle_ms: i64) -> Self {
+        Self::new(candles, Arc::new(Calendar::learn(candles, candle_ms)), false)
+    }
+
+    /// The last of these candles; `is_cut` where there are older ones besides.
+    pub fn new(candles: &[Candle], calendar: Arc<Calendar>, is_cut: bool) -> Self {
+        let cut = candles.len().saturating_sub(TAIL);
+        Self { candles: candles[cut..].to_vec(), calendar, is_cut: is_cut || cut > 0, latest: Mutex::default() }
+    }
+
+    /// Whether there are older candles, too.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// When the market trades.
+    pub fn calendar(&self) -> &Arc<Calendar> {
+        &self.calendar
+    }
+
+    /// [`features::latest`] of the first `count` candles.
+    pub fn latest(&self, count: usize) -> Latest {
+        let mut known = self.latest.lock();
+        match *known {
+            Some((of, latest)) if of == count => latest,
+            _ => known.insert((count, features::latest_within(&self.candles[..count], &self.calendar))).1,
+        }
+    }
+
+    /// The features of the last candle closed before the signal; `None` when it is not among these, or has none.
+    pub fn entry_features(&self, signal: &Signal) -> Option<EntryFeatures> {
+        let closed = closed_by(&self.candles, self.calendar.step_ms(), signal.timestamp_ms);
+        if !follows(&self.candles[..closed], &self.calendar, signal.timestamp_ms) {
+            return None;
+        }
+        self.latest(closed).ok().map(|(row, _)| entry(&row))
+    }
+
+    /// Whether the features at the entry of the signal take older candles than these.
+    pub fn is_too_short_for(&self, signal: &Signal) -> bool {
+        self.is_cut && closed_by(&self.candles, self.calendar.step_ms(), signal.timestamp_ms) < SETTLED
+    }
+}
+
+/// How many candles had closed by `time_ms`: what a signal of that time may know.
+fn closed_by(candles: &[Candle], candle_ms: i64, time_ms: i64) -> usize {
+    candles.partition_point(|candle| candle.open_ms + candle_ms <= time_ms)
+}
+
+/// Whether the last of these candles is the newest that can have closed by `time_ms`: where later ones are missing they say
+/// nothing of it.
+fn follows(closed: &[Candle], calendar: &Calendar, time_ms: i64) -> bool {
+    closed.last().is_some_and(|last| !calendar.is_behind(last.open_ms, time_ms))
+}
+
+fn entry(row: &Row) -> EntryFeatures {
+    EntryFeatures { version: features::VERSION, values: row.to_vec() }
+}
+
+/// All stored candles of the markets that one call is about, each file read once: for signals older than a [`Tail`].
+#[derive(Debug, Default)]
+pub struct Histories(Mutex<HashMap<Market, Option<Arc<History>>>>);
+
+/// All stored candles of a market, and when it trades.
+#[derive(Debug)]
+struct History {
+    candles: Vec<Candle>,
+    calendar: Arc<Calendar>,
+}
+
+impl Histories {
+    /// The features at the entry of signals of `market` given at these times. Features are a gain: candles that cannot be
+    /// read count as missing.
+    pub(super) fn entry_features(
+        &self,
+        core: &SignalLoop,
+        market: &Market,
+        times_ms: &[i64],
+    ) -> Vec<Option<EntryFeatures>> {
+        let read = |market: &Market| {
+            let (_, candles) = core.stored_candles(market).ok().flatten()?;
+            let calendar = Arc::new(Calendar::learn(&candles, market.timeframe.millis()));
+            Some(Arc::new(History { candles, calendar }))
+        };
+        let history = self.0.lock().entry(market.clone()).or_insert_with_key(read).clone();
+        history.map_or_else(|| vec![None; times_ms.len()], |history| entries(&history, times_ms))
+    }
+}
+
+/// The features of the last candle closed by each of these times; `None` after a hole, or where it has none.
+fn entries(History { candles, calendar }: &History, times_ms: &[i64]) -> Vec<Option<EntryFeatures>> {
+    let candle_ms = calendar.step_ms();
+    let closed: Vec<usize> = times_ms.iter().map(|&time_ms| closed_by(candles, candle_ms, time_ms)).collect();
+    let first = closed.iter().min().map_or(0, |first| first.saturating_sub(TAIL));
+    let last = closed.iter().max().map_or(0, |last| *last);
+    let table = features::compute_within(&candles[first..last], calendar);
+    let of = |(&closed, &time_ms): (&usize, &i64)| {
+        if !follows(&candles[..closed], calendar, time_ms) {
+            return None;
+        }
+        let at = table.bars.binary_search(&(closed - 1 - first)).ok()?;
+        Some(entry(&table.rows[at]))
+    };
+    closed.iter().zip(times_ms).map(of).collect()
+}
+
+impl SignalLoop {
+    /// The last candles of `market`, from memory while the file of the stored ones stays the same.
+    ///
+    /// # Errors
+    /// [`Error::NoData`] when none are stored; else as [`Self::stored_tail`].
+    pub(super) fn tail(&self, market: &Market) -> Result<Arc<Tail>> {
+        self.stored_tail(market)?.ok_or_else(|| self.no_candles(market))
+    }
+
+    /// That none are stored, and what to do.
+    pub(super) fn no_candles(&self, market: &Market) -> Error {
+        Error::NoData(format!(
+            "no candles of {market}: {} does not exist; fetch them with `signalloop fetch --symbol {} --timeframe {}`",
+            candle_file(&self.data_folder(), market).display(),
+            market.symbol,
+            market.timeframe
+        ))
+    }
+
+    /// [`Self::tail`], or `None` when there is none: the last stored candles and those given since, without a gap.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::BadCandle`] when the file must be put right first.
+    pub(super) fn stored_tail(&self, market: &Market) -> Result<Option<Arc<Tail>>> {
+        Ok(self.grown(market, self.tail_of_file(market)?))
+    }
+
+    /// The last stored candles and the stamp of their file; `None` when none are stored.
+    ///
+    /// # Errors
+    /// As [`Self::stored_tail`].
+    pub(super) fn tail_of_file(&self, market: &Market) -> Result<Option<(Stamp, Arc<Tail>)>> {
+        let path = candle_file(&self.data_folder(), market);
+        let Some(stamp) = Stamp::of(&path)? else { return Ok(None) };
+        if let Some(known) = self.tails.known.read().get(market).filter(|(known, _)| *known == stamp) {
+            return Ok(Some(known.clone()));
+        }
+        let Some((stamp, candles)) = self.stored_candles(market)? else { return Ok(None) };
+        let tail = Arc::new(Tail::of(&candles, market.timeframe.millis()));
+        self.tails.known.write().insert(market.clone(), (stamp, tail.clone()));
+        Ok(Some((stamp, tail)))
+    }
+
+    /// Keeps a candle that was given; one that has not closed yet is none.
+    pub(super) fn feed(&self, market: Market, candle: Candle) {
+        if self.check_not_ahead("candle", candle.open_ms + market.timeframe.millis()).is_ok() {
+            self.tails.fed.lock().entry(market).or_default().give(candle);
+        }
+    }
+
+    /// Stored candles with those given since.
+    fn grown(&self, market: &Market, stored: Option<(Stamp, Arc<Tail>)>) -> Option<Arc<Tail>> {
+        match self.tails.fed.lock().get_mut(market) {
+            Some(fed) => fed.grown(stored, market.timeframe.millis()),
+            None => stored.map(|(_, tail)| tail),
+        }
+    }
+
+    /// All stored candles of `market`, read from their file, and its stamp.
+    ///
+    /// # Errors
+    /// As [`Self::stored_tail`].
+    fn stored_candles(&self, market: &Market) -> Result<Option<(Stamp, Vec<Candle>)>> {
+        let path = candle_file(&self.data_folder(), market);
+        let Some(stamp) = Stamp::of(&path)? else { return Ok(None) };
+        let (candles, findings) = read_candles(&path, market.timeframe, &Reading::stored())?;
+        if findings.repaired() {
+            // A prediction has no place to say so; a fetch does.
+            let problem = format!("it must be put right first: {findings}. `signalloop fetch` does so");
+            return Err(Error::BadCandle { place: path.display().to_string(), problem });
+        }
+        Ok(Some((stamp, candles)))
+    }
+
+    /// Has candles of a market that had none be looked for at once.
+    pub(super) fn may_have_candles(&self, market: &Market) {
+        self.tails.lacking.lock().remove(market);
+    }
+
+    /// [`Self::stored_tail`], where it is known without reading candles; the outer `None` where they must be read.
+    pub(super) fn tail_in_memory(&self, market: &Market) -> Option<Option<Arc<Tail>>> {
+        let mut lacking = self.tails.lacking.lock();
+        if lacking.get(market).is_some_and(|since| since.elapsed() < LOOK_AGAIN) {
+            return Some(self.grown(market, None));
+        }
+        match Stamp::of(&candle_file(&self.data_folder(), market)).ok()? {
+            None => {
+                lacking.insert(market.clone(), Instant::now());
+                Some(self.grown(market, None))
+            }
+            Some(stamp) => {
+                lacking.remove(market);
+                let known = self.tails.known.try_read()?.get(market).filter(|(known, _)| *known == stamp)?.clone();
+                Some(self.grown(market, Some(known)))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Options;
+    use candles::write_csv;
+    use domain::signal::{Record, Source};
+    use domain::time::Tz;
+    use serde_json::{Value, json};
+
+    const HOUR: i64 = 3_600_000;
+    const FIRST: i64 = 1_700_002_800_000;
+    const STORED: usize = 1000;
+
+    fn candles() -> Vec<Candle> {
+        let candle = |i: usize| {
+            let (x, open_ms) = (i as f64, FIRST + i as i64 * HOUR + if i >= 600 { 50 * HOUR } else { 0 });
+            let (open, close) = (100.0 + (x / 7.0).sin(), 100.0 + ((x + 1.0) / 7.0).sin());
+            let (high, low) = (open.max(close) + 0.3, open.min(close) - 0.2);
+            Candle { open_ms, open, high, low, close, volume: 50.0 + 20.0 * (x / 5.0).sin() }
+        };
+        (0..STORED).map(candle).collect()
+    }
+
+    fn loop_with_candles(home: &std::path::Path) -> SignalLoop {
+        let core = SignalLoop::open(Options { home: Some(home.to_owned()), ..Options::default() }).unwrap();
+        let market = Market::parse("BTCUSDT", "1h").unwrap();
+        write_csv(&candle_file(&core.data_folder(), &market), &candles()).unwrap();
+        core
+    }
+
+    fn signal(id: &str, timestamp_ms: i64) -> Value {
+        json!({ "id": id, "pair": "BTCUSDT", "signalType": "BUY", "confidence": 60, "entryPrice": 100, "timestamp": timestamp_ms })
+    }
+
+    /// Times of a signal by how many candles have closed then, with the features that these candles give.
+    fn expected() -> Vec<(String, i64, Option<Vec<f64>>)> {
+        let all = candles();
+        let row = |closed: usize| {
+            let from = closed.saturating_sub(TAIL);
+            features::latest(&all[from..closed], HOUR).ok().map(|(row, _)| row.to_vec())
+        };
+        let mut times: Vec<_> = [50usize, 97, 300, 599, 650, 700, 980, 1000]
+            .map(|closed| (format!("c{closed}"), all[closed - 1].open_ms + HOUR + 1, row(closed)))
+            .into();
+        assert!(times.iter().filter(|(.., row)| row.is_some()).count() == 6);
+        // In the hole, and at the very moment before a candle closes.
+        times.push(("hole".to_owned(), all[599].open_ms + 5 * HOUR, None));
+        times.push(("before".to_owned(), all[400].open_ms + HOUR - 1, row(400)));
+        times
+    }
+
+    fn check(record: &Record, expected: Option<&Vec<f64>>) {
+        let id = &record.signal.id;
+        match (record.signal.features.as_ref(), expected) {
+            (None, None) => {}
+            (Some(found), Some(expected)) => {
+                assert_eq!(found.version, features::VERSION);
+                for (a, b) in found.values.iter().zip(expected) {
+                    assert!((a - b).abs() <= 1e-3 * b.abs().max(1.0), "{id}: {a} instead of {b}");
+                }
+            }
+            (found, _) => panic!("{id}: features {}", found.is_some()),
+        }
+    }
+
+    #[tokio::test]
+    async fn signals_of_any_age_get_the_features_of_their_entry() {
+        let home = tempfile::tempdir().unwrap();
+        let core = Arc::new(loop_with_candles(home.path()));
+        let given =
+            |(id, at, _): &(String, i64, _)| Signal::from_value(signal(id, *at), Source::Caller, Tz::UTC).unwrap();
+        core.record(expected().iter().map(given).collect()).await.unwrap();
+        for (id, _, row) in expected() {
+            check(&core.store().unwrap().get(&id).unwrap().unwrap(), row.as_ref());
+        }
+        // One for which older candles are needed is not for the event loop.
+        let old = Signal::from_value(signal("old", FIRST + 300 * HOUR), Source::Caller, Tz::UTC).unwrap();
+        let new = Signal::from_value(signal("new", FIRST + 1049 * HOUR), Source::Caller, Tz::UTC).unwrap();
+        assert!(core.try_record(old.into()).unwrap().is_err() && core.try_record(new.into()).unwrap().is_ok());
+        core.close().await;
+    }
+
+    #[tokio::test]
+    async fn imported_signals_do_too_unless_they_bring_their_own() {
+        let home = tempfile::tempdir().unwrap();
+        let core = Arc::new(loop_with_candles(home.path()));
+        let mut own = signal("own", FIRST + 300 * HOUR);
+        own["features"] = json!({ "version": 1, "values": [7.0] });
+        let lines: Vec<String> = expected().iter().map(|(id, at, _)| signal(id, *at).to_string()).collect();
+        let file = home.path().join("other.jsonl");
+        std::fs::write(&file, format!("{}\n{own}\n", lines.join("\n"))).unwrap();
+        assert_eq!(core.import_signals(&file).await.unwrap().imported, lines.len() as u64 + 1);
+        for (id, _, row) in expected() {
+            check(&core.store().unwrap().get(&id).unwrap().unwrap(), row.as_ref());
+        }
+        let kept = core.store().unwrap().get("own").unwrap().unwrap().signal.features.unwrap();
+        assert_eq!(kept.values, [7.0]);
+        core.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_signal_of_the_future_is_refused() {
+        let home = tempfile::tempdir().unwrap();
+        let core =
+            Arc::new(SignalLoop::open(Options { home: Some(home.path().to_owned()), ..Options::default() }).unwrap());
+        let at = |hours: i64| {
+            Signal::from_value(signal("a", core.now_ms() + hours * HOUR), Source::Caller, Tz::UTC).unwrap()
+        };
+        assert_eq!(core.record(vec![at(25)]).await.unwrap_err().code(), "ERR_INVALID_SIGNAL");
+        assert!(core.try_record(at(25).into()).is_err());
+        core.record(vec![at(23)]).await.unwrap();
+        core.close().await;
+    }
+}

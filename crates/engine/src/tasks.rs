@@ -1,0 +1,145 @@
+//! What the scheduler's tasks do.
+
+use super::attempt::Turn;
+use super::performance::by_timeframe;
+use super::results::found_something;
+use super::{Event, FetchNews, SignalLoop, TrainMode, TrainProgress, TrainRequest};
+use domain::cancel::Cancel;
+use domain::error::{Error, Result, guard};
+use domain::symbol::Market;
+use domain::threads;
+use learning::improvement::Verdict;
+use scheduler::{Task, Unfinished};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What a task came to.
+pub(super) struct Done {
+    /// Markets dealt with, or signals closed.
+    pub count: usize,
+    /// In words.
+    pub message: String,
+    /// What did not work; the others went on.
+    pub failed: Vec<Unfinished>,
+}
+
+impl Done {
+    /// What has to be done again: all that failed, but for symbols that are not traded any more.
+    pub fn remaining(&self) -> impl Iterator<Item = &Unfinished> {
+        self.failed.iter().filter(|one| !one.not_traded)
+    }
+
+    /// Whether it worked. Symbols that are not traded any more do not count, unless they are all that is configured; the watch
+    /// has them from open signals.
+    pub fn worked(&self, task: Task) -> bool {
+        self.remaining().next().is_none() && (self.count > 0 || self.failed.is_empty() || task == Task::Watch)
+    }
+}
+
+/// What training `total` markets came to, of which so many models came into service, and so many have skill.
+pub(super) fn trained(total: usize, promoted: usize, skilled: usize, failed: Vec<Unfinished>) -> Done {
+    let count = total - failed.len();
+    let found = found_something(skilled, count).map_or_else(String::new, |found| format!("; {found}"));
+    Done { count, message: format!("{count} of {total} models trained, {promoted} put into service{found}"), failed }
+}
+
+/// A market that failed.
+pub(super) fn unfinished(market: Market, error: &Error) -> Unfinished {
+    Unfinished { market, cause: error.into(), not_traded: error.is_not_traded() }
+}
+
+impl SignalLoop {
+    /// Does the work of an attempt.
+    pub(super) async fn perform(self: Arc<Self>, turn: Turn, cancel: Cancel) -> Result<Done> {
+        if self.office.board().is_some() && TrainMode::of(turn.task).is_some() {
+            return self.train_together(turn, cancel).await;
+        }
+        let task = turn.task;
+        match task {
+            Task::Watch => cancel.unless(self.watch(turn.symbols.as_deref())).await,
+            Task::Fetch => cancel.unless(self.fetch_all(self.scope(&turn))).await,
+            Task::Retrain | Task::Update => self.train_all(task, self.scope(&turn), cancel).await,
+            Task::Evaluate => {
+                let markets = self.scope(&turn);
+                threads::blocking(move || guard(|| self.evaluate_all(markets, &cancel))).await
+            }
+        }
+    }
+
+    /// The markets that an attempt works on.
+    pub(super) fn scope(&self, turn: &Turn) -> Vec<Market> {
+        if turn.scope.is_empty() { self.markets(turn.symbols.clone(), None) } else { turn.scope.clone() }
+    }
+
+    async fn fetch_all(self: &Arc<Self>, markets: Vec<Market>) -> Result<Done> {
+        let (this, done, total) = (self.clone(), AtomicUsize::new(0), markets.len());
+        let results = self.fetch(markets, None, move |news| {
+            if let FetchNews::Ended(result) = news {
+                let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+                this.emit(&Event::TaskProgress { task: Task::Fetch, market: result.market.clone(), done, total });
+            }
+        });
+        let (mut added, mut failed) = (0, Vec::new());
+        for result in results.await? {
+            match result.fetched {
+                Ok(fetched) => added += fetched.added,
+                Err(error) => failed.push(unfinished(result.market, &error)),
+            }
+        }
+        let count = total - failed.len();
+        Ok(Done { count, message: format!("{added} candles of {count} of {total} markets"), failed })
+    }
+
+    async fn train_all(self: &Arc<Self>, task: Task, markets: Vec<Market>, cancel: Cancel) -> Result<Done> {
+        let mode = TrainMode::of(task).unwrap_or_default();
+        let (mut promoted, mut skilled, mut failed) = (0, 0, Vec::new());
+        let finished = Arc::new(AtomicUsize::new(0));
+        let total = markets.len();
+        for (timeframe, symbols) in by_timeframe(&markets) {
+            let request = TrainRequest {
+                mode,
+                symbols: Some(symbols),
+                timeframes: Some(vec![timeframe]),
+                ..TrainRequest::default()
+            };
+            let (this, finished) = (self.clone(), finished.clone());
+            let progress = move |news: TrainProgress| {
+                if news.result.is_some() {
+                    let done = finished.fetch_add(1, Ordering::Relaxed) + 1;
+                    this.emit(&Event::TaskProgress { task, market: news.market, done, total });
+                }
+            };
+            for result in self.train(request, cancel.clone(), progress).await?.results {
+                match result.trained {
+                    Ok(trained) => {
+                        promoted += usize::from(trained.promoted());
+                        skilled += usize::from(trained.has_skill());
+                    }
+                    Err(error) => failed.push(unfinished(result.market, &error)),
+                }
+            }
+        }
+        Ok(trained(total, promoted, skilled, failed))
+    }
+
+    /// Judges live results, and each market's. Reads the store, so it belongs on a thread that may wait.
+    fn evaluate_all(self: &Arc<Self>, markets: Vec<Market>, cancel: &Cancel) -> Result<Done> {
+        self.check_performance(self.now_ms())?;
+        let (mut better, mut worse, mut failed) = (0, 0, Vec::new());
+        let total = markets.len();
+        for (done, market) in markets.into_iter().enumerate() {
+            match self.evaluate(&market, cancel) {
+                Err(error @ Error::Cancelled(_)) => return Err(error),
+                Ok(found) => {
+                    better += usize::from(found.verdict == Verdict::Improved);
+                    worse += usize::from(found.verdict == Verdict::Worse);
+                }
+                Err(error) => failed.push(unfinished(market.clone(), &error)),
+            }
+            self.emit(&Event::TaskProgress { task: Task::Evaluate, market, done: done + 1, total });
+        }
+        let count = total - failed.len();
+        let message = format!("{count} of {total} markets compared: {better} got better, {worse} worse");
+        Ok(Done { count, message, failed })
+    }
+}

@@ -1,0 +1,197 @@
+//! Trainings that instances share: whoever leads puts up a job a timeframe, everyone takes jobs, and the leader sums up.
+
+use super::attempt::Turn;
+use super::results;
+use super::tasks::{Done, trained};
+use super::{Event, SignalLoop, TrainProgress, TrainResult};
+use domain::cancel::Cancel;
+use domain::error::{Error, Result};
+use domain::symbol::Market;
+use scheduler::coordination::{Board, Job};
+use scheduler::{Cause, Unfinished};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+
+/// How often it is looked whether others have ended, or left, a job.
+const LOOK: Duration = Duration::from_millis(500);
+
+impl SignalLoop {
+    /// Trains the markets of an attempt together with all instances that are there, and sums up once every one has a result.
+    pub(super) async fn train_together(self: &Arc<Self>, turn: Turn, cancel: Cancel) -> Result<Done> {
+        let (started_ms, clock) = (self.moment().wall_ms, Instant::now());
+        let markets = self.scope(&turn);
+        if markets.is_empty() {
+            return Ok(trained(0, 0, 0, Vec::new()));
+        }
+        let run = self.board()?.post(&*turn.hold, turn.task, turn.attempt, &markets, turn.time)?;
+        let mut hands = Hands::new(self, &cancel);
+        let ended = self.until_all_ended(&turn, run, &markets, &mut hands, &cancel).await;
+        hands.rest().await;
+        ended?;
+        let mut found: BTreeMap<Market, Value> = self.board()?.results(turn.task, run)?.into_iter().collect();
+        let lost = |market: &Market| Error::Store(format!("the result of {market} is gone from signalloop_jobs"));
+        let entries = markets.iter().map(|market| found.remove(market).ok_or_else(|| lost(market)));
+        let entries = entries.collect::<Result<Vec<Value>>>()?;
+        let failed = markets.iter().zip(&entries).filter_map(|(market, entry)| {
+            let error = entry.get("error")?;
+            let text = |key: &str| error[key].as_str().unwrap_or_default().to_owned();
+            let cause = Cause { code: text("code"), message: text("message") };
+            Some(Unfinished { market: market.clone(), cause, not_traded: error["not_traded"] == true })
+        });
+        let count = |key: &str| entries.iter().filter(|entry| entry[key] == true).count();
+        let done = trained(markets.len(), count("promoted"), count("has_skill"), failed.collect());
+        self.write_training_results(results::to_json(entries, &[], started_ms, clock.elapsed().as_millis() as u64));
+        Ok(done)
+    }
+
+    /// Works on jobs, and looks at what others do, until all of the markets have a result.
+    async fn until_all_ended(
+        self: &Arc<Self>,
+        turn: &Turn,
+        run: i64,
+        markets: &[Market],
+        hands: &mut Hands,
+        cancel: &Cancel,
+    ) -> Result<()> {
+        let (total, mut told) = (markets.len(), Vec::new());
+        loop {
+            match hands.take().and_then(|()| self.board()?.ended(&*turn.hold, turn.task, run)) {
+                Ok(ended) => {
+                    for market in ended.into_iter().filter(|market| markets.contains(market)) {
+                        if !told.contains(&market) {
+                            told.push(market.clone());
+                            self.emit(&Event::TaskProgress { task: turn.task, market, done: told.len(), total });
+                        }
+                    }
+                }
+                // The database is away: those at work go on, and the lease says how long.
+                Err(Error::Store(_) | Error::StoreBusy(_)) => {}
+                Err(error) => return Err(error),
+            }
+            if told.len() == total {
+                return Ok(());
+            }
+            cancel.unless(hands.one_done()).await?;
+        }
+    }
+
+    /// Takes jobs of trainings that were begun elsewhere, as long as there are some and this process is free for them.
+    pub(super) async fn work_for_others(
+        self: &Arc<Self>,
+        stop: &Cancel,
+        is_free: &(dyn Fn() -> bool + Sync),
+    ) -> Result<()> {
+        let _call = self.begin()?;
+        let mut hands = Hands::new(self, stop);
+        let taken = loop {
+            let taken = if is_free() && !stop.is_cancelled() { hands.take() } else { Ok(()) };
+            if hands.at_work.is_empty() {
+                break taken;
+            }
+            // Whoever is at work ends also when it is stopped.
+            let _ = hands.one_done().await;
+        };
+        hands.rest().await;
+        taken
+    }
+
+    fn board(&self) -> Result<&dyn Board> {
+        self.office.board().ok_or_else(|| Error::Internal("nobody shares these trainings".to_owned()))
+    }
+
+    /// Trains the markets of a job, and writes down what each came to as it ends.
+    async fn do_job(self: Arc<Self>, job: Arc<Job>, stop: Cancel) {
+        let cancel = Cancel::default();
+        let (this, of) = (self.clone(), job.clone());
+        let ended = move |news: TrainProgress| {
+            if let Some(result) = news.result.filter(|result| !was_cancelled(result)) {
+                this.write_result(&of, &result);
+            }
+        };
+        let training = self.clone().train_by_right(&job, cancel.clone(), ended);
+        let mut training = std::pin::pin!(training);
+        let mut late = false;
+        let results = tokio::select! {
+            results = &mut training => results,
+            () = job.hold.lost() => { cancel.cancel(); training.await }
+            _ = stop.unless(std::future::pending::<Result<()>>()) => { cancel.cancel(); training.await }
+            () = tokio::time::sleep(job.time) => { late = true; cancel.cancel(); training.await }
+        };
+        let results = results.unwrap_or_else(|error| {
+            let failed = |market: &Market| {
+                let (market, trained) = (market.clone(), Err(error.clone()));
+                let result = TrainResult { market, trained, warning: None, duration_ms: 0 };
+                self.write_result(&job, &result);
+                result
+            };
+            job.markets.iter().map(failed).collect()
+        });
+        let left: Vec<TrainResult> = results.into_iter().filter(was_cancelled).collect();
+        if late {
+            for result in left {
+                let trained = Err(Error::Cancelled("the deadline of its run came".to_owned()));
+                self.write_result(&job, &TrainResult { trained, ..result });
+            }
+        } else if !left.is_empty() {
+            let left: Vec<Market> = left.into_iter().map(|result| result.market).collect();
+            if let Err(error) = self.board().and_then(|board| board.give_back(&job, &left)) {
+                self.emit(&Event::Warning(format!("a training of {} is not given back: {error}", job.timeframe)));
+            }
+        }
+    }
+
+    fn write_result(&self, job: &Job, result: &TrainResult) {
+        let (market, done) = (&result.market, result.trained.is_ok());
+        let written = self.board().and_then(|board| board.finish(job, market, done, &result.to_json()));
+        if let Err(error) = written {
+            self.emit(&Event::Warning(format!("the training of {market} is not written down: {error}")));
+        }
+    }
+}
+
+fn was_cancelled(result: &TrainResult) -> bool {
+    matches!(result.trained, Err(Error::Cancelled(_)))
+}
+
+/// The job that one instance works on: one at a time, for each uses all of its threads, and others may take the next.
+struct Hands {
+    core: Arc<SignalLoop>,
+    stop: Cancel,
+    at_work: JoinSet<()>,
+}
+
+impl Hands {
+    /// None yet; raising `stop` ends them.
+    fn new(core: &Arc<SignalLoop>, stop: &Cancel) -> Self {
+        Self { core: core.clone(), stop: Cancel::default().within(stop), at_work: JoinSet::new() }
+    }
+
+    /// Takes a job, if none is at work and there is one.
+    fn take(&mut self) -> Result<()> {
+        if self.at_work.is_empty()
+            && let Some(job) = self.core.board()?.claim()?
+        {
+            self.at_work.spawn(self.core.clone().do_job(Arc::new(job), self.stop.clone()));
+        }
+        Ok(())
+    }
+
+    /// Waits for one to be done, or for the time to look again.
+    async fn one_done(&mut self) -> Result<()> {
+        if self.at_work.is_empty() {
+            tokio::time::sleep(LOOK).await;
+        } else if let Ok(Some(Err(panic))) = tokio::time::timeout(LOOK, self.at_work.join_next()).await {
+            self.core.emit(&Event::Warning(format!("a training met a defect: {panic}")));
+        }
+        Ok(())
+    }
+
+    /// Ends what is at work, and waits for it.
+    async fn rest(&mut self) {
+        self.stop.cancel();
+        while self.at_work.join_next().await.is_some() {}
+    }
+}

@@ -1,0 +1,618 @@
+//! Training many markets: fetch, train, compare with the model in service, promote; each on its own.
+
+use super::SignalLoop;
+use super::account::{Account, FetchProgress};
+use super::fetch::PARALLEL;
+use super::pools::{Loaded, Pools};
+use super::results;
+use super::{Event, ModelChange};
+use candles::{Cause, candle_file};
+use domain::cancel::Cancel;
+use domain::config::ParallelTraining;
+use domain::error::{Error, Result};
+use domain::symbol::{Market, Symbol, Timeframe};
+use domain::time::format_iso;
+use exchange::CandleSource;
+use learning::model::{Champion, Model, Trial};
+use learning::{Candidate, Continued, MIN_NEW_ROWS, Step, cannot_continue};
+use scheduler::Task;
+use scheduler::coordination::{Hold, Job};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::task::JoinSet;
+
+/// Which models to train.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TrainMode {
+    /// Every market asked for. The default.
+    #[default]
+    All,
+    /// The symbols given, which must be named.
+    Symbol,
+    /// Only those whose model is missing, damaged, or older than `max_age_hours`.
+    Retrain,
+    /// Every market asked for, by continuing the model in service with what came since it was trained: much faster. Where
+    /// that cannot be, in full, and the result says why.
+    Incremental,
+}
+
+impl TrainMode {
+    /// How a task of the scheduler trains; `None` for those that do not.
+    pub(super) fn of(task: Task) -> Option<Self> {
+        match task {
+            Task::Retrain => Some(Self::All),
+            Task::Update => Some(Self::Incremental),
+            Task::Watch | Task::Fetch | Task::Evaluate => None,
+        }
+    }
+}
+
+/// What to train.
+#[derive(Debug, Clone, Default)]
+pub struct TrainRequest {
+    /// Which models.
+    pub mode: TrainMode,
+    /// Default: the configured symbols.
+    pub symbols: Option<Vec<Symbol>>,
+    /// Default: the configured timeframes.
+    pub timeframes: Option<Vec<Timeframe>>,
+    /// For [`TrainMode::Retrain`]; default `retrain_interval_hours` of the configuration.
+    pub max_age_hours: Option<f64>,
+    /// Leave the candle files as they are instead of bringing them up to date first.
+    pub skip_fetch: bool,
+}
+
+/// Where the training of a market stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Candles are being fetched.
+    Fetch,
+    /// A model is being fitted and scored.
+    Train,
+    /// It was trained; the result says whether its model is in service.
+    Done,
+    /// It failed; the result says why.
+    Failed,
+}
+
+/// One piece of news about a running training.
+#[derive(Debug, Clone)]
+pub struct TrainProgress {
+    /// The market it is about.
+    pub market: Market,
+    /// Where that market stands.
+    pub phase: Phase,
+    /// Fits done and needed for that market; in [`Phase::Fetch`], candles fetched and wanted, 0 where that is not known.
+    pub step: Step,
+    /// In [`Phase::Fetch`]: seconds until the candles of all markets are there, at the pace so far; `None` where that cannot be told.
+    pub remaining_s: Option<f64>,
+    /// Markets that have ended.
+    pub finished: usize,
+    /// Markets in all.
+    pub total: usize,
+    /// The end of the market, in the phases that are one.
+    pub result: Option<TrainResult>,
+}
+
+/// A market that was trained.
+#[derive(Debug, Clone)]
+pub enum Trained {
+    /// A new model, in service or not.
+    Decided {
+        /// The new model.
+        model: Arc<Model>,
+        /// What was decided about it, as the ledger has it.
+        trial: Box<Trial>,
+    },
+    /// There was nothing new to continue the model with ([`TrainMode::Incremental`]).
+    NothingNew {
+        /// The model in service.
+        champion: Arc<Model>,
+        /// Decided rows that came since it was trained.
+        rows: usize,
+    },
+}
+
+impl Trained {
+    /// The new model; the one in service when there was nothing new.
+    pub fn model(&self) -> &Arc<Model> {
+        match self {
+            Self::Decided { model, .. } => model,
+            Self::NothingNew { champion, .. } => champion,
+        }
+    }
+
+    /// What was decided; `None` when there was nothing to decide.
+    pub fn trial(&self) -> Option<&Trial> {
+        match self {
+            Self::Decided { trial, .. } => Some(trial),
+            Self::NothingNew { .. } => None,
+        }
+    }
+
+    /// Whether the model beat its base rate on rows that it had not seen.
+    pub fn has_skill(&self) -> bool {
+        self.model().record.has_skill()
+    }
+
+    /// Whether a new model went into service.
+    pub fn promoted(&self) -> bool {
+        self.trial().is_some_and(|trial| trial.promoted)
+    }
+
+    /// Why it did, or did not.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Decided { trial, .. } => trial.reason.clone(),
+            Self::NothingNew { champion, rows } => format!(
+                "nothing new: {rows} decided rows came after {}, new trees need {MIN_NEW_ROWS}",
+                format_iso(champion.record.horizon_ms)
+            ),
+        }
+    }
+}
+
+/// What training one market came to.
+#[derive(Debug, Clone)]
+pub struct TrainResult {
+    /// The market.
+    pub market: Market,
+    /// The new model and whether it is in service, or why there is none.
+    pub trained: Result<Trained>,
+    /// Something to know besides, such as that the exchange did not answer and older candles were used.
+    pub warning: Option<String>,
+    /// How long it took.
+    pub duration_ms: u64,
+}
+
+/// What a training came to.
+#[derive(Debug, Clone)]
+pub struct TrainingResults {
+    /// In the order asked for.
+    pub results: Vec<TrainResult>,
+    /// Markets left alone because their model is young enough ([`TrainMode::Retrain`]).
+    pub skipped: Vec<Market>,
+    /// When it started, UTC epoch ms.
+    pub started_ms: i64,
+    /// How long it took.
+    pub duration_ms: u64,
+    /// Why `models/training_results.json` has not this in it, or why it was begun anew.
+    pub warning: Option<String>,
+}
+
+impl TrainingResults {
+    /// Models trained.
+    pub fn succeeded(&self) -> usize {
+        self.results.iter().filter(|result| result.trained.is_ok()).count()
+    }
+
+    /// Models trained that beat their base rate on rows that they had not seen.
+    pub fn skilled(&self) -> usize {
+        self.results.iter().filter(|result| result.trained.as_ref().is_ok_and(Trained::has_skill)).count()
+    }
+
+    /// How many that is of those trained, in words; `None` where none was trained.
+    pub fn found(&self) -> Option<String> {
+        results::found_something(self.skilled(), self.succeeded())
+    }
+
+    /// Percent of models trained; 100 when there was nothing to do.
+    pub fn success_rate(&self) -> f64 {
+        results::success_rate(self.succeeded(), self.results.len())
+    }
+
+    /// The old system's fields, and the figures of each model.
+    pub fn to_json(&self) -> Value {
+        let entries = self.results.iter().map(TrainResult::to_json).collect();
+        let mut json = results::to_json(entries, &self.skipped, self.started_ms, self.duration_ms);
+        if let Some(warning) = &self.warning {
+            json["warning"] = json!(warning);
+        }
+        json
+    }
+}
+
+impl TrainResult {
+    /// Its entry in `models/training_results.json`.
+    pub(super) fn to_json(&self) -> Value {
+        let mut entry = json!({
+            "symbol": self.market.symbol,
+            "timeframe": self.market.timeframe,
+            "success": self.trained.is_ok(),
+            "duration_seconds": self.duration_ms as f64 / 1000.0,
+        });
+        match &self.trained {
+            Ok(trained) => {
+                let record = &trained.model().record;
+                entry["promoted"] = json!(trained.promoted());
+                entry["reason"] = json!(trained.reason());
+                entry["rows"] = json!(record.rows);
+                entry["log_loss"] = json!(record.log_loss());
+                entry["constant_log_loss"] = json!(record.constant_log_loss());
+                entry["has_skill"] = json!(record.has_skill());
+                entry["record"] = json!(record);
+                entry["trial"] = json!(trained.trial());
+            }
+            Err(error) => {
+                entry["error"] = json!({ "code": error.code(), "message": error.to_string() });
+                if error.is_not_traded() {
+                    entry["error"]["not_traded"] = json!(true);
+                }
+            }
+        }
+        if let Some(warning) = &self.warning {
+            entry["warning"] = json!(warning);
+        }
+        entry
+    }
+}
+
+/// What the tasks of one training share.
+pub(super) struct Run {
+    pub source: Option<Arc<dyn CandleSource>>,
+    /// The markets to train.
+    pub markets: Vec<Market>,
+    /// Markets that are only fetched, for they belong to the same pools.
+    others: Vec<Market>,
+    /// What the markets of a timeframe share.
+    pub pools: Pools,
+    /// Never more trainings at once than there are threads, so that memory and stacks stay bounded.
+    permits: Semaphore,
+    fetches: Semaphore,
+    pub cancel: Cancel,
+    mode: TrainMode,
+    finished: AtomicUsize,
+    total: usize,
+    pub account: Account,
+    /// What a model has to be put into service by right of, where instances share the training.
+    hold: Option<Arc<dyn Hold>>,
+    progress: Box<dyn Fn(TrainProgress) + Send + Sync>,
+}
+
+impl Run {
+    fn tell(&self, market: &Market, phase: Phase, step: Step, result: Option<TrainResult>) {
+        let finished = self.finished.load(Ordering::Relaxed);
+        let (market, total, remaining_s) = (market.clone(), self.total, None);
+        (self.progress)(TrainProgress { market, phase, step, remaining_s, finished, total, result });
+    }
+
+    pub fn tell_of_page(&self, page: FetchProgress) {
+        let FetchProgress { market, fetched, missing, remaining_s } = page;
+        let step = Step { done: fetched, total: missing.map_or(0, |missing| fetched + missing) };
+        let (finished, total) = (self.finished.load(Ordering::Relaxed), self.total);
+        let phase = Phase::Fetch;
+        (self.progress)(TrainProgress { market, phase, step, remaining_s, finished, total, result: None });
+    }
+
+    /// Tells of all markets of a timeframe.
+    pub fn tell_all(&self, timeframe: Timeframe, phase: Phase, step: Step) {
+        self.markets
+            .iter()
+            .filter(|market| market.timeframe == timeframe)
+            .for_each(|market| self.tell(market, phase, step, None));
+    }
+
+    /// Waits until one more training may begin.
+    pub async fn permit(&self) -> Result<SemaphorePermit<'_>> {
+        permit(&self.permits).await
+    }
+
+    /// Waits until one more fetch may begin.
+    pub async fn fetch_permit(&self) -> Result<SemaphorePermit<'_>> {
+        permit(&self.fetches).await
+    }
+}
+
+/// A market whose candles are up to date, or why not.
+struct Begun {
+    market: Market,
+    fetched: Result<()>,
+    warning: Option<String>,
+    clock: Instant,
+}
+
+async fn permit(semaphore: &Semaphore) -> Result<SemaphorePermit<'_>> {
+    semaphore.acquire().await.map_err(|_| Error::Internal("a training's semaphore was closed".to_owned()))
+}
+
+const NOT_BEGUN: Step = Step { done: 0, total: 0 };
+
+impl SignalLoop {
+    /// Trains the models asked for, each on its own: a market that fails leaves the others, and its old model, alone.
+    /// Writes `models/training_results.json`.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] when `cancel` fired (models finished before stay in service); a wrong request. A market's
+    /// failure is in its result, not here.
+    pub async fn train(
+        self: &Arc<Self>,
+        request: TrainRequest,
+        cancel: Cancel,
+        progress: impl Fn(TrainProgress) + Send + Sync + 'static,
+    ) -> Result<TrainingResults> {
+        let cancel = cancel.within(&self.closing);
+        let (started_ms, clock) = (self.now_ms(), Instant::now());
+        let (markets, skipped) = self.markets_to_train(&request, started_ms)?;
+        if !request.skip_fetch {
+            self.tell_of_longer_history(&markets);
+        }
+        self.tell_of_cost();
+        let run = Arc::new(Run {
+            source: if request.skip_fetch { None } else { Some(self.source()?) },
+            permits: Semaphore::new(self.trainings_at_once()),
+            fetches: Semaphore::new(PARALLEL),
+            cancel: cancel.clone(),
+            mode: request.mode,
+            finished: AtomicUsize::new(0),
+            total: markets.len(),
+            account: Account::of(markets.len()),
+            hold: None,
+            progress: Box::new(progress),
+            markets,
+            others: Vec::new(),
+            pools: Pools::default(),
+        });
+        let results = self.train_each(&run).await;
+        cancel.check()?;
+        let mut results = TrainingResults {
+            results,
+            skipped,
+            started_ms,
+            duration_ms: clock.elapsed().as_millis() as u64,
+            warning: None,
+        };
+        results.warning = self.write_training_results(results.to_json());
+        Ok(results)
+    }
+
+    /// What each market of a run came to, in their order.
+    async fn train_each(self: &Arc<Self>, run: &Arc<Run>) -> Vec<TrainResult> {
+        // A pool is of all markets of its timeframe: first all candles, then the trainings.
+        let mut tasks = JoinSet::new();
+        for (place, market) in run.markets.iter().chain(&run.others).cloned().enumerate() {
+            let (this, run) = (self.clone(), run.clone());
+            tasks.spawn(async move { (place, this.begin_one(market, &run).await) });
+        }
+        let begun = tasks.join_all().await;
+        let mut tasks = JoinSet::new();
+        for (place, begun) in begun {
+            if place >= run.markets.len() {
+                self.tell_of_other(begun);
+                continue;
+            }
+            let (this, run) = (self.clone(), run.clone());
+            tasks.spawn(async move { (place, this.train_one(begun, &run).await) });
+        }
+        let mut results = tasks.join_all().await;
+        results.sort_by_key(|(place, _)| *place);
+        results.into_iter().map(|(_, result)| result).collect()
+    }
+
+    /// Tells what kept candles of a market from the pool: it has no result that would say so.
+    fn tell_of_other(&self, Begun { market, fetched, warning, .. }: Begun) {
+        let problem = match fetched {
+            Ok(()) => warning,
+            Err(Error::Cancelled(_)) => None,
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(problem) = problem {
+            self.emit(&Event::Warning(format!("{market}, whose candles others are trained on: {problem}")));
+        }
+    }
+
+    /// How many markets are trained at once.
+    fn trainings_at_once(&self) -> usize {
+        match self.config().parallel_training {
+            ParallelTraining::Threads => self.threads(),
+            ParallelTraining::Number(trainings) => trainings,
+        }
+    }
+
+    /// Trains markets of one timeframe by right of `hold`, in a pool with all that are configured; what each came to, in their order.
+    /// `progress` is told of each as it ends.
+    ///
+    /// # Errors
+    /// When there is no source of candles. A market's failure is in its result.
+    pub(super) async fn train_by_right(
+        self: Arc<Self>,
+        job: &Job,
+        cancel: Cancel,
+        progress: impl Fn(TrainProgress) + Send + Sync + 'static,
+    ) -> Result<Vec<TrainResult>> {
+        let mut others = self.markets(None, Some(vec![job.timeframe]));
+        others.retain(|market| !job.markets.contains(market));
+        let run = Arc::new(Run {
+            source: Some(self.source()?),
+            permits: Semaphore::new(self.trainings_at_once()),
+            fetches: Semaphore::new(PARALLEL),
+            cancel: cancel.within(&self.closing),
+            mode: TrainMode::of(job.task).unwrap_or_default(),
+            finished: AtomicUsize::new(0),
+            total: job.markets.len(),
+            account: Account::of(job.markets.len() + others.len()),
+            hold: Some(job.hold.clone()),
+            progress: Box::new(progress),
+            markets: job.markets.clone(),
+            others,
+            pools: Pools::default(),
+        });
+        Ok(self.train_each(&run).await)
+    }
+
+    fn markets_to_train(&self, request: &TrainRequest, now_ms: i64) -> Result<(Vec<Market>, Vec<Market>)> {
+        if request.mode == TrainMode::Symbol && request.symbols.as_ref().is_none_or(Vec::is_empty) {
+            return Err(Error::argument("symbols", "must name at least one symbol in mode `symbol`", "nothing"));
+        }
+        let markets = self.markets(request.symbols.clone(), request.timeframes.clone());
+        let by_default = || self.config().retrain_interval.as_secs_f64() / 3600.0;
+        let max_age_hours = request.max_age_hours.unwrap_or_else(by_default);
+        if !(max_age_hours.is_finite() && max_age_hours >= 0.0) {
+            return Err(Error::argument("maxAgeHours", "must be a number of hours, 0 or more", max_age_hours));
+        }
+        let young = |market: &Market| {
+            request.mode == TrainMode::Retrain
+                && self
+                    .registry
+                    .get(market)
+                    .is_ok_and(|model| (now_ms - model.record.trained_ms).abs() as f64 <= max_age_hours * 3_600_000.0)
+        };
+        let (skipped, wanted) = markets.into_iter().partition(young);
+        Ok((wanted, skipped))
+    }
+
+    /// Brings the candles of a market up to date.
+    async fn begin_one(self: Arc<Self>, market: Market, run: &Arc<Run>) -> Begun {
+        let (clock, mut warning) = (Instant::now(), None);
+        let fetched = self.fetch_to_train(&market, run, &mut warning).await;
+        Begun { market, fetched, warning, clock }
+    }
+
+    async fn train_one(self: Arc<Self>, begun: Begun, run: &Arc<Run>) -> TrainResult {
+        let Begun { market, fetched, mut warning, clock } = begun;
+        let trained = match fetched {
+            Ok(()) => self.train_on(&market, run, &mut warning).await,
+            Err(error) => Err(error),
+        };
+        let phase = if trained.is_ok() { Phase::Done } else { Phase::Failed };
+        let result = TrainResult { market, trained, warning, duration_ms: clock.elapsed().as_millis() as u64 };
+        run.finished.fetch_add(1, Ordering::Relaxed);
+        run.tell(&result.market, phase, NOT_BEGUN, Some(result.clone()));
+        result
+    }
+
+    async fn fetch_to_train(
+        self: &Arc<Self>,
+        market: &Market,
+        run: &Arc<Run>,
+        warning: &mut Option<String>,
+    ) -> Result<()> {
+        let Some(source) = &run.source else { return Ok(()) };
+        let _permit = run.cancel.unless(run.fetch_permit()).await?;
+        run.tell(market, Phase::Fetch, NOT_BEGUN, None);
+        let fetched = async {
+            let (begin, tell) = (self.history(market.timeframe), |page| run.tell_of_page(page));
+            let fetched = self.update(source.as_ref(), market, begin, &run.account, &tell).await?;
+            // Nobody can act on what a model says of a market that is gone.
+            self.is_alive(source.as_ref(), &fetched).await.map(|()| fetched)
+        };
+        match run.cancel.unless(fetched).await {
+            Ok(fetched) if fetched.findings.count(Cause::Unfinished) > 0 => {
+                let (candles, since) = (fetched.total, format_iso(fetched.first_ms));
+                *warning = Some(format!("trained on the {candles} candles since {since}: {}", fetched.findings));
+            }
+            Ok(fetched) if fetched.findings.repaired() => *warning = Some(fetched.findings.to_string()),
+            Ok(_) => {}
+            Err(error) => {
+                run.cancel.check()?;
+                if error.is_not_traded() || !candle_file(&self.data_folder(), market).exists() {
+                    return Err(error);
+                }
+                *warning = Some(format!("stored candles only: new ones could not be fetched: {error}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Trains one market on its stored candles and those of its pool, and decides whether the new model goes into service.
+    async fn train_on(
+        self: &Arc<Self>,
+        market: &Market,
+        run: &Arc<Run>,
+        warning: &mut Option<String>,
+    ) -> Result<Trained> {
+        let loaded = self.loaded(market, run).await?;
+        if loaded.findings.repaired() {
+            // A fetch would have put the file right; this one was not asked for, or failed for another reason.
+            let path = candle_file(&self.data_folder(), market);
+            warning.get_or_insert_with(|| format!("{}: {}", path.display(), loaded.findings));
+        }
+        let fallback = match run.mode {
+            TrainMode::Incremental => match self.continue_one(&loaded, run).await? {
+                Continued::Trained(trained) => return Ok(trained),
+                Continued::NothingNew(_) => return Err(Error::Internal("nothing was decided".to_owned())),
+                Continued::Worse(reason) => Some(reason),
+            },
+            _ => None,
+        };
+        let built = self.built(&loaded, None, run).await?;
+        let Continued::Trained(training) = built.training else {
+            return Err(Error::Internal("a training in full continued something".to_owned()));
+        };
+        let (this, run, market) = (self.clone(), run.clone(), market.clone());
+        let trained = self
+            .on_pool(move || {
+                let candidate = training.candidate(&market, &this.config(), this.now_ms());
+                let candidate = candidate.ok_or_else(|| Error::Internal(format!("{market} was lost")))?;
+                this.decide(&candidate, fallback, built.duration_ms, &run)
+            })
+            .await?;
+        if let Trained::Decided { model, .. } = &trained
+            && !model.record.uses_volume()
+        {
+            let without = format!("the candles have no volume: trained without {}", model.record.left_out().join(", "));
+            *warning = Some(warning.take().map_or_else(|| without.clone(), |before| format!("{before}; {without}")));
+        }
+        Ok(trained)
+    }
+
+    /// Continues the model of a market; why it is to be trained in full where that cannot be.
+    async fn continue_one(self: &Arc<Self>, loaded: &Loaded, run: &Arc<Run>) -> Result<Continued<Trained>> {
+        let market = loaded.data.market().clone();
+        let (this, asked) = (self.clone(), market.clone());
+        let champion = match self.on_pool(move || this.registry.champion(&asked)).await? {
+            Champion::None => return Ok(Continued::Worse("there is no model to continue".to_owned())),
+            Champion::Unusable { error, .. } => {
+                return Ok(Continued::Worse(format!("the model so far cannot be used: {error}")));
+            }
+            Champion::Model(champion) => champion,
+        };
+        if let Some(reason) = cannot_continue(&champion, &self.config()) {
+            return Ok(Continued::Worse(reason.to_owned()));
+        }
+        let built = self.built(loaded, Some(&champion), run).await?;
+        let training = match built.training {
+            Continued::Trained(training) => training,
+            Continued::NothingNew(rows) => return Ok(Continued::Trained(Trained::NothingNew { champion, rows })),
+            Continued::Worse(reason) => return Ok(Continued::Worse(reason)),
+        };
+        let (this, run) = (self.clone(), run.clone());
+        self.on_pool(move || {
+            let continued = training.continued(&market, &champion, &this.config(), this.now_ms())?;
+            match continued.ok_or_else(|| Error::Internal(format!("{market} was lost")))? {
+                Continued::Trained(candidate) => {
+                    this.decide(&candidate, None, built.duration_ms, &run).map(Continued::Trained)
+                }
+                Continued::NothingNew(rows) => Ok(Continued::NothingNew(rows)),
+                Continued::Worse(reason) => Ok(Continued::Worse(reason)),
+            }
+        })
+        .await
+    }
+
+    fn tell_of(&self, trial: &Trial) {
+        let change = ModelChange { market: trial.market.clone(), version: trial.version, reason: trial.reason.clone() };
+        self.emit(&if trial.promoted { Event::ModelPromoted(change) } else { Event::ModelRefused(change) });
+    }
+
+    /// Compares a candidate with the model in service and submits the decision, until nobody came between the two.
+    fn decide(&self, candidate: &Candidate, fallback: Option<String>, duration_ms: u64, run: &Run) -> Result<Trained> {
+        let record = &candidate.model.record;
+        let fence = run.hold.as_ref().and_then(|hold| hold.fence());
+        loop {
+            run.cancel.check()?;
+            let champion = self.registry.champion(&record.market)?;
+            let verdict = candidate.judge(&champion, &self.config())?;
+            let mut model = candidate.model.clone();
+            model.lineage.conceded = verdict.conceded;
+            let mut trial = Trial::new(record, candidate.mode, verdict, self.now_ms(), duration_ms);
+            trial.fallback = fallback.clone();
+            if let Some((model, trial)) = self.registry.submit(model, trial, &champion, fence)? {
+                self.tell_of(&trial);
+                return Ok(Trained::Decided { model, trial: Box::new(trial) });
+            }
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! Watching open signals: the candles missed while nothing watched, then the price of now.
+//!
+//! Candles are looked at minute by minute, for they hold what happened between two looks, and they say when. A long absence
+//! is first looked at hour by hour, and only the hours in which something may have closed minute by minute. With candles of
+//! the user's own (`fetchCandles`) there are no prices to ask for, and the candles are of the signals' own timeframe.
+//!
+//! A price counts only where it is one of now: that of a symbol which is not traded any more stands still for ever. What is
+//! found beyond its level after a time without candles closes as unknown ([`Levels::on_candle_after`]).
+
+use super::SignalLoop;
+use super::events::Event;
+use super::fetch::PARALLEL;
+use super::tasks::{Done, unfinished};
+use candles::price_step;
+use domain::barrier::{Exit, Levels, Outcome, Trading};
+use domain::candle::Candle;
+use domain::error::{Error, Result};
+use domain::signal::SignalKey;
+use domain::symbol::{Market, Symbol, Timeframe};
+use domain::threads;
+use domain::time::{HOUR_MS, format_iso};
+use exchange::CandleSource;
+use feedback::{ClosedSignal, OpenSignal, Tick};
+use scheduler::Unfinished;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+const MINUTE_MS: i64 = 60_000;
+/// An absence longer than this is looked at hour by hour first.
+const LONG_MS: i64 = 3 * HOUR_MS;
+/// Where no candle has come for so long, the price is not one of now.
+const RECENT_MS: i64 = 10 * MINUTE_MS;
+
+/// What is remembered between two looks.
+#[derive(Default)]
+pub(super) struct Known {
+    /// Up to where the prices of each open signal are known, UTC epoch ms.
+    until_ms: HashMap<SignalKey, i64>,
+    /// The last candle that passed, of each symbol.
+    last: HashMap<Symbol, Last>,
+    /// Symbols without candles of now, of which that was told.
+    silent: BTreeSet<Symbol>,
+}
+
+/// The last candle of a symbol.
+#[derive(Debug, Clone, Copy)]
+struct Last {
+    close: f64,
+    end_ms: i64,
+}
+
+/// The open signals of a symbol.
+struct Watched {
+    symbol: Symbol,
+    signals: Vec<Waiting>,
+    /// Of the candles asked for.
+    timeframe: Timeframe,
+    /// Up to here all prices are known to all its signals, UTC epoch ms.
+    known_ms: i64,
+}
+
+/// An open signal.
+struct Waiting {
+    key: SignalKey,
+    levels: Levels,
+    /// Up to here the prices are known to it, UTC epoch ms.
+    known_ms: i64,
+}
+
+/// What closed.
+#[derive(Debug, Clone, Copy, Default)]
+struct Closed {
+    count: usize,
+    /// Of which as unknown.
+    unknown: usize,
+}
+
+impl Watched {
+    fn market(&self) -> Market {
+        Market { symbol: self.symbol.clone(), timeframe: self.timeframe }
+    }
+}
+
+impl SignalLoop {
+    /// Closes what the candles missed and the prices of now hit, of the symbols with open signals. A symbol that fails is
+    /// left as it is, and the others go on. `only` names the symbols to look at; `None` is all.
+    pub(super) async fn watch(self: &Arc<Self>, only: Option<&[Symbol]>) -> Result<Done> {
+        let watched = self.watched(only).await?;
+        let symbols = watched.len();
+        let (mut closed, mut failed, mut current) = (Closed::default(), Vec::new(), Vec::new());
+        for (market, caught_up) in self.catch_all_up(watched).await? {
+            match caught_up {
+                Ok(missed) => {
+                    closed.count += missed.count;
+                    closed.unknown += missed.unknown;
+                    current.push(market.symbol);
+                }
+                // A price of now must not close what an earlier one may have closed: it waits for its candles.
+                Err(error) => failed.push(unfinished(market, &error)),
+            }
+        }
+        let mut silent = Vec::new();
+        if self.options.source.is_none() {
+            (current, silent) = current.into_iter().partition(|symbol| self.is_live(symbol));
+            self.tell_of_silent(&silent);
+            closed.count += self.look_at_prices(&current, &mut failed).await?;
+        }
+        let Closed { count, unknown } = closed;
+        let mut message = format!("{count} signals closed, {symbols} symbols with open signals watched");
+        if unknown > 0 {
+            message.push_str(&format!("; {unknown} closed as UNKNOWN"));
+        }
+        if !silent.is_empty() {
+            let names: Vec<&str> = silent.iter().map(Symbol::as_str).collect();
+            message.push_str(&format!("; without prices of now: {}", names.join(", ")));
+        }
+        Ok(Done { count, message, failed })
+    }
+
+    /// Closes what the prices of now hit; returns how many signals.
+    async fn look_at_prices(self: &Arc<Self>, symbols: &[Symbol], failed: &mut Vec<Unfinished>) -> Result<usize> {
+        if symbols.is_empty() {
+            return Ok(0);
+        }
+        let mut ticks = Vec::new();
+        let prices = self.exchange()?.prices(symbols).await?;
+        let time_ms = self.now_ms();
+        for (symbol, price) in &prices {
+            match price.clone().and_then(|price| self.same_asset(symbol, price)) {
+                Ok(price) => ticks.push(Tick { symbol, price, time_ms }),
+                Err(error) => failed.push(unfinished(Market { symbol: symbol.clone(), timeframe: minutes()? }, &error)),
+            }
+        }
+        Ok(self.on_prices_now(self.turn(), &ticks).await?.len())
+    }
+
+    /// Whether a symbol's price is one of now.
+    fn is_live(&self, symbol: &Symbol) -> bool {
+        let recent_ms = self.now_ms() - RECENT_MS;
+        self.scheduling.watched.lock().last.get(symbol).is_some_and(|last| last.end_ms > recent_ms)
+    }
+
+    /// Tells of symbols without prices of now, of each once until it has some again.
+    fn tell_of_silent(&self, silent: &[Symbol]) {
+        let news: Vec<(Symbol, Option<Last>)> = {
+            let known = &mut *self.scheduling.watched.lock();
+            known.silent.retain(|symbol| silent.contains(symbol));
+            let new: Vec<&Symbol> = silent.iter().filter(|symbol| known.silent.insert((*symbol).clone())).collect();
+            new.into_iter().map(|symbol| (symbol.clone(), known.last.get(symbol).copied())).collect()
+        };
+        for (symbol, last) in news {
+            let since = last.map_or_else(String::new, |last| format!(" since {}", format_iso(last.end_ms)));
+            self.emit(&Event::Warning(format!(
+                "{symbol} has had no candle{since}, so its price closes no signal. If it is not traded any more, close its open \
+                 signals: updateOutcome({{ signalId, outcome: 'UNKNOWN' }})"
+            )));
+        }
+    }
+
+    /// `price`, unless it lies so far from the last close that it is another asset's.
+    fn same_asset(&self, symbol: &Symbol, price: f64) -> Result<f64> {
+        match self.scheduling.watched.lock().last.get(symbol) {
+            Some(last) => check_step(symbol, last.close, price).map(|()| price),
+            None => Ok(price),
+        }
+    }
+
+    /// The open signals by symbol.
+    async fn watched(self: &Arc<Self>, only: Option<&[Symbol]>) -> Result<Vec<Watched>> {
+        let this = self.clone();
+        let mut open = threads::blocking(move || this.store()?.open_by_symbol()).await?;
+        open.retain(|symbol, _| only.is_none_or(|only| only.contains(symbol)));
+        let own_candles = self.options.source.is_some();
+        let known = &mut *self.scheduling.watched.lock();
+        let mut still_open = HashMap::with_capacity(known.until_ms.len());
+        known.last.retain(|symbol, _| open.contains_key(symbol));
+        let mut watched = Vec::with_capacity(open.len());
+        for (symbol, open) in open {
+            let (mut timeframe, mut earliest_ms) = (None, i64::MAX);
+            for signal in &open {
+                timeframe = Some(timeframe.map_or(signal.timeframe, |least: Timeframe| least.min(signal.timeframe)));
+                let known_ms = known.until_ms.get(&signal.key).copied();
+                known_ms.map(|known_ms| still_open.insert(signal.key, known_ms));
+                earliest_ms = earliest_ms.min(known_ms.unwrap_or(signal.levels.since_ms));
+            }
+            let timeframe = match timeframe.filter(|_| own_candles) {
+                Some(timeframe) => timeframe,
+                None => minutes()?,
+            };
+            let signal = |open: OpenSignal| Waiting {
+                key: open.key,
+                levels: open.levels,
+                known_ms: still_open.get(&open.key).copied().unwrap_or(open.levels.since_ms),
+            };
+            let signals = open.into_iter().map(signal).collect();
+            watched.push(Watched { symbol, signals, timeframe, known_ms: earliest_ms });
+        }
+        known.until_ms = still_open;
+        Ok(watched)
+    }
+
+    /// [`Self::catch_up`] of several symbols at once: one that is slow holds up no other.
+    async fn catch_all_up(self: &Arc<Self>, watched: Vec<Watched>) -> Result<Vec<(Market, Result<Closed>)>> {
+        let (source, permits, mut tasks) = (self.source()?, Arc::new(Semaphore::new(PARALLEL)), JoinSet::new());
+        for one in watched {
+            let (this, source, permits) = (self.clone(), source.clone(), permits.clone());
+            tasks.spawn(async move {
+                // The semaphore is never closed.
+                let _permit = permits.acquire().await;
+                (one.market(), this.catch_up(source.as_ref(), one).await)
+            });
+        }
+        let mut results = Vec::with_capacity(tasks.len());
+        while let Some(ended) = tasks.join_next().await {
+            results.push(ended.map_err(|e| Error::Internal(e.to_string()))?);
+        }
+        self.closing.check()?;
+        results.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(results)
+    }
+
+    /// Closes what candles hit since the prices were last known.
+    async fn catch_up(self: &Arc<Self>, source: &dyn CandleSource, one: Watched) -> Result<Closed> {
+        let step = one.timeframe.millis();
+        let until_ms = self.now_ms() - self.now_ms().rem_euclid(MINUTE_MS);
+        let (market, known_ms) = (one.market(), one.known_ms);
+        let is_own = self.options.source.is_some();
+        if known_ms + step > until_ms {
+            // Signals just given have missed nothing, but whether their price is one of now is to be told.
+            if !is_own && !self.is_live(&market.symbol) {
+                let found = candles(source, &market, until_ms - RECENT_MS, until_ms).await?;
+                self.know_last(
+                    &market,
+                    found.last().map(|last| Last { close: last.close, end_ms: last.open_ms + step }),
+                );
+            }
+            return Ok(Closed::default());
+        }
+        let trading = if is_own { self.own_trading(&market).await? } else { Trading::Always };
+        let mut missed = Missed { source, trading, open: one.signals, exits: Vec::new(), known_ms, last: None };
+        let looked = missed.look(&market, until_ms).await;
+        // What was found before a failure stands.
+        let closed = self.close_missed(&market.symbol, &missed.exits).await?;
+        self.know_last(&market, missed.last);
+        let mut known = self.scheduling.watched.lock();
+        for waiting in &missed.open {
+            let known_ms = known.until_ms.entry(waiting.key).or_insert(i64::MIN);
+            *known_ms = missed.known_ms.max(*known_ms);
+        }
+        looked.map(|()| closed)
+    }
+
+    /// When a market with candles of the user's own trades: as its stored candles tell. Where they tell nothing, be it that they
+    /// cannot be read, it may be closed at night and on weekends.
+    async fn own_trading(self: &Arc<Self>, market: &Market) -> Result<Trading> {
+        let (this, market) = (self.clone(), market.clone());
+        let tail = threads::blocking(move || Ok(this.stored_tail(&market).ok().flatten())).await?;
+        let calendar = tail.map(|tail| tail.calendar().clone()).filter(|calendar| calendar.closes());
+        Ok(calendar.map_or(Trading::MayClose, Trading::Sessions))
+    }
+
+    fn know_last(&self, market: &Market, last: Option<Last>) {
+        last.map(|last| self.scheduling.watched.lock().last.insert(market.symbol.clone(), last));
+    }
+
+    /// Closes what was hit, and tells of what closed as unknown.
+    async fn close_missed(self: &Arc<Self>, symbol: &Symbol, exits: &[(SignalKey, Exit)]) -> Result<Closed> {
+        let (store, mut closings) = (self.store()?, Vec::with_capacity(exits.len()));
+        for (key, exit) in exits {
+            let Some(id) = store.id_of(*key)? else { continue };
+            let price = Some(exit.price).filter(|_| exit.outcome != Outcome::Unknown);
+            let closing = store.close_signal(&id, exit.outcome, price, None, exit.time_ms);
+            closings.push((id, closing));
+        }
+        let mut closed = Vec::with_capacity(closings.len());
+        // All are on their way: they share the waiting for the disk.
+        for (id, closing) in closings {
+            if closing.await? {
+                closed.extend(store.get(&id)?.as_ref().and_then(ClosedSignal::of));
+            }
+        }
+        self.after_closing(&closed);
+        let unknown: Vec<&str> =
+            closed.iter().filter(|one| one.outcome == Outcome::Unknown).map(|one| one.id.as_str()).collect();
+        if let Some(first) = unknown.first() {
+            self.emit(&Event::Warning(format!(
+                "{symbol}: {} closed as UNKNOWN: {first}{}. Candles are missing before the first one beyond the levels or after the \
+                 expiry, so nobody knows as what it ended. It counts neither as a success nor as a failure",
+                if unknown.len() == 1 { "a signal".to_owned() } else { format!("{} signals", unknown.len()) },
+                if unknown.len() == 1 { "" } else { " and others" },
+            )));
+        }
+        Ok(Closed { count: closed.len(), unknown: unknown.len() })
+    }
+}
+
+fn minutes() -> Result<Timeframe> {
+    Timeframe::parse("1m")
+}
+
+/// Candles that were missed, on their way past open signals.
+struct Missed<'a> {
+    source: &'a dyn CandleSource,
+    trading: Trading,
+    open: Vec<Waiting>,
+    exits: Vec<(SignalKey, Exit)>,
+    /// The end of the last candle that passed.
+    known_ms: i64,
+    /// That candle.
+    last: Option<Last>,
+}
+
+impl Missed<'_> {
+    async fn look(&mut self, fine: &Market, until_ms: i64) -> Result<()> {
+        // The candle in which the prices were last known counts too: its end was not.
+        let from_ms = self.known_ms - fine.timeframe.millis() + 1;
+        if fine.timeframe != minutes()? || until_ms - from_ms <= LONG_MS {
+            return self.pass(fine, from_ms, until_ms).await;
+        }
+        let (first_hour, last_hour) =
+            (from_ms - from_ms.rem_euclid(HOUR_MS) + HOUR_MS, until_ms - until_ms.rem_euclid(HOUR_MS));
+        self.pass(fine, from_ms, first_hour).await?;
+        let coarse = Market { symbol: fine.symbol.clone(), timeframe: Timeframe::H1 };
+        for hour in candles(self.source, &coarse, first_hour, last_hour).await? {
+            let end_ms = hour.open_ms + HOUR_MS;
+            let matters = |levels: &Levels| {
+                levels.on_candle(hour.open_ms, &hour, HOUR_MS).is_some()
+                    || (hour.open_ms..end_ms).contains(&levels.since_ms)
+            };
+            if self.open.iter().any(|waiting| matters(&waiting.levels)) {
+                self.pass(fine, hour.open_ms, end_ms).await?;
+            }
+            // Nothing is left of an hour whose minutes the exchange has; of one that it has not, this.
+            self.meet(&hour, HOUR_MS);
+        }
+        self.pass(fine, last_hour, until_ms).await
+    }
+
+    async fn pass(&mut self, market: &Market, from_ms: i64, until_ms: i64) -> Result<()> {
+        for candle in candles(self.source, market, from_ms, until_ms).await? {
+            self.meet(&candle, market.timeframe.millis());
+        }
+        Ok(())
+    }
+
+    fn meet(&mut self, candle: &Candle, candle_ms: i64) {
+        let (known_ms, trading, exits) = (self.known_ms, &self.trading, &mut self.exits);
+        self.open.retain(|Waiting { key, levels, known_ms: own_ms }| {
+            let exit = levels.on_candle_after(known_ms.max(*own_ms), candle, candle_ms, trading);
+            exits.extend(exit.map(|exit| (*key, exit)));
+            exit.is_none()
+        });
+        let end_ms = candle.open_ms + candle_ms;
+        if end_ms >= self.known_ms {
+            self.known_ms = end_ms;
+            self.last = Some(Last { close: candle.close, end_ms });
+        }
+    }
+}
+
+/// The closed candles that open in `[from_ms, until_ms)`, in order, of one asset. The one before them is asked for too: what
+/// came after a halt may be another coin under the same ticker.
+async fn candles(source: &dyn CandleSource, market: &Market, from_ms: i64, until_ms: i64) -> Result<Vec<Candle>> {
+    if from_ms >= until_ms {
+        return Ok(Vec::new());
+    }
+    let step = market.timeframe.millis();
+    let mut found = source.candles(market, from_ms - step, until_ms).await?.candles;
+    found.retain(|candle| candle.open_ms >= from_ms - step && candle.open_ms + step <= until_ms);
+    found.sort_by_key(|candle| candle.open_ms);
+    for (index, candle) in found.iter().enumerate() {
+        candle.check(index)?;
+        if let Some(before) = index.checked_sub(1) {
+            check_step(&market.symbol, found[before].close, candle.open)?;
+        }
+    }
+    found.retain(|candle| candle.open_ms >= from_ms);
+    Ok(found)
+}
+
+/// # Errors
+/// [`Error::BadCandle`] when a price moved too far to be of the same asset.
+fn check_step(symbol: &Symbol, close: f64, next: f64) -> Result<()> {
+    match price_step(close, next) {
+        None => Ok(()),
+        Some(step) => {
+            let problem = format!(
+                "it steps {step:.0}-fold, from {close} to {next}: another coin under the same ticker, a redenomination, or a \
+                 false price. The open signals stay open; close them by hand if it lasts"
+            );
+            Err(Error::BadCandle { place: format!("the price of {symbol}"), problem })
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The loop of a home as callers use it. One binary, so that it is linked once.
+#![allow(clippy::unwrap_used)]
+
+mod assess_open;
+mod assess_start;
+mod full_disk;
+mod live;
+mod live_results;
+mod outcomes;
+mod scheduler;
+mod scheduler_postgres;
+mod sessions_live;
+mod shapes;
+mod watch;
+mod watch_silent;

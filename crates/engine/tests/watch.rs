@@ -1,0 +1,372 @@
+//! Protects open signals through downtimes: the candles missed close them when and where every minute looked at by itself
+//! would have.
+
+use domain::barrier::{Exit, Outcome};
+use domain::candle::Candle;
+use domain::signal::{Record, Signal};
+use domain::symbol::Market;
+use domain::time::Clock;
+use engine::{Options, SignalLoop};
+use exchange::{CandleFuture, CandleSource};
+use parking_lot::Mutex;
+use scheduler::{Outcome as Ended, Task};
+use serde_json::json;
+use simulator::{Simulator, SimulatorOptions};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use testkit::signal;
+
+const MINUTE: i64 = 60_000;
+const HOUR: i64 = 60 * MINUTE;
+
+fn minutes(symbol: &str) -> Market {
+    Market::parse(symbol, "1m").unwrap()
+}
+
+fn exchange(symbols: &[&str]) -> Simulator {
+    let symbols = symbols.iter().map(|symbol| minutes(symbol).symbol).collect();
+    let clock = Clock::standing(SimulatorOptions::default().start_ms + 20 * 24 * HOUR);
+    Simulator::start(SimulatorOptions { symbols, clock, ..SimulatorOptions::default() }).unwrap()
+}
+
+fn open(home: &Path, exchange: &Simulator) -> Arc<SignalLoop> {
+    let options = Options {
+        home: Some(home.to_owned()),
+        exchange_url: Some(exchange.url().to_owned()),
+        clock: exchange.clock().clone(),
+        ..Options::default()
+    };
+    Arc::new(SignalLoop::open(options).unwrap())
+}
+
+/// A signal at the price of `candle`'s close, some time after it.
+fn given(
+    id: &str,
+    symbol: &str,
+    candle: &Candle,
+    after_ms: i64,
+    percent: f64,
+    buy: bool,
+    hours: Option<i64>,
+) -> Signal {
+    let (entry, sign) = (candle.close, if buy { 1.0 } else { -1.0 });
+    let at = candle.open_ms + MINUTE + after_ms;
+    signal(json!({
+        "id": id, "symbol": symbol, "signalType": if buy { "BUY" } else { "SELL" }, "entryPrice": entry, "timestamp": at,
+        "stopLoss": entry * (1.0 - sign * percent / 100.0), "takeProfit": entry * (1.0 + sign * 2.0 * percent / 100.0),
+        "expiresAt": hours.map(|hours| at + hours * HOUR + 17_000),
+    }))
+}
+
+/// What each minute, looked at by itself, makes of a signal.
+fn minute_by_minute(signal: &Signal, candles: &[Candle]) -> Option<Exit> {
+    let levels = signal.levels().unwrap();
+    candles.iter().find_map(|candle| levels.on_candle(candle.open_ms, candle, MINUTE))
+}
+
+fn check(record: &Record, expected: Option<Exit>) {
+    let id = &record.signal.id;
+    match (record.closing, expected) {
+        (None, None) => {}
+        (Some(closing), Some(exit)) => {
+            assert_eq!((closing.outcome, closing.closed_ms), (exit.outcome, exit.time_ms), "{id}");
+            assert_eq!(closing.exit_price, Some(exit.price), "{id}");
+        }
+        (found, expected) => panic!("{id}: {found:?} instead of {expected:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn candles_missed_close_what_was_hit_meanwhile_at_its_time_and_price() {
+    let (home, exchange) = (tempfile::tempdir().unwrap(), exchange(&["BTCUSDT", "ETHUSDT", "SOLUSDT"]));
+    let core = open(home.path(), &exchange);
+    let now = exchange.now_ms();
+    let mut signals = Vec::new();
+    for (number, symbol) in ["BTCUSDT", "ETHUSDT"].into_iter().enumerate() {
+        let candles = exchange.candles(&minutes(symbol), now - 6 * 24 * HOUR, now).unwrap();
+        for n in 0..40 {
+            // Given at any second, from six days ago to just now; narrow and wide levels, with and without an expiry.
+            let candle = &candles[n * candles.len() / 40 + 7 * number];
+            let percent = [0.1, 0.5, 2.0, 40.0][n % 4];
+            let hours = (n % 3 == 0).then_some([1, 30][n % 2]);
+            signals.push(given(
+                &format!("{symbol}-{n}"),
+                symbol,
+                candle,
+                (n as i64 * 1700) % MINUTE,
+                percent,
+                n % 2 == 0,
+                hours,
+            ));
+        }
+    }
+    let store = core.store().unwrap();
+    store.record_all(signals.clone()).await.unwrap();
+    let run = core.run_once(Task::Watch).await.unwrap();
+    assert_eq!(run.outcome, Ended::Finished, "{run:?}");
+    let mut seen = std::collections::HashSet::new();
+    for signal in &signals {
+        let candles = exchange.candles(&minutes(signal.symbol.as_str()), now - 6 * 24 * HOUR, now).unwrap();
+        let record = store.get(&signal.id).unwrap().unwrap();
+        let expected = minute_by_minute(signal, &candles);
+        check(&record, expected);
+        seen.insert(format!("{:?}", expected.map(|exit| exit.outcome)));
+    }
+    assert_eq!(seen.len(), 5, "every end, and none, must have been among them: {seen:?}");
+    // Only symbols with open signals are asked for, and a long absence costs few questions.
+    let asked = exchange.requests();
+    assert!(!asked.iter().any(|request| request.contains("SOLUSDT")), "{asked:?}");
+    assert!(asked.iter().any(|request| request.contains("ticker/price") && request.contains("BTCUSDT")), "{asked:?}");
+    let days_of_minutes = 6 * 24 * 60 / 1000 * 2;
+    println!("{} questions", exchange.request_count());
+    assert!(exchange.request_count() < 160, "{} questions, {days_of_minutes} pages", exchange.request_count());
+
+    // Another downtime: what is open still closes where the minutes say.
+    core.close().await;
+    exchange.clock().set(now + 30 * HOUR + 25_000);
+    let core = open(home.path(), &exchange);
+    core.run_once(Task::Watch).await.unwrap();
+    let store = core.store().unwrap();
+    for signal in &signals {
+        let candles = exchange.candles(&minutes(signal.symbol.as_str()), now - 6 * 24 * HOUR, now + 30 * HOUR).unwrap();
+        check(&store.get(&signal.id).unwrap().unwrap(), minute_by_minute(signal, &candles));
+    }
+    core.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn minute_after_minute_the_watch_goes_on_and_a_symbol_that_fails_spares_the_others() {
+    let (home, exchange) = (tempfile::tempdir().unwrap(), exchange(&["BTCUSDT"]));
+    let core = open(home.path(), &exchange);
+    let store = core.store().unwrap();
+    let idle = core.run_once(Task::Watch).await.unwrap();
+    assert_eq!((idle.outcome, exchange.request_count()), (Ended::Finished, 0), "nothing is asked without open signals");
+    let begin = exchange.now_ms();
+    let last = *exchange.candles(&minutes("BTCUSDT"), begin - HOUR, begin).unwrap().last().unwrap();
+    let signal = given("narrow", "BTCUSDT", &last, 0, 0.3, true, Some(20));
+    store.record(signal.clone()).await.unwrap();
+    store.record(given("unknown", "NOPEUSDT", &last, 0, 1.0, true, None)).await.unwrap();
+    let closed = loop {
+        exchange.clock().set(exchange.now_ms() + MINUTE);
+        let run = core.run_once(Task::Watch).await.unwrap();
+        assert_eq!((run.outcome, run.failed.len()), (Ended::Finished, 1), "{run:?}");
+        assert!(run.failed[0].not_traded && run.failed[0].market.symbol.as_str() == "NOPEUSDT", "{run:?}");
+        assert!(
+            run.message.ends_with(
+                "NOPEUSDT is not traded at the exchange: close its open signals with updateOutcome, for no price will"
+            ),
+            "{run:?}"
+        );
+        if let Some(closing) = store.get("narrow").unwrap().unwrap().closing {
+            break closing;
+        }
+        assert!(exchange.now_ms() < begin + 30 * HOUR);
+    };
+    let candles = exchange.candles(&minutes("BTCUSDT"), begin, exchange.now_ms()).unwrap();
+    let by_candles = minute_by_minute(&signal, &candles).unwrap();
+    assert_eq!(closed.outcome, by_candles.outcome);
+    assert!((closed.closed_ms - by_candles.time_ms).abs() <= MINUTE);
+    assert_eq!(store.get("unknown").unwrap().unwrap().closing, None);
+    core.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_price_of_now_closes_what_waits_for_its_candles() {
+    let (home, exchange) = (tempfile::tempdir().unwrap(), exchange(&["BTCUSDT"]));
+    let core = open(home.path(), &exchange);
+    let now = exchange.now_ms();
+    let candles = exchange.candles(&minutes("BTCUSDT"), now - 10 * HOUR, now).unwrap();
+    // Its stop lies above every price: any price of now would close it.
+    let entry = candles.iter().map(|candle| candle.high).fold(0.0, f64::max) * 1.2;
+    let late = json!({
+        "id": "late", "symbol": "BTCUSDT", "entryPrice": entry, "stopLoss": entry / 1.1, "takeProfit": entry * 1.1,
+        "timestamp": candles[0].open_ms,
+    });
+    let store = core.store().unwrap();
+    store.record(signal(late)).await.unwrap();
+    for _ in 0..4 {
+        exchange.fail_next(simulator::Fault::Status(403));
+    }
+    let run = core.run_once(Task::Watch).await.unwrap();
+    assert_eq!((run.outcome, run.failed.len()), (Ended::Failed, 1), "{run:?}");
+    assert_eq!(store.get("late").unwrap().unwrap().closing, None);
+    while exchange_is_spoilt(&core).await {}
+    let closing = store.get("late").unwrap().unwrap().closing.unwrap();
+    // At the open of the first candle, hours ago, and not at the price of now.
+    assert_eq!((closing.outcome, closing.closed_ms), (Outcome::StoppedOut, candles[0].open_ms));
+    assert_eq!(closing.exit_price, Some(candles[0].open));
+    core.close().await;
+}
+
+/// Watches once more; `true` while that fails.
+async fn exchange_is_spoilt(core: &Arc<SignalLoop>) -> bool {
+    core.run_once(Task::Watch).await.unwrap().outcome != Ended::Finished
+}
+
+/// Candles of the user's own: what the simulated market did, but for what it is told to leave out or spoil.
+struct OwnCandles {
+    market: Simulator,
+    asked: Mutex<Vec<String>>,
+    /// A symbol whose questions fail.
+    fails: Mutex<Option<&'static str>>,
+}
+
+impl CandleSource for OwnCandles {
+    fn candles<'a>(&'a self, market: &'a Market, from_ms: i64, until_ms: i64) -> CandleFuture<'a> {
+        self.asked.lock().push(market.to_string());
+        let failing = self.fails.lock().is_some_and(|symbol| market.symbol.as_str() == symbol);
+        let found = match failing {
+            true => Err(domain::error::Error::Exchange(format!("{market}: not now"))),
+            // More than was asked for, newest first: a callback may.
+            false => {
+                self.market.candles(market, from_ms - 5 * market.timeframe.millis(), until_ms + HOUR).map(|mut all| {
+                    all.reverse();
+                    all.into()
+                })
+            }
+        };
+        Box::pin(async move { found })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn candles_of_the_users_own_close_signals_at_their_own_timeframe() {
+    let (home, market) = (tempfile::tempdir().unwrap(), exchange(&["BTCUSDT", "ETHUSDT"]));
+    let (now, clock) = (market.now_ms(), market.clock().clone());
+    let own = Arc::new(OwnCandles { market, asked: Mutex::default(), fails: Mutex::new(Some("ETHUSDT")) });
+    let source: Arc<dyn CandleSource> = own.clone();
+    // An exchange that nothing must be asked of.
+    let nowhere = Some("http://127.0.0.1:9".to_owned());
+    let options = Options {
+        home: Some(home.path().to_owned()),
+        source: Some(source),
+        exchange_url: nowhere,
+        clock,
+        ..Options::default()
+    };
+    let core = Arc::new(SignalLoop::open(options).unwrap());
+    let quarters = |symbol: &str| {
+        let market = Market::parse(symbol, "15m").unwrap();
+        own.market.candles(&market, now - 3 * 24 * HOUR, i64::MAX).unwrap()
+    };
+    let signal_of = |id: &str, symbol: &str, n: usize, hours| {
+        let candle = quarters(symbol)[n];
+        let percent = [0.2, 1.0, 40.0][n % 3];
+        // `given` dates it to a minute after the candle's opening.
+        let mut one = given(id, symbol, &candle, 14 * MINUTE + 20_000, percent, n.is_multiple_of(2), hours);
+        one.timeframe = domain::symbol::Timeframe::parse("15m").unwrap();
+        one
+    };
+    let hours = |n: usize| n.is_multiple_of(4).then_some(5);
+    let signals: Vec<Signal> = (0..40).map(|n| signal_of(&format!("b{n}"), "BTCUSDT", n * 7, hours(n))).collect();
+    let store = core.store().unwrap();
+    store.record_all(signals.clone()).await.unwrap();
+    store.record(signal_of("e", "ETHUSDT", 1, None)).await.unwrap();
+    let by_quarters = |signal: &Signal| {
+        let levels = signal.levels().unwrap();
+        quarters(signal.symbol.as_str()).iter().find_map(|candle| levels.on_candle(candle.open_ms, candle, 15 * MINUTE))
+    };
+
+    let run = core.run_once(Task::Watch).await.unwrap();
+    assert_eq!((run.outcome, run.failed.len()), (Ended::Failed, 1), "{run:?}");
+    assert_eq!((run.failed[0].market.to_string(), run.done > 10), ("ETHUSDT 15m".to_owned(), true));
+    assert_eq!(store.get("e").unwrap().unwrap().closing, None);
+    for step in 0..3 {
+        for signal in &signals {
+            check(&store.get(&signal.id).unwrap().unwrap(), by_quarters(signal));
+        }
+        // Nothing new can be there: nothing is asked. A quarter of an hour later, one question each.
+        *own.fails.lock() = None;
+        core.run_once(Task::Watch).await.unwrap();
+        own.asked.lock().clear();
+        core.run_once(Task::Watch).await.unwrap();
+        assert_eq!(*own.asked.lock(), Vec::<String>::new());
+        own.market.clock().set(now + (step + 1) * 15 * MINUTE + 5000);
+        let run = core.run_once(Task::Watch).await.unwrap();
+        assert_eq!(run.outcome, Ended::Finished, "{run:?}");
+        let asked = std::mem::take(&mut *own.asked.lock());
+        assert!(
+            !asked.is_empty() && asked.len() <= 2 && asked.iter().all(|market| market.ends_with("15m")),
+            "{asked:?}"
+        );
+    }
+    let late = store.get("e").unwrap().unwrap();
+    check(&late, by_quarters(&late.signal));
+    assert_eq!(own.market.request_count(), 0);
+    core.close().await;
+}
+
+/// A look costs what its symbols cost, not what its signals do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_thousand_open_signals_cost_as_many_questions_as_their_ten_symbols() {
+    const SIGNALS: usize = 100_000;
+    let symbols: Vec<String> = (0..10).map(|n| format!("COIN{n}USDT")).collect();
+    let names: Vec<&str> = symbols.iter().map(String::as_str).collect();
+    let (home, exchange) = (testkit::quick_home(), exchange(&names));
+    let core = open(home.path(), &exchange);
+    core.configure(testkit::object(json!({ "durability": "os" }))).unwrap();
+    let begin = exchange.now_ms();
+    let last = |symbol: &str| *exchange.candles(&minutes(symbol), begin - HOUR, begin).unwrap().last().unwrap();
+    let candles: Vec<Candle> = names.iter().map(|symbol| last(symbol)).collect();
+    // Levels that nothing reaches, but for one signal of each symbol, which any price closes.
+    let one = |n: usize| {
+        let (symbol, candle) = (names[n % 10], &candles[n % 10]);
+        match n < 10 {
+            true => given(&format!("hit{n}"), symbol, candle, 0, 0.000_001, true, None),
+            false => given(&format!("s{n}"), symbol, candle, 0, 20.0 + (n % 25) as f64, n.is_multiple_of(2), None),
+        }
+    };
+    let store = core.store().unwrap();
+    store.record_all((0..SIGNALS).map(one).collect()).await.unwrap();
+
+    let mut closed = 0;
+    let mut slowest = Duration::ZERO;
+    for minute in 0..4 {
+        exchange.clock().set(begin + minute * MINUTE + 30_000);
+        let (before, clock) = (exchange.request_count(), Instant::now());
+        let run = core.run_once(Task::Watch).await.unwrap();
+        slowest = slowest.max(clock.elapsed());
+        assert_eq!(run.outcome, Ended::Finished, "{run:?}");
+        closed += run.done;
+        // A question for the candles of each symbol at most, and one for all prices.
+        let questions = exchange.request_count() - before;
+        assert!(questions <= 11, "{questions} questions in minute {minute}");
+        let (again, clock) = (exchange.request_count(), Instant::now());
+        core.run_once(Task::Watch).await.unwrap();
+        slowest = slowest.max(clock.elapsed());
+        assert_eq!(exchange.request_count() - again, 1, "within a minute only the prices are asked for");
+    }
+    assert_eq!(closed, 10);
+    println!("the slowest look took {slowest:?}");
+    // Measured: 0.1 s in this build. Looking each signal up in a list would take minutes.
+    assert!(slowest < Duration::from_secs(5), "a look took {slowest:?}");
+    core.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_coin_under_the_same_ticker_closes_nothing() {
+    let (home, exchange) = (tempfile::tempdir().unwrap(), exchange(&["BTCUSDT"]));
+    let core = open(home.path(), &exchange);
+    let now = exchange.now_ms();
+    let candles = exchange.candles(&minutes("BTCUSDT"), now - HOUR, now).unwrap();
+    let store = core.store().unwrap();
+    store.record(given("open", "BTCUSDT", &candles[0], 0, 40.0, true, None)).await.unwrap();
+    // The later half of the candles a thousand times as high: beyond every target.
+    exchange.fail_next(simulator::Fault::ReusedTicker);
+    let run = core.run_once(Task::Watch).await.unwrap();
+    assert_eq!((run.outcome, run.done), (Ended::Failed, 0), "{run:?}");
+    let cause = &run.failed[0].cause;
+    assert!(
+        cause.code == "ERR_INVALID_CANDLE" && cause.message.contains("another coin under the same ticker"),
+        "{cause:?}"
+    );
+    assert_eq!(store.get("open").unwrap().unwrap().closing, None);
+    assert_eq!(core.run_once(Task::Watch).await.unwrap().outcome, Ended::Finished);
+    // Now only the price is asked for, and that is the other coin's.
+    exchange.fail_next(simulator::Fault::ReusedTicker);
+    let run = core.run_once(Task::Watch).await.unwrap();
+    assert!(run.done == 0 && run.failed[0].cause.message.contains("steps 1000-fold"), "{run:?}");
+    assert_eq!(store.get("open").unwrap().unwrap().closing, None);
+    core.close().await;
+}

@@ -1,0 +1,370 @@
+//! GET over HTTP(S) to one host: its limits, time-outs, retries, and errors in plain words.
+
+use super::limits::Budget;
+use backon::{ExponentialBuilder, Retryable};
+use chrono::DateTime;
+use domain::time::now_ms;
+use parking_lot::Mutex;
+use reqwest::{Client, Response, StatusCode, Url, header};
+use serde_json::Value;
+use std::error::Error as _;
+use std::io;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// Retries after the first try.
+const RETRIES: usize = 3;
+const RECONNECT_AFTER: Duration = Duration::from_millis(50);
+/// For so long a host that could not be reached is not tried again, so that being offline costs a `train` of twenty
+/// markets one failed connection, not twenty.
+const UNREACHABLE_FOR: Duration = Duration::from_secs(1);
+/// Binance's own code for a symbol that it does not know.
+const UNKNOWN_SYMBOL: i64 = -1121;
+/// More than ten times the longest answer of an exchange.
+const MAX_BODY_BYTES: usize = 16 << 20;
+
+/// How patient a client is, and how much it asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// How long a connection may take. Default 10 s.
+    pub connect: Duration,
+    /// How long an answer may take. Default 30 s.
+    pub answer: Duration,
+    /// How long a request may take with all its retries. Default 60 s. Waiting for the minute's budget does not count.
+    pub deadline: Duration,
+    /// The time before the first retry; the second waits twice, the third four times as long, each with as much as this
+    /// of jitter on top. Default 0.2 s.
+    pub backoff: Duration,
+    /// The most request weight to use in a minute, as the host counts it. Default 3000, half of what Binance allows an
+    /// address, so that other programs on it have the rest.
+    pub weight_a_minute: u32,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            answer: Duration::from_secs(30),
+            deadline: Duration::from_secs(60),
+            backoff: Duration::from_millis(200),
+            weight_a_minute: 3000,
+        }
+    }
+}
+
+/// Why a GET brought nothing, after all retries.
+#[derive(Debug, Clone)]
+pub(super) enum Failure {
+    /// No connection: refused, no such host, no route, no TLS. Tried twice at most.
+    Unreachable(String),
+    /// Worth another try: the host is overloaded, the answer broke off or is not JSON. `wait` is its `Retry-After`.
+    Passing { problem: String, wait: Option<Duration> },
+    /// The host understood and said no, in these words. Trying again would not help.
+    Refused(String),
+    /// The host does not know the symbol that it was asked for.
+    UnknownSymbol(String),
+    /// Anything else that another try would not change.
+    Lasting(String),
+}
+
+impl Failure {
+    pub(super) fn message(&self) -> &str {
+        match self {
+            Self::Unreachable(text) | Self::Refused(text) | Self::UnknownSymbol(text) | Self::Lasting(text) => text,
+            Self::Passing { problem, .. } => problem,
+        }
+    }
+}
+
+/// One host, and the connections to it.
+#[derive(Debug)]
+pub(super) struct Host {
+    base: Url,
+    /// Host and port, for messages.
+    name: String,
+    /// Built at the first request: it loads the system's certificates.
+    client: OnceLock<std::result::Result<Client, Failure>>,
+    unreachable: Mutex<Option<(Instant, Failure)>>,
+    pace: Pace,
+    budget: Budget,
+}
+
+/// An answer, and what was wrong with those before it.
+pub(super) struct Answered<T> {
+    pub answer: T,
+    pub retries: usize,
+    pub problem: Option<String>,
+}
+
+impl Host {
+    /// `None` when `base` is not an http(s) URL with a host.
+    pub(super) fn new(base: &str, pace: Pace) -> Option<Self> {
+        let base = Url::parse(base.trim().trim_end_matches('/')).ok()?;
+        let name = match (base.scheme(), base.host_str()?, base.port()) {
+            ("http" | "https", host, Some(port)) => format!("{host}:{port}"),
+            ("http" | "https", host, None) => host.to_owned(),
+            _ => return None,
+        };
+        let budget = Budget::new(pace.weight_a_minute);
+        Some(Self { base, name, client: OnceLock::new(), unreachable: Mutex::default(), pace, budget })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What `read` makes of the JSON that `path` answers, with retries as [`Failure`] says; what `read` refuses, in words,
+    /// is asked for again. `weight` is what the host counts for the request.
+    pub(super) async fn get<T>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        weight: u32,
+        read: impl Fn(Value) -> std::result::Result<T, String>,
+    ) -> std::result::Result<Answered<T>, Failure> {
+        if let Some((since, failure)) = &*self.unreachable.lock()
+            && since.elapsed() < UNREACHABLE_FOR
+        {
+            return Err(failure.clone());
+        }
+        while let Err(wait) = self.budget.take(Instant::now(), weight) {
+            tokio::time::sleep(wait).await;
+        }
+        let started = Instant::now();
+        let time_left = || self.pace.deadline.saturating_sub(started.elapsed());
+        let mut reconnected = false;
+        let next_try = |failure: &Failure, backoff: Option<Duration>| {
+            let delay = match failure {
+                // What took long to fail, a time-out or a slow DNS, will take long again.
+                Failure::Unreachable(_) if started.elapsed() > UNREACHABLE_FOR => None,
+                Failure::Unreachable(_) => (!std::mem::replace(&mut reconnected, true)).then_some(RECONNECT_AFTER),
+                Failure::Passing { wait, .. } => backoff.map(|delay| wait.unwrap_or(delay)),
+                Failure::Refused(_) | Failure::UnknownSymbol(_) | Failure::Lasting(_) => None,
+            };
+            delay.filter(|delay| *delay < time_left())
+        };
+        let (retries, problem) = (AtomicUsize::new(0), Mutex::new(None));
+        let backoff =
+            ExponentialBuilder::default().with_min_delay(self.pace.backoff).with_max_times(RETRIES).with_jitter();
+        let result = (|| async {
+            self.wait_while_closed(time_left()).await?;
+            let answer = self.try_once(path, query, time_left()).await?;
+            read(answer).map_err(|problem| self.passing(problem, None))
+        })
+        .retry(backoff)
+        .notify(|failure, _| {
+            self.budget.charge(weight);
+            retries.fetch_add(1, Ordering::Relaxed);
+            problem.lock().get_or_insert_with(|| failure.message().to_owned());
+        })
+        .adjust(next_try)
+        .await;
+        *self.unreachable.lock() = match &result {
+            Err(failure @ Failure::Unreachable(_)) => Some((Instant::now(), failure.clone())),
+            _ => None,
+        };
+        let (retries, problem) = (retries.into_inner(), problem.into_inner());
+        result.map(|answer| Answered { answer, retries, problem })
+    }
+
+    /// Waits as long as the host asked somebody to wait, if there is time for it.
+    async fn wait_while_closed(&self, time_left: Duration) -> std::result::Result<(), Failure> {
+        while let Some(wait) = self.budget.closed(Instant::now()) {
+            if wait >= time_left {
+                let problem =
+                    format!("it limits how often it is asked, and asks to wait {} s", wait.as_secs_f64().ceil());
+                return Err(self.passing(problem, Some(wait)));
+            }
+            tokio::time::sleep(wait).await;
+        }
+        Ok(())
+    }
+
+    async fn try_once(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        time_left: Duration,
+    ) -> std::result::Result<Value, Failure> {
+        let client = self.client.get_or_init(|| self.connect()).as_ref().map_err(Failure::clone)?;
+        let url = format!("{}{path}", self.base.as_str().trim_end_matches('/'));
+        let request = client.get(url).query(query).timeout(self.pace.answer.min(time_left));
+        let response = request.send().await.map_err(|e| self.broken(&e))?;
+        let (status, mut wait) = (response.status(), retry_after(&response));
+        let host_ms = date(&response).unwrap_or_else(now_ms);
+        self.budget.learn(Instant::now(), response.headers());
+        let body = self.body(response).await;
+        if let 429 | 418 = status.as_u16() {
+            let banned = body.as_ref().ok().and_then(|body| banned_for(body, host_ms));
+            wait = wait.max(banned);
+            if let Some(wait) = wait {
+                self.budget.close(Instant::now(), wait);
+            }
+        }
+        if status.is_success() {
+            let body = body?;
+            return serde_json::from_slice(&body).map_err(|_| self.passing(not_json(&body), None));
+        }
+        // Of an error the status says enough where the body does not.
+        Err(self.refusal(status, wait, &body.unwrap_or_default()))
+    }
+
+    fn connect(&self) -> std::result::Result<Client, Failure> {
+        // An error here says that the process has a provider already, which serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = Client::builder()
+            .connect_timeout(self.pace.connect)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("signalloop/", env!("CARGO_PKG_VERSION")));
+        if self.base.scheme() == "http" {
+            // No TLS, no certificates: they are not even there in a slim container.
+            builder = builder.tls_certs_only([]);
+        }
+        if self.base.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]") {
+            // A proxy's loopback is not ours.
+            builder = builder.no_proxy();
+        }
+        builder.build().map_err(|e| {
+            Failure::Lasting(format!(
+                "cannot prepare connections to {}: {} (are the system's certificates installed?)",
+                self.name,
+                cause(&e)
+            ))
+        })
+    }
+
+    async fn body(&self, mut response: Response) -> std::result::Result<Vec<u8>, Failure> {
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|e| self.broken(&e))? {
+            body.extend_from_slice(&chunk);
+            if body.len() > MAX_BODY_BYTES {
+                let problem = format!("{} sent more than {} MB", self.name, MAX_BODY_BYTES >> 20);
+                return Err(Failure::Lasting(problem));
+            }
+        }
+        Ok(body)
+    }
+
+    /// A request that got no whole answer.
+    fn broken(&self, error: &reqwest::Error) -> Failure {
+        if error.is_connect() {
+            let cause = match error.is_timeout() {
+                true => format!("no connection within {} s", self.pace.connect.as_secs()),
+                false => cause(error),
+            };
+            return Failure::Unreachable(format!(
+                "cannot reach the exchange at {}: {cause}; check the network, or set `exchange_url` \
+                 (SIGNALLOOP_EXCHANGE_URL) to a host that serves the same API",
+                self.name
+            ));
+        }
+        let problem = match error.is_timeout() {
+            true => "it did not answer in time".to_owned(),
+            false => format!("the connection broke before the whole answer was there ({})", cause(error)),
+        };
+        self.passing(problem, None)
+    }
+
+    /// An answer that is not the 200 hoped for.
+    fn refusal(&self, status: StatusCode, wait: Option<Duration>, body: &[u8]) -> Failure {
+        let code = status.as_u16();
+        match code {
+            429 | 418 => {
+                let asks = wait.map_or(String::new(), |wait| format!(", and asks to wait {} s", wait.as_secs()));
+                self.passing(format!("it limits how often it is asked (HTTP {code}){asks}"), wait)
+            }
+            500.. => self.passing(format!("it has a fault of its own (HTTP {code})"), wait),
+            403 | 451 => Failure::Lasting(format!(
+                "{} does not serve this region or address (HTTP {code}); set `exchange_url` (SIGNALLOOP_EXCHANGE_URL) to \
+                 another host, for Binance's market data https://data-api.binance.vision",
+                self.name
+            )),
+            300..=399 => Failure::Lasting(format!(
+                "{} redirects elsewhere (HTTP {code}), which is not followed; set `exchange_url` (SIGNALLOOP_EXCHANGE_URL) \
+                 to the host itself",
+                self.name
+            )),
+            _ => {
+                let said: Value = serde_json::from_slice(body).unwrap_or_default();
+                let (Some(message), Some(number)) = (said["msg"].as_str(), said["code"].as_i64()) else {
+                    return Failure::Refused(format!(
+                        "{} refused (HTTP {code}), not in the way of an exchange; is `exchange_url` right?",
+                        self.name
+                    ));
+                };
+                let text = format!("{} refused: {message} (HTTP {code}, code {number})", self.name);
+                if number == UNKNOWN_SYMBOL { Failure::UnknownSymbol(text) } else { Failure::Refused(text) }
+            }
+        }
+    }
+
+    fn passing(&self, problem: String, wait: Option<Duration>) -> Failure {
+        Failure::Passing {
+            problem: format!("the exchange at {} gave no usable answer: {problem}; try again later", self.name),
+            wait,
+        }
+    }
+}
+
+fn not_json(body: &[u8]) -> String {
+    let start: String = String::from_utf8_lossy(body).chars().take(60).collect();
+    format!("its answer is not JSON, it begins {start:?}")
+}
+
+/// `Retry-After` in seconds; its other form, a date, no exchange uses.
+fn retry_after(response: &Response) -> Option<Duration> {
+    let seconds = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+/// The host's clock, UTC epoch ms.
+fn date(response: &Response) -> Option<i64> {
+    let date = response.headers().get(header::DATE)?.to_str().ok()?;
+    DateTime::parse_from_rfc2822(date).ok().map(|date| date.timestamp_millis())
+}
+
+/// How long the body says that the address is left out: `Way too much request weight used; IP banned until 1700000000000. …`.
+fn banned_for(body: &[u8], host_ms: i64) -> Option<Duration> {
+    let said: Value = serde_json::from_slice(body).ok()?;
+    let (_, after) = said["msg"].as_str()?.split_once("banned until ")?;
+    let digits = after.find(|c: char| !c.is_ascii_digit()).map_or(after, |end| &after[..end]);
+    let wait_ms = digits.parse::<i64>().ok()?.checked_sub(host_ms)?;
+    u64::try_from(wait_ms).ok().map(Duration::from_millis)
+}
+
+/// The innermost cause in plain words; the outer layers only say that something failed.
+fn cause(error: &reqwest::Error) -> String {
+    let mut deepest = error.to_string();
+    let mut next = error.source();
+    while let Some(inner) = next {
+        if let Some(error) = inner.downcast_ref::<io::Error>()
+            && error.kind() == io::ErrorKind::ConnectionRefused
+        {
+            return "connection refused".to_owned();
+        }
+        if inner.to_string() == "dns error" {
+            return "its name could not be resolved (DNS)".to_owned();
+        }
+        deepest = inner.to_string();
+        next = inner.source();
+    }
+    deepest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ban_lasts_as_long_as_its_words_say() {
+        let of = |body: &str| banned_for(body.as_bytes(), 1_700_000_000_000);
+        let said = r#"{"code":-1003,"msg":"Way too much request weight used; IP banned until 1700000090500. Please use WebSocket."}"#;
+        assert_eq!(of(said), Some(Duration::from_millis(90_500)));
+        let over = r#"{"code":-1003,"msg":"IP banned until 1699999999999."}"#;
+        assert_eq!(of(over), None);
+        for other in ["", "{}", r#"{"msg":"Too many requests."}"#, r#"{"msg":"banned until tomorrow"}"#] {
+            assert_eq!(of(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Candles through the real protocol, faults included: the exchange is `simulator`. One binary, so that it is linked once.
+#![allow(clippy::unwrap_used)]
+
+mod dirty;
+mod exchange;
+mod exchange_soak;
+mod history;
+mod origins;

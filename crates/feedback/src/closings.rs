@@ -1,0 +1,68 @@
+//! Closed signals for a reader that wants each of them once, such as a learner.
+
+use super::FeedbackStore;
+use super::open::Slot;
+use domain::error::Result;
+use domain::signal::Record;
+
+/// Which closed signals a reader has been given.
+#[derive(Debug, Default)]
+pub struct Given {
+    /// One bit a signal, by its number in order of recording, which never changes.
+    words: Vec<u64>,
+    count: usize,
+}
+
+impl Given {
+    /// Marks a signal; whether it was new.
+    fn mark(&mut self, slot: Slot) -> bool {
+        let (word, bit) = (slot as usize / 64, 1 << (slot % 64));
+        if self.words.len() <= word {
+            self.words.resize(word + 1, 0);
+        }
+        let new = self.words[word] & bit == 0;
+        self.words[word] |= bit;
+        self.count += usize::from(new);
+        new
+    }
+}
+
+impl FeedbackStore {
+    /// Whether this reader is known to have been given all that has closed; `false` also when telling would mean to wait.
+    pub fn has_no_new_closings(&self, given: &Given) -> bool {
+        self.inner.journal.current_state().is_some_and(|state| state.closed_slots().len() == given.count)
+    }
+
+    /// The closed signals that this reader was not given yet, other processes' included, in order of closing: the newest
+    /// `most` of them, older ones count as given.
+    ///
+    /// # Errors
+    /// As [`FeedbackStore::get`]; nothing counts as given then.
+    pub fn new_closings(&self, given: &mut Given, most: usize) -> Result<Vec<Record>> {
+        self.refresh()?;
+        if self.inner.journal.state().closed_slots().len() == given.count {
+            return Ok(Vec::new());
+        }
+        let (source, places, marked) = {
+            let (state, source) = self.ordered();
+            let slots = state.closed_slots();
+            let mut marked = Given { words: given.words.clone(), count: given.count };
+            // New ones are mostly the last to have closed, so that the search from the end is short.
+            let mut new: Vec<Slot> = Vec::new();
+            for &slot in slots.iter().rev() {
+                if marked.count == slots.len() {
+                    break;
+                }
+                if marked.mark(slot) {
+                    new.push(slot);
+                }
+            }
+            new.truncate(most);
+            let places: Vec<_> = new.iter().rev().map(|slot| state.entry(*slot).place()).collect();
+            (source, places, marked)
+        };
+        let records = source.all(&places)?;
+        *given = marked;
+        Ok(records)
+    }
+}

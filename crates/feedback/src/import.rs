@@ -1,0 +1,254 @@
+//! Taking in signals from another log, maybe one of the old system, and giving closed ones out as CSV.
+
+use super::journal::Asked;
+use super::line::{self, MAX_LINE_BYTES};
+use super::writer::{Change, NewLine, Verdict};
+use super::{FeedbackStore, StatsFilter};
+use domain::error::{Error, Result};
+use domain::features::{COUNT, FEATURES, VERSION};
+use domain::signal::Record;
+use domain::time::{CLOCK_TOLERANCE_MS, format_iso, now_ms};
+use serde_json::Value;
+use std::collections::{BTreeSet, HashMap};
+use std::io::Write;
+use std::path::Path;
+use storage as files;
+use storage::lines::Lines;
+
+/// Lines that are stored at a time.
+const BATCH: usize = 4096;
+
+/// Lines that may be refused before the file is taken for something else than a log.
+const MOST_REFUSED: usize = 100_000;
+
+/// What an import did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ImportReport {
+    /// Lines that are not blank.
+    pub lines: u64,
+    /// Signals that are new, closed ones among them.
+    pub imported: u64,
+    /// Open signals of the store, or of earlier lines, that a line closed.
+    pub closed: u64,
+    /// Lines that say what the store says already.
+    pub known: u64,
+    /// Lines that could not be taken in, in order.
+    pub refused: Vec<RefusedLine>,
+}
+
+/// A line that could not be taken in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedLine {
+    /// Its number in the file, from 1.
+    pub line: u64,
+    /// Why not.
+    pub reason: String,
+}
+
+impl FeedbackStore {
+    /// Takes in the signals of another log, of this or of the old system; times that do not say their zone are read in the
+    /// store's. Importing a file twice changes nothing. The file itself is only read. `complete` may add features to what
+    /// was read.
+    ///
+    /// A line that cannot be read, contradicts itself ([`domain::signal::Closing::check`]) or what the store knows, is listed in
+    /// the report and stops nothing, unless there are more than 100 000 of them.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the file cannot be read, or is no log, [`Error::Store`] when the store cannot be written; what was taken in
+    /// before stays. [`Error::Closed`].
+    pub async fn import(&self, file: &Path, mut complete: impl FnMut(&mut [Record])) -> Result<ImportReport> {
+        let mut lines = Lines::open(file, MAX_LINE_BYTES)?;
+        let mut report = ImportReport::default();
+        let timezone = self.inner.options.timezone;
+        let mut text = Vec::new();
+        loop {
+            let (mut batch, mut numbers) = (Vec::new(), Vec::new());
+            let mut ended = false;
+            while batch.len() < BATCH {
+                let Some(number) = lines.next(&mut text)? else {
+                    ended = true;
+                    break;
+                };
+                if text.trim_ascii().is_empty() {
+                    continue;
+                }
+                report.lines += 1;
+                match line::decode_import(text.trim_ascii(), timezone, self.costs_percent()).and_then(ended_by_now) {
+                    Ok(record) => {
+                        batch.push(record);
+                        numbers.push(number);
+                    }
+                    Err(reason) => report.refused.push(RefusedLine { line: number, reason }),
+                }
+                if report.refused.len() > MOST_REFUSED {
+                    return Err(no_log(file, &report));
+                }
+            }
+            complete(&mut batch);
+            let (mut changes, mut changing) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
+            for (record, line) in batch.into_iter().zip(numbers) {
+                match NewLine::all(std::iter::once(record)) {
+                    Ok(lines) => {
+                        changing.resize(changing.len() + lines.len(), line);
+                        changes.extend(lines.into_iter().map(Change::Import));
+                    }
+                    Err(error) => report.refused.push(RefusedLine { line, reason: error.to_string() }),
+                }
+            }
+            let verdicts = self.send(changes)?.verdicts().await?;
+            for (line, verdict) in changing.into_iter().zip(verdicts) {
+                report.note(line, verdict);
+            }
+            if ended {
+                report.refused.sort_by_key(|refused| refused.line);
+                return Ok(report);
+            }
+        }
+    }
+
+    /// Takes in all signals of another store, in their order. What is known already is passed over, so a copy that was
+    /// interrupted goes on when it is begun again; `line` of what is refused is its number in that order. `progress` is
+    /// told how many are through.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when one of the stores cannot be read or written; what was taken in before stays. [`Error::Closed`].
+    pub async fn copy_from(&self, other: &Self, mut progress: impl FnMut(u64)) -> Result<ImportReport> {
+        other.refresh()?;
+        let mut report = ImportReport::default();
+        loop {
+            let records = other.recorded(report.lines as usize, BATCH)?;
+            if records.is_empty() {
+                return Ok(report);
+            }
+            let changes = NewLine::all(records.into_iter())?.into_iter().map(Change::Import).collect();
+            for verdict in self.send(changes)?.verdicts().await? {
+                report.lines += 1;
+                report.note(report.lines, verdict);
+            }
+            progress(report.lines);
+        }
+    }
+
+    /// Signals in order of recording, which never changes, from this one on.
+    fn recorded(&self, from: usize, most: usize) -> Result<Vec<Record>> {
+        self.check_open()?;
+        let (places, source) = {
+            let (state, source) = self.inner.journal.look(Asked::now());
+            (state.places().skip(from).take(most).collect::<Vec<_>>(), source)
+        };
+        source.all(&places)
+    }
+
+    /// Writes the closed signals to a CSV file, replacing it whole or not at all, in order of closing: the fields of the
+    /// log by their names in it, one column for each indicator that is a number or a text, `indicator_…`, and one for each
+    /// feature at entry, `feature_…`. Returns the number of rows.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the file cannot be written, [`Error::Store`] when the log cannot be read, [`Error::Closed`].
+    pub fn export_csv(&self, path: &Path) -> Result<u64> {
+        let everything = StatsFilter::default();
+        let mut names = BTreeSet::new();
+        self.closed_records(&everything, |record| {
+            names.extend(cells_of(&record).map(|(name, _)| name));
+            Ok(())
+        })?;
+        let names: Vec<String> = names.into_iter().collect();
+        let mut rows = 0;
+        files::write_atomically_with(path, |file| {
+            let header = COLUMNS.iter().map(|name| (*name).to_owned());
+            let indicators = names.iter().map(|name| format!("indicator_{name}"));
+            let fail = |e| Error::io("write", path, e);
+            let features = FEATURES.iter().map(|feature| format!("feature_{}", feature.name));
+            write_row(file, header.chain(indicators).chain(features)).map_err(fail)?;
+            self.closed_records(&everything, |record| {
+                rows += 1;
+                write_row(file, row(&record, &names)).map_err(fail)
+            })
+        })?;
+        Ok(rows)
+    }
+}
+
+/// Why a file is not read to its end.
+fn no_log(file: &Path, report: &ImportReport) -> Error {
+    let first = report.refused.iter().min_by_key(|refused| refused.line);
+    let first = first.map_or_else(String::new, |refused| format!("; line {}: {}", refused.line, refused.reason));
+    let cause = format!("more than {MOST_REFUSED} of its lines are no signals, so it is no log of them{first}");
+    Error::Io { action: "read", path: file.to_owned(), cause }
+}
+
+impl ImportReport {
+    fn note(&mut self, line: u64, verdict: Verdict) {
+        match verdict {
+            Verdict::Recorded => self.imported += 1,
+            Verdict::Closed(_) => self.closed += 1,
+            Verdict::Known => self.known += 1,
+            Verdict::NotOpen => self.refused.push(RefusedLine { line, reason: "the signal is not open".to_owned() }),
+            Verdict::Refused(error) => self.refused.push(RefusedLine { line, reason: error.to_string() }),
+        }
+    }
+}
+
+/// Refuses an end in the future: it would count as the newest of all.
+fn ended_by_now(record: Record) -> std::result::Result<Record, line::Reason> {
+    match record.closing.map(|closing| closing.closed_ms).filter(|at| *at > now_ms() + CLOCK_TOLERANCE_MS) {
+        Some(at) => Err(format!("`closedAt` must not lie in the future; got {}", format_iso(at))),
+        None => Ok(record),
+    }
+}
+
+const COLUMNS: [&str; 16] = [
+    "signal_id",
+    "symbol",
+    "timeframe",
+    "signal_type",
+    "confidence",
+    "entry_price",
+    "stop_loss",
+    "take_profit",
+    "timestamp",
+    "expires_at",
+    "outcome",
+    "exit_price",
+    "profit_loss_percent",
+    "closed_at",
+    "strategy",
+    "taken",
+];
+
+/// A record's cells. The fixed ones are those of its line in the log.
+fn row<'a>(record: &Record, names: &'a [String]) -> impl Iterator<Item = String> + use<'a> {
+    let line = record.to_json();
+    let fixed = COLUMNS.map(|name| match line.get(name) {
+        // A line says so only where it was not.
+        None if name == "taken" => true.to_string(),
+        None => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    });
+    let mut indicators: HashMap<String, String> = cells_of(record).collect();
+    let cells = names.iter().map(move |name| indicators.remove(name).unwrap_or_default());
+    // Features of another version mean something else: their cells stay empty.
+    let entry = record.signal.features.clone().filter(|features| features.version == VERSION);
+    let feature =
+        move |at: usize| entry.as_ref().and_then(|f| f.values.get(at)).map_or_else(String::new, f64::to_string);
+    fixed.into_iter().chain(cells).chain((0..COUNT).map(feature))
+}
+
+/// The indicators of a record that have a cell.
+fn cells_of(record: &Record) -> impl Iterator<Item = (String, String)> + use<> {
+    let indicators = &record.signal.indicators;
+    let numbers = indicators.numbers().into_iter().map(|(name, number)| (name, number.to_string()));
+    numbers.chain(indicators.texts())
+}
+
+/// Writes one line of CSV (RFC 4180).
+fn write_row(file: &mut dyn Write, cells: impl Iterator<Item = String>) -> std::io::Result<()> {
+    let cells: Vec<String> =
+        cells
+            .map(|cell| {
+                if cell.contains([',', '"', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
+            })
+            .collect();
+    writeln!(file, "{}", cells.join(","))
+}

@@ -1,0 +1,546 @@
+//! The price index: the levels of all open signals, by symbol and price, so that a price finds what it closes in
+//! O(log n + hits) and a price that closes nothing costs a few comparisons.
+//!
+//! It only finds candidates. Whether one closes, as what and at which price, is [`Levels`]' to say.
+
+use super::ignored::{News, Tally};
+use super::open::{Open, OpenSignals, Slot};
+use domain::barrier::{Direction, Exit, Levels};
+use domain::candle::Candle;
+use domain::signal::SignalKey;
+use domain::time::elapsed;
+use std::collections::BTreeSet;
+
+/// A signal that a price closes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Hit {
+    pub slot: Slot,
+    pub key: SignalKey,
+    pub exit: Exit,
+    /// Profit of that exit, in percent of the entry price.
+    pub profit_percent: f64,
+}
+
+/// When a price was, UTC epoch ms.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum When {
+    /// Its source says so. One that is older than another of its kind is out of order, and ignored.
+    At(i64),
+    /// Now, and this machine's clock shows this. Clocks are set back, prices do not run backwards: it is at least as late as
+    /// whatever was seen of the symbol, and as the signal that it may close.
+    Now(i64),
+}
+
+/// How late it is for a symbol, by the prices and candles that were seen of it.
+#[derive(Clone, Copy)]
+pub struct Seen {
+    /// The newest price whose source said its time, or the end of the newest candle: an older price is ignored. A price of now
+    /// is not among them: what this machine's clock shows must not make the exchange's prices out of order.
+    said_ms: i64,
+    /// The newest price of all.
+    newest_ms: i64,
+    /// The end of the newest candle: an older candle is ignored.
+    candle_ms: i64,
+    ignored: Tally,
+}
+
+const NOTHING_SEEN: Seen =
+    Seen { said_ms: i64::MIN, newest_ms: i64::MIN, candle_ms: i64::MIN, ignored: Tally::NOTHING };
+
+/// All open signals.
+#[derive(Default)]
+pub struct PriceIndex {
+    open: OpenSignals,
+    books: Vec<Book>,
+    /// What is to be told of ignored prices, by symbol.
+    news: Vec<(usize, News)>,
+    /// Added, and not in a book yet. Most signals of a log that is read have closed by its end; those never get there.
+    unfiled: Vec<Slot>,
+}
+
+/// The open signals of one symbol.
+struct Book {
+    seen: Seen,
+    /// Signals younger than the newest price, by time. They join the other sets once prices have reached their time, so
+    /// that replayed history does not pass over them again and again.
+    ahead: BTreeSet<(i64, Slot)>,
+    /// By the price at or below which they close.
+    falls: BTreeSet<(u64, Slot)>,
+    /// By the price at or above which they close.
+    rises: BTreeSet<(u64, Slot)>,
+    /// By expiry.
+    expiries: BTreeSet<(i64, Slot)>,
+    /// The ends of the sets above that a price must pass to matter.
+    edge: Edge,
+}
+
+/// A price strictly between `fall` and `rise`, before `due_ms`, concerns no signal.
+#[derive(Clone, Copy)]
+struct Edge {
+    fall: f64,
+    rise: f64,
+    due_ms: i64,
+}
+
+const NO_EDGE: Edge = Edge { fall: f64::NEG_INFINITY, rise: f64::INFINITY, due_ms: i64::MAX };
+
+impl Default for Book {
+    fn default() -> Self {
+        Self {
+            seen: NOTHING_SEEN,
+            ahead: BTreeSet::new(),
+            falls: BTreeSet::new(),
+            rises: BTreeSet::new(),
+            expiries: BTreeSet::new(),
+            edge: NO_EDGE,
+        }
+    }
+}
+
+/// Positive floats sort like their bits.
+fn bits(price: f64) -> u64 {
+    price.to_bits()
+}
+
+/// The prices at which it closes: falling to the first, rising to the second.
+fn triggers(levels: &Levels) -> (Option<f64>, Option<f64>) {
+    match levels.direction {
+        Direction::Buy => (levels.stop_loss, levels.take_profit),
+        Direction::Sell => (levels.take_profit, levels.stop_loss),
+    }
+}
+
+impl Book {
+    fn add(&mut self, slot: Slot, levels: &Levels) {
+        if levels.since_ms > self.seen.newest_ms {
+            self.ahead.insert((levels.since_ms, slot));
+            self.edge.due_ms = self.edge.due_ms.min(levels.since_ms);
+        } else {
+            self.let_in(slot, levels);
+        }
+    }
+
+    fn let_in(&mut self, slot: Slot, levels: &Levels) {
+        let (fall, rise) = triggers(levels);
+        if let Some(price) = fall {
+            self.falls.insert((bits(price), slot));
+            self.edge.fall = self.edge.fall.max(price);
+        }
+        if let Some(price) = rise {
+            self.rises.insert((bits(price), slot));
+            self.edge.rise = self.edge.rise.min(price);
+        }
+        if let Some(at) = levels.expires_ms {
+            self.expiries.insert((at, slot));
+            self.edge.due_ms = self.edge.due_ms.min(at);
+        }
+    }
+
+    fn remove(&mut self, slot: Slot, levels: &Levels) {
+        self.ahead.remove(&(levels.since_ms, slot));
+        let (fall, rise) = triggers(levels);
+        fall.map(|price| self.falls.remove(&(bits(price), slot)));
+        rise.map(|price| self.rises.remove(&(bits(price), slot)));
+        levels.expires_ms.map(|at| self.expiries.remove(&(at, slot)));
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        let ahead = self.ahead.first().map_or(i64::MAX, |(at, _)| *at);
+        self.edge = Edge {
+            fall: self.falls.last().map_or(NO_EDGE.fall, |(price, _)| f64::from_bits(*price)),
+            rise: self.rises.first().map_or(NO_EDGE.rise, |(price, _)| f64::from_bits(*price)),
+            due_ms: self.expiries.first().map_or(ahead, |(at, _)| ahead.min(*at)),
+        };
+    }
+
+    /// The time that counts for a price; `None` for one that is out of order.
+    fn time_of(&self, when: When) -> Option<i64> {
+        match when {
+            When::Now(ms) => Some(ms.max(self.seen.newest_ms)),
+            When::At(ms) => Some(ms).filter(|ms| *ms >= self.seen.said_ms),
+        }
+    }
+
+    /// Whether a price concerns no signal, for sure.
+    fn is_beside(&self, price: f64, when: When, time_ms: i64) -> bool {
+        let Edge { fall, rise, due_ms } = self.edge;
+        // To a price of now no signal is of the future.
+        let all_in = matches!(when, When::At(_)) || self.ahead.is_empty();
+        all_in && price > fall && price < rise && time_ms < due_ms
+    }
+
+    fn see(&mut self, when: When, time_ms: i64) {
+        self.seen.newest_ms = self.seen.newest_ms.max(time_ms);
+        if let When::At(_) = when {
+            self.seen.said_ms = time_ms;
+        }
+    }
+
+    /// The signals that a price range up to a time may close, oldest record first.
+    fn candidates(&self, low: f64, high: f64, time_ms: i64) -> Vec<Slot> {
+        let falls = self.falls.range((bits(low), 0)..).map(|(_, slot)| *slot);
+        let rises = self.rises.range(..=(bits(high), Slot::MAX)).map(|(_, slot)| *slot);
+        let due = self.expiries.range(..=(time_ms, Slot::MAX)).map(|(_, slot)| *slot);
+        let mut slots: Vec<Slot> = falls.chain(rises).chain(due).collect();
+        slots.sort_unstable();
+        slots.dedup();
+        slots
+    }
+}
+
+impl PriceIndex {
+    /// Adds an open signal of the symbol with this number.
+    pub fn add(&mut self, slot: Slot, key: SignalKey, symbol: usize, levels: Levels, taken: bool) {
+        self.open.insert(Open { slot, key, levels, symbol, taken, filed: false });
+        self.unfiled.push(slot);
+    }
+
+    /// Takes a closed signal out.
+    pub fn remove(&mut self, slot: Slot) {
+        if let Some(open) = self.open.remove(slot)
+            && open.filed
+        {
+            self.books[open.symbol].remove(slot, &open.levels);
+        }
+    }
+
+    /// Makes a signal findable again whose closing could not be stored.
+    pub fn put_back(&mut self, slot: Slot) {
+        self.unfiled.push(slot);
+    }
+
+    pub fn levels(&self, slot: Slot) -> Option<&Levels> {
+        self.open.get(slot).map(|open| &open.levels)
+    }
+
+    /// How many signals of a direction are open that were taken.
+    pub fn taken_of(&self, direction: Direction) -> usize {
+        self.open.taken_of(direction)
+    }
+
+    /// The open signals, in no order.
+    pub fn open(&self) -> impl Iterator<Item = &Open> {
+        self.open.iter()
+    }
+
+    /// The open signals of one symbol, or of all.
+    pub fn slots(&self, symbol: Option<usize>) -> Vec<Slot> {
+        let mut slots: Vec<Slot> = self
+            .open
+            .iter()
+            .filter(|open| symbol.is_none_or(|symbol| symbol == open.symbol))
+            .map(|open| open.slot)
+            .collect();
+        slots.sort_unstable();
+        slots
+    }
+
+    /// Finds what a price closes, oldest record first, and holds it back from further prices. One that is out of order is
+    /// ignored, and counted.
+    pub fn on_tick(&mut self, symbol: usize, price: f64, when: When, hits: &mut Vec<Hit>) {
+        let book = self.book(symbol);
+        let (time_ms, newest_ms) = (book.time_of(when), book.seen.said_ms);
+        let Some(time_ms) = self.counts(symbol, time_ms, when, newest_ms) else { return };
+        let book = &mut self.books[symbol];
+        book.see(when, time_ms);
+        if book.is_beside(price, when, time_ms) {
+            return;
+        }
+        let until_ms = if let When::Now(_) = when { i64::MAX } else { book.seen.newest_ms };
+        self.activate(symbol, until_ms);
+        let candidates = self.books[symbol].candidates(price, price, time_ms);
+        let decide = |levels: &Levels| match when {
+            When::Now(_) => levels.on_tick_now(price, time_ms),
+            When::At(_) => levels.on_tick(price, time_ms),
+        };
+        self.take(candidates, decide, hits);
+    }
+
+    /// Whether a price closes nothing for sure, and there is nothing to be told of it; if so it counts as seen.
+    pub fn misses(&mut self, symbol: usize, price: f64, when: When) -> bool {
+        let book = self.book(symbol);
+        let Some(time_ms) = book.time_of(when) else { return false };
+        let misses = !book.seen.ignored.is_going_on() && book.is_beside(price, when, time_ms);
+        if misses {
+            book.see(when, time_ms);
+        }
+        misses
+    }
+
+    /// Finds what a closed candle closes, oldest record first, and holds it back from further prices.
+    ///
+    /// A candle that ends before the newest candle seen of its symbol is ignored, and counted. One that ends before the newest
+    /// *tick* is not: candles are how the prices that were missed meanwhile are made up for.
+    pub fn on_candle(&mut self, symbol: usize, candle: &Candle, candle_ms: i64, hits: &mut Vec<Hit>) {
+        let end_ms = candle.open_ms + candle_ms;
+        let newest_ms = self.book(symbol).seen.candle_ms;
+        let time_ms = Some(end_ms).filter(|end_ms| *end_ms >= newest_ms);
+        if self.counts(symbol, time_ms, When::At(end_ms), newest_ms).is_none() {
+            return;
+        }
+        let book = &mut self.books[symbol];
+        book.seen.candle_ms = end_ms;
+        book.see(When::At(end_ms.max(book.seen.said_ms)), end_ms.max(book.seen.said_ms));
+        let Edge { fall, rise, due_ms } = book.edge;
+        if candle.low > fall && candle.high < rise && end_ms < due_ms {
+            return;
+        }
+        let until_ms = book.seen.newest_ms;
+        self.activate(symbol, until_ms);
+        let candidates = self.books[symbol].candidates(candle.low, candle.high, end_ms);
+        self.take(candidates, |levels| levels.on_candle(newest_ms, candle, candle_ms), hits);
+    }
+
+    /// Passes on the time of a price that counts, and counts one that does not.
+    fn counts(&mut self, symbol: usize, time_ms: Option<i64>, when: When, newest_ms: i64) -> Option<i64> {
+        let ignored = &mut self.books[symbol].seen.ignored;
+        let told = match (time_ms, when) {
+            (None, When::At(late_ms) | When::Now(late_ms)) => ignored.ignore(elapsed(), late_ms, newest_ms),
+            (Some(_), _) => ignored.is_over(),
+        };
+        self.news.extend(told.map(|news| (symbol, news)));
+        time_ms
+    }
+
+    /// Is there something to be told of ignored prices?
+    pub fn has_news(&self) -> bool {
+        !self.news.is_empty()
+    }
+
+    /// What is to be told of ignored prices, by symbol; once.
+    pub fn take_news(&mut self) -> Vec<(usize, News)> {
+        std::mem::take(&mut self.news)
+    }
+
+    /// How many prices were ignored, by symbol, of those of which some were.
+    pub fn ignored(&self) -> impl Iterator<Item = (usize, u64)> {
+        let counts = self.books.iter().map(|book| book.seen.ignored.count()).enumerate();
+        counts.filter(|(_, count)| *count > 0)
+    }
+
+    /// What was seen of a symbol, to carry over to an index built anew.
+    pub fn seen(&self, symbol: usize) -> Option<Seen> {
+        self.books.get(symbol).map(|book| book.seen)
+    }
+
+    pub fn set_seen(&mut self, symbol: usize, seen: Seen) {
+        self.book(symbol).seen = seen;
+        self.activate(symbol, seen.newest_ms);
+    }
+
+    /// Gives back the memory of signals that were open for a while as the log was read.
+    pub fn trim(&mut self) {
+        self.unfiled.retain(|slot| self.open.get(*slot).is_some());
+        self.unfiled.shrink_to_fit();
+        self.open.trim();
+    }
+
+    /// Puts what was added into the books.
+    fn file(&mut self) {
+        for slot in std::mem::take(&mut self.unfiled) {
+            if let Some(open) = self.open.get_mut(slot)
+                && !std::mem::replace(&mut open.filed, true)
+            {
+                if open.symbol >= self.books.len() {
+                    self.books.resize_with(open.symbol + 1, Book::default);
+                }
+                self.books[open.symbol].add(slot, &open.levels);
+            }
+        }
+    }
+
+    /// The book of a symbol, complete.
+    fn book(&mut self, symbol: usize) -> &mut Book {
+        if !self.unfiled.is_empty() {
+            self.file();
+        }
+        if symbol >= self.books.len() {
+            self.books.resize_with(symbol + 1, Book::default);
+        }
+        &mut self.books[symbol]
+    }
+
+    /// Lets in the signals up to a time.
+    fn activate(&mut self, symbol: usize, until_ms: i64) {
+        let book = &mut self.books[symbol];
+        while let Some(&(since_ms, slot)) = book.ahead.first()
+            && since_ms <= until_ms
+        {
+            book.ahead.remove(&(since_ms, slot));
+            if let Some(open) = self.open.get(slot) {
+                book.let_in(slot, &open.levels);
+            }
+        }
+        book.settle();
+    }
+
+    fn take(&mut self, candidates: Vec<Slot>, decide: impl Fn(&Levels) -> Option<Exit>, hits: &mut Vec<Hit>) {
+        for slot in candidates {
+            let Some(open) = self.open.get_mut(slot) else { continue };
+            if let Some(exit) = decide(&open.levels) {
+                open.filed = false;
+                self.books[open.symbol].remove(slot, &open.levels);
+                let profit_percent = open.levels.profit_percent(exit.price);
+                hits.push(Hit { slot, key: open.key, exit, profit_percent });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const T0: i64 = 1_700_000_000_000;
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Add(Levels),
+        Tick(f64, When),
+        Candle(Candle, i64),
+        /// The n-th hit so far could not be stored.
+        PutBack(usize),
+        Remove(Slot),
+        Trim,
+    }
+
+    fn levels() -> impl Strategy<Value = Levels> {
+        let distance = || proptest::option::of(1u32..15);
+        (any::<bool>(), 95u32..105, distance(), distance(), 0i64..40, proptest::option::of(1i64..40)).prop_map(
+            |(buy, entry, stop, target, since, life)| {
+                let direction = if buy { Direction::Buy } else { Direction::Sell };
+                let level = |distance: Option<u32>, sign: f64| {
+                    distance.map(|d| f64::from(entry) + sign * direction.sign() * f64::from(d))
+                };
+                Levels {
+                    direction,
+                    entry: f64::from(entry),
+                    stop_loss: level(stop, -1.0),
+                    take_profit: level(target, 1.0),
+                    since_ms: T0 + since,
+                    expires_ms: life.map(|life| T0 + since + life),
+                }
+            },
+        )
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let price = || (85u32..116).prop_map(f64::from);
+        let candle = (price(), price(), price(), price(), 0i64..80, 1i64..20).prop_map(|(a, b, c, d, open, length)| {
+            let (low, high) = (a.min(b).min(c).min(d), a.max(b).max(c).max(d));
+            Step::Candle(Candle { open_ms: T0 + open, open: a, high, low, close: b, volume: 1.0 }, length)
+        });
+        let step = prop_oneof![
+            4 => levels().prop_map(Step::Add),
+            4 => (price(), 0i64..80).prop_map(|(price, at)| Step::Tick(price, When::At(T0 + at))),
+            2 => (price(), 0i64..80).prop_map(|(price, at)| Step::Tick(price, When::Now(T0 + at))),
+            2 => candle,
+            1 => (0usize..20).prop_map(Step::PutBack),
+            1 => (0u32..30).prop_map(Step::Remove),
+            1 => Just(Step::Trim),
+        ];
+        proptest::collection::vec(step, 1..60)
+    }
+
+    /// The same by looking at every open signal.
+    #[derive(Default)]
+    struct Scan {
+        open: Vec<(Slot, Levels)>,
+        said: Option<i64>,
+        newest: Option<i64>,
+        newest_candle: Option<i64>,
+        ignored: u64,
+    }
+
+    impl Scan {
+        fn hits(&mut self, decide: impl Fn(&Levels) -> Option<Exit>) -> Vec<(Slot, Exit)> {
+            let hits: Vec<_> = self.open.iter().filter_map(|(slot, l)| decide(l).map(|exit| (*slot, exit))).collect();
+            self.open.retain(|(slot, _)| !hits.iter().any(|(hit, _)| hit == slot));
+            hits
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn the_index_finds_what_a_plain_scan_finds(steps in steps()) {
+            let (mut index, mut scan) = (PriceIndex::default(), Scan::default());
+            let mut all: Vec<Levels> = Vec::new();
+            let mut closing: Vec<Slot> = Vec::new();
+            for step in steps {
+                let mut hits = Vec::new();
+                let expected = match step {
+                    Step::Add(levels) => {
+                        let slot = all.len() as Slot;
+                        all.push(levels);
+                        index.add(slot, SignalKey(0, slot.into()), 0, levels, slot.is_multiple_of(2));
+                        scan.open.push((slot, levels));
+                        Vec::new()
+                    }
+                    Step::Tick(price, when) => {
+                        // As `closes_nothing` does, and in its place `on_prices`.
+                        if !index.misses(0, price, when) {
+                            index.on_tick(0, price, when, &mut hits);
+                        }
+                        match when {
+                            When::Now(at) => {
+                                let at = scan.newest.map_or(at, |newest| newest.max(at));
+                                scan.newest = Some(at);
+                                scan.hits(|levels| levels.on_tick(price, at.max(levels.since_ms)))
+                            }
+                            When::At(at) if scan.said.is_some_and(|said| at < said) => {
+                                scan.ignored += 1;
+                                Vec::new()
+                            }
+                            When::At(at) => {
+                                (scan.said, scan.newest) = (Some(at), scan.newest.max(Some(at)));
+                                scan.hits(|levels| levels.on_tick(price, at))
+                            }
+                        }
+                    }
+                    Step::Candle(candle, length) => {
+                        index.on_candle(0, &candle, length, &mut hits);
+                        let end = candle.open_ms + length;
+                        if scan.newest_candle.is_some_and(|newest| end < newest) {
+                            scan.ignored += 1;
+                            Vec::new()
+                        } else {
+                            let known_ms = scan.newest_candle.replace(end).unwrap_or(i64::MIN);
+                            (scan.said, scan.newest) = (scan.said.max(Some(end)), scan.newest.max(Some(end)));
+                            scan.hits(|levels| levels.on_candle(known_ms, &candle, length))
+                        }
+                    }
+                    Step::PutBack(n) => {
+                        if n < closing.len() {
+                            let slot = closing.remove(n);
+                            index.put_back(slot);
+                            index.put_back(slot);
+                            scan.open.push((slot, all[slot as usize]));
+                            scan.open.sort_by_key(|(slot, _)| *slot);
+                        }
+                        Vec::new()
+                    }
+                    Step::Trim => {
+                        index.trim();
+                        Vec::new()
+                    }
+                    Step::Remove(slot) => {
+                        index.remove(slot);
+                        scan.open.retain(|(open, _)| *open != slot);
+                        closing.retain(|open| *open != slot);
+                        Vec::new()
+                    }
+                };
+                prop_assert_eq!(hits.iter().map(|h| (h.slot, h.exit)).collect::<Vec<_>>(), expected);
+                closing.extend(hits.iter().map(|h| h.slot));
+                prop_assert_eq!(index.open.iter().count(), scan.open.len() + closing.len());
+                let open = scan.open.iter().map(|(slot, _)| slot).chain(&closing);
+                let taken = open.filter(|slot| slot.is_multiple_of(2) && all[**slot as usize].direction == Direction::Buy);
+                prop_assert_eq!(index.taken_of(Direction::Buy), taken.count());
+                prop_assert_eq!(index.ignored().map(|(_, count)| count).sum::<u64>(), scan.ignored);
+            }
+        }
+    }
+}

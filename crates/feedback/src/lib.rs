@@ -1,0 +1,581 @@
+//! The feedback store: every signal and what became of it, in an append-only log that several processes write at once.
+//!
+//! `docs/store.md` tells what a call that returned promises, the format of the files, and what is repaired how.
+
+pub mod ahead;
+mod by_hand;
+mod closings;
+pub mod compact;
+#[cfg(test)]
+mod faults;
+mod folder;
+mod ignored;
+mod import;
+mod index;
+pub mod journal;
+pub mod line;
+pub mod log;
+mod open;
+pub mod own;
+mod paths;
+mod prices;
+mod quarantine;
+mod scan;
+mod snapshot;
+pub mod state;
+mod stats;
+mod upkeep;
+mod view;
+pub mod writer;
+
+pub use by_hand::CloseRequest;
+pub use closings::Given;
+pub use compact::Compaction;
+pub use ignored::{IgnoredPrices, News as IgnoredNews};
+pub use import::{ImportReport, RefusedLine};
+pub use log::Recovery;
+pub use open::OpenSignal;
+pub use paths::files_in;
+pub use prices::Tick;
+pub use stats::{Figures, Stats, StatsFilter, Totals};
+pub use writer::Lines;
+
+use domain::barrier::{Direction, Levels, Outcome};
+use domain::config::{Config, Durability};
+use domain::error::{Error, Result, guard};
+use domain::signal::{Closing, Ended, Record, Signal, SignalKey, Update};
+use domain::symbol::{Symbol, Timeframe};
+use domain::time::Tz;
+use domain::time::{MAX_MILLIS, MIN_MILLIS};
+use folder::FolderTurns;
+use journal::{Asked, Journal, Source, StateRead, Turns};
+use log::Log;
+use own::Own;
+use parking_lot::Mutex;
+use state::Place;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+use storage::disk::{Disk, Storage};
+use tokio::sync::{oneshot, watch};
+use upkeep::Upkeep;
+use writer::{Change, Changes, Job, Verdict, Writer};
+
+/// How a store is opened.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StoreOptions {
+    /// When a write counts as done. Default `Fsync`.
+    pub durability: Durability,
+    /// The zone of times in old lines that do not say theirs. Default UTC.
+    pub timezone: Tz,
+    /// Costs of a round trip in basis points of the entry price, for [`Figures::expectancy`]. Default 10.
+    pub fee_bps: f64,
+    /// How long to wait for another process that holds the log's lock before giving [`Error::StoreBusy`]. Default 30 s:
+    /// longer than any write or opening of an ordinary log takes.
+    pub patience: Duration,
+}
+
+impl From<&Config> for StoreOptions {
+    fn from(config: &Config) -> Self {
+        let Config { durability, timezone, fee_bps, .. } = *config;
+        Self { durability, timezone, fee_bps, patience: Duration::from_secs(30) }
+    }
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self::from(&Config::default())
+    }
+}
+
+/// A signal that was just closed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClosedSignal {
+    /// The signal's id.
+    pub id: String,
+    /// Its pair.
+    pub symbol: Symbol,
+    /// Its timeframe.
+    pub timeframe: Timeframe,
+    /// Which way it bet; a HOLD never closes.
+    pub direction: Direction,
+    /// What gave it.
+    pub strategy: Option<String>,
+    /// Whether it was traded.
+    pub taken: bool,
+    /// Percent, 0–100, if it stated one.
+    pub confidence: Option<f64>,
+    /// As what it closed.
+    pub outcome: Outcome,
+    /// Its entry price.
+    pub entry_price: f64,
+    /// At which price it closed, if known.
+    pub exit_price: Option<f64>,
+    /// Profit in percent of the entry price, before costs.
+    pub profit_percent: f64,
+    /// When it was given, UTC epoch ms.
+    pub timestamp_ms: i64,
+    /// When it closed, UTC epoch ms.
+    pub closed_ms: i64,
+}
+
+impl ClosedSignal {
+    fn of_own(own: &Own<'_>, levels: &Levels, closing: &Closing) -> Result<Self> {
+        Ok(Self {
+            id: own.id.to_owned(),
+            symbol: Symbol::parse(own.symbol)?,
+            timeframe: own.timeframe,
+            direction: levels.direction,
+            strategy: own.strategy.map(str::to_owned),
+            taken: own.taken,
+            confidence: own.confidence,
+            outcome: closing.outcome,
+            entry_price: levels.entry,
+            exit_price: closing.exit_price,
+            profit_percent: closing.profit_percent,
+            timestamp_ms: own.timestamp_ms,
+            closed_ms: closing.closed_ms,
+        })
+    }
+
+    /// A closed record; `None` while it is open.
+    pub fn of(record: &Record) -> Option<Self> {
+        record.closing.as_ref().map(|closing| Self::new(&record.signal, closing))
+    }
+
+    fn new(signal: &Signal, closing: &Closing) -> Self {
+        Self {
+            id: signal.id.clone(),
+            symbol: signal.symbol.clone(),
+            timeframe: signal.timeframe,
+            // Only signals with a direction and an entry price are ever open.
+            direction: signal.direction.unwrap_or(Direction::Buy),
+            strategy: signal.strategy.clone(),
+            taken: signal.taken,
+            confidence: signal.confidence,
+            outcome: closing.outcome,
+            entry_price: signal.entry_price.unwrap_or(f64::NAN),
+            exit_price: closing.exit_price,
+            profit_percent: closing.profit_percent,
+            timestamp_ms: signal.timestamp_ms,
+            closed_ms: closing.closed_ms,
+        }
+    }
+}
+
+/// A feedback folder, open. Cloning it gives another handle of the same store.
+///
+/// The reading methods and those that take a price look at the log's size first, so that they see what other processes
+/// wrote; that costs about a microsecond, and reading the new lines when there are some. They may wait for another
+/// process's write to finish. The async methods need no particular runtime; dropping their future does not undo a write
+/// that has begun.
+#[derive(Clone)]
+pub struct FeedbackStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    journal: Arc<dyn Journal>,
+    options: StoreOptions,
+    jobs: Arc<Jobs>,
+    /// Turns true, or loses its sender, when the writer has ended.
+    ended: watch::Receiver<bool>,
+}
+
+/// The writer's queue. `None` once closed: the writer ends when the sender is gone and the queue is empty.
+type Jobs = Mutex<Option<mpsc::Sender<Job>>>;
+
+impl FeedbackStore {
+    /// Opens the store in `folder` (created if missing), reads its log and repairs its end.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when the files cannot be read or written, [`Error::StoreBusy`] when another process holds the lock.
+    pub fn open(folder: &Path, options: StoreOptions) -> Result<Self> {
+        Self::open_on(Arc::new(Disk), folder, options)
+    }
+
+    fn open_on(storage: Arc<dyn Storage>, folder: &Path, options: StoreOptions) -> Result<Self> {
+        let (log, lock) = Log::open(folder, options.timezone, options.patience, storage)?;
+        let (jobs, queue) = mpsc::channel();
+        let jobs = Arc::new(Mutex::new(Some(jobs)));
+        // Weak, so that the writer ends with the last handle of the store.
+        let of = Arc::downgrade(&jobs);
+        let upkeep =
+            Upkeep::start(&log, move |copy| swap(&*of.upgrade().ok_or(Error::Closed)?, copy)).map_err(no_thread)?;
+        let turns = FolderTurns::new(log.clone(), lock, options.durability, upkeep);
+        Self::start(log, Box::new(turns), jobs, queue, options)
+    }
+
+    /// Opens a store that is kept elsewhere than in a folder.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when there is no thread to be had.
+    pub fn open_journal(journal: Arc<dyn Journal>, turns: Box<dyn Turns>, options: StoreOptions) -> Result<Self> {
+        let (jobs, queue) = mpsc::channel();
+        Self::start(journal, turns, Arc::new(Mutex::new(Some(jobs))), queue, options)
+    }
+
+    fn start(
+        journal: Arc<dyn Journal>,
+        turns: Box<dyn Turns>,
+        jobs: Arc<Jobs>,
+        queue: mpsc::Receiver<Job>,
+        options: StoreOptions,
+    ) -> Result<Self> {
+        let (end, ended) = watch::channel(false);
+        let writer = Writer::new(journal.clone(), turns, &options);
+        std::thread::Builder::new()
+            .name("signalloop-store".to_owned())
+            .spawn(move || {
+                writer.run(&queue);
+                // Nobody may be waiting.
+                let _ = end.send(true);
+            })
+            .map_err(no_thread)?;
+        Ok(Self { inner: Arc::new(Inner { journal, options, jobs, ended }) })
+    }
+
+    /// Costs of a round trip in basis points of the entry price, which the figures after costs are computed with.
+    pub fn fee_bps(&self) -> f64 {
+        self.inner.options.fee_bps
+    }
+
+    fn costs_percent(&self) -> f64 {
+        self.fee_bps() / 100.0
+    }
+
+    /// What was found wrong with the log since it was opened, and what was done about it.
+    pub fn recovery(&self) -> Recovery {
+        self.inner.journal.recovery()
+    }
+
+    /// Records a signal, open or with its end. `true` once it is safe at the store's durability; also when this very signal was
+    /// recorded before. One that was recorded open and comes again with its end is closed.
+    ///
+    /// # Errors
+    /// [`Error::SignalConflict`] when its id was recorded with other content, [`Error::Store`] when it could not be
+    /// written (the message says what is known), [`Error::Closed`].
+    pub async fn record(&self, signal: impl Into<Record>) -> Result<bool> {
+        let results = self.record_lines(vec![Lines::of(vec![signal])?]).await?;
+        results.into_iter().next().unwrap_or_else(|| Err(lost()))
+    }
+
+    /// Records many signals in one write: one result each, in order, as [`FeedbackStore::record`] would give it.
+    ///
+    /// # Errors
+    /// As a whole only when nothing of it was stored: the write failed, or a signal is too long to be one.
+    pub async fn record_all(&self, signals: Vec<impl Into<Record>>) -> Result<Vec<Result<bool>>> {
+        let lines = written(signals.into_iter().map(Into::into).collect())?;
+        self.record_lines(lines).await
+    }
+
+    /// [`FeedbackStore::record_all`] of signals that were written down before, in order. The writing begins at once,
+    /// whether the future is polled or not.
+    ///
+    /// # Errors
+    /// As [`FeedbackStore::record_all`].
+    pub fn record_lines(&self, lines: Vec<Lines>) -> impl Future<Output = Result<Vec<Result<bool>>>> + Send + use<> {
+        let sent = self.send(lines.into_iter().flat_map(Lines::into_changes).collect());
+        async move { Ok(sent?.verdicts().await?.into_iter().map(recorded).collect()) }
+    }
+
+    /// Closes a signal by hand. `false` when it is unknown or closed already: the first closing stands.
+    ///
+    /// Without a profit, it is that of leaving at the exit price; without both, that of leaving at the barrier that the outcome
+    /// names. The writing begins at once, whether the future is polled or not.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for an outcome of `ACTIVE`, an impossible number, a time before the signal or in the future, or
+    /// what contradicts itself ([`domain::signal::Claim::closing`], [`Closing::check`]); [`Error::Store`], [`Error::Closed`].
+    pub fn close_by_hand(&self, request: CloseRequest) -> impl Future<Output = Result<bool>> + Send + use<> {
+        let sent = request.check().and_then(|()| self.send(vec![Change::Close(request)]));
+        async move { Ok(!sent?.closed().await?.is_empty()) }
+    }
+
+    /// [`Self::close_by_hand`] at `now_ms`.
+    ///
+    /// # Errors
+    /// As [`Self::close_by_hand`].
+    pub fn close_signal(
+        &self,
+        id: &str,
+        outcome: Outcome,
+        exit_price: Option<f64>,
+        profit_percent: Option<f64>,
+        now_ms: i64,
+    ) -> impl Future<Output = Result<bool>> + Send + use<> {
+        self.close_by_hand(CloseRequest::new(Update::now(id, outcome, exit_price, profit_percent), now_ms))
+    }
+
+    /// A signal and its end, if it has one; `None` when the id is unknown.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when the log cannot be read, [`Error::Closed`].
+    pub fn get(&self, id: &str) -> Result<Option<Record>> {
+        let mut found = None;
+        self.visit(
+            |state| state.place(SignalKey::of(id)).into_iter().collect(),
+            |record| {
+                found = Some(record).filter(|record| record.signal.id == id);
+                Ok(())
+            },
+        )?;
+        Ok(found)
+    }
+
+    /// The open signals of a symbol, or of all, in order of recording.
+    ///
+    /// # Errors
+    /// As [`FeedbackStore::get`].
+    pub fn open_signals(&self, symbol: Option<&Symbol>) -> Result<Vec<Signal>> {
+        let mut signals = Vec::new();
+        self.visit(
+            |state| state.open_places(symbol),
+            |record| {
+                signals.push(record.signal);
+                Ok(())
+            },
+        )?;
+        Ok(signals)
+    }
+
+    /// The open signals of each symbol that has some, from memory, in no order.
+    ///
+    /// # Errors
+    /// As [`FeedbackStore::get`].
+    pub fn open_by_symbol(&self) -> Result<BTreeMap<Symbol, Vec<OpenSignal>>> {
+        self.refresh()?;
+        Ok(self.inner.journal.state().open_by_symbol())
+    }
+
+    /// The id of a signal, read from the log.
+    ///
+    /// # Errors
+    /// As [`FeedbackStore::get`].
+    pub fn id_of(&self, key: SignalKey) -> Result<Option<String>> {
+        let mut id = None;
+        self.visit(
+            |state| state.place(key).into_iter().collect(),
+            |record| {
+                id = Some(record.signal.id);
+                Ok(())
+            },
+        )?;
+        Ok(id)
+    }
+
+    /// How many signals of a direction are known here to be open that were taken, without looking whether others added to them.
+    pub fn open_taken(&self, direction: Direction) -> usize {
+        self.inner.journal.state().open_taken(direction)
+    }
+
+    /// How many signals, and how many closed ones, are known here without looking whether others added to them.
+    pub fn extent(&self) -> (usize, usize) {
+        self.inner.journal.state().extent()
+    }
+
+    /// The figures of the signals that a filter asks for.
+    ///
+    /// # Errors
+    /// As [`FeedbackStore::get`].
+    pub fn stats(&self, filter: &StatsFilter) -> Result<Stats> {
+        self.refresh()?;
+        Ok(self.ordered().0.stats(filter, self.inner.options.fee_bps))
+    }
+
+    /// What the signals that a filter asks for came to, in order of closing, without reading the log for it.
+    ///
+    /// # Errors
+    /// As [`FeedbackStore::get`].
+    pub fn ended(&self, filter: &StatsFilter) -> Result<Vec<Ended>> {
+        self.refresh()?;
+        Ok(self.ordered().0.ended(filter))
+    }
+
+    /// Visits the closed records that a filter asks for, in order of closing, reading them from the log one by one.
+    ///
+    /// # Errors
+    /// As [`FeedbackStore::get`].
+    pub fn closed_records(&self, filter: &StatsFilter, visit: impl FnMut(Record) -> Result<()>) -> Result<()> {
+        self.visit(|state| state.closed_places(filter), visit)
+    }
+
+    /// Rewrites the log with one line a signal, while this and other processes go on reading and writing.
+    ///
+    /// # Errors
+    /// [`Error::Store`]; the log is then what it was. [`Error::Closed`].
+    pub async fn compact(&self) -> Result<Compaction> {
+        self.refresh()?;
+        let store = self.clone();
+        self.in_background("signalloop-compact", move || {
+            store.inner.journal.compact(&|copy| swap(&store.inner.jobs, copy))
+        })
+        .await
+    }
+
+    /// Runs long work on a thread of its own, so that an async caller's thread is not held up.
+    async fn in_background<T: Send + 'static>(
+        &self,
+        name: &str,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (reply, result) = oneshot::channel();
+        std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || {
+                // Nobody may be waiting any more.
+                let _ = reply.send(guard(work));
+            })
+            .map_err(no_thread)?;
+        result.await.unwrap_or_else(|_| Err(lost()))
+    }
+
+    /// Waits until all writes under way are done, and ends the writer. Later calls give [`Error::Closed`].
+    pub async fn close(&self) {
+        drop(self.inner.jobs.lock().take());
+        // An error means that the writer is gone.
+        let _ = self.inner.ended.clone().wait_for(|ended| *ended).await;
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if self.inner.jobs.lock().is_none() { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    fn refresh(&self) -> Result<()> {
+        self.check_open()?;
+        self.inner.journal.refresh()
+    }
+
+    /// The state with its closed signals in order of closing, and staying so while it is looked at. They mostly are in
+    /// order; not after old signals were closed late.
+    fn ordered(&self) -> (StateRead<'_>, Box<dyn Source + '_>) {
+        loop {
+            let (state, source) = self.inner.journal.look(Asked::now());
+            if !state.is_disordered() {
+                return (state, source);
+            }
+            drop(state);
+            self.inner.journal.state_mut().put_in_order();
+        }
+    }
+
+    fn visit(
+        &self,
+        places: impl FnOnce(&state::State) -> Vec<Place>,
+        mut visit: impl FnMut(Record) -> Result<()>,
+    ) -> Result<()> {
+        self.refresh()?;
+        let (places, source) = {
+            let (state, source) = self.ordered();
+            (places(&state), source)
+        };
+        source.records(&places, &mut visit)
+    }
+
+    fn send(&self, changes: Vec<Change>) -> Result<Pending> {
+        self.send_since(Asked::now(), changes)
+    }
+
+    /// [`Self::send`] for a call that was made earlier.
+    fn send_since(&self, asked: Asked, changes: Vec<Change>) -> Result<Pending> {
+        let (reply, verdicts) = oneshot::channel();
+        enqueue(&self.inner.jobs, Job::Changes(Changes { changes, asked, reply }))?;
+        Ok(Pending(Some(verdicts)))
+    }
+}
+
+fn enqueue(jobs: &Jobs, job: Job) -> Result<()> {
+    match jobs.lock().as_ref().map(|jobs| jobs.send(job)) {
+        Some(Ok(())) => Ok(()),
+        _ => Err(Error::Closed),
+    }
+}
+
+/// Has the writer put a compacted log in the place of the log, and waits for it.
+fn swap(jobs: &Jobs, copy: compact::Copy) -> Result<Option<Compaction>> {
+    let (reply, result) = mpsc::channel();
+    enqueue(jobs, Job::Swap(copy, reply))?;
+    result.recv().unwrap_or_else(|_| Err(lost()))
+}
+
+/// A job under way; `None` when there was nothing to do.
+struct Pending(Option<oneshot::Receiver<Result<Vec<Verdict>>>>);
+
+impl Pending {
+    async fn verdicts(self) -> Result<Vec<Verdict>> {
+        match self.0 {
+            None => Ok(Vec::new()),
+            Some(reply) => reply.await.unwrap_or_else(|_| Err(lost())),
+        }
+    }
+
+    /// What the job closed. Signals that someone else closed first are left out.
+    async fn closed(self) -> Result<Vec<ClosedSignal>> {
+        let mut closed = Vec::new();
+        let mut refused = None;
+        for verdict in self.verdicts().await? {
+            match verdict {
+                Verdict::Closed(signal) => closed.push(*signal),
+                Verdict::Refused(error) => refused = Some(error),
+                Verdict::Recorded | Verdict::Known | Verdict::NotOpen => {}
+            }
+        }
+        // What did close must be told; an error is for when nothing did.
+        match refused {
+            Some(error) if closed.is_empty() => Err(error),
+            _ => Ok(closed),
+        }
+    }
+}
+
+fn no_thread(cause: std::io::Error) -> Error {
+    Error::Store(format!("cannot start a thread: {cause}"))
+}
+
+fn lost() -> Error {
+    Error::Internal("the store's writer ended without an answer".to_owned())
+}
+
+/// Writes signals down, on all cores where there are many.
+fn written(mut signals: Vec<Record>) -> Result<Vec<Lines>> {
+    let threads = scan::cores().min(signals.len() / WORTH_A_THREAD + 1);
+    if threads == 1 {
+        return Ok(vec![Lines::of(signals)?]);
+    }
+    let each = signals.len().div_ceil(threads);
+    std::thread::scope(|scope| {
+        let mut parts = Vec::new();
+        while !signals.is_empty() {
+            let rest = signals.split_off(each.min(signals.len()));
+            let part = std::mem::replace(&mut signals, rest);
+            parts.push(scope.spawn(|| Lines::of(part)));
+        }
+        parts.into_iter().map(|part| part.join().unwrap_or_else(|_| Err(lost()))).collect()
+    })
+}
+
+/// How many signals take longer to write down than a thread takes to start.
+const WORTH_A_THREAD: usize = 500;
+
+fn recorded(verdict: Verdict) -> Result<bool> {
+    match verdict {
+        Verdict::Recorded | Verdict::Known | Verdict::Closed(_) => Ok(true),
+        Verdict::NotOpen => Ok(false),
+        Verdict::Refused(error) => Err(error),
+    }
+}
+
+fn check_price(argument: &'static str, price: f64) -> Result<()> {
+    if price.is_finite() && price > 0.0 {
+        return Ok(());
+    }
+    Err(Error::argument(argument, "must be a finite price above 0", price))
+}
+
+fn check_time(time_ms: i64) -> Result<()> {
+    if (MIN_MILLIS..=MAX_MILLIS).contains(&time_ms) {
+        return Ok(());
+    }
+    Err(Error::argument("time", "must be epoch milliseconds between the years 1973 and 9999", time_ms))
+}

@@ -1,0 +1,524 @@
+//! Reading a line just as [`super::line::encode`] writes it, several times faster than any JSON.
+//!
+//! This reader knows one order of keys and one way to write each value. Whatever deviates is not refused but handed to
+//! [`super::line::decode`], which reads everything: where this one answers at all, the two agree (see the tests).
+
+use domain::barrier::{Direction, Levels, Outcome};
+use domain::signal::{Closing, MAX_ID_BYTES, is_strategy};
+use domain::symbol::{Symbol, Timeframe};
+use domain::time;
+use domain::time::Tz;
+
+/// What a line says of a signal, borrowed from it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Own<'a> {
+    pub id: &'a str,
+    pub symbol: &'a str,
+    pub timeframe: Timeframe,
+    /// `None` is HOLD.
+    pub direction: Option<Direction>,
+    pub confidence: Option<f64>,
+    pub timestamp_ms: i64,
+    /// `None` for a HOLD.
+    pub levels: Option<Levels>,
+    pub closing: Option<Closing>,
+    pub strategy: Option<&'a str>,
+    pub taken: bool,
+    /// What has no column in a table: the members of an object, as JSON, from the strategy to the caller's own keys.
+    pub rest: &'a str,
+}
+
+/// Objects and arrays that nest deeper are left to the other reader, which knows how deep is too deep.
+const DEPTH: usize = 16;
+
+/// Every spelling of a key that means something to [`domain::signal::Record::from_json`]: among a caller's own keys it
+/// would say something again that was said before.
+const MEANINGFUL: [&str; 30] = [
+    "id",
+    "signal_id",
+    "signalId",
+    "symbol",
+    "pair",
+    "timeframe",
+    "signal_type",
+    "signalType",
+    "confidence",
+    "entry_price",
+    "entryPrice",
+    "stop_loss",
+    "stopLoss",
+    "take_profit",
+    "takeProfit",
+    "timestamp",
+    "expires_at",
+    "expiresAt",
+    "strategy",
+    "taken",
+    "indicators",
+    "features",
+    "said",
+    "outcome",
+    "exit_price",
+    "exitPrice",
+    "profit_loss_percent",
+    "profitLossPercent",
+    "closed_at",
+    "closedAt",
+];
+
+/// Reads a line without its seal and closing brace; `None` when it is not written just as this store writes.
+pub fn read(body: &[u8], zone: Tz) -> Option<Own<'_>> {
+    let mut rest = Cursor { text: std::str::from_utf8(body).ok()?, at: 0 };
+    rest.literal("{\"signal_id\":")?;
+    let id = rest.string().filter(|id| id.len() <= MAX_ID_BYTES && !id.trim().is_empty())?;
+    rest.literal(",\"symbol\":")?;
+    let symbol = rest.string().filter(|symbol| is_canonical(symbol))?;
+    rest.literal(",\"timeframe\":")?;
+    let timeframe = Timeframe::parse(rest.string()?).ok()?;
+    rest.literal(",\"signal_type\":")?;
+    let direction = match rest.string()? {
+        "BUY" => Some(Direction::Buy),
+        "SELL" => Some(Direction::Sell),
+        "HOLD" => None,
+        _ => return None,
+    };
+    let confidence = rest.optional(",\"confidence\":", Cursor::percent)?;
+    let entry = rest.optional(",\"entry_price\":", Cursor::price)?;
+    let stop_loss = rest.optional(",\"stop_loss\":", Cursor::price)?;
+    let take_profit = rest.optional(",\"take_profit\":", Cursor::price)?;
+    rest.literal(",\"timestamp\":")?;
+    let timestamp_ms = rest.time(zone)?;
+    let expires_ms = rest.optional(",\"expires_at\":", |rest| rest.time(zone).filter(|at| *at > timestamp_ms))?;
+    let passed_over = rest.at;
+    let strategy = rest.optional(",\"strategy\":", |rest| rest.string().filter(|text| is_strategy(text)))?;
+    let taken = rest.optional(",\"taken\":", |rest| rest.literal("false"))?.is_none();
+    rest.optional(",\"indicators\":", |rest| if rest.next()? == b'{' { rest.skip(DEPTH) } else { None })?;
+    rest.optional(",\"features\":", |rest| rest.skip(DEPTH))?;
+    rest.optional(",\"said\":", |rest| rest.skip(DEPTH))?;
+    let members = loop {
+        let members = &rest.text[passed_over..rest.at];
+        rest.literal(",")?;
+        let key = rest.string()?;
+        rest.literal(":")?;
+        if key == "outcome" {
+            break members.strip_prefix(',').unwrap_or_default();
+        }
+        if MEANINGFUL.contains(&key) {
+            return None;
+        }
+        rest.skip(DEPTH)?;
+    };
+    let levels = match direction {
+        None => None,
+        Some(direction) => {
+            let levels = Levels::checked(direction, entry?, stop_loss, take_profit).ok()?;
+            Some(Levels { since_ms: timestamp_ms, expires_ms, ..levels })
+        }
+    };
+    let outcome = match (rest.string()?, levels) {
+        ("ACTIVE", _) => None,
+        (_, None) => return None,
+        (name, Some(_)) => Some(Outcome::named(name)?),
+    };
+    let closing = match outcome {
+        None => None,
+        Some(outcome) => {
+            let exit_price = rest.optional(",\"exit_price\":", Cursor::price)?;
+            rest.literal(",\"profit_loss_percent\":")?;
+            let profit_percent = rest.number()?;
+            rest.literal(",\"closed_at\":")?;
+            Some(Closing { outcome, exit_price, profit_percent, closed_ms: rest.time(zone)? })
+        }
+    };
+    let whole = rest.at == rest.text.len();
+    whole.then_some(Own {
+        id,
+        symbol,
+        timeframe,
+        direction,
+        confidence,
+        timestamp_ms,
+        levels,
+        closing,
+        strategy,
+        taken,
+        rest: members,
+    })
+}
+
+/// Is it a symbol in the only spelling that [`Symbol::parse`] leaves as it is?
+fn is_canonical(symbol: &str) -> bool {
+    (1..=Symbol::MAX_CHARS).contains(&symbol.len())
+        && symbol.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+}
+
+/// A place in a text. Each method moves it past what it reads, or gives `None`; after that it is not used any more.
+struct Cursor<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    fn next(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    #[inline]
+    fn literal(&mut self, expected: &str) -> Option<()> {
+        self.text.as_bytes()[self.at..].starts_with(expected.as_bytes()).then(|| self.at += expected.len())
+    }
+
+    /// The value of a key that may be missing: `Some(None)` when it is, `None` when the value cannot be read.
+    #[inline]
+    fn optional<T>(&mut self, key: &str, value: impl FnOnce(&mut Self) -> Option<T>) -> Option<Option<T>> {
+        match self.literal(key) {
+            None => Some(None),
+            Some(()) => value(self).map(Some),
+        }
+    }
+
+    /// A string without escapes.
+    fn string(&mut self) -> Option<&'a str> {
+        self.literal("\"")?;
+        let start = self.at;
+        let len = self.text.as_bytes()[start..].iter().position(|byte| matches!(byte, b'"' | b'\\' | ..b' '))?;
+        self.at += len;
+        self.literal("\"")?;
+        Some(&self.text[start..start + len])
+    }
+
+    /// Passes over a string with any of the one-letter escapes.
+    fn skip_string(&mut self) -> Option<()> {
+        self.literal("\"")?;
+        loop {
+            let rest = &self.text.as_bytes()[self.at..];
+            let len = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..b' '))?;
+            self.at += len + 1;
+            match rest[len] {
+                b'"' => return Some(()),
+                b'\\' if matches!(self.next()?, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
+                _ => return None,
+            }
+        }
+    }
+
+    fn time(&mut self, zone: Tz) -> Option<i64> {
+        time::parse_time(self.string()?, zone)
+    }
+
+    fn percent(&mut self) -> Option<f64> {
+        self.number().filter(|percent| (0.0..=100.0).contains(percent))
+    }
+
+    fn price(&mut self) -> Option<f64> {
+        self.number().filter(|price| *price > 0.0)
+    }
+
+    /// A finite number.
+    fn number(&mut self) -> Option<f64> {
+        let text = self.number_text()?;
+        text.parse().ok().filter(|number: &f64| number.is_finite())
+    }
+
+    /// The text of a number in JSON's grammar.
+    fn number_text(&mut self) -> Option<&'a str> {
+        let start = self.at;
+        let _ = self.literal("-");
+        let first = self.next();
+        let whole = self.digits()?;
+        if first == Some(b'0') && whole > 1 {
+            return None;
+        }
+        if self.literal(".").is_some() {
+            self.digits()?;
+        }
+        if matches!(self.next(), Some(b'e' | b'E')) {
+            self.at += 1;
+            if matches!(self.next(), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        Some(&self.text[start..self.at])
+    }
+
+    /// At least one digit; how many.
+    fn digits(&mut self) -> Option<usize> {
+        let rest = &self.text.as_bytes()[self.at..];
+        let count = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
+        self.at += count;
+        (count > 0).then_some(count)
+    }
+
+    /// Passes over any value in JSON's grammar that nests at most `depth` levels deep.
+    fn skip(&mut self, depth: usize) -> Option<()> {
+        match self.next()? {
+            b'"' => self.skip_string(),
+            b'{' => self.skip_items(depth, "}", |rest| {
+                rest.skip_string()?;
+                rest.literal(":")
+            }),
+            b'[' => self.skip_items(depth, "]", |_| Some(())),
+            b't' => self.literal("true"),
+            b'f' => self.literal("false"),
+            b'n' => self.literal("null"),
+            _ => {
+                // Up to this length it cannot be too large for a double, unless it has an exponent.
+                let text = self.number_text()?;
+                let sure = text.len() < 300 && !text.contains(['e', 'E']);
+                (sure || text.parse().is_ok_and(f64::is_finite)).then_some(())
+            }
+        }
+    }
+
+    /// Passes over an object or an array, at its opening bracket.
+    fn skip_items(&mut self, depth: usize, end: &str, key: impl Fn(&mut Self) -> Option<()>) -> Option<()> {
+        let depth = depth.checked_sub(1)?;
+        self.at += 1;
+        if self.literal(end).is_some() {
+            return Some(());
+        }
+        loop {
+            key(self)?;
+            self.skip(depth)?;
+            if self.literal(end).is_some() {
+                return Some(());
+            }
+            self.literal(",")?;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::line::tests::{T0, buy};
+    use super::super::line::{self, Facts};
+    use super::*;
+    use domain::signal::{EntryFeatures, Indicators, Record, Said, Signal};
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    /// The body of a record's line, as [`read`] takes it.
+    fn body(record: &Record) -> Vec<u8> {
+        let mut line = line::encode(record).unwrap();
+        line.truncate(line.len() - 1 - line::SEAL_BYTES);
+        line
+    }
+
+    /// What the reader of all JSON makes of a body.
+    fn by_json(body: &[u8], zone: Tz) -> Result<Facts<'static>, String> {
+        let object = serde_json::from_slice(&[body, b"}"].concat()).map_err(|e| e.to_string())?;
+        Record::from_json(object, zone).map(|record| Facts::of(&record)).map_err(|e| e.to_string())
+    }
+
+    /// Where the short reader answers, the long one says the same.
+    fn agree(body: &[u8]) -> bool {
+        let zone = "Europe/Berlin".parse().unwrap();
+        let Some(own) = read(body, zone) else { return false };
+        assert_eq!(Ok(own.into()), by_json(body, zone), "{}", String::from_utf8_lossy(body));
+        true
+    }
+
+    fn json_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            ".{0,12}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 12, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                proptest::collection::btree_map(".{0,6}", inner, 0..4)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    fn said() -> impl Strategy<Value = Said> {
+        let share = || 0.0..=1.0f64;
+        let r = proptest::option::of((-9.0..9.0f64, -9.0..9.0f64));
+        (share(), share(), share(), share(), r, any::<bool>(), any::<u32>()).prop_map(
+            |(probability, base_rate, prior, end, r, flag, outcomes)| Said {
+                probability,
+                interval: (end.min(probability), end.max(probability)),
+                base_rate,
+                prior,
+                shaped: flag,
+                expected_r: r.map(|(mean, _)| mean),
+                expected_r_interval: r,
+                departures: [prior, -end, 0.0, base_rate],
+                take: flag,
+                outcomes: u64::from(outcomes),
+            },
+        )
+    }
+
+    fn record() -> impl Strategy<Value = Record> {
+        let price = || 1e-9..1e9f64;
+        let levels = (
+            price(),
+            proptest::option::of(0.1..0.99f64),
+            proptest::option::of(1.01..2.0f64),
+            proptest::option::of(0.0..=100.0f64),
+        );
+        let times = (T0..T0 * 2, proptest::option::of(1i64..1_000_000_000));
+        let closing = proptest::option::of((proptest::option::of(price()), any::<f64>(), T0..T0 * 2, 0usize..4));
+        let features = proptest::option::of(proptest::collection::vec(-1e3..1e3f64, 0..5));
+        let newer = (proptest::option::of("[^\\p{Cc}]{1,64}"), any::<bool>(), proptest::option::of(said()));
+        let own = (json_value(), proptest::collection::btree_map("[a-zA-Z_é\"]{1,12}", json_value(), 0..4), features);
+        (".{1,40}", 0usize..3, levels, times, closing, own, newer).prop_filter_map(
+            "an id",
+            |(id, side, levels, times, end, own, (strategy, taken, said))| {
+                if id.trim().is_empty() {
+                    return None;
+                }
+                let mut signal = buy(&id);
+                let (entry, low, high, confidence) = levels;
+                signal.direction = [Some(Direction::Buy), Some(Direction::Sell), None][side];
+                signal.entry_price = Some(entry);
+                signal.stop_loss = low.map(|factor| if side == 1 { entry / factor } else { entry * factor });
+                signal.take_profit = high.map(|factor| if side == 1 { entry / factor } else { entry * factor });
+                signal.confidence = confidence;
+                signal.timestamp_ms = times.0;
+                signal.expires_ms = times.1.map(|ms| times.0 + ms);
+                signal.strategy = strategy.filter(|text| is_strategy(text));
+                signal.taken = taken;
+                let (indicators, extra, features) = own;
+                if indicators.is_object() {
+                    signal.indicators = Indicators::of_value(&indicators).ok()?;
+                }
+                signal.extra = extra.into_iter().filter(|(key, _)| !MEANINGFUL.contains(&key.as_str())).collect();
+                signal.features = features.map(|values| EntryFeatures { version: 1, values });
+                let ends =
+                    [Outcome::TookProfit, Outcome::StoppedOut, Outcome::Success, Outcome::Failure, Outcome::Unknown];
+                let closing = end.filter(|_| side < 2).map(|(exit_price, profit, closed_ms, outcome)| Closing {
+                    outcome: ends[outcome],
+                    exit_price,
+                    profit_percent: if profit.is_finite() { profit } else { -1.5 },
+                    closed_ms,
+                });
+                Some(Record { signal, closing, said })
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1500))]
+
+        #[test]
+        fn every_record_that_can_be_written_reads_the_same_both_ways(record in record()) {
+            let line = line::encode(&record).unwrap();
+            let line = &line[..line.len() - 1];
+            prop_assert_eq!(&line::decode(line, Tz::UTC).unwrap(), &record);
+            prop_assert_eq!(line::facts(line, Tz::UTC).unwrap(), Facts::of(&record));
+            agree(&body(&record));
+        }
+
+        #[test]
+        fn a_closing_put_into_a_line_is_the_line_of_the_closed_record(record in record()) {
+            let open = line::encode(&Record { closing: None, ..record.clone() }).unwrap();
+            let closed = record.closing.map(|closing| line::with_closing(&open[..open.len() - 1], &closing).unwrap());
+            prop_assert_eq!(closed, record.closing.map(|_| Some(line::encode(&record).unwrap())));
+        }
+
+        /// Bytes replaced, put in or taken out, one to three times: behind a checksum that was made to match.
+        #[test]
+        fn any_mutation_reads_the_same_both_ways_or_not_here(
+            record in record(),
+            changes in proptest::collection::vec((any::<proptest::sample::Index>(), 0usize..3, any::<u8>()), 1..4),
+        ) {
+            let mut body = body(&record);
+            for (index, how, byte) in changes {
+                let at = index.index(body.len());
+                // Half of the time something that means something in JSON.
+                let byte = if byte < 128 { b"\",:{}[]\\0123456789.eE-+ntu_ \xff"[usize::from(byte) % 29] } else { byte };
+                match how {
+                    0 => body[at] = byte,
+                    1 => body.insert(at, byte),
+                    _ => drop(body.remove(at)),
+                }
+            }
+            agree(&body);
+        }
+
+        /// A value replaced, a key moved, doubled or renamed.
+        #[test]
+        fn other_members_read_the_same_both_ways_or_not_here(
+            record in record(), from: proptest::sample::Index, to: proptest::sample::Index, how in 0usize..4,
+            key in proptest::sample::select(MEANINGFUL.to_vec()), value in json_value(),
+        ) {
+            let map = record.to_json();
+            let mut members: Vec<(String, Value)> = map.into_iter().collect();
+            let (from, to) = (from.index(members.len()), to.index(members.len()));
+            match how {
+                0 => members[from].1 = value,
+                1 => { let member = members.remove(from); members.insert(to, member); }
+                2 => { let copy = members[from].clone(); members.insert(to, copy); }
+                _ => members.insert(to, (key.to_owned(), value)),
+            }
+            let text: Vec<String> = members.iter().map(|(key, value)| format!("{}:{value}", json!(key))).collect();
+            agree(format!("{{{}", text.join(",")).as_bytes());
+        }
+    }
+
+    #[test]
+    fn what_the_store_writes_is_read_here() {
+        let closing =
+            Closing { outcome: Outcome::TookProfit, exit_price: Some(110.5), profit_percent: 10.5, closed_ms: T0 + 1 };
+        let hold = Signal { direction: None, ..buy("s1") };
+        let signals = [(buy("s1"), None), (buy("é"), Some(closing)), (hold, None)];
+        let said = Said {
+            probability: 0.4,
+            interval: (0.3, 0.5),
+            base_rate: 0.35,
+            prior: 0.36,
+            shaped: true,
+            departures: [0.1, -0.2, 0.0, 0.25],
+            expected_r: None,
+            expected_r_interval: None,
+            take: true,
+            outcomes: 9,
+        };
+        for (signal, closing) in signals {
+            let newer = Signal { strategy: Some("rsi é".to_owned()), taken: false, ..signal.clone() };
+            assert!(agree(&body(&Record { closing, said: Some(said), ..newer.into() })));
+            assert!(agree(&body(&Record { closing, ..signal.into() })));
+        }
+    }
+
+    #[test]
+    fn what_the_long_reader_refuses_is_refused_here() {
+        let text = String::from_utf8(body(&buy("s1").into())).unwrap();
+        assert!(agree(text.as_bytes()));
+        let changes = [
+            ("\"s1\"", "\" \""),
+            ("BTCUSDT", "BTC.USDT"),
+            ("BTCUSDT", "btcusdt"),
+            ("\"1h\"", "\"7h\""),
+            ("BUY", "LONG"),
+            ("80.0", "100.5"),
+            ("100.0", "0.0"),
+            ("100.0", "1e999"),
+            ("100.0", "0100.0"),
+            ("95.0", "101.0"),
+            ("110.0", "99.0"),
+            ("71.5", "1e999"),
+            ("71.5", "[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]"),
+            ("{\"rsi\":71.5}", "[1]"),
+            ("\"note\"", "\"signalId\""),
+            ("\"note\"", "\"not\\u0065\""),
+            ("ACTIVE", "TOOK_PROFIT"),
+            ("ACTIVE", "CLOSED"),
+            ("2023-11-14T22:13:20.000Z", "1970-01-01T00:00:00.000Z"),
+        ];
+        for (old, new) in changes {
+            let changed = text.replacen(old, new, 1);
+            assert_ne!(changed, text, "{old}");
+            assert_eq!(read(changed.as_bytes(), Tz::UTC), None, "{new} for {old}");
+        }
+        assert_eq!(read(&text.as_bytes()[..text.len() - 1], Tz::UTC), None);
+        assert_eq!(read(format!("{text},\"x\":1").as_bytes(), Tz::UTC), None);
+    }
+}

@@ -1,0 +1,105 @@
+//! `signals.index`: the state as a file, so that a long log need not be read line by line at each start.
+//!
+//! The log alone is the truth. The snapshot says which beginning of the log it stands for, by length and checksum of all its
+//! bytes; when the log does not begin with just that, or anything else is amiss, the snapshot is passed over and written
+//! anew. One use it has then all the same: a log that lacks signals of it was cut off or replaced. It is: 8 bytes `SLINDEX` and a version; CRC-32 of the rest, little-endian; a [`Snapshot`] in postcard encoding.
+
+use super::state::Place;
+use domain::barrier::{Direction, Outcome};
+use domain::error::{Error, Result};
+use domain::signal::SignalKey;
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+
+/// The last byte counts versions of the encoding and of what is encoded, [`SignalKey`] included.
+const MAGIC: &[u8; 8] = b"SLINDEX\x03";
+
+/// A beginning of the log, and what it says.
+#[derive(Default, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// How many bytes of the log it stands for.
+    pub len: u64,
+    /// Their CRC-32.
+    pub crc: u32,
+    /// The zone in which naive times were read.
+    pub zone: String,
+    /// Damaged lines among them, which the quarantine holds.
+    pub damaged: u64,
+    /// Contradicting lines among them, which the quarantine holds.
+    pub contradictions: u64,
+    pub symbols: Vec<String>,
+    pub timeframes: Vec<String>,
+    pub strategies: Vec<String>,
+    /// The signals, in order of recording.
+    pub rows: Vec<Row>,
+    /// The levels of the open ones.
+    pub open: Vec<OpenRow>,
+}
+
+/// A signal as [`super::state::State`] keeps it.
+#[derive(Serialize, Deserialize)]
+pub struct Row {
+    pub key: (u64, u64),
+    pub offset: u64,
+    pub len: u32,
+    pub timestamp_ms: i64,
+    pub closed_ms: i64,
+    pub profit_percent: f64,
+    pub confidence: f32,
+    pub symbol: u32,
+    pub timeframe: u8,
+    pub strategy: u32,
+    pub taken: bool,
+    pub direction: Option<Direction>,
+    pub outcome: Outcome,
+}
+
+/// The levels of an open signal; the rest of them is in its row.
+#[derive(Serialize, Deserialize)]
+pub struct OpenRow {
+    pub slot: u32,
+    pub entry: f64,
+    pub stop_loss: Option<f64>,
+    pub take_profit: Option<f64>,
+    pub expires_ms: Option<i64>,
+}
+
+impl Row {
+    pub fn key(&self) -> SignalKey {
+        SignalKey(self.key.0, self.key.1)
+    }
+
+    pub fn place(&self) -> Place {
+        Place { offset: self.offset, len: self.len }
+    }
+}
+
+impl Snapshot {
+    /// Reads the snapshot at `path`; `None` when there is none, or none that is whole and of this version.
+    pub fn read(path: &Path) -> Option<Self> {
+        let bytes = std::fs::read(path).ok()?;
+        let (crc, body) = bytes.strip_prefix(MAGIC)?.split_first_chunk::<4>()?;
+        if u32::from_le_bytes(*crc) != crc32fast::hash(body) {
+            return None;
+        }
+        postcard::from_bytes(body).ok()
+    }
+
+    /// Replaces the snapshot at `path`, whole or not at all. What a process that ended half-way leaves aside has a fixed
+    /// name, so that the next one takes its place.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let body = postcard::to_stdvec(self).map_err(|e| Error::Internal(e.to_string()))?;
+        let crc = crc32fast::hash(&body).to_le_bytes();
+        let aside = path.with_extension("index.writing");
+        let fail = |e: io::Error| Error::io("write", &aside, e);
+        let mut file = File::options().write(true).create(true).truncate(false).open(&aside).map_err(fail)?;
+        // Another process is writing one.
+        file.try_lock().map_err(|e| fail(e.into()))?;
+        file.set_len(0).map_err(fail)?;
+        [&MAGIC[..], &crc, &body].iter().try_for_each(|part| file.write_all(part)).map_err(fail)?;
+        file.sync_all().map_err(fail)?;
+        std::fs::rename(&aside, path).map_err(fail)
+    }
+}

@@ -1,0 +1,571 @@
+//! What the store keeps in memory of its log: about a hundred bytes a signal, the levels of the open ones, and where in
+//! the log to find the rest.
+
+use super::ignored::IgnoredPrices;
+use super::index::PriceIndex;
+use super::line::{self, Facts, Reason};
+use super::open::{OpenSignal, Slot};
+use super::snapshot::{OpenRow, Row, Snapshot};
+use super::stats::{Groups, Member, Stats, StatsFilter};
+use domain::barrier::{Direction, Levels, Outcome};
+use domain::signal::Ended;
+use domain::signal::{Closing, is_strategy};
+use domain::signal::{SignalKey, SignalKeyHasher};
+use domain::symbol::{Market, Symbol, Timeframe};
+use domain::time::DAY_MS;
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasherDefault;
+
+/// Where a line stands in the log, its newline not counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    pub offset: u64,
+    pub len: u32,
+}
+
+/// One signal.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry {
+    offset: u64,
+    pub timestamp_ms: i64,
+    /// 0 until closed.
+    pub closed_ms: i64,
+    pub profit_percent: f64,
+    len: u32,
+    /// NaN where the signal states none.
+    confidence: f32,
+    pub symbol: u32,
+    /// Counted from 1; 0 where the signal names none.
+    strategy: u32,
+    pub timeframe: Timeframe,
+    pub taken: bool,
+    /// `None` is HOLD.
+    pub direction: Option<Direction>,
+    /// `Active` for a HOLD too.
+    pub outcome: Outcome,
+}
+
+impl Entry {
+    /// The line that holds the whole record.
+    pub fn place(&self) -> Place {
+        Place { offset: self.offset, len: self.len }
+    }
+
+    fn confidence(&self) -> Option<f64> {
+        Some(f64::from(self.confidence)).filter(|c| !c.is_nan())
+    }
+
+    fn member(&self) -> Member {
+        let Self { symbol, timeframe, strategy, taken, .. } = *self;
+        Member { symbol, timeframe, strategy: Some(strategy).filter(|number| *number > 0), taken }
+    }
+}
+
+/// What a line of the log did to the state.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// A new signal, or the closing of an open one.
+    Changed,
+    /// It says what is known already.
+    Known,
+    /// It contradicts what is known; the earlier line stands.
+    Contradiction(Reason),
+}
+
+/// What was known of a log and is not in it any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lost {
+    /// Signals without any line.
+    pub signals: usize,
+    /// Closings of signals that are open again.
+    pub closings: usize,
+    /// How long their lines were.
+    pub bytes: u64,
+}
+
+/// The signals of a log.
+#[derive(Default)]
+pub struct State {
+    ids: HashMap<SignalKey, Slot, BuildHasherDefault<SignalKeyHasher>>,
+    entries: Vec<Entry>,
+    symbols: Vec<Symbol>,
+    symbol_numbers: HashMap<Box<str>, u32>,
+    strategies: Vec<Box<str>>,
+    strategy_numbers: HashMap<Box<str>, u32>,
+    holds: Vec<Slot>,
+    /// The closed signals; in order of closing unless `disordered`.
+    closed: Vec<Slot>,
+    disordered: bool,
+    /// The sums of whole days, by day and what they were filtered by; a day is dropped when one more closes on it.
+    days: Mutex<HashMap<i64, Vec<(Group, Groups)>>>,
+    /// How long a log is that holds just the lines of the entries.
+    needed_bytes: u64,
+    pub index: PriceIndex,
+}
+
+/// The part of a filter that is not a time.
+type Group = (Option<u32>, Option<Timeframe>);
+
+impl State {
+    /// Makes room for so many signals more, so that reading a long log does not move what it has read again and again.
+    pub fn reserve(&mut self, signals: usize) {
+        self.ids.reserve(signals);
+        self.entries.reserve(signals);
+    }
+
+    /// How many of these are not known yet. Asked of many at once, the processor waits for memory once for several of them;
+    /// that leaves what [`State::apply`] needs of each in its cache.
+    pub fn count_new(&self, keys: impl Iterator<Item = SignalKey>) -> usize {
+        keys.filter(|key| !self.ids.contains_key(key)).count()
+    }
+
+    pub fn slot(&self, key: SignalKey) -> Option<Slot> {
+        self.ids.get(&key).copied()
+    }
+
+    /// Where the record of a signal is.
+    pub fn place(&self, key: SignalKey) -> Option<Place> {
+        self.slot(key).map(|slot| self.entry(slot).place())
+    }
+
+    pub fn entry(&self, slot: Slot) -> &Entry {
+        &self.entries[slot as usize]
+    }
+
+    pub fn symbol_number(&self, symbol: &Symbol) -> Option<usize> {
+        self.symbol_numbers.get(symbol.as_str()).map(|number| *number as usize)
+    }
+
+    /// How long a log is that holds one line a signal.
+    pub fn needed_bytes(&self) -> u64 {
+        self.needed_bytes
+    }
+
+    /// Takes in a line of the log. An error is a line that cannot be believed.
+    pub fn apply(&mut self, facts: &Facts<'_>, place: Place) -> Result<Applied, Reason> {
+        match self.slot(facts.key) {
+            None => self.insert(facts, place).map(|()| Applied::Changed),
+            Some(slot) => Ok(self.update(slot, facts, place)),
+        }
+    }
+
+    fn insert(&mut self, facts: &Facts<'_>, place: Place) -> Result<(), Reason> {
+        let symbol = match self.symbol_numbers.get(&*facts.symbol) {
+            Some(number) => *number,
+            None => self.number_of(&line::symbol(facts)?) as u32,
+        };
+        let strategy = self.strategy_number_of(facts.strategy.as_deref());
+        let slot = self.entries.len() as Slot;
+        self.entries.push(Entry {
+            offset: place.offset,
+            timestamp_ms: facts.timestamp_ms,
+            closed_ms: 0,
+            profit_percent: 0.0,
+            len: place.len,
+            confidence: kept(facts.confidence),
+            symbol,
+            strategy,
+            timeframe: facts.timeframe,
+            taken: facts.taken,
+            direction: facts.direction,
+            outcome: Outcome::Active,
+        });
+        self.needed_bytes += u64::from(place.len) + 1;
+        self.ids.insert(facts.key, slot);
+        match (facts.levels, &facts.closing) {
+            (None, _) => self.holds.push(slot),
+            (Some(_), Some(closing)) => self.close(slot, closing, place),
+            (Some(levels), None) => self.index.add(slot, facts.key, symbol as usize, levels, facts.taken),
+        }
+        Ok(())
+    }
+
+    fn update(&mut self, slot: Slot, facts: &Facts<'_>, place: Place) -> Applied {
+        let entry = self.entry(slot);
+        let same_signal = self.symbols[entry.symbol as usize].as_str() == facts.symbol
+            && entry.timeframe == facts.timeframe
+            && entry.direction == facts.direction
+            && entry.timestamp_ms == facts.timestamp_ms;
+        if !same_signal {
+            return Applied::Contradiction("another signal was recorded before under this id".to_owned());
+        }
+        match (&facts.closing, entry.outcome) {
+            (Some(closing), Outcome::Active) if entry.direction.is_some() => {
+                self.index.remove(slot);
+                // The closing stands for the whole record from now on, and one of the old system may say more than it.
+                let strategy = self.strategy_number_of(facts.strategy.as_deref());
+                let entry = &mut self.entries[slot as usize];
+                (entry.confidence, entry.strategy, entry.taken) = (kept(facts.confidence), strategy, facts.taken);
+                self.close(slot, closing, place);
+                Applied::Changed
+            }
+            (Some(closing), outcome) if outcome != closing.outcome || entry.closed_ms != closing.closed_ms => {
+                Applied::Contradiction("the signal was closed before; the first closing stands".to_owned())
+            }
+            (None, Outcome::Active) if self.index.levels(slot) != facts.levels.as_ref() => {
+                Applied::Contradiction("the signal was recorded before with other levels".to_owned())
+            }
+            _ => Applied::Known,
+        }
+    }
+
+    fn close(&mut self, slot: Slot, closing: &Closing, place: Place) {
+        let last = self.closed.last().map(|last| (self.entry(*last).closed_ms, *last));
+        self.disordered |= last.is_some_and(|last| last > (closing.closed_ms, slot));
+        self.closed.push(slot);
+        let entry = &mut self.entries[slot as usize];
+        self.needed_bytes = self.needed_bytes - u64::from(entry.len) + u64::from(place.len);
+        entry.offset = place.offset;
+        entry.len = place.len;
+        entry.outcome = closing.outcome;
+        entry.profit_percent = closing.profit_percent;
+        entry.closed_ms = closing.closed_ms;
+        self.days.get_mut().remove(&closing.closed_ms.div_euclid(DAY_MS));
+    }
+
+    /// The number of a symbol, given to it when it is first met.
+    pub fn number_of(&mut self, symbol: &Symbol) -> usize {
+        if let Some(number) = self.symbol_number(symbol) {
+            return number;
+        }
+        let number = self.symbols.len();
+        self.symbols.push(symbol.clone());
+        self.symbol_numbers.insert(symbol.as_str().into(), number as u32);
+        number
+    }
+
+    /// The number of a strategy, from 1 on, given to it when it is first met; 0 of none.
+    fn strategy_number_of(&mut self, strategy: Option<&str>) -> u32 {
+        let Some(strategy) = strategy else { return 0 };
+        if let Some(number) = self.strategy_numbers.get(strategy) {
+            return *number;
+        }
+        self.strategies.push(strategy.into());
+        let number = self.strategies.len() as u32;
+        self.strategy_numbers.insert(strategy.into(), number);
+        number
+    }
+
+    /// Do the closed signals have to be put in order before they can be asked about?
+    pub fn is_disordered(&self) -> bool {
+        self.disordered
+    }
+
+    /// The closed signals; in order of closing once they have been put so.
+    pub fn closed_slots(&self) -> &[Slot] {
+        &self.closed
+    }
+
+    /// Puts the closed signals in order of closing; those that closed together in order of recording.
+    pub fn put_in_order(&mut self) {
+        let entries = &self.entries;
+        self.closed.sort_by_key(|slot| (entries[*slot as usize].closed_ms, *slot));
+        self.disordered = false;
+    }
+
+    /// Carries over what was seen of prices from the state that this one replaces.
+    pub fn inherit_clock(&mut self, old: &Self) {
+        for (number, symbol) in self.symbols.iter().enumerate() {
+            if let Some(seen) = old.symbol_number(symbol).and_then(|number| old.index.seen(number)) {
+                self.index.set_seen(number, seen);
+            }
+        }
+    }
+
+    /// What is to be told of ignored prices; once.
+    pub fn take_ignored_news(&mut self) -> Vec<IgnoredPrices> {
+        let news = self.index.take_news().into_iter();
+        news.map(|(number, news)| IgnoredPrices { symbol: self.symbols[number].clone(), news }).collect()
+    }
+
+    /// How many prices were ignored, of each symbol of which some were.
+    pub fn ignored_prices(&self) -> BTreeMap<Symbol, u64> {
+        self.index.ignored().map(|(number, count)| (self.symbols[number].clone(), count)).collect()
+    }
+
+    /// Where the line of each signal is, in order of recording.
+    pub fn places(&self) -> impl Iterator<Item = Place> {
+        self.entries.iter().map(Entry::place)
+    }
+
+    /// Moves on to a compacted log. Lines before the offset `of` have gone to `places`, in order of recording; those from
+    /// there on follow at `to`.
+    pub fn relocate(&mut self, places: &[Place], of: u64, to: u64) {
+        for (slot, entry) in self.entries.iter_mut().enumerate() {
+            entry.offset = match places.get(slot) {
+                Some(place) if entry.offset < of => place.offset,
+                _ => entry.offset - of + to,
+            };
+        }
+    }
+
+    /// What of this state another one of the same log lacks.
+    pub fn lost_in(&self, other: &Self) -> Lost {
+        let mut lost = Lost::default();
+        for (key, slot) in &self.ids {
+            let entry = self.entry(*slot);
+            match other.slot(*key).map(|slot| other.entry(slot).outcome) {
+                None => lost.signals += 1,
+                Some(Outcome::Active) if entry.outcome != Outcome::Active => lost.closings += 1,
+                Some(_) => continue,
+            }
+            lost.bytes += u64::from(entry.len) + 1;
+        }
+        lost
+    }
+
+    /// How many signals there are, and how many of them are closed.
+    pub fn extent(&self) -> (usize, usize) {
+        (self.entries.len(), self.closed.len())
+    }
+
+    /// The state as the rows of a snapshot; the rest of that is the log's to fill in.
+    pub fn to_snapshot(&self) -> Snapshot {
+        let mut keys = vec![SignalKey(0, 0); self.entries.len()];
+        self.ids.iter().for_each(|(key, slot)| keys[*slot as usize] = *key);
+        let mut timeframes: Vec<Timeframe> = Vec::new();
+        let rows = self.entries.iter().zip(keys).map(|(entry, SignalKey(high, low))| {
+            let timeframe = timeframes.iter().position(|known| *known == entry.timeframe).unwrap_or_else(|| {
+                timeframes.push(entry.timeframe);
+                timeframes.len() - 1
+            });
+            Row {
+                key: (high, low),
+                offset: entry.offset,
+                len: entry.len,
+                timestamp_ms: entry.timestamp_ms,
+                closed_ms: entry.closed_ms,
+                profit_percent: entry.profit_percent,
+                confidence: entry.confidence,
+                symbol: entry.symbol,
+                timeframe: timeframe as u8,
+                strategy: entry.strategy,
+                taken: entry.taken,
+                direction: entry.direction,
+                outcome: entry.outcome,
+            }
+        });
+        let rows = rows.collect();
+        let open = self.index.slots(None).into_iter().filter_map(|slot| {
+            let levels = self.index.levels(slot)?;
+            let (stop_loss, take_profit) = (levels.stop_loss, levels.take_profit);
+            Some(OpenRow { slot, entry: levels.entry, stop_loss, take_profit, expires_ms: levels.expires_ms })
+        });
+        Snapshot {
+            open: open.collect(),
+            symbols: self.symbols.iter().map(|symbol| symbol.as_str().to_owned()).collect(),
+            timeframes: timeframes.iter().map(|timeframe| timeframe.as_str().to_owned()).collect(),
+            strategies: self.strategies.iter().map(|strategy| strategy.to_string()).collect(),
+            rows,
+            ..Snapshot::default()
+        }
+    }
+
+    /// The state that a snapshot was made of; `None` when it does not make sense.
+    pub fn from_snapshot(snapshot: &Snapshot) -> Option<Self> {
+        let mut state = Self::default();
+        for symbol in &snapshot.symbols {
+            state.number_of(&Symbol::parse(symbol).ok()?);
+        }
+        let timeframes: Vec<_> =
+            snapshot.timeframes.iter().map(|text| Timeframe::parse(text).ok()).collect::<Option<_>>()?;
+        for strategy in snapshot.strategies.iter().filter(|strategy| is_strategy(strategy)) {
+            state.strategy_number_of(Some(strategy));
+        }
+        if state.strategies.len() != snapshot.strategies.len() {
+            return None;
+        }
+        state.reserve(snapshot.rows.len());
+        for (slot, row) in snapshot.rows.iter().enumerate() {
+            let Place { offset, len } = row.place();
+            state.symbols.get(row.symbol as usize)?;
+            if row.strategy as usize > state.strategies.len() {
+                return None;
+            }
+            state.entries.push(Entry {
+                offset,
+                timestamp_ms: row.timestamp_ms,
+                closed_ms: row.closed_ms,
+                profit_percent: row.profit_percent,
+                len,
+                confidence: row.confidence,
+                symbol: row.symbol,
+                strategy: row.strategy,
+                timeframe: *timeframes.get(usize::from(row.timeframe))?,
+                taken: row.taken,
+                direction: row.direction,
+                outcome: row.outcome,
+            });
+            state.needed_bytes += u64::from(len) + 1;
+            state.ids.insert(row.key(), slot as Slot);
+            match (row.direction, row.outcome) {
+                (None, _) => state.holds.push(slot as Slot),
+                (Some(_), Outcome::Active) => {}
+                (Some(_), _) => state.closed.push(slot as Slot),
+            }
+        }
+        state.put_in_order();
+        for open in &snapshot.open {
+            let row = snapshot.rows.get(open.slot as usize)?;
+            let levels = Levels {
+                direction: row.direction?,
+                entry: open.entry,
+                stop_loss: open.stop_loss,
+                take_profit: open.take_profit,
+                since_ms: row.timestamp_ms,
+                expires_ms: open.expires_ms,
+            };
+            state.index.add(open.slot, row.key(), row.symbol as usize, levels, row.taken);
+        }
+        (state.ids.len() == state.entries.len()).then_some(state)
+    }
+
+    /// What a filter asks for, besides its period; `None` when no signal of that symbol is known.
+    fn group(&self, filter: &StatsFilter) -> Option<Group> {
+        let symbol = match &filter.symbol {
+            Some(symbol) => Some(self.symbol_number(symbol)? as u32),
+            None => None,
+        };
+        Some((symbol, filter.timeframe))
+    }
+
+    fn closed_in(&self, filter: &StatsFilter) -> &[Slot] {
+        debug_assert!(!self.disordered);
+        let before = |time: i64| self.closed.partition_point(|slot| self.entry(*slot).closed_ms < time);
+        let start = filter.since_ms.map_or(0, before);
+        let end = filter.until_ms.map_or(self.closed.len(), before);
+        self.closed.get(start..end).unwrap_or_default()
+    }
+
+    /// Where to read the records that a filter asks for, in order of closing; without those whose outcome is unknown, as in
+    /// [`Self::ended`].
+    pub fn closed_places(&self, filter: &StatsFilter) -> Vec<Place> {
+        let Some(group) = self.group(filter) else { return Vec::new() };
+        let slots = self.closed_in(filter).iter().map(|slot| self.entry(*slot));
+        slots.filter(|entry| belongs(entry, group) && entry.outcome.succeeded().is_some()).map(Entry::place).collect()
+    }
+
+    /// What the signals that a filter asks for came to, in order of closing; without those that were not taken, which are none of
+    /// the backend's results.
+    pub fn ended(&self, filter: &StatsFilter) -> Vec<Ended> {
+        let Some(group) = self.group(filter) else { return Vec::new() };
+        let slots = self.closed_in(filter).iter().map(|slot| self.entry(*slot));
+        let ended = |entry: &Entry| {
+            Some(Ended {
+                market: Market { symbol: self.symbols[entry.symbol as usize].clone(), timeframe: entry.timeframe },
+                direction: entry.direction?,
+                outcome: entry.outcome,
+                succeeded: entry.outcome.succeeded()?,
+                confidence: entry.confidence(),
+                profit_percent: entry.profit_percent,
+                given_ms: entry.timestamp_ms,
+                closed_ms: entry.closed_ms,
+            })
+        };
+        slots.filter(|entry| entry.taken && belongs(entry, group)).filter_map(ended).collect()
+    }
+
+    /// How many signals of a direction are open that were taken.
+    pub fn open_taken(&self, direction: Direction) -> usize {
+        self.index.taken_of(direction)
+    }
+
+    /// The open signals of each symbol that has some, in no order.
+    pub fn open_by_symbol(&self) -> BTreeMap<Symbol, Vec<OpenSignal>> {
+        let mut groups: Vec<Vec<OpenSignal>> = vec![Vec::new(); self.symbols.len()];
+        for open in self.index.open() {
+            let timeframe = self.entry(open.slot).timeframe;
+            groups[open.symbol].push(OpenSignal { key: open.key, timeframe, levels: open.levels });
+        }
+        let named = self.symbols.iter().cloned().zip(groups);
+        named.filter(|(_, open)| !open.is_empty()).collect()
+    }
+
+    /// Where to read the open signals of a symbol, or of all, in order of recording.
+    pub fn open_places(&self, symbol: Option<&Symbol>) -> Vec<Place> {
+        let number = symbol.map(|symbol| self.symbol_number(symbol));
+        match number {
+            Some(None) => Vec::new(),
+            number => self.index.slots(number.flatten()).iter().map(|slot| self.entry(*slot).place()).collect(),
+        }
+    }
+
+    /// The figures that a filter asks for.
+    pub fn stats(&self, filter: &StatsFilter, fee_bps: f64) -> Stats {
+        let groups = self.group(filter).map_or_else(Groups::default, |group| self.groups(filter, group));
+        let figures = |summary: &super::stats::Summary| summary.figures(fee_bps);
+        let mut by_symbol: Vec<_> = groups
+            .by_symbol
+            .iter()
+            .map(|(number, summary)| (self.symbols[*number as usize].clone(), figures(summary)))
+            .collect();
+        by_symbol.sort_by(|a, b| a.0.cmp(&b.0));
+        let named = |number: u32| self.strategies[number as usize - 1].to_string();
+        let mut by_strategy: Vec<_> =
+            groups.by_strategy.iter().map(|(number, summary)| (named(*number), figures(summary))).collect();
+        by_strategy.sort_by(|a, b| a.0.cmp(&b.0));
+        let asked_for = |symbol: &Symbol| filter.symbol.as_ref().is_none_or(|asked| asked == symbol);
+        let ignored = self.ignored_prices();
+        Stats {
+            ignored_prices: ignored.iter().filter(|(symbol, _)| asked_for(symbol)).map(|(_, count)| count).sum(),
+            figures: figures(&groups.all),
+            by_symbol,
+            by_timeframe: groups.by_timeframe.iter().map(|(timeframe, s)| (*timeframe, figures(s))).collect(),
+            by_strategy,
+            followed: figures(&groups.followed),
+            from_ms: filter.since_ms,
+            until_ms: filter.until_ms,
+        }
+    }
+
+    fn groups(&self, filter: &StatsFilter, group: Group) -> Groups {
+        let mut groups = Groups::default();
+        let mut rest = self.closed_in(filter);
+        while let Some(first) = rest.first() {
+            let day = self.entry(*first).closed_ms.div_euclid(DAY_MS);
+            let end = rest.partition_point(|slot| self.entry(*slot).closed_ms < (day + 1) * DAY_MS);
+            let (of_day, later) = rest.split_at(end);
+            rest = later;
+            let whole = filter.covers(day * DAY_MS) && filter.covers((day + 1) * DAY_MS - 1);
+            groups.then(&if whole { self.whole_day(day, group, of_day) } else { self.sum(group, of_day) });
+        }
+        let given =
+            |slot: &Slot| Some(self.entry(*slot)).filter(|e| belongs(e, group) && filter.covers(e.timestamp_ms));
+        for entry in self.index.slots(group.0.map(|number| number as usize)).iter().filter_map(given) {
+            groups.update(entry.member(), |summary| summary.active += 1);
+        }
+        for entry in self.holds.iter().filter_map(given) {
+            groups.update(entry.member(), |summary| summary.hold += 1);
+        }
+        groups
+    }
+
+    fn whole_day(&self, day: i64, group: Group, slots: &[Slot]) -> Groups {
+        if let Some((_, groups)) = self.days.lock().get(&day).and_then(|kept| kept.iter().find(|(g, _)| *g == group)) {
+            return groups.clone();
+        }
+        let groups = self.sum(group, slots);
+        self.days.lock().entry(day).or_default().push((group, groups.clone()));
+        groups
+    }
+
+    fn sum(&self, group: Group, slots: &[Slot]) -> Groups {
+        let mut groups = Groups::default();
+        for entry in slots.iter().map(|slot| self.entry(*slot)).filter(|entry| belongs(entry, group)) {
+            groups.update(entry.member(), |summary| {
+                summary.add(entry.outcome, entry.profit_percent, entry.confidence());
+            });
+        }
+        groups
+    }
+}
+
+/// A confidence as an entry keeps it.
+fn kept(confidence: Option<f64>) -> f32 {
+    confidence.map_or(f32::NAN, |percent| percent as f32)
+}
+
+fn belongs(entry: &Entry, (symbol, timeframe): Group) -> bool {
+    symbol.is_none_or(|symbol| symbol == entry.symbol) && timeframe.is_none_or(|timeframe| timeframe == entry.timeframe)
+}

@@ -1,0 +1,286 @@
+//! Rows depend on each other: labels of neighbouring bars overlap, and markets move together. All that judges counts the rows of
+//! one stretch of time, over all symbols, as one cluster. So do the judges of live results: signals that are under way at one
+//! time share their fate, and a hundred of them may be worth five.
+
+use super::weights::average_uniqueness;
+use crate::model::{Interval, MIN_CLUSTERS};
+pub use domain::proportions::Z_95;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::collections::BTreeMap;
+
+const WEEK_MS: i64 = 7 * 86_400_000;
+/// A cluster is at least so many lives of a label long: what overlaps mostly lies within one.
+const LIVES: (i64, i64) = (2, 4);
+/// Clusters that a short history is cut into, where labels are short enough.
+const WANTED: i64 = 16;
+/// Resamples of the bootstrap.
+const RESAMPLES: usize = 2000;
+/// Share of resamples outside the interval, at either end.
+const TAIL: f64 = 0.025;
+/// By how much signals that overlap depend on each other beyond their average number at a time: lives are of unlike lengths, and the
+/// long ones share the more. Simulated on walks between two levels: 1.2 to 2.2 (`judgements.rs`).
+const OVERLAP: f64 = 1.5;
+/// How far signals of two symbols that are under way together are supposed to share their fate, until it is measured.
+const SUPPOSED: f64 = 0.6;
+/// Clusters that what is supposed counts as much as.
+const SUPPOSED_CLUSTERS: f64 = MIN_CLUSTERS as f64;
+/// The same of a one-sided level of 5 %.
+pub const Z_ONE_SIDED: f64 = 1.644_853_626_951_472_7;
+
+/// How long a cluster is: a week, or four lives of a label where that is longer. A history too short for sixteen of those has
+/// shorter ones, of two lives at least.
+pub fn cluster_ms(span_ms: i64, life_ms: i64) -> i64 {
+    (span_ms / WANTED).clamp(LIVES.0 * life_ms, WEEK_MS.max(LIVES.1 * life_ms)).max(1)
+}
+
+/// A value with its weight, at a time.
+#[derive(Debug, Clone, Copy)]
+pub struct Weighed {
+    /// UTC epoch ms.
+    pub time_ms: i64,
+    /// Weight · value.
+    pub value: f64,
+    /// Weight.
+    pub weight: f64,
+}
+
+/// Σ value / Σ weight with the interval that holds 95 % of a bootstrap over clusters, and how many clusters there are. `None` for
+/// the interval below [`MIN_CLUSTERS`]. The same rows and seed, the same interval.
+///
+/// Source: Cameron, Gelbach and Miller, *Bootstrap-based improvements for inference with clustered errors*, 2008.
+pub fn interval(rows: impl IntoIterator<Item = Weighed>, cluster_ms: i64, seed: u64) -> (Option<Interval>, usize) {
+    let mut sums: BTreeMap<i64, (f64, f64)> = BTreeMap::new();
+    for row in rows {
+        let sum = sums.entry(row.time_ms.div_euclid(cluster_ms)).or_default();
+        *sum = (sum.0 + row.value, sum.1 + row.weight);
+    }
+    let sums: Vec<(f64, f64)> = sums.into_values().collect();
+    if sums.len() < MIN_CLUSTERS {
+        return (None, sums.len());
+    }
+    let ratio = |drawn: &mut dyn Iterator<Item = (f64, f64)>| {
+        let (value, weight) = drawn.fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        if weight > 0.0 { value / weight } else { 0.0 }
+    };
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut means: Vec<f64> =
+        (0..RESAMPLES).map(|_| ratio(&mut (0..sums.len()).map(|_| sums[random.random_range(0..sums.len())]))).collect();
+    means.sort_unstable_by(f64::total_cmp);
+    let outside = (TAIL * RESAMPLES as f64) as usize;
+    let mean = ratio(&mut sums.iter().copied());
+    (Some(Interval { low: means[outside], mean, high: means[RESAMPLES - 1 - outside] }), sums.len())
+}
+
+/// When a signal was under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Life {
+    /// The number of its symbol: two of one symbol depend on one price, whatever their timeframe.
+    pub symbol: usize,
+    /// When it was given, UTC epoch ms.
+    pub given_ms: i64,
+    /// When it closed, UTC epoch ms.
+    pub closed_ms: i64,
+}
+
+impl Life {
+    /// How long it was under way. What closed when it was given, or by its dates before, never was.
+    pub fn length_ms(&self) -> i64 {
+        (self.closed_ms - self.given_ms).max(0)
+    }
+}
+
+/// How long a signal lives that is under way at some moment: `Σ length² / Σ length`. Longer than the mean life, for long ones are
+/// met more often; and it is they that tie clusters together.
+pub fn typical_life_ms(lives: &[Life]) -> i64 {
+    let lengths = || lives.iter().map(|life| life.length_ms() as f64);
+    let sum: f64 = lengths().sum();
+    if sum > 0.0 { (lengths().map(|length| length * length).sum::<f64>() / sum) as i64 } else { 0 }
+}
+
+/// The cluster that each of these belongs to, by the time at which it was given; numbered in order of time, without holes.
+pub fn clusters(lives: &[Life], cluster_ms: i64) -> Vec<usize> {
+    let first = lives.iter().map(|life| life.given_ms).min().unwrap_or_default();
+    let stretch = |life: &Life| (life.given_ms - first) / cluster_ms.max(1);
+    let mut numbers: BTreeMap<i64, usize> = lives.iter().map(|life| (stretch(life), 0)).collect();
+    numbers.values_mut().enumerate().for_each(|(at, number)| *number = at);
+    lives.iter().map(|life| numbers[&stretch(life)]).collect()
+}
+
+/// How far outcomes depend on each other.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Dependence {
+    /// By how much the variance of their mean exceeds that of as many independent ones; 1 where no two were under way together.
+    pub design_effect: f64,
+    /// Stretches of time that they fill.
+    pub clusters: usize,
+}
+
+impl Dependence {
+    /// How many independent outcomes so many are worth.
+    pub fn effective(&self, outcomes: usize) -> f64 {
+        outcomes as f64 / self.design_effect
+    }
+}
+
+/// How far outcomes depend on each other, by when their signals were under way and by what they came to. `residuals` are the
+/// values judged (success as 0 or 1, or profit) less their mean.
+///
+/// Measured is `G / (G − 1) · Σ (sum of a cluster)² / Σ residual²` (Kish, *Survey Sampling*, 1965, chapter 5.4; clusters of time
+/// over all symbols as in Liang and Zeger, 1986). Few clusters measure it badly: so what the lives let suppose counts as
+/// [`SUPPOSED_CLUSTERS`] more of them. That goes by how many are under way at a time on the average ([`average_uniqueness`]), in
+/// full within a symbol, which is the least, and in part between symbols ([`SUPPOSED`]). What remains unknown of it is paid for as Student's
+/// distribution does.
+///
+/// The learner of outcomes has a design effect of its own (`outcomes/design.rs`): it asks about the score of each of its parameters, which
+/// has no lives, and wants the likeliest effect. A judge promises how often it errs, so that this one stays on the safe side: never below
+/// what overlaps alone suppose, and more where few clusters measure it.
+pub fn dependence(lives: &[Life], residuals: &[f64]) -> Dependence {
+    let count = lives.len() as f64;
+    let at_a_time = |lives: &[Life]| count / uniqueness(lives).iter().sum::<f64>();
+    let one_symbol: Vec<Life> = lives.iter().map(|life| Life { symbol: 0, ..*life }).collect();
+    let [alone, together] = [lives, &one_symbol].map(|lives| 1.0 + OVERLAP * (at_a_time(lives) - 1.0));
+    if lives.is_empty() || together < 1.0 + 1e-9 {
+        return Dependence { design_effect: 1.0, clusters: lives.len() };
+    }
+    let times = || lives.iter().map(|life| life.given_ms);
+    let span_ms = times().max().unwrap_or_default() - times().min().unwrap_or_default();
+    let numbers = clusters(lives, cluster_ms(span_ms, typical_life_ms(lives)));
+    let mut sums = vec![0.0; numbers.iter().max().map_or(0, |last| last + 1)];
+    numbers.iter().zip(residuals).for_each(|(&at, residual)| sums[at] += residual);
+    let supposed = alone + SUPPOSED * (together - alone);
+    let groups = sums.len() as f64;
+    let squares: f64 = residuals.iter().map(|residual| residual * residual).sum();
+    // What all came to the same tells nothing of how far it varies.
+    let shrunk = if sums.len() > 1 && squares > 1e-9 {
+        let measured = groups / (groups - 1.0) * sums.iter().map(|sum| sum * sum).sum::<f64>() / squares;
+        (groups * measured + SUPPOSED_CLUSTERS * supposed) / (groups + SUPPOSED_CLUSTERS)
+    } else {
+        supposed
+    };
+    let unknown = (student(Z_95, groups - 1.0 + SUPPOSED_CLUSTERS) / Z_95).powi(2);
+    Dependence { design_effect: (shrunk.max(alone) * unknown).min(count.max(1.0)), clusters: sums.len() }
+}
+
+/// What each is worth beside the others of its symbol, 0–1: 1 where no other was under way meanwhile.
+pub fn uniqueness(lives: &[Life]) -> Vec<f64> {
+    let mut members: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (at, life) in lives.iter().enumerate().filter(|(_, life)| life.length_ms() > 0) {
+        members.entry(life.symbol).or_default().push(at);
+    }
+    let mut unique = vec![1.0; lives.len()];
+    for members in members.into_values() {
+        let own: Vec<(i64, i64)> = members.iter().map(|&at| (lives[at].given_ms, lives[at].closed_ms)).collect();
+        members.into_iter().zip(average_uniqueness(&own)).for_each(|(at, share)| unique[at] = share);
+    }
+    unique
+}
+
+/// The quantile of Student's t with `freedom` degrees of freedom at the level of the standard normal quantile `z`; within 0.01
+/// from 4 degrees on.
+///
+/// Source: Abramowitz & Stegun, *Handbook of Mathematical Functions*, 26.7.5.
+pub fn student(z: f64, freedom: f64) -> f64 {
+    let (z3, z5, z7) = (z.powi(3), z.powi(5), z.powi(7));
+    z + (z3 + z) / (4.0 * freedom)
+        + (5.0 * z5 + 16.0 * z3 + 3.0 * z) / (96.0 * freedom.powi(2))
+        + (3.0 * z7 + 19.0 * z5 + 17.0 * z3 - 15.0 * z) / (384.0 * freedom.powi(3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: i64 = 3_600_000;
+
+    fn rows(values: &[f64], step_ms: i64) -> Vec<Weighed> {
+        let row = |(i, &value)| Weighed { time_ms: i as i64 * step_ms, value, weight: 1.0 };
+        values.iter().enumerate().map(row).collect()
+    }
+
+    #[test]
+    fn a_cluster_is_a_week_where_there_are_years_and_longer_than_what_overlaps() {
+        let year = 365 * 24 * HOUR;
+        assert_eq!(cluster_ms(5 * year, 24 * HOUR), WEEK_MS);
+        assert_eq!(cluster_ms(5 * year, 96 * HOUR), 4 * 96 * HOUR);
+        assert_eq!(cluster_ms(54 * 24 * HOUR, 24 * HOUR), 81 * HOUR);
+        assert_eq!(cluster_ms(20 * 24 * HOUR, 24 * HOUR), 48 * HOUR);
+        assert_eq!(cluster_ms(0, 0), 1);
+    }
+
+    #[test]
+    fn what_neighbours_share_counts_once() {
+        // Runs of ten equal rows.
+        let mut random = ChaCha8Rng::seed_from_u64(1);
+        let runs: Vec<f64> = (0..60).map(|_| random.random_range(-1.0..1.0)).collect();
+        let values: Vec<f64> = runs.iter().flat_map(|&value| [value; 10]).collect();
+        let of = |length| interval(rows(&values, HOUR), length * HOUR, 42);
+        let ((single, 600), (whole, 60)) = (of(1), of(10)) else { panic!("other numbers of clusters") };
+        let (single, whole) = (single.unwrap(), whole.unwrap());
+        let mean = runs.iter().sum::<f64>() / 60.0;
+        assert!((whole.mean - mean).abs() < 1e-12 && whole.low < mean && mean < whole.high);
+        // √10 in theory.
+        let ratio = (whole.high - whole.low) / (single.high - single.low);
+        assert!((2.6..3.8).contains(&ratio), "{ratio}");
+        // Standard error of the mean of 60 uniform values: 1 / √(3 · 60); the interval is 3.92 of them.
+        assert!(((whole.high - whole.low) - 3.92 / 180f64.sqrt()).abs() < 0.08, "{whole:?}");
+        assert_eq!(of(10), (Some(whole), 60), "the same seed, the same interval");
+    }
+
+    #[test]
+    fn few_clusters_have_no_interval_and_no_difference_is_none() {
+        assert_eq!(interval(rows(&[0.1; 70], HOUR), 10 * HOUR, 7), (None, 7));
+        let same = Interval { low: 0.0, mean: 0.0, high: 0.0 };
+        assert_eq!(interval(rows(&[0.0; 300], HOUR), 24 * HOUR, 7), (Some(same), 13));
+    }
+
+    fn life(symbol: usize, given: i64, closed: i64) -> Life {
+        Life { symbol, given_ms: given * HOUR, closed_ms: closed * HOUR }
+    }
+
+    #[test]
+    fn what_was_never_under_way_together_is_independent() {
+        let lives: Vec<Life> = (0..40).map(|i| life(i % 3, 2 * i as i64, 2 * i as i64 + 2)).collect();
+        let residuals: Vec<f64> = (0..40).map(|i| if i < 20 { 0.5 } else { -0.5 }).collect();
+        assert_eq!(dependence(&lives, &residuals), Dependence { design_effect: 1.0, clusters: 40 });
+        // What closed in the very moment in which it was given was never under way.
+        assert_eq!(dependence(&[life(0, 5, 5); 10], &[0.1; 10]).design_effect, 1.0);
+        assert_eq!(dependence(&[], &[]).design_effect, 1.0);
+    }
+
+    #[test]
+    fn copies_count_once() {
+        // Five of a symbol, given and closed together, thirty times: of each five, all came to the same.
+        let lives: Vec<Life> = (0..150).map(|i| life(0, 3 * (i / 5), 3 * (i / 5) + 2)).collect();
+        let mut random = ChaCha8Rng::seed_from_u64(3);
+        let drawn: Vec<f64> = (0..30).map(|_| if random.random_bool(0.5) { 0.5 } else { -0.5 }).collect();
+        let residuals: Vec<f64> = (0..150).map(|i| drawn[i / 5]).collect();
+        let effective = dependence(&lives, &residuals).effective(150);
+        assert!((15.0..40.0).contains(&effective), "{effective}");
+        // All of them lost: nothing is measured, and the lives alone say that they are worth thirty.
+        let lost = dependence(&lives, &[0.0; 150]);
+        assert!((15.0..=30.0).contains(&lost.effective(150)), "{lost:?}");
+    }
+
+    #[test]
+    fn symbols_that_are_measured_to_be_independent_count_as_such() {
+        // Ten symbols, each one signal after the other, a day long: 2000 coins.
+        let lives: Vec<Life> =
+            (0..2000).map(|i| life(i % 10, 24 * (i / 10) as i64, 24 * (i / 10) as i64 + 24)).collect();
+        let mut random = ChaCha8Rng::seed_from_u64(4);
+        let mut coin = || if random.random_bool(0.5) { 0.5 } else { -0.5 };
+        let free: Vec<f64> = (0..2000).map(|_| coin()).collect();
+        let days: Vec<f64> = (0..200).map(|_| coin()).collect();
+        let tied: Vec<f64> = (0..2000).map(|i| days[i / 10]).collect();
+        let [free, tied] = [free, tied].map(|residuals| dependence(&lives, &residuals).effective(2000));
+        assert!(free > 600.0 && (120.0..300.0).contains(&tied), "{free} {tied}");
+    }
+
+    #[test]
+    fn student_by_the_table() {
+        for (freedom, one_sided, two_sided) in [(4.0, 2.132, 2.776), (9.0, 1.833, 2.262), (29.0, 1.699, 2.045)] {
+            assert!((student(Z_ONE_SIDED, freedom) - one_sided).abs() < 0.01, "{freedom}");
+            assert!((student(Z_95, freedom) - two_sided).abs() < 0.02, "{freedom}");
+        }
+    }
+}

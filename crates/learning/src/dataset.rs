@@ -1,0 +1,357 @@
+//! The labelled rows of a market, and what is said of it without features.
+
+use super::clusters::{Weighed, interval};
+use super::decide::{Costs, choose};
+use super::feedback::Feedback;
+use super::labels::{Label, label};
+use super::weights::average_uniqueness;
+use crate::features::{self, Missing, Row, Rows, WARM_UP};
+use crate::model::{Held, HeldOut, Lineage, Model, Payoff, Pool, Record, Scores, Side, Skill, log_loss};
+use domain::barrier::Direction;
+use domain::calendar::Calendar;
+use domain::candle::Candle;
+use domain::config::{Config, SignalShape};
+use domain::error::{Error, Result};
+use domain::features::{FEATURES, OF_VOLUME};
+use domain::symbol::Market;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The fewest labelled rows a model is trained on.
+pub const MIN_ROWS: usize = 200;
+/// Rows of a market from which it has a base rate and payoffs of its own; with fewer, those of the pool are likelier right.
+const FEW: usize = 500;
+/// BUY, then SELL.
+pub(super) const SIDES: [Direction; 2] = [Direction::Buy, Direction::Sell];
+/// Candles that are enough for [`MIN_ROWS`] where bets expire after so many bars: the first have no features yet, the last no
+/// outcome yet, and a tenth may be lost to holes.
+pub fn candles_needed(expiry_bars: usize) -> usize {
+    (WARM_UP + MIN_ROWS + expiry_bars) * 11 / 10
+}
+/// Labelled rows of a market in order of time.
+pub struct Dataset {
+    /// Whose they are.
+    pub(super) market: Market,
+    pub(super) rows: Rows,
+    pub(super) labels: Vec<Label>,
+    /// Open times of the rows' candles, UTC epoch ms.
+    pub(super) times_ms: Vec<i64>,
+    /// The close of the candle at which both labels of a row are decided.
+    pub(super) decided_ms: Vec<i64>,
+    /// BUY, then SELL: whether the bet succeeded.
+    pub(super) happened: [Vec<bool>; 2],
+    /// What became of live signals of this market.
+    pub(super) feedback: Feedback,
+    pub(super) candle_ms: i64,
+    /// When the market trades.
+    pub(super) calendar: Arc<Calendar>,
+    atr: Vec<f64>,
+    entries: Vec<f64>,
+    candles: usize,
+    /// How many independent labels they are worth.
+    effective: f64,
+    /// Close of the last candle that a label saw, UTC epoch ms: nothing later is known.
+    pub(super) horizon_ms: i64,
+    missing: BTreeMap<Missing, usize>,
+    unlabelled: usize,
+    /// The candles have no volume: its features are constants, which no learner can learn from.
+    is_silent: bool,
+}
+
+/// What is said of a market without features: base rates and payoffs, BUY then SELL.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Constants {
+    pub base_rates: [f64; 2],
+    pub payoffs: [Payoff; 2],
+}
+
+impl Constants {
+    /// The sides of a model that is believed so far.
+    pub fn sides(&self, beliefs: [f64; 2]) -> [Side; 2] {
+        [0, 1].map(|side| Side { base_rate: self.base_rates[side], belief: beliefs[side], payoff: self.payoffs[side] })
+    }
+}
+
+impl Dataset {
+    /// Features and labels of all bars of `candles` (checked, oldest first) that have both, with what became of live signals of the
+    /// market.
+    ///
+    /// # Errors
+    /// [`Error::NoData`] with the counts when there are none.
+    pub fn new(market: &Market, candles: &[Candle], feedback: &Feedback, config: &Config) -> Result<Self> {
+        let candle_ms = market.timeframe.millis();
+        let table = features::compute(candles, candle_ms);
+        let mut rows = table.rows;
+        let kept: &mut [Row] = &mut rows;
+        let (mut labels, mut bars, mut atr, mut unlabelled) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        for (at, (&bar, &range)) in table.bars.iter().zip(&table.atr).enumerate() {
+            if let Some(label) = label(candles, bar, &table.calendar, range, &config.signal) {
+                kept[bars.len()] = kept[at];
+                labels.push(label);
+                bars.push(bar);
+                atr.push(range);
+            } else {
+                unlabelled += 1;
+            }
+        }
+        rows.truncate(bars.len());
+        let close = |bar: usize| candles[bar].open_ms + candle_ms;
+        let decided_ms: Vec<i64> = labels.iter().map(|label| close(label.last_bar())).collect();
+        let data = Self {
+            market: market.clone(),
+            rows,
+            entries: bars.iter().map(|&bar| candles[bar].close).collect(),
+            candles: candles.len(),
+            effective: effective(&labels, &bars),
+            horizon_ms: decided_ms.iter().copied().max().unwrap_or_default(),
+            missing: table.missing,
+            unlabelled,
+            is_silent: features::is_silent(candles),
+            times_ms: bars.iter().map(|&bar| candles[bar].open_ms).collect(),
+            decided_ms,
+            happened: SIDES.map(|side| labels.iter().map(|label| label.of(side).success).collect()),
+            labels,
+            atr,
+            feedback: Feedback::default(),
+            candle_ms,
+            calendar: table.calendar,
+        };
+        if data.is_empty() {
+            return Err(data.shortage());
+        }
+        let feedback = feedback.relabelled(&data);
+        Ok(Self { feedback, ..data })
+    }
+
+    /// The same rows, each with the label of the one so many later; the last ones go. What a learner finds in them is chance: for
+    /// placebo runs.
+    pub fn with_later_labels(mut self, rows: usize) -> Self {
+        let later = rows.min(self.len());
+        self.labels.drain(..later);
+        self.decided_ms.drain(..later);
+        self.happened.iter_mut().for_each(|happened| drop(happened.drain(..later)));
+        let left = self.labels.len();
+        self.rows.truncate(left);
+        self.times_ms.truncate(left);
+        self.atr.truncate(left);
+        self.entries.truncate(left);
+        self
+    }
+
+    /// That these rows are too few to train on.
+    pub fn shortage(&self) -> Error {
+        let causes: Vec<String> = self.missing.iter().map(|(cause, n)| format!("{n} {}", cause.describe())).collect();
+        Error::NoData(format!(
+            "{}: {} candles give {} labelled rows, training needs {MIN_ROWS} (bars left out: {}; {} not decided yet). Fetch a \
+             longer history: `history_days` in training_config.json",
+            self.market,
+            self.candles,
+            self.len(),
+            if causes.is_empty() { "none".to_owned() } else { causes.join(", ") },
+            self.unlabelled,
+        ))
+    }
+
+    /// Labelled rows.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there are none; [`Self::new`] refuses that.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// Whose rows they are.
+    pub fn market(&self) -> &Market {
+        &self.market
+    }
+
+    /// Whether the candles have no volume.
+    pub fn is_silent(&self) -> bool {
+        self.is_silent
+    }
+
+    /// When the market trades.
+    pub fn calendar(&self) -> &Calendar {
+        &self.calendar
+    }
+
+    /// The average true range in percent of the price at the last bar that had closed by a time; `None` where that is no row.
+    pub fn atr_percent_at(&self, time_ms: i64) -> Option<f64> {
+        let row = self.times_ms.partition_point(|time| time + self.candle_ms <= time_ms).checked_sub(1)?;
+        let is_last = !self.calendar.is_behind(self.times_ms[row], time_ms);
+        is_last.then(|| 100.0 * self.atr[row] / self.entries[row])
+    }
+
+    /// The features of a row.
+    pub(super) fn row(&self, row: usize) -> &[f64] {
+        &self.rows[row]
+    }
+
+    /// The first row that comes after everything `model` was trained on.
+    pub(super) fn first_after(&self, model: &Model) -> usize {
+        self.times_ms.partition_point(|&time| time < model.record.horizon_ms)
+    }
+
+    fn stop_percent(&self, row: usize, shape: &SignalShape) -> f64 {
+        shape.stop_percent(self.atr[row] / self.entries[row])
+    }
+
+    /// Base rates and payoffs of the rows decided by a time. Where they are fewer than [`FEW`], those of the pool.
+    pub(super) fn constants(&self, until_ms: i64, pool: &Constants, shape: &SignalShape) -> Constants {
+        let mut sums = Tally::default();
+        self.tally(until_ms, shape, &mut sums);
+        if sums.rows >= FEW { sums.constants(shape) } else { *pool }
+    }
+
+    /// Counts the rows decided by a time.
+    pub(super) fn tally(&self, until_ms: i64, shape: &SignalShape, sums: &mut Tally) {
+        for row in (0..self.len()).filter(|&row| self.decided_ms[row] <= until_ms) {
+            let stop = self.stop_percent(row, shape);
+            sums.rows += 1;
+            for (sums, side) in sums.sides.iter_mut().zip(SIDES) {
+                let of = &mut sums[usize::from(self.happened[side as usize][row])];
+                *of = (of.0 + 1, of.1 + self.labels[row].of(side).profit_percent / stop);
+            }
+        }
+    }
+
+    /// What was said of a row beside what became of it, with the profit of the signal that it would have led to.
+    pub(super) fn held_out(&self, row: usize, stated: [f64; 2], constants: &Constants, config: &Config) -> HeldOut {
+        let stop = self.stop_percent(row, &config.signal);
+        let costs = constants.payoffs.map(|payoff| Costs::new(payoff, stop, config.fee_bps));
+        let direction = choose(stated, constants.base_rates, &costs, 0.0).ok();
+        let profit = direction.map(|direction| self.labels[row].of(direction).profit_percent - config.fee_bps / 100.0);
+        let held = |side: usize| Held {
+            happened: self.happened[side][row],
+            probability: stated[side],
+            constant: constants.base_rates[side],
+        };
+        HeldOut { time_ms: self.times_ms[row], buy: held(0), sell: held(1), profit }
+    }
+
+    /// What a model says of a row.
+    pub(super) fn served(&self, row: usize, model: &Model, config: &Config) -> Result<HeldOut> {
+        let stated = model.stated(self.row(row)).ok_or_else(lost)?;
+        let sides = model.sides();
+        let constants =
+            Constants { base_rates: sides.map(|side| side.base_rate), payoffs: sides.map(|side| side.payoff) };
+        Ok(self.held_out(row, stated, &constants, config))
+    }
+
+    /// The model of this market that rests on `pool`, whose held-out figures are those of `held_out`.
+    pub(super) fn model(
+        &self,
+        pool: Arc<Pool>,
+        sides: [Side; 2],
+        held_out: &[HeldOut],
+        lineage: Lineage,
+        config: &Config,
+        now_ms: i64,
+    ) -> Model {
+        let of = |side: fn(&HeldOut) -> Held| Scores::of(&held_out.iter().map(side).collect::<Vec<_>>());
+        let profits: Vec<f64> = held_out.iter().filter_map(|row| row.profit).collect();
+        let stop = self.median_stop(&config.signal);
+        let record = Record {
+            market: self.market.clone(),
+            trained_ms: now_ms,
+            features_version: features::VERSION,
+            stop_atr: config.signal.stop_atr,
+            reward_risk: config.signal.reward_risk,
+            expiry_bars: config.signal.expiry_bars,
+            candles: self.candles,
+            rows: self.len(),
+            effective_rows: self.effective,
+            missing: self.missing.clone(),
+            unlabelled: self.unlabelled,
+            first_ms: self.times_ms[0],
+            horizon_ms: pool.record.horizon_ms,
+            buy: of(|row| row.buy),
+            sell: of(|row| row.sell),
+            held_out_signals: profits.len(),
+            held_out_profit: (!profits.is_empty()).then(|| profits.iter().sum::<f64>() / profits.len() as f64),
+            beliefs: sides.map(|side| side.belief),
+            break_even: sides.map(|side| Costs::new(side.payoff, stop, config.fee_bps).break_even()),
+            skill: skill(held_out, pool.record.skill.cluster_ms, config.seed),
+            pool_skill: pool.record.skill,
+            pool: None,
+            symbols: pool.record.symbols.clone(),
+            pool_rows: pool.record.rows,
+            weights: [0, 1].map(|side| pool.sides[side].weights),
+            importances: importances(&pool, self.is_silent),
+            trees: config.trees,
+            seed: config.seed,
+        };
+        let [buy, sell] = sides;
+        Model { record, buy, sell, pool, lineage }
+    }
+
+    fn median_stop(&self, shape: &SignalShape) -> f64 {
+        let mut stops: Vec<f64> = (0..self.len()).map(|row| self.stop_percent(row, shape)).collect();
+        let middle = stops.len() / 2;
+        *stops.select_nth_unstable_by(middle, f64::total_cmp).1
+    }
+}
+
+/// Sums over rows, from which constants follow.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Tally {
+    rows: usize,
+    /// Of each side the bets that failed and those that succeeded: how many, and their profits in distances of the stop.
+    sides: [[(usize, f64); 2]; 2],
+}
+
+impl Tally {
+    /// Plain shares and means: a weight that depended on how long a bet lives would depend on how it ends.
+    pub fn constants(&self, shape: &SignalShape) -> Constants {
+        let levels = Payoff::at_levels(shape.reward_risk);
+        let mean = |(count, sum): (usize, f64)| (count > 0).then(|| sum / count as f64);
+        Constants {
+            base_rates: self.sides.map(|[_, (won, _)]| won as f64 / self.rows.max(1) as f64),
+            payoffs: self.sides.map(|[lost, won]| Payoff {
+                win: mean(won).unwrap_or(levels.win),
+                loss: mean(lost).map_or(levels.loss, |loss| -loss),
+            }),
+        }
+    }
+}
+
+/// Held-out skill of these rows.
+pub(super) fn skill(rows: &[HeldOut], cluster_ms: i64, seed: u64) -> Skill {
+    let excess = |held: &Held| log_loss(held.happened, held.probability) - log_loss(held.happened, held.constant);
+    let weighed = rows.iter().map(|row| Weighed {
+        time_ms: row.time_ms,
+        value: excess(&row.buy) + excess(&row.sell),
+        weight: 2.0,
+    });
+    let (excess, clusters) = interval(weighed, cluster_ms.max(1), seed);
+    let time = |row: Option<&HeldOut>| row.map_or(0, |row| row.time_ms);
+    let [since_ms, until_ms] = [time(rows.first()), time(rows.last())];
+    Skill { excess, since_ms, until_ms, rows: rows.len(), clusters, cluster_ms }
+}
+
+/// How many independent labels these are worth: the sum of their uniqueness, the mean of both sides.
+fn effective(labels: &[Label], bars: &[usize]) -> f64 {
+    let of = |side| {
+        let life = |(&bar, label): (&usize, &Label)| (bar as i64 + 1, label.of(side).bar as i64 + 1);
+        average_uniqueness(&bars.iter().zip(labels).map(life).collect::<Vec<_>>()).iter().sum::<f64>()
+    };
+    SIDES.map(of).iter().sum::<f64>() / 2.0
+}
+
+pub(super) fn lost() -> Error {
+    Error::Internal("a feature row lost its values".to_owned())
+}
+
+/// Of the features that a model was trained on: without volume, of those that do without it.
+fn importances(pool: &Pool, is_silent: bool) -> Vec<(String, f64)> {
+    let [buy, sell] = &pool.sides;
+    let mean = |(a, b): (&f64, &f64)| (a + b) / 2.0;
+    let values = buy.families.importances().iter().zip(sell.families.importances()).map(mean);
+    let named = FEATURES.iter().map(|feature| feature.name.to_owned()).zip(values);
+    let used = |(name, _): &(String, f64)| !is_silent || OF_VOLUME.iter().all(|(of_volume, _)| name != of_volume);
+    let mut named: Vec<_> = named.filter(used).collect();
+    named.sort_by(|a, b| b.1.total_cmp(&a.1));
+    named
+}

@@ -1,0 +1,209 @@
+//! Whether what is said of signals does harm: whether the base rate that was said beside it foretold their ends better.
+
+use super::clusters::{cluster_ms, student};
+use crate::model::{MIN_CLUSTERS, log_loss};
+use domain::signal::Record;
+use serde::Serialize;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Closed signals that are judged by: the newest of which something was said.
+const WINDOW: usize = 2_000;
+/// Fewer signals prove nothing: what was said of them may rest on a model that has learned since.
+const LEAST: usize = 100;
+/// The standard normal quantile of the interval that must lie above 0: it is looked at after every outcome, so it must be surer than
+/// one of 95 %.
+const SURE: f64 = 3.5;
+/// The newest one part in so many must have lost, too, so that what is over is forgotten sooner than the window ends; and where they
+/// alone are beyond doubt, what was right before does not count.
+const NEWEST: usize = 4;
+/// What lasts longer than this share of the signals is not waited for when time is cut into clusters.
+const LONG_LIFE: f64 = 0.95;
+
+/// What is served: all that is known of a signal, or its base rate alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Served {
+    /// All that is known.
+    #[default]
+    All,
+    /// The base rate: all that is known does harm.
+    BaseRate,
+}
+
+impl Served {
+    /// As JavaScript and JSON name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::BaseRate => "baseRate",
+        }
+    }
+}
+
+/// How much worse than base rates what was said was: log loss in nats a signal.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Harm {
+    /// The mean.
+    pub mean: f64,
+    /// The ends of its interval of three and a half standard errors.
+    pub interval: (f64, f64),
+    /// Over how many signals.
+    pub signals: usize,
+}
+
+/// Judges what was said by what came.
+#[derive(Debug, Default)]
+pub struct Judge {
+    /// In order of closing.
+    newest: VecDeque<Judged>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Judged {
+    given_ms: i64,
+    life_ms: i64,
+    /// Log loss of the probability less that of the base rate.
+    worse: f64,
+}
+
+impl Judge {
+    /// Takes a closed signal, in order of closing; those of which nothing was said are passed over.
+    pub fn take(&mut self, record: &Record) {
+        let (Some(closing), Some(said)) = (&record.closing, &record.said) else { return };
+        let Some(success) = closing.outcome.succeeded() else { return };
+        let given_ms = record.signal.timestamp_ms;
+        let worse = log_loss(success, said.probability) - log_loss(success, said.base_rate);
+        self.add(Judged { given_ms, life_ms: (closing.closed_ms - given_ms).max(0), worse });
+    }
+
+    fn add(&mut self, judged: Judged) {
+        if self.newest.len() == WINDOW {
+            self.newest.pop_front();
+        }
+        self.newest.push_back(judged);
+    }
+
+    /// The harm, if it goes on and is beyond doubt: of all that are judged by, or of the newest of them.
+    pub fn harm(&self) -> Option<Harm> {
+        let all: Vec<Judged> = self.newest.iter().copied().collect();
+        let recent = &all[all.len() - all.len().div_ceil(NEWEST)..];
+        let goes_on = recent.iter().map(|judged| judged.worse).sum::<f64>() > 0.0;
+        goes_on.then(|| Harm::of(&all).or_else(|| Harm::of(recent)))?
+    }
+}
+
+impl Harm {
+    /// Signals of one stretch of time count as one cluster.
+    fn of(rows: &[Judged]) -> Option<Self> {
+        let length_ms = length_ms(rows);
+        let mut clusters: BTreeMap<i64, (f64, f64)> = BTreeMap::new();
+        for row in rows {
+            let (sum, count) = clusters.entry(row.given_ms.div_euclid(length_ms)).or_default();
+            *sum += row.worse;
+            *count += 1.0;
+        }
+        if rows.len() < LEAST || clusters.len() < MIN_CLUSTERS {
+            return None;
+        }
+        let signals = rows.len();
+        let mean = clusters.values().map(|(sum, _)| sum).sum::<f64>() / signals as f64;
+        let squares: f64 = clusters.values().map(|(sum, count)| (sum - mean * count).powi(2)).sum();
+        let groups = clusters.len() as f64;
+        let error = (groups / (groups - 1.0) * squares).sqrt() / signals as f64;
+        let reach = student(SURE, groups - 1.0) * error;
+        (mean > reach).then_some(Self { mean, interval: (mean - reach, mean + reach), signals })
+    }
+
+    /// In words.
+    pub fn words(&self) -> String {
+        let Self { mean, interval: (low, high), signals } = self;
+        format!(
+            "of the last {signals} signals that closed, what was said foretold less than their base rates did: log loss {mean:+.4} \
+             [{low:.4}, {high:.4}]; so the base rate is served"
+        )
+    }
+}
+
+/// How long a stretch of time is.
+fn length_ms(rows: &[Judged]) -> i64 {
+    let mut lives: Vec<i64> = rows.iter().map(|row| row.life_ms).collect();
+    lives.sort_unstable();
+    let place = (LONG_LIFE * lives.len() as f64).ceil() as usize;
+    let life_ms = lives.get(place.saturating_sub(1)).copied().unwrap_or_default();
+    let times = || rows.iter().map(|row| row.given_ms);
+    cluster_ms(times().max().unwrap_or_default() - times().min().unwrap_or_default(), life_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::time::HOUR_MS;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    fn chance(log_odds: f64) -> f64 {
+        1.0 / (1.0 + (-log_odds).exp())
+    }
+
+    /// A home of signals, four given at a time, whose ends share half of their luck. Of the signal with this number, what is said
+    /// departs from the base rate by so much, and the truth by so much. At which signals there was harm, asked after every tenth.
+    fn harmed(seed: u64, signals: i64, of: impl Fn(i64, f64) -> (f64, f64)) -> Vec<i64> {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let (mut judge, mut harmed, mut luck) = (Judge::default(), Vec::new(), 0.0);
+        for number in 0..signals {
+            if number % 4 == 0 {
+                luck = random.random();
+            }
+            let (said, truth) = of(number, random.random_range(-1.0..1.0));
+            let drawn = if random.random_bool(0.5) { luck } else { random.random() };
+            let success = drawn < chance(truth);
+            let worse = log_loss(success, chance(said)) - log_loss(success, 0.5);
+            judge.add(Judged { given_ms: number / 4 * 6 * HOUR_MS, life_ms: 5 * HOUR_MS, worse });
+            if number % 10 == 0 && judge.harm().is_some() {
+                harmed.push(number);
+            }
+        }
+        harmed
+    }
+
+    #[test]
+    fn where_nothing_can_be_known_it_is_seldom_found_and_where_it_is_known_never() {
+        // What is said errs by as much as a learner does that found nothing.
+        let homes = 200;
+        let nothing = (0..homes).filter(|&seed| !harmed(seed, 1_500, |_, noise| (0.1 * noise, 0.0)).is_empty()).count();
+        assert!(nothing <= 10, "{nothing} of {homes} homes, ever");
+        let known =
+            (0..50).filter(|&seed| !harmed(seed, 1_500, |_, known| (0.5 * known, 0.5 * known)).is_empty()).count();
+        assert_eq!(known, 0, "of 50 homes");
+    }
+
+    #[test]
+    fn what_teaches_the_reverse_after_a_change_is_found_and_forgotten_once_it_is_over() {
+        for seed in 0..10 {
+            // Right for 600 signals, the reverse for 600, and right again.
+            let turns = |number: i64, known: f64| (known, if (600..1_200).contains(&number) { -known } else { known });
+            let harmed = harmed(seed, 2_400, turns);
+            let (first, last) = (*harmed.first().expect("harm"), *harmed.last().unwrap());
+            assert!(first > 600, "seed {seed}: {first}");
+            let reverse = harmed.iter().filter(|at| (1_100..1_200).contains(*at)).count();
+            assert_eq!(reverse, 10, "seed {seed}: as long as it goes on");
+            assert!(last < 1_800, "seed {seed}: {last}");
+        }
+    }
+
+    #[test]
+    fn a_few_stretches_of_time_or_signals_prove_nothing() {
+        let mut judge = Judge::default();
+        assert_eq!(judge.harm(), None);
+        for number in 0..400 {
+            judge.add(Judged { given_ms: number % 5 * 1_000 * HOUR_MS, life_ms: HOUR_MS, worse: 0.5 });
+        }
+        assert_eq!(judge.harm(), None);
+        let mut judge = Judge::default();
+        let mut found = (0..200).filter_map(|number| {
+            judge.add(Judged { given_ms: number * 100 * HOUR_MS, life_ms: HOUR_MS, worse: 0.5 });
+            judge.harm()
+        });
+        assert_eq!(found.next().map(|harm| harm.signals), Some(LEAST), "nor do a few signals");
+    }
+}

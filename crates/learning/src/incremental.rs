@@ -1,0 +1,169 @@
+//! Continuing a model with what came since: a quarter of its forest's trees, the oldest, is replaced by trees that know the newer
+//! rows, and the other families are fitted anew. Faster than a training from nothing, because nothing is walked forward anew: what
+//! the model said of the new rows before it knew them is the new evidence.
+
+use super::dataset::{Dataset, lost};
+use super::gate::worse_than_constant;
+use super::pool::{Known, Rows, constants_at};
+use super::shrinkage::{believe, stack};
+use super::train::{Candidate, OfMarket, PoolTraining, Step, mean, record};
+use crate::model::{Departure, HeldOut, Lineage, MIN_CLUSTERS, Mode, Model, Pool, PoolSide};
+use domain::cancel::Cancel;
+use domain::config::Config;
+use domain::error::Result;
+use domain::symbol::Market;
+use std::sync::Arc;
+
+/// One in so many trees is replaced.
+const SHARE: usize = 4;
+/// The fewest new rows that are worth new trees: fewer would not fill a leaf.
+pub const MIN_NEW_ROWS: usize = 25;
+
+/// What continuing a model came to.
+#[derive(Debug, Clone)]
+pub enum Continued<T> {
+    /// A new model.
+    Trained(T),
+    /// So few decided rows came since the model was trained that there is nothing to learn yet.
+    NothingNew(usize),
+    /// What was continued so far is not worth continuing, and why: it is to be trained in full.
+    Worse(String),
+}
+
+impl<T> Continued<T> {
+    /// The same, to be shared.
+    pub fn shared(self) -> Continued<Arc<T>> {
+        match self {
+            Self::Trained(trained) => Continued::Trained(Arc::new(trained)),
+            Self::NothingNew(rows) => Continued::NothingNew(rows),
+            Self::Worse(reason) => Continued::Worse(reason),
+        }
+    }
+}
+
+/// Why `champion` cannot be continued under this configuration; `None` when it can.
+pub fn cannot_continue(champion: &Model, config: &Config) -> Option<&'static str> {
+    if champion.record.pool.is_none() {
+        return Some("the model's file is of a format that cannot be continued");
+    }
+    if champion.record.shape() != config.signal {
+        return Some("stop, target or expiry are configured otherwise than when the model was trained");
+    }
+    if champion.record.trees != config.trees {
+        return Some("another number of trees is configured than the model has");
+    }
+    None
+}
+
+/// Continues `old` with the rows of `markets`, which include those it was trained on.
+///
+/// # Errors
+/// As [`super::train_pool`].
+pub fn continue_pool(
+    old: &Pool,
+    markets: Vec<Arc<Dataset>>,
+    config: &Config,
+    cancel: &Cancel,
+    progress: &(dyn Fn(Step) + Sync),
+) -> Result<Continued<PoolTraining>> {
+    let rows = Rows::new(markets)?;
+    if old.record.is_silent != rows.markets[0].is_silent() {
+        let words = if old.record.is_silent { "volume now" } else { "no volume any more" };
+        return Ok(Continued::Worse(format!("the candles have {words}, the model was trained otherwise")));
+    }
+    let first_new = rows.times_ms.partition_point(|&time| time < old.record.horizon_ms);
+    let new = rows.len() - first_new;
+    if new < MIN_NEW_ROWS {
+        return Ok(Continued::NothingNew(new));
+    }
+    let clusters = (rows.times_ms[rows.len() - 1] - rows.times_ms[first_new]) / old.record.skill.cluster_ms.max(1);
+    if clusters >= MIN_CLUSTERS as i64 {
+        return Ok(Continued::Worse(format!("{new} rows came since it was trained: enough to walk forward anew")));
+    }
+    let everything: Vec<usize> = (0..rows.len()).collect();
+    let horizon_ms = rows.horizon_ms();
+    let before = constants_at(&rows, old.record.horizon_ms, config).1;
+    let known = Known::new(&rows, &everything, horizon_ms, config);
+    // A seed of its own for each stretch of time, or the new trees would draw what the old ones drew.
+    let seed = config.seed ^ (old.record.horizon_ms as u64).rotate_left(20);
+    let (adjusted, mut sides) = (old.adjusted, Vec::with_capacity(2));
+    for (side, old) in old.sides.iter().enumerate() {
+        let mut evidence = old.evidence.clone();
+        for at in first_new..rows.len() {
+            let families = old.families.departures_of(rows.row(at)).ok_or_else(lost)?;
+            let constant = before[rows.place(at).0].base_rates[side];
+            let surprise = rows.surprise(at, side, constant);
+            let mean = mean(&families, &old.weights);
+            evidence.add(&Departure { time_ms: rows.times_ms[at], families, mean, surprise });
+        }
+        let factors = if adjusted[side] { known.adjustments(side) } else { None };
+        let newer = known.fit(side, factors.as_deref(), config.trees.div_ceil(SHARE), seed, cancel)?;
+        let families = old.families.renewed(&newer)?;
+        let (base_rate, weights) = (known.pooled.base_rates[side], stack(&evidence));
+        sides.push(PoolSide { base_rate, families, weights, evidence });
+        progress(Step { done: sides.len(), total: 2 });
+    }
+    let beliefs = [0, 1].map(|side: usize| believe(&sides[side].evidence));
+    let record = crate::model::PoolRecord { skill: old.record.skill, ..record(&rows, config, horizon_ms) };
+    let sides = sides.try_into().map_err(|_| lost())?;
+    let constants = known.constants;
+    let markets = rows.markets.into_iter().zip(constants);
+    Ok(Continued::Trained(PoolTraining {
+        beliefs,
+        // A training in full renews the shapes.
+        pool: Arc::new(Pool { record, sides, shapes: old.shapes.clone(), adjusted }),
+        mode: Mode::Incremental,
+        markets: markets.map(|(data, constants)| OfMarket { data, constants, scored: Vec::new() }).collect(),
+    }))
+}
+
+impl PoolTraining {
+    /// What continuing made of `market`, whose model so far is `champion`; `None` for a market that was not in it.
+    ///
+    /// A single update has too few new rows for the gate, so the whole chain of them is judged by all of its own.
+    ///
+    /// # Errors
+    /// [`domain::error::Error::Internal`] when the champion cannot read a row.
+    pub fn continued(
+        &self,
+        market: &Market,
+        champion: &Model,
+        config: &Config,
+        now_ms: i64,
+    ) -> Result<Option<Continued<Candidate>>> {
+        let Some(of) = self.of(market) else { return Ok(None) };
+        let mut lineage = Lineage { continues: Some(champion.version()), ..champion.lineage.clone() };
+        lineage.full_ms = lineage.full_ms.or(Some(champion.record.horizon_ms));
+        let new = of.data.first_after(champion)..of.data.len();
+        let said: Vec<HeldOut> = new.map(|row| of.data.served(row, champion, config)).collect::<Result<_>>()?;
+        lineage.hold(said);
+        let cluster_ms = self.pool.record.skill.cluster_ms;
+        if let Some(reason) = worse_than_constant(&lineage.since_full(), cluster_ms, config.seed) {
+            return Ok(Some(Continued::Worse(reason)));
+        }
+        let held_out: Vec<HeldOut> = lineage.held_out.iter().copied().collect();
+        let model =
+            of.data.model(self.pool.clone(), of.constants.sides(self.beliefs), &held_out, lineage, config, now_ms);
+        let candidate = Candidate { model, mode: self.mode, data: of.data.clone(), scored: Vec::new() };
+        Ok(Some(Continued::Trained(candidate)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::file;
+
+    #[test]
+    fn a_market_too_short_to_hold_rows_out_is_continued_and_a_model_without_a_pool_is_not() {
+        let (fixture, market) =
+            (include_bytes!("../../testkit/fixtures/champion.model"), Market::parse("BTCUSDT", "1h").unwrap());
+        let mut model = file::decode(fixture, std::path::Path::new("fixture"), &market, 0, None).unwrap();
+        let config = Config { signal: model.record.shape(), trees: model.record.trees, ..Config::default() };
+        assert!(model.lineage.held_out.is_empty());
+        assert!(cannot_continue(&model, &config).is_some_and(|reason| reason.contains("format")));
+        model.record.pool = Some("7".repeat(64));
+        assert_eq!(cannot_continue(&model, &config), None);
+        assert!(cannot_continue(&model, &Config { trees: config.trees + 1, ..config }).is_some());
+    }
+}

@@ -1,0 +1,144 @@
+//! Triple-barrier labels: what a BUY, and what a SELL, at each bar would have come to.
+
+use domain::barrier::{Direction, Levels};
+use domain::calendar::Calendar;
+use domain::candle::Candle;
+use domain::config::SignalShape;
+
+/// The two bets at one bar. They can both fail, never both succeed: what lets one win stops the other or loses it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Label {
+    /// A BUY would have succeeded.
+    pub buy: Ending,
+    /// A SELL would have succeeded.
+    pub sell: Ending,
+}
+
+impl Label {
+    /// The bet in one direction.
+    pub fn of(&self, direction: Direction) -> Ending {
+        match direction {
+            Direction::Buy => self.buy,
+            Direction::Sell => self.sell,
+        }
+    }
+
+    /// The bar at which both bets are decided.
+    pub fn last_bar(&self) -> usize {
+        self.buy.bar.max(self.sell.bar)
+    }
+}
+
+/// How one bet ended.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ending {
+    /// Whether it succeeded, as [`domain::barrier::Outcome::succeeded`] counts.
+    pub success: bool,
+    /// Profit in percent of the entry, before costs.
+    pub profit_percent: f64,
+    /// Index of the candle that ended it.
+    pub bar: usize,
+}
+
+/// Where a bet begins: the close of a candle.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Entry {
+    /// The close.
+    pub price: f64,
+    /// When the candle closed, UTC epoch ms.
+    pub time_ms: i64,
+}
+
+/// The levels of a bet, as the signal generator sets them. It expires with the close of so many candles of the market as its
+/// shape says, which is by the clock only where the market never closes.
+/// A level that would be zero or below, as a wide target of a SELL can be, is left out: no price reaches it.
+pub fn levels_at(entry: Entry, calendar: &Calendar, atr: f64, direction: Direction, shape: &SignalShape) -> Levels {
+    let stop = shape.stop_atr * atr;
+    let level = |distance: f64| Some(entry.price + direction.sign() * distance).filter(|price| *price > 0.0);
+    Levels {
+        direction,
+        entry: entry.price,
+        stop_loss: level(-stop),
+        take_profit: level(stop * shape.reward_risk),
+        since_ms: entry.time_ms,
+        expires_ms: Some(calendar.close_after(entry.time_ms, shape.expiry_bars)),
+    }
+}
+
+/// The label of a signal given at the close of `candles[bar]`; `None` while the candles that decide it are missing,
+/// be it that they have not come yet or that they fell into a gap. Over a night or a weekend a bet lives on, and a level that the
+/// market opens beyond fills at the open.
+pub fn label(candles: &[Candle], bar: usize, calendar: &Calendar, atr: f64, shape: &SignalShape) -> Option<Label> {
+    let candle_ms = calendar.step_ms();
+    let entry = Entry { price: candles[bar].close, time_ms: candles[bar].open_ms + candle_ms };
+    let end = |direction| {
+        let levels = levels_at(entry, calendar, atr, direction, shape);
+        let mut before = candles[bar].open_ms;
+        for (offset, candle) in candles[bar + 1..].iter().enumerate() {
+            if calendar.is_gap(before, candle.open_ms) {
+                return None;
+            }
+            before = candle.open_ms;
+            if let Some(exit) = levels.on_candle(entry.time_ms, candle, candle_ms) {
+                let profit_percent = levels.profit_percent(exit.price);
+                return Some(Ending { success: exit.outcome.succeeded()?, profit_percent, bar: bar + 1 + offset });
+            }
+        }
+        None
+    };
+    Some(Label { buy: end(Direction::Buy)?, sell: end(Direction::Sell)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const HOUR: i64 = 3_600_000;
+    const SHAPE: SignalShape = SignalShape { stop_atr: 1.0, reward_risk: 2.0, expiry_bars: 3 };
+
+    fn coin() -> Calendar {
+        Calendar::always(HOUR)
+    }
+
+    fn candle(i: i64, high: f64, low: f64, close: f64) -> Candle {
+        Candle { open_ms: 1_700_000_000_000 + i * HOUR, open: close, high, low, close, volume: 1.0 }
+    }
+
+    #[test]
+    fn worked_by_hand() {
+        // Entry 100, ATR 2: a BUY stops at 98 and takes profit at 104, a SELL stops at 102 and takes profit at 96.
+        let rises = [candle(0, 100.0, 100.0, 100.0), candle(1, 101.0, 99.0, 101.0), candle(2, 104.5, 101.0, 104.0)];
+        let got = label(&rises, 0, &coin(), 2.0, &SHAPE).unwrap();
+        assert_eq!(got.buy, Ending { success: true, profit_percent: 4.0, bar: 2 });
+        assert_eq!(got.sell, Ending { success: false, profit_percent: -4.0, bar: 2 });
+        assert_eq!(label(&rises[..2], 0, &coin(), 2.0, &SHAPE), None, "not decided yet");
+        let calm = [0, 1, 2, 3].map(|i| candle(i, 101.0, 99.5, if i == 0 { 100.0 } else { 100.5 }));
+        let got = label(&calm, 0, &coin(), 2.0, &SHAPE).unwrap();
+        assert_eq!(
+            (got.buy.success, got.sell.success, got.buy.bar),
+            (true, false, 3),
+            "expiry, by the sign of the profit"
+        );
+        let halted = [calm[0], calm[1], candle(20, 105.0, 104.0, 105.0)];
+        assert_eq!(label(&halted, 0, &coin(), 2.0, &SHAPE), None, "unknown what happened in the hole");
+    }
+
+    proptest! {
+        /// Why two probabilities and their remainder are a distribution over BUY, SELL and HOLD.
+        #[test]
+        fn both_bets_never_succeed(moves in prop::collection::vec((-3.0..3.0f64, 0.0..3.0f64, 0.0..3.0f64), 4..30)) {
+            let mut close = 100.0;
+            let mut candles = vec![candle(0, 100.0, 100.0, 100.0)];
+            for (i, (step, up, down)) in moves.into_iter().enumerate() {
+                let open = close;
+                close += step;
+                let next = candle(i as i64 + 1, open.max(close) + up, open.min(close) - down, close);
+                candles.push(Candle { open, ..next });
+            }
+            if let Some(label) = label(&candles, 0, &coin(), 2.0, &SHAPE) {
+                prop_assert!(!(label.buy.success && label.sell.success));
+            }
+        }
+    }
+}

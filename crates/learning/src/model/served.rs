@@ -1,0 +1,242 @@
+//! The model of one market as it is served: its base rates, how far the pooled model of its timeframe is believed, and its record.
+
+use super::evidence::PerFamily;
+use super::lineage::Lineage;
+use super::metrics::Scores;
+use super::pool::{Pool, PoolSide, Skill};
+use crate::features::Missing;
+use domain::barrier::Direction;
+use domain::config::SignalShape;
+use domain::error::Error;
+use domain::features::{FEATURES, OF_VOLUME};
+use domain::symbol::{Market, Symbol};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Probabilities that a BUY, a SELL, or neither would succeed; they add up to 1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Probabilities {
+    /// A BUY succeeds.
+    pub buy: f64,
+    /// A SELL succeeds.
+    pub sell: f64,
+    /// Neither does.
+    pub hold: f64,
+}
+
+impl Probabilities {
+    /// Of a BUY and a SELL; neither is what remains. Two forests know nothing of each other: where together they promise
+    /// more than certainty, both give way.
+    pub fn of(buy: f64, sell: f64) -> Self {
+        let scale = (buy + sell).max(1.0);
+        let (buy, sell) = (buy / scale, sell / scale);
+        Self { buy, sell, hold: (1.0 - buy - sell).max(0.0) }
+    }
+}
+
+/// What bets come to before costs, in distances of their stops.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Payoff {
+    /// The mean of those that succeed: less than the target's distance, as some expire before they reach it.
+    pub win: f64,
+    /// The mean of those that fail, as a positive number.
+    pub loss: f64,
+}
+
+impl Payoff {
+    /// Of bets that all end at their stop or their target.
+    pub fn at_levels(reward_risk: f64) -> Self {
+        Self { win: reward_risk, loss: 1.0 }
+    }
+}
+
+/// A departure from the constant as far as it is believed, as a probability.
+pub fn believed(constant: f64, belief: f64, departure: f64) -> f64 {
+    belief.mul_add(departure, constant).clamp(0.0, 1.0)
+}
+
+/// One direction's part of a market's model.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Side {
+    /// The share of successes among all rows of the market, 0–1; that of the pool where the market has too few.
+    pub base_rate: f64,
+    /// How far the pooled model is believed, 0–1; 0 means it showed no skill and the base rate is served.
+    pub belief: f64,
+    /// What its bets came to in training.
+    pub payoff: Payoff,
+}
+
+/// What a model was trained on, how, and how it did on rows it had not seen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The symbol and timeframe.
+    pub market: Market,
+    /// When it was trained, UTC epoch ms.
+    pub trained_ms: i64,
+    /// [`domain::features::VERSION`].
+    pub features_version: u32,
+    /// Stop, target and expiry that its labels used.
+    pub stop_atr: f64,
+    /// See [`SignalShape::reward_risk`].
+    pub reward_risk: f64,
+    /// See [`SignalShape::expiry_bars`].
+    pub expiry_bars: usize,
+    /// Candles read.
+    pub candles: usize,
+    /// Labelled rows trained on.
+    pub rows: usize,
+    /// The sum of their uniqueness: how many independent labels they are worth.
+    pub effective_rows: f64,
+    /// Bars without a feature row, by cause.
+    pub missing: BTreeMap<Missing, usize>,
+    /// Feature rows whose label is not decided yet, or fell into a gap.
+    pub unlabelled: usize,
+    /// Open time of the first row's candle, UTC epoch ms.
+    pub first_ms: i64,
+    /// Close time of the last candle that a label has seen: scoring may only use rows after it.
+    pub horizon_ms: i64,
+    /// Held-out figures of the BUY side.
+    pub buy: Scores,
+    /// Held-out figures of the SELL side.
+    pub sell: Scores,
+    /// How many signals the model would have given on the held-out rows, one for every row at most.
+    pub held_out_signals: usize,
+    /// Their mean profit in percent of the entry, after costs; `None` when it gave none.
+    pub held_out_profit: Option<f64>,
+    /// How far each side is believed, BUY then SELL; see [`Side::belief`].
+    pub beliefs: [f64; 2],
+    /// The chance at which a bet earns nothing after costs, BUY then SELL, at the median distance of the stop.
+    pub break_even: [f64; 2],
+    /// Held-out skill on the rows of this market.
+    pub skill: Skill,
+    /// Held-out skill on the rows of all symbols of the pool.
+    pub pool_skill: Skill,
+    /// The pooled model that it rests on, by the SHA-256 of its file in hex; `None` before it is stored, and for a model of an
+    /// earlier format.
+    pub pool: Option<String>,
+    /// The symbols that the pooled model was trained on, by name.
+    pub symbols: Vec<Symbol>,
+    /// Rows that the pooled model was trained on.
+    pub pool_rows: usize,
+    /// What each family of learners counts, BUY then SELL; see [`super::Families::NAMES`].
+    pub weights: [PerFamily; 2],
+    /// The features it was trained on by importance, both sides averaged, best first, adding up to 1. Where the candles had no
+    /// volume, those of volume are not among them.
+    pub importances: Vec<(String, f64)>,
+    /// Trees per side.
+    pub trees: usize,
+    /// Seed of the training.
+    pub seed: u64,
+}
+
+impl Record {
+    /// Mean held-out log loss of both sides.
+    pub fn log_loss(&self) -> f64 {
+        (self.buy.log_loss + self.sell.log_loss) / 2.0
+    }
+
+    /// The same of the constants.
+    pub fn constant_log_loss(&self) -> f64 {
+        (self.buy.constant_log_loss + self.sell.constant_log_loss) / 2.0
+    }
+
+    /// The features that it was trained without, because the candles had no volume.
+    pub fn left_out(&self) -> Vec<&'static str> {
+        let names = OF_VOLUME.iter().map(|(name, _)| *name);
+        names.filter(|name| self.importances.iter().all(|(used, _)| used != name)).collect()
+    }
+
+    /// Whether the features of volume are among those it was trained on.
+    pub fn uses_volume(&self) -> bool {
+        self.left_out().is_empty()
+    }
+
+    /// Whether either side showed skill. Without any, the probabilities are the base rates.
+    pub fn has_skill(&self) -> bool {
+        self.beliefs.iter().any(|belief| *belief > 0.0)
+    }
+
+    /// Stop, target and expiry that its labels used.
+    pub fn shape(&self) -> SignalShape {
+        SignalShape { stop_atr: self.stop_atr, reward_risk: self.reward_risk, expiry_bars: self.expiry_bars }
+    }
+}
+
+/// A model in service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    /// What it was trained on and how it did.
+    pub record: Record,
+    /// The BUY side.
+    pub buy: Side,
+    /// The SELL side.
+    pub sell: Side,
+    /// The pooled model of its timeframe, which markets share.
+    pub pool: Arc<Pool>,
+    /// Where it comes from, and what is needed to judge and to continue it.
+    pub lineage: Lineage,
+}
+
+/// What was in service when a training began to compare.
+#[derive(Debug, Clone)]
+pub enum Champion {
+    /// Nothing yet.
+    None,
+    /// Something that cannot be read.
+    Unusable {
+        /// Which version; `None` when that cannot be read either.
+        version: Option<u64>,
+        /// Why not.
+        error: Error,
+    },
+    /// This model.
+    Model(Arc<Model>),
+}
+
+impl Model {
+    /// Its number in the registry; 0 before it is stored, and for a file of the format that had no numbers.
+    pub fn version(&self) -> u64 {
+        self.lineage.version
+    }
+
+    /// The side of a direction.
+    pub fn side(&self, direction: Direction) -> &Side {
+        match direction {
+            Direction::Buy => &self.buy,
+            Direction::Sell => &self.sell,
+        }
+    }
+
+    /// What each side says of one feature row, BUY then SELL; `None` for a row of another length or with a value that is not
+    /// finite.
+    pub fn stated(&self, row: &[f64]) -> Option<[f64; 2]> {
+        let [buy, sell] = &self.pool.sides;
+        let say = |side: &Side, pool: &PoolSide| {
+            // Nobody is asked who is not believed.
+            let departure = if side.belief > 0.0 { pool.departure(row)? } else { 0.0 };
+            Some(believed(side.base_rate, side.belief, departure))
+        };
+        let readable = row.len() == FEATURES.len() && row.iter().all(|value| value.is_finite());
+        readable.then(|| Some([say(&self.buy, buy)?, say(&self.sell, sell)?]))?
+    }
+
+    /// Both sides, BUY then SELL.
+    pub fn sides(&self) -> [Side; 2] {
+        [self.buy, self.sell]
+    }
+
+    /// [`Self::stated`] as a distribution.
+    pub fn probabilities(&self, row: &[f64]) -> Option<Probabilities> {
+        self.stated(row).map(|[buy, sell]| Probabilities::of(buy, sell))
+    }
+
+    /// Whether its rates are rates, and its bets win and lose.
+    pub fn is_sound(&self) -> bool {
+        [&self.buy, &self.sell].into_iter().all(|side| {
+            let Payoff { win, loss } = side.payoff;
+            let rates = [side.base_rate, side.belief].iter().all(|rate| (0.0..=1.0).contains(rate));
+            rates && win.is_finite() && loss.is_finite() && win > 0.0 && loss >= 0.0
+        })
+    }
+}

@@ -1,0 +1,154 @@
+//! What the learner sees of a signal: facts known when it was given, nothing of what came after.
+
+use super::levels::log_odds;
+use crate::features;
+use domain::barrier::{Direction, Levels};
+use domain::features::COUNT;
+use domain::signal::{Departures, Signal};
+use domain::symbol::{Market, Symbol, Timeframe};
+use serde::Serialize;
+
+/// Probabilities that are ever told.
+pub const PROBABILITY_RANGE: (f64, f64) = (0.02, 0.98);
+
+/// What the levels of a signal say of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bet {
+    /// Stop distance in percent of the entry.
+    pub risk: Option<f64>,
+    /// Stop distance and target distance in percent of the entry, when it has both.
+    pub both: Option<(f64, f64)>,
+    /// See [`Case::implied`].
+    pub implied: f64,
+}
+
+impl Bet {
+    /// Of these levels.
+    pub fn of(levels: &Levels) -> Self {
+        let distance = |level: Option<f64>| level.map(|level| (level - levels.entry).abs() / levels.entry * 100.0);
+        let (risk, reward) = (distance(levels.stop_loss), distance(levels.take_profit));
+        let both = risk.zip(reward).filter(|(risk, reward)| *risk > 0.0 && *reward > 0.0);
+        let (least, most) = PROBABILITY_RANGE;
+        Self { risk, both, implied: both.map_or(0.5, |(risk, reward)| (risk / (risk + reward)).clamp(least, most)) }
+    }
+}
+
+/// A signal as evidence, or as the question.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Case {
+    /// Symbol and timeframe.
+    pub market: Market,
+    /// Which way it bets.
+    pub direction: Direction,
+    /// What gave it.
+    pub strategy: Option<String>,
+    /// The probability that a price without drift reaches the target before the stop; 0.5 when it lacks either.
+    pub implied: f64,
+    /// Target distance over stop distance, when it has both.
+    pub reward_risk: Option<f64>,
+    /// Stop distance in percent of the entry.
+    pub stop_percent: Option<f64>,
+    /// The caller's confidence, percent.
+    pub confidence: Option<f64>,
+    /// The caller's indicators that are finite numbers, by name.
+    pub indicators: Vec<(String, f64)>,
+    /// The caller's indicators that are texts, by name.
+    pub texts: Vec<(String, String)>,
+    /// The candle features at entry, of today's version.
+    pub features: Option<Vec<f64>>,
+    /// The probability that it succeeds, as a model of candles said when it was given.
+    pub prior: Option<f64>,
+}
+
+impl Case {
+    /// A BUY of which nothing else is known, for tests.
+    #[cfg(test)]
+    pub(super) fn bare(symbol: &str) -> Self {
+        Self {
+            market: Market { symbol: Symbol::parse(symbol).unwrap(), timeframe: Timeframe::H1 },
+            direction: Direction::Buy,
+            strategy: None,
+            implied: 0.5,
+            reward_risk: None,
+            stop_percent: None,
+            confidence: None,
+            indicators: Vec::new(),
+            texts: Vec::new(),
+            features: None,
+            prior: None,
+        }
+    }
+
+    /// Of a signal; `None` for a HOLD, which bets on nothing.
+    pub fn of(signal: &Signal) -> Option<Self> {
+        let levels = signal.levels()?;
+        let Bet { risk, both, implied } = Bet::of(&levels);
+        let known = |features: &&domain::signal::EntryFeatures| {
+            features.version == features::VERSION && features.values.len() == COUNT
+        };
+        Some(Self {
+            market: signal.market(),
+            direction: levels.direction,
+            strategy: signal.strategy.clone(),
+            implied,
+            reward_risk: both.map(|(risk, reward)| reward / risk),
+            stop_percent: risk,
+            confidence: signal.confidence,
+            indicators: signal.indicators.numbers(),
+            texts: signal.indicators.texts(),
+            prior: None,
+            features: signal.features.as_ref().filter(known).map(|features| features.values.clone()),
+        })
+    }
+
+    /// The log odds of success that its levels imply.
+    pub fn implied_log_odds(&self) -> f64 {
+        log_odds(self.implied.clamp(PROBABILITY_RANGE.0, PROBABILITY_RANGE.1))
+    }
+
+    /// By how much the log odds that candles gave it depart from what its levels imply; 0 where candles said nothing.
+    pub fn candles(&self) -> f64 {
+        let told = |prior: f64| log_odds(prior.clamp(PROBABILITY_RANGE.0, PROBABILITY_RANGE.1));
+        self.prior.map_or(0.0, |prior| told(prior) - self.implied_log_odds())
+    }
+
+    /// The log odds of success that are expected of it before any outcome is looked at.
+    pub fn expected(&self) -> f64 {
+        self.implied_log_odds() + self.candles()
+    }
+
+    /// Its symbol.
+    pub fn symbol(&self) -> &Symbol {
+        &self.market.symbol
+    }
+
+    /// Its timeframe.
+    pub fn timeframe(&self) -> Timeframe {
+        self.market.timeframe
+    }
+}
+
+/// A closed signal: a case and how it ended.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Lesson {
+    /// What was known when it was given.
+    pub case: Case,
+    /// Whether it succeeded.
+    pub success: bool,
+    /// What it earned before costs, in distances of its stop; `None` without a stop.
+    pub r: Option<f64>,
+    /// What each source of evidence said when it was given, if it was asked.
+    pub said: Option<Departures>,
+    /// When it was given, UTC epoch ms.
+    pub given_ms: i64,
+    /// When it closed, UTC epoch ms.
+    pub closed_ms: i64,
+}
+
+impl Lesson {
+    /// Sorts lessons by when they closed. What closed together goes by what is known of it, so that it does not matter which
+    /// one was learned first.
+    pub fn order(&self) -> impl Ord + use<'_> {
+        (self.closed_ms, self.given_ms, self.case.symbol().as_str(), self.case.timeframe().millis())
+    }
+}

@@ -1,0 +1,195 @@
+//! Where a learner stands, as bytes, so that a process that starts need not learn again what one before it has learned.
+//!
+//! It changes no answer, not by one bit: it is what learning a backlog from its beginning comes to on its way, and what follows
+//! is learned from there as it would be. So it counts for a backlog only that begins with the very lessons it was learned from,
+//! and that is no shorter than the one before: whether an early change is followed up depends on how much still waits. Anything
+//! amiss, and all is learned anew. Signals that were open then count for it, too.
+
+use super::case::Lesson;
+use super::change::ChangeDetector;
+use super::model::OutcomeModel;
+use super::survivors::{Open, open_at};
+use domain::error::{Error, Result};
+use domain::signal::Departures;
+use domain::signal::SignalKey;
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+
+/// Raise the number whenever the same lessons come to another learner. The processor is named for its arithmetic.
+pub const VERSION: &str = version();
+
+const MAGIC: &[u8; 8] = b"SLLEARN\x01";
+
+const fn version() -> &'static str {
+    match std::env::consts::ARCH.as_bytes() {
+        b"x86_64" => concat!(env!("CARGO_PKG_VERSION"), " 3 x86_64"),
+        b"aarch64" => concat!(env!("CARGO_PKG_VERSION"), " 3 aarch64"),
+        _ => concat!(env!("CARGO_PKG_VERSION"), " 3 other"),
+    }
+}
+
+/// Where a learner stands.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Checkpoint {
+    pub(super) version: String,
+    /// Of all randomness.
+    pub(super) seed: u64,
+    /// How long the backlog was.
+    pub(super) closings: usize,
+    /// How much of it has been learned.
+    pub(super) lessons: usize,
+    /// The hash of that.
+    pub(super) content: (u64, u64),
+    pub(super) changed_at: usize,
+    pub(super) said: Vec<Option<Departures>>,
+    pub(super) change: ChangeDetector,
+    pub(super) model: OutcomeModel,
+}
+
+impl Checkpoint {
+    /// How many lessons have been learned.
+    pub fn lessons(&self) -> usize {
+        self.lessons
+    }
+
+    /// As bytes: a mark, the CRC-32 of the rest, postcard.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for a defect.
+    pub fn encode(&self) -> Result<Vec<u8>> {
+        let body = postcard::to_stdvec(self).map_err(|e| Error::Internal(e.to_string()))?;
+        Ok([&MAGIC[..], &crc32fast::hash(&body).to_le_bytes(), &body].concat())
+    }
+
+    /// From bytes; `None` where they are not whole, or of another version.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (crc, body) = bytes.strip_prefix(MAGIC)?.split_first_chunk::<4>()?;
+        if u32::from_le_bytes(*crc) != crc32fast::hash(body) {
+            return None;
+        }
+        postcard::from_bytes::<Self>(body).ok().filter(|checkpoint| checkpoint.version == VERSION)
+    }
+
+    /// Whether learning this backlog comes to it.
+    pub(super) fn is_of(&self, backlog: &VecDeque<Lesson>, open: &[Open], seed: u64) -> bool {
+        let open = || open_at(self.model.until_ms, backlog.iter().skip(self.lessons), open);
+        self.seed == seed
+            && backlog.len() >= self.closings
+            && self.said.len() == self.lessons
+            && self.model.open == open().len()
+            && content(backlog.iter().take(self.lessons)) == self.content
+    }
+}
+
+/// The hash of lessons. Two that differ in a bit have another, but by intent.
+pub(super) fn content<'a>(lessons: impl Iterator<Item = &'a Lesson>) -> (u64, u64) {
+    // To serialise numbers and texts into memory cannot fail.
+    let bytes = postcard::to_stdvec(&lessons.collect::<Vec<_>>()).unwrap_or_default();
+    let SignalKey(high, low) = SignalKey::of_bytes(&bytes);
+    (high, low)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::replay::{COUNT, outcomes};
+    use super::super::{Case, Learner};
+    use super::*;
+
+    const SEED: u64 = 7;
+    const LEVELS: domain::barrier::Levels = domain::barrier::Levels {
+        direction: domain::barrier::Direction::Buy,
+        entry: 100.0,
+        stop_loss: Some(98.0),
+        take_profit: Some(102.0),
+        since_ms: 0,
+        expires_ms: None,
+    };
+
+    /// Learns a backlog in stages, as a process that starts does; and the last checkpoint on the way.
+    fn learned(mut learner: Learner, mut backlog: VecDeque<Lesson>) -> (Learner, Option<Checkpoint>) {
+        let mut last = None;
+        loop {
+            learner.learn_some(&mut backlog);
+            if backlog.is_empty() {
+                return (learner, last);
+            }
+            learner.adopt(OutcomeModel::grow(&learner.evidence(), SEED));
+            last = learner.checkpoint(backlog.len(), SEED);
+            assert!(last.is_some());
+        }
+    }
+
+    fn said(learner: &Learner) -> Vec<u64> {
+        let asked = |rsi| Case { indicators: vec![("rsi".to_owned(), rsi)], ..learner.lessons()[0].case.clone() };
+        let chances = (0..100).map(|rsi| learner.model().chances(&asked(f64::from(rsi))));
+        let said = chances.flat_map(|chances| [chances.probability.to_bits(), chances.base_rate.to_bits()]);
+        said.chain([learner.model().effective().to_bits(), u64::from(learner.is_overdue())]).collect()
+    }
+
+    fn resumed(bytes: &[u8], backlog: &[Lesson], seed: u64) -> Option<Learner> {
+        let mut backlog: VecDeque<Lesson> = backlog.to_vec().into();
+        let learner = Learner::resume(Checkpoint::decode(bytes)?, &mut backlog, &[], seed)?;
+        assert!(!learner.lessons().is_empty(), "something is spared");
+        Some(learned(learner, backlog).0)
+    }
+
+    #[test]
+    fn what_was_learned_before_changes_no_bit_of_what_is_said() {
+        // With a change on the way, and without one.
+        for turn in [400, i64::MAX] {
+            let rate = move |rsi: f64, number: i64| if (rsi > 50.0) == (number < turn) { 0.85 } else { 0.25 };
+            let all = outcomes(COUNT + 200, 1, rate);
+            for known in [300, 600] {
+                let (before, checkpoint) = learned(Learner::default(), all[..known].to_vec().into());
+                let bytes = checkpoint.unwrap().encode().unwrap();
+                for until in [known, known + 77, all.len()] {
+                    let afresh = learned(Learner::default(), all[..until].to_vec().into()).0;
+                    let resumed = resumed(&bytes, &all[..until], SEED).expect("it is of this backlog");
+                    assert!(said(&resumed) == said(&afresh), "{known} to {until}, turning at {turn}");
+                    assert_eq!(resumed.lessons(), afresh.lessons());
+                    // And so it goes on.
+                    let grown = [resumed, afresh].map(|mut learner| {
+                        learner.adopt(OutcomeModel::grow(&learner.evidence(), SEED));
+                        said(&learner)
+                    });
+                    assert!(grown[0] == grown[1]);
+                }
+                // From the later one on, no other model is grown.
+                let later = said(&learned(Learner::default(), all.clone().into()).0);
+                assert!(known > 300 || said(&before) != later, "they can differ");
+            }
+        }
+    }
+
+    #[test]
+    fn in_doubt_all_is_learned_anew() {
+        let all = outcomes(COUNT, 1, |_, _| 0.6);
+        let bytes = learned(Learner::default(), all.clone().into()).1.unwrap().encode().unwrap();
+        assert!(resumed(&bytes, &all, SEED).is_some());
+        assert!(resumed(&bytes, &all, SEED + 1).is_none(), "another seed");
+        assert!(resumed(&bytes, &all[..COUNT as usize - 1], SEED).is_none(), "fewer closings");
+        let mut other = all.clone();
+        other[3].case.indicators[0].1 += 1e-9;
+        assert!(resumed(&bytes, &other, SEED).is_none(), "another past");
+        other = all.clone();
+        other.swap(3, 4);
+        assert!(resumed(&bytes, &other, SEED).is_none(), "another order");
+        // One that was open then, and is still, or has closed since.
+        let open = |given_ms| Open::of(&domain::barrier::Levels { since_ms: given_ms, ..LEVELS });
+        let until_ms = all[COUNT as usize - 1].closed_ms;
+        let with = |given_ms| {
+            Learner::resume(Checkpoint::decode(&bytes).unwrap(), &mut all.clone().into(), &[open(given_ms)], SEED)
+        };
+        assert!(with(until_ms + 1).is_some());
+        assert!(with(0).is_none(), "another open signal");
+        for at in (0..bytes.len()).step_by(bytes.len() / 50) {
+            let mut bad = bytes.clone();
+            bad[at] ^= 1;
+            assert!(resumed(&bad, &all, SEED).is_none(), "damaged at {at}");
+        }
+        assert!(resumed(&bytes[..bytes.len() / 2], &all, SEED).is_none());
+        let mut older = Checkpoint::decode(&bytes).unwrap();
+        older.version.push('0');
+        assert!(Checkpoint::decode(&older.encode().unwrap()).is_none(), "another version");
+    }
+}

@@ -1,0 +1,309 @@
+//! Base rates in levels: how all signals have fared against what was expected of them, and how a strategy, a symbol, a timeframe, a
+//! direction departs from that, each as far as outcomes show that its level varies at all.
+//!
+//! A logistic regression with random intercepts (Gelman and Hill, *Data Analysis Using Regression and Multilevel/Hierarchical
+//! Models*, 2007, chapter 14), on Laplace's approximation (Breslow and Clayton, *Approximate inference in generalized linear mixed
+//! models*, 1993). The spread of a level is the one under which its groups are likeliest, of a grid: it need not begin near the right
+//! one, as steps of the EM algorithm would. Outcomes are counted as if they were independent, which leaves
+//! the rates unbiased; each prior counts as many times as the design effect says, which is what dependence takes from the evidence.
+
+use super::case::Case;
+use super::cholesky::Cholesky;
+use super::design::Design;
+use domain::barrier::Direction;
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+
+/// Before any outcome, how far all signals differ from what is expected of them, and how far the groups of each level differ from
+/// all: standard deviations in log odds. Departures of symbols and sides are small where they last: most that show for some months
+/// are the market's, and turn.
+const SPREAD_OF_ALL: f64 = 0.2;
+const SPREADS: [f64; LEVELS] = [0.12, 0.05, 0.05, 0.05, 0.05, 0.05];
+/// How many groups of a level that expectation is worth.
+const WORTH: f64 = 3.0;
+/// A level varies at least, and at most, so much: all that one run of luck, or one time, explains is not the level's. Between them so many
+/// spreads are tried.
+const SPREAD_RANGE: (f64, f64) = (0.01, 0.5);
+const SPREADS_TRIED: i32 = 50;
+/// Groups of a level at most, the most frequent.
+const MAX_GROUPS: usize = 200;
+const ROUNDS: usize = 10;
+const STEPS: usize = 8;
+
+/// Strategy, symbol, timeframe, direction, and the strategy among BUYs and among SELLs.
+const LEVELS: usize = 6;
+
+fn keys(case: &Case) -> [Option<&str>; LEVELS] {
+    let strategy = case.strategy.as_deref();
+    let (side, of_buy, of_sell) = match case.direction {
+        Direction::Buy => ("BUY", strategy, None),
+        Direction::Sell => ("SELL", None, strategy),
+    };
+    [strategy, Some(case.symbol().as_str()), Some(case.timeframe().as_str()), Some(side), of_buy, of_sell]
+}
+
+/// An outcome as evidence on base rates.
+#[derive(Debug, Clone, Copy)]
+pub struct Counted<'a> {
+    /// What it was of.
+    pub case: &'a Case,
+    /// What was expected of it, in log odds.
+    pub expected: f64,
+    /// The cluster of time that it was given in.
+    pub cluster: i64,
+    /// What it counts.
+    pub weight: f64,
+    /// Whether it succeeded.
+    pub success: bool,
+}
+
+/// Shifts in log odds.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Levels {
+    all: Shift,
+    levels: Vec<HashMap<String, Shift>>,
+    design: f64,
+}
+
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct Shift {
+    value: f64,
+    variance: f64,
+}
+
+impl Levels {
+    /// Of these outcomes, in order of their clusters.
+    pub fn fit(rows: &[Counted<'_>]) -> Self {
+        let groups = groups(rows);
+        let starts: Vec<usize> = groups
+            .iter()
+            .scan(1, |next, level| {
+                let start = *next;
+                *next += level.len();
+                Some(start)
+            })
+            .collect();
+        let parameters = 1 + groups.iter().map(HashMap::len).sum::<usize>();
+        let places: Vec<Vec<usize>> = rows
+            .iter()
+            .map(|row| {
+                let of_level = keys(row.case).into_iter().zip(&groups).zip(&starts);
+                let place = of_level.filter_map(|((key, level), start)| Some(start + level.get(key?)?));
+                std::iter::once(0).chain(place).collect()
+            })
+            .collect();
+        let mut fit = Fit { rows, places, shifts: vec![0.0; parameters], designs: vec![1.0; parameters] };
+        // All signals are a level of one group.
+        let begin: Vec<f64> = std::iter::once(SPREAD_OF_ALL).chain(SPREADS).collect();
+        let places_of: Vec<std::ops::Range<usize>> = std::iter::once(0..1)
+            .chain(groups.iter().zip(&starts).map(|(level, start)| *start..start + level.len()))
+            .collect();
+        let mut spreads = begin.clone();
+        let mut variances = vec![SPREAD_OF_ALL * SPREAD_OF_ALL; parameters];
+        for _ in 0..ROUNDS {
+            fit.measure_designs();
+            let mut precisions = fit.designs.clone();
+            for (of_level, spread) in places_of.iter().zip(&spreads) {
+                precisions[of_level.clone()].iter_mut().for_each(|precision| *precision /= spread * spread);
+            }
+            let Some(covariance) = fit.climb(&precisions) else { break };
+            for ((variance, own), design) in variances.iter_mut().zip(covariance).zip(&fit.designs) {
+                *variance = own * design;
+            }
+            let mut moved: f64 = 0.0;
+            for ((of_level, expected), spread) in places_of.iter().zip(&begin).zip(&mut spreads) {
+                let told: Vec<(f64, f64)> =
+                    of_level.clone().filter_map(|at| told(fit.shifts[at], variances[at], *spread)).collect();
+                let next = likeliest_spread(&told, *expected);
+                moved = moved.max((next - *spread).abs());
+                *spread = next;
+            }
+            if moved < 0.002 {
+                break;
+            }
+        }
+        let shift = |at: usize| Shift { value: fit.shifts[at], variance: variances[at] };
+        let level = |(level, start): (&HashMap<&str, usize>, &usize)| {
+            level.iter().map(|(key, at)| ((*key).to_owned(), shift(start + at))).collect()
+        };
+        Self { all: shift(0), levels: groups.iter().zip(&starts).map(level).collect(), design: fit.designs[0] }
+    }
+
+    /// What to add to the log odds that are expected of a signal, and the variance of that.
+    pub fn of(&self, case: &Case) -> (f64, f64) {
+        let known = keys(case).into_iter().zip(&self.levels).filter_map(|(key, level)| level.get(key?));
+        known.fold((self.all.value, self.all.variance), |sum, shift| (sum.0 + shift.value, sum.1 + shift.variance))
+    }
+
+    /// For how many outcomes one stands, see [`Design`].
+    pub fn design(&self) -> f64 {
+        self.design.max(1.0)
+    }
+}
+
+/// What outcomes alone tell of a shift, and the variance of that: what is left when the prior of this spread is taken away.
+fn told(shift: f64, variance: f64, spread: f64) -> Option<(f64, f64)> {
+    let information = 1.0 / variance - 1.0 / (spread * spread);
+    (information > 1e-6).then(|| (shift / variance / information, 1.0 / information))
+}
+
+/// The spread under which shifts of a level, told with these variances, are likeliest; `expected` is worth [`WORTH`] groups.
+fn likeliest_spread(told: &[(f64, f64)], expected: f64) -> f64 {
+    let (least, most) = SPREAD_RANGE;
+    let tried = (0..SPREADS_TRIED).map(|at| least * (most / least).powf(f64::from(at) / f64::from(SPREADS_TRIED - 1)));
+    let log_likelihood = |spread: f64| {
+        let own = spread * spread;
+        let group = |(shift, variance): &(f64, f64)| -0.5 * ((own + variance).ln() + shift * shift / (own + variance));
+        told.iter().map(group).sum::<f64>() - 0.5 * WORTH * (own.ln() + expected * expected / own)
+    };
+    let better = |a: &(f64, f64), b: &(f64, f64)| a.1.total_cmp(&b.1);
+    tried.map(|spread| (spread, log_likelihood(spread))).max_by(better).map_or(expected, |(spread, _)| spread)
+}
+
+/// The groups of each level, numbered.
+fn groups<'a>(rows: &[Counted<'a>]) -> Vec<HashMap<&'a str, usize>> {
+    let mut counts: Vec<HashMap<&str, usize>> = vec![HashMap::new(); LEVELS];
+    for row in rows {
+        for (level, key) in counts.iter_mut().zip(keys(row.case)) {
+            if let Some(key) = key {
+                *level.entry(key).or_default() += 1;
+            }
+        }
+    }
+    let number = |mut level: HashMap<&'a str, usize>| {
+        // A group of all rows would tell the same as all.
+        level.retain(|_, count| *count < rows.len());
+        let mut frequent: Vec<(&str, usize)> = level.into_iter().collect();
+        frequent.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+        frequent.truncate(MAX_GROUPS);
+        frequent.into_iter().enumerate().map(|(number, (key, _))| (key, number)).collect()
+    };
+    counts.into_iter().map(number).collect()
+}
+
+struct Fit<'a> {
+    rows: &'a [Counted<'a>],
+    /// The parameters of each row.
+    places: Vec<Vec<usize>>,
+    shifts: Vec<f64>,
+    /// The design effect of each parameter's score.
+    designs: Vec<f64>,
+}
+
+impl Fit<'_> {
+    fn log_odds(&self, row: usize, shifts: &[f64]) -> f64 {
+        self.rows[row].expected + self.places[row].iter().map(|&at| shifts[at]).sum::<f64>()
+    }
+
+    fn measure_designs(&mut self) {
+        let mut designs = vec![Design::default(); self.shifts.len()];
+        for (at, row) in self.rows.iter().enumerate() {
+            let surprise = happened(row.success) - logistic(self.log_odds(at, &self.shifts));
+            for &place in &self.places[at] {
+                designs[place].add(row.cluster, row.weight * surprise);
+            }
+        }
+        self.designs = designs.into_iter().map(Design::effect).collect();
+    }
+
+    fn log_posterior(&self, shifts: &[f64], precisions: &[f64]) -> f64 {
+        let prior: f64 = shifts.iter().zip(precisions).map(|(shift, precision)| -0.5 * precision * shift * shift).sum();
+        let likelihood = |(at, row): (usize, &Counted<'_>)| {
+            let log_odds = self.log_odds(at, shifts);
+            -row.weight * softplus(if row.success { -log_odds } else { log_odds })
+        };
+        prior + self.rows.iter().enumerate().map(likelihood).sum::<f64>()
+    }
+
+    /// Climbs to the mode by Newton's steps, each halved until it climbs; the variances there.
+    fn climb(&mut self, precisions: &[f64]) -> Option<Vec<f64>> {
+        let parameters = self.shifts.len();
+        let mut now = self.log_posterior(&self.shifts, precisions);
+        let mut variances = None;
+        for _ in 0..STEPS {
+            let mut curvature = Array2::zeros((parameters, parameters));
+            let mut gradient: Vec<f64> = self.shifts.iter().zip(precisions).map(|(shift, p)| -p * shift).collect();
+            precisions.iter().enumerate().for_each(|(at, precision)| curvature[[at, at]] += precision);
+            for (at, row) in self.rows.iter().enumerate() {
+                let p = logistic(self.log_odds(at, &self.shifts));
+                let (surprise, information) = (row.weight * (happened(row.success) - p), row.weight * p * (1.0 - p));
+                for &place in &self.places[at] {
+                    gradient[place] += surprise;
+                    for &other in &self.places[at] {
+                        curvature[[place, other]] += information;
+                    }
+                }
+            }
+            let factor = Cholesky::of(curvature)?;
+            let step = factor.solve(&gradient);
+            variances = Some(factor.inverse().diag().to_vec());
+            let mut length = 1.0;
+            let (next, moved) = loop {
+                let moved: Vec<f64> =
+                    self.shifts.iter().zip(&step).map(|(shift, step)| shift + length * step).collect();
+                let next = self.log_posterior(&moved, precisions);
+                if next >= now || length < 1e-3 {
+                    break (next, moved);
+                }
+                length /= 2.0;
+            };
+            if next < now {
+                break;
+            }
+            let gained = next - now;
+            (self.shifts, now) = (moved, next);
+            if gained < 1e-5 {
+                break;
+            }
+        }
+        variances
+    }
+}
+
+fn happened(success: bool) -> f64 {
+    f64::from(u8::from(success))
+}
+
+/// ln(1 + eˣ).
+fn softplus(x: f64) -> f64 {
+    x.max(0.0) + (-x.abs()).exp().ln_1p()
+}
+
+/// ln(p / (1 − p)).
+pub fn log_odds(probability: f64) -> f64 {
+    (probability / (1.0 - probability)).ln()
+}
+
+/// The inverse of [`log_odds`].
+pub fn logistic(log_odds: f64) -> f64 {
+    1.0 / (1.0 + (-log_odds).exp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_varies_as_far_as_its_groups_say() {
+        let groups = |size: f64, count: i32, variance: f64| -> Vec<(f64, f64)> {
+            (0..count).map(|at| (if at % 2 == 0 { size } else { -size }, variance)).collect()
+        };
+        let apart = likeliest_spread(&groups(0.8, 10, 0.15), 0.05);
+        assert!((0.4..=0.501).contains(&apart), "{apart}");
+        // As far as luck carries them.
+        let alike = likeliest_spread(&groups(0.38, 10, 0.15), 0.05);
+        assert!((0.03..0.07).contains(&alike), "{alike}");
+        assert!((likeliest_spread(&[], 0.05) - 0.05).abs() < 0.005);
+    }
+
+    #[test]
+    fn what_outcomes_told_is_found_under_any_prior() {
+        // One group of information 20 and an estimate of 0.6 of its own, shrunk by a prior of spread 0.5.
+        let (information, own, spread): (f64, f64, f64) = (20.0, 0.6, 0.5);
+        let variance = 1.0 / (information + 1.0 / (spread * spread));
+        let (shift, left) = told(own * information * variance, variance, spread).unwrap();
+        assert!((shift - own).abs() < 1e-12 && (left - 1.0 / information).abs() < 1e-12);
+        assert_eq!(told(0.0, spread * spread, spread), None);
+    }
+}

@@ -1,0 +1,148 @@
+//! Means over signals, with intervals that count the signals of one stretch of time as one cluster.
+
+use super::{Bin, Ends, Foretold, LogLoss, Mean, Part, RealisedR, Score};
+use crate::clusters::{Weighed, cluster_ms, interval};
+use crate::model::log_loss;
+use domain::signal::Said;
+use std::collections::BTreeMap;
+
+/// Bins of the calibration at most.
+const MAX_BINS: usize = 10;
+/// Signals in a bin at least, unless there are fewer in all.
+const MIN_BIN: usize = 10;
+/// What lasts longer than this share of the signals is not waited for when time is cut into clusters.
+const LONG_LIFE: f64 = 0.95;
+
+fn success(row: &Foretold) -> f64 {
+    f64::from(u8::from(row.succeeded))
+}
+
+fn loss(row: &Foretold, probability: f64) -> f64 {
+    log_loss(row.succeeded, probability)
+}
+
+/// How time is cut, and what is drawn from.
+#[derive(Clone, Copy)]
+pub(super) struct Clusters {
+    length_ms: i64,
+    seed: u64,
+}
+
+impl Clusters {
+    pub fn of(rows: &[Foretold], seed: u64) -> Self {
+        let mut lives: Vec<i64> = rows.iter().map(|row| (row.closed_ms - row.given_ms).max(0)).collect();
+        lives.sort_unstable();
+        let place = (LONG_LIFE * lives.len() as f64).ceil() as usize;
+        let life_ms = lives.get(place.saturating_sub(1)).copied().unwrap_or_default();
+        let times = || rows.iter().map(|row| row.given_ms);
+        let span_ms = times().max().unwrap_or_default() - times().min().unwrap_or_default();
+        Self { length_ms: cluster_ms(span_ms, life_ms), seed }
+    }
+
+    /// The mean of these values, each with the time of its signal; `None` of nothing.
+    fn mean(self, values: impl Iterator<Item = (i64, f64)> + Clone) -> Option<Mean> {
+        let signals = values.clone().count();
+        if signals == 0 {
+            return None;
+        }
+        let mean = values.clone().map(|(_, value)| value).sum::<f64>() / signals as f64;
+        let rows = values.map(|(time_ms, value)| Weighed { time_ms, value, weight: 1.0 });
+        let (found, _) = interval(rows, self.length_ms, self.seed);
+        let interval = found.map(|ends| Ends { low: ends.low, high: ends.high });
+        Some(Mean { signals: signals as u64, mean, interval })
+    }
+
+    fn count<'a>(self, rows: impl Iterator<Item = &'a Foretold>) -> usize {
+        let mut numbers: Vec<i64> = rows.map(|row| row.given_ms.div_euclid(self.length_ms)).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers.len()
+    }
+
+    pub fn score(self, rows: &[&Foretold]) -> Option<Score> {
+        let share = |of: &dyn Fn(&Foretold) -> f64| rows.iter().map(|row| of(row)).sum::<f64>() / rows.len() as f64;
+        let against = |other: fn(&Said) -> f64| {
+            let difference = move |row: &Foretold| loss(row, row.said.probability) - loss(row, other(&row.said));
+            self.mean(rows.iter().map(move |row| (row.given_ms, difference(row))))
+        };
+        Some(Score {
+            signals: rows.len() as u64,
+            followed: rows.iter().filter(|row| !row.taken).count() as u64,
+            clusters: self.count(rows.iter().copied()),
+            success_share: share(&success),
+            mean_probability: share(&|row| row.said.probability),
+            log_loss: LogLoss {
+                probability: share(&|row| loss(row, row.said.probability)),
+                base_rate: share(&|row| loss(row, row.said.base_rate)),
+                prior: share(&|row| loss(row, row.said.prior)),
+                against_base_rate: against(|said| said.base_rate)?,
+                against_prior: against(|said| said.prior)?,
+            },
+            realised_r: self.realised_r(rows),
+        })
+    }
+
+    fn realised_r(self, rows: &[&Foretold]) -> Option<RealisedR> {
+        let of = |said: Option<bool>| {
+            let asked_for = move |row: &&&Foretold| said.is_none_or(|take| row.said.take == take);
+            self.mean(rows.iter().filter(asked_for).filter_map(|row| Some((row.given_ms, row.realised_r?))))
+        };
+        let (all, take, left) = (of(None)?, of(Some(true)), of(Some(false)));
+        let gain = take.zip(left).and_then(|(take, left)| self.gain(rows, &all, &take, &left));
+        Some(RealisedR { all, take, left, gain })
+    }
+
+    /// The mean of those to take less that of all. A difference of two ratios varies as the sum of what each signal moves it by, to
+    /// first order: with `n` signals, `m` of them to take, a signal of R `r` moves it by `(n/m)·(r − mean of take)`, if it is to be
+    /// taken, less `r − mean of all`.
+    fn gain(self, rows: &[&Foretold], all: &Mean, take: &Mean, left: &Mean) -> Option<Mean> {
+        let (gain, weight) = (take.mean - all.mean, all.signals as f64 / take.signals as f64);
+        let moved = |row: &&Foretold| {
+            let r = row.realised_r?;
+            let by_take = if row.said.take { weight * (r - take.mean) } else { 0.0 };
+            Some((row.given_ms, gain + by_take - (r - all.mean)))
+        };
+        let found = self.mean(rows.iter().filter_map(moved))?;
+        // Of few to take, or few to leave, it cannot be known how far they vary.
+        let known = take.interval.is_some() && left.interval.is_some();
+        Some(Mean { mean: gain, interval: found.interval.filter(|_| known), ..found })
+    }
+
+    pub fn parts<K: Ord + Into<String>>(self, rows: &[Foretold], of: impl Fn(&Foretold) -> Option<K>) -> Vec<Part> {
+        let mut parts: BTreeMap<K, Vec<&Foretold>> = BTreeMap::new();
+        for row in rows {
+            if let Some(key) = of(row) {
+                parts.entry(key).or_default().push(row);
+            }
+        }
+        let part = |(key, rows): (K, Vec<&Foretold>)| Some(Part { name: key.into(), score: self.score(&rows)? });
+        parts.into_iter().filter_map(part).collect()
+    }
+
+    /// Bins of about as many signals each; equal probabilities are in one bin.
+    pub fn calibration(self, rows: &[Foretold]) -> Vec<Bin> {
+        let mut sorted: Vec<&Foretold> = rows.iter().collect();
+        sorted.sort_by(|a, b| a.said.probability.total_cmp(&b.said.probability));
+        let least = sorted.len().div_ceil(MAX_BINS).max(MIN_BIN);
+        let mut bins: Vec<Vec<&Foretold>> = Vec::new();
+        for same in sorted.chunk_by(|a, b| a.said.probability == b.said.probability) {
+            match bins.last_mut() {
+                Some(open) if open.len() < least => open.extend(same),
+                _ => bins.push(same.to_vec()),
+            }
+        }
+        // What is left at the top is too little for a bin of its own.
+        if let Some(last) = bins.pop_if(|last| last.len() < least)
+            && let Some(before) = bins.last_mut()
+        {
+            before.extend(last);
+        } else if bins.is_empty() {
+            bins.extend((!sorted.is_empty()).then_some(sorted));
+        }
+        let bin = |rows: Vec<&Foretold>| {
+            let said = rows.iter().map(|row| row.said.probability).sum::<f64>() / rows.len() as f64;
+            Some(Bin { said, came: self.mean(rows.iter().map(|row| (row.given_ms, success(row))))? })
+        };
+        bins.into_iter().filter_map(bin).collect()
+    }
+}

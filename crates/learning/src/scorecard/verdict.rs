@@ -1,0 +1,66 @@
+//! What the evidence says, in words.
+
+use super::{Ends, Foretold, Score};
+use domain::time::DAY_MS;
+use serde::Serialize;
+
+const WEEK_MS: i64 = 7 * DAY_MS;
+
+/// What the evidence says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Finding {
+    /// What it said to take brought more than all.
+    Adds,
+    /// What it said to take brought less than all.
+    Costs,
+    /// Its probabilities foretold outcomes better than the base rate; what it said to take brought no more.
+    BetterProbabilities,
+    /// Its probabilities foretold outcomes worse than the base rate.
+    WorseProbabilities,
+    /// Neither can be told from chance.
+    NoDifference,
+    /// Too few stretches of time for any of it.
+    NotEnough,
+}
+
+/// What the evidence says: first about money, then about probabilities.
+pub(super) fn verdict(overall: Option<&Score>, rows: &[Foretold]) -> (Finding, String) {
+    let Some(score) = overall else {
+        let words = "nothing to judge yet: no closed signal has an assessment from before its end";
+        return (Finding::NotEnough, words.to_owned());
+    };
+    let gain = score.realised_r.and_then(|r| r.gain).and_then(|gain| Some((gain.mean, gain.interval?)));
+    let loss = &score.log_loss.against_base_rate;
+    let Some(ends) = loss.interval else {
+        let end_ms = rows.iter().map(|row| row.closed_ms).max().unwrap_or_default();
+        let begin_ms = rows.first().map_or(end_ms, |row| row.given_ms);
+        let weeks = ((end_ms - begin_ms + WEEK_MS - 1) / WEEK_MS).max(1);
+        let counted = |count: u64, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
+        let closed = counted(score.signals, "closed signal");
+        return (
+            Finding::NotEnough,
+            format!("not enough to tell: {closed} in {}", counted(weeks.unsigned_abs(), "week")),
+        );
+    };
+    let of_gain = match gain {
+        Some((mean, Ends { low, high })) => {
+            format!("what it would take brought {mean:+.2} R a signal beside all [{low:.2}, {high:.2}]")
+        }
+        None => "too few signals with a stop to tell what it would add".to_owned(),
+    };
+    let of_loss = format!("log loss {:+.4} against the base rate [{:.4}, {:.4}]", loss.mean, ends.low, ends.high);
+    match gain {
+        Some((mean, Ends { low, high })) if low > 0.0 => {
+            (Finding::Adds, format!("assess adds {mean:.2} R a signal [{low:.2}, {high:.2}]"))
+        }
+        Some((mean, Ends { low, high })) if high < 0.0 => {
+            (Finding::Costs, format!("assess costs {:.2} R a signal [{:.2}, {:.2}]", -mean, -high, -low))
+        }
+        _ if ends.high < 0.0 => {
+            (Finding::BetterProbabilities, format!("better probabilities than the base rate: {of_loss}; {of_gain}"))
+        }
+        _ if ends.low > 0.0 => (Finding::WorseProbabilities, format!("worse than the base rate: {of_loss}; {of_gain}")),
+        _ => (Finding::NoDifference, format!("no better than the base rate so far: {of_loss}; {of_gain}")),
+    }
+}

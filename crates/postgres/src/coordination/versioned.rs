@@ -1,0 +1,43 @@
+//! What instances know together of their live results: one row, changed where its version is still the one that was read.
+
+use crate::coordination::DatabaseOffice;
+use crate::{PATIENCE, Parameter};
+use domain::error::Result;
+use scheduler::coordination::{Heard, Memo};
+use tokio_postgres::Row;
+
+const READ: &str = "SELECT version, state FROM signalloop_performance";
+
+/// Told twice, it counts once.
+const REPLACE: &str = "UPDATE signalloop_performance SET version = $1 + 1, state = $2, written_by = $3 \
+    WHERE version = $1 OR (version = $1 + 1 AND written_by = $3 AND state = $2) RETURNING version";
+
+impl Memo for DatabaseOffice {
+    fn read(&self) -> Result<(i64, Option<String>)> {
+        let rows = self.leases()?.ask(READ, Vec::new(), PATIENCE)?;
+        Ok(rows.first().map_or((0, None), content))
+    }
+
+    fn replace(&self, version: i64, text: &str) -> Result<bool> {
+        let leases = self.leases()?;
+        let holder = leases.holder().to_owned();
+        let parameters: Vec<Parameter> = vec![Box::new(version), Box::new(text.to_owned()), Box::new(holder)];
+        Ok(!leases.ask(REPLACE, parameters, PATIENCE)?.is_empty())
+    }
+
+    fn read_later(&self, then: Heard) {
+        let asked = self.leases().and_then(|leases| {
+            leases.ask_later(READ, leases.patience(), |found| {
+                if let Some((version, Some(text))) = found.ok().as_ref().and_then(|rows| rows.first()).map(content) {
+                    then(version, &text);
+                }
+            })
+        });
+        // Without the database's thread there is nothing newer to be heard of.
+        drop(asked);
+    }
+}
+
+fn content(row: &Row) -> (i64, Option<String>) {
+    (row.get(0), row.get(1))
+}

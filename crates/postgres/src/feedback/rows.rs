@@ -1,0 +1,434 @@
+//! Rows of the table `signals`: what a record is written as, and how it is read back, the same to the bit.
+
+use domain::barrier::{Direction, Levels, Outcome};
+use domain::error::{Error, Result};
+use domain::signal::SignalKey;
+use domain::signal::{Closing, Record, is_strategy};
+use domain::symbol::Timeframe;
+use domain::time::{Tz, format_iso};
+use feedback::line::{self, Facts, Reason};
+use feedback::own::Own;
+use feedback::state::{Place, State};
+use feedback::writer::Staged;
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio_postgres::Row;
+use tokio_postgres::types::{FromSql, ToSql};
+
+/// What memory keeps of a row, by position in [`Known::read`]; `exact` is nearly always null.
+pub(super) const KNOWN: &str = "number, change, batch, id, symbol, timeframe, direction, confidence, entry_price, \
+    stop_loss, take_profit, given_at, expires_at, outcome, exit_price, profit_percent, closed_at, exact, \
+    CASE jsonb_typeof(rest -> 'strategy') WHEN 'string' THEN rest ->> 'strategy' END AS strategy, \
+    coalesce(rest -> 'taken' <> 'false'::jsonb, true) AS taken";
+
+/// Closes a row that is there already, and open.
+const CLOSE: &str = "\
+    ON CONFLICT (number) DO UPDATE SET change = excluded.change, batch = excluded.batch, \
+      confidence = excluded.confidence, outcome = excluded.outcome, exit_price = excluded.exit_price, \
+      profit_percent = excluded.profit_percent, closed_at = excluded.closed_at, rest = excluded.rest, \
+      exact = excluded.exact \
+    WHERE s.outcome = 'ACTIVE' \
+    RETURNING 1";
+
+/// Writes rows in their turn, and says how many: nothing of it if the position is not `$1` any more. Where all of them are
+/// new, none is looked for to be closed.
+///
+/// The arrays are unnested side by side in the list of what is selected: as tables to select from, each of them would be
+/// stored before it is read.
+pub(super) fn write(all_new: bool) -> String {
+    let (close, count) =
+        if all_new { ("", "cardinality($5)::bigint") } else { (CLOSE, "(SELECT count(*) FROM written)") };
+    format!(
+        "WITH turn AS (UPDATE signals_position SET position = $2 WHERE position = $1 RETURNING position), \
+        written AS ( \
+          INSERT INTO signals AS s (number, change, batch, id, symbol, timeframe, direction, confidence, entry_price, \
+            stop_loss, take_profit, given_at, expires_at, outcome, exit_price, profit_percent, closed_at, rest, exact) \
+          SELECT unnest($5::bigint[]), unnest($6::bigint[]), $3, unnest($7::text[]), unnest($8::text[]), \
+            unnest($9::text[]), unnest($10::text[]), unnest($11::float8[]), unnest($12::float8[]), unnest($13::float8[]), \
+            unnest($14::float8[]), unnest($15::timestamptz[]), unnest($16::timestamptz[]), unnest($17::text[]), \
+            unnest($18::float8[]), unnest($19::float8[]), unnest($20::timestamptz[]), unnest($21::text[])::jsonb, \
+            unnest($22::text[]) \
+          FROM turn {close}) \
+        SELECT {count}, pg_notify($4, position::text) FROM turn"
+    )
+}
+
+/// Rows about to be written, column by column.
+#[derive(Default)]
+pub(super) struct Rows {
+    /// The position that they were decided at.
+    pub from: i64,
+    /// Tells this batch from all others.
+    pub batch: i64,
+    /// Whose they are.
+    pub keys: Vec<SignalKey>,
+    number: Vec<i64>,
+    change: Vec<i64>,
+    id: Vec<String>,
+    symbol: Vec<String>,
+    timeframe: Vec<&'static str>,
+    direction: Vec<&'static str>,
+    confidence: Vec<Option<f64>>,
+    entry_price: Vec<Option<f64>>,
+    stop_loss: Vec<Option<f64>>,
+    take_profit: Vec<Option<f64>>,
+    given_at: Vec<SystemTime>,
+    expires_at: Vec<Option<SystemTime>>,
+    outcome: Vec<&'static str>,
+    exit_price: Vec<Option<f64>>,
+    profit_percent: Vec<Option<f64>>,
+    closed_at: Vec<Option<SystemTime>>,
+    rest: Vec<String>,
+    exact: Vec<Option<String>>,
+}
+
+impl Rows {
+    /// The rows of what was decided by a state at this position.
+    ///
+    /// # Errors
+    /// [`Error::Internal`]: a line that this store made cannot be read.
+    pub fn of(staged: &Staged<'_>, state: &State, from: i64, zone: Tz) -> Result<Self> {
+        let mut rows = Self { from, batch: rand::random::<i64>(), ..Self::default() };
+        let mut seen = HashSet::with_capacity(staged.added.len());
+        for (facts, _) in &staged.added {
+            // A signal that is recorded and closed in one batch has one row.
+            if seen.insert(facts.key)
+                && let Some((_, line)) = staged.newest(facts.key)
+            {
+                let change = from + seen.len() as i64;
+                let number = state.place(facts.key).map_or(change, |place| place.offset as i64);
+                let record;
+                let columns = match line::own(line, zone).and_then(Columns::of_own) {
+                    Some(columns) => columns,
+                    None => {
+                        record = line::decode(line, zone).map_err(Error::Internal)?;
+                        Columns::of(&record)?
+                    }
+                };
+                rows.add(number, change, columns, facts.key, line);
+            }
+        }
+        Ok(rows)
+    }
+
+    fn add(&mut self, number: i64, change: i64, columns: Columns<'_>, key: SignalKey, line: &[u8]) {
+        let Columns { id, rest, closing, .. } = columns;
+        let exact = !is_kept(id, &rest);
+        self.keys.push(key);
+        self.number.push(number);
+        self.change.push(change);
+        self.id.push(if exact { readable(id, key) } else { id.to_owned() });
+        self.symbol.push(columns.symbol.to_owned());
+        self.timeframe.push(columns.timeframe.as_str());
+        self.direction.push(columns.direction.map_or("HOLD", Direction::as_str));
+        self.confidence.push(columns.confidence);
+        self.entry_price.push(columns.entry_price);
+        self.stop_loss.push(columns.stop_loss);
+        self.take_profit.push(columns.take_profit);
+        self.given_at.push(time(columns.timestamp_ms));
+        self.expires_at.push(columns.expires_ms.map(time));
+        self.outcome.push(closing.map_or(Outcome::Active, |closing| closing.outcome).as_str());
+        self.exit_price.push(closing.and_then(|closing| closing.exit_price));
+        self.profit_percent.push(closing.map(|closing| closing.profit_percent));
+        self.closed_at.push(closing.map(|closing| time(closing.closed_ms)));
+        self.rest.push(if exact { rest.replace("\\u0000", "\\ufffd") } else { rest });
+        self.exact.push(exact.then(|| String::from_utf8_lossy(line).into_owned()));
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.number.len()
+    }
+
+    /// Is none of them there already?
+    pub fn all_new(&self) -> bool {
+        self.number == self.change
+    }
+
+    /// The position that the table will be at.
+    pub fn to(&self) -> i64 {
+        self.from + self.count() as i64
+    }
+
+    /// The parameters of [`write`] from `$3` on, but for the channel's name, which is `$4`.
+    pub fn columns(&self) -> [&(dyn ToSql + Sync); 18] {
+        [
+            &self.number,
+            &self.change,
+            &self.id,
+            &self.symbol,
+            &self.timeframe,
+            &self.direction,
+            &self.confidence,
+            &self.entry_price,
+            &self.stop_loss,
+            &self.take_profit,
+            &self.given_at,
+            &self.expires_at,
+            &self.outcome,
+            &self.exit_price,
+            &self.profit_percent,
+            &self.closed_at,
+            &self.rest,
+            &self.exact,
+        ]
+    }
+
+    /// The number of the row of each signal, in the order of its first line.
+    pub fn numbers(&self) -> &[i64] {
+        &self.number
+    }
+}
+
+/// What a record says, column by column.
+struct Columns<'a> {
+    id: &'a str,
+    symbol: &'a str,
+    timeframe: Timeframe,
+    direction: Option<Direction>,
+    confidence: Option<f64>,
+    entry_price: Option<f64>,
+    stop_loss: Option<f64>,
+    take_profit: Option<f64>,
+    timestamp_ms: i64,
+    expires_ms: Option<i64>,
+    closing: Option<Closing>,
+    /// What it says beside its columns, as JSON text.
+    rest: String,
+}
+
+impl<'a> Columns<'a> {
+    fn of(record: &'a Record) -> Result<Self> {
+        let Record { signal, closing, .. } = record;
+        Ok(Self {
+            id: &signal.id,
+            symbol: signal.symbol.as_str(),
+            timeframe: signal.timeframe,
+            direction: signal.direction,
+            confidence: signal.confidence,
+            entry_price: signal.entry_price,
+            stop_loss: signal.stop_loss,
+            take_profit: signal.take_profit,
+            timestamp_ms: signal.timestamp_ms,
+            expires_ms: signal.expires_ms,
+            closing: *closing,
+            rest: rest(record)?,
+        })
+    }
+
+    /// The same without reading all of the line; `None` for a HOLD, whose prices are passed over.
+    fn of_own(own: Own<'a>) -> Option<Self> {
+        let levels = own.levels?;
+        Some(Self {
+            id: own.id,
+            symbol: own.symbol,
+            timeframe: own.timeframe,
+            direction: own.direction,
+            confidence: own.confidence,
+            entry_price: Some(levels.entry),
+            stop_loss: levels.stop_loss,
+            take_profit: levels.take_profit,
+            timestamp_ms: own.timestamp_ms,
+            expires_ms: levels.expires_ms,
+            closing: own.closing,
+            rest: format!("{{{}}}", own.rest),
+        })
+    }
+}
+
+/// What a record says beside its columns, as JSON text.
+fn rest(record: &Record) -> Result<String> {
+    let Record { signal, said, .. } = record;
+    let mut rest = Map::new();
+    let value =
+        |json: serde_json::Result<Value>| json.map_err(|e| Error::Internal(format!("a record cannot be written: {e}")));
+    if let Some(strategy) = &signal.strategy {
+        rest.insert("strategy".to_owned(), Value::from(strategy.as_str()));
+    }
+    if !signal.taken {
+        rest.insert("taken".to_owned(), Value::from(false));
+    }
+    if !signal.indicators.is_empty() {
+        rest.insert("indicators".to_owned(), value(serde_json::to_value(&signal.indicators))?);
+    }
+    if let Some(features) = &signal.features {
+        rest.insert("features".to_owned(), value(serde_json::to_value(features))?);
+    }
+    if let Some(said) = said {
+        rest.insert("said".to_owned(), value(serde_json::to_value(said))?);
+    }
+    rest.extend(signal.extra.iter().map(|(key, value)| (key.clone(), value.clone())));
+    Ok(Value::Object(rest).to_string())
+}
+
+/// Do text columns and JSONB give back what they are given? When in doubt, no: a NUL, a number with an exponent (JSONB
+/// makes an integer of 1e16), or a negative zero.
+fn is_kept(id: &str, rest: &str) -> bool {
+    let bytes = rest.as_bytes();
+    let doubtful = |(at, pair): (usize, &[u8])| match pair {
+        [b'-', b'0'] => {
+            let end = bytes[at + 1..].iter().find(|byte| !matches!(byte, b'0' | b'.'));
+            !end.is_some_and(u8::is_ascii_digit)
+        }
+        [b'0'..=b'9', b'e' | b'E'] => true,
+        _ => false,
+    };
+    !id.contains('\0') && !rest.contains("\\u0000") && !bytes.windows(2).enumerate().any(doubtful)
+}
+
+/// An id that a text column can hold, and still its own.
+fn readable(id: &str, key: SignalKey) -> String {
+    if id.contains('\0') { format!("{} ({key})", id.replace('\0', "\u{fffd}")) } else { id.to_owned() }
+}
+
+/// All times of records lie after 1973.
+fn time(ms: i64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(ms.unsigned_abs())
+}
+
+fn millis(at: SystemTime) -> i64 {
+    at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}
+
+/// A value of a row, by the position of its column.
+fn column<'a, T: FromSql<'a>>(row: &'a Row, at: usize) -> Result<T> {
+    row.try_get(at).map_err(|e| {
+        let name = row.columns().get(at).map_or("?", |column| column.name());
+        Error::Store(format!("column {name} of the table signals cannot be read: {e}"))
+    })
+}
+
+/// A row of [`KNOWN`], as the state takes it.
+pub(super) struct Known {
+    pub number: i64,
+    pub change: i64,
+    pub batch: i64,
+    pub facts: std::result::Result<Facts<'static>, Reason>,
+}
+
+impl Known {
+    /// # Errors
+    /// [`Error::Store`] when the columns are not those of this schema.
+    pub fn read(row: &Row, zone: Tz) -> Result<Self> {
+        let facts = match column::<Option<&str>>(row, 17)? {
+            Some(line) => line::facts(line.as_bytes(), zone).map(Facts::into_owned),
+            None => facts(row)?.map_err(|e| e.to_string()),
+        };
+        Ok(Self { number: column(row, 0)?, change: column(row, 1)?, batch: column(row, 2)?, facts })
+    }
+
+    pub fn place(&self) -> Place {
+        Place { offset: self.number as u64, len: 0 }
+    }
+}
+
+/// The outer error is a column of another type, the inner one a value that cannot be.
+fn facts(row: &Row) -> Result<Result<Facts<'static>>> {
+    let at = |at| column::<Option<SystemTime>>(row, at).map(|at| at.map(millis));
+    let (timestamp_ms, expires_ms, closed_ms) = (millis(column(row, 11)?), at(12)?, at(16)?);
+    let [entry, stop_loss, take_profit] = [column::<Option<f64>>(row, 8)?, column(row, 9)?, column(row, 10)?];
+    let (timeframe, direction, outcome): (&str, &str, &str) = (column(row, 5)?, column(row, 6)?, column(row, 13)?);
+    let closing = (column(row, 14)?, column::<Option<f64>>(row, 15)?, closed_ms);
+    let mut facts = Facts {
+        key: SignalKey::of(column(row, 3)?),
+        symbol: Cow::Owned(column(row, 4)?),
+        timeframe: Timeframe::H1,
+        direction: None,
+        confidence: column(row, 7)?,
+        timestamp_ms,
+        levels: None,
+        closing: None,
+        strategy: column::<Option<String>>(row, 18)?.filter(|text| is_strategy(text)).map(Cow::Owned),
+        taken: column(row, 19)?,
+    };
+    let mut complete = || {
+        facts.timeframe = Timeframe::parse(timeframe)?;
+        facts.direction = Direction::named(direction);
+        facts.levels = match (facts.direction, entry) {
+            (None, _) => None,
+            (Some(direction), entry) => {
+                let levels = Levels::checked(direction, entry.unwrap_or(f64::NAN), stop_loss, take_profit)?;
+                Some(Levels { since_ms: timestamp_ms, expires_ms, ..levels })
+            }
+        };
+        facts.closing = match (Outcome::named(outcome), closing) {
+            (Some(Outcome::Active), _) => None,
+            (Some(outcome), (exit_price, Some(profit_percent), Some(closed_ms))) => {
+                Some(Closing { outcome, exit_price, profit_percent, closed_ms })
+            }
+            _ => return Err(Error::Store(format!("{outcome} is no outcome, or lacks its profit or its time"))),
+        };
+        Ok(())
+    };
+    let completed = complete();
+    Ok(completed.map(|()| facts))
+}
+
+/// What a record's line is made of.
+pub(super) const WHOLE: &str = "number, exact, id, symbol, timeframe, direction, confidence, entry_price, stop_loss, \
+    take_profit, given_at, expires_at, outcome, exit_price, profit_percent, closed_at, rest::text";
+
+/// The number of a row of [`WHOLE`], and its line as the log would have it, the newline not counted.
+///
+/// # Errors
+/// [`Error::Store`] when it is no record.
+pub(super) fn line_of(row: &Row, zone: Tz) -> Result<(i64, Vec<u8>)> {
+    let number = column(row, 0)?;
+    if let Some(line) = column::<Option<&str>>(row, 1)? {
+        return Ok((number, line.as_bytes().to_vec()));
+    }
+    let unfit = |what: &dyn std::fmt::Display| Error::Store(format!("row {number} of the table signals: {what}"));
+    let mut object = Map::new();
+    for (at, key) in ["signal_id", "symbol", "timeframe", "signal_type"].into_iter().enumerate() {
+        object.insert(key.to_owned(), Value::from(column::<&str>(row, 2 + at)?));
+    }
+    for (at, key) in NUMBERS {
+        if let Some(value) = column::<Option<f64>>(row, at)? {
+            object.insert(key.to_owned(), Value::from(value));
+        }
+    }
+    for (at, key) in [(10, "timestamp"), (11, "expires_at"), (15, "closed_at")] {
+        if let Some(value) = column::<Option<SystemTime>>(row, at)? {
+            object.insert(key.to_owned(), Value::from(format_iso(millis(value))));
+        }
+    }
+    object.insert("outcome".to_owned(), Value::from(column::<&str>(row, 12)?));
+    match serde_json::from_str(column(row, 16)?) {
+        Ok(Value::Object(rest)) => object.extend(rest),
+        Ok(_) => return Err(unfit(&"its rest is no object")),
+        Err(e) => return Err(unfit(&e)),
+    }
+    let mut line = line::encode(&Record::from_json(object, zone).map_err(|e| unfit(&e))?)?;
+    line.pop();
+    Ok((number, line))
+}
+
+/// The numbers among [`WHOLE`], and their keys in a line.
+const NUMBERS: [(usize, &str); 6] = [
+    (6, "confidence"),
+    (7, "entry_price"),
+    (8, "stop_loss"),
+    (9, "take_profit"),
+    (13, "exit_price"),
+    (14, "profit_loss_percent"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_jsonb_would_change_is_kept_as_text() {
+        for kept in ["{\"a\":-0.05,\"b\":[-0.5,0.0,10.0]}", "{\"a\":0.000001}", "{\"a\":-1}", "{\"a\":\"x-y\"}"] {
+            assert!(is_kept("id", kept), "{kept}");
+        }
+        for changed in
+            ["{\"a\":-0.0}", "{\"a\":-0}", "{\"a\":[-0.00,1]}", "{\"a\":1e16}", "{\"a\":1E-7}", "{\"a\":\"\\u0000\"}"]
+        {
+            assert!(!is_kept("id", changed), "{changed}");
+        }
+        assert!(!is_kept("a\0", "{}"));
+    }
+}

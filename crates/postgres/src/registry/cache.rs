@@ -1,0 +1,98 @@
+//! Models of a database as files, so that a restart fetches nothing anew and needs no database for what was last in service.
+//!
+//! Of each market the model in service: `{market}/v000012.model`, and `{market}/champion.json`, which says that it is; in `pools/`
+//! what these rest on. Rubbish at any time: what does not have the checksum that it should is as if it were not there.
+
+use domain::error::{Error, Result};
+use domain::symbol::Market;
+use registry::folder::file_name;
+use registry::pool::{Pool, checksum};
+use registry::pool_files::PoolFiles;
+use registry::shelf::{Checksum, Head, Served};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use storage::write_atomically;
+
+/// What is in service.
+const POINTER: &str = "champion.json";
+
+/// The cache of one database.
+pub(super) struct Cache {
+    folder: PathBuf,
+    pools: PoolFiles,
+}
+
+/// What `champion.json` says.
+#[derive(Serialize, Deserialize)]
+struct Pointer {
+    version: u64,
+    checksum: Checksum,
+    #[serde(default)]
+    pool: Option<Checksum>,
+}
+
+impl Cache {
+    pub fn new(folder: PathBuf) -> Self {
+        Self { pools: PoolFiles::new(folder.clone()), folder }
+    }
+
+    fn of(&self, market: &Market) -> PathBuf {
+        self.folder.join(market.file_stem())
+    }
+
+    /// What was last known to be in service.
+    pub fn head(&self, market: &Market) -> Option<Head> {
+        let bytes = std::fs::read(self.of(market).join(POINTER)).ok()?;
+        let Pointer { version, checksum, pool } = serde_json::from_slice(&bytes).ok()?;
+        Some(Head { batch: 0, served: Some(Served { version, checksum: Some(checksum), pool }) })
+    }
+
+    /// The model of a version, if it is here and the right one.
+    pub fn bytes(&self, market: &Market, version: u64, expected: Checksum) -> Option<Vec<u8>> {
+        let bytes = std::fs::read(self.of(market).join(file_name(version))).ok()?;
+        (checksum(&bytes) == expected).then_some(bytes)
+    }
+
+    /// A pooled model, if it is here and whole.
+    pub fn pool(&self, checksum: &Checksum) -> Option<Vec<u8>> {
+        self.pools.read(checksum).ok().flatten()
+    }
+
+    /// Whether a pooled model is here, whole.
+    pub fn has_pool(&self, checksum: &Checksum) -> bool {
+        self.pools.has(checksum).unwrap_or(false)
+    }
+
+    /// Keeps a pooled model.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: it will have to be fetched again.
+    pub fn keep_pool(&self, pool: &Pool) -> Result<()> {
+        self.pools.keep(pool)
+    }
+
+    /// Deletes the pooled models that nothing here rests on.
+    pub fn purge_pools(&self) {
+        self.pools.purge();
+    }
+
+    /// Keeps the model in service, which rests on `pool`, in place of the one before.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: it will have to be fetched again.
+    pub fn keep(&self, market: &Market, version: u64, bytes: &[u8], pool: Option<Checksum>) -> Result<()> {
+        let folder = self.of(market);
+        write_atomically(&folder.join(file_name(version)), bytes)?;
+        let pointer = serde_json::to_vec(&Pointer { version, checksum: checksum(bytes), pool })
+            .map_err(|e| Error::Internal(format!("cannot encode which model is in service: {e}")))?;
+        write_atomically(&folder.join(POINTER), &pointer)?;
+        let entries = std::fs::read_dir(&folder).map_err(|e| Error::io("read", &folder, e))?;
+        for path in entries.flatten().map(|entry| entry.path()) {
+            if path.extension().is_some_and(|e| e == "model") && !path.ends_with(file_name(version)) {
+                // What cannot be deleted now, as on Windows while it is read, the next one deletes.
+                let _ = std::fs::remove_file(path);
+            }
+        }
+        Ok(())
+    }
+}

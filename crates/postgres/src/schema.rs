@@ -1,0 +1,79 @@
+//! The tables, made and brought up to date once, however many instances start together.
+
+use super::{Failure, Link, StoreUrl};
+use domain::error::Error;
+use tokio_postgres::error::SqlState;
+
+/// The steps that made the schema what it is; never changed, only added to. The version is how many were taken.
+const STEPS: [&str; 6] = [
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+    include_str!("schema/4.sql"),
+    include_str!("schema/5.sql"),
+    include_str!("schema/6.sql"),
+];
+
+/// The version that this program works with.
+const VERSION: i32 = STEPS.len() as i32;
+
+impl Link {
+    /// Brings the tables up to date. Needs no right to create anything where they are.
+    pub async fn migrate(&self, url: &StoreUrl) -> Result<(), Failure> {
+        let version = self.version().await?;
+        if let Some(version) = version {
+            refuse_newer(version, url)?;
+        }
+        if version != Some(VERSION) {
+            self.client.batch_execute("BEGIN").await?;
+            let done = self.take_steps(url).await;
+            self.client.batch_execute(if done.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+            done?;
+        }
+        Ok(())
+    }
+
+    /// The version of the schema; `None` before there is one.
+    async fn version(&self) -> Result<Option<i32>, Failure> {
+        match self.client.query_opt("SELECT version FROM signalloop_schema", &[]).await {
+            Ok(row) => Ok(row.map(|row| row.get(0))),
+            Err(e) if e.code() == Some(&SqlState::UNDEFINED_TABLE) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    async fn take_steps(&self, url: &StoreUrl) -> Result<(), Failure> {
+        // Two that make the table at once collide in the catalogue: to the second one that is a reason to look again.
+        let made = self
+            .client
+            .batch_execute(
+                "CREATE TABLE IF NOT EXISTS signalloop_schema \
+                 (one boolean PRIMARY KEY DEFAULT true CHECK (one), version integer NOT NULL); \
+                 INSERT INTO signalloop_schema (version) VALUES (0) ON CONFLICT DO NOTHING",
+            )
+            .await;
+        match made {
+            Err(e) if matches!(e.code(), Some(&SqlState::UNIQUE_VIOLATION | &SqlState::DUPLICATE_TABLE)) => {
+                return Err(Failure::lost("another instance made the tables at the same time"));
+            }
+            made => made?,
+        }
+        let row = self.client.query_one("SELECT version FROM signalloop_schema FOR UPDATE", &[]).await?;
+        let version: i32 = row.get(0);
+        refuse_newer(version, url)?;
+        for step in STEPS.iter().skip(version as usize) {
+            self.client.batch_execute(step).await?;
+        }
+        self.client.execute("UPDATE signalloop_schema SET version = $1", &[&VERSION]).await?;
+        Ok(())
+    }
+}
+
+fn refuse_newer(version: i32, url: &StoreUrl) -> Result<(), Failure> {
+    if version <= VERSION {
+        return Ok(());
+    }
+    Err(Failure::Refused(Error::Store(format!(
+        "the tables in {url} have version {version}, this signalloop knows {VERSION}: use the newer one"
+    ))))
+}

@@ -1,0 +1,286 @@
+//! Pooled models in a database.
+
+use domain::error::Error;
+use domain::symbol::Market;
+use postgres::StoreUrl;
+use registry::Registry;
+use registry::pool::{Pool, hex};
+use registry::shelf::{Next, Version};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use testkit::child_part;
+use testkit::pools::*;
+use testkit::proxy::Mood;
+use testkit::proxy::Proxy;
+use testkit::server::Schema;
+use testkit::server::schema;
+
+/// A database, and caches of its instances.
+struct Place {
+    schema: Schema,
+    caches: tempfile::TempDir,
+    opened: AtomicUsize,
+}
+
+impl Place {
+    fn of(test: &str) -> Option<Self> {
+        Some(Self { schema: schema(test)?, caches: tempfile::tempdir().unwrap(), opened: AtomicUsize::new(0) })
+    }
+
+    fn cache(&self, name: &str) -> PathBuf {
+        self.caches.path().join(name)
+    }
+
+    /// An instance with a cache of its own.
+    fn open(&self) -> Registry {
+        let number = self.opened.fetch_add(1, Ordering::Relaxed);
+        instance(&self.schema.url, &self.cache(&number.to_string()))
+    }
+
+    fn pools(&self) -> Vec<String> {
+        self.schema.ask("SELECT encode(checksum, 'hex') FROM signalloop_pools ORDER BY 1")
+    }
+
+    /// No version rests on nothing, and every pooled model is whole.
+    fn assert_whole(&self) {
+        let broken = "SELECT count(*) FROM signalloop_models AS v LEFT JOIN signalloop_pools AS p ON p.checksum = v.pool \
+            WHERE p.checksum IS NULL OR sha256(p.bytes) <> p.checksum";
+        assert_eq!(self.schema.number(broken), 0);
+    }
+
+    fn unused(&self) -> i64 {
+        self.schema
+            .number("SELECT count(*) FROM signalloop_pools WHERE checksum NOT IN (SELECT pool FROM signalloop_models)")
+    }
+}
+
+fn instance(url: &str, cache: &Path) -> Registry {
+    postgres::registry::open(StoreUrl::parse(url).unwrap(), cache.to_owned(), |_| {})
+}
+
+/// The files of pooled models in a cache.
+fn cached(cache: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(cache.join("pools")).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
+/// The names of the pooled models of a folder.
+fn files(folder: &Path) -> Vec<String> {
+    let name = |path: PathBuf| path.file_stem().unwrap().to_str().unwrap().to_owned();
+    let mut names: Vec<String> = cached(folder).into_iter().map(name).collect();
+    names.sort();
+    names
+}
+
+fn soon(what: &str, mut so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !so() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The version that is told to be in service, as a prediction asks for it.
+fn told(registry: &Registry) -> u64 {
+    let mark = registry.shelf().mark_at_once(&btc()).unwrap();
+    registry.shelf().served(&btc(), &mark).unwrap().unwrap().version
+}
+
+#[test]
+fn one_is_kept_once_as_long_as_a_version_rests_on_it() {
+    let Some(place) = Place::of("one_is_kept_once_as_long_as_a_version_rests_on_it") else { return };
+    kept_once_as_long_as_needed(&|| place.open(), &|| place.pools());
+}
+
+#[test]
+fn without_it_a_version_is_refused_and_the_other_markets_are_served() {
+    for (damage, what) in [
+        ("UPDATE signalloop_pools SET bytes = set_byte(bytes, 500, 77)", "damaged"),
+        // The database itself does not let it be deleted.
+        (
+            "ALTER TABLE signalloop_models DROP CONSTRAINT signalloop_models_pool_fkey; DELETE FROM signalloop_pools",
+            "missing",
+        ),
+    ] {
+        let Some(place) = Place::of("without_it_a_version_is_refused_and_the_other_markets_are_served") else { return };
+        let break_it = |pool: &Pool| {
+            let name = hex(pool.checksum());
+            place.schema.ask(&format!("{damage} WHERE checksum = decode('{name}', 'hex')"));
+        };
+        refused_and_healed(&|| place.open(), &break_it, what);
+    }
+}
+
+#[test]
+fn one_that_is_there_is_not_sent_again() {
+    let Some(place) = Place::of("one_that_is_there_is_not_sent_again") else { return };
+    let registry = place.open();
+    put(&registry, &btc(), &pool(1), 0).unwrap();
+    let row = || place.schema.ask("SELECT concat_ws(' ', ctid, xmin) FROM signalloop_pools");
+    let first = row();
+    put(&registry, &eth(), &pool(1), 0).unwrap();
+    assert_eq!((row(), first.len()), (first, 1));
+}
+
+#[test]
+fn no_prediction_waits_for_it() {
+    let Some(place) = Place::of("no_prediction_waits_for_it") else { return };
+    let proxy = Proxy::of(&place.schema, "COMMIT\0");
+    let serving = instance(&proxy.url, &place.cache("a"));
+    let training = place.open();
+    put(&training, &btc(), &pool(1), 0).unwrap();
+    assert_eq!(serving.get(&btc()).unwrap().version(), 1);
+    put(&training, &btc(), &pool(2), 0).unwrap();
+    soon("it is told of", || told(&serving) == 2);
+    proxy.be(Mood::Swallows);
+    let begun = Instant::now();
+    assert_eq!(serving.get(&btc()).unwrap().version(), 2);
+    assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
+
+    // Nor does a restart that reaches nobody.
+    proxy.be(Mood::Refuses);
+    proxy.cut();
+    assert_eq!(instance(&proxy.url, &place.cache("a")).get(&btc()).unwrap().version(), 2);
+    // Once the database is there, a damaged file is fetched again, and what is no longer needed goes.
+    soon("the first is gone", || cached(&place.cache("a")).len() == 1);
+    std::fs::write(&cached(&place.cache("a"))[0], b"torn").unwrap();
+    let restarted = instance(&place.schema.url, &place.cache("a"));
+    assert_eq!(restarted.get(&btc()).unwrap().version(), 2);
+    assert!(std::fs::read(&cached(&place.cache("a"))[0]).unwrap() == pool(2).bytes());
+}
+
+#[test]
+fn a_slow_line_brings_it_both_ways() {
+    let Some(place) = Place::of("a_slow_line_brings_it_both_ways") else { return };
+    let proxy = Proxy::of(&place.schema, "COMMIT\0");
+    let [training, serving] = ["a", "b"].map(|name| instance(&proxy.url, &place.cache(name)));
+    put(&training, &btc(), &pool(1), 0).unwrap();
+    assert_eq!(serving.get(&btc()).unwrap().version(), 1);
+    proxy.be(Mood::Crawls);
+    // Longer on its way than a transaction may be idle, and than a look may take.
+    let large = large_pool();
+    let begun = Instant::now();
+    put(&training, &btc(), &large, 0).unwrap();
+    assert!(begun.elapsed() > Duration::from_secs(5), "{:?}", begun.elapsed());
+    soon("it is told of", || told(&serving) == 2);
+    assert_eq!(serving.trouble(), None);
+    assert_eq!(serving.get(&btc()).unwrap().version(), 2);
+}
+
+#[test]
+fn of_instances_that_change_at_once_none_takes_away_what_another_needs() {
+    let Some(place) = Place::of("of_instances_that_change_at_once_none_takes_away_what_another_needs") else { return };
+    let all: Vec<(Registry, Market)> = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT"]
+        .iter()
+        .map(|symbol| (place.open(), Market::parse(symbol, "1h").unwrap()))
+        .collect();
+    std::thread::scope(|scope| {
+        for (n, (registry, market)) in all.iter().enumerate() {
+            scope.spawn(move || {
+                (0..60).for_each(|k| _ = put(registry, market, &pool((k + n as u64) / 4 % 3), 0).unwrap())
+            });
+        }
+    });
+    place.assert_whole();
+    put(&all[0].0, &btc(), &pool(0), 0).unwrap();
+    assert_eq!(place.unused(), 0);
+}
+
+#[test]
+fn one_that_another_change_is_about_to_rest_on_stays() {
+    let Some(place) = Place::of("one_that_another_change_is_about_to_rest_on_stays") else { return };
+    let registry = place.open();
+    put(&registry, &btc(), &pool(1), 0).unwrap();
+    let sum = hex(pool(1).checksum());
+    let url = place.schema.url.clone();
+    let locked = format!(
+        "BEGIN; SELECT 1 FROM signalloop_pools WHERE checksum = decode('{sum}', 'hex') FOR KEY SHARE; \
+         SELECT pg_sleep(4); COMMIT"
+    );
+    let other = std::thread::spawn(move || testkit::server::ask(&url, &locked));
+    soon("it is locked", || {
+        place
+            .schema
+            .number("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query LIKE '%FOR KEY%'")
+            > 0
+    });
+    let begun = Instant::now();
+    (2..=4).for_each(|number| _ = put(&registry, &btc(), &pool(number), 0).unwrap());
+    assert!(begun.elapsed() < Duration::from_secs(3), "it waits for nobody: {:?}", begun.elapsed());
+    assert!(place.pools().contains(&sum));
+    other.join().unwrap();
+    put(&registry, &btc(), &pool(4), 0).unwrap();
+    assert!(!place.pools().contains(&sum), "the next change deletes it");
+}
+
+#[test]
+fn they_are_taken_along_each_once_into_a_database_and_back() {
+    let Some(place) = Place::of("they_are_taken_along_each_once_into_a_database_and_back") else { return };
+    let home = tempfile::tempdir().unwrap();
+    taken_along(&Registry::new(home.path().to_owned()), &place.open(), [&|| files(home.path()), &|| place.pools()]);
+    // And from a database into files.
+    let Some(other) = Place::of("they_are_taken_along_each_once_into_a_database_and_back") else { return };
+    let home = tempfile::tempdir().unwrap();
+    taken_along(&other.open(), &Registry::new(home.path().to_owned()), [&|| other.pools(), &|| files(home.path())]);
+}
+
+#[test]
+fn tables_from_before_pooled_models_are_brought_up_to_date() {
+    let Some(place) = Place::of("tables_from_before_pooled_models_are_brought_up_to_date") else { return };
+    let registry = place.open();
+    let change = registry.shelf().change(&btc()).unwrap();
+    let mut state = registry.state_to_change(&btc(), &*change).unwrap();
+    state.promote(0, 0, "", false);
+    let old = Version::of(0, include_bytes!("../../testkit/fixtures/champion.model").to_vec()).unwrap();
+    change.commit(Next { versions: vec![old], ..Next::of(state, Vec::new()) }).unwrap().unwrap();
+    drop(registry);
+    place.schema.ask(
+        "ALTER TABLE signalloop_models DROP COLUMN pool; DROP TABLE signalloop_pools; UPDATE signalloop_schema SET version = 5",
+    );
+    let registry = place.open();
+    assert_eq!(registry.get(&btc()).unwrap().version(), 0);
+    assert_eq!(put(&registry, &btc(), &pool(1), 1).unwrap(), 1);
+    assert_eq!(registry.rollback(&btc(), 1, "", false, 0, None).unwrap().unwrap().to, 0);
+}
+
+/// The part of a child: promotes until it is killed.
+#[test]
+fn promoting_process() {
+    let Some((number, url)) = child_part() else { return };
+    let cache = tempfile::tempdir().unwrap();
+    let registry = instance(url.to_str().unwrap(), cache.path());
+    println!("\nready");
+    for n in number as u64.. {
+        let market = if n.is_multiple_of(2) { btc() } else { eth() };
+        put(&registry, &market, &pool(n % 5), (n % 3) as usize).unwrap();
+    }
+}
+
+#[test]
+fn kill_9_amid_changes_leaves_no_version_without_it() {
+    if child_part().is_some() {
+        return;
+    }
+    let Some(place) = Place::of("kill_9_amid_changes_leaves_no_version_without_it") else { return };
+    put(&place.open(), &btc(), &pool(0), 0).unwrap();
+    for round in 0..5 {
+        let name = "model::registry::tests::postgres::promoting_process";
+        let mut children: Vec<_> =
+            (0..2).map(|n| testkit::child!(name, &place.schema.url, n).spawn().unwrap()).collect();
+        let before = place.schema.number("SELECT count(*) FROM signalloop_ledger");
+        soon("they are at work", || place.schema.number("SELECT count(*) FROM signalloop_ledger") > before + 4);
+        std::thread::sleep(Duration::from_millis(7 * round));
+        for child in &mut children {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        place.assert_whole();
+        put(&place.open(), &btc(), &pool(0), 0).unwrap();
+        place.assert_whole();
+        soon("nothing is left that is not needed", || {
+            // What a killed one still holds is let go of once the server notices.
+            place.open().weigh_anew(&btc(), place.open().champion_version(&btc()).unwrap(), 5).unwrap();
+            place.unused() == 0
+        });
+    }
+}

@@ -1,0 +1,7 @@
+//! The adapters for PostgreSQL against a real server. One binary, so that it is linked once.
+#![allow(clippy::unwrap_used)]
+
+mod chaos;
+mod pools;
+mod registry_postgres;
+mod store_postgres;

@@ -1,0 +1,5 @@
+//! Which version is in service, after crashes and beside other processes. One binary, so that it is linked once.
+#![allow(clippy::unwrap_used)]
+
+mod pools;
+mod registry;

@@ -1,0 +1,143 @@
+//! Under which names the live view is shown. Any other name may be one that a stranger's page lets point here, to read the
+//! answers as its own (DNS rebinding); an address cannot.
+
+use domain::error::{Error, Result};
+use std::net::{IpAddr, SocketAddr};
+
+/// What an allowed host has to be.
+const ALLOWED: &str = "must be host names as a browser shows them, such as `ops.example.com` or `ops.example.com:8443`, without \
+    scheme, path or wildcards";
+
+/// The names that a live view is asked for by: this machine's own, every address, and those that are allowed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hosts {
+    /// In small letters, some with a port.
+    allowed: Vec<String>,
+}
+
+impl Hosts {
+    /// Addresses, this machine's own name, and these.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for what is no host name.
+    pub fn new(allowed: Vec<String>) -> Result<Self> {
+        let allowed = allowed.into_iter().map(|name| match is_name(&name) {
+            true => Ok(normal(&name)),
+            false => Err(Error::argument("allowedHosts", ALLOWED, format!("`{name}`"))),
+        });
+        Ok(Self { allowed: allowed.collect::<Result<_>>()? })
+    }
+
+    /// Whether a request with this `Host` is answered. One without any is no browser's.
+    pub fn permit(&self, host: &str) -> bool {
+        let host = normal(host);
+        let name = without_port(&host);
+        host.parse::<SocketAddr>().is_ok()
+            || host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok()
+            || name == "localhost"
+            || self.allowed.iter().any(|allowed| *allowed == host || *allowed == name)
+    }
+}
+
+/// What is said to whoever asks by another name.
+pub(super) fn refusal(host: Option<&str>) -> String {
+    let Some(host) = host.filter(|host| is_name(host)) else {
+        return "this page is shown under an address or an allowed name only, and the request names none\n".to_owned();
+    };
+    let name = normal(host);
+    let name = without_port(&name);
+    format!(
+        "this page is not shown under the name `{name}`: a stranger's page could have its own name point here. If the name is \
+         yours, allow it: dashboard({{ allowedHosts: ['{name}'] }}). X-Forwarded-Host is not looked at\n"
+    )
+}
+
+/// In small letters, without the dot of the root.
+fn normal(host: &str) -> String {
+    let host = host.trim().to_ascii_lowercase();
+    let (name, port) = host.split_at(without_port(&host).len());
+    format!("{}{port}", name.strip_suffix('.').unwrap_or(name))
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if !name.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
+/// Whether a text is a host's name, perhaps with a port.
+fn is_name(text: &str) -> bool {
+    let name = without_port(text);
+    let port = text[name.len()..].trim_start_matches(':');
+    let letters = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    let ported = text.len() == name.len() || port.parse::<u16>().is_ok();
+    ported && name.len() <= 253 && !name.starts_with('.') && !name.is_empty() && name.bytes().all(letters)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_and_this_machine() {
+        let hosts = Hosts::default();
+        for host in
+            ["127.0.0.1:4600", "127.0.0.1", "[::1]:80", "[::1]", "localhost:1", "LOCALHOST", "localhost.", "10.0.0.7:9"]
+        {
+            assert!(hosts.permit(host), "{host}");
+        }
+        for host in [
+            "",
+            "evil.example",
+            "127.0.0.1.evil.example:80",
+            "localhost.evil.example",
+            "1.2.3.4@evil",
+            "localhost:1@evil.example",
+            "localhost:evil",
+            "evil.example:localhost",
+        ] {
+            assert!(!hosts.permit(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn and_the_names_that_are_allowed() {
+        let hosts = Hosts::new(vec!["Ops.Example.com".to_owned(), "other.example:8443".to_owned()]).unwrap();
+        for host in ["ops.example.com", "OPS.example.com:3000", "ops.example.com.", "other.example:8443", "localhost:9"]
+        {
+            assert!(hosts.permit(host), "{host}");
+        }
+        for host in ["example.com", "a.ops.example.com", "ops.example.com.evil", "other.example", "other.example:80"] {
+            assert!(!hosts.permit(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused() {
+        for name in [
+            "",
+            "*",
+            "*.example.com",
+            "https://ops.example.com",
+            "ops.example.com/x",
+            "a b",
+            "x:99999",
+            ".example.com",
+            "a:b",
+        ] {
+            let error = Hosts::new(vec![name.to_owned()]).unwrap_err();
+            assert_eq!(error.code(), "ERR_INVALID_ARGUMENT", "{name}");
+            assert!(error.to_string().contains("`allowedHosts` must be host names"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_refusal_says_what_to_allow_and_repeats_nothing_else() {
+        assert!(refusal(Some("Ops.example.com:3000")).contains("dashboard({ allowedHosts: ['ops.example.com'] })"));
+        for odd in [None, Some("<script>"), Some("a'b")] {
+            let said = refusal(odd);
+            assert!(said.contains("names none") && !said.contains(['<', '\'']), "{odd:?}: {said}");
+        }
+    }
+}

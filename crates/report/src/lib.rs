@@ -1,0 +1,74 @@
+//! The report: what became of the signals, what was learned, and what it rests on, for people to look at.
+//!
+//! [`data`] gathers plain data from a loop, [`page`] makes a document of it, [`dashboard`] shows the same live.
+
+mod calibration;
+mod coverage;
+mod dashboard;
+mod data;
+mod hosts;
+mod models;
+mod page;
+mod results;
+mod revision;
+mod server;
+
+pub use dashboard::{Answer, Dashboard, Request, failure};
+pub use data::{Gatherer, Report};
+pub use hosts::Hosts;
+pub use page::{Place, policy, render, to_json};
+pub use revision::Revision;
+pub use server::Server;
+
+use domain::error::Result;
+use engine::SignalLoop;
+use engine::home;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use storage::write_atomically;
+
+/// A report that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Its file, an absolute path.
+    pub path: PathBuf,
+    /// How long that is.
+    pub bytes: usize,
+    /// Closed signals in it.
+    pub closed: u64,
+    /// Open signals.
+    pub open: u64,
+    /// Models in service.
+    pub models: usize,
+    /// What could not be looked at, in words; the rest is in the report.
+    pub problems: Vec<String>,
+}
+
+/// Writes the report of a loop as one HTML file, to `out` or else to `report.html` of its home.
+///
+/// # Errors
+/// [`domain::error::Error::InvalidArgument`] where `out` leads to a file of signalloop's own, [`domain::error::Error::Io`] when it
+/// cannot be written, [`domain::error::Error::Closed`]. What cannot be looked at is told in
+/// the report.
+pub async fn write(core: &Arc<SignalLoop>, out: Option<&Path>) -> Result<Written> {
+    let path = out.map_or_else(|| core.home().join("report.html"), Path::to_owned);
+    let path = std::path::absolute(&path).unwrap_or(path);
+    home::check_output(core.home(), "out", &path)?;
+    let revision = Revision::of(core);
+    let report = Gatherer::default().gather(core, revision).await?;
+    let page = render(&to_json(&report)?, Place::File);
+    write_atomically(&path, page.as_bytes())?;
+    let figures = report.signals.as_ref().map(|signals| signals.figures);
+    Ok(Written {
+        path,
+        bytes: page.len(),
+        closed: figures.map_or(0, |figures| figures.closed),
+        open: figures.map_or(0, |figures| figures.active),
+        models: report.models.markets.len(),
+        problems: report
+            .problems
+            .into_iter()
+            .map(|problem| format!("{} [{}]", problem.message, problem.code))
+            .collect(),
+    })
+}

@@ -1,0 +1,320 @@
+//! The models in service, what was tried before them, and what they look at.
+
+use super::calibration::{Bin, Calibration};
+use super::results::rounded;
+use domain::error::{Error, Result};
+use domain::features::FEATURES;
+use domain::symbol::Market;
+use domain::time::DAY_MS;
+use engine::{MarketModels, Models, SignalLoop};
+use learning::model::{Decision, Interval, Mode, Record, Rollback, Scores, Skill, Trial};
+use serde::Serialize;
+
+/// Trials and rollbacks listed of a market: the newest.
+const MAX_CHANGES: usize = 20;
+/// Features listed.
+const MAX_FEATURES: usize = 15;
+
+/// Everything about the models of a home.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelsPart {
+    /// By market.
+    pub markets: Vec<MarketPart>,
+    /// Lines of the ledger that cannot be read.
+    pub damaged_lines: usize,
+    /// What the models in service said of bars that they had not seen, beside what happened: all markets, both sides.
+    pub calibration: Vec<Bin>,
+    /// What the models look at.
+    pub features: Features,
+}
+
+/// The models of one market.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MarketPart {
+    /// Name of its folder, `btcusdt_1h`.
+    pub name: String,
+    /// Symbol and timeframe, where the model in service can be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub market: Option<Market>,
+    /// The version in service.
+    pub version: u64,
+    /// Since when, UTC epoch ms.
+    pub since_ms: Option<i64>,
+    /// Why.
+    pub reason: String,
+    /// What it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelPart>,
+    /// Why it cannot be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Trainings and rollbacks, the newest first.
+    pub changes: Vec<Change>,
+    /// How many more there were before those.
+    pub earlier_changes: usize,
+}
+
+/// A model in service. Log losses are means of both sides, on rows it had not seen.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelPart {
+    /// When it was trained, UTC epoch ms.
+    pub trained_ms: i64,
+    /// Labelled rows.
+    pub rows: usize,
+    /// How many independent labels they are worth.
+    pub effective_rows: f64,
+    /// Departs from the base rate on either side.
+    pub has_skill: bool,
+    /// How far each side is believed, percent.
+    pub belief_buy: f64,
+    /// How far each side is believed, percent.
+    pub belief_sell: f64,
+    /// See above.
+    pub log_loss: f64,
+    /// The same of the constant.
+    pub constant_log_loss: f64,
+    /// How much better than the base rate, on rows of this market.
+    pub skill: SkillPart,
+    /// And on rows of all symbols that share its pooled model.
+    pub pool_skill: SkillPart,
+    /// How many symbols share it.
+    pub symbols: usize,
+    /// Chance of success at which a BUY earns nothing after costs, percent.
+    pub break_even_buy: f64,
+    /// And a SELL.
+    pub break_even_sell: f64,
+    /// How well a BUY is ranked; 0.5 is chance.
+    pub auc_buy: f64,
+    /// How well a SELL is ranked; 0.5 is chance.
+    pub auc_sell: f64,
+    /// Signals that it would have given on held-out rows.
+    pub held_out_signals: usize,
+    /// Their mean profit in percent, after costs.
+    pub held_out_profit: Option<f64>,
+}
+
+/// Log loss less the base rate's on rows not seen, with the interval that holds 95 % of a bootstrap over stretches of time.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SkillPart {
+    /// Below 0 where the model knows something; `None` where there are too few stretches of time to tell.
+    pub excess: Option<Interval>,
+    /// Since when, UTC epoch ms.
+    pub since_ms: i64,
+    /// Stretches of time.
+    pub stretches: usize,
+    /// Length of a stretch in days.
+    pub stretch_days: f64,
+}
+
+impl From<&Skill> for SkillPart {
+    fn from(skill: &Skill) -> Self {
+        Self {
+            excess: skill.excess,
+            since_ms: skill.since_ms,
+            stretches: skill.clusters,
+            stretch_days: rounded(skill.cluster_ms as f64 / DAY_MS as f64),
+        }
+    }
+}
+
+/// A training or a rollback.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Change {
+    /// A model was trained.
+    Training {
+        /// When it was decided, UTC epoch ms.
+        at_ms: i64,
+        /// Its number.
+        version: u64,
+        /// How it was trained.
+        mode: Mode,
+        /// Labelled rows.
+        rows: usize,
+        /// Departs from the base rate.
+        has_skill: bool,
+        /// Held out.
+        log_loss: f64,
+        /// The same of the constant.
+        constant_log_loss: f64,
+        /// What was decided.
+        decision: Decision,
+        /// Came into service.
+        promoted: bool,
+        /// The decision in words.
+        reason: String,
+    },
+    /// The model before came back.
+    Rollback {
+        /// When, UTC epoch ms.
+        at_ms: i64,
+        /// The version taken out of service.
+        from: u64,
+        /// The version back in service.
+        to: u64,
+        /// Decided from live results.
+        automatic: bool,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What models look at, by how much splits by a feature lessened the variance of the labels in training (gain).
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Features {
+    /// Models averaged: those with skill, or all where none has any.
+    pub models: usize,
+    /// Whether they have skill: without it, predictions do not use the features.
+    pub with_skill: bool,
+    /// The most important, most first.
+    pub list: Vec<FeaturePart>,
+    /// Share of those not listed, percent.
+    pub others: f64,
+}
+
+/// A feature.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FeaturePart {
+    /// Its name.
+    pub name: String,
+    /// How it is computed.
+    pub formula: &'static str,
+    /// Its part of all gain, percent.
+    pub share: f64,
+}
+
+/// Gathers it. A model that cannot be read is told in its market's part.
+///
+/// # Errors
+/// [`Error::Io`] when the folder or the ledger cannot be read.
+pub fn gather(core: &SignalLoop) -> Result<ModelsPart> {
+    let Models { markets, damaged_lines } = core.models()?;
+    let mut calibration = Calibration::default();
+    for record in markets.iter().filter_map(|market| market.champion.record.as_ref().ok()) {
+        match core.registry().get(&record.market) {
+            Ok(model) => {
+                calibration.add_held_out(&model.lineage.held_out, record.effective_rows / record.rows.max(1) as f64)
+            }
+            // What is wrong with it is told in its market's part, or it went out of service just now.
+            Err(Error::NoModel { .. } | Error::ModelFile { .. }) => {}
+            Err(other) => return Err(other),
+        }
+    }
+    let records: Vec<&Record> = markets.iter().filter_map(|market| market.champion.record.as_ref().ok()).collect();
+    let features = Features::of(&records);
+    let markets = markets.into_iter().map(MarketPart::from).collect();
+    Ok(ModelsPart { markets, damaged_lines, calibration: calibration.bins(), features })
+}
+
+impl From<MarketModels> for MarketPart {
+    fn from(MarketModels { champion, trials, rollbacks }: MarketModels) -> Self {
+        let mut changes: Vec<Change> =
+            trials.into_iter().map(Change::from).chain(rollbacks.into_iter().map(Change::from)).collect();
+        // Stable: of one moment, what was written last comes first.
+        changes.reverse();
+        changes.sort_by_key(|change| std::cmp::Reverse(change.at_ms()));
+        let earlier_changes = changes.len().saturating_sub(MAX_CHANGES);
+        changes.truncate(MAX_CHANGES);
+        let (market, model, error) = match champion.record {
+            Ok(record) => (Some(record.market.clone()), Some(ModelPart::from(&record)), None),
+            Err(error) => (None, None, Some(error.to_string())),
+        };
+        Self {
+            name: champion.stem,
+            market,
+            version: champion.version,
+            since_ms: champion.since_ms,
+            reason: champion.reason,
+            model,
+            error,
+            changes,
+            earlier_changes,
+        }
+    }
+}
+
+impl From<&Record> for ModelPart {
+    fn from(record: &Record) -> Self {
+        let auc = |scores: &Scores| rounded(scores.auc);
+        let [buy, sell] = record.beliefs;
+        Self {
+            trained_ms: record.trained_ms,
+            rows: record.rows,
+            effective_rows: rounded(record.effective_rows),
+            has_skill: record.has_skill(),
+            belief_buy: rounded(100.0 * buy),
+            belief_sell: rounded(100.0 * sell),
+            log_loss: rounded(record.log_loss()),
+            constant_log_loss: rounded(record.constant_log_loss()),
+            skill: SkillPart::from(&record.skill),
+            pool_skill: SkillPart::from(&record.pool_skill),
+            symbols: record.symbols.len(),
+            break_even_buy: rounded(100.0 * record.break_even[0]),
+            break_even_sell: rounded(100.0 * record.break_even[1]),
+            auc_buy: auc(&record.buy),
+            auc_sell: auc(&record.sell),
+            held_out_signals: record.held_out_signals,
+            held_out_profit: record.held_out_profit.map(rounded),
+        }
+    }
+}
+
+impl Change {
+    fn at_ms(&self) -> i64 {
+        match self {
+            Self::Training { at_ms, .. } | Self::Rollback { at_ms, .. } => *at_ms,
+        }
+    }
+}
+
+impl From<Trial> for Change {
+    fn from(trial: Trial) -> Self {
+        Self::Training {
+            at_ms: trial.at_ms,
+            version: trial.version,
+            mode: trial.mode,
+            rows: trial.rows,
+            has_skill: trial.has_skill,
+            log_loss: rounded(trial.log_loss),
+            constant_log_loss: rounded(trial.constant_log_loss),
+            decision: trial.decision,
+            promoted: trial.promoted,
+            reason: trial.reason,
+        }
+    }
+}
+
+impl From<Rollback> for Change {
+    fn from(Rollback { at_ms, from, to, automatic, reason, .. }: Rollback) -> Self {
+        Self::Rollback { at_ms, from, to, automatic, reason }
+    }
+}
+
+impl Features {
+    fn of(records: &[&Record]) -> Self {
+        let with_skill = records.iter().any(|record| record.has_skill());
+        let counted: Vec<_> = records.iter().filter(|record| record.has_skill() == with_skill).collect();
+        let share = |name: &str| {
+            let of = |record: &&&Record| record.importances.iter().find(|(known, _)| known == name).map(|(_, x)| *x);
+            100.0 * counted.iter().filter_map(of).sum::<f64>() / counted.len().max(1) as f64
+        };
+        let mut list: Vec<FeaturePart> = FEATURES
+            .iter()
+            .map(|feature| FeaturePart {
+                name: feature.name.to_owned(),
+                formula: feature.formula,
+                share: rounded(share(feature.name)),
+            })
+            .filter(|feature| feature.share > 0.0)
+            .collect();
+        list.sort_by(|a, b| b.share.total_cmp(&a.share));
+        let others = list.iter().skip(MAX_FEATURES).map(|feature| feature.share).sum();
+        list.truncate(MAX_FEATURES);
+        Self { models: counted.len(), with_skill, list, others: rounded(others) }
+    }
+}

@@ -1,0 +1,143 @@
+//! The page: one HTML document with everything in it, script, style and data, that needs no network.
+
+use super::data::Report;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use domain::error::{Error, Result};
+use ring::digest::{SHA256, digest};
+use std::sync::LazyLock;
+
+const TEMPLATE: &str = include_str!("assets/page.html");
+/// With uPlot 1.6.32, MIT, Leon Sorokin: <https://github.com/leeoniya/uPlot>. Its licence is beside it and in the page.
+const STYLE: &str = concat!(include_str!("assets/uplot/uPlot.min.css"), include_str!("assets/page.css"));
+const SCRIPT: &str = concat!(
+    "'use strict'\n/* uPlot 1.6.32\n",
+    include_str!("assets/uplot/LICENSE"),
+    "*/\n",
+    include_str!("assets/uplot/uPlot.iife.min.js"),
+    "\n",
+    include_str!("assets/format.js"),
+    include_str!("assets/charts.js"),
+    include_str!("assets/signals.js"),
+    include_str!("assets/home.js"),
+    include_str!("assets/page.js"),
+);
+
+/// Where a page is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// From a file: nothing is asked for anywhere.
+    File,
+    /// From a server, which it asks for news.
+    Served,
+}
+
+/// What the page may do: run its own script, apply its own style, and, where it is served, ask its own server. Script and
+/// style are named by their hashes, so nothing that finds its way into the page runs.
+pub fn policy(place: Place) -> &'static str {
+    static POLICIES: LazyLock<[String; 2]> = LazyLock::new(|| {
+        let hash = |text: &str| format!("'sha256-{}'", BASE64_STANDARD.encode(digest(&SHA256, text.as_bytes())));
+        let policy = |connect: &str| {
+            format!(
+                "default-src 'none'; script-src {}; style-src {}; img-src data:; connect-src {connect}; base-uri 'none'; \
+                 form-action 'none'",
+                hash(SCRIPT),
+                hash(STYLE)
+            )
+        };
+        [policy("'none'"), policy("'self'")]
+    });
+    &POLICIES[usize::from(place == Place::Served)]
+}
+
+/// The page of a report. `json` is the report as [`to_json`] gives it.
+pub fn render(json: &str, place: Place) -> String {
+    let data = embedded(json);
+    let live = if place == Place::Served { "served" } else { "file" };
+    let parts: [(&str, &str); 5] =
+        [("policy", policy(place)), ("style", STYLE), ("place", live), ("data", &data), ("script", SCRIPT)];
+    let mut page = String::with_capacity(TEMPLATE.len() + STYLE.len() + SCRIPT.len() + data.len());
+    let mut rest = TEMPLATE;
+    // In one pass, so that no part is looked at for the names of others.
+    while let Some((before, after)) = rest.split_once("{{") {
+        page.push_str(before);
+        let (name, after) = after.split_once("}}").unwrap_or((after, ""));
+        page.push_str(parts.iter().find(|(known, _)| *known == name).map_or("", |(_, text)| *text));
+        rest = after;
+    }
+    page.push_str(rest);
+    page
+}
+
+/// A report as JSON.
+///
+/// # Errors
+/// [`Error::Internal`].
+pub fn to_json(report: &Report) -> Result<String> {
+    serde_json::to_string(report).map_err(|e| Error::Internal(format!("cannot encode the report: {e}")))
+}
+
+/// JSON as it may stand in a `<script>` element: nothing in it can end the element, or begin a comment.
+fn embedded(json: &str) -> String {
+    json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::data::PatternPart;
+    use super::super::results::Interval;
+    use super::*;
+    use serde_json::{Value, json};
+
+    const EVIL: &str = "</script><script>alert(1)</script><!-- {{script}} &amp;";
+
+    fn data_of(page: &str) -> &str {
+        let (_, after) = page.split_once(r#"<script type="application/json" id="data">"#).unwrap();
+        after.split_once("</script>").unwrap().0
+    }
+
+    #[test]
+    fn text_of_others_stays_text() {
+        let rule = PatternPart {
+            rule: format!("{EVIL} at or above 1"),
+            count: 40,
+            successes: 30,
+            success_rate: 75.0,
+            success_interval: Interval { low: 60.0, high: 86.0 },
+            base_rate: 50.0,
+            p_value: 0.005,
+            since_ms: 0,
+            still_holds: Some(true),
+        };
+        let report = json!({ "home": EVIL, "signals": { "patterns": [rule] } });
+        let page = render(&report.to_string(), Place::File);
+        assert_eq!(page.matches("alert(1)").count(), 2, "in the data, and nowhere else");
+        assert!(!page.contains("<script>alert") && !data_of(&page).contains(['<', '>', '&']));
+        let read: Value = serde_json::from_str(data_of(&page)).unwrap();
+        assert_eq!(read, report);
+        assert_eq!(page.matches("</script>").count(), 2, "the data's end and the script's own");
+    }
+
+    #[test]
+    fn every_place_of_the_template_is_filled_and_the_policy_names_what_is_there() {
+        for place in [Place::File, Place::Served] {
+            let page = render("{}", place);
+            assert!(!page.contains("{{") || SCRIPT.contains("{{"), "a place without a part");
+            for (open, close, kind) in [("<style>", "</style>", "style-src"), ("<script>", "</script>", "script-src")] {
+                let (_, after) = page.split_once(open).unwrap();
+                let text = after.split_once(close).unwrap().0;
+                let hash = BASE64_STANDARD.encode(digest(&SHA256, text.as_bytes()));
+                assert!(policy(place).contains(&format!("{kind} 'sha256-{hash}'")), "{kind}");
+            }
+            assert!(page.contains(&format!("content=\"{}\"", policy(place))));
+            assert!(!page.contains("http-equiv=\"refresh\"") && !page.contains(" src=") && !page.contains("@import"));
+        }
+        assert_ne!(policy(Place::File), policy(Place::Served));
+    }
+
+    #[test]
+    fn the_assets_stay_small() {
+        let bytes = TEMPLATE.len() + STYLE.len() + SCRIPT.len();
+        assert!(bytes < 110_000, "{bytes} bytes of assets in every report and in the addon");
+    }
+}

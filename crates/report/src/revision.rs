@@ -1,0 +1,133 @@
+//! Whether anything of a home has changed, told by sizes and times of its files without reading them, and by what is known of a
+//! database without asking it.
+
+use engine::{Elsewhere, SignalLoop};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use storage::Stamp;
+
+/// A part of a report, made of files of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    /// The log of signals, and what is remembered of live results.
+    Signals,
+    /// The models and their ledger.
+    Models,
+    /// The candles.
+    Candles,
+    /// The scheduler's configuration and records.
+    Scheduler,
+}
+
+/// One number for each part of a report; another number, another state of its files. 0 is of nothing yet.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Revision {
+    /// Of the log of signals, and of what is remembered of live results.
+    pub signals: u64,
+    /// Of the models and their ledger.
+    pub models: u64,
+    /// Of the candles.
+    pub candles: u64,
+    /// Of the scheduler's configuration and records, but for the watch, which is written every few seconds.
+    pub scheduler: u64,
+}
+
+impl Revision {
+    /// Of what a loop knows now. What cannot be looked at is as if it were not there: whoever reads the part tells why.
+    pub fn of(core: &SignalLoop) -> Self {
+        Self::of_parts(core.home(), core.registry().revision(), core.elsewhere())
+    }
+
+    fn of_parts(home: &Path, models: u64, elsewhere: Elsewhere) -> Self {
+        let mut scheduler = entries(&home.join("scheduler"));
+        scheduler.retain(|path| path.extension().is_some_and(|e| e == "json" || e == "jsonl"));
+        scheduler.retain(|path| !path.ends_with("watch.json"));
+        scheduler.push(home.join("scheduler_config.json"));
+        Self {
+            signals: stamp(vec![home.join("feedback/signals.jsonl"), home.join("performance.json")], elsewhere.signals),
+            models: models.max(1),
+            candles: stamp(entries(&home.join("data")), 0),
+            scheduler: stamp(scheduler, elsewhere.scheduler),
+        }
+    }
+
+    /// Nothing is known of a part any more.
+    pub fn forget(&mut self, part: Part) {
+        match part {
+            Part::Signals => self.signals = 0,
+            Part::Models => self.models = 0,
+            Part::Candles => self.candles = 0,
+            Part::Scheduler => self.scheduler = 0,
+        }
+    }
+
+    /// All of it as text, for an `ETag`.
+    pub fn tag(&self) -> String {
+        format!("{:x}-{:x}-{:x}-{:x}", self.signals, self.models, self.candles, self.scheduler)
+    }
+}
+
+fn stamp(mut files: Vec<PathBuf>, elsewhere: u64) -> u64 {
+    files.sort();
+    let mut hasher = DefaultHasher::new();
+    elsewhere.hash(&mut hasher);
+    for file in files {
+        if let Ok(Some(stamp)) = Stamp::of(&file) {
+            (file, stamp).hash(&mut hasher);
+        }
+    }
+    hasher.finish().max(1)
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(folder)
+        .map_or_else(|_| Vec::new(), |entries| entries.flatten().map(|entry| entry.path()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use registry::Registry;
+
+    #[test]
+    fn each_part_follows_its_own_files() {
+        let home = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = home.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        let differs = |a: &Revision, b: &Revision| {
+            [a.signals != b.signals, a.models != b.models, a.candles != b.candles, a.scheduler != b.scheduler]
+        };
+        let of_parts = |elsewhere| {
+            Revision::of_parts(home.path(), Registry::new(home.path().join("models")).revision(), elsewhere)
+        };
+        let now = || of_parts(Elsewhere::default());
+        let mut before = now();
+        assert_eq!(now(), before, "nothing changed");
+        let changes = [
+            ("feedback/signals.jsonl", [true, false, false, false]),
+            ("performance.json", [true, false, false, false]),
+            ("models/btcusdt_1h/champion.json", [false, true, false, false]),
+            ("models/ledger.jsonl", [false, true, false, false]),
+            ("data/btcusdt_1h.csv", [false, false, true, false]),
+            ("scheduler/fetch.json", [false, false, false, true]),
+            ("scheduler/watch.json", [false, false, false, false]),
+            ("scheduler/fetch.lock", [false, false, false, false]),
+            ("scheduler_config.json", [false, false, false, true]),
+        ];
+        for (name, expected) in changes {
+            write(name, "x");
+            let after = now();
+            assert_eq!(differs(&before, &after), expected, "{name}");
+            assert_eq!(before.tag() == after.tag(), expected == [false; 4], "{name}");
+            before = after;
+        }
+        let signals = of_parts(Elsewhere { signals: 1, scheduler: 0 });
+        assert_eq!(differs(&before, &signals), [true, false, false, false]);
+        let scheduler = of_parts(Elsewhere { signals: 0, scheduler: 1 });
+        assert_eq!(differs(&before, &scheduler), [false, false, false, true]);
+    }
+}

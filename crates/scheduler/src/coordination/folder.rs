@@ -1,0 +1,152 @@
+//! The office in the home's folder `scheduler/`: locks of files, which die with their process, and small files.
+
+use super::{Board, Hold, Leader, Memo, Office, Place, Seen};
+use crate::history::{append as append_history, newest as newest_history};
+use crate::{Moment, Ran, Record, Task};
+use domain::error::{Error, Result};
+use domain::time::{format_iso, now_ms};
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use storage::disk::{Disk, Lock, Storage, StoredFile};
+use storage::fault::Fault;
+use storage::fence::Fence;
+use storage::lock::{self, Guard};
+use storage::machine;
+use storage::{create_folder, write_atomically};
+
+/// The office of the processes of one machine.
+pub struct FolderOffice(PathBuf);
+
+impl FolderOffice {
+    /// In this folder, which is made when it is needed.
+    pub fn new(folder: PathBuf) -> Self {
+        Self(folder)
+    }
+}
+
+impl Office for FolderOffice {
+    fn take(&self, place: Place, patience: Duration) -> Result<Arc<dyn Hold>> {
+        Ok(Arc::new(take(&self.0, place, patience)?))
+    }
+
+    fn record(&self, task: Task) -> Result<Record> {
+        Record::load(&self.0, task)
+    }
+
+    fn save(&self, _hold: &dyn Hold, task: Task, record: &Record, _next_ms: Option<i64>) -> Result<()> {
+        record.save(&self.0, task)
+    }
+
+    fn append(&self, _hold: &dyn Hold, ran: &Ran) -> Result<()> {
+        append_history(&self.0, ran)
+    }
+
+    fn newest(&self, most: usize) -> Result<Vec<Ran>> {
+        newest_history(&self.0, most)
+    }
+
+    fn look(&self, task: Task) -> Seen {
+        let record = self.record(task);
+        // An attempt without an end is under way, or was interrupted: its lock tells.
+        let begun = record.as_ref().is_ok_and(|record| record.attempt > 0) && self.0.is_dir();
+        let taken = || matches!(take(&self.0, Place::Task(task), Duration::ZERO), Err(Error::TaskBusy(_)));
+        Seen { running: begun && taken(), record }
+    }
+
+    fn glance(&self, task: Task) -> Seen {
+        self.look(task)
+    }
+
+    fn leader(&self) -> Option<Leader> {
+        // A process that was killed leaves it behind, but not the lock. Where there is none, the lock is left alone: whoever is
+        // about to lead must not meet one who only looks.
+        let leader = serde_json::from_slice(&std::fs::read(leader_file(&self.0)).ok()?).ok()?;
+        let lock = std::fs::File::open(lock_file(&self.0, Place::Leader)).ok()?;
+        // It goes with its handle, which is closed here.
+        let free = StoredFile::try_lock(&lock, Lock::Shared).unwrap_or(false);
+        (!free).then_some(leader)
+    }
+
+    fn moment(&self, own_ms: i64) -> Moment {
+        Moment::now(own_ms)
+    }
+
+    fn board(&self) -> Option<&dyn Board> {
+        None
+    }
+
+    fn memo(&self) -> Option<&dyn Memo> {
+        None
+    }
+
+    fn close(&self) {}
+}
+
+/// A locked file.
+struct Locked {
+    path: PathBuf,
+    handle: Arc<dyn StoredFile>,
+    /// What says to others who has it.
+    says: Option<PathBuf>,
+    _guard: Guard,
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // Another may lead by now, where the lock's file was deleted.
+        if let Some(says) = self.says.as_ref().filter(|_| self.is_in_place()) {
+            // What stays behind is told from the truth by the lock.
+            let _ = std::fs::remove_file(says);
+        }
+    }
+}
+
+impl Hold for Locked {
+    /// Whether the file that is locked still has its name: a deleted one locks nobody out.
+    fn is_in_place(&self) -> bool {
+        let (mine, there) = (self.handle.stat(), Disk.stat(&self.path));
+        mine.is_ok_and(|mine| there.is_ok_and(|there| mine.identity == there.identity))
+    }
+
+    fn lost(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn fence(&self) -> Option<&Fence> {
+        None
+    }
+}
+
+fn take(folder: &Path, place: Place, patience: Duration) -> Result<Locked> {
+    create_folder(folder)?;
+    let path = lock_file(folder, place);
+    let mut handle = Disk.open(&path).map_err(|e| Error::io("open", &path, e))?;
+    match lock::acquire(&Disk, &path, &mut handle, Lock::Exclusive, patience) {
+        Ok(guard) => Ok(Locked { path, handle, says: (place == Place::Leader).then(|| say(folder)), _guard: guard }),
+        Err(Fault::Busy(who)) => Err(Error::TaskBusy(who)),
+        Err(Fault::Failed(why)) => Err(Error::io("lock", &path, std::io::Error::other(why))),
+    }
+}
+
+fn lock_file(folder: &Path, place: Place) -> PathBuf {
+    let name = match &place {
+        Place::Leader => "leader",
+        Place::Task(task) => task.as_str(),
+    };
+    folder.join(format!("{name}.lock"))
+}
+
+fn leader_file(folder: &Path) -> PathBuf {
+    folder.join("leader.json")
+}
+
+/// Writes down that this process leads; where.
+fn say(folder: &Path) -> PathBuf {
+    let (path, since) = (leader_file(folder), Some(format_iso(now_ms())));
+    let leader = Leader { process: std::process::id(), host: machine(), since };
+    // It leads whether others can be told or not, as on a full disk.
+    let _ = serde_json::to_vec(&leader).map(|text| write_atomically(&path, &text));
+    path
+}

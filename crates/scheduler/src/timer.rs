@@ -1,0 +1,277 @@
+//! When a task is due, from what is remembered of it and the two clocks. Pure: whoever runs the task tells it of each begin
+//! and end, and writes its record down.
+
+use super::{CatchUp, LastRun, Moment, Outcome, Record, Schedule, TaskPlan};
+use domain::symbol::Market;
+use domain::time::believed;
+use std::time::Duration;
+
+/// A due time that nobody looked for within this was missed, for [`CatchUp::Skip`]; a machine that is merely busy is never so
+/// late. One that was seen in time and had to wait for another task is not missed.
+const GRACE: Duration = Duration::from_secs(300);
+
+/// The due times of one task.
+#[derive(Debug, Clone)]
+pub struct Timer {
+    plan: TaskPlan,
+    record: Record,
+    next: Next,
+    /// When an attempt that did not succeed is made again, by the clock that nobody sets. The next due time does not wait for
+    /// it, and takes its place.
+    retry: Option<Duration>,
+    /// When it was last asked whether it is due.
+    looked: Option<Moment>,
+}
+
+/// Why a task is to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// Its time has come: for all markets.
+    Run,
+    /// An attempt that did not succeed is made again: for what remains.
+    Retry,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Next {
+    /// By the clock that nobody sets: intervals.
+    Elapsed(Duration),
+    /// By the time of day, after `since_ms` of the record.
+    Wall,
+}
+
+impl Timer {
+    /// Goes on from what is remembered. A task that has never run is due at once, unless it has a time of day.
+    pub fn resume(plan: TaskPlan, record: Record, now: Moment) -> Self {
+        let mut timer = Self { plan, record, next: Next::Wall, retry: None, looked: None };
+        timer.next = timer.regular(now);
+        if timer.record.attempt > timer.plan.retry.attempts {
+            // A run that took its process with it each time.
+            timer.give_up();
+        }
+        if timer.record.attempt > 0 {
+            timer.retry = Some(now.elapsed + timer.plan.retry.pause(timer.record.attempt, 0.5));
+        }
+        timer
+    }
+
+    /// What is to be remembered.
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// How it is run.
+    pub fn plan(&self) -> &TaskPlan {
+        &self.plan
+    }
+
+    /// When it is due next by its schedule.
+    fn regular(&mut self, now: Moment) -> Next {
+        match (&self.plan.schedule, self.record.since_ms) {
+            (Schedule::Every(_), None) => Next::Elapsed(now.elapsed),
+            (Schedule::Every(interval), Some(since_ms)) => {
+                // Less than nothing when the clock was set back: then the whole interval.
+                let passed = Duration::from_millis(u64::try_from(now.wall_ms - since_ms).unwrap_or(0));
+                match interval.checked_sub(passed) {
+                    Some(rest) => Next::Elapsed(now.elapsed + rest),
+                    None if self.plan.catch_up == CatchUp::Skip && passed > *interval + GRACE => {
+                        Next::Elapsed(now.elapsed + *interval)
+                    }
+                    None => Next::Elapsed(now.elapsed),
+                }
+            }
+            (_, since_ms) => {
+                // Counted from here, also by a process that comes after a downtime.
+                self.record.since_ms = since_ms.or(Some(now.wall_ms));
+                Next::Wall
+            }
+        }
+    }
+
+    /// Whether, and why, it is due. What is skipped, is so from then on.
+    pub fn due(&mut self, now: Moment) -> Option<Due> {
+        let looked = self.looked.replace(now);
+        if self.is_time(now, looked) {
+            return Some(Due::Run);
+        }
+        self.retry.filter(|at| *at <= now.elapsed).map(|_| Due::Retry)
+    }
+
+    fn is_time(&mut self, now: Moment, looked: Option<Moment>) -> bool {
+        let skip = self.plan.catch_up == CatchUp::Skip;
+        let seen = |since: &dyn Fn(Moment) -> bool| looked.is_some_and(since);
+        match self.next {
+            Next::Elapsed(at) if now.elapsed < at => false,
+            Next::Elapsed(at) if skip && now.elapsed - at > GRACE && !seen(&|look| look.elapsed >= at) => {
+                if let Schedule::Every(interval) = self.plan.schedule {
+                    self.next = Next::Elapsed(now.elapsed + interval);
+                }
+                false
+            }
+            Next::Elapsed(_) => true,
+            Next::Wall => {
+                // A clock set back does not bring due times again; one set back by days had been wrong.
+                self.record.since_ms = Some(self.record.since_ms.map_or(now.wall_ms, |at| believed(at, now.wall_ms)));
+                let Some(due_ms) = self.regular_ms(now).filter(|due_ms| *due_ms <= now.wall_ms) else { return false };
+                let late = now.wall_ms - due_ms > GRACE.as_millis() as i64;
+                if skip && late && !seen(&|look| look.wall_ms >= due_ms) {
+                    self.record.since_ms = Some(now.wall_ms);
+                    return false;
+                }
+                true
+            }
+        }
+    }
+
+    /// When it is due next, UTC epoch ms, as far as the clocks go on as they are.
+    pub fn next_ms(&self, now: Moment) -> Option<i64> {
+        let retry_ms = self.retry.map(|at| wall_ms(at, now));
+        self.regular_ms(now).into_iter().chain(retry_ms).min()
+    }
+
+    fn regular_ms(&self, now: Moment) -> Option<i64> {
+        match self.next {
+            Next::Elapsed(at) => Some(wall_ms(at, now)),
+            Next::Wall => self.plan.schedule.next_after(self.record.since_ms?, self.plan.zone),
+        }
+    }
+
+    /// An attempt begins: the first of a run, which counts for the due times up to now, or another one of it.
+    pub fn begin(&mut self, why: Due, now: Moment) {
+        self.retry = None;
+        if why == Due::Run {
+            self.give_up();
+            // Never back: the times since would be due again.
+            let since_ms = self.record.since_ms.map_or(now.wall_ms, |since_ms| believed(since_ms, now.wall_ms));
+            self.record.since_ms = Some(since_ms.max(now.wall_ms));
+            self.next = match self.plan.schedule {
+                Schedule::Every(interval) => Next::Elapsed(now.elapsed + interval),
+                _ => Next::Wall,
+            };
+        }
+        self.record.attempt += 1;
+    }
+
+    /// The attempt ended. A failed one is made again after a pause, so often as is configured, for `remaining` only if there
+    /// are some; `dice`, 0 to 1, spreads the pauses of many processes. A cancelled one is made again by whoever goes on.
+    pub fn end(&mut self, last: LastRun, remaining: Vec<Market>, now: Moment, dice: f64) {
+        let outcome = last.outcome;
+        self.record.last = Some(last);
+        self.record.remaining = remaining;
+        match outcome {
+            Outcome::Finished => self.give_up(),
+            Outcome::Failed if self.record.attempt > self.plan.retry.attempts => self.give_up(),
+            Outcome::Failed | Outcome::Cancelled => {
+                self.retry = Some(now.elapsed + self.plan.retry.pause(self.record.attempt, dice));
+            }
+        }
+    }
+
+    fn give_up(&mut self) {
+        self.record.attempt = 0;
+        self.record.remaining.clear();
+    }
+}
+
+/// What the clock on the wall will show at a time of the other clock.
+fn wall_ms(at: Duration, now: Moment) -> i64 {
+    now.wall_ms + at.saturating_sub(now.elapsed).as_millis() as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{SchedulerConfig, Task};
+    use serde_json::json;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn plan(task: Task, config: serde_json::Value) -> TaskPlan {
+        let serde_json::Value::Object(map) = config else { panic!("not an object") };
+        SchedulerConfig::default().merge(map, "test").unwrap().0.plan(task)
+    }
+
+    fn at(minutes: u32) -> Moment {
+        Moment { wall_ms: 1_770_000_000_000 + i64::from(minutes) * 60_000, elapsed: MINUTE * (100 + minutes) }
+    }
+
+    fn failed(timer: &mut Timer, now: Moment, symbol: &str) {
+        let attempt = timer.record().attempt;
+        let (started_ms, ended_ms, outcome) = (now.wall_ms, now.wall_ms, Outcome::Failed);
+        let (done, message, failed, error) = (0, String::new(), Vec::new(), None);
+        let last = LastRun { started_ms, ended_ms, outcome, attempt, done, message, failed, error };
+        timer.end(last, vec![Market::parse(symbol, "1h").unwrap()], now, 1.0);
+    }
+
+    #[test]
+    fn one_market_that_fails_does_not_put_off_the_next_run_of_the_others() {
+        // Pauses of 40 minutes, then 80: the second lies beyond the next due time.
+        let retry = json!({ "retry": { "base_seconds": 2400, "longest_seconds": 7200 } });
+        let mut timer = Timer::resume(plan(Task::Fetch, retry), Record::default(), at(0));
+        assert_eq!(timer.due(at(0)), Some(Due::Run));
+        timer.begin(Due::Run, at(0));
+        failed(&mut timer, at(0), "NOPEUSDT");
+        assert_eq!((timer.due(at(39)), timer.due(at(40))), (None, Some(Due::Retry)));
+        timer.begin(Due::Retry, at(40));
+        assert_eq!((timer.record().attempt, timer.record().remaining.len()), (2, 1));
+        failed(&mut timer, at(40), "NOPEUSDT");
+        assert_eq!(timer.next_ms(at(40)), Some(at(60).wall_ms));
+        assert_eq!((timer.due(at(59)), timer.due(at(60))), (None, Some(Due::Run)));
+        timer.begin(Due::Run, at(60));
+        assert_eq!((timer.record().attempt, timer.record().remaining.len()), (1, 0), "all markets, from the beginning");
+        // Also in a process that takes over in the midst of it.
+        let mut other = Timer::resume(timer.plan.clone(), timer.record().clone(), at(70));
+        assert_eq!(
+            (other.due(at(99)), other.due(at(100)), other.due(at(120))),
+            (None, Some(Due::Retry), Some(Due::Run))
+        );
+    }
+
+    #[test]
+    fn a_symbol_that_fails_for_ever_does_not_slow_the_watch_down() {
+        let mut timer = Timer::resume(plan(Task::Watch, json!({})), Record::default(), at(0));
+        let mut runs = 0;
+        for second in 0..600 {
+            let now = Moment { elapsed: at(0).elapsed + Duration::from_secs(second), ..at(0) };
+            if let Some(why) = timer.due(now) {
+                assert_eq!(why, Due::Run);
+                timer.begin(why, now);
+                failed(&mut timer, now, "NOPEUSDT");
+                runs += 1;
+            }
+        }
+        assert_eq!(runs, 60, "every ten seconds");
+    }
+
+    #[test]
+    fn with_skip_what_waits_for_another_task_is_not_missed_and_what_nobody_saw_is() {
+        for (task, first) in [(Task::Update, Some(360)), (Task::Retrain, None)] {
+            let config = json!({ "catch_up": "skip" });
+            let begun = Record { since_ms: Some(at(0).wall_ms), ..Record::default() };
+            let timer = Timer::resume(plan(task, config), begun, at(0));
+            let due = first.unwrap_or_else(|| {
+                let mut looking = timer.clone();
+                (0..=24 * 60).find(|minute| looking.due(at(*minute)).is_some()).unwrap()
+            });
+            // Looked for all along, but with no room to run: still due 16 minutes later.
+            let mut busy = timer.clone();
+            let seen: Vec<_> = (due - 2..due + 16).map(|minute| busy.due(at(minute)).is_some()).collect();
+            assert_eq!(seen, [[false; 2].as_slice(), &[true; 16]].concat(), "{task:?}");
+            // Asleep over it.
+            let mut asleep = timer;
+            assert_eq!((asleep.due(at(due - 2)), asleep.due(at(due + 16))), (None, None), "{task:?}");
+        }
+    }
+
+    #[test]
+    fn a_daily_time_comes_also_while_an_attempt_of_yesterday_waits() {
+        let config = json!({ "retry": { "attempts": 100, "base_seconds": 86400, "longest_seconds": 86400 } });
+        let mut timer = Timer::resume(plan(Task::Retrain, config), Record::default(), at(0));
+        let day = 24 * 60;
+        let first = (0..=day).find(|minute| timer.due(at(*minute)).is_some()).unwrap();
+        timer.begin(Due::Run, at(first));
+        failed(&mut timer, at(first + 30), "NOPEUSDT");
+        assert_eq!(timer.due(at(first + day - 1)), None);
+        assert_eq!(timer.due(at(first + day)), Some(Due::Run));
+    }
+}

@@ -1,0 +1,11 @@
+//! Writes that only the holder of a lease may make.
+
+/// The lease that the writer claims to hold. Tokens grow with each new holder, so writes of a former holder, which was stopped or
+/// cut off and does not know it yet, are rejected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fence {
+    /// The lease's name.
+    pub name: String,
+    /// The holder's token.
+    pub token: i64,
+}

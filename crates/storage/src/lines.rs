@@ -1,0 +1,146 @@
+//! Reading what others named, within bounds: a device, or a file of something else, must not fill the memory.
+
+use domain::error::{Error, Result};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+/// A line that is still not over here is none: the file is no text of lines.
+const GIVE_UP: u64 = 64 << 20;
+
+/// The lines of a file, one by one.
+#[derive(Debug)]
+pub struct Lines<R> {
+    reader: R,
+    path: PathBuf,
+    /// Bytes that a line may have.
+    longest: usize,
+    number: u64,
+}
+
+impl Lines<BufReader<File>> {
+    /// Of the file at `path`, whose lines may have `longest` bytes.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn open(path: &Path, longest: usize) -> Result<Self> {
+        let file = File::open(path).map_err(|e| Error::io("read", path, e))?;
+        Ok(Self { reader: BufReader::new(file), path: path.to_owned(), longest, number: 0 })
+    }
+}
+
+impl<R: BufRead> Lines<R> {
+    /// Reads the next line, without its newline, into `text`; returns its number, from 1, and `None` at the end. Of a line that
+    /// is too long, `text` has one byte more than is allowed, and the rest is passed over.
+    ///
+    /// # Errors
+    /// [`Error::Io`], naming file and line where a line does not end within 64 MiB.
+    pub fn next(&mut self, text: &mut Vec<u8>) -> Result<Option<u64>> {
+        text.clear();
+        let fail = |e| Error::io("read", &self.path, e);
+        let first = (&mut self.reader).take(self.longest as u64 + 1).read_until(b'\n', text).map_err(fail)?;
+        if first == 0 {
+            return Ok(None);
+        }
+        self.number += 1;
+        if text.last() == Some(&b'\n') {
+            text.pop();
+        } else if first > self.longest {
+            self.pass_over()?;
+        }
+        Ok(Some(self.number))
+    }
+
+    /// Reads to the end of a line without keeping it.
+    fn pass_over(&mut self) -> Result<()> {
+        let mut passed = 0;
+        while passed < GIVE_UP {
+            let buffer = self.reader.fill_buf().map_err(|e| Error::io("read", &self.path, e))?;
+            let newline = memchr::memchr(b'\n', buffer);
+            let length = newline.map_or(buffer.len(), |at| at + 1);
+            self.reader.consume(length);
+            if newline.is_some() || length == 0 {
+                return Ok(());
+            }
+            passed += length as u64;
+        }
+        Err(Error::Io {
+            action: "read",
+            path: self.path.clone(),
+            cause: format!("line {} does not end within {} MiB: this is no text of lines", self.number, GIVE_UP >> 20),
+        })
+    }
+}
+
+/// All of a file that must be text, of `most` bytes at the most; `bad` makes an error of why it is none.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be read; that of `bad`, of words that name the line.
+pub fn read_text(path: &Path, most: u64, bad: impl Fn(String) -> Error) -> Result<String> {
+    let io = |e| Error::io("read", path, e);
+    let line = |before: &[u8]| memchr::memchr_iter(b'\n', before).count() + 1;
+    let mut file = File::open(path).map_err(io)?;
+    let mut bytes = Vec::new();
+    loop {
+        let begin = bytes.len();
+        if (&mut file).take(1 << 20).read_to_end(&mut bytes).map_err(io)? == 0 {
+            break;
+        }
+        if let Some(at) = memchr::memchr(0, &bytes[begin..]) {
+            return Err(bad(format!("line {} is not text (UTF-8)", line(&bytes[..begin + at]))));
+        }
+        if bytes.len() as u64 > most {
+            return Err(bad(format!("it is longer than {} MiB", most >> 20)));
+        }
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        bad(format!("line {} is not text (UTF-8)", line(&error.as_bytes()[..valid])))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(content: &[u8], longest: usize) -> Vec<(u64, String)> {
+        let mut lines = Lines { reader: content, path: PathBuf::from("x"), longest, number: 0 };
+        let (mut text, mut found) = (Vec::new(), Vec::new());
+        while let Some(number) = lines.next(&mut text).unwrap() {
+            found.push((number, String::from_utf8(text.clone()).unwrap()));
+        }
+        found
+    }
+
+    #[test]
+    fn lines_as_they_are_and_too_long_ones_cut() {
+        let told = |lines: &[(u64, &str)]| lines.iter().map(|(n, text)| (*n, (*text).to_owned())).collect::<Vec<_>>();
+        assert_eq!(read(b"", 3), []);
+        assert_eq!(read(b"abc\n\nab", 3), told(&[(1, "abc"), (2, ""), (3, "ab")]));
+        assert_eq!(read(b"abcdefg\nab\nabcd", 3), told(&[(1, "abcd"), (2, "ab"), (3, "abcd")]));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_device_without_end_is_given_up() {
+        let error = Lines::open(Path::new("/dev/zero"), 1000).unwrap().next(&mut Vec::new()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "cannot read /dev/zero: line 1 does not end within 64 MiB: this is no text of lines"
+        );
+        let error = read_text(Path::new("/dev/zero"), 1 << 30, Error::NoData).unwrap_err();
+        assert_eq!(error.to_string(), "line 1 is not text (UTF-8)");
+    }
+
+    #[test]
+    fn text_within_its_bounds() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("x");
+        std::fs::write(&path, "ä\n".repeat(700_000)).unwrap();
+        assert_eq!(read_text(&path, 4 << 20, Error::NoData).unwrap().len(), 2_100_000);
+        let refused = || read_text(&path, 1 << 20, Error::NoData).unwrap_err().to_string();
+        assert_eq!(refused(), "it is longer than 1 MiB");
+        std::fs::write(&path, b"a\nb\n\xff\n").unwrap();
+        assert_eq!(refused(), "line 3 is not text (UTF-8)");
+    }
+}

@@ -1,0 +1,10 @@
+//! The machine's name.
+
+/// This machine's name, as far as it can be told.
+pub fn machine() -> String {
+    #[cfg(unix)]
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    #[cfg(not(unix))]
+    let name = std::env::var("COMPUTERNAME").unwrap_or_default();
+    if name.is_empty() { "a machine without a name".to_owned() } else { name }
+}

@@ -1,0 +1,146 @@
+//! Arrays of numbers, and of prices.
+//!
+//! The memory of a typed array is the caller's: a getter may resize it or give it away, another thread may write to it. So it is
+//! copied before anything else is looked at, and never looked at again.
+
+use super::values::{array_length, is_missing, read, text, unreadable};
+use domain::error::{Error, Result};
+use domain::symbol::{Spellings, Symbol};
+use domain::time;
+use feedback::Tick;
+use napi::bindgen_prelude::{JsObjectValue, JsValue, Object, Unknown, sys};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Numbers of one array: those of 100 000 candles, and more prices than come at once.
+const MAX_NUMBERS: usize = 1_000_000;
+
+/// A copy of a `Float64Array`. One whose memory was given away is empty.
+pub fn floats(argument: &'static str, value: Unknown<'_>) -> Result<Vec<f64>> {
+    let (mut kind, mut length, mut data) = (0, 0, std::ptr::null_mut());
+    let (buffer, offset) = (std::ptr::null_mut(), std::ptr::null_mut());
+    let env = value.value().env;
+    // SAFETY: the value is live, on the JavaScript thread; the three are written on success, the two are not asked for.
+    let known =
+        unsafe { sys::napi_get_typedarray_info(env, value.raw(), &mut kind, &mut length, &mut data, buffer, offset) };
+    if known != sys::Status::napi_ok || kind != sys::TypedarrayType::float64_array {
+        return Err(Error::argument(argument, "must be a Float64Array", "another type"));
+    }
+    if length > MAX_NUMBERS {
+        return Err(Error::argument(argument, format!("must hold at most {MAX_NUMBERS} numbers"), length));
+    }
+    if data.is_null() {
+        return Ok(Vec::new());
+    }
+    let number = |index| {
+        // SAFETY: Node has just said that so many numbers begin there, aligned, and no JavaScript runs here until all are
+        // copied. Other threads may write to the memory of a SharedArrayBuffer, hence atomic.
+        let bits = unsafe { AtomicU64::from_ptr(data.cast::<u64>().add(index)) };
+        f64::from_bits(bits.load(Ordering::Relaxed))
+    };
+    Ok((0..length).map(number).collect())
+}
+
+/// Prices of many pairs. A pair's name is normalised once, however often it comes.
+pub struct Ticks {
+    symbols: Vec<Symbol>,
+    /// Position in `symbols`.
+    pairs: Vec<usize>,
+    prices: Vec<f64>,
+    times: Vec<i64>,
+    of_now: bool,
+}
+
+impl Ticks {
+    /// No times were given: the prices are of now.
+    pub fn of_now(&self) -> bool {
+        self.of_now
+    }
+
+    /// Each price, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Tick<'_>> {
+        let priced = self.pairs.iter().zip(&self.prices).zip(&self.times);
+        priced.map(|((&pair, &price), &time_ms)| Tick { symbol: &self.symbols[pair], price, time_ms })
+    }
+}
+
+/// A reading of prices: checked, but for the names of the pairs.
+pub struct Reading {
+    prices: Vec<f64>,
+    times: Vec<i64>,
+    /// No times were given.
+    of_now: bool,
+    symbols: Spellings,
+    pairs: Vec<usize>,
+}
+
+impl Reading {
+    /// `pairs[i]` cost `prices[i]` at `timesMs[i]`, or now.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for impossible prices or times, and for other numbers of them than of pairs.
+    pub fn begin(pairs: Unknown<'_>, prices: Unknown<'_>, times_ms: Unknown<'_>) -> Result<Self> {
+        let prices = floats("prices", prices)?;
+        let times = if is_missing(&times_ms) { None } else { Some(floats("timesMs", times_ms)?) };
+        let check_length = |argument, length: usize| match length == prices.len() {
+            true => Ok(()),
+            false => {
+                let allowed = format!("must have one item for each of the {} prices", prices.len());
+                Err(Error::argument(argument, allowed, length))
+            }
+        };
+        check_length("timesMs", times.as_ref().map_or(prices.len(), Vec::len))?;
+        check_length("pairs", array_length("pairs", "must be an array of strings", pairs)? as usize)?;
+        if let Some(index) = prices.iter().position(|price| !(price.is_finite() && *price > 0.0)) {
+            let allowed = format!("must be finite prices above 0, at [{index}] too");
+            return Err(Error::argument("prices", allowed, prices[index]));
+        }
+        let possible = time::MIN_MILLIS as f64..=time::MAX_MILLIS as f64;
+        let of_now = times.is_none();
+        let times = times.unwrap_or_else(|| vec![time::now_ms() as f64; prices.len()]);
+        if let Some(index) = times.iter().position(|ms| !possible.contains(ms)) {
+            let allowed = format!("must be epoch milliseconds, at [{index}] too");
+            return Err(Error::argument("timesMs", allowed, times[index]));
+        }
+        let times = times.into_iter().map(|ms| ms as i64).collect();
+        Ok(Self { pairs: Vec::with_capacity(prices.len()), prices, times, of_now, symbols: Spellings::default() })
+    }
+
+    /// How many prices there are.
+    pub fn len(&self) -> usize {
+        self.prices.len()
+    }
+
+    /// The latest time that was given; `None` for prices of now.
+    pub fn latest_said_ms(&self) -> Option<i64> {
+        self.times.iter().max().copied().filter(|_| !self.of_now)
+    }
+
+    /// Reads the names of some pairs; whether these were the last.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for what is no name of a pair.
+    pub fn read_some(&mut self, pairs: Unknown<'_>) -> Result<bool> {
+        let (from, to) = (self.pairs.len(), self.len().min(self.pairs.len() + SLICE));
+        let array: Object<'_> = read(pairs)?;
+        for index in from..to {
+            let name =
+                array.get_element(index as u32).map_err(|error| unreadable(array.value().env, "pairs", &error))?;
+            self.pairs.push(self.symbols.number(text("pairs", name)?)?);
+        }
+        Ok(to == self.len())
+    }
+
+    /// The prices, once all is read.
+    pub fn finish(self) -> Ticks {
+        Ticks {
+            symbols: self.symbols.into_symbols(),
+            pairs: self.pairs,
+            prices: self.prices,
+            times: self.times,
+            of_now: self.of_now,
+        }
+    }
+}
+
+/// Names that are read at a time: some hundred microseconds of work.
+const SLICE: usize = 500;

@@ -1,0 +1,167 @@
+//! JavaScript functions called from Rust, and signals that Rust listens to. None of them keeps Node alive.
+
+use super::{thrown, types, values};
+use candles::given::Times;
+use domain::cancel::Cancel;
+use domain::error::{Error, Result};
+use domain::symbol::Market;
+use engine::{Event, EventListener, Told};
+use exchange::{CandleFuture, CandleSource, PAGE_TIME, all_pages};
+use napi::bindgen_prelude::{Env, FnArgs, Function, FunctionRef, JsObjectValue, JsValue, Object, ObjectRef, Unknown};
+use napi::threadsafe_function::{ThreadsafeCallContext, ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use serde_json::{Value, json};
+use std::cell::Cell;
+use tokio::sync::oneshot;
+
+/// News waiting for JavaScript; more are dropped, for the promise carries the results.
+const QUEUE: usize = 256;
+
+fn refused(name: &'static str) -> impl Fn(napi::Error) -> Error {
+    move |error| Error::argument(name, "must be a function", error.reason.clone())
+}
+
+/// A listener for news: weak, bounded, never waited for.
+pub struct Listener<T: 'static + napi::bindgen_prelude::ToNapiValue>(
+    ThreadsafeFunction<FnArgs<(T,)>, (), FnArgs<(T,)>, napi::Status, false, true, QUEUE>,
+);
+
+impl<T: 'static + napi::bindgen_prelude::ToNapiValue> Listener<T> {
+    /// Listens with a JavaScript function.
+    pub fn new(name: &'static str, function: Function<'_, FnArgs<(T,)>, ()>) -> Result<Self> {
+        let function = function.build_threadsafe_function::<FnArgs<(T,)>>().weak::<true>().max_queue_size::<QUEUE>();
+        function.build().map(Self).map_err(refused(name))
+    }
+
+    /// Tells the listener, unless its queue is full.
+    pub fn tell(&self, news: T) -> Told {
+        match self.0.call(FnArgs { data: (news,) }, ThreadsafeFunctionCallMode::NonBlocking) {
+            napi::Status::Ok => Told::Taken,
+            napi::Status::QueueFull => Told::Full,
+            // Its thread has ended.
+            _ => Told::Gone,
+        }
+    }
+}
+
+impl EventListener for Listener<Value> {
+    fn tell(&self, event: &Event, at_ms: i64, dropped: u64) -> Told {
+        self.tell(types::event(event, at_ms, dropped))
+    }
+}
+
+/// What a user's `fetchCandles` is asked, as one object, and the function that takes the answer: candles, or nothing and why not.
+/// Not a promise: whoever replaces `Promise.prototype.then` must not keep the answer from coming.
+type Question = FnArgs<(Value, Unknown<'static>)>;
+
+/// A question on its way.
+struct Asked {
+    question: Value,
+    /// What it answers, read like every argument: a `Date` is a time, and NaN is refused by name.
+    answer: oneshot::Sender<std::result::Result<Value, String>>,
+}
+
+/// Candles from a user's `fetchCandles` callback.
+pub struct Callback(ThreadsafeFunction<Asked, (), Question, napi::Status, false, true>);
+
+impl Callback {
+    /// Asks a JavaScript function, which `index.js` made of the user's: it never throws, and gives its answer to the function it gets.
+    pub fn new(function: Function<'_, Question, ()>) -> Result<Self> {
+        let function = function.build_threadsafe_function::<Asked>().weak::<true>();
+        let ask = |context: ThreadsafeCallContext<Asked>| {
+            let (env, Asked { question, answer }) = (context.env, context.value);
+            let answer = Cell::new(Some(answer));
+            let take = env.create_function_from_closure::<(), (), _>("answer", move |given| {
+                let Some(answer) = answer.take() else { return Ok(()) };
+                let reason: Option<String> = given.get(1)?;
+                let candles = given.get::<Unknown<'_>>(0)?;
+                let answered = match reason {
+                    Some(reason) => Err(reason),
+                    None => values::to_json(candles).map_err(|error| error.to_string()),
+                };
+                // Whoever asked may have stopped waiting.
+                let _ = answer.send(answered);
+                Ok(())
+            })?;
+            // SAFETY: a value of this env, which goes right into the call.
+            let take = unsafe { Unknown::from_raw_unchecked(env.raw(), take.raw()) };
+            Ok(FnArgs { data: (question, take) })
+        };
+        function.build_callback(ask).map(Self).map_err(refused("fetchCandles"))
+    }
+}
+
+impl CandleSource for Callback {
+    fn candles<'a>(&'a self, market: &'a Market, from_ms: i64, until_ms: i64) -> CandleFuture<'a> {
+        Box::pin(async move {
+            let page = move |since: i64| async move {
+                let question = json!({
+                    "symbol": market.symbol,
+                    "timeframe": market.timeframe,
+                    "since": since,
+                    "until": until_ms,
+                    "limit": 1000,
+                });
+                let failed = |why: String| Error::Exchange(format!("{market}: fetchCandles failed: {why}"));
+                let gone = || "its thread has ended".to_owned();
+                let (answer, answered) = oneshot::channel();
+                let asked = Asked { question, answer };
+                // Refused, it is dropped with the sender.
+                self.0.call(asked, ThreadsafeFunctionCallMode::NonBlocking);
+                let answer = answered.await.unwrap_or_else(|_| Err(gone())).map_err(failed)?;
+                if answer.as_array().is_some_and(Vec::is_empty) {
+                    return Ok(Vec::new());
+                }
+                values::candles("fetchCandles' answer", &answer, Times::Required)
+            };
+            Ok(all_pages(market, from_ms, until_ms, PAGE_TIME, page).await?.into())
+        })
+    }
+}
+
+/// `addEventListener` and `removeEventListener`.
+type Listening<'a> = Function<'a, FnArgs<(&'static str, Function<'a, (), ()>)>, ()>;
+
+/// An `AbortSignal` listened to. napi's own ignores a signal aborted beforehand and overwrites `onabort`.
+pub struct Abort {
+    /// Not checked for leaks: a worker may be terminated with a training under way.
+    signal: ObjectRef<false>,
+    listener: FunctionRef<(), ()>,
+}
+
+impl Abort {
+    /// Fires `cancel` when `signal` does, or at once if it already has.
+    pub fn listen(env: &Env, signal: &Object<'_>, cancel: &Cancel) -> Result<Self> {
+        let wrong = |e: napi::Error| {
+            let thrown = thrown::take_text(env.raw());
+            Error::argument("signal", "must be an AbortSignal", thrown.unwrap_or_else(|| e.reason.clone()))
+        };
+        if signal.get_named_property::<bool>("aborted").map_err(wrong)? {
+            cancel.cancel();
+        }
+        let cancel = cancel.clone();
+        let fire = env
+            .create_function_from_closure::<(), (), _>("abort", move |_| {
+                cancel.cancel();
+                Ok(())
+            })
+            .map_err(wrong)?;
+        let add: Listening<'_> = signal.get_named_property("addEventListener").map_err(wrong)?;
+        let listener = fire.create_ref().map_err(wrong)?;
+        add.apply(signal, FnArgs { data: ("abort", fire) }).map_err(wrong)?;
+        Ok(Self { signal: signal.create_ref::<false>().map_err(wrong)?, listener })
+    }
+
+    /// Stops listening, so that a signal which outlives many trainings does not collect listeners. A signal that is not Node's own may
+    /// throw at that, which takes nothing from the training: Node is told.
+    pub fn detach(self, env: &Env) {
+        let detached = self.signal.get_value(env).and_then(|signal| {
+            let remove: Listening<'_> = signal.get_named_property("removeEventListener")?;
+            remove.apply(signal, FnArgs { data: ("abort", self.listener.borrow_back(env)?) })
+        });
+        if detached.is_err() {
+            thrown::tell_uncaught(env.raw());
+        }
+        // It fails only while the environment ends.
+        let _ = self.signal.unref(env);
+    }
+}

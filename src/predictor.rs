@@ -1,0 +1,186 @@
+//! `Predictor`, and behind it `MLPredictor`: the backend's old predictor service, drop-in.
+
+use super::errors::{Code, sync};
+use super::promises::{done, elsewhere, promise};
+use super::types::{ActionProbabilities, action, percent, word};
+use super::values;
+use candles::given::Times;
+use domain::candle::Candle;
+use domain::error::{Result, guard};
+use domain::symbol::Market;
+use engine::{self, SignalLoop};
+use learning::Abstention;
+use napi::bindgen_prelude::{Env, PromiseRaw, Unknown};
+use napi_derive::napi;
+use std::sync::Arc;
+
+/// The model's part of a prediction.
+#[napi(object)]
+pub struct MlPrediction {
+    /// The bet, or HOLD.
+    #[napi(ts_type = "SignalType")]
+    pub signal: String,
+    /// As that of the whole.
+    pub confidence: f64,
+    /// Percent, 0–100, adding up to 100: that a BUY, a SELL, neither would succeed; all 0 without an opinion.
+    pub probabilities: ActionProbabilities,
+}
+
+/// An opinion in the shape of the backend's old service. It always has this shape, also when there is none.
+#[napi(object)]
+pub struct PredictionResult {
+    /// The model is of an opinion. `false`: it has none, `confidence` is 0, and `error` says why.
+    pub success: bool,
+    /// The bet, or HOLD: no bet is worth it, or there is no opinion.
+    #[napi(ts_type = "SignalType")]
+    pub signal_type: String,
+    /// Percent, 0–100: how sure the model is of `signalType` against what speaks most for another, of a bet against the
+    /// opposite one, of a HOLD against the better bet. 50 is undecided; 0 is no opinion. No probability of success.
+    pub confidence: f64,
+    /// Calibrated probability, 0–1, that the bet succeeds; missing for a HOLD.
+    pub success_probability: Option<f64>,
+    /// The model's part.
+    pub ml_prediction: MlPrediction,
+    /// What speaks for it, or why it is a HOLD.
+    pub ai_rationale: String,
+    /// Why it is a HOLD; missing where it is none, and where there is no model or nothing to predict from.
+    #[napi(ts_type = "Abstention")]
+    pub reason: Option<String>,
+    /// Why there is no opinion.
+    pub error: Option<String>,
+}
+
+impl From<engine::Prediction> for PredictionResult {
+    fn from(prediction: engine::Prediction) -> Self {
+        let reason = prediction.decision.err().map(word);
+        let rationale = prediction.rationale();
+        let Some(certainty) = prediction.certainty() else {
+            let problem = rationale.strip_prefix("HOLD: ").unwrap_or(&rationale);
+            // A model that has skill, and is of no opinion for want of an edge, knows nothing of one of the bets.
+            let one_sided = match prediction.decision {
+                Err(Abstention::NoEdge) => "; of one of them it knows nothing",
+                _ => "",
+            };
+            let error = format!("no opinion: {problem}{one_sided}");
+            return Self { reason, ai_rationale: error.clone(), ..Self::without(error) };
+        };
+        let (signal, confidence) = (action(prediction.decision.ok()), percent(certainty));
+        Self {
+            success: true,
+            signal_type: signal.clone(),
+            confidence,
+            success_probability: prediction.decision.ok().map(|_| prediction.confidence()),
+            ml_prediction: MlPrediction { signal, confidence, probabilities: prediction.probabilities.into() },
+            ai_rationale: rationale,
+            reason,
+            error: None,
+        }
+    }
+}
+
+impl PredictionResult {
+    /// None, and why.
+    fn without(error: String) -> Self {
+        let probabilities = ActionProbabilities { sell: 0.0, hold: 0.0, buy: 0.0 };
+        Self {
+            success: false,
+            signal_type: action(None),
+            confidence: 0.0,
+            success_probability: None,
+            ml_prediction: MlPrediction { signal: action(None), confidence: 0.0, probabilities },
+            ai_rationale: format!("no prediction: {error}"),
+            reason: None,
+            error: Some(error),
+        }
+    }
+}
+
+impl From<Result<engine::Prediction>> for PredictionResult {
+    fn from(result: Result<engine::Prediction>) -> Self {
+        result.map_or_else(|error| Self::without(error.to_string()), Self::from)
+    }
+}
+
+/// Predicts one market from candles that the caller has, and never rejects for want of data or of a model.
+#[napi]
+pub struct Predictor {
+    core: Arc<SignalLoop>,
+    market: Market,
+}
+
+impl Predictor {
+    pub fn of(core: Arc<SignalLoop>, symbol: Unknown<'_>, timeframe: Unknown<'_>) -> Result<Self> {
+        Ok(Self { core, market: market(symbol, timeframe)? })
+    }
+}
+
+/// Throws when there can be no predictor of this market.
+#[napi(skip_typescript)]
+pub fn check_market(symbol: Unknown<'_>, timeframe: Unknown<'_>) -> napi::Result<(), Code> {
+    sync(|| market(symbol, timeframe).map(|_| ()))
+}
+
+fn market(symbol: Unknown<'_>, timeframe: Unknown<'_>) -> Result<Market> {
+    let symbol = values::optional_text("symbol", symbol)?;
+    let timeframe = values::optional_text("timeframe", timeframe)?;
+    Market::parse(symbol.as_deref().unwrap_or("BTCUSDT"), timeframe.as_deref().unwrap_or("1h"))
+}
+
+#[napi]
+impl Predictor {
+    /// Predicts from closed candles, oldest first, at least 100. Without times they are consecutive and end now.
+    /// Resolves with `success: false`, `confidence: 0` and the whole shape when the model is of no opinion (it has no skill, the
+    /// candles give no features), and when there is no model, too few candles or a wrong one.
+    #[napi(ts_args_type = "candles: readonly CandleInput[]", ts_return_type = "Promise<PredictionResult>")]
+    pub fn predict<'env>(
+        &self,
+        env: &'env Env,
+        candles: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, PredictionResult>> {
+        let candle_ms = self.market.timeframe.millis();
+        let read = || {
+            values::to_json(candles)
+                .and_then(|value| values::candles("candles", &value, Times::OrConsecutive(candle_ms)))
+        };
+        self.predict_from(env, read)
+    }
+
+    /// [`Self::predict`] from candles as `index.js` packs them where they are nothing but numbers: six for each, in a
+    /// `Float64Array`. Reading them one by one from here would take longer than all the rest.
+    #[napi(skip_typescript)]
+    pub fn predict_packed<'env>(
+        &self,
+        env: &'env Env,
+        rows: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, PredictionResult>> {
+        self.predict_from(env, || values::packed_candles("candles", rows, self.market.timeframe.millis()))
+    }
+
+    fn predict_from<'env>(
+        &self,
+        env: &'env Env,
+        candles: impl FnOnce() -> Result<Vec<Candle>>,
+    ) -> napi::Result<PromiseRaw<'env, PredictionResult>> {
+        promise(env, || {
+            let candles = match candles() {
+                Ok(candles) => candles,
+                Err(error) => return Ok(done(Err(error).into())),
+            };
+            match self.core.try_predict(&self.market, Some(&candles)).transpose() {
+                Some(prediction) => Ok(done(prediction.into())),
+                None => {
+                    let (core, market) = (self.core.clone(), self.market.clone());
+                    Ok(elsewhere(async move { Ok(core.predict(&market, Some(&candles)).into()) }))
+                }
+            }
+        })
+    }
+
+    /// Whether a usable model is in service now, also one trained after this predictor was made. Never throws: what is wrong with a
+    /// model is told by the event `warning`. Where models are in a database, `false` until that was asked: this begins it, and waits
+    /// for nothing.
+    #[napi]
+    pub fn is_model_available(&self) -> bool {
+        guard(|| Ok(self.core.has_model(&self.market))).unwrap_or(false)
+    }
+}

@@ -1,0 +1,296 @@
+//! Promises, and the work behind them, which the event loop itself drives.
+//!
+//! napi's own futures cost a task on another thread and a threadsafe function for each promise: three threads wake up for
+//! one record. Here an environment (a Node thread, or a module loaded anew) has one threadsafe function for all its
+//! promises, the bell. Whatever completes rings it, unless it is ringing already, and the event loop then looks after
+//! everything that can go on at once. So the replies of a whole batch of the store's writer come with one wake-up.
+//!
+//! Likewise work begins in the next microtask, together with all that was asked for until then: the writer wakes up once
+//! for it, and writes it in one batch.
+
+use super::environment;
+use super::errors::error_object;
+use super::shared::User;
+use super::thrown;
+use domain::error::{Error, Result, guard, panicked};
+use napi::bindgen_prelude::{
+    Env, Function, FunctionRef, PromiseRaw, ToNapiValue, check_status, sys, within_runtime_if_available,
+};
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use parking_lot::Mutex;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use tokio::task::JoinHandle;
+
+/// What a promise waits for. It is polled on the event loop, so it must never compute for long, nor wait otherwise.
+pub type Work<T> = Pin<Box<dyn Future<Output = Result<T>>>>;
+
+/// Work with its promise: what settles it, once it is done.
+type Task = Pin<Box<dyn Future<Output = ()>>>;
+
+/// The promises of one environment.
+pub struct Promises {
+    /// What begins in the next microtask, in order.
+    fresh: RefCell<Vec<Task>>,
+    /// Asks for that microtask.
+    soon: FunctionRef<(), ()>,
+    asked: Cell<bool>,
+    /// The lowest place of the stack, which grows downwards, that it was asked for from.
+    lowest: Cell<usize>,
+    waiting: RefCell<HashMap<u64, Task>>,
+    begun: Cell<u64>,
+    /// Made in the first of those microtasks, in which nothing of the caller is under way: Jest would take it for a handle
+    /// that a test left open.
+    bell: OnceCell<Arc<Bell>>,
+}
+
+/// Makes a function that has `begin` called in a microtask, once however often it is asked for. `await` calls nothing that others
+/// may have put in the place of the engine's own, as tracing does with `Promise.prototype.then`.
+const SOON: &str = "(begin) => {
+  let asked = false
+  const later = async () => {
+    await undefined
+    asked = false
+    begin()
+  }
+  return () => {
+    if (asked) return
+    later()
+    asked = true
+  }
+}";
+
+/// Wakes the event loop, from any thread.
+struct Bell {
+    /// The tasks that can go on.
+    ready: Mutex<Vec<u64>>,
+    /// Weak while no task waits: then it does not keep Node alive.
+    function: ThreadsafeFunction<(), (), (), napi::Status, false, true>,
+}
+
+/// A task's way to the bell.
+struct Ringer {
+    bell: Arc<Bell>,
+    task: u64,
+}
+
+impl Wake for Ringer {
+    fn wake(self: Arc<Self>) {
+        let mut ready = self.bell.ready.lock();
+        ready.push(self.task);
+        // Whoever came first has rung, and nobody has answered yet.
+        if ready.len() == 1 {
+            // It fails when the environment has ended, and its promises with it.
+            let _ = self.bell.function.call((), ThreadsafeFunctionCallMode::NonBlocking);
+        }
+    }
+}
+
+impl Promises {
+    /// The promises of an environment that has none yet.
+    pub fn new(env: &Env) -> napi::Result<Self> {
+        let soon: Function<'_, Function<'_, (), ()>, Function<'_, (), ()>> = env.run_script(SOON)?;
+        Ok(Self {
+            fresh: RefCell::default(),
+            soon: soon.apply((), function(env, Self::begin)?)?.create_ref()?,
+            asked: Cell::new(false),
+            lowest: Cell::new(usize::MAX),
+            waiting: RefCell::default(),
+            begun: Cell::new(0),
+            bell: OnceCell::new(),
+        })
+    }
+
+    fn bell(&self, env: &Env) -> napi::Result<&Arc<Bell>> {
+        if let Some(bell) = self.bell.get() {
+            return Ok(bell);
+        }
+        let function = function(env, Self::answer)?.build_threadsafe_function::<()>().weak::<true>().build()?;
+        Ok(self.bell.get_or_init(|| Arc::new(Bell { ready: Mutex::default(), function })))
+    }
+
+    /// Has what is added in this turn begin in the next microtask. It is JavaScript, so near the end of the stack it throws: before
+    /// anything was begun. Where there was room before, there is now.
+    fn ask(&self, env: &Env) -> napi::Result<()> {
+        let here = std::ptr::from_ref(&env).addr();
+        if !self.asked.get() || here < self.lowest.get() {
+            self.soon.borrow_back(env)?.apply::<()>((), ())?;
+            self.asked.set(true);
+            self.lowest.update(|lowest| lowest.min(here));
+        }
+        Ok(())
+    }
+
+    fn add(&self, task: Task) {
+        self.fresh.borrow_mut().push(task);
+    }
+
+    fn begin(&self, env: &Env) -> napi::Result<()> {
+        self.asked.set(false);
+        // Should it fail, what is fresh begins with the next call.
+        let bell = self.bell(env)?;
+        let fresh = self.fresh.take();
+        let idle = self.waiting.borrow().is_empty();
+        for task in fresh {
+            let number = self.begun.get();
+            self.begun.set(number + 1);
+            self.poll(bell, number, task);
+        }
+        if idle && !self.waiting.borrow().is_empty() {
+            // SAFETY: on the JavaScript thread, in a call from JavaScript: `env` is live, and so is its function.
+            unsafe { sys::napi_ref_threadsafe_function(env.raw(), bell.function.raw()) };
+        }
+        Ok(())
+    }
+
+    fn answer(&self, env: &Env) -> napi::Result<()> {
+        let bell = self.bell(env)?;
+        let ready = std::mem::take(&mut *bell.ready.lock());
+        for number in ready {
+            // It is gone when it was woken twice. Nothing is borrowed while it is polled: settling may call getters.
+            let task = self.waiting.borrow_mut().remove(&number);
+            if let Some(task) = task {
+                self.poll(bell, number, task);
+            }
+        }
+        if self.waiting.borrow().is_empty() {
+            // SAFETY: as in `begin`; unreferencing twice does nothing.
+            unsafe { sys::napi_unref_threadsafe_function(env.raw(), bell.function.raw()) };
+        }
+        Ok(())
+    }
+
+    fn poll(&self, bell: &Arc<Bell>, number: u64, mut task: Task) {
+        let waker = Waker::from(Arc::new(Ringer { bell: bell.clone(), task: number }));
+        if task.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+            self.waiting.borrow_mut().insert(number, task);
+        }
+    }
+}
+
+/// A function that acts on the promises of the environment it is called in.
+fn function(env: &Env, act: fn(&Promises, &Env) -> napi::Result<()>) -> napi::Result<Function<'_, (), ()>> {
+    env.create_function_from_closure::<(), (), _>("signalloop", move |context| {
+        act(&environment::of(context.env)?.promises, context.env)
+    })
+}
+
+/// A promise of what `prepare` begins. That happens now, on the JavaScript thread; if it fails the promise rejects, and
+/// nothing is thrown but the engine's own `RangeError` at the end of the stack.
+pub fn promise<'env, T: ToNapiValue + 'static>(
+    env: &'env Env,
+    prepare: impl FnOnce() -> Result<Work<T>>,
+) -> napi::Result<PromiseRaw<'env, T>> {
+    let environment = environment::of(env)?;
+    environment.promises.ask(env)?;
+    let prepared = guard(prepare);
+    let raw = env.raw();
+    if prepared.is_err() && thrown::is_pending(raw) {
+        return Err(thrown::pending());
+    }
+    let (deferred, promise) = deferred(env)?;
+    match prepared {
+        Err(error) => settle::<T>(raw, deferred, Err(error)),
+        Ok(mut work) => {
+            let task = async move {
+                let result = std::future::poll_fn(|context| poll_guarded(&mut work, context)).await;
+                settle(raw, deferred, result);
+            };
+            environment.promises.add(Box::pin(task));
+        }
+    }
+    Ok(promise)
+}
+
+/// A promise of work on a loop, done on other threads, which a `close()` that comes later waits for.
+pub fn call<'env, T, F>(
+    env: &'env Env,
+    core: &User,
+    prepare: impl FnOnce() -> Result<F>,
+) -> napi::Result<PromiseRaw<'env, T>>
+where
+    T: ToNapiValue + Send + 'static,
+    F: Future<Output = Result<T>> + Send + 'static,
+{
+    promise(env, || {
+        let (call, work) = (core.begin()?, prepare()?);
+        Ok(elsewhere(async move {
+            let _under_way = call;
+            work.await
+        }))
+    })
+}
+
+/// Work on its way on other threads.
+pub struct Elsewhere<T>(JoinHandle<Result<T>>);
+
+impl<T: 'static> Future for Elsewhere<T> {
+    type Output = Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
+        Pin::new(&mut self.0).poll(context).map(|done| {
+            done.unwrap_or_else(|ended| match ended.try_into_panic() {
+                Ok(panic) => Err(panicked(&*panic)),
+                Err(_) => Err(Error::Internal("the work was dropped".to_owned())),
+            })
+        })
+    }
+}
+
+/// Begins work on other threads.
+pub fn spawned<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Elsewhere<T> {
+    Elsewhere(within_runtime_if_available(|| tokio::spawn(work)))
+}
+
+/// What was known at once.
+pub fn done<T: 'static>(value: T) -> Work<T> {
+    Box::pin(std::future::ready(Ok(value)))
+}
+
+/// Begins work on other threads, for a promise to wait for.
+pub fn elsewhere<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Work<T> {
+    Box::pin(spawned(work))
+}
+
+fn poll_guarded<T>(work: &mut Work<T>, context: &mut Context<'_>) -> Poll<Result<T>> {
+    // Within the runtime, so that work may leave more to do behind for other threads.
+    match guard(|| Ok(within_runtime_if_available(|| work.as_mut().poll(context)))) {
+        Ok(poll) => poll,
+        Err(panic) => Poll::Ready(Err(panic)),
+    }
+}
+
+fn deferred<'env, T>(env: &'env Env) -> napi::Result<(sys::napi_deferred, PromiseRaw<'env, T>)> {
+    let (mut deferred, mut promise) = (std::ptr::null_mut(), std::ptr::null_mut());
+    // SAFETY: `env` is live, on its thread; both are written on success.
+    check_status!(
+        unsafe { sys::napi_create_promise(env.raw(), &mut deferred, &mut promise) },
+        "Failed to make a promise"
+    )?;
+    Ok((deferred, PromiseRaw::new(env.raw(), promise)))
+}
+
+/// Settles a promise: with the value, or with an error that has the core's code.
+fn settle<T: ToNapiValue>(env: sys::napi_env, deferred: sys::napi_deferred, result: Result<T>) {
+    // A promise cannot be settled while anything is pending, and would never be: those who wait know nothing of it.
+    thrown::tell_uncaught(env);
+    let unsaid = |error: napi::Error| Error::Internal(format!("the result cannot be told: {}", error.reason));
+    // SAFETY: promises are made and their work is polled on the JavaScript thread alone, from calls in which `env` is
+    // live. The deferred is settled once, here, for the work that owns it ends with this. When it fails, the environment
+    // is being ended and nobody sees the promise any more.
+    unsafe {
+        match result.and_then(|value| T::to_napi_value(env, value).map_err(unsaid)) {
+            Ok(value) => drop(sys::napi_resolve_deferred(env, deferred, value)),
+            Err(error) => {
+                thrown::tell_uncaught(env);
+                if let Some(error) = error_object(env, &error) {
+                    sys::napi_reject_deferred(env, deferred, error);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,519 @@
+//! `SignalLoop`: training, prediction, data and configuration of one home.
+
+use super::callbacks::{Abort, Callback, Listener};
+use super::environment;
+use super::errors::{Code, sync};
+use super::predictor::Predictor;
+use super::promises::{call, done, elsewhere, promise, spawned};
+use super::scheduler::Scheduler;
+use super::shared::User;
+use super::tracker::FeedbackTracker;
+use super::types;
+use super::values;
+use candles::given::Times;
+use domain::cancel::Cancel;
+use domain::candle::Candle;
+use domain::error::{Error, Result};
+use domain::symbol::{Market, Symbol, Timeframe};
+use engine::home::expanded;
+use engine::{self, Options, Risk, TrainMode, TrainRequest};
+use exchange::CandleSource;
+use napi::ValueType;
+use napi::bindgen_prelude::{
+    Env, FnArgs, FromNapiValue, Function, JsObjectValue, JsValue, Object, PromiseRaw, ToNapiValue, Unknown,
+};
+use napi_derive::napi;
+use report::{Answer, Hosts, Request, failure};
+use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The loop of one home: feedback, training, prediction.
+///
+/// The functions at module level belong to a default loop, of the home `SIGNALLOOP_HOME`, else `./ml`. Make one of your
+/// own when a process needs several homes, or candles from elsewhere.
+#[napi]
+pub struct SignalLoop {
+    core: Arc<User>,
+}
+
+/// The default loop of a home. `index.js` passes what `process.env` says where the caller runs, which native code cannot
+/// always see.
+#[napi(skip_typescript)]
+pub fn shared_loop(
+    env: &Env,
+    home: String,
+    exchange_url: Option<String>,
+    store: Option<String>,
+) -> napi::Result<SignalLoop, Code> {
+    sync(|| {
+        let home = expanded(Path::new(&home));
+        let home = std::path::absolute(&home).unwrap_or(home);
+        Ok(SignalLoop { core: environment::known(env)?.user(&(home, exchange_url, store))? })
+    })
+}
+
+/// The `allowedHosts` of a live view's options, once they are known to be such.
+#[napi(skip_typescript)]
+pub fn allowed_hosts(options: Unknown<'_>) -> napi::Result<Vec<String>, Code> {
+    sync(|| {
+        let mut map = values::to_map("options", options, &[])?;
+        let names = host_names(&mut map)?;
+        values::no_more(&map)?;
+        Hosts::new(names.clone()).map(|_| names)
+    })
+}
+
+fn host_names(map: &mut Map<String, Value>) -> Result<Vec<String>> {
+    Ok(values::list(map, "allowedHosts", |name| Ok(name.to_owned()))?.unwrap_or_default())
+}
+
+#[napi]
+impl SignalLoop {
+    /// Opens a home; nothing is written yet.
+    ///
+    /// @throws `ERR_INVALID_CONFIG` for a wrong value in its `training_config.json`, `ERR_INVALID_ARGUMENT`, `ERR_STORE` where the
+    /// home is a file, `ERR_IO` where its configuration cannot be read
+    #[napi(constructor, ts_args_type = "options?: LoopOptions")]
+    pub fn new(options: Unknown<'_>) -> napi::Result<Self, Code> {
+        sync(|| {
+            let source = member(&options, "fetchCandles")?.map(callback).transpose()?;
+            let events = member(&options, "onEvent")?.map(|value| listener("onEvent", value)).transpose()?;
+            let mut map = values::to_map("options", options, &["fetchCandles", "onEvent"])?;
+            let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+            let threads = |value: &Value| value.as_u64().filter(|n| (1..=1024).contains(n)).map(|n| n as usize);
+            let options = Options {
+                home: values::option(&mut map, "home", "must be a folder", text)?.map(PathBuf::from),
+                threads: values::option(&mut map, "threads", "must be a whole number, 1 to 1024", threads)?,
+                store: values::option(&mut map, "store", "must be a URL postgres://…, or 'files'", text)?,
+                exchange_url: values::option(&mut map, "exchangeUrl", "must be an http(s) URL", text)?,
+                source,
+                ..Options::default()
+            };
+            values::no_more(&map)?;
+            let core = Arc::new(engine::SignalLoop::open(options)?);
+            if let Some(listener) = events {
+                core.events().subscribe(Box::new(listener));
+            }
+            Ok(Self { core: User::alone(core) })
+        })
+    }
+
+    /// The home folder.
+    #[napi(getter)]
+    pub fn home(&self) -> String {
+        self.core.home().display().to_string()
+    }
+
+    /// Unknown keys of the configuration, by file and name; a changed file that cannot be used.
+    #[napi(getter)]
+    pub fn warnings(&self) -> Vec<String> {
+        self.core.warnings()
+    }
+
+    /// Signals in, closings and statistics out.
+    #[napi(getter)]
+    pub fn feedback_tracker(&self) -> FeedbackTracker {
+        FeedbackTracker::of(self.core.clone())
+    }
+
+    /// The predictor of one market, in the shape of the backend's old service. Default: BTCUSDT 1h.
+    ///
+    /// @throws `ERR_INVALID_ARGUMENT`
+    #[napi(ts_args_type = "symbol?: string, timeframe?: Timeframe", ts_return_type = "Predictor")]
+    pub fn predictor(&self, symbol: Unknown<'_>, timeframe: Unknown<'_>) -> napi::Result<Predictor, Code> {
+        sync(|| Predictor::of(Arc::clone(&**self.core), symbol, timeframe))
+    }
+
+    /// Listens to what happens in this loop by itself: closings, model changes, drift, conservative mode. Until `close()`, or
+    /// until the function that it returns is called. Does not keep the process alive; when JavaScript is busy some events
+    /// are left out, and the next one says how many (`dropped`). What the listener throws becomes a warning of the process.
+    ///
+    /// @throws `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`
+    #[napi(ts_args_type = "listener: (event: LoopEvent) => void", ts_return_type = "() => void")]
+    pub fn on_event<'env>(&self, env: &'env Env, listener: Unknown<'_>) -> napi::Result<Function<'env, (), ()>, Code> {
+        sync(|| {
+            let _open = self.core.begin()?;
+            let id = self.core.events().subscribe(Box::new(self::listener::<Value>("listener", listener)?));
+            self.core.listens(id);
+            let (user, core) = (Arc::downgrade(&self.core), Arc::downgrade(&**self.core));
+            let unsubscribe = env.create_function_from_closure("unsubscribe", move |_| {
+                user.upgrade().inspect(|user| user.listens_no_more(id));
+                core.upgrade().inspect(|core| core.events().unsubscribe(id));
+                Ok(())
+            });
+            unsubscribe.map_err(|e| Error::Internal(format!("cannot make a function: {}", e.reason)))
+        })
+    }
+
+    /// Starts the scheduler: candles, training, evaluation and open signals are looked after by themselves, in one of the
+    /// processes of the home at a time. Returns at once, and does nothing when it is running. `options` are the keys of
+    /// `scheduler_config.json`, and go before them. Runs until `stop()`, or until the loop closes; keeps no process alive.
+    ///
+    /// @throws `ERR_INVALID_CONFIG`, `ERR_INVALID_ARGUMENT` when it is running with other options, `ERR_CLOSED`
+    #[napi(ts_args_type = "options?: SchedulerConfiguration", ts_return_type = "Scheduler")]
+    pub fn start_scheduler(&self, options: Unknown<'_>) -> napi::Result<Scheduler, Code> {
+        sync(|| Scheduler::start(self.core.clone(), values::to_map("options", options, &[])?))
+    }
+
+    /// Compares the recent half of all closed signals of a market with the early half: did it get better?
+    ///
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+    #[napi(ts_args_type = "options: EvaluateOptions", ts_return_type = "Promise<Improvement>")]
+    pub fn evaluate<'env>(
+        &self,
+        env: &'env Env,
+        options: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, types::Improvement>> {
+        call(env, &self.core, || {
+            let mut map = values::to_map("options", options, &[])?;
+            let market = values::market(&mut map)?;
+            values::no_more(&map)?;
+            let core = self.core.clone();
+            Ok(async move { Ok(types::Improvement::of(&market, core.evaluate(&market, &Cancel::default())?)) })
+        })
+    }
+
+    /// Changes configuration keys of this loop in memory: `training_config.json`'s, in camelCase or snake_case.
+    ///
+    /// @throws `ERR_INVALID_CONFIG`; nothing changes then
+    #[napi(ts_args_type = "options: Configuration")]
+    pub fn configure(&self, options: Unknown<'_>) -> napi::Result<(), Code> {
+        sync(|| self.core.configure(values::to_map("options", options, &[])?))
+    }
+
+    /// Trains models for all configured symbols and timeframes, each on its own, on threads of its own: candles are brought
+    /// up to date, a model is fitted and scored on rows it has not seen, and put into service unless it is worse than the
+    /// one that is (see `promoted` and `reason`). A market that fails leaves the others, and its old model, alone; its error
+    /// is in the results.
+    ///
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`, or `ERR_CANCELLED` when `signal` aborts or the loop is closed meanwhile;
+    /// models finished before stay.
+    #[napi(ts_args_type = "options?: TrainOptions", ts_return_type = "Promise<TrainingResults>")]
+    pub fn train<'env>(
+        &self,
+        env: &'env Env,
+        options: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, types::TrainingResults>> {
+        promise(env, || {
+            let call = self.core.begin()?;
+            let listener =
+                member(&options, "onProgress")?.map(|function| listener("onProgress", function)).transpose()?;
+            let signal = member(&options, "signal")?;
+            let mut map = values::to_map("options", options, &["onProgress"])?;
+            map.shift_remove("signal");
+            let request = train_request(&mut map)?;
+            values::no_more(&map)?;
+            // Listened to last: nothing after it can fail and leave the listener behind.
+            let cancel = Cancel::default();
+            let abort = signal.map(|signal| abort(env, signal, &cancel)).transpose()?;
+            let (core, env) = (self.core.clone(), *env);
+            let training = spawned(async move {
+                let _under_way = call;
+                let progress = move |news: engine::TrainProgress| {
+                    if let Some(listener) = &listener {
+                        listener.tell(types::TrainProgress::from(news));
+                    }
+                };
+                core.telling(&cancel, core.train(request, cancel.clone(), progress)).await
+            });
+            let results = async move {
+                let results = training.await;
+                if let Some(abort) = abort {
+                    abort.detach(&env);
+                }
+                results.map(Into::into)
+            };
+            Ok(Box::pin(results))
+        })
+    }
+
+    /// What the model says of the time after the last candle: of `candles` (closed, oldest first, at least 100), or of the
+    /// stored ones. Never goes to the network; see `stale`.
+    ///
+    /// Rejects with `ERR_NO_MODEL`, `ERR_MODEL_FILE`, `ERR_NO_DATA`, `ERR_INVALID_CANDLE`, `ERR_INVALID_ARGUMENT`,
+    /// `ERR_CLOSED`.
+    #[napi(ts_args_type = "options: PredictOptions", ts_return_type = "Promise<Prediction>")]
+    pub fn predict<'env>(
+        &self,
+        env: &'env Env,
+        options: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, types::Prediction>> {
+        self.predict_from(env, options, |candle_ms, given| {
+            given.map(|value| values::candles("candles", &value, Times::OrConsecutive(candle_ms))).transpose()
+        })
+    }
+
+    /// [`Self::predict`] from candles that `index.js` took out of the options and packed: see [`Predictor::predict_packed`].
+    #[napi(skip_typescript)]
+    pub fn predict_packed<'env>(
+        &self,
+        env: &'env Env,
+        options: Unknown<'_>,
+        rows: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, types::Prediction>> {
+        self.predict_from(env, options, |candle_ms, _| values::packed_candles("candles", rows, candle_ms).map(Some))
+    }
+
+    fn predict_from<'env>(
+        &self,
+        env: &'env Env,
+        options: Unknown<'_>,
+        candles: impl FnOnce(i64, Option<Value>) -> Result<Option<Vec<Candle>>>,
+    ) -> napi::Result<PromiseRaw<'env, types::Prediction>> {
+        promise(env, || {
+            let call = self.core.begin()?;
+            let mut map = values::to_map("options", options, &[])?;
+            let market = values::market(&mut map)?;
+            let given = map.shift_remove("candles").filter(|value| !value.is_null());
+            let candles = candles(market.timeframe.millis(), given)?;
+            values::no_more(&map)?;
+            Ok(match self.core.try_predict(&market, candles.as_deref())? {
+                Some(prediction) => done(prediction.into()),
+                None => {
+                    let core = self.core.clone();
+                    elsewhere(async move {
+                        let _under_way = call;
+                        core.predict(&market, candles.as_deref()).map(Into::into)
+                    })
+                }
+            })
+        })
+    }
+
+    /// Brings the candles of a market up to date and makes a signal of the prediction: entry at the last close, stop and
+    /// target from the average true range, 2:1 unless configured. A HOLD when the model has nothing to say, with the reason. Records nothing.
+    ///
+    /// Rejects like `predict`, and with `ERR_CANCELLED` when the loop is closed while candles are awaited.
+    #[napi(ts_args_type = "options: GenerateOptions", ts_return_type = "Promise<Signal>")]
+    pub fn generate_signal<'env>(
+        &self,
+        env: &'env Env,
+        options: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, types::Signal>> {
+        call(env, &self.core, || {
+            let mut map = values::to_map("options", options, &[])?;
+            let market = values::market(&mut map)?;
+            let risk = |value: &Value| match value.as_str()? {
+                "low" => Some(Risk::Low),
+                "medium" => Some(Risk::Medium),
+                "high" => Some(Risk::High),
+                _ => None,
+            };
+            let risk =
+                values::option(&mut map, "riskTolerance", "must be low, medium or high", risk)?.unwrap_or_default();
+            values::no_more(&map)?;
+            let core = self.core.clone();
+            Ok(async move {
+                let signal = core.unless_left(core.generate(&market, risk)).await?;
+                Ok(types::Signal::new(signal.id(), signal))
+            })
+        })
+    }
+
+    /// Fetches what is missing of the candles of all configured markets, or of those named. One that fails leaves the
+    /// others alone; its error is in its result.
+    ///
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`, or `ERR_CANCELLED` when the loop is closed meanwhile.
+    #[napi(ts_args_type = "options?: FetchOptions", ts_return_type = "Promise<FetchResult[]>")]
+    pub fn fetch_data<'env>(
+        &self,
+        env: &'env Env,
+        options: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, Vec<types::FetchResult>>> {
+        call(env, &self.core, || {
+            let mut map = values::to_map("options", options, &[])?;
+            let markets = self.markets(&mut map)?;
+            let since = map.shift_remove("since").filter(|since| !since.is_null());
+            let since_ms = since.map(|since| values::json_time("since", &since)).transpose()?;
+            values::no_more(&map)?;
+            let core = self.core.clone();
+            Ok(async move {
+                let fetched = core.unless_left(core.fetch(markets, since_ms, |_| {})).await?;
+                Ok(fetched.into_iter().map(Into::into).collect())
+            })
+        })
+    }
+
+    /// The models in service with their history, and files that cannot be used.
+    ///
+    /// Rejects with `ERR_IO`, `ERR_CLOSED`. A file's own error is in its entry.
+    #[napi(ts_return_type = "Promise<ModelEntry[]>")]
+    pub fn models<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Vec<types::ModelEntry>>> {
+        call(env, &self.core, || {
+            let core = self.core.clone();
+            Ok(async move { Ok(types::ModelEntry::all(core.models()?, core.now_ms())) })
+        })
+    }
+
+    /// Writes the report: one HTML file that needs no network, with results, probabilities, what was learned, models, candles
+    /// and the scheduler. What cannot be looked at is told in it, and in `problems`.
+    ///
+    /// Rejects with `ERR_IO` when it cannot be written, `ERR_INVALID_ARGUMENT`, also where `out` leads to a file of signalloop's
+    /// own, `ERR_CLOSED`.
+    #[napi(ts_args_type = "options?: ReportOptions", ts_return_type = "Promise<ReportResult>")]
+    pub fn report<'env>(
+        &self,
+        env: &'env Env,
+        options: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, types::ReportResult>> {
+        call(env, &self.core, || {
+            let mut map = values::to_map("options", options, &[])?;
+            let path = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(PathBuf::from);
+            let out = values::option(&mut map, "out", "must be a file", path)?;
+            values::no_more(&map)?;
+            let core = self.core.clone();
+            Ok(async move { report::write(&core, out.as_deref()).await.map(Into::into) })
+        })
+    }
+
+    /// The same as a live view to mount in a backend, for those who may see it: `app.use('/learning', loop.dashboard())`.
+    /// Answers GET and HEAD only, no other site, and by an address, `localhost` or a name of `allowedHosts` only.
+    /// `docs/report.md` says how to mount it in Fastify and plain `http`.
+    ///
+    /// @throws `ERR_INVALID_ARGUMENT`
+    // `index.js` makes the handler, of what this answers to `{ method, url, headers, allowedHosts }`.
+    #[napi(ts_args_type = "options?: DashboardOptions", ts_return_type = "DashboardHandler")]
+    pub fn dashboard<'env>(&self, env: &'env Env, request: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Value>> {
+        call(env, &self.core, || {
+            let mut map = values::to_map("request", request, &[])?;
+            let names = Hosts::new(host_names(&mut map)?)?;
+            let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
+            let header = |name: &str| text(map.get("headers").and_then(|headers| headers.get(name)));
+            let request = Request {
+                method: text(map.get("method")).unwrap_or_default(),
+                url: text(map.get("url")).unwrap_or_default(),
+                host: header("host").or_else(|| header(":authority")),
+                origin: header("origin"),
+                fetch_site: header("sec-fetch-site"),
+                fetch_mode: header("sec-fetch-mode"),
+                fetch_dest: header("sec-fetch-dest"),
+                if_none_match: header("if-none-match"),
+            };
+            let dashboard = self.core.dashboard().clone();
+            Ok(async move {
+                let Answer { status, headers, body } =
+                    dashboard.answer(&request, &names).await.unwrap_or_else(|error| failure(&error));
+                let headers: Map<String, Value> =
+                    headers.into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect();
+                Ok(json!({ "status": status, "headers": headers, "body": body }))
+            })
+        })
+    }
+
+    /// Puts the model before the one in service back into service, in all processes, and writes it down.
+    ///
+    /// Rejects with `ERR_NO_PREDECESSOR` when there is none, `ERR_NO_MODEL`, `ERR_MODEL_FILE`, `ERR_INVALID_ARGUMENT`,
+    /// `ERR_CLOSED`.
+    #[napi(ts_args_type = "options: RollbackOptions", ts_return_type = "Promise<Rollback>")]
+    pub fn rollback<'env>(
+        &self,
+        env: &'env Env,
+        options: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, types::Rollback>> {
+        call(env, &self.core, || {
+            let mut map = values::to_map("options", options, &[])?;
+            let market = values::market(&mut map)?;
+            let text = |value: &Value| value.as_str().map(str::to_owned);
+            let reason = values::option(&mut map, "reason", "must be text", text)?;
+            values::no_more(&map)?;
+            let core = self.core.clone();
+            Ok(async move { core.rollback(&market, reason.as_deref()).map(Into::into) })
+        })
+    }
+
+    /// Signals, success, models, candles and the scheduler's tasks in Prometheus' text format (version 0.0.4), for a route
+    /// that a scraper asks; `docs/operating.md` has them all. What other processes of the home did is in it.
+    ///
+    /// Rejects with `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_IO`, `ERR_INVALID_CONFIG`, `ERR_CLOSED`.
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn metrics<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, String>> {
+        call(env, &self.core, || {
+            let core = self.core.clone();
+            Ok(async move { core.metrics() })
+        })
+    }
+
+    /// Ends the loop: what was acknowledged is safe, threads end, later calls to the store reject with `ERR_CLOSED`. Trainings, and
+    /// what waits for candles, reject with `ERR_CANCELLED`: no answer is waited for. The default loop opens anew at its next use; where
+    /// other threads of the process use it as well, it is closed for this one alone, with the scheduler that it started.
+    #[napi(ts_return_type = "Promise<void>")]
+    pub fn close<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, ()>> {
+        promise(env, || {
+            let closed = self.core.clone().close();
+            Ok(elsewhere(async move {
+                closed.await;
+                Ok(())
+            }))
+        })
+    }
+
+    fn markets(&self, map: &mut Map<String, Value>) -> Result<Vec<Market>> {
+        let symbols = values::list(map, "symbols", Symbol::given)?;
+        let timeframes = values::list(map, "timeframes", Timeframe::parse)?;
+        Ok(self.core.markets(symbols, timeframes))
+    }
+}
+
+fn train_request(map: &mut Map<String, Value>) -> Result<TrainRequest> {
+    let mode = |value: &Value| match value.as_str()? {
+        "all" => Some(TrainMode::All),
+        "symbol" => Some(TrainMode::Symbol),
+        "retrain" => Some(TrainMode::Retrain),
+        "incremental" => Some(TrainMode::Incremental),
+        _ => None,
+    };
+    let mode = values::option(map, "mode", "must be all, symbol, retrain or incremental", mode)?.unwrap_or_default();
+    let fetch = values::option(map, "fetch", "must be true or false", Value::as_bool)?.unwrap_or(true);
+    Ok(TrainRequest {
+        mode,
+        symbols: values::list(map, "symbols", Symbol::given)?,
+        timeframes: values::list(map, "timeframes", Timeframe::parse)?,
+        max_age_hours: values::option(map, "maxAgeHours", "must be a number of hours, 0 or more", Value::as_f64)?,
+        skip_fetch: !fetch,
+    })
+}
+
+/// A member of an options object, if it has one.
+fn member<'a>(options: &Unknown<'a>, name: &str) -> Result<Option<Unknown<'a>>> {
+    if !matches!(options.get_type(), Ok(ValueType::Object)) {
+        return Ok(None);
+    }
+    let env = options.value().env;
+    let unreadable = |e: napi::Error| values::unreadable(env, "options", &e);
+    // SAFETY: its type was just checked, on the JavaScript thread it came on.
+    let object = unsafe { options.cast::<Object<'a>>() }.map_err(unreadable)?;
+    let value: Unknown<'a> = object.get_named_property(name).map_err(unreadable)?;
+    Ok((!values::is_missing(&value)).then_some(value))
+}
+
+/// A member that must be a function.
+fn function<'a, Args: napi::bindgen_prelude::JsValuesTupleIntoVec, Return: FromNapiValue>(
+    name: &'static str,
+    value: Unknown<'a>,
+) -> Result<Function<'a, Args, Return>> {
+    match value.get_type() {
+        // SAFETY: its type was just checked, on the JavaScript thread it came on.
+        Ok(ValueType::Function) => unsafe { value.cast() }
+            .map_err(|e: napi::Error| Error::argument(name, "must be a function", e.reason.clone())),
+        _ => Err(Error::argument(name, "must be a function", values::to_json(value)?)),
+    }
+}
+
+fn listener<T: ToNapiValue + 'static>(name: &'static str, value: Unknown<'_>) -> Result<Listener<T>> {
+    Listener::new(name, function::<FnArgs<(T,)>, ()>(name, value)?)
+}
+
+fn callback(value: Unknown<'_>) -> Result<Arc<dyn CandleSource>> {
+    Ok(Arc::new(Callback::new(function("fetchCandles", value)?)?))
+}
+
+fn abort(env: &Env, value: Unknown<'_>, cancel: &Cancel) -> Result<Abort> {
+    if !matches!(value.get_type(), Ok(ValueType::Object)) {
+        return Err(Error::argument("signal", "must be an AbortSignal", values::to_json(value)?));
+    }
+    // SAFETY: its type was just checked, on the JavaScript thread it came on.
+    let object = unsafe { value.cast::<Object<'_>>() }
+        .map_err(|e| Error::argument("signal", "must be an AbortSignal", e.reason.clone()))?;
+    Abort::listen(env, &object, cancel)
+}

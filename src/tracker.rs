@@ -1,0 +1,479 @@
+//! `FeedbackTracker`: signals in, closings and statistics out.
+
+use super::arrays::Ticks;
+use super::bulk::Reading;
+use super::errors::{Code, sync};
+use super::promises::{call, done, elsewhere, promise, spawned};
+use super::shared::User;
+use super::signals;
+use super::stretches::Copied;
+use super::types::{
+    Assessment, CloseDecision, ClosedSignal, Compaction, ImportReport, Pattern, PerformanceStats, PerformanceTotals,
+    Recovery,
+};
+use super::{arrays, values};
+use candles::given::{TIME, time_of};
+use domain::barrier::{Direction, Levels};
+use domain::error::{Error, Result, guard};
+use domain::signal::{STRATEGY, is_strategy};
+use domain::symbol::{Symbol, Timeframe};
+use domain::time::{Tz, now_ms};
+use engine::{ScorecardFilter, should_close};
+use feedback::{Lines, StatsFilter, Tick, Totals};
+use napi::bindgen_prelude::{Env, PromiseRaw, Unknown};
+use napi_derive::napi;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Days that `getStats` covers by default.
+const STATS_DAYS: f64 = 30.0;
+const DAY_MS: f64 = 86_400_000.0;
+/// Prices whose pairs are read before the call returns: a few milliseconds. More of them wait for other work in between.
+const PRICES_AT_ONCE: usize = 20_000;
+
+/// Records every signal, closes it by price, stores the outcome, gives statistics.
+///
+/// Every method that returns a promise rejects with an error that has a stable `code` (`ERR_INVALID_SIGNAL`, …) and a
+/// message that names the field and the value; nothing is written then.
+#[napi]
+pub struct FeedbackTracker {
+    core: Arc<User>,
+}
+
+impl FeedbackTracker {
+    pub fn of(core: Arc<User>) -> Self {
+        Self { core }
+    }
+
+    /// Which signals to count; those of so many days where none are said, or all.
+    fn filter(
+        &self,
+        symbol: Unknown<'_>,
+        timeframe: Unknown<'_>,
+        days: Unknown<'_>,
+        unsaid: Option<f64>,
+    ) -> Result<StatsFilter> {
+        let (symbol, timeframe) = market_filter(symbol, timeframe)?;
+        let days = if values::is_missing(&days) { unsaid } else { Some(values::days("days", days)?) };
+        let since_ms = days.map(|days| self.core.now_ms() - (days * DAY_MS) as i64);
+        Ok(StatsFilter { symbol, timeframe, since_ms, until_ms: None })
+    }
+
+    fn zone(&self) -> Tz {
+        self.core.config().timezone
+    }
+}
+
+/// The rule of [`FeedbackTracker::should_close_signal`], for which no loop is needed.
+#[napi(skip_typescript)]
+pub fn should_close_signal(
+    env: &Env,
+    signal: Unknown<'_>,
+    current_price: Unknown<'_>,
+) -> napi::Result<CloseDecision, Code> {
+    sync(|| {
+        let price = values::price("currentPrice", current_price)?;
+        if !matches!(signal.get_type(), Ok(napi::ValueType::Object)) {
+            return Err(Error::argument("signal", "must be an object", values::to_json(signal)?));
+        }
+        Ok(should_close(signals::levels(env, &signal)?.as_ref(), price, now_ms()).into())
+    })
+}
+
+/// [`should_close_signal`] of a signal without an expiry, by its direction and prices. `index.js` checked that they are
+/// finite and above 0.
+#[napi(skip_typescript)]
+pub fn should_close_levels(
+    buy: bool,
+    entry: f64,
+    stop: f64,
+    target: f64,
+    price: f64,
+) -> napi::Result<CloseDecision, Code> {
+    sync(|| {
+        let direction = if buy { Direction::Buy } else { Direction::Sell };
+        let levels = Levels::checked(direction, entry, Some(stop), Some(target))?;
+        Ok(should_close(Some(&levels), price, now_ms()).into())
+    })
+}
+
+#[napi]
+impl FeedbackTracker {
+    /// Does `currentPrice`, now, close the signal, as what, and what is it worth there? Touching the stop loss or the take
+    /// profit closes it, and so does its `expiresAt`. Asks nothing of the store and changes nothing.
+    ///
+    /// @throws `ERR_INVALID_SIGNAL`, `ERR_INVALID_ARGUMENT`
+    #[napi(ts_args_type = "signal: SignalLevels, currentPrice: number", ts_return_type = "CloseDecision")]
+    pub fn should_close_signal(
+        &self,
+        env: &Env,
+        signal: Unknown<'_>,
+        current_price: Unknown<'_>,
+    ) -> napi::Result<CloseDecision, Code> {
+        should_close_signal(env, signal, current_price)
+    }
+
+    /// Records a signal, with the features of the market at its entry when its candles are stored. Resolves `true` once it
+    /// is safe at the configured durability, also when the same signal was recorded before. One that comes with its end (see
+    /// {@link SignalEnd}) is recorded closed, and counts and teaches as such; so is one that was recorded open before.
+    ///
+    /// With it is kept what the model in service says of it, for `scorecard`. The model is the one of the last `assess` or `patterns`
+    /// of this process: before the first of them, and of a signal of the past, nothing is said.
+    ///
+    /// Rejects with `ERR_INVALID_SIGNAL`, `ERR_INVALID_ARGUMENT`, `ERR_SIGNAL_CONFLICT` when the id was recorded with other
+    /// content, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+    #[napi(ts_args_type = "signal: SignalInput", ts_return_type = "Promise<boolean>")]
+    pub fn record_signal<'env>(&self, env: &'env Env, signal: Unknown<'_>) -> napi::Result<PromiseRaw<'env, bool>> {
+        promise(env, || {
+            let call = self.core.begin()?;
+            Ok(match self.core.try_record(signals::record(env, &signal, self.zone())?)? {
+                Ok(recorded) => Box::pin(recorded),
+                Err(signal) => {
+                    let core = self.core.clone();
+                    elsewhere(async move {
+                        let _under_way = call;
+                        core.record(vec![signal]).await.map(|()| true)
+                    })
+                }
+            })
+        })
+    }
+
+    /// Records many signals with one wait, at most 1 000 000. All are checked before any is written. Resolves with how many there were.
+    /// The array is copied at once. Of more than 1000 signals the rest is read while the event loop goes on: do not change them before
+    /// the promise resolves.
+    ///
+    /// Rejects like `recordSignal`; after `ERR_SIGNAL_CONFLICT` the signals without a conflict are recorded.
+    #[napi(ts_args_type = "signals: readonly SignalInput[]", ts_return_type = "Promise<number>")]
+    pub fn record_signals<'env>(&self, env: &'env Env, signals: Unknown<'_>) -> napi::Result<PromiseRaw<'env, u32>> {
+        promise(env, || {
+            let (call, core) = (self.core.begin()?, self.core.clone());
+            let (reading, env) = (Reading::begin(env, &core, signals)?, *env);
+            Ok(Box::pin(async move {
+                let lines = reading.finish(env).await?;
+                spawned(async move {
+                    let _under_way = call;
+                    let count = lines.iter().map(Lines::count).sum::<usize>() as u32;
+                    core.record_lines(lines).await.map(|()| count)
+                })
+                .await
+            }))
+        })
+    }
+
+    /// Closes a signal by hand. Resolves `false` when it is unknown or already closed: the first outcome stands.
+    /// Without `profitLossPercent` the profit follows from `exitPrice`, or from the barrier that the outcome names. What ended
+    /// before now says when, as `closedAt`.
+    ///
+    /// Rejects with `ERR_INVALID_ARGUMENT`, also for what contradicts itself (see {@link OutcomeUpdate}), `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+    #[napi(ts_args_type = "update: OutcomeUpdate", ts_return_type = "Promise<boolean>")]
+    pub fn update_outcome<'env>(&self, env: &'env Env, update: Unknown<'_>) -> napi::Result<PromiseRaw<'env, bool>> {
+        promise(env, || {
+            let call = self.core.begin()?;
+            Ok(match self.core.try_close_by_hand(signals::update(env, &update, self.zone())?)? {
+                Ok(closed) => Box::pin(closed),
+                Err(update) => {
+                    let core = self.core.clone();
+                    elsewhere(async move {
+                        let _under_way = call;
+                        core.close_by_hand(update).await
+                    })
+                }
+            })
+        })
+    }
+
+    /// Closes and stores every open signal of `pair` that this price hits, and resolves with them in the order of their
+    /// ids' recording. `timeMs` is when the price was, by its source: a Date, ISO string or milliseconds. One older than another
+    /// already seen closes nothing; that is counted and told ({@link LoopEvent}, `pricesIgnored`). Without `timeMs` it is a price
+    /// of now, which is never too old, whatever this machine's clock shows.
+    ///
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+    #[napi(
+        ts_args_type = "pair: string, price: number, timeMs?: Date | string | number",
+        ts_return_type = "Promise<ClosedSignal[]>"
+    )]
+    pub fn on_price<'env>(
+        &self,
+        env: &'env Env,
+        pair: Unknown<'_>,
+        price: Unknown<'_>,
+        time_ms: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, Vec<ClosedSignal>>> {
+        let tick = guard(|| {
+            let symbol = Symbol::given(&values::text("pair", pair)?)?;
+            let (price, time_ms) = (values::price("price", price)?, values::optional_time("timeMs", time_ms)?);
+            time_ms.map_or(Ok(()), |time_ms| self.core.check_not_ahead("timeMs", time_ms))?;
+            Ok((symbol, price, time_ms))
+        });
+        // Nearly every price closes nothing. Where that can be told without waiting, no thread need be asked.
+        if let Ok((symbol, price, time_ms)) = &tick
+            && self.core.closes_nothing(symbol, *price, *time_ms)
+        {
+            return PromiseRaw::resolve(env, Vec::new());
+        }
+        call(env, &self.core, || {
+            let (core, (symbol, price, time_ms), turn) = (self.core.clone(), tick?, self.core.turn());
+            Ok(async move {
+                let tick = |time_ms| [Tick { symbol: &symbol, price, time_ms }];
+                let closed = match time_ms {
+                    Some(time_ms) => core.on_prices(turn, &tick(time_ms)).await?,
+                    None => core.on_prices_now(turn, &tick(core.now_ms())).await?,
+                };
+                Ok(closed.into_iter().map(Into::into).collect())
+            })
+        })
+    }
+
+    /// `onPrice` for many at once: `prices[i]` of `pairs[i]`, at `timesMs[i]` (epoch milliseconds; all of now when left out), in
+    /// this order, at most 1 000 000. One wait for all; the closed ones come in the order of the prices that closed them. The arrays are
+    /// copied at once and may be used again.
+    ///
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`; no price counts then.
+    #[napi(
+        ts_args_type = "pairs: readonly string[], prices: Float64Array, timesMs?: Float64Array",
+        ts_return_type = "Promise<ClosedSignal[]>"
+    )]
+    pub fn on_prices<'env>(
+        &self,
+        env: &'env Env,
+        pairs: Unknown<'_>,
+        prices: Unknown<'_>,
+        times_ms: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, Vec<ClosedSignal>>> {
+        promise(env, || {
+            let (call, core) = (self.core.begin()?, self.core.clone());
+            let mut reading = arrays::Reading::begin(pairs, prices, times_ms)?;
+            // The latest stands for all: the clock is asked once.
+            if let Some(latest_ms) = reading.latest_said_ms() {
+                core.check_not_ahead("timesMs", latest_ms)?;
+            }
+            let turn = core.turn();
+            let close = |core: Arc<User>, ticks: Ticks| {
+                spawned(async move {
+                    let _under_way = call;
+                    let of_now = ticks.of_now();
+                    let ticks: Vec<Tick<'_>> = ticks.iter().collect();
+                    let closed = if of_now {
+                        core.on_prices_now(turn, &ticks).await?
+                    } else {
+                        core.on_prices(turn, &ticks).await?
+                    };
+                    Ok(closed.into_iter().map(Into::into).collect())
+                })
+            };
+            if reading.len() <= PRICES_AT_ONCE {
+                while !reading.read_some(pairs)? {}
+                return Ok(Box::pin(close(core, reading.finish())));
+            }
+            let (copy, env) = (Copied::of(env, "pairs", pairs)?, *env);
+            Ok(Box::pin(async move {
+                copy.read(env, |_, pairs| reading.read_some(pairs)).await?;
+                close(core, reading.finish()).await
+            }))
+        })
+    }
+
+    /// The same for a closed candle of `timeframe` (default 1h): its high and low count, not only its close. Where stop and
+    /// target both lie inside, the stop is taken to have come first. Of the candle in which a signal was given, only the close counts;
+    /// its high and low too where that was in its first twelfth, unless finer candles have told what came after. Where a candle follows
+    /// those stored, or given before, directly, it is among those that signals recorded and assessed from now on, and predictions, know,
+    /// until a fetch has stored it.
+    ///
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_INVALID_CANDLE`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+    #[napi(
+        ts_args_type = "pair: string, candle: CandleInput, timeframe?: Timeframe",
+        ts_return_type = "Promise<ClosedSignal[]>"
+    )]
+    pub fn on_candle<'env>(
+        &self,
+        env: &'env Env,
+        pair: Unknown<'_>,
+        candle: Unknown<'_>,
+        timeframe: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, Vec<ClosedSignal>>> {
+        call(env, &self.core, || {
+            let symbol = Symbol::given(&values::text("pair", pair)?)?;
+            let timeframe = if values::is_missing(&timeframe) {
+                Timeframe::H1
+            } else {
+                Timeframe::parse(&values::text("timeframe", timeframe)?)?
+            };
+            let candle = values::timed_candle("candle", &values::to_json(candle)?)?;
+            self.core.check_not_ahead("candle", candle.open_ms + timeframe.millis())?;
+            let (core, turn) = (self.core.clone(), self.core.turn());
+            Ok(async move {
+                let closed = core.on_candle(turn, &symbol, &candle, timeframe).await?;
+                Ok(closed.into_iter().map(Into::into).collect())
+            })
+        })
+    }
+
+    /// Writes all closed signals to a CSV file at `path`, one row each with its features at entry, to train something else
+    /// on. Resolves with the number of rows.
+    ///
+    /// Rejects with `ERR_INVALID_ARGUMENT`, also where `path` leads to a file of signalloop's own, `ERR_IO`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+    #[napi(ts_args_type = "path: string", ts_return_type = "Promise<number>")]
+    pub fn export_training_data<'env>(&self, env: &'env Env, path: Unknown<'_>) -> napi::Result<PromiseRaw<'env, f64>> {
+        call(env, &self.core, || {
+            let (core, path) = (self.core.clone(), PathBuf::from(values::text("path", path)?));
+            Ok(async move { Ok(core.export_training_data(&path)? as f64) })
+        })
+    }
+
+    /// Takes in a `signals.jsonl` of the system that came before, or of another home. What is known already is left as it
+    /// is; lines that cannot be read are listed. What is new gets the features of the market at its entry, when its candles
+    /// are stored.
+    ///
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_IO`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+    #[napi(ts_args_type = "path: string", ts_return_type = "Promise<ImportReport>")]
+    pub fn import_signals<'env>(
+        &self,
+        env: &'env Env,
+        path: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, ImportReport>> {
+        call(env, &self.core, || {
+            let (core, path) = (self.core.clone(), PathBuf::from(values::text("path", path)?));
+            Ok(async move { Ok(core.import_signals(&path).await?.into()) })
+        })
+    }
+
+    /// Rewrites the log with one line per signal, atomically, while this and other processes go on writing.
+    ///
+    /// Rejects with `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`; the log is as it was then.
+    #[napi(ts_return_type = "Promise<Compaction>")]
+    pub fn compact<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Compaction>> {
+        call(env, &self.core, || {
+            let core = self.core.clone();
+            Ok(async move { Ok(core.store()?.compact().await?.into()) })
+        })
+    }
+
+    /// What was found wrong with the log since it was opened, and what was done about it.
+    ///
+    /// Rejects with `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+    #[napi(ts_return_type = "Promise<Recovery>")]
+    pub fn recovery<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Recovery>> {
+        call(env, &self.core, || {
+            let core = self.core.clone();
+            Ok(async move { Ok(core.store()?.recovery().into()) })
+        })
+    }
+
+    /// Statistics of the last `days` (default 30): signals given in that time, and closings of that time. A symbol or a
+    /// timeframe narrows them.
+    ///
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+    #[napi(
+        ts_args_type = "symbol?: string, timeframe?: TimeframeName, days?: number",
+        ts_return_type = "Promise<PerformanceStats>"
+    )]
+    pub fn get_stats<'env>(
+        &self,
+        env: &'env Env,
+        symbol: Unknown<'_>,
+        timeframe: Unknown<'_>,
+        days: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, PerformanceStats>> {
+        call(env, &self.core, || {
+            let filter = self.filter(symbol, timeframe, days, Some(STATS_DAYS))?;
+            let core = self.core.clone();
+            Ok(async move { Ok(PerformanceStats::of(core.store()?.stats(&filter)?, core.conservative_mode(&filter)?)) })
+        })
+    }
+
+    /// The seven figures of the old system's `get_performance_stats()`: of all signals, unless `days` says how far back. What
+    /// belongs to a time, a symbol and a timeframe is as in `getStats`.
+    ///
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+    #[napi(
+        ts_args_type = "symbol?: string, timeframe?: Timeframe, days?: number",
+        ts_return_type = "Promise<PerformanceTotals>"
+    )]
+    pub fn get_performance_stats<'env>(
+        &self,
+        env: &'env Env,
+        symbol: Unknown<'_>,
+        timeframe: Unknown<'_>,
+        days: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, PerformanceTotals>> {
+        call(env, &self.core, || {
+            let filter = self.filter(symbol, timeframe, days, None)?;
+            let core = self.core.clone();
+            Ok(async move { Ok(Totals::from(&core.store()?.stats(&filter)?.figures).into()) })
+        })
+    }
+
+    /// The chances of a signal, by what the model of its candles says and what has become of all signals that have closed, with the
+    /// reasons. It need not be recorded, and asking changes nothing; id, confidence and timestamp may be missing, which then is now.
+    /// Its `indicators` may have any names, and any may be missing. One of the past is judged by what had closed by then.
+    ///
+    /// Rejects with `ERR_INVALID_SIGNAL` (also for a HOLD, which bets on nothing), `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+    #[napi(ts_args_type = "signal: AssessInput", ts_return_type = "Promise<Assessment>")]
+    pub fn assess<'env>(&self, env: &'env Env, signal: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Assessment>> {
+        promise(env, || {
+            let call = self.core.begin()?;
+            let question = signals::question(env, &signal, self.core.now_ms(), self.zone())?;
+            Ok(match self.core.try_assess(question)? {
+                Ok(assessment) => done(assessment.into()),
+                Err(question) => {
+                    let core = self.core.clone();
+                    elsewhere(async move {
+                        let _under_way = call;
+                        core.assess(question).await.map(Into::into)
+                    })
+                }
+            })
+        })
+    }
+
+    /// What was said of signals when they were recorded, against what came: of all that have closed since, taken or only followed.
+    /// Nothing of it was said with a look at the outcome. Signals that were recorded with their end, or by a version that said
+    /// nothing, are not in it.
+    ///
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+    #[napi(ts_args_type = "options?: ScorecardOptions", ts_return_type = "Promise<Scorecard>")]
+    pub fn scorecard<'env>(&self, env: &'env Env, options: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Value>> {
+        call(env, &self.core, || {
+            let (core, filter) = (self.core.clone(), scorecard_filter(options)?);
+            Ok(async move { Ok(json!(core.scorecard(&filter)?)) })
+        })
+    }
+
+    /// The rules found in the closed signals, the strongest first; of a symbol, a timeframe, or all. In signals without any pattern,
+    /// chance alone brings about a rule in at most 5 % of cases.
+    ///
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+    #[napi(ts_args_type = "symbol?: string, timeframe?: Timeframe", ts_return_type = "Promise<Pattern[]>")]
+    pub fn patterns<'env>(
+        &self,
+        env: &'env Env,
+        symbol: Unknown<'_>,
+        timeframe: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, Vec<Pattern>>> {
+        call(env, &self.core, || {
+            let (core, (symbol, timeframe)) = (self.core.clone(), market_filter(symbol, timeframe)?);
+            Ok(async move { Ok(core.patterns(symbol, timeframe).await?.into_iter().map(Into::into).collect()) })
+        })
+    }
+}
+
+/// Which signals a scorecard is of.
+fn scorecard_filter(options: Unknown<'_>) -> Result<ScorecardFilter> {
+    let mut map = values::to_map("options", options, &[])?;
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let since_ms = values::option(&mut map, "since", TIME, time_of)?;
+    let strategy = |value: &Value| text(value).filter(|text| is_strategy(text));
+    let strategy = values::option(&mut map, "strategy", STRATEGY, strategy)?;
+    let symbol = values::option(&mut map, "symbol", "must be a pair such as BTCUSDT", text)?;
+    values::no_more(&map)?;
+    Ok(ScorecardFilter { since_ms, strategy, symbol: symbol.map(|text| Symbol::given(&text)).transpose()? })
+}
+
+/// A symbol and a timeframe, each of which may be missing.
+fn market_filter(symbol: Unknown<'_>, timeframe: Unknown<'_>) -> Result<(Option<Symbol>, Option<Timeframe>)> {
+    let symbol = values::optional_text("symbol", symbol)?.map(|text| Symbol::given(&text)).transpose()?;
+    let timeframe = values::optional_text("timeframe", timeframe)?.map(|text| Timeframe::parse(&text)).transpose()?;
+    Ok((symbol, timeframe))
+}
