@@ -51,7 +51,7 @@ function run(command, ...args) {
 }
 
 function skill(exchange, ...task) {
-  const manifest = ['--manifest-path', join(ROOT, 'Cargo.toml'), '--locked', '--release', '--quiet', '--example', 'skill']
+  const manifest = ['--manifest-path', join(ROOT, 'Cargo.toml'), '--locked', '--release', '--quiet', '--bin', 'skill']
   const about = options.data.flatMap((folder) => ['--data', folder])
   const span = ['--timeframe', options.timeframe, '--from', options.from, '--until', options.until]
   const placebo = ['--placebo', options.placebo, '--seed', options.seed, '--exchange', exchange]

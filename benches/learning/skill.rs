@@ -5,21 +5,21 @@
 //! answers.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use candles::{Reading, read_candles};
 use clap::{Parser, Subcommand, ValueEnum};
+use domain::barrier::Direction;
+use domain::cancel::Cancel;
+use domain::candle::Candle;
+use domain::config::Config;
+use domain::features::FEATURES;
+use domain::symbol::Market;
+use domain::time::{format_iso, parse_time};
+use learning::features::compute;
+use learning::model::{Held, Payoff, Scores, log_loss};
+use learning::{Costs, Dataset, Feedback, Label, Weighed, choose, interval, label, train_pool};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
-use domain::barrier::Direction;
-use domain::cancel::Cancel;
-use domain::config::Config;
-use domain::features::FEATURES;
-use learning::features::compute;
-use learning::{Costs, Dataset, Feedback, Label, Weighed, choose, interval, label, train_pool};
-use domain::candle::Candle;
-use candles::{Reading, read_candles};
-use learning::model::{Held, Payoff, Scores, log_loss};
-use domain::symbol::Market;
-use domain::time::{format_iso, parse_time};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs::{self, File};

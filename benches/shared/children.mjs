@@ -30,8 +30,8 @@ let built
 export function coreFigures(...args) {
   if (!built) {
     console.error('building the benches\' Rust program …')
-    output('cargo', 'build', '--manifest-path', join(ROOT, 'Cargo.toml'), '--locked', '--release', '--quiet', '--example', 'speed')
-    built = join(process.env.CARGO_TARGET_DIR ?? join(ROOT, 'target'), 'release', 'examples', process.platform === 'win32' ? 'speed.exe' : 'speed')
+    output('cargo', 'build', '--manifest-path', join(ROOT, 'Cargo.toml'), '--locked', '--release', '--quiet', '--bin', 'speed')
+    built = join(process.env.CARGO_TARGET_DIR ?? join(ROOT, 'target'), 'release', process.platform === 'win32' ? 'speed.exe' : 'speed')
   }
   return figures(built, ...args)
 }

@@ -148,9 +148,9 @@ function size({ quick }) {
   if (quick) return []
   console.error('building the addon without the client …')
   const target = join(process.env.CARGO_TARGET_DIR ?? join(ROOT, 'target'), 'without-postgres')
-  output('cargo', 'build', '--manifest-path', join(ROOT, 'Cargo.toml'), '--locked', '--release', '--quiet', '--package', 'signalloop-addon', '--no-default-features', '--target-dir', target)
+  output('cargo', 'build', '--manifest-path', join(ROOT, 'Cargo.toml'), '--locked', '--release', '--quiet', '--package', 'signalloop', '--no-default-features', '--target-dir', target)
   const bytes = (folder, name) => statSync(join(folder, readdirSync(folder).find((file) => name.test(file)))).size / 1e6
-  const without = bytes(join(target, 'release'), /signalloop_addon\.(so|dylib|dll)$/)
+  const without = bytes(join(target, 'release'), /signalloop\.(so|dylib|dll)$/)
   return [{ what: 'size of the `.node`', unit: 'MB', lower: true, ours: [bytes(ROOT, /\.node$/)], peer: [without], peerName: 'without the feature `postgres`' }]
 }
 

@@ -33,6 +33,7 @@ pub struct Hole {
 }
 
 impl Hole {
+    /// Whether a candle that opens then belongs into it.
     pub fn holds(self, open_ms: i64) -> bool {
         (self.from_ms..self.until_ms).contains(&open_ms)
     }

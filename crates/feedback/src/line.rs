@@ -180,17 +180,25 @@ pub fn verify(line: &[u8], zone: Tz) -> std::result::Result<(), Reason> {
 /// What memory keeps of a line.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facts<'a> {
+    /// Of its id.
     pub key: SignalKey,
+    /// Its pair, as it is written in the line.
     pub symbol: Cow<'a, str>,
+    /// Of the candles that it was made from.
     pub timeframe: Timeframe,
     /// `None` is HOLD.
     pub direction: Option<Direction>,
+    /// Percent, 0–100, if it states one.
     pub confidence: Option<f64>,
+    /// When it was given, UTC epoch ms.
     pub timestamp_ms: i64,
     /// `None` for a HOLD.
     pub levels: Option<Levels>,
+    /// Its end; `None` while it is open, and for a HOLD.
     pub closing: Option<Closing>,
+    /// Which strategy gave it, if it says so.
     pub strategy: Option<Cow<'a, str>>,
+    /// Whether it was traded.
     pub taken: bool,
 }
 
@@ -221,11 +229,13 @@ impl Facts<'_> {
         Facts { symbol: Cow::Borrowed(&self.symbol), strategy: self.strategy.as_deref().map(Cow::Borrowed), ..*self }
     }
 
+    /// The same, independent of the line.
     pub fn into_owned(self) -> Facts<'static> {
         let strategy = self.strategy.map(|strategy| Cow::Owned(strategy.into_owned()));
         Facts { symbol: Cow::Owned(self.symbol.into_owned()), strategy, ..self }
     }
 
+    /// What memory keeps of a record.
     pub fn of(record: &Record) -> Facts<'static> {
         let signal = &record.signal;
         Facts {
@@ -321,7 +331,7 @@ fn seal_matches(line: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-pub mod tests {
+mod tests {
     use super::*;
     use domain::signal::{Signal, Source};
     use serde_json::json;

@@ -41,12 +41,17 @@ pub struct Recovery {
 
 /// The log of one open store.
 pub struct Log {
+    /// Its files.
     pub paths: Paths,
+    /// The disk that they are on.
     pub storage: Arc<dyn Storage>,
+    /// The zone of times in old lines that name none.
     pub zone: Tz,
     /// How long to wait for a lock that others hold.
     pub patience: Duration,
+    /// What was read of it.
     pub view: RwLock<View>,
+    /// What was found wrong and repaired.
     pub recovery: Mutex<Recovery>,
     /// This store's writer holds the exclusive lock and has caught up: nobody else can have written.
     pub writing: AtomicBool,

@@ -12,17 +12,25 @@ use domain::time::Tz;
 /// What a line says of a signal, borrowed from it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Own<'a> {
+    /// The id of the signal.
     pub id: &'a str,
+    /// Its pair.
     pub symbol: &'a str,
+    /// Of the candles that it was made from.
     pub timeframe: Timeframe,
     /// `None` is HOLD.
     pub direction: Option<Direction>,
+    /// Percent, 0–100, if it states one.
     pub confidence: Option<f64>,
+    /// When it was given, UTC epoch ms.
     pub timestamp_ms: i64,
     /// `None` for a HOLD.
     pub levels: Option<Levels>,
+    /// Its end; `None` while it is open, and for a HOLD.
     pub closing: Option<Closing>,
+    /// Which strategy gave it, if it says so.
     pub strategy: Option<&'a str>,
+    /// Whether it was traded.
     pub taken: bool,
     /// What has no column in a table: the members of an object, as JSON, from the strategy to the caller's own keys.
     pub rest: &'a str,

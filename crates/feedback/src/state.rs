@@ -20,7 +20,9 @@ use std::hash::BuildHasherDefault;
 /// Where a line stands in the log, its newline not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
+    /// Where it begins, in bytes from the start of the log.
     pub offset: u64,
+    /// Its length in bytes.
     pub len: u32,
 }
 
@@ -28,17 +30,22 @@ pub struct Place {
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {
     offset: u64,
+    /// When it was given, UTC epoch ms.
     pub timestamp_ms: i64,
     /// 0 until closed.
     pub closed_ms: i64,
+    /// Profit in percent of the entry price, before costs; 0 until closed.
     pub profit_percent: f64,
     len: u32,
     /// NaN where the signal states none.
     confidence: f32,
+    /// The number of its symbol.
     pub symbol: u32,
     /// Counted from 1; 0 where the signal names none.
     strategy: u32,
+    /// Of the candles that it was made from.
     pub timeframe: Timeframe,
+    /// Whether it was traded.
     pub taken: bool,
     /// `None` is HOLD.
     pub direction: Option<Direction>,
@@ -101,6 +108,7 @@ pub struct State {
     days: Mutex<HashMap<i64, Vec<(Group, Groups)>>>,
     /// How long a log is that holds just the lines of the entries.
     needed_bytes: u64,
+    /// The open signals by their prices.
     pub index: PriceIndex,
 }
 
@@ -120,6 +128,7 @@ impl State {
         keys.filter(|key| !self.ids.contains_key(key)).count()
     }
 
+    /// The slot of a signal; `None` when it is unknown.
     pub fn slot(&self, key: SignalKey) -> Option<Slot> {
         self.ids.get(&key).copied()
     }
@@ -129,10 +138,12 @@ impl State {
         self.slot(key).map(|slot| self.entry(slot).place())
     }
 
+    /// The signal in a slot.
     pub fn entry(&self, slot: Slot) -> &Entry {
         &self.entries[slot as usize]
     }
 
+    /// The number of a symbol; `None` when no signal has it.
     pub fn symbol_number(&self, symbol: &Symbol) -> Option<usize> {
         self.symbol_numbers.get(symbol.as_str()).map(|number| *number as usize)
     }

@@ -110,6 +110,7 @@ impl Lines {
         self.0.iter().any(|line| line.facts.closing.is_some())
     }
 
+    /// One change for each signal.
     pub fn into_changes(self) -> impl Iterator<Item = Change> {
         self.0.into_iter().map(Change::Record)
     }
@@ -132,6 +133,7 @@ pub enum Verdict {
 
 /// Work for the writer, and where to say what became of it.
 pub enum Job {
+    /// Appends changes.
     Changes(Changes),
     /// Puts a compacted log in the place of the log.
     Swap(compact::Copy, mpsc::Sender<Result<Option<Compaction>>>),
@@ -139,9 +141,11 @@ pub enum Job {
 
 /// Changes that one caller waits for.
 pub struct Changes {
+    /// What to change, in order.
     pub changes: Vec<Change>,
     /// When it began to wait.
     pub asked: Asked,
+    /// Where the results go, one for each change.
     pub reply: oneshot::Sender<Result<Vec<Verdict>>>,
 }
 
@@ -161,6 +165,7 @@ pub struct Writer {
 /// Lines about to be appended, and what the journal will say then.
 #[derive(Default)]
 pub struct Staged<'a> {
+    /// The bytes to append.
     pub lines: Vec<u8>,
     /// What memory keeps of each line, and where it is among them, its newline not counted.
     pub added: Vec<(Facts<'a>, Range<usize>)>,
@@ -203,6 +208,7 @@ fn next_batch(waiting: &mut VecDeque<Job>, most: usize) -> Vec<Changes> {
 }
 
 impl Writer {
+    /// The writer of a journal; [`Self::run`] does the work.
     pub fn new(journal: Arc<dyn Journal>, turns: Box<dyn Turns>, options: &StoreOptions) -> Self {
         let (zone, costs_percent) = (options.timezone, options.fee_bps / 100.0);
         Self { journal, turns, zone, costs_percent, asked: Asked::now(), room: Vec::new() }

@@ -3,7 +3,6 @@
 //! no version is given twice.
 //!
 //! `SIGNALLOOP_CHAOS_SECONDS` sets how long it goes on (default 8).
-#![cfg(all(unix, feature = "postgres"))]
 
 use domain::barrier::Outcome;
 use domain::error::{Error, Result};
@@ -11,7 +10,6 @@ use domain::time::now_ms;
 use feedback::StoreOptions;
 use learning::model::Decision;
 use postgres::StoreUrl;
-use registry::Registry;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::mpsc;

@@ -1,6 +1,5 @@
 //! Pooled models in a database.
 
-use domain::error::Error;
 use domain::symbol::Market;
 use postgres::StoreUrl;
 use registry::Registry;

@@ -20,18 +20,22 @@ pub struct Pool {
 }
 
 impl Pool {
+    /// The pooled model with these bytes.
     pub fn of(bytes: Vec<u8>) -> Self {
         Self { checksum: checksum(&bytes), bytes: Arc::new(bytes) }
     }
 
+    /// The SHA-256 of its bytes: its name.
     pub fn checksum(&self) -> &Checksum {
         &self.checksum
     }
 
+    /// The bytes of its file.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
+    /// The bytes of its file.
     pub fn into_bytes(self) -> Vec<u8> {
         Arc::unwrap_or_clone(self.bytes)
     }

@@ -18,6 +18,7 @@ pub struct PoolFiles {
 }
 
 impl PoolFiles {
+    /// The files in this folder, which need not exist yet.
     pub fn new(root: PathBuf) -> Self {
         Self { root }
     }
@@ -26,6 +27,7 @@ impl PoolFiles {
         self.root.join("pools")
     }
 
+    /// The file of a pooled model.
     pub fn path(&self, checksum: &Checksum) -> PathBuf {
         self.folder().join(format!("{}.pool", hex(checksum)))
     }

@@ -36,6 +36,7 @@ pub struct Head {
 /// A model in service.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Served {
+    /// Its number.
     pub version: u64,
     /// Of its bytes, where that is known before they are read.
     pub checksum: Option<Checksum>,
@@ -124,6 +125,7 @@ pub struct Next {
 
 /// A new version.
 pub struct Version {
+    /// Its number, counted from 1 in each market.
     pub number: u64,
     /// As its file.
     pub bytes: Vec<u8>,
@@ -132,6 +134,10 @@ pub struct Version {
 }
 
 impl Version {
+    /// The version with these bytes.
+    ///
+    /// # Errors
+    /// [`Error::ModelFile`] when they are no model.
     pub fn of(number: u64, bytes: Vec<u8>) -> Result<Self> {
         let pool = of_version(&bytes[..])
             .map_err(|e| Error::Internal(format!("what version {number} rests on cannot be told: {e}")))?;

@@ -53,6 +53,10 @@ impl State {
             .or_else(|e| learning::model::file::refuse(path, format!("it is damaged ({e})")))
     }
 
+    /// Replaces the file.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_vec_pretty(self)
             .map_err(|e| Error::Internal(format!("cannot encode which model is in service: {e}")))?;

@@ -1,6 +1,5 @@
 //! Pooled models in the files of a home.
 
-use domain::error::Error;
 use registry::Registry;
 use registry::pool::{Pool, checksum, from_hex, hex, of_version};
 use registry::shelf::Next;

@@ -10,6 +10,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 const MINUTE: i64 = 60_000;
+/// Milliseconds of an hour.
 pub const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 /// Weekly candles open on Monday; the epoch was a Thursday.

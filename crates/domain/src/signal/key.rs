@@ -16,6 +16,7 @@ impl fmt::Display for SignalKey {
 }
 
 impl SignalKey {
+    /// The key of the signal with this id.
     pub fn of(id: &str) -> Self {
         Self::of_bytes(id.as_bytes())
     }

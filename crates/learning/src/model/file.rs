@@ -58,6 +58,7 @@ pub fn decode(bytes: &[u8], path: &Path, market: &Market, version: u64, pool: Op
     Ok(model)
 }
 
+/// The error of a file that cannot be used: [`Error::ModelFile`].
 pub fn refuse<T>(path: &Path, problem: String) -> Result<T> {
     let problem = format!("{problem}; train it anew with `signalloop train`");
     Err(Error::ModelFile { path: path.to_owned(), problem })

@@ -1,0 +1,90 @@
+//! Protects the architecture: each crate imports what `docs/architecture.md` says, and nothing else.
+#![allow(clippy::unwrap_used)]
+
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
+type Imports = BTreeMap<String, BTreeSet<String>>;
+
+/// What `cargo metadata` says of the workspace: the crates of signalloop that each of them imports, those of its tests not counted,
+/// and the libraries of others that it imports.
+fn imports() -> (Imports, Imports) {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline", "--manifest-path"])
+        .arg(Path::new(ROOT).join("Cargo.toml"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let short = |name: &str| name.strip_prefix("signalloop-").unwrap_or(name).to_owned();
+    let (mut own, mut others) = (Imports::new(), Imports::new());
+    for package in metadata["packages"].as_array().unwrap() {
+        let name = short(package["name"].as_str().unwrap());
+        let (own, others) = (own.entry(name.clone()).or_default(), others.entry(name).or_default());
+        for dependency in package["dependencies"].as_array().unwrap().iter().filter(|one| one["kind"].is_null()) {
+            let known = if dependency["path"].is_null() { &mut *others } else { &mut *own };
+            known.insert(short(dependency["name"].as_str().unwrap()));
+        }
+    }
+    (own, others)
+}
+
+/// The rows of the table: `| crate | imports | … |`.
+fn documented() -> Imports {
+    let text = std::fs::read_to_string(Path::new(ROOT).join("docs/architecture.md")).unwrap();
+    let table = text.split("<!-- crates -->").nth(1).expect("the table of crates");
+    let row = |line: &str| {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let imports = cells[1].split(", ").map(|name| name.trim_matches('`')).filter(|name| *name != "–");
+        (cells[0].trim_matches('`').to_owned(), imports.map(str::to_owned).collect())
+    };
+    table.lines().filter(|line| line.starts_with("| `")).map(row).collect()
+}
+
+#[test]
+fn crates_import_what_the_table_says() {
+    let (mut own, _) = imports();
+    // Neither is in the product.
+    own.retain(|name, _| !["testkit", "benches"].contains(&name.as_str()));
+    assert_eq!(own, documented());
+}
+
+/// Who may open connections, listen, and know Node.
+#[test]
+fn libraries_stay_where_they_belong() {
+    let (_, others) = imports();
+    let users = |library: &str| -> Vec<&str> {
+        others.iter().filter(|(_, libraries)| libraries.contains(library)).map(|(name, _)| name.as_str()).collect()
+    };
+    assert_eq!(users("napi"), ["signalloop"]);
+    assert_eq!(users("reqwest"), ["exchange"]);
+    assert_eq!(users("tokio-postgres"), ["postgres", "testkit"]);
+    assert_eq!(users("axum"), ["report", "simulator"]);
+    assert_eq!(users("clap"), ["benches", "cli"]);
+    assert_eq!(users("smartcore"), ["learning"]);
+}
+
+/// A file belongs to the crate in whose folder it is: none is compiled into another one.
+#[test]
+fn no_crate_compiles_a_file_of_another() {
+    let attribute = ["#[path", " = "].concat();
+    let (mut folders, mut found) = (vec![Path::new(ROOT).join("crates"), Path::new(ROOT).join("src")], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs")
+                && std::fs::read_to_string(&path).unwrap().contains(&attribute)
+            {
+                found.push(path);
+            }
+        }
+    }
+    assert_eq!(found, Vec::<PathBuf>::new());
+}
