@@ -331,7 +331,7 @@ fn seal_matches(line: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use domain::signal::{Signal, Source};
     use serde_json::json;
