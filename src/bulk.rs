@@ -72,7 +72,9 @@ impl Reading {
         self.next = to;
         let (core, histories) = (self.core.clone(), self.histories.clone());
         let slice = signals::slice(env, &signals, from, to)?;
-        self.parts.push(spawned(async move { core.write_down(slice.records(core.config().timezone)?, &histories) }));
+        self.parts.push(spawned(async move {
+            core.signals().write_down(slice.records(core.settings().config().timezone)?, &histories)
+        }));
         Ok(())
     }
 }

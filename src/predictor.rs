@@ -166,11 +166,11 @@ impl Predictor {
                 Ok(candles) => candles,
                 Err(error) => return Ok(done(Err(error).into())),
             };
-            match self.core.try_predict(&self.market, Some(&candles)).transpose() {
+            match self.core.models().predict(&self.market, Some(&candles)).ready() {
                 Some(prediction) => Ok(done(prediction.into())),
                 None => {
                     let (core, market) = (self.core.clone(), self.market.clone());
-                    Ok(elsewhere(async move { Ok(core.predict(&market, Some(&candles)).into()) }))
+                    Ok(elsewhere(async move { Ok(core.models().predict(&market, Some(&candles)).wait().into()) }))
                 }
             }
         })
@@ -181,6 +181,6 @@ impl Predictor {
     /// for nothing.
     #[napi]
     pub fn is_model_available(&self) -> bool {
-        guard(|| Ok(self.core.has_model(&self.market))).unwrap_or(false)
+        guard(|| Ok(self.core.models().has_model(&self.market))).unwrap_or(false)
     }
 }

@@ -48,7 +48,7 @@ impl Scheduler {
     /// @throws `ERR_INVALID_CONFIG`, `ERR_IO`
     #[napi(ts_return_type = "SchedulerStatus")]
     pub fn status(&self) -> napi::Result<Value, Code> {
-        sync(|| Ok(self.core.scheduler_glance()?.to_json()))
+        sync(|| Ok(self.core.scheduler().glance()?.to_json()))
     }
 
     /// Runs a task now, also in a process that does not lead. Markets that failed are in what it resolves to.
@@ -64,7 +64,7 @@ impl Scheduler {
                 Error::argument("task", format!("must be one of {names}"), &given)
             })?;
             let core = self.core.clone();
-            Ok(async move { Ok(run_to_json(&core.run_once(task).await?)) })
+            Ok(async move { Ok(run_to_json(&core.scheduler().run_once(task).await?)) })
         })
     }
 }

@@ -128,7 +128,7 @@ impl User {
             return Err(Error::Closed);
         }
         let own = self.calls.clone().try_read_owned().map_err(|_| Error::Closed)?;
-        Ok(Call { _core: self.core.begin()?, _own: own })
+        Ok(Call { _core: self.core.lifetime().begin()?, _own: own })
     }
 
     /// Waits for `work`, but no longer than until this user closes the loop.
@@ -170,7 +170,7 @@ impl User {
         let _call = self.begin()?;
         // Locked, so that nobody who stops it meanwhile stops this one.
         let mut shared = SHARED.lock();
-        within_runtime_if_available(|| self.core.start_scheduler(options))?;
+        within_runtime_if_available(|| self.core.scheduler().start(options))?;
         if let Some(wanted) = self.seat.as_ref().and_then(|(key, number)| shared.get_mut(key)?.users.get_mut(number)) {
             *wanted = true;
         }
@@ -191,10 +191,10 @@ impl User {
                 // Who has left has no say; a loop of its own is its own.
                 None => self.seat.is_some(),
             };
-            (!wanted).then(|| self.core.end_scheduler())
+            (!wanted).then(|| self.core.scheduler().stop())
         };
         if let Some(ending) = ending {
-            ending.over().await;
+            ending.await;
         }
     }
 
@@ -203,16 +203,16 @@ impl User {
     pub fn close(self: Arc<Self>) -> impl Future<Output = ()> + Send + use<> {
         let leaving = self.leave();
         match leaving {
-            Leaving::Last => self.core.refuse_calls(),
+            Leaving::Last => self.core.lifetime().refuse_calls(),
             Leaving::WithScheduler | Leaving::Plain => self.stop_listening(),
         }
-        let ending = (leaving == Leaving::WithScheduler).then(|| self.core.end_scheduler());
+        let ending = (leaving == Leaving::WithScheduler).then(|| self.core.scheduler().stop());
         async move {
             if leaving == Leaving::Last {
                 return self.core.close().await;
             }
             if let Some(ending) = ending {
-                ending.over().await;
+                ending.await;
             }
             let _no_more_calls = self.calls.write().await;
         }
@@ -222,7 +222,7 @@ impl User {
     pub fn abandon(&self) {
         self.stop_listening();
         if self.leave() != Leaving::Plain {
-            self.core.end_scheduler();
+            drop(self.core.scheduler().stop());
         }
     }
 

@@ -102,13 +102,13 @@ impl SignalLoop {
     /// The home folder.
     #[napi(getter)]
     pub fn home(&self) -> String {
-        self.core.home().display().to_string()
+        self.core.settings().home().display().to_string()
     }
 
     /// Unknown keys of the configuration, by file and name; a changed file that cannot be used.
     #[napi(getter)]
     pub fn warnings(&self) -> Vec<String> {
-        self.core.warnings()
+        self.core.settings().warnings()
     }
 
     /// Signals in, closings and statistics out.
@@ -170,7 +170,11 @@ impl SignalLoop {
             let market = values::market(&mut map)?;
             values::no_more(&map)?;
             let core = self.core.clone();
-            Ok(async move { Ok(types::Improvement::of(&market, core.evaluate(&market, &Cancel::default())?)) })
+            Ok(
+                async move {
+                    Ok(types::Improvement::of(&market, core.performance().evaluate(&market, &Cancel::default())?))
+                },
+            )
         })
     }
 
@@ -179,7 +183,7 @@ impl SignalLoop {
     /// @throws `ERR_INVALID_CONFIG`; nothing changes then
     #[napi(ts_args_type = "options: Configuration")]
     pub fn configure(&self, options: Unknown<'_>) -> napi::Result<(), Code> {
-        sync(|| self.core.configure(values::to_map("options", options, &[])?))
+        sync(|| self.core.settings().configure(values::to_map("options", options, &[])?))
     }
 
     /// Trains models for all configured symbols and timeframes, each on its own, on threads of its own: candles are brought
@@ -215,7 +219,7 @@ impl SignalLoop {
                         listener.tell(types::TrainProgress::from(news));
                     }
                 };
-                core.telling(&cancel, core.train(request, cancel.clone(), progress)).await
+                core.telling(&cancel, core.trainer().train(request, cancel.clone(), progress)).await
             });
             let results = async move {
                 let results = training.await;
@@ -268,13 +272,13 @@ impl SignalLoop {
             let given = map.shift_remove("candles").filter(|value| !value.is_null());
             let candles = candles(market.timeframe.millis(), given)?;
             values::no_more(&map)?;
-            Ok(match self.core.try_predict(&market, candles.as_deref())? {
-                Some(prediction) => done(prediction.into()),
+            Ok(match self.core.models().predict(&market, candles.as_deref()).ready() {
+                Some(prediction) => done(prediction?.into()),
                 None => {
                     let core = self.core.clone();
                     elsewhere(async move {
                         let _under_way = call;
-                        core.predict(&market, candles.as_deref()).map(Into::into)
+                        core.models().predict(&market, candles.as_deref()).wait().map(Into::into)
                     })
                 }
             })
@@ -305,7 +309,7 @@ impl SignalLoop {
             values::no_more(&map)?;
             let core = self.core.clone();
             Ok(async move {
-                let signal = core.unless_left(core.generate(&market, risk)).await?;
+                let signal = core.unless_left(core.models().generate(&market, risk)).await?;
                 Ok(types::Signal::new(signal.id(), signal))
             })
         })
@@ -329,7 +333,7 @@ impl SignalLoop {
             values::no_more(&map)?;
             let core = self.core.clone();
             Ok(async move {
-                let fetched = core.unless_left(core.fetch(markets, since_ms, |_| {})).await?;
+                let fetched = core.unless_left(core.fetcher().fetch(markets, since_ms, |_| {})).await?;
                 Ok(fetched.into_iter().map(Into::into).collect())
             })
         })
@@ -342,7 +346,7 @@ impl SignalLoop {
     pub fn models<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Vec<types::ModelEntry>>> {
         call(env, &self.core, || {
             let core = self.core.clone();
-            Ok(async move { Ok(types::ModelEntry::all(core.models()?, core.now_ms())) })
+            Ok(async move { Ok(types::ModelEntry::all(core.models().list()?, core.settings().now_ms())) })
         })
     }
 
@@ -418,7 +422,7 @@ impl SignalLoop {
             let reason = values::option(&mut map, "reason", "must be text", text)?;
             values::no_more(&map)?;
             let core = self.core.clone();
-            Ok(async move { core.rollback(&market, reason.as_deref()).map(Into::into) })
+            Ok(async move { core.models().rollback(&market, reason.as_deref()).map(Into::into) })
         })
     }
 
@@ -451,7 +455,7 @@ impl SignalLoop {
     fn markets(&self, map: &mut Map<String, Value>) -> Result<Vec<Market>> {
         let symbols = values::list(map, "symbols", Symbol::given)?;
         let timeframes = values::list(map, "timeframes", Timeframe::parse)?;
-        Ok(self.core.markets(symbols, timeframes))
+        Ok(self.core.settings().markets(symbols, timeframes))
     }
 }
 

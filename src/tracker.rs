@@ -13,6 +13,7 @@ use super::types::{
 };
 use super::{arrays, values};
 use candles::given::{TIME, time_of};
+use domain::answer::Answer;
 use domain::barrier::{Direction, Levels};
 use domain::error::{Error, Result, guard};
 use domain::signal::{STRATEGY, is_strategy};
@@ -56,12 +57,12 @@ impl FeedbackTracker {
     ) -> Result<StatsFilter> {
         let (symbol, timeframe) = market_filter(symbol, timeframe)?;
         let days = if values::is_missing(&days) { unsaid } else { Some(values::days("days", days)?) };
-        let since_ms = days.map(|days| self.core.now_ms() - (days * DAY_MS) as i64);
+        let since_ms = days.map(|days| self.core.settings().now_ms() - (days * DAY_MS) as i64);
         Ok(StatsFilter { symbol, timeframe, since_ms, until_ms: None })
     }
 
     fn zone(&self) -> Tz {
-        self.core.config().timezone
+        self.core.settings().config().timezone
     }
 }
 
@@ -127,16 +128,11 @@ impl FeedbackTracker {
     pub fn record_signal<'env>(&self, env: &'env Env, signal: Unknown<'_>) -> napi::Result<PromiseRaw<'env, bool>> {
         promise(env, || {
             let call = self.core.begin()?;
-            Ok(match self.core.try_record(signals::record(env, &signal, self.zone())?)? {
-                Ok(recorded) => Box::pin(recorded),
-                Err(signal) => {
-                    let core = self.core.clone();
-                    elsewhere(async move {
-                        let _under_way = call;
-                        core.record(vec![signal]).await.map(|()| true)
-                    })
-                }
-            })
+            let recorded = self.core.signals().record(vec![signals::record(env, &signal, self.zone())?]);
+            Ok(Box::pin(async move {
+                let _under_way = call;
+                recorded.await.map(|()| true)
+            }))
         })
     }
 
@@ -155,7 +151,7 @@ impl FeedbackTracker {
                 spawned(async move {
                     let _under_way = call;
                     let count = lines.iter().map(Lines::count).sum::<usize>() as u32;
-                    core.record_lines(lines).await.map(|()| count)
+                    core.signals().record_lines(lines).await.map(|()| count)
                 })
                 .await
             }))
@@ -171,16 +167,11 @@ impl FeedbackTracker {
     pub fn update_outcome<'env>(&self, env: &'env Env, update: Unknown<'_>) -> napi::Result<PromiseRaw<'env, bool>> {
         promise(env, || {
             let call = self.core.begin()?;
-            Ok(match self.core.try_close_by_hand(signals::update(env, &update, self.zone())?)? {
-                Ok(closed) => Box::pin(closed),
-                Err(update) => {
-                    let core = self.core.clone();
-                    elsewhere(async move {
-                        let _under_way = call;
-                        core.close_by_hand(update).await
-                    })
-                }
-            })
+            let closed = self.core.signals().close_by_hand(signals::update(env, &update, self.zone())?);
+            Ok(Box::pin(async move {
+                let _under_way = call;
+                closed.await
+            }))
         })
     }
 
@@ -201,29 +192,19 @@ impl FeedbackTracker {
         price: Unknown<'_>,
         time_ms: Unknown<'_>,
     ) -> napi::Result<PromiseRaw<'env, Vec<ClosedSignal>>> {
-        let tick = guard(|| {
+        let given = guard(|| {
             let symbol = Symbol::given(&values::text("pair", pair)?)?;
-            let (price, time_ms) = (values::price("price", price)?, values::optional_time("timeMs", time_ms)?);
-            time_ms.map_or(Ok(()), |time_ms| self.core.check_not_ahead("timeMs", time_ms))?;
-            Ok((symbol, price, time_ms))
+            Ok((symbol, values::price("price", price)?, values::optional_time("timeMs", time_ms)?))
         });
-        // Nearly every price closes nothing. Where that can be told without waiting, no thread need be asked.
-        if let Ok((symbol, price, time_ms)) = &tick
-            && self.core.closes_nothing(symbol, *price, *time_ms)
-        {
-            return PromiseRaw::resolve(env, Vec::new());
+        let closed = match given {
+            Ok((symbol, price, time_ms)) => self.core.signals().on_price(symbol, price, time_ms),
+            Err(error) => Answer::Ready(Err(error)),
+        };
+        match closed {
+            // Nearly every price closes nothing. No thread need be asked.
+            Answer::Ready(Ok(closed)) => PromiseRaw::resolve(env, closed.into_iter().map(Into::into).collect()),
+            closed => call(env, &self.core, || Ok(async { Ok(closed.await?.into_iter().map(Into::into).collect()) })),
         }
-        call(env, &self.core, || {
-            let (core, (symbol, price, time_ms), turn) = (self.core.clone(), tick?, self.core.turn());
-            Ok(async move {
-                let tick = |time_ms| [Tick { symbol: &symbol, price, time_ms }];
-                let closed = match time_ms {
-                    Some(time_ms) => core.on_prices(turn, &tick(time_ms)).await?,
-                    None => core.on_prices_now(turn, &tick(core.now_ms())).await?,
-                };
-                Ok(closed.into_iter().map(Into::into).collect())
-            })
-        })
     }
 
     /// `onPrice` for many at once: `prices[i]` of `pairs[i]`, at `timesMs[i]` (epoch milliseconds; all of now when left out), in
@@ -247,18 +228,18 @@ impl FeedbackTracker {
             let mut reading = arrays::Reading::begin(pairs, prices, times_ms)?;
             // The latest stands for all: the clock is asked once.
             if let Some(latest_ms) = reading.latest_said_ms() {
-                core.check_not_ahead("timesMs", latest_ms)?;
+                core.settings().check_not_ahead("timesMs", latest_ms)?;
             }
-            let turn = core.turn();
+            let turn = core.signals().turn();
             let close = |core: Arc<User>, ticks: Ticks| {
                 spawned(async move {
                     let _under_way = call;
                     let of_now = ticks.of_now();
                     let ticks: Vec<Tick<'_>> = ticks.iter().collect();
                     let closed = if of_now {
-                        core.on_prices_now(turn, &ticks).await?
+                        core.signals().on_prices_now(turn, &ticks).await?
                     } else {
-                        core.on_prices(turn, &ticks).await?
+                        core.signals().on_prices(turn, &ticks).await?
                     };
                     Ok(closed.into_iter().map(Into::into).collect())
                 })
@@ -301,12 +282,8 @@ impl FeedbackTracker {
                 Timeframe::parse(&values::text("timeframe", timeframe)?)?
             };
             let candle = values::timed_candle("candle", &values::to_json(candle)?)?;
-            self.core.check_not_ahead("candle", candle.open_ms + timeframe.millis())?;
-            let (core, turn) = (self.core.clone(), self.core.turn());
-            Ok(async move {
-                let closed = core.on_candle(turn, &symbol, &candle, timeframe).await?;
-                Ok(closed.into_iter().map(Into::into).collect())
-            })
+            let closed = self.core.signals().on_candle(symbol, candle, timeframe);
+            Ok(async { Ok(closed.await?.into_iter().map(Into::into).collect()) })
         })
     }
 
@@ -318,7 +295,7 @@ impl FeedbackTracker {
     pub fn export_training_data<'env>(&self, env: &'env Env, path: Unknown<'_>) -> napi::Result<PromiseRaw<'env, f64>> {
         call(env, &self.core, || {
             let (core, path) = (self.core.clone(), PathBuf::from(values::text("path", path)?));
-            Ok(async move { Ok(core.export_training_data(&path)? as f64) })
+            Ok(async move { Ok(core.signals().export_training_data(&path)? as f64) })
         })
     }
 
@@ -335,7 +312,7 @@ impl FeedbackTracker {
     ) -> napi::Result<PromiseRaw<'env, ImportReport>> {
         call(env, &self.core, || {
             let (core, path) = (self.core.clone(), PathBuf::from(values::text("path", path)?));
-            Ok(async move { Ok(core.import_signals(&path).await?.into()) })
+            Ok(async move { Ok(core.signals().import(&path).await?.into()) })
         })
     }
 
@@ -346,7 +323,7 @@ impl FeedbackTracker {
     pub fn compact<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Compaction>> {
         call(env, &self.core, || {
             let core = self.core.clone();
-            Ok(async move { Ok(core.store()?.compact().await?.into()) })
+            Ok(async move { Ok(core.store().open()?.compact().await?.into()) })
         })
     }
 
@@ -357,7 +334,7 @@ impl FeedbackTracker {
     pub fn recovery<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Recovery>> {
         call(env, &self.core, || {
             let core = self.core.clone();
-            Ok(async move { Ok(core.store()?.recovery().into()) })
+            Ok(async move { Ok(core.store().open()?.recovery().into()) })
         })
     }
 
@@ -379,7 +356,12 @@ impl FeedbackTracker {
         call(env, &self.core, || {
             let filter = self.filter(symbol, timeframe, days, Some(STATS_DAYS))?;
             let core = self.core.clone();
-            Ok(async move { Ok(PerformanceStats::of(core.store()?.stats(&filter)?, core.conservative_mode(&filter)?)) })
+            Ok(async move {
+                Ok(PerformanceStats::of(
+                    core.store().open()?.stats(&filter)?,
+                    core.performance().live().conservative_mode(&filter)?,
+                ))
+            })
         })
     }
 
@@ -401,7 +383,7 @@ impl FeedbackTracker {
         call(env, &self.core, || {
             let filter = self.filter(symbol, timeframe, days, None)?;
             let core = self.core.clone();
-            Ok(async move { Ok(Totals::from(&core.store()?.stats(&filter)?.figures).into()) })
+            Ok(async move { Ok(Totals::from(&core.store().open()?.stats(&filter)?.figures).into()) })
         })
     }
 
@@ -414,16 +396,13 @@ impl FeedbackTracker {
     pub fn assess<'env>(&self, env: &'env Env, signal: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Assessment>> {
         promise(env, || {
             let call = self.core.begin()?;
-            let question = signals::question(env, &signal, self.core.now_ms(), self.zone())?;
-            Ok(match self.core.try_assess(question)? {
-                Ok(assessment) => done(assessment.into()),
-                Err(question) => {
-                    let core = self.core.clone();
-                    elsewhere(async move {
-                        let _under_way = call;
-                        core.assess(question).await.map(Into::into)
-                    })
-                }
+            let question = signals::question(env, &signal, self.core.settings().now_ms(), self.zone())?;
+            Ok(match self.core.outcomes().assess(question) {
+                Answer::Ready(assessment) => done(assessment?.into()),
+                Answer::Pending(assessing) => elsewhere(async move {
+                    let _under_way = call;
+                    assessing.await.map(Into::into)
+                }),
             })
         })
     }
@@ -437,7 +416,7 @@ impl FeedbackTracker {
     pub fn scorecard<'env>(&self, env: &'env Env, options: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Value>> {
         call(env, &self.core, || {
             let (core, filter) = (self.core.clone(), scorecard_filter(options)?);
-            Ok(async move { Ok(json!(core.scorecard(&filter)?)) })
+            Ok(async move { Ok(json!(core.outcomes().scorecard(&filter)?)) })
         })
     }
 
@@ -454,7 +433,9 @@ impl FeedbackTracker {
     ) -> napi::Result<PromiseRaw<'env, Vec<Pattern>>> {
         call(env, &self.core, || {
             let (core, (symbol, timeframe)) = (self.core.clone(), market_filter(symbol, timeframe)?);
-            Ok(async move { Ok(core.patterns(symbol, timeframe).await?.into_iter().map(Into::into).collect()) })
+            Ok(
+                async move { Ok(core.outcomes().patterns(symbol, timeframe).await?.into_iter().map(Into::into).collect()) },
+            )
         })
     }
 }

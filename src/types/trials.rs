@@ -201,7 +201,7 @@ pub struct ModelEntry {
 
 impl ModelEntry {
     /// All entries of a home at the time `now_ms`.
-    pub fn all(models: engine::Models, now_ms: i64) -> Vec<Self> {
+    pub fn all(models: engine::ModelList, now_ms: i64) -> Vec<Self> {
         let entry = |engine::MarketModels { champion, trials, rollbacks }| {
             let trained_ms = champion.record.as_ref().ok().map(|record| record.trained_ms);
             let (model, error) = match champion.record {

@@ -28,7 +28,7 @@ pub async fn run(command: &Command, args: &Args, output: &Output, ending: &Endin
     let threads = std::thread::available_parallelism().ok().map(usize::from);
     let (home, store) = (args.home.clone(), args.store.clone());
     let core = Arc::new(SignalLoop::open(Options { home, store, threads, ..Options::default() })?);
-    core.warnings().iter().for_each(|warning| output.warning(warning));
+    core.settings().warnings().iter().for_each(|warning| output.warning(warning));
     let code = match command {
         Command::Train(now) => {
             let mode = match now.mode.unwrap_or(Mode::Full) {
@@ -95,19 +95,19 @@ pub(super) fn exit_code(succeeded: usize, total: usize) -> i32 {
 }
 
 async fn train(core: &Arc<SignalLoop>, request: TrainRequest, output: &Output) -> Result<i32> {
-    let markets = core.markets(request.symbols.clone(), request.timeframes.clone());
-    output.news(format!("Training up to {} models in {}", markets.len(), core.home().display()));
+    let markets = core.settings().markets(request.symbols.clone(), request.timeframes.clone());
+    output.news(format!("Training up to {} models in {}", markets.len(), core.settings().home().display()));
     if !request.skip_fetch {
-        core.longer_history(&markets).iter().for_each(|text| output.news(text));
+        core.fetcher().longer_history(&markets).iter().for_each(|text| output.news(text));
     }
-    core.cost_of_history().iter().for_each(|text| output.news(text));
+    core.fetcher().cost_of_history().iter().for_each(|text| output.news(text));
     let asked_for = request.symbols.clone();
     let progress = Progress::new(output.clone(), markets.len());
-    let results = core.train(request, Cancel::default(), move |news| progress.show(&news)).await?;
+    let results = core.trainer().train(request, Cancel::default(), move |news| progress.show(&news)).await?;
     report(&results, output);
     if asked_for.is_none() {
         let failed = results.results.iter().filter(|result| is_not_traded(result)).map(|one| &one.market.symbol);
-        core.advice_on_not_traded(failed, None).iter().for_each(|advice| output.warning(advice));
+        core.settings().advice_on_not_traded(failed, None).iter().for_each(|advice| output.warning(advice));
     }
     Ok(exit_code(results.succeeded(), results.results.len()))
 }
@@ -148,7 +148,7 @@ pub fn report(results: &TrainingResults, output: &Output) {
 
 fn predict(core: &SignalLoop, predict: &Predict, output: &Output) -> Result<i32> {
     let market = Market { symbol: predict.symbol.clone(), timeframe: predict.timeframe };
-    let prediction = core.predict(&market, None)?;
+    let prediction = core.models().predict(&market, None).wait()?;
     let p = prediction.probabilities;
     let signal = match prediction.decision {
         Ok(direction) => json!(direction),
@@ -211,7 +211,7 @@ async fn learn(core: &Arc<SignalLoop>, learn: &Learn, output: &Output) -> Result
         }
         LearnMode::Evaluate => {
             let market = Market { symbol: symbol.clone(), timeframe: *timeframe };
-            shown::improvement(&market, &core.evaluate(&market, &Cancel::default())?, output);
+            shown::improvement(&market, &core.performance().evaluate(&market, &Cancel::default())?, output);
             Ok(SUCCESS)
         }
     }
@@ -219,7 +219,7 @@ async fn learn(core: &Arc<SignalLoop>, learn: &Learn, output: &Output) -> Result
 
 fn rollback(core: &SignalLoop, rollback: &Rollback, output: &Output) -> Result<i32> {
     let market = domain::symbol::Market { symbol: rollback.symbol.clone(), timeframe: rollback.timeframe };
-    let done = core.rollback(&market, rollback.reason.as_deref())?;
+    let done = core.models().rollback(&market, rollback.reason.as_deref())?;
     output.line(format!("{market}: version {} is in service again, in place of {}", done.to, done.from));
     output.document(&json!({
         "symbol": market.symbol, "timeframe": market.timeframe, "at": format_iso(done.at_ms), "from": done.from, "to": done.to,
@@ -229,23 +229,23 @@ fn rollback(core: &SignalLoop, rollback: &Rollback, output: &Output) -> Result<i
 }
 
 async fn import(core: &SignalLoop, file: &Path, output: &Output) -> Result<i32> {
-    taken_in(&core.import_signals(file).await?, None, output)
+    taken_in(&core.signals().import(file).await?, None, output)
 }
 
 fn migrate(core: &SignalLoop, output: &Output) -> Result<i32> {
-    let stats = core.store()?.stats(&StatsFilter::default())?;
+    let stats = core.store().open()?.stats(&StatsFilter::default())?;
     let signals = stats.figures.total + stats.followed.total;
-    let place = core.whereabouts().to_string();
+    let place = core.store().whereabouts().to_string();
     output.line(format!("{place} is ready; it holds {signals} signals"));
     output.document(&json!({ "store": place, "signals": signals }));
     Ok(SUCCESS)
 }
 
 async fn copy(core: &SignalLoop, copy: &CopySignals, output: &Output) -> Result<i32> {
-    let options = StoreOptions::from(&*core.config());
-    let place = |text: &str| Whereabouts::of(Some(text), core.home().join("feedback"));
+    let options = StoreOptions::from(&*core.settings().config());
+    let place = |text: &str| Whereabouts::of(Some(text), core.settings().home().join("feedback"));
     let (from, to) = (place(&copy.from)?, place(&copy.to)?);
-    let models = core.registry_in(&to).copy_from(&core.registry_in(&from))?;
+    let models = core.models().registry_in(&to).copy_from(&core.models().registry_in(&from))?;
     for market in &models.copied {
         output.line(format!("models of {market}: taken over"));
     }
@@ -299,14 +299,14 @@ fn taken_in(report: &ImportReport, models: Option<&CopiedModels>, output: &Outpu
 }
 
 fn export(core: &SignalLoop, file: &Path, output: &Output) -> Result<i32> {
-    let rows = core.export_training_data(file)?;
+    let rows = core.signals().export_training_data(file)?;
     output.line(format!("{rows} closed signals written to {}", file.display()));
     output.document(&json!({ "rows": rows, "path": file }));
     Ok(SUCCESS)
 }
 
 async fn compact(core: &SignalLoop, output: &Output) -> Result<i32> {
-    let done = core.store()?.compact().await?;
+    let done = core.store().open()?.compact().await?;
     output.line(format!("The log of signals went from {} to {} bytes", done.bytes_before, done.bytes_after));
     output.document(&json!({ "bytesBefore": done.bytes_before, "bytesAfter": done.bytes_after }));
     Ok(SUCCESS)

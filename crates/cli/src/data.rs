@@ -14,13 +14,13 @@ use std::sync::Arc;
 
 /// `signalloop fetch`.
 pub async fn fetch(core: &Arc<SignalLoop>, args: &Fetch, output: &Output) -> Result<i32> {
-    let markets = core.markets(given(&args.markets.symbols), given(&args.markets.timeframes));
+    let markets = core.settings().markets(given(&args.markets.symbols), given(&args.markets.timeframes));
     if args.since.is_none() {
-        core.longer_history(&markets).iter().for_each(|text| output.news(text));
+        core.fetcher().longer_history(&markets).iter().for_each(|text| output.news(text));
     }
     let shown = Arc::new(Fetching::new(output.clone(), markets.len()));
     let told = shown.clone();
-    let results = core.fetch(markets, args.since, move |news| told.show(&news)).await;
+    let results = core.fetcher().fetch(markets, args.since, move |news| told.show(&news)).await;
     shown.end();
     let results = results?;
     let mut entries = Vec::new();
@@ -43,7 +43,7 @@ pub fn import(core: &SignalLoop, args: &DataImport, output: &Output) -> Result<i
     let (mut entries, mut taken) = (Vec::new(), 0);
     for file in &args.files {
         let name = file.display().to_string();
-        let mut entry = match core.import_candles(&market, file, &reading) {
+        let mut entry = match core.candles().import(&market, file, &reading) {
             Ok(fetched) => {
                 taken += 1;
                 brought(&name, &fetched, output)
@@ -62,12 +62,15 @@ pub fn check(core: &SignalLoop, args: &DataCheck, output: &Output) -> Result<i32
     let files = match args.timeframe {
         Some(timeframe) => {
             let reading = Reading::from(&args.reading);
-            args.files.iter().map(|file| core.check_candles(file, timeframe, &reading)).collect()
+            args.files.iter().map(|file| core.candles().check_file(file, timeframe, &reading)).collect()
         }
-        None => core.check_stored()?,
+        None => core.candles().check_stored()?,
     };
     if files.is_empty() {
-        output.line(format!("No candles yet in {}. Fetch them with `signalloop fetch`.", core.home().display()));
+        output.line(format!(
+            "No candles yet in {}. Fetch them with `signalloop fetch`.",
+            core.settings().home().display()
+        ));
     }
     let mut entries = Vec::new();
     for CheckedFile { path, checked } in &files {

@@ -67,7 +67,10 @@ pub async fn run(args: &Demo, output: &Output) -> Result<i32> {
         clock: clock.clone(),
         ..Options::default()
     })?);
-    core.configure(Map::from_iter([("symbols".to_owned(), json!(SYMBOLS)), ("timeframes".to_owned(), json!(["1h"]))]))?;
+    core.settings().configure(Map::from_iter([
+        ("symbols".to_owned(), json!(SYMBOLS)),
+        ("timeframes".to_owned(), json!(["1h"])),
+    ]))?;
     let demo = Running { core, simulator, clock, output };
     let (code, mut told) = demo.live(args.weeks).await?;
     let report = report::write(&demo.core, Some(&reports.join("report.html"))).await?.path;
@@ -151,7 +154,7 @@ impl Running<'_> {
 
         out.news("4. What became of the signals");
         let filter = StatsFilter { since_ms: Some(begin), ..StatsFilter::default() };
-        let stats = self.core.store()?.stats(&filter)?;
+        let stats = self.core.store().open()?.stats(&filter)?;
         figures_table(&Stats { by_timeframe: Vec::new(), ..stats }, out);
         out.news("   Stop and target stand 1:2 apart, so about a third of the signals must succeed to break even.");
         let code = if trained.succeeded() == trained.results.len() { SUCCESS } else { FAILURE };
@@ -160,7 +163,7 @@ impl Running<'_> {
 
     async fn train(&self) -> Result<TrainingResults> {
         let request = TrainRequest { mode: TrainMode::All, ..TrainRequest::default() };
-        let results = self.core.train(request, Cancel::default(), |_| {}).await?;
+        let results = self.core.trainer().train(request, Cancel::default(), |_| {}).await?;
         for result in &results.results {
             self.output.news(format!("   {}", summary(result)));
         }
@@ -169,9 +172,9 @@ impl Running<'_> {
 
     /// One hour of a backend: prices close what they hit, then the models may speak, one open signal a symbol.
     async fn hour(&self) -> Result<()> {
-        let store = self.core.store()?;
+        let store = self.core.store().open()?;
         let now = self.clock.now_ms();
-        for market in self.core.markets(None, None) {
+        for market in self.core.settings().markets(None, None) {
             let candles = self.simulator.candles(&market, now - 200 * HOUR_MS, now)?;
             if let Some(last) = candles.last() {
                 store.on_candle(&market.symbol, last, market.timeframe.millis()).await?;
@@ -184,16 +187,16 @@ impl Running<'_> {
     }
 
     async fn signal(&self, market: &Market, candles: &[domain::candle::Candle]) -> Result<()> {
-        let prediction = self.core.predict(market, Some(candles))?;
+        let prediction = self.core.models().predict(market, Some(candles)).wait()?;
         if prediction.decision.is_ok() {
             let signal = GeneratedSignal::new(prediction, self.clock.now_ms());
-            self.core.record(vec![signal.to_signal()]).await?;
+            self.core.signals().record(vec![signal.to_signal()]).await?;
         }
         Ok(())
     }
 
     fn figures(&self, since_ms: i64) -> Result<feedback::Figures> {
         let filter = StatsFilter { since_ms: Some(since_ms), timeframe: Some(Timeframe::H1), ..StatsFilter::default() };
-        Ok(self.core.store()?.stats(&filter)?.figures)
+        Ok(self.core.store().open()?.stats(&filter)?.figures)
     }
 }

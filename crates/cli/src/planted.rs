@@ -99,7 +99,7 @@ pub async fn learn(
         clock: clock.clone(),
         ..Options::default()
     })?);
-    core.configure(serde_json::Map::from_iter([("durability".to_owned(), json!("os"))]))?;
+    core.settings().configure(serde_json::Map::from_iter([("durability".to_owned(), json!("os"))]))?;
     let mut market = Planted { rng: ChaCha8Rng::seed_from_u64(seed), given: 0 };
     let mut told = Vec::new();
     for week in 1..=weeks {
@@ -118,7 +118,7 @@ pub async fn learn(
         ));
         told.push(json!({ "week": week, "figures": week_of }));
     }
-    let patterns = core.patterns(None, None).await?;
+    let patterns = core.outcomes().patterns(None, None).await?;
     output.news("   What it says it found:");
     for Pattern { rule, tally, .. } in patterns.iter().take(4) {
         output.news(format!("   - {rule}: {} of {} succeeded", tally.successes, tally.count));
@@ -137,15 +137,15 @@ async fn day(core: &Arc<SignalLoop>, market: &mut Planted, clock: &Clock) -> Res
     for place in 0..SIGNALS_A_DAY {
         let drawn = market.draw(given_at(place));
         let signal = Signal::from_value(drawn.signal.clone(), Source::Caller, Tz::UTC)?;
-        let assessed = core.assess(signal).await?.success_probability;
+        let assessed = core.outcomes().assess(signal).await?.success_probability;
         judged.push((assessed, drawn));
     }
     for (place, (_, drawn)) in judged.iter().enumerate() {
         clock.set(given_at(place));
-        core.record(vec![Signal::from_value(drawn.signal.clone(), Source::Caller, Tz::UTC)?]).await?;
+        core.signals().record(vec![Signal::from_value(drawn.signal.clone(), Source::Caller, Tz::UTC)?]).await?;
         clock.set(given_at(place) + HOUR_MS);
         let outcome = if market.rng.random_bool(drawn.probability) { Outcome::TookProfit } else { Outcome::StoppedOut };
-        if !core.close_signal(&drawn.id, outcome, None, None).await? {
+        if !core.signals().close_signal(&drawn.id, outcome, None, None).await? {
             return Err(Error::Internal(format!("the signal {} was closed before", drawn.id)));
         }
     }

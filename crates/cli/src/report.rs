@@ -42,7 +42,7 @@ pub async fn dashboard(
         output.warning(format!("whoever reaches {} can read all of it: there is no password", server.url()));
     }
     output.document(&json!({ "url": server.url() }));
-    output.line(format!("{} is shown at {}", core.home().display(), server.url()));
+    output.line(format!("{} is shown at {}", core.settings().home().display(), server.url()));
     output.news("End it with Ctrl-C or SIGTERM");
     if output.arrived().is_err() {
         // Nobody could find it.

@@ -22,7 +22,7 @@ pub async fn scheduler(core: &Arc<SignalLoop>, command: &Scheduler, output: &Out
         Scheduler::Run => run(core, output, ending).await,
         Scheduler::Once(once) => {
             core.events().subscribe(Box::new(Lines { output: output.clone(), runs: false }));
-            let run = core.run_once(once.task).await?;
+            let run = core.scheduler().run_once(once.task).await?;
             output.line(format!("{} {}: {}", once.task, word(run.outcome), failures(&run)));
             output.document(&run_to_json(&run));
             Ok(match run.outcome {
@@ -32,9 +32,9 @@ pub async fn scheduler(core: &Arc<SignalLoop>, command: &Scheduler, output: &Out
             })
         }
         Scheduler::Status => {
-            let status = core.scheduler_status()?;
+            let status = core.scheduler().status()?;
             status.warnings.iter().for_each(|warning| output.warning(warning));
-            show(&status, core.now_ms(), output);
+            show(&status, core.settings().now_ms(), output);
             output.document(&status.to_json());
             Ok(SUCCESS)
         }
@@ -44,18 +44,18 @@ pub async fn scheduler(core: &Arc<SignalLoop>, command: &Scheduler, output: &Out
 
 /// Until the process is asked to end.
 async fn run(core: &Arc<SignalLoop>, output: &Output, ending: &Ending) -> Result<i32> {
-    let (config, warnings) = core.scheduler_config(Map::new())?;
+    let (config, warnings) = core.scheduler().config(Map::new())?;
     warnings.iter().for_each(|warning| output.warning(warning));
     if !config.enabled {
         output.warning("`enabled` is false in scheduler_config.json: there is nothing to run");
         return Ok(FAILURE);
     }
     core.events().subscribe(Box::new(Lines { output: output.clone(), runs: true }));
-    core.start_scheduler(Map::new())?;
-    output.news(format!("The scheduler of {} runs; end it with Ctrl-C or SIGTERM", core.home().display()));
+    core.scheduler().start(Map::new())?;
+    output.news(format!("The scheduler of {} runs; end it with Ctrl-C or SIGTERM", core.settings().home().display()));
     ending.asked().await;
     output.news("Stopping");
-    core.stop_scheduler().await;
+    core.scheduler().stop().await;
     Ok(SUCCESS)
 }
 
@@ -164,7 +164,7 @@ fn show(status: &SchedulerStatus, now_ms: i64, output: &Output) {
 
 /// The due times of a span, as if each task had last run at its beginning.
 fn next(core: &SignalLoop, asked: &Next, output: &Output) -> Result<i32> {
-    let (config, warnings) = core.scheduler_config(Map::new())?;
+    let (config, warnings) = core.scheduler().config(Map::new())?;
     warnings.iter().for_each(|warning| output.warning(warning));
     // The watch is always due; it is told only when asked for.
     let tasks = asked.task.map_or_else(|| Task::ALL[1..].to_vec(), |task| vec![task]);

@@ -13,7 +13,7 @@ use serde_json::json;
 pub fn scorecard(core: &SignalLoop, asked: &args::Scorecard, output: &Output) -> Result<i32> {
     let args::Scorecard { since, strategy, symbol } = asked;
     let filter = ScorecardFilter { since_ms: *since, strategy: strategy.clone(), symbol: symbol.clone() };
-    let card = core.scorecard(&filter)?;
+    let card = core.outcomes().scorecard(&filter)?;
     output.line(&card.verdict);
     if let Some(score) = &card.overall {
         scores(&card, score, output);

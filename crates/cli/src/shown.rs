@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 /// `signalloop patterns`.
 pub async fn patterns(core: &Arc<SignalLoop>, patterns: &Patterns, output: &Output) -> Result<i32> {
-    let found = core.patterns(patterns.symbol.clone(), patterns.timeframe).await?;
+    let found = core.outcomes().patterns(patterns.symbol.clone(), patterns.timeframe).await?;
     if found.is_empty() {
         output.line("No rule stands out from what chance alone would show.");
     }
@@ -100,14 +100,14 @@ const DAYS: f64 = 30.0;
 /// `signalloop stats`.
 pub fn stats(core: &SignalLoop, args: &Stats, output: &Output) -> Result<i32> {
     let days = if args.all { None } else { Some(args.days.unwrap_or(DAYS)) };
-    let since_ms = days.map(|days| core.now_ms() - (days * 86_400_000.0) as i64);
+    let since_ms = days.map(|days| core.settings().now_ms() - (days * 86_400_000.0) as i64);
     let everything = StatsFilter { symbol: args.symbol.clone(), timeframe: args.timeframe, ..StatsFilter::default() };
     let filter = StatsFilter { since_ms, ..everything.clone() };
-    let (stats, everything) = (core.store()?.stats(&filter)?, core.store()?.stats(&everything)?);
+    let (stats, everything) = (core.store().open()?.stats(&filter)?, core.store().open()?.stats(&everything)?);
     let (all, followed) = (everything.figures, stats.followed);
-    let mode = core.conservative_mode(&filter)?;
+    let mode = core.performance().live().conservative_mode(&filter)?;
     let period = days.map_or_else(|| "All signals".to_owned(), |days| format!("The last {days} days"));
-    output.line(format!("{period}, in {}", core.home().display()));
+    output.line(format!("{period}, in {}", core.settings().home().display()));
     if is_empty(&all) && followed.total == 0 {
         output.line("No signals yet. A backend records them with `feedbackTracker.recordSignal(signal)`.");
     } else if is_empty(&stats.figures) && followed.total == 0 {
@@ -204,7 +204,7 @@ pub fn figures_table(stats: &Shown, output: &Output) {
 fn models_table(core: &SignalLoop, models: &[MarketModels], output: &Output) {
     let mut table = Table::new(&["market", "version", "age", "rows", "log loss", "constant", "skill"]);
     for (champion, record) in models.iter().filter_map(|m| Some((&m.champion, m.champion.record.as_ref().ok()?))) {
-        let age_hours = (core.now_ms() - record.trained_ms) as f64 / 3_600_000.0;
+        let age_hours = (core.settings().now_ms() - record.trained_ms) as f64 / 3_600_000.0;
         table.row([
             record.market.to_string(),
             champion.version.to_string(),
@@ -253,7 +253,7 @@ fn shapes_told(models: &[MarketModels], output: &Output) {
 
 /// `signalloop models`.
 pub fn models(core: &SignalLoop, output: &Output) -> Result<i32> {
-    let models = core.models()?;
+    let models = core.models().list()?;
     if models.damaged_lines > 0 {
         let lines = models.damaged_lines;
         output.warning(format!("{lines} lines of models/ledger.jsonl cannot be read and are left out"));

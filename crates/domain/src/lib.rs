@@ -31,6 +31,7 @@
 //! assert_eq!(levels.at_price(111.0).map(|exit| exit.outcome), Some(Outcome::TookProfit));
 //! ```
 
+pub mod answer;
 pub mod barrier;
 pub mod calendar;
 pub mod cancel;

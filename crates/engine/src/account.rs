@@ -1,6 +1,6 @@
 //! How far the fetching of several markets is, and how long it will take.
 
-use super::{Event, SignalLoop};
+use super::{CandleFetcher, Event};
 use domain::symbol::Market;
 use exchange::Reached;
 use parking_lot::Mutex;
@@ -28,11 +28,11 @@ pub(super) struct Account {
     /// Markets in all.
     markets: usize,
     began: Instant,
-    state: Mutex<State>,
+    state: Mutex<FetchState>,
 }
 
 #[derive(Default)]
-struct State {
+struct FetchState {
     reached: HashMap<Market, Reached>,
     told: Option<Instant>,
 }
@@ -67,7 +67,7 @@ impl Account {
     }
 
     /// Those that have not begun are taken to need as many candles as those that have.
-    fn remaining_s(&self, state: &State, now: Instant) -> Option<f64> {
+    fn remaining_s(&self, state: &FetchState, now: Instant) -> Option<f64> {
         let fetched: usize = state.reached.values().map(|reached| reached.fetched).sum();
         let missing = state.reached.values().map(|reached| reached.missing).sum::<Option<usize>>()?;
         let begun = state.reached.len();
@@ -77,7 +77,7 @@ impl Account {
     }
 }
 
-impl SignalLoop {
+impl CandleFetcher {
     /// Tells of a page that came, as an event and to `tell`.
     pub(super) fn tell_of_page(
         &self,
@@ -87,7 +87,7 @@ impl SignalLoop {
         tell: &(dyn Fn(FetchProgress) + Send + Sync),
     ) {
         if let Some(progress) = account.reached(market, reached, Instant::now()) {
-            self.emit(&Event::FetchProgress(progress.clone()));
+            self.events.emit(&Event::FetchProgress(progress.clone()));
             tell(progress);
         }
     }

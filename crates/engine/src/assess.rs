@@ -1,6 +1,9 @@
 //! What a signal's chances are, from the signals that have closed.
 
-use super::{Event, SignalLoop};
+use super::compute::ComputeThreads;
+use super::prepare::Preparing;
+use super::{CandleStore, Event, Events, Lifetime, LivePerformance, Models, Settings, SignalStore};
+use domain::answer::Answer;
 use domain::config::Config;
 use domain::error::{Error, Result};
 use domain::proportions::Z_95;
@@ -106,7 +109,21 @@ pub fn suggested_risk(least: f64, win: f64, loss: f64, fraction: f64, open: usiz
     (fraction * kelly.clamp(0.0, 1.0)) / (1.0 + TOGETHER * open as f64)
 }
 
-/// The learner of a loop.
+/// Learns from the outcomes of closed signals, and answers what a signal's chances are.
+pub struct OutcomeLearner {
+    pub(super) settings: Arc<Settings>,
+    pub(super) events: Arc<Events>,
+    pub(super) lifetime: Arc<Lifetime>,
+    pub(super) compute: Arc<ComputeThreads>,
+    pub(super) candles: Arc<CandleStore>,
+    pub(super) store: Arc<SignalStore>,
+    pub(super) models: Arc<Models>,
+    pub(super) performance: Arc<LivePerformance>,
+    pub(super) learning: Learning,
+    pub(super) preparing: Preparing,
+}
+
+/// What was learned, and what is being learned.
 #[derive(Debug, Default)]
 pub(super) struct Learning {
     learner: RwLock<Learner>,
@@ -160,23 +177,51 @@ impl Learning {
     }
 }
 
-impl SignalLoop {
-    /// The chances of a signal, from all signals that have closed. Id, timestamp and confidence may be missing.
+impl OutcomeLearner {
+    /// The chances of a signal, from all signals that have closed. Id, timestamp and confidence may be missing. Known at once for nearly
+    /// every call between two outcomes.
     ///
     /// # Errors
     /// [`Error::InvalidSignal`] for a HOLD, which cannot succeed; [`Error::Store`].
-    pub async fn assess(self: &Arc<Self>, mut signal: Signal) -> Result<Assessment> {
+    pub fn assess(self: &Arc<Self>, mut signal: Signal) -> Answer<Result<Assessment>> {
+        match self.assess_at_once(&mut signal).transpose() {
+            Some(assessment) => Answer::Ready(assessment),
+            None => Answer::pending(self.clone().assess_waiting(signal)),
+        }
+    }
+
+    /// `None` where something must be waited for: another thread, a file, an outcome that was not learned yet.
+    fn assess_at_once(&self, signal: &mut Signal) -> Result<Option<Assessment>> {
+        let market = signal.market();
+        let incoming = self.learning.incoming.try_lock();
+        let up_to_date =
+            self.store.if_open().zip(incoming).is_some_and(|(store, incoming)| {
+                incoming.backlog.is_empty() && store.has_no_new_closings(&incoming.given)
+            });
+        let ready = up_to_date && self.models.has_read_candle_model(&market);
+        let learner = self.learning.learner.try_read().filter(|learner| ready && self.learning.is_ready(learner));
+        let (Some(learner), Some(recent)) = (learner, self.candles.recent_in_memory(&market)) else { return Ok(None) };
+        signal.features = recent.and_then(|recent| recent.entry_features(signal));
+        if learner.model().until_ms() > signal.timestamp_ms + market.timeframe.millis() {
+            return Ok(None);
+        }
+        let known = learner.lessons().len();
+        self.assessment(learner.model(), &self.case(signal)?, known).map(Some)
+    }
+
+    async fn assess_waiting(self: Arc<Self>, mut signal: Signal) -> Result<Assessment> {
         let market = signal.market();
         // Features are a gain: no signal is refused because candles cannot be read.
-        let tail = self.stored_tail(&market).ok().flatten();
+        let tail = self.candles.recent(&market).ok().flatten();
         signal.features = tail.and_then(|tail| tail.entry_features(&signal));
-        if !self.has_read_candle_model(&market) {
+        if !self.models.has_read_candle_model(&market) {
             let (this, market) = (self.clone(), market.clone());
-            self.on_pool(move || {
-                this.read_candle_model(&market);
-                Ok(())
-            })
-            .await?;
+            self.compute
+                .run(move || {
+                    this.models.read_candle_model(&market);
+                    Ok(())
+                })
+                .await?;
         }
         let case = self.case(&signal)?;
         self.learn_closings().await?;
@@ -202,34 +247,11 @@ impl SignalLoop {
         if let Some(model) = self.learning.past.lock().clone().filter(|model| model.serves(&evidence)) {
             return Ok(model);
         }
-        let evidence = evidence.with_open(std::iter::empty(), &open(&self.store()?)?);
-        let seed = self.config().seed;
-        let model = self.on_pool(move || Ok(Arc::new(OutcomeModel::grow(&evidence, seed)))).await?;
+        let evidence = evidence.with_open(std::iter::empty(), &open(&self.store.open()?)?);
+        let seed = self.settings.config().seed;
+        let model = self.compute.run(move || Ok(Arc::new(OutcomeModel::grow(&evidence, seed)))).await?;
         *self.learning.past.lock() = Some(model.clone());
         Ok(model)
-    }
-
-    /// [`Self::assess`] at once, where nothing need be waited for: no other thread, no file to be read. That is so for nearly
-    /// every call between two outcomes. Otherwise the signal comes back, for [`Self::assess`].
-    ///
-    /// # Errors
-    /// As [`Self::assess`].
-    pub fn try_assess(&self, mut signal: Signal) -> Result<std::result::Result<Assessment, Signal>> {
-        let market = signal.market();
-        let incoming = self.learning.incoming.try_lock();
-        let up_to_date = self
-            .open_store()
-            .zip(incoming)
-            .is_some_and(|(store, incoming)| incoming.backlog.is_empty() && store.has_no_new_closings(&incoming.given));
-        let ready = up_to_date && self.has_read_candle_model(&market);
-        let learner = self.learning.learner.try_read().filter(|learner| ready && self.learning.is_ready(learner));
-        let (Some(learner), Some(tail)) = (learner, self.tail_in_memory(&market)) else { return Ok(Err(signal)) };
-        signal.features = tail.and_then(|tail| tail.entry_features(&signal));
-        if learner.model().until_ms() > signal.timestamp_ms + market.timeframe.millis() {
-            return Ok(Err(signal));
-        }
-        let known = learner.lessons().len();
-        self.assessment(learner.model(), &self.case(&signal)?, known).map(Ok)
     }
 
     /// What is to be kept with a signal that is being recorded: what is known of its chances at this moment, whether that is served
@@ -244,8 +266,8 @@ impl SignalLoop {
         if !knows || model.until_ms() > signal.timestamp_ms + case.timeframe().millis() {
             return None;
         }
-        let margin = self.conservative_margin(&case.market).ok()?;
-        let rules = Rules { config: &self.config(), margin, open: 0 };
+        let margin = self.performance.conservative_margin(&case.market).wait().ok()?;
+        let rules = Rules { config: &self.settings.config(), margin, open: 0 };
         let Verdict { chances, expected, take, .. } = Verdict::of(model.chances(&case), &case, &rules);
         Some(Said {
             probability: chances.probability,
@@ -267,7 +289,7 @@ impl SignalLoop {
         if let (Some(features), Some(stop), Some(ratio)) = (&case.features, case.stop_percent, case.reward_risk) {
             let candle_ms = case.timeframe().millis() as f64;
             let bars = signal.expires_ms.map(|expires_ms| (expires_ms - signal.timestamp_ms) as f64 / candle_ms);
-            let prior = self.candle_prior(&case.market, case.direction, features, stop, ratio, bars);
+            let prior = self.models.candle_prior(&case.market, case.direction, features, stop, ratio, bars);
             case.prior = prior.map(|prior| prior.probability);
         }
         Ok(case)
@@ -289,14 +311,15 @@ impl SignalLoop {
         };
         let lessons: Vec<Arc<Lesson>> =
             self.learning.learner.read().lessons().iter().filter(asked_for).cloned().collect();
-        self.on_pool(move || Ok(outcomes::find_patterns(&lessons.iter().map(|lesson| &**lesson).collect::<Vec<_>>())))
+        self.compute
+            .run(move || Ok(outcomes::find_patterns(&lessons.iter().map(|lesson| &**lesson).collect::<Vec<_>>())))
             .await
     }
 
     fn assessment(&self, model: &OutcomeModel, case: &Case, closed: usize) -> Result<Assessment> {
-        let margin = self.conservative_margin(&case.market)?;
-        let open = self.open_store().map_or(0, |store| store.open_taken(case.direction));
-        let rules = Rules { config: &self.config(), margin, open };
+        let margin = self.performance.conservative_margin(&case.market).wait()?;
+        let open = self.store.if_open().map_or(0, |store| store.open_taken(case.direction));
+        let rules = Rules { config: &self.settings.config(), margin, open };
         let full = model.chances(case);
         let harm = *self.learning.harm.read();
         let chances = if harm.is_some() { model.chances_of_base_rate(case) } else { full };
@@ -344,7 +367,9 @@ impl SignalLoop {
                 };
                 match grown.await {
                     Ok(()) | Err(Error::Closed | Error::Cancelled(_)) => {}
-                    Err(error) => this.emit(&Event::Warning(format!("outcomes could not be learned from: {error}"))),
+                    Err(error) => {
+                        this.events.emit(&Event::Warning(format!("outcomes could not be learned from: {error}")))
+                    }
                 }
             });
         }
@@ -356,10 +381,10 @@ impl SignalLoop {
     async fn learn_backlog(&self, learning: &Learning) -> Result<()> {
         let (mut reached, mut total) = (None, None);
         while let Some(waiting) = self.count_closings(learning)? {
-            let seed = self.config().seed;
+            let seed = self.settings.config().seed;
             self.grow(learning, Learner::is_overdue).await?;
             if learning.aside {
-                self.closing.check()?;
+                self.lifetime.closing().check()?;
             }
             let learner = learning.learner.read();
             // More that has closed meanwhile was not waiting from the beginning.
@@ -372,7 +397,7 @@ impl SignalLoop {
             *learning.saved.lock() = Some(Saved { first, lessons: checkpoint.lessons() });
             if let Err(error) = write_atomically(&self.learned_path(), &checkpoint.encode()?) {
                 // Nothing is lost but time.
-                self.emit(&Event::Warning(format!(
+                self.events.emit(&Event::Warning(format!(
                     "what was learned of outcomes is not kept for the next start: {error}"
                 )));
             }
@@ -384,7 +409,7 @@ impl SignalLoop {
     fn count_closings(&self, learning: &Learning) -> Result<Option<usize>> {
         let mut incoming = learning.incoming.lock();
         let Incoming { given, backlog, first, judge } = &mut *incoming;
-        let store = self.store()?;
+        let store = self.store.open()?;
         let begins = learning.learner.read().lessons().is_empty() && backlog.is_empty();
         if begins {
             *first = first_of(store.extent().1);
@@ -412,7 +437,7 @@ impl SignalLoop {
         let Ok(bytes) = std::fs::read(self.learned_path()) else { return };
         let Some(checkpoint) = Checkpoint::decode(&bytes) else { return };
         let lessons = checkpoint.lessons();
-        if let Some(learner) = Learner::resume(checkpoint, backlog, open, self.config().seed) {
+        if let Some(learner) = Learner::resume(checkpoint, backlog, open, self.settings.config().seed) {
             *learning.learner.write() = learner;
             *learning.saved.lock() = Some(Saved { first, lessons });
         }
@@ -423,7 +448,7 @@ impl SignalLoop {
         let Ok(_one_at_a_time) = self.learning.relearning.try_lock() else { return Ok(()) };
         // Once more for what closed meanwhile, whose model found this under way.
         for _ in 0..2 {
-            let closed = self.store()?.extent().1;
+            let closed = self.store.open()?.extent().1;
             let soon = self.learning.saved.lock().is_some_and(|saved| {
                 // Up to twice the lessons of a model, the next one is not waited for.
                 saved.first == first_of(closed) && closed - saved.first < 2 * saved.lessons
@@ -442,7 +467,7 @@ impl SignalLoop {
     }
 
     fn learned_path(&self) -> PathBuf {
-        self.home.join("cache").join("outcomes.learned")
+        self.settings.home().join("cache").join("outcomes.learned")
     }
 
     /// Grows a model, one at a time, where it is due once its turn has come.
@@ -458,10 +483,10 @@ impl SignalLoop {
             if !is_due(&learner) {
                 return Ok(());
             }
-            learner.evidence().with_open(incoming.backlog.iter(), &open(&self.store()?)?)
+            learner.evidence().with_open(incoming.backlog.iter(), &open(&self.store.open()?)?)
         };
-        let seed = self.config().seed;
-        let model = self.on_pool(move || Ok(OutcomeModel::grow(&evidence, seed))).await?;
+        let seed = self.settings.config().seed;
+        let model = self.compute.run(move || Ok(OutcomeModel::grow(&evidence, seed))).await?;
         learning.learner.write().adopt(model);
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! One attempt of a task: from taking its lock, through the work within its deadline, to writing down what it came to.
 
-use super::tasks::Done;
-use super::{Call, Event, SignalLoop};
+use super::tasks::{Done, TaskRunner};
+use super::{Call, Event};
 use domain::cancel::Cancel;
 use domain::error::{Error, Result, panicked};
 use domain::symbol::{Market, Symbol};
@@ -22,14 +22,14 @@ const PROBE: Duration = Duration::from_millis(100);
 type Held = Arc<(Call, Arc<dyn Hold>)>;
 
 /// A task's timer, and its record as it was written down.
-pub(super) struct Slot {
+pub(super) struct TaskState {
     pub timer: Timer,
     pub stored: Record,
 }
 
 /// How an attempt went.
-pub(super) struct Attempted {
-    pub slot: Slot,
+pub(super) struct TaskRun {
+    pub state: TaskState,
     /// What was run; nothing is when another process had done what was due, or where it could not be written down that it began.
     pub last: Option<LastRun>,
     /// Whether it could be written down; `None` where nothing had to be.
@@ -37,7 +37,7 @@ pub(super) struct Attempted {
 }
 
 /// An attempt's work.
-pub(super) struct Turn {
+pub(super) struct RunContext {
     pub task: Task,
     /// What an attempt before left to be done; empty is all of `symbols`.
     pub scope: Vec<Market>,
@@ -52,60 +52,60 @@ pub(super) struct Turn {
 }
 
 /// Who runs a task, and for what.
-pub(super) struct Order {
+pub(super) struct RunRequest {
     pub task: Task,
     pub plan: TaskPlan,
     /// The timer that said it was due; `None` when it is run by hand.
-    pub due: Option<Slot>,
+    pub due: Option<TaskState>,
     pub stop: Cancel,
 }
 
-impl SignalLoop {
+impl TaskRunner {
     /// One attempt, from taking the task's lock to writing down what it came to. What cannot be written down is kept in the
-    /// slot all the same: its timer must go on, or the task would be due again at once, and for ever.
+    /// timer all the same: its timer must go on, or the task would be due again at once, and for ever.
     ///
     /// # Errors
     /// What keeps it from being run; by hand, also what keeps it from being written down.
-    pub(super) async fn attempt(self: &Arc<Self>, order: Order) -> Result<Attempted> {
-        let Order { task, plan, due, stop } = order;
-        let call = self.begin()?;
+    pub(super) async fn run(self: &Arc<Self>, request: RunRequest) -> Result<TaskRun> {
+        let RunRequest { task, plan, due, stop } = request;
+        let call = self.lifetime.begin()?;
         let office = self.office.clone();
         let hold = threads::blocking(move || office.take(Place::Task(task), PROBE)).await?;
         let held = Arc::new((call, hold.clone()));
         let (record, now, by_hand) = (self.office.record(task)?, self.moment(), due.is_none());
-        let mut slot = match due {
-            Some(slot) if slot.stored == record => slot,
-            _ => Slot { timer: Timer::resume(plan.clone(), record.clone(), now), stored: record },
+        let mut state = match due {
+            Some(state) if state.stored == record => state,
+            _ => TaskState { timer: Timer::resume(plan.clone(), record.clone(), now), stored: record },
         };
-        let why = if by_hand { Some(Due::Run) } else { slot.timer.due(now) };
-        let Some(why) = why else { return Ok(Attempted { slot, last: None, written: None }) };
-        let before = slot.timer.record().last.clone();
-        slot.timer.begin(why, now);
-        let scope = slot.timer.record().remaining.clone();
+        let why = if by_hand { Some(Due::Run) } else { state.timer.due(now) };
+        let Some(why) = why else { return Ok(TaskRun { state, last: None, written: None }) };
+        let before = state.timer.record().last.clone();
+        state.timer.begin(why, now);
+        let scope = state.timer.record().remaining.clone();
         if task != Task::Watch
-            && let Err(error) = slot.save(&*self.office, &*hold, task, now)
+            && let Err(error) = state.save(&*self.office, &*hold, task, now)
         {
-            let (attempt, now_ms) = (slot.timer.record().attempt, now.wall_ms);
+            let (attempt, now_ms) = (state.timer.record().attempt, now.wall_ms);
             let (failed, _) =
                 summed_up(task, Err(kept_in_memory(error.clone(), by_hand)?), false, attempt, now_ms, now_ms);
-            slot.timer.end(failed, scope, now, dice(now));
-            return Ok(Attempted { slot, last: None, written: Some(Err(error)) });
+            state.timer.end(failed, scope, now, dice(now));
+            return Ok(TaskRun { state, last: None, written: Some(Err(error)) });
         }
-        let attempt = slot.timer.record().attempt;
+        let attempt = state.timer.record().attempt;
         let active = Active::new(self, task);
         if task != Task::Watch {
-            self.emit(&Event::TaskStarted { task, attempt });
+            self.events.emit(&Event::TaskStarted { task, attempt });
         }
         let symbols = plan.symbols.clone();
-        let turn = Turn { task, scope, symbols, attempt, time: plan.deadline, hold: hold.clone() };
-        let (ended, stopped) = self.bounded(turn, &stop, held.clone()).await;
+        let context = RunContext { task, scope, symbols, attempt, time: plan.deadline, hold: hold.clone() };
+        let (ended, stopped) = self.bounded(context, &stop, held.clone()).await;
         let ended = ended.map(|done| self.with_advice(done, task, &plan));
         let now_after = self.moment();
         let (last, remaining) = summed_up(task, ended, stopped, attempt, now.wall_ms, now_after.wall_ms);
-        slot.timer.end(last.clone(), remaining, now_after, dice(now_after));
-        let stored = slot.stored.last.as_ref();
+        state.timer.end(last.clone(), remaining, now_after, dice(now_after));
+        let stored = state.stored.last.as_ref();
         let worth_it = task != Task::Watch || stored.is_none_or(|stored| is_worth_writing(stored, &last));
-        let mut written = worth_it.then(|| slot.save(&*self.office, &*hold, task, now_after));
+        let mut written = worth_it.then(|| state.save(&*self.office, &*hold, task, now_after));
         // Of the watch, only what is otherwise than before is news.
         let news = task != Task::Watch || before.map_or(Outcome::Finished, |before| before.outcome) != last.outcome;
         let ran = Ran { task, run: last.clone() };
@@ -116,49 +116,49 @@ impl SignalLoop {
         drop((active, held, hold));
         if let Some(Err(error)) = written {
             let refused = |error: &Error| {
-                self.emit(&Event::Warning(format!("what {task} came to is not written down: {error}")));
+                self.events.emit(&Event::Warning(format!("what {task} came to is not written down: {error}")));
             };
             written = Some(Err(kept_in_memory(error, by_hand).inspect_err(refused)?));
         }
         if news {
-            self.tell_end(task, &last, &slot, now_after);
+            self.tell_end(task, &last, &state, now_after);
         }
-        Ok(Attempted { slot, last: Some(last), written })
+        Ok(TaskRun { state, last: Some(last), written })
     }
 
     /// Adds to what a task came to what is to be done about symbols that are not traded any more.
     fn with_advice(&self, mut done: Done, task: Task, plan: &TaskPlan) -> Done {
         let symbols = done.failed.iter().filter(|one| one.not_traded).map(|one| &one.market.symbol);
         let own = plan.symbols.as_ref().map(|_| task).or_else(|| Some(task).filter(|task| *task == Task::Watch));
-        if let Some(advice) = self.advice_on_not_traded(symbols, own) {
+        if let Some(advice) = self.settings.advice_on_not_traded(symbols, own) {
             done.message = format!("{}; {advice}", done.message);
         }
         done
     }
 
     /// Tells the end of an attempt.
-    fn tell_end(&self, task: Task, last: &LastRun, slot: &Slot, now: Moment) {
-        self.emit(&match last.outcome {
+    fn tell_end(&self, task: Task, last: &LastRun, state: &TaskState, now: Moment) {
+        self.events.emit(&match last.outcome {
             Outcome::Finished => Event::TaskFinished { task, run: last.clone() },
             Outcome::Failed | Outcome::Cancelled => {
-                let again = last.outcome == Outcome::Failed && slot.timer.record().attempt > 0;
-                Event::TaskFailed { task, run: last.clone(), retry_ms: slot.timer.next_ms(now).filter(|_| again) }
+                let again = last.outcome == Outcome::Failed && state.timer.record().attempt > 0;
+                Event::TaskFailed { task, run: last.clone(), retry_ms: state.timer.next_ms(now).filter(|_| again) }
             }
         });
     }
 
     /// Does the work, but no longer than until its deadline, until its place is lost, or until it is stopped; `true` says that
     /// it was.
-    async fn bounded(self: &Arc<Self>, turn: Turn, stop: &Cancel, held: Held) -> (Result<Done>, bool) {
-        let (cancel, deadline, hold) = (Cancel::default(), turn.time, turn.hold.clone());
+    async fn bounded(self: &Arc<Self>, context: RunContext, stop: &Cancel, held: Held) -> (Result<Done>, bool) {
+        let (cancel, deadline, hold) = (Cancel::default(), context.time, context.hold.clone());
         let mut work = tokio::spawn({
             let (this, cancel) = (self.clone(), cancel.clone());
             async move {
                 let _until_it_ends = held;
-                this.perform(turn, cancel).await
+                this.perform(context, cancel).await
             }
         });
-        let asked = stop.unless(self.closing.unless(std::future::pending::<Result<()>>()));
+        let asked = stop.unless(self.lifetime.closing().unless(std::future::pending::<Result<()>>()));
         let minutes = deadline.as_secs_f64() / 60.0;
         let (stopped, why) = tokio::select! {
             // First: work that ends because the loop closes has not failed.
@@ -177,7 +177,7 @@ impl SignalLoop {
     }
 }
 
-impl Slot {
+impl TaskState {
     /// Writes the record down, by right of the task's place.
     pub fn save(&mut self, office: &dyn Office, hold: &dyn Hold, task: Task, now: Moment) -> Result<()> {
         office.save(hold, task, self.timer.record(), self.timer.next_ms(now))?;
@@ -196,18 +196,18 @@ fn kept_in_memory(error: Error, by_hand: bool) -> Result<Error> {
 }
 
 /// Marks a task as under way until dropped.
-struct Active<'a>(&'a SignalLoop, Task);
+struct Active<'a>(&'a TaskRunner, Task);
 
 impl<'a> Active<'a> {
-    fn new(core: &'a SignalLoop, task: Task) -> Self {
-        core.scheduling.active.lock().insert(task);
-        Self(core, task)
+    fn new(runner: &'a TaskRunner, task: Task) -> Self {
+        runner.active.lock().insert(task);
+        Self(runner, task)
     }
 }
 
 impl Drop for Active<'_> {
     fn drop(&mut self) {
-        self.0.scheduling.active.lock().remove(&self.1);
+        self.0.active.lock().remove(&self.1);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Candle files from elsewhere, and a look at the stored ones.
 
-use super::SignalLoop;
+use super::tails::CandleStore;
 use candles::{Checked, Fetched, Reading, candle_file, check_file, import, stored_markets};
 use domain::error::{Error, Result};
 use domain::symbol::{Market, Timeframe};
@@ -15,17 +15,17 @@ pub struct CheckedFile {
     pub checked: Result<Checked>,
 }
 
-impl SignalLoop {
+impl CandleStore {
     /// Takes the candles of a file into those stored of `market`.
     ///
     /// # Errors
     /// As [`import`]; nothing is changed then.
-    pub fn import_candles(&self, market: &Market, file: &Path, reading: &Reading) -> Result<Fetched> {
-        import(&self.data_folder(), market, file, reading, self.now_ms())
+    pub fn import(&self, market: &Market, file: &Path, reading: &Reading) -> Result<Fetched> {
+        import(&self.settings.data_folder(), market, file, reading, self.settings.now_ms())
     }
 
     /// Looks at a candle file and changes nothing.
-    pub fn check_candles(&self, path: &Path, timeframe: Timeframe, reading: &Reading) -> CheckedFile {
+    pub fn check_file(&self, path: &Path, timeframe: Timeframe, reading: &Reading) -> CheckedFile {
         CheckedFile { path: path.to_owned(), checked: check_file(path, timeframe, reading) }
     }
 
@@ -34,10 +34,10 @@ impl SignalLoop {
     /// # Errors
     /// [`Error::Io`] when the folder cannot be read. A file's failure is in its result.
     pub fn check_stored(&self) -> Result<Vec<CheckedFile>> {
-        let (markets, others) = stored_markets(&self.data_folder())?;
+        let (markets, others) = stored_markets(&self.settings.data_folder())?;
         let known = markets.iter().map(|market| {
-            let path = candle_file(&self.data_folder(), market);
-            self.check_candles(&path, market.timeframe, &Reading::stored())
+            let path = candle_file(&self.settings.data_folder(), market);
+            self.check_file(&path, market.timeframe, &Reading::stored())
         });
         let unknown = others.into_iter().map(|path| {
             let problem = "its name says no market, such as btcusdt_1h.csv; it is never read".to_owned();

@@ -1,27 +1,27 @@
 //! Whether the signals of a market got better.
 
-use super::SignalLoop;
+use super::PerformanceChecks;
 use domain::cancel::Cancel;
 use domain::error::Result;
 use domain::symbol::Market;
 use feedback::StatsFilter;
 use learning::improvement::{Closed, Improvement, improvement};
 
-impl SignalLoop {
+impl PerformanceChecks {
     /// Compares the recent half of all closed signals of `market` with the early half.
     ///
     /// # Errors
     /// [`domain::error::Error::Store`] when the log cannot be read, [`domain::error::Error::Closed`],
     /// [`domain::error::Error::Cancelled`].
     pub fn evaluate(&self, market: &Market, cancel: &Cancel) -> Result<Improvement> {
-        let fee_bps = self.config().fee_bps;
+        let fee_bps = self.settings.config().fee_bps;
         let filter = StatsFilter {
             symbol: Some(market.symbol.clone()),
             timeframe: Some(market.timeframe),
             ..StatsFilter::default()
         };
         let mut closed = Vec::new();
-        self.store()?.closed_records(&filter, |record| {
+        self.store.open()?.closed_records(&filter, |record| {
             // What was only followed is none of the backend's results.
             if record.signal.taken {
                 closed.extend(Closed::of(&record, fee_bps));

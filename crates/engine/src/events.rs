@@ -1,7 +1,8 @@
 //! What a loop tells of by itself, and to whom.
 
-use super::{FetchProgress, SignalLoop};
+use super::FetchProgress;
 use domain::symbol::Market;
+use domain::time::Clock;
 use feedback::{ClosedSignal, IgnoredPrices};
 use learning::drift::{EntryDrift, OutcomeDrift};
 use learning::performance::{Evidence, Turn};
@@ -130,13 +131,18 @@ struct Subscription {
 }
 
 /// Those who listen to a loop.
-#[derive(Default)]
 pub struct Events {
+    clock: Clock,
     subscriptions: RwLock<Vec<Arc<Subscription>>>,
     ids: AtomicU64,
 }
 
 impl Events {
+    /// Nobody listens yet. Events are told with the time of this clock.
+    pub(super) fn new(clock: Clock) -> Self {
+        Self { clock, subscriptions: RwLock::default(), ids: AtomicU64::new(0) }
+    }
+
     /// Adds a listener; the number is for [`Events::unsubscribe`].
     pub fn subscribe(&self, listener: Box<dyn EventListener>) -> u64 {
         let id = self.ids.fetch_add(1, Ordering::Relaxed);
@@ -159,8 +165,9 @@ impl Events {
         self.subscriptions.read().is_empty()
     }
 
-    /// Tells all listeners, without waiting for any.
-    pub fn emit(&self, event: &Event, at_ms: i64) {
+    /// Tells all listeners of something that happened now, without waiting for any.
+    pub fn emit(&self, event: &Event) {
+        let at_ms = self.clock.now_ms();
         // Told without the lock: a listener may subscribe or unsubscribe meanwhile.
         let subscriptions = self.subscriptions.read().clone();
         for subscription in subscriptions {
@@ -173,18 +180,6 @@ impl Events {
                 Told::Gone => self.unsubscribe(subscription.id),
             }
         }
-    }
-}
-
-impl SignalLoop {
-    /// Those who listen to this loop, until it closes.
-    pub fn events(&self) -> &Events {
-        &self.events
-    }
-
-    /// Tells all listeners of something that happened now.
-    pub fn emit(&self, event: &Event) {
-        self.events.emit(event, self.now_ms());
     }
 }
 
@@ -215,24 +210,24 @@ mod tests {
     #[test]
     fn what_a_full_listener_missed_is_told_with_the_next_event() {
         let (room, heard) = (Arc::new(Mutex::new(2)), Arc::default());
-        let events = Events::default();
+        let events = Events::new(Clock::standing(0));
         assert!(events.is_empty());
         let id = events.subscribe(Box::new(Slow { room: room.clone(), heard: Arc::clone(&heard) }));
-        (0..5).for_each(|i| events.emit(&Event::Warning(i.to_string()), 0));
+        (0..5).for_each(|i| events.emit(&Event::Warning(i.to_string())));
         *room.lock() = 2;
-        (5..7).for_each(|i| events.emit(&Event::Warning(i.to_string()), 0));
+        (5..7).for_each(|i| events.emit(&Event::Warning(i.to_string())));
         let expected = [("0", 0), ("1", 0), ("5", 3), ("6", 0)].map(|(text, dropped)| (text.to_owned(), dropped));
         assert_eq!(*heard.lock(), expected);
         events.unsubscribe(id);
-        events.emit(&Event::Warning("late".into()), 0);
+        events.emit(&Event::Warning("late".into()));
         assert_eq!(heard.lock().len(), 4);
     }
 
     #[test]
     fn a_listener_that_is_gone_is_forgotten() {
-        let events = Events::default();
+        let events = Events::new(Clock::standing(0));
         events.subscribe(Box::new(Slow { room: Arc::default(), heard: Arc::default() }));
-        events.emit(&Event::EmergencyTrainingStarted(Vec::new()), 0);
+        events.emit(&Event::EmergencyTrainingStarted(Vec::new()));
         assert!(events.is_empty());
     }
 }

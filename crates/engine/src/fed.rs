@@ -125,14 +125,15 @@ mod tests {
         }
 
         fn store(&self, candles: usize) {
-            write_csv(&candle_file(&self.core.data_folder(), &market()), &self::candles(0..candles)).unwrap();
+            write_csv(&candle_file(&self.core.settings().data_folder(), &market()), &self::candles(0..candles))
+                .unwrap();
         }
 
         /// Gives the candle of this number as it closes.
         async fn give(&self, number: usize) {
             self.clock.set(FIRST + (number as i64 + 1) * HOUR);
             let (core, Market { symbol, timeframe }) = (&self.core, market());
-            core.on_candle(core.turn(), &symbol, &candle(number), timeframe).await.unwrap();
+            core.signals().on_candle(symbol, candle(number), timeframe).await.unwrap();
         }
 
         /// The features of a signal that is recorded a second later.
@@ -142,10 +143,13 @@ mod tests {
             let signal = json!({ "id": id, "pair": "BTCUSDT", "signalType": "BUY", "entryPrice": 100, "confidence": 60, "timestamp": timestamp });
             let signal = Signal::from_value(signal, Source::Caller, Tz::UTC).unwrap();
             // At once, and when it is waited for.
-            let at_once =
-                self.core.tail_in_memory(&market()).map(|tail| tail.and_then(|tail| tail.entry_features(&signal)));
-            self.core.record(vec![signal]).await.unwrap();
-            let features = self.core.store().unwrap().get(id).unwrap().unwrap().signal.features;
+            let at_once = self
+                .core
+                .candles()
+                .recent_in_memory(&market())
+                .map(|tail| tail.and_then(|tail| tail.entry_features(&signal)));
+            self.core.signals().record(vec![signal]).await.unwrap();
+            let features = self.core.store().open().unwrap().get(id).unwrap().unwrap().signal.features;
             assert!(at_once.is_none_or(|at_once| at_once == features));
             features.map(|features| features.values)
         }
@@ -194,13 +198,14 @@ mod tests {
         assert_eq!(backend.features("filled").await, expected(503));
         // One that has not closed is none yet.
         let (core, Market { symbol, timeframe }) = (&backend.core, market());
-        core.on_candle(core.turn(), &symbol, &candle(504), timeframe).await.unwrap();
-        assert_eq!(core.stored_tail(&market()).unwrap().unwrap().last(), Some(&candle(503)));
+        let early = core.signals().on_candle(symbol.clone(), candle(504), timeframe).await;
+        assert_eq!(early.unwrap_err().code(), "ERR_INVALID_ARGUMENT");
+        assert_eq!(core.candles().recent(&market()).unwrap().unwrap().last(), Some(&candle(503)));
         // The last word on a candle counts.
         backend.give(504).await;
         let corrected = Candle { close: 100.05, ..candle(504) };
-        core.on_candle(core.turn(), &symbol, &corrected, timeframe).await.unwrap();
-        assert_eq!(core.stored_tail(&market()).unwrap().unwrap().last(), Some(&corrected));
+        core.signals().on_candle(symbol, corrected, timeframe).await.unwrap();
+        assert_eq!(core.candles().recent(&market()).unwrap().unwrap().last(), Some(&corrected));
         backend.core.close().await;
     }
 

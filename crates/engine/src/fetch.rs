@@ -1,18 +1,21 @@
 //! Bringing candle files up to date.
 
 use super::account::{Account, FetchProgress};
-use super::{Event, SignalLoop};
+use super::{CandleStore, Event, Events, Lifetime, Settings};
 use candles::Fetched;
 use domain::cancel::Cancel;
 use domain::config::MOST_CANDLES;
 use domain::error::{Error, Result};
 use domain::symbol::{Market, Timeframe};
 use domain::time::DAY_MS;
-use exchange::{Begin, CandleFuture, CandleSource, FirstFuture, Listing, ListingFuture, Reached, update_telling};
+use exchange::{
+    Begin, CandleFuture, CandleSource, Exchange, FirstFuture, Listing, ListingFuture, Reached, update_telling,
+};
 use learning::candles_needed;
-use std::collections::BTreeSet;
+use parking_lot::Mutex;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -62,7 +65,65 @@ pub enum FetchNews<'a> {
     Ended(&'a FetchResult),
 }
 
-impl SignalLoop {
+/// Brings the stored candles of a home up to date, from the exchange or from a source of the user's own.
+pub struct CandleFetcher {
+    settings: Arc<Settings>,
+    pub(super) events: Arc<Events>,
+    lifetime: Arc<Lifetime>,
+    candles: Arc<CandleStore>,
+    /// Candles from elsewhere than the exchange.
+    own_source: Option<Arc<dyn CandleSource>>,
+    /// The client of the exchange and its URL. All requests share it, and with it its connections and its budget.
+    exchange: Mutex<Option<(String, Arc<Exchange>)>>,
+    /// The timeframes that need a longer history than is configured, and of which that was told.
+    told_of_history: Mutex<HashSet<Timeframe>>,
+    told_of_cost: AtomicBool,
+}
+
+impl CandleFetcher {
+    pub(super) fn new(
+        settings: Arc<Settings>,
+        events: Arc<Events>,
+        lifetime: Arc<Lifetime>,
+        candles: Arc<CandleStore>,
+        own_source: Option<Arc<dyn CandleSource>>,
+    ) -> Self {
+        let (exchange, told_of_history) = (Mutex::default(), Mutex::default());
+        let told_of_cost = AtomicBool::new(false);
+        Self { settings, events, lifetime, candles, own_source, exchange, told_of_history, told_of_cost }
+    }
+
+    /// The candles that it brings up to date.
+    pub(super) fn candles(&self) -> &Arc<CandleStore> {
+        &self.candles
+    }
+
+    /// Whether candles come from a source of the user's own. Such a source has no prices of now.
+    pub(super) fn has_own_source(&self) -> bool {
+        self.own_source.is_some()
+    }
+
+    /// Where candles come from, until the loop closes.
+    pub(super) fn source(&self) -> Result<Arc<dyn CandleSource>> {
+        let source = match &self.own_source {
+            Some(source) => source.clone(),
+            None => self.exchange()?,
+        };
+        Ok(Arc::new(UntilClosed { source, closing: self.lifetime.closing().clone() }))
+    }
+
+    /// The client of the exchange that is configured.
+    pub(super) fn exchange(&self) -> Result<Arc<Exchange>> {
+        let url = &self.settings.config().exchange_url;
+        let mut kept = self.exchange.lock();
+        if let Some((_, exchange)) = kept.as_ref().filter(|(known, _)| known == url) {
+            return Ok(exchange.clone());
+        }
+        let exchange = Arc::new(Exchange::new(url)?);
+        *kept = Some((url.clone(), exchange.clone()));
+        Ok(exchange)
+    }
+
     /// Fetches what is missing of `markets`, several at once; the results come in their order. `since_ms` lets their
     /// candles begin there for good, instead of as far back as is configured. `news` is told how far it is.
     ///
@@ -96,14 +157,14 @@ impl SignalLoop {
             });
         }
         let mut results = tasks.join_all().await;
-        self.closing.check()?;
+        self.lifetime.closing().check()?;
         results.sort_by_key(|(place, _)| *place);
         Ok(results.into_iter().map(|(_, result)| result).collect())
     }
 
     /// As far back as is configured, and at least as far as a model needs; else as far as there is any.
     pub(super) fn history(&self, timeframe: Timeframe) -> Begin {
-        match self.config().history_days {
+        match self.settings.config().history_days {
             Some(days) => Begin::Days(days.max(self.days_needed(timeframe))),
             None => Begin::Candles(MOST_CANDLES),
         }
@@ -111,7 +172,7 @@ impl SignalLoop {
 
     /// Days of candles that are enough to train on.
     fn days_needed(&self, timeframe: Timeframe) -> u32 {
-        let candles = candles_needed(self.config().signal.expiry_bars) as i64;
+        let candles = candles_needed(self.settings.config().signal.expiry_bars) as i64;
         let days = (candles * timeframe.millis() + DAY_MS - 1) / DAY_MS;
         u32::try_from(days).unwrap_or(u32::MAX)
     }
@@ -125,16 +186,16 @@ impl SignalLoop {
     pub(super) fn tell_of_longer_history(&self, markets: &[Market]) {
         let mut timeframes = self.longer_timeframes(markets);
         timeframes.retain(|timeframe| self.told_of_history.lock().insert(*timeframe));
-        self.history_of(&timeframes).into_iter().for_each(|text| self.emit(&Event::Warning(text)));
+        self.history_of(&timeframes).into_iter().for_each(|text| self.events.emit(&Event::Warning(text)));
     }
 
     fn longer_timeframes(&self, markets: &[Market]) -> BTreeSet<Timeframe> {
-        let days = self.config().history_days.unwrap_or(u32::MAX);
+        let days = self.settings.config().history_days.unwrap_or(u32::MAX);
         markets.iter().map(|market| market.timeframe).filter(|one| self.days_needed(*one) > days).collect()
     }
 
     fn history_of(&self, longer: &BTreeSet<Timeframe>) -> Option<String> {
-        let days = self.config().history_days?;
+        let days = self.settings.config().history_days?;
         let of = |timeframe: &Timeframe| format!("{} days of {timeframe}", self.days_needed(*timeframe));
         let all = longer.iter().map(of).collect::<Vec<_>>().join(", ");
         (!all.is_empty()).then(|| format!("{days} days of history are too few to train on: fetched are {all}"))
@@ -142,7 +203,7 @@ impl SignalLoop {
 
     /// What a short configured history costs a training, in a sentence; `None` where none is configured, or a long one.
     pub fn cost_of_history(&self) -> Option<String> {
-        let days = self.config().history_days.filter(|days| *days < LONG_DAYS)?;
+        let days = self.settings.config().history_days.filter(|days| *days < LONG_DAYS)?;
         Some(format!(
             "{days} days of candles, as configured: on real candles, models of 90 and 180 days showed no skill; leave \
              `history_days` (`days_history`) out to use all history"
@@ -152,7 +213,7 @@ impl SignalLoop {
     /// Tells [`Self::cost_of_history`] as an event, once.
     pub(super) fn tell_of_cost(&self) {
         let untold = self.cost_of_history().filter(|_| !self.told_of_cost.swap(true, Ordering::Relaxed));
-        untold.into_iter().for_each(|text| self.emit(&Event::Warning(text)));
+        untold.into_iter().for_each(|text| self.events.emit(&Event::Warning(text)));
     }
 
     /// Brings the candles of `market` up to date, and tells of each page. That there are none of a symbol which is not traded any
@@ -166,9 +227,10 @@ impl SignalLoop {
         tell: &(dyn Fn(FetchProgress) + Send + Sync),
     ) -> Result<Fetched> {
         let page = |reached: Reached| self.tell_of_page(market, reached, account, tell);
-        let fetched = update_telling(source, &self.data_folder(), market, begin, self.now_ms(), &page).await;
+        let fetched =
+            update_telling(source, &self.settings.data_folder(), market, begin, self.settings.now_ms(), &page).await;
         account.ended(market);
-        self.may_have_candles(market);
+        self.candles.look_again(market);
         if matches!(fetched, Err(Error::NoData(_))) {
             is_traded(source, market).await?;
         }
@@ -178,7 +240,7 @@ impl SignalLoop {
     /// Fails where `market` has been silent for long because it is not traded any more.
     pub(super) async fn is_alive(&self, source: &dyn CandleSource, fetched: &Fetched) -> Result<()> {
         let step = fetched.market.timeframe.millis();
-        let silent_ms = self.now_ms() - fetched.last_ms - step;
+        let silent_ms = self.settings.now_ms() - fetched.last_ms - step;
         if silent_ms < QUIET_MS.max(3 * step) { Ok(()) } else { is_traded(source, &fetched.market).await }
     }
 }

@@ -1,14 +1,42 @@
 //! The loop of one home: candles, models and feedback together. What the binding and the command line call.
+//!
+//! # Parts
+//! [`SignalLoop`] opens and closes a home. Everything else is done by its parts, each of which owns its state and knows only the
+//! parts that it needs. The graph has no cycles; each part stands below those that it knows:
+//!
+//! ```text
+//! Events              who listens, and what is told
+//! Settings            the home folder, the clock, the configuration        knows Events
+//! Lifetime            which calls are under way, and that the loop closes
+//! ComputeThreads      the threads that compute                             knows Settings
+//! CandleStore         stored candles, and the newest in memory             knows Settings
+//! CandleFetcher       brings candles up to date                            knows CandleStore, Lifetime
+//! SignalStore         the feedback store, opened at first use              knows Settings
+//! LivePerformance     what is known of live results                        knows the scheduler's shared state
+//! Models              which models serve, and what they say                knows CandleFetcher, SignalStore, LivePerformance
+//! OutcomeLearner      the chances of signals, learned from outcomes        knows Models, SignalStore, LivePerformance, ComputeThreads
+//! TrainingData        what models are trained on                           knows SignalStore, LivePerformance
+//! Trainer             trains models                                        knows TrainingData, Models, CandleFetcher, ComputeThreads
+//! PerformanceChecks   judges live results, has models trained anew         knows Trainer, Models, SignalStore, LivePerformance
+//! Signals             signals in, prices in, closings out                  knows OutcomeLearner, PerformanceChecks, CandleStore, SignalStore
+//! SignalWatch         closes what missed candles and prices hit            knows Signals, PerformanceChecks, CandleFetcher
+//! TaskRunner          runs a task of the scheduler                         knows SignalWatch, Trainer, PerformanceChecks, CandleFetcher
+//! Scheduler           runs tasks when they are due                         knows TaskRunner
+//! ```
+//!
+//! Nearly every part knows `Settings` and `Events`, and those that work long know `Lifetime`.
 
 mod account;
 mod assess;
 mod attempt;
+mod compute;
 mod data;
 mod evaluate;
 mod events;
 mod fed;
 mod fetch;
 pub mod home;
+mod lifetime;
 mod metrics;
 mod models;
 mod performance;
@@ -19,12 +47,14 @@ mod prices;
 mod prior;
 mod results;
 mod schedule;
+mod schedule_loop;
 mod scorecard;
 mod settings;
 mod shapes;
 mod signals;
 mod standing;
 mod status;
+mod store;
 pub mod store_location;
 mod tails;
 mod tasks;
@@ -33,49 +63,42 @@ mod train;
 mod watch;
 
 pub use account::FetchProgress;
-pub use assess::{Assessment, SourceOfEvidence};
+pub use assess::{Assessment, OutcomeLearner, SourceOfEvidence};
 pub use data::CheckedFile;
 pub use events::{Event, EventListener, Events, ModelChange, Told};
-pub use fetch::{FetchNews, FetchResult};
-pub use models::{LiveVerdict, MarketModels, Models};
-pub use performance::ConservativeMode;
+pub use signals::{EvaluatedPrice, Signals, should_close};
+pub use fetch::{CandleFetcher, FetchNews, FetchResult};
+pub use lifetime::{Call, Lifetime};
+pub use models::{LiveVerdict, MarketModels, ModelList, Models};
+pub use scheduler::coordination::Leader;
+pub use performance::{ConservativeMode, PerformanceChecks};
 pub use predict::{GeneratedSignal, Prediction, Risk};
 pub use prices::{Turn, Turns};
-pub use schedule::Ending;
-pub use scheduler::coordination::Leader;
+pub use schedule::Scheduler;
 pub use scorecard::ScorecardFilter;
-pub use signals::{EvaluatedPrice, should_close};
+pub use settings::Settings;
+pub use standing::LivePerformance;
 pub use status::{Elsewhere, SchedulerStatus, TaskStatus, run_to_json};
-pub use tails::Histories;
-pub use train::{Phase, TrainMode, TrainProgress, TrainRequest, TrainResult, Trained, TrainingResults};
+pub use store::SignalStore;
+pub use tails::{CandleStore, Histories};
+pub use train::{Phase, TrainMode, TrainProgress, TrainRequest, TrainResult, Trained, Trainer, TrainingResults};
 
 use crate::home::expanded;
 use crate::store_location::Whereabouts;
-use domain::cancel::Cancel;
-use domain::config::{Config, ParallelTraining};
-use domain::error::{Error, Result, guard};
-use domain::symbol::{Market, Symbol, Timeframe};
+use compute::ComputeThreads;
+use domain::error::{Error, Result};
 use domain::time::Clock;
-use exchange::{CandleSource, Exchange};
-use feedback::{FeedbackStore, StoreOptions};
-use fetch::UntilClosed;
-use parking_lot::{Mutex, RwLock};
-use registry::Registry;
-use scheduler::coordination::{FolderOffice, Office};
-use settings::Settings;
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use exchange::CandleSource;
+use pools::TrainingData;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
-use tails::Tails;
+use std::time::Duration;
+use tasks::TaskRunner;
+use watch::SignalWatch;
 
 /// How long a lease of the scheduler lasts: long enough for a pause or a failover of some seconds, and no longer than the watch
 /// waits between two looks.
 const LEASE: Duration = Duration::from_secs(10);
-
-/// So long whoever needs the store hears at once that opening it was waited for in vain; so long it took at least.
-const IN_VAIN: Duration = Duration::from_secs(1);
 
 /// The environment variable that names the default home.
 pub const HOME_VARIABLE: &str = "SIGNALLOOP_HOME";
@@ -108,47 +131,16 @@ pub struct Options {
 
 /// The loop of one home. Cheap to open: folders, threads and the store come with first use.
 pub struct SignalLoop {
-    home: PathBuf,
-    options: Options,
-    settings: RwLock<Settings>,
-    registry: Registry,
-    pool: Mutex<Option<Arc<rayon::ThreadPool>>>,
-    whereabouts: Whereabouts,
-    store: Mutex<StoreState>,
-    tails: Tails,
-    /// The markets whose model a database is being asked for.
-    asking: Mutex<HashSet<Market>>,
-    /// What is wrong with models in service that cannot be used, as it was told.
-    unusable: Mutex<HashMap<Market, String>>,
-    /// The client of the exchange and its URL: one for all, so that they share its connections and its budget.
-    exchange: Mutex<Option<(String, Arc<Exchange>)>>,
-    turns: Turns,
-    learning: assess::Learning,
-    preparing: prepare::Preparing,
+    settings: Arc<Settings>,
     events: Arc<Events>,
-    checks: performance::Checks,
-    scheduling: schedule::Scheduling,
-    office: Arc<dyn Office>,
-    /// Held for reading by every call under way, so that closing can wait for them.
-    calls: Arc<tokio::sync::RwLock<()>>,
-    /// Raised when the loop closes: long work, and waiting for candles, ends early.
-    closing: Cancel,
-    /// The timeframes that need a longer history than is configured, and of which that was told.
-    told_of_history: Mutex<HashSet<Timeframe>>,
-    told_of_cost: AtomicBool,
-    /// How often a pooled model of each timeframe was fitted here.
-    fits: Mutex<BTreeMap<Timeframe, u64>>,
-}
-
-/// A call under way; [`SignalLoop::close`] waits for it to be dropped.
-pub type Call = tokio::sync::OwnedRwLockReadGuard<()>;
-
-enum StoreState {
-    Unopened,
-    /// It could not be opened, after so long that others waited for it meanwhile.
-    Failed(Instant, Error),
-    Open(FeedbackStore),
-    Closed,
+    lifetime: Arc<Lifetime>,
+    fetcher: Arc<CandleFetcher>,
+    models: Arc<Models>,
+    outcomes: Arc<OutcomeLearner>,
+    trainer: Arc<Trainer>,
+    performance: Arc<PerformanceChecks>,
+    signals: Arc<Signals>,
+    scheduler: Arc<Scheduler>,
 }
 
 impl SignalLoop {
@@ -163,212 +155,177 @@ impl SignalLoop {
         let home = expanded(&options.home.clone().unwrap_or_else(default_home));
         // What a loop writes stays in one place, wherever its process goes afterwards.
         let home = std::path::absolute(&home).map_err(|e| Error::io("find", &home, e))?;
-        let settings = RwLock::new(Settings::read(&home, &options)?);
+        let events = Arc::new(Events::new(options.clock.clone()));
+        let settings = Arc::new(Settings::open(home.clone(), &options, events.clone())?);
         let from_environment = || std::env::var(STORE_VARIABLE).ok().filter(|store| !store.is_empty());
         let store = options.store.clone().or_else(from_environment);
         let whereabouts = Whereabouts::of(store.as_deref(), home.join("feedback"))?;
-        let events = Arc::<Events>::default();
-        Ok(Self {
-            office: office_of(&whereabouts, home.join("scheduler"), options.lease.unwrap_or(LEASE)),
-            registry: registry_in(&whereabouts, &home, &events, &options.clock),
-            whereabouts,
-            home,
-            options,
-            settings,
-            pool: Mutex::default(),
-            store: Mutex::new(StoreState::Unopened),
-            tails: Tails::default(),
-            asking: Mutex::default(),
-            unusable: Mutex::default(),
-            exchange: Mutex::default(),
-            turns: Turns::default(),
-            learning: assess::Learning::default(),
-            preparing: prepare::Preparing::default(),
-            events,
-            checks: performance::Checks::default(),
-            scheduling: schedule::Scheduling::default(),
-            calls: Arc::default(),
-            closing: Cancel::default(),
-            told_of_history: Mutex::default(),
-            told_of_cost: AtomicBool::default(),
-            fits: Mutex::default(),
-        })
+        let office = whereabouts.coordination(home.join("scheduler"), options.lease.unwrap_or(LEASE));
+
+        let lifetime = Arc::<Lifetime>::default();
+        let compute = Arc::new(ComputeThreads::new(settings.clone(), options.threads));
+        let candles = Arc::new(CandleStore::new(settings.clone()));
+        let fetcher =
+            CandleFetcher::new(settings.clone(), events.clone(), lifetime.clone(), candles.clone(), options.source);
+        let fetcher = Arc::new(fetcher);
+        let store = Arc::new(SignalStore::new(settings.clone(), whereabouts));
+        let live = Arc::new(LivePerformance::new(settings.clone(), events.clone(), office.clone()));
+        let models = Arc::new(Models {
+            asking: Default::default(),
+            unusable: Default::default(),
+            registry: Models::registry_at(store.whereabouts(), &settings, &events),
+            settings: settings.clone(),
+            events: events.clone(),
+            lifetime: lifetime.clone(),
+            fetcher: fetcher.clone(),
+            store: store.clone(),
+            performance: live.clone(),
+        });
+        let outcomes = Arc::new(OutcomeLearner {
+            learning: Default::default(),
+            preparing: Default::default(),
+            settings: settings.clone(),
+            events: events.clone(),
+            lifetime: lifetime.clone(),
+            compute: compute.clone(),
+            candles: candles.clone(),
+            store: store.clone(),
+            models: models.clone(),
+            performance: live.clone(),
+        });
+        let data = TrainingData::new(settings.clone(), store.clone(), live.clone());
+        let trainer = Arc::new(Trainer {
+            fits: Default::default(),
+            settings: settings.clone(),
+            events: events.clone(),
+            lifetime: lifetime.clone(),
+            compute,
+            fetcher: fetcher.clone(),
+            models: models.clone(),
+            data: Arc::new(data),
+        });
+        let performance = Arc::new(PerformanceChecks {
+            state: Default::default(),
+            settings: settings.clone(),
+            events: events.clone(),
+            lifetime: lifetime.clone(),
+            store: store.clone(),
+            models: models.clone(),
+            trainer: trainer.clone(),
+            performance: live,
+        });
+        let signals = Arc::new(Signals {
+            turns: Default::default(),
+            settings: settings.clone(),
+            events: events.clone(),
+            lifetime: lifetime.clone(),
+            candles,
+            store,
+            outcomes: outcomes.clone(),
+            checks: performance.clone(),
+        });
+        let watch = SignalWatch::new(
+            settings.clone(),
+            events.clone(),
+            lifetime.clone(),
+            fetcher.clone(),
+            signals.clone(),
+            performance.clone(),
+        );
+        let runner = Arc::new(TaskRunner {
+            active: Default::default(),
+            office: office.clone(),
+            settings: settings.clone(),
+            events: events.clone(),
+            lifetime: lifetime.clone(),
+            fetcher: fetcher.clone(),
+            trainer: trainer.clone(),
+            checks: performance.clone(),
+            watch: Arc::new(watch),
+        });
+        let scheduler = Arc::new(Scheduler {
+            running: Default::default(),
+            by_hand: Default::default(),
+            office,
+            settings: settings.clone(),
+            events: events.clone(),
+            lifetime: lifetime.clone(),
+            runner,
+        });
+        Ok(Self { settings, events, lifetime, fetcher, models, outcomes, trainer, performance, signals, scheduler })
     }
 
-    /// The home folder.
-    pub fn home(&self) -> &Path {
-        &self.home
+    /// The home folder, the clock and the configuration.
+    pub fn settings(&self) -> &Arc<Settings> {
+        &self.settings
     }
 
-    /// The time that the loop goes by, UTC epoch ms.
-    pub fn now_ms(&self) -> i64 {
-        self.options.clock.now_ms()
+    /// Those who listen to this loop, until it closes.
+    pub fn events(&self) -> &Events {
+        &self.events
     }
 
-    /// The models of this home, or of the database that its signals are in.
-    pub fn registry(&self) -> &Registry {
-        &self.registry
+    /// Which calls are under way, and that the loop closes.
+    pub fn lifetime(&self) -> &Lifetime {
+        &self.lifetime
     }
 
-    /// The models that belong to signals that are kept there.
-    pub fn registry_in(&self, place: &Whereabouts) -> Registry {
-        registry_in(place, &self.home, &self.events, &self.options.clock)
+    /// The stored candles and the newest ones in memory.
+    pub fn candles(&self) -> &Arc<CandleStore> {
+        self.fetcher.candles()
     }
 
-    /// Where the signals are kept.
-    pub fn whereabouts(&self) -> &Whereabouts {
-        &self.whereabouts
+    /// Brings candles up to date.
+    pub fn fetcher(&self) -> &Arc<CandleFetcher> {
+        &self.fetcher
     }
 
     /// The feedback store, opened at first use.
-    pub fn store(&self) -> Result<FeedbackStore> {
-        let mut state = self.store.lock();
-        match &*state {
-            StoreState::Open(store) => Ok(store.clone()),
-            StoreState::Closed => Err(Error::Closed),
-            StoreState::Failed(at, error) if at.elapsed() < IN_VAIN => Err(error.clone()),
-            StoreState::Unopened | StoreState::Failed(..) => {
-                let begun = Instant::now();
-                let opened = self.whereabouts.open(StoreOptions::from(&*self.config()));
-                match &opened {
-                    Ok(store) => *state = StoreState::Open(store.clone()),
-                    // Those that queued up behind this one waited as long as it did.
-                    Err(error) if begun.elapsed() >= IN_VAIN => {
-                        *state = StoreState::Failed(Instant::now(), error.clone())
-                    }
-                    Err(_) => {}
-                }
-                opened
-            }
-        }
+    pub fn store(&self) -> &Arc<SignalStore> {
+        self.signals.store()
     }
 
-    /// Marks the beginning of a call that [`Self::close`] shall wait for.
-    ///
-    /// # Errors
-    /// [`Error::Closed`] once closing has begun.
-    pub fn begin(&self) -> Result<Call> {
-        if self.closing.is_cancelled() {
-            return Err(Error::Closed);
-        }
-        self.calls.clone().try_read_owned().map_err(|_| Error::Closed)
+    /// Signals in, prices in, closings out.
+    pub fn signals(&self) -> &Arc<Signals> {
+        &self.signals
     }
 
-    /// Begins to end the loop: trainings stop early, and later calls fail with [`Error::Closed`]. [`SignalLoop::close`] does
-    /// the rest.
-    pub fn refuse_calls(&self) {
-        self.closing.cancel();
+    /// What is learned from the outcomes of closed signals.
+    pub fn outcomes(&self) -> &Arc<OutcomeLearner> {
+        &self.outcomes
+    }
+
+    /// The models in service, and what they predict.
+    pub fn models(&self) -> &Arc<Models> {
+        &self.models
+    }
+
+    /// Trains models.
+    pub fn trainer(&self) -> &Arc<Trainer> {
+        &self.trainer
+    }
+
+    /// Whether live results are good enough.
+    pub fn performance(&self) -> &Arc<PerformanceChecks> {
+        &self.performance
+    }
+
+    /// Runs tasks when they are due.
+    pub fn scheduler(&self) -> &Arc<Scheduler> {
+        &self.scheduler
     }
 
     /// Ends the loop: its scheduler, trainings and whatever waits for candles stop early, other calls begun before are finished,
     /// and what they acknowledged is safe; later calls fail with [`Error::Closed`].
     pub async fn close(&self) {
-        self.refuse_calls();
-        self.stop_scheduler().await;
-        let _no_more_calls = self.calls.write().await;
-        let before = std::mem::replace(&mut *self.store.lock(), StoreState::Closed);
-        if let StoreState::Open(store) = before {
-            store.close().await;
-        }
-        self.registry.close();
-        let office = self.office.clone();
-        // A panic in it would leave leases that end by themselves.
-        let _ = tokio::task::spawn_blocking(move || office.close()).await;
-        self.pool.lock().take();
+        self.lifetime.refuse_calls();
+        self.scheduler.stop().await;
+        let _no_more_calls = self.lifetime.no_more_calls().await;
+        self.store().close().await;
+        self.models.registry().close();
+        self.scheduler.close().await;
+        self.trainer.close();
         self.events.clear();
-    }
-
-    /// Every symbol at every timeframe, each once: those given, else the configured ones, also by a file that changed meanwhile.
-    pub fn markets(&self, symbols: Option<Vec<Symbol>>, timeframes: Option<Vec<Timeframe>>) -> Vec<Market> {
-        self.reread_config();
-        let mut config = Config::clone(&self.config());
-        config.symbols = symbols.unwrap_or(config.symbols);
-        config.timeframes = timeframes.unwrap_or(config.timeframes);
-        let (mut markets, mut known) = (config.markets(), HashSet::new());
-        markets.retain(|market| known.insert(market.clone()));
-        markets
-    }
-
-    fn data_folder(&self) -> PathBuf {
-        self.home.join("data")
-    }
-
-    fn source(&self) -> Result<Arc<dyn CandleSource>> {
-        let source = match &self.options.source {
-            Some(source) => source.clone(),
-            None => self.exchange()?,
-        };
-        Ok(Arc::new(UntilClosed { source, closing: self.closing.clone() }))
-    }
-
-    fn exchange(&self) -> Result<Arc<Exchange>> {
-        let url = &self.config().exchange_url;
-        let mut kept = self.exchange.lock();
-        if let Some((_, exchange)) = kept.as_ref().filter(|(known, _)| known == url) {
-            return Ok(exchange.clone());
-        }
-        let exchange = Arc::new(Exchange::new(url)?);
-        *kept = Some((url.clone(), exchange.clone()));
-        Ok(exchange)
-    }
-
-    fn threads(&self) -> usize {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = self.options.threads.unwrap_or_else(|| cores.saturating_sub(1).max(1));
-        match self.config().parallel_training {
-            ParallelTraining::Threads => threads,
-            ParallelTraining::Number(trainings) => threads.max(trainings),
-        }
-    }
-
-    fn pool(&self) -> Result<Arc<rayon::ThreadPool>> {
-        let (threads, mut pool) = (self.threads(), self.pool.lock());
-        // One of another size goes once what it has begun is done.
-        if let Some(pool) = pool.as_ref().filter(|pool| pool.current_num_threads() == threads) {
-            return Ok(pool.clone());
-        }
-        let built = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|i| format!("signalloop-{i}"))
-            .build()
-            .map_err(|e| Error::Internal(format!("cannot start training threads: {e}")))?;
-        Ok(pool.insert(Arc::new(built)).clone())
-    }
-
-    /// Runs CPU work on the loop's own threads; a panic in it becomes [`Error::Internal`].
-    async fn on_pool<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-        let (reply, answer) = tokio::sync::oneshot::channel();
-        // Boxed, so that rayon's side of it is compiled once.
-        let work: Box<dyn FnOnce() + Send> = Box::new(move || {
-            // The receiver is gone only when the caller stopped waiting.
-            let _ = reply.send(guard(work));
-        });
-        self.pool()?.spawn(work);
-        answer.await.map_err(|_| Error::Internal("a training thread ended early".to_owned()))?
-    }
-}
-
-/// Models are where the signals are: in the home, or in the same database.
-#[cfg_attr(not(feature = "postgres"), expect(unused_variables))]
-fn registry_in(place: &Whereabouts, home: &Path, events: &Arc<Events>, clock: &Clock) -> Registry {
-    match place {
-        Whereabouts::Folder(_) => Registry::new(home.join("models")),
-        #[cfg(feature = "postgres")]
-        Whereabouts::Database(url) => {
-            let (events, clock) = (events.clone(), clock.clone());
-            let warn = move |text| events.emit(&Event::Warning(text), clock.now_ms());
-            postgres::registry::open(url.clone(), home.join("cache").join(url.short_name()), warn)
-        }
-    }
-}
-
-/// Where roles are claimed: in the database that has the signals, else in `folder`. A lease of a database lasts for `lease`.
-#[cfg_attr(not(feature = "postgres"), expect(unused_variables))]
-fn office_of(place: &Whereabouts, folder: PathBuf, lease: Duration) -> Arc<dyn Office> {
-    match place {
-        #[cfg(feature = "postgres")]
-        Whereabouts::Database(url) => Arc::new(postgres::coordination::DatabaseOffice::new(url.clone(), lease)),
-        Whereabouts::Folder(_) => Arc::new(FolderOffice::new(folder)),
     }
 }
 

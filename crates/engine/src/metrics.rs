@@ -26,21 +26,21 @@ impl SignalLoop {
         metrics.set("info", "The version of signalloop; always 1.", &["version"], &[env!("CARGO_PKG_VERSION")], 1.0)?;
         self.signal_metrics(&mut metrics)?;
         self.model_metrics(&mut metrics)?;
-        for (timeframe, fits) in self.fits.lock().iter() {
+        for (timeframe, fits) in self.trainer.fits().iter() {
             let help = "Pooled models that this process fitted, in full or by continuing one.";
             metrics.count("pools_fitted_total", help, &["timeframe"], &[timeframe.as_str()], *fits)?;
         }
-        for market in self.config().markets() {
+        for market in self.settings.config().markets() {
             self.candle_metrics(&mut metrics, &market)?;
         }
-        for task in self.scheduler_status()?.tasks {
+        for task in self.scheduler.status()?.tasks {
             task_metrics(&mut metrics, &task)?;
         }
         metrics.text()
     }
 
     fn signal_metrics(&self, metrics: &mut Metrics) -> Result<()> {
-        let store = self.store()?;
+        let store = self.store().open()?;
         for (symbol, figures) in store.stats(&StatsFilter::default())?.by_symbol {
             let name = symbol.as_str();
             metrics.set("open_signals", "Signals open now.", &["symbol"], &[name], figures.active as f64)?;
@@ -49,7 +49,7 @@ impl SignalLoop {
                 metrics.count("closed_signals_total", help, &["symbol", "outcome"], &[name, outcome], count)?;
             }
         }
-        let since_ms = Some(self.now_ms() - RATE_DAYS * DAY_MS);
+        let since_ms = Some(self.settings.now_ms() - RATE_DAYS * DAY_MS);
         for (symbol, figures) in store.stats(&StatsFilter { since_ms, ..StatsFilter::default() })?.by_symbol {
             if figures.closed == 0 {
                 continue;
@@ -68,7 +68,7 @@ impl SignalLoop {
                 set("break_even_ratio", help, rate / 100.0)?;
             }
         }
-        let conservative = self.conservative_mode(&StatsFilter::default())?.active;
+        let conservative = self.performance.live().conservative_mode(&StatsFilter::default())?.active;
         metrics.set("conservative_mode", "1 while some of the home is in it.", &[], &[], f64::from(conservative))?;
         for (symbol, count) in store.ignored_prices() {
             let help = "Prices and candles that this process ignored, since one of a later time had been seen.";
@@ -79,7 +79,7 @@ impl SignalLoop {
     }
 
     fn model_metrics(&self, metrics: &mut Metrics) -> Result<()> {
-        for model in self.models()?.markets {
+        for model in self.models.list()?.markets {
             let usable = f64::from(model.champion.record.is_ok());
             metrics.set(
                 "model_usable",
@@ -105,7 +105,7 @@ impl SignalLoop {
 
     fn candle_metrics(&self, metrics: &mut Metrics, market: &Market) -> Result<()> {
         let of = [market.symbol.as_str(), market.timeframe.as_str()];
-        let tail = match self.tail_of_file(market) {
+        let tail = match self.candles().stored(market) {
             // A file that must be put right has a metric of its own: `doctor` says what is wrong with it.
             Err(Error::BadCandle { .. } | Error::InvalidCandle { .. }) => None,
             tail => Some(tail?),

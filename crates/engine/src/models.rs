@@ -1,14 +1,18 @@
 //! The models of a home: which there are, back to the one before, and whether live results bear them out.
 
-use super::{Event, ModelChange, SignalLoop};
+use super::{CandleFetcher, Event, Events, Lifetime, LivePerformance, ModelChange, Settings, SignalStore};
+use crate::store_location::Whereabouts;
 use domain::error::{Error, Result};
 use domain::signal::Record;
 use domain::symbol::Market;
 use feedback::StatsFilter;
 use learning::model::{Entry, Rollback, Trial};
 use learning::{LiveOutcome, LiveRecord, weigh};
-use registry::Listed;
+use parking_lot::Mutex;
+use registry::{Listed, Registry};
 use serde_json::Value;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 /// The models of one market.
 #[derive(Debug, Clone)]
@@ -23,7 +27,7 @@ pub struct MarketModels {
 
 /// All models of a home.
 #[derive(Debug, Clone)]
-pub struct Models {
+pub struct ModelList {
     /// By market.
     pub markets: Vec<MarketModels>,
     /// Lines of the ledger that cannot be read: a crash tore them.
@@ -44,9 +48,49 @@ pub struct LiveVerdict {
     pub rollback: Option<Rollback>,
 }
 
-impl SignalLoop {
+/// The models of a home, or of the database that its signals are in: which serve, and what they say.
+pub struct Models {
+    pub(super) settings: Arc<Settings>,
+    pub(super) events: Arc<Events>,
+    pub(super) lifetime: Arc<Lifetime>,
+    pub(super) fetcher: Arc<CandleFetcher>,
+    pub(super) store: Arc<SignalStore>,
+    pub(super) performance: Arc<LivePerformance>,
+    pub(super) registry: Registry,
+    /// The markets whose model a database is being asked for.
+    pub(super) asking: Mutex<HashSet<Market>>,
+    /// What is wrong with models in service that cannot be used, as it was told.
+    pub(super) unusable: Mutex<HashMap<Market, String>>,
+}
+
+impl Models {
+    /// The models that belong to signals that are kept there: those of the home, or of the same database.
+    #[cfg_attr(not(feature = "postgres"), expect(unused_variables))]
+    pub(super) fn registry_at(place: &Whereabouts, settings: &Settings, events: &Arc<Events>) -> Registry {
+        let home = settings.home();
+        match place {
+            Whereabouts::Folder(_) => Registry::new(home.join("models")),
+            #[cfg(feature = "postgres")]
+            Whereabouts::Database(url) => {
+                let events = events.clone();
+                let warn = move |text| events.emit(&Event::Warning(text));
+                postgres::registry::open(url.clone(), home.join("cache").join(url.short_name()), warn)
+            }
+        }
+    }
+
+    /// The registry: which version of each market serves.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The models that belong to signals that are kept there.
+    pub fn registry_in(&self, place: &Whereabouts) -> Registry {
+        Self::registry_at(place, &self.settings, &self.events)
+    }
+
     /// The models in service of this home, with their history; damaged files come as errors.
-    pub fn models(&self) -> Result<Models> {
+    pub fn list(&self) -> Result<ModelList> {
         let ledger = self.registry().ledger()?;
         let history = |champion: Listed| {
             let (mut trials, mut rollbacks) = (Vec::new(), Vec::new());
@@ -59,7 +103,7 @@ impl SignalLoop {
             MarketModels { champion, trials, rollbacks }
         };
         let markets = self.registry().list()?.into_iter().map(history).collect();
-        Ok(Models { markets, damaged_lines: ledger.damaged })
+        Ok(ModelList { markets, damaged_lines: ledger.damaged })
     }
 
     /// Puts the model before the one in service back into service.
@@ -70,7 +114,9 @@ impl SignalLoop {
         loop {
             let from = self.registry().champion_version(market)?;
             let reason = reason.unwrap_or("asked for by hand");
-            if let Some(rollback) = self.registry().rollback(market, from, reason, false, self.now_ms(), None)? {
+            if let Some(rollback) =
+                self.registry().rollback(market, from, reason, false, self.settings.now_ms(), None)?
+            {
                 self.tell_of_rollback(&rollback);
                 return Ok(rollback);
             }
@@ -102,7 +148,7 @@ impl SignalLoop {
         // What was given later closed later.
         let filter = StatsFilter { symbol, timeframe, since_ms: Some(since_ms), until_ms: None };
         let mut outcomes = Vec::new();
-        self.store()?.closed_records(&filter, |record| {
+        self.store.open()?.closed_records(&filter, |record| {
             outcomes.extend(live_outcome(&record).filter(|_| record.signal.timestamp_ms > since_ms));
             Ok(())
         })?;
@@ -117,7 +163,7 @@ impl SignalLoop {
         outcomes: &[LiveOutcome],
         record: &LiveRecord,
     ) -> Result<Option<Rollback>> {
-        let (registry, now_ms) = (self.registry(), self.now_ms());
+        let (registry, now_ms) = (self.registry(), self.settings.now_ms());
         let run = &outcomes[record.kept..];
         let first = run.iter().map(|outcome| outcome.version).min().unwrap_or(version);
         let mut rollback = registry.rollback_before(market, version, first, &broken(run, record), now_ms);
@@ -132,7 +178,8 @@ impl SignalLoop {
             Err(Error::NoPredecessor { .. }) => {
                 registry.weigh_anew(market, version, now_ms)?;
                 let found = broken(run, record);
-                self.emit(&Event::Warning(format!("{market}: {found}; there is no model from before to go back to")));
+                self.events
+                    .emit(&Event::Warning(format!("{market}: {found}; there is no model from before to go back to")));
                 Ok(None)
             }
             rollback => {
@@ -143,9 +190,15 @@ impl SignalLoop {
         }
     }
 
+    /// Tells that a trained model went into service, or that it was refused.
+    pub(super) fn tell_of(&self, trial: &Trial) {
+        let change = ModelChange { market: trial.market.clone(), version: trial.version, reason: trial.reason.clone() };
+        self.events.emit(&if trial.promoted { Event::ModelPromoted(change) } else { Event::ModelRefused(change) });
+    }
+
     fn tell_of_rollback(&self, rollback: &Rollback) {
         let Rollback { market, to, reason, .. } = rollback;
-        self.emit(&Event::ModelRolledBack(ModelChange {
+        self.events.emit(&Event::ModelRolledBack(ModelChange {
             market: market.clone(),
             version: *to,
             reason: reason.clone(),

@@ -4,8 +4,9 @@
 //! Nothing of this happens in a caller's path. A closing asks for a check, which runs in the background half a second
 //! later, once for all closings of that time.
 
-use super::standing::{DriftState, Kept, Standing, is_new};
-use super::{Event, SignalLoop, TrainMode, TrainRequest};
+use super::standing::{DriftState, LivePerformance, PerformanceState, is_new};
+use super::{Event, Events, Lifetime, Models, Settings, SignalStore, TrainMode, TrainRequest, Trainer};
+use domain::answer::Answer;
 use domain::cancel::Cancel;
 use domain::config::PoorRule;
 use domain::error::{Error, Result};
@@ -33,9 +34,21 @@ const BEFORE: usize = 200;
 /// The chance of a false alarm of one entry test; small, for there are many of them.
 const ALPHA: f64 = 0.001;
 
-/// What a loop keeps in memory for the checks.
+/// Judges live results in the background: conservative mode, emergency training, drift.
+pub struct PerformanceChecks {
+    pub(super) settings: Arc<Settings>,
+    pub(super) events: Arc<Events>,
+    pub(super) lifetime: Arc<Lifetime>,
+    pub(super) store: Arc<SignalStore>,
+    pub(super) models: Arc<Models>,
+    pub(super) trainer: Arc<Trainer>,
+    pub(super) performance: Arc<LivePerformance>,
+    pub(super) state: CheckState,
+}
+
+/// Which checks are under way.
 #[derive(Default)]
-pub(super) struct Checks {
+pub(super) struct CheckState {
     /// A check is on its way, and has not begun to look.
     asked: AtomicBool,
     /// Held by the check that runs.
@@ -44,7 +57,6 @@ pub(super) struct Checks {
     training: Arc<tokio::sync::Mutex<()>>,
     /// What kept the last check in the background from its end.
     problem: Mutex<Option<String>>,
-    pub(super) kept: Kept,
 }
 
 /// Conservative mode as statistics tell it.
@@ -77,250 +89,21 @@ pub fn in_words(evidence: &Evidence, rule: PoorRule) -> String {
     }
 }
 
-impl SignalLoop {
-    /// Tells of a closing by hand, and has the performance checked soon.
-    pub(super) fn after_closing_by_hand(self: &Arc<Self>, store: &FeedbackStore, id: &str) -> Result<()> {
-        // The record is read again only for those who want to hear of it.
-        if !self.events.is_empty()
-            && let Some(signal) = store.get(id)?.as_ref().and_then(ClosedSignal::of)
-        {
-            self.emit(&Event::SignalClosed(signal));
-        }
-        self.ask_for_check();
-        Ok(())
-    }
-
-    /// Tells of closings by price, and has the performance checked soon.
-    pub(super) fn after_closing(self: &Arc<Self>, closed: &[ClosedSignal]) {
-        if closed.is_empty() {
-            return;
-        }
-        if !self.events.is_empty() {
-            closed.iter().for_each(|signal| self.emit(&Event::SignalClosed(signal.clone())));
-        }
-        self.ask_for_check();
-    }
-
-    pub(super) fn ask_for_check(self: &Arc<Self>) {
-        if self.checks.asked.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let this = self.clone();
-        tokio::spawn(async move {
-            let wait = async {
-                tokio::time::sleep(DEBOUNCE).await;
-                Ok(())
-            };
-            // A loop that closes needs no check any more.
-            if this.closing.unless(wait).await.is_err() {
-                return;
-            }
-            let Ok(_call) = this.begin() else { return };
-            let (core, now_ms) = (this.clone(), this.now_ms());
-            let checked = tokio::task::spawn_blocking(move || domain::error::guard(|| core.check_performance(now_ms)));
-            let problem = match checked.await {
-                Ok(Ok(())) | Ok(Err(Error::Closed)) => None,
-                Ok(Err(error)) => Some(error.to_string()),
-                Err(panic) => Some(panic.to_string()),
-            };
-            if let Some(problem) = is_new(&this.checks.problem, problem) {
-                this.emit(&Event::Warning(format!("live results could not be checked: {problem}")));
-            }
-        });
-    }
-
-    /// Judges the live results up to `now_ms`: turns conservative mode on and off, begins emergency trainings in the
-    /// background, and tells of drift. What changed is in `performance.json` when it returns. Reads the store and may take
-    /// a while, so call it from a thread that may wait, inside a tokio runtime.
-    ///
-    /// # Errors
-    /// [`Error::Store`], [`Error::Io`] when files cannot be read or written, [`Error::Closed`].
-    pub fn check_performance(self: &Arc<Self>, now_ms: i64) -> Result<()> {
-        let _one_at_a_time = self.checks.running.lock();
-        // Only now: while one check waits for another, closings need no third.
-        self.checks.asked.store(false, Ordering::Release);
-        let config = self.config();
-        let rule = &config.poor_performance;
-        let since_ms = now_ms - i64::from(rule.window_days) * DAY_MS;
-        let outcomes = self.store()?.ended(&StatsFilter { since_ms: Some(since_ms), ..StatsFilter::default() })?;
-        let (due, news) = self.change_standing(|standing| {
-            let (performance, changes) = standing.performance.next(&outcomes, rule, config.fee_bps, now_ms);
-            standing.performance = performance;
-            let mut news: Vec<Event> = changes.into_iter().map(|change| conservative(change, rule.rule)).collect();
-            news.extend(self.look_for_drift(&mut standing.drift, &outcomes)?);
-            Ok((self.begin_emergency(&mut standing.performance, now_ms), news))
-        })?;
-        news.iter().for_each(|event| self.emit(event));
-        let markets: BTreeSet<&Market> = outcomes.iter().map(|outcome| &outcome.market).collect();
-        for market in markets {
-            match self.check_live(market) {
-                // Signals of elsewhere need no model.
-                Ok(_) | Err(Error::NoModel { .. }) => {}
-                Err(error) => {
-                    self.emit(&Event::Warning(format!("the model of {market} could not be checked: {error}")))
-                }
-            }
-        }
-        if let Some((markets, running)) = due {
-            let this = self.clone();
-            tokio::spawn(async move {
-                this.emergency_training(markets).await;
-                drop(running);
-            });
-        } else {
-            self.update_what_drifts(&news);
-        }
-        Ok(())
-    }
-
-    /// Continues the models of markets that drift, in the background; not beside an emergency training, which does more.
-    fn update_what_drifts(self: &Arc<Self>, news: &[Event]) {
-        let drifting = news.iter().filter_map(|event| match event {
-            Event::OutcomeDrift(market, _) | Event::EntryDrift { market, .. } => Some(market),
-            _ => None,
-        });
-        let markets: BTreeSet<Market> =
-            drifting.filter(|market| self.registry.champion_version(market).is_ok()).cloned().collect();
-        if markets.is_empty() {
-            return;
-        }
-        let this = self.clone();
-        tokio::spawn(async move {
-            let Ok(_call) = this.begin() else { return };
-            let _one_at_a_time = this.checks.training.lock().await;
-            this.train_in_background(&markets.into_iter().collect::<Vec<_>>(), TrainMode::Incremental).await;
-        });
-    }
-
-    /// What is to be trained anew now, noted as begun; `None` while a training of this kind runs already.
-    fn begin_emergency(
-        &self,
-        performance: &mut Performance,
-        now_ms: i64,
-    ) -> Option<(Vec<Market>, tokio::sync::OwnedMutexGuard<()>)> {
-        let config = self.config();
-        if !config.poor_performance.emergency_training {
-            return None;
-        }
-        let mut markets = performance.due(&config.poor_performance, now_ms);
-        // Retraining is for what was trained: signals of elsewhere need no model.
-        markets.retain(|market| self.registry.champion_version(market).is_ok());
-        if markets.is_empty() {
-            return None;
-        }
-        let running = self.checks.training.clone().try_lock_owned().ok()?;
-        performance.begin_training(&markets, now_ms);
-        Some((markets, running))
-    }
-
-    async fn emergency_training(self: &Arc<Self>, markets: Vec<Market>) {
-        // Closing cancels a training and then waits for its end, as for any other call.
-        let Ok(_call) = self.begin() else { return };
-        self.emit(&Event::EmergencyTrainingStarted(markets.clone()));
-        let trained = self.train_in_background(&markets, TrainMode::Symbol).await;
-        let (this, ended) = (self.clone(), trained.clone());
-        let noted = threads::blocking(move || {
-            this.change_standing(|standing| {
-                standing.performance.end_training(&ended);
-                Ok(())
-            })
-        });
-        if let Err(error) = noted.await {
-            let text =
-                format!("that {} markets were trained after poor results is not written down: {error}", trained.len());
-            self.emit(&Event::Warning(text));
-        }
-        self.emit(&Event::EmergencyTrainingFinished { markets, trained });
-    }
-
-    /// Trains these markets and tells of what fails; those that were trained.
-    async fn train_in_background(self: &Arc<Self>, markets: &[Market], mode: TrainMode) -> Vec<Market> {
-        let mut trained = Vec::new();
-        for (timeframe, symbols) in by_timeframe(markets) {
-            let request = TrainRequest {
-                mode,
-                symbols: Some(symbols),
-                timeframes: Some(vec![timeframe]),
-                ..TrainRequest::default()
-            };
-            match self.train(request, Cancel::default(), |_| {}).await {
-                Ok(results) => {
-                    for result in results.results {
-                        match result.trained {
-                            Ok(_) => trained.push(result.market),
-                            Err(error) => self.emit(&Event::Warning(format!(
-                                "training {} after poor or drifting results failed: {error} [{}]",
-                                result.market,
-                                error.code()
-                            ))),
-                        }
-                    }
-                }
-                Err(error) => self.emit(&Event::Warning(format!("a training in the background failed: {error}"))),
-            }
-        }
-        trained
-    }
-
-    /// Drift that was not told of yet, of the markets with closings in the window.
-    fn look_for_drift(&self, known: &mut Vec<DriftState>, recent: &[Ended]) -> Result<Vec<Event>> {
-        let mut found = Vec::new();
-        let mut markets: Vec<(&Market, i64)> = recent.iter().map(|one| (&one.market, one.closed_ms)).collect();
-        markets.sort();
-        // The first closing in the window of each market.
-        markets.dedup_by_key(|(market, _)| *market);
-        for (market, first_ms) in markets {
-            let place = known.iter().position(|state| state.market == *market).unwrap_or_else(|| {
-                let (outcomes_ms, entries_ms) = (first_ms - 1, first_ms - 1);
-                known.push(DriftState { market: market.clone(), outcomes_ms, alarm_ms: None, entries_ms });
-                known.len() - 1
-            });
-            let ended = self.store()?.ended(&of_market(market))?;
-            found.extend(outcome_drift(&mut known[place], &ended));
-            found.extend(self.entry_drift(&mut known[place], &ended)?);
-        }
-        Ok(found)
-    }
-
-    /// Tests once [`RECENT`] signals closed since the last test, so that no signal is recent twice.
-    fn entry_drift(&self, state: &mut DriftState, ended: &[Ended]) -> Result<Option<Event>> {
-        let split = ended.partition_point(|one| one.closed_ms <= state.entries_ms);
-        let Some(last) = ended.last().filter(|_| ended.len() - split >= RECENT) else { return Ok(None) };
-        let filter =
-            StatsFilter { since_ms: Some(ended[split.saturating_sub(BEFORE)].closed_ms), ..of_market(&state.market) };
-        let mut quantities = BTreeMap::<String, Samples>::new();
-        let seen_ms = state.entries_ms;
-        self.store()?.closed_records(&filter, |record| {
-            if !record.signal.taken {
-                return Ok(());
-            }
-            let is_recent = record.closing.is_some_and(|closing| closing.closed_ms > seen_ms);
-            for (name, value) in known_at_entry(&record) {
-                let (before, recent) = quantities.entry(name).or_default();
-                if is_recent { recent.push(value) } else { before.push(value) }
-            }
-            Ok(())
-        })?;
-        quantities.retain(|_, (before, recent)| before.len() >= RECENT && recent.len() >= RECENT);
-        state.entries_ms = last.closed_ms;
-        let found = entry_drift(&quantities, ALPHA);
-        let (market, since_ms) = (state.market.clone(), ended[split].closed_ms);
-        Ok((!found.is_empty()).then_some(Event::EntryDrift { market, since_ms, quantities: found }))
-    }
-
+impl LivePerformance {
     /// Percentage points, as a probability, that a bet on `market` needs above break-even: 0, but in conservative mode.
-    pub(super) fn conservative_margin(&self, market: &Market) -> Result<f64> {
-        Ok(self.margin(market, &*self.standing()?))
+    pub(super) fn conservative_margin<'a>(
+        &'a self,
+        market: &'a Market,
+    ) -> Answer<Result<f64>, impl FnOnce() -> Result<f64> + 'a> {
+        match self.state() {
+            Answer::Ready(state) => Answer::Ready(state.map(|state| self.margin(market, &state))),
+            Answer::Pending(read) => Answer::Pending(move || Ok(self.margin(market, &*read()?))),
+        }
     }
 
-    /// [`Self::conservative_margin`], where it is known without reading the file; `None` where that must be read.
-    pub(super) fn margin_in_memory(&self, market: &Market) -> Option<f64> {
-        Some(self.margin(market, &*self.standing_in_memory()?))
-    }
-
-    fn margin(&self, market: &Market, standing: &Standing) -> f64 {
+    fn margin(&self, market: &Market, standing: &PerformanceState) -> f64 {
         match standing.performance.conservative(market) {
-            Some(_) => self.config().poor_performance.conservative_margin / 100.0,
+            Some(_) => self.settings.config().poor_performance.conservative_margin / 100.0,
             None => 0.0,
         }
     }
@@ -330,7 +113,7 @@ impl SignalLoop {
     /// # Errors
     /// [`Error::Io`] when `performance.json` cannot be read.
     pub fn feedback_strength(&self, market: &Market) -> Result<f64> {
-        Ok(self.standing()?.performance.feedback_strength(market))
+        Ok(self.state().wait()?.performance.feedback_strength(market))
     }
 
     /// Conservative mode of what a filter asks for.
@@ -338,8 +121,8 @@ impl SignalLoop {
     /// # Errors
     /// [`Error::Io`] when `performance.json` cannot be read.
     pub fn conservative_mode(&self, filter: &StatsFilter) -> Result<ConservativeMode> {
-        let standing = self.standing()?;
-        let rule = self.config().poor_performance.rule;
+        let standing = self.state().wait()?;
+        let rule = self.settings.config().poor_performance.rule;
         let performance = &standing.performance;
         let modes: Vec<_> = match (&filter.symbol, filter.timeframe) {
             (Some(symbol), Some(timeframe)) => {
@@ -364,6 +147,245 @@ impl SignalLoop {
             reason: first.map(|mode| in_words(&mode.evidence, rule)),
             scopes: modes.into_iter().map(|(scope, _)| scope).collect(),
         })
+    }
+}
+
+impl PerformanceChecks {
+    /// What is known of live results.
+    pub fn live(&self) -> &Arc<LivePerformance> {
+        &self.performance
+    }
+
+    /// Tells of a closing by hand, and has the performance checked soon.
+    pub(super) fn after_closing_by_hand(self: &Arc<Self>, store: &FeedbackStore, id: &str) -> Result<()> {
+        // The record is read again only for those who want to hear of it.
+        if !self.events.is_empty()
+            && let Some(signal) = store.get(id)?.as_ref().and_then(ClosedSignal::of)
+        {
+            self.events.emit(&Event::SignalClosed(signal));
+        }
+        self.ask_for_check();
+        Ok(())
+    }
+
+    /// Tells of closings by price, and has the performance checked soon.
+    pub(super) fn after_closing(self: &Arc<Self>, closed: &[ClosedSignal]) {
+        if closed.is_empty() {
+            return;
+        }
+        if !self.events.is_empty() {
+            closed.iter().for_each(|signal| self.events.emit(&Event::SignalClosed(signal.clone())));
+        }
+        self.ask_for_check();
+    }
+
+    pub(super) fn ask_for_check(self: &Arc<Self>) {
+        if self.state.asked.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let this = self.clone();
+        tokio::spawn(async move {
+            let wait = async {
+                tokio::time::sleep(DEBOUNCE).await;
+                Ok(())
+            };
+            // A loop that closes needs no check any more.
+            if this.lifetime.closing().unless(wait).await.is_err() {
+                return;
+            }
+            let Ok(_call) = this.lifetime.begin() else { return };
+            let (core, now_ms) = (this.clone(), this.settings.now_ms());
+            let checked = tokio::task::spawn_blocking(move || domain::error::guard(|| core.check(now_ms)));
+            let problem = match checked.await {
+                Ok(Ok(())) | Ok(Err(Error::Closed)) => None,
+                Ok(Err(error)) => Some(error.to_string()),
+                Err(panic) => Some(panic.to_string()),
+            };
+            if let Some(problem) = is_new(&this.state.problem, problem) {
+                this.events.emit(&Event::Warning(format!("live results could not be checked: {problem}")));
+            }
+        });
+    }
+
+    /// Judges the live results up to `now_ms`: turns conservative mode on and off, begins emergency trainings in the
+    /// background, and tells of drift. What changed is in `performance.json` when it returns. Reads the store and may take
+    /// a while, so call it from a thread that may wait, inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`Error::Store`], [`Error::Io`] when files cannot be read or written, [`Error::Closed`].
+    pub fn check(self: &Arc<Self>, now_ms: i64) -> Result<()> {
+        let _one_at_a_time = self.state.running.lock();
+        // Only now: while one check waits for another, closings need no third.
+        self.state.asked.store(false, Ordering::Release);
+        let config = self.settings.config();
+        let rule = &config.poor_performance;
+        let since_ms = now_ms - i64::from(rule.window_days) * DAY_MS;
+        let outcomes = self.store.open()?.ended(&StatsFilter { since_ms: Some(since_ms), ..StatsFilter::default() })?;
+        let (due, news) = self.performance.change(|standing| {
+            let (performance, changes) = standing.performance.next(&outcomes, rule, config.fee_bps, now_ms);
+            standing.performance = performance;
+            let mut news: Vec<Event> = changes.into_iter().map(|change| conservative(change, rule.rule)).collect();
+            news.extend(self.look_for_drift(&mut standing.drift, &outcomes)?);
+            Ok((self.begin_emergency(&mut standing.performance, now_ms), news))
+        })?;
+        news.iter().for_each(|event| self.events.emit(event));
+        let markets: BTreeSet<&Market> = outcomes.iter().map(|outcome| &outcome.market).collect();
+        for market in markets {
+            match self.models.check_live(market) {
+                // Signals of elsewhere need no model.
+                Ok(_) | Err(Error::NoModel { .. }) => {}
+                Err(error) => {
+                    self.events.emit(&Event::Warning(format!("the model of {market} could not be checked: {error}")))
+                }
+            }
+        }
+        if let Some((markets, running)) = due {
+            let this = self.clone();
+            tokio::spawn(async move {
+                this.emergency_training(markets).await;
+                drop(running);
+            });
+        } else {
+            self.update_what_drifts(&news);
+        }
+        Ok(())
+    }
+
+    /// Continues the models of markets that drift, in the background; not beside an emergency training, which does more.
+    fn update_what_drifts(self: &Arc<Self>, news: &[Event]) {
+        let drifting = news.iter().filter_map(|event| match event {
+            Event::OutcomeDrift(market, _) | Event::EntryDrift { market, .. } => Some(market),
+            _ => None,
+        });
+        let markets: BTreeSet<Market> =
+            drifting.filter(|market| self.models.registry().champion_version(market).is_ok()).cloned().collect();
+        if markets.is_empty() {
+            return;
+        }
+        let this = self.clone();
+        tokio::spawn(async move {
+            let Ok(_call) = this.lifetime.begin() else { return };
+            let _one_at_a_time = this.state.training.lock().await;
+            this.train_in_background(&markets.into_iter().collect::<Vec<_>>(), TrainMode::Incremental).await;
+        });
+    }
+
+    /// What is to be trained anew now, noted as begun; `None` while a training of this kind runs already.
+    fn begin_emergency(
+        &self,
+        performance: &mut Performance,
+        now_ms: i64,
+    ) -> Option<(Vec<Market>, tokio::sync::OwnedMutexGuard<()>)> {
+        let config = self.settings.config();
+        if !config.poor_performance.emergency_training {
+            return None;
+        }
+        let mut markets = performance.due(&config.poor_performance, now_ms);
+        // Retraining is for what was trained: signals of elsewhere need no model.
+        markets.retain(|market| self.models.registry().champion_version(market).is_ok());
+        if markets.is_empty() {
+            return None;
+        }
+        let running = self.state.training.clone().try_lock_owned().ok()?;
+        performance.begin_training(&markets, now_ms);
+        Some((markets, running))
+    }
+
+    async fn emergency_training(self: &Arc<Self>, markets: Vec<Market>) {
+        // Closing cancels a training and then waits for its end, as for any other call.
+        let Ok(_call) = self.lifetime.begin() else { return };
+        self.events.emit(&Event::EmergencyTrainingStarted(markets.clone()));
+        let trained = self.train_in_background(&markets, TrainMode::Symbol).await;
+        let (this, ended) = (self.clone(), trained.clone());
+        let noted = threads::blocking(move || {
+            this.performance.change(|standing| {
+                standing.performance.end_training(&ended);
+                Ok(())
+            })
+        });
+        if let Err(error) = noted.await {
+            let text =
+                format!("that {} markets were trained after poor results is not written down: {error}", trained.len());
+            self.events.emit(&Event::Warning(text));
+        }
+        self.events.emit(&Event::EmergencyTrainingFinished { markets, trained });
+    }
+
+    /// Trains these markets and tells of what fails; those that were trained.
+    async fn train_in_background(self: &Arc<Self>, markets: &[Market], mode: TrainMode) -> Vec<Market> {
+        let mut trained = Vec::new();
+        for (timeframe, symbols) in by_timeframe(markets) {
+            let request = TrainRequest {
+                mode,
+                symbols: Some(symbols),
+                timeframes: Some(vec![timeframe]),
+                ..TrainRequest::default()
+            };
+            match self.trainer.train(request, Cancel::default(), |_| {}).await {
+                Ok(results) => {
+                    for result in results.results {
+                        match result.trained {
+                            Ok(_) => trained.push(result.market),
+                            Err(error) => self.events.emit(&Event::Warning(format!(
+                                "training {} after poor or drifting results failed: {error} [{}]",
+                                result.market,
+                                error.code()
+                            ))),
+                        }
+                    }
+                }
+                Err(error) => {
+                    self.events.emit(&Event::Warning(format!("a training in the background failed: {error}")))
+                }
+            }
+        }
+        trained
+    }
+
+    /// Drift that was not told of yet, of the markets with closings in the window.
+    fn look_for_drift(&self, known: &mut Vec<DriftState>, recent: &[Ended]) -> Result<Vec<Event>> {
+        let mut found = Vec::new();
+        let mut markets: Vec<(&Market, i64)> = recent.iter().map(|one| (&one.market, one.closed_ms)).collect();
+        markets.sort();
+        // The first closing in the window of each market.
+        markets.dedup_by_key(|(market, _)| *market);
+        for (market, first_ms) in markets {
+            let place = known.iter().position(|state| state.market == *market).unwrap_or_else(|| {
+                let (outcomes_ms, entries_ms) = (first_ms - 1, first_ms - 1);
+                known.push(DriftState { market: market.clone(), outcomes_ms, alarm_ms: None, entries_ms });
+                known.len() - 1
+            });
+            let ended = self.store.open()?.ended(&of_market(market))?;
+            found.extend(outcome_drift(&mut known[place], &ended));
+            found.extend(self.entry_drift(&mut known[place], &ended)?);
+        }
+        Ok(found)
+    }
+
+    /// Tests once [`RECENT`] signals closed since the last test, so that no signal is recent twice.
+    fn entry_drift(&self, state: &mut DriftState, ended: &[Ended]) -> Result<Option<Event>> {
+        let split = ended.partition_point(|one| one.closed_ms <= state.entries_ms);
+        let Some(last) = ended.last().filter(|_| ended.len() - split >= RECENT) else { return Ok(None) };
+        let filter =
+            StatsFilter { since_ms: Some(ended[split.saturating_sub(BEFORE)].closed_ms), ..of_market(&state.market) };
+        let mut quantities = BTreeMap::<String, Samples>::new();
+        let seen_ms = state.entries_ms;
+        self.store.open()?.closed_records(&filter, |record| {
+            if !record.signal.taken {
+                return Ok(());
+            }
+            let is_recent = record.closing.is_some_and(|closing| closing.closed_ms > seen_ms);
+            for (name, value) in known_at_entry(&record) {
+                let (before, recent) = quantities.entry(name).or_default();
+                if is_recent { recent.push(value) } else { before.push(value) }
+            }
+            Ok(())
+        })?;
+        quantities.retain(|_, (before, recent)| before.len() >= RECENT && recent.len() >= RECENT);
+        state.entries_ms = last.closed_ms;
+        let found = entry_drift(&quantities, ALPHA);
+        let (market, since_ms) = (state.market.clone(), ended[split].closed_ms);
+        Ok((!found.is_empty()).then_some(Event::EntryDrift { market, since_ms, quantities: found }))
     }
 }
 

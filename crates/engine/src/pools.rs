@@ -1,18 +1,24 @@
 //! The pooled models of one training: one a timeframe, trained once by whichever market needs it first, and shared by the others.
 
-use super::SignalLoop;
+use super::standing::LivePerformance;
 use super::train::{Phase, Run};
+use super::{Settings, SignalStore, Trainer};
 use candles::{Findings, Reading, candle_file, read_candles};
 use domain::error::{Error, Result, guard};
+use domain::signal::Record;
 use domain::symbol::{Market, Timeframe};
+use feedback::StatsFilter;
 use learning::model::{Model, Pool};
-use learning::{Continued, Dataset, PoolTraining, Step, continue_pool};
+use learning::{Continued, Dataset, Feedback, LiveRow, PoolTraining, Step, continue_pool};
 use parking_lot::Mutex;
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::OnceCell;
+
+/// Live signals that a training takes in at most: the newest.
+const MAX_LIVE_ROWS: usize = 10_000;
 
 /// The rows of a market, and what was found in its candle file.
 #[derive(Clone)]
@@ -22,7 +28,7 @@ pub(super) struct Loaded {
 }
 
 /// The markets of a timeframe, each with its rows or why it has none.
-type Markets = Arc<HashMap<Market, Result<Loaded>>>;
+type LoadedMarkets = Arc<HashMap<Market, Result<Loaded>>>;
 
 /// What training a pool came to, and how long it took.
 #[derive(Clone)]
@@ -32,7 +38,7 @@ pub(super) struct Built {
 }
 
 /// Which pool: of candles with or without volume, and the name of the one that it continues; `None` for a training in full.
-type Key = (bool, Option<String>);
+type PoolKey = (bool, Option<String>);
 
 /// The pools of a training.
 #[derive(Default)]
@@ -42,8 +48,8 @@ pub(super) struct Pools {
 
 #[derive(Default)]
 struct OfTimeframe {
-    markets: OnceCell<Markets>,
-    built: Mutex<HashMap<Key, Arc<OnceCell<Result<Built>>>>>,
+    markets: OnceCell<LoadedMarkets>,
+    built: Mutex<HashMap<PoolKey, Arc<OnceCell<Result<Built>>>>>,
 }
 
 impl Pools {
@@ -52,11 +58,11 @@ impl Pools {
     }
 }
 
-impl SignalLoop {
+impl Trainer {
     /// The rows of a market of this training.
     pub(super) async fn loaded(self: &Arc<Self>, market: &Market, run: &Arc<Run>) -> Result<Loaded> {
         let markets = self.pooled_markets(market.timeframe, run).await?;
-        markets.get(market).cloned().unwrap_or_else(|| Err(self.no_candles(market)))
+        markets.get(market).cloned().unwrap_or_else(|| Err(self.fetcher.candles().none_stored(market)))
     }
 
     /// The pool that `loaded` belongs to: trained in full, or `champion`'s continued.
@@ -93,53 +99,90 @@ impl SignalLoop {
         run: &Arc<Run>,
     ) -> Result<Built> {
         let _permit = run.cancel.unless(run.permit()).await?;
-        let (this, config, run) = (self.clone(), self.config(), run.clone());
-        self.on_pool(move || {
-            let clock = Instant::now();
-            let step = |step: Step| run.tell_all(timeframe, Phase::Train, step);
-            let training = match old {
-                None => Continued::Trained(this.train_with_shapes(markets, &run.cancel, &step)?),
-                Some(old) => continue_pool(&old, markets, &config, &run.cancel, &step)?,
-            };
-            if matches!(training, Continued::Trained(_)) {
-                *this.fits.lock().entry(timeframe).or_default() += 1;
-            }
-            Ok(Built { training: training.shared(), duration_ms: clock.elapsed().as_millis() as u64 })
-        })
-        .await
+        let (this, config, run) = (self.clone(), self.settings.config(), run.clone());
+        self.compute
+            .run(move || {
+                let clock = Instant::now();
+                let step = |step: Step| run.tell_all(timeframe, Phase::Train, step);
+                let training = match old {
+                    None => Continued::Trained(this.data.train_with_shapes(markets, &run.cancel, &step)?),
+                    Some(old) => continue_pool(&old, markets, &config, &run.cancel, &step)?,
+                };
+                if matches!(training, Continued::Trained(_)) {
+                    *this.fits.lock().entry(timeframe).or_default() += 1;
+                }
+                Ok(Built { training: training.shared(), duration_ms: clock.elapsed().as_millis() as u64 })
+            })
+            .await
     }
 
     /// The rows of all markets that share a pool: those asked for, and those configured, as far as they have candles.
-    async fn pooled_markets(self: &Arc<Self>, timeframe: Timeframe, run: &Arc<Run>) -> Result<Markets> {
+    async fn pooled_markets(self: &Arc<Self>, timeframe: Timeframe, run: &Arc<Run>) -> Result<LoadedMarkets> {
         let of = run.pools.of(timeframe);
         let load = || async {
-            let mut markets = self.markets(None, Some(vec![timeframe]));
+            let mut markets = self.settings.markets(None, Some(vec![timeframe]));
             markets.extend(run.markets.iter().filter(|market| market.timeframe == timeframe).cloned());
             markets.sort();
             markets.dedup();
             let (this, cancel) = (self.clone(), run.cancel.clone());
-            self.on_pool(move || {
-                let load = |market: Market| {
-                    let loaded = cancel.check().and_then(|()| guard(|| this.load(&market)));
-                    loaded.transpose().map(|loaded| (market, loaded))
-                };
-                let markets: HashMap<_, _> = markets.into_par_iter().filter_map(load).collect();
-                cancel.check()?;
-                Ok(Arc::new(markets))
-            })
-            .await
+            self.compute
+                .run(move || {
+                    let load = |market: Market| {
+                        let loaded = cancel.check().and_then(|()| guard(|| this.data.load(&market)));
+                        loaded.transpose().map(|loaded| (market, loaded))
+                    };
+                    let markets: HashMap<_, _> = markets.into_par_iter().filter_map(load).collect();
+                    cancel.check()?;
+                    Ok(Arc::new(markets))
+                })
+                .await
         };
         of.markets.get_or_try_init(load).await.cloned()
+    }
+}
+
+/// What models are trained on: stored candles, and what became of live signals.
+pub(super) struct TrainingData {
+    pub(super) settings: Arc<Settings>,
+    pub(super) store: Arc<SignalStore>,
+    performance: Arc<LivePerformance>,
+}
+
+impl TrainingData {
+    pub fn new(settings: Arc<Settings>, store: Arc<SignalStore>, performance: Arc<LivePerformance>) -> Self {
+        Self { settings, store, performance }
     }
 
     /// The rows of a market; `None` where it has no candle file.
     fn load(&self, market: &Market) -> Result<Option<Loaded>> {
-        let path = candle_file(&self.data_folder(), market);
+        let path = candle_file(&self.settings.data_folder(), market);
         if !path.exists() {
             return Ok(None);
         }
         let (candles, findings) = read_candles(&path, market.timeframe, &Reading::stored())?;
-        let data = Dataset::new(market, &candles, &self.live_feedback(market)?, &self.config())?;
+        let data = Dataset::new(market, &candles, &self.live_feedback(market)?, &self.settings.config())?;
         Ok(Some(Loaded { data: Arc::new(data), findings }))
     }
+
+    /// What became of a market's signals, for its training: the newest [`MAX_LIVE_ROWS`] that closed.
+    fn live_feedback(&self, market: &Market) -> Result<Feedback> {
+        let mut feedback = Feedback { rows: Vec::new(), strength: self.performance.feedback_strength(market)? };
+        let Some(store) = self.store.existing()? else { return Ok(feedback) };
+        let (symbol, timeframe) = (Some(market.symbol.clone()), Some(market.timeframe));
+        let filter = StatsFilter { symbol, timeframe, ..StatsFilter::default() };
+        store.closed_records(&filter, |record| {
+            feedback.rows.extend(live_row(record));
+            Ok(())
+        })?;
+        let surplus = feedback.rows.len().saturating_sub(MAX_LIVE_ROWS);
+        feedback.rows.drain(..surplus);
+        Ok(feedback)
+    }
+}
+
+/// A closed signal as a row; `None` without a direction or a result.
+fn live_row(record: Record) -> Option<LiveRow> {
+    let closing = record.closing?;
+    closing.outcome.succeeded()?;
+    Some(LiveRow::new(record.signal.direction?, record.signal.timestamp_ms, closing.closed_ms))
 }

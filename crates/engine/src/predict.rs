@@ -1,12 +1,13 @@
 //! What to do next: predictions and generated signals.
 
-use super::SignalLoop;
+use super::Models;
 use super::account::Account;
 use super::events::Event;
 use super::models::{LEVELS_KEY, PREDICTION_KEY};
 use super::tails::{Latest, Tail};
 use crate::store_location::Whereabouts;
 use candles::candle_file;
+use domain::answer::Answer;
 use domain::barrier::Direction;
 use domain::calendar::Calendar;
 use domain::candle::Candle;
@@ -338,39 +339,37 @@ fn last_of(market: &Market, candles: &[Candle]) -> Result<Candle> {
     })
 }
 
-impl SignalLoop {
-    /// Predicts from `candles` (oldest first; a last one that is still open is left out), or from the stored ones.
+impl Models {
+    /// Predicts from `candles` (oldest first; a last one that is still open is left out), or from the stored ones. Known at once for
+    /// nearly every call between two models, unless the series is long.
     ///
     /// # Errors
     /// [`Error::NoModel`], [`Error::ModelFile`]; [`Error::NoData`] for fewer than [`MIN_CANDLES`];
     /// [`Error::InvalidCandle`].
-    pub fn predict(&self, market: &Market, candles: Option<&[Candle]>) -> Result<Prediction> {
-        let basis = match candles {
-            // Stored candles that cannot be read are no reason to refuse those that are given.
-            Some(candles) => {
-                let stored = || Some(self.stored_tail(market).ok().flatten());
-                let basis = Basis::given(market, candles, self.now_ms(), stored)?;
-                basis.ok_or_else(|| Error::Internal("stored candles were not waited for".to_owned()))?
-            }
-            None => Basis::stored(market, self.tail(market)?)?,
-        };
-        self.prediction(market, &basis, self.registry.get(market)?, self.conservative_margin(market)?)
+    pub fn predict<'a>(
+        &'a self,
+        market: &'a Market,
+        candles: Option<&'a [Candle]>,
+    ) -> Answer<Result<Prediction>, impl FnOnce() -> Result<Prediction> + 'a> {
+        match self.predict_at_once(market, candles).transpose() {
+            Some(prediction) => Answer::Ready(prediction),
+            None => Answer::Pending(move || self.predict_reading(market, candles)),
+        }
     }
 
-    /// [`Self::predict`] at once, where nothing need be waited for: no other thread, no file to be read, no long series. That
-    /// is so for nearly every call between two models. `None`: ask [`Self::predict`], on another thread.
-    ///
-    /// # Errors
-    /// As [`Self::predict`].
-    pub fn try_predict(&self, market: &Market, candles: Option<&[Candle]>) -> Result<Option<Prediction>> {
+    /// `None` where something must be waited for: a file to be read, a long series.
+    fn predict_at_once(&self, market: &Market, candles: Option<&[Candle]>) -> Result<Option<Prediction>> {
         if candles.is_some_and(|candles| candles.len() > AT_ONCE) {
             return Ok(None);
         }
-        let known = self.registry.in_memory(market).zip(self.margin_in_memory(market));
+        let margin = self.performance.conservative_margin(market).ready().and_then(Result::ok);
+        let known = self.registry.in_memory(market).zip(margin);
         let Some((model, margin)) = known else { return Ok(None) };
         let basis = match candles {
-            Some(candles) => Basis::given(market, candles, self.now_ms(), || self.tail_in_memory(market))?,
-            None => match self.tail_in_memory(market) {
+            Some(candles) => Basis::given(market, candles, self.settings.now_ms(), || {
+                self.fetcher.candles().recent_in_memory(market)
+            })?,
+            None => match self.fetcher.candles().recent_in_memory(market) {
                 Some(Some(tail)) => Some(Basis::stored(market, tail)?),
                 _ => None,
             },
@@ -379,13 +378,31 @@ impl SignalLoop {
         self.prediction(market, &basis, model, margin).map(Some)
     }
 
+    fn predict_reading(&self, market: &Market, candles: Option<&[Candle]>) -> Result<Prediction> {
+        let basis = match candles {
+            // Stored candles that cannot be read are no reason to refuse those that are given.
+            Some(candles) => {
+                let stored = || Some(self.fetcher.candles().recent(market).ok().flatten());
+                let basis = Basis::given(market, candles, self.settings.now_ms(), stored)?;
+                basis.ok_or_else(|| Error::Internal("stored candles were not waited for".to_owned()))?
+            }
+            None => Basis::stored(market, self.fetcher.candles().require(market)?)?,
+        };
+        self.prediction(
+            market,
+            &basis,
+            self.registry.get(market)?,
+            self.performance.conservative_margin(market).wait()?,
+        )
+    }
+
     /// Whether a usable model is in service; `false` once the loop is closed. One that cannot be used is told as a warning, once.
     /// Never waits for a database: where that was not asked yet, the answer is `false`, and it is asked in the background.
     pub fn has_model(self: &Arc<Self>, market: &Market) -> bool {
-        if self.begin().is_err() {
+        if self.lifetime.begin().is_err() {
             return false;
         }
-        if matches!(self.whereabouts, Whereabouts::Folder(_)) {
+        if matches!(self.store.whereabouts(), Whereabouts::Folder(_)) {
             return self.is_usable(market, guard(|| self.registry.get(market)));
         }
         if self.registry.in_memory(market).is_some() {
@@ -412,7 +429,7 @@ impl SignalLoop {
             None => drop(known.remove(market)),
             Some(problem) if known.get(market) != Some(&problem) => {
                 known.insert(market.clone(), problem.clone());
-                self.emit(&Event::Warning(problem));
+                self.events.emit(&Event::Warning(problem));
             }
             Some(_) => {}
         }
@@ -435,7 +452,7 @@ impl SignalLoop {
             price: last.close,
             atr: None,
             candle_close_ms: last.open_ms + candle_ms,
-            stale: basis.calendar.is_behind(last.open_ms, self.now_ms()),
+            stale: basis.calendar.is_behind(last.open_ms, self.settings.now_ms()),
             calendar: basis.calendar.clone(),
             model: model.clone(),
         };
@@ -445,7 +462,8 @@ impl SignalLoop {
             && !is_lacking
         {
             let stop = model.record.shape().stop_percent(atr / last.close);
-            let costs = [&model.buy, &model.sell].map(|side| Costs::new(side.payoff, stop, self.config().fee_bps));
+            let costs =
+                [&model.buy, &model.sell].map(|side| Costs::new(side.payoff, stop, self.settings.config().fee_bps));
             let stated = model
                 .stated(&row)
                 .ok_or_else(|| Error::Internal(format!("the model of {market} cannot read a row of features")))?;
@@ -464,17 +482,18 @@ impl SignalLoop {
     /// As [`Self::predict`]; [`Error::Cancelled`] when the loop was closed meanwhile.
     pub async fn generate(&self, market: &Market, risk: Risk) -> Result<GeneratedSignal> {
         // Older candles can wait; a signal cannot.
-        let stored = candle_file(&self.data_folder(), market).exists();
+        let stored = candle_file(&self.settings.data_folder(), market).exists();
         let begin = if stored { Begin::Days(0) } else { Begin::Candles(FIRST_CANDLES) };
-        let fetched = self.update(self.source()?.as_ref(), market, begin, &Account::of(1), &|_| {}).await;
+        let fetched =
+            self.fetcher.update(self.fetcher.source()?.as_ref(), market, begin, &Account::of(1), &|_| {}).await;
         if let Err(error @ Error::Cancelled(_)) = fetched {
             return Err(error);
         }
-        let mut prediction = self.predict(market, None)?.at(risk);
+        let mut prediction = self.predict(market, None).wait()?.at(risk);
         if prediction.stale {
             prediction.decision = Err(Abstention::StaleCandles);
         }
-        let signal = GeneratedSignal::new(prediction, self.now_ms());
+        let signal = GeneratedSignal::new(prediction, self.settings.now_ms());
         Ok(GeneratedSignal { warning: fetched.err().map(|error| error.to_string()), ..signal })
     }
 }

@@ -1,6 +1,6 @@
 //! What a recording needs to know, so that what is recorded next is told its chances: learned and read in the background.
 
-use super::{Event, SignalLoop};
+use super::{Event, OutcomeLearner};
 use domain::error::Error;
 use domain::symbol::Market;
 use parking_lot::Mutex;
@@ -58,22 +58,23 @@ impl Preparing {
     }
 }
 
-impl SignalLoop {
+impl OutcomeLearner {
     /// Begins in the background what was asked for: to read models of candles, and, once, to learn what has closed. Costs nothing where
     /// nothing was.
     pub(super) fn prepare(self: &Arc<Self>) {
-        self.preparing.begin(|| self.open_store().is_some_and(|store| store.extent().1 > 0));
+        self.preparing.begin(|| self.store.if_open().is_some_and(|store| store.extent().1 > 0));
         let Some((markets, learn)) = self.preparing.take() else { return };
         let this = self.clone();
         tokio::spawn(async move {
             let prepared = async {
                 for market in markets {
-                    let reader = this.clone();
-                    this.on_pool(move || {
-                        reader.read_candle_model(&market);
-                        Ok(())
-                    })
-                    .await?;
+                    let models = this.models.clone();
+                    this.compute
+                        .run(move || {
+                            models.read_candle_model(&market);
+                            Ok(())
+                        })
+                        .await?;
                 }
                 if learn { this.learn_closings().await } else { Ok(()) }
             };
@@ -82,7 +83,7 @@ impl SignalLoop {
             match prepared {
                 Ok(()) | Err(Error::Closed | Error::Cancelled(_)) => {}
                 // Whoever asks for an assessment hears of it, too.
-                Err(error) => this.emit(&Event::Warning(format!("outcomes could not be learned from: {error}"))),
+                Err(error) => this.events.emit(&Event::Warning(format!("outcomes could not be learned from: {error}"))),
             }
         });
     }

@@ -1,10 +1,10 @@
 //! Prices on their way to the store, in the order they were given.
 
-use super::{Event, SignalLoop};
+use super::{Event, Signals};
+use domain::answer::Answer;
 use domain::candle::Candle;
-use domain::error::{Error, Result};
+use domain::error::Result;
 use domain::symbol::{Market, Symbol, Timeframe};
-use domain::time::{CLOCK_TOLERANCE_MS, format_iso};
 use feedback::{ClosedSignal, FeedbackStore, Tick};
 use parking_lot::Mutex;
 use std::future::poll_fn;
@@ -63,41 +63,51 @@ impl Turn {
     }
 }
 
-impl SignalLoop {
-    /// Refuses what claims to come from the future, such as a candle that has not closed yet: all real prices until then
-    /// would count as out of date, and what they hit would be missed.
-    pub fn check_not_ahead(&self, argument: &'static str, time_ms: i64) -> Result<()> {
-        if time_ms <= self.options.clock.latest_ms() + CLOCK_TOLERANCE_MS {
-            return Ok(());
+impl Signals {
+    /// What a price of a symbol closes, in its turn. Without a time it is a price of now, whatever this machine's clock shows. Nearly
+    /// every price closes nothing, and that is known at once.
+    ///
+    /// # Errors
+    /// [`domain::error::Error::InvalidArgument`] for an impossible price or time; [`domain::error::Error::Store`], [`domain::error::Error::Closed`].
+    pub fn on_price(
+        self: &Arc<Self>,
+        symbol: Symbol,
+        price: f64,
+        time_ms: Option<i64>,
+    ) -> Answer<Result<Vec<ClosedSignal>>> {
+        if let Err(error) = time_ms.map_or(Ok(()), |time_ms| self.settings.check_not_ahead("timeMs", time_ms)) {
+            return Answer::Ready(Err(error));
         }
-        Err(Error::argument(
-            argument,
-            format!(
-                "must not end in the future: give prices as they come, candles once closed. This machine's clock shows {}",
-                format_iso(self.now_ms())
-            ),
-            format_iso(time_ms),
-        ))
+        if self.closes_nothing(&symbol, price, time_ms) {
+            return Answer::Ready(Ok(Vec::new()));
+        }
+        let (this, turn) = (self.clone(), self.turn());
+        Answer::pending(async move {
+            let tick = |time_ms| [Tick { symbol: &symbol, price, time_ms }];
+            match time_ms {
+                Some(time_ms) => this.on_prices(turn, &tick(time_ms)).await,
+                None => this.on_prices_now(turn, &tick(this.settings.now_ms())).await,
+            }
+        })
     }
 
-    /// A place in the order of prices: taken when a price is given, used when it is looked at.
+    /// Whether it is known, without waiting for anyone, that a price closes nothing.
+    fn closes_nothing(&self, symbol: &Symbol, price: f64, time_ms: Option<i64>) -> bool {
+        self.turns.are_over()
+            && self.store.if_open().is_some_and(|store| match time_ms {
+                Some(time_ms) => store.closes_nothing(symbol, price, time_ms),
+                None => store.closes_nothing_now(symbol, price, self.settings.now_ms()),
+            })
+    }
+
+    /// A place in the order of prices: taken when prices are given, used when they are looked at.
     pub fn turn(&self) -> Turn {
         self.turns.take()
     }
 
-    /// `true` when it can be told at once, without waiting for anyone, that a price closes nothing; without a time it is one
-    /// of now.
-    pub fn closes_nothing(&self, symbol: &Symbol, price: f64, time_ms: Option<i64>) -> bool {
-        self.turns.are_over()
-            && self.open_store().is_some_and(|store| match time_ms {
-                Some(time_ms) => store.closes_nothing(symbol, price, time_ms),
-                None => store.closes_nothing_now(symbol, price, self.now_ms()),
-            })
-    }
-
     /// Closes what prices hit, in their turn.
     pub async fn on_prices(self: &Arc<Self>, turn: Turn, ticks: &[Tick<'_>]) -> Result<Vec<ClosedSignal>> {
-        let store = self.store()?;
+        let store = self.store.open()?;
         let closed = turn.run(store.on_prices(ticks)).await;
         self.after_prices(&store, closed)
     }
@@ -105,24 +115,33 @@ impl SignalLoop {
     /// Closes what prices of now hit, in their turn, whatever this machine's clock shows:
     /// [`FeedbackStore::on_prices_now`].
     pub async fn on_prices_now(self: &Arc<Self>, turn: Turn, ticks: &[Tick<'_>]) -> Result<Vec<ClosedSignal>> {
-        let store = self.store()?;
+        let store = self.store.open()?;
         let closed = turn.run(store.on_prices_now(ticks)).await;
         self.after_prices(&store, closed)
     }
 
-    /// Closes what a closed candle of a market hits, in its turn, and keeps the candle until it is stored: signals recorded from now
-    /// on know it.
-    pub async fn on_candle(
+    /// What a closed candle of a market closes, in its turn. The candle is kept until it is stored: signals recorded from now on know
+    /// it.
+    ///
+    /// # Errors
+    /// [`domain::error::Error::InvalidArgument`] for a candle that has not closed yet; [`domain::error::Error::InvalidCandle`]; [`domain::error::Error::Store`],
+    /// [`domain::error::Error::Closed`].
+    pub fn on_candle(
         self: &Arc<Self>,
-        turn: Turn,
-        symbol: &Symbol,
-        candle: &Candle,
+        symbol: Symbol,
+        candle: Candle,
         timeframe: Timeframe,
-    ) -> Result<Vec<ClosedSignal>> {
-        self.feed(Market { symbol: symbol.clone(), timeframe }, *candle);
-        let store = self.store()?;
-        let closed = turn.run(store.on_candle(symbol, candle, timeframe.millis())).await;
-        self.after_prices(&store, closed)
+    ) -> Answer<Result<Vec<ClosedSignal>>> {
+        if let Err(error) = self.settings.check_not_ahead("candle", candle.open_ms + timeframe.millis()) {
+            return Answer::Ready(Err(error));
+        }
+        let (this, turn) = (self.clone(), self.turn());
+        Answer::pending(async move {
+            this.candles.feed(Market { symbol: symbol.clone(), timeframe }, candle);
+            let store = this.store.open()?;
+            let closed = turn.run(store.on_candle(&symbol, &candle, timeframe.millis())).await;
+            this.after_prices(&store, closed)
+        })
     }
 
     fn after_prices(
@@ -131,10 +150,10 @@ impl SignalLoop {
         closed: Result<Vec<ClosedSignal>>,
     ) -> Result<Vec<ClosedSignal>> {
         // Also where what others hit could not be written.
-        store.ignored_news().into_iter().for_each(|ignored| self.emit(&Event::PricesIgnored(ignored)));
+        store.ignored_news().into_iter().for_each(|ignored| self.events.emit(&Event::PricesIgnored(ignored)));
         let closed = closed?;
-        self.after_closing(&closed);
-        self.prepare();
+        self.checks.after_closing(&closed);
+        self.outcomes.prepare();
         Ok(closed)
     }
 }

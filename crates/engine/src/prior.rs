@@ -1,6 +1,6 @@
 //! What a model of candles says of a signal before any outcome is known.
 
-use super::SignalLoop;
+use super::Models;
 use domain::barrier::Direction;
 use domain::error::guard;
 use domain::features::{ATR_PERCENT, lacks_volume};
@@ -20,7 +20,7 @@ pub struct CandlePrior {
     pub base_rate: f64,
 }
 
-impl SignalLoop {
+impl Models {
     /// What the market's model in service says of a signal with such features at entry: of the nearest shape that it knows, moved
     /// to the signal's own levels. A signal without an expiry is taken to have the configured one. `None` where no model is in
     /// memory, and for levels or features that are none. Waits for nothing and reads no candles and no model; see
@@ -60,7 +60,7 @@ struct Asked {
 }
 
 /// One direction of a shape that a model knows.
-struct Known<'a> {
+struct KnownShape<'a> {
     place: Place,
     reward_risk: f64,
     base_rate: f64,
@@ -79,12 +79,12 @@ fn prior(model: &Model, direction: Direction, features: &[f64], asked: Asked) ->
 }
 
 /// The shape that is most like the signal's levels; of two as near the configured one, then the more frequent one.
-fn nearest<'a>(model: &'a Model, direction: Direction, features: &[f64], asked: Asked) -> Option<Known<'a>> {
+fn nearest<'a>(model: &'a Model, direction: Direction, features: &[f64], asked: Asked) -> Option<KnownShape<'a>> {
     let configured = model.record.shape();
     let bars = asked.expiry_bars.unwrap_or(configured.expiry_bars as f64);
     let wanted = Place::of(asked.stop_percent / features.get(ATR_PERCENT)?, asked.reward_risk, bars)?;
     let (at, own) = (direction as usize, model.side(direction));
-    let first = Known {
+    let first = KnownShape {
         place: Place::of_shape(&configured)?,
         reward_risk: configured.reward_risk,
         base_rate: own.base_rate,
@@ -93,7 +93,7 @@ fn nearest<'a>(model: &'a Model, direction: Direction, features: &[f64], asked: 
     };
     let others = model.pool.shapes.iter().filter_map(|shaped| {
         let shape = &shaped.record.shape;
-        Some(Known {
+        Some(KnownShape {
             place: Place::of_shape(shape)?,
             reward_risk: shape.reward_risk,
             base_rate: shaped.base_rates(&model.record.market.symbol)[at],
@@ -101,7 +101,7 @@ fn nearest<'a>(model: &'a Model, direction: Direction, features: &[f64], asked: 
             side: &shaped.sides[at],
         })
     });
-    let distance = |known: &Known<'_>| known.place.distance(&wanted);
+    let distance = |known: &KnownShape<'_>| known.place.distance(&wanted);
     std::iter::once(first).chain(others).min_by(|one, other| distance(one).total_cmp(&distance(other)))
 }
 

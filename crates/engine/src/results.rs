@@ -1,7 +1,7 @@
 //! `models/training_results.json`: what the newest training of each market came to, for people and for scripts. The models do
 //! not depend on it.
 
-use super::{Event, SignalLoop};
+use super::{Event, Trainer};
 use domain::error::{Error, Result};
 use domain::symbol::Market;
 use domain::time::{format_iso, now_ms};
@@ -54,16 +54,16 @@ pub(super) fn success_rate(successful: usize, of: usize) -> f64 {
     if of == 0 { 100.0 } else { 100.0 * successful as f64 / of as f64 }
 }
 
-impl SignalLoop {
+impl Trainer {
     /// Writes down what a training came to, beside what is there of other markets. The models are in service whether that works
     /// or not: what kept it from working, or that a damaged file was begun anew, is told as an event, and returned.
     pub(super) fn write_training_results(&self, training: Value) -> Option<String> {
-        let warning = match update(&self.home.join("models"), training) {
+        let warning = match update(&self.settings.home().join("models"), training) {
             Ok(None) => return None,
             Ok(Some(warning)) => warning,
             Err(error) => format!("the results of a training are not written down: {error}"),
         };
-        self.emit(&Event::Warning(warning.clone()));
+        self.events.emit(&Event::Warning(warning.clone()));
         Some(warning)
     }
 }
@@ -78,7 +78,7 @@ fn update(folder: &Path, training: Value) -> Result<Option<String>> {
     let path = folder.join(format!("{NAME}.json"));
     let (known, warning) = match known(&path)? {
         Ok(known) => (known, None),
-        Err(problem) => (Known::default(), Some(set_aside(&path, &problem)?)),
+        Err(problem) => (ResultsFile::default(), Some(set_aside(&path, &problem)?)),
     };
     let text = serde_json::to_vec_pretty(&known.with(training))
         .map_err(|e| Error::Internal(format!("cannot encode training results: {e}")))?;
@@ -88,22 +88,22 @@ fn update(folder: &Path, training: Value) -> Result<Option<String>> {
 
 /// What a file says of markets.
 #[derive(Default)]
-struct Known {
+struct ResultsFile {
     results: Vec<Value>,
     symbols: Map<String, Value>,
 }
 
 /// What the file says, or why that cannot be told. One of the old system has `symbols` alone.
-fn known(path: &Path) -> Result<std::result::Result<Known, String>> {
+fn known(path: &Path) -> Result<std::result::Result<ResultsFile, String>> {
     let text = match std::fs::read(path) {
         Ok(text) => text,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Ok(Known::default())),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Ok(ResultsFile::default())),
         Err(e) => return Err(Error::io("read", path, e)),
     };
-    Ok(serde_json::from_slice(&text).map_err(|e| e.to_string()).and_then(Known::of))
+    Ok(serde_json::from_slice(&text).map_err(|e| e.to_string()).and_then(ResultsFile::of))
 }
 
-impl Known {
+impl ResultsFile {
     fn of(mut file: Value) -> std::result::Result<Self, String> {
         let symbols = match file.get_mut("symbols").map(Value::take) {
             None => Map::new(),

@@ -1,6 +1,6 @@
 //! What was said of signals against what came of them.
 
-use super::SignalLoop;
+use super::OutcomeLearner;
 use domain::error::Result;
 use domain::symbol::Symbol;
 use feedback::StatsFilter;
@@ -26,20 +26,20 @@ impl ScorecardFilter {
     }
 }
 
-impl SignalLoop {
+impl OutcomeLearner {
     /// What was said of the closed signals, taken or only followed, against what came of them. Reads them from the store.
     ///
     /// # Errors
     /// [`domain::error::Error::Store`] when it cannot be read, [`domain::error::Error::Closed`].
     pub fn scorecard(&self, filter: &ScorecardFilter) -> Result<Scorecard> {
-        let config = self.config();
+        let config = self.settings.config();
         let (mut rows, mut judge) = (Vec::new(), Judge::default());
-        if let Some(store) = self.existing_store()? {
+        if let Some(store) = self.store.existing()? {
             // All of them, in order of closing: whichever are asked for, what is served goes by the newest of all.
             store.closed_records(&StatsFilter::default(), |record| {
                 judge.take(&record);
                 rows.extend(Foretold::of(&record, config.fee_bps).filter(|row| filter.asks_for(row)));
-                self.closing.check()
+                self.lifetime.closing().check()
             })?;
         }
         Ok(Scorecard::of(rows, judge.harm(), config.seed))

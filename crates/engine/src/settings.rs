@@ -1,19 +1,22 @@
 //! The configuration of a loop, and how changed files come into force while it runs.
 //!
 //! What is in force is made of layers: the defaults, `training_config.json`, the thresholds of poor performance in
-//! `scheduler_config.json`, the exchange that the environment or the options name, and what [`SignalLoop::configure`] was given. A file that changed is read again at the next look; one that
+//! `scheduler_config.json`, the exchange that the environment or the options name, and what [`Settings::configure`] was given. A file that changed is read again at the next look; one that
 //! cannot be used leaves what was in force.
 
-use super::{EXCHANGE_VARIABLE, Event, Options, SignalLoop};
+use super::{EXCHANGE_VARIABLE, Event, Events, Options};
 use domain::config::raw::read_object;
 use domain::config::{Config, setting_name};
-use domain::error::Result;
-use domain::symbol::Symbol;
+use domain::error::{Error, Result};
+use domain::symbol::{Market, Symbol, Timeframe};
+use domain::time::{CLOCK_TOLERANCE_MS, Clock, format_iso};
+use parking_lot::RwLock;
 use scheduler::{SchedulerConfig, Task};
 use serde_json::{Map, Value};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use storage::Stamp;
 use storage::fault::Fault;
 
@@ -46,22 +49,32 @@ impl Noticed {
     }
 }
 
+/// The home folder, the clock and the configuration of a loop.
+pub struct Settings {
+    home: PathBuf,
+    clock: Clock,
+    layers: RwLock<Layers>,
+    /// The scheduler runs, and reports itself what is wrong with `scheduler_config.json`.
+    scheduler_runs: AtomicBool,
+    events: Arc<Events>,
+}
+
 /// The configuration in force, and what it is made of.
-pub(super) struct Settings {
+struct Layers {
     file: Noticed,
     read: Map<String, Value>,
     scheduler: Noticed,
     /// What `scheduler_config.json` replaces of `poor_performance`: in every process of the home, for each judges its closings.
     thresholds: Map<String, Value>,
     /// Where the exchange's URL comes from, and the URL, if not from the file.
-    exchange: Option<Exchange>,
-    /// What [`SignalLoop::configure`] was given, in all.
+    exchange: Option<ExchangeUrl>,
+    /// What [`Settings::configure`] was given, in all.
     changes: Map<String, Value>,
     config: Arc<Config>,
     warnings: Vec<String>,
 }
 
-impl Settings {
+impl Layers {
     /// Reads the configuration of a home.
     ///
     /// # Errors
@@ -141,7 +154,8 @@ impl Settings {
     }
 }
 
-type Exchange = (&'static str, String);
+/// Where the URL of the exchange comes from, and the URL.
+type ExchangeUrl = (&'static str, String);
 
 fn thresholds_in(path: &Path) -> Result<Map<String, Value>> {
     Ok(SchedulerConfig::load(path)?.0.poor_performance)
@@ -152,7 +166,7 @@ fn compose(
     path: &Path,
     file: &Map<String, Value>,
     thresholds: &Map<String, Value>,
-    exchange: Option<&Exchange>,
+    exchange: Option<&ExchangeUrl>,
     changes: &Map<String, Value>,
 ) -> Result<(Arc<Config>, Vec<String>)> {
     let (mut config, mut warnings) = Config::default().merge(file.clone(), &path.display().to_string())?;
@@ -167,26 +181,87 @@ fn compose(
     Ok((Arc::new(config), warnings))
 }
 
-impl SignalLoop {
+impl Settings {
+    /// Reads the configuration of a home.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`]; [`Error::Store`] where the home is a file; [`Error::Io`].
+    pub(super) fn open(home: PathBuf, options: &Options, events: Arc<Events>) -> Result<Self> {
+        let layers = RwLock::new(Layers::read(&home, options)?);
+        Ok(Self { home, clock: options.clock.clone(), layers, scheduler_runs: AtomicBool::new(false), events })
+    }
+
+    /// The home folder.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// Where the candle files are.
+    pub(super) fn data_folder(&self) -> PathBuf {
+        self.home.join("data")
+    }
+
+    /// The time that the loop goes by, UTC epoch ms.
+    pub fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
+    /// The latest that it may be now, see [`Clock::latest_ms`].
+    pub(super) fn latest_ms(&self) -> i64 {
+        self.clock.latest_ms()
+    }
+
+    /// Refuses what claims to come from the future, such as a candle that has not closed yet: all real prices until then
+    /// would count as out of date, and what they hit would be missed.
+    pub fn check_not_ahead(&self, argument: &'static str, time_ms: i64) -> Result<()> {
+        if time_ms <= self.latest_ms() + CLOCK_TOLERANCE_MS {
+            return Ok(());
+        }
+        Err(Error::argument(
+            argument,
+            format!(
+                "must not end in the future: give prices as they come, candles once closed. This machine's clock shows {}",
+                format_iso(self.now_ms())
+            ),
+            format_iso(time_ms),
+        ))
+    }
+
+    /// Every symbol at every timeframe, each once: those given, else the configured ones, also by a file that changed meanwhile.
+    pub fn markets(&self, symbols: Option<Vec<Symbol>>, timeframes: Option<Vec<Timeframe>>) -> Vec<Market> {
+        self.reread();
+        let mut config = Config::clone(&self.config());
+        config.symbols = symbols.unwrap_or(config.symbols);
+        config.timeframes = timeframes.unwrap_or(config.timeframes);
+        let (mut markets, mut known) = (config.markets(), HashSet::new());
+        markets.retain(|market| known.insert(market.clone()));
+        markets
+    }
+
+    /// Whether the scheduler runs. While it does, it reports itself what is wrong with `scheduler_config.json`.
+    pub(super) fn scheduler_runs(&self, runs: bool) {
+        self.scheduler_runs.store(runs, Ordering::Relaxed);
+    }
+
     /// The configuration in force.
     pub fn config(&self) -> Arc<Config> {
-        self.settings.read().config.clone()
+        self.layers.read().config.clone()
     }
 
     /// What was odd about the configuration: unknown keys, by file and name; a changed file that cannot be used.
     pub fn warnings(&self) -> Vec<String> {
-        self.settings.read().warnings.clone()
+        self.layers.read().warnings.clone()
     }
 
     /// Replaces the keys of `changes` in the configuration of this loop, in memory, also when the file changes later; nothing
     /// changes on an error. Durability and time zone of a store already open stay as they were.
     pub fn configure(&self, changes: Map<String, Value>) -> Result<()> {
-        self.change_config(changes, "configure()")
+        self.change(changes, "configure()")
     }
 
     /// [`Self::configure`]; `source` names where the changes come from.
-    pub(super) fn change_config(&self, changes: Map<String, Value>, source: &str) -> Result<()> {
-        self.settings.write().change(changes, source)
+    pub(super) fn change(&self, changes: Map<String, Value>, source: &str) -> Result<()> {
+        self.layers.write().change(changes, source)
     }
 
     /// What to do about symbols that are not traded any more, in a sentence: where they are to be removed, if `own` is not the
@@ -198,7 +273,7 @@ impl SignalLoop {
     ) -> Option<String> {
         let symbols: BTreeSet<&str> = symbols.into_iter().map(Symbol::as_str).collect();
         let (is, them, their) = if symbols.len() == 1 { ("is", "it", "its") } else { ("are", "them", "their") };
-        let settings = self.settings.read();
+        let settings = self.layers.read();
         let file = settings.file.path.display();
         let has = |map: &Map<String, Value>| map.keys().any(|key| setting_name(key) == "symbols");
         let remove = match own {
@@ -214,12 +289,12 @@ impl SignalLoop {
 
     /// Reads `training_config.json`, and the thresholds of `scheduler_config.json`, again if they changed. A file that cannot be
     /// used is told once, as an event and in [`Self::warnings`]; of the second, the scheduler tells where it runs.
-    pub(super) fn reread_config(&self) {
-        let problem = self.settings.write().reread();
-        problem.into_iter().for_each(|problem| self.emit(&Event::Warning(problem)));
-        let problem = self.settings.write().reread_thresholds();
-        if self.scheduling.running.lock().is_none() {
-            problem.into_iter().for_each(|problem| self.emit(&Event::Warning(problem)));
+    pub(super) fn reread(&self) {
+        let problem = self.layers.write().reread();
+        problem.into_iter().for_each(|problem| self.events.emit(&Event::Warning(problem)));
+        let problem = self.layers.write().reread_thresholds();
+        if !self.scheduler_runs.load(Ordering::Relaxed) {
+            problem.into_iter().for_each(|problem| self.events.emit(&Event::Warning(problem)));
         }
     }
 }
@@ -257,7 +332,7 @@ mod tests {
         let file = place.path().join("ml");
         std::fs::write(&file, "").unwrap();
         for (home, code) in [(file.clone(), "ERR_STORE"), (file.join("ml"), "ERR_IO")] {
-            let error = Settings::read(&home, &Options::default()).err().unwrap();
+            let error = Layers::read(&home, &Options::default()).err().unwrap();
             assert_eq!(error.code(), code);
             assert!(error.to_string().contains("a file is where a folder must be"), "{error}");
         }
@@ -281,13 +356,18 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("training_config.json");
         std::fs::write(&path, r#"{ "symbols": ["BTCUSDT"], "trees": 50 }"#).unwrap();
-        let core = SignalLoop::open(Options { home: Some(home.path().to_owned()), ..Options::default() }).unwrap();
-        core.configure(map(json!({ "trees": 30 }))).unwrap();
+        let options = Options { home: Some(home.path().to_owned()), ..Options::default() };
+        let settings =
+            Settings::open(home.path().to_owned(), &options, Arc::new(Events::new(options.clock.clone()))).unwrap();
+        settings.configure(map(json!({ "trees": 30 }))).unwrap();
         std::fs::write(&path, r#"{ "symbols": ["BTCUSDT", "SOL/USDT"], "timeframes": ["15m"], "trees": 70 }"#).unwrap();
-        core.reread_config();
-        let markets = || core.config().markets().iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!((markets(), core.config().trees), (vec!["BTCUSDT 15m".to_owned(), "SOLUSDT 15m".to_owned()], 30));
-        assert_eq!(core.warnings(), Vec::<String>::new());
+        settings.reread();
+        let markets = || settings.config().markets().iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(
+            (markets(), settings.config().trees),
+            (vec!["BTCUSDT 15m".to_owned(), "SOLUSDT 15m".to_owned()], 30)
+        );
+        assert_eq!(settings.warnings(), Vec::<String>::new());
         // Half of it is there, a value is wrong, it is gone: each is told once, and nothing changes.
         for (text, problem) in [
             (Some(r#"{ "symbols": ["ETHUSDT"#), "must be valid JSON"),
@@ -298,9 +378,9 @@ mod tests {
                 Some(text) => std::fs::write(&path, text).unwrap(),
                 None => std::fs::remove_file(&path).unwrap(),
             }
-            let before = core.warnings().len();
-            (0..3).for_each(|_| core.reread_config());
-            let warnings = core.warnings();
+            let before = settings.warnings().len();
+            (0..3).for_each(|_| settings.reread());
+            let warnings = settings.warnings();
             assert_eq!(warnings.len(), before + 1, "{warnings:?}");
             assert!(
                 warnings[before].contains("training_config.json") && warnings[before].contains(problem),
@@ -309,7 +389,7 @@ mod tests {
             assert_eq!(markets().len(), 2);
         }
         std::fs::write(&path, r#"{ "symbols": ["ETHUSDT"], "timeframes": ["4h"] }"#).unwrap();
-        core.reread_config();
-        assert_eq!((markets(), core.warnings()), (vec!["ETHUSDT 4h".to_owned()], Vec::new()));
+        settings.reread();
+        assert_eq!((markets(), settings.warnings()), (vec!["ETHUSDT 4h".to_owned()], Vec::new()));
     }
 }

@@ -1,6 +1,6 @@
 //! Pools of the shapes that recorded signals have, trained beside that of the configured one.
 
-use super::SignalLoop;
+use super::pools::TrainingData;
 use candles::{Reading, candle_file, read_candles};
 use domain::cancel::Cancel;
 use domain::error::{Error, Result};
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Signals of a timeframe that shapes are looked for in: the newest, so that shapes that are used no more make room.
 const NEWEST: usize = 10_000;
 
-impl SignalLoop {
+impl TrainingData {
     /// Trains a pool of `markets` in full, and with it those of the shapes that recorded signals have.
     pub(super) fn train_with_shapes(
         &self,
@@ -24,7 +24,7 @@ impl SignalLoop {
         cancel: &Cancel,
         progress: &(dyn Fn(Step) + Sync),
     ) -> Result<PoolTraining> {
-        let config = self.config();
+        let config = self.settings.config();
         let found = self.shapes_of_signals(&markets)?;
         let steps = Steps { parts: 1 + found.len(), of_each: AtomicUsize::new(0), progress };
         let training = train_pool(markets.clone(), &config, cancel, &|step| steps.tell(0, step))?;
@@ -48,7 +48,7 @@ impl SignalLoop {
 
     /// The shapes of the signals recorded of the timeframe of `markets`, whatever their symbol.
     fn shapes_of_signals(&self, markets: &[Arc<Dataset>]) -> Result<Vec<FoundShape>> {
-        let (Some(store), Some(first)) = (self.existing_store()?, markets.first()) else { return Ok(Vec::new()) };
+        let (Some(store), Some(first)) = (self.store.existing()?, markets.first()) else { return Ok(Vec::new()) };
         let timeframe = first.market().timeframe;
         let by_symbol: HashMap<&Symbol, &Dataset> =
             markets.iter().map(|data| (&data.market().symbol, &**data)).collect();
@@ -66,17 +66,17 @@ impl SignalLoop {
         all.sort_by_key(|(time_ms, _)| *time_ms);
         let newest = &all[all.len().saturating_sub(NEWEST)..];
         let levels: Vec<SignalLevels> = newest.iter().map(|(_, levels)| *levels).collect();
-        Ok(find_shapes(&levels, &self.config().signal))
+        Ok(find_shapes(&levels, &self.settings.config().signal))
     }
 
     /// Rows of `markets` labelled by another shape; those of markets that have none are left out.
     fn rows_of(&self, markets: &[Arc<Dataset>], found: &FoundShape, cancel: &Cancel) -> Result<Vec<Arc<Dataset>>> {
-        let config = found.config(&self.config());
+        let config = found.config(&self.settings.config());
         let load = |data: &Arc<Dataset>| {
             cancel.check()?;
             let market = data.market();
             let (candles, _) =
-                read_candles(&candle_file(&self.data_folder(), market), market.timeframe, &Reading::stored())?;
+                read_candles(&candle_file(&self.settings.data_folder(), market), market.timeframe, &Reading::stored())?;
             match Dataset::new(market, &candles, &Feedback::default(), &config) {
                 Ok(data) => Ok(Some(Arc::new(data))),
                 Err(Error::NoData(_)) => Ok(None),

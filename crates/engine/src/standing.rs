@@ -2,12 +2,13 @@
 //! what counts is a row there, changed by one instance at a time, and the file is a copy of it, so that no reader ever waits
 //! for another machine.
 
-use super::{Event, SignalLoop};
+use super::{Event, Events, Settings};
+use domain::answer::Answer;
 use domain::error::{Error, Result};
 use domain::symbol::Market;
 use learning::performance::Performance;
 use parking_lot::Mutex;
-use scheduler::coordination::Memo;
+use scheduler::coordination::{Memo, Office};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// `performance.json`: what the loop knows of its own live results.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub(super) struct Standing {
+pub(super) struct PerformanceState {
     /// Of the row that this is a copy of; missing without a database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     version: Option<i64>,
@@ -49,33 +50,56 @@ pub(super) struct DriftState {
 }
 
 /// What a file said, and which file that was.
-type Known = Option<(Stamp, Arc<Standing>)>;
+type KnownState = Option<(Stamp, Arc<PerformanceState>)>;
 
 /// What of it is in memory.
 #[derive(Default)]
-pub(super) struct Kept {
-    known: Mutex<Known>,
+pub(super) struct PerformanceCache {
+    known: Mutex<KnownState>,
     /// When the database was last asked whether it has another one.
     asked: Mutex<Option<Instant>>,
     /// What keeps the file from following the database; told once.
     problem: Arc<Mutex<Option<String>>>,
 }
 
-impl SignalLoop {
-    /// What is known now; from memory while its file stays the same. A damaged file is told of, and then counts as none: it
-    /// holds nothing that the signals could not tell again.
+/// What is known of the loop's own live results: conservative mode, and which drift was told.
+pub struct LivePerformance {
+    pub(super) settings: Arc<Settings>,
+    events: Arc<Events>,
+    office: Arc<dyn Office>,
+    cache: PerformanceCache,
+}
+
+impl LivePerformance {
+    pub(super) fn new(settings: Arc<Settings>, events: Arc<Events>, office: Arc<dyn Office>) -> Self {
+        Self { settings, events, office, cache: PerformanceCache::default() }
+    }
+
+    /// What is known now. Known at once while its file stays the same. A damaged file is told of, and then counts as none: it holds
+    /// nothing that the signals could not tell again.
     ///
     /// # Errors
     /// [`Error::Io`] when the file cannot be read.
-    pub(super) fn standing(&self) -> Result<Arc<Standing>> {
+    pub(super) fn state(
+        &self,
+    ) -> Answer<Result<Arc<PerformanceState>>, impl FnOnce() -> Result<Arc<PerformanceState>>> {
         self.copy_soon();
-        self.standing_of_file()
+        match Stamp::of(&self.path()) {
+            Ok(None) => return Answer::Ready(Ok(Arc::default())),
+            Ok(Some(stamp)) => {
+                if let Some(state) = self.cache.known.try_lock().and_then(|known| of_stamp(&known, &stamp)) {
+                    return Answer::Ready(Ok(state));
+                }
+            }
+            Err(_) => {}
+        }
+        Answer::Pending(|| self.state_of_file())
     }
 
-    fn standing_of_file(&self) -> Result<Arc<Standing>> {
-        let path = self.standing_path();
+    fn state_of_file(&self) -> Result<Arc<PerformanceState>> {
+        let path = self.path();
         let Some(stamp) = Stamp::of(&path)? else { return Ok(Arc::default()) };
-        let mut known = self.checks.kept.known.lock();
+        let mut known = self.cache.known.lock();
         if let Some(standing) = of_stamp(&known, &stamp) {
             return Ok(standing);
         }
@@ -85,31 +109,22 @@ impl SignalLoop {
         Ok(standing)
     }
 
-    /// [`Self::standing`], where it is known without reading the file; `None` where that must be read.
-    pub(super) fn standing_in_memory(&self) -> Option<Arc<Standing>> {
-        self.copy_soon();
-        match Stamp::of(&self.standing_path()).ok()? {
-            None => Some(Arc::default()),
-            Some(stamp) => of_stamp(&*self.checks.kept.known.try_lock()?, &stamp),
-        }
-    }
-
     /// Changes what is known; `next` is asked again where another instance was first. Waits for other processes, and for the
     /// database.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Store`] when it cannot be read or written, [`Error::StoreBusy`] when another process does not let
     /// it go: nothing was changed then. Those of `next`.
-    pub(super) fn change_standing<T>(&self, mut next: impl FnMut(&mut Standing) -> Result<T>) -> Result<T> {
-        let _between_processes = self.standing_lock()?;
+    pub(super) fn change<T>(&self, mut next: impl FnMut(&mut PerformanceState) -> Result<T>) -> Result<T> {
+        let _between_processes = self.lock()?;
         let memo = self.office.memo();
         loop {
-            let copy = self.standing_of_file()?;
+            let copy = self.state_of_file()?;
             let before = match memo {
                 None => copy.clone(),
                 Some(memo) => Arc::new(self.of_database(memo)?),
             };
-            let mut standing = Standing::clone(&before);
+            let mut standing = PerformanceState::clone(&before);
             let told = next(&mut standing)?;
             if standing != *before
                 && let Some(memo) = memo
@@ -121,22 +136,22 @@ impl SignalLoop {
                 }
             }
             if standing != *copy {
-                write_atomically(&self.standing_path(), encode(&standing)?.as_bytes())?;
+                write_atomically(&self.path(), encode(&standing)?.as_bytes())?;
             }
             return Ok(told);
         }
     }
 
-    fn of_database(&self, memo: &dyn Memo) -> Result<Standing> {
+    fn of_database(&self, memo: &dyn Memo) -> Result<PerformanceState> {
         let (version, text) = memo.read()?;
         let standing = text.map(|text| self.decoded(text.as_bytes(), "the row of signalloop_performance"));
-        Ok(Standing { version: Some(version), ..standing.unwrap_or_default() })
+        Ok(PerformanceState { version: Some(version), ..standing.unwrap_or_default() })
     }
 
-    fn decoded(&self, text: &[u8], what: &str) -> Standing {
+    fn decoded(&self, text: &[u8], what: &str) -> PerformanceState {
         serde_json::from_slice(text).unwrap_or_else(|error| {
-            self.emit(&Event::Warning(format!("{what} is damaged and begun anew: {error}")));
-            Standing::default()
+            self.events.emit(&Event::Warning(format!("{what} is damaged and begun anew: {error}")));
+            PerformanceState::default()
         })
     }
 
@@ -144,32 +159,32 @@ impl SignalLoop {
     fn copy_soon(&self) {
         let Some(memo) = self.office.memo() else { return };
         {
-            let mut asked = self.checks.kept.asked.lock();
+            let mut asked = self.cache.asked.lock();
             if asked.is_some_and(|at| at.elapsed() < FRESH) {
                 return;
             }
             *asked = Some(Instant::now());
         }
-        let (path, events, now_ms) = (self.standing_path(), self.events.clone(), self.now_ms());
-        let known = self.checks.kept.problem.clone();
+        let (path, events) = (self.path(), self.events.clone());
+        let known = self.cache.problem.clone();
         // A database that does not answer leaves the copy as it is; changes, which need it, say so.
         memo.read_later(Box::new(move |version, text| {
             let problem = copy(&path, version, text).err().map(|error| error.to_string());
             if let Some(error) = is_new(&known, problem) {
                 let text = format!("what other instances know of live results cannot be kept: {error}");
-                events.emit(&Event::Warning(text), now_ms);
+                events.emit(&Event::Warning(text));
             }
         }));
     }
 
-    fn standing_path(&self) -> PathBuf {
-        self.home.join("performance.json")
+    fn path(&self) -> PathBuf {
+        self.settings.home().join("performance.json")
     }
 
     /// Excludes other processes from changing it; over when dropped.
-    fn standing_lock(&self) -> Result<Guard> {
-        create_folder(&self.home)?;
-        let path = self.home.join("performance.lock");
+    fn lock(&self) -> Result<Guard> {
+        create_folder(self.settings.home())?;
+        let path = self.settings.home().join("performance.lock");
         let mut handle = Disk.open(&path).map_err(|e| Error::io("open", &path, e))?;
         lock::acquire(&Disk, &path, &mut handle, Lock::Exclusive, PATIENCE).map_err(|fault| match fault {
             Fault::Failed(why) => Error::io("lock", &path, std::io::Error::other(why)),
@@ -185,18 +200,18 @@ pub(super) fn is_new(known: &Mutex<Option<String>>, problem: Option<String>) -> 
 }
 
 /// What is known, if it is of this file.
-fn of_stamp(known: &Known, stamp: &Stamp) -> Option<Arc<Standing>> {
+fn of_stamp(known: &KnownState, stamp: &Stamp) -> Option<Arc<PerformanceState>> {
     known.as_ref().filter(|(of, _)| of == stamp).map(|(_, standing)| standing.clone())
 }
 
-fn encode(standing: &Standing) -> Result<String> {
+fn encode(standing: &PerformanceState) -> Result<String> {
     serde_json::to_string_pretty(standing)
         .map_err(|e| Error::Internal(format!("cannot encode the state of performance: {e}")))
 }
 
 /// Makes the file a copy of the row. One that was changed here meanwhile is copied again a second later.
 fn copy(path: &Path, version: i64, text: &str) -> Result<()> {
-    let there: Option<Standing> = std::fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok());
+    let there: Option<PerformanceState> = std::fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok());
     if there.is_some_and(|there| there.version == Some(version)) {
         return Ok(());
     }

@@ -1,7 +1,7 @@
 //! How the scheduler stands, for people and for scripts.
 
-use super::SignalLoop;
 use super::schedule::Problem;
+use super::{Scheduler, SignalLoop};
 use domain::error::Result;
 use domain::time::format_iso;
 use scheduler::coordination::{Leader, Seen};
@@ -107,32 +107,32 @@ fn present(mut object: Value) -> Value {
     object
 }
 
-impl SignalLoop {
+impl Scheduler {
     /// How the scheduler stands, also when another process runs it. May wait for a database.
     ///
     /// # Errors
     /// [`domain::error::Error::InvalidConfig`], [`domain::error::Error::Io`].
-    pub fn scheduler_status(&self) -> Result<SchedulerStatus> {
+    pub fn status(&self) -> Result<SchedulerStatus> {
         self.status_by(&|task| self.office.look(task))
     }
 
-    /// [`Self::scheduler_status`] that never waits for a database: it tells what was heard from it last, and asks it anew for the
+    /// [`Self::status`] that never waits for a database: it tells what was heard from it last, and asks it anew for the
     /// next time.
     ///
     /// # Errors
-    /// As [`Self::scheduler_status`].
-    pub fn scheduler_glance(&self) -> Result<SchedulerStatus> {
+    /// As [`Self::status`].
+    pub fn glance(&self) -> Result<SchedulerStatus> {
         self.status_by(&|task| self.office.glance(task))
     }
 
     fn status_by(&self, see: &dyn Fn(Task) -> Seen) -> Result<SchedulerStatus> {
-        let running = self.scheduling.running.lock().clone();
+        let running = self.running.lock().clone();
         let (config, warnings) = match &running {
             Some(running) => {
                 let rules = running.rules.lock();
                 (rules.config.clone(), rules.warnings.clone())
             }
-            None => self.scheduler_config(Map::new())?,
+            None => self.config(Map::new())?,
         };
         let standing_by = running.as_ref().and_then(|running| running.standing_by());
         let problem =
@@ -151,39 +151,41 @@ impl SignalLoop {
         })
     }
 
-    /// What is known here of what a database has, without asking it.
-    pub fn elsewhere(&self) -> Elsewhere {
-        let mut records = DefaultHasher::new();
-        // A leader that was killed changes no file.
-        format!("{:?}", self.office.leader()).hash(&mut records);
-        if self.office.board().is_none() {
-            return Elsewhere { signals: 0, scheduler: records.finish() };
-        }
-        for task in Task::ALL.into_iter().filter(|task| *task != Task::Watch) {
-            format!("{:?}", self.office.glance(task).record).hash(&mut records);
-        }
-        let mut signals = DefaultHasher::new();
-        self.open_store().map(|store| store.extent()).hash(&mut signals);
-        Elsewhere { signals: signals.finish(), scheduler: records.finish() }
-    }
-
     /// The newest `most` runs of its tasks, the newest first, in whichever process they were.
     ///
     /// # Errors
     /// [`domain::error::Error::Io`]; [`domain::error::Error::Store`] where a database has it.
-    pub fn scheduler_history(&self, most: usize) -> Result<Vec<Ran>> {
+    pub fn history(&self, most: usize) -> Result<Vec<Ran>> {
         self.office.newest(most)
     }
 
     fn task_status(&self, task: Task, seen: Seen, config: &SchedulerConfig, problem: Option<String>) -> TaskStatus {
-        let (plan, now) = (config.plan(task), self.moment());
+        let (plan, now) = (config.plan(task), self.runner.moment());
         let (record, problem) = match seen.record {
             Ok(record) => (record, problem),
             Err(error) => (Record::default(), Some(error.to_string())),
         };
-        let running = self.scheduling.active.lock().contains(&task) || seen.running;
+        let running = self.runner.is_active(task) || seen.running;
         let by_itself = config.enabled && plan.enabled;
         let next_ms = Timer::resume(plan.clone(), record.clone(), now).next_ms(now).filter(|_| by_itself);
         TaskStatus { task, plan, running, next_ms, record, problem }
+    }
+}
+
+impl SignalLoop {
+    /// What is known here of what a database has, without asking it.
+    pub fn elsewhere(&self) -> Elsewhere {
+        let (office, mut records) = (&self.scheduler.office, DefaultHasher::new());
+        // A leader that was killed changes no file.
+        format!("{:?}", office.leader()).hash(&mut records);
+        if office.board().is_none() {
+            return Elsewhere { signals: 0, scheduler: records.finish() };
+        }
+        for task in Task::ALL.into_iter().filter(|task| *task != Task::Watch) {
+            format!("{:?}", office.glance(task).record).hash(&mut records);
+        }
+        let mut signals = DefaultHasher::new();
+        self.store().if_open().map(|store| store.extent()).hash(&mut signals);
+        Elsewhere { signals: signals.finish(), scheduler: records.finish() }
     }
 }

@@ -5,7 +5,10 @@ use feedback::{FeedbackStore, StoreOptions};
 #[cfg(feature = "postgres")]
 use postgres::StoreUrl;
 use std::fmt;
+use scheduler::coordination::{FolderOffice, Office};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// The word that means the home's own files, where the environment says otherwise.
 pub const FILES: &str = "files";
@@ -56,6 +59,17 @@ impl Whereabouts {
             Self::Folder(folder) => FeedbackStore::open(folder, options),
             #[cfg(feature = "postgres")]
             Self::Database(url) => postgres::feedback::open_database(url.clone(), options),
+        }
+    }
+
+    /// Where the processes that share these signals claim roles and jobs: in the same database, else in `folder`. A lease of a
+    /// database lasts for `lease`.
+    #[cfg_attr(not(feature = "postgres"), expect(unused_variables))]
+    pub fn coordination(&self, folder: PathBuf, lease: Duration) -> Arc<dyn Office> {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Database(url) => Arc::new(postgres::coordination::DatabaseOffice::new(url.clone(), lease)),
+            Self::Folder(_) => Arc::new(FolderOffice::new(folder)),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The newest candles of each market: the stored ones, kept in memory while their files stay the same, and those given since.
 
-use super::SignalLoop;
 use super::fed::Fed;
+use super::settings::Settings;
 use candles::{Reading, candle_file, read_candles};
 use domain::calendar::Calendar;
 use domain::candle::Candle;
@@ -40,9 +40,9 @@ pub(super) struct Tail {
 /// Features and the average true range, or why there are none.
 pub(super) type Latest = std::result::Result<(Row, f64), Missing>;
 
-/// The tails of a loop.
-#[derive(Debug, Default)]
-pub(super) struct Tails {
+/// The stored candles of a home, and the newest of each market in memory.
+pub struct CandleStore {
+    pub(super) settings: Arc<Settings>,
     known: RwLock<HashMap<Market, (Stamp, Arc<Tail>)>>,
     /// Markets without stored candles, and when that was found.
     lacking: Mutex<HashMap<Market, Instant>>,
@@ -134,12 +134,12 @@ impl Histories {
     /// read count as missing.
     pub(super) fn entry_features(
         &self,
-        core: &SignalLoop,
+        candles: &CandleStore,
         market: &Market,
         times_ms: &[i64],
     ) -> Vec<Option<EntryFeatures>> {
         let read = |market: &Market| {
-            let (_, candles) = core.stored_candles(market).ok().flatten()?;
+            let (_, candles) = candles.read_all(market).ok().flatten()?;
             let calendar = Arc::new(Calendar::learn(&candles, market.timeframe.millis()));
             Some(Arc::new(History { candles, calendar }))
         };
@@ -165,59 +165,61 @@ fn entries(History { candles, calendar }: &History, times_ms: &[i64]) -> Vec<Opt
     closed.iter().zip(times_ms).map(of).collect()
 }
 
-impl SignalLoop {
+impl CandleStore {
+    pub(super) fn new(settings: Arc<Settings>) -> Self {
+        Self { settings, known: RwLock::default(), lacking: Mutex::default(), fed: Mutex::default() }
+    }
+
     /// The last candles of `market`, from memory while the file of the stored ones stays the same.
     ///
     /// # Errors
-    /// [`Error::NoData`] when none are stored; else as [`Self::stored_tail`].
-    pub(super) fn tail(&self, market: &Market) -> Result<Arc<Tail>> {
-        self.stored_tail(market)?.ok_or_else(|| self.no_candles(market))
+    /// [`Error::NoData`] when none are stored; else as [`Self::recent`].
+    pub(super) fn require(&self, market: &Market) -> Result<Arc<Tail>> {
+        self.recent(market)?.ok_or_else(|| self.none_stored(market))
     }
 
     /// That none are stored, and what to do.
-    pub(super) fn no_candles(&self, market: &Market) -> Error {
+    pub(super) fn none_stored(&self, market: &Market) -> Error {
         Error::NoData(format!(
             "no candles of {market}: {} does not exist; fetch them with `signalloop fetch --symbol {} --timeframe {}`",
-            candle_file(&self.data_folder(), market).display(),
+            candle_file(&self.settings.data_folder(), market).display(),
             market.symbol,
             market.timeframe
         ))
     }
 
-    /// [`Self::tail`], or `None` when there is none: the last stored candles and those given since, without a gap.
+    /// [`Self::require`], or `None` when there is none: the last stored candles and those given since, without a gap.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::BadCandle`] when the file must be put right first.
-    pub(super) fn stored_tail(&self, market: &Market) -> Result<Option<Arc<Tail>>> {
-        Ok(self.grown(market, self.tail_of_file(market)?))
+    pub(super) fn recent(&self, market: &Market) -> Result<Option<Arc<Tail>>> {
+        Ok(self.grown(market, self.stored(market)?))
     }
 
     /// The last stored candles and the stamp of their file; `None` when none are stored.
     ///
     /// # Errors
-    /// As [`Self::stored_tail`].
-    pub(super) fn tail_of_file(&self, market: &Market) -> Result<Option<(Stamp, Arc<Tail>)>> {
-        let path = candle_file(&self.data_folder(), market);
+    /// As [`Self::recent`].
+    pub(super) fn stored(&self, market: &Market) -> Result<Option<(Stamp, Arc<Tail>)>> {
+        let path = candle_file(&self.settings.data_folder(), market);
         let Some(stamp) = Stamp::of(&path)? else { return Ok(None) };
-        if let Some(known) = self.tails.known.read().get(market).filter(|(known, _)| *known == stamp) {
+        if let Some(known) = self.known.read().get(market).filter(|(known, _)| *known == stamp) {
             return Ok(Some(known.clone()));
         }
-        let Some((stamp, candles)) = self.stored_candles(market)? else { return Ok(None) };
+        let Some((stamp, candles)) = self.read_all(market)? else { return Ok(None) };
         let tail = Arc::new(Tail::of(&candles, market.timeframe.millis()));
-        self.tails.known.write().insert(market.clone(), (stamp, tail.clone()));
+        self.known.write().insert(market.clone(), (stamp, tail.clone()));
         Ok(Some((stamp, tail)))
     }
 
-    /// Keeps a candle that was given; one that has not closed yet is none.
+    /// Keeps a closed candle that was given.
     pub(super) fn feed(&self, market: Market, candle: Candle) {
-        if self.check_not_ahead("candle", candle.open_ms + market.timeframe.millis()).is_ok() {
-            self.tails.fed.lock().entry(market).or_default().give(candle);
-        }
+        self.fed.lock().entry(market).or_default().give(candle);
     }
 
     /// Stored candles with those given since.
     fn grown(&self, market: &Market, stored: Option<(Stamp, Arc<Tail>)>) -> Option<Arc<Tail>> {
-        match self.tails.fed.lock().get_mut(market) {
+        match self.fed.lock().get_mut(market) {
             Some(fed) => fed.grown(stored, market.timeframe.millis()),
             None => stored.map(|(_, tail)| tail),
         }
@@ -226,9 +228,9 @@ impl SignalLoop {
     /// All stored candles of `market`, read from their file, and its stamp.
     ///
     /// # Errors
-    /// As [`Self::stored_tail`].
-    fn stored_candles(&self, market: &Market) -> Result<Option<(Stamp, Vec<Candle>)>> {
-        let path = candle_file(&self.data_folder(), market);
+    /// As [`Self::recent`].
+    fn read_all(&self, market: &Market) -> Result<Option<(Stamp, Vec<Candle>)>> {
+        let path = candle_file(&self.settings.data_folder(), market);
         let Some(stamp) = Stamp::of(&path)? else { return Ok(None) };
         let (candles, findings) = read_candles(&path, market.timeframe, &Reading::stored())?;
         if findings.repaired() {
@@ -240,24 +242,24 @@ impl SignalLoop {
     }
 
     /// Has candles of a market that had none be looked for at once.
-    pub(super) fn may_have_candles(&self, market: &Market) {
-        self.tails.lacking.lock().remove(market);
+    pub(super) fn look_again(&self, market: &Market) {
+        self.lacking.lock().remove(market);
     }
 
-    /// [`Self::stored_tail`], where it is known without reading candles; the outer `None` where they must be read.
-    pub(super) fn tail_in_memory(&self, market: &Market) -> Option<Option<Arc<Tail>>> {
-        let mut lacking = self.tails.lacking.lock();
+    /// [`Self::recent`], where it is known without reading candles; the outer `None` where they must be read.
+    pub(super) fn recent_in_memory(&self, market: &Market) -> Option<Option<Arc<Tail>>> {
+        let mut lacking = self.lacking.lock();
         if lacking.get(market).is_some_and(|since| since.elapsed() < LOOK_AGAIN) {
             return Some(self.grown(market, None));
         }
-        match Stamp::of(&candle_file(&self.data_folder(), market)).ok()? {
+        match Stamp::of(&candle_file(&self.settings.data_folder(), market)).ok()? {
             None => {
                 lacking.insert(market.clone(), Instant::now());
                 Some(self.grown(market, None))
             }
             Some(stamp) => {
                 lacking.remove(market);
-                let known = self.tails.known.try_read()?.get(market).filter(|(known, _)| *known == stamp)?.clone();
+                let known = self.known.try_read()?.get(market).filter(|(known, _)| *known == stamp)?.clone();
                 Some(self.grown(market, Some(known)))
             }
         }
@@ -267,8 +269,9 @@ impl SignalLoop {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Options;
+    use crate::{Options, SignalLoop};
     use candles::write_csv;
+    use domain::answer::Answer;
     use domain::signal::{Record, Source};
     use domain::time::Tz;
     use serde_json::{Value, json};
@@ -290,7 +293,7 @@ mod tests {
     fn loop_with_candles(home: &std::path::Path) -> SignalLoop {
         let core = SignalLoop::open(Options { home: Some(home.to_owned()), ..Options::default() }).unwrap();
         let market = Market::parse("BTCUSDT", "1h").unwrap();
-        write_csv(&candle_file(&core.data_folder(), &market), &candles()).unwrap();
+        write_csv(&candle_file(&core.settings().data_folder(), &market), &candles()).unwrap();
         core
     }
 
@@ -335,14 +338,15 @@ mod tests {
         let core = Arc::new(loop_with_candles(home.path()));
         let given =
             |(id, at, _): &(String, i64, _)| Signal::from_value(signal(id, *at), Source::Caller, Tz::UTC).unwrap();
-        core.record(expected().iter().map(given).collect()).await.unwrap();
+        core.signals().record(expected().iter().map(given).collect()).await.unwrap();
         for (id, _, row) in expected() {
-            check(&core.store().unwrap().get(&id).unwrap().unwrap(), row.as_ref());
+            check(&core.store().open().unwrap().get(&id).unwrap().unwrap(), row.as_ref());
         }
         // One for which older candles are needed is not for the event loop.
         let old = Signal::from_value(signal("old", FIRST + 300 * HOUR), Source::Caller, Tz::UTC).unwrap();
         let new = Signal::from_value(signal("new", FIRST + 1049 * HOUR), Source::Caller, Tz::UTC).unwrap();
-        assert!(core.try_record(old.into()).unwrap().is_err() && core.try_record(new.into()).unwrap().is_ok());
+        let at_once = |signal: Signal| matches!(core.signals().written(vec![signal.into()]), Ok(Answer::Ready(_)));
+        assert!(!at_once(old) && at_once(new));
         core.close().await;
     }
 
@@ -355,11 +359,11 @@ mod tests {
         let lines: Vec<String> = expected().iter().map(|(id, at, _)| signal(id, *at).to_string()).collect();
         let file = home.path().join("other.jsonl");
         std::fs::write(&file, format!("{}\n{own}\n", lines.join("\n"))).unwrap();
-        assert_eq!(core.import_signals(&file).await.unwrap().imported, lines.len() as u64 + 1);
+        assert_eq!(core.signals().import(&file).await.unwrap().imported, lines.len() as u64 + 1);
         for (id, _, row) in expected() {
-            check(&core.store().unwrap().get(&id).unwrap().unwrap(), row.as_ref());
+            check(&core.store().open().unwrap().get(&id).unwrap().unwrap(), row.as_ref());
         }
-        let kept = core.store().unwrap().get("own").unwrap().unwrap().signal.features.unwrap();
+        let kept = core.store().open().unwrap().get("own").unwrap().unwrap().signal.features.unwrap();
         assert_eq!(kept.values, [7.0]);
         core.close().await;
     }
@@ -370,11 +374,10 @@ mod tests {
         let core =
             Arc::new(SignalLoop::open(Options { home: Some(home.path().to_owned()), ..Options::default() }).unwrap());
         let at = |hours: i64| {
-            Signal::from_value(signal("a", core.now_ms() + hours * HOUR), Source::Caller, Tz::UTC).unwrap()
+            Signal::from_value(signal("a", core.settings().now_ms() + hours * HOUR), Source::Caller, Tz::UTC).unwrap()
         };
-        assert_eq!(core.record(vec![at(25)]).await.unwrap_err().code(), "ERR_INVALID_SIGNAL");
-        assert!(core.try_record(at(25).into()).is_err());
-        core.record(vec![at(23)]).await.unwrap();
+        assert_eq!(core.signals().record(vec![at(25)]).await.unwrap_err().code(), "ERR_INVALID_SIGNAL");
+        core.signals().record(vec![at(23)]).await.unwrap();
         core.close().await;
     }
 }

@@ -1,15 +1,22 @@
 //! What the scheduler's tasks do.
 
-use super::attempt::Turn;
+use super::attempt::RunContext;
 use super::performance::by_timeframe;
 use super::results::found_something;
-use super::{Event, FetchNews, SignalLoop, TrainMode, TrainProgress, TrainRequest};
+use super::watch::SignalWatch;
+use super::{
+    CandleFetcher, Event, Events, FetchNews, Lifetime, PerformanceChecks, Settings, TrainMode, TrainProgress,
+    TrainRequest, Trainer,
+};
 use domain::cancel::Cancel;
 use domain::error::{Error, Result, guard};
 use domain::symbol::Market;
 use domain::threads;
 use learning::improvement::Verdict;
-use scheduler::{Task, Unfinished};
+use parking_lot::Mutex;
+use scheduler::coordination::Office;
+use scheduler::{Moment, Task, Unfinished};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -48,35 +55,68 @@ pub(super) fn unfinished(market: Market, error: &Error) -> Unfinished {
     Unfinished { market, cause: error.into(), not_traded: error.is_not_traded() }
 }
 
-impl SignalLoop {
+/// Runs the scheduler's tasks, each in one process at a time.
+pub(super) struct TaskRunner {
+    pub(super) settings: Arc<Settings>,
+    pub(super) events: Arc<Events>,
+    pub(super) lifetime: Arc<Lifetime>,
+    pub(super) office: Arc<dyn Office>,
+    pub(super) fetcher: Arc<CandleFetcher>,
+    pub(super) trainer: Arc<Trainer>,
+    pub(super) checks: Arc<PerformanceChecks>,
+    pub(super) watch: Arc<SignalWatch>,
+    /// The tasks under way in this loop, by hand too.
+    pub(super) active: Mutex<BTreeSet<Task>>,
+}
+
+impl TaskRunner {
+    /// Now, by the clock that all processes of the scheduler go by.
+    pub fn moment(&self) -> Moment {
+        self.office.moment(self.settings.now_ms())
+    }
+
+    /// Whether a task is under way in this loop.
+    pub fn is_active(&self, task: Task) -> bool {
+        self.active.lock().contains(&task)
+    }
+
     /// Does the work of an attempt.
-    pub(super) async fn perform(self: Arc<Self>, turn: Turn, cancel: Cancel) -> Result<Done> {
-        if self.office.board().is_some() && TrainMode::of(turn.task).is_some() {
-            return self.train_together(turn, cancel).await;
+    pub(super) async fn perform(self: Arc<Self>, context: RunContext, cancel: Cancel) -> Result<Done> {
+        if self.office.board().is_some() && TrainMode::of(context.task).is_some() {
+            return self.train_together(context, cancel).await;
         }
-        let task = turn.task;
+        let task = context.task;
         match task {
-            Task::Watch => cancel.unless(self.watch(turn.symbols.as_deref())).await,
-            Task::Fetch => cancel.unless(self.fetch_all(self.scope(&turn))).await,
-            Task::Retrain | Task::Update => self.train_all(task, self.scope(&turn), cancel).await,
+            Task::Watch => cancel.unless(self.watch.look(context.symbols.as_deref())).await,
+            Task::Fetch => cancel.unless(self.fetch_all(self.scope(&context))).await,
+            Task::Retrain | Task::Update => self.train_all(task, self.scope(&context), cancel).await,
             Task::Evaluate => {
-                let markets = self.scope(&turn);
+                let markets = self.scope(&context);
                 threads::blocking(move || guard(|| self.evaluate_all(markets, &cancel))).await
             }
         }
     }
 
     /// The markets that an attempt works on.
-    pub(super) fn scope(&self, turn: &Turn) -> Vec<Market> {
-        if turn.scope.is_empty() { self.markets(turn.symbols.clone(), None) } else { turn.scope.clone() }
+    pub(super) fn scope(&self, context: &RunContext) -> Vec<Market> {
+        if context.scope.is_empty() {
+            self.settings.markets(context.symbols.clone(), None)
+        } else {
+            context.scope.clone()
+        }
     }
 
     async fn fetch_all(self: &Arc<Self>, markets: Vec<Market>) -> Result<Done> {
         let (this, done, total) = (self.clone(), AtomicUsize::new(0), markets.len());
-        let results = self.fetch(markets, None, move |news| {
+        let results = self.fetcher.fetch(markets, None, move |news| {
             if let FetchNews::Ended(result) = news {
                 let done = done.fetch_add(1, Ordering::Relaxed) + 1;
-                this.emit(&Event::TaskProgress { task: Task::Fetch, market: result.market.clone(), done, total });
+                this.events.emit(&Event::TaskProgress {
+                    task: Task::Fetch,
+                    market: result.market.clone(),
+                    done,
+                    total,
+                });
             }
         });
         let (mut added, mut failed) = (0, Vec::new());
@@ -106,10 +146,10 @@ impl SignalLoop {
             let progress = move |news: TrainProgress| {
                 if news.result.is_some() {
                     let done = finished.fetch_add(1, Ordering::Relaxed) + 1;
-                    this.emit(&Event::TaskProgress { task, market: news.market, done, total });
+                    this.events.emit(&Event::TaskProgress { task, market: news.market, done, total });
                 }
             };
-            for result in self.train(request, cancel.clone(), progress).await?.results {
+            for result in self.trainer.train(request, cancel.clone(), progress).await?.results {
                 match result.trained {
                     Ok(trained) => {
                         promoted += usize::from(trained.promoted());
@@ -124,11 +164,11 @@ impl SignalLoop {
 
     /// Judges live results, and each market's. Reads the store, so it belongs on a thread that may wait.
     fn evaluate_all(self: &Arc<Self>, markets: Vec<Market>, cancel: &Cancel) -> Result<Done> {
-        self.check_performance(self.now_ms())?;
+        self.checks.check(self.settings.now_ms())?;
         let (mut better, mut worse, mut failed) = (0, 0, Vec::new());
         let total = markets.len();
         for (done, market) in markets.into_iter().enumerate() {
-            match self.evaluate(&market, cancel) {
+            match self.checks.evaluate(&market, cancel) {
                 Err(error @ Error::Cancelled(_)) => return Err(error),
                 Ok(found) => {
                     better += usize::from(found.verdict == Verdict::Improved);
@@ -136,7 +176,7 @@ impl SignalLoop {
                 }
                 Err(error) => failed.push(unfinished(market.clone(), &error)),
             }
-            self.emit(&Event::TaskProgress { task: Task::Evaluate, market, done: done + 1, total });
+            self.events.emit(&Event::TaskProgress { task: Task::Evaluate, market, done: done + 1, total });
         }
         let count = total - failed.len();
         let message = format!("{count} of {total} markets compared: {better} got better, {worse} worse");

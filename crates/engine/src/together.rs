@@ -1,9 +1,9 @@
 //! Trainings that instances share: whoever leads puts up a job a timeframe, everyone takes jobs, and the leader sums up.
 
-use super::attempt::Turn;
+use super::attempt::RunContext;
 use super::results;
-use super::tasks::{Done, trained};
-use super::{Event, SignalLoop, TrainProgress, TrainResult};
+use super::tasks::{Done, TaskRunner, trained};
+use super::{Event, TrainProgress, TrainResult};
 use domain::cancel::Cancel;
 use domain::error::{Error, Result};
 use domain::symbol::Market;
@@ -18,20 +18,20 @@ use tokio::task::JoinSet;
 /// How often it is looked whether others have ended, or left, a job.
 const LOOK: Duration = Duration::from_millis(500);
 
-impl SignalLoop {
+impl TaskRunner {
     /// Trains the markets of an attempt together with all instances that are there, and sums up once every one has a result.
-    pub(super) async fn train_together(self: &Arc<Self>, turn: Turn, cancel: Cancel) -> Result<Done> {
+    pub(super) async fn train_together(self: &Arc<Self>, context: RunContext, cancel: Cancel) -> Result<Done> {
         let (started_ms, clock) = (self.moment().wall_ms, Instant::now());
-        let markets = self.scope(&turn);
+        let markets = self.scope(&context);
         if markets.is_empty() {
             return Ok(trained(0, 0, 0, Vec::new()));
         }
-        let run = self.board()?.post(&*turn.hold, turn.task, turn.attempt, &markets, turn.time)?;
+        let run = self.board()?.post(&*context.hold, context.task, context.attempt, &markets, context.time)?;
         let mut hands = Hands::new(self, &cancel);
-        let ended = self.until_all_ended(&turn, run, &markets, &mut hands, &cancel).await;
+        let ended = self.until_all_ended(&context, run, &markets, &mut hands, &cancel).await;
         hands.rest().await;
         ended?;
-        let mut found: BTreeMap<Market, Value> = self.board()?.results(turn.task, run)?.into_iter().collect();
+        let mut found: BTreeMap<Market, Value> = self.board()?.results(context.task, run)?.into_iter().collect();
         let lost = |market: &Market| Error::Store(format!("the result of {market} is gone from signalloop_jobs"));
         let entries = markets.iter().map(|market| found.remove(market).ok_or_else(|| lost(market)));
         let entries = entries.collect::<Result<Vec<Value>>>()?;
@@ -43,14 +43,19 @@ impl SignalLoop {
         });
         let count = |key: &str| entries.iter().filter(|entry| entry[key] == true).count();
         let done = trained(markets.len(), count("promoted"), count("has_skill"), failed.collect());
-        self.write_training_results(results::to_json(entries, &[], started_ms, clock.elapsed().as_millis() as u64));
+        self.trainer.write_training_results(results::to_json(
+            entries,
+            &[],
+            started_ms,
+            clock.elapsed().as_millis() as u64,
+        ));
         Ok(done)
     }
 
     /// Works on jobs, and looks at what others do, until all of the markets have a result.
     async fn until_all_ended(
         self: &Arc<Self>,
-        turn: &Turn,
+        context: &RunContext,
         run: i64,
         markets: &[Market],
         hands: &mut Hands,
@@ -58,12 +63,17 @@ impl SignalLoop {
     ) -> Result<()> {
         let (total, mut told) = (markets.len(), Vec::new());
         loop {
-            match hands.take().and_then(|()| self.board()?.ended(&*turn.hold, turn.task, run)) {
+            match hands.take().and_then(|()| self.board()?.ended(&*context.hold, context.task, run)) {
                 Ok(ended) => {
                     for market in ended.into_iter().filter(|market| markets.contains(market)) {
                         if !told.contains(&market) {
                             told.push(market.clone());
-                            self.emit(&Event::TaskProgress { task: turn.task, market, done: told.len(), total });
+                            self.events.emit(&Event::TaskProgress {
+                                task: context.task,
+                                market,
+                                done: told.len(),
+                                total,
+                            });
                         }
                     }
                 }
@@ -84,7 +94,7 @@ impl SignalLoop {
         stop: &Cancel,
         is_free: &(dyn Fn() -> bool + Sync),
     ) -> Result<()> {
-        let _call = self.begin()?;
+        let _call = self.lifetime.begin()?;
         let mut hands = Hands::new(self, stop);
         let taken = loop {
             let taken = if is_free() && !stop.is_cancelled() { hands.take() } else { Ok(()) };
@@ -111,7 +121,7 @@ impl SignalLoop {
                 this.write_result(&of, &result);
             }
         };
-        let training = self.clone().train_by_right(&job, cancel.clone(), ended);
+        let training = self.trainer.clone().train_by_right(&job, cancel.clone(), ended);
         let mut training = std::pin::pin!(training);
         let mut late = false;
         let results = tokio::select! {
@@ -138,7 +148,8 @@ impl SignalLoop {
         } else if !left.is_empty() {
             let left: Vec<Market> = left.into_iter().map(|result| result.market).collect();
             if let Err(error) = self.board().and_then(|board| board.give_back(&job, &left)) {
-                self.emit(&Event::Warning(format!("a training of {} is not given back: {error}", job.timeframe)));
+                self.events
+                    .emit(&Event::Warning(format!("a training of {} is not given back: {error}", job.timeframe)));
             }
         }
     }
@@ -147,7 +158,7 @@ impl SignalLoop {
         let (market, done) = (&result.market, result.trained.is_ok());
         let written = self.board().and_then(|board| board.finish(job, market, done, &result.to_json()));
         if let Err(error) = written {
-            self.emit(&Event::Warning(format!("the training of {market} is not written down: {error}")));
+            self.events.emit(&Event::Warning(format!("the training of {market} is not written down: {error}")));
         }
     }
 }
@@ -158,14 +169,14 @@ fn was_cancelled(result: &TrainResult) -> bool {
 
 /// The job that one instance works on: one at a time, for each uses all of its threads, and others may take the next.
 struct Hands {
-    core: Arc<SignalLoop>,
+    core: Arc<TaskRunner>,
     stop: Cancel,
     at_work: JoinSet<()>,
 }
 
 impl Hands {
     /// None yet; raising `stop` ends them.
-    fn new(core: &Arc<SignalLoop>, stop: &Cancel) -> Self {
+    fn new(core: &Arc<TaskRunner>, stop: &Cancel) -> Self {
         Self { core: core.clone(), stop: Cancel::default().within(stop), at_work: JoinSet::new() }
     }
 
@@ -184,7 +195,7 @@ impl Hands {
         if self.at_work.is_empty() {
             tokio::time::sleep(LOOK).await;
         } else if let Ok(Some(Err(panic))) = tokio::time::timeout(LOOK, self.at_work.join_next()).await {
-            self.core.emit(&Event::Warning(format!("a training met a defect: {panic}")));
+            self.core.events.emit(&Event::Warning(format!("a training met a defect: {panic}")));
         }
         Ok(())
     }

@@ -1,23 +1,24 @@
 //! Training many markets: fetch, train, compare with the model in service, promote; each on its own.
 
-use super::SignalLoop;
 use super::account::{Account, FetchProgress};
+use super::compute::ComputeThreads;
 use super::fetch::PARALLEL;
-use super::pools::{Loaded, Pools};
+use super::pools::{Loaded, Pools, TrainingData};
 use super::results;
-use super::{Event, ModelChange};
+use super::{CandleFetcher, Event, Events, Lifetime, Models, Settings};
 use candles::{Cause, candle_file};
 use domain::cancel::Cancel;
-use domain::config::ParallelTraining;
 use domain::error::{Error, Result};
 use domain::symbol::{Market, Symbol, Timeframe};
 use domain::time::format_iso;
 use exchange::CandleSource;
 use learning::model::{Champion, Model, Trial};
 use learning::{Candidate, Continued, MIN_NEW_ROWS, Step, cannot_continue};
+use parking_lot::Mutex;
 use scheduler::Task;
 use scheduler::coordination::{Hold, Job};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -320,7 +321,30 @@ async fn permit(semaphore: &Semaphore) -> Result<SemaphorePermit<'_>> {
 
 const NOT_BEGUN: Step = Step { done: 0, total: 0 };
 
-impl SignalLoop {
+/// Trains models, and puts those into service that are good enough.
+pub struct Trainer {
+    pub(super) settings: Arc<Settings>,
+    pub(super) events: Arc<Events>,
+    pub(super) lifetime: Arc<Lifetime>,
+    pub(super) compute: Arc<ComputeThreads>,
+    pub(super) fetcher: Arc<CandleFetcher>,
+    pub(super) models: Arc<Models>,
+    pub(super) data: Arc<TrainingData>,
+    /// How often a pooled model of each timeframe was fitted here.
+    pub(super) fits: Mutex<BTreeMap<Timeframe, u64>>,
+}
+
+impl Trainer {
+    /// How often a pooled model of each timeframe was fitted by this process.
+    pub(super) fn fits(&self) -> BTreeMap<Timeframe, u64> {
+        self.fits.lock().clone()
+    }
+
+    /// Ends the threads that train.
+    pub(super) fn close(&self) {
+        self.compute.close();
+    }
+
     /// Trains the models asked for, each on its own: a market that fails leaves the others, and its old model, alone.
     /// Writes `models/training_results.json`.
     ///
@@ -333,16 +357,16 @@ impl SignalLoop {
         cancel: Cancel,
         progress: impl Fn(TrainProgress) + Send + Sync + 'static,
     ) -> Result<TrainingResults> {
-        let cancel = cancel.within(&self.closing);
-        let (started_ms, clock) = (self.now_ms(), Instant::now());
+        let cancel = cancel.within(self.lifetime.closing());
+        let (started_ms, clock) = (self.settings.now_ms(), Instant::now());
         let (markets, skipped) = self.markets_to_train(&request, started_ms)?;
         if !request.skip_fetch {
-            self.tell_of_longer_history(&markets);
+            self.fetcher.tell_of_longer_history(&markets);
         }
-        self.tell_of_cost();
+        self.fetcher.tell_of_cost();
         let run = Arc::new(Run {
-            source: if request.skip_fetch { None } else { Some(self.source()?) },
-            permits: Semaphore::new(self.trainings_at_once()),
+            source: if request.skip_fetch { None } else { Some(self.fetcher.source()?) },
+            permits: Semaphore::new(self.compute.trainings_at_once()),
             fetches: Semaphore::new(PARALLEL),
             cancel: cancel.clone(),
             mode: request.mode,
@@ -399,15 +423,7 @@ impl SignalLoop {
             Err(error) => Some(error.to_string()),
         };
         if let Some(problem) = problem {
-            self.emit(&Event::Warning(format!("{market}, whose candles others are trained on: {problem}")));
-        }
-    }
-
-    /// How many markets are trained at once.
-    fn trainings_at_once(&self) -> usize {
-        match self.config().parallel_training {
-            ParallelTraining::Threads => self.threads(),
-            ParallelTraining::Number(trainings) => trainings,
+            self.events.emit(&Event::Warning(format!("{market}, whose candles others are trained on: {problem}")));
         }
     }
 
@@ -422,13 +438,13 @@ impl SignalLoop {
         cancel: Cancel,
         progress: impl Fn(TrainProgress) + Send + Sync + 'static,
     ) -> Result<Vec<TrainResult>> {
-        let mut others = self.markets(None, Some(vec![job.timeframe]));
+        let mut others = self.settings.markets(None, Some(vec![job.timeframe]));
         others.retain(|market| !job.markets.contains(market));
         let run = Arc::new(Run {
-            source: Some(self.source()?),
-            permits: Semaphore::new(self.trainings_at_once()),
+            source: Some(self.fetcher.source()?),
+            permits: Semaphore::new(self.compute.trainings_at_once()),
             fetches: Semaphore::new(PARALLEL),
-            cancel: cancel.within(&self.closing),
+            cancel: cancel.within(self.lifetime.closing()),
             mode: TrainMode::of(job.task).unwrap_or_default(),
             finished: AtomicUsize::new(0),
             total: job.markets.len(),
@@ -446,19 +462,19 @@ impl SignalLoop {
         if request.mode == TrainMode::Symbol && request.symbols.as_ref().is_none_or(Vec::is_empty) {
             return Err(Error::argument("symbols", "must name at least one symbol in mode `symbol`", "nothing"));
         }
-        let markets = self.markets(request.symbols.clone(), request.timeframes.clone());
-        let by_default = || self.config().retrain_interval.as_secs_f64() / 3600.0;
+        let markets = self.settings.markets(request.symbols.clone(), request.timeframes.clone());
+        let by_default = || self.settings.config().retrain_interval.as_secs_f64() / 3600.0;
         let max_age_hours = request.max_age_hours.unwrap_or_else(by_default);
         if !(max_age_hours.is_finite() && max_age_hours >= 0.0) {
             return Err(Error::argument("maxAgeHours", "must be a number of hours, 0 or more", max_age_hours));
         }
-        let young = |market: &Market| {
-            request.mode == TrainMode::Retrain
-                && self
-                    .registry
-                    .get(market)
-                    .is_ok_and(|model| (now_ms - model.record.trained_ms).abs() as f64 <= max_age_hours * 3_600_000.0)
-        };
+        let young =
+            |market: &Market| {
+                request.mode == TrainMode::Retrain
+                    && self.models.registry.get(market).is_ok_and(|model| {
+                        (now_ms - model.record.trained_ms).abs() as f64 <= max_age_hours * 3_600_000.0
+                    })
+            };
         let (skipped, wanted) = markets.into_iter().partition(young);
         Ok((wanted, skipped))
     }
@@ -493,10 +509,10 @@ impl SignalLoop {
         let _permit = run.cancel.unless(run.fetch_permit()).await?;
         run.tell(market, Phase::Fetch, NOT_BEGUN, None);
         let fetched = async {
-            let (begin, tell) = (self.history(market.timeframe), |page| run.tell_of_page(page));
-            let fetched = self.update(source.as_ref(), market, begin, &run.account, &tell).await?;
+            let (begin, tell) = (self.fetcher.history(market.timeframe), |page| run.tell_of_page(page));
+            let fetched = self.fetcher.update(source.as_ref(), market, begin, &run.account, &tell).await?;
             // Nobody can act on what a model says of a market that is gone.
-            self.is_alive(source.as_ref(), &fetched).await.map(|()| fetched)
+            self.fetcher.is_alive(source.as_ref(), &fetched).await.map(|()| fetched)
         };
         match run.cancel.unless(fetched).await {
             Ok(fetched) if fetched.findings.count(Cause::Unfinished) > 0 => {
@@ -507,7 +523,7 @@ impl SignalLoop {
             Ok(_) => {}
             Err(error) => {
                 run.cancel.check()?;
-                if error.is_not_traded() || !candle_file(&self.data_folder(), market).exists() {
+                if error.is_not_traded() || !candle_file(&self.settings.data_folder(), market).exists() {
                     return Err(error);
                 }
                 *warning = Some(format!("stored candles only: new ones could not be fetched: {error}"));
@@ -526,7 +542,7 @@ impl SignalLoop {
         let loaded = self.loaded(market, run).await?;
         if loaded.findings.repaired() {
             // A fetch would have put the file right; this one was not asked for, or failed for another reason.
-            let path = candle_file(&self.data_folder(), market);
+            let path = candle_file(&self.settings.data_folder(), market);
             warning.get_or_insert_with(|| format!("{}: {}", path.display(), loaded.findings));
         }
         let fallback = match run.mode {
@@ -543,8 +559,9 @@ impl SignalLoop {
         };
         let (this, run, market) = (self.clone(), run.clone(), market.clone());
         let trained = self
-            .on_pool(move || {
-                let candidate = training.candidate(&market, &this.config(), this.now_ms());
+            .compute
+            .run(move || {
+                let candidate = training.candidate(&market, &this.settings.config(), this.settings.now_ms());
                 let candidate = candidate.ok_or_else(|| Error::Internal(format!("{market} was lost")))?;
                 this.decide(&candidate, fallback, built.duration_ms, &run)
             })
@@ -562,14 +579,14 @@ impl SignalLoop {
     async fn continue_one(self: &Arc<Self>, loaded: &Loaded, run: &Arc<Run>) -> Result<Continued<Trained>> {
         let market = loaded.data.market().clone();
         let (this, asked) = (self.clone(), market.clone());
-        let champion = match self.on_pool(move || this.registry.champion(&asked)).await? {
+        let champion = match self.compute.run(move || this.models.registry().champion(&asked)).await? {
             Champion::None => return Ok(Continued::Worse("there is no model to continue".to_owned())),
             Champion::Unusable { error, .. } => {
                 return Ok(Continued::Worse(format!("the model so far cannot be used: {error}")));
             }
             Champion::Model(champion) => champion,
         };
-        if let Some(reason) = cannot_continue(&champion, &self.config()) {
+        if let Some(reason) = cannot_continue(&champion, &self.settings.config()) {
             return Ok(Continued::Worse(reason.to_owned()));
         }
         let built = self.built(loaded, Some(&champion), run).await?;
@@ -579,22 +596,19 @@ impl SignalLoop {
             Continued::Worse(reason) => return Ok(Continued::Worse(reason)),
         };
         let (this, run) = (self.clone(), run.clone());
-        self.on_pool(move || {
-            let continued = training.continued(&market, &champion, &this.config(), this.now_ms())?;
-            match continued.ok_or_else(|| Error::Internal(format!("{market} was lost")))? {
-                Continued::Trained(candidate) => {
-                    this.decide(&candidate, None, built.duration_ms, &run).map(Continued::Trained)
+        self.compute
+            .run(move || {
+                let continued =
+                    training.continued(&market, &champion, &this.settings.config(), this.settings.now_ms())?;
+                match continued.ok_or_else(|| Error::Internal(format!("{market} was lost")))? {
+                    Continued::Trained(candidate) => {
+                        this.decide(&candidate, None, built.duration_ms, &run).map(Continued::Trained)
+                    }
+                    Continued::NothingNew(rows) => Ok(Continued::NothingNew(rows)),
+                    Continued::Worse(reason) => Ok(Continued::Worse(reason)),
                 }
-                Continued::NothingNew(rows) => Ok(Continued::NothingNew(rows)),
-                Continued::Worse(reason) => Ok(Continued::Worse(reason)),
-            }
-        })
-        .await
-    }
-
-    fn tell_of(&self, trial: &Trial) {
-        let change = ModelChange { market: trial.market.clone(), version: trial.version, reason: trial.reason.clone() };
-        self.emit(&if trial.promoted { Event::ModelPromoted(change) } else { Event::ModelRefused(change) });
+            })
+            .await
     }
 
     /// Compares a candidate with the model in service and submits the decision, until nobody came between the two.
@@ -603,14 +617,14 @@ impl SignalLoop {
         let fence = run.hold.as_ref().and_then(|hold| hold.fence());
         loop {
             run.cancel.check()?;
-            let champion = self.registry.champion(&record.market)?;
-            let verdict = candidate.judge(&champion, &self.config())?;
+            let champion = self.models.registry().champion(&record.market)?;
+            let verdict = candidate.judge(&champion, &self.settings.config())?;
             let mut model = candidate.model.clone();
             model.lineage.conceded = verdict.conceded;
-            let mut trial = Trial::new(record, candidate.mode, verdict, self.now_ms(), duration_ms);
+            let mut trial = Trial::new(record, candidate.mode, verdict, self.settings.now_ms(), duration_ms);
             trial.fallback = fallback.clone();
-            if let Some((model, trial)) = self.registry.submit(model, trial, &champion, fence)? {
-                self.tell_of(&trial);
+            if let Some((model, trial)) = self.models.registry.submit(model, trial, &champion, fence)? {
+                self.models.tell_of(&trial);
                 return Ok(Trained::Decided { model, trial: Box::new(trial) });
             }
         }

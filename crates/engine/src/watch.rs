@@ -7,10 +7,10 @@
 //! A price counts only where it is one of now: that of a symbol which is not traded any more stands still for ever. What is
 //! found beyond its level after a time without candles closes as unknown ([`Levels::on_candle_after`]).
 
-use super::SignalLoop;
 use super::events::Event;
 use super::fetch::PARALLEL;
 use super::tasks::{Done, unfinished};
+use super::{CandleFetcher, Events, Lifetime, PerformanceChecks, Settings, Signals};
 use candles::price_step;
 use domain::barrier::{Exit, Levels, Outcome, Trading};
 use domain::candle::Candle;
@@ -21,6 +21,7 @@ use domain::threads;
 use domain::time::{HOUR_MS, format_iso};
 use exchange::CandleSource;
 use feedback::{ClosedSignal, OpenSignal, Tick};
+use parking_lot::Mutex;
 use scheduler::Unfinished;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -35,7 +36,7 @@ const RECENT_MS: i64 = 10 * MINUTE_MS;
 
 /// What is remembered between two looks.
 #[derive(Default)]
-pub(super) struct Known {
+struct WatchMemory {
     /// Up to where the prices of each open signal are known, UTC epoch ms.
     until_ms: HashMap<SignalKey, i64>,
     /// The last candle that passed, of each symbol.
@@ -71,7 +72,7 @@ struct Waiting {
 
 /// What closed.
 #[derive(Debug, Clone, Copy, Default)]
-struct Closed {
+struct CloseCount {
     count: usize,
     /// Of which as unknown.
     unknown: usize,
@@ -83,13 +84,35 @@ impl Watched {
     }
 }
 
-impl SignalLoop {
+/// Watches open signals: closes what missed candles and the prices of now hit.
+pub(super) struct SignalWatch {
+    settings: Arc<Settings>,
+    events: Arc<Events>,
+    lifetime: Arc<Lifetime>,
+    fetcher: Arc<CandleFetcher>,
+    signals: Arc<Signals>,
+    checks: Arc<PerformanceChecks>,
+    memory: Mutex<WatchMemory>,
+}
+
+impl SignalWatch {
+    pub fn new(
+        settings: Arc<Settings>,
+        events: Arc<Events>,
+        lifetime: Arc<Lifetime>,
+        fetcher: Arc<CandleFetcher>,
+        signals: Arc<Signals>,
+        checks: Arc<PerformanceChecks>,
+    ) -> Self {
+        Self { settings, events, lifetime, fetcher, signals, checks, memory: Mutex::default() }
+    }
+
     /// Closes what the candles missed and the prices of now hit, of the symbols with open signals. A symbol that fails is
     /// left as it is, and the others go on. `only` names the symbols to look at; `None` is all.
-    pub(super) async fn watch(self: &Arc<Self>, only: Option<&[Symbol]>) -> Result<Done> {
+    pub async fn look(self: &Arc<Self>, only: Option<&[Symbol]>) -> Result<Done> {
         let watched = self.watched(only).await?;
         let symbols = watched.len();
-        let (mut closed, mut failed, mut current) = (Closed::default(), Vec::new(), Vec::new());
+        let (mut closed, mut failed, mut current) = (CloseCount::default(), Vec::new(), Vec::new());
         for (market, caught_up) in self.catch_all_up(watched).await? {
             match caught_up {
                 Ok(missed) => {
@@ -102,12 +125,12 @@ impl SignalLoop {
             }
         }
         let mut silent = Vec::new();
-        if self.options.source.is_none() {
+        if !self.fetcher.has_own_source() {
             (current, silent) = current.into_iter().partition(|symbol| self.is_live(symbol));
             self.tell_of_silent(&silent);
             closed.count += self.look_at_prices(&current, &mut failed).await?;
         }
-        let Closed { count, unknown } = closed;
+        let CloseCount { count, unknown } = closed;
         let mut message = format!("{count} signals closed, {symbols} symbols with open signals watched");
         if unknown > 0 {
             message.push_str(&format!("; {unknown} closed as UNKNOWN"));
@@ -125,34 +148,34 @@ impl SignalLoop {
             return Ok(0);
         }
         let mut ticks = Vec::new();
-        let prices = self.exchange()?.prices(symbols).await?;
-        let time_ms = self.now_ms();
+        let prices = self.fetcher.exchange()?.prices(symbols).await?;
+        let time_ms = self.settings.now_ms();
         for (symbol, price) in &prices {
             match price.clone().and_then(|price| self.same_asset(symbol, price)) {
                 Ok(price) => ticks.push(Tick { symbol, price, time_ms }),
                 Err(error) => failed.push(unfinished(Market { symbol: symbol.clone(), timeframe: minutes()? }, &error)),
             }
         }
-        Ok(self.on_prices_now(self.turn(), &ticks).await?.len())
+        Ok(self.signals.on_prices_now(self.signals.turn(), &ticks).await?.len())
     }
 
     /// Whether a symbol's price is one of now.
     fn is_live(&self, symbol: &Symbol) -> bool {
-        let recent_ms = self.now_ms() - RECENT_MS;
-        self.scheduling.watched.lock().last.get(symbol).is_some_and(|last| last.end_ms > recent_ms)
+        let recent_ms = self.settings.now_ms() - RECENT_MS;
+        self.memory.lock().last.get(symbol).is_some_and(|last| last.end_ms > recent_ms)
     }
 
     /// Tells of symbols without prices of now, of each once until it has some again.
     fn tell_of_silent(&self, silent: &[Symbol]) {
         let news: Vec<(Symbol, Option<Last>)> = {
-            let known = &mut *self.scheduling.watched.lock();
+            let known = &mut *self.memory.lock();
             known.silent.retain(|symbol| silent.contains(symbol));
             let new: Vec<&Symbol> = silent.iter().filter(|symbol| known.silent.insert((*symbol).clone())).collect();
             new.into_iter().map(|symbol| (symbol.clone(), known.last.get(symbol).copied())).collect()
         };
         for (symbol, last) in news {
             let since = last.map_or_else(String::new, |last| format!(" since {}", format_iso(last.end_ms)));
-            self.emit(&Event::Warning(format!(
+            self.events.emit(&Event::Warning(format!(
                 "{symbol} has had no candle{since}, so its price closes no signal. If it is not traded any more, close its open \
                  signals: updateOutcome({{ signalId, outcome: 'UNKNOWN' }})"
             )));
@@ -161,7 +184,7 @@ impl SignalLoop {
 
     /// `price`, unless it lies so far from the last close that it is another asset's.
     fn same_asset(&self, symbol: &Symbol, price: f64) -> Result<f64> {
-        match self.scheduling.watched.lock().last.get(symbol) {
+        match self.memory.lock().last.get(symbol) {
             Some(last) => check_step(symbol, last.close, price).map(|()| price),
             None => Ok(price),
         }
@@ -170,10 +193,10 @@ impl SignalLoop {
     /// The open signals by symbol.
     async fn watched(self: &Arc<Self>, only: Option<&[Symbol]>) -> Result<Vec<Watched>> {
         let this = self.clone();
-        let mut open = threads::blocking(move || this.store()?.open_by_symbol()).await?;
+        let mut open = threads::blocking(move || this.signals.store().open()?.open_by_symbol()).await?;
         open.retain(|symbol, _| only.is_none_or(|only| only.contains(symbol)));
-        let own_candles = self.options.source.is_some();
-        let known = &mut *self.scheduling.watched.lock();
+        let own_candles = self.fetcher.has_own_source();
+        let known = &mut *self.memory.lock();
         let mut still_open = HashMap::with_capacity(known.until_ms.len());
         known.last.retain(|symbol, _| open.contains_key(symbol));
         let mut watched = Vec::with_capacity(open.len());
@@ -202,8 +225,8 @@ impl SignalLoop {
     }
 
     /// [`Self::catch_up`] of several symbols at once: one that is slow holds up no other.
-    async fn catch_all_up(self: &Arc<Self>, watched: Vec<Watched>) -> Result<Vec<(Market, Result<Closed>)>> {
-        let (source, permits, mut tasks) = (self.source()?, Arc::new(Semaphore::new(PARALLEL)), JoinSet::new());
+    async fn catch_all_up(self: &Arc<Self>, watched: Vec<Watched>) -> Result<Vec<(Market, Result<CloseCount>)>> {
+        let (source, permits, mut tasks) = (self.fetcher.source()?, Arc::new(Semaphore::new(PARALLEL)), JoinSet::new());
         for one in watched {
             let (this, source, permits) = (self.clone(), source.clone(), permits.clone());
             tasks.spawn(async move {
@@ -216,17 +239,17 @@ impl SignalLoop {
         while let Some(ended) = tasks.join_next().await {
             results.push(ended.map_err(|e| Error::Internal(e.to_string()))?);
         }
-        self.closing.check()?;
+        self.lifetime.closing().check()?;
         results.sort_by(|(one, _), (other, _)| one.cmp(other));
         Ok(results)
     }
 
     /// Closes what candles hit since the prices were last known.
-    async fn catch_up(self: &Arc<Self>, source: &dyn CandleSource, one: Watched) -> Result<Closed> {
+    async fn catch_up(self: &Arc<Self>, source: &dyn CandleSource, one: Watched) -> Result<CloseCount> {
         let step = one.timeframe.millis();
-        let until_ms = self.now_ms() - self.now_ms().rem_euclid(MINUTE_MS);
+        let until_ms = self.settings.now_ms() - self.settings.now_ms().rem_euclid(MINUTE_MS);
         let (market, known_ms) = (one.market(), one.known_ms);
-        let is_own = self.options.source.is_some();
+        let is_own = self.fetcher.has_own_source();
         if known_ms + step > until_ms {
             // Signals just given have missed nothing, but whether their price is one of now is to be told.
             if !is_own && !self.is_live(&market.symbol) {
@@ -236,7 +259,7 @@ impl SignalLoop {
                     found.last().map(|last| Last { close: last.close, end_ms: last.open_ms + step }),
                 );
             }
-            return Ok(Closed::default());
+            return Ok(CloseCount::default());
         }
         let trading = if is_own { self.own_trading(&market).await? } else { Trading::Always };
         let mut missed = Missed { source, trading, open: one.signals, exits: Vec::new(), known_ms, last: None };
@@ -244,7 +267,7 @@ impl SignalLoop {
         // What was found before a failure stands.
         let closed = self.close_missed(&market.symbol, &missed.exits).await?;
         self.know_last(&market, missed.last);
-        let mut known = self.scheduling.watched.lock();
+        let mut known = self.memory.lock();
         for waiting in &missed.open {
             let known_ms = known.until_ms.entry(waiting.key).or_insert(i64::MIN);
             *known_ms = missed.known_ms.max(*known_ms);
@@ -256,18 +279,18 @@ impl SignalLoop {
     /// cannot be read, it may be closed at night and on weekends.
     async fn own_trading(self: &Arc<Self>, market: &Market) -> Result<Trading> {
         let (this, market) = (self.clone(), market.clone());
-        let tail = threads::blocking(move || Ok(this.stored_tail(&market).ok().flatten())).await?;
+        let tail = threads::blocking(move || Ok(this.fetcher.candles().recent(&market).ok().flatten())).await?;
         let calendar = tail.map(|tail| tail.calendar().clone()).filter(|calendar| calendar.closes());
         Ok(calendar.map_or(Trading::MayClose, Trading::Sessions))
     }
 
     fn know_last(&self, market: &Market, last: Option<Last>) {
-        last.map(|last| self.scheduling.watched.lock().last.insert(market.symbol.clone(), last));
+        last.map(|last| self.memory.lock().last.insert(market.symbol.clone(), last));
     }
 
     /// Closes what was hit, and tells of what closed as unknown.
-    async fn close_missed(self: &Arc<Self>, symbol: &Symbol, exits: &[(SignalKey, Exit)]) -> Result<Closed> {
-        let (store, mut closings) = (self.store()?, Vec::with_capacity(exits.len()));
+    async fn close_missed(self: &Arc<Self>, symbol: &Symbol, exits: &[(SignalKey, Exit)]) -> Result<CloseCount> {
+        let (store, mut closings) = (self.signals.store().open()?, Vec::with_capacity(exits.len()));
         for (key, exit) in exits {
             let Some(id) = store.id_of(*key)? else { continue };
             let price = Some(exit.price).filter(|_| exit.outcome != Outcome::Unknown);
@@ -281,18 +304,18 @@ impl SignalLoop {
                 closed.extend(store.get(&id)?.as_ref().and_then(ClosedSignal::of));
             }
         }
-        self.after_closing(&closed);
+        self.checks.after_closing(&closed);
         let unknown: Vec<&str> =
             closed.iter().filter(|one| one.outcome == Outcome::Unknown).map(|one| one.id.as_str()).collect();
         if let Some(first) = unknown.first() {
-            self.emit(&Event::Warning(format!(
+            self.events.emit(&Event::Warning(format!(
                 "{symbol}: {} closed as UNKNOWN: {first}{}. Candles are missing before the first one beyond the levels or after the \
                  expiry, so nobody knows as what it ended. It counts neither as a success nor as a failure",
                 if unknown.len() == 1 { "a signal".to_owned() } else { format!("{} signals", unknown.len()) },
                 if unknown.len() == 1 { "" } else { " and others" },
             )));
         }
-        Ok(Closed { count: closed.len(), unknown: unknown.len() })
+        Ok(CloseCount { count: closed.len(), unknown: unknown.len() })
     }
 }
 

@@ -23,25 +23,25 @@ fn is_long(n: i64) -> bool {
 
 fn open(home: &Path) -> Arc<SignalLoop> {
     let core = SignalLoop::open(Options { home: Some(home.to_owned()), ..Options::default() }).unwrap();
-    core.configure(object(json!({ "durability": "os" }))).unwrap();
+    core.settings().configure(object(json!({ "durability": "os" }))).unwrap();
     Arc::new(core)
 }
 
 async fn close(core: &Arc<SignalLoop>, n: i64, outcome: Outcome, at_ms: i64) {
-    assert!(core.store().unwrap().close_signal(&n.to_string(), outcome, None, None, at_ms).await.unwrap());
+    assert!(core.store().open().unwrap().close_signal(&n.to_string(), outcome, None, None, at_ms).await.unwrap());
 }
 
 /// All that is not long reaches its target within twelve hours; what is long is recorded or not.
 async fn live(core: &Arc<SignalLoop>, records_long: bool) {
     let signals = (0..SIGNALS).filter(|n| records_long || !is_long(*n));
-    core.record(signals.map(given).collect()).await.unwrap();
+    core.signals().record(signals.map(given).collect()).await.unwrap();
     for n in (0..SIGNALS).filter(|n| !is_long(*n)) {
         close(core, n, Outcome::TookProfit, T0 + (n + 1 + n % 12) * HOUR_MS).await;
     }
 }
 
 async fn base_rate(core: &Arc<SignalLoop>) -> f64 {
-    core.assess(given(SIGNALS + 12)).await.unwrap().base_rate
+    core.outcomes().assess(given(SIGNALS + 12)).await.unwrap().base_rate
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -63,7 +63,7 @@ async fn what_is_open_counts_now_and_its_end_is_not_known_to_the_past() {
     for n in (0..SIGNALS).filter(|n| is_long(*n)) {
         close(&core, n, Outcome::StoppedOut, T0 + (200 + n) * HOUR_MS).await;
     }
-    let later = core.assess(given(500)).await.unwrap().base_rate;
+    let later = core.outcomes().assess(given(500)).await.unwrap().base_rate;
     let then = base_rate(&core).await;
     println!("{later:.3} later, {then:.3} of then");
     assert!(later + 0.002 < now, "{later:.3} and {now:.3}");

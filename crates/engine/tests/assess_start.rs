@@ -23,14 +23,14 @@ fn given(n: i64) -> Signal {
 
 fn open(home: &Path) -> Arc<SignalLoop> {
     let core = SignalLoop::open(Options { home: Some(home.to_owned()), ..Options::default() }).unwrap();
-    core.configure(object(json!({ "durability": "os" }))).unwrap();
+    core.settings().configure(object(json!({ "durability": "os" }))).unwrap();
     Arc::new(core)
 }
 
 /// Records and closes signals, in order; what RSI says turns round after so many.
 async fn live(core: &Arc<SignalLoop>, from: i64, until: i64, turn: i64) {
-    core.record((from..until).map(given).collect()).await.unwrap();
-    let store = core.store().unwrap();
+    core.signals().record((from..until).map(given).collect()).await.unwrap();
+    let store = core.store().open().unwrap();
     let mut closings = Vec::new();
     for n in from..until {
         let success = ((n * 7919 * 3 % 101) < 60) == (n < turn) || n % 7 == 0;
@@ -50,9 +50,9 @@ fn asked() -> Signal {
 /// The first answer of a process, and how long it took.
 async fn first(home: &Path, what: &str) -> Assessment {
     let core = open(home);
-    core.store().unwrap();
+    core.store().open().unwrap();
     let begun = Instant::now();
-    let said = core.assess(asked()).await.unwrap();
+    let said = core.outcomes().assess(asked()).await.unwrap();
     println!("the first assess {what}: {:.2?}", begun.elapsed());
     core.close().await;
     said
@@ -98,7 +98,7 @@ async fn a_process_that_has_learned_prepares_the_next_start() {
     for n in 0..23 {
         // Without a change, which would be followed up at the next start, and kept.
         live(&core, n * 100, (n + 1) * 100, i64::MAX).await;
-        core.assess(asked()).await.unwrap();
+        core.outcomes().assess(asked()).await.unwrap();
     }
     // So much that the next start waits for no further model.
     let is_prepared = || {

@@ -34,9 +34,9 @@ async fn scheduling_process() {
     let warnings = Warnings::default();
     core.events().subscribe(Box::new(warnings.clone()));
     let open = signal(json!({
-        "id": "a", "stopLoss": 1e-6, "takeProfit": 1e9, "timestamp": core.now_ms() - 60_000, "entryPrice": 100,
+        "id": "a", "stopLoss": 1e-6, "takeProfit": 1e9, "timestamp": core.settings().now_ms() - 60_000, "entryPrice": 100,
     }));
-    core.record(vec![open]).await.unwrap();
+    core.signals().record(vec![open]).await.unwrap();
 
     room(false);
     let off = json!({ "enabled": false });
@@ -44,7 +44,7 @@ async fn scheduling_process() {
         "watch": { "interval_seconds": 1 }, "evaluate": { "interval_seconds": 1 }, "fetch": off, "retrain": off, "update": off,
         "retry": { "base_seconds": 1, "longest_seconds": 1 },
     });
-    core.start_scheduler(testkit::object(config)).unwrap();
+    core.scheduler().start(testkit::object(config)).unwrap();
     tokio::time::sleep(Duration::from_secs(4)).await;
     let (asked, told) = (exchange.request_count(), warnings.0.lock().clone());
     println!("\n{asked} requests, told: {told:#?}");
@@ -58,12 +58,12 @@ async fn scheduling_process() {
         told.iter().all(|text| text.contains("cannot be written down") && text.contains("File too large")),
         "{told:#?}"
     );
-    let status = core.scheduler_status().unwrap();
+    let status = core.scheduler().status().unwrap();
     assert!(status.tasks.iter().any(|task| task.task == Task::Watch && task.problem.is_some()));
 
     room(true);
     let recorded = |task| {
-        let status = core.scheduler_status().unwrap();
+        let status = core.scheduler().status().unwrap();
         let of = status.tasks.into_iter().find(|one| one.task == task).unwrap();
         of.problem.is_none() && of.record.last.is_some_and(|run| run.outcome == Outcome::Finished)
     };

@@ -40,7 +40,7 @@ async fn trained(home: &Path, times: usize) -> (Arc<SignalLoop>, Clock) {
     write_csv(&candle_file(&home.join("data"), &market()), &candles).unwrap();
     let clock = Clock::standing(end);
     let core = Arc::new(SignalLoop::open(Options { clock: clock.clone(), ..opened(home, end) }).unwrap());
-    core.configure(testkit::object(json!({ "trees": 10 }))).unwrap();
+    core.settings().configure(testkit::object(json!({ "trees": 10 }))).unwrap();
     for _ in 0..times {
         assert!(train(&core).await.promoted());
     }
@@ -58,12 +58,12 @@ fn of_market(times: usize) -> TrainRequest {
 }
 
 async fn train(core: &Arc<SignalLoop>) -> Trained {
-    core.train(of_market(1), Cancel::default(), |_| {}).await.unwrap().results.remove(0).trained.unwrap()
+    core.trainer().train(of_market(1), Cancel::default(), |_| {}).await.unwrap().results.remove(0).trained.unwrap()
 }
 
 /// Records and closes signals of a version that promised a success of one half; every `nth` succeeds.
 async fn live(core: &SignalLoop, clock: &Clock, version: u64, count: usize, nth: usize) {
-    let store = core.store().unwrap();
+    let store = core.store().open().unwrap();
     for n in 0..count {
         let now = clock.now_ms() + 1000;
         clock.set(now);
@@ -79,13 +79,13 @@ async fn live(core: &SignalLoop, clock: &Clock, version: u64, count: usize, nth:
 
 /// What live signals say: closed, succeeded, expected.
 fn weighed(core: &Arc<SignalLoop>) -> (LiveVerdict, (usize, usize, f64)) {
-    let verdict = core.check_live(&market()).unwrap();
+    let verdict = core.models().check_live(&market()).unwrap();
     let LiveRecord { closed, succeeded, expected, .. } = verdict.record;
     (verdict, (closed, succeeded, expected))
 }
 
 fn serves(core: &SignalLoop) -> u64 {
-    core.registry().get(&market()).unwrap().version()
+    core.models().registry().get(&market()).unwrap().version()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -97,12 +97,17 @@ async fn a_broken_promise_rolls_back_and_a_kept_one_does_not() {
 
     // Half of its signals succeed, as promised; those of nobody's are not weighed.
     live(&core, &clock, 2, 60, 2).await;
-    let store = core.store().unwrap();
-    store.record(signal(json!({ "id": "by hand", "timestamp": core.now_ms() }))).await.unwrap();
+    let store = core.store().open().unwrap();
+    store.record(signal(json!({ "id": "by hand", "timestamp": core.settings().now_ms() }))).await.unwrap();
     // Nor are those of levels that the model promised nothing of.
     let near = json!({ "signal": "BUY", "confidence": 50.0, "modelVersion": 2, "levelsScale": 0.67 });
-    store.record(signal(json!({ "id": "near", "timestamp": core.now_ms(), "mlPrediction": near }))).await.unwrap();
-    assert!(store.close_signal("near", Outcome::Failure, None, Some(-1.0), core.now_ms() + 1).await.unwrap());
+    store
+        .record(signal(json!({ "id": "near", "timestamp": core.settings().now_ms(), "mlPrediction": near })))
+        .await
+        .unwrap();
+    assert!(
+        store.close_signal("near", Outcome::Failure, None, Some(-1.0), core.settings().now_ms() + 1).await.unwrap()
+    );
     let (verdict, found) = weighed(&core);
     assert_eq!(found, (60, 30, 30.0));
     assert!(!verdict.record.is_broken && verdict.rollback.is_none());
@@ -178,15 +183,15 @@ async fn a_model_does_not_pay_for_promises_that_no_way_back_leads_past() {
 async fn a_training_beside_a_champion_that_cannot_be_read_ends_and_serving_goes_on() {
     let home = tempfile::tempdir().unwrap();
     let (core, _) = trained(home.path(), 1).await;
-    assert_eq!(core.predict(&market(), None).unwrap().model.version(), 1);
+    assert_eq!(core.models().predict(&market(), None).wait().unwrap().model.version(), 1);
     // A newer signalloop has trained.
-    let other = Arc::new(SignalLoop::open(opened(home.path(), core.now_ms())).unwrap());
-    other.configure(testkit::object(json!({ "trees": 10 }))).unwrap();
+    let other = Arc::new(SignalLoop::open(opened(home.path(), core.settings().now_ms())).unwrap());
+    other.settings().configure(testkit::object(json!({ "trees": 10 }))).unwrap();
     assert_eq!(train(&other).await.model().version(), 2);
     std::fs::write(home.path().join("models/btcusdt_1h/v000002.model"), b"signalloop model 5\n").unwrap();
-    assert_eq!(core.predict(&market(), None).unwrap().model.version(), 1);
+    assert_eq!(core.models().predict(&market(), None).wait().unwrap().model.version(), 1);
     let cancel = Cancel::default();
-    let training = core.train(of_market(1), cancel.clone(), |_| {});
+    let training = core.trainer().train(of_market(1), cancel.clone(), |_| {});
     let Ok(results) = tokio::time::timeout(Duration::from_secs(60), training).await else {
         cancel.cancel();
         panic!("it judges again and again");
@@ -195,7 +200,7 @@ async fn a_training_beside_a_champion_that_cannot_be_read_ends_and_serving_goes_
     let trained = results.results[0].trained.as_ref().unwrap();
     assert_eq!(trained.trial().unwrap().decision, Decision::ChampionUnusable);
     assert!(trained.promoted() && trained.reason().contains("another format version"), "{}", trained.reason());
-    assert_eq!(core.predict(&market(), None).unwrap().model.version(), 3);
+    assert_eq!(core.models().predict(&market(), None).wait().unwrap().model.version(), 3);
     core.close().await;
     other.close().await;
 }
@@ -204,7 +209,8 @@ async fn a_training_beside_a_champion_that_cannot_be_read_ends_and_serving_goes_
 async fn a_generated_signal_says_whose_it_is() {
     let home = tempfile::tempdir().unwrap();
     let (core, _) = trained(home.path(), 1).await;
-    let generated = GeneratedSignal::new(core.predict(&market(), None).unwrap(), core.now_ms());
+    let generated =
+        GeneratedSignal::new(core.models().predict(&market(), None).wait().unwrap(), core.settings().now_ms());
     let recorded: Signal = generated.to_signal();
     let promised = &recorded.extra["mlPrediction"];
     assert_eq!((&promised["modelVersion"], &promised["signal"]), (&json!(1), &json!("HOLD")));
@@ -217,7 +223,7 @@ async fn a_generated_signal_says_whose_it_is() {
 async fn a_signal_of_other_levels_says_that_they_were_not_measured() {
     let home = tempfile::tempdir().unwrap();
     let (core, _) = trained(home.path(), 1).await;
-    let own = core.predict(&market(), None).unwrap();
+    let own = core.models().predict(&market(), None).wait().unwrap();
     assert!(own.is_measured() && own.break_even().is_some());
     for (risk, scale, times) in [(Risk::Low, 2.0 / 3.0, "0.67"), (Risk::High, 4.0 / 3.0, "1.33")] {
         let mut other = own.clone().at(risk);
@@ -228,7 +234,7 @@ async fn a_signal_of_other_levels_says_that_they_were_not_measured() {
         assert!(other.rationale().ends_with(&said), "{}", other.rationale());
         let [near, far] = [own.clone(), other].map(|mut prediction| {
             prediction.decision = Ok(Direction::Buy);
-            GeneratedSignal::new(prediction, core.now_ms())
+            GeneratedSignal::new(prediction, core.settings().now_ms())
         });
         let distance = |signal: &GeneratedSignal| signal.prediction.price - signal.stop_loss.unwrap();
         assert!((distance(&far) / distance(&near) - scale).abs() < 1e-3);
@@ -241,31 +247,37 @@ async fn a_signal_of_other_levels_says_that_they_were_not_measured() {
 async fn what_is_predicted_at_once_is_what_is_predicted_and_never_of_a_model_that_is_gone() {
     let home = tempfile::tempdir().unwrap();
     let (core, _) = trained(home.path(), 2).await;
-    let said = |core: &SignalLoop, candles| format!("{:?}", core.predict(&market(), candles).unwrap());
-    let at_once =
-        |core: &SignalLoop, candles| core.try_predict(&market(), candles).unwrap().map(|made| format!("{made:?}"));
+    let said = |core: &SignalLoop, candles| format!("{:?}", core.models().predict(&market(), candles).wait().unwrap());
+    let at_once = |core: &SignalLoop, candles| {
+        core.models().predict(&market(), candles).ready().map(|made| format!("{:?}", made.unwrap()))
+    };
     // One that has read nothing yet must read, whatever it is asked.
-    let other = SignalLoop::open(opened(home.path(), core.now_ms())).unwrap();
+    let other = SignalLoop::open(opened(home.path(), core.settings().now_ms())).unwrap();
     let candles = stored(home.path());
     let given = Some(&candles[300..]);
     assert_eq!((at_once(&other, None), at_once(&other, given)), (None, None));
     for candles in [None, given] {
-        let expected = said(&other, candles);
-        assert_eq!(at_once(&other, candles), Some(expected));
+        // The first answer is read, the second comes from memory.
+        let fresh = SignalLoop::open(opened(home.path(), core.settings().now_ms())).unwrap();
+        assert_eq!(at_once(&fresh, candles), None);
+        let expected = said(&fresh, candles);
+        assert_eq!(at_once(&fresh, candles), Some(expected.clone()));
+        assert_eq!(said(&other, candles), expected);
+        fresh.close().await;
     }
     assert_eq!(at_once(&other, Some(&candles)), Some(said(&other, Some(&candles))));
     let long: Vec<_> = (0..600).map(|n| Candle { open_ms: n * HOUR, ..candles[n as usize % 500] }).collect();
     assert_eq!(at_once(&other, Some(&long)), None, "a long series is for another thread");
     // What cannot be predicted from is refused in the same words.
     for wrong in [&candles[..50], &[candles[1], candles[0]].repeat(60)[..]] {
-        let refused = other.predict(&market(), Some(wrong)).unwrap_err().to_string();
-        assert_eq!(other.try_predict(&market(), Some(wrong)).unwrap_err().to_string(), refused);
+        let refused = other.models().predict(&market(), Some(wrong)).wait().unwrap_err().to_string();
+        assert_eq!(other.models().predict(&market(), Some(wrong)).ready().unwrap().unwrap_err().to_string(), refused);
     }
     // Another process rolled back.
-    core.rollback(&market(), None).unwrap();
+    core.models().rollback(&market(), None).unwrap();
     assert_eq!(at_once(&other, given), None);
-    assert_eq!(other.predict(&market(), given).unwrap().model.version(), 1);
-    assert_eq!(other.try_predict(&market(), given).unwrap().unwrap().model.version(), 1);
+    assert_eq!(other.models().predict(&market(), given).wait().unwrap().model.version(), 1);
+    assert_eq!(other.models().predict(&market(), given).ready().unwrap().unwrap().model.version(), 1);
     core.close().await;
     other.close().await;
 }
@@ -274,14 +286,14 @@ async fn what_is_predicted_at_once_is_what_is_predicted_and_never_of_a_model_tha
 async fn a_market_named_twice_is_one_and_results_that_cannot_be_written_are_returned_with_a_warning() {
     let home = tempfile::tempdir().unwrap();
     let (core, _) = trained(home.path(), 1).await;
-    let results = core.train(of_market(3), Cancel::default(), |_| {}).await.unwrap();
+    let results = core.trainer().train(of_market(3), Cancel::default(), |_| {}).await.unwrap();
     assert_eq!((results.results.len(), results.warning), (1, None));
-    assert_eq!(core.registry().ledger().unwrap().entries.len(), 2, "one trial more");
+    assert_eq!(core.models().registry().ledger().unwrap().entries.len(), 2, "one trial more");
 
     let file = home.path().join("models/training_results.json");
     std::fs::remove_file(&file).unwrap();
     std::fs::create_dir(&file).unwrap();
-    let results = core.train(of_market(1), Cancel::default(), |_| {}).await.unwrap();
+    let results = core.trainer().train(of_market(1), Cancel::default(), |_| {}).await.unwrap();
     assert!(results.results[0].trained.is_ok());
     let warning = results.warning.clone().unwrap();
     assert!(warning.contains("training_results.json"), "{warning}");

@@ -64,7 +64,9 @@ fn open_in(store: Option<&str>, home: &Path, clock: &Clock, exchange: Option<&Si
         ..Options::default()
     };
     let core = Arc::new(SignalLoop::open(options).unwrap());
-    core.configure(Map::from_iter([("trees".to_owned(), json!(10)), ("history_days".to_owned(), json!(60))])).unwrap();
+    core.settings()
+        .configure(Map::from_iter([("trees".to_owned(), json!(10)), ("history_days".to_owned(), json!(60))]))
+        .unwrap();
     let heard = Heard::default();
     core.events().subscribe(Box::new(heard.clone()));
     (core, heard)
@@ -85,12 +87,13 @@ async fn live(core: &Arc<SignalLoop>, clock: &Clock, name: &str, pattern: &str) 
     for (i, c) in pattern.chars().enumerate() {
         let now = clock.now_ms() + 1000;
         clock.set(now);
-        core.record(vec![signal(json!({ "id": format!("{name}-{i}"), "timestamp": now, "expiresAt": Value::Null }))])
+        core.signals()
+            .record(vec![signal(json!({ "id": format!("{name}-{i}"), "timestamp": now, "expiresAt": Value::Null }))])
             .await
             .unwrap();
         let price = if c == '+' { 110.0 } else { 95.0 };
         let tick = Tick { symbol: &market().symbol, price, time_ms: now + 1 };
-        assert_eq!(core.on_prices(core.turn(), &[tick]).await.unwrap().len(), 1);
+        assert_eq!(core.signals().on_prices(core.signals().turn(), &[tick]).await.unwrap().len(), 1);
     }
 }
 
@@ -107,19 +110,19 @@ async fn poor_results_are_told_kept_and_end_when_they_recover() {
     assert_eq!(heard.count(|event| matches!(event, Event::SignalClosed(_))), 10);
     heard.wait(2, is_mode).await;
     let filter = StatsFilter::default();
-    let mode = core.conservative_mode(&filter).unwrap();
+    let mode = core.performance().live().conservative_mode(&filter).unwrap();
     assert_eq!((mode.active, &mode.scopes), (true, &vec!["home".to_owned(), "BTCUSDT 1h".to_owned()]));
     assert_eq!(mode.reason.as_deref(), Some("1 of 10 closed signals succeeded (10.0 %)"));
-    assert_eq!(core.feedback_strength(&market()).unwrap(), 0.5);
+    assert_eq!(core.performance().live().feedback_strength(&market()).unwrap(), 0.5);
     core.close().await;
 
     // Another loop, as after a restart, knows; nothing is told again; fresh results end it.
     let (core, heard) = open(home.path(), &clock, None);
-    assert_eq!(core.conservative_mode(&filter).unwrap(), mode);
+    assert_eq!(core.performance().live().conservative_mode(&filter).unwrap(), mode);
     live(&core, &clock, "b", "+-+-+-+-+-").await;
     heard.wait(2, is_mode).await;
-    assert!(!core.conservative_mode(&filter).unwrap().active);
-    assert_eq!(core.feedback_strength(&market()).unwrap(), 0.3);
+    assert!(!core.performance().live().conservative_mode(&filter).unwrap().active);
+    assert_eq!(core.performance().live().feedback_strength(&market()).unwrap(), 0.3);
     assert_eq!(heard.count(is_mode), 2);
     // No model was ever trained here, so there is none to train anew.
     assert_eq!(heard.count(|event| matches!(event, Event::EmergencyTrainingStarted(_))), 0);
@@ -131,9 +134,9 @@ async fn closing_by_hand_counts_and_is_told() {
     let home = tempfile::tempdir().unwrap();
     let clock = Clock::standing(T0);
     let (core, heard) = open(home.path(), &clock, None);
-    core.record(vec![signal(json!({ "id": "a" }))]).await.unwrap();
-    assert!(core.close_signal("a", Outcome::Failure, Some(97.0), None).await.unwrap());
-    assert!(!core.close_signal("a", Outcome::Failure, Some(97.0), None).await.unwrap());
+    core.signals().record(vec![signal(json!({ "id": "a" }))]).await.unwrap();
+    assert!(core.signals().close_signal("a", Outcome::Failure, Some(97.0), None).await.unwrap());
+    assert!(!core.signals().close_signal("a", Outcome::Failure, Some(97.0), None).await.unwrap());
     let told =
         heard.count(|event| matches!(event, Event::SignalClosed(one) if one.id == "a" && one.exit_price == Some(97.0)));
     assert_eq!((told, heard.0.lock().unwrap().len()), (1, 1));
@@ -148,25 +151,25 @@ async fn a_poor_market_is_trained_anew_once_and_close_does_not_wait_for_the_end(
     let options = SimulatorOptions { start_ms, clock: clock.clone(), ..SimulatorOptions::default() };
     let exchange = Simulator::start(options).unwrap();
     let (core, heard) = open(home.path(), &clock, Some(&exchange));
-    let before = core.train(of_market(), Cancel::default(), |_| {}).await.unwrap();
+    let before = core.trainer().train(of_market(), Cancel::default(), |_| {}).await.unwrap();
     let trained_ms = before.results[0].trained.as_ref().unwrap().model().record.trained_ms;
     clock.set(clock.now_ms() + HOUR);
     live(&core, &clock, "a", "----------").await;
     heard.wait(1, |event| matches!(event, Event::EmergencyTrainingFinished { .. })).await;
     let finished = |event: &Event| matches!(event, Event::EmergencyTrainingFinished { markets, trained } if *markets == [market()] && *trained == [market()]);
     assert_eq!(heard.count(finished), 1, "{:?}", heard.0.lock().unwrap());
-    assert!(core.registry().get(&market()).unwrap().record.trained_ms > trained_ms);
+    assert!(core.models().registry().get(&market()).unwrap().record.trained_ms > trained_ms);
 
     // Still poor an hour later, within the cool-down: no second training. A day later there is one, and closing ends it.
     let started = |event: &Event| matches!(event, Event::EmergencyTrainingStarted(_));
     clock.set(clock.now_ms() + HOUR);
     live(&core, &clock, "b", "----------").await;
-    core.check_performance(clock.now_ms()).unwrap();
+    core.performance().check(clock.now_ms()).unwrap();
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(heard.count(started), 1);
-    core.configure(Map::from_iter([("trees".to_owned(), json!(2000))])).unwrap();
+    core.settings().configure(Map::from_iter([("trees".to_owned(), json!(2000))])).unwrap();
     clock.set(clock.now_ms() + DAY);
-    core.check_performance(clock.now_ms()).unwrap();
+    core.performance().check(clock.now_ms()).unwrap();
     heard.wait(2, started).await;
     let begin = std::time::Instant::now();
     core.close().await;
@@ -174,8 +177,8 @@ async fn a_poor_market_is_trained_anew_once_and_close_does_not_wait_for_the_end(
 
     // What closing ended came to nothing: it is due again in an hour, not in a day.
     let (core, heard) = open(home.path(), &clock, Some(&exchange));
-    core.check_performance(clock.now_ms() + HOUR - 1).unwrap();
-    core.check_performance(clock.now_ms() + HOUR).unwrap();
+    core.performance().check(clock.now_ms() + HOUR - 1).unwrap();
+    core.performance().check(clock.now_ms() + HOUR).unwrap();
     heard.wait(1, finished).await;
     assert_eq!(heard.count(started), 1);
     core.close().await;
@@ -192,9 +195,9 @@ async fn instances_of_a_database_know_together_and_train_once() {
     let exchange = Simulator::start(options).unwrap();
     let [(a, at_a), (b, at_b), (c, at_c)] =
         homes.each_ref().map(|home| open_in(Some(&schema.url), home.path(), &clock, Some(&exchange)));
-    assert!(a.train(of_market(), Cancel::default(), |_| {}).await.unwrap().results[0].trained.is_ok());
+    assert!(a.trainer().train(of_market(), Cancel::default(), |_| {}).await.unwrap().results[0].trained.is_ok());
     clock.set(clock.now_ms() + HOUR);
-    b.store().unwrap();
+    b.store().open().unwrap();
     let before = b.elsewhere();
     assert_eq!(b.elsewhere(), before, "nothing changed");
     live(&a, &clock, "a", "----------").await;
@@ -205,7 +208,7 @@ async fn instances_of_a_database_know_together_and_train_once() {
     let now_ms = clock.now_ms();
     let judges = [&a, &b].map(|core| {
         let core = core.clone();
-        tokio::task::spawn_blocking(move || core.check_performance(now_ms))
+        tokio::task::spawn_blocking(move || core.performance().check(now_ms))
     });
     for judge in judges {
         judge.await.unwrap().unwrap();
@@ -220,8 +223,14 @@ async fn instances_of_a_database_know_together_and_train_once() {
 
     // One that closed nothing and judged nothing hears of it.
     let filter = StatsFilter::default();
-    testkit::within(five_seconds, "it is conservative, too", || c.conservative_mode(&filter).unwrap().active).await;
-    assert_eq!(c.conservative_mode(&filter).unwrap(), a.conservative_mode(&filter).unwrap());
+    testkit::within(five_seconds, "it is conservative, too", || {
+        c.performance().live().conservative_mode(&filter).unwrap().active
+    })
+    .await;
+    assert_eq!(
+        c.performance().live().conservative_mode(&filter).unwrap(),
+        a.performance().live().conservative_mode(&filter).unwrap()
+    );
     for core in [a, b, c] {
         core.close().await;
     }
@@ -242,15 +251,15 @@ async fn in_conservative_mode_a_bet_needs_more() {
         "trees": 20, "history_days": 180, "symbols": ["BTCUSDT"], "timeframes": ["1h"],
         "poor_performance": { "emergency_training": false, "conservative_margin": 50 },
     });
-    core.configure(testkit::object(settings)).unwrap();
-    core.train(TrainRequest::default(), Cancel::default(), |_| {}).await.unwrap();
+    core.settings().configure(testkit::object(settings)).unwrap();
+    core.trainer().train(TrainRequest::default(), Cancel::default(), |_| {}).await.unwrap();
     let windows: Vec<_> = (1..400)
         .map(|hour| {
             exchange.candles(&market(), clock.now_ms() - (200 + hour) * HOUR, clock.now_ms() - hour * HOUR).unwrap()
         })
         .collect();
     let decisions = || -> Vec<_> {
-        windows.iter().map(|candles| core.predict(&market(), Some(candles)).unwrap().decision).collect()
+        windows.iter().map(|candles| core.models().predict(&market(), Some(candles)).wait().unwrap().decision).collect()
     };
     let before = decisions();
     live(&core, &clock, "a", "----------").await;
@@ -259,9 +268,9 @@ async fn in_conservative_mode_a_bet_needs_more() {
     assert!(bets > 10, "{bets} bets");
     for ((before, after), candles) in before.into_iter().zip(decisions()).zip(&windows) {
         assert_eq!(after, before.and(Err(Abstention::ConservativeMode)));
-        assert_eq!(core.try_predict(&market(), Some(candles)).unwrap().unwrap().decision, after);
+        assert_eq!(core.models().predict(&market(), Some(candles)).ready().unwrap().unwrap().decision, after);
     }
-    let bet = windows.iter().map(|candles| core.predict(&market(), Some(candles)).unwrap());
+    let bet = windows.iter().map(|candles| core.models().predict(&market(), Some(candles)).wait().unwrap());
     let refused = bet.filter(|made| made.decision == Err(Abstention::ConservativeMode)).map(|made| made.rationale());
     assert!(refused.into_iter().all(|words| words.starts_with("HOLD: recent signals did poorly")));
     core.close().await;
@@ -273,7 +282,7 @@ async fn a_damaged_state_is_told_of_and_begun_anew() {
     std::fs::write(home.path().join("performance.json"), "{ not json").unwrap();
     let clock = Clock::standing(T0);
     let (core, heard) = open(home.path(), &clock, None);
-    assert!(!core.conservative_mode(&StatsFilter::default()).unwrap().active);
+    assert!(!core.performance().live().conservative_mode(&StatsFilter::default()).unwrap().active);
     assert_eq!(
         heard.count(|event| matches!(event, Event::Warning(text) if text.contains("performance.json is damaged"))),
         1
@@ -296,17 +305,17 @@ async fn drift_of_outcomes_and_of_indicators_is_told_once() {
             "id": format!("s{i}"), "timestamp": T0 + i * 60_000, "indicators": { "rsi": rsi, "still": (i * 13) % 50 },
         })));
     }
-    core.record(signals).await.unwrap();
+    core.signals().record(signals).await.unwrap();
     for i in 0..160i64 {
         clock.set(T0 + i * 60_000 + 1);
         let outcome = if i < 100 && i % 2 == 0 { Outcome::TookProfit } else { Outcome::StoppedOut };
-        assert!(core.close_signal(&format!("s{i}"), outcome, None, None).await.unwrap());
+        assert!(core.signals().close_signal(&format!("s{i}"), outcome, None, None).await.unwrap());
         if i == 99 {
-            core.check_performance(clock.now_ms()).unwrap();
+            core.performance().check(clock.now_ms()).unwrap();
         }
     }
-    core.check_performance(clock.now_ms()).unwrap();
-    core.check_performance(clock.now_ms()).unwrap();
+    core.performance().check(clock.now_ms()).unwrap();
+    core.performance().check(clock.now_ms()).unwrap();
     let outcomes = heard.count(|event| match event {
         Event::OutcomeDrift(of, drift) => {
             *of == market()
@@ -344,16 +353,16 @@ async fn drift_is_told_when_closings_of_its_millisecond_were_known_before() {
         let id = format!("s{i}");
         // The last one is given when the one before it closes: they do not overlap.
         let given_ms = if i == alarm { at_ms + 1 } else { at_ms };
-        core.record(vec![signal(json!({ "id": id, "timestamp": given_ms }))]).await.unwrap();
+        core.signals().record(vec![signal(json!({ "id": id, "timestamp": given_ms }))]).await.unwrap();
         if i == alarm {
-            core.check_performance(clock.now_ms()).unwrap();
+            core.performance().check(clock.now_ms()).unwrap();
             assert_eq!(told(), 0);
         }
         let outcome = if succeeds(i) { Outcome::TookProfit } else { Outcome::StoppedOut };
-        assert!(core.close_signal(&id, outcome, None, None).await.unwrap());
+        assert!(core.signals().close_signal(&id, outcome, None, None).await.unwrap());
     }
     for _ in 0..2 {
-        core.check_performance(clock.now_ms()).unwrap();
+        core.performance().check(clock.now_ms()).unwrap();
         assert_eq!(told(), 1, "told, and once");
     }
     core.close().await;

@@ -161,9 +161,9 @@ async fn live(core: &Arc<SignalLoop>, clock: &Clock, name: &str, rsi: f64, outco
     for i in 0..count {
         let id = format!("{name}-{i}");
         let signal = signal(&id, rsi + i as f64 / 10.0, clock.now_ms());
-        core.record(vec![read(signal, Source::Caller).unwrap()]).await.unwrap();
+        core.signals().record(vec![read(signal, Source::Caller).unwrap()]).await.unwrap();
         clock.set(clock.now_ms() + HOUR_MS);
-        assert!(core.close_signal(&id, outcome, None, None).await.unwrap());
+        assert!(core.signals().close_signal(&id, outcome, None, None).await.unwrap());
     }
 }
 
@@ -178,8 +178,8 @@ async fn another_process_of_the_home_learns_the_same() {
             "takeProfit": 104.0, "indicators": { "rsi": rsi } });
         read(asked, now).unwrap()
     };
-    assert!(there.try_assess(asked(80.0)).unwrap().is_err(), "the store is not open");
-    let empty = here.assess(asked(80.0)).await.unwrap();
+    assert!(there.outcomes().assess(asked(80.0)).ready().is_none(), "the store is not open");
+    let empty = here.outcomes().assess(asked(80.0)).await.unwrap();
     assert_eq!((empty.closed, empty.effective_sample_size), (0, 0.0));
     // Stop 2, target 4: a price without drift reaches the target one time in three. Costs of 0.1 % on a risk of 2 %.
     assert!((empty.success_probability - 1.0 / 3.0).abs() < 1e-9);
@@ -188,24 +188,28 @@ async fn another_process_of_the_home_learns_the_same() {
 
     live(&here, &clock, "hot", 75.0, Outcome::StoppedOut, 60).await;
     live(&here, &clock, "calm", 40.0, Outcome::TookProfit, 60).await;
-    assert!(there.try_assess(asked(78.0)).unwrap().is_err(), "outcomes of another process are to be learned");
-    let (hot, calm) = (there.assess(asked(78.0)).await.unwrap(), there.assess(asked(43.0)).await.unwrap());
+    assert!(there.outcomes().assess(asked(78.0)).ready().is_none(), "outcomes of another process are to be learned");
+    let (hot, calm) =
+        (there.outcomes().assess(asked(78.0)).await.unwrap(), there.outcomes().assess(asked(43.0)).await.unwrap());
     assert_eq!(hot.closed, 120);
     assert!(hot.success_probability < 0.25 && !hot.take, "{hot:?}");
     assert!(calm.success_probability > 0.6 && calm.take, "{calm:?}");
-    assert_eq!(there.assess(asked(78.0)).await.unwrap(), hot, "asking changes nothing");
-    assert_eq!(there.try_assess(asked(78.0)).unwrap().unwrap(), hot, "nothing is waited for");
-    assert_eq!(here.assess(asked(78.0)).await.unwrap(), hot, "both learned the same");
+    assert_eq!(there.outcomes().assess(asked(78.0)).await.unwrap(), hot, "asking changes nothing");
+    assert_eq!(there.outcomes().assess(asked(78.0)).ready().unwrap().unwrap(), hot, "nothing is waited for");
+    assert_eq!(here.outcomes().assess(asked(78.0)).await.unwrap(), hot, "both learned the same");
     let worth = hot.effective_sample_size;
     // Neighbours end alike here, so that each stands for less than one; none is forgotten.
     assert!((30.0..=60.0).contains(&worth), "{worth}");
-    let found = there.patterns(None, None).await.unwrap();
+    let found = there.outcomes().patterns(None, None).await.unwrap();
     assert!(found.iter().any(|pattern| pattern.rule.contains("rsi")), "{found:?}");
-    assert_eq!(there.patterns(Some(domain::symbol::Symbol::parse("ETHUSDT").unwrap()), None).await.unwrap(), []);
+    assert_eq!(
+        there.outcomes().patterns(Some(domain::symbol::Symbol::parse("ETHUSDT").unwrap()), None).await.unwrap(),
+        []
+    );
     let hold = json!({ "pair": "BTCUSDT", "signalType": "HOLD" });
     let hold = read(hold, Source::Question { now_ms: clock.now_ms() }).unwrap();
-    assert_eq!(here.try_assess(hold.clone()).unwrap_err().code(), "ERR_INVALID_SIGNAL");
-    assert_eq!(here.assess(hold).await.unwrap_err().code(), "ERR_INVALID_SIGNAL");
+    assert_eq!(here.outcomes().assess(hold.clone()).ready().unwrap().unwrap_err().code(), "ERR_INVALID_SIGNAL");
+    assert_eq!(here.outcomes().assess(hold).await.unwrap_err().code(), "ERR_INVALID_SIGNAL");
     assert_eq!(read(json!([]), QUESTION).unwrap_err().code(), "ERR_INVALID_ARGUMENT");
     here.close().await;
     there.close().await;
@@ -247,14 +251,14 @@ async fn what_does_harm_is_not_served_until_it_does_none() {
         let given_ms = 1_700_000_000_000 - (4_000 - 2 * number) * HOUR_MS;
         foretold(number, if high { 0.8 } else { 0.2 }, high == right, given_ms)
     };
-    let store = core.store().unwrap();
+    let store = core.store().open().unwrap();
     let all = ScorecardFilter::default();
     for (round, right, served) in [(0, true, Served::All), (1, false, Served::BaseRate), (2, true, Served::All)] {
         let records: Vec<Record> = (300 * round..300 * (round + 1)).map(|number| record(number, right)).collect();
         let recorded = store.record_all(records).await.unwrap();
         assert!(recorded.into_iter().all(|one| one.unwrap()));
-        let said = core.assess(question(&clock)).await.unwrap();
-        let card = core.scorecard(&all).unwrap();
+        let said = core.outcomes().assess(question(&clock)).await.unwrap();
+        let card = core.outcomes().scorecard(&all).unwrap();
         assert_eq!((said.served, card.served), (served, served));
         let told = |words: &str| words.contains("so the base rate is served");
         let harmful = served == Served::BaseRate;
@@ -273,7 +277,7 @@ async fn what_does_harm_is_not_served_until_it_does_none() {
         }
         // What is recorded keeps what all that is known says, whatever is served.
         let id = format!("open-{round}");
-        core.record(vec![read(signal(&id, 80.0, clock.now_ms()), Source::Caller).unwrap()]).await.unwrap();
+        core.signals().record(vec![read(signal(&id, 80.0, clock.now_ms()), Source::Caller).unwrap()]).await.unwrap();
         let kept = store.get(&id).unwrap().unwrap().said.expect("something was said");
         assert!((kept.probability - kept.base_rate).abs() > 1e-6, "{kept:?}");
     }
@@ -291,8 +295,8 @@ async fn a_process_that_only_records_soon_has_something_to_keep() {
     let core = open(home.path(), &clock);
     let said = async |number: usize| {
         let id = format!("new-{number}");
-        core.record(vec![read(signal(&id, 50.0, clock.now_ms()), Source::Caller).unwrap()]).await.unwrap();
-        core.store().unwrap().get(&id).unwrap().unwrap().said
+        core.signals().record(vec![read(signal(&id, 50.0, clock.now_ms()), Source::Caller).unwrap()]).await.unwrap();
+        core.store().open().unwrap().get(&id).unwrap().unwrap().said
     };
     assert_eq!(said(0).await, None, "it waits for nothing");
     let mut number = 0;

@@ -105,7 +105,8 @@ fn open(home: &Path, script: &Arc<Script>) -> (Arc<SignalLoop>, Heard) {
     let source: Arc<dyn CandleSource> = script.clone();
     let options = Options { home: Some(home.to_owned()), source: Some(source), ..Options::default() };
     let core = Arc::new(SignalLoop::open(options).unwrap());
-    core.configure(map(json!({ "symbols": ["BTCUSDT", "ETHUSDT"], "timeframes": ["1h"], "history_days": 40 })))
+    core.settings()
+        .configure(map(json!({ "symbols": ["BTCUSDT", "ETHUSDT"], "timeframes": ["1h"], "history_days": 40 })))
         .unwrap();
     let heard = Heard::default();
     core.events().subscribe(Box::new(heard.clone()));
@@ -136,7 +137,7 @@ async fn what_failed_is_tried_again_and_only_that() {
     let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(Script::default()));
     script.fails.lock().insert("ETHUSDT".to_owned(), 2);
     let (core, heard) = open(home.path(), &script);
-    core.start_scheduler(fetching(json!({ "fetch": { "interval_hours": 1 } }))).unwrap();
+    core.scheduler().start(fetching(json!({ "fetch": { "interval_hours": 1 } }))).unwrap();
     let finished = || heard.0.lock().iter().any(|event| matches!(event, Event::TaskFinished { .. }));
     until("success", finished).await;
     let asked = script.asked.lock().clone();
@@ -166,7 +167,7 @@ async fn what_failed_is_tried_again_and_only_that() {
         .collect();
     assert_eq!(attempts, [1, 2, 3]);
     core.close().await;
-    assert!(!core.scheduler_status().unwrap().running, "closing the loop stops its scheduler");
+    assert!(!core.scheduler().status().unwrap().running, "closing the loop stops its scheduler");
 }
 
 /// As Binance has it: a symbol that it ended the trade in stays known, and has no new candles.
@@ -174,7 +175,7 @@ async fn what_failed_is_tried_again_and_only_that() {
 async fn a_delisted_symbol_is_left_out_and_its_candles_stay() {
     let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(Script::default()));
     let (core, heard) = open(home.path(), &script);
-    core.configure(map(json!({ "trees": 10, "symbols": ["BTCUSDT", "ETHUSDT", "SOLUSDT"] }))).unwrap();
+    core.settings().configure(map(json!({ "trees": 10, "symbols": ["BTCUSDT", "ETHUSDT", "SOLUSDT"] }))).unwrap();
     script.delisted.lock().extend(["ETHUSDT", "SOLUSDT"].map(str::to_owned));
     // Of one there are candles of before, of the other none.
     let path = home.path().join("data/ethusdt_1h.csv");
@@ -184,7 +185,7 @@ async fn a_delisted_symbol_is_left_out_and_its_candles_stay() {
     std::fs::write(&path, format!("timestamp,open,high,low,close,volume\n{rows}")).unwrap();
     let stored = || {
         let timeframe = Market::parse("ETHUSDT", "1h").unwrap().timeframe;
-        core.check_candles(&path, timeframe, &Reading::default()).checked.unwrap().candles
+        core.candles().check_file(&path, timeframe, &Reading::default()).checked.unwrap().candles
     };
     let advice = [
         (Task::Fetch, 2, "; SOLUSDT is not traded at the exchange: remove it from the `symbols` given to configure()"),
@@ -195,7 +196,7 @@ async fn a_delisted_symbol_is_left_out_and_its_candles_stay() {
         ),
     ];
     for (task, done, advice) in advice {
-        let run = core.run_once(task).await.unwrap();
+        let run = core.scheduler().run_once(task).await.unwrap();
         assert_eq!((run.outcome, run.done, run.failed.len()), (Outcome::Finished, done, 3 - done), "{run:?}");
         assert!(run.message.ends_with(advice), "{run:?}");
         assert!(run.failed.iter().all(|one| one.not_traded && one.cause.code == "ERR_EXCHANGE"), "{run:?}");
@@ -206,9 +207,10 @@ async fn a_delisted_symbol_is_left_out_and_its_candles_stay() {
     // What fails otherwise is tried again, and that alone.
     script.fails.lock().insert("BTCUSDT".to_owned(), 1);
     std::fs::remove_file(home.path().join("data/btcusdt_1h.csv")).unwrap();
-    let run = core.run_once(Task::Fetch).await.unwrap();
+    let run = core.scheduler().run_once(Task::Fetch).await.unwrap();
     assert_eq!((run.outcome, run.done), (Outcome::Failed, 1));
-    let record = core.scheduler_status().unwrap().tasks.into_iter().find(|one| one.task == Task::Fetch).unwrap().record;
+    let record =
+        core.scheduler().status().unwrap().tasks.into_iter().find(|one| one.task == Task::Fetch).unwrap().record;
     assert_eq!(record.remaining.iter().map(Market::to_string).collect::<Vec<_>>(), ["BTCUSDT 1h"]);
     core.close().await;
 }
@@ -228,14 +230,14 @@ async fn so_many_trainings_at_once_as_are_configured() {
         };
         let core = Arc::new(SignalLoop::open(options).unwrap());
         // A training is of all markets of a timeframe.
-        core.configure(map(json!({
+        core.settings().configure(map(json!({
             "symbols": ["BTCUSDT"], "timeframes": ["1m", "3m", "5m", "15m", "30m", "1h"], "history_days": 1, "trees": 10,
             "parallel_training": parallel
         })))
         .unwrap();
         let at_once = Arc::new(Mutex::new((BTreeSet::new(), 0, 0)));
         let seen = at_once.clone();
-        let results = core.train(TrainRequest::default(), Cancel::default(), move |news: TrainProgress| {
+        let results = core.trainer().train(TrainRequest::default(), Cancel::default(), move |news: TrainProgress| {
             let under_way = |seen: &Mutex<(BTreeSet<Market>, usize, usize)>| seen.lock().0.len();
             if news.phase != Phase::Train {
                 return;
@@ -270,10 +272,10 @@ async fn closing_ends_whatever_waits_for_candles_and_waits_for_none() {
     let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(Script::default()));
     *script.hangs.lock() = true;
     let (core, heard) = open(home.path(), &script);
-    core.start_scheduler(fetching(json!({}))).unwrap();
+    core.scheduler().start(fetching(json!({}))).unwrap();
     let market = |symbol| Market::parse(symbol, "1h").unwrap();
     let begun = |work: Pin<Box<dyn Future<Output = Option<Error>> + Send>>| {
-        let call = core.begin().unwrap();
+        let call = core.lifetime().begin().unwrap();
         tokio::spawn(async move {
             let _under_way = call;
             work.await.map(|error| error.code())
@@ -281,9 +283,11 @@ async fn closing_ends_whatever_waits_for_candles_and_waits_for_none() {
     };
     let (a, b, c) = (core.clone(), core.clone(), core.clone());
     let calls = [
-        begun(Box::pin(async move { a.generate(&market("SOLUSDT"), Risk::Medium).await.err() })),
-        begun(Box::pin(async move { b.fetch(b.markets(None, None), None, |_| {}).await.err() })),
-        begun(Box::pin(async move { c.train(TrainRequest::default(), Cancel::default(), |_| {}).await.err() })),
+        begun(Box::pin(async move { a.models().generate(&market("SOLUSDT"), Risk::Medium).await.err() })),
+        begun(Box::pin(async move { b.fetcher().fetch(b.settings().markets(None, None), None, |_| {}).await.err() })),
+        begun(Box::pin(
+            async move { c.trainer().train(TrainRequest::default(), Cancel::default(), |_| {}).await.err() },
+        )),
     ];
     // Of the scheduler, and of each call.
     until("questions", || script.asked.lock().len() >= 7).await;
@@ -303,26 +307,26 @@ async fn what_hangs_is_cancelled_at_its_deadline_and_stopping_does_not_wait_for_
     *script.hangs.lock() = true;
     let (core, heard) = open(home.path(), &script);
     let config = fetching(json!({ "fetch": { "interval_hours": 1, "deadline_minutes": 0.01 } }));
-    core.start_scheduler(config).unwrap();
+    core.scheduler().start(config).unwrap();
     let failed = || heard.0.lock().iter().any(|event| matches!(event, Event::TaskFailed { .. }));
     until("the deadline", failed).await;
-    let fetch = || core.scheduler_status().unwrap().tasks.into_iter().find(|task| task.task == Task::Fetch).unwrap();
+    let fetch = || core.scheduler().status().unwrap().tasks.into_iter().find(|task| task.task == Task::Fetch).unwrap();
     let last = fetch().record.last.unwrap();
     assert_eq!((last.outcome, last.error.unwrap().code.as_str()), (Outcome::Failed, "ERR_CANCELLED"));
     assert!(last.message.contains("deadline of 0.01 minutes"), "{}", last.message);
-    core.stop_scheduler().await;
+    core.scheduler().stop().await;
 
     // With a distant deadline it hangs until it is stopped.
     heard.0.lock().clear();
-    core.start_scheduler(fetching(json!({ "fetch": { "interval_hours": 1 } }))).unwrap();
+    core.scheduler().start(fetching(json!({ "fetch": { "interval_hours": 1 } }))).unwrap();
     until("another attempt", || heard.0.lock().iter().any(|event| matches!(event, Event::TaskStarted { .. }))).await;
     assert!(fetch().running);
     let (elsewhere, _) = open(home.path(), &script);
-    assert_eq!(elsewhere.run_once(Task::Fetch).await.unwrap_err().code(), "ERR_TASK_BUSY");
-    let status = elsewhere.scheduler_status().unwrap();
+    assert_eq!(elsewhere.scheduler().run_once(Task::Fetch).await.unwrap_err().code(), "ERR_TASK_BUSY");
+    let status = elsewhere.scheduler().status().unwrap();
     assert!(!status.running && status.tasks.iter().any(|task| task.task == Task::Fetch && task.running));
     let begin = Instant::now();
-    core.stop_scheduler().await;
+    core.scheduler().stop().await;
     assert!(begin.elapsed() < Duration::from_secs(3), "stopping took {:?}", begin.elapsed());
     let stopped = fetch();
     assert!(!stopped.running);
@@ -330,11 +334,11 @@ async fn what_hangs_is_cancelled_at_its_deadline_and_stopping_does_not_wait_for_
     assert!(stopped.record.attempt > 1, "whoever goes on tries again");
 
     *script.hangs.lock() = false;
-    let run = elsewhere.run_once(Task::Fetch).await.unwrap();
+    let run = elsewhere.scheduler().run_once(Task::Fetch).await.unwrap();
     assert_eq!((run.outcome, run.done, run.failed.len()), (Outcome::Finished, 2, 0));
     assert_eq!(fetch().record.attempt, 0);
     core.close().await;
-    assert_eq!(core.run_once(Task::Fetch).await.unwrap_err().code(), "ERR_CLOSED");
+    assert_eq!(core.scheduler().run_once(Task::Fetch).await.unwrap_err().code(), "ERR_CLOSED");
     elsewhere.close().await;
 }
 
@@ -343,34 +347,34 @@ async fn one_of_two_loops_leads_and_starting_again_changes_nothing() {
     let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(Script::default()));
     let (first, _) = open(home.path(), &script);
     let (second, _) = open(home.path(), &script);
-    first.start_scheduler(fetching(json!({}))).unwrap();
-    until("a leader", || first.scheduler_status().unwrap().leader).await;
-    second.start_scheduler(fetching(json!({}))).unwrap();
-    second.start_scheduler(fetching(json!({}))).unwrap();
-    let other = second.start_scheduler(fetching(json!({ "timezone": "Asia/Tokyo" }))).unwrap_err();
+    first.scheduler().start(fetching(json!({}))).unwrap();
+    until("a leader", || first.scheduler().status().unwrap().leader).await;
+    second.scheduler().start(fetching(json!({}))).unwrap();
+    second.scheduler().start(fetching(json!({}))).unwrap();
+    let other = second.scheduler().start(fetching(json!({ "timezone": "Asia/Tokyo" }))).unwrap_err();
     assert_eq!(other.code(), "ERR_INVALID_ARGUMENT");
     let waits =
-        || second.scheduler_status().unwrap().standing_by.unwrap_or_default().contains("leader.lock is held by");
+        || second.scheduler().status().unwrap().standing_by.unwrap_or_default().contains("leader.lock is held by");
     until("the other to stand by", waits).await;
-    assert!(!second.scheduler_status().unwrap().leader);
+    assert!(!second.scheduler().status().unwrap().leader);
     for core in [&first, &second] {
-        let led_by = core.scheduler_status().unwrap().led_by.unwrap();
+        let led_by = core.scheduler().status().unwrap().led_by.unwrap();
         assert_eq!((led_by.process, led_by.since.is_some()), (std::process::id(), true), "{led_by:?}");
     }
-    first.stop_scheduler().await;
-    until("the other to lead", || second.scheduler_status().unwrap().leader).await;
-    assert!(first.scheduler_status().unwrap().led_by.is_some());
+    first.scheduler().stop().await;
+    until("the other to lead", || second.scheduler().status().unwrap().leader).await;
+    assert!(first.scheduler().status().unwrap().led_by.is_some());
 
     // A lock file that was deleted locks nobody out: its holder takes the new one, or stands by.
     std::fs::remove_file(home.path().join("scheduler/leader.lock")).unwrap();
-    first.start_scheduler(fetching(json!({}))).unwrap();
-    let leaders = || [&first, &second].into_iter().filter(|core| core.scheduler_status().unwrap().leader).count();
+    first.scheduler().start(fetching(json!({}))).unwrap();
+    let leaders = || [&first, &second].into_iter().filter(|core| core.scheduler().status().unwrap().leader).count();
     tokio::time::sleep(Duration::from_millis(1500)).await;
     until("one leader", || leaders() == 1).await;
-    assert!(first.scheduler_status().unwrap().led_by.is_some());
-    first.stop_scheduler().await;
-    second.stop_scheduler().await;
-    assert_eq!(first.scheduler_status().unwrap().led_by, None);
+    assert!(first.scheduler().status().unwrap().led_by.is_some());
+    first.scheduler().stop().await;
+    second.scheduler().stop().await;
+    assert_eq!(first.scheduler().status().unwrap().led_by, None);
     first.close().await;
     second.close().await;
 }
@@ -382,7 +386,7 @@ async fn a_damaged_record_is_told_once_and_mended_by_deleting_it() {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(&path, "{ \"attempt\": ").unwrap();
     let (core, heard) = open(home.path(), &script);
-    core.start_scheduler(fetching(json!({}))).unwrap();
+    core.scheduler().start(fetching(json!({}))).unwrap();
     let warnings = || {
         let heard = heard.0.lock();
         heard.iter().filter(|event| matches!(event, Event::Warning(text) if text.contains("fetch.json"))).count()
@@ -390,7 +394,7 @@ async fn a_damaged_record_is_told_once_and_mended_by_deleting_it() {
     until("the warning", || warnings() > 0).await;
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert_eq!(warnings(), 1);
-    let problem = core.scheduler_status().unwrap().tasks.into_iter().find_map(|task| task.problem).unwrap();
+    let problem = core.scheduler().status().unwrap().tasks.into_iter().find_map(|task| task.problem).unwrap();
     assert!(problem.contains("delete it to begin anew"), "{problem}");
     std::fs::remove_file(&path).unwrap();
     until("a run", || heard.0.lock().iter().any(|event| matches!(event, Event::TaskFinished { .. }))).await;
@@ -404,7 +408,7 @@ async fn work_on_other_threads_ends_at_its_deadline_too() {
     let (core, _) = open(home.path(), &script);
     // A training of a minute, and an evaluation of a minute: a listener that takes its time for each market.
     let symbols: Vec<String> = (0..60).map(|n| format!("COIN{n}USDT")).collect();
-    core.configure(map(json!({ "trees": 2000, "history_days": 150, "symbols": symbols }))).unwrap();
+    core.settings().configure(map(json!({ "trees": 2000, "history_days": 150, "symbols": symbols }))).unwrap();
     struct Slow;
     impl EventListener for Slow {
         fn tell(&self, event: &Event, _at_ms: i64, _dropped: u64) -> Told {
@@ -416,13 +420,14 @@ async fn work_on_other_threads_ends_at_its_deadline_too() {
     }
     core.events().subscribe(Box::new(Slow));
     let short = json!({ "deadline_minutes": 0.02, "enabled": false });
-    core.start_scheduler(fetching(json!({
-        "fetch": { "enabled": false }, "retrain": short, "update": short, "evaluate": short,
-    })))
-    .unwrap();
+    core.scheduler()
+        .start(fetching(json!({
+            "fetch": { "enabled": false }, "retrain": short, "update": short, "evaluate": short,
+        })))
+        .unwrap();
     for task in [Task::Evaluate, Task::Retrain, Task::Update] {
         let begin = Instant::now();
-        let run = core.run_once(task).await.unwrap();
+        let run = core.scheduler().run_once(task).await.unwrap();
         assert!(begin.elapsed() < Duration::from_secs(15), "{task} took {:?}", begin.elapsed());
         assert_eq!((run.outcome, run.done), (Outcome::Failed, 0), "{task}: {}", run.message);
         assert!(run.message.contains("deadline of 0.02 minutes"), "{task}: {}", run.message);
@@ -440,9 +445,9 @@ async fn an_evaluation_that_was_cancelled_stops_in_the_midst_of_a_market() {
     let (core, _) = open(home.path(), &Arc::default());
     let cancel = domain::cancel::Cancel::default();
     let market = Market::parse("BTCUSDT", "1h").unwrap();
-    assert!(core.evaluate(&market, &cancel).is_ok());
+    assert!(core.performance().evaluate(&market, &cancel).is_ok());
     cancel.cancel();
-    assert_eq!(core.evaluate(&market, &cancel).unwrap_err().code(), "ERR_CANCELLED");
+    assert_eq!(core.performance().evaluate(&market, &cancel).unwrap_err().code(), "ERR_CANCELLED");
     core.close().await;
 }
 
@@ -453,15 +458,15 @@ async fn stopping_ends_what_was_run_by_hand_and_waits_for_it() {
     let (core, _) = open(home.path(), &script);
     for started in [true, false] {
         if started {
-            core.start_scheduler(fetching(json!({ "fetch": { "enabled": false } }))).unwrap();
+            core.scheduler().start(fetching(json!({ "fetch": { "enabled": false } }))).unwrap();
         }
         let by_hand = tokio::spawn({
             let core = core.clone();
-            async move { core.run_once(Task::Fetch).await }
+            async move { core.scheduler().run_once(Task::Fetch).await }
         });
-        let runs = || core.scheduler_status().unwrap().tasks.iter().any(|task| task.running);
+        let runs = || core.scheduler().status().unwrap().tasks.iter().any(|task| task.running);
         until("the run", runs).await;
-        core.stop_scheduler().await;
+        core.scheduler().stop().await;
         assert!(!runs(), "stopped, but not ended");
         assert_eq!(by_hand.await.unwrap().unwrap().outcome, Outcome::Cancelled);
     }
@@ -482,7 +487,7 @@ async fn changed_files_come_into_force_while_it_runs() {
     let core = Arc::new(SignalLoop::open(options).unwrap());
     let heard = Heard::default();
     core.events().subscribe(Box::new(heard.clone()));
-    core.start_scheduler(Map::new()).unwrap();
+    core.scheduler().start(Map::new()).unwrap();
     let asked = |market: &str| script.asked.lock().iter().any(|asked| asked == market);
     until("the first run", || asked("BTCUSDT 1h")).await;
 
@@ -493,7 +498,7 @@ async fn changed_files_come_into_force_while_it_runs() {
     );
     write("scheduler_config.json", rules(&json!({ "interval_seconds": 1 })));
     until("a new symbol and timeframe", || asked("NEWUSDT 4h")).await;
-    let schedule = || core.scheduler_status().unwrap().tasks[1].plan.schedule.to_string();
+    let schedule = || core.scheduler().status().unwrap().tasks[1].plan.schedule.to_string();
     assert_eq!(schedule(), "every 1 s");
 
     // What cannot be used is told once, and changes nothing.
@@ -512,16 +517,16 @@ async fn changed_files_come_into_force_while_it_runs() {
     for part in ["scheduler_config.json changed and cannot be used", "`fetch.interval_hours` must be", "-1"] {
         assert!(warned()[0].contains(part), "{part}: {:?}", warned());
     }
-    assert_eq!((schedule(), core.scheduler_status().unwrap().warnings), ("every 1 s".to_owned(), warned()));
+    assert_eq!((schedule(), core.scheduler().status().unwrap().warnings), ("every 1 s".to_owned(), warned()));
 
     // Off and on again, without a restart.
     write("scheduler_config.json", json!({ "enabled": false }));
-    let standing_by = || core.scheduler_status().unwrap().standing_by;
+    let standing_by = || core.scheduler().status().unwrap().standing_by;
     until("rest", || standing_by().is_some_and(|why| why.contains("`enabled` is false"))).await;
-    assert!(!core.scheduler_status().unwrap().leader);
+    assert!(!core.scheduler().status().unwrap().leader);
     write("scheduler_config.json", rules(&seldom));
-    until("work", || core.scheduler_status().unwrap().leader).await;
-    assert_eq!(core.scheduler_status().unwrap().warnings, Vec::<String>::new());
+    until("work", || core.scheduler().status().unwrap().leader).await;
+    assert_eq!(core.scheduler().status().unwrap().warnings, Vec::<String>::new());
     core.close().await;
 }
 
@@ -533,21 +538,21 @@ async fn asking_how_it_stands_disturbs_nobody() {
     script.fails.lock().insert("BTCUSDT".to_owned(), 1000);
     let (core, _) = open(home.path(), &script);
     let (elsewhere, _) = open(home.path(), &script);
-    core.run_once(Task::Fetch).await.unwrap();
+    core.scheduler().run_once(Task::Fetch).await.unwrap();
     let over = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let asking = std::thread::spawn({
         let over = over.clone();
         move || {
             let mut looks = 0;
             while !over.load(std::sync::atomic::Ordering::Relaxed) {
-                elsewhere.scheduler_status().unwrap();
+                elsewhere.scheduler().status().unwrap();
                 looks += 1;
             }
             looks
         }
     });
     for _ in 0..50 {
-        assert_eq!(core.run_once(Task::Fetch).await.unwrap().outcome, Outcome::Failed);
+        assert_eq!(core.scheduler().run_once(Task::Fetch).await.unwrap().outcome, Outcome::Failed);
     }
     over.store(true, std::sync::atomic::Ordering::Relaxed);
     assert!(asking.join().unwrap() > 50);
@@ -564,12 +569,12 @@ async fn one_home_under_several_names_has_one_leader() {
     let names = [home.clone(), place.path().join("link"), home.join("../home/."), place.path().join("./link/../link")];
     let cores: Vec<_> = names.iter().map(|name| open(name, &script).0).collect();
     for core in &cores {
-        core.start_scheduler(fetching(json!({}))).unwrap();
-        core.start_scheduler(fetching(json!({}))).unwrap();
+        core.scheduler().start(fetching(json!({}))).unwrap();
+        core.scheduler().start(fetching(json!({}))).unwrap();
     }
-    let leaders = || cores.iter().filter(|core| core.scheduler_status().unwrap().leader).count();
+    let leaders = || cores.iter().filter(|core| core.scheduler().status().unwrap().leader).count();
     let waiting = |core: &Arc<SignalLoop>| {
-        core.scheduler_status().unwrap().standing_by.is_some_and(|why| why.contains("leader.lock is held by"))
+        core.scheduler().status().unwrap().standing_by.is_some_and(|why| why.contains("leader.lock is held by"))
     };
     until("one leader", || leaders() == 1 && cores.iter().filter(|core| waiting(core)).count() == 3).await;
     for core in &cores {
@@ -583,8 +588,8 @@ async fn scheduling_process() {
     let Some((_, home)) = child_part() else { return };
     let notes = Some((home.join("notes"), Duration::from_millis(150)));
     let (core, _heard) = open(&home, &Arc::new(Script { notes, ..Script::default() }));
-    core.configure(map(json!({ "symbols": ["BTCUSDT"] }))).unwrap();
-    core.start_scheduler(fetching(json!({}))).unwrap();
+    core.settings().configure(map(json!({ "symbols": ["BTCUSDT"] }))).unwrap();
+    core.scheduler().start(fetching(json!({}))).unwrap();
     std::future::pending::<()>().await;
 }
 
@@ -618,7 +623,7 @@ async fn a_killed_leader_is_replaced_within_seconds_and_never_joined() {
         children[place] = start(round + 2);
     }
     let (looking, _) = open(home.path(), &Arc::default());
-    let led_by = || looking.scheduler_status().unwrap().led_by.map(|leader| leader.process);
+    let led_by = || looking.scheduler().status().unwrap().led_by.map(|leader| leader.process);
     let leader = notes(home.path()).last().unwrap().1;
     until("who leads", || led_by() == Some(leader)).await;
     for child in &mut children {
@@ -663,8 +668,8 @@ async fn a_leader_that_is_stopped_for_a_while_stays_the_only_one() {
     let seen = notes(home.path());
     // A third one says why it stands by.
     let (core, _) = open(home.path(), &Arc::default());
-    core.start_scheduler(fetching(json!({}))).unwrap();
-    let why = || core.scheduler_status().unwrap().standing_by.unwrap_or_default();
+    core.scheduler().start(fetching(json!({}))).unwrap();
+    let why = || core.scheduler().status().unwrap().standing_by.unwrap_or_default();
     until("the reason", || why().contains(&format!("process {leader}")) && why().contains("which is stopped")).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(notes(home.path()), seen, "somebody went on in its place");

@@ -137,7 +137,7 @@ impl<'a> Setup<'a> {
         let core = Arc::new(core.unwrap());
         let symbols: Vec<String> = (0..self.symbols).map(|n| format!("COIN{n}USDT")).collect();
         let config = json!({ "symbols": symbols, "timeframes": self.timeframes, "history_days": 20, "trees": 10 });
-        core.configure(object(config)).unwrap();
+        core.settings().configure(object(config)).unwrap();
         core.events().subscribe(Box::new(Warnings(self.folder.join("warnings"))));
         Instance { core, _home: home }
     }
@@ -145,11 +145,11 @@ impl<'a> Setup<'a> {
 
 impl Instance {
     fn leads(&self) -> bool {
-        self.core.scheduler_glance().unwrap().leader
+        self.core.scheduler().glance().unwrap().leader
     }
 
     fn standing_by(&self) -> String {
-        self.core.scheduler_glance().unwrap().standing_by.unwrap_or_default()
+        self.core.scheduler().glance().unwrap().standing_by.unwrap_or_default()
     }
 }
 
@@ -195,7 +195,7 @@ async fn scheduling_process() {
     let hangs = (number == 2).then_some("COIN3USDT");
     let time = Duration::from_millis(if number == 0 { 400 } else { 700 });
     let instance = Setup { hangs, time, empty: number == 0, ..Setup::of(&url, &place) }.open();
-    instance.core.start_scheduler(if number == 0 { fetching(1) } else { idle() }).unwrap();
+    instance.core.scheduler().start(if number == 0 { fetching(1) } else { idle() }).unwrap();
     std::fs::write(place.join(format!("{}.started", std::process::id())), "").unwrap();
     std::future::pending::<()>().await;
 }
@@ -207,7 +207,7 @@ impl Children {
     fn start(schema: &Schema, folder: &Path, numbers: &[usize]) -> Self {
         std::fs::write(folder.join("url"), &schema.url).unwrap();
         // The tables are there when a test looks into them.
-        assert_eq!(Setup::of(&schema.url, folder).open().core.scheduler_history(1).unwrap(), []);
+        assert_eq!(Setup::of(&schema.url, folder).open().core.scheduler().history(1).unwrap(), []);
         Self(
             numbers
                 .iter()
@@ -260,7 +260,7 @@ async fn one_of_three_leads_while_leaders_stop_and_are_cut_off() {
         .map(|(proxy, n)| Setup { clock: clock(n), empty: true, ..Setup::of(&proxy.url, folder.path()) }.open())
         .collect();
     for instance in &instances {
-        instance.core.start_scheduler(fetching(2)).unwrap();
+        instance.core.scheduler().start(fetching(2)).unwrap();
     }
     let one_leads = async |what: &str, but: Option<usize>| {
         let begin = Instant::now();
@@ -280,14 +280,14 @@ async fn one_of_three_leads_while_leaders_stop_and_are_cut_off() {
         })
         .await;
         until("all know who leads", || {
-            let led_by = |one: &Instance| one.core.scheduler_status().unwrap().led_by;
+            let led_by = |one: &Instance| one.core.scheduler().status().unwrap().led_by;
             let known = |one| led_by(one).is_some_and(|who| who.process == std::process::id() && who.since.is_some());
             instances.iter().all(known)
         })
         .await;
         let (proxy, core) = (&proxies[leader], &instances[leader].core);
         match round % 3 {
-            0 => core.stop_scheduler().await,
+            0 => core.scheduler().stop().await,
             1 => proxy.be(Mood::Swallows),
             _ => {
                 proxy.be(Mood::Refuses);
@@ -297,7 +297,7 @@ async fn one_of_three_leads_while_leaders_stop_and_are_cut_off() {
         let (next, took) = one_leads("after it", Some(leader)).await;
         assert!(next != leader && took < LEASE * 3, "replaced after {took:?}");
         if round % 3 == 0 {
-            core.start_scheduler(fetching(2)).unwrap();
+            core.scheduler().start(fetching(2)).unwrap();
         } else {
             until("it says why", || instances[leader].standing_by().contains("127.0.0.1")).await;
             assert!(!instances[leader].standing_by().contains("of/the"), "{}", instances[leader].standing_by());
@@ -312,8 +312,8 @@ async fn one_of_three_leads_while_leaders_stop_and_are_cut_off() {
     for instance in &instances[1..] {
         instance.core.close().await;
     }
-    instances[0].core.stop_scheduler().await;
-    until("that nobody leads", || instances[0].core.scheduler_status().unwrap().led_by.is_none()).await;
+    instances[0].core.scheduler().stop().await;
+    until("that nobody leads", || instances[0].core.scheduler().status().unwrap().led_by.is_none()).await;
     instances[0].core.close().await;
     // Runs followed each other, and by the database's clock: no leader's own clock made one early.
     let whats: Vec<String> = notes(folder.path()).into_iter().map(|(what, ..)| what).collect();
@@ -424,10 +424,10 @@ async fn a_shared_training_fits_the_model_of_a_timeframe_once() {
     let open = |_| Setup { symbols: 3, timeframes, time, ..Setup::of(&schema.url, folder.path()) }.open();
     let instances: Vec<Instance> = (0..3).map(open).collect();
     for instance in &instances {
-        instance.core.start_scheduler(idle()).unwrap();
+        instance.core.scheduler().start(idle()).unwrap();
     }
     for run in 1..=2 {
-        let last = instances[0].core.run_once(Task::Retrain).await.unwrap();
+        let last = instances[0].core.scheduler().run_once(Task::Retrain).await.unwrap();
         assert_eq!(done(&last), (Outcome::Finished, 9, 0), "{last:?}");
         let once: BTreeMap<String, usize> = timeframes.iter().map(|one| ((*one).to_owned(), run)).collect();
         assert_eq!(fits(&instances), once);
@@ -435,7 +435,8 @@ async fn a_shared_training_fits_the_model_of_a_timeframe_once() {
         assert_eq!(hands, ["1", "1", "1"], "all markets of a timeframe are one's");
     }
     // Each rests on the candles of all, wherever it was trained.
-    let text = std::fs::read_to_string(instances[0].core.home().join("models/training_results.json")).unwrap();
+    let text =
+        std::fs::read_to_string(instances[0].core.settings().home().join("models/training_results.json")).unwrap();
     let results: Value = serde_json::from_str(&text).unwrap();
     for entry in results["results"].as_array().unwrap() {
         assert_eq!(entry["record"]["symbols"], json!(["COIN0USDT", "COIN1USDT", "COIN2USDT"]), "{entry}");
@@ -456,7 +457,7 @@ async fn three_processes_share_a_training_and_each_job_is_done_once() {
     let children = Children::start(&schema, folder.path(), &[1, 1]);
     children.are_there(folder.path()).await;
     for run in 1..=2 {
-        let last = instance.core.run_once(Task::Retrain).await.unwrap();
+        let last = instance.core.scheduler().run_once(Task::Retrain).await.unwrap();
         assert_eq!(done(&last), (Outcome::Finished, 12, 0), "{last:?}");
         let expected = "12 of 12 models trained, 12 put into service; ";
         assert!(last.message.starts_with(expected), "{}", last.message);
@@ -470,11 +471,11 @@ async fn three_processes_share_a_training_and_each_job_is_done_once() {
         assert_eq!(schema.number("SELECT count(*) FROM signalloop_ledger"), 12 * run, "each was trained once");
     }
     assert_eq!(schema.number("SELECT count(*) FROM signalloop_leases WHERE name LIKE 'job/%'"), 3, "the last run's");
-    let text = std::fs::read_to_string(instance.core.home().join("models/training_results.json")).unwrap();
+    let text = std::fs::read_to_string(instance.core.settings().home().join("models/training_results.json")).unwrap();
     let results: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((&results["total_models"], &results["successful"]), (&json!(12), &json!(12)));
     assert!(results["results"].as_array().unwrap().iter().all(|entry| entry["record"]["rows"].is_number()), "{text}");
-    assert_eq!(instance.core.scheduler_status().unwrap().tasks[2].record.last.as_ref().unwrap().done, 12);
+    assert_eq!(instance.core.scheduler().status().unwrap().tasks[2].record.last.as_ref().unwrap().done, 12);
     instance.core.close().await;
 }
 
@@ -488,7 +489,7 @@ async fn the_job_of_a_killed_worker_is_taken_over_and_done_once() {
     children.are_there(folder.path()).await;
     // The instance takes the first job, and the worker the second, in which it hangs on the fourth market.
     let core = instance.core.clone();
-    let run = tokio::spawn(async move { core.run_once(Task::Retrain).await });
+    let run = tokio::spawn(async move { core.scheduler().run_once(Task::Retrain).await });
     let worker = children.0[0].id();
     let hangs =
         |(what, pid, symbol): &(String, u32, String)| what == "begin" && *pid == worker && symbol == "COIN3USDT";
@@ -516,7 +517,7 @@ async fn what_killed_three_workers_is_left_and_only_that_is_tried_again() {
     let instance = Setup { symbols: 2, timeframes, time, ..Setup::of(&schema.url, folder.path()) }.open();
     let mut config = idle();
     config["retrain"] = json!({ "interval_hours": 5 });
-    instance.core.start_scheduler(config).unwrap();
+    instance.core.scheduler().start(config).unwrap();
     until("the first job", || !notes(folder.path()).is_empty()).await;
     // As it is left by the third of those that died of it.
     schema.ask(
@@ -527,7 +528,7 @@ async fn what_killed_three_workers_is_left_and_only_that_is_tried_again() {
         |outcome: &str| schema.number(&format!("SELECT count(*) FROM signalloop_history WHERE outcome = '{outcome}'"));
     until("both attempts", || ended("finished") == 1).await;
     assert_eq!(ended("failed"), 1);
-    let history = instance.core.scheduler_history(9).unwrap();
+    let history = instance.core.scheduler().history(9).unwrap();
     let [second, first] = &history[..] else { panic!("{history:?}") };
     assert_eq!((done(&first.run), done(&second.run)), ((Outcome::Failed, 2, 2), (Outcome::Finished, 2, 0)));
     for (failed, market) in first.run.failed.iter().zip(["COIN0USDT 30m", "COIN1USDT 30m"]) {
@@ -550,10 +551,10 @@ async fn what_failed_or_a_former_version_left_is_done_by_another_instance() {
     let mut config = idle();
     config["retrain"] = json!({ "interval_hours": 5 });
     config.insert("retry".to_owned(), json!({ "attempts": 3, "base_seconds": 3, "longest_seconds": 3 }));
-    assert_eq!(first.core.scheduler_history(1).unwrap(), []);
-    first.core.start_scheduler(config.clone()).unwrap();
+    assert_eq!(first.core.scheduler().history(1).unwrap(), []);
+    first.core.scheduler().start(config.clone()).unwrap();
     until("an attempt", || schema.number("SELECT count(*) FROM signalloop_history") == 1).await;
-    first.core.stop_scheduler().await;
+    first.core.scheduler().stop().await;
     assert_eq!(jobs(&schema), ["done 2", "failed 1"]);
     schema.ask(
         "UPDATE signalloop_jobs SET status = 'claimed', claims = 3, holder = 'one that died', token = 3 WHERE status = 'failed'; \
@@ -562,18 +563,18 @@ async fn what_failed_or_a_former_version_left_is_done_by_another_instance() {
          INSERT INTO signalloop_leases (name, holder, token, until) \
          VALUES ('job/update/0/COIN0USDT 1h', 'a former version', 1, clock_timestamp() + interval '1 hour')",
     );
-    second.core.start_scheduler(config).unwrap();
+    second.core.scheduler().start(config).unwrap();
     until("another attempt", || schema.number("SELECT count(*) FROM signalloop_history") == 2).await;
-    let history = second.core.scheduler_history(9).unwrap();
+    let history = second.core.scheduler().history(9).unwrap();
     let runs: Vec<_> = history.iter().map(|ran| done(&ran.run)).collect();
     assert_eq!(runs, [(Outcome::Finished, 1, 0), (Outcome::Failed, 2, 1)], "{history:?}");
     assert_eq!(fits(&instances), BTreeMap::from([("1h".to_owned(), 2)]));
-    let text = std::fs::read_to_string(second.core.home().join("models/training_results.json")).unwrap();
+    let text = std::fs::read_to_string(second.core.settings().home().join("models/training_results.json")).unwrap();
     let results: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(results["results"][0]["record"]["symbols"], json!(["COIN0USDT", "COIN1USDT", "COIN2USDT"]), "{text}");
     // The job of a market that a former version put up is left to former versions, until the task runs anew.
     assert_eq!(jobs(&schema), ["done 3", "waiting 1"]);
-    assert_eq!(second.core.run_once(Task::Update).await.unwrap().outcome, Outcome::Finished);
+    assert_eq!(second.core.scheduler().run_once(Task::Update).await.unwrap().outcome, Outcome::Finished);
     assert_eq!(jobs(&schema), ["done 6"]);
     assert_eq!(schema.number("SELECT count(*) FROM signalloop_leases WHERE name LIKE 'job/update/%'"), 1);
     for instance in &instances {
@@ -592,17 +593,17 @@ async fn a_run_whose_leader_was_lost_is_completed_without_repeating_what_was_don
     let mut config = idle();
     config["retrain"] = json!({ "interval_hours": 5 });
     config.insert("retry".to_owned(), json!({ "attempts": 3, "base_seconds": 0.5, "longest_seconds": 0.5 }));
-    first.core.start_scheduler(config.clone()).unwrap();
+    first.core.scheduler().start(config.clone()).unwrap();
     let ended = || schema.number("SELECT count(*) FROM signalloop_jobs WHERE status = 'done'");
     until("a third of it", || first.leads() && ended() >= 2).await;
     // It loses the database in the midst of it, and the other goes on.
     proxy.be(Mood::Swallows);
     let second = Setup { symbols: 2, timeframes, time, ..Setup::of(&schema.url, folder.path()) }.open();
-    second.core.start_scheduler(config).unwrap();
+    second.core.scheduler().start(config).unwrap();
     until("the end", || schema.number("SELECT count(*) FROM signalloop_tasks WHERE outcome = 'finished'") == 1).await;
     proxy.be(Mood::Passes);
     assert_eq!(jobs(&schema), ["done 6"]);
-    let status = second.core.scheduler_status().unwrap();
+    let status = second.core.scheduler().status().unwrap();
     let record = &status.tasks[2].record;
     assert_eq!((done(record.last.as_ref().unwrap()), record.attempt), ((Outcome::Finished, 6, 0), 0));
     assert_eq!(record.last.as_ref().unwrap().attempt, 2, "an attempt was lost with its leader");
@@ -637,7 +638,7 @@ async fn an_answer_that_is_lost_makes_nothing_happen_twice() {
     {
         let core = instance.core.clone();
         let seen = notes(folder.path()).len();
-        let run = tokio::spawn(async move { core.run_once(task).await });
+        let run = tokio::spawn(async move { core.scheduler().run_once(task).await });
         let mut cuts = 0;
         while !run.is_finished() && cuts < 8 {
             proxy.mute(sign);
@@ -669,22 +670,22 @@ async fn a_task_runs_once_at_a_time_and_says_who_has_it() {
     let instances: Vec<Instance> =
         (0..2).map(|_| Setup { time, ..Setup::of(&schema.url, folder.path()) }.open()).collect();
     let first = instances[0].core.clone();
-    let run = tokio::spawn(async move { first.run_once(Task::Fetch).await });
+    let run = tokio::spawn(async move { first.scheduler().run_once(Task::Fetch).await });
     until("it runs", || !notes(folder.path()).is_empty()).await;
     for instance in &instances {
-        let error = instance.core.run_once(Task::Fetch).await.unwrap_err();
+        let error = instance.core.scheduler().run_once(Task::Fetch).await.unwrap_err();
         assert_eq!(error.code(), "ERR_TASK_BUSY");
         let text = error.to_string();
         assert!(text.contains(&format!("process {}", std::process::id())) && text.contains("`task/fetch`"), "{text}");
         assert!(!text.contains("of/the") && !text.contains("of%2F"), "{text}");
-        let fetch = instance.core.scheduler_status().unwrap().tasks.remove(1);
+        let fetch = instance.core.scheduler().status().unwrap().tasks.remove(1);
         assert!(fetch.running && fetch.problem.is_none(), "{fetch:?}");
     }
     assert_eq!(run.await.unwrap().unwrap().outcome, Outcome::Finished);
     // At once: the lease was given up, not left to end.
-    assert_eq!(instances[1].core.run_once(Task::Fetch).await.unwrap().outcome, Outcome::Finished);
-    assert_eq!(instances[0].core.scheduler_history(9).unwrap().len(), 2);
-    assert!(!instances[0].core.home().join("scheduler").exists(), "nothing of it is in the home");
+    assert_eq!(instances[1].core.scheduler().run_once(Task::Fetch).await.unwrap().outcome, Outcome::Finished);
+    assert_eq!(instances[0].core.scheduler().history(9).unwrap().len(), 2);
+    assert!(!instances[0].core.settings().home().join("scheduler").exists(), "nothing of it is in the home");
     for instance in &instances {
         instance.core.close().await;
     }
@@ -694,13 +695,13 @@ async fn a_task_runs_once_at_a_time_and_says_who_has_it() {
 async fn the_rights_that_are_documented_are_enough() {
     let Some(schema) = schema("the_rights_that_are_documented_are_enough") else { return };
     let folder = tempfile::tempdir().unwrap();
-    Setup::of(&schema.url, folder.path()).open().core.store().unwrap();
+    Setup::of(&schema.url, folder.path()).open().core.store().open().unwrap();
     let role = Role::of(&schema, "app");
     let instance = Setup::of(&role.url, folder.path()).open();
     for task in [Task::Fetch, Task::Retrain, Task::Retrain] {
-        assert_eq!(done(&instance.core.run_once(task).await.unwrap()), (Outcome::Finished, 1, 0), "{task}");
+        assert_eq!(done(&instance.core.scheduler().run_once(task).await.unwrap()), (Outcome::Finished, 1, 0), "{task}");
     }
-    assert_eq!(instance.core.scheduler_history(9).unwrap().len(), 3);
+    assert_eq!(instance.core.scheduler().history(9).unwrap().len(), 3);
     instance.core.close().await;
 }
 
@@ -709,12 +710,12 @@ async fn the_rights_that_are_documented_are_enough() {
 async fn a_leader_that_cannot_write_makes_way() {
     let Some(schema) = schema("a_leader_that_cannot_write_makes_way") else { return };
     let folder = tempfile::tempdir().unwrap();
-    Setup::of(&schema.url, folder.path()).open().core.store().unwrap();
+    Setup::of(&schema.url, folder.path()).open().core.store().open().unwrap();
     let roles = ["one", "two"].map(|name| Role::of(&schema, name));
     let [one, two] = roles.each_ref().map(|role| Setup { empty: true, ..Setup::of(&role.url, folder.path()) }.open());
-    one.core.start_scheduler(fetching(1)).unwrap();
+    one.core.scheduler().start(fetching(1)).unwrap();
     until("one leads", || one.leads()).await;
-    two.core.start_scheduler(fetching(1)).unwrap();
+    two.core.scheduler().start(fetching(1)).unwrap();
     let fetched_by = |role: &str| {
         let sql = format!("SELECT count(*) FROM signalloop_history WHERE written_by LIKE '%{role}%'");
         schema.number(&sql)

@@ -41,7 +41,7 @@ fn opened(home: &Path, market: &Market, candles: Vec<Candle>, now: &str) -> (Arc
     let core = Arc::new(SignalLoop::open(options).unwrap());
     let config =
         json!({ "symbols": [market.symbol], "timeframes": [market.timeframe], "trees": 10, "history_days": 500 });
-    core.configure(object(config)).unwrap();
+    core.settings().configure(object(config)).unwrap();
     (core, own, clock)
 }
 
@@ -52,10 +52,11 @@ async fn a_stock_is_trained_on_nearly_every_bar_and_served_while_the_market_is_c
     let candles = NEW_YORK.candles("2023-01-01", "2024-12-31", HOUR);
     // Saturday; Wednesday before it was a holiday.
     let (core, own, clock) = opened(home.path(), &market, candles, "2024-06-22T12:00:00Z");
-    let fetched = core.fetch(vec![market.clone()], None, |_| {}).await.unwrap().remove(0).fetched.unwrap();
+    let fetched = core.fetcher().fetch(vec![market.clone()], None, |_| {}).await.unwrap().remove(0).fetched.unwrap();
     assert_eq!(fetched.findings.count(Cause::Gap), 0, "{}", fetched.findings);
     assert!(*own.asked.lock() < 40, "{} questions: no night is asked for", own.asked.lock());
     let trained = core
+        .trainer()
         .train(TrainRequest::default(), Cancel::default(), |_| {})
         .await
         .unwrap()
@@ -64,7 +65,7 @@ async fn a_stock_is_trained_on_nearly_every_bar_and_served_while_the_market_is_c
         .trained
         .unwrap();
     assert!(trained.promoted());
-    let mut prediction = core.predict(&market, None).unwrap();
+    let mut prediction = core.models().predict(&market, None).wait().unwrap();
     let record = &prediction.model.record;
     // The first 96 warm up, the last 24 at most have no outcome yet.
     assert!(record.rows + 96 + 24 >= fetched.total && fetched.total > 2300, "{} of {}", record.rows, fetched.total);
@@ -72,16 +73,16 @@ async fn a_stock_is_trained_on_nearly_every_bar_and_served_while_the_market_is_c
 
     // Friday 20:30 and 24 candles: Monday to Wednesday have 21.
     prediction.decision = Ok(Direction::Buy);
-    let generated = GeneratedSignal::new(prediction, core.now_ms());
+    let generated = GeneratedSignal::new(prediction, core.settings().now_ms());
     assert_eq!(generated.expires_ms.map(format_iso).as_deref(), Some("2024-06-27T16:30:00.000Z"));
 
-    let sunday = json!({ "id": "sunday", "symbol": "SPY", "timestamp": core.now_ms() });
-    core.record(vec![signal(sunday)]).await.unwrap();
-    let kept = core.store().unwrap().get("sunday").unwrap().unwrap();
+    let sunday = json!({ "id": "sunday", "symbol": "SPY", "timestamp": core.settings().now_ms() });
+    core.signals().record(vec![signal(sunday)]).await.unwrap();
+    let kept = core.store().open().unwrap().get("sunday").unwrap().unwrap();
     assert!(kept.signal.features.is_some(), "the features at entry are those of Friday evening");
     for (now, stale) in [("2024-06-24T14:29:00Z", false), ("2024-06-24T14:30:00Z", true)] {
         clock.set(time(now));
-        assert_eq!(core.predict(&market, None).unwrap().stale, stale, "{now}");
+        assert_eq!(core.models().predict(&market, None).wait().unwrap().stale, stale, "{now}");
     }
     core.close().await;
 }
@@ -92,17 +93,17 @@ async fn given_candles_are_read_by_the_hours_of_the_stored_ones() {
     let market = Market::parse("EURUSD", "15m").unwrap();
     let candles = FOREX.candles("2024-01-01", "2024-03-08", 15 * MINUTE);
     let (core, ..) = opened(home.path(), &market, candles.clone(), "2024-03-08T00:00:00Z");
-    core.train(TrainRequest::default(), Cancel::default(), |_| {}).await.unwrap();
+    core.trainer().train(TrainRequest::default(), Cancel::default(), |_| {}).await.unwrap();
     // A weekend lies in these.
     let end = candles.partition_point(|candle| candle.open_ms < time("2024-02-26T04:00:00Z"));
     let given = Some(&candles[end - 150..end]);
-    let with = core.predict(&market, given).unwrap();
+    let with = core.models().predict(&market, given).wait().unwrap();
     assert!(with.atr.is_some());
-    let at_once = core.try_predict(&market, given).unwrap().unwrap();
+    let at_once = core.models().predict(&market, given).ready().unwrap().unwrap();
     assert_eq!(format!("{at_once:?}"), format!("{with:?}"));
     // Without them, one weekend says nothing of the next.
     std::fs::remove_file(candle_file(&home.path().join("data"), &market)).unwrap();
-    assert_eq!(core.predict(&market, given).unwrap().decision, Err(Abstention::NoFeatures));
+    assert_eq!(core.models().predict(&market, given).wait().unwrap().decision, Err(Abstention::NoFeatures));
     core.close().await;
 }
 
@@ -117,15 +118,16 @@ async fn a_signal_that_lives_over_a_holiday_closes_at_the_open() {
         (candle.open, candle.high, candle.low, candle.close) = (price, price + 0.1, price - 0.1, price);
     }
     let (core, _, clock) = opened(home.path(), &market, candles, "2024-06-18T20:40:00Z");
-    core.fetch(vec![market.clone()], None, |_| {}).await.unwrap();
-    core.record(vec![signal(
-        json!({ "id": "a", "symbol": "SPY", "timestamp": tuesday, "expiresAt": tuesday + 9 * DAY }),
-    )])
-    .await
-    .unwrap();
+    core.fetcher().fetch(vec![market.clone()], None, |_| {}).await.unwrap();
+    core.signals()
+        .record(vec![signal(
+            json!({ "id": "a", "symbol": "SPY", "timestamp": tuesday, "expiresAt": tuesday + 9 * DAY }),
+        )])
+        .await
+        .unwrap();
     clock.set(thursday + 18 * HOUR);
-    core.run_once(Task::Watch).await.unwrap();
-    let closing = core.store().unwrap().get("a").unwrap().unwrap().closing.unwrap();
+    core.scheduler().run_once(Task::Watch).await.unwrap();
+    let closing = core.store().open().unwrap().get("a").unwrap().unwrap().closing.unwrap();
     assert_eq!((closing.outcome, closing.exit_price), (Outcome::StoppedOut, Some(80.0)));
     core.close().await;
 }

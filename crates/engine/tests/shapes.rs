@@ -50,7 +50,7 @@ fn open(home: &Path, threads: usize, hours: i64) -> Arc<SignalLoop> {
     let core = Arc::new(SignalLoop::open(options).unwrap());
     let symbols = json!(["BTCUSDT", "ETHUSDT"]);
     let config = [("trees", json!(10)), ("symbols", symbols), ("timeframes", json!(["1h"]))];
-    core.configure(Map::from_iter(config.map(|(key, value)| (key.to_owned(), value)))).unwrap();
+    core.settings().configure(Map::from_iter(config.map(|(key, value)| (key.to_owned(), value)))).unwrap();
     core
 }
 
@@ -71,7 +71,7 @@ async fn record(core: &Arc<SignalLoop>, numbers: std::ops::Range<usize>) {
         }
         Record::given(signal, Tz::UTC).unwrap()
     });
-    core.record(given.collect()).await.unwrap();
+    core.signals().record(given.collect()).await.unwrap();
 }
 
 /// A home whose signals have a shape of their own; the first of them are older than its candles.
@@ -81,7 +81,7 @@ async fn home(threads: usize) -> (tempfile::TempDir, Arc<SignalLoop>) {
     record(&core, 0..30).await;
     store(home.path(), HOURS);
     record(&core, 30..70).await;
-    let features = |id: &str| core.store().unwrap().get(id).unwrap().unwrap().signal.features.is_some();
+    let features = |id: &str| core.store().open().unwrap().get(id).unwrap().unwrap().signal.features.is_some();
     assert!(!features("s29") && features("s30"));
     (home, core)
 }
@@ -96,7 +96,7 @@ async fn train(core: &Arc<SignalLoop>, mode: TrainMode) -> (Vec<Trial>, Vec<(usi
             hear.lock().unwrap().push((progress.step.done, progress.step.total));
         }
     };
-    let results = core.train(request, Cancel::default(), hear).await.unwrap();
+    let results = core.trainer().train(request, Cancel::default(), hear).await.unwrap();
     let trial = |result: engine::TrainResult| result.trained.unwrap().trial().unwrap().clone();
     let trials: Vec<Trial> = results.results.into_iter().map(trial).collect();
     assert!(trials[0].promoted, "{trials:?}");
@@ -116,7 +116,7 @@ async fn the_shape_of_signals_is_learned_beside_the_configured_one_and_kept() {
         told.iter().any(|step| 2 * step.0 < total) && told.iter().any(|step| (total / 2 + 1..total).contains(&step.0))
     );
 
-    let [btc, eth] = markets().map(|market| core.registry().get(&market).unwrap());
+    let [btc, eth] = markets().map(|market| core.models().registry().get(&market).unwrap());
     assert!(Arc::ptr_eq(&btc.pool, &eth.pool), "one for both");
     let [shaped] = &btc.pool.shapes[..] else { panic!("{} shapes", btc.pool.shapes.len()) };
     let record = &shaped.record;
@@ -138,17 +138,17 @@ async fn the_shape_of_signals_is_learned_beside_the_configured_one_and_kept() {
     assert!(record.beliefs.iter().any(|belief| *belief > 0.0));
 
     // It is listed, and another process reads the same.
-    let models = core.models().unwrap().markets;
+    let models = core.models().list().unwrap().markets;
     assert!(models.len() == 2 && models.iter().all(|model| model.champion.shapes == [*record]));
     let other = open(folder.path(), 1, HOURS);
-    assert_eq!(other.registry().get(&markets()[0]).unwrap(), btc);
+    assert_eq!(other.models().registry().get(&markets()[0]).unwrap(), btc);
     other.close().await;
     core.close().await;
 
     // One thread or two, the same pool to the bit.
     let (_folder, core) = home(1).await;
     train(&core, TrainMode::All).await;
-    assert_eq!(core.registry().get(&markets()[0]).unwrap().pool, btc.pool);
+    assert_eq!(core.models().registry().get(&markets()[0]).unwrap().pool, btc.pool);
     core.close().await;
 }
 
@@ -156,7 +156,7 @@ async fn the_shape_of_signals_is_learned_beside_the_configured_one_and_kept() {
 async fn an_update_carries_shapes_along_and_a_training_in_full_renews_them() {
     let (folder, core) = home(2).await;
     train(&core, TrainMode::All).await;
-    let before = core.registry().get(&markets()[0]).unwrap();
+    let before = core.models().registry().get(&markets()[0]).unwrap();
     core.close().await;
 
     let later = HOURS + 100;
@@ -165,18 +165,18 @@ async fn an_update_carries_shapes_along_and_a_training_in_full_renews_them() {
     // Many more signals, of another shape: an update does not ask.
     let of_another = |number: usize| {
         signal(
-            json!({ "id": format!("o{number}"), "timestamp": core.now_ms() - 1000, "stopLoss": 99.5, "takeProfit": 100.1, "expiresAt": core.now_ms() + 99 * HOUR }),
+            json!({ "id": format!("o{number}"), "timestamp": core.settings().now_ms() - 1000, "stopLoss": 99.5, "takeProfit": 100.1, "expiresAt": core.settings().now_ms() + 99 * HOUR }),
         )
     };
-    core.record((0..200).map(of_another).collect()).await.unwrap();
+    core.signals().record((0..200).map(of_another).collect()).await.unwrap();
     let (trials, _) = train(&core, TrainMode::Incremental).await;
     assert!(trials.iter().all(|trial| trial.mode == Mode::Incremental), "{trials:?}");
-    let continued = core.registry().get(&markets()[0]).unwrap();
+    let continued = core.models().registry().get(&markets()[0]).unwrap();
     assert_ne!(continued.pool.sides, before.pool.sides);
     assert_eq!(continued.pool.shapes, before.pool.shapes);
 
     train(&core, TrainMode::All).await;
-    let renewed = core.registry().get(&markets()[0]).unwrap();
+    let renewed = core.models().registry().get(&markets()[0]).unwrap();
     let shapes: Vec<(usize, usize)> =
         renewed.pool.shapes.iter().map(|shaped| (shaped.record.signals, shaped.record.shape.expiry_bars)).collect();
     assert_eq!(shapes, [(200, 99), (70, 12)]);
@@ -194,7 +194,7 @@ async fn a_training_of_shapes_can_be_cancelled() {
             signal.cancel();
         }
     };
-    assert_eq!(core.train(request, cancel, halfway).await.unwrap_err().code(), "ERR_CANCELLED");
-    assert_eq!(core.registry().get(&markets()[0]).unwrap_err().code(), "ERR_NO_MODEL");
+    assert_eq!(core.trainer().train(request, cancel, halfway).await.unwrap_err().code(), "ERR_CANCELLED");
+    assert_eq!(core.models().registry().get(&markets()[0]).unwrap_err().code(), "ERR_NO_MODEL");
     core.close().await;
 }

@@ -101,9 +101,9 @@ async fn candles_missed_close_what_was_hit_meanwhile_at_its_time_and_price() {
             ));
         }
     }
-    let store = core.store().unwrap();
+    let store = core.store().open().unwrap();
     store.record_all(signals.clone()).await.unwrap();
-    let run = core.run_once(Task::Watch).await.unwrap();
+    let run = core.scheduler().run_once(Task::Watch).await.unwrap();
     assert_eq!(run.outcome, Ended::Finished, "{run:?}");
     let mut seen = std::collections::HashSet::new();
     for signal in &signals {
@@ -126,8 +126,8 @@ async fn candles_missed_close_what_was_hit_meanwhile_at_its_time_and_price() {
     core.close().await;
     exchange.clock().set(now + 30 * HOUR + 25_000);
     let core = open(home.path(), &exchange);
-    core.run_once(Task::Watch).await.unwrap();
-    let store = core.store().unwrap();
+    core.scheduler().run_once(Task::Watch).await.unwrap();
+    let store = core.store().open().unwrap();
     for signal in &signals {
         let candles = exchange.candles(&minutes(signal.symbol.as_str()), now - 6 * 24 * HOUR, now + 30 * HOUR).unwrap();
         check(&store.get(&signal.id).unwrap().unwrap(), minute_by_minute(signal, &candles));
@@ -139,8 +139,8 @@ async fn candles_missed_close_what_was_hit_meanwhile_at_its_time_and_price() {
 async fn minute_after_minute_the_watch_goes_on_and_a_symbol_that_fails_spares_the_others() {
     let (home, exchange) = (tempfile::tempdir().unwrap(), exchange(&["BTCUSDT"]));
     let core = open(home.path(), &exchange);
-    let store = core.store().unwrap();
-    let idle = core.run_once(Task::Watch).await.unwrap();
+    let store = core.store().open().unwrap();
+    let idle = core.scheduler().run_once(Task::Watch).await.unwrap();
     assert_eq!((idle.outcome, exchange.request_count()), (Ended::Finished, 0), "nothing is asked without open signals");
     let begin = exchange.now_ms();
     let last = *exchange.candles(&minutes("BTCUSDT"), begin - HOUR, begin).unwrap().last().unwrap();
@@ -149,7 +149,7 @@ async fn minute_after_minute_the_watch_goes_on_and_a_symbol_that_fails_spares_th
     store.record(given("unknown", "NOPEUSDT", &last, 0, 1.0, true, None)).await.unwrap();
     let closed = loop {
         exchange.clock().set(exchange.now_ms() + MINUTE);
-        let run = core.run_once(Task::Watch).await.unwrap();
+        let run = core.scheduler().run_once(Task::Watch).await.unwrap();
         assert_eq!((run.outcome, run.failed.len()), (Ended::Finished, 1), "{run:?}");
         assert!(run.failed[0].not_traded && run.failed[0].market.symbol.as_str() == "NOPEUSDT", "{run:?}");
         assert!(
@@ -183,12 +183,12 @@ async fn no_price_of_now_closes_what_waits_for_its_candles() {
         "id": "late", "symbol": "BTCUSDT", "entryPrice": entry, "stopLoss": entry / 1.1, "takeProfit": entry * 1.1,
         "timestamp": candles[0].open_ms,
     });
-    let store = core.store().unwrap();
+    let store = core.store().open().unwrap();
     store.record(signal(late)).await.unwrap();
     for _ in 0..4 {
         exchange.fail_next(simulator::Fault::Status(403));
     }
-    let run = core.run_once(Task::Watch).await.unwrap();
+    let run = core.scheduler().run_once(Task::Watch).await.unwrap();
     assert_eq!((run.outcome, run.failed.len()), (Ended::Failed, 1), "{run:?}");
     assert_eq!(store.get("late").unwrap().unwrap().closing, None);
     while exchange_is_spoilt(&core).await {}
@@ -201,7 +201,7 @@ async fn no_price_of_now_closes_what_waits_for_its_candles() {
 
 /// Watches once more; `true` while that fails.
 async fn exchange_is_spoilt(core: &Arc<SignalLoop>) -> bool {
-    core.run_once(Task::Watch).await.unwrap().outcome != Ended::Finished
+    core.scheduler().run_once(Task::Watch).await.unwrap().outcome != Ended::Finished
 }
 
 /// Candles of the user's own: what the simulated market did, but for what it is told to leave out or spoil.
@@ -260,7 +260,7 @@ async fn candles_of_the_users_own_close_signals_at_their_own_timeframe() {
     };
     let hours = |n: usize| n.is_multiple_of(4).then_some(5);
     let signals: Vec<Signal> = (0..40).map(|n| signal_of(&format!("b{n}"), "BTCUSDT", n * 7, hours(n))).collect();
-    let store = core.store().unwrap();
+    let store = core.store().open().unwrap();
     store.record_all(signals.clone()).await.unwrap();
     store.record(signal_of("e", "ETHUSDT", 1, None)).await.unwrap();
     let by_quarters = |signal: &Signal| {
@@ -268,7 +268,7 @@ async fn candles_of_the_users_own_close_signals_at_their_own_timeframe() {
         quarters(signal.symbol.as_str()).iter().find_map(|candle| levels.on_candle(candle.open_ms, candle, 15 * MINUTE))
     };
 
-    let run = core.run_once(Task::Watch).await.unwrap();
+    let run = core.scheduler().run_once(Task::Watch).await.unwrap();
     assert_eq!((run.outcome, run.failed.len()), (Ended::Failed, 1), "{run:?}");
     assert_eq!((run.failed[0].market.to_string(), run.done > 10), ("ETHUSDT 15m".to_owned(), true));
     assert_eq!(store.get("e").unwrap().unwrap().closing, None);
@@ -278,12 +278,12 @@ async fn candles_of_the_users_own_close_signals_at_their_own_timeframe() {
         }
         // Nothing new can be there: nothing is asked. A quarter of an hour later, one question each.
         *own.fails.lock() = None;
-        core.run_once(Task::Watch).await.unwrap();
+        core.scheduler().run_once(Task::Watch).await.unwrap();
         own.asked.lock().clear();
-        core.run_once(Task::Watch).await.unwrap();
+        core.scheduler().run_once(Task::Watch).await.unwrap();
         assert_eq!(*own.asked.lock(), Vec::<String>::new());
         own.market.clock().set(now + (step + 1) * 15 * MINUTE + 5000);
-        let run = core.run_once(Task::Watch).await.unwrap();
+        let run = core.scheduler().run_once(Task::Watch).await.unwrap();
         assert_eq!(run.outcome, Ended::Finished, "{run:?}");
         let asked = std::mem::take(&mut *own.asked.lock());
         assert!(
@@ -305,7 +305,7 @@ async fn a_hundred_thousand_open_signals_cost_as_many_questions_as_their_ten_sym
     let names: Vec<&str> = symbols.iter().map(String::as_str).collect();
     let (home, exchange) = (testkit::quick_home(), exchange(&names));
     let core = open(home.path(), &exchange);
-    core.configure(testkit::object(json!({ "durability": "os" }))).unwrap();
+    core.settings().configure(testkit::object(json!({ "durability": "os" }))).unwrap();
     let begin = exchange.now_ms();
     let last = |symbol: &str| *exchange.candles(&minutes(symbol), begin - HOUR, begin).unwrap().last().unwrap();
     let candles: Vec<Candle> = names.iter().map(|symbol| last(symbol)).collect();
@@ -317,7 +317,7 @@ async fn a_hundred_thousand_open_signals_cost_as_many_questions_as_their_ten_sym
             false => given(&format!("s{n}"), symbol, candle, 0, 20.0 + (n % 25) as f64, n.is_multiple_of(2), None),
         }
     };
-    let store = core.store().unwrap();
+    let store = core.store().open().unwrap();
     store.record_all((0..SIGNALS).map(one).collect()).await.unwrap();
 
     let mut closed = 0;
@@ -325,7 +325,7 @@ async fn a_hundred_thousand_open_signals_cost_as_many_questions_as_their_ten_sym
     for minute in 0..4 {
         exchange.clock().set(begin + minute * MINUTE + 30_000);
         let (before, clock) = (exchange.request_count(), Instant::now());
-        let run = core.run_once(Task::Watch).await.unwrap();
+        let run = core.scheduler().run_once(Task::Watch).await.unwrap();
         slowest = slowest.max(clock.elapsed());
         assert_eq!(run.outcome, Ended::Finished, "{run:?}");
         closed += run.done;
@@ -333,7 +333,7 @@ async fn a_hundred_thousand_open_signals_cost_as_many_questions_as_their_ten_sym
         let questions = exchange.request_count() - before;
         assert!(questions <= 11, "{questions} questions in minute {minute}");
         let (again, clock) = (exchange.request_count(), Instant::now());
-        core.run_once(Task::Watch).await.unwrap();
+        core.scheduler().run_once(Task::Watch).await.unwrap();
         slowest = slowest.max(clock.elapsed());
         assert_eq!(exchange.request_count() - again, 1, "within a minute only the prices are asked for");
     }
@@ -350,11 +350,11 @@ async fn another_coin_under_the_same_ticker_closes_nothing() {
     let core = open(home.path(), &exchange);
     let now = exchange.now_ms();
     let candles = exchange.candles(&minutes("BTCUSDT"), now - HOUR, now).unwrap();
-    let store = core.store().unwrap();
+    let store = core.store().open().unwrap();
     store.record(given("open", "BTCUSDT", &candles[0], 0, 40.0, true, None)).await.unwrap();
     // The later half of the candles a thousand times as high: beyond every target.
     exchange.fail_next(simulator::Fault::ReusedTicker);
-    let run = core.run_once(Task::Watch).await.unwrap();
+    let run = core.scheduler().run_once(Task::Watch).await.unwrap();
     assert_eq!((run.outcome, run.done), (Ended::Failed, 0), "{run:?}");
     let cause = &run.failed[0].cause;
     assert!(
@@ -362,10 +362,10 @@ async fn another_coin_under_the_same_ticker_closes_nothing() {
         "{cause:?}"
     );
     assert_eq!(store.get("open").unwrap().unwrap().closing, None);
-    assert_eq!(core.run_once(Task::Watch).await.unwrap().outcome, Ended::Finished);
+    assert_eq!(core.scheduler().run_once(Task::Watch).await.unwrap().outcome, Ended::Finished);
     // Now only the price is asked for, and that is the other coin's.
     exchange.fail_next(simulator::Fault::ReusedTicker);
-    let run = core.run_once(Task::Watch).await.unwrap();
+    let run = core.scheduler().run_once(Task::Watch).await.unwrap();
     assert!(run.done == 0 && run.failed[0].cause.message.contains("steps 1000-fold"), "{run:?}");
     assert_eq!(store.get("open").unwrap().unwrap().closing, None);
     core.close().await;

@@ -40,7 +40,7 @@ fn buy(id: &str, symbol: &str, entry: f64, at_ms: i64, expires_ms: Option<i64>) 
 }
 
 async fn watch(core: &Arc<SignalLoop>) -> scheduler::LastRun {
-    core.run_once(Task::Watch).await.unwrap()
+    core.scheduler().run_once(Task::Watch).await.unwrap()
 }
 
 /// A log older than the candles that there are: the first of them lies far beyond the levels.
@@ -55,7 +55,7 @@ async fn signals_from_before_the_first_candle_close_as_unknown() -> Result<()> {
     let minutes = Market::parse("BTCUSDT", "1m")?;
     let start = SimulatorOptions::default().start_ms;
     let first = exchange.candles(&minutes, start, start + HOUR)?[0];
-    let (store, long_ago) = (core.store()?, start - 60 * DAY);
+    let (store, long_ago) = (core.store().open()?, start - 60 * DAY);
     store
         .record_all(vec![
             buy("target", "BTCUSDT", first.open / 1.51, long_ago, None),
@@ -104,7 +104,7 @@ async fn signals_from_before_the_first_candle_close_as_unknown() -> Result<()> {
         Ok(())
     })?;
     assert!(seen.contains(&"fresh".to_owned()) && !seen.contains(&"target".to_owned()), "{seen:?}");
-    let assessed = core.assess(buy("new", "BTCUSDT", first.open, exchange.now_ms(), None)).await?;
+    let assessed = core.outcomes().assess(buy("new", "BTCUSDT", first.open, exchange.now_ms(), None)).await?;
     assert_eq!(assessed.closed as u64, figures.closed);
     core.close().await;
 
@@ -114,7 +114,7 @@ async fn signals_from_before_the_first_candle_close_as_unknown() -> Result<()> {
             std::fs::remove_file(home.path().join("feedback/signals.index")).ok();
         }
         let (core, _) = opened(home.path(), on(&exchange));
-        assert_eq!(core.store()?.stats(&StatsFilter::default())?.figures, figures, "index: {index}");
+        assert_eq!(core.store().open()?.stats(&StatsFilter::default())?.figures, figures, "index: {index}");
         core.close().await;
     }
     Ok(())
@@ -132,7 +132,7 @@ async fn the_price_of_a_delisted_symbol_closes_nothing() -> Result<()> {
         ..SimulatorOptions::default()
     })?;
     let (core, warnings) = opened(home.path(), on(&exchange));
-    let store = core.store()?;
+    let store = core.store().open()?;
     let price = |symbol: &Symbol| exchange.price(symbol).unwrap();
     // Stops that lie above the price: any price closes them.
     store.record(buy("frozen", "MATICUSDT", price(&matic) * 1.2, now, None)).await?;
@@ -157,7 +157,7 @@ async fn the_price_of_a_delisted_symbol_closes_nothing() -> Result<()> {
     assert!(told[0].contains("MATICUSDT has had no candle") && told[0].contains("outcome: 'UNKNOWN'"), "{told:?}");
 
     // What the warning says can be done.
-    assert!(core.close_signal("frozen", Outcome::Unknown, None, None).await?);
+    assert!(core.signals().close_signal("frozen", Outcome::Unknown, None, None).await?);
     assert_eq!(store.stats(&StatsFilter::default())?.figures.unknown, 1);
     core.close().await;
     Ok(())
@@ -169,7 +169,7 @@ async fn a_symbol_that_stops_trading_stops_closing_and_begins_again_with_its_can
     let now = SimulatorOptions::default().start_ms + 20 * DAY;
     let exchange = Simulator::start(SimulatorOptions { clock: Clock::standing(now), ..SimulatorOptions::default() })?;
     let (core, warnings) = opened(home.path(), on(&exchange));
-    let (store, btc) = (core.store()?, Symbol::parse("BTCUSDT")?);
+    let (store, btc) = (core.store().open()?, Symbol::parse("BTCUSDT")?);
     store.record(buy("wide", "BTCUSDT", exchange.price(&btc)?, now - HOUR, None)).await?;
     watch(&core).await;
     exchange.delist(&btc, now + MINUTE)?;
@@ -222,7 +222,7 @@ async fn a_gap_over_a_weekend_is_a_loss_and_one_of_weeks_is_unknown() -> Result<
         let source: Arc<dyn CandleSource> = Arc::new(Weekdays { monday_ms });
         let clock = Clock::standing(monday_ms + 5 * HOUR);
         let (core, _) = opened(home.path(), Options { source: Some(source), clock, ..Options::default() });
-        let store = core.store()?;
+        let store = core.store().open()?;
         store.record(buy("a", "EURUSD", 100.0, FRIDAY - 3 * HOUR, None)).await?;
         let run = watch(&core).await;
         assert_eq!((run.outcome, run.done), (Ended::Finished, 1), "{run:?}");

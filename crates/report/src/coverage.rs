@@ -57,7 +57,7 @@ pub struct Candles {
 /// # Errors
 /// [`domain::error::Error::Io`] when the folder cannot be read.
 pub fn gather(core: &SignalLoop) -> Result<Coverage> {
-    let mut lacking = core.markets(None, None);
+    let mut lacking = core.settings().markets(None, None);
     let mut part = |file: CheckedFile| {
         let market = Market::from_file_stem(&file.path.file_stem().unwrap_or_default().to_string_lossy());
         lacking.retain(|configured| Some(configured) != market.as_ref());
@@ -73,7 +73,7 @@ pub fn gather(core: &SignalLoop) -> Result<Coverage> {
         let file_name = || file.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         FilePart { name: market.map_or_else(file_name, |market| market.to_string()), candles, problem }
     };
-    let files: Vec<FilePart> = core.check_stored()?.into_iter().map(&mut part).collect();
+    let files: Vec<FilePart> = core.candles().check_stored()?.into_iter().map(&mut part).collect();
     Ok(Coverage { files, lacking: lacking.iter().map(Market::to_string).collect() })
 }
 

@@ -179,8 +179,8 @@ fn update(
     patterns: Option<Result<Vec<Pattern>>>,
 ) {
     report.version = env!("CARGO_PKG_VERSION");
-    report.home = core.home().display().to_string();
-    report.generated_ms = core.now_ms();
+    report.home = core.settings().home().display().to_string();
+    report.generated_ms = core.settings().now_ms();
     if let Some(patterns) = patterns {
         report.signals = report.take(Part::Signals, patterns.and_then(|patterns| signals(core, patterns)));
     }
@@ -212,19 +212,19 @@ fn scheduler(core: &SignalLoop) -> Result<(Value, Vec<Value>)> {
         value["task"] = json!(task);
         value
     };
-    let runs = core.scheduler_history(MAX_RUNS)?.iter().map(run).collect();
-    Ok((core.scheduler_status()?.to_json(), runs))
+    let runs = core.scheduler().history(MAX_RUNS)?.iter().map(run).collect();
+    Ok((core.scheduler().status()?.to_json(), runs))
 }
 
 async fn patterns(core: &Arc<SignalLoop>) -> Result<Vec<Pattern>> {
-    match core.existing_store()? {
-        Some(_) => core.patterns(None, None).await,
+    match core.store().existing()? {
+        Some(_) => core.outcomes().patterns(None, None).await,
         None => Ok(Vec::new()),
     }
 }
 
 fn signals(core: &SignalLoop, patterns: Vec<Pattern>) -> Result<Option<SignalsPart>> {
-    let Some(store) = core.existing_store()? else { return Ok(None) };
+    let Some(store) = core.store().existing()? else { return Ok(None) };
     let all = StatsFilter::default();
     let stats = store.stats(&all)?;
     if stats.figures.total + stats.figures.hold + stats.followed.total == 0 {
@@ -234,7 +234,7 @@ fn signals(core: &SignalLoop, patterns: Vec<Pattern>) -> Result<Option<SignalsPa
     let row = |name: String, figures| Row { name, figures };
     let (by_symbol, more_symbols) = most(stats.by_symbol.into_iter().map(|(symbol, f)| row(symbol.into(), f)));
     let (by_strategy, more_strategies) = most(stats.by_strategy.into_iter().map(|(name, f)| row(name, f)));
-    let mode = core.conservative_mode(&all)?;
+    let mode = core.performance().live().conservative_mode(&all)?;
     Ok(Some(SignalsPart {
         fee_percent: store.fee_bps() / 100.0,
         figures: stats.figures,
@@ -256,7 +256,7 @@ fn signals(core: &SignalLoop, patterns: Vec<Pattern>) -> Result<Option<SignalsPa
 }
 
 fn scorecard(core: &SignalLoop) -> Result<Scorecard> {
-    let mut card = core.scorecard(&ScorecardFilter::default())?;
+    let mut card = core.outcomes().scorecard(&ScorecardFilter::default())?;
     for parts in [&mut card.by_strategy, &mut card.by_symbol] {
         parts.sort_by_key(|part| std::cmp::Reverse(part.score.signals));
         parts.truncate(MAX_ROWS);

@@ -51,9 +51,9 @@ pub struct Written {
 /// cannot be written, [`domain::error::Error::Closed`]. What cannot be looked at is told in
 /// the report.
 pub async fn write(core: &Arc<SignalLoop>, out: Option<&Path>) -> Result<Written> {
-    let path = out.map_or_else(|| core.home().join("report.html"), Path::to_owned);
+    let path = out.map_or_else(|| core.settings().home().join("report.html"), Path::to_owned);
     let path = std::path::absolute(&path).unwrap_or(path);
-    home::check_output(core.home(), "out", &path)?;
+    home::check_output(core.settings().home(), "out", &path)?;
     let revision = Revision::of(core);
     let report = Gatherer::default().gather(core, revision).await?;
     let page = render(&to_json(&report)?, Place::File);

@@ -6,7 +6,7 @@ use domain::error::{Error, Result};
 use domain::features::FEATURES;
 use domain::symbol::Market;
 use domain::time::DAY_MS;
-use engine::{MarketModels, Models, SignalLoop};
+use engine::{MarketModels, ModelList, SignalLoop};
 use learning::model::{Decision, Interval, Mode, Record, Rollback, Scores, Skill, Trial};
 use serde::Serialize;
 
@@ -193,10 +193,10 @@ pub struct FeaturePart {
 /// # Errors
 /// [`Error::Io`] when the folder or the ledger cannot be read.
 pub fn gather(core: &SignalLoop) -> Result<ModelsPart> {
-    let Models { markets, damaged_lines } = core.models()?;
+    let ModelList { markets, damaged_lines } = core.models().list()?;
     let mut calibration = Calibration::default();
     for record in markets.iter().filter_map(|market| market.champion.record.as_ref().ok()) {
-        match core.registry().get(&record.market) {
+        match core.models().registry().get(&record.market) {
             Ok(model) => {
                 calibration.add_held_out(&model.lineage.held_out, record.effective_rows / record.rows.max(1) as f64)
             }

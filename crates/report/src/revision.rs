@@ -36,7 +36,7 @@ pub struct Revision {
 impl Revision {
     /// Of what a loop knows now. What cannot be looked at is as if it were not there: whoever reads the part tells why.
     pub fn of(core: &SignalLoop) -> Self {
-        Self::of_parts(core.home(), core.registry().revision(), core.elsewhere())
+        Self::of_parts(core.settings().home(), core.models().registry().revision(), core.elsewhere())
     }
 
     fn of_parts(home: &Path, models: u64, elsewhere: Elsewhere) -> Self {

@@ -62,12 +62,12 @@ fn writable(folder: &Path) -> Result<()> {
 
 /// The log of signals.
 pub(super) fn signals(core: &SignalLoop) -> Vec<Finding> {
-    let folder = core.home().join("feedback");
-    let place = core.whereabouts();
+    let folder = core.settings().home().join("feedback");
+    let place = core.store().whereabouts();
     if !place.may_hold_signals() {
         return vec![Finding::fine(Check::Signals, "none were recorded yet")];
     }
-    let options = StoreOptions { patience: PATIENCE, ..StoreOptions::from(&*core.config()) };
+    let options = StoreOptions { patience: PATIENCE, ..StoreOptions::from(&*core.settings().config()) };
     let store = place.open(options).and_then(|store| {
         let stats = store.stats(&StatsFilter::default())?;
         let open = store.open_by_symbol()?;
@@ -104,7 +104,7 @@ pub(super) fn signals(core: &SignalLoop) -> Vec<Finding> {
         let why = "the first outcome stands; another program may be writing to the log";
         found.push(Finding::warning(Check::Signals, what, why, format!("look at {}", quarantine(&folder))));
     }
-    found.extend(ahead(&given, core.now_ms()));
+    found.extend(ahead(&given, core.settings().now_ms()));
     let sum = |of: fn(&Figures) -> u64| figures.iter().map(of).sum::<u64>();
     let what = format!("{} signals, {} of them open, in {}", sum(|f| f.total), sum(|f| f.active), place);
     found.push(Finding::fine(Check::Signals, what));
@@ -132,7 +132,7 @@ fn quarantine(folder: &Path) -> String {
 
 /// The models of the configured markets, and files that cannot be used.
 pub(super) fn models(core: &SignalLoop) -> Vec<Finding> {
-    let models = match core.models() {
+    let models = match core.models().list() {
         Ok(models) => models,
         Err(error) => {
             let (why, advice) = match error {
@@ -161,7 +161,7 @@ pub(super) fn models(core: &SignalLoop) -> Vec<Finding> {
     }
     let stems: Vec<&str> = models.markets.iter().map(|market| market.champion.stem.as_str()).collect();
     let lacking = |market: &Market| !stems.contains(&market.file_stem().as_str());
-    let markets = core.markets(None, None);
+    let markets = core.settings().markets(None, None);
     let without: Vec<String> = markets.iter().filter(|market| lacking(market)).map(ToString::to_string).collect();
     if !without.is_empty() {
         let what =
@@ -188,7 +188,7 @@ pub(super) fn some(names: &[String]) -> String {
 /// Tasks whose last run failed, or that cannot be run.
 pub(super) fn scheduler(core: &SignalLoop) -> Vec<Finding> {
     // A wrong configuration was told of already.
-    let Ok(status) = core.scheduler_status() else { return Vec::new() };
+    let Ok(status) = core.scheduler().status() else { return Vec::new() };
     let mut found = Vec::new();
     for task in &status.tasks {
         if let Some(problem) = &task.problem {

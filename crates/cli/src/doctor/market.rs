@@ -17,17 +17,17 @@ const GONE_MS: i64 = 30 * DAY_MS;
 
 /// The candles of the configured markets, and files that are never read.
 pub(super) fn candles(core: &SignalLoop) -> Vec<Finding> {
-    let data = core.home().join("data");
+    let data = core.settings().home().join("data");
     let (mut found, mut missing, mut old, mut gone, mut holes) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let markets = core.markets(None, None);
+    let markets = core.settings().markets(None, None);
     for market in &markets {
         let path = candle_file(&data, market);
         if !path.exists() {
             missing.push(market.to_string());
             continue;
         }
-        let checked = match core.check_candles(&path, market.timeframe, &Reading::default()).checked {
+        let checked = match core.candles().check_file(&path, market.timeframe, &Reading::default()).checked {
             Ok(checked) => checked,
             Err(error) => {
                 let why = "what cannot be believed is not trained on: this market is neither trained nor predicted";
@@ -45,8 +45,8 @@ pub(super) fn candles(core: &SignalLoop) -> Vec<Finding> {
         if gaps > 0 {
             holes.push(format!("{market} ({gaps})"));
         }
-        let age_ms = checked.span.map(|(_, last)| core.now_ms() - last - market.timeframe.millis());
-        if checked.span.is_none_or(|(_, last)| checked.calendar.is_behind(last, core.now_ms())) {
+        let age_ms = checked.span.map(|(_, last)| core.settings().now_ms() - last - market.timeframe.millis());
+        if checked.span.is_none_or(|(_, last)| checked.calendar.is_behind(last, core.settings().now_ms())) {
             let ended = age_ms.map_or("empty".to_owned(), |age_ms| format!("{:.1} h ago", age_ms as f64 / HOUR_MS));
             let is_gone = age_ms.is_some_and(|age_ms| age_ms >= GONE_MS.max(3 * market.timeframe.millis()));
             if is_gone { &mut gone } else { &mut old }.push(format!("{market} ({ended})"));
@@ -76,7 +76,7 @@ pub(super) fn candles(core: &SignalLoop) -> Vec<Finding> {
         found.push(Finding::fine(Check::Candles, what));
     }
     found.extend(never_read(&data));
-    found.extend(core.cost_of_history().map(|what| {
+    found.extend(core.fetcher().cost_of_history().map(|what| {
         let why = "a model that knows nothing says the base rate and gives no signals";
         Finding::warning(
             Check::Candles,
@@ -108,7 +108,7 @@ fn never_read(data: &std::path::Path) -> Option<Finding> {
 
 /// Does the exchange answer, know the symbols, and agree on the time?
 pub(super) async fn exchange(core: &SignalLoop) -> Vec<Finding> {
-    let exchange = match Exchange::new(&core.config().exchange_url) {
+    let exchange = match Exchange::new(&core.settings().config().exchange_url) {
         Ok(exchange) => exchange,
         Err(error) => {
             let advice = "correct `exchange_url`, or SIGNALLOOP_EXCHANGE_URL";
@@ -140,7 +140,7 @@ pub(super) async fn exchange(core: &SignalLoop) -> Vec<Finding> {
 }
 
 async fn unknown_symbols(core: &SignalLoop, exchange: &Exchange) -> Vec<Finding> {
-    let symbols: Vec<Symbol> = core.config().symbols.clone();
+    let symbols: Vec<Symbol> = core.settings().config().symbols.clone();
     let fault = |error: &Error| {
         let why = "its markets can be neither fetched nor watched";
         Finding::fault(Check::Exchange, error, why, "correct or remove it in `symbols` of training_config.json")

@@ -108,7 +108,7 @@ pub async fn examine(options: Options) -> Vec<Finding> {
         return found;
     }
     let opened = SignalLoop::open(options);
-    let home = opened.as_ref().map_or(home, |core| core.home().to_owned());
+    let home = opened.as_ref().map_or(home, |core| core.settings().home().to_owned());
     found.extend(configuration(opened.as_ref(), &SchedulerConfig::load(&home.join("scheduler_config.json"))));
     // Without a configuration it is not known which markets, and which exchange, to look at.
     let Ok(core) = opened else { return found };
@@ -128,7 +128,7 @@ fn configuration(
     const ADVICE: &str = "correct the value, or remove the key to have its default; docs/configuration.md and docs/scheduler.md have all keys";
     let errors = training.err().into_iter().chain(scheduler.as_ref().err());
     let mut found: Vec<Finding> = errors.map(|e| Finding::fault(Check::Configuration, e, WHY, ADVICE)).collect();
-    let mut warnings = training.map(SignalLoop::warnings).unwrap_or_default();
+    let mut warnings = training.map(|core| core.settings().warnings()).unwrap_or_default();
     // What is wrong with the schedules is told once.
     warnings.retain(|warning| !scheduler.as_ref().is_err_and(|error| warning.starts_with(&error.to_string())));
     let of_scheduler = scheduler.as_ref().map(|(_, warnings)| warnings.clone()).unwrap_or_default();

@@ -1,0 +1,245 @@
+//! The loop of a started scheduler: leads if nobody else does, runs what is due, and helps with trainings of other instances.
+
+use super::Event;
+use super::attempt::{RunRequest, TaskRun, TaskState};
+use super::schedule::{Problem, Running, Scheduler};
+use domain::error::{Error, Result};
+use scheduler::coordination::Place;
+use scheduler::{Task, TaskPlan, Timer};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use tokio::task::{JoinError, JoinSet};
+
+/// How often the scheduler looks: a dead leader is replaced, and what is due begins, within this time.
+const TICK: Duration = Duration::from_millis(500);
+
+/// One started scheduler, and what it has under way.
+pub(super) struct ScheduleLoop {
+    scheduler: Arc<Scheduler>,
+    running: Arc<Running>,
+    states: BTreeMap<Task, TaskState>,
+    runs: JoinSet<(Task, Result<TaskRun>)>,
+    busy: BTreeSet<Task>,
+    /// The work on trainings that were begun elsewhere.
+    helping: JoinSet<Result<()>>,
+    /// When it last looked for such work.
+    offered: Option<Instant>,
+}
+
+impl ScheduleLoop {
+    /// Nothing is under way yet.
+    pub fn new(scheduler: Arc<Scheduler>, running: Arc<Running>) -> Self {
+        Self {
+            scheduler,
+            running,
+            states: BTreeMap::new(),
+            runs: JoinSet::new(),
+            busy: BTreeSet::new(),
+            helping: JoinSet::new(),
+            offered: None,
+        }
+    }
+
+    /// Until it is stopped: leads if nobody else does, and runs what is due.
+    pub async fn keep_schedule(mut self) {
+        let (scheduler, running) = (self.scheduler.clone(), self.running.clone());
+        loop {
+            self.look();
+            let wait = async {
+                tokio::select! {
+                    () = tokio::time::sleep(TICK) => {}
+                    Some(ended) = self.runs.join_next() => match ended {
+                        Ok((task, ended)) => {
+                            self.busy.remove(&task);
+                            if let Some(state) = self.settle(task, ended) {
+                                self.states.insert(task, state);
+                            }
+                        }
+                        Err(panic) => {
+                            self.warn(format!("the scheduler met a defect, and goes on: {panic}"));
+                            self.busy.clear();
+                        }
+                    },
+                    Some(helped) = self.helping.join_next() => self.after_helping(helped),
+                }
+                Ok(())
+            };
+            if running.stop.unless(scheduler.lifetime.closing().unless(wait)).await.is_err() {
+                break;
+            }
+        }
+        running.stop.cancel();
+        // They were cancelled, and end within their grace. The leader's lock goes only then.
+        while self.runs.join_next().await.is_some() {}
+        while self.helping.join_next().await.is_some() {}
+        *running.leader.lock() = None;
+    }
+
+    /// Begins what is due, if this process leads; helps with trainings that were begun elsewhere, if it has nothing to do.
+    fn look(&mut self) {
+        self.scheduler.settings.reread();
+        self.scheduler.reread_rules(&self.running);
+        if self.lead() {
+            self.begin_what_is_due();
+        } else {
+            self.states.clear();
+        }
+        if self.scheduler.office.board().is_some() {
+            // So that `status()` has what it tells without waiting.
+            self.scheduler.office.glance(Task::Watch);
+            self.help();
+        }
+    }
+
+    fn begin_what_is_due(&mut self) {
+        for task in Task::ALL {
+            // Each may have to wait for a database.
+            if self.running.stop.is_cancelled() {
+                return;
+            }
+            let plan = self.running.rules.lock().config.plan(task);
+            if !plan.enabled || self.busy.contains(&task) {
+                continue;
+            }
+            let known = self.states.remove(&task);
+            let Some(mut state) = self.state(task, &plan, known) else { continue };
+            let due = state.timer.due(self.scheduler.runner.moment()).is_some();
+            let waits = due && task != Task::Watch && !self.helping.is_empty();
+            if waits {
+                // It begins once the jobs in hand are done.
+                self.running.wanted.store(true, Ordering::Relaxed);
+            }
+            // What is due and has no room yet was seen in time: it is late, and not missed.
+            if !due || waits || !self.has_room_for(task) {
+                self.states.insert(task, state);
+                continue;
+            }
+            let (runner, stop) = (self.scheduler.runner.clone(), self.running.stop.clone());
+            let request = RunRequest { task, plan, due: Some(state), stop };
+            self.runs.spawn(async move { (task, runner.run(request).await) });
+            self.busy.insert(task);
+        }
+    }
+
+    /// The watch must not wait for a training; the others take turns, for they want the same candles and threads.
+    fn has_room_for(&self, task: Task) -> bool {
+        task == Task::Watch || only_watches(&self.busy)
+    }
+
+    /// Takes jobs of trainings that were begun elsewhere, unless there is something to do here: tasks take turns with that, too.
+    fn help(&mut self) {
+        let runner = &self.scheduler.runner;
+        let free = self.helping.is_empty() && only_watches(&self.busy) && only_watches(&runner.active.lock());
+        let soon = self.offered.is_some_and(|at| at.elapsed() < TICK);
+        if !free || soon || !self.running.rules.lock().config.enabled {
+            return;
+        }
+        self.offered = Some(Instant::now());
+        self.running.wanted.store(false, Ordering::Relaxed);
+        let (runner, running) = (runner.clone(), self.running.clone());
+        self.helping.spawn(async move {
+            let is_free = || !running.wanted.load(Ordering::Relaxed);
+            runner.work_for_others(&running.stop, &is_free).await
+        });
+    }
+
+    /// What keeps this process from helping is told once, as long as it stays the same.
+    fn after_helping(&self, helped: std::result::Result<Result<()>, JoinError>) {
+        let problem = match helped {
+            Ok(Ok(()) | Err(Error::Closed)) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(panic) => Some(panic.to_string()),
+        };
+        let before = std::mem::replace(&mut *self.running.cannot_help.lock(), problem.clone());
+        if let Some(problem) = problem.filter(|problem| before.as_ref() != Some(problem)) {
+            self.warn(format!("no training can be shared: {problem}"));
+        }
+    }
+
+    /// Keeps the leader's place, or tries to take it; whether this process has it.
+    fn lead(&self) -> bool {
+        let (running, office) = (&self.running, &self.scheduler.office);
+        // Not within the `match`, for `status()` must not wait while the place is asked for.
+        let enabled = running.rules.lock().config.enabled;
+        let taken = match office.cannot_write() {
+            _ if !enabled => Err("`enabled` is false: nothing runs by itself".to_owned()),
+            Some(error) => Err(self.give_way(&error)),
+            None if running.leads() => return true,
+            None => office.take(Place::Leader, Duration::ZERO).map_err(|error| error.to_string()),
+        };
+        let (leader, reason) = match taken {
+            Ok(leader) => (Some(leader), None),
+            Err(reason) => (None, Some(reason)),
+        };
+        *running.standing_by.lock() = reason;
+        let leads = leader.is_some();
+        *running.leader.lock() = leader;
+        leads
+    }
+
+    /// Why a process that cannot write what tasks come to does not lead; told once, if it did.
+    fn give_way(&self, error: &Error) -> String {
+        let reason =
+            format!("what tasks come to cannot be written down here, so that another instance may lead: {error}");
+        let known = self.running.gave_way.lock().as_ref() == Some(&reason);
+        if self.running.leads() && !known {
+            self.warn(format!("the scheduler's lead is given up: {reason}"));
+            *self.running.gave_way.lock() = Some(reason.clone());
+        }
+        reason
+    }
+
+    /// The timer of a task, from its record if this process has just begun to lead, or if its plan was changed. `None` while
+    /// that cannot be had.
+    fn state(&self, task: Task, plan: &TaskPlan, known: Option<TaskState>) -> Option<TaskState> {
+        let (office, runner) = (&*self.scheduler.office, &self.scheduler.runner);
+        let read = || -> Result<TaskRun> {
+            let nobody_else_writes = office.take(Place::Task(task), Duration::ZERO)?;
+            let record = office.record(task)?;
+            let timer = Timer::resume(plan.clone(), record.clone(), runner.moment());
+            let mut state = TaskState { timer, stored: record };
+            let changed = *state.timer.record() != state.stored;
+            let written = changed.then(|| state.save(office, &*nobody_else_writes, task, runner.moment()));
+            // Read, and nothing to be written: what kept it from either is over.
+            Ok(TaskRun { state, last: None, written: Some(written.unwrap_or(Ok(()))) })
+        };
+        known.filter(|state| state.timer.plan() == plan).or_else(|| self.settle(task, read()))
+    }
+
+    /// A timer to go on with. What keeps a task from being run, or written down, is told once, as long as it stays the same.
+    fn settle(&self, task: Task, run: Result<TaskRun>) -> Option<TaskState> {
+        let running = &self.running;
+        let (state, problem) = match run {
+            Ok(TaskRun { state, written: None, .. }) => return Some(state),
+            Ok(TaskRun { state, written: Some(Ok(())), .. }) => {
+                if running.problems.lock().remove(&task).is_some() {
+                    *running.gave_way.lock() = None;
+                }
+                return Some(state);
+            }
+            Ok(TaskRun { state, written: Some(Err(error)), .. }) => {
+                (Some(state), Problem::NotWritten(error.to_string()))
+            }
+            Err(Error::TaskBusy(_) | Error::LeaseLost(_) | Error::Closed) => return None,
+            Err(error) => (None, Problem::NotRun(error.to_string())),
+        };
+        let before = running.problems.lock().insert(task, problem.clone());
+        if before.is_none_or(|before| !problem.is_told_by(&before)) {
+            self.warn(match problem {
+                Problem::NotRun(why) => format!("{task} cannot be run: {why}"),
+                problem @ Problem::NotWritten(_) => format!("{task}: {problem}"),
+            });
+        }
+        state
+    }
+
+    fn warn(&self, text: String) {
+        self.scheduler.events.emit(&Event::Warning(text));
+    }
+}
+
+fn only_watches(tasks: &BTreeSet<Task>) -> bool {
+    tasks.iter().all(|task| *task == Task::Watch)
+}
