@@ -32,7 +32,9 @@ beforeAll(async () => {
   await once(server, 'listening')
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 })
-beforeEach(() => void ([asked, pagesLeft, then] = [[], Infinity, 'hang']))
+beforeEach(() => {
+  ;[asked, pagesLeft, then] = [[], Infinity, 'hang']
+})
 afterAll(() => {
   server.closeAllConnections()
   server.close()

@@ -291,7 +291,7 @@ describe('a signal that comes with its end', () => {
     ['that lost more than all', { outcome: 'STOPPED_OUT', exitPrice: null, profitLossPercent: -400 }, 'profitLossPercent', '-100', 'leverage'],
     ['at a price of 0', { exitPrice: 0 }, 'exitPrice', '0'],
   ])('%s is refused by name', async (_name, changes, field, ...said) => {
-    const { feedbackTracker, home } = newLoop()
+    const { feedbackTracker } = newLoop()
     const signal = plain({ ...end, ...changes })
     for (const work of [() => feedbackTracker.recordSignal(signal), () => feedbackTracker.recordSignals([plain({ id: 'b' }), signal])]) {
       const error = await failure(work)

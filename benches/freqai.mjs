@@ -21,7 +21,10 @@ async function play({ what, symbols, predictDays, windows, memory }, { folder, d
   const files = join(folder, 'data')
   const peer = python('-freqai')
   const last = {}
-  const turn = (name, act) => async () => (last[name] = act()).cpuSeconds
+  const turn = (name, act) => async () => {
+    last[name] = act()
+    return last[name].cpuSeconds
+  }
   const freqai = (shape) =>
     peer.python && turn(shape, () => figures(peer.python, pythonFile('freqai_driver.py'), files, shape, TRAIN_DAYS, predictDays, windows))
   const played = await alternate(

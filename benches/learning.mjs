@@ -90,8 +90,9 @@ const figures = begun.figures
 
 /** Keeps what is measured of the answers of a contender to the questions of each checkpoint. */
 function keep(name, number, asked, contender, found) {
-  const seeds = ((figures[name] ??= {})[contender] ??= [])
-  seeds[number] = Object.fromEntries(asked.map(({ known, questions }) => [known, measured(found[known], questions)]))
+  figures[name] ??= {}
+  figures[name][contender] ??= []
+  figures[name][contender][number] = Object.fromEntries(asked.map(({ known, questions }) => [known, measured(found[known], questions)]))
 }
 
 let ours = begun.ours

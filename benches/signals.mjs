@@ -76,7 +76,7 @@ const { rows, seconds, others } = await inFolder(tmpdir(), async (home) => {
   const played = await play({ home, markets, from, until, refitDays, strategies, candles: options.candles, news: (line) => console.error(line) })
   if (played.rows.length === 0) throw new Error('no signal came to an end')
   const means = runningMean(played.rows)
-  played.rows.forEach((row, i) => (row.runningMean = means[i]))
+  for (const [i, row] of played.rows.entries()) row.runningMean = means[i]
   return { ...played, others: ofPeers(home, played.rows) }
 })
 if (options.out) {

@@ -89,7 +89,7 @@ async function start(bin, { standby }) {
   const servers = []
   const stop = async () => {
     const ended = servers.map((server) => new Promise((resolve) => server.once('exit', resolve)))
-    servers.forEach((server) => server.kill('SIGQUIT'))
+    for (const server of servers) server.kill('SIGQUIT')
     await Promise.all(ended)
     rmSync(folder, { recursive: true, force: true })
   }

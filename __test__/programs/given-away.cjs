@@ -9,7 +9,11 @@ const MANY = 100_000
 /** Pairs of which the first, when it is read, does `work`. */
 const pairsThat = (work, length = 2) => {
   const pairs = Array.from({ length }, () => 'BTCUSDT')
-  return Object.defineProperty(pairs, 0, { get: () => (work(), 'ETHUSDT') })
+  const get = () => {
+    work()
+    return 'ETHUSDT'
+  }
+  return Object.defineProperty(pairs, 0, { get })
 }
 
 async function main() {

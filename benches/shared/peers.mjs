@@ -64,7 +64,8 @@ const environments = {}
  * `{ missing }` with the reason why there is none.
  */
 export function python(suffix = '') {
-  const made = (environments[suffix] ??= makeEnvironment(`.venv${suffix}`, `requirements${suffix}.txt`))
+  environments[suffix] ??= makeEnvironment(`.venv${suffix}`, `requirements${suffix}.txt`)
+  const made = environments[suffix]
   used.add(made.versions ?? made.missing)
   return made
 }

@@ -17,8 +17,12 @@ async function primary(): Promise<void> {
   const workers = Array.from({ length: WORKERS }, (_, number) => cluster.fork({ NUMBER: String(number) }))
   let recorded = 0
   cluster.on('message', (_worker, report: Report) => {
-    if ('closed' in report) closed.push(...report.closed)
-    else if ((recorded += report.recorded) === WORKERS * EACH) workers.forEach((worker) => worker.send('price'))
+    if ('closed' in report) {
+      closed.push(...report.closed)
+      return
+    }
+    recorded += report.recorded
+    if (recorded === WORKERS * EACH) for (const worker of workers) worker.send('price')
   })
   await Promise.all(workers.map((worker) => new Promise((resolve) => worker.once('exit', resolve))))
   const { overall } = await feedbackTracker.getStats()

@@ -38,8 +38,8 @@ const draw = (report) => {
     scheduler(report.scheduler, report.runs),
   ].filter(Boolean)
   document.getElementById('main').replaceChildren(...sections)
-  open.forEach((id) => document.getElementById(id)?.setAttribute('open', ''))
-  later.forEach((drawn) => drawn())
+  for (const id of open) document.getElementById(id)?.setAttribute('open', '')
+  for (const draw of later) draw()
   const links = sections.filter(({ id }) => titles[id]).map(({ id }) => element('a', { href: `#${id}` }, titles[id]))
   document.getElementById('contents').replaceChildren(...(links.length > 1 ? links : []))
   document.getElementById('about').textContent = `${report.home}, ${moment(report.generatedMs)} UTC`
@@ -70,7 +70,10 @@ const watch = () => {
       if (answer.status === 200) {
         tag = answer.headers.get('ETag')
         const news = await answer.json()
-        if (news.generatedMs !== report.generatedMs) draw((report = news))
+        if (news.generatedMs !== report.generatedMs) {
+          report = news
+          draw(report)
+        }
       } else if (answer.status !== 304) {
         throw new Error(`the server answered ${answer.status}`)
       }
