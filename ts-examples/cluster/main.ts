@@ -1,6 +1,6 @@
 /**
- * A backend of four processes on one home. Each records its signals and is fed the same prices, as by one subscription each;
- * a signal is closed, and told, by one of them.
+ * A backend of four processes with one home. Each records signals and gets the same prices, as if from its own subscription;
+ * each signal is closed and reported by exactly one of them.
  *
  *     npx tsx cluster/main.ts
  */
