@@ -1,4 +1,5 @@
-//! All that knows Node: arguments in, promises and plain objects out. No rule of trading or learning lives here.
+//! The only code that knows Node: it reads arguments and returns promises and plain objects. It contains no rule of trading or
+//! learning.
 
 mod arrays;
 mod bulk;
