@@ -29,8 +29,8 @@ impl Scheduler {
 #[napi]
 impl Scheduler {
     /// Stops the scheduler. Running tasks, those of `runOnce` too, are cancelled and end at their next step; the process that
-    /// takes over runs them again. Resolves when they have ended. It resolves at once if nothing runs, or if another thread of
-    /// this process, which shares the default loop, has started the scheduler too: then it continues for that thread.
+    /// takes over runs them again. Resolves when it has stopped: at once if nothing runs, or if another thread of this process,
+    /// which shares the default loop, has started the scheduler too; then it continues for that thread.
     #[napi(ts_return_type = "Promise<void>")]
     pub fn stop<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, ()>> {
         promise(env, || {
