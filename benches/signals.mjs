@@ -1,5 +1,6 @@
-// Is what `assess` says of real signals right, and worth money? Strategies give signals on real candles; each is assessed before it is
-// recorded, and closed by the candles after it. Peers answer for the same signals. Losing figures stay in. docs/learning.md explains the method.
+// Measures whether the predictions of `assess` for real signals are right and earn money. Strategies give signals on real candles. Each is
+// assessed before it is recorded, and later candles close it. Peers predict the same signals. Figures that signalloop loses are kept.
+// docs/learning.md explains the method.
 //
 //     npm run bench:signals -- --data FOLDER            # btcusdt_1h.csv, …, also in its folders history and market
 //     npm run bench:signals -- --data FOLDER --from 2021-01-01 --until 2025-01-01 --refit-days 91

@@ -1,4 +1,4 @@
-// Who trains, each time in an empty folder of its own.
+// The programs that train, each time in a new empty folder.
 import { cpSync } from 'node:fs'
 import { join } from 'node:path'
 import { figures, nodeFigures, pythonFile } from '../shared/children.mjs'
