@@ -162,7 +162,7 @@ test('an exchange that cannot be reached is named', async () => {
   expect([code, faults]).toMatchObject([1, [{ check: 'exchange', code: 'ERR_EXCHANGE', what: expect.stringContaining('127.0.0.1:9'), advice: expect.stringContaining('127.0.0.1:9') }]])
 })
 
-// Only Linux tells who holds a lock, and has the command that holds one.
+// Only Linux names the holder of a lock and has a command that holds one.
 const onLinux = process.platform === 'linux' ? test : test.skip
 onLinux('a log that another process does not let go is told with its holder', async () => {
   const log = join(healthy, 'feedback', 'signals.jsonl')

@@ -1,4 +1,4 @@
-// What faulty JavaScript around the addon, or too much of a good thing, does to it: nothing that the process or other callers feel.
+// Faulty JavaScript around the addon, and huge inputs, must not affect the process or other callers.
 import { join } from 'node:path'
 import type { SignalInput } from '..'
 import { runNode } from './helpers/child'

@@ -1,4 +1,4 @@
-// What is told in several files about building, testing and releasing, held together.
+// Several files describe building, testing and releasing; these tests check that they agree.
 import { copyFileSync, mkdirSync, readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { ROOT, runNode } from './helpers/child'

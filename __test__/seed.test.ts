@@ -1,5 +1,5 @@
-// What the system before was asked to do, word by word: its two configuration files as they were printed, each of its commands, and
-// what they print. `docs/migration.md` has the table of it.
+// Everything the old Python system did, word by word: its two configuration files as printed in its description, each of its commands, and
+// their output. `docs/migration.md` has the tables.
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { SignalLoop, type SchedulerStatus } from '..'

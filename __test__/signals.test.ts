@@ -1,4 +1,4 @@
-// What a signal is, however it comes: as a plain object or of a class, with decimals and times of other libraries, open or closed.
+// All forms of a signal: plain objects and classes, decimals and times of other libraries, open or closed.
 
 import dayjs from 'dayjs'
 import Decimal from 'decimal.js'

@@ -1,4 +1,4 @@
-// Prices whose memory is given away, or made smaller, by a getter among the pairs, while they are read. Prints what they close.
+// A getter among the pairs transfers or shrinks the memory of the prices while they are read. Prints which signals they close.
 const { SignalLoop } = require('../..')
 
 const loop = new SignalLoop()

@@ -1,4 +1,4 @@
-// `Promise.prototype.then` throws, first once, as a faulty tracer does, then for good: promises go on being settled all the same.
+// `Promise.prototype.then` throws, first once, as a faulty tracer does, then always. Promises must still settle.
 const { SignalLoop } = require('../..')
 const { then } = Promise.prototype
 
