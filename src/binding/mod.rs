@@ -1,5 +1,4 @@
-//! The only code that knows Node: it reads arguments and returns promises and plain objects. It contains no rule of trading or
-//! learning.
+//! All that knows Node: arguments in, promises and plain objects out. No rule of trading or learning lives here.
 
 mod arrays;
 mod bulk;

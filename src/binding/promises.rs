@@ -225,7 +225,7 @@ where
     })
 }
 
-/// Work running on other threads.
+/// Work on its way on other threads.
 pub struct Elsewhere<T>(Spawned<Result<T>>);
 
 impl<T: 'static> Future for Elsewhere<T> {

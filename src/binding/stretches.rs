@@ -24,7 +24,7 @@ impl Copied {
     /// Copies it at once, calling its getters.
     ///
     /// # Errors
-    /// [`crate::error::Error::InvalidArgument`] with the exception of a getter.
+    /// [`crate::error::Error::InvalidArgument`] with what a getter threw.
     pub fn of(env: &Env, argument: &'static str, array: Unknown<'_>) -> Result<Self> {
         let copy = || {
             let copy: Function<'_, FnArgs<(Unknown<'_>,)>, Object<'_>> = env.run_script(COPY)?;
