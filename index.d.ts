@@ -4,26 +4,26 @@
 export type SignalType = 'BUY' | 'SELL' | 'HOLD'
 
 /**
- * What became of a signal. `TOOK_PROFIT` and `STOPPED_OUT`: the price touched that level. `SUCCESS` and `FAILURE`: it
- * expired or was closed by hand, with a profit or without. `UNKNOWN`: it ended while no prices were known, so nobody can say as
- * what; neither a success nor a failure. `ACTIVE`: not closed yet.
+ * How a signal ended. `TOOK_PROFIT` and `STOPPED_OUT`: the price touched the take profit or the stop loss. `SUCCESS` and
+ * `FAILURE`: the signal expired or was closed manually, with a profit or without one. `UNKNOWN`: it ended while no prices were
+ * known; it counts as neither success nor failure. `ACTIVE`: it is still open.
  */
 export type Outcome = 'ACTIVE' | 'TOOK_PROFIT' | 'STOPPED_OUT' | 'SUCCESS' | 'FAILURE' | 'UNKNOWN'
 
-/** Whether a price closes a signal, as what, and what it is worth there. */
+/** Whether a price closes a signal, with which outcome, and the profit at that price. */
 export type CloseDecision =
   | {
       /** The price closes the signal. */
       shouldClose: true
-      /** As what. */
+      /** With which outcome. */
       outcome: 'TOOK_PROFIT' | 'STOPPED_OUT' | 'SUCCESS' | 'FAILURE'
-      /** Profit of leaving at this price, in percent of the entry price, before costs. */
+      /** Profit at this price in percent of the entry price, before costs. */
       profitLoss: number
     }
   | {
-      /** It does not. */
+      /** The price does not close the signal. */
       shouldClose: false
-      /** It stays open. */
+      /** The signal stays open. */
       outcome: 'ACTIVE'
       /** Profit at this price in percent of the entry price, before costs; 0 for a HOLD. */
       profitLoss: number
@@ -36,14 +36,15 @@ export type Timeframe =
   | '1d' | '3d' | '1w'
 
 /**
- * Why there is no bet. `NO_SKILL`: on candles it had not seen, the model was no better than the base rate. `NO_EDGE`: no
- * bet is expected to earn more than it costs. `NO_FEATURES`: flat prices or no volume. `NO_LEVELS`: stop or target would
- * be no price. `STALE_CANDLES`: the candles are out of date and could not be brought up to date. `CONSERVATIVE_MODE`: recent
- * signals did poorly, and until they recover the bet is not good enough.
+ * Why a prediction is a HOLD. `NO_SKILL`: on candles it had not seen, the model was no better than the base rate. `NO_EDGE`: no
+ * bet is expected to earn more than it costs. `NO_FEATURES`: the features cannot be calculated, because prices are flat or there
+ * is no volume. `NO_LEVELS`: stop or target would not be a valid price. `STALE_CANDLES`: the candles are out of date and could
+ * not be updated. `CONSERVATIVE_MODE`: recent signals did poorly, and the bet is not good enough for the stricter rules until
+ * they recover.
  */
 export type Abstention = 'NO_SKILL' | 'NO_EDGE' | 'NO_FEATURES' | 'NO_LEVELS' | 'STALE_CANDLES' | 'CONSERVATIVE_MODE'
 
-/** The code of an error, as `error.code`. `docs/errors.md` says when each comes and what to do. */
+/** The code of an error, `error.code`. `docs/errors.md` says when each occurs and what to do. */
 export type ErrorCode =
   | 'ERR_INVALID_SIGNAL' | 'ERR_INVALID_ARGUMENT' | 'ERR_INVALID_CONFIG' | 'ERR_INVALID_CANDLE'
   | 'ERR_EXCHANGE' | 'ERR_NO_DATA' | 'ERR_NO_MODEL' | 'ERR_MODEL_FILE' | 'ERR_NO_PREDECESSOR'
@@ -51,138 +52,144 @@ export type ErrorCode =
   | 'ERR_CLOSED' | 'ERR_NO_ADDON'
   | 'ERR_INTERNAL'
 
-/** A time: a `Date`, an ISO 8601 string (one without `Z` or offset is read in the configured `timezone`), or epoch milliseconds. */
+/**
+ * A time: a `Date`, an ISO 8601 string (without `Z` or an offset it is read in the configured `timezone`), or epoch milliseconds.
+ */
 export type Time = Date | string | number
 
-/** An interval where a signal, or its market, is named: any text, which is checked when it is used. */
+/** The timeframe in a signal or the name of a market: any text; it is checked when it is used. */
 type TimeframeName = Timeframe | (string & {})
 
-// TypeScript blames the last of several shapes, and its newest version sorts them by name: a mistake in a signal shall be told
-// by its camelCase key. Each shape excludes the other's type, so that a mistake in one key is told by that key.
+// TypeScript reports a mistake against the last member of a union, and its newest version sorts the members by name. These names make it
+// report mistakes by the camelCase key. Each member excludes the key of the other, so that the report names the wrong key.
 
-/** What decides whether a signal closes. Other keys are ignored, so a whole signal will do. */
+/** The fields that decide whether a signal closes. Other keys are ignored, so a whole signal can be passed. */
 export type SignalLevels = Open<ColumnLevels> | Open<PropertyLevels>
 
-/** A signal to record, its keys in camelCase or in snake_case; keys not named here are kept with it. */
+/** A signal to record, with keys in camelCase or snake_case. Keys that are not listed here are stored with it. */
 export type SignalInput = Open<ColumnLevels & SignalFacts> | Open<PropertyLevels & SignalFacts>
 
-/** `T`, an interface of the caller's that fits it, or an object with further keys. */
+/** `T`, an interface of your own that fits it, or an object with further keys. */
 type Open<T> = T | (T & Record<string, unknown>)
 
-/** A signal to be assessed: as for `recordSignal`, but id, timestamp and confidence may be missing. */
+/** A signal to assess: as for `recordSignal`, but `id`, `timestamp` and `confidence` are optional. */
 export type AssessInput =
   | Open<ColumnLevels & Omit<SignalFacts, Assumed> & Partial<Pick<SignalFacts, Assumed>>>
   | Open<PropertyLevels & Omit<SignalFacts, Assumed> & Partial<Pick<SignalFacts, Assumed>>>
 
 type Assumed = 'id' | 'timestamp' | 'confidence'
 
-/** As properties of JavaScript are named. */
+/** In camelCase, as JavaScript properties. */
 interface PropertyLevels {
-  /** BUY and SELL bet, a HOLD is only recorded. */
+  /** BUY and SELL are bets; a HOLD is only recorded. */
   signalType: SignalType
-  /** The same in the other spelling: one of the two. */
+  /** Use either the camelCase or the snake_case spelling, not both. */
   signal_type?: undefined
-  /** A price, finite and above 0; a HOLD may lack it. */
+  /** A price, finite and above 0; optional for a HOLD. */
   entryPrice?: number
   /** A price: below the entry for a BUY, above it for a SELL. */
   stopLoss?: number | null
   /** A price: above the entry for a BUY, below it for a SELL. */
   takeProfit?: number | null
-  /** When it closes by itself. */
+  /** When the signal expires. */
   expiresAt?: Time | null
 }
 
-/** As columns of files and tables are named. */
+/** In snake_case, as columns of files and tables. */
 interface ColumnLevels {
-  /** BUY and SELL bet, a HOLD is only recorded. */
+  /** BUY and SELL are bets; a HOLD is only recorded. */
   signal_type: SignalType
-  /** The same in the other spelling: one of the two. */
+  /** Use either the camelCase or the snake_case spelling, not both. */
   signalType?: undefined
-  /** A price, finite and above 0; a HOLD may lack it. */
+  /** A price, finite and above 0; optional for a HOLD. */
   entry_price?: number
   /** A price: below the entry for a BUY, above it for a SELL. */
   stop_loss?: number | null
   /** A price: above the entry for a BUY, below it for a SELL. */
   take_profit?: number | null
-  /** When it closes by itself. */
+  /** When the signal expires. */
   expires_at?: Time | null
 }
 
 interface SignalFacts extends SignalEnd {
   /** Unique, 1 to 256 bytes. */
   id: string
-  /** `BTC/USDT` and `BTCUSDT` are one symbol. One of `pair` and `symbol` must be there. */
+  /** `BTC/USDT` and `BTCUSDT` are the same symbol. Either `pair` or `symbol` is required. */
   pair?: string
-  /** Another name of `pair`; one of the two must be there. */
+  /** Another name for `pair`; one of the two is required. */
   symbol?: string
   /** Percent, 0–100. */
   confidence: number
-  /** When it was given. */
+  /** When the signal was given. */
   timestamp: Time
   /** Default `1h`. */
   timeframe?: TimeframeName
-  /** What gave the signal, such as the name of a strategy or of an author: 1 to 64 characters, not blank, no control characters. */
+  /**
+   * The source of the signal, such as the name of a strategy or an author: 1 to 64 characters, not blank, no control characters.
+   */
   strategy?: string | null
   /**
-   * Whether it was traded; default `true`. One with `false` is followed: prices close it and it is learned from, but it is none of
-   * the backend's results. The statistics show it apart, as `followed`.
+   * Whether the signal was traded; default `true`. A signal with `false` is only followed: prices close it and signalloop learns
+   * from it, but it does not count in your results. Statistics show it separately, as `followed`.
    */
   taken?: boolean | null
   /**
-   * What the backend knew at entry, as many as there are, all of them kept and learned from: numbers, nested ones too, `true` and
-   * `false`, numbers written as text, and other texts, such as `regime: 'bull'`, as categories. Missing ones are fine.
+   * What your backend knew at entry. All indicators are stored and learned from: numbers (also nested), `true` and `false`,
+   * numbers written as text, and other texts, such as `regime: 'bull'`, as categories. Missing ones are fine.
    */
   indicators?: object | null
 }
 
 /**
- * How a signal ended that is recorded with its end, which is how history gets in. Without `outcome`, or with `ACTIVE`, it is
- * open; else `closedAt` must be there, and what {@link OutcomeUpdate} asks for. A `status` that names an outcome counts as
- * `outcome`. Keys in camelCase or in snake_case.
+ * The end of a signal that has already closed, for importing history. Without `outcome`, or with `ACTIVE`, the signal is open.
+ * Otherwise `closedAt` is required, and so is what {@link OutcomeUpdate} requires. A `status` that names an outcome counts as
+ * `outcome`. Keys in camelCase or snake_case.
  */
 export interface SignalEnd {
-  /** As what; `ACTIVE`, null or missing while it is open. A HOLD never ends. */
+  /** The outcome; `ACTIVE`, null or missing while the signal is open. A HOLD has none. */
   outcome?: Outcome | (string & {}) | null | undefined
   /** See {@link OutcomeUpdate}. */
   exitPrice?: number | null | undefined
   /** The same in snake_case. */
   exit_price?: number | null | undefined
-  /** See {@link OutcomeUpdate}. What is said of a signal that is open is not kept. */
+  /** See {@link OutcomeUpdate}. Ignored while the signal is open. */
   profitLossPercent?: number | null | undefined
   /** The same in snake_case. */
   profit_loss_percent?: number | null | undefined
-  /** When it ended: not before its `timestamp`, nor in the future. */
+  /** When the signal ended: not before its `timestamp`, and not in the future. */
   closedAt?: Time | null | undefined
   /** The same in snake_case. */
   closed_at?: Time | null | undefined
 }
 
-/** How a signal ended, told by hand. The keys may be in snake_case too. */
+/** The outcome of a signal that you close yourself. Keys in camelCase or snake_case. */
 export interface OutcomeUpdate {
-  /** As it was recorded. */
+  /** The id under which the signal was recorded. */
   signalId: string
   /**
-   * As what it closes. `SUCCESS` goes with a profit above 0, `FAILURE` with none, and one of `exitPrice` and `profitLossPercent`
-   * must say so; `TOOK_PROFIT` goes with no loss, and a stop may have been trailed into profit. Without price and profit, these
-   * two are stored with that of the level they name, which the signal must have. `UNKNOWN` has neither price nor profit.
+   * The outcome. `SUCCESS` requires a profit above 0 and `FAILURE` a profit of 0 or below; `exitPrice` or `profitLossPercent`
+   * must show it. `TOOK_PROFIT` cannot have a loss. `STOPPED_OUT` may have a profit, because stops can be trailed. Without price
+   * and profit, these two get the price of the level they name, which the signal must have. `UNKNOWN` has neither price nor
+   * profit.
    */
   outcome: Exclude<Outcome, 'ACTIVE'>
   /** A price, finite and above 0. */
   exitPrice?: number | null
   /**
    * Percent of the entry price, before costs; negative for a loss. It is the change of the price, not of the margin: with
-   * leverage, divide by it. It must not contradict `exitPrice` by more than costs: one percentage point, or the configured
-   * `fee_bps` where those are more, each in proportion to the exit price. Of a BUY it is not below -100, of a SELL not above 100.
+   * leverage, divide by the leverage. It may differ from what `exitPrice` implies only by costs: one percentage point, or the
+   * configured `fee_bps` if that is more, each in proportion to the exit price. For a BUY it cannot be below -100, for a SELL not
+   * above 100.
    */
   profitLossPercent?: number | null
-  /** When it ended: not before its `timestamp`, nor in the future. Default: now. */
+  /** When the signal ended: not before its `timestamp`, and not in the future. Default: now. */
   closedAt?: Time | null
 }
 
 /**
- * A closed candle: `[openMs, open, high, low, close, volume]`, or an object. Prices finite and above 0, `volume` in the base asset, 0
- * where there is none. The open time may have any of these names; two that differ are an `ERR_INVALID_CANDLE`, and so is a member of
- * another name that looks like a time where none of these is there.
+ * A closed candle: `[openMs, open, high, low, close, volume]`, or an object. Prices are finite and above 0; `volume` is in the
+ * base asset, 0 if there is none. The open time may have any of these names. Two different times are an `ERR_INVALID_CANDLE`. So
+ * is a member with another name that looks like a time, if none of these names is present.
  */
 export type CandleInput =
   | readonly [openMs: number, open: number, high: number, low: number, close: number, volume: number]
@@ -191,7 +198,7 @@ export type CandleInput =
       open: number; high: number; low: number; close: number; volume: number
     }
 
-/** What a `fetchCandles` callback is asked for: open times in [since, until), epoch milliseconds. */
+/** The candles that a `fetchCandles` callback should return: open times in [since, until), epoch milliseconds. */
 export interface CandleRequest {
   /** `BTCUSDT` */
   symbol: string
@@ -201,7 +208,7 @@ export interface CandleRequest {
   since: number
   /** Open times before this one are wanted, epoch milliseconds. */
   until: number
-  /** The most that are of use at once; asked again from there while more come. */
+  /** The largest number of candles to return; while there are more, the callback is called again. */
   limit: number
 }
 
@@ -210,80 +217,89 @@ export interface LoopOptions {
   /** The home folder; a leading `~` is the user's own folder. Default: `SIGNALLOOP_HOME`, else `./ml`. */
   home?: string
   /**
-   * Where signals, models and the scheduler's state are kept: `postgres://user:password@host/database` for a PostgreSQL that
-   * instances on several machines share, `'files'` for the home. Default: `SIGNALLOOP_STORE`, else the home.
+   * Where signals, models and the state of the scheduler are stored: `postgres://user:password@host/database` for a PostgreSQL
+   * database that several machines share, or `'files'` for the home folder. Default: `SIGNALLOOP_STORE`, else the home folder.
    */
   store?: string
-  /** Threads that train. Default: one less than the machine has cores, at least 1. */
+  /** Number of training threads. Default: the number of cores minus one, at least 1. */
   threads?: number
   /** Base URL of the exchange. Default: `SIGNALLOOP_EXCHANGE_URL`, else `exchange_url` of `training_config.json`. */
   exchangeUrl?: string
   /**
-   * Candles from elsewhere than the exchange, from ccxt for instance; oldest first. Default: the exchange. An answer that does
-   * not come within 60 seconds is an `ERR_EXCHANGE` of its market. Each candle must say its open time.
+   * Your own source of candles, for instance ccxt; oldest first. Default: the exchange. If it does not answer within 60 seconds,
+   * the market fails with `ERR_EXCHANGE`. Every candle needs its open time.
    */
   fetchCandles?: (request: CandleRequest) => Promise<readonly CandleInput[]>
-  /** Hears of what happens in the loop by itself; see {@link SignalLoop.onEvent}. */
+  /** Receives events of the loop; see {@link SignalLoop.onEvent}. */
   onEvent?: (event: LoopEvent) => void
 }
 
-/** Something that happened in a loop by itself; `type` tells what. */
+/** An event of the loop; `type` names it. */
 export type LoopEvent = EventFacts & (
-  /** A signal closed through this loop, by price or by hand. */
+  /** A signal was closed through this loop, by price or manually. */
   | { type: 'signalClosed'; signal: ClosedSignal }
-  /** A model came into service, was found not good enough for it, or an earlier one came back. */
+  /** A model went into service, was refused, or was rolled back to. */
   | { type: 'modelPromoted' | 'modelRefused' | 'modelRolledBack'; symbol: string; timeframe: Timeframe; version: number; reason: string }
-  /** The success rate of a market fell by more than chance explains; percent, before and since. */
+  /** The success rate of a market fell by more than chance explains; in percent, before and since. */
   | { type: 'drift'; scope: 'outcomes'; symbol: string; timeframe: Timeframe; since: string; successBefore: number; successSince: number }
-  /** Features or indicators at entry are distributed otherwise than before, the clearest first. */
+  /** The distribution of features or indicators at entry has changed; the clearest changes come first. */
   | { type: 'drift'; scope: 'entries'; symbol: string; timeframe: Timeframe; since: string; quantities: DriftedQuantity[] }
-  /** Conservative mode of the home, or of a market (`BTCUSDT 1h`), began or ended. */
+  /** Conservative mode of the home or of a market (`BTCUSDT 1h`) began or ended. */
   | {
       type: 'conservativeMode'
       active: boolean
       scope: string
-      /** `entered`; `recovered`; `lapsed`: a whole window passed without enough closings to tell. */
+      /**
+       * `entered`: results were poor. `recovered`: they are better. `lapsed`: a whole window passed with too few closed signals
+       * to judge.
+       */
       cause: 'entered' | 'recovered' | 'lapsed'
-      /** In words. */
+      /** The cause in words. */
       reason: string
-      /** Closed signals that it was judged by. */
+      /** Number of closed signals that were judged. */
       closedSignals: number
       /** Percent of them that succeeded. */
       successRate: number
       /** Mean profit after costs, percent of entry. */
       expectancy: number
     }
-  /** Models of these markets (`BTCUSDT 1h`) are being trained anew since their signals did poorly. */
+  /** The models of these markets (`BTCUSDT 1h`) are trained again because their signals did poorly. */
   | { type: 'emergencyTraining'; phase: 'started'; markets: string[] }
   | { type: 'emergencyTraining'; phase: 'finished'; markets: string[]; trained: string[] }
-  /** A task of the scheduler began in this process. The watch, which runs every few seconds, tells only when it begins to fail, and when it works again. */
+  /**
+   * A task of the scheduler started in this process. `watch`, which runs every few seconds, reports only when it begins to fail
+   * and when it works again.
+   */
   | { type: 'taskStarted'; task: TaskName; attempt: number }
-  /** A market of a task is dealt with. */
+  /** A task has finished one market. */
   | { type: 'taskProgress'; task: TaskName; symbol: string; timeframe: Timeframe; done: number; total: number }
   /**
-   * The candles of a market take more than a page to fetch: `fetched` so far, `missing` still to come, and `remainingSeconds` until all
-   * markets of this fetch are there, at the pace so far; those two are missing while it is not known how far back the source goes. Told
-   * once a second. What came is kept: a fetch that is interrupted goes on from there.
+   * Progress of a fetch that takes more than one page: `fetched` candles so far, `missing` candles to come, and
+   * `remainingSeconds` until all markets of this fetch are done, at the speed so far. The last two are missing until the start of
+   * the history is known. Sent once a second. Fetched candles are kept, and an interrupted fetch continues from them.
    */
   | { type: 'fetchProgress'; symbol: string; timeframe: Timeframe; fetched: number; missing?: number; remainingSeconds?: number }
-  /** A task did all that it had to. */
+  /** A task succeeded. */
   | { type: 'taskFinished'; task: TaskName; run: TaskRun }
-  /** A task failed, for the markets in `run.failed` or as a whole, or was cancelled; `retryAt` is when it is tried again, or due for all markets if that comes first; missing when it waits for its next due time. */
+  /**
+   * A task failed, for the markets in `run.failed` or as a whole, or was cancelled. `retryAt` is the time of the next attempt, or
+   * of the next regular run if that comes first. It is missing if the task waits for its next regular run.
+   */
   | { type: 'taskFailed'; task: TaskName; run: TaskRun; retryAt?: string }
   /**
-   * Prices or candles of a pair are ignored, since one of a later time (`newest`) was seen before: they are out of order, or their
-   * source's clock was set back. Told when it begins, at most once a minute a pair, and with the count when prices count again
-   * (`over`). `time` is that of the last one ignored. See also `ignoredPrices` of `getStats`.
+   * Prices or candles of a pair are ignored because one with a later time (`newest`) was seen before: they are out of order, or
+   * the clock of their source was set back. Sent when it begins, at most once a minute per pair, and with the count when prices
+   * are accepted again (`over`). `time` is that of the last ignored one. See also `ignoredPrices` of `getStats`.
    */
   | { type: 'pricesIgnored'; symbol: string; count: number; over: boolean; time: string; newest: string }
-  /** Something went wrong in the background, where no promise could say so. */
+  /** Something went wrong in the background, where no promise could report it. */
   | { type: 'warning'; message: string }
 )
 
 interface EventFacts {
   /** When, ISO 8601, UTC. */
   at: string
-  /** How many events before this one were left out since JavaScript was busy; missing when none were. */
+  /** How many events before this one were skipped because JavaScript was busy; missing if none were. */
   dropped?: number
 }
 
@@ -291,60 +307,66 @@ interface EventFacts {
 export interface DriftedQuantity {
   /** `features.rsi_14`, `indicators.rsi`. */
   name: string
-  /** Largest distance of the two distribution functions, 0–1 (Kolmogorov–Smirnov). */
+  /** Largest distance between the two distribution functions, 0–1 (Kolmogorov–Smirnov). */
   distance: number
-  /** Probability of that by chance, corrected for the number of quantities (Holm). */
+  /** Probability of such a distance by chance, corrected for the number of quantities (Holm). */
   pValue: number
 }
 
 /**
- * A task of the scheduler. `watch` closes open signals by candles missed and prices of now, `fetch` brings candles up to date,
- * `retrain` trains all models from nothing, `update` continues them, `evaluate` judges live results.
+ * A task of the scheduler. `watch` closes open signals by missed candles and current prices. `fetch` updates the candles.
+ * `retrain` trains all models in full. `update` continues them with new candles. `evaluate` judges live results.
  */
 export type TaskName = 'watch' | 'fetch' | 'retrain' | 'update' | 'evaluate'
 
-/** What one run of a task came to. */
+/** The result of one run of a task. */
 export interface TaskRun {
   /** ISO 8601, UTC. */
   startedAt: string
   /** ISO 8601, UTC. */
   endedAt: string
   /**
-   * `finished`: all of it, but for symbols that are not traded any more (`notTraded`), unless there are no others. `failed`: some
-   * or all of it. `cancelled`: the scheduler was stopped.
+   * `finished`: everything succeeded, except for symbols that are no longer traded (`notTraded`). `failed`: some or all markets
+   * failed, or every symbol is no longer traded. `cancelled`: the scheduler was stopped.
    */
   outcome: 'finished' | 'failed' | 'cancelled'
-  /** From 1; above, it had failed before. */
+  /** The attempt, counted from 1; above 1, earlier attempts failed. */
   attempt: number
-  /** Markets dealt with; of `watch`, signals closed. */
+  /** Markets finished; for `watch`, signals closed. */
   done: number
-  /** What it came to, in words. */
+  /** The result in words. */
   message: string
-  /** Markets that failed; the others went on. `notTraded`: the exchange does not trade the symbol; `message` of the run says where to remove it. */
+  /**
+   * Markets that failed; the others continued. `notTraded`: the exchange does not trade the symbol; `message` of the run says
+   * where to remove it.
+   */
   failed: { symbol: string; timeframe: Timeframe; code: ErrorCode; message: string; notTraded?: true }[]
-  /** Why the whole of it failed. */
+  /** Why the whole task failed. */
   error?: { code: ErrorCode; message: string }
 }
 
-/** How a task stands. */
+/** The state of a task. */
 export interface TaskStatus {
-  /** Which. */
+  /** Which task. */
   task: TaskName
-  /** It runs by itself, while the scheduler is enabled. */
+  /** It runs on schedule, while the scheduler is enabled. */
   enabled: boolean
   /** In words: `every 1 h`, `daily at 02:00`, `cron 0 2 * * *`. */
   schedule: string
-  /** The symbols that it works on; missing when these are all that are configured. */
+  /** The symbols it works on; missing if it works on all configured ones. */
   symbols?: string[]
-  /** Under way, in this process or another. */
+  /** It is running now, in this process or another. */
   running: boolean
-  /** When it is due, if a scheduler runs then ({@link SchedulerStatus.ledBy}); ISO 8601, UTC; missing when it does not run by itself. */
+  /**
+   * When it is due, if a scheduler runs then ({@link SchedulerStatus.ledBy}); ISO 8601, UTC. Missing if it does not run on
+   * schedule.
+   */
   nextRun?: string
-  /** Attempts of a run that has not succeeded yet; 0 when there is none. */
+  /** Attempts of a run that has not succeeded yet; 0 if there is none. */
   attempt: number
-  /** What its last run came to, in whichever process; missing when it never ran. */
+  /** The result of its last run, in any process; missing if it never ran. */
   lastRun?: TaskRun
-  /** What keeps it from being run at all. */
+  /** What prevents it from running at all. */
   problem?: string
 }
 
@@ -354,37 +376,40 @@ export interface SchedulerLeader {
   process: number
   /** The name of that machine. */
   host: string
-  /** Since when it leads, ISO 8601, UTC; missing where that was not written down. */
+  /** Since when it is the leader, ISO 8601, UTC; missing if unknown. */
   since?: string
 }
 
-/** How the scheduler of a home stands. */
+/** The state of the scheduler of a home. */
 export interface SchedulerStatus {
-  /** It was started here, and not stopped. */
+  /** It was started in this loop and has not been stopped. */
   running: boolean
   /** This loop runs the tasks of the home, or of the database. */
   leader: boolean
-  /** Why it does not: who does, or what is wrong. */
+  /** Why this loop does not run the tasks: another process does, or something is wrong. */
   standingBy?: string
-  /** The process that runs the tasks, this one or another; missing while none does: then nothing is run by itself. */
+  /** The process that runs the tasks, this one or another; missing if there is none, and then no task runs on schedule. */
   ledBy?: SchedulerLeader
-  /** As configured; when not, nothing runs by itself. */
+  /** As configured; if false, no task runs on schedule. */
   enabled: boolean
-  /** IANA zone of times of day and patterns. */
+  /** IANA time zone of times of day and cron expressions. */
   timezone: string
-  /** Unknown keys of the configuration; a changed file that cannot be used. */
+  /** Warnings: unknown keys of the configuration, or a changed file that cannot be used. */
   warnings: string[]
   /** Every task. */
   tasks: TaskStatus[]
 }
 
-/** When a task runs, and on what: by `interval`, `time`, `time` with an `interval` of whole days, or `cron`. */
+/** When a task runs, and on which symbols: by `interval`, by `time`, by `time` with an `interval` of whole days, or by `cron`. */
 export interface TaskConfiguration {
-  /** By itself. Default true. */
+  /** Whether the task runs on schedule. Default true. */
   enabled?: boolean
-  /** The symbols that it works on; of `watch`, whose open signals. Default: all that are configured; of `watch`, all. */
+  /**
+   * The symbols it works on; for `watch`, the symbols whose open signals it watches. Default: all configured symbols; for
+   * `watch`, all.
+   */
   symbols?: readonly string[]
-  /** From one run's begin to the next: `90s`, `30m`, `1h`, `7d`. Spans elsewhere may be said so, too. */
+  /** From the start of one run to the start of the next: `90s`, `30m`, `1h`, `7d`. Other durations accept this form, too. */
   interval?: string
   /** The same in hours, 0.001 to 8760. */
   intervalHours?: number | string
@@ -394,7 +419,10 @@ export interface TaskConfiguration {
   time?: string
   /** Five fields: minute, hour, day of month, month, day of week; local time. */
   cron?: string
-  /** After so many minutes it is cancelled, 0.01 to 10080. Default: `watch` 10, `fetch` 30, `retrain` 360, `update` 120, `evaluate` 30. */
+  /**
+   * The task is cancelled after this many minutes, 0.01 to 10080. Default: `watch` 10, `fetch` 30, `retrain` 360, `update` 120,
+   * `evaluate` 30.
+   */
   deadlineMinutes?: number | string
 }
 
@@ -402,9 +430,9 @@ export interface TaskConfiguration {
 export interface SchedulerConfiguration {
   /** Default true. */
   enabled?: boolean
-  /** IANA zone of times of day and patterns. Default `UTC`. */
+  /** IANA time zone of times of day and cron expressions. Default `UTC`. */
   timezone?: string
-  /** Due times that passed while nothing ran: one run (default), or none. */
+  /** What to do about due times that passed while nothing ran: one run (default), or none. */
   catchUp?: 'once' | 'skip'
   /** Default every 10 seconds. */
   watch?: TaskConfiguration
@@ -416,15 +444,18 @@ export interface SchedulerConfiguration {
   update?: TaskConfiguration
   /** Default every 12 hours. */
   evaluate?: TaskConfiguration
-  /** Defaults: 3 attempts more, after 60 seconds, doubled each time up to 3600; each pause is between half and all of that. */
+  /**
+   * Defaults: 3 more attempts, the first after 60 seconds, then doubled each time up to 3600. Each pause is a random part of
+   * that, at least half.
+   */
   retry?: { attempts?: number; baseSeconds?: number | string; longestSeconds?: number | string }
-  /** Replaces those of the training configuration. */
+  /** Overrides `poorPerformance` of the training configuration. */
   poorPerformance?: Configuration['poorPerformance']
-  /** `emergencyTraining` of it, by its name in the system before. */
+  /** The old system's name for `poorPerformance.emergencyTraining`. */
   autoRetrainOnPoorPerformance?: boolean
-  /** `successThreshold` of it, by its name in the system before. */
+  /** The old system's name for `poorPerformance.successThreshold`. */
   poorPerformanceThreshold?: number
-  /** The tasks by their names in the system before. */
+  /** The tasks by the old system's names. */
   schedules?: {
     /** `fetch` */
     fetchData?: TaskConfiguration
@@ -443,38 +474,39 @@ export interface ReportOptions {
   out?: string
 }
 
-/** Who may see the live view is the backend's to decide; this is under which names it is shown. */
+/** Host names under which the live view is shown. Who may see it is for your backend to decide. */
 export interface DashboardOptions {
   /**
-   * Host names beside addresses and `localhost`, such as `ops.example.com`; with a port, that port only. Default: none. A request by
-   * another name gets 421: it may be a stranger's, pointed here to read the page (DNS rebinding). `X-Forwarded-Host` is not looked at.
+   * Host names to accept besides IP addresses and `localhost`, such as `ops.example.com`; with a port, only that port. Default:
+   * none. A request under any other name gets 421, because another site's name could be pointed at this server to read the page
+   * (DNS rebinding). `X-Forwarded-Host` is ignored.
    */
   allowedHosts?: readonly string[]
 }
 
-/** What the live view needs of a request: that of `http`, and of what is built on it. */
+/** The parts of a request that the live view uses; Node's `http` and frameworks built on it have them. */
 export interface DashboardRequest {
   /** `GET` or `HEAD`; anything else is refused. */
   method?: string | undefined
   /** Path and query; with the query `data` the answer is JSON, else the page. */
   url?: string | undefined
-  /** By their names in lower case. */
+  /** Headers by lower-case name. */
   headers: { readonly [name: string]: string | string[] | undefined }
 }
 
-/** What the live view needs of a response: that of `http`, and of what is built on it. */
+/** The parts of a response that the live view uses; Node's `http` and frameworks built on it have them. */
 export interface DashboardResponse {
-  /** Something was sent already: then nothing more is. */
+  /** The headers were already sent; then the live view sends nothing. */
   readonly headersSent: boolean
   /** Sends status and headers. */
   writeHead(status: number, headers: Record<string, string>): unknown
-  /** Takes a header off that was set before. */
+  /** Removes a header that was set before. */
   removeHeader(name: string): unknown
-  /** Sends the body, and ends it. */
+  /** Sends the body and ends the response. */
   end(body: string): unknown
 }
 
-/** Answers every request that it is given; mounted in Express, only those for the mount point itself. */
+/** Handles every request it receives; mounted in Express, only those to the mount point itself. */
 export type DashboardHandler = (request: DashboardRequest, response: DashboardResponse, next?: () => void) => void
 
 /** Whose signals to evaluate. */
@@ -485,95 +517,105 @@ export interface EvaluateOptions {
   timeframe?: Timeframe
 }
 
-/** Which signals a scorecard is of; all of them without options. */
+/** Which signals to score. Default: all. */
 export interface ScorecardOptions {
   /** Only signals given at this time or later. */
   since?: Time
-  /** Only those of this strategy. */
+  /** Only signals of this strategy. */
   strategy?: string
-  /** Only those of this symbol; `BTC/USDT` and `BTCUSDT` are one. */
+  /** Only signals of this symbol; `BTC/USDT` and `BTCUSDT` are the same. */
   symbol?: string
 }
 
-/** What was said of signals when they were recorded, against what came. Probabilities and shares are 0–1. */
+/** Compares the predictions stored with signals when they were recorded with their outcomes. Probabilities and shares are 0–1. */
 export interface Scorecard {
   /**
-   * What the evidence says. `adds`, `costs`: the signals that it said to take brought more, or less, than all, by more than chance
-   * explains. `betterProbabilities`, `worseProbabilities`: that cannot be told, but outcomes were foretold better, or worse, than by
-   * the base rate. `noDifference`: none of it can be told from chance. `notEnough`: fewer than eight stretches of time.
+   * The conclusion. `adds`, `costs`: the signals that `assess` said to take earned more, or less, than all signals, beyond
+   * chance. `betterProbabilities`, `worseProbabilities`: no such difference in profit is certain, but the probabilities predicted
+   * outcomes better, or worse, than the base rate. `noDifference`: no difference beyond chance. `notEnough`: fewer than eight
+   * clusters of time.
    */
   finding: 'adds' | 'costs' | 'betterProbabilities' | 'worseProbabilities' | 'noDifference' | 'notEnough'
-  /** The same in words. */
+  /** The conclusion in words. */
   verdict: string
-  /** What `assess` serves now, by the newest of all signals, whichever were asked for: see `Assessment`. */
+  /** What `assess` uses now, judged by the newest of all signals, regardless of the filter; see `served` of `Assessment`. */
   served: 'all' | 'baseRate'
-  /** All of the signals asked for; missing while there is none. */
+  /** The score of all selected signals; missing if there are none. */
   overall?: Score
-  /** The probabilities that were said beside how often they came true, the lowest first; at most ten bins of about equal size. */
+  /**
+   * The stored probabilities (`said`) and how often they came true (`came`), in at most ten bins of about equal size, lowest
+   * first.
+   */
   calibration: { said: number; came: ScoredMean }[]
-  /** By strategy, in alphabetical order; signals that name none are in no part. */
+  /** By strategy, in alphabetical order; signals without a strategy are not included. */
   byStrategy: ScorePart[]
   /** By symbol, in alphabetical order. */
   bySymbol: ScorePart[]
-  /** By the month (UTC) in which signals were given, such as `2026-03`, the oldest first. */
+  /** By the month (UTC) in which the signals were given, such as `2026-03`, oldest first. */
   byMonth: ScorePart[]
 }
 
 /** A part of the signals of a scorecard, and its score. */
 export interface ScorePart {
-  /** Which. */
+  /** Its name. */
   name: string
-  /** How it fared. */
+  /** Its score. */
   score: Score
 }
 
-/** How what was said of signals fared. */
+/** The score of the predictions for a set of signals. */
 export interface Score {
-  /** Closed signals of which something was said. */
+  /** Closed signals with a stored prediction. */
   signals: number
-  /** Those of them that were followed and not traded. */
+  /** How many of them were followed but not traded. */
   followed: number
-  /** Stretches of time that they fall into: a week long, or longer where signals last long. The intervals rest on so many. */
+  /**
+   * Clusters of time that they fall into: each a week, or longer if signals stay open long. The intervals are calculated over
+   * these clusters.
+   */
   clusters: number
   /** The share that succeeded. */
   successShare: number
-  /** The mean of the probabilities that were said. */
+  /** The mean stored probability. */
   meanProbability: number
-  /** How well outcomes were foretold, in nats a signal: less is better. */
+  /** Log loss per signal, in nats; less is better. */
   logLoss: {
-    /** By the probability that was said. */
+    /** Of the stored probability. */
     probability: number
-    /** By the base rate that was said beside it. */
+    /** Of the base rate stored with it. */
     baseRate: number
-    /** By what candles said alone, else the arithmetic of the levels. */
+    /** Of the prediction from candles alone or, if there was none, of the probability implied by the levels. */
     prior: number
-    /** The first less the second: below 0, the probability was better. */
+    /** `probability` minus `baseRate`: below 0, the probability was better. */
     againstBaseRate: ScoredMean
-    /** The first less the third. */
+    /** `probability` minus `prior`. */
     againstPrior: ScoredMean
   }
-  /** What signals with a stop loss brought: `(profit − fee) / stop`, all in percent of the entry. Missing where none has a stop. */
+  /**
+   * The profit of signals with a stop loss: `(profit − fee) / stop`, all in percent of the entry. Missing if no signal has a
+   * stop.
+   */
   realisedR?: {
-    /** All of them. */
+    /** All signals. */
     all: ScoredMean
-    /** Those that it said to take; missing where it said so of none. */
+    /** The signals that `assess` said to take; missing if there are none. */
     take?: ScoredMean
-    /** Those that it said to leave; missing where it said so of none. */
+    /** The signals that `assess` said to leave; missing if there are none. */
     left?: ScoredMean
-    /** The mean of those to take less that of all. Missing where it told none apart. */
+    /** The mean of `take` minus that of `all`. Missing if `assess` took all signals, or none. */
     gain?: ScoredMean
   }
 }
 
 /** A mean over signals, with its 95 % interval. */
 export interface ScoredMean {
-  /** Over how many. */
+  /** Number of signals. */
   signals: number
   /** The mean. */
   mean: number
   /**
-   * What 95 % of resamples of stretches of time hold: signals given together share their fate, and count as one. Missing below eight
-   * stretches.
+   * The middle 95 % of bootstrap resamples of clusters of time, because signals given at the same time depend on each other.
+   * Missing with fewer than eight clusters.
    */
   interval?: { low: number; high: number }
 }
@@ -581,25 +623,25 @@ export interface ScoredMean {
 /** What to train. */
 export interface TrainOptions {
   /**
-   * `all` (default): every market asked for. `symbol`: the `symbols` given. `retrain`: those older than `maxAgeHours`.
-   * `incremental`: every market asked for, by continuing its model with what came since: much faster. In full where that
-   * cannot be; `trial.fallback` of the result says why.
+   * `all` (default): every selected market. `symbol`: the given `symbols`. `retrain`: markets whose model is older than
+   * `maxAgeHours`. `incremental`: continue the model of every selected market with new candles, which is much faster. Where that
+   * is impossible, the model is trained in full; `trial.fallback` of the result says why.
    */
   mode?: 'all' | 'symbol' | 'retrain' | 'incremental'
   /** Default: the configured ones. */
   symbols?: readonly string[]
   /** Default: the configured ones. */
   timeframes?: readonly Timeframe[]
-  /** For mode `retrain`: hours since a model was trained. Default: `retrainIntervalHours` of the configuration, 24. */
+  /** For mode `retrain`: the age in hours from which a model is old. Default: `retrainIntervalHours` of the configuration, 24. */
   maxAgeHours?: number
-  /** Bring candles up to date first. Default true. */
+  /** Update the candles first. Default true. */
   fetch?: boolean
   /**
-   * News of the training; some may be left out when JavaScript is busy. Does not keep the process alive. What it throws
-   * becomes a warning of the process.
+   * Receives progress; some reports may be skipped while JavaScript is busy. Does not keep the process alive. An exception in it
+   * becomes a process warning.
    */
   onProgress?: (progress: TrainProgress) => void
-  /** Ends the training early. */
+  /** Cancels the training. */
   signal?: AbortSignal
 }
 
@@ -609,19 +651,23 @@ export interface PredictOptions {
   symbol: string
   /** Default `1h`. */
   timeframe?: Timeframe
-  /** Closed candles, oldest first, at least 100; without times they are consecutive and end now. Default: the stored ones. */
+  /**
+   * Closed candles, oldest first, at least 100. Candles without times are taken as consecutive, the last one closing now.
+   * Default: the stored candles.
+   */
   candles?: readonly CandleInput[]
 }
 
-/** What to make a signal for. */
+/** The market to generate a signal for. */
 export interface GenerateOptions {
   /** `BTC/USDT` and `BTCUSDT` are one symbol. */
   symbol: string
   /** Default `1h`. */
   timeframe?: Timeframe
   /**
-   * Stop and target at 2/3, 1 or 4/3 of the distance that the model was trained on. Default `medium`. The model's probability is of
-   * `medium`; how often the others succeed was not measured, which the signal says (`mlPrediction.levelsScale`, `aiRationale`).
+   * Puts stop and target at 2/3, 1 or 4/3 of the distance the model was trained on. Default `medium`. The probability of the
+   * model applies to `medium`; the success rate of the others was not measured, and the signal says so
+   * (`mlPrediction.levelsScale`, `aiRationale`).
    */
   riskTolerance?: 'low' | 'medium' | 'high'
 }
@@ -632,17 +678,17 @@ export interface RollbackOptions {
   symbol: string
   /** Default `1h`. */
   timeframe?: Timeframe
-  /** Why; it is written down. Default: `asked for by hand`. */
+  /** The reason to log. Default: `asked for by hand`. */
   reason?: string
 }
 
 /**
- * Why a newly trained model went into service: `FIRST_MODEL`, `CHAMPION_UNUSABLE` (the one so far cannot be read, or
- * needs volume that the candles do not have any more),
- * `OTHER_SIGNAL_SHAPE` (stop, target or expiry are configured otherwise now), `NOT_WORSE`, `SHORT_EVIDENCE` (nothing speaks
- * against it, but there is too little to compare). Why it did not: `WORSE_LOG_LOSS`, `LESS_PROFIT` (each beyond chance),
- * `MAYBE_WORSE` (that it is worse by more than 0.0005 of log loss, or a fifth of what the one in service knows, cannot be ruled
- * out, though there are rows enough to tell), `CHAIN_WORSE` (the promotions in a row would have lost more than that together), `WORSE_THAN_CONSTANT`.
+ * Why a newly trained model went into service: `FIRST_MODEL`; `CHAMPION_UNUSABLE` (the current model cannot be read, or needs
+ * volume that the candles no longer have); `OTHER_SIGNAL_SHAPE` (stop, target or expiry are configured differently now);
+ * `NOT_WORSE`; `SHORT_EVIDENCE` (nothing speaks against it, but there is too little data to compare). Why it did not:
+ * `WORSE_LOG_LOSS`, `LESS_PROFIT` (both beyond chance); `MAYBE_WORSE` (there are enough rows to tell, and it may be worse by more
+ * than 0.0005 of log loss, or by more than a fifth of the current model's skill); `CHAIN_WORSE` (all promotions in a row together
+ * would have lost more than that); `WORSE_THAN_CONSTANT`.
  */
 export type TrialDecision =
   | 'FIRST_MODEL' | 'CHAMPION_UNUSABLE' | 'OTHER_SIGNAL_SHAPE' | 'NOT_WORSE' | 'SHORT_EVIDENCE'
@@ -654,48 +700,51 @@ export interface FetchOptions {
   symbols?: readonly string[]
   /** Default: the configured ones. */
   timeframes?: readonly Timeframe[]
-  /** Let the candles begin here, for good: what is stored from before goes. Default: as `historyDays` says. */
+  /** Start the candles here permanently: stored candles before this time are deleted. Default: as `historyDays` says. */
   since?: Date | string | number
 }
 
-/** The keys of `training_config.json`; there in snake_case. `docs/configuration.md` has the details. */
+/** The keys of `training_config.json`, which uses snake_case. `docs/configuration.md` has the details. */
 export interface Configuration {
   /** Pairs to train and fetch. Default: ten USDT pairs. */
   symbols?: readonly string[]
-  /** Of each symbol. Default `1h` and `4h`. */
+  /** The timeframes of each symbol. Default `1h` and `4h`. */
   timeframes?: readonly Timeframe[]
-  /** Trainings at once: `true`, as many as there are threads (default); `false`, one; or a number, 1 to 64. */
+  /**
+   * Number of trainings at the same time: `true` for as many as there are threads (default), `false` for one, or a number from 1
+   * to 64.
+   */
   parallelTraining?: boolean | number
   /**
-   * Days of candles to have, 1–3650, and more where a timeframe needs more to be trained on. Default: all that the exchange has, at most
-   * 200 000 candles a market (all of `1h`, 23 months of `5m`, 138 days of `1m`). A short history costs skill: on real candles, models of
-   * 90 and 180 days showed none.
+   * Days of candles to fetch, 1–3650; more if a timeframe needs more to be trained on. Default: all that the exchange has, at most
+   * 200 000 candles per market (all of `1h`, 23 months of `5m`, 138 days of `1m`). A short history costs skill: on real candles,
+   * models of 90 and 180 days showed none.
    */
   historyDays?: number
-  /** The same, by its name in the system before. */
+  /** The old system's name for `historyDays`. */
   daysHistory?: number
-  /** Hours after which a model is old: what `maxAgeHours` is by default, 0 to 8760. Default 24. */
+  /** Hours after which a model is old: the default of `maxAgeHours`, 0 to 8760. Default 24. */
   retrainIntervalHours?: number | string
   /** Base URL of the exchange. Default `https://api.binance.com`. */
   exchangeUrl?: string
-  /** IANA zone of times that do not say theirs. Default `UTC`. */
+  /** IANA time zone of times without `Z` or an offset. Default `UTC`. */
   timezone?: string
-  /** Of everything random in training: same data, configuration and seed, same model. Default 42. */
+  /** Seed of all randomness in training: the same data, configuration and seed give the same model. Default 42. */
   seed?: number
   /** Trees per forest, 10–2000. Default 100. */
   trees?: number
   /** Costs of a round trip in basis points. Default 10. */
   feeBps?: number
   /**
-   * How sure `assess` has to be that a signal earns more than it costs, to say `take`: 0.5 asks for the mean alone, 0.9 for nine
-   * chances of ten. 0.5 to 0.99. Default 0.5.
+   * How certain `assess` must be that a signal earns more than it costs before it sets `take`: at 0.5 the mean decides, 0.9 asks
+   * for a probability of 90 %. 0.5 to 0.99. Default 0.5.
    */
   takeConfidence?: number
-  /** The part of what Kelly's rule would risk that `suggestedRisk` is: 0 to 1. Default 0.25. */
+  /** `suggestedRisk` is this fraction of what Kelly's formula would risk: 0 to 1. Default 0.25. */
   kellyFraction?: number
-  /** When a record counts as safe: after `fsync` (default), or once the operating system has it (`os`). */
+  /** When a record counts as stored: after `fsync` (default), or when the operating system has received it (`os`). */
   durability?: 'fsync' | 'os'
-  /** How generated signals and training labels set stop, target and expiry. */
+  /** Stop, target and expiry of generated signals and of training labels. */
   signal?: {
     /** Stop distance in average true ranges. Default 1.5. */
     stopAtr?: number
@@ -704,26 +753,28 @@ export interface Configuration {
     /** Bars until a signal expires. Default 24. */
     expiryBars?: number
   }
-  /** When live results count as poor, and what is done then. */
+  /** When live results count as poor, and what happens then. */
   poorPerformance?: {
-    /** `success` (default): the success rate lies below the threshold. `expectancy`: the mean profit after costs is a loss. */
+    /** `success` (default): the success rate is below the threshold. `expectancy`: the mean profit after costs is a loss. */
     rule?: 'success' | 'expectancy'
-    /** Closed signals below which nothing is judged. Default 10. */
+    /** Closed signals needed before results are judged. Default 10. */
     minSignals?: number
-    /** Days of closings that are judged. Default 7. */
+    /** How many days of closed signals are judged. Default 7. */
     windowDays?: number
     /** Percent. Default 40. */
     successThreshold?: number
     /** Percentage points above break-even that a bet needs in conservative mode. Default 5. */
     conservativeMargin?: number
-    /** Train the models concerned anew. Default true. */
+    /** Train the affected models again. Default true. */
     emergencyTraining?: boolean
-    /** Hours between two such trainings of a market. Default 24. */
+    /** Minimum hours between two emergency trainings of a market. Default 24. */
     cooldownHours?: number | string
   }
 }
 
-/** Predicts one market of the default loop from candles that the caller has, in the shape of the backend's old service. */
+/**
+ * Predicts one market of the default loop from candles you pass in. It has the interface of the old backend's predictor service.
+ */
 export declare class MLPredictor implements Predictor {
   /**
    * @param symbol default `BTCUSDT`
@@ -732,20 +783,20 @@ export declare class MLPredictor implements Predictor {
    */
   constructor(symbol?: string, timeframe?: TimeframeName)
   /**
-   * Predicts from closed candles, oldest first, at least 100. Without times they are consecutive and end now.
-   * Resolves with `success: false`, `confidence: 0` and the whole shape when the model is of no opinion (it has no skill, the
-   * candles give no features), and when there is no model, too few candles or a wrong one. Rejects only where the home cannot be
-   * opened: `ERR_INVALID_CONFIG`, `ERR_STORE`, `ERR_IO`.
+   * Predicts from closed candles, oldest first, at least 100. Candles without times are taken as consecutive, the last one
+   * closing now. If the model has no opinion (it has no skill, or the candles give no features), if there is no model, or if
+   * candles are too few or invalid, it resolves with the complete shape, `success: false` and `confidence: 0`. Rejects only if
+   * the home cannot be opened: `ERR_INVALID_CONFIG`, `ERR_STORE`, `ERR_IO`.
    */
   predict(candles: readonly CandleInput[]): Promise<PredictionResult>
   /**
-   * Whether a usable model is in service now, also one trained after this predictor was made. Never throws: what keeps the home
-   * from being opened is a warning of the process, what is wrong with a model is told by the event `warning`.
+   * Whether a usable model is in service now, including one trained after this predictor was created. Never throws: if the home
+   * cannot be opened, the process gets a warning; if a model is damaged, the event `warning` reports it.
    */
   isModelAvailable(): boolean
 }
 
-/** The feedback of the default loop. Its methods may be taken off it and spied on. */
+/** The feedback tracker of the default loop. Its methods can be destructured and spied on. */
 export declare const feedbackTracker: FeedbackTracker
 /** The default loop's predictor of BTCUSDT 1h. */
 export declare const mlPredictor: MLPredictor
@@ -788,380 +839,391 @@ export declare const close: SignalLoop['close']
 export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
 
 /**
- * Records every signal, closes it by price, stores the outcome, gives statistics.
+ * Records signals, closes them by price, stores their outcomes and gives statistics.
  *
- * Every method that returns a promise rejects with an error that has a stable `code` (`ERR_INVALID_SIGNAL`, …) and a
- * message that names the field and the value; nothing is written then.
+ * Methods that return a promise reject with an error that has a stable `code` (`ERR_INVALID_SIGNAL`, …) and a message with the
+ * field and the value. Nothing is written then.
  */
 export declare class FeedbackTracker {
   /**
-   * Does `currentPrice`, now, close the signal, as what, and what is it worth there? Touching the stop loss or the take
-   * profit closes it, and so does its `expiresAt`. Asks nothing of the store and changes nothing.
+   * Says whether `currentPrice` would close the signal now, with which outcome, and the profit at that price. Touching the
+   * stop loss or the take profit closes a signal, and so does reaching `expiresAt`. Does not read the store and changes
+   * nothing.
    *
    * @throws `ERR_INVALID_SIGNAL`, `ERR_INVALID_ARGUMENT`
    */
   shouldCloseSignal(signal: SignalLevels, currentPrice: number): CloseDecision
   /**
-   * Records a signal, with the features of the market at its entry when its candles are stored. Resolves `true` once it
-   * is safe at the configured durability, also when the same signal was recorded before. One that comes with its end (see
-   * {@link SignalEnd}) is recorded closed, and counts and teaches as such; so is one that was recorded open before.
+   * Records a signal, together with the features of its market at entry if the candles are stored. Resolves `true` once it is
+   * safe at the configured durability, also if the same signal was recorded before. A signal that comes with its end (see
+   * {@link SignalEnd}) is recorded as closed, counts in the statistics and is learned from. If it was recorded open before,
+   * that closes it.
    *
-   * With it is kept what the model in service says of it, for `scorecard`. The model is the one of the last `assess` or `patterns`
-   * of this process: before the first of them, and of a signal of the past, nothing is said.
+   * The prediction of the current model is stored with the signal, for `scorecard`. The model is that of the last `assess` or
+   * `patterns` call in this process. Signals recorded before the first such call, and signals of the past, have no stored
+   * prediction.
    *
-   * Rejects with `ERR_INVALID_SIGNAL`, `ERR_INVALID_ARGUMENT`, `ERR_SIGNAL_CONFLICT` when the id was recorded with other
+   * Rejects with `ERR_INVALID_SIGNAL`, `ERR_INVALID_ARGUMENT`, `ERR_SIGNAL_CONFLICT` if the id was recorded with other
    * content, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
   recordSignal(signal: SignalInput): Promise<boolean>
   /**
-   * Records many signals with one wait, at most 1 000 000. All are checked before any is written. Resolves with how many there were.
-   * The array is copied at once. Of more than 1000 signals the rest is read while the event loop goes on: do not change them before
-   * the promise resolves.
+   * Records up to 1 000 000 signals at once. All are checked before any is written. Resolves with their number. The array is
+   * copied at once. With more than 1000 signals, the rest of the objects is read while the event loop continues: do not change
+   * them before the promise resolves.
    *
    * Rejects like `recordSignal`; after `ERR_SIGNAL_CONFLICT` the signals without a conflict are recorded.
    */
   recordSignals(signals: readonly SignalInput[]): Promise<number>
   /**
-   * Closes a signal by hand. Resolves `false` when it is unknown or already closed: the first outcome stands.
-   * Without `profitLossPercent` the profit follows from `exitPrice`, or from the barrier that the outcome names. What ended
-   * before now says when, as `closedAt`.
+   * Closes a signal with the outcome you give. Resolves `false` if the signal is unknown or already closed: the first outcome
+   * stands. Without `profitLossPercent` the profit is calculated from `exitPrice`, or from the level that the outcome names.
+   * If the signal ended earlier, give the time as `closedAt`.
    *
-   * Rejects with `ERR_INVALID_ARGUMENT`, also for what contradicts itself (see {@link OutcomeUpdate}), `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+   * Rejects with `ERR_INVALID_ARGUMENT`, also for values that contradict each other (see {@link OutcomeUpdate}), `ERR_STORE`,
+   * `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
   updateOutcome(update: OutcomeUpdate): Promise<boolean>
   /**
-   * Closes and stores every open signal of `pair` that this price hits, and resolves with them in the order of their
-   * ids' recording. `timeMs` is when the price was, by its source: a Date, ISO string or milliseconds. One older than another
-   * already seen closes nothing; that is counted and told ({@link LoopEvent}, `pricesIgnored`). Without `timeMs` it is a price
-   * of now, which is never too old, whatever this machine's clock shows.
+   * Closes every open signal of `pair` that this price hits, stores the outcomes, and resolves with the closed signals in the
+   * order they were recorded. `timeMs` is the time of the price at its source: a Date, ISO string or milliseconds. A price
+   * older than one already seen closes nothing; it is counted and reported ({@link LoopEvent}, `pricesIgnored`). Without
+   * `timeMs` the price counts as current and is never too old, whatever the clock of this machine shows.
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
   onPrice(pair: string, price: number, timeMs?: Date | string | number): Promise<ClosedSignal[]>
   /**
-   * `onPrice` for many at once: `prices[i]` of `pairs[i]`, at `timesMs[i]` (epoch milliseconds; all of now when left out), in
-   * this order, at most 1 000 000. One wait for all; the closed ones come in the order of the prices that closed them. The arrays are
-   * copied at once and may be used again.
+   * `onPrice` for up to 1 000 000 prices at once: `prices[i]` of `pairs[i]` at `timesMs[i]` (epoch milliseconds; current
+   * prices if omitted), in this order. Resolves with the closed signals in the order of the prices that closed them. The
+   * arrays are copied at once and may be reused.
    *
-   * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`; no price counts then.
+   * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`; then no price counts.
    */
   onPrices(pairs: readonly string[], prices: Float64Array, timesMs?: Float64Array): Promise<ClosedSignal[]>
   /**
-   * The same for a closed candle of `timeframe` (default 1h): its high and low count, not only its close. Where stop and
-   * target both lie inside, the stop is taken to have come first. Of the candle in which a signal was given, only the close counts;
-   * its high and low too where that was in its first twelfth, unless finer candles have told what came after. Where a candle follows
-   * those stored, or given before, directly, it is among those that signals recorded and assessed from now on, and predictions, know,
-   * until a fetch has stored it.
+   * Like `onPrice`, for a closed candle of `timeframe` (default 1h): high and low count, not only the close. If stop and
+   * target both lie inside the candle, the stop counts. For the candle in which a signal was given, only the close counts;
+   * high and low count too if the signal came in its first twelfth, unless finer candles have shown what came after it. If the
+   * candle directly follows the stored candles, or those given before, then later predictions, and signals recorded or
+   * assessed later, use it, until a fetch has stored it.
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_INVALID_CANDLE`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
   onCandle(pair: string, candle: CandleInput, timeframe?: Timeframe): Promise<ClosedSignal[]>
   /**
-   * Writes all closed signals to a CSV file at `path`, one row each with its features at entry, to train something else
-   * on. Resolves with the number of rows.
+   * Writes all closed signals to a CSV file at `path`, one row each with its features at entry, for training other models.
+   * Resolves with the number of rows.
    *
-   * Rejects with `ERR_INVALID_ARGUMENT`, also where `path` leads to a file of signalloop's own, `ERR_IO`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+   * Rejects with `ERR_INVALID_ARGUMENT`, also if `path` is one of signalloop's own files, `ERR_IO`, `ERR_STORE`,
+   * `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
   exportTrainingData(path: string): Promise<number>
   /**
-   * Takes in a `signals.jsonl` of the system that came before, or of another home. What is known already is left as it
-   * is; lines that cannot be read are listed. What is new gets the features of the market at its entry, when its candles
-   * are stored.
+   * Imports a `signals.jsonl` of the old Python system or of another home. Signals that are already known stay as they are;
+   * lines that cannot be read are listed. New signals get the features of their market at entry if the candles are stored.
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_IO`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
   importSignals(path: string): Promise<ImportReport>
   /**
-   * Rewrites the log with one line per signal, atomically, while this and other processes go on writing.
+   * Compacts the log: rewrites it atomically with one line per signal, while this and other processes continue to write.
    *
-   * Rejects with `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`; the log is as it was then.
+   * Rejects with `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`; then the log is unchanged.
    */
   compact(): Promise<Compaction>
   /**
-   * What was found wrong with the log since it was opened, and what was done about it.
+   * Reports damage found in the log since it was opened, and what was done about it.
    *
    * Rejects with `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
   recovery(): Promise<Recovery>
   /**
-   * Statistics of the last `days` (default 30): signals given in that time, and closings of that time. A symbol or a
-   * timeframe narrows them.
+   * Statistics of the last `days` (default 30): signals given and signals closed in that time. `symbol` and `timeframe` select
+   * a part.
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
   getStats(symbol?: string, timeframe?: TimeframeName, days?: number): Promise<PerformanceStats>
   /**
-   * The seven figures of the old system's `get_performance_stats()`: of all signals, unless `days` says how far back. What
-   * belongs to a time, a symbol and a timeframe is as in `getStats`.
+   * The seven figures of the old system's `get_performance_stats()`, of all signals unless `days` limits them. Period, symbol
+   * and timeframe select signals as in `getStats`.
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
   getPerformanceStats(symbol?: string, timeframe?: Timeframe, days?: number): Promise<PerformanceTotals>
   /**
-   * The chances of a signal, by what the model of its candles says and what has become of all signals that have closed, with the
-   * reasons. It need not be recorded, and asking changes nothing; id, confidence and timestamp may be missing, which then is now.
-   * Its `indicators` may have any names, and any may be missing. One of the past is judged by what had closed by then.
+   * Estimates the chances of a signal, with the reasons. It uses the model of candles and the outcomes of all closed signals.
+   * The signal need not be recorded, and asking changes nothing. `id`, `confidence` and `timestamp` may be missing; the
+   * timestamp is then now. `indicators` may have any names, and any may be missing. A signal of the past is judged by the
+   * outcomes known at its time.
    *
-   * Rejects with `ERR_INVALID_SIGNAL` (also for a HOLD, which bets on nothing), `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+   * Rejects with `ERR_INVALID_SIGNAL` (also for a HOLD, which is not a bet), `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
   assess(signal: AssessInput): Promise<Assessment>
   /**
-   * What was said of signals when they were recorded, against what came: of all that have closed since, taken or only followed.
-   * Nothing of it was said with a look at the outcome. Signals that were recorded with their end, or by a version that said
-   * nothing, are not in it.
+   * Compares the predictions stored when signals were recorded with their outcomes, over all such signals that have closed,
+   * taken or followed. Every prediction was made before the outcome was known. Signals recorded after their end, or by a
+   * version that stored no predictions, are not included.
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
   scorecard(options?: ScorecardOptions): Promise<Scorecard>
   /**
-   * The rules found in the closed signals, the strongest first; of a symbol, a timeframe, or all. In signals without any pattern,
-   * chance alone brings about a rule in at most 5 % of cases.
+   * The rules found in the closed signals of a symbol, of a timeframe, or in all; strongest first. If the signals contain no
+   * pattern, chance alone produces a rule in at most 5 % of cases.
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
   patterns(symbol?: string, timeframe?: Timeframe): Promise<Pattern[]>
 }
 
-/** Predicts one market from candles that the caller has, and never rejects for want of data or of a model. */
+/** Predicts one market from candles you pass in. Missing data or a missing model never makes it reject. */
 export declare class Predictor {
   /**
-   * Predicts from closed candles, oldest first, at least 100. Without times they are consecutive and end now.
-   * Resolves with `success: false`, `confidence: 0` and the whole shape when the model is of no opinion (it has no skill, the
-   * candles give no features), and when there is no model, too few candles or a wrong one.
+   * Predicts from closed candles, oldest first, at least 100. Candles without times are taken as consecutive, the last one
+   * closing now. If the model has no opinion (it has no skill, or the candles give no features), if there is no model, or if
+   * candles are too few or invalid, it resolves with the complete shape, `success: false` and `confidence: 0`.
    */
   predict(candles: readonly CandleInput[]): Promise<PredictionResult>
   /**
-   * Whether a usable model is in service now, also one trained after this predictor was made. Never throws: what is wrong with a
-   * model is told by the event `warning`. Where models are in a database, `false` until that was asked: this begins it, and waits
-   * for nothing.
+   * Whether a usable model is in service now, including one trained after this predictor was created. Never throws: if a model
+   * is damaged, the event `warning` reports it. If models are stored in a database, it returns `false` until the first answer
+   * of the database; the call starts that query and does not wait for it.
    */
   isModelAvailable(): boolean
 }
 
-/** The scheduler of a loop; {@link SignalLoop.startScheduler} starts it. It keeps no process alive. */
+/** The scheduler of a loop; {@link SignalLoop.startScheduler} starts it. It does not keep the process alive. */
 export declare class Scheduler {
   /**
-   * Stops it: what is under way, by `runOnce` too, is cancelled and ends at its next step; whoever goes on does it again.
-   * Resolves when it has ended; at once when nothing runs, or when another thread of this process, which shares the default
-   * loop, has started it too: then it goes on for that one.
+   * Stops the scheduler. Running tasks, those of `runOnce` too, are cancelled and end at their next step; the process that
+   * takes over runs them again. Resolves when it has stopped: at once if nothing runs, or if another thread of this process,
+   * which shares the default loop, has started the scheduler too; then it continues for that thread.
    */
   stop(): Promise<void>
   /**
-   * How it stands: whether it leads, when each task is due, what the last run came to, in whichever process that was.
-   * It never waits: of a database it tells what was heard last, a second ago at most while it runs.
+   * The state of the scheduler: whether this loop is the leader, when each task is due, and the result of its last run, in any
+   * process. It never waits: with a database it returns what was read last, at most a second ago while the scheduler runs.
    *
    * @throws `ERR_INVALID_CONFIG`, `ERR_IO`
    */
   status(): SchedulerStatus
   /**
-   * Runs a task now, also in a process that does not lead. Markets that failed are in what it resolves to.
+   * Runs a task now, also in a process that is not the leader. The result lists the markets that failed.
    *
-   * Rejects with `ERR_TASK_BUSY` while the task runs already, in any process of the home, or of the database; with
+   * Rejects with `ERR_TASK_BUSY` if the task is already running in any process of the home or of the database, and with
    * `ERR_INVALID_ARGUMENT`, `ERR_INVALID_CONFIG`, `ERR_IO`, `ERR_STORE`, `ERR_CLOSED`.
    */
   runOnce(task: TaskName): Promise<TaskRun>
 }
 
 /**
- * The loop of one home: feedback, training, prediction.
+ * The feedback loop of one home: recording, training, prediction.
  *
- * The functions at module level belong to a default loop, of the home `SIGNALLOOP_HOME`, else `./ml`. Make one of your
- * own when a process needs several homes, or candles from elsewhere.
+ * The functions at module level use a default loop, whose home is `SIGNALLOOP_HOME`, or `./ml`. Create a loop of your own if a
+ * process needs several homes or its own source of candles.
  */
 export declare class SignalLoop {
   /**
-   * Opens a home; nothing is written yet.
+   * Opens a home. Nothing is written yet.
    *
-   * @throws `ERR_INVALID_CONFIG` for a wrong value in its `training_config.json`, `ERR_INVALID_ARGUMENT`, `ERR_STORE` where the
-   * home is a file, `ERR_IO` where its configuration cannot be read
+   * @throws `ERR_INVALID_CONFIG` for a wrong value in its `training_config.json`, `ERR_INVALID_ARGUMENT`, `ERR_STORE` if the
+   * home is a file, `ERR_IO` if its configuration cannot be read
    */
   constructor(options?: LoopOptions)
   /** The home folder. */
   get home(): string
-  /** Unknown keys of the configuration, by file and name; a changed file that cannot be used. */
+  /** Warnings about the configuration: unknown keys, by file and name, or a changed file that cannot be used. */
   get warnings(): Array<string>
-  /** Signals in, closings and statistics out. */
+  /** Records signals, closes them and gives statistics. */
   get feedbackTracker(): FeedbackTracker
   /**
-   * The predictor of one market, in the shape of the backend's old service. Default: BTCUSDT 1h.
+   * The predictor of one market, with the interface of the old backend's service. Default: BTCUSDT 1h.
    *
    * @throws `ERR_INVALID_ARGUMENT`
    */
   predictor(symbol?: string, timeframe?: Timeframe): Predictor
   /**
-   * Listens to what happens in this loop by itself: closings, model changes, drift, conservative mode. Until `close()`, or
-   * until the function that it returns is called. Does not keep the process alive; when JavaScript is busy some events
-   * are left out, and the next one says how many (`dropped`). What the listener throws becomes a warning of the process.
+   * Calls `listener` with the events of this loop, such as closed signals, model changes, drift and conservative mode, until
+   * `close()` or until the returned function is called. It does not keep the process alive. If JavaScript is busy, some events
+   * are skipped, and the next one says how many (`dropped`). An exception in the listener becomes a process warning.
    *
    * @throws `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`
    */
   onEvent(listener: (event: LoopEvent) => void): () => void
   /**
-   * Starts the scheduler: candles, training, evaluation and open signals are looked after by themselves, in one of the
-   * processes of the home at a time. Returns at once, and does nothing when it is running. `options` are the keys of
-   * `scheduler_config.json`, and go before them. Runs until `stop()`, or until the loop closes; keeps no process alive.
+   * Starts the scheduler, which updates candles, trains, evaluates and watches open signals. Start it in every process; only
+   * one does the work. Returns at once, and does nothing if it is already running. `options` are the keys of
+   * `scheduler_config.json` and override the file. It runs until `stop()` or until the loop is closed, and does not keep the
+   * process alive.
    *
-   * @throws `ERR_INVALID_CONFIG`, `ERR_INVALID_ARGUMENT` when it is running with other options, `ERR_CLOSED`
+   * @throws `ERR_INVALID_CONFIG`, `ERR_INVALID_ARGUMENT` if it is already running with other options, `ERR_CLOSED`
    */
   startScheduler(options?: SchedulerConfiguration): Scheduler
   /**
-   * Compares the recent half of all closed signals of a market with the early half: did it get better?
+   * Compares the recent half of the closed signals of a market with the early half, to see whether they got better.
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
   evaluate(options: EvaluateOptions): Promise<Improvement>
   /**
-   * Changes configuration keys of this loop in memory: `training_config.json`'s, in camelCase or snake_case.
+   * Changes configuration keys of this loop in memory: the keys of `training_config.json`, in camelCase or snake_case.
    *
-   * @throws `ERR_INVALID_CONFIG`; nothing changes then
+   * @throws `ERR_INVALID_CONFIG`; then nothing changes
    */
   configure(options: Configuration): void
   /**
-   * Trains models for all configured symbols and timeframes, each on its own, on threads of its own: candles are brought
-   * up to date, a model is fitted and scored on rows it has not seen, and put into service unless it is worse than the
-   * one that is (see `promoted` and `reason`). A market that fails leaves the others, and its old model, alone; its error
-   * is in the results.
+   * Trains models for all configured symbols and timeframes, on separate threads. For each market the candles are updated, a
+   * model is fitted and evaluated on rows it has not seen, and it goes into service unless it is worse than the current one
+   * (see `promoted` and `reason`). If one market fails, the others continue and its old model stays; the error is in its
+   * result.
    *
-   * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`, or `ERR_CANCELLED` when `signal` aborts or the loop is closed meanwhile;
-   * models finished before stay.
+   * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`, or `ERR_CANCELLED` if `signal` aborts or the loop is closed meanwhile;
+   * models finished before that stay.
    */
   train(options?: TrainOptions): Promise<TrainingResults>
   /**
-   * What the model says of the time after the last candle: of `candles` (closed, oldest first, at least 100), or of the
-   * stored ones. Never goes to the network; see `stale`.
+   * Predicts the time after the last candle, from `candles` (closed, oldest first, at least 100) or from the stored ones.
+   * Makes no network request; see `stale`.
    *
    * Rejects with `ERR_NO_MODEL`, `ERR_MODEL_FILE`, `ERR_NO_DATA`, `ERR_INVALID_CANDLE`, `ERR_INVALID_ARGUMENT`,
    * `ERR_CLOSED`.
    */
   predict(options: PredictOptions): Promise<Prediction>
   /**
-   * Brings the candles of a market up to date and makes a signal of the prediction: entry at the last close, stop and
-   * target from the average true range, 2:1 unless configured. A HOLD when the model has nothing to say, with the reason. Records nothing.
+   * Updates the candles of a market and makes a signal from the prediction: entry at the last close, stop and target from the
+   * average true range, 2:1 unless configured otherwise. If no bet is worth it, the signal is a HOLD with the reason. It is
+   * not recorded.
    *
-   * Rejects like `predict`, and with `ERR_CANCELLED` when the loop is closed while candles are awaited.
+   * Rejects like `predict`, and with `ERR_CANCELLED` if the loop is closed while it waits for candles.
    */
   generateSignal(options: GenerateOptions): Promise<Signal>
   /**
-   * Fetches what is missing of the candles of all configured markets, or of those named. One that fails leaves the
-   * others alone; its error is in its result.
+   * Fetches the missing candles of all configured markets, or of the given ones. If one market fails, the others continue; the
+   * error is in its result.
    *
-   * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`, or `ERR_CANCELLED` when the loop is closed meanwhile.
+   * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`, or `ERR_CANCELLED` if the loop is closed meanwhile.
    */
   fetchData(options?: FetchOptions): Promise<FetchResult[]>
   /**
-   * The models in service with their history, and files that cannot be used.
+   * Lists the models in service with their history, and model files that cannot be used.
    *
-   * Rejects with `ERR_IO`, `ERR_CLOSED`. A file's own error is in its entry.
+   * Rejects with `ERR_IO`, `ERR_CLOSED`. The error of a single file is in its entry.
    */
   models(): Promise<ModelEntry[]>
   /**
-   * Writes the report: one HTML file that needs no network, with results, probabilities, what was learned, models, candles
-   * and the scheduler. What cannot be looked at is told in it, and in `problems`.
+   * Writes the report: one HTML file that needs no network, with results, probabilities, what was learned, models, candles and
+   * the scheduler. Parts that could not be read are listed in it and in `problems`.
    *
-   * Rejects with `ERR_IO` when it cannot be written, `ERR_INVALID_ARGUMENT`, also where `out` leads to a file of signalloop's
-   * own, `ERR_CLOSED`.
+   * Rejects with `ERR_IO` if it cannot be written, `ERR_INVALID_ARGUMENT`, also if `out` is one of signalloop's own files,
+   * `ERR_CLOSED`.
    */
   report(options?: ReportOptions): Promise<ReportResult>
   /**
-   * The same as a live view to mount in a backend, for those who may see it: `app.use('/learning', loop.dashboard())`.
-   * Answers GET and HEAD only, no other site, and by an address, `localhost` or a name of `allowedHosts` only.
-   * `docs/report.md` says how to mount it in Fastify and plain `http`.
+   * The report as a live page to mount in your backend: `app.use("/learning", loop.dashboard())`. Your backend decides who may
+   * see it. It answers only GET and HEAD, only under an IP address, `localhost` or a name of `allowedHosts`, and is not
+   * readable by other sites. `docs/report.md` says how to mount it in Fastify and plain `http`.
    *
    * @throws `ERR_INVALID_ARGUMENT`
    */
   dashboard(options?: DashboardOptions): DashboardHandler
   /**
-   * Puts the model before the one in service back into service, in all processes, and writes it down.
+   * Returns a market to the previous model, in all processes, and logs it.
    *
-   * Rejects with `ERR_NO_PREDECESSOR` when there is none, `ERR_NO_MODEL`, `ERR_MODEL_FILE`, `ERR_INVALID_ARGUMENT`,
+   * Rejects with `ERR_NO_PREDECESSOR` if there is none, `ERR_NO_MODEL`, `ERR_MODEL_FILE`, `ERR_INVALID_ARGUMENT`,
    * `ERR_CLOSED`.
    */
   rollback(options: RollbackOptions): Promise<Rollback>
   /**
-   * Signals, success, models, candles and the scheduler's tasks in Prometheus' text format (version 0.0.4), for a route
-   * that a scraper asks; `docs/operating.md` has them all. What other processes of the home did is in it.
+   * Metrics of signals, models, candles and the scheduler in the Prometheus text format (version 0.0.4), for a scrape route.
+   * They describe the whole home, including the work of other processes. `docs/operating.md` lists them.
    *
    * Rejects with `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_IO`, `ERR_INVALID_CONFIG`, `ERR_CLOSED`.
    */
   metrics(): Promise<string>
   /**
-   * Ends the loop: what was acknowledged is safe, threads end, later calls to the store reject with `ERR_CLOSED`. Trainings, and
-   * what waits for candles, reject with `ERR_CANCELLED`: no answer is waited for. The default loop opens anew at its next use; where
-   * other threads of the process use it as well, it is closed for this one alone, with the scheduler that it started.
+   * Closes the loop. Acknowledged records are safe, threads end, and later calls to the store reject with `ERR_CLOSED`.
+   * Running trainings, and calls that wait for candles, reject with `ERR_CANCELLED`. The default loop opens again at its next
+   * use. If other threads of the process use the default loop too, it is closed for this thread only, with the scheduler that
+   * this thread started.
    */
   close(): Promise<void>
 }
 
 /** Probabilities in percent; they add up to 100. */
 export interface ActionProbabilities {
-  /** Percent, 0–100: a SELL would succeed. */
+  /** Percent, 0–100: probability that a SELL would succeed. */
   SELL: number
-  /** Percent, 0–100: neither would. */
+  /** Percent, 0–100: probability that neither would succeed. */
   HOLD: number
-  /** Percent, 0–100: a BUY would succeed. */
+  /** Percent, 0–100: probability that a BUY would succeed. */
   BUY: number
 }
 
-/** A signal's chances, by what candles say and what has become of the signals so far. */
+/** The estimated chances of a signal, from candles and from the outcomes of earlier signals. */
 export interface Assessment {
-  /** That it succeeds, 0–1. */
+  /** Probability that the signal succeeds, 0–1. */
   successProbability: number
   /** Its 95 % interval, 0–1. */
   probabilityInterval: Interval
   /**
-   * The same without a look at its candles and indicators, 0–1. With nothing closed yet, the chance that a price without drift
-   * has of reaching the take profit before the stop loss.
+   * The probability without candles and indicators, 0–1. Before any signal has closed, it is the probability that a price
+   * without drift reaches the take profit before the stop loss.
    */
   baseRate: number
   /**
-   * What candles alone say, 0–1: of a trained model's nearest shape, moved to the levels of the signal. Missing without a model,
-   * or without candles up to the signal.
+   * The probability from candles alone, 0–1: that of the nearest shape the model was trained on, moved to the signal's levels.
+   * Missing without a model, or without candles up to the signal.
    */
   prior?: number
   /**
-   * Expected profit after costs, in R: distances of its stop loss. By what signals have earned that succeeded and that failed, so
-   * that a trailed stop counts as what it brought. Missing without a stop loss.
+   * Expected profit after costs in R, multiples of the stop distance. It uses the profits of earlier successes and failures,
+   * so a trailed stop counts with what it earned. Missing without a stop loss.
    */
   expectedR?: number
   /** Its 95 % interval. */
   expectedRInterval?: Interval
   /**
-   * The success probability at which it earns nothing after costs, and more than that in conservative mode. 0 where even failures
-   * have earned, as with a trailed stop; 1 or more where nothing earns; one half where it lacks a stop loss.
+   * The success probability at which the signal breaks even after costs; higher in conservative mode. 0 if even failures have
+   * earned money, as with a trailed stop; 1 or more if no probability is enough; one half without a stop loss.
    */
   threshold: number
   /**
-   * It is expected to earn more than it costs: `expectedR` is above 0, as surely as `takeConfidence` asks, and the probability
-   * reaches the threshold. Without a stop loss the probability alone decides. False where the break-even lies below 0.02, the least
-   * probability that is ever told, because the target is so far.
+   * The signal is expected to earn more than it costs: `expectedR` is above 0 with the certainty `takeConfidence` asks for,
+   * and the probability reaches the threshold. Without a stop loss, only the probability decides. False if the target is so
+   * far away that the break-even probability is below 0.02, the lowest probability that is ever given.
    */
   take: boolean
   /**
-   * The part of your capital to risk on it, 0–1: `kellyFraction` (default a quarter) of Kelly's
-   * `(p · win − (1 − p) · loss) / (win · loss)`, with p at the lower end of its interval and a divisor that takes the loss for the
-   * whole stop at least, divided by 1 + 0.7 for each open signal of the same direction that was taken, since markets move together. 0 where it is
-   * not to be taken, where it lacks a stop loss, and where nothing is known. It is no advice: the probabilities are estimates, and
-   * gaps can cost more than the stop loss says.
+   * The share of your capital to risk, 0–1: `kellyFraction` (default a quarter) of Kelly's `(p · win − (1 − p) · loss) / (win
+   * · loss)`. p is the lower end of the probability interval, and in the divisor the loss is at least the whole stop. The
+   * result is divided by 1 + 0.7 for each open taken signal of the same direction, because markets move together. 0 if `take`
+   * is false, without a stop loss, and if nothing is known. It is not advice: the probabilities are estimates, and price gaps
+   * can cost more than the stop loss.
    */
   suggestedRisk: number
   /**
-   * What all of it rests on. `all`: all that is known. `baseRate`: the base rate alone, since of the signals that closed of late what
-   * was said foretold less than their base rates did, beyond doubt; that is how it stays until newer signals say so no more. Then
-   * `successProbability` is `baseRate`, and the sources of evidence have no weight but `baseRates`. Signals that are recorded
-   * meanwhile keep what all that is known says, so that it can be seen to foretell again.
+   * What the estimate is based on. `all`: all sources. `baseRate`: only the base rate, because the full predictions of
+   * recently closed signals were certainly worse than their base rates. Then `successProbability` equals `baseRate`, and of
+   * the sources of evidence only `baseRates` has a weight. The full prediction is still stored with new signals, so `all`
+   * returns when newer signals no longer show harm.
    */
   served: 'all' | 'baseRate'
-  /** Why, in words: how signals like it have fared. */
+  /** The reasons in words: how similar signals have fared. */
   reasons: Array<string>
-  /** What each source of evidence says, and how far it is followed. */
+  /** The sources of evidence and their weights. */
   evidence: Array<SourceOfEvidence>
-  /** Closed signals that are known. A new model is grown of them when a twentieth more have closed, in many a tenth. */
+  /**
+   * Number of known closed signals. A new model is fitted when this number has grown by a twentieth, or by a tenth if it is
+   * large.
+   */
   closed: number
-  /** For how many independent outcomes they stand: signals of one time share their fate. */
+  /** How many independent outcomes they are worth; signals given at the same time depend on each other. */
   effectiveSampleSize: number
   /**
-   * Indicators of the signal that it was not judged by, by name: what no closed signal had when the model was last grown; of
-   * more than 64 names, those that tell least. All of them, while fewer than ten signals have closed.
+   * Names of indicators of the signal that were not used: those that no closed signal had when the model was last fitted and,
+   * of more than 64 names, those that matter least. All of them until ten signals have closed.
    */
   unusedIndicators: Array<string>
 }
@@ -1174,19 +1236,19 @@ export interface ClosedSignal {
   symbol: string
   /** Its timeframe. */
   timeframe: Timeframe
-  /** Which way it bet. */
+  /** Its direction. */
   signalType: 'BUY' | 'SELL'
-  /** What gave it, if the signal named it. */
+  /** Its strategy, if the signal named one. */
   strategy?: string
-  /** `false`: it was followed and not traded, so that there is no position to close. */
+  /** `false`: the signal was followed but not traded, so there is no position to close. */
   taken: boolean
-  /** As what it closed. */
+  /** Its outcome. */
   outcome: Exclude<Outcome, 'ACTIVE'>
   /** Its entry price. */
   entryPrice: number
-  /** At which price it closed; missing when closed by hand without one, and where the outcome is unknown. */
+  /** The price at which it closed; missing if it was closed manually without one, or if the outcome is unknown. */
   exitPrice?: number
-  /** Profit in percent of the entry price, before costs; 0 where the outcome is unknown. */
+  /** Profit in percent of the entry price, before costs; 0 if the outcome is unknown. */
   profitLossPercent: number
   /** When it was given, ISO 8601, UTC. */
   timestamp: string
@@ -1194,58 +1256,61 @@ export interface ClosedSignal {
   closedAt: string
 }
 
-/** What rewriting the log came to. */
+/** The result of compacting the log. */
 export interface Compaction {
   /** Length of the log before, in bytes. */
   bytesBefore: number
-  /** Length after; the same when there was nothing to leave out. */
+  /** Length after; the same if there was nothing to remove. */
   bytesAfter: number
 }
 
-/** A newly trained model and the one in service on the same rows, which neither had seen. */
+/** Compares a newly trained model with the one in service, on the same rows, which neither had seen. */
 export interface Comparison {
   /**
-   * `fresh`: rows after everything the champion was trained on. `held_out`: too few of those, so rows that both held out
-   * when they were trained. `short`: too few of either.
+   * `fresh`: rows after everything the champion was trained on. `held_out`: too few of those, so rows that both models held
+   * out in training. `short`: too few of either.
    */
   comparedOn: 'fresh' | 'held_out' | 'short'
-  /** How many. */
+  /** Number of rows. */
   rows: number
   /** Stretches of time that they fill; rows of one stretch count once. 0 in trials of earlier versions. */
   stretches: number
   /** Mean log loss of both sides. */
   logLoss: Versus
-  /** The challenger's log loss less the champion's: above 0 it is worse. Missing when the evidence is short. */
+  /** The challenger's log loss minus the champion's: above 0 it is worse. Missing if there is too little evidence. */
   excess?: Estimate
-  /** Mean profit a row of the signals that each would have given, in percent of the entry after costs. */
+  /** Mean profit per row of the signals that each would have given, in percent of the entry after costs. */
   profit: Versus
-  /** The challenger's profit less the champion's: below 0 it is worse. Missing when the evidence is short. */
+  /** The challenger's profit minus the champion's: below 0 it is worse. Missing if there is too little evidence. */
   gain?: Estimate
 }
 
-/** Conservative mode: recent signals did poorly, so that bets need more until they recover. See `docs/live-results.md`. */
+/**
+ * Conservative mode: recent signals did poorly, so bets must meet a stricter rule until results recover. See
+ * `docs/live-results.md`.
+ */
 export interface ConservativeMode {
-  /** The home, or a market that was asked for, is in it. */
+  /** The home or the selected market is in conservative mode. */
   active: boolean
-  /** Since when, ISO 8601, UTC; of several, the first. */
+  /** Since when, ISO 8601, UTC; the earliest if there are several. */
   since?: string
-  /** The results that led to it; of several, of the first. */
+  /** The results that led to it; the earliest if there are several. */
   reason?: string
-  /** What is in it: `home`, or a market, `BTCUSDT 1h`. */
+  /** What is in conservative mode: `home`, or a market, `BTCUSDT 1h`. */
   scopes: Array<string>
 }
 
-/** A mean and the interval that holds 95 % of its bootstrap over stretches of time. */
+/** A mean with its 95 % interval, from a bootstrap over stretches of time. */
 export interface Estimate {
-  /** 2.5 % of the resamples lie below. */
+  /** Lower end: 2.5 % of the resamples lie below. */
   low: number
-  /** Of the rows as they are. */
+  /** The mean of the rows. */
   mean: number
-  /** 2.5 % lie above. */
+  /** Upper end: 2.5 % of the resamples lie above. */
   high: number
 }
 
-/** An error as data, where one market's failure must not reject for all. */
+/** An error as data, for calls that cover several markets and do not reject if one fails. */
 export interface Failure {
   /** The stable code. */
   code: ErrorCode
@@ -1253,17 +1318,17 @@ export interface Failure {
   message: string
 }
 
-/** One family of learners in a model. What a model says is the weighted mean of its families. */
+/** One family of learners in a model. The prediction of a model is the weighted mean of its families. */
 export interface FamilyWeight {
   /** `forest`, `boosting` or `linear`. */
   family: 'forest' | 'boosting' | 'linear'
-  /** What it counts for a BUY, 0–1; all add up to 1. */
+  /** Its weight for a BUY, 0–1; all weights add up to 1. */
   buy: number
-  /** What it counts for a SELL. */
+  /** Its weight for a SELL. */
   sell: number
 }
 
-/** What fetching one market came to. */
+/** The result of fetching one market. */
 export interface FetchResult {
   /** The symbol, normalised. */
   symbol: string
@@ -1279,25 +1344,25 @@ export interface FetchResult {
   from?: string
   /** Open time of the last stored candle, ISO 8601, UTC. */
   until?: string
-  /** What was put right, and what is worth knowing; missing when it failed. */
+  /** Repairs and other findings; missing if the fetch failed. */
   findings?: Array<Finding>
   /** Why it failed. */
   error?: Failure
 }
 
-/** What was found in candles on their way in. */
+/** Something found in candles while they were read. */
 export interface Finding {
   /** The cause; `docs/data.md` says what each means. */
   cause: string
-  /** Something was put right or left out, rather than only noticed. */
+  /** Something was repaired or left out, not only noticed. */
   repaired: boolean
-  /** How often: candles, rows, holes or requests, as the cause says. */
+  /** The count: of candles, rows, holes or requests, depending on the cause. */
   count: number
-  /** The first of them: a time, a span, a name. */
+  /** The first occurrence: a time, a span or a name. */
   example: string
 }
 
-/** How much a feature lessened the variance. */
+/** How much a feature reduced the variance. */
 export interface Importance {
   /** The feature's name; `docs/features.md` defines it. */
   feature: string
@@ -1305,63 +1370,63 @@ export interface Importance {
   share: number
 }
 
-/** What taking in a log came to. */
+/** The result of importing a log. */
 export interface ImportReport {
   /** Lines that are not blank. */
   lines: number
-  /** Signals that are new, closed ones among them. */
+  /** New signals, including closed ones. */
   imported: number
   /** Open signals that a line closed. */
   closed: number
-  /** Lines that say what the store says already. */
+  /** Lines whose content is already stored. */
   known: number
-  /** Lines that could not be taken in, in order. */
+  /** Lines that could not be imported, in order. */
   refused: Array<RefusedLine>
 }
 
-/** The recent half of a market's closed signals against the early half. */
+/** Compares the recent half of a market's closed signals with the early half. */
 export interface Improvement {
   /** The symbol, normalised. */
   symbol: string
   /** The timeframe. */
   timeframe: Timeframe
-  /** The half that closed first; of an odd number, the smaller one. */
+  /** The half that closed first; with an odd number, the smaller half. */
   early: ImprovementHalf
   /** The half that closed last. */
   recent: ImprovementHalf
-  /** Success rate of the recent half less that of the early one, in percentage points. */
+  /** Success rate of the recent half minus that of the early half, in percentage points. */
   successDifference: number
   /**
-   * Newcombe's 95 % interval of it, in percentage points, for as many signals as the halves are worth; missing when a half is
+   * Newcombe's 95 % interval of this difference in percentage points, calculated with `effectiveSignals`; missing if a half is
    * empty.
    */
   differenceInterval?: Interval
-  /** Mean profit of the recent half less that of the early one, in percentage points. */
+  /** Mean profit of the recent half minus that of the early half, in percentage points. */
   expectancyDifference: number
   /**
-   * `improved`: the interval lies above 0, and the mean profit did not fall. `worse`: it lies below 0, and the mean
-   * profit did not rise. `not enough evidence`: a half is worth fewer than 10 independent signals.
+   * `improved`: the interval lies above 0 and the mean profit did not fall. `worse`: it lies below 0 and the mean profit did
+   * not rise. `not enough evidence`: one half is worth fewer than 10 independent signals.
    */
   verdict: 'improved' | 'worse' | 'no significant change' | 'not enough evidence'
 }
 
-/** One half of the closed signals of a market, in order of closing. */
+/** One half of the closed signals of a market, in the order they closed. */
 export interface ImprovementHalf {
   /** Closed signals. */
   closedSignals: number
-  /** How many independent ones they are worth: signals that were under way together share their fate. */
+  /** How many independent signals they are worth; signals that were open at the same time depend on each other. */
   effectiveSignals: number
   /** Those that succeeded. */
   successfulSignals: number
   /** Percent that succeeded; 0 when there are none. */
   successRate: number
-  /** Wilson's 95 % interval of it, in percent, for as many signals as they are worth. */
+  /** Wilson's 95 % interval of the success rate in percent, calculated with `effectiveSignals`. */
   successInterval: Interval
-  /** Success rate, in percent, at which these signals earn nothing after costs; missing while it is not known. */
+  /** Success rate in percent at which these signals break even after costs; missing while unknown. */
   breakEvenRate?: number
   /**
-   * From where that is known: `levels`, the mean of (1 + fee) / (1 + reward/risk) of the signals' stops and targets;
-   * `realised`, the average win and loss, where no signal has both levels; `mixed`, each where it is known.
+   * Source of the break-even rate. `levels`: the mean of (1 + fee) / (1 + reward/risk) of the stops and targets. `realised`:
+   * the average win and loss, if no signal has both levels. `mixed`: levels where a signal has both, else realised.
    */
   breakEvenSource?: 'levels' | 'realised' | 'mixed'
   /** Mean profit after costs (`fee_bps`), percent of entry; 0 when there are none. */
@@ -1384,21 +1449,21 @@ export interface Interval {
 export interface MlPrediction {
   /** The bet, or HOLD. */
   signal: SignalType
-  /** As that of the whole. */
+  /** The same as `confidence` of the whole result. */
   confidence: number
-  /** Percent, 0–100, adding up to 100: that a BUY, a SELL, neither would succeed; all 0 without an opinion. */
+  /** Percent, 0–100, adding up to 100: the probability that a BUY, a SELL, or neither would succeed; all 0 without an opinion. */
   probabilities: ActionProbabilities
 }
 
-/** A model of `models()`: the one in service of a market, and its history. */
+/** An entry of `models()`: the model in service of a market, and its history. */
 export interface ModelEntry {
   /** The file. */
   path: string
-  /** Its version; 0 is a file from before there were versions. */
+  /** Its version; 0 is a file from before versions existed. */
   version: number
-  /** Missing when the file is damaged. */
+  /** The model; missing if the file is damaged. */
   model?: ModelInfo
-  /** The shapes of recorded signals that it answers for besides the configured one, most frequent first; three at most. */
+  /** The shapes of recorded signals that it was trained on besides the configured one, most frequent first; three at most. */
   shapes: Array<ModelShape>
   /** Why the file cannot be used. */
   error?: Failure
@@ -1406,19 +1471,19 @@ export interface ModelEntry {
   ageHours?: number
   /** Why it is in service. */
   reason: string
-  /** Since when, ISO 8601, UTC; missing for a file from before there were versions. */
+  /** Since when, ISO 8601, UTC; missing for a file from before versions existed. */
   since?: string
   /** Versions that `rollback` can go back to, oldest first. */
   predecessors: Array<number>
-  /** Every training there was, oldest first: promoted or refused, and why. */
+  /** All trainings, oldest first: promoted or refused, and why. */
   trials: Array<Trial>
-  /** Every rollback there was, oldest first. */
+  /** All rollbacks, oldest first. */
   rollbacks: Array<Rollback>
-  /** Lines of `models/ledger.jsonl`, of any market, that a crash tore and that cannot be read. */
+  /** Unreadable lines of `models/ledger.jsonl`, of any market, left by a crash. */
   damagedLines: number
 }
 
-/** What a model was trained on, and how it did on rows it had not seen. */
+/** What a model was trained on, and its results on rows it had not seen. */
 export interface ModelInfo {
   /** The symbol, normalised. */
   symbol: string
@@ -1426,123 +1491,126 @@ export interface ModelInfo {
   timeframe: Timeframe
   /** When it was trained, ISO 8601, UTC. */
   trainedAt: string
-  /** It beat the base rate on unseen rows, so that its probabilities depart from it. */
+  /** It beat the base rate on unseen rows, so its probabilities depart from it. */
   hasSkill: boolean
-  /** By how much, on the rows of this market. */
+  /** Its skill on the rows of this market. */
   skill: Skill
-  /** And on the rows of all symbols that share its pooled model: on them its belief rests. */
+  /** Its skill on the rows of all symbols that share its pooled model. λ is calculated from these. */
   poolSkill: Skill
   /**
-   * The pooled model that it rests on: the SHA-256 of its file. Missing where it was not put into service, and for a model of an
-   * earlier version of signalloop.
+   * The pooled model it uses: the SHA-256 of its file. Missing if the model did not go into service, and for models of earlier
+   * versions of signalloop.
    */
   pool?: string
   /** The symbols that the pooled model was trained on. */
   poolSymbols: Array<string>
   /** Rows that the pooled model was trained on. */
   poolRows: number
-  /** The families of learners, and what each counts. */
+  /** The families of learners and their weights. */
   families: Array<FamilyWeight>
-  /** The chance of success at which a BUY earns nothing after costs, percent, at the median distance of the stop. */
+  /** Success probability in percent at which a BUY breaks even after costs, at the median stop distance. */
   breakEvenBuy: number
-  /** And a SELL. */
+  /** The same for a SELL. */
   breakEvenSell: number
   /** Candles read. */
   candles: number
   /** Labelled rows trained on. */
   rows: number
-  /** How many independent labels they are worth. */
+  /** How many independent labels the rows are worth. */
   effectiveRows: number
   /** Open time of the first row's candle, ISO 8601, UTC. */
   firstRow: string
-  /** Close time of the last candle that a label has seen, ISO 8601, UTC. */
+  /** Close time of the last candle used by a label, ISO 8601, UTC. */
   horizon: string
   /** Bars without a feature row, by cause: `warm_up`, `gap`, `flat_prices`, `no_volume`. */
   missing: Record<string, number>
-  /** Rows whose label is not decided yet, or fell into a gap. */
+  /** Rows whose label is not decided yet, or falls into a gap. */
   unlabelled: number
   /** Mean held-out log loss of both sides. */
   logLoss: number
-  /** The constants'. */
+  /** The same for the constant base rates. */
   constantLogLoss: number
   /** The BUY side. */
   buy: Scores
   /** The SELL side. */
   sell: Scores
-  /** Signals it would have given on the held-out rows; neighbouring ones overlap. */
+  /** Signals it would have given on the held-out rows; neighbouring signals overlap. */
   heldOutSignals: number
-  /** Their mean profit in percent of the entry, after costs; missing when it gave none. */
+  /** Their mean profit in percent of the entry, after costs; missing if there were none. */
   heldOutProfit?: number
-  /** Features by importance, best first. */
+  /** Features by importance, most important first. */
   importances: Array<Importance>
-  /** Features that it was trained without, because its candles have no volume. */
+  /** Features that were left out because the candles have no volume. */
   leftOut: Array<string>
 }
 
-/** A shape beside the configured one that recorded signals have, and what was learned of it from candles. */
+/**
+ * A shape of bets (stop, target, expiry) that recorded signals have, besides the configured one, and what was learned of it from
+ * candles.
+ */
 export interface ModelShape {
   /** Distance of the stop from the entry in average true ranges (14 bars). */
   stopAtr: number
-  /** Distance of the target in multiples of the stop's. */
+  /** Target distance in multiples of the stop distance. */
   rewardRisk: number
   /** Candles until expiry. */
   expiryBars: number
-  /** Recorded signals that had it, or nearly, when it was trained. */
+  /** Number of recorded signals with this shape, or close to it, at the time of training. */
   signals: number
   /** Rows trained on, of all symbols. */
   rows: number
-  /** What is said of such signals departs from their base rate. */
+  /** The model has skill on this shape, so its probabilities depart from the base rate. */
   hasSkill: boolean
-  /** By how much it was better than the base rate, on the rows of all symbols. */
+  /** How much better it was than the base rate, on the rows of all symbols. */
   skill: Skill
 }
 
-/** A rule found in what succeeded and what failed. */
+/** A rule that separates successes from failures. */
 export interface Pattern {
   /** In words: `BUY with rsi at or above 72`. */
   rule: string
-  /** Closed signals that it holds for. */
+  /** Closed signals that match the rule. */
   count: number
-  /** Of which succeeded. */
+  /** How many of them succeeded. */
   successes: number
   /** Percent of them that succeeded, 0–100. */
   successRate: number
   /** Its 95 % interval (Wilson). */
   successInterval: Interval
-  /** Percent of all closed signals looked at that succeeded, 0–100. */
+  /** Percent of all examined closed signals that succeeded, 0–100. */
   baseRate: number
   /**
-   * Mean profit of its signals before costs, in R: distances of their stop losses. Missing where one has none. Where all closed
-   * signals have one, rules are found by it, else by success alone.
+   * Mean profit of the matching signals before costs, in R (multiples of the stop distance). Missing if one of them has no
+   * stop loss. If all closed signals have one, rules are searched by profit, otherwise by success alone.
    */
   meanR?: number
-  /** How often chance alone would show anything as strong, 0–1, all rules looked at together. */
+  /** Probability that chance alone produces any rule as strong, 0–1, with all tested rules taken into account. */
   pValue: number
-  /** Since when it most likely holds: when the first of its signals of that time was given, ISO 8601, UTC. */
+  /** When the rule most likely began: when its first matching signal of that time was given, ISO 8601, UTC. */
   since: string
   /**
-   * In the most recent third of the time its signals depart from the others, too: the same way, and by half as much at least.
-   * Missing where they are too few to tell.
+   * The rule still holds: in the most recent third of the time its signals depart from the others in the same direction, by at
+   * least half as much. Missing if there are too few to tell.
    */
   stillHolds?: boolean
-  /** Of `count`, those of the most recent third. */
+  /** How many of `count` are from the most recent third. */
   recentCount: number
-  /** Of which succeeded. */
+  /** How many of them succeeded. */
   recentSuccesses: number
 }
 
 /**
- * Figures of a set of signals. HOLDs are in `holdSignals` and nowhere else. Those with `taken: false` are in `followed` of
- * {@link PerformanceStats} and nowhere else.
+ * Figures of a set of signals. HOLDs count only in `holdSignals`. Signals with `taken: false` count only in `followed` of {@link
+ * PerformanceStats}.
  */
 export interface Performance {
   /** Signals given: open, closed, and those whose outcome is unknown. */
   totalSignals: number
   /** Open now. */
   activeSignals: number
-  /** Closed, but for those whose outcome is unknown. */
+  /** Closed, without those whose outcome is unknown. */
   closedSignals: number
-  /** Ended as UNKNOWN: in no other figure but the total. */
+  /** Closed as UNKNOWN; they count in no other figure except the total. */
   unknownSignals: number
   /** HOLDs stored. */
   holdSignals: number
@@ -1554,21 +1622,24 @@ export interface Performance {
   tookProfit: number
   /** Closed as STOPPED_OUT. */
   stoppedOut: number
-  /** Percent of the closed that succeeded; 0 when none closed. */
+  /** Percent of the closed signals that succeeded; 0 if none closed. */
   successRate: number
   /** Wilson's 95 % interval of the success rate, in percent. */
   successInterval: Interval
-  /** Success rate in percent at which wins and losses of the average realised size pay the costs; missing without both. */
+  /**
+   * Break-even success rate in percent: the rate at which wins and losses of the average realised size cover the costs;
+   * missing without at least one of each.
+   */
   breakEvenRate?: number
-  /** Mean profit of the closed, percent of entry, before costs. */
+  /** Mean profit of the closed signals, percent of entry, before costs. */
   averageProfitLoss: number
-  /** Mean profit of those with a profit, percent of entry, before costs; 0 when there are none. */
+  /** Mean profit of the signals with a profit, percent of entry, before costs; 0 if there are none. */
   averageProfit: number
-  /** Mean profit (negative) of those without, percent of entry, before costs; 0 when there are none. */
+  /** Mean profit (negative) of the signals without a profit, percent of entry, before costs; 0 if there are none. */
   averageLoss: number
-  /** Mean profit of the closed after costs (`fee_bps`), percent of entry. */
+  /** Mean profit of the closed signals after costs (`fee_bps`), percent of entry. */
   expectancy: number
-  /** Sum of profits over sum of losses; missing when nothing was lost. */
+  /** Sum of profits divided by sum of losses; missing if there were no losses. */
   profitFactor?: number
   /** Sum of the profits, percent points, before costs. */
   totalProfitLoss: number
@@ -1578,34 +1649,34 @@ export interface Performance {
   bestProfitLoss?: number
   /** Worst profit in percent. */
   worstProfitLoss?: number
-  /** Mean stated confidence of the closed, percent. */
+  /** Mean `confidence` of the closed signals, percent. */
   averageConfidence: number
 }
 
-/** What the signals of a period came to. */
+/** The results of the signals of a period. */
 export interface PerformanceStats {
-  /** All of them. */
+  /** All signals. */
   overall: Performance
   /** By symbol, normalised. */
   bySymbol: Record<string, Performance>
   /** By timeframe. */
   byTimeframe: Record<string, Performance>
-  /** By strategy; signals that name none are in no row. */
+  /** By strategy; signals without a strategy are not included. */
   byStrategy: Record<string, Performance>
-  /** Signals that were followed and not traded (`taken: false`), which are in no other figure. */
+  /** Signals that were followed but not traded (`taken: false`); they count in no other figure. */
   followed: Performance
-  /** Whether what was asked for is in conservative mode now, whatever the period. */
+  /** Conservative mode of the selected home or market now, regardless of the period. */
   conservativeMode: ConservativeMode
   /**
-   * Prices and candles that this process ignored since it opened the home, whatever the period and timeframe: one of a later
-   * time had been seen of their pair. Above 0, see to the times that are given, or to a clock that was set back.
+   * Prices and candles that this process has ignored since it opened the home, regardless of period and timeframe, because a
+   * later one of the same pair had been seen. If above 0, check the times you pass, or whether a clock was set back.
    */
   ignoredPrices: number
 }
 
-/** The seven figures that the old system's `get_performance_stats()` gave, under its names and as it rounded: to a tenth. */
+/** The seven figures of the old system's `get_performance_stats()`, with its names and its rounding to a tenth. */
 export interface PerformanceTotals {
-  /** Signals given, open or closed; no HOLDs. */
+  /** Signals given, open or closed, without HOLDs. */
   total_signals: number
   /** Closed. */
   closed_signals: number
@@ -1613,15 +1684,15 @@ export interface PerformanceTotals {
   successful: number
   /** Closed as STOPPED_OUT or FAILURE. */
   failed: number
-  /** Percent of the closed that succeeded; 0 when none closed. */
+  /** Percent of the closed signals that succeeded; 0 if none closed. */
   success_rate: number
-  /** Mean profit of the closed, percent of entry, before costs. */
+  /** Mean profit of the closed signals, percent of entry, before costs. */
   avg_profit_loss: number
   /** Sum of the profits, percent points, before costs. */
   total_return: number
 }
 
-/** What a model says of the time after the last closed candle. */
+/** The prediction of a model for the time after the last closed candle. */
 export interface Prediction {
   /** The symbol, normalised: `BTCUSDT`. */
   symbol: string
@@ -1631,24 +1702,24 @@ export interface Prediction {
   signal: SignalType
   /** Percent, 0–100: the probability of what `signal` says. */
   confidence: number
-  /** Percent, 0–100, adding up to 100: that a BUY, a SELL, neither would succeed. */
+  /** Percent, 0–100, adding up to 100: the probability that a BUY, a SELL, or neither would succeed. */
   probabilities: ActionProbabilities
-  /** The same without any knowledge, from the training rows. */
+  /** The base rates: the same probabilities as counted in the training rows. */
   baseRates: ActionProbabilities
-  /** Why it is a HOLD; missing when it is not. */
+  /** Why it is a HOLD; missing for a bet. */
   reason?: Abstention
-  /** The same in words. */
+  /** The reasons in words. */
   rationale: string
   /**
-   * Success probability in percent at which a bet earns nothing after costs, by what such bets won and lost in training: of the
-   * bet that `signal` names; for a HOLD, of the one that is nearer to earning something. Missing without features, and beside
-   * `levelsScale`.
+   * Success probability in percent at which a bet breaks even after costs, calculated from what such bets won and lost in
+   * training: for the bet that `signal` names, or for a HOLD the bet closer to break-even. Missing without features, and if
+   * `levelsScale` is present.
    */
   breakEven?: number
   /**
-   * In a signal of `riskTolerance` `low` or `high`: how far its stop and target lie, 2/3 or 4/3, relative to the configured levels
-   * that `confidence` and the probabilities are about. How often such levels succeed was not measured, and live results of them are
-   * not weighed against the model. Missing where the levels are the configured ones.
+   * In a signal of `riskTolerance` `low` or `high`: the distance of its stop and target, 2/3 or 4/3, relative to the
+   * configured levels, to which `confidence` and the probabilities apply. The success rate at other levels was not measured,
+   * and live results of such signals do not count for or against the model. Missing if the levels are the configured ones.
    */
   levelsScale?: number
   /** The last close. */
@@ -1658,54 +1729,54 @@ export interface Prediction {
   /** When the last candle closed, ISO 8601, UTC. */
   candlesUntil: string
   /**
-   * A newer candle should have closed since: the market has moved on. Fetch before trading on this. While the market is closed,
-   * as at night and on weekends, none should have.
+   * The candles are out of date: a newer candle should have closed since. Fetch before trading on this prediction. While the
+   * market is closed, as at night or on weekends, no newer candle is expected.
    */
   stale: boolean
   /** When the model was trained, ISO 8601, UTC. */
   modelTrainedAt: string
-  /** Its version; signals recorded with this prediction are counted for it. */
+  /** The version of the model; signals recorded with this prediction are counted for it. */
   modelVersion: number
 }
 
-/** An opinion in the shape of the backend's old service. It always has this shape, also when there is none. */
+/** A prediction in the shape of the old backend's service. All fields are present even if the model has no opinion. */
 export interface PredictionResult {
-  /** The model is of an opinion. `false`: it has none, `confidence` is 0, and `error` says why. */
+  /** The model has an opinion. `false`: it has none, `confidence` is 0, and `error` says why. */
   success: boolean
-  /** The bet, or HOLD: no bet is worth it, or there is no opinion. */
+  /** The bet, or HOLD if no bet is worth it or there is no opinion. */
   signalType: SignalType
   /**
-   * Percent, 0–100: how sure the model is of `signalType` against what speaks most for another, of a bet against the
-   * opposite one, of a HOLD against the better bet. 50 is undecided; 0 is no opinion. No probability of success.
+   * Percent, 0–100: how much `signalType` is preferred to the strongest alternative: for a bet the opposite bet, for a HOLD
+   * the better bet. 50 is undecided; 0 is no opinion. It is not the probability of success.
    */
   confidence: number
   /** Calibrated probability, 0–1, that the bet succeeds; missing for a HOLD. */
   successProbability?: number
   /** The model's part. */
   mlPrediction: MlPrediction
-  /** What speaks for it, or why it is a HOLD. */
+  /** The reasons for the bet, or for the HOLD. */
   aiRationale: string
-  /** Why it is a HOLD; missing where it is none, and where there is no model or nothing to predict from. */
+  /** Why it is a HOLD; missing for a bet, and if there is no model or not enough data to predict. */
   reason?: Abstention
   /** Why there is no opinion. */
   error?: string
 }
 
-/** What was found wrong with the log, and what was done about it. */
+/** Damage found in the log, and what was done about it. */
 export interface Recovery {
   /** Bytes of an unfinished last line that were cut off; a copy is in `signals.quarantine.jsonl`. */
   cutBytes: number
-  /** Whole last lines that only lacked their newline and got it. */
+  /** Complete last lines whose newline was missing and was added. */
   completed: number
-  /** Damaged lines in the log, whether set aside now or before. */
+  /** Damaged lines in the log, including those copied aside earlier. */
   damaged: number
-  /** Lines that contradict an earlier one of the same signal; the earlier stands. */
+  /** Lines that contradict an earlier line of the same signal; the earlier line stands. */
   contradictions: number
   /** Damaged or contradicting lines newly copied to `signals.quarantine.jsonl`. */
   setAside: number
 }
 
-/** A line that could not be taken in. */
+/** A line that could not be imported. */
 export interface RefusedLine {
   /** Its number in the file, from 1. */
   line: number
@@ -1717,19 +1788,19 @@ export interface RefusedLine {
 export interface ReportResult {
   /** Its file, an absolute path. */
   path: string
-  /** How long that is. */
+  /** Its length in bytes. */
   bytes: number
-  /** Closed signals in it. */
+  /** Closed signals in the report. */
   closedSignals: number
   /** Open signals. */
   activeSignals: number
   /** Models in service. */
   models: number
-  /** What could not be looked at, in words; the rest is in the report. */
+  /** Parts that could not be read, in words; the rest is in the report. */
   problems: Array<string>
 }
 
-/** A model taken out of service in favour of the one before it. */
+/** A rollback: a model replaced by the one before it. */
 export interface Rollback {
   /** The symbol, normalised. */
   symbol: string
@@ -1741,25 +1812,25 @@ export interface Rollback {
   from: number
   /** The version back in service. */
   to: number
-  /** Decided from live results, not by a person. */
+  /** Decided automatically from live results, not by a person. */
   automatic: boolean
   /** Why. */
   reason: string
 }
 
-/** Held-out figures of one side of a model, each beside what the constant base rate reaches. */
+/** Held-out figures of one side (BUY or SELL) of a model, each beside that of the constant base rate. */
 export interface Scores {
   /** Held-out rows. */
   rows: number
   /** Percent of rows whose label came true. */
   baseRate: number
-  /** Mean −ln p of what happened. */
+  /** Log loss: the mean of −ln p of the outcome. */
   logLoss: number
-  /** The constant's. */
+  /** The same for the constant base rate. */
   constantLogLoss: number
   /** Mean squared error of the probability. */
   brier: number
-  /** The constant's. */
+  /** The same for the constant base rate. */
   constantBrier: number
   /** Probability that a success ranks above a failure, 0–1; the constant's is 0.5. */
   auc: number
@@ -1767,11 +1838,11 @@ export interface Scores {
   balancedAccuracy: number
   /** Mean |p − frequency| over ten bins, 0–1. */
   calibrationError: number
-  /** The constant's. */
+  /** The same for the constant base rate. */
   constantCalibrationError: number
 }
 
-/** A signal made of a prediction, ready for `recordSignal`. */
+/** A signal made from a prediction, ready for `recordSignal`. */
 export interface Signal {
   /** A new unique id. */
   id: string
@@ -1791,166 +1862,163 @@ export interface Signal {
   takeProfit?: number
   /** When it was made, ISO 8601, UTC. */
   timestamp: string
-  /** When it closes by itself, ISO 8601, UTC: after `signal.expiry_bars` candles, each while the market is open. Missing for a HOLD. */
+  /** When it expires, ISO 8601, UTC: after `signal.expiry_bars` candles, counted while the market is open. Missing for a HOLD. */
   expiresAt?: string
-  /** What speaks for it, or why it is a HOLD. */
+  /** The reasons for the bet, or for the HOLD. */
   aiRationale: string
-  /** The prediction it rests on. */
+  /** The prediction it is based on. */
   mlPrediction: Prediction
-  /** The exchange's words when candles could not be brought up to date. */
+  /** The exchange's error if candles could not be updated. */
   warning?: string
 }
 
-/** How much better than the base rate the probabilities of a model were on rows that it had not seen. */
+/** How much better than the base rate the probabilities of a model were, on rows it had not seen. */
 export interface Skill {
   /**
-   * Mean log loss of both sides less the base rate's: below 0 the model knows something; `high` below 0, beyond chance. Missing
-   * where the rows fill fewer than eight stretches of time.
+   * Mean log loss of both sides minus that of the base rate: below 0 the model has skill; if `high` is below 0, beyond chance.
+   * Missing if the rows fill fewer than eight stretches of time.
    */
   excess?: Estimate
-  /** Open time of the first of these rows, ISO 8601, UTC; missing where there is none. */
+  /** Open time of the first of these rows, ISO 8601, UTC; missing if there are none. */
   since?: string
   /** Open time of the last. */
   until?: string
   /** Rows. */
   rows: number
   /**
-   * Stretches of time that they fill. Rows of one stretch depend on each other and count once: labels overlap, markets move
-   * together.
+   * Stretches of time (clusters) that the rows fill. Rows of one stretch depend on each other and count once: labels overlap,
+   * and markets move together.
    */
   stretches: number
-  /** Length of a stretch in hours: a week, or less where the history is short. */
+  /** Length of a stretch in hours: a week, or less if the history is short. */
   stretchHours: number
 }
 
-/** What one source of evidence says of a signal. */
+/** One source of evidence about a signal. */
 export interface SourceOfEvidence {
   /**
-   * `candles`, `baseRates` (of all, its strategy, symbol, timeframe, direction), and three learners of its indicators: `process`,
-   * `boosting`, `forest`.
+   * `candles`; `baseRates` (of all signals, its strategy, symbol, timeframe and direction); or one of three learners of its
+   * indicators: `process`, `boosting`, `forest`.
    */
   source: string
-  /** By how much it would move the log odds of success, beyond what its levels, and the sources before it, imply. */
+  /** By how much it would move the log odds of success, beyond the levels and the sources before it. */
   says: number
-  /** How far it is followed, by how its forecasts came true: 0 not at all, 1 as far as it goes. */
+  /** Its weight, from how well its earlier predictions came true: 0 is ignored, 1 counts in full. */
   weight: number
 }
 
-/** What a training came to. */
+/** The result of a training. */
 export interface TrainingResults {
-  /** Models wanted. */
+  /** Models to train. */
   total: number
-  /**
-   * Models trained; `promoted` of each says whether it is in service. That says nothing of whether they found something:
-   * `withSkill` does.
-   */
+  /** Models trained; `promoted` of each result says whether it is in service. `withSkill` counts those that learned something. */
   successful: number
-  /** Models trained that beat their base rate on rows they had not seen; the others say the base rate, and give no signals. */
+  /** Models trained that beat their base rate on rows they had not seen. The others predict the base rate and give no signals. */
   withSkill: number
   /** Models that failed. */
   failed: number
-  /** Percent trained, 0–100; 100 when there was nothing to do. */
+  /** Percent trained, 0–100; 100 if there was nothing to do. */
   successRate: number
-  /** One per market, in the order asked for. */
+  /** One result per market, in the requested order. */
   results: Array<TrainResult>
-  /** Markets left alone since their model is young enough (mode `retrain`): `BTCUSDT 1h`. */
+  /** Markets skipped because their model is young enough (mode `retrain`): `BTCUSDT 1h`. */
   skipped: Array<string>
   /** How long it took, in milliseconds. */
   durationMs: number
   /**
-   * Why `models/training_results.json` has not this in it, where it could not be written; or where a damaged one is kept, in
-   * whose place a new one was begun.
+   * Why this result is not in `models/training_results.json`, if that could not be written; or where a damaged file was moved,
+   * if a new one was started.
    */
   warning?: string
 }
 
-/** News of a running training. Some may be left out when JavaScript is busy; the promise has everything. */
+/** Progress of a running training. Some reports may be skipped while JavaScript is busy; the promise has everything. */
 export interface TrainProgress {
   /** The symbol, normalised. */
   symbol: string
   /** The timeframe. */
   timeframe: Timeframe
-  /** Where this market stands. */
+  /** The current phase of this market. */
   phase: 'fetch' | 'train' | 'done' | 'failed'
   /** Fits done for this market; in the phase `fetch`, candles fetched. */
   done: number
   /**
-   * Fits needed for this market; in the phase `fetch`, candles fetched and still to come. 0 where that is not known, and in the
+   * Fits needed for this market; in the phase `fetch`, candles fetched and still to come. 0 if that is unknown, and in the
    * other phases.
    */
   steps: number
-  /** In the phase `fetch`: seconds until the candles of all markets are there, at the pace so far; missing where that cannot be told. */
+  /** In the phase `fetch`: seconds until the candles of all markets are fetched, at the speed so far; missing if unknown. */
   remainingSeconds?: number
-  /** Markets that have ended. */
+  /** Markets finished. */
   finished: number
   /** Markets in all. */
   total: number
 }
 
-/** What training one market came to. */
+/** The result of training one market. */
 export interface TrainResult {
   /** The symbol, normalised. */
   symbol: string
   /** The timeframe. */
   timeframe: Timeframe
-  /** It was trained, or there was nothing new to learn. */
+  /** It was trained, or there was nothing new to learn from. */
   success: boolean
-  /** A new model is in service. `false`: the one so far stays; `reason` says why. */
+  /** The new model is in service. `false`: the current one stays; `reason` says why. */
   promoted: boolean
-  /** Why a new model is in service, or is not; missing when the training failed. */
+  /** Why the new model is in service, or is not; missing if the training failed. */
   reason?: string
-  /** The new model, in service or not; the one in service when there was nothing new. Missing when it failed. */
+  /** The new model, in service or not; the current model if there was nothing new. Missing if the training failed. */
   model?: ModelInfo
-  /** What was decided about it; missing when it failed or there was nothing new. */
+  /** The decision about the new model; missing if the training failed or there was nothing new. */
   trial?: Trial
   /** Why it failed; the old model, if there was one, stays in service. */
   error?: Failure
-  /** Something to know besides. */
+  /** A warning about the training. */
   warning?: string
   /** How long it took, in milliseconds. */
   durationMs: number
 }
 
-/** One training, and what was decided about its model. */
+/** One training and the decision about its model. */
 export interface Trial {
   /** When, ISO 8601, UTC. */
   at: string
   /** How it was trained. */
   mode: 'full' | 'incremental'
-  /** Why it was trained in full although it was to continue the champion. */
+  /** Why it was trained in full although an incremental update was requested. */
   fallback?: string
-  /** Its number, also when it was refused. */
+  /** The version number, also if the model was refused. */
   version: number
-  /** How many trainings of this market there had been, this one included: of many, one looks good by chance. */
+  /** How many trainings this market has had, including this one: of many, one looks good by chance. */
   trial: number
   /** It went into service. */
   promoted: boolean
-  /** What was decided. */
+  /** The decision. */
   decision: TrialDecision
-  /** The same in words, with its figures. */
+  /** The decision in words, with its figures. */
   reason: string
-  /** Labelled rows known to the training. */
+  /** Labelled rows used in the training. */
   rows: number
-  /** Close time of the last candle that a label has seen, ISO 8601, UTC. */
+  /** Close time of the last candle used by a label, ISO 8601, UTC. */
   horizon: string
-  /** It departs from the base rate. */
+  /** It has skill, so it departs from the base rate. */
   hasSkill: boolean
   /** Mean held-out log loss of both sides. */
   logLoss: number
-  /** The constants'. */
+  /** The same for the constant base rates. */
   constantLogLoss: number
-  /** The version that was in service. */
+  /** The version in service at that time. */
   champion?: number
-  /** The two side by side; missing when there was none to compare with. */
+  /** Both models side by side; missing if there was none to compare with. */
   comparison?: Comparison
   /** How long the training took, in milliseconds. */
   durationMs: number
 }
 
-/** The same figure of both. */
+/** The same figure for both models. */
 export interface Versus {
-  /** The newly trained model's. */
+  /** Of the newly trained model. */
   challenger: number
-  /** The one's in service. */
+  /** Of the model in service. */
   champion: number
 }

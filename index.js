@@ -1,9 +1,9 @@
 'use strict'
 
-// The default loop, and the names under which the package shows it. Everything else is native (native.js is generated).
+// The package's exports: the default loop, and thin wrappers around native code. native.js is generated.
 //
-// The home comes from `process.env` here and not in native code: Jest gives each test file, and worker_threads each
-// worker, a `process.env` of its own that native code cannot see.
+// `process.env` is read here and not in native code: Jest gives each test file, and worker_threads each
+// worker, its own `process.env`, which native code cannot see.
 
 const { inspect, types } = require('node:util')
 
@@ -16,11 +16,11 @@ const defaultLoop = () =>
     SignalLoop.prototype,
   )
 
-/** Whether it is the engine's own error at the end of the stack: no argument is to blame for that. */
+/** Whether the error is JavaScript's stack overflow, which no argument caused. */
 const isEndOfStack = (error) =>
   types.isNativeError(error) && Object.getOwnPropertyDescriptor(error, 'message')?.value === 'Maximum call stack size exceeded'
 
-/** What `work` gives; where it throws before there is a promise, one that rejects. At the end of the stack that would throw, too. */
+/** Returns the promise of `work`; if `work` throws, a promise that rejects. A stack overflow is thrown, since creating a promise would overflow again. */
 const promised = (work) => {
   try {
     return work()
@@ -32,7 +32,7 @@ const promised = (work) => {
 
 const ofDefaultLoop = (name) => (...args) => promised(() => defaultLoop()[name](...args))
 
-/** Options with the home and the exchange that the caller's `process.env` names, and a callback that never throws. */
+/** Completes options with the home, exchange and store of the caller's `process.env`, and wraps `fetchCandles` so that it never throws. */
 const completed = (options) => {
   if (typeof (options ?? {}) !== 'object' || Array.isArray(options)) return options
   const { home = process.env.SIGNALLOOP_HOME || 'ml', exchangeUrl, store, fetchCandles, ...others } = options ?? {}
@@ -45,7 +45,7 @@ const completed = (options) => {
   }
 }
 
-/** `fetchCandles` as native code asks it: with a function that takes the candles, or nothing and why not. */
+/** `fetchCandles` as native code calls it: it passes the candles, or the reason why there are none, to `answer`. */
 const answering = (fetchCandles) => async (request, answer) => {
   let candles
   try {
@@ -56,7 +56,7 @@ const answering = (fetchCandles) => async (request, answer) => {
   answer(candles, undefined)
 }
 
-/** What was thrown, as text: it may be anything, and throw again when it is looked at. */
+/** A thrown value as text. It may be anything, and may throw again when it is read. */
 const reasonOf = (thrown) => {
   try {
     return types.isNativeError(thrown) ? `${thrown.message}` : inspect(thrown)
@@ -65,7 +65,7 @@ const reasonOf = (thrown) => {
   }
 }
 
-/** `complete(options)`, where options with getters or proxies that throw are a wrong argument like any other. */
+/** `complete(options)`. Options with getters or proxies that throw are an invalid argument. */
 const read = (complete, options) => {
   try {
     return complete(options)
@@ -76,12 +76,12 @@ const read = (complete, options) => {
 }
 
 /**
- * A listener whose exceptions, and rejections where it is async, become warnings: news must not end a backend. What is no
- * function stays as it is.
+ * Wraps a listener so that its exceptions, and its rejections if it is async, become process warnings instead of ending the backend. Returns
+ * anything that is not a function unchanged.
  */
 const harmless = (name, listener) => {
   if (typeof listener !== 'function') return listener
-  // As text: Node itself throws at an error of another realm, such as that of a Jest test.
+  // The error is passed as text, because Node throws at an error of another realm, such as that of a Jest test.
   const warn = (error) => {
     if (!types.isNativeError(error)) return process.emitWarning(`${name} threw ${inspect(error)}`)
     process.emitWarning(`${error.message}`, { type: `${error.name}`, detail: `${error.stack}` })
@@ -98,7 +98,7 @@ const harmless = (name, listener) => {
 
 const warned = new Set()
 
-/** A warning of the process, unless it was given before. */
+/** Emits a process warning once per message. */
 const warnOnce = (message, code) => {
   if (warned.has(message)) return
   warned.add(message)
@@ -108,8 +108,8 @@ const warnOnce = (message, code) => {
 const isPrice = (value) => typeof value === 'number' && value > 0 && value < Infinity
 
 /**
- * Asked on every tick: the levels of a signal cross over as numbers where it has all of them, in one spelling, and no expiry,
- * as nearly all have. That takes half as long as reading the object from native code, which does it for every other signal.
+ * Runs on every price. For most signals (all levels in one spelling, no expiry) the levels are passed to native code as numbers, which
+ * takes half as long as reading the object there. Native code reads all other signals itself.
  */
 const shouldCloseSignal = (signal, currentPrice) => {
   if (isPrice(currentPrice) && typeof signal === 'object' && signal !== null) {
@@ -117,7 +117,7 @@ const shouldCloseSignal = (signal, currentPrice) => {
     try {
       levels = plainLevels(signal)
     } catch {
-      // A getter threw: native code reads it again, and reports it.
+      // A getter threw: native code reads the signal again and reports it.
     }
     if (levels) return native.shouldCloseLevels(levels.buy, levels.entryPrice, levels.stopLoss, levels.takeProfit, currentPrice)
   }
@@ -125,22 +125,22 @@ const shouldCloseSignal = (signal, currentPrice) => {
 }
 
 const plainLevels = (signal) => {
-  // What `toJSON` says counts, as when the signal is recorded.
+  // `toJSON` decides, as when the signal is recorded; native code calls it.
   if (typeof signal.toJSON === 'function') return undefined
   const { signalType, entryPrice, stopLoss, takeProfit } = signal
   const plain = isPrice(entryPrice) && isPrice(stopLoss) && isPrice(takeProfit) && signal.expiresAt == null
-  // Which of two spellings counts is not decided here.
+  // If there are two spellings, native code decides which one counts.
   const other = signal.signal_type ?? signal.entry_price ?? signal.stop_loss ?? signal.take_profit ?? signal.expires_at
   return plain && other == null && (signalType === 'BUY' || signalType === 'SELL') && { buy: signalType === 'BUY', entryPrice, stopLoss, takeProfit }
 }
 
-/** The most candles that are packed; more are the native code's to refuse. */
+/** The largest number of candles that is packed; native code refuses more. */
 const MOST_PACKED = 100_000
 
 /**
- * Candles as a Float64Array: time, open, high, low, close, volume of each, where all of them are numbers, as they nearly always
- * are; NaN for the times where no candle has one. That takes a tenth of the time of reading the objects from native code, which
- * does it for all others, and reports what is wrong with them.
+ * Packs candles into a Float64Array (time, open, high, low, close, volume of each) if all values are numbers. The times are NaN if no candle
+ * has one. That takes a tenth of the time of reading the objects from native code. Otherwise returns `undefined`; native code then reads the
+ * candles and reports what is wrong with them.
  */
 const packed = (candles) => {
   try {
@@ -166,12 +166,12 @@ const packed = (candles) => {
     }
     return rows
   } catch {
-    // A candle is null, a getter threw, a proxy was revoked: native code reads it again, and reports it.
+    // A candle is null, a getter threw, or a proxy was revoked: native code reads the candles again and reports it.
     return undefined
   }
 }
 
-/** The time of a candle under the names that are the most usual; native code knows more of them. */
+/** The time of a candle under its most common names; native code knows more names. */
 const timeOf = (candle) => {
   if (Array.isArray(candle)) return candle[0]
   const { time, timestamp, openTime, open_time } = candle
@@ -180,7 +180,7 @@ const timeOf = (candle) => {
 
 const PRICES = new Set(['open', 'high', 'low', 'close', 'volume'])
 
-/** Whether there is no doubt about a candle's columns, nor its time: without one, nothing else may have been meant as one. */
+/** Whether the columns of a candle are unambiguous. A candle without a time may have no other member, because that could be meant as its time. */
 const isPlain = (candle, time) => {
   if (Array.isArray(candle)) return candle.length === 6
   let others = 0
@@ -194,7 +194,7 @@ native.Predictor.prototype.predict = function predict(candles) {
   return rows ? this.predictPacked(rows) : predictUnpacked.call(this, candles)
 }
 
-/** Options with a harmless listener under `name`. */
+/** Wraps the listener under `name` in the options with {@link harmless}. */
 const listening = (name) => (options) =>
   typeof options?.[name] === 'function' ? { ...options, [name]: harmless(name, options[name]) } : options
 
@@ -222,7 +222,7 @@ class SignalLoop extends native.SignalLoop {
   onEvent(listener) {
     let wanted = true
     const hear = harmless('onEvent', listener)
-    // Events may be on their way when the listener is taken off.
+    // Events may already be queued when the listener is removed.
     const unsubscribe = super.onEvent(typeof hear === 'function' ? (event) => wanted && hear(event) : hear)
     return () => {
       wanted = false
@@ -231,7 +231,7 @@ class SignalLoop extends native.SignalLoop {
   }
 }
 
-/** `new FeedbackTracker()`: the default loop's. Its methods ask nothing of `this`, so they may be taken off it. */
+/** `new FeedbackTracker()`: the tracker of the default loop. Its methods do not use `this`, so they can be destructured. */
 class FeedbackTracker {}
 
 for (const name of Object.getOwnPropertyNames(native.FeedbackTracker.prototype)) {
@@ -239,10 +239,10 @@ for (const name of Object.getOwnPropertyNames(native.FeedbackTracker.prototype))
   const value = (...args) => promised(() => defaultLoop().feedbackTracker[name](...args))
   Object.defineProperty(FeedbackTracker.prototype, name, { value, writable: true, configurable: true })
 }
-// Asks nothing of any loop: straight to the rule.
+// Needs no loop: calls the rule directly.
 for (const tracker of [FeedbackTracker, native.FeedbackTracker]) tracker.prototype.shouldCloseSignal = shouldCloseSignal
 
-/** `new MLPredictor(symbol, timeframe)`: the default loop's. Its methods may be taken off it. */
+/** `new MLPredictor(symbol, timeframe)`: a predictor of the default loop. Its methods can be destructured. */
 class MLPredictor {
   #find
 
@@ -261,7 +261,7 @@ class MLPredictor {
     try {
       return this.#find().isModelAvailable()
     } catch (error) {
-      // There is no loop that could tell it.
+      // The loop could not be opened, so there is no event to report it.
       warnOnce(`no model can be used: ${error.message}`, error.code)
       return false
     }
@@ -283,7 +283,7 @@ module.exports.fetchData = ofDefaultLoop('fetchData')
 module.exports.models = ofDefaultLoop('models')
 module.exports.evaluate = ofDefaultLoop('evaluate')
 module.exports.report = ofDefaultLoop('report')
-// The default loop of each request: it may have been closed, and opened anew, since the one before.
+// Each request uses the current default loop, which may have been closed and opened again since the last one.
 module.exports.dashboard = (options) =>
   dashboardOf(native.allowedHosts(options), (request) => promised(() => native.SignalLoop.prototype.dashboard.call(defaultLoop(), request)))
 module.exports.onEvent = (listener) => defaultLoop().onEvent(listener)

@@ -211,7 +211,7 @@ test('what was said of a signal when it was recorded is kept and judged by what 
   expect(await feedbackTracker.onPrice('BTCUSDT', 104)).toHaveLength(4)
   const { overall } = await feedbackTracker.scorecard()
   expect(overall).toMatchObject({ signals: 2, successShare: 1 })
-  const { probability, take, outcomes, expected_r } = records(loop.home).get('won')?.said as Record<string, number>
+  const { probability, take, outcomes, expected_r } = records(loop.home).get('won')!.said as Record<string, number>
   expect(probability).toBeCloseTo(said.successProbability, 5)
   expect(expected_r).toBeCloseTo(said.expectedR!, 5)
   expect([take, outcomes]).toEqual([said.take, 60])

@@ -23,7 +23,7 @@ const without = (key: keyof typeof good) => Object.fromEntries(Object.entries(go
 
 type Case = [name: string, work: () => unknown, code: ErrorCode, ...said: string[]]
 
-// What TypeScript would refuse too: the point is callers without it.
+// TypeScript would refuse these values; these tests are for callers without it.
 const any = (value: unknown) => value as any
 const record = (change: object) => () => feedbackTracker.recordSignal(any({ ...good, ...change }))
 const predict = (rows: unknown) => () => loop.predict({ symbol: 'BTCUSDT', candles: any(rows) })

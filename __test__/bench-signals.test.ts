@@ -80,7 +80,7 @@ test('the measures of the bench know what had closed, and tell knowledge from no
   const { means, breakEven, knowing, nothing } = JSON.parse(stdout)
   // 100 outcomes at the levels' chance before; then five a week, of which three succeeded in the first.
   const expected = [0.5, 0.5, 53 / 105, (50 + 48) / 195]
-  means.forEach((mean: number, i: number) => expect(mean).toBeCloseTo(expected[i]!, 9))
+  for (const [i, mean] of (means as number[]).entries()) expect(mean).toBeCloseTo(expected[i]!, 9)
   expect(breakEven).toBeCloseTo(0.525, 9)
   expect(knowing.auc).toBe(1)
   expect(knowing.excess.high).toBeLessThan(-0.5)

@@ -227,7 +227,7 @@ test('trainings of several markets, in processes of their own, are all in traini
   expect(readFileSync(kept, 'utf8')).toBe('{"symbols": {"BTC')
 }, 60_000)
 
-// Of every kind: results, tables, documents, help, news, and what serves.
+// One command of each kind: results, tables, documents, help, progress, and servers.
 const fullDisk = existsSync('/dev/full') ? test : test.skip
 fullDisk('output that is lost is no success, and said on standard error; a reader that goes away is', async () => {
   const home = homeWith(['BTCUSDT'], ['BTCUSDT'])
@@ -251,7 +251,7 @@ fullDisk('output that is lost is no success, and said on standard error; a reade
   expect(cut).toEqual([expect.stringMatching(/^# HELP .*\n0\n$/), ''])
 }, 60_000)
 
-// The permissions of files are those of Unix.
+// File permissions exist on Unix only.
 const onUnix = process.platform === 'win32' ? test.skip : test
 onUnix('what is written obeys the umask', async () => {
   const home = homeWith(['BTCUSDT'], ['BTCUSDT'])

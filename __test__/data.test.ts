@@ -17,7 +17,8 @@ test('a file of another origin is looked at, taken in, and what was done to it i
   // Two downloads joined in the wrong order, half of it in microseconds, without a header.
   const line = ([time, ...rest]: Row, factor: number) => [time * factor, ...rest].join(',')
   const file = join(home, 'odd.csv')
-  writeFileSync(file, [...rows.slice(100).map((r) => line(r, 1)), ...rows.slice(0, 150).map((r) => line(r, 1000))].join('\n') + '\n')
+  const lines = [...rows.slice(100).map((r) => line(r, 1)), ...rows.slice(0, 150).map((r) => line(r, 1000))]
+  writeFileSync(file, `${lines.join('\n')}\n`)
 
   const looked = await signalloop(home, 'data', 'check', file, '--timeframe', '1h', '--json')
   const [checked] = JSON.parse(looked.stdout)
@@ -74,7 +75,7 @@ test('what cannot be trusted is refused with a reason, and changes nothing', asy
   ]
   for (const [bad, reason] of cases) {
     const file = join(home, 'bad.csv')
-    writeFileSync(file, bad.map((row) => row.join(',')).join('\n') + '\n')
+    writeFileSync(file, `${bad.map((row) => row.join(',')).join('\n')}\n`)
     const ended = await signalloop(home, 'data', 'import', file, '--symbol', 'BTCUSDT', '--timeframe', '1h')
     expect([ended.code, ended.stdout]).toEqual([1, expect.stringMatching(reason)])
     expect(ended.stdout).toContain('[ERR_INVALID_CANDLE]')

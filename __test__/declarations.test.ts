@@ -1,4 +1,4 @@
-// index.d.ts itself: what an editor shows of it.
+// Tests of index.d.ts: everything an editor shows is documented.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import ts from 'typescript'

@@ -1,10 +1,10 @@
-// Every code block of the README and of docs/ is run, in a project that has signalloop installed, against the test exchange:
+// Runs every code block of the README and of docs/, in a project with signalloop installed, against the test exchange:
 //
-//   ts    a whole program. After `<!-- serves PATH -->` it is asked for that path, and ended.
-//   sh    commands. After `<!-- until Ctrl-C -->` they get a SIGINT once they run; after `<!-- in CI -->` they are those
-//         that .ci/run gives, and are looked for there.
-//   json  after `<!-- file: NAME -->`: such a file of a home, in which doctor must find nothing wrong.
-//   text  what is no code: layouts, drawings. After `<!-- printed by it -->` it is what the program before it prints.
+//   ts    a complete program. With `<!-- serves PATH -->` before it, the test requests that path and stops the program.
+//   sh    commands. With `<!-- until Ctrl-C -->` before them they get a SIGINT once they run; with `<!-- in CI -->` they are not run, and
+//         must be commands of .ci/run.
+//   json  needs `<!-- file: NAME -->` before it: the block is written to that file of a home, and doctor must find no fault.
+//   text  not run: layouts, drawings. With `<!-- printed by it -->` before it, it must equal the output of the program before.
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -148,7 +148,7 @@ async function checkFile({ note, text }: Block): Promise<void> {
   }
 }
 
-// The commands are written for a shell that Windows has not.
+// The commands need a shell that Windows does not have.
 (process.platform === 'win32' ? describe.skip : describe)('every code block runs', () => {
   beforeAll(async () => {
     exchange = await startExchange({ seed: 5, symbols: ['BTCUSDT', 'ETHUSDT', 'LUNAUSDT'], days: 70 })
@@ -202,7 +202,7 @@ test('the README comes to the first learned signal within two screens', () => {
 test('every module is in the drawing of the architecture', () => {
   const roots = ['lib.rs', 'core.rs'].map((root) => readFileSync(join(ROOT, 'src', root), 'utf8'))
   const modules = [...roots.join('\n').matchAll(/^(#\[path = .*\n)?(?:pub )?mod (\w+);/gm)].flatMap(([, elsewhere, name]) => (elsewhere ? [] : [name!]))
-  const drawing = /```text\n([^]*?)```/.exec(readFileSync(join(ROOT, 'docs', 'architecture.md'), 'utf8'))![1]!
+  const drawing = /```text\n([\s\S]*?)```/.exec(readFileSync(join(ROOT, 'docs', 'architecture.md'), 'utf8'))![1]!
   expect(modules.length).toBeGreaterThan(15)
   expect(modules.filter((name) => !new RegExp(`\\b${name}\\b`).test(drawing))).toEqual([])
 })

@@ -134,8 +134,12 @@ const HARMS: Harm[] = [
   ['a symbol that is not traded any more', (home) => json(home, 'training_config.json', { symbols: ['BTCUSDT', 'GONEUSDT'], timeframes: ['1h'] }), { check: 'exchange', state: 'warning', what: /GONEUSDT is not traded any more: .*its status is BREAK/ }],
   ['candles that ended long ago', (home) => storeCandles(home, candles(400, { end: Math.floor(Date.now() / HOUR - 60 * 24) * HOUR })), { check: 'candles', state: 'warning', what: /have had no candle for a month: BTCUSDT 1h \(1440/ }],
   ['a symbol that the exchange does not know', (home) => json(home, 'training_config.json', { symbols: ['BTCUSDT', 'NOUSDT'], timeframes: ['1h'] }), { check: 'exchange', state: 'fault', code: 'ERR_EXCHANGE', what: /NOUSDT: .*Invalid symbol/ }],
-  ['a clock that is ahead', () => void (aheadMs = -90_000), { check: 'clock', state: 'warning', what: /clock is (89\.\d|90\.0) s ahead of that of 127\.0\.0\.1/ }],
-  ['a clock that is behind', () => void (aheadMs = 5000), { check: 'clock', state: 'warning', what: /clock is [45]\.\d s behind/ }],
+  ['a clock that is ahead', () => {
+    aheadMs = -90_000
+  }, { check: 'clock', state: 'warning', what: /clock is (89\.\d|90\.0) s ahead of that of 127\.0\.0\.1/ }],
+  ['a clock that is behind', () => {
+    aheadMs = 5000
+  }, { check: 'clock', state: 'warning', what: /clock is [45]\.\d s behind/ }],
   ['a folder that is none', (home) => {
     rmSync(join(home, 'models'), { recursive: true })
     writeFileSync(join(home, 'models'), '')
@@ -158,7 +162,7 @@ test('an exchange that cannot be reached is named', async () => {
   expect([code, faults]).toMatchObject([1, [{ check: 'exchange', code: 'ERR_EXCHANGE', what: expect.stringContaining('127.0.0.1:9'), advice: expect.stringContaining('127.0.0.1:9') }]])
 })
 
-// Only Linux tells who holds a lock, and has the command that holds one.
+// Only Linux names the holder of a lock and has a command that holds one.
 const onLinux = process.platform === 'linux' ? test : test.skip
 onLinux('a log that another process does not let go is told with its holder', async () => {
   const log = join(healthy, 'feedback', 'signals.jsonl')

@@ -18,7 +18,7 @@ test('docs/errors.md explains every code, and only those', () => {
   expect(declared.length).toBeGreaterThan(10)
   expect(unique(documented)).toEqual(declared)
   for (const section of read('docs/errors.md').split('### ').slice(1)) {
-    expect(section).toMatch(/\*\*When:\*\*[^]+\n> [^]+\*\*What to do:\*\*/)
+    expect(section).toMatch(/\*\*When:\*\*[\s\S]+\n> [\s\S]+\*\*What to do:\*\*/)
   }
 })
 
@@ -63,7 +63,7 @@ test('what a closed loop answers stands in the comment of each method', async ()
   }
   const declarations = read('index.d.ts')
   const comment = (name: string): string => {
-    const said = new RegExp(`/\\*\\*((?:(?!\\*/)[^])*)\\*/\\n  ${name}\\(`, 'g')
+    const said = new RegExp(`/\\*\\*((?:(?!\\*/)[\\s\\S])*)\\*/\\n  ${name}\\(`, 'g')
     // The class `SignalLoop` comes last: `predict` of another has the same name.
     const text = [...declarations.matchAll(said)].at(-1)![1]!
     const like = /Rejects like `(\w+)`/.exec(text)?.[1]

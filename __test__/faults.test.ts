@@ -1,4 +1,4 @@
-// What faulty JavaScript around the addon, or too much of a good thing, does to it: nothing that the process or other callers feel.
+// Faulty JavaScript around the addon, and huge inputs, must not affect the process or other callers.
 import { join } from 'node:path'
 import type { SignalInput } from '..'
 import { runNode } from './helpers/child'
@@ -138,7 +138,12 @@ describe('signals in bulk that change while they are read', () => {
   test('by a getter of one of them', async () => {
     const { feedbackTracker } = newLoop()
     const signals = many()
-    Object.defineProperty(signals, 1500, { get: () => ((signals.length = 1501), signal('s-1500')) })
+    Object.defineProperty(signals, 1500, {
+      get: () => {
+        signals.length = 1501
+        return signal('s-1500')
+      },
+    })
     // What the array no longer has is no signal.
     expect((await failure(() => feedbackTracker.recordSignals(signals))).code).toBe('ERR_INVALID_ARGUMENT')
     expect((await feedbackTracker.getStats(undefined, undefined, 36_500)).overall.totalSignals).toBe(0)

@@ -1,4 +1,4 @@
-// Years of candles: fetched page by page, the newest first, kept through `kill -9`, told of while it goes on.
+// Years of candles are fetched page by page, newest first, with progress, and survive `kill -9`.
 import { once } from 'node:events'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
@@ -32,7 +32,9 @@ beforeAll(async () => {
   await once(server, 'listening')
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 })
-beforeEach(() => void ([asked, pagesLeft, then] = [[], Infinity, 'hang']))
+beforeEach(() => {
+  ;[asked, pagesLeft, then] = [[], Infinity, 'hang']
+})
 afterAll(() => {
   server.closeAllConnections()
   server.close()

@@ -40,7 +40,9 @@ test('the measures give everything to who knows the rules, and nothing to who kn
   const { code, stdout, stderr } = await runNode(['--input-type=module', '-'], { input: measures })
   expect([code, stderr]).toEqual([0, ''])
   const { oracle, constant, again, luck } = JSON.parse(stdout) as Record<'oracle' | 'constant' | 'luck', number[]> & { again: boolean }
-  const near = (values: number[], expected: number[]) => values.forEach((value, i) => expect(value).toBeCloseTo(expected[i]!, 9))
+  const near = (values: number[], expected: number[]) => {
+    for (const [i, value] of values.entries()) expect(value).toBeCloseTo(expected[i]!, 9)
+  }
   near(oracle, [1, 1, 1, 0])
   near(constant.slice(1, 3), [0, 0])
   expect(constant[0]).toBeLessThanOrEqual(0)

@@ -111,7 +111,10 @@ describe('isModelAvailable never throws', () => {
   test.each<[string, (home: string) => void, RegExp, string]>([
     ['a wrong value in its configuration', (home) => writeFileSync(join(home, 'training_config.json'), '{"trees": 1}'), /`trees` must be/, 'ERR_INVALID_CONFIG'],
     ['a configuration that is no JSON', (home) => writeFileSync(join(home, 'training_config.json'), '{"trees"'), /JSON/, 'ERR_INVALID_CONFIG'],
-    ['a file in its place', (home) => (rmSync(home, { recursive: true }), writeFileSync(home, '')), /a file is where a folder must be/, 'ERR_STORE'],
+    ['a file in its place', (home) => {
+      rmSync(home, { recursive: true })
+      writeFileSync(home, '')
+    }, /a file is where a folder must be/, 'ERR_STORE'],
   ])('of a home with %s: it is false, and the process is warned once', async (_name, spoil, said, code) => {
     const home = defaultHome()
     spoil(home)

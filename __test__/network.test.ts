@@ -27,7 +27,7 @@ function available(): boolean {
   }
 }
 
-// Elsewhere than on Linux, or where namespaces are forbidden, this shows as skipped.
+// On other systems than Linux, or if namespaces are forbidden, this test is skipped.
 const inNamespace = available() ? test : test.skip
 
 inNamespace('the meter sees an attempt to reach another host', () => {

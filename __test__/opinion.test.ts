@@ -1,4 +1,4 @@
-// A model's opinion in the hands of the backend that it is for, by that backend's own rule.
+// How the old backend's own rule uses the prediction of a model.
 import type { PredictionResult, SignalType } from '..'
 import { candles, storeCandles, type Row } from './helpers/candles'
 import { startExchange, type Exchange } from './helpers/exchange'

@@ -1,4 +1,4 @@
-// What is told in several files about building, testing and releasing, held together.
+// Several files describe building, testing and releasing; these tests check that they agree.
 import { copyFileSync, mkdirSync, readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { ROOT, runNode } from './helpers/child'
@@ -44,11 +44,11 @@ test('without its native part it says what is missing, where, and what to do', a
   const folder = newHome()
   mkdirSync(join(folder, 'bin'))
   for (const file of ['index.js', 'loading.js', 'native.js', 'dashboard.js', 'bin/signalloop.js']) copyFileSync(join(ROOT, file), join(folder, file))
-  const message = expect.stringMatching(/^the native part of signalloop cannot be loaded on Node\.js v[\d.]+, \w+ \w+[^]*--omit=optional[^]*npm run build[^]*Cannot find/)
+  const message = expect.stringMatching(/^the native part of signalloop cannot be loaded on Node\.js v[\d.]+, \w+ \w+[\s\S]*--omit=optional[\s\S]*npm run build[\s\S]*Cannot find/)
   const required = await runNode(['-e', 'try { require(process.argv[1]) } catch ({ code, message }) { console.log(JSON.stringify({ code, message })) }', join(folder, 'index.js')])
   expect([required.code, JSON.parse(required.stdout)]).toEqual([0, { code: 'ERR_NO_ADDON', message }])
   const command = await runNode([join(folder, 'bin', 'signalloop.js'), 'stats', '--json'])
-  expect([command.code, JSON.parse(command.stdout), command.stderr]).toEqual([1, { error: { code: 'ERR_NO_ADDON', message } }, expect.stringMatching(/^error: the native part[^]*\[ERR_NO_ADDON\]\n$/)])
+  expect([command.code, JSON.parse(command.stdout), command.stderr]).toEqual([1, { error: { code: 'ERR_NO_ADDON', message } }, expect.stringMatching(/^error: the native part[\s\S]*\[ERR_NO_ADDON\]\n$/)])
   const told = await runNode([join(folder, 'bin', 'signalloop.js'), 'stats'])
   expect([told.code, told.stdout, told.stderr]).toEqual([1, '', command.stderr])
 })

@@ -35,7 +35,7 @@ test('thousands of promises at once settle in order, each with its own result or
   )
   // The first five meet the signal that was recorded before.
   const expected = [true, 'ERR_SIGNAL_CONFLICT', 'ERR_INVALID_SIGNAL', true, false]
-  results.slice(5).forEach((result, i) => expect([i, result]).toEqual([i, expected[i % 5]]))
+  for (const [i, result] of results.slice(5).entries()) expect([i, result]).toEqual([i, expected[i % 5]])
   expect(settled).toEqual(settled.toSorted((a, b) => a - b))
   const stored = records(home)
   expect(stored.size).toBe(1000)
@@ -75,7 +75,11 @@ describe('close() while candles are awaited', () => {
   test('of a callback that never answers', async () => {
     let ask = () => {}
     const asked = new Promise<void>((resolve) => (ask = resolve))
-    await ends({ fetchCandles: () => (ask(), new Promise(() => {})) }, asked)
+    const fetchCandles = () => {
+      ask()
+      return new Promise<never>(() => {})
+    }
+    await ends({ fetchCandles }, asked)
   })
 
   test('of an exchange that never answers', async () => {

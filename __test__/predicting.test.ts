@@ -226,7 +226,11 @@ describe('fetchCandles', () => {
 
   test('is asked page by page for what is missing, and its candles are stored', async () => {
     const asked: CandleRequest[] = []
-    const own = newLoop({ fetchCandles: async (request) => (asked.push(request), page(request)) })
+    const fetchCandles = async (request: CandleRequest) => {
+      asked.push(request)
+      return page(request)
+    }
+    const own = newLoop({ fetchCandles })
     own.configure({ historyDays: 60 })
     const [result] = await own.fetchData(BTC)
     expect(result).toMatchObject({ symbol: 'BTCUSDT', timeframe: '1h', success: true })
@@ -254,7 +258,10 @@ describe('fetchCandles', () => {
   test('that answers the newest first is asked no more often', async () => {
     const asked: number[] = []
     const own = newLoop({
-      fetchCandles: async (request) => (asked.push(request.since), page({ ...request, limit: Infinity }).toReversed()),
+      fetchCandles: async (request) => {
+        asked.push(request.since)
+        return page({ ...request, limit: Infinity }).toReversed()
+      },
     })
     own.configure({ historyDays: 30 })
     const [result] = await own.fetchData({ symbols: ['BTCUSDT', 'BTC/USDT'], timeframes: ['1h', '1h'] })

@@ -1,5 +1,5 @@
-// What the system before was asked to do, word by word: its two configuration files as they were printed, each of its commands, and
-// what they print. `docs/migration.md` has the table of it.
+// Everything the old Python system did, word by word: its two configuration files as printed in its description, each of its commands, and
+// their output. `docs/migration.md` has the tables.
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { SignalLoop, type SchedulerStatus } from '..'
@@ -219,7 +219,7 @@ describe('ten symbols by default, of which one is not traded any more', () => {
     const home = homeWith('{ "symbols": ["BTCUSDT", "MATICUSDT"], "timeframes": ["1h"], "trees": 10 }')
     expect((await signalloop(home, 'fetch', '--symbol', 'BTCUSDT')).code).toBe(0)
     const old = readFileSync(join(home, 'data', 'btcusdt_1h.csv'), 'utf8')
-    writeFileSync(join(home, 'data', 'maticusdt_1h.csv'), old.split('\n').slice(0, 1000).join('\n') + '\n')
+    writeFileSync(join(home, 'data', 'maticusdt_1h.csv'), `${old.split('\n').slice(0, 1000).join('\n')}\n`)
     const before = readFileSync(join(home, 'data', 'maticusdt_1h.csv'), 'utf8')
     const { code, stdout, stderr } = await signalloop(home, 'train')
     expect([code, stdout]).toEqual([3, expect.stringMatching(/^Training MATICUSDT 1h\.\.\. ✗ /m)])
@@ -275,7 +275,7 @@ describe('the commands', () => {
     const commands: [string, string[], RegExp][] = [
       ['auto_trainer.py --mode symbol --symbol BTCUSDT --timeframe 1h', ['train', '--mode', 'symbol', ...MARKET], /^Success: 1\/1 models trained/m],
       ['auto_trainer.py --mode symbol --symbol ETHUSDT --timeframe 1h', ['train', '--mode', 'symbol', '--symbol', 'ETHUSDT', '--timeframe', '1h'], /^Training ETHUSDT 1h\.\.\. ✓/m],
-      ['auto_trainer.py --mode retrain --max-age 24', ['train', '--mode', 'retrain', '--max-age', '24'], /^2 models are young enough[^]*^Success: 8\/8 models trained/m],
+      ['auto_trainer.py --mode retrain --max-age 24', ['train', '--mode', 'retrain', '--max-age', '24'], /^2 models are young enough[\s\S]*^Success: 8\/8 models trained/m],
       ['auto_trainer.py --mode all', ['train', '--mode', 'all'], /^Success: 10\/10 models trained/m],
       ['continuous_learner.py --symbol BTCUSDT --timeframe 1h --mode retrain', ['learn', ...MARKET, '--mode', 'retrain'], /^Success: 1\/1/m],
       ['continuous_learner.py --symbol BTCUSDT --timeframe 1h --mode incremental', ['learn', ...MARKET, '--mode', 'incremental'], /^Success: 1\/1/m],

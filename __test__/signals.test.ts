@@ -1,4 +1,4 @@
-// What a signal is, however it comes: as a plain object or of a class, with decimals and times of other libraries, open or closed.
+// All forms of a signal: plain objects and classes, decimals and times of other libraries, open or closed.
 
 import dayjs from 'dayjs'
 import Decimal from 'decimal.js'
@@ -291,7 +291,7 @@ describe('a signal that comes with its end', () => {
     ['that lost more than all', { outcome: 'STOPPED_OUT', exitPrice: null, profitLossPercent: -400 }, 'profitLossPercent', '-100', 'leverage'],
     ['at a price of 0', { exitPrice: 0 }, 'exitPrice', '0'],
   ])('%s is refused by name', async (_name, changes, field, ...said) => {
-    const { feedbackTracker, home } = newLoop()
+    const { feedbackTracker } = newLoop()
     const signal = plain({ ...end, ...changes })
     for (const work of [() => feedbackTracker.recordSignal(signal), () => feedbackTracker.recordSignals([plain({ id: 'b' }), signal])]) {
       const error = await failure(work)

@@ -1,4 +1,4 @@
-// Checked by tsc alone: what a TypeScript backend may write, and what it may not.
+// Checked by tsc only: code that must compile in a TypeScript backend, and code that must not.
 import {
   FeedbackTracker,
   MLPredictor,

@@ -1,4 +1,4 @@
-// A signal that ended while no prices were known: told, counted apart, in no figure, not learned from.
+// A signal that ended while no prices were known is reported, counted separately, in no other figure, and not learned from.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ClosedSignal, LoopEvent } from '..'

@@ -1,4 +1,4 @@
-// The whole system beside what people use instead, on the same data: the contenders of a table take turns, losing rows stay in.
+// Compares the whole system with alternatives on the same data. The programs of a table take turns, and rows that signalloop loses are kept.
 // Peers are installed on demand into benches/peers. docs/performance.md explains the rows.
 //
 //     npm run bench                              # on simulated candles
@@ -33,7 +33,7 @@ for (const section of SECTIONS.filter(({ name }) => wanted.includes(name))) {
   const figures = await figuresOf(section, options)
   measured.push({ name: section.name, ...figures })
   if (!options.json) console.log(`\n${table(figures)}`)
-  // Each as soon as it is there: what is measured later may be given up.
+  // Printed at once, because a later measurement may be cancelled.
   if (options.write) toFile(`bench:${section.name}`, figures)
 }
 if (options.json) console.log(JSON.stringify(measured, null, 2))

@@ -1,4 +1,4 @@
-// What does the addon cost before it does anything: the time of a first `require` in a fresh process, the size of its file,
+// Measures what loading the addon costs: the time of the first `require` in a new process, the size of its file,
 // and the resident memory it adds.
 //
 //     node benches/footprint.mjs [--quick]
@@ -11,7 +11,7 @@ import { alone } from './shared/run.mjs'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 
-/** Milliseconds and bytes of resident memory that loading `name` takes in a process of its own. */
+/** Milliseconds and bytes of resident memory that loading `name` takes in a new process. */
 const loaded = (name) =>
   figures(
     process.execPath,
@@ -29,7 +29,7 @@ async function measure({ quick }) {
     rss.push(bytes)
     return ms
   }
-  // Node's own modules are in its binary: what a require costs at least.
+  // Node's own modules are in its binary: the minimum cost of a require.
   const played = await alternate(quick ? 5 : 21, { ours, control: () => loaded('node:http').ms })
   const addon = readdirSync(ROOT).filter((name) => name.endsWith('.node'))
   return [

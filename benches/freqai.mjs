@@ -1,6 +1,6 @@
-// FreqAI's way, beside FreqAI itself, driven offline on the same candles: models trained on 60 days that predict the days
-// after. Nine pairs once; BTC every week of a year; and what one more candle costs. FreqAI's target is the one that signalloop
-// has for a BUY; signalloop also trains a SELL, evaluates both walking forward and asks its gate.
+// Compares with FreqAI, run offline on the same candles, in FreqAI's way: models trained on 60 days predict the following days.
+// Nine pairs once; BTC every week of a year; and the cost of one more candle. FreqAI gets signalloop's target for a BUY;
+// signalloop also trains a SELL, evaluates both walk-forward and applies its gate.
 //
 //     node benches/freqai.mjs [--data FOLDER] [--quick]
 import { join } from 'node:path'
@@ -21,7 +21,10 @@ async function play({ what, symbols, predictDays, windows, memory }, { folder, d
   const files = join(folder, 'data')
   const peer = python('-freqai')
   const last = {}
-  const turn = (name, act) => async () => (last[name] = act()).cpuSeconds
+  const turn = (name, act) => async () => {
+    last[name] = act()
+    return last[name].cpuSeconds
+  }
   const freqai = (shape) =>
     peer.python && turn(shape, () => figures(peer.python, pythonFile('freqai_driver.py'), files, shape, TRAIN_DAYS, predictDays, windows))
   const played = await alternate(

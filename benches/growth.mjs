@@ -1,4 +1,4 @@
-// How does training grow from 2 000 to 1 000 000 rows, in CPU time and in memory? On simulated candles of five minutes.
+// Measures how CPU time and memory of a training grow from 2 000 to 1 000 000 rows, on simulated candles of five minutes.
 //
 //     node benches/growth.mjs [--quick]
 import { coreFigures } from './shared/children.mjs'
@@ -18,7 +18,7 @@ function exponent(points) {
 async function measure({ quick }) {
   const sizes = quick ? SIZES.slice(0, 3) : SIZES
   const trained = sizes.map((size) => coreFigures('growth', size))
-  // Small trainings vary most: the best of some, as what disturbs only makes slower.
+  // Small trainings vary most, so the best of several is taken; disturbances only make them slower.
   for (const [i, size] of sizes.entries()) {
     if (size > 50_000) continue
     for (let again = 0; again < 4; again++) {

@@ -1,5 +1,5 @@
-// How long do features take: of 130 000 candles in one pass, and of one more candle? Beside TA-Lib, pandas and two npm packages,
-// which compute the indicators that signalloop's features share with them; so times are compared per indicator.
+// Measures the time of features: for 130 000 candles in one pass, and for one more candle. Compares with TA-Lib, pandas and two npm packages
+// on the indicators that they share with signalloop's features; times are compared per indicator.
 //
 //     node benches/indicators.mjs [--data FOLDER] [--quick]
 import { readFileSync } from 'node:fs'

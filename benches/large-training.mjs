@@ -1,5 +1,5 @@
-// How much CPU does training and evaluating one model of 130 000 rows take, beside other learners on the same rows, labels,
-// weights and folds?
+// Measures the CPU time of training and evaluating one model of 130 000 rows, compared with other learners on the same rows, labels,
+// weights and folds.
 //
 //     node benches/large-training.mjs [--data FOLDER] [--quick]
 import { candles } from './shared/data.mjs'
@@ -14,7 +14,7 @@ async function measure({ folder, data, quick }) {
   const peer = python()
   const learners = peer.missing ? [] : ['lightgbm', 'histogram_boosting', 'forest']
   const { turns, last } = contenders(folder, peer, learners)
-  // One round: the peers' takes minutes.
+  // One round, because the peers take minutes.
   const played = await alternate(1, turns, { warmUp: false })
 
   const own = { unit: 'CPU s', lower: true, ours: played.ours }

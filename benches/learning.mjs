@@ -1,16 +1,16 @@
-// Does signalloop learn from outcomes, and how near does it come to the best possible? It lives through worlds of many kinds, whose
-// hidden rules only their file knows, and so do learners that one could use instead, on the same signals. Losing figures stay in.
+// Measures how well signalloop learns from outcomes, as a share of the best possible result. signalloop and other learners get the same
+// signals in many kinds of simulated worlds, whose rules are hidden from them. Figures that signalloop loses are kept.
 // docs/learning.md explains the method.
 //
 //     npm run bench:learning                               # all worlds, 8 seeds
 //     npm run bench:learning -- --quick                    # four worlds, 2 seeds, two checkpoints
 //     npm run bench:learning -- --worlds textbook,shapes --seeds 20
-//     npm run bench:learning -- --develop                  # other seeds: what is tuned is tuned on these, never on those of the table
+//     npm run bench:learning -- --develop                  # other seeds, for tuning; those of the table are never used for it
 //     npm run bench:learning -- --peers none               # or some of them: 'CatBoost,extra trees'
 //     npm run bench:learning -- --peers-from FILE          # the peers' figures of an earlier run with --out: for development
-//     npm run bench:learning -- --jobs 1                   # peers in so many processes; default: one a core
-//     npm run bench:learning -- --out FILE                 # what was measured in each world and seed, as JSON; --json: instead of the tables
-//     npm run bench:learning -- --resume FILE              # keeps each world that is done in FILE, and goes on where it was stopped
+//     npm run bench:learning -- --jobs 1                   # number of processes for the peers; default: one per core
+//     npm run bench:learning -- --out FILE                 # all measurements by world and seed, as JSON; --json: JSON instead of the tables
+//     npm run bench:learning -- --resume FILE              # stores each finished world in FILE, and continues from it
 //     npm run bench:learning -- --write                    # puts the tables into docs/learning.md
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs'
@@ -82,28 +82,29 @@ function addonHash() {
   return hash.digest('hex')
 }
 
-/** What a run must have in common with the one that it goes on with. */
+/** What a run must have in common with the run it continues. */
 const same = JSON.stringify({ ...run, peers: peers.missing ?? [peers.versions, options.peers], addon: addonHash() })
 const begun = options.resume && existsSync(options.resume) ? JSON.parse(readFileSync(options.resume, 'utf8')) : { same, figures: {}, seconds: 0, ours: 0 }
 if (begun.same !== same) throw new Error(`--resume ${options.resume} is of another run, or of another addon: ${begun.same}; this one: ${same}`)
 const figures = begun.figures
 
-/** Keeps what is measured of the answers of a contender to the questions of each checkpoint. */
+/** Stores the measurements of a learner's answers at each checkpoint. */
 function keep(name, number, asked, contender, found) {
-  const seeds = ((figures[name] ??= {})[contender] ??= [])
-  seeds[number] = Object.fromEntries(asked.map(({ known, questions }) => [known, measured(found[known], questions)]))
+  figures[name] ??= {}
+  figures[name][contender] ??= []
+  figures[name][contender][number] = Object.fromEntries(asked.map(({ known, questions }) => [known, measured(found[known], questions)]))
 }
 
 let ours = begun.ours
 const seconds = () => begun.seconds + (performance.now() - begin) / 1000
-/** Keeps what was measured so far, whole or not at all. */
+/** Writes the measurements so far, completely or not at all. */
 function keepForResuming() {
   if (!options.resume) return
   writeFileSync(`${options.resume}.part`, JSON.stringify({ same, figures, seconds: seconds(), ours }))
   renameSync(`${options.resume}.part`, options.resume)
 }
 
-// World by world, so that the questions of all of them need not be kept.
+// World by world, so that the questions of only one world are in memory.
 for (const name of names.filter((name) => !figures[name])) {
   console.error(`${name} …`)
   const cases = Array.from({ length: seeds }, (_, number) => {

@@ -1,5 +1,5 @@
-// What does the pooled model of years of candles take: CPU to train and evaluate it, beside LightGBM on the same rows, weights and
-// folds, and what does it take to serve it?
+// Measures the pooled model of years of candles: the CPU time to train and evaluate it, compared with LightGBM on the same rows, weights and
+// folds, and the memory to serve it.
 //
 //     node benches/pooled-training.mjs [--data FOLDER] [--quick]
 import { join } from 'node:path'
@@ -16,7 +16,7 @@ async function measure({ folder, data, quick, rounds }) {
   const kind = await candles(folder, { data, symbols: SIX, timeframes: ['1h'], days: years * 365 })
   const peer = python()
   const { turns, last } = contenders(folder, peer, peer.missing ? [] : ['lightgbm'], 'pooled.py')
-  // One round: the peer's takes minutes.
+  // One round, because the peer takes minutes.
   const played = await alternate(1, turns, { warmUp: false })
   return [...training(`the pooled model of ${SIX.length} coins, ${years} years of 1h, ${kind}`, played, last, peer), ...served(folder, quick, rounds)]
 }
@@ -37,7 +37,7 @@ function training(what, played, { signalloop, lightgbm }, peer) {
   ]
 }
 
-/** What a process takes that serves the model to all its markets. */
+/** Memory of a process that serves the model for all its markets. */
 function served(folder, quick, rounds) {
   const turns = Array.from({ length: Math.min(rounds, 3) }, () => nodeFigures('training/served.mjs', folder, quick ? 300 : 3000))
   const files = SIX.map((symbol) => join(folder, 'data', `${symbol.toLowerCase()}_1h.csv`))

@@ -1,5 +1,5 @@
-// How long does a prediction take? From JavaScript with 200 candles; the model alone; and 10 000 rows at once. Beside
-// onnxruntime-node with a forest of the same shape, and LightGBM from Python.
+// Measures the time of a prediction: from JavaScript with 200 candles; the model alone; 10 000 rows at once. Compares with
+// onnxruntime-node with a forest of the same shape, and with LightGBM from Python.
 //
 //     node benches/predict.mjs [--data FOLDER] [--quick]
 import { readFileSync } from 'node:fs'
@@ -44,7 +44,7 @@ async function measure({ folder, data, quick, rounds }) {
       onnxAll: session && (async () => 10_000 / ((await microseconds(5, session.all)) / 1e6)),
       boosted: boosted && (() => figures(environment.python, pythonFile('serving.py'), file, folder)),
     })
-    core.splice(0, 1) // the turn to warm up
+    core.splice(0, 1) // the warm-up round
     const speeds = played.boosted?.map(({ batchUs }) => 10_000 / (batchUs / 1e6))
     const us = { unit: 'µs', lower: true }
     const [onnxName, lightgbmName] = [`onnxruntime-node ${runtime.version}, one forest of the same shape`, 'LightGBM from Python, one side']

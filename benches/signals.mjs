@@ -1,5 +1,6 @@
-// Is what `assess` says of real signals right, and worth money? Strategies give signals on real candles; each is assessed before it is
-// recorded, and closed by the candles after it. Peers answer for the same signals. Losing figures stay in. docs/learning.md explains the method.
+// Measures whether the predictions of `assess` for real signals are right and earn money. Strategies give signals on real candles. Each is
+// assessed before it is recorded, and later candles close it. Peers predict the same signals. Figures that signalloop loses are kept.
+// docs/learning.md explains the method.
 //
 //     npm run bench:signals -- --data FOLDER            # btcusdt_1h.csv, …, also in its folders history and market
 //     npm run bench:signals -- --data FOLDER --from 2021-01-01 --until 2025-01-01 --refit-days 91
@@ -76,7 +77,7 @@ const { rows, seconds, others } = await inFolder(tmpdir(), async (home) => {
   const played = await play({ home, markets, from, until, refitDays, strategies, candles: options.candles, news: (line) => console.error(line) })
   if (played.rows.length === 0) throw new Error('no signal came to an end')
   const means = runningMean(played.rows)
-  played.rows.forEach((row, i) => (row.runningMean = means[i]))
+  for (const [i, row] of played.rows.entries()) row.runningMean = means[i]
   return { ...played, others: ofPeers(home, played.rows) }
 })
 if (options.out) {

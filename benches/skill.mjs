@@ -1,10 +1,10 @@
-// Do signalloop's models know something of real candles? Walks forward through folders of candle files, all markets pooled, trained anew
-// every three months on all that was known then, beside LightGBM on the same rows. Losing figures stay in.
+// Measures the skill of signalloop's models on real candles. Walks forward through folders of candle files, all markets pooled; trains
+// every three months on everything known then, and compares with LightGBM on the same rows. Figures that signalloop loses are kept.
 // docs/learning.md explains the method.
 //
 //     npm run bench:skill -- --data FOLDER [--data FOLDER]      # btcusdt_1h.csv, …; 2023 and 2024
 //     npm run bench:skill -- --data FOLDER --history-days 90
-//     npm run bench:skill -- --data FOLDER --placebo shift      # or walk: nothing can be known, and nothing may be claimed
+//     npm run bench:skill -- --data FOLDER --placebo shift      # or walk: there is nothing to learn, and no skill may be shown
 //     npm run bench:skill -- --data FOLDER --peers none --trials 12
 //     npm run bench:skill -- --data FOLDER --write              # puts the table into docs/learning.md
 import { spawnSync } from 'node:child_process'
@@ -58,7 +58,7 @@ function skill(exchange, ...task) {
   return run('cargo', 'run', ...manifest, '--', ...about, ...span, ...placebo, ...task)
 }
 
-/** Percent of the capital earned each day, where every bet stakes one part of it: as many parts as markets. */
+/** Daily profit in percent of the capital, which is split evenly over the markets. */
 function daily({ trades, markets }) {
   const [begin, end] = [Date.parse(options.from), Date.parse(options.until)]
   const days = new Array(Math.ceil((end - begin) / DAY_MS)).fill(0)

@@ -1,12 +1,12 @@
-// How fast is the feedback store, seen from Node, and how much faster than what one would write without it? Contenders take
-// turns in one run; figures are medians of the rounds, ratios the medians of the rounds' ratios.
+// Measures the speed of the feedback store from Node, compared with better-sqlite3 and plain JavaScript. The programs take
+// turns in one run; figures are medians of the rounds, ratios are medians of the rounds' ratios.
 //
 //     npm run bench:store                        # about four minutes
 //     npm run bench:store -- --quick             # smaller sizes, fewer rounds
 //     npm run bench:store -- --only prices       # writes, prices or opening
 //     npm run bench:store -- --postgres          # signals in PostgreSQL instead, beside node-postgres
 //     npm run bench:store -- --write             # puts the table into docs/performance.md
-//     npm run bench:store -- --dir /mnt/disk     # on another disk than that of the temporary folder
+//     npm run bench:store -- --dir /mnt/disk     # on this disk instead of that of the temporary folder
 import { tmpdir } from 'node:os'
 import { parseArgs } from 'node:util'
 import { aboutMachine } from './shared/machine.mjs'

@@ -9,7 +9,7 @@ if (Number(process.versions.node.split('.')[0]) < OLDEST_NODE) {
   console.error(`warning: signalloop is tested on Node.js ${OLDEST_NODE} and newer, this is ${process.version}; install a newer one`)
 }
 
-/** The native part; without it, the command ends with why. */
+/** Loads the native part; if it is missing, prints the reason and sets the exit code. */
 function loaded() {
   try {
     return load()
@@ -25,7 +25,7 @@ if (native) run(native)
 
 function run({ endCli, runCli }) {
   for (const signal of ['SIGINT', 'SIGTERM']) {
-    // A command that does not listen ends the way a process does; so does one that is asked twice.
+    // If the running command does not handle signals, or at the second signal, the process ends as usual.
     process.once(signal, () => endCli() || process.kill(process.pid, signal))
   }
 

@@ -1,9 +1,9 @@
-// Builds the release addon for this machine, or as further arguments for `napi build` say (`-- --target …`). Runs on `npm install` in
+// Builds the release addon for this machine. Further arguments are passed to `napi build` (`-- --target …`). `npm install` runs it in
 // a checkout; the published package needs no build.
 import { spawnSync } from 'node:child_process'
 
 const MISSING = `
-signalloop is built from Rust sources here, and no Rust toolchain was found.
+signalloop is built from Rust sources in a checkout, and no Rust toolchain was found.
 Install one (https://rustup.rs, Rust 1.89 or newer), open a new terminal and run \`npm install\` again:
 
     curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh
@@ -22,6 +22,6 @@ const build = spawnSync(
   { stdio: 'inherit', shell: process.platform === 'win32' },
 )
 if (build.error) {
-  console.error(`Cannot start the build: ${build.error.message}. Was \`npm install\` run without its development dependencies?`)
+  console.error(`Cannot start the build: ${build.error.message}. Run \`npm install\` with its development dependencies.`)
 }
 process.exit(build.status ?? 1)

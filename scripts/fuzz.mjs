@@ -4,7 +4,7 @@
 //     npm run test:fuzz -- 15               # 15 seconds each
 //     npm run test:fuzz -- 600 import       # one target
 //
-// cargo-fuzz is installed if it is missing. What a run finds interesting is kept below `target/`; the committed corpus is
+// cargo-fuzz is installed if it is missing. New inputs are stored in `target/`; the committed corpus is
 // only read. An input that fails is written to `fuzz/artifacts/`.
 import { spawnSync } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
@@ -15,7 +15,7 @@ const TARGETS = ['log', 'import']
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 const [seconds = '60', ...chosen] = process.argv.slice(2)
 
-// The sanitizer's compiler flags are for nightly toolchains only, unless this says that it is meant.
+// The sanitizer's compiler flags need a nightly toolchain, unless this variable allows them.
 const env = { ...process.env, RUSTC_BOOTSTRAP: '1' }
 
 function run(...args) {

@@ -1,12 +1,12 @@
-// Runs the Jest of the folder it is called in, with the arguments that it is given, and fails also where something was left open: a
-// handle that Jest names, or whatever keeps it from ending, for which it would wait for good.
+// Runs the Jest of the current folder with the given arguments, and also fails if a test leaves something open: a
+// handle that Jest names, or anything that keeps Jest from exiting, for which it would wait forever.
 //
 //     node scripts/jest.mjs --maxWorkers=3
 import { spawn } from 'node:child_process'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 
-/** Jest complains after a second, which the processes of a busy machine may need to end. */
+/** Jest reports after one second that it did not exit; on a busy machine, processes may need longer to end. */
 const PATIENCE_MS = 30_000
 
 const jest = createRequire(join(process.cwd(), 'package.json')).resolve('jest/bin/jest')
@@ -25,6 +25,6 @@ child.stderr.setEncoding('utf8').on('data', (text) => {
 child.once('close', (code, signal) => {
   clearTimeout(deadline)
   const left = signal !== null || /Jest has detected the following \d+ open handle/.test(said)
-  if (left) console.error('\nSomething was left open: see above.')
+  if (left) console.error('\nA test left something open: see above.')
   process.exitCode = left ? 1 : (code ?? 1)
 })

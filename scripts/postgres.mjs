@@ -1,14 +1,14 @@
-// A real PostgreSQL of its own for a test, a benchmark or a look: data in a temporary folder, a free port on the loopback, synced
-// as in production, gone afterwards.
+// Starts a PostgreSQL for a test, a benchmark or experiments: data in a temporary folder, a free port on the loopback, synced
+// as in production, removed afterwards.
 //
 //   node scripts/postgres.mjs                 prints one line of JSON, runs until its stdin ends or Ctrl+C
 //   node scripts/postgres.mjs -- command …    runs a command with SIGNALLOOP_TEST_POSTGRES set to that line, then ends
 //
-// With --standby first, a second server follows the first one as a hot standby, asynchronously.
+// With --standby as the first argument, a second server follows the first one as an asynchronous hot standby.
 //
-// The line: { url, tlsUrl, ca, standbyUrl }: a URL without TLS, one that verifies the server's certificate (missing where there is
-// no openssl), the file of the authority that signed it, and the standby's URL. The user may do everything there. Exit code 3: no
-// PostgreSQL here.
+// The line: { url, tlsUrl, ca, standbyUrl }: a URL without TLS, a URL that verifies the server's certificate (missing without
+// openssl), the file of the authority that signed it, and the URL of the standby. The user is a superuser. Exit code 3: PostgreSQL
+// is not installed.
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -27,7 +27,7 @@ function programs() {
   return folders.find((folder) => existsSync(path.join(folder, 'initdb')) && existsSync(path.join(folder, 'postgres')))
 }
 
-/** Whom to run as: PostgreSQL refuses root. */
+/** The user to run as, because PostgreSQL refuses root. */
 function owner() {
   if (process.getuid?.() !== 0) return {}
   const users = readFileSync('/etc/passwd', 'utf8').split('\n').map((line) => line.split(':'))
@@ -45,7 +45,7 @@ function freePort() {
   })
 }
 
-/** A certificate for the loopback, signed by an authority of its own; `undefined` without openssl. */
+/** A certificate for the loopback, signed by a new authority; `undefined` without openssl. */
 function certificate(folder) {
   const openssl = (...args) => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' })
   try {
@@ -62,7 +62,7 @@ function certificate(folder) {
   }
 }
 
-/** Starts a server on existing data; resolves when it takes connections. */
+/** Starts a server on existing data; resolves when it accepts connections. */
 async function serve(bin, as, data, settings) {
   const folder = path.dirname(data)
   const all = { listen_addresses: '127.0.0.1', unix_socket_directories: folder, fsync: 'on', synchronous_commit: 'on', ...settings }
@@ -89,7 +89,7 @@ async function start(bin, { standby }) {
   const servers = []
   const stop = async () => {
     const ended = servers.map((server) => new Promise((resolve) => server.once('exit', resolve)))
-    servers.forEach((server) => server.kill('SIGQUIT'))
+    for (const server of servers) server.kill('SIGQUIT')
     await Promise.all(ended)
     rmSync(folder, { recursive: true, force: true })
   }
@@ -126,7 +126,7 @@ async function start(bin, { standby }) {
 
 const bin = programs()
 if (!bin) {
-  console.error('no PostgreSQL here: install it with `apt-get install postgresql`, or your system\'s package')
+  console.error('PostgreSQL is not installed: run `apt-get install postgresql`, or install your system\'s package')
   process.exit(3)
 }
 const args = process.argv.slice(2)
@@ -136,7 +136,7 @@ const end = async (code) => {
   process.exit(code)
 }
 if (args[0] === '--') {
-  // It gets the signals of the terminal itself, and the server ends after it.
+  // The command receives the terminal's signals itself, and the server ends after it.
   for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => {})
   const [command, ...rest] = args.slice(1)
   const child = spawn(command, rest, { stdio: 'inherit', env: { ...process.env, SIGNALLOOP_TEST_POSTGRES: server.line } })

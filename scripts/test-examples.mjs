@@ -1,5 +1,5 @@
-// Installs what the examples need and runs their tests: types, all of them in several workers, and once more the drop-in
-// backend's with an eye on handles that are left open.
+// Installs what the examples need and runs their tests: types, all tests in several workers, and then those of the drop-in
+// backend again with detection of open handles.
 //
 //     npm run test:examples
 import { spawnSync } from 'node:child_process'
@@ -10,7 +10,7 @@ const EXAMPLES = join(dirname(dirname(fileURLToPath(import.meta.url))), 'ts-exam
 const JEST = join('..', 'scripts', 'jest.mjs')
 const shell = process.platform === 'win32'
 
-/** Runs a command in the examples' folder; its failure is the script's. */
+/** Runs a command in the folder of the examples; if it fails, the script fails. */
 function run(command, args) {
   console.log(`\n> ${command} ${args.join(' ')}`)
   const { status, error } = spawnSync(command, args, { cwd: EXAMPLES, stdio: 'inherit', shell: shell && command !== process.execPath })

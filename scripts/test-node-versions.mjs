@@ -1,4 +1,4 @@
-// Runs the tests of what is seen from Node under other versions of it, which npm's package `node` carries:
+// Runs the Node tests under other versions of Node.js, from npm's package `node`:
 //
 //     npm run test:node-versions                 # 22 and 24
 //     npm run test:node-versions -- 24 feedback  # one version, some files
@@ -15,7 +15,7 @@ const jest = join(ROOT, 'scripts', 'jest.mjs')
 for (const version of versions.length > 0 ? versions : ['22', '24']) {
   console.log(`\n== Node.js ${version}`)
   const node = ['--yes', '--package', `node@${version}`, '--', 'node']
-  // A version that npx does not fetch would silently be the one in use.
+  // If npx does not fetch the version, it silently uses the installed one.
   const { stdout, stderr, status } = spawnSync('npx', [...node, '--version'], { cwd: ROOT, encoding: 'utf8', shell: process.platform === 'win32' })
   if (status !== 0 || !stdout.startsWith(`v${version}.`)) {
     console.error(`npx gave ${stdout.trim() || stderr} instead of Node.js ${version}`)

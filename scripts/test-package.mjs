@@ -1,8 +1,8 @@
 // Installs the package in an empty project, as a user does, and uses it there:
 //
-//     npm run test:package       # the tarball that `npm pack` makes, alone, and as it is published: without an addon, beside
-//                                # the packages of the platforms
-//     npm run test:git           # a git dependency on this checkout's last commit; builds the addon anew, which takes minutes
+//     npm run test:package       # the tarball of `npm pack`, first with its addon, then as it is published: without the addon, with
+//                                # the package of this platform
+//     npm run test:git           # a git dependency on this checkout's last commit; builds the addon again, which takes minutes
 import { spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -25,7 +25,7 @@ function check(what, is, expected) {
   console.log(`ok  ${what}`)
 }
 
-/** The tarball, which holds what is listed here and nothing else. */
+/** Packs the tarball and checks that it contains the files listed here and no others. */
 function packed() {
   const [{ filename, files }] = JSON.parse(run(ROOT, 'npm', 'pack', '--json', '--ignore-scripts', '--pack-destination', folder))
   const names = files.map(({ path }) => path)
@@ -66,7 +66,7 @@ function use(name, dependencies, expected) {
   return project
 }
 
-/** The package without an addon, and this platform's, which has nothing else: as the release publishes them. */
+/** Packs the main package without the addon, and the package of this platform with only the addon, as a release publishes them. */
 function published(tarball) {
   const [flow, unpacked] = [join(folder, 'flow'), join(folder, 'unpacked')]
   mkdirSync(flow)
@@ -95,10 +95,10 @@ try {
     use('the tarball', [tarball], ['signalloop'])
     const { platform, main, name } = published(tarball)
     const project = use('as published', [main, platform], ['signalloop', name].sort())
-    // Without the platform's package the command says what is missing and what to do.
+    // Without the package of the platform, the command says what is missing and what to do.
     rmSync(join(project, 'node_modules', name), { recursive: true })
     const { status, stderr } = spawnSync('npx', ['signalloop', 'stats'], { cwd: project, encoding: 'utf8', shell })
-    check('without its addon it says so', [status, /cannot be loaded on Node\.js v[^]*--omit=optional/.test(stderr)], [1, true])
+    check('without its addon it says so', [status, /cannot be loaded on Node\.js v[\s\S]*--omit=optional/.test(stderr)], [1, true])
   }
 } finally {
   rmSync(folder, { recursive: true, force: true })

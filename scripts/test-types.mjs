@@ -1,5 +1,5 @@
 // Compiles what a TypeScript project writes against index.d.ts, with the TypeScript that this project uses and with the
-// newest, under every way of finding modules that backends use.
+// newest, with every module resolution that backends use.
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 const COMPILERS = ['typescript', 'typescript-newest']
 const STRICT = { strict: true, noUncheckedIndexedAccess: true, exactOptionalPropertyTypes: true, noImplicitOverride: true }
-// The first one checks index.d.ts itself too; the others need not do so again.
+// The first setting also checks index.d.ts itself; the others need not repeat that.
 const SETTINGS = {
   'nodenext, ESM': { type: 'module', module: 'NodeNext', moduleResolution: 'NodeNext', skipLibCheck: false },
   'nodenext, CommonJS, isolatedModules': { type: 'commonjs', module: 'NodeNext', moduleResolution: 'NodeNext', isolatedModules: true },
@@ -26,7 +26,7 @@ export type { PerformanceStats } from 'signalloop'
 export class Tracker extends FeedbackTracker {}
 export const predictor = new MLPredictor('ETHUSDT', '4h' satisfies Timeframe)
 
-/** Every event is dealt with, or this does not compile. */
+/** If an event is not handled, this does not compile. */
 export function inWords(event: LoopEvent): string {
   switch (event.type) {
     case 'signalClosed': return event.signal.outcome
@@ -61,7 +61,7 @@ await0(feedbackTracker.updateOutcome({ signalId: 'a', outcome: 'won' as string }
 declare function await0(promise: Promise<boolean>): void
 `
 
-// As it stands in the description of the system that came before, but for the functions that it takes for granted.
+// The snippet of the old system's description, with declarations of the functions it assumes.
 const SERVICE = "export { FeedbackTracker, feedbackTracker } from 'signalloop'\n"
 const SNIPPET = (module) => `
 // In your backend
@@ -87,7 +87,7 @@ if (result.shouldClose) {
 await feedbackTracker.recordSignal(signal)
 }
 `
-// What is wrong with a signal of camelCase keys is told by them: its other spelling is not what the caller has in mind.
+// Compiler errors about a signal with camelCase keys must name those keys, not the other spelling.
 const WRONG = {
   "{ ...signal, entryPrice: '104' }": /'string' is not assignable to type 'number'/,
   'text(signal)': /'entryPrice' are incompatible/,
@@ -122,7 +122,7 @@ try {
     for (const [name, { type, ...options }] of Object.entries(SETTINGS)) {
       writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, type }))
       const compilerOptions = { ...STRICT, target: 'ES2023', skipLibCheck: true, noEmit: true, types: ['node'], ...options }
-      // Where modules are those of the web, a file is named with its ending.
+      // ES modules in Node need the file extension in imports.
       const needsEnding = type === 'module' && options.module === 'NodeNext'
       writeFileSync(join(folder, 'snippet.ts'), SNIPPET(`./services/feedbackTracker${needsEnding ? '.js' : ''}`))
       const tsc = join(dirname(require.resolve(`${compiler}/package.json`)), bin.tsc)
@@ -139,7 +139,7 @@ try {
         writeFileSync(join(folder, 'mistake.ts'), MISTAKE(argument))
         const { status, said } = compile(['mistake.ts'])
         if (status !== 0 && expected.test(said) && !said.includes('signal_type')) continue
-        console.log(`TypeScript ${version}: ${argument} is not told by its key\n${said}`)
+        console.log(`TypeScript ${version}: ${argument} is not reported by its key\n${said}`)
         failed += 1
       }
     }

@@ -1,4 +1,4 @@
-// Runs a command with environment variables set where they are not set yet, on every system:
+// Runs a command with default values of environment variables, on every operating system:
 //
 //     node scripts/with-defaults.mjs NAME=value … command argument …
 import { spawnSync } from 'node:child_process'

@@ -1,7 +1,7 @@
 //! Arrays of numbers, and of prices.
 //!
-//! The memory of a typed array is the caller's: a getter may resize it or give it away, another thread may write to it. So it is
-//! copied before anything else is looked at, and never looked at again.
+//! The memory of a typed array belongs to the caller: a getter may resize or transfer it, and another thread may write to it. So
+//! it is copied before anything else is read, and not read again.
 
 use super::values::{array_length, is_missing, read, text, unreadable};
 use domain::error::{Error, Result};
@@ -11,10 +11,10 @@ use feedback::Tick;
 use napi::bindgen_prelude::{JsObjectValue, JsValue, Object, Unknown, sys};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Numbers of one array: those of 100 000 candles, and more prices than come at once.
+/// Limit of numbers in one array: enough for 100 000 candles, and more than the limit of prices.
 const MAX_NUMBERS: usize = 1_000_000;
 
-/// A copy of a `Float64Array`. One whose memory was given away is empty.
+/// Copies a `Float64Array`. One whose memory was transferred is empty.
 pub fn floats(argument: &'static str, value: Unknown<'_>) -> Result<Vec<f64>> {
     let (mut kind, mut length, mut data) = (0, 0, std::ptr::null_mut());
     let (buffer, offset) = (std::ptr::null_mut(), std::ptr::null_mut());
@@ -40,7 +40,7 @@ pub fn floats(argument: &'static str, value: Unknown<'_>) -> Result<Vec<f64>> {
     Ok((0..length).map(number).collect())
 }
 
-/// Prices of many pairs. A pair's name is normalised once, however often it comes.
+/// Prices of many pairs. The name of a pair is normalised once, however often it occurs.
 pub struct Ticks {
     symbols: Vec<Symbol>,
     /// Position in `symbols`.
@@ -51,7 +51,7 @@ pub struct Ticks {
 }
 
 impl Ticks {
-    /// No times were given: the prices are of now.
+    /// No times were given: the prices are current.
     pub fn of_now(&self) -> bool {
         self.of_now
     }
@@ -63,7 +63,7 @@ impl Ticks {
     }
 }
 
-/// A reading of prices: checked, but for the names of the pairs.
+/// Prices that are being read: checked, except for the names of the pairs.
 pub struct Reading {
     prices: Vec<f64>,
     times: Vec<i64>,
@@ -74,10 +74,10 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// `pairs[i]` cost `prices[i]` at `timesMs[i]`, or now.
+    /// Starts reading: `pairs[i]` has the price `prices[i]` at `timesMs[i]`, or now.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for impossible prices or times, and for other numbers of them than of pairs.
+    /// [`Error::InvalidArgument`] for impossible prices or times, and if the arrays differ in length.
     pub fn begin(pairs: Unknown<'_>, prices: Unknown<'_>, times_ms: Unknown<'_>) -> Result<Self> {
         let prices = floats("prices", prices)?;
         let times = if is_missing(&times_ms) { None } else { Some(floats("timesMs", times_ms)?) };
@@ -105,20 +105,20 @@ impl Reading {
         Ok(Self { pairs: Vec::with_capacity(prices.len()), prices, times, of_now, symbols: Spellings::default() })
     }
 
-    /// How many prices there are.
+    /// The number of prices.
     pub fn len(&self) -> usize {
         self.prices.len()
     }
 
-    /// The latest time that was given; `None` for prices of now.
+    /// The latest given time; `None` for current prices.
     pub fn latest_said_ms(&self) -> Option<i64> {
         self.times.iter().max().copied().filter(|_| !self.of_now)
     }
 
-    /// Reads the names of some pairs; whether these were the last.
+    /// Reads the names of some pairs; returns whether these were the last.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for what is no name of a pair.
+    /// [`Error::InvalidArgument`] for an invalid name of a pair.
     pub fn read_some(&mut self, pairs: Unknown<'_>) -> Result<bool> {
         let (from, to) = (self.pairs.len(), self.len().min(self.pairs.len() + SLICE));
         let array: Object<'_> = read(pairs)?;
@@ -130,7 +130,7 @@ impl Reading {
         Ok(to == self.len())
     }
 
-    /// The prices, once all is read.
+    /// The prices, once all pairs are read.
     pub fn finish(self) -> Ticks {
         Ticks {
             symbols: self.symbols.into_symbols(),
@@ -142,5 +142,5 @@ impl Reading {
     }
 }
 
-/// Names that are read at a time: some hundred microseconds of work.
+/// Names read at a time: some hundred microseconds of work.
 const SLICE: usize = 500;

@@ -1,4 +1,4 @@
-//! Many signals at once, read on the event loop without holding it up, and written down on other threads.
+//! Reads many signals on the event loop without blocking it, and prepares them on other threads.
 
 use super::promises::{Elsewhere, spawned};
 use super::shared::User;
@@ -11,16 +11,16 @@ use feedback::Lines;
 use napi::bindgen_prelude::{Env, Unknown};
 use std::sync::Arc;
 
-/// Signals of one call.
+/// Limit of signals in one call.
 const MAX_SIGNALS: u32 = 1_000_000;
-/// Signals that a thread writes down at a time: less than a millisecond of work.
+/// Signals that a thread prepares at a time: less than a millisecond of work.
 const SLICE: u32 = 250;
-/// Signals that are read before the call returns.
+/// Signals read before the call returns.
 const AT_ONCE: u32 = 1000;
-/// A reading of an array of signals.
+/// An array of signals that is being read.
 pub struct Reading {
     core: Arc<User>,
-    /// The array, when not all of it was read before the call returned.
+    /// The array, if not all of it was read before the call returned.
     copy: Option<Copied>,
     next: u32,
     length: u32,
@@ -29,10 +29,10 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Begins, and reads a short array to its end.
+    /// Starts reading; a short array is read completely.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for what is no array, or too long; [`Error::InvalidSignal`].
+    /// [`Error::InvalidArgument`] if it is not an array, or too long; [`Error::InvalidSignal`].
     pub fn begin(env: &Env, core: &Arc<User>, signals: Unknown<'_>) -> Result<Self> {
         let length = array_length("signals", "must be an array of signals", signals)?;
         if length > MAX_SIGNALS {
@@ -50,10 +50,10 @@ impl Reading {
         Ok(reading)
     }
 
-    /// Reads on; what was written down of all signals, in order. On the event loop.
+    /// Reads the rest on the event loop, and returns all prepared signals in order.
     ///
     /// # Errors
-    /// Of the first signal that is wrong.
+    /// The error of the first invalid signal.
     pub async fn finish(mut self, env: Env) -> Result<Vec<Lines>> {
         if let Some(copy) = self.copy.take() {
             let read = copy.read(env, |env, signals| self.read_slice(env, signals).map(|()| self.next == self.length));
@@ -66,7 +66,7 @@ impl Reading {
         Ok(lines)
     }
 
-    /// Reads a slice; it is written down while the next is being read.
+    /// Reads a slice; it is prepared while the next one is read.
     fn read_slice(&mut self, env: &Env, signals: Unknown<'_>) -> Result<()> {
         let (from, to) = (self.next, self.length.min(self.next + SLICE));
         self.next = to;

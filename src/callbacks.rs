@@ -1,4 +1,4 @@
-//! JavaScript functions called from Rust, and signals that Rust listens to. None of them keeps Node alive.
+//! JavaScript functions called from Rust, and abort signals that Rust listens to. None of them keeps Node alive.
 
 use super::{thrown, types, values};
 use candles::given::Times;
@@ -13,31 +13,31 @@ use serde_json::{Value, json};
 use std::cell::Cell;
 use tokio::sync::oneshot;
 
-/// News waiting for JavaScript; more are dropped, for the promise carries the results.
+/// Reports waiting for JavaScript; more are dropped, because the promise carries the results.
 const QUEUE: usize = 256;
 
 fn refused(name: &'static str) -> impl Fn(napi::Error) -> Error {
     move |error| Error::argument(name, "must be a function", error.reason.clone())
 }
 
-/// A listener for news: weak, bounded, never waited for.
+/// A listener for reports: it does not keep Node alive, has a bounded queue, and nothing waits for it.
 pub struct Listener<T: 'static + napi::bindgen_prelude::ToNapiValue>(
     ThreadsafeFunction<FnArgs<(T,)>, (), FnArgs<(T,)>, napi::Status, false, true, QUEUE>,
 );
 
 impl<T: 'static + napi::bindgen_prelude::ToNapiValue> Listener<T> {
-    /// Listens with a JavaScript function.
+    /// Creates a listener from a JavaScript function.
     pub fn new(name: &'static str, function: Function<'_, FnArgs<(T,)>, ()>) -> Result<Self> {
         let function = function.build_threadsafe_function::<FnArgs<(T,)>>().weak::<true>().max_queue_size::<QUEUE>();
         function.build().map(Self).map_err(refused(name))
     }
 
-    /// Tells the listener, unless its queue is full.
+    /// Calls the listener, unless its queue is full.
     pub fn tell(&self, news: T) -> Told {
         match self.0.call(FnArgs { data: (news,) }, ThreadsafeFunctionCallMode::NonBlocking) {
             napi::Status::Ok => Told::Taken,
             napi::Status::QueueFull => Told::Full,
-            // Its thread has ended.
+            // The thread of the listener has ended.
             _ => Told::Gone,
         }
     }
@@ -49,14 +49,15 @@ impl EventListener for Listener<Value> {
     }
 }
 
-/// What a user's `fetchCandles` is asked, as one object, and the function that takes the answer: candles, or nothing and why not.
-/// Not a promise: whoever replaces `Promise.prototype.then` must not keep the answer from coming.
+/// The arguments of the wrapped `fetchCandles`: the request as one object, and the function that takes the answer, either candles
+/// or the reason why there are none. The answer is not a promise, so that code which replaces `Promise.prototype.then` cannot
+/// block it.
 type Question = FnArgs<(Value, Unknown<'static>)>;
 
-/// A question on its way.
+/// A pending request.
 struct Asked {
     question: Value,
-    /// What it answers, read like every argument: a `Date` is a time, and NaN is refused by name.
+    /// The answer, read like every argument: a `Date` is a time, and NaN is refused by name.
     answer: oneshot::Sender<std::result::Result<Value, String>>,
 }
 
@@ -64,7 +65,8 @@ struct Asked {
 pub struct Callback(ThreadsafeFunction<Asked, (), Question, napi::Status, false, true>);
 
 impl Callback {
-    /// Asks a JavaScript function, which `index.js` made of the user's: it never throws, and gives its answer to the function it gets.
+    /// Wraps a JavaScript function that `index.js` made from the user's: it never throws, and passes its answer to the function
+    /// it is given.
     pub fn new(function: Function<'_, Question, ()>) -> Result<Self> {
         let function = function.build_threadsafe_function::<Asked>().weak::<true>();
         let ask = |context: ThreadsafeCallContext<Asked>| {
@@ -78,11 +80,11 @@ impl Callback {
                     Some(reason) => Err(reason),
                     None => values::to_json(candles).map_err(|error| error.to_string()),
                 };
-                // Whoever asked may have stopped waiting.
+                // The caller may have stopped waiting.
                 let _ = answer.send(answered);
                 Ok(())
             })?;
-            // SAFETY: a value of this env, which goes right into the call.
+            // SAFETY: a value of this env, which is passed straight to the call.
             let take = unsafe { Unknown::from_raw_unchecked(env.raw(), take.raw()) };
             Ok(FnArgs { data: (question, take) })
         };
@@ -105,7 +107,7 @@ impl CandleSource for Callback {
                 let gone = || "its thread has ended".to_owned();
                 let (answer, answered) = oneshot::channel();
                 let asked = Asked { question, answer };
-                // Refused, it is dropped with the sender.
+                // If the call is refused, the request is dropped with its sender.
                 self.0.call(asked, ThreadsafeFunctionCallMode::NonBlocking);
                 let answer = answered.await.unwrap_or_else(|_| Err(gone())).map_err(failed)?;
                 if answer.as_array().is_some_and(Vec::is_empty) {
@@ -121,15 +123,15 @@ impl CandleSource for Callback {
 /// `addEventListener` and `removeEventListener`.
 type Listening<'a> = Function<'a, FnArgs<(&'static str, Function<'a, (), ()>)>, ()>;
 
-/// An `AbortSignal` listened to. napi's own ignores a signal aborted beforehand and overwrites `onabort`.
+/// Listens to an `AbortSignal`. napi's own class ignores a signal that is already aborted, and overwrites `onabort`.
 pub struct Abort {
-    /// Not checked for leaks: a worker may be terminated with a training under way.
+    /// Not checked for leaks: a worker may be terminated during a training.
     signal: ObjectRef<false>,
     listener: FunctionRef<(), ()>,
 }
 
 impl Abort {
-    /// Fires `cancel` when `signal` does, or at once if it already has.
+    /// Triggers `cancel` when `signal` fires, or at once if it already has.
     pub fn listen(env: &Env, signal: &Object<'_>, cancel: &Cancel) -> Result<Self> {
         let wrong = |e: napi::Error| {
             let thrown = thrown::take_text(env.raw());
@@ -151,8 +153,8 @@ impl Abort {
         Ok(Self { signal: signal.create_ref::<false>().map_err(wrong)?, listener })
     }
 
-    /// Stops listening, so that a signal which outlives many trainings does not collect listeners. A signal that is not Node's own may
-    /// throw at that, which takes nothing from the training: Node is told.
+    /// Stops listening, so that a signal that outlives many trainings does not collect listeners. A signal that is not Node's own
+    /// may throw here. That does not affect the training and is reported to Node.
     pub fn detach(self, env: &Env) {
         let detached = self.signal.get_value(env).and_then(|signal| {
             let remove: Listening<'_> = signal.get_named_property("removeEventListener")?;
@@ -161,7 +163,7 @@ impl Abort {
         if detached.is_err() {
             thrown::tell_uncaught(env.raw());
         }
-        // It fails only while the environment ends.
+        // This fails only while the environment ends.
         let _ = self.signal.unref(env);
     }
 }

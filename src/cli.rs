@@ -1,4 +1,4 @@
-//! The door of the command line: `bin/signalloop.js` passes its arguments and takes the exit code.
+//! Entry point of the command line: `bin/signalloop.js` passes its arguments and receives the exit code.
 
 use cli::Ending;
 use napi_derive::napi;
@@ -7,14 +7,14 @@ use std::sync::LazyLock;
 /// A process runs one command.
 static ENDING: LazyLock<Ending> = LazyLock::new(Ending::default);
 
-/// Runs the command line with `args` (without `node` and the script) and resolves with the exit code; `host` is what
-/// `doctor` says that it runs on.
+/// Runs the command line with `args` (without `node` and the script) and resolves with the exit code. `host` describes the
+/// platform, for `doctor`.
 #[napi(skip_typescript)]
 pub async fn run_cli(args: Vec<String>, host: String) -> i32 {
     cli::run(args, &host, &ENDING).await
 }
 
-/// Asks the command to end; `false` when it does not listen.
+/// Asks the command to end; `false` if it does not handle that.
 #[napi(skip_typescript)]
 pub fn end_cli() -> bool {
     ENDING.ask()

@@ -1,4 +1,4 @@
-//! What is kept for each environment: a Node thread, or the module loaded anew, as Jest does.
+//! State of each JavaScript environment: a Node thread, or the module loaded again, as Jest does.
 
 use super::promises::Promises;
 use super::shared::{Key, User};
@@ -10,18 +10,18 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// See the module. Node drops it when the environment ends.
+/// The state of one environment. Node drops it when the environment ends.
 pub struct Environment {
     /// Its promises.
     pub promises: Promises,
-    /// Its way to read signals.
+    /// Its reader of signals.
     pub signals: Signals,
     /// The default loops that it uses.
     users: RefCell<HashMap<Key, Arc<User>>>,
 }
 
 impl Environment {
-    /// Its use of a default loop; a new one once it has closed the loop.
+    /// Returns its use of a default loop; a new one if it has closed the loop.
     ///
     /// # Errors
     /// As [`User::of`].
@@ -52,7 +52,8 @@ pub fn of(env: &Env) -> napi::Result<Rc<Environment>> {
     Ok(new)
 }
 
-/// [`of`], for an export that gives errors of ours. Near the end of the stack the engine's own stays pending, and is thrown instead.
+/// [`of`], for an export that returns the core's errors. Near the end of the stack, JavaScript's own error stays pending and is
+/// thrown instead.
 pub fn known(env: &Env) -> Result<Rc<Environment>> {
     of(env).map_err(|error| Error::Internal(error.reason.clone()))
 }

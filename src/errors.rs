@@ -1,4 +1,4 @@
-//! Errors on their way to JavaScript: `error.code` is the core's stable code, whether thrown or rejected.
+//! Converts errors for JavaScript: `error.code` is the core's stable code, whether thrown or rejected.
 
 use domain::error::{Error, Result, guard};
 use napi::bindgen_prelude::{ToNapiValue, sys};
@@ -12,7 +12,7 @@ impl AsRef<str> for Code {
     }
 }
 
-/// The core's error as one to throw.
+/// The core's error as one that can be thrown.
 pub fn thrown(error: Error) -> napi::Error<Code> {
     napi::Error::new(Code(error.code()), error.to_string())
 }
@@ -22,8 +22,9 @@ pub fn sync<T>(work: impl FnOnce() -> Result<T>) -> napi::Result<T, Code> {
     guard(work).map_err(thrown)
 }
 
-/// The core's error as a JavaScript one to reject a promise with; `None` when the environment is being ended. Made by hand: napi
-/// rejects with codes of its own, and its [`napi::Error`] of a JavaScript error asks JavaScript for a text, which may throw.
+/// Converts the core's error to a JavaScript error that rejects a promise; `None` while the environment ends. It is built by
+/// hand: napi rejects with its own codes, and its [`napi::Error`] of a JavaScript error asks JavaScript for a text, which may
+/// throw.
 ///
 /// # Safety
 /// `env` must be live, and this its thread.

@@ -4,26 +4,26 @@
 export type SignalType = 'BUY' | 'SELL' | 'HOLD'
 
 /**
- * What became of a signal. `TOOK_PROFIT` and `STOPPED_OUT`: the price touched that level. `SUCCESS` and `FAILURE`: it
- * expired or was closed by hand, with a profit or without. `UNKNOWN`: it ended while no prices were known, so nobody can say as
- * what; neither a success nor a failure. `ACTIVE`: not closed yet.
+ * How a signal ended. `TOOK_PROFIT` and `STOPPED_OUT`: the price touched the take profit or the stop loss. `SUCCESS` and
+ * `FAILURE`: the signal expired or was closed manually, with a profit or without one. `UNKNOWN`: it ended while no prices were
+ * known; it counts as neither success nor failure. `ACTIVE`: it is still open.
  */
 export type Outcome = 'ACTIVE' | 'TOOK_PROFIT' | 'STOPPED_OUT' | 'SUCCESS' | 'FAILURE' | 'UNKNOWN'
 
-/** Whether a price closes a signal, as what, and what it is worth there. */
+/** Whether a price closes a signal, with which outcome, and the profit at that price. */
 export type CloseDecision =
   | {
       /** The price closes the signal. */
       shouldClose: true
-      /** As what. */
+      /** With which outcome. */
       outcome: 'TOOK_PROFIT' | 'STOPPED_OUT' | 'SUCCESS' | 'FAILURE'
-      /** Profit of leaving at this price, in percent of the entry price, before costs. */
+      /** Profit at this price in percent of the entry price, before costs. */
       profitLoss: number
     }
   | {
-      /** It does not. */
+      /** The price does not close the signal. */
       shouldClose: false
-      /** It stays open. */
+      /** The signal stays open. */
       outcome: 'ACTIVE'
       /** Profit at this price in percent of the entry price, before costs; 0 for a HOLD. */
       profitLoss: number
@@ -36,14 +36,15 @@ export type Timeframe =
   | '1d' | '3d' | '1w'
 
 /**
- * Why there is no bet. `NO_SKILL`: on candles it had not seen, the model was no better than the base rate. `NO_EDGE`: no
- * bet is expected to earn more than it costs. `NO_FEATURES`: flat prices or no volume. `NO_LEVELS`: stop or target would
- * be no price. `STALE_CANDLES`: the candles are out of date and could not be brought up to date. `CONSERVATIVE_MODE`: recent
- * signals did poorly, and until they recover the bet is not good enough.
+ * Why a prediction is a HOLD. `NO_SKILL`: on candles it had not seen, the model was no better than the base rate. `NO_EDGE`: no
+ * bet is expected to earn more than it costs. `NO_FEATURES`: the features cannot be calculated, because prices are flat or there
+ * is no volume. `NO_LEVELS`: stop or target would not be a valid price. `STALE_CANDLES`: the candles are out of date and could
+ * not be updated. `CONSERVATIVE_MODE`: recent signals did poorly, and the bet is not good enough for the stricter rules until
+ * they recover.
  */
 export type Abstention = 'NO_SKILL' | 'NO_EDGE' | 'NO_FEATURES' | 'NO_LEVELS' | 'STALE_CANDLES' | 'CONSERVATIVE_MODE'
 
-/** The code of an error, as `error.code`. `docs/errors.md` says when each comes and what to do. */
+/** The code of an error, `error.code`. `docs/errors.md` says when each occurs and what to do. */
 export type ErrorCode =
   | 'ERR_INVALID_SIGNAL' | 'ERR_INVALID_ARGUMENT' | 'ERR_INVALID_CONFIG' | 'ERR_INVALID_CANDLE'
   | 'ERR_EXCHANGE' | 'ERR_NO_DATA' | 'ERR_NO_MODEL' | 'ERR_MODEL_FILE' | 'ERR_NO_PREDECESSOR'
@@ -51,138 +52,144 @@ export type ErrorCode =
   | 'ERR_CLOSED' | 'ERR_NO_ADDON'
   | 'ERR_INTERNAL'
 
-/** A time: a `Date`, an ISO 8601 string (one without `Z` or offset is read in the configured `timezone`), or epoch milliseconds. */
+/**
+ * A time: a `Date`, an ISO 8601 string (without `Z` or an offset it is read in the configured `timezone`), or epoch milliseconds.
+ */
 export type Time = Date | string | number
 
-/** An interval where a signal, or its market, is named: any text, which is checked when it is used. */
+/** The timeframe in a signal or the name of a market: any text; it is checked when it is used. */
 type TimeframeName = Timeframe | (string & {})
 
-// TypeScript blames the last of several shapes, and its newest version sorts them by name: a mistake in a signal shall be told
-// by its camelCase key. Each shape excludes the other's type, so that a mistake in one key is told by that key.
+// TypeScript reports a mistake against the last member of a union, and its newest version sorts the members by name. These names make it
+// report mistakes by the camelCase key. Each member excludes the key of the other, so that the report names the wrong key.
 
-/** What decides whether a signal closes. Other keys are ignored, so a whole signal will do. */
+/** The fields that decide whether a signal closes. Other keys are ignored, so a whole signal can be passed. */
 export type SignalLevels = Open<ColumnLevels> | Open<PropertyLevels>
 
-/** A signal to record, its keys in camelCase or in snake_case; keys not named here are kept with it. */
+/** A signal to record, with keys in camelCase or snake_case. Keys that are not listed here are stored with it. */
 export type SignalInput = Open<ColumnLevels & SignalFacts> | Open<PropertyLevels & SignalFacts>
 
-/** `T`, an interface of the caller's that fits it, or an object with further keys. */
+/** `T`, an interface of your own that fits it, or an object with further keys. */
 type Open<T> = T | (T & Record<string, unknown>)
 
-/** A signal to be assessed: as for `recordSignal`, but id, timestamp and confidence may be missing. */
+/** A signal to assess: as for `recordSignal`, but `id`, `timestamp` and `confidence` are optional. */
 export type AssessInput =
   | Open<ColumnLevels & Omit<SignalFacts, Assumed> & Partial<Pick<SignalFacts, Assumed>>>
   | Open<PropertyLevels & Omit<SignalFacts, Assumed> & Partial<Pick<SignalFacts, Assumed>>>
 
 type Assumed = 'id' | 'timestamp' | 'confidence'
 
-/** As properties of JavaScript are named. */
+/** In camelCase, as JavaScript properties. */
 interface PropertyLevels {
-  /** BUY and SELL bet, a HOLD is only recorded. */
+  /** BUY and SELL are bets; a HOLD is only recorded. */
   signalType: SignalType
-  /** The same in the other spelling: one of the two. */
+  /** Use either the camelCase or the snake_case spelling, not both. */
   signal_type?: undefined
-  /** A price, finite and above 0; a HOLD may lack it. */
+  /** A price, finite and above 0; optional for a HOLD. */
   entryPrice?: number
   /** A price: below the entry for a BUY, above it for a SELL. */
   stopLoss?: number | null
   /** A price: above the entry for a BUY, below it for a SELL. */
   takeProfit?: number | null
-  /** When it closes by itself. */
+  /** When the signal expires. */
   expiresAt?: Time | null
 }
 
-/** As columns of files and tables are named. */
+/** In snake_case, as columns of files and tables. */
 interface ColumnLevels {
-  /** BUY and SELL bet, a HOLD is only recorded. */
+  /** BUY and SELL are bets; a HOLD is only recorded. */
   signal_type: SignalType
-  /** The same in the other spelling: one of the two. */
+  /** Use either the camelCase or the snake_case spelling, not both. */
   signalType?: undefined
-  /** A price, finite and above 0; a HOLD may lack it. */
+  /** A price, finite and above 0; optional for a HOLD. */
   entry_price?: number
   /** A price: below the entry for a BUY, above it for a SELL. */
   stop_loss?: number | null
   /** A price: above the entry for a BUY, below it for a SELL. */
   take_profit?: number | null
-  /** When it closes by itself. */
+  /** When the signal expires. */
   expires_at?: Time | null
 }
 
 interface SignalFacts extends SignalEnd {
   /** Unique, 1 to 256 bytes. */
   id: string
-  /** `BTC/USDT` and `BTCUSDT` are one symbol. One of `pair` and `symbol` must be there. */
+  /** `BTC/USDT` and `BTCUSDT` are the same symbol. Either `pair` or `symbol` is required. */
   pair?: string
-  /** Another name of `pair`; one of the two must be there. */
+  /** Another name for `pair`; one of the two is required. */
   symbol?: string
   /** Percent, 0–100. */
   confidence: number
-  /** When it was given. */
+  /** When the signal was given. */
   timestamp: Time
   /** Default `1h`. */
   timeframe?: TimeframeName
-  /** What gave the signal, such as the name of a strategy or of an author: 1 to 64 characters, not blank, no control characters. */
+  /**
+   * The source of the signal, such as the name of a strategy or an author: 1 to 64 characters, not blank, no control characters.
+   */
   strategy?: string | null
   /**
-   * Whether it was traded; default `true`. One with `false` is followed: prices close it and it is learned from, but it is none of
-   * the backend's results. The statistics show it apart, as `followed`.
+   * Whether the signal was traded; default `true`. A signal with `false` is only followed: prices close it and signalloop learns
+   * from it, but it does not count in your results. Statistics show it separately, as `followed`.
    */
   taken?: boolean | null
   /**
-   * What the backend knew at entry, as many as there are, all of them kept and learned from: numbers, nested ones too, `true` and
-   * `false`, numbers written as text, and other texts, such as `regime: 'bull'`, as categories. Missing ones are fine.
+   * What your backend knew at entry. All indicators are stored and learned from: numbers (also nested), `true` and `false`,
+   * numbers written as text, and other texts, such as `regime: 'bull'`, as categories. Missing ones are fine.
    */
   indicators?: object | null
 }
 
 /**
- * How a signal ended that is recorded with its end, which is how history gets in. Without `outcome`, or with `ACTIVE`, it is
- * open; else `closedAt` must be there, and what {@link OutcomeUpdate} asks for. A `status` that names an outcome counts as
- * `outcome`. Keys in camelCase or in snake_case.
+ * The end of a signal that has already closed, for importing history. Without `outcome`, or with `ACTIVE`, the signal is open.
+ * Otherwise `closedAt` is required, and so is what {@link OutcomeUpdate} requires. A `status` that names an outcome counts as
+ * `outcome`. Keys in camelCase or snake_case.
  */
 export interface SignalEnd {
-  /** As what; `ACTIVE`, null or missing while it is open. A HOLD never ends. */
+  /** The outcome; `ACTIVE`, null or missing while the signal is open. A HOLD has none. */
   outcome?: Outcome | (string & {}) | null | undefined
   /** See {@link OutcomeUpdate}. */
   exitPrice?: number | null | undefined
   /** The same in snake_case. */
   exit_price?: number | null | undefined
-  /** See {@link OutcomeUpdate}. What is said of a signal that is open is not kept. */
+  /** See {@link OutcomeUpdate}. Ignored while the signal is open. */
   profitLossPercent?: number | null | undefined
   /** The same in snake_case. */
   profit_loss_percent?: number | null | undefined
-  /** When it ended: not before its `timestamp`, nor in the future. */
+  /** When the signal ended: not before its `timestamp`, and not in the future. */
   closedAt?: Time | null | undefined
   /** The same in snake_case. */
   closed_at?: Time | null | undefined
 }
 
-/** How a signal ended, told by hand. The keys may be in snake_case too. */
+/** The outcome of a signal that you close yourself. Keys in camelCase or snake_case. */
 export interface OutcomeUpdate {
-  /** As it was recorded. */
+  /** The id under which the signal was recorded. */
   signalId: string
   /**
-   * As what it closes. `SUCCESS` goes with a profit above 0, `FAILURE` with none, and one of `exitPrice` and `profitLossPercent`
-   * must say so; `TOOK_PROFIT` goes with no loss, and a stop may have been trailed into profit. Without price and profit, these
-   * two are stored with that of the level they name, which the signal must have. `UNKNOWN` has neither price nor profit.
+   * The outcome. `SUCCESS` requires a profit above 0 and `FAILURE` a profit of 0 or below; `exitPrice` or `profitLossPercent`
+   * must show it. `TOOK_PROFIT` cannot have a loss. `STOPPED_OUT` may have a profit, because stops can be trailed. Without price
+   * and profit, these two get the price of the level they name, which the signal must have. `UNKNOWN` has neither price nor
+   * profit.
    */
   outcome: Exclude<Outcome, 'ACTIVE'>
   /** A price, finite and above 0. */
   exitPrice?: number | null
   /**
    * Percent of the entry price, before costs; negative for a loss. It is the change of the price, not of the margin: with
-   * leverage, divide by it. It must not contradict `exitPrice` by more than costs: one percentage point, or the configured
-   * `fee_bps` where those are more, each in proportion to the exit price. Of a BUY it is not below -100, of a SELL not above 100.
+   * leverage, divide by the leverage. It may differ from what `exitPrice` implies only by costs: one percentage point, or the
+   * configured `fee_bps` if that is more, each in proportion to the exit price. For a BUY it cannot be below -100, for a SELL not
+   * above 100.
    */
   profitLossPercent?: number | null
-  /** When it ended: not before its `timestamp`, nor in the future. Default: now. */
+  /** When the signal ended: not before its `timestamp`, and not in the future. Default: now. */
   closedAt?: Time | null
 }
 
 /**
- * A closed candle: `[openMs, open, high, low, close, volume]`, or an object. Prices finite and above 0, `volume` in the base asset, 0
- * where there is none. The open time may have any of these names; two that differ are an `ERR_INVALID_CANDLE`, and so is a member of
- * another name that looks like a time where none of these is there.
+ * A closed candle: `[openMs, open, high, low, close, volume]`, or an object. Prices are finite and above 0; `volume` is in the
+ * base asset, 0 if there is none. The open time may have any of these names. Two different times are an `ERR_INVALID_CANDLE`. So
+ * is a member with another name that looks like a time, if none of these names is present.
  */
 export type CandleInput =
   | readonly [openMs: number, open: number, high: number, low: number, close: number, volume: number]
@@ -191,7 +198,7 @@ export type CandleInput =
       open: number; high: number; low: number; close: number; volume: number
     }
 
-/** What a `fetchCandles` callback is asked for: open times in [since, until), epoch milliseconds. */
+/** The candles that a `fetchCandles` callback should return: open times in [since, until), epoch milliseconds. */
 export interface CandleRequest {
   /** `BTCUSDT` */
   symbol: string
@@ -201,7 +208,7 @@ export interface CandleRequest {
   since: number
   /** Open times before this one are wanted, epoch milliseconds. */
   until: number
-  /** The most that are of use at once; asked again from there while more come. */
+  /** The largest number of candles to return; while there are more, the callback is called again. */
   limit: number
 }
 
@@ -210,80 +217,89 @@ export interface LoopOptions {
   /** The home folder; a leading `~` is the user's own folder. Default: `SIGNALLOOP_HOME`, else `./ml`. */
   home?: string
   /**
-   * Where signals, models and the scheduler's state are kept: `postgres://user:password@host/database` for a PostgreSQL that
-   * instances on several machines share, `'files'` for the home. Default: `SIGNALLOOP_STORE`, else the home.
+   * Where signals, models and the state of the scheduler are stored: `postgres://user:password@host/database` for a PostgreSQL
+   * database that several machines share, or `'files'` for the home folder. Default: `SIGNALLOOP_STORE`, else the home folder.
    */
   store?: string
-  /** Threads that train. Default: one less than the machine has cores, at least 1. */
+  /** Number of training threads. Default: the number of cores minus one, at least 1. */
   threads?: number
   /** Base URL of the exchange. Default: `SIGNALLOOP_EXCHANGE_URL`, else `exchange_url` of `training_config.json`. */
   exchangeUrl?: string
   /**
-   * Candles from elsewhere than the exchange, from ccxt for instance; oldest first. Default: the exchange. An answer that does
-   * not come within 60 seconds is an `ERR_EXCHANGE` of its market. Each candle must say its open time.
+   * Your own source of candles, for instance ccxt; oldest first. Default: the exchange. If it does not answer within 60 seconds,
+   * the market fails with `ERR_EXCHANGE`. Every candle needs its open time.
    */
   fetchCandles?: (request: CandleRequest) => Promise<readonly CandleInput[]>
-  /** Hears of what happens in the loop by itself; see {@link SignalLoop.onEvent}. */
+  /** Receives events of the loop; see {@link SignalLoop.onEvent}. */
   onEvent?: (event: LoopEvent) => void
 }
 
-/** Something that happened in a loop by itself; `type` tells what. */
+/** An event of the loop; `type` names it. */
 export type LoopEvent = EventFacts & (
-  /** A signal closed through this loop, by price or by hand. */
+  /** A signal was closed through this loop, by price or manually. */
   | { type: 'signalClosed'; signal: ClosedSignal }
-  /** A model came into service, was found not good enough for it, or an earlier one came back. */
+  /** A model went into service, was refused, or was rolled back to. */
   | { type: 'modelPromoted' | 'modelRefused' | 'modelRolledBack'; symbol: string; timeframe: Timeframe; version: number; reason: string }
-  /** The success rate of a market fell by more than chance explains; percent, before and since. */
+  /** The success rate of a market fell by more than chance explains; in percent, before and since. */
   | { type: 'drift'; scope: 'outcomes'; symbol: string; timeframe: Timeframe; since: string; successBefore: number; successSince: number }
-  /** Features or indicators at entry are distributed otherwise than before, the clearest first. */
+  /** The distribution of features or indicators at entry has changed; the clearest changes come first. */
   | { type: 'drift'; scope: 'entries'; symbol: string; timeframe: Timeframe; since: string; quantities: DriftedQuantity[] }
-  /** Conservative mode of the home, or of a market (`BTCUSDT 1h`), began or ended. */
+  /** Conservative mode of the home or of a market (`BTCUSDT 1h`) began or ended. */
   | {
       type: 'conservativeMode'
       active: boolean
       scope: string
-      /** `entered`; `recovered`; `lapsed`: a whole window passed without enough closings to tell. */
+      /**
+       * `entered`: results were poor. `recovered`: they are better. `lapsed`: a whole window passed with too few closed signals
+       * to judge.
+       */
       cause: 'entered' | 'recovered' | 'lapsed'
-      /** In words. */
+      /** The cause in words. */
       reason: string
-      /** Closed signals that it was judged by. */
+      /** Number of closed signals that were judged. */
       closedSignals: number
       /** Percent of them that succeeded. */
       successRate: number
       /** Mean profit after costs, percent of entry. */
       expectancy: number
     }
-  /** Models of these markets (`BTCUSDT 1h`) are being trained anew since their signals did poorly. */
+  /** The models of these markets (`BTCUSDT 1h`) are trained again because their signals did poorly. */
   | { type: 'emergencyTraining'; phase: 'started'; markets: string[] }
   | { type: 'emergencyTraining'; phase: 'finished'; markets: string[]; trained: string[] }
-  /** A task of the scheduler began in this process. The watch, which runs every few seconds, tells only when it begins to fail, and when it works again. */
+  /**
+   * A task of the scheduler started in this process. `watch`, which runs every few seconds, reports only when it begins to fail
+   * and when it works again.
+   */
   | { type: 'taskStarted'; task: TaskName; attempt: number }
-  /** A market of a task is dealt with. */
+  /** A task has finished one market. */
   | { type: 'taskProgress'; task: TaskName; symbol: string; timeframe: Timeframe; done: number; total: number }
   /**
-   * The candles of a market take more than a page to fetch: `fetched` so far, `missing` still to come, and `remainingSeconds` until all
-   * markets of this fetch are there, at the pace so far; those two are missing while it is not known how far back the source goes. Told
-   * once a second. What came is kept: a fetch that is interrupted goes on from there.
+   * Progress of a fetch that takes more than one page: `fetched` candles so far, `missing` candles to come, and
+   * `remainingSeconds` until all markets of this fetch are done, at the speed so far. The last two are missing until the start of
+   * the history is known. Sent once a second. Fetched candles are kept, and an interrupted fetch continues from them.
    */
   | { type: 'fetchProgress'; symbol: string; timeframe: Timeframe; fetched: number; missing?: number; remainingSeconds?: number }
-  /** A task did all that it had to. */
+  /** A task succeeded. */
   | { type: 'taskFinished'; task: TaskName; run: TaskRun }
-  /** A task failed, for the markets in `run.failed` or as a whole, or was cancelled; `retryAt` is when it is tried again, or due for all markets if that comes first; missing when it waits for its next due time. */
+  /**
+   * A task failed, for the markets in `run.failed` or as a whole, or was cancelled. `retryAt` is the time of the next attempt, or
+   * of the next regular run if that comes first. It is missing if the task waits for its next regular run.
+   */
   | { type: 'taskFailed'; task: TaskName; run: TaskRun; retryAt?: string }
   /**
-   * Prices or candles of a pair are ignored, since one of a later time (`newest`) was seen before: they are out of order, or their
-   * source's clock was set back. Told when it begins, at most once a minute a pair, and with the count when prices count again
-   * (`over`). `time` is that of the last one ignored. See also `ignoredPrices` of `getStats`.
+   * Prices or candles of a pair are ignored because one with a later time (`newest`) was seen before: they are out of order, or
+   * the clock of their source was set back. Sent when it begins, at most once a minute per pair, and with the count when prices
+   * are accepted again (`over`). `time` is that of the last ignored one. See also `ignoredPrices` of `getStats`.
    */
   | { type: 'pricesIgnored'; symbol: string; count: number; over: boolean; time: string; newest: string }
-  /** Something went wrong in the background, where no promise could say so. */
+  /** Something went wrong in the background, where no promise could report it. */
   | { type: 'warning'; message: string }
 )
 
 interface EventFacts {
   /** When, ISO 8601, UTC. */
   at: string
-  /** How many events before this one were left out since JavaScript was busy; missing when none were. */
+  /** How many events before this one were skipped because JavaScript was busy; missing if none were. */
   dropped?: number
 }
 
@@ -291,60 +307,66 @@ interface EventFacts {
 export interface DriftedQuantity {
   /** `features.rsi_14`, `indicators.rsi`. */
   name: string
-  /** Largest distance of the two distribution functions, 0–1 (Kolmogorov–Smirnov). */
+  /** Largest distance between the two distribution functions, 0–1 (Kolmogorov–Smirnov). */
   distance: number
-  /** Probability of that by chance, corrected for the number of quantities (Holm). */
+  /** Probability of such a distance by chance, corrected for the number of quantities (Holm). */
   pValue: number
 }
 
 /**
- * A task of the scheduler. `watch` closes open signals by candles missed and prices of now, `fetch` brings candles up to date,
- * `retrain` trains all models from nothing, `update` continues them, `evaluate` judges live results.
+ * A task of the scheduler. `watch` closes open signals by missed candles and current prices. `fetch` updates the candles.
+ * `retrain` trains all models in full. `update` continues them with new candles. `evaluate` judges live results.
  */
 export type TaskName = 'watch' | 'fetch' | 'retrain' | 'update' | 'evaluate'
 
-/** What one run of a task came to. */
+/** The result of one run of a task. */
 export interface TaskRun {
   /** ISO 8601, UTC. */
   startedAt: string
   /** ISO 8601, UTC. */
   endedAt: string
   /**
-   * `finished`: all of it, but for symbols that are not traded any more (`notTraded`), unless there are no others. `failed`: some
-   * or all of it. `cancelled`: the scheduler was stopped.
+   * `finished`: everything succeeded, except for symbols that are no longer traded (`notTraded`). `failed`: some or all markets
+   * failed, or every symbol is no longer traded. `cancelled`: the scheduler was stopped.
    */
   outcome: 'finished' | 'failed' | 'cancelled'
-  /** From 1; above, it had failed before. */
+  /** The attempt, counted from 1; above 1, earlier attempts failed. */
   attempt: number
-  /** Markets dealt with; of `watch`, signals closed. */
+  /** Markets finished; for `watch`, signals closed. */
   done: number
-  /** What it came to, in words. */
+  /** The result in words. */
   message: string
-  /** Markets that failed; the others went on. `notTraded`: the exchange does not trade the symbol; `message` of the run says where to remove it. */
+  /**
+   * Markets that failed; the others continued. `notTraded`: the exchange does not trade the symbol; `message` of the run says
+   * where to remove it.
+   */
   failed: { symbol: string; timeframe: Timeframe; code: ErrorCode; message: string; notTraded?: true }[]
-  /** Why the whole of it failed. */
+  /** Why the whole task failed. */
   error?: { code: ErrorCode; message: string }
 }
 
-/** How a task stands. */
+/** The state of a task. */
 export interface TaskStatus {
-  /** Which. */
+  /** Which task. */
   task: TaskName
-  /** It runs by itself, while the scheduler is enabled. */
+  /** It runs on schedule, while the scheduler is enabled. */
   enabled: boolean
   /** In words: `every 1 h`, `daily at 02:00`, `cron 0 2 * * *`. */
   schedule: string
-  /** The symbols that it works on; missing when these are all that are configured. */
+  /** The symbols it works on; missing if it works on all configured ones. */
   symbols?: string[]
-  /** Under way, in this process or another. */
+  /** It is running now, in this process or another. */
   running: boolean
-  /** When it is due, if a scheduler runs then ({@link SchedulerStatus.ledBy}); ISO 8601, UTC; missing when it does not run by itself. */
+  /**
+   * When it is due, if a scheduler runs then ({@link SchedulerStatus.ledBy}); ISO 8601, UTC. Missing if it does not run on
+   * schedule.
+   */
   nextRun?: string
-  /** Attempts of a run that has not succeeded yet; 0 when there is none. */
+  /** Attempts of a run that has not succeeded yet; 0 if there is none. */
   attempt: number
-  /** What its last run came to, in whichever process; missing when it never ran. */
+  /** The result of its last run, in any process; missing if it never ran. */
   lastRun?: TaskRun
-  /** What keeps it from being run at all. */
+  /** What prevents it from running at all. */
   problem?: string
 }
 
@@ -354,37 +376,40 @@ export interface SchedulerLeader {
   process: number
   /** The name of that machine. */
   host: string
-  /** Since when it leads, ISO 8601, UTC; missing where that was not written down. */
+  /** Since when it is the leader, ISO 8601, UTC; missing if unknown. */
   since?: string
 }
 
-/** How the scheduler of a home stands. */
+/** The state of the scheduler of a home. */
 export interface SchedulerStatus {
-  /** It was started here, and not stopped. */
+  /** It was started in this loop and has not been stopped. */
   running: boolean
   /** This loop runs the tasks of the home, or of the database. */
   leader: boolean
-  /** Why it does not: who does, or what is wrong. */
+  /** Why this loop does not run the tasks: another process does, or something is wrong. */
   standingBy?: string
-  /** The process that runs the tasks, this one or another; missing while none does: then nothing is run by itself. */
+  /** The process that runs the tasks, this one or another; missing if there is none, and then no task runs on schedule. */
   ledBy?: SchedulerLeader
-  /** As configured; when not, nothing runs by itself. */
+  /** As configured; if false, no task runs on schedule. */
   enabled: boolean
-  /** IANA zone of times of day and patterns. */
+  /** IANA time zone of times of day and cron expressions. */
   timezone: string
-  /** Unknown keys of the configuration; a changed file that cannot be used. */
+  /** Warnings: unknown keys of the configuration, or a changed file that cannot be used. */
   warnings: string[]
   /** Every task. */
   tasks: TaskStatus[]
 }
 
-/** When a task runs, and on what: by `interval`, `time`, `time` with an `interval` of whole days, or `cron`. */
+/** When a task runs, and on which symbols: by `interval`, by `time`, by `time` with an `interval` of whole days, or by `cron`. */
 export interface TaskConfiguration {
-  /** By itself. Default true. */
+  /** Whether the task runs on schedule. Default true. */
   enabled?: boolean
-  /** The symbols that it works on; of `watch`, whose open signals. Default: all that are configured; of `watch`, all. */
+  /**
+   * The symbols it works on; for `watch`, the symbols whose open signals it watches. Default: all configured symbols; for
+   * `watch`, all.
+   */
   symbols?: readonly string[]
-  /** From one run's begin to the next: `90s`, `30m`, `1h`, `7d`. Spans elsewhere may be said so, too. */
+  /** From the start of one run to the start of the next: `90s`, `30m`, `1h`, `7d`. Other durations accept this form, too. */
   interval?: string
   /** The same in hours, 0.001 to 8760. */
   intervalHours?: number | string
@@ -394,7 +419,10 @@ export interface TaskConfiguration {
   time?: string
   /** Five fields: minute, hour, day of month, month, day of week; local time. */
   cron?: string
-  /** After so many minutes it is cancelled, 0.01 to 10080. Default: `watch` 10, `fetch` 30, `retrain` 360, `update` 120, `evaluate` 30. */
+  /**
+   * The task is cancelled after this many minutes, 0.01 to 10080. Default: `watch` 10, `fetch` 30, `retrain` 360, `update` 120,
+   * `evaluate` 30.
+   */
   deadlineMinutes?: number | string
 }
 
@@ -402,9 +430,9 @@ export interface TaskConfiguration {
 export interface SchedulerConfiguration {
   /** Default true. */
   enabled?: boolean
-  /** IANA zone of times of day and patterns. Default `UTC`. */
+  /** IANA time zone of times of day and cron expressions. Default `UTC`. */
   timezone?: string
-  /** Due times that passed while nothing ran: one run (default), or none. */
+  /** What to do about due times that passed while nothing ran: one run (default), or none. */
   catchUp?: 'once' | 'skip'
   /** Default every 10 seconds. */
   watch?: TaskConfiguration
@@ -416,15 +444,18 @@ export interface SchedulerConfiguration {
   update?: TaskConfiguration
   /** Default every 12 hours. */
   evaluate?: TaskConfiguration
-  /** Defaults: 3 attempts more, after 60 seconds, doubled each time up to 3600; each pause is between half and all of that. */
+  /**
+   * Defaults: 3 more attempts, the first after 60 seconds, then doubled each time up to 3600. Each pause is a random part of
+   * that, at least half.
+   */
   retry?: { attempts?: number; baseSeconds?: number | string; longestSeconds?: number | string }
-  /** Replaces those of the training configuration. */
+  /** Overrides `poorPerformance` of the training configuration. */
   poorPerformance?: Configuration['poorPerformance']
-  /** `emergencyTraining` of it, by its name in the system before. */
+  /** The old system's name for `poorPerformance.emergencyTraining`. */
   autoRetrainOnPoorPerformance?: boolean
-  /** `successThreshold` of it, by its name in the system before. */
+  /** The old system's name for `poorPerformance.successThreshold`. */
   poorPerformanceThreshold?: number
-  /** The tasks by their names in the system before. */
+  /** The tasks by the old system's names. */
   schedules?: {
     /** `fetch` */
     fetchData?: TaskConfiguration
@@ -443,38 +474,39 @@ export interface ReportOptions {
   out?: string
 }
 
-/** Who may see the live view is the backend's to decide; this is under which names it is shown. */
+/** Host names under which the live view is shown. Who may see it is for your backend to decide. */
 export interface DashboardOptions {
   /**
-   * Host names beside addresses and `localhost`, such as `ops.example.com`; with a port, that port only. Default: none. A request by
-   * another name gets 421: it may be a stranger's, pointed here to read the page (DNS rebinding). `X-Forwarded-Host` is not looked at.
+   * Host names to accept besides IP addresses and `localhost`, such as `ops.example.com`; with a port, only that port. Default:
+   * none. A request under any other name gets 421, because another site's name could be pointed at this server to read the page
+   * (DNS rebinding). `X-Forwarded-Host` is ignored.
    */
   allowedHosts?: readonly string[]
 }
 
-/** What the live view needs of a request: that of `http`, and of what is built on it. */
+/** The parts of a request that the live view uses; Node's `http` and frameworks built on it have them. */
 export interface DashboardRequest {
   /** `GET` or `HEAD`; anything else is refused. */
   method?: string | undefined
   /** Path and query; with the query `data` the answer is JSON, else the page. */
   url?: string | undefined
-  /** By their names in lower case. */
+  /** Headers by lower-case name. */
   headers: { readonly [name: string]: string | string[] | undefined }
 }
 
-/** What the live view needs of a response: that of `http`, and of what is built on it. */
+/** The parts of a response that the live view uses; Node's `http` and frameworks built on it have them. */
 export interface DashboardResponse {
-  /** Something was sent already: then nothing more is. */
+  /** The headers were already sent; then the live view sends nothing. */
   readonly headersSent: boolean
   /** Sends status and headers. */
   writeHead(status: number, headers: Record<string, string>): unknown
-  /** Takes a header off that was set before. */
+  /** Removes a header that was set before. */
   removeHeader(name: string): unknown
-  /** Sends the body, and ends it. */
+  /** Sends the body and ends the response. */
   end(body: string): unknown
 }
 
-/** Answers every request that it is given; mounted in Express, only those for the mount point itself. */
+/** Handles every request it receives; mounted in Express, only those to the mount point itself. */
 export type DashboardHandler = (request: DashboardRequest, response: DashboardResponse, next?: () => void) => void
 
 /** Whose signals to evaluate. */
@@ -485,95 +517,105 @@ export interface EvaluateOptions {
   timeframe?: Timeframe
 }
 
-/** Which signals a scorecard is of; all of them without options. */
+/** Which signals to score. Default: all. */
 export interface ScorecardOptions {
   /** Only signals given at this time or later. */
   since?: Time
-  /** Only those of this strategy. */
+  /** Only signals of this strategy. */
   strategy?: string
-  /** Only those of this symbol; `BTC/USDT` and `BTCUSDT` are one. */
+  /** Only signals of this symbol; `BTC/USDT` and `BTCUSDT` are the same. */
   symbol?: string
 }
 
-/** What was said of signals when they were recorded, against what came. Probabilities and shares are 0–1. */
+/** Compares the predictions stored with signals when they were recorded with their outcomes. Probabilities and shares are 0–1. */
 export interface Scorecard {
   /**
-   * What the evidence says. `adds`, `costs`: the signals that it said to take brought more, or less, than all, by more than chance
-   * explains. `betterProbabilities`, `worseProbabilities`: that cannot be told, but outcomes were foretold better, or worse, than by
-   * the base rate. `noDifference`: none of it can be told from chance. `notEnough`: fewer than eight stretches of time.
+   * The conclusion. `adds`, `costs`: the signals that `assess` said to take earned more, or less, than all signals, beyond
+   * chance. `betterProbabilities`, `worseProbabilities`: no such difference in profit is certain, but the probabilities predicted
+   * outcomes better, or worse, than the base rate. `noDifference`: no difference beyond chance. `notEnough`: fewer than eight
+   * clusters of time.
    */
   finding: 'adds' | 'costs' | 'betterProbabilities' | 'worseProbabilities' | 'noDifference' | 'notEnough'
-  /** The same in words. */
+  /** The conclusion in words. */
   verdict: string
-  /** What `assess` serves now, by the newest of all signals, whichever were asked for: see `Assessment`. */
+  /** What `assess` uses now, judged by the newest of all signals, regardless of the filter; see `served` of `Assessment`. */
   served: 'all' | 'baseRate'
-  /** All of the signals asked for; missing while there is none. */
+  /** The score of all selected signals; missing if there are none. */
   overall?: Score
-  /** The probabilities that were said beside how often they came true, the lowest first; at most ten bins of about equal size. */
+  /**
+   * The stored probabilities (`said`) and how often they came true (`came`), in at most ten bins of about equal size, lowest
+   * first.
+   */
   calibration: { said: number; came: ScoredMean }[]
-  /** By strategy, in alphabetical order; signals that name none are in no part. */
+  /** By strategy, in alphabetical order; signals without a strategy are not included. */
   byStrategy: ScorePart[]
   /** By symbol, in alphabetical order. */
   bySymbol: ScorePart[]
-  /** By the month (UTC) in which signals were given, such as `2026-03`, the oldest first. */
+  /** By the month (UTC) in which the signals were given, such as `2026-03`, oldest first. */
   byMonth: ScorePart[]
 }
 
 /** A part of the signals of a scorecard, and its score. */
 export interface ScorePart {
-  /** Which. */
+  /** Its name. */
   name: string
-  /** How it fared. */
+  /** Its score. */
   score: Score
 }
 
-/** How what was said of signals fared. */
+/** The score of the predictions for a set of signals. */
 export interface Score {
-  /** Closed signals of which something was said. */
+  /** Closed signals with a stored prediction. */
   signals: number
-  /** Those of them that were followed and not traded. */
+  /** How many of them were followed but not traded. */
   followed: number
-  /** Stretches of time that they fall into: a week long, or longer where signals last long. The intervals rest on so many. */
+  /**
+   * Clusters of time that they fall into: each a week, or longer if signals stay open long. The intervals are calculated over
+   * these clusters.
+   */
   clusters: number
   /** The share that succeeded. */
   successShare: number
-  /** The mean of the probabilities that were said. */
+  /** The mean stored probability. */
   meanProbability: number
-  /** How well outcomes were foretold, in nats a signal: less is better. */
+  /** Log loss per signal, in nats; less is better. */
   logLoss: {
-    /** By the probability that was said. */
+    /** Of the stored probability. */
     probability: number
-    /** By the base rate that was said beside it. */
+    /** Of the base rate stored with it. */
     baseRate: number
-    /** By what candles said alone, else the arithmetic of the levels. */
+    /** Of the prediction from candles alone or, if there was none, of the probability implied by the levels. */
     prior: number
-    /** The first less the second: below 0, the probability was better. */
+    /** `probability` minus `baseRate`: below 0, the probability was better. */
     againstBaseRate: ScoredMean
-    /** The first less the third. */
+    /** `probability` minus `prior`. */
     againstPrior: ScoredMean
   }
-  /** What signals with a stop loss brought: `(profit − fee) / stop`, all in percent of the entry. Missing where none has a stop. */
+  /**
+   * The profit of signals with a stop loss: `(profit − fee) / stop`, all in percent of the entry. Missing if no signal has a
+   * stop.
+   */
   realisedR?: {
-    /** All of them. */
+    /** All signals. */
     all: ScoredMean
-    /** Those that it said to take; missing where it said so of none. */
+    /** The signals that `assess` said to take; missing if there are none. */
     take?: ScoredMean
-    /** Those that it said to leave; missing where it said so of none. */
+    /** The signals that `assess` said to leave; missing if there are none. */
     left?: ScoredMean
-    /** The mean of those to take less that of all. Missing where it told none apart. */
+    /** The mean of `take` minus that of `all`. Missing if `assess` took all signals, or none. */
     gain?: ScoredMean
   }
 }
 
 /** A mean over signals, with its 95 % interval. */
 export interface ScoredMean {
-  /** Over how many. */
+  /** Number of signals. */
   signals: number
   /** The mean. */
   mean: number
   /**
-   * What 95 % of resamples of stretches of time hold: signals given together share their fate, and count as one. Missing below eight
-   * stretches.
+   * The middle 95 % of bootstrap resamples of clusters of time, because signals given at the same time depend on each other.
+   * Missing with fewer than eight clusters.
    */
   interval?: { low: number; high: number }
 }
@@ -581,25 +623,25 @@ export interface ScoredMean {
 /** What to train. */
 export interface TrainOptions {
   /**
-   * `all` (default): every market asked for. `symbol`: the `symbols` given. `retrain`: those older than `maxAgeHours`.
-   * `incremental`: every market asked for, by continuing its model with what came since: much faster. In full where that
-   * cannot be; `trial.fallback` of the result says why.
+   * `all` (default): every selected market. `symbol`: the given `symbols`. `retrain`: markets whose model is older than
+   * `maxAgeHours`. `incremental`: continue the model of every selected market with new candles, which is much faster. Where that
+   * is impossible, the model is trained in full; `trial.fallback` of the result says why.
    */
   mode?: 'all' | 'symbol' | 'retrain' | 'incremental'
   /** Default: the configured ones. */
   symbols?: readonly string[]
   /** Default: the configured ones. */
   timeframes?: readonly Timeframe[]
-  /** For mode `retrain`: hours since a model was trained. Default: `retrainIntervalHours` of the configuration, 24. */
+  /** For mode `retrain`: the age in hours from which a model is old. Default: `retrainIntervalHours` of the configuration, 24. */
   maxAgeHours?: number
-  /** Bring candles up to date first. Default true. */
+  /** Update the candles first. Default true. */
   fetch?: boolean
   /**
-   * News of the training; some may be left out when JavaScript is busy. Does not keep the process alive. What it throws
-   * becomes a warning of the process.
+   * Receives progress; some reports may be skipped while JavaScript is busy. Does not keep the process alive. An exception in it
+   * becomes a process warning.
    */
   onProgress?: (progress: TrainProgress) => void
-  /** Ends the training early. */
+  /** Cancels the training. */
   signal?: AbortSignal
 }
 
@@ -609,19 +651,23 @@ export interface PredictOptions {
   symbol: string
   /** Default `1h`. */
   timeframe?: Timeframe
-  /** Closed candles, oldest first, at least 100; without times they are consecutive and end now. Default: the stored ones. */
+  /**
+   * Closed candles, oldest first, at least 100. Candles without times are taken as consecutive, the last one closing now.
+   * Default: the stored candles.
+   */
   candles?: readonly CandleInput[]
 }
 
-/** What to make a signal for. */
+/** The market to generate a signal for. */
 export interface GenerateOptions {
   /** `BTC/USDT` and `BTCUSDT` are one symbol. */
   symbol: string
   /** Default `1h`. */
   timeframe?: Timeframe
   /**
-   * Stop and target at 2/3, 1 or 4/3 of the distance that the model was trained on. Default `medium`. The model's probability is of
-   * `medium`; how often the others succeed was not measured, which the signal says (`mlPrediction.levelsScale`, `aiRationale`).
+   * Puts stop and target at 2/3, 1 or 4/3 of the distance the model was trained on. Default `medium`. The probability of the
+   * model applies to `medium`; the success rate of the others was not measured, and the signal says so
+   * (`mlPrediction.levelsScale`, `aiRationale`).
    */
   riskTolerance?: 'low' | 'medium' | 'high'
 }
@@ -632,17 +678,17 @@ export interface RollbackOptions {
   symbol: string
   /** Default `1h`. */
   timeframe?: Timeframe
-  /** Why; it is written down. Default: `asked for by hand`. */
+  /** The reason to log. Default: `asked for by hand`. */
   reason?: string
 }
 
 /**
- * Why a newly trained model went into service: `FIRST_MODEL`, `CHAMPION_UNUSABLE` (the one so far cannot be read, or
- * needs volume that the candles do not have any more),
- * `OTHER_SIGNAL_SHAPE` (stop, target or expiry are configured otherwise now), `NOT_WORSE`, `SHORT_EVIDENCE` (nothing speaks
- * against it, but there is too little to compare). Why it did not: `WORSE_LOG_LOSS`, `LESS_PROFIT` (each beyond chance),
- * `MAYBE_WORSE` (that it is worse by more than 0.0005 of log loss, or a fifth of what the one in service knows, cannot be ruled
- * out, though there are rows enough to tell), `CHAIN_WORSE` (the promotions in a row would have lost more than that together), `WORSE_THAN_CONSTANT`.
+ * Why a newly trained model went into service: `FIRST_MODEL`; `CHAMPION_UNUSABLE` (the current model cannot be read, or needs
+ * volume that the candles no longer have); `OTHER_SIGNAL_SHAPE` (stop, target or expiry are configured differently now);
+ * `NOT_WORSE`; `SHORT_EVIDENCE` (nothing speaks against it, but there is too little data to compare). Why it did not:
+ * `WORSE_LOG_LOSS`, `LESS_PROFIT` (both beyond chance); `MAYBE_WORSE` (there are enough rows to tell, and it may be worse by more
+ * than 0.0005 of log loss, or by more than a fifth of the current model's skill); `CHAIN_WORSE` (all promotions in a row together
+ * would have lost more than that); `WORSE_THAN_CONSTANT`.
  */
 export type TrialDecision =
   | 'FIRST_MODEL' | 'CHAMPION_UNUSABLE' | 'OTHER_SIGNAL_SHAPE' | 'NOT_WORSE' | 'SHORT_EVIDENCE'
@@ -654,48 +700,51 @@ export interface FetchOptions {
   symbols?: readonly string[]
   /** Default: the configured ones. */
   timeframes?: readonly Timeframe[]
-  /** Let the candles begin here, for good: what is stored from before goes. Default: as `historyDays` says. */
+  /** Start the candles here permanently: stored candles before this time are deleted. Default: as `historyDays` says. */
   since?: Date | string | number
 }
 
-/** The keys of `training_config.json`; there in snake_case. `docs/configuration.md` has the details. */
+/** The keys of `training_config.json`, which uses snake_case. `docs/configuration.md` has the details. */
 export interface Configuration {
   /** Pairs to train and fetch. Default: ten USDT pairs. */
   symbols?: readonly string[]
-  /** Of each symbol. Default `1h` and `4h`. */
+  /** The timeframes of each symbol. Default `1h` and `4h`. */
   timeframes?: readonly Timeframe[]
-  /** Trainings at once: `true`, as many as there are threads (default); `false`, one; or a number, 1 to 64. */
+  /**
+   * Number of trainings at the same time: `true` for as many as there are threads (default), `false` for one, or a number from 1
+   * to 64.
+   */
   parallelTraining?: boolean | number
   /**
-   * Days of candles to have, 1–3650, and more where a timeframe needs more to be trained on. Default: all that the exchange has, at most
-   * 200 000 candles a market (all of `1h`, 23 months of `5m`, 138 days of `1m`). A short history costs skill: on real candles, models of
-   * 90 and 180 days showed none.
+   * Days of candles to fetch, 1–3650; more if a timeframe needs more to be trained on. Default: all that the exchange has, at most
+   * 200 000 candles per market (all of `1h`, 23 months of `5m`, 138 days of `1m`). A short history costs skill: on real candles,
+   * models of 90 and 180 days showed none.
    */
   historyDays?: number
-  /** The same, by its name in the system before. */
+  /** The old system's name for `historyDays`. */
   daysHistory?: number
-  /** Hours after which a model is old: what `maxAgeHours` is by default, 0 to 8760. Default 24. */
+  /** Hours after which a model is old: the default of `maxAgeHours`, 0 to 8760. Default 24. */
   retrainIntervalHours?: number | string
   /** Base URL of the exchange. Default `https://api.binance.com`. */
   exchangeUrl?: string
-  /** IANA zone of times that do not say theirs. Default `UTC`. */
+  /** IANA time zone of times without `Z` or an offset. Default `UTC`. */
   timezone?: string
-  /** Of everything random in training: same data, configuration and seed, same model. Default 42. */
+  /** Seed of all randomness in training: the same data, configuration and seed give the same model. Default 42. */
   seed?: number
   /** Trees per forest, 10–2000. Default 100. */
   trees?: number
   /** Costs of a round trip in basis points. Default 10. */
   feeBps?: number
   /**
-   * How sure `assess` has to be that a signal earns more than it costs, to say `take`: 0.5 asks for the mean alone, 0.9 for nine
-   * chances of ten. 0.5 to 0.99. Default 0.5.
+   * How certain `assess` must be that a signal earns more than it costs before it sets `take`: at 0.5 the mean decides, 0.9 asks
+   * for a probability of 90 %. 0.5 to 0.99. Default 0.5.
    */
   takeConfidence?: number
-  /** The part of what Kelly's rule would risk that `suggestedRisk` is: 0 to 1. Default 0.25. */
+  /** `suggestedRisk` is this fraction of what Kelly's formula would risk: 0 to 1. Default 0.25. */
   kellyFraction?: number
-  /** When a record counts as safe: after `fsync` (default), or once the operating system has it (`os`). */
+  /** When a record counts as stored: after `fsync` (default), or when the operating system has received it (`os`). */
   durability?: 'fsync' | 'os'
-  /** How generated signals and training labels set stop, target and expiry. */
+  /** Stop, target and expiry of generated signals and of training labels. */
   signal?: {
     /** Stop distance in average true ranges. Default 1.5. */
     stopAtr?: number
@@ -704,26 +753,28 @@ export interface Configuration {
     /** Bars until a signal expires. Default 24. */
     expiryBars?: number
   }
-  /** When live results count as poor, and what is done then. */
+  /** When live results count as poor, and what happens then. */
   poorPerformance?: {
-    /** `success` (default): the success rate lies below the threshold. `expectancy`: the mean profit after costs is a loss. */
+    /** `success` (default): the success rate is below the threshold. `expectancy`: the mean profit after costs is a loss. */
     rule?: 'success' | 'expectancy'
-    /** Closed signals below which nothing is judged. Default 10. */
+    /** Closed signals needed before results are judged. Default 10. */
     minSignals?: number
-    /** Days of closings that are judged. Default 7. */
+    /** How many days of closed signals are judged. Default 7. */
     windowDays?: number
     /** Percent. Default 40. */
     successThreshold?: number
     /** Percentage points above break-even that a bet needs in conservative mode. Default 5. */
     conservativeMargin?: number
-    /** Train the models concerned anew. Default true. */
+    /** Train the affected models again. Default true. */
     emergencyTraining?: boolean
-    /** Hours between two such trainings of a market. Default 24. */
+    /** Minimum hours between two emergency trainings of a market. Default 24. */
     cooldownHours?: number | string
   }
 }
 
-/** Predicts one market of the default loop from candles that the caller has, in the shape of the backend's old service. */
+/**
+ * Predicts one market of the default loop from candles you pass in. It has the interface of the old backend's predictor service.
+ */
 export declare class MLPredictor implements Predictor {
   /**
    * @param symbol default `BTCUSDT`
@@ -732,20 +783,20 @@ export declare class MLPredictor implements Predictor {
    */
   constructor(symbol?: string, timeframe?: TimeframeName)
   /**
-   * Predicts from closed candles, oldest first, at least 100. Without times they are consecutive and end now.
-   * Resolves with `success: false`, `confidence: 0` and the whole shape when the model is of no opinion (it has no skill, the
-   * candles give no features), and when there is no model, too few candles or a wrong one. Rejects only where the home cannot be
-   * opened: `ERR_INVALID_CONFIG`, `ERR_STORE`, `ERR_IO`.
+   * Predicts from closed candles, oldest first, at least 100. Candles without times are taken as consecutive, the last one
+   * closing now. If the model has no opinion (it has no skill, or the candles give no features), if there is no model, or if
+   * candles are too few or invalid, it resolves with the complete shape, `success: false` and `confidence: 0`. Rejects only if
+   * the home cannot be opened: `ERR_INVALID_CONFIG`, `ERR_STORE`, `ERR_IO`.
    */
   predict(candles: readonly CandleInput[]): Promise<PredictionResult>
   /**
-   * Whether a usable model is in service now, also one trained after this predictor was made. Never throws: what keeps the home
-   * from being opened is a warning of the process, what is wrong with a model is told by the event `warning`.
+   * Whether a usable model is in service now, including one trained after this predictor was created. Never throws: if the home
+   * cannot be opened, the process gets a warning; if a model is damaged, the event `warning` reports it.
    */
   isModelAvailable(): boolean
 }
 
-/** The feedback of the default loop. Its methods may be taken off it and spied on. */
+/** The feedback tracker of the default loop. Its methods can be destructured and spied on. */
 export declare const feedbackTracker: FeedbackTracker
 /** The default loop's predictor of BTCUSDT 1h. */
 export declare const mlPredictor: MLPredictor

@@ -20,30 +20,30 @@ pub struct MlPrediction {
     /// The bet, or HOLD.
     #[napi(ts_type = "SignalType")]
     pub signal: String,
-    /// As that of the whole.
+    /// The same as `confidence` of the whole result.
     pub confidence: f64,
-    /// Percent, 0–100, adding up to 100: that a BUY, a SELL, neither would succeed; all 0 without an opinion.
+    /// Percent, 0–100, adding up to 100: the probability that a BUY, a SELL, or neither would succeed; all 0 without an opinion.
     pub probabilities: ActionProbabilities,
 }
 
-/// An opinion in the shape of the backend's old service. It always has this shape, also when there is none.
+/// A prediction in the shape of the old backend's service. All fields are present even if the model has no opinion.
 #[napi(object)]
 pub struct PredictionResult {
-    /// The model is of an opinion. `false`: it has none, `confidence` is 0, and `error` says why.
+    /// The model has an opinion. `false`: it has none, `confidence` is 0, and `error` says why.
     pub success: bool,
-    /// The bet, or HOLD: no bet is worth it, or there is no opinion.
+    /// The bet, or HOLD if no bet is worth it or there is no opinion.
     #[napi(ts_type = "SignalType")]
     pub signal_type: String,
-    /// Percent, 0–100: how sure the model is of `signalType` against what speaks most for another, of a bet against the
-    /// opposite one, of a HOLD against the better bet. 50 is undecided; 0 is no opinion. No probability of success.
+    /// Percent, 0–100: how much `signalType` is preferred to the strongest alternative: for a bet the opposite bet, for a HOLD
+    /// the better bet. 50 is undecided; 0 is no opinion. It is not the probability of success.
     pub confidence: f64,
     /// Calibrated probability, 0–1, that the bet succeeds; missing for a HOLD.
     pub success_probability: Option<f64>,
     /// The model's part.
     pub ml_prediction: MlPrediction,
-    /// What speaks for it, or why it is a HOLD.
+    /// The reasons for the bet, or for the HOLD.
     pub ai_rationale: String,
-    /// Why it is a HOLD; missing where it is none, and where there is no model or nothing to predict from.
+    /// Why it is a HOLD; missing for a bet, and if there is no model or not enough data to predict.
     #[napi(ts_type = "Abstention")]
     pub reason: Option<String>,
     /// Why there is no opinion.
@@ -79,7 +79,7 @@ impl From<engine::Prediction> for PredictionResult {
 }
 
 impl PredictionResult {
-    /// None, and why.
+    /// No opinion, and why.
     fn without(error: String) -> Self {
         let probabilities = ActionProbabilities { sell: 0.0, hold: 0.0, buy: 0.0 };
         Self {
@@ -101,7 +101,7 @@ impl From<Result<engine::Prediction>> for PredictionResult {
     }
 }
 
-/// Predicts one market from candles that the caller has, and never rejects for want of data or of a model.
+/// Predicts one market from candles you pass in. Missing data or a missing model never makes it reject.
 #[napi]
 pub struct Predictor {
     core: Arc<SignalLoop>,
@@ -114,7 +114,7 @@ impl Predictor {
     }
 }
 
-/// Throws when there can be no predictor of this market.
+/// Throws if symbol or timeframe is invalid.
 #[napi(skip_typescript)]
 pub fn check_market(symbol: Unknown<'_>, timeframe: Unknown<'_>) -> napi::Result<(), Code> {
     sync(|| market(symbol, timeframe).map(|_| ()))
@@ -128,9 +128,9 @@ fn market(symbol: Unknown<'_>, timeframe: Unknown<'_>) -> Result<Market> {
 
 #[napi]
 impl Predictor {
-    /// Predicts from closed candles, oldest first, at least 100. Without times they are consecutive and end now.
-    /// Resolves with `success: false`, `confidence: 0` and the whole shape when the model is of no opinion (it has no skill, the
-    /// candles give no features), and when there is no model, too few candles or a wrong one.
+    /// Predicts from closed candles, oldest first, at least 100. Candles without times are taken as consecutive, the last one
+    /// closing now. If the model has no opinion (it has no skill, or the candles give no features), if there is no model, or if
+    /// candles are too few or invalid, it resolves with the complete shape, `success: false` and `confidence: 0`.
     #[napi(ts_args_type = "candles: readonly CandleInput[]", ts_return_type = "Promise<PredictionResult>")]
     pub fn predict<'env>(
         &self,
@@ -145,8 +145,8 @@ impl Predictor {
         self.predict_from(env, read)
     }
 
-    /// [`Self::predict`] from candles as `index.js` packs them where they are nothing but numbers: six for each, in a
-    /// `Float64Array`. Reading them one by one from here would take longer than all the rest.
+    /// [`Self::predict`] with candles that `index.js` has packed into a `Float64Array`, six numbers each. Reading the objects one
+    /// by one from native code would take longer than everything else.
     #[napi(skip_typescript)]
     pub fn predict_packed<'env>(
         &self,
@@ -176,9 +176,9 @@ impl Predictor {
         })
     }
 
-    /// Whether a usable model is in service now, also one trained after this predictor was made. Never throws: what is wrong with a
-    /// model is told by the event `warning`. Where models are in a database, `false` until that was asked: this begins it, and waits
-    /// for nothing.
+    /// Whether a usable model is in service now, including one trained after this predictor was created. Never throws: if a model
+    /// is damaged, the event `warning` reports it. If models are stored in a database, it returns `false` until the first answer
+    /// of the database; the call starts that query and does not wait for it.
     #[napi]
     pub fn is_model_available(&self) -> bool {
         guard(|| Ok(self.core.models().has_model(&self.market))).unwrap_or(false)

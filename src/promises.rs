@@ -1,12 +1,12 @@
-//! Promises, and the work behind them, which the event loop itself drives.
+//! Promises whose work is driven by the event loop itself.
 //!
-//! napi's own futures cost a task on another thread and a threadsafe function for each promise: three threads wake up for
-//! one record. Here an environment (a Node thread, or a module loaded anew) has one threadsafe function for all its
-//! promises, the bell. Whatever completes rings it, unless it is ringing already, and the event loop then looks after
-//! everything that can go on at once. So the replies of a whole batch of the store's writer come with one wake-up.
+//! napi's own futures cost a task on another thread and a threadsafe function for each promise: three threads wake up for one
+//! record. Here an environment (a Node thread, or a module loaded again) has one threadsafe function for all its promises, the
+//! bell. Completed work rings it, unless it is already ringing, and the event loop then polls everything that can continue. So
+//! the replies of a whole batch of the store's writer come with one wake-up.
 //!
-//! Likewise work begins in the next microtask, together with all that was asked for until then: the writer wakes up once
-//! for it, and writes it in one batch.
+//! Work starts in the next microtask, together with everything requested until then. So the writer wakes up once for it, and
+//! writes it in one batch.
 
 use super::environment;
 use super::errors::error_object;
@@ -26,30 +26,30 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use tokio::task::JoinHandle;
 
-/// What a promise waits for. It is polled on the event loop, so it must never compute for long, nor wait otherwise.
+/// The work of a promise. It is polled on the event loop, so it must not compute for long, nor block.
 pub type Work<T> = Pin<Box<dyn Future<Output = Result<T>>>>;
 
-/// Work with its promise: what settles it, once it is done.
+/// Work, and the function that settles its promise once the work is done.
 type Task = Pin<Box<dyn Future<Output = ()>>>;
 
 /// The promises of one environment.
 pub struct Promises {
-    /// What begins in the next microtask, in order.
+    /// Work that starts in the next microtask, in order.
     fresh: RefCell<Vec<Task>>,
-    /// Asks for that microtask.
+    /// Requests that microtask.
     soon: FunctionRef<(), ()>,
     asked: Cell<bool>,
-    /// The lowest place of the stack, which grows downwards, that it was asked for from.
+    /// The lowest stack address from which it was requested; the stack grows downwards.
     lowest: Cell<usize>,
     waiting: RefCell<HashMap<u64, Task>>,
     begun: Cell<u64>,
-    /// Made in the first of those microtasks, in which nothing of the caller is under way: Jest would take it for a handle
-    /// that a test left open.
+    /// Created in the first of those microtasks, when none of the caller's code is running: otherwise Jest would report it as a
+    /// handle that a test left open.
     bell: OnceCell<Arc<Bell>>,
 }
 
-/// Makes a function that has `begin` called in a microtask, once however often it is asked for. `await` calls nothing that others
-/// may have put in the place of the engine's own, as tracing does with `Promise.prototype.then`.
+/// Makes a function that calls `begin` in a microtask, once, however often it is requested. `await` calls nothing that other code
+/// may have replaced, as tracing does with `Promise.prototype.then`.
 const SOON: &str = "(begin) => {
   let asked = false
   const later = async () => {
@@ -66,13 +66,13 @@ const SOON: &str = "(begin) => {
 
 /// Wakes the event loop, from any thread.
 struct Bell {
-    /// The tasks that can go on.
+    /// The tasks that can continue.
     ready: Mutex<Vec<u64>>,
-    /// Weak while no task waits: then it does not keep Node alive.
+    /// Unreferenced while no task waits: then it does not keep Node alive.
     function: ThreadsafeFunction<(), (), (), napi::Status, false, true>,
 }
 
-/// A task's way to the bell.
+/// Wakes one task through the bell.
 struct Ringer {
     bell: Arc<Bell>,
     task: u64,
@@ -82,16 +82,16 @@ impl Wake for Ringer {
     fn wake(self: Arc<Self>) {
         let mut ready = self.bell.ready.lock();
         ready.push(self.task);
-        // Whoever came first has rung, and nobody has answered yet.
+        // An earlier task has rung the bell, and the event loop has not answered yet.
         if ready.len() == 1 {
-            // It fails when the environment has ended, and its promises with it.
+            // This fails when the environment has ended, and its promises with it.
             let _ = self.bell.function.call((), ThreadsafeFunctionCallMode::NonBlocking);
         }
     }
 }
 
 impl Promises {
-    /// The promises of an environment that has none yet.
+    /// Creates the state of an environment without promises.
     pub fn new(env: &Env) -> napi::Result<Self> {
         let soon: Function<'_, Function<'_, (), ()>, Function<'_, (), ()>> = env.run_script(SOON)?;
         Ok(Self {
@@ -113,8 +113,8 @@ impl Promises {
         Ok(self.bell.get_or_init(|| Arc::new(Bell { ready: Mutex::default(), function })))
     }
 
-    /// Has what is added in this turn begin in the next microtask. It is JavaScript, so near the end of the stack it throws: before
-    /// anything was begun. Where there was room before, there is now.
+    /// Schedules the work added in this turn for the next microtask. It calls JavaScript, so near the end of the stack it throws,
+    /// before any work has started. If there was room at an earlier, lower address, there is room now.
     fn ask(&self, env: &Env) -> napi::Result<()> {
         let here = std::ptr::from_ref(&env).addr();
         if !self.asked.get() || here < self.lowest.get() {
@@ -131,7 +131,7 @@ impl Promises {
 
     fn begin(&self, env: &Env) -> napi::Result<()> {
         self.asked.set(false);
-        // Should it fail, what is fresh begins with the next call.
+        // If this fails, the added work starts with the next call.
         let bell = self.bell(env)?;
         let fresh = self.fresh.take();
         let idle = self.waiting.borrow().is_empty();
@@ -151,7 +151,7 @@ impl Promises {
         let bell = self.bell(env)?;
         let ready = std::mem::take(&mut *bell.ready.lock());
         for number in ready {
-            // It is gone when it was woken twice. Nothing is borrowed while it is polled: settling may call getters.
+            // The task is gone if it was woken twice. Nothing is borrowed while it is polled, because settling may call getters.
             let task = self.waiting.borrow_mut().remove(&number);
             if let Some(task) = task {
                 self.poll(bell, number, task);
@@ -172,15 +172,15 @@ impl Promises {
     }
 }
 
-/// A function that acts on the promises of the environment it is called in.
+/// A function that runs with the promises of the calling environment.
 fn function(env: &Env, act: fn(&Promises, &Env) -> napi::Result<()>) -> napi::Result<Function<'_, (), ()>> {
     env.create_function_from_closure::<(), (), _>("signalloop", move |context| {
         act(&environment::of(context.env)?.promises, context.env)
     })
 }
 
-/// A promise of what `prepare` begins. That happens now, on the JavaScript thread; if it fails the promise rejects, and
-/// nothing is thrown but the engine's own `RangeError` at the end of the stack.
+/// A promise of the work that `prepare` starts. `prepare` runs now, on the JavaScript thread; if it fails, the promise rejects.
+/// Nothing is thrown except JavaScript's own `RangeError` at the end of the stack.
 pub fn promise<'env, T: ToNapiValue + 'static>(
     env: &'env Env,
     prepare: impl FnOnce() -> Result<Work<T>>,
@@ -206,7 +206,7 @@ pub fn promise<'env, T: ToNapiValue + 'static>(
     Ok(promise)
 }
 
-/// A promise of work on a loop, done on other threads, which a `close()` that comes later waits for.
+/// A promise of work on other threads. A later `close()` waits for that work.
 pub fn call<'env, T, F>(
     env: &'env Env,
     core: &User,
@@ -241,23 +241,23 @@ impl<T: 'static> Future for Elsewhere<T> {
     }
 }
 
-/// Begins work on other threads.
+/// Starts work on other threads.
 pub fn spawned<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Elsewhere<T> {
     Elsewhere(within_runtime_if_available(|| tokio::spawn(work)))
 }
 
-/// What was known at once.
+/// A result that was available at once.
 pub fn done<T: 'static>(value: T) -> Work<T> {
     Box::pin(std::future::ready(Ok(value)))
 }
 
-/// Begins work on other threads, for a promise to wait for.
+/// Starts work on other threads that a promise waits for.
 pub fn elsewhere<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Work<T> {
     Box::pin(spawned(work))
 }
 
 fn poll_guarded<T>(work: &mut Work<T>, context: &mut Context<'_>) -> Poll<Result<T>> {
-    // Within the runtime, so that work may leave more to do behind for other threads.
+    // Within the runtime, so that work can spawn further work on other threads.
     match guard(|| Ok(within_runtime_if_available(|| work.as_mut().poll(context)))) {
         Ok(poll) => poll,
         Err(panic) => Poll::Ready(Err(panic)),
@@ -274,9 +274,10 @@ fn deferred<'env, T>(env: &'env Env) -> napi::Result<(sys::napi_deferred, Promis
     Ok((deferred, PromiseRaw::new(env.raw(), promise)))
 }
 
-/// Settles a promise: with the value, or with an error that has the core's code.
+/// Settles a promise with the value, or with an error that has the core's code.
 fn settle<T: ToNapiValue>(env: sys::napi_env, deferred: sys::napi_deferred, result: Result<T>) {
-    // A promise cannot be settled while anything is pending, and would never be: those who wait know nothing of it.
+    // A promise cannot be settled while an exception is pending, and its callers would wait forever. So the exception is taken
+    // first.
     thrown::tell_uncaught(env);
     let unsaid = |error: napi::Error| Error::Internal(format!("the result cannot be told: {}", error.reason));
     // SAFETY: promises are made and their work is polled on the JavaScript thread alone, from calls in which `env` is

@@ -12,7 +12,7 @@ use scheduler::Task;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
-/// The scheduler of a loop; {@link SignalLoop.startScheduler} starts it. It keeps no process alive.
+/// The scheduler of a loop; {@link SignalLoop.startScheduler} starts it. It does not keep the process alive.
 #[napi]
 pub struct Scheduler {
     core: Arc<User>,
@@ -28,9 +28,9 @@ impl Scheduler {
 
 #[napi]
 impl Scheduler {
-    /// Stops it: what is under way, by `runOnce` too, is cancelled and ends at its next step; whoever goes on does it again.
-    /// Resolves when it has ended; at once when nothing runs, or when another thread of this process, which shares the default
-    /// loop, has started it too: then it goes on for that one.
+    /// Stops the scheduler. Running tasks, those of `runOnce` too, are cancelled and end at their next step; the process that
+    /// takes over runs them again. Resolves when it has stopped: at once if nothing runs, or if another thread of this process,
+    /// which shares the default loop, has started the scheduler too; then it continues for that thread.
     #[napi(ts_return_type = "Promise<void>")]
     pub fn stop<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, ()>> {
         promise(env, || {
@@ -42,8 +42,8 @@ impl Scheduler {
         })
     }
 
-    /// How it stands: whether it leads, when each task is due, what the last run came to, in whichever process that was.
-    /// It never waits: of a database it tells what was heard last, a second ago at most while it runs.
+    /// The state of the scheduler: whether this loop is the leader, when each task is due, and the result of its last run, in any
+    /// process. It never waits: with a database it returns what was read last, at most a second ago while the scheduler runs.
     ///
     /// @throws `ERR_INVALID_CONFIG`, `ERR_IO`
     #[napi(ts_return_type = "SchedulerStatus")]
@@ -51,9 +51,9 @@ impl Scheduler {
         sync(|| Ok(self.core.scheduler().glance()?.to_json()))
     }
 
-    /// Runs a task now, also in a process that does not lead. Markets that failed are in what it resolves to.
+    /// Runs a task now, also in a process that is not the leader. The result lists the markets that failed.
     ///
-    /// Rejects with `ERR_TASK_BUSY` while the task runs already, in any process of the home, or of the database; with
+    /// Rejects with `ERR_TASK_BUSY` if the task is already running in any process of the home or of the database, and with
     /// `ERR_INVALID_ARGUMENT`, `ERR_INVALID_CONFIG`, `ERR_IO`, `ERR_STORE`, `ERR_CLOSED`.
     #[napi(ts_args_type = "task: TaskName", ts_return_type = "Promise<TaskRun>")]
     pub fn run_once<'env>(&self, env: &'env Env, task: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Value>> {

@@ -1,6 +1,6 @@
-//! Who uses a loop. The default loop of a home is one for all environments of the process: worker threads, and modules loaded anew, as
-//! Jest does, meet the same store. Each of them opens and closes it for itself: what one has begun ends with its `close()`, and the
-//! loop itself when the last has closed it.
+//! Users of a loop. All environments of the process share the default loop of a home: worker threads, and modules loaded again,
+//! as Jest does, use the same store. Each of them opens and closes it separately: `close()` ends what this environment started,
+//! and the last one to close it ends the loop.
 
 use domain::cancel::Cancel;
 use domain::error::{Error, Result};
@@ -20,43 +20,43 @@ use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 /// A home, an exchange and a store.
 pub type Key = (PathBuf, Option<String>, Option<String>);
 
-/// A default loop and its users, by number. Gone when the last has left.
+/// A default loop and its users, by number. Removed when the last user has left.
 struct Shared {
     dashboard: Arc<Dashboard>,
-    /// Whether each wants the scheduler to run.
+    /// For each user, whether it wants the scheduler to run.
     users: HashMap<u64, bool>,
 }
 
 static SHARED: LazyLock<Mutex<HashMap<Key, Shared>>> = LazyLock::new(Mutex::default);
 
-/// An environment's use of a loop: of one of its own, or of a default loop that it may share with others.
+/// An environment's use of a loop: either its own, or a default loop that it may share with others.
 pub struct User {
     core: Arc<SignalLoop>,
     dashboard: Arc<Dashboard>,
-    /// Where it is shared, and under which number. `None`: nobody else has it.
+    /// Where the loop is shared, and the number of this user. `None` if nobody shares it.
     seat: Option<(Key, u64)>,
-    /// Raised when this user has closed the loop.
+    /// Set when this user has closed the loop.
     left: Cancel,
-    /// How it stood then.
+    /// What this user left behind when it closed the loop.
     leaving: OnceLock<Leaving>,
-    /// Held for reading by each of its calls under way.
+    /// Held for reading by each running call of this user.
     calls: Arc<RwLock<()>>,
-    /// Its listeners to events.
+    /// Its event listeners.
     listeners: Mutex<Vec<u64>>,
 }
 
-/// What a user leaves behind.
+/// The state of the loop after a user has left.
 #[derive(Clone, Copy, PartialEq)]
 enum Leaving {
-    /// Nobody: the loop ends.
+    /// No user is left: the loop ends.
     Last,
-    /// Others, none of whom wants the scheduler that it had started.
+    /// Other users are left, and none of them wants the scheduler that this user had started.
     WithScheduler,
-    /// Others.
+    /// Other users are left.
     Plain,
 }
 
-/// A call under way; closing waits for it to be dropped.
+/// A running call; closing waits until it is dropped.
 pub struct Call {
     _core: engine::Call,
     _own: OwnedRwLockReadGuard<()>,
@@ -71,12 +71,12 @@ impl Deref for User {
 }
 
 impl User {
-    /// Of a loop that nobody else has.
+    /// The user of a loop that nobody else uses.
     pub fn alone(core: Arc<SignalLoop>) -> Arc<Self> {
         Arc::new(Self::new(Arc::new(Dashboard::new(core)), None))
     }
 
-    /// Of the default loop of a home, which is opened if nobody has it open.
+    /// A user of the default loop of a home, which is opened if nobody has it open.
     ///
     /// # Errors
     /// As [`SignalLoop::open`].
@@ -119,7 +119,7 @@ impl User {
         self.left.is_cancelled()
     }
 
-    /// Marks the beginning of a call that [`Self::close`] shall wait for.
+    /// Marks the start of a call that [`Self::close`] waits for.
     ///
     /// # Errors
     /// [`Error::Closed`] once this user, or the loop, closes.
@@ -134,12 +134,12 @@ impl User {
     /// Waits for `work`, but no longer than until this user closes the loop.
     ///
     /// # Errors
-    /// [`Error::Cancelled`] then; else the work's own.
+    /// [`Error::Cancelled`] in that case; otherwise the work's own error.
     pub async fn unless_left<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         self.left.unless(work).await
     }
 
-    /// Waits for `work`, which is told when this user closes the loop.
+    /// Waits for `work`, which is notified when this user closes the loop.
     pub async fn telling<T>(&self, cancel: &Cancel, work: impl Future<Output = T>) -> T {
         let tell = async {
             let _ = self.left.unless(pending::<Result<()>>()).await;
@@ -152,23 +152,23 @@ impl User {
         }
     }
 
-    /// Remembers a listener to events, to be taken off when this user closes the loop.
+    /// Stores an event listener, to be removed when this user closes the loop.
     pub fn listens(&self, id: u64) {
         self.listeners.lock().push(id);
     }
 
-    /// Forgets a listener that was taken off.
+    /// Forgets a listener that was removed.
     pub fn listens_no_more(&self, id: u64) {
         self.listeners.lock().retain(|known| *known != id);
     }
 
-    /// Starts the scheduler, unless it is running; this user wants it to run from then on.
+    /// Starts the scheduler, unless it is running; from now on this user wants it to run.
     ///
     /// # Errors
     /// As [`SignalLoop::start_scheduler`].
     pub fn start_scheduler(&self, options: Map<String, Value>) -> Result<()> {
         let _call = self.begin()?;
-        // Locked, so that nobody who stops it meanwhile stops this one.
+        // Locked, so that a simultaneous stop does not stop this scheduler.
         let mut shared = SHARED.lock();
         within_runtime_if_available(|| self.core.scheduler().start(options))?;
         if let Some(wanted) = self.seat.as_ref().and_then(|(key, number)| shared.get_mut(key)?.users.get_mut(number)) {
@@ -188,7 +188,7 @@ impl User {
             });
             let wanted = match users {
                 Some(users) => users.values().any(|wanted| *wanted),
-                // Who has left has no say; a loop of its own is its own.
+                // A user that has left cannot stop the scheduler; the user of an own loop always can.
                 None => self.seat.is_some(),
             };
             (!wanted).then(|| self.core.scheduler().stop())
@@ -198,8 +198,8 @@ impl User {
         }
     }
 
-    /// Closes the loop for this user: its later calls fail with [`Error::Closed`]. Where nobody else has it, the loop ends. The future
-    /// waits for that, or for what this user has begun.
+    /// Closes the loop for this user: its later calls fail with [`Error::Closed`]. If nobody else uses the loop, the loop ends.
+    /// The future waits for that, or for the running work of this user.
     pub fn close(self: Arc<Self>) -> impl Future<Output = ()> + Send + use<> {
         let leaving = self.leave();
         match leaving {
@@ -218,7 +218,7 @@ impl User {
         }
     }
 
-    /// For an environment that ends without having closed the loop. Nobody may wait any more.
+    /// For an environment that ends without having closed the loop. It must not wait.
     pub fn abandon(&self) {
         self.stop_listening();
         if self.leave() != Leaving::Plain {
@@ -230,7 +230,7 @@ impl User {
         self.listeners.lock().drain(..).for_each(|id| self.core.events().unsubscribe(id));
     }
 
-    /// What it leaves behind: the same whenever it is asked.
+    /// The state after this user has left; the same result at every call.
     fn leave(&self) -> Leaving {
         self.left.cancel();
         *self.leaving.get_or_init(|| {

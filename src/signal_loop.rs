@@ -28,17 +28,16 @@ use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The loop of one home: feedback, training, prediction.
+/// The feedback loop of one home: recording, training, prediction.
 ///
-/// The functions at module level belong to a default loop, of the home `SIGNALLOOP_HOME`, else `./ml`. Make one of your
-/// own when a process needs several homes, or candles from elsewhere.
+/// The functions at module level use a default loop, whose home is `SIGNALLOOP_HOME`, or `./ml`. Create a loop of your own if a
+/// process needs several homes or its own source of candles.
 #[napi]
 pub struct SignalLoop {
     core: Arc<User>,
 }
 
-/// The default loop of a home. `index.js` passes what `process.env` says where the caller runs, which native code cannot
-/// always see.
+/// The default loop of a home. `index.js` passes the caller's `process.env`, which native code cannot always see.
 #[napi(skip_typescript)]
 pub fn shared_loop(
     env: &Env,
@@ -53,7 +52,7 @@ pub fn shared_loop(
     })
 }
 
-/// The `allowedHosts` of a live view's options, once they are known to be such.
+/// Checks the options of a live view and returns their `allowedHosts`.
 #[napi(skip_typescript)]
 pub fn allowed_hosts(options: Unknown<'_>) -> napi::Result<Vec<String>, Code> {
     sync(|| {
@@ -70,10 +69,10 @@ fn host_names(map: &mut Map<String, Value>) -> Result<Vec<String>> {
 
 #[napi]
 impl SignalLoop {
-    /// Opens a home; nothing is written yet.
+    /// Opens a home. Nothing is written yet.
     ///
-    /// @throws `ERR_INVALID_CONFIG` for a wrong value in its `training_config.json`, `ERR_INVALID_ARGUMENT`, `ERR_STORE` where the
-    /// home is a file, `ERR_IO` where its configuration cannot be read
+    /// @throws `ERR_INVALID_CONFIG` for a wrong value in its `training_config.json`, `ERR_INVALID_ARGUMENT`, `ERR_STORE` if the
+    /// home is a file, `ERR_IO` if its configuration cannot be read
     #[napi(constructor, ts_args_type = "options?: LoopOptions")]
     pub fn new(options: Unknown<'_>) -> napi::Result<Self, Code> {
         sync(|| {
@@ -105,19 +104,19 @@ impl SignalLoop {
         self.core.settings().home().display().to_string()
     }
 
-    /// Unknown keys of the configuration, by file and name; a changed file that cannot be used.
+    /// Warnings about the configuration: unknown keys, by file and name, or a changed file that cannot be used.
     #[napi(getter)]
     pub fn warnings(&self) -> Vec<String> {
         self.core.settings().warnings()
     }
 
-    /// Signals in, closings and statistics out.
+    /// Records signals, closes them and gives statistics.
     #[napi(getter)]
     pub fn feedback_tracker(&self) -> FeedbackTracker {
         FeedbackTracker::of(self.core.clone())
     }
 
-    /// The predictor of one market, in the shape of the backend's old service. Default: BTCUSDT 1h.
+    /// The predictor of one market, with the interface of the old backend's service. Default: BTCUSDT 1h.
     ///
     /// @throws `ERR_INVALID_ARGUMENT`
     #[napi(ts_args_type = "symbol?: string, timeframe?: Timeframe", ts_return_type = "Predictor")]
@@ -125,9 +124,9 @@ impl SignalLoop {
         sync(|| Predictor::of(Arc::clone(&**self.core), symbol, timeframe))
     }
 
-    /// Listens to what happens in this loop by itself: closings, model changes, drift, conservative mode. Until `close()`, or
-    /// until the function that it returns is called. Does not keep the process alive; when JavaScript is busy some events
-    /// are left out, and the next one says how many (`dropped`). What the listener throws becomes a warning of the process.
+    /// Calls `listener` with the events of this loop, such as closed signals, model changes, drift and conservative mode, until
+    /// `close()` or until the returned function is called. It does not keep the process alive. If JavaScript is busy, some events
+    /// are skipped, and the next one says how many (`dropped`). An exception in the listener becomes a process warning.
     ///
     /// @throws `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`
     #[napi(ts_args_type = "listener: (event: LoopEvent) => void", ts_return_type = "() => void")]
@@ -146,17 +145,18 @@ impl SignalLoop {
         })
     }
 
-    /// Starts the scheduler: candles, training, evaluation and open signals are looked after by themselves, in one of the
-    /// processes of the home at a time. Returns at once, and does nothing when it is running. `options` are the keys of
-    /// `scheduler_config.json`, and go before them. Runs until `stop()`, or until the loop closes; keeps no process alive.
+    /// Starts the scheduler, which updates candles, trains, evaluates and watches open signals. Start it in every process; only
+    /// one does the work. Returns at once, and does nothing if it is already running. `options` are the keys of
+    /// `scheduler_config.json` and override the file. It runs until `stop()` or until the loop is closed, and does not keep the
+    /// process alive.
     ///
-    /// @throws `ERR_INVALID_CONFIG`, `ERR_INVALID_ARGUMENT` when it is running with other options, `ERR_CLOSED`
+    /// @throws `ERR_INVALID_CONFIG`, `ERR_INVALID_ARGUMENT` if it is already running with other options, `ERR_CLOSED`
     #[napi(ts_args_type = "options?: SchedulerConfiguration", ts_return_type = "Scheduler")]
     pub fn start_scheduler(&self, options: Unknown<'_>) -> napi::Result<Scheduler, Code> {
         sync(|| Scheduler::start(self.core.clone(), values::to_map("options", options, &[])?))
     }
 
-    /// Compares the recent half of all closed signals of a market with the early half: did it get better?
+    /// Compares the recent half of the closed signals of a market with the early half, to see whether they got better.
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(ts_args_type = "options: EvaluateOptions", ts_return_type = "Promise<Improvement>")]
@@ -178,21 +178,21 @@ impl SignalLoop {
         })
     }
 
-    /// Changes configuration keys of this loop in memory: `training_config.json`'s, in camelCase or snake_case.
+    /// Changes configuration keys of this loop in memory: the keys of `training_config.json`, in camelCase or snake_case.
     ///
-    /// @throws `ERR_INVALID_CONFIG`; nothing changes then
+    /// @throws `ERR_INVALID_CONFIG`; then nothing changes
     #[napi(ts_args_type = "options: Configuration")]
     pub fn configure(&self, options: Unknown<'_>) -> napi::Result<(), Code> {
         sync(|| self.core.settings().configure(values::to_map("options", options, &[])?))
     }
 
-    /// Trains models for all configured symbols and timeframes, each on its own, on threads of its own: candles are brought
-    /// up to date, a model is fitted and scored on rows it has not seen, and put into service unless it is worse than the
-    /// one that is (see `promoted` and `reason`). A market that fails leaves the others, and its old model, alone; its error
-    /// is in the results.
+    /// Trains models for all configured symbols and timeframes, on separate threads. For each market the candles are updated, a
+    /// model is fitted and evaluated on rows it has not seen, and it goes into service unless it is worse than the current one
+    /// (see `promoted` and `reason`). If one market fails, the others continue and its old model stays; the error is in its
+    /// result.
     ///
-    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`, or `ERR_CANCELLED` when `signal` aborts or the loop is closed meanwhile;
-    /// models finished before stay.
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`, or `ERR_CANCELLED` if `signal` aborts or the loop is closed meanwhile;
+    /// models finished before that stay.
     #[napi(ts_args_type = "options?: TrainOptions", ts_return_type = "Promise<TrainingResults>")]
     pub fn train<'env>(
         &self,
@@ -232,8 +232,8 @@ impl SignalLoop {
         })
     }
 
-    /// What the model says of the time after the last candle: of `candles` (closed, oldest first, at least 100), or of the
-    /// stored ones. Never goes to the network; see `stale`.
+    /// Predicts the time after the last candle, from `candles` (closed, oldest first, at least 100) or from the stored ones.
+    /// Makes no network request; see `stale`.
     ///
     /// Rejects with `ERR_NO_MODEL`, `ERR_MODEL_FILE`, `ERR_NO_DATA`, `ERR_INVALID_CANDLE`, `ERR_INVALID_ARGUMENT`,
     /// `ERR_CLOSED`.
@@ -248,7 +248,7 @@ impl SignalLoop {
         })
     }
 
-    /// [`Self::predict`] from candles that `index.js` took out of the options and packed: see [`Predictor::predict_packed`].
+    /// [`Self::predict`] with candles that `index.js` took out of the options and packed; see [`Predictor::predict_packed`].
     #[napi(skip_typescript)]
     pub fn predict_packed<'env>(
         &self,
@@ -285,10 +285,11 @@ impl SignalLoop {
         })
     }
 
-    /// Brings the candles of a market up to date and makes a signal of the prediction: entry at the last close, stop and
-    /// target from the average true range, 2:1 unless configured. A HOLD when the model has nothing to say, with the reason. Records nothing.
+    /// Updates the candles of a market and makes a signal from the prediction: entry at the last close, stop and target from the
+    /// average true range, 2:1 unless configured otherwise. If no bet is worth it, the signal is a HOLD with the reason. It is
+    /// not recorded.
     ///
-    /// Rejects like `predict`, and with `ERR_CANCELLED` when the loop is closed while candles are awaited.
+    /// Rejects like `predict`, and with `ERR_CANCELLED` if the loop is closed while it waits for candles.
     #[napi(ts_args_type = "options: GenerateOptions", ts_return_type = "Promise<Signal>")]
     pub fn generate_signal<'env>(
         &self,
@@ -315,10 +316,10 @@ impl SignalLoop {
         })
     }
 
-    /// Fetches what is missing of the candles of all configured markets, or of those named. One that fails leaves the
-    /// others alone; its error is in its result.
+    /// Fetches the missing candles of all configured markets, or of the given ones. If one market fails, the others continue; the
+    /// error is in its result.
     ///
-    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`, or `ERR_CANCELLED` when the loop is closed meanwhile.
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`, or `ERR_CANCELLED` if the loop is closed meanwhile.
     #[napi(ts_args_type = "options?: FetchOptions", ts_return_type = "Promise<FetchResult[]>")]
     pub fn fetch_data<'env>(
         &self,
@@ -339,9 +340,9 @@ impl SignalLoop {
         })
     }
 
-    /// The models in service with their history, and files that cannot be used.
+    /// Lists the models in service with their history, and model files that cannot be used.
     ///
-    /// Rejects with `ERR_IO`, `ERR_CLOSED`. A file's own error is in its entry.
+    /// Rejects with `ERR_IO`, `ERR_CLOSED`. The error of a single file is in its entry.
     #[napi(ts_return_type = "Promise<ModelEntry[]>")]
     pub fn models<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Vec<types::ModelEntry>>> {
         call(env, &self.core, || {
@@ -350,11 +351,11 @@ impl SignalLoop {
         })
     }
 
-    /// Writes the report: one HTML file that needs no network, with results, probabilities, what was learned, models, candles
-    /// and the scheduler. What cannot be looked at is told in it, and in `problems`.
+    /// Writes the report: one HTML file that needs no network, with results, probabilities, what was learned, models, candles and
+    /// the scheduler. Parts that could not be read are listed in it and in `problems`.
     ///
-    /// Rejects with `ERR_IO` when it cannot be written, `ERR_INVALID_ARGUMENT`, also where `out` leads to a file of signalloop's
-    /// own, `ERR_CLOSED`.
+    /// Rejects with `ERR_IO` if it cannot be written, `ERR_INVALID_ARGUMENT`, also if `out` is one of signalloop's own files,
+    /// `ERR_CLOSED`.
     #[napi(ts_args_type = "options?: ReportOptions", ts_return_type = "Promise<ReportResult>")]
     pub fn report<'env>(
         &self,
@@ -371,9 +372,9 @@ impl SignalLoop {
         })
     }
 
-    /// The same as a live view to mount in a backend, for those who may see it: `app.use('/learning', loop.dashboard())`.
-    /// Answers GET and HEAD only, no other site, and by an address, `localhost` or a name of `allowedHosts` only.
-    /// `docs/report.md` says how to mount it in Fastify and plain `http`.
+    /// The report as a live page to mount in your backend: `app.use("/learning", loop.dashboard())`. Your backend decides who may
+    /// see it. It answers only GET and HEAD, only under an IP address, `localhost` or a name of `allowedHosts`, and is not
+    /// readable by other sites. `docs/report.md` says how to mount it in Fastify and plain `http`.
     ///
     /// @throws `ERR_INVALID_ARGUMENT`
     // `index.js` makes the handler, of what this answers to `{ method, url, headers, allowedHosts }`.
@@ -405,9 +406,9 @@ impl SignalLoop {
         })
     }
 
-    /// Puts the model before the one in service back into service, in all processes, and writes it down.
+    /// Returns a market to the previous model, in all processes, and logs it.
     ///
-    /// Rejects with `ERR_NO_PREDECESSOR` when there is none, `ERR_NO_MODEL`, `ERR_MODEL_FILE`, `ERR_INVALID_ARGUMENT`,
+    /// Rejects with `ERR_NO_PREDECESSOR` if there is none, `ERR_NO_MODEL`, `ERR_MODEL_FILE`, `ERR_INVALID_ARGUMENT`,
     /// `ERR_CLOSED`.
     #[napi(ts_args_type = "options: RollbackOptions", ts_return_type = "Promise<Rollback>")]
     pub fn rollback<'env>(
@@ -426,8 +427,8 @@ impl SignalLoop {
         })
     }
 
-    /// Signals, success, models, candles and the scheduler's tasks in Prometheus' text format (version 0.0.4), for a route
-    /// that a scraper asks; `docs/operating.md` has them all. What other processes of the home did is in it.
+    /// Metrics of signals, models, candles and the scheduler in the Prometheus text format (version 0.0.4), for a scrape route.
+    /// They describe the whole home, including the work of other processes. `docs/operating.md` lists them.
     ///
     /// Rejects with `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_IO`, `ERR_INVALID_CONFIG`, `ERR_CLOSED`.
     #[napi(ts_return_type = "Promise<string>")]
@@ -438,9 +439,10 @@ impl SignalLoop {
         })
     }
 
-    /// Ends the loop: what was acknowledged is safe, threads end, later calls to the store reject with `ERR_CLOSED`. Trainings, and
-    /// what waits for candles, reject with `ERR_CANCELLED`: no answer is waited for. The default loop opens anew at its next use; where
-    /// other threads of the process use it as well, it is closed for this one alone, with the scheduler that it started.
+    /// Closes the loop. Acknowledged records are safe, threads end, and later calls to the store reject with `ERR_CLOSED`.
+    /// Running trainings, and calls that wait for candles, reject with `ERR_CANCELLED`. The default loop opens again at its next
+    /// use. If other threads of the process use the default loop too, it is closed for this thread only, with the scheduler that
+    /// this thread started.
     #[napi(ts_return_type = "Promise<void>")]
     pub fn close<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, ()>> {
         promise(env, || {

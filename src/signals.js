@@ -1,14 +1,14 @@
-// How a signal is read from JavaScript: the one rule of recordSignal, recordSignals, updateOutcome, assess and
-// shouldCloseSignal, whether the signal is a plain object, an instance of a class, a document of Mongoose or a row of Prisma.
+// Reads a signal from JavaScript. recordSignal, recordSignals, updateOutcome, assess and shouldCloseSignal all use this rule, whether the
+// signal is a plain object, an instance of a class, a document of Mongoose or a row of Prisma.
 //
-// - A signal means what `JSON.stringify` makes of it: `toJSON` is obeyed, its own included, and a Date is its ISO 8601 text.
-// - A key that means something here may also be inherited, or a getter of its class, as for the caller's own code.
-// - A BigInt is a number. So is a decimal object (decimal.js, Prisma, BSON) where a number is expected.
-// - What JSON hides is told by its name where it has a meaning here, so that it is refused: NaN, an infinity, an invalid time, a
-//   function. For a stop loss, null would mean that there is none.
+// - A signal is read as `JSON.stringify` writes it: `toJSON` is called, also that of the signal itself, and a Date is its ISO 8601 text.
+// - A known key may also be inherited, or be a getter of its class.
+// - A BigInt is a number. So is a decimal object (decimal.js, Prisma, BSON) in a numeric field.
+// - In known keys, values that JSON would hide are replaced by their names, so that native code refuses them: NaN, an infinity, an invalid
+//   time, a function. JSON would turn them into null, which for a stop loss means that there is none.
 //
-// It is compiled once an environment. It gives JSON; or `{ value }`, as plain as JSON has it, where a text would say what none in
-// Rust can: half of a surrogate pair, which JSON escapes; or `{ thrown }`. The engine's own JSON.stringify is several times faster
+// This script is compiled once per environment. Its functions return JSON; or `{ value }`, a plain object, if the text contains half of a
+// surrogate pair, which JSON escapes and Rust strings cannot hold; or `{ thrown }`. V8's JSON.stringify is several times faster
 // than reading value by value from native code.
 (() => {
   const IDS = ['signal_id', 'signalId', 'id']
@@ -22,17 +22,17 @@
 
   const hasJson = (value) => typeof value.toJSON === 'function'
   const isMap = (value) => Object.prototype.toString.call(value) === '[object Map]'
-  /** An id and a strategy are texts: what is none must not become one. */
+  /** Text fields. The name of a hidden value is wrapped in an array there, so that it is not taken for a valid text. */
   const TEXTS = new Set([...IDS, 'strategy'])
   const named = (key, name) => (TEXTS.has(key) ? [name] : name)
-  /** An integer of more bits takes seconds to be written down, and is no number of a signal. */
+  /** Larger integers take seconds to convert to text, and are never a valid number of a signal. */
   const LARGEST = 1n << 4096n
   const integer = (value) => {
     if (value >= LARGEST || value <= -LARGEST) throw new RangeError('an integer of more than 4096 bits')
     return Number.isSafeInteger(Number(value)) ? Number(value) : `${value}`
   }
 
-  /** A value under a key that means something, as JSON has it; what JSON hides, by its name. */
+  /** The value of a known key as JSON writes it; a value that JSON would hide is replaced by its name. */
   const known = (key, value) => {
     if (typeof value === 'bigint') return integer(value)
     if (typeof value === 'number') return Number.isFinite(value) ? value : named(key, `${value}`)
@@ -41,14 +41,14 @@
     if (key === 'indicators' && isMap(value)) return Object.fromEntries(value)
     if (key === 'indicators' || key === 'features') return value
     const json = hasJson(value) ? value.toJSON(key) : value
-    // As of an invalid Date.
+    // An invalid Date, for example.
     if (json === null || json === undefined) return named(key, `${value}`)
     if (!NUMBERS.has(key)) return json
     const digits = typeof json === 'object' ? (json.$numberDecimal ?? json.valueOf()) : json
     return typeof digits === 'string' && digits.trim() !== '' && Number.isFinite(Number(digits)) ? Number(digits) : digits
   }
 
-  /** The members of an object as this rule has them; of all that mean something, or of `keys`. */
+  /** The members of an object, read by this rule: all members, or only those in `keys`. */
   const members = (given, keys) => {
     const source = hasJson(given) ? given.toJSON('') : given
     if (typeof source !== 'object' || source === null || Array.isArray(source)) return source
@@ -59,7 +59,7 @@
     return result
   }
 
-  /** Does JSON say something else of a value under a key that means something? */
+  /** Whether JSON would write the value of a known key differently from this rule. */
   const isOdd = (key, value) => {
     if (typeof value === 'string' || typeof value === 'boolean') return false
     if (typeof value === 'number') return value - value !== 0
@@ -67,7 +67,7 @@
     if (key === 'indicators' || key === 'features') return isMap(value)
     return !(typeof value.getTime === 'function' && value.getTime() >= 0)
   }
-  /** Nearly all signals are: JSON says of them what this rule does. */
+  /** Whether JSON.stringify alone gives the same result as this rule, which is true for nearly all signals. */
   const isPlain = (signal) => {
     if (typeof signal !== 'object' || signal === null || hasJson(signal)) return false
     const prototype = Object.getPrototypeOf(signal)
@@ -90,14 +90,14 @@
       return JSON.stringify(value, bigints)
     }
   }
-  /** Characters of one signal, twice what its line may have. */
+  /** The largest number of characters of a signal, twice the limit of its line in the log. */
   const MOST = 2 ** 21
   const text = (value, signals) => {
     const json = stringify(value)
     if (json?.length > MOST * signals) throw new RangeError('longer than a signal may be')
     return json?.includes('\\ud') ? { value: JSON.parse(json) } : json
   }
-  /** What the caller's own code throws is told, not thrown. */
+  /** Returns exceptions of the caller's code as `{ thrown }` instead of throwing them. */
   const told = (read) => (...args) => {
     try {
       return read(...args)
@@ -113,9 +113,9 @@
   return [
     /** A signal, or an update of its outcome. */
     told((signal) => text(plain(signal), 1)),
-    /** Some of an array of signals. */
+    /** A slice of an array of signals. */
     told((signals, from, to) => text(signals.slice(from, to).map(plain), to - from)),
-    /** What decides whether a signal closes. */
+    /** The fields that decide whether a signal closes. */
     told((signal) => text(members(signal, LEVELS), 1)),
   ]
 })()

@@ -1,4 +1,4 @@
-//! Signals from JavaScript: `signals.js` has the rule by which they are read, whatever their class.
+//! Reads signals from JavaScript: `signals.js` has the rule, whatever their class.
 
 use super::environment;
 use super::values::to_json;
@@ -16,23 +16,23 @@ type One = FnArgs<(Unknown<'static>,)>;
 type Part = FnArgs<(Unknown<'static>, u32, u32)>;
 type Reader<Args> = FunctionRef<Args, Unknown<'static>>;
 
-/// The functions of `signals.js`, compiled once an environment.
+/// The functions of `signals.js`, compiled once per environment.
 pub struct Signals {
     one: Reader<One>,
     some: Reader<Part>,
     levels: Reader<One>,
 }
 
-/// What they give.
+/// What they return.
 pub enum Json {
     /// JSON.
     Text(String),
-    /// The same, where it holds something that is no Unicode. All of that has become the same character.
+    /// A value with text that is not valid Unicode. All invalid parts have become the same character.
     Value(Value),
 }
 
 impl Signals {
-    /// For one environment.
+    /// The reader of one environment.
     pub fn new(env: &Env) -> napi::Result<Self> {
         let functions = env.run_script::<_, Object<'_>>(include_str!("signals.js"))?;
         let one = |at| functions.get_element::<Function<'_, One, Unknown<'static>>>(at)?.create_ref();
@@ -41,8 +41,8 @@ impl Signals {
     }
 }
 
-/// Calls a reader, by napi's `apply`: its `call` would ask JavaScript for the text of what it throws, which at the end of the
-/// stack throws again. Nothing else is thrown: what a getter or `toJSON` of the caller's throws is told.
+/// Calls a reader with napi's `apply`: `call` would ask JavaScript for the text of an exception, which at the end of the stack
+/// throws again. Exceptions of a getter or `toJSON` of the caller are returned as a value, so nothing else is thrown.
 fn read<Args: JsValuesTupleIntoVec>(
     env: &Env,
     reader: impl Fn(&Signals) -> &Reader<Args>,
@@ -63,12 +63,12 @@ fn read<Args: JsValuesTupleIntoVec>(
         Value::Object(mut odd) => match odd.shift_remove("thrown") {
             None => Ok(Json::Value(odd.shift_remove("value").unwrap_or_default())),
             Some(thrown) => {
-                // What contains itself, or nests without end, is told so.
+                // Reports values that contain themselves or nest without end.
                 to_json(*given)?;
                 Err(Error::argument("signal", "could not be read", thrown.as_str().unwrap_or_default()))
             }
         },
-        // What has no JSON, such as a function.
+        // Values without JSON, such as a function.
         other => Ok(Json::Value(other)),
     }
 }
@@ -77,7 +77,7 @@ fn one(env: &Env, given: &Unknown<'_>) -> Result<Json> {
     read(env, |signals| &signals.one, given, |value| FnArgs { data: (value,) })
 }
 
-/// Reads a signal that is to be recorded.
+/// Reads a signal to record.
 pub fn record(env: &Env, signal: &Unknown<'_>, zone: Tz) -> Result<Record> {
     match one(env, signal)? {
         Json::Text(text) => Record::given_text(&text, zone),
@@ -85,7 +85,7 @@ pub fn record(env: &Env, signal: &Unknown<'_>, zone: Tz) -> Result<Record> {
     }
 }
 
-/// Reads a signal that is asked about.
+/// Reads a signal to assess.
 pub fn question(env: &Env, signal: &Unknown<'_>, now_ms: i64, zone: Tz) -> Result<Signal> {
     let source = Source::Question { now_ms };
     match one(env, signal)? {
@@ -108,7 +108,8 @@ pub fn update(env: &Env, update: &Unknown<'_>, zone: Tz) -> Result<Update> {
     }
 }
 
-/// Reads what decides whether a signal closes; `None` for a HOLD. A tick must not pay for the rest of the object.
+/// Reads the fields that decide whether a signal closes; `None` for a HOLD. This runs on every price, so it does not read the
+/// rest of the object.
 pub fn levels(env: &Env, signal: &Unknown<'_>) -> Result<Option<Levels>> {
     let value = match read(env, |signals| &signals.levels, signal, |value| FnArgs { data: (value,) })? {
         Json::Text(text) => {
@@ -122,7 +123,7 @@ pub fn levels(env: &Env, signal: &Unknown<'_>) -> Result<Option<Levels>> {
     }
 }
 
-/// Reads the signals of an array at these places.
+/// Reads the signals of an array at these positions.
 pub fn slice(env: &Env, signals: &Unknown<'_>, from: u32, to: u32) -> Result<Json> {
     read(env, |signals| &signals.some, signals, |value| FnArgs { data: (value, from, to) })
 }
@@ -131,7 +132,7 @@ impl Json {
     /// The signals of a slice.
     ///
     /// # Errors
-    /// That of the first that is wrong.
+    /// The error of the first invalid signal.
     pub fn records(self, zone: Tz) -> Result<Vec<Record>> {
         match self {
             Self::Text(text) => Record::given_array(&text, zone),
@@ -143,7 +144,7 @@ impl Json {
     }
 }
 
-/// Refuses an id in which something was no Unicode: two of them would be one.
+/// Refuses an id with invalid Unicode, because two such ids could become the same.
 fn unicode(record: Record) -> Result<Record> {
     let id = &record.signal.id;
     if id.contains(char::REPLACEMENT_CHARACTER) {

@@ -1,4 +1,4 @@
-//! Long arrays, read on the event loop without holding it up.
+//! Reads long arrays on the event loop without blocking it.
 
 use super::promises::spawned;
 use super::values::unreadable;
@@ -6,11 +6,11 @@ use domain::error::Result;
 use napi::bindgen_prelude::{Env, FnArgs, Function, JsValue, Object, ObjectRef, Unknown};
 use std::time::{Duration, Instant};
 
-/// How long the event loop is held up at a time, and how long it then has for all else.
+/// How long one step may block the event loop, and the pause after it.
 const STRETCH: Duration = Duration::from_millis(5);
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Copies an array, so that its owner may go on using it.
+/// Copies an array, so that its owner can continue to use it.
 const COPY: &str = "(array) => {
   const copy = []
   for (let i = 0, length = array.length; i < length; i++) copy.push(array[i])
@@ -33,13 +33,13 @@ impl Copied {
         copy().map(Self).map_err(|error| unreadable(env.raw(), argument, &error))
     }
 
-    /// Reads it: `step` is called again and again until it says that all is read. On the event loop.
+    /// Reads the copy on the event loop: calls `step` again and again until it returns that everything is read.
     ///
     /// # Errors
     /// Of the first step that fails.
     pub async fn read(self, env: Env, step: impl FnMut(&Env, Unknown<'_>) -> Result<bool>) -> Result<()> {
         let read = self.read_on(&env, step).await;
-        // It fails only while the environment ends.
+        // This fails only while the environment ends.
         let _ = self.0.unref(&env);
         read
     }
@@ -56,7 +56,7 @@ impl Copied {
             Ok(false)
         };
         loop {
-            // On another thread, so that the event loop has its turn meanwhile.
+            // The pause is on another thread, so that the event loop can do other work.
             let pause = spawned(async {
                 tokio::time::sleep(PAUSE).await;
                 Ok(())

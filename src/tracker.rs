@@ -30,13 +30,14 @@ use std::sync::Arc;
 /// Days that `getStats` covers by default.
 const STATS_DAYS: f64 = 30.0;
 const DAY_MS: f64 = 86_400_000.0;
-/// Prices whose pairs are read before the call returns: a few milliseconds. More of them wait for other work in between.
+/// Number of prices whose pairs are read before the call returns, which takes a few milliseconds. The rest is read in parts, so
+/// that other work can run in between.
 const PRICES_AT_ONCE: usize = 20_000;
 
-/// Records every signal, closes it by price, stores the outcome, gives statistics.
+/// Records signals, closes them by price, stores their outcomes and gives statistics.
 ///
-/// Every method that returns a promise rejects with an error that has a stable `code` (`ERR_INVALID_SIGNAL`, …) and a
-/// message that names the field and the value; nothing is written then.
+/// Methods that return a promise reject with an error that has a stable `code` (`ERR_INVALID_SIGNAL`, …) and a message with the
+/// field and the value. Nothing is written then.
 #[napi]
 pub struct FeedbackTracker {
     core: Arc<User>,
@@ -47,7 +48,7 @@ impl FeedbackTracker {
         Self { core }
     }
 
-    /// Which signals to count; those of so many days where none are said, or all.
+    /// Which signals to count: those of the given number of days, of the default number of days, or all.
     fn filter(
         &self,
         symbol: Unknown<'_>,
@@ -66,7 +67,7 @@ impl FeedbackTracker {
     }
 }
 
-/// The rule of [`FeedbackTracker::should_close_signal`], for which no loop is needed.
+/// [`FeedbackTracker::should_close_signal`] without a loop, because the rule needs none.
 #[napi(skip_typescript)]
 pub fn should_close_signal(
     env: &Env,
@@ -82,8 +83,8 @@ pub fn should_close_signal(
     })
 }
 
-/// [`should_close_signal`] of a signal without an expiry, by its direction and prices. `index.js` checked that they are
-/// finite and above 0.
+/// [`should_close_signal`] for a signal without an expiry, given by its direction and prices. `index.js` has checked that they
+/// are finite and above 0.
 #[napi(skip_typescript)]
 pub fn should_close_levels(
     buy: bool,
@@ -101,8 +102,9 @@ pub fn should_close_levels(
 
 #[napi]
 impl FeedbackTracker {
-    /// Does `currentPrice`, now, close the signal, as what, and what is it worth there? Touching the stop loss or the take
-    /// profit closes it, and so does its `expiresAt`. Asks nothing of the store and changes nothing.
+    /// Says whether `currentPrice` would close the signal now, with which outcome, and the profit at that price. Touching the
+    /// stop loss or the take profit closes a signal, and so does reaching `expiresAt`. Does not read the store and changes
+    /// nothing.
     ///
     /// @throws `ERR_INVALID_SIGNAL`, `ERR_INVALID_ARGUMENT`
     #[napi(ts_args_type = "signal: SignalLevels, currentPrice: number", ts_return_type = "CloseDecision")]
@@ -115,14 +117,16 @@ impl FeedbackTracker {
         should_close_signal(env, signal, current_price)
     }
 
-    /// Records a signal, with the features of the market at its entry when its candles are stored. Resolves `true` once it
-    /// is safe at the configured durability, also when the same signal was recorded before. One that comes with its end (see
-    /// {@link SignalEnd}) is recorded closed, and counts and teaches as such; so is one that was recorded open before.
+    /// Records a signal, together with the features of its market at entry if the candles are stored. Resolves `true` once it is
+    /// safe at the configured durability, also if the same signal was recorded before. A signal that comes with its end (see
+    /// {@link SignalEnd}) is recorded as closed, counts in the statistics and is learned from. If it was recorded open before,
+    /// that closes it.
     ///
-    /// With it is kept what the model in service says of it, for `scorecard`. The model is the one of the last `assess` or `patterns`
-    /// of this process: before the first of them, and of a signal of the past, nothing is said.
+    /// The prediction of the current model is stored with the signal, for `scorecard`. The model is that of the last `assess` or
+    /// `patterns` call in this process. Signals recorded before the first such call, and signals of the past, have no stored
+    /// prediction.
     ///
-    /// Rejects with `ERR_INVALID_SIGNAL`, `ERR_INVALID_ARGUMENT`, `ERR_SIGNAL_CONFLICT` when the id was recorded with other
+    /// Rejects with `ERR_INVALID_SIGNAL`, `ERR_INVALID_ARGUMENT`, `ERR_SIGNAL_CONFLICT` if the id was recorded with other
     /// content, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(ts_args_type = "signal: SignalInput", ts_return_type = "Promise<boolean>")]
     pub fn record_signal<'env>(&self, env: &'env Env, signal: Unknown<'_>) -> napi::Result<PromiseRaw<'env, bool>> {
@@ -136,9 +140,9 @@ impl FeedbackTracker {
         })
     }
 
-    /// Records many signals with one wait, at most 1 000 000. All are checked before any is written. Resolves with how many there were.
-    /// The array is copied at once. Of more than 1000 signals the rest is read while the event loop goes on: do not change them before
-    /// the promise resolves.
+    /// Records up to 1 000 000 signals at once. All are checked before any is written. Resolves with their number. The array is
+    /// copied at once. With more than 1000 signals, the rest of the objects is read while the event loop continues: do not change
+    /// them before the promise resolves.
     ///
     /// Rejects like `recordSignal`; after `ERR_SIGNAL_CONFLICT` the signals without a conflict are recorded.
     #[napi(ts_args_type = "signals: readonly SignalInput[]", ts_return_type = "Promise<number>")]
@@ -158,11 +162,12 @@ impl FeedbackTracker {
         })
     }
 
-    /// Closes a signal by hand. Resolves `false` when it is unknown or already closed: the first outcome stands.
-    /// Without `profitLossPercent` the profit follows from `exitPrice`, or from the barrier that the outcome names. What ended
-    /// before now says when, as `closedAt`.
+    /// Closes a signal with the outcome you give. Resolves `false` if the signal is unknown or already closed: the first outcome
+    /// stands. Without `profitLossPercent` the profit is calculated from `exitPrice`, or from the level that the outcome names.
+    /// If the signal ended earlier, give the time as `closedAt`.
     ///
-    /// Rejects with `ERR_INVALID_ARGUMENT`, also for what contradicts itself (see {@link OutcomeUpdate}), `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+    /// Rejects with `ERR_INVALID_ARGUMENT`, also for values that contradict each other (see {@link OutcomeUpdate}), `ERR_STORE`,
+    /// `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(ts_args_type = "update: OutcomeUpdate", ts_return_type = "Promise<boolean>")]
     pub fn update_outcome<'env>(&self, env: &'env Env, update: Unknown<'_>) -> napi::Result<PromiseRaw<'env, bool>> {
         promise(env, || {
@@ -175,10 +180,10 @@ impl FeedbackTracker {
         })
     }
 
-    /// Closes and stores every open signal of `pair` that this price hits, and resolves with them in the order of their
-    /// ids' recording. `timeMs` is when the price was, by its source: a Date, ISO string or milliseconds. One older than another
-    /// already seen closes nothing; that is counted and told ({@link LoopEvent}, `pricesIgnored`). Without `timeMs` it is a price
-    /// of now, which is never too old, whatever this machine's clock shows.
+    /// Closes every open signal of `pair` that this price hits, stores the outcomes, and resolves with the closed signals in the
+    /// order they were recorded. `timeMs` is the time of the price at its source: a Date, ISO string or milliseconds. A price
+    /// older than one already seen closes nothing; it is counted and reported ({@link LoopEvent}, `pricesIgnored`). Without
+    /// `timeMs` the price counts as current and is never too old, whatever the clock of this machine shows.
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(
@@ -207,11 +212,11 @@ impl FeedbackTracker {
         }
     }
 
-    /// `onPrice` for many at once: `prices[i]` of `pairs[i]`, at `timesMs[i]` (epoch milliseconds; all of now when left out), in
-    /// this order, at most 1 000 000. One wait for all; the closed ones come in the order of the prices that closed them. The arrays are
-    /// copied at once and may be used again.
+    /// `onPrice` for up to 1 000 000 prices at once: `prices[i]` of `pairs[i]` at `timesMs[i]` (epoch milliseconds; current
+    /// prices if omitted), in this order. Resolves with the closed signals in the order of the prices that closed them. The
+    /// arrays are copied at once and may be reused.
     ///
-    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`; no price counts then.
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`; then no price counts.
     #[napi(
         ts_args_type = "pairs: readonly string[], prices: Float64Array, timesMs?: Float64Array",
         ts_return_type = "Promise<ClosedSignal[]>"
@@ -256,11 +261,11 @@ impl FeedbackTracker {
         })
     }
 
-    /// The same for a closed candle of `timeframe` (default 1h): its high and low count, not only its close. Where stop and
-    /// target both lie inside, the stop is taken to have come first. Of the candle in which a signal was given, only the close counts;
-    /// its high and low too where that was in its first twelfth, unless finer candles have told what came after. Where a candle follows
-    /// those stored, or given before, directly, it is among those that signals recorded and assessed from now on, and predictions, know,
-    /// until a fetch has stored it.
+    /// Like `onPrice`, for a closed candle of `timeframe` (default 1h): high and low count, not only the close. If stop and
+    /// target both lie inside the candle, the stop counts. For the candle in which a signal was given, only the close counts;
+    /// high and low count too if the signal came in its first twelfth, unless finer candles have shown what came after it. If the
+    /// candle directly follows the stored candles, or those given before, then later predictions, and signals recorded or
+    /// assessed later, use it, until a fetch has stored it.
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_INVALID_CANDLE`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(
@@ -287,10 +292,11 @@ impl FeedbackTracker {
         })
     }
 
-    /// Writes all closed signals to a CSV file at `path`, one row each with its features at entry, to train something else
-    /// on. Resolves with the number of rows.
+    /// Writes all closed signals to a CSV file at `path`, one row each with its features at entry, for training other models.
+    /// Resolves with the number of rows.
     ///
-    /// Rejects with `ERR_INVALID_ARGUMENT`, also where `path` leads to a file of signalloop's own, `ERR_IO`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+    /// Rejects with `ERR_INVALID_ARGUMENT`, also if `path` is one of signalloop's own files, `ERR_IO`, `ERR_STORE`,
+    /// `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(ts_args_type = "path: string", ts_return_type = "Promise<number>")]
     pub fn export_training_data<'env>(&self, env: &'env Env, path: Unknown<'_>) -> napi::Result<PromiseRaw<'env, f64>> {
         call(env, &self.core, || {
@@ -299,9 +305,8 @@ impl FeedbackTracker {
         })
     }
 
-    /// Takes in a `signals.jsonl` of the system that came before, or of another home. What is known already is left as it
-    /// is; lines that cannot be read are listed. What is new gets the features of the market at its entry, when its candles
-    /// are stored.
+    /// Imports a `signals.jsonl` of the old Python system or of another home. Signals that are already known stay as they are;
+    /// lines that cannot be read are listed. New signals get the features of their market at entry if the candles are stored.
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_IO`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(ts_args_type = "path: string", ts_return_type = "Promise<ImportReport>")]
@@ -316,9 +321,9 @@ impl FeedbackTracker {
         })
     }
 
-    /// Rewrites the log with one line per signal, atomically, while this and other processes go on writing.
+    /// Compacts the log: rewrites it atomically with one line per signal, while this and other processes continue to write.
     ///
-    /// Rejects with `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`; the log is as it was then.
+    /// Rejects with `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`; then the log is unchanged.
     #[napi(ts_return_type = "Promise<Compaction>")]
     pub fn compact<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Compaction>> {
         call(env, &self.core, || {
@@ -327,7 +332,7 @@ impl FeedbackTracker {
         })
     }
 
-    /// What was found wrong with the log since it was opened, and what was done about it.
+    /// Reports damage found in the log since it was opened, and what was done about it.
     ///
     /// Rejects with `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(ts_return_type = "Promise<Recovery>")]
@@ -338,8 +343,8 @@ impl FeedbackTracker {
         })
     }
 
-    /// Statistics of the last `days` (default 30): signals given in that time, and closings of that time. A symbol or a
-    /// timeframe narrows them.
+    /// Statistics of the last `days` (default 30): signals given and signals closed in that time. `symbol` and `timeframe` select
+    /// a part.
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(
@@ -365,8 +370,8 @@ impl FeedbackTracker {
         })
     }
 
-    /// The seven figures of the old system's `get_performance_stats()`: of all signals, unless `days` says how far back. What
-    /// belongs to a time, a symbol and a timeframe is as in `getStats`.
+    /// The seven figures of the old system's `get_performance_stats()`, of all signals unless `days` limits them. Period, symbol
+    /// and timeframe select signals as in `getStats`.
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(
@@ -387,11 +392,12 @@ impl FeedbackTracker {
         })
     }
 
-    /// The chances of a signal, by what the model of its candles says and what has become of all signals that have closed, with the
-    /// reasons. It need not be recorded, and asking changes nothing; id, confidence and timestamp may be missing, which then is now.
-    /// Its `indicators` may have any names, and any may be missing. One of the past is judged by what had closed by then.
+    /// Estimates the chances of a signal, with the reasons. It uses the model of candles and the outcomes of all closed signals.
+    /// The signal need not be recorded, and asking changes nothing. `id`, `confidence` and `timestamp` may be missing; the
+    /// timestamp is then now. `indicators` may have any names, and any may be missing. A signal of the past is judged by the
+    /// outcomes known at its time.
     ///
-    /// Rejects with `ERR_INVALID_SIGNAL` (also for a HOLD, which bets on nothing), `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+    /// Rejects with `ERR_INVALID_SIGNAL` (also for a HOLD, which is not a bet), `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(ts_args_type = "signal: AssessInput", ts_return_type = "Promise<Assessment>")]
     pub fn assess<'env>(&self, env: &'env Env, signal: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Assessment>> {
         promise(env, || {
@@ -407,9 +413,9 @@ impl FeedbackTracker {
         })
     }
 
-    /// What was said of signals when they were recorded, against what came: of all that have closed since, taken or only followed.
-    /// Nothing of it was said with a look at the outcome. Signals that were recorded with their end, or by a version that said
-    /// nothing, are not in it.
+    /// Compares the predictions stored when signals were recorded with their outcomes, over all such signals that have closed,
+    /// taken or followed. Every prediction was made before the outcome was known. Signals recorded after their end, or by a
+    /// version that stored no predictions, are not included.
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(ts_args_type = "options?: ScorecardOptions", ts_return_type = "Promise<Scorecard>")]
@@ -420,8 +426,8 @@ impl FeedbackTracker {
         })
     }
 
-    /// The rules found in the closed signals, the strongest first; of a symbol, a timeframe, or all. In signals without any pattern,
-    /// chance alone brings about a rule in at most 5 % of cases.
+    /// The rules found in the closed signals of a symbol, of a timeframe, or in all; strongest first. If the signals contain no
+    /// pattern, chance alone produces a rule in at most 5 % of cases.
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(ts_args_type = "symbol?: string, timeframe?: Timeframe", ts_return_type = "Promise<Pattern[]>")]
@@ -440,7 +446,7 @@ impl FeedbackTracker {
     }
 }
 
-/// Which signals a scorecard is of.
+/// The signals that a scorecard covers.
 fn scorecard_filter(options: Unknown<'_>) -> Result<ScorecardFilter> {
     let mut map = values::to_map("options", options, &[])?;
     let text = |value: &Value| value.as_str().map(str::to_owned);
@@ -452,7 +458,7 @@ fn scorecard_filter(options: Unknown<'_>) -> Result<ScorecardFilter> {
     Ok(ScorecardFilter { since_ms, strategy, symbol: symbol.map(|text| Symbol::given(&text)).transpose()? })
 }
 
-/// A symbol and a timeframe, each of which may be missing.
+/// An optional symbol and an optional timeframe.
 fn market_filter(symbol: Unknown<'_>, timeframe: Unknown<'_>) -> Result<(Option<Symbol>, Option<Timeframe>)> {
     let symbol = values::optional_text("symbol", symbol)?.map(|text| Symbol::given(&text)).transpose()?;
     let timeframe = values::optional_text("timeframe", timeframe)?.map(|text| Timeframe::parse(&text)).transpose()?;

@@ -1,4 +1,4 @@
-//! JavaScript values read with care: what napi would turn into a silent 0 is an error that names the argument.
+//! Reads JavaScript values strictly: values that napi would silently turn into 0 are an error that names the argument.
 
 use super::{arrays, thrown};
 use candles::given::{TIME, Times, read_given, time_of};
@@ -10,13 +10,13 @@ use napi::ValueType;
 use napi::bindgen_prelude::{FromNapiValue, JsObjectValue, JsValue, Object, Unknown, sys};
 use serde_json::{Map, Value};
 
-/// Values read of one argument; more would hold up the event loop, and a sparse array may claim billions.
+/// Limit of values in one argument: more would block the event loop, and a sparse array may claim billions.
 const MAX_VALUES: usize = 1_000_000;
-/// Bytes of one text of an argument, far more than a signal or a path may have.
+/// Limit of bytes of one text, far more than a signal or a path may have.
 const MAX_TEXT_BYTES: usize = 1 << 20;
-/// Words of 64 bits of a BigInt.
+/// Limit of 64-bit words of a BigInt.
 const MAX_WORDS: usize = 64;
-/// Levels of nesting read of an object; deeper, or cyclic, is an error.
+/// Limit of nesting levels; deeper or cyclic objects are an error.
 const MAX_DEPTH: usize = 16;
 
 /// An argument that could not be read, and why.
@@ -31,8 +31,8 @@ fn spend(left: &mut usize, values: usize) -> Result<()> {
     Ok(())
 }
 
-/// A JavaScript value as JSON. `undefined` members and functions are left out; a `Date` becomes its milliseconds;
-/// NaN, infinities and an Invalid Date become their names, so that whoever wanted a number refuses them by name.
+/// A JavaScript value as JSON. `undefined` members and functions are left out; a `Date` becomes its milliseconds; NaN, infinities
+/// and an Invalid Date become their names, so that a numeric field refuses them by name.
 pub fn to_json(value: Unknown<'_>) -> Result<Value> {
     let mut left = MAX_VALUES;
     json(value, MAX_DEPTH, &mut left)
@@ -69,7 +69,7 @@ fn json(value: Unknown<'_>, depth: usize, left: &mut usize) -> Result<Value> {
     })
 }
 
-/// The members of an object as JSON; `valueless` is told the names of those that are functions and symbols.
+/// The members of an object as JSON; `valueless` receives the names of members that are functions or symbols.
 fn members(
     object: &Object<'_>,
     depth: usize,
@@ -97,7 +97,7 @@ pub fn read<T: FromNapiValue>(value: Unknown<'_>) -> Result<T> {
         .map_err(|error| unreadable(value.value().env, "value", &error))
 }
 
-/// Text, unless it is longer than anything here may be: JavaScript has strings of half a gigabyte.
+/// A text, unless it is longer than the limit: JavaScript has strings of half a gigabyte.
 fn string(argument: &'static str, value: Unknown<'_>) -> Result<String> {
     let (env, mut bytes) = (value.value().env, 0);
     // SAFETY: the value is live, on the JavaScript thread; without a buffer the length is all that is written.
@@ -109,7 +109,7 @@ fn string(argument: &'static str, value: Unknown<'_>) -> Result<String> {
     read(value)
 }
 
-/// A BigInt, unless it is larger than anything here may be: to write down one of ten million bits takes seconds.
+/// A BigInt, unless it is larger than the limit: converting one of ten million bits takes seconds.
 fn digits(value: Unknown<'_>) -> Result<String> {
     let (env, mut words) = (value.value().env, 0);
     // SAFETY: the value is live, on the JavaScript thread; without room for the words their number is all that is written.
@@ -147,8 +147,8 @@ fn date(value: Unknown<'_>) -> Result<Value> {
     Ok(if ms.is_finite() { number(ms) } else { Value::String("Invalid Date".to_owned()) })
 }
 
-/// An object argument as a JSON map; a missing one is empty. Only members of these names may be functions, which are left
-/// out: elsewhere one would count as missing.
+/// An object argument as a JSON map; a missing one is empty. Only members with the given names may be functions, and those are
+/// left out; any other function would count as missing.
 pub fn to_map(argument: &'static str, value: Unknown<'_>, functions: &[&str]) -> Result<Map<String, Value>> {
     if is_missing(&value) {
         return Ok(Map::new());
@@ -186,7 +186,7 @@ pub fn option<T>(
     }
 }
 
-/// Refuses options that nothing reads: a misspelt one would otherwise be ignored in silence.
+/// Refuses unknown options, because a misspelt one would be ignored silently.
 pub fn no_more(map: &Map<String, Value>) -> Result<()> {
     match map.iter().next() {
         None => Ok(()),
@@ -194,7 +194,7 @@ pub fn no_more(map: &Map<String, Value>) -> Result<()> {
     }
 }
 
-/// How long an array is.
+/// The length of an array.
 pub fn array_length(argument: &'static str, allowed: &str, value: Unknown<'_>) -> Result<u32> {
     let unreadable = |error: napi::Error| unreadable(value.value().env, argument, &error);
     if !value.is_array().map_err(unreadable)? {
@@ -273,7 +273,7 @@ pub fn candles(argument: &'static str, value: &Value, times: Times) -> Result<Ve
     }
 }
 
-/// One candle that must say its time.
+/// One candle, with its required time.
 pub fn timed_candle(argument: &'static str, value: &Value) -> Result<Candle> {
     let single =
         candles(argument, &Value::Array(vec![value.clone()]), Times::Required).map_err(|error| match error {
@@ -294,8 +294,8 @@ pub fn days(argument: &'static str, value: Unknown<'_>) -> Result<f64> {
         .ok_or_else(|| Error::argument(argument, "must be a number of days above 0, at most 36500", given))
 }
 
-/// Candles as numbers: open time, open, high, low, close, volume of each; where no time is a number, they are consecutive
-/// and end now.
+/// Candles as numbers: open time, open, high, low, close, volume of each. If no time is a number, they are consecutive, the last
+/// one closing now.
 pub fn packed_candles(argument: &'static str, rows: Unknown<'_>, candle_ms: i64) -> Result<Vec<Candle>> {
     let rows = arrays::floats(argument, rows)?;
     let (rows, rest) = rows.as_chunks::<6>();

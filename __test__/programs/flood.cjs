@@ -1,5 +1,5 @@
-// Records without ever waiting, on the default loop. As a worker thread it goes on until it is terminated; as a process it
-// records a given number and then has nothing more to do.
+// Records without waiting, on the default loop. As a worker thread it continues until it is terminated; as a process it
+// records a given number and ends.
 const { isMainThread, parentPort, workerData } = require('node:worker_threads')
 const { feedbackTracker } = require('../..')
 

@@ -1,4 +1,4 @@
-// Prices whose memory is given away, or made smaller, by a getter among the pairs, while they are read. Prints what they close.
+// A getter among the pairs transfers or shrinks the memory of the prices while they are read. Prints which signals they close.
 const { SignalLoop } = require('../..')
 
 const loop = new SignalLoop()
@@ -9,7 +9,11 @@ const MANY = 100_000
 /** Pairs of which the first, when it is read, does `work`. */
 const pairsThat = (work, length = 2) => {
   const pairs = Array.from({ length }, () => 'BTCUSDT')
-  return Object.defineProperty(pairs, 0, { get: () => (work(), 'ETHUSDT') })
+  const get = () => {
+    work()
+    return 'ETHUSDT'
+  }
+  return Object.defineProperty(pairs, 0, { get })
 }
 
 async function main() {

@@ -1,4 +1,4 @@
-// Many signals at once. Prints how long the event loop was held up at most, of how long it took in all, in milliseconds.
+// Records many signals at once. Prints the longest time the event loop was blocked, and the total time, in milliseconds.
 const { SignalLoop } = require('../..')
 
 const { feedbackTracker } = new SignalLoop()

@@ -1,4 +1,4 @@
-// Listens to a loop, closes a signal, hears of it, and has nothing more to do.
+// Listens to a loop, closes a signal, gets its event, and ends although the listener is still there.
 const { SignalLoop, onEvent, feedbackTracker } = require('../..')
 
 const heard = []

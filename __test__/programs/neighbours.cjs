@@ -1,4 +1,4 @@
-// The default loop in this thread and in a worker: what one of them closes stays open for the other. Prints what each sees.
+// The default loop in this thread and in a worker: if one of them closes it, it stays open for the other. Prints what each sees.
 const { once } = require('node:events')
 const { Worker, isMainThread, parentPort, workerData } = require('node:worker_threads')
 const signalloop = require('../..')

@@ -1,4 +1,4 @@
-// Calls everything with every odd argument. Prints what answered with anything but an error of ours; ends with 0 alive.
+// Calls every function with every odd argument. Prints the calls that did not end with one of signalloop's errors; exits with 0 if the process survives.
 const { runInNewContext } = require('node:vm')
 const signalloop = require('../..')
 
@@ -97,7 +97,7 @@ const targets = [
   ['new MLPredictor', (...args) => typeof new signalloop.MLPredictor(...args)],
 ]
 
-// Members that some function reads, each in turn odd.
+// Members that some function reads; each is set to odd values in turn.
 const inside = (odd) => [
   [{ id: 'a', pair: 'BTCUSDT', signalType: 'BUY', confidence: 5, entryPrice: 5, timestamp: odd }],
   [{ id: 'a', pair: odd, signalType: 'BUY', confidence: odd, entryPrice: odd, timestamp: 1.7e12 }],
@@ -115,7 +115,7 @@ const inside = (odd) => [
 
 const report = (name, kind, text) => console.log(`${name}(${kind}): ${text}`)
 
-// An asynchronous refusal must reject, not throw, and have a code of ours; an answer is fine.
+// An asynchronous call must reject with one of signalloop's codes, not throw; a result is fine.
 async function call(name, work, kind, args) {
   const sync = /^new |shouldCloseSignal|configure|predictor/.test(name)
   let promise

@@ -1,4 +1,4 @@
-// `Promise.prototype.then` throws, first once, as a faulty tracer does, then for good: promises go on being settled all the same.
+// `Promise.prototype.then` throws, first once, as a faulty tracer does, then always. Promises must still settle.
 const { SignalLoop } = require('../..')
 const { then } = Promise.prototype
 
@@ -20,7 +20,10 @@ const settled = async (promise) => await promise
 
 async function main() {
   // Something is waiting for it, so that a promise that never settles is seen, and not just the end of the process.
-  const tooLate = setTimeout(() => (console.log('never settled'), process.exit(1)), 20_000)
+  const tooLate = setTimeout(() => {
+    console.log('never settled')
+    process.exit(1)
+  }, 20_000)
   let thrown = 0
   Promise.prototype.then = function (...given) {
     if (thrown++ === 0) throw new Error('a faulty tracer')

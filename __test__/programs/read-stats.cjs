@@ -1,4 +1,4 @@
-// Reads the statistics over and over, and prints those it reads after it was told to end.
+// Reads the statistics repeatedly, and prints those it reads after it was told to end.
 const { feedbackTracker } = require('../..')
 
 async function main() {

@@ -1,4 +1,4 @@
-// Records, trains one model, and has nothing more to do.
+// Records, trains one model, and ends.
 const { configure, feedbackTracker, train } = require('../..')
 
 const signal = { id: 'a', pair: 'BTCUSDT', signalType: 'BUY', confidence: 70, entryPrice: 100, timestamp: Date.now() }

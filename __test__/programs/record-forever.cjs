@@ -1,4 +1,4 @@
-// Records signals one by one, and prints the id of each that was acknowledged.
+// Records signals one by one, and prints the id of each acknowledged one.
 const { writeSync } = require('node:fs')
 const { feedbackTracker } = require('../..')
 

@@ -1,5 +1,5 @@
-// Every export is called in each of the last frames of a recursion without end. Prints the names of those of which the calls either
-// gave what they give elsewhere, or threw the engine's RangeError, and at last that all works as before.
+// Calls every export in each of the last frames of an endless recursion. Prints the names of the exports whose calls either
+// gave the usual result or threw JavaScript's RangeError, and finally that everything still works.
 const signalloop = require('../..')
 
 const HOME = process.env.SIGNALLOOP_HOME

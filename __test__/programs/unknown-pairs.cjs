@@ -1,4 +1,4 @@
-// Prices of pairs that no signal is of, ever new ones. Prints how many bytes each of them left behind. Run with --expose-gc.
+// Feeds prices of ever new pairs without signals. Prints how many bytes each of them leaves in memory. Run with --expose-gc.
 const { SignalLoop } = require('../..')
 
 const { feedbackTracker } = new SignalLoop()

@@ -1,4 +1,4 @@
-// Learns from so many outcomes, the first argument, in an empty home, the second. Prints the peak memory of the process.
+// Learns from a number of outcomes (first argument) in an empty home (second argument). Prints the peak memory of the process.
 import { SignalLoop } from '../../index.js'
 import { usage } from '../shared/children.mjs'
 import { closed, untilKnown } from './closed.mjs'

@@ -1,4 +1,4 @@
-// Four years of five textbook strategies on six markets, as a backend lives through them: each signal is assessed, recorded, and closed
+// Four years of five textbook strategies on six markets, played as in a backend: each signal is assessed, recorded, and closed
 // by candles.
 import { candlesOf } from '../signals/candles.mjs'
 import { play } from '../signals/play.mjs'

@@ -39,7 +39,7 @@ const PERIODS = ['', 7, 21, 50, 100, 200, 300, 500, 30, 9, 5, 3, 2]
 const SCALES = [
   (a, b) => (z) => a + b * z,
   (a, b) => (z) => a * Math.exp(0.3 * b * z),
-  (a, b) => (z) => b * cumulative(z),
+  (_a, b) => (z) => b * cumulative(z),
   (a) => (z) => 2 * cumulative(z) - 1 + a,
 ]
 const WORDS = [['bull', 'bear', 'range'], ['asia', 'europe', 'america'], ['low', 'normal', 'high', 'extreme'], [true, false]]
@@ -88,8 +88,8 @@ export function observe(next, { numeric, spoken }, { missing, shared, level }) {
   const words = spoken.map(({ values }) => among(next, values))
   const gone = [...z, ...words].map(() => next() < missing)
   const shown = {}
-  numeric.forEach(({ name, show }, i) => gone[i] || (shown[name] = Number(show(z[i]).toPrecision(6))))
-  spoken.forEach(({ name }, i) => gone[z.length + i] || (shown[name] = words[i]))
+  for (const [i, { name, show }] of numeric.entries()) if (!gone[i]) shown[name] = Number(show(z[i]).toPrecision(6))
+  for (const [i, { name }] of spoken.entries()) if (!gone[z.length + i]) shown[name] = words[i]
   return {
     z: z.map((value, i) => (gone[i] ? undefined : value)),
     words: words.map((word, i) => (gone[z.length + i] ? undefined : word)),

@@ -1,4 +1,4 @@
-// Contenders in processes of their own, which tell their figures as one JSON object.
+// Runs contenders in separate processes, which print their figures as one JSON object.
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -36,7 +36,7 @@ export function coreFigures(...args) {
   return figures(built, ...args)
 }
 
-/** CPU seconds and peak memory of this process so far, as every contender tells its own. */
+/** CPU seconds and peak memory of this process so far; every contender reports its own. */
 export function usage() {
   const { userCPUTime, systemCPUTime, maxRSS } = process.resourceUsage()
   return { cpuSeconds: (userCPUTime + systemCPUTime) / 1e6, peakBytes: maxRSS * 1024 }

@@ -5,8 +5,8 @@ import { join } from 'node:path'
 export const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]
 
 /**
- * Lets every contender (an async function that resolves with a figure) have one turn to warm up, then one in each round,
- * every other round in reverse, so that nobody always comes after the same one. Returns the figures of all rounds by
+ * Runs every contender (an async function that resolves with a figure) once to warm up, then once per round. Every other round
+ * is in reverse order, so that no contender always follows the same one. Returns the figures of all rounds by
  * contender.
  */
 export async function alternate(rounds, contenders, { warmUp = true } = {}) {
@@ -19,10 +19,10 @@ export async function alternate(rounds, contenders, { warmUp = true } = {}) {
   return figures
 }
 
-/** The median over the rounds of a's figure by b's: what slows a whole round down cancels out. */
+/** The median over the rounds of a's figure divided by b's: disturbances of a whole round cancel out. */
 export const ratio = (a, b) => a && b && median(a.map((figure, round) => figure / b[round]))
 
-/** Asks a predictor. That its model is of no opinion is an answer, too: then there is a `reason`. */
+/** Asks a predictor. No opinion is a valid answer, too: then there is a `reason`. */
 export async function predicted(predictor, candles) {
   const { success, reason, error } = await predictor.predict(candles)
   if (!success && !reason) throw new Error(error)
@@ -46,8 +46,8 @@ export async function inFolder(parent, work) {
 }
 
 /**
- * Lets `callers` run `act` over and over for `ms` and returns how often it ran a second. A fifth more time goes before, not
- * counted: what the one before left to be written is then on the disk.
+ * Lets `callers` run `act` repeatedly for `ms` and returns how often it ran per second. A fifth of that time is run before and not
+ * counted, so that pending writes of the previous contender reach the disk.
  */
 export async function perSecond(ms, callers, act) {
   const run = async (ms) => {

@@ -1,4 +1,4 @@
-// What the benchmarks compare with, installed on demand into benches/peers: npm packages, and Python environments.
+// Installs the peers of the benchmarks on demand into benches/peers: npm packages and Python environments.
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -17,14 +17,14 @@ export function peersUsed() {
   return peers
 }
 
-/** Runs a command; the end of its complaint where it fails, nothing where it does not. */
+/** Runs a command; returns the end of its error output if it fails, otherwise nothing. */
 function complaint(command, ...args) {
   const { status, error, stderr } = spawnSync(command, args, { cwd: FOLDER, encoding: 'utf8' })
   return status === 0 ? undefined : (error?.message ?? stderr.trim().split('\n').at(-1) ?? `${command} ended with ${status}`)
 }
 
 let installed
-/** Installs all npm peers, once a run; npm's complaint where it fails. */
+/** Installs all npm peers, once per run; returns npm's error output if it fails. */
 function install() {
   console.error('installing the npm peers into benches/peers …')
   // onnxruntime-node would fetch half a gigabyte for graphics cards.
@@ -64,7 +64,8 @@ const environments = {}
  * `{ missing }` with the reason why there is none.
  */
 export function python(suffix = '') {
-  const made = (environments[suffix] ??= makeEnvironment(`.venv${suffix}`, `requirements${suffix}.txt`))
+  environments[suffix] ??= makeEnvironment(`.venv${suffix}`, `requirements${suffix}.txt`)
+  const made = environments[suffix]
   used.add(made.versions ?? made.missing)
   return made
 }

@@ -1,4 +1,4 @@
-// From the figures of the rounds to a table.
+// Turns the figures of the rounds into a table.
 import { intoPage, markdown, text } from './page.mjs'
 import { median, ratio } from './measure.mjs'
 
@@ -38,7 +38,7 @@ function cells(row) {
 
 const HEAD = ['', 'signalloop (lowest–highest)', 'against', 'ratio', 'target', 'reached']
 
-/** What a figure means, for under every table. */
+/** The explanation of figures below every table. */
 export const LEGEND = "A ratio above 1 × is in signalloop's favour."
 
 /** For a terminal. */

@@ -1,15 +1,15 @@
-// What was said of signals, against what came.
+// Compares predictions for signals with their outcomes.
 import { generator } from '../learning/random.mjs'
 
 const WEEK = 7 * 86_400_000
 const RESAMPLES = 1000
 /** Costs of a round trip, percent of the price. */
 const FEE_PERCENT = 0.1
-/** The running mean begins as so many outcomes at the levels' own chance. */
+/** The running mean starts with this many outcomes at the probability implied by the levels. */
 const BEFORE = 100
 
 export const rOf = ({ profitPercent, stopPercent }) => (profitPercent - FEE_PERCENT) / stopPercent
-/** Where a bet between these levels earns nothing after costs: what peers, who tell a probability, take from. */
+/** The break-even probability between these levels after costs; peers take signals above it. */
 export const breakEven = ({ rewardRisk, stopPercent }) => (1 + FEE_PERCENT / stopPercent) / (1 + rewardRisk)
 const logLoss = (success, p) => -Math.log(success ? p : 1 - p)
 
@@ -60,7 +60,7 @@ function estimate(rows, sums, of) {
   const next = generator(parts.length, 1)
   const drawn = Array.from({ length: RESAMPLES }, () => of(total(parts.map(() => parts[Math.floor(next() * parts.length)]))))
     .sort((a, b) => a - b)
-  // Where some of them have nothing to tell of, there is too little for an interval.
+  // If some resamples contain no signal to measure, there is too little data for an interval.
   if (drawn.some(Number.isNaN)) return figure
   const at = (share) => drawn[Math.floor(share * (drawn.length - 1))]
   return { ...figure, low: at(0.025), high: at(0.975) }

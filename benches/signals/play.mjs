@@ -1,5 +1,5 @@
-// signalloop lives through years of real candles as in a backend: each signal is assessed before it is recorded, candles close it, and
-// models are trained on what was stored by then.
+// Plays years of real candles as in a backend: each signal is assessed before it is recorded, candles close it, and
+// models are trained on the candles stored by then.
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { SignalLoop } from '../../index.js'
@@ -36,8 +36,8 @@ function row(signal, said) {
 }
 
 /**
- * The rows of all signals that came to an end, in the order given, with what was said of each before and what became of it; and
- * the seconds that signals and that trainings took. `markets`: candles by symbol; `candles: false`: the home has none.
+ * The rows of all signals that closed, in the order given, with their prediction and outcome; and
+ * the seconds that signals and trainings took. `markets`: candles by symbol; `candles: false`: the home has none.
  */
 export async function play({ home, markets, from, until, refitDays, strategies, candles = true, news = () => {} }) {
   writeFileSync(join(home, 'training_config.json'), JSON.stringify({ symbols: [...markets.keys()], timeframes: ['1h'] }))
@@ -69,7 +69,7 @@ export async function play({ home, markets, from, until, refitDays, strategies, 
       (failed.length > 0 ? `; ${failed.map(({ symbol, error }) => `${symbol}: ${error.message}`).join('; ')}` : ''))
   }
 
-  /** A candle has closed: what it closes, then what the strategies say of it. */
+  /** Processes a closed candle: first the signals it closes, then the new signals of the strategies. */
   async function closed(market, i) {
     for (const end of await timed('signals', () => tracker.onCandle(market.symbol, market.candles[i], '1h'))) {
       const of = open.get(end.id)

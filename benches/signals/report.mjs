@@ -1,8 +1,8 @@
-// From what was said of signals to tables.
+// Turns predictions for signals into tables.
 import { breakEven, judge } from './judge.mjs'
 
 const OURS = 'signalloop'
-/** Peers tell a probability: they take what is above break-even. */
+/** Peers give a probability; they take signals above break-even. */
 const takers = (rows, stated) => rows.map((row, i) => ({ p: stated[i], take: stated[i] > breakEven(row) }))
 const year = ({ t }) => `${new Date(t).getUTCFullYear()}`
 
@@ -38,7 +38,7 @@ export const figuresTable = (figures) => [
   ]),
 ]
 
-/** What is to be reached on all signals of 2021 to 2024. */
+/** The targets on all signals of 2021 to 2024. */
 export function goalsTable(figures) {
   const ours = figures.filter(({ learner }) => learner === OURS)
   const all = ours.find(({ kind }) => kind === 'all')

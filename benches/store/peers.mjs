@@ -26,7 +26,9 @@ export class SqliteSignals {
         stop_loss REAL, take_profit REAL, timestamp TEXT, outcome TEXT, json TEXT) WITHOUT ROWID`,
     )
     this.statement = this.database.prepare(`INSERT INTO signals (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'ACTIVE', ?)`)
-    this.insertAll = this.database.transaction((signals) => signals.forEach((signal) => this.insert(signal)))
+    this.insertAll = this.database.transaction((signals) => {
+      for (const signal of signals) this.insert(signal)
+    })
   }
 
   insert(s) {

@@ -1,9 +1,9 @@
 // The tick path: prices against many open signals, with and without hits.
 import { SignalLoop } from '../../index.js'
 import { alternate, inFolder } from '../shared/measure.mjs'
-import { CHUNK, SYMBOLS, quietPrice, signal, signals } from './signals.mjs'
+import { CHUNK, SYMBOLS, quietPrice, signals } from './signals.mjs'
 
-/** What a backend without an index does: for each price, look at every open signal of its symbol. */
+/** A backend without an index: for each price, it checks every open signal of its symbol. */
 class PlainLoop {
   constructor(open) {
     this.open = new Map(SYMBOLS.map((pair) => [pair, []]))

@@ -1,4 +1,4 @@
-// Who trains, each time in an empty folder of its own.
+// The programs that train, each time in a new empty folder.
 import { cpSync } from 'node:fs'
 import { join } from 'node:path'
 import { figures, nodeFigures, pythonFile } from '../shared/children.mjs'
@@ -10,7 +10,10 @@ import { inFolder } from '../shared/measure.mjs'
  */
 export function contenders(folder, peer, learners, script = 'training.py') {
   const last = {}
-  const turn = (name, play) => async () => (last[name] = await inFolder(folder, play)).cpuSeconds
+  const turn = (name, play) => async () => {
+    last[name] = await inFolder(folder, play)
+    return last[name].cpuSeconds
+  }
   const ours = turn('signalloop', (home) => {
     for (const part of ['data', 'training_config.json']) cpSync(join(folder, part), join(home, part), { recursive: true })
     return nodeFigures('training/ours.mjs', home)

@@ -1,4 +1,4 @@
-// Trains all models of a home from its candle files and tells what it took.
+// Trains all models of a home from its candle files and prints the cost.
 import { SignalLoop } from '../../index.js'
 import { usage } from '../shared/children.mjs'
 

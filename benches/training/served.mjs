@@ -1,4 +1,4 @@
-// Serves all models of a home, trained before if need be by a process of its own, and tells what that takes.
+// Serves all models of a home, training them first in another process if needed, and prints the cost.
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { SignalLoop } from '../../index.js'

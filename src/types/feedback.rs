@@ -8,8 +8,8 @@ use napi::bindgen_prelude::{Env, JsObjectValue, Object, ToNapiValue, sys};
 use napi_derive::napi;
 use std::collections::BTreeMap;
 
-/// Whether a price closes a signal, and what it is worth there. Its type is a union, which napi does not write: it is in
-/// `header.d.ts`.
+/// Whether a price closes a signal, and the profit at that price. The TypeScript type is a union, which napi cannot generate; it
+/// is in `header.d.ts`.
 pub struct CloseDecision(engine::EvaluatedPrice);
 
 impl From<engine::EvaluatedPrice> for CloseDecision {
@@ -41,23 +41,23 @@ pub struct ClosedSignal {
     /// Its timeframe.
     #[napi(ts_type = "Timeframe")]
     pub timeframe: String,
-    /// Which way it bet.
+    /// Its direction.
     #[napi(ts_type = "'BUY' | 'SELL'")]
     pub signal_type: String,
-    /// What gave it, if the signal named it.
+    /// Its strategy, if the signal named one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strategy: Option<String>,
-    /// `false`: it was followed and not traded, so that there is no position to close.
+    /// `false`: the signal was followed but not traded, so there is no position to close.
     pub taken: bool,
-    /// As what it closed.
+    /// Its outcome.
     #[napi(ts_type = "Exclude<Outcome, 'ACTIVE'>")]
     pub outcome: String,
     /// Its entry price.
     pub entry_price: f64,
-    /// At which price it closed; missing when closed by hand without one, and where the outcome is unknown.
+    /// The price at which it closed; missing if it was closed manually without one, or if the outcome is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_price: Option<f64>,
-    /// Profit in percent of the entry price, before costs; 0 where the outcome is unknown.
+    /// Profit in percent of the entry price, before costs; 0 if the outcome is unknown.
     pub profit_loss_percent: f64,
     /// When it was given, ISO 8601, UTC.
     pub timestamp: String,
@@ -93,17 +93,17 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// Figures of a set of signals. HOLDs are in `holdSignals` and nowhere else. Those with `taken: false` are in `followed` of
-/// {@link PerformanceStats} and nowhere else.
+/// Figures of a set of signals. HOLDs count only in `holdSignals`. Signals with `taken: false` count only in `followed` of {@link
+/// PerformanceStats}.
 #[napi(object)]
 pub struct Performance {
     /// Signals given: open, closed, and those whose outcome is unknown.
     pub total_signals: f64,
     /// Open now.
     pub active_signals: f64,
-    /// Closed, but for those whose outcome is unknown.
+    /// Closed, without those whose outcome is unknown.
     pub closed_signals: f64,
-    /// Ended as UNKNOWN: in no other figure but the total.
+    /// Closed as UNKNOWN; they count in no other figure except the total.
     pub unknown_signals: f64,
     /// HOLDs stored.
     pub hold_signals: f64,
@@ -115,21 +115,22 @@ pub struct Performance {
     pub took_profit: f64,
     /// Closed as STOPPED_OUT.
     pub stopped_out: f64,
-    /// Percent of the closed that succeeded; 0 when none closed.
+    /// Percent of the closed signals that succeeded; 0 if none closed.
     pub success_rate: f64,
     /// Wilson's 95 % interval of the success rate, in percent.
     pub success_interval: Interval,
-    /// Success rate in percent at which wins and losses of the average realised size pay the costs; missing without both.
+    /// Break-even success rate in percent: the rate at which wins and losses of the average realised size cover the costs;
+    /// missing without at least one of each.
     pub break_even_rate: Option<f64>,
-    /// Mean profit of the closed, percent of entry, before costs.
+    /// Mean profit of the closed signals, percent of entry, before costs.
     pub average_profit_loss: f64,
-    /// Mean profit of those with a profit, percent of entry, before costs; 0 when there are none.
+    /// Mean profit of the signals with a profit, percent of entry, before costs; 0 if there are none.
     pub average_profit: f64,
-    /// Mean profit (negative) of those without, percent of entry, before costs; 0 when there are none.
+    /// Mean profit (negative) of the signals without a profit, percent of entry, before costs; 0 if there are none.
     pub average_loss: f64,
-    /// Mean profit of the closed after costs (`fee_bps`), percent of entry.
+    /// Mean profit of the closed signals after costs (`fee_bps`), percent of entry.
     pub expectancy: f64,
-    /// Sum of profits over sum of losses; missing when nothing was lost.
+    /// Sum of profits divided by sum of losses; missing if there were no losses.
     pub profit_factor: Option<f64>,
     /// Sum of the profits, percent points, before costs.
     pub total_profit_loss: f64,
@@ -139,7 +140,7 @@ pub struct Performance {
     pub best_profit_loss: Option<f64>,
     /// Worst profit in percent.
     pub worst_profit_loss: Option<f64>,
-    /// Mean stated confidence of the closed, percent.
+    /// Mean `confidence` of the closed signals, percent.
     pub average_confidence: f64,
 }
 
@@ -172,10 +173,10 @@ impl From<Figures> for Performance {
     }
 }
 
-/// The seven figures that the old system's `get_performance_stats()` gave, under its names and as it rounded: to a tenth.
+/// The seven figures of the old system's `get_performance_stats()`, with its names and its rounding to a tenth.
 #[napi(object)]
 pub struct PerformanceTotals {
-    /// Signals given, open or closed; no HOLDs.
+    /// Signals given, open or closed, without HOLDs.
     #[napi(js_name = "total_signals")]
     pub total_signals: f64,
     /// Closed.
@@ -185,10 +186,10 @@ pub struct PerformanceTotals {
     pub successful: f64,
     /// Closed as STOPPED_OUT or FAILURE.
     pub failed: f64,
-    /// Percent of the closed that succeeded; 0 when none closed.
+    /// Percent of the closed signals that succeeded; 0 if none closed.
     #[napi(js_name = "success_rate")]
     pub success_rate: f64,
-    /// Mean profit of the closed, percent of entry, before costs.
+    /// Mean profit of the closed signals, percent of entry, before costs.
     #[napi(js_name = "avg_profit_loss")]
     pub avg_profit_loss: f64,
     /// Sum of the profits, percent points, before costs.
@@ -210,36 +211,37 @@ impl From<feedback::Totals> for PerformanceTotals {
     }
 }
 
-/// What the signals of a period came to.
+/// The results of the signals of a period.
 #[napi(object)]
 pub struct PerformanceStats {
-    /// All of them.
+    /// All signals.
     pub overall: Performance,
     /// By symbol, normalised.
     pub by_symbol: BTreeMap<String, Performance>,
     /// By timeframe.
     pub by_timeframe: BTreeMap<String, Performance>,
-    /// By strategy; signals that name none are in no row.
+    /// By strategy; signals without a strategy are not included.
     pub by_strategy: BTreeMap<String, Performance>,
-    /// Signals that were followed and not traded (`taken: false`), which are in no other figure.
+    /// Signals that were followed but not traded (`taken: false`); they count in no other figure.
     pub followed: Performance,
-    /// Whether what was asked for is in conservative mode now, whatever the period.
+    /// Conservative mode of the selected home or market now, regardless of the period.
     pub conservative_mode: ConservativeMode,
-    /// Prices and candles that this process ignored since it opened the home, whatever the period and timeframe: one of a later
-    /// time had been seen of their pair. Above 0, see to the times that are given, or to a clock that was set back.
+    /// Prices and candles that this process has ignored since it opened the home, regardless of period and timeframe, because a
+    /// later one of the same pair had been seen. If above 0, check the times you pass, or whether a clock was set back.
     pub ignored_prices: f64,
 }
 
-/// Conservative mode: recent signals did poorly, so that bets need more until they recover. See `docs/live-results.md`.
+/// Conservative mode: recent signals did poorly, so bets must meet a stricter rule until results recover. See
+/// `docs/live-results.md`.
 #[napi(object)]
 pub struct ConservativeMode {
-    /// The home, or a market that was asked for, is in it.
+    /// The home or the selected market is in conservative mode.
     pub active: bool,
-    /// Since when, ISO 8601, UTC; of several, the first.
+    /// Since when, ISO 8601, UTC; the earliest if there are several.
     pub since: Option<String>,
-    /// The results that led to it; of several, of the first.
+    /// The results that led to it; the earliest if there are several.
     pub reason: Option<String>,
-    /// What is in it: `home`, or a market, `BTCUSDT 1h`.
+    /// What is in conservative mode: `home`, or a market, `BTCUSDT 1h`.
     pub scopes: Vec<String>,
 }
 
@@ -250,7 +252,7 @@ impl From<engine::ConservativeMode> for ConservativeMode {
 }
 
 impl PerformanceStats {
-    /// The figures, and the mode that goes with them.
+    /// The figures, together with the conservative mode.
     pub fn of(s: feedback::Stats, mode: engine::ConservativeMode) -> Self {
         Self {
             overall: s.figures.into(),
@@ -264,22 +266,22 @@ impl PerformanceStats {
     }
 }
 
-/// What taking in a log came to.
+/// The result of importing a log.
 #[napi(object)]
 pub struct ImportReport {
     /// Lines that are not blank.
     pub lines: f64,
-    /// Signals that are new, closed ones among them.
+    /// New signals, including closed ones.
     pub imported: f64,
     /// Open signals that a line closed.
     pub closed: f64,
-    /// Lines that say what the store says already.
+    /// Lines whose content is already stored.
     pub known: f64,
-    /// Lines that could not be taken in, in order.
+    /// Lines that could not be imported, in order.
     pub refused: Vec<RefusedLine>,
 }
 
-/// A line that could not be taken in.
+/// A line that could not be imported.
 #[napi(object)]
 pub struct RefusedLine {
     /// Its number in the file, from 1.
@@ -301,12 +303,12 @@ impl From<feedback::ImportReport> for ImportReport {
     }
 }
 
-/// What rewriting the log came to.
+/// The result of compacting the log.
 #[napi(object)]
 pub struct Compaction {
     /// Length of the log before, in bytes.
     pub bytes_before: f64,
-    /// Length after; the same when there was nothing to leave out.
+    /// Length after; the same if there was nothing to remove.
     pub bytes_after: f64,
 }
 
@@ -316,16 +318,16 @@ impl From<feedback::Compaction> for Compaction {
     }
 }
 
-/// What was found wrong with the log, and what was done about it.
+/// Damage found in the log, and what was done about it.
 #[napi(object)]
 pub struct Recovery {
     /// Bytes of an unfinished last line that were cut off; a copy is in `signals.quarantine.jsonl`.
     pub cut_bytes: f64,
-    /// Whole last lines that only lacked their newline and got it.
+    /// Complete last lines whose newline was missing and was added.
     pub completed: f64,
-    /// Damaged lines in the log, whether set aside now or before.
+    /// Damaged lines in the log, including those copied aside earlier.
     pub damaged: f64,
-    /// Lines that contradict an earlier one of the same signal; the earlier stands.
+    /// Lines that contradict an earlier line of the same signal; the earlier line stands.
     pub contradictions: f64,
     /// Damaged or contradicting lines newly copied to `signals.quarantine.jsonl`.
     pub set_aside: f64,

@@ -7,23 +7,23 @@ use domain::time::format_iso;
 use learning::improvement::{self, BreakEvenSource};
 use napi_derive::napi;
 
-/// One half of the closed signals of a market, in order of closing.
+/// One half of the closed signals of a market, in the order they closed.
 #[napi(object)]
 pub struct ImprovementHalf {
     /// Closed signals.
     pub closed_signals: f64,
-    /// How many independent ones they are worth: signals that were under way together share their fate.
+    /// How many independent signals they are worth; signals that were open at the same time depend on each other.
     pub effective_signals: f64,
     /// Those that succeeded.
     pub successful_signals: f64,
     /// Percent that succeeded; 0 when there are none.
     pub success_rate: f64,
-    /// Wilson's 95 % interval of it, in percent, for as many signals as they are worth.
+    /// Wilson's 95 % interval of the success rate in percent, calculated with `effectiveSignals`.
     pub success_interval: Interval,
-    /// Success rate, in percent, at which these signals earn nothing after costs; missing while it is not known.
+    /// Success rate in percent at which these signals break even after costs; missing while unknown.
     pub break_even_rate: Option<f64>,
-    /// From where that is known: `levels`, the mean of (1 + fee) / (1 + reward/risk) of the signals' stops and targets;
-    /// `realised`, the average win and loss, where no signal has both levels; `mixed`, each where it is known.
+    /// Source of the break-even rate. `levels`: the mean of (1 + fee) / (1 + reward/risk) of the stops and targets. `realised`:
+    /// the average win and loss, if no signal has both levels. `mixed`: levels where a signal has both, else realised.
     #[napi(ts_type = "'levels' | 'realised' | 'mixed'")]
     pub break_even_source: Option<String>,
     /// Mean profit after costs (`fee_bps`), percent of entry; 0 when there are none.
@@ -52,7 +52,7 @@ impl From<improvement::Half> for ImprovementHalf {
     }
 }
 
-/// The recent half of a market's closed signals against the early half.
+/// Compares the recent half of a market's closed signals with the early half.
 #[napi(object)]
 pub struct Improvement {
     /// The symbol, normalised.
@@ -60,19 +60,19 @@ pub struct Improvement {
     /// The timeframe.
     #[napi(ts_type = "Timeframe")]
     pub timeframe: String,
-    /// The half that closed first; of an odd number, the smaller one.
+    /// The half that closed first; with an odd number, the smaller half.
     pub early: ImprovementHalf,
     /// The half that closed last.
     pub recent: ImprovementHalf,
-    /// Success rate of the recent half less that of the early one, in percentage points.
+    /// Success rate of the recent half minus that of the early half, in percentage points.
     pub success_difference: f64,
-    /// Newcombe's 95 % interval of it, in percentage points, for as many signals as the halves are worth; missing when a half is
+    /// Newcombe's 95 % interval of this difference in percentage points, calculated with `effectiveSignals`; missing if a half is
     /// empty.
     pub difference_interval: Option<Interval>,
-    /// Mean profit of the recent half less that of the early one, in percentage points.
+    /// Mean profit of the recent half minus that of the early half, in percentage points.
     pub expectancy_difference: f64,
-    /// `improved`: the interval lies above 0, and the mean profit did not fall. `worse`: it lies below 0, and the mean
-    /// profit did not rise. `not enough evidence`: a half is worth fewer than 10 independent signals.
+    /// `improved`: the interval lies above 0 and the mean profit did not fall. `worse`: it lies below 0 and the mean profit did
+    /// not rise. `not enough evidence`: one half is worth fewer than 10 independent signals.
     #[napi(ts_type = "'improved' | 'worse' | 'no significant change' | 'not enough evidence'")]
     pub verdict: String,
 }

@@ -6,65 +6,66 @@ use engine;
 use learning::outcomes;
 use napi_derive::napi;
 
-/// A signal's chances, by what candles say and what has become of the signals so far.
+/// The estimated chances of a signal, from candles and from the outcomes of earlier signals.
 #[napi(object)]
 pub struct Assessment {
-    /// That it succeeds, 0–1.
+    /// Probability that the signal succeeds, 0–1.
     pub success_probability: f64,
     /// Its 95 % interval, 0–1.
     pub probability_interval: Interval,
-    /// The same without a look at its candles and indicators, 0–1. With nothing closed yet, the chance that a price without drift
-    /// has of reaching the take profit before the stop loss.
+    /// The probability without candles and indicators, 0–1. Before any signal has closed, it is the probability that a price
+    /// without drift reaches the take profit before the stop loss.
     pub base_rate: f64,
-    /// What candles alone say, 0–1: of a trained model's nearest shape, moved to the levels of the signal. Missing without a model,
-    /// or without candles up to the signal.
+    /// The probability from candles alone, 0–1: that of the nearest shape the model was trained on, moved to the signal's levels.
+    /// Missing without a model, or without candles up to the signal.
     pub prior: Option<f64>,
-    /// Expected profit after costs, in R: distances of its stop loss. By what signals have earned that succeeded and that failed, so
-    /// that a trailed stop counts as what it brought. Missing without a stop loss.
+    /// Expected profit after costs in R, multiples of the stop distance. It uses the profits of earlier successes and failures,
+    /// so a trailed stop counts with what it earned. Missing without a stop loss.
     pub expected_r: Option<f64>,
     /// Its 95 % interval.
     pub expected_r_interval: Option<Interval>,
-    /// The success probability at which it earns nothing after costs, and more than that in conservative mode. 0 where even failures
-    /// have earned, as with a trailed stop; 1 or more where nothing earns; one half where it lacks a stop loss.
+    /// The success probability at which the signal breaks even after costs; higher in conservative mode. 0 if even failures have
+    /// earned money, as with a trailed stop; 1 or more if no probability is enough; one half without a stop loss.
     pub threshold: f64,
-    /// It is expected to earn more than it costs: `expectedR` is above 0, as surely as `takeConfidence` asks, and the probability
-    /// reaches the threshold. Without a stop loss the probability alone decides. False where the break-even lies below 0.02, the least
-    /// probability that is ever told, because the target is so far.
+    /// The signal is expected to earn more than it costs: `expectedR` is above 0 with the certainty `takeConfidence` asks for,
+    /// and the probability reaches the threshold. Without a stop loss, only the probability decides. False if the target is so
+    /// far away that the break-even probability is below 0.02, the lowest probability that is ever given.
     pub take: bool,
-    /// The part of your capital to risk on it, 0–1: `kellyFraction` (default a quarter) of Kelly's
-    /// `(p · win − (1 − p) · loss) / (win · loss)`, with p at the lower end of its interval and a divisor that takes the loss for the
-    /// whole stop at least, divided by 1 + 0.7 for each open signal of the same direction that was taken, since markets move together. 0 where it is
-    /// not to be taken, where it lacks a stop loss, and where nothing is known. It is no advice: the probabilities are estimates, and
-    /// gaps can cost more than the stop loss says.
+    /// The share of your capital to risk, 0–1: `kellyFraction` (default a quarter) of Kelly's `(p · win − (1 − p) · loss) / (win
+    /// · loss)`. p is the lower end of the probability interval, and in the divisor the loss is at least the whole stop. The
+    /// result is divided by 1 + 0.7 for each open taken signal of the same direction, because markets move together. 0 if `take`
+    /// is false, without a stop loss, and if nothing is known. It is not advice: the probabilities are estimates, and price gaps
+    /// can cost more than the stop loss.
     pub suggested_risk: f64,
-    /// What all of it rests on. `all`: all that is known. `baseRate`: the base rate alone, since of the signals that closed of late what
-    /// was said foretold less than their base rates did, beyond doubt; that is how it stays until newer signals say so no more. Then
-    /// `successProbability` is `baseRate`, and the sources of evidence have no weight but `baseRates`. Signals that are recorded
-    /// meanwhile keep what all that is known says, so that it can be seen to foretell again.
+    /// What the estimate is based on. `all`: all sources. `baseRate`: only the base rate, because the full predictions of
+    /// recently closed signals were certainly worse than their base rates. Then `successProbability` equals `baseRate`, and of
+    /// the sources of evidence only `baseRates` has a weight. The full prediction is still stored with new signals, so `all`
+    /// returns when newer signals no longer show harm.
     #[napi(ts_type = "'all' | 'baseRate'")]
     pub served: String,
-    /// Why, in words: how signals like it have fared.
+    /// The reasons in words: how similar signals have fared.
     pub reasons: Vec<String>,
-    /// What each source of evidence says, and how far it is followed.
+    /// The sources of evidence and their weights.
     pub evidence: Vec<SourceOfEvidence>,
-    /// Closed signals that are known. A new model is grown of them when a twentieth more have closed, in many a tenth.
+    /// Number of known closed signals. A new model is fitted when this number has grown by a twentieth, or by a tenth if it is
+    /// large.
     pub closed: f64,
-    /// For how many independent outcomes they stand: signals of one time share their fate.
+    /// How many independent outcomes they are worth; signals given at the same time depend on each other.
     pub effective_sample_size: f64,
-    /// Indicators of the signal that it was not judged by, by name: what no closed signal had when the model was last grown; of
-    /// more than 64 names, those that tell least. All of them, while fewer than ten signals have closed.
+    /// Names of indicators of the signal that were not used: those that no closed signal had when the model was last fitted and,
+    /// of more than 64 names, those that matter least. All of them until ten signals have closed.
     pub unused_indicators: Vec<String>,
 }
 
-/// What one source of evidence says of a signal.
+/// One source of evidence about a signal.
 #[napi(object)]
 pub struct SourceOfEvidence {
-    /// `candles`, `baseRates` (of all, its strategy, symbol, timeframe, direction), and three learners of its indicators: `process`,
-    /// `boosting`, `forest`.
+    /// `candles`; `baseRates` (of all signals, its strategy, symbol, timeframe and direction); or one of three learners of its
+    /// indicators: `process`, `boosting`, `forest`.
     pub source: String,
-    /// By how much it would move the log odds of success, beyond what its levels, and the sources before it, imply.
+    /// By how much it would move the log odds of success, beyond the levels and the sources before it.
     pub says: f64,
-    /// How far it is followed, by how its forecasts came true: 0 not at all, 1 as far as it goes.
+    /// Its weight, from how well its earlier predictions came true: 0 is ignored, 1 counts in full.
     pub weight: f64,
 }
 
@@ -96,34 +97,34 @@ impl From<engine::Assessment> for Assessment {
     }
 }
 
-/// A rule found in what succeeded and what failed.
+/// A rule that separates successes from failures.
 #[napi(object)]
 pub struct Pattern {
     /// In words: `BUY with rsi at or above 72`.
     pub rule: String,
-    /// Closed signals that it holds for.
+    /// Closed signals that match the rule.
     pub count: f64,
-    /// Of which succeeded.
+    /// How many of them succeeded.
     pub successes: f64,
     /// Percent of them that succeeded, 0–100.
     pub success_rate: f64,
     /// Its 95 % interval (Wilson).
     pub success_interval: Interval,
-    /// Percent of all closed signals looked at that succeeded, 0–100.
+    /// Percent of all examined closed signals that succeeded, 0–100.
     pub base_rate: f64,
-    /// Mean profit of its signals before costs, in R: distances of their stop losses. Missing where one has none. Where all closed
-    /// signals have one, rules are found by it, else by success alone.
+    /// Mean profit of the matching signals before costs, in R (multiples of the stop distance). Missing if one of them has no
+    /// stop loss. If all closed signals have one, rules are searched by profit, otherwise by success alone.
     pub mean_r: Option<f64>,
-    /// How often chance alone would show anything as strong, 0–1, all rules looked at together.
+    /// Probability that chance alone produces any rule as strong, 0–1, with all tested rules taken into account.
     pub p_value: f64,
-    /// Since when it most likely holds: when the first of its signals of that time was given, ISO 8601, UTC.
+    /// When the rule most likely began: when its first matching signal of that time was given, ISO 8601, UTC.
     pub since: String,
-    /// In the most recent third of the time its signals depart from the others, too: the same way, and by half as much at least.
-    /// Missing where they are too few to tell.
+    /// The rule still holds: in the most recent third of the time its signals depart from the others in the same direction, by at
+    /// least half as much. Missing if there are too few to tell.
     pub still_holds: Option<bool>,
-    /// Of `count`, those of the most recent third.
+    /// How many of `count` are from the most recent third.
     pub recent_count: f64,
-    /// Of which succeeded.
+    /// How many of them succeeded.
     pub recent_successes: f64,
 }
 

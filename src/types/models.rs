@@ -24,13 +24,13 @@ pub fn percent(probability: f64) -> f64 {
 /// Probabilities in percent; they add up to 100.
 #[napi(object)]
 pub struct ActionProbabilities {
-    /// Percent, 0–100: a SELL would succeed.
+    /// Percent, 0–100: probability that a SELL would succeed.
     #[napi(js_name = "SELL")]
     pub sell: f64,
-    /// Percent, 0–100: neither would.
+    /// Percent, 0–100: probability that neither would succeed.
     #[napi(js_name = "HOLD")]
     pub hold: f64,
-    /// Percent, 0–100: a BUY would succeed.
+    /// Percent, 0–100: probability that a BUY would succeed.
     #[napi(js_name = "BUY")]
     pub buy: f64,
 }
@@ -41,7 +41,7 @@ impl From<model::Probabilities> for ActionProbabilities {
     }
 }
 
-/// What a model says of the time after the last closed candle.
+/// The prediction of a model for the time after the last closed candle.
 #[napi(object)]
 pub struct Prediction {
     /// The symbol, normalised: `BTCUSDT`.
@@ -54,22 +54,22 @@ pub struct Prediction {
     pub signal: String,
     /// Percent, 0–100: the probability of what `signal` says.
     pub confidence: f64,
-    /// Percent, 0–100, adding up to 100: that a BUY, a SELL, neither would succeed.
+    /// Percent, 0–100, adding up to 100: the probability that a BUY, a SELL, or neither would succeed.
     pub probabilities: ActionProbabilities,
-    /// The same without any knowledge, from the training rows.
+    /// The base rates: the same probabilities as counted in the training rows.
     pub base_rates: ActionProbabilities,
-    /// Why it is a HOLD; missing when it is not.
+    /// Why it is a HOLD; missing for a bet.
     #[napi(ts_type = "Abstention")]
     pub reason: Option<String>,
-    /// The same in words.
+    /// The reasons in words.
     pub rationale: String,
-    /// Success probability in percent at which a bet earns nothing after costs, by what such bets won and lost in training: of the
-    /// bet that `signal` names; for a HOLD, of the one that is nearer to earning something. Missing without features, and beside
-    /// `levelsScale`.
+    /// Success probability in percent at which a bet breaks even after costs, calculated from what such bets won and lost in
+    /// training: for the bet that `signal` names, or for a HOLD the bet closer to break-even. Missing without features, and if
+    /// `levelsScale` is present.
     pub break_even: Option<f64>,
-    /// In a signal of `riskTolerance` `low` or `high`: how far its stop and target lie, 2/3 or 4/3, relative to the configured levels
-    /// that `confidence` and the probabilities are about. How often such levels succeed was not measured, and live results of them are
-    /// not weighed against the model. Missing where the levels are the configured ones.
+    /// In a signal of `riskTolerance` `low` or `high`: the distance of its stop and target, 2/3 or 4/3, relative to the
+    /// configured levels, to which `confidence` and the probabilities apply. The success rate at other levels was not measured,
+    /// and live results of such signals do not count for or against the model. Missing if the levels are the configured ones.
     pub levels_scale: Option<f64>,
     /// The last close.
     pub price: f64,
@@ -77,12 +77,12 @@ pub struct Prediction {
     pub atr: Option<f64>,
     /// When the last candle closed, ISO 8601, UTC.
     pub candles_until: String,
-    /// A newer candle should have closed since: the market has moved on. Fetch before trading on this. While the market is closed,
-    /// as at night and on weekends, none should have.
+    /// The candles are out of date: a newer candle should have closed since. Fetch before trading on this prediction. While the
+    /// market is closed, as at night or on weekends, no newer candle is expected.
     pub stale: bool,
     /// When the model was trained, ISO 8601, UTC.
     pub model_trained_at: String,
-    /// Its version; signals recorded with this prediction are counted for it.
+    /// The version of the model; signals recorded with this prediction are counted for it.
     pub model_version: u32,
 }
 
@@ -112,7 +112,7 @@ impl From<engine::Prediction> for Prediction {
     }
 }
 
-/// A signal made of a prediction, ready for `recordSignal`.
+/// A signal made from a prediction, ready for `recordSignal`.
 #[napi(object)]
 pub struct Signal {
     /// A new unique id.
@@ -135,13 +135,13 @@ pub struct Signal {
     pub take_profit: Option<f64>,
     /// When it was made, ISO 8601, UTC.
     pub timestamp: String,
-    /// When it closes by itself, ISO 8601, UTC: after `signal.expiry_bars` candles, each while the market is open. Missing for a HOLD.
+    /// When it expires, ISO 8601, UTC: after `signal.expiry_bars` candles, counted while the market is open. Missing for a HOLD.
     pub expires_at: Option<String>,
-    /// What speaks for it, or why it is a HOLD.
+    /// The reasons for the bet, or for the HOLD.
     pub ai_rationale: String,
-    /// The prediction it rests on.
+    /// The prediction it is based on.
     pub ml_prediction: Prediction,
-    /// The exchange's words when candles could not be brought up to date.
+    /// The exchange's error if candles could not be updated.
     pub warning: Option<String>,
 }
 
@@ -167,20 +167,20 @@ impl Signal {
     }
 }
 
-/// Held-out figures of one side of a model, each beside what the constant base rate reaches.
+/// Held-out figures of one side (BUY or SELL) of a model, each beside that of the constant base rate.
 #[napi(object)]
 pub struct Scores {
     /// Held-out rows.
     pub rows: u32,
     /// Percent of rows whose label came true.
     pub base_rate: f64,
-    /// Mean −ln p of what happened.
+    /// Log loss: the mean of −ln p of the outcome.
     pub log_loss: f64,
-    /// The constant's.
+    /// The same for the constant base rate.
     pub constant_log_loss: f64,
     /// Mean squared error of the probability.
     pub brier: f64,
-    /// The constant's.
+    /// The same for the constant base rate.
     pub constant_brier: f64,
     /// Probability that a success ranks above a failure, 0–1; the constant's is 0.5.
     pub auc: f64,
@@ -188,7 +188,7 @@ pub struct Scores {
     pub balanced_accuracy: f64,
     /// Mean |p − frequency| over ten bins, 0–1.
     pub calibration_error: f64,
-    /// The constant's.
+    /// The same for the constant base rate.
     pub constant_calibration_error: f64,
 }
 
@@ -209,7 +209,7 @@ impl From<model::Scores> for Scores {
     }
 }
 
-/// How much a feature lessened the variance.
+/// How much a feature reduced the variance.
 #[napi(object)]
 pub struct Importance {
     /// The feature's name; `docs/features.md` defines it.
@@ -218,22 +218,22 @@ pub struct Importance {
     pub share: f64,
 }
 
-/// How much better than the base rate the probabilities of a model were on rows that it had not seen.
+/// How much better than the base rate the probabilities of a model were, on rows it had not seen.
 #[napi(object)]
 pub struct Skill {
-    /// Mean log loss of both sides less the base rate's: below 0 the model knows something; `high` below 0, beyond chance. Missing
-    /// where the rows fill fewer than eight stretches of time.
+    /// Mean log loss of both sides minus that of the base rate: below 0 the model has skill; if `high` is below 0, beyond chance.
+    /// Missing if the rows fill fewer than eight stretches of time.
     pub excess: Option<Estimate>,
-    /// Open time of the first of these rows, ISO 8601, UTC; missing where there is none.
+    /// Open time of the first of these rows, ISO 8601, UTC; missing if there are none.
     pub since: Option<String>,
     /// Open time of the last.
     pub until: Option<String>,
     /// Rows.
     pub rows: u32,
-    /// Stretches of time that they fill. Rows of one stretch depend on each other and count once: labels overlap, markets move
-    /// together.
+    /// Stretches of time (clusters) that the rows fill. Rows of one stretch depend on each other and count once: labels overlap,
+    /// and markets move together.
     pub stretches: u32,
-    /// Length of a stretch in hours: a week, or less where the history is short.
+    /// Length of a stretch in hours: a week, or less if the history is short.
     pub stretch_hours: f64,
 }
 
@@ -251,22 +251,23 @@ impl From<model::Skill> for Skill {
     }
 }
 
-/// A shape beside the configured one that recorded signals have, and what was learned of it from candles.
+/// A shape of bets (stop, target, expiry) that recorded signals have, besides the configured one, and what was learned of it from
+/// candles.
 #[napi(object)]
 pub struct ModelShape {
     /// Distance of the stop from the entry in average true ranges (14 bars).
     pub stop_atr: f64,
-    /// Distance of the target in multiples of the stop's.
+    /// Target distance in multiples of the stop distance.
     pub reward_risk: f64,
     /// Candles until expiry.
     pub expiry_bars: u32,
-    /// Recorded signals that had it, or nearly, when it was trained.
+    /// Number of recorded signals with this shape, or close to it, at the time of training.
     pub signals: u32,
     /// Rows trained on, of all symbols.
     pub rows: u32,
-    /// What is said of such signals departs from their base rate.
+    /// The model has skill on this shape, so its probabilities depart from the base rate.
     pub has_skill: bool,
-    /// By how much it was better than the base rate, on the rows of all symbols.
+    /// How much better it was than the base rate, on the rows of all symbols.
     pub skill: Skill,
 }
 
@@ -284,19 +285,19 @@ impl From<model::ShapeRecord> for ModelShape {
     }
 }
 
-/// One family of learners in a model. What a model says is the weighted mean of its families.
+/// One family of learners in a model. The prediction of a model is the weighted mean of its families.
 #[napi(object)]
 pub struct FamilyWeight {
     /// `forest`, `boosting` or `linear`.
     #[napi(ts_type = "'forest' | 'boosting' | 'linear'")]
     pub family: String,
-    /// What it counts for a BUY, 0–1; all add up to 1.
+    /// Its weight for a BUY, 0–1; all weights add up to 1.
     pub buy: f64,
-    /// What it counts for a SELL.
+    /// Its weight for a SELL.
     pub sell: f64,
 }
 
-/// What a model was trained on, and how it did on rows it had not seen.
+/// What a model was trained on, and its results on rows it had not seen.
 #[napi(object)]
 pub struct ModelInfo {
     /// The symbol, normalised.
@@ -306,54 +307,54 @@ pub struct ModelInfo {
     pub timeframe: String,
     /// When it was trained, ISO 8601, UTC.
     pub trained_at: String,
-    /// It beat the base rate on unseen rows, so that its probabilities depart from it.
+    /// It beat the base rate on unseen rows, so its probabilities depart from it.
     pub has_skill: bool,
-    /// By how much, on the rows of this market.
+    /// Its skill on the rows of this market.
     pub skill: Skill,
-    /// And on the rows of all symbols that share its pooled model: on them its belief rests.
+    /// Its skill on the rows of all symbols that share its pooled model. λ is calculated from these.
     pub pool_skill: Skill,
-    /// The pooled model that it rests on: the SHA-256 of its file. Missing where it was not put into service, and for a model of an
-    /// earlier version of signalloop.
+    /// The pooled model it uses: the SHA-256 of its file. Missing if the model did not go into service, and for models of earlier
+    /// versions of signalloop.
     pub pool: Option<String>,
     /// The symbols that the pooled model was trained on.
     pub pool_symbols: Vec<String>,
     /// Rows that the pooled model was trained on.
     pub pool_rows: u32,
-    /// The families of learners, and what each counts.
+    /// The families of learners and their weights.
     pub families: Vec<FamilyWeight>,
-    /// The chance of success at which a BUY earns nothing after costs, percent, at the median distance of the stop.
+    /// Success probability in percent at which a BUY breaks even after costs, at the median stop distance.
     pub break_even_buy: f64,
-    /// And a SELL.
+    /// The same for a SELL.
     pub break_even_sell: f64,
     /// Candles read.
     pub candles: u32,
     /// Labelled rows trained on.
     pub rows: u32,
-    /// How many independent labels they are worth.
+    /// How many independent labels the rows are worth.
     pub effective_rows: f64,
     /// Open time of the first row's candle, ISO 8601, UTC.
     pub first_row: String,
-    /// Close time of the last candle that a label has seen, ISO 8601, UTC.
+    /// Close time of the last candle used by a label, ISO 8601, UTC.
     pub horizon: String,
     /// Bars without a feature row, by cause: `warm_up`, `gap`, `flat_prices`, `no_volume`.
     pub missing: BTreeMap<String, u32>,
-    /// Rows whose label is not decided yet, or fell into a gap.
+    /// Rows whose label is not decided yet, or falls into a gap.
     pub unlabelled: u32,
     /// Mean held-out log loss of both sides.
     pub log_loss: f64,
-    /// The constants'.
+    /// The same for the constant base rates.
     pub constant_log_loss: f64,
     /// The BUY side.
     pub buy: Scores,
     /// The SELL side.
     pub sell: Scores,
-    /// Signals it would have given on the held-out rows; neighbouring ones overlap.
+    /// Signals it would have given on the held-out rows; neighbouring signals overlap.
     pub held_out_signals: u32,
-    /// Their mean profit in percent of the entry, after costs; missing when it gave none.
+    /// Their mean profit in percent of the entry, after costs; missing if there were none.
     pub held_out_profit: Option<f64>,
-    /// Features by importance, best first.
+    /// Features by importance, most important first.
     pub importances: Vec<Importance>,
-    /// Features that it was trained without, because its candles have no volume.
+    /// Features that were left out because the candles have no volume.
     pub left_out: Vec<String>,
 }
 
@@ -399,7 +400,7 @@ impl From<model::Record> for ModelInfo {
     }
 }
 
-/// An error as data, where one market's failure must not reject for all.
+/// An error as data, for calls that cover several markets and do not reject if one fails.
 #[napi(object)]
 pub struct Failure {
     /// The stable code.
@@ -415,7 +416,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// What training one market came to.
+/// The result of training one market.
 #[napi(object)]
 pub struct TrainResult {
     /// The symbol, normalised.
@@ -423,19 +424,19 @@ pub struct TrainResult {
     /// The timeframe.
     #[napi(ts_type = "Timeframe")]
     pub timeframe: String,
-    /// It was trained, or there was nothing new to learn.
+    /// It was trained, or there was nothing new to learn from.
     pub success: bool,
-    /// A new model is in service. `false`: the one so far stays; `reason` says why.
+    /// The new model is in service. `false`: the current one stays; `reason` says why.
     pub promoted: bool,
-    /// Why a new model is in service, or is not; missing when the training failed.
+    /// Why the new model is in service, or is not; missing if the training failed.
     pub reason: Option<String>,
-    /// The new model, in service or not; the one in service when there was nothing new. Missing when it failed.
+    /// The new model, in service or not; the current model if there was nothing new. Missing if the training failed.
     pub model: Option<ModelInfo>,
-    /// What was decided about it; missing when it failed or there was nothing new.
+    /// The decision about the new model; missing if the training failed or there was nothing new.
     pub trial: Option<Trial>,
     /// Why it failed; the old model, if there was one, stays in service.
     pub error: Option<Failure>,
-    /// Something to know besides.
+    /// A warning about the training.
     pub warning: Option<String>,
     /// How long it took, in milliseconds.
     pub duration_ms: f64,
@@ -462,28 +463,27 @@ impl From<engine::TrainResult> for TrainResult {
     }
 }
 
-/// What a training came to.
+/// The result of a training.
 #[napi(object)]
 pub struct TrainingResults {
-    /// Models wanted.
+    /// Models to train.
     pub total: u32,
-    /// Models trained; `promoted` of each says whether it is in service. That says nothing of whether they found something:
-    /// `withSkill` does.
+    /// Models trained; `promoted` of each result says whether it is in service. `withSkill` counts those that learned something.
     pub successful: u32,
-    /// Models trained that beat their base rate on rows they had not seen; the others say the base rate, and give no signals.
+    /// Models trained that beat their base rate on rows they had not seen. The others predict the base rate and give no signals.
     pub with_skill: u32,
     /// Models that failed.
     pub failed: u32,
-    /// Percent trained, 0–100; 100 when there was nothing to do.
+    /// Percent trained, 0–100; 100 if there was nothing to do.
     pub success_rate: f64,
-    /// One per market, in the order asked for.
+    /// One result per market, in the requested order.
     pub results: Vec<TrainResult>,
-    /// Markets left alone since their model is young enough (mode `retrain`): `BTCUSDT 1h`.
+    /// Markets skipped because their model is young enough (mode `retrain`): `BTCUSDT 1h`.
     pub skipped: Vec<String>,
     /// How long it took, in milliseconds.
     pub duration_ms: f64,
-    /// Why `models/training_results.json` has not this in it, where it could not be written; or where a damaged one is kept, in
-    /// whose place a new one was begun.
+    /// Why this result is not in `models/training_results.json`, if that could not be written; or where a damaged file was moved,
+    /// if a new one was started.
     pub warning: Option<String>,
 }
 
@@ -504,7 +504,7 @@ impl From<engine::TrainingResults> for TrainingResults {
     }
 }
 
-/// News of a running training. Some may be left out when JavaScript is busy; the promise has everything.
+/// Progress of a running training. Some reports may be skipped while JavaScript is busy; the promise has everything.
 #[napi(object)]
 pub struct TrainProgress {
     /// The symbol, normalised.
@@ -512,17 +512,17 @@ pub struct TrainProgress {
     /// The timeframe.
     #[napi(ts_type = "Timeframe")]
     pub timeframe: String,
-    /// Where this market stands.
+    /// The current phase of this market.
     #[napi(ts_type = "'fetch' | 'train' | 'done' | 'failed'")]
     pub phase: String,
     /// Fits done for this market; in the phase `fetch`, candles fetched.
     pub done: u32,
-    /// Fits needed for this market; in the phase `fetch`, candles fetched and still to come. 0 where that is not known, and in the
+    /// Fits needed for this market; in the phase `fetch`, candles fetched and still to come. 0 if that is unknown, and in the
     /// other phases.
     pub steps: u32,
-    /// In the phase `fetch`: seconds until the candles of all markets are there, at the pace so far; missing where that cannot be told.
+    /// In the phase `fetch`: seconds until the candles of all markets are fetched, at the speed so far; missing if unknown.
     pub remaining_seconds: Option<f64>,
-    /// Markets that have ended.
+    /// Markets finished.
     pub finished: u32,
     /// Markets in all.
     pub total: u32,
@@ -549,16 +549,16 @@ impl From<engine::TrainProgress> for TrainProgress {
     }
 }
 
-/// What was found in candles on their way in.
+/// Something found in candles while they were read.
 #[napi(object)]
 pub struct Finding {
     /// The cause; `docs/data.md` says what each means.
     pub cause: String,
-    /// Something was put right or left out, rather than only noticed.
+    /// Something was repaired or left out, not only noticed.
     pub repaired: bool,
-    /// How often: candles, rows, holes or requests, as the cause says.
+    /// The count: of candles, rows, holes or requests, depending on the cause.
     pub count: u32,
-    /// The first of them: a time, a span, a name.
+    /// The first occurrence: a time, a span or a name.
     pub example: String,
 }
 
@@ -568,7 +568,7 @@ impl From<market::Finding> for Finding {
     }
 }
 
-/// What fetching one market came to.
+/// The result of fetching one market.
 #[napi(object)]
 pub struct FetchResult {
     /// The symbol, normalised.
@@ -586,7 +586,7 @@ pub struct FetchResult {
     pub from: Option<String>,
     /// Open time of the last stored candle, ISO 8601, UTC.
     pub until: Option<String>,
-    /// What was put right, and what is worth knowing; missing when it failed.
+    /// Repairs and other findings; missing if the fetch failed.
     pub findings: Option<Vec<Finding>>,
     /// Why it failed.
     pub error: Option<Failure>,

@@ -8,15 +8,15 @@ use report::Written;
 pub struct ReportResult {
     /// Its file, an absolute path.
     pub path: String,
-    /// How long that is.
+    /// Its length in bytes.
     pub bytes: f64,
-    /// Closed signals in it.
+    /// Closed signals in the report.
     pub closed_signals: f64,
     /// Open signals.
     pub active_signals: f64,
     /// Models in service.
     pub models: f64,
-    /// What could not be looked at, in words; the rest is in the report.
+    /// Parts that could not be read, in words; the rest is in the report.
     pub problems: Vec<String>,
 }
 

@@ -7,12 +7,12 @@ use engine;
 use learning::model;
 use napi_derive::napi;
 
-/// The same figure of both.
+/// The same figure for both models.
 #[napi(object)]
 pub struct Versus {
-    /// The newly trained model's.
+    /// Of the newly trained model.
     pub challenger: f64,
-    /// The one's in service.
+    /// Of the model in service.
     pub champion: f64,
 }
 
@@ -22,14 +22,14 @@ impl From<model::Pair> for Versus {
     }
 }
 
-/// A mean and the interval that holds 95 % of its bootstrap over stretches of time.
+/// A mean with its 95 % interval, from a bootstrap over stretches of time.
 #[napi(object)]
 pub struct Estimate {
-    /// 2.5 % of the resamples lie below.
+    /// Lower end: 2.5 % of the resamples lie below.
     pub low: f64,
-    /// Of the rows as they are.
+    /// The mean of the rows.
     pub mean: f64,
-    /// 2.5 % lie above.
+    /// Upper end: 2.5 % of the resamples lie above.
     pub high: f64,
 }
 
@@ -39,24 +39,24 @@ impl From<model::Interval> for Estimate {
     }
 }
 
-/// A newly trained model and the one in service on the same rows, which neither had seen.
+/// Compares a newly trained model with the one in service, on the same rows, which neither had seen.
 #[napi(object)]
 pub struct Comparison {
-    /// `fresh`: rows after everything the champion was trained on. `held_out`: too few of those, so rows that both held out
-    /// when they were trained. `short`: too few of either.
+    /// `fresh`: rows after everything the champion was trained on. `held_out`: too few of those, so rows that both models held
+    /// out in training. `short`: too few of either.
     #[napi(ts_type = "'fresh' | 'held_out' | 'short'")]
     pub compared_on: String,
-    /// How many.
+    /// Number of rows.
     pub rows: u32,
     /// Stretches of time that they fill; rows of one stretch count once. 0 in trials of earlier versions.
     pub stretches: u32,
     /// Mean log loss of both sides.
     pub log_loss: Versus,
-    /// The challenger's log loss less the champion's: above 0 it is worse. Missing when the evidence is short.
+    /// The challenger's log loss minus the champion's: above 0 it is worse. Missing if there is too little evidence.
     pub excess: Option<Estimate>,
-    /// Mean profit a row of the signals that each would have given, in percent of the entry after costs.
+    /// Mean profit per row of the signals that each would have given, in percent of the entry after costs.
     pub profit: Versus,
-    /// The challenger's profit less the champion's: below 0 it is worse. Missing when the evidence is short.
+    /// The challenger's profit minus the champion's: below 0 it is worse. Missing if there is too little evidence.
     pub gain: Option<Estimate>,
 }
 
@@ -74,7 +74,7 @@ impl From<model::Comparison> for Comparison {
     }
 }
 
-/// One training, and what was decided about its model.
+/// One training and the decision about its model.
 #[napi(object)]
 pub struct Trial {
     /// When, ISO 8601, UTC.
@@ -82,32 +82,32 @@ pub struct Trial {
     /// How it was trained.
     #[napi(ts_type = "'full' | 'incremental'")]
     pub mode: String,
-    /// Why it was trained in full although it was to continue the champion.
+    /// Why it was trained in full although an incremental update was requested.
     pub fallback: Option<String>,
-    /// Its number, also when it was refused.
+    /// The version number, also if the model was refused.
     pub version: u32,
-    /// How many trainings of this market there had been, this one included: of many, one looks good by chance.
+    /// How many trainings this market has had, including this one: of many, one looks good by chance.
     pub trial: u32,
     /// It went into service.
     pub promoted: bool,
-    /// What was decided.
+    /// The decision.
     #[napi(ts_type = "TrialDecision")]
     pub decision: String,
-    /// The same in words, with its figures.
+    /// The decision in words, with its figures.
     pub reason: String,
-    /// Labelled rows known to the training.
+    /// Labelled rows used in the training.
     pub rows: u32,
-    /// Close time of the last candle that a label has seen, ISO 8601, UTC.
+    /// Close time of the last candle used by a label, ISO 8601, UTC.
     pub horizon: String,
-    /// It departs from the base rate.
+    /// It has skill, so it departs from the base rate.
     pub has_skill: bool,
     /// Mean held-out log loss of both sides.
     pub log_loss: f64,
-    /// The constants'.
+    /// The same for the constant base rates.
     pub constant_log_loss: f64,
-    /// The version that was in service.
+    /// The version in service at that time.
     pub champion: Option<u32>,
-    /// The two side by side; missing when there was none to compare with.
+    /// Both models side by side; missing if there was none to compare with.
     pub comparison: Option<Comparison>,
     /// How long the training took, in milliseconds.
     pub duration_ms: f64,
@@ -136,7 +136,7 @@ impl From<model::Trial> for Trial {
     }
 }
 
-/// A model taken out of service in favour of the one before it.
+/// A rollback: a model replaced by the one before it.
 #[napi(object)]
 pub struct Rollback {
     /// The symbol, normalised.
@@ -150,7 +150,7 @@ pub struct Rollback {
     pub from: u32,
     /// The version back in service.
     pub to: u32,
-    /// Decided from live results, not by a person.
+    /// Decided automatically from live results, not by a person.
     pub automatic: bool,
     /// Why.
     pub reason: String,
@@ -170,16 +170,16 @@ impl From<model::Rollback> for Rollback {
     }
 }
 
-/// A model of `models()`: the one in service of a market, and its history.
+/// An entry of `models()`: the model in service of a market, and its history.
 #[napi(object)]
 pub struct ModelEntry {
     /// The file.
     pub path: String,
-    /// Its version; 0 is a file from before there were versions.
+    /// Its version; 0 is a file from before versions existed.
     pub version: u32,
-    /// Missing when the file is damaged.
+    /// The model; missing if the file is damaged.
     pub model: Option<ModelInfo>,
-    /// The shapes of recorded signals that it answers for besides the configured one, most frequent first; three at most.
+    /// The shapes of recorded signals that it was trained on besides the configured one, most frequent first; three at most.
     pub shapes: Vec<ModelShape>,
     /// Why the file cannot be used.
     pub error: Option<Failure>,
@@ -187,15 +187,15 @@ pub struct ModelEntry {
     pub age_hours: Option<f64>,
     /// Why it is in service.
     pub reason: String,
-    /// Since when, ISO 8601, UTC; missing for a file from before there were versions.
+    /// Since when, ISO 8601, UTC; missing for a file from before versions existed.
     pub since: Option<String>,
     /// Versions that `rollback` can go back to, oldest first.
     pub predecessors: Vec<u32>,
-    /// Every training there was, oldest first: promoted or refused, and why.
+    /// All trainings, oldest first: promoted or refused, and why.
     pub trials: Vec<Trial>,
-    /// Every rollback there was, oldest first.
+    /// All rollbacks, oldest first.
     pub rollbacks: Vec<Rollback>,
-    /// Lines of `models/ledger.jsonl`, of any market, that a crash tore and that cannot be read.
+    /// Unreadable lines of `models/ledger.jsonl`, of any market, left by a crash.
     pub damaged_lines: u32,
 }
 

@@ -15,7 +15,7 @@ async function post(server: Server, path: string, body: object) {
 }
 
 /** A metric's value at these labels. */
-function valueOf(text: string, name: string, labels: Record<string, string> = {}): string | undefined {
+function metricValue(text: string, name: string, labels: Record<string, string> = {}): string | undefined {
   const family = parsePrometheus(text).find((one) => one.name === name)
   const matches = (given: Record<string, string> = {}) => Object.entries(labels).every(([key, value]) => given[key] === value)
   return family?.metrics.find((metric) => matches(metric.labels))?.value
@@ -34,7 +34,7 @@ test('fastify records, assesses, closes, counts, explains its errors, shows its 
     expect(await (await fetch(`${server.url}/stats`)).json()).toMatchObject({ overall: { closedSignals: 1, successRate: 100 } })
     const metrics = await fetch(`${server.url}/metrics`)
     expect(metrics.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/)
-    expect(valueOf(await metrics.text(), 'signalloop_closed_signals_total', { symbol: 'BTCUSDT', outcome: 'TOOK_PROFIT' })).toBe('1')
+    expect(metricValue(await metrics.text(), 'signalloop_closed_signals_total', { symbol: 'BTCUSDT', outcome: 'TOOK_PROFIT' })).toBe('1')
   } finally {
     expect(await server.stop()).toMatchObject({ code: 0, stderr: '' })
   }
@@ -62,11 +62,11 @@ test("the metrics are Prometheus' text format, together with prom-client's", asy
       expect(help).toMatch(/.{10}/)
     }
     // What another process did is in it.
-    expect(valueOf(text, 'signalloop_open_signals', { symbol: 'BTCUSDT' })).toBe('1')
-    expect(valueOf(text, 'signalloop_closed_signals_total', { symbol: 'BTCUSDT', outcome: 'FAILURE' })).toBe('1')
-    expect(valueOf(text, 'signalloop_success_ratio', { symbol: 'BTCUSDT' })).toBe('0')
-    expect(Number(valueOf(text, 'signalloop_expectancy_ratio', { symbol: 'BTCUSDT' }))).toBeCloseTo(-0.011, 9)
-    expect(valueOf(text, 'signalloop_task_attempts', { task: 'retrain' })).toBe('0')
+    expect(metricValue(text, 'signalloop_open_signals', { symbol: 'BTCUSDT' })).toBe('1')
+    expect(metricValue(text, 'signalloop_closed_signals_total', { symbol: 'BTCUSDT', outcome: 'FAILURE' })).toBe('1')
+    expect(metricValue(text, 'signalloop_success_ratio', { symbol: 'BTCUSDT' })).toBe('0')
+    expect(Number(metricValue(text, 'signalloop_expectancy_ratio', { symbol: 'BTCUSDT' }))).toBeCloseTo(-0.011, 9)
+    expect(metricValue(text, 'signalloop_task_attempts', { task: 'retrain' })).toBe('0')
   } finally {
     expect(await server.stop()).toMatchObject({ code: 0, stderr: '' })
   }

@@ -1,6 +1,6 @@
 /**
- * Candles by ccxt: any of its exchanges trains the models. signalloop asks for what it lacks, page by page, at the pace that
- * ccxt keeps.
+ * Candles from ccxt: models can be trained on any of its exchanges. signalloop requests missing candles page by page, within ccxt's
+ * rate limit.
  *
  *     npx tsx ccxt/candles.ts
  */
@@ -9,7 +9,7 @@ import { SignalLoop, type CandleInput, type CandleRequest } from 'signalloop'
 
 const exchange: Exchange = new ccxt.binance({ options: { fetchMarkets: { types: ['spot'] }, fetchCurrencies: false } })
 if (process.env.SIGNALLOOP_EXCHANGE_URL) {
-  // Another host that serves the same API.
+  // Another host with the same API.
   exchange.urls.api = { ...(exchange.urls.api as object), public: `${process.env.SIGNALLOOP_EXCHANGE_URL}/api/v3` } as never
 }
 

@@ -1,5 +1,5 @@
 /**
- * A backend's closing loop: every price goes to `onPrice`, which closes what it hits and stores the outcome.
+ * The closing loop of a backend: every price goes to `onPrice`, which closes the signals it hits and stores their outcomes.
  *
  *     npx tsx closing-loop/main.ts
  *
@@ -7,11 +7,11 @@
  */
 import { SignalLoop, type SignalInput } from 'signalloop'
 
-// A home of its own: simulated outcomes must not teach the backend's models.
+// A separate home, because the backend's models must not learn from simulated outcomes.
 const loop = new SignalLoop({ home: process.env.SIGNALLOOP_HOME ?? 'ml/example' })
 const { feedbackTracker } = loop
 
-/** A price a minute, up and down around 100. */
+/** One price per minute, oscillating around 100. */
 function* priceStream(): Generator<{ pair: string; price: number; time: number }> {
   const start = Date.now() - 3 * 3_600_000
   for (let minute = 1; minute <= 180; minute++) {

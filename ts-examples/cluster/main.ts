@@ -1,6 +1,6 @@
 /**
- * A backend of four processes on one home. Each records its signals and is fed the same prices, as by one subscription each;
- * a signal is closed, and told, by one of them.
+ * A backend of four processes with one home. Each records signals and gets the same prices, as if from its own subscription;
+ * each signal is closed and reported by exactly one of them.
  *
  *     npx tsx cluster/main.ts
  */
@@ -17,8 +17,12 @@ async function primary(): Promise<void> {
   const workers = Array.from({ length: WORKERS }, (_, number) => cluster.fork({ NUMBER: String(number) }))
   let recorded = 0
   cluster.on('message', (_worker, report: Report) => {
-    if ('closed' in report) closed.push(...report.closed)
-    else if ((recorded += report.recorded) === WORKERS * EACH) workers.forEach((worker) => worker.send('price'))
+    if ('closed' in report) {
+      closed.push(...report.closed)
+      return
+    }
+    recorded += report.recorded
+    if (recorded === WORKERS * EACH) for (const worker of workers) worker.send('price')
   })
   await Promise.all(workers.map((worker) => new Promise((resolve) => worker.once('exit', resolve))))
   const { overall } = await feedbackTracker.getStats()

@@ -1,17 +1,17 @@
 /**
- * Candles from elsewhere than Binance: `fetchCandles` has the shape of ccxt's `fetchOHLCV`.
+ * Candles from another source than Binance: `fetchCandles` returns the same format as ccxt's `fetchOHLCV`.
  *
  *     npx tsx custom-exchange/main.ts
  *
  * With ccxt: ../ccxt/candles.ts.
  *
- * Pages may be as short as the exchange makes them: it is asked again from where a page ended.
+ * Pages may have any length: the next request continues where a page ended.
  */
 import { SignalLoop, type CandleInput, type CandleRequest } from 'signalloop'
 
 const HOUR = 3_600_000
 
-/** Stands in for an exchange: at most 500 candles at once, of a price that waves. */
+/** Simulates an exchange: at most 500 candles per request, with an oscillating price. */
 async function fetchCandles({ symbol, since, until }: CandleRequest): Promise<CandleInput[]> {
   console.log(`asked for ${symbol} from ${new Date(since).toISOString()}`)
   const candles: CandleInput[] = []

@@ -3,7 +3,7 @@ import { feedbackTracker } from './services/feedbackTracker'
 import { MLPredictor } from './services/mlPredictor'
 import { generateSignal } from './services/signalGenerator'
 
-/** The backend's routes; nothing listens yet. */
+/** The routes of the backend; the caller starts listening. */
 export function createApp(): Express {
   const app = express()
   app.use(express.json())
@@ -28,7 +28,7 @@ export function createApp(): Express {
   return app
 }
 
-/** The caller's mistakes are 400, an id used twice is 409, the exchange's absence is 502; anything else is ours. */
+/** Invalid input is 400, a conflicting id 409, an unavailable exchange 502, and anything else 500. */
 const STATUS: Record<string, number> = {
   ERR_INVALID_SIGNAL: 400,
   ERR_INVALID_ARGUMENT: 400,

@@ -22,7 +22,7 @@ const server = createApp().listen(Number(process.env.PORT ?? 3000), '127.0.0.1',
   console.log(`listening on http://127.0.0.1:${(server.address() as AddressInfo).port}`)
 })
 
-// What was acknowledged is safe without this; it waits for what is under way.
+// Acknowledged records are safe even without this; it waits for running calls.
 process.once('SIGTERM', async () => {
   await stream.stop()
   server.close(() => void close())

@@ -1,6 +1,6 @@
 /**
- * signalloop in a Fastify backend: signals and prices in, statistics, chances and metrics out. What is wrong with a request
- * becomes its answer, by the error's code.
+ * signalloop in a Fastify backend: it receives signals and prices, and returns statistics, assessments and metrics. The error code decides
+ * the HTTP status.
  *
  *     npm run fastify
  */

@@ -1,5 +1,5 @@
-// How a project tests what uses signalloop: a home of its own per file, a real store (it takes milliseconds), spies where a
-// certain answer is wanted, and `close()` at the end.
+// How to test code that uses signalloop: a separate home per file, a real store (it takes milliseconds), spies where a test needs a
+// certain answer, and `close()` at the end.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

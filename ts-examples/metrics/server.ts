@@ -1,5 +1,5 @@
 /**
- * `/metrics` for Prometheus: the process's own by prom-client, then signalloop's, which say what its home holds.
+ * `/metrics` for Prometheus: metrics of the process from prom-client, then signalloop's metrics of its home.
  *
  *     npx tsx metrics/server.ts
  *     curl localhost:9464/metrics
@@ -20,7 +20,7 @@ const server = createServer(async (request, response) => {
     const text = (await register.metrics()) + (await metrics())
     response.writeHead(200, { 'content-type': register.contentType }).end(text)
   } catch (error) {
-    // Prometheus shows a target that answers 500 as down.
+    // Prometheus marks a target that answers 500 as down.
     response.writeHead(500, { 'content-type': 'text/plain' }).end((error as Error).message)
   }
 })

@@ -1,7 +1,7 @@
 'use strict'
 
-// Makes signals; what it imports from signalloop meets the same store as the main thread's. (JavaScript, since a worker of
-// Node 20 does not take over tsx from the thread that starts it; a compiled backend has this file anyway.)
+// Makes signals; signalloop uses the same store here as in the main thread. (This file is JavaScript, because a worker of
+// Node 20 does not inherit tsx from the thread that starts it; a compiled backend has such a file anyway.)
 const { workerData } = require('node:worker_threads')
 const { feedbackTracker } = require('signalloop')
 

@@ -1,4 +1,4 @@
-/** The backend's own way to its exchange: candles to predict from, and prices. Binance's public API, or what serves the same. */
+/** The backend's own client of its exchange, for candles and prices: Binance's public API, or another host with the same API. */
 const BASE_URL = () => process.env.SIGNALLOOP_EXCHANGE_URL || 'https://api.binance.com'
 
 export interface Candle {
@@ -16,14 +16,14 @@ async function ask(path: string): Promise<unknown> {
   return answer.json()
 }
 
-/** `BTC/USDT` as the exchange writes it. */
+/** The symbol in the exchange's spelling: `BTC/USDT` becomes `BTCUSDT`. */
 const symbolOf = (pair: string) => pair.replace('/', '').toUpperCase()
 
 /** The last `count` closed candles, oldest first. */
 export async function closedCandles(pair: string, timeframe: string, count: number): Promise<Candle[]> {
   const query = new URLSearchParams({ symbol: symbolOf(pair), interval: timeframe, limit: String(count + 1) })
   const rows = (await ask(`/api/v3/klines?${query}`)) as [number, ...string[]][]
-  // The last one is still open.
+  // The last candle is still open.
   return rows.slice(0, -1).map(([time, ...numbers]) => {
     const [open = NaN, high = NaN, low = NaN, close = NaN, volume = NaN] = numbers.map(Number)
     return { time, open, high, low, close, volume }

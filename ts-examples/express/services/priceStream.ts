@@ -4,8 +4,8 @@ import { price } from './exchange'
 import { feedbackTracker } from './feedbackTracker'
 
 /**
- * Prices of `pairs`, every `intervalMs`; each closes the open signals that it hits. Emits `closed` with a `ClosedSignal`,
- * and `problem` with an error when a price could not be had: the next one is asked for all the same.
+ * Requests the prices of `pairs` every `intervalMs`; each price closes the open signals it hits. Emits `closed` with a `ClosedSignal`,
+ * and `problem` with an error if a price could not be fetched; it continues with the next one.
  */
 export class PriceStream extends EventEmitter<{ closed: [ClosedSignal]; problem: [Error] }> {
   #timer: NodeJS.Timeout | undefined
@@ -24,7 +24,7 @@ export class PriceStream extends EventEmitter<{ closed: [ClosedSignal]; problem:
     }, this.intervalMs)
   }
 
-  /** Resolves when the prices under way are dealt with. */
+  /** Resolves when the current prices are processed. */
   async stop(): Promise<void> {
     clearTimeout(this.#timer)
     this.#timer = undefined

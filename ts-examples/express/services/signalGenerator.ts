@@ -4,7 +4,7 @@ import { closedCandles, type Candle } from './exchange'
 import { feedbackTracker } from './feedbackTracker'
 import { MLPredictor } from './mlPredictor'
 
-/** A signal as this backend has always had it. */
+/** This backend's type of a signal. */
 export interface TradingSignal {
   id: string
   pair: string
@@ -28,8 +28,8 @@ interface Idea {
 const CANDLES = 200
 
 /**
- * A signal of this backend's own rule and of the model's opinion, where it has one. It is recorded, but nobody waits for that:
- * a full disk must not keep a signal from the user.
+ * Generates a signal from this backend's own rule and from the model's prediction, if it has an opinion. The signal is recorded without waiting:
+ * a full disk must not withhold a signal from the user.
  */
 export async function generateSignal(pair: string, timeframe: string): Promise<TradingSignal> {
   const candles = await closedCandles(pair, timeframe, CANDLES)
@@ -54,12 +54,12 @@ export async function generateSignal(pair: string, timeframe: string): Promise<T
   return signal
 }
 
-/** Against the last moves, the surer the further they went. */
+/** Bets against the last moves; the confidence grows with their size. */
 export const byRule = (rsi: number): Idea => ({ signalType: rsi < 50 ? 'BUY' : 'SELL', confidence: Math.min(90, 50 + Math.abs(rsi - 50)) })
 
 /**
- * Without an opinion of the model the rule stands. One that agrees makes it surer. One that disagrees goes before it when it is sure;
- * else there is no signal.
+ * If the model has no opinion, the rule decides. If the model agrees, the confidence rises. If it disagrees, it replaces the rule when its
+ * confidence is above 70; otherwise there is no signal.
  */
 export function combined(rule: Idea, ml: PredictionResult): Idea {
   if (!ml.success || ml.confidence === 0) return rule

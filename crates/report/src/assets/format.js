@@ -1,18 +1,18 @@
 
-// Numbers, times and elements. Text always goes in as text, never as HTML.
+// Formats numbers and times, and makes elements. Text is always inserted as text, never as HTML.
 
 const DAY = 86_400_000
 
 /** `1,234` */
 const whole = (n) => n.toLocaleString('en')
 
-/** With so many digits after the point; from a thousand on without. */
+/** A number with the given digits after the point; from a thousand on without digits. */
 const fixed = (n, digits) => {
   const shown = Math.abs(n) < 1000 ? digits : 0
   return n.toLocaleString('en', { minimumFractionDigits: shown, maximumFractionDigits: shown })
 }
 
-/** `52.3 %`; `–` for what there is not. The space does not break. */
+/** `52.3 %`; `–` for a missing value. The space does not break. */
 const percent = (n, digits = 1) => (n == null ? '–' : `${fixed(n, digits)}\u00a0%`)
 
 /** `+0.12 %` */
@@ -32,7 +32,7 @@ const date = (ms) =>
 const moment = (ms) =>
   `${date(ms)}, ${new Date(ms).toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit', timeZone: 'UTC' })}`
 
-/** `3 h`, `2 days`: a length of time as a person says it. */
+/** A duration for people: `3 h`, `2 days`. */
 const duration = (ms) => {
   if (ms >= 2 * DAY) return `${Math.round(ms / DAY)} days`
   if (ms >= 3_600_000) return `${Math.round(ms / 360_000) / 10} h`
@@ -49,7 +49,7 @@ const element = (tag, { className = '', ...attributes } = {}, ...children) => {
   return made
 }
 
-/** A paragraph; what stands between backticks is code. */
+/** A paragraph; text between backticks is code. */
 const paragraph = (text, className = 'caption') =>
   element('p', { className }, text.split('`').map((part, at) => (at % 2 === 1 ? element('code', {}, part) : part)))
 

@@ -1,22 +1,22 @@
 
-// Sections about what the home holds besides signals: models, candles, the scheduler.
+// Sections about models, candles and the scheduler.
 
 const DECISIONS = {
   FIRST_MODEL: 'first model',
-  CHAMPION_UNUSABLE: 'the one before could not be read',
+  CHAMPION_UNUSABLE: 'the previous model could not be read',
   OTHER_SIGNAL_SHAPE: 'stop, target or expiry changed',
-  NOT_WORSE: 'not worse than the one before',
-  SHORT_EVIDENCE: 'too little to compare, nothing against it',
-  WORSE_LOG_LOSS: 'predicts worse than the one before',
-  MAYBE_WORSE: 'may predict worse than the one before',
-  CHAIN_WORSE: 'would make the models in a row worse',
-  LESS_PROFIT: 'earns less than the one before',
+  NOT_WORSE: 'not worse than the previous model',
+  SHORT_EVIDENCE: 'too little data to compare, nothing speaks against it',
+  WORSE_LOG_LOSS: 'predicts worse than the previous model',
+  MAYBE_WORSE: 'may predict worse than the previous model',
+  CHAIN_WORSE: 'all promotions together would make predictions worse',
+  LESS_PROFIT: 'earns less than the previous model',
   WORSE_THAN_CONSTANT: 'worse than the base rate',
 }
 
 const modelName = ({ market, name }) => (market ? `${market.symbol} ${market.timeframe}` : name)
 
-/** A model without skill says the base rate; one with skill may still have done no better than it where it was tested, or by chance. */
+/** How a model compares with the base rate. A model without skill predicts the base rate; one with skill may still have been no better in the test, or better by chance. */
 const standing = ({ hasSkill, logLoss, constantLogLoss, skill }) => {
   if (!hasSkill) return 'base rate'
   if (logLoss >= constantLogLoss) return 'no better'
@@ -25,9 +25,9 @@ const standing = ({ hasSkill, logLoss, constantLogLoss, skill }) => {
 
 const STANDINGS = {
   'base rate': ['base rate only', ''],
-  better: ['better than it', 'good'],
+  better: ['better', 'good'],
   maybe: ['better, maybe by chance', ''],
-  'no better': ['departs, no better', 'warn'],
+  'no better': ['different, not better', 'warn'],
 }
 
 /** By how much a model is better than the base rate, with its interval. */
@@ -42,10 +42,10 @@ const skillOf = (markets) => {
   const [silent, better, maybe, worse] = ['base rate', 'better', 'maybe', 'no better'].map((kind) => standings.filter((one) => one === kind).length)
   const verb = (n, one, many) => (n === 1 ? one : many)
   const parts = [
-    silent > 0 && `${silent} of ${count(all, 'model')} ${verb(silent, 'finds', 'find')} nothing better than the base rate, ${verb(silent, 'says', 'say')} so and ${verb(silent, 'gives', 'give')} no signals: that is usual on real markets, and better than invented ones.`,
-    better > 0 && `${better} of ${count(all, 'model')} ${verb(better, 'does', 'do')} better than the base rate on bars not seen in training.`,
-    maybe > 0 && `${maybe} of ${count(all, 'model')} ${verb(maybe, 'did', 'did')} better than the base rate on bars not seen in training, which may be chance.`,
-    worse > 0 && `${worse} ${verb(worse, 'departs', 'depart')} from the base rate, but did no better than it on bars not seen in training.`,
+    silent > 0 && `${silent} of ${count(all, 'model')} ${verb(silent, 'finds', 'find')} nothing better than the base rate and ${verb(silent, 'gives', 'give')} no signals. That is usual on real markets.`,
+    better > 0 && `${better} of ${count(all, 'model')} ${verb(better, 'predicts', 'predict')} better than the base rate on bars not seen in training.`,
+    maybe > 0 && `${maybe} of ${count(all, 'model')} predicted better than the base rate on bars not seen in training, but that may be chance.`,
+    worse > 0 && `${worse} ${verb(worse, 'departs', 'depart')} from the base rate, but ${verb(worse, 'was', 'were')} not better on bars not seen in training.`,
   ]
   return parts.filter(Boolean).join(' ')
 }
@@ -62,7 +62,7 @@ const change = (one) =>
         one.logLoss.toFixed(4),
         one.constantLogLoss.toFixed(4),
       ]
-    : [moment(one.atMs), `${one.from} → ${one.to}`, 'rolled back', badge(one.automatic ? 'live results' : 'by hand', 'warn'), one.reason, null, null, null]
+    : [moment(one.atMs), `${one.from} → ${one.to}`, 'rolled back', badge(one.automatic ? 'live results' : 'manual', 'warn'), one.reason, null, null, null]
 
 const lineage = (market) => {
   const { changes, earlierChanges } = market
@@ -73,8 +73,8 @@ const lineage = (market) => {
     { id: `lineage-${market.name}` },
     element('summary', {}, modelName(market), ' ', element('span', { className: 'soft' }, about)),
     changes.length === 0
-      ? paragraph('The ledger says nothing about it.')
-      : table([['when (UTC)', 'tight'], ['version', 'tight'], ['how', 'tight'], ['decided'], ['why', 'text'], ['rows', 'number'], ['log loss', 'number'], ['base rate’s', 'number']], changes.map(change)),
+      ? paragraph('The ledger has no entry for it.')
+      : table([['when (UTC)', 'tight'], ['version', 'tight'], ['training', 'tight'], ['decision'], ['reason', 'text'], ['rows', 'number'], ['log loss', 'number'], ['of the base rate', 'number']], changes.map(change)),
     earlierChanges > 0 ? paragraph(`${count(earlierChanges, 'older entry', 'older entries')} in models/ledger.jsonl.`) : null,
   )
 }
@@ -102,9 +102,9 @@ const modelsSection = ({ markets, damagedLines, features }) => {
     'models',
     'Models',
     paragraph(skillOf(markets), 'verdict'),
-    table([['market', 'tight'], ['version', 'number'], ['in service since', 'tight'], ['beside the base rate', 'tight'], ['believed', 'tight'], ['better by (95 %)', 'text'], ['all its symbols', 'text'], ['break-even', 'tight'], ['signals', 'number'], ['mean result', 'number']], markets.map(row)),
-    paragraph('“Better by” is how much lower the log loss is than that of always saying the base rate, on bars not seen in training, with an interval over stretches of time; “all its symbols” is the same of all symbols that share the model. “Break-even” is the chance at which a bet earns nothing after costs. “Believed” is how much of a model’s departure from the base rate is used. “Signals” and their mean result after costs are what the model would have given on those bars, at most one a bar.'),
-    element('h3', {}, 'Lineage: what was trained, promoted, refused, and why'),
+    table([['market', 'tight'], ['version', 'number'], ['in service since', 'tight'], ['against the base rate', 'tight'], ['believed', 'tight'], ['better by (95 %)', 'text'], ['all symbols', 'text'], ['break-even', 'tight'], ['signals', 'number'], ['mean result', 'number']], markets.map(row)),
+    paragraph('“Better by” is how much lower the log loss is than that of the base rate, on bars not seen in training, with a 95 % interval; “all symbols” is the same for all symbols that share the model. “Break-even” is the probability of success at which a bet neither earns nor loses money after costs. “Believed” is how much of a model’s departure from the base rate is used. “Signals” and their mean result after costs are the signals that the model would have given on those bars, at most one per bar.'),
+    element('h3', {}, 'Lineage: trainings and rollbacks, with decision and reason'),
     markets.map(lineage),
     damagedLines > 0 ? paragraph(`${count(damagedLines, 'line')} of models/ledger.jsonl cannot be read and ${damagedLines === 1 ? 'is' : 'are'} left out.`) : null,
     featureBars(features),
@@ -123,16 +123,16 @@ const featureBars = ({ models, withSkill, list, others }) => {
     ? `Mean of the ${count(models, 'model')} that ${models === 1 ? 'departs' : 'depart'} from the base rate.`
     : `Mean of ${count(models, 'model')}, none of which departs from the base rate: predictions do not use these.`
   return [
-    element('h3', {}, 'What the models look at'),
+    element('h3', {}, 'Most important features'),
     element('div', { className: 'bars' }, list.flatMap(bar)),
-    paragraph(`${whose} The share of each feature in lessening the variance of the labels (gain), measured on the training’s own rows, so a feature without any use gets a share too: only what stands out says something. All others together have ${percent(others)}.`),
+    paragraph(`${whose} A bar is the share of a feature in reducing the variance of the labels (gain), measured on the training rows. Useless features get a share too, so only features that stand out matter. All others together have ${percent(others)}.`),
   ]
 }
 
 // Candles
 
 const candles = ({ files, lacking }) => {
-  // A home that nothing was ever fetched for lacks nothing yet.
+  // In a home without any fetch, missing candles are not worth reporting.
   if (files.length === 0) return null
   const known = files.filter((one) => one.candles).map((one) => one.candles)
   const from = Math.min(...known.map((one) => one.fromMs))
@@ -163,8 +163,8 @@ const candles = ({ files, lacking }) => {
   return section(
     'candles',
     'Candles',
-    paragraph(`${about} All strips have one time axis. Signals and models rest on these; features are not computed across gaps.`),
-    table([['market', 'tight'], ['coverage'], ['first (UTC)', 'tight'], ['until (UTC)', 'tight'], ['candles', 'number'], ['gaps', 'tight'], ['found besides', 'text']], files.map(row)),
+    paragraph(`${about} All strips have the same time axis. Features are not computed across gaps.`),
+    table([['market', 'tight'], ['coverage'], ['first (UTC)', 'tight'], ['until (UTC)', 'tight'], ['candles', 'number'], ['gaps', 'tight'], ['other findings', 'text']], files.map(row)),
     lacking.length > 0 ? paragraph(`Configured, but without candles: ${lacking.join(', ')}.`) : null,
   )
 }
@@ -176,7 +176,7 @@ const ENDS = { finished: ['finished', 'good'], failed: ['failed', 'bad'], cancel
 const failures = ({ failed = [], error }) => {
   const named = ({ symbol, timeframe, message }) => {
     const market = `${symbol} ${timeframe}`
-    // What the exchange refused names its market itself.
+    // Errors of the exchange already contain the market.
     return message.startsWith(market) ? message : `${market}: ${message}`
   }
   return [...failed.map(named), ...(error ? [error.message] : [])]
@@ -204,15 +204,15 @@ const scheduler = (status, runs) => {
   const { ledBy } = status
   const led = ledBy
     ? `Process ${ledBy.process} on ${ledBy.host} runs these tasks${ledBy.since ? ` since ${moment(Date.parse(ledBy.since))}` : ''}.`
-    : 'No scheduler is running, so none of these tasks is run by itself.'
+    : 'No scheduler is running, so these tasks do not run on schedule.'
   const history = ({ task, ...run }) => [moment(Date.parse(run.startedAt)), task, duration(Date.parse(run.endedAt) - Date.parse(run.startedAt)), badge(...ENDS[run.outcome]), what(run)]
   return section(
     'scheduler',
     'Scheduler',
     paragraph(`${led} Times of day in ${status.timezone}; times here in UTC.`),
-    table([['task'], ['runs', 'tight'], ['last ended', 'tight'], ['how'], ['what it came to', 'text'], [ledBy ? 'next due' : 'due, if one runs', 'tight']], status.tasks.map(row)),
+    table([['task'], ['schedule', 'tight'], ['last run ended', 'tight'], ['outcome'], ['result', 'text'], [ledBy ? 'next due' : 'due, if a scheduler runs', 'tight']], status.tasks.map(row)),
     runs.length > 0
-      ? [element('h3', {}, 'History'), table([['began', 'tight'], ['task'], ['took', 'tight'], ['how'], ['what it came to', 'text']], runs.map(history)), paragraph('The newest first. Of the watch, which runs every few seconds, only when it began to fail or worked again.')]
+      ? [element('h3', {}, 'History'), table([['started', 'tight'], ['task'], ['duration', 'tight'], ['outcome'], ['result', 'text']], runs.map(history)), paragraph('Newest first. The watch, which runs every few seconds, is listed only when it began to fail or worked again.')]
       : null,
   )
 }

@@ -1,23 +1,23 @@
 
-// The page: its sections in order, drawn anew when the theme changes, and when a server has news.
+// The page: draws its sections in order, again when the theme changes or the server has new data.
 
 const welcome = ({ models }) =>
   section(
     'results',
     'No signals yet',
-    paragraph('As soon as your backend records signals, this page shows what becomes of them: success by week beside break-even, results after costs, whether probabilities come true, and what was learned.'),
-    element('pre', {}, "import { feedbackTracker } from 'signalloop'\n\nawait feedbackTracker.recordSignal(signal)          // each signal, as it is given\nawait feedbackTracker.onPrice('BTCUSDT', 64250.5)   // each price: closes what it hits"),
+    paragraph('As soon as your backend records signals, this page shows their results: success by week and break-even, results after costs, whether probabilities come true, and what was learned.'),
+    element('pre', {}, "import { feedbackTracker } from 'signalloop'\n\nawait feedbackTracker.recordSignal(signal)          // every new signal\nawait feedbackTracker.onPrice('BTCUSDT', 64250.5)   // every price: closes the signals it hits"),
     models.markets.length === 0
-      ? paragraph('No model is trained yet either: `npx signalloop train` fetches candles and trains one for each market. To see all of it on a simulated market, without network: `npx signalloop demo --keep demo`, then `npx signalloop report --home demo`.')
+      ? paragraph('There is no trained model yet either: `npx signalloop train` fetches candles and trains one for each market. To see a complete example on a simulated market, without network: `npx signalloop demo --keep demo`, then `npx signalloop report --home demo`.')
       : null,
   )
 
 const problems = (list) =>
   list.length === 0
     ? null
-    : section('problems', 'What could not be looked at', list.map(({ part, code, message }) => paragraph(`${part}: ${message} [${code}]`, 'verdict bad')))
+    : section('problems', 'Problems', list.map(({ part, code, message }) => paragraph(`${part}: ${message} [${code}]`, 'verdict bad')))
 
-const titles = { results: 'Results', symbols: 'By symbol', latest: 'Closed last', scorecard: 'Said and came', probabilities: 'Probabilities', learned: 'Learned', models: 'Models', candles: 'Candles', scheduler: 'Scheduler' }
+const titles = { results: 'Results', symbols: 'By symbol', latest: 'Last closed', scorecard: 'Predictions', probabilities: 'Probabilities', learned: 'Learned', models: 'Models', candles: 'Candles', scheduler: 'Scheduler' }
 
 const draw = (report) => {
   const { signals } = report
@@ -38,8 +38,8 @@ const draw = (report) => {
     scheduler(report.scheduler, report.runs),
   ].filter(Boolean)
   document.getElementById('main').replaceChildren(...sections)
-  open.forEach((id) => document.getElementById(id)?.setAttribute('open', ''))
-  later.forEach((drawn) => drawn())
+  for (const id of open) document.getElementById(id)?.setAttribute('open', '')
+  for (const draw of later) draw()
   const links = sections.filter(({ id }) => titles[id]).map(({ id }) => element('a', { href: `#${id}` }, titles[id]))
   document.getElementById('contents').replaceChildren(...(links.length > 1 ? links : []))
   document.getElementById('about').textContent = `${report.home}, ${moment(report.generatedMs)} UTC`
@@ -50,7 +50,7 @@ let report = JSON.parse(document.getElementById('data').textContent)
 draw(report)
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => draw(report))
 
-// Served, it asks for news, which is answered with a word as long as there are none.
+// A served page polls the server, which answers 304 as long as nothing has changed.
 
 const EVERY_MS = 2000
 
@@ -63,14 +63,17 @@ const watch = () => {
     live.hidden = false
   }
   const ask = async () => {
-    // Nobody looks: nothing is asked.
+    // A hidden page does not poll.
     if (document.hidden) return
     try {
       const answer = await fetch('?data', { headers: tag ? { 'If-None-Match': tag } : {}, cache: 'no-store' })
       if (answer.status === 200) {
         tag = answer.headers.get('ETag')
         const news = await answer.json()
-        if (news.generatedMs !== report.generatedMs) draw((report = news))
+        if (news.generatedMs !== report.generatedMs) {
+          report = news
+          draw(report)
+        }
       } else if (answer.status !== 304) {
         throw new Error(`the server answered ${answer.status}`)
       }
