@@ -1,4 +1,4 @@
-//! What the fuzz targets do, and what they share. `tests/store_fuzz.rs` runs the same on the committed corpus, at each
+//! What the fuzz targets do, and what they share. `crates/feedback/tests/store_fuzz.rs` runs the same on the committed corpus, at each
 //! `cargo test`.
 
 pub mod import;

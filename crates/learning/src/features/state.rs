@@ -1,7 +1,7 @@
 //! The features of a market, bar by bar: one candle in, one row out.
 //!
 //! Every value is computed from candles already closed, by state that only ever moves forward: a later candle cannot
-//! change an earlier row. `tests/look_ahead.rs` proves it by changing the future and comparing the past byte by byte.
+//! change an earlier row. `crates/learning/tests/look_ahead.rs` proves it by changing the future and comparing the past byte by byte.
 
 use super::cycles::{Cycles, cycles};
 use super::window::{Ema, Highest, Mean, MeanDeviation, Moments, Past, Sum, Wilder};
