@@ -7,7 +7,7 @@
 use super::{EXCHANGE_VARIABLE, Event, Options, SignalLoop};
 use domain::config::raw::read_object;
 use domain::config::{Config, setting_name};
-use domain::error::Result;
+use domain::error::{Error, Resource, Result};
 use domain::symbol::Symbol;
 use scheduler::{SchedulerConfig, Task};
 use serde_json::{Map, Value};
@@ -15,7 +15,6 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use storage::Stamp;
-use storage::fault::Fault;
 
 /// A file whose changes are noticed.
 pub(super) struct Noticed {
@@ -69,7 +68,7 @@ impl Settings {
     /// [`domain::error::Error::Io`].
     pub fn read(home: &Path, options: &Options) -> Result<Self> {
         if home.is_file() {
-            return Err(Fault::of("open", home, &std::io::ErrorKind::NotADirectory.into()).into());
+            return Err(Error::io("open", home, std::io::ErrorKind::NotADirectory.into()).of(Resource::FeedbackStore));
         }
         let from_environment = || std::env::var(EXCHANGE_VARIABLE).ok().filter(|url| !url.is_empty());
         let exchange = match &options.exchange_url {

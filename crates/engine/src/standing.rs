@@ -3,7 +3,7 @@
 //! for another machine.
 
 use super::{Event, SignalLoop};
-use domain::error::{Error, Result};
+use domain::error::{Error, Resource, Result};
 use domain::symbol::Market;
 use learning::performance::Performance;
 use parking_lot::Mutex;
@@ -12,9 +12,8 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use storage::disk::{Disk, Lock, Storage};
-use storage::fault::Fault;
-use storage::lock::{self, Guard};
+use storage::disk::Lock;
+use storage::lock::{FileLock, Guard};
 use storage::{Stamp, create_folder, write_atomically};
 
 /// So old may a copy be before the database is asked for a newer one.
@@ -170,11 +169,7 @@ impl SignalLoop {
     fn standing_lock(&self) -> Result<Guard> {
         create_folder(&self.home)?;
         let path = self.home.join("performance.lock");
-        let mut handle = Disk.open(&path).map_err(|e| Error::io("open", &path, e))?;
-        lock::acquire(&Disk, &path, &mut handle, Lock::Exclusive, PATIENCE).map_err(|fault| match fault {
-            Fault::Failed(why) => Error::io("lock", &path, std::io::Error::other(why)),
-            busy => busy.into(),
-        })
+        FileLock::acquire(Resource::PerformanceState, &path, Lock::Exclusive, PATIENCE)
     }
 }
 
