@@ -72,7 +72,7 @@ pub async fn run(args: Vec<String>, host: &str, ending: &Ending) -> i32 {
                 return USAGE;
             }
             if let Err(e) = printed {
-                output.note(&e);
+                output.note(e);
             }
             return told(SUCCESS, &output);
         }

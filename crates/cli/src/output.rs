@@ -3,9 +3,10 @@
 
 use super::table::Table;
 use console::{Color, Style};
-use domain::error::{Error, Result, advice};
+use domain::error::{Error, Result};
 use serde_json::{Value, json};
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ pub struct Output {
     /// Standard error is a terminal: bars may move.
     pub bars: bool,
     /// Why not all of it arrived.
-    lost: Arc<OnceLock<String>>,
+    lost: Arc<OnceLock<Error>>,
 }
 
 impl Output {
@@ -70,15 +71,15 @@ impl Output {
     /// wants no more of it.
     fn print(&self, text: impl std::fmt::Display) {
         if let Err(e) = write(&mut io::stdout(), text) {
-            self.note(&e);
+            self.note(e);
         }
     }
 
     /// Remembers why standard output did not take what it was given.
-    pub fn note(&self, problem: &io::Error) {
+    pub fn note(&self, problem: io::Error) {
         if problem.kind() != ErrorKind::BrokenPipe {
             // The first one says it.
-            let _ = self.lost.set(format!("{problem}{}", advice(problem)));
+            let _ = self.lost.set(Error::io("write", Path::new("standard output"), problem));
         }
     }
 
@@ -89,7 +90,7 @@ impl Output {
     pub fn arrived(&self) -> Result<()> {
         match self.lost.get() {
             None => Ok(()),
-            Some(cause) => Err(Error::Io { action: "write", path: "standard output".into(), cause: cause.clone() }),
+            Some(error) => Err(error.clone()),
         }
     }
 
@@ -175,9 +176,9 @@ mod tests {
     #[test]
     fn what_did_not_arrive_is_told_but_for_a_reader_that_went_away() {
         let output = Output::new(false, false);
-        output.note(&ErrorKind::BrokenPipe.into());
+        output.note(ErrorKind::BrokenPipe.into());
         assert!(output.arrived().is_ok());
-        output.clone().note(&ErrorKind::StorageFull.into());
+        output.clone().note(ErrorKind::StorageFull.into());
         let error = output.arrived().unwrap_err();
         assert_eq!((error.code(), error.to_string().starts_with("cannot write standard output: ")), ("ERR_IO", true));
     }

@@ -1,21 +1,15 @@
 //! Stopping long work from outside.
 
 use crate::error::{Error, Result};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
-#[derive(Debug, Default)]
-struct Flag {
-    raised: AtomicBool,
-    changed: Notify,
-}
-
-/// A flag shared between the one who may stop the work and the work, which looks at it between its steps.
+/// A [`CancellationToken`], shared between the one who may stop the work and the work, which looks at it between its steps. It adds
+/// two things: stopped work ends with [`Error::Cancelled`], and a token that exists already can be stopped by a second one as well,
+/// where [`CancellationToken::child_token`] only makes new ones.
 #[derive(Debug, Clone, Default)]
 pub struct Cancel {
-    own: Arc<Flag>,
-    outer: Option<Arc<Flag>>,
+    own: CancellationToken,
+    outer: Option<CancellationToken>,
 }
 
 impl Cancel {
@@ -26,13 +20,12 @@ impl Cancel {
 
     /// Asks the work to stop at its next step.
     pub fn cancel(&self) {
-        self.own.raised.store(true, Ordering::SeqCst);
-        self.own.changed.notify_waiters();
+        self.own.cancel();
     }
 
     /// Whether it was asked to stop.
     pub fn is_cancelled(&self) -> bool {
-        self.flags().any(|flag| flag.raised.load(Ordering::SeqCst))
+        self.own.is_cancelled() || self.outer.as_ref().is_some_and(CancellationToken::is_cancelled)
     }
 
     /// [`Error::Cancelled`] once it was asked to stop.
@@ -42,28 +35,12 @@ impl Cancel {
 
     /// Waits for `work`, but no longer than until it is asked to stop.
     pub async fn unless<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        let raised = async |flag: &Flag| {
-            // Listening begins before looking, so that no notice falls in between.
-            let notice = flag.changed.notified();
-            if !flag.raised.load(Ordering::SeqCst) {
-                notice.await;
-            }
+        let work = self.own.run_until_cancelled(work);
+        let ended = match &self.outer {
+            Some(outer) => outer.run_until_cancelled(work).await.flatten(),
+            None => work.await,
         };
-        let outer = async {
-            match &self.outer {
-                Some(flag) => raised(flag).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = raised(&self.own) => Err(stopped()),
-            () = outer => Err(stopped()),
-            result = work => result,
-        }
-    }
-
-    fn flags(&self) -> impl Iterator<Item = &Arc<Flag>> {
-        std::iter::once(&self.own).chain(&self.outer)
+        ended.unwrap_or_else(|| Err(stopped()))
     }
 }
 

@@ -1,11 +1,47 @@
 //! What can go wrong, each with a stable code. The code is the contract with JavaScript callers (`error.code`);
 //! the message names what was wrong, its value, and what to do.
 
+use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The result of every fallible operation of the core.
 pub type Result<T> = std::result::Result<T, Error>;
+
+/// The error that another one comes from.
+pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
+
+/// What could not be read or written, or is held by another process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resource {
+    /// The signals and their ends.
+    FeedbackStore,
+    /// The models, and which of them is in service.
+    ModelRegistry,
+    /// What is remembered of tasks, their runs and their jobs.
+    Scheduler,
+    /// What is known of the loop's own live results.
+    PerformanceState,
+    /// What trainings came to, by market.
+    TrainingResults,
+    /// The database as a whole: its connection, its schema, its leases.
+    Database,
+}
+
+/// As a message calls it.
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::FeedbackStore => "feedback store",
+            Self::ModelRegistry => "model registry",
+            Self::Scheduler => "scheduler",
+            Self::PerformanceState => "performance state",
+            Self::TrainingResults => "training results",
+            Self::Database => "database",
+        })
+    }
+}
 
 /// Every error of the core.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -112,24 +148,34 @@ pub enum Error {
         /// The first field that differs.
         field: &'static str,
     },
-    /// The feedback store could not be read or written.
-    #[error("feedback store: {0}")]
-    Store(String),
-    /// Another process holds the feedback store's lock and did not give it up in time. Nothing was changed: call again.
-    #[error("feedback store: {0}")]
-    StoreBusy(String),
+    /// A resource could not be read or written.
+    #[error("{resource}: {source}")]
+    Storage {
+        /// What could not.
+        resource: Resource,
+        /// Why, and what to do.
+        source: Cause,
+    },
+    /// Another process holds a resource's lock and did not give it up in time. Nothing was changed: call again.
+    #[error("{resource}: {source}")]
+    Busy {
+        /// What is locked.
+        resource: Resource,
+        /// By whom, where that can be told, and what to do.
+        source: Cause,
+    },
     /// Another instance has taken over what this one did; nothing of it was written.
     #[error("another instance has taken over `{0}`; nothing was changed")]
     LeaseLost(String),
     /// A file could not be read or written.
-    #[error("cannot {action} {path}: {cause}", path = .path.display())]
+    #[error("cannot {action} {path}: {source}{advice}", path = .path.display(), advice = advice(.source))]
     Io {
         /// What was tried: `read`, `write`, `create`.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// The operating system's words, and what to do.
-        cause: String,
+        /// The operating system's error; the message adds what to do about it.
+        source: Arc<std::io::Error>,
     },
     /// A task of the scheduler is under way already, here or in another process. Nothing was begun.
     #[error("it is under way already: {0}")]
@@ -160,8 +206,8 @@ impl Error {
             Self::ModelFile { .. } => "ERR_MODEL_FILE",
             Self::NoPredecessor { .. } => "ERR_NO_PREDECESSOR",
             Self::SignalConflict { .. } => "ERR_SIGNAL_CONFLICT",
-            Self::Store(_) => "ERR_STORE",
-            Self::StoreBusy(_) => "ERR_STORE_BUSY",
+            Self::Storage { .. } => "ERR_STORE",
+            Self::Busy { .. } => "ERR_STORE_BUSY",
             Self::LeaseLost(_) => "ERR_LEASE_LOST",
             Self::Io { .. } => "ERR_IO",
             Self::TaskBusy(_) => "ERR_TASK_BUSY",
@@ -178,7 +224,35 @@ impl Error {
 
     /// A file operation that failed, with the path it failed on, and what to do.
     pub fn io(action: &'static str, path: &Path, cause: std::io::Error) -> Self {
-        Self::Io { action, path: path.to_owned(), cause: format!("{cause}{}", advice(&cause)) }
+        Self::Io { action, path: path.to_owned(), source: Arc::new(cause) }
+    }
+
+    /// A resource that could not be read or written: an error underneath, or words.
+    pub fn storage(resource: Resource, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Storage { resource, source: Arc::from(source.into()) }
+    }
+
+    /// A resource that someone else holds: an error underneath, or words.
+    pub fn busy(resource: Resource, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Busy { resource, source: Arc::from(source.into()) }
+    }
+
+    /// A failed file operation as one on a resource; every other error as it is.
+    pub fn of(self, resource: Resource) -> Self {
+        match self {
+            Self::Io { .. } => Self::storage(resource, self),
+            other => other,
+        }
+    }
+
+    /// An error of a resource, followed by what is known of what the caller asked for; every other error as it is.
+    pub fn noting(self, note: &str) -> Self {
+        let noted = |source: Cause| -> Cause { Arc::new(Described { text: format!("{source}; {note}"), source }) };
+        match self {
+            Self::Storage { resource, source } => Self::Storage { resource, source: noted(source) },
+            Self::Busy { resource, source } => Self::Busy { resource, source: noted(source) },
+            other => other,
+        }
     }
 
     /// A wrong field of a signal as an argument of its name; every other error as it is.
@@ -195,6 +269,21 @@ impl Error {
     pub fn argument(argument: &'static str, problem: impl Into<String>, value: impl std::fmt::Display) -> Self {
         Self::InvalidArgument { argument, problem: problem.into(), value: shown(value) }
     }
+}
+
+/// An error in words of its own, with the one that it comes from.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+pub struct Described {
+    /// The whole message.
+    pub text: String,
+    /// What it comes from; `text` need not repeat its words.
+    pub source: Cause,
+}
+
+/// What failed, and the error that it comes from: `cannot start a thread: …`.
+pub fn because(what: impl fmt::Display, source: impl std::error::Error + Send + Sync + 'static) -> Described {
+    Described { text: format!("{what}: {source}"), source: Arc::new(source) }
 }
 
 /// What to do about a file operation that failed, to follow the operating system's words; empty where they say it all.
@@ -243,6 +332,25 @@ mod tests {
         assert_eq!(shown("short"), "short");
         let cut = shown("ä".repeat(1_000_000));
         assert!(cut.starts_with("ää") && cut.ends_with("… (1000000 characters)") && cut.len() < 500, "{cut}");
+    }
+
+    #[test]
+    fn a_failed_file_operation_keeps_its_source() {
+        use std::error::Error as _;
+        let failed = Error::io("append to", Path::new("signals.jsonl"), ErrorKind::StorageFull.into());
+        let whole = failed.clone().of(Resource::FeedbackStore).noting("nothing of it was recorded");
+        assert_eq!((failed.code(), whole.code()), ("ERR_IO", "ERR_STORE"));
+        let expected = format!("feedback store: {failed}; nothing of it was recorded");
+        assert!(expected.contains("; make room on that disk; nothing"), "{expected}");
+        assert_eq!(whole.to_string(), expected);
+        let (mut chain, mut below) = (Vec::new(), whole.source());
+        while let Some(error) = below {
+            chain.push(error.to_string());
+            below = error.source();
+        }
+        let system = std::io::Error::from(ErrorKind::StorageFull).to_string();
+        assert_eq!(chain, [&expected["feedback store: ".len()..], &failed.to_string(), &system]);
+        assert_eq!(Error::Closed.of(Resource::Database).noting("x").code(), "ERR_CLOSED");
     }
 
     #[test]

@@ -2,14 +2,15 @@
 //! not depend on it.
 
 use super::{Event, Trainer};
-use domain::error::{Error, Result};
+use domain::error::{Error, Resource, Result};
 use domain::symbol::Market;
 use domain::time::{format_iso, now_ms};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::time::Duration;
-use storage::disk::{Disk, Lock, Storage};
-use storage::{create_folder, lock, write_atomically};
+use storage::disk::Lock;
+use storage::lock::FileLock;
+use storage::{create_folder, write_atomically};
 
 const NAME: &str = "training_results";
 /// Another process that writes down a training is done at once.
@@ -73,8 +74,7 @@ impl Trainer {
 fn update(folder: &Path, training: Value) -> Result<Option<String>> {
     create_folder(folder)?;
     let lock = folder.join(format!("{NAME}.lock"));
-    let mut handle = Disk.open(&lock).map_err(|e| Error::io("open", &lock, e))?;
-    let _alone = lock::acquire(&Disk, &lock, &mut handle, Lock::Exclusive, PATIENCE)?;
+    let _alone = FileLock::acquire(Resource::TrainingResults, &lock, Lock::Exclusive, PATIENCE)?;
     let path = folder.join(format!("{NAME}.json"));
     let (known, warning) = match known(&path)? {
         Ok(known) => (known, None),

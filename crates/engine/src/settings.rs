@@ -7,7 +7,7 @@
 use super::{EXCHANGE_VARIABLE, Event, Events, Options};
 use domain::config::raw::read_object;
 use domain::config::{Config, setting_name};
-use domain::error::{Error, Result};
+use domain::error::{Error, Resource, Result};
 use domain::symbol::{Market, Symbol, Timeframe};
 use domain::time::{CLOCK_TOLERANCE_MS, Clock, format_iso};
 use parking_lot::RwLock;
@@ -18,7 +18,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use storage::Stamp;
-use storage::fault::Fault;
 
 /// A file whose changes are noticed.
 pub(super) struct Noticed {
@@ -82,7 +81,7 @@ impl Layers {
     /// [`domain::error::Error::Io`].
     pub fn read(home: &Path, options: &Options) -> Result<Self> {
         if home.is_file() {
-            return Err(Fault::of("open", home, &std::io::ErrorKind::NotADirectory.into()).into());
+            return Err(Error::io("open", home, std::io::ErrorKind::NotADirectory.into()).of(Resource::FeedbackStore));
         }
         let from_environment = || std::env::var(EXCHANGE_VARIABLE).ok().filter(|url| !url.is_empty());
         let exchange = match &options.exchange_url {

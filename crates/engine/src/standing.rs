@@ -4,7 +4,7 @@
 
 use super::{Event, Events, Settings};
 use domain::answer::Answer;
-use domain::error::{Error, Result};
+use domain::error::{Error, Resource, Result};
 use domain::symbol::Market;
 use learning::performance::Performance;
 use parking_lot::Mutex;
@@ -13,9 +13,8 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use storage::disk::{Disk, Lock, Storage};
-use storage::fault::Fault;
-use storage::lock::{self, Guard};
+use storage::disk::Lock;
+use storage::lock::{FileLock, Guard};
 use storage::{Stamp, create_folder, write_atomically};
 
 /// So old may a copy be before the database is asked for a newer one.
@@ -185,11 +184,7 @@ impl LivePerformance {
     fn lock(&self) -> Result<Guard> {
         create_folder(self.settings.home())?;
         let path = self.settings.home().join("performance.lock");
-        let mut handle = Disk.open(&path).map_err(|e| Error::io("open", &path, e))?;
-        lock::acquire(&Disk, &path, &mut handle, Lock::Exclusive, PATIENCE).map_err(|fault| match fault {
-            Fault::Failed(why) => Error::io("lock", &path, std::io::Error::other(why)),
-            busy => busy.into(),
-        })
+        FileLock::acquire(Resource::PerformanceState, &path, Lock::Exclusive, PATIENCE)
     }
 }
 

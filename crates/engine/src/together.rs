@@ -5,7 +5,7 @@ use super::results;
 use super::tasks::{Done, TaskRunner, trained};
 use super::{Event, TrainProgress, TrainResult};
 use domain::cancel::Cancel;
-use domain::error::{Error, Result};
+use domain::error::{Error, Resource, Result};
 use domain::symbol::Market;
 use scheduler::coordination::{Board, Job};
 use scheduler::{Cause, Unfinished};
@@ -32,7 +32,9 @@ impl TaskRunner {
         hands.rest().await;
         ended?;
         let mut found: BTreeMap<Market, Value> = self.board()?.results(context.task, run)?.into_iter().collect();
-        let lost = |market: &Market| Error::Store(format!("the result of {market} is gone from signalloop_jobs"));
+        let lost = |market: &Market| {
+            Error::storage(Resource::Scheduler, format!("the result of {market} is gone from signalloop_jobs"))
+        };
         let entries = markets.iter().map(|market| found.remove(market).ok_or_else(|| lost(market)));
         let entries = entries.collect::<Result<Vec<Value>>>()?;
         let failed = markets.iter().zip(&entries).filter_map(|(market, entry)| {
@@ -78,7 +80,7 @@ impl TaskRunner {
                     }
                 }
                 // The database is away: those at work go on, and the lease says how long.
-                Err(Error::Store(_) | Error::StoreBusy(_)) => {}
+                Err(Error::Storage { .. } | Error::Busy { .. }) => {}
                 Err(error) => return Err(error),
             }
             if told.len() == total {

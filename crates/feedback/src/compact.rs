@@ -3,20 +3,20 @@
 //! What the log holds at the start is copied without its lock. Then, under the lock, what was appended meanwhile follows
 //! byte for byte, and the copy takes the log's name. A crash at any moment leaves the old log or the new one.
 
+use super::errors::{damaged, failed, lock, lock_file};
 use super::journal::Asked;
 use super::line;
 use super::log::Log;
 use super::state::Place;
 use super::view::Covered;
-use domain::error::Error;
+use domain::error::{Error, Resource, Result};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use storage::disk;
 use storage::disk::{Lock, StoredFile};
-use storage::fault::Fault;
-use storage::lock::{Guard, acquire};
+use storage::lock::Guard;
 
 /// What is copied at a time.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -47,28 +47,27 @@ pub struct Copy {
 /// Compacts the log; `swap` has the writer run [`put_in_place`].
 ///
 /// Runs for as long as it takes to copy the log: not for a thread that others wait for.
-pub fn compact(log: &Log, swap: impl Fn(Copy) -> Result<Option<Compaction>, Error>) -> Result<Compaction, Error> {
-    let _guard = lock(log, log.patience)?;
+pub fn compact(log: &Log, swap: impl Fn(Copy) -> Result<Option<Compaction>>) -> Result<Compaction> {
+    let _guard = alone(log, log.patience)?;
     log.refresh()?;
     run(log, swap)
 }
 
 /// [`compact`] where much of the log is history and nobody else is compacting it.
-pub fn compact_if_worth_it(log: &Log, swap: impl Fn(Copy) -> Result<Option<Compaction>, Error>) -> Result<(), Error> {
-    let _guard = lock(log, Duration::ZERO)?;
+pub fn compact_if_worth_it(log: &Log, swap: impl Fn(Copy) -> Result<Option<Compaction>>) -> Result<()> {
+    let _guard = alone(log, Duration::ZERO)?;
     log.refresh()?;
     // Another process may just have done it.
     if log.view.read().is_mostly_history() { run(log, swap).map(|_| ()) } else { Ok(()) }
 }
 
 /// The lock that keeps two from compacting at once.
-fn lock(log: &Log, patience: Duration) -> Result<Guard, Fault> {
-    let path = &log.paths.compact_lock;
-    let mut handle = log.storage.open(path).map_err(|e| Fault::of("open", path, &e))?;
-    acquire(&*log.storage, path, &mut handle, Lock::Exclusive, patience)
+fn alone(log: &Log, patience: Duration) -> Result<Guard> {
+    let mut file = lock_file(&log.storage, &log.paths.compact_lock)?;
+    lock(&mut file, Lock::Exclusive, Asked::now(), patience)
 }
 
-fn run(log: &Log, swap: impl Fn(Copy) -> Result<Option<Compaction>, Error>) -> Result<Compaction, Error> {
+fn run(log: &Log, swap: impl Fn(Copy) -> Result<Option<Compaction>>) -> Result<Compaction> {
     loop {
         let result = match copy(log) {
             Ok(None) => {
@@ -91,7 +90,7 @@ fn run(log: &Log, swap: impl Fn(Copy) -> Result<Option<Compaction>, Error>) -> R
 }
 
 /// Copies the lines that count; `None` when all of them do.
-fn copy(log: &Log) -> Result<Option<Copy>, Error> {
+fn copy(log: &Log) -> Result<Option<Copy>> {
     let (source, of, generation, old) = {
         let view = log.view.read();
         if view.state.needed_bytes() == view.covered.len {
@@ -100,7 +99,7 @@ fn copy(log: &Log) -> Result<Option<Copy>, Error> {
         (view.covered.file.clone(), view.covered.len, view.generation, view.state.places().collect::<Vec<_>>())
     };
     let file = new_file(log)?;
-    let fail = |e| Fault::of("write", &log.paths.compacting, &e);
+    let fail = |e| failed("write", &log.paths.compacting, e);
     let mut len = 0;
     let mut crc = crc32fast::Hasher::new();
     let mut places = Vec::with_capacity(old.len());
@@ -112,11 +111,10 @@ fn copy(log: &Log) -> Result<Option<Copy>, Error> {
         let start = chunk.len();
         chunk.resize(start + place.len as usize, 0);
         let read = disk::read_full(&*source, &mut chunk[start..], place.offset);
-        let read = read.map_err(|e| Fault::of("read", &log.paths.log, &e))?;
+        let read = read.map_err(|e| failed("read", &log.paths.log, e))?;
         // A line that has gone bad since it was read first must not be made to look like the only one there ever was.
-        line::verify(&chunk[start..start + read], log.zone).map_err(|reason| {
-            Fault::Failed(format!("{} at byte {}: {reason}", log.paths.log.display(), place.offset))
-        })?;
+        line::verify(&chunk[start..start + read], log.zone)
+            .map_err(|reason| damaged(format!("{} at byte {}: {reason}", log.paths.log.display(), place.offset)))?;
         chunk.push(b'\n');
         places.push(Place { offset: len, len: place.len });
         len += u64::from(place.len) + 1;
@@ -136,19 +134,19 @@ fn copy(log: &Log) -> Result<Option<Copy>, Error> {
 /// An empty file for the copy. Never one that another compaction may be writing: should the file that keeps compactions
 /// apart have been deleted, one of them is to fail, and nothing to be lost. So this happens under the log's lock, as does
 /// [`put_in_place`].
-fn new_file(log: &Log) -> Result<Arc<dyn StoredFile>, Fault> {
+fn new_file(log: &Log) -> Result<Arc<dyn StoredFile>> {
     let path = &log.paths.compacting;
-    let mut handle = log.storage.open(&log.paths.lock).map_err(|e| Fault::of("open", &log.paths.lock, &e))?;
-    let _guard = log.lock(&mut handle, Asked::now())?;
+    let mut file = lock_file(&log.storage, &log.paths.lock)?;
+    let _guard = log.lock(&mut file, Asked::now())?;
     match log.storage.remove(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Fault::of("remove", path, &e)),
-        _ => log.storage.open(path).map_err(|e| Fault::of("open", path, &e)),
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(failed("remove", path, e)),
+        _ => log.storage.open(path).map_err(|e| failed("open", path, e)),
     }
 }
 
 /// Completes the copy and gives it the log's name; the caller holds the exclusive lock and has caught up. `None` when the
 /// log is no longer the one that was copied.
-pub fn put_in_place(log: &Log, copy: Copy) -> Result<Option<Compaction>, Fault> {
+pub fn put_in_place(log: &Log, copy: Copy) -> Result<Option<Compaction>> {
     let (source, len, generation) = {
         let view = log.view.read();
         (view.covered.file.clone(), view.covered.len, view.generation)
@@ -156,15 +154,15 @@ pub fn put_in_place(log: &Log, copy: Copy) -> Result<Option<Compaction>, Fault> 
     if generation != copy.generation {
         return Ok(None);
     }
-    let fail = |e| Fault::of("write", &log.paths.compacting, &e);
+    let fail = |e| failed("write", &log.paths.compacting, e);
     let mut crc = copy.crc.clone();
     let mut chunk = vec![0; CHUNK_BYTES];
     let mut at = copy.of;
     while at < len {
         let wanted = chunk.len().min((len - at) as usize);
         let read = disk::read_full(&*source, &mut chunk[..wanted], at);
-        match read.map_err(|e| Fault::of("read", &log.paths.log, &e))? {
-            0 => return Err(Fault::Failed(format!("{} ended while it was copied", log.paths.log.display()))),
+        match read.map_err(|e| failed("read", &log.paths.log, e))? {
+            0 => return Err(damaged(format!("{} ended while it was copied", log.paths.log.display()))),
             read => {
                 crc.update(&chunk[..read]);
                 disk::append_all(&*copy.file, &chunk[..read]).map_err(fail)?;
@@ -175,13 +173,14 @@ pub fn put_in_place(log: &Log, copy: Copy) -> Result<Option<Compaction>, Fault> 
     copy.file.sync().map_err(fail)?;
     let covered = Covered::all_of(copy.file.clone(), crc).map_err(fail)?;
     let bytes_after = covered.len;
-    let there = log.storage.stat(&log.paths.compacting).map_err(|e| Fault::of("find", &log.paths.compacting, &e))?;
+    let there = log.storage.stat(&log.paths.compacting).map_err(|e| failed("find", &log.paths.compacting, e))?;
     if bytes_after != copy.len + (len - copy.of) || there.identity != covered.identity {
-        return Err(Fault::Busy(format!("another compaction took {}", log.paths.compacting.display())));
+        let problem = format!("another compaction took {}", log.paths.compacting.display());
+        return Err(Error::busy(Resource::FeedbackStore, problem));
     }
     log.storage
         .rename(&log.paths.compacting, &log.paths.log)
-        .map_err(|e| Fault::of("rename", &log.paths.compacting, &e))?;
+        .map_err(|e| failed("rename", &log.paths.compacting, e))?;
     let mut view = log.view.write();
     view.state.relocate(&copy.places, copy.of, copy.len);
     view.moved_to(covered);

@@ -197,7 +197,7 @@ fn any_operation_may_fail_without_loss() {
                             store.close().await;
                         }
                     });
-                    let wrong = told.errors.iter().find(|e| !matches!(e, Error::Store(_)));
+                    let wrong = told.errors.iter().find(|e| !matches!(e, Error::Storage { .. }));
                     assert!(wrong.is_none(), "{plan:?}: {wrong:?}");
                     check(home.path(), &told, plan);
                     // The same again on a disk that works: all is there in the end.

@@ -2,6 +2,7 @@
 
 use super::ahead::Ahead;
 use super::compact::{self, Compaction, Copy};
+use super::errors::damaged;
 use super::journal::{Asked, Journal, Source, StateRead, StateWrite, Turns};
 use super::line;
 use super::log::{Log, Recovery};
@@ -9,14 +10,14 @@ use super::state::Place;
 use super::upkeep::Upkeep;
 use super::writer::Staged;
 use domain::config::Durability;
-use domain::error::{Error, Result};
+use domain::error::Result;
 use domain::signal::Record;
 use domain::signal::SignalKey;
 use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use storage::disk::{Lock, StoredFile};
-use storage::lock::Guard;
+use storage::lock::{FileLock, Guard};
 
 impl Journal for Log {
     fn state(&self) -> StateRead<'_> {
@@ -41,12 +42,12 @@ impl Journal for Log {
     }
 
     fn refresh(&self) -> Result<()> {
-        Ok(Log::refresh(self)?)
+        Log::refresh(self)
     }
 
     fn refresh_for_price(&self) -> Result<()> {
         // It costs a microsecond.
-        Ok(Log::refresh(self)?)
+        Log::refresh(self)
     }
 
     fn recovery(&self) -> Recovery {
@@ -68,14 +69,14 @@ impl Source for FileSource<'_> {
     fn records(&self, places: &[Place], visit: &mut dyn FnMut(Record) -> Result<()>) -> Result<()> {
         places.iter().try_for_each(|place| {
             let record = line::decode(&self.line(*place)?, self.log.zone).map_err(|reason| {
-                Error::Store(format!("{} at byte {}: {reason}", self.log.paths.log.display(), place.offset))
+                damaged(format!("{} at byte {}: {reason}", self.log.paths.log.display(), place.offset))
             });
             visit(record?)
         })
     }
 
     fn line(&self, place: Place) -> Result<Vec<u8>> {
-        Ok(self.log.read_line(&*self.file, place)?)
+        self.log.read_line(&*self.file, place)
     }
 
     fn ahead(&self, wanted: Vec<(Place, SignalKey)>) -> Result<Ahead> {
@@ -88,7 +89,7 @@ impl Source for FileSource<'_> {
 pub struct FolderTurns {
     log: Arc<Log>,
     /// The writer's handle of the lock file.
-    lock: Arc<dyn StoredFile>,
+    lock: FileLock,
     durability: Durability,
     upkeep: Upkeep,
     turn: Option<Turn>,
@@ -108,7 +109,7 @@ impl Drop for Turn {
 }
 
 impl FolderTurns {
-    pub fn new(log: Arc<Log>, lock: Arc<dyn StoredFile>, durability: Durability, upkeep: Upkeep) -> Self {
+    pub fn new(log: Arc<Log>, lock: FileLock, durability: Durability, upkeep: Upkeep) -> Self {
         Self { log, lock, durability, upkeep, turn: None }
     }
 }
@@ -145,7 +146,7 @@ impl Turns for FolderTurns {
         self.begin(Asked::now())?;
         let result = compact::put_in_place(&self.log, copy);
         self.end();
-        Ok(result?)
+        result
     }
 
     fn grown(&self) {

@@ -54,7 +54,7 @@ impl FeedbackStore {
     /// the report and stops nothing, unless there are more than 100 000 of them.
     ///
     /// # Errors
-    /// [`Error::Io`] when the file cannot be read, or is no log, [`Error::Store`] when the store cannot be written; what was taken in
+    /// [`Error::Io`] when the file cannot be read, or is no log, [`Error::Storage`] when the store cannot be written; what was taken in
     /// before stays. [`Error::Closed`].
     pub async fn import(&self, file: &Path, mut complete: impl FnMut(&mut [Record])) -> Result<ImportReport> {
         let mut lines = Lines::open(file, MAX_LINE_BYTES)?;
@@ -111,7 +111,7 @@ impl FeedbackStore {
     /// told how many are through.
     ///
     /// # Errors
-    /// [`Error::Store`] when one of the stores cannot be read or written; what was taken in before stays. [`Error::Closed`].
+    /// [`Error::Storage`] when one of the stores cannot be read or written; what was taken in before stays. [`Error::Closed`].
     pub async fn copy_from(&self, other: &Self, mut progress: impl FnMut(u64)) -> Result<ImportReport> {
         other.refresh()?;
         let mut report = ImportReport::default();
@@ -144,7 +144,7 @@ impl FeedbackStore {
     /// feature at entry, `feature_…`. Returns the number of rows.
     ///
     /// # Errors
-    /// [`Error::Io`] when the file cannot be written, [`Error::Store`] when the log cannot be read, [`Error::Closed`].
+    /// [`Error::Io`] when the file cannot be written, [`Error::Storage`] when the log cannot be read, [`Error::Closed`].
     pub fn export_csv(&self, path: &Path) -> Result<u64> {
         let everything = StatsFilter::default();
         let mut names = BTreeSet::new();
@@ -173,8 +173,8 @@ impl FeedbackStore {
 fn no_log(file: &Path, report: &ImportReport) -> Error {
     let first = report.refused.iter().min_by_key(|refused| refused.line);
     let first = first.map_or_else(String::new, |refused| format!("; line {}: {}", refused.line, refused.reason));
-    let cause = format!("more than {MOST_REFUSED} of its lines are no signals, so it is no log of them{first}");
-    Error::Io { action: "read", path: file.to_owned(), cause }
+    let problem = format!("more than {MOST_REFUSED} of its lines are no signals, so it is no log of them{first}");
+    Error::io("read", file, std::io::Error::other(problem))
 }
 
 impl ImportReport {

@@ -6,6 +6,7 @@ pub mod ahead;
 mod by_hand;
 mod closings;
 pub mod compact;
+mod errors;
 #[cfg(test)]
 mod faults;
 mod folder;
@@ -42,7 +43,7 @@ pub use writer::Lines;
 
 use domain::barrier::{Direction, Levels, Outcome};
 use domain::config::{Config, Durability};
-use domain::error::{Error, Result, guard};
+use domain::error::{Error, Resource, Result, because, guard};
 use domain::signal::{Closing, Ended, Record, Signal, SignalKey, Update};
 use domain::symbol::{Symbol, Timeframe};
 use domain::time::Tz;
@@ -71,7 +72,7 @@ pub struct StoreOptions {
     pub timezone: Tz,
     /// Costs of a round trip in basis points of the entry price, for [`Figures::expectancy`]. Default 10.
     pub fee_bps: f64,
-    /// How long to wait for another process that holds the log's lock before giving [`Error::StoreBusy`]. Default 30 s:
+    /// How long to wait for another process that holds the log's lock before giving [`Error::Busy`]. Default 30 s:
     /// longer than any write or opening of an ordinary log takes.
     pub patience: Duration,
 }
@@ -190,7 +191,7 @@ impl FeedbackStore {
     /// Opens the store in `folder` (created if missing), reads its log and repairs its end.
     ///
     /// # Errors
-    /// [`Error::Store`] when the files cannot be read or written, [`Error::StoreBusy`] when another process holds the lock.
+    /// [`Error::Storage`] when the files cannot be read or written, [`Error::Busy`] when another process holds the lock.
     pub fn open(folder: &Path, options: StoreOptions) -> Result<Self> {
         Self::open_on(Arc::new(Disk), folder, options)
     }
@@ -210,7 +211,7 @@ impl FeedbackStore {
     /// Opens a store that is kept elsewhere than in a folder.
     ///
     /// # Errors
-    /// [`Error::Store`] when there is no thread to be had.
+    /// [`Error::Storage`] when there is no thread to be had.
     pub fn open_journal(journal: Arc<dyn Journal>, turns: Box<dyn Turns>, options: StoreOptions) -> Result<Self> {
         let (jobs, queue) = mpsc::channel();
         Self::start(journal, turns, Arc::new(Mutex::new(Some(jobs))), queue, options)
@@ -254,7 +255,7 @@ impl FeedbackStore {
     /// recorded before. One that was recorded open and comes again with its end is closed.
     ///
     /// # Errors
-    /// [`Error::SignalConflict`] when its id was recorded with other content, [`Error::Store`] when it could not be
+    /// [`Error::SignalConflict`] when its id was recorded with other content, [`Error::Storage`] when it could not be
     /// written (the message says what is known), [`Error::Closed`].
     pub async fn record(&self, signal: impl Into<Record>) -> Result<bool> {
         let results = self.record_lines(vec![Lines::of(vec![signal])?]).await?;
@@ -287,7 +288,7 @@ impl FeedbackStore {
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for an outcome of `ACTIVE`, an impossible number, a time before the signal or in the future, or
-    /// what contradicts itself ([`domain::signal::Claim::closing`], [`Closing::check`]); [`Error::Store`], [`Error::Closed`].
+    /// what contradicts itself ([`domain::signal::Claim::closing`], [`Closing::check`]); [`Error::Storage`], [`Error::Closed`].
     pub fn close_by_hand(&self, request: CloseRequest) -> impl Future<Output = Result<bool>> + Send + use<> {
         let sent = request.check().and_then(|()| self.send(vec![Change::Close(request)]));
         async move { Ok(!sent?.closed().await?.is_empty()) }
@@ -311,7 +312,7 @@ impl FeedbackStore {
     /// A signal and its end, if it has one; `None` when the id is unknown.
     ///
     /// # Errors
-    /// [`Error::Store`] when the log cannot be read, [`Error::Closed`].
+    /// [`Error::Storage`] when the log cannot be read, [`Error::Closed`].
     pub fn get(&self, id: &str) -> Result<Option<Record>> {
         let mut found = None;
         self.visit(
@@ -404,7 +405,7 @@ impl FeedbackStore {
     /// Rewrites the log with one line a signal, while this and other processes go on reading and writing.
     ///
     /// # Errors
-    /// [`Error::Store`]; the log is then what it was. [`Error::Closed`].
+    /// [`Error::Storage`]; the log is then what it was. [`Error::Closed`].
     pub async fn compact(&self) -> Result<Compaction> {
         self.refresh()?;
         let store = self.clone();
@@ -530,7 +531,7 @@ impl Pending {
 }
 
 fn no_thread(cause: std::io::Error) -> Error {
-    Error::Store(format!("cannot start a thread: {cause}"))
+    Error::storage(Resource::FeedbackStore, because("cannot start a thread", cause))
 }
 
 fn lost() -> Error {

@@ -4,6 +4,7 @@
 //! taken back later: writing under the exclusive lock, reading what others wrote under the shared one. The lock belongs to
 //! the open file and dies with its process.
 
+use super::errors::{damaged, failed, lock, lock_file};
 use super::journal::Asked;
 use super::line;
 use super::paths::Paths;
@@ -13,6 +14,7 @@ use super::snapshot::Snapshot;
 use super::state::{Applied, Lost, Place, State};
 use super::view::View;
 use super::writer::Staged;
+use domain::error::{Error, Result};
 use domain::time::Tz;
 use parking_lot::{Mutex, RwLock};
 use std::path::Path;
@@ -21,8 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use storage::disk;
 use storage::disk::{Lock, Stat, Storage, StoredFile};
-use storage::fault::Fault;
-use storage::lock::{Guard, acquire, acquire_since};
+use storage::lock::{FileLock, Guard};
 
 /// What was found wrong with the log, and what was done about it, since the store was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -58,14 +59,14 @@ pub struct Log {
     /// The store is being closed: long work on the side is to stop.
     pub ending: AtomicBool,
     /// The readers' handle of the lock file; apart from the writer's, because a lock belongs to its handle.
-    reader: Mutex<Arc<dyn StoredFile>>,
+    reader: Mutex<FileLock>,
     /// Held while a snapshot is made and written.
     saving: Mutex<()>,
     /// Damage that was met under the shared lock, to be set aside under the next exclusive one.
     unkept: Mutex<Vec<Damaged>>,
-    /// The file that now has the log's name and lacks what was in the log, and the fault that every call gets until it is put
+    /// The file that now has the log's name and lacks what was in the log, and the error that every call gets until it is put
     /// right. It is not read again and again.
-    refused: Mutex<Option<(Stat, Fault)>>,
+    refused: Mutex<Option<(Stat, Error)>>,
 }
 
 impl Log {
@@ -75,18 +76,18 @@ impl Log {
         zone: Tz,
         patience: Duration,
         storage: Arc<dyn Storage>,
-    ) -> Result<(Arc<Self>, Arc<dyn StoredFile>), Fault> {
-        std::fs::create_dir_all(folder).map_err(|e| Fault::of("create", folder, &e))?;
-        let open = |path: &Path| storage.open(path).map_err(|e| Fault::of("open", path, &e));
+    ) -> Result<(Arc<Self>, FileLock)> {
+        std::fs::create_dir_all(folder).map_err(|e| failed("create", folder, e))?;
         // Creates what a link leads to, if that is missing.
-        open(&folder.join("signals.jsonl"))?;
-        let paths = Paths::of(folder).map_err(|e| Fault::of("find", folder, &e))?;
-        let mut writer = open(&paths.lock)?;
-        let guard = acquire(&*storage, &paths.lock, &mut writer, Lock::Exclusive, patience)?;
+        let path = folder.join("signals.jsonl");
+        storage.open(&path).map_err(|e| failed("open", &path, e))?;
+        let paths = Paths::of(folder).map_err(|e| failed("find", folder, e))?;
+        let mut writer = lock_file(&storage, &paths.lock)?;
+        let guard = lock(&mut writer, Lock::Exclusive, Asked::now(), patience)?;
         let (view, known) = View::open(&*storage, &paths, zone)?;
         let recovery = Recovery { damaged: view.damaged, contradictions: view.contradictions, ..Recovery::default() };
         let log = Arc::new(Self {
-            reader: Mutex::new(open(&paths.lock)?),
+            reader: Mutex::new(lock_file(&storage, &paths.lock)?),
             paths,
             storage,
             zone,
@@ -109,17 +110,17 @@ impl Log {
     }
 
     /// Takes the exclusive lock for a call that was made at `asked`.
-    pub fn lock(&self, handle: &mut Arc<dyn StoredFile>, asked: Asked) -> Result<Guard, Fault> {
-        acquire_since(asked, &*self.storage, &self.paths.lock, handle, Lock::Exclusive, self.patience)
+    pub fn lock(&self, file: &mut FileLock, asked: Asked) -> Result<Guard> {
+        lock(file, Lock::Exclusive, asked, self.patience)
     }
 
     /// Brings the state up to date with what other processes wrote. Costs one `stat` when they wrote nothing.
-    pub fn refresh(&self) -> Result<(), Fault> {
+    pub fn refresh(&self) -> Result<()> {
         if self.writing.load(Ordering::Acquire) || self.is_current()? {
             return Ok(());
         }
-        let mut handle = self.reader.lock();
-        let _guard = acquire(&*self.storage, &self.paths.lock, &mut handle, Lock::Shared, self.patience)?;
+        let mut file = self.reader.lock();
+        let _guard = lock(&mut file, Lock::Shared, Asked::now(), self.patience)?;
         self.catch_up(Lock::Shared)
     }
 
@@ -132,16 +133,16 @@ impl Log {
         })
     }
 
-    fn is_current(&self) -> Result<bool, Fault> {
+    fn is_current(&self) -> Result<bool> {
         let path = &self.paths.log;
-        let stat = self.storage.stat(path).map_err(|e| Fault::of("find", path, &e))?;
+        let stat = self.storage.stat(path).map_err(|e| failed("find", path, e))?;
         let view = self.view.read();
         Ok(stat.identity == view.covered.identity && stat.len == view.covered.len)
     }
 
     /// Reads what the state does not cover yet; the caller holds the lock. Under the exclusive lock a torn tail is cut
     /// and damage set aside; under the shared one the tail is left alone.
-    pub fn catch_up(&self, lock: Lock) -> Result<(), Fault> {
+    pub fn catch_up(&self, lock: Lock) -> Result<()> {
         let path = &self.paths.log;
         if !self.is_current()? {
             if !self.still_there()? {
@@ -152,7 +153,7 @@ impl Log {
                 (view.covered.file.clone(), view.covered.len)
             };
             let tail = scan::lines(&*file, from, self.zone, |parsed| self.take_in(parsed))
-                .map_err(|e| Fault::of("read", path, &e))?;
+                .map_err(|e| failed("read", path, e))?;
             if lock == Lock::Exclusive && !tail.is_empty() {
                 self.mend(&tail)?;
             }
@@ -164,9 +165,9 @@ impl Log {
     }
 
     /// Is what the state was read from still the beginning of the log?
-    fn still_there(&self) -> Result<bool, Fault> {
+    fn still_there(&self) -> Result<bool> {
         let path = &self.paths.log;
-        let stat = self.storage.stat(path).map_err(|e| Fault::of("find", path, &e))?;
+        let stat = self.storage.stat(path).map_err(|e| failed("find", path, e))?;
         let view = self.view.read();
         let covered = &view.covered;
         if stat.identity != covered.identity || stat.len < covered.len {
@@ -174,17 +175,17 @@ impl Log {
         }
         let mut last = vec![0; covered.last.len()];
         let start = covered.len - last.len() as u64;
-        let read = disk::read_full(&*covered.file, &mut last, start).map_err(|e| Fault::of("read", path, &e))?;
+        let read = disk::read_full(&*covered.file, &mut last, start).map_err(|e| failed("read", path, e))?;
         Ok(read == last.len() && last == covered.last)
     }
 
     /// Starts over with what is now in the file that has the log's name: a compaction replaced it. Anything else that did so,
     /// or cut it off, and lost signals, is refused: what was acknowledged would be gone without anyone knowing.
-    fn reload(&self) -> Result<(), Fault> {
+    fn reload(&self) -> Result<()> {
         let path = &self.paths.log;
-        let stat = self.storage.stat(path).map_err(|e| Fault::of("find", path, &e))?;
-        if let Some((_, fault)) = self.refused.lock().as_ref().filter(|(of, _)| *of == stat) {
-            return Err(fault.clone());
+        let stat = self.storage.stat(path).map_err(|e| failed("find", path, e))?;
+        if let Some((_, error)) = self.refused.lock().as_ref().filter(|(of, _)| *of == stat) {
+            return Err(error.clone());
         }
         let (mut fresh, _) = View::open(&*self.storage, &self.paths, self.zone)?;
         fresh.generation = self.view.read().generation + 1;
@@ -198,7 +199,7 @@ impl Log {
         let file = fresh.covered.file.clone();
         let from = fresh.covered.len;
         scan::lines(&*file, from, self.zone, |parsed| self.apply(&mut fresh, parsed))
-            .map_err(|e| Fault::of("read", path, &e))?;
+            .map_err(|e| failed("read", path, e))?;
         let whole = {
             let view = self.view.read();
             let how = match stat.identity == view.covered.identity {
@@ -208,15 +209,15 @@ impl Log {
             };
             self.check_whole(&view.state, &fresh, how)
         };
-        if let Err(fault) = whole {
+        if let Err(error) = whole {
             *self.recovery.lock() = before.0;
             self.unkept.lock().truncate(before.1);
-            let first = self.refused.lock().replace((stat, fault.clone())).is_none();
+            let first = self.refused.lock().replace((stat, error.clone())).is_none();
             if first {
                 // So that a restart knows it, too.
                 self.write_snapshot();
             }
-            return Err(fault);
+            return Err(error);
         }
         *self.refused.lock() = None;
         let mut view = self.view.write();
@@ -227,14 +228,14 @@ impl Log {
     }
 
     /// Is all that is `known` in the log as it was read now? What damaged lines may have held does not count.
-    fn check_whole(&self, known: &State, read: &View, how: &str) -> Result<(), Fault> {
+    fn check_whole(&self, known: &State, read: &View, how: &str) -> Result<()> {
         let Lost { signals, closings, bytes } = known.lost_in(&read.state);
         if bytes <= read.damaged_bytes {
             return Ok(());
         }
         let Paths { log, snapshot, .. } = &self.paths;
         let (log, snapshot) = (log.display(), snapshot.display());
-        Err(Fault::Failed(format!(
+        Err(damaged(format!(
             "{log} lacks {signals} signals and {closings} closings {how}. Something else than signalloop cut it off or replaced it \
              (such as logrotate, an editor, or a copy that was put back); nothing is written to it meanwhile. Put the whole log \
              back: what was moved away, followed by what is there now. Or, to go on with what is there now, stop all processes \
@@ -321,7 +322,7 @@ impl Log {
     }
 
     /// Copies the damage met so far into the quarantine.
-    fn keep_damaged(&self) -> Result<(), Fault> {
+    fn keep_damaged(&self) -> Result<()> {
         let mut unkept = self.unkept.lock();
         let new = quarantine::set_aside(&*self.storage, &self.paths, &unkept)?;
         unkept.clear();
@@ -331,7 +332,7 @@ impl Log {
 
     /// Repairs the end of the log: a whole last line without its newline gets it, an unfinished one is cut off, after a
     /// copy of it is safe in the quarantine. The caller holds the exclusive lock.
-    fn mend(&self, tail: &[u8]) -> Result<(), Fault> {
+    fn mend(&self, tail: &[u8]) -> Result<()> {
         let path = &self.paths.log;
         let (file, start) = {
             let view = self.view.read();
@@ -346,62 +347,59 @@ impl Log {
             let reason = "an unfinished last line, cut off".to_owned();
             let damaged = Damaged { offset: start + whole as u64, reason, bytes: torn.to_vec() };
             let new = quarantine::set_aside(&*self.storage, &self.paths, &[damaged])?;
-            file.set_len(start + whole as u64).map_err(|e| Fault::of("cut", path, &e))?;
+            file.set_len(start + whole as u64).map_err(|e| failed("cut", path, e))?;
             let mut recovery = self.recovery.lock();
             recovery.cut_bytes += torn.len() as u64;
             recovery.set_aside += new;
         }
         if whole > 0 {
-            disk::append_all(&*file, b"\n").map_err(|e| Fault::of("append to", path, &e))?;
+            disk::append_all(&*file, b"\n").map_err(|e| failed("append to", path, e))?;
             self.recovery.lock().completed += 1;
         }
-        file.sync().map_err(|e| Fault::of("sync", path, &e))?;
-        scan::lines(&*file, start, self.zone, |parsed| self.take_in(parsed))
-            .map_err(|e| Fault::of("read", path, &e))?;
+        file.sync().map_err(|e| failed("sync", path, e))?;
+        scan::lines(&*file, start, self.zone, |parsed| self.take_in(parsed)).map_err(|e| failed("read", path, e))?;
         Ok(())
     }
 
     /// Appends lines, and syncs them if asked to; the caller holds the exclusive lock and has caught up. On failure the
-    /// log is cut back to what it was, and the fault says how far that is known to have worked.
-    pub fn append(&self, lines: &[u8], sync: bool) -> Result<(), Fault> {
+    /// log is cut back to what it was, and the error says how far that is known to have worked.
+    pub fn append(&self, lines: &[u8], sync: bool) -> Result<()> {
         let path = &self.paths.log;
         let (file, base) = {
             let view = self.view.read();
             (view.covered.file.clone(), view.covered.len)
         };
-        let done = disk::append_all(&*file, lines).map_err(|e| Fault::of("append to", path, &e));
+        let done = disk::append_all(&*file, lines).map_err(|e| failed("append to", path, e));
         let done = done.and_then(|()| if sync { self.sync(&*file) } else { Ok(()) });
         let done = done.and_then(|()| if sync { self.sync_name() } else { Ok(()) });
-        done.map_err(|what| {
-            Fault::Failed(match file.set_len(base) {
-                Err(e) => {
-                    format!("{what}; nor could the log be cut back ({e}): part of it may be found recorded later")
-                }
-                // A sync that failed may have dropped what it was to write; what was cut off is written anew next time.
-                Ok(()) if !sync => format!("{what}; nothing of it was recorded"),
-                Ok(()) => match file.sync() {
-                    Ok(()) => format!("{what}; nothing of it was recorded"),
-                    Err(_) => format!("{what}; it was taken back, but a power failure now might bring it back"),
-                },
-            })
+        done.map_err(|error| match file.set_len(base) {
+            Err(e) => {
+                error.noting(&format!("nor could the log be cut back ({e}): part of it may be found recorded later"))
+            }
+            // A sync that failed may have dropped what it was to write; what was cut off is written anew next time.
+            Ok(()) if !sync => error.noting("nothing of it was recorded"),
+            Ok(()) => match file.sync() {
+                Ok(()) => error.noting("nothing of it was recorded"),
+                Err(_) => error.noting("it was taken back, but a power failure now might bring it back"),
+            },
         })
     }
 
-    fn sync(&self, file: &dyn StoredFile) -> Result<(), Fault> {
-        file.sync().map_err(|e| Fault::of("sync", &self.paths.log, &e))
+    fn sync(&self, file: &dyn StoredFile) -> Result<()> {
+        file.sync().map_err(|e| failed("sync", &self.paths.log, e))
     }
 
-    fn sync_name(&self) -> Result<(), Fault> {
+    fn sync_name(&self) -> Result<()> {
         if !self.view.read().covered.named {
             let folder = &self.paths.folder;
-            self.storage.sync_folder(folder).map_err(|e| Fault::of("sync", folder, &e))?;
+            self.storage.sync_folder(folder).map_err(|e| failed("sync", folder, e))?;
             self.view.write().covered.named = true;
         }
         Ok(())
     }
 
     /// Makes sure that what the state covers is synced, by whomever it was written.
-    pub fn sync_covered(&self) -> Result<(), Fault> {
+    pub fn sync_covered(&self) -> Result<()> {
         self.sync_name()?;
         let (file, len, synced) = {
             let view = self.view.read();
@@ -438,10 +436,10 @@ impl Log {
     }
 
     /// Reads one line, as far as it is there.
-    pub fn read_line(&self, file: &dyn StoredFile, place: Place) -> Result<Vec<u8>, Fault> {
+    pub fn read_line(&self, file: &dyn StoredFile, place: Place) -> Result<Vec<u8>> {
         let mut line = vec![0; place.len as usize];
         let read = disk::read_full(file, &mut line, place.offset);
-        line.truncate(read.map_err(|e| Fault::of("read", &self.paths.log, &e))?);
+        line.truncate(read.map_err(|e| failed("read", &self.paths.log, e))?);
         Ok(line)
     }
 }

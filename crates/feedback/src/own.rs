@@ -4,7 +4,7 @@
 //! [`super::line::decode`], which reads everything: where this one answers at all, the two agree (see the tests).
 
 use domain::barrier::{Direction, Levels, Outcome};
-use domain::signal::{Closing, MAX_ID_BYTES, is_strategy};
+use domain::signal::{Closing, MAX_ID_BYTES, is_strategy, known_keys};
 use domain::symbol::{Symbol, Timeframe};
 use domain::time;
 use domain::time::Tz;
@@ -38,41 +38,6 @@ pub struct Own<'a> {
 
 /// Objects and arrays that nest deeper are left to the other reader, which knows how deep is too deep.
 const DEPTH: usize = 16;
-
-/// Every spelling of a key that means something to [`domain::signal::Record::from_json`]: among a caller's own keys it
-/// would say something again that was said before.
-const MEANINGFUL: [&str; 30] = [
-    "id",
-    "signal_id",
-    "signalId",
-    "symbol",
-    "pair",
-    "timeframe",
-    "signal_type",
-    "signalType",
-    "confidence",
-    "entry_price",
-    "entryPrice",
-    "stop_loss",
-    "stopLoss",
-    "take_profit",
-    "takeProfit",
-    "timestamp",
-    "expires_at",
-    "expiresAt",
-    "strategy",
-    "taken",
-    "indicators",
-    "features",
-    "said",
-    "outcome",
-    "exit_price",
-    "exitPrice",
-    "profit_loss_percent",
-    "profitLossPercent",
-    "closed_at",
-    "closedAt",
-];
 
 /// Reads a line without its seal and closing brace; `None` when it is not written just as this store writes.
 pub fn read(body: &[u8], zone: Tz) -> Option<Own<'_>> {
@@ -111,7 +76,8 @@ pub fn read(body: &[u8], zone: Tz) -> Option<Own<'_>> {
         if key == "outcome" {
             break members.strip_prefix(',').unwrap_or_default();
         }
-        if MEANINGFUL.contains(&key) {
+        // Among a caller's own keys it would say something again that was said before.
+        if known_keys().any(|known| known == key) {
             return None;
         }
         rest.skip(DEPTH)?;
@@ -397,7 +363,7 @@ mod tests {
                 if indicators.is_object() {
                     signal.indicators = Indicators::of_value(&indicators).ok()?;
                 }
-                signal.extra = extra.into_iter().filter(|(key, _)| !MEANINGFUL.contains(&key.as_str())).collect();
+                signal.extra = extra.into_iter().filter(|(key, _)| known_keys().all(|known| known != key)).collect();
                 signal.features = features.map(|values| EntryFeatures { version: 1, values });
                 let ends =
                     [Outcome::TookProfit, Outcome::StoppedOut, Outcome::Success, Outcome::Failure, Outcome::Unknown];
@@ -455,7 +421,7 @@ mod tests {
         #[test]
         fn other_members_read_the_same_both_ways_or_not_here(
             record in record(), from: proptest::sample::Index, to: proptest::sample::Index, how in 0usize..4,
-            key in proptest::sample::select(MEANINGFUL.to_vec()), value in json_value(),
+            key in proptest::sample::select(known_keys().collect::<Vec<_>>()), value in json_value(),
         ) {
             let map = record.to_json();
             let mut members: Vec<(String, Value)> = map.into_iter().collect();

@@ -29,7 +29,7 @@ impl FeedbackStore {
     /// A price older than the newest that this process has seen of the symbol is ignored.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for an impossible price or time; [`Error::Store`] when the closings could not be
+    /// [`Error::InvalidArgument`] for an impossible price or time; [`Error::Storage`] when the closings could not be
     /// written: then the signals stay open, and the next price that hits them closes them.
     pub async fn on_price(&self, symbol: &Symbol, price: f64, time_ms: i64) -> Result<Vec<ClosedSignal>> {
         self.on_prices(&[Tick { symbol, price, time_ms }]).await

@@ -6,7 +6,9 @@
 //!
 //! `text` holds the bytes; where they are not UTF-8, `hex` does.
 
+use super::errors::failed;
 use super::paths::Paths;
+use domain::error::Result;
 use domain::time;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -14,7 +16,6 @@ use std::collections::HashSet;
 use std::io;
 use storage::disk;
 use storage::disk::{Storage, StoredFile};
-use storage::fault::Fault;
 
 /// Bytes of the log that cannot be believed.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,14 +28,14 @@ pub struct Damaged {
 
 /// Copies damaged bytes into the quarantine, those that are there already left out, and syncs it; returns how many were
 /// new. The caller holds the log's exclusive lock.
-pub fn set_aside(storage: &dyn Storage, paths: &Paths, damaged: &[Damaged]) -> Result<u64, Fault> {
+pub fn set_aside(storage: &dyn Storage, paths: &Paths, damaged: &[Damaged]) -> Result<u64> {
     if damaged.is_empty() {
         return Ok(0);
     }
     let path = &paths.quarantine;
-    let file = storage.open(path).map_err(|e| Fault::of("open", path, &e))?;
+    let file = storage.open(path).map_err(|e| failed("open", path, e))?;
     // Read each time, because another process may have added to it; damage is rare and the file small.
-    let (mut known, ends_whole) = read(&*file).map_err(|e| Fault::of("read", path, &e))?;
+    let (mut known, ends_whole) = read(&*file).map_err(|e| failed("read", path, e))?;
     let mut text = if ends_whole { Vec::new() } else { vec![b'\n'] };
     let mut new = 0;
     for item in damaged.iter().filter(|item| known.insert(Known::of(&item.bytes))) {
@@ -44,7 +45,7 @@ pub fn set_aside(storage: &dyn Storage, paths: &Paths, damaged: &[Damaged]) -> R
     }
     if new > 0 {
         let written = disk::append_all(&*file, &text).and_then(|()| file.sync());
-        written.map_err(|e| Fault::of("write", path, &e))?;
+        written.map_err(|e| failed("write", path, e))?;
     }
     Ok(new)
 }

@@ -54,7 +54,7 @@ impl Upkeep {
 fn tend(log: &Log, swap: &impl Fn(Copy) -> Result<Option<Compaction>>) -> u64 {
     let compacted = domain::error::guard(|| compact::compact_if_worth_it(log, swap));
     match compacted {
-        Ok(_) | Err(Error::StoreBusy(_)) => 0,
+        Ok(_) | Err(Error::Busy { .. }) => 0,
         // Say, a full disk: a log that cannot be compacted is still a good log. Not again with each signal.
         Err(_) => log.view.read().covered.len * 5 / 4,
     }

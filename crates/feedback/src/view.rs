@@ -1,15 +1,16 @@
 //! The state, and which part of which file it was read from.
 
+use super::errors::failed;
 use super::line;
 use super::paths::Paths;
 use super::snapshot::Snapshot;
 use super::state::State;
+use domain::error::Result;
 use domain::time::Tz;
 use std::io;
 use std::sync::Arc;
 use storage::disk;
 use storage::disk::{Stat, Storage, StoredFile};
-use storage::fault::Fault;
 
 /// The part of the log that the state covers.
 #[derive(Clone)]
@@ -106,10 +107,10 @@ impl View {
 
     /// Opens the log, and takes what its snapshot says as read. If the snapshot is not of the beginning of this log, what it
     /// says comes apart: of a log that was only compacted, or damaged in places, most is still there. The caller holds the lock.
-    pub fn open(storage: &dyn Storage, paths: &Paths, zone: Tz) -> Result<(Self, Option<State>), Fault> {
+    pub fn open(storage: &dyn Storage, paths: &Paths, zone: Tz) -> Result<(Self, Option<State>)> {
         let path = &paths.log;
-        let file = storage.open(path).map_err(|e| Fault::of("open", path, &e))?;
-        let stat = file.stat().map_err(|e| Fault::of("find", path, &e))?;
+        let file = storage.open(path).map_err(|e| failed("open", path, e))?;
+        let stat = file.stat().map_err(|e| failed("find", path, e))?;
         let covered = Covered {
             file,
             identity: stat.identity,
@@ -132,7 +133,7 @@ impl View {
         let Some(state) = State::from_snapshot(&snapshot) else { return Ok((empty, None)) };
         if snapshot.zone == zone.name() && snapshot.len <= stat.len {
             let mut covered = covered;
-            covered.reach_to(snapshot.len).map_err(|e| Fault::of("read", path, &e))?;
+            covered.reach_to(snapshot.len).map_err(|e| failed("read", path, e))?;
             if covered.crc.clone().finalize() == snapshot.crc && covered.last.last() == Some(&b'\n') {
                 let Snapshot { len: snapshot_len, damaged, contradictions, .. } = snapshot;
                 return Ok((Self { covered, state, snapshot_len, damaged, contradictions, ..empty }, None));

@@ -1,11 +1,9 @@
 //! The committed corpus of `fuzz/`, through the very functions that `npm run test:fuzz` feeds random bytes to.
 
-#[path = "../../../fuzz/src/lib.rs"]
-mod fuzz;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use testkit::fuzz;
 
 fn inputs(target: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);

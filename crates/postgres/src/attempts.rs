@@ -2,7 +2,7 @@
 
 use super::{Failure, StoreUrl};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
-use domain::error::{Error, Result};
+use domain::error::{Error, Resource, Result};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -43,8 +43,10 @@ impl Attempts {
     ) -> std::result::Result<T, Failure> {
         let Ok(answer) = timeout_at(time, attempt).await else {
             // Whoever waited for a lock before is taken to have waited for it again.
-            let silent =
-                || Error::Store(format!("{url} did not answer within {:.1} s", self.begun.elapsed().as_secs_f64()));
+            let silent = || {
+                let waited = self.begun.elapsed().as_secs_f64();
+                Error::storage(Resource::Database, format!("{url} did not answer within {waited:.1} s"))
+            };
             return Err(Failure::Lost(self.busy.take().unwrap_or_else(silent)));
         };
         self.busy = match &answer {

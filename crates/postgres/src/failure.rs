@@ -2,8 +2,10 @@
 //!
 //! The table of `docs/postgres.md` says the same to people.
 
-use domain::error::Error;
+use crate::StoreUrl;
+use domain::error::{Described, Error, Resource};
 use std::error::Error as _;
+use std::sync::Arc;
 use tokio_postgres::error::{DbError, Severity};
 
 /// Why something could not be done.
@@ -31,29 +33,40 @@ enum Cure {
 impl Failure {
     /// A connection that is of no use any more.
     pub fn lost(what: impl Into<String>) -> Self {
-        Self::Lost(Error::Store(what.into()))
+        Self::Lost(Error::storage(Resource::Database, what.into()))
     }
 
-    /// What went wrong, in words that never hold the password.
-    pub fn of(action: &str, error: &tokio_postgres::Error) -> Self {
+    /// Why it cannot be connected to `url`.
+    pub fn to_connect(url: &StoreUrl, error: tokio_postgres::Error) -> Self {
+        Self::of(&format!("cannot connect to {url}: "), error)
+    }
+
+    /// What went wrong, after the words `before`; never with the password.
+    fn of(before: &str, error: tokio_postgres::Error) -> Self {
         let Some(said) = error.as_db_error() else {
             let cause = error.source().map(|source| format!(": {source}")).unwrap_or_default();
-            return Self::lost(format!("{action}: {error}{cause}"));
+            let text = format!("{before}{error}{cause}");
+            return Self::Lost(Error::storage(Resource::Database, described(text, error)));
         };
         // The server's detail may repeat a row; its message does not.
-        let text = format!("{action}: {} (SQLSTATE {})", said.message(), said.code().code());
-        match cure(said) {
-            Cure::Reconnect => Self::lost(text),
-            Cure::Wait => Self::Busy(Error::StoreBusy(text)),
-            Cure::Person("") => Self::Refused(Error::Store(text)),
-            Cure::Person(advice) => Self::Refused(Error::Store(format!("{text}: {advice}"))),
+        let text = format!("{before}{} (SQLSTATE {})", said.message(), said.code().code());
+        let cure = cure(said);
+        let text = match cure {
+            Cure::Person(advice) if !advice.is_empty() => format!("{text}: {advice}"),
+            _ => text,
+        };
+        let described = described(text, error);
+        match cure {
+            Cure::Reconnect => Self::Lost(Error::storage(Resource::Database, described)),
+            Cure::Wait => Self::Busy(Error::busy(Resource::Database, described)),
+            Cure::Person(_) => Self::Refused(Error::storage(Resource::Database, described)),
         }
     }
 
     /// What a caller hears for whom there is no further try, with what is known of what it asked for.
     pub fn told(self, known: &str) -> Error {
         let (Self::Lost(error) | Self::Busy(error) | Self::Refused(error)) = self;
-        with(error, known)
+        if known.is_empty() { error } else { error.noting(known) }
     }
 
     /// What went wrong.
@@ -65,17 +78,12 @@ impl Failure {
 
 impl From<tokio_postgres::Error> for Failure {
     fn from(error: tokio_postgres::Error) -> Self {
-        Self::of("the database", &error)
+        Self::of("", error)
     }
 }
 
-/// An error of the store with what is known of the caller's work, where something is.
-pub(crate) fn with(error: Error, known: &str) -> Error {
-    match error {
-        Error::Store(what) if !known.is_empty() => Error::Store(format!("{what}; {known}")),
-        Error::StoreBusy(what) if !known.is_empty() => Error::StoreBusy(format!("{what}; {known}")),
-        error => error,
-    }
+fn described(text: String, error: tokio_postgres::Error) -> Described {
+    Described { text, source: Arc::new(error) }
 }
 
 const TIMEOUT: &str = "the setting `statement_timeout` of this role, its database or its server cut the statement off, or \

@@ -71,7 +71,7 @@ impl Leases {
     /// Leases in the database at `url`. Nothing is asked of it yet.
     ///
     /// # Errors
-    /// [`Error::Store`] when there is no thread to be had.
+    /// [`Error::Storage`] when there is no thread to be had.
     pub fn new(url: StoreUrl, length: Duration) -> Result<Self> {
         let holder = format!("{} process {} ({:08x})", storage::machine(), std::process::id(), rand::random::<u32>());
         let shared = Arc::new(Shared {
@@ -112,7 +112,7 @@ impl Leases {
     /// Takes a lease, waiting no longer than `patience` for whoever holds it.
     ///
     /// # Errors
-    /// [`Error::TaskBusy`], naming the holder; [`Error::Store`] when the database does not answer in half the time that a
+    /// [`Error::TaskBusy`], naming the holder; [`Error::Storage`] when the database does not answer in half the time that a
     /// lease lasts.
     pub fn take(&self, name: &str, patience: Duration) -> Result<Lease> {
         let (shared, name, begun) = (self.shared.clone(), name.to_owned(), Instant::now());
@@ -142,7 +142,7 @@ impl Leases {
     /// Runs one statement, which may be sent twice. Waits, on the caller's thread.
     ///
     /// # Errors
-    /// [`Error::Store`] when the database does not answer in `patience`, or refuses; [`Error::StoreBusy`].
+    /// [`Error::Storage`] when the database does not answer in `patience`, or refuses; [`Error::Busy`].
     pub fn ask(&self, sql: &'static str, parameters: Vec<Parameter>, patience: Duration) -> Result<Vec<Row>> {
         let shared = self.shared.clone();
         self.database.wait(async move { shared.statements.rows(sql, &parameters, Instant::now() + patience).await })

@@ -18,7 +18,7 @@ mod thread;
 mod url;
 
 pub(crate) use attempts::Attempts;
-pub(crate) use failure::{Failure, with};
+pub(crate) use failure::Failure;
 pub use leases::{Lease, Leases};
 pub(crate) use link::Link;
 pub use statements::Parameter;

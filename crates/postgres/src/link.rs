@@ -2,7 +2,7 @@
 
 use super::pooler::refuse_shared_sessions;
 use super::{Failure, StoreUrl};
-use domain::error::Error;
+use domain::error::{Error, Resource};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -26,10 +26,9 @@ pub(crate) struct Link {
 impl Link {
     /// Connects, always to the same server. `notified` is told who notified, by the number of its server process, and what.
     pub async fn open(url: &StoreUrl, notified: impl Fn(i32, &str) + Send + 'static) -> Result<Self, Failure> {
-        let failed = |e| Failure::of(&format!("cannot connect to {url}"), &e);
         // One way for both, since each brings the whole client along: without TLS, `sslmode` keeps it from being asked for.
         let tls = MakeRustlsConnect::new((*url.tls).clone());
-        let (client, connection) = url.config.connect(tls).await.map_err(failed)?;
+        let (client, connection) = url.config.connect(tls).await.map_err(|e| Failure::to_connect(url, e))?;
         let link = Self { client, driver: tokio::spawn(drive(connection, notified)) };
         link.refuse_another_server(url).await?;
         Ok(link)
@@ -49,11 +48,14 @@ impl Link {
         if first == found {
             return Ok(());
         }
-        Err(Failure::Refused(Error::Store(format!(
-            "another server answers at {url}: its system identifier is {found}, that of the one that this loop began with is \
+        Err(Failure::Refused(Error::storage(
+            Resource::Database,
+            format!(
+                "another server answers at {url}: its system identifier is {found}, that of the one that this loop began with is \
              {first}; what was acknowledged there may be missing here: let the URL lead to that one again, or, if the change is \
              meant (another cluster, pg_upgrade), restart this process"
-        ))))
+            ),
+        )))
     }
 
     /// The one text that a query gives. Nothing is prepared for it.

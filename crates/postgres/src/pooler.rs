@@ -2,7 +2,7 @@
 //! a pooler that gives each transaction to whichever process is free takes them away without a word.
 
 use super::{Failure, Link, StoreUrl};
-use domain::error::Error;
+use domain::error::{Error, Resource};
 use std::time::Duration;
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
@@ -41,9 +41,12 @@ async fn process(link: &Link, first: &str) -> Result<Option<String>, tokio_postg
 }
 
 fn refusal(url: &StoreUrl) -> Failure {
-    Failure::Refused(Error::Store(format!(
-        "{url} is a pooler that gives the statements of one connection to several processes of the server, as PgBouncer does \
+    Failure::Refused(Error::storage(
+        Resource::Database,
+        format!(
+            "{url} is a pooler that gives the statements of one connection to several processes of the server, as PgBouncer does \
          with pool_mode = transaction or statement: what signalloop prepares and listens to is lost there; connect to \
          PostgreSQL itself, or to a pool with pool_mode = session"
-    )))
+        ),
+    ))
 }

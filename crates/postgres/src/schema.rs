@@ -1,7 +1,7 @@
 //! The tables, made and brought up to date once, however many instances start together.
 
 use super::{Failure, Link, StoreUrl};
-use domain::error::Error;
+use domain::error::{Error, Resource};
 use tokio_postgres::error::SqlState;
 
 /// The steps that made the schema what it is; never changed, only added to. The version is how many were taken.
@@ -73,7 +73,8 @@ fn refuse_newer(version: i32, url: &StoreUrl) -> Result<(), Failure> {
     if version <= VERSION {
         return Ok(());
     }
-    Err(Failure::Refused(Error::Store(format!(
-        "the tables in {url} have version {version}, this signalloop knows {VERSION}: use the newer one"
-    ))))
+    Err(Failure::Refused(Error::storage(
+        Resource::Database,
+        format!("the tables in {url} have version {version}, this signalloop knows {VERSION}: use the newer one"),
+    )))
 }

@@ -33,7 +33,7 @@ impl Statements {
     /// Runs a statement until it is answered, refused, or its time is over.
     ///
     /// # Errors
-    /// [`Error::Store`] when it was not answered in time, or refused; [`Error::StoreBusy`] when someone holds a lock.
+    /// [`Error::Storage`] when it was not answered in time, or refused; [`Error::Busy`] when someone holds a lock.
     pub async fn rows(&self, sql: &str, parameters: &[Parameter], deadline: Instant) -> Result<Vec<Row>> {
         let mut sent = Duration::ZERO;
         self.timed(sql, parameters, deadline, &mut sent).await

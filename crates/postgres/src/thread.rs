@@ -1,6 +1,6 @@
 //! The thread that all is done on that is said to a database, and how callers wait for it.
 
-use domain::error::{Error, Result};
+use domain::error::{Error, Resource, Result, because};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,14 +21,14 @@ impl Database {
     /// Starts the thread; nothing is said yet.
     ///
     /// # Errors
-    /// [`Error::Store`] when there is no thread to be had.
+    /// [`Error::Storage`] when there is no thread to be had.
     pub fn new() -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("signalloop-postgres")
             .enable_all()
             .build()
-            .map_err(|e| Error::Store(format!("cannot start a thread: {e}")))?;
+            .map_err(|e| Error::storage(Resource::Database, because("cannot start a thread", e)))?;
         Ok(Self { runtime: Some(runtime) })
     }
 

@@ -1,7 +1,7 @@
 //! Where a database is, and how far its word is taken: `postgres://user:password@host:port/database?…`.
 
 use super::server::Server;
-use domain::error::{Error, Result};
+use domain::error::{Error, Resource, Result, because};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -136,7 +136,7 @@ fn shown(config: &Config) -> String {
 /// TLS that believes only who proves to be the named host, to the system's authorities or to those of a file; without either,
 /// nobody.
 fn tls(trusted: Option<Option<PathBuf>>) -> Result<Arc<ClientConfig>> {
-    let unusable = |e: rustls::Error| Error::Store(format!("cannot prepare TLS: {e}"));
+    let unusable = |e: rustls::Error| Error::storage(Resource::Database, because("cannot prepare TLS", e));
     let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(unusable)?;
@@ -144,13 +144,14 @@ fn tls(trusted: Option<Option<PathBuf>>) -> Result<Arc<ClientConfig>> {
         None => builder.with_root_certificates(RootCertStore::empty()),
         Some(None) => builder.with_platform_verifier().map_err(unusable)?,
         Some(Some(path)) => {
-            let unreadable = |e: &dyn fmt::Display| Error::io("read", &path, std::io::Error::other(e.to_string()));
+            let unreadable =
+                |e: Box<dyn std::error::Error + Send + Sync>| Error::io("read", &path, std::io::Error::other(e));
             let mut roots = RootCertStore::empty();
-            for certificate in CertificateDer::pem_file_iter(&path).map_err(|e| unreadable(&e))? {
-                roots.add(certificate.map_err(|e| unreadable(&e))?).map_err(|e| unreadable(&e))?;
+            for certificate in CertificateDer::pem_file_iter(&path).map_err(|e| unreadable(e.into()))? {
+                roots.add(certificate.map_err(|e| unreadable(e.into()))?).map_err(|e| unreadable(e.into()))?;
             }
             if roots.is_empty() {
-                return Err(unreadable(&"it holds no certificate"));
+                return Err(unreadable("it holds no certificate".into()));
             }
             builder.with_root_certificates(roots)
         }

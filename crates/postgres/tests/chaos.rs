@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_millis(1_500);
 fn heard<T>(result: Result<T>) -> Option<T> {
     match result {
         Ok(value) => Some(value),
-        Err(Error::Store(_) | Error::StoreBusy(_)) => None,
+        Err(Error::Storage { .. } | Error::Busy { .. }) => None,
         Err(error) => panic!("{error:?}"),
     }
 }

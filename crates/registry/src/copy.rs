@@ -42,7 +42,7 @@ impl Registry {
     /// on when it is begun again.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Store`]: one of them cannot be read or written; what was taken over before stays.
+    /// [`Error::Io`], [`Error::Storage`]: one of them cannot be read or written; what was taken over before stays.
     pub fn copy_from(&self, other: &Self) -> Result<CopiedModels> {
         let (states, ledger) = (other.shelf.states()?, other.ledger()?);
         let mut report = CopiedModels::default();

@@ -9,15 +9,15 @@
 use super::pool_files::PoolFiles;
 use super::shelf::{Change, Checksum, Mark, Next, Served, Shelf, Version, superfluous};
 use crate::state::State;
-use domain::error::{Error, Result};
+use domain::error::{Error, Resource, Result};
 use domain::symbol::Market;
 use learning::model::file;
 use learning::model::ledger::{self, Ledger};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use storage::disk::{Disk, Lock, Storage};
-use storage::lock::{Guard, acquire};
+use storage::disk::Lock;
+use storage::lock::{FileLock, Guard};
 use storage::{Stamp, UNFINISHED, create_folder, write_atomically};
 
 /// How long to wait for another process that changes the registry: far longer than any change takes.
@@ -127,8 +127,7 @@ impl Shelf for Folder {
         let folder = self.of(market);
         create_folder(&folder)?;
         let path = self.folder.join("registry.lock");
-        let mut handle = Disk.open(&path).map_err(|e| Error::io("open", &path, e))?;
-        let guard = acquire(&Disk, &path, &mut handle, Lock::Exclusive, PATIENCE)?;
+        let guard = FileLock::acquire(Resource::ModelRegistry, &path, Lock::Exclusive, PATIENCE)?;
         let mut state = self.state(market);
         if let Ok(Some(state)) = &mut state
             && let Some(entry) = state.unwritten.take()

@@ -89,7 +89,7 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::NoModel`] when there is none, [`Error::ModelFile`] when the file is damaged and nothing is in memory;
-    /// [`Error::Store`] when a database is out of reach and nothing is known of it.
+    /// [`Error::Storage`] when a database is out of reach and nothing is known of it.
     pub fn get(&self, market: &Market) -> Result<Arc<Model>> {
         let Some(mark) = self.shelf.mark(market)? else {
             self.loaded.write().remove(market);
@@ -156,7 +156,7 @@ impl Registry {
     /// The version in service, whoever put it there.
     ///
     /// # Errors
-    /// [`Error::NoModel`]; [`Error::ModelFile`] when `champion.json` is damaged; [`Error::Store`] when a database does not
+    /// [`Error::NoModel`]; [`Error::ModelFile`] when `champion.json` is damaged; [`Error::Storage`] when a database does not
     /// answer.
     pub fn champion_version(&self, market: &Market) -> Result<u64> {
         self.shelf.refresh()?;
@@ -172,8 +172,8 @@ impl Registry {
     /// decision has to be made anew. With a `fence`, only its holder may do so.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Store`], [`Error::LeaseLost`]; the model in service is the same as before then, unless an
-    /// [`Error::Store`] says that it may be another.
+    /// [`Error::Io`], [`Error::Storage`], [`Error::LeaseLost`]; the model in service is the same as before then, unless an
+    /// [`Error::Storage`] says that it may be another.
     pub fn submit(
         &self,
         mut model: Model,
@@ -259,7 +259,7 @@ impl Registry {
     /// The version in service, and from when on live outcomes say something of it and of those that led to it, UTC epoch ms.
     ///
     /// # Errors
-    /// [`Error::NoModel`]; [`Error::ModelFile`] when it cannot be told which is in service; [`Error::Store`].
+    /// [`Error::NoModel`]; [`Error::ModelFile`] when it cannot be told which is in service; [`Error::Storage`].
     pub fn weighed_since(&self, market: &Market) -> Result<(u64, i64)> {
         let state = self.shelf.state(market)?.unwrap_or_default();
         state.champion.map(|version| (version, state.weighed_since_ms())).ok_or_else(|| no_model(market))
@@ -269,7 +269,7 @@ impl Registry {
     /// it can lead to.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Store`].
+    /// [`Error::Io`], [`Error::Storage`].
     pub fn weigh_anew(&self, market: &Market, champion: u64, at_ms: i64) -> Result<()> {
         let change = self.shelf.change(market)?;
         let mut state = self.state_to_change(market, &*change)?;
@@ -483,7 +483,7 @@ impl Registry {
 
 /// It says nothing of the model: only that a database could not be asked.
 fn is_passing(error: &Error) -> bool {
-    matches!(error, Error::Store(_) | Error::StoreBusy(_) | Error::Closed)
+    matches!(error, Error::Storage { .. } | Error::Busy { .. } | Error::Closed)
 }
 
 fn no_model(market: &Market) -> Error {

@@ -3,13 +3,13 @@
 //! Nothing is decided by it: what a task has to do next is in its record. It keeps the newest runs, and may be deleted.
 
 use super::{LastRun, Task};
-use domain::error::{Error, Result};
+use domain::error::{Error, Resource, Result};
 use serde::{Deserialize, Serialize};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use storage::disk::{Disk, Lock, Storage, append_all};
-use storage::lock::acquire;
+use storage::lock::FileLock;
 use storage::write_atomically;
 
 /// Beyond this many bytes, the older half goes: some weeks stay.
@@ -30,7 +30,7 @@ pub struct Ran {
 /// Appends a run.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::StoreBusy`] when another process holds the lock all the while.
+/// [`Error::Io`]; [`Error::Busy`] when another process holds the lock all the while.
 pub fn append(folder: &Path, ran: &Ran) -> Result<()> {
     let path = path(folder);
     let failed = |e: std::io::Error| Error::io("write", &path, e);
@@ -38,8 +38,7 @@ pub fn append(folder: &Path, ran: &Ran) -> Result<()> {
     line.push(b'\n');
     // A lock of its own, for the file is replaced when it grows long.
     let lock = folder.join("history.lock");
-    let mut handle = Disk.open(&lock).map_err(|e| Error::io("open", &lock, e))?;
-    let _alone = acquire(&Disk, &lock, &mut handle, Lock::Exclusive, PATIENCE)?;
+    let _alone = FileLock::acquire(Resource::Scheduler, &lock, Lock::Exclusive, PATIENCE)?;
     let file = Disk.open(&path).map_err(failed)?;
     append_all(&*file, &line).map_err(failed)?;
     if file.stat().map_err(failed)?.len > MAX_BYTES {

@@ -1,7 +1,6 @@
 //! Files replaced whole or not at all, and files that several processes share.
 
 pub mod disk;
-pub mod fault;
 pub mod fence;
 pub mod lines;
 pub mod lock;

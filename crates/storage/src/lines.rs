@@ -64,11 +64,9 @@ impl<R: BufRead> Lines<R> {
             }
             passed += length as u64;
         }
-        Err(Error::Io {
-            action: "read",
-            path: self.path.clone(),
-            cause: format!("line {} does not end within {} MiB: this is no text of lines", self.number, GIVE_UP >> 20),
-        })
+        let (number, most) = (self.number, GIVE_UP >> 20);
+        let problem = format!("line {number} does not end within {most} MiB: this is no text of lines");
+        Err(Error::io("read", &self.path, std::io::Error::other(problem)))
     }
 }
 

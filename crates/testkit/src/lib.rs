@@ -2,6 +2,7 @@
 //! networks that break. Only tests depend on it.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+pub mod fuzz;
 pub mod home;
 pub mod hours;
 #[cfg(unix)]

@@ -1,7 +1,7 @@
 //! The folder, and what signalloop itself wrote there.
 
 use super::{Check, Finding};
-use domain::error::{Error, Result};
+use domain::error::{Error, Resource, Result};
 use domain::symbol::Market;
 use domain::time::format_iso;
 use engine::{MarketModels, SignalLoop};
@@ -76,7 +76,7 @@ pub(super) fn signals(core: &SignalLoop) -> Vec<Finding> {
     });
     let (recovery, figures, given) = match store {
         Ok(store) => store,
-        Err(error @ Error::StoreBusy(_)) => {
+        Err(error @ Error::Busy { .. }) => {
             let why = "recording and closing wait for the lock, and fail after 30 s";
             return vec![Finding::fault(Check::Signals, &error, why, "see to the process that holds it")];
         }
@@ -136,7 +136,7 @@ pub(super) fn models(core: &SignalLoop) -> Vec<Finding> {
         Ok(models) => models,
         Err(error) => {
             let (why, advice) = match error {
-                Error::Store(_) => {
+                Error::Storage { .. } => {
                     ("models cannot be trained; those in memory stay in service", "make the database answer")
                 }
                 _ => ("nothing can be predicted", "make the folder readable"),
@@ -192,7 +192,7 @@ pub(super) fn scheduler(core: &SignalLoop) -> Vec<Finding> {
     let mut found = Vec::new();
     for task in &status.tasks {
         if let Some(problem) = &task.problem {
-            let error = Error::Store(format!("{}: {problem}", task.task));
+            let error = Error::storage(Resource::Scheduler, format!("{}: {problem}", task.task));
             found.push(Finding::fault(
                 Check::Scheduler,
                 &error,

@@ -182,6 +182,11 @@ impl From<Map<String, Value>> for Fields<'static> {
     }
 }
 
+/// Every spelling of a key that means something to [`super::Record::from_json`]; other keys are the caller's own.
+pub fn known_keys() -> impl Iterator<Item = &'static str> {
+    KEYS.iter().map(|(key, _)| *key)
+}
+
 fn known(key: &str) -> Option<(Name, usize)> {
     KEYS.iter().position(|(known, _)| *known == key).map(|at| (KEYS[at].1, at))
 }

@@ -15,6 +15,7 @@ mod write;
 
 pub use claim::Claim;
 pub use ended::Ended;
+pub use fields::known_keys;
 pub use indicators::Indicators;
 pub use key::{SignalKey, SignalKeyHasher};
 pub use read::Source;

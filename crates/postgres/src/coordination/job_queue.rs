@@ -6,7 +6,7 @@
 
 use crate::coordination::{DatabaseOffice, Leased, encode};
 use crate::{PATIENCE, Parameter};
-use domain::error::{Error, Result};
+use domain::error::{Error, Resource, Result, because};
 use domain::symbol::Market;
 use domain::time::elapsed;
 use scheduler::Task;
@@ -158,7 +158,10 @@ impl Board for DatabaseOffice {
         let mut markets = found.iter().map(market).collect::<Result<Vec<Market>>>()?;
         markets.sort();
         let task: &str = row.get(2);
-        let unknown = || Error::Store(format!("the table signalloop_jobs has a task `{task}`, which there is not"));
+        let unknown = || {
+            let problem = format!("the table signalloop_jobs has a task `{task}`, which there is not");
+            Error::storage(Resource::Scheduler, problem)
+        };
         Ok(Some(Job {
             task: Task::parse(task).ok_or_else(unknown)?,
             run: row.get(3),
@@ -189,8 +192,10 @@ impl Board for DatabaseOffice {
         let rows = self.leases()?.ask(RESULTS, vec![Box::new(task.as_str()), Box::new(run)], PATIENCE)?;
         let result = |row: &Row| {
             let market = market(row)?;
-            let value = serde_json::from_str(row.get(2))
-                .map_err(|e| Error::Store(format!("the result of {market} in signalloop_jobs is damaged: {e}")))?;
+            let value = serde_json::from_str(row.get(2)).map_err(|e| {
+                let what = format!("the result of {market} in signalloop_jobs is damaged");
+                Error::storage(Resource::Scheduler, because(what, e))
+            })?;
             Ok((market, value))
         };
         rows.iter().map(result).collect()

@@ -4,7 +4,7 @@ mod job_queue;
 mod versioned;
 
 use crate::{Lease, Leases, PATIENCE, Parameter, StoreUrl};
-use domain::error::{Error, Result};
+use domain::error::{Described, Error, Resource, Result};
 use domain::time::format_iso;
 use parking_lot::Mutex;
 use scheduler::coordination::{Board, Hold, Leader, Memo, Office, Place, Seen};
@@ -73,7 +73,7 @@ impl DatabaseOffice {
         let written = self.leases()?.ask(sql, parameters, PATIENCE);
         match &written {
             Ok(_) => *self.refused.lock() = None,
-            Err(error @ Error::Store(_)) => *self.refused.lock() = Some((Instant::now(), error.clone())),
+            Err(error @ Error::Storage { .. }) => *self.refused.lock() = Some((Instant::now(), error.clone())),
             Err(_) => {}
         }
         let written = written?;
@@ -265,7 +265,10 @@ impl Sight {
                 tasks.get(task.as_str()).cloned().unwrap_or_else(never_run)
             }
             Some(Err(error)) => Seen { record: Err(error.clone()), running: false },
-            None => Seen { record: Err(Error::Store("the database has not answered yet".to_owned())), running: false },
+            None => {
+                let error = Error::storage(Resource::Scheduler, "the database has not answered yet");
+                Seen { record: Err(error), running: false }
+            }
         }
     }
 }
@@ -283,8 +286,10 @@ pub(super) fn encode(value: &impl serde::Serialize) -> Result<String> {
 }
 
 fn decode<T: serde::de::DeserializeOwned>(what: &str, text: &str) -> Result<T> {
-    serde_json::from_str(text)
-        .map_err(|e| Error::Store(format!("the row of {what} is damaged ({e}); delete it to begin anew")))
+    serde_json::from_str(text).map_err(|e| {
+        let text = format!("the row of {what} is damaged ({e}); delete it to begin anew");
+        Error::storage(Resource::Scheduler, Described { text, source: Arc::new(e) })
+    })
 }
 
 /// The one word that a value is in JSON.

@@ -5,8 +5,8 @@
 mod rows;
 mod session;
 
-use crate::{Attempts, Database, Failure, Link, PATIENCE, StoreUrl, with};
-use domain::error::{Error, Result};
+use crate::{Attempts, Database, Failure, Link, PATIENCE, StoreUrl};
+use domain::error::{Error, Resource, Result};
 use domain::signal::Record;
 use domain::signal::SignalKey;
 use domain::time::Tz;
@@ -44,7 +44,7 @@ const UNCHANGED: &str = "nothing was changed";
 /// Opens the store in a database: the same signals for all who open the same one. Its tables are made if missing.
 ///
 /// # Errors
-/// [`Error::Store`] when it cannot be reached or used.
+/// [`Error::Storage`] when it cannot be reached or used.
 pub fn open_database(url: StoreUrl, options: StoreOptions) -> Result<FeedbackStore> {
     let table = Table::open(url, options.timezone, options.patience)?;
     let turns = TableTurns::new(table.clone());
@@ -158,8 +158,8 @@ impl Shared {
     /// What a caller hears that waited in vain.
     fn in_vain(&self) -> Error {
         let trouble = self.trouble.lock().clone();
-        let busy = || Error::Store(format!("{} is busy with earlier calls", self.url));
-        with(trouble.unwrap_or_else(busy), UNCHANGED)
+        let busy = || Error::storage(Resource::FeedbackStore, format!("{} is busy with earlier calls", self.url));
+        trouble.unwrap_or_else(busy).noting(UNCHANGED)
     }
 }
 
@@ -167,7 +167,7 @@ impl Table {
     /// Connects, brings the tables up to date, and reads what memory keeps of all signals.
     ///
     /// # Errors
-    /// [`Error::Store`] when the database cannot be reached or used, [`Error::InvalidArgument`] for a wrong URL.
+    /// [`Error::Storage`] when the database cannot be reached or used, [`Error::InvalidArgument`] for a wrong URL.
     pub fn open(url: StoreUrl, zone: Tz, patience: Duration) -> Result<Arc<Self>> {
         let shared = Arc::new(Shared {
             url,
@@ -336,7 +336,8 @@ impl Source for Reading<'_> {
             let lines: HashMap<i64, Vec<u8>> = self.lines(numbers.clone())?.into_iter().collect();
             for number in numbers {
                 let line = lines.get(&number).ok_or_else(|| gone(number))?;
-                visit(line::decode(line, self.table.shared.zone).map_err(Error::Store)?)?;
+                let record = line::decode(line, self.table.shared.zone);
+                visit(record.map_err(|reason| Error::storage(Resource::FeedbackStore, reason))?)?;
             }
         }
         Ok(())
@@ -365,7 +366,8 @@ impl Source for Reading<'_> {
 }
 
 fn gone(number: i64) -> Error {
-    Error::Store(format!("row {number} is gone from the table signals: something else than signalloop deleted it"))
+    let problem = format!("row {number} is gone from the table signals: something else than signalloop deleted it");
+    Error::storage(Resource::FeedbackStore, problem)
 }
 
 /// The writer's hold on a table.

@@ -1,7 +1,7 @@
 //! Rows of the table `signals`: what a record is written as, and how it is read back, the same to the bit.
 
 use domain::barrier::{Direction, Levels, Outcome};
-use domain::error::{Error, Result};
+use domain::error::{Error, Resource, Result, because};
 use domain::signal::SignalKey;
 use domain::signal::{Closing, Record, is_strategy};
 use domain::symbol::Timeframe;
@@ -296,7 +296,8 @@ fn millis(at: SystemTime) -> i64 {
 fn column<'a, T: FromSql<'a>>(row: &'a Row, at: usize) -> Result<T> {
     row.try_get(at).map_err(|e| {
         let name = row.columns().get(at).map_or("?", |column| column.name());
-        Error::Store(format!("column {name} of the table signals cannot be read: {e}"))
+        let what = format!("column {name} of the table signals cannot be read");
+        Error::storage(Resource::FeedbackStore, because(what, e))
     })
 }
 
@@ -310,7 +311,7 @@ pub(super) struct Known {
 
 impl Known {
     /// # Errors
-    /// [`Error::Store`] when the columns are not those of this schema.
+    /// [`Error::Storage`] when the columns are not those of this schema.
     pub fn read(row: &Row, zone: Tz) -> Result<Self> {
         let facts = match column::<Option<&str>>(row, 17)? {
             Some(line) => line::facts(line.as_bytes(), zone).map(Facts::into_owned),
@@ -358,7 +359,10 @@ fn facts(row: &Row) -> Result<Result<Facts<'static>>> {
             (Some(outcome), (exit_price, Some(profit_percent), Some(closed_ms))) => {
                 Some(Closing { outcome, exit_price, profit_percent, closed_ms })
             }
-            _ => return Err(Error::Store(format!("{outcome} is no outcome, or lacks its profit or its time"))),
+            _ => {
+                let problem = format!("{outcome} is no outcome, or lacks its profit or its time");
+                return Err(Error::storage(Resource::FeedbackStore, problem));
+            }
         };
         Ok(())
     };
@@ -373,13 +377,15 @@ pub(super) const WHOLE: &str = "number, exact, id, symbol, timeframe, direction,
 /// The number of a row of [`WHOLE`], and its line as the log would have it, the newline not counted.
 ///
 /// # Errors
-/// [`Error::Store`] when it is no record.
+/// [`Error::Storage`] when it is no record.
 pub(super) fn line_of(row: &Row, zone: Tz) -> Result<(i64, Vec<u8>)> {
     let number = column(row, 0)?;
     if let Some(line) = column::<Option<&str>>(row, 1)? {
         return Ok((number, line.as_bytes().to_vec()));
     }
-    let unfit = |what: &dyn std::fmt::Display| Error::Store(format!("row {number} of the table signals: {what}"));
+    let unfit = |what: &dyn std::fmt::Display| {
+        Error::storage(Resource::FeedbackStore, format!("row {number} of the table signals: {what}"))
+    };
     let mut object = Map::new();
     for (at, key) in ["signal_id", "symbol", "timeframe", "signal_type"].into_iter().enumerate() {
         object.insert(key.to_owned(), Value::from(column::<&str>(row, 2 + at)?));

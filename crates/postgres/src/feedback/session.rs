@@ -8,7 +8,7 @@
 use super::rows::{self, KNOWN, Known, Rows};
 use super::{Shared, UNCHANGED};
 use crate::{Attempts, Failure, Link};
-use domain::error::{Error, Result};
+use domain::error::{Error, Resource, Result};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
@@ -49,7 +49,7 @@ impl Session {
     /// Brings the state up to date.
     ///
     /// # Errors
-    /// [`Error::Store`] when the database did not answer until the deadline, or refused.
+    /// [`Error::Storage`] when the database did not answer until the deadline, or refused.
     pub async fn refresh(&mut self, deadline: Instant) -> Result<()> {
         self.read(deadline, deadline).await
     }
@@ -124,9 +124,9 @@ impl Session {
                 shared.looked();
                 Ok(true)
             }
-            Ok(Some(_)) => Err(Failure::Refused(Error::Store(
-                "the table signals was changed by something else than signalloop: a signal is closed there that was open"
-                    .to_owned(),
+            Ok(Some(_)) => Err(Failure::Refused(Error::storage(
+                Resource::FeedbackStore,
+                "the table signals was changed by something else than signalloop: a signal is closed there that was open",
             ))),
             Ok(None) => {
                 *sent = false;

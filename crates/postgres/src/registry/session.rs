@@ -2,7 +2,7 @@
 
 use super::pools::{is_whole, purge_pools, write_pools};
 use crate::{Attempts, Failure, Link};
-use domain::error::{Error, Result};
+use domain::error::{Error, Resource, Result, because};
 use domain::symbol::Market;
 use learning::model::ledger::Entry;
 use registry::pool::checksum;
@@ -63,7 +63,7 @@ impl Session {
     /// Tries until it succeeds, is refused, or the time is over; then the error says `known`.
     ///
     /// # Errors
-    /// [`Error::Store`] when the database did not answer until the deadline; whatever it is refused with.
+    /// [`Error::Storage`] when the database did not answer until the deadline; whatever it is refused with.
     pub async fn ask<T>(
         &mut self,
         deadline: Instant,
@@ -361,6 +361,7 @@ pub(super) fn column<'a, T: tokio_postgres::types::FromSql<'a>>(
 ) -> std::result::Result<T, Failure> {
     row.try_get(at).map_err(|e| {
         let name = row.columns().get(at).map_or("?", |column| column.name());
-        Failure::Refused(Error::Store(format!("column {name} of the tables of models cannot be read: {e}")))
+        let what = format!("column {name} of the tables of models cannot be read");
+        Failure::Refused(Error::storage(Resource::ModelRegistry, because(what, e)))
     })
 }

@@ -3,8 +3,8 @@
 use super::cache::Cache;
 use super::session::{Fetched, Open};
 use super::{Warn, unchanged};
-use crate::{Failure, StoreUrl, with};
-use domain::error::Error;
+use crate::{Failure, StoreUrl};
+use domain::error::{Error, Resource};
 use domain::symbol::Market;
 use parking_lot::{Mutex, RwLock};
 use registry::pool::Pool;
@@ -80,8 +80,8 @@ impl Shared {
     /// What a caller hears that waited in vain.
     pub fn in_vain(&self) -> Error {
         let trouble = self.trouble.lock().clone();
-        let busy = || Error::Store(format!("{} is busy with earlier calls", self.url));
-        with(trouble.unwrap_or_else(busy), unchanged())
+        let busy = || Error::storage(Resource::ModelRegistry, format!("{} is busy with earlier calls", self.url));
+        trouble.unwrap_or_else(busy).noting(unchanged())
     }
 
     /// Keeps the model in service as a file.

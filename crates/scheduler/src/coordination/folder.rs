@@ -3,16 +3,15 @@
 use super::{Board, Hold, Leader, Memo, Office, Place, Seen};
 use crate::history::{append as append_history, newest as newest_history};
 use crate::{Moment, Ran, Record, Task};
-use domain::error::{Error, Result};
+use domain::error::{Error, Resource, Result};
 use domain::time::{format_iso, now_ms};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
-use storage::disk::{Disk, Lock, Storage, StoredFile};
-use storage::fault::Fault;
+use std::time::{Duration, Instant};
+use storage::disk::{Disk, Lock, StoredFile};
 use storage::fence::Fence;
-use storage::lock::{self, Guard};
+use storage::lock::{FileLock, Guard};
 use storage::machine;
 use storage::{create_folder, write_atomically};
 
@@ -86,8 +85,7 @@ impl Office for FolderOffice {
 
 /// A locked file.
 struct Locked {
-    path: PathBuf,
-    handle: Arc<dyn StoredFile>,
+    file: FileLock,
     /// What says to others who has it.
     says: Option<PathBuf>,
     _guard: Guard,
@@ -106,8 +104,7 @@ impl Drop for Locked {
 impl Hold for Locked {
     /// Whether the file that is locked still has its name: a deleted one locks nobody out.
     fn is_in_place(&self) -> bool {
-        let (mine, there) = (self.handle.stat(), Disk.stat(&self.path));
-        mine.is_ok_and(|mine| there.is_ok_and(|there| mine.identity == there.identity))
+        self.file.is_in_place().unwrap_or(false)
     }
 
     fn lost(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
@@ -121,12 +118,11 @@ impl Hold for Locked {
 
 fn take(folder: &Path, place: Place, patience: Duration) -> Result<Locked> {
     create_folder(folder)?;
-    let path = lock_file(folder, place);
-    let mut handle = Disk.open(&path).map_err(|e| Error::io("open", &path, e))?;
-    match lock::acquire(&Disk, &path, &mut handle, Lock::Exclusive, patience) {
-        Ok(guard) => Ok(Locked { path, handle, says: (place == Place::Leader).then(|| say(folder)), _guard: guard }),
-        Err(Fault::Busy(who)) => Err(Error::TaskBusy(who)),
-        Err(Fault::Failed(why)) => Err(Error::io("lock", &path, std::io::Error::other(why))),
+    let mut file = FileLock::open(Resource::Scheduler, Arc::new(Disk), &lock_file(folder, place))?;
+    match file.lock(Lock::Exclusive, Instant::now(), patience) {
+        Ok(guard) => Ok(Locked { file, says: (place == Place::Leader).then(|| say(folder)), _guard: guard }),
+        Err(Error::Busy { source, .. }) => Err(Error::TaskBusy(source.to_string())),
+        Err(error) => Err(error),
     }
 }
 

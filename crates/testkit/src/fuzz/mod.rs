@@ -1,5 +1,5 @@
-//! What the fuzz targets do, and what they share. `crates/feedback/tests/store_fuzz.rs` runs the same on the committed corpus, at each
-//! `cargo test`.
+//! What the targets of `fuzz/` do, and what they share. `store_fuzz.rs` among the tests of `feedback` runs the same on the committed
+//! corpus, at each `cargo test`.
 
 pub mod import;
 pub mod log;
