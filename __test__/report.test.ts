@@ -125,7 +125,7 @@ test('signalloop report says where it is, and opens it when asked', async () => 
 })
 
 test('the plots are those that uPlot was published with', () => {
-  const vendored = (name: string) => readFileSync(join(ROOT, 'src', 'report', 'assets', 'uplot', name), 'utf8')
+  const vendored = (name: string) => readFileSync(join(ROOT, 'crates', 'report', 'src', 'assets', 'uplot', name), 'utf8')
   const published = (name: string) => readFileSync(join(ROOT, 'node_modules', 'uplot', name), 'utf8')
   for (const name of ['uPlot.iife.min.js', 'uPlot.min.css']) expect(vendored(name)).toBe(published(join('dist', name)))
   expect(vendored('LICENSE')).toBe(published('LICENSE'))

@@ -6,7 +6,7 @@ use super::signals;
 use super::stretches::Copied;
 use super::values::array_length;
 use domain::error::{Error, Result};
-use engine::Histories;
+use engine::HistoryCache;
 use feedback::Lines;
 use napi::bindgen_prelude::{Env, Unknown};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub struct Reading {
     copy: Option<Copied>,
     next: u32,
     length: u32,
-    histories: Arc<Histories>,
+    histories: Arc<HistoryCache>,
     parts: Vec<Elsewhere<Lines>>,
 }
 

@@ -7,10 +7,10 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// News of one fetch at most this often.
+/// How often the progress of one fetch is reported at most.
 const NEWS_EVERY: Duration = Duration::from_secs(1);
 
-/// How far the fetching of a market is, and that of all that are fetched with it.
+/// The progress of fetching a market, and the time until all markets of the same call are done.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FetchProgress {
     /// The market.
@@ -23,8 +23,8 @@ pub struct FetchProgress {
     pub remaining_s: Option<f64>,
 }
 
-/// The account of one fetch.
-pub(super) struct Account {
+/// Measures the progress of one fetch of several markets.
+pub(super) struct ProgressMeter {
     /// Markets in all.
     markets: usize,
     began: Instant,
@@ -37,13 +37,14 @@ struct FetchState {
     told: Option<Instant>,
 }
 
-impl Account {
-    /// For a number of markets, before the first of them is fetched.
+impl ProgressMeter {
+    /// Starts to measure, before the first of so many markets is fetched.
     pub fn of(markets: usize) -> Self {
         Self { markets, began: Instant::now(), state: Mutex::default() }
     }
 
-    /// Takes down how far a market is; what there is to tell of it, if that is worth telling now: a fetch of a page is not.
+    /// Notes the progress of a market. Returns what to report, if it is time to report; a fetch of a single page is
+    /// not reported.
     pub fn reached(&self, market: &Market, reached: Reached, now: Instant) -> Option<FetchProgress> {
         let state = &mut *self.state.lock();
         state.reached.insert(market.clone(), reached);
@@ -60,13 +61,13 @@ impl Account {
         })
     }
 
-    /// Takes down that a market has ended, with all that it had to fetch or without.
+    /// Notes that a market has ended, whether it succeeded or not.
     pub fn ended(&self, market: &Market) {
         let reached = &mut self.state.lock().reached;
         reached.entry(market.clone()).or_default().missing = Some(0);
     }
 
-    /// Those that have not begun are taken to need as many candles as those that have.
+    /// Markets that have not begun are assumed to need as many candles as those that have.
     fn remaining_s(&self, state: &FetchState, now: Instant) -> Option<f64> {
         let fetched: usize = state.reached.values().map(|reached| reached.fetched).sum();
         let missing = state.reached.values().map(|reached| reached.missing).sum::<Option<usize>>()?;
@@ -78,15 +79,15 @@ impl Account {
 }
 
 impl CandleFetcher {
-    /// Tells of a page that came, as an event and to `tell`.
+    /// Reports a page that has arrived, as an event and to `tell`.
     pub(super) fn tell_of_page(
         &self,
         market: &Market,
         reached: Reached,
-        account: &Account,
+        meter: &ProgressMeter,
         tell: &(dyn Fn(FetchProgress) + Send + Sync),
     ) {
-        if let Some(progress) = account.reached(market, reached, Instant::now()) {
+        if let Some(progress) = meter.reached(market, reached, Instant::now()) {
             self.events.emit(&Event::FetchProgress(progress.clone()));
             tell(progress);
         }
@@ -109,19 +110,19 @@ mod tests {
 
     #[test]
     fn the_time_that_is_left_follows_from_the_pace_of_all() {
-        let account = Account::of(4);
-        let after = |seconds: u32| account.began + seconds * SECOND;
-        let told = account.reached(&market("BTCUSDT"), reached(1000, 9000), after(1)).unwrap();
+        let meter = ProgressMeter::of(4);
+        let after = |seconds: u32| meter.began + seconds * SECOND;
+        let told = meter.reached(&market("BTCUSDT"), reached(1000, 9000), after(1)).unwrap();
         assert_eq!((told.fetched, told.missing), (1000, Some(9000)));
         // 9000 of it and 10 000 of each other, at 1000 a second.
         assert!((told.remaining_s.unwrap() - 39.0).abs() < 1e-6, "{told:?}");
-        assert_eq!(account.reached(&market("BTCUSDT"), reached(2000, 8000), after(1)), None, "once a second");
-        account.ended(&market("ETHUSDT"));
-        let told = account.reached(&market("BTCUSDT"), reached(4000, 6000), after(4)).unwrap();
+        assert_eq!(meter.reached(&market("BTCUSDT"), reached(2000, 8000), after(1)), None, "once a second");
+        meter.ended(&market("ETHUSDT"));
+        let told = meter.reached(&market("BTCUSDT"), reached(4000, 6000), after(4)).unwrap();
         // One was up to date: the two others are taken to need half as much.
         assert!((told.remaining_s.unwrap() - 16.0).abs() < 1e-6, "{told:?}");
-        let told = account.reached(&market("SOLUSDT"), reached(1000, None), after(6)).unwrap();
+        let told = meter.reached(&market("SOLUSDT"), reached(1000, None), after(6)).unwrap();
         assert_eq!((told.missing, told.remaining_s), (None, None), "nobody knows how far back it goes");
-        assert_eq!(account.reached(&market("BTCUSDT"), reached(10_000, 0), after(9)), None, "it has ended");
+        assert_eq!(meter.reached(&market("BTCUSDT"), reached(10_000, 0), after(9)), None, "it has ended");
     }
 }

@@ -1,6 +1,6 @@
-//! One attempt of a task: from taking its lock, through the work within its deadline, to writing down what it came to.
+//! One run of a task: take its lock, do the work within its deadline, save the result.
 
-use super::tasks::{Done, TaskRunner};
+use super::tasks::{TaskResult, TaskRunner};
 use super::{Call, Event};
 use domain::cancel::Cancel;
 use domain::error::{Error, Result, panicked};
@@ -11,61 +11,62 @@ use scheduler::{Cause, Due, LastRun, Moment, Outcome, Ran, Record, Task, TaskPla
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long cancelled work may take to end before it is left alone; it then keeps its task's lock until it does.
+/// How long cancelled work may take to end. After that nobody waits for it any more, and it keeps the task's lock
+/// until it ends.
 const GRACE: Duration = Duration::from_secs(30);
-/// The watch, which runs every few seconds, is written down this often unless it ends otherwise than before.
+/// The watch runs every few seconds. Its result is saved this often, and whenever its outcome differs from the last
+/// one.
 const WATCH_WRITTEN_MS: i64 = 60_000;
-/// How long others may hold a task's lock just to see whether it is held.
+/// How long to wait for another process that only tests whether the lock is held.
 const PROBE: Duration = Duration::from_millis(100);
 
-/// What an attempt holds until its work has ended.
+/// What a run holds until its work has ended.
 type Held = Arc<(Call, Arc<dyn Hold>)>;
 
-/// A task's timer, and its record as it was written down.
+/// A task's timer, and its record as it was last saved.
 pub(super) struct TaskState {
     pub timer: Timer,
     pub stored: Record,
 }
 
-/// How an attempt went.
+/// How a run went.
 pub(super) struct TaskRun {
     pub state: TaskState,
-    /// What was run; nothing is when another process had done what was due, or where it could not be written down that it began.
+    /// The result. `None` if another process had already done what was due, or if the start could not be saved.
     pub last: Option<LastRun>,
-    /// Whether it could be written down; `None` where nothing had to be.
+    /// Whether it could be saved; `None` if nothing had to be.
     pub written: Option<Result<()>>,
 }
 
-/// An attempt's work.
+/// What a run works on.
 pub(super) struct RunContext {
     pub task: Task,
-    /// What an attempt before left to be done; empty is all of `symbols`.
+    /// The markets that an earlier run of this attempt left to do; empty means all of `symbols`.
     pub scope: Vec<Market>,
-    /// Those of the task; `None` is all that are configured.
+    /// The symbols of the task; `None` means all that are configured.
     pub symbols: Option<Vec<Symbol>>,
-    /// Which attempt of its run it is, from 1.
+    /// The number of the attempt, from 1; above 1, the earlier ones failed.
     pub attempt: u32,
     /// How long it may take.
     pub time: Duration,
-    /// The task's place.
+    /// The task's lock.
     pub hold: Arc<dyn Hold>,
 }
 
-/// Who runs a task, and for what.
+/// A request to run a task.
 pub(super) struct RunRequest {
     pub task: Task,
     pub plan: TaskPlan,
-    /// The timer that said it was due; `None` when it is run by hand.
+    /// The state whose timer said that the task is due; `None` for a manual run.
     pub due: Option<TaskState>,
     pub stop: Cancel,
 }
 
 impl TaskRunner {
-    /// One attempt, from taking the task's lock to writing down what it came to. What cannot be written down is kept in the
-    /// timer all the same: its timer must go on, or the task would be due again at once, and for ever.
+    /// Runs a task once: takes its lock, does the work, saves the result. If the result cannot be saved, the timer
+    /// moves on all the same; otherwise the task would be due again at once, for ever.
     ///
-    /// # Errors
-    /// What keeps it from being run; by hand, also what keeps it from being written down.
+    /// # Errors Whatever keeps it from being run; for a manual run, also whatever keeps the result from being saved.
     pub(super) async fn run(self: &Arc<Self>, request: RunRequest) -> Result<TaskRun> {
         let RunRequest { task, plan, due, stop } = request;
         let call = self.lifetime.begin()?;
@@ -106,13 +107,13 @@ impl TaskRunner {
         let stored = state.stored.last.as_ref();
         let worth_it = task != Task::Watch || stored.is_none_or(|stored| is_worth_writing(stored, &last));
         let mut written = worth_it.then(|| state.save(&*self.office, &*hold, task, now_after));
-        // Of the watch, only what is otherwise than before is news.
+        // For the watch, only a changed outcome is news.
         let news = task != Task::Watch || before.map_or(Outcome::Finished, |before| before.outcome) != last.outcome;
         let ran = Ran { task, run: last.clone() };
         if news && written.as_ref().is_none_or(|written| written.is_ok()) {
             written = Some(self.office.append(&*hold, &ran));
         }
-        // Written down: now others may run it.
+        // The result is saved, so others may run the task now.
         drop((active, held, hold));
         if let Some(Err(error)) = written {
             let refused = |error: &Error| {
@@ -126,8 +127,8 @@ impl TaskRunner {
         Ok(TaskRun { state, last: Some(last), written })
     }
 
-    /// Adds to what a task came to what is to be done about symbols that are not traded any more.
-    fn with_advice(&self, mut done: Done, task: Task, plan: &TaskPlan) -> Done {
+    /// Adds advice to the result about symbols that are no longer traded.
+    fn with_advice(&self, mut done: TaskResult, task: Task, plan: &TaskPlan) -> TaskResult {
         let symbols = done.failed.iter().filter(|one| one.not_traded).map(|one| &one.market.symbol);
         let own = plan.symbols.as_ref().map(|_| task).or_else(|| Some(task).filter(|task| *task == Task::Watch));
         if let Some(advice) = self.settings.advice_on_not_traded(symbols, own) {
@@ -136,7 +137,7 @@ impl TaskRunner {
         done
     }
 
-    /// Tells the end of an attempt.
+    /// Emits the end of a run.
     fn tell_end(&self, task: Task, last: &LastRun, state: &TaskState, now: Moment) {
         self.events.emit(&match last.outcome {
             Outcome::Finished => Event::TaskFinished { task, run: last.clone() },
@@ -147,9 +148,9 @@ impl TaskRunner {
         });
     }
 
-    /// Does the work, but no longer than until its deadline, until its place is lost, or until it is stopped; `true` says that
-    /// it was.
-    async fn bounded(self: &Arc<Self>, context: RunContext, stop: &Cancel, held: Held) -> (Result<Done>, bool) {
+    /// Does the work until it is done, its deadline comes, its lock is lost, or it is stopped. The flag says whether
+    /// it was stopped.
+    async fn bounded(self: &Arc<Self>, context: RunContext, stop: &Cancel, held: Held) -> (Result<TaskResult>, bool) {
         let (cancel, deadline, hold) = (Cancel::default(), context.time, context.hold.clone());
         let mut work = tokio::spawn({
             let (this, cancel) = (self.clone(), cancel.clone());
@@ -161,7 +162,7 @@ impl TaskRunner {
         let asked = stop.unless(self.lifetime.closing().unless(std::future::pending::<Result<()>>()));
         let minutes = deadline.as_secs_f64() / 60.0;
         let (stopped, why) = tokio::select! {
-            // First: work that ends because the loop closes has not failed.
+            // Checked first, because work that ends since the loop closes has not failed.
             biased;
             _ = asked => (true, "the scheduler was stopped".to_owned()),
             ended = &mut work => return (joined(ended), false),
@@ -178,7 +179,7 @@ impl TaskRunner {
 }
 
 impl TaskState {
-    /// Writes the record down, by right of the task's place.
+    /// Saves the record; whoever holds the task's lock may.
     pub fn save(&mut self, office: &dyn Office, hold: &dyn Hold, task: Task, now: Moment) -> Result<()> {
         office.save(hold, task, self.timer.record(), self.timer.next_ms(now))?;
         self.stored = self.timer.record().clone();
@@ -186,7 +187,7 @@ impl TaskState {
     }
 }
 
-/// Passes on what kept a record from being written, where it is to be told and gone on with; others must not go on.
+/// Returns an error that is only to be reported; fails with one that must end the run.
 fn kept_in_memory(error: Error, by_hand: bool) -> Result<Error> {
     match error {
         Error::LeaseLost(_) | Error::TaskBusy(_) | Error::Closed => Err(error),
@@ -195,7 +196,7 @@ fn kept_in_memory(error: Error, by_hand: bool) -> Result<Error> {
     }
 }
 
-/// Marks a task as under way until dropped.
+/// Marks a task as running until dropped.
 struct Active<'a>(&'a TaskRunner, Task);
 
 impl<'a> Active<'a> {
@@ -211,27 +212,27 @@ impl Drop for Active<'_> {
     }
 }
 
-/// What the clock shows below a millisecond: nobody else's is the same.
+/// A number from 0 to 1 that differs between processes: what the clock shows below a millisecond.
 fn dice(now: Moment) -> f64 {
     f64::from(now.elapsed.subsec_micros() % 1000) / 1000.0
 }
 
-/// Whether a look of the watch is written down: most are like the one before.
+/// Whether a result of the watch is worth saving. Most are like the one before.
 fn is_worth_writing(before: &LastRun, last: &LastRun) -> bool {
     before.outcome != last.outcome || (last.ended_ms - before.ended_ms).abs() >= WATCH_WRITTEN_MS
 }
 
-fn joined(ended: std::result::Result<Result<Done>, tokio::task::JoinError>) -> Result<Done> {
+fn joined(ended: std::result::Result<Result<TaskResult>, tokio::task::JoinError>) -> Result<TaskResult> {
     ended.unwrap_or_else(|ended| match ended.try_into_panic() {
         Ok(panic) => Err(panicked(&*panic)),
         Err(_) => Err(Error::Internal("the work was dropped".to_owned())),
     })
 }
 
-/// What is written down of an attempt, and what the next one has to do.
+/// The result to save, and the markets that the next attempt has to do.
 fn summed_up(
     task: Task,
-    ended: Result<Done>,
+    ended: Result<TaskResult>,
     stopped: bool,
     attempt: u32,
     started_ms: i64,
@@ -251,7 +252,7 @@ fn summed_up(
         Ok(done) => {
             let outcome = if done.worked(task) { Outcome::Finished } else { Outcome::Failed };
             let remaining = done.remaining().map(|one| one.market.clone()).collect();
-            let Done { count, message, failed } = done;
+            let TaskResult { count, message, failed } = done;
             (LastRun { outcome, done: count, message, failed, ..empty }, remaining)
         }
         Err(error) => {

@@ -1,4 +1,4 @@
-//! Candle files from elsewhere, and a look at the stored ones.
+//! Importing candle files, and checking the stored ones.
 
 use super::tails::CandleStore;
 use candles::{Checked, Fetched, Reading, candle_file, check_file, import, stored_markets};
@@ -6,7 +6,7 @@ use domain::error::{Error, Result};
 use domain::symbol::{Market, Timeframe};
 use std::path::{Path, PathBuf};
 
-/// What a look at one candle file came to.
+/// The result of checking one candle file.
 #[derive(Debug, Clone)]
 pub struct CheckedFile {
     /// The file.
@@ -16,7 +16,7 @@ pub struct CheckedFile {
 }
 
 impl CandleStore {
-    /// Takes the candles of a file into those stored of `market`.
+    /// Adds the candles of a file to those stored for `market`.
     ///
     /// # Errors
     /// As [`import`]; nothing is changed then.
@@ -24,12 +24,12 @@ impl CandleStore {
         import(&self.settings.data_folder(), market, file, reading, self.settings.now_ms())
     }
 
-    /// Looks at a candle file and changes nothing.
+    /// Checks a candle file. Changes nothing.
     pub fn check_file(&self, path: &Path, timeframe: Timeframe, reading: &Reading) -> CheckedFile {
         CheckedFile { path: path.to_owned(), checked: check_file(path, timeframe, reading) }
     }
 
-    /// Looks at all candle files of the home and changes nothing.
+    /// Checks all candle files of the home. Changes nothing.
     ///
     /// # Errors
     /// [`Error::Io`] when the folder cannot be read. A file's failure is in its result.

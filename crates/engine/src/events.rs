@@ -1,4 +1,4 @@
-//! What a loop tells of by itself, and to whom.
+//! The events of a loop, and who listens to them.
 
 use super::FetchProgress;
 use domain::symbol::Market;
@@ -16,15 +16,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub enum Event {
     /// A signal closed, by price or by hand, through this loop.
     SignalClosed(ClosedSignal),
-    /// A model came into service.
+    /// A model went into service.
     ModelPromoted(ModelChange),
-    /// A trained model was found no good enough to come into service.
+    /// A trained model was not good enough to go into service.
     ModelRefused(ModelChange),
-    /// An earlier model came back into service.
+    /// An earlier model went back into service.
     ModelRolledBack(ModelChange),
     /// The success rate of a market fell by more than chance explains.
     OutcomeDrift(Market, OutcomeDrift),
-    /// What is known at entry is distributed otherwise than before.
+    /// The distribution of indicators or features at entry has changed.
     EntryDrift {
         /// Of which market.
         market: Market,
@@ -95,7 +95,7 @@ pub enum Event {
     Warning(String),
 }
 
-/// A model that came, or did not come, into service.
+/// A model that went into service, or was refused.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelChange {
     /// Its market.
@@ -106,18 +106,19 @@ pub struct ModelChange {
     pub reason: String,
 }
 
-/// What became of an event that was told.
+/// Whether a listener took an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Told {
-    /// It will be heard.
+    /// The listener took it.
     Taken,
-    /// The listener has too many waiting already.
+    /// The listener's queue is full.
     Full,
-    /// The listener is no more.
+    /// The listener is gone.
     Gone,
 }
 
-/// Who wants to hear of events. `tell` must not wait. `dropped` is how many before this one found the listener full.
+/// Listens to events. `tell` must not wait. `dropped` is the number of events before this one that found the queue
+/// full.
 pub trait EventListener: Send + Sync {
     /// Takes an event, which happened at `at_ms`, UTC epoch ms.
     fn tell(&self, event: &Event, at_ms: i64, dropped: u64) -> Told;
@@ -130,7 +131,7 @@ struct Subscription {
     dropped: AtomicU64,
 }
 
-/// Those who listen to a loop.
+/// The listeners of a loop.
 pub struct Events {
     clock: Clock,
     subscriptions: RwLock<Vec<Arc<Subscription>>>,
@@ -138,7 +139,7 @@ pub struct Events {
 }
 
 impl Events {
-    /// Nobody listens yet. Events are told with the time of this clock.
+    /// Without listeners. Events get the time of this clock.
     pub(super) fn new(clock: Clock) -> Self {
         Self { clock, subscriptions: RwLock::default(), ids: AtomicU64::new(0) }
     }
@@ -160,15 +161,15 @@ impl Events {
         self.subscriptions.write().clear();
     }
 
-    /// Nobody listens: events need not be made.
+    /// Whether nobody listens. Then events need not be created.
     pub fn is_empty(&self) -> bool {
         self.subscriptions.read().is_empty()
     }
 
-    /// Tells all listeners of something that happened now, without waiting for any.
+    /// Passes an event that happened now to all listeners, without waiting for any.
     pub fn emit(&self, event: &Event) {
         let at_ms = self.clock.now_ms();
-        // Told without the lock: a listener may subscribe or unsubscribe meanwhile.
+        // Called without the lock, because a listener may subscribe or unsubscribe.
         let subscriptions = self.subscriptions.read().clone();
         for subscription in subscriptions {
             let dropped = subscription.dropped.swap(0, Ordering::Relaxed);

@@ -1,7 +1,7 @@
-//! Candles that a backend gives one by one as they close: they keep the newest candles of a market in memory up to date until a
-//! fetch has stored them.
+//! Candles that a backend gives one by one as they close. They extend the stored candles in memory until a fetch has
+//! stored them.
 
-use super::tails::{SETTLED, TAIL, Tail};
+use super::tails::{MAX_RECENT, RecentCandles, SETTLED};
 use domain::calendar::Calendar;
 use domain::candle::Candle;
 use std::sync::Arc;
@@ -9,17 +9,18 @@ use storage::Stamp;
 
 /// The newest candles given of a market.
 #[derive(Debug, Default)]
-pub(super) struct Fed {
-    /// By open time, each once, [`TAIL`] at most.
+pub(super) struct FedCandles {
+    /// By open time, each once, [`MAX_RECENT`] at most.
     candles: Vec<Candle>,
-    /// There were more.
+    /// Older ones were dropped.
     is_cut: bool,
-    /// What they make of the stored ones, by the stamp of their file; made anew once another candle comes.
-    grown: Option<(Option<Stamp>, Option<Arc<Tail>>)>,
+    /// Cache: the stored candles extended by these, with the stamp of the stored file. Cleared when another candle
+    /// comes.
+    grown: Option<(Option<Stamp>, Option<Arc<RecentCandles>>)>,
 }
 
-impl Fed {
-    /// Takes a closed candle. One of the same time as another replaces it.
+impl FedCandles {
+    /// Takes a closed candle. It replaces one of the same time.
     pub fn give(&mut self, candle: Candle) {
         let at = self.candles.partition_point(|known| known.open_ms < candle.open_ms);
         match self.candles.get_mut(at).filter(|known| known.open_ms == candle.open_ms) {
@@ -27,15 +28,15 @@ impl Fed {
             Some(known) => *known = candle,
             None => self.candles.insert(at, candle),
         }
-        if self.candles.len() > TAIL {
+        if self.candles.len() > MAX_RECENT {
             self.candles.remove(0);
             self.is_cut = true;
         }
         self.grown = None;
     }
 
-    /// The stored candles, of which the file has this stamp, with the given ones that follow.
-    pub fn grown(&mut self, stored: Option<(Stamp, Arc<Tail>)>, step_ms: i64) -> Option<Arc<Tail>> {
+    /// The stored candles, whose file has this stamp, extended by the given ones that follow.
+    pub fn grown(&mut self, stored: Option<(Stamp, Arc<RecentCandles>)>, step_ms: i64) -> Option<Arc<RecentCandles>> {
         let (stamp, stored) = stored.unzip();
         match &self.grown {
             Some((known, grown)) if *known == stamp => grown.clone(),
@@ -46,9 +47,10 @@ impl Fed {
         }
     }
 
-    /// The given candles that follow the stored ones, with those. Without any gap: a candle that the market made and nobody has seen
-    /// would make other features. Beyond a gap the given ones stand alone, once they are enough to. `None` where they add nothing.
-    fn after(&self, stored: Option<&Tail>, step_ms: i64) -> Option<Tail> {
+    /// The stored candles extended by the given ones that follow without a gap; a missing candle would change the
+    /// features. After a gap the given ones are used alone, once there are enough of them. `None` if they add
+    /// nothing.
+    fn after(&self, stored: Option<&RecentCandles>, step_ms: i64) -> Option<RecentCandles> {
         let newer = match stored.and_then(|stored| stored.last()) {
             Some(last) => &self.candles[self.candles.partition_point(|candle| candle.open_ms <= last.open_ms)..],
             None => &self.candles[..],
@@ -64,14 +66,14 @@ impl Fed {
             begin == 0 && last.is_some_and(|last| follows(&calendar, last, &newer[0]))
         }) {
             let candles = [&stored[..], newer].concat();
-            return Some(Tail::new(&candles, calendar, stored.is_cut()));
+            return Some(RecentCandles::new(&candles, calendar, stored.is_cut()));
         }
         let alone = &newer[begin..];
-        (alone.len() >= SETTLED).then(|| Tail::new(alone, calendar, begin == 0 && self.is_cut))
+        (alone.len() >= SETTLED).then(|| RecentCandles::new(alone, calendar, begin == 0 && self.is_cut))
     }
 }
 
-/// Whether the market makes no candle between these two.
+/// Whether no candle is missing between these two.
 fn follows(calendar: &Calendar, candle: &Candle, next: &Candle) -> bool {
     let due_ms = candle.open_ms + calendar.step_ms();
     next.open_ms == due_ms || next.open_ms > due_ms && calendar.is_regular(due_ms, next.open_ms)
@@ -147,7 +149,7 @@ mod tests {
                 .core
                 .candles()
                 .recent_in_memory(&market())
-                .map(|tail| tail.and_then(|tail| tail.entry_features(&signal)));
+                .map(|recent| recent.and_then(|recent| recent.entry_features(&signal)));
             self.core.signals().record(vec![signal]).await.unwrap();
             let features = self.core.store().open().unwrap().get(id).unwrap().unwrap().signal.features;
             assert!(at_once.is_none_or(|at_once| at_once == features));
@@ -158,7 +160,7 @@ mod tests {
     /// What all candles up to the one of this number give.
     fn expected(number: usize) -> Option<Vec<f64>> {
         let all = candles(0..number + 1);
-        features::latest(&all[all.len() - TAIL.min(all.len())..], HOUR).ok().map(|(row, _)| row.to_vec())
+        features::latest(&all[all.len() - MAX_RECENT.min(all.len())..], HOUR).ok().map(|(row, _)| row.to_vec())
     }
 
     #[tokio::test]

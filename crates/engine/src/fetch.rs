@@ -1,6 +1,6 @@
 //! Bringing candle files up to date.
 
-use super::account::{Account, FetchProgress};
+use super::account::{FetchProgress, ProgressMeter};
 use super::{CandleStore, Event, Events, Lifetime, Settings};
 use candles::Fetched;
 use domain::cancel::Cancel;
@@ -19,24 +19,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-/// After so long without a candle it is asked whether a market is still traded.
+/// After this time without a candle, the exchange is asked whether the market is still traded.
 const QUIET_MS: i64 = 2 * DAY_MS;
-/// From so many configured days on a history is not called short: of 700 days models knew a third of what they know of all
-/// years, of 180 days nothing.
+/// A history of fewer days gets a warning. Models trained on 700 days had a third of the skill of those trained on
+/// all years; on 180 days they had none.
 const LONG_DAYS: u32 = 700;
 /// Markets fetched at once.
 pub(super) const PARALLEL: usize = 4;
 
-/// What fetching one market came to.
+/// The result of fetching one market.
 #[derive(Debug, Clone)]
 pub struct FetchResult {
     /// The market.
     pub market: Market,
-    /// What is stored now, or why nothing was fetched. One market's failure never touches another.
+    /// What is stored now, or why nothing was fetched. A failure of one market does not affect the others.
     pub fetched: Result<Fetched>,
 }
 
-/// Candles of a source for as long as the loop is open: closing waits for no answer, but what came is still written.
+/// A source of candles that ends when the loop closes: requests are cancelled, and what has arrived is still stored.
 pub(super) struct UntilClosed {
     pub source: Arc<dyn CandleSource>,
     pub closing: Cancel,
@@ -59,7 +59,7 @@ impl CandleSource for UntilClosed {
 /// News of a fetch.
 #[derive(Debug, Clone)]
 pub enum FetchNews<'a> {
-    /// A market needs more than a page, and this is how far it is.
+    /// Progress of a market that needs more than one page.
     Page(&'a FetchProgress),
     /// A market has ended.
     Ended(&'a FetchResult),
@@ -71,11 +71,11 @@ pub struct CandleFetcher {
     pub(super) events: Arc<Events>,
     lifetime: Arc<Lifetime>,
     candles: Arc<CandleStore>,
-    /// Candles from elsewhere than the exchange.
+    /// The user's own source of candles, instead of the exchange.
     own_source: Option<Arc<dyn CandleSource>>,
     /// The client of the exchange and its URL. All requests share it, and with it its connections and its budget.
     exchange: Mutex<Option<(String, Arc<Exchange>)>>,
-    /// The timeframes that need a longer history than is configured, and of which that was told.
+    /// The timeframes for which it was reported that they need a longer history than is configured.
     told_of_history: Mutex<HashSet<Timeframe>>,
     told_of_cost: AtomicBool,
 }
@@ -98,12 +98,12 @@ impl CandleFetcher {
         &self.candles
     }
 
-    /// Whether candles come from a source of the user's own. Such a source has no prices of now.
+    /// Whether candles come from the user's own source. Such a source has no current prices.
     pub(super) fn has_own_source(&self) -> bool {
         self.own_source.is_some()
     }
 
-    /// Where candles come from, until the loop closes.
+    /// The source of candles. Its requests are cancelled when the loop closes.
     pub(super) fn source(&self) -> Result<Arc<dyn CandleSource>> {
         let source = match &self.own_source {
             Some(source) => source.clone(),
@@ -124,8 +124,9 @@ impl CandleFetcher {
         Ok(exchange)
     }
 
-    /// Fetches what is missing of `markets`, several at once; the results come in their order. `since_ms` lets their
-    /// candles begin there for good, instead of as far back as is configured. `news` is told how far it is.
+    /// Fetches the missing candles of `markets`, several markets at once. The results are in the order of `markets`.
+    /// With `since_ms` the stored candles begin there from now on, instead of as far back as is configured. `news`
+    /// receives the progress.
     ///
     /// # Errors
     /// [`domain::error::Error::Cancelled`] when the loop was closed meanwhile. A market's failure is in its result, not here.
@@ -140,17 +141,17 @@ impl CandleFetcher {
             self.tell_of_longer_history(&markets);
         }
         let (permits, news) = (Arc::new(Semaphore::new(PARALLEL)), Arc::new(news));
-        let account = Arc::new(Account::of(markets.len()));
+        let meter = Arc::new(ProgressMeter::of(markets.len()));
         let mut tasks = JoinSet::new();
         for (place, market) in markets.into_iter().enumerate() {
             let (this, source, permits) = (self.clone(), source.clone(), permits.clone());
-            let (news, account) = (news.clone(), account.clone());
+            let (news, meter) = (news.clone(), meter.clone());
             tasks.spawn(async move {
                 // The semaphore is never closed.
                 let _permit = permits.acquire().await;
                 let begin = since_ms.map_or_else(|| this.history(market.timeframe), Begin::Since);
                 let tell = |progress: FetchProgress| news(FetchNews::Page(&progress));
-                let fetched = this.update(source.as_ref(), &market, begin, &account, &tell).await;
+                let fetched = this.update(source.as_ref(), &market, begin, &meter, &tell).await;
                 let result = FetchResult { market, fetched };
                 news(FetchNews::Ended(&result));
                 (place, result)
@@ -162,7 +163,8 @@ impl CandleFetcher {
         Ok(results.into_iter().map(|(_, result)| result).collect())
     }
 
-    /// As far back as is configured, and at least as far as a model needs; else as far as there is any.
+    /// How far back to fetch: as configured, but at least as far as a model needs; without a configuration, all there
+    /// is.
     pub(super) fn history(&self, timeframe: Timeframe) -> Begin {
         match self.settings.config().history_days {
             Some(days) => Begin::Days(days.max(self.days_needed(timeframe))),
@@ -170,19 +172,20 @@ impl CandleFetcher {
         }
     }
 
-    /// Days of candles that are enough to train on.
+    /// How many days of candles a training needs.
     fn days_needed(&self, timeframe: Timeframe) -> u32 {
         let candles = candles_needed(self.settings.config().signal.expiry_bars) as i64;
         let days = (candles * timeframe.millis() + DAY_MS - 1) / DAY_MS;
         u32::try_from(days).unwrap_or(u32::MAX)
     }
 
-    /// Of which timeframes of `markets` more is fetched than `history_days` says, in a sentence; `None` where there is none.
+    /// A sentence that names the timeframes of `markets` for which more is fetched than `history_days` says; `None`
+    /// if there are none.
     pub fn longer_history(&self, markets: &[Market]) -> Option<String> {
         self.history_of(&self.longer_timeframes(markets))
     }
 
-    /// Tells [`Self::longer_history`] as an event, of each timeframe once.
+    /// Emits [`Self::longer_history`] as an event, once for each timeframe.
     pub(super) fn tell_of_longer_history(&self, markets: &[Market]) {
         let mut timeframes = self.longer_timeframes(markets);
         timeframes.retain(|timeframe| self.told_of_history.lock().insert(*timeframe));
@@ -201,7 +204,7 @@ impl CandleFetcher {
         (!all.is_empty()).then(|| format!("{days} days of history are too few to train on: fetched are {all}"))
     }
 
-    /// What a short configured history costs a training, in a sentence; `None` where none is configured, or a long one.
+    /// A sentence that says what a short configured history costs; `None` if the history is long, or not limited.
     pub fn cost_of_history(&self) -> Option<String> {
         let days = self.settings.config().history_days.filter(|days| *days < LONG_DAYS)?;
         Some(format!(
@@ -210,26 +213,26 @@ impl CandleFetcher {
         ))
     }
 
-    /// Tells [`Self::cost_of_history`] as an event, once.
+    /// Emits [`Self::cost_of_history`] as an event, once.
     pub(super) fn tell_of_cost(&self) {
         let untold = self.cost_of_history().filter(|_| !self.told_of_cost.swap(true, Ordering::Relaxed));
         untold.into_iter().for_each(|text| self.events.emit(&Event::Warning(text)));
     }
 
-    /// Brings the candles of `market` up to date, and tells of each page. That there are none of a symbol which is not traded any
-    /// more is said so.
+    /// Brings the candles of `market` up to date, and reports each page. If there are none because the symbol is no
+    /// longer traded, the error says so.
     pub(super) async fn update(
         &self,
         source: &dyn CandleSource,
         market: &Market,
         begin: Begin,
-        account: &Account,
+        meter: &ProgressMeter,
         tell: &(dyn Fn(FetchProgress) + Send + Sync),
     ) -> Result<Fetched> {
-        let page = |reached: Reached| self.tell_of_page(market, reached, account, tell);
+        let page = |reached: Reached| self.tell_of_page(market, reached, meter, tell);
         let fetched =
             update_telling(source, &self.settings.data_folder(), market, begin, self.settings.now_ms(), &page).await;
-        account.ended(market);
+        meter.ended(market);
         self.candles.look_again(market);
         if matches!(fetched, Err(Error::NoData(_))) {
             is_traded(source, market).await?;
@@ -237,7 +240,7 @@ impl CandleFetcher {
         fetched
     }
 
-    /// Fails where `market` has been silent for long because it is not traded any more.
+    /// Fails if `market` has had no candles for long because it is no longer traded.
     pub(super) async fn is_alive(&self, source: &dyn CandleSource, fetched: &Fetched) -> Result<()> {
         let step = fetched.market.timeframe.millis();
         let silent_ms = self.settings.now_ms() - fetched.last_ms - step;
@@ -245,7 +248,7 @@ impl CandleFetcher {
     }
 }
 
-/// Fails where the source says that the market is not traded any more.
+/// Fails if the source says that the market is no longer traded.
 async fn is_traded(source: &dyn CandleSource, market: &Market) -> Result<()> {
     match source.listing(market).await {
         Listing::Not(why) => {

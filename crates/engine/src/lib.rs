@@ -29,6 +29,7 @@
 mod account;
 mod assess;
 mod attempt;
+mod bet;
 mod compute;
 mod data;
 mod evaluate;
@@ -36,6 +37,7 @@ mod events;
 mod fed;
 mod fetch;
 pub mod home;
+mod learn;
 mod lifetime;
 mod metrics;
 mod models;
@@ -66,21 +68,21 @@ pub use account::FetchProgress;
 pub use assess::{Assessment, OutcomeLearner, SourceOfEvidence};
 pub use data::CheckedFile;
 pub use events::{Event, EventListener, Events, ModelChange, Told};
-pub use signals::{EvaluatedPrice, Signals, should_close};
 pub use fetch::{CandleFetcher, FetchNews, FetchResult};
 pub use lifetime::{Call, Lifetime};
 pub use models::{LiveVerdict, MarketModels, ModelList, Models};
-pub use scheduler::coordination::Leader;
 pub use performance::{ConservativeMode, PerformanceChecks};
 pub use predict::{GeneratedSignal, Prediction, Risk};
-pub use prices::{Turn, Turns};
+pub use prices::{PriceOrder, PriceTurn};
 pub use schedule::Scheduler;
+pub use scheduler::coordination::Leader;
 pub use scorecard::ScorecardFilter;
 pub use settings::Settings;
+pub use signals::{EvaluatedPrice, Signals, should_close};
 pub use standing::LivePerformance;
 pub use status::{Elsewhere, SchedulerStatus, TaskStatus, run_to_json};
 pub use store::SignalStore;
-pub use tails::{CandleStore, Histories};
+pub use tails::{CandleStore, HistoryCache};
 pub use train::{Phase, TrainMode, TrainProgress, TrainRequest, TrainResult, Trained, Trainer, TrainingResults};
 
 use crate::home::expanded;
@@ -96,8 +98,8 @@ use std::time::Duration;
 use tasks::TaskRunner;
 use watch::SignalWatch;
 
-/// How long a lease of the scheduler lasts: long enough for a pause or a failover of some seconds, and no longer than the watch
-/// waits between two looks.
+/// How long a lease of the scheduler lasts: long enough to survive a pause or a failover of some seconds, and no longer than the
+/// watch waits between two looks.
 const LEASE: Duration = Duration::from_secs(10);
 
 /// The environment variable that names the default home.
@@ -121,9 +123,9 @@ pub struct Options {
     pub threads: Option<usize>,
     /// Base URL of the exchange. Default: `SIGNALLOOP_EXCHANGE_URL`, else `training_config.json`, else Binance.
     pub exchange_url: Option<String>,
-    /// Candles from elsewhere than the exchange.
+    /// The user's own source of candles, instead of the exchange.
     pub source: Option<Arc<dyn CandleSource>>,
-    /// What time it is. Default: the system's.
+    /// The clock. Default: the system's.
     pub clock: Clock,
     /// How long a lease of the scheduler lasts without being renewed, where a database keeps them. Default: 10 seconds.
     pub lease: Option<Duration>,
@@ -160,8 +162,13 @@ impl SignalLoop {
         let from_environment = || std::env::var(STORE_VARIABLE).ok().filter(|store| !store.is_empty());
         let store = options.store.clone().or_else(from_environment);
         let whereabouts = Whereabouts::of(store.as_deref(), home.join("feedback"))?;
-        let office = whereabouts.coordination(home.join("scheduler"), options.lease.unwrap_or(LEASE));
+        Ok(Self::assembled(settings, events, whereabouts, options))
+    }
 
+    /// Makes the parts, each after those that it needs. Nothing is opened or read.
+    fn assembled(settings: Arc<Settings>, events: Arc<Events>, whereabouts: Whereabouts, options: Options) -> Self {
+        let lease = options.lease.unwrap_or(LEASE);
+        let office = whereabouts.coordination(settings.home().join("scheduler"), lease);
         let lifetime = Arc::<Lifetime>::default();
         let compute = Arc::new(ComputeThreads::new(settings.clone(), options.threads));
         let candles = Arc::new(CandleStore::new(settings.clone()));
@@ -215,7 +222,7 @@ impl SignalLoop {
             performance: live,
         });
         let signals = Arc::new(Signals {
-            turns: Default::default(),
+            order: Default::default(),
             settings: settings.clone(),
             events: events.clone(),
             lifetime: lifetime.clone(),
@@ -252,7 +259,7 @@ impl SignalLoop {
             lifetime: lifetime.clone(),
             runner,
         });
-        Ok(Self { settings, events, lifetime, fetcher, models, outcomes, trainer, performance, signals, scheduler })
+        Self { settings, events, lifetime, fetcher, models, outcomes, trainer, performance, signals, scheduler }
     }
 
     /// The home folder, the clock and the configuration.

@@ -105,12 +105,12 @@ impl SignalLoop {
 
     fn candle_metrics(&self, metrics: &mut Metrics, market: &Market) -> Result<()> {
         let of = [market.symbol.as_str(), market.timeframe.as_str()];
-        let tail = match self.candles().stored(market) {
+        let recent = match self.candles().stored(market) {
             // A file that must be put right has a metric of its own: `doctor` says what is wrong with it.
             Err(Error::BadCandle { .. } | Error::InvalidCandle { .. }) => None,
-            tail => Some(tail?),
+            recent => Some(recent?),
         };
-        let usable = f64::from(tail.is_some());
+        let usable = f64::from(recent.is_some());
         metrics.set(
             "candles_usable",
             "0 where the file of candles is damaged.",
@@ -118,7 +118,7 @@ impl SignalLoop {
             &of,
             usable,
         )?;
-        let last = tail.flatten().and_then(|(_, candles)| candles.last().copied());
+        let last = recent.flatten().and_then(|(_, candles)| candles.last().copied());
         last.map_or(Ok(()), |last| {
             let closed = seconds(last.open_ms + market.timeframe.millis());
             let help = "When the last stored candle closed.";

@@ -1,4 +1,4 @@
-//! The models of a home: which there are, back to the one before, and whether live results bear them out.
+//! The models of a home: listing them, rolling back, and comparing their promises with live results.
 
 use super::{CandleFetcher, Event, Events, Lifetime, LivePerformance, ModelChange, Settings, SignalStore};
 use crate::store_location::Whereabouts;
@@ -48,7 +48,7 @@ pub struct LiveVerdict {
     pub rollback: Option<Rollback>,
 }
 
-/// The models of a home, or of the database that its signals are in: which serve, and what they say.
+/// The models of a home, or of the database that holds its signals: which serve, and what they predict.
 pub struct Models {
     pub(super) settings: Arc<Settings>,
     pub(super) events: Arc<Events>,
@@ -57,14 +57,14 @@ pub struct Models {
     pub(super) store: Arc<SignalStore>,
     pub(super) performance: Arc<LivePerformance>,
     pub(super) registry: Registry,
-    /// The markets whose model a database is being asked for.
+    /// The markets for which the database is being asked in the background.
     pub(super) asking: Mutex<HashSet<Market>>,
-    /// What is wrong with models in service that cannot be used, as it was told.
+    /// The reported reasons why models in service cannot be used.
     pub(super) unusable: Mutex<HashMap<Market, String>>,
 }
 
 impl Models {
-    /// The models that belong to signals that are kept there: those of the home, or of the same database.
+    /// The registry that belongs to a store of signals: in the home, or in the same database.
     #[cfg_attr(not(feature = "postgres"), expect(unused_variables))]
     pub(super) fn registry_at(place: &Whereabouts, settings: &Settings, events: &Arc<Events>) -> Registry {
         let home = settings.home();
@@ -84,7 +84,7 @@ impl Models {
         &self.registry
     }
 
-    /// The models that belong to signals that are kept there.
+    /// The registry that belongs to another store of signals.
     pub fn registry_in(&self, place: &Whereabouts) -> Registry {
         Self::registry_at(place, &self.settings, &self.events)
     }
@@ -128,9 +128,9 @@ impl Models {
     /// was put into service without a comparison with the one before: a version trained every night has too few of its own. A
     /// signal counts for the version that its `mlPrediction` names, as those of `generateSignal` do.
     ///
-    /// Back in service comes the newest version from before the run of broken promises. Where none of those can be read, the
-    /// newest of all, but only if the signals of the model in service prove its own promise broken. Whatever came of it, the
-    /// weighing then begins anew.
+    /// The newest version from before the run of broken promises goes back into service. If none of those can be
+    /// read, the newest of all does, but only if the signals of the model in service alone prove its promise broken.
+    /// In every case the weighing starts again from here.
     ///
     /// # Errors
     /// [`Error::NoModel`], [`Error::ModelFile`]; [`Error::Store`].
@@ -155,7 +155,7 @@ impl Models {
         Ok(outcomes)
     }
 
-    /// What follows from broken promises.
+    /// Rolls back after broken promises, if there is a model to go back to.
     fn go_back(
         &self,
         market: &Market,
@@ -190,7 +190,7 @@ impl Models {
         }
     }
 
-    /// Tells that a trained model went into service, or that it was refused.
+    /// Emits that a trained model went into service, or that it was refused.
     pub(super) fn tell_of(&self, trial: &Trial) {
         let change = ModelChange { market: trial.market.clone(), version: trial.version, reason: trial.reason.clone() };
         self.events.emit(&if trial.promoted { Event::ModelPromoted(change) } else { Event::ModelRefused(change) });
@@ -227,7 +227,7 @@ fn broken(run: &[LiveOutcome], record: &LiveRecord) -> String {
 fn live_outcome(record: &Record) -> Option<LiveOutcome> {
     let prediction = [PREDICTION_KEY, "ml_prediction"].iter().find_map(|key| record.signal.extra.get(*key))?;
     if prediction.get(LEVELS_KEY).and_then(Value::as_f64).is_some_and(|scale| scale != 1.0) {
-        // It promised nothing of such levels.
+        // The model made no promise about other levels.
         return None;
     }
     let version = prediction.get("modelVersion").and_then(Value::as_u64)?;

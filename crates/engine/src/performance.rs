@@ -1,8 +1,9 @@
-//! What the loop says of its own live results: conservative mode, emergency training, drift. The rules are pure, in
-//! [`learning::performance`] and [`learning::drift`]; here they meet the store, the clock and the listeners.
+//! Judging live results: conservative mode, emergency training, drift. The rules are in
+//! [`learning::performance`] and [`learning::drift`]; this module applies them to the store and reports
+//! the result.
 //!
-//! Nothing of this happens in a caller's path. A closing asks for a check, which runs in the background half a second
-//! later, once for all closings of that time.
+//! No caller waits for this. A closing requests a check, which runs in the background half a second later, once for
+//! all closings of that time.
 
 use super::standing::{DriftState, LivePerformance, PerformanceState, is_new};
 use super::{Event, Events, Lifetime, Models, Settings, SignalStore, TrainMode, TrainRequest, Trainer};
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Closings of this time share one check.
+/// Closings within this time share one check.
 const DEBOUNCE: Duration = Duration::from_millis(500);
 /// Recent signals that the entry test compares, and how many before them it compares with at most.
 const RECENT: usize = 50;
@@ -46,16 +47,16 @@ pub struct PerformanceChecks {
     pub(super) state: CheckState,
 }
 
-/// Which checks are under way.
+/// The checks that are running or requested.
 #[derive(Default)]
 pub(super) struct CheckState {
-    /// A check is on its way, and has not begun to look.
+    /// A check was requested and has not started yet.
     asked: AtomicBool,
     /// Held by the check that runs.
     running: Mutex<()>,
     /// Held by the emergency training that runs.
     training: Arc<tokio::sync::Mutex<()>>,
-    /// What kept the last check in the background from its end.
+    /// Why the last check in the background failed.
     problem: Mutex<Option<String>>,
 }
 
@@ -101,8 +102,8 @@ impl LivePerformance {
         }
     }
 
-    fn margin(&self, market: &Market, standing: &PerformanceState) -> f64 {
-        match standing.performance.conservative(market) {
+    fn margin(&self, market: &Market, state: &PerformanceState) -> f64 {
+        match state.performance.conservative(market) {
             Some(_) => self.settings.config().poor_performance.conservative_margin / 100.0,
             None => 0.0,
         }
@@ -121,9 +122,9 @@ impl LivePerformance {
     /// # Errors
     /// [`Error::Io`] when `performance.json` cannot be read.
     pub fn conservative_mode(&self, filter: &StatsFilter) -> Result<ConservativeMode> {
-        let standing = self.state().wait()?;
+        let state = self.state().wait()?;
         let rule = self.settings.config().poor_performance.rule;
-        let performance = &standing.performance;
+        let performance = &state.performance;
         let modes: Vec<_> = match (&filter.symbol, filter.timeframe) {
             (Some(symbol), Some(timeframe)) => {
                 let market = Market { symbol: symbol.clone(), timeframe };
@@ -156,9 +157,9 @@ impl PerformanceChecks {
         &self.performance
     }
 
-    /// Tells of a closing by hand, and has the performance checked soon.
+    /// Emits a manual close, and requests a check.
     pub(super) fn after_closing_by_hand(self: &Arc<Self>, store: &FeedbackStore, id: &str) -> Result<()> {
-        // The record is read again only for those who want to hear of it.
+        // The record is read again only if somebody listens.
         if !self.events.is_empty()
             && let Some(signal) = store.get(id)?.as_ref().and_then(ClosedSignal::of)
         {
@@ -168,7 +169,7 @@ impl PerformanceChecks {
         Ok(())
     }
 
-    /// Tells of closings by price, and has the performance checked soon.
+    /// Emits closings by price, and requests a check.
     pub(super) fn after_closing(self: &Arc<Self>, closed: &[ClosedSignal]) {
         if closed.is_empty() {
             return;
@@ -207,32 +208,32 @@ impl PerformanceChecks {
         });
     }
 
-    /// Judges the live results up to `now_ms`: turns conservative mode on and off, begins emergency trainings in the
-    /// background, and tells of drift. What changed is in `performance.json` when it returns. Reads the store and may take
-    /// a while, so call it from a thread that may wait, inside a tokio runtime.
+    /// Judges the live results up to `now_ms`: turns conservative mode on and off, starts emergency trainings in the
+    /// background, and reports drift. When it returns, `performance.json` has the changes. It reads the store and may
+    /// take a while, so call it on a thread that may block, inside a tokio runtime.
     ///
     /// # Errors
     /// [`Error::Store`], [`Error::Io`] when files cannot be read or written, [`Error::Closed`].
     pub fn check(self: &Arc<Self>, now_ms: i64) -> Result<()> {
         let _one_at_a_time = self.state.running.lock();
-        // Only now: while one check waits for another, closings need no third.
+        // Reset only now: while a check waits for this one, closings need not request a third.
         self.state.asked.store(false, Ordering::Release);
         let config = self.settings.config();
         let rule = &config.poor_performance;
         let since_ms = now_ms - i64::from(rule.window_days) * DAY_MS;
         let outcomes = self.store.open()?.ended(&StatsFilter { since_ms: Some(since_ms), ..StatsFilter::default() })?;
-        let (due, news) = self.performance.change(|standing| {
-            let (performance, changes) = standing.performance.next(&outcomes, rule, config.fee_bps, now_ms);
-            standing.performance = performance;
+        let (due, news) = self.performance.change(|state| {
+            let (performance, changes) = state.performance.next(&outcomes, rule, config.fee_bps, now_ms);
+            state.performance = performance;
             let mut news: Vec<Event> = changes.into_iter().map(|change| conservative(change, rule.rule)).collect();
-            news.extend(self.look_for_drift(&mut standing.drift, &outcomes)?);
-            Ok((self.begin_emergency(&mut standing.performance, now_ms), news))
+            news.extend(self.look_for_drift(&mut state.drift, &outcomes)?);
+            Ok((self.begin_emergency(&mut state.performance, now_ms), news))
         })?;
         news.iter().for_each(|event| self.events.emit(event));
         let markets: BTreeSet<&Market> = outcomes.iter().map(|outcome| &outcome.market).collect();
         for market in markets {
             match self.models.check_live(market) {
-                // Signals of elsewhere need no model.
+                // Signals from another source need no model.
                 Ok(_) | Err(Error::NoModel { .. }) => {}
                 Err(error) => {
                     self.events.emit(&Event::Warning(format!("the model of {market} could not be checked: {error}")))
@@ -251,7 +252,8 @@ impl PerformanceChecks {
         Ok(())
     }
 
-    /// Continues the models of markets that drift, in the background; not beside an emergency training, which does more.
+    /// Continues the models of markets that drift, in the background. Not needed beside an emergency training, which
+    /// does more.
     fn update_what_drifts(self: &Arc<Self>, news: &[Event]) {
         let drifting = news.iter().filter_map(|event| match event {
             Event::OutcomeDrift(market, _) | Event::EntryDrift { market, .. } => Some(market),
@@ -270,7 +272,7 @@ impl PerformanceChecks {
         });
     }
 
-    /// What is to be trained anew now, noted as begun; `None` while a training of this kind runs already.
+    /// The markets to retrain now, noted as started; `None` if there are none, or while such a training runs.
     fn begin_emergency(
         &self,
         performance: &mut Performance,
@@ -281,7 +283,7 @@ impl PerformanceChecks {
             return None;
         }
         let mut markets = performance.due(&config.poor_performance, now_ms);
-        // Retraining is for what was trained: signals of elsewhere need no model.
+        // Only markets with a model are retrained; signals from another source need none.
         markets.retain(|market| self.models.registry().champion_version(market).is_ok());
         if markets.is_empty() {
             return None;
@@ -298,8 +300,8 @@ impl PerformanceChecks {
         let trained = self.train_in_background(&markets, TrainMode::Symbol).await;
         let (this, ended) = (self.clone(), trained.clone());
         let noted = threads::blocking(move || {
-            this.performance.change(|standing| {
-                standing.performance.end_training(&ended);
+            this.performance.change(|state| {
+                state.performance.end_training(&ended);
                 Ok(())
             })
         });
@@ -311,7 +313,7 @@ impl PerformanceChecks {
         self.events.emit(&Event::EmergencyTrainingFinished { markets, trained });
     }
 
-    /// Trains these markets and tells of what fails; those that were trained.
+    /// Trains these markets and reports what fails. Returns those that were trained.
     async fn train_in_background(self: &Arc<Self>, markets: &[Market], mode: TrainMode) -> Vec<Market> {
         let mut trained = Vec::new();
         for (timeframe, symbols) in by_timeframe(markets) {
@@ -342,7 +344,7 @@ impl PerformanceChecks {
         trained
     }
 
-    /// Drift that was not told of yet, of the markets with closings in the window.
+    /// Drift that was not reported yet, of the markets with closings in the window.
     fn look_for_drift(&self, known: &mut Vec<DriftState>, recent: &[Ended]) -> Result<Vec<Event>> {
         let mut found = Vec::new();
         let mut markets: Vec<(&Market, i64)> = recent.iter().map(|one| (&one.market, one.closed_ms)).collect();
@@ -362,7 +364,7 @@ impl PerformanceChecks {
         Ok(found)
     }
 
-    /// Tests once [`RECENT`] signals closed since the last test, so that no signal is recent twice.
+    /// Tests once [`RECENT`] signals have closed since the last test, so no signal is tested twice as recent.
     fn entry_drift(&self, state: &mut DriftState, ended: &[Ended]) -> Result<Option<Event>> {
         let split = ended.partition_point(|one| one.closed_ms <= state.entries_ms);
         let Some(last) = ended.last().filter(|_| ended.len() - split >= RECENT) else { return Ok(None) };
@@ -393,12 +395,12 @@ fn of_market(market: &Market) -> StatsFilter {
     StatsFilter { symbol: Some(market.symbol.clone()), timeframe: Some(market.timeframe), ..StatsFilter::default() }
 }
 
-/// Alarms of a market that were not told of yet. The monitor keeps no state that a restart could lose: it hears all
-/// outcomes of the market anew.
+/// Alarms of a market that were not reported yet. The monitor is fed with all outcomes of the market each time, so a
+/// restart loses nothing.
 fn outcome_drift(state: &mut DriftState, ended: &[Ended]) -> Vec<Event> {
     let mut monitor = OutcomeMonitor::default();
     let alarms = ended.iter().filter_map(|one| monitor.next(one.succeeded, one.given_ms, one.closed_ms));
-    // The closings of one candle share their millisecond, and need not all be known at once.
+    // The closings of one candle have the same time, and some may become known later.
     let is_new = |drift: &OutcomeDrift| drift.at_ms >= state.outcomes_ms && Some(drift.at_ms) != state.alarm_ms;
     let found: Vec<OutcomeDrift> = alarms.filter(is_new).collect();
     state.alarm_ms = found.last().map(|drift| drift.at_ms).or(state.alarm_ms);

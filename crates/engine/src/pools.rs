@@ -1,7 +1,8 @@
-//! The pooled models of one training: one a timeframe, trained once by whichever market needs it first, and shared by the others.
+//! The pooled models of one training, one for each timeframe. The market that needs it first trains it, and the
+//! others share it.
 
 use super::standing::LivePerformance;
-use super::train::{Phase, Run};
+use super::train::{Phase, TrainingRun};
 use super::{Settings, SignalStore, Trainer};
 use candles::{Findings, Reading, candle_file, read_candles};
 use domain::error::{Error, Result, guard};
@@ -17,22 +18,22 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::OnceCell;
 
-/// Live signals that a training takes in at most: the newest.
+/// A training uses at most so many live signals, the newest.
 const MAX_LIVE_ROWS: usize = 10_000;
 
 /// The rows of a market, and what was found in its candle file.
 #[derive(Clone)]
-pub(super) struct Loaded {
+pub(super) struct LoadedMarket {
     pub data: Arc<Dataset>,
     pub findings: Findings,
 }
 
-/// The markets of a timeframe, each with its rows or why it has none.
-type LoadedMarkets = Arc<HashMap<Market, Result<Loaded>>>;
+/// The markets of a timeframe, each with its rows or the reason why it has none.
+type LoadedMarkets = Arc<HashMap<Market, Result<LoadedMarket>>>;
 
-/// What training a pool came to, and how long it took.
+/// A trained pool, and how long the training took.
 #[derive(Clone)]
-pub(super) struct Built {
+pub(super) struct FittedPool {
     pub training: Continued<Arc<PoolTraining>>,
     pub duration_ms: u64,
 }
@@ -43,24 +44,24 @@ type PoolKey = (bool, Option<String>);
 /// The pools of a training.
 #[derive(Default)]
 pub(super) struct Pools {
-    timeframes: Mutex<HashMap<Timeframe, Arc<OfTimeframe>>>,
+    timeframes: Mutex<HashMap<Timeframe, Arc<TimeframePools>>>,
 }
 
 #[derive(Default)]
-struct OfTimeframe {
+struct TimeframePools {
     markets: OnceCell<LoadedMarkets>,
-    built: Mutex<HashMap<PoolKey, Arc<OnceCell<Result<Built>>>>>,
+    built: Mutex<HashMap<PoolKey, Arc<OnceCell<Result<FittedPool>>>>>,
 }
 
 impl Pools {
-    fn of(&self, timeframe: Timeframe) -> Arc<OfTimeframe> {
+    fn of(&self, timeframe: Timeframe) -> Arc<TimeframePools> {
         self.timeframes.lock().entry(timeframe).or_default().clone()
     }
 }
 
 impl Trainer {
     /// The rows of a market of this training.
-    pub(super) async fn loaded(self: &Arc<Self>, market: &Market, run: &Arc<Run>) -> Result<Loaded> {
+    pub(super) async fn loaded(self: &Arc<Self>, market: &Market, run: &Arc<TrainingRun>) -> Result<LoadedMarket> {
         let markets = self.pooled_markets(market.timeframe, run).await?;
         markets.get(market).cloned().unwrap_or_else(|| Err(self.fetcher.candles().none_stored(market)))
     }
@@ -68,10 +69,10 @@ impl Trainer {
     /// The pool that `loaded` belongs to: trained in full, or `champion`'s continued.
     pub(super) async fn built(
         self: &Arc<Self>,
-        loaded: &Loaded,
+        loaded: &LoadedMarket,
         champion: Option<&Arc<Model>>,
-        run: &Arc<Run>,
-    ) -> Result<Built> {
+        run: &Arc<TrainingRun>,
+    ) -> Result<FittedPool> {
         let timeframe = loaded.data.market().timeframe;
         let markets = self.pooled_markets(timeframe, run).await?;
         let is_silent = loaded.data.is_silent();
@@ -85,7 +86,7 @@ impl Trainer {
         let old = champion.map(|champion| champion.pool.clone());
         let built = cell.get_or_init(|| self.build(timeframe, together, old, run)).await.clone();
         match built {
-            // What is too little is told of the market itself.
+            // The error names the market that has too few rows, not the pool.
             Err(Error::NoData(_)) => Err(loaded.data.shortage()),
             built => built,
         }
@@ -96,8 +97,8 @@ impl Trainer {
         timeframe: Timeframe,
         markets: Vec<Arc<Dataset>>,
         old: Option<Arc<Pool>>,
-        run: &Arc<Run>,
-    ) -> Result<Built> {
+        run: &Arc<TrainingRun>,
+    ) -> Result<FittedPool> {
         let _permit = run.cancel.unless(run.permit()).await?;
         let (this, config, run) = (self.clone(), self.settings.config(), run.clone());
         self.compute
@@ -111,13 +112,13 @@ impl Trainer {
                 if matches!(training, Continued::Trained(_)) {
                     *this.fits.lock().entry(timeframe).or_default() += 1;
                 }
-                Ok(Built { training: training.shared(), duration_ms: clock.elapsed().as_millis() as u64 })
+                Ok(FittedPool { training: training.shared(), duration_ms: clock.elapsed().as_millis() as u64 })
             })
             .await
     }
 
     /// The rows of all markets that share a pool: those asked for, and those configured, as far as they have candles.
-    async fn pooled_markets(self: &Arc<Self>, timeframe: Timeframe, run: &Arc<Run>) -> Result<LoadedMarkets> {
+    async fn pooled_markets(self: &Arc<Self>, timeframe: Timeframe, run: &Arc<TrainingRun>) -> Result<LoadedMarkets> {
         let of = run.pools.of(timeframe);
         let load = || async {
             let mut markets = self.settings.markets(None, Some(vec![timeframe]));
@@ -154,17 +155,17 @@ impl TrainingData {
     }
 
     /// The rows of a market; `None` where it has no candle file.
-    fn load(&self, market: &Market) -> Result<Option<Loaded>> {
+    fn load(&self, market: &Market) -> Result<Option<LoadedMarket>> {
         let path = candle_file(&self.settings.data_folder(), market);
         if !path.exists() {
             return Ok(None);
         }
         let (candles, findings) = read_candles(&path, market.timeframe, &Reading::stored())?;
         let data = Dataset::new(market, &candles, &self.live_feedback(market)?, &self.settings.config())?;
-        Ok(Some(Loaded { data: Arc::new(data), findings }))
+        Ok(Some(LoadedMarket { data: Arc::new(data), findings }))
     }
 
-    /// What became of a market's signals, for its training: the newest [`MAX_LIVE_ROWS`] that closed.
+    /// The newest [`MAX_LIVE_ROWS`] closed signals of a market, for its training.
     fn live_feedback(&self, market: &Market) -> Result<Feedback> {
         let mut feedback = Feedback { rows: Vec::new(), strength: self.performance.feedback_strength(market)? };
         let Some(store) = self.store.existing()? else { return Ok(feedback) };

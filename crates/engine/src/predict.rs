@@ -1,10 +1,10 @@
 //! What to do next: predictions and generated signals.
 
 use super::Models;
-use super::account::Account;
+use super::account::ProgressMeter;
 use super::events::Event;
 use super::models::{LEVELS_KEY, PREDICTION_KEY};
-use super::tails::{Latest, Tail};
+use super::tails::{Latest, RecentCandles};
 use crate::store_location::Whereabouts;
 use candles::candle_file;
 use domain::answer::Answer;
@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 /// Candles that a signal of a market without any begins with: a page, and more than a prediction looks at.
 const FIRST_CANDLES: u32 = 1000;
-/// Candles whose features are computed where the call comes from: a tenth of a millisecond at most.
+/// Features of up to so many candles are computed on the caller's thread. It takes a tenth of a millisecond at most.
 const AT_ONCE: usize = 500;
 
 /// A bet, or why there is none.
@@ -283,7 +283,7 @@ struct Basis<'a> {
 enum Candles<'a> {
     Given(&'a [Candle]),
     /// Whose features are kept for whoever asks next.
-    Stored(Arc<Tail>),
+    Stored(Arc<RecentCandles>),
 }
 
 impl<'a> Basis<'a> {
@@ -293,7 +293,7 @@ impl<'a> Basis<'a> {
         market: &Market,
         candles: &'a [Candle],
         now_ms: i64,
-        stored: impl FnOnce() -> Option<Option<Arc<Tail>>>,
+        stored: impl FnOnce() -> Option<Option<Arc<RecentCandles>>>,
     ) -> Result<Option<Self>> {
         let candles = exchange::check_given(candles, market, now_ms)?;
         let last = last_of(market, candles)?;
@@ -301,7 +301,7 @@ impl<'a> Basis<'a> {
         let has_gap = candles.windows(2).any(|pair| always.is_gap(pair[0].open_ms, pair[1].open_ms));
         let calendar = if has_gap || always.is_behind(last.open_ms, now_ms) {
             let Some(stored) = stored() else { return Ok(None) };
-            let of_stored = stored.map(|tail| tail.calendar().clone()).filter(|calendar| calendar.closes());
+            let of_stored = stored.map(|recent| recent.calendar().clone()).filter(|calendar| calendar.closes());
             of_stored.unwrap_or_else(|| Arc::new(Calendar::learn(candles, always.step_ms())))
         } else {
             Arc::new(always)
@@ -309,15 +309,19 @@ impl<'a> Basis<'a> {
         Ok(Some(Self { last, candles: Candles::Given(candles), calendar }))
     }
 
-    fn stored(market: &Market, tail: Arc<Tail>) -> Result<Self> {
-        Ok(Self { last: last_of(market, &tail)?, calendar: tail.calendar().clone(), candles: Candles::Stored(tail) })
+    fn stored(market: &Market, recent: Arc<RecentCandles>) -> Result<Self> {
+        Ok(Self {
+            last: last_of(market, &recent)?,
+            calendar: recent.calendar().clone(),
+            candles: Candles::Stored(recent),
+        })
     }
 
     /// Whether the candles have no volume.
     fn is_silent(&self) -> bool {
         match &self.candles {
             Candles::Given(candles) => features::is_silent(candles),
-            Candles::Stored(tail) => features::is_silent(tail),
+            Candles::Stored(recent) => features::is_silent(recent),
         }
     }
 
@@ -325,7 +329,7 @@ impl<'a> Basis<'a> {
     fn latest(&self) -> Latest {
         match &self.candles {
             Candles::Given(candles) => features::latest_within(candles, &self.calendar),
-            Candles::Stored(tail) => tail.latest(tail.len()),
+            Candles::Stored(recent) => recent.latest(recent.len()),
         }
     }
 }
@@ -340,8 +344,8 @@ fn last_of(market: &Market, candles: &[Candle]) -> Result<Candle> {
 }
 
 impl Models {
-    /// Predicts from `candles` (oldest first; a last one that is still open is left out), or from the stored ones. Known at once for
-    /// nearly every call between two models, unless the series is long.
+    /// Predicts from `candles` (oldest first; a last one that is still open is left out), or from the stored ones.
+    /// Ready if the model and what else it needs is in memory, unless the series is long.
     ///
     /// # Errors
     /// [`Error::NoModel`], [`Error::ModelFile`]; [`Error::NoData`] for fewer than [`MIN_CANDLES`];
@@ -357,20 +361,20 @@ impl Models {
         }
     }
 
-    /// `None` where something must be waited for: a file to be read, a long series.
+    /// `None` if a file has to be read, or the series is long.
     fn predict_at_once(&self, market: &Market, candles: Option<&[Candle]>) -> Result<Option<Prediction>> {
         if candles.is_some_and(|candles| candles.len() > AT_ONCE) {
             return Ok(None);
         }
         let margin = self.performance.conservative_margin(market).ready().and_then(Result::ok);
-        let known = self.registry.in_memory(market).zip(margin);
+        let known = self.registry.get(market).ready().and_then(Result::ok).zip(margin);
         let Some((model, margin)) = known else { return Ok(None) };
         let basis = match candles {
             Some(candles) => Basis::given(market, candles, self.settings.now_ms(), || {
                 self.fetcher.candles().recent_in_memory(market)
             })?,
             None => match self.fetcher.candles().recent_in_memory(market) {
-                Some(Some(tail)) => Some(Basis::stored(market, tail)?),
+                Some(Some(recent)) => Some(Basis::stored(market, recent)?),
                 _ => None,
             },
         };
@@ -391,34 +395,35 @@ impl Models {
         self.prediction(
             market,
             &basis,
-            self.registry.get(market)?,
+            self.registry.get(market).wait()?,
             self.performance.conservative_margin(market).wait()?,
         )
     }
 
-    /// Whether a usable model is in service; `false` once the loop is closed. One that cannot be used is told as a warning, once.
-    /// Never waits for a database: where that was not asked yet, the answer is `false`, and it is asked in the background.
+    /// Whether a usable model is in service; `false` once the loop is closed. A model that cannot be used is reported
+    /// as a warning, once. Never waits for a database: if it was not asked yet, the answer is `false`, and it is
+    /// asked in the background.
     pub fn has_model(self: &Arc<Self>, market: &Market) -> bool {
         if self.lifetime.begin().is_err() {
             return false;
         }
         if matches!(self.store.whereabouts(), Whereabouts::Folder(_)) {
-            return self.is_usable(market, guard(|| self.registry.get(market)));
+            return self.is_usable(market, guard(|| self.registry.get(market).wait()));
         }
-        if self.registry.in_memory(market).is_some() {
+        if self.registry.get(market).ready().is_some_and(|model| model.is_ok()) {
             return true;
         }
         if self.asking.lock().insert(market.clone()) {
             let (this, market) = (self.clone(), market.clone());
             std::thread::spawn(move || {
-                this.is_usable(&market, guard(|| this.registry.get(&market)));
+                this.is_usable(&market, guard(|| this.registry.get(&market).wait()));
                 this.asking.lock().remove(&market);
             });
         }
         false
     }
 
-    /// Whether a model was found; tells what is wrong with one that cannot be used.
+    /// Whether a model was found. Reports a model that cannot be used.
     pub(super) fn is_usable(&self, market: &Market, found: Result<Arc<Model>>) -> bool {
         let problem = match &found {
             Ok(_) | Err(Error::NoModel { .. } | Error::Closed) => None,
@@ -456,7 +461,7 @@ impl Models {
             calendar: basis.calendar.clone(),
             model: model.clone(),
         };
-        // A model that knows volume has nothing to say where there is none.
+        // A model trained with volume cannot be used on candles without.
         let is_lacking = model.record.uses_volume() && basis.is_silent();
         if let Ok((row, atr)) = basis.latest()
             && !is_lacking
@@ -475,17 +480,17 @@ impl Models {
         Ok(prediction)
     }
 
-    /// Brings the candles up to date and makes a signal of the prediction. With candles that stay out of date it is a
-    /// HOLD: an entry price of yesterday would be a lie.
+    /// Brings the candles up to date and makes a signal of the prediction. If the candles stay out of date, the
+    /// signal is a HOLD, because its entry price would be wrong.
     ///
     /// # Errors
     /// As [`Self::predict`]; [`Error::Cancelled`] when the loop was closed meanwhile.
     pub async fn generate(&self, market: &Market, risk: Risk) -> Result<GeneratedSignal> {
-        // Older candles can wait; a signal cannot.
+        // Only recent candles are fetched, because the signal should not wait for older ones.
         let stored = candle_file(&self.settings.data_folder(), market).exists();
         let begin = if stored { Begin::Days(0) } else { Begin::Candles(FIRST_CANDLES) };
         let fetched =
-            self.fetcher.update(self.fetcher.source()?.as_ref(), market, begin, &Account::of(1), &|_| {}).await;
+            self.fetcher.update(self.fetcher.source()?.as_ref(), market, begin, &ProgressMeter::of(1), &|_| {}).await;
         if let Err(error @ Error::Cancelled(_)) = fetched {
             return Err(error);
         }

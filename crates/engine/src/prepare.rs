@@ -1,4 +1,4 @@
-//! What a recording needs to know, so that what is recorded next is told its chances: learned and read in the background.
+//! Prepares in the background what a recording needs for its forecast: models of candles, and what has closed before.
 
 use super::{Event, OutcomeLearner};
 use domain::error::Error;
@@ -7,21 +7,21 @@ use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// What was asked for by recordings that waited for nothing.
+/// What recordings needed and could not wait for.
 #[derive(Debug, Default)]
 pub(super) struct Preparing(Mutex<Wanted>);
 
 #[derive(Debug, Default)]
 struct Wanted {
-    /// Markets whose models of candles were asked for.
+    /// Markets whose models of candles were needed.
     known: HashSet<Market>,
-    /// Those that were not read yet.
+    /// Those whose models were not read yet.
     unread: Vec<Market>,
-    /// What closed before the process began waits to be learned from.
+    /// Signals closed before the process started, and were not learned from yet.
     closings: bool,
-    /// That was asked for.
+    /// The first price or signal came.
     begun: bool,
-    /// A task is at it.
+    /// A task is preparing.
     under_way: bool,
 }
 
@@ -35,7 +35,7 @@ impl Preparing {
         }
     }
 
-    /// A price or a signal came, the first of all perhaps: signals may follow. `closed` says whether anything closed before.
+    /// A price or a signal came. On the first one, `closed` says whether signals have closed before.
     fn begin(&self, closed: impl FnOnce() -> bool) {
         let mut wanted = self.0.lock();
         if !std::mem::replace(&mut wanted.begun, true) {
@@ -43,7 +43,7 @@ impl Preparing {
         }
     }
 
-    /// The models to read, and whether to learn, for a task that then says when it is done.
+    /// The models to read, and whether to learn. Whoever gets them calls [`Self::done`] afterwards.
     fn take(&self) -> Option<(Vec<Market>, bool)> {
         let mut wanted = self.0.lock();
         if wanted.under_way || !wanted.closings && wanted.unread.is_empty() {
@@ -59,8 +59,8 @@ impl Preparing {
 }
 
 impl OutcomeLearner {
-    /// Begins in the background what was asked for: to read models of candles, and, once, to learn what has closed. Costs nothing where
-    /// nothing was.
+    /// Starts in the background what is needed: reads models of candles and, once, learns from what has closed. Costs
+    /// nothing if nothing is needed.
     pub(super) fn prepare(self: &Arc<Self>) {
         self.preparing.begin(|| self.store.if_open().is_some_and(|store| store.extent().1 > 0));
         let Some((markets, learn)) = self.preparing.take() else { return };
@@ -82,7 +82,7 @@ impl OutcomeLearner {
             this.preparing.done();
             match prepared {
                 Ok(()) | Err(Error::Closed | Error::Cancelled(_)) => {}
-                // Whoever asks for an assessment hears of it, too.
+                // An assessment fails with the same error.
                 Err(error) => this.events.emit(&Event::Warning(format!("outcomes could not be learned from: {error}"))),
             }
         });

@@ -1,4 +1,4 @@
-//! Prices on their way to the store, in the order they were given.
+//! Prices, passed to the store in the order in which they were given.
 
 use super::{Event, Signals};
 use domain::answer::Answer;
@@ -15,29 +15,31 @@ use tokio::sync::oneshot;
 
 /// The order of the prices of a loop.
 ///
-/// A backend need not wait for one price before it gives the next, and tasks may run in any order. Yet a later price must
-/// not be seen first: the earlier one would then be out of date, and a stop loss that it touched would be missed.
+/// A backend need not wait for one price before it gives the next, and tasks may run in any order. But the store must
+/// not see a later price first: it would ignore the earlier one as outdated, and a stop loss that the earlier one
+/// touched would be missed.
 #[derive(Debug, Default)]
-pub struct Turns(Mutex<Option<oneshot::Receiver<()>>>);
+pub struct PriceOrder(Mutex<Option<oneshot::Receiver<()>>>);
 
-/// A place in the order. The next one begins when it is dropped.
+/// A position in the order. The next one starts when this is dropped.
 #[derive(Debug)]
-pub struct Turn {
+pub struct PriceTurn {
     before: Option<oneshot::Receiver<()>>,
     _done: oneshot::Sender<()>,
 }
 
-impl Turns {
-    /// The next place.
-    pub fn take(&self) -> Turn {
+impl PriceOrder {
+    /// The next position.
+    pub fn take(&self) -> PriceTurn {
         let (done, next) = oneshot::channel();
-        Turn { before: self.0.lock().replace(next), _done: done }
+        PriceTurn { before: self.0.lock().replace(next), _done: done }
     }
 
-    /// Whether all that was given before has had its turn.
+    /// Whether all earlier prices have been looked at.
     pub fn are_over(&self) -> bool {
         let mut last = self.0.lock();
-        // Nothing is ever sent: an empty channel is a turn still held, a closed one is over, and must not be asked again.
+        // Nothing is ever sent. An empty channel means that a position is still held; a closed one is over and must
+        // not be asked again.
         if last.as_mut().is_some_and(|last| last.try_recv() == Err(oneshot::error::TryRecvError::Closed)) {
             *last = None;
         }
@@ -45,12 +47,12 @@ impl Turns {
     }
 }
 
-impl Turn {
-    /// Begins `work` when its turn has come. The turn is over once the work waits for something, such as the disk: what the
-    /// prices hit has been decided then, and later prices may share the write.
+impl PriceTurn {
+    /// Starts `work` when all earlier prices have been looked at. The next position starts as soon as the work waits
+    /// for something, such as the disk: what the prices hit is decided by then, and later prices may share the write.
     async fn run<T>(mut self, work: impl Future<Output = T>) -> T {
         if let Some(before) = self.before.take() {
-            // An error means that the one before is done: it never sends anything.
+            // An error means that the earlier one is done. It never sends anything.
             let _ = before.await;
         }
         let mut work = pin!(work);
@@ -64,8 +66,8 @@ impl Turn {
 }
 
 impl Signals {
-    /// What a price of a symbol closes, in its turn. Without a time it is a price of now, whatever this machine's clock shows. Nearly
-    /// every price closes nothing, and that is known at once.
+    /// Closes what a price hits, after all earlier prices. Without a time it is a current price, whatever this
+    /// machine's clock shows. Nearly every price closes nothing, and then the answer is ready.
     ///
     /// # Errors
     /// [`domain::error::Error::InvalidArgument`] for an impossible price or time; [`domain::error::Error::Store`], [`domain::error::Error::Closed`].
@@ -91,37 +93,37 @@ impl Signals {
         })
     }
 
-    /// Whether it is known, without waiting for anyone, that a price closes nothing.
+    /// Whether it is certain, without waiting, that a price closes nothing.
     fn closes_nothing(&self, symbol: &Symbol, price: f64, time_ms: Option<i64>) -> bool {
-        self.turns.are_over()
+        self.order.are_over()
             && self.store.if_open().is_some_and(|store| match time_ms {
                 Some(time_ms) => store.closes_nothing(symbol, price, time_ms),
                 None => store.closes_nothing_now(symbol, price, self.settings.now_ms()),
             })
     }
 
-    /// A place in the order of prices: taken when prices are given, used when they are looked at.
-    pub fn turn(&self) -> Turn {
-        self.turns.take()
+    /// A position in the order of prices. Take it when prices are given, and use it when they are passed on.
+    pub fn turn(&self) -> PriceTurn {
+        self.order.take()
     }
 
-    /// Closes what prices hit, in their turn.
-    pub async fn on_prices(self: &Arc<Self>, turn: Turn, ticks: &[Tick<'_>]) -> Result<Vec<ClosedSignal>> {
+    /// Closes what prices hit, after all earlier prices.
+    pub async fn on_prices(self: &Arc<Self>, turn: PriceTurn, ticks: &[Tick<'_>]) -> Result<Vec<ClosedSignal>> {
         let store = self.store.open()?;
         let closed = turn.run(store.on_prices(ticks)).await;
         self.after_prices(&store, closed)
     }
 
-    /// Closes what prices of now hit, in their turn, whatever this machine's clock shows:
+    /// Closes what current prices hit, after all earlier prices, whatever this machine's clock shows: see
     /// [`FeedbackStore::on_prices_now`].
-    pub async fn on_prices_now(self: &Arc<Self>, turn: Turn, ticks: &[Tick<'_>]) -> Result<Vec<ClosedSignal>> {
+    pub async fn on_prices_now(self: &Arc<Self>, turn: PriceTurn, ticks: &[Tick<'_>]) -> Result<Vec<ClosedSignal>> {
         let store = self.store.open()?;
         let closed = turn.run(store.on_prices_now(ticks)).await;
         self.after_prices(&store, closed)
     }
 
-    /// What a closed candle of a market closes, in its turn. The candle is kept until it is stored: signals recorded from now on know
-    /// it.
+    /// Closes what a closed candle hits, after all earlier prices. The candle is kept in memory until it is stored,
+    /// so signals recorded from now on have it in their features.
     ///
     /// # Errors
     /// [`domain::error::Error::InvalidArgument`] for a candle that has not closed yet; [`domain::error::Error::InvalidCandle`]; [`domain::error::Error::Store`],
@@ -149,7 +151,7 @@ impl Signals {
         store: &FeedbackStore,
         closed: Result<Vec<ClosedSignal>>,
     ) -> Result<Vec<ClosedSignal>> {
-        // Also where what others hit could not be written.
+        // Reported even if the closings could not be written.
         store.ignored_news().into_iter().for_each(|ignored| self.events.emit(&Event::PricesIgnored(ignored)));
         let closed = closed?;
         self.checks.after_closing(&closed);
@@ -165,10 +167,10 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn work_begins_in_the_order_of_the_turns_and_may_overlap_once_it_waits() {
         for _ in 0..50 {
-            let (turns, begun) = (Turns::default(), Arc::new(Mutex::new(Vec::new())));
+            let (turns, begun) = (PriceOrder::default(), Arc::new(Mutex::new(Vec::new())));
             let (release, wait) = tokio::sync::watch::channel(false);
             let mut tasks = tokio::task::JoinSet::new();
-            let places: Vec<Turn> = (0..20).map(|_| turns.take()).collect();
+            let places: Vec<PriceTurn> = (0..20).map(|_| turns.take()).collect();
             assert!(!turns.are_over());
             // Started backwards; each waits for something once it has begun.
             for (number, turn) in places.into_iter().enumerate().rev() {

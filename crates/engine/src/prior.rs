@@ -34,26 +34,26 @@ impl Models {
         reward_risk: f64,
         expiry_bars: Option<f64>,
     ) -> Option<CandlePrior> {
-        let model = self.registry.in_memory(market)?;
-        prior(&model, direction, features, Asked { stop_percent, reward_risk, expiry_bars })
+        let model = self.registry.get(market).ready()?.ok()?;
+        prior(&model, direction, features, AskedLevels { stop_percent, reward_risk, expiry_bars })
     }
 
-    /// Whether [`Self::candle_prior`] need not wait for [`Self::read_candle_model`]: the model in service is in memory, or there is
-    /// none. One in a database that was not asked yet counts as none.
+    /// Whether [`Self::candle_prior`] can answer without [`Self::read_candle_model`]: the model in service is in
+    /// memory, or there is none. If a database was not asked yet, that counts as none.
     pub(super) fn has_read_candle_model(&self, market: &Market) -> bool {
         self.registry.has_read(market)
     }
 
-    /// Reads the model in service into memory, for [`Self::candle_prior`]; reads files. One that cannot be used is told as a warning,
-    /// once.
+    /// Reads the model in service into memory, for [`Self::candle_prior`]. Reads files. A model that cannot be used
+    /// is reported as a warning, once.
     pub(super) fn read_candle_model(&self, market: &Market) {
-        self.is_usable(market, guard(|| self.registry.get(market)));
+        self.is_usable(market, guard(|| self.registry.get(market).wait()));
     }
 }
 
 /// The levels of a signal.
 #[derive(Debug, Clone, Copy)]
-struct Asked {
+struct AskedLevels {
     stop_percent: f64,
     reward_risk: f64,
     expiry_bars: Option<f64>,
@@ -68,9 +68,9 @@ struct KnownShape<'a> {
     side: &'a PoolSide,
 }
 
-fn prior(model: &Model, direction: Direction, features: &[f64], asked: Asked) -> Option<CandlePrior> {
+fn prior(model: &Model, direction: Direction, features: &[f64], asked: AskedLevels) -> Option<CandlePrior> {
     let known = nearest(model, direction, features, asked)?;
-    // Nobody is asked who is not believed, nor who knows volume where there is none.
+    // The model counts only if it has skill, and a model trained with volume only on candles with volume.
     let is_lacking = !model.pool.record.is_silent && lacks_volume(features);
     let departure = if known.belief > 0.0 && !is_lacking { known.side.departure(features)? } else { 0.0 };
     let said = believed(known.base_rate, known.belief, departure);
@@ -79,7 +79,7 @@ fn prior(model: &Model, direction: Direction, features: &[f64], asked: Asked) ->
 }
 
 /// The shape that is most like the signal's levels; of two as near the configured one, then the more frequent one.
-fn nearest<'a>(model: &'a Model, direction: Direction, features: &[f64], asked: Asked) -> Option<KnownShape<'a>> {
+fn nearest<'a>(model: &'a Model, direction: Direction, features: &[f64], asked: AskedLevels) -> Option<KnownShape<'a>> {
     let configured = model.record.shape();
     let bars = asked.expiry_bars.unwrap_or(configured.expiry_bars as f64);
     let wanted = Place::of(asked.stop_percent / features.get(ATR_PERCENT)?, asked.reward_risk, bars)?;
@@ -151,8 +151,8 @@ mod tests {
         row
     }
 
-    fn ask(stop_atr: f64, reward_risk: f64, expiry_bars: Option<f64>) -> Asked {
-        Asked { stop_percent: 0.5 * stop_atr, reward_risk, expiry_bars }
+    fn ask(stop_atr: f64, reward_risk: f64, expiry_bars: Option<f64>) -> AskedLevels {
+        AskedLevels { stop_percent: 0.5 * stop_atr, reward_risk, expiry_bars }
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! `models/training_results.json`: what the newest training of each market came to, for people and for scripts. The models do
-//! not depend on it.
+//! `models/training_results.json`: the result of the last training of each market, for people and for scripts. The
+//! models do not depend on it.
 
 use super::{Event, Trainer};
 use domain::error::{Error, Resource, Result};
@@ -13,12 +13,12 @@ use storage::lock::FileLock;
 use storage::{create_folder, write_atomically};
 
 const NAME: &str = "training_results";
-/// Another process that writes down a training is done at once.
+/// How long to wait for another process that writes the file, which takes a moment.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// What `results` has of a market, and `symbols` leaves out: its key, and what is long.
+/// The fields of an entry of `results` that `symbols` leaves out: the key of the market, and long ones.
 const ONLY_IN_RESULTS: [&str; 4] = ["symbol", "timeframe", "record", "trial"];
 
-/// What a training came to, of an entry a market.
+/// The file's content for one training, from one entry for each market.
 pub(super) fn to_json(entries: Vec<Value>, skipped: &[Market], started_ms: i64, duration_ms: u64) -> Value {
     let mut json = counted(entries);
     json["timestamp"] = json!(format_iso(started_ms));
@@ -56,8 +56,8 @@ pub(super) fn success_rate(successful: usize, of: usize) -> f64 {
 }
 
 impl Trainer {
-    /// Writes down what a training came to, beside what is there of other markets. The models are in service whether that works
-    /// or not: what kept it from working, or that a damaged file was begun anew, is told as an event, and returned.
+    /// Saves the results of a training beside those of other markets. The models serve whether this works or not. A
+    /// failure, or that a damaged file was replaced, is reported as an event and returned.
     pub(super) fn write_training_results(&self, training: Value) -> Option<String> {
         let warning = match update(&self.settings.home().join("models"), training) {
             Ok(None) => return None,
@@ -69,8 +69,8 @@ impl Trainer {
     }
 }
 
-/// Puts the entries of a training in the place of those of the same markets. A file that cannot be used is kept aside, and what
-/// is returned says so.
+/// Replaces the entries of the trained markets. A file that cannot be used is moved aside, and the returned text says
+/// so.
 fn update(folder: &Path, training: Value) -> Result<Option<String>> {
     create_folder(folder)?;
     let lock = folder.join(format!("{NAME}.lock"));
@@ -86,14 +86,14 @@ fn update(folder: &Path, training: Value) -> Result<Option<String>> {
     Ok(warning)
 }
 
-/// What a file says of markets.
+/// The entries of the file.
 #[derive(Default)]
 struct ResultsFile {
     results: Vec<Value>,
     symbols: Map<String, Value>,
 }
 
-/// What the file says, or why that cannot be told. One of the old system has `symbols` alone.
+/// The content of the file, or why it cannot be read. Files of the old system have `symbols` only.
 fn known(path: &Path) -> Result<std::result::Result<ResultsFile, String>> {
     let text = match std::fs::read(path) {
         Ok(text) => text,
@@ -118,7 +118,7 @@ impl ResultsFile {
         Ok(Self { results, symbols })
     }
 
-    /// The file after a training: its entries in the place of those of the same markets, all of them counted.
+    /// The content after a training: the entries of the same markets are replaced, and the totals are counted again.
     fn with(mut self, mut training: Value) -> Value {
         let (entries, timestamp) = (training["results"].take(), training["timestamp"].clone());
         for mut entry in entries.as_array().cloned().unwrap_or_default() {
@@ -144,12 +144,12 @@ impl ResultsFile {
     }
 }
 
-/// Whose entry it is.
+/// The market of an entry.
 fn market(entry: &Value) -> Option<(&str, &str)> {
     Some((entry["symbol"].as_str()?, entry["timeframe"].as_str()?))
 }
 
-/// Moves a file away that cannot be used; says so.
+/// Moves a file that cannot be used aside, and says so.
 fn set_aside(path: &Path, problem: &str) -> Result<String> {
     let aside = path.with_file_name(format!("{NAME}.damaged-{}.json", now_ms()));
     std::fs::rename(path, &aside).map_err(|e| Error::io("move away", path, e))?;

@@ -1,14 +1,15 @@
 //! The scheduler of a loop: runs tasks when they are due, in one process of the home, or of the database, at a time.
 //!
-//! The rules of due times are pure, in [`scheduler`]. Here they meet the [`scheduler::coordination`] and the tasks themselves. Two
-//! places keep order between processes: the leader's is of whoever runs what is due, and a task's of whoever runs it, also by
-//! hand. So no task ever runs twice at once, even while a leader changes; and since its record is read anew in its place,
-//! nobody runs again what another has just done. In a folder a place is a lock, which dies with its process; in a database it
-//! is a lease, and what a former holder writes is refused.
+//! [`scheduler`] computes when a task is due, without any input or output. This module combines that with the
+//! locks or leases of [`scheduler::coordination`] and with the tasks themselves. Two kinds of locks keep processes apart: one
+//! process is the leader and starts the tasks that are due, and whoever runs a task, also by hand, holds the lock of
+//! that task. So no task runs twice at once, even while the leader changes. The record of a task is read again under
+//! its lock, so nobody repeats what another process has just done. In a folder these are file locks, which end with
+//! their process. In a database they are leases, and writes of a former holder are rejected.
 
 use super::attempt::RunRequest;
 use super::schedule_loop::ScheduleLoop;
-use super::settings::Noticed;
+use super::settings::WatchedFile;
 use super::tasks::TaskRunner;
 use super::{Event, Events, Lifetime, Settings};
 use domain::cancel::Cancel;
@@ -32,56 +33,56 @@ pub struct Scheduler {
     pub(super) office: Arc<dyn Office>,
     pub(super) runner: Arc<TaskRunner>,
     pub(super) running: Mutex<Option<Arc<Running>>>,
-    pub(super) by_hand: Mutex<ByHand>,
+    pub(super) by_hand: Mutex<ManualRuns>,
 }
 
-/// The runs by hand since the last stop.
+/// The manual runs since the last stop.
 #[derive(Default)]
-pub(super) struct ByHand {
+pub(super) struct ManualRuns {
     stop: Cancel,
-    /// Held for reading by each of them.
+    /// Every manual run holds it for reading.
     under_way: Arc<RwLock<()>>,
 }
 
 /// A scheduler that was started and not stopped.
 pub(super) struct Running {
-    /// What it was started with; goes before the file's.
+    /// The options it was started with. They override the file.
     options: Map<String, Value>,
-    pub(super) rules: Mutex<Rules>,
+    pub(super) rules: Mutex<SchedulerRules>,
     pub(super) stop: Cancel,
     ended: watch::Receiver<bool>,
-    /// The leader's place, while this process has it.
+    /// The leader's lock, while this process leads.
     pub(super) leader: Mutex<Option<Arc<dyn Hold>>>,
     /// Why this process does not lead; `None` when it does.
     pub(super) standing_by: Mutex<Option<String>>,
     /// What is wrong with a task.
-    pub(super) problems: Mutex<BTreeMap<Task, Problem>>,
-    /// What was told when the leader's place was given up, until a task can be run again.
+    pub(super) problems: Mutex<BTreeMap<Task, TaskProblem>>,
+    /// The reason this process reported when it gave up leading; cleared once a task can be run again.
     pub(super) gave_way: Mutex<Option<String>>,
-    /// What keeps this process from working on trainings that were begun elsewhere.
+    /// Why this process cannot help with trainings that another one started.
     pub(super) cannot_help: Mutex<Option<String>>,
-    /// A task of its own waits until it has done so.
+    /// A task of this process is due and waits until the shared training in hand is done.
     pub(super) wanted: AtomicBool,
 }
 
 /// What is wrong with a task, in words.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Problem {
-    /// It cannot be run at all, such as with a damaged record.
+pub(super) enum TaskProblem {
+    /// It cannot be run at all, for example because its record is damaged.
     NotRun(String),
-    /// What it comes to cannot be written down, such as on a full disk.
+    /// Its result cannot be saved, for example because the disk is full.
     NotWritten(String),
 }
 
-impl Problem {
-    /// Whether it was told of, by what was told before: each reason that keeps a task from being run, and once that records
-    /// cannot be written, for the reasons may change with every attempt.
+impl TaskProblem {
+    /// Whether reporting `before` covers this problem. Each reason that keeps a task from running is reported. That
+    /// records cannot be written is reported once, because the reason may differ with every attempt.
     pub(super) fn is_told_by(&self, before: &Self) -> bool {
         self == before || matches!((self, before), (Self::NotWritten(_), Self::NotWritten(_)))
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for TaskProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotRun(why) => f.write_str(why),
@@ -90,12 +91,12 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The configuration that a scheduler goes by.
-pub(super) struct Rules {
+/// The configuration that a scheduler follows.
+pub(super) struct SchedulerRules {
     pub(super) config: SchedulerConfig,
-    /// What is odd about it: unknown keys, or a changed file that cannot be used.
+    /// Its warnings: unknown keys, or a changed file that cannot be used.
     pub(super) warnings: Vec<String>,
-    file: Noticed,
+    file: WatchedFile,
 }
 
 impl Running {
@@ -113,15 +114,15 @@ impl Running {
 }
 
 impl Scheduler {
-    /// Starts the scheduler, inside a tokio runtime; returns at once. `changes` go before `scheduler_config.json`. Nothing
-    /// happens when it is running already.
+    /// Starts the scheduler, inside a tokio runtime, and returns at once. `changes` override `scheduler_config.json`.
+    /// Does nothing if it is running already.
     ///
     /// # Errors
     /// [`Error::InvalidConfig`]; [`Error::InvalidArgument`] when it is running with another configuration;
     /// [`Error::Closed`].
     pub fn start(self: &Arc<Self>, changes: Map<String, Value>) -> Result<()> {
         let call = self.lifetime.begin()?;
-        let file = Noticed::now(self.scheduler_file())?;
+        let file = WatchedFile::now(self.scheduler_file())?;
         let (config, warnings) = self.config(changes.clone())?;
         if let Some(running) = self.running.lock().clone() {
             self.reread_rules(&running);
@@ -141,7 +142,7 @@ impl Scheduler {
         let (end, ended) = watch::channel(false);
         let started = Arc::new(Running {
             options: changes,
-            rules: Mutex::new(Rules { config, warnings, file }),
+            rules: Mutex::new(SchedulerRules { config, warnings, file }),
             stop: Cancel::default(),
             ended,
             leader: Mutex::default(),
@@ -168,8 +169,8 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Stops the scheduler: what is under way, by hand too, is cancelled and ends at its next step. It is told so at once, and
-    /// another may be started; the future resolves when all has ended.
+    /// Stops the scheduler and cancels all tasks that are running, manual runs too; they end at their next step. This
+    /// happens at once, and another scheduler may be started at once. The future resolves when everything has ended.
     pub fn stop(&self) -> impl Future<Output = ()> + Send + use<> {
         let by_hand = std::mem::take(&mut *self.by_hand.lock());
         by_hand.stop.cancel();
@@ -186,7 +187,8 @@ impl Scheduler {
         }
     }
 
-    /// Runs a task now, whoever leads, and returns what it came to; failed markets are in there.
+    /// Runs a task now, whether this process leads or not, and returns the result. Failed markets are part of the
+    /// result.
     ///
     /// # Errors
     /// [`Error::TaskBusy`] while it runs already, in any process of the home; [`Error::InvalidConfig`]; [`Error::Io`];
@@ -209,7 +211,7 @@ impl Scheduler {
         run.last.ok_or_else(|| Error::Internal(format!("{task} did not run")))
     }
 
-    /// The configuration of the scheduler, with `changes` before the file's.
+    /// The configuration of the scheduler: that of the file, overridden by `changes`.
     ///
     /// # Errors
     /// [`Error::InvalidConfig`], [`Error::Io`].
@@ -224,7 +226,7 @@ impl Scheduler {
         self.settings.home().join("scheduler_config.json")
     }
 
-    /// Puts the thresholds that the scheduler is started with before those of the files.
+    /// Overrides the thresholds of the files with those that the scheduler is started with.
     fn take_thresholds(&self, options: Map<String, Value>) -> Result<()> {
         let (config, _) = SchedulerConfig::default().merge(options, "startScheduler()")?;
         if config.poor_performance.is_empty() {
@@ -234,8 +236,8 @@ impl Scheduler {
         self.settings.change(changes, "startScheduler()")
     }
 
-    /// Reads `scheduler_config.json` again if it changed. One that cannot be used is told once, and what was in force stays
-    /// so.
+    /// Reads `scheduler_config.json` again if it changed. A file that cannot be used is reported once, and the
+    /// previous configuration stays in force.
     pub(super) fn reread_rules(&self, running: &Running) {
         let problem = {
             let rules = &mut *running.rules.lock();
@@ -251,14 +253,14 @@ impl Scheduler {
                 }
             }
         };
-        // Told without the lock: a listener may ask how it stands.
+        // Emitted without the lock, because a listener may ask for the status.
         self.events.emit(&Event::Warning(problem));
     }
 
-    /// Waits, a few seconds at most, until all that was held is free for others.
+    /// Releases all locks and leases; waits a few seconds at most.
     pub(super) async fn close(&self) {
         let office = self.office.clone();
-        // A panic in it would leave leases that end by themselves.
+        // If this panics, leases remain that expire by themselves.
         let _ = tokio::task::spawn_blocking(move || office.close()).await;
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Event;
 use super::attempt::{RunRequest, TaskRun, TaskState};
-use super::schedule::{Problem, Running, Scheduler};
+use super::schedule::{Running, Scheduler, TaskProblem};
 use domain::error::{Error, Result};
 use scheduler::coordination::Place;
 use scheduler::{Task, TaskPlan, Timer};
@@ -12,24 +12,24 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::task::{JoinError, JoinSet};
 
-/// How often the scheduler looks: a dead leader is replaced, and what is due begins, within this time.
+/// How often the scheduler looks. A dead leader is replaced, and a due task starts, within this time.
 const TICK: Duration = Duration::from_millis(500);
 
-/// One started scheduler, and what it has under way.
+/// One started scheduler, and the tasks that it is running.
 pub(super) struct ScheduleLoop {
     scheduler: Arc<Scheduler>,
     running: Arc<Running>,
     states: BTreeMap<Task, TaskState>,
     runs: JoinSet<(Task, Result<TaskRun>)>,
     busy: BTreeSet<Task>,
-    /// The work on trainings that were begun elsewhere.
+    /// The work on trainings that another process started.
     helping: JoinSet<Result<()>>,
     /// When it last looked for such work.
     offered: Option<Instant>,
 }
 
 impl ScheduleLoop {
-    /// Nothing is under way yet.
+    /// Not running any task yet.
     pub fn new(scheduler: Arc<Scheduler>, running: Arc<Running>) -> Self {
         Self {
             scheduler,
@@ -42,7 +42,7 @@ impl ScheduleLoop {
         }
     }
 
-    /// Until it is stopped: leads if nobody else does, and runs what is due.
+    /// Leads if nobody else does, and runs what is due, until it is stopped.
     pub async fn keep_schedule(mut self) {
         let (scheduler, running) = (self.scheduler.clone(), self.running.clone());
         loop {
@@ -71,13 +71,14 @@ impl ScheduleLoop {
             }
         }
         running.stop.cancel();
-        // They were cancelled, and end within their grace. The leader's lock goes only then.
+        // They were cancelled and end within their grace period. The leader's lock is released only then.
         while self.runs.join_next().await.is_some() {}
         while self.helping.join_next().await.is_some() {}
         *running.leader.lock() = None;
     }
 
-    /// Begins what is due, if this process leads; helps with trainings that were begun elsewhere, if it has nothing to do.
+    /// Starts what is due, if this process leads. If it has nothing to do, it helps with trainings that another
+    /// process started.
     fn look(&mut self) {
         self.scheduler.settings.reread();
         self.scheduler.reread_rules(&self.running);
@@ -87,7 +88,7 @@ impl ScheduleLoop {
             self.states.clear();
         }
         if self.scheduler.office.board().is_some() {
-            // So that `status()` has what it tells without waiting.
+            // Keeps the cache fresh that `status()` answers from without waiting.
             self.scheduler.office.glance(Task::Watch);
             self.help();
         }
@@ -95,7 +96,7 @@ impl ScheduleLoop {
 
     fn begin_what_is_due(&mut self) {
         for task in Task::ALL {
-            // Each may have to wait for a database.
+            // Each task may have to wait for a database.
             if self.running.stop.is_cancelled() {
                 return;
             }
@@ -108,10 +109,10 @@ impl ScheduleLoop {
             let due = state.timer.due(self.scheduler.runner.moment()).is_some();
             let waits = due && task != Task::Watch && !self.helping.is_empty();
             if waits {
-                // It begins once the jobs in hand are done.
+                // It starts once the shared training in hand is done.
                 self.running.wanted.store(true, Ordering::Relaxed);
             }
-            // What is due and has no room yet was seen in time: it is late, and not missed.
+            // A due task that has to wait counts as late, not as missed.
             if !due || waits || !self.has_room_for(task) {
                 self.states.insert(task, state);
                 continue;
@@ -123,12 +124,13 @@ impl ScheduleLoop {
         }
     }
 
-    /// The watch must not wait for a training; the others take turns, for they want the same candles and threads.
+    /// The watch must not wait for a training. The other tasks run one at a time, because they use the same candles
+    /// and threads.
     fn has_room_for(&self, task: Task) -> bool {
         task == Task::Watch || only_watches(&self.busy)
     }
 
-    /// Takes jobs of trainings that were begun elsewhere, unless there is something to do here: tasks take turns with that, too.
+    /// Takes jobs of trainings that another process started, unless a task of this process is running.
     fn help(&mut self) {
         let runner = &self.scheduler.runner;
         let free = self.helping.is_empty() && only_watches(&self.busy) && only_watches(&runner.active.lock());
@@ -145,7 +147,7 @@ impl ScheduleLoop {
         });
     }
 
-    /// What keeps this process from helping is told once, as long as it stays the same.
+    /// Reports what keeps this process from helping, once as long as the reason stays the same.
     fn after_helping(&self, helped: std::result::Result<Result<()>, JoinError>) {
         let problem = match helped {
             Ok(Ok(()) | Err(Error::Closed)) => None,
@@ -158,10 +160,10 @@ impl ScheduleLoop {
         }
     }
 
-    /// Keeps the leader's place, or tries to take it; whether this process has it.
+    /// Keeps the leader's lock, or tries to take it. Returns whether this process leads.
     fn lead(&self) -> bool {
         let (running, office) = (&self.running, &self.scheduler.office);
-        // Not within the `match`, for `status()` must not wait while the place is asked for.
+        // Read before the `match`, so that `status()` does not wait while the lock is being taken.
         let enabled = running.rules.lock().config.enabled;
         let taken = match office.cannot_write() {
             _ if !enabled => Err("`enabled` is false: nothing runs by itself".to_owned()),
@@ -179,7 +181,7 @@ impl ScheduleLoop {
         leads
     }
 
-    /// Why a process that cannot write what tasks come to does not lead; told once, if it did.
+    /// The reason why a process that cannot save results does not lead. Reported once, if it was leading.
     fn give_way(&self, error: &Error) -> String {
         let reason =
             format!("what tasks come to cannot be written down here, so that another instance may lead: {error}");
@@ -191,8 +193,8 @@ impl ScheduleLoop {
         reason
     }
 
-    /// The timer of a task, from its record if this process has just begun to lead, or if its plan was changed. `None` while
-    /// that cannot be had.
+    /// The state of a task: read from its record if this process has just become leader, or if the plan has changed.
+    /// `None` if it cannot be read now.
     fn state(&self, task: Task, plan: &TaskPlan, known: Option<TaskState>) -> Option<TaskState> {
         let (office, runner) = (&*self.scheduler.office, &self.scheduler.runner);
         let read = || -> Result<TaskRun> {
@@ -202,13 +204,14 @@ impl ScheduleLoop {
             let mut state = TaskState { timer, stored: record };
             let changed = *state.timer.record() != state.stored;
             let written = changed.then(|| state.save(office, &*nobody_else_writes, task, runner.moment()));
-            // Read, and nothing to be written: what kept it from either is over.
+            // It could be read, and nothing has to be saved, so earlier problems are over.
             Ok(TaskRun { state, last: None, written: Some(written.unwrap_or(Ok(()))) })
         };
         known.filter(|state| state.timer.plan() == plan).or_else(|| self.settle(task, read()))
     }
 
-    /// A timer to go on with. What keeps a task from being run, or written down, is told once, as long as it stays the same.
+    /// The state to go on with. A reason that keeps a task from being run or saved is reported once, as long as it
+    /// stays the same.
     fn settle(&self, task: Task, run: Result<TaskRun>) -> Option<TaskState> {
         let running = &self.running;
         let (state, problem) = match run {
@@ -220,16 +223,16 @@ impl ScheduleLoop {
                 return Some(state);
             }
             Ok(TaskRun { state, written: Some(Err(error)), .. }) => {
-                (Some(state), Problem::NotWritten(error.to_string()))
+                (Some(state), TaskProblem::NotWritten(error.to_string()))
             }
             Err(Error::TaskBusy(_) | Error::LeaseLost(_) | Error::Closed) => return None,
-            Err(error) => (None, Problem::NotRun(error.to_string())),
+            Err(error) => (None, TaskProblem::NotRun(error.to_string())),
         };
         let before = running.problems.lock().insert(task, problem.clone());
         if before.is_none_or(|before| !problem.is_told_by(&before)) {
             self.warn(match problem {
-                Problem::NotRun(why) => format!("{task} cannot be run: {why}"),
-                problem @ Problem::NotWritten(_) => format!("{task}: {problem}"),
+                TaskProblem::NotRun(why) => format!("{task} cannot be run: {why}"),
+                problem @ TaskProblem::NotWritten(_) => format!("{task}: {problem}"),
             });
         }
         state

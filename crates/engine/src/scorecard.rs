@@ -1,4 +1,4 @@
-//! What was said of signals against what came of them.
+//! Comparing forecasts with outcomes.
 
 use super::OutcomeLearner;
 use domain::error::Result;
@@ -7,7 +7,7 @@ use feedback::StatsFilter;
 use learning::harm::Judge;
 use learning::scorecard::{Foretold, Scorecard};
 
-/// Which signals to judge by. Empty: all of them.
+/// Which signals to count. Empty means all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ScorecardFilter {
     /// Signals given at this time or later, UTC epoch ms.
@@ -27,7 +27,7 @@ impl ScorecardFilter {
 }
 
 impl OutcomeLearner {
-    /// What was said of the closed signals, taken or only followed, against what came of them. Reads them from the store.
+    /// Compares the forecasts of closed signals, taken or only followed, with their outcomes. Reads the store.
     ///
     /// # Errors
     /// [`domain::error::Error::Store`] when it cannot be read, [`domain::error::Error::Closed`].
@@ -35,7 +35,7 @@ impl OutcomeLearner {
         let config = self.settings.config();
         let (mut rows, mut judge) = (Vec::new(), Judge::default());
         if let Some(store) = self.store.existing()? {
-            // All of them, in order of closing: whichever are asked for, what is served goes by the newest of all.
+            // Reads all of them in order of closing, because what is served depends on the newest of all.
             store.closed_records(&StatsFilter::default(), |record| {
                 judge.take(&record);
                 rows.extend(Foretold::of(&record, config.fee_bps).filter(|row| filter.asks_for(row)));

@@ -1,8 +1,9 @@
 //! The configuration of a loop, and how changed files come into force while it runs.
 //!
-//! What is in force is made of layers: the defaults, `training_config.json`, the thresholds of poor performance in
-//! `scheduler_config.json`, the exchange that the environment or the options name, and what [`Settings::configure`] was given. A file that changed is read again at the next look; one that
-//! cannot be used leaves what was in force.
+//! The configuration is composed of layers, where later ones override earlier ones: the defaults,
+//! `training_config.json`, the thresholds of poor performance in `scheduler_config.json`, the exchange of the
+//! environment or the options, and the changes of [`Settings::configure`]. A file that has changed is read again. If
+//! it cannot be used, the previous configuration stays in force.
 
 use super::{EXCHANGE_VARIABLE, Event, Events, Options};
 use domain::config::raw::read_object;
@@ -19,14 +20,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use storage::Stamp;
 
-/// A file whose changes are noticed.
-pub(super) struct Noticed {
+/// A file that is checked for changes.
+pub(super) struct WatchedFile {
     path: PathBuf,
     stamp: Option<Stamp>,
 }
 
-impl Noticed {
-    /// As it is now, or is missing. Changes after this are noticed.
+impl WatchedFile {
+    /// Notes the file as it is now, present or missing. Later changes are noticed.
     ///
     /// # Errors
     /// [`domain::error::Error::Io`] when it cannot be looked at.
@@ -35,9 +36,10 @@ impl Noticed {
         Ok(Self { path, stamp })
     }
 
-    /// What `read` makes of it if it changed since the last time, or in words why that cannot be used; `None` when it is as it was.
+    /// The result of `read` if the file has changed since the last call, or a text why the file cannot be used;
+    /// `None` if it has not changed.
     pub fn read_if_changed<T>(&mut self, read: impl FnOnce() -> Result<T>) -> Option<std::result::Result<T, String>> {
-        // What cannot be looked at has not been seen to change.
+        // A file that cannot be looked at counts as unchanged.
         let stamp = Stamp::of(&self.path).ok().filter(|stamp| *stamp != self.stamp)?;
         self.stamp = stamp;
         let kept = "what was in force stays so";
@@ -53,21 +55,22 @@ pub struct Settings {
     home: PathBuf,
     clock: Clock,
     layers: RwLock<Layers>,
-    /// The scheduler runs, and reports itself what is wrong with `scheduler_config.json`.
+    /// The scheduler runs. It then reports problems of `scheduler_config.json` itself.
     scheduler_runs: AtomicBool,
     events: Arc<Events>,
 }
 
-/// The configuration in force, and what it is made of.
+/// The configuration in force, and the layers it is composed of.
 struct Layers {
-    file: Noticed,
+    file: WatchedFile,
     read: Map<String, Value>,
-    scheduler: Noticed,
-    /// What `scheduler_config.json` replaces of `poor_performance`: in every process of the home, for each judges its closings.
+    scheduler: WatchedFile,
+    /// The keys of `poor_performance` that `scheduler_config.json` overrides. They apply in every process of the
+    /// home, because each judges its own closings.
     thresholds: Map<String, Value>,
-    /// Where the exchange's URL comes from, and the URL, if not from the file.
+    /// The exchange, if the environment or an option names it.
     exchange: Option<ExchangeUrl>,
-    /// What [`Settings::configure`] was given, in all.
+    /// All changes given to [`Settings::configure`].
     changes: Map<String, Value>,
     config: Arc<Config>,
     warnings: Vec<String>,
@@ -88,12 +91,12 @@ impl Layers {
             Some(url) => Some(("options", url.clone())),
             None => from_environment().map(|url| (EXCHANGE_VARIABLE, url)),
         };
-        let file = Noticed::now(home.join("training_config.json"))?;
+        let file = WatchedFile::now(home.join("training_config.json"))?;
         let read = read_object(&file.path)?.unwrap_or_default();
-        let scheduler = Noticed::now(home.join("scheduler_config.json"))?;
+        let scheduler = WatchedFile::now(home.join("scheduler_config.json"))?;
         let (thresholds, problem) = match thresholds_in(&scheduler.path) {
             Ok(thresholds) => (thresholds, None),
-            // Whoever runs the scheduler is refused; of the others, it concerns none but by this.
+            // Starting the scheduler fails with this error. Others only lack its thresholds.
             Err(error) => (Map::new(), Some(format!("{error}; until then its thresholds are not in force"))),
         };
         let changes = Map::new();
@@ -102,7 +105,7 @@ impl Layers {
         Ok(Self { file, read, scheduler, thresholds, exchange, changes, config, warnings })
     }
 
-    /// Reads the file again if it changed; in words why it cannot be used.
+    /// Reads the file again if it has changed. Returns why it cannot be used, if it cannot.
     fn reread(&mut self) -> Option<String> {
         let Self { file, thresholds, exchange, changes, .. } = self;
         let path = file.path.clone();
@@ -123,7 +126,8 @@ impl Layers {
         }
     }
 
-    /// Reads the thresholds of `scheduler_config.json` again if it changed; in words why it cannot be used.
+    /// Reads the thresholds of `scheduler_config.json` again if it has changed. Returns why it cannot be used, if it
+    /// cannot.
     fn reread_thresholds(&mut self) -> Option<String> {
         let path = self.scheduler.path.clone();
         let Self { file, read, exchange, changes, .. } = self;
@@ -142,7 +146,7 @@ impl Layers {
     }
 
     fn change(&mut self, changes: Map<String, Value>, source: &str) -> Result<()> {
-        // By itself first, so that an error names where it comes from.
+        // Checked by itself first, so that an error names its source.
         Config::clone(&self.config).merge(changes.clone(), source)?;
         let mut all = self.changes.clone();
         overlay(&mut all, changes);
@@ -160,7 +164,7 @@ fn thresholds_in(path: &Path) -> Result<Map<String, Value>> {
     Ok(SchedulerConfig::load(path)?.0.poor_performance)
 }
 
-/// Puts the layers together.
+/// Composes the layers.
 fn compose(
     path: &Path,
     file: &Map<String, Value>,
@@ -200,7 +204,7 @@ impl Settings {
         self.home.join("data")
     }
 
-    /// The time that the loop goes by, UTC epoch ms.
+    /// The current time by the loop's clock, UTC epoch ms.
     pub fn now_ms(&self) -> i64 {
         self.clock.now_ms()
     }
@@ -210,8 +214,8 @@ impl Settings {
         self.clock.latest_ms()
     }
 
-    /// Refuses what claims to come from the future, such as a candle that has not closed yet: all real prices until then
-    /// would count as out of date, and what they hit would be missed.
+    /// Refuses a time in the future, such as the close of a candle that is still open. Real prices until then would
+    /// count as outdated, and what they hit would be missed.
     pub fn check_not_ahead(&self, argument: &'static str, time_ms: i64) -> Result<()> {
         if time_ms <= self.latest_ms() + CLOCK_TOLERANCE_MS {
             return Ok(());
@@ -226,7 +230,7 @@ impl Settings {
         ))
     }
 
-    /// Every symbol at every timeframe, each once: those given, else the configured ones, also by a file that changed meanwhile.
+    /// Every symbol at every timeframe, each once: those given, else the configured ones. Reads changed files first.
     pub fn markets(&self, symbols: Option<Vec<Symbol>>, timeframes: Option<Vec<Timeframe>>) -> Vec<Market> {
         self.reread();
         let mut config = Config::clone(&self.config());
@@ -237,7 +241,7 @@ impl Settings {
         markets
     }
 
-    /// Whether the scheduler runs. While it does, it reports itself what is wrong with `scheduler_config.json`.
+    /// Notes whether the scheduler runs. While it does, it reports problems of `scheduler_config.json` itself.
     pub(super) fn scheduler_runs(&self, runs: bool) {
         self.scheduler_runs.store(runs, Ordering::Relaxed);
     }
@@ -247,7 +251,7 @@ impl Settings {
         self.layers.read().config.clone()
     }
 
-    /// What was odd about the configuration: unknown keys, by file and name; a changed file that cannot be used.
+    /// Warnings about the configuration: unknown keys, by file and name; a changed file that cannot be used.
     pub fn warnings(&self) -> Vec<String> {
         self.layers.read().warnings.clone()
     }
@@ -263,8 +267,8 @@ impl Settings {
         self.layers.write().change(changes, source)
     }
 
-    /// What to do about symbols that are not traded any more, in a sentence: where they are to be removed, if `own` is not the
-    /// task that has them for itself: by its own `symbols`, or the watch by its open signals. `None` where there are none.
+    /// A sentence that says what to do about symbols that are no longer traded; `None` if there are none. `own` is
+    /// the task that has these symbols for itself: by its own `symbols`, or the watch by its open signals.
     pub fn advice_on_not_traded<'a>(
         &self,
         symbols: impl IntoIterator<Item = &'a Symbol>,
@@ -286,8 +290,9 @@ impl Settings {
         (!symbols.is_empty()).then(|| format!("{names} {is} not traded at the exchange: {remove}"))
     }
 
-    /// Reads `training_config.json`, and the thresholds of `scheduler_config.json`, again if they changed. A file that cannot be
-    /// used is told once, as an event and in [`Self::warnings`]; of the second, the scheduler tells where it runs.
+    /// Reads `training_config.json` and the thresholds of `scheduler_config.json` again if they have changed. A file
+    /// that cannot be used is reported once, as an event and in [`Self::warnings`]. The second file is reported by
+    /// the scheduler where it runs.
     pub(super) fn reread(&self) {
         let problem = self.layers.write().reread();
         problem.into_iter().for_each(|problem| self.events.emit(&Event::Warning(problem)));

@@ -1,4 +1,4 @@
-//! Pools of the shapes that recorded signals have, trained beside that of the configured one.
+//! Training pools for the shapes of recorded signals, besides the pool of the configured shape.
 
 use super::pools::TrainingData;
 use candles::{Reading, candle_file, read_candles};
@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Signals of a timeframe that shapes are looked for in: the newest, so that shapes that are used no more make room.
+/// Shapes are looked for in so many of the newest signals, so that shapes no longer used disappear.
 const NEWEST: usize = 10_000;
 
 impl TrainingData {
@@ -38,7 +38,7 @@ impl TrainingData {
             };
             match trained {
                 Ok(shaped) => shapes.push(shaped),
-                // Where bets live longer, fewer of them are decided.
+                // With a longer expiry, fewer bets are decided, perhaps too few to train on.
                 Err(Error::NoData(_)) => step(Step { done: 1, total: 1 }),
                 Err(error) => return Err(error),
             }

@@ -1,7 +1,7 @@
-//! The feedback store with what the loop knows of the market.
+//! Recording and closing signals, with what the loop knows about their markets.
 
-use super::prices::Turns;
-use super::tails::{Histories, Tail};
+use super::prices::PriceOrder;
+use super::tails::{HistoryCache, RecentCandles};
 use super::{CandleStore, Events, Lifetime, OutcomeLearner, PerformanceChecks, Settings, SignalStore};
 use crate::home;
 use domain::answer::Answer;
@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// How far a signal may lie ahead of this machine's clock: as far as clocks and zones that were mistaken differ.
+/// How far in the future a signal may be dated: as much as a wrong clock or time zone can explain.
 const MOST_AHEAD_MS: i64 = DAY_MS;
 
 /// Whether a price closes a signal, and what it is worth there.
@@ -40,7 +40,8 @@ pub fn should_close(levels: Option<&domain::barrier::Levels>, price: f64, now_ms
     }
 }
 
-/// Signals in, prices in, closings out: the feedback store with what the loop knows of the market.
+/// Takes signals and prices, and closes signals. It combines the feedback store with what the loop knows about the
+/// market.
 pub struct Signals {
     pub(super) settings: Arc<Settings>,
     pub(super) events: Arc<Events>,
@@ -50,7 +51,7 @@ pub struct Signals {
     pub(super) outcomes: Arc<OutcomeLearner>,
     pub(super) checks: Arc<PerformanceChecks>,
     /// The order of prices.
-    pub(super) turns: Turns,
+    pub(super) order: PriceOrder,
 }
 
 impl Signals {
@@ -59,9 +60,10 @@ impl Signals {
         &self.store
     }
 
-    /// Records signals, open or with their ends, each with the features of the last candle closed before it, when that candle is
-    /// stored. The future never blocks its thread: what has to be waited for is done on another one. The writing begins when the
-    /// future is first polled, so that signals recorded in one turn of the event loop are written together.
+    /// Records signals, open ones or with their outcomes, each with the features of the last candle that closed
+    /// before it, if that candle is stored. The future never blocks its thread; anything that blocks runs on another
+    /// one. The write starts when the future is first polled, so signals recorded in one turn of the event loop share
+    /// a write.
     ///
     /// # Errors
     /// [`Error::InvalidSignal`]; [`Error::SignalConflict`] of the first that contradicts an earlier signal, the others are
@@ -80,14 +82,14 @@ impl Signals {
                 Answer::Pending(write) => threads::blocking(write).await?,
             };
             let recorded = store.record_lines(vec![lines]);
-            // Closing the store waits for what its writer has got.
+            // From here on the writer has the signal, and closing the store waits for the writer.
             drop(call);
             this.recorded(recorded.await?, closed)
         }
     }
 
-    /// Signals as lines for the store. Known at once for a single signal, where the store is open and the candles before it are
-    /// in memory, or not stored at all.
+    /// Signals as lines for the store. Ready for a single signal if the store is open and the candles before the
+    /// signal are in memory, or not stored at all.
     pub(super) fn written(
         self: &Arc<Self>,
         mut records: Vec<Record>,
@@ -95,7 +97,7 @@ impl Signals {
         self.check_given(&records)?;
         if let ([record], Some(store)) = (&mut records[..], self.store.if_open()) {
             let recent = self.candles.recent_in_memory(&record.signal.market());
-            let is_enough = |recent: &Option<Arc<Tail>>| {
+            let is_enough = |recent: &Option<Arc<RecentCandles>>| {
                 recent.as_ref().is_none_or(|recent| !recent.is_too_short_for(&record.signal))
             };
             if let Some(recent) = recent.filter(is_enough) {
@@ -106,13 +108,13 @@ impl Signals {
         }
         let this = self.clone();
         Ok(Answer::Pending(move || {
-            this.complete(&mut records, &Histories::default());
+            this.complete(&mut records, &HistoryCache::default());
             Ok((this.store.open()?, Lines::of(records)?))
         }))
     }
 
-    /// What came of recording; where signals came with their ends, the performance is checked soon. What the next recording asks
-    /// to know is made ready.
+    /// Ends a recording. If signals came with their outcomes, live results are checked soon. What the next recording
+    /// needs is prepared in the background.
     fn recorded(self: &Arc<Self>, results: Vec<Result<bool>>, closed: bool) -> Result<()> {
         if closed {
             self.checks.ask_for_check();
@@ -121,7 +123,7 @@ impl Signals {
         results.into_iter().try_for_each(|result| result.map(|_| ()))
     }
 
-    /// [`Self::close_by_hand`] at this time.
+    /// [`Self::close_by_hand`] with the current time.
     pub async fn close_signal(
         self: &Arc<Self>,
         id: &str,
@@ -132,8 +134,8 @@ impl Signals {
         self.close_by_hand(Update::now(id, outcome, exit_price, profit_percent)).await
     }
 
-    /// Closes a signal by hand, see [`FeedbackStore::close_by_hand`]. The future never blocks its thread, and the writing begins when
-    /// it is first polled.
+    /// Closes a signal by hand, see [`FeedbackStore::close_by_hand`]. The future never blocks its thread. The write
+    /// starts when it is first polled.
     ///
     /// # Errors
     /// As [`FeedbackStore::close_by_hand`].
@@ -150,7 +152,7 @@ impl Signals {
             };
             let id = update.id.clone();
             let closed = store.close_by_hand(CloseRequest::new(update, this.settings.now_ms()));
-            // Closing the store waits for what its writer has got.
+            // From here on the writer has the signal, and closing the store waits for the writer.
             drop(call);
             let closed = closed.await?;
             if closed {
@@ -160,18 +162,18 @@ impl Signals {
         }
     }
 
-    /// Checks signals, adds their features and writes them down, to be recorded with others by [`Self::record_lines`].
-    /// `histories` are those of all that are recorded together.
+    /// Checks signals, adds their features and encodes them, so that [`Self::record_lines`] can record them together
+    /// with others. `histories` is shared by all signals of one call.
     ///
     /// # Errors
     /// [`Error::InvalidSignal`] of the first that is wrong.
-    pub fn write_down(&self, mut records: Vec<Record>, histories: &Histories) -> Result<Lines> {
+    pub fn write_down(&self, mut records: Vec<Record>, histories: &HistoryCache) -> Result<Lines> {
         self.check_given(&records)?;
         self.complete(&mut records, histories);
         Lines::of(records)
     }
 
-    /// Records what was written down.
+    /// Records signals that [`Self::write_down`] has encoded.
     ///
     /// # Errors
     /// As [`Self::record`].
@@ -180,13 +182,13 @@ impl Signals {
         self.recorded(self.store.open()?.record_lines(lines).await?, closed)
     }
 
-    /// Takes in the signals of another log, see [`FeedbackStore::import`], those without features with the features of the
-    /// last candle closed before them, when that candle is stored.
+    /// Imports the signals of another log, see [`FeedbackStore::import`]. Signals without features get those of the
+    /// last candle that closed before them, if that candle is stored.
     ///
     /// # Errors
     /// As [`FeedbackStore::import`].
     pub async fn import(&self, file: &Path) -> Result<ImportReport> {
-        let histories = Histories::default();
+        let histories = HistoryCache::default();
         let complete = |records: &mut [Record]| {
             let signals = records.iter_mut().map(|record| &mut record.signal);
             self.add_features(signals.filter(|signal| signal.features.is_none()), &histories);
@@ -204,7 +206,8 @@ impl Signals {
         self.store.open()?.export_csv(path)
     }
 
-    /// Refuses signals of the future, for until then no price would close them, and ends that cannot be.
+    /// Refuses signals and closings of the future, and impossible outcomes. No price would close a signal of the
+    /// future until its time has come.
     fn check_given(&self, records: &[Record]) -> Result<()> {
         let (now_ms, costs_percent) = (self.settings.latest_ms(), self.settings.config().fee_bps / 100.0);
         let ahead = |field, value| Err(Error::InvalidSignal { field, problem: "must not lie in the future", value });
@@ -219,31 +222,31 @@ impl Signals {
         records.iter().try_for_each(|record| record.check(costs_percent))
     }
 
-    /// Adds to what a caller records what is known of it here.
-    fn complete(&self, records: &mut [Record], histories: &Histories) {
+    /// Adds features and the model's forecast to signals that are being recorded.
+    fn complete(&self, records: &mut [Record], histories: &HistoryCache) {
         self.add_features(records.iter_mut().map(|record| &mut record.signal), histories);
         records.iter_mut().for_each(|record| self.add_said(record));
     }
 
-    /// Of a signal that comes with its end, nothing can be said any more that would be worth something.
+    /// A signal that comes with its outcome gets no forecast, because it would not be a real one.
     fn add_said(&self, record: &mut Record) {
         if record.closing.is_none() {
             record.said = self.outcomes.say(&record.signal).map(Said::rounded);
         }
     }
 
-    fn add_features<'a>(&self, signals: impl Iterator<Item = &'a mut Signal>, histories: &Histories) {
-        // Bulk recordings come from few markets; each one's candles are looked up once.
-        let mut tails: HashMap<Market, Option<Arc<Tail>>> = HashMap::new();
+    fn add_features<'a>(&self, signals: impl Iterator<Item = &'a mut Signal>, histories: &HistoryCache) {
+        // Bulk recordings come from few markets, so the candles of each are looked up once.
+        let mut recents: HashMap<Market, Option<Arc<RecentCandles>>> = HashMap::new();
         let mut older: HashMap<Market, Vec<&mut Signal>> = HashMap::new();
         for signal in signals {
             let market = signal.market();
-            // Features are a gain: no signal is refused because candles cannot be read.
-            let tail =
-                tails.entry(market.clone()).or_insert_with_key(|market| self.candles.recent(market).ok().flatten());
-            match tail {
-                Some(tail) if tail.is_too_short_for(signal) => older.entry(market).or_default().push(signal),
-                tail => signal.features = tail.as_ref().and_then(|tail| tail.entry_features(signal)),
+            // Features are optional: no signal is refused because candles cannot be read.
+            let recent =
+                recents.entry(market.clone()).or_insert_with_key(|market| self.candles.recent(market).ok().flatten());
+            match recent {
+                Some(recent) if recent.is_too_short_for(signal) => older.entry(market).or_default().push(signal),
+                recent => signal.features = recent.as_ref().and_then(|recent| recent.entry_features(signal)),
             }
         }
         for (market, signals) in older {

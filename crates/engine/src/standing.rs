@@ -1,6 +1,6 @@
-//! What the loop knows of its own live results, and where it keeps that: in `performance.json` of the home. With a database,
-//! what counts is a row there, changed by one instance at a time, and the file is a copy of it, so that no reader ever waits
-//! for another machine.
+//! The performance state: what the loop knows of its own live results. It is kept in `performance.json` of the home.
+//! With a database, the state is a row that one instance changes at a time, and the file is a copy of it, so that
+//! readers never wait for another machine.
 
 use super::{Event, Events, Settings};
 use domain::answer::Answer;
@@ -17,51 +17,52 @@ use storage::disk::Lock;
 use storage::lock::{FileLock, Guard};
 use storage::{Stamp, create_folder, write_atomically};
 
-/// So old may a copy be before the database is asked for a newer one.
+/// The age after which the copy is refreshed from the database.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// How long other processes are waited for, which read the signals meanwhile.
+/// How long to wait for other processes, which read signals while they hold the lock.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// `performance.json`: what the loop knows of its own live results.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct PerformanceState {
-    /// Of the row that this is a copy of; missing without a database.
+    /// The version of the row that this is a copy of; missing without a database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     version: Option<i64>,
     pub performance: Performance,
-    /// What was told of drift, by market.
+    /// The drift that was reported, by market.
     pub drift: Vec<DriftState>,
 }
 
-/// How far a market was looked at for drift.
+/// Up to where a market was checked for drift.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct DriftState {
     #[serde(flatten)]
     pub market: Market,
-    /// Closings of earlier times are known to the outcome test.
+    /// The outcome test has seen closings before this time.
     pub outcomes_ms: i64,
-    /// When the outcome closed that raised the last alarm told: others of the same millisecond may not have been there yet.
+    /// The closing time of the outcome that raised the last reported alarm. Others of the same millisecond may come
+    /// later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alarm_ms: Option<i64>,
-    /// Closings of later times are new to the entry test.
+    /// Closings after this time are new to the entry test.
     pub entries_ms: i64,
 }
 
-/// What a file said, and which file that was.
-type KnownState = Option<(Stamp, Arc<PerformanceState>)>;
+/// The content of the file, and the stamp of the file it was read from.
+type CachedState = Option<(Stamp, Arc<PerformanceState>)>;
 
-/// What of it is in memory.
+/// The performance state in memory.
 #[derive(Default)]
 pub(super) struct PerformanceCache {
-    known: Mutex<KnownState>,
-    /// When the database was last asked whether it has another one.
+    known: Mutex<CachedState>,
+    /// When the database was last asked for a newer state.
     asked: Mutex<Option<Instant>>,
-    /// What keeps the file from following the database; told once.
+    /// Why the file cannot be refreshed from the database; reported once.
     problem: Arc<Mutex<Option<String>>>,
 }
 
-/// What is known of the loop's own live results: conservative mode, and which drift was told.
+/// What is known of the loop's own live results: conservative mode, and which drift was reported.
 pub struct LivePerformance {
     pub(super) settings: Arc<Settings>,
     events: Arc<Events>,
@@ -74,8 +75,8 @@ impl LivePerformance {
         Self { settings, events, office, cache: PerformanceCache::default() }
     }
 
-    /// What is known now. Known at once while its file stays the same. A damaged file is told of, and then counts as none: it holds
-    /// nothing that the signals could not tell again.
+    /// The current state. Ready unless its file has changed. A damaged file is reported and counts as empty;
+    /// everything in it can be derived from the signals again.
     ///
     /// # Errors
     /// [`Error::Io`] when the file cannot be read.
@@ -99,21 +100,20 @@ impl LivePerformance {
         let path = self.path();
         let Some(stamp) = Stamp::of(&path)? else { return Ok(Arc::default()) };
         let mut known = self.cache.known.lock();
-        if let Some(standing) = of_stamp(&known, &stamp) {
-            return Ok(standing);
+        if let Some(state) = of_stamp(&known, &stamp) {
+            return Ok(state);
         }
         let text = std::fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
-        let standing = Arc::new(self.decoded(&text, &path.display().to_string()));
-        *known = Some((stamp, standing.clone()));
-        Ok(standing)
+        let state = Arc::new(self.decoded(&text, &path.display().to_string()));
+        *known = Some((stamp, state.clone()));
+        Ok(state)
     }
 
-    /// Changes what is known; `next` is asked again where another instance was first. Waits for other processes, and for the
-    /// database.
+    /// Changes the state. `next` is called again if another instance was faster. Waits for other processes and for
+    /// the database.
     ///
-    /// # Errors
-    /// [`Error::Io`], [`Error::Store`] when it cannot be read or written, [`Error::StoreBusy`] when another process does not let
-    /// it go: nothing was changed then. Those of `next`.
+    /// # Errors [`Error::Io`], [`Error::Store`] when it cannot be read or written; [`Error::StoreBusy`] when another
+    /// process keeps the lock; those of `next`. Nothing was changed then.
     pub(super) fn change<T>(&self, mut next: impl FnMut(&mut PerformanceState) -> Result<T>) -> Result<T> {
         let _between_processes = self.lock()?;
         let memo = self.office.memo();
@@ -123,19 +123,19 @@ impl LivePerformance {
                 None => copy.clone(),
                 Some(memo) => Arc::new(self.of_database(memo)?),
             };
-            let mut standing = PerformanceState::clone(&before);
-            let told = next(&mut standing)?;
-            if standing != *before
+            let mut state = PerformanceState::clone(&before);
+            let told = next(&mut state)?;
+            if state != *before
                 && let Some(memo) = memo
             {
                 let version = before.version.unwrap_or_default();
-                standing.version = Some(version + 1);
-                if !memo.replace(version, &encode(&standing)?)? {
+                state.version = Some(version + 1);
+                if !memo.replace(version, &encode(&state)?)? {
                     continue;
                 }
             }
-            if standing != *copy {
-                write_atomically(&self.path(), encode(&standing)?.as_bytes())?;
+            if state != *copy {
+                write_atomically(&self.path(), encode(&state)?.as_bytes())?;
             }
             return Ok(told);
         }
@@ -143,8 +143,8 @@ impl LivePerformance {
 
     fn of_database(&self, memo: &dyn Memo) -> Result<PerformanceState> {
         let (version, text) = memo.read()?;
-        let standing = text.map(|text| self.decoded(text.as_bytes(), "the row of signalloop_performance"));
-        Ok(PerformanceState { version: Some(version), ..standing.unwrap_or_default() })
+        let state = text.map(|text| self.decoded(text.as_bytes(), "the row of signalloop_performance"));
+        Ok(PerformanceState { version: Some(version), ..state.unwrap_or_default() })
     }
 
     fn decoded(&self, text: &[u8], what: &str) -> PerformanceState {
@@ -154,7 +154,7 @@ impl LivePerformance {
         })
     }
 
-    /// Has the file follow the database, in the background.
+    /// Refreshes the file from the database, in the background.
     fn copy_soon(&self) {
         let Some(memo) = self.office.memo() else { return };
         {
@@ -166,7 +166,7 @@ impl LivePerformance {
         }
         let (path, events) = (self.path(), self.events.clone());
         let known = self.cache.problem.clone();
-        // A database that does not answer leaves the copy as it is; changes, which need it, say so.
+        // If the database does not answer, the copy stays as it is. Changes need the database and will fail.
         memo.read_later(Box::new(move |version, text| {
             let problem = copy(&path, version, text).err().map(|error| error.to_string());
             if let Some(error) = is_new(&known, problem) {
@@ -180,7 +180,7 @@ impl LivePerformance {
         self.settings.home().join("performance.json")
     }
 
-    /// Excludes other processes from changing it; over when dropped.
+    /// Locks the state against changes of other processes, until dropped.
     fn lock(&self) -> Result<Guard> {
         create_folder(self.settings.home())?;
         let path = self.settings.home().join("performance.lock");
@@ -188,23 +188,23 @@ impl LivePerformance {
     }
 }
 
-/// Takes down what is wrong now, or that nothing is; what is to be told of it, which is nothing where it is known already.
+/// Notes the current problem, or that there is none. Returns the problem if it was not known before.
 pub(super) fn is_new(known: &Mutex<Option<String>>, problem: Option<String>) -> Option<String> {
     let before = std::mem::replace(&mut *known.lock(), problem.clone());
     problem.filter(|problem| before.as_ref() != Some(problem))
 }
 
-/// What is known, if it is of this file.
-fn of_stamp(known: &KnownState, stamp: &Stamp) -> Option<Arc<PerformanceState>> {
-    known.as_ref().filter(|(of, _)| of == stamp).map(|(_, standing)| standing.clone())
+/// The cached state, if it was read from this file.
+fn of_stamp(known: &CachedState, stamp: &Stamp) -> Option<Arc<PerformanceState>> {
+    known.as_ref().filter(|(of, _)| of == stamp).map(|(_, state)| state.clone())
 }
 
-fn encode(standing: &PerformanceState) -> Result<String> {
-    serde_json::to_string_pretty(standing)
+fn encode(state: &PerformanceState) -> Result<String> {
+    serde_json::to_string_pretty(state)
         .map_err(|e| Error::Internal(format!("cannot encode the state of performance: {e}")))
 }
 
-/// Makes the file a copy of the row. One that was changed here meanwhile is copied again a second later.
+/// Makes the file a copy of the row. If this process changed it meanwhile, it is copied again a second later.
 fn copy(path: &Path, version: i64, text: &str) -> Result<()> {
     let there: Option<PerformanceState> = std::fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok());
     if there.is_some_and(|there| there.version == Some(version)) {

@@ -1,6 +1,6 @@
-//! How the scheduler stands, for people and for scripts.
+//! The status of the scheduler, for people and for scripts.
 
-use super::schedule::Problem;
+use super::schedule::TaskProblem;
 use super::{Scheduler, SignalLoop};
 use domain::error::Result;
 use domain::time::format_iso;
@@ -9,16 +9,17 @@ use scheduler::{LastRun, Ran, Record, SchedulerConfig, Task, TaskPlan, Timer};
 use serde_json::{Map, Value, json};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// How the scheduler of a home stands.
+/// The status of the scheduler of a home.
 #[derive(Debug, Clone)]
 pub struct SchedulerStatus {
-    /// It was started in this loop, and not stopped.
+    /// It was started in this loop and not stopped.
     pub running: bool,
     /// This loop runs the tasks of the home.
     pub leader: bool,
-    /// Why it does not, such as the process that does; `None` when it does, or was not started.
+    /// Why this loop does not run them, for example because another process does; `None` when it does, or was not
+    /// started.
     pub standing_by: Option<String>,
-    /// The process that runs the tasks, this one or another; `None` while none does: then nothing is run by itself.
+    /// The process that runs the tasks, this one or another. `None` while none does; then no task runs by itself.
     pub led_by: Option<Leader>,
     /// The configuration in force.
     pub config: SchedulerConfig,
@@ -28,34 +29,35 @@ pub struct SchedulerStatus {
     pub tasks: Vec<TaskStatus>,
 }
 
-/// What files do not tell: what a database has, and who leads. A number each, and another number for another state. 0 is of nothing.
+/// Fingerprints of what no file shows: the content of a database, and who leads. A different state has a different
+/// number; 0 means nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Elsewhere {
-    /// Of the signals.
+    /// Fingerprint of the signals.
     pub signals: u64,
-    /// Of what is remembered of the scheduler's tasks, but for the watch, and of who leads.
+    /// Fingerprint of the records of the scheduler's tasks, except the watch, and of who leads.
     pub scheduler: u64,
 }
 
-/// How a task stands.
+/// The status of a task.
 #[derive(Debug, Clone)]
 pub struct TaskStatus {
     /// Which.
     pub task: Task,
     /// When and how it is run.
     pub plan: TaskPlan,
-    /// An attempt is under way, in this process or another.
+    /// It is running, in this process or another.
     pub running: bool,
-    /// When it is due, if a scheduler runs then, UTC epoch ms; `None` when it does not run by itself.
+    /// When it is due next, UTC epoch ms; `None` when it does not run by itself.
     pub next_ms: Option<i64>,
-    /// What is remembered of it.
+    /// Its record.
     pub record: Record,
-    /// What keeps it from being run, or from being written down.
+    /// What keeps it from being run, or its result from being saved.
     pub problem: Option<String>,
 }
 
 impl SchedulerStatus {
-    /// As JavaScript and `--json` have it; what there is not is missing.
+    /// As JSON for JavaScript and `--json`. Fields without a value are left out.
     pub fn to_json(&self) -> Value {
         present(json!({
             "running": self.running,
@@ -86,7 +88,7 @@ impl TaskStatus {
     }
 }
 
-/// An attempt that ended, as JavaScript and `--json` have it.
+/// A run that ended, as JSON for JavaScript and `--json`.
 pub fn run_to_json(run: &LastRun) -> Value {
     present(json!({
         "startedAt": format_iso(run.started_ms),
@@ -108,7 +110,7 @@ fn present(mut object: Value) -> Value {
 }
 
 impl Scheduler {
-    /// How the scheduler stands, also when another process runs it. May wait for a database.
+    /// The status of the scheduler, also when another process runs it. May wait for a database.
     ///
     /// # Errors
     /// [`domain::error::Error::InvalidConfig`], [`domain::error::Error::Io`].
@@ -116,8 +118,8 @@ impl Scheduler {
         self.status_by(&|task| self.office.look(task))
     }
 
-    /// [`Self::status`] that never waits for a database: it tells what was heard from it last, and asks it anew for the
-    /// next time.
+    /// [`Self::status`] that never waits for a database. It answers with what the database said last, and asks again
+    /// in the background.
     ///
     /// # Errors
     /// As [`Self::status`].
@@ -136,14 +138,14 @@ impl Scheduler {
         };
         let standing_by = running.as_ref().and_then(|running| running.standing_by());
         let problem =
-            |task| running.as_ref().and_then(|running| running.problems.lock().get(&task).map(Problem::to_string));
+            |task| running.as_ref().and_then(|running| running.problems.lock().get(&task).map(TaskProblem::to_string));
         let tasks = Task::ALL.into_iter().map(|task| self.task_status(task, see(task), &config, problem(task)));
         let tasks = tasks.collect();
         Ok(SchedulerStatus {
             running: running.is_some(),
             leader: running.is_some() && standing_by.is_none(),
             standing_by,
-            // The tasks were looked at before.
+            // Read after the tasks, which refreshed it.
             led_by: self.office.leader(),
             warnings,
             tasks,
@@ -173,7 +175,7 @@ impl Scheduler {
 }
 
 impl SignalLoop {
-    /// What is known here of what a database has, without asking it.
+    /// Fingerprints of what is known of a database, without asking it.
     pub fn elsewhere(&self) -> Elsewhere {
         let (office, mut records) = (&self.scheduler.office, DefaultHasher::new());
         // A leader that was killed changes no file.

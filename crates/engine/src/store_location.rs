@@ -4,8 +4,8 @@ use domain::error::Result;
 use feedback::{FeedbackStore, StoreOptions};
 #[cfg(feature = "postgres")]
 use postgres::StoreUrl;
-use std::fmt;
 use scheduler::coordination::{FolderOffice, Office};
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;

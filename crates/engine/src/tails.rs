@@ -1,6 +1,7 @@
-//! The newest candles of each market: the stored ones, kept in memory while their files stay the same, and those given since.
+//! The recent candles of each market: the last stored ones, cached in memory until their file changes, and those that
+//! the backend has given since.
 
-use super::fed::Fed;
+use super::fed::FedCandles;
 use super::settings::Settings;
 use candles::{Reading, candle_file, read_candles};
 use domain::calendar::Calendar;
@@ -16,24 +17,24 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use storage::Stamp;
 
-/// Candles kept in memory per market: [`SETTLED`], and a hundred more for signals that were not given just now.
-pub(super) const TAIL: usize = 400;
+/// Candles kept in memory per market: [`SETTLED`], and a hundred more for signals that are some candles old.
+pub(super) const MAX_RECENT: usize = 400;
 
-/// From so many candles on, the longest smoothing has forgotten where it started.
+/// After so many candles, the longest moving average no longer depends on where it started.
 pub(super) const SETTLED: usize = 300;
 
-/// How long candles of a market that had none may go unnoticed by whoever cannot wait.
+/// A market that had no stored candles is looked at again after this time by callers that must not wait.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// The last [`TAIL`] candles of a market, in order.
+/// The last [`MAX_RECENT`] candles of a market, in order.
 #[derive(Debug)]
-pub(super) struct Tail {
+pub(super) struct RecentCandles {
     candles: Vec<Candle>,
-    /// When the market trades, as all stored candles tell: a training learns the same from them.
+    /// The trading hours, learned from all stored candles, as a training learns them.
     calendar: Arc<Calendar>,
-    /// There are older candles, too.
+    /// Older candles exist besides these.
     is_cut: bool,
-    /// The features asked for last, and after how many candles: most ask for those of now.
+    /// Cache of the features asked for last, and after how many candles. Most callers ask for the latest.
     latest: Mutex<Option<(usize, Latest)>>,
 }
 
@@ -43,14 +44,14 @@ pub(super) type Latest = std::result::Result<(Row, f64), Missing>;
 /// The stored candles of a home, and the newest of each market in memory.
 pub struct CandleStore {
     pub(super) settings: Arc<Settings>,
-    known: RwLock<HashMap<Market, (Stamp, Arc<Tail>)>>,
+    known: RwLock<HashMap<Market, (Stamp, Arc<RecentCandles>)>>,
     /// Markets without stored candles, and when that was found.
     lacking: Mutex<HashMap<Market, Instant>>,
-    /// What was given of each market.
-    fed: Mutex<HashMap<Market, Fed>>,
+    /// The candles that the backend gave, by market.
+    fed: Mutex<HashMap<Market, FedCandles>>,
 }
 
-impl Deref for Tail {
+impl Deref for RecentCandles {
     type Target = [Candle];
 
     fn deref(&self) -> &[Candle] {
@@ -58,23 +59,23 @@ impl Deref for Tail {
     }
 }
 
-impl Tail {
+impl RecentCandles {
     fn of(candles: &[Candle], candle_ms: i64) -> Self {
         Self::new(candles, Arc::new(Calendar::learn(candles, candle_ms)), false)
     }
 
-    /// The last of these candles; `is_cut` where there are older ones besides.
+    /// Keeps the last of these candles. `is_cut` says that older ones exist besides.
     pub fn new(candles: &[Candle], calendar: Arc<Calendar>, is_cut: bool) -> Self {
-        let cut = candles.len().saturating_sub(TAIL);
+        let cut = candles.len().saturating_sub(MAX_RECENT);
         Self { candles: candles[cut..].to_vec(), calendar, is_cut: is_cut || cut > 0, latest: Mutex::default() }
     }
 
-    /// Whether there are older candles, too.
+    /// Whether older candles exist besides these.
     pub fn is_cut(&self) -> bool {
         self.is_cut
     }
 
-    /// When the market trades.
+    /// The trading hours of the market.
     pub fn calendar(&self) -> &Arc<Calendar> {
         &self.calendar
     }
@@ -97,19 +98,19 @@ impl Tail {
         self.latest(closed).ok().map(|(row, _)| entry(&row))
     }
 
-    /// Whether the features at the entry of the signal take older candles than these.
+    /// Whether the entry features of the signal need older candles than these.
     pub fn is_too_short_for(&self, signal: &Signal) -> bool {
         self.is_cut && closed_by(&self.candles, self.calendar.step_ms(), signal.timestamp_ms) < SETTLED
     }
 }
 
-/// How many candles had closed by `time_ms`: what a signal of that time may know.
+/// How many candles had closed by `time_ms`. A signal of that time may use no others.
 fn closed_by(candles: &[Candle], candle_ms: i64, time_ms: i64) -> usize {
     candles.partition_point(|candle| candle.open_ms + candle_ms <= time_ms)
 }
 
-/// Whether the last of these candles is the newest that can have closed by `time_ms`: where later ones are missing they say
-/// nothing of it.
+/// Whether the last of these candles is the newest that can have closed by `time_ms`. If later ones are missing, they
+/// say nothing about that time.
 fn follows(closed: &[Candle], calendar: &Calendar, time_ms: i64) -> bool {
     closed.last().is_some_and(|last| !calendar.is_behind(last.open_ms, time_ms))
 }
@@ -118,20 +119,21 @@ fn entry(row: &Row) -> EntryFeatures {
     EntryFeatures { version: features::VERSION, values: row.to_vec() }
 }
 
-/// All stored candles of the markets that one call is about, each file read once: for signals older than a [`Tail`].
+/// All stored candles of the markets of one call, each file read once. Signals older than [`RecentCandles`] need
+/// them.
 #[derive(Debug, Default)]
-pub struct Histories(Mutex<HashMap<Market, Option<Arc<History>>>>);
+pub struct HistoryCache(Mutex<HashMap<Market, Option<Arc<History>>>>);
 
-/// All stored candles of a market, and when it trades.
+/// All stored candles of a market, and its trading hours.
 #[derive(Debug)]
 struct History {
     candles: Vec<Candle>,
     calendar: Arc<Calendar>,
 }
 
-impl Histories {
-    /// The features at the entry of signals of `market` given at these times. Features are a gain: candles that cannot be
-    /// read count as missing.
+impl HistoryCache {
+    /// The entry features of signals of `market` given at these times. Candles that cannot be read count as missing,
+    /// because features are optional.
     pub(super) fn entry_features(
         &self,
         candles: &CandleStore,
@@ -148,11 +150,11 @@ impl Histories {
     }
 }
 
-/// The features of the last candle closed by each of these times; `None` after a hole, or where it has none.
+/// The features of the last candle closed by each of these times; `None` after a gap, or where that candle has none.
 fn entries(History { candles, calendar }: &History, times_ms: &[i64]) -> Vec<Option<EntryFeatures>> {
     let candle_ms = calendar.step_ms();
     let closed: Vec<usize> = times_ms.iter().map(|&time_ms| closed_by(candles, candle_ms, time_ms)).collect();
-    let first = closed.iter().min().map_or(0, |first| first.saturating_sub(TAIL));
+    let first = closed.iter().min().map_or(0, |first| first.saturating_sub(MAX_RECENT));
     let last = closed.iter().max().map_or(0, |last| *last);
     let table = features::compute_within(&candles[first..last], calendar);
     let of = |(&closed, &time_ms): (&usize, &i64)| {
@@ -170,15 +172,15 @@ impl CandleStore {
         Self { settings, known: RwLock::default(), lacking: Mutex::default(), fed: Mutex::default() }
     }
 
-    /// The last candles of `market`, from memory while the file of the stored ones stays the same.
+    /// [`Self::recent`] of a market that must have some.
     ///
     /// # Errors
     /// [`Error::NoData`] when none are stored; else as [`Self::recent`].
-    pub(super) fn require(&self, market: &Market) -> Result<Arc<Tail>> {
+    pub(super) fn require(&self, market: &Market) -> Result<Arc<RecentCandles>> {
         self.recent(market)?.ok_or_else(|| self.none_stored(market))
     }
 
-    /// That none are stored, and what to do.
+    /// The error that no candles are stored, with what to do about it.
     pub(super) fn none_stored(&self, market: &Market) -> Error {
         Error::NoData(format!(
             "no candles of {market}: {} does not exist; fetch them with `signalloop fetch --symbol {} --timeframe {}`",
@@ -188,11 +190,11 @@ impl CandleStore {
         ))
     }
 
-    /// [`Self::require`], or `None` when there is none: the last stored candles and those given since, without a gap.
+    /// The recent candles of a market: the last stored ones and those given since, without a gap; `None` when there
+    /// are none. Reads the file of the stored ones if it has changed.
     ///
-    /// # Errors
-    /// [`Error::Io`]; [`Error::BadCandle`] when the file must be put right first.
-    pub(super) fn recent(&self, market: &Market) -> Result<Option<Arc<Tail>>> {
+    /// # Errors [`Error::Io`]; [`Error::BadCandle`] when the file has to be repaired first.
+    pub(super) fn recent(&self, market: &Market) -> Result<Option<Arc<RecentCandles>>> {
         Ok(self.grown(market, self.stored(market)?))
     }
 
@@ -200,16 +202,16 @@ impl CandleStore {
     ///
     /// # Errors
     /// As [`Self::recent`].
-    pub(super) fn stored(&self, market: &Market) -> Result<Option<(Stamp, Arc<Tail>)>> {
+    pub(super) fn stored(&self, market: &Market) -> Result<Option<(Stamp, Arc<RecentCandles>)>> {
         let path = candle_file(&self.settings.data_folder(), market);
         let Some(stamp) = Stamp::of(&path)? else { return Ok(None) };
         if let Some(known) = self.known.read().get(market).filter(|(known, _)| *known == stamp) {
             return Ok(Some(known.clone()));
         }
         let Some((stamp, candles)) = self.read_all(market)? else { return Ok(None) };
-        let tail = Arc::new(Tail::of(&candles, market.timeframe.millis()));
-        self.known.write().insert(market.clone(), (stamp, tail.clone()));
-        Ok(Some((stamp, tail)))
+        let recent = Arc::new(RecentCandles::of(&candles, market.timeframe.millis()));
+        self.known.write().insert(market.clone(), (stamp, recent.clone()));
+        Ok(Some((stamp, recent)))
     }
 
     /// Keeps a closed candle that was given.
@@ -218,10 +220,10 @@ impl CandleStore {
     }
 
     /// Stored candles with those given since.
-    fn grown(&self, market: &Market, stored: Option<(Stamp, Arc<Tail>)>) -> Option<Arc<Tail>> {
+    fn grown(&self, market: &Market, stored: Option<(Stamp, Arc<RecentCandles>)>) -> Option<Arc<RecentCandles>> {
         match self.fed.lock().get_mut(market) {
             Some(fed) => fed.grown(stored, market.timeframe.millis()),
-            None => stored.map(|(_, tail)| tail),
+            None => stored.map(|(_, recent)| recent),
         }
     }
 
@@ -241,13 +243,14 @@ impl CandleStore {
         Ok(Some((stamp, candles)))
     }
 
-    /// Has candles of a market that had none be looked for at once.
+    /// Looks at the file of a market again at the next call, because it may have candles now.
     pub(super) fn look_again(&self, market: &Market) {
         self.lacking.lock().remove(market);
     }
 
-    /// [`Self::recent`], where it is known without reading candles; the outer `None` where they must be read.
-    pub(super) fn recent_in_memory(&self, market: &Market) -> Option<Option<Arc<Tail>>> {
+    /// [`Self::recent`] for callers that must not wait; the outer `None` means that a file has to be read. A market
+    /// that had no stored candles a moment ago is taken to have none still.
+    pub(super) fn recent_in_memory(&self, market: &Market) -> Option<Option<Arc<RecentCandles>>> {
         let mut lacking = self.lacking.lock();
         if lacking.get(market).is_some_and(|since| since.elapsed() < LOOK_AGAIN) {
             return Some(self.grown(market, None));
@@ -305,7 +308,7 @@ mod tests {
     fn expected() -> Vec<(String, i64, Option<Vec<f64>>)> {
         let all = candles();
         let row = |closed: usize| {
-            let from = closed.saturating_sub(TAIL);
+            let from = closed.saturating_sub(MAX_RECENT);
             features::latest(&all[from..closed], HOUR).ok().map(|(row, _)| row.to_vec())
         };
         let mut times: Vec<_> = [50usize, 97, 300, 599, 650, 700, 980, 1000]

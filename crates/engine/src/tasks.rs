@@ -20,34 +20,38 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What a task came to.
-pub(super) struct Done {
+/// The result of a task.
+pub(super) struct TaskResult {
     /// Markets dealt with, or signals closed.
     pub count: usize,
-    /// In words.
+    /// The result in words.
     pub message: String,
-    /// What did not work; the others went on.
+    /// Markets that failed. The others were dealt with.
     pub failed: Vec<Unfinished>,
 }
 
-impl Done {
-    /// What has to be done again: all that failed, but for symbols that are not traded any more.
+impl TaskResult {
+    /// The markets to try again: all that failed, except symbols that are no longer traded.
     pub fn remaining(&self) -> impl Iterator<Item = &Unfinished> {
         self.failed.iter().filter(|one| !one.not_traded)
     }
 
-    /// Whether it worked. Symbols that are not traded any more do not count, unless they are all that is configured; the watch
-    /// has them from open signals.
+    /// Whether the task succeeded. Symbols that are no longer traded do not count as failures, unless nothing else is
+    /// configured. The watch never fails for them, because it takes its symbols from open signals.
     pub fn worked(&self, task: Task) -> bool {
         self.remaining().next().is_none() && (self.count > 0 || self.failed.is_empty() || task == Task::Watch)
     }
 }
 
-/// What training `total` markets came to, of which so many models came into service, and so many have skill.
-pub(super) fn trained(total: usize, promoted: usize, skilled: usize, failed: Vec<Unfinished>) -> Done {
+/// The result of training `total` markets: how many models went into service, how many have skill, and which failed.
+pub(super) fn trained(total: usize, promoted: usize, skilled: usize, failed: Vec<Unfinished>) -> TaskResult {
     let count = total - failed.len();
     let found = found_something(skilled, count).map_or_else(String::new, |found| format!("; {found}"));
-    Done { count, message: format!("{count} of {total} models trained, {promoted} put into service{found}"), failed }
+    TaskResult {
+        count,
+        message: format!("{count} of {total} models trained, {promoted} put into service{found}"),
+        failed,
+    }
 }
 
 /// A market that failed.
@@ -65,23 +69,23 @@ pub(super) struct TaskRunner {
     pub(super) trainer: Arc<Trainer>,
     pub(super) checks: Arc<PerformanceChecks>,
     pub(super) watch: Arc<SignalWatch>,
-    /// The tasks under way in this loop, by hand too.
+    /// The tasks that this process is running, manual runs too.
     pub(super) active: Mutex<BTreeSet<Task>>,
 }
 
 impl TaskRunner {
-    /// Now, by the clock that all processes of the scheduler go by.
+    /// The present moment, by the clock that all processes of the scheduler share.
     pub fn moment(&self) -> Moment {
         self.office.moment(self.settings.now_ms())
     }
 
-    /// Whether a task is under way in this loop.
+    /// Whether this process is running a task.
     pub fn is_active(&self, task: Task) -> bool {
         self.active.lock().contains(&task)
     }
 
-    /// Does the work of an attempt.
-    pub(super) async fn perform(self: Arc<Self>, context: RunContext, cancel: Cancel) -> Result<Done> {
+    /// Does the work of a run.
+    pub(super) async fn perform(self: Arc<Self>, context: RunContext, cancel: Cancel) -> Result<TaskResult> {
         if self.office.board().is_some() && TrainMode::of(context.task).is_some() {
             return self.train_together(context, cancel).await;
         }
@@ -97,7 +101,7 @@ impl TaskRunner {
         }
     }
 
-    /// The markets that an attempt works on.
+    /// The markets that a run works on.
     pub(super) fn scope(&self, context: &RunContext) -> Vec<Market> {
         if context.scope.is_empty() {
             self.settings.markets(context.symbols.clone(), None)
@@ -106,7 +110,7 @@ impl TaskRunner {
         }
     }
 
-    async fn fetch_all(self: &Arc<Self>, markets: Vec<Market>) -> Result<Done> {
+    async fn fetch_all(self: &Arc<Self>, markets: Vec<Market>) -> Result<TaskResult> {
         let (this, done, total) = (self.clone(), AtomicUsize::new(0), markets.len());
         let results = self.fetcher.fetch(markets, None, move |news| {
             if let FetchNews::Ended(result) = news {
@@ -127,10 +131,10 @@ impl TaskRunner {
             }
         }
         let count = total - failed.len();
-        Ok(Done { count, message: format!("{added} candles of {count} of {total} markets"), failed })
+        Ok(TaskResult { count, message: format!("{added} candles of {count} of {total} markets"), failed })
     }
 
-    async fn train_all(self: &Arc<Self>, task: Task, markets: Vec<Market>, cancel: Cancel) -> Result<Done> {
+    async fn train_all(self: &Arc<Self>, task: Task, markets: Vec<Market>, cancel: Cancel) -> Result<TaskResult> {
         let mode = TrainMode::of(task).unwrap_or_default();
         let (mut promoted, mut skilled, mut failed) = (0, 0, Vec::new());
         let finished = Arc::new(AtomicUsize::new(0));
@@ -162,8 +166,9 @@ impl TaskRunner {
         Ok(trained(total, promoted, skilled, failed))
     }
 
-    /// Judges live results, and each market's. Reads the store, so it belongs on a thread that may wait.
-    fn evaluate_all(self: &Arc<Self>, markets: Vec<Market>, cancel: &Cancel) -> Result<Done> {
+    /// Judges live results, those of all and those of each market. Reads the store, so call it on a thread that may
+    /// block.
+    fn evaluate_all(self: &Arc<Self>, markets: Vec<Market>, cancel: &Cancel) -> Result<TaskResult> {
         self.checks.check(self.settings.now_ms())?;
         let (mut better, mut worse, mut failed) = (0, 0, Vec::new());
         let total = markets.len();
@@ -180,6 +185,6 @@ impl TaskRunner {
         }
         let count = total - failed.len();
         let message = format!("{count} of {total} markets compared: {better} got better, {worse} worse");
-        Ok(Done { count, message, failed })
+        Ok(TaskResult { count, message, failed })
     }
 }

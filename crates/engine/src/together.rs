@@ -2,7 +2,7 @@
 
 use super::attempt::RunContext;
 use super::results;
-use super::tasks::{Done, TaskRunner, trained};
+use super::tasks::{TaskResult, TaskRunner, trained};
 use super::{Event, TrainProgress, TrainResult};
 use domain::cancel::Cancel;
 use domain::error::{Error, Resource, Result};
@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_millis(500);
 
 impl TaskRunner {
     /// Trains the markets of an attempt together with all instances that are there, and sums up once every one has a result.
-    pub(super) async fn train_together(self: &Arc<Self>, context: RunContext, cancel: Cancel) -> Result<Done> {
+    pub(super) async fn train_together(self: &Arc<Self>, context: RunContext, cancel: Cancel) -> Result<TaskResult> {
         let (started_ms, clock) = (self.moment().wall_ms, Instant::now());
         let markets = self.scope(&context);
         if markets.is_empty() {

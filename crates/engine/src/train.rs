@@ -1,9 +1,9 @@
 //! Training many markets: fetch, train, compare with the model in service, promote; each on its own.
 
-use super::account::{Account, FetchProgress};
+use super::account::{FetchProgress, ProgressMeter};
 use super::compute::ComputeThreads;
 use super::fetch::PARALLEL;
-use super::pools::{Loaded, Pools, TrainingData};
+use super::pools::{LoadedMarket, Pools, TrainingData};
 use super::results;
 use super::{CandleFetcher, Event, Events, Lifetime, Models, Settings};
 use candles::{Cause, candle_file};
@@ -251,29 +251,29 @@ impl TrainResult {
     }
 }
 
-/// What the tasks of one training share.
-pub(super) struct Run {
+/// One training of several markets: what its tasks share.
+pub(super) struct TrainingRun {
     pub source: Option<Arc<dyn CandleSource>>,
     /// The markets to train.
     pub markets: Vec<Market>,
-    /// Markets that are only fetched, for they belong to the same pools.
+    /// Markets that are only fetched, because they belong to the same pools.
     others: Vec<Market>,
     /// What the markets of a timeframe share.
     pub pools: Pools,
-    /// Never more trainings at once than there are threads, so that memory and stacks stay bounded.
+    /// Limits how many trainings run at once to the number of threads, so that memory stays bounded.
     permits: Semaphore,
     fetches: Semaphore,
     pub cancel: Cancel,
     mode: TrainMode,
     finished: AtomicUsize,
     total: usize,
-    pub account: Account,
-    /// What a model has to be put into service by right of, where instances share the training.
+    pub meter: ProgressMeter,
+    /// Lease required to promote a model; `None` unless the training is shared.
     hold: Option<Arc<dyn Hold>>,
     progress: Box<dyn Fn(TrainProgress) + Send + Sync>,
 }
 
-impl Run {
+impl TrainingRun {
     fn tell(&self, market: &Market, phase: Phase, step: Step, result: Option<TrainResult>) {
         let finished = self.finished.load(Ordering::Relaxed);
         let (market, total, remaining_s) = (market.clone(), self.total, None);
@@ -288,7 +288,7 @@ impl Run {
         (self.progress)(TrainProgress { market, phase, step, remaining_s, finished, total, result: None });
     }
 
-    /// Tells of all markets of a timeframe.
+    /// Reports progress for all markets of a timeframe.
     pub fn tell_all(&self, timeframe: Timeframe, phase: Phase, step: Step) {
         self.markets
             .iter()
@@ -307,8 +307,8 @@ impl Run {
     }
 }
 
-/// A market whose candles are up to date, or why not.
-struct Begun {
+/// A market whose candles were fetched, or why they could not be.
+struct FetchedMarket {
     market: Market,
     fetched: Result<()>,
     warning: Option<String>,
@@ -321,7 +321,7 @@ async fn permit(semaphore: &Semaphore) -> Result<SemaphorePermit<'_>> {
 
 const NOT_BEGUN: Step = Step { done: 0, total: 0 };
 
-/// Trains models, and puts those into service that are good enough.
+/// Trains models, and puts those that are good enough into service.
 pub struct Trainer {
     pub(super) settings: Arc<Settings>,
     pub(super) events: Arc<Events>,
@@ -364,7 +364,7 @@ impl Trainer {
             self.fetcher.tell_of_longer_history(&markets);
         }
         self.fetcher.tell_of_cost();
-        let run = Arc::new(Run {
+        let run = Arc::new(TrainingRun {
             source: if request.skip_fetch { None } else { Some(self.fetcher.source()?) },
             permits: Semaphore::new(self.compute.trainings_at_once()),
             fetches: Semaphore::new(PARALLEL),
@@ -372,7 +372,7 @@ impl Trainer {
             mode: request.mode,
             finished: AtomicUsize::new(0),
             total: markets.len(),
-            account: Account::of(markets.len()),
+            meter: ProgressMeter::of(markets.len()),
             hold: None,
             progress: Box::new(progress),
             markets,
@@ -392,9 +392,9 @@ impl Trainer {
         Ok(results)
     }
 
-    /// What each market of a run came to, in their order.
-    async fn train_each(self: &Arc<Self>, run: &Arc<Run>) -> Vec<TrainResult> {
-        // A pool is of all markets of its timeframe: first all candles, then the trainings.
+    /// The result of each market, in the order of the markets.
+    async fn train_each(self: &Arc<Self>, run: &Arc<TrainingRun>) -> Vec<TrainResult> {
+        // A pool contains all markets of its timeframe, so all candles are fetched before the first training.
         let mut tasks = JoinSet::new();
         for (place, market) in run.markets.iter().chain(&run.others).cloned().enumerate() {
             let (this, run) = (self.clone(), run.clone());
@@ -415,8 +415,8 @@ impl Trainer {
         results.into_iter().map(|(_, result)| result).collect()
     }
 
-    /// Tells what kept candles of a market from the pool: it has no result that would say so.
-    fn tell_of_other(&self, Begun { market, fetched, warning, .. }: Begun) {
+    /// Reports why a market that is only fetched could not be. It has no result of its own that would say so.
+    fn tell_of_other(&self, FetchedMarket { market, fetched, warning, .. }: FetchedMarket) {
         let problem = match fetched {
             Ok(()) => warning,
             Err(Error::Cancelled(_)) => None,
@@ -427,8 +427,8 @@ impl Trainer {
         }
     }
 
-    /// Trains markets of one timeframe by right of `hold`, in a pool with all that are configured; what each came to, in their order.
-    /// `progress` is told of each as it ends.
+    /// Trains the markets of a shared job, under its lease, in a pool with all configured markets of the timeframe.
+    /// Returns the results in the order of the markets. `progress` hears of each market as it ends.
     ///
     /// # Errors
     /// When there is no source of candles. A market's failure is in its result.
@@ -440,7 +440,7 @@ impl Trainer {
     ) -> Result<Vec<TrainResult>> {
         let mut others = self.settings.markets(None, Some(vec![job.timeframe]));
         others.retain(|market| !job.markets.contains(market));
-        let run = Arc::new(Run {
+        let run = Arc::new(TrainingRun {
             source: Some(self.fetcher.source()?),
             permits: Semaphore::new(self.compute.trainings_at_once()),
             fetches: Semaphore::new(PARALLEL),
@@ -448,7 +448,7 @@ impl Trainer {
             mode: TrainMode::of(job.task).unwrap_or_default(),
             finished: AtomicUsize::new(0),
             total: job.markets.len(),
-            account: Account::of(job.markets.len() + others.len()),
+            meter: ProgressMeter::of(job.markets.len() + others.len()),
             hold: Some(job.hold.clone()),
             progress: Box::new(progress),
             markets: job.markets.clone(),
@@ -471,7 +471,7 @@ impl Trainer {
         let young =
             |market: &Market| {
                 request.mode == TrainMode::Retrain
-                    && self.models.registry.get(market).is_ok_and(|model| {
+                    && self.models.registry.get(market).wait().is_ok_and(|model| {
                         (now_ms - model.record.trained_ms).abs() as f64 <= max_age_hours * 3_600_000.0
                     })
             };
@@ -480,14 +480,14 @@ impl Trainer {
     }
 
     /// Brings the candles of a market up to date.
-    async fn begin_one(self: Arc<Self>, market: Market, run: &Arc<Run>) -> Begun {
+    async fn begin_one(self: Arc<Self>, market: Market, run: &Arc<TrainingRun>) -> FetchedMarket {
         let (clock, mut warning) = (Instant::now(), None);
         let fetched = self.fetch_to_train(&market, run, &mut warning).await;
-        Begun { market, fetched, warning, clock }
+        FetchedMarket { market, fetched, warning, clock }
     }
 
-    async fn train_one(self: Arc<Self>, begun: Begun, run: &Arc<Run>) -> TrainResult {
-        let Begun { market, fetched, mut warning, clock } = begun;
+    async fn train_one(self: Arc<Self>, begun: FetchedMarket, run: &Arc<TrainingRun>) -> TrainResult {
+        let FetchedMarket { market, fetched, mut warning, clock } = begun;
         let trained = match fetched {
             Ok(()) => self.train_on(&market, run, &mut warning).await,
             Err(error) => Err(error),
@@ -502,7 +502,7 @@ impl Trainer {
     async fn fetch_to_train(
         self: &Arc<Self>,
         market: &Market,
-        run: &Arc<Run>,
+        run: &Arc<TrainingRun>,
         warning: &mut Option<String>,
     ) -> Result<()> {
         let Some(source) = &run.source else { return Ok(()) };
@@ -510,8 +510,8 @@ impl Trainer {
         run.tell(market, Phase::Fetch, NOT_BEGUN, None);
         let fetched = async {
             let (begin, tell) = (self.fetcher.history(market.timeframe), |page| run.tell_of_page(page));
-            let fetched = self.fetcher.update(source.as_ref(), market, begin, &run.account, &tell).await?;
-            // Nobody can act on what a model says of a market that is gone.
+            let fetched = self.fetcher.update(source.as_ref(), market, begin, &run.meter, &tell).await?;
+            // A model of a market that is no longer traded is of no use.
             self.fetcher.is_alive(source.as_ref(), &fetched).await.map(|()| fetched)
         };
         match run.cancel.unless(fetched).await {
@@ -536,12 +536,12 @@ impl Trainer {
     async fn train_on(
         self: &Arc<Self>,
         market: &Market,
-        run: &Arc<Run>,
+        run: &Arc<TrainingRun>,
         warning: &mut Option<String>,
     ) -> Result<Trained> {
         let loaded = self.loaded(market, run).await?;
         if loaded.findings.repaired() {
-            // A fetch would have put the file right; this one was not asked for, or failed for another reason.
+            // A fetch would have repaired the file, but there was none, or it failed.
             let path = candle_file(&self.settings.data_folder(), market);
             warning.get_or_insert_with(|| format!("{}: {}", path.display(), loaded.findings));
         }
@@ -575,8 +575,12 @@ impl Trainer {
         Ok(trained)
     }
 
-    /// Continues the model of a market; why it is to be trained in full where that cannot be.
-    async fn continue_one(self: &Arc<Self>, loaded: &Loaded, run: &Arc<Run>) -> Result<Continued<Trained>> {
+    /// Continues the model of a market, or says why it has to be trained in full.
+    async fn continue_one(
+        self: &Arc<Self>,
+        loaded: &LoadedMarket,
+        run: &Arc<TrainingRun>,
+    ) -> Result<Continued<Trained>> {
         let market = loaded.data.market().clone();
         let (this, asked) = (self.clone(), market.clone());
         let champion = match self.compute.run(move || this.models.registry().champion(&asked)).await? {
@@ -611,8 +615,15 @@ impl Trainer {
             .await
     }
 
-    /// Compares a candidate with the model in service and submits the decision, until nobody came between the two.
-    fn decide(&self, candidate: &Candidate, fallback: Option<String>, duration_ms: u64, run: &Run) -> Result<Trained> {
+    /// Compares a candidate with the model in service and submits the decision. Repeats this if the model in service
+    /// has changed in between.
+    fn decide(
+        &self,
+        candidate: &Candidate,
+        fallback: Option<String>,
+        duration_ms: u64,
+        run: &TrainingRun,
+    ) -> Result<Trained> {
         let record = &candidate.model.record;
         let fence = run.hold.as_ref().and_then(|hold| hold.fence());
         loop {

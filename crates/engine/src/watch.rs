@@ -1,15 +1,17 @@
-//! Watching open signals: the candles missed while nothing watched, then the price of now.
+//! Watching open signals: first the candles missed while nothing watched, then the current price.
 //!
-//! Candles are looked at minute by minute, for they hold what happened between two looks, and they say when. A long absence
-//! is first looked at hour by hour, and only the hours in which something may have closed minute by minute. With candles of
-//! the user's own (`fetchCandles`) there are no prices to ask for, and the candles are of the signals' own timeframe.
+//! Candles show what happened between two looks, and when. They are read minute by minute. After a long absence they
+//! are first read hour by hour, and minute by minute only for hours in which a signal may have closed. With candles
+//! from the user's own source (`fetchCandles`) there are no prices to ask for, and the candles have the timeframe of
+//! the signals.
 //!
-//! A price counts only where it is one of now: that of a symbol which is not traded any more stands still for ever. What is
-//! found beyond its level after a time without candles closes as unknown ([`Levels::on_candle_after`]).
+//! A price counts only while candles are recent, because the price of a symbol that is no longer traded never changes
+//! again. If candles are missing before the first one beyond a level, the signal closes as unknown
+//! ([`Levels::on_candle_after`]).
 
 use super::events::Event;
 use super::fetch::PARALLEL;
-use super::tasks::{Done, unfinished};
+use super::tasks::{TaskResult, unfinished};
 use super::{CandleFetcher, Events, Lifetime, PerformanceChecks, Settings, Signals};
 use candles::price_step;
 use domain::barrier::{Exit, Levels, Outcome, Trading};
@@ -29,62 +31,62 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 const MINUTE_MS: i64 = 60_000;
-/// An absence longer than this is looked at hour by hour first.
+/// After an absence longer than this, candles are read hour by hour first.
 const LONG_MS: i64 = 3 * HOUR_MS;
-/// Where no candle has come for so long, the price is not one of now.
+/// If the last candle is older than this, the price is not current.
 const RECENT_MS: i64 = 10 * MINUTE_MS;
 
-/// What is remembered between two looks.
+/// What the watch remembers between two looks.
 #[derive(Default)]
 struct WatchMemory {
-    /// Up to where the prices of each open signal are known, UTC epoch ms.
+    /// Until when each open signal was checked against prices, UTC epoch ms.
     until_ms: HashMap<SignalKey, i64>,
-    /// The last candle that passed, of each symbol.
-    last: HashMap<Symbol, Last>,
-    /// Symbols without candles of now, of which that was told.
+    /// The last candle that was checked, by symbol.
+    last: HashMap<Symbol, LastCandle>,
+    /// Symbols without recent candles for which that was reported.
     silent: BTreeSet<Symbol>,
 }
 
 /// The last candle of a symbol.
 #[derive(Debug, Clone, Copy)]
-struct Last {
+struct LastCandle {
     close: f64,
     end_ms: i64,
 }
 
 /// The open signals of a symbol.
-struct Watched {
+struct WatchedSymbol {
     symbol: Symbol,
-    signals: Vec<Waiting>,
-    /// Of the candles asked for.
+    signals: Vec<WatchedSignal>,
+    /// The timeframe of the candles to ask for.
     timeframe: Timeframe,
-    /// Up to here all prices are known to all its signals, UTC epoch ms.
+    /// All its signals were checked against prices until then, UTC epoch ms.
     known_ms: i64,
 }
 
 /// An open signal.
-struct Waiting {
+struct WatchedSignal {
     key: SignalKey,
     levels: Levels,
-    /// Up to here the prices are known to it, UTC epoch ms.
+    /// It was checked against prices until then, UTC epoch ms.
     known_ms: i64,
 }
 
-/// What closed.
+/// How many signals closed.
 #[derive(Debug, Clone, Copy, Default)]
 struct CloseCount {
     count: usize,
-    /// Of which as unknown.
+    /// How many of them as unknown.
     unknown: usize,
 }
 
-impl Watched {
+impl WatchedSymbol {
     fn market(&self) -> Market {
         Market { symbol: self.symbol.clone(), timeframe: self.timeframe }
     }
 }
 
-/// Watches open signals: closes what missed candles and the prices of now hit.
+/// Watches open signals: closes those that missed candles or current prices hit.
 pub(super) struct SignalWatch {
     settings: Arc<Settings>,
     events: Arc<Events>,
@@ -107,9 +109,9 @@ impl SignalWatch {
         Self { settings, events, lifetime, fetcher, signals, checks, memory: Mutex::default() }
     }
 
-    /// Closes what the candles missed and the prices of now hit, of the symbols with open signals. A symbol that fails is
-    /// left as it is, and the others go on. `only` names the symbols to look at; `None` is all.
-    pub async fn look(self: &Arc<Self>, only: Option<&[Symbol]>) -> Result<Done> {
+    /// Closes open signals that missed candles or current prices hit. A symbol that fails is left as it is, and the
+    /// others go on. `only` names the symbols to look at; `None` means all.
+    pub async fn look(self: &Arc<Self>, only: Option<&[Symbol]>) -> Result<TaskResult> {
         let watched = self.watched(only).await?;
         let symbols = watched.len();
         let (mut closed, mut failed, mut current) = (CloseCount::default(), Vec::new(), Vec::new());
@@ -120,7 +122,8 @@ impl SignalWatch {
                     closed.unknown += missed.unknown;
                     current.push(market.symbol);
                 }
-                // A price of now must not close what an earlier one may have closed: it waits for its candles.
+                // The current price must not close a signal that an earlier price may have closed. The symbol waits
+                // for its candles.
                 Err(error) => failed.push(unfinished(market, &error)),
             }
         }
@@ -139,10 +142,10 @@ impl SignalWatch {
             let names: Vec<&str> = silent.iter().map(Symbol::as_str).collect();
             message.push_str(&format!("; without prices of now: {}", names.join(", ")));
         }
-        Ok(Done { count, message, failed })
+        Ok(TaskResult { count, message, failed })
     }
 
-    /// Closes what the prices of now hit; returns how many signals.
+    /// Closes what the current prices hit. Returns how many signals closed.
     async fn look_at_prices(self: &Arc<Self>, symbols: &[Symbol], failed: &mut Vec<Unfinished>) -> Result<usize> {
         if symbols.is_empty() {
             return Ok(0);
@@ -159,15 +162,15 @@ impl SignalWatch {
         Ok(self.signals.on_prices_now(self.signals.turn(), &ticks).await?.len())
     }
 
-    /// Whether a symbol's price is one of now.
+    /// Whether the price of a symbol is current.
     fn is_live(&self, symbol: &Symbol) -> bool {
         let recent_ms = self.settings.now_ms() - RECENT_MS;
         self.memory.lock().last.get(symbol).is_some_and(|last| last.end_ms > recent_ms)
     }
 
-    /// Tells of symbols without prices of now, of each once until it has some again.
+    /// Reports symbols without current prices, each once until it has current prices again.
     fn tell_of_silent(&self, silent: &[Symbol]) {
-        let news: Vec<(Symbol, Option<Last>)> = {
+        let news: Vec<(Symbol, Option<LastCandle>)> = {
             let known = &mut *self.memory.lock();
             known.silent.retain(|symbol| silent.contains(symbol));
             let new: Vec<&Symbol> = silent.iter().filter(|symbol| known.silent.insert((*symbol).clone())).collect();
@@ -182,7 +185,7 @@ impl SignalWatch {
         }
     }
 
-    /// `price`, unless it lies so far from the last close that it is another asset's.
+    /// Returns `price`, unless it is so far from the last close that it must belong to another asset.
     fn same_asset(&self, symbol: &Symbol, price: f64) -> Result<f64> {
         match self.memory.lock().last.get(symbol) {
             Some(last) => check_step(symbol, last.close, price).map(|()| price),
@@ -191,7 +194,7 @@ impl SignalWatch {
     }
 
     /// The open signals by symbol.
-    async fn watched(self: &Arc<Self>, only: Option<&[Symbol]>) -> Result<Vec<Watched>> {
+    async fn watched(self: &Arc<Self>, only: Option<&[Symbol]>) -> Result<Vec<WatchedSymbol>> {
         let this = self.clone();
         let mut open = threads::blocking(move || this.signals.store().open()?.open_by_symbol()).await?;
         open.retain(|symbol, _| only.is_none_or(|only| only.contains(symbol)));
@@ -212,20 +215,20 @@ impl SignalWatch {
                 Some(timeframe) => timeframe,
                 None => minutes()?,
             };
-            let signal = |open: OpenSignal| Waiting {
+            let signal = |open: OpenSignal| WatchedSignal {
                 key: open.key,
                 levels: open.levels,
                 known_ms: still_open.get(&open.key).copied().unwrap_or(open.levels.since_ms),
             };
             let signals = open.into_iter().map(signal).collect();
-            watched.push(Watched { symbol, signals, timeframe, known_ms: earliest_ms });
+            watched.push(WatchedSymbol { symbol, signals, timeframe, known_ms: earliest_ms });
         }
         known.until_ms = still_open;
         Ok(watched)
     }
 
-    /// [`Self::catch_up`] of several symbols at once: one that is slow holds up no other.
-    async fn catch_all_up(self: &Arc<Self>, watched: Vec<Watched>) -> Result<Vec<(Market, Result<CloseCount>)>> {
+    /// [`Self::catch_up`] for several symbols at once, so that a slow one delays no other.
+    async fn catch_all_up(self: &Arc<Self>, watched: Vec<WatchedSymbol>) -> Result<Vec<(Market, Result<CloseCount>)>> {
         let (source, permits, mut tasks) = (self.fetcher.source()?, Arc::new(Semaphore::new(PARALLEL)), JoinSet::new());
         for one in watched {
             let (this, source, permits) = (self.clone(), source.clone(), permits.clone());
@@ -244,27 +247,27 @@ impl SignalWatch {
         Ok(results)
     }
 
-    /// Closes what candles hit since the prices were last known.
-    async fn catch_up(self: &Arc<Self>, source: &dyn CandleSource, one: Watched) -> Result<CloseCount> {
+    /// Closes what candles have hit since the last look.
+    async fn catch_up(self: &Arc<Self>, source: &dyn CandleSource, one: WatchedSymbol) -> Result<CloseCount> {
         let step = one.timeframe.millis();
         let until_ms = self.settings.now_ms() - self.settings.now_ms().rem_euclid(MINUTE_MS);
         let (market, known_ms) = (one.market(), one.known_ms);
         let is_own = self.fetcher.has_own_source();
         if known_ms + step > until_ms {
-            // Signals just given have missed nothing, but whether their price is one of now is to be told.
+            // New signals have missed nothing. It only has to be known whether their price is current.
             if !is_own && !self.is_live(&market.symbol) {
                 let found = candles(source, &market, until_ms - RECENT_MS, until_ms).await?;
                 self.know_last(
                     &market,
-                    found.last().map(|last| Last { close: last.close, end_ms: last.open_ms + step }),
+                    found.last().map(|last| LastCandle { close: last.close, end_ms: last.open_ms + step }),
                 );
             }
             return Ok(CloseCount::default());
         }
         let trading = if is_own { self.own_trading(&market).await? } else { Trading::Always };
-        let mut missed = Missed { source, trading, open: one.signals, exits: Vec::new(), known_ms, last: None };
+        let mut missed = MissedCandles { source, trading, open: one.signals, exits: Vec::new(), known_ms, last: None };
         let looked = missed.look(&market, until_ms).await;
-        // What was found before a failure stands.
+        // Closings found before a failure count.
         let closed = self.close_missed(&market.symbol, &missed.exits).await?;
         self.know_last(&market, missed.last);
         let mut known = self.memory.lock();
@@ -275,20 +278,20 @@ impl SignalWatch {
         looked.map(|()| closed)
     }
 
-    /// When a market with candles of the user's own trades: as its stored candles tell. Where they tell nothing, be it that they
-    /// cannot be read, it may be closed at night and on weekends.
+    /// The trading hours of a market whose candles come from the user's own source, learned from its stored candles.
+    /// Without stored candles it is taken to close at times.
     async fn own_trading(self: &Arc<Self>, market: &Market) -> Result<Trading> {
         let (this, market) = (self.clone(), market.clone());
-        let tail = threads::blocking(move || Ok(this.fetcher.candles().recent(&market).ok().flatten())).await?;
-        let calendar = tail.map(|tail| tail.calendar().clone()).filter(|calendar| calendar.closes());
+        let recent = threads::blocking(move || Ok(this.fetcher.candles().recent(&market).ok().flatten())).await?;
+        let calendar = recent.map(|recent| recent.calendar().clone()).filter(|calendar| calendar.closes());
         Ok(calendar.map_or(Trading::MayClose, Trading::Sessions))
     }
 
-    fn know_last(&self, market: &Market, last: Option<Last>) {
+    fn know_last(&self, market: &Market, last: Option<LastCandle>) {
         last.map(|last| self.memory.lock().last.insert(market.symbol.clone(), last));
     }
 
-    /// Closes what was hit, and tells of what closed as unknown.
+    /// Closes what was hit, and reports signals that closed as unknown.
     async fn close_missed(self: &Arc<Self>, symbol: &Symbol, exits: &[(SignalKey, Exit)]) -> Result<CloseCount> {
         let (store, mut closings) = (self.signals.store().open()?, Vec::with_capacity(exits.len()));
         for (key, exit) in exits {
@@ -298,7 +301,7 @@ impl SignalWatch {
             closings.push((id, closing));
         }
         let mut closed = Vec::with_capacity(closings.len());
-        // All are on their way: they share the waiting for the disk.
+        // All closings are sent before the first is awaited, so that they share one write.
         for (id, closing) in closings {
             if closing.await? {
                 closed.extend(store.get(&id)?.as_ref().and_then(ClosedSignal::of));
@@ -323,21 +326,21 @@ fn minutes() -> Result<Timeframe> {
     Timeframe::parse("1m")
 }
 
-/// Candles that were missed, on their way past open signals.
-struct Missed<'a> {
+/// Checks open signals against missed candles.
+struct MissedCandles<'a> {
     source: &'a dyn CandleSource,
     trading: Trading,
-    open: Vec<Waiting>,
+    open: Vec<WatchedSignal>,
     exits: Vec<(SignalKey, Exit)>,
-    /// The end of the last candle that passed.
+    /// The end of the last candle that was checked.
     known_ms: i64,
-    /// That candle.
-    last: Option<Last>,
+    /// The last candle that was checked.
+    last: Option<LastCandle>,
 }
 
-impl Missed<'_> {
+impl MissedCandles<'_> {
     async fn look(&mut self, fine: &Market, until_ms: i64) -> Result<()> {
-        // The candle in which the prices were last known counts too: its end was not.
+        // Includes the candle that was still open at the last look.
         let from_ms = self.known_ms - fine.timeframe.millis() + 1;
         if fine.timeframe != minutes()? || until_ms - from_ms <= LONG_MS {
             return self.pass(fine, from_ms, until_ms).await;
@@ -355,7 +358,7 @@ impl Missed<'_> {
             if self.open.iter().any(|waiting| matters(&waiting.levels)) {
                 self.pass(fine, hour.open_ms, end_ms).await?;
             }
-            // Nothing is left of an hour whose minutes the exchange has; of one that it has not, this.
+            // The hour itself counts only where the exchange lacks its minutes.
             self.meet(&hour, HOUR_MS);
         }
         self.pass(fine, last_hour, until_ms).await
@@ -370,7 +373,7 @@ impl Missed<'_> {
 
     fn meet(&mut self, candle: &Candle, candle_ms: i64) {
         let (known_ms, trading, exits) = (self.known_ms, &self.trading, &mut self.exits);
-        self.open.retain(|Waiting { key, levels, known_ms: own_ms }| {
+        self.open.retain(|WatchedSignal { key, levels, known_ms: own_ms }| {
             let exit = levels.on_candle_after(known_ms.max(*own_ms), candle, candle_ms, trading);
             exits.extend(exit.map(|exit| (*key, exit)));
             exit.is_none()
@@ -378,13 +381,13 @@ impl Missed<'_> {
         let end_ms = candle.open_ms + candle_ms;
         if end_ms >= self.known_ms {
             self.known_ms = end_ms;
-            self.last = Some(Last { close: candle.close, end_ms });
+            self.last = Some(LastCandle { close: candle.close, end_ms });
         }
     }
 }
 
-/// The closed candles that open in `[from_ms, until_ms)`, in order, of one asset. The one before them is asked for too: what
-/// came after a halt may be another coin under the same ticker.
+/// The closed candles that open in `[from_ms, until_ms)`, in order. Fails if they belong to more than one asset: the
+/// candle before them is fetched too, because after a halt another coin may trade under the same ticker.
 async fn candles(source: &dyn CandleSource, market: &Market, from_ms: i64, until_ms: i64) -> Result<Vec<Candle>> {
     if from_ms >= until_ms {
         return Ok(Vec::new());

@@ -85,7 +85,7 @@ fn weighed(core: &Arc<SignalLoop>) -> (LiveVerdict, (usize, usize, f64)) {
 }
 
 fn serves(core: &SignalLoop) -> u64 {
-    core.models().registry().get(&market()).unwrap().version()
+    core.models().registry().get(&market()).wait().unwrap().version()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

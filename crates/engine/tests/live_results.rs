@@ -158,7 +158,7 @@ async fn a_poor_market_is_trained_anew_once_and_close_does_not_wait_for_the_end(
     heard.wait(1, |event| matches!(event, Event::EmergencyTrainingFinished { .. })).await;
     let finished = |event: &Event| matches!(event, Event::EmergencyTrainingFinished { markets, trained } if *markets == [market()] && *trained == [market()]);
     assert_eq!(heard.count(finished), 1, "{:?}", heard.0.lock().unwrap());
-    assert!(core.models().registry().get(&market()).unwrap().record.trained_ms > trained_ms);
+    assert!(core.models().registry().get(&market()).wait().unwrap().record.trained_ms > trained_ms);
 
     // Still poor an hour later, within the cool-down: no second training. A day later there is one, and closing ends it.
     let started = |event: &Event| matches!(event, Event::EmergencyTrainingStarted(_));

@@ -116,7 +116,7 @@ async fn the_shape_of_signals_is_learned_beside_the_configured_one_and_kept() {
         told.iter().any(|step| 2 * step.0 < total) && told.iter().any(|step| (total / 2 + 1..total).contains(&step.0))
     );
 
-    let [btc, eth] = markets().map(|market| core.models().registry().get(&market).unwrap());
+    let [btc, eth] = markets().map(|market| core.models().registry().get(&market).wait().unwrap());
     assert!(Arc::ptr_eq(&btc.pool, &eth.pool), "one for both");
     let [shaped] = &btc.pool.shapes[..] else { panic!("{} shapes", btc.pool.shapes.len()) };
     let record = &shaped.record;
@@ -141,14 +141,14 @@ async fn the_shape_of_signals_is_learned_beside_the_configured_one_and_kept() {
     let models = core.models().list().unwrap().markets;
     assert!(models.len() == 2 && models.iter().all(|model| model.champion.shapes == [*record]));
     let other = open(folder.path(), 1, HOURS);
-    assert_eq!(other.models().registry().get(&markets()[0]).unwrap(), btc);
+    assert_eq!(other.models().registry().get(&markets()[0]).wait().unwrap(), btc);
     other.close().await;
     core.close().await;
 
     // One thread or two, the same pool to the bit.
     let (_folder, core) = home(1).await;
     train(&core, TrainMode::All).await;
-    assert_eq!(core.models().registry().get(&markets()[0]).unwrap().pool, btc.pool);
+    assert_eq!(core.models().registry().get(&markets()[0]).wait().unwrap().pool, btc.pool);
     core.close().await;
 }
 
@@ -156,7 +156,7 @@ async fn the_shape_of_signals_is_learned_beside_the_configured_one_and_kept() {
 async fn an_update_carries_shapes_along_and_a_training_in_full_renews_them() {
     let (folder, core) = home(2).await;
     train(&core, TrainMode::All).await;
-    let before = core.models().registry().get(&markets()[0]).unwrap();
+    let before = core.models().registry().get(&markets()[0]).wait().unwrap();
     core.close().await;
 
     let later = HOURS + 100;
@@ -171,12 +171,12 @@ async fn an_update_carries_shapes_along_and_a_training_in_full_renews_them() {
     core.signals().record((0..200).map(of_another).collect()).await.unwrap();
     let (trials, _) = train(&core, TrainMode::Incremental).await;
     assert!(trials.iter().all(|trial| trial.mode == Mode::Incremental), "{trials:?}");
-    let continued = core.models().registry().get(&markets()[0]).unwrap();
+    let continued = core.models().registry().get(&markets()[0]).wait().unwrap();
     assert_ne!(continued.pool.sides, before.pool.sides);
     assert_eq!(continued.pool.shapes, before.pool.shapes);
 
     train(&core, TrainMode::All).await;
-    let renewed = core.models().registry().get(&markets()[0]).unwrap();
+    let renewed = core.models().registry().get(&markets()[0]).wait().unwrap();
     let shapes: Vec<(usize, usize)> =
         renewed.pool.shapes.iter().map(|shaped| (shaped.record.signals, shaped.record.shape.expiry_bars)).collect();
     assert_eq!(shapes, [(200, 99), (70, 12)]);
@@ -195,6 +195,6 @@ async fn a_training_of_shapes_can_be_cancelled() {
         }
     };
     assert_eq!(core.trainer().train(request, cancel, halfway).await.unwrap_err().code(), "ERR_CANCELLED");
-    assert_eq!(core.models().registry().get(&markets()[0]).unwrap_err().code(), "ERR_NO_MODEL");
+    assert_eq!(core.models().registry().get(&markets()[0]).wait().unwrap_err().code(), "ERR_NO_MODEL");
     core.close().await;
 }

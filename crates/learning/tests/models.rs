@@ -159,9 +159,9 @@ fn a_file_comes_back_as_the_very_model() {
     assert!(pool.as_ref().is_some_and(|name| home.path().join(format!("pools/{name}.pool")).is_file()), "{pool:?}");
     assert_eq!((promoted.version(), &promoted.record), (1, &Record { pool, ..model.record }));
     let fresh = Registry::new(home.path().to_owned());
-    assert_eq!(fresh.get(&market()).unwrap(), promoted);
+    assert_eq!(fresh.get(&market()).wait().unwrap(), promoted);
     assert_eq!(fresh.list().unwrap().len(), 1);
-    assert_eq!(fresh.get(&Market::parse("ETHUSDT", "1h").unwrap()).unwrap_err().code(), "ERR_NO_MODEL");
+    assert_eq!(fresh.get(&Market::parse("ETHUSDT", "1h").unwrap()).wait().unwrap_err().code(), "ERR_NO_MODEL");
 }
 
 #[test]
@@ -174,11 +174,11 @@ fn damaged_and_foreign_files_are_refused_and_the_old_model_stays() {
     let good = std::fs::read(&path).unwrap();
     let refused = |content: &[u8]| {
         std::fs::write(&path, content).unwrap();
-        let error = Registry::new(home.path().to_owned()).get(&market()).unwrap_err();
+        let error = Registry::new(home.path().to_owned()).get(&market()).wait().unwrap_err();
         assert_eq!(error.code(), "ERR_MODEL_FILE");
         assert!(error.to_string().contains("signalloop train"), "{error}");
         // Who has the model in memory goes on serving it.
-        assert_eq!(serving.get(&market()).unwrap(), model);
+        assert_eq!(serving.get(&market()).wait().unwrap(), model);
     };
     // Cut anywhere, or with any byte changed.
     for at in (0..good.len()).step_by(good.len() / 60 + 1).chain([good.len() - 1]) {
@@ -195,10 +195,10 @@ fn damaged_and_foreign_files_are_refused_and_the_old_model_stays() {
     // Another market's model under this name.
     std::fs::create_dir_all(home.path().join("ethusdt_1h")).unwrap();
     std::fs::write(home.path().join("ethusdt_1h/champion.model"), &good).unwrap();
-    let other = Registry::new(home.path().to_owned()).get(&Market::parse("ETHUSDT", "1h").unwrap()).unwrap_err();
+    let other = Registry::new(home.path().to_owned()).get(&Market::parse("ETHUSDT", "1h").unwrap()).wait().unwrap_err();
     assert!(other.to_string().contains("it is a model of BTCUSDT 1h"), "{other}");
 
     // The good file again: in service again.
     std::fs::write(&path, &good).unwrap();
-    assert_eq!(Registry::new(home.path().to_owned()).get(&market()).unwrap(), model);
+    assert_eq!(Registry::new(home.path().to_owned()).get(&market()).wait().unwrap(), model);
 }

@@ -197,7 +197,7 @@ fn nothing_acknowledged_is_lost_and_nothing_happens_twice() {
     let ledger = versions(&registry);
     assert_eq!(ledger, (1..=ledger.len() as u64).collect::<Vec<_>>(), "each version once, in order");
     assert!(promoted.iter().all(|version| ledger.contains(version)));
-    assert_eq!(registry.get(&market()).unwrap().version(), ledger.len() as u64);
+    assert_eq!(registry.get(&market()).wait().unwrap().version(), ledger.len() as u64);
     let of = |slot: usize| {
         recorded.iter().filter(|id| id.split('-').next().unwrap().parse::<usize>().unwrap() % INSTANCES == slot).count()
     };

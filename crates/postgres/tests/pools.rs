@@ -81,7 +81,7 @@ fn soon(what: &str, mut so: impl FnMut() -> bool) {
 
 /// The version that is told to be in service, as a prediction asks for it.
 fn told(registry: &Registry) -> u64 {
-    let mark = registry.shelf().mark_at_once(&btc()).unwrap();
+    let mark = registry.shelf().mark(&btc()).ready().unwrap().unwrap().unwrap();
     registry.shelf().served(&btc(), &mark).unwrap().unwrap().version
 }
 
@@ -128,23 +128,23 @@ fn no_prediction_waits_for_it() {
     let serving = instance(&proxy.url, &place.cache("a"));
     let training = place.open();
     put(&training, &btc(), &pool(1), 0).unwrap();
-    assert_eq!(serving.get(&btc()).unwrap().version(), 1);
+    assert_eq!(serving.get(&btc()).wait().unwrap().version(), 1);
     put(&training, &btc(), &pool(2), 0).unwrap();
     soon("it is told of", || told(&serving) == 2);
     proxy.be(Mood::Swallows);
     let begun = Instant::now();
-    assert_eq!(serving.get(&btc()).unwrap().version(), 2);
+    assert_eq!(serving.get(&btc()).wait().unwrap().version(), 2);
     assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
 
     // Nor does a restart that reaches nobody.
     proxy.be(Mood::Refuses);
     proxy.cut();
-    assert_eq!(instance(&proxy.url, &place.cache("a")).get(&btc()).unwrap().version(), 2);
+    assert_eq!(instance(&proxy.url, &place.cache("a")).get(&btc()).wait().unwrap().version(), 2);
     // Once the database is there, a damaged file is fetched again, and what is no longer needed goes.
     soon("the first is gone", || cached(&place.cache("a")).len() == 1);
     std::fs::write(&cached(&place.cache("a"))[0], b"torn").unwrap();
     let restarted = instance(&place.schema.url, &place.cache("a"));
-    assert_eq!(restarted.get(&btc()).unwrap().version(), 2);
+    assert_eq!(restarted.get(&btc()).wait().unwrap().version(), 2);
     assert!(std::fs::read(&cached(&place.cache("a"))[0]).unwrap() == pool(2).bytes());
 }
 
@@ -154,7 +154,7 @@ fn a_slow_line_brings_it_both_ways() {
     let proxy = Proxy::of(&place.schema, "COMMIT\0");
     let [training, serving] = ["a", "b"].map(|name| instance(&proxy.url, &place.cache(name)));
     put(&training, &btc(), &pool(1), 0).unwrap();
-    assert_eq!(serving.get(&btc()).unwrap().version(), 1);
+    assert_eq!(serving.get(&btc()).wait().unwrap().version(), 1);
     proxy.be(Mood::Crawls);
     // Longer on its way than a transaction may be idle, and than a look may take.
     let large = large_pool();
@@ -163,7 +163,7 @@ fn a_slow_line_brings_it_both_ways() {
     assert!(begun.elapsed() > Duration::from_secs(5), "{:?}", begun.elapsed());
     soon("it is told of", || told(&serving) == 2);
     assert_eq!(serving.trouble(), None);
-    assert_eq!(serving.get(&btc()).unwrap().version(), 2);
+    assert_eq!(serving.get(&btc()).wait().unwrap().version(), 2);
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn tables_from_before_pooled_models_are_brought_up_to_date() {
         "ALTER TABLE signalloop_models DROP COLUMN pool; DROP TABLE signalloop_pools; UPDATE signalloop_schema SET version = 5",
     );
     let registry = place.open();
-    assert_eq!(registry.get(&btc()).unwrap().version(), 0);
+    assert_eq!(registry.get(&btc()).wait().unwrap().version(), 0);
     assert_eq!(put(&registry, &btc(), &pool(1), 1).unwrap(), 1);
     assert_eq!(registry.rollback(&btc(), 1, "", false, 0, None).unwrap().unwrap().to, 0);
 }

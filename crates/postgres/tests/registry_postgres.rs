@@ -48,7 +48,7 @@ fn soon(what: &str, mut so: impl FnMut() -> bool) -> Duration {
 }
 
 fn serves(registry: &Registry, version: u64) -> bool {
-    registry.get(&market()).unwrap().version() == version
+    registry.get(&market()).wait().unwrap().version() == version
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn promotions_refusals_and_rollbacks_go_by_the_rules_of_a_folder() {
     let mut told = Vec::new();
     for registry in [Registry::new(folder.path().to_owned()), place.instance("a")] {
         let market = market();
-        assert_eq!(registry.get(&market).unwrap_err().code(), "ERR_NO_MODEL");
+        assert_eq!(registry.get(&market).wait().unwrap_err().code(), "ERR_NO_MODEL");
         assert!(matches!(registry.champion(&market).unwrap(), Champion::None));
         assert_eq!(registry.rollback(&market, 7, "", false, 0, None).unwrap(), None);
         (1..=3).for_each(|seed| assert_eq!(promote(&registry, &model(seed)), seed));
@@ -71,7 +71,7 @@ fn promotions_refusals_and_rollbacks_go_by_the_rules_of_a_folder() {
         let reason = "worse: -0.0 1e16 \u{0} \"ö\"";
         let back = registry.rollback(&market, 3, reason, true, 1_750_000_000_009, None).unwrap().unwrap();
         assert_eq!((back.from, back.to), (3, 2));
-        assert_eq!(registry.get(&market).unwrap().record.seed, model(2).record.seed);
+        assert_eq!(registry.get(&market).wait().unwrap().record.seed, model(2).record.seed);
         let mut odd = trial(&model(6), Decision::NotWorse, 1_750_000_000_000);
         (odd.log_loss, odd.constant_log_loss, odd.held_out_profit) = (-0.0, 1e16, Some(5e-324));
         let champion = registry.champion(&market).unwrap();
@@ -108,12 +108,12 @@ fn promotions_refusals_and_rollbacks_go_by_the_rules_of_a_folder() {
 fn what_one_instance_decides_all_serve_within_a_second() {
     let Some(place) = Place::of("what_one_instance_decides_all_serve_within_a_second") else { return };
     let [one, two] = ["one", "two"].map(|name| place.instance(name));
-    assert_eq!(two.get(&market()).unwrap_err().code(), "ERR_NO_MODEL");
+    assert_eq!(two.get(&market()).wait().unwrap_err().code(), "ERR_NO_MODEL");
     promote(&one, &model(1));
-    assert!(soon("the first is served", || two.get(&market()).is_ok()) < Duration::from_secs(1));
+    assert!(soon("the first is served", || two.get(&market()).wait().is_ok()) < Duration::from_secs(1));
     promote(&one, &model(2));
     assert!(soon("the promotion is served", || serves(&two, 2)) < Duration::from_secs(1));
-    assert_eq!(*two.get(&market()).unwrap(), *one.get(&market()).unwrap());
+    assert_eq!(*two.get(&market()).wait().unwrap(), *one.get(&market()).wait().unwrap());
     one.rollback(&market(), 2, "", false, 0, None).unwrap().unwrap();
     assert!(soon("the rollback is served", || serves(&two, 1)) < Duration::from_secs(1));
     // As an instance whose notification gets lost.
@@ -180,7 +180,7 @@ fn damaged_bytes_are_refused_and_the_good_model_stays() {
         place.schema.ask(&format!("UPDATE signalloop_models {damage} WHERE version > 1"));
         let fresh = tempfile::tempdir().unwrap();
         let other = instance(&place.schema.url, fresh.path());
-        let error = other.get(&market()).unwrap_err();
+        let error = other.get(&market()).wait().unwrap_err();
         assert_eq!(error.code(), "ERR_MODEL_FILE", "{damage}");
         assert!(error.to_string().contains("signalloop train") && !error.to_string().contains("of%2F"), "{error}");
         assert_eq!(other.list().unwrap()[0].record.as_ref().unwrap_err().code(), "ERR_MODEL_FILE");
@@ -191,7 +191,7 @@ fn damaged_bytes_are_refused_and_the_good_model_stays() {
     assert_eq!(serving.rollback(&market(), 3, "", true, 9, None).unwrap().unwrap().to, 1);
     place.schema.ask("DELETE FROM signalloop_models WHERE version = 1");
     let fresh = tempfile::tempdir().unwrap();
-    let error = instance(&place.schema.url, fresh.path()).get(&market()).unwrap_err();
+    let error = instance(&place.schema.url, fresh.path()).get(&market()).wait().unwrap_err();
     assert!(error.code() == "ERR_MODEL_FILE" && error.to_string().contains("it is missing"), "{error}");
 }
 
@@ -255,7 +255,7 @@ fn without_the_database_what_was_last_in_service_is_served() {
     soon("it says so", || !warnings.lock().unwrap().is_empty());
     assert!(warnings.lock().unwrap()[0].contains("models stay as they were last known"));
     let unknowing = instance(&proxy.url, &place.cache("nothing"));
-    assert_eq!(unknowing.get(&market()).unwrap_err().code(), "ERR_STORE");
+    assert_eq!(unknowing.get(&market()).wait().unwrap_err().code(), "ERR_STORE");
 
     // And finds it again by itself.
     promote(&place.instance("other"), &model(2));
@@ -274,13 +274,13 @@ fn a_model_is_fetched_once_even_by_a_restart() {
     // What is not there cannot be fetched.
     place.schema.ask("UPDATE signalloop_models SET bytes = ''");
     assert!(serves(&place.instance("a"), 1));
-    assert_eq!(place.instance("b").get(&market()).unwrap_err().code(), "ERR_MODEL_FILE");
+    assert_eq!(place.instance("b").get(&market()).wait().unwrap_err().code(), "ERR_MODEL_FILE");
     // A damaged file is fetched again.
     let file = std::fs::read_dir(place.cache("a").join("btcusdt_1h")).unwrap().flatten().map(|entry| entry.path());
     let file = file.into_iter().find(|path| path.extension().unwrap() == "model").unwrap();
     let whole = std::fs::read(&file).unwrap();
     std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
-    assert_eq!(place.instance("a").get(&market()).unwrap_err().code(), "ERR_MODEL_FILE");
+    assert_eq!(place.instance("a").get(&market()).wait().unwrap_err().code(), "ERR_MODEL_FILE");
 }
 
 #[test]
@@ -321,7 +321,7 @@ fn a_home_is_copied_into_a_database_and_back_and_goes_on() {
     };
     let same = |a: &Registry, b: &Registry| {
         assert_eq!(a.ledger().unwrap(), b.ledger().unwrap());
-        assert_eq!(a.get(&market()).unwrap(), b.get(&market()).unwrap());
+        assert_eq!(a.get(&market()).wait().unwrap(), b.get(&market()).wait().unwrap());
         let of = |registry: &Registry| registry.list().unwrap().remove(0);
         assert_eq!((of(a).reason, of(a).predecessors), (of(b).reason, of(b).predecessors));
     };
@@ -344,7 +344,7 @@ fn a_home_is_copied_into_a_database_and_back_and_goes_on() {
     promote(&database, &model(6));
     let report = database.copy_from(&back).unwrap();
     assert_eq!(report.refused[0].market, market());
-    assert_eq!(database.get(&market()).unwrap().record.seed, 6);
+    assert_eq!(database.get(&market()).wait().unwrap().record.seed, 6);
 }
 
 #[test]

@@ -7,8 +7,9 @@
 //! deletes pooled models that no version rests on.
 
 use super::pool_files::PoolFiles;
-use super::shelf::{Change, Checksum, Mark, Next, Served, Shelf, Version, superfluous};
+use super::shelf::{Change, Checksum, Mark, MarkAnswer, Next, Served, Shelf, Version, superfluous};
 use crate::state::State;
+use domain::answer::Answer;
 use domain::error::{Error, Resource, Result};
 use domain::symbol::Market;
 use learning::model::file;
@@ -35,6 +36,16 @@ pub(super) struct Folder {
 }
 
 impl Folder {
+    /// Two looks at the disk at most, without reading a file.
+    fn mark_of_files(&self, market: &Market) -> Result<Option<Mark>> {
+        let folder = self.of(market);
+        let stamp = match Stamp::of(&folder.join(POINTER))? {
+            Some(stamp) => Some(stamp),
+            None => Stamp::of(&folder.join(UNVERSIONED))?,
+        };
+        Ok(stamp.map(Mark::File))
+    }
+
     pub fn new(folder: PathBuf) -> Self {
         Self { pools: PoolFiles::new(folder.clone()), folder }
     }
@@ -49,17 +60,8 @@ impl Folder {
 }
 
 impl Shelf for Folder {
-    fn mark(&self, market: &Market) -> Result<Option<Mark>> {
-        let folder = self.of(market);
-        let stamp = match Stamp::of(&folder.join(POINTER))? {
-            Some(stamp) => Some(stamp),
-            None => Stamp::of(&folder.join(UNVERSIONED))?,
-        };
-        Ok(stamp.map(Mark::File))
-    }
-
-    fn mark_at_once(&self, market: &Market) -> Option<Mark> {
-        self.mark(market).ok().flatten()
+    fn mark<'a>(&'a self, market: &'a Market) -> MarkAnswer<'a> {
+        Answer::Ready(self.mark_of_files(market))
     }
 
     /// A mark is made of the files as they are.

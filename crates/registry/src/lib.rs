@@ -13,6 +13,7 @@ pub mod state;
 
 pub use copy::{CopiedModels, RefusedModels};
 
+use domain::answer::Answer;
 use domain::error::{Error, Result};
 use domain::symbol::Market;
 use folder::Folder;
@@ -85,48 +86,29 @@ impl Registry {
     }
 
     /// The model in service. What another process put into service is read at the next call; while it cannot be read, the
-    /// one in memory stays in service. In a database, the next call after news of it have come: within a second.
+    /// one in memory stays in service. In a database, the next call after news of it have come: within a second. Known at once
+    /// while it is in memory and nothing tells of another.
     ///
     /// # Errors
     /// [`Error::NoModel`] when there is none, [`Error::ModelFile`] when the file is damaged and nothing is in memory;
     /// [`Error::Storage`] when a database is out of reach and nothing is known of it.
-    pub fn get(&self, market: &Market) -> Result<Arc<Model>> {
-        let Some(mark) = self.shelf.mark(market)? else {
-            self.loaded.write().remove(market);
-            return Err(no_model(market));
-        };
-        if let Some(loaded) = self.loaded.read().get(market).filter(|loaded| loaded.mark == mark) {
-            return loaded.model.clone();
+    pub fn get<'a>(
+        &'a self,
+        market: &'a Market,
+    ) -> Answer<Result<Arc<Model>>, impl FnOnce() -> Result<Arc<Model>> + 'a> {
+        let mark = self.shelf.mark(market).ready().and_then(Result::ok).flatten();
+        match mark.and_then(|mark| self.loaded_at(market, mark)) {
+            Some(model) => Answer::Ready(model),
+            None => Answer::Pending(move || self.read_served(market)),
         }
-        let fresh = self.read_champion(market, mark);
-        let mut all = self.loaded.write();
-        let loaded = match (fresh, all.get(market)) {
-            (Ok((served, model)), _) => Loaded { mark, served: Some(served), model: Ok(model) },
-            (Err(Error::NoModel { .. }), _) => Loaded { mark, served: None, model: Err(no_model(market)) },
-            // It may be within reach again at any moment.
-            (Err(error), Some(Loaded { model: Ok(old), .. })) if is_passing(&error) => return Ok(old.clone()),
-            (Err(error), _) if is_passing(&error) => return Err(error),
-            (Err(_), Some(Loaded { model: Ok(old), served, .. })) => {
-                Loaded { mark, served: *served, model: Ok(old.clone()) }
-            }
-            (Err(error), _) => Loaded { mark, served: None, model: Err(error) },
-        };
-        let model = loaded.model.clone();
-        all.insert(market.clone(), loaded);
-        model
     }
 
-    /// The model in service if it is in memory, and nothing need be read or waited for to know so.
-    pub fn in_memory(&self, market: &Market) -> Option<Arc<Model>> {
-        let mark = self.shelf.mark_at_once(market)?;
-        let loaded = self.loaded.try_read()?;
-        loaded.get(market).filter(|loaded| loaded.mark == mark)?.model.clone().ok()
-    }
-
-    /// Whether [`Self::in_memory`] knows the model in service if there is one, and otherwise none is known.
+    /// Whether [`Self::get`] knows the model in service at once, or no model is known.
     pub fn has_read(&self, market: &Market) -> bool {
-        let Some(mark) = self.shelf.mark_at_once(market) else { return true };
-        self.loaded.try_read().is_some_and(|loaded| loaded.get(market).is_some_and(|loaded| loaded.mark == mark))
+        match self.shelf.mark(market).ready() {
+            Some(Ok(Some(mark))) => self.loaded_at(market, mark).is_some(),
+            _ => true,
+        }
     }
 
     /// What is in service, to compare a challenger with: never what [`Self::get`] serves in its place while it cannot be read.
@@ -137,7 +119,7 @@ impl Registry {
             Err(error @ Error::ModelFile { .. }) => return Ok(Champion::Unusable { version: None, error }),
             Err(other) => return Err(other),
         };
-        let model = match self.get(market) {
+        let model = match self.get(market).wait() {
             Ok(other) if other.version() != version => match self.read(market, version) {
                 Ok(Some(model)) => Ok(Arc::new(model)),
                 Ok(None) => self.missing(market, version),
@@ -160,7 +142,7 @@ impl Registry {
     /// answer.
     pub fn champion_version(&self, market: &Market) -> Result<u64> {
         self.shelf.refresh()?;
-        let served = match self.shelf.mark(market)? {
+        let served = match self.shelf.mark(market).wait()? {
             Some(mark) => self.shelf.served(market, &mark)?,
             None => None,
         };
@@ -349,6 +331,38 @@ impl Registry {
         self.shelf.close();
     }
 
+    /// What is in memory of a market if it has this mark, and if that can be told without waiting.
+    fn loaded_at(&self, market: &Market, mark: Mark) -> Option<Result<Arc<Model>>> {
+        let loaded = self.loaded.try_read()?;
+        loaded.get(market).filter(|loaded| loaded.mark == mark).map(|loaded| loaded.model.clone())
+    }
+
+    fn read_served(&self, market: &Market) -> Result<Arc<Model>> {
+        let Some(mark) = self.shelf.mark(market).wait()? else {
+            self.loaded.write().remove(market);
+            return Err(no_model(market));
+        };
+        if let Some(loaded) = self.loaded.read().get(market).filter(|loaded| loaded.mark == mark) {
+            return loaded.model.clone();
+        }
+        let fresh = self.read_champion(market, mark);
+        let mut all = self.loaded.write();
+        let loaded = match (fresh, all.get(market)) {
+            (Ok((served, model)), _) => Loaded { mark, served: Some(served), model: Ok(model) },
+            (Err(Error::NoModel { .. }), _) => Loaded { mark, served: None, model: Err(no_model(market)) },
+            // It may be within reach again at any moment.
+            (Err(error), Some(Loaded { model: Ok(old), .. })) if is_passing(&error) => return Ok(old.clone()),
+            (Err(error), _) if is_passing(&error) => return Err(error),
+            (Err(_), Some(Loaded { model: Ok(old), served, .. })) => {
+                Loaded { mark, served: *served, model: Ok(old.clone()) }
+            }
+            (Err(error), _) => Loaded { mark, served: None, model: Err(error) },
+        };
+        let model = loaded.model.clone();
+        all.insert(market.clone(), loaded);
+        model
+    }
+
     /// Reads the model in service; one that was replaced and purged meanwhile sends us to its successor.
     fn read_champion(&self, market: &Market, mark: Mark) -> Result<(Served, Arc<Model>)> {
         let mut served = self.shelf.served(market, &mark)?.ok_or_else(|| no_model(market))?;
@@ -364,7 +378,7 @@ impl Registry {
                 return Ok((served, Arc::new(model)));
             }
             self.shelf.refresh()?;
-            let mark = self.shelf.mark(market)?.ok_or_else(|| no_model(market))?;
+            let mark = self.shelf.mark(market).wait()?.ok_or_else(|| no_model(market))?;
             let now = self.shelf.served(market, &mark)?.ok_or_else(|| no_model(market))?;
             if now == served {
                 return self.missing(market, served.version);

@@ -2,6 +2,7 @@
 
 use super::pool::{Pool, of_version};
 use crate::state::State;
+use domain::answer::Answer;
 use domain::error::{Error, Result};
 use domain::symbol::Market;
 use learning::model::ledger::{Entry, Ledger};
@@ -44,13 +45,14 @@ pub struct Served {
     pub pool: Option<Checksum>,
 }
 
+/// A mark, or what finds it.
+pub type MarkAnswer<'a> = Answer<Result<Option<Mark>>, Box<dyn FnOnce() -> Result<Option<Mark>> + 'a>>;
+
 /// Where models are kept.
 pub trait Shelf: Send + Sync {
-    /// The mark of a market; `None` where there is no model. Asked at every prediction: once known, it costs nobody's answer.
-    fn mark(&self, market: &Market) -> Result<Option<Mark>>;
-
-    /// [`Self::mark`] if it is known without waiting.
-    fn mark_at_once(&self, market: &Market) -> Option<Mark>;
+    /// The mark of a market; `None` where there is no model. Asked at every prediction, so it must be known without waiting once
+    /// anybody has asked for it.
+    fn mark<'a>(&'a self, market: &'a Market) -> MarkAnswer<'a>;
 
     /// Has marks stand for what is so now, whoever changed it.
     fn refresh(&self) -> Result<()>;

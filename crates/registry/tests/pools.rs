@@ -115,7 +115,7 @@ fn what_a_crash_left_goes_at_the_next_change() {
     std::fs::write(&orphan, pool(2).bytes()).unwrap();
     std::fs::write(home.path().join("pools/.writing-abc"), b"half").unwrap();
     std::fs::write(home.path().join("pools/README"), b"of a person").unwrap();
-    assert_eq!(registry.get(&btc()).unwrap().version(), 1);
+    assert_eq!(registry.get(&btc()).wait().unwrap().version(), 1);
     put(&registry, &eth(), &pool(1), 0).unwrap();
     let kept = format!("{}.pool", hex(pool(1).checksum()));
     let mut expected = vec![kept, "README".to_owned()];
@@ -124,7 +124,7 @@ fn what_a_crash_left_goes_at_the_next_change() {
     // Or the change that it was written for is made again.
     std::fs::write(&orphan, pool(2).bytes()).unwrap();
     let number = put(&registry, &btc(), &pool(2), 0).unwrap();
-    assert_eq!(Registry::new(home.path().to_owned()).get(&btc()).unwrap().version(), number);
+    assert_eq!(Registry::new(home.path().to_owned()).get(&btc()).wait().unwrap().version(), number);
 }
 
 #[test]
@@ -174,14 +174,14 @@ fn a_reader_whose_pooled_model_was_purged_finds_the_successor() {
             scope.spawn(|| {
                 let mut last = 0;
                 for _ in 0..300 {
-                    let version = open().get(&btc()).unwrap().version();
+                    let version = open().get(&btc()).wait().unwrap().version();
                     assert!(version >= last, "{version} after {last}");
                     last = version;
                 }
             });
         }
     });
-    assert_eq!(open().get(&btc()).unwrap().version(), 60);
+    assert_eq!(open().get(&btc()).wait().unwrap().version(), 60);
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn a_version_whose_own_is_gone_is_not_taken_along() {
     (1..=2).for_each(|number| _ = put(&here, &btc(), &pool(number), 2).unwrap());
     std::fs::remove_file(here.shelf().pool_path(pool(1).checksum())).unwrap();
     assert_eq!(there.copy_from(&here).unwrap().copied, [btc()]);
-    assert_eq!(there.get(&btc()).unwrap().version(), 2);
+    assert_eq!(there.get(&btc()).wait().unwrap().version(), 2);
     assert_eq!(names(&homes[1].path().join("btcusdt_1h")), ["champion.json", "v000002.model"]);
 }
 
@@ -234,7 +234,7 @@ fn kill_9_between_and_amid_the_writes_leaves_no_version_without_it() {
         }
         orphans += names(&folder).len() - needed.len();
         for market in [btc(), eth()] {
-            if let Err(error) = open().get(&market) {
+            if let Err(error) = open().get(&market).wait() {
                 assert_eq!(error.code(), "ERR_NO_MODEL", "{error}");
             }
         }

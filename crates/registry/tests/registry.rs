@@ -25,7 +25,7 @@ fn a_home_of_the_format_without_versions_is_read_served_and_rolled_back_to() {
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("champion.model"), include_bytes!("../../testkit/fixtures/champion.model")).unwrap();
     let registry = Registry::new(home.path().to_owned());
-    let old = registry.get(&market()).unwrap();
+    let old = registry.get(&market()).wait().unwrap();
     assert_eq!((old.version(), old.record.rows, old.record.trees), (0, 232, 10));
     // What the loop that wrote the file said of the last of its candles: the base rates, for it had found nothing.
     assert!((100.0 * old.buy.base_rate - 24.266069957348954).abs() < 1e-12, "{}", old.buy.base_rate);
@@ -35,10 +35,10 @@ fn a_home_of_the_format_without_versions_is_read_served_and_rolled_back_to() {
 
     let new = model(1);
     assert_eq!(promote(&registry, &new), 1);
-    assert_eq!(registry.get(&market()).unwrap().buy, new.buy);
+    assert_eq!(registry.get(&market()).wait().unwrap().buy, new.buy);
     let rollback = registry.rollback(&market(), 1, "worse", false, 7, None).unwrap().unwrap();
     assert_eq!((rollback.from, rollback.to), (1, 0));
-    assert_eq!(*registry.get(&market()).unwrap(), *old);
+    assert_eq!(*registry.get(&market()).wait().unwrap(), *old);
     assert_eq!(promote(&registry, &new), 2, "a number is not used twice");
 }
 
@@ -48,7 +48,7 @@ fn a_model_of_the_format_without_payoffs_is_served_as_if_its_bets_ended_at_their
     let folder = home.path().join("btcusdt_1h");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("champion.model"), include_bytes!("../../testkit/fixtures/format-2.model")).unwrap();
-    let old = Registry::new(home.path().to_owned()).get(&market()).unwrap();
+    let old = Registry::new(home.path().to_owned()).get(&market()).wait().unwrap();
     assert_eq!((old.record.rows, old.record.trees), (306, 10));
     // What the loop that wrote the file said of the last of its candles.
     assert!((100.0 * old.buy.base_rate - 43.78703888420017).abs() < 1e-12);
@@ -60,19 +60,19 @@ fn a_model_of_the_format_without_payoffs_is_served_as_if_its_bets_ended_at_their
 fn another_process_serves_what_was_promoted_here_at_its_next_question() {
     let home = tempfile::tempdir().unwrap();
     let [here, there] = [0, 1].map(|_| Registry::new(home.path().to_owned()));
-    assert_eq!(there.get(&market()).unwrap_err().code(), "ERR_NO_MODEL");
+    assert_eq!(there.get(&market()).wait().unwrap_err().code(), "ERR_NO_MODEL");
     for seed in 1..=3 {
         assert_eq!(promote(&here, &model(seed)), seed);
-        let served = there.get(&market()).unwrap();
+        let served = there.get(&market()).wait().unwrap();
         assert_eq!((served.version(), served.record.seed), (seed, seed));
     }
     // A refusal is written down, and changes nothing in service.
     assert_eq!(submit(&here, &model(4), Decision::WorseLogLoss), 4);
-    assert_eq!(there.get(&market()).unwrap().version(), 3);
+    assert_eq!(there.get(&market()).wait().unwrap().version(), 3);
     assert!(!files(home.path()).contains(&"v000004.model".to_owned()));
     assert_eq!(versions(&there), [1, 2, 3, 4]);
     assert_eq!(promote(&there, &model(5)), 5);
-    assert_eq!(here.get(&market()).unwrap().version(), 5);
+    assert_eq!(here.get(&market()).wait().unwrap().version(), 5);
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn a_decision_about_a_model_no_longer_in_service_is_not_carried_out() {
     promote(&registry, &model(1));
     let (new, trial) = (model(2), trial(&model(2), Decision::FirstModel, 0));
     assert!(registry.submit(new, trial, &found, None).unwrap().is_none());
-    assert_eq!(registry.get(&market()).unwrap().version(), 1);
+    assert_eq!(registry.get(&market()).wait().unwrap().version(), 1);
     assert_eq!(versions(&registry), [1]);
     assert_eq!(registry.rollback(&market(), 7, "", false, 0, None).unwrap(), None);
 }
@@ -99,7 +99,7 @@ fn rollback_goes_back_step_by_step_and_then_says_that_there_is_no_more() {
     let rollback = registry.rollback(&market(), 3, "live results fell", true, 9, None).unwrap().unwrap();
     assert_eq!((rollback.from, rollback.to, rollback.automatic), (3, 1, true));
     for registry in [&registry, &Registry::new(home.path().to_owned())] {
-        assert_eq!(registry.get(&market()).unwrap().record.seed, 1);
+        assert_eq!(registry.get(&market()).wait().unwrap().record.seed, 1);
         let [listed] = &registry.list().unwrap()[..] else { panic!("one market") };
         assert_eq!((listed.version, listed.since_ms), (1, Some(9)));
         assert!(listed.reason.contains("rolled back from version 3: live results fell"), "{}", listed.reason);
@@ -108,7 +108,7 @@ fn rollback_goes_back_step_by_step_and_then_says_that_there_is_no_more() {
     assert_eq!(error.code(), "ERR_NO_PREDECESSOR");
     assert!(error.to_string().contains("BTCUSDT 1h") && error.to_string().contains("version 1"), "{error}");
     assert_eq!(registry.ledger().unwrap().entries.last(), Some(&Entry::Rollback(rollback)));
-    assert_eq!(registry.get(&market()).unwrap().version(), 1, "the refused rollback changed nothing");
+    assert_eq!(registry.get(&market()).wait().unwrap().version(), 1, "the refused rollback changed nothing");
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn old_versions_go_but_not_those_that_can_be_rolled_back_to() {
     assert_eq!(files(home.path()), [&["champion.json".to_owned()], &kept[..]].concat());
     for version in (5..=8).rev() {
         registry.rollback(&market(), version + 1, "", false, 0, None).unwrap().unwrap();
-        assert_eq!(registry.get(&market()).unwrap().version(), version);
+        assert_eq!(registry.get(&market()).wait().unwrap().version(), version);
     }
     assert_eq!(promote(&registry, &model), 10);
     assert!(files(home.path()).contains(&"v000005.model".to_owned()), "the way back from here");
@@ -158,7 +158,7 @@ fn broken_promises_go_back_before_they_began_and_are_weighed_anew() {
     assert_eq!(registry.weighed_since(&market()).unwrap(), (6, 70), "that one is no longer in service");
     registry.weigh_anew(&market(), 6, 80).unwrap();
     assert_eq!(registry.weighed_since(&market()).unwrap(), (6, 80));
-    assert_eq!(Registry::new(home.path().to_owned()).get(&market()).unwrap().version(), 6);
+    assert_eq!(Registry::new(home.path().to_owned()).get(&market()).wait().unwrap().version(), 6);
 }
 
 #[test]
@@ -174,14 +174,14 @@ fn a_reader_whose_file_was_purged_finds_the_successor() {
                 let mut last = 0;
                 for _ in 0..400 {
                     // Nothing in memory: every question goes to the files.
-                    let version = Registry::new(home.path().to_owned()).get(&market()).unwrap().version();
+                    let version = Registry::new(home.path().to_owned()).get(&market()).wait().unwrap().version();
                     assert!(version >= last, "{version} after {last}");
                     last = version;
                 }
             });
         }
     });
-    assert_eq!(registry.get(&market()).unwrap().version(), 61);
+    assert_eq!(registry.get(&market()).wait().unwrap().version(), 61);
 }
 
 #[test]
@@ -191,15 +191,15 @@ fn a_damaged_pointer_or_a_missing_file_is_told_and_the_next_promotion_heals_it()
     (1..=2).for_each(|seed| assert_eq!(promote(&serving, &model(seed)), seed));
     let fresh = || Registry::new(home.path().to_owned());
     std::fs::remove_file(home.path().join("btcusdt_1h/v000002.model")).unwrap();
-    let error = fresh().get(&market()).unwrap_err();
+    let error = fresh().get(&market()).wait().unwrap_err();
     assert!(error.code() == "ERR_MODEL_FILE" && error.to_string().contains("it is missing"), "{error}");
     std::fs::write(home.path().join("btcusdt_1h/champion.json"), b"{ \"champion\":").unwrap();
-    assert_eq!(fresh().get(&market()).unwrap_err().code(), "ERR_MODEL_FILE");
+    assert_eq!(fresh().get(&market()).wait().unwrap_err().code(), "ERR_MODEL_FILE");
     assert_eq!(fresh().list().unwrap()[0].record.as_ref().unwrap_err().code(), "ERR_MODEL_FILE");
-    assert_eq!(serving.get(&market()).unwrap().version(), 2, "who has it in memory goes on serving it");
+    assert_eq!(serving.get(&market()).wait().unwrap().version(), 2, "who has it in memory goes on serving it");
     assert!(matches!(serving.champion(&market()).unwrap(), Champion::Unusable { .. }));
     assert_eq!(promote(&serving, &model(3)), 3, "counting on from the ledger");
-    assert_eq!(fresh().get(&market()).unwrap().version(), 3);
+    assert_eq!(fresh().get(&market()).wait().unwrap().version(), 3);
 }
 
 /// Puts a model into service that only another signalloop can read.
@@ -215,7 +215,7 @@ fn a_champion_of_another_process_that_cannot_be_read_is_decided_about_as_unusabl
     let serving = Registry::new(home.path().to_owned());
     promote(&serving, &model(1));
     assert_eq!(promote_unreadable(home.path(), 2), 2);
-    assert_eq!(serving.get(&market()).unwrap().version(), 1, "who has one in memory goes on serving it");
+    assert_eq!(serving.get(&market()).wait().unwrap().version(), 1, "who has one in memory goes on serving it");
     let found = serving.champion(&market()).unwrap();
     let Champion::Unusable { version: Some(2), error } = &found else { panic!("that is the model in memory") };
     assert!(error.code() == "ERR_MODEL_FILE" && error.to_string().contains("another format version"), "{error}");
@@ -223,11 +223,11 @@ fn a_champion_of_another_process_that_cannot_be_read_is_decided_about_as_unusabl
     assert_eq!(promote_unreadable(home.path(), 3), 3);
     let trial = || trial(&model(4), Decision::ChampionUnusable, 0);
     assert!(serving.submit(model(4), trial(), &found, None).unwrap().is_none());
-    assert_eq!(serving.get(&market()).unwrap().version(), 1);
+    assert_eq!(serving.get(&market()).wait().unwrap().version(), 1);
     let found = serving.champion(&market()).unwrap();
     let (promoted, trial) = serving.submit(model(4), trial(), &found, None).unwrap().unwrap();
     assert_eq!((promoted.version(), trial.champion), (4, Some(3)));
-    assert_eq!(serving.get(&market()).unwrap().version(), 4);
+    assert_eq!(serving.get(&market()).wait().unwrap().version(), 4);
 }
 
 #[test]
@@ -275,7 +275,7 @@ fn kill_9_in_the_midst_of_promotions_by_several_processes_tears_nothing() {
         kill_at_work(module_path!(), "promoting_process", home.path(), round);
         // Whatever was being done: there is a champion, it can be read, and it says so of itself.
         let fresh = Registry::new(home.path().to_owned());
-        let model = fresh.get(&market()).unwrap();
+        let model = fresh.get(&market()).wait().unwrap();
         assert_eq!(model.version(), fresh.champion_version(&market()).unwrap());
         // The next change makes good what a crash left undone.
         let version = promote(&fresh, &model);

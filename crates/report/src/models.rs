@@ -196,7 +196,7 @@ pub fn gather(core: &SignalLoop) -> Result<ModelsPart> {
     let ModelList { markets, damaged_lines } = core.models().list()?;
     let mut calibration = Calibration::default();
     for record in markets.iter().filter_map(|market| market.champion.record.as_ref().ok()) {
-        match core.models().registry().get(&record.market) {
+        match core.models().registry().get(&record.market).wait() {
             Ok(model) => {
                 calibration.add_held_out(&model.lineage.held_out, record.effective_rows / record.rows.max(1) as f64)
             }

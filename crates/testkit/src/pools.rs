@@ -101,7 +101,7 @@ pub fn kept_once_as_long_as_needed(open: &dyn Fn() -> Registry, pools: &dyn Fn()
     assert!(registry.shelf().pool(one.checksum()).unwrap().is_some_and(|bytes| bytes == one.bytes()));
     assert!(registry.shelf().pool(two.checksum()).unwrap().is_none());
     assert!(registry.shelf().has_pool(one.checksum()).unwrap() && !registry.shelf().has_pool(two.checksum()).unwrap());
-    assert_eq!([btc(), eth()].map(|market| open().get(&market).unwrap().version()), [1, 1]);
+    assert_eq!([btc(), eth()].map(|market| open().get(&market).wait().unwrap().version()), [1, 1]);
 
     // All models share one copy in memory, which is freed with the last.
     let [first, second] = [btc(), eth()].map(|market| registry.pooled(&market, 1, one.checksum()).unwrap().unwrap());
@@ -112,7 +112,7 @@ pub fn kept_once_as_long_as_needed(open: &dyn Fn() -> Registry, pools: &dyn Fn()
     assert_eq!(put(&registry, &btc(), &two, 1).unwrap(), 2);
     assert_eq!(pools(), names(&[&one, &two]));
     assert_eq!(registry.rollback(&btc(), 2, "", false, 0, None).unwrap().unwrap().to, 1);
-    assert_eq!(open().get(&btc()).unwrap().version(), 1);
+    assert_eq!(open().get(&btc()).wait().unwrap().version(), 1);
 
     // The newest three versions are kept, and what they rest on.
     (3..=5).for_each(|number| assert_eq!(put(&registry, &btc(), &other, 0).unwrap(), number));
@@ -126,7 +126,7 @@ pub fn kept_once_as_long_as_needed(open: &dyn Fn() -> Registry, pools: &dyn Fn()
 
     // Where one is there, it need not be brought along; where it is not, no version rests on it.
     assert_eq!(put_with(&registry, &eth(), &other, 0, Vec::new()).unwrap(), 5);
-    assert_eq!([btc(), eth()].map(|market| open().get(&market).unwrap().version()), [5, 5]);
+    assert_eq!([btc(), eth()].map(|market| open().get(&market).wait().unwrap().version()), [5, 5]);
 }
 
 /// What holds wherever models are kept of a pooled model that is damaged or gone; `break_it` does that.
@@ -135,22 +135,22 @@ pub fn refused_and_healed(open: &dyn Fn() -> Registry, break_it: &dyn Fn(&Pool),
     let serving = open();
     let number = put(&serving, &btc(), &broken, 0).unwrap();
     put(&serving, &eth(), &sound, 0).unwrap();
-    serving.get(&btc()).unwrap();
+    serving.get(&btc()).wait().unwrap();
     break_it(&broken);
     let fresh = open();
-    let error = fresh.get(&btc()).unwrap_err();
+    let error = fresh.get(&btc()).wait().unwrap_err();
     let text = error.to_string();
     assert!(error.code() == "ERR_MODEL_FILE" && text.contains(&hex(broken.checksum())), "{text}");
     assert!(text.contains(what) && text.contains("signalloop train"), "{text}");
     let listed = fresh.list().unwrap();
     assert_eq!(listed.iter().map(|one| one.record.is_ok()).collect::<Vec<_>>(), [false, true]);
     assert!(matches!(fresh.champion(&btc()).unwrap(), Champion::Unusable { version: Some(_), .. }));
-    assert!(fresh.get(&eth()).is_ok(), "the others are served");
-    assert_eq!(serving.get(&btc()).unwrap().version(), number, "who has it in memory goes on serving it");
+    assert!(fresh.get(&eth()).wait().is_ok(), "the others are served");
+    assert_eq!(serving.get(&btc()).wait().unwrap().version(), number, "who has it in memory goes on serving it");
     assert!(!fresh.shelf().has_pool(broken.checksum()).unwrap());
     // The next training that gives the same one writes it again.
     let number = put(&fresh, &btc(), &broken, 0).unwrap();
-    assert_eq!(open().get(&btc()).unwrap().version(), number);
+    assert_eq!(open().get(&btc()).wait().unwrap().version(), number);
 }
 
 /// Takes two markets that rest on one pooled model from one place to another, which goes on, and back.
@@ -167,12 +167,12 @@ pub fn taken_along(from: &Registry, to: &Registry, pools: [&dyn Fn() -> Vec<Stri
     assert_eq!(pools[1](), pools[0]());
     assert_eq!(pools[1]().len(), 2);
     for market in [btc(), eth()] {
-        assert_eq!(to.get(&market).unwrap(), from.get(&market).unwrap());
+        assert_eq!(to.get(&market).wait().unwrap(), from.get(&market).wait().unwrap());
         assert_eq!(to.rollback(&market, 2, "", false, 0, None).unwrap().unwrap().to, 1);
         put(to, &market, &pool(3), 1).unwrap();
     }
     assert_eq!(counts(to, from), [0, 2, 0]);
     assert_eq!(counts(from, to), [2, 0, 0]);
     assert_eq!(pools[0](), pools[1]());
-    assert_eq!([btc(), eth()].map(|market| from.get(&market).unwrap().version()), [3, 3]);
+    assert_eq!([btc(), eth()].map(|market| from.get(&market).wait().unwrap().version()), [3, 3]);
 }

@@ -12,6 +12,7 @@ mod shared;
 
 use crate::{Database, PATIENCE, StoreUrl};
 use cache::Cache;
+use domain::answer::Answer;
 use domain::error::{Error, Result};
 use domain::symbol::Market;
 use learning::model::file;
@@ -21,7 +22,7 @@ use registry::Registry;
 use registry::folder::file_name;
 use registry::pool::{Pool, checksum, hex};
 use registry::pool_files::damaged;
-use registry::shelf::{Change, Checksum, Mark, Next, Served, Shelf};
+use registry::shelf::{Change, Checksum, Head, Mark, MarkAnswer, Next, Served, Shelf};
 use registry::state::State;
 use session::{Attempt, Fetched, Found, Open, Prepared, Session};
 use shared::{Shared, Slot};
@@ -203,9 +204,13 @@ async fn follow(shared: Arc<Shared>, session: Arc<tokio::sync::Mutex<Session>>) 
 }
 
 impl Shelf for Table {
-    fn mark(&self, market: &Market) -> Result<Option<Mark>> {
-        let mut head = self.shared.wanted(market);
-        if head.is_none() && !self.shared.has_looked() {
+    fn mark<'a>(&'a self, market: &'a Market) -> MarkAnswer<'a> {
+        let mark = |head: Option<Head>| Ok(head.filter(|head| head.served.is_some()).map(Mark::Row));
+        let head = self.shared.wanted(market);
+        if head.is_some() || self.shared.has_looked() {
+            return Answer::Ready(mark(head));
+        }
+        Answer::Pending(Box::new(move || {
             let cached = self.shared.cache.head(market);
             let looked = self.first_look(if cached.is_some() { HURRY } else { self.shared.patience });
             match (looked, cached) {
@@ -214,13 +219,8 @@ impl Shelf for Table {
                 (Err(error), None) => return Err(error),
                 (Err(_), Some(_)) => {}
             }
-            head = self.shared.wanted(market);
-        }
-        Ok(head.filter(|head| head.served.is_some()).map(Mark::Row))
-    }
-
-    fn mark_at_once(&self, market: &Market) -> Option<Mark> {
-        self.shared.wanted(market).filter(|head| head.served.is_some()).map(Mark::Row)
+            mark(self.shared.wanted(market))
+        }))
     }
 
     fn refresh(&self) -> Result<()> {

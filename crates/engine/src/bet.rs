@@ -1,0 +1,157 @@
+//! What a signal's chances are worth in money: whether to take it, and how much to risk.
+
+use domain::config::Config;
+use domain::proportions::Z_95;
+use learning::outcomes::{self, Case, Chances, OutcomeModel};
+
+/// How much two open signals of one direction share, as markets move together: the correlation of large coins' outcomes, measured
+/// at 0.5 to 0.8.
+const TOGETHER: f64 = 0.7;
+
+/// The success probability at which a bet earns nothing that wins and loses so much, see [`outcomes::Chances::payoffs`], with costs of
+/// `fee`, in distances of its stop: 0 where even a failure earns, as with a stop that was trailed; 1 or more where nothing earns.
+fn break_even((win, lose): (f64, f64), fee: f64) -> f64 {
+    if lose > fee {
+        0.0
+    } else if win > lose {
+        (fee - lose) / (win - lose)
+    } else {
+        1.0
+    }
+}
+
+/// What part of the capital to risk on a bet that wins `win` and loses `loss` times what is risked, after costs, when the least
+/// probability of success that is plausible is `least`, and `open` bets of the same direction are under way, all of them taken: `fraction` of
+/// Kelly's (p · win − (1 − p) · loss) / (win · loss), divided by 1 + 0.7 · open; 0 where that is negative. However little failures have
+/// lost on the mean, the next one may lose all that is risked: the divisor takes the loss for 1 at least.
+///
+/// Source: J. L. Kelly, *A New Interpretation of Information Rate*, 1956.
+pub fn suggested_risk(least: f64, win: f64, loss: f64, fraction: f64, open: usize) -> f64 {
+    if win <= 0.0 {
+        return 0.0;
+    }
+    let kelly = (least * win - (1.0 - least) * loss) / (win * loss.max(1.0));
+    (fraction * kelly.clamp(0.0, 1.0)) / (1.0 + TOGETHER * open as f64)
+}
+
+/// The rules by which a signal is judged.
+pub(super) struct BetRules<'a> {
+    pub config: &'a Config,
+    /// More than break-even that conservative mode asks for, as a probability.
+    pub margin: f64,
+    /// Open signals of the same direction that were taken.
+    pub open: usize,
+}
+
+/// What a signal's chances are worth in money.
+pub(super) struct BetValue {
+    pub chances: Chances,
+    /// Costs in distances of the stop; `None` without one: then nothing is known of what it earns.
+    fee: Option<f64>,
+    /// The success probability at which it earns nothing.
+    pub break_even: f64,
+    /// Expected profit after costs, in distances of the stop, with its 95 % interval.
+    pub expected: Option<(f64, (f64, f64))>,
+    /// The target is so far away that a probability below the lowest one ever reported would be enough. Then the
+    /// reported one proves nothing.
+    is_beyond: bool,
+    pub take: bool,
+}
+
+impl BetValue {
+    pub fn of(chances: Chances, case: &Case, rules: &BetRules<'_>) -> Self {
+        let fee = case.stop_percent.filter(|stop| *stop > 0.0).map(|stop| rules.config.fee_bps / 100.0 / stop);
+        let break_even = fee.map_or(0.5, |fee| break_even(chances.payoffs, fee));
+        let threshold = break_even + rules.margin;
+        let error = chances.expected_r_error();
+        let expected = fee.map(|fee| chances.expected_r() - fee);
+        let sure = outcomes::normal_quantile(rules.config.take_confidence) * error;
+        let untold = outcomes::PROBABILITY_RANGE.0;
+        let is_far = case.reward_risk.is_some_and(|ratio| 1.0 / (1.0 + ratio) < untold);
+        let is_beyond = is_far && break_even > 0.0 && threshold < untold;
+        let earns = expected.is_none_or(|expected| expected - sure > 0.0);
+        let interval = |expected: f64| (expected, (expected - Z_95 * error, expected + Z_95 * error));
+        Self {
+            fee,
+            break_even,
+            expected: expected.map(interval),
+            is_beyond,
+            take: chances.probability >= threshold && earns && !is_beyond,
+            chances,
+        }
+    }
+
+    /// Why, in words.
+    pub fn reasons(&self, model: &OutcomeModel, case: &Case, margin: f64) -> Vec<String> {
+        let percent = |p: f64| format!("{:.1} %", 100.0 * p);
+        let Chances { probability, interval, base_rate, .. } = self.chances;
+        let odds = format!(
+            "succeeds with {} [{}, {}] (base rate {})",
+            percent(probability),
+            percent(interval.0),
+            percent(interval.1),
+            percent(base_rate)
+        );
+        let mut reasons = vec![match self.expected {
+            Some((expected, _)) if self.break_even == 0.0 => {
+                format!("{odds}; expected to earn {expected:+.2} R after costs: by what has closed, failures earn too")
+            }
+            Some((expected, _)) => format!(
+                "{odds}; expected to earn {expected:+.2} R after costs; to earn nothing it needs {}",
+                percent(self.break_even)
+            ),
+            None => format!("{odds}; without a stop loss, half is asked for"),
+        }];
+        if case.prior.is_none() && model.learned() == 0 {
+            reasons.push(
+                "no signal has closed yet: the base rate is that of a price without drift at these levels".to_owned(),
+            );
+        }
+        if let Some(prior) = case.prior {
+            reasons.push(format!("candles alone say {}", percent(prior)));
+        }
+        if margin > 0.0 {
+            reasons.push(format!("recent signals did poorly, so {} more than that is asked for", percent(margin)));
+        }
+        if self.is_beyond {
+            reasons.push(format!(
+                "so far a target is beyond what is told: nothing below {}",
+                percent(outcomes::PROBABILITY_RANGE.0)
+            ));
+        }
+        reasons.extend(model.reasons(case));
+        reasons
+    }
+
+    pub fn suggested_risk(&self, is_known: bool, rules: &BetRules<'_>) -> f64 {
+        let (win, lose) = self.chances.payoffs;
+        self.fee.filter(|_| self.take && is_known).map_or(0.0, |fee| {
+            suggested_risk(self.chances.interval.0, win - fee, fee - lose, rules.config.kelly_fraction, rules.open)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bet_breaks_even_where_its_wins_pay_for_its_losses_and_costs() {
+        assert!((break_even((2.0, -1.0), 0.05) - 0.35).abs() < 1e-12);
+        assert_eq!(break_even((2.0, 1.0), 0.05), 0.0, "even a failure earns");
+        assert_eq!(break_even((1.0, 1.5), 0.05), 0.0, "a failure earns more than a success");
+        assert_eq!(break_even((-0.5, -0.5), 0.05), 1.0, "nothing earns");
+        assert!(break_even((0.01, -1.0), 0.05) > 1.0, "it wins less than it costs");
+    }
+
+    #[test]
+    fn risk_follows_kelly_and_never_takes_a_loss_for_less_than_the_stop() {
+        let kelly = (0.5 * 2.0 - 0.5) / 2.0;
+        assert!((suggested_risk(0.5, 2.0, 1.0, 0.25, 0) - kelly / 4.0).abs() < 1e-12);
+        assert!((suggested_risk(0.5, 2.0, 1.0, 0.25, 2) - kelly / 4.0 / 2.4).abs() < 1e-12);
+        assert_eq!(suggested_risk(0.3, 2.0, 1.0, 0.25, 0), 0.0);
+        assert_eq!(suggested_risk(0.5, -0.1, 1.0, 0.25, 0), 0.0);
+        // Failures have earned half a stop each on the mean: (0.1 · 2 + 0.9 · 0.5) / 2.
+        assert!((suggested_risk(0.1, 2.0, -0.5, 1.0, 0) - 0.325).abs() < 1e-12);
+    }
+}
