@@ -170,11 +170,10 @@ impl SignalLoop {
             let market = values::market(&mut map)?;
             values::no_more(&map)?;
             let core = self.core.clone();
-            Ok(
-                async move {
-                    Ok(types::Improvement::of(&market, core.performance().evaluate(&market, &Cancel::default())?))
-                },
-            )
+            Ok(async move {
+                let found = core.performance().evaluate(&market, &Cancel::default())?;
+                Ok(types::Improvement::of(&market, found))
+            })
         })
     }
 

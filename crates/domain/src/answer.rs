@@ -57,3 +57,18 @@ impl<T: Send + 'static> IntoFuture for Answer<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_value_is_there_at_once_or_once_it_was_waited_for() {
+        let known = || Answer::<i32, fn() -> i32>::Ready(1);
+        assert_eq!((known().ready(), known().wait()), (Some(1), 1));
+        let unknown = || Answer::<i32, fn() -> i32>::Pending(|| 2);
+        assert_eq!((unknown().ready(), unknown().wait()), (None, 2));
+        assert_eq!((Answer::<i32>::Ready(3).await, Answer::pending(async { 4 }).await), (3, 4));
+        assert_eq!(Answer::pending(async { 4 }).ready(), None);
+    }
+}

@@ -66,7 +66,8 @@ impl TaskRunner {
     /// Runs a task once: takes its lock, does the work, saves the result. If the result cannot be saved, the timer
     /// moves on all the same; otherwise the task would be due again at once, for ever.
     ///
-    /// # Errors Whatever keeps it from being run; for a manual run, also whatever keeps the result from being saved.
+    /// # Errors
+    /// Whatever keeps it from being run; for a manual run, also whatever keeps the result from being saved.
     pub(super) async fn run(self: &Arc<Self>, request: RunRequest) -> Result<TaskRun> {
         let RunRequest { task, plan, due, stop } = request;
         let call = self.lifetime.begin()?;

@@ -112,8 +112,9 @@ impl LivePerformance {
     /// Changes the state. `next` is called again if another instance was faster. Waits for other processes and for
     /// the database.
     ///
-    /// # Errors [`Error::Io`], [`Error::Store`] when it cannot be read or written; [`Error::StoreBusy`] when another
-    /// process keeps the lock; those of `next`. Nothing was changed then.
+    /// # Errors
+    /// [`Error::Io`], [`Error::Store`] when it cannot be read or written; [`Error::StoreBusy`] when another process
+    /// keeps the lock; those of `next`. Nothing was changed then.
     pub(super) fn change<T>(&self, mut next: impl FnMut(&mut PerformanceState) -> Result<T>) -> Result<T> {
         let _between_processes = self.lock()?;
         let memo = self.office.memo();

@@ -193,7 +193,8 @@ impl CandleStore {
     /// The recent candles of a market: the last stored ones and those given since, without a gap; `None` when there
     /// are none. Reads the file of the stored ones if it has changed.
     ///
-    /// # Errors [`Error::Io`]; [`Error::BadCandle`] when the file has to be repaired first.
+    /// # Errors
+    /// [`Error::Io`]; [`Error::BadCandle`] when the file has to be repaired first.
     pub(super) fn recent(&self, market: &Market) -> Result<Option<Arc<RecentCandles>>> {
         Ok(self.grown(market, self.stored(market)?))
     }
