@@ -53,10 +53,7 @@ impl Document {
                     }
                     Some(named) => named,
                     None => Columns::named(members.iter().map(String::as_str)).map_err(|problem| {
-                        format!(
-                            "{problem}; `--columns` says what the members are in their order, {}",
-                            members.join(",")
-                        )
+                        format!("{problem}; name the members in their order with `--columns`, {}", members.join(","))
                     })?,
                 };
                 (columns, Some(members))

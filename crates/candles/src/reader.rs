@@ -278,7 +278,7 @@ impl<'a> Taking<'a> {
         }
         if let Some(line) = self.widened.first().filter(|_| 2 * odd > self.rows.len()) {
             let more = self.widened.len();
-            let problem = format!("high or low lie within the body ({more} such rows, too many to be single ones)");
+            let problem = format!("high or low lie inside the body ({more} such rows, too many to be isolated errors)");
             return Err((Some(*line), format!("{problem}{}", hint().unwrap_or_default())));
         }
         self.findings.add(Cause::BadRow, self.bad.len(), || told(self.place, &self.bad));
