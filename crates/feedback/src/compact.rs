@@ -1,7 +1,7 @@
-//! Compaction: the log anew, with one line a signal instead of one a change, while others go on writing.
+//! Compaction: rewrites the log with one line per signal instead of one per change, while others continue writing.
 //!
-//! What the log holds at the start is copied without its lock. Then, under the lock, what was appended meanwhile follows
-//! byte for byte, and the copy takes the log's name. A crash at any moment leaves the old log or the new one.
+//! The part of the log that exists at the start is copied without its lock. Then, under the lock, later lines are appended byte
+//! for byte, and the copy takes the log's name. A crash at any moment leaves either the old log or the new one.
 
 use super::journal::Asked;
 use super::line;
@@ -18,57 +18,63 @@ use storage::disk::{Lock, StoredFile};
 use storage::fault::Fault;
 use storage::lock::{Guard, acquire};
 
-/// What is copied at a time.
+/// Bytes to copy at a time.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// What a compaction did.
+/// The result of a compaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Compaction {
     /// Length of the log before, in bytes.
     pub bytes_before: u64,
-    /// Length after; the same when there was nothing to leave out.
+    /// Length after; the same if nothing could be left out.
     pub bytes_after: u64,
 }
 
-/// The copy of a log's beginning, ready to take its place.
-pub struct Copy {
+/// A compacted copy of the log's beginning, ready to replace the log.
+pub struct CompactedLog {
     file: Arc<dyn StoredFile>,
-    /// Its length, and the CRC-32 of all of it.
+    /// Its length, and the CRC-32 of all its bytes.
     len: u64,
     crc: crc32fast::Hasher,
-    /// Where the line of each signal is in it, in order of recording.
+    /// Position of each signal's line in it, in order of recording.
     places: Vec<Place>,
-    /// The length of the log that it stands for.
+    /// The length of the log that it replaces.
     of: u64,
-    /// The [`super::view::View::generation`] that it was made of.
+    /// The [`super::view::View::generation`] that it was copied from.
     generation: u64,
 }
 
 /// Compacts the log; `swap` has the writer run [`put_in_place`].
 ///
-/// Runs for as long as it takes to copy the log: not for a thread that others wait for.
-pub fn compact(log: &Log, swap: impl Fn(Copy) -> Result<Option<Compaction>, Error>) -> Result<Compaction, Error> {
+/// Takes as long as copying the log, so it must not run on a thread that others wait for.
+pub fn compact(
+    log: &Log,
+    swap: impl Fn(CompactedLog) -> Result<Option<Compaction>, Error>,
+) -> Result<Compaction, Error> {
     let _guard = lock(log, log.patience)?;
     log.refresh()?;
     run(log, swap)
 }
 
-/// [`compact`] where much of the log is history and nobody else is compacting it.
-pub fn compact_if_worth_it(log: &Log, swap: impl Fn(Copy) -> Result<Option<Compaction>, Error>) -> Result<(), Error> {
+/// [`compact`], if much of the log is history and no other process is compacting it.
+pub fn compact_if_worth_it(
+    log: &Log,
+    swap: impl Fn(CompactedLog) -> Result<Option<Compaction>, Error>,
+) -> Result<(), Error> {
     let _guard = lock(log, Duration::ZERO)?;
     log.refresh()?;
-    // Another process may just have done it.
+    // Another process may have just compacted it.
     if log.view.read().is_mostly_history() { run(log, swap).map(|_| ()) } else { Ok(()) }
 }
 
-/// The lock that keeps two from compacting at once.
+/// The lock that prevents two compactions at once.
 fn lock(log: &Log, patience: Duration) -> Result<Guard, Fault> {
     let path = &log.paths.compact_lock;
     let mut handle = log.storage.open(path).map_err(|e| Fault::of("open", path, &e))?;
     acquire(&*log.storage, path, &mut handle, Lock::Exclusive, patience)
 }
 
-fn run(log: &Log, swap: impl Fn(Copy) -> Result<Option<Compaction>, Error>) -> Result<Compaction, Error> {
+fn run(log: &Log, swap: impl Fn(CompactedLog) -> Result<Option<Compaction>, Error>) -> Result<Compaction, Error> {
     loop {
         let result = match copy(log) {
             Ok(None) => {
@@ -79,7 +85,7 @@ fn run(log: &Log, swap: impl Fn(Copy) -> Result<Option<Compaction>, Error>) -> R
             Err(error) => Err(error),
         };
         if !matches!(result, Ok(Some(_))) {
-            // Left behind it would do no harm; the next compaction starts it over.
+            // If this fails, the file does no harm; the next compaction overwrites it.
             let _ = log.storage.remove(&log.paths.compacting);
         }
         if let Some(compaction) = result? {
@@ -90,8 +96,8 @@ fn run(log: &Log, swap: impl Fn(Copy) -> Result<Option<Compaction>, Error>) -> R
     }
 }
 
-/// Copies the lines that count; `None` when all of them do.
-fn copy(log: &Log) -> Result<Option<Copy>, Error> {
+/// Copies the current line of each signal; `None` if no line can be left out.
+fn copy(log: &Log) -> Result<Option<CompactedLog>, Error> {
     let (source, of, generation, old) = {
         let view = log.view.read();
         if view.state.needed_bytes() == view.covered.len {
@@ -113,7 +119,7 @@ fn copy(log: &Log) -> Result<Option<Copy>, Error> {
         chunk.resize(start + place.len as usize, 0);
         let read = disk::read_full(&*source, &mut chunk[start..], place.offset);
         let read = read.map_err(|e| Fault::of("read", &log.paths.log, &e))?;
-        // A line that has gone bad since it was read first must not be made to look like the only one there ever was.
+        // A line that was damaged after it was first read must not replace the only intact copy.
         line::verify(&chunk[start..start + read], log.zone).map_err(|reason| {
             Fault::Failed(format!("{} at byte {}: {reason}", log.paths.log.display(), place.offset))
         })?;
@@ -128,14 +134,13 @@ fn copy(log: &Log) -> Result<Option<Copy>, Error> {
     }
     crc.update(&chunk);
     disk::append_all(&*file, &chunk).map_err(fail)?;
-    // The long sync happens here, while others still write; the one under the lock is short.
+    // The slow sync happens here, while others write; the one under the lock is fast.
     file.sync().map_err(fail)?;
-    Ok(Some(Copy { file, len, crc, places, of, generation }))
+    Ok(Some(CompactedLog { file, len, crc, places, of, generation }))
 }
 
-/// An empty file for the copy. Never one that another compaction may be writing: should the file that keeps compactions
-/// apart have been deleted, one of them is to fail, and nothing to be lost. So this happens under the log's lock, as does
-/// [`put_in_place`].
+/// Creates an empty file for the copy. If another compaction is writing one, because the file that separates them was deleted,
+/// one of the two must fail, so that nothing is lost. Therefore this and [`put_in_place`] run under the log's lock.
 fn new_file(log: &Log) -> Result<Arc<dyn StoredFile>, Fault> {
     let path = &log.paths.compacting;
     let mut handle = log.storage.open(&log.paths.lock).map_err(|e| Fault::of("open", &log.paths.lock, &e))?;
@@ -146,9 +151,9 @@ fn new_file(log: &Log) -> Result<Arc<dyn StoredFile>, Fault> {
     }
 }
 
-/// Completes the copy and gives it the log's name; the caller holds the exclusive lock and has caught up. `None` when the
-/// log is no longer the one that was copied.
-pub fn put_in_place(log: &Log, copy: Copy) -> Result<Option<Compaction>, Fault> {
+/// Completes the copy and gives it the log's name. The caller holds the exclusive lock and has caught up. `None` if the log is no
+/// longer the one that was copied.
+pub fn put_in_place(log: &Log, copy: CompactedLog) -> Result<Option<Compaction>, Fault> {
     let (source, len, generation) = {
         let view = log.view.read();
         (view.covered.file.clone(), view.covered.len, view.generation)
@@ -164,7 +169,7 @@ pub fn put_in_place(log: &Log, copy: Copy) -> Result<Option<Compaction>, Fault> 
         let wanted = chunk.len().min((len - at) as usize);
         let read = disk::read_full(&*source, &mut chunk[..wanted], at);
         match read.map_err(|e| Fault::of("read", &log.paths.log, &e))? {
-            0 => return Err(Fault::Failed(format!("{} ended while it was copied", log.paths.log.display()))),
+            0 => return Err(Fault::Failed(format!("{} was truncated while it was copied", log.paths.log.display()))),
             read => {
                 crc.update(&chunk[..read]);
                 disk::append_all(&*copy.file, &chunk[..read]).map_err(fail)?;
