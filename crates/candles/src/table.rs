@@ -98,9 +98,9 @@ fn headerless(fields: &[&str], line: &str, origin: Option<Origin>, findings: &mu
         (None, 12, false) => BINANCE.to_owned(),
         (None, count, _) => {
             return Err(format!(
-                "without a header a row has 6 columns, or the {} of Binance, and this one has {count}: which is the volume? say \
-                 with `--columns` what they are, such as `--columns time,open,high,low,close,vwap,volume,count`, or with \
-                 `--from kraken` whose they are; got {line:?}",
+                "without a header a row has 6 columns, or the {} of Binance, and this one has {count}: which is the volume? name \
+                 the columns, such as `--columns time,open,high,low,close,vwap,volume,count`, or the exchange, such as \
+                 `--from kraken`; got {line:?}",
                 names.len()
             ));
         }

@@ -289,7 +289,7 @@ impl Host {
                 let said: Value = serde_json::from_slice(body).unwrap_or_default();
                 let (Some(message), Some(number)) = (said["msg"].as_str(), said["code"].as_i64()) else {
                     return Failure::Refused(format!(
-                        "{} refused (HTTP {code}), not in the way of an exchange; is `exchange_url` right?",
+                        "{} refused (HTTP {code}), but its answer is not that of an exchange; is `exchange_url` right?",
                         self.name
                     ));
                 };

@@ -38,7 +38,6 @@ impl FeedbackStore {
     ///
     /// # Errors
     /// As [`FeedbackStore::get`]; then nothing counts as received.
-    /// As [`FeedbackStore::get`]; nothing counts as given then.
     pub fn new_closings(&self, given: &mut Given, most: usize) -> Result<Vec<Record>> {
         self.refresh()?;
         if self.inner.journal.state().closed_slots().len() == given.count {

@@ -34,7 +34,7 @@ pub enum When {
 /// The latest times seen of a symbol's prices and candles.
 #[derive(Clone, Copy)]
 pub struct Seen {
-    /// The newest price with a reported time, or the end of the newest candle; older prices are ignored. Prices of now do not
+    /// The newest price with a reported time, or the end of the newest candle; older prices are ignored. Current prices do not
     /// count here, so that this machine's clock cannot make the exchange's prices out of order.
     said_ms: i64,
     /// The newest price of all.
@@ -165,7 +165,7 @@ impl Book {
     /// Whether a price certainly affects no signal.
     fn is_beside(&self, price: f64, when: When, time_ms: i64) -> bool {
         let Edge { fall, rise, due_ms } = self.edge;
-        // For a price of now, no signal lies in the future.
+        // For a current price, no signal lies in the future.
         let all_in = matches!(when, When::At(_)) || self.ahead.is_empty();
         all_in && price > fall && price < rise && time_ms < due_ms
     }

@@ -374,7 +374,7 @@ impl Log {
         done.map_err(|what| {
             Fault::Failed(match file.set_len(base) {
                 Err(e) => {
-                    format!("{what}; nor could the log be cut back ({e}): part of it may be found recorded later")
+                    format!("{what}, and the log could not be truncated ({e}): part of it may turn out to be recorded")
                 }
                 // A failed sync may have dropped unwritten data; the truncated part is written again next time.
                 Ok(()) if !sync => format!("{what}; nothing of it was recorded"),

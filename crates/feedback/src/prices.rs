@@ -42,7 +42,7 @@ impl FeedbackStore {
         self.misses(symbol, price, When::At(time_ms))
     }
 
-    /// [`FeedbackStore::closes_nothing`] for a price of now, see [`FeedbackStore::on_prices_now`].
+    /// [`FeedbackStore::closes_nothing`] for a current price, see [`FeedbackStore::on_prices_now`].
     pub fn closes_nothing_now(&self, symbol: &Symbol, price: f64, now_ms: i64) -> bool {
         self.misses(symbol, price, When::Now(now_ms))
     }

@@ -1,6 +1,5 @@
 //! A log that something else truncates, moves away or replaces while it is in use, as logrotate does: every process reports it,
 //! none continues with what is left, and the log works again when it is put back.
-//! goes on with what is left, and the log put back is all there.
 
 use domain::barrier::Outcome;
 use domain::error::Error;

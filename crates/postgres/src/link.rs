@@ -27,7 +27,7 @@ impl Link {
     /// Connects, always to the same server. `notified` receives the server process that sent a notification, and its text.
     pub async fn open(url: &StoreUrl, notified: impl Fn(i32, &str) + Send + 'static) -> Result<Self, Failure> {
         let failed = |e| Failure::of(&format!("cannot connect to {url}"), &e);
-        // TLS is always linked in; without it, `sslmode` disables its use.
+        // One type for both cases, since each would compile the whole client again; without TLS, `sslmode` keeps it unused.
         let tls = MakeRustlsConnect::new((*url.tls).clone());
         let (client, connection) = url.config.connect(tls).await.map_err(failed)?;
         let link = Self { client, driver: tokio::spawn(drive(connection, notified)) };

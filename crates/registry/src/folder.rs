@@ -183,7 +183,7 @@ impl Change for Locked<'_> {
 impl Locked<'_> {
     fn write(&self, next: Next) -> Result<Option<VersionStamp>> {
         if next.fence.is_some() {
-            return Err(Error::Internal("files know no leases, only locks".to_owned()));
+            return Err(Error::Internal("a folder of models has no leases, only locks".to_owned()));
         }
         for pool in &next.pools {
             self.store.pools.keep(pool)?;

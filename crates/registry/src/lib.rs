@@ -187,7 +187,6 @@ impl Registry {
     /// # Errors
     /// [`Error::Io`], [`Error::Store`], [`Error::LeaseLost`]. Then the model in service is unchanged, unless the message of
     /// [`Error::Store`] says that it may have changed.
-    /// [`Error::Store`] says that it may be another.
     pub fn submit(
         &self,
         mut model: Model,

@@ -53,9 +53,9 @@ pub enum Outcome {
     TookProfit,
     /// The stop loss was touched.
     StoppedOut,
-    /// Expired, or closed by hand, with a profit.
+    /// Expired, or closed on request, with a profit.
     Success,
-    /// Expired, or closed by hand, without a profit.
+    /// Expired, or closed on request, without a profit.
     Failure,
     /// It ended while no prices are known, so its result cannot be told. Neither a success nor a failure.
     Unknown,

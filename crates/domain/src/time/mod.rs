@@ -49,7 +49,7 @@ pub fn believed(at_ms: i64, now_ms: i64) -> i64 {
     if at_ms > now_ms + DAY_MS { now_ms } else { at_ms }
 }
 
-/// The current time: of the system, or set by hand for demonstrations and tests. Clones share it.
+/// The current time: of the system, or set manually for demonstrations and tests. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub enum Clock {
     /// The system's time.

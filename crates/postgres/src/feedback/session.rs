@@ -78,7 +78,7 @@ impl SignalSession {
                 Ok(written) => return Ok(written),
                 Err(failure) => failure,
             };
-            let known = if sent { "part of it may be found recorded later" } else { "nothing of it was recorded" };
+            let known = if sent { "part of it may turn out to be recorded" } else { "nothing of it was recorded" };
             if let Err(error) = self.again(&mut attempts, failure, known).await {
                 self.release().await;
                 return Err(error);
