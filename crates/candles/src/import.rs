@@ -86,7 +86,7 @@ pub fn import(data_folder: &Path, market: &Market, file: &Path, reading: &Readin
     let differing = disagreements(&stored, &given);
     if let Some((one, other)) = differing.first() {
         return Err(bad(format!(
-            "{}; to replace the stored candles, delete their file first",
+            "{}; to replace the stored candles, delete the stored file first",
             conflict(differing.len(), one, other)
         )));
     }

@@ -435,7 +435,12 @@ mod tests {
         assert_eq!((last.open, last.high, last.low, last.close), (10.0, 13.0, 9.0, 12.0));
         assert_eq!(found, Findings::default());
 
-        assert!(read(&format!("{NOON},1,1,1,1,1,1,1\n")).unwrap_err().to_string().contains("say with `--columns`"));
+        assert!(
+            read(&format!("{NOON},1,1,1,1,1,1,1\n"))
+                .unwrap_err()
+                .to_string()
+                .contains("name the columns, such as `--columns")
+        );
         let two_times = format!("unix,date,open,high,low,close,volume\n{NOON},2025-09-11 12:00:00,1,1,1,1,1\n");
         let error = read(&two_times).unwrap_err().to_string();
         assert!(error.contains("`date` is 2025-09-11T12:00:00.000Z, and another column says 2025-09-13"), "{error}");

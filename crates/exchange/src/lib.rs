@@ -25,7 +25,7 @@
 //! let folder = tempfile::tempdir().unwrap();
 //! let market = Market::parse("BTC/USDT", "1h").unwrap();
 //! let now_ms = 1_735_689_600_000 + 48 * 3_600_000;
-//! let fetched = runtime.block_on(update(folder.path(), &market, Begin::Days(7), &Fixed, now_ms)).unwrap();
+//! let fetched = runtime.block_on(update(&Fixed, folder.path(), &market, Begin::Days(7), now_ms)).unwrap();
 //! assert_eq!(fetched.total, 48);
 //! ```
 
