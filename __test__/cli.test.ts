@@ -124,7 +124,7 @@ test('a file without lines is refused before it fills the memory, a long line by
   const imported = JSON.parse((await signalloop(home, 'import', log, '--json')).stdout)
   expect(imported).toMatchObject({ lines: 2, imported: 1, refused: [{ line: 1, reason: 'longer than 1 MiB' }] })
   writeFileSync(log, 'no signal\n'.repeat(100_001))
-  expect((await signalloop(home, 'import', log)).stderr).toMatch(/some\.jsonl: more than 100000 of its lines are no signals, .*; line 1: not JSON.*\[ERR_IO\]/)
+  expect((await signalloop(home, 'import', log)).stderr).toMatch(/some\.jsonl: more than 100000 of its lines are not signals, .*; line 1: not JSON.*\[ERR_IO\]/)
   // The store's own log, filled up with zeros.
   writeFileSync(join(home, 'feedback', 'signals.jsonl'), '')
   truncateSync(join(home, 'feedback', 'signals.jsonl'), 2 ** 32)

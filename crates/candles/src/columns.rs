@@ -1,11 +1,11 @@
-//! What the columns of candles are called, and which of them are used.
+//! Names of candle columns, and which of them are used.
 
 use std::str::FromStr;
 
-/// What a column is for.
+/// The meaning of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// The open time, or its date, or its time of day.
+    /// The open time, or its date or its time of day.
     Time,
     /// First price.
     Open,
@@ -17,7 +17,7 @@ pub enum Role {
     Close,
     /// Volume in the base asset.
     Volume,
-    /// A volume of which the name does not say that it is in the base asset.
+    /// A volume whose name does not say that it is in the base asset.
     SomeVolume,
     /// The close time.
     CloseTime,
@@ -25,8 +25,8 @@ pub enum Role {
     Closed,
 }
 
-/// What a column or member of this name is for; `None` for one that is not used. Case, spaces, and characters such as `_`, `<` and
-/// `(` do not matter; but of single letters Binance's streams write the open time `t` and the close time `T`.
+/// The meaning of a column or member by its name; `None` for an unused one. Case, spaces, and characters such as `_`, `<` and `(`
+/// are ignored, except for single letters: Binance's streams write the open time `t` and the close time `T`.
 pub fn role(name: &str) -> Option<Role> {
     match name {
         "t" => return Some(Role::Time),
@@ -55,27 +55,27 @@ pub fn role(name: &str) -> Option<Role> {
     })
 }
 
-/// Which column holds what. Parsed from names with commas between, such as `time,open,close,high,low,volume`; a column
-/// of any other name is not used.
+/// Which column has which meaning. Parsed from names separated by commas, such as `time,open,close,high,low,volume`. Columns with
+/// other names are not used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Columns {
-    /// As they were given.
+    /// The names as given.
     pub(super) names: Vec<String>,
-    /// Those that tell the open time: one, or a date and a time of day, or several that say the same.
+    /// Columns of the open time: one, or a date and a time of day, or several equal ones.
     pub(super) times: Vec<usize>,
-    /// Open, high, low, close.
+    /// Columns of open, high, low, close.
     pub(super) prices: [usize; 4],
-    /// The one in the base asset, or several of which the rows must tell; none without any volume.
+    /// The volume in the base asset, or several candidates that the rows must decide between; empty without volume.
     pub(super) volumes: Vec<usize>,
     pub(super) close_time: Option<usize>,
     pub(super) closed: Option<usize>,
 }
 
 impl Columns {
-    /// Of columns of these names, in their order.
+    /// Columns with these names, in order.
     ///
     /// # Errors
-    /// Which column is missing, or there twice, in words.
+    /// A description of the column that is missing or ambiguous.
     pub(super) fn named<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
         let names: Vec<String> = names.into_iter().map(|name| name.trim().to_owned()).collect();
         let roles: Vec<Option<Role>> = names.iter().map(|name| role(name)).collect();
@@ -83,7 +83,7 @@ impl Columns {
         let one = |wanted: Role, name: &str| match of(wanted).as_slice() {
             [] => Ok(None),
             &[at] => Ok(Some(at)),
-            [_, other, ..] => Err(format!("two columns could be the `{name}`: `{}` is one", names[*other])),
+            [_, other, ..] => Err(format!("more than one column could be `{name}`, for example `{}`", names[*other])),
         };
         let need = |wanted: Role, name: &str| one(wanted, name)?.ok_or_else(|| format!("no column is named `{name}`"));
         let times = of(Role::Time);
@@ -104,7 +104,7 @@ impl Columns {
         Ok(Self { times, prices, volumes, close_time, closed, names })
     }
 
-    /// How many there are.
+    /// The number of columns.
     pub(super) fn count(&self) -> usize {
         self.names.len()
     }
@@ -153,8 +153,11 @@ mod tests {
         for (names, problem) in [
             ("open,high,low,close,volume", "no column is named `timestamp`"),
             ("time,open,high,close,volume", "no column is named `low`"),
-            ("time,open,open,high,low,close,volume", "two columns could be the `open`: `open` is one"),
-            ("time,open,high,low,close,volume,base_volume", "two columns could be the `volume`: `base_volume` is one"),
+            ("time,open,open,high,low,close,volume", "more than one column could be `open`, for example `open`"),
+            (
+                "time,open,high,low,close,volume,base_volume",
+                "more than one column could be `volume`, for example `base_volume`",
+            ),
         ] {
             assert_eq!(names.parse::<Columns>().unwrap_err(), problem);
         }

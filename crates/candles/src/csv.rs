@@ -4,8 +4,8 @@
 //! timestamp,open,high,low,close,volume
 //! 2025-09-13 12:00:00,115974.11,116060.0,115872.82,116002.91,204.03439
 //! ```
-//! The open time is UTC, written without a zone; rows ascend. [`super::reader`] reads this and other forms. A file is
-//! replaced whole, so a reader never meets half of one.
+//! The open time is UTC, written without a zone; rows ascend. [`super::reader`] reads this and other forms. Writing replaces the
+//! whole file, so readers never see half of one.
 
 use chrono::{DateTime, Datelike, NaiveDate, Timelike, Utc};
 use domain::candle::Candle;
@@ -19,20 +19,20 @@ use storage as files;
 /// The first line of a candle file.
 pub const HEADER: &str = "timestamp,open,high,low,close,volume";
 
-/// Where the candles of `market` are kept in `data_folder`.
+/// The candle file of `market` in `data_folder`.
 pub fn candle_file(data_folder: &Path, market: &Market) -> PathBuf {
     data_folder.join(format!("{}.csv", market.file_stem()))
 }
 
-/// Replaces the file at `path` by `candles`, prices in the shortest form that reads back as the same number.
+/// Replaces the file at `path`. Prices are written in the shortest form that parses to the same number.
 ///
 /// # Errors
-/// [`Error::Io`]; the old file is then still whole.
+/// [`Error::Io`]; then the old file is unchanged.
 pub fn write_csv(path: &Path, candles: &[Candle]) -> Result<()> {
     files::write_atomically(path, format!("{HEADER}\n{}", rows(candles)).as_bytes())
 }
 
-/// The lines of `candles`, as a file has them below its header.
+/// `candles` as lines of a file, without the header.
 pub fn rows(candles: &[Candle]) -> String {
     let mut text = String::with_capacity(80 * candles.len());
     for c in candles {
@@ -46,7 +46,7 @@ pub fn rows(candles: &[Candle]) -> String {
 /// The union of two series by open time, oldest first. Where both have a candle, the newer download (`new`) wins.
 pub fn merge(old: &[Candle], new: &[Candle]) -> Vec<Candle> {
     let mut all = [old, new].concat();
-    // Stable: of two candles of one time, the newer download stays behind the older.
+    // The sort is stable: of two candles of the same time, the newer download stays second.
     all.sort_by_key(|candle| candle.open_ms);
     all.dedup_by(|later, kept| {
         let same = later.open_ms == kept.open_ms;
@@ -58,7 +58,7 @@ pub fn merge(old: &[Candle], new: &[Candle]) -> Vec<Candle> {
     all
 }
 
-/// A row in the form nearly all have, read in one pass: a file has 100 000 of them. `None` for any other.
+/// Parses the usual form of a row in one pass, since files have 100 000 rows. `None` for any other form.
 pub fn plain_row(line: &[u8]) -> Option<Candle> {
     let (stamp, mut rest) = line.split_at_checked(19)?;
     let open_ms = plain_time(stamp)?;
@@ -70,7 +70,7 @@ pub fn plain_row(line: &[u8]) -> Option<Candle> {
     rest.is_empty().then_some(Candle { open_ms, open, high, low, close, volume })
 }
 
-/// `2025-09-13 12:00:00`, and nothing else.
+/// Parses `2025-09-13 12:00:00` and nothing else.
 fn plain_time(text: &[u8]) -> Option<i64> {
     let &[_, _, _, _, b'-', _, _, b'-', _, _, b' ', _, _, b':', _, _, b':', _, _] = text else { return None };
     let number = |from: usize, to: usize| {
@@ -85,8 +85,8 @@ fn plain_time(text: &[u8]) -> Option<i64> {
     (time::MIN_MILLIS..=time::MAX_MILLIS).contains(&ms).then_some(ms)
 }
 
-/// Digits, a point, digits, to the next comma or the end; and what follows. Exact: both the digits as a whole number and
-/// the power of ten fit an `f64`, and a quotient of two such is the nearest `f64` to the decimal.
+/// Parses digits, a point, digits, up to a comma or the end; also returns the rest. The result is exact: the digits and the power
+/// of ten both fit an `f64`, and the quotient of two such numbers is the `f64` nearest to the decimal.
 fn plain_decimal(text: &[u8]) -> Option<(f64, &[u8])> {
     const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
     let (mut digits, mut point, mut end) = (0u64, None, 0usize);
@@ -100,7 +100,7 @@ fn plain_decimal(text: &[u8]) -> Option<(f64, &[u8])> {
         end += 1;
     }
     let decimals = end.checked_sub(point? + 1)?;
-    // 15 digits stay below 2^53; the point makes 16.
+    // 15 digits stay below 2^53; with the point that is 16 characters.
     (end <= POWERS.len() && decimals > 0 && point? > 0).then(|| (digits as f64 / POWERS[decimals], &text[end..]))
 }
 

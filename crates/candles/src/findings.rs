@@ -1,71 +1,71 @@
-//! What was found in candles on their way in: what was put right, and what a person should know.
+//! What was corrected in candles while reading them, and what users should know about them.
 
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Why candles were changed, left out, or are worth a look.
+/// A kind of change to candles, or of something noteworthy in them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
-    /// Times in seconds, microseconds or nanoseconds, read as such: their magnitude leaves no doubt.
+    /// Times in seconds, microseconds or nanoseconds; the unit is clear from the magnitude.
     TimeUnit,
     /// Times with an offset from UTC, converted.
     Offset,
-    /// Times that say no offset, read in the zone that was named.
+    /// Times without an offset, converted from the given zone.
     LocalTime,
-    /// Rows that were not oldest first, sorted.
+    /// Rows that were not oldest first; sorted.
     Disorder,
-    /// The same candle again, left out.
+    /// Repeated candles; dropped.
     Duplicate,
-    /// The last candle of one download, still open then, replaced by the whole one of another.
+    /// The last candle of one download, which was still open; replaced by the complete one of another download.
     Superseded,
-    /// A candle that has not closed yet, left out.
+    /// A candle that has not closed yet; dropped.
     StillOpen,
-    /// The last row of an imported file, left out: nothing in the file says that it had closed.
+    /// The last row of an imported file; dropped, since it may have been open when it was downloaded.
     LastRow,
-    /// A last line broken off in the middle, left out.
+    /// An incomplete last line; dropped.
     TornRow,
-    /// Rows that cannot be true, left out as was asked.
+    /// Invalid rows; dropped on request.
     BadRow,
-    /// Highs and lows within the body, moved to its edge as was asked.
+    /// Highs and lows inside the body; moved to its edge on request.
     Widened,
-    /// The price steps too far for older candles to be of the same asset: they are left out.
+    /// The price jumps too far for older candles to be of the same asset; those are dropped.
     OtherAsset,
-    /// Candles missing at first, there when asked for again.
+    /// Missing candles that a second request returned.
     GapFilled,
-    /// Candles older than the stored ones, added.
+    /// Older candles than the stored ones; added.
     Backfilled,
     /// Requests that had to be repeated.
     Retried,
-    /// Holes that the source has no candles for.
+    /// Holes for which the source has no candles.
     Gap,
-    /// Candles that reach beyond 1.5 times their body, as on a test network; rare elsewhere.
+    /// Candles that reach beyond 1.5 times their body: usual on a test network, rare elsewhere.
     Wick,
-    /// Candles without any trade.
+    /// Candles without trades.
     NoTrades,
-    /// Candles without any volume, or all with the same: models do without the features of volume.
+    /// Candles without volume, or all with the same: models ignore the features of volume.
     NoVolume,
-    /// Candles longer or shorter by a clock change: they follow local time.
+    /// Candles longer or shorter by a clock change, since they follow local time.
     ClockChange,
-    /// The market is not traded any more, or has had no candles for long while the exchange answers.
+    /// The market is no longer traded, or has long had no candles although the exchange answers.
     Delisted,
-    /// Times that say no offset, taken as UTC.
+    /// Times without an offset, read as UTC.
     TakenAsUtc,
-    /// A file without a header: its columns were taken in the order that Binance uses.
+    /// A file without a header; its columns were taken to be in Binance's order.
     NoHeader,
-    /// Lines before the header.
+    /// Lines before the header; skipped.
     Preamble,
     /// Columns that are not used.
     IgnoredColumn,
-    /// Holes that could not be asked for again; the next fetch tries once more.
+    /// Holes that were not requested again; the next fetch retries.
     NotAsked,
-    /// Older candles that could not be fetched; the next fetch goes on from there.
+    /// Older candles that could not be fetched; the next fetch continues there.
     Unfinished,
 }
 
 impl Cause {
-    /// Whether something was put right or left out, rather than only noticed.
+    /// Whether something was changed or dropped, rather than only noticed.
     pub fn repaired(self) -> bool {
         self <= Self::GapFilled
     }
@@ -74,26 +74,26 @@ impl Cause {
         match self {
             Self::TimeUnit => "times in seconds, microseconds or nanoseconds read as such",
             Self::Offset => "times with an offset converted to UTC",
-            Self::LocalTime => "times without an offset converted to UTC from the zone named",
+            Self::LocalTime => "times without an offset converted to UTC from the given zone",
             Self::Disorder => "rows out of order sorted",
             Self::Duplicate => "duplicates left out",
-            Self::Superseded => "candles cut short at the end of one download replaced by another's",
+            Self::Superseded => "unfinished last candles of one download replaced by those of another",
             Self::StillOpen => "candles still open left out",
             Self::LastRow => "last row left out, it may have been open when it was downloaded",
             Self::TornRow => "broken last line left out",
-            Self::BadRow => "rows that cannot be true left out",
-            Self::Widened => "rows whose high or low lay within the body widened",
-            Self::OtherAsset => "page of older candles left out, of another asset",
-            Self::GapFilled => "missing candles found when asked for again",
+            Self::BadRow => "invalid rows left out",
+            Self::Widened => "highs or lows inside the body moved to its edge",
+            Self::OtherAsset => "page of older candles left out, since they are of another asset",
+            Self::GapFilled => "missing candles found by asking again",
             Self::Backfilled => "older candles added",
             Self::Retried => "requests repeated",
             Self::Gap => "holes in time",
             Self::Wick => "candles that reach beyond 1.5 times their body (as on a test network)",
             Self::NoTrades => "candles without any trade",
-            Self::NoVolume => "candles without volume or all with the same, models do without its features",
+            Self::NoVolume => "candles without volume or all with the same, models ignore its features",
             Self::ClockChange => "candles longer or shorter by a clock change",
             Self::Delisted => "market that is not traded any more",
-            Self::TakenAsUtc => "times without an offset taken as UTC, for no `--timezone` was named",
+            Self::TakenAsUtc => "times without an offset read as UTC, since no `--timezone` was given",
             Self::NoHeader => "file without a header, its columns taken as",
             Self::Preamble => "lines before the header left out",
             Self::IgnoredColumn => "columns not used",
@@ -103,16 +103,16 @@ impl Cause {
     }
 }
 
-/// How often a cause was met, and an example of it.
+/// A cause, how often it occurred, and an example.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// The cause.
     pub cause: Cause,
-    /// Whether something was put right or left out, rather than only noticed.
+    /// Whether something was changed or dropped, rather than only noticed.
     pub repaired: bool,
-    /// How often: candles, rows, holes, columns or requests, as the cause says.
+    /// The number of candles, rows, holes, columns or requests.
     pub count: usize,
-    /// The first, or the largest, of them: a time, a span, a name.
+    /// The first or the largest of them: a time, a span, a name.
     pub example: String,
 }
 
@@ -122,12 +122,12 @@ impl fmt::Display for Finding {
     }
 }
 
-/// All findings about one series, one entry per cause.
+/// All findings about one series, one entry for each cause.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Findings(BTreeMap<Cause, (usize, String)>);
 
 impl Findings {
-    /// Adds `count` of a cause; the example of the first stays. Nothing for a count of 0.
+    /// Counts a cause `count` times and keeps the first example. Does nothing if `count` is 0.
     pub fn add(&mut self, cause: Cause, count: usize, example: impl FnOnce() -> String) {
         if count > 0 {
             self.0.entry(cause).or_insert_with(|| (0, example())).0 += count;
@@ -141,18 +141,18 @@ impl Findings {
         }
     }
 
-    /// These without one cause, which is told elsewhere.
+    /// The findings without one cause, which is reported elsewhere.
     pub fn without(mut self, cause: Cause) -> Self {
         self.0.remove(&cause);
         self
     }
 
-    /// How often a cause was met.
+    /// How often a cause occurred.
     pub fn count(&self, cause: Cause) -> usize {
         self.0.get(&cause).map_or(0, |(count, _)| *count)
     }
 
-    /// One per cause, repairs first.
+    /// One finding for each cause, changes first.
     pub fn list(&self) -> Vec<Finding> {
         let finding = |(&cause, (count, example)): (&Cause, &(usize, String))| Finding {
             cause,
@@ -163,7 +163,7 @@ impl Findings {
         self.0.iter().map(finding).collect()
     }
 
-    /// Whether anything was put right or left out.
+    /// Whether anything was changed or dropped.
     pub fn repaired(&self) -> bool {
         self.0.keys().any(|cause| cause.repaired())
     }

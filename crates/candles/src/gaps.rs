@@ -1,11 +1,11 @@
-//! Holes in a series, and the memory of those that the source itself has: `data/btcusdt_1h.gaps.json`.
+//! Holes in a series, and the stored list of those that the source has no candles for: `data/btcusdt_1h.gaps.json`.
 //!
 //! ```json
 //! [["2021-04-20T02:00:00.000Z", "2021-04-20T04:00:00.000Z"]]
 //! ```
-//! Each is the open time of the first candle missing, and of the first there again. A hole is asked for once more when it
-//! is found; what is still missing then is written down here and left alone. Deleting the file makes the next fetch ask
-//! for all of them anew.
+//! Each pair is the open time of the first missing candle and that of the next existing one. A new hole is requested once more;
+//! what is still missing then is stored here and not requested again. If the file is deleted, the next fetch requests all holes
+//! again.
 
 use super::csv::candle_file;
 use super::series::words;
@@ -19,26 +19,26 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use storage::write_atomically;
 
-/// Candles asked for in one go when holes lie close together: a page of the exchange.
+/// Most candles in one request for holes that lie close together: one page of the exchange.
 const GROUP: i64 = 1000;
 
-/// The open times in `[from_ms, until_ms)` have no candles.
+/// A span `[from_ms, until_ms)` of open times without candles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Hole {
-    /// Open time of the first candle missing, UTC epoch ms.
+    /// Open time of the first missing candle, UTC epoch ms.
     pub from_ms: i64,
-    /// Open time of the first one there again, UTC epoch ms.
+    /// Open time of the next existing candle, UTC epoch ms.
     pub until_ms: i64,
 }
 
 impl Hole {
-    /// Whether a candle that opens then belongs into it.
+    /// Whether a candle that opens at `open_ms` belongs into the hole.
     pub fn holds(self, open_ms: i64) -> bool {
         (self.from_ms..self.until_ms).contains(&open_ms)
     }
 
-    /// How many candles are missing that the market would have.
+    /// The number of missing candles that lie in the market's trading hours.
     pub fn lacks(self, calendar: &Calendar) -> i64 {
         calendar.open_between(self.from_ms, self.until_ms)
     }
@@ -50,7 +50,7 @@ impl fmt::Display for Hole {
     }
 }
 
-/// The holes of a series in which its market was open, oldest first; with `begin_ms`, also what is missing from there to its first
+/// The holes of a series within its market's trading hours, oldest first. With `begin_ms`, also the span from there to the first
 /// candle.
 pub fn holes(candles: &[Candle], calendar: &Calendar, begin_ms: Option<i64>) -> Vec<Hole> {
     let length = calendar.step_ms();
@@ -60,18 +60,18 @@ pub fn holes(candles: &[Candle], calendar: &Calendar, begin_ms: Option<i64>) -> 
     });
     let between = |pair: &[Candle]| Hole { from_ms: pair[0].open_ms + length, until_ms: pair[1].open_ms };
     let all = head.into_iter().chain(candles.windows(2).map(between));
-    // What is less than half of a candle is a clock change within one.
+    // Less than half a candle is a clock change within a candle.
     all.filter(|hole| 2 * (hole.until_ms - hole.from_ms) >= length && hole.lacks(calendar) > 0).collect()
 }
 
-/// The holes between candles that the market's hours, holidays included, do not explain: what a person should know of.
+/// The holes between candles that trading hours and holidays do not explain.
 pub fn unexplained(candles: &[Candle], calendar: &Calendar) -> Vec<Hole> {
     let mut holes = holes(candles, calendar, None);
     holes.retain(|hole| !calendar.is_regular(hole.from_ms, hole.until_ms));
     holes
 }
 
-/// Spans that cover `holes`, neighbours together as long as a page of the exchange holds them.
+/// Spans that cover `holes`: neighbours are joined while they fit on a page of the exchange.
 pub fn groups(holes: &[Hole], timeframe: Timeframe) -> Vec<Hole> {
     let mut groups: Vec<Hole> = Vec::new();
     for hole in holes {
@@ -85,12 +85,12 @@ pub fn groups(holes: &[Hole], timeframe: Timeframe) -> Vec<Hole> {
     groups
 }
 
-/// The holes that the source itself has, oldest first, none touching another.
+/// The holes that the source has no candles for, oldest first, none adjacent to another.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KnownGaps(Vec<Hole>);
 
 impl KnownGaps {
-    /// Reads the memory of a market; none yet is an empty one.
+    /// Loads the holes of a market; empty if there is no file.
     pub fn load(data_folder: &Path, market: &Market) -> Result<Self> {
         let path = file(data_folder, market);
         let text = match std::fs::read_to_string(&path) {
@@ -100,32 +100,32 @@ impl KnownGaps {
         };
         let bad = |problem: String| Error::BadCandle {
             place: path.display().to_string(),
-            problem: format!("{problem}; delete the file to have all holes asked for anew"),
+            problem: format!("{problem}; delete the file to request all holes again"),
         };
         let pairs: Vec<[String; 2]> = serde_json::from_str(&text).map_err(|e| bad(e.to_string()))?;
         let mut known = Self::default();
         for [from, until] in pairs {
             match (parse_time(&from, Tz::UTC), parse_time(&until, Tz::UTC)) {
                 (Some(from_ms), Some(until_ms)) if from_ms < until_ms => known.add(Hole { from_ms, until_ms }),
-                _ => return Err(bad(format!("a hole is two times, the earlier first; got {from:?}, {until:?}"))),
+                _ => return Err(bad(format!("a hole must be two times, the earlier first; got {from:?}, {until:?}"))),
             }
         }
         Ok(known)
     }
 
-    /// Replaces the memory of a market.
+    /// Stores the holes of a market.
     pub fn save(&self, data_folder: &Path, market: &Market) -> Result<()> {
         let line = |hole: &Hole| format!("[\"{}\", \"{}\"]", format_iso(hole.from_ms), format_iso(hole.until_ms));
         let lines: Vec<String> = self.0.iter().map(line).collect();
         write_atomically(&file(data_folder, market), format!("[{}]\n", lines.join(",\n ")).as_bytes())
     }
 
-    /// The time from which on candles are wanted, as [`Self::begin_at`] set it.
+    /// The earliest time to fetch candles from, as set by [`Self::begin_at`].
     pub fn begin_ms(&self) -> i64 {
         self.0.first().filter(|hole| hole.from_ms == MIN_MILLIS).map_or(MIN_MILLIS, |hole| hole.until_ms)
     }
 
-    /// Nothing is wanted from before `since_ms`, whatever `history_days` says.
+    /// Fetches nothing from before `since_ms`, whatever `history_days` says.
     pub fn begin_at(&mut self, since_ms: i64) {
         self.0.retain(|hole| hole.from_ms != MIN_MILLIS);
         if since_ms > MIN_MILLIS {
@@ -133,13 +133,13 @@ impl KnownGaps {
         }
     }
 
-    /// Whether the whole of `hole` is known to be missing.
+    /// Whether all of `hole` is known.
     pub fn covers(&self, hole: &Hole) -> bool {
         let after = self.0.partition_point(|known| known.from_ms <= hole.from_ms);
         after > 0 && hole.until_ms <= self.0[after - 1].until_ms
     }
 
-    /// Remembers a hole, as one with those that it touches.
+    /// Adds a hole and merges it with those that it touches.
     pub fn add(&mut self, mut hole: Hole) {
         if self.0.last().is_none_or(|last| last.until_ms < hole.from_ms) {
             return self.0.push(hole);

@@ -1,4 +1,4 @@
-//! Candles that a caller hands over as values: `[openMs, open, high, low, close, volume]`, or objects.
+//! Reading candles that a caller passes as values: `[openMs, open, high, low, close, volume]`, or objects.
 
 use super::columns::{Role, role};
 use super::kline::epoch_ms;
@@ -10,19 +10,20 @@ use serde_json::{Map, Value};
 /// What a time must be.
 pub const TIME: &str = "must be a Date, an ISO 8601 string or epoch milliseconds";
 
-/// Whether candles must say their times.
+/// Whether candles must have times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Times {
-    /// Each must.
+    /// Each must have one.
     Required,
-    /// Either each does, or none: then they are consecutive, of so many milliseconds each, and the last has just closed.
+    /// Either all have one, or none. Without times they are consecutive, this many milliseconds each, and the last has just
+    /// closed.
     OrConsecutive(i64),
 }
 
-/// Reads candles, each by itself.
+/// Reads candles and checks each by itself.
 ///
 /// # Errors
-/// [`Error::InvalidCandle`] and [`Error::BadCandle`] with the place of the candle and its member.
+/// [`Error::InvalidCandle`] and [`Error::BadCandle`], with the candle's position and member.
 pub fn read_given(items: &[Value], times: Times) -> Result<Vec<Candle>> {
     let read = items.iter().enumerate().map(|(index, item)| Given::of(index, item)).collect::<Result<Vec<_>>>()?;
     let candle_ms = match times {
@@ -43,7 +44,7 @@ pub fn read_given(items: &[Value], times: Times) -> Result<Vec<Candle>> {
     read.into_iter().enumerate().map(candle).collect()
 }
 
-/// A time as a value says it: epoch milliseconds, or a text that is UTC unless it says otherwise.
+/// Reads a time: epoch milliseconds, or a text, which is UTC unless it says otherwise.
 pub fn time_of(value: &Value) -> Option<i64> {
     match value {
         Value::String(text) => time::parse_time(text, Tz::UTC),
@@ -51,12 +52,12 @@ pub fn time_of(value: &Value) -> Option<i64> {
     }
 }
 
-/// What was given of a candle.
+/// The values of one candle.
 struct Given<'a> {
     time: Option<&'a Value>,
-    /// Open, high, low, close, volume.
+    /// The values of open, high, low, close, volume.
     numbers: [Option<&'a Value>; 5],
-    /// A member that no name is known for, but which may be a time.
+    /// A member with an unknown name that may be a time.
     looks_like_time: Option<(&'a String, &'a Value)>,
 }
 
@@ -78,7 +79,7 @@ impl<'a> Given<'a> {
         self.time.and_then(time_of).ok_or_else(wrong)
     }
 
-    /// No time, and nothing that might have been meant as one.
+    /// Checks that a candle without a time has no member that may be meant as one.
     fn check_timeless(&self, index: usize) -> Result<()> {
         match (self.time, self.looks_like_time) {
             (None, Some((name, value))) => Err(bad(
@@ -104,7 +105,7 @@ impl<'a> Given<'a> {
     }
 }
 
-/// Six values, or Binance's twelve, whose seventh is the close time.
+/// Reads six values, or Binance's twelve, whose seventh is the close time.
 fn of_array(index: usize, fields: &[Value]) -> Result<Given<'_>> {
     let is_close_time = || {
         let (open_ms, close_ms) = (fields[0].as_i64().and_then(epoch_ms), fields[6].as_i64().and_then(epoch_ms));
@@ -167,8 +168,8 @@ fn of_object(index: usize, members: &Map<String, Value>) -> Result<Given<'_>> {
     Ok(given)
 }
 
-/// Whether a member of an unknown name may have been meant as a time: a text that is one, or a whole number of the magnitude of one
-/// in this century, of which the name does not say that it counts something.
+/// Whether an unknown member may be meant as a time: a text that is a time, or a whole number with the magnitude of a time in
+/// this century, unless its name says that it counts something.
 fn looks_like_time(name: &str, value: &Value) -> bool {
     const COUNTS: [&str; 10] =
         ["volume", "amount", "turnover", "count", "trade", "qty", "quantity", "value", "id", "interest"];

@@ -1,9 +1,8 @@
-//! A candle series that grows page by page at both ends, each page safe before the next one is asked for.
+//! A candle series that grows page by page at both ends. Each page is stored before the next one is requested.
 //!
-//! What is not in the candle file yet is in `data/btcusdt_1h.part`, page after page, in the same form. The file is replaced
-//! once the part holds as many candles as it does, and at the end. So a reader finds at least half of what was fetched, and
-//! each candle is written four times at most, however many pages there are. After an interruption the next fetch takes the
-//! part in and goes on from there.
+//! Pages are appended to `data/btcusdt_1h.part`, in the form of a candle file. The candle file is replaced once the part has as
+//! many candles as it, and at the end. So readers find at least half of what was fetched, and each candle is written at most four
+//! times, for any number of pages. After an interruption the next fetch reads the part and continues.
 
 use super::csv::{HEADER, merge, rows, write_csv};
 use super::findings::{Cause, Findings};
@@ -16,25 +15,25 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use storage::sync_folder;
 
-/// A series, its file, and what of it is in neither file nor part.
+/// A series, its file, and the pages that are in neither file nor part.
 #[derive(Debug, Default)]
 pub struct Growing {
     path: PathBuf,
     candles: Vec<Candle>,
-    /// Pages before `candles`, newest first.
+    /// Pages older than `candles`, newest first.
     older: Vec<Vec<Candle>>,
-    /// Candles that came after the last [`Self::save`].
+    /// Candles added since the last [`Self::save`].
     unsaved: Vec<Candle>,
     is_changed: bool,
     in_file: usize,
     in_part: usize,
-    /// Rows written so far, to file and part.
+    /// Rows written so far, to file and part together.
     #[cfg(test)]
     pub written: usize,
 }
 
 impl Growing {
-    /// A series that the file at `path` holds.
+    /// The series that is stored in the file at `path`.
     pub fn stored(path: &Path, candles: Vec<Candle>) -> Self {
         Self { path: path.to_owned(), in_file: candles.len(), candles, ..Self::default() }
     }
@@ -49,18 +48,18 @@ impl Growing {
         self.candles.last().or_else(|| self.older.first().and_then(|page| page.last()))
     }
 
-    /// The newest candle that opens before a time.
+    /// The newest candle that opens before `open_ms`.
     pub fn last_before(&self, open_ms: i64) -> Option<&Candle> {
         self.candles[..self.candles.partition_point(|candle| candle.open_ms < open_ms)].last()
     }
 
-    /// Takes a page of candles that come before all others.
+    /// Adds a page older than all other candles.
     pub fn before(&mut self, page: Vec<Candle>) {
         self.unsaved.extend(&page);
         self.older.extend((!page.is_empty()).then_some(page));
     }
 
-    /// Takes a page of candles that come after all others, but for a last one that it has in a newer form.
+    /// Adds a page newer than all other candles; only the last stored candle may be in it again, in a newer form.
     pub fn after(&mut self, page: &[Candle]) {
         let Some(first) = page.first() else { return };
         let kept = self.candles.partition_point(|candle| candle.open_ms < first.open_ms);
@@ -71,7 +70,7 @@ impl Growing {
         }
     }
 
-    /// Makes safe what came.
+    /// Stores what was added.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -89,10 +88,10 @@ impl Growing {
         Ok(())
     }
 
-    /// Makes all of it the file, if that is not what the file has.
+    /// Writes all candles to the file, unless it has them.
     ///
     /// # Errors
-    /// [`Error::Io`]; the file and the part are then as they were.
+    /// [`Error::Io`]; then file and part are unchanged.
     pub fn finish(&mut self) -> Result<()> {
         if self.is_changed || self.in_part > 0 || !self.unsaved.is_empty() { self.write() } else { Ok(()) }
     }
@@ -107,7 +106,7 @@ impl Growing {
         &self.candles
     }
 
-    /// Takes other candles in the place of all.
+    /// Replaces all candles.
     pub fn replace(&mut self, candles: Vec<Candle>) {
         self.older.clear();
         (self.candles, self.is_changed) = (candles, true);
@@ -134,8 +133,8 @@ impl Growing {
     fn count(&self, _rows: usize) {}
 }
 
-/// The pages of an interrupted fetch of the candle file at `path`. What of them cannot be read is left out and told: it is asked
-/// for again. Empty where nothing was interrupted.
+/// The pages that an interrupted fetch left for the candle file at `path`; empty if there are none. Unreadable ones are dropped
+/// and reported; they will be requested again.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -146,14 +145,14 @@ pub fn interrupted(path: &Path, timeframe: Timeframe, findings: &mut Findings) -
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(e) => return Err(Error::io("read", &part, e)),
     };
-    // A row that a power failure cut short may still look whole.
+    // A row that a power failure truncated may still look complete.
     let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     if whole < text.len() {
         findings.add(Cause::TornRow, 1, || part.display().to_string());
         let cut = OpenOptions::new().write(true).open(&part).and_then(|file| file.set_len(whole as u64));
         cut.map_err(|e| Error::io("write", &part, e))?;
     }
-    // Pages come newest first: their order is not worth telling.
+    // Pages are stored newest first, so their order is not reported.
     match read_candles(&part, timeframe, &Reading::stored()) {
         Ok((candles, _)) => Ok(candles),
         Err(error @ Error::BadCandle { .. }) => {
@@ -164,7 +163,7 @@ pub fn interrupted(path: &Path, timeframe: Timeframe, findings: &mut Findings) -
     }
 }
 
-/// Removes the pages of an interrupted fetch, if there are any.
+/// Removes the pages of an interrupted fetch, if any.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -172,7 +171,7 @@ pub fn forget(path: &Path) -> Result<()> {
     remove(&part(path))
 }
 
-/// Where the pages of the candle file at `path` are until they are in it.
+/// The path of the pages that are not yet in the candle file at `path`.
 fn part(path: &Path) -> PathBuf {
     path.with_extension("part")
 }
@@ -230,7 +229,7 @@ mod tests {
         for page in 1..=pages {
             series.before(hours(-page * PAGE, PAGE));
             series.save().unwrap();
-            // Whoever reads meanwhile finds half of it at least.
+            // Readers find at least half of it meanwhile.
             assert!(2 * read(&home).len() >= (page * PAGE) as usize);
         }
         series.finish().unwrap();

@@ -1,4 +1,4 @@
-//! Candle files brought in from elsewhere, and a look at files without changing them.
+//! Importing candle files from elsewhere, and checking files without changing them.
 
 use super::csv::{candle_file, merge, write_csv};
 use super::findings::{Cause, Findings};
@@ -12,42 +12,42 @@ use domain::symbol::{Market, Timeframe};
 use domain::time::format_iso;
 use std::path::{Path, PathBuf};
 
-/// What a look at a candle file came to.
+/// The result of checking a candle file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {
-    /// Candles that can be used.
+    /// Number of usable candles.
     pub candles: usize,
-    /// Open times of the first and the last of them.
+    /// Open times of the first and the last usable candle.
     pub span: Option<(i64, i64)>,
-    /// The holes between them that the hours of the market do not explain, oldest first.
+    /// The holes between them that trading hours do not explain, oldest first.
     pub holes: Vec<Hole>,
-    /// When the market trades, as far as they tell.
+    /// The trading hours learned from them.
     pub calendar: Calendar,
-    /// What would be put right, and what is worth knowing.
+    /// What would be changed, and what is noteworthy.
     pub findings: Findings,
 }
 
-/// What fetching or importing the candles of one market came to.
+/// The result of fetching or importing the candles of one market.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetched {
     /// The market.
     pub market: Market,
-    /// Candles that were not in the file before.
+    /// Number of candles that were not in the file before.
     pub added: usize,
-    /// Candles in the file now.
+    /// Number of candles in the file now.
     pub total: usize,
     /// Open time of the first candle in the file.
     pub first_ms: i64,
     /// Open time of the last candle in the file.
     pub last_ms: i64,
-    /// What was put right in the file and in what came, and what is worth knowing of what came.
+    /// What was changed, and what is noteworthy.
     pub findings: Findings,
 }
 
-/// Looks at a candle file and changes nothing.
+/// Checks a candle file without changing anything.
 ///
 /// # Errors
-/// As [`read_candles`]: what cannot be trusted.
+/// As [`read_candles`].
 pub fn check_file(path: &Path, timeframe: Timeframe, reading: &Reading) -> Result<Checked> {
     let (candles, mut findings) = read_candles(path, timeframe, reading)?;
     let calendar = Calendar::learn(&candles, timeframe.millis());
@@ -57,12 +57,12 @@ pub fn check_file(path: &Path, timeframe: Timeframe, reading: &Reading) -> Resul
     Ok(Checked { candles: candles.len(), span, holes, calendar, findings })
 }
 
-/// Takes the candles of a file into those stored of `market`. The last row is left out: nothing in a file says that it
-/// had closed when it was downloaded; the next [`exchange::update`] asks for it.
+/// Adds the candles of a file to the stored ones of `market`. The last row is dropped, since it may have been open when it was
+/// downloaded; the next [`exchange::update`] fetches it.
 ///
 /// # Errors
-/// As [`read_candles`]; [`Error::BadCandle`] where file and stored candles disagree, or do not fit together;
-/// [`Error::NoData`] for a file without candles. Nothing is changed then.
+/// As [`read_candles`]; [`Error::BadCandle`] if file and stored candles disagree or do not fit together; [`Error::NoData`] for a
+/// file without candles. After an error nothing is changed.
 pub fn import(data_folder: &Path, market: &Market, file: &Path, reading: &Reading, now_ms: i64) -> Result<Fetched> {
     let (mut given, mut findings) = read_candles(file, market.timeframe, reading)?;
     drop_open(&mut given, market, now_ms, &mut findings);
@@ -86,7 +86,7 @@ pub fn import(data_folder: &Path, market: &Market, file: &Path, reading: &Readin
     let differing = disagreements(&stored, &given);
     if let Some((one, other)) = differing.first() {
         return Err(bad(format!(
-            "{}; delete the stored file to have the other",
+            "{}; to replace the stored candles, delete the stored file first",
             conflict(differing.len(), one, other)
         )));
     }
@@ -109,20 +109,20 @@ pub fn import(data_folder: &Path, market: &Market, file: &Path, reading: &Readin
     })
 }
 
-/// Leaves out what has not closed at `now_ms`.
+/// Drops candles that have not closed by `now_ms`.
 pub fn drop_open(candles: &mut Vec<Candle>, market: &Market, now_ms: i64, findings: &mut Findings) {
     let closed = candles.partition_point(|candle| candle.open_ms + market.timeframe.millis() <= now_ms);
     findings.add(Cause::StillOpen, candles.len() - closed, || format_iso(candles[closed].open_ms));
     candles.truncate(closed);
 }
 
-/// Adds what is true of the candles but a person should know, once.
+/// Adds what users should know about the candles, once.
 fn look(candles: &[Candle], calendar: &Calendar, findings: &mut Findings) {
     let told = notice(candles, calendar);
     findings.merge(if findings.count(Cause::NoVolume) > 0 { told.without(Cause::NoVolume) } else { told });
 }
 
-/// The candles of which both have another. Not counted is the last stored one: it may have been stored while it was open.
+/// Pairs of candles of the same time that differ, except for the last stored one, which may have been stored while open.
 fn disagreements<'a>(stored: &'a [Candle], given: &'a [Candle]) -> Vec<(&'a Candle, &'a Candle)> {
     let sure = &stored[..stored.len().saturating_sub(1)];
     let same_time = |candle: &'a Candle| {
@@ -132,7 +132,7 @@ fn disagreements<'a>(stored: &'a [Candle], given: &'a [Candle]) -> Vec<(&'a Cand
     sure.iter().filter_map(same_time).collect()
 }
 
-/// The markets that `data_folder` has candle files of, and the names of files that say no market, each in order.
+/// The markets with candle files in `data_folder`, and the files whose names are no market, each in order.
 pub fn stored_markets(data_folder: &Path) -> Result<(Vec<Market>, Vec<PathBuf>)> {
     let entries = match std::fs::read_dir(data_folder) {
         Ok(entries) => entries,

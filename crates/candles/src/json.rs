@@ -1,4 +1,4 @@
-//! Candles in JSON: an array of arrays or of objects, or an exchange's answer around one.
+//! Candles in JSON: an array of arrays or objects, possibly inside an exchange's answer.
 
 use super::columns::Columns;
 use super::findings::{Cause, Findings};
@@ -7,22 +7,22 @@ use super::origin::BINANCE;
 use super::reader::Reading;
 use serde_json::Value;
 
-/// The rows of a JSON file, and what they hold.
+/// The rows of a JSON file and their columns.
 pub struct Document {
     rows: Vec<Value>,
-    /// Of an array by place, of an object by the names of the first one's members.
+    /// For arrays by position, for objects by the member names of the first one.
     pub columns: Columns,
-    /// Whether it was said, or told by its members, what the columns are: those that are not used are worth a word.
+    /// Whether the columns were given, or come from member names. Only then are unused ones reported.
     pub is_named: bool,
-    /// The members of an object.
+    /// The member names of an object.
     members: Option<Vec<String>>,
 }
 
 impl Document {
-    /// Reads it as `reading` says.
+    /// Parses the text as `reading` says.
     ///
     /// # Errors
-    /// In words: it is no such file, or it cannot be told which column is which.
+    /// A description: the text has another form, or its columns are ambiguous.
     pub fn read(text: &str, reading: &Reading, findings: &mut Findings) -> Result<Self, String> {
         const SHAPE: &str = "it must be a JSON array of [open time, open, high, low, close, volume] or of objects";
         let document: Value = serde_json::from_str(text).map_err(|e| format!("{SHAPE}: {e}"))?;
@@ -30,9 +30,7 @@ impl Document {
             (Some(origin), document) => origin.rows(document, findings)?,
             (None, Value::Array(rows)) => rows,
             (None, _) => {
-                return Err(format!(
-                    "{SHAPE}; of an exchange's answer, `--from okx`, or another name, says whose it is"
-                ));
+                return Err(format!("{SHAPE}; for an exchange's answer, name the exchange, such as `--from okx`"));
             }
         };
         let named = reading.columns.clone();
@@ -55,10 +53,7 @@ impl Document {
                     }
                     Some(named) => named,
                     None => Columns::named(members.iter().map(String::as_str)).map_err(|problem| {
-                        format!(
-                            "{problem}; `--columns` says what the members are in their order, {}",
-                            members.join(",")
-                        )
+                        format!("{problem}; name the members in their order with `--columns`, {}", members.join(","))
                     })?,
                 };
                 (columns, Some(members))
@@ -68,12 +63,12 @@ impl Document {
         Ok(Self { rows, columns, is_named: members.is_some() || reading.columns.is_some(), members })
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// A row's fields as text; those of something else than the first row was are none.
+    /// A row's fields as text; empty if the row has another type than the first.
     pub fn fields(&self, at: usize) -> Vec<String> {
         let text = |value: &Value| match value {
             Value::String(text) => text.trim().to_owned(),
@@ -90,7 +85,7 @@ impl Document {
     }
 }
 
-/// The columns of rows of which nothing says what they are: by how many there are, and Binance's close time.
+/// The columns of rows without names, by their number and by Binance's close time.
 fn unnamed(first: &[Value], findings: &mut Findings) -> Result<Columns, String> {
     let names: Vec<&str> = BINANCE.split(',').collect();
     let time = |at: usize| first.get(at).and_then(Value::as_i64).and_then(epoch_ms).map(|(ms, _)| ms);

@@ -1,4 +1,4 @@
-//! One row of candles as exchanges write it in JSON: `[open time, open, high, low, close, volume, close time, …]`.
+//! A row of candles as exchanges write it in JSON: `[open time, open, high, low, close, volume, close time, …]`.
 
 use super::findings::{Cause, Findings};
 use super::series::Clocks;
@@ -7,8 +7,8 @@ use domain::symbol::Timeframe;
 use domain::time::{HOUR_MS, format_iso};
 use serde_json::Value;
 
-/// Milliseconds since 1970 from a whole number of seconds, milliseconds, microseconds or nanoseconds. Which it is, the
-/// magnitude says without a doubt between the years 1973 and 5138. Also whether it was another unit than milliseconds.
+/// Milliseconds since 1970 from a whole number of seconds, milliseconds, microseconds or nanoseconds. The magnitude tells the
+/// unit between the years 1973 and 5138. Also returns whether the unit was another than milliseconds.
 pub fn epoch_ms(number: i64) -> Option<(i64, bool)> {
     match number {
         100_000_000..100_000_000_000 => Some((number * 1000, true)),
@@ -19,11 +19,11 @@ pub fn epoch_ms(number: i64) -> Option<(i64, bool)> {
     }
 }
 
-/// Reads rows, prices as strings or numbers. The close time (the 7th field of an answer of Binance) must fit the timeframe
-/// where it is there.
+/// Reads rows, with prices as strings or numbers. The close time (the 7th field of Binance's answers), if present, must fit the
+/// timeframe.
 ///
 /// # Errors
-/// What is wrong with the first row that cannot be a candle, in words.
+/// A description of what is wrong with the first invalid row.
 pub fn read_rows(rows: &[Value], timeframe: Timeframe) -> Result<(Vec<Candle>, Findings), String> {
     let mut findings = Findings::default();
     let mut candles = Vec::with_capacity(rows.len());
@@ -56,11 +56,11 @@ pub fn read_rows(rows: &[Value], timeframe: Timeframe) -> Result<(Vec<Candle>, F
     Ok((candles, findings))
 }
 
-/// Whether a candle is as long as it should be; exchanges give the last millisecond of it, or the next one's open time. One that
+/// Checks that a candle has the right length. Exchanges give its last millisecond or the next candle's open time. A candle that
 /// follows local time may be longer or shorter by a clock change.
 pub fn check_close(open_ms: i64, close_ms: i64, timeframe: Timeframe) -> Result<(), String> {
     let end = open_ms + timeframe.millis();
-    // Some give the last second.
+    // Some exchanges give the last second.
     let is_end = |end: i64| (end - 1000..=end).contains(&close_ms);
     let changed = |end: i64| is_end(end) && Clocks::default().explain(open_ms, end, timeframe.millis());
     if is_end(end) || changed(end + HOUR_MS) || changed(end - HOUR_MS) {

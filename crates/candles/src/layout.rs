@@ -1,4 +1,4 @@
-//! From the fields of a row to a candle, once names and first rows have told what each column holds.
+//! Converting the fields of a row to a candle, after names and first rows have shown what each column holds.
 
 use super::columns::Columns;
 use super::findings::{Cause, Findings};
@@ -10,9 +10,9 @@ use domain::symbol::Timeframe;
 use domain::time::{DAY_MS, HOUR_MS, format_iso};
 use std::borrow::Cow;
 
-/// Local time is at most so far from UTC.
+/// Local time differs from UTC by at most this much.
 const FARTHEST_ZONE_MS: i64 = 14 * HOUR_MS;
-/// Relative rounding allowed where a volume in the quote asset is compared with price times volume.
+/// Relative tolerance when a volume in the quote asset is compared with price times volume.
 const ROUNDING: f64 = 0.01;
 
 /// What each column holds.
@@ -20,7 +20,7 @@ const ROUNDING: f64 = 0.01;
 pub struct Layout {
     names: Vec<String>,
     time: When,
-    /// Columns that tell the open time once more.
+    /// Columns that repeat the open time.
     agree: Vec<usize>,
     prices: [usize; 4],
     volume: Option<usize>,
@@ -37,26 +37,27 @@ enum When {
     DateAndClock(usize, usize),
 }
 
-/// A row as a candle.
+/// A row read as a candle.
 #[derive(Debug)]
 pub struct Row {
     /// The candle.
     pub candle: Candle,
-    /// Its time says no offset.
+    /// The time has no offset.
     pub is_local: bool,
-    /// Its close time does, and is to be looked at once the open time is known.
+    /// The close time, if it has an offset; it is checked when the open time is known.
     pub close_ms: Option<i64>,
-    /// The row itself says that the candle had not closed.
+    /// The row says that the candle had not closed.
     pub is_open: bool,
-    /// High or low were moved to hold open and close.
+    /// High or low were moved to include open and close.
     pub widened: bool,
 }
 
 impl Layout {
-    /// Of these columns, in a file whose first rows are `sample`. `may_have_commas`: a comma in a number does not separate columns.
+    /// The layout of these columns in a file whose first rows are `sample`. `may_have_commas`: commas in numbers do not separate
+    /// columns.
     ///
     /// # Errors
-    /// In words: which of several columns is meant cannot be told.
+    /// A description of an ambiguous column.
     pub fn of(columns: &Columns, sample: &[Vec<&str>], may_have_commas: bool) -> Result<Self, String> {
         let field = |row: &Vec<&str>, at: usize| row.get(at).copied().unwrap_or_default().to_owned();
         let decimal_comma =
@@ -75,7 +76,7 @@ impl Layout {
         })
     }
 
-    /// The same with dates in this order.
+    /// The layout with this order of day and month.
     pub fn dated(self, dates: Option<DateOrder>) -> Self {
         Self { dates, ..self }
     }
@@ -91,22 +92,22 @@ impl Layout {
         (0..self.names.len()).filter(|at| !used.contains(at)).map(|at| self.names[at].as_str()).collect()
     }
 
-    /// Whether there is a column of volume.
+    /// Whether there is a volume column.
     pub fn has_volume(&self) -> bool {
         self.volume.is_some()
     }
 
-    /// How many columns there are.
+    /// The number of columns.
     pub fn count(&self) -> usize {
         self.names.len()
     }
 
-    /// Whether a line of these fields ends before its last one, as when writing it was cut short.
+    /// Whether the line of these fields ends before its last one, as after an interrupted write.
     pub fn breaks_off(&self, fields: &[&str]) -> bool {
         fields.len() < self.count() || fields.last().is_some_and(|last| last.is_empty())
     }
 
-    /// The text that tells the open time.
+    /// The text of the open time.
     pub fn time_text<'a>(&self, fields: &[&'a str]) -> Cow<'a, str> {
         let field = |at: usize| fields.get(at).copied().unwrap_or_default();
         match self.time {
@@ -115,10 +116,10 @@ impl Layout {
         }
     }
 
-    /// The candle of a row, the `index`-th. `widen`: a high or low within the body is moved to its edge.
+    /// Reads row number `index` as a candle. `widen`: moves a high or low inside the body to the body's edge.
     ///
     /// # Errors
-    /// What is wrong, in words.
+    /// A description of what is wrong.
     pub fn row(
         &self,
         fields: &[&str],
@@ -177,10 +178,10 @@ impl Layout {
     }
 }
 
-/// The column that tells the open time, or those of date and time of day; and those that repeat it.
+/// The column of the open time, or those of date and time of day; and the columns that repeat it.
 fn when(columns: &Columns, sample: &[Vec<&str>]) -> (When, Vec<usize>) {
     let field = |at: usize| sample.first().and_then(|row| row.get(at).copied()).unwrap_or_default();
-    // Which order day and month are in does not matter here.
+    // Day and month may be in either order here.
     let kind = |at: usize| {
         stamp::read(field(at), Some(DateOrder::DayFirst)).or(stamp::read(field(at), Some(DateOrder::MonthFirst)))
     };
@@ -192,7 +193,7 @@ fn when(columns: &Columns, sample: &[Vec<&str>]) -> (When, Vec<usize>) {
     {
         return (When::DateAndClock(day, clock), Vec::new());
     }
-    // The surest of them: a number, an absolute time, a local one, a day.
+    // Prefers the most precise column: a number, then an absolute time, a local time, a day.
     let rank = |at: usize| match kind(at).map(|stamp| stamp.form) {
         Some(Form::Millis | Form::OtherUnit) => 0,
         Some(Form::Absolute { .. }) => 1,
@@ -204,7 +205,7 @@ fn when(columns: &Columns, sample: &[Vec<&str>]) -> (When, Vec<usize>) {
     (When::At(best), columns.times.iter().copied().filter(|&at| at != best && rank(at) < 4).collect())
 }
 
-/// The column of volume in the base asset. Of several, the one that times the price makes another.
+/// The column of the volume in the base asset. Of several columns it is the one that, times the price, gives another.
 fn volume(columns: &Columns, sample: &[Vec<&str>], comma: bool) -> Result<Option<usize>, String> {
     let name = |at: usize| columns.names[at].as_str();
     let ask = || {
@@ -246,7 +247,7 @@ fn volume(columns: &Columns, sample: &[Vec<&str>], comma: bool) -> Result<Option
     }
 }
 
-/// A number with a decimal point, or with a decimal comma. Signs that group thousands are read where they leave no doubt.
+/// Parses a number with a decimal point or comma. Grouping characters are accepted if unambiguous.
 fn number(text: &str, name: &str, decimal_comma: bool) -> Result<f64, String> {
     let wrong = || format!("`{name}` must be a number; got {text:?}");
     let (point, group) = if decimal_comma { (',', '.') } else { ('.', ',') };
@@ -258,7 +259,7 @@ fn number(text: &str, name: &str, decimal_comma: bool) -> Result<f64, String> {
     let groups: Vec<&str> = whole.split(group).collect();
     let grouped = groups.len() > 1;
     let well = groups.iter().skip(1).all(|group| group.len() == 3) && groups[0].len() <= 4;
-    // `1.234` alone may be either.
+    // `1.234` alone is ambiguous.
     if grouped && (!well || (decimals.is_none() && groups.len() == 2)) {
         return Err(format!(
             "`{name}` must be a number; in {text:?}, does {group:?} group thousands or begin the decimals?"
@@ -271,7 +272,7 @@ fn number(text: &str, name: &str, decimal_comma: bool) -> Result<f64, String> {
     plain.parse().map_err(|_| wrong())
 }
 
-/// An error of a candle without its place, which the file's own replaces.
+/// An error of a candle without its position, which the caller adds.
 pub fn plain_words(error: &Error) -> String {
     match error {
         Error::InvalidCandle { field, problem, value, .. } => format!("`{field}` {problem}; got {value}"),

@@ -1,6 +1,21 @@
-//! Candle files: reading what others wrote, checking, repairing, joining and writing it.
+//! Candle files: reading the forms that others write, checking, repairing, merging and writing them.
 //!
-//! It imports `domain` and `storage`, and touches files only.
+//! It imports `domain` and `storage`. It touches files only, and opens no connection.
+//!
+//! # Example
+//! ```
+//! use candles::{Reading, read_candles};
+//! use domain::symbol::Timeframe;
+//!
+//! let folder = tempfile::tempdir().unwrap();
+//! let path = folder.path().join("btc.csv");
+//! let rows = ["Date;Open;High;Low;Close", "2025-09-13 12:00;10;12;9;11", "2025-09-13 13:00;11;13;10;12"];
+//! std::fs::write(&path, rows.join("\n")).unwrap();
+//! let (candles, findings) = read_candles(&path, Timeframe::H1, &Reading::default()).unwrap();
+//! assert_eq!((candles.len(), candles[1].close), (2, 12.0));
+//! // The file does not say its time zone; that is reported.
+//! assert_eq!(findings.count(candles::Cause::TakenAsUtc), 2);
+//! ```
 
 pub mod columns;
 pub mod csv;

@@ -1,4 +1,4 @@
-//! Times of a candle file that say no offset, in a zone that was named.
+//! Times without an offset in a candle file, converted from a given zone.
 
 use super::findings::{Cause, Findings};
 use super::kline::check_close;
@@ -9,27 +9,27 @@ use domain::time::Tz;
 use domain::time::format_iso;
 use std::collections::BTreeMap;
 
-/// The rows whose times say no offset.
+/// The rows whose times have no offset.
 #[derive(Default)]
 pub struct LocalRows {
     places: Vec<usize>,
     lines: Vec<usize>,
-    /// Close times that do say theirs, by place among these.
+    /// Close times that do have an offset, by index into the rows here.
     closes: Vec<(usize, i64)>,
 }
 
 impl LocalRows {
-    /// A row that stands at `place` among all, on this line; and its close time, if that does say its offset.
+    /// Adds the row at index `place`, on this line, with its close time if that has an offset.
     pub fn add(&mut self, place: usize, line: usize, close_ms: Option<i64>) {
         self.closes.extend(close_ms.map(|close_ms| (self.places.len(), close_ms)));
         self.places.push(place);
         self.lines.push(line);
     }
 
-    /// Puts their times right by the zone that was named, or says that they were taken as UTC.
+    /// Converts the times from the given zone, or reports that they were read as UTC.
     ///
     /// # Errors
-    /// The line of a time that cannot be told, or that its close time contradicts, and why in words.
+    /// The line of a time that is ambiguous or contradicts its close time, and a description.
     pub fn settle(
         self,
         zone: Option<Tz>,
@@ -54,11 +54,11 @@ impl LocalRows {
     }
 }
 
-/// Replaces the open times at `places`, read as if they were UTC, by what clocks in `zone` showed as that time. Of an hour
-/// that they showed twice the order of the rows tells which is which, if both are there.
+/// Converts the open times at `places`, which were read as if they were UTC, from local time in `zone`. If clocks showed an hour
+/// twice and both are present, the order of rows tells them apart.
 ///
 /// # Errors
-/// Which of the places has a time that cannot be told, and why in words. The rows are not to be used then.
+/// The place of an ambiguous or impossible time, and a description. The rows must not be used then.
 fn to_utc(rows: &mut [Candle], places: &[usize], zone: Tz) -> Result<(), (usize, String)> {
     let newest_first = places.first().zip(places.last()).is_some_and(|(&a, &b)| rows[a].open_ms > rows[b].open_ms);
     let mut twice = BTreeMap::<i64, Vec<usize>>::new();
@@ -95,7 +95,7 @@ fn to_utc(rows: &mut [Candle], places: &[usize], zone: Tz) -> Result<(), (usize,
     Ok(())
 }
 
-/// When clocks in `zone` showed what is the time `shown_ms` in UTC.
+/// The instants at which clocks in `zone` show `shown_ms`, which is given as if it were UTC.
 fn instants(shown_ms: i64, zone: Tz) -> MappedLocalTime<i64> {
     match DateTime::from_timestamp_millis(shown_ms) {
         Some(shown) => zone.from_local_datetime(&shown.naive_utc()).map(|time| time.timestamp_millis()),
@@ -127,7 +127,7 @@ mod tests {
         Candle { open_ms, open: 1.0, high: 100_000.0, low: 0.5, close, volume: 1.0 }
     }
 
-    /// Rows of these local times, each with another close.
+    /// Rows at these local times, each with a different close.
     fn rows(times: &[&str]) -> Vec<Candle> {
         times.iter().enumerate().map(|(i, time)| row(ms(time), 1.0 + i as f64)).collect()
     }
@@ -138,7 +138,7 @@ mod tests {
         Ok(rows.iter().map(|row| format_iso(row.open_ms)[..13].to_owned()).collect())
     }
 
-    /// Worked by hand: Berlin shows 02:00 to 03:00 twice on 2025-10-26, and never on 2025-03-30.
+    /// Worked by hand: clocks in Berlin show 02:00 to 03:00 twice on 2025-10-26, and never on 2025-03-30.
     #[test]
     fn clock_changes_by_hand() {
         let night = ["2025-10-26 01:00", "2025-10-26 02:00", "2025-10-26 02:00", "2025-10-26 03:00"];
@@ -169,7 +169,7 @@ mod tests {
             zone in 0..Tz::names().len(), day in 0i64..365, count in 2usize..100, newest_first: bool,
         ) {
             let zone: Tz = Tz::names()[zone].parse().unwrap();
-            // From midday UTC, and to the whole of a day: no hour that is shown twice is cut in two in most zones.
+            // Starts at midday UTC and covers whole days, so in most zones no repeated hour is cut in two.
             let begin = ms("2025-01-01T12:00:00Z") + 24 * day * HOUR;
             let mut truth: Vec<Candle> = (0..count as i64).map(|i| row(begin + i * HOUR, 1.0 + i as f64)).collect();
             if newest_first {
@@ -183,13 +183,14 @@ mod tests {
             let places: Vec<usize> = (0..count).collect();
             match to_utc(&mut shown, &places, zone) {
                 Ok(()) => prop_assert_eq!(shown, truth),
-                // Of an hour shown twice only one is among the rows, at an end: refused, not guessed.
+                // Only one of the repeated hours is among the rows, at an end: rejected, not guessed.
                 Err((place, _)) => prop_assert!(place == 0 || place == count - 1 || shifts_by_less_than_an_hour(zone)),
             }
         }
     }
 
-    /// Lord Howe and Antarctica's Troll move their clocks by half an hour or by two: hourly rows then have one of a time shown twice.
+    /// Lord Howe Island and Troll (Antarctica) shift clocks by half an hour and by two; hourly rows then contain only one of the
+    /// repeated times.
     fn shifts_by_less_than_an_hour(zone: Tz) -> bool {
         ["Australia/Lord_Howe", "Australia/LHI", "Antarctica/Troll"].contains(&zone.name())
     }

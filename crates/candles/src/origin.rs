@@ -1,4 +1,4 @@
-//! Answers of exchanges saved to files: what they are wrapped in, and the order of their columns.
+//! Saved answers and archives of exchanges: how the rows are wrapped, and the order of columns.
 
 use super::findings::{Cause, Findings};
 use super::kline::epoch_ms;
@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::fmt;
 use std::str::FromStr;
 
-/// Whose candles a file holds.
+/// The exchange that a file comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// `binance`
@@ -24,15 +24,15 @@ pub enum Origin {
     Okx,
 }
 
-/// The columns of Binance's rows, which may end after the volume.
+/// The columns of Binance's rows; they may end after the volume.
 pub const BINANCE: &str = "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,\
                            taker_buy_quote_volume,ignore";
 
 impl Origin {
-    /// All of them.
+    /// All exchanges.
     pub const ALL: [Self; 6] = [Self::Binance, Self::Bybit, Self::Coinbase, Self::Kraken, Self::Kucoin, Self::Okx];
 
-    /// The columns of a row of an answer.
+    /// The columns of a row in an answer.
     pub(super) fn columns(self) -> &'static str {
         match self {
             Self::Binance => BINANCE,
@@ -44,7 +44,7 @@ impl Origin {
         }
     }
 
-    /// The columns of a CSV file of its archive that has no header.
+    /// The columns of a CSV file in the exchange's archive without a header.
     pub(super) fn file_columns(self) -> &'static str {
         match self {
             Self::Kraken => "time,open,high,low,close,volume,trades",
@@ -52,10 +52,10 @@ impl Origin {
         }
     }
 
-    /// The rows of an answer. Of a row that the answer itself says is not complete, it is told that it was left out.
+    /// The rows of an answer. Rows that the answer marks as incomplete are dropped and reported.
     ///
     /// # Errors
-    /// In words: it is no answer of this exchange, or one that says no.
+    /// A description: the text is no answer of this exchange, or it is an error.
     pub(super) fn rows(self, document: Value, findings: &mut Findings) -> Result<Vec<Value>, String> {
         let said =
             |code: &Value, message: &Value| format!("{self} refused: {} ({code})", message.as_str().unwrap_or("?"));
@@ -93,7 +93,7 @@ impl Origin {
     }
 }
 
-/// The member at the end of a path; an array is what was looked for already.
+/// The member at the end of a path; stops at an array.
 fn unwrapped(mut document: Value, path: &[&str]) -> Value {
     for name in path {
         if document.is_array() {
@@ -104,7 +104,7 @@ fn unwrapped(mut document: Value, path: &[&str]) -> Value {
     document
 }
 
-/// `{ error: [], result: { XXBTZUSD: […], last: … } }`: what comes after `last` is not complete yet.
+/// `{ error: [], result: { XXBTZUSD: […], last: … } }`: rows after `last` are not complete yet.
 fn kraken(mut document: Value, findings: &mut Findings) -> Result<Vec<Value>, String> {
     if let Some(error) = document["error"].as_array().and_then(|errors| errors.first()) {
         return Err(format!("kraken refused: {}", error.as_str().unwrap_or("?")));

@@ -1,5 +1,5 @@
-//! Candle files as people have them: CSV with or without a header, columns in any order that is named, and JSON.
-//! What each of these means is in `docs/data.md`; nothing is guessed that is not reported.
+//! Reading candle files in common forms: CSV with or without a header, in any order of columns that is named, and JSON.
+//! `docs/data.md` explains each form. Every guess is reported.
 
 use super::columns::Columns;
 use super::csv;
@@ -20,24 +20,24 @@ use std::path::Path;
 use std::str::FromStr;
 use storage::lines::read_text;
 
-/// A candle file may have so many bytes: 40 years of 1m.
+/// The largest candle file in bytes: 40 years of 1m.
 const LONGEST_FILE: u64 = 2 << 30;
-/// Bad rows after which a file is clearly of another kind.
+/// Number of invalid rows after which reading stops, since the file is clearly of another kind.
 const MOST_BAD: usize = 1000;
-/// The first rows, from which is told what the columns hold.
+/// Number of first rows used to find out what the columns hold.
 const SAMPLE: usize = 200;
-/// Bad rows that a finding tells in words; of the rest, the lines.
+/// Number of invalid rows described in an error; for the others only their lines are given.
 const TOLD: usize = 3;
 
-/// What is done about rows that cannot be true.
+/// How to treat invalid rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BadRows {
-    /// `refuse`: the file is refused.
+    /// `refuse`: reject the file.
     #[default]
     Refuse,
-    /// `skip`: they are left out.
+    /// `skip`: drop them.
     Skip,
-    /// `widen`: a high or low that lies within the body is moved to its edge; any other is refused.
+    /// `widen`: move a high or low inside the body to the body's edge; reject any other.
     Widen,
 }
 
@@ -54,36 +54,36 @@ impl FromStr for BadRows {
     }
 }
 
-/// How to read a candle file. `Default` is as it stands there.
+/// How to read a candle file. `Default` reads it as it stands.
 #[derive(Debug, Clone, Default)]
 pub struct Reading {
-    /// What the columns are, or the members of JSON objects in their order. Default: what the header or the members say; in a
-    /// file without either, the order of Binance's own files, which the rows must then bear out.
+    /// The columns, or the members of JSON objects in their order. Default: as the header or the members say; without either, the
+    /// order of Binance's files, if the rows are valid in that order.
     pub columns: Option<Columns>,
-    /// Whose answer or archive it is, which says what it is wrapped in and the order of its columns.
+    /// The exchange whose answer or archive it is, which determines the wrapping and the order of columns.
     pub from: Option<Origin>,
-    /// Leave out what opens before this time, UTC epoch ms. Default: nothing.
+    /// Drop candles that open before this time, UTC epoch ms. Default: none.
     pub since_ms: Option<i64>,
-    /// The zone of times that say no offset. Default: they are taken as UTC, which is reported.
+    /// The zone of times without an offset. Default: UTC, which is reported.
     pub timezone: Option<Tz>,
-    /// The order of day and month in dates such as 1/2/2024. Default: what the dates tell.
+    /// The order of day and month in dates such as 1/2/2024. Default: inferred from the dates.
     pub dates: Option<DateOrder>,
-    /// What is done about rows that cannot be true.
+    /// How to treat invalid rows.
     pub bad_rows: BadRows,
 }
 
 impl Reading {
-    /// A file of the home, whose times are UTC.
+    /// For files of the home, whose times are UTC.
     pub fn stored() -> Self {
         Self { timezone: Some(Tz::UTC), ..Self::default() }
     }
 }
 
-/// Reads a candle file, in order and each time once, with what had to be put right for that.
+/// Reads a candle file as a series: ascending, each time once. Also returns what had to be changed.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::BadCandle`] with file, line and the number of such rows at rows that cannot be true, at two
-/// candles of one time that disagree, at a wrong interval, and where the price steps as if to another coin.
+/// [`Error::Io`]; [`Error::BadCandle`], with file, line and number of such rows, for invalid rows, for different candles of the
+/// same time, for a wrong interval, and for a price jump that suggests another coin.
 pub fn read_candles(path: &Path, timeframe: Timeframe, reading: &Reading) -> Result<(Vec<Candle>, Findings)> {
     let bad =
         |place: String, problem: String| Error::BadCandle { place: format!("{}{place}", path.display()), problem };
@@ -106,7 +106,7 @@ pub fn read_candles(path: &Path, timeframe: Timeframe, reading: &Reading) -> Res
     Ok((candles, findings))
 }
 
-/// What is wrong, and where: the line of a row or its place in an array, or the whole.
+/// The line or array position of a problem (`None` for the whole file), and a description.
 type Problem = (Option<usize>, String);
 type Rows = std::result::Result<(Vec<Candle>, Findings), Problem>;
 
@@ -173,7 +173,7 @@ fn read_table(text: &str, timeframe: Timeframe, reading: &Reading) -> Rows {
     taking.finish(|| if table.has_header { None } else { other_order(text, table.separator) })
 }
 
-/// Which order the dates are in, where it matters.
+/// The order of day and month, if the dates depend on it.
 fn dates(
     mut times: impl Iterator<Item = String> + Clone,
     timeframe: Timeframe,
@@ -186,9 +186,9 @@ fn dates(
     whole(stamp::order(times.iter().map(String::as_str), timeframe.millis()))
 }
 
-/// The rows of a file on their way in.
+/// The rows of a file while they are read.
 struct Taking<'a> {
-    /// What a place is called.
+    /// What a position is called: `line`, or the like.
     place: &'static str,
     layout: Layout,
     timeframe: Timeframe,
@@ -197,7 +197,7 @@ struct Taking<'a> {
     rows: Vec<Candle>,
     local: LocalRows,
     bad: Vec<(usize, String)>,
-    /// Where rows stand that were widened.
+    /// Positions of widened rows.
     widened: Vec<usize>,
 }
 
@@ -218,7 +218,7 @@ impl<'a> Taking<'a> {
         self.findings.add(Cause::IgnoredColumn, if tell { ignored.len() } else { 0 }, || ignored.join(", "));
     }
 
-    /// Takes a row; `false` for a bad one.
+    /// Adds a row; `false` if it is invalid.
     fn take(&mut self, at: usize, fields: &[&str]) -> bool {
         let count = self.layout.count();
         let fields = match fields {
@@ -253,7 +253,7 @@ impl<'a> Taking<'a> {
         self.rows.push(row.candle);
     }
 
-    /// The bad row taken last is a last line broken off.
+    /// Treats the last invalid row as an incomplete last line.
     fn tear(&mut self, line: &str) {
         self.bad.pop();
         self.findings.add(Cause::TornRow, 1, || line.chars().take(60).collect());
@@ -263,7 +263,7 @@ impl<'a> Taking<'a> {
         self.bad.len() >= MOST_BAD
     }
 
-    /// The rows; `hint` may say what the matter is where some are bad.
+    /// Returns the rows, or an error if some are invalid; `hint` may name the likely reason.
     fn finish(mut self, hint: impl Fn() -> Option<String>) -> Rows {
         let odd = self.bad.len() + self.widened.len();
         if let Some((line, problem)) = self.bad.first()
@@ -278,7 +278,7 @@ impl<'a> Taking<'a> {
         }
         if let Some(line) = self.widened.first().filter(|_| 2 * odd > self.rows.len()) {
             let more = self.widened.len();
-            let problem = format!("high or low lie within the body ({more} such rows, too many to be single ones)");
+            let problem = format!("high or low lie inside the body ({more} such rows, too many to be isolated errors)");
             return Err((Some(*line), format!("{problem}{}", hint().unwrap_or_default())));
         }
         self.findings.add(Cause::BadRow, self.bad.len(), || told(self.place, &self.bad));
@@ -290,7 +290,7 @@ impl<'a> Taking<'a> {
     }
 }
 
-/// Some bad rows in words, and where the others are.
+/// Describes some invalid rows, and lists the positions of the others.
 fn told(place: &str, bad: &[(usize, String)]) -> String {
     let words = bad.iter().take(TOLD).map(|(at, problem)| format!("{place} {at}: {problem}"));
     let others: Vec<usize> = bad.iter().skip(TOLD).map(|(at, _)| *at).collect();
@@ -303,7 +303,7 @@ fn places(place: &str, numbers: &[usize]) -> String {
     format!("{place}{} {}", if all.len() == 1 { "" } else { "s" }, all.join(", "))
 }
 
-/// What to say about a file without a header whose rows are true only in another order of columns.
+/// A hint for a file without a header whose rows are valid only in another order of columns.
 fn other_order(text: &str, separator: char) -> Option<String> {
     let fits = |order: [usize; 4], line: &str| {
         let fields: Vec<&str> = split(line, separator).collect();
@@ -424,7 +424,7 @@ mod tests {
 
     #[test]
     fn a_column_order_is_never_guessed() {
-        // Open, close, high, low: the second row cannot be true as open, high, low, close.
+        // Open, close, high, low: the second row is invalid as open, high, low, close.
         let text = format!("{NOON},10,10,10,10,1\n{},10,12,13,9,1\n", NOON + HOUR);
         let error = read(&text).unwrap_err().to_string();
         for part in ["line 2: `low` must not be above", "--columns time,open,close,high,low,volume", "Bitfinex"] {
@@ -435,7 +435,12 @@ mod tests {
         assert_eq!((last.open, last.high, last.low, last.close), (10.0, 13.0, 9.0, 12.0));
         assert_eq!(found, Findings::default());
 
-        assert!(read(&format!("{NOON},1,1,1,1,1,1,1\n")).unwrap_err().to_string().contains("say with `--columns`"));
+        assert!(
+            read(&format!("{NOON},1,1,1,1,1,1,1\n"))
+                .unwrap_err()
+                .to_string()
+                .contains("name the columns, such as `--columns")
+        );
         let two_times = format!("unix,date,open,high,low,close,volume\n{NOON},2025-09-11 12:00:00,1,1,1,1,1\n");
         let error = read(&two_times).unwrap_err().to_string();
         assert!(error.contains("`date` is 2025-09-11T12:00:00.000Z, and another column says 2025-09-13"), "{error}");
@@ -490,7 +495,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_is_read_back(
-            // At least two neighbours: ten hours of which no two are, are rightly taken for another interval.
+            // At least two neighbours: without any, ten hours look like another interval.
             hours in prop::collection::btree_set(0..50i64, 26..40),
             numbers in prop::collection::vec((0.5..1.0f64, 0.0..1.0f64, 0.0..1e15f64), 40),
             scale in 1e-9..1e9f64,

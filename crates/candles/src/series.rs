@@ -1,5 +1,5 @@
-//! From rows to a series: order, duplicates, one grid of times, one asset. The rules that every candle passes on its way
-//! in, from the exchange, a callback or a file; `docs/data.md` says them in words.
+//! Turning rows into a series: order, duplicates, one grid of times, one asset. All candles pass these rules, from the exchange,
+//! a callback or a file; `docs/data.md` explains them.
 
 use super::findings::{Cause, Findings};
 use super::gaps::unexplained;
@@ -10,32 +10,32 @@ use domain::symbol::Timeframe;
 use domain::time::{DAY_MS, HOUR_MS, Tz, format_iso};
 use std::collections::HashMap;
 
-/// From the close of one candle to the open of the next, a price does not move by this factor: what does is another coin
-/// under the same ticker, or a redenomination (10:1 shows as 9 to 11). The steepest falls of real coins, LUNA's included,
-/// happened within candles, and the largest step over a long halt was 1.5-fold.
+/// From one candle's close to the next one's open, no price moves by this factor. A larger jump means another coin under the same
+/// ticker, or a redenomination (10:1 shows as 9 to 11). The steepest falls of real coins, LUNA's included, happened within
+/// candles; the largest jump over a long halt was 1.5-fold.
 const MAX_STEP: f64 = 8.0;
-/// A high above, or a low below, the body by this factor is counted. On main networks one candle in a thousand at most,
-/// and only in a crash; on test networks one in six.
+/// A high or low beyond the body by this factor is counted. On main networks this is at most one candle in a thousand, in
+/// crashes; on test networks one in six.
 const WICK: f64 = 1.5;
-/// Rows from which the same volume in all of them says that there is none: as many as its features look back at.
+/// If this many rows all have the same volume, there is none. It is the number of bars that volume features look back.
 const ROWS_OF_VOLUME: usize = 50;
-/// Rows from which the distance between neighbours must show the timeframe.
+/// From this many rows on, at least one pair must be one timeframe apart.
 const ROWS_THAT_TELL: usize = 10;
 
-/// Whether the end of an ascending run of rows may have been open when it was downloaded, so that another download's candle
-/// of that time goes before it.
+/// Whether the last candle of an ascending run of rows may have been open when it was downloaded, so that another download's
+/// candle of that time replaces it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunEnds {
-    /// Yes: a file, which people put together from several downloads.
+    /// Yes: a file, possibly joined from several downloads.
     Unsure,
-    /// No: one answer of a source.
+    /// No: a single answer of a source.
     Sure,
 }
 
-/// Rows in any order as a series, oldest first, each time once. Each row must have passed [`Candle::check`].
+/// Sorts rows into a series, oldest first, each time once. Each row must have passed [`Candle::check`].
 ///
 /// # Errors
-/// In words: two different candles of one time, of which neither is known to be the better.
+/// A description of two different candles of the same time, if neither is known to be better.
 pub fn settle(rows: Vec<Candle>, ends: RunEnds) -> Result<(Vec<Candle>, Findings), String> {
     let mut findings = Findings::default();
     if rows.windows(2).all(|pair| pair[0].open_ms < pair[1].open_ms) {
@@ -61,7 +61,7 @@ pub fn settle(rows: Vec<Candle>, ends: RunEnds) -> Result<(Vec<Candle>, Findings
             Some(before) if rows[*before].open_ms == rows[i].open_ms => match (unsure(*before), unsure(i)) {
                 _ if rows[*before] == rows[i] => {
                     findings.add(Cause::Duplicate, 1, at);
-                    // Of two alike, the one in the middle of a download vouches for both.
+                    // If two are equal, one from the middle of a download confirms both.
                     if unsure(*before) {
                         *before = i;
                     }
@@ -82,7 +82,7 @@ pub fn settle(rows: Vec<Candle>, ends: RunEnds) -> Result<(Vec<Candle>, Findings
     }
 }
 
-/// Two candles claim one time.
+/// The error for two candles of the same time.
 pub fn conflict(count: usize, one: &Candle, other: &Candle) -> String {
     format!(
         "{count} times have two candles that disagree, the first {} with closes of {} and {}: two downloads that differ, or \
@@ -93,11 +93,11 @@ pub fn conflict(count: usize, one: &Candle, other: &Candle) -> String {
     )
 }
 
-/// Checks what only a series can get wrong: its candles lie `timeframe` apart or a multiple of it, on the clock of one zone and
-/// within one session, and are of one asset.
+/// Checks what concerns a series as a whole: candles are multiples of `timeframe` apart, on the clock of one zone and within one
+/// session, and are of one asset.
 ///
 /// # Errors
-/// The index of the first candle that does not fit, and what is wrong in words.
+/// The index of the first candle that does not fit, and a description.
 pub fn check_steps(candles: &[Candle], timeframe: Timeframe) -> Result<(), (usize, String)> {
     let closest = check_pairs(candles, timeframe)?;
     if candles.len() >= ROWS_THAT_TELL && closest > timeframe.millis() {
@@ -109,8 +109,8 @@ pub fn check_steps(candles: &[Candle], timeframe: Timeframe) -> Result<(), (usiz
     Ok(())
 }
 
-/// [`check_steps`] of a page beside the candles that it joins, which have shown the timeframe; how far the closest neighbours are
-/// apart, in ms.
+/// [`check_steps`] for a page together with the candles that it joins, which have shown the timeframe. Returns the smallest
+/// distance between neighbours, in ms.
 ///
 /// # Errors
 /// As [`check_steps`].
@@ -146,13 +146,13 @@ pub fn check_pairs(candles: &[Candle], timeframe: Timeframe) -> Result<i64, (usi
     Ok(closest)
 }
 
-/// The zones on whose clocks the candles of a series have followed one another so far.
+/// The zones whose clocks explain the steps of a series so far.
 #[derive(Default)]
 pub struct Clocks(Option<Vec<Tz>>);
 
 impl Clocks {
-    /// Whether a distance that is no whole number of intervals is one by the clock of a zone that explains those before, too. Days
-    /// in Berlin are 23 and 25 hours long at a clock change, and so are those in UTC that candles of local days make.
+    /// Whether a zone's clock explains a step that is no whole number of intervals, and explains all earlier ones too. At clock
+    /// changes, days in Berlin are 23 or 25 hours long, and so are candles of local days in UTC.
     pub fn explain(&mut self, last_ms: i64, next_ms: i64, length: i64) -> bool {
         let off = (next_ms - last_ms + length / 2).rem_euclid(length) - length / 2;
         if length <= HOUR_MS || off.abs() != HOUR_MS {
@@ -169,12 +169,13 @@ impl Clocks {
     }
 }
 
-/// Where a market begins its candles anew after a break: those of Tokyo's hours begin at 9:00, 10:00, 11:00, and after lunch at 12:30.
+/// Where a market restarts its candles after a break. In Tokyo they begin at 9:00, 10:00, 11:00, and after lunch at 12:30.
 struct Restarts {
     length: i64,
-    /// How often a candle that begins so far into an interval is followed, a break later, by one that begins so far into it.
+    /// For a pair of offsets within an interval, how often a candle at the first was followed, after a break, by one at the
+    /// second.
     steps: HashMap<(i64, i64), usize>,
-    /// Days with candles.
+    /// Number of days with candles.
     days: usize,
 }
 
@@ -191,7 +192,7 @@ impl Restarts {
         Self { length, steps, days }
     }
 
-    /// Whether a step between two candles comes again on most days, and three times at least: a grid that shifts does so once.
+    /// Whether a step between two candles occurs on most days, and at least three times. A shift of the grid occurs only once.
     fn explain(&self, last_ms: i64, next_ms: i64) -> bool {
         let places = (last_ms.rem_euclid(self.length), next_ms.rem_euclid(self.length));
         let count = self.steps.get(&places).copied().unwrap_or(0);
@@ -199,19 +200,19 @@ impl Restarts {
     }
 }
 
-/// By which factor a price moved, up or down, from one close to the next open or price, if that cannot be the same asset.
+/// The factor by which a price jumped up or down from a close to the next open or price, if too large for the same asset.
 pub fn price_step(close: f64, next: f64) -> Option<f64> {
     Some((next / close).max(close / next)).filter(|step| *step >= MAX_STEP)
 }
 
-/// What is true of the candles but a person should know: holes, wicks, candles without a trade.
+/// Reports holes, wicks, candles without trades and the like.
 pub fn notice(candles: &[Candle], calendar: &Calendar) -> Findings {
     let mut findings = Findings::default();
     let mut holes = unexplained(candles, calendar);
     holes.sort_by_key(|hole| hole.from_ms - hole.until_ms);
     findings.add(Cause::Gap, holes.len(), || holes[0].to_string());
     let length = calendar.step_ms();
-    // Any other step off the grid is a session that begins anew.
+    // Any other step off the grid is the start of a session.
     let changed = |pair: &&[Candle]| {
         let off = (pair[1].open_ms - pair[0].open_ms) % length;
         length > HOUR_MS && (off == HOUR_MS || off == length - HOUR_MS)
@@ -232,7 +233,7 @@ pub fn notice(candles: &[Candle], calendar: &Calendar) -> Findings {
     findings
 }
 
-/// A length of time as a person says it.
+/// A duration in words.
 pub fn words(ms: i64) -> String {
     match ms {
         ms if ms >= 2 * 86_400_000 => format!("{:.0} days", ms as f64 / 86_400_000.0),
@@ -268,7 +269,7 @@ mod tests {
 
     #[test]
     fn two_downloads_joined_become_one_series() {
-        // The second download began earlier and ended, with an open candle, in the middle of the first.
+        // The second download began earlier, and ended with an open candle in the middle of the first.
         let mut rows = hours(5..20);
         rows.extend(hours(0..10));
         rows.push(Candle { close: 10.5, ..at(10, 13.0) });
@@ -276,13 +277,13 @@ mod tests {
         assert_eq!(series, hours(0..20));
         let counts = [Cause::Disorder, Cause::Duplicate, Cause::Superseded].map(|cause| found.count(cause));
         assert_eq!(counts, [11, 5, 1]);
-        // In one answer of an exchange nothing is known to be better.
+        // Within one answer of an exchange, neither is known to be better.
         assert!(settle(rows, RunEnds::Sure).unwrap_err().contains("1 times have two candles that disagree"));
     }
 
     #[test]
     fn the_hour_that_clocks_repeat_is_refused() {
-        // 02:00 twice, as local times without an offset have it in autumn.
+        // 02:00 twice, as in local times without an offset in autumn.
         let mut rows = hours(0..20);
         rows.insert(10, at(9, 99.0));
         let problem = settled(&rows).unwrap_err();
@@ -316,7 +317,7 @@ mod tests {
         assert_eq!(check_steps(&rows, Timeframe::H1), Ok(()), "one is missing");
         let few: Vec<Candle> = days(2).collect();
         assert_eq!(check_steps(&few, Timeframe::H1).unwrap_err().0, 3, "twice says nothing");
-        // Another step, which comes once.
+        // A different step that occurs once.
         let mut shifted = whole.clone();
         shifted[90..].iter_mut().for_each(|candle| candle.open_ms += 5 * 60_000);
         assert_eq!(check_steps(&shifted, Timeframe::H1).unwrap_err().0, 90);
@@ -331,7 +332,7 @@ mod tests {
     fn another_coin_under_the_same_ticker_is_told_from_a_crash() {
         let hour = Timeframe::H1;
         let mut rows = hours(0..20);
-        // A crash by a factor of 1000 within a candle, and the next one opening where it closed.
+        // A crash by a factor of 1000 within a candle; the next candle opens where it closed.
         rows[5] = Candle { low: 0.01, close: 0.01, ..rows[5] };
         rows.truncate(6);
         rows.push(Candle { open: 0.01, high: 0.02, low: 0.01, close: 0.01, ..at(6, 1.0) });

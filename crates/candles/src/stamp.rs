@@ -1,4 +1,4 @@
-//! Times as candle files write them: numbers since 1970, ISO 8601, and dates of spreadsheets, terminals and old archives.
+//! Times in candle files: numbers since 1970, ISO 8601, and dates from spreadsheets, terminals and old archives.
 
 use super::kline::epoch_ms;
 use chrono::NaiveDate;
@@ -26,12 +26,12 @@ impl FromStr for DateOrder {
     }
 }
 
-/// A time as it was read.
+/// A parsed time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
-    /// UTC epoch ms; of a time without an offset, as if it were UTC.
+    /// UTC epoch ms; a time without an offset is given as if it were UTC.
     pub ms: i64,
-    /// What it was written as.
+    /// How it was written.
     pub form: Form,
 }
 
@@ -40,25 +40,25 @@ pub struct Stamp {
 pub enum Form {
     /// A number of milliseconds.
     Millis,
-    /// A number of another unit.
+    /// A number in another unit.
     OtherUnit,
-    /// A text that says its offset, and whether that is another than zero.
+    /// A text with an offset; whether that differs from zero.
     Absolute { offset: bool },
-    /// A text that says none.
+    /// A text without an offset.
     Local,
-    /// A text that says none, nor a time of day.
+    /// A text without an offset and without a time of day.
     Day,
 }
 
 impl Stamp {
-    /// Whether it says no offset.
+    /// Whether it has no offset.
     pub fn is_local(self) -> bool {
         matches!(self.form, Form::Local | Form::Day)
     }
 }
 
-/// Reads a time. `order` is of dates whose first two numbers may be day and month; without it, one is read only if no doubt is
-/// left.
+/// Parses a time. `order` applies to dates whose first two numbers may be day and month; without it, such a date is read only if
+/// unambiguous.
 pub fn read(text: &str, order: Option<DateOrder>) -> Option<Stamp> {
     let text = text.trim();
     if text.starts_with(|c: char| c.is_ascii_digit())
@@ -69,7 +69,7 @@ pub fn read(text: &str, order: Option<DateOrder>) -> Option<Stamp> {
         return of_number(text);
     }
     if let Some(ms) = time::parse_time(text, Tz::UTC) {
-        // After the date.
+        // The part after the date.
         let tail = text.get(10..).unwrap_or_default();
         let zone = tail.find(['+', '-', 'Z', 'z']).map(|at| &tail[at..]);
         let form = match zone {
@@ -82,7 +82,7 @@ pub fn read(text: &str, order: Option<DateOrder>) -> Option<Stamp> {
     of_text(text, order)
 }
 
-/// What to say of a text that [`read`] does not.
+/// The error for a text that [`read`] cannot parse.
 pub fn problem(text: &str) -> String {
     let why = match text.trim().split_once(['e', 'E']) {
         Some((number, power)) if number.parse::<f64>().is_ok() && power.parse::<i32>().is_ok() => {
@@ -93,14 +93,14 @@ pub fn problem(text: &str) -> String {
     format!("`timestamp` must be a time such as 2025-09-13 12:00:00; got {text:?}{why}")
 }
 
-/// Whether this is a time of day and no more.
+/// Whether the text is only a time of day.
 pub fn is_clock(text: &str) -> bool {
     let digits = text.trim().len() >= 4 && text.trim().bytes().all(|byte| byte.is_ascii_digit());
     !digits && clock(text.trim()).is_some()
 }
 
-/// `20240102`, `20240102170000`, or a number of seconds, milliseconds, microseconds or nanoseconds since 1970, with decimals or
-/// without.
+/// Parses `20240102`, `20240102170000`, or a number of seconds, milliseconds, microseconds or nanoseconds since 1970, possibly
+/// with decimals.
 fn of_number(text: &str) -> Option<Stamp> {
     let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
     if decimals.is_empty() && matches!(whole.len(), 8 | 14) && matches!(&whole[..2], "19" | "20") {
@@ -111,7 +111,7 @@ fn of_number(text: &str) -> Option<Stamp> {
     }
     let number: i64 = whole.parse().ok()?;
     let (ms, other_unit) = epoch_ms(number)?;
-    // Of finer units than seconds, decimals are below what is kept.
+    // In units finer than seconds, decimals are below a millisecond and dropped.
     let rest_ms = if ms == number.saturating_mul(1000) {
         let thousandths = format!("{decimals:0<3}");
         thousandths.get(..3)?.parse::<i64>().ok()?
@@ -126,8 +126,8 @@ fn in_range(stamp: Stamp) -> Option<Stamp> {
     Some(stamp).filter(|stamp| (MIN_MILLIS..=MAX_MILLIS).contains(&stamp.ms))
 }
 
-/// A date, perhaps a time of day, perhaps a zone: `2024.01.02 00:00`, `20240102 170000`, `2020-07-01 01-PM`, `1/2/2024 1:00 PM`,
-/// `02-Jan-2024 13:00`, `01.02.2024 00:00:00.000 GMT+0100`.
+/// Parses a date, optionally with time of day and zone: `2024.01.02 00:00`, `20240102 170000`, `2020-07-01 01-PM`, `1/2/2024 1:00
+/// PM`, `02-Jan-2024 13:00`, `01.02.2024 00:00:00.000 GMT+0100`.
 fn of_text(text: &str, order: Option<DateOrder>) -> Option<Stamp> {
     let (text, offset_ms) = zone(text);
     let cut = text.find([' ', 'T']).filter(|at| text[..*at].contains(|c: char| c.is_ascii_digit()));
@@ -145,14 +145,14 @@ fn of_text(text: &str, order: Option<DateOrder>) -> Option<Stamp> {
     in_range(Stamp { ms: day + clock.unwrap_or(0) - offset_ms.unwrap_or(0), form })
 }
 
-/// Takes `Z`, ` UTC`, ` GMT`, `+01:00` or `GMT+0100` off the end.
+/// Splits `Z`, ` UTC`, ` GMT`, `+01:00` or `GMT+0100` off the end.
 fn zone(text: &str) -> (&str, Option<i64>) {
     for name in ["UTC", "GMT", "Z"] {
         if let Some(rest) = text.strip_suffix(name) {
             return (rest.trim_end(), Some(0));
         }
     }
-    // A minus also stands in dates and before AM: what is an offset follows a colon.
+    // A minus also occurs in dates and before AM; an offset follows a colon.
     let after = text.rfind(':').map_or(text.len(), |at| at + 1);
     let signed = text[..after].rfind(['+', '-']).filter(|at| text[..*at].contains(':'));
     let signed = signed.or_else(|| text[after..].rfind(['+', '-']).map(|at| after + at));
@@ -256,12 +256,12 @@ fn of_day(hour: i64, minute: i64, second: i64, milli: i64) -> Option<i64> {
     fits.then(|| hour * HOUR_MS + (minute * 60 + second) * 1000 + milli)
 }
 
-/// Whether this is a date whose first two numbers may be day and month.
+/// Whether the text is a date whose first two numbers may be day and month.
 pub fn is_of_two_numbers(text: &str) -> bool {
     two_numbers(text).is_some()
 }
 
-/// The date, and its first two numbers.
+/// The date and its first two numbers.
 fn two_numbers(text: &str) -> Option<(&str, u32, u32)> {
     let date = text.trim().split([' ', 'T']).next().unwrap_or_default();
     let (first, second, year) = three(date).filter(|(_, _, year)| year.len() == 4)?;
@@ -269,11 +269,11 @@ fn two_numbers(text: &str) -> Option<(&str, u32, u32)> {
     Some((date, first.parse().ok()?, second.parse().ok()?))
 }
 
-/// Which order the dates of a column are in: `None` where none of them leaves a doubt by itself, or none is of two numbers and a
-/// year. What no number above 12 tells, the neighbours do: in the right order more of them are one interval apart.
+/// The order of day and month in a column. `None` if no date is ambiguous, or none has two numbers and a year. If no number above
+/// 12 decides, neighbours do: in the right order, more of them are one interval apart.
 ///
 /// # Errors
-/// In words: the dates contradict each other, or either order would do.
+/// A description: the dates contradict each other, or both orders are possible.
 pub fn order<'a>(cells: impl Iterator<Item = &'a str> + Clone, step_ms: i64) -> Result<Option<DateOrder>, String> {
     let (mut day_first, mut month_first, mut unsure) = (None, None, None);
     for cell in cells.clone() {

@@ -1,35 +1,35 @@
-//! A CSV file as a table: what separates its columns, where its header is, and where its rows begin.
+//! The layout of a CSV file: its separator, its header, its first row.
 
 use super::columns::Columns;
 use super::findings::{Cause, Findings};
 use super::origin::{BINANCE, Origin};
 use super::stamp;
 
-/// Lines among which the header or the first row must be.
+/// Number of lines among which the header or the first row must be.
 const HEAD: usize = 20;
-/// The fewest columns of a table of candles: a time and four prices.
+/// The fewest columns of a candle table: a time and four prices.
 const FEWEST: usize = 5;
-/// Of MetaTrader's files, which have no header.
+/// The columns of MetaTrader's files, which have no header.
 const METATRADER: &str = "date,time,open,high,low,close,volume";
 
-/// How a CSV file is laid out.
+/// The layout of a CSV file.
 #[derive(Debug)]
 pub struct Table {
-    /// What stands between two columns.
+    /// The separator between columns.
     pub separator: char,
     /// Its columns.
     pub columns: Columns,
-    /// The index of the line that holds the first row.
+    /// Index of the line with the first row.
     pub first: usize,
-    /// Whether the line before it is the header.
+    /// Whether the line before that is the header.
     pub has_header: bool,
 }
 
 impl Table {
-    /// What the first lines tell. `named` says what the columns are, whatever a header says; `origin` what they are without one.
+    /// Infers the layout from the first lines. `named` overrides the header; `origin` gives the columns of a file without one.
     ///
     /// # Errors
-    /// The line, and in words what is wrong with it.
+    /// The line, and a description of what is wrong.
     pub fn of(
         text: &str,
         named: Option<&Columns>,
@@ -82,7 +82,7 @@ fn told(preamble: &[&str], findings: &mut Findings) {
 fn header_problem(problem: &str, line: &str) -> String {
     let line: String = line.chars().take(200).collect();
     format!(
-        "{problem}; the header must be `{}`, in any order, or `--columns` say what it is; got {line:?}",
+        "{problem}; the header must be `{}`, in any order, or name the columns with `--columns`; got {line:?}",
         super::csv::HEADER
     )
 }
@@ -98,9 +98,9 @@ fn headerless(fields: &[&str], line: &str, origin: Option<Origin>, findings: &mu
         (None, 12, false) => BINANCE.to_owned(),
         (None, count, _) => {
             return Err(format!(
-                "without a header a row has 6 columns, or the {} of Binance, and this one has {count}: which is the volume? say \
-                 with `--columns` what they are, such as `--columns time,open,high,low,close,vwap,volume,count`, or with \
-                 `--from kraken` whose they are; got {line:?}",
+                "without a header a row has 6 columns, or the {} of Binance, and this one has {count}: which is the volume? name \
+                 the columns, such as `--columns time,open,high,low,close,vwap,volume,count`, or the exchange, such as \
+                 `--from kraken`; got {line:?}",
                 names.len()
             ));
         }
@@ -109,15 +109,15 @@ fn headerless(fields: &[&str], line: &str, origin: Option<Origin>, findings: &mu
     taken.parse()
 }
 
-/// What a line at the beginning is.
+/// The kind of a line at the beginning.
 enum Line {
     Row,
     Header,
-    /// Of too few fields to be either.
+    /// Too few fields for a header or a row.
     Other,
 }
 
-/// A header has neither times nor numbers, and a row has some, whatever is wrong with it.
+/// A header has neither times nor numbers; a row has some, even if invalid.
 fn kind(fields: &[&str]) -> Line {
     let is_value = |field: &&str| {
         let number = field.replace(',', ".").parse::<f64>();
@@ -130,7 +130,7 @@ fn kind(fields: &[&str]) -> Line {
     }
 }
 
-/// What most of the first lines are separated by; `sep=;` of a spreadsheet says it.
+/// The separator of most of the first lines; a spreadsheet's `sep=;` states it.
 fn separator(text: &str) -> char {
     let said = text.lines().next().and_then(|line| line.trim().strip_prefix("sep="));
     if let Some(separator) = said.and_then(|said| said.chars().next()) {
@@ -140,7 +140,7 @@ fn separator(text: &str) -> char {
     ['\t', ';'].into_iter().find(splits).unwrap_or(',')
 }
 
-/// The fields of a line, without quotes and spaces around them. A separator within quotes separates nothing.
+/// The fields of a line, without surrounding quotes and spaces. Separators inside quotes do not count.
 pub fn split(line: &str, separator: char) -> Fields<'_> {
     Fields { rest: Some(line), separator }
 }

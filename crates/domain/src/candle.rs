@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Result};
 
-/// A closed candle. Prices are finite and positive, `low <= open, close <= high`, volume is finite and not negative:
-/// [`Candle::check`] is the one place that says so.
+/// A closed candle: prices are finite and positive, `low <= open, close <= high`, and volume is finite and not negative.
+/// [`Candle::check`] is the one place that verifies it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Candle {
     /// Open time, UTC epoch milliseconds.
@@ -21,7 +21,7 @@ pub struct Candle {
 }
 
 impl Candle {
-    /// Returns the candle if it can be true. `index` is its position, for the error.
+    /// Returns the candle if it is valid. `index` is its position, for the error.
     pub fn check(self, index: usize) -> Result<Self> {
         let wrong =
             |field, problem, value: f64| Err(Error::InvalidCandle { index, field, problem, value: value.to_string() });
@@ -42,7 +42,7 @@ impl Candle {
         Ok(self)
     }
 
-    /// The same with a high and a low that hold open and close. Prices that are none stay as they are.
+    /// The same candle, with high and low extended to include open and close. A candle with an invalid price stays as it is.
     pub fn widened(self) -> Self {
         let prices = [self.open, self.high, self.low, self.close];
         if !prices.iter().all(|price| price.is_finite() && *price > 0.0) {
@@ -53,7 +53,7 @@ impl Candle {
     }
 }
 
-/// Checks each candle and that open times strictly ascend.
+/// Checks each candle, and that open times strictly ascend.
 pub fn check_series(candles: &[Candle]) -> Result<()> {
     for (index, candle) in candles.iter().enumerate() {
         candle.check(index)?;

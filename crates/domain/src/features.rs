@@ -1,9 +1,9 @@
-//! What each feature is: name, formula, source. The order is the order of a row.
+//! The definition of each feature: name, formula, source. The order is that of a feature row.
 
 /// The number of features in a row.
 pub const COUNT: usize = 46;
 
-/// Changes whenever a feature is added, removed, reordered or defined anew: rows of different versions never mix.
+/// Increases whenever a feature is added, removed, reordered or redefined. Rows of different versions never mix.
 pub const VERSION: u32 = 1;
 
 /// One feature's definition.
@@ -31,14 +31,14 @@ const DISTANCE: &str = "distance to a level in ATR, as stops and targets are set
 const NISON: &str = "candle anatomy after Nison, Japanese Candlestick Charting Techniques, 1991; in ATR";
 const CYCLE: &str = "cyclic encoding of UTC time";
 
-/// The features of volume, and the value that each has where a market has none: that of a bar like all others.
+/// The features that use volume, each with its value for a market without volume: that of an average bar.
 pub const OF_VOLUME: [(&str, f64); 4] =
     [("volume_ratio_20", 1.0), ("volume_z_50", 0.0), ("on_balance_20", 0.0), ("money_flow_14", 50.0)];
 
-/// Where in a row the average true range is, in percent of the price: `atr_percent_14`.
+/// Index of the average true range, in percent of the price: `atr_percent_14`.
 pub const ATR_PERCENT: usize = 19;
 
-/// Whether a row is of candles without volume: each of those features has the value of a bar like all others.
+/// Whether a row comes from candles without volume.
 pub fn lacks_volume(row: &[f64]) -> bool {
     OF_VOLUME.iter().all(|(name, usual)| {
         let at = FEATURES.iter().position(|feature| feature.name == *name);

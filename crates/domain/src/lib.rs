@@ -1,24 +1,25 @@
-//! What signalloop talks about: times, symbols, candles, signals, the configuration, and the one rule that closes a signal.
+//! The vocabulary of signalloop: times, symbols, candles, signals, the configuration, and the rule that closes a signal.
 //!
-//! It reads no file and opens no connection; the clock is [`time::Clock`]. It imports no other crate of signalloop.
+//! It imports no other crate of signalloop. It opens no connection, and the current time comes from [`time::Clock`]. It reads no
+//! file other than the configuration ([`config::Config::load`]).
 //!
-//! # Words
-//! - **candle**: open time (UTC), open, high, low, close, volume of one closed interval.
+//! # Terms
+//! - **candle**: open time (UTC), open, high, low, close and volume of one closed interval.
 //! - **signal**: BUY, SELL or HOLD of a symbol at a time, with entry price, stop loss, take profit, confidence 0–100.
-//! - **outcome**: the result of a signal: `ACTIVE`, `TOOK_PROFIT`, `STOPPED_OUT`, and at expiry or by hand `SUCCESS`
-//!   or `FAILURE` by the sign of its profit; `UNKNOWN` where it ended while no prices are known.
-//! - **triple barrier**: take profit, stop loss, expiry: whichever is touched first closes the signal.
+//! - **outcome**: the result of a signal: `ACTIVE`, `TOOK_PROFIT`, `STOPPED_OUT`. A signal that expires or is closed manually
+//!   ends as `SUCCESS` or `FAILURE`, by the sign of its profit. `UNKNOWN` if it ended while no prices are known.
+//! - **triple barrier**: take profit, stop loss and expiry; whichever is touched first closes the signal.
 //! - **label**: for each past candle: would a BUY (SELL) opened there have reached its target before its stop?
-//! - **champion**, **challenger**: the model in service, the newly trained one.
-//! - **gap**: a hole in a series of candles that is no night, weekend or holiday of the market and too long to be bridged:
-//!   features start anew, and no label reaches across one.
-//! - **horizon** of a model: the close of the last candle that any of its labels saw; only rows after it can score it.
-//! - **gate**: the test that a challenger must pass to become champion; **ledger**: the record of every such trial.
-//! - **task**: what the scheduler runs: fetch, retrain, update, evaluate, watch; **leader**: the process of a home, or of
-//!   a database, whose scheduler runs them, while those of the others stand by.
-//! - **lease**: a role, such as the leader's, that a database gives for a limited time; its **token** grows with each new holder,
-//!   and writes with an older one are rejected. **job**: a timeframe of a training that instances share.
-//! - **home**: the folder that holds everything, `./ml` by default.
+//! - **champion**, **challenger**: the model in service, and a newly trained one.
+//! - **gap**: missing candles that are no night, weekend or holiday of the market and too many to skip over. Features start anew
+//!   after a gap, and no label crosses one.
+//! - **horizon** of a model: the close of the last candle that its labels used. Only later rows can test the model.
+//! - **gate**: the test that a challenger must pass to become champion; **ledger**: the record of all such tests.
+//! - **task**: what the scheduler runs: fetch, retrain, update, evaluate, watch. **leader**: the one process of a home, or of a
+//!   database, whose scheduler runs them; the others stand by.
+//! - **lease**: a role, such as leader, that a database grants for a limited time. Its **token** grows with each new holder, and
+//!   writes with an older token are rejected. **job**: the part of a shared training that covers one timeframe.
+//! - **home**: the folder that contains all data, `./ml` by default.
 //!
 //! # Units
 //! Times are UTC epoch milliseconds. Prices are finite positive `f64`. Percent is 0–100, a probability is 0–1.
@@ -28,7 +29,7 @@
 //! use domain::barrier::{Direction, Levels, Outcome};
 //!
 //! let levels = Levels::checked(Direction::Buy, 100.0, Some(95.0), Some(110.0)).unwrap();
-//! assert_eq!(levels.at_price(111.0).map(|exit| exit.outcome), Some(Outcome::TookProfit));
+//! assert_eq!(levels.on_tick(111.0, 0).map(|exit| exit.outcome), Some(Outcome::TookProfit));
 //! ```
 
 pub mod answer;

@@ -1,4 +1,4 @@
-//! Intervals of proportions: of a success rate, and of the difference of two.
+//! Confidence intervals: of a proportion, and of the difference of two proportions.
 
 /// The standard normal quantile of a two-sided level of 5 %.
 pub const Z_95: f64 = 1.959_963_984_540_054;
@@ -10,7 +10,7 @@ pub fn wilson(successes: u64, trials: u64) -> (f64, f64) {
     wilson_effective(successes as f64, trials as f64)
 }
 
-/// The same of trials that depend on each other and are worth so many independent ones.
+/// [`wilson`] for dependent trials, given as the number of independent trials that they are worth.
 ///
 /// Source: E. L. Korn and B. I. Graubard, *Confidence intervals for proportions with small expected number of positive counts
 /// estimated from survey data*, Survey Methodology 24 (1998).
@@ -23,14 +23,14 @@ pub fn wilson_effective(successes: f64, trials: f64) -> (f64, f64) {
     let centre = p + Z_95 * Z_95 / (2.0 * n);
     let half = Z_95 * (p * (1.0 - p) / n + Z_95 * Z_95 / (4.0 * n * n)).sqrt();
     let scale = 100.0 / (1.0 + Z_95 * Z_95 / n);
-    // Where all or none succeeded the formula ends at 0 and 100, which rounding misses.
+    // If all or none succeeded, the formula gives exactly 0 or 100, which rounding misses.
     let low = if successes <= 0.0 { 0.0 } else { ((centre - half) * scale).max(0.0) };
     let high = if successes >= trials { 100.0 } else { ((centre + half) * scale).min(100.0) };
     (low, high)
 }
 
-/// The 95 % interval of the difference of two proportions, the second's less the first's, in percentage points. Each is
-/// `(successes, trials)` with some trials; of trials that depend on each other, as many as they are worth.
+/// The 95 % interval of the difference of two proportions, second minus first, in percentage points. Each is `(successes,
+/// trials)` with at least one trial; dependent trials count as the number of independent ones that they are worth.
 ///
 /// Source: R. G. Newcombe, *Interval estimation for the difference between independent proportions*, Statistics in
 /// Medicine 17 (1998), method 10: the hybrid of both Wilson intervals.

@@ -1,4 +1,4 @@
-//! Names of markets: [`Symbol`] and [`Timeframe`], normalised once, at the door.
+//! Names of markets: [`Symbol`] and [`Timeframe`], normalised when they are parsed.
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -11,15 +11,16 @@ use std::fmt::{self, Write};
 pub struct Symbol(Box<str>);
 
 impl Symbol {
-    /// The longest symbol accepted, in characters, separators not counted: an address on a chain has 42 to 66.
+    /// The longest symbol accepted, in characters without separators. A blockchain address has 42 to 66.
     pub const MAX_CHARS: usize = 128;
-    /// The longest symbol accepted, in bytes of a file's name ([`Market::file_stem`]), which has 255 with all that is added.
+    /// The longest symbol accepted, in bytes of a file name ([`Market::file_stem`]). Prefix and ending must fit into the 255 of a
+    /// file system.
     const MAX_FILE_BYTES: usize = 200;
     /// What a symbol may be, phrased for an error.
     pub const ALLOWED: &str = "must be a pair of letters and digits such as BTCUSDT or BTC/USDT, of at most 128 characters, fewer where they are not ASCII";
 
-    /// Normalises `text`: the separators `/`, `-` and `_` go, letters become upper case. A colon or a full stop between
-    /// letters or digits stays (`BTC/USDT:USDT`, `BRK.B`); anything else is refused.
+    /// Normalises `text`: removes the separators `/`, `-` and `_`, and makes letters upper case. A colon or a full stop between
+    /// letters or digits stays (`BTC/USDT:USDT`, `BRK.B`). Anything else is rejected.
     pub fn parse(text: &str) -> Result<Self> {
         let name: String =
             text.trim().chars().filter(|c| !matches!(c, '/' | '-' | '_')).flat_map(char::to_uppercase).collect();
@@ -33,8 +34,8 @@ impl Symbol {
         Ok(Self(name.into()))
     }
 
-    /// [`Self::parse`] of what a caller says; logs may hold anything. A number is not a pair but a value of another type, and so
-    /// is one that is none: from JavaScript, `NaN` comes by that name.
+    /// [`Self::parse`] for a caller's argument, which must not be a number (JavaScript's `NaN` arrives as that text). Logs may
+    /// contain such symbols.
     pub fn given(text: &str) -> Result<Self> {
         let symbol = Self::parse(text)?;
         let is_number = matches!(symbol.as_str(), "NAN" | "INFINITY") || !text.contains(char::is_alphabetic);
@@ -69,8 +70,8 @@ impl From<Symbol> for String {
     }
 }
 
-/// The interval of a candle, of a fixed length: `1m` to `1w`. (`1M` has no fixed length and is not supported.)
-/// A position in [`TIMEFRAMES`], so that the many that a store holds stay small.
+/// The interval of a candle, `1m` to `1w`. (`1M` has no fixed length and is not supported.) Stored as an index into
+/// [`TIMEFRAMES`] to save memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Timeframe(u8);
@@ -145,7 +146,7 @@ impl From<Timeframe> for String {
     }
 }
 
-/// One symbol at one timeframe: what a candle file, a model and a line of `train` stand for.
+/// One symbol at one timeframe. Candle files and models are per market.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Market {
     /// The trading pair.
@@ -155,14 +156,14 @@ pub struct Market {
 }
 
 impl Market {
-    /// Parses both parts.
+    /// Parses symbol and timeframe.
     pub fn parse(symbol: &str, timeframe: &str) -> Result<Self> {
         Ok(Self { symbol: Symbol::parse(symbol)?, timeframe: Timeframe::parse(timeframe)? })
     }
 
-    /// The name of its files and folders: `btcusdt_1h`. ASCII letters are written small; what a path cannot hold
-    /// everywhere, such as the colon of `BTCUSDT:USDT` or a letter beyond ASCII, as its bytes in hexadecimal: `%3a`. So
-    /// two symbols never share a name, not even where files differ by more than the case of letters.
+    /// The name of its files and folders: `btcusdt_1h`. ASCII letters become lower case. Other characters, such as the colon of
+    /// `BTCUSDT:USDT`, become the hexadecimal of their bytes: `%3a`. So no two symbols share a name, even if the file system
+    /// ignores case.
     pub fn file_stem(&self) -> String {
         let mut stem = String::new();
         for byte in self.symbol.as_str().bytes() {
@@ -175,7 +176,7 @@ impl Market {
         format!("{stem}_{}", self.timeframe)
     }
 
-    /// The market that [`Self::file_stem`] named; `None` for any other name.
+    /// The market with this [`Self::file_stem`]; `None` for any other name.
     pub fn from_file_stem(stem: &str) -> Option<Self> {
         let (name, timeframe) = stem.rsplit_once('_')?;
         let mut pieces = name.split('%');
@@ -195,7 +196,7 @@ impl fmt::Display for Market {
     }
 }
 
-/// Symbols by their spellings: each spelling is read once, however often it comes.
+/// Symbols by their spelling, so that each spelling is parsed only once.
 #[derive(Debug, Default)]
 pub struct Spellings {
     symbols: Vec<Symbol>,
@@ -203,7 +204,7 @@ pub struct Spellings {
 }
 
 impl Spellings {
-    /// The place of a spelling's symbol in [`Self::into_symbols`].
+    /// The index of a spelling's symbol in [`Self::into_symbols`].
     ///
     /// # Errors
     /// As [`Symbol::given`].
@@ -217,7 +218,7 @@ impl Spellings {
         Ok(number)
     }
 
-    /// The symbols, one a spelling.
+    /// The symbols, one per spelling.
     pub fn into_symbols(self) -> Vec<Symbol> {
         self.symbols
     }

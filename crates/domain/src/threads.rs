@@ -1,11 +1,11 @@
-//! Blocking work of an async caller.
+//! Blocking work in async code.
 
 use crate::error::{Error, Result};
 
-/// Runs `work`, which computes or waits, on a thread of tokio's where it holds up no task.
+/// Runs `work`, which computes or blocks, on tokio's threads for blocking work, where it delays no task.
 ///
 /// # Errors
-/// Those of `work`; [`Error::Internal`] for a panic in it.
+/// The errors of `work`; [`Error::Internal`] if it panics.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Err(Error::Internal(e.to_string())))
 }

@@ -10,40 +10,39 @@ use domain::error::{Error, Result};
 use domain::symbol::{Market, Symbol};
 use serde_json::Value;
 
-/// The most candles that one answer holds.
+/// The most candles in one answer.
 const PAGE: usize = 1000;
-/// The most symbols put in one question for prices, so that the URL stays short.
+/// The most symbols in one request for prices, which keeps URLs short.
 const SYMBOLS_A_REQUEST: usize = 100;
-/// What Binance counts for a page of candles, for its time, for the price of one symbol and of several, and for symbols' status.
+/// Binance's request weights: a page of candles, the time, the price of one symbol, prices of several, and symbol status.
 const CANDLES_WEIGHT: u32 = 2;
 const TIME_WEIGHT: u32 = 1;
 const PRICE_WEIGHT: u32 = 2;
 const PRICES_WEIGHT: u32 = 4;
 const LISTING_WEIGHT: u32 = 20;
 
-/// A client of an exchange that speaks Binance's public REST API. It needs no key, contacts the configured host and no
-/// other (redirects are not followed), and may be shared by any number of tasks, which then share its budget of requests.
+/// A client of an exchange with Binance's public REST API. It needs no key. It contacts only the configured host and follows no
+/// redirects. Tasks may share it, and then share its request budget.
 ///
-/// [`Pace`] says how long it waits and how much it asks. Overload (HTTP 429, 418 and 5xx), time-outs, and answers broken
-/// off, not JSON, or with candles that cannot be true are tried up to four times; `Retry-After` holds up all requests of
-/// the client. A host that cannot be reached is tried twice, then left alone for a second. What the exchange refuses
-/// (other HTTP 4xx) is asked once.
+/// [`Pace`] sets time-outs, retries and the budget. Overload (HTTP 429, 418 and 5xx), time-outs, incomplete answers, answers that
+/// are not JSON, and invalid candles are tried up to four times; `Retry-After` delays all requests of the client. An unreachable
+/// host is tried twice, then not at all for a second. Refusals (other HTTP 4xx) are not retried.
 #[derive(Debug)]
 pub struct Exchange {
     host: Host,
 }
 
 impl Exchange {
-    /// A client of the exchange at `base_url`, such as `https://api.binance.com`, at the default [`Pace`]. Nothing is
-    /// contacted yet.
+    /// A client of the exchange at `base_url`, such as `https://api.binance.com`, at the default [`Pace`]. Connects on the first
+    /// request.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] when `base_url` is not an http(s) URL with a host.
+    /// [`Error::InvalidArgument`] if `base_url` is not an http(s) URL with a host.
     pub fn new(base_url: &str) -> Result<Self> {
         Self::with_pace(base_url, Pace::default())
     }
 
-    /// [`Self::new`] at another pace.
+    /// [`Self::new`] with another pace.
     pub fn with_pace(base_url: &str, pace: Pace) -> Result<Self> {
         let host = Host::new(base_url, pace).ok_or_else(|| {
             Error::argument("exchange_url", "must be an http(s) URL such as https://api.binance.com", base_url)
@@ -54,7 +53,7 @@ impl Exchange {
     /// The last price of `symbol`.
     ///
     /// # Errors
-    /// [`Error::Exchange`], with the exchange's own words when it refused.
+    /// [`Error::Exchange`]; includes the exchange's message if it refused.
     pub async fn price(&self, symbol: &Symbol) -> Result<f64> {
         let query = [("symbol", symbol.to_string())];
         let read = |answer: Value| self.read_price(&answer);
@@ -62,14 +61,14 @@ impl Exchange {
         answered.map(|answered| answered.answer).map_err(|failure| symbol_error(symbol, symbol, &failure))
     }
 
-    /// The last prices of `symbols`, in their order, each with its own error: one that the exchange does not know
-    /// (it then refuses the whole question) spares the others.
+    /// The last prices of `symbols`, in order, each with its own error. Binance refuses a whole request because of one unknown
+    /// symbol; then the others are requested again.
     ///
     /// # Errors
-    /// [`Error::Exchange`] when the exchange cannot be reached or answers nothing of use.
+    /// [`Error::Exchange`] if the exchange cannot be reached or gives no usable answer.
     pub async fn prices(&self, symbols: &[Symbol]) -> Result<Vec<(Symbol, Result<f64>)>> {
         let mut prices = Vec::with_capacity(symbols.len());
-        // Last in, first out: the rest waits behind the batch at hand.
+        // A stack: the rest waits behind the current batch.
         let mut batches: Vec<&[Symbol]> = symbols.rchunks(SYMBOLS_A_REQUEST).collect();
         while let Some(batch) = batches.pop() {
             let names = Value::from_iter(batch.iter().map(Symbol::as_str)).to_string();
@@ -97,7 +96,7 @@ impl Exchange {
         Ok(prices)
     }
 
-    /// Those of `symbols`, all of which the exchange must know, that are not traded now, each with its status, such as `BREAK`.
+    /// The `symbols` that do not trade now, each with its status, such as `BREAK`. The exchange must know all of them.
     ///
     /// # Errors
     /// [`Error::Exchange`].
@@ -123,12 +122,12 @@ impl Exchange {
         Ok(symbols.iter().filter_map(|symbol| Some((symbol.clone(), status(symbol)?))).collect())
     }
 
-    /// Host and port, as errors name it.
+    /// Host and port, as in errors.
     pub fn host(&self) -> &str {
         self.host.name()
     }
 
-    /// What time it is by the exchange's clock, UTC epoch ms.
+    /// The current time by the exchange's clock, UTC epoch ms.
     ///
     /// # Errors
     /// [`Error::Exchange`].
@@ -149,7 +148,7 @@ impl Exchange {
             .ok_or_else(|| format!("{} sent no price; got {}", self.host.name(), shortened(answer)))
     }
 
-    /// One page after the other, until there is nothing more before `until_ms`.
+    /// Fetches page after page until there are no more candles before `until_ms`.
     async fn fetch(&self, market: &Market, from_ms: i64, until_ms: i64) -> Result<Found> {
         let mut found = Found::default();
         let mut from = from_ms;
@@ -175,14 +174,14 @@ impl Exchange {
     }
 }
 
-/// The candles of one answer, in order; an answer that is not to be trusted as a whole is an error, in words.
+/// The candles of one answer, in order. Describes what is wrong with an answer that cannot be trusted.
 fn read_page(answer: &Value, market: &Market, from_ms: i64) -> std::result::Result<(Vec<Candle>, Findings), String> {
     let rows = answer.as_array().ok_or_else(|| format!("it sent no candles; got {}", shortened(answer)))?;
     let (candles, mut findings) = read_rows(rows, market.timeframe)?;
     let (candles, settled) = settle(candles, RunEnds::Sure)?;
     findings.merge(settled);
     if candles.last().is_some_and(|last| last.open_ms < from_ms) {
-        return Err("it does not keep to `startTime`".to_owned());
+        return Err("it ignores `startTime`".to_owned());
     }
     Ok((candles, findings))
 }
@@ -214,14 +213,14 @@ impl CandleSource for Exchange {
                     Listing::Not(format!("{} says that its status is {status}", self.host.name()))
                 }),
                 Err(Failure::UnknownSymbol(said)) => Listing::Not(said),
-                // A host that serves candles alone.
+                // The host serves only candles.
                 Err(_) => Listing::Unknown,
             }
         })
     }
 }
 
-/// What came of a question about one symbol.
+/// The error for a request about one symbol.
 fn symbol_error(what: impl std::fmt::Display, symbol: &Symbol, failure: &Failure) -> Error {
     match failure {
         Failure::UnknownSymbol(said) => {
@@ -243,7 +242,7 @@ fn shortened(value: &Value) -> String {
 mod tests {
     use super::*;
 
-    /// What Binance says of symbols that it trades, that it ended the trade in, and that it does not know.
+    /// Binance distinguishes symbols that it trades, that it stopped trading, and that it does not know.
     #[tokio::test]
     async fn a_market_is_traded_or_not_as_the_exchange_says() {
         use std::io::{Read, Write};

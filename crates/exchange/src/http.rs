@@ -1,4 +1,4 @@
-//! GET over HTTP(S) to one host: its limits, time-outs, retries, and errors in plain words.
+//! HTTP(S) GET requests to one host: limits, time-outs, retries, and errors in plain words.
 
 use super::limits::Budget;
 use backon::{ExponentialBuilder, Retryable};
@@ -13,31 +13,31 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// Retries after the first try.
+/// Retries after the first attempt.
 const RETRIES: usize = 3;
 const RECONNECT_AFTER: Duration = Duration::from_millis(50);
-/// For so long a host that could not be reached is not tried again, so that being offline costs a `train` of twenty
-/// markets one failed connection, not twenty.
+/// How long an unreachable host is not contacted again. So being offline costs a training of twenty markets one failed
+/// connection, not twenty.
 const UNREACHABLE_FOR: Duration = Duration::from_secs(1);
-/// Binance's own code for a symbol that it does not know.
+/// Binance's code for an unknown symbol.
 const UNKNOWN_SYMBOL: i64 = -1121;
-/// More than ten times the longest answer of an exchange.
+/// More than ten times an exchange's longest answer.
 const MAX_BODY_BYTES: usize = 16 << 20;
 
-/// How patient a client is, and how much it asks.
+/// Time-outs, retries and request budget of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
-    /// How long a connection may take. Default 10 s.
+    /// Time-out for a connection. Default 10 s.
     pub connect: Duration,
-    /// How long an answer may take. Default 30 s.
+    /// Time-out for an answer. Default 30 s.
     pub answer: Duration,
-    /// How long a request may take with all its retries. Default 60 s. Waiting for the minute's budget does not count.
+    /// Time-out for a request with all its retries. Default 60 s. Waiting for the next minute's budget does not count.
     pub deadline: Duration,
-    /// The time before the first retry; the second waits twice, the third four times as long, each with as much as this
-    /// of jitter on top. Default 0.2 s.
+    /// Backoff before the first retry; doubled for the second, and again for the third, each with up to this much jitter on top.
+    /// Default 0.2 s.
     pub backoff: Duration,
-    /// The most request weight to use in a minute, as the host counts it. Default 3000, half of what Binance allows an
-    /// address, so that other programs on it have the rest.
+    /// The most request weight to use in a minute, by the host's count. Default 3000: half of what Binance allows an address,
+    /// which leaves the rest to other programs.
     pub weight_a_minute: u32,
 }
 
@@ -53,18 +53,18 @@ impl Default for Pace {
     }
 }
 
-/// Why a GET brought nothing, after all retries.
+/// Why a request failed, after all retries.
 #[derive(Debug, Clone)]
 pub(super) enum Failure {
-    /// No connection: refused, no such host, no route, no TLS. Tried twice at most.
+    /// No connection: refused, unknown host, no route, no TLS. Tried at most twice.
     Unreachable(String),
-    /// Worth another try: the host is overloaded, the answer broke off or is not JSON. `wait` is its `Retry-After`.
+    /// Retried: the host is overloaded, or the answer is incomplete or not JSON. `wait` is its `Retry-After`.
     Passing { problem: String, wait: Option<Duration> },
-    /// The host understood and said no, in these words. Trying again would not help.
+    /// The host refused, with this message. Not retried.
     Refused(String),
-    /// The host does not know the symbol that it was asked for.
+    /// The host does not know the requested symbol.
     UnknownSymbol(String),
-    /// Anything else that another try would not change.
+    /// Any other failure that a retry would not change.
     Lasting(String),
 }
 
@@ -77,20 +77,20 @@ impl Failure {
     }
 }
 
-/// One host, and the connections to it.
+/// A host and the connections to it.
 #[derive(Debug)]
 pub(super) struct Host {
     base: Url,
     /// Host and port, for messages.
     name: String,
-    /// Built at the first request: it loads the system's certificates.
+    /// Created on the first request, since it loads the system's certificates.
     client: OnceLock<std::result::Result<Client, Failure>>,
     unreachable: Mutex<Option<(Instant, Failure)>>,
     pace: Pace,
     budget: Budget,
 }
 
-/// An answer, and what was wrong with those before it.
+/// An answer, and the failures of earlier attempts.
 pub(super) struct Answered<T> {
     pub answer: T,
     pub retries: usize,
@@ -98,7 +98,7 @@ pub(super) struct Answered<T> {
 }
 
 impl Host {
-    /// `None` when `base` is not an http(s) URL with a host.
+    /// `None` if `base` is not an http(s) URL with a host.
     pub(super) fn new(base: &str, pace: Pace) -> Option<Self> {
         let base = Url::parse(base.trim().trim_end_matches('/')).ok()?;
         let name = match (base.scheme(), base.host_str()?, base.port()) {
@@ -114,8 +114,8 @@ impl Host {
         &self.name
     }
 
-    /// What `read` makes of the JSON that `path` answers, with retries as [`Failure`] says; what `read` refuses, in words,
-    /// is asked for again. `weight` is what the host counts for the request.
+    /// Requests `path` and converts its JSON with `read`; retries as [`Failure`] says. If `read` rejects the answer, with a
+    /// description, it is requested again. `weight` is the host's weight of the request.
     pub(super) async fn get<T>(
         &self,
         path: &str,
@@ -136,7 +136,7 @@ impl Host {
         let mut reconnected = false;
         let next_try = |failure: &Failure, backoff: Option<Duration>| {
             let delay = match failure {
-                // What took long to fail, a time-out or a slow DNS, will take long again.
+                // A slow failure, such as a time-out or slow DNS, would be slow again.
                 Failure::Unreachable(_) if started.elapsed() > UNREACHABLE_FOR => None,
                 Failure::Unreachable(_) => (!std::mem::replace(&mut reconnected, true)).then_some(RECONNECT_AFTER),
                 Failure::Passing { wait, .. } => backoff.map(|delay| wait.unwrap_or(delay)),
@@ -168,7 +168,7 @@ impl Host {
         result.map(|answer| Answered { answer, retries, problem })
     }
 
-    /// Waits as long as the host asked somebody to wait, if there is time for it.
+    /// Waits as long as the host asked for, if there is enough time left.
     async fn wait_while_closed(&self, time_left: Duration) -> std::result::Result<(), Failure> {
         while let Some(wait) = self.budget.closed(Instant::now()) {
             if wait >= time_left {
@@ -206,23 +206,23 @@ impl Host {
             let body = body?;
             return serde_json::from_slice(&body).map_err(|_| self.passing(not_json(&body), None));
         }
-        // Of an error the status says enough where the body does not.
+        // For an error the status is enough if the body cannot be read.
         Err(self.refusal(status, wait, &body.unwrap_or_default()))
     }
 
     fn connect(&self) -> std::result::Result<Client, Failure> {
-        // An error here says that the process has a provider already, which serves as well.
+        // An error means that the process already has a provider, which works as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = Client::builder()
             .connect_timeout(self.pace.connect)
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("signalloop/", env!("CARGO_PKG_VERSION")));
         if self.base.scheme() == "http" {
-            // No TLS, no certificates: they are not even there in a slim container.
+            // Without TLS no certificates are needed; a slim container has none.
             builder = builder.tls_certs_only([]);
         }
         if self.base.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]") {
-            // A proxy's loopback is not ours.
+            // A proxy's loopback is another machine.
             builder = builder.no_proxy();
         }
         builder.build().map_err(|e| {
@@ -246,7 +246,7 @@ impl Host {
         Ok(body)
     }
 
-    /// A request that got no whole answer.
+    /// A request without a complete answer.
     fn broken(&self, error: &reqwest::Error) -> Failure {
         if error.is_connect() {
             let cause = match error.is_timeout() {
@@ -266,7 +266,7 @@ impl Host {
         self.passing(problem, None)
     }
 
-    /// An answer that is not the 200 hoped for.
+    /// An answer whose status is not 200.
     fn refusal(&self, status: StatusCode, wait: Option<Duration>, body: &[u8]) -> Failure {
         let code = status.as_u16();
         match code {
@@ -289,7 +289,7 @@ impl Host {
                 let said: Value = serde_json::from_slice(body).unwrap_or_default();
                 let (Some(message), Some(number)) = (said["msg"].as_str(), said["code"].as_i64()) else {
                     return Failure::Refused(format!(
-                        "{} refused (HTTP {code}), not in the way of an exchange; is `exchange_url` right?",
+                        "{} refused (HTTP {code}), but its answer is not that of an exchange; is `exchange_url` right?",
                         self.name
                     ));
                 };
@@ -312,7 +312,7 @@ fn not_json(body: &[u8]) -> String {
     format!("its answer is not JSON, it begins {start:?}")
 }
 
-/// `Retry-After` in seconds; its other form, a date, no exchange uses.
+/// `Retry-After` in seconds. No exchange uses its other form, a date.
 fn retry_after(response: &Response) -> Option<Duration> {
     let seconds = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds))
@@ -324,7 +324,7 @@ fn date(response: &Response) -> Option<i64> {
     DateTime::parse_from_rfc2822(date).ok().map(|date| date.timestamp_millis())
 }
 
-/// How long the body says that the address is left out: `Way too much request weight used; IP banned until 1700000000000. …`.
+/// How long the body says that the address is banned: `Way too much request weight used; IP banned until 1700000000000. …`.
 fn banned_for(body: &[u8], host_ms: i64) -> Option<Duration> {
     let said: Value = serde_json::from_slice(body).ok()?;
     let (_, after) = said["msg"].as_str()?.split_once("banned until ")?;
@@ -333,7 +333,7 @@ fn banned_for(body: &[u8], host_ms: i64) -> Option<Duration> {
     u64::try_from(wait_ms).ok().map(Duration::from_millis)
 }
 
-/// The innermost cause in plain words; the outer layers only say that something failed.
+/// The innermost cause; the outer errors only say that something failed.
 fn cause(error: &reqwest::Error) -> String {
     let mut deepest = error.to_string();
     let mut next = error.source();

@@ -1,14 +1,14 @@
-//! How often a host may be asked: one budget for all that ask it through one client.
+//! The request budget of a host, shared by everyone who uses the same client.
 //!
-//! Binance counts the weight of all requests of an address in a minute and says in each answer how much was used; at too
-//! much it refuses (HTTP 429), and who goes on is banned (418). So the budget follows the host's own count, which includes
-//! other programs on this machine, and when the host says how long to wait, nobody asks before that.
+//! Binance counts the weight of an address's requests per minute, and states the weight used in each answer. Above its limit it
+//! refuses requests (HTTP 429), and then bans the address (418). So the budget follows the host's count, which includes other
+//! programs on this machine. If the host says how long to wait, no request is sent before that.
 
 use parking_lot::Mutex;
 use reqwest::header::{DATE, HeaderMap};
 use std::time::{Duration, Instant};
 
-/// Weight used up in the running minute, by the host's own count.
+/// The weight used in the current minute, by the host's count.
 const USED_HEADER: &str = "x-mbx-used-weight-1m";
 const WINDOW: Duration = Duration::from_secs(60);
 
@@ -32,19 +32,19 @@ impl Budget {
         Self { limit, state: Mutex::new(State { used: 0, window_ends: Instant::now(), closed_until: None }) }
     }
 
-    /// How long the host still asks to be left alone.
+    /// How much longer the host asks for no requests.
     pub(super) fn closed(&self, now: Instant) -> Option<Duration> {
         self.state.lock().closed_until?.checked_duration_since(now).filter(|wait| !wait.is_zero())
     }
 
-    /// The host asks to be left alone for `wait`.
+    /// Sends no requests for `wait`, as the host asked.
     pub(super) fn close(&self, now: Instant, wait: Duration) {
         let state = &mut *self.state.lock();
         let until = now.checked_add(wait);
         state.closed_until = state.closed_until.max(until);
     }
 
-    /// Takes `weight` from the budget, or says how long to wait for the next minute.
+    /// Takes `weight` from the budget, or returns the time until the next minute.
     pub(super) fn take(&self, now: Instant, weight: u32) -> Result<(), Duration> {
         let state = &mut *self.state.lock();
         if now >= state.window_ends {
@@ -57,25 +57,25 @@ impl Budget {
         Ok(())
     }
 
-    /// Takes `weight` from the budget in any case: a request that is repeated.
+    /// Takes `weight` for a retry, even if the budget is used up.
     pub(super) fn charge(&self, weight: u32) {
         let state = &mut *self.state.lock();
         state.used = state.used.saturating_add(weight);
     }
 
-    /// Corrects the budget by what the host counted.
+    /// Corrects the budget by the host's count.
     pub(super) fn learn(&self, now: Instant, headers: &HeaderMap) {
         let text = |name: &str| headers.get(name)?.to_str().ok();
         let Some(used) = text(USED_HEADER).and_then(|text| text.trim().parse::<u32>().ok()) else { return };
         let state = &mut *self.state.lock();
-        // The host's minutes are those of its clock: `Mon, 23 Nov 2026 11:16:56 GMT`.
+        // The host's minutes follow its clock: `Mon, 23 Nov 2026 11:16:56 GMT`.
         let second = text(DATE.as_str())
             .and_then(|date| date.get(23..25)?.parse::<u64>().ok())
             .filter(|second| *second < WINDOW.as_secs());
         if let Some(second) = second {
             state.window_ends = now + WINDOW - Duration::from_secs(second);
         }
-        // Requests under way are not in the host's count yet, so it only ever raises ours.
+        // The host has not counted requests under way yet, so its count can only raise ours.
         state.used = state.used.max(used);
     }
 }

@@ -1,18 +1,18 @@
-//! Candles of a source that answers in pages, as ccxt does.
+//! Candles of a source that answers in pages, like ccxt.
 
 use domain::candle::Candle;
 use domain::error::{Error, Result};
 use domain::symbol::Market;
 use std::time::Duration;
 
-/// How long a page may take: as long as a request to the exchange with all its retries.
+/// Time-out for a page: that of a request to the exchange with all its retries.
 pub const PAGE_TIME: Duration = Duration::from_secs(60);
 
-/// The candles of `market` that open in `[from_ms, until_ms)`, in any order. `ask` gives the page that begins at an open time, in
-/// any order and within `page_time`; there is no more when a page brings nothing newer.
+/// The candles of `market` that open in `[from_ms, until_ms)`, in any order. `ask` returns the page that begins at an open time,
+/// in any order, within `page_time`. A page without newer candles is the last one.
 ///
 /// # Errors
-/// Those of `ask`; [`Error::Exchange`] for a page that does not come in time.
+/// The errors of `ask`; [`Error::Exchange`] if a page takes too long.
 pub async fn all_pages<F>(
     market: &Market,
     from_ms: i64,
@@ -52,7 +52,7 @@ mod tests {
         Candle { open_ms, open: 1.0, high: 1.0, low: 1.0, close: 1.0, volume: 1.0 }
     }
 
-    /// The questions, and the open times found, of a source that has the hours up to `until_ms` and answers `limit` at once.
+    /// The requests, and the open times found, for a source that has the hours up to `until_ms` and returns `limit` at once.
     async fn asked(until_ms: i64, limit: usize, newest_first: bool) -> (Vec<i64>, Vec<i64>) {
         let questions = RefCell::new(Vec::new());
         let ask = async |since: i64| {
@@ -73,11 +73,11 @@ mod tests {
     async fn a_page_costs_one_question_whatever_its_order() {
         let all: Vec<i64> = (0..30).map(|hour| FROM + hour * HOUR).collect();
         for newest_first in [false, true] {
-            // More than asked for, at once; in pages of 12.
+            // More than requested, all at once; in pages of 12.
             assert_eq!(asked(FROM + 40 * HOUR, 100, newest_first).await, (vec![FROM], all.clone()));
             let pages = [0, 12, 24].map(|hour| FROM + hour * HOUR);
             assert_eq!(asked(FROM + 40 * HOUR, 12, newest_first).await, (pages.to_vec(), all.clone()));
-            // Fewer than asked for: once more, to hear that there are none.
+            // Fewer than requested: one more request shows that there are no more.
             let questions = vec![FROM, FROM + 20 * HOUR];
             assert_eq!(asked(FROM + 20 * HOUR, 100, newest_first).await, (questions, all[..20].to_vec()));
         }

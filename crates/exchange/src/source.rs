@@ -1,4 +1,4 @@
-//! Where candles come from, and bringing a candle file up to date.
+//! Sources of candles, and updating a candle file from one.
 
 use super::walk::{Tell, Walk, unfinished};
 use candles::csv::{candle_file, merge, write_csv};
@@ -17,17 +17,17 @@ use domain::time::{DAY_MS, MAX_MILLIS, MIN_MILLIS, format_iso};
 use std::path::Path;
 use std::pin::Pin;
 
-/// After so long without a candle it is asked whether a market is still traded.
+/// After this long without a candle, the source is asked whether the market still trades.
 const QUIET_MS: i64 = 2 * DAY_MS;
-/// After so long without a candle it is as good as delisted.
+/// After this long without a candle, the market counts as delisted.
 const GONE_MS: i64 = 30 * DAY_MS;
 
-/// What a [`CandleSource`] found: candles in any order, and what it put right itself.
+/// Candles from a [`CandleSource`], in any order, with the corrections that it made itself.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Found {
     /// The candles.
     pub candles: Vec<Candle>,
-    /// What was put right.
+    /// What was corrected.
     pub findings: Findings,
 }
 
@@ -37,7 +37,7 @@ impl From<Vec<Candle>> for Found {
     }
 }
 
-/// What a [`CandleSource`] will have found.
+/// The result of [`CandleSource::candles`].
 pub type CandleFuture<'a> = Pin<Box<dyn Future<Output = Result<Found>> + Send + 'a>>;
 
 /// Whether a source still has new candles of a market.
@@ -45,62 +45,60 @@ pub type CandleFuture<'a> = Pin<Box<dyn Future<Output = Result<Found>> + Send + 
 pub enum Listing {
     /// It is traded.
     Traded,
-    /// It is not, and why in words.
+    /// It does not trade, with the reason.
     Not(String),
-    /// The source cannot say.
+    /// The source does not know.
     Unknown,
 }
 
-/// What a [`CandleSource`] will say of a market.
+/// The result of [`CandleSource::listing`].
 pub type ListingFuture<'a> = Pin<Box<dyn Future<Output = Listing> + Send + 'a>>;
 
-/// When the candles of a market begin, if a [`CandleSource`] can tell.
+/// The result of [`CandleSource::first_ms`]; `None` if the source cannot tell.
 pub type FirstFuture<'a> = Pin<Box<dyn Future<Output = Result<Option<i64>>> + Send + 'a>>;
 
-/// Something that has candles: the exchange, or a callback of the user's.
+/// A source of candles: the exchange, or a user's callback.
 pub trait CandleSource: Send + Sync {
-    /// The candles of `market` whose open times lie in `[from_ms, until_ms)`. [`update`] bears with a source that returns
-    /// more than that, a candle still open included.
+    /// The candles of `market` whose open times lie in `[from_ms, until_ms)`. [`update`] tolerates a source that returns more,
+    /// even a candle that is still open.
     fn candles<'a>(&'a self, market: &'a Market, from_ms: i64, until_ms: i64) -> CandleFuture<'a>;
 
-    /// The open time of the first candle at or after `from_ms`, UTC epoch ms, where one question tells it.
+    /// The open time of the first candle at or after `from_ms`, UTC epoch ms, if one request can tell it.
     fn first_ms<'a>(&'a self, _market: &'a Market, _from_ms: i64) -> FirstFuture<'a> {
         Box::pin(std::future::ready(Ok(None)))
     }
 
-    /// Whether there will be more candles of a market that has had none for long.
+    /// Whether a market without recent candles will have more.
     fn listing<'a>(&'a self, _market: &'a Market) -> ListingFuture<'a> {
         Box::pin(std::future::ready(Listing::Unknown))
     }
 }
 
-/// How far back the candles of a market shall go.
+/// How far back the candles of a market go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Begin {
-    /// So many days, and what is stored beyond that; 0 is no further back than what is stored.
+    /// This many days, plus everything stored before that. 0 fetches nothing older than what is stored.
     Days(u32),
-    /// As far as the source has any, at most so many candles before now; and what is stored beyond that.
+    /// As far as the source has candles, at most this many before now; plus everything stored before that.
     Candles(u32),
-    /// This time, UTC epoch ms; what is stored from before it goes, for good.
+    /// From this time, UTC epoch ms. Older stored candles are deleted for good.
     Since(i64),
 }
 
-/// Brings the candle file of `market` in `data_folder` up to `now_ms`: puts right what can be put right in the file, asks
-/// `source` for what came since the last stored candle, for older ones back to `begin`, and once more for each hole
-/// found in between; what is missing still is remembered and not asked for again. Closed candles only; the file is
-/// replaced in one step.
+/// Updates the candle file of `market` in `data_folder` up to `now_ms`. It corrects the file if possible, fetches from `source`
+/// the candles after the last stored one and the older ones back to `begin`, and requests each hole in between once more. Candles
+/// still missing then are remembered and not requested again. Only closed candles are stored; the file is replaced in one step.
 ///
-/// The last stored candle is asked for once more along with what is new. That costs no request, and heals a file whose
-/// last candle was stored before it closed, which the old system did and a clock running fast still does. When nothing
-/// can have come since, nothing is asked.
+/// The last stored candle is requested again together with new ones. That costs no extra request, and corrects a candle that was
+/// stored before it closed, by the former system or by a clock that is fast. If no new candle can exist yet, nothing is
+/// requested.
 ///
-/// It is asked page by page. A page is safe before the next one is asked for: an update that is interrupted, or fails, goes on
-/// from there the next time.
+/// Each page is stored before the next one is requested. So an update that is interrupted or fails continues there the next time.
 ///
 /// # Errors
-/// The source's; [`Error::BadCandle`] when it returns a candle that cannot be true or that does not follow the stored ones;
-/// [`Error::NoData`] when it has no candles and none are stored; [`Error::Io`] and [`Error::BadCandle`] of the file. The file
-/// then has what came before. Older candles, and a hole, that could not be asked for are a finding, not an error.
+/// Those of the source; [`Error::BadCandle`] for a candle that is invalid or does not fit the stored ones; [`Error::NoData`] if
+/// the source has no candles and none are stored; [`Error::Io`] and [`Error::BadCandle`] for the file. The file then contains
+/// what was fetched before. Older candles and holes that could not be fetched are findings, not errors.
 pub async fn update(
     source: &dyn CandleSource,
     data_folder: &Path,
@@ -111,7 +109,7 @@ pub async fn update(
     update_telling(source, data_folder, market, begin, now_ms, &|_| {}).await
 }
 
-/// [`update`]; `tell` hears of each page.
+/// [`update`], reporting progress to `tell` after each page.
 ///
 /// # Errors
 /// As [`update`].
@@ -150,7 +148,7 @@ pub async fn update_telling(
     let is_whole = older.is_ok();
     if let Err(error) = newer.and_then(|()| older.or_else(|error| unfinished(error, &series, &mut findings))) {
         let error = nothing_stored(error, series.first().is_none(), &path);
-        // What came is not lost.
+        // What was fetched before the error is kept.
         threads::blocking(move || series.finish()).await?;
         return Err(error);
     }
@@ -189,27 +187,26 @@ pub async fn update_telling(
 }
 
 impl Begin {
-    /// From when on candles of `market` are wanted.
+    /// The time from which candles of `market` are wanted.
     fn ms(self, known: &KnownGaps, market: &Market, now_ms: i64) -> i64 {
         let ago = |ms: i64| known.begin_ms().max(now_ms - ms);
         match self {
             Self::Days(days) => ago(i64::from(days) * DAY_MS),
-            // Later than the time that stands for `--since` in what is known.
+            // Must differ from the time that stands for `--since` in the known gaps.
             Self::Candles(count) => ago(i64::from(count) * market.timeframe.millis()).max(MIN_MILLIS + 1),
             Self::Since(since_ms) => since_ms,
         }
     }
 }
 
-/// What is stored of a market.
+/// The stored candles of a market.
 struct Stored {
     candles: Vec<Candle>,
     known: KnownGaps,
     findings: Findings,
 }
 
-/// Reads what is stored. What had to be put right, or is not wanted any more, is written back at once: it does not depend
-/// on whether a source answers.
+/// Reads what is stored. Corrections and deletions are written back at once, since they do not depend on the source's answer.
 fn read_stored(data_folder: &Path, market: &Market, begin: Begin, now_ms: i64) -> Result<Stored> {
     let path = candle_file(data_folder, market);
     let mut known = KnownGaps::load(data_folder, market)?;
@@ -239,10 +236,10 @@ fn read_stored(data_folder: &Path, market: &Market, begin: Begin, now_ms: i64) -
     Ok(Stored { candles, known, findings })
 }
 
-/// Candles that a caller hands in, checked as those of every other source; without the last one where it is still open.
+/// Checks a caller's candles like those of any source, and drops the last one if it is still open.
 ///
 /// # Errors
-/// [`Error::InvalidCandle`], [`Error::BadCandle`]: disorder, another timeframe, another asset, times to come.
+/// [`Error::InvalidCandle`], [`Error::BadCandle`]: disorder, another timeframe, another asset, future times.
 pub fn check_given<'a>(candles: &'a [Candle], market: &Market, now_ms: i64) -> Result<&'a [Candle]> {
     check_series(candles)?;
     let steps = check_steps(candles, market.timeframe);
@@ -262,7 +259,7 @@ pub fn check_given<'a>(candles: &'a [Candle], market: &Market, now_ms: i64) -> R
     }
 }
 
-/// A source, and what it is asked about.
+/// A source and the market to request from it.
 pub(super) struct Asking<'a> {
     pub source: &'a dyn CandleSource,
     pub market: &'a Market,
@@ -279,7 +276,7 @@ impl Asking<'_> {
             let open = candle.open_ms + self.market.timeframe.millis() > self.now_ms;
             findings.add(Cause::StillOpen, usize::from(open), || format_iso(candle.open_ms));
         }
-        // A span ends before what is still open.
+        // The span ends before candles that are still open.
         candles.retain(|candle| span.holds(candle.open_ms));
         let (candles, settled) = settle(candles, RunEnds::Sure)
             .map_err(|problem| Error::BadCandle { place: format!("{}, from the source", self.market), problem })?;
@@ -288,7 +285,7 @@ impl Asking<'_> {
         Ok(candles)
     }
 
-    /// Tells of a market whose last candle is old although the source answers: it is delisted, or as good as.
+    /// Reports a market whose last candle is old although the source answers: it is delisted.
     async fn look_for_the_end(&self, last: Candle, findings: &mut Findings) {
         let step = self.market.timeframe.millis();
         let closed_ms = last.open_ms + step;
@@ -307,7 +304,7 @@ impl Asking<'_> {
         findings.add(Cause::Delisted, 1, || format!("{why}; remove {} from `symbols`", self.market.symbol));
     }
 
-    /// `fresh` put to `candles`, if they are of one kind.
+    /// Appends `fresh` to `candles`, if they fit together.
     fn join(&self, candles: &[Candle], fresh: &[Candle]) -> Result<Vec<Candle>> {
         let joined = merge(candles, fresh);
         check_steps(&joined, self.market.timeframe)
@@ -315,7 +312,7 @@ impl Asking<'_> {
         Ok(joined)
     }
 
-    /// [`Self::fill`] of a series, and what came of it.
+    /// [`Self::fill`] for a series; stores the result.
     async fn fill_series(&self, series: &mut Growing, known: &mut KnownGaps, findings: &mut Findings) {
         let mut candles = series.all().to_vec();
         let filled = self.fill(&mut candles, known, findings).await;
@@ -325,8 +322,8 @@ impl Asking<'_> {
         }
     }
 
-    /// Asks once more for each hole in which the market was open and which is not known to be the source's own, remembers those
-    /// that are, and returns the spans that something was found in.
+    /// Requests once more each hole within trading hours that is not known to be the source's own. Remembers those that stay
+    /// empty, and returns the spans in which candles were found.
     async fn fill(&self, candles: &mut Vec<Candle>, known: &mut KnownGaps, findings: &mut Findings) -> Vec<Hole> {
         let calendar = Calendar::learn(candles, self.market.timeframe.millis());
         let unknown = |candles: &[Candle], known: &KnownGaps| {
@@ -340,7 +337,7 @@ impl Asking<'_> {
             let answer = self.ask(span, findings).await.and_then(|fresh| self.join(candles, &fresh));
             let joined = match answer {
                 Ok(joined) => joined,
-                // The others would fail the same way.
+                // The remaining requests would fail the same way.
                 Err(error @ (Error::Exchange(_) | Error::Cancelled(_))) => {
                     findings.add(Cause::NotAsked, to_ask.len() + 1, || format!("{span}: {error}"));
                     break;
@@ -361,7 +358,7 @@ impl Asking<'_> {
                 }
             } else {
                 filled.push(span);
-                // The answer may have left out some: only one that brings nothing at all says that there is nothing.
+                // An answer may be incomplete: only an empty one proves that there are no candles.
                 to_ask.extend(groups(&left.collect::<Vec<_>>(), self.market.timeframe));
             }
         }
@@ -369,7 +366,7 @@ impl Asking<'_> {
     }
 }
 
-/// Neither the exchange nor a file: one error says both, since either would help.
+/// Reports the exchange's error together with the missing file, since fixing either would help.
 fn nothing_stored(error: Error, is_empty: bool, path: &Path) -> Error {
     match error {
         Error::Exchange(said) if is_empty && !path.exists() => Error::Exchange(format!(
@@ -384,7 +381,7 @@ pub(super) fn bad(candle: &Candle, market: &Market, problem: String) -> Error {
     Error::BadCandle { place: format!("{market}, candle of {} from the source", format_iso(candle.open_ms)), problem }
 }
 
-/// An error that names the first candle that cannot be true.
+/// The error for the first invalid candle.
 fn check_each(candles: &[Candle], market: &Market) -> Result<()> {
     for (index, candle) in candles.iter().enumerate() {
         if !(MIN_MILLIS..=MAX_MILLIS).contains(&candle.open_ms) {
@@ -404,7 +401,7 @@ mod tests {
 
     const HOUR: i64 = 3_600_000;
     const NOON: i64 = 1_757_764_800_000;
-    /// No further back than what is stored.
+    /// Nothing older than what is stored.
     const AS_STORED: Begin = Begin::Days(0);
 
     fn candle(open_ms: i64) -> Candle {
@@ -415,7 +412,7 @@ mod tests {
         (0..count).map(|i| candle(from + i * HOUR)).collect()
     }
 
-    /// Returns the same whatever it is asked for, as a careless callback might, and writes down what it was asked.
+    /// Returns the same for every request, as a careless callback might, and records the requests.
     struct Careless(Mutex<Vec<Result<Vec<Candle>>>>, Mutex<Vec<(i64, i64)>>);
 
     impl CandleSource for Careless {
@@ -431,7 +428,7 @@ mod tests {
         answers(vec![Ok(candles)])
     }
 
-    /// One after the other, the last again and again.
+    /// Returns one after the other, then the last one again and again.
     fn answers(answers: Vec<Result<Vec<Candle>>>) -> Careless {
         Careless(Mutex::new(answers), Mutex::default())
     }
@@ -617,7 +614,7 @@ mod tests {
         assert!(said.contains("the next fetch goes on from there (before 2025-06-") && said.contains("down"), "{said}");
         assert_eq!(home.stored(), hours(NOON - 2000 * HOUR, 2000), "without a hole, and up to now");
 
-        // Nothing is asked for twice; where nothing comes, twice as much is asked for, back to where it is wanted from.
+        // Nothing is requested twice. After an empty answer twice as much is requested, back to the wanted time.
         let source = answers(vec![Ok(hours(listed, 600)), Ok(Vec::new())]);
         let fetched = home.update(&source, Begin::Candles(10_000), now).await.unwrap();
         let asked = source.asked();
@@ -633,7 +630,7 @@ mod tests {
     async fn pages_that_came_survive_a_fetch_that_never_ends() {
         let home = Home::with(&hours(NOON - 100 * HOUR, 100));
         let page = |from: i64| hours(NOON - from * HOUR, 1000);
-        // Dropped in the midst of the third page, as when the process is killed: what is on the disk is what counts.
+        // Dropped during the third page, like a killed process: only what is on disk counts.
         let source = Hanging(answers(vec![Ok(page(1100)), Ok(page(2100))]), 2, AtomicBool::default());
         let (folder, market) = (home.0.path(), market());
         let fetch = update(&source, folder, &market, Begin::Candles(200_000), NOON);
@@ -666,7 +663,7 @@ mod tests {
         assert_eq!(home.stored(), hours(NOON - 1600 * HOUR, 1600));
     }
 
-    /// Answers so often, then never, and says that it was asked.
+    /// Answers a number of times, then never, and records that it was asked.
     struct Hanging(Careless, usize, AtomicBool);
 
     impl CandleSource for Hanging {

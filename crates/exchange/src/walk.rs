@@ -1,5 +1,5 @@
-//! Fetching a market page by page: first what came since the last stored candle, then older ones, the newest first. So what is
-//! stored has no hole and reaches up to now, however early a long fetch ends.
+//! Fetching a market page by page: first the candles after the last stored one, then older ones, newest first. So the stored
+//! candles have no hole and reach up to now, even if a long fetch ends early.
 
 use super::source::{Asking, bad};
 use candles::findings::{Cause, Findings};
@@ -12,32 +12,32 @@ use domain::error::{Error, Result};
 use domain::threads;
 use domain::time::format_iso;
 
-/// Candles asked for in one go: a page of the exchange.
+/// Candles in one request: a page of the exchange.
 pub(super) const PAGE: i64 = 1000;
-/// From so many pages on it is worth a question where the candles of the source begin.
+/// From this many pages on, it pays to first ask where the source's candles begin.
 const MANY_PAGES: i64 = 4;
 
-/// How far the fetching of a market is.
+/// Progress of fetching a market.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Reached {
     /// Candles fetched so far.
     pub fetched: usize,
-    /// Candles still to come; `None` while it is not known how far back the source has any.
+    /// Candles still to fetch; `None` while the start of the source's candles is unknown.
     pub missing: Option<usize>,
 }
 
-/// Who is told how far the fetching of a market is.
+/// Receives the progress of fetching a market.
 pub type Tell<'a> = &'a (dyn Fn(Reached) + Send + Sync);
 
-/// The fetching of a market.
+/// A market that is being fetched.
 pub(super) struct Walk<'a> {
     pub asking: Asking<'a>,
     pub series: Growing,
     pub findings: Findings,
-    /// Candles are wanted that open in `[begin_ms, until_ms)`.
+    /// Wanted are candles that open in `[begin_ms, until_ms)`.
     pub begin_ms: i64,
     pub until_ms: i64,
-    /// Whether the source is known to have candles from `begin_ms` on, so that what is missing can be counted.
+    /// Whether the source is known to have candles from `begin_ms` on, so that the missing ones can be counted.
     pub is_sure: bool,
     pub fetched: usize,
     pub tell: Tell<'a>,
@@ -48,12 +48,12 @@ impl Walk<'_> {
         self.asking.market.timeframe.millis()
     }
 
-    /// What is missing from where candles are wanted to one that opens at `head`.
+    /// The span from the wanted begin to a candle that opens at `head`.
     fn hole_before(&self, head: i64) -> Hole {
         Hole { from_ms: head - (head - self.begin_ms) / self.step() * self.step(), until_ms: head }
     }
 
-    /// Wants no older candles than the stored ones where `known` says that the source has none.
+    /// Moves the begin to the stored candles if `known` says that the source has no older ones.
     pub fn skip(&mut self, known: &KnownGaps) {
         if let Some(first) = self.series.first()
             && known.covers(&self.hole_before(first.open_ms))
@@ -62,10 +62,10 @@ impl Walk<'_> {
         }
     }
 
-    /// Fetches what came since the last stored candle, which is asked for once more.
+    /// Fetches the candles after the last stored one, and that one once more.
     ///
     /// # Errors
-    /// The source's; [`Error::BadCandle`] for candles that do not follow the stored ones; [`Error::Io`].
+    /// Those of the source; [`Error::BadCandle`] for candles that do not fit the stored ones; [`Error::Io`].
     pub async fn newer(&mut self) -> Result<()> {
         let Some(last) = self.series.last().map(|last| last.open_ms) else { return Ok(()) };
         let (mut from, mut length) = (last, PAGE * self.step());
@@ -82,10 +82,11 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Fetches older candles, back to where they are wanted from or the source has none; `known` learns that.
+    /// Fetches older candles, until the wanted begin or until the source has none, which is added to `known`.
     ///
     /// # Errors
-    /// The source's; [`Error::BadCandle`] for candles that do not fit together; [`Error::Io`]. What came before is in the series.
+    /// Those of the source; [`Error::BadCandle`] for candles that do not fit together; [`Error::Io`]. The series has what was
+    /// fetched before.
     pub async fn older(&mut self, known: &mut KnownGaps) -> Result<()> {
         let (wanted_ms, step) = (self.begin_ms, self.step());
         let mut head = self.series.first().map_or(self.until_ms, |first| first.open_ms);
@@ -95,12 +96,12 @@ impl Walk<'_> {
             (self.begin_ms, self.is_sure) = (self.begin_ms.max(first_ms), true);
         }
         let mut length = PAGE * step;
-        // No candle opens between the first one and the next grid point before it.
+        // No candle opens between the first one and the grid point before it.
         while head - self.begin_ms >= if self.series.first().is_some() { step } else { 1 } {
             let span = Hole { from_ms: self.begin_ms.max(head - length), until_ms: head };
             let page = self.ask(span).await?;
             length = self.next_length(length, &page);
-            // An answer may have left out some: only one that brings nothing at all says that there is nothing.
+            // An answer may be incomplete: only an empty one proves that there are no candles.
             head = page.first().map_or(span.from_ms, |first| first.open_ms);
             if self.join_before(page)? {
                 return Ok(());
@@ -116,7 +117,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Puts a page before the series; whether the history ends in it, since what is older is of another asset.
+    /// Adds a page before the series. Returns whether the history ends in it, since older candles are of another asset.
     fn join_before(&mut self, mut page: Vec<Candle>) -> Result<bool> {
         let Some(first) = self.series.first().copied() else {
             self.check_first(&page)?;
@@ -139,7 +140,7 @@ impl Walk<'_> {
         Ok(cut.is_some())
     }
 
-    /// Makes safe what came, and asks for the closed candles of a span.
+    /// Stores what was fetched, and requests the closed candles of a span.
     async fn ask(&mut self, span: Hole) -> Result<Vec<Candle>> {
         let mut series = std::mem::take(&mut self.series);
         self.series = threads::blocking(move || series.save().map(|()| series)).await?;
@@ -149,7 +150,7 @@ impl Walk<'_> {
         Ok(page)
     }
 
-    /// After an answer that brought nothing, twice as much is asked for: a long hole costs few questions.
+    /// After an empty answer, requests twice as much, so that a long hole costs few requests.
     fn next_length(&self, length: i64, page: &[Candle]) -> i64 {
         if page.is_empty() { length.saturating_mul(2) } else { PAGE * self.step() }
     }
@@ -164,7 +165,7 @@ impl Walk<'_> {
         found.map(|_| ()).map_err(|(index, problem)| bad(&candles[index], self.asking.market, problem))
     }
 
-    /// Tells how far it is, with so many newer candles missing, and older ones before `head`.
+    /// Reports progress: this many newer candles missing, and the older ones before `head`.
     fn told(&self, newer: i64, head: Option<i64>) {
         let older = head.map_or(0, |head| (head - self.begin_ms) / self.step()).max(0);
         let missing = usize::try_from(newer.max(0) + older).unwrap_or_default();
@@ -173,7 +174,7 @@ impl Walk<'_> {
     }
 }
 
-/// Turns an error of older candles into what is told of it; one of the disk stays one.
+/// Turns an error while fetching older candles into a finding, except for disk errors.
 pub(super) fn unfinished(error: Error, series: &Growing, findings: &mut Findings) -> Result<()> {
     match (error, series.first()) {
         (error @ Error::Io { .. }, _) | (error, None) => Err(error),

@@ -1,5 +1,5 @@
-//! Protects candle files as people have them. Each case is a small file in the shape of a real one, its defect included;
-//! `docs/data.md` says in words what is done about each.
+//! Candle files as people have them. Each case is a small file in the form of a real one, with its defect; `docs/data.md`
+//! explains how each is treated.
 
 use candles::{Cause, Checked, Fetched, Reading, candle_file, check_file, import, read_candles};
 use domain::error::Result;
@@ -16,7 +16,7 @@ fn ms(text: &str) -> i64 {
     parse_time(text, domain::time::Tz::UTC).unwrap()
 }
 
-/// Open, high, low, close, volume of the n-th candle; each opens where the one before closed.
+/// Open, high, low, close, volume of the n-th candle; each opens where the previous one closed.
 fn prices(n: i64) -> [f64; 5] {
     let at = |n: i64| 100.0 + (n * 7 % 13) as f64;
     let (open, close) = (at(n), at(n + 1));
@@ -27,7 +27,7 @@ fn row(prices: [f64; 5]) -> String {
     prices.map(|price| format!("{price:.8}")).join(",")
 }
 
-/// `2025-09-13 12:00:00`, of a clock so many hours ahead of UTC.
+/// `2025-09-13 12:00:00`, on a clock this many hours ahead of UTC.
 fn clock(open_ms: i64, ahead_h: i64) -> String {
     format_iso(open_ms + ahead_h * HOUR)[..19].replace('T', " ")
 }
@@ -49,7 +49,7 @@ impl Place {
         check_file(&self.file("file", text), Timeframe::parse(timeframe).unwrap(), reading)
     }
 
-    /// Takes the file into the stored candles of BTCUSDT 1h, in 2027.
+    /// Imports the file into the stored candles of BTCUSDT 1h, in 2027.
     fn import(&self, text: &str, reading: &Reading) -> Result<Fetched> {
         let path = self.file("file", text);
         import(&self.data(), &market(), &path, reading, ms("2027-01-01T00:00:00Z"))
@@ -115,7 +115,7 @@ fn json_with_holes_is_read_and_the_holes_are_told() {
     assert!(checked.findings.to_string().contains("33 h from 2017-08-18T00:00:00.000Z"), "{}", checked.findings);
 }
 
-/// A local zone with its offset in each time, through the night in which clocks went back; close times, a column of its own.
+/// A local zone with its offset in each time, across the night in which clocks went back; close times in their own column.
 #[test]
 fn local_times_with_an_offset_are_converted_through_a_clock_change() {
     let (place, begin) = (Place::new(), ms("2020-10-24T10:00:00Z"));
@@ -132,7 +132,7 @@ fn local_times_with_an_offset_are_converted_through_a_clock_change() {
     assert_eq!(found(&checked), [(Cause::Offset, 48), (Cause::IgnoredColumn, 1)]);
 }
 
-/// The same without the offsets: taken as UTC it is refused for its doubled hour; with its zone it is what it was.
+/// The same without offsets: read as UTC it is rejected for the repeated hour; with its zone it reads the same.
 #[test]
 fn local_times_without_an_offset_need_their_zone_or_are_told() {
     let (place, begin) = (Place::new(), ms("2020-10-24T10:00:00Z"));
@@ -146,7 +146,7 @@ fn local_times_without_an_offset_need_their_zone_or_are_told() {
         text
     };
     refused(place.check(&text(48), "1h", &Reading::default()), &["without an offset", "`--timezone`"]);
-    // Too short to contain a clock change: nothing contradicts UTC, so it is said that UTC was assumed.
+    // Too short for a clock change: nothing contradicts UTC, so the assumption is reported.
     let checked = place.check(&text(10), "1h", &Reading::default()).unwrap();
     assert_eq!(found(&checked), [(Cause::TakenAsUtc, 10)]);
     assert_eq!(checked.span.unwrap().0, begin + 2 * HOUR);
@@ -157,12 +157,12 @@ fn local_times_without_an_offset_need_their_zone_or_are_told() {
     place.import(&text(48), &berlin).unwrap();
     let expected: Vec<_> = (0..47).map(|n| (begin + n * HOUR, prices(n)[3])).collect();
     assert_eq!(place.stored(), expected);
-    // Clocks elsewhere went back in another night.
+    // Clocks there went back in another night.
     let new_york = Reading { timezone: "America/New_York".parse().ok(), ..Reading::default() };
     refused(place.check(&text(48), "1h", &new_york), &["1 times have two candles that disagree"]);
 }
 
-/// A close time in UTC says more than a zone that was named wrongly.
+/// A close time in UTC is stronger evidence than a wrong zone.
 #[test]
 fn a_zone_that_contradicts_the_close_times_is_refused() {
     let (place, begin) = (Place::new(), ms("2025-07-23T10:00:00Z"));
@@ -176,14 +176,14 @@ fn a_zone_that_contradicts_the_close_times_is_refused() {
     refused(place.check(&text, "1h", &berlin), &["line 2", "which is not 1h"]);
 }
 
-/// `date,…,ticker`, as many archives have it.
+/// `date,…,ticker`, as in many archives.
 fn archive(times: impl Iterator<Item = (i64, [f64; 5])>) -> String {
     let mut text = "date,open,high,low,close,volume,ticker\n".to_owned();
     times.for_each(|(open_ms, prices)| writeln!(text, "{},{},FTTUSDT", clock(open_ms, 0), row(prices)).unwrap());
     text
 }
 
-/// FTT: trade halted for 311 days.
+/// FTT: trading halted for 311 days.
 #[test]
 fn a_long_halt_is_kept_and_told() {
     let (place, begin) = (Place::new(), ms("2022-11-14T00:00:00Z"));
@@ -195,7 +195,7 @@ fn a_long_halt_is_kept_and_told() {
     assert!(checked.findings.to_string().contains("311 days from 2022-11-15T05:00:00.000Z"), "{}", checked.findings);
 }
 
-/// LUNA: the ticker of a coin that had died was given to another.
+/// LUNA: the ticker of a dead coin was given to another.
 #[test]
 fn a_reused_ticker_is_refused_with_the_way_out() {
     let (place, begin) = (Place::new(), ms("2022-05-12T00:00:00Z"));
@@ -217,12 +217,12 @@ fn plain(rows: &[(i64, [f64; 5])]) -> String {
     text
 }
 
-/// A candle as it stood before its end.
+/// A candle as it was before it closed.
 fn cut_short([open, high, low, _, volume]: [f64; 5]) -> [f64; 5] {
     [open, high - 0.5, low + 0.5, open, volume / 3.0]
 }
 
-/// Two downloads joined as they came: the second began earlier, and ended with a candle still open.
+/// Two joined downloads: the second began earlier, and ended with a candle that was still open.
 #[test]
 fn joined_downloads_become_one_series() {
     let (place, begin) = (Place::new(), ms("2021-04-04T20:00:00Z"));
@@ -236,27 +236,27 @@ fn joined_downloads_become_one_series() {
     assert_eq!(place.stored(), of(0..89).map(|(at, prices)| (at, prices[3])).collect::<Vec<_>>());
 }
 
-/// Downloads that end with an open candle: its row is left out, and a later download has it whole.
+/// Downloads that end with an open candle: its row is dropped, and a later download has it complete.
 #[test]
 fn two_downloads_that_disagree_in_an_open_last_candle_agree() {
     let (place, begin) = (Place::new(), ms("2025-05-01T00:00:00Z"));
     let of = |count: i64| (0..count).map(|n| (begin + n * HOUR, prices(n))).collect::<Vec<_>>();
     let mut first = of(26);
     first[25].1 = cut_short(prices(25));
-    // One that looks like any other file says nothing of it: `data check` reads it all.
+    // A file that looks like any other is not suspected: `data check` reads all of it.
     assert_eq!(place.check(&plain(&first), "1h", &Reading::default()).unwrap().candles, 26);
     let done = place.import(&plain(&first), &Reading::default()).unwrap();
     assert_eq!((done.total, done.findings.count(Cause::LastRow)), (25, 1));
     let done = place.import(&plain(&of(100)), &Reading::default()).unwrap();
     assert_eq!((done.added, done.findings.count(Cause::Superseded)), (74, 0));
     assert_eq!(place.stored(), of(99).into_iter().map(|(at, prices)| (at, prices[3])).collect::<Vec<_>>());
-    // A candle in the midst of it is another matter.
+    // A difference in the middle is an error.
     let mut other = of(100);
     other[50].1 = cut_short(prices(50));
     refused(place.import(&plain(&other), &Reading::default()), &["1 times have two candles that disagree"]);
 }
 
-/// The test network: bad prices that did trade, and hours without any trade.
+/// The test network: bad prices that did trade, and hours without trades.
 #[test]
 fn wicks_and_hours_without_trades_are_kept_and_counted() {
     let (place, begin) = (Place::new(), ms("2025-07-23T10:00:00Z"));
@@ -280,7 +280,7 @@ fn wicks_and_hours_without_trades_are_kept_and_counted() {
     assert_eq!((checked.candles, found(&checked)), (60, expected.to_vec()));
 }
 
-/// Binance's archive: 12 columns, no header, in milliseconds until 2024 and in microseconds since, also in one file.
+/// Binance's archive: 12 columns, no header, milliseconds until 2024 and microseconds since, even in one file.
 #[test]
 fn archives_in_milliseconds_and_microseconds_are_told_apart_row_by_row() {
     let (place, begin) = (Place::new(), ms("2024-12-31T00:00:00Z"));

@@ -1,4 +1,4 @@
-//! The exchange client and the simulated exchange against each other, over real HTTP on loopback.
+//! The exchange client against the simulated exchange, over real HTTP on loopback.
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is how a failure is reported, in its helpers too")]
 
@@ -430,7 +430,7 @@ async fn one_refusal_holds_up_all_symbols() {
     assert_eq!(simulator.request_count(), 1, "who goes on asking is banned for longer");
 }
 
-/// HTTP 418 without `Retry-After`: until when is in its words.
+/// HTTP 418 without `Retry-After`: the message says until when.
 #[tokio::test]
 async fn a_ban_is_obeyed_as_long_as_its_words_say() {
     let simulator = simulator(&["BTCUSDT"], START + DAY);
@@ -441,16 +441,16 @@ async fn a_ban_is_obeyed_as_long_as_its_words_say() {
         assert!(error.contains("asks to wait") && !error.contains("wait 0 s"), "{error}");
     }
     assert_eq!(simulator.request_count(), 1, "who goes on asking is banned for longer");
-    // A short one is waited for.
+    // A short ban is waited for.
     let simulator = self::simulator(&["BTCUSDT"], START + DAY);
     simulator.fail_next(Fault::BannedUntil { after_s: 3 });
     let started = Instant::now();
     client(&simulator).price(&btc).await.unwrap();
-    // The host's clock tells whole seconds.
+    // The host's clock has whole seconds.
     assert!(started.elapsed() >= Duration::from_secs(2) && simulator.request_count() == 2, "{:?}", started.elapsed());
 }
 
-/// What has had no candles for long is told, by the exchange's word where it gives one.
+/// A market without recent candles is reported, with the exchange's status if it gives one.
 #[tokio::test]
 async fn a_market_that_is_not_traded_any_more_is_told() {
     let (home, btc) = (tempfile::tempdir().unwrap(), market("BTCUSDT", "1h"));
@@ -486,7 +486,7 @@ async fn a_symbol_listed_later_is_found_without_a_restart() {
     assert_eq!(update(&exchange, home.path(), &new, Begin::Days(1), START + DAY).await.unwrap().total, 96);
 }
 
-/// Counting begins anew with the minute: none may begin within the test.
+/// Counts restart every minute: no minute may begin within the test.
 async fn early_in_a_minute() {
     if domain::time::now_ms().rem_euclid(60_000) > 54_000 {
         tokio::time::sleep(Duration::from_secs(7)).await;

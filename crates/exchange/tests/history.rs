@@ -41,7 +41,7 @@ async fn all_history_costs_a_question_and_its_pages_and_nothing_the_next_time() 
 
     update(&exchange, home.path(), &btc, all, now).await.unwrap();
     assert_eq!(simulator.request_count(), 9, "nothing new can be there, and nothing older");
-    // What is up to date but for two hours is not told as if all of it were to come.
+    // If only two hours are missing, progress does not count the whole history.
     simulator.clock().set(now + 2 * HOUR);
     let heard = Mutex::new(Vec::new());
     let tell = |reached: Reached| heard.lock().push(reached);

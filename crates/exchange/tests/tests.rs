@@ -1,4 +1,4 @@
-//! Candles through the real protocol, faults included: the exchange is `simulator`. One binary, so that it is linked once.
+//! Candles through the real protocol, with faults; the exchange is `simulator`. One binary, so that linking happens once.
 #![allow(clippy::unwrap_used)]
 
 mod dirty;

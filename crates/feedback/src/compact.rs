@@ -1,7 +1,7 @@
-//! Compaction: the log anew, with one line a signal instead of one a change, while others go on writing.
+//! Compaction: rewrites the log with one line per signal instead of one per change, while others continue writing.
 //!
-//! What the log holds at the start is copied without its lock. Then, under the lock, what was appended meanwhile follows
-//! byte for byte, and the copy takes the log's name. A crash at any moment leaves the old log or the new one.
+//! The part of the log that exists at the start is copied without its lock. Then, under the lock, later lines are appended byte
+//! for byte, and the copy takes the log's name. A crash at any moment leaves either the old log or the new one.
 
 use super::errors::{damaged, failed, lock, lock_file};
 use super::journal::Asked;
@@ -18,56 +18,56 @@ use storage::disk;
 use storage::disk::{Lock, StoredFile};
 use storage::lock::Guard;
 
-/// What is copied at a time.
+/// Bytes to copy at a time.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// What a compaction did.
+/// The result of a compaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Compaction {
     /// Length of the log before, in bytes.
     pub bytes_before: u64,
-    /// Length after; the same when there was nothing to leave out.
+    /// Length after; the same if nothing could be left out.
     pub bytes_after: u64,
 }
 
-/// The copy of a log's beginning, ready to take its place.
-pub struct Copy {
+/// A compacted copy of the log's beginning, ready to replace the log.
+pub struct CompactedLog {
     file: Arc<dyn StoredFile>,
-    /// Its length, and the CRC-32 of all of it.
+    /// Its length, and the CRC-32 of all its bytes.
     len: u64,
     crc: crc32fast::Hasher,
-    /// Where the line of each signal is in it, in order of recording.
+    /// Position of each signal's line in it, in order of recording.
     places: Vec<Place>,
-    /// The length of the log that it stands for.
+    /// The length of the log that it replaces.
     of: u64,
-    /// The [`super::view::View::generation`] that it was made of.
+    /// The [`super::view::View::generation`] that it was copied from.
     generation: u64,
 }
 
 /// Compacts the log; `swap` has the writer run [`put_in_place`].
 ///
-/// Runs for as long as it takes to copy the log: not for a thread that others wait for.
-pub fn compact(log: &Log, swap: impl Fn(Copy) -> Result<Option<Compaction>>) -> Result<Compaction> {
+/// Takes as long as copying the log, so it must not run on a thread that others wait for.
+pub fn compact(log: &Log, swap: impl Fn(CompactedLog) -> Result<Option<Compaction>>) -> Result<Compaction> {
     let _guard = alone(log, log.patience)?;
     log.refresh()?;
     run(log, swap)
 }
 
-/// [`compact`] where much of the log is history and nobody else is compacting it.
-pub fn compact_if_worth_it(log: &Log, swap: impl Fn(Copy) -> Result<Option<Compaction>>) -> Result<()> {
+/// [`compact`], if much of the log is history and no other process is compacting it.
+pub fn compact_if_worth_it(log: &Log, swap: impl Fn(CompactedLog) -> Result<Option<Compaction>>) -> Result<()> {
     let _guard = alone(log, Duration::ZERO)?;
     log.refresh()?;
-    // Another process may just have done it.
+    // Another process may have just compacted it.
     if log.view.read().is_mostly_history() { run(log, swap).map(|_| ()) } else { Ok(()) }
 }
 
-/// The lock that keeps two from compacting at once.
+/// The lock that prevents two compactions at once.
 fn alone(log: &Log, patience: Duration) -> Result<Guard> {
     let mut file = lock_file(&log.storage, &log.paths.compact_lock)?;
     lock(&mut file, Lock::Exclusive, Asked::now(), patience)
 }
 
-fn run(log: &Log, swap: impl Fn(Copy) -> Result<Option<Compaction>>) -> Result<Compaction> {
+fn run(log: &Log, swap: impl Fn(CompactedLog) -> Result<Option<Compaction>>) -> Result<Compaction> {
     loop {
         let result = match copy(log) {
             Ok(None) => {
@@ -78,7 +78,7 @@ fn run(log: &Log, swap: impl Fn(Copy) -> Result<Option<Compaction>>) -> Result<C
             Err(error) => Err(error),
         };
         if !matches!(result, Ok(Some(_))) {
-            // Left behind it would do no harm; the next compaction starts it over.
+            // If this fails, the file does no harm; the next compaction overwrites it.
             let _ = log.storage.remove(&log.paths.compacting);
         }
         if let Some(compaction) = result? {
@@ -89,8 +89,8 @@ fn run(log: &Log, swap: impl Fn(Copy) -> Result<Option<Compaction>>) -> Result<C
     }
 }
 
-/// Copies the lines that count; `None` when all of them do.
-fn copy(log: &Log) -> Result<Option<Copy>> {
+/// Copies the current line of each signal; `None` if no line can be left out.
+fn copy(log: &Log) -> Result<Option<CompactedLog>> {
     let (source, of, generation, old) = {
         let view = log.view.read();
         if view.state.needed_bytes() == view.covered.len {
@@ -126,14 +126,13 @@ fn copy(log: &Log) -> Result<Option<Copy>> {
     }
     crc.update(&chunk);
     disk::append_all(&*file, &chunk).map_err(fail)?;
-    // The long sync happens here, while others still write; the one under the lock is short.
+    // The slow sync happens here, while others write; the one under the lock is fast.
     file.sync().map_err(fail)?;
-    Ok(Some(Copy { file, len, crc, places, of, generation }))
+    Ok(Some(CompactedLog { file, len, crc, places, of, generation }))
 }
 
-/// An empty file for the copy. Never one that another compaction may be writing: should the file that keeps compactions
-/// apart have been deleted, one of them is to fail, and nothing to be lost. So this happens under the log's lock, as does
-/// [`put_in_place`].
+/// Creates an empty file for the copy. If another compaction is writing one, because the file that separates them was deleted,
+/// one of the two must fail, so that nothing is lost. Therefore this and [`put_in_place`] run under the log's lock.
 fn new_file(log: &Log) -> Result<Arc<dyn StoredFile>> {
     let path = &log.paths.compacting;
     let mut file = lock_file(&log.storage, &log.paths.lock)?;
@@ -144,9 +143,9 @@ fn new_file(log: &Log) -> Result<Arc<dyn StoredFile>> {
     }
 }
 
-/// Completes the copy and gives it the log's name; the caller holds the exclusive lock and has caught up. `None` when the
-/// log is no longer the one that was copied.
-pub fn put_in_place(log: &Log, copy: Copy) -> Result<Option<Compaction>> {
+/// Completes the copy and gives it the log's name. The caller holds the exclusive lock and has caught up. `None` if the log is no
+/// longer the one that was copied.
+pub fn put_in_place(log: &Log, copy: CompactedLog) -> Result<Option<Compaction>> {
     let (source, len, generation) = {
         let view = log.view.read();
         (view.covered.file.clone(), view.covered.len, view.generation)

@@ -1,5 +1,5 @@
-//! Failing disks: the N-th operation fails, for every N, each in several ways. Nothing panics, what was acknowledged is
-//! there, what failed says so, and a disk that works again is enough to go on.
+//! Failing disks: for every N, the N-th operation fails in several ways. Nothing panics, acknowledged writes are there, failed
+//! calls report it, and the store works again as soon as the disk does.
 
 use super::line::tests::{T0, buy};
 use super::{FeedbackStore, StatsFilter, StoreOptions};
@@ -18,24 +18,24 @@ const ENOSPC: i32 = 28;
 /// How an operation fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum How {
-    /// With this error, having done nothing.
+    /// With this error, without doing anything.
     Error(i32),
-    /// A write writes half of it, and the next one fails; anything else fails at once.
+    /// A write writes half and the next one fails; other operations fail at once.
     Short,
-    /// A sync or a rename does its work and then says that it failed.
+    /// A sync or a rename succeeds, but reports an error.
     Late,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Plan {
-    /// The operation that fails, counted from 0.
+    /// The first operation to fail, counted from 0.
     at: usize,
-    /// How many from there on do.
+    /// How many operations fail from there on.
     count: usize,
     how: How,
 }
 
-/// The real disk, with a plan of what fails.
+/// The real disk, with a plan of failures.
 struct Faulty {
     plan: Plan,
     done: Arc<AtomicUsize>,
@@ -115,7 +115,7 @@ impl StoredFile for FaultyFile {
         self.file.stat()
     }
     fn try_lock(&self, how: Lock) -> io::Result<bool> {
-        // A lock that is taken but says that it was not would be held for ever; no system does that.
+        // A lock that was taken but reports failure would be held for ever; no system does that.
         if self.plan.strikes(&self.done) { Err(self.plan.error()) } else { self.file.try_lock(how) }
     }
     fn unlock(&self) -> io::Result<()> {
@@ -123,7 +123,7 @@ impl StoredFile for FaultyFile {
     }
 }
 
-/// In memory where the system has that: the faults are the plan's, and hundreds of real syncs take their time.
+/// In memory, where available: the plan provides the faults, and hundreds of real syncs would be slow.
 fn home() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
@@ -162,7 +162,7 @@ async fn work(store: &FeedbackStore, told: &mut Told) {
     }
 }
 
-/// Everything acknowledged is in the log, once, and the log is whole.
+/// All acknowledged records are in the log, once, and the log is undamaged.
 fn check(folder: &Path, told: &Told, plan: Plan) {
     let store = FeedbackStore::open(folder, StoreOptions::default()).unwrap();
     for id in &told.recorded {
@@ -200,7 +200,7 @@ fn any_operation_may_fail_without_loss() {
                     let wrong = told.errors.iter().find(|e| !matches!(e, Error::Storage { .. }));
                     assert!(wrong.is_none(), "{plan:?}: {wrong:?}");
                     check(home.path(), &told, plan);
-                    // The same again on a disk that works: all is there in the end.
+                    // Again on a working disk: in the end everything is stored.
                     let store = FeedbackStore::open(home.path(), options).unwrap();
                     let mut again = Told::default();
                     runtime.block_on(work(&store, &mut again));
@@ -250,7 +250,7 @@ fn an_open_store_goes_on_after_one_failure() {
     }
 }
 
-/// Processes killed at the very moment when a compaction gives the copy the log's name.
+/// Processes killed at the moment when a compaction renames the copy over the log.
 #[cfg(unix)]
 mod killed {
     use super::*;
@@ -260,7 +260,7 @@ mod killed {
 
     const SIGNALS: usize = 20;
 
-    /// The real disk, whose renames come to a halt: before they happen, or right after.
+    /// The real disk, on which renames stop forever: before they happen, or right after.
     struct Halting {
         after: bool,
     }
@@ -289,7 +289,7 @@ mod killed {
         }
     }
 
-    /// The part of a child: compacts, and never comes to its end.
+    /// Runs in a child process: compacts and never finishes.
     #[test]
     fn halting_process() {
         let Some(home) = std::env::var_os("SIGNALLOOP_CHILD_HOME") else { return };
@@ -327,7 +327,7 @@ mod killed {
             let renamed = when == "after";
             assert_eq!(lines(), if renamed { SIGNALS } else { SIGNALS * 3 / 2 }, "{when}");
             if !renamed {
-                // It holds the lock of what is still the log.
+                // The child holds the lock of the current log.
                 assert_eq!(store.record(buy("new")).await.unwrap_err().code(), "ERR_STORE_BUSY");
             }
             process.kill().unwrap();

@@ -1,14 +1,14 @@
-//! The journal in a folder: readers and the writer of a [`Log`].
+//! The journal in a folder: reading and writing a [`Log`].
 
-use super::ahead::Ahead;
-use super::compact::{self, Compaction, Copy};
+use super::compact::{self, CompactedLog, Compaction};
 use super::errors::damaged;
 use super::journal::{Asked, Journal, Source, StateRead, StateWrite, Turns};
 use super::line;
 use super::log::{Log, Recovery};
+use super::maintenance::Maintenance;
+use super::prefetch::Prefetched;
 use super::state::Place;
-use super::upkeep::Upkeep;
-use super::writer::Staged;
+use super::writer::WriteBatch;
 use domain::config::Durability;
 use domain::error::Result;
 use domain::signal::Record;
@@ -36,7 +36,7 @@ impl Journal for Log {
 
     fn look(&self, _asked: Asked) -> (StateRead<'_>, Box<dyn Source + '_>) {
         let view = self.view.read();
-        // The file goes with its places: a compaction that replaces it leaves this one to be read to the end.
+        // The file stays together with its places: after a compaction, this reader can still finish with the old file.
         let source = FileSource { log: self, file: view.covered.file.clone() };
         (RwLockReadGuard::map(view, |view| &view.state), Box::new(source))
     }
@@ -46,7 +46,7 @@ impl Journal for Log {
     }
 
     fn refresh_for_price(&self) -> Result<()> {
-        // It costs a microsecond.
+        // This takes a microsecond.
         Log::refresh(self)
     }
 
@@ -54,12 +54,12 @@ impl Journal for Log {
         *self.recovery.lock()
     }
 
-    fn compact(&self, swap: &dyn Fn(Copy) -> Result<Option<Compaction>>) -> Result<Compaction> {
+    fn compact(&self, swap: &dyn Fn(CompactedLog) -> Result<Option<Compaction>>) -> Result<Compaction> {
         compact::compact(self, swap)
     }
 }
 
-/// A log as it was when one looked.
+/// A log at the time of a look.
 struct FileSource<'a> {
     log: &'a Log,
     file: Arc<dyn StoredFile>,
@@ -79,23 +79,23 @@ impl Source for FileSource<'_> {
         self.log.read_line(&*self.file, place)
     }
 
-    fn ahead(&self, wanted: Vec<(Place, SignalKey)>) -> Result<Ahead> {
-        // What cannot be read at once is read one by one, and fails one by one.
-        Ok(Ahead::read(&*self.file, wanted).unwrap_or_default())
+    fn prefetch(&self, wanted: Vec<(Place, SignalKey)>) -> Result<Prefetched> {
+        // What cannot be prefetched is read line by line, so that only that line fails.
+        Ok(Prefetched::read(&*self.file, wanted).unwrap_or_default())
     }
 }
 
-/// The writer's hold on a log.
+/// The writer's access to a log.
 pub struct FolderTurns {
     log: Arc<Log>,
-    /// The writer's handle of the lock file.
+    /// The writer's own handle of the lock file.
     lock: FileLock,
     durability: Durability,
-    upkeep: Upkeep,
+    maintenance: Maintenance,
     turn: Option<Turn>,
 }
 
-/// A turn at the log.
+/// A turn of the writer.
 struct Turn {
     log: Arc<Log>,
     _guard: Guard,
@@ -103,19 +103,19 @@ struct Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        // Before the lock goes, which is dropped after this: from then on, others may write.
+        // Before the lock is released, which happens after this; from then on others may write.
         self.log.writing.store(false, Ordering::Release);
     }
 }
 
 impl FolderTurns {
-    pub fn new(log: Arc<Log>, lock: FileLock, durability: Durability, upkeep: Upkeep) -> Self {
-        Self { log, lock, durability, upkeep, turn: None }
+    pub fn new(log: Arc<Log>, lock: FileLock, durability: Durability, maintenance: Maintenance) -> Self {
+        Self { log, lock, durability, maintenance, turn: None }
     }
 }
 
 impl Turns for FolderTurns {
-    /// Takes the lock and catches up: until the turn ends, the state is the log.
+    /// Takes the lock and catches up, so that the state equals the log until the turn ends.
     fn begin(&mut self, asked: Asked) -> Result<()> {
         let guard = self.log.lock(&mut self.lock, asked)?;
         self.log.catch_up(Lock::Exclusive)?;
@@ -124,15 +124,15 @@ impl Turns for FolderTurns {
         Ok(())
     }
 
-    fn append(&mut self, staged: &Staged<'_>) -> Result<bool> {
+    fn append(&mut self, batch: &WriteBatch<'_>) -> Result<bool> {
         let sync = self.durability == Durability::Fsync;
-        self.log.append(&staged.lines, sync)?;
-        self.log.accept(staged, sync);
+        self.log.append(&batch.lines, sync)?;
+        self.log.accept(batch, sync);
         Ok(true)
     }
 
-    fn confirm(&mut self, vouched: bool) -> Result<bool> {
-        if vouched && self.durability == Durability::Fsync {
+    fn confirm(&mut self, must_sync: bool) -> Result<bool> {
+        if must_sync && self.durability == Durability::Fsync {
             self.log.sync_covered()?;
         }
         Ok(true)
@@ -142,7 +142,7 @@ impl Turns for FolderTurns {
         self.turn = None;
     }
 
-    fn swap(&mut self, copy: Copy) -> Result<Option<Compaction>> {
+    fn swap(&mut self, copy: CompactedLog) -> Result<Option<Compaction>> {
         self.begin(Asked::now())?;
         let result = compact::put_in_place(&self.log, copy);
         self.end();
@@ -150,12 +150,12 @@ impl Turns for FolderTurns {
     }
 
     fn grown(&self) {
-        self.upkeep.grown();
+        self.maintenance.grown();
     }
 
     fn finish(self: Box<Self>) {
         self.log.ending.store(true, Ordering::Relaxed);
-        self.upkeep.end();
+        self.maintenance.end();
         self.log.save_snapshot();
     }
 }

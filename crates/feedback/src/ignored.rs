@@ -1,12 +1,12 @@
-//! Prices that were ignored because one with a later time had been seen of their symbol: counted, and told of.
+//! Counts and reports prices that were ignored because a price with a later time had been seen for their symbol.
 //!
-//! One that is late by a moment is ordinary, where several feeds are read. Many in a row mean that a source's clock was set
-//! back, or that prices of the past are given after those of now: then stops that they touch are missed, and someone must know.
+//! Single late prices are normal when several feeds are read. Many in a row mean that a source's clock was set back, or that past
+//! prices are passed after current ones. Then stops are missed, so the user must be told.
 
 use domain::symbol::Symbol;
 use std::time::Duration;
 
-/// How often it is told of a symbol at most: two feeds that are a moment apart do so with every price.
+/// The shortest time between two reports for a symbol: feeds that are slightly apart cause late prices all the time.
 const SELDOM: Duration = Duration::from_secs(60);
 
 /// Prices of a symbol were ignored, or count again.
@@ -14,49 +14,49 @@ const SELDOM: Duration = Duration::from_secs(60);
 pub struct IgnoredPrices {
     /// The pair.
     pub symbol: Symbol,
-    /// What is to be told.
+    /// The report.
     pub news: News,
 }
 
-/// What is to be told of ignored prices.
+/// A report of ignored prices.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct News {
-    /// Ignored one after the other, until now.
+    /// Prices ignored in a row so far.
     pub count: u64,
-    /// The time of the last of them, UTC epoch ms.
+    /// The time of the last ignored price, UTC epoch ms.
     pub time_ms: i64,
-    /// The time that had been seen before, UTC epoch ms: prices from then on count.
+    /// The latest time seen before, UTC epoch ms: prices count from then on.
     pub newest_ms: i64,
-    /// Prices count again.
+    /// Whether prices count again.
     pub over: bool,
 }
 
-/// The count of a symbol.
+/// Counts ignored prices of a symbol.
 #[derive(Debug, Clone, Copy)]
 pub struct Tally {
     count: u64,
-    /// Those since the last price that counted; `None` if that was the last.
+    /// Those since the last price that counted; `None` if that was the last price.
     going_on: Option<News>,
-    /// They were told of.
+    /// Whether they were reported.
     told: bool,
-    /// When it was last told that there are some, by the clock that nobody sets.
+    /// When ignored prices were last reported, by the clock that cannot be set.
     told_at: Option<Duration>,
 }
 
 impl Tally {
     pub const NOTHING: Self = Self { count: 0, going_on: None, told: false, told_at: None };
 
-    /// How many in all.
+    /// How many were ignored in all.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// Was the last price ignored?
+    /// Whether the last price was ignored.
     pub fn is_going_on(&self) -> bool {
         self.going_on.is_some()
     }
 
-    /// A price was ignored; what is to be told of it.
+    /// Counts an ignored price; returns a report if one is due.
     pub fn ignore(&mut self, now: Duration, time_ms: i64, newest_ms: i64) -> Option<News> {
         self.count += 1;
         let count = self.going_on.map_or(0, |before| before.count) + 1;
@@ -70,7 +70,7 @@ impl Tally {
         Some(news)
     }
 
-    /// A price counted; what is to be told of those that were ignored before it.
+    /// Notes a price that counts; returns a report if earlier ones were reported as ignored.
     pub fn is_over(&mut self) -> Option<News> {
         let ended = self.going_on.take()?;
         std::mem::take(&mut self.told).then_some(News { over: true, ..ended })
@@ -94,7 +94,7 @@ mod tests {
         assert!(tally.is_going_on());
         assert_eq!(tally.is_over(), Some(News { count: 3, time_ms: T0 + 2, newest_ms: T0 + 9, over: true }));
         assert_eq!(tally.is_over(), None);
-        // Two feeds that are a moment apart: once a minute.
+        // Two feeds that are slightly apart: one report a minute.
         let mut tally = Tally::NOTHING;
         let told: usize = (0..3000)
             .map(|n| usize::from(tally.ignore(at(n / 10), T0, T0).is_some()) + usize::from(tally.is_over().is_some()))

@@ -1,4 +1,4 @@
-//! Taking in signals from another log, maybe one of the old system, and giving closed ones out as CSV.
+//! Importing signals from another log, perhaps of the former system, and exporting closed ones as CSV.
 
 use super::journal::Asked;
 use super::line::{self, MAX_LINE_BYTES};
@@ -15,47 +15,46 @@ use std::path::Path;
 use storage as files;
 use storage::lines::Lines;
 
-/// Lines that are stored at a time.
+/// Lines stored in one batch.
 const BATCH: usize = 4096;
 
-/// Lines that may be refused before the file is taken for something else than a log.
+/// From this many rejected lines on, the file is not a log.
 const MOST_REFUSED: usize = 100_000;
 
-/// What an import did.
+/// The result of an import.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ImportReport {
     /// Lines that are not blank.
     pub lines: u64,
-    /// Signals that are new, closed ones among them.
+    /// New signals, including closed ones.
     pub imported: u64,
     /// Open signals of the store, or of earlier lines, that a line closed.
     pub closed: u64,
-    /// Lines that say what the store says already.
+    /// Lines that the store knows already.
     pub known: u64,
-    /// Lines that could not be taken in, in order.
+    /// Rejected lines, in order.
     pub refused: Vec<RefusedLine>,
 }
 
-/// A line that could not be taken in.
+/// A rejected line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefusedLine {
     /// Its number in the file, from 1.
     pub line: u64,
-    /// Why not.
+    /// The reason.
     pub reason: String,
 }
 
 impl FeedbackStore {
-    /// Takes in the signals of another log, of this or of the old system; times that do not say their zone are read in the
-    /// store's. Importing a file twice changes nothing. The file itself is only read. `complete` may add features to what
-    /// was read.
+    /// Imports the signals of another log, of this or the former system. Times without a zone are read in the store's. Importing
+    /// a file twice changes nothing. The file itself is only read. `complete` may add features to the records.
     ///
-    /// A line that cannot be read, contradicts itself ([`domain::signal::Closing::check`]) or what the store knows, is listed in
-    /// the report and stops nothing, unless there are more than 100 000 of them.
+    /// Lines that cannot be read, or contradict themselves ([`domain::signal::Closing::check`]) or the store, are listed in the
+    /// report, and the import continues, unless there are more than 100 000 of them.
     ///
     /// # Errors
-    /// [`Error::Io`] when the file cannot be read, or is no log, [`Error::Storage`] when the store cannot be written; what was taken in
-    /// before stays. [`Error::Closed`].
+    /// [`Error::Io`] if the file cannot be read or is no log; [`Error::Storage`] if the store cannot be written; [`Error::Closed`].
+    /// What was imported before the error stays.
     pub async fn import(&self, file: &Path, mut complete: impl FnMut(&mut [Record])) -> Result<ImportReport> {
         let mut lines = Lines::open(file, MAX_LINE_BYTES)?;
         let mut report = ImportReport::default();
@@ -106,12 +105,13 @@ impl FeedbackStore {
         }
     }
 
-    /// Takes in all signals of another store, in their order. What is known already is passed over, so a copy that was
-    /// interrupted goes on when it is begun again; `line` of what is refused is its number in that order. `progress` is
-    /// told how many are through.
+    /// Imports all signals of another store, in their order. Known signals are skipped, so an interrupted copy continues when it
+    /// is started again. In the report, `line` of a rejected signal is its number in that order. `progress` receives the number
+    /// of signals done.
     ///
     /// # Errors
-    /// [`Error::Storage`] when one of the stores cannot be read or written; what was taken in before stays. [`Error::Closed`].
+    /// [`Error::Storage`] if one of the stores cannot be read or written; [`Error::Closed`]. What was imported before the error
+    /// stays.
     pub async fn copy_from(&self, other: &Self, mut progress: impl FnMut(u64)) -> Result<ImportReport> {
         other.refresh()?;
         let mut report = ImportReport::default();
@@ -129,7 +129,7 @@ impl FeedbackStore {
         }
     }
 
-    /// Signals in order of recording, which never changes, from this one on.
+    /// At most `most` signals in order of recording, which never changes, starting at number `from`.
     fn recorded(&self, from: usize, most: usize) -> Result<Vec<Record>> {
         self.check_open()?;
         let (places, source) = {
@@ -139,12 +139,12 @@ impl FeedbackStore {
         source.all(&places)
     }
 
-    /// Writes the closed signals to a CSV file, replacing it whole or not at all, in order of closing: the fields of the
-    /// log by their names in it, one column for each indicator that is a number or a text, `indicator_…`, and one for each
-    /// feature at entry, `feature_…`. Returns the number of rows.
+    /// Writes the closed signals to a CSV file, which is replaced atomically, in order of closing. Its columns are the fields of
+    /// the log by their names there, one `indicator_…` for each indicator that is a number or a text, and one `feature_…` for
+    /// each feature at entry. Returns the number of rows.
     ///
     /// # Errors
-    /// [`Error::Io`] when the file cannot be written, [`Error::Storage`] when the log cannot be read, [`Error::Closed`].
+    /// [`Error::Io`] if the file cannot be written; [`Error::Storage`] if the log cannot be read; [`Error::Closed`].
     pub fn export_csv(&self, path: &Path) -> Result<u64> {
         let everything = StatsFilter::default();
         let mut names = BTreeSet::new();
@@ -169,7 +169,7 @@ impl FeedbackStore {
     }
 }
 
-/// Why a file is not read to its end.
+/// The error for a file that is not read to its end.
 fn no_log(file: &Path, report: &ImportReport) -> Error {
     let first = report.refused.iter().min_by_key(|refused| refused.line);
     let first = first.map_or_else(String::new, |refused| format!("; line {}: {}", refused.line, refused.reason));
@@ -189,7 +189,7 @@ impl ImportReport {
     }
 }
 
-/// Refuses an end in the future: it would count as the newest of all.
+/// Rejects an end in the future, which would count as the newest of all.
 fn ended_by_now(record: Record) -> std::result::Result<Record, line::Reason> {
     match record.closing.map(|closing| closing.closed_ms).filter(|at| *at > now_ms() + CLOCK_TOLERANCE_MS) {
         Some(at) => Err(format!("`closedAt` must not lie in the future; got {}", format_iso(at))),
@@ -216,11 +216,11 @@ const COLUMNS: [&str; 16] = [
     "taken",
 ];
 
-/// A record's cells. The fixed ones are those of its line in the log.
+/// A record's cells. The first columns are those of its line in the log.
 fn row<'a>(record: &Record, names: &'a [String]) -> impl Iterator<Item = String> + use<'a> {
     let line = record.to_json();
     let fixed = COLUMNS.map(|name| match line.get(name) {
-        // A line says so only where it was not.
+        // A line has this key only if the signal was not taken.
         None if name == "taken" => true.to_string(),
         None => String::new(),
         Some(Value::String(text)) => text.clone(),
@@ -228,7 +228,7 @@ fn row<'a>(record: &Record, names: &'a [String]) -> impl Iterator<Item = String>
     });
     let mut indicators: HashMap<String, String> = cells_of(record).collect();
     let cells = names.iter().map(move |name| indicators.remove(name).unwrap_or_default());
-    // Features of another version mean something else: their cells stay empty.
+    // Features of another version have other meanings, so their cells stay empty.
     let entry = record.signal.features.clone().filter(|features| features.version == VERSION);
     let feature =
         move |at: usize| entry.as_ref().and_then(|f| f.values.get(at)).map_or_else(String::new, f64::to_string);

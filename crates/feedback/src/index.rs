@@ -1,7 +1,7 @@
-//! The price index: the levels of all open signals, by symbol and price, so that a price finds what it closes in
-//! O(log n + hits) and a price that closes nothing costs a few comparisons.
+//! The price index: the levels of all open signals by symbol and price. A price finds the signals that it closes in O(log n +
+//! hits), and a price that closes nothing costs a few comparisons.
 //!
-//! It only finds candidates. Whether one closes, as what and at which price, is [`Levels`]' to say.
+//! It finds only candidates. Whether one closes, with which outcome and at which price, is decided by [`Levels`].
 
 use super::ignored::{News, Tally};
 use super::open::{Open, OpenSignals, Slot};
@@ -21,25 +21,25 @@ pub struct Hit {
     pub profit_percent: f64,
 }
 
-/// When a price was, UTC epoch ms.
+/// The time of a price, UTC epoch ms.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum When {
-    /// Its source says so. One that is older than another of its kind is out of order, and ignored.
+    /// As the source reports it. A price older than an earlier one of this kind is out of order and ignored.
     At(i64),
-    /// Now, and this machine's clock shows this. Clocks are set back, prices do not run backwards: it is at least as late as
-    /// whatever was seen of the symbol, and as the signal that it may close.
+    /// Now, where this machine's clock shows this time. Clocks are set back, but prices do not run backwards. So it counts as no
+    /// earlier than anything seen of the symbol, and as no earlier than the signal that it may close.
     Now(i64),
 }
 
-/// How late it is for a symbol, by the prices and candles that were seen of it.
+/// The latest times seen of a symbol's prices and candles.
 #[derive(Clone, Copy)]
 pub struct Seen {
-    /// The newest price whose source said its time, or the end of the newest candle: an older price is ignored. A price of now
-    /// is not among them: what this machine's clock shows must not make the exchange's prices out of order.
+    /// The newest price with a reported time, or the end of the newest candle; older prices are ignored. Current prices do not
+    /// count here, so that this machine's clock cannot make the exchange's prices out of order.
     said_ms: i64,
     /// The newest price of all.
     newest_ms: i64,
-    /// The end of the newest candle: an older candle is ignored.
+    /// The end of the newest candle; older candles are ignored.
     candle_ms: i64,
     ignored: Tally,
 }
@@ -47,22 +47,22 @@ pub struct Seen {
 const NOTHING_SEEN: Seen =
     Seen { said_ms: i64::MIN, newest_ms: i64::MIN, candle_ms: i64::MIN, ignored: Tally::NOTHING };
 
-/// All open signals.
+/// All open signals, by price.
 #[derive(Default)]
 pub struct PriceIndex {
     open: OpenSignals,
     books: Vec<Book>,
-    /// What is to be told of ignored prices, by symbol.
+    /// Reports of ignored prices, by symbol number.
     news: Vec<(usize, News)>,
-    /// Added, and not in a book yet. Most signals of a log that is read have closed by its end; those never get there.
+    /// Signals that are not in a book yet. While a log is read, most signals close before its end and never get there.
     unfiled: Vec<Slot>,
 }
 
 /// The open signals of one symbol.
 struct Book {
     seen: Seen,
-    /// Signals younger than the newest price, by time. They join the other sets once prices have reached their time, so
-    /// that replayed history does not pass over them again and again.
+    /// Signals younger than the newest price, by time. They join the other sets when prices reach their time, so that replayed
+    /// history does not visit them again and again.
     ahead: BTreeSet<(i64, Slot)>,
     /// By the price at or below which they close.
     falls: BTreeSet<(u64, Slot)>,
@@ -70,11 +70,11 @@ struct Book {
     rises: BTreeSet<(u64, Slot)>,
     /// By expiry.
     expiries: BTreeSet<(i64, Slot)>,
-    /// The ends of the sets above that a price must pass to matter.
+    /// The ends of the sets above, which a price must cross to matter.
     edge: Edge,
 }
 
-/// A price strictly between `fall` and `rise`, before `due_ms`, concerns no signal.
+/// A price strictly between `fall` and `rise`, before `due_ms`, affects no signal.
 #[derive(Clone, Copy)]
 struct Edge {
     fall: f64,
@@ -97,12 +97,12 @@ impl Default for Book {
     }
 }
 
-/// Positive floats sort like their bits.
+/// Positive floats have the same order as their bits.
 fn bits(price: f64) -> u64 {
     price.to_bits()
 }
 
-/// The prices at which it closes: falling to the first, rising to the second.
+/// The prices at which it closes: at or below the first, at or above the second.
 fn triggers(levels: &Levels) -> (Option<f64>, Option<f64>) {
     match levels.direction {
         Direction::Buy => (levels.stop_loss, levels.take_profit),
@@ -154,7 +154,7 @@ impl Book {
         };
     }
 
-    /// The time that counts for a price; `None` for one that is out of order.
+    /// The time to use for a price; `None` if it is out of order.
     fn time_of(&self, when: When) -> Option<i64> {
         match when {
             When::Now(ms) => Some(ms.max(self.seen.newest_ms)),
@@ -162,10 +162,10 @@ impl Book {
         }
     }
 
-    /// Whether a price concerns no signal, for sure.
+    /// Whether a price certainly affects no signal.
     fn is_beside(&self, price: f64, when: When, time_ms: i64) -> bool {
         let Edge { fall, rise, due_ms } = self.edge;
-        // To a price of now no signal is of the future.
+        // For a current price, no signal lies in the future.
         let all_in = matches!(when, When::At(_)) || self.ahead.is_empty();
         all_in && price > fall && price < rise && time_ms < due_ms
     }
@@ -196,7 +196,7 @@ impl PriceIndex {
         self.unfiled.push(slot);
     }
 
-    /// Takes a closed signal out.
+    /// Removes a closed signal.
     pub fn remove(&mut self, slot: Slot) {
         if let Some(open) = self.open.remove(slot)
             && open.filed
@@ -205,7 +205,7 @@ impl PriceIndex {
         }
     }
 
-    /// Makes a signal findable again whose closing could not be stored.
+    /// Makes a signal findable again after its closing could not be stored.
     pub fn put_back(&mut self, slot: Slot) {
         self.unfiled.push(slot);
     }
@@ -214,7 +214,7 @@ impl PriceIndex {
         self.open.get(slot).map(|open| &open.levels)
     }
 
-    /// How many signals of a direction are open that were taken.
+    /// The number of open signals of a direction that were taken.
     pub fn taken_of(&self, direction: Direction) -> usize {
         self.open.taken_of(direction)
     }
@@ -236,8 +236,8 @@ impl PriceIndex {
         slots
     }
 
-    /// Finds what a price closes, oldest record first, and holds it back from further prices. One that is out of order is
-    /// ignored, and counted.
+    /// Finds the signals that a price closes, oldest record first, and hides them from further prices. A price that is out of
+    /// order is ignored and counted.
     pub fn on_tick(&mut self, symbol: usize, price: f64, when: When, hits: &mut Vec<Hit>) {
         let book = self.book(symbol);
         let (time_ms, newest_ms) = (book.time_of(when), book.seen.said_ms);
@@ -257,7 +257,7 @@ impl PriceIndex {
         self.take(candidates, decide, hits);
     }
 
-    /// Whether a price closes nothing for sure, and there is nothing to be told of it; if so it counts as seen.
+    /// Whether a price certainly closes nothing and there is nothing to report of it. If so, the price counts as seen.
     pub fn misses(&mut self, symbol: usize, price: f64, when: When) -> bool {
         let book = self.book(symbol);
         let Some(time_ms) = book.time_of(when) else { return false };
@@ -268,10 +268,10 @@ impl PriceIndex {
         misses
     }
 
-    /// Finds what a closed candle closes, oldest record first, and holds it back from further prices.
+    /// Finds the signals that a closed candle closes, oldest record first, and hides them from further prices.
     ///
-    /// A candle that ends before the newest candle seen of its symbol is ignored, and counted. One that ends before the newest
-    /// *tick* is not: candles are how the prices that were missed meanwhile are made up for.
+    /// A candle that ends before the newest candle of its symbol is ignored and counted. One that ends before the newest *price*
+    /// is not ignored, since candles make up for missed prices.
     pub fn on_candle(&mut self, symbol: usize, candle: &Candle, candle_ms: i64, hits: &mut Vec<Hit>) {
         let end_ms = candle.open_ms + candle_ms;
         let newest_ms = self.book(symbol).seen.candle_ms;
@@ -292,7 +292,7 @@ impl PriceIndex {
         self.take(candidates, |levels| levels.on_candle(newest_ms, candle, candle_ms), hits);
     }
 
-    /// Passes on the time of a price that counts, and counts one that does not.
+    /// Passes on the time of a price that counts; counts one that is ignored.
     fn counts(&mut self, symbol: usize, time_ms: Option<i64>, when: When, newest_ms: i64) -> Option<i64> {
         let ignored = &mut self.books[symbol].seen.ignored;
         let told = match (time_ms, when) {
@@ -303,23 +303,23 @@ impl PriceIndex {
         time_ms
     }
 
-    /// Is there something to be told of ignored prices?
+    /// Whether there are reports of ignored prices.
     pub fn has_news(&self) -> bool {
         !self.news.is_empty()
     }
 
-    /// What is to be told of ignored prices, by symbol; once.
+    /// Takes the reports of ignored prices, by symbol number.
     pub fn take_news(&mut self) -> Vec<(usize, News)> {
         std::mem::take(&mut self.news)
     }
 
-    /// How many prices were ignored, by symbol, of those of which some were.
+    /// The number of ignored prices by symbol number, for symbols that have some.
     pub fn ignored(&self) -> impl Iterator<Item = (usize, u64)> {
         let counts = self.books.iter().map(|book| book.seen.ignored.count()).enumerate();
         counts.filter(|(_, count)| *count > 0)
     }
 
-    /// What was seen of a symbol, to carry over to an index built anew.
+    /// The latest times seen of a symbol, to carry over to a rebuilt index.
     pub fn seen(&self, symbol: usize) -> Option<Seen> {
         self.books.get(symbol).map(|book| book.seen)
     }
@@ -329,14 +329,14 @@ impl PriceIndex {
         self.activate(symbol, seen.newest_ms);
     }
 
-    /// Gives back the memory of signals that were open for a while as the log was read.
+    /// Frees the memory of signals that were open only while the log was read.
     pub fn trim(&mut self) {
         self.unfiled.retain(|slot| self.open.get(*slot).is_some());
         self.unfiled.shrink_to_fit();
         self.open.trim();
     }
 
-    /// Puts what was added into the books.
+    /// Puts added signals into the books.
     fn file(&mut self) {
         for slot in std::mem::take(&mut self.unfiled) {
             if let Some(open) = self.open.get_mut(slot)
@@ -350,7 +350,7 @@ impl PriceIndex {
         }
     }
 
-    /// The book of a symbol, complete.
+    /// The complete book of a symbol.
     fn book(&mut self, symbol: usize) -> &mut Book {
         if !self.unfiled.is_empty() {
             self.file();
@@ -361,7 +361,7 @@ impl PriceIndex {
         &mut self.books[symbol]
     }
 
-    /// Lets in the signals up to a time.
+    /// Activates the signals up to a time.
     fn activate(&mut self, symbol: usize, until_ms: i64) {
         let book = &mut self.books[symbol];
         while let Some(&(since_ms, slot)) = book.ahead.first()
@@ -400,7 +400,7 @@ mod tests {
         Add(Levels),
         Tick(f64, When),
         Candle(Candle, i64),
-        /// The n-th hit so far could not be stored.
+        /// Storing the n-th hit so far failed.
         PutBack(usize),
         Remove(Slot),
         Trim,
@@ -480,7 +480,7 @@ mod tests {
                         Vec::new()
                     }
                     Step::Tick(price, when) => {
-                        // As `closes_nothing` does, and in its place `on_prices`.
+                        // As `closes_nothing` does, then `on_prices`.
                         if !index.misses(0, price, when) {
                             index.on_tick(0, price, when, &mut hits);
                         }

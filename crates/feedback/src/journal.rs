@@ -1,58 +1,56 @@
-//! The seam between the store's rules and where it keeps what they decide: a log in a folder, or a table of a database.
+//! The port between the store's rules and where records are kept: a log in a folder, or a table in a database.
 //!
-//! A journal is one ordered stream of changes that several processes share. All that is known of signals, the state, is
-//! what that stream says; what is accepted is decided by [`super::writer`] alone, from the state as it is when the change
-//! is appended.
+//! A journal is one ordered stream of changes that several processes share. The state, all that is known of signals, follows from
+//! that stream. Only [`super::writer`] decides what is accepted, by the state at the time when the change is appended.
 
-use super::ahead::Ahead;
-use super::compact::{Compaction, Copy};
+use super::compact::{CompactedLog, Compaction};
 use super::log::Recovery;
+use super::prefetch::Prefetched;
 use super::state::{Place, State};
-use super::writer::Staged;
+use super::writer::WriteBatch;
 use domain::error::Result;
 use domain::signal::Record;
 use domain::signal::SignalKey;
 use parking_lot::{MappedRwLockReadGuard, MappedRwLockWriteGuard};
 
-/// When a call was made: its patience counts from then, also while it waits behind others.
+/// When a call was made. Its patience counts from then, including the time that it waits behind other calls.
 pub type Asked = std::time::Instant;
 /// The state, for reading.
 pub type StateRead<'a> = MappedRwLockReadGuard<'a, State>;
 /// The state, for writing.
 pub type StateWrite<'a> = MappedRwLockWriteGuard<'a, State>;
 
-/// What readers ask of a journal.
+/// Reading a journal.
 pub trait Journal: Send + Sync {
-    /// What the journal says, as far as it was read.
+    /// The state as far as the journal was read.
     fn state(&self) -> StateRead<'_>;
 
-    /// The state, to be changed by what is no change of the journal: prices seen, closings under way, the order of reading.
+    /// The state, for changes that are not part of the journal: prices seen, closings under way, the order of reading.
     fn state_mut(&self) -> StateWrite<'_>;
 
-    /// The state if it is known to cover what others wrote; `None` when telling would mean to wait for anyone.
+    /// The state, if it is known to include what others wrote; `None` if finding out would block.
     fn current_state(&self) -> Option<StateWrite<'_>>;
 
-    /// The state together with what its places mean: those of another look may mean nothing there. What is read there is
-    /// waited for by the patience of a call that was made at `asked`.
+    /// The state, and the source that its places refer to; places of another look may mean nothing there. Reading waits no longer
+    /// than the patience of a call made at `asked`.
     fn look(&self, asked: Asked) -> (StateRead<'_>, Box<dyn Source + '_>);
 
-    /// Brings the state up to date with all that was acknowledged before, by whomever.
+    /// Updates the state with everything that any process acknowledged before.
     fn refresh(&self) -> Result<()>;
 
-    /// Brings the state as far up to date as a price needs it: one that comes a moment before the signal it would hit is no
-    /// loss.
+    /// Updates the state as far as a price needs it. It may miss a signal recorded a moment ago.
     fn refresh_for_price(&self) -> Result<()>;
 
-    /// What was found wrong with it.
+    /// What was found damaged, and repaired.
     fn recovery(&self) -> Recovery;
 
-    /// Leaves out what is not needed any more; `swap` has the writer put the copy in place. Takes long.
-    fn compact(&self, swap: &dyn Fn(Copy) -> Result<Option<Compaction>>) -> Result<Compaction>;
+    /// Removes what is no longer needed; `swap` has the writer put the copy in place. Takes long.
+    fn compact(&self, swap: &dyn Fn(CompactedLog) -> Result<Option<Compaction>>) -> Result<Compaction>;
 }
 
-/// Reads records where a state says they are.
+/// Reads records at places that a state refers to.
 pub trait Source {
-    /// Visits the records at these places, one by one, in this order.
+    /// Visits the records at these places, in this order.
     fn records(&self, places: &[Place], visit: &mut dyn FnMut(Record) -> Result<()>) -> Result<()>;
 
     /// The records at these places, in this order.
@@ -65,43 +63,43 @@ pub trait Source {
         Ok(records)
     }
 
-    /// One record's line, its newline not counted, as far as it can be read.
+    /// One record's line without its newline, as far as it can be read.
     fn line(&self, place: Place) -> Result<Vec<u8>>;
 
-    /// Is every look there a journey, so that all that may be needed is better fetched at once?
+    /// Whether each read is slow, so that everything that may be needed is better fetched at once.
     fn is_far(&self) -> bool {
         false
     }
 
-    /// The lines of many signals at once; those that are missing are read by [`Self::line`].
-    fn ahead(&self, wanted: Vec<(Place, SignalKey)>) -> Result<Ahead>;
+    /// Prefetches the lines of many signals. Those that are missing are read by [`Self::line`].
+    fn prefetch(&self, wanted: Vec<(Place, SignalKey)>) -> Result<Prefetched>;
 }
 
-/// What the writer asks of a journal: turns in which it decides by the state as it is, and appends.
+/// Writing a journal: in turns, each of which decides by the current state and appends.
 pub trait Turns: Send {
-    /// Begins a turn, for calls of which the first was made at `asked`.
+    /// Begins a turn for calls of which the first was made at `asked`.
     fn begin(&mut self, asked: Asked) -> Result<()>;
 
-    /// Appends what was decided, durably, all of it or nothing, and takes it into the state. `false` when others appended
-    /// first: the state says now what, and all has to be decided again.
-    fn append(&mut self, staged: &Staged<'_>) -> Result<bool>;
+    /// Appends a batch durably, all of it or nothing, and updates the state. `false` if others appended first: the state now
+    /// includes that, and everything must be decided again.
+    fn append(&mut self, batch: &WriteBatch<'_>) -> Result<bool>;
 
-    /// Whether what was decided is still so, where nothing is to be appended; `false` as for [`Self::append`]. If something
-    /// old is `vouched` for, it must be as durable as what is appended.
-    fn confirm(&mut self, vouched: bool) -> Result<bool>;
+    /// Whether decisions are still valid when there is nothing to append; `false` as for [`Self::append`]. With `must_sync`, an
+    /// older record was acknowledged, so it must be as durable as an appended one.
+    fn confirm(&mut self, must_sync: bool) -> Result<bool>;
 
-    /// Ends the turn, however it went.
+    /// Ends the turn, after success or failure.
     fn end(&mut self);
 
-    /// Puts a compacted journal in the place of this one; `None` when it is no longer the one that was copied. A journal
-    /// that is never copied has nothing to put.
-    fn swap(&mut self, _copy: Copy) -> Result<Option<Compaction>> {
+    /// Replaces the journal by its compacted copy; `None` if it is no longer the one that was copied. Journals that are never
+    /// copied do nothing.
+    fn swap(&mut self, _copy: CompactedLog) -> Result<Option<Compaction>> {
         Ok(None)
     }
 
-    /// Whatever is to be looked after once the journal has grown. Never blocks.
+    /// Called after the journal has grown. Never blocks.
     fn grown(&self) {}
 
-    /// The writer ends.
+    /// Called when the writer ends.
     fn finish(self: Box<Self>) {}
 }

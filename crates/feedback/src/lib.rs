@@ -1,10 +1,31 @@
-//! The feedback store: every signal and what became of it, in an append-only log that several processes write at once.
+//! The feedback store: every signal and its result, in an append-only log that several processes write at once.
 //!
-//! `docs/store.md` tells what a call that returned promises, the format of the files, and what is repaired how.
+//! It imports `domain` and `storage`, and opens no connection. The port [`journal`] is where records are kept; the adapter for a
+//! folder is here, the one for a database in `postgres`. `docs/store.md` explains durability, the file format, and repairs.
+//!
+//! # Example
+//! ```
+//! use domain::signal::{Signal, Source};
+//! use domain::time::Tz;
+//! use feedback::{FeedbackStore, StatsFilter, StoreOptions};
+//!
+//! let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+//! let folder = tempfile::tempdir().unwrap();
+//! runtime.block_on(async {
+//!     let store = FeedbackStore::open(folder.path(), StoreOptions::default()).unwrap();
+//!     let signal = r#"{ "id": "s1", "symbol": "BTCUSDT", "signalType": "BUY", "confidence": 80,
+//!         "entryPrice": 100, "stopLoss": 95, "takeProfit": 110, "timestamp": 1735689600000 }"#;
+//!     let signal = Signal::from_text(signal, Source::Caller, Tz::UTC).unwrap();
+//!     assert!(store.record(signal.clone()).await.unwrap());
+//!     let closed = store.on_price(&signal.symbol, 111.0, 1_735_689_660_000).await.unwrap();
+//!     assert_eq!(closed[0].outcome.as_str(), "TOOK_PROFIT");
+//!     assert_eq!(store.stats(&StatsFilter::default()).unwrap().figures.successes, 1);
+//!     store.close().await;
+//! });
+//! ```
 
-pub mod ahead;
-mod by_hand;
-mod closings;
+pub mod canonical;
+mod closed_feed;
 pub mod compact;
 mod errors;
 #[cfg(test)]
@@ -16,31 +37,33 @@ mod index;
 pub mod journal;
 pub mod line;
 pub mod log;
+mod maintenance;
+mod manual_close;
 mod open;
-pub mod own;
 mod paths;
+pub mod prefetch;
 mod prices;
 mod quarantine;
 mod scan;
 mod snapshot;
 pub mod state;
 mod stats;
-mod upkeep;
 mod view;
 pub mod writer;
 
-pub use by_hand::CloseRequest;
-pub use closings::Given;
+pub use closed_feed::Given;
 pub use compact::Compaction;
 pub use ignored::{IgnoredPrices, News as IgnoredNews};
 pub use import::{ImportReport, RefusedLine};
 pub use log::Recovery;
+pub use manual_close::CloseRequest;
 pub use open::OpenSignal;
 pub use paths::files_in;
 pub use prices::Tick;
 pub use stats::{Figures, Stats, StatsFilter, Totals};
 pub use writer::Lines;
 
+use canonical::CanonicalLine;
 use domain::barrier::{Direction, Levels, Outcome};
 use domain::config::{Config, Durability};
 use domain::error::{Error, Resource, Result, because, guard};
@@ -51,7 +74,7 @@ use domain::time::{MAX_MILLIS, MIN_MILLIS};
 use folder::FolderTurns;
 use journal::{Asked, Journal, Source, StateRead, Turns};
 use log::Log;
-use own::Own;
+use maintenance::Maintenance;
 use parking_lot::Mutex;
 use state::Place;
 use std::collections::BTreeMap;
@@ -60,20 +83,19 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use storage::disk::{Disk, Storage};
 use tokio::sync::{oneshot, watch};
-use upkeep::Upkeep;
 use writer::{Change, Changes, Job, Verdict, Writer};
 
-/// How a store is opened.
+/// Options of a store.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StoreOptions {
     /// When a write counts as done. Default `Fsync`.
     pub durability: Durability,
-    /// The zone of times in old lines that do not say theirs. Default UTC.
+    /// The zone of times in old lines that have none. Default UTC.
     pub timezone: Tz,
     /// Costs of a round trip in basis points of the entry price, for [`Figures::expectancy`]. Default 10.
     pub fee_bps: f64,
-    /// How long to wait for another process that holds the log's lock before giving [`Error::Busy`]. Default 30 s:
-    /// longer than any write or opening of an ordinary log takes.
+    /// How long to wait for another process that holds the log's lock, before [`Error::Busy`]. Default 30 s: longer than any
+    /// write, and than opening an ordinary log.
     pub patience: Duration,
 }
 
@@ -99,19 +121,19 @@ pub struct ClosedSignal {
     pub symbol: Symbol,
     /// Its timeframe.
     pub timeframe: Timeframe,
-    /// Which way it bet; a HOLD never closes.
+    /// The direction; a HOLD never closes.
     pub direction: Direction,
-    /// What gave it.
+    /// The strategy that gave it.
     pub strategy: Option<String>,
     /// Whether it was traded.
     pub taken: bool,
-    /// Percent, 0–100, if it stated one.
+    /// Stated confidence in percent, 0–100.
     pub confidence: Option<f64>,
-    /// As what it closed.
+    /// The outcome.
     pub outcome: Outcome,
     /// Its entry price.
     pub entry_price: f64,
-    /// At which price it closed, if known.
+    /// The exit price, if known.
     pub exit_price: Option<f64>,
     /// Profit in percent of the entry price, before costs.
     pub profit_percent: f64,
@@ -122,25 +144,25 @@ pub struct ClosedSignal {
 }
 
 impl ClosedSignal {
-    fn of_own(own: &Own<'_>, levels: &Levels, closing: &Closing) -> Result<Self> {
+    fn of_canonical(line: &CanonicalLine<'_>, levels: &Levels, closing: &Closing) -> Result<Self> {
         Ok(Self {
-            id: own.id.to_owned(),
-            symbol: Symbol::parse(own.symbol)?,
-            timeframe: own.timeframe,
+            id: line.id.to_owned(),
+            symbol: Symbol::parse(line.symbol)?,
+            timeframe: line.timeframe,
             direction: levels.direction,
-            strategy: own.strategy.map(str::to_owned),
-            taken: own.taken,
-            confidence: own.confidence,
+            strategy: line.strategy.map(str::to_owned),
+            taken: line.taken,
+            confidence: line.confidence,
             outcome: closing.outcome,
             entry_price: levels.entry,
             exit_price: closing.exit_price,
             profit_percent: closing.profit_percent,
-            timestamp_ms: own.timestamp_ms,
+            timestamp_ms: line.timestamp_ms,
             closed_ms: closing.closed_ms,
         })
     }
 
-    /// A closed record; `None` while it is open.
+    /// The closed signal of a record; `None` while it is open.
     pub fn of(record: &Record) -> Option<Self> {
         record.closing.as_ref().map(|closing| Self::new(&record.signal, closing))
     }
@@ -165,12 +187,11 @@ impl ClosedSignal {
     }
 }
 
-/// A feedback folder, open. Cloning it gives another handle of the same store.
+/// An open feedback store. A clone is another handle of the same store.
 ///
-/// The reading methods and those that take a price look at the log's size first, so that they see what other processes
-/// wrote; that costs about a microsecond, and reading the new lines when there are some. They may wait for another
-/// process's write to finish. The async methods need no particular runtime; dropping their future does not undo a write
-/// that has begun.
+/// Methods that read, or take a price, first check the log's size, so that they see what other processes wrote. This takes about
+/// a microsecond, plus reading new lines if there are any. They may wait for another process's write to finish. The async methods
+/// need no particular runtime; dropping their future does not undo a write that has begun.
 #[derive(Clone)]
 pub struct FeedbackStore {
     inner: Arc<Inner>,
@@ -180,18 +201,18 @@ struct Inner {
     journal: Arc<dyn Journal>,
     options: StoreOptions,
     jobs: Arc<Jobs>,
-    /// Turns true, or loses its sender, when the writer has ended.
+    /// Becomes true, or loses its sender, when the writer has ended.
     ended: watch::Receiver<bool>,
 }
 
-/// The writer's queue. `None` once closed: the writer ends when the sender is gone and the queue is empty.
+/// The writer's queue. `None` after closing: the writer ends when the sender is gone and the queue is empty.
 type Jobs = Mutex<Option<mpsc::Sender<Job>>>;
 
 impl FeedbackStore {
     /// Opens the store in `folder` (created if missing), reads its log and repairs its end.
     ///
     /// # Errors
-    /// [`Error::Storage`] when the files cannot be read or written, [`Error::Busy`] when another process holds the lock.
+    /// [`Error::Storage`] if the files cannot be read or written; [`Error::Busy`] if another process holds the lock.
     pub fn open(folder: &Path, options: StoreOptions) -> Result<Self> {
         Self::open_on(Arc::new(Disk), folder, options)
     }
@@ -202,16 +223,16 @@ impl FeedbackStore {
         let jobs = Arc::new(Mutex::new(Some(jobs)));
         // Weak, so that the writer ends with the last handle of the store.
         let of = Arc::downgrade(&jobs);
-        let upkeep =
-            Upkeep::start(&log, move |copy| swap(&*of.upgrade().ok_or(Error::Closed)?, copy)).map_err(no_thread)?;
-        let turns = FolderTurns::new(log.clone(), lock, options.durability, upkeep);
+        let maintenance = Maintenance::start(&log, move |copy| swap(&*of.upgrade().ok_or(Error::Closed)?, copy))
+            .map_err(no_thread)?;
+        let turns = FolderTurns::new(log.clone(), lock, options.durability, maintenance);
         Self::start(log, Box::new(turns), jobs, queue, options)
     }
 
-    /// Opens a store that is kept elsewhere than in a folder.
+    /// Opens a store over any journal.
     ///
     /// # Errors
-    /// [`Error::Storage`] when there is no thread to be had.
+    /// [`Error::Storage`] if no thread can be started.
     pub fn open_journal(journal: Arc<dyn Journal>, turns: Box<dyn Turns>, options: StoreOptions) -> Result<Self> {
         let (jobs, queue) = mpsc::channel();
         Self::start(journal, turns, Arc::new(Mutex::new(Some(jobs))), queue, options)
@@ -230,14 +251,14 @@ impl FeedbackStore {
             .name("signalloop-store".to_owned())
             .spawn(move || {
                 writer.run(&queue);
-                // Nobody may be waiting.
+                // An error means that nobody waits.
                 let _ = end.send(true);
             })
             .map_err(no_thread)?;
         Ok(Self { inner: Arc::new(Inner { journal, options, jobs, ended }) })
     }
 
-    /// Costs of a round trip in basis points of the entry price, which the figures after costs are computed with.
+    /// Costs of a round trip in basis points of the entry price, which figures after costs use.
     pub fn fee_bps(&self) -> f64 {
         self.inner.options.fee_bps
     }
@@ -246,33 +267,33 @@ impl FeedbackStore {
         self.fee_bps() / 100.0
     }
 
-    /// What was found wrong with the log since it was opened, and what was done about it.
+    /// What was found damaged in the log since it was opened, and how it was repaired.
     pub fn recovery(&self) -> Recovery {
         self.inner.journal.recovery()
     }
 
-    /// Records a signal, open or with its end. `true` once it is safe at the store's durability; also when this very signal was
-    /// recorded before. One that was recorded open and comes again with its end is closed.
+    /// Records a signal, open or with its result. `true` once it is stored at the configured durability, also if the same signal
+    /// was recorded before. A signal that was recorded open and arrives again with its result is closed.
     ///
     /// # Errors
-    /// [`Error::SignalConflict`] when its id was recorded with other content, [`Error::Storage`] when it could not be
-    /// written (the message says what is known), [`Error::Closed`].
+    /// [`Error::SignalConflict`] if its id was recorded with other content; [`Error::Storage`] if it could not be written (the
+    /// message says what is known); [`Error::Closed`].
     pub async fn record(&self, signal: impl Into<Record>) -> Result<bool> {
         let results = self.record_lines(vec![Lines::of(vec![signal])?]).await?;
         results.into_iter().next().unwrap_or_else(|| Err(lost()))
     }
 
-    /// Records many signals in one write: one result each, in order, as [`FeedbackStore::record`] would give it.
+    /// Records many signals in one write. Returns one result each, in order, as of [`FeedbackStore::record`].
     ///
     /// # Errors
-    /// As a whole only when nothing of it was stored: the write failed, or a signal is too long to be one.
+    /// As a whole only if nothing was stored: the write failed, or a signal is too long.
     pub async fn record_all(&self, signals: Vec<impl Into<Record>>) -> Result<Vec<Result<bool>>> {
         let lines = written(signals.into_iter().map(Into::into).collect())?;
         self.record_lines(lines).await
     }
 
-    /// [`FeedbackStore::record_all`] of signals that were written down before, in order. The writing begins at once,
-    /// whether the future is polled or not.
+    /// [`FeedbackStore::record_all`] for signals that were encoded before, in order. Writing begins at once, even if the future
+    /// is not polled.
     ///
     /// # Errors
     /// As [`FeedbackStore::record_all`].
@@ -281,20 +302,20 @@ impl FeedbackStore {
         async move { Ok(sent?.verdicts().await?.into_iter().map(recorded).collect()) }
     }
 
-    /// Closes a signal by hand. `false` when it is unknown or closed already: the first closing stands.
+    /// Closes a signal on request. `false` if it is unknown or closed already; the first closing stands.
     ///
-    /// Without a profit, it is that of leaving at the exit price; without both, that of leaving at the barrier that the outcome
-    /// names. The writing begins at once, whether the future is polled or not.
+    /// Without a profit, it is computed from the exit price; without both, from the barrier that the outcome names. Writing
+    /// begins at once, even if the future is not polled.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for an outcome of `ACTIVE`, an impossible number, a time before the signal or in the future, or
-    /// what contradicts itself ([`domain::signal::Claim::closing`], [`Closing::check`]); [`Error::Storage`], [`Error::Closed`].
+    /// contradicting values ([`domain::signal::Claim::closing`], [`Closing::check`]); [`Error::Storage`]; [`Error::Closed`].
     pub fn close_by_hand(&self, request: CloseRequest) -> impl Future<Output = Result<bool>> + Send + use<> {
         let sent = request.check().and_then(|()| self.send(vec![Change::Close(request)]));
         async move { Ok(!sent?.closed().await?.is_empty()) }
     }
 
-    /// [`Self::close_by_hand`] at `now_ms`.
+    /// [`Self::close_by_hand`] with an end at `now_ms`.
     ///
     /// # Errors
     /// As [`Self::close_by_hand`].
@@ -309,10 +330,10 @@ impl FeedbackStore {
         self.close_by_hand(CloseRequest::new(Update::now(id, outcome, exit_price, profit_percent), now_ms))
     }
 
-    /// A signal and its end, if it has one; `None` when the id is unknown.
+    /// A signal and its result, if it has one; `None` if the id is unknown.
     ///
     /// # Errors
-    /// [`Error::Storage`] when the log cannot be read, [`Error::Closed`].
+    /// [`Error::Storage`] if the log cannot be read; [`Error::Closed`].
     pub fn get(&self, id: &str) -> Result<Option<Record>> {
         let mut found = None;
         self.visit(
@@ -341,7 +362,7 @@ impl FeedbackStore {
         Ok(signals)
     }
 
-    /// The open signals of each symbol that has some, from memory, in no order.
+    /// The open signals by symbol, from memory, in no order.
     ///
     /// # Errors
     /// As [`FeedbackStore::get`].
@@ -366,17 +387,17 @@ impl FeedbackStore {
         Ok(id)
     }
 
-    /// How many signals of a direction are known here to be open that were taken, without looking whether others added to them.
+    /// The number of open, taken signals of a direction, as far as known without checking for other processes' writes.
     pub fn open_taken(&self, direction: Direction) -> usize {
         self.inner.journal.state().open_taken(direction)
     }
 
-    /// How many signals, and how many closed ones, are known here without looking whether others added to them.
+    /// The number of signals, and of closed ones, as far as known without checking for other processes' writes.
     pub fn extent(&self) -> (usize, usize) {
         self.inner.journal.state().extent()
     }
 
-    /// The figures of the signals that a filter asks for.
+    /// The statistics of the signals that match a filter.
     ///
     /// # Errors
     /// As [`FeedbackStore::get`].
@@ -385,7 +406,7 @@ impl FeedbackStore {
         Ok(self.ordered().0.stats(filter, self.inner.options.fee_bps))
     }
 
-    /// What the signals that a filter asks for came to, in order of closing, without reading the log for it.
+    /// The results of closed signals that match a filter, in order of closing, from memory.
     ///
     /// # Errors
     /// As [`FeedbackStore::get`].
@@ -394,7 +415,7 @@ impl FeedbackStore {
         Ok(self.ordered().0.ended(filter))
     }
 
-    /// Visits the closed records that a filter asks for, in order of closing, reading them from the log one by one.
+    /// Visits the closed records that match a filter, in order of closing, reading them from the log one by one.
     ///
     /// # Errors
     /// As [`FeedbackStore::get`].
@@ -402,10 +423,10 @@ impl FeedbackStore {
         self.visit(|state| state.closed_places(filter), visit)
     }
 
-    /// Rewrites the log with one line a signal, while this and other processes go on reading and writing.
+    /// Rewrites the log with one line per signal, while this and other processes continue reading and writing.
     ///
     /// # Errors
-    /// [`Error::Storage`]; the log is then what it was. [`Error::Closed`].
+    /// [`Error::Storage`], and the log is unchanged; [`Error::Closed`].
     pub async fn compact(&self) -> Result<Compaction> {
         self.refresh()?;
         let store = self.clone();
@@ -415,7 +436,7 @@ impl FeedbackStore {
         .await
     }
 
-    /// Runs long work on a thread of its own, so that an async caller's thread is not held up.
+    /// Runs long work on a separate thread, so that async callers are not blocked.
     async fn in_background<T: Send + 'static>(
         &self,
         name: &str,
@@ -425,14 +446,14 @@ impl FeedbackStore {
         std::thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || {
-                // Nobody may be waiting any more.
+                // An error means that nobody waits any more.
                 let _ = reply.send(guard(work));
             })
             .map_err(no_thread)?;
         result.await.unwrap_or_else(|_| Err(lost()))
     }
 
-    /// Waits until all writes under way are done, and ends the writer. Later calls give [`Error::Closed`].
+    /// Waits for all writes under way and ends the writer. Later calls return [`Error::Closed`].
     pub async fn close(&self) {
         drop(self.inner.jobs.lock().take());
         // An error means that the writer is gone.
@@ -448,8 +469,8 @@ impl FeedbackStore {
         self.inner.journal.refresh()
     }
 
-    /// The state with its closed signals in order of closing, and staying so while it is looked at. They mostly are in
-    /// order; not after old signals were closed late.
+    /// The state with closed signals in order of closing; the order stays while the state is held. It needs sorting only after
+    /// old signals were closed late.
     fn ordered(&self) -> (StateRead<'_>, Box<dyn Source + '_>) {
         loop {
             let (state, source) = self.inner.journal.look(Asked::now());
@@ -493,14 +514,14 @@ fn enqueue(jobs: &Jobs, job: Job) -> Result<()> {
     }
 }
 
-/// Has the writer put a compacted log in the place of the log, and waits for it.
-fn swap(jobs: &Jobs, copy: compact::Copy) -> Result<Option<Compaction>> {
+/// Has the writer replace the log by its compacted copy, and waits for it.
+fn swap(jobs: &Jobs, copy: compact::CompactedLog) -> Result<Option<Compaction>> {
     let (reply, result) = mpsc::channel();
     enqueue(jobs, Job::Swap(copy, reply))?;
     result.recv().unwrap_or_else(|_| Err(lost()))
 }
 
-/// A job under way; `None` when there was nothing to do.
+/// A job under way; `None` if there was nothing to do.
 struct Pending(Option<oneshot::Receiver<Result<Vec<Verdict>>>>);
 
 impl Pending {
@@ -511,7 +532,7 @@ impl Pending {
         }
     }
 
-    /// What the job closed. Signals that someone else closed first are left out.
+    /// The signals that the job closed, without those that another process closed first.
     async fn closed(self) -> Result<Vec<ClosedSignal>> {
         let mut closed = Vec::new();
         let mut refused = None;
@@ -522,7 +543,7 @@ impl Pending {
                 Verdict::Recorded | Verdict::Known | Verdict::NotOpen => {}
             }
         }
-        // What did close must be told; an error is for when nothing did.
+        // Closed signals must be reported; an error is returned only if none closed.
         match refused {
             Some(error) if closed.is_empty() => Err(error),
             _ => Ok(closed),
@@ -538,7 +559,7 @@ fn lost() -> Error {
     Error::Internal("the store's writer ended without an answer".to_owned())
 }
 
-/// Writes signals down, on all cores where there are many.
+/// Encodes signals, on all cores if there are many.
 fn written(mut signals: Vec<Record>) -> Result<Vec<Lines>> {
     let threads = scan::cores().min(signals.len() / WORTH_A_THREAD + 1);
     if threads == 1 {
@@ -556,7 +577,7 @@ fn written(mut signals: Vec<Record>) -> Result<Vec<Lines>> {
     })
 }
 
-/// How many signals take longer to write down than a thread takes to start.
+/// Encoding this many signals takes longer than starting a thread.
 const WORTH_A_THREAD: usize = 500;
 
 fn recorded(verdict: Verdict) -> Result<bool> {

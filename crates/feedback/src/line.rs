@@ -1,13 +1,13 @@
-//! One line of the log: a record's JSON object whose last member is a checksum of everything before it.
+//! A line of the log: a record as a JSON object, whose last member is a checksum of everything before it.
 //!
 //! ```json
 //! {"signal_id":"s1","symbol":"BTCUSDT", … ,"outcome":"ACTIVE","crc":"c5b31233"}
 //! ```
 //!
-//! The checksum is the CRC-32 (IEEE) of the line's bytes before `,"crc"`, as eight lower-case hexadecimal digits. To a
-//! reader that does not know it, it is one more key. A line without it is one of the old system's and is taken as it is.
+//! The checksum is the CRC-32 (IEEE) of the line's bytes before `,"crc"`, as eight lower-case hexadecimal digits. Other JSON
+//! readers see it as one more key. A line without it was written by the former system, and is accepted as it is.
 
-use super::own::{self, Own};
+use super::canonical::{self, CanonicalLine};
 use domain::barrier::{Direction, Levels, Outcome};
 use domain::error::{Error, Result};
 use domain::signal::{Closing, Record, SignalKey};
@@ -20,15 +20,15 @@ use std::borrow::Cow;
 
 /// The longest line of an open signal, in bytes.
 const MAX_OPEN_BYTES: usize = 1 << 20;
-/// What a closing adds to it at most: four keys, two numbers, a time.
+/// The most that a closing adds: four keys, two numbers, a time.
 const CLOSING_BYTES: usize = 256;
-/// The longest line written or read: every signal that was recorded can be closed.
+/// The longest line written or read. Every recorded signal still fits when it is closed.
 pub const MAX_LINE_BYTES: usize = MAX_OPEN_BYTES + CLOSING_BYTES;
 
 const SEAL_START: &[u8; 8] = b",\"crc\":\"";
 const SEAL_END: &[u8; 2] = b"\"}";
 const DIGITS: usize = 8;
-/// What follows the checksummed bytes: `,"crc":"xxxxxxxx"}`.
+/// What follows the checksummed bytes: `,"crc":"xxxxxxxx"}`. Together they are the line's seal.
 pub const SEAL_BYTES: usize = SEAL_START.len() + DIGITS + SEAL_END.len();
 
 /// A record's line, newline included.
@@ -55,7 +55,7 @@ pub fn encode_onto(line: &mut Vec<u8>, record: &Record) -> Result<()> {
     Ok(())
 }
 
-/// Seals the line that begins at `start`, whose closing brace is missing.
+/// Adds the seal to the line that begins at `start` and lacks its closing brace.
 fn finish(line: &mut Vec<u8>, start: usize) {
     let digits = hex(crc32fast::hash(&line[start..]));
     line.extend_from_slice(SEAL_START);
@@ -78,8 +78,8 @@ struct End {
     closed_at: String,
 }
 
-/// The line of an open signal, which [`own`] can read, with its closing: byte for byte what [`encode`] makes of the whole
-/// record if it made the line. Newline included; `None` when it would be too long.
+/// Adds a closing to the line of an open signal that [`canonical`] can read. The result equals what [`encode`] writes for the
+/// closed record. Newline included; `None` if it would be too long.
 pub fn with_closing(line: &[u8], closing: &Closing) -> Result<Option<Vec<u8>>> {
     let body = line.len().checked_sub(SEAL_BYTES).and_then(|at| line[..at].strip_suffix(b"\"outcome\":\"ACTIVE\""));
     let Some(body) = body else { return Ok(None) };
@@ -101,14 +101,14 @@ fn hex(crc: u32) -> [u8; DIGITS] {
     std::array::from_fn(|at| b"0123456789abcdef"[(crc >> (28 - 4 * at)) as usize & 15])
 }
 
-/// Why a line cannot be believed.
+/// Why a line is invalid.
 pub type Reason = String;
 
-/// A line by what its seal says.
+/// The seal of a line.
 enum Seal<'a> {
-    /// The checksum matches: these bytes, without the closing brace, are as they were written.
+    /// The checksum matches; these are the checksummed bytes, without the closing brace.
     Matches(&'a [u8]),
-    /// No seal: an old line.
+    /// No seal: a line of the former system.
     None,
 }
 
@@ -119,7 +119,7 @@ fn seal(line: &[u8]) -> std::result::Result<Seal<'_>, Reason> {
     let (digits, end) = rest.split_at(DIGITS);
     let wrong = |got: &[u8], expected: &[u8]| got.iter().zip(expected).filter(|(a, b)| a != b).count();
     let wrong = wrong(start, SEAL_START) + wrong(end, SEAL_END);
-    // Hashing comes last: an old line is not hashed for nothing.
+    // Hashing comes last, so that lines without a seal are not hashed.
     let is_hex = || digits.iter().all(|d| matches!(d, b'0'..=b'9' | b'a'..=b'f'));
     if wrong > 0 && (wrong > 2 || !is_hex()) {
         return Ok(Seal::None);
@@ -131,7 +131,7 @@ fn seal(line: &[u8]) -> std::result::Result<Seal<'_>, Reason> {
     }
 }
 
-/// The JSON object of a line, the seal taken off. Naive times in it are still as they came.
+/// The JSON object of a line, without the seal. Times without a zone are unchanged.
 fn object(line: &[u8], seal: Seal<'_>) -> std::result::Result<Map<String, Value>, Reason> {
     let value = match seal {
         Seal::Matches(body) => serde_json::from_slice(&[body, b"}"].concat()),
@@ -144,7 +144,7 @@ fn object(line: &[u8], seal: Seal<'_>) -> std::result::Result<Map<String, Value>
     }
 }
 
-/// Reads a whole record.
+/// Parses a complete record.
 pub fn decode(line: &[u8], zone: Tz) -> std::result::Result<Record, Reason> {
     decode_sealed(line, seal(line)?, zone)
 }
@@ -164,12 +164,12 @@ fn decode_by(
     read(object(line, seal)?).map_err(|e| e.to_string())
 }
 
-/// Reads a line of another log, whose profits may differ from their exit prices by costs of so many percent.
+/// Parses a line of another log, whose profits may differ from their exit prices by up to `costs_percent`.
 pub fn decode_import(line: &[u8], zone: Tz, costs_percent: f64) -> std::result::Result<Record, Reason> {
     decode_by(line, seal(line)?, |object| Record::imported(object, zone, costs_percent))
 }
 
-/// Is the line still what was written?
+/// Whether a line is undamaged.
 pub fn verify(line: &[u8], zone: Tz) -> std::result::Result<(), Reason> {
     match seal(line)? {
         Seal::Matches(..) => Ok(()),
@@ -177,34 +177,34 @@ pub fn verify(line: &[u8], zone: Tz) -> std::result::Result<(), Reason> {
     }
 }
 
-/// What memory keeps of a line.
+/// The parts of a line that memory keeps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facts<'a> {
-    /// Of its id.
+    /// The key of its id.
     pub key: SignalKey,
-    /// Its pair, as it is written in the line.
+    /// Its pair, as written in the line.
     pub symbol: Cow<'a, str>,
-    /// Of the candles that it was made from.
+    /// The interval of the candles that it was made from.
     pub timeframe: Timeframe,
     /// `None` is HOLD.
     pub direction: Option<Direction>,
-    /// Percent, 0–100, if it states one.
+    /// Stated confidence in percent, 0–100.
     pub confidence: Option<f64>,
     /// When it was given, UTC epoch ms.
     pub timestamp_ms: i64,
     /// `None` for a HOLD.
     pub levels: Option<Levels>,
-    /// Its end; `None` while it is open, and for a HOLD.
+    /// Its closing; `None` while it is open, and for a HOLD.
     pub closing: Option<Closing>,
-    /// Which strategy gave it, if it says so.
+    /// The strategy that gave it.
     pub strategy: Option<Cow<'a, str>>,
     /// Whether it was traded.
     pub taken: bool,
 }
 
-impl<'a> From<Own<'a>> for Facts<'a> {
-    fn from(own: Own<'a>) -> Self {
-        let Own {
+impl<'a> From<CanonicalLine<'a>> for Facts<'a> {
+    fn from(line: CanonicalLine<'a>) -> Self {
+        let CanonicalLine {
             id,
             symbol,
             timeframe,
@@ -216,7 +216,7 @@ impl<'a> From<Own<'a>> for Facts<'a> {
             strategy,
             taken,
             rest: _,
-        } = own;
+        } = line;
         let (key, symbol) = (SignalKey::of(id), Cow::Borrowed(symbol));
         let strategy = strategy.map(Cow::Borrowed);
         Self { key, symbol, timeframe, direction, confidence, timestamp_ms, levels, closing, strategy, taken }
@@ -235,7 +235,7 @@ impl Facts<'_> {
         Facts { symbol: Cow::Owned(self.symbol.into_owned()), strategy, ..self }
     }
 
-    /// What memory keeps of a record.
+    /// The parts of a record that memory keeps.
     pub fn of(record: &Record) -> Facts<'static> {
         let signal = &record.signal;
         Facts {
@@ -253,41 +253,41 @@ impl Facts<'_> {
     }
 }
 
-/// Reads a sealed line that is written just as this store writes; `None` for any other, which [`decode`] may yet read.
-pub fn own(line: &[u8], zone: Tz) -> Option<Own<'_>> {
+/// Parses a sealed line in the exact form that this store writes; `None` for any other, which [`decode`] may still parse.
+pub fn canonical(line: &[u8], zone: Tz) -> Option<CanonicalLine<'_>> {
     match seal(line) {
-        Ok(Seal::Matches(body)) if line.len() <= MAX_LINE_BYTES => own::read(body, zone),
+        Ok(Seal::Matches(body)) if line.len() <= MAX_LINE_BYTES => canonical::read(body, zone),
         _ => None,
     }
 }
 
-/// Reads what memory keeps of a line.
+/// Parses the parts of a line that memory keeps.
 pub fn facts(line: &[u8], zone: Tz) -> std::result::Result<Facts<'_>, Reason> {
     let sealed = seal(line)?;
     if let Seal::Matches(body) = sealed
         && line.len() <= MAX_LINE_BYTES
-        && let Some(own) = own::read(body, zone)
+        && let Some(canonical) = canonical::read(body, zone)
     {
-        return Ok(own.into());
+        return Ok(canonical.into());
     }
     decode_sealed(line, sealed, zone).map(|record| Facts::of(&record))
 }
 
-/// The symbol of [`Facts`], checked again where it is first met.
+/// The symbol of [`Facts`], validated when it is first seen.
 pub fn symbol(facts: &Facts<'_>) -> std::result::Result<Symbol, Reason> {
     Symbol::parse(&facts.symbol).map_err(|e| e.to_string())
 }
 
-/// How a line that this store wrote begins.
+/// The beginning of every line that this store writes.
 const START: &[u8; 13] = b"{\"signal_id\":";
 
-/// The whole records in a damaged line, as ranges of it, in order.
+/// Finds the undamaged records in a damaged line, as ranges in order.
 ///
-/// A damaged newline joins two lines into one that is neither; each sealed record in it still proves itself by its
-/// checksum. What is left over is what was lost. Each byte is hashed twice at most, however long the line.
+/// A damaged newline joins two lines into one. Each sealed record in it is still recognised by its checksum; the rest is lost.
+/// Each byte is hashed at most twice, however long the line.
 pub fn salvage(line: &[u8]) -> Vec<std::ops::Range<usize>> {
     let mut found = Vec::new();
-    // Where a record may begin, and the hash of what follows as far as it was looked at.
+    // The possible beginning of a record, and the hash of the bytes examined after it.
     let (mut start, mut crc) = (0, crc32fast::Hasher::new());
     let mut at = 0;
     while let Some(step) = line[at..].windows(SEAL_START.len()).position(|w| w == SEAL_START) {
@@ -303,13 +303,13 @@ pub fn salvage(line: &[u8]) -> Vec<std::ops::Range<usize>> {
         let range = if proves(crc.clone()) {
             Some(start..end)
         } else {
-            // What begins before it is damaged. A record that another one holds as a value is not one of the log's: the
-            // other goes on after it.
+            // Bytes before this are damaged. A record inside another one, as a value, does not belong to the log: there the outer
+            // record continues after it.
             let later = line[start..body].windows(START.len()).rposition(|w| w == START).map(|at| start + at);
             later.filter(|later| stands_alone(line, end) && seal_matches(&line[*later..end])).map(|later| later..end)
         };
         if let Some(range) = range {
-            // The byte after it was the newline, unless that is missing.
+            // The next byte was the newline, unless that is missing.
             start = if line[end..].starts_with(START) { end } else { (end + 1).min(line.len()) };
             (at, crc) = (start, crc32fast::Hasher::new());
             found.push(range);
@@ -321,7 +321,7 @@ pub fn salvage(line: &[u8]) -> Vec<std::ops::Range<usize>> {
     found
 }
 
-/// Does what follows a record that ends here show that it is not a value inside another one?
+/// Whether the bytes after a record's end prove that it is not a value inside another record.
 fn stands_alone(line: &[u8], end: usize) -> bool {
     !matches!(line.get(end), Some(b',' | b'}' | b']'))
 }

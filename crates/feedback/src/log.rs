@@ -1,8 +1,7 @@
-//! The log file: locking it, reading what was appended to it since, repairing its end, appending to it.
+//! The log file: locking it, reading what was appended to it, repairing its end, appending.
 //!
-//! Everything that happens to the log happens under its lock, so that nobody ever reads a batch that is
-//! taken back later: writing under the exclusive lock, reading what others wrote under the shared one. The lock belongs to
-//! the open file and dies with its process.
+//! Writing happens under the exclusive lock, and reading what others wrote under the shared one, so that nobody reads a batch
+//! that is taken back later. The lock belongs to the open file and ends with its process.
 
 use super::errors::{damaged, failed, lock, lock_file};
 use super::journal::Asked;
@@ -13,7 +12,7 @@ use super::scan::{self, Parsed};
 use super::snapshot::Snapshot;
 use super::state::{Applied, Lost, Place, State};
 use super::view::View;
-use super::writer::Staged;
+use super::writer::WriteBatch;
 use domain::error::{Error, Result};
 use domain::time::Tz;
 use parking_lot::{Mutex, RwLock};
@@ -25,16 +24,16 @@ use storage::disk;
 use storage::disk::{Lock, Stat, Storage, StoredFile};
 use storage::lock::{FileLock, Guard};
 
-/// What was found wrong with the log, and what was done about it, since the store was opened.
+/// What was found damaged in the log since the store was opened, and how it was repaired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Recovery {
-    /// Bytes of an unfinished last line that were cut off; a copy is in the quarantine.
+    /// Bytes of an incomplete last line that were cut off; the quarantine has a copy.
     pub cut_bytes: u64,
-    /// Whole last lines that only lacked their newline and got it.
+    /// Complete last lines that only lacked their newline and received it.
     pub completed: u64,
-    /// Damaged lines in the log, whether set aside now or at an earlier opening.
+    /// Damaged lines in the log, including those already in the quarantine.
     pub damaged: u64,
-    /// Lines that contradict an earlier one of the same signal; the earlier stands.
+    /// Lines that contradict an earlier line of the same signal; the earlier one stands.
     pub contradictions: u64,
     /// Damaged or contradicting lines newly copied to `signals.quarantine.jsonl`.
     pub set_aside: u64,
@@ -44,28 +43,28 @@ pub struct Recovery {
 pub struct Log {
     /// Its files.
     pub paths: Paths,
-    /// The disk that they are on.
+    /// The disk with the files.
     pub storage: Arc<dyn Storage>,
-    /// The zone of times in old lines that name none.
+    /// The zone of times in old lines that have none.
     pub zone: Tz,
     /// How long to wait for a lock that others hold.
     pub patience: Duration,
-    /// What was read of it.
+    /// The state, and the part of the file that it covers.
     pub view: RwLock<View>,
-    /// What was found wrong and repaired.
+    /// What was found damaged and repaired.
     pub recovery: Mutex<Recovery>,
-    /// This store's writer holds the exclusive lock and has caught up: nobody else can have written.
+    /// Whether this store's writer holds the exclusive lock and has caught up, so that nobody else can have written.
     pub writing: AtomicBool,
-    /// The store is being closed: long work on the side is to stop.
+    /// Whether the store is being closed, so that background work must stop.
     pub ending: AtomicBool,
-    /// The readers' handle of the lock file; apart from the writer's, because a lock belongs to its handle.
+    /// The readers' own handle of the lock file, since a lock belongs to its handle.
     reader: Mutex<FileLock>,
     /// Held while a snapshot is made and written.
     saving: Mutex<()>,
-    /// Damage that was met under the shared lock, to be set aside under the next exclusive one.
+    /// Damage found under the shared lock, to be quarantined under the next exclusive one.
     unkept: Mutex<Vec<Damaged>>,
-    /// The file that now has the log's name and lacks what was in the log, and the error that every call gets until it is put
-    /// right. It is not read again and again.
+    /// A file that took the log's name but lacks some of its signals, and the error that every call returns until that is fixed.
+    /// The file is not read again.
     refused: Mutex<Option<(Stat, Error)>>,
 }
 
@@ -114,7 +113,7 @@ impl Log {
         lock(file, Lock::Exclusive, asked, self.patience)
     }
 
-    /// Brings the state up to date with what other processes wrote. Costs one `stat` when they wrote nothing.
+    /// Updates the state with what other processes wrote. Costs one `stat` if they wrote nothing.
     pub fn refresh(&self) -> Result<()> {
         if self.writing.load(Ordering::Acquire) || self.is_current()? {
             return Ok(());
@@ -124,7 +123,7 @@ impl Log {
         self.catch_up(Lock::Shared)
     }
 
-    /// Whether the state covers the whole log, as far as that can be told without waiting for anyone.
+    /// Whether the state covers the whole log, as far as this can be told without blocking.
     pub fn is_current_without_waiting(&self) -> bool {
         let stat = self.storage.stat(&self.paths.log);
         stat.is_ok_and(|stat| {
@@ -140,8 +139,8 @@ impl Log {
         Ok(stat.identity == view.covered.identity && stat.len == view.covered.len)
     }
 
-    /// Reads what the state does not cover yet; the caller holds the lock. Under the exclusive lock a torn tail is cut
-    /// and damage set aside; under the shared one the tail is left alone.
+    /// Reads what the state does not cover yet. The caller holds the lock. Under the exclusive lock, an incomplete last line is
+    /// cut off and damage is quarantined; under the shared one the end is left alone.
     pub fn catch_up(&self, lock: Lock) -> Result<()> {
         let path = &self.paths.log;
         if !self.is_current()? {
@@ -164,7 +163,7 @@ impl Log {
         Ok(())
     }
 
-    /// Is what the state was read from still the beginning of the log?
+    /// Whether the part that the state covers is still the beginning of the log.
     fn still_there(&self) -> Result<bool> {
         let path = &self.paths.log;
         let stat = self.storage.stat(path).map_err(|e| failed("find", path, e))?;
@@ -179,8 +178,8 @@ impl Log {
         Ok(read == last.len() && last == covered.last)
     }
 
-    /// Starts over with what is now in the file that has the log's name: a compaction replaced it. Anything else that did so,
-    /// or cut it off, and lost signals, is refused: what was acknowledged would be gone without anyone knowing.
+    /// Reads again from the start the file that now has the log's name, as after a compaction. If the log was replaced or
+    /// truncated otherwise and lacks signals, it is rejected, since acknowledged records would silently disappear.
     fn reload(&self) -> Result<()> {
         let path = &self.paths.log;
         let stat = self.storage.stat(path).map_err(|e| failed("find", path, e))?;
@@ -195,7 +194,7 @@ impl Log {
             recovery.damaged = fresh.damaged;
             recovery.contradictions = fresh.contradictions;
         }
-        // Read aside, so that nobody meets a half-read state.
+        // Reads into a separate state, so that nobody sees a half-read one.
         let file = fresh.covered.file.clone();
         let from = fresh.covered.len;
         scan::lines(&*file, from, self.zone, |parsed| self.apply(&mut fresh, parsed))
@@ -214,7 +213,7 @@ impl Log {
             self.unkept.lock().truncate(before.1);
             let first = self.refused.lock().replace((stat, error.clone())).is_none();
             if first {
-                // So that a restart knows it, too.
+                // So that a restart knows about it too.
                 self.write_snapshot();
             }
             return Err(error);
@@ -227,7 +226,7 @@ impl Log {
         Ok(())
     }
 
-    /// Is all that is `known` in the log as it was read now? What damaged lines may have held does not count.
+    /// Checks that the log as read now contains all `known` signals. Damaged lines are assumed to have held missing ones.
     fn check_whole(&self, known: &State, read: &View, how: &str) -> Result<()> {
         let Lost { signals, closings, bytes } = known.lost_in(&read.state);
         if bytes <= read.damaged_bytes {
@@ -247,11 +246,11 @@ impl Log {
         self.apply(&mut self.view.write(), parsed);
     }
 
-    /// Applies lines to a state and moves on what it covers.
+    /// Applies lines to a state, and extends what it covers.
     fn apply(&self, view: &mut View, parsed: &Parsed<'_>) {
         let mut found = Recovery::default();
         let mut damaged = Vec::new();
-        // A signal has a line, or two once it is closed.
+        // A signal has one line, or two once it is closed.
         let keys = parsed.items.iter().filter_map(|item| item.facts.as_ref().ok()).map(|facts| facts.key);
         view.state.reserve(view.state.count_new(keys) + parsed.to_come / 2);
         for item in &parsed.items {
@@ -285,7 +284,7 @@ impl Log {
         }
     }
 
-    /// Writes a snapshot if it is worth it. Nothing is lost when that fails: the log has it all.
+    /// Writes a snapshot if it is worthwhile. A failure does no harm, since the log has everything.
     pub fn save_snapshot(&self) {
         if self.view.read().is_worth_a_snapshot() && self.refused.lock().is_none() {
             self.write_snapshot();
@@ -293,11 +292,11 @@ impl Log {
     }
 
     fn write_snapshot(&self) {
-        // One after the other, so that the newest is what stays.
+        // One at a time, so that the newest snapshot stays.
         let _saving = self.saving.lock();
         let (snapshot, file, generation) = {
             let view = self.view.read();
-            // Damage that is not in the quarantine yet must be met again.
+            // Damage that is not in the quarantine yet must be found again at the next start.
             if !self.unkept.lock().is_empty() {
                 return;
             }
@@ -311,7 +310,7 @@ impl Log {
             };
             (snapshot, view.covered.file.clone(), view.generation)
         };
-        // It must not know of more than a power failure leaves of the log.
+        // The snapshot must not cover more than a power failure leaves of the log.
         let safe = file.sync().is_ok() && self.storage.sync_folder(&self.paths.folder).is_ok();
         if safe && snapshot.write(&self.paths.snapshot).is_ok() {
             let mut view = self.view.write();
@@ -321,7 +320,7 @@ impl Log {
         }
     }
 
-    /// Copies the damage met so far into the quarantine.
+    /// Copies the damage found so far into the quarantine.
     fn keep_damaged(&self) -> Result<()> {
         let mut unkept = self.unkept.lock();
         let new = quarantine::set_aside(&*self.storage, &self.paths, &unkept)?;
@@ -330,8 +329,8 @@ impl Log {
         Ok(())
     }
 
-    /// Repairs the end of the log: a whole last line without its newline gets it, an unfinished one is cut off, after a
-    /// copy of it is safe in the quarantine. The caller holds the exclusive lock.
+    /// Repairs the end of the log. A complete last line without its newline receives it; an incomplete one is cut off after it
+    /// was copied to the quarantine. The caller holds the exclusive lock.
     fn mend(&self, tail: &[u8]) -> Result<()> {
         let path = &self.paths.log;
         let (file, start) = {
@@ -361,8 +360,8 @@ impl Log {
         Ok(())
     }
 
-    /// Appends lines, and syncs them if asked to; the caller holds the exclusive lock and has caught up. On failure the
-    /// log is cut back to what it was, and the error says how far that is known to have worked.
+    /// Appends lines and optionally syncs them. The caller holds the exclusive lock and has caught up. On failure the log is
+    /// truncated to its former length; the fault says whether that worked.
     pub fn append(&self, lines: &[u8], sync: bool) -> Result<()> {
         let path = &self.paths.log;
         let (file, base) = {
@@ -398,7 +397,7 @@ impl Log {
         Ok(())
     }
 
-    /// Makes sure that what the state covers is synced, by whomever it was written.
+    /// Syncs what the state covers, whoever wrote it.
     pub fn sync_covered(&self) -> Result<()> {
         self.sync_name()?;
         let (file, len, synced) = {
@@ -412,30 +411,30 @@ impl Log {
         Ok(())
     }
 
-    /// Takes in what was just appended.
-    pub fn accept(&self, staged: &Staged<'_>, synced: bool) {
+    /// Adds what was just appended to the state.
+    pub fn accept(&self, batch: &WriteBatch<'_>, synced: bool) {
         let mut view = self.view.write();
         let base = view.covered.len;
-        let len = base + staged.lines.len() as u64;
+        let len = base + batch.lines.len() as u64;
         if !view.covered.file.stat().is_ok_and(|stat| stat.len == len) {
-            // Someone who does not know the lock appended at the same time: the lines are there, but where? The state falls
-            // behind until the log can be read; what was promised stands.
+            // A process that ignores the lock appended at the same time, so the position of the lines is unknown. They are
+            // stored; the state lags behind until the log is read again.
             drop(view);
             let _ = self.catch_up(Lock::Exclusive);
             return;
         }
-        for (facts, range) in &staged.added {
+        for (facts, range) in &batch.added {
             let place = Place { offset: base + range.start as u64, len: range.len() as u32 };
-            // Both were checked against this very state; a refusal would be a defect, and the log is right all the same.
+            // Both were checked against this very state. A rejection would be a defect; the log is right in any case.
             let _ = view.state.apply(facts, place);
         }
-        view.covered.reach(&staged.lines);
+        view.covered.reach(&batch.lines);
         if synced {
             view.covered.synced = view.covered.len;
         }
     }
 
-    /// Reads one line, as far as it is there.
+    /// Reads one line, as far as it exists.
     pub fn read_line(&self, file: &dyn StoredFile, place: Place) -> Result<Vec<u8>> {
         let mut line = vec![0; place.len as usize];
         let read = disk::read_full(file, &mut line, place.offset);

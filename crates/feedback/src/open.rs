@@ -1,20 +1,20 @@
-//! The open signals, by their slot.
+//! The open signals by slot.
 
 use domain::barrier::{Direction, Levels};
 use domain::signal::SignalKey;
 use domain::symbol::Timeframe;
 
-/// The number of an entry in the store's memory.
+/// The number of a signal's entry in memory.
 pub type Slot = u32;
 
-/// An open signal as memory has it: all that a price needs to close it, and a key to find the rest.
+/// What memory keeps of an open signal: what a price needs to close it, and a key to find the rest.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct OpenSignal {
-    /// For [`super::FeedbackStore::id_of`].
+    /// The key for [`super::FeedbackStore::id_of`].
     pub key: SignalKey,
     /// Its timeframe.
     pub timeframe: Timeframe,
-    /// What closes it.
+    /// The levels that close it.
     pub levels: Levels,
 }
 
@@ -23,25 +23,25 @@ pub struct Open {
     pub slot: Slot,
     pub key: SignalKey,
     pub levels: Levels,
-    /// Its number.
+    /// The number of its symbol.
     pub symbol: usize,
-    /// It was traded, not only followed.
+    /// Whether it was traded, not only tracked.
     pub taken: bool,
-    /// Is it in its symbol's book? Not before a price comes that might look for it, and not once one has hit it and its
-    /// closing is on its way to the log.
+    /// Whether it is in its symbol's book. It is not until a price of the symbol arrives, and not while a closing is on its way
+    /// to the log.
     pub filed: bool,
 }
 
-/// The open signals by slot. Slots are given from 0 on, so that no hashing is needed: reading a log, most of the time goes
-/// into finding things in memory.
+/// The open signals by slot. Slots count from 0, so no hashing is needed; reading a log spends most of its time on lookups in
+/// memory.
 #[derive(Default)]
 pub struct OpenSignals {
-    /// Where in `rooms` each slot's signal is; [`NOWHERE`] when it is not open.
+    /// Index into `rooms` of each slot's signal; [`NOWHERE`] if it is not open.
     places: Vec<u32>,
     rooms: Vec<Option<Open>>,
-    /// The rooms that are empty.
+    /// Indexes of empty rooms.
     vacant: Vec<u32>,
-    /// How many BUYs, and how many SELLs, that were taken.
+    /// The number of taken BUYs and SELLs.
     counts: [usize; 2],
 }
 
@@ -72,7 +72,7 @@ impl OpenSignals {
         open
     }
 
-    /// How many are open of a direction, of those that were taken.
+    /// The number of open signals of a direction that were taken.
     pub fn taken_of(&self, direction: Direction) -> usize {
         self.counts[direction as usize]
     }
@@ -89,7 +89,7 @@ impl OpenSignals {
         self.rooms.iter().flatten()
     }
 
-    /// Gives back the memory of empty rooms.
+    /// Frees the memory of empty rooms.
     pub fn trim(&mut self) {
         self.rooms.retain(Option::is_some);
         self.rooms.shrink_to_fit();

@@ -1,4 +1,4 @@
-//! Where the files of a store are.
+//! Paths of a store's files.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,18 +7,18 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone)]
 pub struct Paths {
     pub log: PathBuf,
-    /// What is locked: the log itself, so that there is no lock file that could be deleted at the wrong moment. Windows
-    /// keeps everyone from even reading what is locked; there it is an empty file beside the log.
+    /// The file to lock: the log itself, so that no separate lock file can be deleted at the wrong moment. On Windows a locked
+    /// file cannot be read by others, so there it is an empty file beside the log.
     pub lock: PathBuf,
     pub quarantine: PathBuf,
     pub snapshot: PathBuf,
-    /// The new log while a compaction writes it, and what keeps two from doing so at once.
+    /// The new log while a compaction writes it; its lock prevents two compactions.
     pub compacting: PathBuf,
     pub compact_lock: PathBuf,
     pub folder: PathBuf,
 }
 
-/// Every file of the store in `folder`, also where links lead elsewhere.
+/// Every file of the store in `folder`, with links resolved.
 pub fn files_in(folder: &Path) -> Vec<PathBuf> {
     let Ok(Paths { log, lock, quarantine, snapshot, compacting, compact_lock, folder: _ }) = Paths::of(folder) else {
         return Vec::new();
@@ -27,8 +27,8 @@ pub fn files_in(folder: &Path) -> Vec<PathBuf> {
 }
 
 impl Paths {
-    /// The files of the store in `folder`. Where its log is a symbolic link, all of them lie beside the file that it leads
-    /// to: a compaction then replaces that file and not the link, and two folders that link to one log share its lock.
+    /// The files of the store in `folder`. If its log is a symbolic link, all files lie beside the link's target: a compaction
+    /// then replaces the target and not the link, and two folders that link to one log share its lock.
     pub fn of(folder: &Path) -> io::Result<Self> {
         let log = folder.join("signals.jsonl");
         let log = if log.is_symlink() { log.canonicalize()? } else { log };

@@ -1,4 +1,4 @@
-//! Prices and candles: finding what they hit, and having it closed.
+//! Prices and candles: finding the signals that they close, and closing them.
 
 use super::ignored::IgnoredPrices;
 use super::index::{Hit, When};
@@ -19,30 +19,30 @@ pub struct Tick<'a> {
     pub symbol: &'a Symbol,
     /// Finite and above 0.
     pub price: f64,
-    /// When, UTC epoch ms.
+    /// UTC epoch ms.
     pub time_ms: i64,
 }
 
 impl FeedbackStore {
-    /// Closes and stores all that a price hits; returns them in order of recording.
+    /// Closes and stores all signals that a price hits; returns them in order of recording.
     ///
-    /// A price older than the newest that this process has seen of the symbol is ignored.
+    /// A price older than the newest one that this process has seen of the symbol is ignored.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for an impossible price or time; [`Error::Storage`] when the closings could not be
-    /// written: then the signals stay open, and the next price that hits them closes them.
+    /// [`Error::InvalidArgument`] for an impossible price or time; [`Error::Storage`] if the closings could not be written. Then
+    /// the signals stay open, and the next price that hits them closes them.
     pub async fn on_price(&self, symbol: &Symbol, price: f64, time_ms: i64) -> Result<Vec<ClosedSignal>> {
         self.on_prices(&[Tick { symbol, price, time_ms }]).await
     }
 
-    /// `true` when it can be told at once that a price closes nothing; it then counts as seen. `false` when it may close
-    /// something, or when telling would mean to wait for anyone: then ask [`FeedbackStore::on_price`]. Never blocks, so
-    /// that a backend may ask on its event loop; costs about two microseconds.
+    /// `true` if a price certainly closes nothing; it then counts as seen. `false` if it may close something, or if finding out
+    /// would block: then call [`FeedbackStore::on_price`]. Never blocks, so it may run on an event loop; takes about two
+    /// microseconds.
     pub fn closes_nothing(&self, symbol: &Symbol, price: f64, time_ms: i64) -> bool {
         self.misses(symbol, price, When::At(time_ms))
     }
 
-    /// [`FeedbackStore::closes_nothing`] for a price of now, as [`FeedbackStore::on_prices_now`] takes it.
+    /// [`FeedbackStore::closes_nothing`] for a current price, see [`FeedbackStore::on_prices_now`].
     pub fn closes_nothing_now(&self, symbol: &Symbol, price: f64, now_ms: i64) -> bool {
         self.misses(symbol, price, When::Now(now_ms))
     }
@@ -57,7 +57,7 @@ impl FeedbackStore {
         })
     }
 
-    /// [`FeedbackStore::on_price`] for many prices, in order, in one write. All prices are checked before the first counts.
+    /// [`FeedbackStore::on_price`] for many prices, in order, in one write. All are validated before the first one counts.
     ///
     /// # Errors
     /// As [`FeedbackStore::on_price`].
@@ -65,9 +65,9 @@ impl FeedbackStore {
         self.close_hit(ticks, When::At).await
     }
 
-    /// [`FeedbackStore::on_prices`] for prices of now, whose `time_ms` is what this machine's clock shows. A clock may be set
-    /// back; what comes now is not from before all the same. So each counts as at least as late as what was seen of its
-    /// symbol, and as the signals that it closes.
+    /// [`FeedbackStore::on_prices`] for current prices, whose `time_ms` is from this machine's clock. That clock may be set back,
+    /// although the prices are new. So each counts as no earlier than anything seen of its symbol, and no earlier than the
+    /// signals that it closes.
     ///
     /// # Errors
     /// As [`FeedbackStore::on_price`].
@@ -82,7 +82,7 @@ impl FeedbackStore {
         }
         let pending = self.close_hits(|state, hits| {
             for tick in ticks {
-                // A symbol without signals is not kept: a feed may name any number of them.
+                // Symbols without signals are not stored, since a feed may have any number of them.
                 if let Some(symbol) = state.symbol_number(tick.symbol) {
                     state.index.on_tick(symbol, tick.price, when(tick.time_ms), hits);
                 }
@@ -91,8 +91,8 @@ impl FeedbackStore {
         pending.closed().await
     }
 
-    /// What is to be told of prices and candles that were ignored, since one of a later time had been seen of their symbol:
-    /// once when that begins, and once when prices count again.
+    /// New reports of prices and candles that were ignored because a later time had been seen of their symbol: one when this
+    /// begins, and one when prices count again.
     pub fn ignored_news(&self) -> Vec<IgnoredPrices> {
         if !self.inner.journal.state().index.has_news() {
             return Vec::new();
@@ -100,20 +100,19 @@ impl FeedbackStore {
         self.inner.journal.state_mut().take_ignored_news()
     }
 
-    /// How many prices and candles were ignored so, of each symbol of which some were, in this process since it opened the
-    /// store.
+    /// The number of such ignored prices and candles by symbol, since this process opened the store.
     pub fn ignored_prices(&self) -> BTreeMap<Symbol, u64> {
         self.inner.journal.state().ignored_prices()
     }
 
-    /// Closes and stores all that a closed candle of `candle_ms` milliseconds hits, by its high and low; returns them in
-    /// order of recording. [`domain::barrier::Levels::on_candle`] says at which price.
+    /// Closes and stores all signals that a closed candle of `candle_ms` milliseconds hits with its high or low; returns them in
+    /// order of recording. [`domain::barrier::Levels::on_candle`] decides the price.
     ///
-    /// A candle that ends before the newest that this process has seen of the symbol is ignored; one that ends before the
-    /// newest *price* is not, because candles make up for prices that were missed.
+    /// A candle that ends before the newest one that this process has seen of the symbol is ignored. One that ends before the
+    /// newest *price* is not, since candles make up for missed prices.
     ///
     /// # Errors
-    /// [`Error::InvalidCandle`]; else as [`FeedbackStore::on_price`].
+    /// [`Error::InvalidCandle`]; otherwise as [`FeedbackStore::on_price`].
     pub async fn on_candle(&self, symbol: &Symbol, candle: &Candle, candle_ms: i64) -> Result<Vec<ClosedSignal>> {
         candle.check(0)?;
         check_time(candle.open_ms)?;
@@ -128,8 +127,8 @@ impl FeedbackStore {
         pending.closed().await
     }
 
-    /// Finds what prices hit and sends it off to be closed. Nothing lies between: what is hit is held back from further
-    /// prices until the writer has either closed it or put it back.
+    /// Finds the signals that prices hit, and queues their closings in one step. A hit signal is hidden from further prices until
+    /// the writer has closed it or put it back.
     fn close_hits(&self, find: impl FnOnce(&mut State, &mut Vec<Hit>)) -> Result<Pending> {
         self.check_open()?;
         let asked = Asked::now();

@@ -1,10 +1,10 @@
-//! `signals.quarantine.jsonl`: what was found damaged, kept for a human to look at.
+//! `signals.quarantine.jsonl`: damaged parts of the log, kept for a person to examine.
 //!
 //! ```json
 //! {"offset":8231,"reason":"the checksum does not match","found_at":"…Z","length":351,"crc":"5d1c77e0","text":"…"}
 //! ```
 //!
-//! `text` holds the bytes; where they are not UTF-8, `hex` does.
+//! `text` holds the bytes; if they are not UTF-8, `hex` does.
 
 use super::errors::failed;
 use super::paths::Paths;
@@ -17,17 +17,17 @@ use std::io;
 use storage::disk;
 use storage::disk::{Storage, StoredFile};
 
-/// Bytes of the log that cannot be believed.
+/// Bytes of the log that are damaged.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Damaged {
-    /// Where they begin in the log.
+    /// Their offset in the log.
     pub offset: u64,
     pub reason: String,
     pub bytes: Vec<u8>,
 }
 
-/// Copies damaged bytes into the quarantine, those that are there already left out, and syncs it; returns how many were
-/// new. The caller holds the log's exclusive lock.
+/// Copies damaged bytes to the quarantine, without those that are there already, and syncs it. Returns how many were new. The
+/// caller holds the log's exclusive lock.
 pub fn set_aside(storage: &dyn Storage, paths: &Paths, damaged: &[Damaged]) -> Result<u64> {
     if damaged.is_empty() {
         return Ok(0);
@@ -50,7 +50,7 @@ pub fn set_aside(storage: &dyn Storage, paths: &Paths, damaged: &[Damaged]) -> R
     Ok(new)
 }
 
-/// What tells damaged bytes apart: the same ones are set aside once, wherever in the log they stand.
+/// Identifies damaged bytes, wherever in the log they are, so that they are stored once.
 #[derive(PartialEq, Eq, Hash, Deserialize)]
 struct Known {
     length: usize,
@@ -63,7 +63,7 @@ impl Known {
     }
 }
 
-/// What is set aside already, and whether the file ends with a whole line.
+/// The stored entries, and whether the file ends with a complete line.
 fn read(file: &dyn StoredFile) -> io::Result<(HashSet<Known>, bool)> {
     let mut bytes = vec![0; file.stat()?.len as usize];
     let len = disk::read_full(file, &mut bytes, 0)?;

@@ -1,4 +1,4 @@
-//! Reading the log from front to back: in chunks, each read and parsed on one of all cores, and taken in in order.
+//! Reading the log from front to back in chunks. All cores read and parse chunks, which are then applied in order.
 
 use super::line::{self, Facts, Reason};
 use super::state::Place;
@@ -12,40 +12,40 @@ use std::sync::OnceLock;
 use storage::disk;
 use storage::disk::StoredFile;
 
-/// What a thread reads at a time: little enough to be still in the processor's cache when it is parsed.
+/// Bytes that a thread reads at a time: few enough to be in the processor's cache while they are parsed.
 const CHUNK_BYTES: u64 = 512 << 10;
-/// What is read first of a line that does not end with its chunk.
+/// Bytes to read first of a line that continues after its chunk.
 const TAIL_BYTES: u64 = 4 << 10;
-/// A line that is longer, damaged newlines and all, is not read: the file is no log, or was filled up with something else.
+/// A longer line is not read: the file is no log, or was overwritten.
 const LONGEST: u64 = 64 << 20;
 
-/// How many threads can run at once. Asked once: the answer takes the system longer than a small write does.
+/// The number of threads that can run at once. Cached, since asking the system takes longer than a small write.
 pub fn cores() -> usize {
     static CORES: OnceLock<usize> = OnceLock::new();
     *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, NonZero::get))
 }
 
-/// A line, or what could be read of a damaged one.
+/// A line, or a readable part of a damaged one.
 pub struct Item<'a> {
     pub place: Place,
     pub facts: Result<Facts<'a>, Reason>,
 }
 
-/// A piece of the log, parsed.
+/// A parsed piece of the log.
 pub struct Parsed<'a> {
-    /// Whole lines.
+    /// Complete lines.
     bytes: &'a [u8],
-    /// Where they begin.
+    /// Their offset.
     start: u64,
     /// The CRC-32 of all of them.
     pub crc: crc32fast::Hasher,
     pub items: Vec<Item<'a>>,
-    /// About how many lines follow, where this is the first piece of several; else 0.
+    /// Estimated number of lines that follow, if this is the first of several pieces; else 0.
     pub to_come: usize,
 }
 
 impl<'a> Parsed<'a> {
-    /// Parses whole lines that begin at `start` of the log.
+    /// Parses complete lines at offset `start` of the log.
     fn new(bytes: &'a [u8], start: u64, zone: Tz) -> Self {
         let mut crc = crc32fast::Hasher::new();
         crc.update(bytes);
@@ -96,9 +96,9 @@ fn parse<'a>(text: &'a [u8], offset: u64, zone: Tz, items: &mut Vec<Item<'a>>) {
     }
 }
 
-/// Hands all whole lines from offset `from` on to `take_in`, in order; returns what follows the last newline.
+/// Passes all complete lines from offset `from` on to `take_in`, in order. Returns what follows the last newline.
 ///
-/// `take_in` is called by one thread at a time, but not always by the same.
+/// One thread at a time calls `take_in`, but not always the same.
 pub fn lines(
     file: &dyn StoredFile,
     from: u64,
@@ -118,7 +118,7 @@ pub fn lines(
             tail.truncate(read);
             return Ok(tail);
         }
-        // Someone who does not know the lock may have appended meanwhile.
+        // A process that ignores the lock may have appended meanwhile.
         start = reached;
     }
 }
@@ -133,7 +133,7 @@ fn too_long(offset: u64) -> io::Error {
     )
 }
 
-/// Takes in the whole lines between two offsets, of which the first begins a line; returns where they end.
+/// Passes on the complete lines between two offsets, the first of which begins a line. Returns the offset where they end.
 fn stretch<F: FnMut(&Parsed<'_>) + Send>(
     file: &dyn StoredFile,
     start: u64,
@@ -142,11 +142,13 @@ fn stretch<F: FnMut(&Parsed<'_>) + Send>(
     take_in: F,
 ) -> io::Result<u64> {
     let chunks = end.saturating_sub(start).div_ceil(CHUNK_BYTES);
-    let turns =
-        Turns { now: Mutex::new(Turn { number: 0, over: false, reached: start, take_in }), next: Condvar::new() };
+    let order = ChunkOrder {
+        now: Mutex::new(NextChunk { number: 0, over: false, reached: start, take_in }),
+        next: Condvar::new(),
+    };
     let threads = (cores() as u64).min(chunks);
     let work = |first: u64| -> io::Result<()> {
-        let _end = EndOnPanic(&turns);
+        let _end = EndOnPanic(&order);
         let mut buffer = Buffer::default();
         for number in (first..chunks).step_by(threads as usize) {
             let begin = start + number * CHUNK_BYTES;
@@ -155,7 +157,7 @@ fn stretch<F: FnMut(&Parsed<'_>) + Send>(
             if let (0, Ok(first)) = (number, &mut parsed) {
                 first.to_come = first.items.len() * (chunks as usize - 1);
             }
-            if !turns.take(number, parsed)? {
+            if !order.take(number, parsed)? {
                 break;
             }
         }
@@ -174,27 +176,27 @@ fn stretch<F: FnMut(&Parsed<'_>) + Send>(
             })
         })?;
     }
-    Ok(turns.now.into_inner().reached)
+    Ok(order.now.into_inner().reached)
 }
 
-/// Whose turn it is to have its lines taken in: each thread reads and parses chunks ahead, and hands them on in order.
-struct Turns<F> {
-    now: Mutex<Turn<F>>,
+/// Puts chunks in order: threads read and parse chunks in parallel, and pass their lines on one after the other.
+struct ChunkOrder<F> {
+    now: Mutex<NextChunk<F>>,
     next: Condvar,
 }
 
-struct Turn<F> {
-    /// Of the chunk that comes next.
+struct NextChunk<F> {
+    /// The number of the next chunk.
     number: u64,
-    /// A chunk could not be read: those after it are not wanted.
+    /// A chunk could not be read, so later ones are dropped.
     over: bool,
-    /// Where the lines taken in end.
+    /// The offset where the lines passed on end.
     reached: u64,
     take_in: F,
 }
 
-impl<F: FnMut(&Parsed<'_>)> Turns<F> {
-    /// Waits for the turn of this chunk and takes its lines in; `false` when it is not wanted any more.
+impl<F: FnMut(&Parsed<'_>)> ChunkOrder<F> {
+    /// Waits until this chunk is next, and passes its lines on. `false` if it is no longer needed.
     fn take(&self, number: u64, parsed: io::Result<Parsed<'_>>) -> io::Result<bool> {
         let mut now = self.now.lock();
         self.next.wait_while(&mut now, |now| !now.over && now.number != number);
@@ -215,8 +217,8 @@ impl<F: FnMut(&Parsed<'_>)> Turns<F> {
     }
 }
 
-/// Lets the other threads go when one of them panics.
-struct EndOnPanic<'a, F>(&'a Turns<F>);
+/// Releases the other threads if one panics.
+struct EndOnPanic<'a, F>(&'a ChunkOrder<F>);
 
 impl<F> Drop for EndOnPanic<'_, F> {
     fn drop(&mut self) {
@@ -227,13 +229,13 @@ impl<F> Drop for EndOnPanic<'_, F> {
     }
 }
 
-/// What is read into, again and again: as long as the longest it had to hold.
+/// A reused read buffer, as long as the longest content so far.
 #[derive(Default)]
 struct Buffer(Vec<u8>);
 
 impl Buffer {
-    /// The whole lines that begin in a chunk of a file, and the offset of the first; they may end after the chunk, but not
-    /// after `end`. Does a line begin with the chunk for sure?
+    /// The complete lines that begin in a chunk of a file, and the offset of the first. They may end after the chunk, but not
+    /// after `end`. `sure`: a line certainly begins at the chunk's start.
     fn lines(&mut self, file: &dyn StoredFile, chunk: Range<u64>, sure: bool, end: u64) -> io::Result<(u64, &[u8])> {
         // The byte before a line is a newline.
         let at = if sure { chunk.start } else { chunk.start - 1 };
@@ -241,7 +243,7 @@ impl Buffer {
         let first = if sure { 0 } else { memchr(b'\n', &self.0[..filled]).map_or(filled, |newline| newline + 1) };
         let mut last = memrchr(b'\n', &self.0[first..filled]).map_or(first, |newline| first + newline + 1);
         let mut more = TAIL_BYTES;
-        // The last line that begins here goes on: a little most of the time, and it may be longer than any chunk.
+        // The last line continues after the chunk, usually by little; but it may be longer than any chunk.
         while last < filled && at + (filled as u64) < end {
             let before = filled;
             filled += self.fill(file, before, at + before as u64, end.min(at + before as u64 + more))?;
@@ -260,7 +262,7 @@ impl Buffer {
         Ok((at + first as u64, &self.0[first..last]))
     }
 
-    /// Reads a range of the file to this place of the buffer; returns how much there was to read.
+    /// Reads a range of the file to this position of the buffer; returns the number of bytes read.
     fn fill(&mut self, file: &dyn StoredFile, place: usize, from: u64, to: u64) -> io::Result<usize> {
         let until = place + (to - from) as usize;
         if self.0.len() < until {

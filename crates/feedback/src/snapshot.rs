@@ -1,8 +1,10 @@
 //! `signals.index`: the state as a file, so that a long log need not be read line by line at each start.
 //!
-//! The log alone is the truth. The snapshot says which beginning of the log it stands for, by length and checksum of all its
-//! bytes; when the log does not begin with just that, or anything else is amiss, the snapshot is passed over and written
-//! anew. One use it has then all the same: a log that lacks signals of it was cut off or replaced. It is: 8 bytes `SLINDEX` and a version; CRC-32 of the rest, little-endian; a [`Snapshot`] in postcard encoding.
+//! Only the log counts. The snapshot states which beginning of the log it stands for, by length and checksum. If the log does not
+//! begin with that, or anything else is wrong, the snapshot is ignored and rewritten. Even then it has one use: if the log lacks
+//! signals of the snapshot, it was truncated or replaced.
+//!
+//! The format: 8 bytes `SLINDEX` and a version; CRC-32 of the rest, little-endian; a [`Snapshot`] in postcard encoding.
 
 use super::state::Place;
 use domain::barrier::{Direction, Outcome};
@@ -13,21 +15,21 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
-/// The last byte counts versions of the encoding and of what is encoded, [`SignalKey`] included.
+/// The last byte is the version of the encoding and of its content, including [`SignalKey`].
 const MAGIC: &[u8; 8] = b"SLINDEX\x03";
 
-/// A beginning of the log, and what it says.
+/// A beginning of the log, and the state that follows from it.
 #[derive(Default, Serialize, Deserialize)]
 pub struct Snapshot {
-    /// How many bytes of the log it stands for.
+    /// Number of bytes of the log that it stands for.
     pub len: u64,
     /// Their CRC-32.
     pub crc: u32,
-    /// The zone in which naive times were read.
+    /// The zone that times without one were read in.
     pub zone: String,
-    /// Damaged lines among them, which the quarantine holds.
+    /// Number of damaged lines among them; the quarantine has those.
     pub damaged: u64,
-    /// Contradicting lines among them, which the quarantine holds.
+    /// Number of contradicting lines among them; the quarantine has those.
     pub contradictions: u64,
     pub symbols: Vec<String>,
     pub timeframes: Vec<String>,
@@ -77,7 +79,7 @@ impl Row {
 }
 
 impl Snapshot {
-    /// Reads the snapshot at `path`; `None` when there is none, or none that is whole and of this version.
+    /// Reads the snapshot at `path`; `None` if there is none that is complete and of this version.
     pub fn read(path: &Path) -> Option<Self> {
         let bytes = std::fs::read(path).ok()?;
         let (crc, body) = bytes.strip_prefix(MAGIC)?.split_first_chunk::<4>()?;
@@ -87,8 +89,8 @@ impl Snapshot {
         postcard::from_bytes(body).ok()
     }
 
-    /// Replaces the snapshot at `path`, whole or not at all. What a process that ended half-way leaves aside has a fixed
-    /// name, so that the next one takes its place.
+    /// Replaces the snapshot at `path` atomically. The temporary file has a fixed name, so that one left by a killed process is
+    /// overwritten.
     pub fn write(&self, path: &Path) -> Result<()> {
         let body = postcard::to_stdvec(self).map_err(|e| Error::Internal(e.to_string()))?;
         let crc = crc32fast::hash(&body).to_le_bytes();

@@ -1,5 +1,4 @@
-//! What the store keeps in memory of its log: about a hundred bytes a signal, the levels of the open ones, and where in
-//! the log to find the rest.
+//! The store's state in memory: about a hundred bytes per signal, the levels of open signals, and where in the log the rest is.
 
 use super::ignored::IgnoredPrices;
 use super::index::PriceIndex;
@@ -17,10 +16,10 @@ use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasherDefault;
 
-/// Where a line stands in the log, its newline not counted.
+/// Position of a line in the log, without its newline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
-    /// Where it begins, in bytes from the start of the log.
+    /// Its offset in bytes from the start of the log.
     pub offset: u64,
     /// Its length in bytes.
     pub len: u32,
@@ -37,13 +36,13 @@ pub struct Entry {
     /// Profit in percent of the entry price, before costs; 0 until closed.
     pub profit_percent: f64,
     len: u32,
-    /// NaN where the signal states none.
+    /// NaN if the signal states none.
     confidence: f32,
     /// The number of its symbol.
     pub symbol: u32,
-    /// Counted from 1; 0 where the signal names none.
+    /// The number of its strategy, from 1; 0 if the signal names none.
     strategy: u32,
-    /// Of the candles that it was made from.
+    /// The interval of the candles that it was made from.
     pub timeframe: Timeframe,
     /// Whether it was traded.
     pub taken: bool,
@@ -54,7 +53,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The line that holds the whole record.
+    /// The position of the line with the whole record.
     pub fn place(&self) -> Place {
         Place { offset: self.offset, len: self.len }
     }
@@ -69,25 +68,25 @@ impl Entry {
     }
 }
 
-/// What a line of the log did to the state.
+/// How a line of the log changed the state.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Applied {
     /// A new signal, or the closing of an open one.
     Changed,
-    /// It says what is known already.
+    /// It repeats what is known.
     Known,
     /// It contradicts what is known; the earlier line stands.
     Contradiction(Reason),
 }
 
-/// What was known of a log and is not in it any more.
+/// What a log no longer contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Lost {
-    /// Signals without any line.
+    /// Signals without a line.
     pub signals: usize,
     /// Closings of signals that are open again.
     pub closings: usize,
-    /// How long their lines were.
+    /// The length of their lines.
     pub bytes: u64,
 }
 
@@ -104,11 +103,11 @@ pub struct State {
     /// The closed signals; in order of closing unless `disordered`.
     closed: Vec<Slot>,
     disordered: bool,
-    /// The sums of whole days, by day and what they were filtered by; a day is dropped when one more closes on it.
+    /// Sums of whole days, by day and filter. A day is dropped when another signal closes on it.
     days: Mutex<HashMap<i64, Vec<(Group, Groups)>>>,
-    /// How long a log is that holds just the lines of the entries.
+    /// Length of a log with only the lines that the entries refer to.
     needed_bytes: u64,
-    /// The open signals by their prices.
+    /// The open signals by price.
     pub index: PriceIndex,
 }
 
@@ -116,14 +115,14 @@ pub struct State {
 type Group = (Option<u32>, Option<Timeframe>);
 
 impl State {
-    /// Makes room for so many signals more, so that reading a long log does not move what it has read again and again.
+    /// Reserves space for this many more signals, so that reading a long log does not reallocate repeatedly.
     pub fn reserve(&mut self, signals: usize) {
         self.ids.reserve(signals);
         self.entries.reserve(signals);
     }
 
-    /// How many of these are not known yet. Asked of many at once, the processor waits for memory once for several of them;
-    /// that leaves what [`State::apply`] needs of each in its cache.
+    /// How many of these are new. Looking up many at once lets the processor overlap its waits for memory, and leaves in its
+    /// cache what [`State::apply`] needs next.
     pub fn count_new(&self, keys: impl Iterator<Item = SignalKey>) -> usize {
         keys.filter(|key| !self.ids.contains_key(key)).count()
     }
@@ -133,7 +132,7 @@ impl State {
         self.ids.get(&key).copied()
     }
 
-    /// Where the record of a signal is.
+    /// The position of a signal's record.
     pub fn place(&self, key: SignalKey) -> Option<Place> {
         self.slot(key).map(|slot| self.entry(slot).place())
     }
@@ -143,17 +142,17 @@ impl State {
         &self.entries[slot as usize]
     }
 
-    /// The number of a symbol; `None` when no signal has it.
+    /// The number of a symbol; `None` if no signal has it.
     pub fn symbol_number(&self, symbol: &Symbol) -> Option<usize> {
         self.symbol_numbers.get(symbol.as_str()).map(|number| *number as usize)
     }
 
-    /// How long a log is that holds one line a signal.
+    /// Length of a log with one line per signal.
     pub fn needed_bytes(&self) -> u64 {
         self.needed_bytes
     }
 
-    /// Takes in a line of the log. An error is a line that cannot be believed.
+    /// Applies a line of the log. An error means that the line is invalid.
     pub fn apply(&mut self, facts: &Facts<'_>, place: Place) -> Result<Applied, Reason> {
         match self.slot(facts.key) {
             None => self.insert(facts, place).map(|()| Applied::Changed),
@@ -204,7 +203,8 @@ impl State {
         match (&facts.closing, entry.outcome) {
             (Some(closing), Outcome::Active) if entry.direction.is_some() => {
                 self.index.remove(slot);
-                // The closing stands for the whole record from now on, and one of the old system may say more than it.
+                // The closing line now stands for the whole record; one of the former system may contain more than the first
+                // line.
                 let strategy = self.strategy_number_of(facts.strategy.as_deref());
                 let entry = &mut self.entries[slot as usize];
                 (entry.confidence, entry.strategy, entry.taken) = (kept(facts.confidence), strategy, facts.taken);
@@ -235,7 +235,7 @@ impl State {
         self.days.get_mut().remove(&closing.closed_ms.div_euclid(DAY_MS));
     }
 
-    /// The number of a symbol, given to it when it is first met.
+    /// The number of a symbol, assigned on first use.
     pub fn number_of(&mut self, symbol: &Symbol) -> usize {
         if let Some(number) = self.symbol_number(symbol) {
             return number;
@@ -246,7 +246,7 @@ impl State {
         number
     }
 
-    /// The number of a strategy, from 1 on, given to it when it is first met; 0 of none.
+    /// The number of a strategy, from 1, assigned on first use; 0 for none.
     fn strategy_number_of(&mut self, strategy: Option<&str>) -> u32 {
         let Some(strategy) = strategy else { return 0 };
         if let Some(number) = self.strategy_numbers.get(strategy) {
@@ -258,24 +258,24 @@ impl State {
         number
     }
 
-    /// Do the closed signals have to be put in order before they can be asked about?
+    /// Whether closed signals must be sorted before they are queried.
     pub fn is_disordered(&self) -> bool {
         self.disordered
     }
 
-    /// The closed signals; in order of closing once they have been put so.
+    /// The closed signals, in order of closing unless [`Self::is_disordered`].
     pub fn closed_slots(&self) -> &[Slot] {
         &self.closed
     }
 
-    /// Puts the closed signals in order of closing; those that closed together in order of recording.
+    /// Sorts the closed signals by time of closing; those of the same time in order of recording.
     pub fn put_in_order(&mut self) {
         let entries = &self.entries;
         self.closed.sort_by_key(|slot| (entries[*slot as usize].closed_ms, *slot));
         self.disordered = false;
     }
 
-    /// Carries over what was seen of prices from the state that this one replaces.
+    /// Carries over the times seen of prices from the state that this one replaces.
     pub fn inherit_clock(&mut self, old: &Self) {
         for (number, symbol) in self.symbols.iter().enumerate() {
             if let Some(seen) = old.symbol_number(symbol).and_then(|number| old.index.seen(number)) {
@@ -284,24 +284,24 @@ impl State {
         }
     }
 
-    /// What is to be told of ignored prices; once.
+    /// Takes the reports of ignored prices.
     pub fn take_ignored_news(&mut self) -> Vec<IgnoredPrices> {
         let news = self.index.take_news().into_iter();
         news.map(|(number, news)| IgnoredPrices { symbol: self.symbols[number].clone(), news }).collect()
     }
 
-    /// How many prices were ignored, of each symbol of which some were.
+    /// The number of ignored prices by symbol, for symbols that have some.
     pub fn ignored_prices(&self) -> BTreeMap<Symbol, u64> {
         self.index.ignored().map(|(number, count)| (self.symbols[number].clone(), count)).collect()
     }
 
-    /// Where the line of each signal is, in order of recording.
+    /// The position of each signal's line, in order of recording.
     pub fn places(&self) -> impl Iterator<Item = Place> {
         self.entries.iter().map(Entry::place)
     }
 
-    /// Moves on to a compacted log. Lines before the offset `of` have gone to `places`, in order of recording; those from
-    /// there on follow at `to`.
+    /// Moves on to a compacted log. Lines before the offset `of` have moved to `places`, in order of recording; later ones follow
+    /// at `to`.
     pub fn relocate(&mut self, places: &[Place], of: u64, to: u64) {
         for (slot, entry) in self.entries.iter_mut().enumerate() {
             entry.offset = match places.get(slot) {
@@ -311,7 +311,7 @@ impl State {
         }
     }
 
-    /// What of this state another one of the same log lacks.
+    /// What another state of the same log lacks.
     pub fn lost_in(&self, other: &Self) -> Lost {
         let mut lost = Lost::default();
         for (key, slot) in &self.ids {
@@ -326,12 +326,12 @@ impl State {
         lost
     }
 
-    /// How many signals there are, and how many of them are closed.
+    /// The number of signals, and of closed ones.
     pub fn extent(&self) -> (usize, usize) {
         (self.entries.len(), self.closed.len())
     }
 
-    /// The state as the rows of a snapshot; the rest of that is the log's to fill in.
+    /// The state as rows of a snapshot; the log fills in the rest.
     pub fn to_snapshot(&self) -> Snapshot {
         let mut keys = vec![SignalKey(0, 0); self.entries.len()];
         self.ids.iter().for_each(|(key, slot)| keys[*slot as usize] = *key);
@@ -373,7 +373,7 @@ impl State {
         }
     }
 
-    /// The state that a snapshot was made of; `None` when it does not make sense.
+    /// Restores the state from a snapshot; `None` if the snapshot is inconsistent.
     pub fn from_snapshot(snapshot: &Snapshot) -> Option<Self> {
         let mut state = Self::default();
         for symbol in &snapshot.symbols {
@@ -432,7 +432,7 @@ impl State {
         (state.ids.len() == state.entries.len()).then_some(state)
     }
 
-    /// What a filter asks for, besides its period; `None` when no signal of that symbol is known.
+    /// The part of a filter besides its period; `None` if no signal of its symbol is known.
     fn group(&self, filter: &StatsFilter) -> Option<Group> {
         let symbol = match &filter.symbol {
             Some(symbol) => Some(self.symbol_number(symbol)? as u32),
@@ -449,16 +449,15 @@ impl State {
         self.closed.get(start..end).unwrap_or_default()
     }
 
-    /// Where to read the records that a filter asks for, in order of closing; without those whose outcome is unknown, as in
-    /// [`Self::ended`].
+    /// Positions of the records that match a filter, in order of closing; without unknown outcomes, as in [`Self::ended`].
     pub fn closed_places(&self, filter: &StatsFilter) -> Vec<Place> {
         let Some(group) = self.group(filter) else { return Vec::new() };
         let slots = self.closed_in(filter).iter().map(|slot| self.entry(*slot));
         slots.filter(|entry| belongs(entry, group) && entry.outcome.succeeded().is_some()).map(Entry::place).collect()
     }
 
-    /// What the signals that a filter asks for came to, in order of closing; without those that were not taken, which are none of
-    /// the backend's results.
+    /// Results of closed signals that match a filter, in order of closing; without signals that were not taken, which are not the
+    /// backend's results.
     pub fn ended(&self, filter: &StatsFilter) -> Vec<Ended> {
         let Some(group) = self.group(filter) else { return Vec::new() };
         let slots = self.closed_in(filter).iter().map(|slot| self.entry(*slot));
@@ -477,12 +476,12 @@ impl State {
         slots.filter(|entry| entry.taken && belongs(entry, group)).filter_map(ended).collect()
     }
 
-    /// How many signals of a direction are open that were taken.
+    /// The number of open signals of a direction that were taken.
     pub fn open_taken(&self, direction: Direction) -> usize {
         self.index.taken_of(direction)
     }
 
-    /// The open signals of each symbol that has some, in no order.
+    /// The open signals by symbol, in no order.
     pub fn open_by_symbol(&self) -> BTreeMap<Symbol, Vec<OpenSignal>> {
         let mut groups: Vec<Vec<OpenSignal>> = vec![Vec::new(); self.symbols.len()];
         for open in self.index.open() {
@@ -493,7 +492,7 @@ impl State {
         named.filter(|(_, open)| !open.is_empty()).collect()
     }
 
-    /// Where to read the open signals of a symbol, or of all, in order of recording.
+    /// Positions of the open signals of a symbol, or of all, in order of recording.
     pub fn open_places(&self, symbol: Option<&Symbol>) -> Vec<Place> {
         let number = symbol.map(|symbol| self.symbol_number(symbol));
         match number {
@@ -502,7 +501,7 @@ impl State {
         }
     }
 
-    /// The figures that a filter asks for.
+    /// The statistics of the signals that match a filter.
     pub fn stats(&self, filter: &StatsFilter, fee_bps: f64) -> Stats {
         let groups = self.group(filter).map_or_else(Groups::default, |group| self.groups(filter, group));
         let figures = |summary: &super::stats::Summary| summary.figures(fee_bps);
@@ -572,7 +571,7 @@ impl State {
     }
 }
 
-/// A confidence as an entry keeps it.
+/// A confidence as an entry stores it.
 fn kept(confidence: Option<f64>) -> f32 {
     confidence.map_or(f32::NAN, |percent| percent as f32)
 }

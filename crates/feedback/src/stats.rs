@@ -1,14 +1,14 @@
-//! What the closed signals came to.
+//! Statistics of closed signals.
 //!
-//! A [`Summary`] is added to in order of closing, and two summaries of consecutive times combine into that of both; so a
-//! period is the combination of its days, and a day is summed only once.
+//! Signals are added to a [`Summary`] in order of closing. Summaries of consecutive periods can be combined, so a period is the
+//! combination of its days, and each day is summed only once.
 
 use domain::barrier::{MOST_PERCENT, Outcome};
 use domain::proportions::wilson;
 use domain::symbol::{Symbol, Timeframe};
 use std::collections::BTreeMap;
 
-/// Which signals to count. Empty: all of them.
+/// Which signals to count. The default counts all.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct StatsFilter {
     /// Only this pair.
@@ -22,40 +22,39 @@ pub struct StatsFilter {
 }
 
 impl StatsFilter {
-    /// Does the period contain this time?
+    /// Whether the period contains this time.
     pub fn covers(&self, time_ms: i64) -> bool {
         self.since_ms.is_none_or(|since| time_ms >= since) && self.until_ms.is_none_or(|until| time_ms < until)
     }
 }
 
-/// The figures of a period.
+/// The statistics of a period.
 ///
-/// A closed signal belongs to the period in which it closed; an active one, and a HOLD, to that in which it was given. What was
-/// followed without being taken is in [`Stats::followed`] alone.
+/// A closed signal belongs to the period in which it closed; an active one, and a HOLD, to that in which it was given. Signals
+/// that were not taken count only in [`Stats::followed`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stats {
-    /// All signals asked for.
+    /// All matching signals.
     pub figures: Figures,
-    /// The same by symbol, in alphabetical order.
+    /// By symbol, in alphabetical order.
     pub by_symbol: Vec<(Symbol, Figures)>,
-    /// The same by timeframe, the shortest first.
+    /// By timeframe, shortest first.
     pub by_timeframe: Vec<(Timeframe, Figures)>,
-    /// The same by strategy, in alphabetical order; signals that name none are in no row.
+    /// By strategy, in alphabetical order; without signals that name none.
     pub by_strategy: Vec<(String, Figures)>,
     /// Signals that were recorded as not taken.
     pub followed: Figures,
-    /// Start of the period, as asked.
+    /// Start of the period, as requested.
     pub from_ms: Option<i64>,
-    /// End of the period, as asked.
+    /// End of the period, as requested.
     pub until_ms: Option<i64>,
-    /// Prices and candles that this process ignored since it opened the store, whatever the period and timeframe: one of a later
-    /// time had been seen of their symbol.
+    /// Prices and candles that this process ignored since it opened the store, because a later time had been seen of their
+    /// symbol; for any period and timeframe.
     pub ignored_prices: u64,
 }
 
-/// The figures of a set of signals. Profits are in percent of the entry price, before costs unless it says otherwise;
-/// a mean of nothing is 0.
-/// Serialised under the names of the JavaScript API.
+/// The figures of a set of signals. Profits are in percent of the entry price, before costs unless stated otherwise; the mean of
+/// nothing is 0. Serialised under the names of the JavaScript API.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Figures {
@@ -68,10 +67,10 @@ pub struct Figures {
     /// `successes + failures`.
     #[serde(rename = "closedSignals")]
     pub closed: u64,
-    /// Ended as `UNKNOWN`, where no prices are known: in no other figure but the total.
+    /// Ended as `UNKNOWN`, where no prices are known; counted only in the total.
     #[serde(rename = "unknownSignals")]
     pub unknown: u64,
-    /// HOLD signals; in no other figure.
+    /// HOLD signals; not counted elsewhere.
     #[serde(rename = "holdSignals")]
     pub hold: u64,
     /// Closed as `TOOK_PROFIT` or `SUCCESS`.
@@ -84,18 +83,18 @@ pub struct Figures {
     pub took_profit: u64,
     /// Closed as `STOPPED_OUT`.
     pub stopped_out: u64,
-    /// Percent of the closed: `100 · successes / closed`.
+    /// Percent of closed signals: `100 · successes / closed`.
     pub success_rate: f64,
     /// The 95 % Wilson score interval of the success rate, in percent; 0 to 100 while nothing is closed.
     #[serde(serialize_with = "low_and_high")]
     pub success_interval: (f64, f64),
-    /// Mean profit of the closed.
+    /// Mean profit of closed signals.
     #[serde(rename = "averageProfitLoss")]
     pub average_profit: f64,
-    /// Mean profit of those with a profit above 0.
+    /// Mean profit of signals with a profit above 0.
     #[serde(rename = "averageProfit")]
     pub average_win: f64,
-    /// Mean profit of those with a profit below 0; not positive.
+    /// Mean profit of signals with a profit below 0; not positive.
     pub average_loss: f64,
     /// Mean profit after costs: `average_profit − fee_bps / 100`; 0 while nothing is closed.
     pub expectancy: f64,
@@ -105,8 +104,8 @@ pub struct Figures {
     /// Sum of the profits.
     #[serde(rename = "totalProfitLoss")]
     pub total_profit: f64,
-    /// The deepest fall of the running sum of profits below its highest point so far (0 at the start), in order of
-    /// closing, in percentage points; not negative.
+    /// The deepest fall of the running sum of profits below its highest point so far (0 at the start), in order of closing, in
+    /// percentage points; not negative.
     pub max_drawdown: f64,
     /// Highest profit; `None` while nothing is closed.
     #[serde(rename = "bestProfitLoss", skip_serializing_if = "Option::is_none")]
@@ -114,28 +113,28 @@ pub struct Figures {
     /// Lowest profit; `None` while nothing is closed.
     #[serde(rename = "worstProfitLoss", skip_serializing_if = "Option::is_none")]
     pub worst: Option<f64>,
-    /// Mean confidence of the closed that state one.
+    /// Mean confidence of the closed signals that state one.
     pub average_confidence: f64,
-    /// The share of wins, in percent, at which wins and losses of the average size pay the costs:
-    /// `100 · (fee − average_loss) / (average_win − average_loss)`; `None` before the first win and the first loss.
+    /// The success rate, in percent, at which average wins and losses just pay the costs: `100 · (fee − average_loss) /
+    /// (average_win − average_loss)`. `None` before the first win and the first loss.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub break_even_rate: Option<f64>,
 }
 
-/// The seven figures that the old system printed of signals, under its names and as it rounded: to a tenth.
+/// The seven figures that the former system printed, under its names and rounded to a tenth as it did.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Totals {
-    /// Open and closed; a HOLD is neither.
+    /// Open and closed signals, without HOLDs.
     pub total_signals: u64,
-    /// Those that closed.
+    /// Closed signals.
     pub closed_signals: u64,
     /// Closed as `TOOK_PROFIT` or `SUCCESS`.
     pub successful: u64,
     /// Closed as `STOPPED_OUT` or `FAILURE`.
     pub failed: u64,
-    /// Percent of the closed.
+    /// Percent of closed signals.
     pub success_rate: f64,
-    /// Mean profit of the closed, percent of the entry, before costs.
+    /// Mean profit of closed signals, percent of the entry price, before costs.
     pub avg_profit_loss: f64,
     /// Sum of the profits.
     pub total_return: f64,
@@ -143,7 +142,7 @@ pub struct Totals {
 
 impl From<&Figures> for Totals {
     fn from(figures: &Figures) -> Self {
-        // Without a negative zero.
+        // Adding zero removes a negative zero.
         let tenth = |number: f64| (number * 10.0).round() / 10.0 + 0.0;
         Self {
             total_signals: figures.total,
@@ -179,7 +178,7 @@ pub struct Summary {
     confidence_sum: f64,
     best: Option<f64>,
     worst: Option<f64>,
-    /// The running sum of profits: its end, its highest and lowest point (0 at the start), its deepest fall.
+    /// The running sum of profits: its current value, its highest and lowest point (0 at the start), its deepest fall.
     total: f64,
     peak: f64,
     trough: f64,
@@ -187,7 +186,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Adds a signal that closed no earlier than all before it.
+    /// Adds a signal that closed no earlier than those added before.
     pub fn add(&mut self, outcome: Outcome, profit: f64, confidence: Option<f64>) {
         match outcome {
             Outcome::TookProfit => self.took_profit += 1,
@@ -200,7 +199,7 @@ impl Summary {
             }
             Outcome::Active => return,
         }
-        // A log may say anything.
+        // A log may contain any number.
         let profit = profit.clamp(-MOST_PERCENT, MOST_PERCENT);
         if profit > 0.0 {
             self.wins += 1;
@@ -221,7 +220,7 @@ impl Summary {
         self.drawdown = self.drawdown.max(self.peak - self.total);
     }
 
-    /// This, followed by what closed later.
+    /// Combines this summary with that of a later period.
     pub fn then(&mut self, later: &Self) {
         self.active += later.active;
         self.hold += later.hold;
@@ -242,7 +241,7 @@ impl Summary {
         };
         self.best = pick(self.best, later.best, f64::max);
         self.worst = pick(self.worst, later.worst, f64::min);
-        // The deepest fall lies in the first part, in the second, or goes from the first's peak to the second's trough.
+        // The deepest fall is in the first part, in the second, or from the first's peak to the second's trough.
         let across = self.peak - (self.total + later.trough);
         self.drawdown = self.drawdown.max(later.drawdown).max(across);
         self.peak = self.peak.max(self.total + later.peak);
@@ -288,7 +287,7 @@ impl Summary {
     }
 }
 
-/// What a signal belongs to; symbol and strategy by number.
+/// The groups of a signal; symbol and strategy by number.
 #[derive(Debug, Clone, Copy)]
 pub struct Member {
     pub symbol: u32,
@@ -297,7 +296,7 @@ pub struct Member {
     pub taken: bool,
 }
 
-/// Summaries of the signals that were taken: all together, by symbol number, by timeframe, by strategy number; and of the others.
+/// Summaries of taken signals: all, by symbol number, by timeframe, by strategy number; and of those not taken.
 #[derive(Debug, Clone, Default)]
 pub struct Groups {
     pub all: Summary,
@@ -321,7 +320,7 @@ impl Groups {
         }
     }
 
-    /// This, followed by what closed later.
+    /// Combines these summaries with those of a later period.
     pub fn then(&mut self, later: &Self) {
         self.all.then(&later.all);
         for (symbol, summary) in &later.by_symbol {
@@ -383,7 +382,7 @@ mod tests {
     #[test]
     fn the_seven_figures_as_the_old_system_printed_them() {
         let mut summary = Summary { active: 7, hold: 3, ..Summary::default() };
-        // 28 of 38 succeed; all of it sums up to 68.4.
+        // 28 of 38 succeed; the profits sum to 68.4.
         for at in 0..38 {
             let profit = if at < 28 { 2.85 } else { -1.14 };
             summary.add(Outcome::by_profit(profit), profit, None);
@@ -407,7 +406,7 @@ mod tests {
     }
 
     proptest! {
-        /// Summing days and combining them is the same as summing at once.
+        /// Combining the sums of days equals summing at once.
         #[test]
         fn a_period_is_the_combination_of_its_parts(profits in proptest::collection::vec(-20i32..20, 0..40), cut in 0usize..40) {
             let sum = |profits: &[i32]| {

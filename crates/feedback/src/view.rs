@@ -1,4 +1,4 @@
-//! The state, and which part of which file it was read from.
+//! The state, together with the part of the file that it was read from.
 
 use super::errors::failed;
 use super::line;
@@ -17,44 +17,45 @@ use storage::disk::{Stat, Storage, StoredFile};
 pub struct Covered {
     pub file: Arc<dyn StoredFile>,
     pub identity: u64,
-    /// All lines that end before this offset are in the state.
+    /// The state includes all lines that end before this offset.
     pub len: u64,
-    /// The CRC-32 of all bytes before it.
+    /// The CRC-32 of all bytes before that offset.
     pub crc: crc32fast::Hasher,
-    /// The last bytes before it: they tell whether what was read is still what is there.
+    /// The last bytes before that offset, to check that the file still has the same content.
     pub last: Vec<u8>,
-    /// How far this process knows the file to be synced.
+    /// The length up to which the file is synced, as far as this process knows.
     pub synced: u64,
-    /// Does this process know its name to be synced? A record is not safe in a file that a power failure can rename back.
+    /// Whether the file's name is synced, as far as this process knows. Before that, a power failure may undo the rename that put
+    /// it in place.
     pub named: bool,
 }
 
 /// Enough to hold the seal of the last line.
 const LAST_BYTES: usize = line::SEAL_BYTES + 1;
 
-/// A log shorter than this is compacted only when asked to: reading all of it takes a fraction of a second.
+/// A shorter log is compacted only on request: reading all of it takes a fraction of a second.
 const WORTH_COMPACTING: u64 = 64 << 20;
 
-/// A part of the log that is worth a new snapshot in any case: it takes a tenth of a second to read.
+/// This many new bytes justify a snapshot in any case: reading them takes a tenth of a second.
 const SNAPSHOT_BYTES: u64 = 16 << 20;
 
-/// The state and what of the log it covers; they change together.
+/// The state and the part of the log that it covers; both change together.
 pub struct View {
     pub covered: Covered,
     pub state: State,
-    /// Counts the files that the log has been: places of another generation mean nothing.
+    /// Counts the files that have been the log; places of other generations are invalid.
     pub generation: u64,
-    /// How much of the log the snapshot is known to stand for.
+    /// How much of the log the snapshot covers, as far as known.
     pub snapshot_len: u64,
     /// Damaged, and contradicting, lines of the log.
     pub damaged: u64,
     pub contradictions: u64,
-    /// How long the damaged lines are that were met in reading it; not those before a snapshot.
+    /// Total length of the damaged lines read; without those covered by a snapshot.
     pub damaged_bytes: u64,
 }
 
 impl Covered {
-    /// A synced file whose every line the state is about to know, and the checksum of all its bytes.
+    /// A synced file that the state is about to cover completely, and the checksum of its bytes.
     pub fn all_of(file: Arc<dyn StoredFile>, crc: crc32fast::Hasher) -> io::Result<Self> {
         let Stat { identity, len } = file.stat()?;
         let mut last = vec![0; LAST_BYTES.min(len as usize)];
@@ -63,7 +64,7 @@ impl Covered {
         Ok(Self { file, identity, len, crc, last, synced: len, named: false })
     }
 
-    /// Moves on by reading the file up to this offset.
+    /// Extends the covered part by reading the file up to this offset.
     fn reach_to(&mut self, len: u64) -> io::Result<()> {
         let mut chunk = vec![0; 1 << 20];
         while self.len < len {
@@ -77,13 +78,13 @@ impl Covered {
         Ok(())
     }
 
-    /// Moves on by these bytes.
+    /// Extends the covered part by these bytes.
     pub fn reach(&mut self, bytes: &[u8]) {
         self.crc.update(bytes);
         self.follow(bytes);
     }
 
-    /// Moves on by these bytes, whose checksum is known.
+    /// Extends the covered part by these bytes, whose checksum is known.
     pub fn reach_summed(&mut self, bytes: &[u8], crc: &crc32fast::Hasher) {
         self.crc.combine(crc);
         self.follow(bytes);
@@ -99,14 +100,15 @@ impl Covered {
 }
 
 impl View {
-    /// Is more than a third of a long log not needed any more: the records of what has closed, mostly? Each compaction then
-    /// frees at least half of what it copies, so that all of them together cost little beside the writing.
+    /// Whether more than a third of a long log is no longer needed, mostly first lines of closed signals. Each compaction then
+    /// frees at least half of what it copies, so compactions cost little compared with writing.
     pub fn is_mostly_history(&self) -> bool {
         self.covered.len > WORTH_COMPACTING && self.covered.len / 3 * 2 > self.state.needed_bytes()
     }
 
-    /// Opens the log, and takes what its snapshot says as read. If the snapshot is not of the beginning of this log, what it
-    /// says comes apart: of a log that was only compacted, or damaged in places, most is still there. The caller holds the lock.
+    /// Opens the log and restores the state from its snapshot. If the snapshot does not fit the beginning of this log, its state
+    /// is returned separately; if the log was compacted or partly damaged, most of that is still in it. The caller holds the
+    /// lock.
     pub fn open(storage: &dyn Storage, paths: &Paths, zone: Tz) -> Result<(Self, Option<State>)> {
         let path = &paths.log;
         let file = storage.open(path).map_err(|e| failed("open", path, e))?;
@@ -142,14 +144,14 @@ impl View {
         Ok((empty, Some(state)))
     }
 
-    /// Is a snapshot of it worth writing? Many bytes are many lines not to be read at the next start. A short log is read in
-    /// no time, but its snapshot remembers that it was there: each is so much longer than the one before that there are few.
+    /// Whether writing a snapshot is worthwhile. With many bytes, the next start saves reading many lines. For a short log the
+    /// snapshot proves that the log existed; each is so much longer than the previous one that few are written.
     pub fn is_worth_a_snapshot(&self) -> bool {
         let grown = self.covered.len.saturating_sub(self.snapshot_len);
         grown >= SNAPSHOT_BYTES.min(self.snapshot_len / 4).max(1)
     }
 
-    /// The log is another file now, with all lines of the state at new places.
+    /// Switches to another file, which has all lines of the state at new places.
     pub fn moved_to(&mut self, covered: Covered) {
         self.covered = covered;
         self.generation += 1;

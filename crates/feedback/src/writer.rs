@@ -1,12 +1,12 @@
-//! The one thread of an open store that writes: it takes what has queued up, checks it against the log as it is now, and
-//! appends it in one write and one sync. So a hundred callers share one sync.
+//! The only thread of an open store that writes. It takes queued changes, checks them against the current log, and appends them
+//! in one write and one sync. So a hundred callers share one sync.
 
-use super::ahead::Ahead;
-use super::by_hand::CloseRequest;
 use super::compact::{self, Compaction};
 use super::index::Hit;
 use super::journal::{Asked, Journal, Turns};
 use super::line::{self, Facts};
+use super::manual_close::CloseRequest;
+use super::prefetch::Prefetched;
 use super::{ClosedSignal, StoreOptions};
 use domain::barrier::Levels;
 use domain::error::{self, Error, Result};
@@ -21,20 +21,20 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// A batch stops growing here, so that its memory is bounded.
+/// A batch does not grow beyond this, which bounds its memory.
 const BATCH_BYTES: usize = 16 << 20;
 
-/// Calls that wait together were made within this time: they are given up together, when the patience of the first one ends.
+/// Calls in one batch were made within this time. They fail together when the first one's patience ends.
 const TOGETHER: Duration = Duration::from_secs(1);
 
-/// Room for lines that is kept from one batch to the next: fresh memory costs as much as what is written into it.
+/// Buffer kept from one batch to the next, since fresh memory costs as much as writing to it.
 const KEPT_BYTES: usize = 4 << 20;
 
-/// Something to be written, if what it rests on still holds when its turn comes.
+/// A change to write, if it is still valid when its turn comes.
 pub enum Change {
     /// A new signal.
     Record(NewLine),
-    /// A line of another log, anew. It may be the closing of a signal that the store knows.
+    /// A line of another log. It may close a signal that the store knows.
     Import(NewLine),
     /// A price hit a signal.
     Hit(Hit),
@@ -51,7 +51,7 @@ impl Change {
         }
     }
 
-    /// About how long its line is.
+    /// The approximate length of its line.
     fn bytes(&self) -> usize {
         match self {
             Self::Record(line) | Self::Import(line) => line.range.len(),
@@ -60,17 +60,17 @@ impl Change {
     }
 }
 
-/// A line as the caller's thread made it, and what memory keeps of it. The record itself stays behind: that spares the
-/// writer the freeing of its many small parts.
+/// A line encoded on the caller's thread, and the parts that memory keeps. The record itself stays with the caller, so that the
+/// writer need not free its many small parts.
 pub struct NewLine {
     facts: Facts<'static>,
-    /// The lines that were made together.
+    /// The buffer of all lines that were encoded together.
     buffer: Arc<Vec<u8>>,
     range: Range<usize>,
 }
 
 impl NewLine {
-    /// The lines of some records.
+    /// Encodes records as lines.
     pub fn all(records: impl Iterator<Item = Record>) -> Result<Vec<Self>> {
         let mut buffer = Vec::with_capacity(512 * records.size_hint().0);
         let mut made = Vec::with_capacity(records.size_hint().0);
@@ -88,24 +88,24 @@ impl NewLine {
     }
 }
 
-/// Signals written down, ready to be recorded by [`super::FeedbackStore::record_lines`].
+/// Signals encoded for [`super::FeedbackStore::record_lines`].
 pub struct Lines(Vec<NewLine>);
 
 impl Lines {
-    /// Writes signals down.
+    /// Encodes signals.
     ///
     /// # Errors
-    /// [`Error::InvalidSignal`] for one that is too long.
+    /// [`Error::InvalidSignal`] for a signal that is too long.
     pub fn of(signals: Vec<impl Into<Record>>) -> Result<Self> {
         NewLine::all(signals.into_iter().map(Into::into)).map(Self)
     }
 
-    /// How many there are.
+    /// The number of signals.
     pub fn count(&self) -> usize {
         self.0.len()
     }
 
-    /// Has one of them ended?
+    /// Whether one of them has ended.
     pub fn has_closed(&self) -> bool {
         self.0.iter().any(|line| line.facts.closing.is_some())
     }
@@ -116,68 +116,68 @@ impl Lines {
     }
 }
 
-/// What became of a change.
+/// The result of a change.
 #[derive(Debug)]
 pub enum Verdict {
     /// A signal was recorded.
     Recorded,
-    /// The log said so before.
+    /// The log contained it already.
     Known,
     /// A signal was closed.
     Closed(Box<ClosedSignal>),
     /// There is no such open signal.
     NotOpen,
-    /// It contradicts the log, or the line it rests on cannot be read.
+    /// It contradicts the log, or the line that it depends on cannot be read.
     Refused(Error),
 }
 
-/// Work for the writer, and where to say what became of it.
+/// Work for the writer, and where to send the result.
 pub enum Job {
     /// Appends changes.
     Changes(Changes),
-    /// Puts a compacted log in the place of the log.
-    Swap(compact::Copy, mpsc::Sender<Result<Option<Compaction>>>),
+    /// Replaces the log by its compacted copy.
+    Swap(compact::CompactedLog, mpsc::Sender<Result<Option<Compaction>>>),
 }
 
 /// Changes that one caller waits for.
 pub struct Changes {
     /// What to change, in order.
     pub changes: Vec<Change>,
-    /// When it began to wait.
+    /// When the caller began to wait.
     pub asked: Asked,
-    /// Where the results go, one for each change.
+    /// Receives one result for each change.
     pub reply: oneshot::Sender<Result<Vec<Verdict>>>,
 }
 
-/// The thread's own things.
+/// The state of the writer thread.
 pub struct Writer {
     journal: Arc<dyn Journal>,
     turns: Box<dyn Turns>,
     zone: Tz,
-    /// Of a round trip, in percent.
+    /// Costs of a round trip, in percent.
     costs_percent: f64,
-    /// When the first call of the batch in hand was made.
+    /// When the first call of the current batch was made.
     asked: Asked,
-    /// The lines of the batch before, empty.
+    /// The emptied buffer of the previous batch.
     room: Vec<u8>,
 }
 
-/// Lines about to be appended, and what the journal will say then.
+/// The lines to append, and what the journal will contain then.
 #[derive(Default)]
-pub struct Staged<'a> {
+pub struct WriteBatch<'a> {
     /// The bytes to append.
     pub lines: Vec<u8>,
-    /// What memory keeps of each line, and where it is among them, its newline not counted.
+    /// What memory keeps of each line, and its position in `lines`, without the newline.
     pub added: Vec<(Facts<'a>, Range<usize>)>,
-    /// The newest line of each signal, as an index of `added`.
+    /// The newest line of each signal, as an index into `added`.
     newest: HashMap<SignalKey, usize, BuildHasherDefault<SignalKeyHasher>>,
-    /// A caller is told that something old is safe, so it must be.
-    vouched: bool,
-    /// Lines that were read before they are asked for.
-    ahead: Ahead,
+    /// A caller will be told that an older record is safe, so it must be synced.
+    must_sync: bool,
+    /// Prefetched lines of open signals.
+    prefetched: Prefetched,
 }
 
-impl<'a> Staged<'a> {
+impl<'a> WriteBatch<'a> {
     fn add(&mut self, facts: Facts<'a>, line: &[u8]) {
         let start = self.lines.len();
         self.lines.extend_from_slice(line);
@@ -185,14 +185,14 @@ impl<'a> Staged<'a> {
         self.added.push((facts, start..self.lines.len() - 1));
     }
 
-    /// The newest line of a signal among them, and what memory keeps of it.
+    /// The newest line of a signal in this batch, and what memory keeps of it.
     pub fn newest(&self, key: SignalKey) -> Option<(&Facts<'a>, &[u8])> {
         let (facts, range) = &self.added[*self.newest.get(&key)?];
         Some((facts, &self.lines[range.clone()]))
     }
 }
 
-/// The changes that are first in the queue, those of at most so many callers; none if something else is first.
+/// Takes changes from the front of the queue, of at most `most` callers; none if another job is first.
 fn next_batch(waiting: &mut VecDeque<Job>, most: usize) -> Vec<Changes> {
     let (mut batch, mut bytes) = (Vec::<Changes>::new(), 0);
     let together = |first: &Changes, next: &Changes| next.asked.saturating_duration_since(first.asked) < TOGETHER;
@@ -208,7 +208,7 @@ fn next_batch(waiting: &mut VecDeque<Job>, most: usize) -> Vec<Changes> {
 }
 
 impl Writer {
-    /// The writer of a journal; [`Self::run`] does the work.
+    /// The writer of a journal; call [`Self::run`] to work.
     pub fn new(journal: Arc<dyn Journal>, turns: Box<dyn Turns>, options: &StoreOptions) -> Self {
         let (zone, costs_percent) = (options.timezone, options.fee_bps / 100.0);
         Self { journal, turns, zone, costs_percent, asked: Asked::now(), room: Vec::new() }
@@ -224,7 +224,7 @@ impl Writer {
                 waiting.push_back(first);
             }
             waiting.extend(jobs.try_iter());
-            // Of callers that come again as soon as they are served, half: they work while the others wait for the store.
+            // Takes half of the callers that return immediately: the other half prepares its next calls meanwhile.
             let share = (served + waiting.len()).div_ceil(2);
             let batch = next_batch(&mut waiting, share);
             served = batch.len();
@@ -233,7 +233,7 @@ impl Writer {
             } else if let Some(Job::Swap(copy, reply)) = waiting.pop_front() {
                 let result = error::guard(|| self.turns.swap(copy));
                 self.turns.end();
-                // A compaction that no longer waits was closed meanwhile.
+                // An error means that the caller no longer waits.
                 let _ = reply.send(result);
             }
             self.turns.grown();
@@ -247,7 +247,7 @@ impl Writer {
         let hits: Vec<SignalKey> = changes.iter().flatten().filter_map(Change::hit).collect();
         let result = error::guard(|| self.commit(&changes));
         self.turns.end();
-        // What was hit but not closed goes back to where the next price finds it. Those that closed are gone from there.
+        // Signals that were hit but not closed become findable again. Closed ones are gone from the index.
         if !hits.is_empty() {
             let mut state = self.journal.state_mut();
             for key in hits {
@@ -256,7 +256,7 @@ impl Writer {
                 }
             }
         }
-        // A caller that no longer waits does not need its reply.
+        // An error means that the caller no longer waits.
         match result {
             Ok(verdicts) => replies.into_iter().zip(verdicts).for_each(|(reply, verdicts)| {
                 let _ = reply.send(Ok(verdicts));
@@ -267,20 +267,20 @@ impl Writer {
         }
     }
 
-    /// One batch in one turn: all of it is stored, or none of it.
+    /// Stores a batch in one turn: all of it or nothing.
     fn commit(&mut self, jobs: &[Vec<Change>]) -> Result<Vec<Vec<Verdict>>> {
         self.turns.begin(self.asked)?;
         loop {
             let room = std::mem::take(&mut self.room);
-            let mut staged = self.stage(jobs, room)?;
-            let mut decide = |change| self.decide(change, &mut staged).unwrap_or_else(Verdict::Refused);
+            let mut batch = self.stage(jobs, room)?;
+            let mut decide = |change| self.decide(change, &mut batch).unwrap_or_else(Verdict::Refused);
             let verdicts = jobs.iter().map(|changes| changes.iter().map(&mut decide).collect()).collect();
-            let done = match staged.lines.is_empty() {
-                true => self.turns.confirm(staged.vouched)?,
-                false => self.turns.append(&staged)?,
+            let done = match batch.lines.is_empty() {
+                true => self.turns.confirm(batch.must_sync)?,
+                false => self.turns.append(&batch)?,
             };
-            if staged.lines.capacity() <= KEPT_BYTES {
-                self.room = staged.lines;
+            if batch.lines.capacity() <= KEPT_BYTES {
+                self.room = batch.lines;
                 self.room.clear();
             }
             if done {
@@ -289,8 +289,8 @@ impl Writer {
         }
     }
 
-    /// `room` for what these changes will add, and the lines that they are about, as far as those are better read at once.
-    fn stage<'a>(&self, jobs: &'a [Vec<Change>], room: Vec<u8>) -> Result<Staged<'a>> {
+    /// The buffer for what these changes will add, and the prefetched lines of their signals.
+    fn stage<'a>(&self, jobs: &'a [Vec<Change>], room: Vec<u8>) -> Result<WriteBatch<'a>> {
         let (wanted, source) = {
             let (state, source) = self.journal.look(self.asked);
             let open = |key| state.slot(key).filter(|slot| state.index.levels(*slot).is_some());
@@ -306,19 +306,19 @@ impl Writer {
             let wanted: Vec<_> = jobs.iter().flatten().filter_map(wanted).collect();
             (wanted, source)
         };
-        let mut staged = Staged { lines: room, ahead: source.ahead(wanted)?, ..Staged::default() };
+        let mut batch = WriteBatch { lines: room, prefetched: source.prefetch(wanted)?, ..WriteBatch::default() };
         let count = jobs.iter().map(Vec::len).sum();
-        staged.newest.reserve(count);
-        staged.added.reserve(count);
-        staged.lines.reserve(jobs.iter().flatten().map(Change::bytes).sum());
-        Ok(staged)
+        batch.newest.reserve(count);
+        batch.added.reserve(count);
+        batch.lines.reserve(jobs.iter().flatten().map(Change::bytes).sum());
+        Ok(batch)
     }
 
-    fn decide<'a>(&self, change: &'a Change, staged: &mut Staged<'a>) -> Result<Verdict> {
+    fn decide<'a>(&self, change: &'a Change, batch: &mut WriteBatch<'a>) -> Result<Verdict> {
         match change {
-            Change::Record(line) => self.record(line, staged),
-            Change::Import(line) => self.import(line, staged),
-            Change::Hit(hit) => self.close(hit.key, None, staged, |_| {
+            Change::Record(line) => self.record(line, batch),
+            Change::Import(line) => self.import(line, batch),
+            Change::Hit(hit) => self.close(hit.key, None, batch, |_| {
                 Ok(Closing {
                     outcome: hit.exit.outcome,
                     exit_price: Some(hit.exit.price),
@@ -326,15 +326,15 @@ impl Writer {
                     closed_ms: hit.exit.time_ms,
                 })
             }),
-            Change::Close(request) => self.close(SignalKey::of(&request.id), Some(&request.id), staged, |levels| {
+            Change::Close(request) => self.close(SignalKey::of(&request.id), Some(&request.id), batch, |levels| {
                 request.closing(levels, self.costs_percent)
             }),
         }
     }
 
-    fn record<'a>(&self, line: &'a NewLine, staged: &mut Staged<'a>) -> Result<Verdict> {
-        let Some(before) = self.find(line.facts.key, staged)? else {
-            staged.add(line.facts.borrowed(), line.bytes());
+    fn record<'a>(&self, line: &'a NewLine, batch: &mut WriteBatch<'a>) -> Result<Verdict> {
+        let Some(before) = self.find(line.facts.key, batch)? else {
+            batch.add(line.facts.borrowed(), line.bytes());
             return Ok(Verdict::Recorded);
         };
         let Record { signal, closing, .. } = self.read_back(line)?;
@@ -346,21 +346,21 @@ impl Writer {
         }
         match closing {
             // It was open, and keeps the features that it was recorded with.
-            Some(closing) if before.closing.is_none() => self.close(line.facts.key, None, staged, |_| Ok(closing)),
+            Some(closing) if before.closing.is_none() => self.close(line.facts.key, None, batch, |_| Ok(closing)),
             _ => {
-                staged.vouched = true;
+                batch.must_sync = true;
                 Ok(Verdict::Known)
             }
         }
     }
 
-    fn import<'a>(&self, line: &'a NewLine, staged: &mut Staged<'a>) -> Result<Verdict> {
-        let (Some(before), Some(closing)) = (self.find(line.facts.key, staged)?, line.facts.closing) else {
-            return self.record(line, staged);
+    fn import<'a>(&self, line: &'a NewLine, batch: &mut WriteBatch<'a>) -> Result<Verdict> {
+        let (Some(before), Some(closing)) = (self.find(line.facts.key, batch)?, line.facts.closing) else {
+            return self.record(line, batch);
         };
         let mut read = self.read_back(line)?;
         let (old, new) = (&before.signal, &read.signal);
-        // The old system's closing lines carry keys that its records do not: what the price index knows must agree.
+        // Closing lines of the former system lack keys of the first line; what the price index uses must agree.
         if (&old.symbol, old.timeframe, old.levels()) != (&new.symbol, new.timeframe, new.levels()) {
             let field = old.first_difference(new).unwrap_or("levels");
             return Err(Error::SignalConflict { id: read.signal.id, field });
@@ -369,11 +369,11 @@ impl Writer {
             None => {
                 let closed = ClosedSignal::new(new, &closing);
                 read.keep(&before);
-                staged.add(Facts::of(&read), &line::encode(&read)?);
+                batch.add(Facts::of(&read), &line::encode(&read)?);
                 Ok(Verdict::Closed(Box::new(closed)))
             }
             Some(first) if first.outcome == closing.outcome && first.closed_ms == closing.closed_ms => {
-                staged.vouched = true;
+                batch.must_sync = true;
                 Ok(Verdict::Known)
             }
             Some(_) => Err(Error::SignalConflict { id: read.signal.id, field: "outcome" }),
@@ -388,33 +388,33 @@ impl Writer {
         &self,
         key: SignalKey,
         id: Option<&str>,
-        staged: &mut Staged<'_>,
+        batch: &mut WriteBatch<'_>,
         closing: impl Fn(&Levels) -> Result<Closing>,
     ) -> Result<Verdict> {
-        // What is known to be closed, or unknown, need not be read.
-        if !staged.newest.contains_key(&key) {
+        // If the signal is known to be closed, or is unknown, nothing needs to be read.
+        if !batch.newest.contains_key(&key) {
             let state = self.journal.state();
             if state.slot(key).is_none_or(|slot| state.index.levels(slot).is_none()) {
                 return Ok(Verdict::NotOpen);
             }
         }
-        let Some(line) = self.line(key, staged)? else { return Ok(Verdict::NotOpen) };
-        // A line as this store writes it gets its closing put in; any other is read as a whole and written anew.
-        if let Some(own) = line::own(&line, self.zone)
-            && let Some(levels) = own.levels
+        let Some(line) = self.line(key, batch)? else { return Ok(Verdict::NotOpen) };
+        // A canonical line gets its closing inserted; any other is parsed and encoded again.
+        if let Some(canonical) = line::canonical(&line, self.zone)
+            && let Some(levels) = canonical.levels
         {
-            if own.closing.is_some() || id.is_some_and(|id| id != own.id) {
+            if canonical.closing.is_some() || id.is_some_and(|id| id != canonical.id) {
                 return Ok(Verdict::NotOpen);
             }
             let closing = closing(&levels)?;
             if let Some(spliced) = line::with_closing(&line, &closing)? {
-                let closed = ClosedSignal::of_own(&own, &levels, &closing)?;
-                let facts = Facts::from(own).into_owned();
-                staged.add(Facts { closing: Some(closing), ..facts }, &spliced);
+                let closed = ClosedSignal::of_canonical(&canonical, &levels, &closing)?;
+                let facts = Facts::from(canonical).into_owned();
+                batch.add(Facts { closing: Some(closing), ..facts }, &spliced);
                 return Ok(Verdict::Closed(Box::new(closed)));
             }
         }
-        let Some(mut record) = self.find(key, staged)? else { return Ok(Verdict::NotOpen) };
+        let Some(mut record) = self.find(key, batch)? else { return Ok(Verdict::NotOpen) };
         let other = id.is_some_and(|id| id != record.signal.id);
         let Some(levels) = record.signal.levels().filter(|_| !other && record.closing.is_none()) else {
             return Ok(Verdict::NotOpen);
@@ -423,13 +423,13 @@ impl Writer {
         record.closing = Some(closing);
         let line = line::encode(&record)?;
         let closed = ClosedSignal::new(&record.signal, &closing);
-        staged.add(Facts::of(&record), &line);
+        batch.add(Facts::of(&record), &line);
         Ok(Verdict::Closed(Box::new(closed)))
     }
 
-    /// The newest line of a signal, its newline not counted.
-    fn line<'a>(&self, key: SignalKey, staged: &'a Staged<'_>) -> Result<Option<Cow<'a, [u8]>>> {
-        if let Some(line) = staged.newest(key).map(|(_, line)| line).or_else(|| staged.ahead.line(key)) {
+    /// The newest line of a signal, without its newline.
+    fn line<'a>(&self, key: SignalKey, batch: &'a WriteBatch<'_>) -> Result<Option<Cow<'a, [u8]>>> {
+        if let Some(line) = batch.newest(key).map(|(_, line)| line).or_else(|| batch.prefetched.line(key)) {
             return Ok(Some(Cow::Borrowed(line)));
         }
         let (place, source) = {
@@ -439,9 +439,9 @@ impl Writer {
         Ok(place.map(|place| source.line(place)).transpose()?.map(Cow::Owned))
     }
 
-    /// The record of a signal as it will be once what is staged is written.
-    fn find(&self, key: SignalKey, staged: &Staged<'_>) -> Result<Option<Record>> {
-        if let Some(line) = staged.newest(key).map(|(_, line)| line).or_else(|| staged.ahead.line(key)) {
+    /// The record of a signal as it will be once the batch is written.
+    fn find(&self, key: SignalKey, batch: &WriteBatch<'_>) -> Result<Option<Record>> {
+        if let Some(line) = batch.newest(key).map(|(_, line)| line).or_else(|| batch.prefetched.line(key)) {
             return line::decode(line, self.zone).map(Some).map_err(Error::Internal);
         }
         let (place, source) = {

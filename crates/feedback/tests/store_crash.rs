@@ -1,4 +1,4 @@
-//! Killed processes: what a process was told is safe is there afterwards, once and whole.
+//! Killed processes: records that were acknowledged are in the log afterwards, once and complete.
 //!
 //! `SIGNALLOOP_KILLS` sets how many processes are killed (default 15).
 #![cfg(unix)]
@@ -11,9 +11,9 @@ use testkit::home::{Home, on_both, open_named};
 use testkit::killed::{Killed, Promised, say};
 use testkit::{T0, child_part, lines_by_id, own, setting};
 
-/// The part of a child: records and closes signals until it is killed, and says of each when it is safe.
+/// Runs in a child process: records and closes signals until it is killed, and reports each one that is safe.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn doomed_process() {
+async fn process_to_kill() {
     let Some((number, home)) = child_part() else { return };
     let store = open_named(home.to_str().unwrap(), StoreOptions::default());
     let tasks = (0..8).map(|task| {
@@ -59,9 +59,9 @@ async fn what_was_acknowledged_survives_sigkill(home: Home) {
     let mut random = 0x2545_f491_4f6c_dd1du64;
     let mut running = Vec::new();
     while started < kills || !running.is_empty() {
-        // Up to three at a time, so that one dies while others write.
+        // Up to three at a time, so that one is killed while others write.
         while started < kills && running.len() < 3 {
-            running.push(Killed::start(&mut testkit::child!("doomed_process", home.name(), started), &told));
+            running.push(Killed::start(&mut testkit::child!("process_to_kill", home.name(), started), &told));
             started += 1;
         }
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

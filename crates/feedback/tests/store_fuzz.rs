@@ -1,4 +1,4 @@
-//! The committed corpus of `fuzz/`, through the very functions that `npm run test:fuzz` feeds random bytes to.
+//! The committed corpus of `fuzz/`, through the same functions that `npm run test:fuzz` feeds with random bytes.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use testkit::{T0, buy, log, open, own};
 
-/// A file or folder that cannot be written to, not even by root, until this is dropped.
+/// A file or folder that even root cannot write to, until this is dropped.
 struct Immutable(PathBuf);
 
 impl Immutable {
-    /// `None`, with a message, where the file system or the user's rights do not allow it.
+    /// `None`, with a message, if the file system or the user's rights do not allow it.
     fn make(path: &Path) -> Option<Self> {
         let made = Command::new("chattr").arg("+i").arg(path).output().is_ok_and(|output| output.status.success());
         if !made {
@@ -34,7 +34,7 @@ fn failure(folder: &Path) -> Error {
     FeedbackStore::open(folder, StoreOptions::default()).err().expect("it cannot be opened")
 }
 
-/// The names and contents of a folder's files, in order.
+/// Names and contents of a folder's files, in order.
 fn content(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
@@ -45,7 +45,7 @@ fn content(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     found
 }
 
-/// Two records of which one is closed.
+/// Two records, one of them closed.
 async fn fill(folder: &Path) -> FeedbackStore {
     let store = open(folder);
     store.record_all(vec![buy("a"), own("b")]).await.unwrap();
@@ -83,7 +83,7 @@ fn a_read_only_home_is_refused_and_left_alone() {
     assert!(content(home.path()).is_empty());
 }
 
-/// What can be done in it is done; what cannot says so.
+/// What can be done works; everything else returns an error.
 #[tokio::test]
 async fn a_read_only_folder_around_a_writable_log() {
     let home = tempfile::tempdir().unwrap();
@@ -149,7 +149,7 @@ async fn a_link_to_the_log_stays_one_through_a_compaction() {
         std::fs::create_dir(folder).unwrap();
     }
     let real = disk.join("trades.jsonl");
-    // One leads to it by way of the other; and at first to nothing.
+    // One leads to it through the other; at first, to nothing.
     symlink("../disk/trades.jsonl", one.join("signals.jsonl")).unwrap();
     symlink("../one/signals.jsonl", two.join("signals.jsonl")).unwrap();
     let store = fill(&one).await;

@@ -1,4 +1,5 @@
-//! The feedback store under crashes, other processes and damaged files; most of it also on PostgreSQL. One binary, so that it is linked once.
+//! The feedback store under crashes, concurrent processes and damaged files; most tests also run on PostgreSQL. One binary, so
+//! that linking happens once.
 #![allow(clippy::unwrap_used)]
 
 mod store_crash;
@@ -7,9 +8,9 @@ mod store_import;
 mod store_life;
 mod store_limits;
 mod store_locks;
+mod store_maintenance;
 mod store_obstacles;
 mod store_processes;
 mod store_recovery;
 mod store_rotation;
 mod store_snapshot;
-mod store_upkeep;

@@ -18,7 +18,7 @@ use domain::symbol::Market;
 use domain::time::{DAY_MS, HOUR_MS, Tz, parse_time};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use simulator::path::Path;
+use simulator::price_walk::PriceWalk;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -85,7 +85,7 @@ fn world(hours: i64, rules: [f64; 2], seed: u64) -> Series {
         let turn = START_MS + (SHARES[0] * hours as f64) as i64 * HOUR_MS;
         let end = START_MS + hours * HOUR_MS;
         let path = |rule: f64, begin: i64, until: i64, seed: u64| {
-            let mut path = Path::new(seed, &market.symbol, begin, rule);
+            let mut path = PriceWalk::new(seed, &market.symbol, begin, rule);
             path.candles(market.timeframe, begin, until - HOUR_MS + 1, until, usize::MAX)
         };
         let mut candles = path(rules[0], START_MS, turn, 2 * seed);

@@ -10,7 +10,7 @@ use domain::barrier::Direction;
 use domain::cancel::Cancel;
 use domain::candle::Candle;
 use domain::config::Config;
-use simulator::path::Path;
+use simulator::price_walk::PriceWalk;
 
 use domain::symbol::Market;
 use proptest::prelude::*;
@@ -27,7 +27,7 @@ fn market() -> Market {
 fn candles(hours: i64, rule_strength: f64, seed: u64) -> Vec<Candle> {
     let (Market { symbol, timeframe }, start) = (market(), 1_735_689_600_000);
     let end = start + hours * HOUR;
-    Path::new(seed, &symbol, start, rule_strength).candles(timeframe, start, end - HOUR + 1, end, usize::MAX)
+    PriceWalk::new(seed, &symbol, start, rule_strength).candles(timeframe, start, end - HOUR + 1, end, usize::MAX)
 }
 
 fn config(trees: usize) -> Config {

@@ -1,4 +1,4 @@
-//! Attempts at something that a database is asked for, until one succeeds, is refused, or the time is over.
+//! Repeated attempts at a database request, until one succeeds, is refused, or time runs out.
 
 use super::{Failure, StoreUrl};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
@@ -9,17 +9,17 @@ use tokio::time::{Instant, sleep, timeout_at};
 const SHORTEST: Duration = Duration::from_millis(20);
 const LONGEST: Duration = Duration::from_millis(500);
 
-/// The attempts of one caller, with pauses that become longer, as long as there is time for another one.
+/// The attempts of one caller, with growing backoff, while there is time for another one.
 pub(crate) struct Attempts {
     pauses: ExponentialBackoff,
     begun: Instant,
     deadline: Instant,
-    /// Someone else held a lock at the last answer.
+    /// Whether another client held a lock at the last answer.
     busy: Option<Error>,
 }
 
 impl Attempts {
-    /// Until a time.
+    /// Attempts until a deadline.
     pub fn until(deadline: Instant) -> Self {
         let pauses = ExponentialBuilder::default().with_min_delay(SHORTEST).with_max_delay(LONGEST).without_max_times();
         Self { pauses: pauses.build(), begun: Instant::now(), deadline, busy: None }
@@ -42,7 +42,7 @@ impl Attempts {
         attempt: impl Future<Output = std::result::Result<T, Failure>>,
     ) -> std::result::Result<T, Failure> {
         let Ok(answer) = timeout_at(time, attempt).await else {
-            // Whoever waited for a lock before is taken to have waited for it again.
+            // A caller that waited for a lock before is assumed to have waited for it again.
             let silent = || {
                 let waited = self.begun.elapsed().as_secs_f64();
                 Error::storage(Resource::Database, format!("{url} did not answer within {waited:.1} s"))
@@ -59,7 +59,8 @@ impl Attempts {
     /// Waits before the next attempt.
     ///
     /// # Errors
-    /// At once, with what is `known` of the caller's work, when there is to be none: it was refused, or there is no time.
+    /// Returns at once, with what is `known` of the caller's work, if there is no next attempt: the request was refused, or there
+    /// is no time left.
     pub async fn again(&mut self, failure: Failure, known: &str) -> Result<()> {
         let pause = self.pauses.next().unwrap_or(LONGEST);
         if matches!(failure, Failure::Refused(_)) || Instant::now() + pause >= self.deadline {

@@ -1,6 +1,6 @@
-//! What is wrong when a database does not do what it was asked: whether another try can help, and what a person can do.
+//! Failures of database requests: whether a retry can help, and what a person can do.
 //!
-//! The table of `docs/postgres.md` says the same to people.
+//! The table in `docs/postgres.md` explains the same to users.
 
 use crate::StoreUrl;
 use domain::error::{Described, Error, Resource};
@@ -8,35 +8,35 @@ use std::error::Error as _;
 use std::sync::Arc;
 use tokio_postgres::error::{DbError, Severity};
 
-/// Why something could not be done.
+/// Why a request failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The connection is of no use any more, or another one may do: what was said last was done, or not.
+    /// The connection is unusable, or another one may succeed. The last request may or may not have been done.
     Lost(Error),
-    /// Someone else held a lock for as long as the server was to wait for it; nothing was done, and the connection is sound.
+    /// Another client held a lock for as long as the server waits for it. Nothing was done, and the connection is usable.
     Busy(Error),
-    /// The server refused; nothing was done, and trying again would not change that.
+    /// The server refused. Nothing was done, and a retry would not help.
     Refused(Error),
 }
 
-/// What helps against an answer of the server.
+/// What helps after an error of the server.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Cure {
-    /// Another connection: its prepared statements, its transaction, and perhaps its server are new.
+    /// A new connection, with new prepared statements, a new transaction, and perhaps another server.
     Reconnect,
-    /// To wait: someone holds a lock.
+    /// Waiting, since another client holds a lock.
     Wait,
-    /// A person, who is told what to do.
+    /// A person, with this advice.
     Person(&'static str),
 }
 
 impl Failure {
-    /// A connection that is of no use any more.
+    /// The failure of a connection that is unusable.
     pub fn lost(what: impl Into<String>) -> Self {
         Self::Lost(Error::storage(Resource::Database, what.into()))
     }
 
-    /// Why it cannot be connected to `url`.
+    /// The failure in words, which never contain the password.
     pub fn to_connect(url: &StoreUrl, error: tokio_postgres::Error) -> Self {
         Self::of(&format!("cannot connect to {url}: "), error)
     }
@@ -48,7 +48,7 @@ impl Failure {
             let text = format!("{before}{error}{cause}");
             return Self::Lost(Error::storage(Resource::Database, described(text, error)));
         };
-        // The server's detail may repeat a row; its message does not.
+        // The server's detail may contain a row; its message does not.
         let text = format!("{before}{} (SQLSTATE {})", said.message(), said.code().code());
         let cure = cure(said);
         let text = match cure {
@@ -63,13 +63,13 @@ impl Failure {
         }
     }
 
-    /// What a caller hears for whom there is no further try, with what is known of what it asked for.
+    /// The error for a caller that has no further attempt, with what is known of its request.
     pub fn told(self, known: &str) -> Error {
         let (Self::Lost(error) | Self::Busy(error) | Self::Refused(error)) = self;
         if known.is_empty() { error } else { error.noting(known) }
     }
 
-    /// What went wrong.
+    /// The error.
     pub fn error(&self) -> &Error {
         let (Self::Lost(error) | Self::Busy(error) | Self::Refused(error)) = self;
         error
@@ -82,12 +82,13 @@ impl From<tokio_postgres::Error> for Failure {
     }
 }
 
+/// Adds what is known of the caller's request, if anything, to the error.
 fn described(text: String, error: tokio_postgres::Error) -> Described {
     Described { text, source: Arc::new(error) }
 }
 
-const TIMEOUT: &str = "the setting `statement_timeout` of this role, its database or its server cut the statement off, or \
-    somebody did with pg_cancel_backend(); see what is set with `SHOW statement_timeout`, and raise it with \
+const TIMEOUT: &str = "the setting `statement_timeout` of this role, its database or its server ended the statement, or \
+    somebody called pg_cancel_backend(); see what is set with `SHOW statement_timeout`, and raise it with \
     `ALTER ROLE … SET statement_timeout = '30s'`";
 const RIGHTS: &str = "grant the role what \"Rights\" of docs/postgres.md lists";
 const DISK: &str = "make room on the server's disk";
@@ -102,23 +103,23 @@ fn cure(said: &DbError) -> Cure {
     cure_of(said.code().code(), said.routine(), fatal)
 }
 
-/// By code, the function of the server that says so, which no language changes, and whether it ended the connection.
+/// By code, by the server function that reported it (which is independent of language), and by whether the connection ended.
 fn cure_of(code: &str, routine: Option<&str>, fatal: bool) -> Cure {
     let class = code.get(..2).unwrap_or_default();
     match code {
         "55P03" => Cure::Wait,
-        // Prepared before somebody changed a column's type.
+        // Prepared before a column's type was changed.
         "0A000" if routine == Some("RevalidateCachedQuery") => Cure::Reconnect,
-        // Prepared statements or cursors that somebody put away (DISCARD ALL, DEALLOCATE), or that are another's.
+        // Prepared statements or cursors that were deallocated (DISCARD ALL, DEALLOCATE) or belong to another client.
         "26000" | "34000" | "42P05" | "42P03" => Cure::Reconnect,
         "57014" => Cure::Person(TIMEOUT),
         "42501" => Cure::Person(RIGHTS),
         "53100" if !fatal => Cure::Person(DISK),
         "42P01" | "42703" | "42704" | "42883" | "3F000" => Cure::Person(TABLES),
-        // 08: the connection. 25: its transaction, or a server that can only be read: it may be one that is no longer, or not
-        // yet, the one that counts. 40: another transaction came between.
+        // 08: the connection. 25: its transaction, or a read-only server, which may be an old or a future primary. 40: a conflict
+        // with another transaction.
         _ if matches!(class, "08" | "25" | "40") => Cure::Reconnect,
-        // 28: who one is. 3D: there is no such database.
+        // 28: authentication. 3D: the database does not exist.
         _ if fatal && !matches!(class, "28" | "3D") => Cure::Reconnect,
         _ if class == "53" => Cure::Person(SHORT),
         _ if matches!(class, "58" | "XX") => Cure::Person(DAMAGED),

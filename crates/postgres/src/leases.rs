@@ -1,11 +1,11 @@
-//! Leases: who may do what only one at a time may, among machines, as rows of a table.
+//! Leases: rows of a table that grant a role to one machine at a time.
 //!
-//! A lease lasts until a time of the database's own clock, and is renewed long before. Its holder counts from before it asked,
-//! by a clock that nobody sets, and so stops first. Whoever takes it over gets the next number, its token; what a holder writes,
-//! it writes in a statement that checks its token ([`Lease::fence`]), so that a former one, however late, writes nothing.
+//! A lease lasts until a time by the database's clock, and is renewed long before that. Its holder measures from before its
+//! request, by a clock that cannot be set, and so stops first. Each new holder gets a higher number, the token. Every statement
+//! by right of a lease checks the token ([`Lease::fence`]), so a former holder, however late, writes nothing.
 //!
-//! Each statement is a transaction of its own, and each may be sent twice: a connection that is cut between commit and answer
-//! does no harm.
+//! Each statement is its own transaction and safe to send twice, so a connection that is cut between commit and answer does no
+//! harm.
 
 use super::statements::{Parameter, Statements};
 use super::{Database, PATIENCE, StoreUrl};
@@ -21,31 +21,31 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_postgres::Row;
 
-/// The pause between two attempts to take what another holds.
+/// Pause between two attempts to take a lease that another instance holds.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// The leases of one loop.
 pub struct Leases {
     database: Database,
-    shared: Arc<Shared>,
+    shared: Arc<SharedLeases>,
 }
 
-struct Shared {
+struct SharedLeases {
     statements: Statements,
-    /// How long a lease lasts without being renewed.
+    /// How long a lease lasts without renewal.
     length: Duration,
     /// Machine, process and loop.
     holder: String,
-    /// What is held here, or just being taken.
+    /// Leases that are held here, or being taken.
     held: Mutex<HashMap<String, Option<Arc<Term>>>>,
-    /// The database's clock and ours, read together, UTC epoch ms.
+    /// The database's clock (UTC epoch ms) and ours, read at the same time.
     clocks: Mutex<Option<(i64, Duration)>>,
-    /// Leases that were given up, and of which the database does not know yet.
+    /// The number of released leases that the database does not know about yet.
     parting: Mutex<usize>,
     parted: Notify,
 }
 
-/// How long a lease is held for certain.
+/// How long a lease is certainly held.
 struct Term {
     token: i64,
     /// By [`elapsed`].
@@ -59,22 +59,22 @@ impl Term {
     }
 }
 
-/// A lease, renewed by itself and given up when dropped.
+/// A lease, renewed automatically and released when dropped.
 pub struct Lease {
     fence: Fence,
     term: Arc<Term>,
-    shared: Arc<Shared>,
+    shared: Arc<SharedLeases>,
     runtime: tokio::runtime::Handle,
 }
 
 impl Leases {
-    /// Leases in the database at `url`. Nothing is asked of it yet.
+    /// Leases in the database at `url`. Connects on first use.
     ///
     /// # Errors
-    /// [`Error::Storage`] when there is no thread to be had.
+    /// [`Error::Storage`] if no thread can be started.
     pub fn new(url: StoreUrl, length: Duration) -> Result<Self> {
         let holder = format!("{} process {} ({:08x})", storage::machine(), std::process::id(), rand::random::<u32>());
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(SharedLeases {
             statements: Statements::new(url, patience(length)),
             length,
             holder,
@@ -88,32 +88,31 @@ impl Leases {
         Ok(Self { database, shared })
     }
 
-    /// Who holds what is held here.
+    /// The name of this holder.
     pub fn holder(&self) -> &str {
         &self.shared.holder
     }
 
-    /// How long a lease lasts without being renewed.
+    /// How long a lease lasts without renewal.
     pub fn length(&self) -> Duration {
         self.shared.length
     }
 
-    /// How long one question may take of which a lease, or somebody who looks, waits.
+    /// Time limit of a request on which a lease, or a person who looks, depends.
     pub fn patience(&self) -> Duration {
         self.shared.patience()
     }
 
-    /// The database's clock, as far as it was heard of, UTC epoch ms.
+    /// The database's clock, as far as known, UTC epoch ms.
     pub fn now_ms(&self) -> Option<i64> {
         let (there_ms, here) = (*self.shared.clocks.lock())?;
         Some(there_ms + elapsed().saturating_sub(here).as_millis() as i64)
     }
 
-    /// Takes a lease, waiting no longer than `patience` for whoever holds it.
+    /// Takes a lease, waiting up to `patience` for its holder.
     ///
     /// # Errors
-    /// [`Error::TaskBusy`], naming the holder; [`Error::Storage`] when the database does not answer in half the time that a
-    /// lease lasts.
+    /// [`Error::TaskBusy`] naming the holder; [`Error::Storage`] if the database does not answer within half a lease.
     pub fn take(&self, name: &str, patience: Duration) -> Result<Lease> {
         let (shared, name, begun) = (self.shared.clone(), name.to_owned(), Instant::now());
         self.database.wait(async move {
@@ -126,7 +125,7 @@ impl Leases {
         })
     }
 
-    /// A lease that a statement took in the name of [`Self::holder`], sent at `sent` by [`elapsed`].
+    /// The lease that a statement took for [`Self::holder`]; the statement was sent at `sent`, by [`elapsed`].
     ///
     /// # Errors
     /// [`Error::Closed`].
@@ -134,21 +133,21 @@ impl Leases {
         Ok(Lease::begin(&self.shared, Fence { name, token }, sent, self.database.handle()?.clone()))
     }
 
-    /// The names of all leases that are held here.
+    /// The names of all leases held here.
     pub fn held(&self) -> Vec<String> {
         self.shared.held.lock().keys().cloned().collect()
     }
 
-    /// Runs one statement, which may be sent twice. Waits, on the caller's thread.
+    /// Runs one statement, which must be safe to send twice. Blocks the caller's thread.
     ///
     /// # Errors
-    /// [`Error::Storage`] when the database does not answer in `patience`, or refuses; [`Error::Busy`].
+    /// [`Error::Storage`] if the database does not answer within `patience`, or refuses; [`Error::Busy`].
     pub fn ask(&self, sql: &'static str, parameters: Vec<Parameter>, patience: Duration) -> Result<Vec<Row>> {
         let shared = self.shared.clone();
         self.database.wait(async move { shared.statements.rows(sql, &parameters, Instant::now() + patience).await })
     }
 
-    /// [`Self::ask`] that does not wait: `then` is told the answer, on the database's thread.
+    /// [`Self::ask`] without blocking: `then` receives the answer on the database's thread.
     ///
     /// # Errors
     /// [`Error::Closed`].
@@ -162,7 +161,7 @@ impl Leases {
         self.database.spawn(async move { then(shared.statements.rows(sql, &[], Instant::now() + patience).await) })
     }
 
-    /// Waits until the database knows of what was given up, a few seconds at most.
+    /// Waits until the database knows about released leases, a few seconds at most.
     pub fn close(&self) {
         let shared = self.shared.clone();
         let waited = self.database.wait(async move {
@@ -174,31 +173,31 @@ impl Leases {
                 }
             }
         });
-        // Without the database's thread there is nothing to wait for: those leases end by themselves.
+        // Without the database's thread there is nothing to wait for; the leases expire.
         drop(waited);
     }
 }
 
 impl Lease {
-    /// One that was asked for at `sent`, by [`elapsed`].
-    fn begin(shared: &Arc<Shared>, fence: Fence, sent: Duration, runtime: tokio::runtime::Handle) -> Self {
+    /// Begins a lease that was requested at `sent`, by [`elapsed`].
+    fn begin(shared: &Arc<SharedLeases>, fence: Fence, sent: Duration, runtime: tokio::runtime::Handle) -> Self {
         let until = Mutex::new(sent + shared.length);
         let term = Arc::new(Term { token: fence.token, until, lost: Cancel::default() });
         shared.held.lock().insert(fence.name.clone(), Some(term.clone()));
         Self { fence, term, shared: shared.clone(), runtime }
     }
 
-    /// What a statement checks before it writes anything in the name of the holder.
+    /// The lease's name and token, which a statement checks before it writes.
     pub fn fence(&self) -> &Fence {
         &self.fence
     }
 
-    /// Whether it is held for certain.
+    /// Whether the lease is certainly held.
     pub fn is_held(&self) -> bool {
         !self.term.is_over()
     }
 
-    /// Returns once it is not held for certain any more.
+    /// Returns when the lease is no longer certainly held.
     pub async fn lost(&self) {
         loop {
             let until = *self.term.until.lock();
@@ -209,7 +208,7 @@ impl Lease {
                 sleep(until.saturating_sub(elapsed())).await;
                 Ok(())
             };
-            // Which of the two it was says the next look.
+            // The next check tells which of both happened.
             let _ = self.term.lost.unless(ends).await;
         }
     }
@@ -233,7 +232,7 @@ impl Drop for Lease {
         let (shared, Fence { name, token }) = (self.shared.clone(), self.fence.clone());
         *shared.parting.lock() += 1;
         self.runtime.spawn(async move {
-            // Unheard of, it ends by itself a little later.
+            // If this fails, the lease expires a little later.
             let _ = shared
                 .statements
                 .rows(RELEASE, &[Box::new(name), Box::new(token)], Instant::now() + shared.patience())
@@ -247,7 +246,7 @@ impl Drop for Lease {
 const RELEASE: &str = "UPDATE signalloop_leases SET until = clock_timestamp() \
     WHERE name = $1 AND token = $2 AND until > clock_timestamp()";
 
-/// What this loop took without hearing of it, it takes again.
+/// A lease that this loop took without receiving the answer is taken again.
 const TAKE: &str = "WITH taken AS ( \
       INSERT INTO signalloop_leases AS lease (name, holder, token, until, since) \
       VALUES ($1, $2, 1, clock_timestamp() + $3 * interval '1 millisecond', clock_timestamp()) \
@@ -264,12 +263,12 @@ const RENEW: &str = "UPDATE signalloop_leases AS lease SET until = clock_timesta
     WHERE lease.name = mine.name AND lease.token = mine.token AND lease.until > clock_timestamp() \
     RETURNING lease.name, (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
-/// How long one question about leases may take: a holder must be able to ask twice before its lease ends.
+/// Time limit of a request about leases: a holder must be able to ask twice before its lease ends.
 fn patience(length: Duration) -> Duration {
     (length / 2).min(PATIENCE)
 }
 
-impl Shared {
+impl SharedLeases {
     fn patience(&self) -> Duration {
         patience(self.length)
     }
@@ -287,8 +286,8 @@ impl Shared {
     }
 }
 
-/// A name that is being taken here; free again when dropped, unless it was taken.
-struct Reserved<'a>(&'a Shared, &'a str);
+/// A name that is being taken here. Dropping it frees the name, unless it was taken.
+struct Reserved<'a>(&'a SharedLeases, &'a str);
 
 impl Drop for Reserved<'_> {
     fn drop(&mut self) {
@@ -299,7 +298,7 @@ impl Drop for Reserved<'_> {
     }
 }
 
-async fn take(shared: &Arc<Shared>, name: &str) -> Result<Lease> {
+async fn take(shared: &Arc<SharedLeases>, name: &str) -> Result<Lease> {
     {
         let mut held = shared.held.lock();
         if held.get(name).is_some_and(|term| term.as_ref().is_none_or(|term| !term.is_over())) {
@@ -319,8 +318,8 @@ async fn take(shared: &Arc<Shared>, name: &str) -> Result<Lease> {
     Ok(Lease::begin(shared, fence, sent, tokio::runtime::Handle::current()))
 }
 
-/// Renews what is held, three times before it would end.
-async fn renew(shared: Arc<Shared>) {
+/// Renews held leases three times before they would end.
+async fn renew(shared: Arc<SharedLeases>) {
     loop {
         sleep(shared.length / 3).await;
         let terms: Vec<(String, Arc<Term>)> = {
@@ -336,13 +335,13 @@ async fn renew(shared: Arc<Shared>) {
         let parameters: [Parameter; 3] = [Box::new(names), Box::new(tokens), shared.length_ms()];
         let mut sent = Duration::ZERO;
         let renewed = shared.statements.timed(RENEW, &parameters, Instant::now() + shared.length / 3, &mut sent).await;
-        // Without an answer, what is held goes on until it ends by our own clock; it is asked again before that.
+        // Without an answer, leases end by our own clock; the next request comes before that.
         let Ok(renewed) = renewed else { continue };
         renewed.iter().for_each(|row| shared.heard_clock(row.get(1)));
         for (name, term) in terms {
             if renewed.iter().any(|row| row.get::<_, &str>(0) == name) {
                 let mut until = term.until.lock();
-                // What was over here stays so, for others may have been told.
+                // A lease that has ended here stays ended, since others may have been told.
                 if elapsed() < *until {
                     *until = sent + shared.length;
                 }

@@ -1,6 +1,18 @@
-//! PostgreSQL, or what speaks its protocol and SQL: where it is, how to reach it safely, and what its tables look like.
+//! PostgreSQL, or a database with its protocol and SQL: connections, leases, the schema, and the adapters of the three ports for
+//! signals ([`feedback`]), models ([`registry`]) and coordination ([`coordination`]).
 //!
-//! `docs/postgres.md` tells what a person needs to know.
+//! It imports `domain`, `storage`, `learning`, `feedback`, `registry` and `scheduler`. Beside `exchange` it is the only crate
+//! that opens connections. `docs/postgres.md` explains its use.
+//!
+//! # Example
+//! ```
+//! use postgres::StoreUrl;
+//!
+//! let url = StoreUrl::parse("postgres://app:secret@localhost/trading?sslmode=disable").unwrap();
+//! // The password is never shown.
+//! assert!(!url.to_string().contains("secret"));
+//! assert!(StoreUrl::parse("mysql://localhost/trading").is_err());
+//! ```
 
 mod attempts;
 pub mod coordination;

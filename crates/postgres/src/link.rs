@@ -1,4 +1,4 @@
-//! One connection, and what becomes of it.
+//! One connection, and how it ends.
 
 use super::pooler::refuse_shared_sessions;
 use super::{Failure, StoreUrl};
@@ -12,19 +12,19 @@ use tokio::task::JoinHandle;
 use tokio_postgres::{AsyncMessage, Client, Connection, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// An instance that holds a lock and says nothing for so long loses its connection: it was stopped, or cut off.
+/// The server closes a connection that holds a lock and is silent for this long: its instance was stopped or disconnected.
 const MOST_IDLE: Duration = Duration::from_secs(5);
-/// So often a lock may be asked for within the patience of a call.
+/// How many times a lock may be requested within a call's patience.
 const LOCK_TRIES: u128 = 5;
 
-/// A connection; ends when dropped.
+/// A connection; dropping it ends it.
 pub(crate) struct Link {
     pub client: Client,
     driver: JoinHandle<()>,
 }
 
 impl Link {
-    /// Connects, always to the same server. `notified` is told who notified, by the number of its server process, and what.
+    /// Connects, always to the same server. `notified` receives the server process that sent a notification, and its text.
     pub async fn open(url: &StoreUrl, notified: impl Fn(i32, &str) + Send + 'static) -> Result<Self, Failure> {
         // One way for both, since each brings the whole client along: without TLS, `sslmode` keeps it from being asked for.
         let tls = MakeRustlsConnect::new((*url.tls).clone());
@@ -34,12 +34,12 @@ impl Link {
         Ok(link)
     }
 
-    /// Refuses another server than the one that this loop began with: nothing of what was acknowledged is known to be there.
-    /// A standby that took over is the same one.
+    /// Rejects another server than the first one of this loop, since acknowledged data may be missing there. A standby that took
+    /// over counts as the same server.
     async fn refuse_another_server(&self, url: &StoreUrl) -> Result<(), Failure> {
         let found = match self.text("SELECT system_identifier FROM pg_control_system()").await {
             Ok(found) => found,
-            // It does not say, as one that only speaks PostgreSQL's protocol, or to whom that is not granted.
+            // The server does not say: it only speaks PostgreSQL's protocol, or the role may not ask.
             Err(e) if e.as_db_error().is_some() => None,
             Err(e) => return Err(e.into()),
         };
@@ -58,7 +58,7 @@ impl Link {
         )))
     }
 
-    /// The one text that a query gives. Nothing is prepared for it.
+    /// The single text that a query returns; nothing is prepared.
     pub(super) async fn text(&self, sql: &str) -> Result<Option<String>, tokio_postgres::Error> {
         let messages = self.client.simple_query(sql).await?;
         Ok(messages.iter().find_map(|message| match message {
@@ -67,8 +67,8 @@ impl Link {
         }))
     }
 
-    /// [`Self::open`], and brings the tables up to date. No lock is waited for longer than a part of `patience`, so that whoever
-    /// waits here hears of it, and can ask again.
+    /// [`Self::open`], and updates the tables. Waits for a lock only a part of `patience`, so that callers learn about it and can
+    /// retry.
     pub async fn ready(
         url: &StoreUrl,
         patience: Duration,
@@ -76,7 +76,7 @@ impl Link {
     ) -> Result<Self, Failure> {
         let link = Self::open(url, notified).await?;
         let (most, idle) = ((patience.as_millis() / LOCK_TRIES).max(1), MOST_IDLE.as_millis());
-        // Before the role's own `statement_timeout`, which would not say that it was a lock.
+        // Shorter than the role's own `statement_timeout`, whose error would not say that it was a lock.
         let limits = format!(
             "SELECT set_config('idle_in_transaction_session_timeout', '{idle}', false), \
                set_config('lock_timeout', CASE WHEN setting::bigint > 0 THEN least({most}, greatest(setting::bigint / 2, 1)) \
@@ -91,8 +91,8 @@ impl Link {
         Ok(link)
     }
 
-    /// [`Self::ready`], and listens to a channel that each schema has for itself; its name comes back. `heard` is told what
-    /// others notify.
+    /// [`Self::ready`], and listens to a channel that each schema has for itself; returns its name. `heard` receives the
+    /// notifications of others.
     pub async fn listening(
         url: &StoreUrl,
         channel: &str,
@@ -102,7 +102,7 @@ impl Link {
         let own = Arc::new(AtomicI32::new(0));
         let by = own.clone();
         let notified = move |process: i32, what: &str| {
-            // What one wrote oneself one knows.
+            // Our own changes are known already.
             if process != by.load(Ordering::Relaxed) {
                 heard(what);
             }
@@ -116,10 +116,10 @@ impl Link {
         Ok((link, channel))
     }
 
-    /// Which of the server's histories it goes on with: another one whenever a standby took over, which may not have heard of
-    /// the last commits. `None` where it cannot be told, as by servers that only speak PostgreSQL's protocol.
+    /// The server's timeline. It changes when a standby takes over, which may lack the latest commits. `None` if unknown, as with
+    /// servers that only speak PostgreSQL's protocol.
     pub async fn timeline(&self) -> Result<Option<String>, Failure> {
-        // The name of a file of the write-ahead log begins with it.
+        // File names of the write-ahead log begin with the timeline.
         let sql = "SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8)";
         match self.client.query_one(sql, &[]).await {
             Ok(row) => Ok(row.get(0)),
@@ -136,7 +136,7 @@ impl Drop for Link {
     }
 }
 
-/// Carries what is said over a connection until it ends; whoever waits for an answer then hears why.
+/// Runs a connection until it ends; then waiting requests receive the reason.
 async fn drive<S, T>(mut connection: Connection<S, T>, notified: impl Fn(i32, &str))
 where
     S: AsyncRead + AsyncWrite + Unpin,

@@ -1,5 +1,5 @@
-//! Whether a connection keeps its session. LISTEN, prepared statements and settings belong to one process of the server;
-//! a pooler that gives each transaction to whichever process is free takes them away without a word.
+//! Whether a connection keeps its session. LISTEN, prepared statements and settings belong to one server process; a pooler that
+//! assigns each transaction to any free process loses them silently.
 
 use super::{Failure, Link, StoreUrl};
 use domain::error::{Error, Resource};
@@ -7,20 +7,20 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 
-/// So long the second connection may take; where it cannot be had, nothing can be told.
+/// Time for the second connection. If none can be had, the question stays open.
 const WAIT: Duration = Duration::from_secs(2);
-/// Poolers that give the processes out in turns are told apart by the second look.
+/// A second look detects poolers that use processes in turn.
 const LOOKS: usize = 2;
 
-/// Refuses a pooler that shares sessions out, told by a second connection that keeps a process busy in a transaction: it has
-/// the process of the first one, or the first one gets another.
+/// Rejects a pooler that shares sessions. A second connection keeps a server process busy in a transaction; sessions are shared
+/// if that is the first connection's process, or if the first connection gets another one.
 pub(super) async fn refuse_shared_sessions(link: &Link, url: &StoreUrl) -> Result<(), Failure> {
     let Ok(Ok(other)) = timeout(WAIT, Link::open(url, |_, _| {})).await else { return Ok(()) };
     let own = process(link, "").await?;
     for _ in 0..LOOKS {
         let theirs = match timeout(WAIT, process(&other, "BEGIN; ")).await {
             Ok(Ok(process)) => process,
-            // Its statements are not even given to one process within a transaction.
+            // The pooler does not even keep one process within a transaction.
             Ok(Err(error)) if error.code() == Some(&SqlState::PROTOCOL_VIOLATION) => return Err(refusal(url)),
             Ok(Err(_)) | Err(_) => return Ok(()),
         };
@@ -35,7 +35,7 @@ pub(super) async fn refuse_shared_sessions(link: &Link, url: &StoreUrl) -> Resul
     Ok(())
 }
 
-/// The server's process that answers, after something else. Nothing is prepared for it.
+/// The server process that answers after another statement; nothing is prepared.
 async fn process(link: &Link, first: &str) -> Result<Option<String>, tokio_postgres::Error> {
     link.text(&format!("{first}SELECT pg_backend_pid()")).await
 }

@@ -1,10 +1,10 @@
-//! The tables, made and brought up to date once, however many instances start together.
+//! The tables: created and upgraded once, however many instances start at the same time.
 
 use super::{Failure, Link, StoreUrl};
 use domain::error::{Error, Resource};
 use tokio_postgres::error::SqlState;
 
-/// The steps that made the schema what it is; never changed, only added to. The version is how many were taken.
+/// The migration steps; existing ones never change. The schema version is the number of steps done.
 const STEPS: [&str; 6] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
@@ -14,11 +14,11 @@ const STEPS: [&str; 6] = [
     include_str!("schema/6.sql"),
 ];
 
-/// The version that this program works with.
+/// The schema version that this program needs.
 const VERSION: i32 = STEPS.len() as i32;
 
 impl Link {
-    /// Brings the tables up to date. Needs no right to create anything where they are.
+    /// Upgrades the tables. If they are up to date, no right to create anything is needed.
     pub async fn migrate(&self, url: &StoreUrl) -> Result<(), Failure> {
         let version = self.version().await?;
         if let Some(version) = version {
@@ -33,7 +33,7 @@ impl Link {
         Ok(())
     }
 
-    /// The version of the schema; `None` before there is one.
+    /// The version of the schema; `None` if there is none yet.
     async fn version(&self) -> Result<Option<i32>, Failure> {
         match self.client.query_opt("SELECT version FROM signalloop_schema", &[]).await {
             Ok(row) => Ok(row.map(|row| row.get(0))),
@@ -43,7 +43,7 @@ impl Link {
     }
 
     async fn take_steps(&self, url: &StoreUrl) -> Result<(), Failure> {
-        // Two that make the table at once collide in the catalogue: to the second one that is a reason to look again.
+        // If two instances create the table at the same time, the catalogue reports a conflict; then the second one checks again.
         let made = self
             .client
             .batch_execute(

@@ -1,4 +1,4 @@
-//! Single statements over one connection: each a transaction of its own, and each sent again until it is answered.
+//! Single statements on one connection, each its own transaction, and repeated until answered.
 
 use super::{Attempts, Failure, Link, StoreUrl};
 use domain::error::Result;
@@ -9,13 +9,13 @@ use tokio::time::Instant;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-/// A value that a statement is given.
+/// A parameter of a statement.
 pub type Parameter = Box<dyn ToSql + Sync + Send>;
 
-/// A connection for statements that may be sent twice; there may be none at the moment.
+/// A connection for statements that are safe to repeat; there may be none at the moment.
 pub(super) struct Statements {
     url: StoreUrl,
-    /// How long one that waits for a lock has.
+    /// Time for a statement that waits for a lock.
     patience: Duration,
     link: tokio::sync::Mutex<Option<Arc<Link>>>,
 }
@@ -25,21 +25,21 @@ impl Statements {
         Self { url, patience, link: tokio::sync::Mutex::default() }
     }
 
-    /// Where they are sent.
+    /// The URL of the database.
     pub fn url(&self) -> &StoreUrl {
         &self.url
     }
 
-    /// Runs a statement until it is answered, refused, or its time is over.
+    /// Runs a statement until it is answered or refused, or time runs out.
     ///
     /// # Errors
-    /// [`Error::Storage`] when it was not answered in time, or refused; [`Error::Busy`] when someone holds a lock.
+    /// [`Error::Storage`] if it was not answered in time, or refused; [`Error::Busy`] if another client holds a lock.
     pub async fn rows(&self, sql: &str, parameters: &[Parameter], deadline: Instant) -> Result<Vec<Row>> {
         let mut sent = Duration::ZERO;
         self.timed(sql, parameters, deadline, &mut sent).await
     }
 
-    /// [`Self::rows`], and when the attempt that was answered was sent, by [`elapsed`].
+    /// [`Self::rows`]; also when the answered attempt was sent, by [`elapsed`].
     pub async fn timed(
         &self,
         sql: &str,
@@ -61,7 +61,7 @@ impl Statements {
                 Ok(rows) => return Ok(rows),
                 Err(failure) => failure,
             };
-            // Whoever has the lock makes a new one.
+            // The holder of the lock creates a new connection.
             if matches!(failure, Failure::Lost(_))
                 && let Ok(mut link) = self.link.try_lock()
             {
@@ -71,7 +71,7 @@ impl Statements {
         }
     }
 
-    /// The connection, made if there is none.
+    /// The connection; connects if there is none.
     async fn connected(&self) -> std::result::Result<Arc<Link>, Failure> {
         let mut link = self.link.lock().await;
         if let Some(link) = link.as_ref().filter(|link| !link.client.is_closed()) {

@@ -1,4 +1,4 @@
-//! The thread that all is done on that is said to a database, and how callers wait for it.
+//! The thread for all communication with a database, and how callers wait for it.
 
 use domain::error::{Error, Resource, Result, because};
 use std::pin::Pin;
@@ -8,20 +8,20 @@ use tokio::runtime::{Handle, Runtime, RuntimeFlavor};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::{Instant, timeout_at};
 
-/// How long a call waits for the database in all, whatever happens to it meanwhile.
+/// How long a call waits for the database in total.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A database, with a thread of its own for all that is said to it.
+/// A database with its own thread for all communication.
 pub(crate) struct Database {
     /// `None` only while it is dropped.
     runtime: Option<Runtime>,
 }
 
 impl Database {
-    /// Starts the thread; nothing is said yet.
+    /// Starts the thread; does not connect.
     ///
     /// # Errors
-    /// [`Error::Storage`] when there is no thread to be had.
+    /// [`Error::Storage`] if no thread can be started.
     pub fn new() -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -36,14 +36,14 @@ impl Database {
         self.runtime.as_ref().map(Runtime::handle).ok_or(Error::Closed)
     }
 
-    /// Begins work that nobody waits for; it ends with the database.
+    /// Starts background work, which ends with the database.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> Result<()> {
         self.handle()?.spawn(work);
         Ok(())
     }
 
-    /// Waits for work, on the caller's thread. A caller that is a task of a runtime leaves its thread's other tasks to
-    /// another one.
+    /// Runs work and blocks the caller's thread until it is done. If the caller is a task of a runtime, the thread's other tasks
+    /// move to another thread.
     pub fn wait<T: Send + 'static>(&self, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
         let answer = Arc::new(parking_lot::Mutex::new(None));
         let place = answer.clone();
@@ -54,12 +54,12 @@ impl Database {
         answer.lock().take().unwrap_or_else(lost)
     }
 
-    /// What of [`Self::wait`] is the same for all work.
+    /// The part of [`Self::wait`] that does not depend on the type of the work.
     fn wait_until_done(&self, work: Pin<Box<dyn Future<Output = ()> + Send>>) -> Result<()> {
         let (reply, answer) = std::sync::mpsc::sync_channel(1);
         self.handle()?.spawn(async move {
             work.await;
-            // The caller is still there: it waits.
+            // The caller still waits.
             let _ = reply.send(());
         });
         let wait = || answer.recv().or_else(|_| lost());
@@ -69,8 +69,8 @@ impl Database {
         }
     }
 
-    /// [`Self::wait`] for work with something that one at a time may have. If it is not to be had by `deadline`, nothing is
-    /// done, and `late` says why.
+    /// [`Self::wait`] for work that needs exclusive access to `shared`. If access is not available by `deadline`, nothing is
+    /// done, and `late` gives the error.
     pub fn wait_with<S, T, F>(
         &self,
         shared: &Arc<Mutex<S>>,
@@ -100,7 +100,7 @@ fn lost<T>() -> Result<T> {
 impl Drop for Database {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // Waiting for its end would not be allowed in a task of another runtime.
+            // Blocking is not allowed inside a task of another runtime.
             runtime.shutdown_background();
         }
     }

@@ -1,4 +1,4 @@
-//! Where a database is, and how far its word is taken: `postgres://user:password@host:port/database?…`.
+//! The URL of a database, and how its server is verified: `postgres://user:password@host:port/database?…`.
 
 use super::server::Server;
 use domain::error::{Error, Resource, Result, because};
@@ -15,29 +15,29 @@ use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 
 const FORM: &str = "must be a URL such as postgres://user:password@host:5432/database?sslmode=verify-full";
 
-/// How long connecting to one host may take.
+/// Time limit for connecting to one host.
 const CONNECTING: Duration = Duration::from_secs(5);
-/// How long a host may be silent on what was sent to it before its connection counts as cut.
+/// How long sent data may stay unacknowledged before a connection counts as broken.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// Where a database is. Shows itself without its password.
+/// The URL of a database. Displays without its password.
 #[derive(Clone)]
 pub struct StoreUrl {
     pub(super) config: Box<Config>,
-    /// Not asked for where the URL says so, or the connection stays in the machine.
+    /// Unused if the URL disables TLS, or if the connection stays on the machine.
     pub(super) tls: Arc<ClientConfig>,
-    /// What was learned of the server, by all connections of this URL's clones.
+    /// What is known about the server, shared by all clones of this URL.
     pub(super) server: Arc<Server>,
     shown: String,
 }
 
 impl StoreUrl {
-    /// Reads a URL. Beside what [`Config`] knows, `sslmode` may be `verify-full` (the default; `require` and `verify-ca` mean
-    /// no less here) or `disable`, and `sslrootcert` names a file of the certificates to trust instead of the system's.
-    /// Of several hosts, the one that can be written to is meant.
+    /// Parses a URL. Beside the parameters of [`Config`], `sslmode` may be `verify-full` (the default; `require` and `verify-ca`
+    /// mean the same here) or `disable`, and `sslrootcert` names a file of certificates to trust instead of the system's. If
+    /// there are several hosts, the writable one is used.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`], never with the password; [`Error::Io`] when certificates cannot be read.
+    /// [`Error::InvalidArgument`], never with the password; [`Error::Io`] if certificates cannot be read.
     pub fn parse(text: &str) -> Result<Self> {
         let wrong =
             |problem: &str| Error::argument("store", problem, "a URL that is not repeated: it may hold a password");
@@ -58,7 +58,7 @@ impl StoreUrl {
             }
         }
         let rest = if others.is_empty() { place.to_owned() } else { format!("{place}?{}", others.join("&")) };
-        // What it says of an error may repeat a part of the password.
+        // The parser's message may repeat a part of the password.
         let mut config: Config = rest.parse().map_err(|_| wrong(FORM))?;
         if config.get_hosts().is_empty() {
             return Err(wrong("must name a host"));
@@ -86,7 +86,7 @@ impl StoreUrl {
         Ok(Self { config: Box::new(config), tls, server: Arc::default(), shown })
     }
 
-    /// Tells this place, its schema included, from others, in 16 characters that a file's name can hold.
+    /// Identifies this database and its schema, in 16 characters that are valid in a file name.
     pub fn short_name(&self) -> String {
         let place = format!("{} {}", self.shown, self.config.get_options().unwrap_or_default());
         let digest = ring::digest::digest(&ring::digest::SHA256, place.as_bytes());
@@ -106,13 +106,13 @@ impl fmt::Debug for StoreUrl {
     }
 }
 
-/// A pair of a query, its escapes resolved.
+/// A decoded pair of the query.
 fn decoded(pair: &str) -> Option<(String, String)> {
     let url = ::url::Url::parse(&format!("query://host/?{pair}")).ok()?;
     url.query_pairs().map(|(key, value)| (key.into_owned(), value.into_owned())).next()
 }
 
-/// User, hosts and database, as a person writes them.
+/// User, hosts and database, for people.
 fn shown(config: &Config) -> String {
     let ports = config.get_ports();
     let hosts: Vec<String> = config
@@ -133,8 +133,8 @@ fn shown(config: &Config) -> String {
     format!("postgres://{user}{}{database}", hosts.join(","))
 }
 
-/// TLS that believes only who proves to be the named host, to the system's authorities or to those of a file; without either,
-/// nobody.
+/// TLS that trusts only servers with a certificate for their host name, by the system's authorities or those of a file; without
+/// either, no server.
 fn tls(trusted: Option<Option<PathBuf>>) -> Result<Arc<ClientConfig>> {
     let unusable = |e: rustls::Error| Error::storage(Resource::Database, because("cannot prepare TLS", e));
     let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))

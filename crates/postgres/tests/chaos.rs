@@ -1,8 +1,8 @@
-//! Three instances on one database, each in a network of its own where that is permitted, killed, cut off, unplugged, silenced and
-//! refused while they record, close and promote, with clocks ten minutes apart: nothing acknowledged is lost, nothing closes twice,
-//! no version is given twice.
+//! Three instances on one database, each in its own network namespace if permitted. They record, close and promote while they are
+//! killed, disconnected, unplugged, silenced and refused, with clocks ten minutes apart. Nothing acknowledged is lost, nothing
+//! closes twice, and no version is used twice.
 //!
-//! `SIGNALLOOP_CHAOS_SECONDS` sets how long it goes on (default 8).
+//! `SIGNALLOOP_CHAOS_SECONDS` sets the duration (default 8).
 
 use domain::barrier::Outcome;
 use domain::error::{Error, Result};
@@ -24,7 +24,7 @@ use testkit::{child_part, own, setting};
 const INSTANCES: usize = 3;
 const PATIENCE: Duration = Duration::from_millis(1_500);
 
-/// What an instance that is cut off may hear; anything else is a defect.
+/// The errors that a disconnected instance may get; any other is a defect.
 fn heard<T>(result: Result<T>) -> Option<T> {
     match result {
         Ok(value) => Some(value),
@@ -33,7 +33,7 @@ fn heard<T>(result: Result<T>) -> Option<T> {
     }
 }
 
-/// Puts models into service, one after the other.
+/// Promotes models one after the other.
 fn promoting(url: &str, cache: &Path, seed: u64) {
     let registry = postgres::registry::open(StoreUrl::parse(url).unwrap(), cache.to_owned(), |_| {});
     let model = model(seed);
@@ -48,16 +48,16 @@ fn promoting(url: &str, cache: &Path, seed: u64) {
     }
 }
 
-/// The part of an instance, until it is killed.
+/// Runs in a child process until it is killed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn doomed_instance() {
+async fn instance_to_kill() {
     let Some((number, url)) = child_part() else { return };
     let url = url.to_str().unwrap().to_owned();
     let cache = std::path::PathBuf::from(std::env::var_os("SIGNALLOOP_CHILD_CACHE").unwrap());
     let skew_ms = 300_000 * (number % INSTANCES) as i64 - 300_000;
     let at = url.clone();
     std::thread::spawn(move || promoting(&at, &cache, number as u64));
-    // The database may be out of reach at the start, too.
+    // The database may be unreachable at the start too.
     let options = StoreOptions { patience: PATIENCE, ..StoreOptions::default() };
     let store = loop {
         let opened = StoreUrl::parse(&url).and_then(|url| postgres::feedback::open_database(url, options));
@@ -76,7 +76,7 @@ async fn doomed_instance() {
                     let close = || store.close_signal(&id, Outcome::Success, None, Some(2.0), now_ms() + skew_ms);
                     loop {
                         match heard(close().await) {
-                            // Another's price came first, or an attempt of which nothing was heard.
+                            // Another price was first, or an earlier attempt succeeded without an answer.
                             Some(false) => break,
                             Some(true) => break say("closed", &id),
                             None => {}
@@ -96,10 +96,10 @@ async fn doomed_instance() {
     }
 }
 
-/// Numbers that look random, the same at each run.
-struct Dice(u64);
+/// Pseudorandom numbers, the same in each run.
+struct Draws(u64);
 
-impl Dice {
+impl Draws {
     fn below(&mut self, count: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % count
@@ -110,7 +110,7 @@ impl Dice {
     }
 }
 
-/// An instance, and its way to the database.
+/// An instance and its route to the database.
 struct Instance {
     cable: Option<Cable>,
     proxy: Proxy,
@@ -126,7 +126,7 @@ impl Instance {
     }
 
     fn start(&mut self, number: usize, caches: &Path, told: &mpsc::Sender<String>) {
-        let mut command = testkit::child!("doomed_instance", &self.proxy.url, number);
+        let mut command = testkit::child!("instance_to_kill", &self.proxy.url, number);
         command.env("SIGNALLOOP_CHILD_CACHE", caches.join((number % INSTANCES).to_string()));
         if let Some(cable) = &self.cable {
             command = cable.beyond(&command);
@@ -138,7 +138,7 @@ impl Instance {
         self.running.take().unwrap().kill();
     }
 
-    /// Has the way to the database be bad for a while. Then every connection ends, but those of a cable that was pulled.
+    /// Breaks the route to the database for a while. Then all connections end, except in the case of a pulled cable.
     fn trouble(&self, how: u64, time: Duration) {
         match (how, &self.cable) {
             (0, Some(cable)) => {
@@ -168,15 +168,15 @@ fn nothing_acknowledged_is_lost_and_nothing_happens_twice() {
     for (number, instance) in instances.iter_mut().enumerate() {
         instance.start(number, caches.path(), &told);
     }
-    let (mut dice, mut generation, begun) = (Dice(7), 0, Instant::now());
+    let (mut draws, mut generation, begun) = (Draws(7), 0, Instant::now());
     let (mut kills, mut troubles) = (0, 0);
     while begun.elapsed() < time {
-        std::thread::sleep(dice.moment(300));
-        let slot = dice.below(INSTANCES as u64) as usize;
-        match dice.below(8) {
+        std::thread::sleep(draws.moment(300));
+        let slot = draws.below(INSTANCES as u64) as usize;
+        match draws.below(8) {
             how @ 0..6 => {
                 troubles += 1;
-                instances[slot].trouble(how, dice.moment(700));
+                instances[slot].trouble(how, draws.moment(700));
             }
             _ => {
                 kills += 1;

@@ -4,7 +4,7 @@ use domain::symbol::Market;
 use postgres::StoreUrl;
 use registry::Registry;
 use registry::pool::{Pool, hex};
-use registry::shelf::{Next, Version};
+use registry::store::{Next, Version};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -31,7 +31,7 @@ impl Place {
         self.caches.path().join(name)
     }
 
-    /// An instance with a cache of its own.
+    /// An instance with its own cache.
     fn open(&self) -> Registry {
         let number = self.opened.fetch_add(1, Ordering::Relaxed);
         instance(&self.schema.url, &self.cache(&number.to_string()))
@@ -41,7 +41,7 @@ impl Place {
         self.schema.ask("SELECT encode(checksum, 'hex') FROM signalloop_pools ORDER BY 1")
     }
 
-    /// No version rests on nothing, and every pooled model is whole.
+    /// Checks that the pooled models of all versions exist and are undamaged.
     fn assert_whole(&self) {
         let broken = "SELECT count(*) FROM signalloop_models AS v LEFT JOIN signalloop_pools AS p ON p.checksum = v.pool \
             WHERE p.checksum IS NULL OR sha256(p.bytes) <> p.checksum";
@@ -79,10 +79,10 @@ fn soon(what: &str, mut so: impl FnMut() -> bool) {
     }
 }
 
-/// The version that is told to be in service, as a prediction asks for it.
+/// The version that a prediction would use.
 fn told(registry: &Registry) -> u64 {
-    let mark = registry.shelf().mark(&btc()).ready().unwrap().unwrap().unwrap();
-    registry.shelf().served(&btc(), &mark).unwrap().unwrap().version
+    let stamp = registry.store().stamp(&btc()).ready().unwrap().unwrap().unwrap();
+    registry.store().served(&btc(), &stamp).unwrap().unwrap().version
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn one_is_kept_once_as_long_as_a_version_rests_on_it() {
 fn without_it_a_version_is_refused_and_the_other_markets_are_served() {
     for (damage, what) in [
         ("UPDATE signalloop_pools SET bytes = set_byte(bytes, 500, 77)", "damaged"),
-        // The database itself does not let it be deleted.
+        // The database itself does not allow deleting it.
         (
             "ALTER TABLE signalloop_models DROP CONSTRAINT signalloop_models_pool_fkey; DELETE FROM signalloop_pools",
             "missing",
@@ -136,7 +136,7 @@ fn no_prediction_waits_for_it() {
     assert_eq!(serving.get(&btc()).wait().unwrap().version(), 2);
     assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
 
-    // Nor does a restart that reaches nobody.
+    // A restart without a reachable database does not help either.
     proxy.be(Mood::Refuses);
     proxy.cut();
     assert_eq!(instance(&proxy.url, &place.cache("a")).get(&btc()).wait().unwrap().version(), 2);
@@ -156,7 +156,7 @@ fn a_slow_line_brings_it_both_ways() {
     put(&training, &btc(), &pool(1), 0).unwrap();
     assert_eq!(serving.get(&btc()).wait().unwrap().version(), 1);
     proxy.be(Mood::Crawls);
-    // Longer on its way than a transaction may be idle, and than a look may take.
+    // The transfer takes longer than a transaction may be idle, and longer than a check may take.
     let large = large_pool();
     let begun = Instant::now();
     put(&training, &btc(), &large, 0).unwrap();
@@ -227,7 +227,7 @@ fn they_are_taken_along_each_once_into_a_database_and_back() {
 fn tables_from_before_pooled_models_are_brought_up_to_date() {
     let Some(place) = Place::of("tables_from_before_pooled_models_are_brought_up_to_date") else { return };
     let registry = place.open();
-    let change = registry.shelf().change(&btc()).unwrap();
+    let change = registry.store().change(&btc()).unwrap();
     let mut state = registry.state_to_change(&btc(), &*change).unwrap();
     state.promote(0, 0, "", false);
     let old = Version::of(0, include_bytes!("../../testkit/fixtures/champion.model").to_vec()).unwrap();
@@ -242,7 +242,7 @@ fn tables_from_before_pooled_models_are_brought_up_to_date() {
     assert_eq!(registry.rollback(&btc(), 1, "", false, 0, None).unwrap().unwrap().to, 0);
 }
 
-/// The part of a child: promotes until it is killed.
+/// Runs in a child process: promotes until it is killed.
 #[test]
 fn promoting_process() {
     let Some((number, url)) = child_part() else { return };
@@ -277,7 +277,7 @@ fn kill_9_amid_changes_leaves_no_version_without_it() {
         put(&place.open(), &btc(), &pool(0), 0).unwrap();
         place.assert_whole();
         soon("nothing is left that is not needed", || {
-            // What a killed one still holds is let go of once the server notices.
+            // Locks of a killed process are released when the server notices its end.
             place.open().weigh_anew(&btc(), place.open().champion_version(&btc()).unwrap(), 5).unwrap();
             place.unused() == 0
         });

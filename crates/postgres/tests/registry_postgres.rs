@@ -1,5 +1,5 @@
-//! Protects models in a database: the same rules as in a folder, one decision about one champion, served everywhere within a
-//! second, and still served when the database is gone.
+//! Models in a database: the same rules as in a folder; each decision is about one champion; models serve everywhere within a
+//! second, and continue to serve when the database is gone.
 
 use learning::model::{Champion, Decision, Entry};
 use postgres::StoreUrl;
@@ -12,7 +12,7 @@ use testkit::proxy::{Mood, Proxy};
 use testkit::server::{Schema, schema};
 use testkit::trained::{market, model, promote, submit, trial, versions};
 
-/// An instance: what it keeps as files is below `cache`.
+/// An instance; `cache` is the folder of its cached files.
 fn instance(url: &str, cache: &Path) -> Registry {
     postgres::registry::open(StoreUrl::parse(url).unwrap(), cache.to_owned(), |_| {})
 }
@@ -37,7 +37,7 @@ impl Place {
     }
 }
 
-/// Waits until something is so; how long that took.
+/// Waits until a condition holds; returns how long that took.
 fn soon(what: &str, mut so: impl FnMut() -> bool) -> Duration {
     let begun = Instant::now();
     while !so() {
@@ -64,7 +64,7 @@ fn promotions_refusals_and_rollbacks_go_by_the_rules_of_a_folder() {
         (1..=3).for_each(|seed| assert_eq!(promote(&registry, &model(seed)), seed));
         assert_eq!(submit(&registry, &model(4), Decision::WorseLogLoss), 4);
         assert!(serves(&registry, 3));
-        // Decided about a model that is no longer in service.
+        // A decision about a model that is no longer in service.
         let (new, of) = (model(5), trial(&model(5), Decision::FirstModel, 0));
         assert!(registry.submit(new, of, &Champion::None, None).unwrap().is_none());
         // JSONB would change each of these.
@@ -80,7 +80,7 @@ fn promotions_refusals_and_rollbacks_go_by_the_rules_of_a_folder() {
         let listed = registry.list().unwrap().remove(0);
         let list = (listed.stem, listed.version, listed.record.unwrap(), listed.since_ms, listed.reason);
         let predecessors = listed.predecessors;
-        // Four step by step, and an older one.
+        // Four predecessors step by step, and an older one.
         for (from, to) in [(9, 8), (8, 7), (7, 6), (6, 5), (5, 1)] {
             let back = registry.rollback(&market, from, "", false, 0, None).unwrap().unwrap();
             assert_eq!((back.to, serves(&registry, to)), (to, true));
@@ -116,7 +116,7 @@ fn what_one_instance_decides_all_serve_within_a_second() {
     assert_eq!(*two.get(&market()).wait().unwrap(), *one.get(&market()).wait().unwrap());
     one.rollback(&market(), 2, "", false, 0, None).unwrap().unwrap();
     assert!(soon("the rollback is served", || serves(&two, 1)) < Duration::from_secs(1));
-    // As an instance whose notification gets lost.
+    // Like an instance whose notification is lost.
     place.schema.ask(
         "UPDATE signalloop_markets SET champion = 2, batch = batch / 2 + 1, \
          state = jsonb_set(state::jsonb, '{champion}', '2')::json",
@@ -151,7 +151,7 @@ fn a_change_committed_unheard_happened_once() {
     let proxy = Proxy::of(&place.schema, "COMMIT\0");
     let registry = Arc::new(instance(&proxy.url, &place.cache("a")));
     for version in 1..=3 {
-        // So that the connection, whose making commits too, is there.
+        // The connection must exist beforehand, since creating it commits too.
         let champion = registry.champion(&market()).unwrap();
         proxy.be(Mood::Mute);
         let of = registry.clone();
@@ -187,7 +187,7 @@ fn damaged_bytes_are_refused_and_the_good_model_stays() {
         assert!(matches!(other.champion(&market()).unwrap(), Champion::Unusable { .. }));
         assert!(serves(&serving, 3), "who has it in memory goes on serving it");
     }
-    // A predecessor that cannot be read is no way back.
+    // A predecessor that is unreadable cannot be rolled back to.
     assert_eq!(serving.rollback(&market(), 3, "", true, 9, None).unwrap().unwrap().to, 1);
     place.schema.ask("DELETE FROM signalloop_models WHERE version = 1");
     let fresh = tempfile::tempdir().unwrap();
@@ -202,7 +202,7 @@ fn a_champion_or_a_state_that_cannot_be_read_is_decided_about_as_what_it_is() {
     };
     let serving = place.instance("serving");
     promote(&serving, &model(1));
-    // Another instance promotes what only a newer signalloop reads.
+    // Another instance promotes a model that only a newer signalloop can read.
     place.schema.ask(
         "INSERT INTO signalloop_models (symbol, timeframe, version, checksum, bytes) \
          SELECT symbol, timeframe, 2, sha256('newer'), 'newer' FROM signalloop_models",
@@ -218,7 +218,7 @@ fn a_champion_or_a_state_that_cannot_be_read_is_decided_about_as_what_it_is() {
     assert_eq!(serving.submit(model(3), of(3), &found, None).unwrap().unwrap().1.champion, Some(2));
     assert!(serves(&serving, 3));
 
-    // The columns say what is in service, the state says nothing any more.
+    // The columns say what is in service; the state is damaged.
     place.schema.ask("UPDATE signalloop_markets SET state = '{}', batch = batch + 1");
     let error = serving.rollback(&market(), 3, "", false, 0, None).unwrap_err();
     assert_eq!(error.code(), "ERR_MODEL_FILE");
@@ -241,7 +241,7 @@ fn without_the_database_what_was_last_in_service_is_served() {
     assert_eq!(serving.champion_version(&market()).unwrap_err().code(), "ERR_STORE");
     assert!(serving.trouble().is_some());
 
-    // A restart that reaches nobody.
+    // A restart without a reachable database.
     proxy.be(Mood::Refuses);
     proxy.cut();
     let warnings = Arc::new(Mutex::new(Vec::new()));
@@ -257,7 +257,7 @@ fn without_the_database_what_was_last_in_service_is_served() {
     let unknowing = instance(&proxy.url, &place.cache("nothing"));
     assert_eq!(unknowing.get(&market()).wait().unwrap_err().code(), "ERR_STORE");
 
-    // And finds it again by itself.
+    // And reconnects by itself.
     promote(&place.instance("other"), &model(2));
     proxy.be(Mood::Passes);
     for registry in [&serving, &restarted] {
@@ -271,7 +271,7 @@ fn a_model_is_fetched_once_even_by_a_restart() {
     let Some(place) = Place::of("a_model_is_fetched_once_even_by_a_restart") else { return };
     promote(&place.instance("other"), &model(1));
     assert!(serves(&place.instance("a"), 1));
-    // What is not there cannot be fetched.
+    // A missing model cannot be fetched.
     place.schema.ask("UPDATE signalloop_models SET bytes = ''");
     assert!(serves(&place.instance("a"), 1));
     assert_eq!(place.instance("b").get(&market()).wait().unwrap_err().code(), "ERR_MODEL_FILE");
@@ -330,16 +330,16 @@ fn a_home_is_copied_into_a_database_and_back_and_goes_on() {
     assert_eq!(counts(&database, &home), [0, 1, 0], "nothing is doubled");
     assert_eq!(counts(&back, &database), [1, 0, 0]);
     same(&back, &home);
-    // One goes on: it is followed, and not taken back.
+    // If one ledger continues, the copy follows it, and does not go back.
     assert_eq!(promote(&database, &model(4)), 4);
     assert_eq!(counts(&database, &home), [0, 1, 0]);
     assert_eq!(counts(&home, &database), [1, 0, 0]);
     same(&home, &database);
-    // A copy that was killed between the ledger and what says what is in service.
+    // A copy that was killed between writing the ledger and the state.
     std::fs::remove_file(homes[1].path().join("btcusdt_1h/champion.json")).unwrap();
     assert_eq!(counts(&back, &database), [1, 0, 0]);
     same(&back, &database);
-    // Both went their own ways.
+    // The ledgers diverged.
     promote(&back, &model(5));
     promote(&database, &model(6));
     let report = database.copy_from(&back).unwrap();

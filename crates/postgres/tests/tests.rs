@@ -1,4 +1,4 @@
-//! The adapters for PostgreSQL against a real server. One binary, so that it is linked once.
+//! The adapters for PostgreSQL against a real server. One binary, so that linking happens once.
 #![allow(clippy::unwrap_used)]
 
 #[cfg(unix)]

@@ -1,34 +1,34 @@
-//! Taking the models and the ledger of one registry into another.
+//! Copying models and ledger from one registry to another.
 
 use super::Registry;
 use super::pool::Pool;
-use super::shelf::{Next, Version};
+use super::store::{Next, Version};
 use crate::state::State;
 use domain::error::{Error, Result};
 use domain::symbol::Market;
 use learning::model::ledger::Entry;
 
-/// What a copy did, market by market.
+/// The result of a copy, market by market.
 #[derive(Debug, Clone, Default)]
 pub struct CopiedModels {
-    /// Markets whose models, what is in service and ledger were taken over, or brought up to date.
+    /// Markets that were copied or updated: models, what is in service, and ledger.
     pub copied: Vec<Market>,
-    /// Markets of which the other registry knows nothing new.
+    /// Markets for which the other registry has nothing new.
     pub known: Vec<Market>,
-    /// Markets that were not taken over.
+    /// Markets that were not copied.
     pub refused: Vec<RefusedModels>,
 }
 
-/// A market that was not taken over.
+/// A market that was not copied.
 #[derive(Debug, Clone)]
 pub struct RefusedModels {
-    /// Which.
+    /// The market.
     pub market: Market,
-    /// Why not.
+    /// The reason.
     pub reason: String,
 }
 
-/// What came of one market.
+/// The result for one market.
 enum Taken {
     Copied,
     Known,
@@ -36,15 +36,14 @@ enum Taken {
 }
 
 impl Registry {
-    /// Takes over the models of another registry: versions, what is in service, its predecessors and the ledger, market by
-    /// market, each all or not at all. A market that both know is brought up to date where one ledger goes on from the
-    /// other; where both went their own ways, this registry's stays, and the report says so. A copy that was interrupted goes
-    /// on when it is begun again.
+    /// Copies models from another registry: versions, what is in service, its predecessors, and the ledger; each market
+    /// completely or not at all. If both know a market, it is updated only if one ledger continues the other. If the ledgers
+    /// diverged, this registry's stays, and the report says so. An interrupted copy continues when it is started again.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Storage`]: one of them cannot be read or written; what was taken over before stays.
+    /// [`Error::Io`], [`Error::Storage`]: one of them cannot be read or written. What was copied before stays.
     pub fn copy_from(&self, other: &Self) -> Result<CopiedModels> {
-        let (states, ledger) = (other.shelf.states()?, other.ledger()?);
+        let (states, ledger) = (other.store.states()?, other.ledger()?);
         let mut report = CopiedModels::default();
         for (market, state) in states {
             let entries = ledger.entries.iter().filter(|entry| *entry.market() == market).cloned().collect();
@@ -63,10 +62,10 @@ impl Registry {
     }
 
     fn take_over(&self, other: &Self, market: &Market, mut state: State, mut entries: Vec<Entry>) -> Result<Taken> {
-        // A line that a crash kept from the ledger.
+        // A ledger line that a crash left unwritten.
         entries.extend(state.unwritten.take().filter(|entry| !entries.contains(entry)));
         loop {
-            let change = self.shelf.change(market)?;
+            let change = self.store.change(market)?;
             let own = match change.state() {
                 Ok(own) => own,
                 Err(error @ Error::ModelFile { .. }) => return Ok(Taken::Refused(error.to_string())),
@@ -79,10 +78,10 @@ impl Registry {
             if common == entries.len() && (is_same || known.len() > common) {
                 return Ok(Taken::Known);
             }
-            // Without a ledger nothing tells that one goes on from the other.
+            // Without a ledger it is unknown whether one continues the other.
             let follows = common == known.len() && (common > 0 || own.is_none());
             if !follows {
-                let reason = "its trainings and rollbacks are others there; what is there stays".to_owned();
+                let reason = "the target has other trials and rollbacks of it; its models stay as they are".to_owned();
                 return Ok(Taken::Refused(reason));
             }
             let (versions, pools) = self.versions_not_here(other, market, &state)?;
@@ -95,19 +94,19 @@ impl Registry {
         }
     }
 
-    /// The versions that a state speaks of, as far as they are there and not here, and so the pooled models that these rest on.
+    /// The versions that a state refers to and that are there but not here, with the pooled models that they need.
     fn versions_not_here(&self, other: &Self, market: &Market, state: &State) -> Result<(Vec<Version>, Vec<Pool>)> {
         let (mut versions, mut pools): (Vec<Version>, Vec<Pool>) = Default::default();
         for number in state.predecessors.iter().copied().chain(state.champion) {
-            // One that is gone, or damaged, is no better elsewhere.
-            let Some(bytes) = whole(other.shelf.bytes(market, number))? else { continue };
-            let is_here = whole(self.shelf.bytes(market, number))?.as_ref() == Some(&bytes);
+            // A missing or damaged version cannot be copied.
+            let Some(bytes) = whole(other.store.bytes(market, number))? else { continue };
+            let is_here = whole(self.store.bytes(market, number))?.as_ref() == Some(&bytes);
             let version = Version::of(number, bytes)?;
             if let Some(pool) = &version.pool
                 && pools.iter().all(|known| known.checksum() != pool)
-                && !self.shelf.has_pool(pool)?
+                && !self.store.has_pool(pool)?
             {
-                let Some(bytes) = whole(other.shelf.pool(pool))? else { continue };
+                let Some(bytes) = whole(other.store.pool(pool))? else { continue };
                 pools.push(Pool::of(bytes));
             }
             if !is_here {
@@ -118,7 +117,7 @@ impl Registry {
     }
 }
 
-/// What is there and not damaged.
+/// The value, unless it is missing or damaged.
 fn whole<T>(found: Result<Option<T>>) -> Result<Option<T>> {
     match found {
         Err(Error::ModelFile { .. }) => Ok(None),

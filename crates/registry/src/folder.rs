@@ -1,13 +1,13 @@
-//! Models in the files of a home.
+//! Models as files in a home.
 //!
-//! `models/{market}/v000012.model` are the versions, `champion.json` says which is in service and why, `ledger.jsonl` beside
-//! the markets has every trial and rollback, `pools/` what versions of several markets rest on. Changes happen under the lock of
-//! `registry.lock`, in this order: the pooled model, the version's file, then `champion.json`, which makes the change happen and
-//! holds its line of the ledger, then the ledger. A crash between the last two is made good by the next change, which also
-//! deletes pooled models that no version rests on.
+//! `models/{market}/v000012.model` are the versions; `champion.json` says which one is in service, and why. Beside the markets,
+//! `ledger.jsonl` has every trial and rollback, and `pools/` the pooled models that versions of several markets need. Changes
+//! happen under the lock of `registry.lock`, in this order: the pooled model; the version's file; `champion.json`, which makes
+//! the change effective and contains its ledger line; the ledger. After a crash between the last two, the next change writes the
+//! line. Changes also delete pooled models that no version needs.
 
 use super::pool_files::PoolFiles;
-use super::shelf::{Change, Checksum, Mark, MarkAnswer, Next, Served, Shelf, Version, superfluous};
+use super::store::{Change, Checksum, ModelStore, Next, Served, StampAnswer, Version, VersionStamp, superfluous};
 use crate::state::State;
 use domain::answer::Answer;
 use domain::error::{Error, Resource, Result};
@@ -21,15 +21,15 @@ use storage::disk::Lock;
 use storage::lock::{FileLock, Guard};
 use storage::{Stamp, UNFINISHED, create_folder, write_atomically};
 
-/// How long to wait for another process that changes the registry: far longer than any change takes.
+/// How long to wait for another process that changes the registry: far longer than a change takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The model file of the format that had no versions; version 0.
+/// The model file of the former format without versions; it counts as version 0.
 const UNVERSIONED: &str = "champion.model";
-/// Which version is in service.
+/// The file that says which version is in service.
 const POINTER: &str = "champion.json";
 
-/// The shelf.
+/// The store of models in a folder.
 pub(super) struct Folder {
     folder: PathBuf,
     pools: PoolFiles,
@@ -37,13 +37,13 @@ pub(super) struct Folder {
 
 impl Folder {
     /// Two looks at the disk at most, without reading a file.
-    fn mark_of_files(&self, market: &Market) -> Result<Option<Mark>> {
+    fn stamp_of_files(&self, market: &Market) -> Result<Option<VersionStamp>> {
         let folder = self.of(market);
         let stamp = match Stamp::of(&folder.join(POINTER))? {
             Some(stamp) => Some(stamp),
             None => Stamp::of(&folder.join(UNVERSIONED))?,
         };
-        Ok(stamp.map(Mark::File))
+        Ok(stamp.map(VersionStamp::File))
     }
 
     pub fn new(folder: PathBuf) -> Self {
@@ -59,17 +59,17 @@ impl Folder {
     }
 }
 
-impl Shelf for Folder {
-    fn mark<'a>(&'a self, market: &'a Market) -> MarkAnswer<'a> {
-        Answer::Ready(self.mark_of_files(market))
+impl ModelStore for Folder {
+    fn stamp<'a>(&'a self, market: &'a Market) -> StampAnswer<'a> {
+        Answer::Ready(self.stamp_of_files(market))
     }
 
-    /// A mark is made of the files as they are.
+    /// Nothing to do: stamps are read from the files each time.
     fn refresh(&self) -> Result<()> {
         Ok(())
     }
 
-    fn served(&self, market: &Market, _mark: &Mark) -> Result<Option<Served>> {
+    fn served(&self, market: &Market, _stamp: &VersionStamp) -> Result<Option<Served>> {
         let champion = self.state(market)?.and_then(|state| state.champion);
         Ok(champion.map(|version| Served { version, checksum: None, pool: None }))
     }
@@ -124,7 +124,7 @@ impl Shelf for Folder {
         ledger::read(&self.ledger_path())
     }
 
-    /// Takes the lock, and writes the line of the ledger that a crash left unwritten.
+    /// Takes the lock, and writes the ledger line that a crash left unwritten.
     fn change<'a>(&'a self, market: &Market) -> Result<Box<dyn Change + 'a>> {
         let folder = self.of(market);
         create_folder(&folder)?;
@@ -137,11 +137,11 @@ impl Shelf for Folder {
         {
             ledger::append(&self.ledger_path(), &entry)?;
         }
-        Ok(Box::new(Locked { shelf: self, folder, state, _guard: guard }))
+        Ok(Box::new(Locked { store: self, folder, state, _guard: guard }))
     }
 
     fn revision(&self) -> u64 {
-        // What cannot be looked at is as if it were not there: whoever reads it tells why.
+        // Unreadable folders count as empty here; reading them reports the error.
         let mut files: Vec<PathBuf> = entries(&self.folder).unwrap_or_default();
         files.iter_mut().for_each(|folder| folder.push(POINTER));
         files.push(self.ledger_path());
@@ -156,9 +156,9 @@ impl Shelf for Folder {
     }
 }
 
-/// A market, with the lock held.
+/// A market whose lock is held.
 struct Locked<'a> {
-    shelf: &'a Folder,
+    store: &'a Folder,
     folder: PathBuf,
     state: Result<Option<State>>,
     _guard: Guard,
@@ -173,34 +173,34 @@ impl Change for Locked<'_> {
         versions(&self.folder)
     }
 
-    fn commit(self: Box<Self>, next: Next) -> Result<Option<Mark>> {
-        let mark = self.write(next);
-        // Also where it failed: a pooled model that was written for it would take up room for nothing.
-        self.shelf.pools.purge();
-        mark
+    fn commit(self: Box<Self>, next: Next) -> Result<Option<VersionStamp>> {
+        let stamp = self.write(next);
+        // Also after a failure, since the pooled model written for it would waste space.
+        self.store.pools.purge();
+        stamp
     }
 }
 
 impl Locked<'_> {
-    fn write(&self, next: Next) -> Result<Option<Mark>> {
+    fn write(&self, next: Next) -> Result<Option<VersionStamp>> {
         if next.fence.is_some() {
-            return Err(Error::Internal("files know no leases, only locks".to_owned()));
+            return Err(Error::Internal("a folder of models has no leases, only locks".to_owned()));
         }
         for pool in &next.pools {
-            self.shelf.pools.keep(pool)?;
+            self.store.pools.keep(pool)?;
         }
         for version in &next.versions {
             self.write_version(version, &next)?;
         }
         let Next { mut state, mut entries, .. } = next;
-        let (pointer, ledger) = (self.folder.join(POINTER), self.shelf.ledger_path());
+        let (pointer, ledger) = (self.folder.join(POINTER), self.store.ledger_path());
         state.unwritten = entries.pop();
         for earlier in entries {
             ledger::append(&ledger, &earlier)?;
         }
         state.write(&pointer)?;
-        // It has happened. Should the disk be full from here on, the line is safe in `champion.json` and the next change
-        // writes it; so that is no failure of this one.
+        // The change is effective now. If the disk is full from here on, the line is still in `champion.json`, and the next
+        // change writes it; so this is not an error.
         if let Some(entry) = &state.unwritten
             && ledger::append(&ledger, entry).is_ok()
         {
@@ -208,23 +208,23 @@ impl Locked<'_> {
             let _ = state.write(&pointer);
         }
         purge(&self.folder, &state);
-        Ok(Stamp::of(&pointer)?.map(Mark::File))
+        Ok(Stamp::of(&pointer)?.map(VersionStamp::File))
     }
 
-    /// Writes a version, once what it rests on is there.
+    /// Writes a version, if the pooled model that it needs exists.
     fn write_version(&self, version: &Version, next: &Next) -> Result<()> {
         if let Some(pool) = &version.pool
             && !next.brings(pool)
-            && !self.shelf.pools.has(pool)?
+            && !self.store.pools.has(pool)?
         {
-            let problem = format!("it is missing, so version {} cannot rest on it", version.number);
-            return file::refuse(&self.shelf.pools.path(pool), problem);
+            let problem = format!("it is missing, but version {} needs it", version.number);
+            return file::refuse(&self.store.pools.path(pool), problem);
         }
         write_atomically(&self.folder.join(file_name(version.number)), &version.bytes)
     }
 }
 
-/// Sorts by time, as the numbers do.
+/// Names in the order of version numbers.
 pub fn file_name(version: u64) -> String {
     if version == 0 { UNVERSIONED.to_owned() } else { format!("v{version:06}.model") }
 }
@@ -235,7 +235,7 @@ pub(super) fn version_of(path: &Path) -> Option<u64> {
     (file_name(version) == name).then_some(version)
 }
 
-/// What is in a folder, which need not exist.
+/// The entries of a folder, which need not exist.
 pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let failed = |e| Error::io("read", folder, e);
     match std::fs::read_dir(folder) {
@@ -245,20 +245,20 @@ pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     }
 }
 
-/// The versions whose files are there, oldest first.
+/// The versions that have a file, oldest first.
 fn versions(folder: &Path) -> Result<Vec<u64>> {
     let mut found: Vec<u64> = entries(folder)?.iter().filter_map(|path| version_of(path)).collect();
     found.sort();
     Ok(found)
 }
 
-/// Deletes files that nobody will ask for. What cannot be deleted now, as on Windows while it is read, the next purge
-/// deletes.
+/// Deletes files that are no longer needed. A file that cannot be deleted now, as on Windows while it is read, is deleted by the
+/// next purge.
 fn purge(folder: &Path, state: &State) {
     let (Ok(all), Ok(paths)) = (versions(folder), entries(folder)) else { return };
     let unwanted = superfluous(state, &all);
     for path in paths {
-        // All who write here hold the lock, so a file half written is a crash's.
+        // All writers hold the lock, so an unfinished file was left by a crash.
         let unfinished =
             path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(UNFINISHED.as_bytes()));
         if unfinished || version_of(&path).is_some_and(|version| unwanted.contains(&version)) {

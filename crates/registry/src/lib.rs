@@ -1,15 +1,28 @@
-//! The models of a home: which version of each market is in service, and the copies in memory that all callers share.
+//! The models of a home: which version of each market is in service, and the loaded models that all callers share.
 //!
-//! The rules are here; [`shelf`] is the seam to where versions, what is in service and the ledger are kept: [`folder`] in the
-//! files of a home, `table` in a database that several machines share.
+//! It imports `domain`, `storage` and `learning`, and opens no connection. The rules are here. The port for models is
+//! [`store::ModelStore`]: it keeps versions, what is in service, and the ledger. Its adapter for files is [`folder`]; the one for
+//! a database is in `postgres`.
+//!
+//! # Example
+//! ```
+//! use domain::symbol::Market;
+//! use registry::Registry;
+//!
+//! let home = tempfile::tempdir().unwrap();
+//! let registry = Registry::new(home.path().join("models"));
+//! let market = Market::parse("BTC/USDT", "1h").unwrap();
+//! assert_eq!(registry.get(&market).err().map(|error| error.code()), Some("ERR_NO_MODEL"));
+//! assert!(registry.list().unwrap().is_empty());
+//! ```
 
 mod copy;
 pub mod folder;
 pub mod pool;
 pub mod pool_files;
 mod pools;
-pub mod shelf;
 pub mod state;
+pub mod store;
 
 pub use copy::{CopiedModels, RefusedModels};
 
@@ -24,19 +37,19 @@ use learning::model::served::{Champion, Model, Record};
 use parking_lot::RwLock;
 use pool::Pool;
 use pools::Pools;
-use shelf::{Change, Checksum, Mark, Next, Served, Shelf, Version};
 use state::State;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use storage::fence::Fence;
+use store::{Change, Checksum, ModelStore, Next, Served, Version, VersionStamp};
 
-/// A pooled model in memory.
+/// A loaded pooled model.
 type Pooled = learning::model::pool::Pool;
 
 struct Loaded {
-    mark: Mark,
-    /// Which model it is, where it is one that can be read.
+    stamp: VersionStamp,
+    /// Which model it is, if it is readable.
     served: Option<Served>,
     model: Result<Arc<Model>>,
 }
@@ -46,15 +59,15 @@ struct Loaded {
 pub struct Listed {
     /// Name of its folder, `btcusdt_1h`.
     pub stem: String,
-    /// File of the model in service, or where in a database it is.
+    /// File of the model in service, or its place in a database.
     pub path: PathBuf,
     /// Its version.
     pub version: u64,
-    /// Its record, or why it cannot be used.
+    /// Its record, or the error if it cannot be used.
     pub record: Result<Record>,
-    /// The shapes beside the configured one that it knows, most frequent first.
+    /// Signal shapes that it knows besides the configured one, most frequent first.
     pub shapes: Vec<ShapeRecord>,
-    /// Since when it is in service, UTC epoch ms; `None` where the format without versions did not say.
+    /// Since when it has been in service, UTC epoch ms; `None` if the former format without versions did not record it.
     pub since_ms: Option<i64>,
     /// Why it is in service.
     pub reason: String,
@@ -64,7 +77,7 @@ pub struct Listed {
 
 /// The models under `home/models`, or in a database.
 pub struct Registry {
-    shelf: Box<dyn Shelf>,
+    store: Box<dyn ModelStore>,
     loaded: RwLock<HashMap<Market, Loaded>>,
     pools: Pools<Pooled>,
 }
@@ -75,29 +88,28 @@ impl Registry {
         Self::on(Box::new(Folder::new(folder)))
     }
 
-    /// Where the models are kept.
-    pub fn shelf(&self) -> &dyn Shelf {
-        &*self.shelf
+    /// The store of the models.
+    pub fn store(&self) -> &dyn ModelStore {
+        &*self.store
     }
 
-    /// The registry of models that are kept on `shelf`.
-    pub fn on(shelf: Box<dyn Shelf>) -> Self {
-        Self { shelf, loaded: RwLock::default(), pools: Pools::default() }
+    /// The registry of the models in `store`.
+    pub fn on(store: Box<dyn ModelStore>) -> Self {
+        Self { store, loaded: RwLock::default(), pools: Pools::default() }
     }
 
-    /// The model in service. What another process put into service is read at the next call; while it cannot be read, the
-    /// one in memory stays in service. In a database, the next call after news of it have come: within a second. Known at once
-    /// while it is in memory and nothing tells of another.
+    /// The model in service. If another process promoted a model, the next call reads it; while that is unreadable, the loaded
+    /// one stays in service. With a database, this happens when its notification arrives, within a second.
     ///
     /// # Errors
-    /// [`Error::NoModel`] when there is none, [`Error::ModelFile`] when the file is damaged and nothing is in memory;
-    /// [`Error::Storage`] when a database is out of reach and nothing is known of it.
+    /// [`Error::NoModel`] if there is none; [`Error::ModelFile`] if the file is damaged and no model is loaded; [`Error::Storage`]
+    /// if a database is unreachable and nothing is known of the market.
     pub fn get<'a>(
         &'a self,
         market: &'a Market,
     ) -> Answer<Result<Arc<Model>>, impl FnOnce() -> Result<Arc<Model>> + 'a> {
-        let mark = self.shelf.mark(market).ready().and_then(Result::ok).flatten();
-        match mark.and_then(|mark| self.loaded_at(market, mark)) {
+        let stamp = self.store.stamp(market).ready().and_then(Result::ok).flatten();
+        match stamp.and_then(|stamp| self.loaded_at(market, stamp)) {
             Some(model) => Answer::Ready(model),
             None => Answer::Pending(move || self.read_served(market)),
         }
@@ -105,13 +117,14 @@ impl Registry {
 
     /// Whether [`Self::get`] knows the model in service at once, or no model is known.
     pub fn has_read(&self, market: &Market) -> bool {
-        match self.shelf.mark(market).ready() {
-            Some(Ok(Some(mark))) => self.loaded_at(market, mark).is_some(),
+        match self.store.stamp(market).ready() {
+            Some(Ok(Some(stamp))) => self.loaded_at(market, stamp).is_some(),
             _ => true,
         }
     }
 
-    /// What is in service, to compare a challenger with: never what [`Self::get`] serves in its place while it cannot be read.
+    /// The model in service, to compare a challenger with. Never an older one that [`Self::get`] serves while this one is
+    /// unreadable.
     pub fn champion(&self, market: &Market) -> Result<Champion> {
         let version = match self.champion_version(market) {
             Ok(version) => version,
@@ -135,27 +148,26 @@ impl Registry {
         }
     }
 
-    /// The version in service, whoever put it there.
+    /// The version in service, whoever promoted it.
     ///
     /// # Errors
-    /// [`Error::NoModel`]; [`Error::ModelFile`] when `champion.json` is damaged; [`Error::Storage`] when a database does not
-    /// answer.
+    /// [`Error::NoModel`]; [`Error::ModelFile`] if `champion.json` is damaged; [`Error::Storage`] if a database does not answer.
     pub fn champion_version(&self, market: &Market) -> Result<u64> {
-        self.shelf.refresh()?;
-        let served = match self.shelf.mark(market).wait()? {
-            Some(mark) => self.shelf.served(market, &mark)?,
+        self.store.refresh()?;
+        let served = match self.store.stamp(market).wait()? {
+            Some(stamp) => self.store.served(market, &stamp)?,
             None => None,
         };
         served.map(|served| served.version).ok_or_else(|| no_model(market))
     }
 
-    /// Writes a trial down and, if it was decided so, puts its model into service for all callers and processes. Both come
-    /// back with their number. `None`, and nothing happens, when another model than `against` is in service by now: the
-    /// decision has to be made anew. With a `fence`, only its holder may do so.
+    /// Records a trial and, if it was decided so, promotes its model for all callers and processes. Returns both with their
+    /// number. `None`, without any change, if another model than `against` is in service by now: then the decision must be made
+    /// again. With a `fence`, only its holder may do this.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Storage`], [`Error::LeaseLost`]; the model in service is the same as before then, unless an
-    /// [`Error::Storage`] says that it may be another.
+    /// [`Error::Io`], [`Error::Storage`], [`Error::LeaseLost`]. Then the model in service is unchanged, unless the message of
+    /// [`Error::Storage`] says that it may have changed.
     pub fn submit(
         &self,
         mut model: Model,
@@ -164,14 +176,14 @@ impl Registry {
         fence: Option<&Fence>,
     ) -> Result<Option<(Arc<Model>, Trial)>> {
         let market = model.record.market.clone();
-        let change = self.shelf.change(&market)?;
+        let change = self.store.change(&market)?;
         let mut state = self.state_to_change(&market, &*change)?;
         let expected = match against {
             Champion::None => None,
             Champion::Unusable { version, .. } => *version,
             Champion::Model(model) => Some(model.version()),
         };
-        // What is lost stands against nothing, or nobody could ever put it right.
+        // A damaged state file never blocks a submission; otherwise the market could not recover.
         if state.champion != expected && change.state().is_ok() {
             return Ok(None);
         }
@@ -190,22 +202,21 @@ impl Registry {
             state.promote(trial.version, trial.at_ms, &trial.reason, trial.decision.compares());
         }
         let entries = vec![Entry::Training(Box::new(trial.clone()))];
-        let Some(mark) = change.commit(Next { state, versions, pools, entries, fence: fence.cloned() })? else {
+        let Some(stamp) = change.commit(Next { state, versions, pools, entries, fence: fence.cloned() })? else {
             return Ok(None);
         };
         let model = Arc::new(model);
         if trial.promoted {
-            self.serve(&market, mark, model.clone());
+            self.serve(&market, stamp, model.clone());
         }
         Ok(Some((model, trial)))
     }
 
-    /// Takes version `from` out of service, in favour of the newest of its predecessors that can be read. `None`, and
-    /// nothing happens, when another version is in service by now, or somebody else changed something meanwhile. With a
-    /// `fence`, only its holder may do so.
+    /// Replaces version `from` by the newest of its predecessors that is readable. `None`, without any change, if another version
+    /// is in service by now, or something else changed meanwhile. With a `fence`, only its holder may do this.
     ///
     /// # Errors
-    /// [`Error::NoPredecessor`] when there is none; [`Error::ModelFile`] when it cannot be told which there are; as
+    /// [`Error::NoPredecessor`] if there is none; [`Error::ModelFile`] if the predecessors are unknown; otherwise as
     /// [`Self::submit`].
     pub fn rollback(
         &self,
@@ -220,8 +231,8 @@ impl Registry {
         self.take_back(rollback, |_| true, fence)
     }
 
-    /// [`Self::rollback`] by live results, to a version that was in service before version `run` was: from that one on
-    /// promises were broken.
+    /// [`Self::rollback`] because of live results, to a version that was in service before version `run`, since when results were
+    /// worse than predicted.
     ///
     /// # Errors
     /// As [`Self::rollback`].
@@ -238,22 +249,22 @@ impl Registry {
         self.take_back(rollback, |version| version < run, None)
     }
 
-    /// The version in service, and from when on live outcomes say something of it and of those that led to it, UTC epoch ms.
+    /// The version in service, and the time from which live results count for it and its predecessors, UTC epoch ms.
     ///
     /// # Errors
-    /// [`Error::NoModel`]; [`Error::ModelFile`] when it cannot be told which is in service; [`Error::Storage`].
+    /// [`Error::NoModel`]; [`Error::ModelFile`] if the version in service is unknown; [`Error::Storage`].
     pub fn weighed_since(&self, market: &Market) -> Result<(u64, i64)> {
-        let state = self.shelf.state(market)?.unwrap_or_default();
+        let state = self.store.state(market)?.unwrap_or_default();
         state.champion.map(|version| (version, state.weighed_since_ms())).ok_or_else(|| no_model(market))
     }
 
-    /// Begins to weigh live outcomes anew, at `at_ms`, while version `champion` is in service: what they said led to all that
-    /// it can lead to.
+    /// Restarts the evaluation of live results at `at_ms`, if version `champion` is still in service: the earlier results have
+    /// had their full effect.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Storage`].
     pub fn weigh_anew(&self, market: &Market, champion: u64, at_ms: i64) -> Result<()> {
-        let change = self.shelf.change(market)?;
+        let change = self.store.change(market)?;
         let mut state = self.state_to_change(market, &*change)?;
         if state.champion == Some(champion) {
             state.weighed_since_ms = Some(at_ms);
@@ -262,7 +273,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Carries out a rollback to the newest predecessor that `may_serve`, and says which that is.
+    /// Rolls back to the newest predecessor that `may_serve`, and returns it.
     fn take_back(
         &self,
         mut rollback: Rollback,
@@ -270,8 +281,8 @@ impl Registry {
         fence: Option<&Fence>,
     ) -> Result<Option<Rollback>> {
         let market = rollback.market.clone();
-        let change = self.shelf.change(&market)?;
-        // Where what it said is lost, nothing is known that could be gone back to.
+        let change = self.store.change(&market)?;
+        // If the state is damaged, predecessors are unknown.
         change.state()?;
         let mut state = self.state_to_change(&market, &*change)?;
         if state.champion != Some(rollback.from) {
@@ -287,7 +298,7 @@ impl Registry {
             rollback.to = to;
             match self.read(&market, to) {
                 Ok(Some(model)) => break model,
-                // It is there, only out of reach.
+                // It exists, but is unreachable now.
                 Err(error) if is_passing(&error) => return Err(error),
                 Ok(None) | Err(_) => {}
             }
@@ -298,65 +309,65 @@ impl Registry {
         state.weighed_since_ms = Some(rollback.at_ms);
         let entries = vec![Entry::Rollback(rollback.clone())];
         let next = Next { fence: fence.cloned(), ..Next::of(state, entries) };
-        let Some(mark) = change.commit(next)? else { return Ok(None) };
-        self.serve(&market, mark, Arc::new(model));
+        let Some(stamp) = change.commit(next)? else { return Ok(None) };
+        self.serve(&market, stamp, Arc::new(model));
         Ok(Some(rollback))
     }
 
-    /// Every market that has a model in service; damaged files come as errors.
+    /// Every market that has a model in service, with an error for damaged files.
     pub fn list(&self) -> Result<Vec<Listed>> {
-        let states = self.shelf.states()?;
-        // A pooled model stays in memory while the markets that rest on it are read: it is read once.
+        let states = self.store.states()?;
+        // Keeps each pooled model loaded while its markets are read, so that it is read only once.
         let mut pools = Vec::new();
         Ok(states.into_iter().filter_map(|(market, state)| self.list_one(&market, state, &mut pools)).collect())
     }
 
     /// Every trial and rollback.
     pub fn ledger(&self) -> Result<Ledger> {
-        self.shelf.ledger()
+        self.store.ledger()
     }
 
-    /// A number that changes with what is in service and with the ledger, as far as is known without asking a database.
+    /// A number that changes with what is in service and with the ledger, as far as known without asking a database.
     pub fn revision(&self) -> u64 {
-        self.shelf.revision()
+        self.store.revision()
     }
 
-    /// Why models may be out of date: the database that they are in is out of reach. `None` for a folder.
+    /// Why models may be outdated: their database is unreachable. `None` for a folder.
     pub fn trouble(&self) -> Option<String> {
-        self.shelf.trouble()
+        self.store.trouble()
     }
 
-    /// Ends what goes on in the background. What is in memory stays there; a database is asked no more.
+    /// Ends background work. Loaded models stay; a database is not asked any more.
     pub fn close(&self) {
-        self.shelf.close();
+        self.store.close();
     }
 
-    /// What is in memory of a market if it has this mark, and if that can be told without waiting.
-    fn loaded_at(&self, market: &Market, mark: Mark) -> Option<Result<Arc<Model>>> {
+    /// Reads the model in service; if it was replaced and purged meanwhile, reads its successor.
+    fn loaded_at(&self, market: &Market, stamp: VersionStamp) -> Option<Result<Arc<Model>>> {
         let loaded = self.loaded.try_read()?;
-        loaded.get(market).filter(|loaded| loaded.mark == mark).map(|loaded| loaded.model.clone())
+        loaded.get(market).filter(|loaded| loaded.stamp == stamp).map(|loaded| loaded.model.clone())
     }
 
     fn read_served(&self, market: &Market) -> Result<Arc<Model>> {
-        let Some(mark) = self.shelf.mark(market).wait()? else {
+        let Some(stamp) = self.store.stamp(market).wait()? else {
             self.loaded.write().remove(market);
             return Err(no_model(market));
         };
-        if let Some(loaded) = self.loaded.read().get(market).filter(|loaded| loaded.mark == mark) {
+        if let Some(loaded) = self.loaded.read().get(market).filter(|loaded| loaded.stamp == stamp) {
             return loaded.model.clone();
         }
-        let fresh = self.read_champion(market, mark);
+        let fresh = self.read_champion(market, stamp);
         let mut all = self.loaded.write();
         let loaded = match (fresh, all.get(market)) {
-            (Ok((served, model)), _) => Loaded { mark, served: Some(served), model: Ok(model) },
-            (Err(Error::NoModel { .. }), _) => Loaded { mark, served: None, model: Err(no_model(market)) },
+            (Ok((served, model)), _) => Loaded { stamp, served: Some(served), model: Ok(model) },
+            (Err(Error::NoModel { .. }), _) => Loaded { stamp, served: None, model: Err(no_model(market)) },
             // It may be within reach again at any moment.
             (Err(error), Some(Loaded { model: Ok(old), .. })) if is_passing(&error) => return Ok(old.clone()),
             (Err(error), _) if is_passing(&error) => return Err(error),
             (Err(_), Some(Loaded { model: Ok(old), served, .. })) => {
-                Loaded { mark, served: *served, model: Ok(old.clone()) }
+                Loaded { stamp, served: *served, model: Ok(old.clone()) }
             }
-            (Err(error), _) => Loaded { mark, served: None, model: Err(error) },
+            (Err(error), _) => Loaded { stamp, served: None, model: Err(error) },
         };
         let model = loaded.model.clone();
         all.insert(market.clone(), loaded);
@@ -364,10 +375,10 @@ impl Registry {
     }
 
     /// Reads the model in service; one that was replaced and purged meanwhile sends us to its successor.
-    fn read_champion(&self, market: &Market, mark: Mark) -> Result<(Served, Arc<Model>)> {
-        let mut served = self.shelf.served(market, &mark)?.ok_or_else(|| no_model(market))?;
+    fn read_champion(&self, market: &Market, stamp: VersionStamp) -> Result<(Served, Arc<Model>)> {
+        let mut served = self.store.served(market, &stamp)?.ok_or_else(|| no_model(market))?;
         loop {
-            // A refusal changes the mark too, but not what is in service. What has no version may have been replaced.
+            // A rejected trial changes the stamp, but not the model in service. A file without a version may have been replaced.
             if let Some(Loaded { model: Ok(model), served: Some(loaded), .. }) = self.loaded.read().get(market)
                 && served.version > 0
                 && *loaded == served
@@ -377,9 +388,9 @@ impl Registry {
             if let Some(model) = self.read(market, served.version)? {
                 return Ok((served, Arc::new(model)));
             }
-            self.shelf.refresh()?;
-            let mark = self.shelf.mark(market).wait()?.ok_or_else(|| no_model(market))?;
-            let now = self.shelf.served(market, &mark)?.ok_or_else(|| no_model(market))?;
+            self.store.refresh()?;
+            let stamp = self.store.stamp(market).wait()?.ok_or_else(|| no_model(market))?;
+            let now = self.store.served(market, &stamp)?.ok_or_else(|| no_model(market))?;
             if now == served {
                 return self.missing(market, served.version);
             }
@@ -387,10 +398,10 @@ impl Registry {
         }
     }
 
-    /// A version; `None` when it is not there.
+    /// A version; `None` if it does not exist.
     fn read(&self, market: &Market, version: u64) -> Result<Option<Model>> {
-        let Some(bytes) = self.shelf.bytes(market, version)? else { return Ok(None) };
-        let path = self.shelf.path(market, Some(version));
+        let Some(bytes) = self.store.bytes(market, version)? else { return Ok(None) };
+        let path = self.store.path(market, Some(version));
         let rests_on = pool::of_version(&bytes[..]).or_else(|e| file::refuse(&path, e.to_string()))?;
         let pooled = match rests_on {
             None => None,
@@ -402,35 +413,35 @@ impl Registry {
         file::decode(&bytes, &path, market, version, pooled).map(Some)
     }
 
-    /// The pooled model that a version rests on; `None` when the version is no longer there.
+    /// The pooled model that a version needs; `None` if the version no longer exists.
     pub fn pooled(&self, market: &Market, version: u64, pool: &Checksum) -> Result<Option<Arc<Pooled>>> {
         let read =
-            || self.shelf.pool(pool)?.map(|bytes| Pooled::decode(&bytes, &self.shelf.pool_path(pool))).transpose();
+            || self.store.pool(pool)?.map(|bytes| Pooled::decode(&bytes, &self.store.pool_path(pool))).transpose();
         let pooled = self.pools.get(pool, read)?;
         // Both were purged meanwhile, the version first.
-        if pooled.is_some() || self.shelf.bytes(market, version)?.is_none() {
+        if pooled.is_some() || self.store.bytes(market, version)?.is_none() {
             return Ok(pooled);
         }
-        let problem = format!("it is missing, though version {version} of {market} rests on it");
-        file::refuse(&self.shelf.pool_path(pool), problem)
+        let problem = format!("it is missing, though version {version} of {market} needs it");
+        file::refuse(&self.store.pool_path(pool), problem)
     }
 
-    /// That a version in service is not there.
+    /// The error for a version in service that does not exist.
     fn missing<T>(&self, market: &Market, version: u64) -> Result<T> {
-        let problem = "it is missing, though it is said to be in service".to_owned();
-        file::refuse(&self.shelf.path(market, Some(version)), problem)
+        let problem = "it is missing, though it is in service".to_owned();
+        file::refuse(&self.store.path(market, Some(version)), problem)
     }
 
-    /// A market's state, counting on from all numbers that were ever given.
+    /// The state of a market to change, with its counters above all numbers ever used.
     pub fn state_to_change(&self, market: &Market, change: &dyn Change) -> Result<State> {
         let mut state = match change.state() {
             Ok(state) => state.unwrap_or_default(),
-            // What it said is lost: the versions are still there, but none is known to be good.
+            // The state is lost: the versions still exist, but none is known to be good.
             Err(Error::ModelFile { .. }) => State::default(),
             Err(other) => return Err(other),
         };
         if state.next == 0 {
-            let ledger = self.shelf.ledger()?;
+            let ledger = self.store.ledger()?;
             let of_market = ledger.entries.iter().filter_map(|entry| match entry {
                 Entry::Training(trial) if trial.market == *market => Some(trial.version),
                 _ => None,
@@ -438,21 +449,21 @@ impl Registry {
             let (trials, newest) = of_market.fold((0, 0), |(count, newest), version| (count + 1, version.max(newest)));
             (state.trials, state.next) = (trials, newest + 1);
         }
-        // A crash may have left the file of a version that was never put into service: its number is not used again.
+        // A crash may have left a version that never went into service; its number is not used again.
         let newest = change.versions()?.last().copied().unwrap_or(0);
         state.next = state.next.max(newest + 1);
         Ok(state)
     }
 
-    /// Hands a model that was just put into service to the callers of this process.
-    fn serve(&self, market: &Market, mark: Mark, model: Arc<Model>) {
-        let served = self.shelf.served(market, &mark).ok().flatten().filter(|now| now.version == model.version());
+    /// Passes a newly promoted model to the callers of this process.
+    fn serve(&self, market: &Market, stamp: VersionStamp, model: Arc<Model>) {
+        let served = self.store.served(market, &stamp).ok().flatten().filter(|now| now.version == model.version());
         if served.is_some() {
-            self.loaded.write().insert(market.clone(), Loaded { mark, served, model: Ok(model) });
+            self.loaded.write().insert(market.clone(), Loaded { stamp, served, model: Ok(model) });
         }
     }
 
-    /// The model in service of a market; `None` when it has none.
+    /// The model in service of a market; `None` if it has none.
     fn list_one(&self, market: &Market, state: Result<State>, pools: &mut Vec<Arc<Pooled>>) -> Option<Listed> {
         let stem = market.file_stem();
         let state = match state {
@@ -460,7 +471,7 @@ impl Registry {
             Err(error) => {
                 return Some(Listed {
                     stem,
-                    path: self.shelf.path(market, None),
+                    path: self.store.path(market, None),
                     version: 0,
                     record: Err(error),
                     shapes: Vec::new(),
@@ -471,7 +482,7 @@ impl Registry {
             }
         };
         let version = state.champion?;
-        let path = self.shelf.path(market, Some(version));
+        let path = self.store.path(market, Some(version));
         let mut shapes = Vec::new();
         let record = match self.read(market, version) {
             Ok(Some(model)) => {
@@ -495,7 +506,7 @@ impl Registry {
     }
 }
 
-/// It says nothing of the model: only that a database could not be asked.
+/// Whether the error says nothing about the model, only that a database did not answer.
 fn is_passing(error: &Error) -> bool {
     matches!(error, Error::Storage { .. } | Error::Busy { .. } | Error::Closed)
 }

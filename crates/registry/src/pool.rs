@@ -1,18 +1,18 @@
-//! A pooled model: what versions of several markets rest on. It is named by the SHA-256 of its bytes and kept once.
+//! Pooled models, which versions of several markets share. A pooled model is named by the SHA-256 of its bytes and stored once.
 //!
-//! A version says which one it rests on in the third line of its file, the record as JSON: `"pool"`, 64 hex digits. That line is
-//! all that is read to know which pooled models are still needed.
+//! A version names its pooled model in the third line of its file, the record as JSON: `"pool"`, 64 hex digits. Only that line is
+//! read to find the pooled models that are still needed.
 
-use super::shelf::Checksum;
+use super::store::Checksum;
 use serde::Deserialize;
 use serde_json::Value;
 use std::io::{self, BufRead, ErrorKind, Read};
 use std::sync::Arc;
 
-/// The longest head of a version file that is read. Heads of today have a few kilobytes.
+/// The longest head of a version file to read. Current heads have a few kilobytes.
 const LONGEST_HEAD: u64 = 1 << 20;
 
-/// A pooled model as bytes. Only [`Pool::of`] makes one, so the checksum is that of the bytes.
+/// A pooled model as bytes. Only [`Pool::of`] creates one, so the checksum always fits the bytes.
 #[derive(Clone)]
 pub struct Pool {
     checksum: Checksum,
@@ -25,7 +25,7 @@ impl Pool {
         Self { checksum: checksum(&bytes), bytes: Arc::new(bytes) }
     }
 
-    /// The SHA-256 of its bytes: its name.
+    /// The SHA-256 of its bytes, which is its name.
     pub fn checksum(&self) -> &Checksum {
         &self.checksum
     }
@@ -46,7 +46,7 @@ pub fn checksum(bytes: &[u8]) -> Checksum {
     of_digest(ring::digest::digest(&ring::digest::SHA256, bytes))
 }
 
-/// SHA-256 of all that can be read.
+/// SHA-256 of everything that a source returns.
 pub fn checksum_of(mut source: impl Read) -> io::Result<Checksum> {
     let mut context = ring::digest::Context::new(&ring::digest::SHA256);
     let mut piece = vec![0; 1 << 16];
@@ -71,7 +71,7 @@ pub fn hex(checksum: &Checksum) -> String {
     checksum.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The checksum that [`hex`] writes so.
+/// Parses what [`hex`] writes.
 pub fn from_hex(text: &str) -> Option<Checksum> {
     let digits = text.as_bytes();
     let mut sum = Checksum::default();
@@ -91,11 +91,11 @@ struct Record {
     pool: Value,
 }
 
-/// The pooled model that a version rests on, by the head of its file. `None` when it rests on none. So it is with a damaged head,
-/// too: nobody can serve such a version.
+/// The pooled model that a version needs, from the head of its file. `None` if it needs none, and also if the head is damaged,
+/// since such a version cannot serve.
 ///
 /// # Errors
-/// It cannot be read, or it may rest on one that cannot be told.
+/// It cannot be read, or it names a pooled model in an unknown form.
 pub fn of_version(file: impl BufRead) -> io::Result<Option<Checksum>> {
     let unknown = |what: &str| io::Error::new(ErrorKind::InvalidData, what.to_owned());
     let mut head = file.take(LONGEST_HEAD);
@@ -105,14 +105,14 @@ pub fn of_version(file: impl BufRead) -> io::Result<Option<Checksum>> {
         head.read_until(b'\n', &mut line)?;
     }
     if !line.ends_with(b"\n") && head.limit() == 0 {
-        return Err(unknown("its record is too long to be one"));
+        return Err(unknown("its record is too long"));
     }
     match serde_json::from_slice(&line) {
         Err(_) | Ok(Record { pool: Value::Null }) => Ok(None),
         Ok(Record { pool: Value::String(name) }) => {
-            from_hex(&name).map(Some).ok_or_else(|| unknown("`pool` in its record is no SHA-256 of 64 hex digits"))
+            from_hex(&name).map(Some).ok_or_else(|| unknown("`pool` in its record is not a SHA-256 of 64 hex digits"))
         }
-        Ok(_) => Err(unknown("`pool` in its record is no text")),
+        Ok(_) => Err(unknown("`pool` in its record is not a text")),
     }
 }
 

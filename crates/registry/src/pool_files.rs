@@ -1,8 +1,8 @@
-//! Pooled models as files: `pools/{SHA-256}.pool`, beside the folders of the markets whose versions rest on them.
+//! Pooled models as files: `pools/{SHA-256}.pool`, beside the folders of the markets whose versions need them.
 
 use super::folder::{entries, version_of};
 use super::pool::{Pool, checksum, checksum_of, from_hex, hex, of_version};
-use super::shelf::Checksum;
+use super::store::Checksum;
 use domain::error::{Error, Result};
 use learning::model::file;
 use std::collections::HashSet;
@@ -11,9 +11,9 @@ use std::io::{BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 use storage::{UNFINISHED, sync_folder, write_atomically};
 
-/// The files of one registry, or of the cache of one database.
+/// The files of one registry, or of a database's cache.
 pub struct PoolFiles {
-    /// The folder of the markets' folders.
+    /// The folder that contains the markets' folders.
     root: PathBuf,
 }
 
@@ -32,10 +32,10 @@ impl PoolFiles {
         self.folder().join(format!("{}.pool", hex(checksum)))
     }
 
-    /// The bytes of a pooled model; `None` when it is not there.
+    /// The bytes of a pooled model; `None` if it does not exist.
     ///
     /// # Errors
-    /// [`Error::ModelFile`] when they are other ones; [`Error::Io`].
+    /// [`Error::ModelFile`] if it is damaged; [`Error::Io`].
     pub fn read(&self, expected: &Checksum) -> Result<Option<Vec<u8>>> {
         let path = self.path(expected);
         match std::fs::read(&path) {
@@ -46,7 +46,7 @@ impl PoolFiles {
         }
     }
 
-    /// Whether a pooled model is there, whole.
+    /// Whether an undamaged pooled model exists.
     pub fn has(&self, expected: &Checksum) -> Result<bool> {
         let path = self.path(expected);
         match File::open(&path).and_then(checksum_of) {
@@ -56,10 +56,10 @@ impl PoolFiles {
         }
     }
 
-    /// Writes a pooled model, unless it is there. Afterwards it survives a power failure, whoever wrote it.
+    /// Writes a pooled model unless it exists. Afterwards it survives a power failure, whoever wrote it.
     pub fn keep(&self, pool: &Pool) -> Result<()> {
         if self.has(pool.checksum())? {
-            // Whoever wrote it may have died before this.
+            // Its writer may have died before this.
             sync_folder(&self.folder())?;
         } else {
             write_atomically(&self.path(pool.checksum()), pool.bytes())?;
@@ -67,8 +67,8 @@ impl PoolFiles {
         sync_folder(&self.root)
     }
 
-    /// Deletes the pooled models that no version rests on, and what a crash left half written. Whoever calls this keeps others
-    /// from writing meanwhile. All stay while it cannot be told what some version rests on.
+    /// Deletes the pooled models that no version needs, and unfinished files of a crash. The caller prevents others from writing
+    /// meanwhile. Nothing is deleted while it is unknown what some version needs.
     pub fn purge(&self) {
         let Ok(paths) = entries(&self.folder()) else { return };
         if paths.is_empty() {
@@ -79,13 +79,13 @@ impl PoolFiles {
             let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
             let pool = name.strip_suffix(".pool").and_then(from_hex);
             if name.starts_with(UNFINISHED) || pool.is_some_and(|pool| !needed.contains(&pool)) {
-                // What cannot be deleted now, as on Windows while it is read, the next purge deletes.
+                // A file that cannot be deleted now, as on Windows while it is read, is deleted by the next purge.
                 let _ = std::fs::remove_file(path);
             }
         }
     }
 
-    /// The pooled models that the versions of all markets rest on.
+    /// The pooled models that the versions of all markets need.
     fn needed(&self) -> Result<HashSet<Checksum>> {
         let mut needed = HashSet::new();
         for folder in entries(&self.root)?.into_iter().filter(|path| path.is_dir()) {
@@ -102,7 +102,7 @@ impl PoolFiles {
     }
 }
 
-/// That a pooled model has other bytes than its name says.
+/// The error for a pooled model whose bytes do not fit its name.
 pub fn damaged<T>(path: &Path) -> Result<T> {
     file::refuse(path, "it is damaged (checksum mismatch)".to_owned())
 }

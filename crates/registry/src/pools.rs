@@ -1,15 +1,15 @@
-//! The pooled models in memory, each once, for as long as some model uses it.
+//! The loaded pooled models: each once, for as long as some model uses it.
 
-use super::shelf::Checksum;
+use super::store::Checksum;
 use domain::error::Result;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
-/// One pooled model; locked while it is read, so that others who ask for it wait instead of reading it, too.
+/// A pooled model. Locked while it is read, so that others who need it wait instead of reading it too.
 type Place<T> = Arc<Mutex<Weak<T>>>;
 
-/// The pooled models that models use at the moment.
+/// The pooled models that are in use.
 pub(super) struct Pools<T> {
     places: Mutex<HashMap<Checksum, Place<T>>>,
 }
@@ -21,10 +21,10 @@ impl<T> Default for Pools<T> {
 }
 
 impl<T> Pools<T> {
-    /// A pooled model: the one in memory, or else what `read` gives. `None` when `read` finds none.
+    /// A pooled model: the loaded one, or else what `read` returns. `None` if `read` finds none.
     ///
     /// # Errors
-    /// That of `read`; the next caller reads again.
+    /// Those of `read`; the next caller reads again.
     pub fn get(&self, checksum: &Checksum, read: impl FnOnce() -> Result<Option<T>>) -> Result<Option<Arc<T>>> {
         let place = self.place(checksum);
         let mut place = place.lock();
@@ -36,7 +36,7 @@ impl<T> Pools<T> {
         Ok(pooled)
     }
 
-    /// The pooled model in memory, if there is one, else this one, from now on.
+    /// The loaded pooled model, if there is one; else loads this one.
     pub fn keep(&self, checksum: &Checksum, pooled: Arc<T>) -> Arc<T> {
         let place = self.place(checksum);
         let mut place = place.lock();
@@ -48,7 +48,7 @@ impl<T> Pools<T> {
 
     fn place(&self, checksum: &Checksum) -> Place<T> {
         let mut places = self.places.lock();
-        // Whoever holds a place reads it just now.
+        // An entry in use is being read now.
         places.retain(|_, place| Arc::strong_count(place) > 1 || place.lock().strong_count() > 0);
         places.entry(*checksum).or_default().clone()
     }
@@ -82,7 +82,7 @@ mod tests {
         let gone = Arc::downgrade(&all[0]);
         drop(all);
         assert!(gone.upgrade().is_none(), "nobody uses it any more");
-        // Another one drops what is left of it.
+        // Adding another one removes what is left of it.
         let other = pools.get(&[2; 32], read).unwrap();
         assert_eq!(pools.places.lock().keys().copied().collect::<Vec<_>>(), [[2; 32]]);
         drop(other);

@@ -1,4 +1,4 @@
-//! `champion.json`: which model of a market is in service, and why. Small, and replaced whole.
+//! `champion.json`: which model of a market is in service, and why. A small file, replaced atomically.
 
 use domain::error::{Error, Result};
 use learning::model::ledger::Entry;
@@ -6,42 +6,42 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 use storage::write_atomically;
 
-/// The champions before it that a champion can be rolled back to step by step.
+/// How many predecessors of a champion are kept to roll back to, step by step.
 const PREDECESSORS: usize = 4;
-/// Besides them one older is kept, for when live results speak against all of those: until it is so many trials older than the
-/// next.
+/// One older predecessor is kept besides, in case live results reject all of those. It is replaced once it is this many trials
+/// older than the next.
 const ELDER: u64 = 32;
 
-/// What the file says.
+/// The content of the file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct State {
-    /// The version in service; 0 is `champion.model`, the file of the format that had no versions.
+    /// The version in service; 0 is `champion.model`, the file of the former format without versions.
     pub champion: Option<u64>,
-    /// Since when, UTC epoch ms.
+    /// Since when it has been in service, UTC epoch ms.
     pub since_ms: i64,
     /// Why, in words.
     pub reason: String,
-    /// The champions before it that can be rolled back to, oldest first.
+    /// Earlier champions that can be rolled back to, oldest first.
     pub predecessors: Vec<u64>,
-    /// From when on live outcomes are weighed, UTC epoch ms: since the last rollback, or the last promotion without a
-    /// comparison with the champion. Missing where the signalloop that wrote this knew of no such thing.
+    /// From when live results count, UTC epoch ms: since the last rollback, or since the last promotion without a comparison with
+    /// the champion. Missing in files of versions that did not record it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weighed_since_ms: Option<i64>,
     /// The number of the next trial.
     pub next: u64,
     /// Trials so far.
     pub trials: u64,
-    /// The ledger's line of the last change until it is known to be in the ledger: writing this file is what makes a change
-    /// happen, and the line is written after it.
+    /// The ledger line of the last change, until it is known to be in the ledger. Writing this file makes a change effective, and
+    /// the line is written after it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unwritten: Option<Entry>,
 }
 
 impl State {
-    /// Reads the file; `None` when there is none.
+    /// Reads the file; `None` if there is none.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::ModelFile`] when it cannot be understood.
+    /// [`Error::Io`]; [`Error::ModelFile`] if it is damaged.
     pub fn read(path: &Path) -> Result<Option<Self>> {
         let bytes = match std::fs::read(path) {
             Ok(bytes) => bytes,
@@ -63,13 +63,13 @@ impl State {
         write_atomically(path, &text)
     }
 
-    /// From when on live outcomes are weighed.
+    /// From when live results count.
     pub fn weighed_since_ms(&self) -> i64 {
         self.weighed_since_ms.unwrap_or(self.since_ms)
     }
 
-    /// Puts `version` into service; the champion so far becomes its predecessor. What live outcomes say goes on counting if
-    /// the two were compared.
+    /// Promotes `version`; the current champion becomes its predecessor. Live results continue to count if the two were
+    /// `compared`.
     pub fn promote(&mut self, version: u64, at_ms: i64, reason: &str, compared: bool) {
         self.weighed_since_ms = Some(if compared { self.weighed_since_ms() } else { at_ms });
         self.predecessors.extend(self.champion);

@@ -1,4 +1,4 @@
-//! Which version is in service, after crashes and beside other processes. One binary, so that it is linked once.
+//! Which version is in service, after crashes and with concurrent processes. One binary, so that linking happens once.
 #![allow(clippy::unwrap_used)]
 
 mod pools;

@@ -1,4 +1,4 @@
-//! `scheduler_config.json`: raw JSON in, a checked [`SchedulerConfig`] out.
+//! `scheduler_config.json`: parses raw JSON into a checked [`SchedulerConfig`].
 
 use super::{Schedule, Task};
 use chrono::NaiveTime;
@@ -13,73 +13,73 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-/// What is done about due times that passed while nothing ran.
+/// What to do about due times that passed while nothing ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CatchUp {
     /// The task runs once. The default.
     #[default]
     Once,
-    /// It waits for its next due time.
+    /// The task waits for its next due time.
     Skip,
 }
 
-/// How a failed run is tried again.
+/// How failed runs are retried.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Retry {
-    /// How often; then it waits for its next due time. Default 3.
+    /// Most retries; then the task waits for its next due time. Default 3.
     pub attempts: u32,
-    /// Before the first; doubled for each further one. Default 60 s.
+    /// Backoff before the first retry; doubled for each further one. Default 60 s.
     pub base: Duration,
-    /// The longest. Default 1 h.
+    /// The longest backoff. Default 1 h.
     pub longest: Duration,
 }
 
 impl Retry {
-    /// The pause after so many attempts: between half and all of what doubling gives, by `dice`, 0 to 1.
-    pub fn pause(&self, attempt: u32, dice: f64) -> Duration {
+    /// The backoff after this many attempts: half of the doubled value, plus up to the other half by `jitter`, 0 to 1.
+    pub fn backoff(&self, attempt: u32, jitter: f64) -> Duration {
         let doubled = self.base.as_secs_f64() * f64::from(attempt.saturating_sub(1).min(30)).exp2();
-        Duration::from_secs_f64(doubled.min(self.longest.as_secs_f64()) * (0.5 + 0.5 * dice))
+        Duration::from_secs_f64(doubled.min(self.longest.as_secs_f64()) * (0.5 + 0.5 * jitter))
     }
 }
 
-/// How one task is run.
+/// How a task is run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskPlan {
-    /// By itself; if not, only when asked for.
+    /// Whether it runs on schedule; if not, only on request.
     pub enabled: bool,
-    /// When.
+    /// When it is due.
     pub schedule: Schedule,
-    /// Where days begin.
+    /// The time zone in which days begin.
     pub zone: Tz,
-    /// What is done about due times missed.
+    /// What to do about missed due times.
     pub catch_up: CatchUp,
-    /// What is done about failures.
+    /// How failures are retried.
     pub retry: Retry,
-    /// After this long an attempt is cancelled.
+    /// An attempt that takes longer is cancelled.
     pub deadline: Duration,
-    /// The symbols that it works on; `None` is all that are configured.
+    /// The symbols that it works on; `None` for all configured ones.
     pub symbols: Option<Vec<Symbol>>,
 }
 
 /// The checked configuration of a home's scheduler.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SchedulerConfig {
-    /// Whether anything runs by itself. Default true.
+    /// Whether tasks run on schedule at all. Default true.
     pub enabled: bool,
-    /// The zone of times of day and patterns. Default UTC.
+    /// The time zone of times of day and cron patterns. Default UTC.
     pub timezone: Tz,
-    /// Default once.
+    /// What to do about missed due times. Default: run once.
     pub catch_up: CatchUp,
-    /// What is done about failures.
+    /// How failures are retried.
     pub retry: Retry,
-    /// What replaces keys of `poor_performance` of the training configuration; checked.
+    /// Keys that replace those of `poor_performance` in the training configuration; checked.
     pub poor_performance: Map<String, Value>,
-    tasks: BTreeMap<Task, Own>,
+    tasks: BTreeMap<Task, TaskSettings>,
 }
 
-/// What is configured of one task.
+/// The settings of one task.
 #[derive(Debug, Clone, PartialEq)]
-struct Own {
+struct TaskSettings {
     enabled: bool,
     schedule: Schedule,
     deadline: Duration,
@@ -97,7 +97,8 @@ impl Default for SchedulerConfig {
             (Task::Update, Schedule::Every(hours(6)), hours(2)),
             (Task::Evaluate, Schedule::Every(hours(12)), hours(1) / 2),
         ];
-        let own = |(task, schedule, deadline)| (task, Own { enabled: true, schedule, deadline, symbols: None });
+        let own =
+            |(task, schedule, deadline)| (task, TaskSettings { enabled: true, schedule, deadline, symbols: None });
         Self {
             enabled: true,
             timezone: Tz::UTC,
@@ -110,10 +111,10 @@ impl Default for SchedulerConfig {
 }
 
 impl SchedulerConfig {
-    /// Reads `file` if it exists, else takes the defaults. Also returns warnings about unknown keys.
+    /// Reads `file` if it exists, else returns the defaults. Also returns warnings about unknown keys.
     ///
     /// # Errors
-    /// [`domain::error::Error::InvalidConfig`] naming key, value and what is allowed.
+    /// [`domain::error::Error::InvalidConfig`] with key, value and what is allowed.
     pub fn load(file: &Path) -> Result<(Self, Vec<String>)> {
         match read_object(file)? {
             Some(map) => Self::default().merge(map, &file.display().to_string()),
@@ -123,13 +124,13 @@ impl SchedulerConfig {
 
     /// How `task` is run.
     pub fn plan(&self, task: Task) -> TaskPlan {
-        // Every task has an entry from the defaults on.
-        let Own { enabled, schedule, deadline, symbols } = self.tasks[&task].clone();
+        // The defaults have an entry for every task.
+        let TaskSettings { enabled, schedule, deadline, symbols } = self.tasks[&task].clone();
         let Self { timezone: zone, catch_up, retry, .. } = *self;
         TaskPlan { enabled, schedule, zone, catch_up, retry, deadline, symbols }
     }
 
-    /// This configuration with the keys of `raw` (snake_case or camelCase) replaced. `file` names their source.
+    /// Replaces the settings that `raw` has, in snake_case or camelCase. `file` names the source in errors and warnings.
     ///
     /// # Errors
     /// As [`Self::load`].
@@ -148,7 +149,7 @@ impl SchedulerConfig {
         let mut nested = raw.nested(&["retry"])?;
         self.retry.merge(&mut nested)?;
         warnings.extend(nested.warnings());
-        // The system before had its tasks one level further down.
+        // The former system nested its tasks one level deeper.
         let mut schedules = raw.nested(&["schedules"])?;
         for (task, own) in &mut self.tasks {
             let mut nested = raw.nested(task.names())?;
@@ -161,7 +162,7 @@ impl SchedulerConfig {
         Ok((self, warnings))
     }
 
-    /// `poor_performance`, and the two keys of it that the system before had.
+    /// Reads `poor_performance`, and the two of its keys that the former system had at the top level.
     fn merge_thresholds(&mut self, raw: &mut Raw<'_>) -> Result<Vec<String>> {
         let mut nested = raw.nested(&["poor_performance"])?;
         nested.adopt(raw, "poor_performance_threshold", "success_threshold");
@@ -186,7 +187,7 @@ impl Retry {
     }
 }
 
-impl Own {
+impl TaskSettings {
     fn merge(&mut self, raw: &mut Raw<'_>) -> Result<()> {
         raw.set(&["enabled"], "must be true or false", Value::as_bool, &mut self.enabled)?;
         let allowed = "must be a number of minutes, 0.01 to 10080, or text such as \"30m\"";
@@ -200,11 +201,11 @@ impl Own {
     }
 }
 
-/// The ways to say how long after its last run a task runs.
+/// The keys that set an interval.
 const INTERVALS: &[&str] = &["interval", "interval_hours", "interval_seconds"];
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// The schedule that a task's keys give; those of one way to say it replace the others.
+/// The schedule that a task's keys set, which replaces the former one.
 fn read_schedule(raw: &mut Raw<'_>) -> Result<Option<Schedule>> {
     let (as_interval, given) = (raw.written(INTERVALS), raw.written(&[INTERVALS, &["time", "cron"]].concat()));
     let (mut interval, mut time, mut cron) = (None, None, None);
@@ -297,7 +298,7 @@ mod tests {
         assert_eq!(config.plan(Task::Evaluate).deadline, Duration::from_secs(300));
     }
 
-    /// The schedules of the system before, word by word.
+    /// The schedule keys of the former system.
     #[test]
     fn the_words_of_the_system_before() {
         let (config, warnings) = merge(json!({
@@ -432,8 +433,8 @@ mod tests {
     #[test]
     fn pauses_double_up_to_the_longest_and_are_spread() {
         let retry = SchedulerConfig::default().retry;
-        let pauses: Vec<u64> = (1..=8).map(|attempt| retry.pause(attempt, 1.0).as_secs()).collect();
-        assert_eq!(pauses, [60, 120, 240, 480, 960, 1920, 3600, 3600]);
-        assert_eq!(retry.pause(2, 0.0).as_secs(), 60);
+        let backoffs: Vec<u64> = (1..=8).map(|attempt| retry.backoff(attempt, 1.0).as_secs()).collect();
+        assert_eq!(backoffs, [60, 120, 240, 480, 960, 1920, 3600, 3600]);
+        assert_eq!(retry.backoff(2, 0.0).as_secs(), 60);
     }
 }

@@ -1,7 +1,7 @@
 //! Due times: intervals, a time of day, cron patterns.
 //!
-//! A time of day is one of a local day: where the clocks skip it, it is due the moment they are put forward; where it comes
-//! twice, at the first. So a daily time is due exactly once a local day.
+//! A time of day is a time of the local day. If clocks skip it, the task is due at the moment they change; if it occurs twice, at
+//! the first. So a daily task is due exactly once per local day.
 
 use chrono::{DateTime, Duration as Span, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Timelike};
 use croner::Cron;
@@ -13,22 +13,22 @@ use std::time::Duration;
 /// When a task is due.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Schedule {
-    /// So long after its last run began.
+    /// This long after its last run began.
     Every(Duration),
-    /// At a local time, every so many days.
+    /// At a local time, every `days` days.
     Daily {
         /// The time of day.
         at: NaiveTime,
         /// 1 is every day.
         days: u32,
     },
-    /// At the local times that a pattern of five fields matches.
+    /// At the local times that a cron pattern matches.
     Cron(Box<Cron>),
 }
 
 impl Schedule {
-    /// Reads a cron pattern of five fields: minute, hour, day of month, month, day of week. `None` for any other, and for one
-    /// that no day matches.
+    /// Parses a cron pattern of five fields: minute, hour, day of month, month, day of week. `None` for any other text, and for a
+    /// pattern that no day matches.
     pub fn cron(pattern: &str) -> Option<Self> {
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
         let cron = parser.parse(pattern).ok()?;
@@ -37,7 +37,7 @@ impl Schedule {
         Some(Self::Cron(Box::new(cron)))
     }
 
-    /// The first due time after `after_ms`, UTC epoch ms, when that is where the last one was. `None` past the calendar's end.
+    /// The first due time after `after_ms`, the last due time, UTC epoch ms. `None` past the end of the calendar.
     pub fn next_after(&self, after_ms: i64, zone: Tz) -> Option<i64> {
         let local = |ms| Some(DateTime::from_timestamp_millis(ms)?.with_timezone(&zone).naive_local());
         match self {
@@ -85,9 +85,9 @@ impl fmt::Display for Schedule {
     }
 }
 
-/// The instant at which a clock on the wall first shows `local`, or jumps over it.
+/// The instant at which a local clock first shows `local` or skips it.
 fn instant(local: NaiveDateTime, zone: Tz) -> Option<i64> {
-    // Clocks are put forward at whole minutes, and never by more than a day.
+    // Clocks change at whole minutes, and never by more than a day.
     let shown = (0..=24 * 60).find_map(|minutes| {
         let later = local + Span::minutes(minutes);
         let later = if minutes > 0 { later.with_second(0)? } else { later };
@@ -128,9 +128,9 @@ mod tests {
         assert_eq!(due_times(&daily(2, 30), berlin, "2025-03-29T12:00:00Z", 1), ["2025-03-30T01:00"]);
         let autumn = ["2025-10-25T00:00", "2025-10-26T00:00", "2025-10-27T01:00"];
         assert_eq!(due_times(&daily(2, 0), berlin, "2025-10-24T12:00:00Z", 3), autumn);
-        // Between the two 02:30 of that night the next one is tomorrow's.
+        // Between both 02:30 of that night, the next one is tomorrow's.
         assert_eq!(due_times(&daily(2, 30), berlin, "2025-10-26T00:45:00Z", 1), ["2025-10-27T01:30"]);
-        // Lord Howe moves its clocks by half an hour: 02:00 to 02:30 is skipped.
+        // Lord Howe Island shifts clocks by half an hour: 02:00 to 02:30 is skipped.
         assert_eq!(
             due_times(&daily(2, 0), "Australia/Lord_Howe".parse().unwrap(), "2025-10-05T00:00:00Z", 1),
             ["2025-10-05T15:00"]
@@ -148,7 +148,7 @@ mod tests {
             due_times(&pattern("0 0 29 2 *"), Tz::UTC, "2025-01-01T00:00:00Z", 2),
             ["2028-02-29T00:00", "2032-02-29T00:00"]
         );
-        // Through the repeated hour a pattern rests, and nothing comes twice.
+        // During the repeated hour the pattern pauses, so no time occurs twice.
         let quarter = due_times(&pattern("*/30 * * * *"), "Europe/Berlin".parse().unwrap(), "2025-10-25T23:45:00Z", 4);
         assert_eq!(quarter, ["2025-10-26T00:00", "2025-10-26T00:30", "2025-10-26T02:00", "2025-10-26T02:30"]);
         let third = Schedule::Daily { at: NaiveTime::MIN, days: 3 };
@@ -162,8 +162,8 @@ mod tests {
         }
     }
 
-    /// All zones through two years: 02:00 (and 00:00, which some zones skip) once a local day, in order, and at that very
-    /// time on the clock unless the clocks skipped it; the same by the pattern.
+    /// In all zones, for two years: 02:00 (and 00:00, which some zones skip) is due once per local day, in order, and exactly
+    /// then unless clocks skipped it; the same as a pattern.
     #[test]
     fn once_a_local_day_in_every_zone() {
         let (from, until) = (ms("2025-01-01T12:00:00Z"), ms("2027-01-01T12:00:00Z"));

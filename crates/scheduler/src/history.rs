@@ -1,6 +1,6 @@
-//! What the tasks came to, run by run: `scheduler/history.jsonl`, one JSON object a line, for people to look back at.
+//! The history of task runs, for people to read: `scheduler/history.jsonl`, one JSON object per line.
 //!
-//! Nothing is decided by it: what a task has to do next is in its record. It keeps the newest runs, and may be deleted.
+//! No decision depends on it; each task's state is in its record. It keeps the newest runs, and may be deleted.
 
 use super::{LastRun, Task};
 use domain::error::{Error, Resource, Result};
@@ -12,17 +12,17 @@ use storage::disk::{Disk, Lock, Storage, append_all};
 use storage::lock::FileLock;
 use storage::write_atomically;
 
-/// Beyond this many bytes, the older half goes: some weeks stay.
+/// When it is larger than this, the older half is deleted; some weeks remain.
 const MAX_BYTES: u64 = 256 << 10;
-/// Another process that appends is done at once.
+/// Time to wait for another process that appends.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A run that ended.
+/// A finished run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ran {
-    /// Of which task.
+    /// The task.
     pub task: Task,
-    /// What it came to.
+    /// The result.
     #[serde(flatten)]
     pub run: LastRun,
 }
@@ -30,13 +30,13 @@ pub struct Ran {
 /// Appends a run.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::Busy`] when another process holds the lock all the while.
+/// [`Error::Io`]; [`Error::Busy`] if another process holds the lock for too long.
 pub fn append(folder: &Path, ran: &Ran) -> Result<()> {
     let path = path(folder);
     let failed = |e: std::io::Error| Error::io("write", &path, e);
     let mut line = serde_json::to_vec(ran).map_err(|e| Error::Internal(format!("cannot encode a run: {e}")))?;
     line.push(b'\n');
-    // A lock of its own, for the file is replaced when it grows long.
+    // A separate lock file, since the history is replaced when it grows too large.
     let lock = folder.join("history.lock");
     let _alone = FileLock::acquire(Resource::Scheduler, &lock, Lock::Exclusive, PATIENCE)?;
     let file = Disk.open(&path).map_err(failed)?;
@@ -50,7 +50,7 @@ pub fn append(folder: &Path, ran: &Ran) -> Result<()> {
     Ok(())
 }
 
-/// The newest `most` runs, the newest first. A line that cannot be read, such as one that a crash tore, is passed over.
+/// The newest `most` runs, newest first. Unreadable lines, such as one cut short by a crash, are skipped.
 ///
 /// # Errors
 /// [`Error::Io`].

@@ -1,20 +1,19 @@
-//! Two clocks: the one that people set, and one that nobody can.
+//! The wall clock and a clock that cannot be set.
 
 use domain::time::elapsed;
 use std::time::Duration;
 
-/// Now, by both clocks.
+/// The current time by both clocks.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Moment {
-    /// The time of day, UTC epoch ms. It may be set forward and back.
+    /// Wall clock, UTC epoch ms; it may be set forward and back.
     pub wall_ms: i64,
-    /// Time since the machine started, its sleep included; it only ever grows, and means something only beside others of
-    /// the same start of the machine.
+    /// Time since the machine started, including sleep. It only grows, and is comparable only until the machine restarts.
     pub elapsed: Duration,
 }
 
 impl Moment {
-    /// Now; the time of day is `wall_ms`.
+    /// Now, with `wall_ms` as the wall clock's time.
     pub fn now(wall_ms: i64) -> Self {
         Self { wall_ms, elapsed: elapsed() }
     }

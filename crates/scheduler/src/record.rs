@@ -1,4 +1,4 @@
-//! What is remembered of a task from process to process: one small file each, replaced whole.
+//! The stored state of a task: one small file each, replaced whole.
 
 use super::Task;
 use domain::error::{Error, Result};
@@ -7,38 +7,38 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use storage::write_atomically;
 
-/// What is known of a task.
+/// The state of a task.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Record {
-    /// Due times up to here are dealt with, UTC epoch ms: when its last run began.
+    /// Due times up to here are done, UTC epoch ms: when the last run began.
     pub since_ms: Option<i64>,
-    /// Attempts begun of a run that has not succeeded and is not given up; 0 when there is none.
+    /// Attempts so far of a run that has neither succeeded nor been given up; 0 if there is none.
     pub attempt: u32,
-    /// What the next attempt has to do; empty is all.
+    /// The markets for the next attempt; empty for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remaining: Vec<Market>,
-    /// The last attempt that ended.
+    /// The last finished attempt.
     pub last: Option<LastRun>,
 }
 
-/// An attempt that ended.
+/// A finished attempt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LastRun {
     /// UTC epoch ms.
     pub started_ms: i64,
     /// UTC epoch ms.
     pub ended_ms: i64,
-    /// How.
+    /// How it ended.
     pub outcome: Outcome,
-    /// Which attempt of its run it was, from 1.
+    /// The number of the attempt within its run, from 1.
     pub attempt: u32,
-    /// Markets, or signals closed, that it dealt with.
+    /// Number of markets, or of closed signals, that it handled.
     pub done: usize,
-    /// What it came to, in words.
+    /// The result in words.
     pub message: String,
-    /// What did not work, market by market; the others went on.
+    /// Failures by market; other markets went on.
     pub failed: Vec<Unfinished>,
-    /// Why the whole of it failed.
+    /// Why it failed as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Cause>,
 }
@@ -47,29 +47,29 @@ pub struct LastRun {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
-    /// All of it was done, but for symbols that are not traded any more.
+    /// Everything was done, except for symbols that no longer trade.
     Finished,
     /// Some or all of it failed.
     Failed,
-    /// The scheduler was stopped meanwhile.
+    /// The scheduler stopped meanwhile.
     Cancelled,
 }
 
 /// A market that failed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Unfinished {
-    /// Which.
+    /// The market.
     #[serde(flatten)]
     pub market: Market,
-    /// Why.
+    /// The error.
     #[serde(flatten)]
     pub cause: Cause,
-    /// Its symbol is not traded any more: it is left out until it is removed, and the run does not fail for it.
+    /// The symbol no longer trades. It is skipped until it is removed, and does not make the run fail.
     #[serde(rename = "notTraded", default, skip_serializing_if = "std::ops::Not::not")]
     pub not_traded: bool,
 }
 
-/// An error, as it is written down.
+/// A stored error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cause {
     /// `ERR_…`
@@ -85,10 +85,10 @@ impl From<&Error> for Cause {
 }
 
 impl Record {
-    /// The record of `task` in the scheduler's folder; a task without one has never run.
+    /// Loads the record of `task` from the scheduler's folder; empty if the task has never run.
     ///
     /// # Errors
-    /// [`Error::Io`] when it cannot be read, or is damaged: it may be deleted then, and the task counts as never run.
+    /// [`Error::Io`] if it cannot be read or is damaged. It may be deleted then; the task counts as never run.
     pub fn load(folder: &Path, task: Task) -> Result<Self> {
         let path = path(folder, task);
         let text = match std::fs::read(&path) {
@@ -101,7 +101,7 @@ impl Record {
             .map_err(|damage| Error::io("read", &path, std::io::Error::other(damage)))
     }
 
-    /// Writes it down.
+    /// Stores the record.
     ///
     /// # Errors
     /// [`Error::Io`].

@@ -1,5 +1,5 @@
-//! Months of a scheduler's life by simulated clocks, with processes that crash, machines that sleep, clocks that are set and
-//! drift, and leaders that change. The seeds replay exactly.
+//! Months of a scheduler by simulated clocks, with crashes, sleep, clocks that are set and drift, and changing leaders. Seeds
+//! reproduce each run.
 
 use super::{LastRun, Moment, Outcome, Record, Schedule, SchedulerConfig, Task, Timer};
 use chrono::{DateTime, NaiveDate};
@@ -15,11 +15,11 @@ const LONGEST_RUN: Duration = Duration::from_secs(1200);
 /// 2026-02-01: two clock changes in half of the world's zones lie within the ten months that follow.
 const START_MS: i64 = 1_769_904_000_000;
 
-/// What all processes share: the files of the home, and the locks.
+/// What processes share: the files of the home and the locks.
 #[derive(Default)]
 struct Home {
     records: HashMap<Task, Record>,
-    /// The process that runs a task, by the task's lock.
+    /// The process that holds each task's lock.
     running: HashMap<Task, usize>,
     leader: Option<usize>,
 }
@@ -27,18 +27,18 @@ struct Home {
 struct Process {
     life: u64,
     timers: HashMap<Task, Timer>,
-    /// Until when each task that it runs goes on, by the monotonic clock, when its attempt began, and how it will end.
+    /// For each running task: its end by the monotonic clock, when its attempt began, and its outcome.
     jobs: HashMap<Task, (Duration, i64, Outcome)>,
 }
 
-/// A run that began: of which task, at which time of day and monotonic time.
+/// A run that began: its task, wall-clock time and monotonic time.
 #[derive(Debug, PartialEq)]
 struct Begun {
     task: Task,
     wall_ms: i64,
     elapsed: Duration,
     attempt: u32,
-    /// Which process it was, of all that ever lived.
+    /// The number of the process, counted over all that ever ran.
     life: u64,
 }
 
@@ -73,12 +73,12 @@ impl World {
 
     fn kill(&mut self, number: usize) {
         self.processes[number] = None;
-        // The locks die with their process.
+        // Locks end with their process.
         self.home.leader = self.home.leader.filter(|leader| *leader != number);
         self.home.running.retain(|_, process| *process != number);
     }
 
-    /// What the runner of each process does at every tick.
+    /// What each process's runner does at every tick.
     fn tick(&mut self) {
         for number in 0..self.processes.len() {
             let Some(mut process) = self.processes[number].take() else { continue };
@@ -124,7 +124,7 @@ impl World {
                     if self.fails && self.dice.random_bool(0.2) { Outcome::Failed } else { Outcome::Finished };
                 process.jobs.insert(task, (now.elapsed + length, now.wall_ms, outcome));
             } else {
-                // What a first look remembers outlives the process.
+                // What the first look stores outlives the process.
                 self.home.records.insert(task, timer.record().clone());
             }
         }
@@ -148,7 +148,7 @@ fn zone(dice: &mut impl Rng) -> Tz {
     names[dice.random_range(0..names.len())].parse().unwrap()
 }
 
-/// Without trouble: exactly one retraining a local day, and every interval kept.
+/// Without faults: exactly one retraining per local day, and every interval is kept.
 #[test]
 fn ten_quiet_months_in_many_zones() {
     for seed in 0..40 {
@@ -180,7 +180,7 @@ fn ten_quiet_months_in_many_zones() {
     }
 }
 
-/// Attempts that fail are made again, and never put off the next run of the markets that did not.
+/// Failed attempts are retried, and never delay the next run of other markets.
 #[test]
 fn months_of_failures_hold_up_no_due_time() {
     for seed in 0..20 {
@@ -193,7 +193,7 @@ fn months_of_failures_hold_up_no_due_time() {
         for (task, hours) in [(Task::Fetch, 1), (Task::Update, 6), (Task::Evaluate, 12), (Task::Retrain, 24)] {
             assert!(world.begun(task).any(|begun| begun.attempt > 1), "seed {seed}: nothing of {task} failed");
             let runs: Vec<Duration> = world.begun(task).filter(|run| run.attempt == 1).map(|run| run.elapsed).collect();
-            // An attempt under way is waited for, and a look is taken every five minutes.
+            // A running attempt is waited for, and due times are checked every five minutes.
             let longest = Duration::from_secs(hours * 3600 + 300) + LONGEST_RUN;
             assert!(runs.windows(2).all(|pair| pair[1] - pair[0] <= longest), "seed {seed}: {task} was put off");
         }
@@ -206,13 +206,13 @@ fn a_seed_replays_exactly() {
     assert_ne!(trouble(7).begun, trouble(8).begun);
 }
 
-/// With crashes, sleep, steps and drift of the clock, failures, and leaders that change.
+/// With crashes, sleep, clock changes and drift, failures, and changing leaders.
 #[test]
 fn months_full_of_trouble() {
     (0..60).for_each(|seed| drop(trouble(seed)));
 }
 
-/// Four months of it; what must hold is checked at each step.
+/// Four months of faults; the invariants are checked at each step.
 fn trouble(seed: u64) -> World {
     let mut dice = ChaCha8Rng::seed_from_u64(1000 + seed);
     let zone = zone(&mut dice);
@@ -251,11 +251,11 @@ fn trouble(seed: u64) -> World {
     world
 }
 
-/// What must hold, whatever happens.
+/// Invariants that always hold.
 struct Checks {
     seed: u64,
     zone: Tz,
-    /// The 02:00 after the last retraining: that one's turn is over.
+    /// The 02:00 after the last retraining.
     next_night_ms: i64,
     /// Days with a retraining.
     days: usize,
@@ -270,21 +270,21 @@ impl Checks {
 
     fn step(&mut self, begun: &[Begun]) {
         let Self { seed, zone, .. } = *self;
-        // One catch-up per task: whatever was missed, nothing begins twice in one look.
+        // One catch-up per task: however much was missed, a task begins at most once per check.
         for task in Task::ALL {
             let now = begun.iter().filter(|begun| begun.task == task).count();
             assert!(now <= 1, "seed {seed}: {now} runs of {task} at once");
         }
         for run in begun.iter().filter(|begun| begun.attempt == 1) {
             if run.task == Task::Retrain {
-                // A catch-up of the day before may come after midnight and before 02:00; counted by its due time.
+                // A catch-up of the previous day may run after midnight and before 02:00; it counts by its due time.
                 let night = Schedule::Daily { at: chrono::NaiveTime::from_hms_opt(2, 0, 0).unwrap(), days: 1 };
                 let next_ms = night.next_after(run.wall_ms, zone).unwrap();
                 assert!(next_ms > self.next_night_ms, "seed {seed} {zone}: the same 02:00 twice");
                 (self.next_night_ms, self.days) = (next_ms, self.days + 1);
                 continue;
             }
-            // No process begins an interval's run early, whatever the clocks on the wall show.
+            // No process begins an interval's run early, whatever the wall clock shows.
             let hours = match run.task {
                 Task::Fetch => 1,
                 Task::Update => 6,

@@ -1,4 +1,4 @@
-//! What there is to run.
+//! The tasks of the scheduler.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -7,20 +7,20 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Task {
-    /// Closes open signals by the prices of now and the candles missed.
+    /// Closes open signals by current prices and missed candles.
     Watch,
-    /// Brings the candles of all markets up to date.
+    /// Updates the candles of all markets.
     Fetch,
-    /// Trains all models from nothing.
+    /// Trains all models from scratch.
     Retrain,
-    /// Continues all models with what came since.
+    /// Continues training all models with new candles.
     Update,
-    /// Judges live results, and compares each market's recent signals with its early ones.
+    /// Judges live results, and compares each market's recent signals with its earlier ones.
     Evaluate,
 }
 
 impl Task {
-    /// All of them, in the order in which those that are due together run.
+    /// All tasks, in the order in which they run if due together.
     pub const ALL: [Self; 5] = [Self::Watch, Self::Fetch, Self::Retrain, Self::Update, Self::Evaluate];
 
     /// Its name.
@@ -28,7 +28,7 @@ impl Task {
         self.names()[0]
     }
 
-    /// All its names: the one of today, then those of the system before.
+    /// All names: the current one, then those of the former system.
     pub fn names(self) -> &'static [&'static str] {
         match self {
             Self::Watch => &["watch"],
@@ -39,7 +39,7 @@ impl Task {
         }
     }
 
-    /// The task of this name.
+    /// The task with this name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|task| task.names().contains(&name))
     }

@@ -1,13 +1,13 @@
-//! When a task is due, from what is remembered of it and the two clocks. Pure: whoever runs the task tells it of each begin
-//! and end, and writes its record down.
+//! When a task is due, from its record and the two clocks. Pure: the caller reports when an attempt begins and ends, and stores
+//! the record.
 
 use super::{CatchUp, LastRun, Moment, Outcome, Record, Schedule, TaskPlan};
 use domain::symbol::Market;
 use domain::time::believed;
 use std::time::Duration;
 
-/// A due time that nobody looked for within this was missed, for [`CatchUp::Skip`]; a machine that is merely busy is never so
-/// late. One that was seen in time and had to wait for another task is not missed.
+/// For [`CatchUp::Skip`], a due time counts as missed if nobody checked it within this time. A busy machine is never that late. A
+/// due time that was noticed, but had to wait for another task, is not missed.
 const GRACE: Duration = Duration::from_secs(300);
 
 /// The due times of one task.
@@ -16,61 +16,61 @@ pub struct Timer {
     plan: TaskPlan,
     record: Record,
     next: Next,
-    /// When an attempt that did not succeed is made again, by the clock that nobody sets. The next due time does not wait for
-    /// it, and takes its place.
+    /// When a failed attempt is retried, by the clock that cannot be set. The next due time does not wait for the retry, and
+    /// replaces it.
     retry: Option<Duration>,
-    /// When it was last asked whether it is due.
+    /// The last check whether it is due.
     looked: Option<Moment>,
 }
 
-/// Why a task is to run.
+/// Why a task should run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Due {
-    /// Its time has come: for all markets.
+    /// It is due, for all markets.
     Run,
-    /// An attempt that did not succeed is made again: for what remains.
+    /// A failed attempt is retried, for the remaining markets.
     Retry,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Next {
-    /// By the clock that nobody sets: intervals.
+    /// By the clock that cannot be set: intervals.
     Elapsed(Duration),
-    /// By the time of day, after `since_ms` of the record.
+    /// By the wall clock, after the record's `since_ms`.
     Wall,
 }
 
 impl Timer {
-    /// Goes on from what is remembered. A task that has never run is due at once, unless it has a time of day.
+    /// Continues from a stored record. A task that has never run is due at once, unless it has a time of day.
     pub fn resume(plan: TaskPlan, record: Record, now: Moment) -> Self {
         let mut timer = Self { plan, record, next: Next::Wall, retry: None, looked: None };
         timer.next = timer.regular(now);
         if timer.record.attempt > timer.plan.retry.attempts {
-            // A run that took its process with it each time.
+            // Each attempt ended with the death of its process.
             timer.give_up();
         }
         if timer.record.attempt > 0 {
-            timer.retry = Some(now.elapsed + timer.plan.retry.pause(timer.record.attempt, 0.5));
+            timer.retry = Some(now.elapsed + timer.plan.retry.backoff(timer.record.attempt, 0.5));
         }
         timer
     }
 
-    /// What is to be remembered.
+    /// The record to store.
     pub fn record(&self) -> &Record {
         &self.record
     }
 
-    /// How it is run.
+    /// How the task is run.
     pub fn plan(&self) -> &TaskPlan {
         &self.plan
     }
 
-    /// When it is due next by its schedule.
+    /// The next due time by the schedule.
     fn regular(&mut self, now: Moment) -> Next {
         match (&self.plan.schedule, self.record.since_ms) {
             (Schedule::Every(_), None) => Next::Elapsed(now.elapsed),
             (Schedule::Every(interval), Some(since_ms)) => {
-                // Less than nothing when the clock was set back: then the whole interval.
+                // If the clock was set back, this is negative; then the whole interval remains.
                 let passed = Duration::from_millis(u64::try_from(now.wall_ms - since_ms).unwrap_or(0));
                 match interval.checked_sub(passed) {
                     Some(rest) => Next::Elapsed(now.elapsed + rest),
@@ -81,14 +81,14 @@ impl Timer {
                 }
             }
             (_, since_ms) => {
-                // Counted from here, also by a process that comes after a downtime.
+                // Stored, so that a process that starts after a downtime counts from here too.
                 self.record.since_ms = since_ms.or(Some(now.wall_ms));
                 Next::Wall
             }
         }
     }
 
-    /// Whether, and why, it is due. What is skipped, is so from then on.
+    /// Whether the task is due, and why. A due time that is skipped stays skipped.
     pub fn due(&mut self, now: Moment) -> Option<Due> {
         let looked = self.looked.replace(now);
         if self.is_time(now, looked) {
@@ -110,7 +110,8 @@ impl Timer {
             }
             Next::Elapsed(_) => true,
             Next::Wall => {
-                // A clock set back does not bring due times again; one set back by days had been wrong.
+                // Setting the clock back must not make due times occur again; after being set back by days, the old times were
+                // wrong.
                 self.record.since_ms = Some(self.record.since_ms.map_or(now.wall_ms, |at| believed(at, now.wall_ms)));
                 let Some(due_ms) = self.regular_ms(now).filter(|due_ms| *due_ms <= now.wall_ms) else { return false };
                 let late = now.wall_ms - due_ms > GRACE.as_millis() as i64;
@@ -123,7 +124,7 @@ impl Timer {
         }
     }
 
-    /// When it is due next, UTC epoch ms, as far as the clocks go on as they are.
+    /// The next due time, UTC epoch ms, if clocks continue as they are.
     pub fn next_ms(&self, now: Moment) -> Option<i64> {
         let retry_ms = self.retry.map(|at| wall_ms(at, now));
         self.regular_ms(now).into_iter().chain(retry_ms).min()
@@ -136,12 +137,12 @@ impl Timer {
         }
     }
 
-    /// An attempt begins: the first of a run, which counts for the due times up to now, or another one of it.
+    /// An attempt begins: the first of a run, which covers the due times up to now, or a retry.
     pub fn begin(&mut self, why: Due, now: Moment) {
         self.retry = None;
         if why == Due::Run {
             self.give_up();
-            // Never back: the times since would be due again.
+            // Never goes back, or earlier times would be due again.
             let since_ms = self.record.since_ms.map_or(now.wall_ms, |since_ms| believed(since_ms, now.wall_ms));
             self.record.since_ms = Some(since_ms.max(now.wall_ms));
             self.next = match self.plan.schedule {
@@ -152,9 +153,10 @@ impl Timer {
         self.record.attempt += 1;
     }
 
-    /// The attempt ended. A failed one is made again after a pause, so often as is configured, for `remaining` only if there
-    /// are some; `dice`, 0 to 1, spreads the pauses of many processes. A cancelled one is made again by whoever goes on.
-    pub fn end(&mut self, last: LastRun, remaining: Vec<Market>, now: Moment, dice: f64) {
+    /// An attempt ended. A failed one is retried after a backoff, as often as configured, for the `remaining` markets if there
+    /// are any; `jitter`, 0 to 1, spreads the retries of many processes. A cancelled one is retried by the process that
+    /// continues.
+    pub fn end(&mut self, last: LastRun, remaining: Vec<Market>, now: Moment, jitter: f64) {
         let outcome = last.outcome;
         self.record.last = Some(last);
         self.record.remaining = remaining;
@@ -162,7 +164,7 @@ impl Timer {
             Outcome::Finished => self.give_up(),
             Outcome::Failed if self.record.attempt > self.plan.retry.attempts => self.give_up(),
             Outcome::Failed | Outcome::Cancelled => {
-                self.retry = Some(now.elapsed + self.plan.retry.pause(self.record.attempt, dice));
+                self.retry = Some(now.elapsed + self.plan.retry.backoff(self.record.attempt, jitter));
             }
         }
     }
@@ -173,7 +175,7 @@ impl Timer {
     }
 }
 
-/// What the clock on the wall will show at a time of the other clock.
+/// What the wall clock will show at a time of the other clock.
 fn wall_ms(at: Duration, now: Moment) -> i64 {
     now.wall_ms + at.saturating_sub(now.elapsed).as_millis() as i64
 }
@@ -205,7 +207,7 @@ mod tests {
 
     #[test]
     fn one_market_that_fails_does_not_put_off_the_next_run_of_the_others() {
-        // Pauses of 40 minutes, then 80: the second lies beyond the next due time.
+        // Backoffs of 40 minutes, then 80: the second is later than the next due time.
         let retry = json!({ "retry": { "base_seconds": 2400, "longest_seconds": 7200 } });
         let mut timer = Timer::resume(plan(Task::Fetch, retry), Record::default(), at(0));
         assert_eq!(timer.due(at(0)), Some(Due::Run));
@@ -219,7 +221,7 @@ mod tests {
         assert_eq!((timer.due(at(59)), timer.due(at(60))), (None, Some(Due::Run)));
         timer.begin(Due::Run, at(60));
         assert_eq!((timer.record().attempt, timer.record().remaining.len()), (1, 0), "all markets, from the beginning");
-        // Also in a process that takes over in the midst of it.
+        // The same in a process that takes over meanwhile.
         let mut other = Timer::resume(timer.plan.clone(), timer.record().clone(), at(70));
         assert_eq!(
             (other.due(at(99)), other.due(at(100)), other.due(at(120))),
@@ -253,11 +255,11 @@ mod tests {
                 let mut looking = timer.clone();
                 (0..=24 * 60).find(|minute| looking.due(at(*minute)).is_some()).unwrap()
             });
-            // Looked for all along, but with no room to run: still due 16 minutes later.
+            // Checked all along, but unable to run: still due 16 minutes later.
             let mut busy = timer.clone();
             let seen: Vec<_> = (due - 2..due + 16).map(|minute| busy.due(at(minute)).is_some()).collect();
             assert_eq!(seen, [[false; 2].as_slice(), &[true; 16]].concat(), "{task:?}");
-            // Asleep over it.
+            // Asleep at the due time.
             let mut asleep = timer;
             assert_eq!((asleep.due(at(due - 2)), asleep.due(at(due + 16))), (None, None), "{task:?}");
         }

@@ -1,26 +1,26 @@
-//! What can go wrong with an answer of an exchange, by name.
+//! Faults of an exchange's answers, by name.
 
 use serde_json::{Value, json};
 use std::fmt;
 use std::str::FromStr;
 
-/// What can go wrong with the answer to one request. The names that it is parsed from are in [`Fault::ALL`]'s `Display`,
-/// and `http-404` for any other status.
+/// What can go wrong with the answer to one request. The names to parse it from are those that [`Fault::ALL`] displays, and
+/// `http-404` and the like for other statuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// `http-500`: this HTTP status, without a body.
     Status(u16),
     /// `rate-limited`: HTTP 429 with `Retry-After`.
     RateLimited {
-        /// Seconds asked to wait; 1 when parsed.
+        /// Seconds to wait; 1 when parsed.
         retry_after_s: u64,
     },
     /// `banned`: HTTP 418 with `Retry-After`.
     Banned {
-        /// Seconds asked to wait; 1 when parsed.
+        /// Seconds to wait; 1 when parsed.
         retry_after_s: u64,
     },
-    /// `banned-until`: HTTP 418 without `Retry-After`; its words say until when.
+    /// `banned-until`: HTTP 418 without `Retry-After`; the message says until when.
     BannedUntil {
         /// Seconds from now; 1 when parsed.
         after_s: u64,
@@ -29,19 +29,19 @@ pub enum Fault {
     TimeOut,
     /// `reset`: the connection closes without an answer.
     Reset,
-    /// `truncated`: the answer breaks off in its body.
+    /// `truncated`: the body breaks off.
     Truncated,
-    /// `not-json`: HTTP 200 with a page of HTML, as a captive portal sends.
+    /// `not-json`: HTTP 200 with an HTML page, like a captive portal.
     NotJson,
     /// `numbers`: prices as numbers instead of strings.
     Numbers,
     /// `microseconds`: times in microseconds.
     Microseconds,
-    /// `extra-candle`: another candle after the last that was asked for, as one still open.
+    /// `extra-candle`: one candle more than requested, as if it were still open.
     ExtraCandle,
-    /// `duplicates`: every other candle twice.
+    /// `duplicates`: every other candle appears twice.
     Duplicates,
-    /// `disorder`: the newest candles first.
+    /// `disorder`: newest candles first.
     Disorder,
     /// `gap`: the middle third of the candles is missing.
     Gap,
@@ -53,14 +53,14 @@ pub enum Fault {
     NegativeVolume,
     /// `wrong-interval`: candles four times as long.
     WrongInterval,
-    /// `reused-ticker`: the prices of the later half of the candles are 1000 times as high, and so is the price of now.
+    /// `reused-ticker`: the later half of the candles, and the current price, are multiplied by 1000.
     ReusedTicker,
 }
 
 use Fault::*;
 
 impl Fault {
-    /// One of every kind, of statuses those that exchanges send.
+    /// One fault of every kind; of the statuses, those that exchanges send.
     pub const ALL: [Self; 23] = [
         Status(500),
         Status(502),
@@ -87,12 +87,12 @@ impl Fault {
         ReusedTicker,
     ];
 
-    /// How many times as high the price of now is.
+    /// The factor for the current price.
     pub(super) fn factor(self) -> f64 {
         if self == ReusedTicker { 1000.0 } else { 1.0 }
     }
 
-    /// Spoils the rows of a kline answer, `length` milliseconds each; nothing for a fault of the connection.
+    /// Applies the fault to the rows of a kline answer, `length` milliseconds each. Does nothing for a fault of the connection.
     pub(super) fn spoil(self, rows: &mut Vec<Value>, length: i64) {
         let (count, middle) = (rows.len(), rows.len() / 2);
         let row = rows.get_mut(middle);

@@ -1,20 +1,35 @@
-//! A market that exists only in this process, served over Binance's REST protocol on loopback: for demonstrations without
-//! a network, and for tests of everything that talks to an exchange.
+//! A simulated market, served over Binance's REST protocol on loopback: for demonstrations without a network, and for tests of
+//! everything that talks to an exchange.
 //!
-//! Each symbol walks at random with clustered volatility and a daily rhythm, and obeys one hidden rule that a model can
-//! learn: after an hour that closes overbought (14-hour RSI of 70 or more) the price drifts down for 12 hours, after an
-//! oversold one (30 or less) up, by [`SimulatorOptions::rule_strength`] of an hour's standard deviation per hour.
+//! It imports `domain` only. Beside `report` it is the only crate that listens on a port.
+//!
+//! Each symbol is a random walk with clustered volatility and a daily rhythm, plus one hidden rule that a model can learn: after
+//! an hour that closes overbought (14-hour RSI of 70 or more) the price drifts down for 12 hours, and after an oversold one (30
+//! or less) up, by [`SimulatorOptions::rule_strength`] of an hour's standard deviation per hour.
+//!
+//! # Example
+//! ```
+//! use domain::symbol::{Market, Symbol, Timeframe};
+//! use simulator::{Simulator, SimulatorOptions};
+//!
+//! let simulator = Simulator::start(SimulatorOptions::default()).unwrap();
+//! let market = Market { symbol: Symbol::parse("BTCUSDT").unwrap(), timeframe: Timeframe::H1 };
+//! let now_ms = simulator.now_ms();
+//! let candles = simulator.candles(&market, now_ms - 24 * 3_600_000, now_ms).unwrap();
+//! assert_eq!(candles.len(), 24);
+//! assert!(simulator.url().starts_with("http://127.0.0.1:"));
+//! ```
 
 mod faults;
 mod listing;
-pub mod path;
+pub mod price_walk;
 mod routes;
 mod tickers;
 mod wire;
 
 pub use faults::Fault;
 
-use crate::path::Path;
+use crate::price_walk::PriceWalk;
 use domain::candle::Candle;
 use domain::error::{Error, Result};
 use domain::symbol::{Market, Symbol};
@@ -30,33 +45,32 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 use wire::{FragileListener, Scissors};
 
-/// The requests that [`Simulator::requests`] remembers: enough for any test, and little in a demonstration of weeks.
+/// How many requests [`Simulator::requests`] remembers: enough for tests, and little memory in a demonstration of weeks.
 const REQUESTS_KEPT: usize = 1000;
 
-/// What [`Simulator::start`] simulates.
+/// The options of [`Simulator::start`].
 #[derive(Debug, Clone)]
 pub struct SimulatorOptions {
     /// Determines every price, together with symbol, start and rule strength. Default 42.
     pub seed: u64,
-    /// The symbols traded. Default BTCUSDT.
+    /// The traded symbols. Default BTCUSDT.
     pub symbols: Vec<Symbol>,
-    /// Symbols that are not traded any more, each with the time when that ended, UTC epoch ms. Default none.
+    /// Symbols that are no longer traded, each with the time at which that ended, UTC epoch ms. Default none.
     pub delisted: Vec<(Symbol, i64)>,
     /// Open time of the first candle, UTC epoch milliseconds, rounded down to the hour. Default 2025-01-01.
     pub start_ms: i64,
-    /// The time in the market; a standing one may be set while it runs. Default 120 days after the default start, standing.
+    /// The time in the market; a standing clock may be set while it runs. Default: standing, 120 days after the default start.
     pub clock: Clock,
-    /// Drift of the hidden rule per hour, in hourly standard deviations, 0 to 2; 0 is a random walk without any rule.
-    /// Default 0.25: with it a trade against the extreme RSI, stop 1.5 ATR, target 3 ATR, takes profit 55 times in 100
-    /// within 24 hours instead of 28, and some 6 hours in 100 are extreme.
+    /// Drift of the hidden rule per hour, in hourly standard deviations, 0 to 2; 0 is a pure random walk. Default 0.25: then a
+    /// trade against an extreme RSI (stop 1.5 ATR, target 3 ATR) takes profit within 24 hours 55 times in 100 instead of 28, and
+    /// about 6 hours in 100 are extreme.
     pub rule_strength: f64,
-    /// The port on loopback. Default 0: a free one.
+    /// The port on loopback. Default 0: any free port.
     pub port: u16,
-    /// Kinds of faults, each with the share of answers that it spoils, 0 to 1, together at most 1. Which answers, `seed`
-    /// and their order determine. Default: none.
+    /// Faults, each with the share of answers that it affects: 0 to 1, in sum at most 1. `seed` determines which answers.
+    /// Default: none.
     pub faults: Vec<(Fault, f64)>,
-    /// The request weight that it serves in a minute of the system's clock; what is more gets HTTP 429. Default 6000, as
-    /// Binance.
+    /// Request weight allowed per minute of the system's clock; requests beyond it get HTTP 429. Default 6000, as at Binance.
     pub weight_a_minute: u32,
 }
 
@@ -86,7 +100,7 @@ pub struct Simulator {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the server and its owner both hold.
+/// The state that the server shares with its owner.
 #[derive(Debug)]
 struct Shared {
     seed: u64,
@@ -94,19 +108,19 @@ struct Shared {
     rule_strength: f64,
     listings: RwLock<BTreeMap<Symbol, Arc<Listing>>>,
     clock: Clock,
-    /// Asked for by hand, each for one request.
+    /// Faults queued by [`Simulator::fail_next`], each for one request.
     faults: Mutex<VecDeque<Fault>>,
     fault_rates: Vec<(Fault, f64)>,
     weight_a_minute: u32,
-    /// The minute since 1970 that is counted, and the weight used in it.
+    /// The current minute since 1970, and the weight used in it.
     weight: Mutex<(i64, u32)>,
     /// Draws faults by their rates.
-    dice: Mutex<ChaCha8Rng>,
+    fault_draws: Mutex<ChaCha8Rng>,
     requests: Mutex<(usize, VecDeque<String>)>,
 }
 
 impl Simulator {
-    /// Starts serving on `127.0.0.1`, on a thread of its own, so that it needs no runtime and holds none up.
+    /// Starts serving on `127.0.0.1`, on its own thread, so that no runtime is needed or blocked.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for a rule strength or start out of range; [`Error::Exchange`] when the port is taken.
@@ -119,7 +133,7 @@ impl Simulator {
             return Err(Error::argument("start", "must be a time in epoch milliseconds", start_ms));
         }
         let rates: f64 = faults.iter().map(|(_, rate)| rate).sum();
-        // One last bit of a sum of equal shares must not be too much.
+        // The sum of equal shares may exceed 1 by a rounding error.
         if faults.iter().any(|(_, rate)| !(0.0..=1.0).contains(rate)) || rates > 1.0 + 1e-9 {
             return Err(Error::argument("faults", "must have rates of 0 to 1, together at most 1", rates));
         }
@@ -133,7 +147,7 @@ impl Simulator {
             fault_rates: faults,
             weight_a_minute,
             weight: Mutex::default(),
-            dice: Mutex::new(ChaCha8Rng::seed_from_u64(seed)),
+            fault_draws: Mutex::new(ChaCha8Rng::seed_from_u64(seed)),
             requests: Mutex::default(),
         });
         for symbol in options.symbols {
@@ -178,7 +192,7 @@ impl Simulator {
         &self.shared.clock
     }
 
-    /// The closed candles of `market` whose open times lie in `[from_ms, until_ms)`, without the way over HTTP.
+    /// The closed candles of `market` whose open times lie in `[from_ms, until_ms)`, without HTTP.
     ///
     /// # Errors
     /// [`Error::Exchange`] when the symbol is not traded here.
@@ -188,7 +202,7 @@ impl Simulator {
         Ok(self.listing(&market.symbol)?.candles(market.timeframe, from_ms, until, now, usize::MAX))
     }
 
-    /// The price of `symbol` now; of a delisted one, the last that it had.
+    /// The current price of `symbol`; for a delisted one, its last.
     ///
     /// # Errors
     /// [`Error::Exchange`] when the symbol was never traded here.
@@ -196,13 +210,13 @@ impl Simulator {
         Ok(self.listing(symbol)?.price(self.now_ms()))
     }
 
-    /// Begins to trade another symbol, as if it always had.
+    /// Lists another symbol, as if it had always traded.
     pub fn list(&self, symbol: Symbol) {
         self.shared.list(symbol);
     }
 
-    /// Ends the trade in a symbol at a time, also one to come. As at Binance it stays known, with the status `BREAK`, its old
-    /// candles and its last price.
+    /// Ends trading of a symbol at a time, which may be in the future. As at Binance, the symbol stays known, with status
+    /// `BREAK`, its old candles and its last price.
     ///
     /// # Errors
     /// [`Error::Exchange`] when the symbol is not traded here.
@@ -211,12 +225,12 @@ impl Simulator {
         Ok(())
     }
 
-    /// Spoils the answer to the next request. Faults queue: one request each, in order.
+    /// Applies a fault to the next request's answer. Faults queue: one for each request, in order.
     pub fn fail_next(&self, fault: Fault) {
         self.shared.faults.lock().push_back(fault);
     }
 
-    /// How many requests arrived, those that were made to fail included.
+    /// The number of requests so far, including failed ones.
     pub fn request_count(&self) -> usize {
         self.shared.requests.lock().0
     }
@@ -247,8 +261,8 @@ impl Shared {
     }
 
     fn list(&self, symbol: Symbol) -> Arc<Listing> {
-        let path = Path::new(self.seed, &symbol, self.start_ms, self.rule_strength);
-        self.listings.write().entry(symbol.clone()).or_insert_with(|| Arc::new(Listing::new(symbol, path))).clone()
+        let walk = PriceWalk::new(self.seed, &symbol, self.start_ms, self.rule_strength);
+        self.listings.write().entry(symbol.clone()).or_insert_with(|| Arc::new(Listing::new(symbol, walk))).clone()
     }
 
     fn listing(&self, symbol: &Symbol) -> Option<Arc<Listing>> {
@@ -260,7 +274,7 @@ impl Shared {
         self.listings.read().values().cloned().collect()
     }
 
-    /// Counts a request; the weight used in this minute, and how many seconds are left of it.
+    /// Counts a request. Returns the weight used in this minute, and the seconds left of it.
     fn weigh(&self, weight: u32) -> (u32, u64) {
         let seconds = time::now_ms().div_euclid(1000);
         let (minute, used) = &mut *self.weight.lock();
@@ -271,7 +285,7 @@ impl Shared {
         (*used, 60 - seconds.rem_euclid(60).unsigned_abs())
     }
 
-    /// The fault of the next answer, if it has one.
+    /// The fault for the next answer, if any.
     fn next_fault(&self) -> Option<Fault> {
         if let Some(fault) = self.faults.lock().pop_front() {
             return Some(fault);
@@ -279,7 +293,7 @@ impl Shared {
         if self.fault_rates.is_empty() {
             return None;
         }
-        let mut thrown = self.dice.lock().random::<f64>();
+        let mut thrown = self.fault_draws.lock().random::<f64>();
         let drawn = self.fault_rates.iter().find(|(_, rate)| {
             thrown -= rate;
             thrown < 0.0

@@ -1,23 +1,23 @@
-//! A symbol of the simulated exchange: its prices, and whether it is still traded.
+//! A symbol of the simulated exchange: its prices, and until when it trades.
 
-use crate::path::Path;
+use crate::price_walk::PriceWalk;
 use domain::candle::Candle;
 use domain::symbol::{Symbol, Timeframe};
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-/// A symbol that is traded, or was until a time.
+/// A symbol that trades, or did until some time.
 #[derive(Debug)]
 pub(super) struct Listing {
     pub(super) symbol: Symbol,
-    path: Mutex<Path>,
-    /// When its trade ends, UTC epoch ms; far away while that is not known.
+    walk: Mutex<PriceWalk>,
+    /// When trading ends, UTC epoch ms; far in the future while unknown.
     ends_ms: AtomicI64,
 }
 
 impl Listing {
-    pub(super) fn new(symbol: Symbol, path: Path) -> Self {
-        Self { symbol, path: Mutex::new(path), ends_ms: AtomicI64::new(i64::MAX) }
+    pub(super) fn new(symbol: Symbol, walk: PriceWalk) -> Self {
+        Self { symbol, walk: Mutex::new(walk), ends_ms: AtomicI64::new(i64::MAX) }
     }
 
     pub(super) fn delist(&self, at_ms: i64) {
@@ -28,22 +28,22 @@ impl Listing {
         self.ends_ms.load(Ordering::Acquire)
     }
 
-    /// Binance's word for whether it is traded.
+    /// Binance's status for it.
     pub(super) fn status(&self, now_ms: i64) -> &'static str {
         if now_ms < self.ends_ms() { "TRADING" } else { "BREAK" }
     }
 
-    /// The last moment at which it is traded, so far.
+    /// The last time at which it trades, as far as known.
     pub(super) fn last_ms(&self, now_ms: i64) -> i64 {
         now_ms.min(self.ends_ms())
     }
 
     /// The price of the last trade.
     pub(super) fn price(&self, now_ms: i64) -> f64 {
-        self.path.lock().price(self.last_ms(now_ms))
+        self.walk.lock().price(self.last_ms(now_ms))
     }
 
-    /// [`Path::candles`], none of which begins after the trade ended.
+    /// [`PriceWalk::candles`] up to the end of trading.
     pub(super) fn candles(
         &self,
         timeframe: Timeframe,
@@ -53,11 +53,11 @@ impl Listing {
         limit: usize,
     ) -> Vec<Candle> {
         let until_ms = until_ms.min(self.ends_ms());
-        self.path.lock().candles(timeframe, from_ms, until_ms, self.last_ms(now_ms), limit)
+        self.walk.lock().candles(timeframe, from_ms, until_ms, self.last_ms(now_ms), limit)
     }
 
-    /// The trade in `[from_ms, until_ms)` as one candle, by whole minutes; `None` when there was none.
+    /// The trades in `[from_ms, until_ms)`, by whole minutes, as one candle; `None` without trades.
     pub(super) fn between(&self, from_ms: i64, until_ms: i64) -> Option<Candle> {
-        self.path.lock().between(from_ms, self.last_ms(until_ms))
+        self.walk.lock().between(from_ms, self.last_ms(until_ms))
     }
 }

@@ -1,9 +1,9 @@
-//! Binance's public REST protocol, as far as signalloop uses it, in Binance's shapes.
+//! The part of Binance's public REST protocol that signalloop uses, in Binance's format.
 
 use super::listing::Listing;
 use super::wire::Scissors;
 use super::{Fault, Shared, tickers};
-use crate::path::open_time;
+use crate::price_walk::open_time;
 use axum::extract::{ConnectInfo, Query, Request, State};
 use axum::http::{HeaderName, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
@@ -38,7 +38,8 @@ pub(super) fn routes(shared: Arc<Shared>) -> Router {
         .with_state(shared)
 }
 
-/// Weighs the request as Binance does: says in every answer what was used in this minute, and refuses what is too much.
+/// Weighs the request as Binance does: every answer states the weight used in this minute, and requests beyond the limit are
+/// refused.
 async fn weigh(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     shared.remember(request.uri().to_string());
     let weight = weight_of(request.uri());
@@ -59,7 +60,7 @@ fn weight_of(uri: &Uri) -> u32 {
         "/api/v3/klines" => 2,
         "/api/v3/ticker/price" | "/api/v3/ticker/24hr" if of_one => 2,
         "/api/v3/ticker/price" => 4,
-        // Of up to 20, of up to 100, of more or all symbols.
+        // The weight for up to 20 symbols, up to 100, more or all.
         "/api/v3/ticker/24hr" => {
             match query.contains("symbols=").then(|| query.replace("%2C", ",").matches(',').count()) {
                 Some(0..20) => 2,
@@ -71,7 +72,7 @@ fn weight_of(uri: &Uri) -> u32 {
     }
 }
 
-/// Spoils the answer to a request if a fault is due.
+/// Applies a fault to the answer, if one is due.
 async fn spoil(
     State(shared): State<Arc<Shared>>,
     ConnectInfo(scissors): ConnectInfo<Scissors>,
@@ -105,7 +106,7 @@ async fn spoil(
             scissors.cut();
             next.run(request).await
         }
-        // What is wrong with the candles themselves is done where they are made.
+        // Faults of the candles themselves are applied where candles are made.
         Some(fault) => {
             request.extensions_mut().insert(fault);
             next.run(request).await
@@ -119,7 +120,7 @@ fn too_many(status: StatusCode, retry_after_s: u64) -> Response {
     ([(header::RETRY_AFTER, retry_after_s.to_string())], problem).into_response()
 }
 
-/// How Binance says no: a status, its own code and a sentence.
+/// An error of Binance: a status, its own code and a message.
 pub(super) struct Refusal(StatusCode, i32, String);
 
 impl IntoResponse for Refusal {
@@ -185,7 +186,7 @@ fn kline(candle: &Candle, timeframe: Timeframe) -> Value {
     ])
 }
 
-/// A symbol in the exchange's own spelling.
+/// A symbol by the exchange's own spelling.
 pub(super) fn listing(shared: &Shared, symbol: &str) -> Result<Arc<Listing>, Refusal> {
     let known = Symbol::parse(symbol).ok().filter(|parsed| parsed.as_str() == symbol);
     match known.and_then(|symbol| shared.listing(&symbol)) {

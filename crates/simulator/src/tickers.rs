@@ -1,4 +1,4 @@
-//! What the simulated exchange says of its symbols: which there are, the price of now, and the day behind it.
+//! Symbols, current prices and 24-hour statistics of the simulated exchange.
 
 use super::listing::Listing;
 use super::routes::{Answer, Parameters, Refusal, listing, refuse};
@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// What a symbol may be quoted in.
+/// Assets that prices are quoted in.
 const QUOTES: [&str; 3] = ["USDT", "USDC", "BTC"];
-/// What an ordinary trade comes to, in the quote asset.
+/// Value of an average trade, in the quote asset.
 const TRADE: f64 = 1000.0;
-/// What `ticker/24hr` leaves out where only its short form is asked for.
+/// Fields of `ticker/24hr` that its short form omits.
 const ONLY_FULL: [&str; 9] = [
     "priceChange",
     "priceChangePercent",
@@ -28,7 +28,7 @@ const ONLY_FULL: [&str; 9] = [
     "askQty",
 ];
 
-/// Symbols that were asked for.
+/// The requested symbols.
 enum Asked {
     /// By `symbol`: the answer is an object.
     One(Arc<Listing>),
@@ -59,7 +59,7 @@ impl Asked {
     }
 }
 
-/// The symbols, with what clients such as ccxt ask of them.
+/// All symbols, with the fields that clients such as ccxt need.
 pub(super) async fn exchange_info(State(shared): State<Arc<Shared>>, Query(parameters): Parameters) -> Answer {
     let now = shared.now_ms();
     let status = parameters.get("symbolStatus");
@@ -89,7 +89,7 @@ fn symbol_info(listing: &Listing, now_ms: i64) -> Value {
     })
 }
 
-/// The price of now; of a symbol that is not traded any more, the last one.
+/// The current price; for a delisted symbol, the last one.
 pub(super) async fn prices(
     State(shared): State<Arc<Shared>>,
     Query(parameters): Parameters,
@@ -123,7 +123,7 @@ pub(super) async fn days(
     }))
 }
 
-/// A symbol's last 24 hours. Without a trade in them, all is 0 but the last price and times, and the ids are -1.
+/// A symbol's last 24 hours. Without trades all fields are 0, except for the last price and the times; ids are -1.
 fn day(listing: &Listing, now_ms: i64, factor: f64) -> Value {
     let (open_ms, last) = (now_ms - DAY_MS, factor * listing.price(now_ms));
     let day = listing.between(open_ms, now_ms);
@@ -132,7 +132,7 @@ fn day(listing: &Listing, now_ms: i64, factor: f64) -> Value {
     let (change, quote_volume) = (if day.is_some() { last - open } else { 0.0 }, volume * (open + last) / 2.0);
     let percent = if open > 0.0 { 100.0 * change / open } else { 0.0 };
     let count = (quote_volume / TRADE).ceil() as i64;
-    // Trades are numbered as if each day had as many.
+    // Trade ids are numbered as if every day had as many trades.
     let first_id = if day.is_some() { now_ms.div_euclid(DAY_MS) * count.max(1) } else { -1 };
     let traded = |number: f64| text(if day.is_some() { number } else { 0.0 });
     json!({
@@ -160,7 +160,7 @@ fn day(listing: &Listing, now_ms: i64, factor: f64) -> Value {
     })
 }
 
-/// How many times as high the prices of now are.
+/// The factor for current prices.
 fn factor(fault: Option<Extension<Fault>>) -> f64 {
     fault.map_or(1.0, |Extension(fault)| fault.factor())
 }

@@ -1,4 +1,4 @@
-//! Loopback connections that can be made to break in the middle of an answer.
+//! Loopback connections that can break in the middle of an answer.
 
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
@@ -14,15 +14,15 @@ use tokio::net::{TcpListener, TcpStream};
 const WHOLE: u8 = 0;
 const CUT_IN_BODY: u8 = 1;
 const CUT: u8 = 2;
-/// Bytes of the body that a truncated answer still gets through.
+/// Bytes of the body that a truncated answer still contains.
 const BODY_BYTES_LEFT: usize = 8;
 
-/// A handler's hold on the connection it answers on.
+/// Lets a handler cut the connection that it answers on.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Scissors(Arc<AtomicU8>);
 
 impl Scissors {
-    /// The answer breaks off soon after its head.
+    /// The answer breaks off soon after its headers.
     pub(super) fn cut_in_body(&self) {
         self.0.store(CUT_IN_BODY, Ordering::Release);
     }
@@ -77,7 +77,7 @@ impl AsyncWrite for Wire {
         let bytes = match self.scissors.0.load(Ordering::Acquire) {
             WHOLE => bytes,
             CUT_IN_BODY => {
-                // The head ends with an empty line and is written in one go.
+                // The headers end with an empty line and are written in one piece.
                 let head = bytes.windows(4).position(|four| four == b"\r\n\r\n").map_or(0, |at| at + 4);
                 self.scissors.cut();
                 &bytes[..bytes.len().min(head + BODY_BYTES_LEFT)]

@@ -1,27 +1,27 @@
-//! The few operations that shared files need of a disk, behind a trait, so that tests can make each of them fail.
+//! The few disk operations that shared files need, as a trait, so that tests can make each of them fail.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-/// What a path or an open file is.
+/// Metadata of a path or an open file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stat {
-    /// Tells a file from the one that later took its name. Systems without such a number give 0; there a replaced log
-    /// shows by its length and its last line.
+    /// Distinguishes a file from a later one of the same name. 0 on systems without such a number, where a replaced log shows by
+    /// its length and last line.
     pub identity: u64,
     /// Length in bytes.
     pub len: u64,
 }
 
-/// Where files are: a disk, or in tests one that fails.
+/// Storage for files: a disk, or in tests one that fails.
 pub trait Storage: Send + Sync {
     /// Opens for reading and appending; creates the file if it is missing.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn StoredFile>>;
-    /// What is at a path.
+    /// Metadata of the file at a path.
     fn stat(&self, path: &Path) -> io::Result<Stat>;
-    /// Replaces `to`, whose permissions stay.
+    /// Renames `from` over `to`; the new file keeps the permissions of the old.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Deletes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
@@ -31,29 +31,29 @@ pub trait Storage: Send + Sync {
 
 /// An open file.
 pub trait StoredFile: Send + Sync {
-    /// Like `pread`: may read less than asked, 0 at the end.
+    /// Reads at an offset like `pread`: may read less than asked, 0 at the end.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Writes at the end of the file; may write less than asked.
     fn append(&self, bytes: &[u8]) -> io::Result<usize>;
-    /// Cuts the file off, or fills it up with zeros.
+    /// Truncates the file, or extends it with zeros.
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// Makes what was written survive a power failure.
     fn sync(&self) -> io::Result<()>;
-    /// What is open.
+    /// Metadata of the open file.
     fn stat(&self) -> io::Result<Stat>;
-    /// Takes the lock of the whole file, shared or not; `false` when others hold it. It goes with [`StoredFile::unlock`] or
-    /// with the process.
+    /// Tries to lock the whole file; `false` if others hold the lock. The lock ends with [`StoredFile::unlock`] or with the
+    /// process.
     fn try_lock(&self, how: Lock) -> io::Result<bool>;
-    /// Gives the lock back.
+    /// Releases the lock.
     fn unlock(&self) -> io::Result<()>;
 }
 
-/// How a lock is held.
+/// The kind of a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lock {
-    /// Keeps writers out.
+    /// Excludes writers.
     Shared,
-    /// Keeps everyone out.
+    /// Excludes everyone.
     Exclusive,
 }
 
@@ -70,7 +70,7 @@ pub fn append_all(file: &dyn StoredFile, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Fills `buffer` from `offset`, as far as the file reaches; returns how far.
+/// Fills `buffer` from `offset` until it is full or the file ends; returns the number of bytes read.
 pub fn read_full(file: &dyn StoredFile, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {

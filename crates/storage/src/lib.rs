@@ -1,4 +1,17 @@
-//! Files replaced whole or not at all, and files that several processes share.
+//! Files that survive crashes and that several processes share: atomic writes, locks, bounded reading, and the disk as a trait
+//! whose faults tests can inject.
+//!
+//! It imports `domain`. It touches files only, and opens no connection.
+//!
+//! # Example
+//! ```
+//! let folder = tempfile::tempdir().unwrap();
+//! let path = folder.path().join("state.json");
+//! let before = storage::Stamp::of(&path).unwrap();
+//! storage::write_atomically(&path, b"{}").unwrap();
+//! assert_eq!(std::fs::read(&path).unwrap(), b"{}");
+//! assert_ne!(storage::Stamp::of(&path).unwrap(), before);
+//! ```
 
 pub mod disk;
 pub mod fence;
@@ -12,21 +25,21 @@ use domain::error::{Error, Result};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-/// How the names of files begin that are still being written; a crash may leave one behind.
+/// Prefix of the names of unfinished files. A crash may leave one behind.
 pub const UNFINISHED: &str = ".writing-";
 
-/// Writes `content` to `path` so that a reader, or a crash at any moment, meets either the old file or the new one:
-/// a temporary file in the same folder, synced, renamed over the old, and the folder synced.
+/// Writes `content` to `path`. Readers see either the old file or the new one, also after a crash: a temporary file in the same
+/// folder is synced and renamed over the old, and the folder is synced.
 pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
     write_atomically_with(path, |file| file.write_all(content).map_err(|e| Error::io("write", path, e)))
 }
 
-/// [`write_atomically`] for content that is written piece by piece. An error of `write` leaves the old file.
+/// [`write_atomically`] for content that is written in pieces. If `write` fails, the old file stays.
 pub fn write_atomically_with(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     create_folder(folder)?;
     let fail = |cause: std::io::Error| Error::io("write", path, cause);
-    // Not the temporary name, which is another each time: who is told of a failure again knows it by its text.
+    // Errors leave out the temporary name, which differs each time: repeated failures are recognised by their text.
     let nameless = |cause: std::io::Error| fail(cause.kind().into());
     let file = new_file(path, folder).map_err(nameless)?;
     let mut buffered = BufWriter::new(file.as_file());
@@ -43,8 +56,8 @@ pub fn create_folder(folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))
 }
 
-/// A temporary file that is to become `path`. A new file is what the umask lets it be. What replaces another is private until it
-/// gets the permissions of that one.
+/// A temporary file that will become `path`. A new file gets the default permissions; one that replaces another is private until
+/// it gets the permissions of the old file.
 fn new_file(path: &Path, folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(UNFINISHED);
@@ -58,11 +71,11 @@ fn new_file(path: &Path, folder: &Path) -> std::io::Result<tempfile::NamedTempFi
     builder.tempfile_in(folder)
 }
 
-/// Gives a file that is to replace `to` the permissions of that one, where it is there.
+/// Gives `from` the permissions of the file `to` that it will replace, if there is one.
 #[cfg(unix)]
 fn keep_permissions(from: &Path, to: &Path) -> std::io::Result<()> {
     let Some(replaced) = std::fs::metadata(to).ok().filter(std::fs::Metadata::is_file) else { return Ok(()) };
-    // Not all file systems let them be changed.
+    // Some file systems do not allow permissions to change.
     if std::fs::metadata(from)?.permissions() == replaced.permissions() {
         return Ok(());
     }
@@ -81,13 +94,13 @@ pub fn sync_folder(folder: &Path) -> Result<()> {
     std::fs::File::open(folder).and_then(|f| f.sync_all()).map_err(|e| Error::io("sync", folder, e))
 }
 
-/// Windows journals renames itself and offers no handle to sync.
+/// Windows journals renames itself, and has no way to sync a folder.
 #[cfg(not(unix))]
 pub fn sync_folder(_folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What tells that a file was replaced or grew.
+/// A fingerprint of a file that changes when the file is replaced or grows.
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub struct Stamp {
     modified: Option<std::time::SystemTime>,

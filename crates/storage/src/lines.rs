@@ -1,11 +1,11 @@
-//! Reading what others named, within bounds: a device, or a file of something else, must not fill the memory.
+//! Reading text files within limits, so that a device or a wrong file cannot fill the memory.
 
 use domain::error::{Error, Result};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-/// A line that is still not over here is none: the file is no text of lines.
+/// A line that is longer than this is no line: the file is not a text file.
 const GIVE_UP: u64 = 64 << 20;
 
 /// The lines of a file, one by one.
@@ -13,13 +13,13 @@ const GIVE_UP: u64 = 64 << 20;
 pub struct Lines<R> {
     reader: R,
     path: PathBuf,
-    /// Bytes that a line may have.
+    /// Most bytes that a line may have.
     longest: usize,
     number: u64,
 }
 
 impl Lines<BufReader<File>> {
-    /// Of the file at `path`, whose lines may have `longest` bytes.
+    /// Opens the file at `path`; lines may have up to `longest` bytes.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -30,11 +30,11 @@ impl Lines<BufReader<File>> {
 }
 
 impl<R: BufRead> Lines<R> {
-    /// Reads the next line, without its newline, into `text`; returns its number, from 1, and `None` at the end. Of a line that
-    /// is too long, `text` has one byte more than is allowed, and the rest is passed over.
+    /// Reads the next line into `text`, without its newline. Returns its number, from 1, or `None` at the end. If the line is too
+    /// long, `text` has one byte more than allowed, and the rest is skipped.
     ///
     /// # Errors
-    /// [`Error::Io`], naming file and line where a line does not end within 64 MiB.
+    /// [`Error::Io`]; also for a line that does not end within 64 MiB.
     pub fn next(&mut self, text: &mut Vec<u8>) -> Result<Option<u64>> {
         text.clear();
         let fail = |e| Error::io("read", &self.path, e);
@@ -51,7 +51,7 @@ impl<R: BufRead> Lines<R> {
         Ok(Some(self.number))
     }
 
-    /// Reads to the end of a line without keeping it.
+    /// Skips the rest of a line.
     fn pass_over(&mut self) -> Result<()> {
         let mut passed = 0;
         while passed < GIVE_UP {
@@ -70,10 +70,10 @@ impl<R: BufRead> Lines<R> {
     }
 }
 
-/// All of a file that must be text, of `most` bytes at the most; `bad` makes an error of why it is none.
+/// Reads a whole text file of at most `most` bytes. `bad` makes the error for a file that is too long or not text.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be read; that of `bad`, of words that name the line.
+/// [`Error::Io`] if it cannot be read; the error of `bad`, whose words name the line.
 pub fn read_text(path: &Path, most: u64, bad: impl Fn(String) -> Error) -> Result<String> {
     let io = |e| Error::io("read", path, e);
     let line = |before: &[u8]| memchr::memchr_iter(b'\n', before).count() + 1;
@@ -124,7 +124,7 @@ mod tests {
         let error = Lines::open(Path::new("/dev/zero"), 1000).unwrap().next(&mut Vec::new()).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "cannot read /dev/zero: line 1 does not end within 64 MiB: this is no text of lines"
+            "cannot read /dev/zero: line 1 does not end within 64 MiB: this is not a text file"
         );
         let error = read_text(Path::new("/dev/zero"), 1 << 30, Error::NoData).unwrap_err();
         assert_eq!(error.to_string(), "line 1 is not text (UTF-8)");

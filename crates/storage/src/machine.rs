@@ -1,6 +1,6 @@
 //! The machine's name.
 
-/// This machine's name, as far as it can be told.
+/// This machine's host name, as far as known.
 pub fn machine() -> String {
     #[cfg(unix)]
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();

@@ -10,7 +10,7 @@ use learning::model::{Champion, Model};
 use learning::model::{ShapeRecord, ShapedPool, Sums};
 use registry::Registry;
 use registry::pool::{Pool, hex};
-use registry::shelf::{Next, Version};
+use registry::store::{Next, Version};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -70,7 +70,7 @@ pub fn put_with(
     pools: Vec<Pool>,
 ) -> Result<u64> {
     loop {
-        let change = registry.shelf().change(market)?;
+        let change = registry.store().change(market)?;
         let mut state = registry.state_to_change(market, &*change)?;
         let (number, from) = (state.next, state.champion.unwrap_or(0));
         state.next += 1;
@@ -98,9 +98,9 @@ pub fn kept_once_as_long_as_needed(open: &dyn Fn() -> Registry, pools: &dyn Fn()
     let registry = open();
     assert_eq!((put(&registry, &btc(), &one, 1).unwrap(), put(&registry, &eth(), &one, 0).unwrap()), (1, 1));
     assert_eq!(pools(), names(&[&one]));
-    assert!(registry.shelf().pool(one.checksum()).unwrap().is_some_and(|bytes| bytes == one.bytes()));
-    assert!(registry.shelf().pool(two.checksum()).unwrap().is_none());
-    assert!(registry.shelf().has_pool(one.checksum()).unwrap() && !registry.shelf().has_pool(two.checksum()).unwrap());
+    assert!(registry.store().pool(one.checksum()).unwrap().is_some_and(|bytes| bytes == one.bytes()));
+    assert!(registry.store().pool(two.checksum()).unwrap().is_none());
+    assert!(registry.store().has_pool(one.checksum()).unwrap() && !registry.store().has_pool(two.checksum()).unwrap());
     assert_eq!([btc(), eth()].map(|market| open().get(&market).wait().unwrap().version()), [1, 1]);
 
     // All models share one copy in memory, which is freed with the last.
@@ -147,7 +147,7 @@ pub fn refused_and_healed(open: &dyn Fn() -> Registry, break_it: &dyn Fn(&Pool),
     assert!(matches!(fresh.champion(&btc()).unwrap(), Champion::Unusable { version: Some(_), .. }));
     assert!(fresh.get(&eth()).wait().is_ok(), "the others are served");
     assert_eq!(serving.get(&btc()).wait().unwrap().version(), number, "who has it in memory goes on serving it");
-    assert!(!fresh.shelf().has_pool(broken.checksum()).unwrap());
+    assert!(!fresh.store().has_pool(broken.checksum()).unwrap());
     // The next training that gives the same one writes it again.
     let number = put(&fresh, &btc(), &broken, 0).unwrap();
     assert_eq!(open().get(&btc()).wait().unwrap().version(), number);

@@ -1,4 +1,4 @@
-//! The candle in which a signal is given. Prices are simulated, so that the true outcome is known.
+//! Tests of the candle in which a signal is given, on simulated prices whose true outcome is known.
 
 use super::{Direction, Exit, Levels, Outcome};
 use crate::candle::Candle;
@@ -26,8 +26,8 @@ fn candle(hour: i64, prices: &[f64]) -> Candle {
     Candle { open_ms: hour * HOUR_MS, open, high, low, close, volume: 1.0 }
 }
 
-/// Percent of BUYs that reach the target, each given after `passed` prices of an hour: by all prices, by candles, and by candles where
-/// only the close of the entry's candle counts.
+/// Percent of BUYs that reach the target, each given after `passed` prices of an hour. Judged by every price, by candles, and by
+/// candles of which the first counts with its close only.
 fn successes(stop: f64, target: f64, passed: usize) -> [f64; 3] {
     let mut random = ChaCha8Rng::seed_from_u64(11);
     let mut reached = [0; 3];
@@ -69,13 +69,13 @@ fn successes(stop: f64, target: f64, passed: usize) -> [f64; 3] {
 #[test]
 fn a_signal_a_second_after_the_open_comes_to_what_the_prices_say() {
     for (stop, target) in [(1.0, 2.0), (2.0, 1.0)] {
-        // A second, and just below a twelfth of the candle.
+        // One second in, and just below a twelfth of the candle.
         for passed in [0, TICKS / 12 - 1] {
             let [tape, candles, close_alone] = successes(stop, target, passed);
             println!(
                 "{stop} to {target}, {passed} prices: tape {tape:.1} %, candles {candles:.1} %, close alone {close_alone:.1} %"
             );
-            // By its close alone, the candle of the entry loses what touched the nearer level and came back.
+            // With the close only, the entry's candle misses every price that touched a level and came back.
             assert!((close_alone - tape).abs() > 2.0, "tape {tape:.1} %, close alone {close_alone:.1} %");
             assert!((candles - tape).abs() < 0.5, "tape {tape:.1} %, candles {candles:.1} %");
         }

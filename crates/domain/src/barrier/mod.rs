@@ -1,6 +1,6 @@
-//! The barrier rule: given a signal's levels and a price or a candle, does it close, as what, at which price.
+//! The barrier rule: whether a price or a candle closes a signal, with which outcome, and at which price.
 //!
-//! This is the only place that decides it. `shouldCloseSignal`, the tick path, training labels and replay all call it.
+//! This is the only place that decides it. `shouldCloseSignal`, live prices, training labels and replay all call it.
 //! Source: the triple-barrier method, López de Prado, *Advances in Financial Machine Learning*, 2018, chapter 3.
 
 use crate::calendar::Calendar;
@@ -21,7 +21,7 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// As it is written.
+    /// The name in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Buy => "BUY",
@@ -29,7 +29,7 @@ impl Direction {
         }
     }
 
-    /// The direction that is written so; `None` for HOLD and anything else.
+    /// Parses the name in JSON; `None` for HOLD and anything else.
     pub fn named(text: &str) -> Option<Self> {
         [Self::Buy, Self::Sell].into_iter().find(|direction| direction.as_str() == text)
     }
@@ -43,7 +43,7 @@ impl Direction {
     }
 }
 
-/// What became of a signal.
+/// The result of a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Outcome {
@@ -53,16 +53,16 @@ pub enum Outcome {
     TookProfit,
     /// The stop loss was touched.
     StoppedOut,
-    /// Expired, or closed by hand, with a profit.
+    /// Expired, or closed on request, with a profit.
     Success,
-    /// Expired, or closed by hand, without a profit.
+    /// Expired, or closed on request, without a profit.
     Failure,
-    /// It ended where no prices are known: nobody can say as what. Neither a success nor a failure.
+    /// It ended while no prices are known, so its result cannot be told. Neither a success nor a failure.
     Unknown,
 }
 
 impl Outcome {
-    /// As it is written.
+    /// The name in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Active => "ACTIVE",
@@ -74,13 +74,13 @@ impl Outcome {
         }
     }
 
-    /// The outcome that is written so.
+    /// Parses the name in JSON.
     pub fn named(text: &str) -> Option<Self> {
         let all = [Self::Active, Self::TookProfit, Self::StoppedOut, Self::Success, Self::Failure, Self::Unknown];
         all.into_iter().find(|outcome| outcome.as_str() == text)
     }
 
-    /// `Some(true)` for the two good ends, `Some(false)` for the two bad ones, `None` while active and where it is unknown.
+    /// `Some(true)` for a success, `Some(false)` for a failure, `None` while active or unknown.
     pub fn succeeded(self) -> Option<bool> {
         match self {
             Self::Active | Self::Unknown => None,
@@ -89,39 +89,38 @@ impl Outcome {
         }
     }
 
-    /// An end that no barrier caused: [`Self::Success`] above zero profit, else [`Self::Failure`].
+    /// The outcome of a signal that no barrier closed: [`Self::Success`] for a profit above zero, else [`Self::Failure`].
     pub fn by_profit(profit_percent: f64) -> Self {
         if profit_percent > 0.0 { Self::Success } else { Self::Failure }
     }
 }
 
-/// A candle that began before a signal counts whole where it did so by at most one part in so many of its length: five minutes
-/// of an hour. On walks nearly all that it then closes is closed by prices from after the entry (`barrier/entry.rs`).
+/// The whole candle of the entry counts if the signal was given in the first one of this many parts: the first five minutes of an
+/// hour. On simulated prices (`barrier/entry.rs`) nearly all exits found this way lie after the entry.
 const ENTRY_PART: i64 = 12;
 
-/// The largest profit or loss, in percent: beyond what any price pair of a market makes, and so far from the largest number
-/// that sums stay finite.
+/// The largest profit or loss in percent. No real pair of prices reaches it, and sums of it stay finite.
 pub const MOST_PERCENT: f64 = 1e100;
 
-/// From the close of a market to its opening on the next day, at most.
+/// The longest night, from close to opening.
 const NIGHT_MS: i64 = 18 * HOUR_MS;
-/// And over a weekend with holidays before or after it.
+/// The longest weekend, with holidays before or after it.
 const WEEKEND_MS: i64 = 4 * DAY_MS;
 
 /// When a market trades.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trading {
-    /// Always: where candles are missing, they are not known.
+    /// Around the clock: missing candles are unknown prices.
     Always,
-    /// Perhaps not at night and on weekends, as stocks and currencies, whose opening hours are not known.
+    /// Possibly not at night and on weekends, as for stocks and currencies; opening hours are unknown.
     MayClose,
-    /// In opening hours that its stored candles tell.
+    /// In opening hours learned from its stored candles.
     Sessions(Arc<Calendar>),
 }
 
 impl Trading {
-    /// Whether a price after a span without candles of `candle_ms` milliseconds is still the next one that was to be had: the
-    /// span is short, or the market was closed.
+    /// Whether the price at `until_ms` is still the first that could be traded after `from_ms`. It is when the span is short
+    /// (candles have `candle_ms` milliseconds), or when the market was closed.
     pub fn bridges(&self, from_ms: i64, until_ms: i64, candle_ms: i64) -> bool {
         let length = until_ms - from_ms;
         length <= MAX_GAP_BARS * candle_ms
@@ -158,14 +157,14 @@ pub struct Levels {
     pub expires_ms: Option<i64>,
 }
 
-/// How a signal ended.
+/// How a signal closes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Exit {
-    /// As what.
+    /// The outcome.
     pub outcome: Outcome,
-    /// At which price; where the outcome is unknown, the first that is known again.
+    /// The exit price; for an unknown outcome, the first price known again.
     pub price: f64,
-    /// When, UTC epoch ms. A touch inside a candle is dated to the candle's end, when it is surely known.
+    /// UTC epoch ms. A touch inside a candle is dated to the candle's end, the first time at which it is certain.
     pub time_ms: i64,
 }
 
@@ -175,7 +174,7 @@ impl Levels {
         (self.direction.sign() * (exit - self.entry) / self.entry * 100.0).clamp(-MOST_PERCENT, MOST_PERCENT)
     }
 
-    /// The price that an outcome names, if the signal has it.
+    /// The price level that an outcome stands for, if the signal has one.
     pub fn level_of(&self, outcome: Outcome) -> Option<f64> {
         match outcome {
             Outcome::TookProfit => self.take_profit,
@@ -184,7 +183,7 @@ impl Levels {
         }
     }
 
-    /// Does a trade at `price` close the signal? The exit is at that price: a jump over the stop costs what it costs.
+    /// Whether a trade at `price` closes the signal. The exit is at that price, also when it jumped beyond the stop.
     pub fn on_tick(&self, price: f64, time_ms: i64) -> Option<Exit> {
         if time_ms < self.since_ms {
             return None;
@@ -202,21 +201,21 @@ impl Levels {
         }
     }
 
-    /// [`Self::on_tick`] for a price of now, where this machine's clock shows `now_ms`. It may have been set back since the
-    /// signal was given; what comes now comes after the signal all the same.
+    /// [`Self::on_tick`] for the current price, where this machine's clock shows `now_ms`. If the clock was set back since the
+    /// signal was given, the price still counts as later than the signal.
     pub fn on_tick_now(&self, price: f64, now_ms: i64) -> Option<Exit> {
         self.on_tick(price, now_ms.max(self.since_ms))
     }
 
-    /// Does a closed candle of `candle_ms` milliseconds close the signal? Up to `known_ms`, UTC epoch ms, other candles have told
-    /// already.
+    /// Whether a closed candle of `candle_ms` milliseconds closes the signal. Earlier candles were checked up to `known_ms`, UTC
+    /// epoch ms.
     ///
     /// - A candle that opens beyond a barrier fills at its open.
-    /// - Where both barriers lie inside, the stop is assumed to have come first.
+    /// - If both barriers lie inside the candle, the stop is assumed to have come first.
     /// - An expiry within the candle closes at the candle's close, if no barrier was touched.
-    /// - Of a candle that began before the signal, only the close is known to come after it. Its high and low count too where the
-    ///   signal was given in the first twelfth of it, unless finer candles have told what came after the entry, or it opened
-    ///   beyond a barrier.
+    /// - If the candle began before the signal, usually only its close counts, because only the close is known to be later. High
+    ///   and low count too if the signal was given in the candle's first twelfth, the candle opened between the barriers, and no
+    ///   finer candles were checked beyond the entry.
     pub fn on_candle(&self, known_ms: i64, candle: &Candle, candle_ms: i64) -> Option<Exit> {
         let end_ms = candle.open_ms + candle_ms;
         if end_ms <= self.since_ms {
@@ -244,12 +243,11 @@ impl Levels {
         self.on_tick(candle.close, end_ms)
     }
 
-    /// [`Self::on_candle`], of the first candle after `known_ms`, up to where prices are known.
+    /// [`Self::on_candle`] for the first candle after `known_ms`, the time up to which prices are known.
     ///
-    /// A candle that opens beyond a barrier, or after the expiry, fills at its open where that was the next price to be had
-    /// ([`Trading::bridges`]). After a longer time without candles nobody knows which barrier came first, when and at which
-    /// price: the outcome is [`Outcome::Unknown`]. A candle that opens between the barriers says that none was passed for
-    /// good, and counts as any other.
+    /// A candle that opens beyond a barrier, or after the expiry, fills at its open if that was the first price to trade at
+    /// ([`Trading::bridges`]). After a longer hole nobody knows which barrier was touched first, when and at which price: the
+    /// outcome is [`Outcome::Unknown`]. A candle that opens between the barriers counts as usual.
     pub fn on_candle_after(&self, known_ms: i64, candle: &Candle, candle_ms: i64, trading: &Trading) -> Option<Exit> {
         let exit = self.on_candle(known_ms, candle, candle_ms)?;
         let at_open = exit.time_ms == candle.open_ms;
@@ -299,7 +297,7 @@ mod tests {
         Candle { open_ms, open, high, low, close, volume: 1.0 }
     }
 
-    /// The exit by this hourly candle, where no other candle was seen before.
+    /// The exit by this hourly candle, with no earlier candles.
     fn on(levels: &Levels, candle: &Candle) -> Option<Exit> {
         levels.on_candle(i64::MIN, candle, HOUR)
     }
@@ -321,7 +319,7 @@ mod tests {
         let now = buy().on_tick_now(1.0, T0 - 300_000).unwrap();
         assert_eq!((now.outcome, now.time_ms), (Outcome::StoppedOut, T0), "a clock that was set back");
         assert_eq!(on(&buy(), &candle(T0 - HOUR, 100.0, 120.0, 1.0, 1.0)), None);
-        // Half of this candle came before the signal: its low may have, its close did not.
+        // Half of this candle came before the signal, so its low does not count.
         assert_eq!(on(&buy(), &candle(T0 - HOUR / 2, 100.0, 100.0, 90.0, 99.0)), None);
         let exit = on(&buy(), &candle(T0 - HOUR / 2, 100.0, 100.0, 90.0, 94.0)).unwrap();
         assert_eq!((exit.outcome, exit.price), (Outcome::StoppedOut, 94.0));
@@ -334,9 +332,9 @@ mod tests {
         assert_eq!(outcome(1_000, 100.0), Some((Outcome::StoppedOut, 95.0)));
         assert_eq!(outcome(HOUR / 12, 100.0), Some((Outcome::StoppedOut, 95.0)));
         assert_eq!(outcome(HOUR / 12 + 1, 100.0), None, "later, the low may have come before it");
-        // What lies beyond a level before the entry says nothing of what came after.
+        // A price beyond a level before the entry proves nothing about later prices.
         assert_eq!((outcome(1_000, 94.0), outcome(1_000, 111.0)), (None, None));
-        // Finer candles up to some time after the entry had their say.
+        // Finer candles were checked up to some time after the entry.
         let told = |known_ms| buy().on_candle(known_ms, &begun(1_000, 100.0), HOUR);
         assert!(told(T0).is_some());
         assert_eq!(told(T0 + 60_000), None);
@@ -394,7 +392,7 @@ mod tests {
         let inside = candle(T0 + 60 * HOUR, 100.0, 101.0, 94.0, 100.0);
         let exit = long.on_candle_after(T0, &inside, HOUR, &Trading::Always).unwrap();
         assert_eq!((exit.outcome, exit.price), (Outcome::StoppedOut, 95.0));
-        // The signal itself is younger than what was known.
+        // The signal is younger than the last known price.
         let first = candle(T0, 90.0, 91.0, 89.0, 90.0);
         assert_eq!(buy().on_candle_after(0, &first, HOUR, &Trading::Always).unwrap().outcome, Outcome::StoppedOut);
     }
@@ -435,14 +433,14 @@ mod tests {
             let mirror = |p: f64| 200.0 - p;
             let mirrored = candle(seen.open_ms, mirror(open), mirror(low), mirror(high), mirror(close));
             let (b, s) = (on(&buy(), &seen), on(&sell(), &mirrored));
-            // Rounding of the mirror may tip a close that sits exactly on a level; such draws are vanishingly rare.
+            // Rounding may move a close that sits exactly on a level; such draws are vanishingly rare.
             prop_assert_eq!(b.map(|e| e.outcome), s.map(|e| e.outcome));
             if let (Some(b), Some(s)) = (b, s) {
                 prop_assert!((buy().profit_percent(b.price) - sell().profit_percent(s.price)).abs() < 1e-9);
             }
         }
 
-        /// Whatever closes a signal inside a candle, a stop never yields more than the stop and a target never less.
+        /// An exit inside a candle never gives more than the stop's level, nor less than the target's.
         #[test]
         fn exits_are_never_flattering(open in 80.0..120.0f64, up in 0.0..15.0f64, down in 0.0..15.0f64, at in 0.0..1.0f64) {
             let (high, low) = (open + up, open - down);

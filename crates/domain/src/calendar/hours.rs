@@ -1,22 +1,22 @@
-//! The open slots of a week or a day, counted so that any span is looked up at once.
+//! Opening hours as counts of open slots, so that a span is looked up without a loop.
 
 use super::{HOLIDAYS, slots_between};
 use crate::time::{DAY_MS, HOUR_MS};
 
-/// Opening hours that come again every week, or every day.
+/// Opening hours that repeat every week or every day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Hours {
     step_ms: i64,
-    /// How many slots before each one are open; one more at the end, all that are.
+    /// For each slot, how many slots before it are open; the last entry is the total.
     open_before: Vec<u16>,
-    /// So many open slots, of the days that have most, are missing only where something is wrong.
+    /// The number of missing open slots from which on a hole is no holiday: some days' worth of the longest trading day.
     too_many: i64,
-    /// Times of day at which the market opens, on any day; in milliseconds, in order.
+    /// Times of day at which the market opens, ascending, in milliseconds.
     openings_ms: Vec<i64>,
 }
 
 impl Hours {
-    /// Of a period's slots of `step_ms` each, whether they are open.
+    /// From the slots of one period, `step_ms` long each: whether each is open.
     pub fn new(open: &[bool], step_ms: i64, period_ms: i64) -> Self {
         let mut open_before = vec![0];
         for (slot, &is_open) in open.iter().enumerate() {
@@ -30,7 +30,7 @@ impl Hours {
         openings_ms.dedup();
         let of_day = |day: &[bool]| day.iter().filter(|is_open| **is_open).count() as i64;
         let most_a_day = open.chunks(a_day).map(of_day).max().unwrap_or(0);
-        // Hours of the day know of no weekend.
+        // Daily hours do not know weekends, so those count as holidays.
         let days = if period_ms == DAY_MS { HOLIDAYS + 2 } else { HOLIDAYS };
         Self { step_ms, open_before, too_many: days * most_a_day, openings_ms }
     }
@@ -44,7 +44,7 @@ impl Hours {
         i64::from(self.open_before[self.open_before.len() - 1])
     }
 
-    /// Slots in a row that are closed, at most; the end of the period is followed by its beginning.
+    /// The longest run of closed slots; the period wraps around.
     pub fn longest_closure(&self) -> i64 {
         let slots = self.open_before.len() - 1;
         let (mut longest, mut run) = (0, 0);
@@ -56,19 +56,19 @@ impl Hours {
         longest.min(slots as i64)
     }
 
-    /// How many slots since the epoch and before number `slot` are open.
+    /// How many slots from the epoch to slot number `slot`, exclusive, are open.
     fn open_until(&self, slot: i64) -> i64 {
         let within = self.open_before[slot.rem_euclid(self.slots()) as usize];
         slot.div_euclid(self.slots()) * self.total() + i64::from(within)
     }
 
-    /// Candles of open slots that begin at `from_ms` and every step later, before `until_ms`.
+    /// How many candles in open slots begin at `from_ms` or later, before `until_ms`.
     pub fn open_between(&self, from_ms: i64, until_ms: i64) -> i64 {
         let first = from_ms.div_euclid(self.step_ms);
         self.open_until(first + slots_between(from_ms, until_ms, self.step_ms)) - self.open_until(first)
     }
 
-    /// When the `bars`th candle that begins in an open slot, at `from_ms` or a number of steps later, closes.
+    /// Closing time of the `bars`th candle in an open slot, counted from `from_ms`.
     pub fn close_after(&self, from_ms: i64, bars: i64) -> i64 {
         let first = from_ms.div_euclid(self.step_ms);
         let last = self.open_until(first) + bars - 1;
@@ -77,12 +77,12 @@ impl Hours {
         from_ms + (last.div_euclid(self.total()) * self.slots() + slot - first) * self.step_ms
     }
 
-    /// Whether what is missing may be a holiday: less than so many days of trading, and the market opens at its end.
+    /// Whether a hole may be a holiday: it lacks few days of trading and ends at an opening time.
     pub fn is_holiday(&self, from_ms: i64, until_ms: i64) -> bool {
         self.opens_at(until_ms) && self.open_between(from_ms, until_ms) < self.too_many
     }
 
-    /// Whether the market opens at about this time of day, on some day.
+    /// Whether the market opens near this time of day, on any day.
     fn opens_at(&self, time_ms: i64) -> bool {
         let time_of_day = (time_ms - time_ms.rem_euclid(self.step_ms)).rem_euclid(DAY_MS);
         let near = |opening: &i64| {

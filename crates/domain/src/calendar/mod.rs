@@ -1,17 +1,17 @@
-//! When a market trades, learned from its candles alone, and which holes of a series are therefore no gaps.
+//! When a market trades, learned from its candles, and therefore which holes in a series are gaps.
 //!
-//! A market that closes has no candles at night, on weekends and on holidays, week after week. So the slots of the week, one
-//! candle long each (UTC), are **closed** where most of the weeks around had no candle, and **open** otherwise. The rule:
+//! A market that closes has no candles at night, on weekends and on holidays, week after week. The week is split into slots of
+//! one candle each (UTC). A slot is **closed** if most of the weeks around had no candle in it, and **open** otherwise. The rule:
 //!
-//! - *Which weeks:* the [`WEEKS`] weeks with candles before the one in question; of a series that begins later than that, its
-//!   first [`WEEKS`] weeks. So what a candle's past was is known when it closes, and stays so, but for those first weeks.
-//! - *Which markets:* one closes if a seventh of the week in a row, a day, is closed, and if three quarters of the candles that
-//!   fit into its open slots are there. Any other is always open, as a coin: each of its holes is what it was without a calendar.
-//! - *Regular* is a hole without an open slot. So is one that ends when the market opens on some day, give or take an hour for
-//!   daylight saving, and lacks less than [`HOLIDAYS`] days of trading: a holiday, a half day, a clock change.
-//! - *A gap* is a hole that is not regular and lacks more than [`MAX_GAP_BARS`] candles of open slots.
-//! - *Of less than two weeks* of candles, the slots of the day stand in for those of the week: closed are those that no day had, and a
-//!   weekend counts as two holidays.
+//! - *Which weeks count:* the [`WEEKS`] weeks with candles before the week in question; for the start of a series, its first
+//!   [`WEEKS`] weeks. Apart from that start, a candle's calendar is known when the candle closes and never changes.
+//! - *Which markets close:* those whose longest closed run is at least a seventh of the week (one day), if three quarters of the
+//!   candles of their open slots exist. Every other market, such as a coin, counts as always open.
+//! - *A regular hole* has no open slot in it. A hole is also regular if it ends near an opening time (within an hour, for
+//!   daylight saving) and lacks less than [`HOLIDAYS`] days of trading: a holiday, a half day, a clock change.
+//! - *A gap* is a hole that is not regular and lacks more than [`MAX_GAP_BARS`] candles in open slots.
+//! - *With less than two weeks of candles*, the slots of a day are used instead of those of a week: a slot is closed if no day
+//!   had a candle in it, and a weekend counts as two holidays.
 
 mod hours;
 
@@ -21,13 +21,13 @@ use hours::Hours;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// The most candles in a row that may be missing without an end of the series: features, labels and closings bridge them.
+/// The most missing candles in a row that do not end a series: features, labels and closings continue across them.
 pub const MAX_GAP_BARS: i64 = 6;
 /// Weeks that opening hours are learned from.
 pub const WEEKS: usize = 8;
-/// So many days of trading are missing only where something is wrong. Christmas in London takes two days and a half.
+/// Missing this many days of trading means missing data. Christmas in London takes two and a half days.
 pub const HOLIDAYS: i64 = 3;
-/// In fewer weeks, or in fewer days where those stand in, nothing recurs.
+/// With fewer weeks (or days, where days are used) no pattern is learned.
 const LEAST_WEEKS: usize = 2;
 const LEAST_DAYS: usize = 3;
 const WEEK_MS: i64 = 7 * DAY_MS;
@@ -36,17 +36,18 @@ const WEEK_MS: i64 = 7 * DAY_MS;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Calendar {
     step_ms: i64,
-    /// Opening hours, and the week from which on they hold; `None` is always open. In order, the first from the beginning on.
+    /// Opening hours and the week from which they hold, in order; `None` is always open. The first entry also covers all earlier
+    /// weeks.
     hours: Vec<(i64, Option<Arc<Hours>>)>,
 }
 
 impl Calendar {
-    /// That of a market which never closes; `step_ms` is the length of its candles.
+    /// The calendar of a market that never closes; candles are `step_ms` long.
     pub fn always(step_ms: i64) -> Self {
         Self { step_ms: step_ms.max(1), hours: Vec::new() }
     }
 
-    /// What `candles`, checked and oldest first, of `step_ms` each, say of their market.
+    /// Learns the calendar of a market from its `candles`: checked, oldest first, `step_ms` long.
     pub fn learn(candles: &[Candle], step_ms: i64) -> Self {
         let always = Self::always(step_ms);
         let Some((first, last)) = candles.first().zip(candles.last()) else { return always };
@@ -55,7 +56,7 @@ impl Calendar {
         }
         let is_short = last.open_ms - first.open_ms < LEAST_WEEKS as i64 * WEEK_MS;
         let period_ms = if is_short { DAY_MS } else { WEEK_MS };
-        // What never closes, and most coins have no two such holes in all their years, need not be looked at closely.
+        // Markets without such holes never close; most coins have fewer than two in all their years, so skip the closer look.
         let least_ms = closure_ms(period_ms);
         let closures = candles.windows(2).filter(|pair| pair[1].open_ms - pair[0].open_ms >= least_ms + step_ms);
         if closures.take(2).count() < 2 {
@@ -84,12 +85,12 @@ impl Calendar {
         self.step_ms
     }
 
-    /// Whether the market is known to close, at any time.
+    /// Whether the market ever closes, as far as known.
     pub fn closes(&self) -> bool {
         self.hours.iter().any(|(_, hours)| hours.is_some())
     }
 
-    /// Whether a series ends at `last_ms` and begins anew at `next_ms`, the open times of two candles that follow one another.
+    /// Whether two consecutive candles, which open at `last_ms` and `next_ms`, have a gap between them.
     #[inline]
     pub fn is_gap(&self, last_ms: i64, next_ms: i64) -> bool {
         next_ms - last_ms > (MAX_GAP_BARS + 1) * self.step_ms && !self.bridges(last_ms + self.step_ms, next_ms)
@@ -100,14 +101,14 @@ impl Calendar {
         hours.open_between(from_ms, until_ms) <= MAX_GAP_BARS || hours.is_holiday(from_ms, until_ms)
     }
 
-    /// Whether a hole, from the open time of the first candle missing to that of the first one there again, is one that the
-    /// market makes: a night, a weekend, a holiday.
+    /// Whether a hole is a night, a weekend or a holiday. It begins at the open time of the first missing candle and ends at that
+    /// of the next existing one.
     pub fn is_regular(&self, from_ms: i64, until_ms: i64) -> bool {
         self.hours_at(from_ms).is_some_and(|hours| hours.is_holiday(from_ms, until_ms))
             || self.open_between(from_ms, until_ms) == 0
     }
 
-    /// Candles of open slots from the open time `from_ms` on, before `until_ms`.
+    /// How many candles in open slots begin at `from_ms` or later, before `until_ms`.
     pub fn open_between(&self, from_ms: i64, until_ms: i64) -> i64 {
         match self.hours_at(from_ms) {
             Some(hours) => hours.open_between(from_ms, until_ms),
@@ -115,13 +116,13 @@ impl Calendar {
         }
     }
 
-    /// Whether a candle after that of the open time `last_ms` should have closed by `time_ms`.
+    /// Whether the candle after the one that opened at `last_ms` should have closed by `time_ms`.
     pub fn is_behind(&self, last_ms: i64, time_ms: i64) -> bool {
         let from_ms = last_ms + self.step_ms;
         self.open_between(from_ms, time_ms - self.step_ms + 1) > 0
     }
 
-    /// When the `bars`th candle after `close_ms`, the close of one, closes: each in an open slot.
+    /// Closing time of the `bars`th candle in an open slot after `close_ms`, which is a candle's closing time.
     pub fn close_after(&self, close_ms: i64, bars: usize) -> i64 {
         match self.hours_at(close_ms) {
             Some(hours) => hours.close_after(close_ms, bars as i64),
@@ -136,12 +137,12 @@ impl Calendar {
     }
 }
 
-/// How many candles begin at `from_ms` and every `step_ms` later, before `until_ms`.
+/// How many candles of `step_ms` begin at `from_ms` or later, before `until_ms`.
 fn slots_between(from_ms: i64, until_ms: i64, step_ms: i64) -> i64 {
     ((until_ms - from_ms).max(0) + step_ms - 1) / step_ms
 }
 
-/// A market that closes does so for so long in a row, in each week or day.
+/// The shortest closure, without interruption in each week or day, that makes a market one that closes.
 fn closure_ms(period_ms: i64) -> i64 {
     period_ms / 7
 }
@@ -149,11 +150,11 @@ fn closure_ms(period_ms: i64) -> i64 {
 /// A week or a day that has candles.
 struct Turn {
     number: i64,
-    /// Its first candle.
+    /// Index of its first candle.
     from: usize,
 }
 
-/// The weeks or days of a series, and how many of some have a candle in each slot.
+/// The weeks or days of a series, and for the counted ones how many have a candle in each slot.
 struct Turns<'a> {
     candles: &'a [Candle],
     step_ms: i64,
@@ -175,16 +176,16 @@ impl<'a> Turns<'a> {
         Self { candles, step_ms, period_ms, all, counted: 0..0, counts: vec![0; (period_ms / step_ms) as usize] }
     }
 
-    /// The slots of the candles of one of them.
+    /// The slots of the candles of one week or day.
     fn slots(&self, turn: usize) -> impl Iterator<Item = usize> {
         let Turn { number, from } = self.all[turn];
         let until = self.all.get(turn + 1).map_or(self.candles.len(), |next| next.from);
-        // A week has less milliseconds than fit into 32 bits, whose division is the faster one.
+        // Milliseconds within a week fit into 32 bits, whose division is faster.
         let (begin_ms, step_ms) = (number * self.period_ms, self.step_ms as u32);
         self.candles[from..until].iter().map(move |candle| ((candle.open_ms - begin_ms) as u32 / step_ms) as usize)
     }
 
-    /// Counts those of `wanted`, which begins and ends no earlier than what is counted.
+    /// Moves the counted range to `wanted`, which must not begin or end before the current one.
     fn move_to(&mut self, wanted: Range<usize>) {
         let mut counts = std::mem::take(&mut self.counts);
         (self.counted.end..wanted.end).flat_map(|turn| self.slots(turn)).for_each(|slot| counts[slot] += 1);
@@ -192,8 +193,8 @@ impl<'a> Turns<'a> {
         (self.counts, self.counted) = (counts, wanted);
     }
 
-    /// What those counted say. A slot counts where it lies within the series, whose first week or day may have begun before, and
-    /// whose last may not be over.
+    /// The slots that are open, by the counted weeks or days. The first one counts from its first candle on and the last one up
+    /// to its last candle, since either may be partial.
     fn open(&self) -> Open {
         let (all, slots) = (self.all.len(), self.counts.len());
         let begin = if self.counted.start > 0 { 0 } else { self.slots(0).next().unwrap_or(0) };
@@ -219,12 +220,12 @@ impl<'a> Turns<'a> {
 #[derive(PartialEq)]
 struct Open {
     slots: Vec<bool>,
-    /// The open ones have nearly all their candles.
+    /// Nearly all candles of the open slots exist.
     is_full: bool,
 }
 
 impl Open {
-    /// The hours of a market that closes; `None` of any other.
+    /// The opening hours, if the market closes.
     fn hours(&self, step_ms: i64, period_ms: i64) -> Option<Arc<Hours>> {
         let hours = Hours::new(&self.slots, step_ms, period_ms);
         let closes = self.is_full && hours.longest_closure() * step_ms >= closure_ms(period_ms);

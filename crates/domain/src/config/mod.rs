@@ -1,4 +1,4 @@
-//! `training_config.json`: raw JSON in, a checked [`Config`] out, through one function.
+//! `training_config.json`: one function turns raw JSON into a checked [`Config`].
 
 pub mod raw;
 pub mod span;
@@ -19,17 +19,17 @@ pub enum Durability {
     /// It survives a power failure: the log was synced. The default.
     #[default]
     Fsync,
-    /// It survives the end of the process, not of the machine.
+    /// It survives the end of the process, but not a power failure.
     Os,
 }
 
 /// How many models are trained at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ParallelTraining {
-    /// As many as there are threads that train: `true`, the default.
+    /// One for each training thread: `true`, the default.
     #[default]
     Threads,
-    /// So many: a number; `false` is 1.
+    /// This many; `false` is 1.
     Number(usize),
 }
 
@@ -50,44 +50,44 @@ impl ParallelTraining {
 pub struct SignalShape {
     /// Distance of the stop from the entry in average true ranges (14 bars). Default 1.5.
     pub stop_atr: f64,
-    /// Distance of the target in multiples of the stop's, at least 1: a BUY and a SELL of one bar could both succeed if the
-    /// targets were nearer than the stops. Default 2.
+    /// Distance of the target in multiples of the stop's distance, at least 1: with nearer targets, a BUY and a SELL of the same
+    /// bar could both succeed. Default 2.
     pub reward_risk: f64,
     /// Bars until the signal expires. Default 24.
     pub expiry_bars: usize,
 }
 
 impl SignalShape {
-    /// Distance of the stop in percent of the entry, where the average true range is this share of the price.
+    /// Distance of the stop in percent of the entry; `atr_ratio` is the average true range as a share of the price.
     pub fn stop_percent(&self, atr_ratio: f64) -> f64 {
         100.0 * self.stop_atr * atr_ratio
     }
 }
 
-/// By what live results are called poor.
+/// How poor live results are recognised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PoorRule {
     /// The success rate lies below `success_threshold`. The default.
     #[default]
     Success,
-    /// The mean profit after costs lies below 0 by more than chance explains.
+    /// The mean profit after costs is below 0, beyond chance.
     Expectancy,
 }
 
-/// When live results count as poor, and what is done then.
+/// When live results count as poor, and how to respond.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PoorPerformance {
-    /// By what they are judged. Default the success rate.
+    /// Default: the success rate.
     pub rule: PoorRule,
-    /// Closed signals below which nothing is judged. Default 10.
+    /// Least number of closed signals to judge. Default 10.
     pub min_signals: u64,
-    /// Days that are looked back. Default 7.
+    /// Days of results to look at. Default 7.
     pub window_days: u32,
-    /// Percent of successes below which they are poor. Default 40.
+    /// Percent of successes below which results are poor. Default 40.
     pub success_threshold: f64,
-    /// Percentage points above break-even that a bet needs in conservative mode. Default 5.
+    /// Percentage points above break-even that a signal needs in conservative mode. Default 5.
     pub conservative_margin: f64,
-    /// Train the models concerned anew. Default true.
+    /// Whether to retrain the models concerned. Default true.
     pub emergency_training: bool,
     /// Hours between two such trainings of a market. Default 24.
     pub cooldown_hours: f64,
@@ -116,14 +116,14 @@ pub struct Config {
     pub timeframes: Vec<Timeframe>,
     /// How many models are trained at once. Default: as many as there are threads.
     pub parallel_training: ParallelTraining,
-    /// How many days of candles to have, and more where a timeframe needs more to be trained on. Default `None`: all that the
-    /// exchange has, at most [`MOST_CANDLES`] a market.
+    /// Days of candles to keep; more for a timeframe that needs more for training. Default `None`: everything the exchange has,
+    /// at most [`MOST_CANDLES`] per market.
     pub history_days: Option<u32>,
-    /// The age from which on a retraining takes a model to be old. Default 24 h.
+    /// Age at which retraining replaces a model. Default 24 h.
     pub retrain_interval: Duration,
-    /// Base URL of the exchange. Default Binance's public REST; `SIGNALLOOP_EXCHANGE_URL` goes before it.
+    /// Base URL of the exchange. Default Binance's public REST API; `SIGNALLOOP_EXCHANGE_URL` overrides it.
     pub exchange_url: String,
-    /// The zone of times that do not say theirs. Default UTC.
+    /// Time zone of times without one. Default UTC.
     pub timezone: Tz,
     /// Seed of everything random in training. Default 42.
     pub seed: u64,
@@ -131,24 +131,23 @@ pub struct Config {
     pub trees: usize,
     /// Costs of a round trip (entry and exit) in basis points of the price. Default 10.
     pub fee_bps: f64,
-    /// How sure `assess` has to be that a signal earns more than it costs, to say take it: 0.5 asks for the mean alone, 0.9 for nine
-    /// chances of ten. Default 0.5.
+    /// How sure `assess` must be that a signal earns more than it costs before it says to take it. 0.5 asks for a positive mean,
+    /// 0.9 for nine chances in ten. Default 0.5.
     pub take_confidence: f64,
-    /// The part of what Kelly's rule would risk that `assess` suggests. Default 0.25.
+    /// Fraction of the Kelly stake that `assess` suggests. Default 0.25.
     pub kelly_fraction: f64,
     /// When a write to the feedback store counts as done. Default `fsync`.
     pub durability: Durability,
     /// Stop, target and expiry. Defaults 1.5 ATR, 2:1, 24 bars.
     pub signal: SignalShape,
-    /// When live results count as poor, and what is done then.
+    /// When live results count as poor, and how to respond.
     pub poor_performance: PoorPerformance,
 }
 
-/// Candles of a market that are fetched where no `history_days` says how many: 22 years of 1h, all there is of any coin; 23
-/// months of 5m.
+/// Most candles to fetch per market without `history_days`: 22 years of 1h, more than any coin has; 23 months of 5m.
 pub const MOST_CANDLES: u32 = 200_000;
 
-/// Those of the system before; an exchange that does not trade one of them any more leaves that one out.
+/// The defaults of the former system. A symbol that the exchange no longer trades is skipped.
 const DEFAULT_SYMBOLS: [&str; 10] =
     ["BTCUSDT", "ETHUSDT", "BNBUSDT", "SOLUSDT", "XRPUSDT", "ADAUSDT", "DOGEUSDT", "MATICUSDT", "DOTUSDT", "AVAXUSDT"];
 
@@ -184,7 +183,7 @@ impl Config {
         self.symbols.iter().flat_map(of).collect()
     }
 
-    /// Reads `file` if it exists, else takes the defaults. Also returns warnings about unknown keys.
+    /// Reads `file` if it exists, else returns the defaults. Also returns warnings about unknown keys.
     pub fn load(file: &Path) -> Result<(Self, Vec<String>)> {
         match read_object(file)? {
             Some(map) => Self::default().merge(map, &file.display().to_string()),
@@ -192,11 +191,11 @@ impl Config {
         }
     }
 
-    /// This configuration with the keys of `raw` (snake_case or camelCase) replaced. `file` names their source.
+    /// Replaces the settings that `raw` has, in snake_case or camelCase. `file` names the source in errors and warnings.
     ///
     /// # Errors
-    /// [`crate::error::Error::InvalidConfig`] naming key, value and what is allowed; two spellings of one setting with different
-    /// values.
+    /// [`crate::error::Error::InvalidConfig`] with key, value and what is allowed; also if two spellings of one setting have
+    /// different values.
     pub fn merge(mut self, raw: Map<String, Value>, file: &str) -> Result<(Self, Vec<String>)> {
         let mut raw = Raw::new(file, raw);
         raw.list(&["symbols"], "must be a list of pairs such as [\"BTCUSDT\"]", Symbol::parse, &mut self.symbols)?;
@@ -239,10 +238,10 @@ impl Config {
     }
 }
 
-/// Days of candles, by its name of today and that of the system before.
+/// Days of candles: the current name, then the former system's.
 const HISTORY_DAYS: &[&str] = &["history_days", "days_history"];
 
-/// The one name of a setting that a key of any spelling is of.
+/// The one name of a setting, for a key in any spelling.
 pub fn setting_name(key: &str) -> String {
     let name = raw::snake(key);
     if HISTORY_DAYS.contains(&name.as_str()) { HISTORY_DAYS[0].to_owned() } else { name }

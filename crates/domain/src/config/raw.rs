@@ -1,4 +1,4 @@
-//! Raw values of a configuration: read key by key, each checked, what is left over is unknown.
+//! Reading raw configuration values key by key, each checked; keys that remain are unknown.
 
 use crate::error::{Error, Result, shown};
 use serde_json::{Map, Value};
@@ -12,7 +12,7 @@ pub fn read_object(file: &Path) -> Result<Option<Map<String, Value>>> {
         Err(e) => return Err(Error::io("read", file, e)),
     };
     let name = file.display().to_string();
-    // Windows' editors write a byte order mark.
+    // Windows editors write a byte order mark.
     match serde_json::from_str(text.trim_start_matches('\u{feff}')) {
         Ok(Value::Object(map)) => Ok(Some(map)),
         Ok(other) => Err(invalid(&name, "(whole file)", &other, "must be a JSON object")),
@@ -20,24 +20,24 @@ pub fn read_object(file: &Path) -> Result<Option<Map<String, Value>>> {
     }
 }
 
-/// The keys not read yet, of one level of one source.
+/// The keys of one level of one source that were not read yet.
 ///
-/// A setting may have several spellings: snake_case and camelCase, the name of today and that of the system before, a place of
-/// today and one of before. Given more than once it has to have one value.
+/// A setting may have several spellings: snake_case and camelCase, a current and a former name, a current and a former place. If
+/// it is given more than once, all values must agree.
 pub struct Raw<'a> {
-    /// The file, or what else they are of, for errors.
+    /// The file or other source, for errors.
     file: &'a str,
     left: Vec<Given>,
 }
 
-/// A way to spell a setting: names, what is allowed, how it is read.
+/// A way to spell a setting: its names, what is allowed, how it is read.
 pub type Way<'a, T> = (&'a [&'a str], &'a str, &'a dyn Fn(&Value) -> Option<T>);
 
-/// A key that was given.
+/// A key of the source.
 struct Given {
-    /// In snake_case, without what leads to it.
+    /// In snake_case, without the path to it.
     name: String,
-    /// As it is written, with what leads to it.
+    /// As written, with the path to it.
     written: String,
     value: Value,
 }
@@ -55,10 +55,10 @@ impl<'a> Raw<'a> {
         found
     }
 
-    /// The keys of the objects that have one of these names, as one level; without any when there is none.
+    /// The keys of all objects with one of these names, as one level; empty if there is no such object.
     ///
     /// # Errors
-    /// [`Error::InvalidConfig`] for one that is no object.
+    /// [`Error::InvalidConfig`] for a value that is not an object.
     pub fn nested(&mut self, names: &[&str]) -> Result<Self> {
         let mut level = Raw { file: self.file, left: Vec::new() };
         for Given { written, value, .. } in self.take(names) {
@@ -70,23 +70,24 @@ impl<'a> Raw<'a> {
         Ok(level)
     }
 
-    /// Takes in another level as part of this one.
+    /// Merges another level into this one.
     pub fn join(&mut self, other: Self) {
         self.left.extend(other.left);
     }
 
-    /// Takes over a key of another level, by another name.
+    /// Moves a key from another level to this one, under another name.
     pub fn adopt(&mut self, other: &mut Self, name: &str, as_name: &str) {
         let adopted = other.take(&[name]).into_iter().map(|given| Given { name: as_name.to_owned(), ..given });
         self.left.extend(adopted);
     }
 
-    /// What is left, each key in snake_case.
+    /// The remaining keys, in snake_case.
     pub fn to_map(&self) -> Map<String, Value> {
         self.left.iter().map(|given| (given.name.clone(), given.value.clone())).collect()
     }
 
-    /// Replaces `target` if the setting was given, by one of its `names`, and `read` finds a right value in it.
+    /// Replaces `target` if the setting was given under one of its `names`. `read` returns `None` for a value that is not
+    /// allowed.
     ///
     /// # Errors
     /// [`Error::InvalidConfig`] for a value that is not allowed, and for two spellings with different values.
@@ -100,7 +101,7 @@ impl<'a> Raw<'a> {
         self.set_by(&[(names, allowed, &read)], target)
     }
 
-    /// [`Self::set`] of a setting whose spellings are read in different ways: names, what is allowed, how.
+    /// [`Self::set`] for a setting whose spellings are read in different ways.
     ///
     /// # Errors
     /// As [`Self::set`].
@@ -143,18 +144,18 @@ impl<'a> Raw<'a> {
         self.set(names, allowed, list_of(parse), target)
     }
 
-    /// What was given by these names and not read yet, as it is written, with what leads to it.
+    /// The remaining keys with one of these names, as written, with the path to them.
     pub fn written(&self, names: &[&str]) -> Vec<String> {
         let given = self.left.iter().filter(|given| names.contains(&given.name.as_str()));
         given.map(|given| given.written.clone()).collect()
     }
 
-    /// The error of a value that is not allowed, in this source.
+    /// The error for a value of this source that is not allowed.
     pub fn invalid(&self, key: &str, value: &str, allowed: &str) -> Error {
         invalid(self.file, key, &value.into(), allowed)
     }
 
-    /// That a key of no known name was given, for each that is left.
+    /// One warning for each remaining key.
     pub fn warnings(self) -> impl Iterator<Item = String> {
         let Self { file, left } = self;
         left.into_iter().map(move |given| format!("{file}: unknown key `{}` is ignored", given.written))
@@ -165,7 +166,7 @@ fn given(prefix: &str, map: Map<String, Value>) -> impl Iterator<Item = Given> {
     map.into_iter().map(move |(key, value)| Given { name: snake(&key), written: format!("{prefix}{key}"), value })
 }
 
-/// Reads a list of texts; duplicates are dropped, an empty list is none.
+/// Reads a list of texts. Duplicates are dropped; an empty list is not allowed.
 pub fn list_of<T: PartialEq>(parse: impl Fn(&str) -> Result<T>) -> impl Fn(&Value) -> Option<Vec<T>> {
     move |value| {
         let mut items = Vec::new();
@@ -179,7 +180,7 @@ pub fn list_of<T: PartialEq>(parse: impl Fn(&str) -> Result<T>) -> impl Fn(&Valu
     }
 }
 
-/// The error of a value that is not allowed.
+/// The error for a value that is not allowed.
 pub fn invalid(file: &str, key: &str, value: &Value, allowed: &str) -> Error {
     Error::InvalidConfig {
         file: file.to_owned(),
@@ -189,12 +190,12 @@ pub fn invalid(file: &str, key: &str, value: &Value, allowed: &str) -> Error {
     }
 }
 
-/// Reads a number of a range, its ends included.
+/// Reads a number from `low` to `high`, inclusive.
 pub fn within(low: f64, high: f64) -> impl Fn(&Value) -> Option<f64> {
     move |value| value.as_f64().filter(|number| (low..=high).contains(number))
 }
 
-/// `historyDays` → `history_days`; what is snake_case already stays.
+/// `historyDays` → `history_days`; snake_case stays as it is.
 pub fn snake(key: &str) -> String {
     key.chars().fold(String::new(), |mut name, c| {
         if c.is_ascii_uppercase() {

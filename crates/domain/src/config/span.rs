@@ -1,5 +1,4 @@
-//! Spans of time in a configuration: a number of the unit that the key names, or text with its own, `"90s"`, `"30m"`, `"1h"`,
-//! `"7d"`.
+//! Durations in a configuration: a number in the unit that the key names, or text with a unit: `"90s"`, `"30m"`, `"1h"`, `"7d"`.
 
 use serde_json::Value;
 use std::time::Duration;
@@ -7,7 +6,7 @@ use std::time::Duration;
 /// An example of each unit, for errors.
 pub const EXAMPLES: &str = "\"90s\", \"30m\", \"1h\" or \"7d\"";
 
-/// Seconds in a second.
+/// Seconds in one.
 pub const SECOND: f64 = 1.0;
 /// Seconds in a minute.
 pub const MINUTE: f64 = 60.0;
@@ -15,7 +14,7 @@ pub const MINUTE: f64 = 60.0;
 pub const HOUR: f64 = 3600.0;
 const DAY: f64 = 24.0 * HOUR;
 
-/// Reads text with a unit; `None` for any other.
+/// Reads text with a unit; `None` for anything else.
 pub fn parse_span(text: &str) -> Option<Duration> {
     let text = text.trim();
     let unit = text.chars().next_back()?;
@@ -27,18 +26,18 @@ pub fn parse_span(text: &str) -> Option<Duration> {
         _ => return None,
     };
     let number = text[..text.len() - unit.len_utf8()].trim_end();
-    // Of what `f64` reads, no sign, no exponent, no infinity.
+    // `f64` also parses signs, exponents and infinity, which are not allowed here.
     let plain = number.chars().all(|c| c.is_ascii_digit() || c == '.');
     let number: f64 = number.parse().ok().filter(|_| plain)?;
     self::seconds(number * seconds)
 }
 
-/// To the millisecond, so that one span said in two units is one.
+/// Rounded to the millisecond, so that the same duration in two units is equal.
 fn seconds(seconds: f64) -> Option<Duration> {
     Duration::try_from_secs_f64((seconds * 1000.0).round() / 1000.0).ok()
 }
 
-/// Reads a number of units of so many seconds, or text with a unit; both ends of the range, in seconds, are allowed.
+/// Reads a number of `unit`s (in seconds), or text with a unit. `low` and `high`, in seconds, are inclusive.
 pub fn span(unit: f64, low: f64, high: f64) -> impl Fn(&Value) -> Option<Duration> {
     move |value| {
         let span = match value {

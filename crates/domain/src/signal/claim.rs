@@ -1,19 +1,19 @@
-//! What is said of a signal's end, by whoever traded it or by another log, and whether it can be.
+//! The result of a signal as a trader or another log reports it, and whether it is possible.
 
 use super::{Closing, wrong};
 use crate::barrier::{Direction, Levels, Outcome};
 use crate::error::Result;
 
-/// The costs, in percent of the exit's value, by which a profit may always differ from that at the exit price, whatever costs
+/// Costs, in percent of the exit value, by which a profit may always differ from the one at the exit price, even if lower costs
 /// are configured: fees, slippage, rounding.
 const LEAST_COSTS_PERCENT: f64 = 1.0;
 
-/// What is said of a signal's end. A price is finite and above 0, a profit finite.
+/// A reported result of a signal. Prices are finite and above 0, profits finite.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Claim {
-    /// As what; never `ACTIVE`.
+    /// The outcome; never `ACTIVE`.
     pub outcome: Outcome,
-    /// At which price.
+    /// The exit price.
     pub exit_price: Option<f64>,
     /// Profit in percent of the entry price; negative for a loss.
     pub profit_percent: Option<f64>,
@@ -22,12 +22,12 @@ pub struct Claim {
 impl Claim {
     /// The closing of a signal with these levels.
     ///
-    /// A success has a profit and a failure has none, as at an expiry ([`Outcome::by_profit`]), so that one of price and profit
-    /// must be there; a target is not reached with a loss. A stop may have been trailed into profit. Where neither price nor
-    /// profit is said, a target and a stop are taken to have filled at their level.
+    /// A success needs a profit and a failure must have none ([`Outcome::by_profit`]), so price or profit must be given for both.
+    /// A target cannot be reached at a loss; a stop may have been trailed into profit. A target or stop without price and profit
+    /// is taken to have filled at its level.
     ///
     /// # Errors
-    /// [`crate::error::Error::InvalidSignal`] naming what is missing or contradicts.
+    /// [`crate::error::Error::InvalidSignal`] naming the field that is missing or contradicts another.
     pub fn closing(&self, levels: &Levels, closed_ms: i64) -> Result<Closing> {
         let Self { outcome, exit_price, profit_percent } = *self;
         let (field, said) = match (profit_percent, exit_price) {
@@ -36,7 +36,7 @@ impl Claim {
             (None, None) => ("outcome", outcome.as_str().to_owned()),
         };
         if outcome == Outcome::Unknown {
-            // A line of a log has the profit of 0 that is stored for it.
+            // Logs store a profit of 0 for an unknown outcome.
             return match (exit_price, profit_percent.filter(|profit| *profit != 0.0)) {
                 (None, None) => Ok(Closing { outcome, exit_price, profit_percent: 0.0, closed_ms }),
                 _ => wrong(field, "must be left out where the outcome is UNKNOWN", said),
@@ -54,12 +54,11 @@ impl Claim {
                 wrong(field, "must be no loss where the outcome is TOOK_PROFIT", said)
             }
             (Outcome::TookProfit | Outcome::StoppedOut, None) => {
-                let problem = "must come with `exitPrice` or `profitLossPercent`: the signal has no level of that name";
+                let problem = "must come with `exitPrice` or `profitLossPercent`: the signal has no such level";
                 wrong(field, problem, said)
             }
             (Outcome::Success | Outcome::Failure | Outcome::Unknown | Outcome::Active, None) => {
-                let problem =
-                    "must come with `exitPrice` or `profitLossPercent`: without them nobody knows what it earned";
+                let problem = "must come with `exitPrice` or `profitLossPercent`: without either the profit is unknown";
                 wrong(field, problem, said)
             }
             (_, Some(profit_percent)) => Ok(Closing { outcome, exit_price, profit_percent, closed_ms }),
@@ -68,8 +67,8 @@ impl Claim {
 }
 
 impl Closing {
-    /// Refuses a profit that these levels cannot have made. Costs of so many percent turn a small profit into a loss, never a
-    /// loss into a profit.
+    /// Rejects a profit that is impossible with these levels. Costs of up to `costs_percent` may turn a small profit into a loss,
+    /// but never a loss into a profit.
     ///
     /// # Errors
     /// [`crate::error::Error::InvalidSignal`] naming the profit.
@@ -78,7 +77,7 @@ impl Closing {
         let costs = costs_percent.max(LEAST_COSTS_PERCENT);
         let follows = self.exit_price.map(|price| (price, levels.profit_percent(price)));
         if let Some((price, follows)) = follows {
-            // Costs are a share of what is traded, at the exit of the exit's value.
+            // Costs are a share of the traded value, here the value at the exit.
             let most = costs * (1.0 + follows.abs() / 100.0);
             if (profit - follows).abs() > most || (profit > 0.0 && follows < 0.0) {
                 let problem = "must not contradict `exitPrice` by more than costs; it is the change of the price, not of the \
@@ -86,7 +85,7 @@ impl Closing {
                 return wrong(field, problem, format!("{profit} where the exit price {price} makes {follows}"));
             }
         }
-        // A price falls to 0 at the most.
+        // A price cannot fall below 0.
         match levels.direction {
             Direction::Buy if profit < -100.0 - costs => {
                 let problem = "must not be below -100 for a BUY; it is the change of the price, not of the margin: divide it by \
@@ -102,7 +101,7 @@ impl Closing {
         }
     }
 
-    /// The first field, by its camelCase name, in which `other` says something else.
+    /// The first field, by its camelCase name, in which `other` differs.
     pub fn first_difference(&self, other: &Self) -> Option<&'static str> {
         let differs = [
             ("outcome", self.outcome != other.outcome),
@@ -114,8 +113,7 @@ impl Closing {
     }
 }
 
-/// The profit of a closing that names neither profit nor exit: that of the barrier it names, else 0. Only lines of a log may
-/// say so little.
+/// The profit of a closing that has neither profit nor exit price: that of the barrier it names, else 0. Only logs may omit both.
 pub(super) fn assumed_profit(levels: &Levels, outcome: Outcome, exit_price: Option<f64>) -> f64 {
     exit_price.or(levels.level_of(outcome)).map_or(0.0, |exit| levels.profit_percent(exit))
 }
@@ -128,7 +126,7 @@ mod tests {
     const BUY: Direction = Direction::Buy;
     const SELL: Direction = Direction::Sell;
 
-    /// The profit that is stored, or the field that is refused; stop and target are 5 from an entry of 100.
+    /// The stored profit, or the rejected field. Stop and target are 5 away from an entry of 100.
     fn said(
         direction: Direction,
         outcome: Outcome,
@@ -163,13 +161,13 @@ mod tests {
             assert_eq!(said(direction, Success, Some(worse), None), Err("exitPrice"));
             assert_eq!(said(direction, Failure, Some(worse), None), Ok(-1.0));
             assert_eq!(said(direction, Failure, Some(better), None), Err("exitPrice"));
-            // As at an expiry, no profit is a failure.
+            // As at an expiry, a profit of zero is a failure.
             assert_eq!(said(direction, Success, Some(100.0), None), Err("exitPrice"));
             assert!(said(direction, Failure, Some(100.0), None).is_ok());
         }
         assert_eq!(said(BUY, Success, None, Some(-20.0)), Err("profitLossPercent"));
         assert_eq!(said(BUY, Failure, None, Some(0.5)), Err("profitLossPercent"));
-        // Nothing says what they earned.
+        // Price and profit are both missing.
         assert_eq!((said(BUY, Success, None, None), said(BUY, Failure, None, None)), (Err("outcome"), Err("outcome")));
     }
 
@@ -190,12 +188,12 @@ mod tests {
         // After costs, a fill at the entry or a little above it is a loss.
         assert_eq!(said(BUY, Failure, Some(100.0), Some(-0.1)), Ok(-0.1));
         assert_eq!(said(BUY, Failure, Some(100.05), Some(-0.05)), Ok(-0.05));
-        // A margin of a hundredth: the profit is not the price's.
+        // With leverage of 100: the profit on the margin is not the price's change.
         assert_eq!(said(BUY, StoppedOut, Some(98.0), Some(-400.0)), Err("profitLossPercent"));
         assert_eq!(said(BUY, StoppedOut, Some(98.0), Some(-3.1)), Err("profitLossPercent"));
         assert_eq!(said(BUY, StoppedOut, Some(98.0), Some(-3.0)), Ok(-3.0));
         assert_eq!(said(SELL, TookProfit, Some(95.0), Some(50.0)), Err("profitLossPercent"));
-        // Costs are on ten times the value at ten times the price.
+        // Costs apply to ten times the value at ten times the price.
         assert_eq!(said(BUY, TookProfit, Some(1000.0), Some(892.0)), Ok(892.0));
         assert_eq!(said(BUY, TookProfit, Some(1000.0), Some(880.0)), Err("profitLossPercent"));
     }

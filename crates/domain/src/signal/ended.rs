@@ -3,18 +3,18 @@
 use crate::barrier::{Direction, Outcome};
 use crate::symbol::Market;
 
-/// What is in memory of a closed signal: enough for rules and reports about live results.
+/// What memory keeps of a closed signal: enough to report on live results and act on them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ended {
     /// Its market.
     pub market: Market,
     /// Which way it bet.
     pub direction: Direction,
-    /// As what it closed.
+    /// The outcome; never `ACTIVE`.
     pub outcome: Outcome,
     /// Closed as `TOOK_PROFIT` or `SUCCESS`.
     pub succeeded: bool,
-    /// Percent, 0–100, if it stated one.
+    /// Stated confidence in percent, 0–100.
     pub confidence: Option<f64>,
     /// Profit in percent of the entry price, before costs.
     pub profit_percent: f64,

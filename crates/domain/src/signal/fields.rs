@@ -98,23 +98,23 @@ const KEYS: [(&str, Name); 30] = [
     ("closedAt", Name::ClosedAt),
 ];
 
-/// A JSON object: what means something, and the rest.
+/// A JSON object: the known keys by meaning, and the others.
 #[derive(Default)]
 pub(super) struct Fields<'a> {
-    /// One value for each meaning, never null, and the position of its key in [`KEYS`].
+    /// One value for each meaning, never null, with the index of its key in [`KEYS`].
     known: Vec<(usize, Field<'a>)>,
-    /// Where in `known` the value of each meaning is, counted from 1; 0 where there is none.
+    /// For each meaning, the index of its value in `known` plus 1; 0 if it has none.
     places: [u8; NAMES],
-    /// What other keys say of a meaning that has its value already: it must be the same.
+    /// Further keys with a meaning that has its value already; their values must be the same.
     again: Vec<(usize, Field<'a>)>,
-    /// What means nothing here.
+    /// Unknown keys.
     pub others: Map<String, Value>,
 }
 
-/// A value; most are texts and numbers, which need no memory of their own.
+/// A value; most are texts and numbers, which need no allocation.
 pub(super) enum Field<'a> {
     Text(Cow<'a, str>),
-    /// The text of any value; only of indicators, which are kept as text.
+    /// The text of any value; used only for indicators, which are stored as text.
     Raw(&'a RawValue),
     Other(Value),
 }
@@ -191,7 +191,7 @@ fn known(key: &str) -> Option<(Name, usize)> {
     KEYS.iter().position(|(known, _)| *known == key).map(|at| (KEYS[at].1, at))
 }
 
-/// Read straight from text: a map of all of it would cost more than everything else together.
+/// Parsed directly from text; a map of everything would cost more than all other steps together.
 impl<'de> Deserialize<'de> for Fields<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         struct Object;
@@ -220,7 +220,7 @@ impl<'de> Deserialize<'de> for Fields<'de> {
     }
 }
 
-/// A text, borrowed where it holds no escapes, which a bare `Cow` never is.
+/// A text, borrowed if it has no escapes; a bare `Cow` would always be owned.
 #[derive(Deserialize)]
 pub(super) struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
@@ -275,7 +275,7 @@ impl<'de> Deserialize<'de> for Field<'de> {
 }
 
 impl<'a> Fields<'a> {
-    /// Keeps the value of a key. A null counts as missing; of the same key twice, the last stands, as in all JSON.
+    /// Adds the value of a key. Null counts as missing. If a key is repeated, the last one counts, as usual in JSON.
     fn keep(&mut self, name: Name, at: usize, field: Field<'a>) {
         let place = &mut self.places[name as usize];
         match usize::from(*place).checked_sub(1).and_then(|index| self.known.get_mut(index)) {
@@ -289,10 +289,10 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// What is said of `name`, as `read` has it; `None` where nothing is.
+    /// Takes the value of `name`, parsed by `read`; `None` if it is missing.
     ///
     /// # Errors
-    /// That of `read`; or that two keys of this meaning say different things.
+    /// Those of `read`; also if two keys with this meaning have different values.
     pub fn take<T: PartialEq>(&mut self, name: Name, read: impl Fn(Field<'a>) -> Result<T>) -> Result<Option<T>> {
         let place = std::mem::take(&mut self.places[name as usize]);
         let Some((at, field)) = usize::from(place).checked_sub(1).and_then(|index| self.known.get_mut(index)) else {
@@ -310,7 +310,7 @@ impl<'a> Fields<'a> {
         Ok(Some(value))
     }
 
-    /// A key that was not taken, whether it means something or not, and its value.
+    /// A key that was not taken, and its value.
     pub fn left_over(&self) -> Option<(&str, String)> {
         let known = self.places.iter().filter_map(|place| self.known.get(usize::from(*place).checked_sub(1)?));
         let known = known.map(|(at, field)| (KEYS[*at].0, field.to_string()));
@@ -318,7 +318,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A value and the key that it came under.
+/// A value and its key, for errors.
 fn said(at: usize, field: &Field<'_>) -> String {
     format!("{field} as `{}`", KEYS[at].0)
 }

@@ -7,11 +7,11 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use std::fmt;
 
-/// How deep a caller's own objects may nest: far from the 128 levels at which the line could not be read back.
+/// How deep a caller's objects may nest: well below the 128 levels that the JSON reader allows.
 pub(super) const MAX_DEPTH: usize = 32;
 
-/// What a strategy knew when it gave a signal: a JSON object of names and values, kept as text. Recording passes it on as it
-/// is, and a map of it would cost more than all the rest of the signal.
+/// What a strategy knew when it gave a signal: a JSON object of names and values, kept as text. Recording writes the text
+/// unchanged; a map would cost more than the rest of the signal.
 #[derive(Debug, Clone, Default)]
 pub struct Indicators(Option<Box<RawValue>>);
 
@@ -22,17 +22,17 @@ enum Leaf<'a> {
     Text(&'a str),
 }
 
-/// The number that a text writes, in digits: not `NaN`, `inf`, `0x1f` or nothing.
+/// Parses a decimal number; not `NaN`, `inf`, `0x1f` or an empty text.
 fn number_of(text: &str) -> Option<f64> {
     let text = text.trim();
     let plain = text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.' | b'e' | b'E'));
     text.parse().ok().filter(|number: &f64| plain && number.is_finite())
 }
 
-/// The key under which MongoDB's extended JSON writes a decimal: it is the value, not a part of it.
+/// MongoDB's extended JSON wraps a decimal in an object with this key; the key is not part of the name.
 const MONGO_DECIMAL: &str = "$numberDecimal";
 
-/// What is wrong with indicators.
+/// Why a value cannot be used as indicators.
 #[derive(Debug, PartialEq)]
 pub enum Unfit {
     NoObject,
@@ -40,13 +40,13 @@ pub enum Unfit {
 }
 
 impl Indicators {
-    /// Are there none?
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
-    /// Those that are numbers, nested ones by dotted name (`macd.histogram`); `true` and `false` are 1 and 0, and a text that
-    /// writes a finite decimal number is that number, as a database's decimals come.
+    /// The numeric indicators by dotted name (`macd.histogram`). `true` and `false` are 1 and 0. A text that is a finite decimal
+    /// number counts as that number, since databases return decimals as text.
     pub fn numbers(&self) -> Vec<(String, f64)> {
         let mut numbers = Vec::new();
         self.each(&mut |name, leaf| {
@@ -57,7 +57,7 @@ impl Indicators {
         numbers
     }
 
-    /// Those that are texts and no numbers, by name as in [`Self::numbers`].
+    /// The indicators that are text and not numbers, by name as in [`Self::numbers`].
     pub fn texts(&self) -> Vec<(String, String)> {
         let mut texts = Vec::new();
         self.each(&mut |name, leaf| {
@@ -70,14 +70,14 @@ impl Indicators {
 
     fn each(&self, tell: &mut dyn FnMut(&str, Leaf<'_>)) {
         if let Some(text) = &self.0 {
-            // It was read before, or it would not be here.
+            // The text was parsed once already, so this cannot fail.
             let _ = walk(text, tell);
         }
     }
 
-    /// Takes a text that is a JSON object.
+    /// Accepts a text that is a JSON object.
     pub(super) fn of_text(text: &RawValue) -> Result<Self, Unfit> {
-        // The log's own lines have no space between their members.
+        // The log's own lines have no spaces between members.
         if text.get().bytes().any(|byte| byte.is_ascii_whitespace()) {
             return serde_json::from_str(text.get()).map_or(Err(Unfit::NoObject), |value| Self::of_value(&value));
         }
@@ -85,7 +85,7 @@ impl Indicators {
         Ok(Self((found > 0).then(|| text.to_owned())))
     }
 
-    /// Takes a value that is a JSON object.
+    /// Accepts a value that is a JSON object.
     pub fn of_value(value: &Value) -> Result<Self, Unfit> {
         let text = serde_json::value::to_raw_value(value).map_err(|_| Unfit::NoObject)?;
         let found = walk(&text, &mut |_, _| {})?;
@@ -93,7 +93,7 @@ impl Indicators {
     }
 }
 
-/// The same values, whatever their spelling.
+/// Equal values in different notations are equal.
 impl PartialEq for Indicators {
     fn eq(&self, other: &Self) -> bool {
         fn text(indicators: &Indicators) -> &str {
@@ -113,7 +113,7 @@ impl Serialize for Indicators {
     }
 }
 
-/// Reads all of an object, and tells each single value in it. Returns how many members it has.
+/// Visits every scalar in an object, except in arrays. Returns the number of members.
 fn walk(text: &RawValue, tell: &mut dyn FnMut(&str, Leaf<'_>)) -> Result<usize, Unfit> {
     if !text.get().starts_with('{') {
         return Err(Unfit::NoObject);
@@ -124,12 +124,12 @@ fn walk(text: &RawValue, tell: &mut dyn FnMut(&str, Leaf<'_>)) -> Result<usize, 
     members.map_err(|_| if too_deep { Unfit::TooDeep } else { Unfit::NoObject })
 }
 
-/// One value on the way through an object; comes to how many members it has.
+/// The visitor of one value in an object; returns the number of members.
 struct Walk<'a> {
     /// Its dotted name.
     name: &'a mut String,
     tell: &'a mut dyn FnMut(&str, Leaf<'_>),
-    /// Not so the items of arrays: they are told to nobody.
+    /// Whether to visit the value: items of arrays are skipped.
     named: bool,
     levels: usize,
     too_deep: &'a mut bool,
@@ -143,7 +143,7 @@ impl Walk<'_> {
         Ok(0)
     }
 
-    /// A value within this one.
+    /// The visitor of a value inside this one.
     fn inner(&mut self, named: bool) -> Walk<'_> {
         Walk { name: self.name, tell: self.tell, named, levels: self.levels, too_deep: self.too_deep }
     }

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::hash::Hasher;
 
-/// The 128-bit FNV-1a hash of a signal's id: what memory keeps of it.
+/// The 128-bit FNV-1a hash of a signal's id. Memory keeps it instead of the id.
 ///
-/// Source: Fowler, Noll, Vo, RFC 9923. Stable across versions, because the snapshot holds it.
+/// Source: Fowler, Noll, Vo, RFC 9923. Must stay stable across versions, because snapshots contain it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SignalKey(pub u64, pub u64);
 
@@ -21,7 +21,7 @@ impl SignalKey {
         Self::of_bytes(id.as_bytes())
     }
 
-    /// The same hash of anything.
+    /// The same hash of any bytes.
     pub fn of_bytes(bytes: &[u8]) -> Self {
         const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
         const BASIS: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
@@ -30,7 +30,7 @@ impl SignalKey {
     }
 }
 
-/// Hashes what is a hash already.
+/// A hasher for [`SignalKey`]s, which are hashes already.
 #[derive(Default)]
 pub struct SignalKeyHasher(u64);
 
@@ -42,7 +42,7 @@ impl Hasher for SignalKeyHasher {
         bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
     }
     fn write_u64(&mut self, part: u64) {
-        // The low half of an FNV hash mixes poorly upwards; the table looks at both ends.
+        // The low half of an FNV hash mixes poorly into the high bits, and the hash table uses both ends.
         self.0 = (self.0.rotate_left(32) ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 }

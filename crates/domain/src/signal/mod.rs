@@ -1,7 +1,7 @@
-//! A trading signal and what became of it, checked at the door, and their JSON form.
+//! A trading signal, its result, how both are validated, and their JSON form.
 //!
-//! Both spellings of every key are read (`entryPrice` from JavaScript, `entry_price` from the files of the system that
-//! came before); the snake_case one is written. Keys that mean nothing here are kept and written back as they came.
+//! Every key is read in two spellings: `entryPrice` from JavaScript, and `entry_price` from files of the former system. Keys are
+//! written in snake_case. Unknown keys are kept and written back unchanged.
 
 mod claim;
 mod ended;
@@ -36,21 +36,21 @@ pub const MAX_STRATEGY_CHARS: usize = 64;
 /// What a strategy may be, phrased for an error.
 pub const STRATEGY: &str = "must be a text of 1 to 64 characters, not blank, without control characters";
 
-/// Is it a name of a strategy?
+/// Whether a text is a valid strategy name.
 pub fn is_strategy(text: &str) -> bool {
     !text.trim().is_empty() && text.chars().count() <= MAX_STRATEGY_CHARS && !text.contains(char::is_control)
 }
 
-/// A signal, checked: ids are not empty, prices are finite and positive, levels lie on their side of the entry.
+/// A validated signal: the id is not empty, prices are finite and positive, levels lie on their sides of the entry.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Signal {
     /// The caller's unique id.
     pub id: String,
     /// The pair.
     pub symbol: Symbol,
-    /// The candle interval it was made from; `1h` when the caller does not say.
+    /// The candle interval that it was made from. Default `1h`.
     pub timeframe: Timeframe,
-    /// `None` is HOLD: stored, but never open nor counted.
+    /// `None` is HOLD: stored, but never open and never counted.
     pub direction: Option<Direction>,
     /// Percent, 0–100. Old files may lack it.
     pub confidence: Option<f64>,
@@ -62,25 +62,24 @@ pub struct Signal {
     pub take_profit: Option<f64>,
     /// When it was given, UTC epoch ms.
     pub timestamp_ms: i64,
-    /// When it closes by itself, UTC epoch ms.
+    /// When it expires, UTC epoch ms.
     pub expires_ms: Option<i64>,
-    /// What gave it, as [`is_strategy`] allows.
+    /// Name of the strategy that gave it, valid by [`is_strategy`].
     pub strategy: Option<String>,
-    /// Whether it was traded. One that was not is followed: prices close it and it is learned from, but it is none of the backend's
-    /// results.
+    /// Whether it was traded. A signal that was not traded is tracked and learned from, but does not count in live results.
     pub taken: bool,
-    /// The caller's indicators as they came; [`Indicators::numbers`] are those that can be learned from.
+    /// The caller's indicators, unchanged; [`Indicators::numbers`] are the ones to learn from.
     pub indicators: Indicators,
-    /// The features of the market at entry, when candles were known.
+    /// The features of the market at entry, if candles were known.
     pub features: Option<EntryFeatures>,
     /// Everything else the caller sent.
     pub extra: Map<String, Value>,
 }
 
-/// The feature row of the last closed candle before the signal.
+/// The feature row of the last candle that closed before the signal.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct EntryFeatures {
-    /// [`crate::features::VERSION`] at the time: rows of another version are not mixed in.
+    /// [`crate::features::VERSION`] at that time; rows of different versions never mix.
     pub version: u32,
     /// One value per feature.
     pub values: Vec<f64>,
@@ -89,9 +88,9 @@ pub struct EntryFeatures {
 /// How a signal was closed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Closing {
-    /// As what; never `ACTIVE`.
+    /// The outcome; never `ACTIVE`.
     pub outcome: Outcome,
-    /// At which price, if known.
+    /// The exit price, if known.
     pub exit_price: Option<f64>,
     /// Profit in percent of the entry price, before costs; 0 where the outcome is unknown.
     pub profit_percent: f64,
@@ -99,18 +98,18 @@ pub struct Closing {
     pub closed_ms: i64,
 }
 
-/// A signal and its end, if it has one: what one line of the log says.
+/// A signal and its result, if it has one: one line of the log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
     /// The signal.
     pub signal: Signal,
-    /// `None` while it is open, and for ever for a HOLD.
+    /// `None` while the signal is open, and always for a HOLD.
     pub closing: Option<Closing>,
-    /// What was said of it when it was recorded; `None` for one that came with its end, or of which nothing could be said.
+    /// The assessment at recording time. `None` for a signal recorded with its result, or if none was possible.
     pub said: Option<Said>,
 }
 
-/// An open one.
+/// An open signal.
 impl From<Signal> for Record {
     fn from(signal: Signal) -> Self {
         Self { signal, closing: None, said: None }
@@ -118,7 +117,7 @@ impl From<Signal> for Record {
 }
 
 impl Record {
-    /// Keeps what was stored with the open signal that this line of another log closes, and what the line need not say.
+    /// For a line of another log that closes a stored signal: keeps what was stored and the line need not repeat.
     pub fn keep(&mut self, stored: &Self) {
         self.said = stored.said;
         self.signal.taken = stored.signal.taken;
@@ -129,7 +128,7 @@ impl Record {
 }
 
 impl Signal {
-    /// What it was given for.
+    /// The market that it was given for.
     pub fn market(&self) -> Market {
         Market { symbol: self.symbol.clone(), timeframe: self.timeframe }
     }
@@ -146,8 +145,8 @@ impl Signal {
         })
     }
 
-    /// The first field, by its camelCase name, in which `other` says something else. Features at entry are signalloop's
-    /// own addition and do not count.
+    /// The first field, by its camelCase name, in which `other` differs. Features at entry are ignored, since signalloop adds
+    /// them itself.
     pub fn first_difference(&self, other: &Self) -> Option<&'static str> {
         let differs = [
             ("id", self.id != other.id),
@@ -170,8 +169,8 @@ impl Signal {
 }
 
 impl Levels {
-    /// Levels that lie on their sides of the entry, without an expiry; prices of any time may close them. Prices must be
-    /// finite and above 0.
+    /// Levels on their sides of the entry, without an expiry. Prices of any time may close them. Prices must be finite and above
+    /// 0.
     ///
     /// # Errors
     /// [`Error::InvalidSignal`] naming the level on the wrong side.
@@ -180,7 +179,7 @@ impl Levels {
         Ok(Self { direction, entry, stop_loss, take_profit, since_ms: i64::MIN, expires_ms: None })
     }
 
-    /// Refuses an end before the beginning.
+    /// Rejects an end before the beginning.
     ///
     /// # Errors
     /// [`Error::InvalidSignal`] naming both times.
@@ -188,7 +187,7 @@ impl Levels {
         if closed_ms >= self.since_ms {
             return Ok(());
         }
-        let value = format!("{}, and it was given at {}", format_iso(closed_ms), format_iso(self.since_ms));
+        let value = format!("{}, given at {}", format_iso(closed_ms), format_iso(self.since_ms));
         wrong("closedAt", "must not be before the signal was given", value)
     }
 }

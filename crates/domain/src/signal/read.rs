@@ -13,16 +13,16 @@ use serde_json::{Map, Value, json};
 /// How strictly to read a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// From a caller: every field of the contract must be there.
+    /// From a caller who records it: every required field must be present.
     Caller,
-    /// From a caller who asks about it: it needs no id and no confidence, and was given now unless it says otherwise.
+    /// From a caller who asks for an assessment: id and confidence are optional, and the time defaults to now.
     Question {
         /// UTC epoch ms.
         now_ms: i64,
     },
-    /// From another log, maybe of the old system: what can be done without may be missing, but nothing may contradict.
+    /// From another log, perhaps of the former system: optional fields may be missing, but contradictions are rejected.
     Import,
-    /// From the store's own log, what the old system wrote into it included: it is as it is.
+    /// From the store's own log, including lines of the former system: taken as it is.
     File,
 }
 
@@ -32,7 +32,7 @@ impl Source {
     }
 }
 
-/// The id of a signal that is only asked about.
+/// The id of a signal to assess that has none.
 const NO_ID: &str = "assessed";
 
 const TOO_DEEP: &str = "must not nest deeper than 32 levels";
@@ -45,7 +45,7 @@ fn deeper_than(levels: usize, value: &Value) -> bool {
     }
 }
 
-/// The prices of a signal as far as they are there.
+/// The prices that a signal has.
 struct Prices {
     entry: Option<f64>,
     stop_loss: Option<f64>,
@@ -60,7 +60,7 @@ pub(super) fn read_id(field: Field<'_>) -> Result<String> {
     }
 }
 
-const ID: &str = "must be a text of 1 to 256 bytes that names this signal alone";
+const ID: &str = "must be a unique text of 1 to 256 bytes";
 
 fn read_time(name: Name, value: &Field<'_>, zone: Tz) -> Result<i64> {
     let ms = match value.as_str() {
@@ -144,7 +144,7 @@ impl Fields<'_> {
         Ok(confidence)
     }
 
-    /// The prices of a signal, on their sides of the entry unless it is a HOLD.
+    /// The prices of a signal; unless it is a HOLD, they must lie on their sides of the entry.
     fn prices(&mut self, direction: Option<Direction>) -> Result<Prices> {
         let entry = self.price(Name::EntryPrice)?;
         let stop_loss = self.price(Name::StopLoss)?;
@@ -167,17 +167,17 @@ impl Fields<'_> {
         self.newer(Name::Taken, source, "must be true or false", |value| value.as_bool().ok_or(value))
     }
 
-    /// What was said of the signal. A caller has no say in it.
+    /// The stored assessment. Callers may not set it.
     pub(super) fn said(&mut self, source: Source) -> Result<Option<Said>> {
-        const ALLOWED: &str = "must be left out: it is what signalloop says of the signal";
+        const ALLOWED: &str = "must be left out: signalloop adds its own assessment";
         self.newer(Name::Said, source, ALLOWED, |value| {
             let said = Said::deserialize(&value).ok().filter(Said::is_sound);
             said.filter(|_| source.is_log()).ok_or(value)
         })
     }
 
-    /// The value of a key that meant nothing in logs of earlier versions, where it stays the caller's own if it is nothing that
-    /// `read` knows.
+    /// The value of a key that earlier versions did not know. In a log, a value that `read` rejects stays one of the caller's own
+    /// fields.
     fn newer<T>(
         &mut self,
         name: Name,
@@ -202,7 +202,7 @@ impl Fields<'_> {
 }
 
 impl Signal {
-    /// Reads and checks a signal, which must be an object. Naive times are read in `zone`.
+    /// Reads and validates a signal, which must be an object. Times without a zone are read in `zone`.
     pub fn from_value(value: Value, source: Source, zone: Tz) -> Result<Self> {
         match value {
             Value::Object(map) => Self::from_json(map, source, zone),
@@ -210,12 +210,12 @@ impl Signal {
         }
     }
 
-    /// Reads and checks a signal from the text of a JSON object. Naive times are read in `zone`.
+    /// Reads and validates a signal from the text of a JSON object. Times without a zone are read in `zone`.
     pub fn from_text(text: &str, source: Source, zone: Tz) -> Result<Self> {
         Self::read(fields_of(text)?, source, zone)
     }
 
-    /// Reads and checks a signal. Naive times are read in `zone`. What is said of its end is not looked at.
+    /// Reads and validates a signal. Times without a zone are read in `zone`. Its result is not read.
     pub fn from_json(object: Map<String, Value>, source: Source, zone: Tz) -> Result<Self> {
         Self::read(object.into(), source, zone)
     }
@@ -243,7 +243,7 @@ impl Signal {
         let strategy = fields.strategy(source)?;
         let taken = fields.taken(source)?.unwrap_or(true);
         let indicators = fields.take(Name::Indicators, read_indicators)?.unwrap_or_default();
-        // Features come from signalloop itself, by way of the file; ones it cannot read it does without.
+        // signalloop wrote the features itself; unreadable ones are dropped.
         let features =
             fields.take(Name::Features, |value| Ok(serde_json::from_value(value.into_value()).ok()))?.flatten();
         if fields.others.values().any(|value| deeper_than(MAX_DEPTH, value)) {
@@ -268,7 +268,7 @@ impl Signal {
         })
     }
 
-    /// The levels of an object that need not be a whole signal. `None` for a HOLD. Prices of any time may close them.
+    /// The levels of an object, which need not be a complete signal. `None` for a HOLD. Prices of any time may close them.
     pub fn levels_of(object: Map<String, Value>) -> Result<Option<Levels>> {
         let mut fields = Fields::from(object);
         let Some(direction) = fields.direction()? else { return Ok(None) };
@@ -355,7 +355,7 @@ pub mod tests {
         let record = Record::given(value, Tz::UTC).unwrap();
         assert_eq!((record.signal.strategy.as_deref(), record.signal.taken), (Some("rsi + é"), false));
         assert_eq!(Record::from_json(record.to_json(), Tz::UTC).unwrap(), record);
-        // What is left out is written as before.
+        // Fields that were left out are not written.
         let plain = read(good()).unwrap();
         assert_eq!((plain.strategy.as_ref(), plain.taken), (None, true));
         let keys: Vec<String> = Record::from(plain).to_json().into_iter().map(|(key, _)| key).collect();

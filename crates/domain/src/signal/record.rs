@@ -1,4 +1,4 @@
-//! Reading records: signals with their ends, as callers and logs tell of them.
+//! Reading records: signals with their results, from callers and logs.
 
 use super::claim::{Claim, assumed_profit};
 use super::fields::{Fields, Name};
@@ -14,7 +14,7 @@ use std::fmt;
 /// What an outcome may be, phrased for an error.
 const OUTCOMES: &str = "must be one of TOOK_PROFIT, STOPPED_OUT, SUCCESS, FAILURE, UNKNOWN, ACTIVE";
 
-/// What `read` makes of the objects of a JSON array, one after the other.
+/// Applies `read` to each object of a JSON array.
 fn read_each<T>(
     text: &str,
     read: impl FnMut(Fields<'_>) -> Result<T>,
@@ -32,7 +32,7 @@ fn read_each<T>(
             while let Some(fields) = items.next_element()? {
                 match (self.0(fields), &mut made) {
                     (Ok(one), Ok(all)) => all.push(one),
-                    // The first error stands; what follows is read all the same, for it may not even be an object.
+                    // The first error is kept. Reading continues, since a later item may not even be an object.
                     (Err(error), Ok(_)) => made = Err(error),
                     (_, Err(_)) => {}
                 }
@@ -59,7 +59,7 @@ impl Fields<'_> {
     }
 }
 
-/// What an object says of the end of its signal.
+/// What an object says about the result of its signal.
 struct End {
     outcome: Option<Outcome>,
     exit_price: Option<f64>,
@@ -68,7 +68,7 @@ struct End {
 }
 
 impl End {
-    /// As what the signal ended, if it did. A `status` that names an outcome says it too.
+    /// The outcome, if the signal has ended. A `status` that is the name of an outcome counts too.
     fn outcome(&self, signal: &Signal, source: Source) -> Result<Option<Outcome>> {
         let said = self.outcome.filter(|outcome| *outcome != Outcome::Active);
         if source == Source::File {
@@ -78,7 +78,7 @@ impl End {
         let by_status = Outcome::named(status).filter(|outcome| *outcome != Outcome::Active);
         let shown = self.outcome.map_or("nothing", Outcome::as_str);
         match (said, by_status) {
-            // Where `outcome` is ACTIVE, it contradicts.
+            // This includes an `outcome` of ACTIVE beside a `status` that ends.
             (_, Some(status)) if self.outcome.is_some_and(|outcome| outcome != status) => wrong(
                 "outcome",
                 "must be the same as `status`",
@@ -100,14 +100,14 @@ impl End {
         let Some(levels) = signal.levels() else {
             return match source {
                 Source::File | Source::Import => Ok(None),
-                _ => wrong("outcome", "must be missing or ACTIVE for a HOLD, which never ends", outcome.as_str()),
+                _ => wrong("outcome", "must be missing or ACTIVE: a HOLD never ends", outcome.as_str()),
             };
         };
         let Self { exit_price, profit_percent, closed_ms, .. } = *self;
         if source == Source::Caller && closed_ms.is_none() {
             return missing(Name::ClosedAt, "must say when the signal ended, where `outcome` says that it did");
         }
-        // Old lines may not say when; the earliest it can have been keeps it out of recent statistics.
+        // Old lines may lack the time. The time of the signal, the earliest possible, keeps them out of recent statistics.
         let closed_ms = closed_ms.unwrap_or(signal.timestamp_ms);
         if source != Source::File {
             levels.check_end(closed_ms)?;
@@ -121,8 +121,8 @@ impl End {
 }
 
 impl Record {
-    /// Reads and checks what a caller records, which must be an object: a signal, open or with its end. Naive times are read in
-    /// `zone`.
+    /// Reads and validates what a caller records: an object, a signal that is open or has its result. Times without a zone are
+    /// read in `zone`.
     pub fn given(value: Value, zone: Tz) -> Result<Self> {
         match value {
             Value::Object(map) => Self::read(map.into(), Source::Caller, zone),
@@ -130,38 +130,39 @@ impl Record {
         }
     }
 
-    /// [`Self::given`] from the text of a JSON object.
+    /// [`Self::given`] for the text of a JSON object.
     pub fn given_text(text: &str, zone: Tz) -> Result<Self> {
         Self::read(fields_of(text)?, Source::Caller, zone)
     }
 
-    /// [`Self::given`] of each item of a JSON array.
+    /// [`Self::given`] for each item of a JSON array.
     ///
     /// # Errors
-    /// That of the first that is wrong.
+    /// The error of the first invalid item.
     pub fn given_array(text: &str, zone: Tz) -> Result<Vec<Self>> {
         if let Ok(records) = read_each(text, |fields| Self::read(fields, Source::Caller, zone)) {
             return records;
         }
-        // Something in it is not an object: which, the long way tells.
+        // Some item is not an object. Parse again to find which one.
         let unreadable = |e: serde_json::Error| Error::argument("signals", "must be an array of signals", e);
         let items: Vec<Value> = serde_json::from_str(text).map_err(unreadable)?;
         items.into_iter().map(|item| Self::given(item, zone)).collect()
     }
 
-    /// Reads one line of the log, new or old.
+    /// Reads one line of the log, in the current or the former format.
     pub fn from_json(object: Map<String, Value>, zone: Tz) -> Result<Self> {
         Self::read(object.into(), Source::File, zone)
     }
 
-    /// Reads one line of another log, new or old, whose profit may differ from its exit price by costs of so many percent.
+    /// Reads one line of another log, in the current or the former format. Its profit may differ from its exit price by up to
+    /// `costs_percent`.
     pub fn imported(object: Map<String, Value>, zone: Tz, costs_percent: f64) -> Result<Self> {
         let record = Self::read(object.into(), Source::Import, zone)?;
         record.check(costs_percent)?;
         Ok(record)
     }
 
-    /// Refuses a closing whose profit cannot be, see [`Closing::check`].
+    /// Rejects a closing whose profit is impossible, see [`Closing::check`].
     pub fn check(&self, costs_percent: f64) -> Result<()> {
         match (&self.closing, self.signal.levels()) {
             (Some(closing), Some(levels)) => closing.check(&levels, costs_percent),
@@ -178,27 +179,27 @@ impl Record {
     }
 }
 
-/// What a caller says of the end of a signal that was recorded before.
+/// A caller's report that a recorded signal has ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Update {
     /// The signal's id.
     pub id: String,
     /// How it ended.
     pub claim: Claim,
-    /// When, UTC epoch ms; now where nothing is said.
+    /// When it ended, UTC epoch ms; now if `None`.
     pub closed_ms: Option<i64>,
 }
 
 impl Update {
-    /// An end that is told as it comes.
+    /// An end that happens now.
     pub fn now(id: &str, outcome: Outcome, exit_price: Option<f64>, profit_percent: Option<f64>) -> Self {
         Self { id: id.to_owned(), claim: Claim { outcome, exit_price, profit_percent }, closed_ms: None }
     }
 
-    /// Reads an update, in either spelling of its keys. Naive times are read in `zone`.
+    /// Reads an update; keys in either spelling. Times without a zone are read in `zone`.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for what is wrong, and for a key that means nothing here.
+    /// [`Error::InvalidArgument`] for an invalid value or an unknown key.
     pub fn from_json(object: Map<String, Value>, zone: Tz) -> Result<Self> {
         Self::read(object.into(), zone).map_err(Error::into_argument)
     }
@@ -327,7 +328,7 @@ mod tests {
             closed_ms: 1_700_003_600_000,
         };
         assert_eq!(Record::given(map.clone().into(), Tz::UTC).unwrap().closing, Some(expected));
-        // In snake_case; by a status that names it; with what follows.
+        // In snake_case; with a `status` that names the outcome; with the profit left out.
         for (old, new) in
             [("exitPrice", "exit_price"), ("profitLossPercent", "profit_loss_percent"), ("closedAt", "closed_at")]
         {
@@ -413,7 +414,7 @@ mod tests {
                 Err(Error::InvalidSignal { field, .. }) => assert_eq!(field, expected, "{change}"),
                 other => panic!("{change}: {other:?}"),
             }
-            // What the store's own log says stands.
+            // The store's own log is taken as it is.
             assert!(Record::from_json(line(change), Tz::UTC).is_ok());
         }
     }

@@ -1,47 +1,47 @@
-//! What was said of a signal when it was recorded.
+//! The assessment that is stored with a signal.
 
 use serde::{Deserialize, Serialize};
 
-/// By how much each source of evidence moves the log odds of success, beyond those before it: base rates, and the three learners of
-/// indicators (a Gaussian process, boosted trees, a forest), each taken at its word.
+/// How much each source of evidence moves the log odds of success, on top of the sources before it: base rates, then the three
+/// learners of indicators (Gaussian process, boosted trees, forest), each unweighted.
 pub type Departures = [f64; 4];
 
-/// What was said of a signal when it was recorded, before anyone knew how it would end. Numbers are finite.
+/// The assessment of a signal when it was recorded, before its end was known. Numbers are finite.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Said {
-    /// That it succeeds, 0–1.
+    /// Probability of success, 0–1.
     pub probability: f64,
-    /// Low and high end of the 95 % interval of the probability, 0–1.
+    /// The 95 % interval of the probability, 0–1.
     pub interval: (f64, f64),
-    /// That it succeeds, without a look at its indicators and candles, 0–1.
+    /// Probability of success from base rates, without its indicators and candles, 0–1.
     pub base_rate: f64,
-    /// What candles say alone, else the arithmetic of the levels, 0–1.
+    /// Probability of success from candles, or from the levels if no model serves, 0–1.
     pub prior: f64,
-    /// The prior came from a model of candles.
+    /// Whether the prior came from a model of candles.
     pub shaped: bool,
     /// Expected profit after costs, in units of the risk at entry; `None` without a stop.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expected_r: Option<f64>,
-    /// Low and high end of its 95 % interval.
+    /// The 95 % interval of the expected profit.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expected_r_interval: Option<(f64, f64)>,
-    /// What each source of evidence said.
+    /// How much each source of evidence contributed.
     pub departures: Departures,
-    /// Whether it said to take the signal.
+    /// Whether the advice was to take the signal.
     pub take: bool,
-    /// Closed signals that had been learned from.
+    /// Number of closed signals learned from by then.
     pub outcomes: u64,
 }
 
-/// Decimals of a number that is kept: more say nothing, and make every line longer.
+/// Decimals that are stored; more would only make lines longer.
 const DECIMALS: i32 = 6;
 
 impl Said {
-    /// The same with numbers of six decimals, as it is stored.
+    /// The same assessment with numbers rounded to six decimals, as stored.
     #[must_use]
     pub fn rounded(self) -> Self {
         let scale = 10f64.powi(DECIMALS);
-        // Without a negative zero, which a table does not keep.
+        // Adding zero removes a negative zero, which a database does not keep.
         let round = |number: f64| (number * scale).round() / scale + 0.0;
         let both = |(low, high): (f64, f64)| (round(low), round(high));
         Self {
@@ -56,7 +56,7 @@ impl Said {
         }
     }
 
-    /// Are its probabilities probabilities, and its numbers finite?
+    /// Whether probabilities lie in 0–1 and all numbers are finite.
     pub(super) fn is_sound(&self) -> bool {
         let (low, high) = self.interval;
         let shares = [self.probability, low, high, self.base_rate, self.prior];

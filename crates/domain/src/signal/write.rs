@@ -1,4 +1,4 @@
-//! The JSON that a record is written as.
+//! Writing records as JSON.
 
 use super::Record;
 use crate::barrier::Outcome;
@@ -7,7 +7,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
 
 impl Record {
-    /// The line's JSON object, as [`Record`] serialises.
+    /// The record as a JSON object, equal to its serialised form.
     pub fn to_json(&self) -> Map<String, Value> {
         match serde_json::to_value(self) {
             Ok(Value::Object(map)) => map,
@@ -16,7 +16,7 @@ impl Record {
     }
 }
 
-/// The keys of one line, in the order in which they are written: the outcome last, where the eye finds it.
+/// Keys in the order of a log line; the outcome comes last, where it is easy to find.
 impl Serialize for Record {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         let signal = &self.signal;

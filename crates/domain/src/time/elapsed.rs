@@ -1,21 +1,21 @@
-//! A clock that nobody sets, and that goes on while the machine sleeps.
+//! A clock that cannot be set and continues while the machine sleeps.
 
 use std::time::Duration;
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const CLOCK: rustix::time::ClockId = rustix::time::ClockId::Boottime;
-/// Elsewhere on Unix the monotonic clock goes on during sleep.
+/// On other Unix systems the monotonic clock continues during sleep.
 #[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
 const CLOCK: rustix::time::ClockId = rustix::time::ClockId::Monotonic;
 
-/// Time since the machine started, its sleep included: a clock that nobody can set.
+/// Time since the machine started, including sleep.
 #[cfg(unix)]
 pub fn elapsed() -> Duration {
     let time = rustix::time::clock_gettime(CLOCK);
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// Windows' performance counter goes on during sleep.
+/// On Windows the performance counter continues during sleep.
 #[cfg(not(unix))]
 pub fn elapsed() -> Duration {
     static START: std::sync::LazyLock<std::time::Instant> = std::sync::LazyLock::new(std::time::Instant::now);

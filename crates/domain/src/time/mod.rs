@@ -1,4 +1,4 @@
-//! Times: UTC epoch milliseconds inside, ISO 8601 with `Z` outside.
+//! Times: UTC epoch milliseconds internally, ISO 8601 with `Z` externally.
 
 mod elapsed;
 mod zone;
@@ -15,11 +15,11 @@ use std::time::Duration;
 pub const HOUR_MS: i64 = 3_600_000;
 /// A day, in milliseconds.
 pub const DAY_MS: i64 = 24 * HOUR_MS;
-/// The smallest number taken for milliseconds (1973-03-03): below it, the caller most likely passed seconds.
+/// The smallest number accepted as milliseconds (1973-03-03). A smaller one is most likely in seconds.
 pub const MIN_MILLIS: i64 = 100_000_000_000;
 /// The largest time accepted, the end of the year 9999.
 pub const MAX_MILLIS: i64 = 253_402_300_799_999;
-/// How far what has happened may lie ahead of this machine's clock: as far as clocks differ.
+/// How far a past event's time may lie ahead of this machine's clock, since clocks differ.
 pub const CLOCK_TOLERANCE_MS: i64 = 60_000;
 /// What a time may be, phrased for an error.
 pub const EXPECTED: &str = "must be a Date, an ISO 8601 string such as 2024-03-04T09:30Z, or epoch milliseconds";
@@ -29,9 +29,10 @@ pub fn now_ms() -> i64 {
     Utc::now().timestamp_millis()
 }
 
-/// The latest that it may be: what the system clock shows, or would show if it had never been set back while this process ran.
+/// The latest time that it may be now: what the system clock shows, or would show had it never been set back while this process
+/// ran.
 fn latest_ms() -> i64 {
-    /// How far the system clock was ahead of the one that nobody sets, at most.
+    /// The largest lead of the system clock over the clock that cannot be set.
     static LEAD: AtomicI64 = AtomicI64::new(i64::MIN);
     latest_of(&LEAD, now_ms(), elapsed())
 }
@@ -42,24 +43,24 @@ fn latest_of(lead: &AtomicI64, now_ms: i64, elapsed: Duration) -> i64 {
     lead.fetch_max(own, Ordering::Relaxed).max(own).saturating_add(elapsed_ms)
 }
 
-/// A time that was written down earlier, as it can be believed now. A clock is set back by minutes or hours, and catches up; one
-/// that was a day ahead or more had been wrong, and what was dated by it was now at the latest.
+/// An earlier stored time, corrected if impossible. A clock that is ahead by less than a day is tolerated; a time a day or more
+/// in the future came from a wrong clock and counts as now.
 pub fn believed(at_ms: i64, now_ms: i64) -> i64 {
     if at_ms > now_ms + DAY_MS { now_ms } else { at_ms }
 }
 
-/// What time it is: the system's, or one that is set by hand, for demonstrations and tests. Copies share it.
+/// The current time: of the system, or set manually for demonstrations and tests. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub enum Clock {
     /// The system's time.
     #[default]
     System,
-    /// A time that stands until it is set anew, UTC epoch milliseconds.
+    /// A time that stays until it is set again, UTC epoch milliseconds.
     Standing(Arc<AtomicI64>),
 }
 
 impl Clock {
-    /// A clock that stands at `now_ms`.
+    /// A standing clock that shows `now_ms`.
     pub fn standing(now_ms: i64) -> Self {
         Self::Standing(Arc::new(AtomicI64::new(now_ms)))
     }
@@ -72,8 +73,8 @@ impl Clock {
         }
     }
 
-    /// The latest that it may be, for judging whether a time lies in the future: a clock that was set back while this process
-    /// ran says nothing against a time that it has shown, or would have shown, before.
+    /// The latest time that it may be now, for judging whether a time lies in the future. If the clock was set back while this
+    /// process ran, times that it has shown before are not in the future.
     pub fn latest_ms(&self) -> i64 {
         match self {
             Self::System => latest_ms(),
@@ -81,7 +82,7 @@ impl Clock {
         }
     }
 
-    /// Sets a standing clock; the system's goes by itself.
+    /// Sets a standing clock; does nothing to the system clock.
     pub fn set(&self, now_ms: i64) {
         if let Self::Standing(at) = self {
             at.store(now_ms, Ordering::Relaxed);
@@ -98,7 +99,7 @@ pub fn format_iso(ms: i64) -> String {
     }
 }
 
-/// Digit by digit, a few times faster than by a format: every line of the log has a time or two.
+/// Writes digit by digit, a few times faster than a format string; every line of the log has such times.
 fn iso_of(time: DateTime<Utc>) -> String {
     let mut text = *b"0000-00-00T00:00:00.000Z";
     let mut put = |end: usize, mut number: u32| {
@@ -119,9 +120,9 @@ fn iso_of(time: DateTime<Utc>) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// Parses ISO 8601 and its SQL-like cousins: with `Z` or an offset it is absolute, without either it is read in `zone`.
-/// A local time that a clock change skipped or doubled is read as the earlier of the two possible instants.
-/// `None` when it is not a time, or outside [`MIN_MILLIS`]`..=`[`MAX_MILLIS`].
+/// Parses ISO 8601 and SQL-like forms. With `Z` or an offset the time is absolute, otherwise it is read in `zone`. A local time
+/// that a clock change skipped or repeated is read as the earlier of both instants. `None` if it is not a time, or outside
+/// [`MIN_MILLIS`]`..=`[`MAX_MILLIS`].
 pub fn parse_time(text: &str, zone: Tz) -> Option<i64> {
     if let Some(ms) = parse_own(text.as_bytes()) {
         return Some(ms).filter(|ms| (MIN_MILLIS..=MAX_MILLIS).contains(ms));
@@ -131,7 +132,7 @@ pub fn parse_time(text: &str, zone: Tz) -> Option<i64> {
     (MIN_MILLIS..=MAX_MILLIS).contains(&ms).then_some(ms)
 }
 
-/// The very form that [`format_iso`] writes, which is nearly every time that is ever read, a few times faster.
+/// Parses the form that [`format_iso`] writes, the most common one, a few times faster.
 fn parse_own(text: &[u8]) -> Option<i64> {
     let fixed = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':'), (19, b'.'), (23, b'Z')];
     if text.len() != 24 || fixed.iter().any(|(at, byte)| text[*at] != *byte) {
@@ -164,7 +165,7 @@ fn parse_naive(text: &str, zone: Tz) -> Option<i64> {
     match zone.from_local_datetime(&naive) {
         MappedLocalTime::Single(time) | MappedLocalTime::Ambiguous(time, _) => Some(time.timestamp_millis()),
         MappedLocalTime::None => {
-            // Skipped by the spring change: what a clock not yet put forward would show.
+            // Skipped by the clock change in spring: what a clock not yet changed would show.
             let before = zone.from_local_datetime(&(naive - chrono::Duration::hours(3))).earliest()?;
             Some((before + chrono::Duration::hours(3)).timestamp_millis())
         }
@@ -204,7 +205,7 @@ mod tests {
             "2025-09-13T08:30-03:30",
             "2025-09-13 12:00:00.000000 +0000",
         ] {
-            // They say their zone.
+            // These times carry their zone.
             assert_eq!(parse_time(text, berlin()), Some(utc), "{text}");
         }
         for (digits, ms) in [("1", 100), ("12", 120), ("123", 123), ("1239", 123), ("123456", 123), ("123456789", 123)]
@@ -239,7 +240,7 @@ mod tests {
     fn a_clock_that_is_set_back_makes_nothing_future_that_was_not() {
         let (lead, after) = (AtomicI64::new(i64::MIN), Duration::from_secs);
         assert_eq!(latest_of(&lead, 1_700_000_000_000, after(50)), 1_700_000_000_000);
-        // Five minutes back, ten seconds later; then right again, and then a minute ahead.
+        // The clock goes back five minutes, is right again, and then is a minute ahead.
         assert_eq!(latest_of(&lead, 1_699_999_710_000, after(60)), 1_700_000_010_000);
         assert_eq!(latest_of(&lead, 1_700_000_020_000, after(70)), 1_700_000_020_000);
         assert_eq!(latest_of(&lead, 1_700_000_090_000, after(80)), 1_700_000_090_000);

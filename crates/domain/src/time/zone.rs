@@ -1,6 +1,6 @@
-//! Time zones by their IANA name, from the tz database that the addon brings along.
+//! Time zones by IANA name, from the tz database that is built in.
 //!
-//! jiff has it in two hundred kilobytes; as tables of chrono-tz, one per zone, it was two megabytes of the addon.
+//! The tables come from jiff (200 kB); those of chrono-tz would take 2 MB.
 
 use chrono::{
     Datelike, FixedOffset, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone, Timelike, Utc,
@@ -16,7 +16,7 @@ use std::sync::LazyLock;
 
 static DATABASE: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
 static UTC: tz::TimeZone = tz::TimeZone::UTC;
-/// The zones asked for so far. There are six hundred names, so what is kept for ever stays small.
+/// The zones used so far. They are never freed; there are about six hundred names.
 static KNOWN: LazyLock<Mutex<HashMap<String, Tz>>> = LazyLock::new(Mutex::default);
 
 /// A time zone.
@@ -44,7 +44,7 @@ impl Tz {
 impl FromStr for Tz {
     type Err = String;
 
-    /// Reads an IANA name, spelled as the tz database does: `Europe/Berlin`.
+    /// Parses an IANA name, in the spelling of the tz database: `Europe/Berlin`.
     fn from_str(name: &str) -> Result<Self, String> {
         if name == Self::UTC.name {
             return Ok(Self::UTC);
@@ -81,7 +81,7 @@ impl fmt::Debug for Tz {
     }
 }
 
-/// How far a zone is from UTC at a time.
+/// The offset of a zone from UTC at some time.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TzOffset {
     zone: Tz,
@@ -137,7 +137,7 @@ impl TimeZone for Tz {
         self.offset_from_local_datetime(&local.and_time(NaiveTime::MIN))
     }
 
-    /// `None` where the clocks skip this time, and beyond the years −9999 to 9999.
+    /// `None` for a local time that clocks skip, and beyond the years −9999 to 9999.
     fn offset_from_local_datetime(&self, local: &NaiveDateTime) -> MappedLocalTime<TzOffset> {
         self.offsets_of(local).unwrap_or(MappedLocalTime::None)
     }
@@ -146,10 +146,10 @@ impl TimeZone for Tz {
         self.offset_from_utc_datetime(&utc.and_time(NaiveTime::MIN))
     }
 
-    /// Beyond the years −9999 to 9999, the offset of the epoch.
+    /// Beyond the years −9999 to 9999, uses the offset of the epoch.
     fn offset_from_utc_datetime(&self, utc: &NaiveDateTime) -> TzOffset {
         let second = Timestamp::from_second(utc.and_utc().timestamp()).unwrap_or(Timestamp::UNIX_EPOCH);
-        // Offsets of the tz database are less than a day, as chrono wants them.
+        // Offsets in the tz database are less than a day, as chrono requires.
         let utc = TzOffset { zone: *self, fixed: Utc.fix() };
         self.offset(self.zone.to_offset(second)).unwrap_or(utc)
     }
@@ -174,8 +174,8 @@ mod tests {
         }
     }
 
-    /// Whether both libraries say the same of every day of ten years, and of local times around each change of the clocks;
-    /// with how many of those were skipped or shown twice.
+    /// Whether both libraries agree on every day of ten years and on local times around each clock change; also the number of
+    /// local times that were skipped or repeated.
     fn agree(ours: Tz, other: chrono_tz::Tz) -> (bool, usize) {
         let mut changed = 0;
         for day in 0..3653 {
@@ -210,7 +210,7 @@ mod tests {
                 others.push(ours);
             }
         }
-        // The libraries bring different editions of the database: a country or two has changed its mind in between.
+        // The libraries contain different editions of the database, so a few zones may differ.
         assert!(zones >= 400 && changed > 2000 && others.len() <= 8, "{zones} zones, {changed} changes, {others:?}");
     }
 

@@ -1,8 +1,8 @@
-//! The jobs of shared trainings. All markets of a timeframe share a pooled model, so they are one job: a row a market, and one
-//! lease, taken with `FOR UPDATE SKIP LOCKED` of the first row.
+//! The jobs of shared trainings. All markets of a timeframe share a pooled model, so they are one job: one row per market, and
+//! one lease, taken with `FOR UPDATE SKIP LOCKED` on the first row.
 //!
-//! Rows are `open`, `taken`, `done` or `failed`. Former versions took one market at a time; theirs are `waiting` and `claimed`. Each
-//! version takes its own only, so that both may work on one database while instances are replaced.
+//! Rows are `open`, `taken`, `done` or `failed`. Earlier versions took one market at a time; their rows are `waiting` and
+//! `claimed`. Each version takes only its own rows, so that both can work on one database while instances are upgraded.
 
 use crate::coordination::{DatabaseOffice, Leased, encode};
 use crate::{PATIENCE, Parameter};
@@ -16,24 +16,24 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_postgres::Row;
 
-/// A job whose workers died so often is left alone: it may be what kills them.
+/// A job whose workers died this often is no longer taken, since it may be the cause.
 const MOST_CLAIMS: i32 = 3;
 
-/// The name of the lease of a job, by a row of it.
+/// The name of a job's lease, from one of its rows.
 macro_rules! name {
     ($row:literal) => {
         concat!("'job/' || ", $row, ".task || '/' || ", $row, ".run || '/' || ", $row, ".timeframe")
     };
 }
 
-/// Whether a row `job` is to be done; $4 is [`MOST_CLAIMS`].
+/// Whether a row `job` still has to be done; $4 is [`MOST_CLAIMS`].
 macro_rules! to_be_done {
     () => {
         "job.status IN ('open', 'taken') AND job.claims < $4 AND job.deadline > clock_timestamp()"
     };
 }
 
-/// Whether a row `job` is to be done from the beginning: what failed in an earlier attempt, or a former version left.
+/// Whether a row `job` must be done from the start: it failed in an earlier attempt, or an earlier version left it.
 macro_rules! again {
     () => {
         "(job.status = 'failed' AND job.attempt < excluded.attempt OR job.status IN ('waiting', 'claimed'))"
@@ -60,8 +60,8 @@ const POST: &str = concat!(
      SELECT number FROM run"
 );
 
-/// The first row of a job is locked; who holds that lock may take the job. A job whose answer got lost on its way to this instance ($3
-/// lists those that did arrive) is taken again, and does not count as a failure.
+/// The first row of a job is locked; the holder of that lock may take the job. If an earlier answer was lost on its way to this
+/// instance ($3 lists those that arrived), the job is taken again, and this does not count as a failure.
 const CLAIM: &str = concat!(
     "WITH free AS (SELECT first.task, first.run, first.timeframe, ",
     name!("first"),
@@ -94,14 +94,14 @@ const FINISH: &str = "WITH held AS (SELECT FROM signalloop_leases WHERE name = $
     WHERE job.task = $3 AND job.run = $4 AND job.symbol = $5 AND job.timeframe = $6 AND job.token = $2 \
     RETURNING job.run";
 
-/// Told twice, it counts once.
+/// Safe to repeat.
 const GIVE_BACK: &str = "WITH held AS (SELECT FROM signalloop_leases WHERE name = $1 AND token = $2 FOR SHARE) \
     UPDATE signalloop_jobs AS job SET status = 'open', claims = job.claims - (job.status = 'taken')::integer FROM held \
     WHERE job.task = $3 AND job.run = $4 AND job.symbol = ANY ($5) AND job.timeframe = $6 AND job.token = $2 \
       AND job.status IN ('open', 'taken') \
     RETURNING job.run";
 
-/// Gives up what killed its workers; the next look shows it so.
+/// Gives up a job that killed its workers; the next look shows it as failed.
 const ENDED: &str = concat!(
     "WITH held AS (SELECT FROM signalloop_leases WHERE name = $1 AND token = $2 FOR SHARE), \
      dead AS (UPDATE signalloop_jobs AS job SET status = 'failed', ended_at = clock_timestamp(), \

@@ -1,4 +1,4 @@
-//! The office in a database: leases, and a row a task. Each write is one statement that checks the lease of whoever writes.
+//! Coordination through a database: leases, and one row per task. Each write is one statement that checks the writer's lease.
 
 mod job_queue;
 mod versioned;
@@ -16,34 +16,34 @@ use std::time::{Duration, Instant};
 use storage::fence::Fence;
 use tokio_postgres::Row;
 
-/// So old may be what [`Office::glance`] tells before it is asked for anew.
+/// [`Office::glance`] asks the database again if the last look is older than this.
 const FRESH: Duration = Duration::from_secs(1);
-/// So many attempts are kept in the history: some weeks.
+/// Attempts kept in the history: some weeks.
 const HISTORY: i64 = 2_000;
 
-/// The office of the processes of many machines.
+/// Coordination of processes on many machines.
 pub struct DatabaseOffice {
     url: StoreUrl,
     lease: Duration,
     leases: OnceLock<Leases>,
-    /// One at a time takes jobs, so that what is held here is known.
+    /// Held while taking a job, so that it is known which jobs are held here.
     pub(super) claiming: Mutex<()>,
-    /// When a write by right of a place was refused, if none succeeded since.
+    /// The last rejected write, if none succeeded since, and when it was.
     refused: Mutex<Option<(Instant, Error)>>,
     seen: Arc<Mutex<Sight>>,
 }
 
-/// What was seen last.
+/// The last look at all tasks.
 #[derive(Default)]
 struct Sight {
     asked: Option<Instant>,
-    /// `None` before anything was.
+    /// `None` before the first look.
     tasks: Option<Result<BTreeMap<String, Seen>>>,
     leader: Option<Leader>,
 }
 
 impl DatabaseOffice {
-    /// In this database; a lease lasts so long without being renewed. Nothing is asked of it yet.
+    /// Uses this database; a lease lasts this long without renewal. Connects on first use.
     pub fn new(url: StoreUrl, lease: Duration) -> Self {
         Self {
             url,
@@ -63,10 +63,9 @@ impl DatabaseOffice {
         Ok(self.leases.get_or_init(|| made))
     }
 
-    /// Runs a statement whose first two parameters are the lease by right of which it writes, and which returns a row when it
-    /// did.
+    /// Runs a statement whose first two parameters are the required lease, and which returns a row if it wrote.
     pub(super) fn write(&self, sql: &'static str, hold: &dyn Hold, rest: Vec<Parameter>) -> Result<Vec<Row>> {
-        let no_lease = || Error::Internal("a lock of a folder was taken to a database".to_owned());
+        let no_lease = || Error::Internal("the lock of a folder was used for a database".to_owned());
         let fence = hold.fence().ok_or_else(no_lease)?;
         let mut parameters: Vec<Parameter> = vec![Box::new(fence.name.clone()), Box::new(fence.token)];
         parameters.extend(rest);
@@ -85,13 +84,13 @@ impl DatabaseOffice {
 
     fn remember(&self, task: Task, record: &Record) {
         if let Some(Ok(tasks)) = &mut self.seen.lock().tasks {
-            // Only who has the task's place reads or writes its record alone, so nobody else runs it.
+            // A record is read or written alone only by the holder of the task's role, so nobody else runs the task.
             tasks.insert(task.as_str().to_owned(), Seen { record: Ok(record.clone()), running: false });
         }
     }
 }
 
-/// A lease as a place.
+/// A lease that grants a role.
 pub(super) struct Leased(pub Lease);
 
 impl Hold for Leased {
@@ -119,7 +118,7 @@ const SAVE: &str = "WITH held AS (SELECT FROM signalloop_leases WHERE name = $1 
       message = excluded.message, written_by = excluded.written_by \
     RETURNING task";
 
-/// An attempt has its token to itself, so that it is added once.
+/// Each attempt has its own token, so it is added only once.
 const APPEND: &str = "WITH held AS (SELECT FROM signalloop_leases WHERE name = $1 AND token = $2 FOR SHARE), \
     old AS (DELETE FROM signalloop_history WHERE number <= (SELECT max(number) - $9 FROM signalloop_history)) \
     INSERT INTO signalloop_history (task, token, started_at, ended_at, outcome, message, run, written_by) \
@@ -221,7 +220,7 @@ impl Office for DatabaseOffice {
         Moment::now(self.leases.get().and_then(Leases::now_ms).unwrap_or(own_ms))
     }
 
-    /// As long as a lease lasts: others look more often than that.
+    /// As long as a lease lasts; other processes look more often than that.
     fn cannot_write(&self) -> Option<Error> {
         let refused = self.refused.lock();
         refused.as_ref().filter(|(at, _)| at.elapsed() < self.lease).map(|(_, error)| error.clone())
@@ -273,9 +272,9 @@ impl Sight {
     }
 }
 
-/// Who leads, if the row tells that.
+/// The leader, if the row has one.
 fn leader(row: &Row) -> Option<Leader> {
-    // As `Leases` names a holder: machine, process, loop.
+    // [`Leases`] formats a holder as machine, process, loop.
     let (host, process) = row.get::<_, Option<&str>>(3)?.rsplit_once(" process ")?;
     let process = process.split(' ').next()?.parse().ok()?;
     Some(Leader { process, host: host.to_owned(), since: row.get::<_, Option<i64>>(4).map(format_iso) })
@@ -292,7 +291,7 @@ fn decode<T: serde::de::DeserializeOwned>(what: &str, text: &str) -> Result<T> {
     })
 }
 
-/// The one word that a value is in JSON.
+/// A value whose JSON is a single word.
 fn word(value: &impl serde::Serialize) -> String {
     serde_json::json!(value).as_str().unwrap_or_default().to_owned()
 }

@@ -1,4 +1,4 @@
-//! What instances know together of their live results: one row, changed where its version is still the one that was read.
+//! The shared state of live results: one row, replaced only if its version has not changed (compare-and-set).
 
 use crate::coordination::DatabaseOffice;
 use crate::{PATIENCE, Parameter};
@@ -8,7 +8,7 @@ use tokio_postgres::Row;
 
 const READ: &str = "SELECT version, state FROM signalloop_performance";
 
-/// Told twice, it counts once.
+/// Safe to repeat.
 const REPLACE: &str = "UPDATE signalloop_performance SET version = $1 + 1, state = $2, written_by = $3 \
     WHERE version = $1 OR (version = $1 + 1 AND written_by = $3 AND state = $2) RETURNING version";
 
@@ -33,7 +33,7 @@ impl Memo for DatabaseOffice {
                 }
             })
         });
-        // Without the database's thread there is nothing newer to be heard of.
+        // If the database's thread has ended, there is nothing newer to read.
         drop(asked);
     }
 }

@@ -1,6 +1,6 @@
-//! The journal in a database: readers and the writer of the table `signals`.
+//! The journal in a database: reading and writing the table `signals`.
 //!
-//! One connection writes, catches up and listens; another reads records. `docs/postgres.md` has the rest.
+//! One connection writes, catches up and listens; another reads records. `docs/postgres.md` explains the rest.
 
 mod rows;
 mod session;
@@ -10,17 +10,17 @@ use domain::error::{Error, Resource, Result};
 use domain::signal::Record;
 use domain::signal::SignalKey;
 use domain::time::Tz;
-use feedback::ahead::Ahead;
-use feedback::compact::{Compaction, Copy};
+use feedback::compact::{CompactedLog, Compaction};
 use feedback::journal::{Asked, Journal, Source, StateRead, StateWrite, Turns};
 use feedback::line;
 use feedback::log::Recovery;
+use feedback::prefetch::Prefetched;
 use feedback::state::{Applied, Place, State};
-use feedback::writer::Staged;
+use feedback::writer::WriteBatch;
 use feedback::{FeedbackStore, StoreOptions};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use rows::{Known, Rows};
-use session::Session;
+use session::SignalSession;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -28,59 +28,59 @@ use std::time::Duration;
 use tokio::sync::{Notify, OwnedMutexGuard};
 use tokio::time::Instant;
 
-/// How long reading a whole table may take.
+/// Time limit for reading a whole table.
 const READING: Duration = Duration::from_secs(600);
-/// How often the table is looked at unasked: a lost notification is made good so soon.
+/// How often the table is checked without a notification, in case one was lost.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// Prices are told by a state that is at most so old.
+/// Prices are answered from a state that is at most this old.
 const FRESH: Duration = Duration::from_secs(3);
-/// How many records are read at a time.
+/// Records read at a time.
 const PAGE: usize = 1_000;
-/// So long whoever asks hears at once that others waited in vain until just now.
+/// For this long after a caller waited without success, further callers get an error at once.
 const IN_VAIN: Duration = Duration::from_secs(1);
-/// What a call that failed left behind.
+/// What is known after a failed read.
 const UNCHANGED: &str = "nothing was changed";
 
-/// Opens the store in a database: the same signals for all who open the same one. Its tables are made if missing.
+/// Opens the store in a database: all that open the same one share their signals. Missing tables are created.
 ///
 /// # Errors
-/// [`Error::Storage`] when it cannot be reached or used.
+/// [`Error::Storage`] if the database cannot be reached or used.
 pub fn open_database(url: StoreUrl, options: StoreOptions) -> Result<FeedbackStore> {
-    let table = Table::open(url, options.timezone, options.patience)?;
+    let table = SignalTable::open(url, options.timezone, options.patience)?;
     let turns = TableTurns::new(table.clone());
     FeedbackStore::open_journal(table, Box::new(turns), options)
 }
 
-/// The journal.
-struct Table {
+/// The journal in a table.
+struct SignalTable {
     database: Database,
-    shared: Arc<Shared>,
-    session: Arc<tokio::sync::Mutex<Session>>,
+    shared: Arc<SharedSignals>,
+    session: Arc<tokio::sync::Mutex<SignalSession>>,
     reader: Arc<tokio::sync::Mutex<Option<Arc<Link>>>>,
 }
 
-/// What the tasks of a table share.
-struct Shared {
+/// The state that a table's tasks share.
+struct SharedSignals {
     url: StoreUrl,
     zone: Tz,
     patience: Duration,
     view: RwLock<View>,
-    /// The newest position that others told of.
+    /// The newest position that others have notified.
     told: AtomicI64,
-    /// When the state was last known to be the table.
+    /// When the state was last known to be up to date.
     looked: Mutex<Option<Instant>>,
     wake: Notify,
-    /// The writer has ended.
+    /// Whether the writer has ended.
     ended: AtomicBool,
-    /// What keeps us from the table, until it was looked at again.
+    /// The current failure to read the table; `None` after a successful read.
     trouble: Mutex<Option<Error>>,
-    /// When somebody last waited in vain to see the table, unless it was seen since.
+    /// When a caller last waited for the table without success; `None` after a successful read.
     gave_up: Mutex<Option<Instant>>,
-    /// All of the table has to be read anew, which may take longer than a call has.
+    /// Whether the whole table must be read again, which may take longer than a call's time.
     forgot: AtomicBool,
 }
 
-/// The state, and the position that it stands for; they change together.
+/// The state, and the position that it stands for; both change together.
 #[derive(Default)]
 struct View {
     state: State,
@@ -89,7 +89,7 @@ struct View {
     damaged: u64,
 }
 
-impl Shared {
+impl SharedSignals {
     fn position(&self) -> i64 {
         self.view.read().position
     }
@@ -98,12 +98,12 @@ impl Shared {
         Instant::now() + self.patience
     }
 
-    /// How long a call may take that was made at a time.
+    /// The deadline of a call that was made at `asked`.
     fn deadline_of(&self, asked: Asked) -> Instant {
         Instant::from_std(asked) + self.patience
     }
 
-    /// Takes rows into the state.
+    /// Applies rows to the state.
     fn take_in(&self, rows: Vec<Known>) {
         let mut view = self.view.write();
         view.state.reserve(rows.len());
@@ -117,7 +117,7 @@ impl Shared {
         }
     }
 
-    /// The state covers all up to here.
+    /// Marks the state as complete up to a position.
     fn reached(&self, position: i64) {
         let mut view = self.view.write();
         view.position = view.position.max(position);
@@ -139,7 +139,7 @@ impl Shared {
         self.wake.notify_one();
     }
 
-    /// Forgets all but the newest prices: the table is another one than it was.
+    /// Forgets everything but the newest prices, since the table is not the one read before.
     fn start_over(&self) {
         let mut view = self.view.write();
         let mut fresh = View::default();
@@ -149,13 +149,13 @@ impl Shared {
         self.forgot.store(true, Ordering::Release);
     }
 
-    /// Is the state the table, as far as is known here?
+    /// Whether the state is up to date, as far as known here.
     fn is_current(&self, position: i64) -> bool {
         let fresh = self.looked.lock().is_some_and(|at| at.elapsed() < FRESH);
         fresh && self.trouble.lock().is_none() && self.told.load(Ordering::Acquire) <= position
     }
 
-    /// What a caller hears that waited in vain.
+    /// The error for a caller that waited without success.
     fn in_vain(&self) -> Error {
         let trouble = self.trouble.lock().clone();
         let busy = || Error::storage(Resource::FeedbackStore, format!("{} is busy with earlier calls", self.url));
@@ -163,13 +163,13 @@ impl Shared {
     }
 }
 
-impl Table {
-    /// Connects, brings the tables up to date, and reads what memory keeps of all signals.
+impl SignalTable {
+    /// Connects, updates the tables, and reads what memory keeps of all signals.
     ///
     /// # Errors
-    /// [`Error::Storage`] when the database cannot be reached or used, [`Error::InvalidArgument`] for a wrong URL.
+    /// [`Error::Storage`] if the database cannot be reached or used; [`Error::InvalidArgument`] for a wrong URL.
     pub fn open(url: StoreUrl, zone: Tz, patience: Duration) -> Result<Arc<Self>> {
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(SharedSignals {
             url,
             zone,
             patience: patience.min(PATIENCE),
@@ -182,7 +182,7 @@ impl Table {
             gave_up: Mutex::default(),
             forgot: AtomicBool::new(false),
         });
-        let session = Arc::new(tokio::sync::Mutex::new(Session::new(shared.clone())));
+        let session = Arc::new(tokio::sync::Mutex::new(SignalSession::new(shared.clone())));
         let table = Self { database: Database::new()?, shared, session, reader: Arc::default() };
         table.in_session(table.shared.deadline(), |mut session, deadline| async move {
             session.read(deadline, Instant::now() + READING).await
@@ -192,11 +192,11 @@ impl Table {
         Ok(Arc::new(table))
     }
 
-    /// Has the session do something until a time.
+    /// Runs `act` on the session, until a deadline.
     fn in_session<T, F>(
         &self,
         deadline: Instant,
-        act: impl FnOnce(OwnedMutexGuard<Session>, Instant) -> F + Send + 'static,
+        act: impl FnOnce(OwnedMutexGuard<SignalSession>, Instant) -> F + Send + 'static,
     ) -> Result<T>
     where
         T: Send + 'static,
@@ -206,12 +206,12 @@ impl Table {
         self.database.wait_with(&self.session, deadline, act, move || shared.in_vain())
     }
 
-    /// Brings the state up to date, until a time.
+    /// Updates the state, until a deadline.
     fn refresh_until(&self, deadline: Instant) -> Result<()> {
         self.in_session(deadline, |mut session, deadline| async move { session.refresh(deadline).await })
     }
 
-    /// Reads the lines of rows, in no order, until a time.
+    /// Reads the lines of rows, in no order, until a deadline.
     fn lines(&self, numbers: Vec<i64>, deadline: Instant) -> Result<Vec<(i64, Vec<u8>)>> {
         let (shared, reader) = (self.shared.clone(), self.reader.clone());
         self.database.wait(async move {
@@ -230,10 +230,10 @@ impl Table {
     }
 }
 
-/// Keeps the state up to date: when others tell that they wrote, and every now and then.
-async fn follow(shared: Arc<Shared>, session: Arc<tokio::sync::Mutex<Session>>) {
+/// Keeps the state up to date: after each notification, and at intervals.
+async fn follow(shared: Arc<SharedSignals>, session: Arc<tokio::sync::Mutex<SignalSession>>) {
     loop {
-        // Woken or not, what matters is whether the table was looked at.
+        // After a wake-up or a time-out alike, the table is checked.
         let _ = tokio::time::timeout(LOOK_AGAIN, shared.wake.notified()).await;
         if shared.ended.load(Ordering::Acquire) {
             return;
@@ -241,17 +241,17 @@ async fn follow(shared: Arc<Shared>, session: Arc<tokio::sync::Mutex<Session>>) 
         let mut session = session.lock().await;
         let recent = shared.looked.lock().is_some_and(|at| at.elapsed() < LOOK_AGAIN);
         if !(recent && shared.is_current(shared.position())) {
-            // Whoever calls meanwhile has as much left.
+            // Callers that arrive meanwhile have at least this much time left.
             let soon = Instant::now() + shared.patience / 2;
             let patient = if shared.forgot.load(Ordering::Acquire) { Instant::now() + READING } else { soon };
-            // What fails now is told to the next caller that cannot wait for better times, and tried again.
+            // A failure is reported to the next caller that cannot wait, and retried.
             let _ = session.read(soon, patient).await;
         }
     }
 }
 
 async fn read(
-    shared: &Arc<Shared>,
+    shared: &Arc<SharedSignals>,
     reader: &tokio::sync::Mutex<Option<Arc<Link>>>,
     numbers: &[i64],
 ) -> std::result::Result<Vec<(i64, Vec<u8>)>, Failure> {
@@ -268,7 +268,7 @@ async fn read(
     rows.iter().map(|row| rows::line_of(row, zone)).collect::<Result<_>>().map_err(Failure::Refused)
 }
 
-impl Journal for Table {
+impl Journal for SignalTable {
     fn state(&self) -> StateRead<'_> {
         RwLockReadGuard::map(self.shared.view.read(), |view| &view.state)
     }
@@ -286,8 +286,8 @@ impl Journal for Table {
         (self.state(), Box::new(Reading { table: self, deadline: self.shared.deadline_of(asked) }))
     }
 
-    /// Each caller holds a thread while it waits, so they are answered together: whoever comes just after one that waited in
-    /// vain need not.
+    /// Each caller blocks a thread while it waits, so callers are answered together: one that arrives just after another waited
+    /// without success fails at once.
     fn refresh(&self) -> Result<()> {
         if self.shared.gave_up.lock().is_some_and(|at| at.elapsed() < IN_VAIN) {
             return Err(self.shared.in_vain());
@@ -309,17 +309,17 @@ impl Journal for Table {
         Recovery { damaged: view.damaged, contradictions: view.contradictions, ..Recovery::default() }
     }
 
-    /// The database's own vacuum does it; this only says how large the table is.
-    fn compact(&self, _swap: &dyn Fn(Copy) -> Result<Option<Compaction>>) -> Result<Compaction> {
-        let sized = |mut session: OwnedMutexGuard<Session>, deadline| async move { session.size(deadline).await };
+    /// The database's vacuum does this; the result only has the table's size.
+    fn compact(&self, _swap: &dyn Fn(CompactedLog) -> Result<Option<Compaction>>) -> Result<Compaction> {
+        let sized = |mut session: OwnedMutexGuard<SignalSession>, deadline| async move { session.size(deadline).await };
         let bytes = self.in_session(self.shared.deadline(), sized)?;
         Ok(Compaction { bytes_before: bytes, bytes_after: bytes })
     }
 }
 
-/// Reads rows until a time.
+/// Reads rows until a deadline.
 struct Reading<'a> {
-    table: &'a Table,
+    table: &'a SignalTable,
     deadline: Instant,
 }
 
@@ -353,15 +353,15 @@ impl Source for Reading<'_> {
         true
     }
 
-    fn ahead(&self, wanted: Vec<(Place, SignalKey)>) -> Result<Ahead> {
-        let mut ahead = Ahead::default();
+    fn prefetch(&self, wanted: Vec<(Place, SignalKey)>) -> Result<Prefetched> {
+        let mut prefetched = Prefetched::default();
         for wanted in wanted.chunks(PAGE) {
             let keys: HashMap<i64, SignalKey> = wanted.iter().map(|(place, key)| (place.offset as i64, *key)).collect();
             for (number, line) in self.lines(keys.keys().copied().collect())? {
-                ahead.add(keys[&number], &line);
+                prefetched.add(keys[&number], &line);
             }
         }
-        Ok(ahead)
+        Ok(prefetched)
     }
 }
 
@@ -370,23 +370,23 @@ fn gone(number: i64) -> Error {
     Error::storage(Resource::FeedbackStore, problem)
 }
 
-/// The writer's hold on a table.
+/// The writer's access to a table.
 struct TableTurns {
-    table: Arc<Table>,
-    /// How long the turn may take.
+    table: Arc<SignalTable>,
+    /// When the turn ends.
     deadline: Instant,
-    /// The position at which the turn's changes are decided.
+    /// The position by which the turn's changes are decided.
     position: i64,
-    /// The session may hold the table's lock.
+    /// Whether the session may hold the table's lock.
     holding: bool,
 }
 
 impl TableTurns {
-    fn new(table: Arc<Table>) -> Self {
+    fn new(table: Arc<SignalTable>) -> Self {
         Self { table, deadline: Instant::now(), position: 0, holding: false }
     }
 
-    /// What is decided by a state that moves on meanwhile is not written.
+    /// Decides again, since a decision by an outdated state must not be written.
     fn decide_anew(&mut self) {
         self.position = self.table.shared.position();
     }
@@ -397,7 +397,7 @@ impl Turns for TableTurns {
         let (shared, now) = (&self.table.shared, Instant::now());
         self.deadline = shared.deadline_of(asked);
         if shared.trouble.lock().is_none() {
-            // The database answers: nobody is given up for having waited behind others.
+            // The database answers, so no caller times out only because it waited behind others.
             self.deadline = self.deadline.max(now + shared.patience / 2);
         } else if now >= self.deadline {
             return Err(shared.in_vain());
@@ -406,15 +406,15 @@ impl Turns for TableTurns {
         Ok(())
     }
 
-    fn append(&mut self, staged: &Staged<'_>) -> Result<bool> {
+    fn append(&mut self, batch: &WriteBatch<'_>) -> Result<bool> {
         let shared = self.table.shared.clone();
-        let rows = Rows::of(staged, &shared.view.read().state, self.position, shared.zone)?;
+        let rows = Rows::of(batch, &shared.view.read().state, self.position, shared.zone)?;
         let rows = Arc::new(rows);
         let sent = rows.clone();
         let write =
-            |mut session: OwnedMutexGuard<Session>, deadline| async move { session.write(&sent, deadline).await };
+            |mut session: OwnedMutexGuard<SignalSession>, deadline| async move { session.write(&sent, deadline).await };
         let written = self.table.in_session(self.deadline, write);
-        // A session that failed has given the lock up; one that was not to be had in time is as it was.
+        // A failed session has released the lock; if it was not available in time, nothing has changed.
         self.holding = matches!(written, Ok(false)) || (self.holding && written.is_err());
         if !written? {
             self.decide_anew();
@@ -422,8 +422,8 @@ impl Turns for TableTurns {
         }
         let mut view = shared.view.write();
         for (key, number) in rows.keys.iter().zip(rows.numbers()) {
-            if let Some((facts, _)) = staged.newest(*key) {
-                // It was decided by this very state; a refusal would be a defect, and the table is right all the same.
+            if let Some((facts, _)) = batch.newest(*key) {
+                // It was decided by this very state. A rejection would be a defect; the table is right in any case.
                 let _ = view.state.apply(facts, Place { offset: *number as u64, len: 0 });
             }
         }
@@ -431,8 +431,8 @@ impl Turns for TableTurns {
         Ok(true)
     }
 
-    /// What the state says was committed; but others may have committed more.
-    fn confirm(&mut self, _vouched: bool) -> Result<bool> {
+    /// Everything in the state is committed, but others may have committed more.
+    fn confirm(&mut self, _must_sync: bool) -> Result<bool> {
         self.table.refresh_until(self.deadline)?;
         let decided = self.position;
         self.decide_anew();
@@ -445,13 +445,13 @@ impl Turns for TableTurns {
                 session.release().await;
                 Ok(())
             });
-            // It waits for its turn in vain only behind a session that has lost its connection, and the lock with it.
+            // This waits without success only behind a session that has lost its connection, and with it the lock.
             drop(released);
         }
     }
 
     fn finish(self: Box<Self>) {
-        let Table { database, shared, session, reader } = &*self.table;
+        let SignalTable { database, shared, session, reader } = &*self.table;
         shared.ended.store(true, Ordering::Release);
         shared.wake.notify_one();
         let (session, reader) = (session.clone(), reader.clone());
@@ -460,7 +460,7 @@ impl Turns for TableTurns {
             *reader.lock().await = None;
             Ok(())
         });
-        // Whatever is left ends with the thread of the database.
+        // What is left ends with the thread of the database.
         drop(closed);
     }
 }

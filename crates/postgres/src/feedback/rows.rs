@@ -1,4 +1,4 @@
-//! Rows of the table `signals`: what a record is written as, and how it is read back, the same to the bit.
+//! Rows of the table `signals`: writing records, and reading them back exactly equal.
 
 use domain::barrier::{Direction, Levels, Outcome};
 use domain::error::{Error, Resource, Result, because};
@@ -6,10 +6,10 @@ use domain::signal::SignalKey;
 use domain::signal::{Closing, Record, is_strategy};
 use domain::symbol::Timeframe;
 use domain::time::{Tz, format_iso};
+use feedback::canonical::CanonicalLine;
 use feedback::line::{self, Facts, Reason};
-use feedback::own::Own;
 use feedback::state::{Place, State};
-use feedback::writer::Staged;
+use feedback::writer::WriteBatch;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -17,13 +17,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, ToSql};
 
-/// What memory keeps of a row, by position in [`Known::read`]; `exact` is nearly always null.
+/// The columns that memory keeps, by position in [`Known::read`]; `exact` is nearly always null.
 pub(super) const KNOWN: &str = "number, change, batch, id, symbol, timeframe, direction, confidence, entry_price, \
     stop_loss, take_profit, given_at, expires_at, outcome, exit_price, profit_percent, closed_at, exact, \
     CASE jsonb_typeof(rest -> 'strategy') WHEN 'string' THEN rest ->> 'strategy' END AS strategy, \
     coalesce(rest -> 'taken' <> 'false'::jsonb, true) AS taken";
 
-/// Closes a row that is there already, and open.
+/// Closes an existing, open row.
 const CLOSE: &str = "\
     ON CONFLICT (number) DO UPDATE SET change = excluded.change, batch = excluded.batch, \
       confidence = excluded.confidence, outcome = excluded.outcome, exit_price = excluded.exit_price, \
@@ -32,11 +32,10 @@ const CLOSE: &str = "\
     WHERE s.outcome = 'ACTIVE' \
     RETURNING 1";
 
-/// Writes rows in their turn, and says how many: nothing of it if the position is not `$1` any more. Where all of them are
-/// new, none is looked for to be closed.
+/// The statement that writes rows in order and returns their number; it writes nothing if the position is not `$1` any more. If
+/// all rows are new, none is searched for to be closed.
 ///
-/// The arrays are unnested side by side in the list of what is selected: as tables to select from, each of them would be
-/// stored before it is read.
+/// The arrays are unnested in the select list. If each were a table in the FROM clause, it would be stored before it is read.
 pub(super) fn write(all_new: bool) -> String {
     let (close, count) =
         if all_new { ("", "cardinality($5)::bigint") } else { (CLOSE, "(SELECT count(*) FROM written)") };
@@ -55,14 +54,14 @@ pub(super) fn write(all_new: bool) -> String {
     )
 }
 
-/// Rows about to be written, column by column.
+/// Rows to write, column by column.
 #[derive(Default)]
 pub(super) struct Rows {
-    /// The position that they were decided at.
+    /// The position by which they were decided.
     pub from: i64,
-    /// Tells this batch from all others.
+    /// Identifies this batch.
     pub batch: i64,
-    /// Whose they are.
+    /// The keys of their signals.
     pub keys: Vec<SignalKey>,
     number: Vec<i64>,
     change: Vec<i64>,
@@ -85,22 +84,22 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// The rows of what was decided by a state at this position.
+    /// The rows of a batch that was decided by a state at this position.
     ///
     /// # Errors
-    /// [`Error::Internal`]: a line that this store made cannot be read.
-    pub fn of(staged: &Staged<'_>, state: &State, from: i64, zone: Tz) -> Result<Self> {
+    /// [`Error::Internal`] if a line that this store made cannot be read.
+    pub fn of(batch: &WriteBatch<'_>, state: &State, from: i64, zone: Tz) -> Result<Self> {
         let mut rows = Self { from, batch: rand::random::<i64>(), ..Self::default() };
-        let mut seen = HashSet::with_capacity(staged.added.len());
-        for (facts, _) in &staged.added {
+        let mut seen = HashSet::with_capacity(batch.added.len());
+        for (facts, _) in &batch.added {
             // A signal that is recorded and closed in one batch has one row.
             if seen.insert(facts.key)
-                && let Some((_, line)) = staged.newest(facts.key)
+                && let Some((_, line)) = batch.newest(facts.key)
             {
                 let change = from + seen.len() as i64;
                 let number = state.place(facts.key).map_or(change, |place| place.offset as i64);
                 let record;
-                let columns = match line::own(line, zone).and_then(Columns::of_own) {
+                let columns = match line::canonical(line, zone).and_then(Columns::of_canonical) {
                     Some(columns) => columns,
                     None => {
                         record = line::decode(line, zone).map_err(Error::Internal)?;
@@ -137,22 +136,22 @@ impl Rows {
         self.exact.push(exact.then(|| String::from_utf8_lossy(line).into_owned()));
     }
 
-    /// How many there are.
+    /// The number of rows.
     pub fn count(&self) -> usize {
         self.number.len()
     }
 
-    /// Is none of them there already?
+    /// Whether none of them exists yet.
     pub fn all_new(&self) -> bool {
         self.number == self.change
     }
 
-    /// The position that the table will be at.
+    /// The position of the table after writing.
     pub fn to(&self) -> i64 {
         self.from + self.count() as i64
     }
 
-    /// The parameters of [`write`] from `$3` on, but for the channel's name, which is `$4`.
+    /// The parameters of [`write`] from `$3` on, except for the channel's name, `$4`.
     pub fn columns(&self) -> [&(dyn ToSql + Sync); 18] {
         [
             &self.number,
@@ -176,13 +175,13 @@ impl Rows {
         ]
     }
 
-    /// The number of the row of each signal, in the order of its first line.
+    /// The number of each signal's row, in the order of its first line.
     pub fn numbers(&self) -> &[i64] {
         &self.number
     }
 }
 
-/// What a record says, column by column.
+/// A record, column by column.
 struct Columns<'a> {
     id: &'a str,
     symbol: &'a str,
@@ -195,7 +194,7 @@ struct Columns<'a> {
     timestamp_ms: i64,
     expires_ms: Option<i64>,
     closing: Option<Closing>,
-    /// What it says beside its columns, as JSON text.
+    /// The members without a column, as JSON text.
     rest: String,
 }
 
@@ -218,27 +217,27 @@ impl<'a> Columns<'a> {
         })
     }
 
-    /// The same without reading all of the line; `None` for a HOLD, whose prices are passed over.
-    fn of_own(own: Own<'a>) -> Option<Self> {
-        let levels = own.levels?;
+    /// From a canonical line, without parsing all of it; `None` for a HOLD, whose prices are not parsed.
+    fn of_canonical(line: CanonicalLine<'a>) -> Option<Self> {
+        let levels = line.levels?;
         Some(Self {
-            id: own.id,
-            symbol: own.symbol,
-            timeframe: own.timeframe,
-            direction: own.direction,
-            confidence: own.confidence,
+            id: line.id,
+            symbol: line.symbol,
+            timeframe: line.timeframe,
+            direction: line.direction,
+            confidence: line.confidence,
             entry_price: Some(levels.entry),
             stop_loss: levels.stop_loss,
             take_profit: levels.take_profit,
-            timestamp_ms: own.timestamp_ms,
+            timestamp_ms: line.timestamp_ms,
             expires_ms: levels.expires_ms,
-            closing: own.closing,
-            rest: format!("{{{}}}", own.rest),
+            closing: line.closing,
+            rest: format!("{{{}}}", line.rest),
         })
     }
 }
 
-/// What a record says beside its columns, as JSON text.
+/// The members of a record without a column, as JSON text.
 fn rest(record: &Record) -> Result<String> {
     let Record { signal, said, .. } = record;
     let mut rest = Map::new();
@@ -263,8 +262,8 @@ fn rest(record: &Record) -> Result<String> {
     Ok(Value::Object(rest).to_string())
 }
 
-/// Do text columns and JSONB give back what they are given? When in doubt, no: a NUL, a number with an exponent (JSONB
-/// makes an integer of 1e16), or a negative zero.
+/// Whether text columns and JSONB return exactly what was written. If in doubt, no: for a NUL, a number with an exponent (JSONB
+/// turns 1e16 into an integer), or a negative zero.
 fn is_kept(id: &str, rest: &str) -> bool {
     let bytes = rest.as_bytes();
     let doubtful = |(at, pair): (usize, &[u8])| match pair {
@@ -278,12 +277,12 @@ fn is_kept(id: &str, rest: &str) -> bool {
     !id.contains('\0') && !rest.contains("\\u0000") && !bytes.windows(2).enumerate().any(doubtful)
 }
 
-/// An id that a text column can hold, and still its own.
+/// An id in a form that a text column can hold.
 fn readable(id: &str, key: SignalKey) -> String {
     if id.contains('\0') { format!("{} ({key})", id.replace('\0', "\u{fffd}")) } else { id.to_owned() }
 }
 
-/// All times of records lie after 1973.
+/// All times of records are after 1973.
 fn time(ms: i64) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(ms.unsigned_abs())
 }
@@ -292,7 +291,7 @@ fn millis(at: SystemTime) -> i64 {
     at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
 
-/// A value of a row, by the position of its column.
+/// A value of a row, by position of its column.
 fn column<'a, T: FromSql<'a>>(row: &'a Row, at: usize) -> Result<T> {
     row.try_get(at).map_err(|e| {
         let name = row.columns().get(at).map_or("?", |column| column.name());
@@ -301,7 +300,7 @@ fn column<'a, T: FromSql<'a>>(row: &'a Row, at: usize) -> Result<T> {
     })
 }
 
-/// A row of [`KNOWN`], as the state takes it.
+/// A row of [`KNOWN`], in the form that the state needs.
 pub(super) struct Known {
     pub number: i64,
     pub change: i64,
@@ -311,7 +310,7 @@ pub(super) struct Known {
 
 impl Known {
     /// # Errors
-    /// [`Error::Storage`] when the columns are not those of this schema.
+    /// [`Error::Storage`] if the columns do not match this schema.
     pub fn read(row: &Row, zone: Tz) -> Result<Self> {
         let facts = match column::<Option<&str>>(row, 17)? {
             Some(line) => line::facts(line.as_bytes(), zone).map(Facts::into_owned),
@@ -325,7 +324,7 @@ impl Known {
     }
 }
 
-/// The outer error is a column of another type, the inner one a value that cannot be.
+/// The outer error is a column of the wrong type, the inner one an impossible value.
 fn facts(row: &Row) -> Result<Result<Facts<'static>>> {
     let at = |at| column::<Option<SystemTime>>(row, at).map(|at| at.map(millis));
     let (timestamp_ms, expires_ms, closed_ms) = (millis(column(row, 11)?), at(12)?, at(16)?);
@@ -370,14 +369,14 @@ fn facts(row: &Row) -> Result<Result<Facts<'static>>> {
     Ok(completed.map(|()| facts))
 }
 
-/// What a record's line is made of.
+/// The columns that a record's line is made of.
 pub(super) const WHOLE: &str = "number, exact, id, symbol, timeframe, direction, confidence, entry_price, stop_loss, \
     take_profit, given_at, expires_at, outcome, exit_price, profit_percent, closed_at, rest::text";
 
-/// The number of a row of [`WHOLE`], and its line as the log would have it, the newline not counted.
+/// The number of a row of [`WHOLE`], and its line in the form of the log, without the newline.
 ///
 /// # Errors
-/// [`Error::Storage`] when it is no record.
+/// [`Error::Storage`] if it is not a record.
 pub(super) fn line_of(row: &Row, zone: Tz) -> Result<(i64, Vec<u8>)> {
     let number = column(row, 0)?;
     if let Some(line) = column::<Option<&str>>(row, 1)? {
@@ -403,7 +402,7 @@ pub(super) fn line_of(row: &Row, zone: Tz) -> Result<(i64, Vec<u8>)> {
     object.insert("outcome".to_owned(), Value::from(column::<&str>(row, 12)?));
     match serde_json::from_str(column(row, 16)?) {
         Ok(Value::Object(rest)) => object.extend(rest),
-        Ok(_) => return Err(unfit(&"its rest is no object")),
+        Ok(_) => return Err(unfit(&"its rest is not an object")),
         Err(e) => return Err(unfit(&e)),
     }
     let mut line = line::encode(&Record::from_json(object, zone).map_err(|e| unfit(&e))?)?;
@@ -411,7 +410,7 @@ pub(super) fn line_of(row: &Row, zone: Tz) -> Result<(i64, Vec<u8>)> {
     Ok((number, line))
 }
 
-/// The numbers among [`WHOLE`], and their keys in a line.
+/// The numeric columns of [`WHOLE`], and their keys in a line.
 const NUMBERS: [(usize, &str); 6] = [
     (6, "confidence"),
     (7, "entry_price"),

@@ -1,12 +1,12 @@
-//! The connection that the store's changes go over, and its turns at the table.
+//! The connection for the store's changes, and how it takes turns with other writers.
 //!
-//! All changes have one order, that of `signals_position`: whoever writes takes that row's lock first, so that changes
-//! become visible in their order and "what came since" has no gaps. A batch is first tried by what is known here, in one
-//! statement, which does nothing if others were first. Then a transaction takes the lock, catches up, and all is decided
-//! again while nobody else can write.
+//! All changes have one order, that of `signals_position`. A writer first locks that row, so that changes become visible in order
+//! and reading newer changes leaves no gaps. A batch is first tried by the known state, in one statement that does nothing if
+//! others wrote first. In that case a transaction takes the lock and catches up, and everything is decided again while nobody
+//! else can write.
 
 use super::rows::{self, KNOWN, Known, Rows};
-use super::{Shared, UNCHANGED};
+use super::{SharedSignals, UNCHANGED};
 use crate::{Attempts, Failure, Link};
 use domain::error::{Error, Resource, Result};
 use std::sync::Arc;
@@ -15,23 +15,23 @@ use tokio::time::{Instant, timeout};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 
-/// How many rows are asked for at a time.
+/// Rows requested at a time.
 const PAGE: i64 = 5_000;
-/// How long giving up the lock may take before the connection is given up with it.
+/// Time to release the lock; after that the connection is closed.
 pub(super) const RELEASING: Duration = Duration::from_secs(1);
 
 /// The connection; there may be none at the moment.
-pub(super) struct Session {
-    shared: Arc<Shared>,
-    open: Option<Open>,
-    /// The history that the state was read from.
+pub(super) struct SignalSession {
+    shared: Arc<SharedSignals>,
+    open: Option<SignalLink>,
+    /// The server's timeline that the state was read from.
     timeline: Option<String>,
 }
 
-struct Open {
+struct SignalLink {
     link: Link,
     channel: String,
-    /// Its transaction holds the lock.
+    /// Whether its transaction holds the lock.
     locked: bool,
     position: Statement,
     lock: Statement,
@@ -41,20 +41,20 @@ struct Open {
     write: Statement,
 }
 
-impl Session {
-    pub fn new(shared: Arc<Shared>) -> Self {
+impl SignalSession {
+    pub fn new(shared: Arc<SharedSignals>) -> Self {
         Self { shared, open: None, timeline: None }
     }
 
-    /// Brings the state up to date.
+    /// Updates the state.
     ///
     /// # Errors
-    /// [`Error::Storage`] when the database did not answer until the deadline, or refused.
+    /// [`Error::Storage`] if the database did not answer before the deadline, or refused.
     pub async fn refresh(&mut self, deadline: Instant) -> Result<()> {
         self.read(deadline, deadline).await
     }
 
-    /// [`Self::refresh`] that tries until one time, and in a try that goes well waits until another.
+    /// [`Self::refresh`] that begins no attempt after `deadline`; an attempt that goes well may take until `patient`.
     pub async fn read(&mut self, deadline: Instant, patient: Instant) -> Result<()> {
         let (mut attempts, url) = (Attempts::until(deadline), self.shared.url.clone());
         loop {
@@ -65,11 +65,11 @@ impl Session {
         }
     }
 
-    /// Writes rows. `false` when others wrote first: then the state says what, and nobody else can write until the next
-    /// attempt, or [`Self::release`].
+    /// Writes rows. `false` if others wrote first: then the state includes what they wrote, and nobody else can write until the
+    /// next attempt, or until [`Self::release`].
     ///
     /// # Errors
-    /// As [`Self::refresh`]; the message says whether the rows may have been written all the same.
+    /// As [`Self::refresh`]; the message says whether the rows may have been written.
     pub async fn write(&mut self, rows: &Rows, deadline: Instant) -> Result<bool> {
         let (mut attempts, url) = (Attempts::until(deadline), self.shared.url.clone());
         let mut sent = false;
@@ -78,7 +78,7 @@ impl Session {
                 Ok(written) => return Ok(written),
                 Err(failure) => failure,
             };
-            let known = if sent { "part of it may be found recorded later" } else { "nothing of it was recorded" };
+            let known = if sent { "part of it may turn out to be recorded" } else { "nothing of it was recorded" };
             if let Err(error) = self.again(&mut attempts, failure, known).await {
                 self.release().await;
                 return Err(error);
@@ -86,11 +86,10 @@ impl Session {
         }
     }
 
-    /// One attempt. `sent` says whether an earlier one may have succeeded without our hearing of it, and is set when this
-    /// one may.
+    /// One attempt. `sent` says whether an earlier attempt may have succeeded without an answer, and is set if this one may.
     async fn attempt(&mut self, rows: &Rows, sent: &mut bool) -> std::result::Result<bool, Failure> {
         if *sent {
-            // Under the lock, so that an earlier attempt that is still under way comes to its end first.
+            // Under the lock, so that an earlier attempt that is still running ends first.
             if self.take_lock(Some(rows.batch)).await? {
                 self.release().await;
                 return Ok(true);
@@ -141,7 +140,7 @@ impl Session {
         }
     }
 
-    /// Begins a transaction that holds the lock, and catches up; whether a batch was found written.
+    /// Begins a transaction that holds the lock, and catches up. Returns whether the batch is already written.
     async fn take_lock(&mut self, batch: Option<i64>) -> std::result::Result<bool, Failure> {
         let open = self.connected().await?;
         if !open.locked {
@@ -151,18 +150,18 @@ impl Session {
         self.catch_up(batch).await
     }
 
-    /// Ends a transaction that holds the lock without having written.
+    /// Ends a transaction that holds the lock and has not written.
     pub async fn release(&mut self) {
         if let Some(open) = &mut self.open
             && std::mem::take(&mut open.locked)
             && !matches!(timeout(RELEASING, open.link.client.batch_execute("ROLLBACK")).await, Ok(Ok(())))
         {
-            // The server ends the transaction with the connection.
+            // The server ends the transaction together with the connection.
             self.open = None;
         }
     }
 
-    /// How many bytes the table takes, its indexes included.
+    /// Size of the table in bytes, with its indexes.
     ///
     /// # Errors
     /// As [`Self::refresh`].
@@ -185,20 +184,20 @@ impl Session {
         self.open = None;
     }
 
-    /// Reads what came since, and whether a batch is among it.
+    /// Reads newer changes. Returns whether a batch is among them.
     async fn catch_up(&mut self, batch: Option<i64>) -> std::result::Result<bool, Failure> {
         let shared = self.shared.clone();
         let open = self.connected().await?;
         let client = &open.link.client;
         let known = shared.position();
-        // In one go: the position is read first, so that what is read after it covers it.
+        // In one round trip: the position is read first, so that the rows read after it include it.
         let position = client.query_one(if open.locked { &open.lock } else { &open.position }, &[]);
         let after: [&(dyn ToSql + Sync); 2] = [&known, &PAGE];
         let page = client.query(if known == 0 { &open.first } else { &open.since }, &after);
         let (position, page) = tokio::join!(position, page);
         let (position, mut page): (i64, Vec<Row>) = (position?.get(0), page?);
         if position < known {
-            // A restored backup, or a standby that had not heard of all of it.
+            // A restored backup, or a standby that lacks the latest commits.
             shared.start_over();
             return Box::pin(self.catch_up(batch)).await;
         }
@@ -225,7 +224,7 @@ impl Session {
                 _ => client.query(&open.since, &[&change, &PAGE]).await?,
             };
         }
-        // In order of recording, as it is for whoever starts now.
+        // In order of recording, as for a process that starts now.
         came.sort_by_key(|row| row.number);
         shared.take_in(came);
         shared.reached(reached);
@@ -233,14 +232,14 @@ impl Session {
         Ok(found)
     }
 
-    /// The connection, made if there is none.
-    async fn connected(&mut self) -> std::result::Result<&mut Open, Failure> {
+    /// The connection; connects if there is none.
+    async fn connected(&mut self) -> std::result::Result<&mut SignalLink, Failure> {
         if self.open.as_ref().is_none_or(|open| open.link.client.is_closed()) {
             self.open = None;
             let open = connect(&self.shared).await?;
             let timeline = open.link.timeline().await?;
             if timeline.is_some() && self.timeline.is_some() && timeline != self.timeline {
-                // A standby took over. It may lack what was known here, whatever its numbers say.
+                // A standby took over. It may lack known changes, whatever its position says.
                 self.shared.start_over();
             }
             self.timeline = timeline.or(self.timeline.take());
@@ -249,7 +248,7 @@ impl Session {
         self.open.as_mut().ok_or_else(|| Failure::lost("there is no connection"))
     }
 
-    /// Makes ready for another attempt, and waits a little, unless it is time to tell the caller.
+    /// Prepares for another attempt and waits a little, unless it is time to return to the caller.
     async fn again(&mut self, attempts: &mut Attempts, failure: Failure, known: &str) -> Result<()> {
         match &failure {
             Failure::Lost(_) => self.open = None,
@@ -263,8 +262,8 @@ impl Session {
     }
 }
 
-/// Connects, brings the tables up to date, and listens for what others write.
-async fn connect(shared: &Arc<Shared>) -> std::result::Result<Open, Failure> {
+/// Connects, updates the tables, and listens for others' writes.
+async fn connect(shared: &Arc<SharedSignals>) -> std::result::Result<SignalLink, Failure> {
     let of = Arc::downgrade(shared);
     let heard = move |position: &str| {
         if let Some(shared) = of.upgrade() {
@@ -284,5 +283,5 @@ async fn connect(shared: &Arc<Shared>) -> std::result::Result<Open, Failure> {
         client.prepare(&record),
         client.prepare(&write),
     )?;
-    Ok(Open { link, channel, locked: false, position, lock, first, since, record, write })
+    Ok(SignalLink { link, channel, locked: false, position, lock, first, since, record, write })
 }

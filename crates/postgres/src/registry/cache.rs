@@ -1,19 +1,21 @@
-//! Models of a database as files, so that a restart fetches nothing anew and needs no database for what was last in service.
+//! A file cache of models in a database, so that a restart needs neither to fetch them again nor to reach the database for what
+//! was last in service.
 //!
-//! Of each market the model in service: `{market}/v000012.model`, and `{market}/champion.json`, which says that it is; in `pools/`
-//! what these rest on. Rubbish at any time: what does not have the checksum that it should is as if it were not there.
+//! For each market it has the model in service, `{market}/v000012.model`, and `{market}/champion.json`, which names it; `pools/`
+//! has the pooled models that they need. The cache may be damaged or deleted at any time: files with a wrong checksum are
+//! ignored.
 
 use domain::error::{Error, Result};
 use domain::symbol::Market;
 use registry::folder::file_name;
 use registry::pool::{Pool, checksum};
 use registry::pool_files::PoolFiles;
-use registry::shelf::{Checksum, Head, Served};
+use registry::store::{Checksum, Head, Served};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use storage::write_atomically;
 
-/// What is in service.
+/// The file that says which model is in service.
 const POINTER: &str = "champion.json";
 
 /// The cache of one database.
@@ -22,7 +24,7 @@ pub(super) struct Cache {
     pools: PoolFiles,
 }
 
-/// What `champion.json` says.
+/// The content of `champion.json`.
 #[derive(Serialize, Deserialize)]
 struct Pointer {
     version: u64,
@@ -47,39 +49,39 @@ impl Cache {
         Some(Head { batch: 0, served: Some(Served { version, checksum: Some(checksum), pool }) })
     }
 
-    /// The model of a version, if it is here and the right one.
+    /// The model of a version, if it is cached and undamaged.
     pub fn bytes(&self, market: &Market, version: u64, expected: Checksum) -> Option<Vec<u8>> {
         let bytes = std::fs::read(self.of(market).join(file_name(version))).ok()?;
         (checksum(&bytes) == expected).then_some(bytes)
     }
 
-    /// A pooled model, if it is here and whole.
+    /// A pooled model, if it is cached and undamaged.
     pub fn pool(&self, checksum: &Checksum) -> Option<Vec<u8>> {
         self.pools.read(checksum).ok().flatten()
     }
 
-    /// Whether a pooled model is here, whole.
+    /// Whether an undamaged pooled model is cached.
     pub fn has_pool(&self, checksum: &Checksum) -> bool {
         self.pools.has(checksum).unwrap_or(false)
     }
 
-    /// Keeps a pooled model.
+    /// Caches a pooled model.
     ///
     /// # Errors
-    /// [`Error::Io`]: it will have to be fetched again.
+    /// [`Error::Io`]; it must be fetched again later.
     pub fn keep_pool(&self, pool: &Pool) -> Result<()> {
         self.pools.keep(pool)
     }
 
-    /// Deletes the pooled models that nothing here rests on.
+    /// Deletes the pooled models that no cached model needs.
     pub fn purge_pools(&self) {
         self.pools.purge();
     }
 
-    /// Keeps the model in service, which rests on `pool`, in place of the one before.
+    /// Caches the model in service, which needs `pool`, and removes the previous one.
     ///
     /// # Errors
-    /// [`Error::Io`]: it will have to be fetched again.
+    /// [`Error::Io`]; it must be fetched again later.
     pub fn keep(&self, market: &Market, version: u64, bytes: &[u8], pool: Option<Checksum>) -> Result<()> {
         let folder = self.of(market);
         write_atomically(&folder.join(file_name(version)), bytes)?;
@@ -89,7 +91,7 @@ impl Cache {
         let entries = std::fs::read_dir(&folder).map_err(|e| Error::io("read", &folder, e))?;
         for path in entries.flatten().map(|entry| entry.path()) {
             if path.extension().is_some_and(|e| e == "model") && !path.ends_with(file_name(version)) {
-                // What cannot be deleted now, as on Windows while it is read, the next one deletes.
+                // A file that cannot be deleted now, as on Windows while it is read, is deleted the next time.
                 let _ = std::fs::remove_file(path);
             }
         }

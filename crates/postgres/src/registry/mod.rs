@@ -1,9 +1,9 @@
 //! Models in a database that several machines share: the tables `signalloop_markets`, `signalloop_models`, `signalloop_pools` and
-//! `signalloop_ledger`. `docs/postgres.md` tells what a person needs to know.
+//! `signalloop_ledger`. `docs/postgres.md` explains their use.
 //!
-//! What is in service is known here without asking: whoever changes it notifies, and it is looked at twice a second besides.
-//! The model of a market that somebody asks for is fetched before it is told that it is in service, so no prediction waits
-//! for the database.
+//! Which model is in service is known without asking: every change sends a notification, and the tables are checked twice a
+//! second besides. A requested model is fetched before it is reported as being in service, so no prediction waits for the
+//! database.
 
 mod cache;
 mod pools;
@@ -22,10 +22,10 @@ use registry::Registry;
 use registry::folder::file_name;
 use registry::pool::{Pool, checksum, hex};
 use registry::pool_files::damaged;
-use registry::shelf::{Change, Checksum, Head, Mark, MarkAnswer, Next, Served, Shelf};
 use registry::state::State;
-use session::{Attempt, Fetched, Found, Open, Prepared, Session};
-use shared::{Shared, Slot};
+use registry::store::{Change, Checksum, Head, ModelStore, Next, Served, StampAnswer, VersionStamp};
+use session::{Attempt, Fetched, Found, ModelLink, ModelSession, Prepared};
+use shared::{SharedModels, Slot};
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
@@ -35,27 +35,27 @@ use std::time::Duration;
 use tokio::sync::{Notify, OwnedMutexGuard, watch};
 use tokio::time::{Instant, timeout};
 
-/// How often the tables are looked at unasked: a lost notification is made good so soon.
+/// How often the tables are checked without a notification, in case one was lost.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
-/// How long a look may take.
+/// Time limit of a check.
 const LOOKING: Duration = Duration::from_secs(5);
-/// How long pooled models may be on their way: 25 MB over a slow line.
+/// Time limit for transferring pooled models: 25 MB over a slow line.
 const CARRYING: Duration = Duration::from_secs(60);
-/// How long a start waits for the database where it knows what was last in service.
+/// How long a start waits for the database if the models last in service are cached.
 const HURRY: Duration = Duration::from_secs(1);
 
-/// Tells somebody of what goes wrong in the background.
+/// Receives warnings from background work.
 type Warn = Box<dyn Fn(String) + Send + Sync>;
 
-/// The registry of a database, which is first asked when it is needed. Below `cache` the models in service are kept as files, so
-/// that they need not be fetched again; while the database is out of reach they are what is served, and `warn` is told so.
+/// The registry of a database; connects on first use. The models in service are cached as files below `cache`, so that they need
+/// not be fetched again. While the database is unreachable, the cached models serve, and `warn` is called.
 pub fn open(url: StoreUrl, cache: PathBuf, warn: impl Fn(String) + Send + Sync + 'static) -> Registry {
-    Registry::on(Box::new(Table::new(url, cache, Box::new(warn))))
+    Registry::on(Box::new(ModelTables::new(url, cache, Box::new(warn))))
 }
 
-/// The shelf.
-pub(super) struct Table {
-    shared: Arc<Shared>,
+/// The store of models in tables.
+pub(super) struct ModelTables {
+    shared: Arc<SharedModels>,
     running: Mutex<Running>,
 }
 
@@ -67,12 +67,12 @@ enum Running {
 
 struct Connection {
     database: Database,
-    session: Arc<tokio::sync::Mutex<Session>>,
+    session: Arc<tokio::sync::Mutex<ModelSession>>,
 }
 
-impl Session {
-    /// Brings what is known up to date. What is fetched for that has its own time.
-    async fn refresh(&mut self, shared: &Arc<Shared>, mut deadline: Instant, known: &'static str) -> Result<()> {
+impl ModelSession {
+    /// Updates what is known. Fetching models has its own time limit.
+    async fn refresh(&mut self, shared: &Arc<SharedModels>, mut deadline: Instant, known: &'static str) -> Result<()> {
         let mut tried = Arc::new(HashSet::new());
         loop {
             let (of, before) = (shared.clone(), tried.clone());
@@ -89,7 +89,7 @@ impl Session {
                 return Ok(());
             }
             for pool in &lacking {
-                // One that is gone or damaged is refused when somebody asks for it.
+                // A missing or damaged one is reported to the caller that requests it.
                 if let Some(Fetched::Sound(bytes)) = self.fetch(*pool, known).await? {
                     shared.keep_pool(&Pool::of(bytes));
                 }
@@ -105,10 +105,10 @@ impl Session {
     }
 }
 
-impl Table {
-    /// Connects when it is first asked.
+impl ModelTables {
+    /// Connects on first use.
     pub fn new(url: StoreUrl, cache: PathBuf, warn: Warn) -> Self {
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(SharedModels {
             url,
             patience: PATIENCE,
             cache: Cache::new(cache),
@@ -125,14 +125,14 @@ impl Table {
         Self { shared, running: Mutex::new(Running::NotYet) }
     }
 
-    /// The connection, and what follows the tables; begun at the first call.
+    /// The connection and the task that follows the tables; started at the first call.
     fn connection(&self) -> Result<Arc<Connection>> {
         let mut running = self.running.lock();
         match &*running {
             Running::Yes(connection) => Ok(connection.clone()),
             Running::Closed => Err(Error::Closed),
             Running::NotYet => {
-                let session = Arc::new(tokio::sync::Mutex::new(Session::new(self.shared.clone())));
+                let session = Arc::new(tokio::sync::Mutex::new(ModelSession::new(self.shared.clone())));
                 let connection = Arc::new(Connection { database: Database::new()?, session });
                 connection.database.spawn(follow(self.shared.clone(), connection.session.clone()))?;
                 *running = Running::Yes(connection.clone());
@@ -141,8 +141,11 @@ impl Table {
         }
     }
 
-    /// Has the session do something, within the time that a call has.
-    fn in_session<T, F>(&self, act: impl FnOnce(OwnedMutexGuard<Session>, Instant) -> F + Send + 'static) -> Result<T>
+    /// Runs `act` on the session, within a call's time.
+    fn in_session<T, F>(
+        &self,
+        act: impl FnOnce(OwnedMutexGuard<ModelSession>, Instant) -> F + Send + 'static,
+    ) -> Result<T>
     where
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send,
@@ -152,15 +155,15 @@ impl Table {
         connection.database.wait_with(&connection.session, deadline, act, move || shared.in_vain())
     }
 
-    /// Asks for something that changes nothing.
+    /// Runs a request that changes nothing.
     fn ask<T: Send + 'static>(
         &self,
-        act: impl for<'a> Fn(&'a mut Open) -> Attempt<'a, T> + Send + Sync + 'static,
+        act: impl for<'a> Fn(&'a mut ModelLink) -> Attempt<'a, T> + Send + Sync + 'static,
     ) -> Result<T> {
         self.in_session(|mut session, deadline| async move { session.ask(deadline, unchanged, act).await })
     }
 
-    /// Waits until the tables were looked at once.
+    /// Waits for the first check of the tables.
     fn first_look(&self, patience: Duration) -> Result<()> {
         let (connection, shared) = (self.connection()?, self.shared.clone());
         if shared.has_looked() {
@@ -182,8 +185,8 @@ impl Table {
     }
 }
 
-/// Keeps what is known up to date: when others tell that they changed something, and every now and then.
-async fn follow(shared: Arc<Shared>, session: Arc<tokio::sync::Mutex<Session>>) {
+/// Keeps what is known up to date: after each notification, and at intervals.
+async fn follow(shared: Arc<SharedModels>, session: Arc<tokio::sync::Mutex<ModelSession>>) {
     loop {
         if shared.ended.load(Ordering::Acquire) {
             return;
@@ -198,17 +201,17 @@ async fn follow(shared: Arc<Shared>, session: Arc<tokio::sync::Mutex<Session>>) 
                 }
             }
         }
-        // Woken or not, what matters is that the tables are looked at.
+        // After a wake-up or a time-out alike, the tables are checked.
         let _ = timeout(LOOK_AGAIN, shared.wake.notified()).await;
     }
 }
 
-impl Shelf for Table {
-    fn mark<'a>(&'a self, market: &'a Market) -> MarkAnswer<'a> {
-        let mark = |head: Option<Head>| Ok(head.filter(|head| head.served.is_some()).map(Mark::Row));
+impl ModelStore for ModelTables {
+    fn stamp<'a>(&'a self, market: &'a Market) -> StampAnswer<'a> {
+        let stamp = |head: Option<Head>| Ok(head.filter(|head| head.served.is_some()).map(VersionStamp::Row));
         let head = self.shared.wanted(market);
         if head.is_some() || self.shared.has_looked() {
-            return Answer::Ready(mark(head));
+            return Answer::Ready(stamp(head));
         }
         Answer::Pending(Box::new(move || {
             let cached = self.shared.cache.head(market);
@@ -219,7 +222,7 @@ impl Shelf for Table {
                 (Err(error), None) => return Err(error),
                 (Err(_), Some(_)) => {}
             }
-            mark(self.shared.wanted(market))
+            stamp(self.shared.wanted(market))
         }))
     }
 
@@ -228,10 +231,10 @@ impl Shelf for Table {
         self.in_session(|mut session, deadline| async move { session.refresh(&shared, deadline, unchanged()).await })
     }
 
-    fn served(&self, _market: &Market, mark: &Mark) -> Result<Option<Served>> {
-        match mark {
-            Mark::Row(head) => Ok(head.served),
-            Mark::File(_) => Ok(None),
+    fn served(&self, _market: &Market, stamp: &VersionStamp) -> Result<Option<Served>> {
+        match stamp {
+            VersionStamp::Row(head) => Ok(head.served),
+            VersionStamp::File(_) => Ok(None),
         }
     }
 
@@ -350,7 +353,7 @@ impl Shelf for Table {
     }
 }
 
-impl Table {
+impl ModelTables {
     fn find(&self, market: &Market) -> Result<Found> {
         let of = market.clone();
         self.ask(move |open| {
@@ -364,9 +367,9 @@ impl Table {
     }
 }
 
-/// A change, decided by what was found: it is written only if that is still so then.
+/// A change, decided by what was found. It is written only if that has not changed.
 struct Changing<'a> {
-    table: &'a Table,
+    table: &'a ModelTables,
     market: Market,
     found: Found,
 }
@@ -380,7 +383,7 @@ impl Change for Changing<'_> {
         Ok(self.found.versions.clone())
     }
 
-    fn commit(self: Box<Self>, next: Next) -> Result<Option<Mark>> {
+    fn commit(self: Box<Self>, next: Next) -> Result<Option<VersionStamp>> {
         let Self { table, market, found } = *self;
         let change = Arc::new(Prepared {
             market,
@@ -419,7 +422,7 @@ impl Change for Changing<'_> {
             }
             Ok(head)
         })?;
-        Ok(head.map(Mark::Row))
+        Ok(head.map(VersionStamp::Row))
     }
 }
 

@@ -4,15 +4,15 @@ use super::CARRYING;
 use super::session::{Prepared, column};
 use crate::Failure;
 use registry::pool::Pool;
-use registry::shelf::{Checksum, Next};
+use registry::store::{Checksum, Next};
 use std::collections::BTreeMap;
 use tokio_postgres::GenericClient;
 
-/// Writes the pooled models that are not there, and keeps others from deleting those that are, until the transaction ends. `false`
-/// when a version would rest on one that is neither there nor brought along.
+/// Writes missing pooled models, and prevents others from deleting existing ones until the transaction ends. `false` if a version
+/// needs one that neither exists nor is part of the change.
 pub(super) async fn write_pools(client: &impl GenericClient, change: &Prepared) -> std::result::Result<bool, Failure> {
     let Next { versions, pools, .. } = &change.next;
-    // In the same order everywhere, so that two who write several wait for each other in turn.
+    // Always in the same order, so that two writers of several models do not deadlock.
     let mut needed: BTreeMap<&Checksum, Option<&Pool>> = BTreeMap::new();
     needed.extend(versions.iter().filter_map(|version| Some((version.pool.as_ref()?, None))));
     needed.extend(pools.iter().map(|pool| (pool.checksum(), Some(pool))));
@@ -26,9 +26,9 @@ pub(super) async fn write_pools(client: &impl GenericClient, change: &Prepared) 
     Ok(true)
 }
 
-/// Writes a pooled model; one that is damaged is put right.
+/// Writes a pooled model, or repairs a damaged one.
 async fn write_pool(client: &impl GenericClient, pool: &Pool) -> std::result::Result<(), Failure> {
-    // While it is on its way, the server takes this connection for idle.
+    // During the transfer the server considers this connection idle.
     let row = client.query_one("SELECT current_setting('idle_in_transaction_session_timeout')", &[]).await?;
     let usual: String = column(&row, 0)?;
     be_patient(client, &format!("{}s", CARRYING.as_secs())).await?;
@@ -38,14 +38,14 @@ async fn write_pool(client: &impl GenericClient, pool: &Pool) -> std::result::Re
     be_patient(client, &usual).await
 }
 
-/// How long the server lets this transaction be idle.
+/// Sets how long the server lets this transaction be idle.
 async fn be_patient(client: &impl GenericClient, time: &str) -> std::result::Result<(), Failure> {
     let sql = "SELECT set_config('idle_in_transaction_session_timeout', $1, true)";
     client.query_one(sql, &[&time]).await?;
     Ok(())
 }
 
-/// Whether a pooled model has its checksum; `None` when it is not there.
+/// Whether a pooled model is undamaged; `None` if it does not exist.
 pub(super) async fn is_whole(
     client: &impl GenericClient,
     checksum: &Checksum,
@@ -56,11 +56,11 @@ pub(super) async fn is_whole(
     row.map(|row| column(&row, 0)).transpose()
 }
 
-/// Deletes the pooled models that no version rests on.
+/// Deletes the pooled models that no version needs.
 pub(super) async fn purge_pools(client: &impl GenericClient) -> std::result::Result<(), Failure> {
     const UNUSED: &str = "NOT EXISTS (SELECT 1 FROM signalloop_models AS v WHERE v.pool = p.checksum)";
-    // One that another change is about to rest on is locked by it. Once these are locked, no change can rest on them; then it is
-    // looked again, for one may have been committed meanwhile.
+    // A pooled model that another change is about to use is locked by that change and skipped. Once the others are locked, no
+    // change can use them. Then they are checked again, since such a change may have been committed meanwhile.
     let sql = format!("SELECT checksum FROM signalloop_pools AS p WHERE {UNUSED} FOR UPDATE OF p SKIP LOCKED");
     let rows = client.query(&sql, &[]).await?;
     let unused = rows.iter().map(|row| column::<&[u8]>(row, 0)).collect::<std::result::Result<Vec<_>, Failure>>()?;

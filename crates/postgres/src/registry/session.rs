@@ -1,4 +1,4 @@
-//! The connection that models go over, and what is said on it.
+//! The connection for models, and its statements.
 
 use super::pools::{is_whole, purge_pools, write_pools};
 use crate::{Attempts, Failure, Link};
@@ -6,7 +6,7 @@ use domain::error::{Error, Resource, Result, because};
 use domain::symbol::Market;
 use learning::model::ledger::Entry;
 use registry::pool::checksum;
-use registry::shelf::{Checksum, Head, Next, Served, superfluous};
+use registry::store::{Checksum, Head, Next, Served, superfluous};
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,30 +15,30 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 use tokio_postgres::{GenericClient, IsolationLevel, Row};
 
-/// What is in service, by position in [`head`].
+/// The models in service, by position in [`head`].
 const HEADS: &str = "SELECT m.symbol, m.timeframe, m.batch, m.champion, v.checksum, v.pool FROM signalloop_markets m \
     LEFT JOIN signalloop_models v \
     ON v.symbol = m.symbol AND v.timeframe = m.timeframe AND v.version = m.champion";
 
-/// What comes of an attempt.
+/// The future of an attempt.
 pub(super) type Attempt<'a, T> = Pin<Box<dyn Future<Output = std::result::Result<T, Failure>> + Send + 'a>>;
 
 /// The connection; there may be none at the moment.
-pub(super) struct Session {
-    shared: Arc<super::Shared>,
-    open: Option<Open>,
+pub(super) struct ModelSession {
+    shared: Arc<super::SharedModels>,
+    open: Option<ModelLink>,
 }
 
 /// A connection.
-pub(super) struct Open {
+pub(super) struct ModelLink {
     link: Link,
     channel: String,
 }
 
-/// What a database says of a market, for a change of it.
+/// What a database stores for a market, as the basis of a change.
 pub(super) struct Found {
     pub state: Option<String>,
-    /// Of the last change; `None` when the market has no row.
+    /// Identifies the last change; `None` if the market has no row.
     pub batch: Option<i64>,
     pub versions: Vec<u64>,
 }
@@ -47,28 +47,28 @@ pub(super) struct Found {
 pub(super) struct Prepared {
     pub market: Market,
     pub next: Next,
-    /// The last change that it was decided upon.
+    /// The last change when this one was decided.
     pub upon: Option<i64>,
-    /// Tells this change from all others.
+    /// Identifies this change.
     pub batch: i64,
-    /// An attempt may have succeeded without our hearing of it.
+    /// Whether an attempt may have succeeded without an answer.
     pub sent: AtomicBool,
 }
 
-impl Session {
-    pub fn new(shared: Arc<super::Shared>) -> Self {
+impl ModelSession {
+    pub fn new(shared: Arc<super::SharedModels>) -> Self {
         Self { shared, open: None }
     }
 
-    /// Tries until it succeeds, is refused, or the time is over; then the error says `known`.
+    /// Retries until it succeeds, is refused, or time runs out; then the error says what is `known`.
     ///
     /// # Errors
-    /// [`Error::Storage`] when the database did not answer until the deadline; whatever it is refused with.
+    /// [`Error::Storage`] if the database did not answer before the deadline; the reason of a refusal.
     pub async fn ask<T>(
         &mut self,
         deadline: Instant,
         known: impl Fn() -> &'static str,
-        act: impl for<'a> Fn(&'a mut Open) -> Attempt<'a, T>,
+        act: impl for<'a> Fn(&'a mut ModelLink) -> Attempt<'a, T>,
     ) -> Result<T> {
         let (mut attempts, url) = (Attempts::until(deadline), self.shared.url.clone());
         loop {
@@ -87,8 +87,8 @@ impl Session {
         }
     }
 
-    /// The connection, made if there is none.
-    async fn connected(&mut self) -> std::result::Result<&mut Open, Failure> {
+    /// The connection; connects if there is none.
+    async fn connected(&mut self) -> std::result::Result<&mut ModelLink, Failure> {
         if self.open.as_ref().is_none_or(|open| open.link.client.is_closed()) {
             self.open = None;
             let of = Arc::downgrade(&self.shared);
@@ -99,20 +99,20 @@ impl Session {
             };
             let listening = Link::listening(&self.shared.url, "signalloop_models", self.shared.patience, heard);
             let (link, channel) = listening.await?;
-            self.open = Some(Open { link, channel });
+            self.open = Some(ModelLink { link, channel });
         }
         self.open.as_mut().ok_or_else(|| Failure::lost("there is no connection"))
     }
 }
 
-impl Open {
-    /// What is in service everywhere.
+impl ModelLink {
+    /// The models in service of all markets.
     pub async fn heads(&self) -> std::result::Result<HashMap<Market, Head>, Failure> {
         let rows = self.link.client.query(HEADS, &[]).await?;
         rows.iter().map(|row| Ok((market(row)?, head(row)?))).collect()
     }
 
-    /// A version's bytes, once they are known to be what was written; `None` when it is not there.
+    /// A version's bytes with their checksum verified; `None` if it does not exist.
     pub async fn bytes(&self, market: &Market, version: u64) -> std::result::Result<Option<Fetched>, Failure> {
         let sql = "SELECT checksum, bytes FROM signalloop_models WHERE symbol = $1 AND timeframe = $2 AND version = $3";
         let row = self.link.client.query_opt(sql, &[&symbol(market), &timeframe(market), &(version as i64)]).await?;
@@ -126,12 +126,12 @@ impl Open {
         row.map(|row| Fetched::of(column(&row, 0)?, column(&row, 1)?)).transpose()
     }
 
-    /// Whether a pooled model is there, whole; the server looks.
+    /// Whether an undamaged pooled model exists; the server checks it.
     pub async fn has_pool(&self, checksum: &Checksum) -> std::result::Result<bool, Failure> {
         is_whole(&self.link.client, checksum, "").await.map(|found| found == Some(true))
     }
 
-    /// What every market's state says.
+    /// The states of all markets.
     pub async fn states(&self) -> std::result::Result<Vec<(Market, String)>, Failure> {
         let sql = "SELECT symbol, timeframe, state::text FROM signalloop_markets";
         let rows = self.link.client.query(sql, &[]).await?;
@@ -144,10 +144,10 @@ impl Open {
         rows.iter().map(|row| column(row, 0)).collect()
     }
 
-    /// What there is of a market.
+    /// What is stored for a market.
     pub async fn find(&self, market: &Market) -> std::result::Result<Found, Failure> {
         let of = "WHERE symbol = $1 AND timeframe = $2";
-        // In one statement, so that versions and state belong together.
+        // In one statement, so that versions and state are consistent.
         let sql = format!(
             "SELECT (SELECT array_agg(version ORDER BY version) FROM signalloop_models {of}), state, batch \
              FROM (VALUES (1)) AS one LEFT JOIN \
@@ -159,16 +159,16 @@ impl Open {
         Ok(Found { versions, state: column(&row, 1)?, batch: column(&row, 2)? })
     }
 
-    /// Writes a change, in one transaction. `None` when somebody else came between.
+    /// Writes a change in one transaction. `None` if another change was faster.
     pub async fn write(&mut self, change: &Prepared) -> std::result::Result<Option<Head>, Failure> {
         let channel = self.channel.clone();
-        // Each statement sees what was committed before it, whatever the role's default is: pooled models are counted on that.
+        // Each statement must see earlier commits, whatever the role's default is; the check of pooled models relies on it.
         let begun = self.link.client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start();
         let transaction = begun.await?;
-        // Before the market's row is locked, for this may take long.
+        // Before locking the market's row, since this may take long.
         let rests = write_pools(&transaction, change).await?;
         if !take_turn(&transaction, change).await? {
-            // Or it is this very change, of which an earlier attempt did not hear that it succeeded.
+            // Or an earlier attempt wrote this very change, but its answer was lost.
             if !change.sent.load(Ordering::Relaxed) || !is_written(&transaction, change.batch).await? {
                 change.sent.store(false, Ordering::Relaxed);
                 return Ok(None);
@@ -197,10 +197,10 @@ impl Open {
     }
 }
 
-/// What was fetched.
+/// Fetched bytes.
 pub(super) enum Fetched {
     Sound(Vec<u8>),
-    /// It does not have its checksum.
+    /// The checksum does not match.
     Damaged,
 }
 
@@ -210,7 +210,7 @@ impl Fetched {
     }
 }
 
-/// Takes the lock of the market's row, and says what is in service now, if that is still what the change was decided upon.
+/// Locks the market's row and writes which model is in service, if the row has not changed since the decision.
 async fn take_turn(client: &impl GenericClient, change: &Prepared) -> std::result::Result<bool, Failure> {
     let state = &change.next.state;
     let text = serde_json::to_string(state)
@@ -263,7 +263,7 @@ async fn is_written(client: &impl GenericClient, batch: i64) -> std::result::Res
     Ok(client.query_opt(sql, &[&batch]).await?.is_some())
 }
 
-/// Writes the new versions, and deletes those that nobody will ask for.
+/// Writes new versions, and deletes those that are no longer needed.
 async fn write_versions(client: &impl GenericClient, change: &Prepared) -> std::result::Result<(), Failure> {
     let (symbol, timeframe) = (symbol(&change.market), timeframe(&change.market));
     let delete = "DELETE FROM signalloop_models WHERE symbol = $1 AND timeframe = $2 AND version = ANY($3)";
@@ -319,7 +319,7 @@ async fn write_ledger(client: &impl GenericClient, change: &Prepared) -> std::re
     Ok(())
 }
 
-/// What is in service of one market.
+/// The model in service of one market.
 async fn current(client: &impl GenericClient, market: &Market) -> std::result::Result<Head, Failure> {
     let sql = format!("{HEADS} WHERE m.symbol = $1 AND m.timeframe = $2");
     head(&client.query_one(&sql, &[&symbol(market), &timeframe(market)]).await?)
@@ -344,17 +344,17 @@ fn timeframe(market: &Market) -> &'static str {
     market.timeframe.as_str()
 }
 
-/// A moment as a column has it.
+/// A time as a column value.
 fn time(ms: i64) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(ms.max(0).unsigned_abs())
 }
 
-/// A text as a column can hold it.
+/// A text that a column can hold.
 fn readable(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 
-/// A value of a row, by the position of its column.
+/// A value of a row, by position of its column.
 pub(super) fn column<'a, T: tokio_postgres::types::FromSql<'a>>(
     row: &'a Row,
     at: usize,

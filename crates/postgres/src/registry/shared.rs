@@ -1,53 +1,53 @@
-//! What is known of the tables without asking, and how it is brought up to date.
+//! What is known of the tables without asking, and how it is updated.
 
 use super::cache::Cache;
-use super::session::{Fetched, Open};
+use super::session::{Fetched, ModelLink};
 use super::{Warn, unchanged};
 use crate::{Failure, StoreUrl};
 use domain::error::{Error, Resource};
 use domain::symbol::Market;
 use parking_lot::{Mutex, RwLock};
 use registry::pool::Pool;
-use registry::shelf::{Checksum, Head, Served};
+use registry::store::{Checksum, Head, Served};
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
-/// What the tasks of a table share.
-pub(super) struct Shared {
+/// The state that the tasks of the tables share.
+pub(super) struct SharedModels {
     pub url: StoreUrl,
     pub patience: Duration,
     pub cache: Cache,
-    /// Something was put into the cache since what is not needed there was deleted.
+    /// Whether models were cached since unneeded ones were last deleted.
     pub kept: AtomicBool,
     pub warn: Warn,
     pub heads: RwLock<HashMap<Market, Slot>>,
-    /// The tables were looked at.
+    /// Whether the tables were checked.
     pub looked: watch::Sender<bool>,
     pub wake: Notify,
     pub ended: AtomicBool,
-    /// A start waited for the database in vain.
+    /// Whether a start waited for the database without success.
     pub gave_up: AtomicBool,
-    /// What keeps us from the tables, until they were looked at again.
+    /// The current failure to check the tables; `None` after a successful check.
     pub trouble: Mutex<Option<Error>>,
-    /// Somebody was told of it.
+    /// Whether a warning was given.
     pub warned: AtomicBool,
 }
 
 /// What is known of a market.
 pub(super) struct Slot {
     pub head: Head,
-    /// Somebody asks for its model.
+    /// Whether its model is requested.
     pub wanted: AtomicBool,
 }
 
-impl Shared {
+impl SharedModels {
     pub fn head(&self, market: &Market) -> Option<Head> {
         self.heads.read().get(market).map(|slot| slot.head)
     }
 
-    /// What is known of a market whose model somebody asks for.
+    /// What is known of a market whose model is requested.
     pub fn wanted(&self, market: &Market) -> Option<Head> {
         let heads = self.heads.read();
         let slot = heads.get(market)?;
@@ -63,7 +63,7 @@ impl Shared {
         }
     }
 
-    /// Of these markets the model in service is asked for, and was another.
+    /// Whether the market's model is requested, and another one is in service now.
     fn wanted_anew(&self, market: &Market, head: &Head) -> bool {
         let heads = self.heads.read();
         heads.get(market).is_some_and(|slot| slot.wanted.load(Ordering::Relaxed) && slot.head.served != head.served)
@@ -77,14 +77,14 @@ impl Shared {
         *self.trouble.lock() = Some(error.clone());
     }
 
-    /// What a caller hears that waited in vain.
+    /// The error for a caller that waited without success.
     pub fn in_vain(&self) -> Error {
         let trouble = self.trouble.lock().clone();
         let busy = || Error::storage(Resource::ModelRegistry, format!("{} is busy with earlier calls", self.url));
         trouble.unwrap_or_else(busy).noting(unchanged())
     }
 
-    /// Keeps the model in service as a file.
+    /// Caches the model in service.
     pub fn keep(&self, market: &Market, version: u64, bytes: &[u8], pool: Option<Checksum>) {
         self.kept.store(true, Ordering::Relaxed);
         if let Err(error) = self.cache.keep(market, version, bytes, pool) {
@@ -92,7 +92,7 @@ impl Shared {
         }
     }
 
-    /// Keeps a pooled model as a file.
+    /// Caches a pooled model.
     pub fn keep_pool(&self, pool: &Pool) {
         self.kept.store(true, Ordering::Relaxed);
         if let Err(error) = self.cache.keep_pool(pool) {
@@ -100,16 +100,16 @@ impl Shared {
         }
     }
 
-    /// Whether a model in service rests on a pooled model.
+    /// Whether a model in service needs a pooled model.
     pub fn serves(&self, pool: &Checksum) -> bool {
         self.heads.read().values().any(|slot| slot.head.served.is_some_and(|served| served.pool == Some(*pool)))
     }
 
-    /// Looks at what is in service; fetches what is asked for before it is told of. What rests on a pooled model that is not here
-    /// yet is told of once that was `tried`; such pooled models come back.
+    /// Checks what is in service. Requested models are fetched before they are reported. If a model needs a pooled model that is
+    /// not here, it is reported once fetching that was `tried`; such pooled models are returned.
     pub async fn look(
         &self,
-        open: &Open,
+        open: &ModelLink,
         tried: &HashSet<Checksum>,
     ) -> std::result::Result<HashSet<Checksum>, Failure> {
         let heads = open.heads().await?;

@@ -1,10 +1,10 @@
--- One row a signal.
+-- One row per signal.
 CREATE TABLE signals (
-  -- The order of recording, from 1 on.
+  -- Order of recording, from 1
   number bigint PRIMARY KEY,
-  -- The order of all changes: that of the last change of this row.
+  -- Order of changes: that of this row's last change
   change bigint NOT NULL UNIQUE,
-  -- The batch that the last change was written in, which tells the writer whether it was.
+  -- The batch of the last change, by which its writer finds out whether it was written
   batch bigint NOT NULL,
   id text NOT NULL UNIQUE,
   symbol text NOT NULL,
@@ -21,18 +21,18 @@ CREATE TABLE signals (
   -- ACTIVE, TOOK_PROFIT, STOPPED_OUT, SUCCESS or FAILURE; a HOLD stays ACTIVE
   outcome text NOT NULL,
   exit_price double precision,
-  -- Of the entry price, before costs
+  -- Percent of the entry price, before costs
   profit_percent double precision,
   closed_at timestamptz,
-  -- Indicators, features at entry, and everything else that the caller sent
+  -- Indicators, features at entry, and the caller's other fields
   rest jsonb NOT NULL,
-  -- The whole record as JSON text, where the columns would not give it back just so: JSONB knows neither \u0000 nor -0, and
-  -- makes integers of large numbers
+  -- The whole record as JSON text, if the columns would not return it exactly: JSONB has neither \u0000 nor -0, and turns
+  -- large numbers into integers
   exact text
 );
 CREATE INDEX signals_by_market ON signals (symbol, timeframe, closed_at);
 
--- One row: the number of the last change. Whoever writes takes its lock first, so that changes become visible in their order.
+-- One row: the number of the last change. Writers lock it first, so that changes become visible in order.
 CREATE TABLE signals_position (
   one boolean PRIMARY KEY DEFAULT true CHECK (one),
   position bigint NOT NULL

@@ -1,6 +1,6 @@
--- Who holds what, until when: `leader`, `task/<task>`, `job/<task>/<run>/<market>`. A row is held while `until` lies ahead of the
--- database's own clock, the only one that counts. Whoever takes it raises `token` by one; what its former holder writes with the
--- old one is refused.
+-- Leases: `leader`, `task/<task>`, `job/<task>/<run>/<market>`. A lease is held while `until` lies in the future, by the
+-- database's own clock. Each new holder increases `token` by one; writes with an older token
+-- are rejected.
 CREATE TABLE signalloop_leases (
   name text PRIMARY KEY,
   -- Machine, process and loop
@@ -9,11 +9,11 @@ CREATE TABLE signalloop_leases (
   until timestamptz NOT NULL
 );
 
--- One row a task of the scheduler. `record` is what signalloop goes by; the other columns say it to people.
+-- One row per task of the scheduler. signalloop uses `record`; the other columns are for people.
 CREATE TABLE signalloop_tasks (
   task text PRIMARY KEY,
   record text NOT NULL,
-  -- Attempts begun of a run that has not succeeded and is not given up
+  -- Attempts so far of a run that has neither succeeded nor been given up
   attempt integer NOT NULL,
   next_due timestamptz,
   last_run_at timestamptz,
@@ -24,11 +24,11 @@ CREATE TABLE signalloop_tasks (
   written_by text NOT NULL
 );
 
--- What the tasks came to, attempt by attempt; only the newest are kept.
+-- The history of task attempts; only the newest are kept.
 CREATE TABLE signalloop_history (
   number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   task text NOT NULL,
-  -- That of the task's lease during the attempt
+  -- The token of the task's lease during the attempt
   token bigint NOT NULL,
   started_at timestamptz NOT NULL,
   ended_at timestamptz NOT NULL,
@@ -39,7 +39,7 @@ CREATE TABLE signalloop_history (
   UNIQUE (task, token)
 );
 
--- The markets of a training that instances share; those of the newest run of each task.
+-- The markets of a shared training; only those of the newest run of each task are kept.
 CREATE TABLE signalloop_jobs (
   -- retrain or update
   task text NOT NULL,
@@ -49,14 +49,14 @@ CREATE TABLE signalloop_jobs (
   timeframe text NOT NULL,
   -- waiting, claimed, done or failed
   status text NOT NULL,
-  -- The attempt of the run that asked for it last
+  -- The latest attempt of the run that requested it
   attempt integer NOT NULL,
-  -- How many had it in this attempt; more than one: who had it before died
+  -- How many instances took it in this attempt; with more than one, the earlier ones died
   claims integer NOT NULL DEFAULT 0,
-  -- Of the lease of whoever has it, or had it
+  -- The token of the job's lease, current or last
   holder text,
   token bigint,
-  -- Not begun any more after this
+  -- It is not started after this time
   deadline timestamptz NOT NULL,
   claimed_at timestamptz,
   ended_at timestamptz,

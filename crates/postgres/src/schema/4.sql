@@ -1,9 +1,9 @@
--- What instances know together of their live results: conservative mode, emergency trainings begun, drift told of. One row.
+-- The shared state of live results: conservative mode, emergency trainings started, drift reported. One row.
 CREATE TABLE signalloop_performance (
   one boolean PRIMARY KEY DEFAULT true CHECK (one),
-  -- Raised by whoever changes it; a change of another version than was read is refused.
+  -- Increased by every change; a change based on another version is rejected
   version bigint NOT NULL,
-  -- performance.json; missing before anything is known
+  -- The content of performance.json; null at first
   state text,
   written_by text
 );

@@ -1,2 +1,2 @@
--- Since when its holder has had it, for people.
+-- Since when the lease has had its holder; for people.
 ALTER TABLE signalloop_leases ADD COLUMN since timestamptz;

@@ -1,13 +1,13 @@
--- One row a pooled model: what versions of several markets rest on. Kept once, and as long as a version rests on it.
+-- One row per pooled model, which versions of several markets need. It is stored once, as long as a version needs it.
 CREATE TABLE signalloop_pools (
   -- SHA-256 of `bytes`, which is its name
   checksum bytea PRIMARY KEY,
-  -- As the file of a home
+  -- The content of its file
   bytes bytea NOT NULL,
   created_at timestamptz NOT NULL DEFAULT now()
 );
--- They do not get smaller.
+-- They are not compressible.
 ALTER TABLE signalloop_pools ALTER COLUMN bytes SET STORAGE EXTERNAL;
 
--- The pooled model that a version rests on, as its file says; null where it rests on none.
+-- The pooled model that a version needs, as its file says; null if it needs none.
 ALTER TABLE signalloop_models ADD COLUMN pool bytea REFERENCES signalloop_pools;

@@ -1,4 +1,4 @@
-//! The office in the home's folder `scheduler/`: locks of files, which die with their process, and small files.
+//! Coordination through the home's folder `scheduler/`: file locks, which end with their process, and small files.
 
 use super::{Board, Hold, Leader, Memo, Office, Place, Seen};
 use crate::history::{append as append_history, newest as newest_history};
@@ -15,11 +15,11 @@ use storage::lock::{FileLock, Guard};
 use storage::machine;
 use storage::{create_folder, write_atomically};
 
-/// The office of the processes of one machine.
+/// Coordination of the processes of one machine.
 pub struct FolderOffice(PathBuf);
 
 impl FolderOffice {
-    /// In this folder, which is made when it is needed.
+    /// Uses this folder, which is created on first use.
     pub fn new(folder: PathBuf) -> Self {
         Self(folder)
     }
@@ -48,7 +48,7 @@ impl Office for FolderOffice {
 
     fn look(&self, task: Task) -> Seen {
         let record = self.record(task);
-        // An attempt without an end is under way, or was interrupted: its lock tells.
+        // An attempt without an end is still running, or was interrupted; its lock tells which.
         let begun = record.as_ref().is_ok_and(|record| record.attempt > 0) && self.0.is_dir();
         let taken = || matches!(take(&self.0, Place::Task(task), Duration::ZERO), Err(Error::TaskBusy(_)));
         Seen { running: begun && taken(), record }
@@ -59,11 +59,11 @@ impl Office for FolderOffice {
     }
 
     fn leader(&self) -> Option<Leader> {
-        // A process that was killed leaves it behind, but not the lock. Where there is none, the lock is left alone: whoever is
-        // about to lead must not meet one who only looks.
+        // A killed process leaves this file behind, but not the lock. Without the file the lock is not touched, so that a look
+        // never gets in the way of a process about to lead.
         let leader = serde_json::from_slice(&std::fs::read(leader_file(&self.0)).ok()?).ok()?;
         let lock = std::fs::File::open(lock_file(&self.0, Place::Leader)).ok()?;
-        // It goes with its handle, which is closed here.
+        // The lock is released with its handle, which is closed here.
         let free = StoredFile::try_lock(&lock, Lock::Shared).unwrap_or(false);
         (!free).then_some(leader)
     }
@@ -93,16 +93,16 @@ struct Locked {
 
 impl Drop for Locked {
     fn drop(&mut self) {
-        // Another may lead by now, where the lock's file was deleted.
+        // If the lock file was deleted, another process may lead by now.
         if let Some(says) = self.says.as_ref().filter(|_| self.is_in_place()) {
-            // What stays behind is told from the truth by the lock.
+            // A file that stays behind does no harm: the lock decides.
             let _ = std::fs::remove_file(says);
         }
     }
 }
 
 impl Hold for Locked {
-    /// Whether the file that is locked still has its name: a deleted one locks nobody out.
+    /// Whether the locked file still has its name; a lock on a deleted file excludes nobody.
     fn is_in_place(&self) -> bool {
         self.file.is_in_place().unwrap_or(false)
     }
@@ -138,11 +138,11 @@ fn leader_file(folder: &Path) -> PathBuf {
     folder.join("leader.json")
 }
 
-/// Writes down that this process leads; where.
+/// Writes down that this process leads; returns the file.
 fn say(folder: &Path) -> PathBuf {
     let (path, since) = (leader_file(folder), Some(format_iso(now_ms())));
     let leader = Leader { process: std::process::id(), host: machine(), since };
-    // It leads whether others can be told or not, as on a full disk.
+    // It leads even if others cannot be told, for instance on a full disk.
     let _ = serde_json::to_vec(&leader).map(|text| write_atomically(&path, &text));
     path
 }

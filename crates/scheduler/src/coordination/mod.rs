@@ -1,5 +1,5 @@
-//! Where the scheduler's places are given out, and what it remembers is kept: in the home's folder, for the processes of one
-//! machine, or in a database, for those of many. What is done with it is the same, in the engine.
+//! The port for coordination: it grants the scheduler's roles and keeps task records. Its adapters use the home's folder, for the
+//! processes of one machine, or a database, for those of many. The rules above it are the same, in the engine.
 
 mod folder;
 
@@ -14,181 +14,181 @@ use std::sync::Arc;
 use std::time::Duration;
 use storage::fence::Fence;
 
-/// A place that one holds at a time.
+/// A role that one process holds at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// Of whoever runs what is due.
+    /// The role of running whatever is due.
     Leader,
-    /// Of whoever runs this task, also by hand.
+    /// The role of running this task, on schedule or on request.
     Task(Task),
 }
 
-/// A place that is held, until dropped.
+/// A held role; dropping it releases it.
 pub trait Hold: Send + Sync {
-    /// Whether it still is, for certain.
+    /// Whether the role is certainly still held.
     fn is_in_place(&self) -> bool;
-    /// Returns when it was lost to others, or cannot be told from lost: what is done by right of it has to end.
+    /// Returns when the role was lost, or may have been: work that requires it must stop.
     fn lost(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
-    /// By which a database refuses what a former holder writes; `None` where the system itself takes a place away only with
-    /// its process.
+    /// The lease with which a database rejects writes of a former holder. `None` in a folder, where a role is lost only when its
+    /// process ends.
     fn fence(&self) -> Option<&Fence>;
 }
 
-/// How a task was last seen.
+/// The state of a task as it was last seen.
 #[derive(Debug, Clone)]
 pub struct Seen {
-    /// What is remembered of it.
+    /// The stored record.
     pub record: Result<Record>,
-    /// An attempt is under way somewhere.
+    /// Whether an attempt is running somewhere.
     pub running: bool,
 }
 
-/// The process that runs what is due.
+/// The process that runs whatever is due.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Leader {
-    /// Its process id, on its machine.
+    /// Its process id on its machine.
     pub process: u32,
-    /// The name of that.
+    /// Its machine's name.
     pub host: String,
-    /// Since when it leads, ISO 8601, UTC.
+    /// Since when it leads, ISO 8601 in UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
 }
 
-/// What the processes of a scheduler share. Calls wait, on the caller's thread, but for [`Self::glance`].
+/// What the processes of a scheduler share. Calls block the caller's thread, except for [`Self::glance`].
 pub trait Office: Send + Sync {
-    /// Takes a place, waiting no longer than `patience` for whoever holds it.
+    /// Takes a role, waiting up to `patience` for its holder.
     ///
     /// # Errors
-    /// [`domain::error::Error::TaskBusy`], which names the holder; whatever keeps it from being taken.
+    /// [`domain::error::Error::TaskBusy`] naming the holder; any error that prevents taking it.
     fn take(&self, place: Place, patience: Duration) -> Result<Arc<dyn Hold>>;
 
-    /// What is remembered of a task; one that was never run has an empty record.
+    /// The stored record of a task; empty if it was never run.
     ///
     /// # Errors
-    /// When it cannot be read, or is damaged.
+    /// If it cannot be read or is damaged.
     fn record(&self, task: Task) -> Result<Record>;
 
-    /// Writes it down, by right of the task's place. `next_ms` is when the task is due next.
+    /// Stores the record. Requires the task's role. `next_ms` is when the task is due next.
     ///
     /// # Errors
-    /// [`domain::error::Error::LeaseLost`] when the place was lost: nothing was written. When it cannot be written.
+    /// [`domain::error::Error::LeaseLost`] if the role was lost, and then nothing was written; any error of writing.
     fn save(&self, hold: &dyn Hold, task: Task, record: &Record, next_ms: Option<i64>) -> Result<()>;
 
-    /// Adds an attempt that ended to the history, by right of the task's place.
+    /// Appends a finished attempt to the history. Requires the task's role.
     ///
     /// # Errors
     /// As [`Self::save`].
     fn append(&self, hold: &dyn Hold, ran: &Ran) -> Result<()>;
 
-    /// The newest `most` attempts, the newest first.
+    /// The newest `most` attempts, newest first.
     ///
     /// # Errors
-    /// When they cannot be read.
+    /// If they cannot be read.
     fn newest(&self, most: usize) -> Result<Vec<Ran>>;
 
-    /// How a task stands.
+    /// The state of a task.
     fn look(&self, task: Task) -> Seen;
 
-    /// [`Self::look`] without waiting for another machine: it may be what was seen last.
+    /// [`Self::look`] without waiting for another machine; may return an earlier state.
     fn glance(&self, task: Task) -> Seen;
 
-    /// Who leads, if somebody does; of a database, as it was looked at last.
+    /// The current leader, if there is one; with a database, as of the last look.
     fn leader(&self) -> Option<Leader>;
 
-    /// Now, by the clock that all of its processes go by; `own_ms` is what this one's shows.
+    /// The current time by the clock that all processes share; `own_ms` is this machine's.
     fn moment(&self, own_ms: i64) -> Moment;
 
-    /// What kept this process a moment ago from writing by right of a place, where another one may do better. `None` in a
-    /// folder: whoever shares it shares its disk.
+    /// The error that recently kept this process from writing in its role, if another process may have more success. `None` in a
+    /// folder, whose processes share one disk.
     fn cannot_write(&self) -> Option<Error> {
         None
     }
 
-    /// Where a training is shared out; `None` where whoever runs it does all of it.
+    /// The queue through which trainings are shared; `None` if trainings are not shared.
     fn board(&self) -> Option<&dyn Board>;
 
-    /// What is known together of live results; `None` where the home's own file is all there is.
+    /// The shared state of live results; `None` if it is in the home's own file.
     fn memo(&self) -> Option<&dyn Memo>;
 
-    /// Waits, a few seconds at most, until all that was held is free for others.
+    /// Waits, a few seconds at most, until everything that was held is free for others.
     fn close(&self);
 }
 
-/// Markets of one timeframe to be trained, taken from the board: they share a pooled model.
+/// Markets of one timeframe to train together, taken from the queue; they share a pooled model.
 pub struct Job {
-    /// The task that asked for it.
+    /// The task that requested it.
     pub task: Task,
-    /// The number of its run.
+    /// The number of the run.
     pub run: i64,
-    /// Of all of its markets.
+    /// The timeframe of all its markets.
     pub timeframe: Timeframe,
-    /// In order of their names; what others of the timeframe came to is known, or they are not in the run.
+    /// In order of name. The timeframe's other markets have results already, or are not in the run.
     pub markets: Vec<Market>,
-    /// Of this job.
+    /// The job's lease.
     pub hold: Arc<dyn Hold>,
-    /// How long it may take.
+    /// Time limit.
     pub time: Duration,
 }
 
-/// Trainings that instances share: a job a timeframe, each done once. Calls wait, on the caller's thread.
+/// Trainings that instances share: one job for each timeframe, done once. Calls block the caller's thread.
 pub trait Board: Send + Sync {
-    /// Puts up a run, by right of the task's place; its number. The first attempt begins a new run, and ends what was left of
-    /// the one before. A later one goes on with it: what was done stays so, what failed is to be done again.
+    /// Starts a run and returns its number. Requires the task's role. The first attempt starts a new run, and ends what is left
+    /// of the previous one. A later attempt continues its run: results stay, and failed markets are done again.
     ///
     /// # Errors
     /// As [`Office::save`].
     fn post(&self, hold: &dyn Hold, task: Task, attempt: u32, markets: &[Market], time: Duration) -> Result<i64>;
 
-    /// Takes a free job, if there is one: the markets of a timeframe that have no result yet.
+    /// Takes a free job, if there is one: the markets of a timeframe without results.
     ///
     /// # Errors
-    /// When the board cannot be reached.
+    /// If the queue cannot be reached.
     fn claim(&self) -> Result<Option<Job>>;
 
-    /// Writes down what a market of a job came to, by right of the job.
+    /// Stores the result of one market of a job. Requires the job's lease.
     ///
     /// # Errors
     /// As [`Office::save`].
     fn finish(&self, job: &Job, market: &Market, done: bool, result: &Value) -> Result<()>;
 
-    /// Leaves markets of a job that have no result to others.
+    /// Returns markets without results to the queue.
     ///
     /// # Errors
     /// As [`Office::save`].
     fn give_back(&self, job: &Job, markets: &[Market]) -> Result<()>;
 
-    /// The markets of a run that have a result, of success or failure. By right of the task's place, a job that killed all who
-    /// worked on it is given up.
+    /// The markets of a run that have a result, success or failure. Requires the task's role. A job whose workers all died is
+    /// given up.
     ///
     /// # Errors
     /// As [`Office::save`].
     fn ended(&self, hold: &dyn Hold, task: Task, run: i64) -> Result<Vec<Market>>;
 
-    /// What the jobs of a run came to.
+    /// The results of a run's jobs.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// If they cannot be read.
     fn results(&self, task: Task, run: i64) -> Result<Vec<(Market, Value)>>;
 }
 
-/// Is told a version and its text.
+/// Receives a version and its text.
 pub type Heard = Box<dyn FnOnce(i64, &str) + Send>;
 
-/// One text that instances share, and its version, which everyone raises who changes it.
+/// One versioned text that instances share. Every change increases the version.
 pub trait Memo: Send + Sync {
-    /// Version and text; there is no text before the first change. Waits, on the caller's thread.
+    /// Version and text; no text before the first change. Blocks the caller's thread.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// If the database does not answer.
     fn read(&self) -> Result<(i64, Option<String>)>;
 
-    /// Puts another text in the place of that of this version; `false` when it is of another version by now. Waits.
+    /// Replaces the text if its version is still `version`; `false` if not. Blocks the caller's thread.
     ///
     /// # Errors
-    /// When the database does not answer: it may be replaced all the same.
+    /// If the database does not answer; the text may have been replaced even so.
     fn replace(&self, version: i64, text: &str) -> Result<bool>;
 
-    /// Reads without waiting; `then` is told on another thread, if there is a text to be had.
+    /// Reads without blocking; calls `then` on another thread if there is a text.
     fn read_later(&self, then: Heard);
 }

@@ -1,4 +1,4 @@
-//! A long log that is mostly history is compacted by itself, with nobody waiting for it.
+//! A long log that is mostly history is compacted in the background, without anyone waiting.
 
 use domain::barrier::Outcome;
 use domain::config::Durability;
@@ -53,7 +53,7 @@ async fn a_long_log_of_closed_signals_is_compacted() {
     assert!(lines_by_id(home.path()).values().all(|(open, closed)| *open <= 1 && *closed == 1));
 }
 
-/// The part of a child.
+/// Runs in a child process.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn filling_process() {
     let Some((number, home)) = child_part() else { return };

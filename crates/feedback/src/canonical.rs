@@ -1,7 +1,7 @@
-//! Reading a line just as [`super::line::encode`] writes it, several times faster than any JSON.
+//! Reading lines in the canonical form, the one that [`super::line::encode`] writes, several times faster than general JSON.
 //!
-//! This reader knows one order of keys and one way to write each value. Whatever deviates is not refused but handed to
-//! [`super::line::decode`], which reads everything: where this one answers at all, the two agree (see the tests).
+//! This reader knows one order of keys and one notation for each value. Lines in any other form are left to
+//! [`super::line::decode`], which reads everything. If this reader accepts a line, both agree on it (see the tests).
 
 use domain::barrier::{Direction, Levels, Outcome};
 use domain::signal::{Closing, MAX_ID_BYTES, is_strategy, known_keys};
@@ -9,38 +9,40 @@ use domain::symbol::{Symbol, Timeframe};
 use domain::time;
 use domain::time::Tz;
 
-/// What a line says of a signal, borrowed from it.
+/// A canonical line; texts are borrowed from it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Own<'a> {
+pub struct CanonicalLine<'a> {
     /// The id of the signal.
     pub id: &'a str,
     /// Its pair.
     pub symbol: &'a str,
-    /// Of the candles that it was made from.
+    /// The interval of the candles that it was made from.
     pub timeframe: Timeframe,
     /// `None` is HOLD.
     pub direction: Option<Direction>,
-    /// Percent, 0–100, if it states one.
+    /// Stated confidence in percent, 0–100.
     pub confidence: Option<f64>,
     /// When it was given, UTC epoch ms.
     pub timestamp_ms: i64,
     /// `None` for a HOLD.
     pub levels: Option<Levels>,
-    /// Its end; `None` while it is open, and for a HOLD.
+    /// Its closing; `None` while it is open, and for a HOLD.
     pub closing: Option<Closing>,
-    /// Which strategy gave it, if it says so.
+    /// The strategy that gave it.
     pub strategy: Option<&'a str>,
     /// Whether it was traded.
     pub taken: bool,
-    /// What has no column in a table: the members of an object, as JSON, from the strategy to the caller's own keys.
+    /// The members without a column in a database table, from the strategy to the caller's own keys, as JSON members of an
+    /// object.
     pub rest: &'a str,
 }
 
-/// Objects and arrays that nest deeper are left to the other reader, which knows how deep is too deep.
+/// Deeper objects and arrays are left to the other reader, which knows the allowed depth.
 const DEPTH: usize = 16;
 
-/// Reads a line without its seal and closing brace; `None` when it is not written just as this store writes.
-pub fn read(body: &[u8], zone: Tz) -> Option<Own<'_>> {
+/// Every spelling of a key that means something to [`domain::signal::Record::from_json`]: among a caller's own keys it
+/// would say something again that was said before.
+pub fn read(body: &[u8], zone: Tz) -> Option<CanonicalLine<'_>> {
     let mut rest = Cursor { text: std::str::from_utf8(body).ok()?, at: 0 };
     rest.literal("{\"signal_id\":")?;
     let id = rest.string().filter(|id| id.len() <= MAX_ID_BYTES && !id.trim().is_empty())?;
@@ -105,7 +107,7 @@ pub fn read(body: &[u8], zone: Tz) -> Option<Own<'_>> {
         }
     };
     let whole = rest.at == rest.text.len();
-    whole.then_some(Own {
+    whole.then_some(CanonicalLine {
         id,
         symbol,
         timeframe,
@@ -120,13 +122,13 @@ pub fn read(body: &[u8], zone: Tz) -> Option<Own<'_>> {
     })
 }
 
-/// Is it a symbol in the only spelling that [`Symbol::parse`] leaves as it is?
+/// Whether [`Symbol::parse`] would leave the symbol unchanged.
 fn is_canonical(symbol: &str) -> bool {
     (1..=Symbol::MAX_CHARS).contains(&symbol.len())
         && symbol.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
 }
 
-/// A place in a text. Each method moves it past what it reads, or gives `None`; after that it is not used any more.
+/// A position in a text. Each method moves it past what it parses, or returns `None`; the cursor must not be used after that.
 struct Cursor<'a> {
     text: &'a str,
     at: usize,
@@ -142,7 +144,7 @@ impl<'a> Cursor<'a> {
         self.text.as_bytes()[self.at..].starts_with(expected.as_bytes()).then(|| self.at += expected.len())
     }
 
-    /// The value of a key that may be missing: `Some(None)` when it is, `None` when the value cannot be read.
+    /// An optional member: `Some(None)` if it is missing, `None` if its value cannot be parsed.
     #[inline]
     fn optional<T>(&mut self, key: &str, value: impl FnOnce(&mut Self) -> Option<T>) -> Option<Option<T>> {
         match self.literal(key) {
@@ -161,7 +163,7 @@ impl<'a> Cursor<'a> {
         Some(&self.text[start..start + len])
     }
 
-    /// Passes over a string with any of the one-letter escapes.
+    /// Skips a string; only one-letter escapes are allowed.
     fn skip_string(&mut self) -> Option<()> {
         self.literal("\"")?;
         loop {
@@ -216,7 +218,7 @@ impl<'a> Cursor<'a> {
         Some(&self.text[start..self.at])
     }
 
-    /// At least one digit; how many.
+    /// At least one digit; returns the number of digits.
     fn digits(&mut self) -> Option<usize> {
         let rest = &self.text.as_bytes()[self.at..];
         let count = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
@@ -224,7 +226,7 @@ impl<'a> Cursor<'a> {
         (count > 0).then_some(count)
     }
 
-    /// Passes over any value in JSON's grammar that nests at most `depth` levels deep.
+    /// Skips any value in JSON's grammar that nests at most `depth` levels deep.
     fn skip(&mut self, depth: usize) -> Option<()> {
         match self.next()? {
             b'"' => self.skip_string(),
@@ -237,7 +239,7 @@ impl<'a> Cursor<'a> {
             b'f' => self.literal("false"),
             b'n' => self.literal("null"),
             _ => {
-                // Up to this length it cannot be too large for a double, unless it has an exponent.
+                // Up to this length it fits a double, unless it has an exponent.
                 let text = self.number_text()?;
                 let sure = text.len() < 300 && !text.contains(['e', 'E']);
                 (sure || text.parse().is_ok_and(f64::is_finite)).then_some(())
@@ -245,7 +247,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Passes over an object or an array, at its opening bracket.
+    /// Skips an object or an array from its opening bracket.
     fn skip_items(&mut self, depth: usize, end: &str, key: impl Fn(&mut Self) -> Option<()>) -> Option<()> {
         let depth = depth.checked_sub(1)?;
         self.at += 1;
@@ -272,24 +274,24 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
-    /// The body of a record's line, as [`read`] takes it.
+    /// The body of a record's line, as [`read`] expects it.
     fn body(record: &Record) -> Vec<u8> {
         let mut line = line::encode(record).unwrap();
         line.truncate(line.len() - 1 - line::SEAL_BYTES);
         line
     }
 
-    /// What the reader of all JSON makes of a body.
+    /// How the general reader parses a body.
     fn by_json(body: &[u8], zone: Tz) -> Result<Facts<'static>, String> {
         let object = serde_json::from_slice(&[body, b"}"].concat()).map_err(|e| e.to_string())?;
         Record::from_json(object, zone).map(|record| Facts::of(&record)).map_err(|e| e.to_string())
     }
 
-    /// Where the short reader answers, the long one says the same.
+    /// Whether the canonical reader accepts a body; both readers must agree then.
     fn agree(body: &[u8]) -> bool {
         let zone = "Europe/Berlin".parse().unwrap();
-        let Some(own) = read(body, zone) else { return false };
-        assert_eq!(Ok(own.into()), by_json(body, zone), "{}", String::from_utf8_lossy(body));
+        let Some(line) = read(body, zone) else { return false };
+        assert_eq!(Ok(line.into()), by_json(body, zone), "{}", String::from_utf8_lossy(body));
         true
     }
 
@@ -397,7 +399,7 @@ mod tests {
             prop_assert_eq!(closed, record.closing.map(|_| Some(line::encode(&record).unwrap())));
         }
 
-        /// Bytes replaced, put in or taken out, one to three times: behind a checksum that was made to match.
+        /// One to three bytes replaced, inserted or removed, with a checksum that matches.
         #[test]
         fn any_mutation_reads_the_same_both_ways_or_not_here(
             record in record(),
@@ -406,7 +408,7 @@ mod tests {
             let mut body = body(&record);
             for (index, how, byte) in changes {
                 let at = index.index(body.len());
-                // Half of the time something that means something in JSON.
+                // Half of the time a byte with a meaning in JSON.
                 let byte = if byte < 128 { b"\",:{}[]\\0123456789.eE-+ntu_ \xff"[usize::from(byte) % 29] } else { byte };
                 match how {
                     0 => body[at] = byte,
@@ -417,7 +419,7 @@ mod tests {
             agree(&body);
         }
 
-        /// A value replaced, a key moved, doubled or renamed.
+        /// A value replaced; a key moved, duplicated or renamed.
         #[test]
         fn other_members_read_the_same_both_ways_or_not_here(
             record in record(), from: proptest::sample::Index, to: proptest::sample::Index, how in 0usize..4,

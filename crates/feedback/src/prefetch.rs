@@ -1,4 +1,4 @@
-//! Reading back many lines of the log at once: in the order in which they stand there, neighbours in one read.
+//! Prefetching many lines of the log: sorted by position, with neighbours in one read.
 
 use super::state::Place;
 use domain::signal::{SignalKey, SignalKeyHasher};
@@ -9,27 +9,27 @@ use std::ops::Range;
 use storage::disk;
 use storage::disk::StoredFile;
 
-/// Bytes between two lines that are cheaper to read than to leave out.
+/// It is cheaper to read up to this many bytes between two lines than to skip them.
 const GAP: u64 = 1 << 10;
-/// The most that is read at once, and the most that is held; what is beyond is read when its turn comes.
+/// The most bytes per read, and the most to hold; lines beyond that are read when they are needed.
 const RUN_BYTES: u64 = 1 << 20;
 const MOST_BYTES: usize = 32 << 20;
 
-/// Lines of open signals.
+/// Prefetched lines of open signals.
 #[derive(Default)]
-pub struct Ahead {
+pub struct Prefetched {
     bytes: Vec<u8>,
     lines: HashMap<SignalKey, Range<usize>, BuildHasherDefault<SignalKeyHasher>>,
 }
 
-impl Ahead {
+impl Prefetched {
     /// Reads lines of a log.
     pub fn read(file: &dyn StoredFile, mut wanted: Vec<(Place, SignalKey)>) -> io::Result<Self> {
-        let mut ahead = Self::default();
+        let mut prefetched = Self::default();
         wanted.sort_unstable_by_key(|(place, _)| place.offset);
         let mut rest = &wanted[..];
         while let [(first, _), ..] = rest
-            && ahead.bytes.len() < MOST_BYTES
+            && prefetched.bytes.len() < MOST_BYTES
         {
             let mut end = first.offset;
             let fits = |(place, _): &&(Place, SignalKey)| {
@@ -39,27 +39,26 @@ impl Ahead {
             };
             let (run, later) = rest.split_at(rest.iter().take_while(fits).count());
             rest = later;
-            let start = ahead.bytes.len();
-            ahead.bytes.resize(start + (end - first.offset) as usize, 0);
-            // A line that ends too early will not prove itself by its checksum.
-            disk::read_full(file, &mut ahead.bytes[start..], first.offset)?;
+            let start = prefetched.bytes.len();
+            prefetched.bytes.resize(start + (end - first.offset) as usize, 0);
+            // A line that ends too early will fail its checksum.
+            disk::read_full(file, &mut prefetched.bytes[start..], first.offset)?;
             for (place, key) in run {
                 let at = start + (place.offset - first.offset) as usize;
-                ahead.lines.insert(*key, at..at + place.len as usize);
+                prefetched.lines.insert(*key, at..at + place.len as usize);
             }
         }
-        Ok(ahead)
+        Ok(prefetched)
     }
 
-    /// Adds a line.
-    /// Keeps a line.
+    /// Adds the line of a signal.
     pub fn add(&mut self, key: SignalKey, line: &[u8]) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(line);
         self.lines.insert(key, start..self.bytes.len());
     }
 
-    /// The line of a signal, if it was read.
+    /// The line of a signal, if it was prefetched.
     pub fn line(&self, key: SignalKey) -> Option<&[u8]> {
         self.lines.get(&key).map(|range| &self.bytes[range.clone()])
     }

@@ -1,28 +1,28 @@
-//! What an open store does on the side, on a thread of its own, so that no caller waits for it: a snapshot where opening
-//! had much to read, and a compaction once much of the log is history.
+//! Maintenance of an open store on a background thread, so that no caller waits for it: writing a snapshot if opening had to read
+//! much, and compacting a log that is mostly history.
 
-use super::compact::{self, Compaction, Copy};
+use super::compact::{self, CompactedLog, Compaction};
 use super::log::Log;
 use domain::error::{Error, Result};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
-/// The thread, and what wakes it.
-pub struct Upkeep {
+/// The thread, and how to wake it.
+pub struct Maintenance {
     log: Arc<Log>,
     wake: mpsc::SyncSender<()>,
     thread: JoinHandle<()>,
 }
 
-impl Upkeep {
-    /// Starts it. `swap` has the writer put a compacted log in the place of the log.
+impl Maintenance {
+    /// Starts the thread. `swap` has the writer replace the log by its compacted copy.
     pub fn start(
         log: &Arc<Log>,
-        swap: impl Fn(Copy) -> Result<Option<Compaction>> + Send + 'static,
+        swap: impl Fn(CompactedLog) -> Result<Option<Compaction>> + Send + 'static,
     ) -> std::io::Result<Self> {
         let (wake, woken) = mpsc::sync_channel(1);
         let of = log.clone();
-        let thread = std::thread::Builder::new().name("signalloop-upkeep".to_owned()).spawn(move || {
+        let thread = std::thread::Builder::new().name("signalloop-maintenance".to_owned()).spawn(move || {
             of.save_snapshot();
             let mut not_before = 0;
             while woken.recv().is_ok() {
@@ -34,24 +34,24 @@ impl Upkeep {
         Ok(Self { log: log.clone(), wake, thread })
     }
 
-    /// To be called when the log has grown. Never blocks.
+    /// Call this when the log has grown. Never blocks.
     pub fn grown(&self) {
         if self.log.view.read().is_mostly_history() {
-            // It is awake already if this fails.
+            // If this fails, the thread is awake already.
             let _ = self.wake.try_send(());
         }
     }
 
-    /// Ends it; what it is doing comes to its end, or to nothing, first.
+    /// Ends the thread; work under way finishes or stops first.
     pub fn end(self) {
         drop(self.wake);
-        // A panic in there was reported by the thread, and the log is as good as it was.
+        // A panic was reported by the thread, and does not harm the log.
         let _ = self.thread.join();
     }
 }
 
-/// Compacts the log if it is still worth it and nobody else is at it; returns the length below which not to try again.
-fn tend(log: &Log, swap: &impl Fn(Copy) -> Result<Option<Compaction>>) -> u64 {
+/// Compacts the log if it is still worthwhile and no other process is doing so. Returns the length below which not to try again.
+fn tend(log: &Log, swap: &impl Fn(CompactedLog) -> Result<Option<Compaction>>) -> u64 {
     let compacted = domain::error::guard(|| compact::compact_if_worth_it(log, swap));
     match compacted {
         Ok(_) | Err(Error::Busy { .. }) => 0,

@@ -1,8 +1,8 @@
 //! The prices of one simulated symbol: a pure function of seed, symbol, first hour and time.
 //!
-//! An hour is drawn from its own random stream and the state the hour before left behind, in 60 steps of a minute. Kept are
-//! the hours; the minutes of one are drawn again when asked for, so years cost little. All timeframes are sums of the
-//! same minutes and agree with each other.
+//! An hour is drawn, in 60 steps of a minute, from its own random stream and the state that the previous hour left. Only hours
+//! are kept; the minutes of an hour are drawn again on request, so that years use little memory. All timeframes are sums of the
+//! same minutes and therefore agree.
 
 use domain::candle::Candle;
 use domain::symbol::{Symbol, Timeframe};
@@ -16,30 +16,30 @@ const DAY: i64 = 24 * HOUR;
 /// Weekly candles open on Monday; the epoch was a Thursday.
 const FIRST_MONDAY: i64 = 4 * DAY;
 
-/// Standard deviation of an hour's log return when the market is neither calm nor excited.
+/// Standard deviation of an hour's log return at average volatility.
 const HOURLY_SD: f64 = 0.006;
-/// How much of its excitement (log volatility) an hour hands to the next, and how much is new: clusters of about a day.
+/// How much of an hour's log volatility carries over to the next, and how much is new: clusters last about a day.
 const HEAT_KEPT: f64 = 0.95;
 const HEAT_NEW: f64 = 0.12;
-/// Hours of the RSI that drives the hidden rule, its thresholds, and for how many hours after a close beyond them the
-/// price drifts back.
+/// Hours of the RSI that drives the hidden rule, its thresholds, and for how many hours the price drifts back after a close
+/// beyond them.
 const RSI_HOURS: f64 = 14.0;
 const OVERBOUGHT: f64 = 70.0;
 const OVERSOLD: f64 = 30.0;
 const DRIFT_HOURS: i32 = 12;
-/// The RSI means nothing before it has seen so many hours.
+/// The RSI is undefined before this many hours.
 const WARM_UP_HOURS: usize = 28;
 
-/// What one hour hands to the next.
+/// The state that one hour passes to the next.
 #[derive(Debug, Clone, Copy)]
 struct State {
     log_price: f64,
-    /// Log of the volatility against [`HOURLY_SD`].
+    /// Log of the volatility relative to [`HOURLY_SD`].
     heat: f64,
     /// Wilder's averages of gains and losses between hourly closes.
     gain: f64,
     loss: f64,
-    /// Hours of drift still to come: upwards if positive, downwards if negative.
+    /// Remaining hours of drift: upwards if positive, downwards if negative.
     drift: i32,
 }
 
@@ -64,26 +64,26 @@ impl Bar {
     }
 }
 
-/// The path of one symbol, drawn as far as it was asked for.
+/// The random walk of one symbol's price, drawn as far as requested.
 #[derive(Debug)]
-pub struct Path {
+pub struct PriceWalk {
     seed: [u8; 32],
     first_ms: i64,
     rule_strength: f64,
-    /// Decimals of a price, so that it has about seven significant digits at the start.
+    /// Decimals of a price: about seven significant digits at the start.
     decimals: i32,
-    /// Base asset traded in an ordinary minute.
+    /// Volume of an average minute, in the base asset.
     minute_volume: f64,
     /// Each hour's bar and the state before it.
     hours: Vec<(State, Bar)>,
     /// The state after the last of `hours`.
     end: State,
-    /// The minutes of the hour asked for last.
+    /// The minutes of the hour requested last.
     minutes: Option<(usize, Vec<Bar>)>,
 }
 
-impl Path {
-    /// A path whose first candle opens at `first_ms`, rounded down to the hour.
+impl PriceWalk {
+    /// A walk whose first candle opens at `first_ms`, rounded down to the hour.
     pub fn new(seed: u64, symbol: &Symbol, first_ms: i64, rule_strength: f64) -> Self {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
@@ -111,8 +111,8 @@ impl Path {
         }
     }
 
-    /// The candles whose open times lie in `[from, until)` and that have begun at `now_ms`, at most `limit`, oldest
-    /// first. The last may still be open: it holds the whole minutes so far.
+    /// The candles whose open times lie in `[from, until)` and that have begun by `now_ms`: at most `limit`, oldest first. The
+    /// last one may still be open; it contains the whole minutes so far.
     pub fn candles(&mut self, timeframe: Timeframe, from: i64, until: i64, now_ms: i64, limit: usize) -> Vec<Candle> {
         if from >= until {
             return Vec::new();
@@ -130,7 +130,7 @@ impl Path {
                 Bar { open: price, high: price, low: price, close: price, volume: 0.0 }
             });
             let Bar { open, high, low, close, volume } = bar;
-            // Minutes have 5 decimals: rounding takes the error of summing away, in whichever order they were summed.
+            // Minutes have 5 decimals; rounding removes the error of summation, in any order.
             candles.push(Candle { open_ms, open, high, low, close, volume: (volume * 1e5).round() / 1e5 });
             open_ms += length;
         }
@@ -165,7 +165,7 @@ impl Path {
         sum
     }
 
-    /// The bar of an hour and the state before it, drawn if it is the first time.
+    /// An hour's bar and the state before it, drawn on first use.
     fn hour(&mut self, hour: usize) -> (State, Bar) {
         while self.hours.len() <= hour {
             let index = self.hours.len();
@@ -186,7 +186,7 @@ impl Path {
         self.minutes.as_ref().map_or(&[], |(_, minutes)| minutes)
     }
 
-    /// The minutes of an hour, and the log price and heat it ends with.
+    /// The minutes of an hour, and the log price and log volatility at its end.
     fn draw(&self, hour: usize, before: State) -> (Vec<Bar>, f64, f64) {
         let mut seed = self.seed;
         seed[16..24].copy_from_slice(&(hour as u64).to_le_bytes());
@@ -204,7 +204,7 @@ impl Path {
             log_price += step;
             let close = self.round(log_price.exp());
             let (up, down) = (0.4 * sd * normal.draw().abs(), 0.4 * sd * normal.draw().abs());
-            // Much is traded when much moves: this minute, and this hour against the ordinary one.
+            // Volume grows with the move of this minute, and with the hour's volatility relative to the average.
             let moved = 0.5 + 0.4 * (step.abs() + up + down) / sd;
             let volume = self.minute_volume * activity * moved * (0.3 * normal.draw()).exp();
             minutes.push(Bar {
@@ -219,7 +219,7 @@ impl Path {
         (minutes, log_price, HEAT_KEPT * before.heat + HEAT_NEW * normal.draw())
     }
 
-    /// The state after an hour: where the hidden rule looks at its close.
+    /// The state after an hour; here the hidden rule looks at the close.
     fn close_hour(&self, hour: usize, before: State, close: f64, log_price: f64, heat: f64) -> State {
         let change = close - self.round(before.log_price.exp());
         let gain = before.gain + (change.max(0.0) - before.gain) / RSI_HOURS;
@@ -245,20 +245,20 @@ impl Path {
     }
 }
 
-/// When the candle of `timeframe` opened that `ms` lies in.
+/// The open time of the candle of `timeframe` that contains `ms`.
 pub fn open_time(timeframe: Timeframe, ms: i64) -> i64 {
     let length = timeframe.millis();
     let offset = if length == 7 * DAY { FIRST_MONDAY } else { 0 };
     (ms - offset).div_euclid(length) * length + offset
 }
 
-/// How lively an hour of the day (UTC) is: most at 15:00, when Europe and America both trade, least at 03:00.
+/// Relative volatility of an hour of the day (UTC): highest at 15:00, when Europe and America both trade, lowest at 03:00.
 fn season(open_ms: i64) -> f64 {
     let hour = open_ms.rem_euclid(DAY) as f64 / HOUR as f64;
     1.0 + 0.35 * ((hour - 15.0) / 24.0 * std::f64::consts::TAU).cos()
 }
 
-/// A price of the right size for the well-known symbols, for others one between 0.1 and 100 picked by `hash`.
+/// A realistic first price for well-known symbols; for others one between 0.1 and 100, picked by `hash`.
 fn first_price(symbol: &Symbol, hash: u32) -> f64 {
     const KNOWN: [(&str, f64); 9] = [
         ("BTC", 65_000.0),
@@ -275,7 +275,7 @@ fn first_price(symbol: &Symbol, hash: u32) -> f64 {
     known.map_or_else(|| 10f64.powf(f64::from(hash % 1000) / 1000.0 * 3.0 - 1.0), |(_, price)| *price)
 }
 
-/// Standard normal numbers, two at a time (Box–Muller).
+/// Standard normal numbers, drawn in pairs (Box–Muller).
 struct Normal {
     rng: ChaCha8Rng,
     spare: Option<f64>,
@@ -300,33 +300,33 @@ mod tests {
 
     const START: i64 = 1_735_689_600_000; // 2025-01-01, a Wednesday
 
-    fn path(symbol: &str, rule_strength: f64) -> Path {
-        Path::new(7, &Symbol::parse(symbol).unwrap(), START, rule_strength)
+    fn walk(symbol: &str, rule_strength: f64) -> PriceWalk {
+        PriceWalk::new(7, &Symbol::parse(symbol).unwrap(), START, rule_strength)
     }
 
     fn timeframe(text: &str) -> Timeframe {
         Timeframe::parse(text).unwrap()
     }
 
-    fn all(path: &mut Path, name: &str, days: i64) -> Vec<Candle> {
-        path.candles(timeframe(name), START, START + days * DAY, START + days * DAY, usize::MAX)
+    fn all(walk: &mut PriceWalk, name: &str, days: i64) -> Vec<Candle> {
+        walk.candles(timeframe(name), START, START + days * DAY, START + days * DAY, usize::MAX)
     }
 
     #[test]
     fn the_same_whatever_was_asked_before() {
-        let (mut forward, mut jumping) = (path("BTCUSDT", 0.25), path("BTCUSDT", 0.25));
+        let (mut forward, mut jumping) = (walk("BTCUSDT", 0.25), walk("BTCUSDT", 0.25));
         let late = all(&mut jumping, "1h", 20);
         let mut early = all(&mut forward, "5m", 1);
         assert_eq!(all(&mut jumping, "5m", 1), early);
         assert_eq!(all(&mut forward, "1h", 20), late);
         early.truncate(1);
-        assert_ne!(all(&mut path("BTCUSDC", 0.25), "5m", 1)[..1], early);
+        assert_ne!(all(&mut walk("BTCUSDC", 0.25), "5m", 1)[..1], early);
     }
 
     #[test]
     fn every_candle_can_be_true_and_follows_the_one_before() {
         for symbol in ["BTCUSDT", "DOGEUSDT", "XYZUSDT"] {
-            let candles = all(&mut path(symbol, 0.25), "15m", 10);
+            let candles = all(&mut walk(symbol, 0.25), "15m", 10);
             domain::candle::check_series(&candles).unwrap();
             assert_eq!(candles.len(), 960);
             assert!(candles.windows(2).all(|pair| pair[0].close == pair[1].open));
@@ -335,32 +335,32 @@ mod tests {
 
     #[test]
     fn the_open_candle_grows() {
-        let mut path = path("BTCUSDT", 0.25);
+        let mut walk = walk("BTCUSDT", 0.25);
         let noon = START + 12 * HOUR;
         let last =
-            |path: &mut Path, now| *path.candles(Timeframe::H1, START, i64::MAX, now, usize::MAX).last().unwrap();
-        let new = last(&mut path, noon + 10);
+            |walk: &mut PriceWalk, now| *walk.candles(Timeframe::H1, START, i64::MAX, now, usize::MAX).last().unwrap();
+        let new = last(&mut walk, noon + 10);
         assert_eq!((new.open_ms, new.volume, new.high), (noon, 0.0, new.low));
-        assert_eq!(new.close, path.candles(Timeframe::H1, noon - HOUR, noon, noon, 1)[0].close);
-        let half = last(&mut path, noon + 30 * MINUTE);
-        let whole = path.candles(Timeframe::H1, noon, noon + 1, noon + HOUR, 1)[0];
+        assert_eq!(new.close, walk.candles(Timeframe::H1, noon - HOUR, noon, noon, 1)[0].close);
+        let half = last(&mut walk, noon + 30 * MINUTE);
+        let whole = walk.candles(Timeframe::H1, noon, noon + 1, noon + HOUR, 1)[0];
         assert!(half.volume > 0.0 && half.volume < whole.volume && half.high <= whole.high && half.open == whole.open);
-        assert_eq!(path.price(noon + 30 * MINUTE + 59_999), half.close);
-        assert_eq!(path.price(noon + HOUR), whole.close);
+        assert_eq!(walk.price(noon + 30 * MINUTE + 59_999), half.close);
+        assert_eq!(walk.price(noon + HOUR), whole.close);
     }
 
     #[test]
     fn weeks_open_on_monday() {
-        let weeks = all(&mut path("BTCUSDT", 0.0), "1w", 30);
+        let weeks = all(&mut walk("BTCUSDT", 0.0), "1w", 30);
         assert_eq!(domain::time::format_iso(weeks[0].open_ms), "2025-01-06T00:00:00.000Z");
     }
 
-    /// Mean return of the 12 hours after an extreme RSI, against the extreme, in hourly standard deviations.
+    /// Mean return of the 12 hours after an extreme RSI, in the direction of the rule, in hourly standard deviations.
     fn mean_reversal(rule_strength: f64) -> f64 {
         let (mut sum, mut count) = (0.0, 0.0);
         for seed in 0..8 {
-            let mut path = Path::new(seed, &Symbol::parse("BTCUSDT").unwrap(), START, rule_strength);
-            let closes: Vec<f64> = all(&mut path, "1h", 120).iter().map(|candle| candle.close).collect();
+            let mut walk = PriceWalk::new(seed, &Symbol::parse("BTCUSDT").unwrap(), START, rule_strength);
+            let closes: Vec<f64> = all(&mut walk, "1h", 120).iter().map(|candle| candle.close).collect();
             let (mut gain, mut loss) = (0.0, 0.0);
             for i in 1..closes.len() - 12 {
                 let change = closes[i] - closes[i - 1];
@@ -387,11 +387,11 @@ mod tests {
         #[test]
         fn timeframes_agree(from in 0i64..20 * 24 * 60, length in 1i64..5000, fine in 0usize..4, coarse in 0usize..4) {
             let (fine, coarse) = (timeframe(["1m", "5m", "15m", "1h"][fine]), timeframe(["1h", "4h", "12h", "1d"][coarse]));
-            let mut path = path("ETHUSDT", 0.25);
+            let mut walk = walk("ETHUSDT", 0.25);
             let from = START + from * MINUTE;
-            for big in path.candles(coarse, from, from + length * MINUTE, START + 60 * DAY, usize::MAX) {
+            for big in walk.candles(coarse, from, from + length * MINUTE, START + 60 * DAY, usize::MAX) {
                 let until = big.open_ms + coarse.millis();
-                let small = path.candles(fine, big.open_ms, until, START + 60 * DAY, usize::MAX);
+                let small = walk.candles(fine, big.open_ms, until, START + 60 * DAY, usize::MAX);
                 let sum = small.iter().map(|c| Bar { open: c.open, high: c.high, low: c.low, close: c.close, volume: c.volume }).reduce(Bar::then).unwrap();
                 prop_assert_eq!((big.open, big.high, big.low, big.close), (sum.open, sum.high, sum.low, sum.close));
                 prop_assert!((big.volume - sum.volume).abs() < 1e-4);

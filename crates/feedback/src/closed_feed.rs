@@ -1,20 +1,20 @@
-//! Closed signals for a reader that wants each of them once, such as a learner.
+//! Closed signals for a reader that needs each of them once, such as a learner.
 
 use super::FeedbackStore;
 use super::open::Slot;
 use domain::error::Result;
 use domain::signal::Record;
 
-/// Which closed signals a reader has been given.
+/// The set of closed signals that a reader has received.
 #[derive(Debug, Default)]
 pub struct Given {
-    /// One bit a signal, by its number in order of recording, which never changes.
+    /// One bit per signal, by its number in order of recording, which never changes.
     words: Vec<u64>,
     count: usize,
 }
 
 impl Given {
-    /// Marks a signal; whether it was new.
+    /// Adds a signal; returns whether it was new.
     fn mark(&mut self, slot: Slot) -> bool {
         let (word, bit) = (slot as usize / 64, 1 << (slot % 64));
         if self.words.len() <= word {
@@ -28,16 +28,16 @@ impl Given {
 }
 
 impl FeedbackStore {
-    /// Whether this reader is known to have been given all that has closed; `false` also when telling would mean to wait.
+    /// Whether this reader has received everything that has closed, as far as known. `false` also if finding out would block.
     pub fn has_no_new_closings(&self, given: &Given) -> bool {
         self.inner.journal.current_state().is_some_and(|state| state.closed_slots().len() == given.count)
     }
 
-    /// The closed signals that this reader was not given yet, other processes' included, in order of closing: the newest
-    /// `most` of them, older ones count as given.
+    /// The closed signals that this reader has not received, including those closed by other processes, in order of closing.
+    /// Returns only the newest `most`; older ones count as received.
     ///
     /// # Errors
-    /// As [`FeedbackStore::get`]; nothing counts as given then.
+    /// As [`FeedbackStore::get`]; then nothing counts as received.
     pub fn new_closings(&self, given: &mut Given, most: usize) -> Result<Vec<Record>> {
         self.refresh()?;
         if self.inner.journal.state().closed_slots().len() == given.count {
@@ -47,7 +47,7 @@ impl FeedbackStore {
             let (state, source) = self.ordered();
             let slots = state.closed_slots();
             let mut marked = Given { words: given.words.clone(), count: given.count };
-            // New ones are mostly the last to have closed, so that the search from the end is short.
+            // New closings are mostly the most recent ones, so searching from the end is short.
             let mut new: Vec<Slot> = Vec::new();
             for &slot in slots.iter().rev() {
                 if marked.count == slots.len() {
