@@ -263,9 +263,8 @@ fn kill_9_amid_changes_leaves_no_version_without_it() {
     let Some(place) = Place::of("kill_9_amid_changes_leaves_no_version_without_it") else { return };
     put(&place.open(), &btc(), &pool(0), 0).unwrap();
     for round in 0..5 {
-        let name = "model::registry::tests::postgres::promoting_process";
         let mut children: Vec<_> =
-            (0..2).map(|n| testkit::child!(name, &place.schema.url, n).spawn().unwrap()).collect();
+            (0..2).map(|n| testkit::child!("promoting_process", &place.schema.url, n).spawn().unwrap()).collect();
         let before = place.schema.number("SELECT count(*) FROM signalloop_ledger");
         soon("they are at work", || place.schema.number("SELECT count(*) FROM signalloop_ledger") > before + 4);
         std::thread::sleep(Duration::from_millis(7 * round));
