@@ -40,6 +40,9 @@ pub fn should_close(levels: Option<&domain::barrier::Levels>, price: f64, now_ms
     }
 }
 
+/// The open store, and signals as lines for it.
+type Encoded = (FeedbackStore, Lines);
+
 /// Takes signals and prices, and closes signals. It combines the feedback store with what the loop knows about the
 /// market.
 pub struct Signals {
@@ -74,12 +77,12 @@ impl Signals {
     ) -> impl Future<Output = Result<()>> + Send + use<R> {
         let records: Vec<Record> = signals.into_iter().map(Into::into).collect();
         let closed = records.iter().any(|record| record.closing.is_some());
-        let (this, call, written) = (self.clone(), self.lifetime.begin(), self.written(records));
+        let (this, call, encoded) = (self.clone(), self.lifetime.begin(), self.encoded(records));
         async move {
-            let (call, written) = (call?, written?);
-            let (store, lines) = match written {
-                Answer::Ready(written) => written,
-                Answer::Pending(write) => threads::blocking(write).await?,
+            let (call, encoded) = (call?, encoded?);
+            let (store, lines) = match encoded {
+                Answer::Ready(encoded) => encoded,
+                Answer::Pending(encode) => threads::blocking(encode).await?,
             };
             let recorded = store.record_lines(vec![lines]);
             // From here on the writer has the signal, and closing the store waits for the writer.
@@ -90,10 +93,10 @@ impl Signals {
 
     /// Signals as lines for the store. Ready for a single signal if the store is open and the candles before the
     /// signal are in memory, or not stored at all.
-    pub(super) fn written(
+    pub(super) fn encoded(
         self: &Arc<Self>,
         mut records: Vec<Record>,
-    ) -> Result<Answer<(FeedbackStore, Lines), impl FnOnce() -> Result<(FeedbackStore, Lines)> + Send + use<>>> {
+    ) -> Result<Answer<Encoded, impl FnOnce() -> Result<Encoded> + Send + use<>>> {
         self.check_given(&records)?;
         if let ([record], Some(store)) = (&mut records[..], self.store.if_open()) {
             let recent = self.candles.recent_in_memory(&record.signal.market());

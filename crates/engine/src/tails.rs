@@ -349,7 +349,7 @@ mod tests {
         // One for which older candles are needed is not for the event loop.
         let old = Signal::from_value(signal("old", FIRST + 300 * HOUR), Source::Caller, Tz::UTC).unwrap();
         let new = Signal::from_value(signal("new", FIRST + 1049 * HOUR), Source::Caller, Tz::UTC).unwrap();
-        let at_once = |signal: Signal| matches!(core.signals().written(vec![signal.into()]), Ok(Answer::Ready(_)));
+        let at_once = |signal: Signal| matches!(core.signals().encoded(vec![signal.into()]), Ok(Answer::Ready(_)));
         assert!(!at_once(old) && at_once(new));
         core.close().await;
     }
