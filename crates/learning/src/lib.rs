@@ -12,13 +12,13 @@ mod feedback;
 mod folds;
 mod gate;
 pub mod harm;
-#[cfg(test)]
-mod honesty;
 pub mod improvement;
 mod incremental;
 #[cfg(test)]
 mod judgements;
 mod labels;
+#[cfg(test)]
+mod leakage;
 mod live;
 pub mod model;
 pub mod outcomes;

@@ -1,15 +1,15 @@
-//! Poor performance: when live results are so bad that a market turns conservative and is trained anew, and when it has
-//! recovered. Pure: standings and outcomes in, standings and changes out.
+//! Poor performance: when live results are so bad that a market enters conservative mode and is trained again, and when
+//! it has recovered. Pure functions: they take states and outcomes, and return new states and the changes.
 //!
-//! A *scope* is a market, or the whole home. Each is judged by the signals that closed in the window **since its mode last
-//! changed**: so a retrained model is judged by its own results and not by its predecessor's, and at least `min_signals`
-//! closings lie between two changes. With fewer closings nothing is judged; but conservative mode, which makes signals
-//! rare, ends by itself after a whole window without enough of them.
+//! A *scope* is a market, or the whole home. Each is judged by the signals that closed within the window and **since
+//! its mode last changed**. So a retrained model is judged by its own results and not by its predecessor's, and at
+//! least `min_signals` closings lie between two changes. With fewer closings nothing is judged; but conservative mode,
+//! which makes signals rare, ends by itself after a whole window with too few of them.
 //!
-//! Signals that were under way together share their fate. They count as so many as they are worth ([`dependence`]): that many
-//! must reach `min_signals`, and where they are few, a success rate must lie further below the threshold ([`margin`]).
+//! Overlapping signals depend on each other and count as fewer independent ones ([`dependence`]). That effective number
+//! must reach `min_signals`, and where it is small, a success rate must lie further below the threshold ([`margin`]).
 //!
-//! A home that does poorly makes all its markets conservative, but for those that by their own closings do well.
+//! A home with poor results puts all its markets into conservative mode, except those whose own results are good.
 
 use super::clusters::{Life, Z_ONE_SIDED, dependence, student};
 use domain::config::{PoorPerformance, PoorRule};
@@ -20,17 +20,19 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 const HOUR_MS: f64 = 3_600_000.0;
-/// How long after its begin an emergency training that came to nothing is due again, unless the cool-down is shorter.
+/// An emergency training that produced no model is retried after this time, or after the cool-down where that is
+/// shorter.
 const BACK_OFF_HOURS: f64 = 1.0;
 
-/// Dependent signals are not called poor where their true success rate may be so many percentage points above the threshold,
+/// Overlapping signals are called poor only if a true success rate this many percentage points above the threshold can
+/// be ruled out.
 const CLEAR: f64 = 20.0;
-/// by so many standard errors.
+/// Standard errors by which it must be ruled out.
 const SURE: f64 = 3.5;
 
-/// How strongly feedback weighs in training, ordinarily: weights of 1 ± 0.3.
+/// The largest change of a training weight by live signals in normal mode: weights of 1 ± 0.3.
 pub const FEEDBACK_STRENGTH: f64 = 0.3;
-/// And in conservative mode.
+/// The same in conservative mode.
 pub const CONSERVATIVE_FEEDBACK_STRENGTH: f64 = 0.5;
 
 /// The results that led to a verdict.
@@ -38,29 +40,29 @@ pub const CONSERVATIVE_FEEDBACK_STRENGTH: f64 = 0.5;
 pub struct Evidence {
     /// Closed signals.
     pub closed: u64,
-    /// How many independent ones they are worth.
+    /// The effective number of independent signals.
     #[serde(default)]
     pub effective: f64,
     /// Those that succeeded.
     pub successes: u64,
     /// Mean profit in percent of the entry, after costs.
     pub mean_profit: f64,
-    /// Closings of this and later times were counted, UTC epoch ms.
+    /// Closings from this time on were counted, UTC epoch ms.
     pub from_ms: i64,
 }
 
 impl Evidence {
-    /// Percent of the closed that succeeded; 0 when there are none.
+    /// Percent of the closed signals that succeeded; 0 when there are none.
     pub fn success_rate(&self) -> f64 {
         if self.closed == 0 { 0.0 } else { 100.0 * self.successes as f64 / self.closed as f64 }
     }
 }
 
-/// What evidence says.
+/// What the evidence shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// Too few closings, or neither the one nor the other is shown.
+pub enum Judgement {
+    /// Too few closings, or too close to call.
     #[default]
     Open,
     /// Poor.
@@ -70,11 +72,11 @@ pub enum Verdict {
 }
 
 /// Judges the outcomes of one scope.
-pub fn judge(outcomes: &[&Ended], from_ms: i64, rule: &PoorPerformance, fee_bps: f64) -> (Evidence, Verdict) {
+pub fn judge(outcomes: &[&Ended], from_ms: i64, rule: &PoorPerformance, fee_bps: f64) -> (Evidence, Judgement) {
     let succeeded: Vec<f64> = outcomes.iter().map(|outcome| f64::from(u8::from(outcome.succeeded))).collect();
     let profits: Vec<f64> = outcomes.iter().map(|outcome| outcome.profit_percent - fee_bps / 100.0).collect();
     let lives = lives(outcomes);
-    let judged = Sample::of(&lives, if rule.rule == PoorRule::Success { &succeeded } else { &profits });
+    let judged = DependentMean::of(&lives, if rule.rule == PoorRule::Success { &succeeded } else { &profits });
     let evidence = Evidence {
         closed: outcomes.len() as u64,
         effective: judged.effective,
@@ -83,37 +85,38 @@ pub fn judge(outcomes: &[&Ended], from_ms: i64, rule: &PoorPerformance, fee_bps:
         from_ms,
     };
     let rate = evidence.success_rate();
-    // A trailed stop counts as a failure, and may have earned money.
+    // A signal closed by a trailed stop counts as a failure, but may have earned money.
     let earns = || {
-        let profits = Sample::of(&lives, &profits);
+        let profits = DependentMean::of(&lives, &profits);
         profits.mean > profits.doubt()
     };
     let verdict = match rule.rule {
-        _ if evidence.effective < rule.min_signals as f64 => Verdict::Open,
-        PoorRule::Success if rate >= rule.success_threshold => Verdict::Fine,
-        PoorRule::Success if rate >= rule.success_threshold - margin(&evidence) => Verdict::Open,
-        PoorRule::Success if earns() => Verdict::Fine,
-        PoorRule::Success => Verdict::Poor,
-        PoorRule::Expectancy if judged.mean >= 0.0 => Verdict::Fine,
-        PoorRule::Expectancy if judged.mean + judged.doubt() < 0.0 => Verdict::Poor,
-        PoorRule::Expectancy => Verdict::Open,
+        _ if evidence.effective < rule.min_signals as f64 => Judgement::Open,
+        PoorRule::Success if rate >= rule.success_threshold => Judgement::Fine,
+        PoorRule::Success if rate >= rule.success_threshold - margin(&evidence) => Judgement::Open,
+        PoorRule::Success if earns() => Judgement::Fine,
+        PoorRule::Success => Judgement::Poor,
+        PoorRule::Expectancy if judged.mean >= 0.0 => Judgement::Fine,
+        PoorRule::Expectancy if judged.mean + judged.doubt() < 0.0 => Judgement::Poor,
+        PoorRule::Expectancy => Judgement::Open,
     };
     (evidence, verdict)
 }
 
-/// By how many percentage points a success rate must lie below the threshold to be poor.
+/// How many percentage points below the threshold a success rate must lie to be poor.
 ///
-/// Nothing where signals are independent: the threshold is the caller's rule, and ten signals are evidence by it. Dependent ones
-/// come in runs, and are judged again at each closing of a run; so a rate [`CLEAR`] points above the threshold has to be ruled out
-/// by [`SURE`] standard errors, in the part of the evidence that depends on other evidence.
+/// Zero for independent signals: the threshold is the caller's rule, and ten signals are enough evidence by it.
+/// Overlapping signals come in runs, and are judged again at each closing of a run. So a rate [`CLEAR`] points above
+/// the threshold has to be ruled out by [`SURE`] standard errors, weighted by the share of the evidence that is not
+/// independent.
 fn margin(evidence: &Evidence) -> f64 {
-    // Of one outcome, at most.
+    // The largest possible standard deviation of one outcome, in percentage points.
     const DEVIATION: f64 = 50.0;
     let dependent = 1.0 - evidence.effective / evidence.closed.max(1) as f64;
     dependent * (SURE * DEVIATION / evidence.effective.sqrt() - CLEAR).max(0.0)
 }
 
-/// When the signals of outcomes were under way.
+/// The lifetimes of the signals.
 fn lives(outcomes: &[&Ended]) -> Vec<Life> {
     let mut symbols = BTreeMap::new();
     let life = |outcome: &&Ended| {
@@ -124,19 +127,19 @@ fn lives(outcomes: &[&Ended]) -> Vec<Life> {
     outcomes.iter().map(life).collect()
 }
 
-/// 0 where there are none.
+/// The mean; 0 where there are no values.
 fn mean(values: &[f64]) -> f64 {
     if values.is_empty() { 0.0 } else { values.iter().sum::<f64>() / values.len() as f64 }
 }
 
-/// The mean of dependent values.
-struct Sample {
+/// The mean of dependent values, with its precision.
+struct DependentMean {
     mean: f64,
     variance: f64,
     effective: f64,
 }
 
-impl Sample {
+impl DependentMean {
     fn of(lives: &[Life], values: &[f64]) -> Self {
         let (n, mean) = (values.len() as f64, mean(values));
         let residuals: Vec<f64> = values.iter().map(|value| value - mean).collect();
@@ -145,48 +148,48 @@ impl Sample {
         Self { mean, variance: squares / (n - 1.0).max(1.0), effective }
     }
 
-    /// What a one-sided t-test at 5 % allows for.
+    /// The half-width of a one-sided t-test at 5 %.
     fn doubt(&self) -> f64 {
-        // Below four degrees of freedom the quantile is not known well; nothing is judged by so few.
+        // The quantile is inaccurate below four degrees of freedom, but nothing is judged by so few.
         student(Z_ONE_SIDED, (self.effective - 1.0).max(1.0)) * (self.variance / self.effective).sqrt()
     }
 }
 
-/// Conservative mode of a scope: since when, and what led to it.
+/// Conservative mode of a scope.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Conservative {
     /// Since when, UTC epoch ms.
     pub since_ms: i64,
-    /// The results that led to it.
+    /// The results that caused it.
     pub evidence: Evidence,
 }
 
-/// Where a scope stands.
+/// The performance state of a scope.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Standing {
-    /// In conservative mode.
+    /// `None` in normal mode.
     pub conservative: Option<Conservative>,
-    /// When the mode last changed, UTC epoch ms: closings up to then are no evidence any more.
+    /// When the mode last changed, UTC epoch ms. Earlier closings no longer count.
     pub changed_ms: Option<i64>,
-    /// What the closings since then say.
+    /// The verdict on the closings since then.
     #[serde(default)]
-    pub verdict: Verdict,
+    pub verdict: Judgement,
 }
 
-/// That a scope entered conservative mode, or why it left it.
+/// How the mode of a scope changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Turn {
-    /// It did poorly.
+    /// It entered conservative mode because of poor results.
     Entered,
-    /// It did well enough since.
+    /// It left it because results are good again.
     Recovered,
-    /// A whole window has passed without enough closings to tell.
+    /// It left it because a whole window had too few closings to judge.
     Lapsed,
 }
 
 impl Standing {
-    /// Where the scope stands after its `outcomes` of the window, in order of closing, and whether its mode changed.
+    /// The state after the `outcomes` of the window, in order of closing, and the change of mode, if any.
     pub fn next(
         &self,
         outcomes: &[&Ended],
@@ -197,7 +200,8 @@ impl Standing {
         self.believed(now_ms).next_by_right_clock(outcomes, rule, fee_bps, now_ms)
     }
 
-    /// Without what a clock dated that was days ahead: it would keep a mode, and leave closings out, for as long.
+    /// Corrects times that a wrong clock dated days ahead: they would keep a mode, and exclude closings, for just as
+    /// long.
     fn believed(&self, now_ms: i64) -> Self {
         let conservative =
             self.conservative.map(|mode| Conservative { since_ms: believed(mode.since_ms, now_ms), ..mode });
@@ -216,15 +220,16 @@ impl Standing {
         let fresh: Vec<&Ended> = outcomes.iter().filter(|outcome| outcome.closed_ms >= from_ms).copied().collect();
         let (evidence, verdict) = judge(&fresh, from_ms, rule, fee_bps);
         let too_few = evidence.effective < rule.min_signals as f64;
-        // The closings by which it recovered are no evidence any more, but it still did well by them: until later ones tell.
-        let did_well = self.verdict == Verdict::Fine
+        // The closings that led to the recovery no longer count, but the good verdict stays until later closings
+        // replace it.
+        let did_well = self.verdict == Judgement::Fine
             && too_few
             && self.changed_ms.is_some_and(|changed| now_ms - changed < window_ms);
-        let verdict = if did_well { Verdict::Fine } else { verdict };
+        let verdict = if did_well { Judgement::Fine } else { verdict };
         let turn = match (self.conservative, verdict) {
-            (None, Verdict::Poor) => Some(Turn::Entered),
-            (Some(_), Verdict::Fine) => Some(Turn::Recovered),
-            (Some(mode), Verdict::Open) if too_few && now_ms - mode.since_ms >= window_ms => Some(Turn::Lapsed),
+            (None, Judgement::Poor) => Some(Turn::Entered),
+            (Some(_), Judgement::Fine) => Some(Turn::Recovered),
+            (Some(mode), Judgement::Open) if too_few && now_ms - mode.since_ms >= window_ms => Some(Turn::Lapsed),
             _ => None,
         };
         let Some(turn) = turn else {
@@ -237,23 +242,23 @@ impl Standing {
     }
 }
 
-/// A market's standing.
+/// The performance state of a market.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MarketStanding {
     /// The market.
     #[serde(flatten)]
     pub market: Market,
-    /// Where it stands.
+    /// Its state.
     #[serde(flatten)]
     pub standing: Standing,
-    /// When an emergency training of it last began, UTC epoch ms.
+    /// When its last emergency training began, UTC epoch ms.
     pub trained_ms: Option<i64>,
-    /// It came to a model: it neither failed nor was interrupted.
+    /// Whether that training produced a model, that is, neither failed nor was interrupted.
     #[serde(default)]
     pub trained: bool,
 }
 
-/// Where a home stands.
+/// The performance state of a home.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Performance {
     /// All markets together.
@@ -262,19 +267,19 @@ pub struct Performance {
     pub markets: Vec<MarketStanding>,
 }
 
-/// A scope whose mode changed. `None` is the whole home.
+/// A change of mode. `None` as the scope is the whole home.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
-    /// Whose.
+    /// The scope.
     pub scope: Option<Market>,
-    /// How.
+    /// The kind of change.
     pub turn: Turn,
-    /// By what.
+    /// The results that caused it.
     pub evidence: Evidence,
 }
 
 impl Performance {
-    /// Where the home stands after the `outcomes` of the window, in order of closing, and the modes that changed.
+    /// The state after the `outcomes` of the window, in order of closing, and the changes of mode.
     pub fn next(&self, outcomes: &[Ended], rule: &PoorPerformance, fee_bps: f64, now_ms: i64) -> (Self, Vec<Change>) {
         let mut changes = Vec::new();
         let mut step = |scope: Option<&Market>, standing: &Standing, of_scope: &[&Ended]| {
@@ -306,18 +311,18 @@ impl Performance {
         self.markets.iter().find(|known| known.market == *market)
     }
 
-    /// The conservative mode that a market is in: its own, or the home's unless its own closings do well.
+    /// The conservative mode that applies to a market: its own, or the home's unless the market's own results are good.
     pub fn conservative(&self, market: &Market) -> Option<Conservative> {
         let own = self.market(market).map(|known| known.standing).unwrap_or_default();
-        own.conservative.or(self.home.conservative.filter(|_| own.verdict != Verdict::Fine))
+        own.conservative.or(self.home.conservative.filter(|_| own.verdict != Judgement::Fine))
     }
 
-    /// The markets to train anew now: those in conservative mode that were not trained since it began, or that still do
-    /// poorly, once their cool-down is over; and those whose training came to nothing, after a while.
+    /// The markets to train now. A market in conservative mode is due if it was not trained since the mode began, or if
+    /// results are still poor after the cool-down. One whose training produced no model is due again after a while.
     pub fn due(&self, rule: &PoorPerformance, now_ms: i64) -> Vec<Market> {
         let due = |known: &&MarketStanding| {
             let Some(mode) = self.conservative(&known.market) else { return false };
-            let poor = known.standing.verdict == Verdict::Poor || self.home.verdict == Verdict::Poor;
+            let poor = known.standing.verdict == Judgement::Poor || self.home.verdict == Judgement::Poor;
             let cooldown = rule.cooldown_hours;
             let rest = if known.trained { cooldown } else { cooldown.min(BACK_OFF_HOURS) };
             let rested = |at: i64| (now_ms - at) as f64 >= rest * HOUR_MS;
@@ -326,21 +331,21 @@ impl Performance {
         self.markets.iter().filter(due).map(|known| known.market.clone()).collect()
     }
 
-    /// Notes that an emergency training of `markets` begins now.
+    /// Records that an emergency training of `markets` begins now.
     pub fn begin_training(&mut self, markets: &[Market], now_ms: i64) {
         for known in self.markets.iter_mut().filter(|known| markets.contains(&known.market)) {
             (known.trained_ms, known.trained) = (Some(now_ms), false);
         }
     }
 
-    /// Notes that the emergency training of `markets` came to a model each.
+    /// Records that the emergency training produced a model for each of `markets`.
     pub fn end_training(&mut self, markets: &[Market]) {
         for known in self.markets.iter_mut().filter(|known| markets.contains(&known.market)) {
             known.trained = true;
         }
     }
 
-    /// How strongly feedback weighs in a training of `market`.
+    /// The largest change of a training weight by the live signals of `market`.
     pub fn feedback_strength(&self, market: &Market) -> f64 {
         if self.conservative(market).is_some() { CONSERVATIVE_FEEDBACK_STRENGTH } else { FEEDBACK_STRENGTH }
     }
@@ -364,7 +369,7 @@ mod tests {
         Market::parse(symbol, "1h").unwrap()
     }
 
-    /// Outcomes of a market, one a minute from `from_ms` on: `+` wins 2 %, `-` loses 1 %.
+    /// Outcomes of a market, one per minute from `from_ms` on: `+` wins 2 %, `-` loses 1 %.
     fn ended(symbol: &str, from_ms: i64, pattern: &str) -> Vec<Ended> {
         let one = |(i, c): (usize, char)| Ended {
             market: market(symbol),
@@ -379,7 +384,7 @@ mod tests {
         pattern.chars().enumerate().map(one).collect()
     }
 
-    fn judged(outcomes: &[Ended], rule: &PoorPerformance, fee_bps: f64) -> (Evidence, Verdict) {
+    fn judged(outcomes: &[Ended], rule: &PoorPerformance, fee_bps: f64) -> (Evidence, Judgement) {
         judge(&outcomes.iter().collect::<Vec<_>>(), NOW, rule, fee_bps)
     }
 
@@ -390,54 +395,55 @@ mod tests {
     #[test]
     fn ten_signals_below_forty_percent_are_poor_and_nine_are_nothing() {
         let judged = |pattern: &str| judged(&ended("BTCUSDT", NOW, pattern), &rule(), FEE_BPS).1;
-        assert_eq!(judged("---------"), Verdict::Open);
-        assert_eq!(judged("+++-------"), Verdict::Poor);
-        assert_eq!(judged("++++------"), Verdict::Fine);
+        assert_eq!(judged("---------"), Judgement::Open);
+        assert_eq!(judged("+++-------"), Judgement::Poor);
+        assert_eq!(judged("++++------"), Judgement::Fine);
     }
 
     #[test]
     fn by_expectancy_a_third_of_wins_at_two_to_one_is_not_poor() {
         let rule = PoorPerformance { rule: PoorRule::Expectancy, ..rule() };
         let judged = |pattern: &str, fee: f64| judged(&ended("BTCUSDT", NOW, pattern), &rule, fee);
-        // 35 % of successes: poor by the success rate, yet 5 % of a percent are earned a signal.
+        // 35 % of successes: poor by the success rate, yet each signal earns 0.05 % on average.
         let (evidence, verdict) = judged("+++++++-------------", 0.0);
-        assert_eq!((evidence.success_rate(), verdict), (35.0, Verdict::Fine));
+        assert_eq!((evidence.success_rate(), verdict), (35.0, Judgement::Fine));
         assert!((evidence.mean_profit - 0.05).abs() < 1e-12);
-        // Costs of 0.1 % make it a loss of 0.05 %, which chance explains.
-        assert_eq!(judged("+++++++-------------", 10.0).1, Verdict::Open);
-        // Ten losses alike: no chance explains that; 2 of 12: mean −0.5, deviation 1.168, t = −1.48 against 1.796.
-        assert_eq!(judged("----------", 0.0).1, Verdict::Poor);
-        assert_eq!(judged("++----------", 0.0).1, Verdict::Open);
+        // Costs of 0.1 % make it a loss of 0.05 %, which may be chance.
+        assert_eq!(judged("+++++++-------------", 10.0).1, Judgement::Open);
+        // Ten equal losses cannot be chance; 2 of 12: mean −0.5, deviation 1.168, t = −1.48 against 1.796.
+        assert_eq!(judged("----------", 0.0).1, Judgement::Poor);
+        assert_eq!(judged("++----------", 0.0).1, Judgement::Open);
         // 1 of 12: mean −0.75, deviation 0.866, t = −3.
-        assert_eq!(judged("+-----------", 0.0).1, Verdict::Poor);
+        assert_eq!(judged("+-----------", 0.0).1, Judgement::Poor);
     }
 
     #[test]
     fn signals_that_share_their_fate_count_as_so_many_as_they_are_worth() {
-        // Ten given and closed together are one.
+        // Ten signals given and closed together count as one.
         let mut twins = ended("BTCUSDT", NOW, "----------");
         twins.iter_mut().for_each(|one| (one.given_ms, one.closed_ms) = (NOW, NOW + MINUTE));
         let (evidence, verdict) = judged(&twins, &rule(), FEE_BPS);
-        assert!(evidence.effective <= 1.0 && verdict == Verdict::Open, "{evidence:?}");
-        // So are ten of ten symbols, but for what they may have of their own.
+        assert!(evidence.effective <= 1.0 && verdict == Judgement::Open, "{evidence:?}");
+        // Ten such signals of ten symbols count as one too, apart from what each symbol may have of its own.
         for (i, one) in twins.iter_mut().enumerate() {
             one.market = market(&format!("COIN{i}"));
         }
         let (evidence, verdict) = judged(&twins, &rule(), FEE_BPS);
-        assert!((1.0..2.5).contains(&evidence.effective) && verdict == Verdict::Open, "{evidence:?}");
+        assert!((1.0..2.5).contains(&evidence.effective) && verdict == Judgement::Open, "{evidence:?}");
     }
 
     #[test]
     fn what_earns_money_beyond_chance_is_not_poor_however_it_ended() {
         let mut all = ended("BTCUSDT", NOW, "---+------");
-        assert_eq!(judged(&all, &rule(), FEE_BPS).1, Verdict::Poor);
-        // Six stops had been trailed to +3 %, those left lost 1 %: mean 1.6 less costs, deviation 1.9 or so, t = 2.5.
+        assert_eq!(judged(&all, &rule(), FEE_BPS).1, Judgement::Poor);
+        // Six stops had been trailed to +3 %, the other signals lost 1 %: mean 1.6 minus costs, deviation about 1.9, t
+        // = 2.5.
         all.iter_mut().skip(4).for_each(|one| one.profit_percent = 3.0);
         let (evidence, verdict) = judged(&all, &rule(), FEE_BPS);
-        assert_eq!((evidence.success_rate(), verdict), (10.0, Verdict::Fine));
-        // One of them less, and chance explains it.
+        assert_eq!((evidence.success_rate(), verdict), (10.0, Judgement::Fine));
+        // With one of them fewer it may be chance.
         all.iter_mut().skip(7).for_each(|one| one.profit_percent = -1.0);
-        assert_eq!(judged(&all, &rule(), FEE_BPS).1, Verdict::Poor);
+        assert_eq!(judged(&all, &rule(), FEE_BPS).1, Judgement::Poor);
     }
 
     #[test]
@@ -447,13 +453,13 @@ mod tests {
             Performance::default().next(&ended("BTCUSDT", wrong - 3_600_000, "+---------"), &rule(), FEE_BPS, wrong);
         let btc = market("BTCUSDT");
         assert_eq!(ahead.conservative(&btc).unwrap().since_ms, wrong);
-        // The clock is right again: ten wins that close from now on end it.
+        // The clock is right again: ten wins that close from now on end the mode.
         let (right, _) = ahead.next(&[], &rule(), FEE_BPS, NOW);
         assert_eq!(right.conservative(&btc).unwrap().since_ms, NOW);
         let wins = ended("BTCUSDT", NOW + MINUTE, "++++++++++");
         let (recovered, changes) = right.next(&wins, &rule(), FEE_BPS, NOW + 3_600_000);
         assert!(recovered.conservative(&btc).is_none() && changes.iter().all(|change| change.turn == Turn::Recovered));
-        // One that was set back by minutes catches up: nothing is judged twice.
+        // A clock that was set back by minutes catches up: nothing is judged twice.
         let (same, _) = right.next(&[], &rule(), FEE_BPS, NOW - 5 * MINUTE);
         assert_eq!(same.conservative(&btc).unwrap().since_ms, NOW);
     }
@@ -468,7 +474,7 @@ mod tests {
         assert_eq!(first.feedback_strength(&btc), 0.5);
         assert_eq!(first.feedback_strength(&market("ETHUSDT")), 0.5, "the home does poorly");
 
-        // Nine fresh wins lift the window to 10 of 19, but ten fresh ones are needed.
+        // Nine new wins lift the window to 10 of 19, but ten new ones are needed.
         all.extend(ended("BTCUSDT", NOW + MINUTE, "+++++++++"));
         let later = NOW + 3_600_000;
         let (second, changes) = first.next(&all, &rule(), FEE_BPS, later);
@@ -478,7 +484,7 @@ mod tests {
         assert_eq!(turns(&changes), [(None, Turn::Recovered), (Some("BTCUSDT".into()), Turn::Recovered)]);
         assert_eq!((third.conservative(&btc), third.feedback_strength(&btc)), (None, 0.3));
 
-        // What was judged is not judged again; ten new losses are.
+        // Closings are judged once; ten new losses count.
         let (fourth, changes) = third.next(&all, &rule(), FEE_BPS, later + MINUTE);
         assert_eq!(turns(&changes), []);
         all.extend(ended("BTCUSDT", later + MINUTE, "----------"));
@@ -509,19 +515,19 @@ mod tests {
         all.extend(ended("ETHUSDT", NOW - 10 * HOUR, "--------------------"));
         let (recovered, changes) = poor.next(&all, &rule(), FEE_BPS, NOW - 9 * HOUR);
         assert_eq!(turns(&changes), [(Some("BTCUSDT".into()), Turn::Recovered)]);
-        // The home is still poor; nothing of BTCUSDT closed since.
+        // The home is still poor; no signal of BTCUSDT closed since.
         all.extend(ended("ETHUSDT", NOW - 8 * HOUR, "-"));
         let (later, _) = recovered.next(&all, &rule(), FEE_BPS, NOW - 7 * HOUR);
         let modes = ["BTCUSDT", "ETHUSDT"].map(|symbol| later.conservative(&market(symbol)).is_some());
         assert_eq!(modes, [false, true]);
-        // Later closings tell otherwise.
+        // Later closings replace the verdict.
         all.extend(ended("BTCUSDT", NOW - 6 * HOUR, "----------"));
         let (worse, changes) = later.next(&all, &rule(), FEE_BPS, NOW - 5 * HOUR);
         assert_eq!(turns(&changes), [(Some("BTCUSDT".into()), Turn::Entered)]);
         assert!(worse.conservative(&market("BTCUSDT")).is_some());
-        // And a window without any says nothing any more.
+        // After a window without closings the verdict is open again.
         let (silent, _) = recovered.next(&[], &rule(), FEE_BPS, NOW + 8 * 24 * HOUR);
-        assert_eq!(silent.markets[0].standing.verdict, Verdict::Open);
+        assert_eq!(silent.markets[0].standing.verdict, Judgement::Open);
     }
 
     #[test]
@@ -561,7 +567,7 @@ mod tests {
         let all = ended("BTCUSDT", NOW - HOUR, "----------");
         let (mut home, _) = Performance::default().next(&all, &rule(), FEE_BPS, NOW);
         home.begin_training(&btc, NOW);
-        // Whether it still does poorly is not known any more: the closings were evidence for the mode.
+        // Whether results are still poor is not known: the earlier closings were used up as evidence for the mode.
         let (mut home, _) = home.next(&all, &rule(), FEE_BPS, NOW + MINUTE);
         assert_eq!(home.due(&rule(), NOW + HOUR - 1), []);
         assert_eq!(home.due(&rule(), NOW + HOUR), btc);
@@ -582,7 +588,7 @@ mod tests {
     }
 
     proptest! {
-        /// Between two changes of a mode lie at least `min_signals` closings or a whole window; looking again at the same
+        /// Between two changes of mode lie at least `min_signals` closings or a whole window; asking again at the same
         /// time changes nothing.
         #[test]
         fn a_mode_never_flaps(wins in proptest::collection::vec(any::<bool>(), 0..200), hours in proptest::collection::vec(0i64..60, 200)) {

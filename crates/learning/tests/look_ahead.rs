@@ -1,5 +1,5 @@
-//! Protects against look-ahead: the future is changed, and every row, label and fold of the past must stay the same byte
-//! by byte.
+//! Guards against look-ahead bias: when the future is changed, every row, label and fold of the past must stay the same
+//! byte by byte.
 
 // A panic is how a test reports, in helpers too.
 
@@ -28,7 +28,7 @@ fn rows_until(table: &FeatureTable, bar: usize) -> Vec<(usize, Vec<u8>, u64)> {
     all.filter(|((at, _), _)| **at <= bar).map(|((at, row), atr)| (*at, bytes(row), atr.to_bits())).collect()
 }
 
-/// Another future from `bar` on: prices multiplied, volume turned around, an hour lost.
+/// A different future from `bar` on: prices multiplied, volume reversed, an hour removed.
 fn with_another_future(candles: &[Candle], bar: usize, factor: f64) -> Vec<Candle> {
     let mut changed = candles.to_vec();
     for candle in &mut changed[bar..] {
@@ -53,7 +53,7 @@ proptest! {
         let past = rows_until(&a, bar - 1);
         prop_assert_eq!(past.len(), bar - (WARM_UP - 1));
         prop_assert_eq!(past, rows_until(&b, bar - 1));
-        // And the change was real: the first bar of the other future does differ.
+        // The change had an effect: the first changed bar differs.
         prop_assert_ne!(rows_until(&a, bar), rows_until(&b, bar));
     }
 
@@ -81,7 +81,7 @@ proptest! {
     }
 }
 
-/// What a fold trains on is decided before what it tests begins, on the labels of a real series.
+/// A fold's training rows are decided before its test block begins, on the labels of a real series.
 #[test]
 fn folds_train_on_what_was_known() {
     let series = candles(1500, 3);

@@ -1,5 +1,6 @@
-//! Pooled models for tests of the registry, and what must hold wherever they are kept: a version never exists without the one that
-//! it rests on, each is kept once, and goes with the last version that needs it.
+//! Pooled models for tests of the registry, and the invariants of every store of models: a version never exists without
+//! the pooled model it depends on, each pooled model is stored once, and it is deleted with the last version that needs
+//! it.
 
 use domain::error::Result;
 use domain::symbol::Market;
@@ -7,7 +8,7 @@ use learning::model::file;
 use learning::model::ledger::{Entry, Rollback};
 use learning::model::pool::Pool as Pooled;
 use learning::model::{Champion, Model};
-use learning::model::{ShapeRecord, ShapedPool, Sums};
+use learning::model::{ClusterSums, ShapeRecord, ShapedPool};
 use registry::Registry;
 use registry::pool::{Pool, hex};
 use registry::shelf::{Next, Version};
@@ -22,13 +23,13 @@ pub fn eth() -> Market {
     Market::parse("ETHUSDT", "1h").unwrap()
 }
 
-/// A model of the format that had no pooled ones.
+/// A model of a format without pooled models.
 fn old_model() -> Model {
     let fixture = include_bytes!("../fixtures/champion.model");
     file::decode(fixture, Path::new("fixture"), &btc(), 0, None).unwrap()
 }
 
-/// A pooled model that no other number gives.
+/// A pooled model that is different for each number.
 pub fn pool(number: u64) -> Pool {
     let mut pool = Pooled::clone(&old_model().pool);
     pool.record.seed = number;
@@ -41,12 +42,12 @@ pub fn pool(number: u64) -> Pool {
 /// A pooled model of a megabyte.
 pub fn large_pool() -> Pool {
     let mut pool = Pooled::clone(&old_model().pool);
-    let sums = |cluster: i64| (cluster, Sums { spread: cluster as f64, agreement: 1.0 / cluster as f64 });
+    let sums = |cluster: i64| (cluster, ClusterSums { spread: cluster as f64, agreement: 1.0 / cluster as f64 });
     pool.sides[0].evidence.clusters = (1..50_000).map(sums).collect();
     Pool::of(pool.encode().unwrap())
 }
 
-/// A version of a market that rests on a pooled model.
+/// A version of a market that depends on a pooled model.
 pub fn resting(market: &Market, number: u64, pool: &Pool) -> Version {
     let mut model = old_model();
     model.record.market = market.clone();
@@ -56,12 +57,12 @@ pub fn resting(market: &Market, number: u64, pool: &Pool) -> Version {
     version
 }
 
-/// Puts a version into service that rests on a pooled model, and forgets its predecessors but for so many; gives its number.
+/// Promotes a version that depends on a pooled model, keeps only this many predecessors, and returns its number.
 pub fn put(registry: &Registry, market: &Market, pool: &Pool, predecessors: usize) -> Result<u64> {
     put_with(registry, market, pool, predecessors, vec![pool.clone()])
 }
 
-/// [`put`] that brings these pooled models along.
+/// [`put`] with these pooled models to be stored.
 pub fn put_with(
     registry: &Registry,
     market: &Market,
@@ -87,7 +88,7 @@ pub fn put_with(
     }
 }
 
-/// What holds wherever models are kept; `open` is another instance.
+/// The invariants of a store of models; `open` opens another instance.
 pub fn kept_once_as_long_as_needed(open: &dyn Fn() -> Registry, pools: &dyn Fn() -> Vec<String>) {
     let [one, two, other] = [1, 2, 3].map(pool);
     let names = |all: &[&Pool]| {
@@ -103,33 +104,33 @@ pub fn kept_once_as_long_as_needed(open: &dyn Fn() -> Registry, pools: &dyn Fn()
     assert!(registry.shelf().has_pool(one.checksum()).unwrap() && !registry.shelf().has_pool(two.checksum()).unwrap());
     assert_eq!([btc(), eth()].map(|market| open().get(&market).unwrap().version()), [1, 1]);
 
-    // All models share one copy in memory, which is freed with the last.
+    // All models share one copy in memory, which is freed with the last of them.
     let [first, second] = [btc(), eth()].map(|market| registry.pooled(&market, 1, one.checksum()).unwrap().unwrap());
     assert!(Arc::ptr_eq(&first, &second) && first.encode().unwrap() == one.bytes());
     drop((first, second));
 
-    // A predecessor's stays, for it can be gone back to.
+    // A predecessor's pooled model is kept, because a rollback may need it.
     assert_eq!(put(&registry, &btc(), &two, 1).unwrap(), 2);
     assert_eq!(pools(), names(&[&one, &two]));
     assert_eq!(registry.rollback(&btc(), 2, "", false, 0, None).unwrap().unwrap().to, 1);
     assert_eq!(open().get(&btc()).unwrap().version(), 1);
 
-    // The newest three versions are kept, and what they rest on.
+    // The newest three versions are kept, and the pooled models they depend on.
     (3..=5).for_each(|number| assert_eq!(put(&registry, &btc(), &other, 0).unwrap(), number));
     assert_eq!(pools(), names(&[&one, &other]), "the other market still rests on the first");
     (2..=3).for_each(|number| assert_eq!(put(&registry, &eth(), &other, 0).unwrap(), number));
     assert_eq!(pools(), names(&[&one, &other]));
     assert_eq!(put(&registry, &eth(), &other, 0).unwrap(), 4);
     assert_eq!(pools(), names(&[&other]));
-    // Who read a version just before it went is told that it is gone.
+    // A process that read a version just before it was deleted gets `None`.
     assert!(open().pooled(&btc(), 1, one.checksum()).unwrap().is_none());
 
-    // Where one is there, it need not be brought along; where it is not, no version rests on it.
+    // A pooled model that is already stored need not be passed again; a version without its pooled model is refused.
     assert_eq!(put_with(&registry, &eth(), &other, 0, Vec::new()).unwrap(), 5);
     assert_eq!([btc(), eth()].map(|market| open().get(&market).unwrap().version()), [5, 5]);
 }
 
-/// What holds wherever models are kept of a pooled model that is damaged or gone; `break_it` does that.
+/// Tests a pooled model that is damaged or missing; `break_it` causes that.
 pub fn refused_and_healed(open: &dyn Fn() -> Registry, break_it: &dyn Fn(&Pool), what: &str) {
     let [broken, sound] = [1, 2].map(pool);
     let serving = open();
@@ -148,12 +149,12 @@ pub fn refused_and_healed(open: &dyn Fn() -> Registry, break_it: &dyn Fn(&Pool),
     assert!(fresh.get(&eth()).is_ok(), "the others are served");
     assert_eq!(serving.get(&btc()).unwrap().version(), number, "who has it in memory goes on serving it");
     assert!(!fresh.shelf().has_pool(broken.checksum()).unwrap());
-    // The next training that gives the same one writes it again.
+    // The next training that produces the same pooled model writes it again.
     let number = put(&fresh, &btc(), &broken, 0).unwrap();
     assert_eq!(open().get(&btc()).unwrap().version(), number);
 }
 
-/// Takes two markets that rest on one pooled model from one place to another, which goes on, and back.
+/// Copies two markets that share a pooled model from one store to another, continues there, and copies back.
 pub fn taken_along(from: &Registry, to: &Registry, pools: [&dyn Fn() -> Vec<String>; 2]) {
     let counts = |to: &Registry, from: &Registry| {
         let report = to.copy_from(from).unwrap();

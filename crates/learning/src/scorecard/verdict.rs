@@ -1,4 +1,4 @@
-//! What the evidence says, in words.
+//! The verdict of a scorecard, as a sentence.
 
 use super::{Ends, Foretold, Score};
 use domain::time::DAY_MS;
@@ -6,25 +6,25 @@ use serde::Serialize;
 
 const WEEK_MS: i64 = 7 * DAY_MS;
 
-/// What the evidence says.
+/// What the evidence shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Finding {
-    /// What it said to take brought more than all.
+    /// The signals it advised to take brought more than all.
     Adds,
-    /// What it said to take brought less than all.
+    /// The signals it advised to take brought less than all.
     Costs,
-    /// Its probabilities foretold outcomes better than the base rate; what it said to take brought no more.
+    /// Its probabilities predicted outcomes better than the base rate; the signals it advised to take brought no more.
     BetterProbabilities,
-    /// Its probabilities foretold outcomes worse than the base rate.
+    /// Its probabilities predicted outcomes worse than the base rate.
     WorseProbabilities,
-    /// Neither can be told from chance.
+    /// No difference can be told from chance.
     NoDifference,
-    /// Too few stretches of time for any of it.
+    /// Too few time clusters for a verdict.
     NotEnough,
 }
 
-/// What the evidence says: first about money, then about probabilities.
+/// The verdict: first about money, then about probabilities.
 pub(super) fn verdict(overall: Option<&Score>, rows: &[Foretold]) -> (Finding, String) {
     let Some(score) = overall else {
         let words = "nothing to judge yet: no closed signal has an assessment from before its end";

@@ -1,4 +1,4 @@
-//! What every family must keep, asked of each.
+//! Properties that every family must have, tested on each.
 
 use super::*;
 use crate::model::forest::ForestParameters;
@@ -18,7 +18,7 @@ const BOOSTING: BoostingParameters = BoostingParameters {
     feature_share: 0.5,
 };
 
-/// Rows of 5 features.
+/// Synthetic rows of 5 features.
 struct Planted {
     rows: Vec<[f64; 5]>,
     happened: Vec<bool>,
@@ -27,7 +27,7 @@ struct Planted {
 }
 
 impl Planted {
-    /// Offsets of 0.2 to 0.5 that go with feature 4; beyond them, feature 0 moves the probability by up to `strength`.
+    /// Offsets of 0.2 to 0.5 that follow feature 4; in addition, feature 0 moves the probability by up to `strength`.
     fn new(rows: usize, strength: f64, seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let rows: Vec<[f64; 5]> = (0..rows).map(|_| std::array::from_fn(|_| rng.random_range(-1.0..1.0))).collect();
@@ -58,7 +58,7 @@ fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
     values.sum::<f64>() / count
 }
 
-/// Asks the same of each family.
+/// Runs the same test on each family.
 macro_rules! of_each_family {
     ($($name:ident: $family:ty, $parameters:expr;)*) => {$(
         mod $name {
@@ -136,7 +136,7 @@ of_each_family! {
     linear: Linear, ();
 }
 
-/// Numbers of every size, some of them often.
+/// Numbers of all magnitudes, some of them repeated often.
 fn odd() -> impl Strategy<Value = f64> {
     prop_oneof![-1.0..1.0f64, -1e300..1e300f64, Just(0.0), Just(f64::MIN_POSITIVE), Just(f64::MAX)]
 }
@@ -165,7 +165,7 @@ fn finds_a_signal<F: Family>(parameters: F::Parameters) {
     assert!(left < 0.5 * whole, "{left} of {whole} is left");
 }
 
-/// What happens goes with feature 4 exactly as far as the offsets do.
+/// The outcomes follow feature 4 exactly as the offsets do, so nothing is left to learn.
 fn keeps_to_offsets<F: Family>(parameters: F::Parameters) {
     let planted = Planted::new(8_000, 0.0, 3);
     let model: F = planted.fit(parameters);
@@ -173,7 +173,7 @@ fn keeps_to_offsets<F: Family>(parameters: F::Parameters) {
     for high in [false, true] {
         let of_half = planted.rows.iter().zip(&departures).filter(|(row, _)| (row[4] > 0.0) == high);
         let of_half: Vec<f64> = of_half.map(|(_, departure)| *departure).collect();
-        // What 4000 rows happen to depart by, and no more: the offsets are 0.3 apart.
+        // The departures are sampling noise of 4000 rows only; the offsets are 0.3 apart.
         let (mean, size) = (mean(of_half.iter().copied()), mean(of_half.iter().map(|departure| departure.abs())));
         assert!(mean.abs() < 0.015 && size < 0.04, "{mean}, {size}");
     }
@@ -184,7 +184,8 @@ where
     F::Parameters: Copy,
 {
     let mut planted = Planted::new(2_000, 0.1, 4);
-    // The rows that do not count say the opposite, and repeat the values of those that do, so that the bins are the same.
+    // The rows of weight 0 have the opposite outcomes, and repeat the values of the others, so that the bins are the
+    // same.
     let rows: Vec<&[f64]> = planted.rows[..1_000].iter().map(|row| &row[..]).collect();
     let bins = Bins::new(&[&rows[..], &rows[..]].concat());
     planted.weights[1_000..].fill(0.0);
@@ -292,7 +293,7 @@ fn families_add_up_what_they_say_by_weight() {
     assert_eq!(families.renewed(&families).unwrap(), families);
 }
 
-/// Whatever a damaged file holds: it is refused, or what it gives can be asked.
+/// A damaged file is either refused or gives a model that can be evaluated.
 #[test]
 fn damage_is_refused_or_harmless() {
     let planted = Planted::new(300, 0.1, 7);

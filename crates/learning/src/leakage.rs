@@ -1,4 +1,4 @@
-//! Protects the gate: no score knows its future, and a model that learned nonsense does not get past.
+//! Guards the gate: no held-out score depends on the future, and a model that learned noise is refused.
 
 use super::dataset::{Constants, Dataset};
 use super::feedback::{Feedback, LiveRow};
@@ -46,7 +46,7 @@ fn full(data: Dataset, config: &Config) -> Candidate {
     full_by(&is_better, data, config)
 }
 
-/// Takes what live signals adjust, whatever came of it.
+/// Uses the adjustment by live signals in every case.
 const ALWAYS: &Rule = &|_, _| true;
 
 fn full_by(rule: &Rule, data: Dataset, config: &Config) -> Candidate {
@@ -70,7 +70,8 @@ fn continued(champion: &Model, data: Dataset, config: &Config) -> Candidate {
     }
 }
 
-/// The same rows with another future from `row` on: other features there, and the other label wherever it was decided there.
+/// The same rows with a different future from `row` on: changed features there, and flipped labels wherever they were
+/// decided there.
 fn with_another_future(mut data: Dataset, row: usize) -> Dataset {
     let begins = data.times_ms[row];
     data.rows[row..].iter_mut().flatten().for_each(|value| *value = 0.3 - *value);
@@ -82,7 +83,7 @@ fn with_another_future(mut data: Dataset, row: usize) -> Dataset {
     data
 }
 
-/// What was said, bit by bit, of the rows before `row`; and of those from it on.
+/// The held-out predictions, as bits: of the rows before `row`, and of the rows from it on.
 fn said(scored: &[(usize, HeldOut)], row: usize) -> [Vec<[u64; 4]>; 2] {
     let bits = |held: &HeldOut| {
         [held.buy.probability, held.buy.constant, held.sell.probability, held.sell.constant].map(f64::to_bits)
@@ -91,7 +92,7 @@ fn said(scored: &[(usize, HeldOut)], row: usize) -> [Vec<[u64; 4]>; 2] {
     [&scored[..middle], &scored[middle..]].map(|rows| rows.iter().map(|(_, held)| bits(held)).collect())
 }
 
-/// A candidate that learned from `learned`, scored on what really became of the rows.
+/// A candidate trained on altered data, scored on the true outcomes.
 fn rescored(mut candidate: Candidate, truth: Dataset) -> Candidate {
     let config = config(10);
     for (row, held) in &mut candidate.scored {
@@ -118,7 +119,7 @@ proptest! {
 
     #[test]
     fn no_score_of_a_full_training_knows_its_future(seed in 0u64..100, at in 0.55..0.98f64) {
-        // A rule, so that some blocks are believed: how far is learned from labels too.
+        // The world has a rule, so that some blocks give the model weight: that weight is learned from labels too.
         let series = candles(1100, 1.5, seed);
         let before = data(&series);
         let row = (at * before.len() as f64) as usize;
@@ -126,7 +127,7 @@ proptest! {
         let [a, b] = [before, changed].map(|data| said(&full(data, &config(10)).scored, row));
         prop_assert!(!a[0].is_empty() || at < 0.6);
         prop_assert_eq!(&a[0], &b[0]);
-        // Where no model is believed, the constant is said whatever the features are.
+        // Where the model gets no weight, the constant is predicted whatever the features are.
         let unbelieved = a[1].iter().all(|[buy, buys, sell, sells]| buy == buys && sell == sells);
         prop_assert!(unbelieved || a[1] != b[1], "the change was real");
     }
@@ -165,7 +166,7 @@ fn fresh_rows_come_after_everything_the_champion_knew() {
     let comparison = verdict.comparison.unwrap();
     assert_eq!(comparison.compared_on, ComparedOn::Fresh);
     assert_eq!(comparison.rows, candidate.data.len() - after);
-    // A champion that knows all of it has no fresh rows, and is compared on what both held out.
+    // A champion trained on all of the data has no fresh rows; both are compared on the rows they held out.
     let same = full(data(&series), &config);
     let verdict = candidate.judge(&Champion::Model(Arc::new(same.model)), &config).unwrap();
     let comparison = verdict.comparison.unwrap();
@@ -192,7 +193,7 @@ fn a_model_of_shuffled_labels_is_refused_against_an_honest_champion() {
         assert_eq!(verdict.decision, Decision::WorseLogLoss, "{}", verdict.reason);
         assert!(verdict.comparison.is_some_and(|c| c.compared_on == ComparedOn::Fresh));
 
-        // A routine training has no fresh rows to speak of; what both held out tells as much.
+        // A routine training has hardly any fresh rows; the rows that both held out are just as conclusive.
         let champion = Champion::Model(Arc::new(honest.model));
         let verdict = nonsense.judge(&champion, &config).unwrap();
         assert_eq!(verdict.decision, Decision::WorseLogLoss, "{}", verdict.reason);
@@ -202,7 +203,7 @@ fn a_model_of_shuffled_labels_is_refused_against_an_honest_champion() {
 
 #[test]
 fn a_chain_of_short_updates_ends_where_it_was_worse_than_the_constant() {
-    // Each update is too short for the gate.
+    // Each update has too few rows for the gate.
     let (config, series) = (config(40), candles(5000, 1.0, 5));
     let champion = full(data(&series[..3000]), &config).model;
     assert!(champion.record.has_skill() && champion.lineage.full_ms.is_none());
@@ -212,7 +213,7 @@ fn a_chain_of_short_updates_ends_where_it_was_worse_than_the_constant() {
         (3150..=5000).step_by(150).find_map(|hours| {
             let mut data = data(&series[..hours]);
             let first = data.times_ms.partition_point(|time| *time < full_ms);
-            // The rule is turned round: what succeeded fails.
+            // The rule is reversed: what succeeded before fails now.
             for side in data.happened.iter_mut().filter(|_| turned) {
                 let side = &mut side[first..];
                 let rate = side.iter().filter(|happened| **happened).count() as f64 / side.len() as f64;
@@ -274,7 +275,7 @@ fn the_same_continued_model_and_the_same_verdict_with_1_2_and_4_threads() {
     assert!(one.1.comparison.unwrap().excess.is_some());
 }
 
-/// Live BUYs, each given at the close of one of these rows and closed ten bars on.
+/// Live BUYs, each given at the close of one of these rows and closed ten bars later.
 fn live(data: &Dataset, rows: impl Iterator<Item = usize>) -> Feedback {
     let signal = |row: usize| {
         let given_ms = data.times_ms[row] + HOUR;
@@ -309,7 +310,8 @@ fn no_model_knows_what_live_signals_came_to_after_the_horizon_of_its_candles() {
     let of = |closed_ms: Option<i64>| {
         let mut feedback = ended(&rows, 0..rows.len() - 400, true);
         let mut newest = ended(&rows, rows.len() - 400..rows.len(), false).rows;
-        // Known only when it closed, while no candles could be fetched any more; or at the last moment that there are candles of.
+        // The closing becomes known only later, when no candles could be fetched any more; or in the last moment that
+        // candles cover.
         newest.iter_mut().for_each(|row| row.closed_ms = closed_ms.unwrap_or(row.closed_ms));
         feedback.rows.append(&mut newest);
         let data = || taught(&series, &feedback);
