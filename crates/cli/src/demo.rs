@@ -1,4 +1,4 @@
-//! The whole loop on a simulated market, told in words that a newcomer follows.
+//! The demonstration: the whole loop on a simulated market, explained for newcomers.
 
 use super::args::Demo;
 use super::output::Output;
@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 /// 2025-01-01: the first candle of the simulated market.
 const START_MS: i64 = 1_735_689_600_000;
-/// Days of history that the first training sees.
+/// Days of history for the first training.
 const HISTORY_DAYS: i64 = 150;
 const SYMBOLS: [&str; 4] = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "ADAUSDT"];
 /// Weeks of the market with planted rules.
@@ -38,7 +38,7 @@ pub async fn run(args: &Demo, output: &Output) -> Result<i32> {
         Some(folder) => (folder.clone(), folder.clone()),
         None => {
             temporary = temporary_folder()?;
-            // The reports stay, to be looked at; the rest goes.
+            // The reports are kept; everything else is deleted.
             (temporary.path().to_owned(), temporary_folder()?.keep())
         }
     };
@@ -60,7 +60,7 @@ pub async fn run(args: &Demo, output: &Output) -> Result<i32> {
     let threads = std::thread::available_parallelism().ok().map(usize::from);
     let core = Arc::new(SignalLoop::open(Options {
         home: Some(home.clone()),
-        // What is played here is nobody's signal.
+        // The demonstration's signals must not get into a real store.
         store: Some(FILES.to_owned()),
         threads,
         exchange_url: Some(simulator.url().to_owned()),
@@ -167,7 +167,8 @@ impl Running<'_> {
         Ok(results)
     }
 
-    /// One hour of a backend: prices close what they hit, then the models may speak, one open signal a symbol.
+    /// One hour of a backend: the price closes signals, then the models may give new ones, at most one open signal per
+    /// symbol.
     async fn hour(&self) -> Result<()> {
         let store = self.core.store()?;
         let now = self.clock.now_ms();

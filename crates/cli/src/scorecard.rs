@@ -9,7 +9,7 @@ use engine::{ScorecardFilter, SignalLoop};
 use learning::scorecard::{Ends, Mean, Part, Score, Scorecard};
 use serde_json::json;
 
-/// What was said of signals against what came.
+/// Compares predictions made for signals with their outcomes.
 pub fn scorecard(core: &SignalLoop, asked: &args::Scorecard, output: &Output) -> Result<i32> {
     let args::Scorecard { since, strategy, symbol } = asked;
     let filter = ScorecardFilter { since_ms: *since, strategy: strategy.clone(), symbol: symbol.clone() };

@@ -1,5 +1,6 @@
-//! A network of its own for child processes, and the cable between it and this one. Pulled, packets are lost without a word, as
-//! no proxy can lose them: connections stay open, and both ends wait.
+//! Simulates a network partition. Child processes run in a network namespace of their own, connected to this one by a
+//! virtual link. When the link is down, packets are lost silently, which no proxy can imitate: connections stay open,
+//! and both ends wait.
 
 use std::io::Write;
 use std::process::Command;
@@ -7,17 +8,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub struct Cable {
     namespace: String,
-    /// This end's interface, and its address.
+    /// The name of this end's interface, and its address.
     end: String,
     pub address: String,
 }
 
 impl Cable {
-    /// Lays one; `None`, told to whoever looks, where that is not permitted.
+    /// Sets up the link; `None`, with a message on standard error, where that is not permitted.
     pub fn lay() -> Option<Self> {
         static LAID: AtomicUsize = AtomicUsize::new(0);
         let (process, number) = (std::process::id(), LAID.fetch_add(1, Ordering::SeqCst));
-        // An interface's name has 15 letters at most.
+        // An interface name has at most 15 characters.
         let (namespace, end, far) = (format!("sl{process}n{number}"), format!("sl{process}e{number}"), "far");
         let network = format!("10.213.{}", process % 256);
         let (address, other) = (format!("{network}.{}", 4 * number + 1), format!("{network}.{}", 4 * number + 2));
@@ -39,7 +40,7 @@ impl Cable {
         None
     }
 
-    /// The same command, in the network at its other end.
+    /// The same command, run at the other end of the link.
     pub fn beyond(&self, command: &Command) -> Command {
         let mut there = Command::new("ip");
         there.args(["netns", "exec", &self.namespace]).arg(command.get_program()).args(command.get_args());
@@ -58,7 +59,7 @@ impl Cable {
 
 impl Drop for Cable {
     fn drop(&mut self) {
-        // The cable goes with the network at its end.
+        // Deleting the namespace deletes the link too.
         ip(&format!("netns delete {}", self.namespace));
     }
 }

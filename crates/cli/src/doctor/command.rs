@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Tells of everything found, and what it runs on (`host`); fails where there is a fault.
+/// Prints everything found, and the runtime (`host`); returns a failure code where there is a fault.
 pub async fn doctor(home: Option<PathBuf>, store: Option<String>, host: &str, output: &Output) -> i32 {
     output.news(format!("signalloop {VERSION}, {host}"));
     let found = examine(Options { home, store, ..Options::default() }).await;

@@ -1,4 +1,4 @@
-//! The folder, and what signalloop itself wrote there.
+//! Checks of the home folder, and of the files that signalloop wrote there.
 
 use super::{Check, Finding};
 use domain::error::{Error, Result};
@@ -10,13 +10,13 @@ use scheduler::Outcome;
 use std::path::Path;
 use std::time::Duration;
 
-/// Longer than any write takes; a person waits for the answer.
+/// Longer than any write takes, but short enough for a person to wait.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// As far as clocks differ.
+/// Differences between clocks up to this are ignored.
 const CLOCK_TOLERANCE_MS: i64 = 60_000;
 
-/// Can everything that is written be written?
+/// Checks that every folder is writable.
 pub(super) fn folders(home: &Path) -> Vec<Finding> {
     const WHY: &str = "signals, candles and models are stored there";
     let below = ["data", "feedback", "models", "models/pools", "scheduler"].map(|part| home.join(part));
@@ -37,7 +37,7 @@ pub(super) fn folders(home: &Path) -> Vec<Finding> {
     found
 }
 
-/// A home that is not there yet: fine for a first use, and what a misspelt name looks like.
+/// A home that does not exist yet: fine for a first use, but possibly a misspelt name.
 fn missing(home: &Path) -> Finding {
     let home = std::path::absolute(home).unwrap_or_else(|_| home.to_owned());
     let parent = home.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
@@ -60,7 +60,7 @@ fn writable(folder: &Path) -> Result<()> {
     tempfile::tempfile_in(folder).map(drop).map_err(|e| Error::io("write", folder, e))
 }
 
-/// The log of signals.
+/// Checks the log of signals.
 pub(super) fn signals(core: &SignalLoop) -> Vec<Finding> {
     let folder = core.home().join("feedback");
     let place = core.whereabouts();
@@ -111,7 +111,7 @@ pub(super) fn signals(core: &SignalLoop) -> Vec<Finding> {
     found
 }
 
-/// Open signals that were given later than now: the clock was set back, or their times are wrong.
+/// Warns of open signals dated in the future: the clock was set back, or their times are wrong.
 fn ahead(given_ms: &[i64], now_ms: i64) -> Option<Finding> {
     let ahead = given_ms.iter().filter(|given_ms| **given_ms > now_ms + CLOCK_TOLERANCE_MS);
     let latest_ms = *ahead.clone().max()?;
@@ -130,7 +130,7 @@ fn quarantine(folder: &Path) -> String {
     folder.join("signals.quarantine.jsonl").display().to_string()
 }
 
-/// The models of the configured markets, and files that cannot be used.
+/// Checks the models of the configured markets, and finds unusable files.
 pub(super) fn models(core: &SignalLoop) -> Vec<Finding> {
     let models = match core.models() {
         Ok(models) => models,
@@ -176,7 +176,7 @@ pub(super) fn models(core: &SignalLoop) -> Vec<Finding> {
     found
 }
 
-/// The first few of many.
+/// The first few names of a long list.
 pub(super) fn some(names: &[String]) -> String {
     const SHOWN: usize = 4;
     match names.len().checked_sub(SHOWN) {
@@ -185,9 +185,9 @@ pub(super) fn some(names: &[String]) -> String {
     }
 }
 
-/// Tasks whose last run failed, or that cannot be run.
+/// Finds tasks whose last run failed, or that cannot be run.
 pub(super) fn scheduler(core: &SignalLoop) -> Vec<Finding> {
-    // A wrong configuration was told of already.
+    // A wrong configuration has already been reported.
     let Ok(status) = core.scheduler_status() else { return Vec::new() };
     let mut found = Vec::new();
     for task in &status.tasks {

@@ -1,4 +1,4 @@
-//! Where candles and prices come from, and the candles that are stored.
+//! Checks of the exchange and of the stored candles.
 
 use super::home::some;
 use super::{Check, Finding};
@@ -9,13 +9,13 @@ use domain::time::{DAY_MS, now_ms};
 use engine::SignalLoop;
 use exchange::Exchange;
 
-/// A clock that is off by more than this misjudges which candle has closed.
+/// A clock that is off by more than this misjudges whether a candle has closed.
 const MOST_SKEW_MS: i64 = 1000;
 const HOUR_MS: f64 = 3_600_000.0;
-/// A market without a candle for so long is most likely delisted.
+/// A market without new candles for this long is probably delisted.
 const GONE_MS: i64 = 30 * DAY_MS;
 
-/// The candles of the configured markets, and files that are never read.
+/// Checks the candles of the configured markets, and finds files that are never read.
 pub(super) fn candles(core: &SignalLoop) -> Vec<Finding> {
     let data = core.home().join("data");
     let (mut found, mut missing, mut old, mut gone, mut holes) =
@@ -106,7 +106,7 @@ fn never_read(data: &std::path::Path) -> Option<Finding> {
     (!names.is_empty()).then(|| Finding::warning(Check::Candles, what, "they are never read", advice))
 }
 
-/// Does the exchange answer, know the symbols, and agree on the time?
+/// Checks that the exchange answers, knows the symbols, and agrees on the time.
 pub(super) async fn exchange(core: &SignalLoop) -> Vec<Finding> {
     let exchange = match Exchange::new(&core.config().exchange_url) {
         Ok(exchange) => exchange,
@@ -161,7 +161,7 @@ async fn unknown_symbols(core: &SignalLoop, exchange: &Exchange) -> Vec<Finding>
     }
 }
 
-/// Symbols that have a price, but the one that they were last traded at.
+/// Finds symbols that are no longer traded, although the exchange still reports their last price.
 async fn halted(exchange: &Exchange, symbols: &[Symbol]) -> Vec<Finding> {
     let told = |(symbol, status): (Symbol, String)| {
         let what = format!("{symbol} is not traded any more: {} says that its status is {status}", exchange.host());
@@ -178,7 +178,8 @@ async fn halted(exchange: &Exchange, symbols: &[Symbol]) -> Vec<Finding> {
     }
 }
 
-/// By how much the clocks differ at least: the exchange looked at its own between question and answer.
+/// The smallest possible difference of the clocks: the exchange read its own at some moment between request and
+/// response.
 fn clock(asked_ms: i64, server_ms: i64, answered_ms: i64, host: &str) -> Finding {
     let ahead = if server_ms < asked_ms { asked_ms - server_ms } else { (answered_ms - server_ms).min(0) };
     if ahead.abs() <= MOST_SKEW_MS {
@@ -197,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_slow_answer_is_no_wrong_clock() {
-        // Asked at 10 s, answered at 40 s: a server's time of anything between says nothing.
+        // Asked at 10 s, answered at 40 s: any server time between them is consistent.
         for (server_ms, state, words) in [
             (10_000, State::Fine, "agrees"),
             (40_000, State::Fine, "agrees"),

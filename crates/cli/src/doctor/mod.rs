@@ -1,5 +1,5 @@
-//! What is wrong with a home, its configuration, its exchange: found without changing anything but what opening the store
-//! always puts right (the end of a log that a crash tore), and told with why it matters and what to do.
+//! The doctor: finds what is wrong with a home, its configuration and its exchange, and says why it matters and what to
+//! do. It changes nothing, except that opening the store removes a torn last line, as it always does.
 
 mod command;
 mod home;
@@ -13,19 +13,19 @@ use engine::{Options, SignalLoop, default_home};
 use scheduler::SchedulerConfig;
 use serde::Serialize;
 
-/// How grave a finding is.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Nothing is wrong.
     Fine,
-    /// It works, but something is lacking, out of date or was damaged.
+    /// It works, but something is missing, out of date or was damaged.
     Warning,
-    /// Something cannot work until it is put right.
+    /// Something cannot work until it is fixed.
     Fault,
 }
 
-/// What was looked at.
+/// What was checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Check {
@@ -39,16 +39,16 @@ pub enum Check {
     Candles,
     /// The model files and their ledger.
     Models,
-    /// The tasks that run by themselves.
+    /// The scheduled tasks.
     Scheduler,
     /// The exchange that candles and prices come from.
     Exchange,
-    /// This machine's clock beside the exchange's.
+    /// This machine's clock compared with the exchange's.
     Clock,
 }
 
 impl Check {
-    /// Its name, as people and scripts see it.
+    /// Its name in output and JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Home => "home",
@@ -66,9 +66,9 @@ impl Check {
 /// One thing found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Finding {
-    /// Where.
+    /// What was checked.
     pub check: Check,
-    /// How grave it is.
+    /// Its severity.
     pub state: State,
     /// What was found.
     pub what: String,
@@ -78,7 +78,7 @@ pub struct Finding {
     /// What to do; missing when nothing is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,
-    /// The code of the error that others meet here, `ERR_…`.
+    /// The code of the error that other commands would fail with, `ERR_…`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<&'static str>,
 }
@@ -99,18 +99,18 @@ impl Finding {
     }
 }
 
-/// Looks at everything; the findings come in the order of [`Check`].
+/// Runs all checks; the findings are in the order of [`Check`].
 pub async fn examine(options: Options) -> Vec<Finding> {
     let home = expanded(&options.home.clone().unwrap_or_else(default_home));
     let mut found = home::folders(&home);
-    // What lies in a folder that is none, or may not be written, fails for that reason.
+    // If the folder is missing or not writable, the other checks would fail for the same reason.
     if found.iter().any(|finding| finding.state == State::Fault) {
         return found;
     }
     let opened = SignalLoop::open(options);
     let home = opened.as_ref().map_or(home, |core| core.home().to_owned());
     found.extend(configuration(opened.as_ref(), &SchedulerConfig::load(&home.join("scheduler_config.json"))));
-    // Without a configuration it is not known which markets, and which exchange, to look at.
+    // Without a valid configuration, the markets and the exchange are unknown.
     let Ok(core) = opened else { return found };
     found.extend(home::signals(&core));
     found.extend(market::candles(&core));
@@ -129,7 +129,7 @@ fn configuration(
     let errors = training.err().into_iter().chain(scheduler.as_ref().err());
     let mut found: Vec<Finding> = errors.map(|e| Finding::fault(Check::Configuration, e, WHY, ADVICE)).collect();
     let mut warnings = training.map(SignalLoop::warnings).unwrap_or_default();
-    // What is wrong with the schedules is told once.
+    // Problems of the schedules are reported only once.
     warnings.retain(|warning| !scheduler.as_ref().is_err_and(|error| warning.starts_with(&error.to_string())));
     let of_scheduler = scheduler.as_ref().map(|(_, warnings)| warnings.clone()).unwrap_or_default();
     found.extend(warnings.into_iter().chain(of_scheduler).map(|warning| {
