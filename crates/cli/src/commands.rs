@@ -119,7 +119,7 @@ fn is_not_traded(result: &TrainResult) -> bool {
 /// Prints the result of a training, for people and for scripts.
 pub fn report(results: &TrainingResults, output: &Output) {
     if !results.skipped.is_empty() {
-        output.line(format!("{} models are young enough and were left alone", results.skipped.len()));
+        output.line(format!("{} models are recent enough and were skipped", results.skipped.len()));
     }
     if let Some(warning) = &results.warning {
         output.warning(warning);
@@ -134,7 +134,7 @@ pub fn report(results: &TrainingResults, output: &Output) {
     let kept = results.results.iter().filter(|result| result.trained.as_ref().is_ok_and(|trained| !trained.promoted()));
     let kept = match kept.count() {
         0 => String::new(),
-        kept => format!("; {kept} of them not put into service"),
+        kept => format!("; {kept} of them not promoted"),
     };
     let found = results.found().map_or_else(String::new, |found| format!("; {found}"));
     output.line(format!(
@@ -247,13 +247,13 @@ async fn copy(core: &SignalLoop, copy: &CopySignals, output: &Output) -> Result<
     let (from, to) = (place(&copy.from)?, place(&copy.to)?);
     let models = core.registry_in(&to).copy_from(&core.registry_in(&from))?;
     for market in &models.copied {
-        output.line(format!("models of {market}: taken over"));
+        output.line(format!("models of {market}: copied"));
     }
     for refused in &models.refused {
-        output.line(format!("models of {}: not taken over: {}", refused.market, refused.reason));
+        output.line(format!("models of {}: not copied: {}", refused.market, refused.reason));
     }
     let (from, to) = (from.open(options)?, to.open(options)?);
-    let copied = to.copy_from(&from, |through| output.news(format!("{through} signals are through"))).await;
+    let copied = to.copy_from(&from, |through| output.news(format!("{through} signals copied"))).await;
     to.close().await;
     taken_in(&copied?, Some(&models), output)
 }
@@ -270,7 +270,7 @@ fn copied_to_json(models: &CopiedModels) -> Value {
 /// Prints the result of an import.
 fn taken_in(report: &ImportReport, models: Option<&CopiedModels>, output: &Output) -> Result<i32> {
     output.line(format!(
-        "{} lines: {} signals taken in, {} closed, {} known already, {} refused",
+        "{} lines: {} signals imported, {} closed, {} already known, {} refused",
         report.lines,
         report.imported,
         report.closed,

@@ -1,6 +1,22 @@
-//! The command line: `signalloop train`, `predict`, `stats` … for people, for scripts (`--json`), and for npm scripts.
+//! The command line: `signalloop train`, `predict`, `stats` and so on, for people, for scripts (`--json`), and for npm
+//! scripts.
 //!
-//! Exit codes: 0 all of it worked, and its output arrived; 1 none of it did; 2 the command was not understood; 3 some of it did.
+//! Each command is a thin layer over `engine` and `report`; the demonstration also uses `simulator`. Results go to
+//! standard output, everything else to standard error.
+//!
+//! Exit codes: 0 everything worked, and its output was written; 1 nothing worked; 2 the arguments were not understood;
+//! 3 only a part worked.
+//!
+//! ```
+//! use cli::{Ending, SUCCESS, USAGE};
+//!
+//! let run = |argument: &str| {
+//!     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+//!     runtime.block_on(cli::run(vec![argument.to_owned()], "Rust", &Ending::default()))
+//! };
+//! assert_eq!(run("--version"), SUCCESS);
+//! assert_eq!(run("no-such-command"), USAGE);
+//! ```
 
 mod args;
 mod commands;

@@ -113,13 +113,13 @@ pub async fn learn(
         let week_of = Week { all: sums.all / 7.0, taken: sums.taken / 7.0, best: sums.best / 7.0 };
         let Week { all, taken, best } = week_of;
         output.news(format!(
-            "   week {week:>2}: all {all:>5.1} %  {}  the half it would take {taken:>5.1} %, the best possible {best:>5.1} %",
+            "   week {week:>2}: all {all:>5.1} %  {}  half chosen by the learner {taken:>5.1} %, the best possible {best:>5.1} %",
             week_of.bar()
         ));
         told.push(json!({ "week": week, "figures": week_of }));
     }
     let patterns = core.patterns(None, None).await?;
-    output.news("   What it says it found:");
+    output.news("   Rules it found:");
     for Pattern { rule, tally, .. } in patterns.iter().take(4) {
         output.news(format!("   - {rule}: {} of {} succeeded", tally.successes, tally.count));
     }

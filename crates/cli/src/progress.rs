@@ -133,7 +133,7 @@ fn fetching(market: &Market, fetched: usize, missing: Option<usize>, left_s: Opt
         Some(seconds) if seconds < 90.0 => format!(", about {seconds:.0} s left for all markets"),
         Some(seconds) => format!(", about {:.0} min left for all markets", seconds / 60.0),
     };
-    format!("Fetching {market}: {fetched}{of} candles{left}; what came is kept")
+    format!("Fetching {market}: {fetched}{of} candles{left}; fetched candles are kept")
 }
 
 /// A progress bar over `total` items of this name; hidden without a terminal.
@@ -186,12 +186,12 @@ pub fn shape_skill(record: &ShapeRecord) -> String {
 
 fn in_words(has_skill: bool, gain: f64, skill: &Skill) -> String {
     if !has_skill {
-        return "knows nothing yet: says the base rate".to_owned();
+        return "no skill yet: predicts the base rate".to_owned();
     }
     let Skill { excess, clusters, since_ms, .. } = *skill;
     let Some(Interval { low, high, .. }) = excess else {
         return match gain > 0.0 {
-            true => format!("beats the base rate by {gain:.4}, on too little to tell from chance"),
+            true => format!("beats the base rate by {gain:.4}, on too few rows to tell from chance"),
             false => "departs from the base rate".to_owned(),
         };
     };
@@ -214,9 +214,9 @@ mod tests {
         let said = [(Some(69_000), Some(41.6)), (Some(69_000), Some(200.0)), (None, None)]
             .map(|(missing, left_s)| fetching(&btc, 1000, missing, left_s));
         let expected = [
-            "Fetching BTCUSDT 1h: 1000 of 70000 candles, about 42 s left for all markets; what came is kept",
-            "Fetching BTCUSDT 1h: 1000 of 70000 candles, about 3 min left for all markets; what came is kept",
-            "Fetching BTCUSDT 1h: 1000 candles; what came is kept",
+            "Fetching BTCUSDT 1h: 1000 of 70000 candles, about 42 s left for all markets; fetched candles are kept",
+            "Fetching BTCUSDT 1h: 1000 of 70000 candles, about 3 min left for all markets; fetched candles are kept",
+            "Fetching BTCUSDT 1h: 1000 candles; fetched candles are kept",
         ];
         assert_eq!(said, expected);
     }

@@ -39,10 +39,10 @@ pub async fn dashboard(
     let dashboard = Arc::new(Dashboard::new(core.clone()));
     let server = Server::listen(dashboard, asked.host, asked.port).await?;
     if !asked.host.is_loopback() {
-        output.warning(format!("whoever reaches {} can read all of it: there is no password", server.url()));
+        output.warning(format!("anyone who can reach {} can read everything: there is no password", server.url()));
     }
     output.document(&json!({ "url": server.url() }));
-    output.line(format!("{} is shown at {}", core.home().display(), server.url()));
+    output.line(format!("The report of {} is served at {}", core.home().display(), server.url()));
     output.news("End it with Ctrl-C or SIGTERM");
     if output.arrived().is_err() {
         // If the address could not be printed, nobody can use the server.

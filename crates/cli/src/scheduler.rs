@@ -134,9 +134,9 @@ fn show(status: &SchedulerStatus, now_ms: i64, output: &Output) {
             format!("Runs in process {process} on {host}{since}")
         }
         // For example when a database does not answer.
-        None if status.tasks.iter().all(|task| task.problem.is_some()) => "Who runs this cannot be told.".to_owned(),
-        None if !status.config.enabled => "Nothing runs by itself: `enabled` is false.".to_owned(),
-        None => "No scheduler is running, so nothing of this is run by itself. Start one with `signalloop scheduler run`, or \
+        None if status.tasks.iter().all(|task| task.problem.is_some()) => "It is unknown which process runs this.".to_owned(),
+        None if !status.config.enabled => "Nothing runs automatically: `enabled` is false.".to_owned(),
+        None => "No scheduler is running, so none of this runs automatically. Start one with `signalloop scheduler run`, or \
                  with `startScheduler()` in a backend."
             .to_owned(),
     });
@@ -178,7 +178,7 @@ fn next(core: &SignalLoop, asked: &Next, output: &Output) -> Result<i32> {
         while let Some(next_ms) = plan.schedule.next_after(at_ms, plan.zone).filter(|at| *at < asked.until) {
             due.push((next_ms, task));
             if due.len() > MOST_DUE_TIMES {
-                let problem = format!("must be nearer: there are more than {MOST_DUE_TIMES} due times before");
+                let problem = format!("must be earlier: there are more than {MOST_DUE_TIMES} due times before it");
                 return Err(Error::argument("until", problem, format_iso(asked.until)));
             }
             at_ms = next_ms;

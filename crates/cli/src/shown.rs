@@ -181,7 +181,7 @@ pub fn figures_table(stats: &Shown, output: &Output) {
     }
     by_strategy.iter().for_each(|(strategy, figures)| row(strategy, figures));
     if followed.total > 0 {
-        row("followed, not traded", followed);
+        row("tracked, not traded", followed);
     }
     output.table(&table);
     if all.unknown > 0 {

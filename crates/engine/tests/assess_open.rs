@@ -1,4 +1,4 @@
-//! Signals that are open are told to `assess` as survivors so far, now and of the past.
+//! `assess` takes open signals into account, for the present and for a time in the past.
 
 use domain::barrier::Outcome;
 use domain::signal::Signal;
@@ -11,7 +11,7 @@ use testkit::{T0, object, quick_home, signal};
 
 const SIGNALS: i64 = 80;
 
-/// A near target and a far stop.
+/// A signal with a near target and a far stop.
 fn given(n: i64) -> Signal {
     let levels = json!({ "id": n.to_string(), "timestamp": T0 + n * HOUR_MS, "stopLoss": 96, "takeProfit": 101 });
     signal(levels)
@@ -31,7 +31,7 @@ async fn close(core: &Arc<SignalLoop>, n: i64, outcome: Outcome, at_ms: i64) {
     assert!(core.store().unwrap().close_signal(&n.to_string(), outcome, None, None, at_ms).await.unwrap());
 }
 
-/// All that is not long reaches its target within twelve hours; what is long is recorded or not.
+/// All signals except the long ones reach their target within twelve hours; long ones are recorded if `records_long`.
 async fn live(core: &Arc<SignalLoop>, records_long: bool) {
     let signals = (0..SIGNALS).filter(|n| records_long || !is_long(*n));
     core.record(signals.map(given).collect()).await.unwrap();

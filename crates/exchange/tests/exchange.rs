@@ -34,7 +34,7 @@ fn read(path: &std::path::Path) -> Vec<Candle> {
     read_candles(path, domain::symbol::Timeframe::H1, &Reading::stored()).unwrap().0
 }
 
-/// What a plain HTTP client sees.
+/// The response that a plain HTTP client gets.
 async fn get(simulator: &Simulator, path: &str) -> (u16, Value) {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let url = format!("{}/api/v3/{path}", simulator.url());
@@ -257,7 +257,7 @@ async fn the_simulator_speaks_binances_protocol() {
     }
 }
 
-/// The number that a field holds as text.
+/// The number in a text field.
 fn number(value: &Value) -> f64 {
     value.as_str().unwrap().parse().unwrap()
 }
@@ -328,7 +328,7 @@ async fn a_delisted_symbol_keeps_its_old_candles_and_its_last_price() {
     assert_eq!((number(&day["lastPrice"]), number(&day["volume"]), number(&day["openPrice"])), (last.close, 0.0, 0.0));
     assert_eq!((day["count"].as_i64(), day["firstId"].as_i64()), (Some(0), Some(-1)));
 
-    // A symbol may also be delisted while the market goes on.
+    // A symbol may also be delisted while the market continues.
     let btc = Symbol::parse("BTCUSDT").unwrap();
     simulator.delist(&btc, now + DAY).unwrap();
     assert_eq!(get(&simulator, "exchangeInfo?symbol=BTCUSDT").await.1["symbols"][0]["status"], "TRADING");
@@ -430,7 +430,7 @@ async fn one_refusal_holds_up_all_symbols() {
     assert_eq!(simulator.request_count(), 1, "who goes on asking is banned for longer");
 }
 
-/// HTTP 418 without `Retry-After`: until when is in its words.
+/// HTTP 418 without `Retry-After`: the message says until when.
 #[tokio::test]
 async fn a_ban_is_obeyed_as_long_as_its_words_say() {
     let simulator = simulator(&["BTCUSDT"], START + DAY);
@@ -441,16 +441,16 @@ async fn a_ban_is_obeyed_as_long_as_its_words_say() {
         assert!(error.contains("asks to wait") && !error.contains("wait 0 s"), "{error}");
     }
     assert_eq!(simulator.request_count(), 1, "who goes on asking is banned for longer");
-    // A short one is waited for.
+    // A short ban is waited for.
     let simulator = self::simulator(&["BTCUSDT"], START + DAY);
     simulator.fail_next(Fault::BannedUntil { after_s: 3 });
     let started = Instant::now();
     client(&simulator).price(&btc).await.unwrap();
-    // The host's clock tells whole seconds.
+    // The host's clock has a resolution of one second.
     assert!(started.elapsed() >= Duration::from_secs(2) && simulator.request_count() == 2, "{:?}", started.elapsed());
 }
 
-/// What has had no candles for long is told, by the exchange's word where it gives one.
+/// A market without candles for a long time is reported, with the exchange's status where it has one.
 #[tokio::test]
 async fn a_market_that_is_not_traded_any_more_is_told() {
     let (home, btc) = (tempfile::tempdir().unwrap(), market("BTCUSDT", "1h"));
@@ -486,7 +486,7 @@ async fn a_symbol_listed_later_is_found_without_a_restart() {
     assert_eq!(update(&exchange, home.path(), &new, Begin::Days(1), START + DAY).await.unwrap().total, 96);
 }
 
-/// Counting begins anew with the minute: none may begin within the test.
+/// The rate limit resets each minute, so no new minute may begin during the test.
 async fn early_in_a_minute() {
     if domain::time::now_ms().rem_euclid(60_000) > 54_000 {
         tokio::time::sleep(Duration::from_secs(7)).await;
@@ -537,7 +537,7 @@ async fn parallel_symbols_share_one_budget_and_what_other_programs_used_counts()
     assert!(sixth.is_err(), "the others wait for the next minute");
     assert_eq!(simulator.request_count(), 5, "weight 10, and each asks for 2");
 
-    // Another client of this address finds the budget used up as soon as the host says so.
+    // Another client at this address finds the budget used up once the host reports it.
     let other = Exchange::with_pace(simulator.url(), pace).unwrap();
     other.price(&btc).await.unwrap();
     assert!(tokio::time::timeout(Duration::from_millis(400), other.price(&btc)).await.is_err());

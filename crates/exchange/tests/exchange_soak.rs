@@ -1,5 +1,5 @@
-//! Months of fetching from an exchange that fails one time in five, in every way it knows: what is stored in the end is
-//! what a faultless exchange would have left. `SIGNALLOOP_SOAK_DAYS` sets the simulated days, 2 by default.
+//! Months of fetching from an exchange that fails one time in five, in all simulated ways: the stored candles must be
+//! the same as from an exchange without faults. `SIGNALLOOP_SOAK_DAYS` sets the simulated days, 2 by default.
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is how a failure is reported, in its helpers too")]
 
@@ -18,7 +18,7 @@ const DAY: i64 = 24 * HOUR;
 const START: i64 = 1_735_689_600_000;
 const SHARE_OF_FAULTS: f64 = 0.2;
 
-/// What happened on the way.
+/// Counts of what happened.
 #[derive(Debug, Default)]
 struct Log {
     updates: usize,
@@ -27,7 +27,7 @@ struct Log {
     requests: usize,
 }
 
-/// Updates every market each hour for so many days, as a scheduler would, and leaves the files in `home`.
+/// Updates every market each hour for this many days, as a scheduler would, and leaves the files in `home`.
 async fn live(home: &Path, days: i64, faults: Vec<(Fault, f64)>) -> Log {
     let symbols = ["BTCUSDT", "ETHUSDT"].map(|name| Symbol::parse(name).unwrap());
     let clock = Clock::standing(START + 10 * DAY);
@@ -53,7 +53,7 @@ async fn live(home: &Path, days: i64, faults: Vec<(Fault, f64)>) -> Log {
             }
         }
     }
-    // The last hour goes on until it has worked: a scheduler would be back in an hour.
+    // The last hour is repeated until it succeeds: a scheduler would try again an hour later.
     for market in &markets {
         let mut tries = 0;
         while let Err(error) = update(&exchange, home, market, Begin::Days(9), simulator.now_ms()).await {
@@ -90,7 +90,7 @@ async fn faults_leave_no_trace_in_the_candles() {
             .collect()
     };
     assert!(contents(faulty.path()) == contents(faultless.path()), "no gap was taken for the exchange's own either");
-    // That it was no easy ride: about one request in five was spoilt, half of them so that it had to be repeated.
+    // The faults did occur: about one request in five was affected, and half of those had to be repeated.
     let repeated = log.findings.count(Cause::Retried);
     assert!(repeated * 20 > log.updates, "{repeated} of {} updates", log.updates);
     assert!(log.failed.values().sum::<usize>() > 0);

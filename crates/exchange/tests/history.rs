@@ -1,4 +1,4 @@
-//! Years of candles: fetched from the simulated exchange over HTTP.
+//! Years of candles, fetched from the simulated exchange over HTTP.
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is how a failure is reported, in its helpers too")]
 
@@ -41,13 +41,13 @@ async fn all_history_costs_a_question_and_its_pages_and_nothing_the_next_time() 
 
     update(&exchange, home.path(), &btc, all, now).await.unwrap();
     assert_eq!(simulator.request_count(), 9, "nothing new can be there, and nothing older");
-    // What is up to date but for two hours is not told as if all of it were to come.
+    // When only two hours are missing, progress does not count the whole history.
     simulator.clock().set(now + 2 * HOUR);
     let heard = Mutex::new(Vec::new());
     let tell = |reached: Reached| heard.lock().push(reached);
     update_telling(&exchange, home.path(), &btc, all, now + 2 * HOUR, &tell).await.unwrap();
     assert_eq!(heard.into_inner(), [Reached { fetched: 3, missing: Some(0) }]);
-    // A short history is as cheap as before.
+    // A short history needs as few requests as before.
     let (short, slow) = (tempfile::tempdir().unwrap(), Market::parse("BTCUSDT", "4h").unwrap());
     update(&exchange, short.path(), &slow, Begin::Days(90), now).await.unwrap();
     assert_eq!(simulator.request_count(), 11);

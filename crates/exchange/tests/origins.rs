@@ -1,5 +1,5 @@
-//! Protects candle files as terminals, spreadsheets, archives and other exchanges write them. Each case is a small file in the shape
-//! of a real one; `docs/data.md` says in words what is done about each.
+//! Candle files as trading terminals, spreadsheets, archives and other exchanges write them. Each case is a small file
+//! in the format of a real one; `docs/data.md` says what is done about each.
 
 use candles::{BadRows, Cause, Reading, candle_file, check_file, import, read_candles};
 use domain::candle::Candle;
@@ -15,7 +15,7 @@ fn ms(text: &str) -> i64 {
     parse_time(text, Tz::UTC).unwrap()
 }
 
-/// Open, high, low, close, volume of the n-th candle; each opens where the one before closed.
+/// Open, high, low, close, volume of the n-th candle; each opens at the close of the one before.
 fn prices(n: i64) -> [f64; 5] {
     let at = |n: i64| 100.0 + (n * 7 % 13) as f64;
     let (open, close) = (at(n), at(n + 1));
@@ -31,12 +31,12 @@ fn hours(begin_ms: i64, count: i64) -> Vec<Candle> {
     (0..count).map(|n| candle(begin_ms + n * HOUR, n)).collect()
 }
 
-/// `2024-01-02 12:00:00`.
+/// A time as `2024-01-02 12:00:00`.
 fn clock(open_ms: i64) -> String {
     format_iso(open_ms)[..19].replace('T', " ")
 }
 
-/// Candles, and what was found in them.
+/// Candles, and the findings about them.
 type Read = (Vec<Candle>, Vec<(Cause, usize)>);
 
 fn read_as(text: &str, timeframe: &str, reading: &Reading) -> Result<Read> {
@@ -67,7 +67,8 @@ fn columns(names: &str) -> Reading {
     Reading { columns: Some(names.parse().unwrap()), ..Reading::default() }
 }
 
-/// CryptoDataDownload: its address first, newest first, seconds in old and milliseconds in new files, two volumes.
+/// CryptoDataDownload: its address before the header, newest first, seconds in old and milliseconds in new files, two
+/// volumes.
 #[test]
 fn an_archive_with_its_address_before_the_header() {
     let begin = ms("2024-01-02T00:00:00Z");
@@ -90,7 +91,8 @@ fn an_archive_with_its_address_before_the_header() {
     }
 }
 
-/// An hour of twelve, as CryptoDataDownload once wrote it and spreadsheets do; day and month are told by the data, or asked for.
+/// A twelve-hour clock, as CryptoDataDownload once used and spreadsheets do; the order of day and month follows from
+/// the data, or must be given.
 #[test]
 fn twelve_hour_clocks_and_dates_of_two_orders() {
     let begin = ms("2020-07-01T00:00:00Z");
@@ -116,7 +118,7 @@ fn twelve_hour_clocks_and_dates_of_two_orders() {
     let european: fn(i64) -> String = |day| format!("{day:02}.07.2020");
     for date in [american, european] {
         assert_eq!(read(&sheet(30, date)).unwrap().0, hours(begin, 30));
-        // A day above 12 leaves no doubt either.
+        // A day above 12 settles the order too.
         assert_eq!(read(&sheet(24 * 13 + 1, date)).unwrap().0, hours(begin, 24 * 13 + 1));
     }
     refused(&sheet(20, american), &Reading::default(), &["which is the day in 7/1/2020?", "--dates dmy"]);
@@ -202,7 +204,7 @@ fn epochs_with_decimals_and_as_text_are_read_and_rounded_ones_are_not() {
     }
 }
 
-/// Answers of exchanges, newest first where they are, with the candle that is not complete where the protocol says which it is.
+/// Responses of exchanges, some newest first; the incomplete candle is dropped where the protocol identifies it.
 #[test]
 fn answers_of_exchanges_by_name() {
     let begin = 1_700_002_800_000_i64;
@@ -260,7 +262,7 @@ fn answers_of_exchanges_by_name() {
     for (name, text, count, expected) in &cases {
         let (candles, found) = read_as(text, "1h", &from(name)).unwrap();
         assert_eq!((candles, found), (hours(begin, *count), expected.clone()), "{name}");
-        // Of an answer it is never guessed whose it is.
+        // The origin of a response is never guessed.
         if text.starts_with('{') {
             refused(text, &Reading::default(), &["must be a JSON array", "--from"]);
         }
@@ -279,7 +281,7 @@ fn answers_of_exchanges_by_name() {
     ] {
         refused(text, &from(name), &[said]);
     }
-    // Coinbase's order without its name cannot be true as open, high, low, close.
+    // Read as open, high, low, close, Coinbase's column order gives impossible candles.
     refused(&format!("[{coinbase}]"), &Reading::default(), &["`low` must not be above"]);
 }
 
@@ -326,14 +328,14 @@ fn single_bad_rows_are_left_out_or_widened_only_where_that_is_asked_for() {
     let skip = Reading { bad_rows: BadRows::Skip, ..Reading::stored() };
     let (candles, found) = read_as(&text, "1h", &skip).unwrap();
     assert_eq!((candles.len(), found), (28, vec![(Cause::BadRow, 2)]));
-    // A price of 0 is no matter of width.
+    // A price of 0 cannot be fixed by widening.
     let widen = Reading { bad_rows: BadRows::Widen, ..Reading::stored() };
     refused(&text, &widen, &["line 11: `low` must be a finite price above 0"]);
     let (candles, found) = read_as(&text.replace(",0,", ",99,"), "1h", &widen).unwrap();
     assert_eq!((candles.len(), found), (30, vec![(Cause::Widened, 1)]));
     assert_eq!(candles[7].high, candles[7].open.max(candles[7].close));
 
-    // Not for a file that is of another kind.
+    // A file whose columns are swapped is refused all the same.
     let swapped: String = (0..30)
         .map(|n| {
             let [open, high, low, close, volume] = prices(n);
@@ -357,7 +359,7 @@ fn single_bad_rows_are_left_out_or_widened_only_where_that_is_asked_for() {
     }
 }
 
-/// Currencies and indices: no volume, or a column of it that says nothing.
+/// Currencies and indices: no volume, or a volume column without information.
 #[test]
 fn candles_without_volume_are_read_and_told() {
     let begin = ms("2024-01-02T00:00:00Z");
@@ -384,7 +386,7 @@ fn candles_without_volume_are_read_and_told() {
     assert!(candles.len() == 60 && candles.iter().all(|candle| candle.volume == 0.0));
 }
 
-/// Candles of local days and half-days: one is longer, or shorter, where clocks change.
+/// Candles of local days and half-days: one is longer, or shorter, when clocks change.
 #[test]
 fn a_clock_change_within_a_candle_is_no_fault() {
     let berlin: Tz = "Europe/Berlin".parse().unwrap();
@@ -417,12 +419,12 @@ fn a_clock_change_within_a_candle_is_no_fault() {
         let found: Vec<Cause> = checked.findings.list().iter().map(|finding| finding.cause).collect();
         assert_eq!((checked.candles as i64, checked.holes.len()), (n, 0), "{timeframe}");
         assert_eq!(found, [Cause::LocalTime, Cause::ClockChange], "{timeframe}");
-        // Stored in UTC it is read, and joined, as well.
+        // Stored in UTC, it can be read and joined too.
         let data = home.path().join("data");
         import(&data, &market, &path, &local, ms("2027-01-01")).unwrap();
         let stored = check_file(&candle_file(&data, &market), market.timeframe, &Reading::stored()).unwrap();
         assert_eq!(stored.findings.count(Cause::ClockChange), 1);
-        // The same step in another night is none that clocks make.
+        // The same shift in a night without a clock change is an error.
         let shifted = text.lines().skip(1).enumerate().map(|(i, line)| {
             let (time, rest) = line.split_once(',').unwrap();
             format!("{},{rest}\n", ms(time) + if i as i64 > n / 3 { HOUR } else { 0 })

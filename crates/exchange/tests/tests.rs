@@ -1,4 +1,5 @@
-//! Candles through the real protocol, faults included: the exchange is `simulator`. One binary, so that it is linked once.
+//! Tests of candle sources over the real protocol, with faults; the exchange is `simulator`. One binary, so that it is
+//! linked once.
 #![allow(clippy::unwrap_used)]
 
 mod dirty;

@@ -1,4 +1,4 @@
-//! Killed processes: what a process was told is safe is there afterwards, once and whole.
+//! Killed processes: everything reported as stored must be there afterwards, complete and once.
 //!
 //! `SIGNALLOOP_KILLS` sets how many processes are killed (default 15).
 #![cfg(unix)]
@@ -11,9 +11,9 @@ use testkit::home::{Home, on_both, open_named};
 use testkit::killed::{Killed, Promised, say};
 use testkit::{T0, child_part, lines_by_id, own, setting};
 
-/// The part of a child: records and closes signals until it is killed, and says of each when it is safe.
+/// Run in a child process: records and closes signals until it is killed, and reports each one once it is stored.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn doomed_process() {
+async fn killed_process() {
     let Some((number, home)) = child_part() else { return };
     let store = open_named(home.to_str().unwrap(), StoreOptions::default());
     let tasks = (0..8).map(|task| {
@@ -26,7 +26,7 @@ async fn doomed_process() {
                 match n % 3 {
                     0 => {
                         let closed = store.close_signal(&id, Outcome::Success, None, Some(2.0), T0 + n).await.unwrap();
-                        // Another task's price may have closed it first.
+                        // A price from another task may have closed it first.
                         say(if closed { "closed" } else { "lost" }, &id);
                     }
                     1 => {
@@ -61,7 +61,7 @@ async fn what_was_acknowledged_survives_sigkill(home: Home) {
     while started < kills || !running.is_empty() {
         // Up to three at a time, so that one dies while others write.
         while started < kills && running.len() < 3 {
-            running.push(Killed::start(&mut testkit::child!("doomed_process", home.name(), started), &told));
+            running.push(Killed::start(&mut testkit::child!("killed_process", home.name(), started), &told));
             started += 1;
         }
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -1,4 +1,4 @@
-//! The committed corpus of `fuzz/`, through the very functions that `npm run test:fuzz` feeds random bytes to.
+//! Runs the committed corpus of `fuzz/` through the same functions that `npm run test:fuzz` feeds random bytes to.
 
 #[path = "../../../fuzz/src/lib.rs"]
 mod fuzz;

@@ -1,4 +1,4 @@
-//! Signals taken in from an old file, and given out as CSV.
+//! Import of signals from an old file, and export as CSV.
 
 use domain::barrier::Outcome;
 use domain::features::FEATURES;
@@ -102,7 +102,7 @@ async fn a_log_of_this_store_is_taken_in_by_another(two: Home) {
     assert_eq!(other.get("7").unwrap(), store.get("7").unwrap());
 }
 
-/// A line of the old system closes what was recorded here, and says less than is known here.
+/// A line of the previous system closes a signal recorded here, but has fewer fields than the record here.
 async fn a_line_that_closes_leaves_what_was_said(home: Home) {
     let folder = quick_home();
     let file = folder.path().join("old.jsonl");
@@ -146,7 +146,7 @@ async fn closed_signals_are_given_out_as_csv(home: Home) {
     let path = folder.path().join("training.csv");
     assert_eq!(store.export_csv(&path).unwrap(), 2);
     let text = std::fs::read_to_string(&path).unwrap();
-    // The features at entry come last; these signals had none.
+    // The features at entry come last; these signals have none.
     let (names, empty): (Vec<_>, Vec<_>) = FEATURES.iter().map(|f| (format!(",feature_{}", f.name), ",")).unzip();
     let lines: Vec<&str> = text.lines().collect();
     let header = lines[0].strip_suffix(&names.concat()).unwrap();
@@ -160,7 +160,7 @@ async fn closed_signals_are_given_out_as_csv(home: Home) {
     assert!(rows[1].ends_with("SUCCESS,,2.5,2023-11-14T22:13:20.003Z,rsi,false,,-1,,71.5"), "{text}");
 }
 
-/// From a folder to the home of the test and on to another folder, begun twice.
+/// Copies from a folder to the test's home and on to another folder; each copy is run twice.
 async fn a_copy_there_and_back_loses_nothing(middle: Home) {
     let (one, three) = (quick_home(), quick_home());
     let first = open(one.path());
@@ -172,7 +172,7 @@ async fn a_copy_there_and_back_loses_nothing(middle: Home) {
         first.close_signal(&n.to_string(), Outcome::Success, Some(101.5), None, T0 + 1 + n as i64).await.unwrap();
     }
     let (second, third) = (middle.open(), open(three.path()));
-    // A copy that was interrupted left some of it behind, and a signal has closed since.
+    // An interrupted copy left some of it behind, and a signal has closed since.
     second.record_all((0..2_500).map(sent).collect()).await.unwrap();
     let report = second.copy_from(&first, |_| {}).await.unwrap();
     assert_eq!((report.imported, report.closed, report.known, report.refused.len()), (2_000, 25, 2_475, 0));

@@ -1,4 +1,4 @@
-//! The life of a signal: recorded once, open until a price closes it, closed once, counted right.
+//! The life of a signal: recorded once, open until a price closes it, closed once, and counted correctly.
 
 use domain::barrier::Outcome;
 use domain::candle::Candle;
@@ -102,7 +102,7 @@ async fn a_closing_that_cannot_be_is_refused(home: Home) {
     assert_eq!(store.open_signals(None).unwrap().len(), 1);
 }
 
-/// A take profit, at a time of its own.
+/// A request to close a signal as a success, at a given time.
 fn request(id: &str, closed_ms: i64) -> CloseRequest {
     let claim = Claim { outcome: Outcome::TookProfit, exit_price: Some(110.5), profit_percent: None };
     CloseRequest { id: id.to_owned(), claim, closed_ms: Some(closed_ms), now_ms: T0 + 365 * 24 * HOUR }
@@ -134,7 +134,7 @@ async fn what_comes_with_its_end_is_recorded_closed(home: Home) {
         |outcome, profit_percent, closed_ms| Some(Closing { outcome, exit_price: None, profit_percent, closed_ms });
     let won = Record { closing: closing(Outcome::TookProfit, 10.0, T0 + HOUR), ..buy("won").into() };
     let lost = Record { closing: closing(Outcome::StoppedOut, -5.0, T0 + 2 * HOUR), ..buy("lost").into() };
-    // One of them is known, as open; another comes twice in a batch, first open.
+    // One of them is already recorded as open; another one comes twice in a batch, first as open.
     assert!(store.record(buy("lost")).await.unwrap());
     let twice = Record { closing: closing(Outcome::Success, 1.0, T0 + 3 * HOUR), ..buy("twice").into() };
     let batch = vec![won.clone(), lost.clone(), buy("twice").into(), twice.clone(), buy("open").into()];
@@ -148,7 +148,7 @@ async fn what_comes_with_its_end_is_recorded_closed(home: Home) {
             (figures.total, figures.closed, figures.successes, figures.failures, figures.active),
             (4, 3, 2, 1, 1)
         );
-        // The same again, with its end and without, is known; another end is a conflict.
+        // The same again, with its end and without, is accepted as known; another end is a conflict.
         assert!(store.record(won.clone()).await.unwrap() && store.record(won.signal.clone()).await.unwrap());
         let other = Record { closing: closing(Outcome::TookProfit, 9.0, T0 + HOUR), ..won.clone() };
         let error = store.record(other).await.unwrap_err();
@@ -182,7 +182,7 @@ async fn what_was_only_followed_is_shown_apart(home: Home) {
     let hold = signal(json!({ "id": "hold", "signalType": "HOLD", "taken": false }));
     let batch = vec![of("a", "rsi", true), of("b", "ema é", true), of("c", "rsi", false), buy("d"), low, hold];
     assert!(store.record_all(batch).await.unwrap().into_iter().all(|result| result.unwrap()));
-    // What contradicts the first record is a conflict, as any other field.
+    // A different value is a conflict, as for any other field.
     for (field, other) in [("strategy", of("a", "ema", true)), ("strategy", buy("a")), ("taken", of("a", "rsi", false))]
     {
         let error = store.record(other).await.unwrap_err();
@@ -202,7 +202,7 @@ async fn what_was_only_followed_is_shown_apart(home: Home) {
             stats.by_strategy.iter().map(|(name, figures)| (name.as_str(), figures.closed)).collect();
         assert_eq!(by_strategy, [("ema é", 1), ("rsi", 1)]);
         assert_eq!(stats.by_symbol.iter().map(|(_, figures)| figures.closed).collect::<Vec<_>>(), [3]);
-        // The results of the backend, and what there is to learn from.
+        // The backend's results, which are also what can be learned from.
         assert_eq!(store.ended(&StatsFilter::default()).unwrap().len(), 3);
         let mut taken = Vec::new();
         let visit = |record: Record| {
@@ -219,7 +219,7 @@ async fn what_was_said_stays_with_the_signal(home: Home) {
     let store = home.open();
     let said = |id: &str| Record { said: Some(SAID), ..buy(id).into() };
     store.record_all(vec![said("a"), said("b"), said("c")]).await.unwrap();
-    // The same signal is known, whatever would be said of it now.
+    // The same signal is known, whatever its assessment would be now.
     assert!(store.record(Record { said: Some(Said { take: true, ..SAID }), ..said("a") }).await.unwrap());
     assert_eq!(store.on_price(&btc(), 95.0, T0 + HOUR).await.unwrap().len(), 3);
     store.compact().await.unwrap();
@@ -306,7 +306,7 @@ async fn a_stale_price_closes_nothing(home: Home) {
     assert_eq!((ignored(btc()), ignored(Symbol::parse("ETHUSDT").unwrap())), (2, 0));
 }
 
-/// This machine's clock is set back by five minutes, and by more than the signals are old.
+/// This machine's clock is set back, by five minutes and by more than the age of the signals.
 async fn a_price_of_now_is_never_stale(home: Home) {
     const BACK: i64 = 5 * 60_000;
     let store = home.open();
@@ -318,13 +318,13 @@ async fn a_price_of_now_is_never_stale(home: Home) {
     let closed = store.on_prices_now(&now(94.0, T0 + 10 - BACK)).await.unwrap();
     assert_eq!(closed.len(), 1, "a stop is a stop");
     assert_eq!((closed[0].exit_price, closed[0].closed_ms), (Some(94.0), T0 + 20), "no earlier than what was seen");
-    // A signal that was given before the clock was set back, and no price since.
+    // A signal given before the clock was set back, without a price since.
     let fresh = signal(json!({ "id": "b", "timestamp": T0 + HOUR, "expiresAt": T0 + 2 * HOUR }));
     store.record(fresh).await.unwrap();
     assert!(!store.closes_nothing_now(&btc(), 94.0, T0 + HOUR - BACK));
     let closed = store.on_prices_now(&now(94.0, T0 + HOUR - BACK)).await.unwrap();
     assert_eq!((closed[0].id.as_str(), closed[0].closed_ms), ("b", T0 + HOUR), "no earlier than the signal");
-    // Which makes no price of a source that says its time stale: only such a one does that.
+    // A price without a time does not make later timestamped prices stale; only a timestamped price does.
     store.record(buy("c")).await.unwrap();
     assert_eq!(store.on_price(&btc(), 94.0, T0 + 30).await.unwrap().len(), 1);
     assert!(store.ignored_news().is_empty() && store.ignored_prices().is_empty());
@@ -336,7 +336,7 @@ async fn candles_close_by_their_high_and_low_and_make_up_for_missed_prices(home:
     let store = home.open();
     let expiring = signal(json!({ "id": "b", "stopLoss": 80, "takeProfit": 200, "expiresAt": T0 + 2 * HOUR }));
     store.record_all(vec![buy("a"), expiring]).await.unwrap();
-    // A price of now does not make the candles of the time before it stale.
+    // A price without a time does not make candles of earlier times stale.
     store.on_price(&btc(), 100.0, T0 + HOUR + 1).await.unwrap();
     let candle = Candle { open_ms: T0, open: 100.0, high: 111.0, low: 99.0, close: 101.0, volume: 1.0 };
     let closed = store.on_candle(&btc(), &candle, HOUR).await.unwrap();
@@ -408,7 +408,7 @@ async fn figures_count_what_closed_in_the_period(home: Home) {
     let unknown = StatsFilter { symbol: Some(Symbol::parse("XRPUSDT").unwrap()), ..StatsFilter::default() };
     assert_eq!(store.stats(&unknown).unwrap().figures.total, 0);
 
-    // A further closing on a day that was summed before.
+    // Another closing on a day that was already summed.
     store.close_signal("e", Outcome::Success, None, Some(10.0), T0 + 2 * DAY).await.unwrap();
     assert_eq!(store.stats(&period).unwrap().figures.total_profit, 11.0);
     let mut order = Vec::new();
@@ -464,14 +464,14 @@ async fn two_stores_in_one_place_see_each_other(home: Home) {
         two.record(signal(json!({ "id": "a", "confidence": 1 }))).await.unwrap_err().code(),
         "ERR_SIGNAL_CONFLICT"
     );
-    // Both see the price; one of them closes it.
+    // Both see the price; one of them closes the signal.
     let (symbol, other) = (btc(), btc());
     let (a, b) = tokio::join!(one.on_price(&symbol, 90.0, T0), two.on_price(&other, 90.0, T0));
     assert_eq!(a.unwrap().len() + b.unwrap().len(), 1);
     assert!(one.open_signals(None).unwrap().is_empty() && two.open_signals(None).unwrap().is_empty());
 }
 
-/// Whatever a caller sends along.
+/// Arbitrary fields sent by a caller.
 fn sent() -> impl Strategy<Value = Signal> {
     let own = ("[a-z]{1,8}", ".{0,50}", any::<f64>(), any::<i64>());
     ("\\PC{1,30}", own).prop_filter_map("an id", |(id, (key, text, number, whole))| {
@@ -481,7 +481,7 @@ fn sent() -> impl Strategy<Value = Signal> {
     })
 }
 
-/// Each is read back as it was sent, by whoever opens the store next, and once it is closed, too.
+/// Each signal is read back unchanged after the store is reopened, and also once it is closed.
 async fn are_read_back(home: &Home, all: &[Signal]) {
     let store = home.open();
     for sent in all {
@@ -500,7 +500,7 @@ async fn are_read_back(home: &Home, all: &[Signal]) {
     }
 }
 
-/// Times, texts and numbers that a database would rather write otherwise.
+/// Times, texts and numbers that a database would represent differently.
 fn odd() -> Vec<Signal> {
     let changes = [
         json!({ "id": "nul\u{0}", "note": "a\u{0}b", "k\u{0}": 1 }),

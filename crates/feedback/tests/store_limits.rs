@@ -1,4 +1,4 @@
-//! What lies at the edge of the format: the longest records, lines that ran together, and readers that meet a writer.
+//! Limits of the format: the longest records, lines that ran together, and readers during a write.
 
 use domain::barrier::Outcome;
 use serde_json::json;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use testkit::home::{Home, on_both};
 use testkit::{T0, btc, buy, log, open, quarantine, quick_home, signal};
 
-/// A BUY whose line in the log is this long, its newline included.
+/// A BUY whose line in the log has this length, including its newline.
 async fn as_long_as(id: &str, bytes: usize) -> domain::signal::Signal {
     let home = quick_home();
     let store = open(home.path());
@@ -69,14 +69,14 @@ async fn a_sealed_line_that_ran_into_damage_is_read() {
     std::fs::write(home.path().join("signals.jsonl"), damaged).unwrap();
     let store = open(home.path());
     assert!(["a", "b", "c"].iter().all(|id| store.get(id).unwrap().is_some()));
-    // The old line, the beginning of a sealed one after it, and that before the last.
+    // The old line, the beginning of a checksummed one after it, and the line before the last.
     assert_eq!((store.recovery().damaged, quarantine(home.path()).len()), (3, 3));
     assert_eq!(open(home.path()).recovery().set_aside, 0);
     store.compact().await.unwrap();
     assert_eq!(log(home.path()).lines().count(), 3);
 }
 
-/// A record of the log that someone kept inside another one is part of that one.
+/// A log line stored inside another record is part of that record.
 #[tokio::test]
 async fn a_record_inside_a_damaged_record_is_not_one_of_the_log() {
     let other = quick_home();
@@ -102,7 +102,7 @@ async fn figures_are_right_while_old_signals_are_closed_late(home: Home) {
     let closing = {
         let store = store.clone();
         tokio::spawn(async move {
-            // Each closes before the one before it.
+            // Each closes before the previous one does.
             for (n, id) in (0..SIGNALS).zip(ids) {
                 let at = T0 + (SIGNALS - n) * 1_000;
                 assert!(store.close_signal(&id, Outcome::Success, None, Some(1.0), at).await.unwrap());

@@ -1,4 +1,4 @@
-//! Processes that hold the lock for ever, and files that are deleted while several processes write.
+//! Processes that hold the lock indefinitely, and files that are deleted while several processes write.
 #![cfg(unix)]
 
 use feedback::{FeedbackStore, StoreOptions};
@@ -21,7 +21,8 @@ fn send(signal: &str, process: &Killed) {
     assert!(status.success());
 }
 
-/// The part of a child: records signals until it is killed, and says of each when it is safe. An odd one compacts, too.
+/// Run in a child process: records signals until it is killed, and reports each one once it is stored. Odd-numbered
+/// children also compact.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn recording_process() {
     let Some((number, home)) = child_part() else { return };
@@ -34,7 +35,7 @@ async fn recording_process() {
                 assert!(store.record(own(&id)).await.unwrap());
                 say("recorded", &id);
                 if number % 2 == 1 && task == 0 && n % 10 == 9 {
-                    // Refused when the files of another compaction were deleted under it, and this one's taken.
+                    // Refused when this compaction's files were deleted and another compaction created new ones.
                     match store.compact().await {
                         Ok(_) => {}
                         Err(error) => assert!(error.code().starts_with("ERR_STORE"), "{error}"),
@@ -52,7 +53,7 @@ fn recorder(home: &Path, number: usize, told: &mpsc::Sender<String>) -> Killed {
     Killed::start(&mut testkit::child!("recording_process", home, number), told)
 }
 
-/// Ends the children and checks that all they said is in the log, once and whole.
+/// Kills the children, and checks that everything they reported is in the log, complete and once.
 fn end_and_check(children: Vec<Killed>, said: &mpsc::Receiver<String>, home: &Path) -> usize {
     children.into_iter().for_each(Killed::kill);
     let promised = Promised::of(said.try_iter());
@@ -77,7 +78,7 @@ async fn a_stopped_process_that_holds_the_lock_is_named_and_loses_nothing() {
             break id.to_owned();
         }
     };
-    // Stop it until it happens to be stopped with the lock in its hands.
+    // Stop it repeatedly, until it happens to be stopped while it holds the lock.
     let file = File::open(home.path().join("signals.jsonl")).unwrap();
     loop {
         send("-STOP", &recorder);
@@ -99,13 +100,13 @@ async fn a_stopped_process_that_holds_the_lock_is_named_and_loses_nothing() {
         let text = error.to_string();
         assert!(text.contains(&holder) && text.contains("stopped") && text.contains("kill -CONT"), "{text}");
     }
-    // A price that would close something does not, and is not lost either.
+    // A price that would close a signal cannot close it now, but is not lost either.
     let closing = store.on_price(&btc(), 90.0, testkit::T0 + 1).await;
     assert_eq!(closing.unwrap_err().code(), "ERR_STORE_BUSY");
     assert_eq!(impatient(home.path()).err().map(|error| error.code()), Some("ERR_STORE_BUSY"));
 
     send("-CONT", &recorder);
-    // On a busy machine the one that goes on may keep the lock from us for longer than this patience.
+    // On a busy machine, the resumed process may hold the lock for longer than this timeout.
     while let Err(error) = store.record(buy("after")).await {
         assert_eq!(error.code(), "ERR_STORE_BUSY", "{error}");
         assert!(begin.elapsed() < Duration::from_secs(20), "{error}");
@@ -133,7 +134,7 @@ fn deleting_lock_files_under_several_writers_tears_and_loses_nothing() {
     let end = Instant::now() + Duration::from_secs(testkit::setting("SIGNALLOOP_DELETING_SECONDS", 4) as u64);
     let mut deleted = 0;
     while Instant::now() < end {
-        // All that is not the log. The first is there on Windows only, or in the home of an older version.
+        // All files except the log. The first exists only on Windows, or in the home of an older version.
         for name in ["signals.lock", "signals.compacting.lock", "signals.compacting", "signals.index"] {
             deleted += usize::from(std::fs::remove_file(home.path().join(name)).is_ok());
         }

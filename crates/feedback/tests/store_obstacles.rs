@@ -1,4 +1,4 @@
-//! Homes that cannot be written to, and homes that are reached through links.
+//! Homes that cannot be written to, and homes reached through symbolic links.
 #![cfg(unix)]
 
 use domain::barrier::Outcome;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use testkit::{T0, buy, log, open, own};
 
-/// A file or folder that cannot be written to, not even by root, until this is dropped.
+/// A file or folder that nobody can write to, not even root, until this is dropped.
 struct Immutable(PathBuf);
 
 impl Immutable {
@@ -45,7 +45,7 @@ fn content(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     found
 }
 
-/// Two records of which one is closed.
+/// Two records, one of them closed.
 async fn fill(folder: &Path) -> FeedbackStore {
     let store = open(folder);
     store.record_all(vec![buy("a"), own("b")]).await.unwrap();
@@ -83,7 +83,7 @@ fn a_read_only_home_is_refused_and_left_alone() {
     assert!(content(home.path()).is_empty());
 }
 
-/// What can be done in it is done; what cannot says so.
+/// Whatever is possible works; everything else fails with an error.
 #[tokio::test]
 async fn a_read_only_folder_around_a_writable_log() {
     let home = tempfile::tempdir().unwrap();
@@ -149,7 +149,7 @@ async fn a_link_to_the_log_stays_one_through_a_compaction() {
         std::fs::create_dir(folder).unwrap();
     }
     let real = disk.join("trades.jsonl");
-    // One leads to it by way of the other; and at first to nothing.
+    // One link leads to it via the other, and its target does not exist at first.
     symlink("../disk/trades.jsonl", one.join("signals.jsonl")).unwrap();
     symlink("../one/signals.jsonl", two.join("signals.jsonl")).unwrap();
     let store = fill(&one).await;

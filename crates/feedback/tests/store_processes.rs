@@ -1,4 +1,4 @@
-//! Several processes on one log: nothing is lost, doubled or torn, and each signal closes once.
+//! Several processes on one log: nothing is lost, duplicated or torn, and each signal closes once.
 //!
 //! `SIGNALLOOP_RECORDS` sets how many signals each of the eight processes records (default 150).
 
@@ -18,12 +18,13 @@ fn per_process() -> usize {
     setting("SIGNALLOOP_RECORDS", 150)
 }
 
-/// Only the signals that a price is to close are of this pair.
+/// The pair of the signals that a price closes.
 fn eth() -> Symbol {
     Symbol::parse("ETHUSDT").unwrap()
 }
 
-/// The part of a child: records its own signals, closes every other one, and tries to close what all try to close.
+/// Run in a child process: records its own signals, closes every other one, and tries to close the signals that all
+/// processes compete for.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writer_process() {
     let Some((number, home)) = child_part() else { return };
@@ -51,7 +52,7 @@ async fn writer_process() {
         let id = format!("contested-{n}");
         won += u32::from(store.close_signal(&id, Outcome::Failure, None, Some(-1.0), now).await.unwrap());
     }
-    // A price that all see, too: the hits are shared out.
+    // All processes see this price, and each signal it hits is closed by one of them.
     let hits = store.on_price(&eth(), 1e6, T0 + 1).await.unwrap().len();
     store.close().await;
     println!("\nwon {won} hits {hits}");
@@ -70,7 +71,7 @@ async fn eight_writers_and_a_compaction_lose_and_double_nothing(home: Home) {
     while children.iter_mut().any(|child| child.try_wait().unwrap().is_none()) {
         store.compact().await.unwrap();
         compactions += 1;
-        // Every compaction has each process read the log anew: on a long log it must leave them time to write.
+        // After a compaction each process reads the log again; on a long log there must be time left for writing.
         tokio::time::sleep(std::time::Duration::from_millis(5 + per_process() as u64 / 20)).await;
     }
     let (mut won, mut hits) = (0, 0);

@@ -1,4 +1,4 @@
-//! A damaged log: what is cut, what is set aside, and that nothing else is lost.
+//! A damaged log: what is cut off, what is quarantined, and that nothing else is lost.
 
 use domain::barrier::Outcome;
 use domain::signal::Record;
@@ -7,7 +7,7 @@ use serde_json::json;
 use std::path::Path;
 use testkit::{T0, btc, buy, log, open, quarantine, quick_home, signal};
 
-/// Three records, of which the first is closed: four lines.
+/// Three records, the first of them closed: four lines.
 async fn fill(folder: &Path) -> Vec<u8> {
     let store = open(folder);
     for id in ["a", "b", "c"] {
@@ -38,7 +38,7 @@ async fn a_log_cut_anywhere_keeps_every_whole_line() {
     for cut in 0..=whole.len() {
         write(home.path(), &whole[..cut]);
         let store = open(home.path());
-        // A line is whole once its closing brace is there, with or without its newline.
+        // A line is complete once its closing brace is there, with or without its newline.
         let lines = ends.iter().filter(|end| cut >= **end).count();
         let found = records(&store);
         for (n, record) in found.iter().enumerate() {
@@ -96,7 +96,8 @@ async fn a_flipped_bit_is_detected_or_harmless() {
                 continue;
             }
             match n {
-                // Losing the closing of `a` leaves it open; losing its record loses nothing, the closing has it all.
+                // If the closing of `a` is lost, it is open again; if its record is lost, nothing is missing, because
+                // the closing contains everything.
                 0 => assert!(line == 3 && *record == open_a, "bit {bit}: {record:?}"),
                 n => assert!(line == n && record.is_none(), "bit {bit}, signal {n}: {record:?}"),
             }
@@ -126,13 +127,13 @@ async fn damage_in_the_middle_is_set_aside_with_its_place_and_reason() {
     assert!(kept[0]["reason"].as_str().unwrap().contains("not JSON"), "{}", kept[0]);
     assert!(kept[1]["reason"].as_str().unwrap().contains("entryPrice"), "{}", kept[1]);
     assert_eq!(kept[1]["text"], json!(bad_price));
-    // The log itself is left as it is, and new records go on.
+    // The log itself is left unchanged, and new records are appended.
     assert!(log(home.path()).starts_with(&damaged));
     store.record(buy("d")).await.unwrap();
     let again = open(home.path());
     assert_eq!((again.recovery().damaged, again.recovery().set_aside), (3, 0));
     assert!(again.get("d").unwrap().is_some());
-    // A compaction leaves the damage out; it stays in the quarantine.
+    // A compaction removes the damage; it stays in the quarantine.
     again.compact().await.unwrap();
     assert_eq!(log(home.path()).lines().count(), 4);
     assert_eq!(quarantine(home.path()).len(), 3);
@@ -193,7 +194,7 @@ async fn compaction_keeps_one_line_a_signal() {
     assert_eq!(store.compact().await.unwrap().bytes_after, done.bytes_after, "nothing left to leave out");
     assert_eq!(store.stats(&Default::default()).unwrap(), stats);
     assert_eq!(other.stats(&Default::default()).unwrap(), stats);
-    // Both stores go on with the new file.
+    // Both stores continue with the new file.
     for (store, id) in [(&other, "x"), (&store, "y")] {
         assert!(!store.close_signal("0", Outcome::Failure, None, None, T0).await.unwrap());
         assert_eq!(store.get("7").unwrap().unwrap().signal, buy("7"));
@@ -221,7 +222,7 @@ async fn a_closing_that_says_more_than_its_record_counts_the_same_after_compacti
     assert_eq!(open(home.path()).stats(&Default::default()).unwrap(), stats);
 }
 
-/// A line with a right checksum was written as it is, but not by this version: what it says cannot be.
+/// A line with a correct checksum but impossible contents: it was not written by this version.
 #[tokio::test]
 async fn a_sealed_line_that_says_what_cannot_be_is_set_aside() {
     let home = quick_home();

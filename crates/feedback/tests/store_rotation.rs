@@ -1,5 +1,5 @@
-//! A log that something else cuts off, moves away or replaces while it is in use, as logrotate does: every process says so, none
-//! goes on with what is left, and the log put back is all there.
+//! The log is truncated, moved or replaced by another program while it is in use, as by logrotate: every process
+//! reports it, none continues with the rest, and the restored log is complete.
 
 use domain::barrier::Outcome;
 use domain::error::Error;
@@ -9,16 +9,16 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use testkit::{T0, btc, buy, child_part, log, open, own};
 
-/// What is done to the log from outside.
+/// What happens to the log.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum How {
     /// `copytruncate`.
     CopyTruncate,
-    /// `copytruncate`, and then the system that came before appends, until the file is longer than it was.
+    /// `copytruncate`, after which the previous system appends until the file is longer than before.
     AndAppended,
-    /// Moved away, and an empty one in its place.
+    /// It is moved away, and an empty one is created.
     Create,
-    /// An older copy is put back.
+    /// An older copy is restored.
     OldCopy,
 }
 
@@ -54,7 +54,7 @@ fn rotate(folder: &Path, how: How) {
     }
 }
 
-/// As the message says: what was moved away, followed by what is there now.
+/// As the message advises: the moved file, followed by the current one.
 fn put_back(folder: &Path) {
     let (log, old) = (folder.join("signals.jsonl"), folder.join("signals.jsonl.1"));
     let whole = [std::fs::read(&old).unwrap(), std::fs::read(&log).unwrap()].concat();
@@ -104,7 +104,7 @@ async fn a_log_that_lost_what_was_in_it_is_refused_until_it_is_put_back() {
     for how in ALL {
         let home = tempfile::tempdir().unwrap();
         let store = filled(home.path()).await;
-        // Another process; what it has seen is the same.
+        // Another process, which has seen the same.
         let other = open(home.path());
         rotate(home.path(), how);
         let left = log(home.path());
@@ -129,7 +129,7 @@ async fn a_log_that_lost_what_was_in_it_is_refused_until_it_is_put_back() {
 #[tokio::test]
 async fn a_restart_remembers_how_much_there_was() {
     for how in ALL {
-        // Closed in good order before; or seen by a process that ends without closing, as by SIGKILL.
+        // Closed properly before; or used by a process that ends without closing, as by SIGKILL.
         for closed in [true, false] {
             let home = tempfile::tempdir().unwrap();
             let store = filled(home.path()).await;
@@ -144,7 +144,7 @@ async fn a_restart_remembers_how_much_there_was() {
             refused(FeedbackStore::open(home.path(), StoreOptions::default()).map(drop), how);
             refused(FeedbackStore::open(home.path(), StoreOptions::default()).map(drop), how);
             if how == How::CopyTruncate {
-                // To begin anew, and to take the old ones in.
+                // Starts with an empty log, and imports the old signals.
                 let old = home.path().join("signals.jsonl.1");
                 std::fs::remove_file(home.path().join("signals.index")).unwrap();
                 let store = open(home.path());
@@ -170,7 +170,7 @@ async fn what_a_compaction_leaves_or_damage_takes_is_no_reason_to_refuse() {
     all_is_there(&store, How::Create);
     store.close().await;
     other.close().await;
-    // Several lines, and the newlines between them, are zeros now, as after a crash of a file system.
+    // Several lines, with the newlines between them, are now zeros, as after a crash of the file system.
     let path = home.path().join("signals.jsonl");
     let mut bytes = std::fs::read(&path).unwrap();
     let lines: Vec<usize> = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at).collect();
@@ -181,7 +181,7 @@ async fn what_a_compaction_leaves_or_damage_takes_is_no_reason_to_refuse() {
     assert_eq!(["a", "b", "c", "new"].map(|id| store.get(id).unwrap().is_some()), [true, false, false, true]);
 }
 
-/// The part of a child: records signals until one is refused, and says what it was told.
+/// Run in a child process: records signals until one is refused, and prints the error.
 #[tokio::test]
 async fn writing_process() {
     let Some((number, home)) = child_part() else { return };
@@ -221,7 +221,7 @@ fn four_processes_stop_at_a_rotation_and_all_that_they_were_told_is_in_the_log_p
         if how == How::Create {
             rotate(home.path(), how);
         } else {
-            // Between copying and cutting off logrotate itself loses what is written; not with the writers kept out.
+            // Between copying and truncating, logrotate itself may lose lines; not if the writers are locked out.
             let file = std::fs::File::open(home.path().join("signals.jsonl")).unwrap();
             file.lock().unwrap();
             rotate(home.path(), how);

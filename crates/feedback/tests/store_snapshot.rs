@@ -1,4 +1,4 @@
-//! The snapshot beside the log: it saves reading, and is never believed against the log.
+//! The snapshot beside the log: it saves reading time, but the log always has priority.
 
 use domain::barrier::Outcome;
 use domain::config::Durability;
@@ -8,10 +8,10 @@ use serde_json::json;
 use std::path::Path;
 use testkit::{T0, btc, open, own, quick_home, signal};
 
-/// Enough for a snapshot to be worth it.
+/// Enough signals for a snapshot to be written.
 const SIGNALS: usize = 45_000;
 
-/// A log long enough to have a snapshot: of every three signals one is closed by hand, and one a HOLD.
+/// A log long enough for a snapshot: of every three signals, one is closed manually, and one is a HOLD.
 async fn fill(folder: &Path) -> Stats {
     let options = StoreOptions { durability: Durability::Os, ..StoreOptions::default() };
     let store = FeedbackStore::open(folder, options).unwrap();
@@ -41,7 +41,7 @@ async fn same(folder: &Path, stats: &Stats) {
     assert_eq!(store.get("44999").unwrap().unwrap().signal, own("44999"));
     assert!(store.get("1").unwrap().unwrap().closing.is_some() && store.get("2").unwrap().unwrap().closing.is_none());
     assert_eq!(store.recovery(), Default::default());
-    // A snapshot under way is finished.
+    // Closing waits for a snapshot in progress.
     store.close().await;
 }
 
@@ -53,7 +53,7 @@ async fn a_store_opened_by_its_snapshot_is_the_same() {
     let written = std::fs::metadata(&index).unwrap().modified().unwrap();
     same(home.path(), &stats).await;
     assert_eq!(std::fs::metadata(&index).unwrap().modified().unwrap(), written, "it was used as it is");
-    // The price index is there, too, and what was appended after the snapshot counts.
+    // The price index is restored too, and lines after the snapshot are read.
     let store = open(home.path());
     store.record(own("new")).await.unwrap();
     assert!(open(home.path()).get("new").unwrap().is_some());
@@ -78,14 +78,14 @@ async fn a_snapshot_that_does_not_match_is_passed_over_and_rebuilt() {
     same(home.path(), &stats).await;
     assert!(std::fs::read(&index).unwrap() == good, "written anew");
 
-    // What a process left that ended while it wrote one.
+    // The file left by a process that ended while writing a snapshot.
     let aside = home.path().join("signals.index.writing");
     std::fs::write(&aside, [&good[..], b"and more"].concat()).unwrap();
     std::fs::remove_file(&index).unwrap();
     same(home.path(), &stats).await;
     assert!(std::fs::read(&index).unwrap() == good && !aside.exists());
 
-    // A flipped bit of the log, deep inside what the snapshot stands for, is found all the same.
+    // A flipped bit in the part of the log that the snapshot covers is detected all the same.
     let whole = std::fs::read(&log).unwrap();
     let mut bad = whole.clone();
     bad[whole.len() / 2] ^= 1;
@@ -93,10 +93,10 @@ async fn a_snapshot_that_does_not_match_is_passed_over_and_rebuilt() {
     let store = open(home.path());
     assert_eq!((store.recovery().damaged, store.recovery().set_aside), (1, 1));
     store.close().await;
-    // And told again at the next opening, which reads the new snapshot.
+    // It is reported again at the next opening, which reads the new snapshot.
     assert_eq!((open(home.path()).recovery().damaged, open(home.path()).recovery().set_aside), (1, 0));
 
-    // A log that is shorter, or another one, lost signals: what is left of it counts once the snapshot is gone.
+    // A shorter or different log has lost signals: what is left is used once the snapshot is deleted.
     let cut = whole[..whole.len() / 2].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
     for left in [&whole[..cut], b""] {
         std::fs::write(&log, left).unwrap();

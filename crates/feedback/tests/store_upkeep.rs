@@ -1,4 +1,4 @@
-//! A long log that is mostly history is compacted by itself, with nobody waiting for it.
+//! Automatic compaction of a long log that is mostly history; no caller waits for it.
 
 use domain::barrier::Outcome;
 use domain::config::Durability;
@@ -35,7 +35,7 @@ fn len(folder: &Path) -> usize {
 async fn a_long_log_of_closed_signals_is_compacted() {
     let home = quick_home();
     let (store, other) = (quick(home.path()), quick(home.path()));
-    // Not long enough.
+    // Too short to be compacted.
     fill(&store, 0, 100).await;
     assert_eq!(lines_by_id(home.path())["0-0"], (1, 1));
     fill(&store, 1, 100).await;
@@ -53,7 +53,7 @@ async fn a_long_log_of_closed_signals_is_compacted() {
     assert!(lines_by_id(home.path()).values().all(|(open, closed)| *open <= 1 && *closed == 1));
 }
 
-/// The part of a child.
+/// Run in a child process.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn filling_process() {
     let Some((number, home)) = child_part() else { return };

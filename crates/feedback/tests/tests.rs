@@ -1,4 +1,5 @@
-//! The feedback store under crashes, other processes and damaged files; most of it also on PostgreSQL. One binary, so that it is linked once.
+//! Tests of the feedback store under crashes, with other processes and damaged files; most of them also run on
+//! PostgreSQL. One binary, so that it is linked once.
 #![allow(clippy::unwrap_used)]
 
 mod store_crash;

@@ -19,7 +19,7 @@ use domain::symbol::Market;
 use domain::time::{DAY_MS, HOUR_MS, Tz, parse_time};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use simulator::path::Path;
+use simulator::path::Path as PricePath;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -87,12 +87,12 @@ fn world(hours: i64, rules: [f64; 2], seed: u64) -> Series {
         let market = Market::parse(symbol, "1h").unwrap();
         let turn = START_MS + (SHARES[0] * hours as f64) as i64 * HOUR_MS;
         let end = START_MS + hours * HOUR_MS;
-        let path = |rule: f64, begin: i64, until: i64, seed: u64| {
-            let mut path = Path::new(seed, &market.symbol, begin, rule);
-            path.candles(market.timeframe, begin, until - HOUR_MS + 1, until, usize::MAX)
+        let walk = |rule: f64, begin: i64, until: i64, seed: u64| {
+            let mut prices = PricePath::new(seed, &market.symbol, begin, rule);
+            prices.candles(market.timeframe, begin, until - HOUR_MS + 1, until, usize::MAX)
         };
-        let mut candles = path(rules[0], START_MS, turn, 2 * seed);
-        let after = path(rules[1], turn, end, 2 * seed + 1);
+        let mut candles = walk(rules[0], START_MS, turn, 2 * seed);
+        let after = walk(rules[1], turn, end, 2 * seed + 1);
         let scale = candles.last().unwrap().close / after[0].open;
         let scaled = |candle: Candle| Candle {
             open: candle.open * scale,
@@ -112,8 +112,8 @@ fn real(folders: &str, question: u64) -> Series {
     let until = parse_time("2023-01-01", Tz::UTC).unwrap() - question as i64 * REAL_DAYS[1] * DAY_MS;
     let from = until - REAL_DAYS[0] * DAY_MS;
     let mut found: BTreeMap<Market, BTreeMap<i64, Candle>> = BTreeMap::new();
-    for path in folders.split(',').flat_map(|folder| std::fs::read_dir(folder).unwrap()) {
-        let path = path.unwrap().path();
+    for file in folders.split(',').flat_map(|folder| std::fs::read_dir(folder).unwrap()) {
+        let path = file.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let Some(symbol) = name.strip_suffix("_1h.csv") else { continue };
         let market = Market::parse(symbol, "1h").unwrap();
@@ -156,21 +156,21 @@ impl<'a> Question<'a> {
     }
 
     /// No signals at all.
-    fn untaught(&self) -> Vec<Feedback> {
+    fn without_signals(&self) -> Vec<Feedback> {
         vec![Feedback::default(); self.truth.len()]
     }
 
-    fn taught(&self, strategy: Strategy, strength: f64, seed: u64) -> Vec<Feedback> {
+    fn with_signals(&self, strategy: Strategy, strength: f64, seed: u64) -> Vec<Feedback> {
         let rows = |data: &Dataset, seed: u64| signals(data, strategy, self.times_ms[0], seed);
         let all = self.truth.iter().zip(10 * seed..);
         all.map(|(data, seed)| Feedback { rows: rows(data, seed), strength }).collect()
     }
 
     fn trained(&self, rule: &Rule, feedback: &[Feedback]) -> PoolTraining {
-        let known = |candle: &&Candle| candle.open_ms + HOUR_MS <= self.times_ms[1];
+        let is_before = |candle: &&Candle| candle.open_ms + HOUR_MS <= self.times_ms[1];
         let data = self.series.iter().zip(feedback).map(|((market, candles), feedback)| {
-            let known: Vec<Candle> = candles.iter().filter(known).copied().collect();
-            Arc::new(Dataset::new(market, &known, feedback, self.config).unwrap())
+            let history: Vec<Candle> = candles.iter().filter(is_before).copied().collect();
+            Arc::new(Dataset::new(market, &history, feedback, self.config).unwrap())
         });
         train_pool_by(rule, data.collect(), self.config, &Cancel::default(), &|_| {}).unwrap()
     }
@@ -222,10 +222,10 @@ fn what_the_adjustment_is_worth() {
         for seed in 0..seeds {
             let series = make(seed);
             let question = Question::new(&series, &config);
-            let (plain, _) = question.losses(&is_better, &question.untaught());
+            let (plain, _) = question.losses(&is_better, &question.without_signals());
             let cases = CASES.iter().flat_map(|case| RULES.iter().map(move |(_, rule)| (case, rule)));
             for ((&(strategy, strength), rule), (weighed, belief)) in cases.zip(&mut found) {
-                let (losses, believed) = question.losses(rule, &question.taught(strategy, strength, seed));
+                let (losses, believed) = question.losses(rule, &question.with_signals(strategy, strength, seed));
                 // Keeps the rows of different seeds in different clusters.
                 let apart_ms = seed as i64 * 100_000 * DAY_MS;
                 weighed.extend(losses.iter().zip(&plain).map(|(&(time_ms, with), (_, without))| Weighed {
@@ -257,7 +257,7 @@ fn it_is_taken_where_held_out_rows_are_better_for_it_and_else_changes_nothing() 
         for seed in 0..2 {
             let series = world(5000, rules, seed);
             let question = Question::new(&series, &config);
-            let [without, with] = [question.untaught(), question.taught(Strategy::Chance, 0.3, seed)]
+            let [without, with] = [question.without_signals(), question.with_signals(Strategy::Chance, 0.3, seed)]
                 .map(|feedback| question.trained(&is_better, &feedback).pool);
             for side in 0..2 {
                 assert_eq!(with.sides[side].families != without.sides[side].families, with.adjusted[side]);

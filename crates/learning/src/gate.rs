@@ -38,19 +38,19 @@ impl Candidate {
         let record = &self.model.record;
         let without =
             |decision, reason| Ok(GateVerdict { decision, reason, comparison: None, conceded: Conceded::default() });
-        let knowledge = if record.has_skill() { "" } else { "; it found nothing and says the base rate" };
+        let knowledge = if record.has_skill() { "" } else { "; it has no skill and predicts the base rate" };
         match champion {
             Champion::None => without(Decision::FirstModel, format!("the first model of {}{knowledge}", record.market)),
             Champion::Unusable { error, .. } => {
-                without(Decision::ChampionUnusable, format!("the model so far cannot be used: {error}"))
+                without(Decision::ChampionUnusable, format!("the current model cannot be used: {error}"))
             }
             Champion::Model(champion) if champion.record.uses_volume() && !record.uses_volume() => without(
                 Decision::ChampionUnusable,
-                "the model so far needs the volume, which the candles do not have any more".to_owned(),
+                "the current model needs the volume, which the candles no longer have".to_owned(),
             ),
             Champion::Model(champion) if champion.record.shape() != record.shape() => without(
                 Decision::OtherSignalShape,
-                "stop, target or expiry are configured otherwise than when the champion was trained".to_owned(),
+                "stop, target or expiry differ from those the champion was trained with".to_owned(),
             ),
             Champion::Model(champion) => {
                 let comparison = self.compare(champion, config)?;
@@ -116,7 +116,7 @@ pub(super) fn worse_than_constant(rows: &[HeldOut], cluster_ms: i64, seed: u64) 
     (low > 0.0).then(|| {
         format!(
             "since its last full training it was worse than the constant: log loss {mean:+.5} (95 %: {low:+.5} to {high:+.5}) \
-             on {} rows ({} stretches of time) before it knew them",
+             on {} held-out rows ({} stretches of time)",
             skill.rows, skill.clusters
         )
     })
@@ -197,21 +197,21 @@ fn reason(decision: Decision, challenger: &Record, champion: &Model, comparison:
             record.constant_log_loss()
         ),
         Decision::LessProfit => format!(
-            "its signals earn {:+.4} % a row after costs against {:+.4} % on {rows}{}",
+            "its signals earn {:+.4} % per row after costs against {:+.4} % on {rows}{}",
             profit.challenger,
             profit.champion,
             interval(comparison.gain)
         ),
         Decision::MaybeWorse => {
-            format!("{losses}: that it is worse by more than {:.5} cannot be ruled out", margin(record))
+            format!("{losses}: a difference above {:.5} cannot be ruled out", margin(record))
         }
         Decision::ChainWorse => format!(
-            "{losses}: with it the promotions in a row would have lost {:.5}, of which {:.5} are allowed",
+            "{losses}: with this one, consecutive promotions would have lost {:.5}; {:.5} is allowed",
             conceded(champion, comparison).rise,
             margin(record)
         ),
         Decision::ShortEvidence => {
-            format!("nothing speaks against it, but the evidence is short: only {rows}")
+            format!("nothing speaks against it, but there is little evidence: only {rows}")
         }
         _ => losses,
     }

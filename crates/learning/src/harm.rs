@@ -118,7 +118,7 @@ impl Harm {
     pub fn words(&self) -> String {
         let Self { mean, interval: (low, high), signals } = self;
         format!(
-            "of the last {signals} signals that closed, what was said foretold less than their base rates did: log loss {mean:+.4} \
+            "over the last {signals} closed signals, the estimates predicted outcomes worse than the base rates: log loss {mean:+.4} \
              [{low:.4}, {high:.4}]; so the base rate is served"
         )
     }

@@ -48,10 +48,10 @@ pub fn cannot_continue(champion: &Model, config: &Config) -> Option<&'static str
         return Some("the model's file is of a format that cannot be continued");
     }
     if champion.record.shape() != config.signal {
-        return Some("stop, target or expiry are configured otherwise than when the model was trained");
+        return Some("stop, target or expiry differ from those the model was trained with");
     }
     if champion.record.trees != config.trees {
-        return Some("another number of trees is configured than the model has");
+        return Some("the configured number of trees differs from the model's");
     }
     None
 }
@@ -69,8 +69,8 @@ pub fn continue_pool(
 ) -> Result<Continued<PoolTraining>> {
     let rows = PoolRows::new(markets)?;
     if old.record.is_silent != rows.markets[0].is_silent() {
-        let words = if old.record.is_silent { "volume now" } else { "no volume any more" };
-        return Ok(Continued::Worse(format!("the candles have {words}, the model was trained otherwise")));
+        let words = if old.record.is_silent { "volume now" } else { "no volume now" };
+        return Ok(Continued::Worse(format!("the candles have {words}, unlike those the model was trained on")));
     }
     let first_new = rows.times_ms.partition_point(|&time| time < old.record.horizon_ms);
     let new = rows.len() - first_new;
@@ -79,7 +79,7 @@ pub fn continue_pool(
     }
     let clusters = (rows.times_ms[rows.len() - 1] - rows.times_ms[first_new]) / old.record.skill.cluster_ms.max(1);
     if clusters >= MIN_CLUSTERS as i64 {
-        return Ok(Continued::Worse(format!("{new} rows came since it was trained: enough to walk forward anew")));
+        return Ok(Continued::Worse(format!("{new} new rows since it was trained: enough for a full training")));
     }
     let everything: Vec<usize> = (0..rows.len()).collect();
     let horizon_ms = rows.horizon_ms();

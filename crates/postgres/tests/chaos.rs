@@ -1,8 +1,8 @@
-//! Three instances on one database, each in a network of its own where that is permitted, killed, cut off, unplugged, silenced and
-//! refused while they record, close and promote, with clocks ten minutes apart: nothing acknowledged is lost, nothing closes twice,
-//! no version is given twice.
+//! Three instances on one database, each in a network namespace of its own where that is permitted. They are killed and
+//! partitioned from the database in several ways while they record, close and promote, with clocks ten minutes apart.
+//! Nothing acknowledged may be lost, nothing may close twice, and no version may be assigned twice.
 //!
-//! `SIGNALLOOP_CHAOS_SECONDS` sets how long it goes on (default 8).
+//! `SIGNALLOOP_CHAOS_SECONDS` sets the duration (default 8).
 
 use domain::barrier::Outcome;
 use domain::error::{Error, Result};
@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use testkit::killed::{Killed, Promised, say};
-use testkit::partition::Cable;
+use testkit::partition::NetworkLink;
 use testkit::proxy::{Mood, Proxy};
 use testkit::server::{self, Schema, schema};
 use testkit::trained::{market, model, trial, versions};
@@ -24,7 +24,7 @@ use testkit::{child_part, own, setting};
 const INSTANCES: usize = 3;
 const PATIENCE: Duration = Duration::from_millis(1_500);
 
-/// What an instance that is cut off may hear; anything else is a defect.
+/// The errors that an instance without a connection may get; any other is a defect.
 fn heard<T>(result: Result<T>) -> Option<T> {
     match result {
         Ok(value) => Some(value),
@@ -33,7 +33,7 @@ fn heard<T>(result: Result<T>) -> Option<T> {
     }
 }
 
-/// Puts models into service, one after the other.
+/// Promotes models, one after the other.
 fn promoting(url: &str, cache: &Path, seed: u64) {
     let registry = postgres::registry::open(StoreUrl::parse(url).unwrap(), cache.to_owned(), |_| {});
     let model = model(seed);
@@ -48,16 +48,16 @@ fn promoting(url: &str, cache: &Path, seed: u64) {
     }
 }
 
-/// The part of an instance, until it is killed.
+/// Run in a child process: an instance that works until it is killed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn doomed_instance() {
+async fn killed_instance() {
     let Some((number, url)) = child_part() else { return };
     let url = url.to_str().unwrap().to_owned();
     let cache = std::path::PathBuf::from(std::env::var_os("SIGNALLOOP_CHILD_CACHE").unwrap());
     let skew_ms = 300_000 * (number % INSTANCES) as i64 - 300_000;
     let at = url.clone();
     std::thread::spawn(move || promoting(&at, &cache, number as u64));
-    // The database may be out of reach at the start, too.
+    // The database may be unreachable at the start, too.
     let options = StoreOptions { patience: PATIENCE, ..StoreOptions::default() };
     let store = loop {
         let opened = StoreUrl::parse(&url).and_then(|url| postgres::feedback::open_database(url, options));
@@ -76,7 +76,7 @@ async fn doomed_instance() {
                     let close = || store.close_signal(&id, Outcome::Success, None, Some(2.0), now_ms() + skew_ms);
                     loop {
                         match heard(close().await) {
-                            // Another's price came first, or an attempt of which nothing was heard.
+                            // Another instance's price came first, or an earlier attempt whose answer was lost.
                             Some(false) => break,
                             Some(true) => break say("closed", &id),
                             None => {}
@@ -96,10 +96,10 @@ async fn doomed_instance() {
     }
 }
 
-/// Numbers that look random, the same at each run.
-struct Dice(u64);
+/// Pseudo-random numbers, the same in each run.
+struct PseudoRandom(u64);
 
-impl Dice {
+impl PseudoRandom {
     fn below(&mut self, count: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % count
@@ -110,26 +110,26 @@ impl Dice {
     }
 }
 
-/// An instance, and its way to the database.
+/// An instance, and its connection to the database.
 struct Instance {
-    cable: Option<Cable>,
+    link: Option<NetworkLink>,
     proxy: Proxy,
     running: Option<Killed>,
 }
 
 impl Instance {
     fn on(schema: &Schema) -> Self {
-        let cable = Cable::lay();
-        let address = cable.as_ref().map_or("127.0.0.1", |cable| &cable.address);
+        let link = NetworkLink::create();
+        let address = link.as_ref().map_or("127.0.0.1", |link| &link.address);
         let proxy = Proxy::at(address, schema, "signalloop_");
-        Self { cable, proxy, running: None }
+        Self { link, proxy, running: None }
     }
 
     fn start(&mut self, number: usize, caches: &Path, told: &mpsc::Sender<String>) {
-        let mut command = testkit::child!("doomed_instance", &self.proxy.url, number);
+        let mut command = testkit::child!("killed_instance", &self.proxy.url, number);
         command.env("SIGNALLOOP_CHILD_CACHE", caches.join((number % INSTANCES).to_string()));
-        if let Some(cable) = &self.cable {
-            command = cable.beyond(&command);
+        if let Some(link) = &self.link {
+            command = link.at_far_end(&command);
         }
         self.running = Some(Killed::start(&mut command, told));
     }
@@ -138,13 +138,14 @@ impl Instance {
         self.running.take().unwrap().kill();
     }
 
-    /// Has the way to the database be bad for a while. Then every connection ends, but those of a cable that was pulled.
+    /// Disturbs the connection to the database for a while. Afterwards every connection is cut, except after a network
+    /// partition.
     fn trouble(&self, how: u64, time: Duration) {
-        match (how, &self.cable) {
-            (0, Some(cable)) => {
-                cable.pull();
+        match (how, &self.link) {
+            (0, Some(link)) => {
+                link.disconnect();
                 std::thread::sleep(time);
-                return cable.plug();
+                return link.reconnect();
             }
             (0 | 1, _) => {}
             (2, _) => self.proxy.mute("signalloop_"),
@@ -168,15 +169,15 @@ fn nothing_acknowledged_is_lost_and_nothing_happens_twice() {
     for (number, instance) in instances.iter_mut().enumerate() {
         instance.start(number, caches.path(), &told);
     }
-    let (mut dice, mut generation, begun) = (Dice(7), 0, Instant::now());
+    let (mut random, mut generation, begun) = (PseudoRandom(7), 0, Instant::now());
     let (mut kills, mut troubles) = (0, 0);
     while begun.elapsed() < time {
-        std::thread::sleep(dice.moment(300));
-        let slot = dice.below(INSTANCES as u64) as usize;
-        match dice.below(8) {
+        std::thread::sleep(random.moment(300));
+        let slot = random.below(INSTANCES as u64) as usize;
+        match random.below(8) {
             how @ 0..6 => {
                 troubles += 1;
-                instances[slot].trouble(how, dice.moment(700));
+                instances[slot].trouble(how, random.moment(700));
             }
             _ => {
                 kills += 1;

@@ -15,14 +15,14 @@ use testkit::proxy::Proxy;
 use testkit::server::Schema;
 use testkit::server::schema;
 
-/// A database, and caches of its instances.
-struct Place {
+/// A database, and the caches of its instances.
+struct PooledDatabase {
     schema: Schema,
     caches: tempfile::TempDir,
     opened: AtomicUsize,
 }
 
-impl Place {
+impl PooledDatabase {
     fn of(test: &str) -> Option<Self> {
         Some(Self { schema: schema(test)?, caches: tempfile::tempdir().unwrap(), opened: AtomicUsize::new(0) })
     }
@@ -41,7 +41,7 @@ impl Place {
         self.schema.ask("SELECT encode(checksum, 'hex') FROM signalloop_pools ORDER BY 1")
     }
 
-    /// No version rests on nothing, and every pooled model is whole.
+    /// Every version has its pooled model, and every pooled model is intact.
     fn assert_whole(&self) {
         let broken = "SELECT count(*) FROM signalloop_models AS v LEFT JOIN signalloop_pools AS p ON p.checksum = v.pool \
             WHERE p.checksum IS NULL OR sha256(p.bytes) <> p.checksum";
@@ -63,7 +63,7 @@ fn cached(cache: &Path) -> Vec<PathBuf> {
     std::fs::read_dir(cache.join("pools")).unwrap().map(|entry| entry.unwrap().path()).collect()
 }
 
-/// The names of the pooled models of a folder.
+/// The names of the pooled models in a folder.
 fn files(folder: &Path) -> Vec<String> {
     let name = |path: PathBuf| path.file_stem().unwrap().to_str().unwrap().to_owned();
     let mut names: Vec<String> = cached(folder).into_iter().map(name).collect();
@@ -79,7 +79,7 @@ fn soon(what: &str, mut so: impl FnMut() -> bool) {
     }
 }
 
-/// The version that is told to be in service, as a prediction asks for it.
+/// The version in service that this instance knows of, as a prediction looks it up.
 fn told(registry: &Registry) -> u64 {
     let mark = registry.shelf().mark_at_once(&btc()).unwrap();
     registry.shelf().served(&btc(), &mark).unwrap().unwrap().version
@@ -87,35 +87,38 @@ fn told(registry: &Registry) -> u64 {
 
 #[test]
 fn one_is_kept_once_as_long_as_a_version_rests_on_it() {
-    let Some(place) = Place::of("one_is_kept_once_as_long_as_a_version_rests_on_it") else { return };
-    kept_once_as_long_as_needed(&|| place.open(), &|| place.pools());
+    let Some(database) = PooledDatabase::of("one_is_kept_once_as_long_as_a_version_rests_on_it") else { return };
+    kept_once_as_long_as_needed(&|| database.open(), &|| database.pools());
 }
 
 #[test]
 fn without_it_a_version_is_refused_and_the_other_markets_are_served() {
     for (damage, what) in [
         ("UPDATE signalloop_pools SET bytes = set_byte(bytes, 500, 77)", "damaged"),
-        // The database itself does not let it be deleted.
+        // The database itself prevents its deletion.
         (
             "ALTER TABLE signalloop_models DROP CONSTRAINT signalloop_models_pool_fkey; DELETE FROM signalloop_pools",
             "missing",
         ),
     ] {
-        let Some(place) = Place::of("without_it_a_version_is_refused_and_the_other_markets_are_served") else { return };
+        let Some(database) = PooledDatabase::of("without_it_a_version_is_refused_and_the_other_markets_are_served")
+        else {
+            return;
+        };
         let break_it = |pool: &Pool| {
             let name = hex(pool.checksum());
-            place.schema.ask(&format!("{damage} WHERE checksum = decode('{name}', 'hex')"));
+            database.schema.ask(&format!("{damage} WHERE checksum = decode('{name}', 'hex')"));
         };
-        refused_and_healed(&|| place.open(), &break_it, what);
+        refused_and_healed(&|| database.open(), &break_it, what);
     }
 }
 
 #[test]
 fn one_that_is_there_is_not_sent_again() {
-    let Some(place) = Place::of("one_that_is_there_is_not_sent_again") else { return };
-    let registry = place.open();
+    let Some(database) = PooledDatabase::of("one_that_is_there_is_not_sent_again") else { return };
+    let registry = database.open();
     put(&registry, &btc(), &pool(1), 0).unwrap();
-    let row = || place.schema.ask("SELECT concat_ws(' ', ctid, xmin) FROM signalloop_pools");
+    let row = || database.schema.ask("SELECT concat_ws(' ', ctid, xmin) FROM signalloop_pools");
     let first = row();
     put(&registry, &eth(), &pool(1), 0).unwrap();
     assert_eq!((row(), first.len()), (first, 1));
@@ -123,10 +126,10 @@ fn one_that_is_there_is_not_sent_again() {
 
 #[test]
 fn no_prediction_waits_for_it() {
-    let Some(place) = Place::of("no_prediction_waits_for_it") else { return };
-    let proxy = Proxy::of(&place.schema, "COMMIT\0");
-    let serving = instance(&proxy.url, &place.cache("a"));
-    let training = place.open();
+    let Some(database) = PooledDatabase::of("no_prediction_waits_for_it") else { return };
+    let proxy = Proxy::of(&database.schema, "COMMIT\0");
+    let serving = instance(&proxy.url, &database.cache("a"));
+    let training = database.open();
     put(&training, &btc(), &pool(1), 0).unwrap();
     assert_eq!(serving.get(&btc()).unwrap().version(), 1);
     put(&training, &btc(), &pool(2), 0).unwrap();
@@ -136,27 +139,27 @@ fn no_prediction_waits_for_it() {
     assert_eq!(serving.get(&btc()).unwrap().version(), 2);
     assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
 
-    // Nor does a restart that reaches nobody.
+    // A restart without a connection does not wait for it either.
     proxy.be(Mood::Refuses);
     proxy.cut();
-    assert_eq!(instance(&proxy.url, &place.cache("a")).get(&btc()).unwrap().version(), 2);
-    // Once the database is there, a damaged file is fetched again, and what is no longer needed goes.
-    soon("the first is gone", || cached(&place.cache("a")).len() == 1);
-    std::fs::write(&cached(&place.cache("a"))[0], b"torn").unwrap();
-    let restarted = instance(&place.schema.url, &place.cache("a"));
+    assert_eq!(instance(&proxy.url, &database.cache("a")).get(&btc()).unwrap().version(), 2);
+    // Once the database is reachable, a damaged file is fetched again, and files that are no longer needed are deleted.
+    soon("the first is gone", || cached(&database.cache("a")).len() == 1);
+    std::fs::write(&cached(&database.cache("a"))[0], b"torn").unwrap();
+    let restarted = instance(&database.schema.url, &database.cache("a"));
     assert_eq!(restarted.get(&btc()).unwrap().version(), 2);
-    assert!(std::fs::read(&cached(&place.cache("a"))[0]).unwrap() == pool(2).bytes());
+    assert!(std::fs::read(&cached(&database.cache("a"))[0]).unwrap() == pool(2).bytes());
 }
 
 #[test]
 fn a_slow_line_brings_it_both_ways() {
-    let Some(place) = Place::of("a_slow_line_brings_it_both_ways") else { return };
-    let proxy = Proxy::of(&place.schema, "COMMIT\0");
-    let [training, serving] = ["a", "b"].map(|name| instance(&proxy.url, &place.cache(name)));
+    let Some(database) = PooledDatabase::of("a_slow_line_brings_it_both_ways") else { return };
+    let proxy = Proxy::of(&database.schema, "COMMIT\0");
+    let [training, serving] = ["a", "b"].map(|name| instance(&proxy.url, &database.cache(name)));
     put(&training, &btc(), &pool(1), 0).unwrap();
     assert_eq!(serving.get(&btc()).unwrap().version(), 1);
     proxy.be(Mood::Crawls);
-    // Longer on its way than a transaction may be idle, and than a look may take.
+    // Its transfer takes longer than a transaction may be idle, and longer than a poll may take.
     let large = large_pool();
     let begun = Instant::now();
     put(&training, &btc(), &large, 0).unwrap();
@@ -168,10 +171,13 @@ fn a_slow_line_brings_it_both_ways() {
 
 #[test]
 fn of_instances_that_change_at_once_none_takes_away_what_another_needs() {
-    let Some(place) = Place::of("of_instances_that_change_at_once_none_takes_away_what_another_needs") else { return };
+    let Some(database) = PooledDatabase::of("of_instances_that_change_at_once_none_takes_away_what_another_needs")
+    else {
+        return;
+    };
     let all: Vec<(Registry, Market)> = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT"]
         .iter()
-        .map(|symbol| (place.open(), Market::parse(symbol, "1h").unwrap()))
+        .map(|symbol| (database.open(), Market::parse(symbol, "1h").unwrap()))
         .collect();
     std::thread::scope(|scope| {
         for (n, (registry, market)) in all.iter().enumerate() {
@@ -180,25 +186,25 @@ fn of_instances_that_change_at_once_none_takes_away_what_another_needs() {
             });
         }
     });
-    place.assert_whole();
+    database.assert_whole();
     put(&all[0].0, &btc(), &pool(0), 0).unwrap();
-    assert_eq!(place.unused(), 0);
+    assert_eq!(database.unused(), 0);
 }
 
 #[test]
 fn one_that_another_change_is_about_to_rest_on_stays() {
-    let Some(place) = Place::of("one_that_another_change_is_about_to_rest_on_stays") else { return };
-    let registry = place.open();
+    let Some(database) = PooledDatabase::of("one_that_another_change_is_about_to_rest_on_stays") else { return };
+    let registry = database.open();
     put(&registry, &btc(), &pool(1), 0).unwrap();
     let sum = hex(pool(1).checksum());
-    let url = place.schema.url.clone();
+    let url = database.schema.url.clone();
     let locked = format!(
         "BEGIN; SELECT 1 FROM signalloop_pools WHERE checksum = decode('{sum}', 'hex') FOR KEY SHARE; \
          SELECT pg_sleep(4); COMMIT"
     );
     let other = std::thread::spawn(move || testkit::server::ask(&url, &locked));
     soon("it is locked", || {
-        place
+        database
             .schema
             .number("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query LIKE '%FOR KEY%'")
             > 0
@@ -206,43 +212,47 @@ fn one_that_another_change_is_about_to_rest_on_stays() {
     let begun = Instant::now();
     (2..=4).for_each(|number| _ = put(&registry, &btc(), &pool(number), 0).unwrap());
     assert!(begun.elapsed() < Duration::from_secs(3), "it waits for nobody: {:?}", begun.elapsed());
-    assert!(place.pools().contains(&sum));
+    assert!(database.pools().contains(&sum));
     other.join().unwrap();
     put(&registry, &btc(), &pool(4), 0).unwrap();
-    assert!(!place.pools().contains(&sum), "the next change deletes it");
+    assert!(!database.pools().contains(&sum), "the next change deletes it");
 }
 
 #[test]
 fn they_are_taken_along_each_once_into_a_database_and_back() {
-    let Some(place) = Place::of("they_are_taken_along_each_once_into_a_database_and_back") else { return };
+    let Some(database) = PooledDatabase::of("they_are_taken_along_each_once_into_a_database_and_back") else { return };
     let home = tempfile::tempdir().unwrap();
-    taken_along(&Registry::new(home.path().to_owned()), &place.open(), [&|| files(home.path()), &|| place.pools()]);
-    // And from a database into files.
-    let Some(other) = Place::of("they_are_taken_along_each_once_into_a_database_and_back") else { return };
+    taken_along(
+        &Registry::new(home.path().to_owned()),
+        &database.open(),
+        [&|| files(home.path()), &|| database.pools()],
+    );
+    // And from one database to another.
+    let Some(other) = PooledDatabase::of("they_are_taken_along_each_once_into_a_database_and_back") else { return };
     let home = tempfile::tempdir().unwrap();
     taken_along(&other.open(), &Registry::new(home.path().to_owned()), [&|| other.pools(), &|| files(home.path())]);
 }
 
 #[test]
 fn tables_from_before_pooled_models_are_brought_up_to_date() {
-    let Some(place) = Place::of("tables_from_before_pooled_models_are_brought_up_to_date") else { return };
-    let registry = place.open();
+    let Some(database) = PooledDatabase::of("tables_from_before_pooled_models_are_brought_up_to_date") else { return };
+    let registry = database.open();
     let change = registry.shelf().change(&btc()).unwrap();
     let mut state = registry.state_to_change(&btc(), &*change).unwrap();
     state.promote(0, 0, "", false);
     let old = Version::of(0, include_bytes!("../../testkit/fixtures/champion.model").to_vec()).unwrap();
     change.commit(Next { versions: vec![old], ..Next::of(state, Vec::new()) }).unwrap().unwrap();
     drop(registry);
-    place.schema.ask(
+    database.schema.ask(
         "ALTER TABLE signalloop_models DROP COLUMN pool; DROP TABLE signalloop_pools; UPDATE signalloop_schema SET version = 5",
     );
-    let registry = place.open();
+    let registry = database.open();
     assert_eq!(registry.get(&btc()).unwrap().version(), 0);
     assert_eq!(put(&registry, &btc(), &pool(1), 1).unwrap(), 1);
     assert_eq!(registry.rollback(&btc(), 1, "", false, 0, None).unwrap().unwrap().to, 0);
 }
 
-/// The part of a child: promotes until it is killed.
+/// Run in a child process: promotes until it is killed.
 #[test]
 fn promoting_process() {
     let Some((number, url)) = child_part() else { return };
@@ -260,26 +270,26 @@ fn kill_9_amid_changes_leaves_no_version_without_it() {
     if child_part().is_some() {
         return;
     }
-    let Some(place) = Place::of("kill_9_amid_changes_leaves_no_version_without_it") else { return };
-    put(&place.open(), &btc(), &pool(0), 0).unwrap();
+    let Some(database) = PooledDatabase::of("kill_9_amid_changes_leaves_no_version_without_it") else { return };
+    put(&database.open(), &btc(), &pool(0), 0).unwrap();
     for round in 0..5 {
         let name = "model::registry::tests::postgres::promoting_process";
         let mut children: Vec<_> =
-            (0..2).map(|n| testkit::child!(name, &place.schema.url, n).spawn().unwrap()).collect();
-        let before = place.schema.number("SELECT count(*) FROM signalloop_ledger");
-        soon("they are at work", || place.schema.number("SELECT count(*) FROM signalloop_ledger") > before + 4);
+            (0..2).map(|n| testkit::child!(name, &database.schema.url, n).spawn().unwrap()).collect();
+        let before = database.schema.number("SELECT count(*) FROM signalloop_ledger");
+        soon("they are at work", || database.schema.number("SELECT count(*) FROM signalloop_ledger") > before + 4);
         std::thread::sleep(Duration::from_millis(7 * round));
         for child in &mut children {
             child.kill().unwrap();
             child.wait().unwrap();
         }
-        place.assert_whole();
-        put(&place.open(), &btc(), &pool(0), 0).unwrap();
-        place.assert_whole();
+        database.assert_whole();
+        put(&database.open(), &btc(), &pool(0), 0).unwrap();
+        database.assert_whole();
         soon("nothing is left that is not needed", || {
-            // What a killed one still holds is let go of once the server notices.
-            place.open().weigh_anew(&btc(), place.open().champion_version(&btc()).unwrap(), 5).unwrap();
-            place.unused() == 0
+            // Locks of a killed instance are released once the server notices.
+            database.open().weigh_anew(&btc(), database.open().champion_version(&btc()).unwrap(), 5).unwrap();
+            database.unused() == 0
         });
     }
 }

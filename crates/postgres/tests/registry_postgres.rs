@@ -1,5 +1,5 @@
-//! Protects models in a database: the same rules as in a folder, one decision about one champion, served everywhere within a
-//! second, and still served when the database is gone.
+//! Models in a database: the same rules as in a folder, one decision per champion, served everywhere within a second,
+//! and still served when the database is unreachable.
 
 use learning::model::{Champion, Decision, Entry};
 use postgres::StoreUrl;
@@ -12,18 +12,18 @@ use testkit::proxy::{Mood, Proxy};
 use testkit::server::{Schema, schema};
 use testkit::trained::{market, model, promote, submit, trial, versions};
 
-/// An instance: what it keeps as files is below `cache`.
+/// An instance that keeps its files below `cache`.
 fn instance(url: &str, cache: &Path) -> Registry {
     postgres::registry::open(StoreUrl::parse(url).unwrap(), cache.to_owned(), |_| {})
 }
 
-/// A database, and caches of its instances.
-struct Place {
+/// A database, and the caches of its instances.
+struct Database {
     schema: Schema,
     caches: tempfile::TempDir,
 }
 
-impl Place {
+impl Database {
     fn of(test: &str) -> Option<Self> {
         Some(Self { schema: schema(test)?, caches: tempfile::tempdir().unwrap() })
     }
@@ -37,7 +37,7 @@ impl Place {
     }
 }
 
-/// Waits until something is so; how long that took.
+/// Waits until `so` holds; returns how long it took.
 fn soon(what: &str, mut so: impl FnMut() -> bool) -> Duration {
     let begun = Instant::now();
     while !so() {
@@ -53,10 +53,10 @@ fn serves(registry: &Registry, version: u64) -> bool {
 
 #[test]
 fn promotions_refusals_and_rollbacks_go_by_the_rules_of_a_folder() {
-    let Some(place) = Place::of("promotions_refusals_and_rollbacks_go_by_the_rules_of_a_folder") else { return };
+    let Some(database) = Database::of("promotions_refusals_and_rollbacks_go_by_the_rules_of_a_folder") else { return };
     let folder = tempfile::tempdir().unwrap();
     let mut told = Vec::new();
-    for registry in [Registry::new(folder.path().to_owned()), place.instance("a")] {
+    for registry in [Registry::new(folder.path().to_owned()), database.instance("a")] {
         let market = market();
         assert_eq!(registry.get(&market).unwrap_err().code(), "ERR_NO_MODEL");
         assert!(matches!(registry.champion(&market).unwrap(), Champion::None));
@@ -64,7 +64,7 @@ fn promotions_refusals_and_rollbacks_go_by_the_rules_of_a_folder() {
         (1..=3).for_each(|seed| assert_eq!(promote(&registry, &model(seed)), seed));
         assert_eq!(submit(&registry, &model(4), Decision::WorseLogLoss), 4);
         assert!(serves(&registry, 3));
-        // Decided about a model that is no longer in service.
+        // A decision that refers to a model no longer in service.
         let (new, of) = (model(5), trial(&model(5), Decision::FirstModel, 0));
         assert!(registry.submit(new, of, &Champion::None, None).unwrap().is_none());
         // JSONB would change each of these.
@@ -80,7 +80,7 @@ fn promotions_refusals_and_rollbacks_go_by_the_rules_of_a_folder() {
         let listed = registry.list().unwrap().remove(0);
         let list = (listed.stem, listed.version, listed.record.unwrap(), listed.since_ms, listed.reason);
         let predecessors = listed.predecessors;
-        // Four step by step, and an older one.
+        // Four single steps back, and one to an older version.
         for (from, to) in [(9, 8), (8, 7), (7, 6), (6, 5), (5, 1)] {
             let back = registry.rollback(&market, from, "", false, 0, None).unwrap().unwrap();
             assert_eq!((back.to, serves(&registry, to)), (to, true));
@@ -96,8 +96,8 @@ fn promotions_refusals_and_rollbacks_go_by_the_rules_of_a_folder() {
     let Entry::Training(odd) = &told[1].3[5] else { panic!("{:?}", told[1].3[5]) };
     assert!(odd.log_loss.is_sign_negative() && odd.constant_log_loss == 1e16);
     // The champion and the newest three.
-    assert_eq!(place.schema.ask("SELECT version FROM signalloop_models ORDER BY version"), ["1", "7", "8", "9"]);
-    let row = place.schema.ask(
+    assert_eq!(database.schema.ask("SELECT version FROM signalloop_models ORDER BY version"), ["1", "7", "8", "9"]);
+    let row = database.schema.ask(
         "SELECT concat_ws(' ', number, symbol, timeframe, kind, version, promoted, reason) FROM signalloop_ledger LIMIT 5",
     );
     assert_eq!(row[0], "1 BTCUSDT 1h training 1 t for the test");
@@ -106,8 +106,8 @@ fn promotions_refusals_and_rollbacks_go_by_the_rules_of_a_folder() {
 
 #[test]
 fn what_one_instance_decides_all_serve_within_a_second() {
-    let Some(place) = Place::of("what_one_instance_decides_all_serve_within_a_second") else { return };
-    let [one, two] = ["one", "two"].map(|name| place.instance(name));
+    let Some(database) = Database::of("what_one_instance_decides_all_serve_within_a_second") else { return };
+    let [one, two] = ["one", "two"].map(|name| database.instance(name));
     assert_eq!(two.get(&market()).unwrap_err().code(), "ERR_NO_MODEL");
     promote(&one, &model(1));
     assert!(soon("the first is served", || two.get(&market()).is_ok()) < Duration::from_secs(1));
@@ -116,8 +116,8 @@ fn what_one_instance_decides_all_serve_within_a_second() {
     assert_eq!(*two.get(&market()).unwrap(), *one.get(&market()).unwrap());
     one.rollback(&market(), 2, "", false, 0, None).unwrap().unwrap();
     assert!(soon("the rollback is served", || serves(&two, 1)) < Duration::from_secs(1));
-    // As an instance whose notification gets lost.
-    place.schema.ask(
+    // As if a notification were lost.
+    database.schema.ask(
         "UPDATE signalloop_markets SET champion = 2, batch = batch / 2 + 1, \
          state = jsonb_set(state::jsonb, '{champion}', '2')::json",
     );
@@ -127,8 +127,8 @@ fn what_one_instance_decides_all_serve_within_a_second() {
 
 #[test]
 fn of_decisions_about_the_same_champion_one_is_carried_out() {
-    let Some(place) = Place::of("of_decisions_about_the_same_champion_one_is_carried_out") else { return };
-    let loops: Vec<Registry> = (0..4).map(|n| place.instance(&n.to_string())).collect();
+    let Some(database) = Database::of("of_decisions_about_the_same_champion_one_is_carried_out") else { return };
+    let loops: Vec<Registry> = (0..4).map(|n| database.instance(&n.to_string())).collect();
     for round in 0..6 {
         let (start, new) = (Barrier::new(loops.len()), model(1));
         let decided = std::thread::scope(|scope| {
@@ -147,18 +147,18 @@ fn of_decisions_about_the_same_champion_one_is_carried_out() {
 
 #[test]
 fn a_change_committed_unheard_happened_once() {
-    let Some(place) = Place::of("a_change_committed_unheard_happened_once") else { return };
-    let proxy = Proxy::of(&place.schema, "COMMIT\0");
-    let registry = Arc::new(instance(&proxy.url, &place.cache("a")));
+    let Some(database) = Database::of("a_change_committed_unheard_happened_once") else { return };
+    let proxy = Proxy::of(&database.schema, "COMMIT\0");
+    let registry = Arc::new(instance(&proxy.url, &database.cache("a")));
     for version in 1..=3 {
-        // So that the connection, whose making commits too, is there.
+        // Establishes the connection first, because that commits too.
         let champion = registry.champion(&market()).unwrap();
         proxy.be(Mood::Mute);
         let of = registry.clone();
         let submitted = std::thread::spawn(move || {
             of.submit(model(version), trial(&model(version), Decision::NotWorse, 0), &champion, None)
         });
-        soon("it is committed", || place.schema.number("SELECT count(*) FROM signalloop_ledger") == version as i64);
+        soon("it is committed", || database.schema.number("SELECT count(*) FROM signalloop_ledger") == version as i64);
         proxy.be(Mood::Passes);
         proxy.cut();
         let (_, trial) = submitted.join().unwrap().unwrap().expect("it is told that it happened");
@@ -170,16 +170,16 @@ fn a_change_committed_unheard_happened_once() {
 
 #[test]
 fn damaged_bytes_are_refused_and_the_good_model_stays() {
-    let Some(place) = Place::of("damaged_bytes_are_refused_and_the_good_model_stays") else { return };
-    let serving = place.instance("serving");
+    let Some(database) = Database::of("damaged_bytes_are_refused_and_the_good_model_stays") else { return };
+    let serving = database.instance("serving");
     (1..=3).for_each(|seed| assert_eq!(promote(&serving, &model(seed)), seed));
     for damage in [
         "SET bytes = set_byte(bytes, 5000, get_byte(bytes, 5000) # 1)",
         "SET bytes = 'torn', checksum = sha256('torn')",
     ] {
-        place.schema.ask(&format!("UPDATE signalloop_models {damage} WHERE version > 1"));
+        database.schema.ask(&format!("UPDATE signalloop_models {damage} WHERE version > 1"));
         let fresh = tempfile::tempdir().unwrap();
-        let other = instance(&place.schema.url, fresh.path());
+        let other = instance(&database.schema.url, fresh.path());
         let error = other.get(&market()).unwrap_err();
         assert_eq!(error.code(), "ERR_MODEL_FILE", "{damage}");
         assert!(error.to_string().contains("signalloop train") && !error.to_string().contains("of%2F"), "{error}");
@@ -187,27 +187,28 @@ fn damaged_bytes_are_refused_and_the_good_model_stays() {
         assert!(matches!(other.champion(&market()).unwrap(), Champion::Unusable { .. }));
         assert!(serves(&serving, 3), "who has it in memory goes on serving it");
     }
-    // A predecessor that cannot be read is no way back.
+    // A rollback skips a predecessor that cannot be read.
     assert_eq!(serving.rollback(&market(), 3, "", true, 9, None).unwrap().unwrap().to, 1);
-    place.schema.ask("DELETE FROM signalloop_models WHERE version = 1");
+    database.schema.ask("DELETE FROM signalloop_models WHERE version = 1");
     let fresh = tempfile::tempdir().unwrap();
-    let error = instance(&place.schema.url, fresh.path()).get(&market()).unwrap_err();
+    let error = instance(&database.schema.url, fresh.path()).get(&market()).unwrap_err();
     assert!(error.code() == "ERR_MODEL_FILE" && error.to_string().contains("it is missing"), "{error}");
 }
 
 #[test]
 fn a_champion_or_a_state_that_cannot_be_read_is_decided_about_as_what_it_is() {
-    let Some(place) = Place::of("a_champion_or_a_state_that_cannot_be_read_is_decided_about_as_what_it_is") else {
+    let Some(database) = Database::of("a_champion_or_a_state_that_cannot_be_read_is_decided_about_as_what_it_is")
+    else {
         return;
     };
-    let serving = place.instance("serving");
+    let serving = database.instance("serving");
     promote(&serving, &model(1));
-    // Another instance promotes what only a newer signalloop reads.
-    place.schema.ask(
+    // Another instance promotes a model that only a newer signalloop can read.
+    database.schema.ask(
         "INSERT INTO signalloop_models (symbol, timeframe, version, checksum, bytes) \
          SELECT symbol, timeframe, 2, sha256('newer'), 'newer' FROM signalloop_models",
     );
-    place.schema.ask(
+    database.schema.ask(
         "UPDATE signalloop_markets SET champion = 2, batch = batch + 1, \
          state = (state::jsonb || '{\"champion\": 2, \"predecessors\": [1], \"next\": 3}')::text::json",
     );
@@ -218,8 +219,8 @@ fn a_champion_or_a_state_that_cannot_be_read_is_decided_about_as_what_it_is() {
     assert_eq!(serving.submit(model(3), of(3), &found, None).unwrap().unwrap().1.champion, Some(2));
     assert!(serves(&serving, 3));
 
-    // The columns say what is in service, the state says nothing any more.
-    place.schema.ask("UPDATE signalloop_markets SET state = '{}', batch = batch + 1");
+    // The columns say what is in service, but the state is unreadable.
+    database.schema.ask("UPDATE signalloop_markets SET state = '{}', batch = batch + 1");
     let error = serving.rollback(&market(), 3, "", false, 0, None).unwrap_err();
     assert_eq!(error.code(), "ERR_MODEL_FILE");
     let found = serving.champion(&market()).unwrap();
@@ -229,10 +230,10 @@ fn a_champion_or_a_state_that_cannot_be_read_is_decided_about_as_what_it_is() {
 
 #[test]
 fn without_the_database_what_was_last_in_service_is_served() {
-    let Some(place) = Place::of("without_the_database_what_was_last_in_service_is_served") else { return };
-    let proxy = Proxy::of(&place.schema, "COMMIT\0");
-    let serving = instance(&proxy.url, &place.cache("a"));
-    promote(&place.instance("other"), &model(1));
+    let Some(database) = Database::of("without_the_database_what_was_last_in_service_is_served") else { return };
+    let proxy = Proxy::of(&database.schema, "COMMIT\0");
+    let serving = instance(&proxy.url, &database.cache("a"));
+    promote(&database.instance("other"), &model(1));
     assert!(serves(&serving, 1));
     proxy.be(Mood::Swallows);
     let begun = Instant::now();
@@ -241,24 +242,25 @@ fn without_the_database_what_was_last_in_service_is_served() {
     assert_eq!(serving.champion_version(&market()).unwrap_err().code(), "ERR_STORE");
     assert!(serving.trouble().is_some());
 
-    // A restart that reaches nobody.
+    // A restart without a connection.
     proxy.be(Mood::Refuses);
     proxy.cut();
     let warnings = Arc::new(Mutex::new(Vec::new()));
     let told = warnings.clone();
-    let restarted = postgres::registry::open(StoreUrl::parse(&proxy.url).unwrap(), place.cache("a"), move |warning| {
-        told.lock().unwrap().push(warning);
-    });
+    let restarted =
+        postgres::registry::open(StoreUrl::parse(&proxy.url).unwrap(), database.cache("a"), move |warning| {
+            told.lock().unwrap().push(warning);
+        });
     let begun = Instant::now();
     assert!(serves(&restarted, 1));
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     soon("it says so", || !warnings.lock().unwrap().is_empty());
     assert!(warnings.lock().unwrap()[0].contains("models stay as they were last known"));
-    let unknowing = instance(&proxy.url, &place.cache("nothing"));
+    let unknowing = instance(&proxy.url, &database.cache("nothing"));
     assert_eq!(unknowing.get(&market()).unwrap_err().code(), "ERR_STORE");
 
-    // And finds it again by itself.
-    promote(&place.instance("other"), &model(2));
+    // And reconnects by itself.
+    promote(&database.instance("other"), &model(2));
     proxy.be(Mood::Passes);
     for registry in [&serving, &restarted] {
         soon("the promotion is served", || serves(registry, 2));
@@ -268,27 +270,27 @@ fn without_the_database_what_was_last_in_service_is_served() {
 
 #[test]
 fn a_model_is_fetched_once_even_by_a_restart() {
-    let Some(place) = Place::of("a_model_is_fetched_once_even_by_a_restart") else { return };
-    promote(&place.instance("other"), &model(1));
-    assert!(serves(&place.instance("a"), 1));
-    // What is not there cannot be fetched.
-    place.schema.ask("UPDATE signalloop_models SET bytes = ''");
-    assert!(serves(&place.instance("a"), 1));
-    assert_eq!(place.instance("b").get(&market()).unwrap_err().code(), "ERR_MODEL_FILE");
+    let Some(database) = Database::of("a_model_is_fetched_once_even_by_a_restart") else { return };
+    promote(&database.instance("other"), &model(1));
+    assert!(serves(&database.instance("a"), 1));
+    // A deleted model cannot be fetched.
+    database.schema.ask("UPDATE signalloop_models SET bytes = ''");
+    assert!(serves(&database.instance("a"), 1));
+    assert_eq!(database.instance("b").get(&market()).unwrap_err().code(), "ERR_MODEL_FILE");
     // A damaged file is fetched again.
-    let file = std::fs::read_dir(place.cache("a").join("btcusdt_1h")).unwrap().flatten().map(|entry| entry.path());
+    let file = std::fs::read_dir(database.cache("a").join("btcusdt_1h")).unwrap().flatten().map(|entry| entry.path());
     let file = file.into_iter().find(|path| path.extension().unwrap() == "model").unwrap();
     let whole = std::fs::read(&file).unwrap();
     std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
-    assert_eq!(place.instance("a").get(&market()).unwrap_err().code(), "ERR_MODEL_FILE");
+    assert_eq!(database.instance("a").get(&market()).unwrap_err().code(), "ERR_MODEL_FILE");
 }
 
 #[test]
 fn a_former_holder_of_a_lease_changes_nothing() {
-    let Some(place) = Place::of("a_former_holder_of_a_lease_changes_nothing") else { return };
-    let registry = place.instance("a");
+    let Some(database) = Database::of("a_former_holder_of_a_lease_changes_nothing") else { return };
+    let registry = database.instance("a");
     (1..=2).for_each(|seed| assert_eq!(promote(&registry, &model(seed)), seed));
-    place.schema.ask("INSERT INTO signalloop_leases VALUES ('leader', 'somebody', 5, now())");
+    database.schema.ask("INSERT INTO signalloop_leases VALUES ('leader', 'somebody', 5, now())");
     let before = registry.ledger().unwrap();
     let champion = registry.champion(&market()).unwrap();
     let new = || (model(3), trial(&model(3), Decision::NotWorse, 0));
@@ -309,12 +311,12 @@ fn a_former_holder_of_a_lease_changes_nothing() {
 
 #[test]
 fn a_home_is_copied_into_a_database_and_back_and_goes_on() {
-    let Some(place) = Place::of("a_home_is_copied_into_a_database_and_back_and_goes_on") else { return };
+    let Some(database) = Database::of("a_home_is_copied_into_a_database_and_back_and_goes_on") else { return };
     let homes = [0; 2].map(|_| tempfile::tempdir().unwrap());
     let [home, back] = [0, 1].map(|n| Registry::new(homes[n].path().to_owned()));
     (1..=3).for_each(|seed| assert_eq!(promote(&home, &model(seed)), seed));
     home.rollback(&market(), 3, "worse", true, 1_750_000_000_000, None).unwrap().unwrap();
-    let database = place.instance("a");
+    let stored = database.instance("a");
     let counts = |to: &Registry, from: &Registry| {
         let report = to.copy_from(from).unwrap();
         [report.copied.len(), report.known.len(), report.refused.len()]
@@ -325,43 +327,43 @@ fn a_home_is_copied_into_a_database_and_back_and_goes_on() {
         let of = |registry: &Registry| registry.list().unwrap().remove(0);
         assert_eq!((of(a).reason, of(a).predecessors), (of(b).reason, of(b).predecessors));
     };
-    assert_eq!(counts(&database, &home), [1, 0, 0]);
-    same(&database, &home);
-    assert_eq!(counts(&database, &home), [0, 1, 0], "nothing is doubled");
-    assert_eq!(counts(&back, &database), [1, 0, 0]);
+    assert_eq!(counts(&stored, &home), [1, 0, 0]);
+    same(&stored, &home);
+    assert_eq!(counts(&stored, &home), [0, 1, 0], "nothing is doubled");
+    assert_eq!(counts(&back, &stored), [1, 0, 0]);
     same(&back, &home);
-    // One goes on: it is followed, and not taken back.
-    assert_eq!(promote(&database, &model(4)), 4);
-    assert_eq!(counts(&database, &home), [0, 1, 0]);
-    assert_eq!(counts(&home, &database), [1, 0, 0]);
-    same(&home, &database);
-    // A copy that was killed between the ledger and what says what is in service.
+    // One of them continues: its changes are copied, and not reverted.
+    assert_eq!(promote(&stored, &model(4)), 4);
+    assert_eq!(counts(&stored, &home), [0, 1, 0]);
+    assert_eq!(counts(&home, &stored), [1, 0, 0]);
+    same(&home, &stored);
+    // As if a copy were killed after the ledger and before the champion was written.
     std::fs::remove_file(homes[1].path().join("btcusdt_1h/champion.json")).unwrap();
-    assert_eq!(counts(&back, &database), [1, 0, 0]);
-    same(&back, &database);
-    // Both went their own ways.
+    assert_eq!(counts(&back, &stored), [1, 0, 0]);
+    same(&back, &stored);
+    // Both have changed independently.
     promote(&back, &model(5));
-    promote(&database, &model(6));
-    let report = database.copy_from(&back).unwrap();
+    promote(&stored, &model(6));
+    let report = stored.copy_from(&back).unwrap();
     assert_eq!(report.refused[0].market, market());
-    assert_eq!(database.get(&market()).unwrap().record.seed, 6);
+    assert_eq!(stored.get(&market()).unwrap().record.seed, 6);
 }
 
 #[test]
 fn a_role_with_the_rights_of_the_documentation_is_enough() {
-    let Some(place) = Place::of("a_role_with_the_rights_of_the_documentation_is_enough") else { return };
-    promote(&place.instance("owner"), &model(1));
-    let name = place.schema.ask("SELECT current_schema()").remove(0);
+    let Some(database) = Database::of("a_role_with_the_rights_of_the_documentation_is_enough") else { return };
+    promote(&database.instance("owner"), &model(1));
+    let name = database.schema.ask("SELECT current_schema()").remove(0);
     let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/postgres.md")).unwrap();
     let grants: String = docs.lines().filter(|line| line.starts_with("GRANT ")).collect::<Vec<_>>().join("\n");
     assert!(grants.contains("signalloop_models"));
     let grants =
         grants.replace("SCHEMA public", &format!("SCHEMA {name}")).replace("TO app", &format!("TO {name}_app"));
-    place.schema.ask(&format!("CREATE ROLE {name}_app LOGIN PASSWORD 'app'; {grants}"));
-    let url = place.schema.url.replace("signalloop:of%2Fthe%3Atest%3F@", &format!("{name}_app:app@"));
-    let app = instance(&url, &place.cache("app"));
+    database.schema.ask(&format!("CREATE ROLE {name}_app LOGIN PASSWORD 'app'; {grants}"));
+    let url = database.schema.url.replace("signalloop:of%2Fthe%3Atest%3F@", &format!("{name}_app:app@"));
+    let app = instance(&url, &database.cache("app"));
     (2..=9).for_each(|version| assert_eq!(promote(&app, &model(1)), version));
     assert_eq!(app.rollback(&market(), 9, "", false, 0, None).unwrap().unwrap().to, 8);
     drop(app);
-    place.schema.ask(&format!("DROP OWNED BY {name}_app; DROP ROLE {name}_app"));
+    database.schema.ask(&format!("DROP OWNED BY {name}_app; DROP ROLE {name}_app"));
 }

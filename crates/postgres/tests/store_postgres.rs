@@ -1,4 +1,5 @@
-//! What only a database can do to a store: be made by several at once, be newer, slow, read-only, cut off or gone.
+//! What only a database can do to a store: its tables may be created by several processes at once, or be newer, and it
+//! may be slow, read-only, partitioned or gone.
 
 use domain::barrier::Outcome;
 use domain::error::Error;
@@ -12,9 +13,9 @@ use testkit::proxy::{Mood, Proxy};
 use testkit::server::{self, Schema, schema};
 use testkit::{T0, btc, buy, signal, within};
 
-/// A write names the channel that it notifies.
+/// Every write contains the name of the channel it notifies.
 const CHANNEL: &str = "signalloop_";
-/// What calls may take where they are to fail.
+/// The timeout of calls that are expected to fail.
 const PATIENCE: Duration = Duration::from_millis(1_500);
 
 fn impatient(url: &str) -> FeedbackStore {
@@ -26,14 +27,14 @@ fn refused(url: &str) -> Error {
     StoreUrl::parse(url).and_then(|url| open_database(url, options)).err().unwrap()
 }
 
-/// Whether somebody holds the lock that all writers take.
+/// Whether a session holds the lock that all writers take.
 fn is_locked(schema: &Schema) -> bool {
     let locks = "SELECT count(*) FROM pg_locks WHERE mode = 'RowShareLock' \
         AND relation = 'signals_position'::regclass AND granted";
     schema.number(locks) > 0
 }
 
-/// Waits until something is so, but not for long.
+/// Waits for a short time until `so` holds.
 async fn soon(what: &str, so: impl FnMut() -> bool) {
     within(Duration::from_secs(10), what, so).await;
 }
@@ -99,7 +100,7 @@ async fn tls_is_verified() {
             .min(1),
         1
     );
-    // The certificate is for localhost and 127.0.0.1.
+    // The certificate is valid for localhost and 127.0.0.1.
     let error = refused(&format!("{}&{options}", tls.replace("@127.0.0.1:", "@127.0.0.2:")));
     assert_eq!(error.code(), "ERR_STORE");
 }
@@ -133,7 +134,7 @@ async fn where_no_connection_is_left_calls_say_so_in_time_and_later_ones_succeed
     let url = schema.url.replace("signalloop:of%2Fthe%3Atest%3F@", &format!("{name}_few:few@"));
     let store = impatient(&url);
     assert!(store.record(buy("a")).await.unwrap());
-    // Another instance, and this one's connection for records.
+    // Another instance, and this instance's second connection.
     for error in [refused(&url), store.get("a").unwrap_err()] {
         assert_eq!(error.code(), "ERR_STORE");
         assert!(error.to_string().contains("too many connections"), "{error}");
@@ -195,7 +196,7 @@ async fn a_database_that_is_gone_or_silent_fails_calls_in_time_and_is_found_agai
         let (begun, symbol) = (Instant::now(), btc());
         let (recorded, closed) = tokio::join!(store.record(buy(&id)), store.on_price(&symbol, 94.0, T0 + 1 + n as i64));
         let read = store.stats(&Default::default());
-        // Each call in vain, and giving up a lock that may be held, one after the other.
+        // Each failed call, and releasing a lock that may be held, one after the other.
         assert!(begun.elapsed() < PATIENCE * 6, "{mood:?}: {:?}", begun.elapsed());
         for error in [recorded.unwrap_err(), closed.unwrap_err(), read.unwrap_err()] {
             assert_eq!(error.code(), "ERR_STORE", "{mood:?}: {error}");
@@ -203,9 +204,9 @@ async fn a_database_that_is_gone_or_silent_fails_calls_in_time_and_is_found_agai
         }
         assert!(!store.closes_nothing(&btc(), 100.0, T0 + 2 + n as i64), "what is not known is not told");
         proxy.be(Mood::Passes);
-        // What was swallowed is missing in the midst of a connection, which no network does to one that goes on.
+        // A connection that continues after losing bytes in the middle does not occur on real networks, so it is cut.
         proxy.cut();
-        // Without being asked to: by the next call.
+        // Reconnects by itself at the next call.
         assert!(store.record(buy(&id)).await.unwrap());
         assert_eq!(store.open_signals(None).unwrap().len(), 2 + n);
     }
@@ -250,7 +251,7 @@ async fn one_that_holds_the_lock_is_waited_for_and_then_told_of() {
     assert!(store.record(buy("b")).await.unwrap());
 }
 
-/// A migration of another version changes a column's type, and the next call asks with what was prepared before.
+/// A migration of another version changes a column's type, and the next call uses a statement prepared before.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_prepared_before_a_column_changed_is_prepared_anew() {
     let Some(schema) = schema("what_was_prepared_before_a_column_changed_is_prepared_anew") else { return };
@@ -266,7 +267,7 @@ async fn what_was_prepared_before_a_column_changed_is_prepared_anew() {
     }
 }
 
-/// DEALLOCATE ALL in the sessions of the store itself, after everything that it writes.
+/// DEALLOCATE ALL in the store's own sessions, after each of its writes.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_prepared_and_put_away_is_prepared_anew() {
     let Some(schema) = schema("what_was_prepared_and_put_away_is_prepared_anew") else { return };
@@ -285,7 +286,8 @@ async fn what_was_prepared_and_put_away_is_prepared_anew() {
     assert_eq!(schema.number("SELECT position FROM signals_position"), 6, "each was done once");
 }
 
-/// A role's own timeout is no lock: the error says what it is, and a lock stays one though the timeout is shorter.
+/// A statement timeout of the role is not reported as a lock, and a lock is still reported as one when that timeout is
+/// shorter.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_statement_that_the_roles_timeout_cuts_off_is_told_as_that() {
     let Some(schema) = schema("a_statement_that_the_roles_timeout_cuts_off_is_told_as_that") else { return };
@@ -318,7 +320,7 @@ async fn a_statement_that_the_roles_timeout_cuts_off_is_told_as_that() {
     schema.ask(&format!("DROP OWNED BY {name}_short; DROP ROLE {name}_short"));
 }
 
-/// Each call waits for as long as a call may, however many wait before it, and none much less.
+/// Each call waits up to its own timeout, however many calls wait before it, and not much less.
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_that_queue_up_before_a_database_that_is_gone_fail_in_time() {
     let Some(schema) = schema("calls_that_queue_up_before_a_database_that_is_gone_fail_in_time") else { return };
@@ -344,7 +346,7 @@ async fn calls_that_queue_up_before_a_database_that_is_gone_fail_in_time() {
         for call in calls {
             let (error, took) = call.await.unwrap();
             assert_eq!(error.code(), "ERR_STORE", "{error}");
-            // A second less, for calls that are given up together; a second more, for a busy machine.
+            // A second less, because calls are given up together; a second more, for a busy machine.
             assert!(took + Duration::from_secs(1) > patience, "{mood:?}: {took:?}: {error}");
             assert!(took < patience + Duration::from_secs(1), "{mood:?}: {took:?}: {error}");
         }
@@ -366,7 +368,8 @@ async fn calls_that_queue_up_before_a_database_that_is_gone_fail_in_time() {
     assert_eq!(schema.number("SELECT count(*) FROM signals WHERE id NOT LIKE '% %'"), 3);
 }
 
-/// Another cluster answers at the same address: what was acknowledged is not there, and nothing is written to it.
+/// Another database cluster answers at the same address: acknowledged signals are missing there, and nothing is written
+/// to it.
 #[tokio::test(flavor = "multi_thread")]
 async fn another_server_behind_the_url_is_not_taken_for_the_first() {
     let name = "another_server_behind_the_url_is_not_taken_for_the_first";
@@ -390,7 +393,7 @@ async fn another_server_behind_the_url_is_not_taken_for_the_first() {
     soon("prices are not taken for seen", || !store.closes_nothing(&btc(), 100.0, T0 + 1)).await;
     let tables = format!("SELECT count(*) FROM information_schema.tables WHERE table_schema = '{place}'");
     assert_eq!(server::ask(&pair.primary, &tables), ["0"], "nothing was made there");
-    // Whoever begins there takes it as it is.
+    // A process that starts now uses the new server as it is.
     let begun_there = impatient(&proxy.url);
     assert!(begun_there.record(buy("a")).await.unwrap());
     begun_there.close().await;
@@ -399,7 +402,7 @@ async fn another_server_behind_the_url_is_not_taken_for_the_first() {
     assert_eq!(store.open_signals(None).unwrap().len(), 2);
 }
 
-/// A pooler that shares sessions out is refused when it is opened; one that does not is as good as the server.
+/// A pooler that shares sessions is refused when the store is opened; one that does not works like the server itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pooler_is_used_only_where_it_keeps_sessions() {
     let Some(schema) = schema("a_pooler_is_used_only_where_it_keeps_sessions") else { return };
@@ -410,7 +413,7 @@ async fn a_pooler_is_used_only_where_it_keeps_sessions() {
         "pool_mode = statement",
     ] {
         let Some(pooler) = Pooler::start(&schema, settings) else { return };
-        // Server processes that are free, to be given out in turns.
+        // Idle server connections, which the pooler hands out in turn.
         let warm: Vec<_> = (0..3).map(|_| pooler.url.clone()).collect();
         std::thread::scope(|scope| {
             for url in &warm {
@@ -434,7 +437,7 @@ async fn a_pooler_is_used_only_where_it_keeps_sessions() {
     two.close().await;
 }
 
-/// What another instance records is known here before anyone asks: by its notification at once, without one within a second.
+/// A record of another instance arrives without a request: at once by its notification, without one within a second.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_notification_loses_nothing() {
     let Some(schema) = schema("a_lost_notification_loses_nothing") else { return };
@@ -445,7 +448,7 @@ async fn a_lost_notification_loses_nothing() {
     assert_eq!(two.on_price(&btc(), 94.0, T0 + 3).await.unwrap().len(), 1);
     soon("two is current again", || one.closes_nothing(&btc(), 94.0, T0 + 4)).await;
     soon("two is current again", || two.closes_nothing(&btc(), 94.0, T0 + 4)).await;
-    // As an instance whose notification gets lost.
+    // As if a notification were lost.
     schema.ask(
         "BEGIN; UPDATE signals_position SET position = position + 1; \
          INSERT INTO signals (number, change, batch, id, symbol, timeframe, direction, confidence, entry_price, stop_loss, \
@@ -470,7 +473,7 @@ async fn a_restored_backup_is_read_anew() {
     assert_eq!(schema.number("SELECT count(*) FROM signals"), 5);
 }
 
-/// A person finds plain columns.
+/// The table has plain columns that people can query.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_says_in_plain_columns_what_a_signal_is() {
     let Some(schema) = schema("a_row_says_in_plain_columns_what_a_signal_is") else { return };
@@ -492,7 +495,8 @@ async fn a_row_says_in_plain_columns_what_a_signal_is() {
     );
 }
 
-/// A failover that loses what the standby had not heard of, and goes on from there: as many changes, and more, but others.
+/// A failover loses commits that the standby had not received, and the standby then gets other changes: as many, and
+/// more.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_standby_that_takes_over_without_all_commits_is_read_anew() {
     let Some(pair) = server::pair("a_standby_that_takes_over_without_all_commits_is_read_anew") else { return };
@@ -509,7 +513,7 @@ async fn a_standby_that_takes_over_without_all_commits_is_read_anew() {
     let heard = format!("SELECT pg_last_wal_replay_lsn() >= '{written}'");
     soon("the standby follows", || server::ask(&pair.standby, &heard) == ["t"]).await;
 
-    // From here on it hears nothing any more, and the primary does not wait for it.
+    // From here on the standby receives nothing, and the primary does not wait for it.
     for sql in ["ALTER SYSTEM SET primary_conninfo = ''", "SELECT pg_reload_conf()"] {
         server::ask(&pair.standby, sql);
     }
@@ -526,7 +530,7 @@ async fn a_standby_that_takes_over_without_all_commits_is_read_anew() {
     let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'signalloop'";
     server::ask(&pair.primary, end);
     let new = server::open(&pair.standby, StoreOptions::default());
-    // As many changes as the store knows: by their number alone it would not notice.
+    // As many changes as the store knows: their number alone would not reveal the difference.
     new.record_all(vec![buy("new 1"), buy("new 2"), buy("new 3")]).await.unwrap();
 
     assert!(store.record(buy("after")).await.unwrap());

@@ -1,4 +1,4 @@
-//! The adapters for PostgreSQL against a real server. One binary, so that it is linked once.
+//! Tests of the PostgreSQL adapters against a real server. One binary, so that it is linked once.
 #![allow(clippy::unwrap_used)]
 
 #[cfg(unix)]

@@ -20,7 +20,7 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// The pooled models that are there; each file is one, and whole.
+/// The stored pooled models; asserts that each file is intact.
 fn pools(home: &Path) -> Vec<String> {
     let folder = home.join("pools");
     let of = |name: &String| {
@@ -31,7 +31,7 @@ fn pools(home: &Path) -> Vec<String> {
     names(&folder).iter().map(of).collect()
 }
 
-/// What the versions of all markets rest on.
+/// The pooled models that the versions of all markets depend on.
 fn needed(home: &Path) -> BTreeSet<String> {
     let mut needed = BTreeSet::new();
     for market in [btc(), eth()].map(|market| home.join(market.file_stem())) {
@@ -110,7 +110,7 @@ fn what_a_crash_left_goes_at_the_next_change() {
     let home = tempfile::tempdir().unwrap();
     let registry = Registry::new(home.path().to_owned());
     put(&registry, &btc(), &pool(1), 0).unwrap();
-    // Killed between the pooled model and the version, and in the midst of the first.
+    // Killed after the pooled model and before the version, and while writing the first.
     let orphan = registry.shelf().pool_path(pool(2).checksum());
     std::fs::write(&orphan, pool(2).bytes()).unwrap();
     std::fs::write(home.path().join("pools/.writing-abc"), b"half").unwrap();
@@ -121,7 +121,7 @@ fn what_a_crash_left_goes_at_the_next_change() {
     let mut expected = vec![kept, "README".to_owned()];
     expected.sort();
     assert_eq!(names(&home.path().join("pools")), expected);
-    // Or the change that it was written for is made again.
+    // Or the change it was written for is repeated.
     std::fs::write(&orphan, pool(2).bytes()).unwrap();
     let number = put(&registry, &btc(), &pool(2), 0).unwrap();
     assert_eq!(Registry::new(home.path().to_owned()).get(&btc()).unwrap().version(), number);
@@ -132,7 +132,7 @@ fn of_a_change_that_fails_nothing_stays() {
     let home = tempfile::tempdir().unwrap();
     let registry = Registry::new(home.path().to_owned());
     put(&registry, &btc(), &pool(1), 0).unwrap();
-    // The place of the next version is taken.
+    // The file of the next version already exists.
     let taken = home.path().join("btcusdt_1h/v000002.model");
     std::fs::create_dir_all(taken.join("x")).unwrap();
     let change = registry.shelf().change(&btc()).unwrap();
@@ -151,13 +151,13 @@ fn none_goes_while_it_cannot_be_told_what_a_version_rests_on() {
     let home = tempfile::tempdir().unwrap();
     let registry = Registry::new(home.path().to_owned());
     put(&registry, &btc(), &pool(1), 0).unwrap();
-    // As a later signalloop may name it.
+    // As a future version of signalloop may write it.
     let version = home.path().join("ethusdt_1h/v000001.model");
     std::fs::create_dir_all(version.parent().unwrap()).unwrap();
     std::fs::write(&version, "signalloop model 9\n00000000\n{\"pool\":[\"blake3\",\"abc\"]}\n").unwrap();
     (2..=6).for_each(|number| _ = put(&registry, &btc(), &pool(number), 0).unwrap());
     assert_eq!(pools(home.path()).len(), 6);
-    // A damaged one rests on nothing.
+    // A damaged version depends on nothing.
     std::fs::write(&version, "torn").unwrap();
     put(&registry, &btc(), &pool(7), 0).unwrap();
     assert_eq!(pools(home.path()).len(), 3, "those of the newest three versions");
@@ -202,7 +202,7 @@ fn a_version_whose_own_is_gone_is_not_taken_along() {
     assert_eq!(names(&homes[1].path().join("btcusdt_1h")), ["champion.json", "v000002.model"]);
 }
 
-/// The part of a child: promotes until it is killed.
+/// Run in a child process: promotes until it is killed.
 #[test]
 fn promoting_process() {
     let Some((number, home)) = child_part() else { return };
@@ -225,7 +225,7 @@ fn kill_9_between_and_amid_the_writes_leaves_no_version_without_it() {
     let (mut orphans, kills) = (0, setting("SIGNALLOOP_KILLS", 12));
     for round in 0..kills {
         kill_at_work(module_path!(), "promoting_process", home.path(), round);
-        // Whatever was being done: what a version rests on is there, and whole.
+        // Wherever it was killed: every pooled model that a version depends on exists, and is intact.
         let needed = needed(home.path());
         let folder = home.path().join("pools");
         for name in &needed {
@@ -247,7 +247,7 @@ fn kill_9_between_and_amid_the_writes_leaves_no_version_without_it() {
     assert!(versions > kills, "the processes were at work: {versions}");
 }
 
-/// Lets this process write so many bytes into a file at most, as if the disk were full.
+/// Limits the size of files this process may write, as if the disk were full.
 #[cfg(target_os = "linux")]
 fn room(bytes: &str) {
     let id = std::process::id().to_string();
@@ -255,7 +255,7 @@ fn room(bytes: &str) {
     assert!(std::process::Command::new("prlimit").args(["--pid", &id, &limit]).status().unwrap().success());
 }
 
-/// The part of a child, whose limits concern nobody else.
+/// Run in a child process, because the limits apply to the whole process.
 #[cfg(target_os = "linux")]
 #[test]
 fn process_with_a_full_disk() {
@@ -263,7 +263,7 @@ fn process_with_a_full_disk() {
     let registry = Registry::new(home.clone());
     put(&registry, &btc(), &pool(1), 0).unwrap();
     let version = resting(&btc(), 2, &pool(2)).bytes.len();
-    // Of room for the version alone, and for a small pooled model alone.
+    // Room for the version only, and for a small pooled model only.
     let small = Pool::of(vec![7; 100]);
     assert!(version < pool(2).bytes().len() && version > 1000);
     for (limit, pooled) in [(version + 100, pool(2)), (1000, small.clone())] {
@@ -285,7 +285,7 @@ fn on_a_full_disk_nothing_changes_and_no_room_is_taken_up() {
         return;
     }
     let home = tempfile::tempdir().unwrap();
-    // The signal that comes with the limit ends a process that does not ignore it.
+    // SIGXFSZ, which comes with the limit, ends a process that does not ignore it.
     let exe = std::env::current_exe().unwrap();
     let run = format!("trap '' XFSZ; exec {} {MODULE}::process_with_a_full_disk --exact --nocapture", exe.display());
     let output = std::process::Command::new("sh")

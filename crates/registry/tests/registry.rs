@@ -1,7 +1,7 @@
-//! Protects which model is in service: nobody ever meets a half-made promotion, whatever is killed when; every trial is in
-//! the ledger once; and there is a way back.
+//! Which model is in service: no process ever sees a partial promotion, whatever is killed when; every training is in
+//! the ledger once; and a rollback is possible.
 //!
-//! `SIGNALLOOP_KILLS` sets how many times the processes that promote are killed (default 12).
+//! `SIGNALLOOP_KILLS` sets how many times the promoting processes are killed (default 12).
 
 use learning::model::{Champion, ComparedOn, Decision, Entry, Payoff};
 use registry::Registry;
@@ -27,7 +27,8 @@ fn a_home_of_the_format_without_versions_is_read_served_and_rolled_back_to() {
     let registry = Registry::new(home.path().to_owned());
     let old = registry.get(&market()).unwrap();
     assert_eq!((old.version(), old.record.rows, old.record.trees), (0, 232, 10));
-    // What the loop that wrote the file said of the last of its candles: the base rates, for it had found nothing.
+    // The prediction that the version which wrote the file gave for the last candle: the base rates, because the model
+    // had no skill.
     assert!((100.0 * old.buy.base_rate - 24.266069957348954).abs() < 1e-12, "{}", old.buy.base_rate);
     assert!((100.0 * old.sell.base_rate - 41.9170117306621).abs() < 1e-12);
     let [listed] = &registry.list().unwrap()[..] else { panic!("one market") };
@@ -50,7 +51,7 @@ fn a_model_of_the_format_without_payoffs_is_served_as_if_its_bets_ended_at_their
     std::fs::write(folder.join("champion.model"), include_bytes!("../../testkit/fixtures/format-2.model")).unwrap();
     let old = Registry::new(home.path().to_owned()).get(&market()).unwrap();
     assert_eq!((old.record.rows, old.record.trees), (306, 10));
-    // What the loop that wrote the file said of the last of its candles.
+    // The prediction that the version which wrote the file gave for the last candle.
     assert!((100.0 * old.buy.base_rate - 43.78703888420017).abs() < 1e-12);
     assert_eq!([old.buy.payoff, old.sell.payoff], [Payoff::at_levels(2.0); 2]);
     assert!(old.lineage.held_out.is_empty(), "it can be served, and not continued");
@@ -66,7 +67,7 @@ fn another_process_serves_what_was_promoted_here_at_its_next_question() {
         let served = there.get(&market()).unwrap();
         assert_eq!((served.version(), served.record.seed), (seed, seed));
     }
-    // A refusal is written down, and changes nothing in service.
+    // A refusal is recorded, and changes nothing in service.
     assert_eq!(submit(&here, &model(4), Decision::WorseLogLoss), 4);
     assert_eq!(there.get(&market()).unwrap().version(), 3);
     assert!(!files(home.path()).contains(&"v000004.model".to_owned()));
@@ -94,7 +95,7 @@ fn rollback_goes_back_step_by_step_and_then_says_that_there_is_no_more() {
     let home = tempfile::tempdir().unwrap();
     let registry = Registry::new(home.path().to_owned());
     (1..=3).for_each(|seed| assert_eq!(promote(&registry, &model(seed)), seed));
-    // A predecessor that cannot be read is no way back.
+    // A rollback skips a predecessor that cannot be read.
     std::fs::write(home.path().join("btcusdt_1h/v000002.model"), b"torn").unwrap();
     let rollback = registry.rollback(&market(), 3, "live results fell", true, 9, None).unwrap().unwrap();
     assert_eq!((rollback.from, rollback.to, rollback.automatic), (3, 1, true));
@@ -117,7 +118,7 @@ fn old_versions_go_but_not_those_that_can_be_rolled_back_to() {
     let registry = Registry::new(home.path().to_owned());
     let model = model(1);
     (1..=9).for_each(|version| assert_eq!(promote(&registry, &model), version));
-    // Four to go back to step by step, and an older one.
+    // Four predecessors for single steps back, and an older one.
     let kept: Vec<String> = [1, 5, 6, 7, 8, 9].map(|version| format!("v{version:06}.model")).to_vec();
     assert_eq!(files(home.path()), [&["champion.json".to_owned()], &kept[..]].concat());
     for version in (5..=8).rev() {
@@ -173,7 +174,7 @@ fn a_reader_whose_file_was_purged_finds_the_successor() {
             scope.spawn(|| {
                 let mut last = 0;
                 for _ in 0..400 {
-                    // Nothing in memory: every question goes to the files.
+                    // Nothing in memory: every call reads the files.
                     let version = Registry::new(home.path().to_owned()).get(&market()).unwrap().version();
                     assert!(version >= last, "{version} after {last}");
                     last = version;
@@ -202,7 +203,7 @@ fn a_damaged_pointer_or_a_missing_file_is_told_and_the_next_promotion_heals_it()
     assert_eq!(fresh().get(&market()).unwrap().version(), 3);
 }
 
-/// Puts a model into service that only another signalloop can read.
+/// Promotes a model that only another version of signalloop can read.
 fn promote_unreadable(home: &Path, seed: u64) -> u64 {
     let version = promote(&Registry::new(home.to_owned()), &model(seed));
     std::fs::write(home.join(format!("btcusdt_1h/v{version:06}.model")), b"signalloop model 5\n").unwrap();
@@ -219,7 +220,7 @@ fn a_champion_of_another_process_that_cannot_be_read_is_decided_about_as_unusabl
     let found = serving.champion(&market()).unwrap();
     let Champion::Unusable { version: Some(2), error } = &found else { panic!("that is the model in memory") };
     assert!(error.code() == "ERR_MODEL_FILE" && error.to_string().contains("another format version"), "{error}");
-    // What was decided about it says nothing of its successor.
+    // A decision about it must not be applied to its successor.
     assert_eq!(promote_unreadable(home.path(), 3), 3);
     let trial = || trial(&model(4), Decision::ChampionUnusable, 0);
     assert!(serving.submit(model(4), trial(), &found, None).unwrap().is_none());
@@ -238,7 +239,7 @@ fn a_torn_line_of_the_ledger_is_passed_over_and_counted() {
     let path = home.path().join("ledger.jsonl");
     let whole = std::fs::read(&path).unwrap();
     std::fs::write(&path, [&whole[..], &whole[..whole.len() / 2]].concat()).unwrap();
-    // It may be one that another process is writing just now.
+    // Another process may be writing that line just now.
     let ledger = registry.ledger().unwrap();
     assert_eq!((ledger.entries.len(), ledger.damaged), (1, 0));
     promote(&registry, &model(2));
@@ -246,7 +247,7 @@ fn a_torn_line_of_the_ledger_is_passed_over_and_counted() {
     assert_eq!((ledger.entries.len(), ledger.damaged), (2, 1), "the new line is whole");
 }
 
-/// The part of a child: promotes, refuses and rolls back until it is killed.
+/// Run in a child process: promotes, refuses and rolls back until it is killed.
 #[test]
 fn promoting_process() {
     let Some((number, home)) = child_part() else { return };
@@ -257,7 +258,7 @@ fn promoting_process() {
         let version = promote(&registry, &model);
         submit(&registry, &model, Decision::WorseLogLoss);
         if version.is_multiple_of(3) {
-            // Another process may have gone on, or have left nothing to go back to.
+            // Another process may have changed it in the meantime, or there may be nothing left to roll back to.
             let _ = registry.rollback(&market(), version, "for the test", false, 0, None);
         }
     }
@@ -273,18 +274,18 @@ fn kill_9_in_the_midst_of_promotions_by_several_processes_tears_nothing() {
     promote(&registry, &model(0));
     for round in 0..setting("SIGNALLOOP_KILLS", 12) {
         kill_at_work(module_path!(), "promoting_process", home.path(), round);
-        // Whatever was being done: there is a champion, it can be read, and it says so of itself.
+        // Wherever it was killed: there is a champion, it can be read, and it has the right version.
         let fresh = Registry::new(home.path().to_owned());
         let model = fresh.get(&market()).unwrap();
         assert_eq!(model.version(), fresh.champion_version(&market()).unwrap());
-        // The next change makes good what a crash left undone.
+        // The next change completes what a crash left unfinished.
         let version = promote(&fresh, &model);
         let ledger = fresh.ledger().unwrap();
         let numbers = versions(&fresh);
         let distinct: HashSet<u64> = numbers.iter().copied().collect();
         assert_eq!(distinct.len(), numbers.len(), "no trial is written down twice");
         assert!(numbers.is_sorted() && numbers.last() == Some(&version));
-        // Every change that happened is in it: replaying it gives the champion, at each trial.
+        // Every change is in the ledger: replaying it gives the champion at each training.
         let mut champion = None;
         for entry in &ledger.entries {
             match entry {
@@ -306,7 +307,7 @@ fn kill_9_in_the_midst_of_promotions_by_several_processes_tears_nothing() {
 
 #[test]
 fn what_is_compared_has_a_name_of_its_own() {
-    // The ledger is read by people and scripts: its words are part of the contract.
+    // People and scripts read the ledger, so its names are part of the contract.
     let line = serde_json::to_value(trial(&model(1), Decision::NotWorse, 5)).unwrap();
     assert_eq!((&line["decision"], &line["mode"]), (&"NOT_WORSE".into(), &"full".into()));
     assert_eq!(serde_json::to_value(ComparedOn::HeldOut).unwrap(), "held_out");

@@ -1,4 +1,4 @@
-//! Which version is in service, after crashes and beside other processes. One binary, so that it is linked once.
+//! Tests of which version is in service, after crashes and with other processes. One binary, so that it is linked once.
 #![allow(clippy::unwrap_used)]
 
 mod pools;

@@ -47,7 +47,7 @@ pub(super) fn refusal(host: Option<&str>) -> String {
     let name = normal(host);
     let name = without_port(&name);
     format!(
-        "this page is not shown under the name `{name}`: a stranger's page could have its own name point here. If the name is \
+        "this page is not shown under the name `{name}`: another site could point its own name at this address. If the name is \
          yours, allow it: dashboard({{ allowedHosts: ['{name}'] }}). X-Forwarded-Host is not looked at\n"
     )
 }

@@ -16,7 +16,7 @@ use serde::Serialize;
 /// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum Severity {
     /// Nothing is wrong.
     Fine,
     /// It works, but something is missing, out of date or was damaged.
@@ -69,7 +69,7 @@ pub struct Finding {
     /// What was checked.
     pub check: Check,
     /// Its severity.
-    pub state: State,
+    pub state: Severity,
     /// What was found.
     pub what: String,
     /// Why it matters; missing when nothing is wrong.
@@ -85,17 +85,17 @@ pub struct Finding {
 
 impl Finding {
     fn fine(check: Check, what: impl Into<String>) -> Self {
-        Self { check, state: State::Fine, what: what.into(), why: None, advice: None, code: None }
+        Self { check, state: Severity::Fine, what: what.into(), why: None, advice: None, code: None }
     }
 
     fn warning(check: Check, what: impl Into<String>, why: &'static str, advice: impl Into<String>) -> Self {
         let (why, advice) = (Some(why), Some(advice.into()));
-        Self { check, state: State::Warning, what: what.into(), why, advice, code: None }
+        Self { check, state: Severity::Warning, what: what.into(), why, advice, code: None }
     }
 
     fn fault(check: Check, error: &Error, why: &'static str, advice: impl Into<String>) -> Self {
         let (why, advice) = (Some(why), Some(advice.into()));
-        Self { check, state: State::Fault, what: error.to_string(), why, advice, code: Some(error.code()) }
+        Self { check, state: Severity::Fault, what: error.to_string(), why, advice, code: Some(error.code()) }
     }
 }
 
@@ -104,7 +104,7 @@ pub async fn examine(options: Options) -> Vec<Finding> {
     let home = expanded(&options.home.clone().unwrap_or_else(default_home));
     let mut found = home::folders(&home);
     // If the folder is missing or not writable, the other checks would fail for the same reason.
-    if found.iter().any(|finding| finding.state == State::Fault) {
+    if found.iter().any(|finding| finding.state == Severity::Fault) {
         return found;
     }
     let opened = SignalLoop::open(options);
@@ -124,7 +124,7 @@ fn configuration(
     training: Result<&SignalLoop, &Error>,
     scheduler: &Result<(SchedulerConfig, Vec<String>), Error>,
 ) -> Vec<Finding> {
-    const WHY: &str = "a wrong value is never guessed at, so nothing runs until it is right";
+    const WHY: &str = "an invalid value is never replaced by a guess, so nothing runs until it is corrected";
     const ADVICE: &str = "correct the value, or remove the key to have its default; docs/configuration.md and docs/scheduler.md have all keys";
     let errors = training.err().into_iter().chain(scheduler.as_ref().err());
     let mut found: Vec<Finding> = errors.map(|e| Finding::fault(Check::Configuration, e, WHY, ADVICE)).collect();
@@ -133,7 +133,7 @@ fn configuration(
     warnings.retain(|warning| !scheduler.as_ref().is_err_and(|error| warning.starts_with(&error.to_string())));
     let of_scheduler = scheduler.as_ref().map(|(_, warnings)| warnings.clone()).unwrap_or_default();
     found.extend(warnings.into_iter().chain(of_scheduler).map(|warning| {
-        let why = "a misspelt key has no effect: the default is in force instead";
+        let why = "a misspelt key has no effect: the default is used instead";
         Finding::warning(Check::Configuration, warning, why, "correct or remove the key")
     }));
     if found.is_empty() {

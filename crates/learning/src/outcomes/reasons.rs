@@ -56,7 +56,7 @@ impl Reasons {
         }
         if reasons.is_empty() && self.all.count > 0 {
             let Tally { count, successes } = self.all;
-            reasons.push(format!("nothing about it stands out; of all {count} closed signals {successes} succeeded"));
+            reasons.push(format!("nothing about it stands out; {successes} of all {count} closed signals succeeded"));
         }
         reasons
     }

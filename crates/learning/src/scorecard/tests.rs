@@ -101,7 +101,7 @@ fn worked_by_hand() {
     // 4 and 12.
     let Ends { low, high } = gain.interval.unwrap();
     assert!(close(low, 0.75) && close(high, 2.25), "{low} {high}");
-    assert_eq!((card.finding, card.verdict.as_str()), (Finding::Adds, "assess adds 1.50 R a signal [0.75, 2.25]"));
+    assert_eq!((card.finding, card.verdict.as_str()), (Finding::Adds, "assess adds 1.50 R per signal [0.75, 2.25]"));
     let months: Vec<_> = card.by_month.iter().map(|part| (part.name.as_str(), part.score.signals)).collect();
     assert_eq!(months, [("2025-01", 4), ("2025-02", 4), ("2025-03", 5), ("2025-04", 3)]);
     assert_eq!((card.by_strategy.len(), card.by_symbol.len()), (1, 1));
@@ -139,7 +139,7 @@ fn what_it_does_is_told_for_better_and_for_worse() {
         (card.finding, card.verdict)
     };
     let (finding, words) = changed(&|row| Foretold { said: Said { take: !row.said.take, ..row.said }, ..row });
-    assert_eq!((finding, words.as_str()), (Finding::Costs, "assess costs 1.50 R a signal [0.75, 2.25]"));
+    assert_eq!((finding, words.as_str()), (Finding::Costs, "assess costs 1.50 R per signal [0.75, 2.25]"));
     // Nothing is to be left, so the advice makes no difference.
     let (finding, words) = changed(&|row| Foretold { said: Said { take: true, ..row.said }, ..row });
     assert_eq!(finding, Finding::BetterProbabilities);
