@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_did_not_arrive_is_told_but_for_a_reader_that_went_away() {
+    fn lost_output_is_an_error_unless_the_reader_left() {
         let output = Output::new(false, false);
         output.note(&ErrorKind::BrokenPipe.into());
         assert!(output.arrived().is_ok());

@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_fetch_says_how_far_it_is_and_what_is_left() {
+    fn a_long_fetch_shows_progress_and_remaining_time() {
         let btc = Market::parse("BTCUSDT", "1h").unwrap();
         let said = [(Some(69_000), Some(41.6)), (Some(69_000), Some(200.0)), (None, None)]
             .map(|(missing, left_s)| fetching(&btc, 1000, missing, left_s));

@@ -45,7 +45,7 @@ async fn base_rate(core: &Arc<SignalLoop>) -> f64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_open_counts_now_and_its_end_is_not_known_to_the_past() {
+async fn open_signals_count_and_their_ends_are_unknown_in_the_past() {
     let (home, alone) = (quick_home(), quick_home());
     let core = open(home.path());
     live(&core, true).await;

@@ -60,7 +60,7 @@ async fn first(home: &Path, what: &str) -> Assessment {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_an_earlier_process_learned_is_not_learned_again_and_changes_no_answer() {
+async fn a_checkpoint_saves_learning_and_changes_no_answer() {
     // The closings must lie before the assessed signal.
     let closed = setting("SIGNALLOOP_CLOSED", 2_600).min(9_970) as i64;
     let home = quick_home();

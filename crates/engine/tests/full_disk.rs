@@ -79,7 +79,7 @@ async fn scheduling_process() {
 }
 
 #[test]
-fn a_full_disk_makes_nothing_spin_and_is_told_once() {
+fn a_full_disk_causes_no_busy_loop_and_one_warning() {
     let home = tempfile::tempdir().unwrap();
     // SIGXFSZ, which comes with the limit, ends a process that does not ignore it.
     let exe = std::env::current_exe().unwrap();

@@ -202,7 +202,7 @@ async fn a_training_beside_a_champion_that_cannot_be_read_ends_and_serving_goes_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_generated_signal_says_whose_it_is() {
+async fn a_generated_signal_names_its_model() {
     let home = tempfile::tempdir().unwrap();
     let (core, _) = trained(home.path(), 1).await;
     let generated = GeneratedSignal::new(core.predict(&market(), None).unwrap(), core.now_ms());
@@ -215,7 +215,7 @@ async fn a_generated_signal_says_whose_it_is() {
 
 /// A model's probability is only valid for the levels it was trained on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_signal_of_other_levels_says_that_they_were_not_measured() {
+async fn a_signal_with_other_levels_says_so() {
     let home = tempfile::tempdir().unwrap();
     let (core, _) = trained(home.path(), 1).await;
     let own = core.predict(&market(), None).unwrap();
@@ -239,7 +239,7 @@ async fn a_signal_of_other_levels_says_that_they_were_not_measured() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_predicted_at_once_is_what_is_predicted_and_never_of_a_model_that_is_gone() {
+async fn immediate_predictions_equal_others_and_never_use_an_old_model() {
     let home = tempfile::tempdir().unwrap();
     let (core, _) = trained(home.path(), 2).await;
     let said = |core: &SignalLoop, candles| format!("{:?}", core.predict(&market(), candles).unwrap());

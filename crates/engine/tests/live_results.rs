@@ -104,7 +104,7 @@ fn is_mode(event: &Event) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn poor_results_are_told_kept_and_end_when_they_recover() {
+async fn poor_results_are_reported_stored_and_end_on_recovery() {
     let home = tempfile::tempdir().unwrap();
     let clock = Clock::standing(T0);
     let (core, heard) = open(home.path(), &clock, None);
@@ -132,7 +132,7 @@ async fn poor_results_are_told_kept_and_end_when_they_recover() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn closing_by_hand_counts_and_is_told() {
+async fn a_manual_close_counts_and_is_reported() {
     let home = tempfile::tempdir().unwrap();
     let clock = Clock::standing(T0);
     let (core, heard) = open(home.path(), &clock, None);
@@ -274,7 +274,7 @@ async fn in_conservative_mode_a_bet_needs_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_state_is_told_of_and_begun_anew() {
+async fn a_damaged_state_is_reported_and_reset() {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("performance.json"), "{ not json").unwrap();
     let clock = Clock::standing(T0);

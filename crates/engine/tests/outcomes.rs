@@ -237,7 +237,7 @@ fn foretold(number: i64, probability: f64, success: bool, given_ms: i64) -> Reco
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_does_harm_is_not_served_until_it_does_none() {
+async fn harmful_estimates_are_not_served() {
     let home = tempfile::tempdir().unwrap();
     let clock = Clock::standing(1_700_000_000_000);
     let core = open(home.path(), &clock);

@@ -132,7 +132,7 @@ async fn until(what: &str, seen: impl Fn() -> bool) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_failed_is_tried_again_and_only_that() {
+async fn only_failed_markets_are_retried() {
     let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(ScriptedSource::default()));
     script.fails.lock().insert("ETHUSDT".to_owned(), 2);
     let (core, heard) = open(home.path(), &script);
@@ -299,7 +299,7 @@ async fn closing_ends_whatever_waits_for_candles_and_waits_for_none() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_hangs_is_cancelled_at_its_deadline_and_stopping_does_not_wait_for_it() {
+async fn a_hanging_task_is_cancelled_at_its_deadline() {
     let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(ScriptedSource::default()));
     *script.hangs.lock() = true;
     let (core, heard) = open(home.path(), &script);
@@ -377,7 +377,7 @@ async fn one_of_two_loops_leads_and_starting_again_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_damaged_record_is_told_once_and_mended_by_deleting_it() {
+async fn a_damaged_record_is_reported_once_and_can_be_deleted() {
     let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(ScriptedSource::default()));
     let path = home.path().join("scheduler/fetch.json");
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -448,7 +448,7 @@ async fn an_evaluation_that_was_cancelled_stops_in_the_midst_of_a_market() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn stopping_ends_what_was_run_by_hand_and_waits_for_it() {
+async fn stopping_cancels_manual_runs_and_waits() {
     let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(ScriptedSource::default()));
     *script.hangs.lock() = true;
     let (core, _) = open(home.path(), &script);
@@ -470,7 +470,7 @@ async fn stopping_ends_what_was_run_by_hand_and_waits_for_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn changed_files_come_into_force_while_it_runs() {
+async fn changed_configuration_takes_effect_while_running() {
     let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(ScriptedSource::default()));
     let write = |name: &str, value: Value| std::fs::write(home.path().join(name), value.to_string()).unwrap();
     write("training_config.json", json!({ "symbols": ["BTCUSDT"], "timeframes": ["1h"], "history_days": 60 }));
@@ -528,7 +528,7 @@ async fn changed_files_come_into_force_while_it_runs() {
 
 /// Asking whether a task runs must not prevent another process from starting it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn asking_how_it_stands_disturbs_nobody() {
+async fn asking_for_the_status_blocks_no_task() {
     let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(ScriptedSource::default()));
     // After a failed attempt, the lock shows whether another one is running.
     script.fails.lock().insert("BTCUSDT".to_owned(), 1000);

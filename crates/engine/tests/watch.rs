@@ -78,7 +78,7 @@ fn check(record: &Record, expected: Option<Exit>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn candles_missed_close_what_was_hit_meanwhile_at_its_time_and_price() {
+async fn missed_candles_close_signals_at_the_right_time_and_price() {
     let (home, exchange) = (tempfile::tempdir().unwrap(), exchange(&["BTCUSDT", "ETHUSDT", "SOLUSDT"]));
     let core = open(home.path(), &exchange);
     let now = exchange.now_ms();
@@ -172,7 +172,7 @@ async fn minute_after_minute_the_watch_goes_on_and_a_symbol_that_fails_spares_th
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_price_of_now_closes_what_waits_for_its_candles() {
+async fn the_current_price_waits_for_missed_candles() {
     let (home, exchange) = (tempfile::tempdir().unwrap(), exchange(&["BTCUSDT"]));
     let core = open(home.path(), &exchange);
     let now = exchange.now_ms();

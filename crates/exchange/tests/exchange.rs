@@ -109,7 +109,7 @@ async fn an_unknown_symbol_fails_alone_in_the_exchanges_words() {
 }
 
 #[tokio::test]
-async fn offline_twenty_markets_fail_at_once_and_say_why() {
+async fn offline_twenty_markets_fail_at_once_with_the_cause() {
     let url = simulator(&["BTCUSDT"], START).url().to_owned();
     let (exchange, home, started) = (Exchange::new(&url).unwrap(), tempfile::tempdir().unwrap(), Instant::now());
     for number in 0..20 {
@@ -131,7 +131,7 @@ async fn a_host_without_an_address_is_told_from_one_that_refuses() {
 }
 
 #[tokio::test]
-async fn what_may_pass_is_tried_again() {
+async fn transient_errors_are_retried() {
     let simulator = simulator(&["BTCUSDT"], START + DAY);
     let (exchange, btc) = (client(&simulator), market("BTCUSDT", "1h"));
     let faults =
@@ -168,7 +168,7 @@ async fn a_fault_that_stays_is_reported_after_four_tries() {
 }
 
 #[tokio::test]
-async fn what_another_try_would_not_change_is_reported_at_once() {
+async fn permanent_errors_are_reported_at_once() {
     let simulator = simulator(&["BTCUSDT"], START + DAY);
     let exchange = client(&simulator);
     let faults = [
@@ -432,7 +432,7 @@ async fn one_refusal_holds_up_all_symbols() {
 
 /// HTTP 418 without `Retry-After`: the message says until when.
 #[tokio::test]
-async fn a_ban_is_obeyed_as_long_as_its_words_say() {
+async fn a_ban_is_obeyed_until_the_stated_time() {
     let simulator = simulator(&["BTCUSDT"], START + DAY);
     let (exchange, btc) = (client(&simulator), Symbol::parse("BTCUSDT").unwrap());
     simulator.fail_next(Fault::BannedUntil { after_s: 600 });
@@ -452,7 +452,7 @@ async fn a_ban_is_obeyed_as_long_as_its_words_say() {
 
 /// A market without candles for a long time is reported, with the exchange's status where it has one.
 #[tokio::test]
-async fn a_market_that_is_not_traded_any_more_is_told() {
+async fn a_delisted_market_is_reported() {
     let (home, btc) = (tempfile::tempdir().unwrap(), market("BTCUSDT", "1h"));
     let simulator = simulator(&["BTCUSDT", "ETHUSDT"], START + 10 * DAY);
     let exchange = client(&simulator);

@@ -50,9 +50,9 @@ async fn killed_process() {
     }
 }
 
-on_both!(what_was_acknowledged_survives_sigkill);
+on_both!(acknowledged_signals_survive_sigkill);
 
-async fn what_was_acknowledged_survives_sigkill(home: Home) {
+async fn acknowledged_signals_survive_sigkill(home: Home) {
     let kills = setting("SIGNALLOOP_KILLS", 15);
     let (told, said) = mpsc::channel::<String>();
     let mut started = 0;

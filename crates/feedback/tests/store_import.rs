@@ -22,15 +22,15 @@ not json at all
 {"signal_id":"o5","symbol":"ETHUSDT","signal_type":"BUY","entry_price":1,"timestamp":"2025-09-13 12:00:00"}"#;
 
 on_both!(
-    an_old_file_is_taken_in_as_it_is,
-    what_contradicts_itself_is_told_by_its_line,
+    an_old_file_is_imported,
+    contradictory_lines_are_reported,
     a_log_of_this_store_is_taken_in_by_another,
-    a_line_that_closes_leaves_what_was_said,
+    a_closing_line_keeps_the_assessment,
     a_copy_there_and_back_loses_nothing,
     closed_signals_are_given_out_as_csv
 );
 
-async fn an_old_file_is_taken_in_as_it_is(home: Home) {
+async fn an_old_file_is_imported(home: Home) {
     let folder = quick_home();
     let file = folder.path().join("old.jsonl");
     std::fs::write(&file, OLD).unwrap();
@@ -55,7 +55,7 @@ async fn an_old_file_is_taken_in_as_it_is(home: Home) {
     assert_eq!(store.import(&folder.path().join("missing"), |_| ()).await.unwrap_err().code(), "ERR_IO");
 }
 
-async fn what_contradicts_itself_is_told_by_its_line(home: Home) {
+async fn contradictory_lines_are_reported(home: Home) {
     let folder = quick_home();
     let file = folder.path().join("other.jsonl");
     let line = |id: &str, end: serde_json::Value| {
@@ -103,7 +103,7 @@ async fn a_log_of_this_store_is_taken_in_by_another(two: Home) {
 }
 
 /// A line of the previous system closes a signal recorded here, but has fewer fields than the record here.
-async fn a_line_that_closes_leaves_what_was_said(home: Home) {
+async fn a_closing_line_keeps_the_assessment(home: Home) {
     let folder = quick_home();
     let file = folder.path().join("old.jsonl");
     let line = |id: &str, more: serde_json::Value| {

@@ -24,21 +24,21 @@ on_both!(
     the_first_closing_stands,
     a_closing_that_cannot_be_is_refused,
     a_closing_has_its_own_time,
-    what_comes_with_its_end_is_recorded_closed,
+    a_signal_with_its_end_is_recorded_as_closed,
     prices_close_what_they_hit_in_order_and_once,
     a_stale_price_closes_nothing,
     a_price_of_now_is_never_stale,
     candles_close_by_their_high_and_low_and_make_up_for_missed_prices,
     figures_count_what_closed_in_the_period,
-    what_ended_unseen_is_neither_a_success_nor_a_failure,
+    unknown_ends_are_neither_success_nor_failure,
     fifty_records_and_fifty_closings_at_once_are_all_there,
     after_closing_every_call_says_so,
     two_stores_in_one_place_see_each_other,
-    what_is_odd_is_read_back,
-    what_is_recorded_is_read_back,
-    what_was_only_followed_is_shown_apart,
-    what_was_said_stays_with_the_signal,
-    what_an_old_log_says_under_a_newer_key_changes_nothing,
+    unusual_values_round_trip,
+    records_round_trip,
+    tracked_signals_are_counted_separately,
+    the_assessment_stays_with_the_signal,
+    an_old_log_with_newer_keys_can_be_read,
 );
 
 async fn a_signal_is_recorded_once(home: Home) {
@@ -128,7 +128,7 @@ async fn a_closing_has_its_own_time(home: Home) {
     }
 }
 
-async fn what_comes_with_its_end_is_recorded_closed(home: Home) {
+async fn a_signal_with_its_end_is_recorded_as_closed(home: Home) {
     let store = home.open();
     let closing =
         |outcome, profit_percent, closed_ms| Some(Closing { outcome, exit_price: None, profit_percent, closed_ms });
@@ -175,7 +175,7 @@ const SAID: Said = Said {
     outcomes: 120,
 };
 
-async fn what_was_only_followed_is_shown_apart(home: Home) {
+async fn tracked_signals_are_counted_separately(home: Home) {
     let store = home.open();
     let of = |id: &str, strategy: &str, taken: bool| signal(json!({ "id": id, "strategy": strategy, "taken": taken }));
     let low = signal(json!({ "id": "low", "stopLoss": 90, "taken": false }));
@@ -215,7 +215,7 @@ async fn what_was_only_followed_is_shown_apart(home: Home) {
     }
 }
 
-async fn what_was_said_stays_with_the_signal(home: Home) {
+async fn the_assessment_stays_with_the_signal(home: Home) {
     let store = home.open();
     let said = |id: &str| Record { said: Some(SAID), ..buy(id).into() };
     store.record_all(vec![said("a"), said("b"), said("c")]).await.unwrap();
@@ -231,7 +231,7 @@ async fn what_was_said_stays_with_the_signal(home: Home) {
     }
 }
 
-async fn what_an_old_log_says_under_a_newer_key_changes_nothing(home: Home) {
+async fn an_old_log_with_newer_keys_can_be_read(home: Home) {
     let store = home.open();
     let old = |id: &str, strategy: serde_json::Value| {
         let mut line = Record::from(buy(id)).to_json();
@@ -347,7 +347,7 @@ async fn candles_close_by_their_high_and_low_and_make_up_for_missed_prices(home:
     assert!(store.on_candle(&btc(), &Candle { low: 200.0, ..candle }, HOUR).await.is_err());
 }
 
-async fn what_ended_unseen_is_neither_a_success_nor_a_failure(home: Home) {
+async fn unknown_ends_are_neither_success_nor_failure(home: Home) {
     let store = home.open();
     store.record_all(vec![buy("a"), buy("b"), buy("c")]).await.unwrap();
     for (exit, profit) in [(Some(103.0), None), (None, Some(3.0))] {
@@ -515,11 +515,11 @@ fn odd() -> Vec<Signal> {
     changes.into_iter().map(signal).collect()
 }
 
-async fn what_is_odd_is_read_back(home: Home) {
+async fn unusual_values_round_trip(home: Home) {
     are_read_back(&home, &odd()).await;
 }
 
-async fn what_is_recorded_is_read_back(home: Home) {
+async fn records_round_trip(home: Home) {
     let mut runner = TestRunner::default();
     let mut all: BTreeMap<String, Signal> = BTreeMap::new();
     for _ in 0..60 {

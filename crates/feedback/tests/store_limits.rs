@@ -133,7 +133,7 @@ async fn figures_are_right_while_old_signals_are_closed_late(home: Home) {
 }
 
 #[tokio::test]
-async fn what_a_killed_compaction_left_behind_does_no_harm() {
+async fn files_of_a_killed_compaction_do_no_harm() {
     let home = quick_home();
     let store = open(home.path());
     store.record_all(vec![buy("a"), buy("b")]).await.unwrap();

@@ -224,7 +224,7 @@ async fn a_closing_that_says_more_than_its_record_counts_the_same_after_compacti
 
 /// A line with a correct checksum but impossible contents: it was not written by this version.
 #[tokio::test]
-async fn a_sealed_line_that_says_what_cannot_be_is_set_aside() {
+async fn a_checksummed_line_with_impossible_contents_is_quarantined() {
     let home = quick_home();
     let whole = String::from_utf8(fill(home.path()).await).unwrap();
     let lines: Vec<&str> = whole.lines().collect();

@@ -161,7 +161,7 @@ async fn a_restart_remembers_how_much_there_was() {
 }
 
 #[tokio::test]
-async fn what_a_compaction_leaves_or_damage_takes_is_no_reason_to_refuse() {
+async fn compaction_and_damage_do_not_look_like_a_rotation() {
     let home = tempfile::tempdir().unwrap();
     let store = filled(home.path()).await;
     let other = open(home.path());
@@ -201,7 +201,7 @@ async fn writing_process() {
 }
 
 #[test]
-fn four_processes_stop_at_a_rotation_and_all_that_they_were_told_is_in_the_log_put_back() {
+fn after_a_rotation_four_processes_stop_and_nothing_is_lost() {
     for how in [How::Create, How::CopyTruncate] {
         let home = tempfile::tempdir().unwrap();
         let mut children: Vec<_> =

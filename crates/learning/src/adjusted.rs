@@ -250,7 +250,7 @@ fn what_the_adjustment_is_worth() {
 }
 
 #[test]
-fn it_is_taken_where_held_out_rows_are_better_for_it_and_else_changes_nothing() {
+fn the_adjustment_is_used_only_where_held_out_rows_improve() {
     let config = Config { trees: 20, ..Config::default() };
     let mut taken = [0, 0];
     for (number, rules) in [[0.0, 0.0], [0.0, 1.0]].into_iter().enumerate() {

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_is_a_week_where_there_are_years_and_longer_than_what_overlaps() {
+    fn a_cluster_is_a_week_or_longer_than_overlaps() {
         let year = 365 * 24 * HOUR;
         assert_eq!(cluster_ms(5 * year, 24 * HOUR), WEEK_MS);
         assert_eq!(cluster_ms(5 * year, 96 * HOUR), 4 * 96 * HOUR);
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_neighbours_share_counts_once() {
+    fn dependent_neighbours_count_once() {
         // Runs of ten equal rows.
         let mut random = ChaCha8Rng::seed_from_u64(1);
         let runs: Vec<f64> = (0..60).map(|_| random.random_range(-1.0..1.0)).collect();
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_never_under_way_together_is_independent() {
+    fn signals_that_were_never_open_together_are_independent() {
         let lives: Vec<Life> = (0..40).map(|i| life(i % 3, 2 * i as i64, 2 * i as i64 + 2)).collect();
         let residuals: Vec<f64> = (0..40).map(|i| if i < 20 { 0.5 } else { -0.5 }).collect();
         assert_eq!(dependence(&lives, &residuals), Dependence { design_effect: 1.0, clusters: 40 });
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn copies_count_once() {
+    fn identical_signals_count_once() {
         // Five signals of a symbol at a time, given and closed together, thirty times; all five end the same way.
         let lives: Vec<Life> = (0..150).map(|i| life(0, 3 * (i / 5), 3 * (i / 5) + 2)).collect();
         let mut random = ChaCha8Rng::seed_from_u64(3);

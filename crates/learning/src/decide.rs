@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_side_is_judged_by_what_its_own_bets_come_to() {
+    fn each_side_is_judged_by_its_own_payoffs() {
         // SELLs win less: 0.42 pays for a BUY (a third), and not for a SELL (0.45).
         let costs = [costs(0.0), Costs::new(Payoff { win: 1.1, loss: 0.9 }, 1.5, 0.0)];
         assert_eq!(choose([0.42, 0.44], [0.4, 0.4], &costs, 0.0), Ok(Direction::Buy), "the likelier one does not pay");

@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn of_fifty_quantities_the_one_that_moved_is_named_and_seldom_another() {
+    fn among_fifty_quantities_the_changed_one_is_found_with_few_false_alarms() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let (mut named, mut false_alarms) = (0, 0);
         for _ in 0..200 {

@@ -235,7 +235,7 @@ mod tests {
         }
 
         #[test]
-        fn what_closed_later_is_not_known(closed in prop::collection::vec(0i64..100, 0..30), time in 0i64..100) {
+        fn later_closings_are_unknown(closed in prop::collection::vec(0i64..100, 0..30), time in 0i64..100) {
             let mut rows: Vec<LiveRow> = closed.iter().map(|&closed| LiveRow::new(Direction::Buy, 0, closed)).collect();
             rows.sort_by_key(|row| row.closed_ms);
             let feedback = Feedback { rows, strength: 0.3 };

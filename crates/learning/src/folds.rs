@@ -61,7 +61,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_label_reaches_into_what_it_is_tested_on(
+        fn no_training_label_reaches_into_its_test_block(
             lives in prop::collection::vec((1i64..30, 1usize..4), 0..300), split in prop::option::of(0i64..300)
         ) {
             // Several rows open at each time, one for each market.

@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn promotions_in_a_row_lose_no_more_than_the_margin_together() {
+    fn consecutive_promotions_lose_at_most_the_margin() {
         let path = std::path::Path::new("champion.model");
         let market = domain::symbol::Market::parse("BTCUSDT", "1h").unwrap();
         let fixture = include_bytes!("../../testkit/fixtures/champion.model");
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_worse_than_the_constant_beyond_chance_is_told() {
+    fn a_significant_loss_to_the_constant_is_reported() {
         let said = |by| answers(100 * 24, by).into_iter().map(|row| row.challenger).collect::<Vec<_>>();
         assert_eq!(worse_than_constant(&said(0.0), 24 * HOUR, 1), None);
         assert!(

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_can_be_known_it_is_seldom_found_and_where_it_is_known_never() {
+    fn harm_is_rarely_reported_without_skill_and_never_with_skill() {
         // The stated probabilities err as much as those of a learner that found nothing.
         let homes = 200;
         let nothing = (0..homes).filter(|&seed| !harmed(seed, 1_500, |_, noise| (0.1 * noise, 0.0)).is_empty()).count();
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_teaches_the_reverse_after_a_change_is_found_and_forgotten_once_it_is_over() {
+    fn harm_after_a_reversal_is_found_and_ends_with_it() {
         for seed in 0..10 {
             // Right for 600 signals, reversed for 600, and right again.
             let turns = |number: i64, known: f64| (known, if (600..1_200).contains(&number) { -known } else { known });
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_stretches_of_time_or_signals_prove_nothing() {
+    fn few_clusters_or_signals_prove_nothing() {
         let mut judge = Judge::default();
         assert_eq!(judge.harm(), None);
         for number in 0..400 {

@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_break_even_says_where_it_comes_from() {
+    fn a_break_even_names_its_source() {
         let rate = |closed: &[Closed]| break_even(closed, 0.0).map(|even| ((even.rate * 100.0).round(), even.source));
         // Wins of 2 and losses of 1 break even at a third.
         assert_eq!(rate(&closed("+-", None)), Some((3333.0, BreakEvenSource::Realised)));

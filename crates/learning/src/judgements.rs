@@ -185,7 +185,7 @@ fn evaluated(closed: &[Ended]) -> Verdict {
 
 /// Where nothing changes, at most one market in twenty is called better or worse.
 #[test]
-fn evaluate_is_wrong_as_seldom_as_it_promises() {
+fn evaluate_keeps_its_error_rate() {
     let worlds = [(1, 0.2, 4), (1, 0.5, 4), (1, 0.8, 4), (4, 0.5, 12), (24, 0.5, 12)];
     let long = [(1, 0.2, 12), (1, 0.5, 26), (4, 0.8, 4), (4, 0.2, 12), (24, 0.8, 26)];
     for (every, success, weeks) in worlds.into_iter().chain(long.into_iter().filter(|_| is_long())) {
@@ -211,7 +211,7 @@ fn alarms(closed: &[Ended]) -> Vec<i64> {
 
 /// Where nothing changes, a market raises at most one false alarm in three years, on average.
 #[test]
-fn drift_is_seldom_called_where_nothing_changes_and_soon_where_something_does() {
+fn drift_has_few_false_alarms_and_is_found_soon() {
     for every in [1, 4, 24] {
         for success in [0.2, 0.5, 0.8] {
             let world = World { coins: 1, every, success, hours: 26 * WEEK, ..DENSE };
@@ -244,7 +244,7 @@ fn broken(closed: &[Ended], promised: f64) -> bool {
 
 /// Of markets whose models keep their promises, at most one in a hundred is ever rolled back.
 #[test]
-fn kept_promises_are_not_rolled_back() {
+fn kept_promises_are_rarely_rolled_back() {
     for every in [1, 4, 24] {
         for success in [0.2, 0.5, 0.8] {
             let world = World { coins: 1, every, success, hours: 26 * WEEK, ..DENSE };

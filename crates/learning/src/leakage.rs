@@ -118,7 +118,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
-    fn no_score_of_a_full_training_knows_its_future(seed in 0u64..100, at in 0.55..0.98f64) {
+    fn full_training_scores_do_not_depend_on_the_future(seed in 0u64..100, at in 0.55..0.98f64) {
         // The world has a rule, so that some blocks give the model weight: that weight is learned from labels too.
         let series = candles(1100, 1.5, seed);
         let before = data(&series);
@@ -133,7 +133,7 @@ proptest! {
     }
 
     #[test]
-    fn what_a_continued_model_holds_out_was_said_by_the_one_before(seed in 0u64..100, at in 0.945..0.99f64) {
+    fn a_continued_model_is_scored_by_its_predecessor(seed in 0u64..100, at in 0.945..0.99f64) {
         let series = candles(2200, 1.0, seed);
         let champion = full(data(&series[..2000]), &config(12)).model;
         let before = data(&series);
@@ -290,7 +290,7 @@ fn ended(data: &Dataset, rows: std::ops::Range<usize>, success: bool) -> Feedbac
 }
 
 #[test]
-fn what_live_signals_came_to_is_unknown_before_they_closed() {
+fn live_outcomes_are_unknown_before_closing() {
     let (config, series) = (config(10), candles(3000, 1.0, 3));
     let rows = data(&series);
     let feedback = ended(&rows, rows.len() * 4 / 5..rows.len() - 30, false);
@@ -303,7 +303,7 @@ fn what_live_signals_came_to_is_unknown_before_they_closed() {
 }
 
 #[test]
-fn no_model_knows_what_live_signals_came_to_after_the_horizon_of_its_candles() {
+fn live_outcomes_after_the_horizon_are_unknown() {
     let (config, series) = (config(12), candles(2200, 1.0, 3));
     let champion = full_by(ALWAYS, data(&series[..2000]), &config).model;
     let rows = data(&series);
@@ -328,7 +328,7 @@ fn no_model_knows_what_live_signals_came_to_after_the_horizon_of_its_candles() {
 }
 
 #[test]
-fn a_signal_teaches_what_its_bet_of_the_models_shape_came_to() {
+fn a_signal_is_relabelled_with_the_models_shape() {
     let rows = data(&candles(1500, 0.0, 3));
     let given = Feedback {
         rows: [-HOUR, 0, HOUR, 90 * 60_000]
@@ -348,7 +348,7 @@ fn a_signal_teaches_what_its_bet_of_the_models_shape_came_to() {
 }
 
 #[test]
-fn live_outcomes_move_what_is_predicted_where_they_happened() {
+fn live_outcomes_change_predictions_in_their_zone() {
     let (config, series) = (config(40), candles(1500, 0.0, 3));
     let rows = data(&series);
     let overbought: Vec<usize> = (0..rows.len()).filter(|&row| rows.row(row)[8] > 65.0).collect();

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn quantiles_of_tables() {
+    fn quantiles_match_published_tables() {
         // Student's t at the probability of the standard normal's 2 (0.97725): 2.43 with 7, 2.07 with 30 degrees of
         // freedom.
         assert!(

@@ -46,7 +46,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn features_of_the_past_do_not_know_the_future(seed in 0u64..1000, bar in 150usize..380, factor in 0.2..5.0f64) {
+    fn past_features_do_not_depend_on_the_future(seed in 0u64..1000, bar in 150usize..380, factor in 0.2..5.0f64) {
         let before = candles(400, seed);
         let after = with_another_future(&before, bar, factor);
         let (a, b) = (compute(&before, HOUR), compute(&after, HOUR));
@@ -58,7 +58,7 @@ proptest! {
     }
 
     #[test]
-    fn a_decided_label_does_not_know_what_came_after(seed in 0u64..1000, bar in 120usize..300, factor in 0.2..5.0f64) {
+    fn a_decided_label_does_not_depend_on_the_future(seed in 0u64..1000, bar in 120usize..300, factor in 0.2..5.0f64) {
         let before = candles(400, seed);
         let table = compute(&before, HOUR);
         let atr = table.atr[bar + 1 - WARM_UP];
@@ -69,7 +69,7 @@ proptest! {
     }
 
     #[test]
-    fn one_candle_more_equals_the_whole_series_anew(seed in 0u64..1000, bars in 100usize..300) {
+    fn incremental_features_equal_a_full_computation(seed in 0u64..1000, bars in 100usize..300) {
         let series = candles(300, seed);
         let mut state = FeatureState::new(HOUR);
         let mut live = None;

@@ -147,7 +147,7 @@ fn a_night_beyond_a_level_fills_at_the_open() {
 }
 
 #[test]
-fn what_is_served_is_what_is_trained_on() {
+fn serving_and_training_use_the_same_features() {
     for (exchange, step) in [(NEW_YORK, HOUR), (FOREX, HOUR), (LONDON, 15 * MINUTE), (FUTURES, HOUR)] {
         let all = without(
             &exchange.candles("2023-01-01", "2023-12-31", step),
@@ -207,7 +207,7 @@ fn when_a_candle_is_late_depends_on_the_hours() {
 
 /// Hong Kong trades from 9:30, and from 13:00 after lunch.
 #[test]
-fn hours_that_begin_anew_after_lunch_are_one_series() {
+fn hours_restarting_after_lunch_are_one_series() {
     use candles::{Cause, Reading, check_file, write_csv};
     let half_hours = HONG_KONG.candles("2023-01-01", "2024-12-31", 30 * MINUTE);
     let begins = [90, 150, 210, 300, 360, 420].map(|minutes| minutes * MINUTE);
@@ -228,7 +228,7 @@ fn hours_that_begin_anew_after_lunch_are_one_series() {
 
 /// What the check of such a market's candle file reports as missing.
 #[test]
-fn only_what_the_hours_do_not_explain_is_told_as_missing() {
+fn only_gaps_within_trading_hours_are_reported() {
     use candles::{Cause, Reading, check_file, write_csv};
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("spy_1h.csv");
@@ -258,7 +258,7 @@ proptest! {
 
     /// Gaps of a market that never closes are treated exactly as without a calendar.
     #[test]
-    fn holes_of_a_coin_mean_what_they_meant(
+    fn gaps_of_an_always_open_market_are_unchanged(
         holes in prop::collection::vec((0i64..2400, 1i64..200), 0..14), step in prop_oneof![Just(5 * MINUTE), Just(HOUR), Just(4 * HOUR)],
     ) {
         let start = time("2023-01-01");

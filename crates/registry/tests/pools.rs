@@ -76,7 +76,7 @@ fn without_it_a_version_is_refused_and_the_other_markets_are_served() {
 }
 
 #[test]
-fn a_predecessor_without_it_is_no_way_back() {
+fn a_predecessor_without_its_pooled_model_is_skipped() {
     let home = tempfile::tempdir().unwrap();
     let registry = Registry::new(home.path().to_owned());
     (1..=3).for_each(|number| _ = put(&registry, &btc(), &pool(number), 5).unwrap());
@@ -85,7 +85,7 @@ fn a_predecessor_without_it_is_no_way_back() {
 }
 
 #[test]
-fn no_version_is_written_that_would_rest_on_nothing() {
+fn no_version_is_written_without_its_pooled_model() {
     let home = tempfile::tempdir().unwrap();
     let registry = Registry::new(home.path().to_owned());
     put(&registry, &btc(), &pool(1), 0).unwrap();
@@ -96,7 +96,7 @@ fn no_version_is_written_that_would_rest_on_nothing() {
 }
 
 #[test]
-fn a_version_is_written_after_what_it_rests_on() {
+fn a_version_is_written_after_its_pooled_model() {
     let home = tempfile::tempdir().unwrap();
     let registry = Registry::new(home.path().to_owned());
     std::fs::write(home.path().join("pools"), "in its place").unwrap();
@@ -106,7 +106,7 @@ fn a_version_is_written_after_what_it_rests_on() {
 }
 
 #[test]
-fn what_a_crash_left_goes_at_the_next_change() {
+fn leftovers_of_a_crash_are_deleted_at_the_next_change() {
     let home = tempfile::tempdir().unwrap();
     let registry = Registry::new(home.path().to_owned());
     put(&registry, &btc(), &pool(1), 0).unwrap();
@@ -147,7 +147,7 @@ fn of_a_change_that_fails_nothing_stays() {
 }
 
 #[test]
-fn none_goes_while_it_cannot_be_told_what_a_version_rests_on() {
+fn nothing_is_deleted_while_a_version_is_unreadable() {
     let home = tempfile::tempdir().unwrap();
     let registry = Registry::new(home.path().to_owned());
     put(&registry, &btc(), &pool(1), 0).unwrap();

@@ -58,7 +58,7 @@ fn a_model_of_the_format_without_payoffs_is_served_as_if_its_bets_ended_at_their
 }
 
 #[test]
-fn another_process_serves_what_was_promoted_here_at_its_next_question() {
+fn another_process_serves_a_promotion_at_its_next_call() {
     let home = tempfile::tempdir().unwrap();
     let [here, there] = [0, 1].map(|_| Registry::new(home.path().to_owned()));
     assert_eq!(there.get(&market()).unwrap_err().code(), "ERR_NO_MODEL");
@@ -130,7 +130,7 @@ fn old_versions_go_but_not_those_that_can_be_rolled_back_to() {
 }
 
 #[test]
-fn broken_promises_go_back_before_they_began_and_are_weighed_anew() {
+fn broken_promises_roll_back_to_before_they_began() {
     let home = tempfile::tempdir().unwrap();
     let registry = Registry::new(home.path().to_owned());
     assert_eq!(registry.weighed_since(&market()).unwrap_err().code(), "ERR_NO_MODEL");
@@ -186,7 +186,7 @@ fn a_reader_whose_file_was_purged_finds_the_successor() {
 }
 
 #[test]
-fn a_damaged_pointer_or_a_missing_file_is_told_and_the_next_promotion_heals_it() {
+fn a_damaged_pointer_is_reported_and_repaired_by_the_next_promotion() {
     let home = tempfile::tempdir().unwrap();
     let serving = Registry::new(home.path().to_owned());
     (1..=2).for_each(|seed| assert_eq!(promote(&serving, &model(seed)), seed));
@@ -306,7 +306,7 @@ fn kill_9_in_the_midst_of_promotions_by_several_processes_tears_nothing() {
 }
 
 #[test]
-fn what_is_compared_has_a_name_of_its_own() {
+fn ledger_names_are_part_of_the_contract() {
     // People and scripts read the ledger, so its names are part of the contract.
     let line = serde_json::to_value(trial(&model(1), Decision::NotWorse, 5)).unwrap();
     assert_eq!((&line["decision"], &line["mode"]), (&"NOT_WORSE".into(), &"full".into()));

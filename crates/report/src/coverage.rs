@@ -111,7 +111,7 @@ mod tests {
     use engine::Options;
 
     #[test]
-    fn holes_what_is_lacking_and_files_of_no_market_are_told() {
+    fn gaps_missing_markets_and_unknown_files_are_listed() {
         let home = tempfile::tempdir().unwrap();
         let data = home.path().join("data");
         std::fs::write(

@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn other_sites_are_told_apart() {
+    fn requests_from_other_sites_are_recognised() {
         let from = |site: &str, mode: &str, dest: &str| Request {
             fetch_site: Some(site.into()),
             fetch_mode: Some(mode.into()),
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn the_query_says_what_is_wanted() {
+    fn the_query_selects_page_or_data() {
         for (url, data) in [("/?data", true), ("/x?a=1&data=2", true), ("/data", false), ("/?database", false)] {
             assert_eq!(get(url).wants_data(), data, "{url}");
         }

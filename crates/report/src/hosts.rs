@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_refused() {
+    fn invalid_host_names_are_refused() {
         for name in [
             "",
             "*",
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn the_refusal_says_what_to_allow_and_repeats_nothing_else() {
+    fn the_refusal_echoes_only_valid_names() {
         assert!(refusal(Some("Ops.example.com:3000")).contains("dashboard({ allowedHosts: ['ops.example.com'] })"));
         for odd in [None, Some("<script>"), Some("a'b")] {
             let said = refusal(odd);

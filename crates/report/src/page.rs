@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn text_of_others_stays_text() {
+    fn untrusted_text_is_escaped() {
         let rule = PatternPart {
             rule: format!("{EVIL} at or above 1"),
             count: 40,
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn every_place_of_the_template_is_filled_and_the_policy_names_what_is_there() {
+    fn the_template_is_complete_and_the_policy_has_its_hashes() {
         for place in [Place::File, Place::Served] {
             let page = render("{}", place);
             assert!(!page.contains("{{") || SCRIPT.contains("{{"), "a place without a part");

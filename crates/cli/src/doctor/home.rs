@@ -235,7 +235,7 @@ mod tests {
     use crate::doctor::Severity;
 
     #[test]
-    fn the_folder_of_pooled_models_is_tried_too() {
+    fn the_pools_folder_is_checked_too() {
         let home = tempfile::tempdir().unwrap();
         let pools = home.path().join("models/pools");
         std::fs::create_dir_all(&pools).unwrap();

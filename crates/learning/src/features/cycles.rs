@@ -47,7 +47,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_known_is_what_is_computed(step_ms in 1..2 * WEEK_MS, times in prop::collection::vec(-3 * WEEK_MS..3 * WEEK_MS, 1..100)) {
+        fn cached_cycles_equal_computed_ones(step_ms in 1..2 * WEEK_MS, times in prop::collection::vec(-3 * WEEK_MS..3 * WEEK_MS, 1..100)) {
             let mut known = KnownCycles::new(step_ms);
             for time_ms in times.iter().chain(&times).flat_map(|&time| [time, time + WEEK_MS, time + 1]) {
                 prop_assert_eq!(known.of(time_ms), cycles(time_ms));

@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_computed_names_its_cause() {
+    fn missing_rows_have_a_cause() {
         let flat: Vec<_> =
             wave(200).iter().map(|c| Candle { open: 5.0, high: 5.0, low: 5.0, close: 5.0, ..*c }).collect();
         assert_eq!(latest(&flat, 3_600_000), Err(Missing::FlatPrices));

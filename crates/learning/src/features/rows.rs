@@ -84,7 +84,7 @@ mod tests {
     use domain::features::COUNT;
 
     #[test]
-    fn small_or_large_they_are_zeros_and_then_what_was_written() {
+    fn small_and_large_tables_start_zeroed_and_keep_writes() {
         for len in [0, 1, 3000, 20_000] {
             let mut rows = Rows::zeros(len);
             assert_eq!(rows.len(), len);

@@ -137,7 +137,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cut_parts_codes_as_it_parts_values(
+        fn bins_compare_as_their_values_do(
             rows in prop::collection::vec(
                 prop::array::uniform3(
                     prop_oneof![-1e6..1e6f64, Just(0.0), Just(7.0), (0u8..5).prop_map(f64::from), Just(f64::MAX), Just(f64::MIN)]

@@ -370,7 +370,7 @@ mod tests {
     proptest! {
         /// Each leaf of a deep tree contains exactly the rows that the nodes lead to it.
         #[test]
-        fn leaves_of_deep_trees_are_the_means_of_their_rows(
+        fn leaves_of_deep_trees_predict_the_mean_of_their_rows(
             rows in prop::collection::vec((prop::array::uniform4(0u8..40), any::<bool>()), 100..900), seed in 0u64..50
         ) {
             let values: Vec<Vec<f64>> = rows.iter().map(|(x, _)| x.iter().map(|v| f64::from(*v)).collect()).collect();
@@ -419,7 +419,7 @@ mod tests {
 
         /// Compares with the splits that an identical tree draws, counted one by one.
         #[test]
-        fn a_node_parts_by_the_best_of_the_splits_it_draws(
+        fn a_node_uses_the_best_of_its_random_splits(
             rows in prop::collection::vec((prop::array::uniform4(0u8..12), any::<bool>()), 20..80),
             offsets in prop::collection::vec(0.0..1.0f64, 80),
             seed in 0u64..50, tries in 1usize..=4

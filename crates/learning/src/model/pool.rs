@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_is_read_as_it_was_written_and_earlier_formats_have_less() {
+    fn a_pool_round_trips_and_earlier_formats_lack_fields() {
         let (pool, path) = (pool(), Path::new("a.pool"));
         let bytes = pool.encode().unwrap();
         assert_eq!(Pool::decode(&bytes, path).unwrap(), pool);
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_symbol_that_was_not_trained_on_has_the_base_rates_of_all() {
+    fn an_untrained_symbol_has_the_pooled_base_rates() {
         let shaped = &pool().shapes[0];
         assert_eq!(shaped.base_rates(&Symbol::parse("BTCUSDT").unwrap()), [0.45, 0.55]);
         let all = [0, 1].map(|side: usize| shaped.sides[side].base_rate);

@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_counts_nothing_says_nothing() {
+    fn outcomes_of_weight_zero_are_ignored() {
         let mut detector = ChangeDetector::default();
         assert!((0..1_000).all(|_| detector.observe(0.9, 0.6, false, 0.0).is_none()));
         let found = (1..).find(|_| detector.observe(0.9, 0.6, false, 0.25).is_some());

@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_learned_before_changes_no_bit_of_what_is_said() {
+    fn a_checkpoint_changes_no_prediction() {
         // With a change on the way, and without one.
         for turn in [400, i64::MAX] {
             let rate = move |rsi: f64, number: i64| if (rsi > 50.0) == (number < turn) { 0.85 } else { 0.25 };
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn in_doubt_all_is_learned_anew() {
+    fn an_invalid_checkpoint_is_ignored() {
         let all = outcomes(COUNT, 1, |_, _| 0.6);
         let bytes = learned(Learner::default(), all.clone().into()).1.unwrap().encode().unwrap();
         assert!(resumed(&bytes, &all, SEED).is_some());

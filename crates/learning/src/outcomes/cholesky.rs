@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_solves_and_inverts_comes_back() {
+    fn solutions_and_inverses_are_correct() {
         for n in [1, SMALL, BLOCK, BLOCK + 1, 3 * BLOCK - 5] {
             let a = matrix(n);
             let factor = Cholesky::of(a.clone()).unwrap();
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_positive_definite_has_no_factor() {
+    fn an_indefinite_matrix_has_no_factor() {
         for place in [0, BLOCK + 3] {
             for bad in [-1e6, f64::NAN] {
                 let mut a = matrix(BLOCK + 9);

@@ -115,7 +115,7 @@ fn rate(shapes: &[(f64, f64)]) -> f64 {
 }
 
 #[test]
-fn what_has_closed_is_compared_with_what_closes_by_then() {
+fn closed_signals_are_compared_with_expected_closings() {
     // Stop and target; a lifetime is stop × target ÷ 0.25 hours.
     for shapes in [&[(4.0, 1.0)][..], &[(1.0, 4.0)], &[(4.0, 1.0), (1.0, 4.0), (2.0, 2.0)]] {
         let of_first = |all: Vec<Given>| -> Vec<Given> {
@@ -141,7 +141,7 @@ fn what_has_closed_is_compared_with_what_closes_by_then() {
 }
 
 #[test]
-fn a_fresh_start_states_what_is_nearer_to_the_truth() {
+fn knowing_open_signals_improves_a_fresh_start() {
     for shape in [(4.0, 1.0), (1.0, 4.0)] {
         let (rate, now_ms) = (rate(&[shape]), 32 * HOUR_MS);
         let stated = |tells_open| {

@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn the_past_knows_what_was_open_then_and_nothing_of_its_end() {
+    fn past_evidence_has_open_signals_without_their_ends() {
         let mut learner = Learner::default();
         let long = |n: usize| Lesson { closed_ms: (n as i64 + 20) * HOUR_MS, ..lesson(n) };
         let mut all: Vec<Lesson> = (0..100).map(|n| if n % 4 == 0 { long(n) } else { lesson(n) }).collect();

@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn what_outcomes_told_is_found_under_any_prior() {
+    fn the_estimate_is_recovered_under_any_prior() {
         // One group of information 20 and an own estimate of 0.6, shrunk by a prior with standard deviation 0.5.
         let (information, own, spread): (f64, f64, f64) = (20.0, 0.6, 0.5);
         let variance = 1.0 / (information + 1.0 / (spread * spread));

@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_counts_as_far_as_it_foretold() {
+    fn a_source_counts_as_far_as_it_predicted() {
         for knows in 0..SOURCES {
             let weights = stack(Some(knows), 4_000, false).weights;
             for (source, weight) in weights.into_iter().enumerate() {
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn without_forecasts_the_prior_stands_and_few_move_it_little() {
+    fn few_forecasts_hardly_move_the_prior() {
         assert_eq!(Stack::fit(&[], 1.0).weights, [0.8, 0.9, 0.5, 0.3, 0.2]);
         assert_eq!(Stack::fit(&[], 4.0).weights, [0.8, 0.9, 0.25, 0.15, 0.1]);
         let few = stack(None, 20, false).weights;
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_happened_together_is_less_of_a_proof() {
+    fn dependent_outcomes_are_weaker_evidence() {
         let [apart, together] = [false, true].map(|share| stack(None, 800, share).variances[2]);
         assert!(together > 2.0 * apart, "{together} beside {apart}");
     }

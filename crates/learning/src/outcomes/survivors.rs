@@ -306,7 +306,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_walk_touches_what_is_near_first_and_all_in_the_end() {
+    fn a_walk_touches_the_nearer_level_first() {
         for q in [0.02, 0.2, 0.5, 0.8, 0.98] {
             let (target, stop) = touched(q, 1000.0);
             assert!((target - q).abs() < 1e-6 && (stop - (1.0 - q)).abs() < 1e-6, "{q}: {target} {stop}");
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_open_then_is_what_had_been_given_and_not_ended() {
+    fn open_signals_of_the_past_were_given_and_not_closed() {
         let of = |given_ms, closed_ms| Lesson {
             case: super::super::Case::bare("BTCUSDT"),
             success: true,
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_open_and_what_nobody_watches_move_nothing() {
+    fn untracked_signals_are_ignored() {
         let of = |n: i64| Lesson {
             case: super::super::Case {
                 implied: 0.8,
@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_open_counts_as_a_survivor_of_its_age() {
+    fn open_signals_are_censored_at_their_age() {
         // Worked by hand: of four, one succeeds; of the two left beside the open one, one fails; the last is open.
         let ends = vec![(3.0, End::Failure), (1.0, End::Success), (2.0, End::Open(0.9)), (4.0, End::Open(0.5))];
         let curve = Curve::of(ends);

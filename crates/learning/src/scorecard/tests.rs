@@ -109,7 +109,7 @@ fn worked_by_hand() {
 }
 
 #[test]
-fn below_eight_stretches_of_time_nothing_is_concluded() {
+fn below_eight_clusters_there_is_no_verdict() {
     let card = Scorecard::of(right()[..4].to_vec(), None, 1);
     assert_eq!(
         (card.finding, card.verdict.as_str()),
@@ -133,7 +133,7 @@ fn below_eight_stretches_of_time_nothing_is_concluded() {
 }
 
 #[test]
-fn what_it_does_is_told_for_better_and_for_worse() {
+fn the_verdict_reports_gains_and_losses() {
     let changed = |change: &dyn Fn(Foretold) -> Foretold| {
         let card = Scorecard::of(right().into_iter().map(change).collect(), None, 1);
         (card.finding, card.verdict)
@@ -157,14 +157,14 @@ fn what_it_does_is_told_for_better_and_for_worse() {
 }
 
 #[test]
-fn of_a_few_to_take_nothing_is_concluded() {
+fn with_few_signals_to_take_there_is_no_verdict() {
     let rows = (0..40).map(|week| row(week, 0.6, week == 3, if week == 3 { 9.0 } else { -0.1 })).collect();
     let gain = Scorecard::of(rows, None, 1).overall.unwrap().realised_r.unwrap().gain.unwrap();
     assert!(gain.mean > 8.0 && gain.interval.is_none());
 }
 
 #[test]
-fn signals_that_share_their_fate_are_no_evidence_for_each_other() {
+fn dependent_signals_count_as_one() {
     let mut random = ChaCha8Rng::seed_from_u64(7);
     let mut wrong = 0;
     for seed in 0..60 {

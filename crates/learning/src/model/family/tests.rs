@@ -70,18 +70,18 @@ macro_rules! of_each_family {
             }
 
             #[test]
-            fn finds_what_was_planted() {
+            fn finds_a_planted_effect() {
                 finds_a_signal::<$family>($parameters);
             }
 
             #[test]
-            fn learns_nothing_of_offsets() {
+            fn does_not_learn_offsets() {
                 keeps_to_offsets::<$family>($parameters);
             }
 
             #[test]
-            fn rows_of_no_weight_are_as_good_as_absent() {
-                leaves_out_rows_of_no_weight::<$family>($parameters);
+            fn rows_of_weight_zero_are_ignored() {
+                ignores_rows_of_weight_zero::<$family>($parameters);
             }
 
             #[test]
@@ -119,7 +119,7 @@ macro_rules! of_each_family {
             proptest! {
                 #![proptest_config(ProptestConfig::with_cases(24))]
                 #[test]
-                fn says_something_finite_of_any_row(
+                fn predictions_are_finite_for_any_row(
                     rows in prop::collection::vec((prop::array::uniform5(odd()), any::<bool>(), 0u8..3, 0u8..=4), 1..120),
                     asked in prop::array::uniform5(odd()),
                 ) {
@@ -179,7 +179,7 @@ fn keeps_to_offsets<F: Family>(parameters: F::Parameters) {
     }
 }
 
-fn leaves_out_rows_of_no_weight<F: Family + PartialEq + Debug>(parameters: F::Parameters)
+fn ignores_rows_of_weight_zero<F: Family + PartialEq + Debug>(parameters: F::Parameters)
 where
     F::Parameters: Copy,
 {
@@ -268,7 +268,7 @@ fn a_sample_that_contradicts_itself_is_refused() {
 }
 
 #[test]
-fn families_add_up_what_they_say_by_weight() {
+fn families_are_summed_by_weight() {
     let planted = Planted::new(1_500, 0.1, 6);
     let bins = Bins::new(&planted.rows());
     let Planted { happened, weights, offsets, .. } = &planted;

@@ -245,7 +245,7 @@ mod tests {
 
         /// The contributions added in training are those served; a leaf is a Newton step towards its rows.
         #[test]
-        fn a_tree_serves_what_it_taught(
+        fn a_tree_predicts_what_it_added_in_training(
             rows in prop::collection::vec((prop::array::uniform3(-9i8..9), any::<bool>(), 1u8..4), 40..200), seed in 0u64..50
         ) {
             let values: Vec<[f64; 3]> = rows.iter().map(|(row, ..)| row.map(f64::from)).collect();
