@@ -23,7 +23,7 @@ test('docs/errors.md explains every code, and only those', () => {
 })
 
 test('the codes of the type are those of the sources', () => {
-  expect(unique(read('src/error.rs'))).toEqual(declared)
+  expect(unique(read('crates/domain/src/error.rs'))).toEqual(declared)
 })
 
 test('what a closed loop answers stands in the comment of each method', async () => {

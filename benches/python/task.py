@@ -1,6 +1,6 @@
 """The task of signalloop's training, written once more with pandas and numpy: the same features, labels, weights and folds.
 
-What each feature means is in docs/features.md; labels, weights and folds are those of src/learning.
+What each feature means is in docs/features.md; labels, weights and folds are those of crates/learning.
 """
 
 import numpy as np

@@ -83,7 +83,7 @@ fn a_full_disk_causes_no_busy_loop_and_one_warning() {
     let home = tempfile::tempdir().unwrap();
     // SIGXFSZ, which comes with the limit, ends a process that does not ignore it.
     let exe = std::env::current_exe().unwrap();
-    let run = format!("trap '' XFSZ; exec {} scheduling_process --exact --nocapture", exe.display());
+    let run = format!("trap '' XFSZ; exec {} full_disk::scheduling_process --exact --nocapture", exe.display());
     let output = Command::new("sh")
         .args(["-c", &run])
         .env("SIGNALLOOP_CHILD", "0")

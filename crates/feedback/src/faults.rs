@@ -316,7 +316,7 @@ mod killed {
             }
             let lines = || std::fs::read_to_string(home.path().join("signals.jsonl")).unwrap().lines().count();
             let mut process = Command::new(std::env::current_exe().unwrap())
-                .args(["feedback::faults::killed::halting_process", "--exact", "--nocapture"])
+                .args(["faults::killed::halting_process", "--exact", "--nocapture"])
                 .env("SIGNALLOOP_CHILD", when)
                 .env("SIGNALLOOP_CHILD_HOME", home.path())
                 .stdout(Stdio::piped())
