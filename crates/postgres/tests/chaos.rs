@@ -193,7 +193,7 @@ fn nothing_acknowledged_is_lost_and_nothing_happens_twice() {
     let all = Promised::of(said);
     all.assert_kept(&server::open(&schema.url, StoreOptions::default()));
     let Promised { recorded, closed, promoted } = all;
-    assert_eq!(promoted.iter().collect::<BTreeSet<_>>().len(), promoted.len(), "a version was given twice");
+    assert_eq!(promoted.iter().collect::<BTreeSet<_>>().len(), promoted.len(), "a version was assigned twice");
     let registry = postgres::registry::open(StoreUrl::parse(&schema.url).unwrap(), caches.path().join("last"), |_| {});
     let ledger = versions(&registry);
     assert_eq!(ledger, (1..=ledger.len() as u64).collect::<Vec<_>>(), "each version once, in order");

@@ -133,7 +133,7 @@ fn no_prediction_waits_for_it() {
     put(&training, &btc(), &pool(1), 0).unwrap();
     assert_eq!(serving.get(&btc()).unwrap().version(), 1);
     put(&training, &btc(), &pool(2), 0).unwrap();
-    soon("it is told of", || told(&serving) == 2);
+    soon("the new version is known", || told(&serving) == 2);
     proxy.be(Mood::Swallows);
     let begun = Instant::now();
     assert_eq!(serving.get(&btc()).unwrap().version(), 2);
@@ -164,7 +164,7 @@ fn a_slow_line_brings_it_both_ways() {
     let begun = Instant::now();
     put(&training, &btc(), &large, 0).unwrap();
     assert!(begun.elapsed() > Duration::from_secs(5), "{:?}", begun.elapsed());
-    soon("it is told of", || told(&serving) == 2);
+    soon("the new version is known", || told(&serving) == 2);
     assert_eq!(serving.trouble(), None);
     assert_eq!(serving.get(&btc()).unwrap().version(), 2);
 }

@@ -161,7 +161,7 @@ fn a_change_committed_unheard_happened_once() {
         soon("it is committed", || database.schema.number("SELECT count(*) FROM signalloop_ledger") == version as i64);
         proxy.be(Mood::Passes);
         proxy.cut();
-        let (_, trial) = submitted.join().unwrap().unwrap().expect("it is told that it happened");
+        let (_, trial) = submitted.join().unwrap().unwrap().expect("the change is reported as done");
         assert_eq!(trial.version, version);
         assert!(serves(&registry, version));
     }
@@ -185,7 +185,7 @@ fn damaged_bytes_are_refused_and_the_good_model_stays() {
         assert!(error.to_string().contains("signalloop train") && !error.to_string().contains("of%2F"), "{error}");
         assert_eq!(other.list().unwrap()[0].record.as_ref().unwrap_err().code(), "ERR_MODEL_FILE");
         assert!(matches!(other.champion(&market()).unwrap(), Champion::Unusable { .. }));
-        assert!(serves(&serving, 3), "who has it in memory goes on serving it");
+        assert!(serves(&serving, 3), "a process with it in memory keeps serving it");
     }
     // A rollback skips a predecessor that cannot be read.
     assert_eq!(serving.rollback(&market(), 3, "", true, 9, None).unwrap().unwrap().to, 1);
@@ -214,7 +214,7 @@ fn a_champion_or_a_state_that_cannot_be_read_is_decided_about_as_what_it_is() {
     );
     let found = serving.champion(&market()).unwrap();
     assert!(matches!(found, Champion::Unusable { version: Some(2), .. }));
-    assert!(serves(&serving, 1), "who has one in memory goes on serving it");
+    assert!(serves(&serving, 1), "a process with one in memory keeps serving it");
     let of = |seed| trial(&model(seed), Decision::ChampionUnusable, 0);
     assert_eq!(serving.submit(model(3), of(3), &found, None).unwrap().unwrap().1.champion, Some(2));
     assert!(serves(&serving, 3));
@@ -238,7 +238,7 @@ fn without_the_database_what_was_last_in_service_is_served() {
     proxy.be(Mood::Swallows);
     let begun = Instant::now();
     (0..1000).for_each(|_| assert!(serves(&serving, 1)));
-    assert!(begun.elapsed() < Duration::from_millis(500), "it asks nobody: {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_millis(500), "it makes no request: {:?}", begun.elapsed());
     assert_eq!(serving.champion_version(&market()).unwrap_err().code(), "ERR_STORE");
     assert!(serving.trouble().is_some());
 
@@ -329,7 +329,7 @@ fn a_home_is_copied_into_a_database_and_back_and_goes_on() {
     };
     assert_eq!(counts(&stored, &home), [1, 0, 0]);
     same(&stored, &home);
-    assert_eq!(counts(&stored, &home), [0, 1, 0], "nothing is doubled");
+    assert_eq!(counts(&stored, &home), [0, 1, 0], "nothing is duplicated");
     assert_eq!(counts(&back, &stored), [1, 0, 0]);
     same(&back, &home);
     // One of them continues: its changes are copied, and not reverted.

@@ -173,9 +173,9 @@ async fn what_was_committed_unheard_is_neither_lost_nor_done_twice() {
         proxy.cut();
         let closed: Vec<_> = closed.await.unwrap().unwrap().into_iter().map(|closed| closed.id).collect();
         let expected: &[String] = if n == 0 { &["before".to_owned(), "0".to_owned()] } else { &[n.to_string()] };
-        assert_eq!(closed, expected, "the price that closed it is told so, though its answer was lost");
+        assert_eq!(closed, expected, "the caller whose price closed it learns so, although the answer was lost");
     }
-    assert_eq!(schema.number("SELECT position FROM signals_position"), 12, "each was done once");
+    assert_eq!(schema.number("SELECT position FROM signals_position"), 12, "each change was made once");
     assert_eq!(store.stats(&Default::default()).unwrap().figures.closed, 6);
 }
 
@@ -283,7 +283,7 @@ async fn what_was_prepared_and_put_away_is_prepared_anew() {
         assert_eq!(store.on_price(&btc(), 94.0, T0 + 1 + n).await.unwrap().len(), 1);
         assert!(store.compact().await.unwrap().bytes_before > 0);
     }
-    assert_eq!(schema.number("SELECT position FROM signals_position"), 6, "each was done once");
+    assert_eq!(schema.number("SELECT position FROM signals_position"), 6, "each change was made once");
 }
 
 /// A statement timeout of the role is not reported as a lock, and a lock is still reported as one when that timeout is

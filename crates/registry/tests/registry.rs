@@ -197,7 +197,7 @@ fn a_damaged_pointer_is_reported_and_repaired_by_the_next_promotion() {
     std::fs::write(home.path().join("btcusdt_1h/champion.json"), b"{ \"champion\":").unwrap();
     assert_eq!(fresh().get(&market()).unwrap_err().code(), "ERR_MODEL_FILE");
     assert_eq!(fresh().list().unwrap()[0].record.as_ref().unwrap_err().code(), "ERR_MODEL_FILE");
-    assert_eq!(serving.get(&market()).unwrap().version(), 2, "who has it in memory goes on serving it");
+    assert_eq!(serving.get(&market()).unwrap().version(), 2, "a process with it in memory keeps serving it");
     assert!(matches!(serving.champion(&market()).unwrap(), Champion::Unusable { .. }));
     assert_eq!(promote(&serving, &model(3)), 3, "counting on from the ledger");
     assert_eq!(fresh().get(&market()).unwrap().version(), 3);
@@ -216,7 +216,7 @@ fn a_champion_of_another_process_that_cannot_be_read_is_decided_about_as_unusabl
     let serving = Registry::new(home.path().to_owned());
     promote(&serving, &model(1));
     assert_eq!(promote_unreadable(home.path(), 2), 2);
-    assert_eq!(serving.get(&market()).unwrap().version(), 1, "who has one in memory goes on serving it");
+    assert_eq!(serving.get(&market()).unwrap().version(), 1, "a process with one in memory keeps serving it");
     let found = serving.champion(&market()).unwrap();
     let Champion::Unusable { version: Some(2), error } = &found else { panic!("that is the model in memory") };
     assert!(error.code() == "ERR_MODEL_FILE" && error.to_string().contains("another format version"), "{error}");

@@ -147,7 +147,7 @@ pub fn refused_and_healed(open: &dyn Fn() -> Registry, break_it: &dyn Fn(&Pool),
     assert_eq!(listed.iter().map(|one| one.record.is_ok()).collect::<Vec<_>>(), [false, true]);
     assert!(matches!(fresh.champion(&btc()).unwrap(), Champion::Unusable { version: Some(_), .. }));
     assert!(fresh.get(&eth()).is_ok(), "the others are served");
-    assert_eq!(serving.get(&btc()).unwrap().version(), number, "who has it in memory goes on serving it");
+    assert_eq!(serving.get(&btc()).unwrap().version(), number, "a process with it in memory keeps serving it");
     assert!(!fresh.shelf().has_pool(broken.checksum()).unwrap());
     // The next training that produces the same pooled model writes it again.
     let number = put(&fresh, &btc(), &broken, 0).unwrap();
