@@ -70,10 +70,10 @@ async fn a_checkpoint_saves_learning_and_changes_no_answer() {
     core.close().await;
 
     let afresh = first(home.path(), "of all").await;
-    assert!(kept.exists(), "it is kept");
+    assert!(kept.exists(), "the checkpoint is stored");
     let written = std::fs::read(&kept).unwrap();
     assert_eq!(first(home.path(), "with what was kept").await, afresh);
-    assert!(std::fs::read(&kept).unwrap() == written, "and used, so not written anew");
+    assert!(std::fs::read(&kept).unwrap() == written, "the checkpoint was used, so it was not written again");
 
     // More signals close; the answer must be the same with and without the checkpoint.
     let core = open(home.path());
@@ -106,11 +106,11 @@ async fn a_process_that_has_learned_prepares_the_next_start() {
         let known = std::fs::read(&kept).ok().and_then(|bytes| Checkpoint::decode(&bytes));
         known.is_some_and(|checkpoint| 2 * checkpoint.lessons() > 2_300)
     };
-    testkit::within(Duration::from_secs(60), "it is prepared", is_prepared).await;
+    testkit::within(Duration::from_secs(60), "the next start is prepared", is_prepared).await;
     core.close().await;
     let written = std::fs::read(&kept).unwrap();
     let with = first(home.path(), "prepared").await;
-    assert!(std::fs::read(&kept).unwrap() == written, "it was used");
+    assert!(std::fs::read(&kept).unwrap() == written, "the checkpoint was used");
     std::fs::remove_file(&kept).unwrap();
     assert_eq!(first(home.path(), "not prepared").await, with);
 }

@@ -68,12 +68,12 @@ async fn scheduling_process() {
         of.problem.is_none() && of.record.last.is_some_and(|run| run.outcome == Outcome::Finished)
     };
     for task in [Task::Watch, Task::Evaluate] {
-        within(Duration::from_secs(10), "it is written down again", || recorded(task)).await;
+        within(Duration::from_secs(10), "the records are written again", || recorded(task)).await;
     }
     assert_eq!(warnings.0.lock().len(), 2);
     // The warning comes again if the disk is full again.
     room(false);
-    within(Duration::from_secs(10), "it is told again", || warnings.0.lock().len() > 2).await;
+    within(Duration::from_secs(10), "the warning comes again", || warnings.0.lock().len() > 2).await;
     room(true);
     core.close().await;
 }

@@ -126,7 +126,7 @@ async fn a_broken_promise_rolls_back_and_a_kept_one_does_not() {
     live(&core, &clock, 1, 40, 100).await;
     let verdict = weighed(&core).0;
     assert!(verdict.record.is_broken && verdict.rollback.is_none());
-    assert_eq!((serves(&core), weighed(&core).1.0), (1, 0), "it is said once");
+    assert_eq!((serves(&core), weighed(&core).1.0), (1, 0), "the rollback is reported once");
     core.close().await;
 }
 
@@ -190,7 +190,7 @@ async fn a_training_beside_a_champion_that_cannot_be_read_ends_and_serving_goes_
     let training = core.train(of_market(1), cancel.clone(), |_| {});
     let Ok(results) = tokio::time::timeout(Duration::from_secs(60), training).await else {
         cancel.cancel();
-        panic!("it judges again and again");
+        panic!("the verdict is repeated endlessly");
     };
     let results = results.unwrap();
     let trained = results.results[0].trained.as_ref().unwrap();

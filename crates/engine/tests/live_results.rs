@@ -26,7 +26,7 @@ struct HeardEvents(Arc<Mutex<Vec<Event>>>);
 
 impl EventListener for HeardEvents {
     fn tell(&self, event: &Event, _at_ms: i64, dropped: u64) -> Told {
-        assert_eq!(dropped, 0, "it takes everything");
+        assert_eq!(dropped, 0, "no event is dropped");
         self.0.lock().unwrap().push(event.clone());
         Told::Taken
     }
@@ -226,7 +226,10 @@ async fn instances_of_a_database_know_together_and_train_once() {
 
     // A loop that closed nothing and judged nothing learns of it too.
     let filter = StatsFilter::default();
-    testkit::within(five_seconds, "it is conservative, too", || c.conservative_mode(&filter).unwrap().active).await;
+    testkit::within(five_seconds, "the other loop is conservative too", || {
+        c.conservative_mode(&filter).unwrap().active
+    })
+    .await;
     assert_eq!(c.conservative_mode(&filter).unwrap(), a.conservative_mode(&filter).unwrap());
     for core in [a, b, c] {
         core.close().await;

@@ -126,7 +126,7 @@ fn the_same_lessons_give_the_same_model_with_any_number_of_threads() {
     let one = answers(1);
     assert_eq!(one, answers(2));
     assert_eq!(one, answers(4));
-    assert!(one.iter().any(|bits| *bits != one[0]), "it tells signals apart");
+    assert!(one.iter().any(|bits| *bits != one[0]), "the model distinguishes signals");
 }
 
 #[test]
@@ -293,7 +293,7 @@ async fn a_process_that_only_records_soon_has_something_to_keep() {
         core.record(vec![read(signal(&id, 50.0, clock.now_ms()), Source::Caller).unwrap()]).await.unwrap();
         core.store().unwrap().get(&id).unwrap().unwrap().said
     };
-    assert_eq!(said(0).await, None, "it waits for nothing");
+    assert_eq!(said(0).await, None, "the call does not wait");
     let mut number = 0;
     let begun = std::time::Instant::now();
     let first = loop {

@@ -126,7 +126,7 @@ fn fetching(more: Value) -> Map<String, Value> {
 async fn until(what: &str, seen: impl Fn() -> bool) {
     let begin = Instant::now();
     while !seen() {
-        assert!(begin.elapsed() < Duration::from_secs(20), "it did not come: {what}");
+        assert!(begin.elapsed() < Duration::from_secs(20), "timed out waiting for {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -295,7 +295,7 @@ async fn closing_ends_whatever_waits_for_candles_and_waits_for_none() {
         assert_eq!(call.await.unwrap(), Some("ERR_CANCELLED"));
     }
     let failed = |event: &Event| matches!(event, Event::TaskFailed { run, .. } if run.outcome == Outcome::Failed);
-    assert!(!heard.0.lock().iter().any(failed), "what was stopped has not failed");
+    assert!(!heard.0.lock().iter().any(failed), "a stopped task has not failed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -621,12 +621,12 @@ async fn a_killed_leader_is_replaced_within_seconds_and_never_joined() {
     let (looking, _) = open(home.path(), &Arc::default());
     let led_by = || looking.scheduler_status().unwrap().led_by.map(|leader| leader.process);
     let leader = notes(home.path()).last().unwrap().1;
-    until("who leads", || led_by() == Some(leader)).await;
+    until("a leader", || led_by() == Some(leader)).await;
     for child in &mut children {
         child.kill().unwrap();
         child.wait().unwrap();
     }
-    assert_eq!(led_by(), None, "what a killed leader left behind says nothing");
+    assert_eq!(led_by(), None, "the record of a killed leader is ignored");
     looking.close().await;
     assert!(slowest < Duration::from_secs(5), "a leader was replaced only after {slowest:?}");
     println!("the slowest take-over: {slowest:?}");

@@ -300,7 +300,7 @@ async fn one_of_three_leads_while_leaders_stop_and_are_cut_off() {
         if round % 3 == 0 {
             core.start_scheduler(fetching(2)).unwrap();
         } else {
-            until("it says why", || instances[leader].standing_by().contains("127.0.0.1")).await;
+            until("it reports the cause", || instances[leader].standing_by().contains("127.0.0.1")).await;
             assert!(!instances[leader].standing_by().contains("of/the"), "{}", instances[leader].standing_by());
             proxy.be(Mood::Passes);
         }

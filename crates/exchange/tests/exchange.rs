@@ -427,7 +427,7 @@ async fn one_refusal_holds_up_all_symbols() {
         let error = error.unwrap_err().to_string();
         assert!(error.contains("limits how often it is asked") && error.contains("asks to wait"), "{error}");
     }
-    assert_eq!(simulator.request_count(), 1, "who goes on asking is banned for longer");
+    assert_eq!(simulator.request_count(), 1, "a client that keeps asking is banned for longer");
 }
 
 /// HTTP 418 without `Retry-After`: the message says until when.
@@ -440,7 +440,7 @@ async fn a_ban_is_obeyed_until_the_stated_time() {
         let error = exchange.price(&btc).await.unwrap_err().to_string();
         assert!(error.contains("asks to wait") && !error.contains("wait 0 s"), "{error}");
     }
-    assert_eq!(simulator.request_count(), 1, "who goes on asking is banned for longer");
+    assert_eq!(simulator.request_count(), 1, "a client that keeps asking is banned for longer");
     // A short ban is waited for.
     let simulator = self::simulator(&["BTCUSDT"], START + DAY);
     simulator.fail_next(Fault::BannedUntil { after_s: 3 });

@@ -31,7 +31,7 @@ impl Drop for Immutable {
 }
 
 fn failure(folder: &Path) -> Error {
-    FeedbackStore::open(folder, StoreOptions::default()).err().expect("it cannot be opened")
+    FeedbackStore::open(folder, StoreOptions::default()).err().expect("opening must fail")
 }
 
 /// The names and contents of a folder's files, in order.
@@ -167,7 +167,7 @@ async fn a_link_to_the_log_stays_one_through_a_compaction() {
     assert!(is_link(&one.join("signals.jsonl")) && is_link(&two.join("signals.jsonl")));
     assert_eq!(std::fs::read_to_string(&real).unwrap().lines().count(), 202);
     for folder in [&one, &two] {
-        assert_eq!(std::fs::read_dir(folder).unwrap().count(), 1, "what belongs to the log lies beside the log");
+        assert_eq!(std::fs::read_dir(folder).unwrap().count(), 1, "the files of the log are next to the log");
         assert_eq!(open(folder).stats(&Default::default()).unwrap().figures.total, 202);
         assert_eq!(open(folder).recovery(), Default::default());
     }

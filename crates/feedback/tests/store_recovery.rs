@@ -64,7 +64,7 @@ async fn a_log_cut_anywhere_keeps_every_whole_line() {
                     .map(|h| u8::from_str_radix(std::str::from_utf8(h).unwrap(), 16).unwrap())
                     .collect(),
             };
-            assert_eq!(bytes, whole[cut - torn..cut], "what is cut off is kept aside");
+            assert_eq!(bytes, whole[cut - torn..cut], "the cut-off part is kept in the quarantine");
         }
         assert!(log(home.path()).is_empty() || log(home.path()).ends_with('\n'));
         assert_eq!(open(home.path()).recovery(), Default::default(), "repaired once");

@@ -188,7 +188,7 @@ async fn writing_process() {
     let store = open(&home);
     let begun = Instant::now();
     for n in 0.. {
-        assert!(begun.elapsed() < Duration::from_secs(60), "it was never refused");
+        assert!(begun.elapsed() < Duration::from_secs(60), "no signal was ever refused");
         let id = format!("{number}-{n}");
         match store.record(own(&id)).await {
             Ok(true) => println!("\nrecorded {id}"),

@@ -52,7 +52,7 @@ async fn a_store_opened_by_its_snapshot_is_the_same() {
     let index = home.path().join("signals.index");
     let written = std::fs::metadata(&index).unwrap().modified().unwrap();
     same(home.path(), &stats).await;
-    assert_eq!(std::fs::metadata(&index).unwrap().modified().unwrap(), written, "it was used as it is");
+    assert_eq!(std::fs::metadata(&index).unwrap().modified().unwrap(), written, "the snapshot was used unchanged");
     // The price index is restored too, and lines after the snapshot are read.
     let store = open(home.path());
     store.record(own("new")).await.unwrap();

@@ -76,7 +76,7 @@ pub fn interval(rows: impl IntoIterator<Item = Weighed>, cluster_ms: i64, seed: 
 
 /// The lifetime of a signal: the time in which it was open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Life {
+pub struct Lifetime {
     /// A number for its symbol. Two signals of one symbol depend on the same price, whatever their timeframes.
     pub symbol: usize,
     /// When it was given, UTC epoch ms.
@@ -85,7 +85,7 @@ pub struct Life {
     pub closed_ms: i64,
 }
 
-impl Life {
+impl Lifetime {
     /// How long the signal was open; 0 when its closing time is not after the time it was given.
     pub fn length_ms(&self) -> i64 {
         (self.closed_ms - self.given_ms).max(0)
@@ -95,19 +95,19 @@ impl Life {
 /// The expected lifetime of the signals that are open at a random moment: `Σ length² / Σ length`. It is longer than the
 /// mean lifetime, because a random moment more often falls into a long one, and long lifetimes are what connects
 /// clusters.
-pub fn typical_life_ms(lives: &[Life]) -> i64 {
-    let lengths = || lives.iter().map(|life| life.length_ms() as f64);
+pub fn typical_life_ms(lifetimes: &[Lifetime]) -> i64 {
+    let lengths = || lifetimes.iter().map(|lifetime| lifetime.length_ms() as f64);
     let sum: f64 = lengths().sum();
     if sum > 0.0 { (lengths().map(|length| length * length).sum::<f64>() / sum) as i64 } else { 0 }
 }
 
 /// The cluster of each signal by the time it was given; numbered in order of time, without gaps.
-pub fn clusters(lives: &[Life], cluster_ms: i64) -> Vec<usize> {
-    let first = lives.iter().map(|life| life.given_ms).min().unwrap_or_default();
-    let stretch = |life: &Life| (life.given_ms - first) / cluster_ms.max(1);
-    let mut numbers: BTreeMap<i64, usize> = lives.iter().map(|life| (stretch(life), 0)).collect();
+pub fn clusters(lifetimes: &[Lifetime], cluster_ms: i64) -> Vec<usize> {
+    let first = lifetimes.iter().map(|lifetime| lifetime.given_ms).min().unwrap_or_default();
+    let stretch = |lifetime: &Lifetime| (lifetime.given_ms - first) / cluster_ms.max(1);
+    let mut numbers: BTreeMap<i64, usize> = lifetimes.iter().map(|lifetime| (stretch(lifetime), 0)).collect();
     numbers.values_mut().enumerate().for_each(|(at, number)| *number = at);
-    lives.iter().map(|life| numbers[&stretch(life)]).collect()
+    lifetimes.iter().map(|lifetime| numbers[&stretch(lifetime)]).collect()
 }
 
 /// How strongly outcomes depend on each other.
@@ -139,17 +139,17 @@ impl Dependence {
 /// The learner of outcomes has a design effect of its own (`outcomes/design.rs`): it needs the most likely effect on
 /// the score of each parameter. A judge guarantees an error rate, so this estimate is conservative: never below what
 /// the overlaps alone imply, and higher where few clusters measure it.
-pub fn dependence(lives: &[Life], residuals: &[f64]) -> Dependence {
-    let count = lives.len() as f64;
-    let at_a_time = |lives: &[Life]| count / uniqueness(lives).iter().sum::<f64>();
-    let one_symbol: Vec<Life> = lives.iter().map(|life| Life { symbol: 0, ..*life }).collect();
-    let [alone, together] = [lives, &one_symbol].map(|lives| 1.0 + OVERLAP * (at_a_time(lives) - 1.0));
-    if lives.is_empty() || together < 1.0 + 1e-9 {
-        return Dependence { design_effect: 1.0, clusters: lives.len() };
+pub fn dependence(lifetimes: &[Lifetime], residuals: &[f64]) -> Dependence {
+    let count = lifetimes.len() as f64;
+    let at_a_time = |lifetimes: &[Lifetime]| count / uniqueness(lifetimes).iter().sum::<f64>();
+    let one_symbol: Vec<Lifetime> = lifetimes.iter().map(|lifetime| Lifetime { symbol: 0, ..*lifetime }).collect();
+    let [alone, together] = [lifetimes, &one_symbol].map(|lifetimes| 1.0 + OVERLAP * (at_a_time(lifetimes) - 1.0));
+    if lifetimes.is_empty() || together < 1.0 + 1e-9 {
+        return Dependence { design_effect: 1.0, clusters: lifetimes.len() };
     }
-    let times = || lives.iter().map(|life| life.given_ms);
+    let times = || lifetimes.iter().map(|lifetime| lifetime.given_ms);
     let span_ms = times().max().unwrap_or_default() - times().min().unwrap_or_default();
-    let numbers = clusters(lives, cluster_ms(span_ms, typical_life_ms(lives)));
+    let numbers = clusters(lifetimes, cluster_ms(span_ms, typical_life_ms(lifetimes)));
     let mut sums = vec![0.0; numbers.iter().max().map_or(0, |last| last + 1)];
     numbers.iter().zip(residuals).for_each(|(&at, residual)| sums[at] += residual);
     let supposed = alone + SUPPOSED * (together - alone);
@@ -167,14 +167,15 @@ pub fn dependence(lives: &[Life], residuals: &[f64]) -> Dependence {
 }
 
 /// The average uniqueness of each signal among those of its symbol, 0–1: 1 where no other was open meanwhile.
-pub fn uniqueness(lives: &[Life]) -> Vec<f64> {
+pub fn uniqueness(lifetimes: &[Lifetime]) -> Vec<f64> {
     let mut members: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    for (at, life) in lives.iter().enumerate().filter(|(_, life)| life.length_ms() > 0) {
-        members.entry(life.symbol).or_default().push(at);
+    for (at, lifetime) in lifetimes.iter().enumerate().filter(|(_, lifetime)| lifetime.length_ms() > 0) {
+        members.entry(lifetime.symbol).or_default().push(at);
     }
-    let mut unique = vec![1.0; lives.len()];
+    let mut unique = vec![1.0; lifetimes.len()];
     for members in members.into_values() {
-        let own: Vec<(i64, i64)> = members.iter().map(|&at| (lives[at].given_ms, lives[at].closed_ms)).collect();
+        let own: Vec<(i64, i64)> =
+            members.iter().map(|&at| (lifetimes[at].given_ms, lifetimes[at].closed_ms)).collect();
         members.into_iter().zip(average_uniqueness(&own)).for_each(|(at, share)| unique[at] = share);
     }
     unique
@@ -238,45 +239,45 @@ mod tests {
         assert_eq!(interval(rows(&[0.0; 300], HOUR), 24 * HOUR, 7), (Some(same), 13));
     }
 
-    fn life(symbol: usize, given: i64, closed: i64) -> Life {
-        Life { symbol, given_ms: given * HOUR, closed_ms: closed * HOUR }
+    fn lifetime(symbol: usize, given: i64, closed: i64) -> Lifetime {
+        Lifetime { symbol, given_ms: given * HOUR, closed_ms: closed * HOUR }
     }
 
     #[test]
     fn signals_that_were_never_open_together_are_independent() {
-        let lives: Vec<Life> = (0..40).map(|i| life(i % 3, 2 * i as i64, 2 * i as i64 + 2)).collect();
+        let lifetimes: Vec<Lifetime> = (0..40).map(|i| lifetime(i % 3, 2 * i as i64, 2 * i as i64 + 2)).collect();
         let residuals: Vec<f64> = (0..40).map(|i| if i < 20 { 0.5 } else { -0.5 }).collect();
-        assert_eq!(dependence(&lives, &residuals), Dependence { design_effect: 1.0, clusters: 40 });
+        assert_eq!(dependence(&lifetimes, &residuals), Dependence { design_effect: 1.0, clusters: 40 });
         // A signal that closed at the moment it was given was never open.
-        assert_eq!(dependence(&[life(0, 5, 5); 10], &[0.1; 10]).design_effect, 1.0);
+        assert_eq!(dependence(&[lifetime(0, 5, 5); 10], &[0.1; 10]).design_effect, 1.0);
         assert_eq!(dependence(&[], &[]).design_effect, 1.0);
     }
 
     #[test]
     fn identical_signals_count_once() {
         // Five signals of a symbol at a time, given and closed together, thirty times; all five end the same way.
-        let lives: Vec<Life> = (0..150).map(|i| life(0, 3 * (i / 5), 3 * (i / 5) + 2)).collect();
+        let lifetimes: Vec<Lifetime> = (0..150).map(|i| lifetime(0, 3 * (i / 5), 3 * (i / 5) + 2)).collect();
         let mut random = ChaCha8Rng::seed_from_u64(3);
         let drawn: Vec<f64> = (0..30).map(|_| if random.random_bool(0.5) { 0.5 } else { -0.5 }).collect();
         let residuals: Vec<f64> = (0..150).map(|i| drawn[i / 5]).collect();
-        let effective = dependence(&lives, &residuals).effective(150);
+        let effective = dependence(&lifetimes, &residuals).effective(150);
         assert!((15.0..40.0).contains(&effective), "{effective}");
         // All of them lost: nothing can be measured, and the overlaps alone say that they are worth thirty.
-        let lost = dependence(&lives, &[0.0; 150]);
+        let lost = dependence(&lifetimes, &[0.0; 150]);
         assert!((15.0..=30.0).contains(&lost.effective(150)), "{lost:?}");
     }
 
     #[test]
     fn symbols_that_are_measured_to_be_independent_count_as_such() {
         // Ten symbols, each with one signal after the other, a day long: 2000 independent outcomes.
-        let lives: Vec<Life> =
-            (0..2000).map(|i| life(i % 10, 24 * (i / 10) as i64, 24 * (i / 10) as i64 + 24)).collect();
+        let lifetimes: Vec<Lifetime> =
+            (0..2000).map(|i| lifetime(i % 10, 24 * (i / 10) as i64, 24 * (i / 10) as i64 + 24)).collect();
         let mut random = ChaCha8Rng::seed_from_u64(4);
         let mut coin = || if random.random_bool(0.5) { 0.5 } else { -0.5 };
         let free: Vec<f64> = (0..2000).map(|_| coin()).collect();
         let days: Vec<f64> = (0..200).map(|_| coin()).collect();
         let tied: Vec<f64> = (0..2000).map(|i| days[i / 10]).collect();
-        let [free, tied] = [free, tied].map(|residuals| dependence(&lives, &residuals).effective(2000));
+        let [free, tied] = [free, tied].map(|residuals| dependence(&lifetimes, &residuals).effective(2000));
         assert!(free > 600.0 && (120.0..300.0).contains(&tied), "{free} {tied}");
     }
 

@@ -127,7 +127,11 @@ mod tests {
         let choose = |stated, base| choose(stated, base, &costs, 0.0);
         assert_eq!(choose([0.5, 0.4], [0.4, 0.4]), Ok(Direction::Buy));
         assert_eq!(choose([0.5, 0.4], [0.5, 0.35]), Ok(Direction::Sell));
-        assert_eq!(choose([0.5, 0.4], [0.55, 0.35]), Ok(Direction::Sell), "against the BUY, however likely");
+        assert_eq!(
+            choose([0.5, 0.4], [0.55, 0.35]),
+            Ok(Direction::Sell),
+            "the model advises against the BUY, however likely it is"
+        );
         assert_eq!(choose([0.5, 0.4], [0.5, 0.4]), Err(Abstention::NoSkill));
         assert_eq!(choose([0.3, 0.33], [0.2, 0.2]), Err(Abstention::NoEdge));
     }
@@ -136,7 +140,11 @@ mod tests {
     fn each_side_is_judged_by_its_own_payoffs() {
         // SELLs win less: 0.42 pays for a BUY (a third), and not for a SELL (0.45).
         let costs = [costs(0.0), Costs::new(Payoff { win: 1.1, loss: 0.9 }, 1.5, 0.0)];
-        assert_eq!(choose([0.42, 0.44], [0.4, 0.4], &costs, 0.0), Ok(Direction::Buy), "the likelier one does not pay");
+        assert_eq!(
+            choose([0.42, 0.44], [0.4, 0.4], &costs, 0.0),
+            Ok(Direction::Buy),
+            "the more probable bet does not pay"
+        );
         assert_eq!(choose([0.39, 0.44], [0.4, 0.4], &costs, 0.0), Err(Abstention::NoEdge));
         assert_eq!(choose([0.4, 0.6], [0.39, 0.4], &costs, 0.0), Ok(Direction::Sell), "0.3 stops expected against 0.2");
     }

@@ -116,17 +116,17 @@ pub struct OutcomeMonitor {
     suspicious: Count,
     since_ms: i64,
     run: Run,
-    lives: Lives,
+    lifetimes: Lifetimes,
 }
 
 /// How long signals stay open.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-struct Lives {
+struct Lifetimes {
     sum: f64,
     squares: f64,
 }
 
-impl Lives {
+impl Lifetimes {
     /// See [`super::clusters::typical_life_ms`].
     fn typical_ms(self) -> f64 {
         if self.sum > 0.0 { self.squares / self.sum } else { 0.0 }
@@ -136,10 +136,11 @@ impl Lives {
 impl OutcomeMonitor {
     /// Takes the next closed outcome of a market, in order of closing, with the time its signal was given.
     pub fn next(&mut self, succeeded: bool, given_ms: i64, closed_ms: i64) -> Option<OutcomeDrift> {
-        let life = (closed_ms - given_ms).max(0) as f64;
-        (self.lives.sum, self.lives.squares) = (self.lives.sum + life, self.lives.squares + life * life);
+        let lifetime = (closed_ms - given_ms).max(0) as f64;
+        (self.lifetimes.sum, self.lifetimes.squares) =
+            (self.lifetimes.sum + lifetime, self.lifetimes.squares + lifetime * lifetime);
         let together = given_ms < self.run.last_ms
-            && ((closed_ms - self.run.first_ms) as f64) < RUN_LIVES * self.lives.typical_ms();
+            && ((closed_ms - self.run.first_ms) as f64) < RUN_LIVES * self.lifetimes.typical_ms();
         if self.run.outcomes == 0 || !together {
             self.settle();
             self.run.first_ms = closed_ms;
@@ -159,7 +160,7 @@ impl OutcomeMonitor {
         self.suspicious.add(self.run.as_one());
         let (before, since) = (self.before.percent(), self.suspicious.percent());
         let drift = OutcomeDrift { at_ms: closed_ms, since_ms: self.since_ms, before, since };
-        *self = Self { lives: self.lives, ..Self::default() };
+        *self = Self { lifetimes: self.lifetimes, ..Self::default() };
         Some(drift)
     }
 

@@ -126,10 +126,10 @@ impl Harm {
 
 /// The length of a cluster.
 fn length_ms(rows: &[Judged]) -> i64 {
-    let mut lives: Vec<i64> = rows.iter().map(|row| row.life_ms).collect();
-    lives.sort_unstable();
-    let place = (LONG_LIFE * lives.len() as f64).ceil() as usize;
-    let life_ms = lives.get(place.saturating_sub(1)).copied().unwrap_or_default();
+    let mut lifetimes: Vec<i64> = rows.iter().map(|row| row.life_ms).collect();
+    lifetimes.sort_unstable();
+    let place = (LONG_LIFE * lifetimes.len() as f64).ceil() as usize;
+    let life_ms = lifetimes.get(place.saturating_sub(1)).copied().unwrap_or_default();
     let times = || rows.iter().map(|row| row.given_ms);
     cluster_ms(times().max().unwrap_or_default() - times().min().unwrap_or_default(), life_ms)
 }
@@ -205,6 +205,6 @@ mod tests {
             judge.add(Judged { given_ms: number * 100 * HOUR_MS, life_ms: HOUR_MS, worse: 0.5 });
             judge.harm()
         });
-        assert_eq!(found.next().map(|harm| harm.signals), Some(LEAST), "nor do a few signals");
+        assert_eq!(found.next().map(|harm| harm.signals), Some(LEAST), "few signals prove nothing");
     }
 }

@@ -1,7 +1,7 @@
 //! Have results improved? Compares the recent half of the closed signals with the early half.
 
 use super::Costs;
-use super::clusters::{Dependence, Life, dependence};
+use super::clusters::{Dependence, Lifetime, dependence};
 use domain::proportions::{newcombe, wilson_effective};
 use domain::signal::Record;
 use serde::Serialize;
@@ -152,14 +152,14 @@ pub fn improvement(closed: &[Closed], fee_bps: f64) -> Improvement {
 /// How strongly the successes of a market depend on each other, measured within each half so that a change of the rate
 /// does not matter.
 fn depend(early: &[Closed], recent: &[Closed]) -> Dependence {
-    let life = |one: &Closed| Life { symbol: 0, given_ms: one.given_ms, closed_ms: one.closed_ms };
-    let lives: Vec<Life> = early.iter().chain(recent).map(life).collect();
+    let lifetime = |one: &Closed| Lifetime { symbol: 0, given_ms: one.given_ms, closed_ms: one.closed_ms };
+    let lifetimes: Vec<Lifetime> = early.iter().chain(recent).map(lifetime).collect();
     let residuals = [early, recent].into_iter().flat_map(|half| {
         let value = |one: &Closed| f64::from(u8::from(one.succeeded));
         let mean = half.iter().map(value).sum::<f64>() / half.len().max(1) as f64;
         half.iter().map(move |one| value(one) - mean)
     });
-    dependence(&lives, &residuals.collect::<Vec<f64>>())
+    dependence(&lifetimes, &residuals.collect::<Vec<f64>>())
 }
 
 fn half(closed: &[Closed], dependence: &Dependence, fee_bps: f64) -> Half {

@@ -122,7 +122,7 @@ mod tests {
             "expiry, by the sign of the profit"
         );
         let halted = [calm[0], calm[1], candle(20, 105.0, 104.0, 105.0)];
-        assert_eq!(label(&halted, 0, &coin(), 2.0, &SHAPE), None, "unknown what happened in the hole");
+        assert_eq!(label(&halted, 0, &coin(), 2.0, &SHAPE), None, "the outcome within the gap is unknown");
     }
 
     proptest! {

@@ -160,7 +160,7 @@ fn fresh_rows_come_after_everything_the_champion_knew() {
     let after = candidate.data.first_after(&champion);
     let opens = candidate.data.times_ms[after];
     let given = series[1640].open_ms..=series[1650].open_ms;
-    assert!(given.contains(&champion.record.horizon_ms), "labels saw the end of what it was given, and no more");
+    assert!(given.contains(&champion.record.horizon_ms), "the horizon is the end of the given candles");
     assert!(opens >= champion.record.horizon_ms && candidate.data.times_ms[after - 1] < champion.record.horizon_ms);
     let verdict = candidate.judge(&Champion::Model(Arc::new(champion)), &config).unwrap();
     let comparison = verdict.comparison.unwrap();
@@ -232,7 +232,7 @@ fn a_chain_of_short_updates_ends_where_it_was_worse_than_the_constant() {
             None
         })
     };
-    let reason = ended(true).expect("nobody looked at the chain");
+    let reason = ended(true).expect("the chain was not checked");
     assert!(reason.contains("worse than the constant"), "{reason}");
     assert_eq!(ended(false), None);
 }
@@ -247,7 +247,7 @@ fn a_model_worse_than_the_constant_does_not_replace_one_that_is_not() {
     record.buy.log_loss = record.buy.constant_log_loss + 0.01;
     record.skill.excess = Some(Interval { low: -0.001, mean: 0.005, high: 0.011 });
     let verdict = candidate.judge(&Champion::Model(Arc::new(champion.clone())), &config).unwrap();
-    assert_eq!(verdict.decision, Decision::NotWorse, "which may be chance");
+    assert_eq!(verdict.decision, Decision::NotWorse, "the difference may be chance");
     candidate.model.record.skill.excess = Some(Interval { low: 0.001, mean: 0.005, high: 0.009 });
     let verdict = candidate.judge(&Champion::Model(Arc::new(champion)), &config).unwrap();
     assert_eq!(verdict.decision, Decision::WorseThanConstant);
@@ -297,9 +297,9 @@ fn live_outcomes_are_unknown_before_closing() {
     let closed = rows.times_ms.partition_point(|time| *time < feedback.rows[0].closed_ms);
     let without = said(&full_by(ALWAYS, data(&series), &config).scored, closed);
     let with = said(&full_by(ALWAYS, taught(&series, &feedback), &config).scored, closed);
-    assert!(!without[0].is_empty(), "nothing was scored before the first closing");
-    assert!(without[0] == with[0], "a score knew its future");
-    assert!(without[1] != with[1], "the outcomes taught nothing");
+    assert!(!without[0].is_empty(), "no row was scored before the first closing");
+    assert!(without[0] == with[0], "a score depends on the future");
+    assert!(without[1] != with[1], "the outcomes had no effect");
 }
 
 #[test]
@@ -322,9 +322,9 @@ fn live_outcomes_after_the_horizon_are_unknown() {
         let data = || taught(&series, &feedback);
         [full_by(ALWAYS, data(), &config).model, continued(&champion, data(), &config).model]
     };
-    assert!(of(Some(rows.horizon_ms + 1)) == none, "a model knew what came after its candles");
+    assert!(of(Some(rows.horizon_ms + 1)) == none, "a model depends on outcomes after its candles");
     let known = of(Some(rows.horizon_ms));
-    assert!(known[0] != none[0] && known[1] != none[1], "the outcomes taught nothing");
+    assert!(known[0] != none[0] && known[1] != none[1], "the outcomes had no effect");
 }
 
 #[test]
@@ -343,7 +343,7 @@ fn a_signal_is_relabelled_with_the_models_shape() {
     assert_eq!(places, [698, 699, 700, 700]);
     for row in &read.rows {
         assert_eq!(row.success, rows.happened[1][row.row]);
-        assert!(row.closed_ms >= rows.decided_ms[row.row], "known before it was decided");
+        assert!(row.closed_ms >= rows.decided_ms[row.row], "the outcome was known before it was decided");
     }
 }
 

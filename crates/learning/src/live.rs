@@ -198,7 +198,7 @@ mod tests {
         assert!((got.against / mean - 1.0).abs() < 1e-9 && got.is_broken);
         assert_eq!((got.closed, got.succeeded, got.expected, got.kept), (30, 0, 15.0, 0));
         let early = weigh(&(0..29).map(failed).collect::<Vec<_>>());
-        assert!(!early.is_broken && early.against == 0.0, "29 are too few, whatever they say");
+        assert!(!early.is_broken && early.against == 0.0, "29 outcomes are too few for a verdict");
         // The prior weights of all beginnings sum to one.
         assert!(((0..1000).map(weight).sum::<f64>() + 1.0 / 1001.0 - 1.0).abs() < 1e-12);
         let forever = weigh(&(0..5000).map(failed).collect::<Vec<_>>());
@@ -217,11 +217,11 @@ mod tests {
         let broken = |share| (0..1000).filter(|&seed| weigh(&outcomes(400, share, seed)).is_broken).count();
         let kept = broken(1.0);
         assert!(kept <= 15, "{kept} of 1000, ten are allowed");
-        assert!(broken(1.2) <= 2, "more successes than promised are no breach");
+        assert!(broken(1.2) <= 2, "more successes than promised do not break a promise");
         let halved = broken(0.5);
         assert!(halved >= 990, "half of what was promised: {halved} of 1000 found");
         let of_a_day = (0..1000).filter(|&seed| weigh(&outcomes(24, 0.5, seed)).is_broken).count();
-        assert_eq!(of_a_day, 0, "no version alone has closed enough");
+        assert_eq!(of_a_day, 0, "no single version has enough closed signals");
     }
 
     #[test]

@@ -240,7 +240,7 @@ mod tests {
             assert!(alike(&found.shape, shape) && found.signals == count, "{found:?} for {shape:?}");
         }
         signals.shuffle(&mut random);
-        assert_eq!(find_shapes(&signals, &CONFIGURED), found, "whatever their order");
+        assert_eq!(find_shapes(&signals, &CONFIGURED), found, "the order does not matter");
     }
 
     #[test]
@@ -273,7 +273,7 @@ mod tests {
         }
         assert!(
             found.iter().all(|found| found.shape.expiry_bars == 24),
-            "one without an expiry has the configured one"
+            "a signal without an expiry counts with the configured one"
         );
         assert_eq!(find_shapes(&[], &CONFIGURED), []);
     }
@@ -295,7 +295,7 @@ mod tests {
         signal.features = Some(EntryFeatures { version: domain::features::VERSION, values });
         assert_eq!(SignalLevels::atr_percent(&signal), Some(2.0));
         signal.features.as_mut().unwrap().version += 1;
-        assert_eq!(SignalLevels::atr_percent(&signal), None, "other features, other columns");
+        assert_eq!(SignalLevels::atr_percent(&signal), None, "features of another version are ignored");
         signal.take_profit = None;
         assert_eq!(SignalLevels::of(&signal, 2.0, None), None);
     }

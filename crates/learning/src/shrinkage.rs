@@ -103,8 +103,8 @@ mod tests {
     #[test]
     fn skill_is_believed_as_evidence_grows() {
         assert!(believe(&rows(20_000, 1.0, 1)) > 0.85);
-        assert!(believe(&rows(20_000, 0.5, 1)) < 0.55, "an overconfident model is pulled back");
-        assert_eq!(believe(&rows(20_000, -1.0, 1)), 0.0, "a model that is wrong is not turned around");
+        assert!(believe(&rows(20_000, 0.5, 1)) < 0.55, "an overconfident model is shrunk");
+        assert_eq!(believe(&rows(20_000, -1.0, 1)), 0.0, "a wrong model is not inverted");
         assert_eq!(believe(&HeldOutEvidence::default()), 0.0);
     }
 

@@ -4,13 +4,13 @@
 pub const OLDEST_DECAY: f64 = 0.8;
 
 /// The average uniqueness of overlapping labels: at each moment a label counts 1 / (number of labels open then),
-/// averaged over its lifetime. `lives[i]` holds the begin and end of label i, in bars or any other unit; the end comes
+/// averaged over its lifetime. `lifetimes[i]` holds the begin and end of label i, in bars or any other unit; the end comes
 /// after the begin.
 ///
 /// Source: López de Prado, *Advances in Financial Machine Learning*, 2018, chapter 4.4.
-pub fn average_uniqueness(lives: &[(i64, i64)]) -> Vec<f64> {
-    let begins = lives.iter().map(|&(begin, _)| (begin, 1));
-    let ends = lives.iter().map(|&(_, end)| (end, -1));
+pub fn average_uniqueness(lifetimes: &[(i64, i64)]) -> Vec<f64> {
+    let begins = lifetimes.iter().map(|&(begin, _)| (begin, 1));
+    let ends = lifetimes.iter().map(|&(_, end)| (end, -1));
     let mut changes: Vec<(i64, i64)> = begins.chain(ends).collect();
     changes.sort_by_key(|&(at, _)| at);
     // The moments at which the number of open labels changes, and the integral of 1 / (open labels) up to each.
@@ -28,7 +28,7 @@ pub fn average_uniqueness(lives: &[(i64, i64)]) -> Vec<f64> {
         alive += more;
     }
     let until = |at: i64| integral[moments.partition_point(|&moment| moment < at)];
-    lives.iter().map(|&(begin, end)| (until(end) - until(begin)) / (end - begin) as f64).collect()
+    lifetimes.iter().map(|&(begin, end)| (until(end) - until(begin)) / (end - begin) as f64).collect()
 }
 
 /// The time decay of rows: linear from [`OLDEST_DECAY`] at the oldest to 1 at the newest; all 1 when they have the same
@@ -70,10 +70,10 @@ mod tests {
     proptest! {
         #[test]
         fn a_share_is_one_alone_and_never_more(
-            lives in proptest::collection::vec((-500i64..500, 1i64..300), 1..40),
+            lifetimes in proptest::collection::vec((-500i64..500, 1i64..300), 1..40),
         ) {
-            let lives: Vec<(i64, i64)> = lives.into_iter().map(|(begin, length)| (begin, begin + length)).collect();
-            let shares = average_uniqueness(&lives);
+            let lifetimes: Vec<(i64, i64)> = lifetimes.into_iter().map(|(begin, length)| (begin, begin + length)).collect();
+            let shares = average_uniqueness(&lifetimes);
             prop_assert!(shares.iter().all(|share| (0.0..=1.0 + 1e-9).contains(share)), "{shares:?}");
         }
     }

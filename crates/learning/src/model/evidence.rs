@@ -123,8 +123,8 @@ mod tests {
         assert!((slope.value - 2.5).abs() < 1e-12 && slope.clusters == 8);
         // Scores: 0.05 − 2.5 · 0.01 = 0.025 six times, −0.075 twice; √(8/7 · 0.015) / 0.08.
         assert!((slope.error - (8.0 / 7.0 * 0.015_f64).sqrt() / 0.08).abs() < 1e-12);
-        assert_eq!(of(&rows[..7], 10).slope(), None, "seven are too few");
-        assert_eq!(of(&rows, 20).slope(), None, "four stretches of time");
+        assert_eq!(of(&rows[..7], 10).slope(), None, "seven clusters are too few");
+        assert_eq!(of(&rows, 20).slope(), None, "only four clusters");
     }
 
     #[test]

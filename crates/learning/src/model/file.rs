@@ -83,7 +83,7 @@ fn decode_any(bytes: &[u8], path: &Path, pool: Option<Arc<Pool>>) -> Result<Mode
     let body = &body[start..];
     let decoded = match format {
         4 => match pool {
-            None => return refuse(path, "it does not name a pooled model that it rests on".to_owned()),
+            None => return refuse(path, "it does not name its pooled model".to_owned()),
             Some(pool) => postcard::from_bytes(body).map(|Body { record, buy, sell, lineage }| Model {
                 record,
                 buy,

@@ -341,7 +341,7 @@ mod tests {
         let count = |at: f64| rate.times((at * DRAWS) as u32);
         assert_eq!([0.0, 0.36, 0.37, 0.73, 0.74, 0.91, 0.92].map(count), [0, 0, 1, 1, 2, 2, 3]);
         assert_eq!([0.98, 0.982, 0.996, 0.997, 0.9995].map(count), [3, 4, 4, 5, 6]);
-        assert_eq!(Rate::new(0.0).times(u32::MAX), 0, "what weighs nothing is never drawn");
+        assert_eq!(Rate::new(0.0).times(u32::MAX), 0, "a row of weight zero is never drawn");
         assert!(Rate::new(MAX_RATE).times(u32::MAX) < 1000, "it ends");
     }
 
@@ -444,7 +444,7 @@ mod tests {
             let root = twin.buffers[0].each_ref().map(|draws| 0..draws.len());
             let splits: Vec<(usize, u8)> = (0..tries).map(|tried| twin.draw_cut(&root, 0, tried)).collect();
             let features: std::collections::HashSet<usize> = splits.iter().map(|split| split.0).collect();
-            prop_assert_eq!(features.len(), tries, "no feature twice");
+            prop_assert_eq!(features.len(), tries, "no feature is tried twice");
             let mut best: Option<f64> = None;
             for &(feature, bin) in &splits {
                 // Nothing lies above the last cut.

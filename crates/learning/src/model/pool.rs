@@ -181,7 +181,7 @@ impl Pool {
         };
         match decoded {
             Ok(pool) if pool.is_sound() => Ok(pool),
-            Ok(_) => refuse("its rates or shapes cannot be".to_owned()),
+            Ok(_) => refuse("its rates or shapes are out of range".to_owned()),
             Err(e) => refuse(format!("it cannot be decoded ({e})")),
         }
     }
@@ -236,7 +236,7 @@ mod tests {
             wrong(|shaped| shaped.sides[0].base_rate = -0.1),
             wrong(|shaped| shaped.record.shape.stop_atr = 0.0),
         ] {
-            assert!(error.contains("its rates or shapes cannot be"), "{error}");
+            assert!(error.contains("its rates or shapes are out of range"), "{error}");
         }
     }
 

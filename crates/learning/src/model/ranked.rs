@@ -249,11 +249,11 @@ mod tests {
         assert!(RankedForest::of(&[vec![split(0, 2), leaf, leaf]], 1).is_some());
         for (what, tree) in [
             ("no node", vec![]),
-            ("a feature that there is not", vec![split(1, 2), leaf, leaf]),
+            ("a missing feature", vec![split(1, 2), leaf, leaf]),
             ("a branch beyond the end", vec![split(0, 3), leaf, leaf]),
-            ("a branch to the left", vec![split(0, 1), leaf, leaf]),
-            ("a way back", vec![split(0, 0), leaf, leaf]),
-            ("nothing below", vec![split(0, 2)]),
+            ("a branch backwards", vec![split(0, 1), leaf, leaf]),
+            ("a branch to itself", vec![split(0, 0), leaf, leaf]),
+            ("a split without leaves", vec![split(0, 2)]),
             ("no number", vec![Node::leaf(f64::NAN)]),
             ("no threshold", vec![Node { right: 2, ..Node::split(0, f64::INFINITY) }, leaf, leaf]),
         ] {

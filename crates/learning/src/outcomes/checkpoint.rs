@@ -131,7 +131,7 @@ mod tests {
     fn resumed(bytes: &[u8], backlog: &[Lesson], seed: u64) -> Option<Learner> {
         let mut backlog: VecDeque<Lesson> = backlog.to_vec().into();
         let learner = Learner::resume(Checkpoint::decode(bytes)?, &mut backlog, &[], seed)?;
-        assert!(!learner.lessons().is_empty(), "something is spared");
+        assert!(!learner.lessons().is_empty(), "some learning is saved");
         Some(learned(learner, backlog).0)
     }
 
@@ -146,7 +146,7 @@ mod tests {
                 let bytes = checkpoint.unwrap().encode().unwrap();
                 for until in [known, known + 77, all.len()] {
                     let afresh = learned(Learner::default(), all[..until].to_vec().into()).0;
-                    let resumed = resumed(&bytes, &all[..until], SEED).expect("it is of this backlog");
+                    let resumed = resumed(&bytes, &all[..until], SEED).expect("the checkpoint belongs to this backlog");
                     assert!(said(&resumed) == said(&afresh), "{known} to {until}, turning at {turn}");
                     assert_eq!(resumed.lessons(), afresh.lessons());
                     // Learning continues identically.
@@ -158,7 +158,7 @@ mod tests {
                 }
                 // After the later checkpoint no further model is grown.
                 let later = said(&learned(Learner::default(), all.clone().into()).0);
-                assert!(known > 300 || said(&before) != later, "they can differ");
+                assert!(known > 300 || said(&before) != later, "the predictions can differ");
             }
         }
     }

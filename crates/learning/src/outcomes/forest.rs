@@ -342,7 +342,7 @@ mod tests {
         let left = 4.0 / 30.0 + (-0.2 - 0.2) / 1.5;
         let right = 4.0 / 30.0 + (1.0 / 3.0 - 0.2) / 1.5;
         assert!((tree.predict(|_| 0.5) - left).abs() < 1e-6);
-        assert!((tree.predict(|_| f32::NAN) - left).abs() < 1e-6, "missing goes where the split says");
+        assert!((tree.predict(|_| f32::NAN) - left).abs() < 1e-6, "a missing value goes where the split says");
         assert!((tree.predict(|_| 0.6) - right).abs() < 1e-6);
     }
 

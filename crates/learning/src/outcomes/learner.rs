@@ -223,7 +223,7 @@ mod tests {
     fn the_oldest_lessons_go_when_a_model_comes_and_all_counts_follow() {
         let mut learner = Learner::default();
         (0..MAX_LESSONS + 30).for_each(|n| learner.learn(lesson(n)));
-        assert_eq!(learner.lessons().len(), MAX_LESSONS + 30, "not before: a model may be growing");
+        assert_eq!(learner.lessons().len(), MAX_LESSONS + 30, "lessons are kept until a model is adopted");
         learner.evidence.changed_at = 70;
         // Grown from all but the last twenty.
         let mut grown = OutcomeModel::default();
@@ -262,8 +262,8 @@ mod tests {
         let model = OutcomeModel::grow(&at(100), 7);
         assert_eq!((model.learned(), model.until_ms()), (100, 100 * HOUR_MS));
         assert!(model.serves(&at(100)) && model.serves(&at(104)));
-        assert!(!model.serves(&at(105)), "it is due");
-        assert!(!model.serves(&at(99)), "it knows what came later");
+        assert!(!model.serves(&at(105)), "the model is due");
+        assert!(!model.serves(&at(99)), "the model knows later outcomes");
     }
 
     #[test]
@@ -292,7 +292,7 @@ mod tests {
         learner.evidence.changed_at = 95;
         learner.overdue = true;
         learner.adopt(OutcomeModel::grow(&growing, 7));
-        assert!(learner.is_overdue(), "it knows nothing of the change");
+        assert!(learner.is_overdue(), "the model was grown before the change");
         learner.adopt(OutcomeModel::grow(&learner.evidence(), 7));
         assert!(!learner.is_overdue());
         assert!(learner.model().effective() <= 5.0, "{}", learner.model().effective());

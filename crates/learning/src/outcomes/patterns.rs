@@ -14,7 +14,7 @@
 use super::case::Lesson;
 use super::layout::{Fact, Layout, Seen};
 use super::region::{Condition, DIRECTIONS, Region, Tally, singles, strategies, symbols, thresholds};
-use crate::clusters::{Life, clusters, typical_life_ms};
+use crate::clusters::{Lifetime, clusters, typical_life_ms};
 use crate::model::MIN_CLUSTERS;
 use domain::symbol::Symbol;
 use rand::{RngExt, SeedableRng};
@@ -198,12 +198,12 @@ impl<'a> History<'a> {
         let life = |lesson: &&'a Lesson| {
             let next = symbols.len();
             let symbol = *symbols.entry(lesson.case.symbol()).or_insert(next);
-            Life { symbol, given_ms: lesson.given_ms, closed_ms: lesson.closed_ms }
+            Lifetime { symbol, given_ms: lesson.given_ms, closed_ms: lesson.closed_ms }
         };
-        let lives: Vec<Life> = lessons.iter().map(life).collect();
-        let times = || lives.iter().map(|life| life.given_ms);
+        let lifetimes: Vec<Lifetime> = lessons.iter().map(life).collect();
+        let times = || lifetimes.iter().map(|life| life.given_ms);
         let span_ms = times().max().unwrap_or_default() - times().min().unwrap_or_default();
-        let cluster = clusters(&lives, (span_ms / WANTED).max(LIVES * typical_life_ms(&lives)).max(1));
+        let cluster = clusters(&lifetimes, (span_ms / WANTED).max(LIVES * typical_life_ms(&lifetimes)).max(1));
         let worths = worths(&lessons);
         let mean = worths.iter().sum::<f64>() / lessons.len() as f64;
         let residuals: Vec<f64> = worths.iter().map(|worth| worth - mean).collect();
@@ -211,7 +211,7 @@ impl<'a> History<'a> {
         cluster.iter().zip(&residuals).for_each(|(&at, residual)| of_cluster[at] += residual);
         let squares = residuals.iter().map(|residual| residual * residual).sum::<f64>();
         let variance = squares / lessons.len() as f64;
-        let (symbol, symbols) = (lives.iter().map(|life| life.symbol).collect(), symbols.len());
+        let (symbol, symbols) = (lifetimes.iter().map(|life| life.symbol).collect(), symbols.len());
         let mut history =
             Self { lessons, residuals, variance, cluster, symbol, symbols, of_cluster, within: 0.0, between: 0.0 };
         // The mean product of two residuals over their variance (the ANOVA estimate of the intraclass correlation).

@@ -57,7 +57,7 @@ fn restarted(lessons: Vec<Lesson>) -> Learner {
     loop {
         learner.learn_some(&mut backlog);
         if !learner.is_overdue() {
-            assert!(backlog.is_empty(), "what waits, waits for a model that is due");
+            assert!(backlog.is_empty(), "the rest waits for a new model");
             return learner;
         }
         grow(&mut learner);

@@ -1,6 +1,6 @@
 //! What the results of a scope show: poor, fine, or too few to tell.
 
-use crate::clusters::{Life, Z_ONE_SIDED, dependence, student};
+use crate::clusters::{Lifetime, Z_ONE_SIDED, dependence, student};
 use domain::config::{PoorPerformance, PoorRule};
 use domain::signal::Ended;
 use serde::{Deserialize, Serialize};
@@ -52,8 +52,8 @@ pub enum Judgement {
 pub fn judge(outcomes: &[&Ended], from_ms: i64, rule: &PoorPerformance, fee_bps: f64) -> (Evidence, Judgement) {
     let succeeded: Vec<f64> = outcomes.iter().map(|outcome| f64::from(u8::from(outcome.succeeded))).collect();
     let profits: Vec<f64> = outcomes.iter().map(|outcome| outcome.profit_percent - fee_bps / 100.0).collect();
-    let lives = lives(outcomes);
-    let judged = DependentMean::of(&lives, if rule.rule == PoorRule::Success { &succeeded } else { &profits });
+    let lifetimes = lifetimes(outcomes);
+    let judged = DependentMean::of(&lifetimes, if rule.rule == PoorRule::Success { &succeeded } else { &profits });
     let evidence = Evidence {
         closed: outcomes.len() as u64,
         effective: judged.effective,
@@ -64,7 +64,7 @@ pub fn judge(outcomes: &[&Ended], from_ms: i64, rule: &PoorPerformance, fee_bps:
     let rate = evidence.success_rate();
     // A signal closed by a trailed stop counts as a failure, but may have earned money.
     let earns = || {
-        let profits = DependentMean::of(&lives, &profits);
+        let profits = DependentMean::of(&lifetimes, &profits);
         profits.mean > profits.doubt()
     };
     let verdict = match rule.rule {
@@ -94,14 +94,14 @@ fn margin(evidence: &Evidence) -> f64 {
 }
 
 /// The lifetimes of the signals.
-fn lives(outcomes: &[&Ended]) -> Vec<Life> {
+fn lifetimes(outcomes: &[&Ended]) -> Vec<Lifetime> {
     let mut symbols = BTreeMap::new();
-    let life = |outcome: &&Ended| {
+    let lifetime = |outcome: &&Ended| {
         let next = symbols.len();
         let symbol = *symbols.entry(outcome.market.symbol.as_str().to_owned()).or_insert(next);
-        Life { symbol, given_ms: outcome.given_ms, closed_ms: outcome.closed_ms }
+        Lifetime { symbol, given_ms: outcome.given_ms, closed_ms: outcome.closed_ms }
     };
-    outcomes.iter().map(life).collect()
+    outcomes.iter().map(lifetime).collect()
 }
 
 /// The mean; 0 where there are no values.
@@ -117,11 +117,11 @@ struct DependentMean {
 }
 
 impl DependentMean {
-    fn of(lives: &[Life], values: &[f64]) -> Self {
+    fn of(lifetimes: &[Lifetime], values: &[f64]) -> Self {
         let (n, mean) = (values.len() as f64, mean(values));
         let residuals: Vec<f64> = values.iter().map(|value| value - mean).collect();
         let squares: f64 = residuals.iter().map(|residual| residual * residual).sum();
-        let effective = dependence(lives, &residuals).effective(values.len());
+        let effective = dependence(lifetimes, &residuals).effective(values.len());
         Self { mean, variance: squares / (n - 1.0).max(1.0), effective }
     }
 

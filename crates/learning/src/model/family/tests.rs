@@ -200,7 +200,7 @@ where
     let mut others = weights.clone();
     others[1_000] = 1.0;
     let with_one = Sample { bins: &bins, happened, weights: &others, offsets };
-    assert_ne!(model, F::fit(&with_one, parameters, 7, &Cancel::default()).unwrap(), "one that counts is heard");
+    assert_ne!(model, F::fit(&with_one, parameters, 7, &Cancel::default()).unwrap(), "a row with weight has an effect");
 }
 
 fn answers_many_as_one_by_one<F: Family>(parameters: F::Parameters) {
@@ -284,7 +284,7 @@ fn families_are_summed_by_weight() {
     assert!((sum - (0.5 * said[0] + 0.3 * said[1] + 0.2 * said[2])).abs() < 1e-12);
     assert_eq!(families.departure(row, &[0.0, 1.0, 0.0]), Some(said[1]));
     assert_eq!(families.departure(row, &[0.0; 3]), Some(0.0));
-    assert_eq!(families.departure(&row[1..], &[0.0; 3]), None, "a row that cannot be read has none, whoever is asked");
+    assert_eq!(families.departure(&row[1..], &[0.0; 3]), None, "an unreadable row has no departure with any weights");
     let all = families.departures_of_all(&planted.rows()).unwrap();
     assert_eq!(all[3], said);
     assert_eq!(all.len(), 1_500);
